@@ -1,0 +1,45 @@
+"""The arithmetic of the larger ops, compiled by Numba: arrays in, arrays out, no Tensors.
+
+The contract, the same for every kernel and for its NumPy twin in `autograd.reference`:
+
+- Arguments are C-contiguous arrays, all float32 or all float64 (indices int64); the same source
+  serves both types. Results are allocated by the kernel. A name that ends in `_` works in place.
+- No checks (the op has made them), no hidden state, no argument is written to.
+- Work is spread over threads in pieces that nobody else writes to. A sum across pieces goes
+  through partial sums over chunks of fixed size, added in fixed order. So the result is the same
+  to the last bit whatever the number of threads (set by NUMBA_NUM_THREADS).
+- NaN in, NaN out.
+
+Dimension letters, which end the name of every array of known rank:
+
+    B batch    T query time    S key time    C channels    H heads    D head size
+    F MLP hidden    V vocabulary    N flattened rows    I, O features in, out
+    Z independent problems (batch times heads)    M, N, K of a matrix product (M,K) (K,N)
+
+The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
+adjacent: matmul, softmax, layer_norm, activations, attention, cross_entropy, embedding,
+optimizer. `compiler` has the decorators and the cache of compiled code, `vector_math` exp.
+"""
+
+from autograd.kernels.compiler import compiled_code_cached
+
+with compiled_code_cached():
+    from autograd.kernels.activations import (
+        dropout,
+        gelu,
+        gelu_backward,
+        gelu_exact,
+        gelu_exact_backward,
+    )
+    from autograd.kernels.attention import attention, attention_backward
+    from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
+    from autograd.kernels.embedding import embedding_backward
+    from autograd.kernels.layer_norm import layer_norm, layer_norm_backward
+    from autograd.kernels.matmul import matmul, matmul_nt, matmul_tn
+    from autograd.kernels.optimizer import adamw_, sum_of_squares
+    from autograd.kernels.softmax import (
+        log_softmax,
+        log_softmax_backward,
+        softmax,
+        softmax_backward,
+    )

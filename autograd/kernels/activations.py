@@ -1,0 +1,100 @@
+"""Element by element: GELU in both forms, and dropout with a mask that is computed, not stored.
+
+    gelu         y = x s,  s = sigmoid(2u),  u = sqrt(2/pi) (x + 0.044715 x^3)
+                 dx = dy (s + x s (1 - s) 2 du/dx)
+    gelu_exact   y = x Phi(x),  dx = dy (Phi(x) + x phi(x))
+    dropout      y_i = x_i / (1 - p) where hash(seed, i) >= p, else 0
+
+Backward of GELU recomputes s from x, which is saved anyway. All work on flat arrays in chunks of
+fixed size: where a chunk ends must not depend on the number of threads, because the last few
+elements of a vector loop are computed by other instructions.
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.vector_math import exp
+
+CHUNK = 4096
+TWO_SQRT_2_OVER_PI = 2 * math.sqrt(2 / math.pi)
+CUBIC = 0.044715
+
+
+@kernel
+def gelu(x):
+    y = np.empty_like(x)
+    one, a, b = _constants(x)
+    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
+            two_u = a * x[i] * (one + b * x[i] * x[i])
+            y[i] = x[i] / (one + exp(-two_u))
+    return y
+
+
+@kernel
+def gelu_backward(dy, x):
+    dx = np.empty_like(x)
+    one, a, b = _constants(x)
+    three = x.dtype.type(3)
+    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
+            square = x[i] * x[i]
+            s = one / (one + exp(-a * x[i] * (one + b * square)))
+            two_du = a * (one + three * b * square)
+            dx[i] = dy[i] * (s + x[i] * s * (one - s) * two_du)
+    return dx
+
+
+@helper
+def _constants(x):
+    """1, 2 sqrt(2/pi) and 0.044715 in the precision of x: a literal would make it float64."""
+    return x.dtype.type(1), x.dtype.type(TWO_SQRT_2_OVER_PI), x.dtype.type(CUBIC)
+
+
+@kernel
+def gelu_exact(x):
+    y = np.empty_like(x)
+    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
+            y[i] = x[i] * _normal_cdf(x[i])
+    return y
+
+
+@kernel
+def gelu_exact_backward(dy, x):
+    dx = np.empty_like(x)
+    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
+            density = math.exp(-0.5 * x[i] * x[i]) / math.sqrt(2 * math.pi)
+            dx[i] = dy[i] * (_normal_cdf(x[i]) + x[i] * density)
+    return dx
+
+
+@helper
+def _normal_cdf(x):
+    """erfc, not 1 + erf: the latter is all rounding error in the lower tail."""
+    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+
+
+@kernel
+def dropout(x, p, seed):
+    """The same hash as `autograd.reference.dropout`, where it is explained."""
+    y = np.empty_like(x)
+    key = _mix(np.uint64(seed))
+    scale, zero = x.dtype.type(1 / (1 - p)), x.dtype.type(0)
+    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
+            uniform = np.int64(_mix(key + np.uint64(i)) >> np.uint64(40)) * 2.0**-24
+            y[i] = x[i] * scale if uniform >= p else zero
+    return y
+
+
+@helper
+def _mix(z):
+    z = z + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

@@ -1,0 +1,79 @@
+"""How kernels are compiled, and where the compiled code is kept between runs.
+
+Compiling all kernels takes the better part of a minute, loading compiled ones some milliseconds,
+so Numba stores machine code on disk. Numba's own rule for using stored code looks only at the
+file of the kernel itself, not at the files of the functions it calls. The folder is therefore
+named after a hash of all kernel sources: after any edit the code comes from an empty folder.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import numba
+import platformdirs
+
+# A sum may be reordered, so that it becomes a vector sum. NaN and infinity keep their meaning:
+# Numba's fastmath=True would let the compiler assume that neither occurs, and a masked softmax or
+# a diverged loss would then give any number at all.
+FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
+
+
+def kernel(function):
+    """A parallel function called from Python; compiled for each dtype at the first call."""
+    cached = numba.config.CACHE_DIR != ""
+    return numba.njit(parallel=True, cache=cached, fastmath=FASTMATH, error_model="numpy")(function)
+
+
+def helper(function):
+    """A serial function called from kernels; compiled into each of them."""
+    return numba.njit(fastmath=FASTMATH, error_model="numpy")(function)
+
+
+@contextlib.contextmanager
+def compiled_code_cached():
+    """Kernels that are defined inside this context keep their machine code in `cache_folder()`.
+
+    Numba reads its cache setting when a function is decorated. It is set for our kernels only and
+    put back, so that another package's jitted functions stay where their author or user put them.
+    """
+    before = numba.config.CACHE_DIR
+    folder = cache_folder()
+    numba.config.CACHE_DIR = str(folder) if folder else ""
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def cache_folder():
+    """The folder of compiled kernels, or None (with a warning) if none can be written to.
+
+    Below NUMBA_CACHE_DIR if that is set, else below the user's cache folder: never beside the
+    sources, which may be installed read-only.
+    """
+    parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("npgpt")
+    folder = Path(parent) / f"kernels-{source_hash()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        warnings.warn(
+            f"compiled kernels can not be kept in {folder} ({error}); every run will compile them "
+            "again. Set NUMBA_CACHE_DIR to a folder that you can write to.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def source_hash():
+    """Twelve hex digits that change when any kernel source file changes."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]

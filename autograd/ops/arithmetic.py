@@ -1,0 +1,237 @@
+"""Element by element: + - * / and the functions of one number.
+
+Each op is a forward, and below it the vector-Jacobian product of that forward. `dz` is the
+gradient of the loss with respect to the output z; the docstring gives the rule as an equation.
+Two arrays of different shapes broadcast as in NumPy. Broadcasting forward copies an element to
+several places, so backward sums over these places: `unbroadcast`.
+"""
+
+import numpy as np
+
+from autograd.engine import op, vjp
+
+
+def unbroadcast(gradient, shape):
+    """Sum a gradient over the axes along which an array of `shape` was broadcast.
+
+    >>> unbroadcast(np.ones((4, 3)), (3,))
+    array([4., 4., 4.])
+    >>> unbroadcast(np.ones((4, 3)), (4, 1)).shape
+    (4, 1)
+    """
+    if gradient.shape == shape:
+        return gradient
+    added = gradient.ndim - len(shape)
+    gradient = gradient.sum(axis=tuple(range(added)))
+    stretched = tuple(i for i, n in enumerate(shape) if n == 1 and gradient.shape[i] != 1)
+    return np.asarray(gradient.sum(axis=stretched, keepdims=True))
+
+
+def check_broadcast(name, *shapes):
+    """ValueError that names the op and its shapes, if they do not broadcast."""
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"{name}: shapes {' and '.join(map(str, shapes))} do not broadcast; compared from the "
+            "right, axes must be equal or 1: reshape one of them, for example x.reshape(-1, 1)"
+        ) from None
+
+
+@op
+def add(a, b, /):
+    """z = a + b.    da = dz,  db = dz"""
+    check_broadcast("add", a.shape, b.shape)
+    return a + b, (a.shape, b.shape)
+
+
+@vjp(add)
+def add_vjp(dz, saved):
+    a_shape, b_shape = saved
+    return unbroadcast(dz, a_shape), unbroadcast(dz, b_shape)
+
+
+@op
+def sub(a, b, /):
+    """z = a - b.    da = dz,  db = -dz"""
+    check_broadcast("sub", a.shape, b.shape)
+    return a - b, (a.shape, b.shape)
+
+
+@vjp(sub)
+def sub_vjp(dz, saved):
+    a_shape, b_shape = saved
+    return unbroadcast(dz, a_shape), unbroadcast(-dz, b_shape)
+
+
+@op
+def mul(a, b, /):
+    """z = a b.    da = dz b,  db = dz a"""
+    check_broadcast("mul", a.shape, b.shape)
+    return a * b, (a, b)
+
+
+@vjp(mul)
+def mul_vjp(dz, saved):
+    a, b = saved
+    return unbroadcast(dz * b, a.shape), unbroadcast(dz * a, b.shape)
+
+
+@op
+def div(a, b, /):
+    """z = a / b.    da = dz / b,  db = -dz a / b^2"""
+    check_broadcast("div", a.shape, b.shape)
+    return a / b, (a, b)
+
+
+@vjp(div)
+def div_vjp(dz, saved):
+    a, b = saved
+    return unbroadcast(dz / b, a.shape), unbroadcast(-dz * a / (b * b), b.shape)
+
+
+@op
+def neg(x, /):
+    """z = -x.    dx = -dz"""
+    return -x, ()
+
+
+@vjp(neg)
+def neg_vjp(dz, saved):
+    return -dz
+
+
+@op
+def pow(a, b, /):
+    """z = a^b.    da = dz b a^(b-1),  db = dz a^b ln a
+
+    The exponent's gradient exists for a > 0; it is 0 at a = 0, the limit for b > 0.
+    """
+    check_broadcast("pow", a.shape, b.shape)
+    z = a**b
+    return z, (a, b, z)
+
+
+@vjp(pow)
+def pow_vjp(dz, saved, needs):
+    a, b, z = saved
+    da = db = None
+    if needs[0]:
+        # At b = 0 the power is constant; a^(b-1) would be infinite at a = 0.
+        slope = b * np.where(b == 0, 1, a) ** (b - 1)
+        da = unbroadcast(dz * slope, a.shape)
+    if needs[1]:
+        db = unbroadcast(dz * z * np.log(np.where(a == 0, 1, a)), b.shape)
+    return da, db
+
+
+@op
+def exp(x, /):
+    """z = e^x.    dx = dz z"""
+    z = np.exp(x)
+    return z, (z,)
+
+
+@vjp(exp)
+def exp_vjp(dz, saved):
+    (z,) = saved
+    return dz * z
+
+
+@op
+def log(x, /):
+    """z = ln x.    dx = dz / x"""
+    return np.log(x), (x,)
+
+
+@vjp(log)
+def log_vjp(dz, saved):
+    (x,) = saved
+    return dz / x
+
+
+@op
+def sqrt(x, /):
+    """z = x^(1/2).    dx = dz / (2 z)"""
+    z = np.sqrt(x)
+    return z, (z,)
+
+
+@vjp(sqrt)
+def sqrt_vjp(dz, saved):
+    (z,) = saved
+    return dz / (2 * z)
+
+
+@op
+def tanh(x, /):
+    """z = tanh x.    dx = dz (1 - z^2)"""
+    z = np.tanh(x)
+    return z, (z,)
+
+
+@vjp(tanh)
+def tanh_vjp(dz, saved):
+    (z,) = saved
+    return dz * (1 - z * z)
+
+
+@op
+def abs(x, /):
+    """z = |x|.    dx = dz sign(x), and 0 at x = 0"""
+    return np.abs(x), (x,)
+
+
+@vjp(abs)
+def abs_vjp(dz, saved):
+    (x,) = saved
+    return dz * np.sign(x)
+
+
+@op
+def maximum(a, b, /):
+    """z = the larger of a and b.    It gets all of dz; at a tie each gets half."""
+    check_broadcast("maximum", a.shape, b.shape)
+    return np.maximum(a, b), (a, b)
+
+
+@vjp(maximum)
+def maximum_vjp(dz, saved):
+    a, b = saved
+    share = ((a > b) + 0.5 * (a == b)).astype(dz.dtype)
+    return unbroadcast(dz * share, a.shape), unbroadcast(dz * (1 - share), b.shape)
+
+
+@op
+def where(condition, a, b, /):
+    """z = a where condition is true, else b.    Each gets dz where it was taken."""
+    check_broadcast("where", condition.shape, a.shape, b.shape)
+    condition = condition.astype(bool)
+    return np.where(condition, a, b), (condition, a.shape, b.shape)
+
+
+@vjp(where)
+def where_vjp(dz, saved):
+    condition, a_shape, b_shape = saved
+    zero = np.zeros((), dz.dtype)
+    da = unbroadcast(np.where(condition, dz, zero), a_shape)
+    db = unbroadcast(np.where(condition, zero, dz), b_shape)
+    return None, da, db
+
+
+@op
+def clip(x, /, low=None, high=None):
+    """z = x, moved into [low, high].    dx = dz where x is inside, else 0
+
+    low, high   numbers; None leaves that side open. ValueError if low > high.
+    """
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"clip: low={low} is above high={high}; exchange them")
+    z = x if low is None and high is None else np.clip(x, low, high)
+    return z, (z == x,)
+
+
+@vjp(clip)
+def clip_vjp(dz, saved):
+    (inside,) = saved
+    return dz * inside

@@ -1,0 +1,146 @@
+"""Matrix products: matmul for any two stacks of matrices, linear for a layer's weights.
+
+For Z = A B, entry Z_ij = sum_k A_ik B_kj, the chain rule gives
+
+    dA = dZ B^T        dB = A^T dZ
+
+so that backward is two more products of the same size, and a training step costs three times the
+forward's FLOPs. The backend has one function for each layout: `matmul` (A B), `matmul_nt` (A B^T)
+and `matmul_tn` (A^T B), all on stacks (Z, rows, columns).
+"""
+
+import numpy as np
+
+from autograd import backend
+from autograd.engine import op, vjp
+from autograd.ops.arithmetic import unbroadcast
+
+
+@op
+def matmul(a, b, /):
+    """z = a @ b over the last two axes; leading axes broadcast, 1-d arrays act as in NumPy.
+
+    da = dz b^T,  db = a^T dz, summed over the axes along which an operand was broadcast
+
+    a (..., M, K), b (..., K, N) -> z (..., M, N)
+    """
+    _check_matmul(a, b)
+    a2 = a[None, :] if a.ndim == 1 else a
+    b2 = b[:, None] if b.ndim == 1 else b
+    z = _product(a2, b2)
+    shape = z.shape[:-2] + a.shape[-2:-1] + (b.shape[-1:] if b.ndim > 1 else ())
+    return z.reshape(shape), (a, b)
+
+
+@vjp(matmul)
+def matmul_vjp(dz, saved, needs):
+    a, b = saved
+    a2 = a[None, :] if a.ndim == 1 else a
+    b2 = b[:, None] if b.ndim == 1 else b
+    batch = np.broadcast_shapes(a2.shape[:-2], b2.shape[:-2])
+    dz = dz.reshape(*batch, a2.shape[-2], b2.shape[-1])
+    da = db = None
+    if needs[0]:
+        da = unbroadcast(_product_nt(dz, b2), a2.shape).reshape(a.shape)
+    if needs[1]:
+        db = unbroadcast(_product_tn(a2, dz), b2.shape).reshape(b.shape)
+    return da, db
+
+
+@op
+def linear(x, weight, bias=None, /):
+    """y = x weight + bias.    dx = dy weight^T,  dweight = x^T dy,  dbias = sum over rows of dy
+
+    x (..., I), weight (I, O), bias (O,) or None -> y (..., O)
+    """
+    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
+        raise ValueError(
+            f"linear: x {x.shape} and weight {weight.shape}; weight is (in, out) and x ends in "
+            "`in`: transpose a weight that is stored as (out, in)"
+        )
+    if bias is not None and bias.shape != weight.shape[1:]:
+        raise ValueError(
+            f"linear: bias {bias.shape} for weight {weight.shape}; bias is (out,): "
+            f"({weight.shape[1]},)"
+        )
+    x_NI = rows(x)
+    y_NO = _stacked(backend.matmul, x_NI, weight)
+    if bias is not None:
+        y_NO += bias
+    return y_NO.reshape(*x.shape[:-1], weight.shape[1]), (x_NI, weight, x.shape, bias is not None)
+
+
+@vjp(linear)
+def linear_vjp(dy, saved, needs):
+    x_NI, weight, x_shape, has_bias = saved
+    dy_NO = rows(dy)
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx = _stacked(backend.matmul_nt, dy_NO, weight).reshape(x_shape)
+    if needs[1]:
+        dweight = _stacked(backend.matmul_tn, x_NI, dy_NO)
+    if has_bias and needs[2]:
+        dbias = dy_NO.sum(axis=0)
+    return (dx, dweight, dbias) if has_bias or len(needs) == 3 else (dx, dweight)
+
+
+def rows(x):
+    """(..., C) as a contiguous (N, C): every axis but the last flattened, as kernels want it."""
+    return np.ascontiguousarray(x).reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
+
+
+def _stacked(product, a, b):
+    """A backend product of two matrices: a stack of one."""
+    return product(np.ascontiguousarray(a)[None], np.ascontiguousarray(b)[None])[0]
+
+
+def _product(a, b):
+    """a (..., M, K) times b (..., K, N)."""
+    if b.ndim == 2:  # one matrix for the whole stack: all rows in one product
+        return _stacked(backend.matmul, rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
+    return _in_stacks(backend.matmul, a, b)
+
+
+def _product_nt(dz, b):
+    """dz (..., M, N) times the transpose of b (..., K, N)."""
+    if b.ndim == 2:
+        return _stacked(backend.matmul_nt, rows(dz), b).reshape(*dz.shape[:-1], b.shape[-2])
+    return _in_stacks(backend.matmul_nt, dz, b)
+
+
+def _product_tn(a, dz):
+    """The transpose of a (..., M, K), times dz (..., M, N)."""
+    return _in_stacks(backend.matmul_tn, a, dz)
+
+
+def _in_stacks(product, a, b):
+    """A backend product over broadcast leading axes."""
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a_stack = np.ascontiguousarray(np.broadcast_to(a, batch + a.shape[-2:]))
+    b_stack = np.ascontiguousarray(np.broadcast_to(b, batch + b.shape[-2:]))
+    count = int(np.prod(batch))
+    z = product(
+        a_stack.reshape(count, *a.shape[-2:]),  # batch m k -> z m k
+        b_stack.reshape(count, *b.shape[-2:]),
+    )
+    return z.reshape(batch + z.shape[1:])
+
+
+def _check_matmul(a, b):
+    if a.ndim == 0 or b.ndim == 0:
+        raise ValueError(
+            f"matmul: shapes {a.shape} and {b.shape}; a number has no rows: use * instead"
+        )
+    inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
+    if a.shape[-1] != inner:
+        raise ValueError(
+            f"matmul: shapes {a.shape} and {b.shape}; the last axis of the left one and the "
+            f"second to last of the right one must agree: swapaxes(-1, -2) transposes a matrix"
+        )
+    try:
+        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"matmul: shapes {a.shape} and {b.shape}; the leading axes {a.shape[:-2]} and "
+            f"{b.shape[:-2]} do not broadcast: make them equal or 1"
+        ) from None

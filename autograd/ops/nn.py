@@ -1,0 +1,298 @@
+"""What a transformer is made of: activations, softmax, layer norm, attention, embedding, loss.
+
+The derivations, in the notation of the docstrings: `dy` is the gradient of the loss with respect
+to the output y, and every rule follows from dx_i = sum_j dy_j dy_j/dx_i. The arithmetic itself
+is in the backend: `autograd.reference` has it in a few lines of NumPy, `autograd.kernels` fast.
+"""
+
+import numpy as np
+
+from autograd import backend
+from autograd.engine import op, vjp
+from autograd.ops.linalg import rows
+from autograd.ops.reductions import check_not_empty, normalize_axes
+
+
+@op
+def relu(x, /):
+    """y = max(x, 0).    dx = dy where x > 0, else 0"""
+    return np.maximum(x, x.dtype.type(0)), (x,)
+
+
+@vjp(relu)
+def relu_vjp(dy, saved):
+    (x,) = saved
+    return dy * (x > 0)
+
+
+@op
+def sigmoid(x, /):
+    """y = 1 / (1 + e^-x).    dx = dy y (1 - y)
+
+    Computed as (1 + tanh(x/2)) / 2, which is the same function and can not overflow.
+    """
+    y = 0.5 * (1 + np.tanh(0.5 * x))
+    return y, (y,)
+
+
+@vjp(sigmoid)
+def sigmoid_vjp(dy, saved):
+    (y,) = saved
+    return dy * y * (1 - y)
+
+
+@op
+def gelu(x, /, approximate="tanh"):
+    """y = x P(X <= x) for a standard normal X: a gate that opens smoothly with x itself.
+
+    approximate="none"   y = x Phi(x),             dx = dy (Phi(x) + x phi(x))
+    approximate="tanh"   y = x sigmoid(2u),        dx = dy (s + x s (1-s) 2 du/dx),  s = sigmoid(2u)
+                         u = sqrt(2/pi) (x + 0.044715 x^3)
+
+    with Phi the normal distribution function and phi its density. The tanh form is GPT-2's; it
+    is usually written x/2 (1 + tanh u), and (1 + tanh u)/2 is sigmoid(2u).
+    Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
+    """
+    if approximate not in ("tanh", "none"):
+        raise ValueError(f"gelu: approximate={approximate!r}; use 'tanh' or 'none'")
+    x = np.ascontiguousarray(x)
+    function = backend.gelu if approximate == "tanh" else backend.gelu_exact
+    return function(x.reshape(-1)).reshape(x.shape), (x, approximate)
+
+
+@vjp(gelu)
+def gelu_vjp(dy, saved):
+    x, approximate = saved
+    function = backend.gelu_backward if approximate == "tanh" else backend.gelu_exact_backward
+    return function(np.ascontiguousarray(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
+
+
+@op
+def softmax(x, /, axis=-1):
+    """y_i = e^(x_i) / sum_j e^(x_j) along an axis.    dx_i = y_i (dy_i - sum_j dy_j y_j)
+
+    From dy_j/dx_i = y_j ([i = j] - y_i). The outputs sum to 1, so a constant added to all dy
+    changes nothing: the subtracted sum removes it.
+    """
+    (axis,) = normalize_axes("softmax", axis, x.ndim)
+    check_not_empty("softmax", x.shape, (axis,))
+    y = _along_rows(backend.softmax, axis, x)
+    return y, (y, axis)
+
+
+@vjp(softmax)
+def softmax_vjp(dy, saved):
+    y, axis = saved
+    return _along_rows(backend.softmax_backward, axis, dy, y)
+
+
+@op
+def log_softmax(x, /, axis=-1):
+    """y_i = x_i - ln sum_j e^(x_j) along an axis.    dx_i = dy_i - e^(y_i) sum_j dy_j"""
+    (axis,) = normalize_axes("log_softmax", axis, x.ndim)
+    check_not_empty("log_softmax", x.shape, (axis,))
+    y = _along_rows(backend.log_softmax, axis, x)
+    return y, (y, axis)
+
+
+@vjp(log_softmax)
+def log_softmax_vjp(dy, saved):
+    y, axis = saved
+    return _along_rows(backend.log_softmax_backward, axis, dy, y)
+
+
+@op
+def layer_norm(x, weight, bias, /, eps=1e-5):
+    """y = n weight + bias,  n = (x - mean) / sqrt(var + eps), over the last axis of length C.
+
+    With g = dy weight, the gradient of n, and averages over the C channels of a row:
+
+    dx = (g - mean(g) - n mean(g n)) / sqrt(var + eps)
+    dweight = sum over rows of dy n,    dbias = sum over rows of dy
+
+    A row can change n neither by a shift nor by a scale: mean(g) and n mean(g n) are the parts
+    of g along these two directions, and they are taken out.
+
+    x (..., C), weight (C,) or None for 1, bias (C,) or None for 0 -> y (..., C)
+    Source: Ba, Kiros and Hinton, Layer Normalization, 2016.
+    """
+    for name, array in (("weight", weight), ("bias", bias)):
+        if x.ndim == 0 or (array is not None and array.shape != x.shape[-1:]):
+            raise ValueError(
+                f"layer_norm: x {x.shape} and {name} {np.shape(array)}; "
+                f"{name} has one number per channel, the last axis of x"
+            )
+    check_not_empty("layer_norm", x.shape, (x.ndim - 1,))
+    x_NC = rows(x)
+    gain = np.ones(x.shape[-1], x.dtype) if weight is None else np.ascontiguousarray(weight)
+    shift = np.zeros(x.shape[-1], x.dtype) if bias is None else np.ascontiguousarray(bias)
+    y_NC, mean_N, rstd_N = backend.layer_norm(x_NC, gain, shift, eps)
+    return y_NC.reshape(x.shape), (x_NC, gain, mean_N, rstd_N, x.shape)
+
+
+@vjp(layer_norm)
+def layer_norm_vjp(dy, saved):
+    x_NC, gain, mean_N, rstd_N, shape = saved
+    dx_NC, dweight, dbias = backend.layer_norm_backward(rows(dy), x_NC, gain, mean_N, rstd_N)
+    return dx_NC.reshape(shape), dweight, dbias
+
+
+@op
+def embedding(weight, /, indices):
+    """y = weight[indices]: a row of the table per index.    dweight_v = sum of dy where index = v
+
+    weight (V, C), indices (...) integers in [0, V) -> y (..., C)
+    """
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: weight {weight.shape} is not a table (vocabulary, channels)")
+    indices = _checked_indices("embedding", indices, weight.shape[0])
+    return weight[indices], (indices, weight.shape[0])
+
+
+@vjp(embedding)
+def embedding_vjp(dy, saved):
+    indices, vocab_size = saved
+    return backend.embedding_backward(rows(dy), indices.reshape(-1), vocab_size)
+
+
+@op
+def dropout(x, /, p, *, seed):
+    """y_i = x_i / (1 - p) with probability 1 - p, else 0.    dx = dy, dropped the same way
+
+    Whether element i is kept depends only on (seed, i), through a hash: the mask is never stored
+    and the same call always drops the same elements. Dividing by 1 - p keeps the mean of y that
+    of x, so that nothing has to change when dropout is switched off.
+
+    p in [0, 1), seed an int.
+    Source: Srivastava et al., Dropout, 2014. The hash is described in `autograd.reference`.
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p={p}; the share of dropped elements lies in [0, 1)")
+    return _dropped(x, p, seed), (p, seed)
+
+
+@vjp(dropout)
+def dropout_vjp(dy, saved):
+    return _dropped(dy, *saved)
+
+
+@op
+def scaled_dot_product_attention(q, k, v, /, *, causal=True):
+    """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
+
+    causal=True lets position t see s <= t only. With S > T (keys of earlier text) the queries
+    are the last T positions: query t sees s <= t + S - T.
+
+    Per query row, with da_ts = dy_t . v_s and the softmax rule:
+
+    dv_s = sum_t a_ts dy_t,    dz_ts = a_ts (da_ts - sum_r a_tr da_tr)
+    dq_t = sum_s dz_ts k_s / sqrt(D),    dk_s = sum_t dz_ts q_t / sqrt(D)
+
+    The T x S matrix of weights is recomputed row by row in backward, from its saved logsumexp.
+
+    q (B, H, T, D), k and v (B, H, S, D) -> y (B, H, T, D)
+    Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.1.
+    """
+    _check_attention(q, k, v, causal)
+    q_ZTD, k_ZSD, v_ZSD = (_merge_heads(x) for x in (q, k, v))
+    y_ZTD, lse_ZT = backend.attention(q_ZTD, k_ZSD, v_ZSD, causal)
+    return y_ZTD.reshape(q.shape), (q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, q.shape, k.shape, causal)
+
+
+@vjp(scaled_dot_product_attention)
+def scaled_dot_product_attention_vjp(dy, saved):
+    q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, q_shape, k_shape, causal = saved
+    dq_ZTD, dk_ZSD, dv_ZSD = backend.attention_backward(
+        _merge_heads(dy), q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, causal
+    )
+    return dq_ZTD.reshape(q_shape), dk_ZSD.reshape(k_shape), dv_ZSD.reshape(k_shape)
+
+
+@op
+def cross_entropy(logits, /, targets, *, ignore_index=-1):
+    """loss = mean over kept rows of -ln softmax(logits)[target], in nats.
+
+    dlogits_nv = dloss (softmax(logits_n)_v - [v = target_n]) / kept,  0 in rows not kept
+
+    Softmax, logarithm and choice are one step: ln sum_v e^(l_v) - l_target needs no division and
+    can not take the logarithm of 0.
+
+    logits (..., V), targets (...) integers in [0, V), or ignore_index for a row without a loss
+    """
+    targets = np.asarray(targets)
+    if logits.ndim == 0 or targets.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"cross_entropy: logits {logits.shape} and targets {targets.shape}; "
+            "targets have the shape of logits without its last axis, the vocabulary"
+        )
+    kept = targets != ignore_index
+    _checked_indices("cross_entropy", np.where(kept, targets, 0), logits.shape[-1])
+    count = int(kept.sum())
+    if count == 0:
+        raise ValueError(
+            f"cross_entropy: no target is kept (all {targets.size} are ignore_index="
+            f"{ignore_index}); the mean of nothing is undefined: give at least one"
+        )
+    logits_NV = rows(logits)
+    targets_N = np.where(kept, targets, -1).reshape(-1).astype(np.int64)
+    losses_N, lse_N = backend.cross_entropy(logits_NV, targets_N)
+    loss = losses_N.sum(dtype=np.float64) / count
+    return logits.dtype.type(loss), (logits_NV, targets_N, lse_N, count, logits.shape)
+
+
+@vjp(cross_entropy)
+def cross_entropy_vjp(dloss, saved):
+    logits_NV, targets_N, lse_N, count, shape = saved
+    scale = logits_NV.dtype.type(dloss / count)
+    return backend.cross_entropy_backward(logits_NV, targets_N, lse_N, scale).reshape(shape)
+
+
+def _along_rows(function, axis, *arrays):
+    """Apply a backend function of rows (N, C) along any axis."""
+    moved = [np.moveaxis(a, axis, -1) for a in arrays]
+    y = function(*[rows(m) for m in moved]).reshape(moved[0].shape)
+    return np.moveaxis(y, -1, axis)
+
+
+def _dropped(x, p, seed):
+    x = np.ascontiguousarray(x)
+    return backend.dropout(x.reshape(-1), float(p), int(seed)).reshape(x.shape)
+
+
+def _merge_heads(x):
+    """Batch and heads become one axis of independent problems."""
+    B, H, T, D = x.shape
+    return np.ascontiguousarray(x).reshape(B * H, T, D)  # b h t d -> (b h) t d
+
+
+def _checked_indices(name, indices, size):
+    indices = np.asarray(indices)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"{name}: indices of dtype {indices.dtype}; use integers (.astype(int))")
+    wrong = (indices < 0) | (indices >= size)
+    if wrong.any():
+        position = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise IndexError(
+            f"{name}: index {indices[position]} at position {position} is outside [0, {size}); "
+            "check that the tokenizer's vocabulary is the model's"
+        )
+    return indices.astype(np.int64)
+
+
+def _check_attention(q, k, v, causal):
+    shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
+    if not q.ndim == k.ndim == v.ndim == 4 or k.shape != v.shape:
+        raise ValueError(
+            f"scaled_dot_product_attention: {shapes}; each is (batch, heads, time, head size), "
+            "and k and v are alike: reshape (B, T, C) to (B, T, H, D) and swap axes 1 and 2"
+        )
+    if q.shape[:2] != k.shape[:2] or q.shape[3] != k.shape[3] or 0 in q.shape[3:] + k.shape[2:3]:
+        raise ValueError(
+            f"scaled_dot_product_attention: {shapes}; batch, heads and head size must agree, "
+            "and head size and key time be 1 or more"
+        )
+    if causal and q.shape[2] > k.shape[2]:
+        raise ValueError(
+            f"scaled_dot_product_attention: {q.shape[2]} queries but {k.shape[2]} keys; a causal "
+            "query needs at least its own key: give as many keys as queries, or causal=False"
+        )

@@ -1,0 +1,143 @@
+"""Many numbers to one: sum, mean, max, logsumexp, var.
+
+`axis` is an int, a tuple of ints, or None for all axes; `keepdims=True` keeps a reduced axis with
+length 1. Backward is the reverse of a sum: the one gradient goes to every element that was summed.
+"""
+
+import numpy as np
+
+from autograd.engine import op, vjp
+
+
+def normalize_axes(name, axis, ndim):
+    """`axis` as a tuple of distinct non-negative ints.
+
+    >>> normalize_axes("sum", -1, 3)
+    (2,)
+    """
+    axes = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    wrong = [a for a in axes if not (isinstance(a, int | np.integer) and -ndim <= a < ndim)]
+    if wrong:
+        raise ValueError(
+            f"{name}: axis {wrong[0]!r} for an array with {ndim} axes; "
+            f"use an int from {-ndim} to {ndim - 1}, a tuple of them, or None for all"
+        )
+    axes = tuple(sorted(int(a) % ndim for a in axes))
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name}: axis {axis} names an axis twice; name each once")
+    return axes
+
+
+def kept_shape(shape, axes):
+    """The shape with its reduced axes kept as 1: what broadcasts back against the input."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def element_count(shape, axes):
+    return int(np.prod([shape[i] for i in axes], dtype=np.int64))
+
+
+def check_not_empty(name, shape, axes):
+    if element_count(shape, axes) == 0:
+        raise ValueError(
+            f"{name}: nothing to reduce in shape {shape} over axes {axes}; "
+            "check for an empty array first"
+        )
+
+
+@op
+def sum(x, /, axis=None, keepdims=False):
+    """z = sum_i x_i.    dx_i = dz"""
+    axes = normalize_axes("sum", axis, x.ndim)
+    return x.sum(axis=axes, keepdims=keepdims), (x.shape, axes)
+
+
+@vjp(sum)
+def sum_vjp(dz, saved):
+    shape, axes = saved
+    return np.broadcast_to(dz.reshape(kept_shape(shape, axes)), shape)
+
+
+@op
+def mean(x, /, axis=None, keepdims=False):
+    """z = (1/n) sum_i x_i.    dx_i = dz / n"""
+    axes = normalize_axes("mean", axis, x.ndim)
+    check_not_empty("mean", x.shape, axes)
+    return x.mean(axis=axes, keepdims=keepdims), (x.shape, axes)
+
+
+@vjp(mean)
+def mean_vjp(dz, saved):
+    shape, axes = saved
+    share = dz.reshape(kept_shape(shape, axes)) / element_count(shape, axes)
+    return np.broadcast_to(share.astype(dz.dtype), shape)
+
+
+@op
+def max(x, /, axis=None, keepdims=False):
+    """z = max_i x_i.    The largest element gets dz; equal ones share it equally."""
+    axes = normalize_axes("max", axis, x.ndim)
+    check_not_empty("max", x.shape, axes)
+    z = x.max(axis=axes, keepdims=True)
+    return _drop(z, axes, keepdims), (x, z, axes)
+
+
+@vjp(max)
+def max_vjp(dz, saved):
+    x, z, axes = saved
+    largest = (x == z).astype(dz.dtype)
+    return dz.reshape(z.shape) * largest / largest.sum(axis=axes, keepdims=True)
+
+
+@op
+def logsumexp(x, /, axis=None, keepdims=False):
+    """z = ln sum_i e^(x_i).    dx_i = dz e^(x_i - z), that is dz softmax(x)_i
+
+    The maximum m is taken out first, z = m + ln sum_i e^(x_i - m), so that nothing overflows.
+    """
+    axes = normalize_axes("logsumexp", axis, x.ndim)
+    check_not_empty("logsumexp", x.shape, axes)
+    m = x.max(axis=axes, keepdims=True)
+    m = np.where(np.isfinite(m), m, np.zeros((), x.dtype))  # all -inf: e^(x - m) is 0, not NaN
+    with np.errstate(divide="ignore"):
+        z = m + np.log(np.exp(x - m).sum(axis=axes, keepdims=True))
+    return _drop(z, axes, keepdims), (x, z, axes)
+
+
+@vjp(logsumexp)
+def logsumexp_vjp(dz, saved):
+    x, z, axes = saved
+    return dz.reshape(z.shape) * np.exp(x - z)
+
+
+@op
+def var(x, /, axis=None, keepdims=False, correction=0):
+    """z = sum_i (x_i - mean)^2 / (n - correction).    dx_i = dz 2 (x_i - mean) / (n - correction)
+
+    correction   0, as NumPy's ddof: the variance of these numbers themselves; 1 for the estimate
+                 of the variance of what they were drawn from.
+
+    The mean depends on x too, but the sum of the deviations is 0, so that path adds nothing.
+    """
+    axes = normalize_axes("var", axis, x.ndim)
+    check_not_empty("var", x.shape, axes)
+    count = element_count(x.shape, axes) - correction
+    if count <= 0:
+        raise ValueError(
+            f"var: {count + correction} element(s) with correction={correction}; "
+            "reduce over more elements, or use correction=0"
+        )
+    deviation = x - x.mean(axis=axes, keepdims=True)
+    z = (deviation * deviation).sum(axis=axes, keepdims=True) / x.dtype.type(count)
+    return _drop(z, axes, keepdims), (deviation, count, axes)
+
+
+@vjp(var)
+def var_vjp(dz, saved):
+    deviation, count, axes = saved
+    dz = dz.reshape(kept_shape(deviation.shape, axes))
+    return dz * deviation * dz.dtype.type(2 / count)
+
+
+def _drop(z, axes, keepdims):
+    return z if keepdims else np.squeeze(z, axis=axes)

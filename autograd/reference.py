@@ -1,0 +1,162 @@
+"""What every kernel computes, in a few lines of NumPy each.
+
+Same names, same signatures, same results (up to rounding) as `autograd.kernels`, whose docstring
+has the contract and the dimension letters. Here to be read, to be stepped through
+(`AUTOGRAD_BACKEND=numpy` runs everything on it), and to be what the kernels are tested against.
+"""
+
+import math
+
+import numpy as np
+
+
+def matmul(a_ZMK, b_ZKN):
+    return np.matmul(a_ZMK, b_ZKN)
+
+
+def matmul_nt(a_ZMK, b_ZNK):
+    return np.matmul(a_ZMK, b_ZNK.swapaxes(1, 2))
+
+
+def matmul_tn(a_ZKM, b_ZKN):
+    return np.matmul(a_ZKM.swapaxes(1, 2), b_ZKN)
+
+
+def gelu(x):
+    return x * _gate(x)
+
+
+def gelu_backward(dy, x):
+    s = _gate(x)
+    du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return dy * (s + x * s * (1 - s) * 2 * du)
+
+
+def _gate(x):
+    u = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+    return (0.5 * (1 + np.tanh(u))).astype(x.dtype)  # sigmoid(2u)
+
+
+def gelu_exact(x):
+    return x * _normal_cdf(x)
+
+
+def gelu_exact_backward(dy, x):
+    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return dy * (_normal_cdf(x) + x * density)
+
+
+def _normal_cdf(x):
+    return np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.tolist()], x.dtype)
+
+
+def softmax(x_NC):
+    e_NC = np.exp(x_NC - x_NC.max(axis=1, keepdims=True))
+    return e_NC / e_NC.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(dy_NC, y_NC):
+    return y_NC * (dy_NC - (dy_NC * y_NC).sum(axis=1, keepdims=True))
+
+
+def log_softmax(x_NC):
+    z_NC = x_NC - x_NC.max(axis=1, keepdims=True)
+    return z_NC - np.log(np.exp(z_NC).sum(axis=1, keepdims=True))
+
+
+def log_softmax_backward(dy_NC, y_NC):
+    return dy_NC - np.exp(y_NC) * dy_NC.sum(axis=1, keepdims=True)
+
+
+def layer_norm(x_NC, weight_C, bias_C, eps):
+    mean_N = x_NC.mean(axis=1)
+    rstd_N = (1 / np.sqrt(x_NC.var(axis=1) + eps)).astype(x_NC.dtype)
+    n_NC = (x_NC - mean_N[:, None]) * rstd_N[:, None]
+    return n_NC * weight_C + bias_C, mean_N, rstd_N
+
+
+def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
+    n_NC = (x_NC - mean_N[:, None]) * rstd_N[:, None]
+    g_NC = dy_NC * weight_C
+    along_shift = g_NC.mean(axis=1, keepdims=True)
+    along_scale = n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)
+    dx_NC = (g_NC - along_shift - along_scale) * rstd_N[:, None]
+    return dx_NC, (dy_NC * n_NC).sum(axis=0), dy_NC.sum(axis=0)
+
+
+def embedding_backward(dy_NC, indices_N, vocab_size):
+    dweight_VC = np.zeros((vocab_size, dy_NC.shape[1]), dy_NC.dtype)
+    np.add.at(dweight_VC, indices_N, dy_NC)
+    return dweight_VC
+
+
+def dropout(x, p, seed):
+    """Element i is kept if hash(seed, i), a number in [0, 1), is at least p."""
+    i = np.arange(x.size, dtype=np.uint64)
+    uniform = (_mix(_mix(np.uint64(seed % 2**64)) + i) >> np.uint64(40)) * 2.0**-24
+    return np.where(uniform >= p, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
+
+
+def _mix(z):
+    """A bijection of 64-bit numbers in which every bit of the result depends on every bit of z.
+
+    Source: the finaliser of SplitMix64. Steele, Lea and Flood, Fast Splittable Pseudorandom
+    Number Generators, 2014.
+    """
+    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is the point
+        z = z + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def attention(q_ZTD, k_ZSD, v_ZSD, causal):
+    score_ZTS = _scores(q_ZTD, k_ZSD, causal)
+    m_ZT1 = score_ZTS.max(axis=2, keepdims=True)
+    e_ZTS = np.exp(score_ZTS - m_ZT1)
+    total_ZT1 = e_ZTS.sum(axis=2, keepdims=True)
+    return e_ZTS / total_ZT1 @ v_ZSD, (m_ZT1 + np.log(total_ZT1))[:, :, 0]
+
+
+def attention_backward(dy_ZTD, q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, causal):
+    a_ZTS = np.exp(_scores(q_ZTD, k_ZSD, causal) - lse_ZT[:, :, None])
+    da_ZTS = dy_ZTD @ v_ZSD.swapaxes(1, 2)
+    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
+    dz_ZTS = a_ZTS * (da_ZTS - (dy_ZTD * y_ZTD).sum(axis=2, keepdims=True))
+    dz_ZTS = dz_ZTS * q_ZTD.dtype.type(1 / math.sqrt(q_ZTD.shape[2]))
+    return dz_ZTS @ k_ZSD, dz_ZTS.swapaxes(1, 2) @ q_ZTD, a_ZTS.swapaxes(1, 2) @ dy_ZTD
+
+
+def _scores(q_ZTD, k_ZSD, causal):
+    T, S, D = q_ZTD.shape[1], k_ZSD.shape[1], q_ZTD.shape[2]
+    score_ZTS = q_ZTD @ k_ZSD.swapaxes(1, 2) * q_ZTD.dtype.type(1 / math.sqrt(D))
+    if causal:
+        score_ZTS[:, ~np.tri(T, S, S - T, dtype=bool)] = -np.inf
+    return score_ZTS
+
+
+def cross_entropy(logits_NV, targets_N):
+    m_N = logits_NV.max(axis=1)
+    lse_N = m_N + np.log(np.exp(logits_NV - m_N[:, None]).sum(axis=1))
+    target_logit_N = np.take_along_axis(logits_NV, targets_N[:, None], axis=1)[:, 0]
+    return np.where(targets_N < 0, 0, lse_N - target_logit_N).astype(logits_NV.dtype), lse_N
+
+
+def cross_entropy_backward(logits_NV, targets_N, lse_N, scale):
+    dlogits_NV = np.exp(logits_NV - lse_N[:, None])
+    dlogits_NV[np.arange(len(targets_N)), targets_N] -= 1
+    dlogits_NV[targets_N < 0] = 0
+    return dlogits_NV * scale
+
+
+def sum_of_squares(x):
+    return float(np.sum(np.square(x, dtype=np.float64)))
+
+
+def adamw_(weight, gradient, m, v, lr, beta1, beta2, eps, decay, scale, step):
+    g = gradient * weight.dtype.type(scale)
+    m += (g - m) * weight.dtype.type(1 - beta1)
+    v += (g * g - v) * weight.dtype.type(1 - beta2)
+    weight *= weight.dtype.type(1 - lr * decay)
+    denominator = np.sqrt(v / weight.dtype.type(1 - beta2**step)) + weight.dtype.type(eps)
+    weight -= weight.dtype.type(lr / (1 - beta1**step)) * m / denominator

@@ -1,0 +1,123 @@
+"""The settings of a model and of its training, one dataclass each, and presets of both.
+
+Hyper-parameters have nanoGPT's names. A field's comment is also its help text on the command line,
+where every field is a flag: `n_layer` is `--n-layer`.
+"""
+
+import math
+from dataclasses import dataclass, field, fields, replace
+
+
+def setting(help, **default):
+    return field(metadata={"help": help}, **default)
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a GPT. Raises ValueError for a shape that can not be built."""
+
+    vocab_size: int = setting("V, the number of different tokens")
+    block_size: int = setting("T, the longest context in tokens")
+    n_layer: int = setting("number of transformer blocks")
+    n_head: int = setting("H, attention heads per block")
+    n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
+    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    bias: bool = setting("biases in linear layers and layer norms", default=True)
+    tie_weights: bool = setting("the output projection is the token embedding", default=True)
+
+    def __post_init__(self):
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"GPTConfig: {name}={value!r}; use an int of 1 or more")
+        if self.n_embd % self.n_head:
+            below = self.n_embd - self.n_embd % self.n_head
+            raise ValueError(
+                f"GPTConfig: n_embd={self.n_embd} is not divisible by n_head={self.n_head}, and "
+                f"each head takes an equal share of the channels; use n_embd="
+                f"{below + self.n_head}" + (f" or {below}" if below else "")
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"GPTConfig: dropout={self.dropout}; use a share in [0, 1)")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a GPT is trained. Raises ValueError for settings that contradict each other."""
+
+    corpus: tuple[str, ...] = setting(
+        "tales, shakespeare, files, folders, or - for standard input", default=("tales",)
+    )
+    train_fraction: float = setting("first part of the text, trained on", default=0.9)
+    max_iters: int = setting("optimizer steps", default=2000)
+    batch_size: int = setting("B, windows of text per step", default=12)
+    lr: float = setting("peak learning rate", default=1e-3)
+    min_lr: float = setting("learning rate at the end", default=1e-4)
+    warmup_iters: int = setting("steps of linear warm-up", default=100)
+    beta1: float = setting("AdamW: memory of the mean gradient", default=0.9)
+    beta2: float = setting("AdamW: memory of the mean squared gradient", default=0.99)
+    weight_decay: float = setting("AdamW: decay of matrices and embeddings", default=0.1)
+    grad_clip: float = setting("largest global gradient norm; 0 for no clipping", default=1.0)
+    eval_interval: int = setting("steps between evaluations and checkpoints", default=250)
+    eval_stride: int = setting(
+        "targets counted per validation window; 0 for all, in disjoint windows", default=0
+    )
+    sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
+    seed: int = setting("weights, batches, dropout and samples follow from it", default=1)
+
+    def __post_init__(self):
+        for name in ("max_iters", "batch_size", "eval_interval"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 1 or more")
+        for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "sample_tokens",
+                     "min_lr", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 0 or more")
+        if not (0 < self.lr < math.inf and self.min_lr <= self.lr):
+            raise ValueError(
+                f"TrainConfig: lr={self.lr}, min_lr={self.min_lr}; the rate falls from lr to "
+                "min_lr, so lr is positive and min_lr at most lr"
+            )
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use [0, 1)")
+        if not 0 < self.train_fraction < 1:
+            raise ValueError(
+                f"TrainConfig: train_fraction={self.train_fraction}; the rest is for validation, "
+                "so use a fraction between 0 and 1, such as 0.9"
+            )
+
+
+# Fields that differ from the defaults above; vocab_size comes from the tokenizer.
+PRESETS = {
+    "tales": {
+        "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
+        "corpus": ("tales",), "max_iters": 1500, "batch_size": 8, "lr": 2e-3, "min_lr": 1e-4,
+        "eval_stride": 64,
+    },
+    # nanoGPT's recipe for a CPU
+    "shakespeare-cpu": {
+        "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
+        "corpus": ("shakespeare",), "max_iters": 2000, "batch_size": 12,
+    },
+    # nanoGPT's recipe for a GPU
+    "shakespeare": {
+        "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 384, "bias": False, "dropout": 0.2,
+        "corpus": ("shakespeare",), "max_iters": 5000, "batch_size": 64,
+    },
+}  # fmt: skip
+
+
+def preset_for(corpus):
+    """The preset of a corpus's name; other texts get the one for a small file of prose."""
+    return "tales" if tuple(corpus) == ("tales",) else "shakespeare-cpu"
+
+
+def from_preset(name, **changes):
+    """(GPTConfig fields without vocab_size as a dict, TrainConfig) of a preset, with changes."""
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r} is unknown; use one of: {', '.join(PRESETS)}")
+    chosen = PRESETS[name] | changes
+    model_fields = {f.name for f in fields(GPTConfig)}
+    model = {k: v for k, v in chosen.items() if k in model_fields}
+    return model, replace(TrainConfig(), **{k: v for k, v in chosen.items() if k not in model})

@@ -1,0 +1,1 @@
+"""From text to batches. Reading order: grammar, tales, corpora, batches."""

@@ -1,0 +1,78 @@
+"""Batches: windows cut out of one long row of token ids.
+
+A window of T tokens x = ids[i : i + T] has the targets y = ids[i + 1 : i + 1 + T]: at every
+position the model is asked for the token that follows, so one window holds T questions.
+"""
+
+import numpy as np
+
+NOT_COUNTED = -1  # a target that `autograd.cross_entropy` ignores
+
+
+def split_text(text, train_fraction):
+    """(training text, validation text): the first `train_fraction` of the characters, and the rest.
+
+    The tail, not random pieces: a validation window must not overlap what was trained on.
+
+    >>> split_text("abcdefghij", 0.9)
+    ('abcdefghi', 'j')
+    """
+    cut = int(len(text) * train_fraction)
+    return text[:cut], text[cut:]
+
+
+def sample_batch(ids_N, block_size, batch_size, *, seed, step):
+    """Inputs and targets, (B, T) int64 each, of `batch_size` windows at random places.
+
+    The places are a function of (seed, step) alone: there is no state to save, and a run that is
+    continued sees the batches that it would have seen.
+
+    Raises ValueError if the text has no window: it needs block_size + 1 tokens.
+    """
+    check_length(ids_N, block_size, "training")
+    rng = np.random.default_rng((seed, step))
+    starts_B = rng.integers(0, len(ids_N) - block_size, batch_size)
+    return _windows(ids_N, starts_B, block_size)
+
+
+def evaluation_batches(ids_N, block_size, batch_size, stride=None):
+    """Batches (inputs, targets) that ask for every token but the first exactly once.
+
+    stride   None: disjoint windows of block_size. Smaller: windows start `stride` apart and only
+             the last `stride` targets of each count (all of them in the first), so that every
+             other token is predicted from at least block_size - stride tokens.
+
+    Targets that do not count are -1; the last batch may have fewer windows. Raises ValueError for
+    a text of fewer than 2 tokens or a stride outside 1..block_size.
+    """
+    stride = block_size if stride is None else stride
+    if not 1 <= stride <= block_size:
+        raise ValueError(f"stride={stride}; use 1 to block_size={block_size}, or None")
+    if len(ids_N) < 2:
+        raise ValueError(
+            f"{len(ids_N)} token(s) to evaluate on; the first only gives context, so give 2 or more"
+        )
+    T = min(block_size, len(ids_N) - 1)
+    last = len(ids_N) - 1 - T
+    starts = np.append(np.arange(0, last, stride), last)
+    counted_to = 0  # targets 1 .. counted_to of the text have been asked for
+    for b in range(0, len(starts), batch_size):
+        x_BT, y_BT = _windows(ids_N, starts[b : b + batch_size], T)
+        for row, start in enumerate(starts[b : b + batch_size]):
+            y_BT[row, : counted_to - start] = NOT_COUNTED
+            counted_to = start + T
+        yield x_BT, y_BT
+
+
+def check_length(ids_N, block_size, name):
+    """Raise ValueError unless a window of block_size tokens and its targets fit."""
+    if len(ids_N) <= block_size:
+        raise ValueError(
+            f"the {name} text has {len(ids_N)} tokens, but one window takes block_size + 1 = "
+            f"{block_size + 1}: give more text, or a smaller --block-size"
+        )
+
+
+def _windows(ids_N, starts_B, T):
+    at_BT = starts_B[:, None] + np.arange(T)
+    return ids_N[at_BT].astype(np.int64), ids_N[at_BT + 1].astype(np.int64)

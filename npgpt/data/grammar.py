@@ -1,0 +1,198 @@
+"""A grammar that writes text, recognises its own text, and knows the exact entropy of it.
+
+This file is the machinery; the words are in `tales.py`. A grammar is a set of named lists of
+options. An option is a template, text with fields in braces:
+
+    {:animal}             choose from the list `animal`
+    {pal:animal}          choose from it, and remember the choice under the slot `pal`
+    {name:hero.names}     choose from the list that the trait `names` of the slot `hero` names
+    {pal}                 say again what `pal` was
+    {hero.his}            say the trait `his` of what `hero` was
+
+Every choice is uniform over its list. A text is written by expanding the list `story`.
+
+Unambiguous by construction: every option begins with literal text (its *lead*), and no lead in
+a list is a prefix of another. So, reading from left to right, at most one option continues the
+text at each choice, and all between two choices is decided by the choices before. A text has
+one derivation, its probability is the product of its choices' probabilities, and the entropy of
+the text is the entropy of the choices.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+class Mention(NamedTuple):
+    """The field `{slot.trait}`. The trait "" is the option's own text."""
+
+    slot: str
+    trait: str
+
+
+class Choice(NamedTuple):
+    """The field `{slot:source}`: a choice from a list, named or mentioned by `source`."""
+
+    slot: str
+    source: str | Mention
+
+
+class Option(NamedTuple):
+    """One option of a list: its pieces in order, and the traits that later fields mention."""
+
+    pieces: tuple[str | Mention | Choice, ...]
+    traits: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, template: str, traits: Mapping[str, str]) -> "Option":
+        parts = FIELD.split(template)  # text, field, text, field, ..., text
+        pieces = [_field(part) if i % 2 else part for i, part in enumerate(parts)]
+        return cls(tuple(piece for piece in pieces if piece), {"": template, **traits})
+
+    @property
+    def lead(self) -> str:
+        """The literal text that the option begins with, by which a reader recognises it."""
+        return self.pieces[0] if self.pieces and isinstance(self.pieces[0], str) else ""
+
+
+def _field(text: str) -> Mention | Choice:
+    slot, colon, source = text.partition(":")
+    if not colon:
+        return _mention(text)
+    return Choice(slot, _mention(source) if "." in source else source)
+
+
+def _mention(text: str) -> Mention:
+    slot, _, trait = text.partition(".")
+    return Mention(slot, trait)
+
+
+class Grammar:
+    """Named lists of options, each a template or a pair (template, traits).
+
+    Raises ValueError if a list is ambiguous: if an option's lead is a prefix of another's.
+    """
+
+    def __init__(self, lists: Mapping[str, Iterable[str | tuple[str, Mapping[str, str]]]]):
+        self.lists: dict[str, tuple[Option, ...]] = {}
+        for name, options in lists.items():
+            pairs = [(o, {}) if isinstance(o, str) else o for o in options]
+            self.lists[name] = tuple(Option.parse(*pair) for pair in pairs)
+            _check_leads(name, self.lists[name])
+
+    def write(self, choose: Callable[[Sequence[Option], list[str]], Option]) -> str:
+        """Expand `story`. `choose(options, told)` picks an option; `told` is the text so far."""
+        told: list[str] = []
+        self._expand(Choice("", "story"), choose, {}, told)
+        return "".join(told)
+
+    def _expand(self, choice, choose, bound, told) -> None:
+        slot, source = choice
+        name = source if type(source) is str else bound[source.slot][source.trait]
+        option = choose(self.lists[name], told)
+        bound[slot] = option.traits
+        for piece in option.pieces:
+            if type(piece) is str:
+                told.append(piece)
+            elif type(piece) is Choice:
+                self._expand(piece, choose, bound, told)
+            else:
+                told.append(bound[piece.slot][piece.trait])
+
+    def follow(self, text: str) -> list[int] | None:
+        """The derivation of `text`: how many options each choice had. None if it has none."""
+        sizes = []
+
+        def continuing(options: Sequence[Option], told: list[str]) -> Option:
+            position = sum(map(len, told))
+            for option in options:
+                if text.startswith(option.lead, position):
+                    sizes.append(len(options))
+                    return option
+            raise _NoDerivation
+
+        try:
+            return sizes if self.write(continuing) == text else None
+        except _NoDerivation:
+            return None
+
+    def expectation(self) -> tuple[float, float]:
+        """(entropy of a text in nats, expected length of a text in characters), both exact."""
+        total = _Expectation(self.lists).of((Choice("", "story"),), frozenset())
+        return total["nats"], total["characters"]
+
+
+class _NoDerivation(Exception):  # noqa: N818
+    pass
+
+
+def _check_leads(name: str, options: Sequence[Option]) -> None:
+    for lead, following in pairwise(sorted(option.lead for option in options)):
+        if following.startswith(lead):
+            raise ValueError(
+                f"list {name!r} is ambiguous: the beginning {lead!r} of an option is also how "
+                f"{following!r} begins; reword one of them"
+            )
+
+
+class _Expectation:
+    """Exact expectations over all texts, by recursion on what is left to write.
+
+    The expectation of a sequence is the sum of its pieces' (the chain rule for the entropy,
+    linearity for the length). But a mention says words chosen earlier, of any length. So the
+    expectation of a remainder is linear in them, {"nats": h, "characters": c, mention: expected
+    number of times, ...}, and the choice that binds the slot puts in the lengths. A remainder
+    depends on the choices before it only through the traits that name lists; these are few, and
+    remainders that agree in them share their expectation.
+    """
+
+    def __init__(self, lists: Mapping[str, Sequence[Option]]):
+        self.lists = lists
+        pieces = [piece for options in lists.values() for o in options for piece in o.pieces]
+        sources = [piece.source for piece in pieces if isinstance(piece, Choice)]
+        self.steering = {source for source in sources if isinstance(source, Mention)}
+        self.memo: dict = {}
+
+    def of(self, pieces: tuple, known: frozenset) -> Mapping:
+        """`known` is a set of pairs (mention that names a list, name of the list)."""
+        if (pieces, known) not in self.memo:
+            self.memo[pieces, known] = self._of(pieces, known)
+        return self.memo[pieces, known]
+
+    def _of(self, pieces: tuple, known: frozenset) -> Mapping:
+        total = defaultdict(float)
+        for i, piece in enumerate(pieces):
+            if isinstance(piece, Choice):
+                _add(total, self._of_choice(piece, pieces[i + 1 :], known))
+                break
+            if isinstance(piece, Mention):
+                total[piece] += 1
+            else:
+                total["characters"] += len(piece)
+        return total
+
+    def _of_choice(self, choice: Choice, rest: tuple, known: frozenset) -> Mapping:
+        slot, source = choice
+        options = self.lists[source if isinstance(source, str) else dict(known)[source]]
+        total = defaultdict(float, nats=math.log(len(options)))
+        for option in options:
+            told = {Mention(slot, trait): text for trait, text in option.traits.items()}
+            kept = {pair for pair in known if pair[0].slot != slot}
+            then = kept | {pair for pair in told.items() if pair[0] in self.steering}
+            after = self.of(option.pieces + rest, frozenset(then))
+            for key, amount in after.items():
+                if key in told:
+                    total["characters"] += amount * len(told[key]) / len(options)
+                else:
+                    total[key] += amount / len(options)
+        return total
+
+
+def _add(total: dict, more: Mapping) -> None:
+    for key, amount in more.items():
+        total[key] += amount

@@ -1,0 +1,11 @@
+"""Text generation: from a model's logits to one token, and from one token to the next.
+
+Reading order: `sampling.py` (how a token is drawn from one row of logits), then `generate.py`
+(the autoregressive loop around it). Nothing here knows a model: to this package a model is a
+callable that takes token ids and returns the logits of the token that follows them.
+"""
+
+from npgpt.generation.generate import generate, stream
+from npgpt.generation.sampling import distribution, sample
+
+__all__ = ["distribution", "sample", "stream", "generate"]

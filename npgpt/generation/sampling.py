@@ -1,0 +1,105 @@
+"""Drawing the next token from one row of logits: greedy, temperature, top-k, top-p.
+
+This file holds the choice of a single token and no loop; `generate.py` repeats it.
+
+The settings combine in this order, whichever of them are given:
+
+1. temperature t: probabilities are softmax(logits / t), and t = 0 puts them all on one token;
+2. top-k: the k tokens with the largest logits stay, the others get probability zero;
+3. top-p: of what top-k kept, renormalised, the fewest most probable tokens whose total reaches
+   p stay (nucleus sampling: Holtzman et al., "The Curious Case of Neural Text Degeneration", 3.1).
+
+Wherever two tokens tie, the one with the lower index goes first. Everything is computed in
+float64, whatever the model's dtype: a running total in float32 over a large vocabulary no longer
+notices the least likely tokens.
+"""
+
+import math
+from numbers import Integral
+
+import numpy as np
+
+
+def distribution(logits_V, *, temperature=1.0, top_k=None, top_p=None):
+    """The probabilities (V,), in float64, with which `sample` draws each of V tokens.
+
+    `top_k` may exceed V: then it keeps every token. A logit of -inf has probability zero.
+    Raises ValueError on logits that are not one row of numbers with a finite maximum, and on
+    settings outside their range: temperature >= 0, top_k >= 1, 0 < top_p <= 1.
+    """
+    check_settings(temperature, top_k, top_p)
+    logits_V = _checked(logits_V)
+    if temperature == 0:
+        probs_V = np.zeros_like(logits_V)
+        probs_V[np.argmax(logits_V)] = 1.0
+        return probs_V
+    probs_V = _softmax(logits_V, temperature)
+    if top_k is not None or top_p is not None:
+        order_V = np.argsort(-logits_V, kind="stable")  # most probable first, ties by index
+        probs_V[order_V[_kept(probs_V[order_V], top_k, top_p) :]] = 0.0
+    return probs_V / probs_V.sum()
+
+
+def sample(logits_V, rng, *, temperature=1.0, top_k=None, top_p=None):
+    """Draw one token id (an int) from `distribution`, with one call of `rng.random()`.
+
+    At temperature 0 the token is the largest logit's (the first of equals) and `rng` is not used.
+    A token of probability zero is never drawn. Raises what `distribution` raises.
+    """
+    probs_V = distribution(logits_V, temperature=temperature, top_k=top_k, top_p=top_p)
+    if temperature == 0:
+        return int(np.argmax(probs_V))
+    # The inverse of the cumulative distribution. random() is below 1, so the point lies below the
+    # last total; and side="right" finds the first token whose total is above the point, which
+    # therefore adds something to the total of the tokens before it.
+    total_V = np.cumsum(probs_V)
+    return int(np.searchsorted(total_V, rng.random() * total_V[-1], side="right"))
+
+
+def check_settings(temperature, top_k, top_p):
+    """Raise ValueError, saying what to use instead, on a setting outside its range."""
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise ValueError(
+            f"temperature={temperature}: use a finite number > 0, or 0 for the most likely token"
+        )
+    if top_k is not None and not (isinstance(top_k, Integral) and top_k >= 1):
+        raise ValueError(f"top_k={top_k!r}: use an integer >= 1, or None to keep every token")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p}: use a number with 0 < top_p <= 1, or None to keep all")
+
+
+def _kept(sorted_V, top_k, top_p):
+    """How many of these probabilities, sorted from the largest, survive top-k and then top-p."""
+    sorted_K = sorted_V[:top_k]
+    if top_p is None or top_p == 1:
+        return len(sorted_K)
+    total_K = np.cumsum(sorted_K)
+    # Of probabilities 0.5, 0.3 and 0.2, two reach 0.8: rounding in exp must not ask for a third.
+    rounding = len(sorted_K) * np.finfo(np.float64).eps
+    return int(np.searchsorted(total_K, (top_p - rounding) * total_K[-1])) + 1
+
+
+def _softmax(logits_V, temperature):
+    """softmax(logits / temperature), the maximum subtracted first so that no exp overflows."""
+    with np.errstate(over="ignore"):  # far below the maximum, -inf is the right exponent
+        return np.exp((logits_V - logits_V.max()) / temperature)
+
+
+def _checked(logits_V):
+    """The logits as float64, or a ValueError that says which of them cannot be sampled from."""
+    logits_V = np.asarray(logits_V, dtype=np.float64)
+    if logits_V.ndim != 1 or logits_V.size == 0:
+        raise ValueError(
+            f"logits of shape {logits_V.shape}: give one row of V >= 1 logits, (V,): "
+            "of a (B, T, V) array, the last position of one sequence is logits[b, -1]"
+        )
+    if not (logits_V < np.inf).all():
+        token = int(np.argmin(logits_V < np.inf))
+        raise ValueError(
+            f"the logit of token {token} is {logits_V[token]}: the model has diverged (load an "
+            "earlier checkpoint, or train with a lower learning rate); to force a token, give "
+            "all others -inf instead"
+        )
+    if logits_V.max() == -np.inf:
+        raise ValueError("every logit is -inf, which rules out all tokens: leave one finite")
+    return logits_V

@@ -1,0 +1,3 @@
+"""The transformer. Reading order: embeddings, attention, mlp, block, gpt; `module` is the base."""
+
+from npgpt.model.gpt import GPT

@@ -1,0 +1,38 @@
+"""Causal multi-head self-attention: where positions read from one another.
+
+Every position asks (query), offers (key) and carries (value) a vector. A head gives position t
+the average of the values at s <= t, weighted by how well the keys there answer its query. Heads
+work side by side on their own D = C / H channels, and a last projection mixes what they found.
+"""
+
+import math
+
+from autograd import scaled_dot_product_attention, split
+from npgpt.model.module import INIT_STD, Linear, Module
+
+
+class CausalSelfAttention(Module):
+    """(B, T, C) -> (B, T, C); position t of the result depends on positions 0..t only."""
+
+    def __init__(self, rng, config, dtype):
+        C = config.n_embd
+        self.n_head = config.n_head
+        self.c_attn = Linear(rng, C, 3 * C, bias=config.bias, dtype=dtype)  # q, k and v in one
+        # 2 n_layer branches add to the residual stream; this keeps its variance of order one.
+        std = INIT_STD / math.sqrt(2 * config.n_layer)
+        self.c_proj = Linear(rng, C, C, bias=config.bias, dtype=dtype, std=std)
+
+    def __call__(self, x_BTC):
+        q, k, v = self.heads(x_BTC)
+        y_BHTD = scaled_dot_product_attention(q, k, v, causal=True)
+        y_BTC = y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape)  # b h t d -> b t (h d)
+        return self.c_proj(y_BTC)
+
+    def heads(self, x_BTC):
+        """Queries, keys and values, (B, H, T, D) each."""
+        B, T, C = x_BTC.shape
+        H = self.n_head
+        return tuple(
+            part.reshape(B, T, H, C // H).swapaxes(1, 2)  # b t (h d) -> b h t d
+            for part in split(self.c_attn(x_BTC), C, axis=-1)
+        )

@@ -1,0 +1,26 @@
+"""A transformer block: attention, then the MLP, each added to the stream it read from.
+
+Pre-norm: each branch normalises its own input, and the sum x + branch(x) is left alone, so that
+a gradient reaches every block through additions only.
+"""
+
+from npgpt.model.attention import CausalSelfAttention
+from npgpt.model.mlp import MLP
+from npgpt.model.module import LayerNorm, Module
+
+
+class Block(Module):
+    """(B, T, C) -> (B, T, C)
+
+    drop   what is done to each branch before it is added: dropout, or nothing
+    """
+
+    def __init__(self, rng, config, dtype):
+        self.ln_1 = LayerNorm(config.n_embd, bias=config.bias, dtype=dtype)
+        self.attn = CausalSelfAttention(rng, config, dtype)
+        self.ln_2 = LayerNorm(config.n_embd, bias=config.bias, dtype=dtype)
+        self.mlp = MLP(rng, config, dtype)
+
+    def __call__(self, x_BTC, drop):
+        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC)))
+        return x_BTC + drop(self.mlp(self.ln_2(x_BTC)))

@@ -1,0 +1,127 @@
+"""GPT: from token ids to the logits of the next token, and the loss if targets are given.
+
+    tokens (B, T) -> embeddings (B, T, C) -> n_layer blocks -> norm -> logits (B, T, V)
+
+Source: Radford et al., Language Models are Unsupervised Multitask Learners (GPT-2), 2019.
+"""
+
+import itertools
+
+import numpy as np
+
+from autograd import cross_entropy, dropout, linear, no_grad, transpose
+from npgpt.generation.generate import generate
+from npgpt.model.block import Block
+from npgpt.model.embeddings import Embedding
+from npgpt.model.module import LayerNorm, Linear, Module
+
+
+class GPT(Module):
+    """A decoder-only transformer.
+
+    config   a GPTConfig
+    seed     determines the initial weights and the dropout masks
+    dtype    float32 to work, float64 to check gradients; the initial weights are the same
+
+    A model starts in training mode, in which dropout acts; `eval()` and `train()` switch. The masks
+    of a training forward depend on (seed, dropout_step), and each such forward counts
+    dropout_step up: set it to repeat a forward exactly.
+    """
+
+    def __init__(self, config, seed=0, dtype=np.float32):
+        rng = np.random.default_rng(seed)
+        self.config, self.seed = config, seed
+        self.training, self.dropout_step = True, 0
+        C, V = config.n_embd, config.vocab_size
+        self.wte = Embedding(rng, V, C, dtype=dtype)
+        self.wpe = Embedding(rng, config.block_size, C, dtype=dtype)
+        self.h = [Block(rng, config, dtype) for _ in range(config.n_layer)]
+        self.ln_f = LayerNorm(C, bias=config.bias, dtype=dtype)
+        if not config.tie_weights:
+            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
+
+    def __call__(self, idx_BT, targets_BT=None):
+        """(logits (B, T, V), loss): the mean cross-entropy in nats per token, None without targets.
+
+        idx_BT      token ids, T at most block_size
+        targets_BT  the token that follows each; -1 for a position that does not count
+
+        Raises ValueError for a wrong rank or a context longer than block_size, TypeError for ids
+        that are no integers, IndexError for ids outside the vocabulary.
+        """
+        logits_BTV = self.head(self.hidden(idx_BT))
+        if targets_BT is None:
+            return logits_BTV, None
+        return logits_BTV, cross_entropy(logits_BTV, targets_BT)
+
+    def hidden(self, idx_BT):
+        """What the last norm gives for each position, (B, T, C)."""
+        idx_BT = self._checked(idx_BT)
+        drop = self._dropout()
+        x_BTC = drop(self.wte(idx_BT) + self.wpe(np.arange(idx_BT.shape[1])))
+        for block in self.h:
+            x_BTC = block(x_BTC, drop)
+        return self.ln_f(x_BTC)
+
+    def head(self, x_BTC):
+        """Logits: how well each token's output vector agrees with x.    (..., C) -> (..., V)"""
+        if self.config.tie_weights:
+            return linear(x_BTC, transpose(self.wte.weight))
+        return self.lm_head(x_BTC)
+
+    def next_logits(self, idx_BT):
+        """The logits of the token after the last, an ndarray (B, V); no gradients, no dropout."""
+        was_training = self.training
+        self.eval()
+        try:
+            with no_grad():
+                return self.head(self.hidden(idx_BT)[:, -1]).data
+        finally:
+            self.training = was_training
+
+    def generate(self, idx, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, seed=None,
+                 stop=None):  # fmt: skip
+        """Continue token ids (T,) or (B, T); see `npgpt.generation.generate.generate`."""
+        return generate(
+            self.next_logits, idx, max_new_tokens, block_size=self.config.block_size,
+            temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop=stop,
+        )  # fmt: skip
+
+    def parameters(self):
+        """Each weight once, by its dotted name, in a fixed order."""
+        return dict(self.named_parameters())
+
+    def num_parameters(self):
+        """How many numbers are learned."""
+        return sum(weight.size for weight in self.parameters().values())
+
+    def train(self):
+        """Switch dropout on."""
+        self.training = True
+        return self
+
+    def eval(self):
+        """Switch dropout off."""
+        self.training = False
+        return self
+
+    def _dropout(self):
+        """The dropout of one forward: a function that uses another mask at each call."""
+        p = self.config.dropout
+        if p == 0 or not self.training:
+            return lambda x: x
+        # Any distinct numbers will do as seeds: dropout hashes them. 2^12 masks a forward.
+        masks = itertools.count((self.seed << 40) + (self.dropout_step << 12))
+        self.dropout_step += 1
+        return lambda x: dropout(x, p, seed=next(masks))
+
+    def _checked(self, idx_BT):
+        idx_BT = np.asarray(idx_BT)
+        T = self.config.block_size
+        if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= T:
+            raise ValueError(
+                f"GPT: token ids of shape {idx_BT.shape}; give (batch, time) with 1 to {T} tokens "
+                f"(block_size): of a longer context keep the last, idx[:, -{T}:]; of one sequence "
+                "make a batch, idx[None]"
+            )
+        return idx_BT

@@ -1,0 +1,57 @@
+"""Module: a part of a model that owns weights. Linear and LayerNorm, the two parts used all over.
+
+Not a framework: a Module is a plain object whose attributes are Tensors, Modules or lists of
+Modules, and `named_parameters` walks them. The attribute names are those of the published GPT-2
+weights, so a path such as `h.0.attn.c_attn.weight` means the same array here and there.
+"""
+
+import numpy as np
+
+from autograd import Tensor, layer_norm, linear
+
+INIT_STD = 0.02  # GPT-2's
+
+
+class Module:
+    """A part of a model. Subclasses set Tensors, Modules and lists of Modules as attributes."""
+
+    def named_parameters(self, prefix=""):
+        """Yield (dotted name, Tensor) for each weight, in the order the attributes were set."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                yield prefix + name, value
+            elif isinstance(value, Module):
+                yield from value.named_parameters(f"{prefix}{name}.")
+            elif isinstance(value, list):
+                for i, part in enumerate(value):
+                    yield from part.named_parameters(f"{prefix}{name}.{i}.")
+
+
+class Linear(Module):
+    """y = x weight + bias.    weight (I, O), bias (O,) or None"""
+
+    def __init__(self, rng, n_in, n_out, *, bias, dtype, std=INIT_STD):
+        self.weight = normal(rng, (n_in, n_out), std, dtype)
+        self.bias = Tensor(np.zeros(n_out, dtype), requires_grad=True) if bias else None
+
+    def __call__(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+class LayerNorm(Module):
+    """Each row to mean 0 and variance 1, then weight and bias per channel.    (C,) each"""
+
+    def __init__(self, n_embd, *, bias, dtype):
+        self.weight = Tensor(np.ones(n_embd, dtype), requires_grad=True)
+        self.bias = Tensor(np.zeros(n_embd, dtype), requires_grad=True) if bias else None
+
+    def __call__(self, x):
+        return layer_norm(x, self.weight, self.bias)
+
+
+def normal(rng, shape, std, dtype):
+    """Weights drawn from a normal distribution with mean 0.
+
+    Drawn in float64 whatever the dtype, so that both precisions start from the same model.
+    """
+    return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)

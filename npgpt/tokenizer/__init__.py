@@ -1,0 +1,25 @@
+"""Text to token ids and back.
+
+Read `char` first (one token a character), then `pretokenize` (cutting text into words) and `bpe`
+(merging bytes inside those words). `checks` and `files` hold what both tokenizers share: what they
+accept, and the file they are kept in.
+
+Both encode to a flat int32 array, and decode any flat sequence of integers.
+"""
+
+from pathlib import Path
+
+from npgpt.tokenizer.bpe import BPETokenizer
+from npgpt.tokenizer.char import CharTokenizer
+from npgpt.tokenizer.files import load_tokenizer_file
+
+__all__ = ["BPETokenizer", "CharTokenizer", "load_tokenizer"]
+
+
+def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
+    """The tokenizer saved at `path` (a run's tokenizer.json), of whichever kind it is.
+
+    Raises FileNotFoundError without a file, ValueError for one that is not a whole tokenizer.
+    """
+    builders = {"char": CharTokenizer.from_fields, "bpe": BPETokenizer.from_fields}
+    return load_tokenizer_file(path, builders)

@@ -1,0 +1,112 @@
+"""The simplest tokenizer: every distinct character of the training text is a token.
+
+The vocabulary is small and nothing needs learning, but sequences are long, one token a character,
+and a character the training text lacks cannot be encoded. `bpe` removes both limits.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from npgpt.tokenizer.checks import check_ids, check_text
+from npgpt.tokenizer.files import load_tokenizer_file, save_tokenizer_file
+
+
+class CharTokenizer:
+    """One token a character; a character's id is its rank among the characters.
+
+    Args:
+        characters: the vocabulary, each character once, in increasing order of code point.
+            `CharTokenizer.train` makes it from a text.
+
+    >>> tokenizer = CharTokenizer.train("hello")
+    >>> tokenizer.characters
+    'ehlo'
+    >>> tokenizer.encode("hole").tolist()
+    [1, 3, 2, 0]
+    >>> tokenizer.decode([1, 3, 2, 0])
+    'hole'
+    """
+
+    def __init__(self, characters: str):
+        check_text(characters)
+        if not characters:
+            raise ValueError("a vocabulary needs at least one character, got an empty text")
+        self.characters = characters
+        self._points_V = _code_points(characters)
+        if (self._points_V[1:] <= self._points_V[:-1]).any():
+            raise ValueError(
+                "the characters of a vocabulary must be distinct and sorted by code point; "
+                "CharTokenizer.train(text) sorts them"
+            )
+
+    @classmethod
+    def train(cls, text: str) -> "CharTokenizer":
+        """The tokenizer whose vocabulary is the sorted distinct characters of `text`.
+
+        Raises ValueError for an empty text or a lone surrogate.
+        """
+        check_text(text)
+        return cls("".join(sorted(set(text))))
+
+    @property
+    def vocab_size(self) -> int:
+        """How many characters are known."""
+        return len(self.characters)
+
+    def encode(self, text: str) -> np.ndarray:
+        """The ids of the characters of `text`: int32 of shape (N,), N = len(text).
+
+        Raises ValueError for the first character that is not in the vocabulary.
+        """
+        check_text(text)
+        points_N = _code_points(text)
+        ids_N = np.searchsorted(self._points_V, points_N)
+        ids_N[ids_N == self.vocab_size] = 0  # beyond the last character: unknown, caught below
+        unknown = np.flatnonzero(self._points_V[ids_N] != points_N)
+        if unknown.size:
+            self._refuse_character(text, int(unknown[0]))
+        return ids_N.astype(np.int32)
+
+    def decode(self, ids: ArrayLike) -> str:
+        """The text whose characters have these ids, a flat sequence of integers.
+
+        Raises IndexError for an id outside [0, vocab_size).
+        """
+        ids_N = check_ids(ids, self.vocab_size)
+        return self._points_V[ids_N].tobytes().decode("utf-32-le")
+
+    def save(self, path: str | Path) -> None:
+        """Write the tokenizer to `path`, replacing a file there in one step."""
+        save_tokenizer_file(path, "char", {"characters": self.characters})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "CharTokenizer":
+        """Read a tokenizer that `save` wrote.
+
+        Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
+        """
+        return load_tokenizer_file(path, {"char": cls.from_fields})
+
+    @classmethod
+    def from_fields(cls, fields: dict) -> "CharTokenizer":
+        """The tokenizer whose arguments are the fields of a tokenizer.json."""
+        return cls(fields["characters"])
+
+    def _refuse_character(self, text: str, position: int) -> None:
+        character = text[position]
+        raise ValueError(
+            f"unknown character {character!r} (U+{ord(character):04X}) at position {position}: "
+            f"it is not among the {self.vocab_size} characters this tokenizer was trained on. "
+            "Train on text that has it, remove it, or use a BPETokenizer, which encodes any text"
+        )
+
+
+def _code_points(text: str) -> np.ndarray:
+    """The code point of each character, without a Python loop: UTF-32 is an array of them.
+
+    >>> _code_points("Aé").tolist()
+    [65, 233]
+    """
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")

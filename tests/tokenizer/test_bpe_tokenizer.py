@@ -1,0 +1,262 @@
+"""BPETokenizer: training and encoding against ten naive lines and tiktoken, and what it refuses."""
+
+import functools
+import random
+import sys
+import unicodedata
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.tokenizer import BPETokenizer
+from npgpt.tokenizer.bpe import learn_merges
+from npgpt.tokenizer.pretokenize import split
+
+GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+STORY = """The king was unhappy. His unhappiness was great, and the happiness of the queen was gone.
+"Be happy!" said the cat; it's the cat's 12 or 13th word, and they've heard it.  Naïve?\n\n"""
+FEW_CHARACTERS = "ab ab c'sé1\n"  # few enough that pairs repeat
+small_texts = st.text(FEW_CHARACTERS, max_size=60)
+
+
+def naive_train(text, n_merges):
+    """Merges and final words. A token is the character of its id, a merge is a str.replace."""
+    words = ["".join(map(chr, piece.encode())) for piece in split(text)]
+    merges = []
+    for new_id in range(256, 256 + n_merges):
+        seen = [pair for word in words for pair in pairwise(word)]
+        if not seen:
+            break
+        left, right = min(set(seen), key=lambda pair: (-seen.count(pair), pair))
+        merges.append((ord(left), ord(right)))
+        words = [word.replace(left + right, chr(new_id)) for word in words]
+    return merges, words
+
+
+@pytest.fixture(scope="module")
+def story_tokenizer():
+    return BPETokenizer.train(STORY, 330, special_tokens=["<|end|>", "<|end|>>"])
+
+
+# Training
+
+
+@given(small_texts, st.integers(0, 25))
+def test_training_and_encoding_equal_the_naive_ones(text, n_merges):
+    merges, words = naive_train(text, n_merges)
+    tokenizer = BPETokenizer.train(text, 256 + n_merges)
+    assert tokenizer.merges == merges
+    assert tokenizer.encode(text).tolist() == [ord(token) for word in words for token in word]
+
+
+@given(small_texts, small_texts)
+def test_encoding_another_text_replays_the_merges_in_order(text, other):
+    tokenizer = BPETokenizer.train(text, 300)
+    words = "\0".join("".join(map(chr, word.encode())) for word in split(other))
+    for new_id, (left, right) in enumerate(tokenizer.merges, 256):
+        words = words.replace(chr(left) + chr(right), chr(new_id))
+    assert tokenizer.encode(other).tolist() == [ord(token) for token in words if token != "\0"]
+
+
+def test_concepts_example_unhappiness():
+    text = "un un un happi happi happi ness ness ness"
+    tokenizer = BPETokenizer.train(text.replace(" ", "\n"), 256 + 8)
+    assert tokenizer.merge_steps("unhappiness")[-1] == [b"un", b"happi", b"ness"]
+
+
+def test_ties_go_to_the_smallest_pair_of_ids():
+    assert learn_merges({"cd": 1, "ab": 1, "ax": 1}, 3) == [(97, 98), (97, 120), (99, 100)]
+    assert learn_merges({"cd": 2, "ab": 1}, 1) == [(99, 100)]
+
+
+def test_overlapping_pairs_count_each_time():
+    assert learn_merges({"aaaa": 1, "bc": 2}, 1) == [(97, 97)]
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=8), st.integers(1, 5)), st.randoms())
+def test_the_order_of_the_words_does_not_matter(word_counts, rng):
+    shuffled = rng.sample(sorted(word_counts.items()), len(word_counts))
+    assert learn_merges(word_counts, 20) == learn_merges(dict(shuffled), 20)
+
+
+@given(small_texts)
+def test_training_stops_early_when_every_word_is_one_token(text):
+    tokenizer = BPETokenizer.train(text, 10_000)
+    assert tokenizer.vocab_size < 10_000
+    assert len(tokenizer.encode(text)) == len(split(text))
+
+
+@given(small_texts, st.integers(0, 30))
+def test_every_token_is_a_byte_or_its_two_parts_joined(text, n_merges):
+    tokenizer = BPETokenizer.train(text, 257 + n_merges, special_tokens=["<|end|>"])
+    assert tokenizer.tokens[:256] == [bytes([i]) for i in range(256)]
+    for new_id, (left, right) in enumerate(tokenizer.merges, 256):
+        assert tokenizer.tokens[new_id] == tokenizer.tokens[left] + tokenizer.tokens[right]
+    assert tokenizer.tokens[-1] == b"<|end|>"
+    assert tokenizer.vocab_size == len(set(tokenizer.tokens)) == 257 + len(tokenizer.merges)
+
+
+def test_special_tokens_in_the_training_text_are_borders():
+    with_special = BPETokenizer.train("hug<|end|>hug<|end|>pug", 300, ["<|end|>"])
+    assert with_special.merges == learn_merges({"hug": 2, "pug": 1}, 300)
+
+
+# Encoding and decoding
+
+
+@given(st.text())
+def test_round_trip(story_tokenizer, text):
+    ids = story_tokenizer.encode(text)
+    assert ids.dtype == np.int32
+    assert ids.ndim == 1
+    assert story_tokenizer.decode(ids) == story_tokenizer.decode(ids.tolist()) == text
+
+
+@given(st.text("<|end|> happiness"))
+def test_round_trip_with_special_tokens(story_tokenizer, text):
+    assert story_tokenizer.decode(story_tokenizer.encode(text)) == text
+
+
+def test_a_long_text_round_trips(story_tokenizer):
+    text = STORY * 300 + "a" * 50_000
+    ids = story_tokenizer.encode(text)
+    assert story_tokenizer.decode(ids) == text
+    assert len(ids) < len(text) * 0.8
+
+
+def test_without_merges_the_ids_are_the_bytes():
+    assert BPETokenizer([]).encode("é!").tolist() == list("é!".encode())
+
+
+def test_special_tokens_have_the_last_ids_and_the_longer_wins(story_tokenizer):
+    assert story_tokenizer.special_ids == {"<|end|>": 328, "<|end|>>": 329}
+    assert story_tokenizer.encode("<|end|><|end|>>").tolist() == [328, 329]
+    assert story_tokenizer.decode([328, 104, 105]) == "<|end|>hi"
+
+
+def test_a_special_token_that_is_also_a_word_keeps_its_own_id():
+    tokenizer = BPETokenizer.train("hug hug", 300, special_tokens=["hug"])
+    assert tokenizer.encode("hug hug").tolist() == [tokenizer.special_ids["hug"], 32, 256]
+
+
+def test_half_a_character_decodes_to_the_replacement_character():
+    assert BPETokenizer([]).decode([0xC3, 0x21]) == "\ufffd!"
+
+
+def test_the_pieces_of_a_word(story_tokenizer):
+    steps = story_tokenizer.merge_steps(" unhappiness")
+    ids = story_tokenizer.encode(" unhappiness")
+    assert steps[0] == [bytes([byte]) for byte in b" unhappiness"]
+    assert steps[-1] == [story_tokenizer.token_bytes(i) for i in ids]
+    for pieces, merged in pairwise(steps):
+        assert b"".join(pieces) == b"".join(merged) == b" unhappiness"
+        assert len(merged) < len(pieces)
+    assert story_tokenizer.merge_steps("") == [[]]
+
+
+# A second opinion
+
+
+@functools.cache
+def stable_characters():
+    """Characters with the same category in Unicode 3.2 and in this Python's version.
+
+    tiktoken brings its own version of Unicode, in which a letter that is new to one of us may be
+    unassigned. What kept its category since 2002 is taken to have the same one there too.
+    """
+    everything = map(chr, range(sys.maxunicode + 1))
+    old = unicodedata.ucd_3_2_0.category
+    return [c for c in everything if unicodedata.category(c) == old(c) not in ("Cn", "Cs")]
+
+
+@given(st.data())
+@pytest.mark.parametrize("order", ["by value", "shuffled"])
+def test_ids_equal_those_of_tiktoken(story_tokenizer, order, data):
+    tiktoken = pytest.importorskip("tiktoken", reason="needs tiktoken, of the extra `peers`")
+    tokenizer = story_tokenizer
+    if order == "shuffled":
+        byte_order = random.Random(0).sample(range(256), 256)
+        id_of_byte = {byte: i for i, byte in enumerate(byte_order)}
+        merges = [tuple(id_of_byte.get(i, i) for i in pair) for pair in story_tokenizer.merges]
+        tokenizer = BPETokenizer(merges, list(story_tokenizer.special_ids), byte_order)
+    n_ranks = 256 + len(tokenizer.merges)
+    peer = tiktoken.Encoding(
+        "peer",
+        pat_str=GPT2_PATTERN,
+        mergeable_ranks={token: rank for rank, token in enumerate(tokenizer.tokens[:n_ranks])},
+        special_tokens={"<|end|>": tokenizer.special_ids["<|end|>"]},
+    )
+    piece = st.sampled_from([*split(STORY), "<|end|>", "hap", "the", "  ", "\n", "'ve", "1"])
+    character = st.sampled_from(stable_characters())
+    text = "".join(data.draw(st.lists(piece | character))).replace("<|end|>>", "")
+    ids = tokenizer.encode(text).tolist()
+    assert ids == peer.encode(text, allowed_special="all")
+    assert peer.decode(ids) == text
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "special_tokens", "error", "message"),
+    [
+        (255, [], ValueError, "vocab_size 255 is too small: .* already take 256"),
+        (257, ["<a>", "<b>"], ValueError, "2 special tokens already take 258"),
+        (300.5, [], TypeError, "integer"),
+        (300, ["<a>", ""], ValueError, "special token 1 is empty"),
+        (300, ["<a>", "<b>", "<a>"], ValueError, "special token 2, '<a>', occurs twice"),
+        (300, "<a>", TypeError, "must be a list or tuple of texts, got '<a>'"),
+        (300, [b"<a>"], TypeError, "expected a str, got bytes"),
+        (300, ["\ud800"], ValueError, "lone surrogate"),
+    ],
+)
+def test_arguments_that_make_no_vocabulary(vocab_size, special_tokens, error, message):
+    with pytest.raises(error, match=message):
+        BPETokenizer.train("some text", vocab_size, special_tokens)
+
+
+@pytest.mark.parametrize(
+    ("merges", "message"),
+    [
+        ([(97, 98), (256, 257)], "merge 1 must join two ids from 0 to 256"),
+        ([(-1, 98)], "merge 0 must join two ids from 0 to 255"),
+        ([(97, 98), (97, 98)], "merge 1, .*, occurs twice"),
+        ([(97, 98, 99)], "merge 0 must be a pair of int ids"),
+        ([(97, 98.0)], "merge 0 must be a pair of int ids"),
+        (["ab"], "merge 0 must be a pair of int ids"),
+    ],
+)
+def test_merges_that_make_no_vocabulary(merges, message):
+    with pytest.raises(ValueError, match=message):
+        BPETokenizer(merges)
+
+
+@pytest.mark.parametrize("byte_order", [range(255), [0] * 256, range(1, 257)])
+def test_byte_orders_that_make_no_vocabulary(byte_order):
+    with pytest.raises(ValueError, match="each of the bytes 0 to 255 exactly once"):
+        BPETokenizer([], byte_order=byte_order)
+
+
+def test_text_must_be_a_str_without_lone_surrogates(story_tokenizer):
+    for use in [story_tokenizer.encode, story_tokenizer.merge_steps]:
+        with pytest.raises(TypeError, match="expected a str, got bytes"):
+            use(b"happy")
+        with pytest.raises(ValueError, match=r"lone surrogate U\+D800 at position 5"):
+            use("happy\ud800")
+    with pytest.raises(ValueError, match=r"lone surrogate U\+D800 at position 5"):
+        BPETokenizer.train("happy\ud800", 300)
+
+
+def test_ids_outside_the_vocabulary_are_named_with_their_position(story_tokenizer):
+    with pytest.raises(IndexError, match=r"token id 330 at position 1 .* 330 tokens"):
+        story_tokenizer.decode([329, 330])
+    with pytest.raises(IndexError, match="token id -1 at position 0"):
+        story_tokenizer.token_bytes(-1)
+
+
+def test_merge_steps_takes_one_word(story_tokenizer):
+    with pytest.raises(ValueError, match=r"pass one of \['two', ' words'\]"):
+        story_tokenizer.merge_steps("two words")

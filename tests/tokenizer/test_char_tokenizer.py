@@ -1,0 +1,86 @@
+"""CharTokenizer: its vocabulary, its round trip, and what it refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.tokenizer import CharTokenizer
+
+
+def test_the_vocabulary_is_the_sorted_distinct_characters():
+    tokenizer = CharTokenizer.train("banana é\U0001f389\n")
+    assert tokenizer.characters == "\n abné\U0001f389"
+    assert tokenizer.vocab_size == 7
+    assert tokenizer.encode("ban\U0001f389").tolist() == [3, 2, 4, 6]
+
+
+@given(st.text(min_size=1))
+def test_round_trip(text):
+    tokenizer = CharTokenizer.train(text)
+    ids = tokenizer.encode(text)
+    assert ids.dtype == np.int32
+    assert ids.shape == (len(text),)
+    assert tokenizer.vocab_size == len(set(text))
+    assert [tokenizer.characters[i] for i in ids] == list(text)
+    assert tokenizer.decode(ids) == tokenizer.decode(ids.tolist()) == text
+
+
+def test_nothing_encodes_to_no_ids():
+    tokenizer = CharTokenizer.train("ab")
+    assert tokenizer.encode("").shape == (0,)
+    assert tokenizer.encode("").dtype == np.int32
+    assert tokenizer.decode([]) == ""
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_the_first_unknown_character_is_named_with_its_position(known, text):
+    unknown = [(i, c) for i, c in enumerate(text) if c not in known]
+    tokenizer = CharTokenizer.train(known)
+    if not unknown:
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+        return
+    position, character = unknown[0]
+    with pytest.raises(ValueError, match="unknown character") as error:
+        tokenizer.encode(text)
+    named = f"{character!r} (U+{ord(character):04X}) at position {position}:"
+    assert named in str(error.value)
+    assert "BPETokenizer" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        ([0, 1, 2], IndexError, "token id 2 at position 2 .* 2 tokens"),
+        ([0, -1], IndexError, "token id -1 at position 1"),
+        ([0.0, 1.0], TypeError, "integers, got dtype float64"),
+        ([True], TypeError, "integers, got dtype bool"),
+        ("ab", TypeError, "must be a list or an array"),
+        ([[0, 1]], ValueError, r"shape \(1, 2\)"),
+        (0, ValueError, r"shape \(\)"),
+    ],
+)
+def test_ids_that_cannot_be_decoded(ids, error, message):
+    with pytest.raises(error, match=message):
+        CharTokenizer.train("ab").decode(ids)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.int64, np.uint64])
+def test_ids_of_every_integer_type_are_decoded(dtype):
+    assert CharTokenizer.train("ab").decode(np.array([1, 0], dtype)) == "ba"
+
+
+@pytest.mark.parametrize("use", [CharTokenizer.train, CharTokenizer.train("ab").encode])
+def test_text_must_be_a_str_without_lone_surrogates(use):
+    with pytest.raises(TypeError, match="expected a str, got bytes"):
+        use(b"ab")
+    with pytest.raises(ValueError, match=r"lone surrogate U\+DC80 at position 2"):
+        use("ab\udc80")
+
+
+def test_a_vocabulary_must_be_sorted_distinct_and_not_empty():
+    with pytest.raises(ValueError, match="at least one character"):
+        CharTokenizer.train("")
+    for characters in ["ba", "aab"]:
+        with pytest.raises(ValueError, match="distinct and sorted"):
+            CharTokenizer(characters)
