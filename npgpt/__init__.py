@@ -14,7 +14,7 @@ Reading order, one package for each section of CONCEPTS.md:
 >>> from npgpt import GPT, GPTConfig
 >>> model = GPT(GPTConfig(vocab_size=65, block_size=64, n_layer=2, n_head=2, n_embd=32))
 >>> model.num_parameters()
-29440
+29600
 """
 
 from npgpt.config import GPTConfig, TrainConfig

@@ -62,6 +62,9 @@ class TrainConfig:
     eval_stride: int = setting(
         "targets counted per validation window; 0 for all, in disjoint windows", default=0
     )
+    eval_tokens: int = setting(
+        "validation tokens read at an evaluation; 0 for all, as at the end", default=20_000
+    )
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
     seed: int = setting("weights, batches, dropout and samples follow from it", default=1)
 
@@ -69,8 +72,8 @@ class TrainConfig:
         for name in ("max_iters", "batch_size", "eval_interval"):
             if getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 1 or more")
-        for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "sample_tokens",
-                     "min_lr", "seed"):
+        for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",
+                     "sample_tokens", "min_lr", "seed"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 0 or more")
         if not (0 < self.lr < math.inf and self.min_lr <= self.lr):

@@ -22,8 +22,11 @@ class CausalSelfAttention(Module):
         std = INIT_STD / math.sqrt(2 * config.n_layer)
         self.c_proj = Linear(rng, C, C, bias=config.bias, dtype=dtype, std=std)
 
-    def __call__(self, x_BTC):
+    def __call__(self, x_BTC, cache=None):
+        """cache   a KVCache in generation: the keys and values of the tokens before these"""
         q, k, v = self.heads(x_BTC)
+        if cache is not None:
+            k, v = cache.extend(self, k.data, v.data)
         y_BHTD = scaled_dot_product_attention(q, k, v, causal=True)
         y_BTC = y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape)  # b h t d -> b t (h d)
         return self.c_proj(y_BTC)

@@ -21,6 +21,6 @@ class Block(Module):
         self.ln_2 = LayerNorm(config.n_embd, bias=config.bias, dtype=dtype)
         self.mlp = MLP(rng, config, dtype)
 
-    def __call__(self, x_BTC, drop):
-        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC)))
+    def __call__(self, x_BTC, drop, cache=None):
+        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache))
         return x_BTC + drop(self.mlp(self.ln_2(x_BTC)))

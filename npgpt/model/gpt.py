@@ -10,7 +10,8 @@ import itertools
 import numpy as np
 
 from autograd import cross_entropy, dropout, linear, no_grad, transpose
-from npgpt.generation.generate import generate
+from npgpt.generation.cache import CachedLogits
+from npgpt.generation.generate import generate, stream
 from npgpt.model.block import Block
 from npgpt.model.embeddings import Embedding
 from npgpt.model.module import LayerNorm, Linear, Module
@@ -54,13 +55,18 @@ class GPT(Module):
             return logits_BTV, None
         return logits_BTV, cross_entropy(logits_BTV, targets_BT)
 
-    def hidden(self, idx_BT):
-        """What the last norm gives for each position, (B, T, C)."""
-        idx_BT = self._checked(idx_BT)
+    def hidden(self, idx_BT, cache=None):
+        """What the last norm gives for each position, (B, T, C).
+
+        cache   a `npgpt.generation.cache.KVCache` of the tokens before these; without gradients
+        """
+        before = cache.length if cache else 0
+        idx_BT = self._checked(idx_BT, before)
         drop = self._dropout()
-        x_BTC = drop(self.wte(idx_BT) + self.wpe(np.arange(idx_BT.shape[1])))
+        positions_T = np.arange(before, before + idx_BT.shape[1])
+        x_BTC = drop(self.wte(idx_BT) + self.wpe(positions_T))
         for block in self.h:
-            x_BTC = block(x_BTC, drop)
+            x_BTC = block(x_BTC, drop, cache)
         return self.ln_f(x_BTC)
 
     def head(self, x_BTC):
@@ -69,13 +75,13 @@ class GPT(Module):
             return linear(x_BTC, transpose(self.wte.weight))
         return self.lm_head(x_BTC)
 
-    def next_logits(self, idx_BT):
+    def next_logits(self, idx_BT, cache=None):
         """The logits of the token after the last, an ndarray (B, V); no gradients, no dropout."""
         was_training = self.training
         self.eval()
         try:
             with no_grad():
-                return self.head(self.hidden(idx_BT)[:, -1]).data
+                return self.head(self.hidden(idx_BT, cache)[:, -1]).data
         finally:
             self.training = was_training
 
@@ -83,8 +89,16 @@ class GPT(Module):
                  stop=None):  # fmt: skip
         """Continue token ids (T,) or (B, T); see `npgpt.generation.generate.generate`."""
         return generate(
-            self.next_logits, idx, max_new_tokens, block_size=self.config.block_size,
+            CachedLogits(self.next_logits), idx, max_new_tokens, block_size=self.config.block_size,
             temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop=stop,
+        )  # fmt: skip
+
+    def stream(self, idx_T, max_new_tokens, **settings):
+        """Continue one text: an iterator over new token ids; settings are those of `generate`."""
+        logits = CachedLogits(self.next_logits)
+        return stream(
+            lambda idx_T: logits(idx_T[None])[0], idx_T, max_new_tokens,
+            block_size=self.config.block_size, **settings,
         )  # fmt: skip
 
     def parameters(self):
@@ -115,10 +129,10 @@ class GPT(Module):
         self.dropout_step += 1
         return lambda x: dropout(x, p, seed=next(masks))
 
-    def _checked(self, idx_BT):
+    def _checked(self, idx_BT, before):
         idx_BT = np.asarray(idx_BT)
         T = self.config.block_size
-        if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= T:
+        if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= T - before:
             raise ValueError(
                 f"GPT: token ids of shape {idx_BT.shape}; give (batch, time) with 1 to {T} tokens "
                 f"(block_size): of a longer context keep the last, idx[:, -{T}:]; of one sequence "

@@ -40,8 +40,10 @@ def training_steps(model, optimizer, ids_N, config, first_step=0):
         yield Step(step + 1, loss.item(), lr, grad_norm)
 
 
-def evaluate(model, ids_N, *, batch_size=16, stride=None):
+def evaluate(model, ids_N, *, batch_size=16, stride=None, progress=None):
     """(loss, tokens): the mean loss in nats per token over the whole of a text, and their number.
+
+    progress   called with the number of tokens that each batch has counted
 
     Every token but the first counts once. stride=None reads disjoint windows of block_size, so
     that a token is predicted from 0 to block_size - 1 tokens before it; a smaller stride gives
@@ -58,6 +60,8 @@ def evaluate(model, ids_N, *, batch_size=16, stride=None):
                 _, loss = model(x_BT, y_BT)
                 total += loss.item() * kept
                 count += kept
+                if progress:
+                    progress(kept)
     finally:
         model.training = was_training
     return total / count, count

@@ -7,8 +7,9 @@ def learning_rate(step, config):
     """The rate of optimizer step `step`, counted from 0.    config: a TrainConfig
 
     Warm-up keeps early steps small while AdamW's running means still rest on few gradients. The
-    cosine spends most steps near the peak, and ends slowly. 
-    Source: Loshchilov and Hutter, SGDR, 2017.
+    cosine spends most steps near the peak, and ends slowly.
+
+    Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
 
     >>> from npgpt.config import TrainConfig
     >>> config = TrainConfig(max_iters=1000, warmup_iters=100, lr=1e-3, min_lr=1e-4)

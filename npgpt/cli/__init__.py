@@ -1,0 +1,58 @@
+"""The program `npgpt`: one file for each command, and here what they share.
+
+    train       a GPT on a text: a run folder with weights, metrics, a loss picture, samples
+    generate    text from a run
+    eval        the loss of a run on a text
+    info        parameters, arithmetic and memory of a run or a preset
+    gradcheck   every gradient against finite differences
+
+A command's module has `add_arguments(parser)` and `run(args)`.
+"""
+
+import argparse
+import importlib
+import sys
+
+COMMANDS = {
+    "train": "train a GPT on a text; writes a run folder",
+    "generate": "continue a text with a trained GPT",
+    "eval": "the loss of a run on a text",
+    "info": "parameters, arithmetic and memory of a run or a preset",
+    "gradcheck": "check every gradient against finite differences",
+}
+# What a command raises for input it can not use; the message tells the user what to do.
+REFUSALS = (ValueError, OSError, FloatingPointError, ImportError)
+
+
+def main(argv=None):
+    """Run one command; return the exit status: 0, 1 for a refusal (said on stderr), 2 for usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a Windows console may otherwise lack a character
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    args = _parser().parse_args(argv)
+    try:
+        importlib.import_module(f"npgpt.cli.{args.command}").run(args)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stdout = None
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except REFUSALS as error:
+        if args.traceback:
+            raise
+        print(f"npgpt {args.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="npgpt", description="A GPT to read, train and talk to.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        command.add_argument(
+            "--traceback", action="store_true", help="on an error, show where in the code it arose"
+        )
+        importlib.import_module(f"npgpt.cli.{name}").add_arguments(command)
+    return parser

@@ -1,0 +1,75 @@
+"""`npgpt generate RUN`: continue a text, token by token, as it is drawn."""
+
+import json
+import sys
+from pathlib import Path
+
+from npgpt.training.checkpoint import load_run
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("run", help="a run folder, such as runs/tales")
+    prompt = parser.add_mutually_exclusive_group()
+    prompt.add_argument("--prompt", metavar="TEXT", help="the text to continue")
+    prompt.add_argument("--prompt-file", metavar="FILE", help="read it from a file, or - for stdin")
+    add("--max-new-tokens", type=int, default=500, metavar="N", help="default 500")
+    add("--temperature", type=float, default=1.0, metavar="T", help="0 is greedy; default 1")
+    add("--top-k", type=int, metavar="K", help="draw from the K most likely tokens only")
+    add("--top-p", type=float, metavar="P", help="draw from the likeliest that reach P together")
+    add("--seed", type=int, metavar="S", help="the same text each time")
+    add("--json", action="store_true", help="one JSON object: prompt, text, tokens")
+
+
+def run(args):
+    model, tokenizer, _ = load_run(args.run)
+    prompt = _prompt(args, tokenizer)
+    ids = model.stream(
+        tokenizer.encode(prompt), args.max_new_tokens, temperature=args.temperature,
+        top_k=args.top_k, top_p=args.top_p, seed=args.seed,
+    )  # fmt: skip
+    if args.json:
+        ids = list(ids)
+        result = {"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)}
+        print(json.dumps(result, ensure_ascii=False))
+        return
+    print(prompt.lstrip("\n"), end="", flush=True)
+    for text in pieces(tokenizer, ids):
+        print(text, end="", flush=True)
+    print()
+
+
+def pieces(tokenizer, ids):
+    """The text of ids as it becomes readable: a character may need the bytes of several tokens."""
+    waiting = []
+    for token in ids:
+        waiting.append(token)
+        text = tokenizer.decode(waiting)
+        if not text.endswith("\ufffd") or len(waiting) > 3:
+            yield text
+            waiting = []
+    if waiting:
+        yield tokenizer.decode(waiting)
+
+
+def _prompt(args, tokenizer):
+    if args.prompt is not None:
+        prompt = args.prompt
+    elif args.prompt_file == "-":
+        prompt = sys.stdin.buffer.read().decode("utf-8")
+    elif args.prompt_file is not None:
+        prompt = Path(args.prompt_file).read_text(encoding="utf-8")
+    else:
+        return beginning(tokenizer)
+    if not prompt:
+        raise ValueError("the prompt is empty; give some text, or leave --prompt out")
+    return prompt
+
+
+def beginning(tokenizer):
+    """What a text starts after: an empty line, or the first token if there is no line end."""
+    try:
+        tokenizer.encode("\n\n")
+        return "\n\n"
+    except ValueError:
+        return tokenizer.decode([0])

@@ -1,0 +1,136 @@
+"""`npgpt gradcheck`: every explicit gradient beside finite differences, as a table."""
+
+import json
+import time
+
+import numpy as np
+
+from npgpt.config import GPTConfig
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("--op", metavar="NAME", help="one op; default: all of them")
+    add("--model", action="store_true", help="the loss of a small GPT by each of its parameters")
+    add("--plot", metavar="FILE.png", help="draw the error against the step size, and stop there")
+    add("--seed", type=int, default=0, metavar="S", help="of the numbers tried; default 0")
+    add("--json", action="store_true", help="one JSON object")
+
+
+def run(args):
+    if args.plot:
+        print(f"picture {_plot(args)}")
+        return
+    started = time.perf_counter()
+    rows = _model_rows(args.seed) if args.model else _op_rows(args)
+    wrong = [row for row in rows if row["failure"]]
+    if args.json:
+        print(json.dumps({"rows": rows, "passed": not wrong}))
+    else:
+        _print_table(rows, "parameter" if args.model else "op")
+        print(f"\n{len(rows) - len(wrong)} of {len(rows)} right, "
+              f"{time.perf_counter() - started:.1f} s")  # fmt: skip
+    if wrong:
+        raise ValueError("\n\n".join(
+            [row["failure"] for row in wrong] + ["compare each VJP with its op's equation"]
+        ))  # fmt: skip
+
+
+def _op_rows(args):
+    from autograd import OPS
+    from autograd.samples import check_op
+
+    if args.op and args.op not in OPS:
+        raise ValueError(f"--op {args.op}: no such op; one of: {', '.join(OPS)}")
+    rows = []
+    for name in [args.op] if args.op else OPS:
+        report = check_op(name, args.seed)
+        rows.append({
+            "name": name, "samples": report.samples, "error": report.worst,
+            "where": report.where, "seconds": report.seconds, "failure": report.failure,
+        })  # fmt: skip
+    return rows
+
+
+def _model_rows(seed):
+    from autograd.gradcheck import examine
+
+    model, f = small_model(seed)
+    started = time.perf_counter()
+    report = examine(f, model.parameters(), seed=seed, name="GPT loss")
+    seconds = time.perf_counter() - started
+    return [
+        {
+            "name": found.name, "samples": found.compared, "error": found.error,
+            "where": _place(found), "seconds": seconds / len(report.inputs),
+            "failure": str(found) if found.wrong else None,
+        }
+        for found in report.inputs
+    ]  # fmt: skip
+
+
+def small_model(seed):
+    """(a float64 GPT, its loss as a function for `autograd.gradcheck`), dropout included.
+
+    The weights are of order one, not 0.02: else most gradients are too small to be wrong.
+    """
+    from npgpt.model import GPT
+
+    config = GPTConfig(vocab_size=7, block_size=5, n_layer=2, n_head=2, n_embd=6, dropout=0.2)
+    model = GPT(config, seed=seed, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    for weight in model.parameters().values():
+        weight.data[...] = rng.normal(1.0 if weight.data.ndim == 1 else 0.0, 0.7, weight.shape)
+    idx_BT, targets_BT = rng.integers(0, 7, (2, 2, 5))
+
+    def loss(**parameters):
+        model.dropout_step = 0  # the same mask each time
+        return model(idx_BT, targets_BT)[1]
+
+    return model, loss
+
+
+def _place(found):
+    return "a random direction" if found.index is None else f"entry {list(found.index)}"
+
+
+def _print_table(rows, first):
+    width = max(len(row["name"]) for row in rows) + 2
+    place = max(5, *(len(row["where"]) for row in rows)) + 2
+    print(f"{first:<{width}}{'samples':>8}  {'worst error':>11}  {'where':<{place}}{'seconds':>8}")
+    for row in rows:
+        verdict = "  WRONG" if row["failure"] else ""
+        print(f"{row['name']:<{width}}{row['samples']:>8}  {row['error']:>11.1e}  "
+              f"{row['where']:<{place}}{row['seconds']:>8.2f}{verdict}")  # fmt: skip
+
+
+def _plot(args):
+    """The V-curve: too large a step is wrong by its square, too small a one by rounding."""
+    from autograd.gradcheck import EPS, error_by_step
+    from npgpt import plots
+
+    steps = 2.0 ** np.arange(-40, 1)
+    curves = {
+        dtype.__name__: (steps, error_by_step(*_small_network(args.seed), steps, dtype, args.seed))
+        for dtype in (np.float32, np.float64)
+    }
+    return plots.curves_picture(
+        args.plot, curves, log="xy", xlabel="step of the finite difference",
+        ylabel="error relative to the largest gradient",
+        title="A finite difference is off by its formula (right) or by rounding (left)",
+        marks=[(f"the step used, {EPS:.1e}", EPS)],
+    )  # fmt: skip
+
+
+def _small_network(seed):
+    """(f, inputs): a norm, a linear layer, a GELU and a loss, of order one."""
+    from autograd import Tensor, cross_entropy, gelu, layer_norm, linear
+
+    rng = np.random.default_rng(seed)
+    shapes = {"x": (4, 6), "gain": (6,), "weight": (6, 5), "bias": (5,)}
+    inputs = {n: Tensor(rng.normal(size=s), requires_grad=True) for n, s in shapes.items()}
+
+    def loss(x, gain, weight, bias):
+        return cross_entropy(gelu(linear(layer_norm(x, gain), weight, bias)), np.arange(4))
+
+    return loss, inputs

@@ -1,0 +1,56 @@
+"""`npgpt info RUN` or `--preset NAME`: how large a model is and what a training step costs."""
+
+import json
+from dataclasses import asdict
+
+from npgpt.config import PRESETS, GPTConfig, from_preset
+from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.training.checkpoint import read_run
+
+
+def add_arguments(parser):
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("run", nargs="?", help="a run folder, such as runs/tales")
+    what.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
+    parser.add_argument(
+        "--vocab-size", type=int, default=65, metavar="V",
+        help="for a preset: number of tokens; default 65, Shakespeare's characters",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args):
+    if args.preset:
+        model, training = from_preset(args.preset)
+        config = GPTConfig(vocab_size=args.vocab_size, **model)
+    else:
+        run = read_run(args.run)
+        config, training = run.model, run.training
+    parts = parameters_by_part(config)
+    memory = step_memory(config, training.batch_size)
+    result = {
+        "model": asdict(config),
+        "training": asdict(training),
+        "parameters": sum(parts.values()),
+        "parameters_by_part": parts,
+        "flops_per_token_forward": flops_per_token(config),
+        "flops_per_token_training": 3 * flops_per_token(config),
+        "tokens_per_step": training.batch_size * config.block_size,
+        "step_memory_bytes": asdict(memory) | {"total": memory.total},
+    }
+    if args.json:
+        print(json.dumps(result))
+        return
+    print(f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels, block "
+          f"{config.block_size}, {config.vocab_size} tokens")  # fmt: skip
+    print(f"\nparameters {result['parameters']:>20,}")
+    for part, count in parts.items():
+        print(f"  {part:<18} {count:>10,}  {count / result['parameters']:6.1%}")
+    print("\narithmetic per token")
+    print(f"  forward            {flops_per_token(config) / 1e6:10.2f} MFLOP")
+    print(f"  training           {3 * flops_per_token(config) / 1e6:10.2f} MFLOP")
+    print(f"\na training step on {training.batch_size} x {config.block_size} tokens")
+    flops = 3 * flops_per_token(config) * result["tokens_per_step"]
+    print(f"  arithmetic         {flops / 1e9:10.2f} GFLOP")
+    for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
+        print(f"  {part:<18} {size / 1e6:10.1f} MB")

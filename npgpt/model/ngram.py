@@ -1,0 +1,68 @@
+"""N-gram models: the next token's distribution from counts of the n - 1 tokens before it.
+
+What language models were before networks, and the landmarks in a GPT's loss picture: a GPT that
+only learned which tokens are frequent equals the unigram model, one that learned which follows
+which equals the bigram model. Source: Shannon, A Mathematical Theory of Communication, 1948.
+"""
+
+import numpy as np
+
+
+class NgramModel:
+    """P(token | n - 1 tokens before) = (count(before, token) + a) / (count(before) + a V)
+
+    ids_N       the training text as token ids
+    vocab_size  V
+    n           1, 2, 3, ...: unigram, bigram, trigram. Raises ValueError if V^n passes 2^63.
+    smoothing   a: the count that each token starts from, so that none is impossible
+    """
+
+    def __init__(self, ids_N, vocab_size, n, smoothing=0.1):
+        if n < 1 or vocab_size**n >= 2**63:
+            raise ValueError(f"NgramModel: n={n}, {vocab_size} tokens; use a smaller n, at least 1")
+        self.vocab_size, self.n, self.smoothing = vocab_size, n, smoothing
+        # Grams are numbered like digits: token t after `before` has the code before * V + t.
+        codes = self._codes(np.asarray(ids_N, np.int64))
+        self.grams, self.gram_counts = np.unique(codes, return_counts=True)
+        self.befores, self.before_counts = np.unique(codes // vocab_size, return_counts=True)
+
+    def probabilities(self, context):
+        """The distribution (V,) of the token that follows; the last n - 1 ids of context count.
+
+        Raises ValueError for a context of fewer than n - 1 tokens.
+        """
+        if len(context) < self.n - 1:
+            raise ValueError(
+                f"NgramModel: {len(context)} tokens of context; give {self.n - 1} or more"
+            )
+        V = self.vocab_size
+        before = 0
+        for token in context[len(context) - self.n + 1 :]:
+            before = before * V + int(token)
+        return self._probability(before * V + np.arange(V))
+
+    def loss(self, ids_N):
+        """Mean -ln P, in nats per token, over the tokens of a text that have n - 1 before them."""
+        codes = self._codes(np.asarray(ids_N, np.int64))
+        return float(-np.log(self._probability(codes)).mean())
+
+    def _codes(self, ids_N):
+        length = len(ids_N) - self.n + 1
+        if length < 1:
+            raise ValueError(f"NgramModel: a text of {len(ids_N)} tokens; give {self.n} or more")
+        codes = np.zeros(length, np.int64)
+        for i in range(self.n):
+            codes = codes * self.vocab_size + ids_N[i : i + length]
+        return codes
+
+    def _probability(self, codes):
+        a, V = self.smoothing, self.vocab_size
+        gram = _lookup(self.grams, self.gram_counts, codes)
+        before = _lookup(self.befores, self.before_counts, codes // V)
+        return (gram + a) / (before + a * V)
+
+
+def _lookup(keys, counts, wanted):
+    """The count of each wanted key, 0 where it is not among the sorted keys."""
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, counts[at], 0)

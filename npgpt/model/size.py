@@ -1,0 +1,73 @@
+"""How large a model is: parameters by part, arithmetic per token, memory of a training step."""
+
+from dataclasses import dataclass
+
+from npgpt.model.gpt import GPT
+
+PARTS = {
+    "token embedding": "wte.",
+    "position embedding": "wpe.",
+    "attention": ".attn.",
+    "MLP": ".mlp.",
+    "norms": ".ln_",
+    "final norm": "ln_f.",
+    "output head": "lm_head.",
+}
+
+
+def parameters_by_part(config):
+    """Part of the model -> how many numbers it learns. A tied head counts once, as embedding."""
+    counts = dict.fromkeys(PARTS, 0)
+    for name, weight in GPT(config).parameters().items():
+        part = next(part for part, mark in PARTS.items() if mark in name)
+        counts[part] += weight.size
+    return {part: count for part, count in counts.items() if count}
+
+
+def flops_per_token(config):
+    """FLOPs of a forward pass, per token of a full block; a training step takes three times that.
+
+    Each weight of a matrix product is one multiplication and one addition; causal attention reads
+    (T + 1) / 2 keys and values on average, C multiplications and additions each. Backward does
+    each product twice, for the gradients of its two operands. Norms, GELU and softmax are left out.
+    """
+    C, T = config.n_embd, config.block_size
+    matrices = config.n_layer * 12 * C * C + C * config.vocab_size
+    attention = config.n_layer * C * (T + 1)
+    return 2 * matrices + 2 * attention
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes of float32 that a training step holds at its peak.
+
+    weights      parameters, their gradients, and AdamW's two moments
+    activations  what the forward saves for backward
+    head         the logits and their gradient
+    """
+
+    weights: int
+    activations: int
+    head: int
+
+    @property
+    def total(self):
+        return self.weights + self.activations + self.head
+
+
+def step_memory(config, batch_size):
+    """The `StepMemory` of one step on (batch_size, block_size) tokens.
+
+    Per token a block saves 17 C numbers: both norms' inputs and outputs (4 C), q, k, v (3 C), the
+    attention's result in two layouts (2 C), the MLP's hidden layer before and after GELU (8 C).
+    Dropout saves nothing, but its results are further arrays: 3 C in a block.
+    """
+    C, V = config.n_embd, config.vocab_size
+    tokens = batch_size * config.block_size
+    per_block = 17 * C + (3 * C if config.dropout else 0)
+    parameters = sum(parameters_by_part(config).values())
+    return StepMemory(
+        weights=4 * 4 * parameters,
+        activations=4 * tokens * (config.n_layer * per_block + 3 * C),
+        head=4 * tokens * 2 * V,
+    )

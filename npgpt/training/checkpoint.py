@@ -1,0 +1,198 @@
+"""A run folder: what a training run leaves, and what a later one needs to go on from it.
+
+    config.json                settings, the text's name and hash, versions; written at the start
+    tokenizer.json             text to ids and back; written at the start
+    model.safetensors          the weights, under GPT-2's names; rewritten at every checkpoint
+    train_state.safetensors    all that continuing needs: weights, AdamW's moments, step
+    metrics.csv, samples.txt, loss.png
+
+train_state.safetensors holds the weights a second time, so that one file is one moment of
+training: its renaming is the instant at which a checkpoint counts. Nothing is pickled, so loading
+a stranger's run executes none of their code.
+"""
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.model import GPT
+from npgpt.tokenizer import load_tokenizer
+from npgpt.training.files import write_whole
+
+MADE_BY = "npgpt"
+
+
+class RunError(ValueError):
+    """A run folder that can not be used as asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Which text a run was trained on. entropy_rate in nats per character, None if unknown."""
+
+    name: str
+    characters: int
+    sha256: str
+    entropy_rate: float | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What config.json says."""
+
+    folder: Path
+    model: GPTConfig
+    training: TrainConfig
+    text: TextSource
+
+
+def create_run(folder, model_config, training_config, tokenizer, text):
+    """Make the folder of a new run. Raises RunError if it holds anything already."""
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "is not empty" if folder.is_dir() else "is a file"
+        raise RunError(
+            f"{folder} {what}, and nothing in it is overwritten: name another folder with --out, "
+            "or continue the run in it with --resume"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(folder / "tokenizer.json")
+    settings = {
+        "made_by": MADE_BY,
+        "model": asdict(model_config),
+        "training": asdict(training_config),
+        "text": asdict(text),
+        "versions": {
+            name: version(name) for name in ("npgpt", "numpy", "numba", "safetensors")
+        } | {"python": platform.python_version()},
+    }  # fmt: skip
+    write_whole(folder / "config.json", json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    return Run(folder, model_config, training_config, text)
+
+
+def read_run(folder):
+    """The settings of the run in `folder`. Raises RunError if it is not a whole run of npgpt."""
+    folder = Path(folder)
+    path = folder / "config.json"
+    if not path.is_file():
+        raise RunError(
+            f"{folder} is no run folder: it has no config.json; name the folder that "
+            "`npgpt train` printed, such as runs/tales"
+        )
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        made_by = settings.get("made_by") if isinstance(settings, dict) else None
+        if made_by != MADE_BY:
+            raise RunError(
+                f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
+                "folder of this program, such as runs/tales"
+            )
+        training = settings["training"] | {"corpus": tuple(settings["training"]["corpus"])}
+        return Run(
+            folder,
+            GPTConfig(**settings["model"]),
+            TrainConfig(**training),
+            TextSource(**settings["text"]),
+        )
+    except RunError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); restore it from a copy, or train again"
+        ) from error
+
+
+def load_run(folder):
+    """(model, tokenizer, Run) of a run folder, the model with its latest saved weights.
+
+    Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
+    """
+    run = read_run(folder)
+    tokenizer = _tokenizer(run)
+    model = GPT(run.model, seed=run.training.seed)
+    arrays = _read_arrays(run.folder / "model.safetensors")
+    weights = {name: p.data for name, p in model.parameters().items()}
+    _copy_into(weights, arrays, run.folder / "model.safetensors")
+    return model, tokenizer, run
+
+
+def save_checkpoint(run, model, optimizer):
+    """Write the weights and the training state as they are after `optimizer.steps` steps."""
+    weights = {name: p.data for name, p in model.parameters().items()}
+    write_whole(run.folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
+    state = _state(weights, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
+    write_whole(run.folder / "train_state.safetensors", save(state))
+
+
+def load_checkpoint(run, model, optimizer):
+    """Set the model and the optimizer to the run's last checkpoint; return the steps it had done.
+
+    Raises RunError, with model and optimizer untouched, if there is no whole checkpoint.
+    """
+    path = run.folder / "train_state.safetensors"
+    arrays = _read_arrays(path)
+    step = arrays.pop("step", None)
+    if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
+        raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
+    weights = {name: p.data for name, p in model.parameters().items()}
+    _copy_into(_state(weights, optimizer), arrays, path)
+    optimizer.steps = int(step[0])
+    return optimizer.steps
+
+
+def _state(weights, optimizer):
+    parts = {"weight": weights, "m": optimizer.m, "v": optimizer.v}
+    return {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
+
+
+def _tokenizer(run):
+    try:
+        tokenizer = load_tokenizer(run.folder / "tokenizer.json")
+    except (OSError, ValueError) as error:
+        raise RunError(str(error)) from error
+    if tokenizer.vocab_size != run.model.vocab_size:
+        raise RunError(
+            f"{run.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, but the model in "
+            f"config.json {run.model.vocab_size}; restore the files of one run"
+        )
+    return tokenizer
+
+
+def _read_arrays(path):
+    try:
+        return load(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(
+            f"{path} is missing: the run stopped before its first checkpoint, or the file was "
+            "moved; restore it, or train again"
+        ) from None
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise RunError(
+            f"{path} is damaged or no safetensors file ({error}); restore it from a copy, or "
+            "train again"
+        ) from error
+
+
+def _copy_into(targets, arrays, path):
+    """Copy each array into the target of its name, after checking that all of them fit."""
+    for name in sorted(targets.keys() | arrays.keys()):
+        expected = _described(targets.get(name))
+        found = _described(arrays.get(name))
+        if found != expected:
+            raise RunError(
+                f"{path} is of another model: {name} is {found} there, but {expected} by "
+                "config.json; restore the files of one run"
+            )
+    for name, target in targets.items():
+        target[...] = arrays[name]
+
+
+def _described(array):
+    return "absent" if array is None else f"{array.dtype} {array.shape}"

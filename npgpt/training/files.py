@@ -1,0 +1,21 @@
+"""Files that are whole or absent: each is written beside its place, then renamed into it."""
+
+import os
+
+
+def write_whole(path, content):
+    """Write bytes or text (as UTF-8) to `path` in one step, replacing a file that is there.
+
+    A crash, a full disk or a power cut at any moment leaves the old file or the new one, never
+    part of one. Raises OSError, as any write does; the old file is whole then.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # or the rename could reach the disk before the content
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""metrics.csv: one row a step, and one for each evaluation, readable by any program.
+
+    step         optimizer steps done
+    loss         nats per token of the batch of that step, before the step
+    val_loss     nats per token of the validation text after the step, where it was evaluated
+    lr, grad_norm
+    seconds      of training since the run's beginning, evaluations left out
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from npgpt.training.files import write_whole
+
+COLUMNS = ("step", "loss", "val_loss", "lr", "grad_norm", "seconds")
+
+
+class Metrics:
+    """The rows of a run. They reach the file at `flush`, which a checkpoint follows or precedes.
+
+    path        metrics.csv
+    last_step   a run that continues from this step: later rows, written after the checkpoint it
+                continues from, are dropped, since their steps will be taken again
+    """
+
+    def __init__(self, path, last_step=0):
+        self.path = Path(path)
+        self.rows = []
+        if last_step and self.path.exists():
+            self.rows = [row for row in read_metrics(path) if row["step"] <= last_step]
+        self.written = len(self.rows)
+        write_whole(self.path, _as_csv(self.rows, header=True))
+
+    def add(self, **values):
+        self.rows.append({column: values.get(column) for column in COLUMNS})
+
+    def flush(self):
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            file.write(_as_csv(self.rows[self.written :]))
+        self.written = len(self.rows)
+
+
+def read_metrics(path):
+    """The rows as dicts of numbers, None for an empty cell; a last line cut short is left out."""
+    rows = []
+    with open(path, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if None in row.values() or set(row) != set(COLUMNS):
+                break
+            rows.append({c: _number(c, row[c]) for c in COLUMNS})
+    return rows
+
+
+def _as_csv(rows, header=False):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _number(column, cell):
+    if cell == "":
+        return None
+    return int(cell) if column == "step" else float(cell)
