@@ -18,7 +18,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from autograd.tensor import Tensor
+from autograd.tensor import Tensor, as_arrays
 
 OPS = {}  # every op by name: what can be differentiated, and what gradient checks must cover
 
@@ -60,24 +60,27 @@ class Op:
     """A forward and its VJP under one name, callable on Tensors.
 
     In a forward's signature, the parameters before `/` are the arrays, and may be Tensors,
-    ndarrays or numbers when the op is called; a forward that takes `*arrays` is called with a
-    list of them. All other parameters are settings and reach the forward as they are.
+    ndarrays or numbers when the op is called, or None where that is the default; an op whose
+    forward takes `*arrays` is called with a list of them. All other parameters are settings and
+    reach the forward as they are.
     """
 
-    def __init__(self, forward):
+    def __init__(self, forward, keeps_dtype):
         functools.update_wrapper(self, forward)
         self.name = forward.__name__
         self.forward = forward
+        self.keeps_dtype = keeps_dtype
         self.vjp = None
         self.vjp_skips = False  # whether the VJP takes `needs` and skips unwanted gradients
         parameters = inspect.signature(forward).parameters.values()
         self.array_names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        self.optional_names = {p.name for p in parameters if p.default is None}
         self.setting_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         self.takes_list = not self.array_names
 
     def __call__(self, *arguments, **settings):
         inputs, rest = self._split_arguments(arguments, settings)
-        arrays = self._as_arrays(inputs)
+        arrays = as_arrays(self.name, inputs, self.keeps_dtype)
         output, saved = self.forward(*arrays, *rest, **settings)
         wanted = _recording.get() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         if isinstance(output, tuple):
@@ -97,30 +100,24 @@ class Op:
     def _split_arguments(self, arguments, settings):
         """(array inputs, positional settings); takes arrays given by name out of `settings`."""
         if self.takes_list:
-            first = arguments[0] if arguments else ()
-            if not isinstance(first, list | tuple) or not first:
+            first, *rest = arguments or ((),)
+            usable = isinstance(first, list | tuple) and first and all(x is not None for x in first)
+            if not usable or len(rest) > len(self.setting_names):
                 raise TypeError(
-                    f"{self.name}: takes a list of one or more tensors, as in {self.name}([a, b])"
+                    f"{self.name}: takes one list of one or more tensors, as in "
+                    f"{self.name}([a, b]), then {', '.join(self.setting_names)}"
                 )
-            settings.update(zip(self.setting_names, arguments[1:], strict=False))
+            settings.update(zip(self.setting_names, rest, strict=False))
             return list(first), _without_tensors((), settings)
         count = len(self.array_names)
         inputs = list(arguments[:count])
         for name in self.array_names[len(inputs) :]:
-            if name in settings:
-                inputs.append(settings.pop(name))
+            if name in settings or name in self.optional_names:
+                inputs.append(settings.pop(name, None))
+        for name, x in zip(self.array_names, inputs, strict=False):
+            if x is None and name not in self.optional_names:
+                raise TypeError(f"{self.name}: {name} is None; give a tensor, array or number")
         return inputs, _without_tensors(arguments[count:], settings)
-
-    def _as_arrays(self, inputs):
-        """Each input as an ndarray of the one float dtype that the Tensors among them have."""
-        dtypes = {x.dtype for x in inputs if isinstance(x, Tensor) and x.dtype.kind == "f"}
-        if len(dtypes) > 1:
-            raise TypeError(
-                f"{self.name}: float32 and float64 tensors in one op; "
-                "convert one of them: Tensor(x.data.astype(numpy.float64))"
-            )
-        dtype = next(iter(dtypes), None)
-        return [_as_array(x, dtype) for x in inputs]
 
     def _record(self, inputs, arrays, results, saved):
         node = Node(
@@ -135,9 +132,15 @@ class Op:
             result.node, result.output_index = node, index
 
 
-def op(forward):
-    """Register a forward as an op under its own name; `@vjp(name)` adds the derivative."""
-    OPS[forward.__name__] = Op(forward)
+def op(forward=None, *, keeps_dtype=False):
+    """Register a forward as an op under its own name; `@vjp(name)` adds the derivative.
+
+    keeps_dtype   for ops that only move numbers: integers and bools then stay what they are,
+                  where other ops take them as floats
+    """
+    if forward is None:
+        return functools.partial(op, keeps_dtype=keeps_dtype)
+    OPS[forward.__name__] = Op(forward, keeps_dtype)
     return OPS[forward.__name__]
 
 
@@ -147,7 +150,7 @@ def vjp(of):
     The function takes (d_output, saved) and returns one gradient per array input: an array, or
     None for an input that has no derivative. With a third parameter `needs`, a tuple of bools, it
     is told which gradients are wanted and may return None for the others. It must not write into
-    d_output, nor return one array of its own for two inputs.
+    d_output, nor return an array that it saved, nor one array of its own for two inputs.
     """
 
     def attach(function):
@@ -168,7 +171,7 @@ def backward(tensor, gradient=None):
     """
     gradient = _starting_gradient(tensor, gradient)
     if tensor.node is None:
-        _add_to_leaf(tensor, gradient.copy())
+        _add_to_leaf(tensor, gradient)
         return
     users = _count_users(tensor.node)
     arrived = {tensor.node: [None] * len(tensor.node.outputs)}
@@ -202,21 +205,6 @@ def backward(tensor, gradient=None):
 Tensor.backward = backward  # here and not in tensor.py, so that imports run in one direction
 
 
-def _as_array(x, dtype):
-    if isinstance(x, Tensor):
-        x = x.data
-    elif x is None:  # an optional array, such as the bias of linear
-        return None
-    array = np.asarray(x)
-    if dtype is None:
-        dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float32)
-    if array.dtype == dtype or array.dtype.kind == "b":
-        return array
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"an array of dtype {array.dtype} is no number; use float32 or float64")
-    return array.astype(dtype)
-
-
 def _without_tensors(positional, settings):
     """Settings such as indices may be given as Tensors; a forward sees only arrays."""
     for name, value in settings.items():
@@ -244,7 +232,7 @@ def _starting_gradient(tensor, gradient):
                 f"backward on its sum or mean, or pass gradient=, an array of that shape"
             )
         return np.ones(tensor.shape, tensor.dtype)
-    gradient = np.asarray(gradient.data if isinstance(gradient, Tensor) else gradient)
+    (gradient,) = as_arrays("backward", [gradient], keeps_dtype=False)
     if gradient.shape != tensor.shape:
         raise ValueError(
             f"backward: gradient of shape {gradient.shape} for a tensor of shape {tensor.shape}; "
@@ -259,7 +247,7 @@ def _count_users(root):
     stack = [root]
     while stack:
         node = stack.pop()
-        if node.saved is None:
+        if not node.edges:
             raise RuntimeError(
                 f"backward: the graph below op {node.op.name!r} was used by an earlier backward "
                 "and is freed; compute the loss again, or add the losses and go backward once"
@@ -287,19 +275,25 @@ def _check(node, gradients):
     name = node.op.name
     assert len(gradients) == len(node.edges), f"{name}: one gradient per array input is needed"
     for edge, gradient, expected in zip(node.edges, gradients, node.inputs, strict=True):
-        if edge is not None:
-            found = (gradient.shape, gradient.dtype)
-            assert found == expected, f"{name}: gradient is {found}, its input {expected}"
+        if edge is None:
+            continue
+        if gradient is None:
+            raise RuntimeError(
+                f"backward: {name} has no derivative with respect to an input of shape "
+                f"{expected[0]} that requires a gradient; pass that input's .detach() to {name}"
+            )
+        found = (gradient.shape, gradient.dtype)
+        assert found == expected, f"{name}: gradient is {found}, its input {expected}"
 
 
 def _owned(gradient, d_output):
-    """`gradient` as an array that a leaf may keep: nobody else holds its memory."""
+    """`gradient` as an array that a leaf may keep: writable, its memory held by nobody else."""
     d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
-    if any(np.may_share_memory(gradient, d) for d in d_outputs):
-        return gradient.copy()
-    return gradient
+    shared = any(np.may_share_memory(gradient, d) for d in d_outputs)
+    whole = gradient.flags.c_contiguous and gradient.flags.writeable
+    return gradient if whole and not shared else gradient.copy()
 
 
 def _add_to_leaf(tensor, gradient):
-    gradient = np.asarray(gradient)
-    tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+    total = gradient if tensor.grad is None else tensor.grad + gradient
+    tensor.grad = np.asarray(total)

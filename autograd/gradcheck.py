@@ -1,9 +1,222 @@
-"""placeholder"""
+"""Is a gradient right? Finite differences against what `backward` computes.
+
+For a function f of an array x and a fixed array c, the cotangent, the number
+
+    L(x) = sum_i c_i f(x)_i
+
+has the gradient that backward, started with c, leaves in x.grad. Along any direction v
+
+    (L(x + eps v) - L(x - eps v)) / (2 eps)  =  x.grad . v  +  O(eps^2)
+
+which takes nothing but forwards. Both sides are compared
+
+- for every entry of an input with up to 100 entries: v is 1 in that entry and 0 elsewhere;
+- for 32 random entries of a larger one, and along 4 random directions in which no entry is still.
+  An entry that is wrong by more than 2 rtol |x.grad| shows in each of these directions; one that
+  is wrong by less is found only if it is among the 32.
+
+What makes such a check worth something:
+
+- c is random, of order one and of both signs. With all c_i = 1 the gradient of a softmax is 0, and
+  a rule that is doubled, or has the wrong sign, passes.
+- An error is measured relative to the largest entry of that gradient, input by input, and not
+  against a constant below which a small gradient can hide anything.
+- float64. eps is near the cube root of its precision, where the error of the formula, as eps^2,
+  and that of rounding, as 1 / eps, are alike small: `error_by_step` shows both slopes of that
+  valley. It is a power of two, so that x + eps is exact. Inputs should be of order one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograd.slopes import Function, GradcheckError, random_signed
+
+EPS = 2.0**-17
+RTOL = 1e-6
+ATOL = 1e-10  # rounding: a difference of numbers of order one is known to about 1e-16 / EPS
+EVERY_ENTRY, SOME_ENTRIES, DIRECTIONS = 100, 32, 4
 
 
-class GradcheckError(AssertionError):
-    """x"""
+@dataclass(frozen=True)
+class InputReport:
+    """The gradient with respect to one input, and the entry in which it agrees worst.
+
+    error     |analytic - numeric| there, relative to the largest entry of the gradient
+    compared  how many entries were, of which `wrong` differ by more than is allowed
+    """
+
+    name: str
+    shape: tuple
+    index: tuple
+    analytic: float
+    numeric: float
+    error: float
+    compared: int
+    wrong: int
+
+    def __str__(self):
+        ratio = self.analytic / self.numeric if self.numeric else float("nan")
+        return (
+            f"{self.name}, shape {self.shape}: {self.wrong} of {self.compared} entries wrong; "
+            f"worst at {list(self.index)}: analytic {self.analytic:.9g}, numeric "
+            f"{self.numeric:.9g}, ratio {ratio:.6g}, relative error {self.error:.2g}"
+        )
 
 
-def gradcheck(f, inputs, *, eps=1e-5, rtol=1e-6, atol=1e-8, seed=0):
-    """x"""
+@dataclass(frozen=True)
+class Report:
+    """What was found of the function `name`: an InputReport for each input."""
+
+    name: str
+    rtol: float
+    inputs: tuple
+
+    @property
+    def passed(self):
+        return not any(x.wrong for x in self.inputs)
+
+    @property
+    def worst(self):
+        """The InputReport with the largest error; a wrong one before one that passes."""
+        return max(self.inputs, key=lambda x: (x.wrong > 0, x.error))
+
+    def __str__(self):
+        wrong = [x for x in self.inputs if x.wrong]
+        head = (
+            f"gradcheck of {self.name}: {len(wrong)} of {len(self.inputs)} gradients wrong "
+            f"(relative error allowed: {self.rtol:g})"
+        )
+        return "\n  ".join([head, *map(str, wrong or self.inputs)])
+
+
+def gradcheck(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0):
+    """Compare backward through f with finite differences, and return a Report.
+
+    f        a function of Tensors; returns a Tensor or a tuple of Tensors
+    inputs   a list, for f(*inputs), or a dict, for f(**inputs), whose keys the report then uses.
+             Of Tensors, those that require a gradient are checked; of arrays, those of floats.
+             They are as before afterwards. f need not take them as arguments: a model is checked
+             by gradcheck(lambda **_: model(idx, targets)[1], model.parameters()).
+    eps      the step
+    rtol     allowed error, relative to the largest entry of the gradient of that input
+    atol     allowed error, absolute: for gradients that are 0 up to rounding
+    seed     of cotangents, entries and directions
+
+    Raises GradcheckError if a gradient is wrong (it says which, where, and by how much), if f is
+    not deterministic, or if f or backward write into an input; TypeError if anything is not
+    float64; ValueError if there is nothing to check.
+    """
+    report = examine(f, inputs, eps=eps, rtol=rtol, atol=atol, seed=seed)
+    if not report.passed:
+        raise GradcheckError(str(report))
+    return report
+
+
+def examine(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0, name=None):
+    """As `gradcheck`, but a wrong gradient is left to the Report, which calls f `name`."""
+    if not (eps > 0 and rtol > 0 and atol >= 0):
+        raise ValueError(f"gradcheck: eps={eps}, rtol={rtol}, atol={atol}; use positive numbers")
+    function = Function(f, inputs)
+    rng = np.random.default_rng(seed)
+    found = []
+    with function.restored():
+        cotangents = function.cotangents(rng)
+        gradients = function.gradients(cotangents)
+        for label, x in function.checked.items():
+            slope = _slope_along(function, x, cotangents, eps)
+            found.append(_compare(label, gradients[label], slope, rtol, atol, rng))
+    return Report(name or getattr(f, "__name__", str(f)), rtol, tuple(found))
+
+
+def error_by_step(f, inputs, steps, dtype=np.float64, seed=0):
+    """How far finite differences are off at each step: by their formula or by rounding.
+
+    The truth is the gradient that backward computes in float64; the differences are computed
+    with f in `dtype`, float32 or float64. f, inputs and seed as for `gradcheck`.
+
+    Returns an array as long as `steps`: the largest error, relative to the largest gradient.
+    """
+    function = Function(f, inputs)
+    checked = function.checked
+    rng = np.random.default_rng(seed)
+    errors = np.zeros(len(steps))
+    with function.restored():
+        for x in checked.values():  # the truth about the very numbers that f sees in `dtype`
+            x.data = x.data.astype(dtype).astype(np.float64)
+        cotangents = function.cotangents(rng)
+        gradients = function.gradients(cotangents)
+        scale = max(np.abs(gradient).max() for gradient in gradients.values()) or 1.0
+        for x in checked.values():
+            x.data = x.data.astype(dtype)
+        for label, x in checked.items():
+            entries = _entries(x.size, rng)
+            exact = gradients[label].flat[entries]
+            for i, eps in enumerate(steps):
+                slope = _slope_along(function, x, cotangents, eps)
+                gaps = np.abs(_numeric(slope, entries, x.shape) - exact)
+                errors[i] = max(errors[i], gaps.max() / scale)
+    return errors
+
+
+@np.errstate(invalid="ignore")  # inf - inf is NaN, which is wrong
+def _compare(label, gradient, slope, rtol, atol, rng):
+    """The InputReport of one gradient."""
+    entries = _entries(gradient.size, rng)
+    numeric = _numeric(slope, entries, gradient.shape)
+    sizes = np.abs([*gradient.flat, *numeric, atol / rtol])
+    scale = sizes[np.isfinite(sizes)].max()
+    errors = np.abs(gradient.flat[entries] - numeric) / scale
+    if gradient.size > EVERY_ENTRY and (errors <= rtol).all():
+        norm = max(scale, np.linalg.norm(gradient))
+        everywhere = np.arange(gradient.size)
+        for _ in range(DIRECTIONS):
+            v = random_signed(rng, gradient.shape)
+            error = _gap(gradient, slope, v, everywhere) / norm
+            if not error <= rtol:
+                entries = np.append(entries, _entry_with_gap(gradient, slope, v))
+                numeric = np.append(numeric, _numeric(slope, entries[-1:], gradient.shape))
+                errors = np.append(errors, error)
+                break
+    worst = np.argmax(errors)  # the first NaN, if there is one
+    index = tuple(int(i) for i in np.unravel_index(entries[worst], gradient.shape))
+    return InputReport(
+        label, gradient.shape, index, float(gradient[index]), float(numeric[worst]),
+        float(errors[worst]), len(entries), int((~(errors <= rtol)).sum()),
+    )  # fmt: skip
+
+
+def _entries(size, rng):
+    if size <= EVERY_ENTRY:
+        return np.arange(size)
+    return np.sort(rng.choice(size, SOME_ENTRIES, replace=False))
+
+
+def _slope_along(function, x, cotangents, eps):
+    return lambda v: function.slope(x, v, cotangents, eps)
+
+
+def _only(v, entries):
+    """v in these entries, 0 elsewhere."""
+    part = np.zeros(v.shape)
+    part.flat[entries] = v.flat[entries]
+    return part
+
+
+def _numeric(slope, entries, shape):
+    return np.array([slope(_only(np.ones(shape), entry)) for entry in entries])
+
+
+def _gap(gradient, slope, v, entries):
+    """How far the two sides are apart along v, in these entries only."""
+    return abs(gradient.flat[entries] @ v.flat[entries] - slope(_only(v, entries)))
+
+
+def _entry_with_gap(gradient, slope, v):
+    """The entry to blame for a gap along v: halve v, keep the half with more of it, and so on."""
+    entries = np.arange(v.size)
+    while entries.size > 1:
+        halves = np.array_split(entries, 2)
+        gaps = [_gap(gradient, slope, v, half) for half in halves]
+        entries = halves[np.argmax(gaps)]
+    return entries[0]

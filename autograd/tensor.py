@@ -79,7 +79,10 @@ class Tensor:
         )
 
     def __array__(self, dtype=None, copy=None):
-        raise TypeError("a Tensor is not converted to an array silently; write tensor.data")
+        raise TypeError(
+            "a Tensor is not converted to an array silently; write tensor.data, or make one "
+            "Tensor of a list of them with autograd.stack"
+        )
 
     def __repr__(self):
         made_by = f", made by {self.node.op.name}" if self.node else ""
@@ -94,9 +97,49 @@ def as_supported_array(data):
     array = np.asarray(data)
     if array.dtype == np.float64 and not isinstance(data, np.ndarray | np.generic):
         array = array.astype(np.float32)
-    if array.dtype.kind not in "iub" and array.dtype not in (np.float32, np.float64):
+    _check_dtype("Tensor", array.dtype)
+    return array
+
+
+def as_arrays(name, inputs, keeps_dtype):
+    """The array inputs of the op `name` as ndarrays of one float dtype; None stays None.
+
+    It is the dtype of the Tensors of floats among them; without one that of the ndarrays of
+    floats; without these float32. An op that `keeps_dtype` gets bools as they are, and integers
+    too unless there are floats to be joined with.
+    """
+
+    arrays = [_as_array(name, x) for x in inputs]
+    dtypes = _float_dtypes(Tensor, inputs, arrays) or _float_dtypes(np.ndarray, inputs, arrays)
+    if len(set(dtypes)) > 1:
         raise TypeError(
-            f"Tensor: dtype {array.dtype} is not supported; "
+            f"{name}: float32 and float64 in one op; "
+            "convert one of them: Tensor(x.data.astype(numpy.float64))"
+        )
+    kept = ("b" if dtypes else "iub") if keeps_dtype else ""
+    dtype = dtypes[0] if dtypes else np.dtype(np.float32)
+    return [
+        a if a is None or a.dtype == dtype or a.dtype.kind in kept else a.astype(dtype)
+        for a in arrays
+    ]
+
+
+def _float_dtypes(kind, inputs, arrays):
+    pairs = zip(inputs, arrays, strict=True)
+    return [a.dtype for x, a in pairs if isinstance(x, kind) and a.dtype.kind == "f"]
+
+
+def _as_array(name, x):
+    if x is None or isinstance(x, Tensor):
+        return None if x is None else x.data
+    array = np.asarray(x)
+    _check_dtype(name, array.dtype)
+    return array
+
+
+def _check_dtype(name, dtype):
+    if dtype.kind not in "iub" and dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"{name}: dtype {dtype} is not supported; "
             "use float32 or float64 (or integers or bools, as indices and masks)"
         )
-    return array

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import uuid
 import warnings
 from pathlib import Path
 
@@ -25,7 +26,25 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 def kernel(function):
     """A parallel function called from Python; compiled for each dtype at the first call."""
     cached = numba.config.CACHE_DIR != ""
-    return numba.njit(parallel=True, cache=cached, fastmath=FASTMATH, error_model="numpy")(function)
+    options = {"parallel": True, "fastmath": FASTMATH, "error_model": "numpy"}
+    compiled = numba.njit(cache=cached, **options)(function)
+    if cached:
+        _name_files_apart(compiled)
+    return compiled
+
+
+def _name_files_apart(compiled):
+    """Let every stored compilation of a function have a file name that no other one has.
+
+    Numba counts: the first is file 1, and an index says which dtypes it is for. Two processes that
+    compile for different dtypes at once both find no index and both write file 1, so that the
+    index of one may end up beside the code of the other, and stay there. With names of their own
+    the worst is that an entry is missing from the index, and is compiled once more.
+    """
+    files = getattr(compiled._cache, "_cache_file", None)  # no interface of Numba reaches it
+    if files is not None:
+        name = compiled.py_func.__name__
+        files._data_name = lambda number: f"{name}-{uuid.uuid4().hex[:16]}.nbc"
 
 
 def helper(function):
@@ -56,7 +75,7 @@ def cache_folder():
     sources, which may be installed read-only.
     """
     parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("npgpt")
-    folder = Path(parent) / f"kernels-{source_hash()}"
+    folder = Path(parent).absolute() / f"kernels-{source_hash()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

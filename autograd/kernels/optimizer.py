@@ -48,4 +48,7 @@ def sum_of_squares(x):
         for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
             total += np.float64(x[i]) * np.float64(x[i])
         partial[chunk] = total
-    return partial.sum()
+    result = 0.0
+    for chunk in range(chunks):  # not partial.sum(), which Numba would share among the threads
+        result += partial[chunk]
+    return result

@@ -67,11 +67,14 @@ def log_softmax(x_NC):
         x, y = x_NC[n], y_NC[n]
         m = row_maximum(x)
         total = x.dtype.type(0)
+        # x - m is stored first: the compiler may turn x - m - log_total into x - (m + log_total),
+        # and beside a large m the logarithm is lost.
         for c in range(C):
-            total += exp(x[c] - m)
+            y[c] = x[c] - m
+            total += exp(y[c])
         log_total = x.dtype.type(math.log(total))
         for c in range(C):
-            y[c] = x[c] - m - log_total
+            y[c] -= log_total
     return y_NC
 
 

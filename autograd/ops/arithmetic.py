@@ -22,9 +22,8 @@ def unbroadcast(gradient, shape):
     if gradient.shape == shape:
         return gradient
     added = gradient.ndim - len(shape)
-    gradient = gradient.sum(axis=tuple(range(added)))
-    stretched = tuple(i for i, n in enumerate(shape) if n == 1 and gradient.shape[i] != 1)
-    return np.asarray(gradient.sum(axis=stretched, keepdims=True))
+    stretched = tuple(i + added for i, n in enumerate(shape) if n == 1)
+    return gradient.sum(axis=tuple(range(added)) + stretched).reshape(shape)
 
 
 def check_broadcast(name, *shapes):
@@ -202,7 +201,7 @@ def maximum_vjp(dz, saved):
     return unbroadcast(dz * share, a.shape), unbroadcast(dz * (1 - share), b.shape)
 
 
-@op
+@op(keeps_dtype=True)
 def where(condition, a, b, /):
     """z = a where condition is true, else b.    Each gets dz where it was taken."""
     check_broadcast("where", condition.shape, a.shape, b.shape)
@@ -225,6 +224,7 @@ def clip(x, /, low=None, high=None):
 
     low, high   numbers; None leaves that side open. ValueError if low > high.
     """
+    low, high = _bound(low, x.dtype), _bound(high, x.dtype)
     if low is not None and high is not None and low > high:
         raise ValueError(f"clip: low={low} is above high={high}; exchange them")
     z = x if low is None and high is None else np.clip(x, low, high)
@@ -235,3 +235,12 @@ def clip(x, /, low=None, high=None):
 def clip_vjp(dz, saved):
     (inside,) = saved
     return dz * inside
+
+
+def _bound(number, dtype):
+    if np.ndim(number) > 0:
+        raise ValueError(
+            f"clip: a bound of shape {np.shape(number)}; low and high are numbers: for arrays "
+            "of bounds use maximum(x, low) and -maximum(-x, -high)"
+        )
+    return None if number is None else dtype.type(number)

@@ -86,12 +86,18 @@ def linear_vjp(dy, saved, needs):
 
 def rows(x):
     """(..., C) as a contiguous (N, C): every axis but the last flattened, as kernels want it."""
-    return np.ascontiguousarray(x).reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
+    return contiguous(x).reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
+
+
+def contiguous(x):
+    """x in row-major order and writable: for any other kind a kernel would be compiled anew."""
+    x = np.asarray(x, order="C")
+    return x if x.flags.writeable else x.copy()
 
 
 def _stacked(product, a, b):
     """A backend product of two matrices: a stack of one."""
-    return product(np.ascontiguousarray(a)[None], np.ascontiguousarray(b)[None])[0]
+    return product(contiguous(a)[None], contiguous(b)[None])[0]
 
 
 def _product(a, b):
@@ -116,14 +122,15 @@ def _product_tn(a, dz):
 def _in_stacks(product, a, b):
     """A backend product over broadcast leading axes."""
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a_stack = np.ascontiguousarray(np.broadcast_to(a, batch + a.shape[-2:]))
-    b_stack = np.ascontiguousarray(np.broadcast_to(b, batch + b.shape[-2:]))
-    count = int(np.prod(batch))
-    z = product(
-        a_stack.reshape(count, *a.shape[-2:]),  # batch m k -> z m k
-        b_stack.reshape(count, *b.shape[-2:]),
-    )
+    z = product(_stack(a, batch), _stack(b, batch))
     return z.reshape(batch + z.shape[1:])
+
+
+def _stack(x, batch):
+    """Matrices (..., M, K) with their leading axes broadcast to `batch`, and these made one."""
+    if x.shape[:-2] != batch:
+        x = np.broadcast_to(x, batch + x.shape[-2:])
+    return contiguous(x).reshape(int(np.prod(batch)), *x.shape[-2:])  # batch m k -> z m k
 
 
 def _check_matmul(a, b):

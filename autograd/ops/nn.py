@@ -9,8 +9,8 @@ import numpy as np
 
 from autograd import backend
 from autograd.engine import op, vjp
-from autograd.ops.linalg import rows
-from autograd.ops.reductions import check_not_empty, normalize_axes
+from autograd.ops.linalg import contiguous, rows
+from autograd.ops.reductions import check_axis, check_not_empty
 
 
 @op
@@ -55,7 +55,7 @@ def gelu(x, /, approximate="tanh"):
     """
     if approximate not in ("tanh", "none"):
         raise ValueError(f"gelu: approximate={approximate!r}; use 'tanh' or 'none'")
-    x = np.ascontiguousarray(x)
+    x = contiguous(x)
     function = backend.gelu if approximate == "tanh" else backend.gelu_exact
     return function(x.reshape(-1)).reshape(x.shape), (x, approximate)
 
@@ -64,7 +64,7 @@ def gelu(x, /, approximate="tanh"):
 def gelu_vjp(dy, saved):
     x, approximate = saved
     function = backend.gelu_backward if approximate == "tanh" else backend.gelu_exact_backward
-    return function(np.ascontiguousarray(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
+    return function(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
 
 
 @op
@@ -74,7 +74,7 @@ def softmax(x, /, axis=-1):
     From dy_j/dx_i = y_j ([i = j] - y_i). The outputs sum to 1, so a constant added to all dy
     changes nothing: the subtracted sum removes it.
     """
-    (axis,) = normalize_axes("softmax", axis, x.ndim)
+    axis = check_axis("softmax", axis, x.shape)
     check_not_empty("softmax", x.shape, (axis,))
     y = _along_rows(backend.softmax, axis, x)
     return y, (y, axis)
@@ -89,7 +89,7 @@ def softmax_vjp(dy, saved):
 @op
 def log_softmax(x, /, axis=-1):
     """y_i = x_i - ln sum_j e^(x_j) along an axis.    dx_i = dy_i - e^(y_i) sum_j dy_j"""
-    (axis,) = normalize_axes("log_softmax", axis, x.ndim)
+    axis = check_axis("log_softmax", axis, x.shape)
     check_not_empty("log_softmax", x.shape, (axis,))
     y = _along_rows(backend.log_softmax, axis, x)
     return y, (y, axis)
@@ -102,7 +102,7 @@ def log_softmax_vjp(dy, saved):
 
 
 @op
-def layer_norm(x, weight, bias, /, eps=1e-5):
+def layer_norm(x, weight=None, bias=None, /, eps=1e-5):
     """y = n weight + bias,  n = (x - mean) / sqrt(var + eps), over the last axis of length C.
 
     With g = dy weight, the gradient of n, and averages over the C channels of a row:
@@ -124,9 +124,9 @@ def layer_norm(x, weight, bias, /, eps=1e-5):
             )
     check_not_empty("layer_norm", x.shape, (x.ndim - 1,))
     x_NC = rows(x)
-    gain = np.ones(x.shape[-1], x.dtype) if weight is None else np.ascontiguousarray(weight)
-    shift = np.zeros(x.shape[-1], x.dtype) if bias is None else np.ascontiguousarray(bias)
-    y_NC, mean_N, rstd_N = backend.layer_norm(x_NC, gain, shift, eps)
+    gain = np.ones(x.shape[-1], x.dtype) if weight is None else contiguous(weight)
+    shift = np.zeros(x.shape[-1], x.dtype) if bias is None else contiguous(bias)
+    y_NC, mean_N, rstd_N = backend.layer_norm(x_NC, gain, shift, float(eps))
     return y_NC.reshape(x.shape), (x_NC, gain, mean_N, rstd_N, x.shape)
 
 
@@ -163,11 +163,13 @@ def dropout(x, /, p, *, seed):
     and the same call always drops the same elements. Dividing by 1 - p keeps the mean of y that
     of x, so that nothing has to change when dropout is switched off.
 
-    p in [0, 1), seed an int.
+    p in [0, 1), seed an int of any size and sign.
     Source: Srivastava et al., Dropout, 2014. The hash is described in `autograd.reference`.
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p={p}; the share of dropped elements lies in [0, 1)")
+    if not isinstance(seed, int | np.integer):
+        raise TypeError(f"dropout: seed={seed!r}; an int, another one for each call and step")
     return _dropped(x, p, seed), (p, seed)
 
 
@@ -183,12 +185,11 @@ def scaled_dot_product_attention(q, k, v, /, *, causal=True):
     causal=True lets position t see s <= t only. With S > T (keys of earlier text) the queries
     are the last T positions: query t sees s <= t + S - T.
 
-    Per query row, with da_ts = dy_t . v_s and the softmax rule:
+    Backward recomputes the weights, row by row from the row's saved logsumexp; the T x S matrix
+    of them is never stored. With da_ts = dy_t . v_s and the softmax rule:
 
     dv_s = sum_t a_ts dy_t,    dz_ts = a_ts (da_ts - sum_r a_tr da_tr)
     dq_t = sum_s dz_ts k_s / sqrt(D),    dk_s = sum_t dz_ts q_t / sqrt(D)
-
-    The T x S matrix of weights is recomputed row by row in backward, from its saved logsumexp.
 
     q (B, H, T, D), k and v (B, H, S, D) -> y (B, H, T, D)
     Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.1.
@@ -255,19 +256,19 @@ def _along_rows(function, axis, *arrays):
 
 
 def _dropped(x, p, seed):
-    x = np.ascontiguousarray(x)
-    return backend.dropout(x.reshape(-1), float(p), int(seed)).reshape(x.shape)
+    seed = int(seed) % 2**63  # an int64, the one type of int that kernels are compiled for
+    return backend.dropout(contiguous(x).reshape(-1), float(p), seed).reshape(x.shape)
 
 
 def _merge_heads(x):
     """Batch and heads become one axis of independent problems."""
     B, H, T, D = x.shape
-    return np.ascontiguousarray(x).reshape(B * H, T, D)  # b h t d -> (b h) t d
+    return contiguous(x).reshape(B * H, T, D)  # b h t d -> (b h) t d
 
 
 def _checked_indices(name, indices, size):
     indices = np.asarray(indices)
-    if indices.dtype.kind not in "iu":
+    if indices.size and indices.dtype.kind not in "iu":  # [] is an array of floats to NumPy
         raise TypeError(f"{name}: indices of dtype {indices.dtype}; use integers (.astype(int))")
     wrong = (indices < 0) | (indices >= size)
     if wrong.any():

@@ -1,7 +1,8 @@
 """Many numbers to one: sum, mean, max, logsumexp, var.
 
-`axis` is an int, a tuple of ints, or None for all axes; `keepdims=True` keeps a reduced axis with
-length 1. Backward is the reverse of a sum: the one gradient goes to every element that was summed.
+`axis` is an int, a tuple or list of ints, or None for all axes; `keepdims=True` keeps a reduced
+axis with length 1. Backward is the reverse of a sum: the one gradient goes to every element that
+was summed.
 """
 
 import numpy as np
@@ -9,22 +10,31 @@ import numpy as np
 from autograd.engine import op, vjp
 
 
-def normalize_axes(name, axis, ndim):
-    """`axis` as a tuple of distinct non-negative ints.
+def check_axis(name, axis, shape):
+    """`axis` as a non-negative int; ValueError if an array of `shape` has no such axis.
 
-    >>> normalize_axes("sum", -1, 3)
-    (2,)
+    >>> check_axis("softmax", -1, (4, 3))
+    1
     """
-    axes = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    wrong = [a for a in axes if not (isinstance(a, int | np.integer) and -ndim <= a < ndim)]
-    if wrong:
-        raise ValueError(
-            f"{name}: axis {wrong[0]!r} for an array with {ndim} axes; "
-            f"use an int from {-ndim} to {ndim - 1}, a tuple of them, or None for all"
-        )
-    axes = tuple(sorted(int(a) % ndim for a in axes))
+    ndim = len(shape)
+    if not isinstance(axis, int | np.integer) or not -ndim <= axis < ndim:
+        use = f"use an int from {-ndim} to {ndim - 1}" if ndim else "a 0-d array has no axis"
+        raise ValueError(f"{name}: axis {axis!r} for shape {shape}; {use}")
+    return int(axis) % ndim
+
+
+def normalize_axes(name, axis, shape):
+    """`axis` as a sorted tuple of distinct non-negative ints.
+
+    >>> normalize_axes("sum", (-1, 0), (4, 3))
+    (0, 1)
+    """
+    if axis is None:
+        return tuple(range(len(shape)))
+    given = axis if isinstance(axis, tuple | list) else (axis,)
+    axes = tuple(sorted(check_axis(name, a, shape) for a in given))
     if len(set(axes)) < len(axes):
-        raise ValueError(f"{name}: axis {axis} names an axis twice; name each once")
+        raise ValueError(f"{name}: axis {axis} for shape {shape} names an axis twice; name it once")
     return axes
 
 
@@ -48,7 +58,7 @@ def check_not_empty(name, shape, axes):
 @op
 def sum(x, /, axis=None, keepdims=False):
     """z = sum_i x_i.    dx_i = dz"""
-    axes = normalize_axes("sum", axis, x.ndim)
+    axes = normalize_axes("sum", axis, x.shape)
     return x.sum(axis=axes, keepdims=keepdims), (x.shape, axes)
 
 
@@ -61,7 +71,7 @@ def sum_vjp(dz, saved):
 @op
 def mean(x, /, axis=None, keepdims=False):
     """z = (1/n) sum_i x_i.    dx_i = dz / n"""
-    axes = normalize_axes("mean", axis, x.ndim)
+    axes = normalize_axes("mean", axis, x.shape)
     check_not_empty("mean", x.shape, axes)
     return x.mean(axis=axes, keepdims=keepdims), (x.shape, axes)
 
@@ -76,7 +86,7 @@ def mean_vjp(dz, saved):
 @op
 def max(x, /, axis=None, keepdims=False):
     """z = max_i x_i.    The largest element gets dz; equal ones share it equally."""
-    axes = normalize_axes("max", axis, x.ndim)
+    axes = normalize_axes("max", axis, x.shape)
     check_not_empty("max", x.shape, axes)
     z = x.max(axis=axes, keepdims=True)
     return _drop(z, axes, keepdims), (x, z, axes)
@@ -95,11 +105,11 @@ def logsumexp(x, /, axis=None, keepdims=False):
 
     The maximum m is taken out first, z = m + ln sum_i e^(x_i - m), so that nothing overflows.
     """
-    axes = normalize_axes("logsumexp", axis, x.ndim)
+    axes = normalize_axes("logsumexp", axis, x.shape)
     check_not_empty("logsumexp", x.shape, axes)
     m = x.max(axis=axes, keepdims=True)
     m = np.where(np.isfinite(m), m, np.zeros((), x.dtype))  # all -inf: e^(x - m) is 0, not NaN
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # ln 0 and, next to an inf, e^x: both meant
         z = m + np.log(np.exp(x - m).sum(axis=axes, keepdims=True))
     return _drop(z, axes, keepdims), (x, z, axes)
 
@@ -119,12 +129,12 @@ def var(x, /, axis=None, keepdims=False, correction=0):
 
     The mean depends on x too, but the sum of the deviations is 0, so that path adds nothing.
     """
-    axes = normalize_axes("var", axis, x.ndim)
+    axes = normalize_axes("var", axis, x.shape)
     check_not_empty("var", x.shape, axes)
     count = element_count(x.shape, axes) - correction
     if count <= 0:
         raise ValueError(
-            f"var: {count + correction} element(s) with correction={correction}; "
+            f"var: correction={correction} for {count + correction} element(s) in shape {x.shape}; "
             "reduce over more elements, or use correction=0"
         )
     deviation = x - x.mean(axis=axes, keepdims=True)

@@ -4,23 +4,26 @@ Backward moves the gradients the opposite way. Where one number was copied to se
 (broadcast_to, an index used twice), the gradients of these places add up.
 """
 
+import operator
+
 import numpy as np
 
 from autograd.engine import op, vjp
 from autograd.ops.arithmetic import unbroadcast
+from autograd.ops.reductions import check_axis
 from autograd.tensor import Tensor
 
 
-@op
+@op(keeps_dtype=True)
 def reshape(x, /, *shape):
     """The same numbers in row-major order under another shape; one length may be -1."""
     shape = _one_tuple(shape)
     try:
         return x.reshape(shape), (x.shape,)
-    except ValueError:
+    except (ValueError, TypeError):
         raise ValueError(
             f"reshape: {x.size} elements of shape {x.shape} do not fill shape {shape}; "
-            "the product must agree, and one length may be -1"
+            "lengths are ints, their product must agree, and one of them may be -1"
         ) from None
 
 
@@ -30,11 +33,12 @@ def reshape_vjp(dz, saved):
     return dz.reshape(shape)
 
 
-@op
+@op(keeps_dtype=True)
 def transpose(x, /, *axes):
     """Axis i of the result is axis axes[i] of x; without axes, their order is reversed."""
     axes = _one_tuple(axes) or tuple(reversed(range(x.ndim)))
-    if sorted(a % x.ndim if -x.ndim <= a < x.ndim else a for a in axes) != list(range(x.ndim)):
+    axes = tuple(check_axis("transpose", a, x.shape) for a in axes)
+    if sorted(axes) != list(range(x.ndim)):
         raise ValueError(
             f"transpose: axes {axes} for shape {x.shape}; name each of the {x.ndim} axes once, "
             "or use swapaxes to exchange two"
@@ -45,15 +49,14 @@ def transpose(x, /, *axes):
 @vjp(transpose)
 def transpose_vjp(dz, saved):
     (axes,) = saved
-    return dz.transpose(np.argsort([a % dz.ndim for a in axes]))
+    return dz.transpose(np.argsort(axes))
 
 
-@op
+@op(keeps_dtype=True)
 def swapaxes(x, /, first, second):
     """Two axes exchanged. Its own inverse."""
-    for axis in (first, second):
-        _check_axis("swapaxes", axis, x)
-    return np.swapaxes(x, first, second), (first, second)
+    axes = tuple(check_axis("swapaxes", axis, x.shape) for axis in (first, second))
+    return np.swapaxes(x, *axes), axes
 
 
 @vjp(swapaxes)
@@ -61,15 +64,15 @@ def swapaxes_vjp(dz, saved):
     return np.swapaxes(dz, *saved)
 
 
-@op
+@op(keeps_dtype=True)
 def broadcast_to(x, /, shape):
     """Copies of x along new or length-1 axes, as NumPy broadcasts."""
     try:
         return np.broadcast_to(x, shape).copy(), (x.shape,)
-    except ValueError:
+    except (ValueError, TypeError):
         raise ValueError(
             f"broadcast_to: shape {x.shape} does not broadcast to {shape}; compared from the "
-            "right, axes must be equal or 1: reshape x first"
+            "right, an axis of x is equal or 1, and lengths are ints: reshape x first"
         ) from None
 
 
@@ -79,7 +82,7 @@ def broadcast_to_vjp(dz, saved):
     return unbroadcast(dz, shape)
 
 
-@op
+@op(keeps_dtype=True)
 def getitem(x, /, index):
     """x[index], with ints, slices, None, `...`, integer arrays and boolean masks, as in NumPy.
 
@@ -108,10 +111,10 @@ def getitem_vjp(dz, saved):
     return dx
 
 
-@op
+@op(keeps_dtype=True)
 def concat(*arrays, axis=0):
     """Arrays joined along an existing axis: concat([a, b], axis=0)."""
-    _check_axis("concat", axis, arrays[0])
+    axis = check_axis("concat", axis, arrays[0].shape)
     _check_alike("concat", arrays, axis)
     return np.concatenate(arrays, axis), ([a.shape[axis] for a in arrays], axis)
 
@@ -122,25 +125,28 @@ def concat_vjp(dz, saved):
     return tuple(np.split(dz, np.cumsum(sizes)[:-1], axis))
 
 
-@op
+@op(keeps_dtype=True)
 def split(x, /, size, axis=0):
     """x cut along an axis into a tuple of parts; the inverse of concat.
 
     size   an int, the length of each part (the last may be shorter), or a list of lengths that
            add up to the axis: PyTorch's rule, not that of `numpy.split`, which counts parts.
     """
-    _check_axis("split", axis, x)
+    axis = check_axis("split", axis, x.shape)
     length = x.shape[axis]
     if isinstance(size, int | np.integer):
         if size < 1:
-            raise ValueError(f"split: size={size}; a part has a length of 1 or more")
+            raise ValueError(
+                f"split: size={size} for shape {x.shape}; a part has a length of 1 or more"
+            )
         sizes = [min(size, length - i) for i in range(0, length, size)] or [0]
     else:
-        sizes = [int(n) for n in size]
-    if sum(sizes) != length or min(sizes) < 0:
+        sizes = list(size) if np.ndim(size) == 1 else []
+    integers = all(isinstance(n, int | np.integer) for n in sizes)
+    if not sizes or not integers or sum(sizes) != length or min(sizes) < 0:
         raise ValueError(
-            f"split: sizes {sizes} add up to {sum(sizes)}, but axis {axis} of shape "
-            f"{x.shape} has length {length}; make them equal"
+            f"split: size {size!r} for shape {x.shape}; give the length of each part, or a list "
+            f"of lengths that add up to {length}, the length of axis {axis}"
         )
     return tuple(np.split(x, np.cumsum(sizes)[:-1], axis)), (axis,)
 
@@ -152,7 +158,7 @@ def split_vjp(dz, saved):
     return np.concatenate(parts, axis)
 
 
-@op
+@op(keeps_dtype=True)
 def stack(*arrays, axis=0):
     """Arrays of one shape joined along an axis that is created: stack([a, b], axis=0)."""
     first = arrays[0].shape
@@ -162,11 +168,7 @@ def stack(*arrays, axis=0):
             f"stack: shapes {first} and {wrong[0]} differ; stack joins equal shapes, "
             "concat joins along an existing axis"
         )
-    if not -arrays[0].ndim - 1 <= axis <= arrays[0].ndim:
-        raise ValueError(
-            f"stack: axis {axis} for arrays with {arrays[0].ndim} axes; "
-            f"use {-arrays[0].ndim - 1} to {arrays[0].ndim}"
-        )
+    axis = check_axis("stack", axis, (len(arrays), *first))
     return np.stack(arrays, axis), (axis,)
 
 
@@ -176,25 +178,28 @@ def stack_vjp(dz, saved):
     return tuple(np.moveaxis(dz, axis, 0))
 
 
-@op
+@op(keeps_dtype=True)
 def pad(x, /, widths, value=0.0):
     """x with `value` around it.    The padding gets no gradient.
 
     widths   (before, after) for each axis, for example ((0, 0), (1, 2))
     """
-    widths = tuple(tuple(w) for w in widths)
-    if len(widths) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in widths):
+    try:
+        pairs = [(operator.index(before), operator.index(after)) for before, after in widths]
+    except (ValueError, TypeError):
+        pairs = None
+    if pairs is None or len(pairs) != x.ndim or any(min(pair) < 0 for pair in pairs):
         raise ValueError(
             f"pad: widths {widths} for shape {x.shape}; give one (before, after) of "
             f"non-negative ints for each of its {x.ndim} axes"
         )
-    return np.pad(x, widths, constant_values=value), (x.shape, widths)
+    return np.pad(x, pairs, constant_values=value), (x.shape, pairs)
 
 
 @vjp(pad)
 def pad_vjp(dz, saved):
-    shape, widths = saved
-    return dz[tuple(slice(w[0], w[0] + n) for w, n in zip(widths, shape, strict=True))]
+    shape, pairs = saved
+    return dz[tuple(slice(w[0], w[0] + n) for w, n in zip(pairs, shape, strict=True))]
 
 
 def _one_tuple(given):
@@ -205,30 +210,31 @@ def _one_tuple(given):
 
 
 def _plain_index(index):
-    """An index without Tensors, checked: a float is an error here, not a surprise in NumPy."""
-    parts = index if isinstance(index, tuple) else (index,)
-    parts = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
-    parts = tuple(np.asarray(p) if isinstance(p, list) else p for p in parts)
-    for part in parts:
-        kind = part.dtype.kind if isinstance(part, np.ndarray | np.generic) else None
-        if isinstance(part, float) or kind == "f":
-            raise TypeError(
-                "getitem: a float is no index; use ints, slices, or arrays of integers, "
-                "for example index.astype(int)"
-            )
-    return parts if isinstance(index, tuple) else parts[0]
+    """An index without Tensors or lists, its arrays copied: backward must see them unchanged."""
+    if isinstance(index, tuple):
+        return tuple(_plain_part(part) for part in index)
+    return _plain_part(index)
 
 
-def _check_axis(name, axis, x):
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(
-            f"{name}: axis {axis} for shape {x.shape}; use {-x.ndim} to {x.ndim - 1}"
+def _plain_part(part):
+    if isinstance(part, Tensor):
+        part = part.data
+    if isinstance(part, list):
+        part = np.array(part, dtype=None if part else int)
+    elif isinstance(part, np.ndarray):
+        part = part.copy()
+    # A float is an error here, not a surprise in NumPy.
+    if isinstance(part, float) or getattr(part, "dtype", np.dtype(int)).kind == "f":
+        raise TypeError(
+            "getitem: a float is no index; use ints, slices, or arrays of integers, "
+            "for example index.astype(int)"
         )
+    return part
 
 
 def _check_alike(name, arrays, axis):
     def others(shape):
-        return [n for i, n in enumerate(shape) if i != axis % len(shape)]
+        return [n for i, n in enumerate(shape) if i != axis]
 
     for a in arrays[1:]:
         if a.ndim != arrays[0].ndim or others(a.shape) != others(arrays[0].shape):

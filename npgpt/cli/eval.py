@@ -49,5 +49,5 @@ def run(args):
     print(f"{corpus.name} ({args.split}): loss {loss:.4f} nats per token over {tokens:,} tokens")
     print(f"  {result['bits_per_byte']:.4f} bits per byte, perplexity {result['perplexity']:.3f}")
     if corpus.entropy_rate:
-        excess = loss / corpus.entropy_rate - 1
-        print(f"  entropy of this text: {corpus.entropy_rate:.4f}; the loss is {excess:.1%} above it")
+        floor = corpus.entropy_rate
+        print(f"  entropy of this text: {floor:.4f}; the loss is {loss / floor - 1:.1%} above it")

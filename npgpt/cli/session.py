@@ -166,7 +166,7 @@ def finish(session):
     if entropy:
         print(f"entropy of the text {entropy:.4f}: the model is {loss / entropy - 1:.1%} above it")
     if session.corpus.name == "tales":
-        told, right = _stories_told(session)
+        told, right = stories_told(session.model, session.tokenizer)
         print(f"of {told} stories told by the model, {right} parse under the grammar "
               f"({right / max(1, told):.0%})")  # fmt: skip
     try:
@@ -190,14 +190,14 @@ def draw(run, train_ids, val_ids):
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels)
 
 
-def _stories_told(session, count=32):
-    """(complete stories that the model tells, how many of them the grammar derives)."""
-    prompt_T = session.tokenizer.encode(beginning(session.tokenizer))
-    length = session.run.model.block_size - len(prompt_T)
-    texts_BT = session.model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)
+def stories_told(model, tokenizer, count=32):
+    """(complete stories that the model tells, how many of them the grammar of tales derives)."""
+    prompt_T = tokenizer.encode(beginning(tokenizer))
+    length = model.config.block_size - len(prompt_T)
+    texts_BT = model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)
     stories = []
-    for ids in texts_BT:
-        stories += tales.stories(session.tokenizer.decode(ids[len(prompt_T) :]))
+    for ids_T in texts_BT:
+        stories += tales.stories(tokenizer.decode(ids_T[len(prompt_T) :]))
     return len(stories), sum(tales.log_probability(story) is not None for story in stories)
 
 

@@ -26,7 +26,7 @@ from npgpt.training.warmup import warm_up
 def add_arguments(parser):
     add = parser.add_argument
     add("--preset", choices=PRESETS, help="settings to start from; default: that of the corpus")
-    add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus or preset")
+    add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
     for field in fields(GPTConfig) + fields(TrainConfig):
         if field.name == "vocab_size":  # the tokenizer's
@@ -56,7 +56,7 @@ def _started(args):
     tokenizer = CharTokenizer.train(corpus.text)
     config = GPTConfig(vocab_size=tokenizer.vocab_size, **model_settings)
     train_ids, val_ids = _token_ids(corpus, tokenizer, config, training)
-    folder = Path(args.out) if args.out else _new_folder(args.preset or corpus.name)
+    folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
     run = create_run(folder, config, training, tokenizer, _source(corpus))
     model = GPT(config, seed=training.seed)
     return Session(run, corpus, tokenizer, model, _optimizer(model, training), train_ids, val_ids)
@@ -119,13 +119,18 @@ def _source(corpus):
     return TextSource(corpus.name, len(corpus.text), digest, corpus.entropy_rate)
 
 
+def _run_name(corpus):
+    """A short name of a corpus, for a folder: `tales`, or `plays-poems` of two files."""
+    return "-".join("stdin" if spec == "-" else Path(spec).resolve().stem for spec in corpus)
+
+
 def _new_folder(name):
     """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
     return next(folder for folder in _folders(name) if not folder.exists())
 
 
 def _last_folder(args):
-    name = args.preset or load_corpus(tuple(args.corpus or ("tales",))).name
+    name = _run_name(_settings(args)[1].corpus)
     last = None
     for folder in _folders(name):
         if not folder.exists():

@@ -22,6 +22,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -127,7 +128,7 @@ class Grammar:
         return total["nats"], total["characters"]
 
 
-class _NoDerivation(Exception):  # noqa: N818
+class _NoDerivation(Exception):
     pass
 
 
@@ -156,19 +157,15 @@ class _Expectation:
         pieces = [piece for options in lists.values() for o in options for piece in o.pieces]
         sources = [piece.source for piece in pieces if isinstance(piece, Choice)]
         self.steering = {source for source in sources if isinstance(source, Mention)}
-        self.memo: dict = {}
+        self.of_choice = cache(self._of_choice)
 
-    def of(self, pieces: tuple, known: frozenset) -> Mapping:
+    def of(self, pieces: tuple, known: frozenset) -> dict:
         """`known` is a set of pairs (mention that names a list, name of the list)."""
-        if (pieces, known) not in self.memo:
-            self.memo[pieces, known] = self._of(pieces, known)
-        return self.memo[pieces, known]
-
-    def _of(self, pieces: tuple, known: frozenset) -> Mapping:
         total = defaultdict(float)
         for i, piece in enumerate(pieces):
             if isinstance(piece, Choice):
-                _add(total, self._of_choice(piece, pieces[i + 1 :], known))
+                for key, amount in self.of_choice(piece, pieces[i + 1 :], known).items():
+                    total[key] += amount
                 break
             if isinstance(piece, Mention):
                 total[piece] += 1
@@ -176,7 +173,7 @@ class _Expectation:
                 total["characters"] += len(piece)
         return total
 
-    def _of_choice(self, choice: Choice, rest: tuple, known: frozenset) -> Mapping:
+    def _of_choice(self, choice: Choice, rest: tuple, known: frozenset) -> dict:
         slot, source = choice
         options = self.lists[source if isinstance(source, str) else dict(known)[source]]
         total = defaultdict(float, nats=math.log(len(options)))
@@ -191,8 +188,3 @@ class _Expectation:
                 else:
                     total[key] += amount / len(options)
         return total
-
-
-def _add(total: dict, more: Mapping) -> None:
-    for key, amount in more.items():
-        total[key] += amount

@@ -166,13 +166,13 @@ def _tokenizer(run):
 
 
 def _read_arrays(path):
-    try:
-        return load(path.read_bytes())
-    except FileNotFoundError:
+    if not path.is_file():
         raise RunError(
             f"{path} is missing: the run stopped before its first checkpoint, or the file was "
             "moved; restore it, or train again"
-        ) from None
+        )
+    try:
+        return load(path.read_bytes())
     except (SafetensorError, KeyError, ValueError) as error:
         raise RunError(
             f"{path} is damaged or no safetensors file ({error}); restore it from a copy, or "

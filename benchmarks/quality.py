@@ -1,0 +1,114 @@
+"""How good the presets' models become: trains them and writes what it saw into README.md.
+
+    python -m benchmarks.quality [--corpus FILE]
+
+Two jobs. `shakespeare-cpu` for the seeds 1, 2 and 3, each evaluated over the whole validation
+split in disjoint windows; and `tales`, the default of `npgpt train`, against the exact entropy of
+its text. The README's results stand between two marks, and are replaced; the picture goes beside
+this file. About ten minutes on two cores.
+"""
+
+import argparse
+import re
+import tempfile
+from pathlib import Path
+
+from benchmarks.machine import described
+from npgpt import plots
+from npgpt.cli import main as npgpt
+from npgpt.cli.session import stories_told
+from npgpt.data.batches import split_text
+from npgpt.data.corpora import load_corpus
+from npgpt.training.checkpoint import load_run
+from npgpt.training.loop import evaluate
+from npgpt.training.metrics import read_metrics
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PICTURE = ROOT / "benchmarks" / "shakespeare-cpu.png"
+SEEDS = (1, 2, 3)
+MARKS = re.compile(r"(<!-- benchmarks\.quality -->\n).*?(<!-- end -->)", re.S)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--corpus", default="shakespeare", metavar="FILE",
+        help="a file with Shakespeare's text, where it can not be fetched",
+    )  # fmt: skip
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        text = "\n".join([
+            f"Measured by `python -m benchmarks.quality` on {described()}.", "",
+            *shakespeare(Path(folder), args.corpus), *tales(Path(folder)), "",
+        ])  # fmt: skip
+    README.write_text(_between_marks(README.read_text(encoding="utf-8"), text), encoding="utf-8")
+    print(f"\nwritten to {README.name}:\n\n{text}")
+
+
+def shakespeare(folder, corpus):
+    """The table of the three seeds, as Markdown lines; draws the curves."""
+    lines = [
+        "| `npgpt train --preset shakespeare-cpu` | validation loss, nats per character | "
+        "training |",
+        "| --- | --- | --- |",
+    ]
+    curves = {}
+    for seed in SEEDS:
+        out = folder / f"shakespeare-{seed}"
+        _train(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out])
+        loss, tokens = _validation_loss(out)
+        rows = [row for row in read_metrics(out / "metrics.csv") if row["val_loss"] is not None]
+        curves[f"seed {seed}: {loss:.3f}"] = (
+            [row["step"] for row in rows], [row["val_loss"] for row in rows]
+        )  # fmt: skip
+        lines.append(f"| `--seed {seed}` | {loss:.4f} over {tokens:,} tokens | "
+                     f"{rows[-1]['seconds']:.0f} s |")  # fmt: skip
+    plots.curves_picture(
+        PICTURE, curves, xlabel="step", ylabel="validation loss, nats per character",
+        title="nanoGPT's CPU recipe on Shakespeare's characters",
+    )  # fmt: skip
+    return [*lines, "", f"![validation loss by step](benchmarks/{PICTURE.name})", ""]
+
+
+def tales(folder):
+    """The default run against the entropy of its text, as Markdown lines."""
+    out = folder / "tales"
+    _train(["--out", out])
+    loss, tokens = _validation_loss(out)
+    model, tokenizer, run = load_run(out)
+    told, right = stories_told(model, tokenizer, count=64)
+    seconds = read_metrics(out / "metrics.csv")[-1]["seconds"]
+    entropy = run.text.entropy_rate
+    return [
+        "| `npgpt train` | |",
+        "| --- | --- |",
+        f"| validation loss, nats per character | {loss:.4f} over {tokens:,} tokens |",
+        f"| entropy of the text, exactly | {entropy:.4f} |",
+        f"| the loss is above it by | {loss / entropy - 1:.1%} |",
+        f"| of {told} stories that the model told, the grammar derives | {right / told:.1%} |",
+        f"| training | {seconds:.0f} s |",
+    ]
+
+
+def _train(arguments):
+    if npgpt(["train", "--sample-tokens", "0", *map(str, arguments)]):
+        raise SystemExit("a training run failed; see above")
+
+
+def _validation_loss(folder):
+    """(loss, tokens) over the whole validation split, as the end of the run evaluated it."""
+    model, tokenizer, run = load_run(folder)
+    text = split_text(load_corpus(run.training.corpus).text, run.training.train_fraction)[1]
+    return evaluate(model, tokenizer.encode(text), stride=run.training.eval_stride or None)
+
+
+def _between_marks(document, text):
+    document, found = MARKS.subn(lambda marks: marks[1] + text + marks[2], document)
+    if found != 1:
+        raise SystemExit("README.md has lost a mark: <!-- benchmarks.quality --> or <!-- end -->")
+    return document
+
+
+if __name__ == "__main__":
+    main()

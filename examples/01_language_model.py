@@ -1,0 +1,87 @@
+"""Section 1, what is a language model: something that says how likely each next token is.
+
+The oldest count: how often did a token follow the one before (bigram), the two before (trigram)?
+A GPT reads all that came before. They are compared by their loss, the mean of -ln of what they
+gave the token that did come. The tales are written by a grammar, whose entropy is the loss of a
+model that knows the grammar by heart: no model can do better.
+
+Try:
+- Change BEGINNINGS: end one in "was too hungry, so it". The GPT's answer follows, while to the
+  trigram model all of these beginnings are the same two tokens.
+- Add "4-gram": 4 to ORDERS. It is worse than the trigram: most of its contexts are new, and a
+  count of nothing says nothing.
+- Train longer, with more steps in small_model.py: the GPT gets closer to the entropy.
+"""
+
+import numpy as np
+from example import FIGURES, expect, picture, run
+from small_model import train_small_gpt
+
+from npgpt import plots
+from npgpt.data import tales
+from npgpt.generation import distribution
+from npgpt.model.ngram import NgramModel
+from npgpt.training.loop import evaluate
+
+BEGINNINGS = (
+    "A shy dog of Velaria did not cross the red street because it was too tired, so it",
+    "A shy dog of Velaria did not cross the red street because it was too thirsty, so it",
+)
+ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3}
+
+
+def predictions(trained, ngrams, figures):
+    expect("""
+        1. The distribution of the next token after a beginning. Expect the unigram model to name
+        frequent tokens, the bigram model what follows "it" somewhere, the trigram model all that
+        a creature does after "so it"; and the GPT to know why this one did it.
+        """)
+    answers = {}
+    for beginning in BEGINNINGS:
+        ids_T = trained.tokenizer.encode(beginning)
+        rows = {name: model.probabilities(ids_T) for name, model in ngrams.items()}
+        rows["GPT"] = distribution(trained.model.next_logits(ids_T[None])[0])
+        print(f"... {beginning[-35:]!r}")
+        panels = {}
+        for name, probs_V in rows.items():
+            assert np.isclose(probs_V.sum(), 1)
+            best = np.argsort(-probs_V)[:8]
+            panels[name] = [trained.tokenizer.decode([i]) for i in best], probs_V[best]
+            shown = (f"{word!r} {p:.2f}" for word, p in zip(*panels[name], strict=True))
+            print(f"    {name:8} {', '.join(list(shown)[:5])}")
+        answers[beginning] = panels["GPT"][0][0]
+    title = f"the token after “... {BEGINNINGS[-1][-25:]}”"
+    picture(plots.bars_picture, figures / "01_language_model.png", panels, title=title)
+    return answers
+
+
+def losses(trained, ngrams):
+    expect("""
+        2. The loss of each on tales it was not trained on. Expect every further token of context
+        to lower it, and none to fall below the entropy.
+        """)
+    tokens_N = trained.val_ids
+    per_character = len(tokens_N) / len(trained.tokenizer.decode(tokens_N))
+    found = {name: model.loss(tokens_N) for name, model in ngrams.items()}
+    found["GPT"] = evaluate(trained.model, tokens_N[:20_000], stride=16)[0]
+    print(f"{'':8} nats per token   nats per character")
+    for name, loss in found.items():
+        found[name] = loss * per_character
+        print(f"{name:8} {loss:14.3f} {found[name]:20.4f}")
+    found["entropy"] = tales.entropy_rate()
+    print(f"{'entropy':8} {found['entropy']:35.4f}")
+    return found
+
+
+def main(quick=False, figures=FIGURES):
+    trained = train_small_gpt(quick, vocab_size=768, n_characters=2_000_000)
+    V = trained.model.config.vocab_size
+    ngrams = {
+        name: NgramModel(trained.train_ids, V, n, smoothing=0.01) for name, n in ORDERS.items()
+    }
+    answers = predictions(trained, ngrams, figures)
+    return {"answers": list(answers.values()), "losses": losses(trained, ngrams)}
+
+
+if __name__ == "__main__":
+    run(main)

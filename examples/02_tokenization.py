@@ -1,0 +1,110 @@
+"""Section 2, tokenization: text becomes a row of numbers, and the numbers become text again.
+
+A character tokenizer numbers the characters. Byte pair encoding starts from bytes, merges what
+stands side by side most often, and so makes frequent words one token each. A larger vocabulary
+buys shorter texts: the model reads further back with the same number of positions.
+
+Try:
+- Change WORDS to words of your own. Words that the tales do not have fall apart into pieces.
+- Write a digit into SENTENCE. No tale has one: the character tokenizer refuses, BPE does not mind.
+- Append 4000 to SIZES. The merges beyond 2000 make invented names that were met a few times; other
+  tales hardly ever have the same, so their tokens get no longer.
+"""
+
+from pathlib import Path
+
+from example import FIGURES, expect, picture, run
+
+from npgpt import BPETokenizer, CharTokenizer, plots
+from npgpt.data import tales
+
+SIZES = (256, 288, 320, 384, 512, 768, 1024, 2000)
+WORDS = (" because", " mountain", " unhappiness", " Velaria")
+SENTENCE = "A shy dog did not cross the street."
+STRANGE = "naïve 🐕 東京\n\ttabs   and spaces "
+
+
+def two_tokenizers(text):
+    expect("""
+        1. One sentence, two tokenizers. Expect the characters' ids to be ranks in the alphabet of
+        the text, and BPE to need about a third as many.
+        """)
+    char, bpe = CharTokenizer.train(text), BPETokenizer.train(text, vocab_size=768)
+    print(f"alphabet {char.characters!r}")
+    for name, tokenizer in (("characters", char), ("BPE", bpe)):
+        ids_N = tokenizer.encode(SENTENCE)
+        print(f"{name}: vocabulary {tokenizer.vocab_size}, {len(ids_N)} tokens\n    "
+              f"{' '.join(map(str, ids_N))}\n    "
+              f"{'|'.join(tokenizer.decode([i]) for i in ids_N)}")  # fmt: skip
+    return char, bpe
+
+
+def merges(bpe):
+    expect("""
+        2. What BPE learned, and words merged step by step. Expect the first merges to be ends and
+        beginnings of words, the last ones rare words; a frequent word to end as one token, and a
+        rare word, a word that no tale has or an invented name to stay in pieces.
+        """)
+    learned = [token.decode("utf-8", errors="replace") for token in bpe.tokens[256:]]
+    print(f"first {learned[:12]}\nlast  {learned[-6:]}\n")
+    pieces_of = {}
+    for word in WORDS:
+        steps = bpe.merge_steps(word)
+        for pieces in steps:
+            print("   " + " ".join(repr(piece.decode("utf-8")) for piece in pieces))
+        print(f"{word!r}: {len(steps) - 1} merges\n")
+        pieces_of[word] = len(steps[-1])
+    return {"pieces": pieces_of, "first_merges": learned[:12]}
+
+
+def round_trip(char, bpe):
+    expect("""
+        3. There and back, on a text with characters that no tale has. Expect the character
+        tokenizer to refuse it, and BPE to give it back exactly, a byte a token where it must.
+        """)
+    try:
+        char.encode(STRANGE)
+        refused = ""
+    except ValueError as error:
+        refused = str(error)
+    print(f"characters: {refused}")
+    ids_N = bpe.encode(STRANGE)
+    same = bpe.decode(ids_N) == STRANGE
+    print(f"BPE: {len(STRANGE)} characters, {len(STRANGE.encode('utf-8'))} bytes, {len(ids_N)} "
+          f"tokens; decode(encode(text)) == text: {same}")  # fmt: skip
+    return {"refused": refused, "round_trip": same}
+
+
+def lengths(text, unseen, figures):
+    expect("""
+        4. The length of text. Expect tokens to get longer with the vocabulary on tales, and much
+        less so on other prose (this file's): what the merges know are the words of tales.
+        """)
+    other = Path(__file__).read_text(encoding="utf-8")
+    curves = {"tales not trained on": [], "the source of this example": []}
+    print("vocabulary   " + "   ".join(curves) + "   (characters per token)")
+    for size in SIZES:
+        bpe = BPETokenizer.train(text, vocab_size=size)
+        for curve, sample in zip(curves.values(), (unseen, other), strict=True):
+            curve.append(len(sample) / len(bpe.encode(sample)))
+        print(f"{bpe.vocab_size:10}   " + "   ".join(
+            f"{curve[-1]:{len(name)}.2f}" for name, curve in curves.items()))  # fmt: skip
+    picture(
+        plots.curves_picture, figures / "02_tokenization.png",
+        {name: (SIZES, curve) for name, curve in curves.items()},
+        xlabel="vocabulary size", ylabel="characters per token", title="BPE trained on tales",
+        marks=[("bytes only", SIZES[0])],
+    )  # fmt: skip
+    tales_curve, other_curve = curves.values()
+    return {"tales_per_token": tales_curve, "other_per_token": other_curve}
+
+
+def main(quick=False, figures=FIGURES):
+    text = tales.generate(50_000 if quick else 300_000, seed=0)
+    unseen = tales.generate(20_000, seed=9)
+    char, bpe = two_tokenizers(text)
+    return merges(bpe) | round_trip(char, bpe) | lengths(text, unseen, figures)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,238 @@
+"""The engine: in which order gradients travel, and what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import autograd
+from autograd import OPS, Tensor, backward, no_grad
+
+
+def leaf(*values):
+    return Tensor(np.array(values, np.float64), requires_grad=True)
+
+
+# ---- order and accumulation
+
+
+def test_a_node_is_visited_after_all_its_uses():
+    a = leaf(3.0)
+    b = a + a
+    c = b + b
+    c.backward()
+    np.testing.assert_array_equal(a.grad, [4])
+
+
+def test_each_node_is_visited_once(register):
+    op, vjp = register
+    visits = []
+
+    @op
+    def same(x, /):
+        return x + 0, ()
+
+    @vjp(same)
+    def same_vjp(dz, saved):
+        visits.append(dz.item())
+        return dz * 1
+
+    x = leaf(1.0)
+    for _ in range(40):  # 2^40 paths
+        y = same(x)
+        x = y + y
+    x.backward()
+    assert visits == [2.0**n for n in range(1, 41)]
+
+
+@given(st.data())
+def test_random_graphs_have_the_gradient_of_their_jacobian(data):
+    """A graph of sums with integer factors is a matrix; its gradient is that of the product."""
+    leaves = [leaf(float(n + 1)) for n in range(3)]
+    tensors, jacobians = list(leaves), list(np.eye(3))
+    for _ in range(data.draw(st.integers(1, 12))):
+        i, j = (data.draw(st.integers(0, len(tensors) - 1)) for _ in range(2))
+        factor = data.draw(st.integers(-2, 2))
+        tensors.append(tensors[i] + tensors[j] * factor)
+        jacobians.append(jacobians[i] + jacobians[j] * factor)
+    tensors[-1].backward()
+    for n, x in enumerate(leaves):
+        found = 0 if x.grad is None else x.grad.item()
+        assert found == jacobians[-1][n]
+
+
+def test_a_chain_of_20_000_nodes():
+    x = leaf(1.0, 2.0)
+    y = x
+    for _ in range(20_000):
+        y = y + 1.0
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 1])
+    for _ in range(20_000):  # and one that is dropped without a backward
+        y = y + x
+    del y
+
+
+def test_a_leaf_is_a_graph_too():
+    x = leaf(1.0)
+    x.backward()
+    x.backward(np.array([2.0]))
+    np.testing.assert_array_equal(x.grad, [3])
+
+
+@pytest.mark.parametrize("used", [(0,), (1,), (2,), (0, 2), (0, 1, 2), (1, 1)])
+def test_outputs_that_nobody_uses_have_gradient_zero(used):
+    x = leaf(1.0, 2.0, 3.0, 4.0, 5.0)
+    parts = autograd.split(x, 2)
+    total = 0.0
+    for n in used:
+        total = total + (parts[n] * (n + 1)).sum()
+    total.backward()
+    expected = [used.count(n) * (n + 1) for n in (0, 0, 1, 1, 2)]
+    np.testing.assert_array_equal(x.grad, expected)
+
+
+def test_an_op_with_a_list_of_one_output():
+    x = leaf(1.0, 2.0)
+    (whole,) = autograd.split(x, 2)
+    (whole * 3).sum().backward()
+    np.testing.assert_array_equal(x.grad, [3, 3])
+
+
+def test_backward_with_a_gradient():
+    x = leaf(1.0, 2.0)
+    for gradient in (np.array([3.0, 4.0]), [3.0, 4.0], Tensor([3.0, 4.0]), np.array([3, 4])):
+        x.grad = None
+        backward(x * x, gradient)
+        np.testing.assert_array_equal(x.grad, [6, 16])
+        assert x.grad.dtype == np.float64
+
+
+# ---- what is refused
+
+
+def test_backward_twice():
+    x = leaf(1.0, 2.0)
+    y = x * x
+    first, second = y.sum(), (y * 2).sum()
+    first.backward()
+    expected = x.grad.copy()
+    for freed in (first, second):
+        with pytest.raises(RuntimeError, match=r"below op '(sum|mul)' was used by an earlier back"):
+            freed.backward()
+    np.testing.assert_array_equal(x.grad, expected)
+
+
+def test_backward_of_many_numbers():
+    y = leaf(1.0, 2.0) * 2
+    with pytest.raises(RuntimeError, match=r"shape \(2,\) is not a single number.*sum or mean"):
+        y.backward()
+    y.sum().backward()  # and y can still be used
+
+
+@pytest.mark.parametrize(
+    ("gradient", "error", "message"),
+    [
+        (np.ones(3), ValueError, r"gradient of shape \(3,\) for a tensor of shape \(2,\)"),
+        (1.0, ValueError, r"shape \(\) for a tensor of shape \(2,\); they must be equal"),
+        ([1j, 2j], TypeError, "backward: dtype complex128 is not supported"),
+        ("text", TypeError, "backward: dtype <U4 is not supported"),
+    ],
+)
+def test_gradients_that_do_not_fit(gradient, error, message):
+    with pytest.raises(error, match=message):
+        (leaf(1.0, 2.0) * 2).backward(gradient)
+
+
+def test_backward_of_a_constant():
+    x = leaf(1.0)
+    with no_grad():
+        y = x * 2
+    for constant in (y, Tensor([1.0]), Tensor([1.0]) * 2, x.detach()):
+        with pytest.raises(RuntimeError, match="requires_grad=True, and do not compute it under n"):
+            constant.backward()
+
+
+def test_an_input_without_a_derivative_is_an_error():
+    x = leaf(1.0, 0.0)
+    with pytest.raises(RuntimeError, match=r"where has no derivative .* shape \(2,\).*detach\(\)"):
+        autograd.where(x, x, 0.0).sum().backward()
+    autograd.where(x.detach(), x, 0.0).sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 0])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda dz: dz.sum(),
+        lambda dz: dz[None],
+        lambda dz: dz.astype(np.float32),
+        lambda dz: (dz, dz),
+    ],
+)
+def test_a_gradient_of_the_wrong_shape_names_the_op(register, wrong):
+    op, vjp = register
+
+    @op
+    def faulty(x, /):
+        return x * 2, ()
+
+    @vjp(faulty)
+    def faulty_vjp(dz, saved):
+        return wrong(dz)
+
+    with pytest.raises(AssertionError, match="^faulty: "):
+        faulty(leaf(1.0, 2.0)).sum().backward()
+
+
+# ---- an op of one's own
+
+
+def test_a_registered_op(register):
+    op, vjp = register
+
+    @op
+    def polar(x, y, /, scale=1.0, *, shift=0.0):
+        """Radius and angle."""
+        r = np.hypot(x, y)
+        return (scale * r + shift, np.arctan2(y, x)), (x, y, r, scale)
+
+    @vjp(polar)
+    def polar_vjp(d_outputs, saved):
+        dr, dangle = d_outputs
+        x, y, r, scale = saved
+        return (
+            scale * dr * x / r - dangle * y / (r * r),
+            scale * dr * y / r + dangle * x / (r * r),
+        )
+
+    assert OPS["polar"] is polar and polar.__doc__ == "Radius and angle."
+    x, y = leaf(3.0), leaf(4.0)
+    radius, angle = polar(x, y=y, shift=1.0)
+    assert radius.item() == 6 and angle.item() == np.arctan2(4.0, 3.0)
+    (radius * 2 + angle).backward()
+    np.testing.assert_allclose(x.grad, [2 * 3 / 5 - 4 / 25])
+    np.testing.assert_allclose(y.grad, [2 * 4 / 5 + 3 / 25])
+    assert polar(x, y, 2.0)[0].item() == 10
+
+
+def test_a_registered_op_may_save_nothing_at_all(register):
+    op, vjp = register
+
+    @op
+    def twice(x, /):
+        return x * 2, None
+
+    @vjp(twice)
+    def twice_vjp(dz, saved):
+        return dz * 2
+
+    x = leaf(1.0)
+    twice(twice(x)).backward()
+    np.testing.assert_array_equal(x.grad, [4])
+
+
+def test_the_pair_of_functions_works_without_the_engine():
+    z, saved = OPS["mul"].forward(np.float64(2), np.float64(3))
+    assert z == 6
+    assert OPS["mul"].vjp(np.float64(1), saved) == (3, 2)

@@ -1,0 +1,162 @@
+"""Who holds which array, how long, and what is not computed at all."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import autograd
+from autograd import Tensor
+
+
+def leaf(*values):
+    return Tensor(np.array(values, np.float64), requires_grad=True)
+
+
+FUNCTIONS = {
+    "a sum": lambda x, y: x + y,
+    "a difference": lambda x, y: x - y,
+    "a sum with itself": lambda x, y: x + x,
+    "where": lambda x, y: autograd.where(np.ones((3, 4), bool), x, y),
+    "concat": lambda x, y: autograd.concat([x, y]),
+    "stack": lambda x, y: autograd.stack([x, y]),
+    "stack of one twice": lambda x, y: autograd.stack([x, x]),
+    "reshape": lambda x, y: x.reshape(12),
+    "transpose": lambda x, y: x.transpose(),
+    "getitem": lambda x, y: x[:, ::-1],
+    "a broadcast sum": lambda x, y: x + y[0],
+    "sum": lambda x, y: x.sum(axis=0),
+    "mean": lambda x, y: x.mean(),
+    "max": autograd.maximum,
+    "pad": lambda x, y: autograd.pad(x, [(1, 1), (0, 0)]),
+    "broadcast_to": lambda x, y: autograd.broadcast_to(x, (3, 4)),
+    "split": lambda x, y: autograd.split(x, 1)[0],
+    "linear": lambda x, y: autograd.linear(x, y.transpose(), y[0, :3]),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_a_gradient_is_the_leafs_alone(function):
+    """Not shared with another gradient, with the array given to backward, or with any data."""
+    x, y = (Tensor(np.arange(12.0).reshape(3, 4) + n, requires_grad=True) for n in range(2))
+    z = function(x, y)
+    given_gradient = np.ones(z.shape)
+    z.backward(given_gradient)
+    gradients = [t.grad for t in (x, y) if t.grad is not None]
+    others = [x.data, y.data, z.data, given_gradient, *gradients]
+    for gradient in gradients:
+        assert gradient.flags.writeable and gradient.flags.c_contiguous
+        assert sum(np.may_share_memory(gradient, other) for other in others) == 1  # itself
+    np.testing.assert_array_equal(given_gradient, 1)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_arrays_that_the_user_holds_are_never_written_to(function):
+    """Read-only data and gradients: a write would raise."""
+    frozen = [np.arange(12.0).reshape(3, 4) + n for n in range(2)]
+    for array in frozen:
+        array.flags.writeable = False
+    for _ in range(2):
+        x, y = (Tensor(array, requires_grad=True) for array in frozen)
+        for _ in range(2):
+            z = function(x, y)
+            gradient = np.ones(z.shape)
+            gradient.flags.writeable = False
+            z.backward(gradient)
+            for t in (x, y):
+                if t.grad is not None:
+                    t.grad.flags.writeable = False
+
+
+def test_an_index_may_be_reused_before_backward():
+    x = leaf(1.0, 2.0, 3.0)
+    index = np.array([0, 2])
+    y = x[index]
+    index[:] = 1
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 0, 1])
+
+
+def test_memory_is_freed_as_backward_goes(register):
+    op, vjp = register
+    held = []  # of each op, oldest first, what it saved
+    alive = []
+
+    @op
+    def remember(x, /):
+        saved = x.copy()
+        held.append(weakref.ref(saved))
+        return x * 1, (saved,)
+
+    @vjp(remember)
+    def remember_vjp(dz, saved):
+        alive.append(sum(ref() is not None for ref in held))
+        return dz * 1
+
+    x = leaf(1.0)
+    y = x
+    for _ in range(5):
+        y = remember(y)
+    gc.disable()  # freed because nobody refers to it, not because a collector came by
+    try:
+        y.backward()
+        assert alive == [5, 4, 3, 2, 1]
+        assert all(ref() is None for ref in held)
+    finally:
+        gc.enable()
+
+
+def test_a_graph_that_is_dropped_is_freed_at_once():
+    x = leaf(1.0)
+    y = autograd.exp(x)
+    saved = weakref.ref(y.data)
+    gc.disable()
+    try:
+        z = y * 2
+        del y
+        assert saved() is not None
+        del z
+        assert saved() is None
+    finally:
+        gc.enable()
+
+
+# ---- frozen weights
+
+
+@pytest.mark.parametrize("frozen", range(3))
+def test_gradients_that_nobody_wants_are_not_computed(monkeypatch, frozen):
+    """Of the three products of a linear layer, backward makes those that are asked for."""
+    made = []
+    for name in ("matmul", "matmul_nt", "matmul_tn"):
+        function = getattr(autograd.backend, name)
+
+        def counted(a, b, name=name, function=function):
+            made.append(name)
+            return function(a, b)
+
+        monkeypatch.setattr(autograd.backend, name, counted)
+    arrays = [np.ones((4, 3)), np.ones((3, 2)), np.ones(2)]
+    inputs = [Tensor(a, requires_grad=n != frozen) for n, a in enumerate(arrays)]
+    autograd.linear(*inputs).sum().backward()
+    assert [x.grad is None for x in inputs] == [n == frozen for n in range(3)]
+    assert made == [["matmul", "matmul_tn"], ["matmul", "matmul_nt"],
+                    ["matmul", "matmul_nt", "matmul_tn"]][frozen]  # fmt: skip
+
+
+def test_a_vjp_is_told_what_is_needed(register):
+    op, vjp = register
+    told = []
+
+    @op
+    def three(a, b, c, /):
+        return a + b + c, ()
+
+    @vjp(three)
+    def three_vjp(dz, saved, needs):
+        told.append(needs)
+        return tuple(dz * 1 if need else None for need in needs)
+
+    three(leaf(1.0), np.ones(1), leaf(1.0) * 2).backward()
+    assert told == [(True, False, True)]

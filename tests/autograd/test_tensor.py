@@ -1,0 +1,284 @@
+"""Tensor: what it holds, what it refuses, and its operators."""
+
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+import autograd
+from autograd import Tensor, no_grad
+
+# ---- construction
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [
+        (1.5, np.float32),
+        ([1.5, 2.5], np.float32),
+        ([[1.0], [2.0]], np.float32),
+        ((), np.float32),
+        (np.float32(1.5), np.float32),
+        (np.float64(1.5), np.float64),
+        (np.ones(2, np.float64), np.float64),
+        (3, np.int64),
+        ([True, False], np.bool_),
+        (np.zeros(2, np.uint8), np.uint8),
+    ],
+)
+def test_dtypes(data, dtype):
+    tensor = Tensor(data)
+    assert tensor.dtype == dtype
+    np.testing.assert_array_equal(tensor.data, np.asarray(data, dtype))
+    assert tensor.grad is None and not tensor.requires_grad and tensor.node is None
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ">f4", np.complex128, "U3", "O", "M8[s]"])
+def test_other_dtypes_are_refused(dtype):
+    with pytest.raises(TypeError, match="Tensor: dtype .* is not supported; use float32 or float"):
+        Tensor(np.zeros(2, dtype))
+
+
+@pytest.mark.parametrize("data", [None, "text", 1j, 2**80, object()])
+def test_what_is_no_number_is_refused(data):
+    with pytest.raises(TypeError, match="is not supported; use float32 or float64"):
+        Tensor(data)
+
+
+@pytest.mark.parametrize("data", [3, [1, 2], True, np.zeros(2, np.int32)])
+def test_gradients_of_integers_are_refused(data):
+    with pytest.raises(TypeError, match=r"(int|bool).* values have no gradient; use float data"):
+        Tensor(data, requires_grad=True)
+
+
+def test_a_tensor_of_a_tensor_is_refused():
+    x = Tensor([1.0])
+    with pytest.raises(TypeError, match="the data is a Tensor already; use it as it is"):
+        Tensor(x)
+    with pytest.raises(TypeError, match=r"autograd\.stack"):
+        Tensor([x, x])
+
+
+@given(arrays(np.float64, array_shapes(min_dims=0, max_dims=4, min_side=0)))
+def test_an_array_is_kept_as_it_is(array):
+    tensor = Tensor(array)
+    assert tensor.data is array
+    assert (tensor.shape, tensor.ndim, tensor.size) == (array.shape, array.ndim, array.size)
+
+
+# ---- a number, a sequence, a text
+
+
+def test_item():
+    assert Tensor([[2.5]]).item() == 2.5 and type(Tensor(2.5).item()) is float
+    assert type(Tensor(2).item()) is int
+    with pytest.raises(ValueError, match=r"item: needs one element, got shape \(2,\); use \.data"):
+        Tensor([1.0, 2.0]).item()
+    with pytest.raises(ValueError, match=r"shape \(0,\)"):
+        Tensor([]).item()
+
+
+def test_bool():
+    assert Tensor(1.0) and not Tensor([0.0])
+    with pytest.raises(ValueError, match="needs one element"):
+        bool(Tensor([1.0, 2.0]))
+
+
+def test_len_and_iteration():
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    assert len(x) == 2
+    first, second = x
+    assert first.shape == (2,)
+    (first * second).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[3, 4], [1, 2]])
+    assert list(Tensor([])) == []
+    for of_a_number in (len, iter):
+        with pytest.raises(TypeError, match=r"a 0-d tensor has no length; use \.size or \.item"):
+            of_a_number(Tensor(1.0))
+
+
+def test_repr():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    assert repr(x) == "Tensor([1. 2.], dtype=float32, requires_grad=True)"
+    assert repr(x * 2) == "Tensor([2. 4.], dtype=float32, requires_grad=True, made by mul)"
+    assert repr(Tensor(3)) == "Tensor(3, dtype=int64)"
+
+
+def test_no_silent_conversion_to_an_array():
+    for convert in (np.asarray, np.array, lambda x: np.add(np.ones(2), x), np.sum, np.exp):
+        with pytest.raises(TypeError):
+            convert(Tensor([1.0, 2.0], requires_grad=True))
+    with pytest.raises(TypeError, match=r"write tensor\.data"):
+        np.asarray(Tensor([1.0]))
+
+
+def test_assignment_is_refused():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"can not be assigned to.*autograd\.where"):
+        x[0] = 3.0
+    with pytest.raises(TypeError, match="can not be assigned to"):
+        x[0] += 3.0
+    np.testing.assert_array_equal(x.data, [1, 2])
+
+
+def test_detach_stops_the_gradient_and_shares_the_data():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = x * 3
+    constant = y.detach()
+    assert constant.data is y.data and constant.node is None and not constant.requires_grad
+    (y * constant).sum().backward()
+    np.testing.assert_array_equal(x.grad, 3 * constant.data)
+
+
+# ---- operators
+
+BINARY = [
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.matmul,
+]  # fmt: skip
+MATRIX = np.array([[1.0, 2.0], [3.0, 0.5]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("operation", BINARY, ids=lambda f: f.__name__)
+def test_operators_with_tensors_and_arrays_on_either_side(operation, dtype):
+    a, b = MATRIX.astype(dtype), (MATRIX.T + 1).astype(dtype)
+    expected = operation(a, b)
+    for left, right in [(Tensor(a), Tensor(b)), (Tensor(a), b), (a, Tensor(b))]:
+        result = operation(left, right)
+        assert isinstance(result, Tensor) and result.dtype == dtype
+        np.testing.assert_allclose(result.data, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("operation", BINARY[:-1], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("number", [3, 2.5, True, np.float64(2.5), np.float32(2.5), np.int64(3)])
+def test_operators_with_numbers_keep_the_dtype(operation, dtype, number):
+    a = MATRIX.astype(dtype)
+    for result, expected in [
+        (operation(Tensor(a), number), operation(a, dtype(number))),
+        (operation(number, Tensor(a)), operation(dtype(number), a)),
+    ]:
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result.data, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("operation", BINARY, ids=lambda f: f.__name__)
+def test_reflected_operators_do_not_swap_gradients(operation):
+    """b - x has the derivative -1, and x - b has 1."""
+    a, b = MATRIX, MATRIX.T + 1
+    both, left, right = (Tensor(a, requires_grad=True) for _ in range(3))
+    other = Tensor(b, requires_grad=True)
+    operation(both, other).backward(np.ones((2, 2)))
+    operation(left, b).backward(np.ones((2, 2)))
+    np.testing.assert_array_equal(left.grad, both.grad)
+    reflected = Tensor(b, requires_grad=True)
+    operation(a, reflected).backward(np.ones((2, 2)))
+    np.testing.assert_array_equal(reflected.grad, other.grad)
+
+
+def test_signs_and_indices():
+    x = Tensor([-1.0, 2.0])
+    np.testing.assert_array_equal((-x).data, [1, -2])
+    np.testing.assert_array_equal(abs(x).data, [1, 2])
+    np.testing.assert_array_equal(x[1:].data, [2])
+    assert x[-1].item() == 2
+
+
+def test_an_operator_in_place_makes_a_new_tensor():
+    x = y = Tensor([1.0, 2.0])
+    y += 1
+    np.testing.assert_array_equal(x.data, [1, 2])
+    np.testing.assert_array_equal(y.data, [2, 3])
+
+
+@pytest.mark.parametrize("other", [None, "text", 1j, [1.0, None], np.ones(2, np.float16)])
+def test_operators_refuse_what_is_no_number(other):
+    with pytest.raises(TypeError, match=r"^add: .*(None|is not supported)"):
+        Tensor([1.0, 2.0]) + other
+
+
+def test_methods_are_the_ops():
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    for method, arguments in [
+        ("sum", (0,)), ("mean", (1,)), ("max", ()), ("reshape", (3, 2)), ("reshape", ((6,),)),
+        ("transpose", ()), ("transpose", (1, 0)), ("swapaxes", (0, -1)),
+    ]:  # fmt: skip
+        found = getattr(x, method)(*arguments)
+        np.testing.assert_array_equal(found.data, getattr(autograd, method)(x, *arguments).data)
+        np.testing.assert_array_equal(found.data, getattr(x.data, method)(*arguments))
+    assert x.sum(axis=1, keepdims=True).shape == x.mean(1, True).shape == (2, 1)
+
+
+# ---- mixed inputs
+
+
+def test_float32_and_float64_do_not_mix():
+    single, double = Tensor(np.ones(2, np.float32)), Tensor(np.ones(2, np.float64))
+    for a, b in [(single, double), (double, single), (single.data, double.data)]:
+        with pytest.raises(TypeError, match=r"^mul: float32 and float64 in one op; convert one"):
+            autograd.mul(a, b)
+
+
+def test_arrays_and_numbers_take_the_dtype_of_the_tensor():
+    for dtype in (np.float32, np.float64):
+        x = Tensor(np.ones(2, dtype))
+        for other in (np.full(2, 0.1), np.full(2, 0.1, np.float32), [0.1, 0.1], 0.1, np.arange(2)):
+            assert (x + other).dtype == dtype
+    assert (Tensor(np.float64(0)) + 0.1).item() == 0.1  # and not the float32 next to it
+
+
+def test_integers_are_floats_to_arithmetic_and_stay_integers_when_moved():
+    large = 2**24 + 1  # no float32
+    ids = Tensor(np.array([[large, 2], [3, 4]]))
+    mask = Tensor(np.array([[True, False]]))
+    for moved in (ids[0], ids.reshape(4), ids.transpose(), autograd.concat([ids, ids])):
+        assert moved.dtype == np.int64 and moved.data.max() == large
+    assert mask.transpose().dtype == np.bool_
+    assert (ids * 2).dtype == (mask + mask).dtype == autograd.exp(mask).dtype == np.float32
+    assert (mask + mask).data.max() == 2
+    np.testing.assert_allclose(autograd.softmax(mask).data, [[0.7310586, 0.2689414]], rtol=1e-6)
+    assert autograd.concat([ids, Tensor(np.ones((1, 2), np.float32))]).dtype == np.float32
+
+
+# ---- .grad
+
+
+@given(
+    data=arrays(np.float64, array_shapes(min_dims=0, max_dims=3), elements=st.floats(-10, 10)),
+    times=st.integers(1, 4),
+)
+def test_gradients_add_up_over_backwards(data, times):
+    x = Tensor(data, requires_grad=True)
+    for n in range(1, times + 1):
+        (x * x).sum().backward()
+        np.testing.assert_allclose(x.grad, n * 2 * data)
+    assert isinstance(x.grad, np.ndarray)
+    assert (x.grad.shape, x.grad.dtype) == (data.shape, data.dtype)
+
+
+def test_a_gradient_that_was_taken_away_is_not_changed_later():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    x.sum().backward()
+    kept = x.grad
+    x.sum().backward()
+    np.testing.assert_array_equal(kept, [1, 1])
+    np.testing.assert_array_equal(x.grad, [2, 2])
+    x.grad = None
+    x.sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 1])
+
+
+def test_only_leaves_that_ask_for_it_get_a_gradient():
+    x, constant = Tensor([1.0], requires_grad=True), Tensor([2.0])
+    y = x * constant
+    y.backward()
+    assert y.grad is None and constant.grad is None and x.grad is not None
+
+
+def test_tensors_of_constants_remember_nothing():
+    assert (Tensor([1.0]) * 2).node is None
+    with no_grad():
+        assert (Tensor([1.0], requires_grad=True) * 2).node is None

@@ -1,0 +1,157 @@
+"""generate, eval, info and gradcheck: what they print, and what they refuse."""
+
+import io
+import json
+import math
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from tiny_run import TEXT, files
+
+from npgpt.data.batches import split_text
+from npgpt.model.size import parameters_by_part
+from npgpt.training.checkpoint import load_run
+from npgpt.training.loop import evaluate
+
+
+def test_generate_streams_the_text_of_its_seed(cli, finished):
+    _, first, _ = cli("generate", finished, "--max-new-tokens", 40, "--seed", 1)
+    _, again, _ = cli("generate", finished, "--max-new-tokens", 40, "--seed", 1)
+    _, other, _ = cli("generate", finished, "--max-new-tokens", 40, "--seed", 2)
+    assert first == again != other
+    model, tokenizer, _ = load_run(finished)
+    ids = model.stream(tokenizer.encode("\n\n"), 40, seed=1)
+    assert first == tokenizer.decode(list(ids)) + "\n"
+
+
+def test_generate_continues_a_prompt_and_gives_json(cli, finished, tmp_path, monkeypatch):
+    arguments = ["generate", finished, "--max-new-tokens", 5, "--seed", 1, "--json"]
+    status, out, _ = cli(*arguments, "--prompt", "The hen")
+    result = json.loads(out)
+    assert status == 0 and result["prompt"] == "The hen"
+    assert result["tokens"] == len(result["text"]) == 5
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("The hen", encoding="utf-8")
+    assert json.loads(cli(*arguments, "--prompt-file", prompt)[1]) == result
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"The hen"), "utf-8"))
+    assert json.loads(cli(*arguments, "--prompt-file", "-")[1]) == result
+
+
+def test_a_prompt_longer_than_a_block_is_continued_from_its_end(cli, finished):
+    model, _, _ = load_run(finished)
+    block = model.config.block_size
+    long = (TEXT * 2)[: 5 * block]
+    arguments = ["generate", finished, "--max-new-tokens", 8, "--seed", 1, "--json", "--prompt"]
+    from_all = json.loads(cli(*arguments, long)[1])
+    from_end = json.loads(cli(*arguments, long[-block:])[1])
+    assert from_all["text"] == from_end["text"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prompt", "hé"], "unknown character 'é' (U+00E9) at position 1"),
+        (["--prompt", ""], "the prompt is empty"),
+        (["--prompt-file", "nowhere.txt"], "nowhere.txt"),
+        (["--temperature", "-1"], "temperature"),
+        (["--top-k", "0"], "top_k"),
+        (["--top-p", "1.5"], "top_p"),
+        (["--max-new-tokens", "-1"], "max_new_tokens=-1"),
+    ],
+)
+def test_generate_refuses_what_it_can_not_use(cli, finished, arguments, message):
+    status, _, err = cli("generate", finished, *arguments)
+    assert status == 1 and message in err and "Traceback" not in err
+
+
+def test_eval_counts_the_validation_text_as_training_does(cli, finished):
+    status, out, _ = cli("eval", finished, "--json")
+    result = json.loads(out)
+    text = split_text(TEXT, 0.9)[1]
+    model, tokenizer, _ = load_run(finished)
+    loss, tokens = evaluate(model, tokenizer.encode(text))
+    assert status == 0
+    assert result["loss"] == loss and result["tokens"] == tokens == len(text) - 1
+    assert result["bits_per_byte"] == pytest.approx(loss / math.log(2))  # ASCII: a byte a token
+    assert result["perplexity"] == pytest.approx(math.exp(loss))
+    whole = json.loads(cli("eval", finished, "--json", "--split", "all", "--stride", 4)[1])
+    assert whole["tokens"] == len(TEXT) - 1
+
+
+def test_eval_of_another_text(cli, finished, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("said the hen " * 20, encoding="utf-8")
+    _, out, _ = cli("eval", finished, "--corpus", other, "--split", "all")
+    assert "over 259 tokens" in out and "bits per byte" in out
+
+
+def test_info_of_a_run_and_of_a_preset(cli, finished):
+    result = json.loads(cli("info", finished, "--json")[1])
+    model, _, run = load_run(finished)
+    assert result["parameters"] == model.num_parameters()
+    assert result["parameters_by_part"] == parameters_by_part(run.model)
+    status, out, _ = cli("info", "--preset", "shakespeare-cpu")
+    assert status == 0
+    assert "804,096" in out and "MLP" in out and "MFLOP" in out and "memory in all" in out
+
+
+@pytest.mark.parametrize("command", ["generate", "eval", "info"])
+@pytest.mark.parametrize("damage", ["missing", "foreign", "cut"])
+def test_a_folder_that_is_no_whole_run_is_refused(cli, finished, tmp_path, command, damage):
+    folder = tmp_path / "run"
+    if damage == "foreign":
+        folder.mkdir()
+        (folder / "config.json").write_text('{"model_type": "gpt2"}', encoding="utf-8")
+    elif damage == "cut":
+        shutil.copytree(finished, folder)
+        content = (folder / "config.json").read_bytes()
+        (folder / "config.json").write_bytes(content[: len(content) // 2])
+    before = files(tmp_path)
+    status, _, err = cli(command, folder)
+    assert status == 1 and "config.json" in err and "Traceback" not in err
+    assert files(tmp_path) == before
+
+
+def test_gradcheck_prints_a_table_of_ops(cli):
+    status, out, _ = cli("gradcheck", "--op", "layer_norm")
+    assert status == 0
+    assert "worst error" in out and "layer_norm" in out and "1 of 1 right" in out
+    row = json.loads(cli("gradcheck", "--op", "gelu", "--json")[1])["rows"][0]
+    assert row["name"] == "gelu" and row["error"] < 1e-6 and row["samples"] >= 2
+
+
+def test_gradcheck_of_a_model_covers_every_parameter(cli):
+    result = json.loads(cli("gradcheck", "--model", "--json")[1])
+    names = {row["name"] for row in result["rows"]}
+    assert result["passed"] and "wte.weight" in names and "h.1.mlp.c_proj.bias" in names
+
+
+def test_gradcheck_finds_a_wrong_gradient_and_says_where(cli, monkeypatch):
+    from autograd import OPS
+
+    right = OPS["tanh"].vjp
+    monkeypatch.setattr(OPS["tanh"], "vjp", lambda dz, saved: np.negative(right(dz, saved)))
+    status, out, err = cli("gradcheck", "--op", "tanh")
+    assert status == 1
+    assert "WRONG" in out and "analytic" in err and "numeric" in err and "ratio -1" in err
+
+
+def test_gradcheck_draws_the_error_by_step(cli, tmp_path):
+    status, _, _ = cli("gradcheck", "--plot", tmp_path / "v.png")
+    assert status == 0
+    assert (tmp_path / "v.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gradcheck_of_an_unknown_op_lists_the_known(cli):
+    status, _, err = cli("gradcheck", "--op", "sofmax")
+    assert status == 1 and "no such op" in err and "softmax" in err
+
+
+def test_a_picture_without_matplotlib_says_how_to_install_it(cli, tmp_path, monkeypatch):
+    for name in ("matplotlib", "matplotlib.figure", "matplotlib.backends.backend_agg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    status, _, err = cli("gradcheck", "--plot", tmp_path / "v.png")
+    assert status == 1 and "pip install 'npgpt[plot]'" in err
+    assert files(tmp_path) == {}

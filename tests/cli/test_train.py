@@ -1,0 +1,202 @@
+"""`npgpt train`: what a run leaves, that it repeats and continues to the bit, what it refuses."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_run import TEXT, TINY, environment, files
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "npgpt.cli"]
+
+
+def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
+    status, out, err = cli("train", "--corpus", corpus, *TINY)
+    assert (status, err) == (0, "")
+    folder = here / "runs" / "hens"
+    assert sorted(files(folder)) == [
+        "config.json", "loss.png", "metrics.csv", "model.safetensors", "samples.txt",
+        "tokenizer.json", "train_state.safetensors",
+    ]  # fmt: skip
+    assert f"picture {Path('runs', 'hens', 'loss.png')}" in out
+    assert "validation loss" in out and "step 6: loss" in out
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "samples.txt").read_text(encoding="utf-8").count("step ") == 2
+    with open(folder / "metrics.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(7))
+    assert [bool(row["val_loss"]) for row in rows] == [True, *[False, False, True] * 2]
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["model"]["n_embd"] == 8 and config["training"]["max_iters"] == 6
+
+
+def test_a_second_run_gets_a_folder_of_its_own(cli, here, corpus):
+    cli("train", "--corpus", corpus, *TINY)
+    before = files(here)
+    status, out, _ = cli("train", "--corpus", corpus, *TINY, "--seed", 2)
+    assert status == 0 and str(Path("runs", "hens-2")) in out
+    after = files(here)
+    assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "train_state.safetensors"])
+def test_the_same_seed_gives_the_same_bits_at_one_and_two_threads(tmp_path, corpus, name):
+    weights = []
+    for threads in ("1", "2"):
+        command = [*COMMAND, "train", "--corpus", corpus, "--out", tmp_path / threads, *TINY,
+                   "--n-embd", "24", "--dropout", "0.1"]  # fmt: skip
+        run = subprocess.run(command, env=environment(NUMBA_NUM_THREADS=threads), cwd=ROOT,
+                             check=False, capture_output=True, encoding="utf-8")  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        weights.append((tmp_path / threads / name).read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_another_seed_gives_other_weights(cli, here, corpus, finished):
+    status, _, _ = cli("train", "--corpus", corpus, "--out", "same", *TINY)
+    assert status == 0
+    cli("train", "--corpus", corpus, "--out", "other", *TINY, "--seed", 2)
+    first = (finished / "model.safetensors").read_bytes()
+    assert (here / "same" / "model.safetensors").read_bytes() == first
+    assert (here / "other" / "model.safetensors").read_bytes() != first
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_path, corpus):
+    long = [*TINY, "--max-iters", "400", "--eval-interval", "100", "--sample-tokens", "0"]
+    assert cli("train", "--corpus", corpus, "--out", tmp_path / "whole", *long)[0] == 0
+    folder = tmp_path / "interrupted"
+    command = [*COMMAND, "train", "--corpus", corpus, "--out", folder, *long]
+    process = subprocess.Popen(
+        command, env=environment(), cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    while not (folder / "train_state.safetensors").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[0]
+    assert process.returncode == 0
+    if "stopped after step" in said:  # it may have been faster than the signal
+        assert f"npgpt train --resume --out {folder}" in said
+    status, out, err = cli("train", "--resume", "--out", folder)
+    assert status == 0, err
+    for name in ("model.safetensors", "train_state.safetensors"):
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+    def steps(run):
+        with open(run / "metrics.csv", encoding="utf-8", newline="") as file:
+            return [(row["step"], row["loss"]) for row in csv.DictReader(file)]
+
+    assert steps(folder) == steps(tmp_path / "whole")
+
+
+def test_resume_after_a_kill_takes_the_last_checkpoint_again(cli, tmp_path, corpus, finished):
+    # What a kill during step 5 leaves: the checkpoint of step 3, and nothing after it.
+    folder = tmp_path / "killed"
+    status, _, _ = cli("train", "--corpus", corpus, "--out", folder, *TINY, "--max-iters", 3)
+    assert status == 0
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["training"]["max_iters"] = 6
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with open(folder / "metrics.csv", "a", encoding="utf-8") as file:
+        file.write("4,1.0,,0.001,1.0,0.1\n5,1.0")
+    status, out, _ = cli("train", "--resume", "--out", folder)
+    assert status == 0 and "from step 3" in out
+    with open(folder / "metrics.csv", encoding="utf-8", newline="") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(7))
+
+
+def test_resuming_a_finished_run_draws_it_again_and_trains_nothing(cli, tmp_path, finished):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    (folder / "loss.png").unlink()
+    status, out, _ = cli("train", "--resume", "--out", folder)
+    assert status == 0 and (folder / "loss.png").exists()
+    name = "train_state.safetensors"
+    assert (folder / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_resume_refuses_other_settings_and_another_text(cli, tmp_path, finished):
+    before = files(finished)
+    status, _, err = cli("train", "--resume", "--out", finished, "--n-layer", 3)
+    assert status == 1 and "leave out n_layer" in err
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT + "!", encoding="utf-8")
+    status, _, err = cli("train", "--resume", "--out", finished, "--corpus", other)
+    assert status == 1 and "is another text" in err and "--corpus" in err
+    assert files(finished) == before
+
+
+def test_resume_without_a_run_says_so(cli, here):
+    status, _, err = cli("train", "--resume")
+    assert status == 1 and "there is no run" in err and "--out" in err
+    assert files(here) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--corpus", "short.txt"], "the validation text has 2 tokens, but one window takes"),
+        (["--corpus", "empty.txt"], "empty.txt is empty"),
+        (["--corpus", "binary.bin"], "binary.bin is not UTF-8 text: byte 0xff at byte offset 3"),
+        (["--corpus", "shrot.txt"], "there is no corpus shrot.txt; did you mean short.txt"),
+        (["--n-embd", "30", "--n-head", "4"], "n_embd=30 is not divisible by n_head=4"),
+        (["--max-iters", "0"], "max_iters=0; use 1 or more"),
+        (["--lr", "1e-9"], "min_lr at most lr"),
+        (["--corpus", "hens.txt", "--out", "taken"], "taken is not empty"),
+    ],
+)
+def test_what_can_not_be_trained_is_refused_and_nothing_is_written(cli, here, arguments, message):
+    (here / "short.txt").write_text("too short a text", encoding="utf-8")
+    (here / "empty.txt").write_bytes(b"")
+    (here / "binary.bin").write_bytes(b"abc\xff\xfe")
+    (here / "hens.txt").write_text(TEXT, encoding="utf-8")
+    (here / "taken").mkdir()
+    (here / "taken" / "diary.txt").write_text("precious", encoding="utf-8")
+    before = files(here)
+    status, out, err = cli("train", *arguments)
+    assert status == 1
+    assert message in err and "Traceback" not in err
+    assert files(here) == before
+
+
+def test_training_goes_on_without_matplotlib(cli, here, corpus, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    status, out, err = cli("train", "--corpus", corpus, *TINY)
+    assert (status, err) == (0, "")
+    assert "there will be no loss.png" in out and "pip install 'npgpt[plot]'" in out
+    assert "metrics.csv" in files(here / "runs" / "hens")
+    assert "loss.png" not in files(here / "runs" / "hens")
+
+
+def test_a_diverging_run_stops_and_keeps_its_last_checkpoint(cli, here, corpus):
+    settings = [*TINY, "--max-iters", "200", "--lr", "1e30", "--grad-clip", "0"]
+    status, _, err = cli("train", "--corpus", corpus, "--out", "wild", *settings)
+    assert status == 1
+    assert "no weight was moved" in err and "lower learning rate" in err
+
+
+def test_a_read_only_installation_is_enough(tmp_path, corpus):
+    installed = tmp_path / "site"
+    for package in ("autograd", "npgpt"):
+        shutil.copytree(ROOT / package, installed / package,
+                        ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
+    for path in installed.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = files(installed)
+    command = [*COMMAND, "train", "--corpus", corpus, "--out", tmp_path / "run", *TINY]
+    try:
+        run = subprocess.run(command, env=environment(PYTHONPATH=str(installed)), cwd=tmp_path,
+                             check=False, capture_output=True, encoding="utf-8")  # fmt: skip
+    finally:
+        for path in installed.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert run.returncode == 0, run.stderr
+    assert files(installed) == before

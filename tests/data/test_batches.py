@@ -1,0 +1,109 @@
+"""Windows of token ids: `npgpt.data.batches`.
+
+The ids are positions, so that a window tells its place.
+"""
+
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.data import batches
+from npgpt.data.batches import evaluation_batches, sample_batch, split_text
+
+lengths = st.integers(2, 150)
+block_sizes = st.integers(1, 40)
+batch_sizes = st.integers(1, 6)
+
+
+# ---- training
+
+
+@given(st.data(), block_sizes, batch_sizes, st.integers(0, 99), st.integers(0, 99))
+def test_targets_follow_their_inputs_and_windows_lie_inside_the_text(data, T, B, seed, step):
+    N = data.draw(st.integers(T + 1, 150))
+    dtype = data.draw(st.sampled_from([np.uint16, np.int32, np.int64]))
+    x_BT, y_BT = sample_batch(np.arange(N, dtype=dtype), T, B, seed=seed, step=step)
+    assert x_BT.shape == y_BT.shape == (B, T)
+    assert x_BT.dtype == y_BT.dtype == np.int64
+    assert (x_BT == x_BT[:, :1] + np.arange(T)).all()
+    assert (y_BT == x_BT + 1).all()
+    assert x_BT.min() >= 0 and y_BT.max() < N
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+    ids_N = np.arange(10_000)
+    first = sample_batch(ids_N, 8, 4, seed=1, step=0)
+    others = [sample_batch(ids_N, 8, 4, seed=s, step=n) for s, n in [(1, 1), (2, 0), (0, 1)]]
+    np.testing.assert_array_equal(first, sample_batch(ids_N, 8, 4, seed=1, step=0))
+    assert all((first[0] != other[0]).any() for other in others)
+    np.random.seed(0)  # noqa: NPY002 - the global state must not matter
+    np.testing.assert_array_equal(first, sample_batch(ids_N, 8, 4, seed=1, step=0))
+
+
+def test_every_window_can_be_drawn():
+    starts = [sample_batch(np.arange(7), 4, 8, seed=0, step=n)[0][:, 0] for n in range(20)]
+    assert set(np.concatenate(starts)) == {0, 1, 2}
+
+
+def test_a_text_shorter_than_a_window_is_an_error():
+    sample_batch(np.arange(9), 8, 1, seed=0, step=0)
+    with pytest.raises(ValueError, match="training text has 8 tokens.* 9: .*--block-size"):
+        sample_batch(np.arange(8), 8, 1, seed=0, step=0)
+
+
+# ---- evaluation
+
+
+@given(st.data(), lengths, block_sizes, batch_sizes)
+def test_every_token_but_the_first_counts_once_with_its_context(data, N, block_size, B):
+    stride = data.draw(st.none() | st.integers(1, block_size))
+    ids_N = np.arange(N, dtype=np.uint16)
+    counted, heights = [], []
+    for x_BT, y_BT in evaluation_batches(ids_N, block_size, B, stride):
+        T = x_BT.shape[1]
+        assert x_BT.shape == y_BT.shape and min(block_size, N - 1) == T
+        assert x_BT.dtype == y_BT.dtype == np.int64
+        assert (x_BT == x_BT[:, :1] + np.arange(T)).all()
+        heights.append(len(x_BT))
+        for b, t in np.argwhere(y_BT != -1):
+            assert y_BT[b, t] == x_BT[b, t] + 1
+            seen = t + 1
+            assert seen == y_BT[b, t] or seen > block_size - (stride or block_size)
+            counted.append(y_BT[b, t])
+    assert counted == list(range(1, N))
+    assert set(heights[:-1]) <= {B} and 1 <= heights[-1] <= B
+
+
+def test_disjoint_windows_by_hand():
+    (batch,) = evaluation_batches(np.array([5, 6, 7, 8, 9, 4]), 3, 8)
+    np.testing.assert_array_equal(batch[0], [[5, 6, 7], [7, 8, 9]])
+    np.testing.assert_array_equal(batch[1], [[6, 7, 8], [-1, 9, 4]])
+
+
+@pytest.mark.parametrize("stride", [0, -1, 5])
+def test_a_stride_outside_the_window_is_an_error(stride):
+    with pytest.raises(ValueError, match=f"stride={stride}; use 1 to block_size=4"):
+        next(evaluation_batches(np.arange(9), 4, 1, stride))
+
+
+@pytest.mark.parametrize("N", [0, 1])
+def test_nothing_to_evaluate_is_an_error(N):
+    with pytest.raises(ValueError, match="give 2 or more"):
+        next(evaluation_batches(np.arange(N), 4, 1))
+
+
+# ---- the split
+
+
+@given(st.text(), st.floats(0, 1))
+def test_a_split_text_is_the_text(text, fraction):
+    parts = split_text(text, fraction)
+    assert "".join(parts) == text
+    assert len(parts[0]) == int(fraction * len(text))
+
+
+def test_docstring():
+    assert doctest.testmod(batches).failed == 0

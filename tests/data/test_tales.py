@@ -1,0 +1,172 @@
+"""The embedded corpus: its text, and what is claimed of it: `npgpt.data.tales`."""
+
+import hashlib
+import math
+import random
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.data import tales
+
+TEXT = tales.generate(500_000, seed=7)
+STORIES = tales.stories(TEXT)
+some_story = st.sampled_from(STORIES)
+
+
+def found(pattern):
+    """All matches in the text; a pattern without any would make its test empty."""
+    matches = re.findall(pattern, TEXT)
+    assert len(matches) > 50, pattern
+    return matches
+
+
+# ---- the text
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 3))
+def test_a_text_is_a_function_of_its_seed_of_exactly_the_length_asked_for(n, m, seed):
+    text = tales.generate(n, seed)
+    assert len(text) == n
+    assert tales.generate(max(n, m), seed).startswith(text)
+
+
+def test_another_seed_tells_other_stories():
+    assert not set(tales.stories(tales.generate(50_000, seed=1))) & set(STORIES)
+
+
+def test_the_text_is_the_same_everywhere():
+    """Saved models and published losses are of this text: it changes only deliberately."""
+    digest = hashlib.sha256(tales.generate(10_000, seed=0).encode("utf-8")).hexdigest()
+    assert digest == "9fd70b31ce13a9780aa441e6fcc5a5cf0556e454c17bb0a5795b56312c7aec8b"
+
+
+@given(st.integers(0, 5000))
+def test_stories_are_the_complete_ones(n):
+    complete = "".join(tales.stories(TEXT[:n]))
+    assert TEXT.startswith(complete)
+    assert tales.END not in TEXT[len(complete) : n]
+
+
+def test_a_story_fits_into_a_window_of_256_characters():
+    assert max(map(len, STORIES)) < 192
+
+
+# ---- probability and entropy
+
+
+def test_the_probability_is_that_of_the_choices_made():
+    draw = random.Random(3).random
+    for _ in range(200):
+        sizes = []
+
+        def choose(options, _, sizes=sizes):
+            sizes.append(len(options))
+            return options[int(draw() * len(options))]
+
+        story = tales.GRAMMAR.write(choose)
+        assert tales.log_probability(story) == pytest.approx(-sum(map(math.log, sizes)))
+
+
+def test_monte_carlo_agrees_with_the_exact_entropy_rate():
+    nats = np.array([-tales.log_probability(story) for story in STORIES])
+    lengths = np.array([len(story) for story in STORIES])
+    estimate = nats.mean() / lengths.mean()
+    # of a ratio of means, to first order
+    error = (nats - estimate * lengths).std() / lengths.mean() / math.sqrt(len(STORIES))
+    assert error < 0.004 * estimate
+    assert abs(estimate - tales.entropy_rate()) < 4 * error
+
+    exact = tales.GRAMMAR.expectation()
+    for mean, sample in zip(exact, (nats, lengths), strict=True):
+        assert abs(sample.mean() - mean) < 4 * sample.std() / math.sqrt(len(STORIES))
+
+
+def cut_out(story, at):
+    return story[:at] + story[at + 1 :]
+
+
+def put_in(story, at):
+    return story[:at] + "aeinrst. "[at % 9] + story[at:]
+
+
+def swap(story, at):
+    return story[:at] + story[at : at + 2][::-1] + story[at + 2 :]
+
+
+@given(some_story, st.integers(0, 200), st.sampled_from([cut_out, put_in, swap]))
+def test_a_story_with_one_slip_does_not_parse(story, at, slip):
+    slipped = slip(story, at % (len(story) - 1))
+    assert slipped == story or tales.log_probability(slipped) is None
+
+
+@given(st.text(max_size=50))
+def test_what_is_no_story_has_no_probability(text):
+    assert tales.log_probability(text) is None
+
+
+# ---- grammar in the schoolbook's sense
+
+
+def test_pronouns_agree_with_the_person():
+    he = {"King": "o he him his", "Duke": "o he him his", "Lord": "o he him his"}
+    she = {"Queen": "a she her her", "Dame": "a she her her", "Lady": "a she her her"}
+    forms = {title: words.split() for title, words in (he | she).items()}
+    for title, ending in found(r"(\w+) [A-Z]\w+([oa]) of"):
+        assert ending == forms[title][0]
+    for title, his, he in found(r"One .*?(\w+) \w+ of \w+ lost (\w+) .*?, so (\w+)"):
+        assert [he, his] == [forms[title][1], forms[title][3]]
+    for title, him in found(r"but \w+ (\w+) .* (?:gave|sang to|baked|took) (h\w+)"):
+        assert him == forms[title][2]
+    for title, other, he, her, she, him in found(
+        r"In \w+ \w+ (\w+) \w+ of \w+ met \w+ (\w+) .*\. (\w+) gave (\w+) .* and (\w+) gave (\w+)"
+    ):
+        assert [he.lower(), him] == forms[title][1:3]
+        assert [she, her] == forms[other][1:3]
+        assert she != he.lower()
+
+
+def test_number_agrees_across_sentences():
+    one = found(r"there was a \w+ \w+ (\w+) in \w+\. It was \w+, so it .* led it to")
+    several = found(r"there were \w+ \w+ \w+ (\w+) in \w+\. They were \w+, so they .* led them to")
+    assert len(one) + len(several) == TEXT.count("Long ago") - TEXT.endswith("Long ago")
+    assert set(one) <= set(tales.WORDS["animal"])
+    assert set(several) <= set(tales.WORDS["animals"])
+    assert all(word.endswith("s") or word == "mice" for word in several)
+
+
+def test_a_stands_before_consonants_only():
+    assert not [word for word in found(r"\b[Aa] (\w+)") if word[0] in "aeiou"]
+
+
+def test_the_crumbs_are_those_of_what_was_eaten():
+    traces = {word: traits["trace"] for word, traits in tales.WORDS["food"]}
+    for eaten, trace in found(r"Who ate my \w+ (\w+)\?.* had (\w+) on its"):
+        assert trace == traces[eaten]
+
+
+# ---- for pictures
+
+
+def test_the_sentence_with_it_begins_a_story_in_which_it_is_the_animal():
+    def tells(sentence, rest):
+        story = f"{sentence} {rest}. Soon a kind grey hen led it to Rovinia{tales.END}"
+        return tales.log_probability(story) is not None
+
+    sentence = tales.SENTENCE_WITH_IT
+    assert sentence.split().count(tales.REFERENT_OF_IT) == 1
+    assert tells(sentence, "slept in a red bed")
+    assert not tells(sentence, "waited until dawn")
+    noisy, deep = sentence.replace("tired", "noisy"), sentence.replace("tired", "deep")
+    assert tells(noisy, "waited until dawn")
+    assert not tells(noisy, "slept in a red bed")
+    assert not tells(deep, "built a red raft")
+
+
+def test_every_word_of_every_group_is_told():
+    told = set(re.findall(r"\w+", TEXT))
+    for group, words in tales.WORD_GROUPS.items():
+        assert set(words) <= told, group

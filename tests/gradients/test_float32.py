@@ -1,0 +1,15 @@
+"""The gradients in float32, in which models are trained, are those checked in float64."""
+
+import numpy as np
+import pytest
+
+from autograd.samples import SAMPLES
+
+EPS = np.finfo(np.float32).eps
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_gradients_agree_to_a_few_roundings(name, float32_gaps):
+    for sample in SAMPLES[name]:
+        for gap, scale in float32_gaps(sample.f, sample.inputs(seed=0)):
+            assert gap <= 16 * EPS * scale, sample.label

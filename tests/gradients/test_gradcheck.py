@@ -1,0 +1,359 @@
+"""gradcheck itself: what it finds, what it says, and what it refuses."""
+
+import re
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import autograd as ag
+from autograd import OPS, GradcheckError, Tensor, gradcheck, no_grad, op, vjp
+from autograd.gradcheck import DIRECTIONS, EVERY_ENTRY, RTOL, SOME_ENTRIES
+from autograd.slopes import random_signed
+
+
+def op_with(rule, forward=lambda x, /: (x * x, (x,))):
+    """An op with any rule, of z = x^2 or another forward; not kept in the registry."""
+    with mock.patch.dict(OPS):
+        made = op(forward)
+    vjp(made)(rule)
+    return made
+
+
+def square_rule(dz, saved):
+    return 2 * dz * saved[0]
+
+
+def off_at(index, by):
+    """The rule of z = x^2 with an error in one entry."""
+
+    def rule(dz, saved):
+        dx = square_rule(dz, saved)
+        dx[index] += by
+        return dx
+
+    return rule
+
+
+def array(*shape, seed=0):
+    return random_signed(np.random.default_rng(seed), shape)
+
+
+# What it finds
+
+
+def test_a_right_rule_passes_and_the_report_says_how_well():
+    report = gradcheck(op_with(square_rule), [array(3, 4)])
+    assert report.passed
+    found = report.worst
+    assert (found.name, found.shape, found.compared, found.wrong) == ("input 0", (3, 4), 12, 0)
+    assert found.error < 1e-9
+    assert "0 of 1 gradients wrong" in str(report)
+
+
+def test_the_report_names_the_function_the_input_the_entry_and_the_error():
+    def rule(dz, saved):
+        a, b = saved
+        db = dz * a
+        db[1, 2] *= 1.5
+        return dz * b, db
+
+    def product(a, b, /):
+        return a * b, (a, b)
+
+    a, b = array(2, 3), array(2, 3, seed=1)
+    with pytest.raises(GradcheckError) as error:
+        gradcheck(op_with(rule, product), [a, b])
+    text = str(error.value)
+    assert "gradcheck of product: 1 of 2 gradients wrong" in text
+    assert "input 1, shape (2, 3): 1 of 6 entries wrong; worst at [1, 2]" in text
+    assert "ratio 1.5," in text
+    said = {k: float(v) for k, v in re.findall(r"(analytic|numeric|error) (-?[\d.e-]+)", text)}
+    assert abs(said["analytic"] / said["numeric"] - 1.5) < 1e-6
+    slopes = np.abs([said["analytic"], said["numeric"]])
+    assert slopes.min() <= abs(a[1, 2]) <= slopes.max() / 0.5
+    assert said["error"] == pytest.approx(1 / 3, abs=0.3)
+
+
+def test_inputs_in_a_dict_are_passed_and_reported_by_name():
+    def f(*, gain, shift):
+        return op_with(off_at((1,), 0.25))(gain) + shift
+
+    with pytest.raises(GradcheckError, match=r"gradcheck of f: 1 of 2 .*\n  gain, shape \(3,\): 1"):
+        gradcheck(f, {"gain": array(3), "shift": array(3)})
+
+
+def test_a_function_may_read_its_tensors_from_elsewhere():
+    w0, w1 = Tensor(array(3), requires_grad=True), Tensor(array(), requires_grad=True)
+    weights = {"w.0": w0, "w.1": w1}
+    report = gradcheck(lambda **_: ag.exp(w0 * w1), weights)
+    assert [found.name for found in report.inputs] == ["w.0", "w.1"]
+
+
+@pytest.mark.parametrize("factor", [2, -1, 0])
+def test_a_softmax_rule_that_an_all_ones_cotangent_can_not_judge(factor):
+    def rule(dy, saved):
+        (y,) = saved
+        return factor * y * (dy - (dy * y).sum(axis=1, keepdims=True))
+
+    def softmax(x, /):
+        y = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+        return y, (y,)
+
+    wrong_softmax = op_with(rule, softmax)
+    x = Tensor(array(3, 4), requires_grad=True)
+    wrong_softmax(x).backward(np.ones((3, 4)))
+    assert np.abs(x.grad).max() < 1e-15  # rows of a softmax sum to 1: right, whatever the factor
+    with pytest.raises(GradcheckError, match=f"ratio {factor},"):
+        gradcheck(wrong_softmax, [x])
+
+
+def test_a_rule_that_ignores_what_arrives_is_caught():
+    with pytest.raises(GradcheckError):
+        gradcheck(op_with(lambda dz, saved: 2 * saved[0]), [array()])
+
+
+def test_every_output_of_several_is_checked():
+    def rule(d_outputs, saved):
+        first, second = d_outputs
+        return 2 * first + 3.003 * second
+
+    def twice_and_thrice(x, /):
+        return (2 * x, 3 * x), ()
+
+    with pytest.raises(GradcheckError):
+        gradcheck(op_with(rule, twice_and_thrice), [array(4)])
+    assert gradcheck(lambda x: (x * x, [Tensor(np.ones(2))][0], ag.exp(x)), [array(4)]).passed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("size", [5, 1000])
+def test_a_gradient_that_is_no_number_is_wrong_where_it_stands(size, value):
+    with pytest.raises(GradcheckError, match=rf"1 of .* worst at \[4\]: analytic {value}"):
+        gradcheck(op_with(off_at((4,), value)), [array(size)])
+
+
+def test_a_gradient_hidden_from_backward_is_missed():
+    with pytest.raises(GradcheckError, match="input 0, .* analytic 0, numeric"):
+        gradcheck(lambda x, y: x.detach() * y, [array(3), array(3)])
+
+
+def test_an_input_without_influence_has_gradient_zero():
+    report = gradcheck(lambda x, y: x * x, [array(3), array(3)])
+    assert report.inputs[1].analytic == report.inputs[1].numeric == 0
+
+
+def test_small_gradients_are_held_to_the_same_relative_accuracy():
+    def small(scale):
+        return op_with(
+            lambda dz, saved: dz * scale * 1.001, lambda x, /: (x * scale, ())
+        )
+
+    for scale in (1e6, 1.0, 1e-3, 1e-6):
+        with pytest.raises(GradcheckError, match=r"ratio 1\.001"):
+            gradcheck(small(scale), [array(3)])
+
+
+@given(st.integers(0, 2**32), st.integers(0, 59), st.sampled_from([1.001, 0.999, 0, -1]))
+def test_any_single_entry_of_a_small_array_is_checked(seed, entry, factor):
+    x = array(5, 12, seed=seed)
+    index = np.unravel_index(entry, x.shape)
+    rule = lambda dz, saved: off_at(index, (factor - 1) * square_rule(dz, saved)[index])(dz, saved)  # noqa: E731
+    with pytest.raises(GradcheckError, match=rf"1 of 60 .*at \[{index[0]}, {index[1]}\]"):
+        gradcheck(op_with(rule), [x], seed=seed)
+
+
+# Large arrays: some entries, and directions
+
+
+def test_up_to_a_size_every_entry_is_compared_and_above_it_some():
+    square = op_with(square_rule)
+    assert gradcheck(square, [array(EVERY_ENTRY)]).worst.compared == EVERY_ENTRY
+    assert gradcheck(square, [array(EVERY_ENTRY + 1)]).worst.compared == SOME_ENTRIES
+
+
+@given(st.integers(0, 2**32), st.integers(0, 1999))
+def test_a_wrong_entry_of_a_large_array_is_found_wherever_it_is(seed, entry):
+    x = array(40, 50, seed=seed)
+    index = np.unravel_index(entry, x.shape)
+    norm = np.linalg.norm(2 * x)  # at least that of the gradient: cotangents are at most 1
+    with pytest.raises(GradcheckError, match=rf"1 of 3[23] .*at \[{index[0]}, {index[1]}\]"):
+        gradcheck(op_with(off_at(index, 2.1 * RTOL * norm)), [x], seed=seed)
+
+
+def test_a_smaller_error_of_one_entry_is_found_as_often_as_that_entry_is_drawn():
+    size, trials = 200, 300
+    x = array(size)
+    square = op_with(off_at((17,), 4 * RTOL))  # seen in an entry; in a direction it is too small
+    found = 0
+    for seed in range(trials):
+        try:
+            gradcheck(square, [x], seed=seed)
+        except GradcheckError:
+            found += 1
+    expected = trials * SOME_ENTRIES / size
+    assert abs(found - expected) < 4 * np.sqrt(expected)
+
+
+def test_errors_that_are_spread_too_thin_for_any_entry_show_along_directions():
+    # The sum of 10,000 entries, each wrong by less than an entry may be, in the direction's sign.
+    def rule(dz, saved):
+        return square_rule(dz, saved) * (1 + 0.9 * RTOL)
+
+    x = array(10_000)
+    assert gradcheck(op_with(rule), [x]).passed
+    assert DIRECTIONS > 1
+
+
+# What it leaves alone, and what it refuses
+
+
+def test_tensors_are_as_before_afterwards():
+    right, wrong = op_with(square_rule), op_with(off_at((0,), 1.0))
+    data, gradient = array(3), array(3)
+    x = Tensor(data, requires_grad=True)
+    x.grad = gradient
+    before = data.copy(), gradient.copy()
+    gradcheck(right, [x])
+    with pytest.raises(GradcheckError):
+        gradcheck(wrong, [x])
+    assert x.data is data
+    assert x.grad is gradient
+    assert np.array_equal(data, before[0])
+    assert np.array_equal(gradient, before[1])
+
+
+def test_only_inputs_that_require_a_gradient_are_checked():
+    f = op_with(lambda dz, saved: (dz * saved[1], None), lambda a, b, /: (a * b, (a, b)))
+    fixed = Tensor(array(3))
+    report = gradcheck(f, [array(3), fixed])
+    assert [found.name for found in report.inputs] == ["input 0"]
+    table, rows = array(4, 2), np.array([3, 1, 1])
+    assert len(gradcheck(ag.embedding, [table, rows]).inputs) == 1
+
+
+def test_views_and_read_only_arrays_are_checked_where_they_are():
+    x = np.broadcast_to(array(4), (3, 4))
+    y = array(8, 6)[::2, ::-2].T
+    assert gradcheck(lambda x, y: ag.exp(x) * y, [x, y]).passed
+
+
+def test_one_tensor_given_twice_has_the_gradient_of_both_uses():
+    x = Tensor(array(3), requires_grad=True)
+    assert gradcheck(ag.mul, [x, x]).passed
+
+
+def test_the_same_seed_gives_the_same_report():
+    x = array(200)
+    first, again, other = (gradcheck(ag.tanh, [x], seed=seed) for seed in (5, 5, 6))
+    assert first == again != other
+
+
+def float32(*shape):
+    return array(*shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("x", [float32(3), Tensor(float32(3), requires_grad=True)])
+def test_float32_is_refused_and_the_error_says_how_to_convert(x):
+    with pytest.raises(TypeError, match=r"input 1 is float32.*x\.data\.astype\(numpy\.float64\)"):
+        gradcheck(ag.mul, [array(3), x])
+
+
+def test_a_function_that_leaves_float64_is_refused():
+    with pytest.raises(TypeError, match="f returns float32; keep everything in it float64"):
+        gradcheck(lambda x: Tensor(x.data.astype(np.float32)), [array(3)])
+
+
+@pytest.mark.parametrize("result", [3.0, (), None, Tensor([1, 2]), (Tensor([1.0]), 2)])
+def test_what_is_no_float_tensor_is_no_result(result):
+    with pytest.raises(TypeError, match="f returns a Tensor of floats, or a tuple of them"):
+        gradcheck(lambda x: result, [array(3)])
+
+
+@pytest.mark.parametrize(
+    "inputs", [[], {}, [np.arange(3)], [Tensor(np.ones(3))], [np.zeros((0, 3))]]
+)
+def test_inputs_of_which_none_can_be_checked(inputs):
+    with pytest.raises(ValueError, match="nothing to check; give a non-empty float64 array"):
+        gradcheck(lambda *x, **y: x[0], inputs)
+
+
+@pytest.mark.parametrize("inputs", [np.ones(3), Tensor(np.ones(3), requires_grad=True), 3.0])
+def test_inputs_are_given_in_a_list(inputs):
+    with pytest.raises(TypeError, match=r"list or dict of Tensors or arrays, as in \[x\]"):
+        gradcheck(ag.exp, inputs)
+
+
+def test_an_input_that_was_computed_is_refused():
+    x = Tensor(array(3), requires_grad=True)
+    with pytest.raises(ValueError, match="input 0 was computed by op 'exp'; give what it was"):
+        gradcheck(ag.log, [ag.exp(x)])
+
+
+@pytest.mark.parametrize("settings", [{"eps": 0.0}, {"rtol": 0.0}, {"atol": -1.0}, {"eps": np.nan}])
+def test_settings_that_would_check_nothing(settings):
+    with pytest.raises(ValueError, match="use positive numbers"):
+        gradcheck(ag.exp, [array(3)], **settings)
+
+
+def test_a_function_that_is_not_deterministic():
+    rng = np.random.default_rng(0)
+    with pytest.raises(GradcheckError, match="returns something else when called again.*seed"):
+        gradcheck(lambda x: ag.dropout(x, 0.5, seed=int(rng.integers(1000))), [array(9)])
+    with pytest.raises(GradcheckError, match="returns something else"):
+        gradcheck(lambda x: x.reshape(*rng.permutation([1, 9])), [array(9)], seed=1)
+    assert gradcheck(lambda x: ag.dropout(x, 0.5, seed=1), [array(9)]).passed
+
+
+def test_a_forward_that_writes_into_an_input():
+    def f(x, rows):
+        y = ag.getitem(x, rows)
+        rows[0] = 1
+        return y
+
+    with pytest.raises(GradcheckError, match="f writes into input 1"):
+        gradcheck(f, [array(3), np.array([0, 2])])
+
+    def forward(x, /):
+        x *= 0.5
+        return x * 1, ()
+
+    with pytest.raises(GradcheckError, match="f writes into input 0"):
+        gradcheck(op_with(lambda dz, saved: dz, forward), [array(3)])
+
+
+def test_a_backward_that_writes_into_an_input():
+    def rule(dz, saved):
+        dx = saved[0]
+        dx *= 2 * dz
+        return dx
+
+    with pytest.raises(GradcheckError, match="backward writes into input 0"):
+        gradcheck(op_with(rule), [array(3)])
+
+
+def test_a_function_that_records_nothing():
+    with pytest.raises(RuntimeError, match="do not compute it under no_grad"):
+        gradcheck(no_grad()(ag.exp), [array(3)])
+
+
+@pytest.mark.parametrize("wrong", [np.ones(2), np.ones(3, np.float32)])
+def test_a_gradient_of_another_shape_or_dtype(wrong, monkeypatch):
+    monkeypatch.setattr("autograd.engine._check", lambda node, gradients: None)  # as python -O
+    with pytest.raises(GradcheckError, match="gradient of input 0 is .*, its input"):
+        gradcheck(op_with(lambda dz, saved: wrong), [array(3)])
+
+
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 5), max_size=3))
+def test_cotangents_are_of_order_one_and_of_both_signs(seed, shape):
+    c = random_signed(np.random.default_rng(seed), tuple(shape))
+    assert c.shape == tuple(shape)
+    assert ((np.abs(c) >= 0.5) & (np.abs(c) <= 1)).all()
+    assert abs((c > 0).sum() - (c < 0).sum()) <= 1
+
+
+def test_a_single_cotangent_has_either_sign():
+    signs = {float(np.sign(random_signed(np.random.default_rng(seed), ()))) for seed in range(20)}
+    assert signs == {1.0, -1.0}

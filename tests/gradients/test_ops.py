@@ -1,0 +1,134 @@
+"""Every op has samples, they use what the op documents, and its rule agrees with differences."""
+
+import importlib
+import inspect
+
+import numpy as np
+import pytest
+
+import autograd.backend
+import autograd.reference
+from autograd import OPS, Tensor
+from autograd.samples import SAMPLES, check_op
+from autograd.slopes import random_signed
+
+EVERY_SAMPLE = [
+    pytest.param(sample, id=f"{name}: {sample.label}")
+    for name, samples in SAMPLES.items()
+    for sample in samples
+]
+
+
+@pytest.fixture(params=["numba", "numpy"])
+def backend(request, monkeypatch):
+    module = importlib.import_module(autograd.backend.MODULES[request.param])
+    for name, _ in inspect.getmembers(autograd.reference, inspect.isfunction):
+        if not name.startswith("_"):
+            monkeypatch.setattr(autograd.backend, name, getattr(module, name))
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_gradients_agree_with_finite_differences(name, backend):
+    report = check_op(name)
+    assert report.passed, report.failure
+    assert report.samples == len(SAMPLES[name]) > 0
+    assert 0 <= report.worst < 1e-7
+
+
+def test_every_op_has_samples():
+    assert set(SAMPLES) == set(OPS)
+    assert all(SAMPLES.values())
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_an_op_without_samples_is_noticed(name, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.delitem(SAMPLES, name)
+        with pytest.raises(AssertionError):
+            test_every_op_has_samples()
+        patch.setitem(SAMPLES, name, [])
+        with pytest.raises(AssertionError):
+            test_every_op_has_samples()
+
+
+def test_an_unknown_op_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match="no op 'sofmax'; use one of: abs, add, .*softmax"):
+        check_op("sofmax")
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_samples_vary_every_setting(name, monkeypatch):
+    op, forward = OPS[name], OPS[name].forward
+    signature = inspect.signature(forward)
+    settings = [s for s in signature.parameters if s not in (*op.array_names, "arrays")]
+    seen = {setting: set() for setting in settings}
+
+    def recording(*arguments, **settings):
+        bound = signature.bind(*arguments, **settings)
+        bound.apply_defaults()
+        for setting, values in seen.items():
+            values.add(repr(bound.arguments[setting]))
+        return forward(*arguments, **settings)
+
+    monkeypatch.setattr(op, "forward", recording)
+    for sample in SAMPLES[name]:
+        sample.f(*map(Tensor, sample.inputs(seed=0)))
+    assert all(len(values) > 1 for values in seen.values()), seen
+
+
+@pytest.mark.parametrize("sample", EVERY_SAMPLE)
+def test_the_gradient_of_one_input_does_not_depend_on_what_else_is_wanted(sample):
+    arrays = sample.inputs(seed=0)
+    together = gradients(sample.f, arrays, [True] * len(arrays))
+    for i, expected in enumerate(together):
+        wanted = [j == i for j in range(len(arrays))]
+        alone = gradients(sample.f, arrays, wanted)
+        assert [g is not None for g in alone] == wanted
+        assert np.array_equal(alone[i], expected)
+
+
+@pytest.mark.parametrize("sample", EVERY_SAMPLE)
+def test_rules_write_into_nothing_and_give_each_input_an_array_of_its_own(sample, monkeypatch):
+    calls = 0
+
+    def watched(rule):
+        def watching(d_output, saved, **needs):
+            nonlocal calls
+            calls += 1
+            given = arrays_in((d_output, saved))
+            before = [x.tobytes() for x in given]
+            result = rule(d_output, saved, **needs)
+            assert [x.tobytes() for x in given] == before
+            kept = arrays_in(saved)
+            own = [g for g in arrays_in(result) if not shared(g, arrays_in(d_output))]
+            assert not any(shared(g, kept + own[:i]) for i, g in enumerate(own))
+            return result
+
+        return watching
+
+    for op in OPS.values():
+        monkeypatch.setattr(op, "vjp", watched(op.vjp))
+    gradients(sample.f, sample.inputs(seed=0), [True] * len(sample.draws))
+    assert calls
+
+
+def gradients(f, arrays, wanted):
+    """The gradients that backward leaves in the inputs, for one and the same cotangent."""
+    inputs = [Tensor(x, requires_grad=w) for x, w in zip(arrays, wanted, strict=True)]
+    outputs = f(*inputs)
+    for i in range(len(outputs) if isinstance(outputs, tuple) else 1):
+        result = f(*inputs)
+        output = result[i] if isinstance(result, tuple) else result
+        output.backward(random_signed(np.random.default_rng(i), output.shape))
+    return [x.grad for x in inputs]
+
+
+def arrays_in(value):
+    """The arrays in nested tuples."""
+    if isinstance(value, tuple):
+        return [array for part in value for array in arrays_in(part)]
+    return [value] if isinstance(value, np.ndarray) else []
+
+
+def shared(array, others):
+    return any(np.shares_memory(array, other) for other in others)

@@ -1,0 +1,137 @@
+"""The checks can fail: each op's rule is made wrong on purpose, and `check_op` has to notice.
+
+A fault replaces the gradient of one input by another array. Some change nothing for some op: the
+gradient of a sum is constant, so that rolling it gives it back. That is seen by comparing
+arrays, and then the check has to pass; the faults in ALWAYS change every op's gradient.
+"""
+
+from contextlib import contextmanager
+from itertools import combinations
+from types import SimpleNamespace
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from autograd import OPS
+from autograd.samples import SAMPLES, check_op
+
+
+def one_entry(change, rank):
+    """`change` applied to one entry: of those that are not 0, sorted by size, at this rank."""
+
+    def fault(gradient):
+        wrong = gradient.copy()
+        order = np.argsort(np.abs(gradient), axis=None)
+        order = order[np.count_nonzero(gradient == 0) :]
+        if order.size:
+            entry = order[int(rank * (order.size - 1))]
+            wrong.flat[entry] = change(wrong.flat[entry])
+        return wrong
+
+    return fault
+
+
+ALWAYS = {
+    "scaled by 1.001": lambda gradient: gradient * 1.001,
+    "sign flipped": lambda gradient: -gradient,
+    "zeroed": lambda gradient: gradient * 0,
+    "largest entry zeroed": one_entry(lambda g: g * 0, rank=1),
+    "median entry zeroed": one_entry(lambda g: g * 0, rank=0.5),
+    "largest entry scaled by 1.001": one_entry(lambda g: g * 1.001, rank=1),
+    "median entry scaled by 1.001": one_entry(lambda g: g * 1.001, rank=0.5),
+}
+SOMETIMES = {
+    "rolled by one": lambda gradient: np.roll(gradient, 1),
+    "reversed": lambda gradient: gradient.reshape(-1)[::-1].reshape(gradient.shape),
+}
+
+
+@contextmanager
+def planted(name, change):
+    """Inside, `change` is applied to the list of gradients that the rule of op `name` returns.
+
+    Yields an object that tells afterwards what happened: `inputs`, how many there were, and
+    `changed`, whether any gradient that was asked for is not what it should be.
+    """
+    seen = SimpleNamespace(inputs=0, changed=False)
+    gradients = OPS[name].gradients
+
+    def wrong_gradients(d_output, saved, needs):
+        right = gradients(d_output, saved, needs)
+        wrong = tuple(change(list(right)))
+        same = [np.array_equal(r, w) for r, w in zip(right, wrong, strict=True)]
+        seen.inputs = max(seen.inputs, len(right))
+        seen.changed |= any(need and not s for need, s in zip(needs, same, strict=True))
+        return wrong
+
+    with mock.patch.object(OPS[name], "gradients", wrong_gradients):
+        yield seen
+
+
+def in_input(i, fault):
+    """A change of the list of gradients: the fault in that of input i, if there is one."""
+    return lambda gs: [fault(g) if j == i and g is not None else g for j, g in enumerate(gs)]
+
+
+def swapped(i, j):
+    """A change of the list of gradients: those of inputs i and j exchanged, if they are alike."""
+
+    def change(gs):
+        if j < len(gs) and gs[i] is not None and gs[j] is not None and gs[i].shape == gs[j].shape:
+            gs[i], gs[j] = gs[j], gs[i]
+        return gs
+
+    return change
+
+
+def number_of_inputs(name):
+    with planted(name, lambda gs: gs) as seen:
+        assert check_op(name).passed
+    return seen.inputs
+
+
+def is_caught(name, change):
+    """Whether the fault changes any gradient; the check fails if and only if it does."""
+    with planted(name, change) as seen:
+        report = check_op(name)
+    assert report.passed == (not seen.changed), f"a wrong gradient of {name} passes"
+    if seen.changed:
+        assert f"gradcheck of {name}" in report.failure
+        assert "analytic" in report.failure
+    return seen.changed
+
+
+@pytest.mark.parametrize("fault", ALWAYS)
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_a_fault_in_the_gradient_of_any_input_is_caught(name, fault):
+    caught = [is_caught(name, in_input(i, ALWAYS[fault])) for i in range(number_of_inputs(name))]
+    without_gradient = {"where": [0]}.get(name, [])  # its condition is no number
+    assert [i for i, was in enumerate(caught) if not was] == without_gradient
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_each_sample_by_itself_notices_one_wrong_entry(name, monkeypatch):
+    for sample in SAMPLES[name]:
+        monkeypatch.setitem(SAMPLES, name, [sample])
+        for i in range(number_of_inputs(name)):
+            is_caught(name, in_input(i, ALWAYS["median entry scaled by 1.001"]))
+
+
+@pytest.mark.parametrize("fault", SOMETIMES)
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_entries_in_the_wrong_place_are_caught(name, fault):
+    for i in range(number_of_inputs(name)):
+        is_caught(name, in_input(i, SOMETIMES[fault]))
+
+
+@pytest.mark.parametrize("name", [name for name, op in OPS.items() if len(op.array_names) != 1])
+def test_gradients_given_to_the_wrong_input_are_caught(name):
+    for i, j in combinations(range(number_of_inputs(name)), 2):
+        is_caught(name, swapped(i, j))
+
+
+def test_the_rule_is_right_again_after_a_fault():
+    with planted("softmax", in_input(0, ALWAYS["zeroed"])):
+        assert not check_op("softmax").passed
+    assert check_op("softmax").passed

@@ -1,0 +1,84 @@
+"""Arguments for every kernel, at any sizes and in both precisions.
+
+A test with an argument `name` runs once for each function of `autograd.reference`; one that is
+missing from ARGUMENTS fails there. `import conftest` is for `test_threads`, as a script.
+"""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from autograd import reference
+
+NAMES = [
+    name
+    for name, function in inspect.getmembers(reference, inspect.isfunction)
+    if not name.startswith("_")
+]
+
+# The three sizes stand for whatever the kernel has three of; a(*shape) makes an array of floats
+# and i(bound, n) makes n integers in [0, bound).
+ARGUMENTS = {
+    "matmul": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, N, M + 2)),
+    "matmul_nt": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, M + 2, N)),
+    "matmul_tn": lambda a, i, Z, M, N: (a(Z, N, M), a(Z, N, M + 2)),
+    "gelu": lambda a, i, Z, M, N: (a(Z * M * N),),
+    "gelu_backward": lambda a, i, Z, M, N: (a(Z * M * N), a(Z * M * N)),
+    "gelu_exact": lambda a, i, Z, M, N: (a(Z * M * N),),
+    "gelu_exact_backward": lambda a, i, Z, M, N: (a(Z * M * N), a(Z * M * N)),
+    "softmax": lambda a, i, Z, M, N: (a(Z * M, N),),
+    "softmax_backward": lambda a, i, Z, M, N: (a(Z * M, N), a(Z * M, N)),
+    "log_softmax": lambda a, i, Z, M, N: (a(Z * M, N),),
+    "log_softmax_backward": lambda a, i, Z, M, N: (a(Z * M, N), a(Z * M, N)),
+    "layer_norm": lambda a, i, Z, M, N: (a(Z * M, N), a(N), a(N), 1e-5),
+    "layer_norm_backward": lambda a, i, Z, M, N: (
+        a(Z * M, N), a(Z * M, N), a(N), a(Z * M), a(Z * M),
+    ),
+    "embedding_backward": lambda a, i, Z, M, N: (a(Z * M, N), i(M, Z * M), M),
+    "dropout": lambda a, i, Z, M, N: (a(Z * M * N), 0.3, 12345),
+    "attention": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, M + 3, N), a(Z, M + 3, N), True),
+    "attention_backward": lambda a, i, Z, M, N: after_attention(
+        a(Z, M, N), a(Z, M, N), a(Z, M + 3, N), a(Z, M + 3, N), True
+    ),
+    "cross_entropy": lambda a, i, Z, M, N: (a(Z * M, N), i(N + 1, Z * M) - 1),
+    "cross_entropy_backward": lambda a, i, Z, M, N: after_cross_entropy(
+        a(Z * M, N), i(N + 1, Z * M) - 1
+    ),
+    "sum_of_squares": lambda a, i, Z, M, N: (a(Z * M * N),),
+    "adamw_": lambda a, i, Z, M, N: (
+        a(Z * M * N), a(Z * M * N), a(Z * M * N), abs(a(Z * M * N)),
+        1e-2, 0.9, 0.99, 1e-8, 0.1, 0.7, 3,
+    ),
+}  # fmt: skip
+
+
+def after_attention(dy, q, k, v, causal):
+    with np.errstate(all="ignore"):
+        return dy, q, k, v, *reference.attention(q, k, v, causal), causal
+
+
+def after_cross_entropy(logits, targets):
+    with np.errstate(all="ignore"):
+        _, lse = reference.cross_entropy(logits, targets)
+    return logits, targets, lse, logits.dtype.type(0.25)
+
+
+def make_arguments(name, sizes, dtype, seed=0, change=lambda array: array):
+    """A tuple of arguments for the kernel; each random array of floats goes through `change`."""
+    rng = np.random.default_rng(seed)
+    return ARGUMENTS[name](
+        lambda *shape: change(rng.standard_normal(shape).astype(dtype)),
+        lambda bound, n: rng.integers(max(bound, 1), size=n),
+        *sizes,
+    )
+
+
+@pytest.fixture(scope="session")
+def arguments():
+    return make_arguments
+
+
+def pytest_generate_tests(metafunc):
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", NAMES)

@@ -1,0 +1,181 @@
+"""Compiled kernels are kept on disk: found again, never stale, and never in the way.
+
+A child process imports the kernels from their sources, or from a copy of them, calls one that
+compiles quickly, and reports how often code was loaded and how often it was compiled.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+import autograd
+from autograd.kernels import compiler
+
+PROJECT = Path(autograd.__file__).parents[1]
+KERNELS = Path(compiler.__file__).parent
+CHILD = """
+import json, sys
+import numpy as np
+from autograd import kernels
+for dtype in sys.argv[1:]:
+    assert kernels.sum_of_squares(np.array([3, 4], dtype)) == 25, dtype
+stats = kernels.sum_of_squares.stats
+print(json.dumps([sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]))
+"""
+
+
+def start(cache, *dtypes, project=PROJECT, flags=()):
+    """A process that calls sum_of_squares of the `autograd` in `project`, once for each dtype."""
+    return subprocess.Popen(
+        [sys.executable, "-B", *flags, "-c", CHILD, *dtypes],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def finish(process):
+    """(loaded, compiled, what it wrote to stderr)"""
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    loaded, compiled = json.loads(output)
+    return loaded, compiled, errors
+
+
+def run(*arguments, **settings):
+    return finish(start(*arguments, **settings))
+
+
+@pytest.fixture(scope="module")
+def filled_cache(tmp_path_factory):
+    """A cache that has sum_of_squares for float32."""
+    cache = tmp_path_factory.mktemp("cache")
+    assert run(cache, "float32")[:2] == (0, 1)
+    return cache
+
+
+def test_a_second_process_compiles_nothing(filled_cache):
+    assert run(filled_cache, "float32")[:2] == (1, 0)
+
+
+def test_the_folder_named_by_the_environment_is_used(filled_cache):
+    (folder,) = filled_cache.iterdir()
+    assert folder.name == f"kernels-{compiler.source_hash()}"
+    assert list(folder.rglob("*sum_of_squares*.nbi")) and list(folder.rglob("*.nbc"))
+
+
+def test_a_relative_folder_is_meant_from_where_the_process_started(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "kept")
+    monkeypatch.chdir(tmp_path)
+    assert compiler.cache_folder() == tmp_path / "kept" / f"kernels-{compiler.source_hash()}"
+
+
+def test_without_the_environment_it_is_the_cache_folder_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(compiler.platformdirs, "user_cache_path", lambda name: tmp_path / name)
+    assert compiler.cache_folder().parent == tmp_path / "npgpt"
+
+
+def test_another_packages_jitted_functions_stay_where_they_were():
+    before = numba.config.CACHE_DIR
+    with compiler.compiled_code_cached():
+        assert Path(numba.config.CACHE_DIR).name == f"kernels-{compiler.source_hash()}"
+    assert before == numba.config.CACHE_DIR
+
+
+# ---- never stale
+
+
+@pytest.mark.parametrize("source", sorted(KERNELS.glob("*.py")), ids=lambda path: path.stem)
+def test_an_edit_of_any_source_changes_the_folder(source, tmp_path, monkeypatch):
+    copy = tmp_path / "kernels"
+    shutil.copytree(KERNELS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(compiler, "__file__", str(copy / "compiler.py"))
+    before = compiler.source_hash()
+    edited = copy / source.name
+    edited.write_bytes(edited.read_bytes() + b"#")
+    after = compiler.source_hash()
+    edited.rename(copy / "renamed.py")
+    assert len({compiler.source_hash(), after, before}) == 3
+
+
+def test_an_edit_is_seen_by_the_next_process(filled_cache, tmp_path):
+    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+    shutil.copytree(PROJECT / "autograd", tmp_path / "autograd")
+    edited = tmp_path / "autograd" / "kernels" / "optimizer.py"
+    text = edited.read_text(encoding="utf-8")
+    changed = text.replace("result += partial[chunk]", "result += 2 * partial[chunk]")
+    assert changed != text
+    edited.write_text(changed, encoding="utf-8")
+    process = start(cache, "float32", project=tmp_path)
+    assert "AssertionError: float32" in process.communicate()[1]
+
+
+# ---- several processes
+
+
+def test_processes_that_start_at_once_on_an_empty_cache(tmp_path):
+    children = [start(tmp_path, *dtypes) for dtypes in (["float32"], ["float64"], ["float32"])]
+    for child in children:
+        assert finish(child)[:2] == (0, 1)
+    run(tmp_path, "float64", "float32")  # an entry may be missing, and is added again
+    assert run(tmp_path, "float32", "float64")[:2] == (2, 0)
+
+
+def test_an_index_that_was_overwritten_never_leads_to_code_for_another_dtype(
+    filled_cache, tmp_path
+):
+    """Two processes that both found no index: the index of one, the code of both."""
+    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+    (index,) = cache.rglob("*sum_of_squares*.nbi")
+    of_float32 = index.read_bytes()
+    index.unlink()
+    assert run(cache, "float64")[:2] == (0, 1)
+    of_float64 = index.read_bytes()
+    for content, hit in ((of_float32, "float32"), (of_float64, "float64")):
+        index.write_bytes(content)
+        assert run(cache, hit)[:2] == (1, 0)
+
+
+# ---- where nothing can be written
+
+
+def test_a_folder_that_can_not_be_written_to_is_a_warning(tmp_path):
+    (tmp_path / "file").touch()
+    loaded, compiled, errors = run(tmp_path / "file", "float32")
+    assert (loaded, compiled) == (0, 1)
+    assert "RuntimeWarning" in errors and "Set NUMBA_CACHE_DIR" in errors
+
+
+def test_nothing_is_written_beside_the_sources(tmp_path):
+    """As for an installation that belongs to root."""
+    project, cache = tmp_path / "installed", tmp_path / "cache"
+    shutil.copytree(PROJECT / "autograd", project / "autograd")
+    files = sorted(project.rglob("*"))
+    for path in [project, *files]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert run(cache, "float32", project=project, flags=["-W", "error"])[:2] == (0, 1)
+        assert run(cache, "float32", project=project)[:2] == (1, 0)
+        assert sorted(project.rglob("*")) == files
+    finally:
+        for path in [project, *files]:
+            path.chmod(0o755)
+
+
+def test_warning_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    with pytest.warns(RuntimeWarning, match="file.*every run will compile.*Set NUMBA_CACHE_DIR"):
+        assert compiler.cache_folder() is None
+    with pytest.warns(RuntimeWarning), compiler.compiled_code_cached():
+        assert numba.config.CACHE_DIR == ""

@@ -1,0 +1,51 @@
+"""Every kernel gives the same bits whatever the number of threads.
+
+The kernels run in a process of their own, which may use three threads on any machine.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def test_the_number_of_threads_changes_no_bit():
+    run = subprocess.run(
+        [sys.executable, __file__],
+        env=os.environ | {"NUMBA_NUM_THREADS": "3"},
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split()[-1] == "same", run.stdout
+
+
+def main():
+    import numba
+    from conftest import NAMES, make_arguments
+
+    from autograd import kernels
+
+    def bits(name, sizes, dtype, threads):
+        numba.set_num_threads(threads)
+        arguments = make_arguments(name, sizes, dtype)
+        returned = getattr(kernels, name)(*arguments)
+        results = returned if isinstance(returned, tuple) else (returned,)
+        return [np.asarray(r).tobytes() for r in (*results, *arguments) if r is not None]
+
+    for name in NAMES:
+        for sizes in [(1, 1, 1), (3, 333, 65), (1, 700, 70)]:
+            for dtype in (np.float32, np.float64):
+                one, *others = (bits(name, sizes, dtype, threads) for threads in (1, 2, 3))
+                for other in others:
+                    assert other == one, f"{name} {sizes} {dtype.__name__} depends on threads"
+    print("same")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Every kernel against its NumPy twin of the same name.
+
+The twin works in float64 on the same numbers, so that only the kernel's own rounding counts.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from autograd import kernels, reference
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+MODULES = pytest.mark.parametrize("module", [kernels, reference])
+lengths = st.sampled_from([1, 2, 7, 8, 16, 33, 65]) | st.integers(1, 100)
+
+IN_PLACE = {"adamw_": 4}  # how many of the first arguments it may write to
+# The maximum, mean or root of a size of 0 does not exist; the ops refuse it.
+NEED_A_ROW = {
+    "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "layer_norm",
+    "layer_norm_backward", "attention", "attention_backward", "cross_entropy",
+    "cross_entropy_backward",
+}  # fmt: skip
+
+
+def call(module, name, arguments):
+    """What the function returns, or leaves in its arguments, as a list of arrays."""
+    with np.errstate(all="ignore"):
+        returned = getattr(module, name)(*arguments)
+    if name in IN_PLACE:
+        return arguments[: IN_PLACE[name]]
+    return [np.asarray(r) for r in (returned if isinstance(returned, tuple) else (returned,))]
+
+
+def copied(arguments, from_dtype=None, to_dtype=None):
+    """Arguments with copies of the arrays, those of the one dtype converted to the other."""
+    return [
+        a.astype(to_dtype if a.dtype == from_dtype else a.dtype) if isinstance(a, np.ndarray) else a
+        for a in arguments
+    ]
+
+
+def assert_alike(name, arguments, dtype):
+    """Dtype and shape of the twin, and its values but for rounding."""
+    found = call(kernels, name, copied(arguments))
+    twin = call(reference, name, copied(arguments))
+    exact = call(reference, name, copied(arguments, dtype, np.float64))
+    for f, t, e in zip(found, twin, exact, strict=True):
+        assert (f.shape, f.dtype) == (t.shape, t.dtype)
+        finite = np.isfinite(e)
+        size = max(np.abs(e[finite]).max(initial=0), order_of_terms(name, arguments))
+        allowed = 100 * np.finfo(dtype).eps * size + np.finfo(dtype).tiny
+        np.testing.assert_allclose(f[finite], e[finite], rtol=0, atol=allowed, err_msg=name)
+        np.testing.assert_array_equal(f[~finite], e[~finite].astype(f.dtype), err_msg=name)
+
+
+def order_of_terms(name, arguments):
+    """The size of what is added and subtracted: rounding is relative to it, if little is left."""
+    if name == "cross_entropy":  # lse - logit, both as large as the logits
+        logits_NV = arguments[0]
+        return np.abs(logits_NV[np.isfinite(logits_NV)]).max(initial=1)
+    return 0 if name == "softmax" else 1
+
+
+@DTYPES
+@settings(max_examples=20)
+@given(Z=st.integers(1, 3), M=lengths, N=lengths, seed=st.integers(0, 1000))
+def test_kernels_compute_what_their_twins_do(arguments, name, dtype, Z, M, N, seed):
+    assert_alike(name, arguments(name, (Z, M, N), dtype, seed), dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("sizes", [(1, 1, 1000), (1, 1000, 7), (33, 7, 1), (2, 129, 1025)])
+def test_long_rows_and_many_rows(arguments, name, dtype, sizes):
+    assert_alike(name, arguments(name, sizes, dtype), dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("sizes", [(0, 3, 4), (2, 0, 4), (2, 3, 0), (0, 0, 0)])
+def test_empty_arrays(arguments, name, dtype, sizes):
+    if sizes[2] == 0 and name in NEED_A_ROW:
+        sizes = (*sizes[:2], 1)
+    assert_alike(name, arguments(name, sizes, dtype), dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_with_and_without_a_mask(arguments, causal, dtype):
+    dy, q, k, v, *_ = arguments("attention_backward", (3, 33, 8), dtype)
+    assert_alike("attention", [q, k, v, causal], dtype)
+    y_lse = reference.attention(q, k, v, causal)
+    assert_alike("attention_backward", [dy, q, k, v, *y_lse, causal], dtype)
+
+
+# ---- numbers at the edges
+
+extreme = st.sampled_from(
+    [-np.inf, -1e30, -1e4, -88.0, -1e-40, 0.0, 1e-45, 1.0, 88.0, 89.0, 1e4, 1e30, np.inf]
+)
+
+
+@DTYPES
+@given(x_NC=arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 20)), elements=extreme))
+def test_extreme_logits(dtype, x_NC):
+    x_NC = x_NC.astype(dtype)
+    assert_alike("softmax", [x_NC], dtype)
+    assert_alike("log_softmax", [x_NC], dtype)
+    targets_N = np.arange(len(x_NC)) % (x_NC.shape[1] + 1) - 1
+    assert_alike("cross_entropy", [x_NC, targets_N], dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("scale", [1e-310, 1e-42, 1e-30, 1e4, 1e9])
+@pytest.mark.parametrize("gelu", ["gelu", "gelu_exact"])
+def test_gelu_of_subnormal_and_of_large_numbers(arguments, gelu, dtype, scale):
+    dy, x = arguments("gelu_backward", (1, 10, 10), np.float64)
+    dy, x = dy.astype(dtype), (x * scale).astype(dtype)
+    assert_alike(gelu, [x], dtype)
+    assert_alike(f"{gelu}_backward", [dy, x], dtype)
+
+
+@DTYPES
+def test_nan_comes_out_where_the_twin_has_it(arguments, name, dtype):
+    given_arguments = arguments(name, (2, 5, 9), dtype)
+    if name.startswith("attention"):
+        given_arguments = (*given_arguments[:-1], False)  # 0 * NaN: the twin's masked weights
+    for position, array in enumerate(given_arguments):
+        if not isinstance(array, np.ndarray) or array.dtype != dtype:
+            continue
+        with_nan = copied(given_arguments)
+        with_nan[position].reshape(-1)[::8] = np.nan
+        found = call(kernels, name, copied(with_nan))
+        twin = call(reference, name, copied(with_nan))
+        assert any(np.isnan(t).any() for t in twin), f"{name}: NaN in argument {position} is lost"
+        for f, t in zip(found, twin, strict=True):
+            np.testing.assert_array_equal(np.isnan(f), np.isnan(t), err_msg=f"{name} {position}")
+
+
+def test_causal_attention_does_not_see_what_comes_later(arguments):
+    q_ZTD, k_ZSD, v_ZSD, _ = arguments("attention", (2, 6, 4), np.float32)
+    k_ZSD[:, -1], v_ZSD[:, -1] = np.nan, np.nan
+    y_ZTD, lse_ZT = kernels.attention(q_ZTD, k_ZSD, v_ZSD, True)
+    assert np.isfinite(y_ZTD[:, :-1]).all() and np.isfinite(lse_ZT[:, :-1]).all()
+    assert np.isnan(y_ZTD[:, -1]).all()
+
+
+# ---- the contract
+
+
+@MODULES
+def test_no_argument_is_written_to_or_handed_back(arguments, module, name):
+    given_arguments = list(arguments(name, (2, 7, 33), np.float32))
+    before = copied(given_arguments)
+    returned = call(module, name, given_arguments)
+    for position in range(IN_PLACE.get(name, 0), len(before)):
+        np.testing.assert_array_equal(given_arguments[position], before[position])
+    if name not in IN_PLACE:
+        sources = [a for a in given_arguments if isinstance(a, np.ndarray)]
+        assert not any(np.may_share_memory(r, a) for r in returned for a in sources)
+
+
+@MODULES
+@DTYPES
+def test_results_are_contiguous_and_of_the_dtype_of_the_arguments(arguments, module, name, dtype):
+    for result in call(module, name, list(arguments(name, (2, 7, 33), dtype))):
+        assert result.flags.c_contiguous
+        assert result.dtype == (np.float64 if name == "sum_of_squares" else dtype)

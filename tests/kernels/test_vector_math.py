@@ -1,0 +1,71 @@
+"""exp for kernels: the error over the whole range of float32, and what lies outside it."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numba import njit
+
+from autograd.kernels import vector_math
+from autograd.kernels.compiler import FASTMATH
+from autograd.kernels.vector_math import HIGHEST, LOWEST
+
+
+@njit(fastmath=FASTMATH, error_model="numpy")
+def exp_of_each(x):
+    """Compiled as kernels are: what their flags would do to the polynomial, they do here."""
+    y = np.empty_like(x)
+    for i in range(x.size):
+        y[i] = vector_math.exp(x[i])
+    return y
+
+
+def float32s(low, high, count):
+    """Numbers in [low, high], evenly spread over the float32s there: as many near 0 as near 88."""
+    bits = np.linspace(0, np.float32(high).view(np.int32), count).astype(np.int32)
+    positive = bits.view(np.float32)
+    negative = -np.linspace(0, np.float32(-low).view(np.int32), count).astype(np.int32).view(
+        np.float32
+    )
+    return np.concatenate([negative[negative >= low], positive[positive <= high]])
+
+
+def test_the_error_is_below_three_units_in_the_last_place():
+    dense = np.linspace(LOWEST, HIGHEST, 2_000_000, dtype=np.float32)
+    x = np.concatenate([float32s(LOWEST, HIGHEST, 2_000_000), dense, [LOWEST, HIGHEST]])
+    x = x.astype(np.float32)
+    exact = np.exp(x.astype(np.float64))
+    error = np.abs(exp_of_each(x) - exact) / np.spacing(exact.astype(np.float32))
+    assert error.max() < 3, f"{error.max():.2f} units at {x[error.argmax()]!r}"
+
+
+def test_the_limits_are_those_of_float32():
+    assert np.exp(np.float64(HIGHEST)) <= np.finfo(np.float32).max
+    assert np.exp(np.float64(np.nextafter(HIGHEST, np.float32(np.inf)))) > np.finfo(np.float32).max
+    assert np.exp(np.float64(LOWEST)) >= np.finfo(np.float32).tiny
+    beyond = np.nextafter(np.array([LOWEST, HIGHEST]), np.float32([-np.inf, np.inf]))
+    np.testing.assert_array_equal(exp_of_each(beyond), np.float32([0, np.inf]))
+
+
+def test_special_numbers():
+    x = np.float32([np.nan, np.inf, -np.inf, 0, -0.0, 3e38, -3e38, 1e-45, -1e-45, 1e-39])
+    expected = np.float32([np.nan, np.inf, 0, 1, 1, np.inf, 0, 1, 1, 1])
+    np.testing.assert_array_equal(exp_of_each(x), expected)
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=70))
+def test_any_float32_in_vectors_of_any_length(numbers):
+    x = np.float32(numbers)
+    with np.errstate(over="ignore"):
+        expected = np.exp(x.astype(np.float64)).astype(np.float32)
+    expected[x < LOWEST] = 0  # instead of a subnormal
+    np.testing.assert_allclose(exp_of_each(x), expected, rtol=3e-7)
+
+
+def test_it_never_falls():
+    y = exp_of_each(np.linspace(-90, 90, 200_001, dtype=np.float32))
+    assert (y[1:] >= y[:-1]).all()
+
+
+def test_float64_is_as_accurate_as_numpy():
+    x = np.linspace(-745, 709, 100_001)
+    np.testing.assert_allclose(exp_of_each(x), np.exp(x), rtol=1e-15, atol=5e-324)

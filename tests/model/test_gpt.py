@@ -1,0 +1,169 @@
+"""The GPT: its initialisation, what it may see, what it counts, what it refuses."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npgpt import GPT, GPTConfig
+from npgpt.generation.generate import generate
+
+SMALL = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=12)
+
+
+def token_ids(config, B=2, T=None, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, config.vocab_size, (B, T or config.block_size))
+
+
+def changed(config, **values):
+    return GPTConfig(**(vars(config) | values))
+
+
+def order_one(model, seed=0):
+    """The model with weights large enough for its logits to differ."""
+    rng = np.random.default_rng(seed)
+    for weight in model.parameters().values():
+        weight.data[...] = rng.normal(0, 0.5, weight.shape)
+    return model
+
+
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_the_first_loss_is_that_of_a_uniform_guess(tie_weights):
+    config = GPTConfig(
+        vocab_size=65, block_size=64, n_layer=4, n_head=4, n_embd=128, tie_weights=tie_weights
+    )
+    losses = []
+    for seed in range(6):  # a mean, since the few tokens' random logits move a single loss
+        idx_BT, targets_BT = token_ids(config, 16, seed=seed), token_ids(config, 16, seed=seed + 9)
+        losses.append(GPT(config, seed=seed)(idx_BT, targets_BT)[1].item())
+    assert np.mean(losses) == pytest.approx(math.log(65), rel=0.01)
+    # Logits with variance 0.02^2 C about 0 cost half of that above the uniform guess.
+    assert np.mean(losses) == pytest.approx(math.log(65) + 0.02**2 * 128 / 2, rel=0.005)
+
+
+def test_initial_weights_have_gpt2s_spread():
+    config = GPTConfig(vocab_size=500, block_size=64, n_layer=8, n_head=4, n_embd=128)
+    for name, weight in GPT(config).parameters().items():
+        if name.endswith("c_proj.weight"):
+            assert weight.data.std() == pytest.approx(0.02 / 4, rel=0.05), name  # sqrt(2 * 8) = 4
+        elif weight.ndim == 2:
+            assert weight.data.std() == pytest.approx(0.02, rel=0.05), name
+        else:
+            assert set(np.unique(weight.data)) == {1.0 if name.endswith("weight") else 0.0}, name
+
+
+@given(data=st.data())
+@settings(max_examples=20)
+def test_a_token_changes_nothing_before_it(data):
+    n_head = data.draw(st.integers(1, 3))
+    config = GPTConfig(
+        vocab_size=data.draw(st.integers(2, 9)), block_size=data.draw(st.integers(2, 9)),
+        n_layer=data.draw(st.integers(1, 2)), n_head=n_head,
+        n_embd=n_head * data.draw(st.integers(1, 4)), bias=data.draw(st.booleans()),
+        tie_weights=data.draw(st.booleans()),
+    )  # fmt: skip
+    model = order_one(GPT(config))
+    idx_BT = token_ids(config)
+    t = data.draw(st.integers(0, config.block_size - 1))
+    other_BT = idx_BT.copy()
+    other_BT[:, t] = (other_BT[:, t] + 1) % config.vocab_size
+    before, after = model(idx_BT)[0].data, model(other_BT)[0].data
+    np.testing.assert_array_equal(before[:, :t], after[:, :t])
+    assert not np.array_equal(before[:, t:], after[:, t:]) or config.n_embd == 1
+
+
+def test_the_loss_is_the_mean_of_minus_log_softmax_at_the_targets():
+    model = order_one(GPT(SMALL, dtype=np.float64))
+    idx_BT, targets_BT = token_ids(SMALL), token_ids(SMALL, seed=1)
+    targets_BT[0, :3] = -1
+    logits, loss = model(idx_BT, targets_BT)
+    p = np.exp(logits.data) / np.exp(logits.data).sum(-1, keepdims=True)
+    b, t = np.nonzero(targets_BT >= 0)
+    expected = -np.log(p[b, t, targets_BT[b, t]]).mean()
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+    assert model(idx_BT)[1] is None
+
+
+def test_a_tied_head_is_one_weight_and_gets_both_gradients():
+    idx_BT, targets_BT = token_ids(SMALL), token_ids(SMALL, seed=1)
+    tied = GPT(SMALL, seed=3, dtype=np.float64)
+    untied = GPT(changed(SMALL, tie_weights=False), seed=3, dtype=np.float64)
+    for name, weight in tied.parameters().items():
+        untied.parameters()[name].data[...] = weight.data
+    untied.lm_head.weight.data[...] = tied.wte.weight.data.T
+    for model in (tied, untied):
+        model(idx_BT, targets_BT)[1].backward()
+    both = untied.wte.weight.grad + untied.lm_head.weight.grad.T
+    np.testing.assert_allclose(tied.wte.weight.grad, both, rtol=1e-12)
+    assert untied.num_parameters() - tied.num_parameters() == 11 * 12
+
+
+def test_parameters_come_once_each_under_gpt2s_names_in_a_fixed_order():
+    names = list(GPT(changed(SMALL, n_layer=1)).parameters())
+    assert names == [
+        "wte.weight", "wpe.weight",
+        "h.0.ln_1.weight", "h.0.ln_1.bias", "h.0.attn.c_attn.weight", "h.0.attn.c_attn.bias",
+        "h.0.attn.c_proj.weight", "h.0.attn.c_proj.bias", "h.0.ln_2.weight", "h.0.ln_2.bias",
+        "h.0.mlp.c_fc.weight", "h.0.mlp.c_fc.bias", "h.0.mlp.c_proj.weight",
+        "h.0.mlp.c_proj.bias", "ln_f.weight", "ln_f.bias",
+    ]  # fmt: skip
+    assert not [name for name in GPT(changed(SMALL, bias=False)).parameters() if "bias" in name]
+
+
+def test_both_precisions_start_from_the_same_model():
+    single, double = GPT(SMALL, seed=5), GPT(SMALL, seed=5, dtype=np.float64)
+    for name, weight in double.parameters().items():
+        np.testing.assert_array_equal(single.parameters()[name].data, weight.data.astype("f4"))
+
+
+def test_dropout_acts_in_training_only_and_its_masks_follow_from_seed_and_step():
+    config = changed(SMALL, dropout=0.5)
+    idx_BT = token_ids(config)
+
+    def logits(seed, step, training=True):
+        model = order_one(GPT(config, seed=seed))
+        model.training, model.dropout_step = training, step
+        return model(idx_BT)[0].data
+
+    np.testing.assert_array_equal(logits(1, 7), logits(1, 7))
+    assert not np.array_equal(logits(1, 7), logits(1, 8))
+    assert not np.array_equal(logits(1, 7), logits(2, 7))
+    np.testing.assert_array_equal(logits(1, 7, training=False), logits(2, 8, training=False))
+    model = GPT(config)
+    assert model.eval() is model and not model.training
+    assert model.train() is model and model.training
+    model(idx_BT)
+    assert model.dropout_step == 1
+
+
+def test_generation_with_kept_keys_and_values_is_that_without():
+    model = order_one(GPT(SMALL))
+    idx_BT = token_ids(SMALL, B=3, T=2)
+    kept = model.generate(idx_BT, 20, seed=4)  # past block_size, so that the window slides
+    np.testing.assert_array_equal(
+        kept, generate(model.next_logits, idx_BT, 20, block_size=8, seed=4)
+    )
+    np.testing.assert_array_equal(kept[0, 2:], list(model.stream(idx_BT[0], 20, seed=4)))
+
+
+def test_generation_leaves_training_mode_as_it_was():
+    model = GPT(changed(SMALL, dropout=0.5))
+    first = model.generate(np.array([1]), 5, temperature=0)
+    assert model.training and model.dropout_step == 0
+    np.testing.assert_array_equal(first, model.generate(np.array([1]), 5, temperature=0))
+
+
+@pytest.mark.parametrize("idx_BT", [np.zeros(4, int), np.zeros((1, 9), int), np.zeros((1, 0), int)])
+def test_token_ids_of_another_shape_are_refused(idx_BT):
+    with pytest.raises(ValueError, match=r"shape .*batch, time\) with 1 to 8 tokens"):
+        GPT(SMALL)(idx_BT)
+
+
+def test_token_ids_outside_the_vocabulary_are_refused():
+    with pytest.raises(IndexError, match=r"index 11 at position \(0, 1\) is outside \[0, 11\)"):
+        GPT(SMALL)(np.array([[1, 11]]))
+    with pytest.raises(TypeError, match="use integers"):
+        GPT(SMALL)(np.array([[1.0, 2.0]]))

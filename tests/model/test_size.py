@@ -1,0 +1,53 @@
+"""Predicted sizes against what a model and a training step really take."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from npgpt import GPT, GPTConfig
+from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_the_parts_add_up_to_the_model(bias, tie_weights):
+    config = GPTConfig(11, 8, 2, 2, 12, bias=bias, tie_weights=tie_weights)
+    parts = parameters_by_part(config)
+    assert sum(parts.values()) == GPT(config).num_parameters()
+    assert parts["token embedding"] == 11 * 12
+    assert parts["position embedding"] == 8 * 12
+    assert ("output head" in parts) == (not tie_weights)
+
+
+def test_gpt2_small_has_its_124_million_parameters():
+    # Radford et al. 2019 as published: V = 50257, T = 1024, 12 layers, 12 heads, C = 768
+    parts = parameters_by_part(GPTConfig(50257, 1024, 12, 12, 768))
+    assert sum(parts.values()) == 124_439_808
+
+
+def test_flops_of_a_forward_pass_are_those_of_its_matrix_products():
+    config = GPTConfig(vocab_size=10, block_size=4, n_layer=1, n_head=1, n_embd=2)
+    B, T, C, V = 1, 4, 2, 10
+    weights = [(C, 3 * C), (C, C), (C, 4 * C), (4 * C, C), (C, V)]
+    flops = sum(2 * B * T * n_in * n_out for n_in, n_out in weights)
+    keys_read = sum(t + 1 for t in range(T))
+    flops += 2 * (2 * C * keys_read)  # scores, and the weighted sum of values
+    assert flops_per_token(config) * B * T == flops
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_training_step_takes_the_memory_that_is_predicted(dropout):
+    config = GPTConfig(65, 64, 4, 4, 64, bias=False, dropout=dropout)
+    idx_BT = np.zeros((12, 64), np.int64)
+    GPT(config)(idx_BT, idx_BT)[1].backward()  # compiled, imported
+    tracemalloc.start()
+    try:
+        model = GPT(config)
+        model(idx_BT, idx_BT)[1].backward()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    predicted = step_memory(config, batch_size=12)
+    without_moments = predicted.total - predicted.weights // 2
+    assert peak == pytest.approx(without_moments, rel=0.15)

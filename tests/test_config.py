@@ -1,0 +1,68 @@
+"""Settings that can not work are refused at once, and the message says what to use."""
+
+import pytest
+
+from npgpt.config import PRESETS, GPTConfig, TrainConfig, from_preset, preset_for
+
+GOOD = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_embd": 130}, r"n_embd=130 is not divisible by n_head=4.*use n_embd=132 or 128"),
+        ({"n_embd": 3}, r"n_embd=3 is not divisible by n_head=4.*use n_embd=4$"),
+        ({"n_layer": 0}, r"n_layer=0; use an int of 1 or more"),
+        ({"vocab_size": 6.5}, r"vocab_size=6.5; use an int"),
+        ({"n_head": True}, r"n_head=True; use an int"),
+        ({"dropout": 1.0}, r"dropout=1.0; use a share in \[0, 1\)"),
+    ],
+)
+def test_a_model_that_can_not_be_built_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        GPTConfig(**(GOOD | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max_iters": 0}, "max_iters=0; use 1 or more"),
+        ({"eval_interval": 0}, "eval_interval=0; use 1 or more"),
+        ({"warmup_iters": -1}, "warmup_iters=-1; use 0 or more"),
+        ({"seed": -1}, "seed=-1; use 0 or more"),
+        ({"grad_clip": float("nan")}, "grad_clip=nan; use 0 or more"),
+        ({"lr": 1e-5}, "lr=1e-05, min_lr=0.0001; the rate falls from lr to min_lr"),
+        ({"lr": float("inf")}, "lr is positive"),
+        ({"beta2": 1.0}, r"beta2=1.0; use \[0, 1\)"),
+        ({"train_fraction": 1.0}, "train_fraction=1.0; the rest is for validation"),
+    ],
+)
+def test_training_settings_out_of_range_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**change)
+
+
+def test_presets_give_whole_settings_and_take_changes():
+    for name in PRESETS:
+        model, training = from_preset(name)
+        assert GPTConfig(vocab_size=65, **model).n_head == model["n_head"]
+        assert training.max_iters == PRESETS[name]["max_iters"]
+    model, training = from_preset("shakespeare", n_layer=2, lr=0.5)
+    assert (model["n_layer"], training.lr, training.batch_size) == (2, 0.5, 64)
+    with pytest.raises(ValueError, match="preset 'tails' is unknown; use one of: tales, shake"):
+        from_preset("tails")
+
+
+def test_shakespeare_cpu_is_nanogpts_recipe():
+    model, training = from_preset("shakespeare-cpu")
+    assert GPTConfig(65, **model) == GPTConfig(65, 64, 4, 4, 128, dropout=0.0, bias=False)
+    assert training == TrainConfig(
+        corpus=("shakespeare",), train_fraction=0.9, max_iters=2000, batch_size=12, lr=1e-3,
+        min_lr=1e-4, warmup_iters=100, beta1=0.9, beta2=0.99, weight_decay=0.1, grad_clip=1.0,
+        eval_stride=0,
+    )  # fmt: skip
+
+
+def test_a_corpus_has_its_preset():
+    assert preset_for(("tales",)) == "tales"
+    assert preset_for(("book.txt", "tales")) == "shakespeare-cpu"

@@ -1,0 +1,187 @@
+"""Run folders: whole after any damage that can be noticed, refused after any other."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
+from npgpt.config import TrainConfig
+from npgpt.training.checkpoint import (
+    RunError,
+    TextSource,
+    create_run,
+    load_checkpoint,
+    load_run,
+    read_run,
+    save_checkpoint,
+)
+from npgpt.training.files import write_whole
+from npgpt.training.metrics import Metrics, read_metrics
+
+CONFIG = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4)
+FILES = ("config.json", "tokenizer.json", "model.safetensors", "train_state.safetensors")
+TEXT = TextSource("letters", 5, "0" * 64, None)
+
+
+def new_run(folder, config=CONFIG):
+    return create_run(folder, config, TrainConfig(), CharTokenizer("abcde"), TEXT)
+
+
+def after_steps(n, config=CONFIG):
+    model = GPT(config, seed=1)
+    optimizer = AdamW(model.parameters())
+    rng = np.random.default_rng(0)
+    for _ in range(n):
+        for weight in model.parameters().values():
+            weight.grad = rng.normal(size=weight.shape).astype(weight.dtype)
+        optimizer.step()
+    return model, optimizer
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    run = new_run(tmp_path_factory.mktemp("runs") / "good")
+    save_checkpoint(run, *after_steps(3))
+    return run.folder
+
+
+def state(model, optimizer):
+    arrays = {n: w.data for n, w in model.parameters().items()}
+    moments = [*optimizer.m.values(), *optimizer.v.values()]
+    return [a.tobytes() for a in [*arrays.values(), *moments]], optimizer.steps
+
+
+def load_all(folder):
+    model, _, run = load_run(folder)
+    optimizer = AdamW(model.parameters())
+    load_checkpoint(run, model, optimizer)
+    return state(model, optimizer)
+
+
+def test_what_was_saved_comes_back_to_the_bit(saved):
+    assert load_all(saved) == state(*after_steps(3))
+    _, tokenizer, run = load_run(saved)
+    assert tokenizer.characters == "abcde"
+    assert (run.model, run.training, run.text) == (CONFIG, TrainConfig(), TEXT)
+    versions = json.loads((saved / "config.json").read_text(encoding="utf-8"))["versions"]
+    assert set(versions) >= {"python", "npgpt", "numpy", "numba"}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["empty", "cut", "missing", "noise", "a folder"])
+def test_a_damaged_file_is_named_and_nothing_is_changed(saved, tmp_path, name, damage):
+    folder = shutil.copytree(saved, tmp_path / "run")
+    path = folder / name
+    content = path.read_bytes()
+    if damage in ("missing", "a folder"):
+        path.unlink()
+        if damage == "a folder":
+            path.mkdir()
+    else:
+        path.write_bytes({"empty": b"", "cut": content[:-1 - len(content) // 3],
+                          "noise": bytes(range(256)) * 3}[damage])  # fmt: skip
+    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    with pytest.raises(RunError, match=name):
+        load_all(folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
+
+
+@given(data=st.data())
+@settings(max_examples=60)
+def test_no_cut_of_a_file_is_taken_for_a_whole_run(saved, tmp_path_factory, data):
+    folder = shutil.copytree(saved, tmp_path_factory.mktemp("cut") / "run")
+    path = folder / data.draw(st.sampled_from(FILES))
+    content = path.read_bytes()
+    # config.json and tokenizer.json end in a line end, without which they are still whole
+    path.write_bytes(content[: data.draw(st.integers(0, len(content) - 2))])
+    with pytest.raises(RunError):
+        load_all(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "train_state.safetensors"])
+def test_weights_of_another_model_are_refused_before_any_is_copied(saved, tmp_path, name):
+    wider = GPTConfig(**(vars(CONFIG) | {"n_embd": 8}))
+    other = new_run(tmp_path / "other", wider)
+    save_checkpoint(other, *after_steps(1, wider))
+    folder = shutil.copytree(saved, tmp_path / "run")
+    shutil.copy(other.folder / name, folder / name)
+    model, optimizer = after_steps(2)
+    before = state(model, optimizer)
+    with pytest.raises(RunError, match=r"is of another model: .* is float32 .*, but float32"):
+        load_run(folder)
+        load_checkpoint(read_run(folder), model, optimizer)
+    assert state(model, optimizer) == before
+
+
+def test_a_tokenizer_of_another_size_is_refused(saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "run")
+    CharTokenizer("abc").save(folder / "tokenizer.json")
+    with pytest.raises(RunError, match=r"tokenizer.json has 3 tokens, but the model .* 5"):
+        load_run(folder)
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"model_type": "gpt2"}', '{"made_by": "npgpt"}', '{"made_by": "npgpt", "mod']
+)
+def test_a_foreign_config_is_refused(saved, tmp_path, content):
+    folder = shutil.copytree(saved, tmp_path / "run")
+    (folder / "config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(RunError, match=r"config.json (was not written by|is damaged)"):
+        read_run(folder)
+
+
+def test_an_existing_folder_is_never_written_into(tmp_path):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.txt").write_text("precious", encoding="utf-8")
+    with pytest.raises(RunError, match="is not empty, and nothing in it is overwritten.*--out"):
+        new_run(folder)
+    assert [p.name for p in folder.iterdir()] == ["chapter.txt"]
+    with pytest.raises(RunError, match="is a file"):
+        new_run(folder / "chapter.txt")
+    assert (folder / "chapter.txt").read_text(encoding="utf-8") == "precious"
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    write_whole(path, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            write_whole(path, b"new, longer")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["weights"]
+    write_whole(path, "neu, größer")
+    assert path.read_text(encoding="utf-8") == "neu, größer"
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+rows = st.lists(st.tuples(numbers, st.none() | numbers, numbers, numbers, numbers), max_size=8)
+
+
+@given(rows=rows, last=st.integers(0, 8), cut=st.integers(0, 10))
+def test_metrics_come_back_and_a_continued_run_drops_later_rows(tmp_path_factory, rows, last, cut):
+    path = tmp_path_factory.mktemp("metrics") / "metrics.csv"
+    metrics = Metrics(path)
+    names = ("loss", "val_loss", "lr", "grad_norm", "seconds")
+    for step, row in enumerate(rows, 1):
+        metrics.add(step=step, **dict(zip(names, row, strict=True)))
+        if step % 2:
+            metrics.flush()
+    metrics.flush()
+    assert read_metrics(path) == metrics.rows
+    # A crash while later rows were being written
+    with open(path, "ab") as file:
+        file.write(b"99,0.5,,0.1,0.2,3\n"[:cut])
+    continued = Metrics(path, last_step=last) if last else None
+    if continued:
+        assert continued.rows == metrics.rows[:last]
+        assert read_metrics(path) == continued.rows

@@ -1,0 +1,150 @@
+"""AdamW against its algorithm written out, and PyTorch's; the schedule; clipping."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograd import Tensor
+from npgpt import AdamW
+from npgpt.config import TrainConfig
+from npgpt.training.schedule import learning_rate
+
+
+def parameters(dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    shapes = {"matrix": (3, 5), "bias": (5,), "table": (4, 2)}
+    return {
+        name: Tensor(rng.normal(size=shape).astype(dtype), requires_grad=True)
+        for name, shape in shapes.items()
+    }
+
+
+def set_gradients(weights, rng, size=1.0):
+    for weight in weights.values():
+        weight.grad = (size * rng.normal(size=weight.shape)).astype(weight.dtype)
+
+
+def algorithm_2(w, g, m, v, t, lr, beta1, beta2, eps, decay):
+    """One step as in Loshchilov and Hutter 2019, with PyTorch's lr times decay."""
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+    return w - lr * decay * w - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_steps_follow_the_published_algorithm(dtype, rtol):
+    weights = parameters(dtype)
+    optimizer = AdamW(weights, lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3, grad_clip=0)
+    expected = {name: (w.data.astype(float), 0.0, 0.0) for name, w in weights.items()}
+    rng = np.random.default_rng(1)
+    for t in range(1, 6):
+        set_gradients(weights, rng)
+        for name, weight in weights.items():
+            decay = 0.0 if name == "bias" else 0.3
+            w, m, v = expected[name]
+            expected[name] = algorithm_2(w, weight.grad, m, v, t, 0.1, 0.8, 0.95, 1e-3, decay)
+        optimizer.step()
+        for name, weight in weights.items():
+            np.testing.assert_allclose(weight.data, expected[name][0], rtol=rtol)
+    assert optimizer.steps == 5
+
+
+def test_steps_are_those_of_pytorch():
+    torch = pytest.importorskip("torch", reason="PyTorch, of the extra 'peers', is not installed")
+    weights = parameters()
+    peers = {n: torch.tensor(w.data.copy(), requires_grad=True) for n, w in weights.items()}
+    groups = [
+        {"params": [peers["matrix"], peers["table"]], "weight_decay": 0.3},
+        {"params": [peers["bias"]], "weight_decay": 0.0},
+    ]
+    peer = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.99), eps=1e-8)
+    optimizer = AdamW(weights, lr=0.01, weight_decay=0.3, grad_clip=0.5)
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        set_gradients(weights, rng, size=3.0)
+        for name, weight in weights.items():
+            peers[name].grad = torch.tensor(weight.grad)
+        norm = torch.nn.utils.clip_grad_norm_(list(peers.values()), 0.5)
+        peer.step()
+        assert optimizer.step() == pytest.approx(norm.item(), rel=1e-12)
+    for name, weight in weights.items():
+        # PyTorch divides by norm + 1e-6
+        np.testing.assert_allclose(weight.data, peers[name].detach().numpy(), rtol=1e-6)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=4),
+    clip=st.floats(0.01, 10),
+    scale=st.floats(1e-3, 1e3),
+)
+def test_clipping_scales_all_gradients_to_the_global_norm(sizes, clip, scale):
+    rng = np.random.default_rng(len(sizes))
+    weights = {str(i): Tensor(np.zeros(n), requires_grad=True) for i, n in enumerate(sizes)}
+    set_gradients(weights, rng, scale)
+    gradient = np.concatenate([w.grad for w in weights.values()])
+    optimizer = AdamW(weights, betas=(0.0, 0.0), grad_clip=clip)
+    norm = optimizer.step(lr=1.0)
+    assert norm == pytest.approx(np.linalg.norm(gradient), rel=1e-12)
+    kept = np.concatenate(list(optimizer.m.values()))  # with beta1 = 0, the clipped gradient
+    assert np.linalg.norm(kept) == pytest.approx(min(norm, clip), rel=1e-9)
+    np.testing.assert_allclose(kept * norm, gradient * np.linalg.norm(kept), rtol=1e-9)
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing():
+    weights = parameters()
+    optimizer = AdamW(weights)
+    set_gradients(weights, np.random.default_rng(0))
+    weights["table"].grad[1, 1] = np.nan
+    before = {name: w.data.copy() for name, w in weights.items()}
+    with pytest.raises(FloatingPointError, match=r"norm is nan, so no weight was moved.*lower"):
+        optimizer.step()
+    assert optimizer.steps == 0
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weight.data, before[name])
+        assert not optimizer.m[name].any()
+
+
+def test_misuse_is_refused():
+    weights = parameters()
+    with pytest.raises(ValueError, match="a weight is listed twice"):
+        AdamW({"a": weights["matrix"], "b": weights["matrix"]})
+    with pytest.raises(RuntimeError, match=r"call loss.backward\(\) first"):
+        AdamW(weights).step()
+
+
+def test_zero_grad_forgets_and_a_weight_without_gradient_stays():
+    weights = parameters()
+    optimizer = AdamW(weights)
+    set_gradients(weights, np.random.default_rng(0))
+    optimizer.zero_grad()
+    assert all(w.grad is None for w in weights.values())
+    before = weights["matrix"].data.copy()
+    weights["bias"].grad = np.ones(5)
+    optimizer.step()
+    np.testing.assert_array_equal(weights["matrix"].data, before)
+
+
+@given(
+    warmup=st.integers(0, 50), iters=st.integers(1, 200), lr=st.floats(1e-4, 1),
+    share=st.floats(0, 1),
+)  # fmt: skip
+def test_the_rate_rises_to_its_peak_then_falls_to_its_minimum(warmup, iters, lr, share):
+    config = TrainConfig(warmup_iters=warmup, max_iters=iters, lr=lr, min_lr=lr * share)
+    rates = [learning_rate(step, config) for step in range(max(iters, warmup + 1) + 1)]
+    assert all(0 < rate <= lr * (1 + 1e-12) or share == 0 for rate in rates)
+    assert rates[warmup] == pytest.approx(lr)
+    assert all(a <= b + 1e-15 for a, b in pairwise(rates[: warmup + 1]))
+    assert all(a >= b - 1e-15 for a, b in pairwise(rates[warmup:]))
+    if iters > warmup:
+        assert rates[iters] == pytest.approx(config.min_lr)
+
+
+def test_the_middle_of_the_cosine_is_the_middle_of_the_rates():
+    config = TrainConfig(warmup_iters=100, max_iters=1100, lr=1e-3, min_lr=1e-4)
+    assert learning_rate(600, config) == pytest.approx((1e-3 + 1e-4) / 2)
+    assert learning_rate(350, config) == pytest.approx(1e-4 + 9e-4 * (1 + math.sqrt(0.5)) / 2)
