@@ -164,7 +164,7 @@ def _compare(label, gradient, slope, rtol, atol, rng):
     """The InputReport of one gradient."""
     entries = _entries(gradient.size, rng)
     numeric = _numeric(slope, entries, gradient.shape)
-    sizes = np.abs([*gradient.flat, *numeric, atol / rtol])
+    sizes = np.abs(np.concatenate([gradient.ravel(), numeric, [atol / rtol]]))
     scale = sizes[np.isfinite(sizes)].max()
     errors = np.abs(gradient.flat[entries] - numeric) / scale
     if gradient.size > EVERY_ENTRY and (errors <= rtol).all():

@@ -92,7 +92,7 @@ def cache_folder():
 
 def source_hash():
     """Twelve hex digits that change when any kernel source file changes."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(os.environ.get("AUTOGRAD_TILE", "").encode())  # see microkernel
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]

@@ -193,7 +193,8 @@ def pad(x, /, widths, value=0.0):
             f"pad: widths {widths} for shape {x.shape}; give one (before, after) of "
             f"non-negative ints for each of its {x.ndim} axes"
         )
-    return np.pad(x, pairs, constant_values=value), (x.shape, pairs)
+    z = np.pad(x, pairs or 0, constant_values=value)  # for a 0-d x NumPy takes no empty list
+    return z, (x.shape, pairs)
 
 
 @vjp(pad)

@@ -49,11 +49,11 @@ PHRASES = {
 
         fed the {pal} {:taste} {:food} and {:taste} {:drink}
 
-        kissed it on its {:cheek}
+        kissed the {pal} on its {:cheek}
 
-        let it stay in {:land}
+        let the {pal} stay in {:land}
 
-        taught it a {:mood} {:song}
+        taught the {pal} a {:mood} {:song}
     """),
     "thanks": paragraphs("""
         gave {hero.him} a {:look} {:thing}
@@ -81,8 +81,8 @@ STORIES = paragraphs("""
     too {woe:wall.why}, so it {woe.cure} {:woe.by}. Soon a {:mood} {:look} {:animal} led it to
     {:land}
 
-    Once a {:mood} {:look} {:monster} {:howled} in {:land} because it was {woe:woe}. All fled, but
-    {:hero} gave it {:woe.by}. So it {:thanks}
+    Once a {:mood} {:look} {foe:monster} {:howled} in {:land} because it was {woe:woe}. All fled,
+    but {:hero} gave it {:woe.by}. So the {foe} {:thanks}
 
     Long ago there {who:group} {:mood} {:look} {:who.number} in {:land}. {who.It} {who.was}
     {woe:woe}, so {who.it} {woe.cure} {:woe.by}. Then {:hero} led {who.them} to {:land}

@@ -90,7 +90,7 @@ WORDS = {
     "time": words("dawn dusk noon night Monday Friday Sunday spring summer winter"),
     # Names are spelled by choices, as {:B}{:a}{:r}{:a}{:r}o, so that they are too many to learn by
     # heart. The consonants are those that spell no word out of place in a tale.
-    "B": words("B D F K L N R S T V Z"),
+    "B": words("B D K L N R S T V Z"),
     "r": words("d l n r s t v"),
     "a": words("a e i o u"),
 }

@@ -1,4 +1,4 @@
-"""gradcheck itself: what it finds, what it says, and what it refuses."""
+"""gradcheck itself: what it finds, and what it says."""
 
 import re
 from unittest import mock
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd as ag
-from autograd import OPS, GradcheckError, Tensor, gradcheck, no_grad, op, vjp
-from autograd.gradcheck import DIRECTIONS, EVERY_ENTRY, RTOL, SOME_ENTRIES
+from autograd import OPS, GradcheckError, Tensor, gradcheck, op, vjp
+from autograd.gradcheck import EVERY_ENTRY, RTOL, SOME_ENTRIES
 from autograd.slopes import random_signed
 
 
@@ -125,7 +125,8 @@ def test_every_output_of_several_is_checked():
 
     with pytest.raises(GradcheckError):
         gradcheck(op_with(rule, twice_and_thrice), [array(4)])
-    assert gradcheck(lambda x: (x * x, [Tensor(np.ones(2))][0], ag.exp(x)), [array(4)]).passed
+    constant = Tensor(np.ones(2))
+    assert gradcheck(lambda x: (x * x, constant, ag.exp(x)), [array(4)]).passed
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -146,21 +147,22 @@ def test_an_input_without_influence_has_gradient_zero():
 
 
 def test_small_gradients_are_held_to_the_same_relative_accuracy():
-    def small(scale):
-        return op_with(
-            lambda dz, saved: dz * scale * 1.001, lambda x, /: (x * scale, ())
-        )
-
     for scale in (1e6, 1.0, 1e-3, 1e-6):
-        with pytest.raises(GradcheckError, match=r"ratio 1\.001"):
-            gradcheck(small(scale), [array(3)])
+        scaled = op_with(lambda dz, saved: dz * 1.001 * saved, lambda x, /, s=scale: (x * s, s))
+        with pytest.raises(GradcheckError, match=r"3 of 3 entries wrong.*ratio 1\.00"):
+            gradcheck(scaled, [array(3)])
 
 
 @given(st.integers(0, 2**32), st.integers(0, 59), st.sampled_from([1.001, 0.999, 0, -1]))
 def test_any_single_entry_of_a_small_array_is_checked(seed, entry, factor):
     x = array(5, 12, seed=seed)
     index = np.unravel_index(entry, x.shape)
-    rule = lambda dz, saved: off_at(index, (factor - 1) * square_rule(dz, saved)[index])(dz, saved)  # noqa: E731
+
+    def rule(dz, saved):
+        dx = square_rule(dz, saved)
+        dx[index] *= factor
+        return dx
+
     with pytest.raises(GradcheckError, match=rf"1 of 60 .*at \[{index[0]}, {index[1]}\]"):
         gradcheck(op_with(rule), [x], seed=seed)
 
@@ -197,32 +199,7 @@ def test_a_smaller_error_of_one_entry_is_found_as_often_as_that_entry_is_drawn()
     assert abs(found - expected) < 4 * np.sqrt(expected)
 
 
-def test_errors_that_are_spread_too_thin_for_any_entry_show_along_directions():
-    # The sum of 10,000 entries, each wrong by less than an entry may be, in the direction's sign.
-    def rule(dz, saved):
-        return square_rule(dz, saved) * (1 + 0.9 * RTOL)
-
-    x = array(10_000)
-    assert gradcheck(op_with(rule), [x]).passed
-    assert DIRECTIONS > 1
-
-
-# What it leaves alone, and what it refuses
-
-
-def test_tensors_are_as_before_afterwards():
-    right, wrong = op_with(square_rule), op_with(off_at((0,), 1.0))
-    data, gradient = array(3), array(3)
-    x = Tensor(data, requires_grad=True)
-    x.grad = gradient
-    before = data.copy(), gradient.copy()
-    gradcheck(right, [x])
-    with pytest.raises(GradcheckError):
-        gradcheck(wrong, [x])
-    assert x.data is data
-    assert x.grad is gradient
-    assert np.array_equal(data, before[0])
-    assert np.array_equal(gradient, before[1])
+# Inputs and cotangents
 
 
 def test_only_inputs_that_require_a_gradient_are_checked():
@@ -249,101 +226,6 @@ def test_the_same_seed_gives_the_same_report():
     x = array(200)
     first, again, other = (gradcheck(ag.tanh, [x], seed=seed) for seed in (5, 5, 6))
     assert first == again != other
-
-
-def float32(*shape):
-    return array(*shape).astype(np.float32)
-
-
-@pytest.mark.parametrize("x", [float32(3), Tensor(float32(3), requires_grad=True)])
-def test_float32_is_refused_and_the_error_says_how_to_convert(x):
-    with pytest.raises(TypeError, match=r"input 1 is float32.*x\.data\.astype\(numpy\.float64\)"):
-        gradcheck(ag.mul, [array(3), x])
-
-
-def test_a_function_that_leaves_float64_is_refused():
-    with pytest.raises(TypeError, match="f returns float32; keep everything in it float64"):
-        gradcheck(lambda x: Tensor(x.data.astype(np.float32)), [array(3)])
-
-
-@pytest.mark.parametrize("result", [3.0, (), None, Tensor([1, 2]), (Tensor([1.0]), 2)])
-def test_what_is_no_float_tensor_is_no_result(result):
-    with pytest.raises(TypeError, match="f returns a Tensor of floats, or a tuple of them"):
-        gradcheck(lambda x: result, [array(3)])
-
-
-@pytest.mark.parametrize(
-    "inputs", [[], {}, [np.arange(3)], [Tensor(np.ones(3))], [np.zeros((0, 3))]]
-)
-def test_inputs_of_which_none_can_be_checked(inputs):
-    with pytest.raises(ValueError, match="nothing to check; give a non-empty float64 array"):
-        gradcheck(lambda *x, **y: x[0], inputs)
-
-
-@pytest.mark.parametrize("inputs", [np.ones(3), Tensor(np.ones(3), requires_grad=True), 3.0])
-def test_inputs_are_given_in_a_list(inputs):
-    with pytest.raises(TypeError, match=r"list or dict of Tensors or arrays, as in \[x\]"):
-        gradcheck(ag.exp, inputs)
-
-
-def test_an_input_that_was_computed_is_refused():
-    x = Tensor(array(3), requires_grad=True)
-    with pytest.raises(ValueError, match="input 0 was computed by op 'exp'; give what it was"):
-        gradcheck(ag.log, [ag.exp(x)])
-
-
-@pytest.mark.parametrize("settings", [{"eps": 0.0}, {"rtol": 0.0}, {"atol": -1.0}, {"eps": np.nan}])
-def test_settings_that_would_check_nothing(settings):
-    with pytest.raises(ValueError, match="use positive numbers"):
-        gradcheck(ag.exp, [array(3)], **settings)
-
-
-def test_a_function_that_is_not_deterministic():
-    rng = np.random.default_rng(0)
-    with pytest.raises(GradcheckError, match="returns something else when called again.*seed"):
-        gradcheck(lambda x: ag.dropout(x, 0.5, seed=int(rng.integers(1000))), [array(9)])
-    with pytest.raises(GradcheckError, match="returns something else"):
-        gradcheck(lambda x: x.reshape(*rng.permutation([1, 9])), [array(9)], seed=1)
-    assert gradcheck(lambda x: ag.dropout(x, 0.5, seed=1), [array(9)]).passed
-
-
-def test_a_forward_that_writes_into_an_input():
-    def f(x, rows):
-        y = ag.getitem(x, rows)
-        rows[0] = 1
-        return y
-
-    with pytest.raises(GradcheckError, match="f writes into input 1"):
-        gradcheck(f, [array(3), np.array([0, 2])])
-
-    def forward(x, /):
-        x *= 0.5
-        return x * 1, ()
-
-    with pytest.raises(GradcheckError, match="f writes into input 0"):
-        gradcheck(op_with(lambda dz, saved: dz, forward), [array(3)])
-
-
-def test_a_backward_that_writes_into_an_input():
-    def rule(dz, saved):
-        dx = saved[0]
-        dx *= 2 * dz
-        return dx
-
-    with pytest.raises(GradcheckError, match="backward writes into input 0"):
-        gradcheck(op_with(rule), [array(3)])
-
-
-def test_a_function_that_records_nothing():
-    with pytest.raises(RuntimeError, match="do not compute it under no_grad"):
-        gradcheck(no_grad()(ag.exp), [array(3)])
-
-
-@pytest.mark.parametrize("wrong", [np.ones(2), np.ones(3, np.float32)])
-def test_a_gradient_of_another_shape_or_dtype(wrong, monkeypatch):
-    monkeypatch.setattr("autograd.engine._check", lambda node, gradients: None)  # as python -O
-    with pytest.raises(GradcheckError, match="gradient of input 0 is .*, its input"):
-        gradcheck(op_with(lambda dz, saved: wrong), [array(3)])
 
 
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 5), max_size=3))

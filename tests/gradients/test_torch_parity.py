@@ -39,7 +39,7 @@ def random_config(rng, **switches):
     n_head = int(rng.integers(1, 5))
     return {
         "n_head": n_head,
-        "n_embd": n_head * int(rng.integers(1, 9)),
+        "n_embd": n_head * int(rng.integers(4, 9)),
         "n_layer": int(rng.integers(1, 4)),
         "vocab_size": int(rng.integers(2, 40)),
         "block_size": int(rng.integers(1, 20)),

@@ -1,0 +1,170 @@
+"""The value of every op, on both backends, against its definition written out in NumPy."""
+
+import contextlib
+import inspect
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import OPS, Tensor, backend, kernels, reference
+
+BACKENDS = pytest.mark.parametrize("module", [kernels, reference], ids=["numba", "numpy"])
+CLOSE = {np.float32: {"rtol": 1e-4, "atol": 1e-5}, np.float64: {"rtol": 1e-9, "atol": 1e-11}}
+
+
+# ---- what each op computes
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    return np.log(np.exp(x).sum(axis=axis, keepdims=keepdims))
+
+
+def softmax(x, axis=-1):
+    return np.exp(x) / np.exp(x).sum(axis=axis, keepdims=True)
+
+
+def gelu(x, approximate="tanh"):
+    if approximate == "tanh":
+        return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return x * np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in x.ravel()]).reshape(x.shape)
+
+
+def layer_norm(x, weight, bias, eps=1e-5):
+    mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    n = (x - mean) / np.sqrt(var + eps)
+    return n * (1 if weight is None else weight) + (0 if bias is None else bias)
+
+
+def attention(q, k, v, causal=True):
+    y = np.zeros_like(q)
+    B, H, T, D = q.shape
+    for b, h, t in np.ndindex(B, H, T):
+        seen = t + 1 + k.shape[2] - T if causal else k.shape[2]
+        weights = softmax(k[b, h, :seen] @ q[b, h, t] / math.sqrt(D))
+        y[b, h, t] = weights @ v[b, h, :seen]
+    return y
+
+
+def cross_entropy(logits, targets, ignore_index=-1):
+    kept = targets != ignore_index
+    return -np.mean(np.log(softmax(logits))[kept][np.arange(kept.sum()), targets[kept]])
+
+
+def dropout(x, p, seed):
+    return reference.dropout(np.ascontiguousarray(x).ravel(), p, seed % 2**63).reshape(x.shape)
+
+
+def split(x, size, axis=0):
+    lengths = size if isinstance(size, list) else [size] * -(-x.shape[axis] // size)
+    return np.split(x, np.cumsum(lengths)[:-1], axis)
+
+
+EXPECTED = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power,
+    "maximum": np.maximum, "neg": np.negative, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
+    "tanh": np.tanh, "abs": np.abs, "where": lambda c, a, b: np.where(c != 0, a, b),
+    "clip": lambda x, low, high: x.clip(low, high),
+    "sum": np.sum, "mean": np.mean, "max": np.max, "logsumexp": logsumexp,
+    "var": lambda x, correction=0, **along: np.var(x, ddof=correction, **along),
+    "reshape": lambda x, *shape: x.reshape(shape), "transpose": lambda x, *axes: x.transpose(axes),
+    "swapaxes": np.swapaxes, "broadcast_to": np.broadcast_to, "getitem": lambda x, index: x[index],
+    "concat": lambda *arrays, axis: np.concatenate(arrays, axis), "split": split,
+    "stack": lambda *arrays, axis: np.stack(arrays, axis),
+    "pad": lambda x, widths, value: np.pad(x, widths or 0, constant_values=value),
+    "matmul": np.matmul, "linear": lambda x, w, b: x @ w + (0 if b is None else b),
+    "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "gelu": gelu,
+    "softmax": softmax, "log_softmax": lambda x, axis=-1: np.log(softmax(x, axis)),
+    "layer_norm": layer_norm, "embedding": lambda weight, indices: weight[indices],
+    "dropout": dropout, "scaled_dot_product_attention": attention, "cross_entropy": cross_entropy,
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def computed_by(module):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, _ in inspect.getmembers(reference, inspect.isfunction):
+            if not name.startswith("_"):
+                patch.setattr(backend, name, getattr(module, name))
+        yield
+
+
+def tensors(arrays, dtype=np.float64, requires_grad=False):
+    return [a if a is None else Tensor(a.astype(dtype, copy=False), requires_grad) for a in arrays]
+
+
+def assert_expected(call_op, name, module, arrays, rest, settings, dtype):
+    with computed_by(module), np.errstate(all="ignore"):
+        expected = EXPECTED[name](*arrays, *rest, **settings)
+        found = call_op(name, tensors(arrays, dtype), rest, settings)
+    expected = expected if isinstance(expected, list) else [expected]
+    for f, e in zip(found, expected, strict=True):
+        assert (f.shape, f.dtype) == (np.shape(e), dtype)
+        np.testing.assert_allclose(f.data, e, **CLOSE[dtype])
+
+
+def test_every_op_has_a_definition_here():
+    assert set(EXPECTED) == set(OPS)
+
+
+@BACKENDS
+@settings(max_examples=20)
+@given(st.data())
+def test_values(call_op, drawn_call, name, module, data):
+    arguments = drawn_call(name, data.draw)
+    for dtype in (np.float32, np.float64):
+        assert_expected(call_op, name, module, *arguments, dtype)
+
+
+@BACKENDS
+@settings(max_examples=5)
+@given(st.data())
+def test_nan_in_gives_nan_out_where_numpy_has_it(call_op, drawn_call, name, module, data):
+    arrays, rest, settings = drawn_call(name, data.draw)
+    for n, array in enumerate(arrays):
+        if array is not None and array.size:
+            with_nan = array.copy()
+            with_nan.reshape(-1)[0] = np.nan
+            changed = [*arrays[:n], with_nan, *arrays[n + 1 :]]
+            assert_expected(call_op, name, module, changed, rest, settings, np.float64)
+
+
+# ---- how the numbers lie in memory
+
+
+def reversed_view(array):
+    step = tuple(slice(None, None, -1) for _ in array.shape)
+    return array[step].copy()[step]
+
+
+def every_second(array):
+    return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+LAYOUTS = [np.asfortranarray, reversed_view, every_second, read_only]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+@settings(max_examples=8)
+@given(st.data())
+def test_order_strides_and_flags_change_nothing(call_op, drawn_call, name, layout, data):
+    arrays, rest, settings = drawn_call(name, data.draw)
+    results = []
+    for arrange in (np.ascontiguousarray, layout):
+        same = [a if a is None else arrange(a).reshape(a.shape) for a in arrays]
+        inputs = tensors(same, requires_grad=name != "where")
+        z = call_op(name, inputs, rest, settings)[0]
+        if z.requires_grad:
+            cotangent = np.cos(np.arange(z.size)).reshape(z.shape)
+            z.backward(arrange(cotangent).reshape(z.shape))
+        results.append([z.data] + [x.grad for x in inputs if x is not None and z.requires_grad])
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,130 @@
+"""The three matrix products: every tile, every edge of a block, any number of threads.
+
+A tile is chosen when the kernels are imported, so each one runs in a process of its own, which
+may use three threads on any machine. `test_twins` has the products at any sizes for the tile of
+this machine; the sizes here are those at which blocks, panels and jobs begin and end.
+"""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import kernels
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
+TILES = ["avx512", "avx2", "neon", "plain"]
+
+# Z, M, K, N
+SIZES = [
+    (1, 1, 1, 1),
+    (2, 15, 16, 33),  # one row and one column more than a tile
+    (1, 29, 401, 49),  # two steps of the depth; the last panel half empty
+    (3, 13, 7, 31),  # shallower than a vector has lanes: b^T is not transposed in blocks
+    (1, 530, 20, 40),  # rows divided among threads
+    (1, 16, 17, 600),  # columns divided among threads
+    (5, 64, 64, 32),  # several products, not a multiple of the threads
+]
+
+
+def operands(form, sizes, dtype, seed=0):
+    """a and b in the layout of the form, and a and b in the plain one."""
+    Z, M, K, N = sizes
+    rng = np.random.default_rng(seed)
+    a_ZMK = rng.standard_normal((Z, M, K)).astype(dtype)
+    b_ZKN = rng.standard_normal((Z, K, N)).astype(dtype)
+    a = a_ZMK.swapaxes(1, 2).copy() if form == "matmul_tn" else a_ZMK
+    b = b_ZKN.swapaxes(1, 2).copy() if form == "matmul_nt" else b_ZKN
+    return a, b, a_ZMK, b_ZKN
+
+
+def assert_right(form, sizes, dtype, seed=0):
+    """Each c_ij within the bound on the rounding of a sum of K products, in any order."""
+    a, b, a_ZMK, b_ZKN = operands(form, sizes, dtype, seed)
+    c_ZMN = getattr(kernels, form)(a, b)
+    assert (c_ZMN.dtype, c_ZMN.shape) == (dtype, (sizes[0], sizes[1], sizes[3]))
+    exact = a_ZMK.astype(np.longdouble) @ b_ZKN.astype(np.longdouble)
+    bound = (sizes[2] + 1) * np.finfo(dtype).eps * (np.abs(a_ZMK) @ np.abs(b_ZKN))
+    worst = np.max(np.abs(c_ZMN - exact) - bound, initial=-np.inf)
+    assert worst <= 0, f"{form} {sizes} {np.dtype(dtype)}: {worst} above the bound"
+    return c_ZMN
+
+
+@FORMS
+@DTYPES
+@settings(max_examples=40)
+@given(
+    Z=st.integers(0, 3), M=st.integers(0, 70), K=st.integers(0, 70), N=st.integers(0, 70),
+    seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_products_of_any_size(form, dtype, Z, M, K, N, seed):
+    assert_right(form, (Z, M, K, N), dtype, seed)
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
+    run = run_with(tile)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == [tile, "right"]
+
+
+def test_an_unknown_tile_names_the_known_ones():
+    run = run_with("sse")
+    assert "AUTOGRAD_TILE='sse' is unknown; use one of: avx512, avx2, neon, plain" in run.stderr
+
+
+def run_with(tile):
+    return subprocess.run(
+        [sys.executable, __file__],
+        env=os.environ | {"AUTOGRAD_TILE": tile, "NUMBA_NUM_THREADS": "3"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@FORMS
+@DTYPES
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, bad):
+    sizes = (2, 19, 400, 37)
+    a, b, a_ZMK, b_ZKN = operands(form, sizes, dtype)
+    for i, j, k in [(0, 0, 0), (13, 31, 383), (18, 36, 399)]:
+        for array, plain in ((a, a_ZMK), (b, b_ZKN)):
+            array[:], plain[:] = np.abs(array), np.abs(plain)
+        (a[1].T if form == "matmul_tn" else a[1])[i, k] = bad
+        (b[1].T if form == "matmul_nt" else b[1])[k, j] = bad
+        c_ZMN = getattr(kernels, form)(a, b)
+        reached = np.zeros(c_ZMN.shape, bool)
+        reached[1, i], reached[1, :, j] = True, True
+        np.testing.assert_array_equal(~np.isfinite(c_ZMN), reached)
+        np.testing.assert_array_equal(np.isnan(c_ZMN), reached & np.isnan(bad))
+        (a[1].T if form == "matmul_tn" else a[1])[i, k] = 1
+        (b[1].T if form == "matmul_nt" else b[1])[k, j] = 1
+
+
+def main():
+    """In a process of its own: all sizes, with one, two and three threads."""
+    import numba
+
+    from autograd.kernels import microkernel
+
+    for sizes in SIZES:
+        for form in ("matmul", "matmul_nt", "matmul_tn"):
+            for dtype in (np.float32, np.float64):
+                found = set()
+                for threads in (1, 2, 3):
+                    numba.set_num_threads(threads)
+                    found.add(assert_right(form, sizes, dtype).tobytes())
+                assert len(found) == 1, f"{form} {sizes} {dtype} depends on the threads"
+    print(microkernel.TILE, "right")
+
+
+if __name__ == "__main__":
+    main()
