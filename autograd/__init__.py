@@ -5,7 +5,8 @@ Reading order:
     tensor.py        an array, its gradient, the op that made it
     engine.py        how ops are recorded and gradients travel back
     ops/             each op: a forward and its vector-Jacobian product, side by side
-    gradcheck.py     is a gradient right? finite differences against it
+    gradcheck.py     is a gradient right? finite differences against it; slopes.py has both sides,
+                     samples.py what each op is checked on
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
     backend.py       chooses between the last two

@@ -104,19 +104,18 @@ class Op:
             usable = isinstance(first, list | tuple) and first and all(x is not None for x in first)
             if not usable or len(rest) > len(self.setting_names):
                 raise TypeError(
-                    f"{self.name}: takes one list of one or more tensors, as in "
-                    f"{self.name}([a, b]), then {', '.join(self.setting_names)}"
+                    f"{self.name}: takes one list of one or more tensors; write "
+                    f"{self.name}([a, b]), with {', '.join(self.setting_names)} after the list"
                 )
             settings.update(zip(self.setting_names, rest, strict=False))
             return list(first), _without_tensors((), settings)
         count = len(self.array_names)
         inputs = list(arguments[:count])
         for name in self.array_names[len(inputs) :]:
-            if name in settings or name in self.optional_names:
-                inputs.append(settings.pop(name, None))
-        for name, x in zip(self.array_names, inputs, strict=False):
+            inputs.append(settings.pop(name, None))
+        for name, x in zip(self.array_names, inputs, strict=True):
             if x is None and name not in self.optional_names:
-                raise TypeError(f"{self.name}: {name} is None; give a tensor, array or number")
+                raise TypeError(f"{self.name}: {name} is missing or None; give an array or number")
         return inputs, _without_tensors(arguments[count:], settings)
 
     def _record(self, inputs, arrays, results, saved):

@@ -140,17 +140,24 @@ def bars_picture(path, panels, *, title="", xlabel="probability"):
 
 
 def points_picture(path, groups, *, title="", xlabel="", ylabel=""):
-    """Labelled points in the plane.    groups: name -> (points (n, 2), labels)"""
+    """Labelled points in the plane.    groups: name -> (points (n, 2), labels)
+
+    A label that would cover another is left out.
+    """
     drawing, axes = figure(7, 5.5)
+    notes = []
     for (name, (points, labels)), colour in zip(groups.items(), COLOURS * 9, strict=False):
         axes.scatter(points[:, 0], points[:, 1], s=14, color=colour, label=name)
         for (x, y), label in zip(points, labels, strict=True):
-            axes.annotate(
-                visible(label), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=8
+            notes.append(
+                axes.annotate(
+                    visible(label), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=8
+                )
             )
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     if len(groups) > 1:
         axes.legend(frameon=False, fontsize=8)
+    _remove_covering(drawing, notes)
     return save(drawing, path)
 
 
@@ -177,6 +184,18 @@ def graph_picture(path, boxes, arrows, *, title=""):
     axes.set(title=title, xlim=(-0.6, columns - 0.4), ylim=(-rows + 0.4, 0.6))
     axes.axis("off")
     return save(drawing, path)
+
+
+def _remove_covering(drawing, notes):
+    """Of texts that overlap keep the first."""
+    drawing.draw_without_rendering()  # only the layout tells how large and where a text is
+    kept = []
+    for note in notes:
+        extent = note.get_window_extent()
+        if any(extent.overlaps(other) for other in kept):
+            note.remove()
+        else:
+            kept.append(extent)
 
 
 def _column(rows, name):

@@ -67,21 +67,21 @@ def linear(x, weight, bias=None, /):
     y_NO = _stacked(backend.matmul, x_NI, weight)
     if bias is not None:
         y_NO += bias
-    return y_NO.reshape(*x.shape[:-1], weight.shape[1]), (x_NI, weight, x.shape, bias is not None)
+    return y_NO.reshape(*x.shape[:-1], weight.shape[1]), (x_NI, weight, x.shape)
 
 
 @vjp(linear)
 def linear_vjp(dy, saved, needs):
-    x_NI, weight, x_shape, has_bias = saved
+    x_NI, weight, x_shape = saved
     dy_NO = rows(dy)
     dx = dweight = dbias = None
     if needs[0]:
         dx = _stacked(backend.matmul_nt, dy_NO, weight).reshape(x_shape)
     if needs[1]:
         dweight = _stacked(backend.matmul_tn, x_NI, dy_NO)
-    if has_bias and needs[2]:
+    if needs[2]:
         dbias = dy_NO.sum(axis=0)
-    return (dx, dweight, dbias) if has_bias or len(needs) == 3 else (dx, dweight)
+    return dx, dweight, dbias
 
 
 def rows(x):

@@ -144,7 +144,7 @@ def embedding(weight, /, indices):
     weight (V, C), indices (...) integers in [0, V) -> y (..., C)
     """
     if weight.ndim != 2:
-        raise ValueError(f"embedding: weight {weight.shape} is not a table (vocabulary, channels)")
+        raise ValueError(f"embedding: weight {weight.shape}; give a table, (vocabulary, channels)")
     indices = _checked_indices("embedding", indices, weight.shape[0])
     return weight[indices], (indices, weight.shape[0])
 

@@ -1,7 +1,8 @@
 """Autoregressive generation: predict a token, append it, predict the next.
 
 This file holds the loop, one token at a time (`stream`) or a whole batch of texts (`generate`);
-how a token is chosen is in `sampling.py`. The model recomputes its whole context for every token.
+how a token is chosen is in `sampling.py`, what is kept of a context between two tokens in
+`cache.py`.
 
 The model comes in as `next_logits`, a callable from token ids to the logits of the token that
 follows the last of them. It never sees more than the last `block_size` tokens, so a text of any

@@ -73,9 +73,9 @@ def shape(draw, least=0, most=3):
     return draw(array_shapes(min_dims=least, max_dims=most, max_side=4))
 
 
-def broadcast(count):
+def broadcast(count, dims=3):
     def arguments(draw):
-        drawn = mutually_broadcastable_shapes(num_shapes=count, max_dims=3, max_side=4)
+        drawn = mutually_broadcastable_shapes(num_shapes=count, max_dims=dims, max_side=4)
         return draw(drawn).input_shapes, (), {}
 
     return arguments
@@ -169,8 +169,8 @@ def of_matmul(draw):
     if draw(st.booleans()):
         vectors = [[(K,), (K,)], [(K,), (K, N)], [(M, K), (K,)], [(2, M, K), (K,)]]
         return draw(st.sampled_from(vectors)), (), {}
-    (a, b), _, _ = broadcast(2)(draw)
-    return [(*a[:2], M, K), (*b[:2], K, N)], (), {}
+    (a, b), _, _ = broadcast(2, dims=2)(draw)
+    return [(*a, M, K), (*b, K, N)], (), {}
 
 
 def of_linear(draw):

@@ -69,6 +69,12 @@ def test_arrays_that_the_user_holds_are_never_written_to(function):
                     t.grad.flags.writeable = False
 
 
+def test_the_gradient_given_to_a_leaf_stays_the_users():
+    x, gradient = leaf(1.0, 2.0), np.ones(2)
+    x.backward(gradient)
+    assert not np.may_share_memory(x.grad, gradient)
+
+
 def test_an_index_may_be_reused_before_backward():
     x = leaf(1.0, 2.0, 3.0)
     index = np.array([0, 2])

@@ -2,8 +2,10 @@
 
 import contextlib
 import inspect
+import itertools
 import math
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -168,3 +170,20 @@ def test_order_strides_and_flags_change_nothing(call_op, drawn_call, name, layou
         results.append([z.data] + [x.grad for x in inputs if x is not None and z.requires_grad])
     for found, expected in zip(*results, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_kernels_are_compiled_for_contiguous_and_writable_arrays_only():
+    """Another order, or a read-only flag, is another compilation: seconds, on a first run."""
+    x = read_only(np.ones((2, 3, 4, 4)))
+    for arrange in (np.asarray, np.asfortranarray):
+        a = Tensor(arrange(x), requires_grad=True)
+        y = OPS["scaled_dot_product_attention"](a, a, a) @ a @ a[0, 0]
+        y = OPS["layer_norm"](OPS["linear"](OPS["gelu"](y), a[0, 0], a[0, 0, 0]), a[0, 0, 0])
+        y = OPS["dropout"](OPS["softmax"](y), 0.1, seed=1)
+        OPS["cross_entropy"](y, np.ones(x.shape[:-1], int)).backward()
+    compiled = [f for f in vars(kernels).values() if hasattr(f, "signatures")]
+    assert compiled
+    for function in compiled:
+        for argument in itertools.chain.from_iterable(function.signatures):
+            if isinstance(argument, numba.types.Array):
+                assert argument.layout == "C" and argument.mutable, function.py_func.__name__

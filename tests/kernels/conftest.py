@@ -6,6 +6,7 @@ missing from ARGUMENTS fails there. `import conftest` is for `test_threads`, as 
 
 import inspect
 
+import numba
 import numpy as np
 import pytest
 
@@ -72,6 +73,15 @@ def make_arguments(name, sizes, dtype, seed=0, change=lambda array: array):
         lambda bound, n: rng.integers(max(bound, 1), size=n),
         *sizes,
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """For a few numbers a second thread takes longer to wake than to compute."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

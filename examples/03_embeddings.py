@@ -1,0 +1,129 @@
+"""Section 3, embeddings: a vector for every token, and one for every position.
+
+The table is a matrix, and looking up a row is a matrix product with a one-hot vector. The vectors
+start as random numbers. Training moves tokens that are used alike to similar places, since the
+model has to do alike with them: nobody told it what an animal is.
+
+Try:
+- Give `compare` the vectors of an untrained model, `GPT(trained.model.config)`: no neighbour has
+  anything to do with its word, and no group is closer than another.
+- Ask for other words. One that is several tokens, such as " bridge", has no vector of its own:
+  what it means is put together in the blocks.
+- In small_model.py, train for 50 steps: frequent words have found company, rare ones not yet.
+"""
+
+import numpy as np
+from example import FIGURES, expect, picture, run
+from small_model import train_small_gpt
+
+from autograd import Tensor, embedding, matmul
+from npgpt import plots
+from npgpt.data import tales
+
+WORDS_TO_ASK = (" dog", " King", " red", " tired", " street")
+
+
+def rows_of_a_table():
+    expect("""
+        1. A table of 5 tokens with 3 channels. Expect a one-hot vector times the table to be a row
+        of the table, and only the rows that were looked up to get a gradient: token 2, which
+        occurs twice, the sum of two.
+        """)
+    weight_VC = Tensor(np.arange(15.0).reshape(5, 3), requires_grad=True)
+    ids_T = np.array([2, 0, 2])
+    one_hot_TV = np.eye(5)[ids_T]
+    product_TC, looked_up_TC = matmul(one_hot_TV, weight_VC), embedding(weight_VC, ids_T)
+    looked_up_TC.sum().backward()
+    print(f"ids {ids_T}, one-hot\n{one_hot_TV}\none-hot @ table\n{product_TC.data}\n"
+          f"rows of the table\n{looked_up_TC.data}\n"
+          f"gradient of the table\n{weight_VC.grad}")  # fmt: skip
+    same = np.array_equal(product_TC.data, looked_up_TC.data)
+    return {"lookup_is_product": same, "row_gradients": weight_VC.grad[:, 0].tolist()}
+
+
+def cosines(a_NC, b_MC):
+    """Cosines of the angles between vectors, (N, M): 1 same direction, 0 unrelated, -1 opposite."""
+    a_NC = a_NC / np.linalg.norm(a_NC, axis=1, keepdims=True)
+    b_MC = b_MC / np.linalg.norm(b_MC, axis=1, keepdims=True)
+    return a_NC @ b_MC.T
+
+
+def compare(tokenizer, weight_VC):
+    expect("""
+        2. Trained vectors. Expect the nearest neighbours of an animal to be animals, of a colour
+        colours; and words of one group to be closer to each other than to those of other groups.
+        """)
+    for word in WORDS_TO_ASK:
+        ids = tokenizer.encode(word)
+        if len(ids) > 1:
+            print(f"{word!r:9} is {len(ids)} tokens")
+            continue
+        cosine_V = cosines(weight_VC[ids], weight_VC)[0]
+        nearest = [i for i in np.argsort(-cosine_V) if i != ids[0]][:5]
+        shown = (f"{tokenizer.decode([i])!r} {cosine_V[i]:.2f}" for i in nearest)
+        print(f"{word!r:9} {', '.join(shown)}")
+    vectors = {}
+    for group, words in tales.WORD_GROUPS.items():
+        whole = [word for word in words if len(tokenizer.encode(" " + word)) == 1]
+        if len(whole) > 2:
+            ids = [tokenizer.encode(" " + word)[0] for word in whole]
+            vectors[group] = weight_VC[ids], whole
+    within, between = [], []
+    print(f"\nmean cosine {' '.join(f'{group:>8}' for group in vectors)}")
+    for group, (a_NC, _) in vectors.items():
+        row = []
+        for other, (b_MC, _) in vectors.items():
+            cosine = cosines(a_NC, b_MC)
+            off_itself = cosine[~np.eye(len(a_NC), dtype=bool)] if other == group else cosine
+            (within if other == group else between).append(off_itself.mean())
+            row.append(off_itself.mean())
+        print(f"{group:11} {' '.join(f'{value:8.2f}' for value in row)}")
+    return vectors, {"within": float(np.mean(within)), "between": float(np.mean(between))}
+
+
+def draw(vectors, figures):
+    expect("""
+        3. The same vectors in the plane that shows most of their spread (principal components).
+        Expect a cloud for each group, and kings beside queens. "good" is said of food as well as
+        of people, and should stand off the other moods.
+        """)
+    all_NC = np.concatenate([vectors_NC for vectors_NC, _ in vectors.values()])
+    mean_C = all_NC.mean(axis=0)
+    _, size_C, directions_CC = np.linalg.svd(all_NC - mean_C, full_matrices=False)
+    share = (size_C[:2] ** 2).sum() / (size_C**2).sum()
+    print(f"the two directions hold {share:.0%} of the spread")
+    groups = {
+        group: ((vectors_NC - mean_C) @ directions_CC[:2].T, words)
+        for group, (vectors_NC, words) in vectors.items()
+    }
+    title = f"embeddings of words, in the plane with {share:.0%} of their spread"
+    picture(plots.points_picture, figures / "03_embeddings.png", groups, title=title)
+
+
+def positions(model):
+    expect("""
+        4. The vectors of the positions. Expect neighbours in the text to have similar vectors, and
+        similarity to fall with distance. The same token at two positions enters the model as two
+        different vectors.
+        """)
+    weight_TC = model.wpe.weight.data
+    cosine_TT = cosines(weight_TC, weight_TC)
+    means = {d: float(np.diagonal(cosine_TT, d).mean()) for d in (1, 2, 4, 8, 16, 32)}
+    for distance, cosine in means.items():
+        print(f"{distance:3} apart: mean cosine {cosine:5.2f}")
+    token_C = model.wte.weight.data[7]
+    apart = float(np.linalg.norm((token_C + weight_TC[1]) - (token_C + weight_TC[10])))
+    print(f"token 7 at positions 1 and 10: vectors {apart:.2f} apart")
+    return {"position_cosines": means, "apart": apart}
+
+
+def main(quick=False, figures=FIGURES):
+    numbers = rows_of_a_table()
+    trained = train_small_gpt(quick)
+    vectors, cosine = compare(trained.tokenizer, trained.model.wte.weight.data)
+    draw(vectors, figures)
+    return numbers | cosine | positions(trained.model)
+
+
+if __name__ == "__main__":
+    run(main)

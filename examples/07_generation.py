@@ -1,0 +1,115 @@
+"""Section 7, generation: draw a token, append it, and ask again.
+
+A model only gives a distribution. Temperature makes it sharper or flatter, top-k and top-p cut off
+its tail; greedy takes the likeliest token each time. While a context grows, nothing that was
+computed for its earlier tokens changes, so their keys and values are kept.
+
+Try:
+- TEMPERATURE = 2: spelling goes first, since at each step some unlikely token is drawn.
+- Another seed in `texts`: all but the greedy text change.
+- A context longer than block_size: the window slides, every token gets another position, and the
+  kept keys and values are of no use.
+"""
+
+import time
+
+import numpy as np
+from example import FIGURES, expect, picture, run
+from small_model import train_small_gpt
+
+from npgpt import plots
+from npgpt.data import tales
+from npgpt.generation import distribution, generate
+
+TEMPERATURE = 0.7
+SETTINGS = {
+    "greedy": {"temperature": 0},
+    "temperature 1": {},
+    f"temperature {TEMPERATURE}": {"temperature": TEMPERATURE},
+    "top-k 3": {"top_k": 3},
+    "top-p 0.8": {"top_p": 0.8},
+}
+BEGINNING = "A shy dog of Velaria did not cross the red street because it was too"
+
+
+def distributions(trained, figures):
+    expect("""
+        1. One distribution under each setting. Expect greedy to leave one token, a temperature
+        below 1 to move probability to the likeliest, top-k to leave 3 tokens, and top-p the
+        fewest that have 0.8 together.
+        """)
+    logits_V = trained.model.next_logits(trained.tokenizer.encode(BEGINNING)[None])[0]
+    order = np.argsort(-logits_V)[:10]
+    labels = [trained.tokenizer.decode([i]) for i in order]
+    panels, kept = {}, {}
+    for name, settings in SETTINGS.items():
+        probs_V = distribution(logits_V, **settings)
+        panels[name] = labels, probs_V[order]
+        kept[name] = int((probs_V > 0).sum())
+        print(f"{name:16} keeps {kept[name]:4} tokens; likeliest: "
+              f"{labels[0]!r} {probs_V[order[0]]:.2f}")  # fmt: skip
+    title = f"the token after “... {BEGINNING[-15:]}”"
+    picture(plots.bars_picture, figures / "07_generation.png", panels, title=title)
+    return kept
+
+
+def texts(trained, tokens):
+    expect("""
+        2. A text under each setting. Expect the greedy one to be the same at every call, the
+        others to be those of their seed.
+        """)
+    prompt_T = trained.tokenizer.encode(BEGINNING)
+    told = {}
+    for name, settings in SETTINGS.items():
+        ids_T = trained.model.generate(prompt_T, tokens, seed=1, **settings)
+        told[name] = trained.tokenizer.decode(ids_T)
+        story = told[name].split("\n\n")[0]
+        print(f"{name:16} {story}\n")
+    return told
+
+
+def kept_keys_and_values(trained):
+    expect("""
+        3. The same text with keys and values kept and without. Expect the same tokens, in less
+        time.
+        """)
+    model = trained.model
+    prompt_T = trained.tokenizer.encode("\n\n")
+    new = model.config.block_size - len(prompt_T)
+    found = {}
+    for name, continued in {
+        "kept": lambda: model.generate(prompt_T, new, seed=2),
+        "recomputed": lambda: generate(
+            model.next_logits, prompt_T, new, block_size=model.config.block_size, seed=2
+        ),
+    }.items():
+        start = time.perf_counter()
+        ids_T = continued()
+        found[name] = ids_T, time.perf_counter() - start
+        print(f"{name:10} {new / found[name][1]:8.0f} tokens/s")
+    same = np.array_equal(found["kept"][0], found["recomputed"][0])
+    print(f"the same tokens: {same}")
+    return same
+
+
+def main(quick=False, figures=FIGURES):
+    trained = train_small_gpt(quick)
+    kept = distributions(trained, figures)
+    told = texts(trained, 10 if quick else 50)
+    again = trained.model.generate(
+        trained.tokenizer.encode(BEGINNING), 10 if quick else 50, temperature=0, seed=99
+    )
+    stories = [text for name, text in told.items() if name != "greedy"]
+    parsed = sum(
+        tales.log_probability(text.split("\n\n")[0] + "\n\n") is not None for text in stories
+    )
+    print(f"{parsed} of {len(stories)} drawn stories follow the grammar of the tales")
+    return {
+        "kept": kept,
+        "greedy_repeats": trained.tokenizer.decode(again) == told["greedy"],
+        "cache_is_exact": kept_keys_and_values(trained),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,90 @@
+"""The switch between the compiled kernels and their NumPy twins."""
+
+import inspect
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autograd
+from autograd import Tensor, backend, kernels, reference
+
+PROJECT = Path(autograd.__file__).parents[1]
+SCRIPT = """
+import sys
+import numpy as np
+import autograd
+from autograd import Tensor
+x = Tensor(np.linspace(-1, 1, 24).reshape(1, 2, 3, 4), requires_grad=True)
+weight = np.cos(np.arange(20.0)).reshape(4, 5)
+y = autograd.scaled_dot_product_attention(x, x, x)
+y = autograd.dropout(autograd.gelu(autograd.layer_norm(y @ weight)), 0.5, seed=1)
+loss = autograd.cross_entropy(y, np.ones((1, 2, 3), int))
+loss.backward()
+print(loss.item(), np.abs(x.grad).sum(), "numba" in sys.modules, "llvmlite" in sys.modules)
+"""
+
+
+def printed_with(name):
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=os.environ | {"AUTOGRAD_BACKEND": name},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+    )
+    return run.stdout.split()
+
+
+def test_the_numpy_backend_runs_without_numba():
+    *of_numpy, numba, llvmlite = printed_with("numpy")
+    assert (numba, llvmlite) == ("False", "False")
+    *of_numba, numba, _ = printed_with("numba")
+    assert numba == "True"
+    np.testing.assert_allclose([float(v) for v in of_numpy], [float(v) for v in of_numba])
+
+
+def test_importing_autograd_loads_no_compiler():
+    code = "import autograd, sys; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+
+
+@pytest.mark.parametrize("unknown", ["", "torch", "NUMPY"])
+def test_an_unknown_backend_is_an_error(monkeypatch, unknown):
+    monkeypatch.setenv("AUTOGRAD_BACKEND", unknown)
+    with pytest.raises(ValueError, match=f"^AUTOGRAD_BACKEND='{unknown}' is unknown; use one of: "):
+        runpy.run_path(backend.__file__)
+
+
+def public_functions(module):
+    """Name and signature of what the module offers, compiled or not."""
+    functions = {
+        name: getattr(value, "py_func", value)
+        for name, value in vars(module).items()
+        if callable(value) and not name.startswith("_")
+    }
+    return {
+        name: list(inspect.signature(function).parameters)
+        for name, function in functions.items()
+        if name != "compiled_code_cached"
+    }
+
+
+def test_both_backends_offer_the_same_functions_with_the_same_signatures():
+    assert public_functions(kernels) == public_functions(reference)
+
+
+def test_a_name_that_no_backend_has():
+    with pytest.raises(AttributeError, match="no_such_kernel"):
+        backend.no_such_kernel  # noqa: B018 (looking it up is the test)
+
+
+def test_ops_call_what_the_backend_gives_them(monkeypatch):
+    monkeypatch.setattr(backend, "softmax", lambda x_NC: x_NC * 0 + 7)
+    np.testing.assert_array_equal(autograd.softmax(Tensor([1.0, 2.0])).data, [7, 7])

@@ -1,0 +1,113 @@
+"""Each example in its quick mode: what it claims to show, and that it leaves a picture."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("[0-9][0-9]_*.py"))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Run an example once; (what its main returned, the folder of its picture)."""
+    found = {}
+
+    def run(name):
+        if name not in found:
+            path = EXAMPLES / f"{name}.py"
+            spec = importlib.util.spec_from_file_location(f"example_{name}", path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            folder = tmp_path_factory.mktemp(name)
+            found[name] = module.main(quick=True, figures=folder), folder
+        return found[name]
+
+    sys.path.insert(0, str(EXAMPLES))
+    yield run
+    sys.path.remove(str(EXAMPLES))
+
+
+def test_there_is_one_for_each_section():
+    assert SCRIPTS == [
+        "00_autograd", "01_language_model", "02_tokenization", "03_embeddings", "04_attention",
+        "05_transformer", "06_training", "07_generation",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_picture_is_left(results, name):
+    _, folder = results(name)
+    picture = folder / f"{name}.png"
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert picture.stat().st_size > 5_000
+
+
+def test_01_more_context_is_a_lower_loss_and_none_passes_below_the_entropy(results):
+    losses = results("01_language_model")[0]["losses"]
+    assert losses["unigram"] > losses["bigram"] > losses["trigram"] > losses["entropy"]
+    assert losses["GPT"] > losses["entropy"]
+
+
+def test_02_merges_shorten_text_and_every_text_comes_back(results):
+    shown, _ = results("02_tokenization")
+    assert shown["round_trip"] and "unknown character" in shown["refused"]
+    assert shown["pieces"][" because"] == 1 < shown["pieces"][" unhappiness"]
+    assert shown["tales_per_token"] == sorted(shown["tales_per_token"])
+    assert shown["tales_per_token"][-1] > 2 * shown["other_per_token"][-1] > 2
+
+
+def test_03_a_row_is_looked_up_and_gets_the_gradient_of_each_use(results):
+    shown, _ = results("03_embeddings")
+    assert shown["lookup_is_product"] and shown["row_gradients"] == [1, 0, 2, 0, 0]
+    assert np.isfinite([shown["within"], shown["between"]]).all()
+
+
+def test_04_what_is_claimed_of_attention_holds(results):
+    shown, _ = results("04_attention")
+    np.testing.assert_allclose(shown["row_sums"], 1)
+    assert shown["op_gap"] < 1e-6
+    assert shown["future"] == 0
+    assert np.triu(shown["maps"], 1).max() == 0
+    np.testing.assert_allclose(shown["maps"].sum(axis=-1), 1, rtol=1e-5)
+    assert shown["moved_before"] == 0 < shown["moved_last"]
+
+
+def test_05_the_pass_by_hand_is_the_models(results):
+    shown, _ = results("05_transformer")
+    assert shown["same_as_model"]
+    assert shown["loss"] == pytest.approx(shown["ln_V"], rel=0.02)
+    assert sum(shown["parts"].values()) == shown["parameters"]
+    gradients = shown["gradients"]
+    assert gradients["norm before the branch"][0] > 3 * gradients["norm in the stream"][0]
+
+
+def test_06_a_batch_is_learned_by_heart_and_a_text_is_learned(results):
+    shown, _ = results("06_training")
+    first, last = shown["by_heart"]
+    assert first == pytest.approx(shown["ln_V"], rel=0.05)
+    assert last < 0.5 * first
+    validation = shown["validation"]
+    assert shown["ln_V"] > validation[0] > validation[-1] > shown["entropy"]
+    assert shown["norms_finite"]
+
+
+def test_07_settings_keep_what_they_say_and_the_cache_changes_nothing(results):
+    shown, _ = results("07_generation")
+    kept = shown["kept"]
+    assert kept["greedy"] == 1 and kept["top-k 3"] == 3
+    assert 1 <= kept["top-p 0.8"] < kept["temperature 1"]
+    assert shown["greedy_repeats"] and shown["cache_is_exact"]
+
+
+def test_an_example_runs_as_a_script_from_any_folder(tmp_path):
+    script = EXAMPLES / "05_transformer.py"
+    run = subprocess.run([sys.executable, script, "--quick"], cwd=tmp_path, check=False,
+                         capture_output=True, encoding="utf-8")  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "picture" in run.stdout
+    assert not list(tmp_path.iterdir())
