@@ -5,25 +5,29 @@ First one batch is learned by heart, which any sound model and optimizer can do.
 text of the same kind is what counts. It can not fall below the text's entropy.
 
 Try:
-- LR = 0.3: the loss stays high, or the run stops because it is no number any more.
-- warmup_iters=0 and LR = 3e-2: the gradient norm leaps in the first steps.
-- `optimizer.zero_grad()` left out: every step then follows the sum of all gradients so far.
+- Leave `optimizer.zero_grad()` out: every step then follows the sum of all gradients so far, and
+  the loss soon stops falling.
+- Train on `train_ids[:2_000]`: the training loss falls below the entropy, and the validation loss
+  turns and rises. That is overfitting.
+- Add 0.003 and 0.03 to RATES: about where does it begin to be too high?
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from example import FIGURES, expect, picture, run
+from small_model import tokenized_tales
 from tqdm import tqdm
 
-from npgpt import GPT, AdamW, CharTokenizer, GPTConfig, TrainConfig, plots
+from npgpt import GPT, AdamW, GPTConfig, TrainConfig, plots
 from npgpt.data import tales
-from npgpt.data.batches import sample_batch, split_text
+from npgpt.data.batches import sample_batch
 from npgpt.training.loop import evaluate
 from npgpt.training.schedule import learning_rate
 from npgpt.training.warmup import warm_up
 
-LR = 4e-3
+RATES = {"too low": 1e-4, "right": 5e-3, "too high": 0.3}
 
 
 def one_batch_by_heart(config, train_ids, steps):
@@ -33,7 +37,7 @@ def one_batch_by_heart(config, train_ids, steps):
         guess, and to fall far below the entropy of the text: learned by heart, not understood.
         """)
     model = GPT(config, seed=0)
-    optimizer = AdamW(model.parameters(), lr=LR)
+    optimizer = AdamW(model.parameters(), lr=3e-3)
     x_BT, y_BT = sample_batch(train_ids, config.block_size, 4, seed=0, step=0)
     losses = []
     for _ in range(steps):
@@ -44,64 +48,100 @@ def one_batch_by_heart(config, train_ids, steps):
         losses.append(loss.item())
     for step in (0, steps // 4, steps // 2, steps - 1):
         print(f"step {step + 1:4}: loss {losses[step]:.3f}")
-    return losses
+    return {"by_heart": losses}
 
 
-def training(config, settings, train_ids, val_ids):
-    expect(f"""
-        2. Another batch at every step, {settings.max_iters} steps. Expect the losses of training
-        and validation to fall together, since no window comes twice, toward the entropy,
-        {tales.entropy_rate():.3f}.
-        """)
+def train(config, settings, train_ids, val_ids=None):
+    """The training loop. A dict for each step, which is a row of a run's metrics.csv."""
     model = GPT(config, seed=settings.seed)
-    optimizer = AdamW(
-        model.parameters(), betas=(settings.beta1, settings.beta2),
-        weight_decay=settings.weight_decay, grad_clip=settings.grad_clip,
-    )  # fmt: skip
+    optimizer = AdamW(model.parameters(), weight_decay=settings.weight_decay)
     rows = []
     for step in tqdm(range(settings.max_iters), leave=False, disable=None):
+        lr = learning_rate(step, settings)
         x_BT, y_BT = sample_batch(
             train_ids, config.block_size, settings.batch_size, seed=settings.seed, step=step
         )
         _, loss = model(x_BT, y_BT)  # forward: how surprised was the model?
         loss.backward()  # backward: what would each weight have to do about it?
-        norm = optimizer.step(lr=learning_rate(step, settings))  # a small step down
+        norm = optimizer.step(lr)  # clip, then a small step down
         optimizer.zero_grad()
-        row = {"step": step + 1, "loss": loss.item(), "val_loss": None, "grad_norm": norm}
-        if (step + 1) % settings.eval_interval == 0:
-            row["val_loss"] = evaluate(model, val_ids)[0]
-            tqdm.write(f"step {step + 1:4}: loss {row['loss']:.3f}, "
-                       f"validation {row['val_loss']:.3f}, gradient norm {norm:.2f}")  # fmt: skip
+        row = {"step": step + 1, "loss": loss.item(), "val_loss": None, "lr": lr, "grad_norm": norm}
+        if val_ids is not None and (step + 1) % settings.eval_interval == 0:
+            row["val_loss"] = evaluate(model, val_ids, stride=16)[0]
+            tqdm.write(f"step {step + 1:4}: loss {row['loss']:.3f}, validation "
+                       f"{row['val_loss']:.3f}, lr {lr:.5f}, gradient norm {norm:.2f}")  # fmt: skip
         rows.append(row)
     return rows
 
 
+def another_batch_each_step(config, settings, train_ids, val_ids, entropy):
+    expect(f"""
+        2. Another batch at every step, {settings.max_iters} steps. Expect the losses of training
+        and validation to fall together, since the text is too long to be learned by heart, toward
+        the entropy, {entropy:.3f} nats per token: quickly at first, then slowly.
+        """)
+    rows = train(config, settings, train_ids, val_ids)
+    last = [row["val_loss"] for row in rows if row["val_loss"]][-1]
+    print(f"\nvalidation loss {last:.3f}, {last / entropy - 1:.0%} above the entropy")
+    return rows
+
+
+def learning_rates(config, settings, train_ids):
+    expect(f"""
+        3. Three learning rates, {settings.max_iters} steps each. Expect the low one to be on a good
+        way, only slowly; and the high one to learn little more than which tokens are frequent,
+        since each step undoes what the last one did.
+        """)
+    curves = {}
+    for name, lr in RATES.items():
+        changed = replace(settings, lr=lr, min_lr=lr)
+        losses = np.array([row["loss"] for row in train(config, changed, train_ids)])
+        curves[f"{lr:g}, {name}"] = losses
+        print(f"lr {lr:<7g}{name:9} loss of the last 10 steps {losses[-10:].mean():.3f}, highest "
+              f"{losses.max():.2f}")  # fmt: skip
+    return curves
+
+
+def draw(path, rows, curves, entropy):
+    drawing, ((losses, rates), (norms, others)) = plots.figure(10, 6.5, 2, 2)
+    steps = [row["step"] for row in rows]
+    losses.plot(steps, [row["loss"] for row in rows], color=plots.COLOURS[5], label="training")
+    validated = [(row["step"], row["val_loss"]) for row in rows if row["val_loss"]]
+    losses.plot(*zip(*validated, strict=True), "o-", color=plots.COLOURS[1], label="validation")
+    losses.axhline(entropy, color=plots.GREY, linestyle="--", label="entropy of the text")
+    losses.set(title="loss", ylabel="nats per token", ylim=(0, None))
+    rates.plot(steps, [row["lr"] for row in rows], color=plots.COLOURS[0])
+    rates.set(title="learning rate: warm-up, then a cosine")
+    norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0])
+    norms.axhline(1.0, color=plots.GREY, linestyle="--", label="longer ones are clipped")
+    norms.set(title="length of the gradient", xlabel="step", ylim=(0, None))
+    for (name, values), colour in zip(curves.items(), plots.COLOURS, strict=False):
+        others.plot(range(1, len(values) + 1), values, color=colour, label=name)
+    others.set(title="other learning rates", xlabel="step", ylabel="loss", ylim=(0, 10))
+    for panel in (losses, norms, others):
+        panel.legend(frameon=False, fontsize=8)
+    return plots.save(drawing, path)
+
+
 def main(quick=False, figures=FIGURES):
-    text = tales.generate(50_000 if quick else 500_000, seed=0)
-    tokenizer = CharTokenizer.train(text)
-    train_ids, val_ids = (tokenizer.encode(part) for part in split_text(text, 0.9))
+    tokenizer, train_ids, val_ids = tokenized_tales(quick)
+    entropy = tales.entropy_rate() * len(tokenizer.decode(val_ids)) / len(val_ids)
     config = GPTConfig(
         tokenizer.vocab_size, block_size=64, n_layer=2, n_head=4, n_embd=32 if quick else 64,
         bias=False,
     )  # fmt: skip
-    settings = TrainConfig(
-        max_iters=60 if quick else 600, batch_size=16, lr=LR, min_lr=LR / 10,
-        warmup_iters=10 if quick else 50, eval_interval=20 if quick else 100,
-    )  # fmt: skip
     warm_up(config)
-    by_heart = one_batch_by_heart(config, train_ids, 40 if quick else 300)
-    rows = training(config, settings, train_ids, val_ids[:5_001])
-    picture(
-        plots.loss_picture, figures / "06_training.png", rows,
-        title="a small GPT on tales", levels=[("entropy of the text", tales.entropy_rate())],
+    lr = RATES["right"]
+    settings = TrainConfig(
+        max_iters=60 if quick else 500, batch_size=12, lr=lr, min_lr=lr / 10, warmup_iters=20,
+        eval_interval=20 if quick else 50,
     )  # fmt: skip
-    return {
-        "ln_V": math.log(config.vocab_size),
-        "by_heart": (by_heart[0], by_heart[-1]),
-        "validation": [row["val_loss"] for row in rows if row["val_loss"] is not None],
-        "entropy": tales.entropy_rate(),
-        "norms_finite": bool(np.isfinite([row["grad_norm"] for row in rows]).all()),
-    }
+    numbers = one_batch_by_heart(config, train_ids, 40 if quick else 150)
+    rows = another_batch_each_step(config, settings, train_ids, val_ids[:4_001], entropy)
+    shorter = replace(settings, max_iters=30 if quick else 150)
+    curves = learning_rates(config, shorter, train_ids)
+    picture(draw, figures / "06_training.png", rows, curves, entropy)
+    return numbers | {"rows": rows, "rates": curves, "entropy": entropy}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The only module that imports matplotlib, and only when something is drawn, so th
 works without it. Each function draws one picture into a PNG file and returns its path.
 """
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,17 @@ import numpy as np
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+
+
+WAY_OUT = (
+    "pictures need matplotlib; install it with: pip install 'npgpt[plot]' (from a clone: "
+    "pip install -e '.[plot]')"
+)
+
+
+def installed():
+    """Whether pictures can be drawn; without the second that importing matplotlib takes."""
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 class MatplotlibMissing(ImportError):
@@ -26,10 +38,7 @@ def figure(width=7.0, height=4.0, rows=1, columns=1, **options):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MatplotlibMissing(
-            "pictures need matplotlib; install it with: pip install 'npgpt[plot]' (from a clone: "
-            "pip install -e '.[plot]')"
-        ) from error
+        raise MatplotlibMissing(WAY_OUT) from error
     drawing = Figure(figsize=(width, height), layout="constrained", dpi=150)
     FigureCanvasAgg(drawing)
     return drawing, drawing.subplots(rows, columns, **options)

@@ -62,7 +62,7 @@ def _model_rows(seed):
     return [
         {
             "name": found.name, "samples": found.compared, "error": found.error,
-            "where": _place(found), "seconds": seconds / len(report.inputs),
+            "where": f"entry {list(found.index)}", "seconds": seconds / len(report.inputs),
             "failure": str(found) if found.wrong else None,
         }
         for found in report.inputs
@@ -88,10 +88,6 @@ def small_model(seed):
         return model(idx_BT, targets_BT)[1]
 
     return model, loss
-
-
-def _place(found):
-    return "a random direction" if found.index is None else f"entry {list(found.index)}"
 
 
 def _print_table(rows, first):

@@ -55,19 +55,15 @@ def introduce(session):
     )
     since = f", from step {session.first_step}" if session.first_step else ""
     print(f"run     {run.folder}{since}")
-    try:
-        plots.figure()
-    except plots.MatplotlibMissing as error:
-        print(f"note    there will be no loss.png: {error}")
+    if not plots.installed():
+        print(f"note    there will be no loss.png: {plots.WAY_OUT}")
 
 
 def train(session):
     """Train to the last step, or until Ctrl-C; return whether the last step was done."""
     config = session.run.training
     metrics = Metrics(session.run.folder / "metrics.csv", session.first_step)
-    if not metrics.rows:
-        metrics.add(step=0, val_loss=_validate(session), seconds=0.0)
-    clock = _Clock(metrics.rows[-1]["seconds"])
+    clock = _Clock(metrics.rows[-1]["seconds"] if metrics.rows else 0.0)
     steps = training_steps(
         session.model, session.optimizer, session.train_ids, config, session.first_step
     )

@@ -31,8 +31,8 @@ def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
     assert (folder / "samples.txt").read_text(encoding="utf-8").count("step ") == 2
     with open(folder / "metrics.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == list(range(7))
-    assert [bool(row["val_loss"]) for row in rows] == [True, *[False, False, True] * 2]
+    assert [int(row["step"]) for row in rows] == list(range(1, 7))
+    assert [bool(row["val_loss"]) for row in rows] == [False, False, True] * 2
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config["model"]["n_embd"] == 8 and config["training"]["max_iters"] == 6
 
@@ -109,7 +109,7 @@ def test_resume_after_a_kill_takes_the_last_checkpoint_again(cli, tmp_path, corp
     status, out, _ = cli("train", "--resume", "--out", folder)
     assert status == 0 and "from step 3" in out
     with open(folder / "metrics.csv", encoding="utf-8", newline="") as file:
-        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(7))
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, 7))
 
 
 def test_resuming_a_finished_run_draws_it_again_and_trains_nothing(cli, tmp_path, finished):
@@ -141,7 +141,7 @@ def test_resume_without_a_run_says_so(cli, here):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--corpus", "short.txt"], "the validation text has 2 tokens, but one window takes"),
+        (["--corpus", "short.txt"], "the training text has 14 tokens, but one window takes"),
         (["--corpus", "empty.txt"], "empty.txt is empty"),
         (["--corpus", "binary.bin"], "binary.bin is not UTF-8 text: byte 0xff at byte offset 3"),
         (["--corpus", "shrot.txt"], "there is no corpus shrot.txt; did you mean short.txt"),

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+import autograd
+
+PROJECT = Path(autograd.__file__).parents[1]
+
 
 def test_the_number_of_threads_changes_no_bit():
     run = subprocess.run(
         [sys.executable, __file__],
-        env=os.environ | {"NUMBA_NUM_THREADS": "3"},
-        cwd=Path(__file__).parent,
+        env=os.environ | {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         encoding="utf-8",
