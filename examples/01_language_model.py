@@ -24,8 +24,8 @@ from npgpt.model.ngram import NgramModel
 from npgpt.training.loop import evaluate
 
 BEGINNINGS = (
-    "A shy dog of Velaria did not cross the red street because it was too tired, so it",
-    "A shy dog of Velaria did not cross the red street because it was too thirsty, so it",
+    "A shy small dog of Velaria did not cross the red street because it was too tired, so it",
+    "A shy small dog of Velaria did not cross the red street because it was too thirsty, so it",
 )
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3}
 
@@ -41,7 +41,7 @@ def predictions(trained, ngrams, figures):
         ids_T = trained.tokenizer.encode(beginning)
         rows = {name: model.probabilities(ids_T) for name, model in ngrams.items()}
         rows["GPT"] = distribution(trained.model.next_logits(ids_T[None])[0])
-        print(f"... {beginning[-35:]!r}")
+        print(f"... {beginning[-33:].strip()!r}")
         panels = {}
         for name, probs_V in rows.items():
             assert np.isclose(probs_V.sum(), 1)
@@ -50,15 +50,15 @@ def predictions(trained, ngrams, figures):
             shown = (f"{word!r} {p:.2f}" for word, p in zip(*panels[name], strict=True))
             print(f"    {name:8} {', '.join(list(shown)[:5])}")
         answers[beginning] = panels["GPT"][0][0]
-    title = f"the token after “... {BEGINNINGS[-1][-25:]}”"
+    title = f"the token after “... {BEGINNINGS[-1][-25:].strip()}”"
     picture(plots.bars_picture, figures / "01_language_model.png", panels, title=title)
     return answers
 
 
 def losses(trained, ngrams):
     expect("""
-        2. The loss of each on tales it was not trained on. Expect every further token of context
-        to lower it, and none to fall below the entropy.
+        2. The loss of each on tales it was not trained on. Expect each model to do better than the
+        one before it, which saw less context, and none to fall below the entropy.
         """)
     tokens_N = trained.val_ids
     per_character = len(tokens_N) / len(trained.tokenizer.decode(tokens_N))

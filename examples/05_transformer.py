@@ -1,11 +1,12 @@
 """Section 5, the transformer: a forward pass followed from token ids to the loss, shape by shape.
 
 Attention lets positions read from one another, the MLP works on each position, and both only add
-to the stream that runs past them. The norm stands before each branch (pre-norm), so that a
-gradient reaches the first block through additions alone.
+to the stream that runs past them. The norm stands before each branch (pre-norm), so that the
+stream reaches from the first block to the last through additions alone, and so does the gradient.
 
 Try:
-- LAYERS = 24: compare the first blocks' gradients again, with twice as many norms on the way.
+- LAYERS = 2: post-norm learns too, and without residuals the loss stays where it was.
+- LR = 1e-3: post-norm gets going, though late. It can be trained, with small first steps.
 - tie_weights=False in CONFIG: the output head becomes a matrix of its own in the table.
 """
 
@@ -14,12 +15,15 @@ import math
 import numpy as np
 from example import FIGURES, expect, picture, run
 
-from autograd import cross_entropy, layer_norm
-from npgpt import GPT, GPTConfig, plots
+from autograd import cross_entropy
+from npgpt import GPT, AdamW, CharTokenizer, GPTConfig, plots
+from npgpt.data import tales
+from npgpt.data.batches import sample_batch
+from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part
 
 CONFIG = GPTConfig(vocab_size=50, block_size=32, n_layer=4, n_head=4, n_embd=64)
-LAYERS = 12
+LAYERS, LR = 12, 3e-3
 
 
 def forward_by_hand(model, idx_BT, targets_BT):
@@ -64,43 +68,71 @@ def sizes(config):
     return parts
 
 
-def gradient_by_block(pre_norm, idx_BT, targets_BT):
-    """The length of the gradient of each block's first matrix, in a model of many layers."""
-    config = GPTConfig(**(vars(CONFIG) | {"n_layer": LAYERS}))
-    model = GPT(config, seed=0)
-    rng = np.random.default_rng(0)
-    for name, weight in model.parameters().items():
-        if name.endswith("c_proj.weight"):  # branches of order one, as later in training
-            weight.data[...] = rng.normal(0, 0.1, weight.shape)
-    x_BTC = model.wte(idx_BT) + model.wpe(np.arange(idx_BT.shape[1]))
+def stream(kind, model, x_BTC):
+    """What the blocks make of the stream, wired in one of three ways."""
     for block in model.h:
-        if pre_norm:
-            x_BTC = block(x_BTC, drop=lambda x: x)
-        else:  # the transformer of 2017: the norm stands in the stream
-            x_BTC = layer_norm(x_BTC + block.attn(x_BTC))
-            x_BTC = layer_norm(x_BTC + block.mlp(x_BTC))
-    cross_entropy(model.head(model.ln_f(x_BTC)), targets_BT).backward()
-    return [float(np.linalg.norm(block.attn.c_attn.weight.grad)) for block in model.h]
+        if kind == "pre-norm":
+            x_BTC = x_BTC + block.attn(block.ln_1(x_BTC))
+            x_BTC = x_BTC + block.mlp(block.ln_2(x_BTC))
+        elif kind == "post-norm":  # the transformer of 2017: the norms stand in the stream
+            x_BTC = block.ln_1(x_BTC + block.attn(x_BTC))
+            x_BTC = block.ln_2(x_BTC + block.mlp(x_BTC))
+        elif kind == "no residual":
+            x_BTC = block.attn(block.ln_1(x_BTC))
+            x_BTC = block.mlp(block.ln_2(x_BTC))
+    return x_BTC
 
 
-def norms(idx_BT, targets_BT, figures):
+def trained_as(kind, ids_N, vocab_size, steps):
+    """Train a deep and narrow model: (loss of each step, spread, gradient of the first block).
+
+    spread   of the vectors that leave the last block: 0 if all positions have the same one
+    """
+    model = GPT(GPTConfig(vocab_size, block_size=32, n_layer=LAYERS, n_head=4, n_embd=32), seed=0)
+    optimizer = AdamW(model.parameters(), lr=LR)
+    losses = []
+    first = model.h[0].mlp.c_fc.weight
+    for step in range(steps):
+        idx_BT, targets_BT = sample_batch(ids_N, 32, 8, seed=0, step=step)
+        x_BTC = stream(kind, model, model.wte(idx_BT) + model.wpe(np.arange(32)))
+        loss = cross_entropy(model.head(model.ln_f(x_BTC)), targets_BT)
+        loss.backward()
+        gradient = float(np.linalg.norm(first.grad))
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    off_mean_BTC = x_BTC.data - x_BTC.data.mean(axis=(0, 1))
+    spread = float(np.linalg.norm(off_mean_BTC) / np.linalg.norm(x_BTC.data))
+    return np.array(losses), spread, gradient
+
+
+def norms_and_residuals(steps, figures):
+    text = tales.generate(200_000, seed=0)
+    tokenizer = CharTokenizer.train(text)
+    ids_N = tokenizer.encode(text)
+    unigram = NgramModel(ids_N, tokenizer.vocab_size, 1).loss(ids_N)
     expect(f"""
-        3. The gradient that reaches each of {LAYERS} blocks, with the norm before the branch and
-        with the norm in the stream. Expect the first block to get several times more of it with
-        the norm before the branch: there it arrives through additions, while every norm in the
-        stream divides it by the spread of what it normalises.
+        3. {LAYERS} blocks in three wirings, trained for {steps} steps with learning rate {LR} from
+        the first step on. Expect pre-norm to learn. With the norms in the stream, and with no
+        stream at all, expect the first large steps to make all positions alike: they leave the
+        last block as one and the same vector. Then the loss stays where it is enough to know
+        which characters are frequent, {unigram:.2f}, and next to no gradient reaches the first
+        block.
         """)
-    curves = {}
-    for name, pre_norm in {"norm before the branch": True, "norm in the stream": False}.items():
-        gradients = gradient_by_block(pre_norm, idx_BT, targets_BT)
-        curves[name] = list(range(LAYERS)), gradients
-        print(f"{name:24} first {gradients[0]:.2e}, last {gradients[-1]:.2e}, "
-              f"ratio {gradients[0] / gradients[-1]:.2f}")  # fmt: skip
+    curves = {"unigram model": ((0, steps), (unigram, unigram))}
+    last, spreads = {}, {}
+    for kind in ("pre-norm", "post-norm", "no residual"):
+        losses, spread, gradient = trained_as(kind, ids_N, tokenizer.vocab_size, steps)
+        means = losses.reshape(-1, 10).mean(axis=1)  # single batches are noisy
+        curves[kind] = np.arange(5, steps, 10), means
+        last[kind], spreads[kind] = float(means[-1]), spread
+        print(f"{kind:12} loss of the last 10 steps {last[kind]:.3f}, spread of the positions "
+              f"{spread:.4f}, gradient of the first block {gradient:.0e}")  # fmt: skip
     picture(
-        plots.curves_picture, figures / "05_transformer.png", curves, log="y", xlabel="block",
-        ylabel="length of the gradient", title="What reaches each block's first matrix",
+        plots.curves_picture, figures / "05_transformer.png", curves, xlabel="step",
+        ylabel="loss, nats per character", title=f"{LAYERS} blocks, wired in three ways",
     )  # fmt: skip
-    return {name: gradients for name, (_, gradients) in curves.items()}
+    return {"last": last, "spreads": spreads, "unigram": unigram}
 
 
 def main(quick=False, figures=FIGURES):
@@ -114,8 +146,7 @@ def main(quick=False, figures=FIGURES):
         "ln_V": math.log(CONFIG.vocab_size),
         "parts": sizes(CONFIG),
         "parameters": model.num_parameters(),
-        "gradients": norms(idx_BT, targets_BT, figures),
-    }
+    } | norms_and_residuals(50 if quick else 150, figures)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ def test_the_limits_are_those_of_float32():
     assert np.exp(np.float64(HIGHEST)) <= np.finfo(np.float32).max
     assert np.exp(np.float64(np.nextafter(HIGHEST, np.float32(np.inf)))) > np.finfo(np.float32).max
     assert np.exp(np.float64(LOWEST)) >= np.finfo(np.float32).tiny
+    assert np.exp(np.float64(np.nextafter(LOWEST, np.float32(-np.inf)))) < np.finfo(np.float32).tiny
     beyond = np.nextafter(np.array([LOWEST, HIGHEST]), np.float32([-np.inf, np.inf]))
     np.testing.assert_array_equal(exp_of_each(beyond), np.float32([0, np.inf]))
 
