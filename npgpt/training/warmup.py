@@ -14,7 +14,7 @@ from npgpt.model import GPT
 from npgpt.training.optim import AdamW
 
 KERNELS = (
-    "dropout", "layer_norm", "matmul", "attention", "gelu", "cross_entropy",
+    "dropout", "layer_norm", "_multiply", "attention", "gelu", "cross_entropy",
     "cross_entropy_backward", "gelu_backward", "layer_norm_backward", "attention_backward",
     "embedding_backward", "sum_of_squares", "adamw_",
 )  # fmt: skip
