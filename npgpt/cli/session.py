@@ -34,10 +34,6 @@ class Session:
     val_ids: np.ndarray
     first_step: int = 0
 
-    @property
-    def block_size(self):
-        return self.run.model.block_size
-
 
 def introduce(session):
     """Say what is about to be trained, on what, and where it goes."""
@@ -67,11 +63,13 @@ def train(session):
     steps = training_steps(
         session.model, session.optimizer, session.train_ids, config, session.first_step
     )
-    done, val_loss = session.first_step, None
+    tokens_per_step = config.batch_size * session.run.model.block_size
+    done, validated = session.first_step, ""
     with _bar(session) as bar, _interruptible() as interrupted:
         for step in clock.timed(steps):
             done = step.step
-            validate = done % config.eval_interval == 0 or done == config.max_iters or interrupted
+            stop = bool(interrupted)  # asked once: what is said to be saved has to be
+            validate = done % config.eval_interval == 0 or done == config.max_iters or stop
             val_loss = _validate(session) if validate else None
             metrics.add(
                 step=done, loss=step.loss, val_loss=val_loss, lr=step.lr, grad_norm=step.grad_norm,
@@ -83,8 +81,13 @@ def train(session):
                 metrics.flush()
                 save_checkpoint(session.run, session.model, session.optimizer)
                 bar.write(_sample(session, step, val_loss))
-            _advance(bar, step, val_loss, clock.per_second(config.batch_size * session.block_size))
-            if interrupted:
+                validated = f", validation {val_loss:.3f}"
+            rate = tokens_per_step / clock.recent
+            bar.set_postfix_str(
+                f"loss {step.loss:.3f}{validated}, {rate / 1e3:.1f}k tokens/s", refresh=False
+            )
+            bar.update()
+            if stop:
                 break
     if done < config.max_iters:
         print(f"stopped after step {done}, which is saved; go on with:\n"
@@ -93,7 +96,10 @@ def train(session):
 
 
 class _Clock:
-    """Seconds spent in training steps, those of earlier sessions of the run included."""
+    """Seconds spent in training steps, those of earlier sessions of the run included.
+
+    recent   seconds of a step, a running mean
+    """
 
     def __init__(self, seconds):
         self.seconds, self.recent = seconds, None
@@ -107,9 +113,6 @@ class _Clock:
             yield step
             before = time.perf_counter()
 
-    def per_second(self, tokens):
-        return tokens / self.recent
-
 
 def _bar(session):
     return tqdm(
@@ -117,15 +120,6 @@ def _bar(session):
         disable=None,  # no bar in a pipe or a file
         bar_format="{percentage:3.0f}%|{bar}| step {n}/{total}{postfix}, {remaining} left",
     )  # fmt: skip
-
-
-def _advance(bar, step, val_loss, rate):
-    if val_loss is not None:
-        bar.val_loss = f", validation {val_loss:.3f}"
-    validation = getattr(bar, "val_loss", "")
-    text = f"loss {step.loss:.3f}{validation}, {rate / 1e3:.1f}k tokens/s"
-    bar.set_postfix_str(text, refresh=False)
-    bar.update()
 
 
 def _validate(session):
