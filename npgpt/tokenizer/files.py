@@ -9,11 +9,12 @@ fields are the arguments of the class:
 """
 
 import json
-import os
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from npgpt.files import write_whole
 
 VERSION = 1
 WAY_OUT = "save the tokenizer again with tokenizer.save(path), or restore the file from a copy"
@@ -24,13 +25,7 @@ def save_tokenizer_file(path: str | Path, kind: str, fields: dict) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; create it first")
-    text = _readable_json({"type": kind, "version": VERSION, **fields})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, _readable_json({"type": kind, "version": VERSION, **fields}))
 
 
 def load_tokenizer_file(path: str | Path, builders: dict[str, Callable[[dict], Any]]) -> Any:

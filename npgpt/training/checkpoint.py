@@ -22,9 +22,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from npgpt.config import GPTConfig, TrainConfig
+from npgpt.files import write_whole
 from npgpt.model import GPT
 from npgpt.tokenizer import load_tokenizer
-from npgpt.training.files import write_whole
 
 MADE_BY = "npgpt"
 
@@ -117,17 +117,16 @@ def load_run(folder):
     run = read_run(folder)
     tokenizer = _tokenizer(run)
     model = GPT(run.model, seed=run.training.seed)
-    arrays = _read_arrays(run.folder / "model.safetensors")
-    weights = {name: p.data for name, p in model.parameters().items()}
-    _copy_into(weights, arrays, run.folder / "model.safetensors")
+    path = run.folder / "model.safetensors"
+    _copy_into(_weights(model), _read_arrays(path), path)
     return model, tokenizer, run
 
 
 def save_checkpoint(run, model, optimizer):
     """Write the weights and the training state as they are after `optimizer.steps` steps."""
-    weights = {name: p.data for name, p in model.parameters().items()}
-    write_whole(run.folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
-    state = _state(weights, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
+    weights = save(_weights(model), metadata={"format": "pt"})
+    write_whole(run.folder / "model.safetensors", weights)
+    state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
     write_whole(run.folder / "train_state.safetensors", save(state))
 
 
@@ -141,14 +140,17 @@ def load_checkpoint(run, model, optimizer):
     step = arrays.pop("step", None)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
         raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
-    weights = {name: p.data for name, p in model.parameters().items()}
-    _copy_into(_state(weights, optimizer), arrays, path)
+    _copy_into(_state(model, optimizer), arrays, path)
     optimizer.steps = int(step[0])
     return optimizer.steps
 
 
-def _state(weights, optimizer):
-    parts = {"weight": weights, "m": optimizer.m, "v": optimizer.v}
+def _weights(model):
+    return {name: weight.data for name, weight in model.parameters().items()}
+
+
+def _state(model, optimizer):
+    parts = {"weight": _weights(model), "m": optimizer.m, "v": optimizer.v}
     return {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
 
 

@@ -1,4 +1,4 @@
-"""metrics.csv: one row a step, and one for each evaluation, readable by any program.
+"""metrics.csv: one row a step, readable by any program.
 
     step         optimizer steps done
     loss         nats per token of the batch of that step, before the step
@@ -11,7 +11,7 @@ import csv
 import io
 from pathlib import Path
 
-from npgpt.training.files import write_whole
+from npgpt.files import write_whole
 
 COLUMNS = ("step", "loss", "val_loss", "lr", "grad_norm", "seconds")
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
 from npgpt.config import TrainConfig
+from npgpt.files import write_whole
 from npgpt.training.checkpoint import (
     RunError,
     TextSource,
@@ -19,7 +20,6 @@ from npgpt.training.checkpoint import (
     read_run,
     save_checkpoint,
 )
-from npgpt.training.files import write_whole
 from npgpt.training.metrics import Metrics, read_metrics
 
 CONFIG = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4)
