@@ -6,6 +6,7 @@ Source: Radford et al., Language Models are Unsupervised Multitask Learners (GPT
 """
 
 import itertools
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -77,13 +78,8 @@ class GPT(Module):
 
     def next_logits(self, idx_BT, cache=None):
         """The logits of the token after the last, an ndarray (B, V); no gradients, no dropout."""
-        was_training = self.training
-        self.eval()
-        try:
-            with no_grad():
-                return self.head(self.hidden(idx_BT, cache)[:, -1]).data
-        finally:
-            self.training = was_training
+        with self.evaluating():
+            return self.head(self.hidden(idx_BT, cache)[:, -1]).data
 
     def generate(self, idx, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, seed=None,
                  stop=None):  # fmt: skip
@@ -118,6 +114,17 @@ class GPT(Module):
         """Switch dropout off."""
         self.training = False
         return self
+
+    @contextmanager
+    def evaluating(self):
+        """`with model.evaluating():` no dropout and no gradients; the mode is restored after."""
+        was_training = self.training
+        self.eval()
+        try:
+            with no_grad():
+                yield
+        finally:
+            self.training = was_training
 
     def _dropout(self):
         """The dropout of one forward: a function that uses another mask at each call."""

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from autograd import no_grad
 from npgpt.data.batches import evaluation_batches, sample_batch
 from npgpt.training.schedule import learning_rate
 
@@ -49,19 +48,13 @@ def evaluate(model, ids_N, *, batch_size=16, stride=None, progress=None):
     that a token is predicted from 0 to block_size - 1 tokens before it; a smaller stride gives
     each at least block_size - stride, at block_size / stride times the cost.
     """
-    was_training = model.training
-    model.eval()
     total, count = 0.0, 0
-    try:
-        with no_grad():
-            block_size = model.config.block_size
-            for x_BT, y_BT in evaluation_batches(ids_N, block_size, batch_size, stride):
-                kept = int((y_BT >= 0).sum())
-                _, loss = model(x_BT, y_BT)
-                total += loss.item() * kept
-                count += kept
-                if progress:
-                    progress(kept)
-    finally:
-        model.training = was_training
+    with model.evaluating():
+        for x_BT, y_BT in evaluation_batches(ids_N, model.config.block_size, batch_size, stride):
+            kept = int((y_BT >= 0).sum())
+            _, loss = model(x_BT, y_BT)
+            total += loss.item() * kept
+            count += kept
+            if progress:
+                progress(kept)
     return total / count, count
