@@ -18,7 +18,6 @@ from npgpt.training.checkpoint import (
     create_run,
     load_checkpoint,
     load_run,
-    read_run,
 )
 from npgpt.training.warmup import warm_up
 
@@ -69,7 +68,7 @@ def _continued(args):
             f"--resume takes its settings from the run: leave out {', '.join(changed)}, or start "
             "a new run without --resume"
         )
-    run = read_run(args.out or _last_folder(args))
+    model, tokenizer, run = load_run(args.out or _last_folder(args))
     corpus = load_corpus(tuple(args.corpus or run.training.corpus))
     if _source(corpus).sha256 != run.text.sha256:
         raise RunError(
@@ -77,7 +76,6 @@ def _continued(args):
             f"and {corpus.name} with {len(corpus.text):,} is another text: give the same with "
             "--corpus, or start a new run without --resume"
         )
-    model, tokenizer, run = load_run(run.folder)
     optimizer = _optimizer(model, run.training)
     first_step = load_checkpoint(run, model, optimizer)
     ids = _token_ids(corpus, tokenizer, run.model, run.training)

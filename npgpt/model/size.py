@@ -1,6 +1,7 @@
 """How large a model is: parameters by part, arithmetic per token, memory of a training step."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from npgpt.model.gpt import GPT
 
@@ -15,6 +16,7 @@ PARTS = {
 }
 
 
+@cache  # a whole model is made to be counted
 def parameters_by_part(config):
     """Part of the model -> how many numbers it learns. A tied head counts once, as embedding."""
     counts = dict.fromkeys(PARTS, 0)
