@@ -1,4 +1,4 @@
-"""Settings of hypothesis for the whole suite.
+"""Settings of hypothesis for the whole suite, and a fixture for tests on small arrays.
 
 Compiling a kernel makes a first example slow, so no example has a deadline. In CI the examples
 are the same on every run; elsewhere each run tries others.
@@ -6,9 +6,24 @@ are the same on every run; elsewhere each run tries others.
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile(
     "npgpt", deadline=None, derandomize="CI" in os.environ, print_blob=True
 )
 settings.load_profile("npgpt")
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """For a few numbers a second thread takes longer to wake than to compute.
+
+    The results do not depend on the number of threads.
+    """
+    import numba
+
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)

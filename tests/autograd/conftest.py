@@ -4,7 +4,6 @@ A test with an argument `name` runs once for each op; `drawn_call(name, draw)` g
 be called with. An op that is missing from ARGUMENTS fails there.
 """
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -28,12 +27,8 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """For a few numbers a second thread takes longer to wake than to compute."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(before)
+def small_arrays(one_thread):
+    """Every test of this folder runs on one thread."""
 
 
 @pytest.fixture(scope="session")

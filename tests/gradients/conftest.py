@@ -1,6 +1,5 @@
 """What the tests of gradients share: one thread, float32 beside float64, a GPT of order one."""
 
-import numba
 import numpy as np
 import pytest
 
@@ -10,15 +9,8 @@ from npgpt.model import GPT
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Waking a second thread takes longer than the arithmetic on a few dozen entries.
-
-    The results do not depend on the number of threads.
-    """
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(before)
+def small_arrays(one_thread):
+    """Every test of this folder runs on one thread."""
 
 
 @pytest.fixture(scope="session")

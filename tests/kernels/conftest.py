@@ -6,7 +6,6 @@ missing from ARGUMENTS fails there. `import conftest` is for `test_threads`, as 
 
 import inspect
 
-import numba
 import numpy as np
 import pytest
 
@@ -76,12 +75,8 @@ def make_arguments(name, sizes, dtype, seed=0, change=lambda array: array):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """For a few numbers a second thread takes longer to wake than to compute."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(before)
+def small_arrays(one_thread):
+    """Every test of this folder runs on one thread."""
 
 
 @pytest.fixture(scope="session")
