@@ -13,7 +13,6 @@ INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
-
 WAY_OUT = (
     "pictures need matplotlib; install it with: pip install 'npgpt[plot]' (from a clone: "
     "pip install -e '.[plot]')"
@@ -74,7 +73,8 @@ def loss_picture(path, rows, *, title="", levels=()):
         axes.axhline(level, color=GREY, linewidth=0.9, linestyle="--")
         axes.annotate(
             f"{name} {level:.3f}", (1, level), xycoords=("axes fraction", "data"),
-            xytext=(-4, 3), textcoords="offset points", ha="right", fontsize=8, color=INK,
+            xytext=(-4, -3), textcoords="offset points", ha="right", va="top", fontsize=8,
+            color=INK,
         )  # fmt: skip
     axes.set(xlabel="step", ylabel="loss, nats per token", title=title, ylim=(0, None))
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.97), frameon=False)
