@@ -1,27 +1,34 @@
-"""The innermost step of a matrix product, as vector instructions: one tile of c held in registers.
+"""The innermost step of a matrix product, as vector instructions: a tile of c held in registers.
 
-    c (rows, columns)  (+)=  a (rows, depth)  times  b (depth, columns)
+    c (height, columns)  (+)=  a (height, depth)  times  b (depth, columns)
 
 A core multiplies and adds two vectors in a cycle, but reads and writes memory more slowly. So the
-tile, ROWS x VECTORS vectors, never leaves the registers while k runs over the depth. For each k:
+tile, up to ROWS rows of VECTORS vectors, stays in registers while k runs over the depth:
 
-    read VECTORS vectors of b
-    for each row i: fill a vector with copies of a_ik (one read), multiply it with each vector of
-    b, add to the VECTORS accumulators of the row
+    for each k:
+        read VECTORS vectors of b
+        for each row i:
+            fill a vector with copies of a_ik, multiply it with each vector of b, and add the
+            products to the VECTORS sums of this row
 
-which is ROWS + VECTORS reads for ROWS VECTORS multiply-adds, and no write. Numba offers no vectors
-in registers, and LLVM's vectoriser does not find this arrangement; so the functions here build
-LLVM's intermediate code themselves. This is the only file that does. Three functions result,
-called from compiled code with flat arrays and places in them:
+which is ROWS + VECTORS reads for ROWS VECTORS multiply-adds, and no write. Numba has no vectors
+and LLVM's vectoriser does not find this arrangement, so the functions here build LLVM's
+intermediate code themselves; no other file does. They are called from compiled code, with flat
+arrays and the places in them. A vector has `lanes` numbers, a full tile `width` columns.
 
-    multiply_tile     the step above
-    copy_panel_row    columns next to each other, from a matrix to a panel of b
-    transpose_block   the same from b^T: as many rows as a vector has lanes, turned in registers
+multiply_tile(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add)
+    The step above; a_ik is a[a0 + i a_row + k a_col], b_kj is b[b0 + k b_row + j], c_ij is
+    c[c0 + i c_row + j]. `height` is one of HEIGHTS, `columns` at most `width`. The sum over k
+    is added to c_ij if `add`, else replaces it. Rows of b are read to the end of a vector.
+copy_panel_row(x, x0, columns, y, y0)
+    y[y0 + j] = x[x0 + j]; y is written for `width` columns, with anything beyond the last.
+transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
+    y[y0 + j y_row + i] = x[x0 + i x_row + j] for at most `lanes` rows and columns, turned in
+    registers; y is written for all `lanes` of both, with anything beyond the last.
 
-`TILES` has the sizes. A tile uses nearly all vector registers of its instruction set (32 of 64
-bytes in AVX-512, 16 of 32 bytes in AVX2, 32 of 16 bytes in NEON). On any other processor the same
-three functions are plain loops. `AUTOGRAD_TILE` overrides the choice: a tile wider than the
-processor's own registers still gives the right result.
+TILES has the sizes, which use up the vector registers: 32 of 64 bytes in AVX-512, 16 of 32 bytes
+in AVX2, 32 of 16 bytes in NEON. For other processors `matmul` has the functions as plain loops.
+AUTOGRAD_TILE overrides the choice; results are right on any processor.
 """
 
 import os
@@ -32,17 +39,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from autograd.kernels.compiler import helper
-
 # rows, vectors in a row, bytes in a vector
-TILES = {"avx512": (14, 2, 64), "avx2": (6, 2, 32), "neon": (8, 3, 16), "plain": (4, 1, 64)}
+TILES = {"avx512": (14, 2, 64), "avx2": (6, 2, 32), "neon": (8, 3, 16), "plain": (4, 8, 64)}
 
 
 def _best_tile():
-    """The widest instruction set of this processor that has a multiply-add."""
+    """The one for the widest vectors with a multiply-add that this processor has."""
     if platform.machine().lower() in {"arm64", "aarch64"}:
         return "neon"
-    features = binding.get_host_cpu_features()
+    try:
+        features = binding.get_host_cpu_features()
+    except RuntimeError:  # LLVM can not tell for every kind of processor
+        return "plain"
     if features.get("avx512f"):
         return "avx512"
     return "avx2" if features.get("avx2") and features.get("fma") else "plain"
@@ -52,27 +60,29 @@ TILE = os.environ.get("AUTOGRAD_TILE") or _best_tile()
 if TILE not in TILES:
     raise ValueError(f"AUTOGRAD_TILE={TILE!r} is unknown; use one of: {', '.join(TILES)}")
 ROWS, VECTORS, BYTES = TILES[TILE]
-# A row count is split into these: at the lower edge of c no row is computed in vain.
+# Sums of these make any number of rows, so that no tile computes rows that c does not have.
 HEIGHTS = (ROWS, *(h for h in (8, 4, 2, 1) if h < ROWS))
 
 
 @intrinsic
-def _multiply_tile(typing, a, a0, a_row, a_col, b, b0, c, c0, c_row, depth, height, vectors, add):
+def multiply_tile(
+    typing, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add
+):
     def generate(context, builder, signature, values):
-        a, a0, a_row, a_col, b, b0, c, c0, c_row, depth, height, vectors, add = values
-        vector = _vector(context, signature.args[0])
+        a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, *rest = values
+        a_type, b_type, c_type = (signature.args[i] for i in (0, 4, 7))
         arguments = (
-            _pointer(context, builder, signature.args[0], a, a0), a_row, a_col,
-            _pointer(context, builder, signature.args[4], b, b0),
-            _pointer(context, builder, signature.args[6], c, c0), c_row,
-            depth, height, vectors, add,
+            *(_pointer(context, builder, a_type, a, a0), a_row, a_col),
+            *(_pointer(context, builder, b_type, b, b0), b_row),
+            *(_pointer(context, builder, c_type, c, c0), c_row),
+            *rest,
         )
-        function = _tile_function(builder.module, vector, [x.type for x in arguments])
-        builder.call(function, arguments)
+        kinds = [x.type for x in arguments]
+        builder.call(_tile_function(builder.module, _vector(context, c_type), kinds), arguments)
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(a, n, n, n, b, n, c, n, n, n, n, n, types.boolean), generate
+    return types.void(a, n, n, n, b, n, n, c, n, n, n, n, n, types.boolean), generate
 
 
 def _tile_function(module, vector, argument_types):
@@ -80,117 +90,128 @@ def _tile_function(module, vector, argument_types):
 
     Not inlined: how well LLVM fills the registers must not depend on what is around the call.
     """
-    function = cgutils.get_or_insert_function(
-        module,
-        ir.FunctionType(ir.VoidType(), argument_types),
-        f"autograd_multiply_tile_{vector.element}",
-    )
+    signature = ir.FunctionType(ir.VoidType(), argument_types)
+    name = f"autograd_multiply_tile_{vector.element}"
+    function = cgutils.get_or_insert_function(module, signature, name)
     if not function.is_declaration:
         return function
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")
-    function.attributes.add("nounwind")
-    *operands, height, vectors, add = function.args
+    *a_and_b, c, c_row, depth, height, columns, add = function.args
+    index, lanes = height.type, vector.count
     builder = ir.IRBuilder(function.append_basic_block())
-    index = height.type
-    unknown = builder.append_basic_block()
-    size = builder.add(builder.mul(vectors, index(ROWS + 1)), height)
-    switch = builder.switch(size, unknown)
-    for v in range(1, VECTORS + 1):
+    last = builder.udiv(builder.sub(columns, index(1)), index(lanes))  # vectors before the last
+    in_last = builder.sub(columns, builder.mul(last, index(lanes)))
+    whole = builder.icmp_signed("==", in_last, index(lanes))
+    mask = _first_lanes(builder, in_last, lanes)
+    no_such_tile = builder.append_basic_block()
+    size = builder.add(builder.mul(last, index(ROWS + 1)), height)
+    switch = builder.switch(size, no_such_tile)
+    for v in range(VECTORS):
         for h in HEIGHTS:
-            block = builder.append_basic_block(f"tile_{h}x{v}")
+            block = builder.append_basic_block(f"tile_{h}x{v + 1}")
             switch.add_case(index(v * (ROWS + 1) + h), block)
             builder.position_at_end(block)
-            _tile(builder, h, v, vector, *operands, add)
-    builder.position_at_end(unknown)
+            sums = _sum_over_k(builder, h, v + 1, vector, *a_and_b, depth)
+            _write_tile(builder, sums, c, c_row, add, whole, mask)
+            builder.ret_void()
+    builder.position_at_end(no_such_tile)
     builder.unreachable()
     return function
 
 
-def _tile(builder, height, vectors, vector, a, a_row, a_col, b, c, c_row, depth, add):
-    """The loop over k of a tile of `height` x `vectors` vectors."""
+def _sum_over_k(builder, height, vectors, vector, a, a_row, a_col, b, b_row, depth):
+    """The loop: the sums of the tile, a list of vectors for each row."""
     index, lanes = depth.type, vector.count
     before = builder.block
-    loop = builder.append_basic_block("k")
-    tile = [(i, v) for i in range(height) for v in range(vectors)]
-    a_rows = [builder.mul(a_row, index(i)) for i in range(height)]
+    loop, after = builder.append_basic_block("k"), builder.append_basic_block("after")
+    rows = [builder.mul(a_row, index(i)) for i in range(height)]
+    # Empty assembly hides how these are related. LLVM would step from row to row with a single
+    # pointer, and each read would wait for the step before.
+    rows = [builder.asm(ir.FunctionType(index, [index]), "", "=r,0", [row], False) for row in rows]
     builder.branch(loop)
 
     builder.position_at_end(loop)
     k, a_k, b_k = builder.phi(index), builder.phi(a.type), builder.phi(b.type)
-    sums = [builder.phi(vector) for _ in tile]
-    b_vectors = [
+    sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(height)]
+    b_k_vectors = [
         _load(builder, builder.gep(b_k, [index(v * lanes)]), vector) for v in range(vectors)
     ]
-    a_vectors = [_broadcast(builder, builder.gep(a_k, [row]), vector) for row in a_rows]
-    fma = _fma(builder.module, vector)
-    new_sums = [
-        builder.call(fma, [a_vectors[i], b_vectors[v], old])
-        for (i, v), old in zip(tile, sums, strict=True)
-    ]
+    fma = _llvm(builder.module, "fma", vector, vector, [vector] * 3)
+    new_sums = []
+    for row, old_sums in zip(rows, sums, strict=True):
+        a_ik = _copies(builder, builder.load(builder.gep(a_k, [row])), lanes)
+        pairs = zip(b_k_vectors, old_sums, strict=True)
+        new_sums.append([builder.call(fma, [a_ik, b_vector, old]) for b_vector, old in pairs])
     next_k = builder.add(k, index(1))
-    next_b = builder.gep(b_k, [index(VECTORS * lanes)])
-    after = builder.append_basic_block("after")
-    zero = ir.Constant(vector, [0.0] * lanes)
-    for variable, first, following in [
-        (k, index(0), next_k),
-        (a_k, a, builder.gep(a_k, [a_col])),
-        (b_k, b, next_b),
-        *[(old, zero, new) for old, new in zip(sums, new_sums, strict=True)],
-    ]:
-        variable.add_incoming(first, before)
-        variable.add_incoming(following, loop)
+    next_a, next_b = builder.gep(a_k, [a_col]), builder.gep(b_k, [b_row])
+    variables = [(k, index(0), next_k), (a_k, a, next_a), (b_k, b, next_b)]
+    for old_row, new_row in zip(sums, new_sums, strict=True):
+        variables += [(old, vector(None), new) for old, new in zip(old_row, new_row, strict=True)]
+    for variable, at_first, then in variables:
+        variable.add_incoming(at_first, before)
+        variable.add_incoming(then, loop)
     builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, after)
-
     builder.position_at_end(after)
-    places = [
-        builder.gep(c, [builder.add(builder.mul(c_row, index(i)), index(v * lanes))])
-        for i, v in tile
-    ]
-    with builder.if_else(add) as (add_to_c, replace_c):
-        with add_to_c:
-            for place, total in zip(places, new_sums, strict=True):
-                _store(builder, builder.fadd(_load(builder, place, vector), total), place)
-        with replace_c:
-            for place, total in zip(places, new_sums, strict=True):
-                _store(builder, total, place)
-    builder.ret_void()
+    return new_sums
+
+
+def _write_tile(builder, sums, c, c_row, add, whole, mask):
+    """Only lanes in `mask` of the last vector of a row are read and written, if not `whole`."""
+    index, vector = c_row.type, sums[0][0].type
+    with builder.if_else(builder.and_(whole, builder.not_(add))) as (replace, otherwise):
+        for branch, masked in (replace, False), (otherwise, True):
+            with branch:
+                for i, row in enumerate(sums):
+                    for v, total in enumerate(row):
+                        place = builder.add(builder.mul(c_row, index(i)), index(v * vector.count))
+                        place = builder.gep(c, [place])
+                        inside = mask if masked and total is row[-1] else None
+                        if masked:
+                            old = _load(builder, place, vector, inside)
+                            total = builder.fadd(total, builder.select(add, old, vector(None)))
+                        _store(builder, total, place, inside)
 
 
 @intrinsic
-def _copy_panel_row(typing, x, x0, y, y0):
+def copy_panel_row(typing, x, x0, columns, y, y0):
     def generate(context, builder, signature, values):
-        x, x0, y, y0 = values
+        x, x0, columns, y, y0 = values
         vector = _vector(context, signature.args[0])
         x_start = _pointer(context, builder, signature.args[0], x, x0)
-        y_start = _pointer(context, builder, signature.args[2], y, y0)
+        y_start = _pointer(context, builder, signature.args[3], y, y0)
+        whole = builder.icmp_signed("==", columns, columns.type(VECTORS * vector.count))
         for v in range(VECTORS):
-            step = [x0.type(v * vector.count)]
-            row = _load(builder, builder.gep(x_start, step), vector)
-            _store(builder, row, builder.gep(y_start, step))
+            step = columns.type(v * vector.count)
+            inside = builder.sub(columns, step)
+            row = _load_parts(builder, [builder.gep(x_start, [step])], vector, whole, inside)
+            _store(builder, *row, builder.gep(y_start, [step]))
         return context.get_dummy_value()
 
-    return types.void(x, types.intp, y, types.intp), generate
+    return types.void(x, types.intp, types.intp, y, types.intp), generate
 
 
 @intrinsic
-def _transpose_block(typing, x, x0, x_row, count, y, y0, y_row):
+def transpose_block(typing, x, x0, x_row, rows, columns, y, y0, y_row):
     def generate(context, builder, signature, values):
-        x, x0, x_row, count, y, y0, y_row = values
+        x, x0, x_row, rows, columns, y, y0, y_row = values
         vector = _vector(context, signature.args[0])
         x_start = _pointer(context, builder, signature.args[0], x, x0)
-        y_start = _pointer(context, builder, signature.args[4], y, y0)
-        last = builder.sub(count, count.type(1))
-        rows = []
-        for i in map(count.type, range(vector.count)):
+        y_start = _pointer(context, builder, signature.args[5], y, y0)
+        index = rows.type
+        last = builder.sub(rows, index(1))
+        places = []
+        for i in map(index, range(vector.count)):  # below the last row, the last once more
             row = builder.select(builder.icmp_signed("<", i, last), i, last)
-            rows.append(_load(builder, builder.gep(x_start, [builder.mul(x_row, row)]), vector))
-        for i, column in enumerate(_transpose(builder, rows)):
-            _store(builder, column, builder.gep(y_start, [builder.mul(y_row, y_row.type(i))]))
+            places.append(builder.gep(x_start, [builder.mul(x_row, row)]))
+        whole = builder.icmp_signed("==", columns, index(vector.count))
+        block = _load_parts(builder, places, vector, whole, columns)
+        for i, column in enumerate(_transpose(builder, block)):
+            _store(builder, column, builder.gep(y_start, [builder.mul(y_row, index(i))]))
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(x, n, n, n, y, n, n), generate
+    return types.void(x, n, n, n, n, y, n, n), generate
 
 
 def _transpose(builder, rows):
@@ -199,86 +220,80 @@ def _transpose(builder, rows):
     half = lanes // 2
     while half:
         # Lane numbers from `lanes` on mean the second vector of a pair.
-        low = [i if not i & half else lanes + i - half for i in range(lanes)]
-        high = [i + half if not i & half else lanes + i for i in range(lanes)]
+        low = _constants([i if not i & half else lanes + i - half for i in range(lanes)])
+        high = _constants([i + half if not i & half else lanes + i for i in range(lanes)])
         swapped = list(rows)
         for i in range(lanes):
             if not i & half:
-                pair = rows[i], rows[i + half]
-                swapped[i] = builder.shuffle_vector(*pair, _lanes(low))
-                swapped[i + half] = builder.shuffle_vector(*pair, _lanes(high))
+                swapped[i] = builder.shuffle_vector(rows[i], rows[i + half], low)
+                swapped[i + half] = builder.shuffle_vector(rows[i], rows[i + half], high)
         rows = swapped
         half //= 2
     return rows
 
 
+def _load_parts(builder, places, vector, whole, inside):
+    """A vector from each place; unless `whole`, only its first `inside` lanes are read."""
+    with builder.if_else(whole) as (then, otherwise):
+        with then:
+            complete = [_load(builder, place, vector) for place in places]
+            from_then = builder.block
+        with otherwise:
+            mask = _first_lanes(builder, inside, vector.count)
+            parts = [_load(builder, place, vector, mask) for place in places]
+            from_otherwise = builder.block
+    loaded = [builder.phi(vector) for _ in places]
+    for value, one, other in zip(loaded, complete, parts, strict=True):
+        value.add_incoming(one, from_then)
+        value.add_incoming(other, from_otherwise)
+    return loaded
+
+
 def _vector(context, array_type):
     number = array_type.dtype
-    return ir.VectorType(context.get_data_type(number), BYTES * 8 // number.bitwidth)
+    return ir.VectorType(context.get_data_type(number), 8 * BYTES // number.bitwidth)
 
 
 def _pointer(context, builder, array_type, array, start):
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [start])
 
 
-def _load(builder, place, vector):
-    value = builder.load(builder.bitcast(place, vector.as_pointer()))
-    value.align = 4  # of the array's elements: a vector may start at any of them
-    return value
+def _load(builder, place, vector, mask=None):
+    place = builder.bitcast(place, vector.as_pointer())
+    if mask is None:
+        return builder.load(place, align=4)  # a vector may start at any number of an array
+    takes = [place.type, ir.IntType(32), mask.type, vector]
+    load = _llvm(builder.module, "masked.load", vector, vector, takes)
+    return builder.call(load, [place, ir.IntType(32)(4), mask, vector(ir.Undefined)])
 
 
-def _store(builder, value, place):
-    builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=4)
+def _store(builder, value, place, mask=None):
+    place = builder.bitcast(place, value.type.as_pointer())
+    if mask is None:
+        return builder.store(value, place, align=4)
+    takes = [value.type, place.type, ir.IntType(32), mask.type]
+    store = _llvm(builder.module, "masked.store", value.type, ir.VoidType(), takes)
+    return builder.call(store, [value, place, ir.IntType(32)(4), mask])
 
 
-def _broadcast(builder, place, vector):
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, builder.load(place), ir.IntType(32)(0))
-    return builder.shuffle_vector(first, undefined, _lanes([0] * vector.count))
+def _copies(builder, number, lanes):
+    nothing = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, nothing, _constants([0] * lanes))
 
 
-def _lanes(numbers):
+def _first_lanes(builder, count, lanes):
+    """The mask of the first `count` lanes."""
+    numbers = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
+    return builder.icmp_signed("<", numbers, _copies(builder, count, lanes))
+
+
+def _constants(numbers):
     return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
 
 
-def _fma(module, vector):
-    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
-    kind = ir.FunctionType(vector, [vector] * 3)
-    return cgutils.get_or_insert_function(module, kind, f"llvm.fma.v{vector.count}f{bits}")
-
-
-@helper
-def _plain_multiply_tile(a, a0, a_row, a_col, b, b0, c, c0, c_row, depth, height, vectors, add):
-    width = VECTORS * (BYTES // c.itemsize)
-    for i in range(height):
-        row = c[c0 + i * c_row : c0 + i * c_row + width]
-        if not add:
-            row[:] = 0
-        for k in range(depth):
-            a_ik = a[a0 + i * a_row + k * a_col]
-            b_k = b[b0 + k * width : b0 + k * width + width]
-            for j in range(width):
-                row[j] += a_ik * b_k[j]
-
-
-@helper
-def _plain_copy_panel_row(x, x0, y, y0):
-    for j in range(VECTORS * (BYTES // x.itemsize)):
-        y[y0 + j] = x[x0 + j]
-
-
-@helper
-def _plain_transpose_block(x, x0, x_row, count, y, y0, y_row):
-    for i in range(count):
-        for j in range(BYTES // x.itemsize):
-            y[y0 + j * y_row + i] = x[x0 + i * x_row + j]
-
-
-if TILE == "plain":
-    multiply_tile = _plain_multiply_tile
-    copy_panel_row = _plain_copy_panel_row
-    transpose_block = _plain_transpose_block
-else:
-    multiply_tile = _multiply_tile
-    copy_panel_row = _copy_panel_row
-    transpose_block = _transpose_block
+def _llvm(module, name, vector, returns, takes):
+    """LLVM's function of this name for a type of vector."""
+    number = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
+    name = f"llvm.{name}.v{vector.count}{number}" + (".p0" if name != "fma" else "")
+    return cgutils.get_or_insert_function(module, ir.FunctionType(returns, takes), name)

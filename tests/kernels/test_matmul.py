@@ -23,9 +23,10 @@ TILES = ["avx512", "avx2", "neon", "plain"]
 # Z, M, K, N
 SIZES = [
     (1, 1, 1, 1),
+    (2, 1, 400, 70),  # one row, of two steps of the depth
     (2, 15, 16, 33),  # one row and one column more than a tile
-    (1, 29, 401, 49),  # two steps of the depth; the last panel half empty
-    (3, 13, 7, 31),  # shallower than a vector has lanes: b^T is not transposed in blocks
+    (3, 13, 7, 31),  # less deep than a vector is long
+    (1, 129, 401, 96),  # too many rows to leave b in place
     (1, 530, 20, 40),  # rows divided among threads
     (1, 16, 17, 600),  # columns divided among threads
     (5, 64, 64, 32),  # several products, not a multiple of the threads
