@@ -3,7 +3,8 @@
 Reading order:
 
     tensor.py        an array, its gradient, the op that made it
-    engine.py        how ops are recorded and gradients travel back
+    recording.py     what an op is, and how its calls are recorded
+    engine.py        how gradients travel back along the record
     ops/             each op: a forward and its vector-Jacobian product, side by side
     gradcheck.py     is a gradient right? finite differences against it; slopes.py has both sides,
                      samples.py what each op is checked on
@@ -35,6 +36,7 @@ from autograd.ops import (
     getitem,
     layer_norm,
     linear,
+    linear_cross_entropy,
     log,
     log_softmax,
     logsumexp,

@@ -1,4 +1,4 @@
-"""Reverse-mode differentiation: record what was computed, then walk it backwards.
+"""Reverse-mode differentiation: what was computed is walked backwards, from the loss to the leaves.
 
 Every op (see `autograd.ops`) is a pair of plain functions on ndarrays:
 
@@ -6,159 +6,16 @@ Every op (see `autograd.ops`) is a pair of plain functions on ndarrays:
     vjp(d_output, saved)    -> d_x, d_y, ...       the vector-Jacobian product
 
 For a loss L and an output z = f(x, y), `d_z` stands for dL/dz, an array shaped like z. The chain
-rule turns it into d_x = d_z . dz/dx without ever forming the Jacobian dz/dx. Calling an op runs
-its forward and, if a gradient may be asked for, keeps a `Node`: the op, what it saved, and where
-the gradients of its inputs have to go. `backward` visits the nodes from the loss to the leaves.
+rule turns it into d_x = d_z . dz/dx without ever forming the Jacobian dz/dx. `autograd.recording`
+keeps a node for each op that is called; `backward` visits the nodes.
 """
-
-import functools
-import inspect
-from contextlib import ContextDecorator
-from contextvars import ContextVar
 
 import numpy as np
 
+from autograd.recording import OPS, no_grad, op, vjp
 from autograd.tensor import Tensor, as_arrays
 
-OPS = {}  # every op by name: what can be differentiated, and what gradient checks must cover
-
-_recording = ContextVar("recording", default=True)
-
-
-class no_grad(ContextDecorator):
-    """`with no_grad():` or `@no_grad()`: ops compute, and record nothing to differentiate."""
-
-    def __enter__(self):
-        self.token = _recording.set(False)
-        return self
-
-    def __exit__(self, *exception):
-        _recording.reset(self.token)
-
-    def _recreate_cm(self):  # a decorated function that calls itself needs one token per call
-        return type(self)()
-
-
-class Node:
-    """One application of an op: what backward needs of it, and nothing else.
-
-    edges    per array input, where its gradient goes: None (not wanted), a leaf Tensor, or the
-             pair (node, index) for output `index` of another node. Inputs themselves are not
-             kept: an array stays alive through backward only if some op saved it.
-    inputs   (shape, dtype) of each array input: what its gradient must look like
-    outputs  (shape, dtype) of each output
-    """
-
-    __slots__ = ("edges", "inputs", "op", "outputs", "saved")
-
-    def __init__(self, op, saved, edges, inputs, outputs):
-        self.op, self.saved, self.edges = op, saved, edges
-        self.inputs, self.outputs = inputs, outputs
-
-
-class Op:
-    """A forward and its VJP under one name, callable on Tensors.
-
-    In a forward's signature, the parameters before `/` are the arrays, and may be Tensors,
-    ndarrays or numbers when the op is called, or None where that is the default; an op whose
-    forward takes `*arrays` is called with a list of them. All other parameters are settings and
-    reach the forward as they are.
-    """
-
-    def __init__(self, forward, keeps_dtype):
-        functools.update_wrapper(self, forward)
-        self.name = forward.__name__
-        self.forward = forward
-        self.keeps_dtype = keeps_dtype
-        self.vjp = None
-        self.vjp_skips = False  # whether the VJP takes `needs` and skips unwanted gradients
-        parameters = inspect.signature(forward).parameters.values()
-        self.array_names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
-        self.optional_names = {p.name for p in parameters if p.default is None}
-        self.setting_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        self.takes_list = not self.array_names
-
-    def __call__(self, *arguments, **settings):
-        inputs, rest = self._split_arguments(arguments, settings)
-        arrays = as_arrays(self.name, inputs, self.keeps_dtype)
-        output, saved = self.forward(*arrays, *rest, **settings)
-        wanted = _recording.get() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
-        if isinstance(output, tuple):
-            results = tuple(Tensor(array) for array in output)
-        else:
-            results = (Tensor(output),)
-        if wanted:
-            self._record(inputs, arrays, results, saved)
-        return results if isinstance(output, tuple) else results[0]
-
-    def gradients(self, d_output, saved, needs):
-        """The VJP's result as a tuple, one array (or None) per array input."""
-        skips = {"needs": needs} if self.vjp_skips else {}
-        gradients = self.vjp(d_output, saved, **skips)
-        return gradients if isinstance(gradients, tuple) else (gradients,)
-
-    def _split_arguments(self, arguments, settings):
-        """(array inputs, positional settings); takes arrays given by name out of `settings`."""
-        if self.takes_list:
-            first, *rest = arguments or ((),)
-            usable = isinstance(first, list | tuple) and first and all(x is not None for x in first)
-            if not usable or len(rest) > len(self.setting_names):
-                raise TypeError(
-                    f"{self.name}: takes one list of one or more tensors; write "
-                    f"{self.name}([a, b]), with {', '.join(self.setting_names)} after the list"
-                )
-            settings.update(zip(self.setting_names, rest, strict=False))
-            return list(first), _without_tensors((), settings)
-        count = len(self.array_names)
-        inputs = list(arguments[:count])
-        for name in self.array_names[len(inputs) :]:
-            inputs.append(settings.pop(name, None))
-        for name, x in zip(self.array_names, inputs, strict=True):
-            if x is None and name not in self.optional_names:
-                raise TypeError(f"{self.name}: {name} is missing or None; give an array or number")
-        return inputs, _without_tensors(arguments[count:], settings)
-
-    def _record(self, inputs, arrays, results, saved):
-        node = Node(
-            self,
-            saved,
-            [_edge(x) for x in inputs],
-            [(a.shape, a.dtype) if a is not None else None for a in arrays],
-            [(r.shape, r.dtype) for r in results],
-        )
-        for index, result in enumerate(results):
-            result.requires_grad = True
-            result.node, result.output_index = node, index
-
-
-def op(forward=None, *, keeps_dtype=False):
-    """Register a forward as an op under its own name; `@vjp(name)` adds the derivative.
-
-    keeps_dtype   for ops that only move numbers: integers and bools then stay what they are,
-                  where other ops take them as floats
-    """
-    if forward is None:
-        return functools.partial(op, keeps_dtype=keeps_dtype)
-    OPS[forward.__name__] = Op(forward, keeps_dtype)
-    return OPS[forward.__name__]
-
-
-def vjp(of):
-    """Attach a vector-Jacobian product to the op `of`.
-
-    The function takes (d_output, saved) and returns one gradient per array input: an array, or
-    None for an input that has no derivative. With a third parameter `needs`, a tuple of bools, it
-    is told which gradients are wanted and may return None for the others. It must not write into
-    d_output, nor return an array that it saved, nor one array of its own for two inputs.
-    """
-
-    def attach(function):
-        of.vjp = function
-        of.vjp_skips = "needs" in inspect.signature(function).parameters
-        return function
-
-    return attach
-
+__all__ = ["OPS", "backward", "no_grad", "op", "vjp"]
 
 def backward(tensor, gradient=None):
     """Add d(tensor)/d(leaf), times `gradient`, to `.grad` of every leaf it was computed from.
@@ -166,12 +23,14 @@ def backward(tensor, gradient=None):
     gradient   an array of the tensor's shape; may be left out for a single element (it is 1)
 
     The graph is freed on the way: activations live until their op has been visited, and a second
-    backward through the same nodes is an error. Gradients of gradients are not recorded.
+    backward through the same nodes is an error. Gradients of gradients are not recorded. If an op
+    fails, no `.grad` has changed.
     """
     gradient = _starting_gradient(tensor, gradient)
     if tensor.node is None:
         _add_to_leaf(tensor, gradient)
         return
+    sums = {}  # per leaf, its gradient so far: arrays that nobody else holds, added to in place
     users = _count_users(tensor.node)
     arrived = {tensor.node: [None] * len(tensor.node.outputs)}
     arrived[tensor.node][tensor.output_index] = gradient
@@ -183,14 +42,14 @@ def backward(tensor, gradient=None):
         node = ready.pop()
         d_output = _complete(arrived.pop(node), node)
         needs = tuple(edge is not None for edge in node.edges)
-        gradients = node.op.gradients(d_output, node.saved, needs)
+        gradients = node.op.gradients(d_output, node.saved, needs, *_offer(node, sums))
         _check(node, gradients)
         edges, node.saved, node.edges = node.edges, None, ()
         for edge, d_input in zip(edges, gradients, strict=True):
             if edge is None:
                 continue
             if isinstance(edge, Tensor):
-                _add_to_leaf(edge, _owned(d_input, d_output))
+                _add_to_sum(sums, edge, d_input, d_output)
                 continue
             parent, index = edge
             slots = arrived.setdefault(parent, [None] * len(parent.outputs))
@@ -199,23 +58,11 @@ def backward(tensor, gradient=None):
             users[parent] -= 1
             if users[parent] == 0:
                 ready.append(parent)
+    for leaf, gradient in sums.items():
+        _add_to_leaf(leaf, gradient)
 
 
 Tensor.backward = backward  # here and not in tensor.py, so that imports run in one direction
-
-
-def _without_tensors(positional, settings):
-    """Settings such as indices may be given as Tensors; a forward sees only arrays."""
-    for name, value in settings.items():
-        if isinstance(value, Tensor):
-            settings[name] = value.data
-    return [value.data if isinstance(value, Tensor) else value for value in positional]
-
-
-def _edge(x):
-    if not (isinstance(x, Tensor) and x.requires_grad):
-        return None
-    return x if x.node is None else (x.node, x.output_index)
 
 
 def _starting_gradient(tensor, gradient):
@@ -285,14 +132,29 @@ def _check(node, gradients):
         assert found == expected, f"{name}: gradient is {found}, its input {expected}"
 
 
+def _offer(node, sums):
+    """[into] for an op that adds to gradients in place, where there are any yet."""
+    into = tuple(sums.get(edge) for edge in node.edges)
+    adds = "into" in node.op.vjp_takes and any(total is not None for total in into)
+    return [into] if adds else []
+
+
+def _add_to_sum(sums, leaf, gradient, d_output):
+    """Add a leaf's gradient to what has arrived, unless the op has put it there (`into`)."""
+    if leaf not in sums:
+        sums[leaf] = _owned(gradient, d_output)
+    elif gradient is not sums[leaf]:
+        sums[leaf] += gradient
+
+
 def _owned(gradient, d_output):
     """`gradient` as an array that a leaf may keep: writable, its memory held by nobody else."""
     d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
     shared = any(np.may_share_memory(gradient, d) for d in d_outputs)
     whole = gradient.flags.c_contiguous and gradient.flags.writeable
-    return gradient if whole and not shared else gradient.copy()
+    return gradient if whole and not shared else np.array(gradient, order="C")
 
 
 def _add_to_leaf(tensor, gradient):
-    total = gradient if tensor.grad is None else tensor.grad + gradient
-    tensor.grad = np.asarray(total)
+    # Out of place: the user may hold the gradient of the backward before.
+    tensor.grad = gradient if tensor.grad is None else np.asarray(tensor.grad + gradient)

@@ -84,10 +84,8 @@ def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     return dx_NC, (dy_NC * n_NC).sum(axis=0), dy_NC.sum(axis=0)
 
 
-def embedding_backward(dy_NC, indices_N, vocab_size):
-    dweight_VC = np.zeros((vocab_size, dy_NC.shape[1]), dy_NC.dtype)
+def embedding_backward_(dweight_VC, dy_NC, indices_N):
     np.add.at(dweight_VC, indices_N, dy_NC)
-    return dweight_VC
 
 
 def dropout(x, p, seed):

@@ -294,4 +294,13 @@ SAMPLES = {
                normal(2, 3, 5)),
         sample("one row", partial(ops.cross_entropy, targets=2), normal(4)),
     ],
+    "linear_cross_entropy": [
+        sample("ignore_index=-1", partial(ops.linear_cross_entropy, targets=TARGETS),
+               normal(2, 3, 4), normal(5, 4)),
+        sample("ignore_index=4",
+               partial(ops.linear_cross_entropy, targets=abs(TARGETS), ignore_index=4),
+               normal(2, 3, 2), normal(5, 2)),
+        sample("a third of the loss",
+               lambda x, table: ops.linear_cross_entropy(x, table, 2) / 3, normal(3), normal(4, 3)),
+    ],
 }  # fmt: skip

@@ -1,5 +1,5 @@
 """All ops by name, and the operators of Tensor. Reading order: arithmetic, reductions, shaping,
-linalg, nn. Each file holds forwards and, right below each, its vector-Jacobian product."""
+linalg, nn, loss. Each file holds forwards and, right below each, its vector-Jacobian product."""
 
 from autograd.ops.arithmetic import (
     abs,
@@ -18,6 +18,7 @@ from autograd.ops.arithmetic import (
     where,
 )
 from autograd.ops.linalg import linear, matmul
+from autograd.ops.loss import linear_cross_entropy
 from autograd.ops.nn import (
     cross_entropy,
     dropout,

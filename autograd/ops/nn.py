@@ -150,9 +150,13 @@ def embedding(weight, /, indices):
 
 
 @vjp(embedding)
-def embedding_vjp(dy, saved):
+def embedding_vjp(dy, saved, into):
     indices, vocab_size = saved
-    return backend.embedding_backward(rows(dy), indices.reshape(-1), vocab_size)
+    dweight = into[0]
+    if dweight is None:
+        dweight = np.zeros((vocab_size, dy.shape[-1]), dy.dtype)
+    backend.embedding_backward_(dweight, rows(dy), indices.reshape(-1))
+    return dweight
 
 
 @op
@@ -220,22 +224,8 @@ def cross_entropy(logits, /, targets, *, ignore_index=-1):
 
     logits (..., V), targets (...) integers in [0, V), or ignore_index for a row without a loss
     """
-    targets = np.asarray(targets)
-    if logits.ndim == 0 or targets.shape != logits.shape[:-1]:
-        raise ValueError(
-            f"cross_entropy: logits {logits.shape} and targets {targets.shape}; "
-            "targets have the shape of logits without its last axis, the vocabulary"
-        )
-    kept = targets != ignore_index
-    _checked_indices("cross_entropy", np.where(kept, targets, 0), logits.shape[-1])
-    count = int(kept.sum())
-    if count == 0:
-        raise ValueError(
-            f"cross_entropy: no target is kept (all {targets.size} are ignore_index="
-            f"{ignore_index}); the mean of nothing is undefined: give at least one"
-        )
+    targets_N, count = checked_targets("cross_entropy", logits.shape, targets, ignore_index)
     logits_NV = rows(logits)
-    targets_N = np.where(kept, targets, -1).reshape(-1).astype(np.int64)
     losses_N, lse_N = backend.cross_entropy(logits_NV, targets_N)
     loss = losses_N.sum(dtype=np.float64) / count
     return logits.dtype.type(loss), (logits_NV, targets_N, lse_N, count, logits.shape)
@@ -246,6 +236,25 @@ def cross_entropy_vjp(dloss, saved):
     logits_NV, targets_N, lse_N, count, shape = saved
     scale = logits_NV.dtype.type(dloss / count)
     return backend.cross_entropy_backward(logits_NV, targets_N, lse_N, scale).reshape(shape)
+
+
+def checked_targets(name, logits_shape, targets, ignore_index):
+    """(targets_N, count): targets with -1 where no loss is wanted, and how many are kept."""
+    targets = np.asarray(targets)
+    if not logits_shape or targets.shape != logits_shape[:-1]:
+        raise ValueError(
+            f"{name}: logits {logits_shape} and targets {targets.shape}; "
+            "targets have the shape of logits without its last axis, the vocabulary"
+        )
+    kept = targets != ignore_index
+    _checked_indices(name, np.where(kept, targets, 0), logits_shape[-1])
+    count = int(kept.sum())
+    if count == 0:
+        raise ValueError(
+            f"{name}: no target is kept (all {targets.size} are ignore_index="
+            f"{ignore_index}); the mean of nothing is undefined: give at least one"
+        )
+    return np.where(kept, targets, -1).reshape(-1).astype(np.int64), count
 
 
 def _along_rows(function, axis, *arrays):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from autograd import cross_entropy, dropout, linear, no_grad, transpose
+from autograd import cross_entropy, dropout, linear, linear_cross_entropy, no_grad, transpose
 from npgpt.generation.cache import CachedLogits
 from npgpt.generation.generate import generate, stream
 from npgpt.model.block import Block
@@ -55,6 +55,12 @@ class GPT(Module):
         if targets_BT is None:
             return logits_BTV, None
         return logits_BTV, cross_entropy(logits_BTV, targets_BT)
+
+    def loss(self, idx_BT, targets_BT):
+        """The loss alone, which for training is enough: the logits are never whole in memory."""
+        x_BTC = self.hidden(idx_BT)
+        table_VC = self.wte.weight if self.config.tie_weights else transpose(self.lm_head.weight)
+        return linear_cross_entropy(x_BTC, table_VC, targets_BT)
 
     def hidden(self, idx_BT, cache=None):
         """What the last norm gives for each position, (B, T, C).

@@ -32,7 +32,7 @@ def training_steps(model, optimizer, ids_N, config, first_step=0):
         )
         lr = learning_rate(step, config)
         model.dropout_step = step
-        _, loss = model(x_BT, y_BT)
+        loss = model.loss(x_BT, y_BT)
         loss.backward()
         grad_norm = optimizer.step(lr)
         optimizer.zero_grad()
@@ -52,7 +52,7 @@ def evaluate(model, ids_N, *, batch_size=16, stride=None, progress=None):
     with model.evaluating():
         for x_BT, y_BT in evaluation_batches(ids_N, model.config.block_size, batch_size, stride):
             kept = int((y_BT >= 0).sum())
-            _, loss = model(x_BT, y_BT)
+            loss = model.loss(x_BT, y_BT)
             total += loss.item() * kept
             count += kept
             if progress:

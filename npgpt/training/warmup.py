@@ -16,7 +16,7 @@ from npgpt.training.optim import AdamW
 KERNELS = (
     "dropout", "layer_norm", "_multiply", "attention", "gelu", "cross_entropy",
     "cross_entropy_backward", "gelu_backward", "layer_norm_backward", "attention_backward",
-    "embedding_backward", "sum_of_squares", "adamw_",
+    "embedding_backward_", "sum_of_squares", "adamw_",
 )  # fmt: skip
 
 
@@ -28,8 +28,7 @@ def warm_up(config):
         model = GPT(tiny)
         optimizer = AdamW(model.parameters())
         idx_BT = np.zeros((1, 4), np.int64)
-        _, loss = model(idx_BT, idx_BT)
-        loss.backward()
+        model.loss(idx_BT, idx_BT).backward()
         optimizer.step()
         model.next_logits(idx_BT)
 

@@ -203,6 +203,12 @@ def of_cross_entropy(draw):
     return [logits], (targets,), {"ignore_index": ignore_index}
 
 
+def of_linear_cross_entropy(draw):
+    [logits], targets, settings = of_cross_entropy(draw)
+    C = draw(st.integers(1, 4))
+    return [(*logits[:-1], C), (logits[-1], C)], targets, settings
+
+
 def of_dropout(draw):
     return [shape(draw)], (draw(st.sampled_from([0.0, 0.3, 0.9])),), {"seed": draw(st.integers())}
 
@@ -222,5 +228,5 @@ ARGUMENTS = {
     "split": of_split, "stack": of_stack, "pad": of_pad,
     "matmul": of_matmul, "linear": of_linear, "layer_norm": of_layer_norm,
     "embedding": of_embedding, "scaled_dot_product_attention": of_attention,
-    "cross_entropy": of_cross_entropy,
+    "cross_entropy": of_cross_entropy, "linear_cross_entropy": of_linear_cross_entropy,
 }  # fmt: skip

@@ -72,6 +72,8 @@ NOTHING_TO_REDUCE = [
     ("layer_norm", [(3, 0), (0,), (0,)], (), {}),
     ("cross_entropy", [(0, 3)], (np.zeros(0, int),), {}),
     ("cross_entropy", [(2, 0)], (np.zeros(2, int),), {}),
+    ("linear_cross_entropy", [(0, 3), (4, 3)], (np.zeros(0, int),), {}),
+    ("linear_cross_entropy", [(2, 3), (0, 3)], (np.zeros(2, int),), {}),
     ("scaled_dot_product_attention", [(1, 1, 0, 4)] * 3, (), {}),
     ("scaled_dot_product_attention", [(1, 1, 2, 0)] * 3, (), {}),
 ]  # fmt: skip

@@ -166,3 +166,59 @@ def test_a_vjp_is_told_what_is_needed(register):
 
     three(leaf(1.0), np.ones(1), leaf(1.0) * 2).backward()
     assert told == [(True, False, True)]
+
+
+# ---- gradients added in place
+
+
+def test_a_table_used_twice_has_one_gradient_array(register):
+    """The second rule is offered the first one's gradient, and may add to it."""
+    op, vjp = register
+    offered = []
+
+    @op
+    def look_up(table, /, index):
+        return table[index], (index, table.shape)
+
+    @vjp(look_up)
+    def look_up_vjp(dy, saved, into):
+        index, shape = saved
+        offered.append(into[0])
+        dtable = np.zeros(shape) if into[0] is None else into[0]
+        dtable[index] += dy
+        return dtable
+
+    table = leaf(1.0, 2.0, 3.0)
+    y, z = look_up(table, 1), look_up(table, 2)
+    (y * 5 + z * 7).backward()
+    first, second = offered
+    assert first is None
+    assert second is table.grad
+    np.testing.assert_array_equal(table.grad, [0, 5, 7])
+
+
+def test_the_gradient_of_an_earlier_backward_is_not_added_to_in_place():
+    table = leaf([1.0], [2.0])
+    autograd.embedding(table, 1).sum().backward()
+    before = table.grad
+    autograd.embedding(table, 1).sum().backward()
+    np.testing.assert_array_equal(before, [[0], [1]])
+    np.testing.assert_array_equal(table.grad, [[0], [2]])
+
+
+def test_a_backward_that_fails_changes_no_gradient(register):
+    op, vjp = register
+
+    @op
+    def failing(x, /):
+        return x * 1, ()
+
+    @vjp(failing)
+    def failing_vjp(dz, saved):
+        raise ZeroDivisionError
+
+    x, y = leaf(1.0), leaf(2.0)
+    with pytest.raises(ZeroDivisionError):
+        (failing(x) + y * 3).backward()
+    assert x.grad is None
+    assert y.grad is None

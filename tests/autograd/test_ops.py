@@ -81,6 +81,8 @@ EXPECTED = {
     "softmax": softmax, "log_softmax": lambda x, axis=-1: np.log(softmax(x, axis)),
     "layer_norm": layer_norm, "embedding": lambda weight, indices: weight[indices],
     "dropout": dropout, "scaled_dot_product_attention": attention, "cross_entropy": cross_entropy,
+    "linear_cross_entropy": lambda x, table, targets, ignore_index: cross_entropy(
+        x @ table.T, targets, ignore_index),
 }  # fmt: skip
 
 

@@ -133,6 +133,11 @@ SAME = {
     "cross_entropy": (
         partial(ag.cross_entropy, targets=TARGETS), composed_cross_entropy, [normal(3, 4)],
     ),
+    "linear_cross_entropy": (
+        partial(ag.linear_cross_entropy, targets=TARGETS),
+        lambda x, table: ag.cross_entropy(x @ table.transpose(), TARGETS) * 1.0,
+        [normal(3, 2), normal(4, 2)],
+    ),
     "linear": (ag.linear, lambda x, w, b: x @ w + b, [normal(2, 2, 3), normal(3, 4), normal(4)]),
     "embedding": (
         partial(ag.embedding, indices=TARGETS), lambda w: w[TARGETS], [normal(4, 3)],

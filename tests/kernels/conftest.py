@@ -35,7 +35,7 @@ ARGUMENTS = {
     "layer_norm_backward": lambda a, i, Z, M, N: (
         a(Z * M, N), a(Z * M, N), a(N), a(Z * M), a(Z * M),
     ),
-    "embedding_backward": lambda a, i, Z, M, N: (a(Z * M, N), i(M, Z * M), M),
+    "embedding_backward_": lambda a, i, Z, M, N: (a(M, N), a(Z * M, N), i(M, Z * M)),
     "dropout": lambda a, i, Z, M, N: (a(Z * M * N), 0.3, 12345),
     "attention": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, M + 3, N), a(Z, M + 3, N), True),
     "attention_backward": lambda a, i, Z, M, N: after_attention(
