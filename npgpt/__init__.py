@@ -8,6 +8,7 @@ Reading order, one package for each section of CONCEPTS.md:
     model/         embeddings, attention, blocks, the GPT
     training/      optimizer, schedule, loop, checkpoints
     generation/    choosing the next token, again and again
+    interop/       models in other programs' files
     plots.py       pictures of all that
     cli/           the program `npgpt`
 

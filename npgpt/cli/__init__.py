@@ -5,6 +5,7 @@
     eval        the loss of a run on a text
     info        parameters, arithmetic and memory of a run or a preset
     gradcheck   every gradient against finite differences
+    export      a run as a folder that the transformers library loads
 
 A command's module has `add_arguments(parser)` and `run(args)`.
 """
@@ -19,6 +20,7 @@ COMMANDS = {
     "eval": "the loss of a run on a text",
     "info": "parameters, arithmetic and memory of a run or a preset",
     "gradcheck": "check every gradient against finite differences",
+    "export": "write a run as a GPT-2 model that the transformers library loads",
 }
 # What a command raises for input it can not use; the message tells the user what to do.
 REFUSALS = (ValueError, OSError, FloatingPointError, ImportError)

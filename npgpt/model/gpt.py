@@ -7,12 +7,15 @@ Source: Radford et al., Language Models are Unsupervised Multitask Learners (GPT
 
 import itertools
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import numpy as np
 
 from autograd import cross_entropy, dropout, linear, linear_cross_entropy, no_grad, transpose
+from npgpt.config import GPTConfig
 from npgpt.generation.cache import CachedLogits
 from npgpt.generation.generate import generate, stream
+from npgpt.interop.huggingface import load_folder, save_folder
 from npgpt.model.block import Block
 from npgpt.model.embeddings import Embedding
 from npgpt.model.module import LayerNorm, Linear, Module
@@ -102,6 +105,35 @@ class GPT(Module):
             lambda idx_T: logits(idx_T[None])[0], idx_T, max_new_tokens,
             block_size=self.config.block_size, **settings,
         )  # fmt: skip
+
+    def save_pretrained(self, folder):
+        """Write config.json and model.safetensors as the transformers library reads them."""
+        weights = {name: weight.data for name, weight in self.parameters().items()}
+        save_folder(folder, asdict(self.config), weights)
+
+    @classmethod
+    def from_pretrained(cls, folder):
+        """The GPT-2 model in a folder of the transformers library's layout, in float32.
+
+        Raises FileNotFoundError for a missing file, ValueError for another architecture or for
+        weights that do not fit the configuration.
+        """
+        settings, weights = load_folder(folder)
+        model = cls(GPTConfig(**settings))
+        for name, parameter in model.parameters().items():
+            found = weights.pop(name, None)
+            if found is None or found.shape != parameter.shape:
+                raise ValueError(
+                    f"{folder}: weight {name} is {'absent' if found is None else found.shape}, by "
+                    f"config.json {parameter.shape}; use the two files of one model"
+                )
+            parameter.data[...] = found
+        if weights:
+            raise ValueError(
+                f"{folder}: weights {sorted(weights)} have no place in a model of this "
+                "config.json; use the two files of one model"
+            )
+        return model
 
     def parameters(self):
         """Each weight once, by its dotted name, in a fixed order."""

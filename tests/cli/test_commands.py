@@ -1,4 +1,4 @@
-"""generate, eval, info and gradcheck: what they print, and what they refuse."""
+"""generate, eval, info, export and gradcheck: what they print, and what they refuse."""
 
 import io
 import json
@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from tiny_run import TEXT, files
 
+from npgpt import GPT
 from npgpt.data.batches import split_text
 from npgpt.model.size import parameters_by_part
+from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import load_run
 from npgpt.training.loop import evaluate
 
@@ -155,3 +157,15 @@ def test_a_picture_without_matplotlib_says_how_to_install_it(cli, tmp_path, monk
     status, _, err = cli("gradcheck", "--plot", tmp_path / "v.png")
     assert status == 1 and "pip install 'npgpt[plot]'" in err
     assert files(tmp_path) == {}
+
+
+def test_export_writes_what_transformers_and_from_pretrained_load(cli, finished, tmp_path):
+    status, out, _ = cli("export", finished, tmp_path / "out")
+    assert status == 0 and "GPT2LMHeadModel.from_pretrained" in out
+    model, tokenizer, _ = load_run(finished)
+    again = GPT.from_pretrained(tmp_path / "out")
+    idx_BT = np.arange(4)[None] % tokenizer.vocab_size
+    np.testing.assert_array_equal(again.next_logits(idx_BT), model.next_logits(idx_BT))
+    assert load_tokenizer(tmp_path / "out" / "tokenizer.json").vocab_size == tokenizer.vocab_size
+    status, _, err = cli("export", finished, tmp_path / "out")
+    assert status == 1 and "nothing is overwritten; name another folder" in err

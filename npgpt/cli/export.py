@@ -1,0 +1,25 @@
+"""`npgpt export RUN DIR`: a trained GPT in the layout of the transformers library."""
+
+from pathlib import Path
+
+from npgpt.files import write_whole
+from npgpt.training.checkpoint import load_run
+
+
+def add_arguments(parser):
+    parser.add_argument("run", help="a run folder, such as runs/tales")
+    parser.add_argument("folder", metavar="DIR", help="where to write; must not exist, or be empty")
+
+
+def run(args):
+    model, _, run = load_run(args.run)
+    folder = Path(args.folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f"{folder} is not an empty folder, and nothing is overwritten; name another"
+        )
+    model.save_pretrained(folder)
+    write_whole(folder / "tokenizer.json", (run.folder / "tokenizer.json").read_bytes())
+    print(f"{folder}: config.json, model.safetensors, tokenizer.json")
+    print(f'  transformers: GPT2LMHeadModel.from_pretrained("{folder}")')
+    print(f'  npgpt: GPT.from_pretrained("{folder}")')

@@ -1,0 +1,111 @@
+"""Models in the layout of the transformers library: the same numbers there and here."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from npgpt import GPT, GPTConfig
+
+IDX_BT = np.random.default_rng(0).integers(0, 7, (2, 5))
+CONFIG = GPTConfig(vocab_size=7, block_size=6, n_layer=2, n_head=2, n_embd=8)
+
+
+def order_one(model):
+    rng = np.random.default_rng(1)
+    for weight in model.parameters().values():
+        weight.data[...] = rng.normal(0, 0.5, weight.shape)
+    return model
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    bias=st.booleans(), tie_weights=st.booleans(), n_layer=st.integers(1, 3),
+    heads=st.integers(1, 3), size=st.integers(1, 4), vocab_size=st.integers(7, 30),
+)  # fmt: skip
+def test_a_model_comes_back_as_it_was(
+    tmp_path_factory, bias, tie_weights, n_layer, heads, size, vocab_size
+):
+    folder = tmp_path_factory.mktemp("model")
+    config = GPTConfig(vocab_size, 6, n_layer, heads, heads * size, 0.1, bias, tie_weights)
+    model = order_one(GPT(config)).eval()
+    model.save_pretrained(folder)
+    again = GPT.from_pretrained(folder).eval()
+    assert vars(again.config) == vars(config) | {"bias": True}
+    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
+
+
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_transformers_computes_the_same_logits(tmp_path, tie_weights):
+    transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
+    torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
+    config = GPTConfig(**(vars(CONFIG) | {"tie_weights": tie_weights}))
+    model = order_one(GPT(config))
+    model.save_pretrained(tmp_path / "ours")
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "ours").eval()
+    with torch.no_grad():
+        logits_BTV = theirs(torch.tensor(IDX_BT)).logits.numpy()
+    np.testing.assert_allclose(logits_BTV, model(IDX_BT)[0].data, rtol=1e-4, atol=1e-5)
+    theirs.save_pretrained(tmp_path / "theirs")
+    again = GPT.from_pretrained(tmp_path / "theirs")
+    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
+
+
+def rewritten(folder, **changes):
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | changes
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def test_names_without_prefix_and_stored_masks_are_read(tmp_path):
+    model = order_one(GPT(CONFIG))
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    arrays = {name.removeprefix("transformer."): a for name, a in load_file(path).items()}
+    arrays["h.0.attn.bias"] = np.tri(6, dtype=np.float32)[None, None]
+    save_file({name: a.astype(np.float16) for name, a in arrays.items()}, path)
+    again = GPT.from_pretrained(tmp_path)
+    weight = again.parameters()["h.1.mlp.c_fc.weight"].data
+    assert weight.dtype == np.float32
+    np.testing.assert_allclose(weight, model.parameters()["h.1.mlp.c_fc.weight"].data, atol=1e-3)
+
+
+def test_weights_in_several_files_are_read(tmp_path):
+    model = order_one(GPT(CONFIG))
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    arrays = load_file(path)
+    path.unlink()
+    parts = {"one.safetensors": list(arrays)[::2], "two.safetensors": list(arrays)[1::2]}
+    for part, names in parts.items():
+        save_file({name: arrays[name] for name in names}, tmp_path / part)
+    index = {"weight_map": {name: part for part, names in parts.items() for name in names}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    again = GPT.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), FileNotFoundError, "has no config.json; name a"),
+        (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "pickled weights"),
+        (lambda f: (f / "config.json").write_text("{"), ValueError, "is damaged"),
+        (lambda f: (f / "config.json").write_text("[]"), ValueError, "is damaged"),
+        (lambda f: (f / "config.json").write_text("{}"), ValueError, "does not give"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"abc"), ValueError, "is damaged, or its"),
+        (lambda f: rewritten(f, model_type="llama"), ValueError, "model_type='llama'.*use a model"),
+        (lambda f: rewritten(f, activation_function="relu"), ValueError, "activation_function"),
+        (lambda f: rewritten(f, n_inner=9), ValueError, "n_inner=9"),
+        (lambda f: rewritten(f, n_layer=1), ValueError, "have no place in a model"),
+        (lambda f: rewritten(f, n_layer=3), ValueError, "weight h.2.ln_1.weight is absent"),
+        (lambda f: rewritten(f, vocab_size=8), ValueError, r"wte.weight is \(7, 8\), by config.js"),
+    ],
+)
+def test_a_folder_that_can_not_be_used_says_what_to_do(tmp_path, spoil, error, message):
+    GPT(CONFIG).save_pretrained(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(error, match=message):
+        GPT.from_pretrained(tmp_path)
