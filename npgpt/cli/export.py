@@ -16,7 +16,7 @@ def run(args):
     folder = Path(args.folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
-            f"{folder} is not an empty folder, and nothing is overwritten; name another"
+            f"{folder} is not empty, and nothing is overwritten; name another folder"
         )
     model.save_pretrained(folder)
     write_whole(folder / "tokenizer.json", (run.folder / "tokenizer.json").read_bytes())
