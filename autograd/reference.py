@@ -27,6 +27,7 @@ def gelu(x):
 
 
 def gelu_backward(dy, x):
+    x = np.clip(x, -100, 100)  # s is 0 or 1 beyond, and x^3 may be infinite
     s = _gate(x)
     du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
     return dy * (s + x * s * (1 - s) * 2 * du)
@@ -84,6 +85,10 @@ def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     return dx_NC, (dy_NC * n_NC).sum(axis=0), dy_NC.sum(axis=0)
 
 
+def embedding(weight_VC, indices_N):
+    return weight_VC[indices_N]
+
+
 def embedding_backward_(dweight_VC, dy_NC, indices_N):
     np.add.at(dweight_VC, indices_N, dy_NC)
 
@@ -135,13 +140,14 @@ def _scores(q_ZTD, k_ZSD, causal):
 
 def cross_entropy(logits_NV, targets_N):
     m_N = logits_NV.max(axis=1)
-    lse_N = m_N + np.log(np.exp(logits_NV - m_N[:, None]).sum(axis=1))
-    target_logit_N = np.take_along_axis(logits_NV, targets_N[:, None], axis=1)[:, 0]
-    return np.where(targets_N < 0, 0, lse_N - target_logit_N).astype(logits_NV.dtype), lse_N
+    z_NV = logits_NV - m_N[:, None]
+    total_N = np.exp(z_NV).sum(axis=1)
+    target_z_N = np.take_along_axis(z_NV, targets_N[:, None], axis=1)[:, 0]
+    return np.where(targets_N < 0, 0, np.log(total_N) - target_z_N), m_N, total_N
 
 
-def cross_entropy_backward(logits_NV, targets_N, lse_N, scale):
-    dlogits_NV = np.exp(logits_NV - lse_N[:, None])
+def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):
+    dlogits_NV = np.exp(logits_NV - m_N[:, None]) / total_N[:, None]
     dlogits_NV[np.arange(len(targets_N)), targets_N] -= 1
     dlogits_NV[targets_N < 0] = 0
     return dlogits_NV * scale

@@ -5,9 +5,11 @@
     gelu_exact   y = x Phi(x),  dx = dy (Phi(x) + x phi(x))
     dropout      y_i = x_i / (1 - p) where hash(seed, i) >= p, else 0
 
-Backward of GELU recomputes s from x, which is saved anyway. All work on flat arrays in chunks of
-fixed size: where a chunk ends must not depend on the number of threads, because the last few
-elements of a vector loop are computed by other instructions.
+Backward of GELU recomputes s from x, which is saved anyway; memory is read and written once.
+All work on flat arrays in chunks of fixed size: where a chunk ends must not depend on the number
+of threads, because the last few elements of a vector loop are computed by other instructions.
+Loops run over slices from 0: only of such an index is the compiler certain that it is never
+negative, which in Python counts from the end, and that elements lie side by side.
 """
 
 import math
@@ -21,31 +23,49 @@ from autograd.kernels.vector_math import exp
 CHUNK = 4096
 TWO_SQRT_2_OVER_PI = 2 * math.sqrt(2 / math.pi)
 CUBIC = 0.044715
+SATURATED = 100  # beyond, s is 0 or 1 in any precision
 
 
-@kernel
 def gelu(x):
     y = np.empty_like(x)
-    one, a, b = _constants(x)
-    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
-            two_u = a * x[i] * (one + b * x[i] * x[i])
-            y[i] = x[i] / (one + exp(-two_u))
+    _gelu(x, y)
     return y
 
 
 @kernel
+def _gelu(all_x, all_y):
+    one, a, b = _constants(all_x)
+    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+        x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
+        for i in range(x.size):
+            two_u = a * x[i] * (one + b * x[i] * x[i])
+            y[i] = x[i] / (one + exp(-two_u))
+
+
 def gelu_backward(dy, x):
     dx = np.empty_like(x)
-    one, a, b = _constants(x)
-    three = x.dtype.type(3)
-    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
-            square = x[i] * x[i]
-            s = one / (one + exp(-a * x[i] * (one + b * square)))
-            two_du = a * (one + three * b * square)
-            dx[i] = dy[i] * (s + x[i] * s * (one - s) * two_du)
+    _gelu_backward(dy, x, dx)
     return dx
+
+
+@kernel
+def _gelu_backward(all_dy, all_x, all_dx):
+    one, a, b = _constants(all_x)
+    three, limit = all_x.dtype.type(3), all_x.dtype.type(SATURATED)
+    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+        dy, x, dx = _chunk(all_dy, chunk), _chunk(all_x, chunk), _chunk(all_dx, chunk)
+        for i in range(x.size):
+            z = limit if x[i] > limit else x[i]
+            z = -limit if z < -limit else z
+            square = z * z
+            s = one / (one + exp(-a * z * (one + b * square)))
+            two_du = a * (one + three * b * square)
+            dx[i] = dy[i] * (s + z * s * (one - s) * two_du)
+
+
+@helper
+def _chunk(x, chunk):
+    return x[chunk * CHUNK : chunk * CHUNK + CHUNK]
 
 
 @helper
@@ -79,17 +99,24 @@ def _normal_cdf(x):
     return 0.5 * math.erfc(-x / math.sqrt(2.0))
 
 
-@kernel
 def dropout(x, p, seed):
     """The same hash as `autograd.reference.dropout`, where it is explained."""
     y = np.empty_like(x)
-    key = _mix(np.uint64(seed))
-    scale, zero = x.dtype.type(1 / (1 - p)), x.dtype.type(0)
-    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
-            uniform = np.int64(_mix(key + np.uint64(i)) >> np.uint64(40)) * 2.0**-24
-            y[i] = x[i] * scale if uniform >= p else zero
+    _dropout(x, p, seed, y)
     return y
+
+
+@kernel
+def _dropout(all_x, p, seed, all_y):
+    key = _mix(np.uint64(seed))
+    scale, zero = all_x.dtype.type(1 / (1 - p)), all_x.dtype.type(0)
+    lowest = np.uint64(math.ceil(p * 2.0**24))  # the hash is a number of 24 bits
+    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+        x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
+        first = key + np.uint64(chunk * CHUNK)
+        for i in range(x.size):
+            kept = _mix(first + np.uint64(i)) >> np.uint64(40) >= lowest
+            y[i] = x[i] * scale if kept else zero
 
 
 @helper

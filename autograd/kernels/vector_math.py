@@ -1,13 +1,13 @@
-"""exp for kernels: in float32 a polynomial that becomes vector instructions.
+"""exp and the maximum of a row, written so that the compiler makes vector instructions of them.
 
-A loop around `math.exp` calls a scalar function for each element. The float32 variant is
-straight-line arithmetic, so that the compiler turns the loop around it into vector code:
+A loop around `math.exp` calls a scalar function for each element. For float32 `exp` is
+straight-line arithmetic, so that the loop around it becomes vector code:
 
     e^x = 2^n e^r,  n = floor(x / ln 2 + 1/2),  r = x - n ln 2,  |r| <= ln 2 / 2
 
 The polynomial for e^r is the Taylor series to degree 6; the error of the result is below 3 units
 in the last place. ln 2 is subtracted in two parts, the first of which has trailing zero bits, so
-that n times it is exact. float64 is for checking gradients and calls the accurate `math.exp`.
+that n times it is exact. The factor 2^n is made of its exponent bits. float64 is for checking gradients and calls the accurate `math.exp`.
 Source of the scheme: W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980.
 """
 
@@ -20,11 +20,10 @@ from numba.extending import overload
 LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH = np.float32(0.693359375)
 LN2_LOW = np.float32(-2.12194440054690583e-4)
-ONE = np.float32(1)
 HALF = np.float32(0.5)
-C2, C3, C4, C5, C6 = (np.float32(1 / math.factorial(n)) for n in range(2, 7))
+C0, C1, C2, C3, C4, C5, C6 = (np.float32(2 / math.factorial(n)) for n in range(7))
 HIGHEST = np.float32(88.72283)  # e^x overflows above
-LOWEST = np.float32(-87.33654)  # e^x is subnormal below, and given as 0
+LOWEST = np.float32(-86.98)  # below, e^x is close to the subnormal numbers, and given as 0
 INFINITY = np.float32(np.inf)
 ZERO = np.float32(0)
 
@@ -40,26 +39,44 @@ def _exp(x):
         return lambda x: math.exp(x)  # noqa: PLW0108 (Numba takes a function of Python, no builtin)
 
     def exp_float32(x):
-        # Clamped, so that n stays in the range of exponents; NaN passes through min and max.
-        z = LOWEST if x < LOWEST else x
-        z = HIGHEST if z > HIGHEST else z
-        n = np.floor(z * LOG2_E + HALF)
-        r = z - n * LN2_HIGH - n * LN2_LOW
-        p = ONE + r * (ONE + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * C6)))))
-        # 2^n in two factors: n = 128 has no float32 of its own, but 2^64 2^64 p may.
-        half = np.int32(n) >> np.int32(1)
-        y = p * _power_of_two(half) * _power_of_two(np.int32(n) - half)
+        n = np.floor(x * LOG2_E + HALF)
+        r = x - n * LN2_HIGH - n * LN2_LOW
+        twice = C0 + r * (C1 + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * C6)))))
+        # 2 e^r times 2^(n-1), because 2^128 is no float32, though 2^127.9 is
+        y = twice * np.int32((np.int32(n) + np.int32(126)) << np.int32(23)).view(np.float32)
+        # Where n is no exponent, y is anything: below and above, but not NaN, whose r is NaN.
         y = ZERO if x < LOWEST else y
         return INFINITY if x > HIGHEST else y
 
     return exp_float32
 
 
-def _power_of_two(n):
-    raise NotImplementedError
+def row_maximum(x):
+    """The largest element of x, not empty; only callable from kernels.
+
+    Of a NaN in x it may or may not take notice: whoever subtracts the maximum from all elements
+    meets the NaN there.
+    """
+    raise NotImplementedError("row_maximum is for kernels; use x.max()")
 
 
-@overload(_power_of_two)
-def _power_of_two_bits(n):
-    """The float32 whose exponent bits say n."""
-    return lambda n: np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
+@overload(row_maximum, jit_options={"error_model": "numpy"})
+def _row_maximum(x):
+    """By integers in the order of the floats, because the maximum of floats is no vector sum.
+
+    Comparisons with NaN are false, so that the order in which floats are compared counts. The bits
+    of a float, taken as an integer, have its order; below 0 all but the sign have to be inverted.
+    """
+    if x.dtype == types.float32:
+        number, integer, shift, mask = np.float32, np.int32, np.int32(31), np.int32(2**31 - 1)
+    else:
+        number, integer, shift, mask = np.float64, np.int64, np.int64(63), np.int64(2**63 - 1)
+
+    def row_maximum(x):
+        highest = ~mask
+        for i in range(x.size):
+            bits = number(x[i]).view(integer)
+            highest = max(highest, bits ^ ((bits >> shift) & mask))
+        return integer(highest ^ ((highest >> shift) & mask)).view(number)
+
+    return row_maximum

@@ -48,11 +48,11 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
     for start in range(0, N, step):
         chunk = slice(start, start + step)
         logits_nV = backend.matmul_nt(x_NC[None, chunk], table_VC[None])[0]
-        losses_n, lse_n = backend.cross_entropy(logits_nV, targets_N[chunk])
+        losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_N[chunk])
         total += losses_n.sum(dtype=np.float64)
         if differentiated():
             scale = x.dtype.type(1 / count)
-            d_nV = backend.cross_entropy_backward(logits_nV, targets_N[chunk], lse_n, scale)
+            d_nV = backend.cross_entropy_backward(logits_nV, targets_N[chunk], *sums_n, scale)
             dx_NC[chunk] = backend.matmul(d_nV[None], table_VC[None])[0]
             dtable_VC += backend.matmul_tn(d_nV[None], x_NC[None, chunk])[0]
     return x.dtype.type(total / count), (dx_NC, dtable_VC, x.shape)

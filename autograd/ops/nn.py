@@ -146,7 +146,8 @@ def embedding(weight, /, indices):
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight {weight.shape}; give a table, (vocabulary, channels)")
     indices = _checked_indices("embedding", indices, weight.shape[0])
-    return weight[indices], (indices, weight.shape[0])
+    y_NC = backend.embedding(contiguous(weight), indices.reshape(-1))
+    return y_NC.reshape(*indices.shape, weight.shape[1]), (indices, weight.shape[0])
 
 
 @vjp(embedding)
@@ -226,16 +227,17 @@ def cross_entropy(logits, /, targets, *, ignore_index=-1):
     """
     targets_N, count = checked_targets("cross_entropy", logits.shape, targets, ignore_index)
     logits_NV = rows(logits)
-    losses_N, lse_N = backend.cross_entropy(logits_NV, targets_N)
+    losses_N, m_N, total_N = backend.cross_entropy(logits_NV, targets_N)
     loss = losses_N.sum(dtype=np.float64) / count
-    return logits.dtype.type(loss), (logits_NV, targets_N, lse_N, count, logits.shape)
+    return logits.dtype.type(loss), (logits_NV, targets_N, m_N, total_N, count, logits.shape)
 
 
 @vjp(cross_entropy)
 def cross_entropy_vjp(dloss, saved):
-    logits_NV, targets_N, lse_N, count, shape = saved
+    logits_NV, targets_N, m_N, total_N, count, shape = saved
     scale = logits_NV.dtype.type(dloss / count)
-    return backend.cross_entropy_backward(logits_NV, targets_N, lse_N, scale).reshape(shape)
+    dlogits_NV = backend.cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale)
+    return dlogits_NV.reshape(shape)
 
 
 def checked_targets(name, logits_shape, targets, ignore_index):

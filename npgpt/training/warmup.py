@@ -14,8 +14,8 @@ from npgpt.model import GPT
 from npgpt.training.optim import AdamW
 
 KERNELS = (
-    "dropout", "layer_norm", "_multiply", "attention", "gelu", "cross_entropy",
-    "cross_entropy_backward", "gelu_backward", "layer_norm_backward", "attention_backward",
+    "_embedding", "_dropout", "_layer_norm", "_multiply", "attention", "_gelu", "_cross_entropy",
+    "_cross_entropy_backward", "_layer_norm_backward", "_gelu_backward", "attention_backward",
     "embedding_backward_", "sum_of_squares", "adamw_",
 )  # fmt: skip
 
@@ -23,7 +23,7 @@ KERNELS = (
 def warm_up(config):
     """Compile, or load from disk, what training a model of this GPTConfig needs."""
     tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
-    names = [name for name in KERNELS if name != "dropout" or config.dropout]
+    names = [name for name in KERNELS if name != "_dropout" or config.dropout]
     with _compile_bar(names):
         model = GPT(tiny)
         optimizer = AdamW(model.parameters())

@@ -27,4 +27,4 @@ def test_the_kernels_named_are_those_that_a_training_step_uses(dropout):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     used = set(run.stdout.splitlines()[-1].split())
-    assert used == set(KERNELS) - (set() if dropout else {"dropout"})
+    assert used == set(KERNELS) - (set() if dropout else {"_dropout"})
