@@ -7,7 +7,8 @@ straight-line arithmetic, so that the loop around it becomes vector code:
 
 The polynomial for e^r is the Taylor series to degree 6; the error of the result is below 3 units
 in the last place. ln 2 is subtracted in two parts, the first of which has trailing zero bits, so
-that n times it is exact. The factor 2^n is made of its exponent bits. float64 is for checking gradients and calls the accurate `math.exp`.
+that n times it is exact. 2^n is made of its exponent bits. float64 is for checking gradients and
+calls the accurate `math.exp`.
 Source of the scheme: W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980.
 """
 
