@@ -108,7 +108,17 @@ def assert_expected(call_op, name, module, arrays, rest, settings, dtype):
     expected = expected if isinstance(expected, list) else [expected]
     for f, e in zip(found, expected, strict=True):
         assert (f.shape, f.dtype) == (np.shape(e), dtype)
-        np.testing.assert_allclose(f.data, e, **CLOSE[dtype])
+        np.testing.assert_allclose(f.data, e, **within(name, arrays, dtype))
+
+
+def within(name, arrays, dtype):
+    """The tolerance; a norm enlarges the rounding of numbers that differ by less than their size."""
+    allowed = dict(CLOSE[dtype])
+    if name == "layer_norm":
+        x = arrays[0]
+        spread = np.sqrt(x.var(axis=-1) + 1e-5)
+        allowed["atol"] *= max(1, np.max(np.abs(x).max(axis=-1) / spread))
+    return allowed
 
 
 def test_every_op_has_a_definition_here():
