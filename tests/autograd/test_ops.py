@@ -112,7 +112,7 @@ def assert_expected(call_op, name, module, arrays, rest, settings, dtype):
 
 
 def within(name, arrays, dtype):
-    """The tolerance; a norm enlarges the rounding of numbers that differ by less than their size."""
+    """The tolerance; a norm enlarges the rounding of numbers that are close to each other."""
     allowed = dict(CLOSE[dtype])
     if name == "layer_norm":
         x = arrays[0]
