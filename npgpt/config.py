@@ -50,7 +50,11 @@ class TrainConfig:
     )
     train_fraction: float = setting("first part of the text, trained on", default=0.9)
     max_iters: int = setting("optimizer steps", default=2000)
-    batch_size: int = setting("B, windows of text per step", default=12)
+    batch_size: int = setting("B, windows of text in one forward and backward", default=12)
+    gradient_accumulation_steps: int = setting(
+        "batches whose gradients are added up for one step: less memory than one large batch",
+        default=1,
+    )
     lr: float = setting("peak learning rate", default=1e-3)
     min_lr: float = setting("learning rate at the end", default=1e-4)
     warmup_iters: int = setting("steps of linear warm-up", default=100)
@@ -63,13 +67,14 @@ class TrainConfig:
         "targets counted per validation window; 0 for all, in disjoint windows", default=0
     )
     eval_tokens: int = setting(
-        "validation tokens read at an evaluation; 0 for all, as at the end", default=20_000
+        "validation tokens drawn for an evaluation, the same each time; 0 for all, as at the end",
+        default=20_000,
     )
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
     seed: int = setting("weights, batches, dropout and samples follow from it", default=1)
 
     def __post_init__(self):
-        for name in ("max_iters", "batch_size", "eval_interval"):
+        for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval"):
             if getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 1 or more")
         for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",

@@ -21,26 +21,30 @@ def split_text(text, train_fraction):
     return text[:cut], text[cut:]
 
 
-def sample_batch(ids_N, block_size, batch_size, *, seed, step):
+def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
     """Inputs and targets, (B, T) int64 each, of `batch_size` windows at random places.
 
     The places are a function of (seed, step) alone: there is no state to save, and a run that is
     continued sees the batches that it would have seen.
 
+    rows   the part of the batch that is wanted, if it is computed in pieces
+
     Raises ValueError if the text has no window: it needs block_size + 1 tokens.
     """
     check_length(ids_N, block_size, "training")
     rng = np.random.default_rng((seed, step))
-    starts_B = rng.integers(0, len(ids_N) - block_size, batch_size)
+    starts_B = rng.integers(0, len(ids_N) - block_size, batch_size)[rows]
     return _windows(ids_N, starts_B, block_size)
 
 
-def evaluation_batches(ids_N, block_size, batch_size, stride=None):
+def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
     """Batches (inputs, targets) that ask for every token but the first exactly once.
 
-    stride   None: disjoint windows of block_size. Smaller: windows start `stride` apart and only
-             the last `stride` targets of each count (all of them in the first), so that every
-             other token is predicted from at least block_size - stride tokens.
+    stride       None: disjoint windows of block_size. Smaller: windows start `stride` apart and
+                 only the last `stride` targets of each count (all of them in the first), so that
+                 every other token is predicted from at least block_size - stride tokens.
+    max_tokens   None for all windows; else as many, drawn at random by `seed`, as count about
+                 so many tokens
 
     Targets that do not count are -1; the last batch may have fewer windows. Raises ValueError for
     a text of fewer than 2 tokens or a stride outside 1..block_size.
@@ -55,12 +59,16 @@ def evaluation_batches(ids_N, block_size, batch_size, stride=None):
     T = min(block_size, len(ids_N) - 1)
     last = len(ids_N) - 1 - T
     starts = np.append(np.arange(0, last, stride), last)
-    counted_to = 0  # targets 1 .. counted_to of the text have been asked for
+    asked_before = np.append(0, starts[:-1] + T) - starts  # targets that the window before asks for
+    if max_tokens is not None and len(starts) * stride > max_tokens:
+        drawn = np.random.default_rng(seed).choice(
+            len(starts), -(-max_tokens // stride), replace=False
+        )
+        drawn.sort()
+        starts, asked_before = starts[drawn], asked_before[drawn]
     for b in range(0, len(starts), batch_size):
         x_BT, y_BT = _windows(ids_N, starts[b : b + batch_size], T)
-        for row, start in enumerate(starts[b : b + batch_size]):
-            y_BT[row, : counted_to - start] = NOT_COUNTED
-            counted_to = start + T
+        y_BT[np.arange(T) < asked_before[b : b + batch_size, None]] = NOT_COUNTED
         yield x_BT, y_BT
 
 

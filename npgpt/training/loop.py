@@ -1,56 +1,100 @@
 """The training loop and the evaluation: what GPT training is, without files, bars or pictures."""
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from npgpt.data.batches import evaluation_batches, sample_batch
 from npgpt.training.schedule import learning_rate
 
+RATIO_INTERVAL = 10  # steps from one measurement of the update to the next: it costs two copies
+
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimizer step did. step counts from 1; loss in nats per token, before the step."""
+    """What one optimizer step did. step counts from 1; loss in nats per token, before the step.
+
+    grad_norm      length of all gradients as one vector, before clipping
+    update_ratio   length of the step over the length of the weights, every RATIO_INTERVAL steps
+    """
 
     step: int
     loss: float
     lr: float
     grad_norm: float
+    update_ratio: float | None = None
 
 
-def training_steps(model, optimizer, ids_N, config, first_step=0):
+def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
     """Train, one optimizer step for each item taken: an iterator over `Step`.
 
     model      a GPT          optimizer   an AdamW of its parameters
     ids_N      the training text as token ids
     config     a TrainConfig  first_step  steps done already
+    ranks      `npgpt.training.parallel.Ranks` if several processes share each batch
 
     Batches, dropout masks and rates are functions of (seed, step), so that a run that is continued
     takes the same steps as one that never stopped. The caller decides what happens in between.
+
+    Raises FloatingPointError, with the weights as they were before the step, if the loss or the
+    gradient is not finite.
     """
     for step in range(first_step, config.max_iters):
-        x_BT, y_BT = sample_batch(
-            ids_N, model.config.block_size, config.batch_size, seed=config.seed, step=step
-        )
         lr = learning_rate(step, config)
-        model.dropout_step = step
-        loss = model.loss(x_BT, y_BT)
-        loss.backward()
+        loss = add_gradients(model, ids_N, config, step, ranks)
+        if ranks:
+            loss = ranks.average(optimizer.parameters, loss)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss of step {step + 1} is {loss}; no weight was moved")
+        measured = step % RATIO_INTERVAL == 0
+        before = [w.data.copy() for w in optimizer.parameters.values()] if measured else None
         grad_norm = optimizer.step(lr)
         optimizer.zero_grad()
-        yield Step(step + 1, loss.item(), lr, grad_norm)
+        ratio = _update_ratio(before, optimizer.parameters.values()) if measured else None
+        yield Step(step + 1, loss, lr, grad_norm, ratio)
 
 
-def evaluate(model, ids_N, *, batch_size=16, stride=None, progress=None):
-    """(loss, tokens): the mean loss in nats per token over the whole of a text, and their number.
+def add_gradients(model, ids_N, config, step, ranks=None):
+    """Add the gradient of a step's whole batch to `.grad`; return its mean loss.
 
-    progress   called with the number of tokens that each batch has counted
+    The batch is computed in `gradient_accumulation_steps` pieces. The mean over all rows is the
+    mean of the pieces' means, so each piece's gradient starts from 1 / pieces instead of 1. Of
+    several ranks each computes its own rows only.
+    """
+    pieces, B = config.gradient_accumulation_steps, config.batch_size
+    rank, size = (ranks.rank, ranks.size) if ranks else (0, 1)
+    total = 0.0
+    for piece in range(pieces):
+        first = piece * B + rank * B // size
+        x_BT, y_BT = sample_batch(
+            ids_N, model.config.block_size, pieces * B, seed=config.seed, step=step,
+            rows=slice(first, first + B // size),
+        )  # fmt: skip
+        model.dropout_step = (step * pieces + piece) * size + rank
+        loss = model.loss(x_BT, y_BT)
+        loss.backward(np.asarray(1 / pieces, loss.dtype))
+        total += loss.item() / pieces
+    return total
 
-    Every token but the first counts once. stride=None reads disjoint windows of block_size, so
-    that a token is predicted from 0 to block_size - 1 tokens before it; a smaller stride gives
-    each at least block_size - stride, at block_size / stride times the cost.
+
+def evaluate(model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=0, progress=None):
+    """(loss, tokens): the mean loss in nats per token over a text, and how many tokens counted.
+
+    max_tokens   None for every token but the first, once; else about so many, in windows drawn
+                 from all over the text: the same ones for the same seed
+    progress     called with the number of tokens that each batch has counted
+
+    stride=None reads disjoint windows of block_size, so that a token is predicted from 0 to
+    block_size - 1 tokens before it; a smaller stride gives each at least block_size - stride, at
+    block_size / stride times the cost.
     """
     total, count = 0.0, 0
+    batches = evaluation_batches(
+        ids_N, model.config.block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
+    )
     with model.evaluating():
-        for x_BT, y_BT in evaluation_batches(ids_N, model.config.block_size, batch_size, stride):
+        for x_BT, y_BT in batches:
             kept = int((y_BT >= 0).sum())
             loss = model.loss(x_BT, y_BT)
             total += loss.item() * kept
@@ -58,3 +102,12 @@ def evaluate(model, ids_N, *, batch_size=16, stride=None, progress=None):
             if progress:
                 progress(kept)
     return total / count, count
+
+
+def _update_ratio(before, weights):
+    moved, size = 0.0, 0.0
+    for old, weight in zip(before, weights, strict=True):
+        size += float(np.vdot(old, old))
+        old -= weight.data
+        moved += float(np.vdot(old, old))
+    return math.sqrt(moved / size)

@@ -43,6 +43,13 @@ def test_a_batch_is_a_function_of_seed_and_step():
     np.testing.assert_array_equal(first, sample_batch(ids_N, 8, 4, seed=1, step=0))
 
 
+def test_rows_are_those_of_the_whole_batch():
+    ids_N = np.arange(100)
+    x_BT, y_BT = sample_batch(ids_N, 8, 6, seed=1, step=2)
+    x_part, y_part = sample_batch(ids_N, 8, 6, seed=1, step=2, rows=slice(2, 4))
+    np.testing.assert_array_equal((x_part, y_part), (x_BT[2:4], y_BT[2:4]))
+
+
 def test_every_window_can_be_drawn():
     starts = [sample_batch(np.arange(7), 4, 8, seed=0, step=n)[0][:, 0] for n in range(20)]
     assert set(np.concatenate(starts)) == {0, 1, 2}
@@ -81,6 +88,21 @@ def test_disjoint_windows_by_hand():
     (batch,) = evaluation_batches(np.array([5, 6, 7, 8, 9, 4]), 3, 8)
     np.testing.assert_array_equal(batch[0], [[5, 6, 7], [7, 8, 9]])
     np.testing.assert_array_equal(batch[1], [[6, 7, 8], [-1, 9, 4]])
+
+
+@given(st.data(), lengths, block_sizes, st.integers(1, 60))
+def test_drawn_windows_ask_as_they_would_among_all(data, N, block_size, max_tokens):
+    stride = data.draw(st.none() | st.integers(1, block_size))
+    ids_N = np.arange(N)
+
+    def windows(**drawn):
+        for batch in evaluation_batches(ids_N, block_size, 3, stride, **drawn):
+            yield from zip(*map(np.ndarray.tolist, batch), strict=True)
+
+    every, some = list(windows()), list(windows(max_tokens=max_tokens, seed=3))
+    places = [every.index(window) for window in some]
+    assert places == sorted(set(places))
+    assert len(some) == min(len(every), -(-max_tokens // (stride or block_size)))
 
 
 @pytest.mark.parametrize("stride", [0, -1, 5])

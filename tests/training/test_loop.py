@@ -1,5 +1,6 @@
 """The loop learns, repeats itself to the bit, and evaluates every token once."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -57,3 +58,69 @@ def test_evaluation_is_the_mean_over_all_tokens_in_whatever_batches(stride):
             surprises.append(np.log(np.exp(logits).sum()) - logits[ids[t]])
         # The first window counts all its tokens, so token t <= 8 has t before it in both.
         assert loss == pytest.approx(np.mean(surprises), rel=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1e-6), (np.float64, 1e-12)])
+def test_four_windows_three_times_are_a_batch_of_twelve(dtype, rtol):
+    # Without biases: that of the keys has gradient zero, and AdamW makes steps of its rounding.
+    config = replace(CONFIG, n_layer=2, dropout=0.0, bias=False)
+    ids = np.random.default_rng(0).integers(0, 5, 2000)
+    results = []
+    for pieces in (1, 3):
+        training = replace(TRAINING, batch_size=12 // pieces, gradient_accumulation_steps=pieces)
+        model = GPT(config, seed=1, dtype=dtype)
+        optimizer = AdamW(model.parameters())
+        losses = [s.loss for s in islice(training_steps(model, optimizer, ids, training), 10)]
+        results.append((losses, model.parameters()))
+    (losses, whole), (losses_of_pieces, pieces) = results
+    np.testing.assert_allclose(losses_of_pieces, losses, rtol=rtol)
+    for name, weight in whole.items():
+        distance = np.linalg.norm(pieces[name].data - weight.data)
+        assert distance <= rtol * np.linalg.norm(weight.data), name
+
+
+def test_pieces_of_a_batch_have_their_own_dropout_masks():
+    model = GPT(replace(CONFIG, dropout=0.5), seed=1)
+    seen = []
+    forward = type(model).__call__
+    training = replace(TRAINING, gradient_accumulation_steps=3)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            type(model), "__call__", lambda m, *a: seen.append(m.dropout_step) or forward(m, *a)
+        )
+        list(islice(training_steps(model, AdamW(model.parameters()), IDS, training), 2))
+    assert seen == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_update_is_measured_against_the_weights():
+    model = GPT(CONFIG, seed=1)
+    before = np.concatenate([w.data.ravel() for w in model.parameters().values()])
+    first, *others = islice(training_steps(model, AdamW(model.parameters()), IDS, TRAINING), 11)
+    assert [step.update_ratio is None for step in others] == [True] * 9 + [False]
+    model = GPT(CONFIG, seed=1)
+    next(training_steps(model, AdamW(model.parameters()), IDS, TRAINING))
+    after = np.concatenate([w.data.ravel() for w in model.parameters().values()])
+    expected = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert first.update_ratio == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_evaluation_of_some_tokens_repeats_and_lies_near_that_of_all():
+    model, _, _ = trained(20)
+    ids = np.random.default_rng(0).integers(0, 5, 4000)
+    whole, tokens = evaluate(model, ids, stride=4)
+    part, counted = evaluate(model, ids, stride=4, max_tokens=1000, seed=7)
+    assert tokens == 3999 and 996 <= counted <= 1008
+    assert evaluate(model, ids, stride=4, max_tokens=1000, seed=7) == (part, counted)
+    assert evaluate(model, ids, stride=4, max_tokens=1000, seed=8)[0] != part != whole
+    assert part == pytest.approx(whole, rel=0.1)
+    assert evaluate(model, ids, stride=4, max_tokens=4000) == (whole, tokens)
+
+
+def test_a_loss_that_is_not_finite_stops_before_any_weight_has_moved():
+    model, optimizer, _ = trained(3)
+    model.parameters()["ln_f.weight"].data[0] = np.nan
+    before = {name: w.data.copy() for name, w in model.parameters().items()}
+    with pytest.raises(FloatingPointError, match="the loss of step 4 is nan"):
+        next(training_steps(model, optimizer, IDS, TRAINING, first_step=3))
+    for name, weight in model.parameters().items():
+        np.testing.assert_array_equal(weight.data, before[name])
