@@ -26,6 +26,16 @@ class Module:
                 for i, part in enumerate(value):
                     yield from part.named_parameters(f"{prefix}{name}.{i}.")
 
+    def named_modules(self, path=""):
+        """Yield (dotted path, Module) for this part, whose path is `path`, and all parts of it."""
+        yield path, self
+        for name, value in vars(self).items():
+            parts = enumerate(value) if isinstance(value, list) else [(None, value)]
+            for i, part in parts:
+                if isinstance(part, Module):
+                    inner = name if i is None else f"{name}.{i}"
+                    yield from part.named_modules(f"{path}.{inner}" if path else inner)
+
 
 class Linear(Module):
     """y = x weight + bias.    weight (I, O), bias (O,) or None"""

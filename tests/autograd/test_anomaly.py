@@ -1,0 +1,69 @@
+"""Anomaly mode names the first op whose result is not finite, and leaves no trace."""
+
+import doctest
+
+import numpy as np
+import pytest
+
+import autograd as ag
+from autograd import OPS, Tensor, anomaly
+from autograd.anomaly import AnomalyError, detect_anomaly
+
+
+def test_the_first_op_of_a_chain_is_named_with_its_inputs():
+    x = Tensor([1.0, -2.0, 3.0], requires_grad=True)
+    with np.errstate(all="ignore"), pytest.raises(AnomalyError) as error, detect_anomaly():
+        (ag.log(x) * 2.0).sum()
+    assert error.value.op == "log"
+    for words in ("forward of log", "1 nan and 0 inf among its 3", "first at [1]", "from -2 to 3"):
+        assert words in str(error.value)
+
+
+def test_a_gradient_that_is_not_finite_is_found_where_it_arises():
+    x = Tensor([0.0, 4.0], requires_grad=True)
+    place = ["here"]
+    watched = detect_anomaly(lambda: place[-1])
+    with np.errstate(all="ignore"), pytest.raises(AnomalyError) as error, watched:
+        root = ag.sqrt(x)
+        place.append("elsewhere")
+        (root * 2.0).sum().backward()
+    assert (error.value.op, error.value.place) == ("sqrt", "here")
+    assert "backward of sqrt in here: the gradient of its input x" in str(error.value)
+
+
+def test_an_input_that_was_never_finite_is_told_from_a_fault():
+    said = r"a \(2,\) with 1 nan .* first at \[1\]"
+    with pytest.raises(AnomalyError, match=said), detect_anomaly():
+        Tensor([1.0, np.nan]) + 1.0
+
+
+@pytest.mark.parametrize("which", ["softmax", "concat", "split", "linear"])
+def test_finite_results_are_those_without_it(which):
+    def gradient():
+        x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+        results = {
+            "softmax": lambda: (ag.softmax(x), ag.softmax(x)),
+            "concat": lambda: (ag.concat([x, x]),),
+            "split": lambda: ag.split(x, 1, axis=1),
+            "linear": lambda: (ag.linear(x, Tensor(np.ones((3, 2)))),),
+        }[which]()
+        sum((part * part).sum() for part in results).backward()
+        return x.grad
+
+    before = {op: (op.forward, op.vjp) for op in OPS.values()}
+    with detect_anomaly():
+        watched = gradient()
+    np.testing.assert_array_equal(watched, gradient())
+    assert {op: (op.forward, op.vjp) for op in OPS.values()} == before
+
+
+def test_a_graph_from_before_can_be_walked_inside():
+    x = Tensor([2.0], requires_grad=True)
+    loss = (x * x).sum()
+    with detect_anomaly():
+        loss.backward()
+    assert x.grad == [4.0]
+
+
+def test_docstring():
+    assert doctest.testmod(anomaly).failed == 0

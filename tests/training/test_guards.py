@@ -1,0 +1,105 @@
+"""A number that is not finite is traced to its op, its layer and its step."""
+
+import math
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from autograd import OPS
+from npgpt import GPT, AdamW, GPTConfig
+from npgpt.config import TrainConfig
+from npgpt.training.guards import diagnosis, loss_at_start, module_paths, overfit
+from npgpt.training.loop import training_steps
+
+CONFIG = GPTConfig(vocab_size=7, block_size=8, n_layer=4, n_head=2, n_embd=8)
+TRAINING = TrainConfig(max_iters=9, batch_size=4, warmup_iters=2)
+IDS = np.tile(np.arange(7), 40)
+
+
+@pytest.fixture
+def model():
+    return GPT(CONFIG, seed=1)
+
+
+def plant(monkeypatch, name, part, call):
+    """Make one application of an op, the one numbered `call` from 0, give a NaN or an infinity."""
+    op, calls = OPS[name], []
+    right = getattr(op, part)
+
+    def wrong(*arguments, **settings):
+        result = right(*arguments, **settings)
+        calls.append(name)
+        if (len(calls) - 1) % CONFIG.n_layer == call:
+            first = result[0] if isinstance(result, tuple) else result
+            first.flat[5] = np.nan
+        return result
+
+    monkeypatch.setattr(op, part, wrong)
+
+
+@pytest.mark.parametrize("layer", [0, 3])
+def test_a_nan_planted_in_a_forward_is_found(model, monkeypatch, layer):
+    plant(monkeypatch, "gelu", "forward", layer)
+    said = diagnosis(model, IDS, TRAINING, 0)
+    assert said.startswith(f"forward of gelu in h.{layer}.mlp: the output has 1 nan and 0 inf")
+
+
+def test_a_nan_planted_in_a_backward_is_found(model, monkeypatch):
+    plant(monkeypatch, "gelu", "vjp", 1)  # backward comes from the last layer
+    said = diagnosis(model, IDS, TRAINING, 0)
+    assert said.startswith("backward of gelu in h.2.mlp: the gradient of its input x has 1 nan")
+
+
+def test_an_overflow_is_found_where_it_arises(model):
+    model.parameters()["h.2.mlp.c_fc.weight"].data[...] = 3e38
+    said = diagnosis(model, IDS, TRAINING, 0)
+    assert said.startswith("forward of linear in h.2.mlp.c_fc: the output has")
+    assert "from 3e+38 to 3e+38" in said
+
+
+def test_a_weight_that_is_not_finite_is_named(model):
+    model.parameters()["h.1.ln_2.weight"].data[3] = np.inf
+    said = diagnosis(model, IDS, TRAINING, 0)
+    assert said.startswith("the weight h.1.ln_2.weight has 0 nan and 1 inf")
+
+
+def test_a_diagnosis_changes_nothing(model):
+    optimizer = AdamW(model.parameters())
+    list(islice(training_steps(model, optimizer, IDS, TRAINING), 3))
+    before = {name: w.data.tobytes() for name, w in model.parameters().items()}
+    call = GPT.__call__
+    assert "each op gives finite numbers" in diagnosis(model, IDS, TRAINING, 3)
+    assert {name: w.data.tobytes() for name, w in model.parameters().items()} == before
+    assert all(w.grad is None for w in model.parameters().values())
+    assert GPT.__call__ is call
+
+
+def test_paths_are_those_of_the_parameters(model):
+    seen = set()
+    original = OPS["linear"].forward
+    with module_paths(model) as place, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            OPS["linear"], "forward", lambda *a, **k: seen.add(place()) or original(*a, **k)
+        )
+        model(IDS[None, :8])
+    expected = {n.removesuffix(".weight") for n in model.parameters() if ".c_" in n and "we" in n}
+    assert seen == expected | {""}  # the head with tied weights belongs to the whole
+
+
+def test_a_sound_model_starts_at_a_uniform_guess_and_learns_a_batch_by_heart(model):
+    loss, uniform = loss_at_start(model, IDS, TRAINING)
+    assert uniform == math.log(7) and loss == pytest.approx(uniform, rel=0.05)
+    losses = overfit(model, IDS, TRAINING)
+    assert losses[-1] < 0.5 * losses[0] and model.training
+
+
+def test_a_model_without_gradients_learns_nothing_by_heart(model, monkeypatch):
+    right = OPS["linear"].vjp
+
+    def zero(*arguments, **needs):
+        return tuple(None if g is None else 0 * g for g in right(*arguments, **needs))
+
+    monkeypatch.setattr(OPS["linear"], "vjp", zero)
+    losses = overfit(model, IDS, TRAINING, steps=40)
+    assert losses[-1] > 0.5 * losses[0]
