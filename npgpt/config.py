@@ -1,11 +1,17 @@
 """The settings of a model and of its training, one dataclass each, and presets of both.
 
 Hyper-parameters have nanoGPT's names. A field's comment is also its help text on the command line,
-where every field is a flag: `n_layer` is `--n-layer`.
+where every field is a flag: `n_layer` is `--n-layer`. In a TOML file it stands in the table of its
+class, [model] or [training].
 """
 
+import difflib
 import math
+import tomllib
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+SPLITS = ("tail", "documents")
 
 
 def setting(help, **default):
@@ -46,9 +52,14 @@ class TrainConfig:
     """How a GPT is trained. Raises ValueError for settings that contradict each other."""
 
     corpus: tuple[str, ...] = setting(
-        "tales, shakespeare, files, folders, or - for standard input", default=("tales",)
+        "tales, shakespeare, files, folders, patterns such as 'books/*.txt', a folder of npgpt "
+        "prepare, or - for standard input",
+        default=("tales",),
     )
-    train_fraction: float = setting("first part of the text, trained on", default=0.9)
+    train_fraction: float = setting("share of the text that is trained on", default=0.9)
+    split: str = setting(
+        "what is for validation: the tail of the text, or whole documents", default="tail"
+    )
     max_iters: int = setting("optimizer steps", default=2000)
     batch_size: int = setting("B, windows of text in one forward and backward", default=12)
     gradient_accumulation_steps: int = setting(
@@ -89,6 +100,8 @@ class TrainConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use [0, 1)")
+        if self.split not in SPLITS:
+            raise ValueError(f"TrainConfig: split={self.split!r}; use {' or '.join(SPLITS)}")
         if not 0 < self.train_fraction < 1:
             raise ValueError(
                 f"TrainConfig: train_fraction={self.train_fraction}; the rest is for validation, "
@@ -122,10 +135,86 @@ def preset_for(corpus):
 
 
 def from_preset(name, **changes):
-    """(GPTConfig fields without vocab_size as a dict, TrainConfig) of a preset, with changes."""
+    """(GPTConfig fields without vocab_size as a dict, TrainConfig) of a preset, with changes.
+
+    Raises ValueError for an unknown preset or setting, naming the nearest that exists, and for
+    settings that contradict each other.
+    """
     if name not in PRESETS:
-        raise ValueError(f"preset {name!r} is unknown; use one of: {', '.join(PRESETS)}")
+        raise ValueError(
+            f"preset {name!r} is unknown{nearest(name, PRESETS)}; use one of: {', '.join(PRESETS)}"
+        )
+    model_fields, training_fields = (
+        {f.name for f in fields(cls)} - {"vocab_size"} for cls in (GPTConfig, TrainConfig)
+    )
+    for setting in changes.keys() - model_fields - training_fields:
+        raise ValueError(
+            f"setting {setting!r} is unknown{nearest(setting, model_fields | training_fields)}; "
+            "npgpt train --help lists them all"
+        )
     chosen = PRESETS[name] | changes
-    model_fields = {f.name for f in fields(GPTConfig)}
     model = {k: v for k, v in chosen.items() if k in model_fields}
-    return model, replace(TrainConfig(), **{k: v for k, v in chosen.items() if k not in model})
+    training = replace(TrainConfig(), **{k: v for k, v in chosen.items() if k in training_fields})
+    if training.eval_stride > model["block_size"]:
+        raise ValueError(
+            f"eval_stride={training.eval_stride} is larger than a window, block_size="
+            f"{model['block_size']}; use eval_stride={model['block_size']} or less, or 0"
+        )
+    return model, training
+
+
+def read_settings(path):
+    """The settings in a TOML file, as a dict for `from_preset`, "preset" among them if it is given.
+
+        preset = "tales"
+        [model]
+        n_layer = 2
+        [training]
+        corpus = ["my.txt"]
+        lr = 1e-3
+
+    Raises ValueError, with the path, for what is no TOML, no setting, or of the wrong type.
+    """
+    try:
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML file: {error}; correct it there") from error
+    known = {"preset": str, "model": dict, "training": dict}
+    settings = {}
+    for name, value in tables.items():
+        _check_entry(path, name, value, known)
+        if name == "preset":
+            settings[name] = value
+            continue
+        types = {f.name: f.type for f in fields(TrainConfig if name == "training" else GPTConfig)}
+        types.pop("vocab_size", None)  # the tokenizer's
+        for entry, inner in value.items():
+            _check_entry(path, entry, inner, types, f" in [{name}]")
+            settings[entry] = tuple(inner) if entry == "corpus" else inner
+    return settings
+
+
+def _check_entry(path, name, value, types, table=""):
+    if name not in types:
+        raise ValueError(
+            f"{path}: {name!r} is unknown{table}{nearest(name, types)}; what is known there: "
+            f"{', '.join(types)}"
+        )
+    wanted = types[name]
+    accepted = {float: (int, float), tuple[str, ...]: list}.get(wanted, wanted)
+    fits = isinstance(value, accepted) and (wanted is bool or not isinstance(value, bool))
+    if accepted is list and fits:
+        fits = all(isinstance(item, str) for item in value)
+    if not fits:
+        form = 'a list of texts, as ["a.txt"]' if accepted is list else f"a {wanted.__name__}"
+        raise ValueError(f"{path}: {name} = {value!r}{table}; give {form}")
+
+
+def nearest(name, known):
+    """`: did you mean X?` for a name that is not known, or nothing.
+
+    >>> nearest("n_layers", ["n_layer", "n_head"])
+    ': did you mean n_layer?'
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {near[0]}?" if near else ""

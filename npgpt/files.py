@@ -19,3 +19,9 @@ def write_whole(path, content):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder):
+    """Delete what `write_whole` leaves in a folder if its process is killed."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)

@@ -56,13 +56,15 @@ def visible(token):
 
 
 def loss_picture(path, rows, *, title="", levels=()):
-    """Training and validation loss against the optimizer step.
+    """Training and validation loss against the optimizer step; below, gradient norm and updates.
 
     rows     as `npgpt.training.metrics.read_metrics` gives them
     levels   pairs (name, nats per token) to draw as horizontal lines: what a bigram model reaches,
              the entropy of the text
     """
-    drawing, axes = figure()
+    drawing, (axes, below) = figure(
+        7.0, 5.5, 2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)}
+    )
     steps, losses = _column(rows, "loss")
     axes.plot(steps, losses, color=COLOURS[0], alpha=0.25, linewidth=0.8)
     if len(losses):
@@ -76,9 +78,23 @@ def loss_picture(path, rows, *, title="", levels=()):
             xytext=(-4, -3), textcoords="offset points", ha="right", va="top", fontsize=8,
             color=INK,
         )  # fmt: skip
-    axes.set(xlabel="step", ylabel="loss, nats per token", title=title, ylim=(0, None))
+    axes.set(ylabel="loss, nats per token", title=title, ylim=(0, None))
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.97), frameon=False)
+    _health_panel(below, rows)
     return save(drawing, path)
+
+
+def _health_panel(axes, rows):
+    """Length of the gradient, and of the step over that of the weights: both fall smoothly in a
+    healthy run, and jump before it diverges."""
+    for name, label, colour in (
+        ("grad_norm", "gradient norm", COLOURS[2]),
+        ("update_ratio", "update : weights", COLOURS[3]),
+    ):
+        steps, values = _column(rows, name)
+        axes.plot(steps, values, color=colour, linewidth=0.9, label=label)
+    axes.set(xlabel="step", yscale="log")
+    axes.legend(frameon=False, fontsize=8, ncols=2)
 
 
 def curves_picture(path, curves, *, xlabel, ylabel, title="", log="", marks=()):

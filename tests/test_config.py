@@ -49,7 +49,7 @@ def test_presets_give_whole_settings_and_take_changes():
         assert training.max_iters == PRESETS[name]["max_iters"]
     model, training = from_preset("shakespeare", n_layer=2, lr=0.5)
     assert (model["n_layer"], training.lr, training.batch_size) == (2, 0.5, 64)
-    with pytest.raises(ValueError, match="preset 'tails' is unknown; use one of: tales, shake"):
+    with pytest.raises(ValueError, match="preset 'tails' is unknown: did you mean tales"):
         from_preset("tails")
 
 

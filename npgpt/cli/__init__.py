@@ -1,6 +1,7 @@
 """The program `npgpt`: one file for each command, and here what they share.
 
     train       a GPT on a text: a run folder with weights, metrics, a loss picture, samples
+    prepare     a large text as token files, for train
     generate    text from a run
     eval        the loss of a run on a text
     info        parameters, arithmetic and memory of a run or a preset
@@ -14,8 +15,11 @@ import argparse
 import importlib
 import sys
 
+from npgpt.config import nearest
+
 COMMANDS = {
     "train": "train a GPT on a text; writes a run folder",
+    "prepare": "encode a large text into token files to train on",
     "generate": "continue a text with a trained GPT",
     "eval": "the loss of a run on a text",
     "info": "parameters, arithmetic and memory of a run or a preset",
@@ -31,7 +35,7 @@ def main(argv=None):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console may otherwise lack a character
             stream.reconfigure(encoding="utf-8", errors="replace")
-    args = _parser().parse_args(argv)
+    args = _parsed(argv)
     try:
         importlib.import_module(f"npgpt.cli.{args.command}").run(args)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -48,6 +52,19 @@ def main(argv=None):
     return 0
 
 
+def _parsed(argv):
+    """The arguments of a command. An unknown flag is an error that names the nearest."""
+    parser, commands = _parser()
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        command = commands[args.command]
+        flags = [flag for action in command._actions for flag in action.option_strings]
+        command.error("".join(
+            f"unknown argument {word}{nearest(word.split('=')[0], flags)} " for word in unknown
+        ) + f"(npgpt {args.command} --help lists them all)")  # fmt: skip
+    return args
+
+
 def _parser():
     parser = argparse.ArgumentParser(prog="npgpt", description="A GPT to read, train and talk to.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -57,4 +74,4 @@ def _parser():
             "--traceback", action="store_true", help="on an error, show where in the code it arose"
         )
         importlib.import_module(f"npgpt.cli.{name}").add_arguments(command)
-    return parser
+    return parser, commands.choices

@@ -2,13 +2,16 @@
 
 import json
 import math
+from contextlib import ExitStack
 
 from tqdm import tqdm
 
-from npgpt.data.batches import split_text
+from npgpt.cli.material import closing, open_material
 from npgpt.data.corpora import load_corpus
-from npgpt.training.checkpoint import load_run
+from npgpt.data.tokens import bytes_per_token, ids_of_text, prepared_paths
+from npgpt.training.checkpoint import TextSource, load_run
 from npgpt.training.loop import evaluate
+from npgpt.training.metrics import bits_per_byte
 
 
 def add_arguments(parser):
@@ -24,30 +27,41 @@ def add_arguments(parser):
 
 def run(args):
     model, tokenizer, run = load_run(args.run)
-    corpus = load_corpus(tuple(args.corpus or run.training.corpus))
-    train_text, val_text = split_text(corpus.text, run.training.train_fraction)
-    text = {"val": val_text, "train": train_text, "all": corpus.text}[args.split]
-    ids_N = tokenizer.encode(text)
     stride = run.training.eval_stride if args.stride is None else args.stride
-    with tqdm(total=len(ids_N) - 1, unit="token", unit_scale=True, leave=False) as bar:
-        loss, tokens = evaluate(model, ids_N, stride=stride or None, progress=bar.update)
-    first = tokenizer.decode(ids_N[:1])  # the one token that is not predicted
-    bytes_predicted = len(text.encode("utf-8")) - len(first.encode("utf-8"))
+    with ExitStack() as stack:
+        source, ids_N = _ids(args, run, tokenizer, stack)
+        with tqdm(total=len(ids_N) - 1, unit="token", unit_scale=True, leave=False) as bar:
+            loss, tokens = evaluate(model, ids_N, stride=stride or None, progress=bar.update)
+        bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
     result = {
         "loss": loss,
-        "bits_per_byte": loss * tokens / bytes_predicted / math.log(2),
+        "bits_per_byte": bits,
         "perplexity": math.exp(loss),
         "tokens": tokens,
         "stride": stride,
-        "corpus": corpus.name,
+        "corpus": source.name,
         "split": args.split,
-        "entropy_rate": corpus.entropy_rate,
+        "entropy_rate": source.entropy_rate,
     }
     if args.json:
         print(json.dumps(result, ensure_ascii=False))
         return
-    print(f"{corpus.name} ({args.split}): loss {loss:.4f} nats per token over {tokens:,} tokens")
-    print(f"  {result['bits_per_byte']:.4f} bits per byte, perplexity {result['perplexity']:.3f}")
-    if corpus.entropy_rate:
-        floor = corpus.entropy_rate
+    print(f"{source.name} ({args.split}): loss {loss:.4f} nats per token over {tokens:,} tokens")
+    print(f"  {bits:.4f} bits per byte, perplexity {result['perplexity']:.3f}")
+    if source.entropy_rate:
+        floor = source.entropy_rate
         print(f"  entropy of this text: {floor:.4f}; the loss is {loss / floor - 1:.1%} above it")
+
+
+def _ids(args, run, tokenizer, stack):
+    """(TextSource, token ids) of what is asked for."""
+    specs = tuple(args.corpus or run.training.corpus)
+    if args.split == "all":
+        if prepared_paths(specs):
+            raise ValueError("--split all is for texts; of token files give --split val or train")
+        corpus = load_corpus(specs)
+        whole = ((0, piece) for _, piece in corpus.pieces())
+        ids_N, _ = closing(stack, ids_of_text(whole, tokenizer))
+        return TextSource(corpus.name, None, "", corpus.entropy_rate), ids_N
+    material = open_material(run.training, stack, specs, tokenizer)
+    return material.source, material.val_ids if args.split == "val" else material.train_ids

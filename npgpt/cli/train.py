@@ -1,32 +1,48 @@
 """`npgpt train`: its flags, and how a run starts or continues. `session` is the run itself."""
 
 import argparse
-import hashlib
+import sys
+from contextlib import ExitStack
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from npgpt.cli.session import Session, finish, introduce, train
-from npgpt.config import PRESETS, GPTConfig, TrainConfig, from_preset, preset_for
-from npgpt.data.batches import check_length, split_text
-from npgpt.data.corpora import load_corpus
+from npgpt.cli.material import open_material
+from npgpt.cli.report import finish, foretell, introduce, report_checks
+from npgpt.cli.session import Session, follow, train
+from npgpt.config import (
+    PRESETS,
+    SPLITS,
+    GPTConfig,
+    TrainConfig,
+    from_preset,
+    preset_for,
+    read_settings,
+)
+from npgpt.data.batches import check_length
+from npgpt.files import remove_unfinished
 from npgpt.model import GPT
-from npgpt.tokenizer import CharTokenizer
 from npgpt.training import AdamW
 from npgpt.training.checkpoint import (
+    Run,
     RunError,
-    TextSource,
     create_run,
     load_checkpoint,
     load_run,
+    refuse_taken,
 )
+from npgpt.training.parallel import find_ranks
+from npgpt.training.progress import peak_flops
 from npgpt.training.warmup import warm_up
 
 
 def add_arguments(parser):
     add = parser.add_argument
     add("--preset", choices=PRESETS, help="settings to start from; default: that of the corpus")
+    add("--config", metavar="FILE.toml", help="settings; they change the preset's")
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    add("--check", action="store_true",
+        help="train nothing; is the first loss ln V, is one batch learned by heart?")  # fmt: skip
     for field in fields(GPTConfig) + fields(TrainConfig):
         if field.name == "vocab_size":  # the tokenizer's
             continue
@@ -37,58 +53,88 @@ def add_arguments(parser):
             add(flag, action=argparse.BooleanOptionalAction, **options)
         elif field.name == "corpus":
             add(flag, nargs="+", metavar="NAME|PATH", **options)
+        elif field.name == "split":
+            add(flag, choices=SPLITS, **options)
         else:
             add(flag, type=field.type, metavar="N" if field.type is int else "X", **options)
 
 
 def run(args):
-    session = _continued(args) if args.resume else _started(args)
+    ranks = find_ranks()
+    try:
+        with ExitStack() as stack:
+            _run(args, ranks, stack)
+    except BaseException as error:
+        if ranks:  # the others wait for this one, so its end has to be that of all
+            print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
+            ranks.abort()
+        raise
+
+
+def _run(args, ranks, stack):
+    session = (_continued if args.resume else _started)(args, ranks, stack)
+    if ranks:
+        ranks.check(session.run.training.batch_size, session.run.text.sha256)
+    if ranks and ranks.rank > 0:
+        warm_up(session.run.model)
+        ranks.wait()
+        follow(session)
+        return
     introduce(session)
     warm_up(session.run.model)
-    if train(session):
+    if args.check:
+        report_checks(session)
+        return
+    if not args.resume:
+        create_run(session.run, session.material.tokenizer, session.model, session.optimizer)
+    peak = peak_flops() * (ranks.size if ranks else 1)
+    foretell(session, peak)
+    if ranks:
+        ranks.wait()
+    if train(session, peak):
         finish(session)
 
 
-def _started(args):
+def _started(args, ranks, stack):
     model_settings, training = _settings(args)
-    corpus = load_corpus(training.corpus)
-    tokenizer = CharTokenizer.train(corpus.text)
-    config = GPTConfig(vocab_size=tokenizer.vocab_size, **model_settings)
-    train_ids, val_ids = _token_ids(corpus, tokenizer, config, training)
+    if ranks and "-" in training.corpus:
+        raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
-    run = create_run(folder, config, training, tokenizer, _source(corpus))
+    if not args.check and (ranks is None or ranks.rank == 0):
+        refuse_taken(folder)
+    material = open_material(training, stack)
+    config = GPTConfig(vocab_size=material.tokenizer.vocab_size, **model_settings)
+    _check_lengths(material, config)
     model = GPT(config, seed=training.seed)
-    return Session(run, corpus, tokenizer, model, _optimizer(model, training), train_ids, val_ids)
+    run = Run(folder, config, training, material.source)
+    return Session(run, material, model, _optimizer(model, training), ranks=ranks)
 
 
-def _continued(args):
+def _continued(args, ranks, stack):
     changed = [name for name in _given(args) if name != "corpus"]
+    changed += [name for name in ("preset", "config", "check") if getattr(args, name)]
     if changed:
         raise ValueError(
             f"--resume takes its settings from the run: leave out {', '.join(changed)}, or start "
             "a new run without --resume"
         )
     model, tokenizer, run = load_run(args.out or _last_folder(args))
-    corpus = load_corpus(tuple(args.corpus or run.training.corpus))
-    if _source(corpus).sha256 != run.text.sha256:
-        raise RunError(
-            f"{run.folder} was trained on {run.text.name} with {run.text.characters:,} characters, "
-            f"and {corpus.name} with {len(corpus.text):,} is another text: give the same with "
-            "--corpus, or start a new run without --resume"
-        )
+    material = open_material(run.training, stack, args.corpus, tokenizer, expected=run.text)
     optimizer = _optimizer(model, run.training)
     first_step = load_checkpoint(run, model, optimizer)
-    ids = _token_ids(corpus, tokenizer, run.model, run.training)
-    return Session(run, corpus, tokenizer, model, optimizer, *ids, first_step)
+    if ranks is None or ranks.rank == 0:
+        remove_unfinished(run.folder)
+    return Session(run, material, model, optimizer, first_step, ranks)
 
 
 def _settings(args):
-    """(GPTConfig fields, TrainConfig): the preset's, with the flags that were given."""
-    given = _given(args)
+    """(GPTConfig fields, TrainConfig): the preset's, changed by the file, changed by the flags."""
+    given = (read_settings(args.config) if args.config else {}) | _given(args)
+    corpus = tuple(given.get("corpus", ("tales",)))
     if "corpus" in given:
-        given["corpus"] = tuple(given["corpus"])
-    preset = args.preset or preset_for(given.get("corpus", ("tales",)))
-    return from_preset(preset, **given)
+        given["corpus"] = corpus
+    preset = given.pop("preset", None)
+    return from_preset(args.preset or preset or preset_for(corpus), **given)
 
 
 def _given(args):
@@ -97,12 +143,9 @@ def _given(args):
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _token_ids(corpus, tokenizer, config, training):
-    texts = split_text(corpus.text, training.train_fraction)
-    ids = [tokenizer.encode(text) for text in texts]
-    for part, name in zip(ids, ("training", "validation"), strict=True):
-        check_length(part, config.block_size, name)
-    return ids
+def _check_lengths(material, config):
+    check_length(material.train_ids, config.block_size, "training")
+    check_length(material.val_ids, config.block_size, "validation")
 
 
 def _optimizer(model, training):
@@ -110,11 +153,6 @@ def _optimizer(model, training):
         model.parameters(), lr=training.lr, betas=(training.beta1, training.beta2),
         weight_decay=training.weight_decay, grad_clip=training.grad_clip,
     )  # fmt: skip
-
-
-def _source(corpus):
-    digest = hashlib.sha256(corpus.text.encode("utf-8")).hexdigest()
-    return TextSource(corpus.name, len(corpus.text), digest, corpus.entropy_rate)
 
 
 def _run_name(corpus):

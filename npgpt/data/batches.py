@@ -82,5 +82,5 @@ def check_length(ids_N, block_size, name):
 
 
 def _windows(ids_N, starts_B, T):
-    at_BT = starts_B[:, None] + np.arange(T)
-    return ids_N[at_BT].astype(np.int64), ids_N[at_BT + 1].astype(np.int64)
+    ids_BT1 = ids_N[starts_B[:, None] + np.arange(T + 1)]
+    return ids_BT1[:, :-1].astype(np.int64), ids_BT1[:, 1:].astype(np.int64)

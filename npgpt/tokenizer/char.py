@@ -55,6 +55,11 @@ class CharTokenizer:
         """How many characters are known."""
         return len(self.characters)
 
+    @property
+    def tokens(self) -> list[bytes]:
+        """The bytes of every token, by id."""
+        return [character.encode("utf-8") for character in self.characters]
+
     def encode(self, text: str) -> np.ndarray:
         """The ids of the characters of `text`: int32 of shape (N,), N = len(text).
 

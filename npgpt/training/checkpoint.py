@@ -1,18 +1,21 @@
 """A run folder: what a training run leaves, and what a later one needs to go on from it.
 
-    config.json                settings, the text's name and hash, versions; written at the start
-    tokenizer.json             text to ids and back; written at the start
+    config.json                settings with the seed, the text's name and hash, versions, machine
+    tokenizer.json             text to ids and back
     model.safetensors          the weights, under GPT-2's names; rewritten at every checkpoint
     train_state.safetensors    all that continuing needs: weights, AdamW's moments, step
     metrics.csv, samples.txt, loss.png
 
 train_state.safetensors holds the weights a second time, so that one file is one moment of
-training: its renaming is the instant at which a checkpoint counts. Nothing is pickled, so loading
-a stranger's run executes none of their code.
+training: its renaming is the instant at which a checkpoint counts. The folder itself appears whole,
+with a checkpoint of step 0 in it. So a run that is killed at any moment can be loaded and resumed.
+Nothing is pickled, so loading a stranger's run executes none of their code.
 """
 
 import json
+import os
 import platform
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +24,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from autograd import backend
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.files import write_whole
 from npgpt.model import GPT
@@ -53,28 +57,54 @@ class Run:
     text: TextSource
 
 
-def create_run(folder, model_config, training_config, tokenizer, text):
-    """Make the folder of a new run. Raises RunError if it holds anything already."""
-    folder = Path(folder)
+def create_run(run, tokenizer, model, optimizer):
+    """Make the folder of a new run, with a checkpoint of the model as it is.
+
+    It is built beside its place and renamed, so that it appears whole. Raises RunError if there is
+    anything at that place already, other than an empty folder.
+    """
+    folder = run.folder
+    refuse_taken(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    building.mkdir()
+    try:
+        tokenizer.save(building / "tokenizer.json")
+        settings = json.dumps(_settings(run), indent=2, ensure_ascii=False) + "\n"
+        write_whole(building / "config.json", settings)
+        save_checkpoint(building, model, optimizer)
+        if folder.exists():
+            folder.rmdir()  # it is empty; Windows renames to no place that is taken
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def refuse_taken(folder):
+    """Raise RunError unless a run can be created at `folder`."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "is not empty" if folder.is_dir() else "is a file"
         raise RunError(
             f"{folder} {what}, and nothing in it is overwritten: name another folder with --out, "
             "or continue the run in it with --resume"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(folder / "tokenizer.json")
-    settings = {
+
+
+def _settings(run):
+    return {
         "made_by": MADE_BY,
-        "model": asdict(model_config),
-        "training": asdict(training_config),
-        "text": asdict(text),
+        "model": asdict(run.model),
+        "training": asdict(run.training),
+        "text": asdict(run.text),
         "versions": {
             name: version(name) for name in ("npgpt", "numpy", "numba", "safetensors")
         } | {"python": platform.python_version()},
+        "machine": {
+            "system": platform.platform(),
+            "processors": os.cpu_count(),
+            "backend": backend.name,
+        },
     }  # fmt: skip
-    write_whole(folder / "config.json", json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-    return Run(folder, model_config, training_config, text)
 
 
 def read_run(folder):
@@ -122,12 +152,16 @@ def load_run(folder):
     return model, tokenizer, run
 
 
-def save_checkpoint(run, model, optimizer):
-    """Write the weights and the training state as they are after `optimizer.steps` steps."""
+def save_checkpoint(folder, model, optimizer):
+    """Write the weights and the training state as they are after `optimizer.steps` steps.
+
+    Raises OSError if the disk is full or the folder can not be written to; the checkpoint that was
+    there before is whole then.
+    """
     weights = save(_weights(model), metadata={"format": "pt"})
-    write_whole(run.folder / "model.safetensors", weights)
+    write_whole(folder / "model.safetensors", weights)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
-    write_whole(run.folder / "train_state.safetensors", save(state))
+    write_whole(folder / "train_state.safetensors", save(state))
 
 
 def load_checkpoint(run, model, optimizer):
@@ -170,8 +204,8 @@ def _tokenizer(run):
 def _read_arrays(path):
     if not path.is_file():
         raise RunError(
-            f"{path} is missing: the run stopped before its first checkpoint, or the file was "
-            "moved; restore it, or train again"
+            f"{path} is missing, so the folder was changed after the run; restore the file, or "
+            "train again"
         )
     try:
         return load(path.read_bytes())

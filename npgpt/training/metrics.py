@@ -1,19 +1,25 @@
 """metrics.csv: one row a step, readable by any program.
 
-    step         optimizer steps done
-    loss         nats per token of the batch of that step, before the step
-    val_loss     nats per token of the validation text after the step, where it was evaluated
-    lr, grad_norm
-    seconds      of training since the run's beginning, evaluations left out
+    step                optimizer steps done
+    loss                nats per token of the batch of that step, before the step
+    val_loss            nats per token of the validation text after the step, where evaluated
+    val_bits_per_byte   the same in a unit that does not depend on the tokenizer
+    lr, grad_norm       learning rate; length of the gradient before clipping
+    update_ratio        length of the step over the length of the weights, where it was measured
+    seconds             of training since the run's beginning, evaluations left out
 """
 
 import csv
 import io
+import math
+import os
 from pathlib import Path
 
 from npgpt.files import write_whole
 
-COLUMNS = ("step", "loss", "val_loss", "lr", "grad_norm", "seconds")
+COLUMNS = (
+    "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
+)  # fmt: skip
 
 
 class Metrics:
@@ -38,6 +44,8 @@ class Metrics:
     def flush(self):
         with open(self.path, "a", encoding="utf-8", newline="") as file:
             file.write(_as_csv(self.rows[self.written :]))
+            file.flush()
+            os.fsync(file.fileno())  # on disk before the checkpoint that belongs to them
         self.written = len(self.rows)
 
 
@@ -50,6 +58,15 @@ def read_metrics(path):
                 break
             rows.append({c: _number(c, row[c]) for c in COLUMNS})
     return rows
+
+
+def bits_per_byte(nats_per_token, bytes_per_token):
+    """A loss as bits for each byte of the text that its tokens stand for.
+
+    >>> bits_per_byte(math.log(256), 1)
+    8.0
+    """
+    return nats_per_token / bytes_per_token / math.log(2)
 
 
 def _as_csv(rows, header=False):

@@ -77,7 +77,7 @@ def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_pat
     process = subprocess.Popen(
         command, env=environment(), cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    while not (folder / "train_state.safetensors").exists() and process.poll() is None:
+    while not (folder / "samples.txt").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     said = process.communicate()[0]
@@ -143,7 +143,7 @@ def test_resume_without_a_run_says_so(cli, here):
     [
         (["--corpus", "short.txt"], "the training text has 14 tokens, but one window takes"),
         (["--corpus", "empty.txt"], "empty.txt is empty"),
-        (["--corpus", "binary.bin"], "binary.bin is not UTF-8 text: byte 0xff at byte offset 3"),
+        (["--corpus", "binary.dat"], "binary.dat is not UTF-8 text: byte 0xff at byte offset 3"),
         (["--corpus", "shrot.txt"], "there is no corpus shrot.txt; did you mean short.txt"),
         (["--n-embd", "30", "--n-head", "4"], "n_embd=30 is not divisible by n_head=4"),
         (["--max-iters", "0"], "max_iters=0; use 1 or more"),
@@ -154,7 +154,7 @@ def test_resume_without_a_run_says_so(cli, here):
 def test_what_can_not_be_trained_is_refused_and_nothing_is_written(cli, here, arguments, message):
     (here / "short.txt").write_text("too short a text", encoding="utf-8")
     (here / "empty.txt").write_bytes(b"")
-    (here / "binary.bin").write_bytes(b"abc\xff\xfe")
+    (here / "binary.dat").write_bytes(b"abc\xff\xfe")
     (here / "hens.txt").write_text(TEXT, encoding="utf-8")
     (here / "taken").mkdir()
     (here / "taken" / "diary.txt").write_text("precious", encoding="utf-8")

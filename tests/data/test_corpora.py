@@ -28,6 +28,11 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+def read(specs):
+    corpus = load_corpus(specs)
+    return corpus.name, corpus.text, corpus.entropy_rate
+
+
 def write(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
@@ -47,7 +52,7 @@ def test_tales_are_known_with_their_entropy_rate():
 def test_a_file_is_read_as_it_is(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("any") / "text"
     write(path, text)
-    assert load_corpus([str(path)]) == (str(path), text, None)
+    assert read([str(path)]) == (str(path), text, None)
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_not_text(here):
@@ -63,21 +68,20 @@ def test_a_folder_is_its_text_files_in_sorted_order(here):
     write(here / "books/picture.png", b"\x89PNG\0\0")
     write(here / "books/.hidden", "no")
     write(here / "books/.git/config", "no")
-    assert load_corpus(["books"]) == ("books", "first\nsecond\nthird", None)
+    assert read(["books"]) == ("books", "first\nsecond\nthird", None)
     assert load_corpus(["books/.git"]).text == "no"
 
 
 def test_several_are_joined_each_on_a_new_line(here):
     write(here / "a", "one")
     write(here / "b/c", "two\n")
-    corpus = load_corpus(("a", "b", "a"))
-    assert corpus == ("a + b + a", "one\ntwo\none", None)
+    assert read(("a", "b", "a")) == ("a + b + a", "one\ntwo\none", None)
     assert load_corpus(["a", "tales"]).entropy_rate is None
 
 
 def test_a_dash_is_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("été\r\n".encode()), "latin-1"))
-    assert load_corpus(["-"]) == ("standard input", "été\n", None)
+    assert read(["-"]) == ("standard input", "été\n", None)
 
 
 def test_a_built_in_name_is_not_a_path_unless_written_as_one(here):
@@ -220,7 +224,7 @@ def cached(sources):
 def test_shakespeare_is_fetched_once(sources, monkeypatch, capfd):
     with web_server(PLAY.encode("utf-8")) as url:
         monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
-        assert load_corpus(["shakespeare"]) == ("shakespeare", PLAY, None)
+        assert read(["shakespeare"]) == ("shakespeare", PLAY, None)
     assert load_corpus(["shakespeare"]).text == PLAY
     assert cached(sources) == [PLAY]
     assert capfd.readouterr() == ("", "")

@@ -12,6 +12,7 @@ from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.files import write_whole
 from npgpt.training.checkpoint import (
+    Run,
     RunError,
     TextSource,
     create_run,
@@ -28,7 +29,9 @@ TEXT = TextSource("letters", 5, "0" * 64, None)
 
 
 def new_run(folder, config=CONFIG):
-    return create_run(folder, config, TrainConfig(), CharTokenizer("abcde"), TEXT)
+    run = Run(folder, config, TrainConfig(), TEXT)
+    create_run(run, CharTokenizer("abcde"), *after_steps(0, config))
+    return run
 
 
 def after_steps(n, config=CONFIG):
@@ -45,7 +48,7 @@ def after_steps(n, config=CONFIG):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     run = new_run(tmp_path_factory.mktemp("runs") / "good")
-    save_checkpoint(run, *after_steps(3))
+    save_checkpoint(run.folder, *after_steps(3))
     return run.folder
 
 
@@ -106,7 +109,7 @@ def test_no_cut_of_a_file_is_taken_for_a_whole_run(saved, tmp_path_factory, data
 def test_weights_of_another_model_are_refused_before_any_is_copied(saved, tmp_path, name):
     wider = GPTConfig(**(vars(CONFIG) | {"n_embd": 8}))
     other = new_run(tmp_path / "other", wider)
-    save_checkpoint(other, *after_steps(1, wider))
+    save_checkpoint(other.folder, *after_steps(1, wider))
     folder = shutil.copytree(saved, tmp_path / "run")
     shutil.copy(other.folder / name, folder / name)
     model, optimizer = after_steps(2)

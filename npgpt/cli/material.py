@@ -1,0 +1,97 @@
+"""What a command trains or evaluates on: a text, encoded on the way, or token files."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from npgpt.data.corpora import load_corpus
+from npgpt.data.tokens import (
+    SAMPLE,
+    TokenFile,
+    fingerprint,
+    ids_of_text,
+    open_prepared,
+    prepared_paths,
+    split_pieces,
+    survey,
+)
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
+from npgpt.training.checkpoint import RunError, TextSource
+
+
+@dataclass(frozen=True)
+class Material:
+    """Token ids to train on and to validate with, and where they come from."""
+
+    source: TextSource
+    tokenizer: CharTokenizer | BPETokenizer
+    train_ids: TokenFile
+    val_ids: TokenFile
+
+
+def open_material(training, stack: ExitStack, corpus=None, tokenizer=None, expected=None):
+    """The `Material` of a TrainConfig; its files are closed with the stack.
+
+    corpus      other texts than the config's
+    tokenizer   that of the run, if there is one already
+    expected    the `TextSource` that a run goes on with; RunError if it is another text
+    """
+    specs = tuple(corpus or training.corpus)
+    paths = prepared_paths(specs)
+    read = _of_text if paths is None else _of_tokens
+    return read(specs if paths is None else paths, training, stack, tokenizer, expected)
+
+
+def _of_text(specs, training, stack, tokenizer, expected):
+    corpus = load_corpus(specs)
+    found = survey(corpus)
+    source = TextSource(corpus.name, found.characters, found.sha256, corpus.entropy_rate)
+    _check_same(source, expected)
+    tokenizer = tokenizer or CharTokenizer(found.alphabet)
+    pieces = split_pieces(corpus, found, training.split, training.train_fraction)
+    return Material(source, tokenizer, *closing(stack, ids_of_text(pieces, tokenizer)))
+
+
+def _of_tokens(paths, training, stack, tokenizer, expected):
+    if training.split != "tail":
+        raise ValueError(
+            "token files have no documents, so split=documents is for npgpt prepare: leave "
+            "--split out"
+        )
+    beside = load_tokenizer(paths[0].with_name("tokenizer.json"))
+    if tokenizer is not None and tokenizer.tokens != beside.tokens:
+        raise ValueError(
+            f"the tokens of {paths[0]} are not those of the run's tokenizer.json; give the corpus "
+            "that the run was trained on, or text"
+        )
+    ids = closing(stack, open_prepared(paths, beside.vocab_size, training.train_fraction))
+    for part in ids:
+        largest = int(part[:SAMPLE].max(initial=0))
+        if largest >= beside.vocab_size:
+            raise ValueError(
+                f"{part.file.name} has token {largest}, but its tokenizer.json only "
+                f"{beside.vocab_size} tokens; put the tokenizer that made the file beside it"
+            )
+    name = str(paths[0].parent if len(paths) == 2 else paths[0])
+    source = TextSource(name, None, "-".join(map(fingerprint, ids)), None)
+    _check_same(source, expected)
+    return Material(source, beside, *ids)
+
+
+def closing(stack, token_files):
+    """The same token files, to be closed with the stack."""
+    for ids in token_files:
+        stack.callback(ids.close)
+    return token_files
+
+
+def _check_same(source, expected):
+    if expected is not None and source.sha256 != expected.sha256:
+        raise RunError(
+            f"the run was trained on {_named(expected)}, and {_named(source)} is another text: "
+            "give the same with --corpus, or start a new run without --resume"
+        )
+
+
+def _named(source):
+    size = f" with {source.characters:,} characters" if source.characters else ""
+    return source.name + size

@@ -1,0 +1,46 @@
+"""`npgpt prepare FOLDER`: a large text as token files, which training reads window by window."""
+
+import os
+from contextlib import ExitStack
+from dataclasses import fields, replace
+from pathlib import Path
+
+from npgpt.config import SPLITS, TrainConfig
+from npgpt.data.corpora import load_corpus
+from npgpt.data.tokens import PARTS, split_pieces, survey, token_dtype, write_ids
+from npgpt.tokenizer import CharTokenizer, load_tokenizer
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    help_of = {field.name: field.metadata["help"] for field in fields(TrainConfig)}
+    add("folder", help="what to make: train.bin, val.bin and tokenizer.json are written there")
+    add("--corpus", nargs="+", required=True, metavar="NAME|PATH", help=help_of["corpus"])
+    add("--tokenizer", metavar="FILE", help="a tokenizer.json; default: one token a character")
+    add("--split", choices=SPLITS, default="tail", help=help_of["split"])
+    add("--train-fraction", type=float, default=0.9, help=help_of["train_fraction"])
+
+
+def run(args):
+    settings = replace(TrainConfig(), split=args.split, train_fraction=args.train_fraction)
+    folder = Path(args.folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is not empty, and nothing in it is overwritten: name another")
+    corpus = load_corpus(args.corpus)
+    found = survey(corpus)
+    if args.tokenizer:
+        tokenizer = load_tokenizer(args.tokenizer)
+    else:
+        tokenizer = CharTokenizer(found.alphabet)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = [folder / f".{part}.tmp" for part in PARTS]
+    pieces = split_pieces(corpus, found, settings.split, settings.train_fraction)
+    with ExitStack() as stack:
+        files = [stack.enter_context(open(path, "wb")) for path in unfinished]
+        write_ids(pieces, tokenizer, files)
+    tokenizer.save(folder / "tokenizer.json")
+    for path, part in zip(unfinished, PARTS, strict=True):
+        os.replace(path, folder / part)
+        count = (folder / part).stat().st_size // token_dtype(tokenizer.vocab_size)().itemsize
+        print(f"{folder / part}: {count:,} tokens")
+    print(f"train on them: npgpt train --corpus {folder}")

@@ -1,0 +1,133 @@
+"""What `npgpt train` says before the first step and after the last."""
+
+from dataclasses import asdict
+
+import numpy as np
+from tqdm import tqdm
+
+from npgpt import plots
+from npgpt.cli.generate import beginning
+from npgpt.data import tales
+from npgpt.data.tokens import SAMPLE, bytes_per_token
+from npgpt.model.ngram import NgramModel
+from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.training.guards import loss_at_start, overfit
+from npgpt.training.loop import evaluate
+from npgpt.training.metrics import bits_per_byte, read_metrics
+from npgpt.training.progress import EXPECTED_SHARE, clock, expected_seconds, tokens_per_step
+
+
+def introduce(session):
+    """Say what is about to be trained, on what, and where it goes."""
+    run, material = session.run, session.material
+    size = f"{run.text.characters:,} characters, " if run.text.characters else ""
+    print(
+        f"text    {run.text.name}: {size}{material.tokenizer.vocab_size:,} different tokens; "
+        f"{len(material.train_ids):,} to train on, {len(material.val_ids):,} to validate"
+    )
+    if run.text.entropy_rate:
+        print(f"        its entropy is {run.text.entropy_rate:.4f} nats per character: no model's "
+              "loss can be lower")  # fmt: skip
+    parts = parameters_by_part(run.model)
+    print(
+        f"model   {session.model.num_parameters():,} parameters: {run.model.n_layer} layers, "
+        f"{run.model.n_head} heads, {run.model.n_embd} channels, block {run.model.block_size}"
+    )
+    print("        " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
+    tokens = tokens_per_step(run.model, run.training)
+    memory = step_memory(run.model, run.training.batch_size)
+    sizes = ", ".join(f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items())
+    print(
+        f"step    {tokens:,} tokens, {3 * flops_per_token(run.model) * tokens / 1e9:,.2f} GFLOP; "
+        f"{memory.total / 1e6:,.0f} MB of memory ({sizes})"
+    )
+    if session.ranks:
+        print(f"ranks   {session.ranks.size}, each computes its share of every batch")
+    since = f", from step {session.first_step}" if session.first_step else ""
+    print(f"run     {run.folder}{since}")
+    if not plots.installed():
+        print(f"note    there will be no loss.png: {plots.WAY_OUT}")
+
+
+def foretell(session, peak):
+    """Say how long the steps will take, before any has been measured."""
+    steps = session.run.training.max_iters - session.first_step
+    seconds = expected_seconds(session.run.model, session.run.training, steps, peak)
+    print(
+        f"time    about {clock(seconds)} for {steps:,} steps, if they reach {EXPECTED_SHARE:.0%} "
+        f"of the {peak / 1e9:.0f} GFLOP/s at which matrices are multiplied here", flush=True
+    )  # fmt: skip
+
+
+def report_checks(session):
+    """Say whether the model starts and learns as it should. Raises ValueError if it does not."""
+    model, ids, config = session.model, session.material.train_ids, session.run.training
+    loss, uniform = loss_at_start(model, ids, config)
+    starts = abs(loss - uniform) < 0.1 * uniform
+    print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
+          f"uniform guess: {'right' if starts else 'WRONG, it is to be within 10%'}")  # fmt: skip
+    losses = overfit(model, ids, config)
+    learns = losses[-1] < 0.5 * losses[0]
+    print(f"one batch by heart    {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
+          f"{'right' if learns else 'WRONG, it is to fall below a half'}")  # fmt: skip
+    if not (starts and learns):
+        raise ValueError(
+            "the model does not start or learn as it should; look for the reason with npgpt "
+            "gradcheck --model, and in what was changed last"
+        )
+
+
+def finish(session):
+    """The whole validation split, the picture, and for tales the share of stories that parse."""
+    run, material = session.run, session.material
+    ids, stride = material.val_ids, run.training.eval_stride
+    with tqdm(total=len(ids) - 1, desc="the whole validation text", unit="token", unit_scale=True,
+              leave=False, disable=None) as bar:  # fmt: skip
+        loss, tokens = evaluate(session.model, ids, stride=stride or None, progress=bar.update)
+    bits = bits_per_byte(loss, bytes_per_token(ids, material.tokenizer))
+    print(f"\nvalidation loss {loss:.4f} nats per token, {bits:.4f} bits per byte, over all "
+          f"{tokens:,} tokens")  # fmt: skip
+    rows = read_metrics(run.folder / "metrics.csv")
+    best = min((r for r in rows if r["val_loss"] is not None), key=lambda r: r["val_loss"])
+    print(f"the best of the evaluations on the way was {best['val_loss']:.4f}, at step "
+          f"{best['step']}; {clock(rows[-1]['seconds'])} of training")  # fmt: skip
+    entropy = run.text.entropy_rate
+    if entropy:
+        print(f"entropy of the text {entropy:.4f}: the model is {loss / entropy - 1:.1%} above it")
+    if run.text.name == "tales":
+        told, right = stories_told(session.model, material.tokenizer)
+        print(f"of {told} stories told by the model, {right} parse under the grammar "
+              f"({right / max(1, told):.0%})")  # fmt: skip
+    try:
+        print(f"picture {draw(run, rows, material)}")
+    except plots.MatplotlibMissing:
+        print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
+    print(f"more text: npgpt generate {run.folder}")
+
+
+def draw(run, rows, material):
+    """loss.png of a run, with what n-gram models reach on the same text and its entropy.
+
+    Of a long text the n-grams see the first two million tokens.
+    """
+    train_ids, val_ids = material.train_ids[:SAMPLE], material.val_ids[:SAMPLE]
+    names = ("unigram", "bigram", "trigram")
+    levels = [
+        (name, NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids))
+        for n, name in enumerate(names, 1)
+    ]
+    if run.text.entropy_rate:
+        levels.append(("entropy of the text", run.text.entropy_rate))
+    title = f"{run.text.name}: {run.model.n_layer} layers, {run.model.n_embd} channels"
+    return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels)
+
+
+def stories_told(model, tokenizer, count=32):
+    """(complete stories that the model tells, how many of them the grammar of tales derives)."""
+    prompt_T = tokenizer.encode(beginning(tokenizer))
+    length = model.config.block_size - len(prompt_T)
+    texts_BT = model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)
+    stories = []
+    for ids_T in texts_BT:
+        stories += tales.stories(tokenizer.decode(ids_T[len(prompt_T) :]))
+    return len(stories), sum(tales.log_probability(story) is not None for story in stories)

@@ -1,0 +1,194 @@
+"""Token files: a corpus as ids on disk, of which training reads only the windows that it draws.
+
+    train.bin, val.bin    ids one after another, little-endian, two bytes each, or four if the
+                          vocabulary has more than 65,536 tokens: nanoGPT's format
+    tokenizer.json        beside them: text to ids and back
+
+A text becomes such files before it is trained on, either in a folder that `npgpt prepare` makes, or
+in files without a name that vanish with the process. So memory does not grow with the corpus.
+"""
+
+import hashlib
+import mmap
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+PARTS = ("train.bin", "val.bin")
+SAMPLE = 2_000_000  # tokens that are looked at together
+
+
+class TokenFile:
+    """Ids in an open file. len(ids), ids[3], ids[2:5] and ids[array of places], as of an array.
+
+    Each access maps the file and lets go of the map, so that no page that was read is kept.
+
+    file    binary, open for reading; closed by `close`      dtype   np.uint16 or np.uint32
+    part    first and last share of the ids that count, such as (0.9, 1.0)
+    """
+
+    def __init__(self, file, dtype, part=(0.0, 1.0)):
+        self.file, self.dtype = file, np.dtype(dtype).newbyteorder("<")
+        size = os.fstat(file.fileno()).st_size
+        if size % self.dtype.itemsize:
+            raise ValueError(
+                f"{file.name} has {size} bytes, which are no whole ids of {self.dtype.itemsize} "
+                "bytes; write it again, with a tokenizer.json of the same tokenizer beside it"
+            )
+        self.first, self.last = (int(share * (size // self.dtype.itemsize)) for share in part)
+
+    def __len__(self):
+        return self.last - self.first
+
+    def __getitem__(self, index):
+        if not len(self):
+            return np.empty(0, self.dtype)[index]
+        pages = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
+        ids_N = np.frombuffer(pages, self.dtype)[self.first : self.last]
+        return ids_N[index].copy()
+
+    def close(self):
+        self.file.close()
+
+
+def token_dtype(vocab_size):
+    """The type of ids in a token file."""
+    return np.uint16 if vocab_size <= 2**16 else np.uint32
+
+
+# ---- from text
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a text after reading it once. alphabet: its characters, sorted."""
+
+    characters: int
+    sha256: str
+    alphabet: str
+    documents: int
+
+
+def survey(corpus) -> Survey:
+    """Read a `npgpt.data.corpora.Corpus` once, piece by piece."""
+    digest, characters, alphabet, documents = hashlib.sha256(), 0, set(), set()
+    for document, piece in corpus.pieces():
+        digest.update(piece.encode("utf-8"))
+        characters += len(piece)
+        alphabet.update(piece)
+        documents.add(document)
+    text = "".join(sorted(alphabet))
+    return Survey(characters, digest.hexdigest(), text, len(documents))
+
+
+def split_pieces(corpus, found, split, train_fraction) -> Iterator[tuple[int, str]]:
+    """(0 for training or 1 for validation, piece of text).
+
+    split   "tail": the last characters are for validation, as in `npgpt.data.batches.split_text`;
+            "documents": whole documents at even distances are
+    found   the corpus's `Survey`
+
+    Raises ValueError for a single document that is to be split by documents.
+    """
+    if split == "documents":
+        yield from _by_document(corpus, found.documents, 1 - train_fraction)
+        return
+    left = int(found.characters * train_fraction)  # for training
+    for _, piece in corpus.pieces():
+        if piece[:left]:
+            yield 0, piece[:left]
+        if piece[left:]:
+            yield 1, piece[left:]
+        left = max(0, left - len(piece))
+
+
+def _by_document(corpus, count, share):
+    if count < 2:
+        raise ValueError(
+            f"{corpus.name} is one document, so it can not be split by documents; use split=tail, "
+            "or give a folder or several files"
+        )
+    wanted = min(count - 1, max(1, round(share * count)))
+    place = {}
+    for document, piece in corpus.pieces():
+        at = place.setdefault(document, len(place))
+        yield (at + 1) * wanted // count - at * wanted // count, piece
+
+
+def write_ids(pieces, tokenizer, files):
+    """Encode (part, piece) pairs into the open files of the parts; returns nothing."""
+    dtype = np.dtype(token_dtype(tokenizer.vocab_size)).newbyteorder("<")
+    for part, piece in pieces:
+        files[part].write(tokenizer.encode(piece).astype(dtype).tobytes())
+    for file in files:
+        file.flush()
+
+
+def ids_of_text(pieces, tokenizer):
+    """(training ids, validation ids) of (part, piece) pairs: two `TokenFile`s without a name."""
+    files = [tempfile.TemporaryFile() for _ in PARTS]  # noqa: SIM115
+    try:
+        write_ids(pieces, tokenizer, files)
+    except BaseException:
+        for file in files:
+            file.close()
+        raise
+    return tuple(TokenFile(file, token_dtype(tokenizer.vocab_size)) for file in files)
+
+
+# ---- prepared
+
+
+def prepared_paths(specs):
+    """The token files that a corpus names, one or two; None if it names no token files.
+
+    A corpus of token files is one file whose name ends in .bin, or a folder with train.bin and
+    val.bin. Raises ValueError if it is named among others, FileNotFoundError if a file is missing.
+    """
+    paths = [Path(spec) for spec in specs]
+    named = [p for p in paths if p.suffix == ".bin" or (p / PARTS[0]).is_file()]
+    named = [p for p in named if p.exists()]
+    if not named:
+        return None
+    if len(paths) > 1:
+        raise ValueError(f"{named[0]} holds tokens, so it is a corpus alone; leave out the others")
+    found = [named[0] / part for part in PARTS] if named[0].is_dir() else named
+    for path in (*found, found[0].with_name("tokenizer.json")):
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} is missing; token files need train.bin and val.bin, or a single file "
+                "NAME.bin, and their tokenizer.json in one folder, as npgpt prepare writes them"
+            )
+    return found
+
+
+def open_prepared(paths, vocab_size, train_fraction):
+    """(training ids, validation ids): two files, or the head and the tail of one."""
+    dtype = token_dtype(vocab_size)
+    if len(paths) == 2:
+        return tuple(TokenFile(open(path, "rb"), dtype) for path in paths)
+    parts = ((0.0, train_fraction), (train_fraction, 1.0))
+    return tuple(TokenFile(open(paths[0], "rb"), dtype, part) for part in parts)
+
+
+def fingerprint(ids_N):
+    """A hash of a thousand blocks all over a token file and of its length: enough to tell two
+    corpora apart, without reading all of a large one."""
+    digest = hashlib.sha256(str(len(ids_N)).encode())
+    for start in np.linspace(0, max(0, len(ids_N) - 1024), 1024).astype(np.int64):
+        digest.update(ids_N[start : start + 1024].tobytes())
+    return digest.hexdigest()
+
+
+def bytes_per_token(ids_N, tokenizer):
+    """Bytes of text for each id but the first, which only gives context, on average."""
+    lengths_V = np.array([len(token) for token in tokenizer.tokens])
+    total = sum(
+        int(lengths_V[np.asarray(ids_N[start : start + SAMPLE])].sum())
+        for start in range(1, len(ids_N), SAMPLE)
+    )
+    return total / max(1, len(ids_N) - 1)

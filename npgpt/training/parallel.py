@@ -1,0 +1,90 @@
+"""Data-parallel training with MPI: every rank has the model, and computes its rows of each batch.
+
+    mpirun -n 2 npgpt train ...
+
+The mean gradient of a batch is the mean of the ranks' gradients. One all-reduce a step adds up a
+flat buffer of all gradients, with the loss and the wish to stop in its last two places; after that
+every rank takes the same optimizer step from the same numbers, and so keeps the same weights.
+Rank 0 writes the run folder and speaks; the others only compute. A rank that fails ends the job.
+
+Source: Li et al., PyTorch Distributed, 2020 (section 2.3: all-reduce of gradients in buckets).
+"""
+
+import os
+
+import numpy as np
+
+# What the launchers of Open MPI, MPICH and Slurm tell each process.
+LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
+
+
+def find_ranks():
+    """The `Ranks` of this job if `mpirun` started several processes, else None.
+
+    Raises ImportError, which says what to install, if mpi4py is missing.
+    """
+    if not any(name in os.environ for name in LAUNCHED):
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError(
+            "this process was started by mpirun, and training on several ranks needs mpi4py; "
+            "install it with: pip install 'npgpt[mpi]'"
+        ) from error
+    return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
+
+
+class Ranks:
+    """The processes of a job, seen from one of them. rank: 0 to size - 1.
+
+    interrupted   not empty if this rank was asked to stop
+    stopping      whether any rank was, as of the last step: the same answer on each
+    """
+
+    def __init__(self, comm):
+        self.comm, self.rank, self.size = comm, comm.rank, comm.size
+        self.interrupted, self.stopping = [], False
+        self._flat = None
+
+    def check(self, batch_size, sha256):
+        """Raise ValueError unless batches can be shared and all ranks train on the same text."""
+        if batch_size % self.size:
+            nearest = max(self.size, round(batch_size / self.size) * self.size)
+            raise ValueError(
+                f"batch_size={batch_size} can not be shared by {self.size} ranks; use "
+                f"--batch-size {nearest}"
+            )
+        if len(set(self.comm.allgather(sha256))) > 1:
+            raise ValueError("the ranks read different texts; give each the same --corpus")
+
+    def average(self, parameters, loss):
+        """Replace every `.grad` by its mean over the ranks; return the mean loss.
+
+        parameters   dict of name -> Tensor, all with gradients
+        """
+        gradients = [weight.grad for weight in parameters.values()]
+        if self._flat is None:
+            size = sum(gradient.size for gradient in gradients)
+            self._flat = np.empty(size + 2, gradients[0].dtype)
+        flat = self._flat
+        np.concatenate([gradient.ravel() for gradient in gradients], out=flat[:-2])
+        flat[-2:] = loss, bool(self.interrupted)
+        from mpi4py import MPI
+
+        self.comm.Allreduce(MPI.IN_PLACE, flat, op=MPI.SUM)
+        self.stopping = bool(flat[-1] > 0)
+        flat /= self.size
+        at = 0
+        for weight in parameters.values():
+            weight.grad = flat[at : at + weight.size].reshape(weight.shape)
+            at += weight.size
+        return float(flat[-2])
+
+    def wait(self):
+        """Return when every rank has come here."""
+        self.comm.Barrier()
+
+    def abort(self):
+        """End all processes of the job, which `mpirun` reports as an error."""
+        self.comm.Abort(1)

@@ -1,0 +1,119 @@
+"""What a run says while it works: its rate, the share of the machine's peak, the time left.
+
+On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
+"""
+
+import sys
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+import autograd
+from npgpt.model.size import flops_per_token
+
+EXPECTED_SHARE = 0.4  # of the peak, until steps have been measured
+MEASURED = 20  # steps after which the estimate of the time is corrected
+LINE_SECONDS = 30  # between two plain lines
+
+
+def peak_flops(size=512, tries=8):
+    """FLOP/s at which this machine multiplies two large float32 matrices: the best of some tries
+    by NumPy and by the project's own kernel, as either may be the faster one."""
+    a = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    best = np.inf
+    for multiply in (np.matmul, autograd.matmul) * tries:
+        started = time.perf_counter()
+        multiply(a, a)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def tokens_per_step(model_config, training):
+    windows = training.batch_size * training.gradient_accumulation_steps
+    return windows * model_config.block_size
+
+
+def expected_seconds(model_config, training, steps, peak):
+    """What so many steps take, by their arithmetic and the machine's peak alone."""
+    flops = 3 * flops_per_token(model_config) * tokens_per_step(model_config, training)
+    return steps * flops / (EXPECTED_SHARE * peak)
+
+
+def clock(seconds):
+    """A duration as a person reads it.
+
+    >>> [clock(0.4), clock(75), clock(3600 * 30 + 125)]
+    ['0:00', '1:15', '30:02:05']
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Progress:
+    """Times the steps of a session and tells how they go.
+
+    peak      FLOP/s of the machine, all ranks of a parallel run together
+    seconds   of training in earlier sessions of the run
+    """
+
+    def __init__(self, model_config, training, *, first_step, peak, seconds=0.0):
+        self.total, self.first_step, self.done = training.max_iters, first_step, first_step
+        self.tokens = tokens_per_step(model_config, training)
+        self.flops = 3 * flops_per_token(model_config) * self.tokens
+        self.peak, self.seconds, self.recent = peak, seconds, None
+        self.validated = ""
+        self.started = self.said = time.perf_counter()
+        self.bar = tqdm(
+            total=self.total, initial=first_step, smoothing=0.1, disable=None,
+            bar_format="{percentage:3.0f}%|{bar}| {n}/{total} {postfix}",
+        )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.bar.close()
+
+    def timed(self, steps):
+        """The same steps; the time that each takes is added to `seconds`."""
+        before = time.perf_counter()
+        for step in steps:
+            passed = time.perf_counter() - before
+            self.seconds += passed
+            self.recent = passed if self.recent is None else 0.95 * self.recent + 0.05 * passed
+            yield step
+            before = time.perf_counter()
+
+    def left(self):
+        """Seconds to the end, evaluations included, at the mean rate of this session."""
+        done = self.done - self.first_step
+        return (time.perf_counter() - self.started) / max(1, done) * (self.total - self.done)
+
+    def update(self, step):
+        """Show a `npgpt.training.loop.Step`."""
+        self.done = step.step
+        self.bar.set_postfix_str(self._status(step), refresh=False)
+        self.bar.update()
+        now = time.perf_counter()
+        if self.done - self.first_step == MEASURED:
+            self.write(f"time    {self._rate()}; about {clock(self.left())} to go")
+        elif self.bar.disable and now - self.said > LINE_SECONDS:
+            self.write(f"step {self.done}/{self.total} {self._status(step)}")
+
+    def write(self, text):
+        """Print text above the bar."""
+        self.said = time.perf_counter()
+        self.bar.write(text, file=sys.stdout)
+        sys.stdout.flush()
+
+    def _status(self, step):
+        return (
+            f"loss {step.loss:.3f}{self.validated} lr {step.lr:.1e} |g| {step.grad_norm:.2f}, "
+            f"{self._rate()}, {clock(self.left())} left"
+        )
+
+    def _rate(self):
+        tokens, share = self.tokens / self.recent, self.flops / self.recent / self.peak
+        return f"{tokens / 1e3:.1f}k tokens/s, {share:.0%} of peak"
