@@ -5,9 +5,12 @@ works without it. Each function draws one picture into a PNG file and returns it
 """
 
 import importlib.util
+import io
 from pathlib import Path
 
 import numpy as np
+
+from npgpt.files import write_whole
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
@@ -46,7 +49,9 @@ def figure(width=7.0, height=4.0, rows=1, columns=1, **options):
 def save(drawing, path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path)
+    picture = io.BytesIO()
+    drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
+    write_whole(path, picture.getvalue())
     return path
 
 

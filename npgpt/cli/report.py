@@ -102,6 +102,11 @@ def finish(session):
         print(f"picture {draw(run, rows, material)}")
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
+    except OSError as error:
+        raise OSError(
+            f"loss.png could not be written ({error}); the run is complete and saved. Make room, "
+            f"then draw it with: npgpt train --resume --out {run.folder}"
+        ) from error
     print(f"more text: npgpt generate {run.folder}")
 
 

@@ -1,0 +1,119 @@
+"""A disk that is full, or a folder that can not be written to, in mid-save: nothing is lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_run import TINY, environment, files
+
+from npgpt.training.checkpoint import load_run
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = [*TINY, "--max-iters", "40", "--eval-interval", "5", "--sample-tokens", "0"]
+
+# A file may not grow beyond what the first argument says, from the second checkpoint on: writing
+# further fails in the middle, with part of the bytes written, as on a full disk.
+LIMITED = """
+import resource, signal, sys
+from npgpt.cli import main, session
+
+def save(folder, model, optimizer, saved=session.save_checkpoint):
+    if optimizer.steps >= 10:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+    saved(folder, model, optimizer)
+
+session.save_checkpoint = save
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def run(arguments, code=None):
+    command = [sys.executable, *(["-c", code] if code else ["-m", "npgpt.cli"]), *arguments]
+    return subprocess.run(
+        [str(part) for part in command], cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"),
+        check=False, capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, corpus):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert run(["train", "--corpus", corpus, "--out", folder, *SETTINGS]).returncode == 0
+    return folder
+
+
+def check_stopped_and_resumes(stopped, folder, whole, step):
+    assert stopped.returncode == 1, stopped.stderr
+    assert f"step {step} could not be saved" in stopped.stderr
+    assert f"npgpt train --resume --out {folder}" in stopped.stderr
+    assert not list(folder.glob(".*"))
+    load_run(folder)
+    resumed = run(["train", "--resume", "--out", folder])
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"from step {step - 5}" in resumed.stdout
+    for name in ("model.safetensors", "train_state.safetensors"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+@pytest.mark.parametrize("which", ["model", "train_state"])
+def test_a_file_cut_short_in_mid_save(tmp_path, corpus, whole, which):
+    folder = tmp_path / "run"
+    room = (whole / f"{which}.safetensors").stat().st_size - 100
+    arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    check_stopped_and_resumes(run([room, *arguments], LIMITED), folder, whole, step=10)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk in memory. Skipped without the right to mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = shutil.which("mount")
+    command = [mount, "-t", "tmpfs", "-o", "size=256k", "none", str(place)]
+    if not mount or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs Linux and the right to mount")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_in_mid_save(small_disk, corpus, whole):
+    folder = small_disk / "run"
+    arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    # Fills the disk before the second checkpoint: one page too few for the training state.
+    filling = f"""
+import os, sys
+from npgpt.cli import main, session
+
+def save(folder, model, optimizer, saved=session.save_checkpoint):
+    if optimizer.steps == 10:
+        disk = os.statvfs(folder)
+        pages = os.stat(folder / "train_state.safetensors").st_size // disk.f_frsize
+        with open({str(small_disk / "filling")!r}, "wb") as file:
+            file.write(bytes((disk.f_bavail - pages) * disk.f_frsize))
+    saved(folder, model, optimizer)
+
+session.save_checkpoint = save
+sys.exit(main(sys.argv[1:]))
+"""
+    stopped = run(arguments, filling)
+    assert "No space left on device" in stopped.stderr
+    (small_disk / "filling").unlink()
+    check_stopped_and_resumes(stopped, folder, whole, step=10)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no permissions of this kind")
+def test_a_folder_that_can_not_be_written_to_is_refused_before_training(cli, tmp_path, corpus):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0o555)
+    if os.access(locked, os.W_OK):
+        pytest.skip("this user, such as root, may write anywhere")
+    status, out, err = cli("train", "--corpus", corpus, "--out", locked / "run", *TINY)
+    locked.chmod(0o755)
+    assert status == 1 and "Permission denied" in err and "step 3" not in out
+    assert files(tmp_path) == {}

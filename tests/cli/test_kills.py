@@ -1,0 +1,117 @@
+"""A run that is killed at any moment can be loaded, and resumed to the bits of one that was not.
+
+NPGPT_KILLS=50 kills more often than the two times of the quick suite.
+"""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_run import TINY, environment
+
+from npgpt.training.checkpoint import load_run
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("NPGPT_KILLS", "2"))
+SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0"]
+SAVED = ("model.safetensors", "train_state.safetensors")
+
+# Kills itself in the middle of writing a file: after some writes of `write_whole`, before its
+# rename, after a part of the bytes. The arguments are the number of the write, and the moment.
+SAVE_AND_DIE = """
+import os, signal, sys
+from npgpt import files
+from npgpt.cli import main
+number, moment = int(sys.argv[1]), sys.argv[2]
+counted, fsync, replace = [], os.fsync, os.replace
+
+def die_at(which, function):
+    def called(*arguments):
+        counted.append(which) if which == "written" else None
+        here = len([c for c in counted if c == "written"]) == number and which == moment
+        if here and which == "written":
+            os.ftruncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
+        if here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*arguments)
+        if moment == "renamed" and which == "rename" and len(counted) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return called
+
+os.fsync, os.replace = die_at("written", fsync), die_at("rename", replace)
+main(sys.argv[3:])
+"""
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+
+
+def start(arguments, code=None):
+    command = [sys.executable, *(["-c", code] if code else ["-m", "npgpt.cli"]), *arguments]
+    return subprocess.Popen(
+        [str(part) for part in command], cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, corpus):
+    """(folder of a run that was not killed, seconds it takes)."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    started = time.perf_counter()
+    process = start(["train", "--corpus", corpus, "--out", folder, *SETTINGS])
+    assert process.communicate() and process.returncode == 0
+    return folder, time.perf_counter() - started
+
+
+def steps(folder):
+    with open(folder / "metrics.csv", encoding="utf-8", newline="") as file:
+        return [(row["step"], row["loss"], row["val_loss"]) for row in csv.DictReader(file)]
+
+
+def check_resumes(folder, whole, corpus):
+    if folder.exists():  # else it was killed before there was anything to keep
+        load_run(folder)
+        arguments = ["train", "--resume", "--out", folder]
+    else:
+        arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    process = start(arguments)
+    error = process.communicate()[1].decode()
+    assert process.returncode == 0, error
+    for name in SAVED:
+        assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+    assert steps(folder) == steps(whole)
+    said = [(run / "samples.txt").read_text(encoding="utf-8") for run in (folder, whole)]
+    assert said[0] == said[1]
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("kill", range(KILLS // 2))
+def test_killed_at_any_moment(tmp_path, corpus, whole, kill):
+    folder, (reference, seconds) = tmp_path / "run", whole
+    process = start(["train", "--corpus", corpus, "--out", folder, *SETTINGS])
+    try:
+        process.communicate(timeout=random.Random(kill).uniform(0.2, 1.0) * seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    check_resumes(folder, reference, corpus)
+
+
+@pytest.mark.parametrize("kill", range(KILLS - KILLS // 2))
+def test_killed_while_saving(tmp_path, corpus, whole, kill):
+    draw = random.Random(1000 + kill)
+    moment = draw.choice(["written", "rename", "renamed"])
+    number = draw.randint(1, 45)  # the files of the new run, then two and the metrics for each save
+    folder = tmp_path / "run"
+    arguments = [number, moment, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    process = start(arguments, SAVE_AND_DIE)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    check_resumes(folder, whole[0], corpus)

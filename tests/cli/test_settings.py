@@ -1,0 +1,94 @@
+"""Settings from presets, a TOML file and flags, each over the one before; mistakes are named."""
+
+import json
+
+import pytest
+from tiny_run import TINY, files
+
+FILE = """
+preset = "shakespeare-cpu"
+[model]
+n_layer = 1
+n_head = 2
+n_embd = 8
+block_size = 16
+bias = true
+[training]
+corpus = ["hens.txt"]
+max_iters = 3
+batch_size = 5
+lr = 1
+sample_tokens = 0
+"""
+
+
+@pytest.fixture
+def file(here, corpus):
+    (here / "hens.txt").write_bytes(corpus.read_bytes())
+
+    def write(text=FILE):
+        (here / "run.toml").write_text(text, encoding="utf-8")
+        return here / "run.toml"
+
+    return write
+
+
+def test_a_file_changes_the_preset_and_flags_change_the_file(cli, here, file):
+    status, _, err = cli("train", "--config", file(), "--batch-size", 2, "--out", "run")
+    assert (status, err) == (0, "")
+    config = json.loads((here / "run/config.json").read_text(encoding="utf-8"))
+    assert config["model"]["n_layer"] == 1 and config["model"]["bias"] is True
+    training = config["training"]
+    assert (training["batch_size"], training["lr"], training["seed"]) == (2, 1, 1)
+    assert training["beta2"] == 0.99 and training["corpus"] == ["hens.txt"]
+    assert {"python", "npgpt", "numpy", "numba", "safetensors"} <= set(config["versions"])
+    assert {"system", "processors", "backend"} <= set(config["machine"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n_layer", "n_layers", "'n_layers' is unknown in [model]: did you mean n_layer?"),
+        ("batch_size", "batchsize", "'batchsize' is unknown in [training]: did you mean batch_siz"),
+        ("[training]", "[train]", "'train' is unknown: did you mean training?"),
+        ("lr = 1", 'lr = "fast"', "lr = 'fast' in [training]; give a float"),
+        ("n_head = 2", "n_head = 2.0", "n_head = 2.0 in [model]; give a int"),
+        ("n_head = 2", "n_head = true", "n_head = True in [model]; give a int"),
+        ("n_head = 2", "vocab_size = 2", "'vocab_size' is unknown in [model]"),
+        ('["hens.txt"]', '"hens.txt"', "give a list of texts"),
+        ("shakespeare-cpu", "shakespear-cpu", "did you mean shakespeare-cpu?"),
+        ("n_head = 2", "n_head = 3", "n_embd=8 is not divisible by n_head=3"),
+        ("lr = 1", "eval_stride = 17", "eval_stride=17 is larger than a window, block_size=16"),
+        ("[model]", "[model", "is no TOML file"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named_with_what_is_near(cli, here, file, old, new, message):
+    path = file(FILE.replace(old, new))
+    before = files(here)
+    status, _, err = cli("train", "--config", path)
+    assert status == 1 and message in err and "Traceback" not in err
+    assert files(here) == before
+
+
+def test_an_unknown_flag_names_the_nearest(cli, here, capfd):
+    with pytest.raises(SystemExit) as stopped:
+        cli("train", "--n-layres", "3")
+    assert stopped.value.code == 2
+    assert "unknown argument --n-layres: did you mean --n-layer?" in capfd.readouterr().err
+    assert files(here) == {}
+
+
+def test_resume_takes_no_settings_from_a_file(cli, finished, file):
+    status, _, err = cli("train", "--resume", "--out", finished, "--config", file())
+    assert status == 1 and "leave out config" in err
+
+
+def test_what_is_said_before_the_first_step(cli, here, corpus):
+    _, out, _ = cli("train", "--corpus", corpus, *TINY)
+    start = out[: out.index("step 3:")]
+    for words in (
+        "MLP 512", "attention", "position embedding 128", "GFLOP", "MB of memory", "weights",
+        "time    about 0:00 for 6 steps", "GFLOP/s",
+    ):  # fmt: skip
+        assert words in start
+    assert "bits per byte" in out and "the best of the evaluations on the way" in out

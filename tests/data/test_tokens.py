@@ -1,0 +1,207 @@
+"""Token files hold the tokens of their text, and are read as an array of them would be."""
+
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npgpt import BPETokenizer, CharTokenizer
+from npgpt.data import texts, tokens
+from npgpt.data.batches import sample_batch, split_text
+from npgpt.data.corpora import Corpus, load_corpus
+from npgpt.data.texts import decode_whole, read_pieces
+from npgpt.data.tokens import (
+    TokenFile,
+    bytes_per_token,
+    fingerprint,
+    ids_of_text,
+    open_prepared,
+    prepared_paths,
+    split_pieces,
+    survey,
+    token_dtype,
+)
+
+LETTERS = "ab é\n\r\t"
+
+
+def corpus_of(*documents):
+    return Corpus("given", [lambda text=text: [text] if text else [] for text in documents])
+
+
+def ids_of(corpus, tokenizer, split="tail", train_fraction=0.9):
+    found = survey(corpus)
+    files = ids_of_text(split_pieces(corpus, found, split, train_fraction), tokenizer)
+    ids = [file[:].tolist() for file in files]
+    for file in files:
+        file.close()
+    return ids
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(texts, "PIECE", 3)
+
+
+# ---- texts in pieces
+
+
+@given(st.text(LETTERS), st.booleans())
+def test_pieces_of_a_file_are_its_text(tmp_path_factory, text, marked):
+    path = tmp_path_factory.mktemp("text") / "file"
+    data = (b"\xef\xbb\xbf" if marked else b"") + text.encode("utf-8")
+    path.write_bytes(data)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(texts, "PIECE", 3)
+        pieces = list(read_pieces(path))
+    assert "".join(pieces) == decode_whole(data, "file")
+    assert all(pieces)
+
+
+@given(st.text("ab  \n\n'", max_size=60))
+@settings(max_examples=60)
+def test_tokens_of_pieces_are_those_of_the_text(tmp_path_factory, text):
+    tokenizer = BPETokenizer.train("ab ba\n\n  aab 'a\n" * 9, 270)
+    path = tmp_path_factory.mktemp("text") / "file"
+    path.write_bytes(text.encode("utf-8"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(texts, "PIECE", 5)
+        ids = [token for piece in read_pieces(path) for token in tokenizer.encode(piece)]
+    assert ids == tokenizer.encode(text).tolist()
+
+
+@pytest.mark.parametrize("data", [b"one\ntwo\xff", b"one\n\0", b"\xe9", b"abc\xc3"])
+def test_what_is_no_text_is_refused_with_its_place(tmp_path, small_pieces, data):
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="not UTF-8 text") as whole:
+        decode_whole(data, str(path))
+    with pytest.raises(ValueError, match="not UTF-8 text") as piecewise:
+        list(read_pieces(path))
+    assert str(piecewise.value) == str(whole.value)
+
+
+def test_a_pattern_names_its_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.txt", "a.txt", "deep/c.txt", "a.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    assert load_corpus(["*.txt"]).text == "a.txt\nb.txt"
+    assert set(load_corpus(["**/*.txt"]).text.split()) == {"a.txt", "b.txt", "deep/c.txt"}
+    with pytest.raises(FileNotFoundError, match="there is no corpus"):
+        load_corpus(["*.rst"])
+
+
+# ---- the split
+
+
+@given(st.lists(st.text("abc", max_size=9), min_size=1, max_size=6), st.floats(0.05, 0.95))
+def test_a_tail_is_that_of_the_joined_text(documents, fraction):
+    corpus = corpus_of(*documents)
+    parts = ["", ""]
+    for part, piece in split_pieces(corpus, survey(corpus), "tail", fraction):
+        parts[part] += piece
+    assert tuple(parts) == split_text(corpus.text, fraction)
+
+
+@given(st.integers(2, 40), st.floats(0.05, 0.95))
+def test_documents_are_split_whole_and_evenly(count, fraction):
+    corpus = corpus_of(*(f"document {i}\n" for i in range(count)))
+    pieces = list(split_pieces(corpus, survey(corpus), "documents", fraction))
+    assert [piece for _, piece in pieces] == [piece for _, piece in corpus.pieces()]
+    chosen = [i for i, (part, _) in enumerate(pieces) if part == 1]
+    assert len(chosen) == min(count - 1, max(1, round((1 - fraction) * count)))
+    gaps = np.diff([-1, *chosen])
+    assert gaps.max() - gaps.min() <= 1 and set(p for p, _ in pieces) == {0, 1}
+
+
+def test_one_document_has_no_split_by_documents():
+    corpus = corpus_of("all in one")
+    with pytest.raises(ValueError, match="given is one document.*use split=tail"):
+        list(split_pieces(corpus, survey(corpus), "documents", 0.9))
+
+
+# ---- token files
+
+
+@given(st.lists(st.text(LETTERS, max_size=20), min_size=1, max_size=4))
+def test_ids_are_those_of_the_text(documents):
+    corpus = corpus_of(*documents)
+    if not corpus.text:
+        return
+    tokenizer = CharTokenizer(survey(corpus).alphabet)
+    parts = split_text(corpus.text, 0.9)
+    assert ids_of(corpus, tokenizer) == [tokenizer.encode(part).tolist() for part in parts]
+
+
+@given(st.data(), st.integers(1, 50), st.sampled_from([np.uint16, np.uint32]))
+def test_a_file_is_read_as_an_array(tmp_path_factory, data, N, dtype):
+    path = tmp_path_factory.mktemp("ids") / "x.bin"
+    ids_N = np.random.default_rng(N).integers(0, np.iinfo(dtype).max, N).astype(dtype)
+    path.write_bytes(ids_N.astype(np.dtype(dtype).newbyteorder("<")).tobytes())
+    a, b = sorted(data.draw(st.lists(st.integers(0, N), min_size=2, max_size=2)))
+    places = np.array(data.draw(st.lists(st.integers(0, N - 1), max_size=9)), int)
+    with open(path, "rb") as file:
+        opened = TokenFile(file, dtype)
+        assert len(opened) == N and opened[N - 1] == ids_N[-1]
+        np.testing.assert_array_equal(opened[a:b], ids_N[a:b])
+        np.testing.assert_array_equal(opened[places], ids_N[places])
+        half = TokenFile(file, dtype, (0.5, 1.0))
+        np.testing.assert_array_equal(half[:], ids_N[N // 2 :])
+        if N > 4:
+            batch = sample_batch(opened, 3, 4, seed=1, step=2)
+            np.testing.assert_array_equal(batch, sample_batch(ids_N, 3, 4, seed=1, step=2))
+
+
+def test_ids_take_two_bytes_or_four():
+    assert [token_dtype(V) for V in (65, 2**16, 2**16 + 1)] == [np.uint16, np.uint16, np.uint32]
+
+
+def test_a_cut_file_is_refused(tmp_path):
+    (tmp_path / "x.bin").write_bytes(b"12345")
+    with (
+        open(tmp_path / "x.bin", "rb") as file,
+        pytest.raises(ValueError, match="5 bytes, which are no whole ids of 2 bytes"),
+    ):
+        TokenFile(file, np.uint16)
+
+
+def test_token_files_are_found_by_name_or_folder(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert prepared_paths(["tales"]) is None and prepared_paths([str(folder)]) is None
+    (folder / "train.bin").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"val.bin is missing; .* npgpt prepare"):
+        prepared_paths([str(folder)])
+    (folder / "val.bin").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"tokenizer.json is missing"):
+        prepared_paths([str(folder)])
+    CharTokenizer("ab").save(folder / "tokenizer.json")
+    assert [path.name for path in prepared_paths([str(folder)])] == ["train.bin", "val.bin"]
+    assert prepared_paths([str(folder / "val.bin")]) == [folder / "val.bin"]
+    with pytest.raises(ValueError, match="a corpus alone; leave out the others"):
+        prepared_paths(["tales", str(folder)])
+
+
+def test_one_file_is_split_into_head_and_tail(tmp_path):
+    np.arange(10, dtype="<u2").tofile(tmp_path / "x.bin")
+    head, tail = open_prepared([tmp_path / "x.bin"], 65, 0.7)
+    assert head[:].tolist() == list(range(7)) and tail[:].tolist() == [7, 8, 9]
+    assert fingerprint(head) != fingerprint(tail)
+    head.close()
+    tail.close()
+
+
+@given(st.text(LETTERS, min_size=2))
+def test_bytes_per_token(text):
+    tokenizer = CharTokenizer.train(text)
+    ids = tokenizer.encode(text)
+    expected = len(text[1:].encode("utf-8")) / (len(text) - 1)
+    assert bytes_per_token(ids, tokenizer) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("module", [texts, tokens])
+def test_docstrings(module):
+    assert doctest.testmod(module).failed == 0
