@@ -153,14 +153,16 @@ def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):
     return dlogits_NV * scale
 
 
-def sum_of_squares(x):
-    return float(np.sum(np.square(x, dtype=np.float64)))
+def sum_of_squares(arrays):
+    return float(sum(np.sum(np.square(x, dtype=np.float64)) for x in arrays))
 
 
-def adamw_(weight, gradient, m, v, lr, beta1, beta2, eps, decay, scale, step):
-    g = gradient * weight.dtype.type(scale)
-    m += (g - m) * weight.dtype.type(1 - beta1)
-    v += (g * g - v) * weight.dtype.type(1 - beta2)
-    weight *= weight.dtype.type(1 - lr * decay)
-    denominator = np.sqrt(v / weight.dtype.type(1 - beta2**step)) + weight.dtype.type(eps)
-    weight -= weight.dtype.type(lr / (1 - beta1**step)) * m / denominator
+def adamw_(weights, gradients, ms, vs, decays, lr, beta1, beta2, eps, scale, step):
+    for weight, gradient, m, v, decay in zip(weights, gradients, ms, vs, decays, strict=True):
+        number = weight.dtype.type
+        g = gradient * number(scale)
+        m += (g - m) * number(1 - beta1)
+        v += (g * g - v) * number(1 - beta2)
+        weight *= number(1 - lr * decay)
+        denominator = np.sqrt(v / number(1 - beta2**step)) + number(eps)
+        weight -= number(lr / (1 - beta1**step)) * m / denominator

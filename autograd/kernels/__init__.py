@@ -18,7 +18,13 @@ Dimension letters, which end the name of every array of known rank:
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
 adjacent: matmul, softmax, layer_norm, activations, attention, cross_entropy, embedding,
-optimizer. `compiler` has the decorators and the cache of compiled code, `vector_math` exp.
+optimizer. `compiler` has the decorators and the cache of compiled code, `vector_math` exp,
+`addresses` lists of arrays.
+
+A public function makes room for the result with NumPy, which asks the system for large pages, and
+calls the kernel of its name with a `_` before it. Loops run over rows or slices from 0: only of
+such an index is the compiler certain that it is never negative, which in Python counts from the
+end, and that what it reads lies side by side. Without that there are no vector instructions.
 """
 
 from autograd.kernels.compiler import compiled_code_cached

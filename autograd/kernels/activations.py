@@ -8,8 +8,6 @@
 Backward of GELU recomputes s from x, which is saved anyway; memory is read and written once.
 All work on flat arrays in chunks of fixed size: where a chunk ends must not depend on the number
 of threads, because the last few elements of a vector loop are computed by other instructions.
-Loops run over slices from 0: only of such an index is the compiler certain that it is never
-negative, which in Python counts from the end, and that elements lie side by side.
 """
 
 import math

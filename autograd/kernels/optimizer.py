@@ -6,7 +6,9 @@
     weight -= lr decay weight                   decoupled from the gradient
     weight -= lr m^ / (sqrt(v^) + eps)          m^ = m / (1 - beta1^step), v^ = v / (1 - beta2^step)
 
-m and v start at 0; dividing by 1 - beta^step removes that bias. 15 FLOPs and 28 bytes an element.
+m and v start at 0; dividing by 1 - beta^step removes that bias. 15 FLOPs and 28 bytes an element,
+of which 4 more are read for the sum of squares: the time is that of memory. All arrays of a model
+are one launch, because a model has many that are too small to be worth one.
 Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2.
 """
 
@@ -15,40 +17,59 @@ import math
 import numpy as np
 from numba import prange
 
+from autograd.kernels.addresses import Table, array_at, find_chunk
 from autograd.kernels.compiler import kernel
 
-CHUNK = 4096
+
+def adamw_(weights, gradients, ms, vs, decays, lr, beta1, beta2, eps, scale, step):
+    """Lists of contiguous arrays of one dtype and, in each place, of one size; a decay for each.
+
+    weights, ms and vs are updated in place.
+    """
+    if weights:
+        table = Table(weights, gradients, ms, vs)
+        rate, unbias = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
+        numbers = np.array([scale, 1 - beta1, 1 - beta2, rate, unbias, eps], weights[0].dtype)
+        keeps = (1 - lr * np.array(decays)).astype(numbers.dtype)
+        _adamw(table.addresses, table.sizes, table.first, keeps, *numbers)
 
 
 @kernel
-def adamw_(weight, gradient, m, v, lr, beta1, beta2, eps, decay, scale, step):
-    """weight, gradient, m, v are flat arrays; weight, m and v are updated in place."""
-    number = weight.dtype.type
-    clip = number(scale)
-    keep = number(1 - lr * decay)
-    new1, new2 = number(1 - beta1), number(1 - beta2)
-    rate = number(lr / (1 - beta1**step))
-    unbias = number(1 / math.sqrt(1 - beta2**step))
-    small = number(eps)
-    for chunk in prange((weight.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, weight.size)):
-            g = gradient[i] * clip
+def _adamw(addresses, sizes, first, keeps, scale, new1, new2, rate, unbias, eps):
+    for chunk in prange(first[-1]):
+        p, start, size = find_chunk(first, sizes, chunk)
+        weight = array_at(addresses[0, p], start, size, keeps)
+        gradient = array_at(addresses[1, p], start, size, keeps)
+        m = array_at(addresses[2, p], start, size, keeps)
+        v = array_at(addresses[3, p], start, size, keeps)
+        keep = keeps[p]
+        for i in range(size):
+            g = gradient[i] * scale
             m[i] += (g - m[i]) * new1
             v[i] += (g * g - v[i]) * new2
-            weight[i] = weight[i] * keep - rate * m[i] / (np.sqrt(v[i]) * unbias + small)
+            weight[i] = weight[i] * keep - rate * m[i] / (np.sqrt(v[i]) * unbias + eps)
+
+
+def sum_of_squares(arrays):
+    """Of a list of contiguous arrays of one dtype, in float64, chunk by chunk in fixed order."""
+    if not arrays:
+        return 0.0
+    table = Table(arrays)
+    partial = np.empty(table.first[-1])
+    like = np.empty(0, arrays[0].dtype)
+    return _sum_of_squares(table.addresses[0], table.sizes, table.first, partial, like)
 
 
 @kernel
-def sum_of_squares(x):
-    """In float64, over chunks of fixed size that are added in order."""
-    chunks = (x.size + CHUNK - 1) // CHUNK
-    partial = np.zeros(chunks)
-    for chunk in prange(chunks):
+def _sum_of_squares(addresses, sizes, first, partial, like):
+    for chunk in prange(first[-1]):
+        p, start, size = find_chunk(first, sizes, chunk)
+        x = array_at(addresses[p], start, size, like)
         total = 0.0
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
+        for i in range(size):
             total += np.float64(x[i]) * np.float64(x[i])
         partial[chunk] = total
     result = 0.0
-    for chunk in range(chunks):  # not partial.sum(), which Numba would share among the threads
+    for chunk in range(partial.size):  # not partial.sum(), which Numba would share among threads
         result += partial[chunk]
     return result

@@ -29,28 +29,28 @@ class AdamW:
         self.parameters = dict(parameters)
         if len({id(p) for p in self.parameters.values()}) < len(self.parameters):
             raise ValueError("AdamW: a weight is listed twice, and would move twice; name it once")
+        if len({p.dtype for p in self.parameters.values()}) > 1:
+            raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
         self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.grad_clip = weight_decay, grad_clip
         self.steps = 0
-        self.m = {name: np.zeros_like(p.data) for name, p in self.parameters.items()}
-        self.v = {name: np.zeros_like(p.data) for name, p in self.parameters.items()}
+        self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
+        self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
 
     def step(self, lr=None):
         """Update every weight that has a gradient; return the global norm before clipping.
 
         lr   the rate of this step, if a schedule sets it
 
-        Raises RuntimeError without any gradient, FloatingPointError if the norm is not finite: no
-        weight has moved then.
+        Raises RuntimeError without any gradient, ValueError for a gradient of another shape than
+        its weight, FloatingPointError if the norm is not finite: no weight has moved then.
         """
-        gradients = {
-            name: np.ascontiguousarray(p.grad).reshape(-1)
-            for name, p in self.parameters.items()
-            if p.grad is not None
-        }
-        if not gradients:
+        names = [name for name, p in self.parameters.items() if p.grad is not None]
+        if not names:
             raise RuntimeError("AdamW: no weight has a gradient; call loss.backward() first")
-        norm = global_norm(gradients.values())
+        weights = [_in_place(name, self.parameters[name].data) for name in names]
+        gradients = [self._gradient(name) for name in names]
+        norm = global_norm(gradients)
         if not math.isfinite(norm):
             raise FloatingPointError(
                 f"AdamW: the gradient norm is {norm}, so no weight was moved; the loss has "
@@ -59,15 +59,21 @@ class AdamW:
         scale = min(1.0, self.grad_clip / norm) if self.grad_clip and norm > 0 else 1.0
         lr = self.lr if lr is None else lr
         self.steps += 1
-        for name, gradient in gradients.items():
-            weight = self.parameters[name].data
-            decay = self.weight_decay if weight.ndim >= 2 else 0.0
-            backend.adamw_(
-                weight.reshape(-1), gradient, self.m[name].reshape(-1), self.v[name].reshape(-1),
-                float(lr), *map(float, self.betas), float(self.eps), float(decay), float(scale),
-                self.steps,
-            )  # fmt: skip
+        backend.adamw_(
+            weights, gradients, [self.m[name] for name in names], [self.v[name] for name in names],
+            [self.weight_decay if weight.ndim >= 2 else 0.0 for weight in weights],
+            float(lr), *map(float, self.betas), float(self.eps), float(scale), self.steps,
+        )  # fmt: skip
         return norm
+
+    def _gradient(self, name):
+        weight, gradient = self.parameters[name].data, np.asarray(self.parameters[name].grad)
+        if gradient.shape != weight.shape:
+            raise ValueError(
+                f"AdamW: the gradient of {name} is {gradient.shape}, the weight {weight.shape}; "
+                "a .grad that is set by hand has the shape of its weight"
+            )
+        return np.ascontiguousarray(gradient, weight.dtype)
 
     def zero_grad(self):
         """Forget the gradients: the next backward starts from nothing."""
@@ -75,6 +81,16 @@ class AdamW:
             p.grad = None
 
 
+def _in_place(name, weight):
+    """An array that can be updated where it is."""
+    if not (weight.flags.c_contiguous and weight.flags.writeable):
+        raise ValueError(
+            f"AdamW: {name} is a read-only or transposed view; make its data an array of its own, "
+            "np.array(data, order='C')"
+        )
+    return weight
+
+
 def global_norm(gradients):
-    """The length of all gradients taken as one vector."""
-    return math.sqrt(sum(backend.sum_of_squares(g) for g in gradients))
+    """The length of all gradients, a list of arrays, taken as one vector."""
+    return math.sqrt(backend.sum_of_squares(gradients))

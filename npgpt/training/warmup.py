@@ -16,7 +16,7 @@ from npgpt.training.optim import AdamW
 KERNELS = (
     "_embedding", "_dropout", "_layer_norm", "_multiply", "attention", "_gelu", "_cross_entropy",
     "_cross_entropy_backward", "_layer_norm_backward", "_gelu_backward", "attention_backward",
-    "embedding_backward_", "sum_of_squares", "adamw_",
+    "embedding_backward_", "_sum_of_squares", "_adamw",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ NAMES = [
 ]
 
 # The three sizes stand for whatever the kernel has three of; a(*shape) makes an array of floats
-# and i(bound, n) makes n integers in [0, bound).
+# and i(bound, n) makes n integers in [0, bound). Some kernels take lists of arrays.
 ARGUMENTS = {
     "matmul": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, N, M + 2)),
     "matmul_nt": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, M + 2, N)),
@@ -46,10 +46,10 @@ ARGUMENTS = {
     "cross_entropy_backward": lambda a, i, Z, M, N: after_cross_entropy(
         a(Z * M, N), i(N + 1, Z * M) - 1
     ),
-    "sum_of_squares": lambda a, i, Z, M, N: (a(Z * M * N),),
+    "sum_of_squares": lambda a, i, Z, M, N: ([a(Z, M, N), a(0), a(N)],),
     "adamw_": lambda a, i, Z, M, N: (
-        a(Z * M * N), a(Z * M * N), a(Z * M * N), abs(a(Z * M * N)),
-        1e-2, 0.9, 0.99, 1e-8, 0.1, 0.7, 3,
+        *([a(Z, M, N), a(0), a(N)] for _ in range(3)), [abs(a(Z, M, N)), a(0), abs(a(N))],
+        [0.1, 0.0, 0.0], 1e-2, 0.9, 0.99, 1e-8, 0.7, 3,
     ),
 }  # fmt: skip
 

@@ -29,16 +29,26 @@ def call(module, name, arguments):
     with np.errstate(all="ignore"):
         returned = getattr(module, name)(*arguments)
     if name in IN_PLACE:
-        return arguments[: IN_PLACE[name]]
+        return arrays_in(arguments[: IN_PLACE[name]])
     return [np.asarray(r) for r in (returned if isinstance(returned, tuple) else (returned,))]
+
+
+def arrays_in(arguments):
+    """The arrays among arguments, and those in lists among them."""
+    flat = [x for a in arguments for x in (a if isinstance(a, list) else [a])]
+    return [x for x in flat if isinstance(x, np.ndarray)]
 
 
 def copied(arguments, from_dtype=None, to_dtype=None):
     """Arguments with copies of the arrays, those of the one dtype converted to the other."""
-    return [
-        a.astype(to_dtype if a.dtype == from_dtype else a.dtype) if isinstance(a, np.ndarray) else a
-        for a in arguments
-    ]
+
+    def copy(a):
+        if isinstance(a, list):
+            return copied(a, from_dtype, to_dtype)
+        is_array = isinstance(a, np.ndarray)
+        return a.astype(to_dtype if a.dtype == from_dtype else a.dtype) if is_array else a
+
+    return [copy(a) for a in arguments]
 
 
 def assert_alike(name, arguments, dtype):
@@ -125,11 +135,11 @@ def test_nan_comes_out_where_the_twin_has_it(arguments, name, dtype):
     given_arguments = arguments(name, (2, 5, 9), dtype)
     if name.startswith("attention"):
         given_arguments = (*given_arguments[:-1], False)  # 0 * NaN: the twin's masked weights
-    for position, array in enumerate(given_arguments):
-        if not isinstance(array, np.ndarray) or array.dtype != dtype:
+    for position, array in enumerate(arrays_in(given_arguments)):
+        if array.dtype != dtype or not array.size:
             continue
         with_nan = copied(given_arguments)
-        with_nan[position].reshape(-1)[::8] = np.nan
+        arrays_in(with_nan)[position].reshape(-1)[::8] = np.nan
         found = call(kernels, name, copied(with_nan))
         twin = call(reference, name, copied(with_nan))
         assert any(np.isnan(t).any() for t in twin), f"{name}: NaN in argument {position} is lost"
@@ -153,10 +163,11 @@ def test_no_argument_is_written_to_or_handed_back(arguments, module, name):
     given_arguments = list(arguments(name, (2, 7, 33), np.float32))
     before = copied(given_arguments)
     returned = call(module, name, given_arguments)
-    for position in range(IN_PLACE.get(name, 0), len(before)):
-        np.testing.assert_array_equal(given_arguments[position], before[position])
+    kept = slice(IN_PLACE.get(name, 0), None)
+    for after, was in zip(arrays_in(given_arguments[kept]), arrays_in(before[kept]), strict=True):
+        np.testing.assert_array_equal(after, was)
     if name not in IN_PLACE:
-        sources = [a for a in given_arguments if isinstance(a, np.ndarray)]
+        sources = arrays_in(given_arguments)
         assert not any(np.may_share_memory(r, a) for r in returned for a in sources)
 
 

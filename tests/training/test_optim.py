@@ -115,6 +115,32 @@ def test_misuse_is_refused():
         AdamW({"a": weights["matrix"], "b": weights["matrix"]})
     with pytest.raises(RuntimeError, match=r"call loss.backward\(\) first"):
         AdamW(weights).step()
+    single = Tensor(np.ones(2, np.float32), requires_grad=True)
+    with pytest.raises(ValueError, match="weights of two dtypes; give each dtype its own"):
+        AdamW({"single": single, **weights})
+
+
+def test_what_could_not_be_updated_in_place_is_refused():
+    whole = np.ones((3, 5))
+    for data in (whole.T, np.broadcast_to(np.ones(5), (3, 5))):
+        weight = Tensor(data, requires_grad=True)
+        weight.grad = np.ones(weight.shape)
+        with pytest.raises(ValueError, match=r"w is a read-only or transposed view; .*np.array\("):
+            AdamW({"w": weight}).step()
+    weight = Tensor(whole, requires_grad=True)
+    weight.grad = np.ones(15)
+    with pytest.raises(ValueError, match=r"the gradient of w is \(15,\), the weight \(3, 5\)"):
+        AdamW({"w": weight}).step()
+    assert (whole == 1).all()
+
+
+def test_a_gradient_set_by_hand_may_be_of_another_dtype_or_order():
+    one, other = (Tensor(np.ones((3, 5)), requires_grad=True) for _ in range(2))
+    one.grad = np.arange(15.0).reshape(3, 5)
+    other.grad = np.asfortranarray(one.grad.astype(np.float32))
+    for weight in (one, other):
+        AdamW({"w": weight}).step()
+    np.testing.assert_array_equal(one.data, other.data)
 
 
 def test_zero_grad_forgets_and_a_weight_without_gradient_stays():

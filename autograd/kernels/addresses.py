@@ -1,0 +1,50 @@
+"""Arrays by their addresses: how one launch works on any number of arrays of any sizes.
+
+Numba compiles a function anew for every number of arguments, and unpacks each array of each call. A
+table of addresses is one argument. Whoever makes the table keeps the arrays alive meanwhile, and
+sees to it that they are contiguous and of the dtype that the kernel takes them for.
+"""
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+from autograd.kernels.compiler import helper
+
+CHUNK = 4096  # elements that are worked on at a time, never of two arrays
+
+
+class Table:
+    """Lists of arrays as what kernels take; all[k][p], of any k, has the dtype and size of p."""
+
+    def __init__(self, *lists):
+        self.addresses = np.array([[a.ctypes.data for a in arrays] for arrays in lists], np.int64)
+        self.sizes = np.array([a.size for a in lists[0]], np.int64)
+        # array p is worked on by the chunks from first[p] to before first[p + 1]
+        self.first = np.zeros(len(self.sizes) + 1, np.int64)
+        np.cumsum((self.sizes + CHUNK - 1) // CHUNK, out=self.first[1:])
+
+
+@helper
+def find_chunk(first, sizes, chunk):
+    """(p, start, size): the chunk of this number is part of array p."""
+    p = np.searchsorted(first, chunk, side="right") - 1
+    start = (chunk - first[p]) * CHUNK
+    return p, start, min(CHUNK, sizes[p] - start)
+
+
+@helper
+def array_at(address, start, size, like):
+    """The elements from `start` on of the array at an address, of the dtype of `like`."""
+    return numba.carray(_pointer(address + start * like.itemsize, like), size)
+
+
+@intrinsic
+def _pointer(typing, address, like):
+    """LLVM's word for taking a number as an address, which Python and Numba have not."""
+
+    def generate(context, builder, signature, values):
+        return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), generate
