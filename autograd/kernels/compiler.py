@@ -3,13 +3,17 @@
 Compiling all kernels takes the better part of a minute, loading compiled ones some milliseconds,
 so Numba stores machine code on disk. Numba's own rule for using stored code looks only at the
 file of the kernel itself, not at the files of the functions it calls. The folder is therefore
-named after a hash of all kernel sources: after any edit the code comes from an empty folder.
+named after a hash of all kernel sources: after any edit the code comes from an empty folder, and
+the one before is removed when it has not been used for a month.
 """
 
 import contextlib
 import hashlib
 import os
+import re
+import shutil
 import tempfile
+import time
 import uuid
 import warnings
 from pathlib import Path
@@ -21,6 +25,7 @@ import platformdirs
 # Numba's fastmath=True would let the compiler assume that neither occurs, and a masked softmax or
 # a diverged loss would then give any number at all.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
+KEPT_UNUSED = 30 * 24 * 60 * 60  # seconds
 
 
 def kernel(function):
@@ -79,7 +84,8 @@ def cache_folder():
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            pass
+        os.utime(folder)
     except OSError as error:
         warnings.warn(
             f"compiled kernels can not be kept in {folder} ({error}); every run will compile them "
@@ -88,6 +94,21 @@ def cache_folder():
             stacklevel=2,
         )
         return None
+    _remove_unused(folder.parent)
+    return folder
+
+
+def _remove_unused(parent):
+    """Remove folders of compiled kernels that no process has started with for KEPT_UNUSED.
+
+    Nothing fails if other processes remove the same ones, or use one after all: Numba takes code
+    that is gone for code that was never there, and makes a missing folder again.
+    """
+    for folder in parent.iterdir():
+        with contextlib.suppress(OSError):
+            ours = re.fullmatch("kernels-[0-9a-f]{12}", folder.name)
+            if ours and folder.stat().st_mtime < time.time() - KEPT_UNUSED:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def source_hash():

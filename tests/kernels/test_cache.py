@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numba
@@ -92,6 +93,36 @@ def test_another_packages_jitted_functions_stay_where_they_were(monkeypatch):
     assert numba.config.CACHE_DIR == "theirs"
 
 
+# ---- removed when it is no longer used
+
+
+def unused(folder, days=31):
+    """A folder of compiled code that was last used so many days ago."""
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "kernel.nbc").touch()
+    os.utime(folder, (time.time() - days * 86400,) * 2)
+
+
+def test_folders_of_earlier_sources_go_after_a_month(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    unused(tmp_path / "kernels-0123456789ab")
+    unused(tmp_path / "kernels-ba9876543210", days=29)
+    unused(tmp_path / "kernels-of-others")
+    folder = compiler.cache_folder()
+    kept = {"kernels-ba9876543210", "kernels-of-others", folder.name}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_a_folder_in_use_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    folder = compiler.cache_folder()
+    (folder / "kernel.nbc").touch()
+    os.utime(folder, (0, 0))
+    assert compiler.cache_folder() == folder
+    assert (folder / "kernel.nbc").exists()
+    assert folder.stat().st_mtime > time.time() - 3600
+
+
 # ---- never stale
 
 
@@ -124,9 +155,11 @@ def test_an_edit_is_seen_by_the_next_process(filled_cache, tmp_path):
 
 
 def test_processes_that_start_at_once_on_an_empty_cache(tmp_path):
-    children = [start(tmp_path, *dtypes) for dtypes in (["float32"], ["float64"], ["float32"])]
+    unused(tmp_path / "kernels-0123456789ab")
+    children = [start(tmp_path, dtype) for dtype in ("float32", "float64") * 2]
     for child in children:
-        assert finish(child)[:2] == (0, 1)
+        assert sum(finish(child)[:2]) == 1
+    assert [folder.name for folder in tmp_path.iterdir()] == [f"kernels-{compiler.source_hash()}"]
     run(tmp_path, "float64", "float32")  # an entry may be missing, and is added again
     assert run(tmp_path, "float32", "float64")[:2] == (2, 0)
 
