@@ -28,7 +28,7 @@ def backward(tensor, gradient=None):
     """
     gradient = _starting_gradient(tensor, gradient)
     if tensor.node is None:
-        _add_to_leaf(tensor, gradient)
+        _add_to_leaf(tensor, gradient.copy())
         return
     sums = {}  # per leaf, its gradient so far: arrays that nobody else holds, added to in place
     users = _count_users(tensor.node)
@@ -84,7 +84,7 @@ def _starting_gradient(tensor, gradient):
             f"backward: gradient of shape {gradient.shape} for a tensor of shape {tensor.shape}; "
             "they must be equal"
         )
-    return gradient.astype(tensor.dtype)
+    return gradient.astype(tensor.dtype, copy=False)
 
 
 def _count_users(root):
