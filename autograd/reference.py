@@ -113,29 +113,29 @@ def _mix(z):
         return z ^ (z >> np.uint64(31))
 
 
-def attention(q_ZTD, k_ZSD, v_ZSD, causal):
-    score_ZTS = _scores(q_ZTD, k_ZSD, causal)
-    m_ZT1 = score_ZTS.max(axis=2, keepdims=True)
-    e_ZTS = np.exp(score_ZTS - m_ZT1)
-    total_ZT1 = e_ZTS.sum(axis=2, keepdims=True)
-    return e_ZTS / total_ZT1 @ v_ZSD, (m_ZT1 + np.log(total_ZT1))[:, :, 0]
+def attention(q_BHTD, k_BHSD, v_BHSD, causal):
+    score_BHTS = _scores(q_BHTD, k_BHSD, causal)
+    m_BHT1 = score_BHTS.max(axis=3, keepdims=True)
+    e_BHTS = np.exp(score_BHTS - m_BHT1)
+    total_BHT1 = e_BHTS.sum(axis=3, keepdims=True)
+    return e_BHTS / total_BHT1 @ v_BHSD, (m_BHT1 + np.log(total_BHT1))[..., 0]
 
 
-def attention_backward(dy_ZTD, q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, causal):
-    a_ZTS = np.exp(_scores(q_ZTD, k_ZSD, causal) - lse_ZT[:, :, None])
-    da_ZTS = dy_ZTD @ v_ZSD.swapaxes(1, 2)
+def attention_backward(dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD, lse_BHT, causal):
+    a_BHTS = np.exp(_scores(q_BHTD, k_BHSD, causal) - lse_BHT[..., None])
+    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
     # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
-    dz_ZTS = a_ZTS * (da_ZTS - (dy_ZTD * y_ZTD).sum(axis=2, keepdims=True))
-    dz_ZTS = dz_ZTS * q_ZTD.dtype.type(1 / math.sqrt(q_ZTD.shape[2]))
-    return dz_ZTS @ k_ZSD, dz_ZTS.swapaxes(1, 2) @ q_ZTD, a_ZTS.swapaxes(1, 2) @ dy_ZTD
+    dz_BHTS = a_BHTS * (da_BHTS - (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True))
+    dz_BHTS = dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3]))
+    return dz_BHTS @ k_BHSD, dz_BHTS.swapaxes(2, 3) @ q_BHTD, a_BHTS.swapaxes(2, 3) @ dy_BHTD
 
 
-def _scores(q_ZTD, k_ZSD, causal):
-    T, S, D = q_ZTD.shape[1], k_ZSD.shape[1], q_ZTD.shape[2]
-    score_ZTS = q_ZTD @ k_ZSD.swapaxes(1, 2) * q_ZTD.dtype.type(1 / math.sqrt(D))
+def _scores(q_BHTD, k_BHSD, causal):
+    T, S, D = q_BHTD.shape[2], k_BHSD.shape[2], q_BHTD.shape[3]
+    score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * q_BHTD.dtype.type(1 / math.sqrt(D))
     if causal:
-        score_ZTS[:, ~np.tri(T, S, S - T, dtype=bool)] = -np.inf
-    return score_ZTS
+        score_BHTS[..., ~np.tri(T, S, S - T, dtype=bool)] = -np.inf
+    return score_BHTS
 
 
 def cross_entropy(logits_NV, targets_N):

@@ -1,99 +1,389 @@
-"""Scaled dot-product attention, one row of weights at a time.
+"""Scaled dot-product attention in blocks: the T x S matrix of weights is never in memory.
 
-    y_t = sum_s a_ts v_s,    a_t = softmax over s of (q_t . k_s / sqrt(D))
+    z_ts = q_t . k_s / sqrt(D)      a_ts = e^(z_ts - lse_t)      y_t = sum_s a_ts v_s
+    lse_t = ln sum_s e^z_ts         over the keys s that query t sees: s <= t + S - T if causal
 
-Each of the Z problems (one head of one sequence) is one unit of parallel work with room for one
-row of T weights: the T x S matrix is never whole in memory. Saved: y and, per row, the logsumexp
-of its scores, from which backward recomputes the row as e^(score - logsumexp). Causality is a
-loop bound, `seen`: scores above the diagonal are not computed, so none has to be masked.
+Forward: QUERIES queries go through their keys in blocks of KEYS. Until all scores are known,
+their maximum m and the sum of e^(z - m) are those of the blocks so far. If a block raises m to m',
+the sum and y were taken relative to too little, and are multiplied by e^(m - m'). At the end y is
+divided by the sum. Saved: y and, per query, lse = m + ln(sum).
 
-4 T S D FLOPs forward and 10 T S D backward for each problem, half of it when causal.
-k and v are first transposed to (D, S), so that the innermost loop over s reads whole vectors.
+Backward recomputes the weights of a block as e^(z - lse). With da_ts = dy_t . v_s
+
+    dz_ts = a_ts (da_ts - dy_t . y_t)                dq_t = sum_s dz_ts k_s / sqrt(D)
+    dv_s  = sum_t a_ts dy_t                          dk_s = sum_t dz_ts q_t / sqrt(D)
+
+where dy_t . y_t = sum_s a_ts da_ts, because y_t = sum_s a_ts v_s.
+
+A block of weights is stored [key, query]: the queries are side by side in a vector, so that their
+maxima, sums and exponentials are vectors too. All five products of a block with vectors of length
+D are tiles of `autograd.kernels.microkernel`. Only the queries (and dy) are packed into panels;
+keys and values are copied to whole vectors, one after the other. Tiles above the diagonal are
+skipped; in those on it, weights of unseen keys are set to 0.
+
+4 T S D FLOPs forward and 10 T S D backward for each problem (a head of a sequence), half of it when
+causal. Read and written: q, k, v and y, or they and their gradients, once. Parallel over problems,
+forward also over the blocks of queries; sums over the queries stay within a problem, in order.
+With a single query, as in generation, k and v are read once in place, and memory sets the time.
+Source: Dao et al., FlashAttention, 2022 and 2023. Running maximum: Milakov and Gimelshein, 2018.
 """
 
 import math
+from typing import NamedTuple
 
+import numba
 import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.softmax import row_maximum
+from autograd.kernels.matmul import (
+    _tile_height,
+    copy_panel_row,
+    multiply_tile,
+    transpose_block,
+)
+from autograd.kernels.microkernel import BYTES, ROWS, VECTORS
 from autograd.kernels.vector_math import exp
 
-
-@kernel
-def attention(q_ZTD, k_ZSD, v_ZSD, causal):
-    Z, T, D = q_ZTD.shape
-    S = k_ZSD.shape[1]
-    y_ZTD, lse_ZT = np.zeros_like(q_ZTD), np.empty((Z, T), q_ZTD.dtype)
-    scale = q_ZTD.dtype.type(1 / math.sqrt(D))
-    for z in prange(Z):
-        k_DS = np.ascontiguousarray(k_ZSD[z].T)
-        v_SD = v_ZSD[z]
-        row = np.empty(S, q_ZTD.dtype)
-        for t in range(T):
-            seen = t + 1 + S - T if causal else S
-            weight = row[:seen]
-            _dot_rows(q_ZTD[z, t], k_DS, scale, weight)
-            m = row_maximum(weight)
-            for s in range(seen):
-                weight[s] = exp(weight[s] - m)
-            total = weight.sum()
-            _add_rows(weight, v_SD, q_ZTD.dtype.type(1) / total, y_ZTD[z, t])
-            lse_ZT[z, t] = m + math.log(total)
-    return y_ZTD, lse_ZT
+QUERIES = 64
+KEYS = 8 * ROWS
 
 
-@kernel
-def attention_backward(dy_ZTD, q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, causal):
-    """With da_ts = dy_t . v_s:  dz_ts = a_ts (da_ts - dy_t . y_t) / sqrt(D), then
-    dq_t = sum_s dz_ts k_s,  dk_s = sum_t dz_ts q_t,  dv_s = sum_t a_ts dy_t
+class Rows(NamedTuple):
+    """The memory of an array (B, H, T, D), flat, and the steps from one b, h or t to the next."""
+
+    memory: np.ndarray
+    batch: int
+    head: int
+    time: int
+
+
+def attention(q_BHTD, k_BHSD, v_BHSD, causal):
+    """y (B, H, T, D), as a view of (B, T, H, D), and lse (B, H, T).
+
+    Arguments here and below may be views, if each row of D numbers is contiguous.
     """
-    Z, T, D = q_ZTD.shape
-    S = k_ZSD.shape[1]
-    dq_ZTD, dk_ZSD, dv_ZSD = np.zeros_like(q_ZTD), np.zeros_like(k_ZSD), np.zeros_like(v_ZSD)
-    one, scale = q_ZTD.dtype.type(1), q_ZTD.dtype.type(1 / math.sqrt(D))
-    for z in prange(Z):
-        k_DS, v_DS = np.ascontiguousarray(k_ZSD[z].T), np.ascontiguousarray(v_ZSD[z].T)
-        a_S, dz_S = np.empty(S, q_ZTD.dtype), np.empty(S, q_ZTD.dtype)
-        for t in range(T):
-            seen = t + 1 + S - T if causal else S
-            a, dz = a_S[:seen], dz_S[:seen]
-            q, dy = q_ZTD[z, t], dy_ZTD[z, t]
-            _dot_rows(q, k_DS, scale, a)
-            _dot_rows(dy, v_DS, one, dz)
-            dot = (dy * y_ZTD[z, t]).sum()
-            for s in range(seen):
-                a[s] = exp(a[s] - lse_ZT[z, t])
-                dz[s] = a[s] * (dz[s] - dot) * scale
-            _add_rows(dz, k_ZSD[z], one, dq_ZTD[z, t])
-            _add_outer(dz, q, dk_ZSD[z])
-            _add_outer(a, dy, dv_ZSD[z])
-    return dq_ZTD, dk_ZSD, dv_ZSD
+    B, H, T, D = q_BHTD.shape
+    S = k_BHSD.shape[2]
+    y_BHTD = _empty_heads(q_BHTD)
+    lse_BHT = np.empty((B, H, T), q_BHTD.dtype)
+    if y_BHTD.size:
+        q, k, v, y = (_rows(x) for x in (q_BHTD, k_BHSD, v_BHSD, y_BHTD))
+        _attention(q, k, v, y, lse_BHT, S, D, causal, numba.get_num_threads())
+    return y_BHTD, lse_BHT
+
+
+def attention_backward(dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD, lse_BHT, causal):
+    dq_BHTD, dk_BHSD, dv_BHSD = (_empty_heads(x) for x in (q_BHTD, k_BHSD, v_BHSD))
+    if dq_BHTD.size:
+        S, D = k_BHSD.shape[2:]
+        given = (_rows(x) for x in (dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD))
+        found = (_rows(x) for x in (dq_BHTD, dk_BHSD, dv_BHSD))
+        _attention_backward(*given, *found, lse_BHT, S, D, causal, numba.get_num_threads())
+    else:
+        dk_BHSD[:], dv_BHSD[:] = 0, 0
+    return dq_BHTD, dk_BHSD, dv_BHSD
+
+
+def _empty_heads(x_BHTD):
+    """Memory for an array like x, in which the heads of a position lie side by side."""
+    B, H, T, D = x_BHTD.shape
+    return np.empty((B, T, H, D), x_BHTD.dtype).swapaxes(1, 2)
+
+
+def _rows(x_BHTD):
+    steps = [step // x_BHTD.itemsize for step in x_BHTD.strides]
+    span = 1 + sum((n - 1) * step for n, step in zip(x_BHTD.shape, steps, strict=True))
+    memory = np.lib.stride_tricks.as_strided(x_BHTD, (span,), (x_BHTD.itemsize,))
+    return Rows(memory, *steps[:3])
+
+
+@kernel
+def _attention(q, k, v, y, lse_BHT, S, D, causal, threads):
+    B, H, T = lse_BHT.shape
+    lse = lse_BHT.reshape(-1)
+    ahead = S - T if causal else S  # query t sees keys up to t + ahead
+    blocks = (T + QUERIES - 1) // QUERIES
+    jobs = B * H * blocks
+    for thread in prange(threads):
+        first, end = jobs * thread // threads, jobs * (thread + 1) // threads
+        if T == 1:
+            _single_queries(first, end, H, S, D, q, k, v, y, lse)
+        else:
+            _query_blocks(first, end, blocks, H, T, S, D, ahead, q, k, v, y, lse)
 
 
 @helper
-def _dot_rows(x_D, y_DS, scale, out):
-    """out_s = scale x . y_s"""
-    out[:] = 0
-    for d in range(x_D.size):
-        x = x_D[d] * scale
-        for s in range(out.size):
-            out[s] += x * y_DS[d, s]
+def _query_blocks(first, end, blocks, H, T, S, D, ahead, q, k, v, y, lse):
+    memory = q.memory
+    width = VECTORS * (BYTES // memory.itemsize)
+    row = (D + width - 1) // width * width
+    keys_SD, values_SD = np.empty(S * row, memory.dtype), np.empty(S * row, memory.dtype)
+    q_panels = _empty_panels(D, memory)
+    a_SQ = np.empty(KEYS * QUERIES, memory.dtype)
+    m, total = np.empty(QUERIES, memory.dtype), np.empty(QUERIES, memory.dtype)
+    scale = memory.dtype.type(1 / math.sqrt(D))
+    copied = -1
+    for job in range(first, end):
+        z, block = job // blocks, job % blocks
+        # First, last, second, last but one: the later of two halves has no more work.
+        t0 = QUERIES * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
+        if z != copied:
+            _copy_rows(k.memory, _place(k, z, H, 0), k.time, S, D, keys_SD, row)
+            _copy_rows(v.memory, _place(v, z, H, 0), v.time, S, D, values_SD, row)
+            copied = z
+        n = min(QUERIES, T - t0)
+        _pack(memory, _place(q, z, H, t0), q.time, n, D, q_panels)
+        m[:] = np.finfo(memory.dtype).min
+        total[:] = 0
+        y0 = _place(y, z, H, t0)
+        seen = min(S, t0 + n + ahead)
+        for s0 in range(0, seen, KEYS):
+            keys = min(KEYS, seen - s0)
+            offset = s0 - ahead - t0  # key s0 + i is seen by queries from t0 + offset + i on
+            _scores(keys_SD, s0 * row, row, q_panels, keys, n, D, offset, a_SQ)
+            change = _weights(a_SQ, keys, offset, scale, m, total)
+            if s0 > 0:
+                _scale_rows(y.memory, y0, y.time, n, D, change)
+            exact = offset + keys > 1 and not _finite(values_SD, s0 * row, row, keys, D)
+            _add_keys(a_SQ, keys, n, offset, exact, values_SD, s0 * row, row,
+                      y.memory, y0, y.time, D, s0 > 0)  # fmt: skip
+        for i in range(n):
+            lse[z * T + t0 + i] = m[i] * scale + math.log(total[i])
+            total[i] = memory.dtype.type(1) / total[i]
+        _scale_rows(y.memory, y0, y.time, n, D, total)
 
 
 @helper
-def _add_rows(weight_S, v_SD, scale, out_D):
-    """out += scale sum_s weight_s v_s"""
-    for s in range(weight_S.size):
-        w = weight_S[s] * scale
-        for d in range(out_D.size):
-            out_D[d] += w * v_SD[s, d]
+def _weights(a_SQ, keys, offset, scale, m, total):
+    """Scores of a block become weights relative to the maxima so far, m, which are raised.
+
+    Returns the factor by which this changes earlier weights; sums so far, total, have it already.
+    """
+    change = m.copy()
+    for i in range(keys):
+        a = a_SQ[i * QUERIES : (i + 1) * QUERIES]
+        a[: max(0, offset + i)] = -np.inf
+        for t in range(QUERIES):
+            m[t] = a[t] if a[t] > m[t] else m[t]  # not for NaN, which reaches y as a weight
+    for t in range(QUERIES):
+        change[t] = exp((change[t] - m[t]) * scale)
+        total[t] *= change[t]
+    for i in range(keys):
+        a = a_SQ[i * QUERIES : (i + 1) * QUERIES]
+        for t in range(QUERIES):
+            a[t] = exp((a[t] - m[t]) * scale)
+            total[t] += a[t]
+    return change
 
 
 @helper
-def _add_outer(weight_S, x_D, out_SD):
-    """out_s += weight_s x"""
-    for s in range(weight_S.size):
-        for d in range(x_D.size):
-            out_SD[s, d] += weight_S[s] * x_D[d]
+def _scale_rows(x, x0, x_row, rows, D, factor):
+    for i in range(rows):
+        x_D = x[x0 + i * x_row : x0 + i * x_row + D]
+        for d in range(D):
+            x_D[d] *= factor[i]
+
+
+@helper
+def _finite(x, x0, x_row, rows, D):
+    total = x.dtype.type(0)
+    for i in range(rows):
+        x_D = x[x0 + i * x_row : x0 + i * x_row + D]
+        for d in range(D):
+            total += x_D[d] * x.dtype.type(0)
+    return total == 0
+
+
+@helper
+def _single_queries(first, end, H, S, D, q, k, v, y, lse):
+    """Each problem has one query, which sees all keys."""
+    scale = q.memory.dtype.type(1 / math.sqrt(D))
+    a_S = np.empty(S, q.memory.dtype)
+    for z in range(first, end):
+        q0, k0, v0, y0 = (_place(q, z, H, 0), _place(k, z, H, 0), _place(v, z, H, 0),
+                          _place(y, z, H, 0))  # fmt: skip
+        q_D, y_D = q.memory[q0 : q0 + D], y.memory[y0 : y0 + D]
+        m = np.finfo(q.memory.dtype).min
+        for s in range(S):
+            k_D = k.memory[k0 + s * k.time : k0 + s * k.time + D]
+            dot = q.memory.dtype.type(0)
+            for d in range(D):
+                dot += q_D[d] * k_D[d]
+            a_S[s] = dot
+            m = dot if dot > m else m
+        for s in range(S):
+            a_S[s] = exp((a_S[s] - m) * scale)
+        total = a_S.sum()
+        y_D[:] = 0
+        for s in range(S):
+            v_D = v.memory[v0 + s * v.time : v0 + s * v.time + D]
+            a = a_S[s] / total
+            for d in range(D):
+                y_D[d] += a * v_D[d]
+        lse[z] = m * scale + math.log(total)
+
+
+@kernel
+def _attention_backward(dy, q, k, v, y, dq, dk, dv, lse_BHT, S, D, causal, threads):
+    B, H, T = lse_BHT.shape
+    lse = lse_BHT.reshape(-1)
+    ahead = S - T if causal else S
+    for thread in prange(threads):
+        _problems_backward(B * H * thread // threads, B * H * (thread + 1) // threads,
+                           H, T, S, D, ahead, dy, q, k, v, y, dq, dk, dv, lse)  # fmt: skip
+
+
+@helper
+def _problems_backward(first, end, H, T, S, D, ahead, dy, q, k, v, y, dq, dk, dv, lse):
+    memory = q.memory
+    width = VECTORS * (BYTES // memory.itemsize)
+    row = (D + width - 1) // width * width
+    keys_SD, values_SD = np.empty(S * row, memory.dtype), np.empty(S * row, memory.dtype)
+    q_QD, dy_QD = np.empty(QUERIES * row, memory.dtype), np.empty(QUERIES * row, memory.dtype)
+    q_panels, dy_panels = _empty_panels(D, memory), _empty_panels(D, memory)
+    a_SQ, dz_SQ = np.empty(KEYS * QUERIES, memory.dtype), np.empty(KEYS * QUERIES, memory.dtype)
+    lse_Q, dot_Q = np.empty(QUERIES, memory.dtype), np.empty(QUERIES, memory.dtype)
+    scale = memory.dtype.type(1 / math.sqrt(D))
+    for z in range(first, end):
+        _copy_rows(k.memory, _place(k, z, H, 0), k.time, S, D, keys_SD, row)
+        _copy_rows(v.memory, _place(v, z, H, 0), v.time, S, D, values_SD, row)
+        dk0, dv0 = _place(dk, z, H, 0), _place(dv, z, H, 0)
+        seen_before = 0
+        for t0 in range(0, T, QUERIES):
+            n = min(QUERIES, T - t0)
+            q0, dy0, dq0 = _place(q, z, H, t0), _place(dy, z, H, t0), _place(dq, z, H, t0)
+            _copy_rows(memory, q0, q.time, n, D, q_QD, row)
+            _copy_rows(dy.memory, dy0, dy.time, n, D, dy_QD, row)
+            _pack(q_QD, 0, row, n, D, q_panels)
+            _pack(dy_QD, 0, row, n, D, dy_panels)
+            _dot_rows(dy_QD, 0, row, y.memory, _place(y, z, H, t0), y.time, n, D, dot_Q)
+            lse_Q[:n] = lse[z * T + t0 : z * T + t0 + n]
+            seen = min(S, t0 + n + ahead)
+            for s in range(seen_before, seen):
+                dk.memory[dk0 + s * dk.time : dk0 + s * dk.time + D] = 0
+                dv.memory[dv0 + s * dv.time : dv0 + s * dv.time + D] = 0
+            seen_before = seen
+            for s0 in range(0, seen, KEYS):
+                keys = min(KEYS, seen - s0)
+                offset = s0 - ahead - t0
+                _scores(keys_SD, s0 * row, row, q_panels, keys, n, D, offset, a_SQ)
+                _scores(values_SD, s0 * row, row, dy_panels, keys, n, D, offset, dz_SQ)
+                _weights_backward(a_SQ, dz_SQ, keys, offset, scale, lse_Q, dot_Q)
+                _add_queries(a_SQ, keys, n, offset, dy_QD, row,
+                             dv.memory, dv0 + s0 * dv.time, dv.time, D)  # fmt: skip
+                _add_queries(dz_SQ, keys, n, offset, q_QD, row,
+                             dk.memory, dk0 + s0 * dk.time, dk.time, D)  # fmt: skip
+                _add_keys(dz_SQ, keys, n, offset, False, keys_SD, s0 * row, row,
+                          dq.memory, dq0, dq.time, D, s0 > 0)  # fmt: skip
+
+
+@helper
+def _weights_backward(a_SQ, dz_SQ, keys, offset, scale, lse_Q, dot_Q):
+    """Scores become weights a; da becomes dz / sqrt(D)."""
+    for i in range(keys):
+        a, dz = a_SQ[i * QUERIES : (i + 1) * QUERIES], dz_SQ[i * QUERIES : (i + 1) * QUERIES]
+        for t in range(QUERIES):
+            a[t] = exp(a[t] * scale - lse_Q[t])
+            dz[t] = a[t] * (dz[t] - dot_Q[t]) * scale
+        a[: max(0, offset + i)] = 0
+        dz[: max(0, offset + i)] = 0
+
+
+# ---- blocks as tiles: a_SQ is [key, query], both from the first of the block
+
+
+@helper
+def _scores(x_SD, x0, x_row, panels, keys, n, D, offset, a_SQ):
+    """a_st = x_s . (the row t that was packed), for tiles with a query that sees a key."""
+    width = VECTORS * (BYTES // a_SQ.itemsize)
+    i = 0
+    while i < keys:
+        height = _tile_height(keys - i)
+        for j in range(max(0, offset + i) // width * width, n, width):
+            multiply_tile(x_SD, x0 + i * x_row, x_row, 1, panels, j * D, width,
+                          a_SQ, i * QUERIES + j, QUERIES,
+                          D, height, min(width, n - j), False)  # fmt: skip
+        i += height
+
+
+@helper
+def _add_keys(a_SQ, keys, n, offset, exact, x_SD, x0, x_row, y, y0, y_row, D, add):
+    """y_t (+)= sum_s a_st x_s.
+
+    A tile of queries takes the keys that its last query sees, with weight 0 for the others:
+    except if `exact`, because 0 times infinity or NaN is NaN.
+    """
+    i = 0
+    while i < n:
+        height = 1 if exact else _tile_height(n - i)
+        depth = min(keys, i + height - offset)
+        if depth > 0:
+            _row_of_tiles(a_SQ, i, 1, QUERIES, x_SD, x0, x_row, y, y0 + i * y_row, y_row,
+                          depth, height, D, add)  # fmt: skip
+        i += height
+
+
+@helper
+def _add_queries(a_SQ, keys, n, offset, x_QD, x_row, y, y0, y_row, D):
+    """y_s += sum_t a_st x_t: a tile of keys takes the queries from the first that sees one on."""
+    i = 0
+    while i < keys:
+        height = _tile_height(keys - i)
+        first = max(0, offset + i)
+        _row_of_tiles(a_SQ, i * QUERIES + first, QUERIES, 1, x_QD, first * x_row, x_row,
+                      y, y0 + i * y_row, y_row, n - first, height, D, True)  # fmt: skip
+        i += height
+
+
+@helper
+def _row_of_tiles(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
+    width = VECTORS * (BYTES // c.itemsize)
+    for j in range(0, columns, width):
+        multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, c_row,
+                      depth, height, min(width, columns - j), add)  # fmt: skip
+
+
+# ---- rows
+
+
+@helper
+def _place(x, z, H, t):
+    return z // H * x.batch + z % H * x.head + t * x.time
+
+
+@helper
+def _empty_panels(D, like):
+    lanes = BYTES // like.itemsize
+    width = VECTORS * lanes
+    return np.empty((QUERIES + width - 1) // width * width * (D + lanes), like.dtype)
+
+
+@helper
+def _copy_rows(x, x0, x_row, rows, D, y, y_row):
+    width = VECTORS * (BYTES // x.itemsize)
+    for i in range(rows):
+        for j in range(0, D, width):
+            copy_panel_row(x, x0 + i * x_row + j, min(width, D - j), y, i * y_row + j)
+
+
+@helper
+def _pack(x, x0, x_row, rows, D, panels):
+    """Rows side by side: panels[panel, d, row]."""
+    lanes = BYTES // x.itemsize
+    width = VECTORS * lanes
+    for j in range(0, rows, lanes):
+        start = j // width * width * D + j % width
+        for d in range(0, D, lanes):
+            transpose_block(x, x0 + j * x_row + d, x_row, min(lanes, rows - j), min(lanes, D - d),
+                            panels, start + d * width, width)  # fmt: skip
+
+
+@helper
+def _dot_rows(x, x0, x_row, y, y0, y_row, rows, D, out):
+    for i in range(rows):
+        x_D, y_D = (x[x0 + i * x_row : x0 + i * x_row + D], y[y0 + i * y_row : y0 + i * y_row + D])
+        dot = x.dtype.type(0)
+        for d in range(D):
+            dot += x_D[d] * y_D[d]
+        out[i] = dot

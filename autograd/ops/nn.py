@@ -190,8 +190,8 @@ def scaled_dot_product_attention(q, k, v, /, *, causal=True):
     causal=True lets position t see s <= t only. With S > T (keys of earlier text) the queries
     are the last T positions: query t sees s <= t + S - T.
 
-    Backward recomputes the weights, row by row from the row's saved logsumexp; the T x S matrix
-    of them is never stored. With da_ts = dy_t . v_s and the softmax rule:
+    Backward recomputes the weights, block by block from each row's saved logsumexp; the T x S
+    matrix of them is never stored. With da_ts = dy_t . v_s and the softmax rule:
 
     dv_s = sum_t a_ts dy_t,    dz_ts = a_ts (da_ts - sum_r a_tr da_tr)
     dq_t = sum_s dz_ts k_s / sqrt(D),    dk_s = sum_t dz_ts q_t / sqrt(D)
@@ -200,18 +200,14 @@ def scaled_dot_product_attention(q, k, v, /, *, causal=True):
     Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.1.
     """
     _check_attention(q, k, v, causal)
-    q_ZTD, k_ZSD, v_ZSD = (_merge_heads(x) for x in (q, k, v))
-    y_ZTD, lse_ZT = backend.attention(q_ZTD, k_ZSD, v_ZSD, causal)
-    return y_ZTD.reshape(q.shape), (q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, q.shape, k.shape, causal)
+    q, k, v = (_with_whole_rows(x) for x in (q, k, v))
+    y, lse = backend.attention(q, k, v, causal)
+    return y, (q, k, v, y, lse, causal)
 
 
 @vjp(scaled_dot_product_attention)
 def scaled_dot_product_attention_vjp(dy, saved):
-    q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, q_shape, k_shape, causal = saved
-    dq_ZTD, dk_ZSD, dv_ZSD = backend.attention_backward(
-        _merge_heads(dy), q_ZTD, k_ZSD, v_ZSD, y_ZTD, lse_ZT, causal
-    )
-    return dq_ZTD.reshape(q_shape), dk_ZSD.reshape(k_shape), dv_ZSD.reshape(k_shape)
+    return backend.attention_backward(_with_whole_rows(dy), *saved)
 
 
 @op
@@ -271,10 +267,10 @@ def _dropped(x, p, seed):
     return backend.dropout(contiguous(x).reshape(-1), float(p), seed).reshape(x.shape)
 
 
-def _merge_heads(x):
-    """Batch and heads become one axis of independent problems."""
-    B, H, T, D = x.shape
-    return contiguous(x).reshape(B * H, T, D)  # b h t d -> (b h) t d
+def _with_whole_rows(x):
+    """x as the attention kernels read it: any view whose last axis is contiguous."""
+    whole = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.writeable
+    return x if whole else contiguous(x)
 
 
 def _checked_indices(name, indices, size):

@@ -38,9 +38,11 @@ ARGUMENTS = {
     "embedding": lambda a, i, Z, M, N: (a(M, N), i(M, Z * M)),
     "embedding_backward_": lambda a, i, Z, M, N: (a(M, N), a(Z * M, N), i(M, Z * M)),
     "dropout": lambda a, i, Z, M, N: (a(Z * M * N), 0.3, 12345),
-    "attention": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, M + 3, N), a(Z, M + 3, N), True),
+    "attention": lambda a, i, Z, M, N: (
+        a(Z, 2, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N), True,
+    ),
     "attention_backward": lambda a, i, Z, M, N: after_attention(
-        a(Z, M, N), a(Z, M, N), a(Z, M + 3, N), a(Z, M + 3, N), True
+        a(Z, 2, M, N), a(Z, 2, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N), True
     ),
     "cross_entropy": lambda a, i, Z, M, N: (a(Z * M, N), i(N + 1, Z * M) - 1),
     "cross_entropy_backward": lambda a, i, Z, M, N: after_cross_entropy(
