@@ -14,8 +14,8 @@ from npgpt.model import GPT
 from npgpt.training.optim import AdamW
 
 KERNELS = (
-    "_embedding", "_dropout", "_layer_norm", "_multiply", "attention", "_gelu", "_cross_entropy",
-    "_cross_entropy_backward", "_layer_norm_backward", "_gelu_backward", "attention_backward",
+    "_embedding", "_dropout", "_layer_norm", "_multiply", "_attention", "_gelu", "_cross_entropy",
+    "_cross_entropy_backward", "_layer_norm_backward", "_gelu_backward", "_attention_backward",
     "embedding_backward_", "_sum_of_squares", "_adamw",
 )  # fmt: skip
 
