@@ -1,18 +1,44 @@
-"""Where a number was measured: the processor, the threads, the versions."""
+"""Where a number was measured: the processor, the threads, the versions, the BLAS in use."""
 
+import importlib.util
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
-def described():
+def described(packages=("numpy", "numba")):
     """One line, for the head of a table of results."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba"))
+    versions = ", ".join(f"{name} {found}" for name in packages if (found := _version(name)))
     return (
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, {versions}"
     )
+
+
+def blas():
+    """The BLAS that this process's NumPy calls, with the kernel it chose for this processor."""
+    if importlib.util.find_spec("threadpoolctl") is None:
+        return "BLAS unknown (pip install threadpoolctl tells)"
+    import numpy
+    import threadpoolctl
+
+    home = Path(numpy.__file__).parents[1]
+    found = [
+        f"{library['internal_api']} {library['version']}, kernel "
+        f"{library.get('architecture', 'unknown')}, {library['num_threads']} threads"
+        for library in threadpoolctl.threadpool_info()
+        if library["user_api"] == "blas" and home in Path(library["filepath"]).parents
+        and "numpy" in library["filepath"]
+    ]  # fmt: skip
+    return "; ".join(found) or "BLAS of NumPy not found by threadpoolctl"
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor():

@@ -1,0 +1,84 @@
+"""Measure, print each table when it is ready, and write RESULTS.md.
+
+    python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
+
+Every part runs in a process of its own (`benchmarks.process`); without a PART all of them do,
+which takes some ten minutes. Only the sections of what was measured are replaced. --quick is a look
+at whether everything runs: its numbers mean little, and it writes no file unless --out names one.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.process import default_threads, environment, measured
+from benchmarks.report import Table, section, with_section
+
+PARTS = {
+    "kernels": "products, attention, norms, activations, loss, optimizer",
+    "train_step": "whole training steps, and the share of the processor's peak",
+    "memory": "peak memory of a training step, measured and predicted",
+    "start_up": "import, warm start, cold compile",
+    "scaling": "cost against context length, width, depth, threads",
+}
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def main(argv=None):
+    args = _arguments(argv)
+    out = args.out or (None if args.quick else RESULTS)
+    found = {}
+    for part in args.parts or PARTS:
+        found[part] = _run(part, args)
+        if out:
+            before = out.read_text(encoding="utf-8") if out.exists() else ""
+            document = with_section(before, part, section(part, *found[part]), PARTS)
+            out.write_text(document, encoding="utf-8")
+    if args.json:
+        print(json.dumps({
+            part: {"machine": machine, "tables": [table.as_json() for table in tables]}
+            for part, (machine, tables) in found.items()
+        }))  # fmt: skip
+    elif out:
+        print(f"written to {out}")
+
+
+def _arguments(argv):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help="; ".join(f"{k}: {v}" for k, v in PARTS.items())
+    )
+    parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, no tables")
+    parser.add_argument(
+        "--threads", type=int, default=default_threads(), metavar="N",
+        help="threads of every library; default %(default)s",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default benchmarks/RESULTS.md")
+    args = parser.parse_args(argv)
+    if unknown := [part for part in args.parts if part not in PARTS]:
+        parser.error(f"unknown: {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
+    if args.threads < 1:
+        parser.error(f"--threads {args.threads}: give 1 or more")
+    return args
+
+
+def _run(part, args):
+    """(where it was measured, its tables), printed as they come."""
+    lines = measured(part, args.quick, environment(args.threads))
+    machine = next(lines)["machine"]
+    _say(args, f"## {part}\n\n{machine}\n")
+    tables = []
+    for line in lines:
+        tables.append(Table(**line))
+        _say(args, tables[-1].markdown())
+    return machine, tables
+
+
+def _say(args, text):
+    print(text, file=sys.stderr if args.json else sys.stdout, flush=True)
+
+
+if __name__ == "__main__":
+    main()

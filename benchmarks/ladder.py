@@ -1,0 +1,68 @@
+"""The first rungs of the ladder to a fast matrix product, as small as they can be written.
+
+    c_mn = sum_k a_mk b_kn
+
+`autograd.kernels.matmul` explains and continues where these end. All are compiled by Numba; what
+separates them is the order in which the same multiplications and additions are done.
+"""
+
+import numba
+import numpy as np
+
+BLOCK = 64
+# Sums may be reordered, so that the compiler is free to use vectors; NaN and infinity are kept.
+FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
+
+
+@numba.njit
+def three_loops(a_MK, b_KN):
+    """The definition. Each addition waits for the one before, b is read down its columns."""
+    (M, K), N = a_MK.shape, b_KN.shape[1]
+    c_MN = np.zeros((M, N), a_MK.dtype)
+    for m in range(M):
+        for n in range(N):
+            for k in range(K):
+                c_MN[m, n] += a_MK[m, k] * b_KN[k, n]
+    return c_MN
+
+
+@numba.njit(fastmath=FASTMATH)
+def loop_order(a_MK, b_KN):
+    """The loop over n innermost: rows of b and c are read and written in order, as vectors."""
+    (M, K), N = a_MK.shape, b_KN.shape[1]
+    c_MN = np.zeros((M, N), a_MK.dtype)
+    for m in range(M):
+        for k in range(K):
+            for n in range(N):
+                c_MN[m, n] += a_MK[m, k] * b_KN[k, n]
+    return c_MN
+
+
+@numba.njit(fastmath=FASTMATH)
+def blocks(a_MK, b_KN):
+    """Block by block of k and n, so that a block of b stays in the cache for all rows of a."""
+    (M, K), N = a_MK.shape, b_KN.shape[1]
+    c_MN = np.zeros((M, N), a_MK.dtype)
+    for k0 in range(0, K, BLOCK):
+        for n0 in range(0, N, 4 * BLOCK):
+            for m in range(M):
+                c_N = c_MN[m, n0 : n0 + 4 * BLOCK]
+                for k in range(k0, min(K, k0 + BLOCK)):
+                    b_N = b_KN[k, n0 : n0 + 4 * BLOCK]
+                    for n in range(c_N.size):
+                        c_N[n] += a_MK[m, k] * b_N[n]
+    return c_MN
+
+
+@numba.njit(fastmath=FASTMATH, parallel=True)
+def threads(a_MK, b_KN):
+    """Blocks, on all threads: each computes a band of rows of c with the rung before."""
+    M, N = a_MK.shape[0], b_KN.shape[1]
+    c_MN = np.empty((M, N), a_MK.dtype)
+    for band in numba.prange((M + BLOCK - 1) // BLOCK):
+        rows = slice(band * BLOCK, min(M, band * BLOCK + BLOCK))
+        c_MN[rows] = blocks(a_MK[rows], b_KN)
+    return c_MN
+
+
+RUNGS = (three_loops, loop_order, blocks, threads)

@@ -1,0 +1,117 @@
+"""The same GPT and its training step, as one writes them with PyTorch.
+
+GPT-2's architecture: norm before each branch, GELU in its tanh form, head tied to the embedding,
+biases, no dropout. Fast paths that PyTorch offers are taken: its fused attention, its fused AdamW,
+and gradients that are set to None rather than to zero.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks.process import threads
+
+LR, BETAS, EPS, DECAY, CLIP = 1e-3, (0.9, 0.99), 1e-8, 0.1, 1.0  # those of `npgpt.AdamW`
+
+
+class Block(nn.Module):
+    def __init__(self, n_embd, n_head):
+        super().__init__()
+        self.n_head = n_head
+        self.ln_1, self.ln_2 = nn.LayerNorm(n_embd), nn.LayerNorm(n_embd)
+        self.attn = nn.ModuleDict({
+            "c_attn": nn.Linear(n_embd, 3 * n_embd), "c_proj": nn.Linear(n_embd, n_embd),
+        })  # fmt: skip
+        self.mlp = nn.ModuleDict({
+            "c_fc": nn.Linear(n_embd, 4 * n_embd), "c_proj": nn.Linear(4 * n_embd, n_embd),
+        })  # fmt: skip
+
+    def forward(self, x_BTC):
+        B, T, C = x_BTC.shape
+        q, k, v = (
+            part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
+            for part in self.attn["c_attn"](self.ln_1(x_BTC)).split(C, dim=-1)
+        )
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x_BTC = x_BTC + self.attn["c_proj"](y.transpose(1, 2).reshape(B, T, C))
+        hidden = F.gelu(self.mlp["c_fc"](self.ln_2(x_BTC)), approximate="tanh")
+        return x_BTC + self.mlp["c_proj"](hidden)
+
+
+class GPT(nn.Module):
+    """forward(idx (B, T), targets (B, T)) -> the mean cross-entropy"""
+
+    def __init__(self, config):
+        super().__init__()
+        C, V = config.n_embd, config.vocab_size
+        self.wte, self.wpe = nn.Embedding(V, C), nn.Embedding(config.block_size, C)
+        self.h = nn.ModuleList(Block(C, config.n_head) for _ in range(config.n_layer))
+        self.ln_f = nn.LayerNorm(C)
+
+    def forward(self, idx_BT, targets_BT):
+        positions = torch.arange(idx_BT.shape[1])
+        x_BTC = self.wte(idx_BT) + self.wpe(positions)
+        for block in self.h:
+            x_BTC = block(x_BTC)
+        logits = F.linear(self.ln_f(x_BTC), self.wte.weight)
+        return F.cross_entropy(logits.flatten(0, 1), targets_BT.flatten())
+
+    def load(self, weights):
+        """Take the values of `npgpt.GPT.parameters()`, by name. nn.Linear keeps (out, in)."""
+        with torch.no_grad():
+            for name, p in self.named_parameters():
+                p.copy_(torch.from_numpy(_turned(name, weights[name].data)))
+        return self
+
+    def gradients(self):
+        """name -> gradient, an array of the shape that npgpt's weight of this name has."""
+        return {name: _turned(name, p.grad.numpy()) for name, p in self.named_parameters()}
+
+
+def training_step(weights, config, idx_BT, targets_BT, *, compiled=False, bf16=False):
+    """A function that does one training step from these weights on, and returns the loss."""
+    torch.set_num_threads(threads())
+    model = GPT(config).load(weights)
+    loss_of = torch.compile(model, dynamic=False) if compiled else model
+    update = _update(list(model.parameters()))
+    idx, targets = torch.from_numpy(idx_BT), torch.from_numpy(targets_BT)
+
+    def step():
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = loss_of(idx, targets)
+        loss.backward()
+        update()
+        for p in model.parameters():
+            p.grad = None
+        return loss.item()
+
+    return step
+
+
+def optimizer_step(weights, gradients):
+    """A function that clips and updates weights given as arrays."""
+    torch.set_num_threads(threads())
+    parameters = [nn.Parameter(torch.from_numpy(w)) for w in weights]
+    for p, gradient in zip(parameters, gradients, strict=True):
+        p.grad = torch.from_numpy(np.array(gradient))
+    return _update(parameters)
+
+
+def _update(parameters):
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": DECAY},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=LR, betas=BETAS, eps=EPS, fused=True)
+
+    def update():
+        nn.utils.clip_grad_norm_(parameters, CLIP)
+        optimizer.step()
+
+    return update
+
+
+def _turned(name, array):
+    linear = name.endswith("weight") and (".attn." in name or ".mlp." in name)
+    return np.ascontiguousarray(array.T) if linear else array

@@ -1,0 +1,133 @@
+"""Tables of what was measured, as Markdown, and the sections of RESULTS.md.
+
+A section stands between two marks, so that one part can be measured again without the others.
+"""
+
+import re
+from dataclasses import asdict, dataclass, field
+
+from benchmarks.measure import OURS
+
+HEAD = """# Results
+
+Written by `python -m benchmarks`; `python -m benchmarks PART` measures one section again.
+`benchmarks/measure.py` says how times are compared. A ratio above 1 means that the peer takes so
+many times as long (or as much memory); it is the median over rounds in which both ran in turn, and
+beside it stand the smallest and the largest of the rounds.
+"""
+
+
+@dataclass
+class Table:
+    """title, what one column each is, rows of cells (str), and comparisons behind them, if any.
+
+    text   a paragraph below the table
+    """
+
+    title: str
+    columns: list
+    rows: list
+    text: str = ""
+    comparisons: list = field(default_factory=list)
+
+    def as_json(self):
+        return asdict(self)
+
+    def markdown(self):
+        lines = [
+            f"### {self.title}", "",
+            _row(self.columns), _row(["---"] * len(self.columns)), *map(_row, self.rows),
+        ]  # fmt: skip
+        return "\n".join(lines + (["", self.text] if self.text else [])) + "\n"
+
+
+def comparison_table(title, comparisons, text=""):
+    """One row for each thing measured, with the peers side by side."""
+    by_what, opponents = {}, list(dict.fromkeys(c.peer for c in comparisons))
+    for c in comparisons:
+        by_what.setdefault(c.what, {})[c.peer] = c
+    columns = ["", OURS]
+    for peer in opponents:
+        columns += [peer, "ratio (min – max)"]
+    rows = [_comparison_row(what, found, opponents) for what, found in by_what.items()]
+    return Table(title, [*columns, ""], rows, text, [c.as_dict() for c in comparisons])
+
+
+def not_ahead(tables):
+    """The paragraph that names every comparison with a ratio below 1."""
+    worse, measured = [], 0
+    for table in tables:
+        for c in table.comparisons:
+            if "ratio" in c:
+                measured += 1
+                if c["ratio"] < 1:
+                    worse.append(
+                        f"- {c['what']} against {c['peer']}: {c['ratio']:.2f} "
+                        f"({c['low']:.2f} – {c['high']:.2f})"
+                    )
+    if not measured:
+        return ""
+    if not worse:
+        return f"**Where this project is not ahead:** nowhere in these {measured} comparisons.\n"
+    return (
+        f"**Where this project is not ahead**, {len(worse)} of {measured} comparisons:\n\n"
+        + "\n".join(worse) + "\n"
+    )  # fmt: skip
+
+
+def section(part, described, tables):
+    """The Markdown of one part: where it was measured, its tables, where we are behind."""
+    parts = [f"## {part}", described, *(table.markdown() for table in tables), not_ahead(tables)]
+    return "\n\n".join(text.strip("\n") for text in parts if text) + "\n"
+
+
+def with_section(document, part, text, order):
+    """`document` with the section of `part` replaced, or put where `order` (of parts) wants it."""
+    document = document or HEAD
+    sections = {
+        found["part"]: found["text"] for found in _marked(r"(?P<part>[\w ]+)").finditer(document)
+    }
+    sections[part] = text
+    known = [name for name in order if name in sections]
+    rest = [name for name in sections if name not in known]
+    return HEAD + "".join(
+        f"\n<!-- {name} -->\n{sections[name]}<!-- end of {name} -->\n" for name in known + rest
+    )
+
+
+def seconds(value):
+    """A time in the unit that needs no zeros in front."""
+    for unit, scale in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
+        if value * scale >= 1:
+            break
+    return f"{value * scale:.3g} {unit}"
+
+
+def quantity(value, unit, flops=None):
+    """A time, with the rate if FLOPs are known, or an amount of memory."""
+    if unit == "B":
+        return f"{value / 1e6:,.0f} MB"
+    return seconds(value) + (f", {flops / value / 1e9:.0f} GFLOP/s" if flops else "")
+
+
+def _comparison_row(what, found, opponents):
+    first = next(iter(found.values()))
+    cells = [what, quantity(first.ours, first.unit, first.flops)]
+    for peer in opponents:
+        c = found.get(peer)
+        if c is None or c.ratio is None:
+            cells += [c.note if c else "", ""]
+        else:
+            cells.append(quantity(c.theirs, c.unit, c.flops))
+            cells.append(f"{c.ratio:.2f} ({c.low:.2f} – {c.high:.2f})")
+    worse = [peer for peer, c in found.items() if c.ratio is not None and c.ratio < 1]
+    measured = any(c.ratio is not None for c in found.values())
+    return [*cells, f"**behind** {', '.join(worse)}" if worse else "ahead" if measured else ""]
+
+
+def _row(cells):
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _marked(name):
+    return re.compile(rf"<!-- {name} -->\n(?P<text>.*?)<!-- end of (?P=part) -->\n", re.S)
