@@ -1,0 +1,52 @@
+"""What the processor can do at most: multiply-adds in float32, on all threads.
+
+The loop below does nothing else. Each number goes through eight multiply-adds between one read and
+one write, so that memory does not count; numbers do not depend on one another, so that the
+processor always has a vector to work on. Longer chains and more numbers are slower: the processor
+looks only some hundred instructions ahead for work that can start.
+"""
+
+import time
+
+import numba
+import numpy as np
+
+CHAIN, NUMBERS = 8, 128
+
+
+@numba.njit(parallel=True, fastmath={"contract"}, error_model="numpy")
+def _multiply_add(rounds, threads, x, y):
+    total = np.zeros(threads, np.float32)
+    for thread in numba.prange(threads):
+        total[thread] = _one_thread(rounds, x, y)
+    return total
+
+
+@numba.njit(fastmath={"contract"}, error_model="numpy")
+def _one_thread(rounds, x, y):
+    a = np.ones(NUMBERS, np.float32)
+    for _ in range(rounds):
+        for i in range(NUMBERS):
+            z = a[i]
+            z = z * x + y
+            z = z * x + y
+            z = z * x + y
+            z = z * x + y
+            z = z * x + y
+            z = z * x + y
+            z = z * x + y
+            z = z * x + y
+            a[i] = z
+    return a[0]
+
+
+def peak_flops(threads, seconds=0.5):
+    """The best FLOPs a second that the loop reached in this time."""
+    x, y = np.float32(0.999), np.float32(0.001)
+    _multiply_add(1, threads, x, y)
+    rounds, best, end = 50_000, 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        _multiply_add(rounds, threads, x, y)
+        best = max(best, 2 * CHAIN * NUMBERS * rounds * threads / (time.perf_counter() - start))
+    return best
