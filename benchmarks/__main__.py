@@ -2,18 +2,19 @@
 
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
 
-Every part runs in a process of its own (`benchmarks.process`); without a PART all of them do,
-which takes some ten minutes. Only the sections of what was measured are replaced. --quick is a look
+Without a PART all of them run, which takes some ten minutes. Every library has a process of its
+own (`benchmarks.players`). Only the sections of what was measured are replaced. --quick is a look
 at whether everything runs: its numbers mean little, and it writes no file unless --out names one.
 """
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
 
-from benchmarks.process import default_threads, environment, measured
-from benchmarks.report import Table, section, with_section
+from benchmarks.players import NUMPY, Player, default_threads
+from benchmarks.report import section, with_section
 
 PARTS = {
     "kernels": "products, attention, norms, activations, loss, optimizer",
@@ -66,13 +67,13 @@ def _arguments(argv):
 
 def _run(part, args):
     """(where it was measured, its tables), printed as they come."""
-    lines = measured(part, args.quick, environment(args.threads))
-    machine = next(lines)["machine"]
+    with Player(NUMPY, args.threads) as player:
+        machine = player.call("benchmarks.machine:measured_on")
     _say(args, f"## {part}\n\n{machine}\n")
     tables = []
-    for line in lines:
-        tables.append(Table(**line))
-        _say(args, tables[-1].markdown())
+    for table in importlib.import_module(f"benchmarks.{part}").tables(args.threads, args.quick):
+        tables.append(table)
+        _say(args, table.markdown())
     return machine, tables
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import platform
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,6 +14,16 @@ def described(packages=("numpy", "numba")):
     return (
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, {versions}"
+    )
+
+
+def measured_on():
+    """The line above measured times, for the process that it is called in."""
+    from benchmarks.players import threads
+
+    return (
+        f"{described(('numpy', 'numba', 'torch', 'jax'))}; {threads()} threads; "
+        f"NumPy's BLAS: {blas()}; {date.today().isoformat()}"
     )
 
 

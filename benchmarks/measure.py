@@ -1,34 +1,34 @@
-"""How times are compared: in one process, in turn, as ratios.
+"""How times are compared: in turn, as ratios.
 
 A clock on a shared machine tells little. Other programs come and go, the processor changes its
 frequency, and a time of yesterday was measured on another machine. What lasts is a ratio of two
 times that were taken one right after the other. So:
 
-- Everything that is compared runs in one process, in turn: ours, peer, ours, peer, ... Each round
-  gives one ratio; reported are the median of these and the smallest and largest of them.
+- All that is compared runs in turn: ours, peer, ours, peer, ... Each round gives one ratio;
+  reported are the median of these and the smallest and largest of them.
+- Each library has a process of its own; `benchmarks.players` says why.
 - A first round, not counted, compiles, fills caches and finds how many calls one timing needs to
   be long against the clock's own noise.
 - Before each timing there is a pause, in which the waiting threads of the library before fall
-  asleep (they spin for up to some 30 ms, on the cores that the next one needs), and for short
+  asleep (they spin for up to some 30 ms, on the processors that the next one needs), and for short
   functions a call that is not timed, which wakes the threads of this one.
-- Python's garbage collector is off while the clock runs, and collects in the pauses.
 """
 
 import contextlib
-import gc
 import math
 import statistics
 import time
 from dataclasses import asdict, dataclass
 
-OURS = "npgpt"
+from benchmarks.players import OURS, Player, missing
+
 PAUSE = 0.04  # seconds
 SHORT = 0.05  # seconds: what takes less is called once before it is timed
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: seconds for all contestants of a row together, and bounds of rounds.
+    """How long to measure: seconds for all players of a row together, and bounds of rounds.
 
     block   the least seconds of a timing: short functions are called several times for one
     """
@@ -39,8 +39,8 @@ class Effort:
     block: float = 0.005
 
 
-FULL = Effort(seconds=2.0, least=5, most=21)
-QUICK = Effort(seconds=0.1, least=1, most=3, block=0.0)
+FULL = Effort(seconds=1.0, least=5, most=15)
+QUICK = Effort(seconds=0.1, least=1, most=2, block=0.0)
 
 
 @dataclass(frozen=True)
@@ -69,42 +69,59 @@ class Comparison:
         return {key: value for key, value in asdict(self).items() if value not in (None, "")}
 
 
-def interleaved(contestants, effort=FULL):
-    """Run functions in turn: dict of name -> function to dict of name -> seconds a call, by round.
+class Contest(contextlib.ExitStack):
+    """Us and peers, ready to be measured: `with Contest(threads, peers, effort) as contest:`.
+
+    Peers that are not installed are left out, and get rows that say so.
+    """
+
+    def __init__(self, threads, peers, effort):
+        super().__init__()
+        self.effort = effort
+        self.absent = {peer: missing(peer) for peer in peers if missing(peer)}
+        self.players = {
+            name: self.enter_context(Player(name, threads))
+            for name in (OURS, *peers)
+            if name not in self.absent
+        }
+
+    def compare(self, what, task, *, flops=None, peers=None, **settings):
+        """A Comparison with each peer (or those of `peers`), of a task of the players' modules."""
+        times = self.times(task, peers=peers, **settings)
+        ours = times.pop(OURS)
+        return [
+            compared(what, peer, ours, theirs, flops=flops) for peer, theirs in times.items()
+        ] + [
+            Comparison(what, peer, statistics.median(ours), flops=flops, note=note)
+            for peer, note in self.absent.items()
+            if peers is None or peer in peers
+        ]
+
+    def times(self, task, *, peers=None, **settings):
+        """name -> seconds a call, by round; us first."""
+        playing = [
+            player for name, player in self.players.items()
+            if name == OURS or peers is None or name in peers
+        ]  # fmt: skip
+        return interleaved(playing, task, settings, self.effort)
+
+
+def interleaved(players, task, settings, effort=FULL):
+    """Let players do a task in turn: name -> seconds a call, by round.
 
     All lists have the same length, and their entries of one index belong to one round.
     """
-    calls = {name: _calls(function, effort) for name, function in contestants.items()}
-    counts = {name: count for name, (count, _) in calls.items()}
-    a_round = sum(count * seconds for count, seconds in calls.values())
+    seconds = {player.name: player.prepare(task, settings) for player in players}
+    counts = {name: max(1, math.ceil(effort.block / max(s, 1e-6))) for name, s in seconds.items()}
+    a_round = sum(counts[name] * s for name, s in seconds.items())
     rounds = min(effort.most, max(effort.least, int(effort.seconds / a_round)))
-    times = {name: [] for name in contestants}
-    with _without_garbage_collection():
-        for _ in range(rounds):
-            for name, function in contestants.items():
-                gc.collect()
-                time.sleep(PAUSE)
-                if calls[name][1] < SHORT:
-                    function()
-                times[name].append(_time(function, counts[name]))
+    times = {player.name: [] for player in players}
+    for _ in range(rounds):
+        for player in players:
+            time.sleep(PAUSE)
+            name = player.name
+            times[name].append(player.time(counts[name], wake=seconds[name] < SHORT))
     return times
-
-
-def compare(what, contestants, effort=FULL, *, flops=None, missing=()):
-    """The comparisons of `contestants[OURS]` with every other one, measured in one interleaving.
-
-    missing   pairs (peer, note) that could not be measured: rows that say so
-    """
-    times = interleaved(contestants, effort)
-    found = [
-        compared(what, peer, times[OURS], times[peer], flops=flops)
-        for peer in contestants
-        if peer != OURS
-    ]
-    ours = statistics.median(times[OURS])
-    return found + [
-        Comparison(what, peer, ours, flops=flops, note=note) for peer, note in missing
-    ]
 
 
 def compared(what, peer, ours, theirs, **more):
@@ -119,30 +136,3 @@ def compared(what, peer, ours, theirs, **more):
 def geometric_mean(ratios):
     """The mean for ratios: that of 2 and 1/2 is 1."""
     return math.exp(statistics.fmean(map(math.log, ratios)))
-
-
-def _calls(function, effort):
-    """(calls for one timing, seconds a call) of a function, which is warm afterwards."""
-    function()
-    seconds = _time(function, 1)
-    if seconds < effort.block:
-        seconds = _time(function, 3) / 3
-    return max(1, math.ceil(effort.block / max(seconds, 1e-7))), seconds
-
-
-def _time(function, count):
-    start = time.perf_counter()
-    for _ in range(count):
-        function()
-    return (time.perf_counter() - start) / count
-
-
-@contextlib.contextmanager
-def _without_garbage_collection():
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

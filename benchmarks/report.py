@@ -6,7 +6,7 @@ A section stands between two marks, so that one part can be measured again witho
 import re
 from dataclasses import asdict, dataclass, field
 
-from benchmarks.measure import OURS
+from benchmarks.players import OURS
 
 HEAD = """# Results
 

@@ -1,4 +1,6 @@
-"""The three models whose training is measured, and the matrix products that they consist of."""
+"""The three models whose training is measured, their matrix products, and arrays to compute with."""
+
+import numpy as np
 
 from npgpt.config import GPTConfig
 
@@ -13,6 +15,10 @@ TINY = {
 }
 
 
+def models(quick):
+    return TINY if quick else CONFIGURATIONS
+
+
 def products(batch, config):
     """layer -> (N, I, O): rows, features in and out of each of a model's matrix products."""
     N, C = batch * config.block_size, config.n_embd
@@ -23,3 +29,23 @@ def products(batch, config):
         "MLP out": (N, 4 * C, C),
         "head": (N, C, config.vocab_size),
     }
+
+
+def random(*shape, seed=0):
+    """Standard normal numbers in float32: the same for every player."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def operands(form, Z, M, N, K):
+    """a and b of a stack of Z products c (M, N) with K terms each, stored as `form` reads them.
+
+    form   "nn": a b    "nt": a b^T, b stored (Z, N, K)    "tn": a^T b, a stored (Z, K, M)
+    """
+    a = random(Z, K, M) if form == "tn" else random(Z, M, K)
+    return a, random(Z, N, K, seed=1) if form == "nt" else random(Z, K, N, seed=1)
+
+
+def tokens(batch, config):
+    """Inputs and targets, (B, T) each."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, config.vocab_size, (2, batch, config.block_size))

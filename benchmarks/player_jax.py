@@ -1,4 +1,4 @@
-"""The same GPT and its training step, as one writes them with JAX.
+"""JAX's side: the same GPT and its training step.
 
 One jitted function does forward, backward, clipping and AdamW; weights and moments are donated to
 it, so that XLA updates them in place. Attention is written out, which XLA compiles to faster code
@@ -8,16 +8,17 @@ for a CPU than `jax.nn.dot_product_attention`.
 import jax
 import jax.numpy as jnp
 
+from benchmarks import shapes
+from npgpt import GPT, GPTConfig
+
 LR, (BETA1, BETA2), EPS, DECAY, CLIP = 1e-3, (0.9, 0.99), 1e-8, 0.1, 1.0  # of `npgpt.AdamW`
 
 
-def training_step(weights, config, idx_BT, targets_BT):
-    """A function that does one training step from these weights on, and returns the loss.
-
-    weights   those of `npgpt.GPT.parameters()`: name -> Tensor
-    """
+def training_step(batch, config):
+    config = GPTConfig(**config)
+    weights = GPT(config).parameters()
     state = _start({name: jnp.array(weight.data) for name, weight in weights.items()})
-    idx, targets = jnp.array(idx_BT), jnp.array(targets_BT)
+    idx, targets = map(jnp.array, shapes.tokens(batch, config))
     update = jax.jit(
         lambda state, idx, targets: _train(state, idx, targets, config), donate_argnums=0
     )

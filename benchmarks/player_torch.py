@@ -1,4 +1,4 @@
-"""The same GPT and its training step, as one writes them with PyTorch.
+"""PyTorch's side: its ops, and the same GPT with its training step.
 
 GPT-2's architecture: norm before each branch, GELU in its tanh form, head tied to the embedding,
 biases, no dropout. Fast paths that PyTorch offers are taken: its fused attention, its fused AdamW,
@@ -10,8 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.process import threads
+from benchmarks import shapes
+from benchmarks.players import threads
+from npgpt import GPT as OurGPT
+from npgpt import GPTConfig
 
+torch.set_num_threads(threads())
 LR, BETAS, EPS, DECAY, CLIP = 1e-3, (0.9, 0.99), 1e-8, 0.1, 1.0  # those of `npgpt.AdamW`
 
 
@@ -69,17 +73,61 @@ class GPT(nn.Module):
         return {name: _turned(name, p.grad.numpy()) for name, p in self.named_parameters()}
 
 
-def training_step(weights, config, idx_BT, targets_BT, *, compiled=False, bf16=False):
-    """A function that does one training step from these weights on, and returns the loss."""
-    torch.set_num_threads(threads())
-    model = GPT(config).load(weights)
+def product(form, Z, M, N, K):
+    a, b = map(torch.from_numpy, shapes.operands(form, Z, M, N, K))
+    a = a.mT if form == "tn" else a
+    b = b.mT if form == "nt" else b
+    if Z == 1:
+        a, b = a[0], b[0]
+    return lambda: torch.matmul(a, b)
+
+
+def attention(B, H, T, D):
+    q, k, v, dy = (shapes.random(B, H, T, D, seed=seed) for seed in range(4))
+    attend = F.scaled_dot_product_attention
+    return _forward_and_backward(lambda q, k, v: attend(q, k, v, is_causal=True), (q, k, v), dy)
+
+
+def layer_norm(N, C):
+    inputs = shapes.random(N, C), shapes.random(C), shapes.random(C)
+    dy = shapes.random(N, C, seed=1)
+    return _forward_and_backward(lambda x, w, b: F.layer_norm(x, (C,), w, b), inputs, dy)
+
+
+def softmax(N, C):
+    x, dy = shapes.random(N, C), shapes.random(N, C, seed=1)
+    return _forward_and_backward(lambda x: F.softmax(x, -1), (x,), dy)
+
+
+def gelu(N, C):
+    x, dy = shapes.random(N, C), shapes.random(N, C, seed=1)
+    return _forward_and_backward(lambda x: F.gelu(x, approximate="tanh"), (x,), dy)
+
+
+def cross_entropy(N, V):
+    targets = torch.from_numpy(np.random.default_rng(0).integers(0, V, N))
+    return _forward_and_backward(
+        lambda x: F.cross_entropy(x, targets), (shapes.random(N, V),), None
+    )
+
+
+def adamw(config):
+    model = GPT(GPTConfig(**config))
+    for p in model.parameters():
+        p.grad = torch.from_numpy(shapes.random(*p.shape))
+    return _update(list(model.parameters()))
+
+
+def training_step(batch, config, *, compiled=False, bf16=False):
+    config = GPTConfig(**config)
+    model = GPT(config).load(OurGPT(config).parameters())
     loss_of = torch.compile(model, dynamic=False) if compiled else model
     update = _update(list(model.parameters()))
-    idx, targets = torch.from_numpy(idx_BT), torch.from_numpy(targets_BT)
+    idx_BT, targets_BT = map(torch.from_numpy, shapes.tokens(batch, config))
 
     def step():
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            loss = loss_of(idx, targets)
+            loss = loss_of(idx_BT, targets_BT)
         loss.backward()
         update()
         for p in model.parameters():
@@ -89,13 +137,16 @@ def training_step(weights, config, idx_BT, targets_BT, *, compiled=False, bf16=F
     return step
 
 
-def optimizer_step(weights, gradients):
-    """A function that clips and updates weights given as arrays."""
-    torch.set_num_threads(threads())
-    parameters = [nn.Parameter(torch.from_numpy(w)) for w in weights]
-    for p, gradient in zip(parameters, gradients, strict=True):
-        p.grad = torch.from_numpy(np.array(gradient))
-    return _update(parameters)
+def _forward_and_backward(op, inputs, d_output):
+    leaves = [torch.from_numpy(x).requires_grad_() for x in inputs]
+    d_output = None if d_output is None else torch.from_numpy(d_output)
+
+    def run():
+        for leaf in leaves:
+            leaf.grad = None
+        op(*leaves).backward(d_output)
+
+    return run
 
 
 def _update(parameters):

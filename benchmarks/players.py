@@ -1,0 +1,151 @@
+"""The processes that take turns: one for each library, with its threads, and nothing in its way.
+
+    python -m benchmarks.players MODULE     reads requests and writes answers, a line of JSON each
+
+Why not all in one process: libraries share what they find there. Once a kernel of Numba has run in
+parallel, PyTorch in the same process takes 7 to 50 times as long for a training step, since their
+two runtimes of OpenMP get in each other's way. So each library has a process, and these take turns:
+while one computes, the others wait for a line to read, and use no processor.
+
+Libraries read their settings when they are loaded, so these are in the environment of the process.
+OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are taken out: some environments force a slower kernel on
+NumPy's OpenBLAS with them, and a peer is measured at its best or not at all. Threads are limited by
+each library's variable, and on Linux also by binding the process to as many processors, which is
+the one limit that XLA (JAX) respects; elsewhere JAX takes all of them.
+"""
+
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+OURS, NUMPY = "npgpt", "NumPy"
+TORCH, COMPILED, BF16, JAX = "PyTorch", "torch.compile", "PyTorch, bf16 autocast", "JAX jit"
+# name: (package, module that has its tasks, settings that it adds to a task)
+PLAYERS = {
+    OURS: ("numba", "player_npgpt", {}),
+    NUMPY: ("numpy", "player_numpy", {}),
+    TORCH: ("torch", "player_torch", {}),
+    COMPILED: ("torch", "player_torch", {"compiled": True}),
+    BF16: ("torch", "player_torch", {"bf16": True}),
+    JAX: ("jax", "player_jax", {}),
+}
+COMPILERS = ("g++", "clang++", "cl")
+HINDRANCES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_DISABLE_JIT", "AUTOGRAD_BACKEND")
+THREADS = "NPGPT_BENCHMARK_THREADS"
+LIMITS = (
+    "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", THREADS,
+)  # fmt: skip
+
+
+def default_threads():
+    return min(2, os.cpu_count())
+
+
+def missing(name):
+    """Why a player can not take part and what to do about it; "" if it can."""
+    package = PLAYERS[name][0]
+    if importlib.util.find_spec(package) is None:
+        return f"not measured: pip install {package} (or '.[peers]')"
+    if name == COMPILED and not any(map(shutil.which, COMPILERS)):
+        return f"not measured: needs a C++ compiler ({' or '.join(COMPILERS)}) on the PATH"
+    return ""
+
+
+def environment(threads, **more):
+    """The environment variables of a measuring process."""
+    kept = {key: value for key, value in os.environ.items() if key not in HINDRANCES}
+    return kept | dict.fromkeys(LIMITS, str(threads)) | more
+
+
+class Player:
+    """The process of one library. It ends with the context, `with Player(...) as player:`."""
+
+    def __init__(self, name, threads):
+        self.name, (_, module, self.extra) = name, PLAYERS[name]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.players", f"benchmarks.{module}"], cwd=ROOT,
+            env=environment(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def prepare(self, task, settings):
+        """Make the function that `time` will time; return the seconds of its second call."""
+        return self._ask(task=task, settings=settings | self.extra)
+
+    def time(self, count, wake):
+        """Seconds a call, of `count` calls; `wake`: after one that is not timed."""
+        return self._ask(count=count, wake=wake)
+
+    def call(self, name, **arguments):
+        """The result of `module:function` in that process."""
+        return self._ask(call=name, arguments=arguments)
+
+    def _ask(self, **request):
+        try:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            raise RuntimeError(f"the process of {self.name} ended; its message stands above")
+        return json.loads(answer)
+
+
+def main():
+    out, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not get between
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: threads()])
+    module, function = importlib.import_module(sys.argv[1]), None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "task" in request:
+            function = None  # the memory of the one before is free for this one
+            gc.collect()
+            function = getattr(module, request["task"])(**request["settings"])
+            function()
+            answer = _time(function, 1)
+        elif "call" in request:
+            place, name = request["call"].split(":")
+            answer = getattr(importlib.import_module(place), name)(**request["arguments"])
+        else:
+            answer = _time(function, request["count"], request["wake"])
+        print(json.dumps(answer), file=out, flush=True)
+
+
+def threads():
+    """How many threads this process was started to use."""
+    return int(os.environ.get(THREADS, default_threads()))
+
+
+def _time(function, count, wake=False):
+    """Seconds a call. Python's garbage collector is off while the clock runs."""
+    gc.collect()
+    gc.disable()
+    if wake:
+        function()
+    start = time.perf_counter()
+    for _ in range(count):
+        function()
+    seconds = (time.perf_counter() - start) / count
+    gc.enable()
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
