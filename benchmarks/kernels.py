@@ -56,15 +56,15 @@ def gemm(contest, models):
     """Every product of a training step: forward, gradient of the input, gradient of the weight."""
     found = []
     for model, (batch, config) in models.items():
-        for layer, (N, I, O) in products(batch, config).items():
+        for layer, (N, n_in, n_out) in products(batch, config).items():
             forms = {
-                "y = x w": ("nn", N, O, I),
-                "dx = dy w^T": ("nt", N, I, O),
-                "dw = x^T dy": ("tn", I, O, N),
+                "y = x w": ("nn", N, n_out, n_in),
+                "dx = dy w^T": ("nt", N, n_in, n_out),
+                "dw = x^T dy": ("tn", n_in, n_out, N),
             }
             for equation, (form, *MNK) in forms.items():
                 found += contest.compare(
-                    f"{model}, {layer}: {equation}", "product", flops=2 * N * I * O,
+                    f"{model}, {layer}: {equation}", "product", flops=2 * N * n_in * n_out,
                     form=form, Z=1, **dict(zip("MNK", MNK, strict=True)),
                 )  # fmt: skip
     return found

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import platform
+import sys
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,6 +44,25 @@ def blas():
         and "numpy" in library["filepath"]
     ]  # fmt: skip
     return "; ".join(found) or "BLAS of NumPy not found by threadpoolctl"
+
+
+def peak_memory():
+    """The most bytes that this process ever had resident; None where the system does not say.
+
+    Linux: VmHWM, and not getrusage's maxrss, which also counts what the parent process had
+    resident when it started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _version(package):

@@ -97,9 +97,7 @@ def with_section(document, part, text, order):
 
 def seconds(value):
     """A time in the unit that needs no zeros in front."""
-    for unit, scale in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
-        if value * scale >= 1:
-            break
+    unit, scale = ("s", 1) if value >= 1 else ("ms", 1e3) if value >= 1e-3 else ("µs", 1e6)
     return f"{value * scale:.3g} {unit}"
 
 

@@ -1,4 +1,4 @@
-"""The three models whose training is measured, their matrix products, and arrays to compute with."""
+"""The three models whose training is measured, their matrix products, and random arrays."""
 
 import numpy as np
 

@@ -1,0 +1,63 @@
+"""Peak memory of a training step: measured, ours and PyTorch's, and as `npgpt info` predicts it.
+
+Measured is the most that a process ever had resident. A first step of a tiny model loads and
+compiles what a step needs: what is resident then is the libraries, the rest is the step's.
+"""
+
+from dataclasses import asdict
+
+from benchmarks.measure import Comparison
+from benchmarks.players import JAX, OURS, TORCH, Player, missing
+from benchmarks.report import Table, comparison_table
+from benchmarks.shapes import TINY, models
+from npgpt.model.size import step_memory
+
+PEERS = (TORCH, JAX)
+STEPS = 3
+
+
+def tables(threads, quick=False):
+    """Yield the tables of this part."""
+    name, (batch, config) = list(models(quick).items())[-1]
+    what = f"training step of `{name}`"
+    before, ours = peak_memory(OURS, threads, batch, config)
+    if ours is None:
+        yield Table(
+            "Peak memory", ["", ""], [[what, "not measured: this system does not tell a process "
+                                             "its peak memory; Linux and macOS do"]],
+        )  # fmt: skip
+        return
+    found = []
+    for peer in PEERS:
+        note = missing(peer)
+        theirs = None if note else peak_memory(peer, threads, batch, config)[1]
+        ratio = theirs and theirs / ours
+        found.append(Comparison(what, peer, ours, theirs, ratio, ratio, ratio, "B", note=note))
+    yield comparison_table(
+        "Peak memory, libraries included", found, "Ratio: how many times as much the peer takes."
+    )
+    yield prediction(name, step_memory(config, batch), ours - before)
+
+
+def peak_memory(name, threads, batch, config):
+    """(bytes of the libraries, bytes at the peak of training steps) of a new process, or Nones."""
+    ask = "benchmarks.machine:peak_memory"
+    with Player(name, threads) as player:
+        tiny_batch, tiny = TINY["tiny"]
+        player.prepare("training_step", {"batch": tiny_batch, "config": asdict(tiny)})
+        before = player.call(ask)
+        player.prepare("training_step", {"batch": batch, "config": asdict(config)})
+        player.time(STEPS, wake=False)
+        return before, player.call(ask)
+
+
+def prediction(name, predicted, measured):
+    """What is in the memory of our step, and how near its sum is."""
+    cells = [[part, f"{size / 1e6:,.0f} MB"] for part, size in asdict(predicted).items()]
+    cells += [
+        ["predicted peak", f"{predicted.total / 1e6:,.0f} MB"],
+        ["measured, without the libraries", f"{measured / 1e6:,.0f} MB"],
+        ["predicted / measured", f"{predicted.total / measured:.2f}"],
+    ]
+    return Table(f"Memory of our step of `{name}`, by `npgpt.model.size.step_memory`", ["", ""],
+                 cells)  # fmt: skip
