@@ -17,6 +17,7 @@ from npgpt.training.guards import diagnosis, weights_not_finite
 from npgpt.training.loop import evaluate, training_steps
 from npgpt.training.metrics import Metrics, bits_per_byte
 from npgpt.training.parallel import Ranks
+from npgpt.training.profile import profiled
 from npgpt.training.progress import Progress
 
 
@@ -30,6 +31,7 @@ class Session:
     optimizer: AdamW
     first_step: int = 0
     ranks: Ranks | None = None
+    profile: int = 0  # steps to measure and report op by op
 
 
 def train(session, peak):
@@ -47,7 +49,10 @@ def train(session, peak):
     )
     done = session.first_step
     with progress, _interruptible() as interrupted:
-        for step in progress.timed(_steps(session, interrupted)):
+        steps = _steps(session, interrupted)
+        if session.profile:
+            steps = profiled(steps, session.profile, report=progress.write)
+        for step in progress.timed(steps):
             done = step.step
             # Asked once: what is said to be saved has to be.
             stop = session.ranks.stopping if session.ranks else bool(interrupted)

@@ -43,6 +43,8 @@ def add_arguments(parser):
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, is one batch learned by heart?")  # fmt: skip
+    add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
+        help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
     for field in fields(GPTConfig) + fields(TrainConfig):
         if field.name == "vocab_size":  # the tokenizer's
             continue
@@ -80,6 +82,7 @@ def _run(args, ranks, stack):
         ranks.wait()
         follow(session)
         return
+    session.profile = args.profile
     introduce(session)
     warm_up(session.run.model)
     if args.check:

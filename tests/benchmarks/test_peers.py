@@ -1,0 +1,86 @@
+"""The peers' models are ours: same weights, same loss, same gradients, same optimizer step."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import shapes
+from npgpt import GPT, AdamW, GPTConfig
+
+CONFIG = GPTConfig(vocab_size=11, block_size=6, n_layer=2, n_head=2, n_embd=8)
+BATCH = 3
+
+
+@pytest.fixture
+def model():
+    """With weights of order one, so that a wrong gradient is not small beside the tolerance."""
+    model, rng = GPT(CONFIG), np.random.default_rng(1)
+    for p in model.parameters().values():
+        p.data[:] = rng.standard_normal(p.shape) * 0.5
+    return model
+
+
+@pytest.fixture
+def torch_player():
+    reason = "parity with PyTorch needs it: pip install '.[peers]'"
+    pytest.importorskip("torch", reason=reason)
+    from benchmarks import player_torch
+
+    return player_torch
+
+
+@pytest.fixture
+def jax_player():
+    pytest.importorskip("jax", reason="parity with JAX needs it: pip install '.[peers]'")
+    from benchmarks import player_jax
+
+    return player_jax
+
+
+def ours(model):
+    """(loss, name -> gradient)"""
+    _, loss = model(*shapes.tokens(BATCH, CONFIG))
+    loss.backward()
+    return loss.item(), {name: p.grad for name, p in model.parameters().items()}
+
+
+def assert_near(found, expected):
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        worst = np.abs(np.asarray(found[name]) - array).max()
+        assert worst <= 1e-4 * np.abs(array).max() + 1e-6, name
+
+
+def test_pytorch(model, torch_player):
+    loss, gradients = ours(model)
+    peer = torch_player.GPT(CONFIG).load(model.parameters())
+    peer_loss = peer(*map(torch_player.torch.from_numpy, shapes.tokens(BATCH, CONFIG)))
+    peer_loss.backward()
+    assert peer_loss.item() == pytest.approx(loss, rel=1e-5)
+    assert_near(peer.gradients(), gradients)
+
+
+def test_jax(model, jax_player):
+    loss, gradients = ours(model)
+    weights = {name: jax_player.jnp.array(p.data) for name, p in model.parameters().items()}
+    peer_loss, found = jax_player.jax.value_and_grad(jax_player.loss_of)(
+        weights, *shapes.tokens(BATCH, CONFIG), CONFIG
+    )
+    assert float(peer_loss) == pytest.approx(loss, rel=1e-5)
+    assert_near(found, gradients)
+
+
+@pytest.mark.parametrize("player", ["torch_player", "jax_player"])
+def test_the_losses_of_several_steps(player, request):
+    module = request.getfixturevalue(player)
+    config = replace(CONFIG, n_layer=1)
+    model = GPT(config)
+    optimizer = AdamW(model.parameters())
+    step = module.training_step(BATCH, vars(config))
+    for _ in range(4):
+        _, loss = model(*shapes.tokens(BATCH, config))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        assert step() == pytest.approx(loss.item(), rel=1e-4)

@@ -1,0 +1,87 @@
+"""Tables as Markdown, and the sections of RESULTS.md."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.__main__ import PARTS, main
+from benchmarks.measure import Comparison
+from benchmarks.report import HEAD, comparison_table, not_ahead, quantity, section, with_section
+
+AHEAD = Comparison("gelu", "PyTorch", 1e-3, 2e-3, 2.0, 1.9, 2.5)
+BEHIND = Comparison("gelu", "NumPy", 1e-3, 5e-4, 0.5, 0.4, 0.6)
+ABSENT = Comparison("gelu", "JAX jit", 1e-3, note="not measured: pip install jax")
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20).map(
+    lambda text: text.replace("<!--", "") + "\n"
+)
+
+
+def test_a_row_has_the_peers_side_by_side_and_says_where_we_are_behind():
+    table = comparison_table("Ops", [AHEAD, BEHIND, ABSENT], text="below")
+    assert table.rows == [[
+        "gelu", "1 ms", "2 ms", "2.00 (1.90 – 2.50)", "500 µs", "0.50 (0.40 – 0.60)",
+        "not measured: pip install jax", "", "**behind** NumPy",
+    ]]  # fmt: skip
+    assert comparison_table("Ops", [AHEAD]).rows[0][-1] == "ahead"
+    assert comparison_table("Ops", [ABSENT]).rows[0][-1] == ""
+    lines = table.markdown().splitlines()
+    assert {line.count("|") for line in lines if line.startswith("|")} == {10}
+    assert lines[0] == "### Ops"
+    assert lines[-1] == "below"
+
+
+def test_what_is_behind_is_listed_with_its_numbers():
+    table = comparison_table("Ops", [AHEAD, BEHIND, ABSENT])
+    assert "1 of 2 comparisons" in not_ahead([table])
+    assert "- gelu against NumPy: 0.50 (0.40 – 0.60)" in not_ahead([table])
+    assert "nowhere in these 1 comparisons" in not_ahead([comparison_table("Ops", [AHEAD])])
+    assert not_ahead([comparison_table("Ops", [ABSENT])]) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "flops", "text"),
+    [
+        (2.5, "s", None, "2.5 s"),
+        (0.0123, "s", None, "12.3 ms"),
+        (4.56e-6, "s", None, "4.56 µs"),
+        (0.5, "s", 1e11, "500 ms, 200 GFLOP/s"),
+        (2.3e9, "B", None, "2,300 MB"),
+    ],
+)
+def test_quantities_have_units(value, unit, flops, text):
+    assert quantity(value, unit, flops) == text
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(PARTS)), TEXTS), min_size=1, max_size=8))
+def test_sections_are_replaced_and_stand_in_the_order_of_the_parts(written):
+    document, last = "", {}
+    for part, text in written:
+        document = with_section(document, part, text, PARTS)
+        last[part] = text
+    assert document == HEAD + "".join(
+        f"\n<!-- {part} -->\n{last[part]}<!-- end of {part} -->\n" for part in PARTS if part in last
+    )
+
+
+def test_a_section_has_the_machine_the_tables_and_where_we_are_behind():
+    text = section("kernels", "two cores", [comparison_table("Ops", [BEHIND])])
+    places = [text.index(part) for part in ("## kernels", "two cores", "### Ops", "not ahead")]
+    assert places == sorted(places)
+
+
+def test_an_unknown_part_names_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        main(["kernel"])
+    assert "the parts are kernels, train_step" in capsys.readouterr().err
+
+
+def test_a_part_is_run_written_and_printed_as_json(tmp_path, capsys):
+    out = tmp_path / "RESULTS.md"
+    main(["memory", "--quick", "--json", "--threads", "1", "--out", str(out)])
+    result = json.loads(capsys.readouterr().out)
+    assert result["memory"]["tables"]
+    document = out.read_text(encoding="utf-8")
+    assert result["memory"]["machine"] in document
+    assert document.startswith(HEAD)

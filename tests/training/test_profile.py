@@ -1,0 +1,88 @@
+"""The profile of training steps: what it counts, and that it leaves no trace."""
+
+import numpy as np
+import pytest
+
+import autograd
+from autograd import OPS, Tensor
+from npgpt import GPT, AdamW, GPTConfig
+from npgpt.config import TrainConfig
+from npgpt.model.size import flops_per_token
+from npgpt.training.loop import training_steps
+from npgpt.training.profile import SKIPPED, Profile, _measuring, profiled
+
+CONFIG = GPTConfig(vocab_size=9, block_size=8, n_layer=2, n_head=2, n_embd=8)
+BATCH = 3
+
+
+def steps(count):
+    model = GPT(CONFIG)
+    training = TrainConfig(batch_size=BATCH, max_iters=count)
+    ids_N = np.random.default_rng(0).integers(0, 9, 200)
+    return training_steps(model, AdamW(model.parameters()), ids_N, training)
+
+
+def costs_of(run):
+    profile = Profile()
+    with _measuring(profile):
+        run()
+    return profile.costs
+
+
+def test_profiled_steps_are_the_same_steps_and_nothing_stays_replaced():
+    before = {name: (op.forward, op.vjp) for name, op in OPS.items()}, AdamW.step
+    plain, reports = list(steps(9)), []
+    assert list(profiled(steps(9), 2, reports.append)) == plain
+    assert len(reports) == 1
+    assert reports[0].startswith("a step of ")
+    assert "mean of 2:" in reports[0]
+    assert ({name: (op.forward, op.vjp) for name, op in OPS.items()}, AdamW.step) == before
+
+
+@pytest.mark.parametrize(("count", "reported"), [(SKIPPED, 0), (SKIPPED + 1, 1)])
+def test_a_run_that_ends_early_reports_the_steps_there_were(count, reported):
+    reports = []
+    assert len(list(profiled(steps(count), 20, reports.append))) == count
+    assert len(reports) == reported
+    assert all("mean of 1:" in text for text in reports)
+
+
+def test_between_profiled_steps_the_ops_are_plain():
+    forward = OPS["linear"].forward
+    for _ in profiled(steps(SKIPPED + 2), 2, lambda text: None):
+        assert OPS["linear"].forward is forward
+
+
+def test_the_shares_of_a_step_add_up_to_all_of_it():
+    reports = []
+    list(profiled(steps(SKIPPED + 3), 3, reports.append))
+    lines = reports[0].splitlines()[2:]
+    assert sum(float(line.split()[-1].rstrip("%")) for line in lines) == pytest.approx(100, abs=1.5)
+    assert {line.split()[0] for line in lines} >= {"linear", "AdamW", "the"}
+
+
+def test_the_products_and_attention_of_a_step_have_the_flops_of_the_model():
+    model = GPT(CONFIG)
+    idx_BT = np.zeros((BATCH, CONFIG.block_size), np.int64)
+    costs = costs_of(lambda: model(idx_BT, idx_BT)[1].backward())
+    exact = [cost.flops for (name, _), cost in costs.items()
+             if name in {"linear", "scaled_dot_product_attention"}]  # fmt: skip
+    # Attention's backward computes the scores again: 2.5 times its forward, and not twice.
+    again = costs["scaled_dot_product_attention", "forward"].flops / 2
+    expected = 3 * flops_per_token(CONFIG) * idx_BT.size
+    assert sum(exact) == pytest.approx(expected + again)
+
+
+def test_flops_and_bytes_of_single_ops():
+    a, b = (Tensor(np.ones(shape, np.float32)) for shape in ((5, 1, 2, 3), (7, 3, 4)))
+    cost = costs_of(lambda: autograd.matmul(a, b))["matmul", "forward"]
+    assert (cost.calls, cost.flops) == (1, 2 * 35 * 2 * 3 * 4)
+    assert cost.moved == 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4)
+
+    def view_and_look_up():
+        a.reshape(30)
+        autograd.embedding(b.reshape(21, 4), np.array([1, 1, 2]))
+
+    costs = costs_of(view_and_look_up)
+    assert costs["reshape", "forward"].moved == 0
+    assert costs["embedding", "forward"].moved == 2 * 4 * 3 * 4
