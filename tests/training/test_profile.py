@@ -64,7 +64,11 @@ def test_the_shares_of_a_step_add_up_to_all_of_it():
 def test_the_products_and_attention_of_a_step_have_the_flops_of_the_model():
     model = GPT(CONFIG)
     idx_BT = np.zeros((BATCH, CONFIG.block_size), np.int64)
-    costs = costs_of(lambda: model(idx_BT, idx_BT)[1].backward())
+
+    def forward_and_backward():
+        model(idx_BT, idx_BT)[1].backward()
+
+    costs = costs_of(forward_and_backward)
     exact = [cost.flops for (name, _), cost in costs.items()
              if name in {"linear", "scaled_dot_product_attention"}]  # fmt: skip
     # Attention's backward computes the scores again: 2.5 times its forward, and not twice.
