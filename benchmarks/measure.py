@@ -10,8 +10,9 @@ times that were taken one right after the other. So:
 - A first round, not counted, compiles, fills caches and finds how many calls one timing needs to
   be long against the clock's own noise.
 - Before each timing there is a pause, in which the waiting threads of the library before fall
-  asleep (they spin for up to some 30 ms, on the processors that the next one needs), and for short
-  functions a call that is not timed, which wakes the threads of this one.
+  asleep (they spin for up to some 30 ms, on the processors that the next one needs). Then, for
+  short functions, calls that are not timed: it takes the system some 10 ms to give each thread
+  that woke up a processor of its own, in which a kernel takes three times as long.
 """
 
 import contextlib
@@ -22,8 +23,8 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.players import OURS, Player, missing
 
-PAUSE = 0.04  # seconds
-SHORT = 0.05  # seconds: what takes less is called once before it is timed
+PAUSE, WAKE = 0.04, 0.02  # seconds
+SHORT = 0.2  # seconds: what takes less is called for a while before it is timed
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class Effort:
     seconds: float
     least: int
     most: int
-    block: float = 0.005
+    block: float = 0.01
 
 
-FULL = Effort(seconds=1.0, least=5, most=15)
+FULL = Effort(seconds=1.0, least=5, most=9)
 QUICK = Effort(seconds=0.1, least=1, most=2, block=0.0)
 
 
@@ -120,7 +121,8 @@ def interleaved(players, task, settings, effort=FULL):
         for player in players:
             time.sleep(PAUSE)
             name = player.name
-            times[name].append(player.time(counts[name], wake=seconds[name] < SHORT))
+            wake = WAKE if effort.block and seconds[name] < SHORT else 0.0
+            times[name].append(player.time(counts[name], wake))
     return times
 
 

@@ -47,7 +47,7 @@ def peak_memory(name, threads, batch, config):
         player.prepare("training_step", {"batch": tiny_batch, "config": asdict(tiny)})
         before = player.call(ask)
         player.prepare("training_step", {"batch": batch, "config": asdict(config)})
-        player.time(STEPS, wake=False)
+        player.time(STEPS)
         return before, player.call(ask)
 
 

@@ -66,7 +66,7 @@ def training_step(batch, config):
     idx_BT, targets_BT = shapes.tokens(batch, config)
 
     def step():
-        _, loss = model(idx_BT, targets_BT)
+        loss = model.loss(idx_BT, targets_BT)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -88,8 +88,8 @@ class Player:
         """Make the function that `time` will time; return the seconds of its second call."""
         return self._ask(task=task, settings=settings | self.extra)
 
-    def time(self, count, wake):
-        """Seconds a call, of `count` calls; `wake`: after one that is not timed."""
+    def time(self, count, wake=0.0):
+        """Seconds a call, of `count` calls, after `wake` seconds of calls that are not timed."""
         return self._ask(count=count, wake=wake)
 
     def call(self, name, **arguments):
@@ -133,11 +133,12 @@ def threads():
     return int(os.environ.get(THREADS, default_threads()))
 
 
-def _time(function, count, wake=False):
+def _time(function, count, wake=0.0):
     """Seconds a call. Python's garbage collector is off while the clock runs."""
     gc.collect()
     gc.disable()
-    if wake:
+    end = time.perf_counter() + wake
+    while time.perf_counter() < end:
         function()
     start = time.perf_counter()
     for _ in range(count):

@@ -18,6 +18,11 @@ from autograd.recording import differentiated
 CHUNK_ROWS, CHUNK_SIZE = 256, 1 << 20
 
 
+def chunk_rows(vocab_size):
+    """How many rows of logits are held at once."""
+    return max(CHUNK_ROWS, CHUNK_SIZE // vocab_size)
+
+
 @op
 def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
     """loss = mean over kept rows of -ln softmax(table x)[target], in nats.
@@ -44,7 +49,7 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
     N, V = len(x_NC), len(table_VC)
     dx_NC = np.empty_like(x_NC) if differentiated() else None
     dtable_VC = np.zeros_like(table_VC) if differentiated() else None
-    total, step = 0.0, max(CHUNK_ROWS, CHUNK_SIZE // V)
+    total, step = 0.0, chunk_rows(V)
     for start in range(0, N, step):
         chunk = slice(start, start + step)
         logits_nV = backend.matmul_nt(x_NC[None, chunk], table_VC[None])[0]

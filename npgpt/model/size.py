@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
+from autograd.ops.loss import chunk_rows
 from npgpt.model.gpt import GPT
 
 PARTS = {
@@ -41,20 +42,26 @@ def flops_per_token(config):
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of float32 that a training step holds at its peak.
+    """Bytes of float32 in a training step.
 
-    weights      parameters, their gradients, and AdamW's two moments
-    activations  what the forward saves for backward
-    head         the logits and their gradient
+    weights       the parameters
+    moments       AdamW's two numbers for each of them
+    gradients     one more for each, when backward is done
+    activations   what the forward saves for backward, when the loss is computed
+    head          what the output layer and the loss hold then: their table's gradient, a product
+                  on its way into it, and one chunk of logits with its gradient
     """
 
     weights: int
+    moments: int
+    gradients: int
     activations: int
     head: int
 
     @property
     def total(self):
-        return self.weights + self.activations + self.head
+        """The peak. As backward goes on, gradients come and activations go."""
+        return self.weights + self.moments + max(self.gradients, self.activations + self.head)
 
 
 def step_memory(config, batch_size):
@@ -68,8 +75,11 @@ def step_memory(config, batch_size):
     tokens = batch_size * config.block_size
     per_block = 17 * C + (3 * C if config.dropout else 0)
     parameters = sum(parameters_by_part(config).values())
+    tables = 2 if config.tie_weights else 4  # a head of its own is transposed, and its gradient
     return StepMemory(
-        weights=4 * 4 * parameters,
+        weights=4 * parameters,
+        moments=4 * 2 * parameters,
+        gradients=4 * parameters,
         activations=4 * tokens * (config.n_layer * per_block + 3 * C),
-        head=4 * tokens * 2 * V,
+        head=4 * (tables * V * C + 2 * min(tokens, chunk_rows(V)) * V),
     )

@@ -31,7 +31,10 @@ FLOPS = {
 }  # fmt: skip
 # FLOPs of backward over those of forward; 1 for ops not named here. Both operands of a product get
 # a gradient; attention computes its scores again and makes four further products of that size.
-BACKWARD = {"linear": 2, "matmul": 2, "scaled_dot_product_attention": 2.5}
+# The loss with its output layer computes its gradients in the forward.
+BACKWARD = {
+    "linear": 2, "matmul": 2, "scaled_dot_product_attention": 2.5, "linear_cross_entropy": 0,
+}  # fmt: skip
 OPTIMIZER, REST = "AdamW", "the rest"
 
 
@@ -121,7 +124,7 @@ def _timed(function, profile, name, direction):
         inputs = list(_arrays(arguments))
         outputs = list(_arrays(result[0] if direction == "forward" else result))
         cost.calls += 1
-        cost.moved += _bytes_moved(name, inputs, outputs)
+        cost.moved += _bytes_moved(name, direction, inputs, outputs)
         if direction == "forward":
             flops = _flops(name, inputs, outputs, settings)
             cost.flops += flops
@@ -155,12 +158,12 @@ def _arrays(value):
             yield from _arrays(part)
 
 
-def _bytes_moved(name, inputs, outputs):
+def _bytes_moved(name, direction, inputs, outputs):
+    if name == "embedding":  # forward reads and backward changes only the rows that were asked for
+        found = outputs[0] if direction == "forward" else inputs[0]
+        return (2 if direction == "forward" else 3) * found.nbytes
     if any(np.may_share_memory(x, y) for x in inputs for y in outputs):
         return 0  # a view: nothing was moved
-    if name == "embedding":
-        inputs = []  # as many rows of the table as the output has
-        outputs = 2 * outputs
     return sum(array.nbytes for array in inputs + outputs)
 
 
@@ -171,6 +174,9 @@ def _flops(name, inputs, outputs, settings):
         (B, H, T, D), S = inputs[0].shape, inputs[1].shape[2]
         keys_seen = S - (T - 1) / 2 if settings.get("causal", True) else S
         return 4 * B * H * T * keys_seen * D
+    if name == "linear_cross_entropy":
+        x, table = inputs[:2]
+        return 3 * 2 * x.size * table.shape[0] + 12 * x.size // x.shape[-1] * table.shape[0]
     if name == "cross_entropy":
         return 12 * inputs[0].size
     return FLOPS.get(name, 1) * sum(array.size for array in outputs)

@@ -49,7 +49,7 @@ def test_a_player_runs_in_a_process_of_its_own_and_ends_with_the_context():
     with Player(NUMPY, 1) as player:
         assert player.call("os:getpid") != os.getpid()
         assert player.prepare("product", sizes) > 0
-        assert player.time(3, wake=True) > 0
+        assert player.time(3, wake=0.001) > 0
     assert player.process.returncode == 0
 
 

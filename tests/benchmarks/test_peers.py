@@ -40,7 +40,7 @@ def jax_player():
 
 def ours(model):
     """(loss, name -> gradient)"""
-    _, loss = model(*shapes.tokens(BATCH, CONFIG))
+    loss = model.loss(*shapes.tokens(BATCH, CONFIG))
     loss.backward()
     return loss.item(), {name: p.grad for name, p in model.parameters().items()}
 
@@ -79,7 +79,7 @@ def test_the_losses_of_several_steps(player, request):
     optimizer = AdamW(model.parameters())
     step = module.training_step(BATCH, vars(config))
     for _ in range(4):
-        _, loss = model(*shapes.tokens(BATCH, config))
+        loss = model.loss(*shapes.tokens(BATCH, config))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
