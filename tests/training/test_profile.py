@@ -69,8 +69,8 @@ def test_the_products_and_attention_of_a_step_have_the_flops_of_the_model():
         model.loss(idx_BT, idx_BT).backward()
 
     costs = costs_of(forward_and_backward)
-    exact = [cost.flops for (name, _), cost in costs.items()
-             if name in {"linear", "scaled_dot_product_attention", "linear_cross_entropy"}]  # fmt: skip
+    products = {"linear", "scaled_dot_product_attention", "linear_cross_entropy"}
+    exact = [cost.flops for (name, _), cost in costs.items() if name in products]
     # Attention's backward computes the scores again: 2.5 times its forward, and not twice.
     again = costs["scaled_dot_product_attention", "forward"].flops / 2
     softmax = 12 * idx_BT.size * CONFIG.vocab_size
