@@ -30,9 +30,17 @@ KEPT_UNUSED = 30 * 24 * 60 * 60  # seconds
 
 def kernel(function):
     """A parallel function called from Python; compiled for each dtype at the first call."""
+    return _compiled(function, parallel=True, fastmath=FASTMATH)
+
+
+def serial_kernel(function):
+    """A function for one thread, which lets Python run others meanwhile."""
+    return _compiled(function, nogil=True)
+
+
+def _compiled(function, **options):
     cached = numba.config.CACHE_DIR != ""
-    options = {"parallel": True, "fastmath": FASTMATH, "error_model": "numpy"}
-    compiled = numba.njit(cache=cached, **options)(function)
+    compiled = numba.njit(cache=cached, error_model="numpy", **options)(function)
     if cached:
         _name_files_apart(compiled)
     return compiled
@@ -58,14 +66,16 @@ def helper(function):
 
 
 @contextlib.contextmanager
-def compiled_code_cached():
+def compiled_code_cached(name="kernels", sources=None):
     """Kernels that are defined inside this context keep their machine code in `cache_folder()`.
+
+    `sources` is the folder of their source files if it is not this one, `name` says whose they are.
 
     Numba reads its cache setting when a function is decorated. It is set for our kernels only and
     put back, so that another package's jitted functions stay where their author or user put them.
     """
     before = numba.config.CACHE_DIR
-    folder = cache_folder()
+    folder = cache_folder(name, sources)
     numba.config.CACHE_DIR = str(folder) if folder else ""
     try:
         yield
@@ -73,14 +83,14 @@ def compiled_code_cached():
         numba.config.CACHE_DIR = before
 
 
-def cache_folder():
+def cache_folder(name="kernels", sources=None):
     """The folder of compiled kernels, or None (with a warning) if none can be written to.
 
     Below NUMBA_CACHE_DIR if that is set, else below the user's cache folder: never beside the
     sources, which may be installed read-only.
     """
     parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("npgpt")
-    folder = Path(parent).absolute() / f"kernels-{source_hash()}"
+    folder = Path(parent).absolute() / f"{name}-{source_hash(sources)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -111,9 +121,10 @@ def _remove_unused(parent):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def source_hash():
-    """Twelve hex digits that change when any kernel source file changes."""
+def source_hash(sources=None):
+    """Twelve hex digits that change when any kernel source file changes, or this one."""
     digest = hashlib.sha256(os.environ.get("AUTOGRAD_TILE", "").encode())  # see microkernel
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__)
+    for path in sorted((sources or here.parent).glob("*.py")) + ([here] if sources else []):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
