@@ -1,0 +1,103 @@
+"""Memory does not grow with the corpus; `npgpt prepare` makes what `npgpt train` reads."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import TEXT, TINY, environment, files
+
+from npgpt import CharTokenizer
+from npgpt.cli import main
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = [*TINY, "--sample-tokens", "0"]
+
+# Trains, then tells the most memory that this process has held (VmHWM is in units of 1024 bytes).
+MEASURED = """
+import re, sys
+from npgpt.cli import main
+status = main(sys.argv[1:])
+said = open("/proc/self/status", encoding="utf-8").read()
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", said)[1]) * 1024)
+sys.exit(status)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
+    peaks = []
+    for size in (10**6, 2 * 10**9):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        CharTokenizer("abc").save(folder / "tokenizer.json")
+        with open(folder / "ids.bin", "wb") as file:
+            file.truncate(size)  # zeros that take no room on the disk
+        command = [
+            sys.executable, "-c", MEASURED, "train", "--corpus", folder / "ids.bin", *SETTINGS,
+            "--out", folder / "run", "--max-iters", "100", "--train-fraction", "0.9999",
+        ]  # fmt: skip
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment(), check=False, capture_output=True, encoding="utf-8"
+        )
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] - peaks[0] < 100e6, peaks
+
+
+@pytest.fixture
+def books(here):
+    for i in range(10):
+        (here / "books").mkdir(exist_ok=True)
+        (here / "books" / f"{i}.txt").write_text(f"{i} {TEXT}", encoding="utf-8")
+    return here / "books"
+
+
+def test_prepared_tokens_train_as_their_text_does(cli, here, books):
+    settings = ["--split", "documents", "--train-fraction", "0.8"]
+    status, out, _ = cli("prepare", "tokens", "--corpus", "books/*.txt", *settings)
+    assert status == 0 and "npgpt train --corpus tokens" in out
+    assert sorted(files(here / "tokens")) == ["tokenizer.json", "train.bin", "val.bin"]
+    assert cli("train", "--corpus", "books", "--out", "text", *SETTINGS, *settings)[0] == 0
+    assert cli("train", "--corpus", "tokens", "--out", "ids", *SETTINGS)[0] == 0
+    name = "model.safetensors"
+    assert (here / "text" / name).read_bytes() == (here / "ids" / name).read_bytes()
+    text, ids = (json.loads(cli("eval", run, "--json")[1]) for run in ("text", "ids"))
+    assert text["loss"] == ids["loss"] and text["tokens"] == ids["tokens"] == 2 * len(TEXT) + 3
+    assert cli("train", "--resume", "--out", "ids")[0] == 0
+    other = json.loads(cli("eval", "ids", "--corpus", "books", "--split", "all", "--json")[1])
+    assert other["tokens"] == sum(len(path.read_text("utf-8")) for path in books.iterdir()) - 1
+
+
+def test_prepared_with_a_given_tokenizer(cli, here, books):
+    CharTokenizer.train(TEXT + "0123456789é").save(here / "mine.json")
+    assert cli("prepare", "tokens", "--corpus", "books", "--tokenizer", "mine.json")[0] == 0
+    assert (here / "tokens/tokenizer.json").read_bytes() == (here / "mine.json").read_bytes()
+
+
+def test_token_files_of_another_corpus_or_tokenizer_are_refused(cli, here, books):
+    for name in ("one", "two"):
+        (here / f"{name}.txt").write_text(TEXT.replace("hen", name.upper()), encoding="utf-8")
+        assert cli("prepare", name, "--corpus", f"{name}.txt")[0] == 0
+    assert cli("train", "--corpus", "one", "--out", "run", *SETTINGS)[0] == 0
+    status, _, err = cli("train", "--resume", "--out", "run", "--corpus", "two")
+    assert status == 1 and "trained on one, and two is another text" in err
+    status, _, err = cli("eval", "run", "--corpus", "two")
+    assert status == 1 and "are not those of the run's tokenizer.json" in err
+    status, _, err = cli("prepare", "one", "--corpus", "two.txt")
+    assert status == 1 and "one is not empty" in err
+    status, _, err = cli("train", "--corpus", "one", "two", *SETTINGS)
+    assert status == 1 and "a corpus alone" in err
+    status, _, err = cli("train", "--corpus", "one", "--split", "documents", *SETTINGS)
+    assert status == 1 and "leave --split out" in err
+    np.array([9, 9, 400] * 99, "<u2").tofile(here / "one" / "train.bin")
+    status, _, err = cli("train", "--corpus", "one", *SETTINGS)
+    assert status == 1 and "has token 400, but its tokenizer.json only" in err
+
+
+def test_a_prepared_corpus_is_whole_or_absent(cli, here, books):
+    (books / "9.txt").write_bytes(b"not \xff text")
+    assert main(["prepare", "tokens", "--corpus", "books"]) == 1
+    assert not (here / "tokens").exists()
