@@ -29,23 +29,26 @@ import os, signal, sys
 from npgpt import files
 from npgpt.cli import main
 number, moment = int(sys.argv[1]), sys.argv[2]
-counted, fsync, replace = [], os.fsync, os.replace
+written, fsync, replace = [], os.fsync, os.replace
 
-def die_at(which, function):
-    def called(*arguments):
-        counted.append(which) if which == "written" else None
-        here = len([c for c in counted if c == "written"]) == number and which == moment
-        if here and which == "written":
-            os.ftruncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
-        if here:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*arguments)
-        if moment == "renamed" and which == "rename" and len(counted) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    return called
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
 
-os.fsync, os.replace = die_at("written", fsync), die_at("rename", replace)
+def watched_fsync(descriptor):
+    written.append(descriptor)
+    if len(written) == number and moment == "written":
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+        die()
+    fsync(descriptor)
+
+def watched_replace(source, target):
+    if len(written) >= number and moment == "rename":
+        die()
+    replace(source, target)
+    if len(written) >= number and moment == "renamed":
+        die()
+
+os.fsync, os.replace = watched_fsync, watched_replace
 main(sys.argv[3:])
 """
 
