@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autograd.engine import OPS
+from autograd.recording import OPS
 
 
 class AnomalyError(FloatingPointError):
@@ -61,10 +61,10 @@ def _watched_forward(op, forward, place):
 
 
 def _watched_vjp(op, vjp):
-    def watched(d_output, placed, **needs):
+    def watched(d_output, placed, **offered):
         if not isinstance(placed, _Placed):  # recorded outside of anomaly mode
-            return vjp(d_output, placed, **needs)
-        gradients = vjp(d_output, placed.saved, **needs)
+            return vjp(d_output, placed, **offered)
+        gradients = vjp(d_output, placed.saved, **offered)
         for i, gradient in enumerate(gradients if isinstance(gradients, tuple) else (gradients,)):
             if gradient is not None and not np.isfinite(gradient).all():
                 name = op.array_names[i] if op.array_names else f"arrays[{i}]"

@@ -74,7 +74,7 @@ def module_paths(model):
 def loss_at_start(model, ids_N, config):
     """(loss of the first batch, ln V): an untrained model is to guess nearly uniformly."""
     with model.evaluating():
-        _, loss = model(*_first_batch(model, ids_N, config))
+        loss = model.loss(*_first_batch(model, ids_N, config))
     return loss.item(), math.log(model.config.vocab_size)
 
 
@@ -86,7 +86,7 @@ def overfit(model, ids_N, config, steps=100, lr=3e-3):
     model.eval()  # dropout is there to prevent exactly this
     with suppress(FloatingPointError):  # a loss that is not finite is a finding, the last one
         for _ in range(steps):
-            _, loss = model(x_BT, y_BT)
+            loss = model.loss(x_BT, y_BT)
             losses.append(loss.item())
             loss.backward()
             optimizer.step()

@@ -26,7 +26,6 @@ SAVED = ("model.safetensors", "train_state.safetensors")
 # rename, after a part of the bytes. The arguments are the number of the write, and the moment.
 SAVE_AND_DIE = """
 import os, signal, sys
-from npgpt import files
 from npgpt.cli import main
 number, moment = int(sys.argv[1]), sys.argv[2]
 written, fsync, replace = [], os.fsync, os.replace

@@ -82,11 +82,11 @@ def test_four_windows_three_times_are_a_batch_of_twelve(dtype, rtol):
 def test_pieces_of_a_batch_have_their_own_dropout_masks():
     model = GPT(replace(CONFIG, dropout=0.5), seed=1)
     seen = []
-    forward = type(model).loss
+    loss = type(model).loss
     training = replace(TRAINING, gradient_accumulation_steps=3)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            type(model), "loss", lambda m, *a: seen.append(m.dropout_step) or forward(m, *a)
+            type(model), "loss", lambda m, *a: seen.append(m.dropout_step) or loss(m, *a)
         )
         list(islice(training_steps(model, AdamW(model.parameters()), IDS, training), 2))
     assert seen == [0, 1, 2, 3, 4, 5]
