@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.vector_math import exp
+from autograd.kernels.vector_math import exp, normal_cdf
 
 CHUNK = 4096
 TWO_SQRT_2_OVER_PI = 2 * math.sqrt(2 / math.pi)
@@ -72,29 +72,34 @@ def _constants(x):
     return x.dtype.type(1), x.dtype.type(TWO_SQRT_2_OVER_PI), x.dtype.type(CUBIC)
 
 
-@kernel
 def gelu_exact(x):
     y = np.empty_like(x)
-    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
-            y[i] = x[i] * _normal_cdf(x[i])
+    _gelu_exact(x, y)
     return y
 
 
 @kernel
+def _gelu_exact(all_x, all_y):
+    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+        x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
+        for i in range(x.size):
+            y[i] = x[i] * normal_cdf(x[i])
+
+
 def gelu_exact_backward(dy, x):
     dx = np.empty_like(x)
-    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, x.size)):
-            density = math.exp(-0.5 * x[i] * x[i]) / math.sqrt(2 * math.pi)
-            dx[i] = dy[i] * (_normal_cdf(x[i]) + x[i] * density)
+    _gelu_exact_backward(dy, x, dx)
     return dx
 
 
-@helper
-def _normal_cdf(x):
-    """erfc, not 1 + erf: the latter is all rounding error in the lower tail."""
-    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+@kernel
+def _gelu_exact_backward(all_dy, all_x, all_dx):
+    half, peak = all_x.dtype.type(0.5), all_x.dtype.type(1 / math.sqrt(2 * math.pi))
+    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+        dy, x, dx = _chunk(all_dy, chunk), _chunk(all_x, chunk), _chunk(all_dx, chunk)
+        for i in range(x.size):
+            density = peak * exp(-half * x[i] * x[i])
+            dx[i] = dy[i] * (normal_cdf(x[i]) + x[i] * density)
 
 
 def dropout(x, p, seed):

@@ -9,6 +9,8 @@ forward's FLOPs. The backend has one function for each layout: `matmul` (A B), `
 and `matmul_tn` (A^T B), all on stacks (Z, rows, columns).
 """
 
+import math
+
 import numpy as np
 
 from autograd import backend
@@ -86,7 +88,7 @@ def linear_vjp(dy, saved, needs):
 
 def rows(x):
     """(..., C) as a contiguous (N, C): every axis but the last flattened, as kernels want it."""
-    return contiguous(x).reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
+    return contiguous(x).reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def contiguous(x):

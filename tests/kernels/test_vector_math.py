@@ -1,8 +1,12 @@
-"""exp for kernels: the error over the whole range of float32, and what lies outside it."""
+"""exp for kernels: the error over the whole range of float32, and what lies outside it; and the
+normal distribution and the maximum."""
+
+import math
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numba import njit
 
 from autograd.kernels import vector_math
@@ -17,6 +21,19 @@ def exp_of_each(x):
     for i in range(x.size):
         y[i] = vector_math.exp(x[i])
     return y
+
+
+@njit(fastmath=FASTMATH, error_model="numpy")
+def normal_cdf_of_each(x):
+    y = np.empty_like(x)
+    for i in range(x.size):
+        y[i] = vector_math.normal_cdf(x[i])
+    return y
+
+
+@njit(error_model="numpy")
+def maximum_of(x):
+    return vector_math.row_maximum(x)
 
 
 def float32s(low, high, count):
@@ -69,3 +86,21 @@ def test_it_never_falls():
 def test_float64_is_as_accurate_as_numpy():
     x = np.linspace(-745, 709, 100_001)
     np.testing.assert_allclose(exp_of_each(x), np.exp(x), rtol=1e-15, atol=5e-324)
+
+
+def test_the_normal_distribution_and_both_its_tails():
+    special = [0, -0.0, 1e-45, 3e38, -3e38, np.inf, -np.inf]
+    x = np.concatenate([np.linspace(-20, 20, 20_001), special]).astype(np.float32)
+    exact = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.tolist()])
+    error = np.abs(normal_cdf_of_each(x) - exact)
+    assert error.max() < 2.5e-7, f"{error.max():.2g} at {x[error.argmax()]!r}"
+    tail = (x > -5) & (x < 0)
+    assert (error[tail] / exact[tail]).max() < 0.003
+    assert np.isnan(normal_cdf_of_each(np.float32([np.nan]))[0])
+
+
+@given(st.sampled_from([np.float32, np.float64]), st.data())
+def test_the_maximum_is_that_of_numpy(dtype, data):
+    numbers = st.floats(width=8 * np.dtype(dtype).itemsize, allow_nan=False)
+    x = data.draw(arrays(dtype, st.integers(1, 70), elements=numbers))
+    assert maximum_of(x) == x.max()
