@@ -19,7 +19,9 @@ class Table:
     """Lists of arrays as what kernels take; all[k][p], of any k, has the dtype and size of p."""
 
     def __init__(self, *lists):
-        self.addresses = np.array([[a.ctypes.data for a in arrays] for arrays in lists], np.int64)
+        # not a.ctypes.data, which takes twice as long
+        starts = [[a.__array_interface__["data"][0] for a in arrays] for arrays in lists]
+        self.addresses = np.array(starts, np.int64)
         self.sizes = np.array([a.size for a in lists[0]], np.int64)
         # array p is worked on by the chunks from first[p] to before first[p + 1]
         self.first = np.zeros(len(self.sizes) + 1, np.int64)

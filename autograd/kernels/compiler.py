@@ -10,7 +10,6 @@ the one before is removed when it has not been used for a month.
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -114,10 +113,9 @@ def _remove_unused(parent):
     Nothing fails if other processes remove the same ones, or use one after all: Numba takes code
     that is gone for code that was never there, and makes a missing folder again.
     """
-    for folder in parent.iterdir():
-        with contextlib.suppress(OSError):
-            ours = re.fullmatch("kernels-[0-9a-f]{12}", folder.name)
-            if ours and folder.stat().st_mtime < time.time() - KEPT_UNUSED:
+    with contextlib.suppress(OSError):
+        for folder in parent.glob("kernels-" + "[0-9a-f]" * 12):
+            if folder.stat().st_mtime < time.time() - KEPT_UNUSED:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
