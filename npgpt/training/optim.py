@@ -42,13 +42,14 @@ class AdamW:
 
         lr   the rate of this step, if a schedule sets it
 
-        Raises RuntimeError without any gradient, ValueError for a gradient of another shape than
-        its weight, FloatingPointError if the norm is not finite: no weight has moved then.
+        Raises RuntimeError without any gradient, ValueError for a weight that can not be updated
+        in place or whose gradient has another shape, FloatingPointError if the norm is not
+        finite: no weight has moved then.
         """
         names = [name for name, p in self.parameters.items() if p.grad is not None]
         if not names:
             raise RuntimeError("AdamW: no weight has a gradient; call loss.backward() first")
-        weights = [_in_place(name, self.parameters[name].data) for name in names]
+        weights = [self._weight(name) for name in names]
         gradients = [self._gradient(name) for name in names]
         norm = global_norm(gradients)
         if not math.isfinite(norm):
@@ -66,6 +67,21 @@ class AdamW:
         )  # fmt: skip
         return norm
 
+    def _weight(self, name):
+        """The array to update, which the kernel finds by its address: it must be as it was."""
+        weight, m = self.parameters[name].data, self.m[name]
+        if (weight.shape, weight.dtype) != (m.shape, m.dtype):
+            raise ValueError(
+                f"AdamW: {name} was {m.dtype} {m.shape} and is {weight.dtype} {weight.shape}; make "
+                "a new optimizer after weights have been replaced"
+            )
+        if not (weight.flags.c_contiguous and weight.flags.writeable):
+            raise ValueError(
+                f"AdamW: {name} is a read-only or transposed view; make its data an array of its "
+                "own, np.array(data, order='C')"
+            )
+        return weight
+
     def _gradient(self, name):
         weight, gradient = self.parameters[name].data, np.asarray(self.parameters[name].grad)
         if gradient.shape != weight.shape:
@@ -79,16 +95,6 @@ class AdamW:
         """Forget the gradients: the next backward starts from nothing."""
         for p in self.parameters.values():
             p.grad = None
-
-
-def _in_place(name, weight):
-    """An array that can be updated where it is."""
-    if not (weight.flags.c_contiguous and weight.flags.writeable):
-        raise ValueError(
-            f"AdamW: {name} is a read-only or transposed view; make its data an array of its own, "
-            "np.array(data, order='C')"
-        )
-    return weight
 
 
 def global_norm(gradients):

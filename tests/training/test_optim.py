@@ -128,6 +128,11 @@ def test_what_could_not_be_updated_in_place_is_refused():
         with pytest.raises(ValueError, match=r"w is a read-only or transposed view; .*np.array\("):
             AdamW({"w": weight}).step()
     weight = Tensor(whole, requires_grad=True)
+    optimizer = AdamW({"w": weight})
+    weight.data, weight.grad = np.ones((3, 5), np.float32), np.ones((3, 5), np.float32)
+    with pytest.raises(ValueError, match=r"w was float64 \(3, 5\) and is float32 .* new optimizer"):
+        optimizer.step()
+    weight.data = whole
     weight.grad = np.ones(15)
     with pytest.raises(ValueError, match=r"the gradient of w is \(15,\), the weight \(3, 5\)"):
         AdamW({"w": weight}).step()
