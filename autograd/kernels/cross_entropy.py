@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import kernel
+from autograd.kernels.compiler import exact_helper, kernel
 from autograd.kernels.vector_math import exp, row_maximum
 
 
@@ -34,7 +34,13 @@ def _cross_entropy(logits_NV, targets_N, losses_N, m_N, total_N):
             total += exp(logit[v] - m)
         m_N[n], total_N[n] = m, total
         if targets_N[n] >= 0:
-            losses_N[n] = math.log(total) - (logit[targets_N[n]] - m)
+            losses_N[n] = math.log(total) - _difference(logit[targets_N[n]], m)
+
+
+@exact_helper
+def _difference(logit, m):
+    """Not made part of another sum, ln total + m, which has no digits left for the logarithm."""
+    return logit - m
 
 
 def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):
