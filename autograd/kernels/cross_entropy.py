@@ -34,13 +34,13 @@ def _cross_entropy(logits_NV, targets_N, losses_N, m_N, total_N):
             total += exp(logit[v] - m)
         m_N[n], total_N[n] = m, total
         if targets_N[n] >= 0:
-            losses_N[n] = math.log(total) - _difference(logit[targets_N[n]], m)
+            losses_N[n] = _loss(math.log(total), logit[targets_N[n]], m)
 
 
 @exact_helper
-def _difference(logit, m):
-    """Not made part of another sum, ln total + m, which has no digits left for the logarithm."""
-    return logit - m
+def _loss(log_total, logit, m):
+    """The other order, ln total + m first, would leave no digits for the logarithm."""
+    return log_total - (logit - m)
 
 
 def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):

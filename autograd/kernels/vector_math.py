@@ -83,11 +83,7 @@ def _normal_cdf(x):
 
 
 def row_maximum(x):
-    """The largest element of x, not empty; only callable from kernels.
-
-    Of a NaN in x it may or may not take notice: whoever subtracts the maximum from all elements
-    meets the NaN there.
-    """
+    """The largest element of x, which is not empty; NaN if there is one. Only for kernels."""
     raise NotImplementedError("row_maximum is for kernels; use x.max()")
 
 
@@ -97,17 +93,21 @@ def _row_maximum(x):
 
     Comparisons with NaN are false, so that the order in which floats are compared counts. The bits
     of a float, taken as an integer, have its order; below 0 all but the sign have to be inverted.
+    NaNs are then above infinity, or if they have a minus below -infinity.
     """
     if x.dtype == types.float32:
         number, integer, shift, mask = np.float32, np.int32, np.int32(31), np.int32(2**31 - 1)
     else:
         number, integer, shift, mask = np.float64, np.int64, np.int64(63), np.int64(2**63 - 1)
+    minus_infinity = number(-np.inf).view(integer) ^ mask
 
     def row_maximum(x):
-        highest = ~mask
+        highest, lowest = ~mask, mask
         for i in range(x.size):
             bits = number(x[i]).view(integer)
-            highest = max(highest, bits ^ ((bits >> shift) & mask))
-        return integer(highest ^ ((highest >> shift) & mask)).view(number)
+            place = bits ^ ((bits >> shift) & mask)
+            highest, lowest = max(highest, place), min(lowest, place)
+        place = lowest if lowest < minus_infinity else highest
+        return integer(place ^ ((place >> shift) & mask)).view(number)
 
     return row_maximum

@@ -101,6 +101,14 @@ def test_the_normal_distribution_and_both_its_tails():
 
 @given(st.sampled_from([np.float32, np.float64]), st.data())
 def test_the_maximum_is_that_of_numpy(dtype, data):
-    numbers = st.floats(width=8 * np.dtype(dtype).itemsize, allow_nan=False)
+    numbers = st.floats(width=8 * np.dtype(dtype).itemsize)
     x = data.draw(arrays(dtype, st.integers(1, 70), elements=numbers))
-    assert maximum_of(x) == x.max()
+    np.testing.assert_array_equal(maximum_of(x), x.max())
+
+
+def test_the_maximum_is_nan_beside_a_nan_of_either_sign():
+    for nan in (np.nan, -np.nan):
+        for dtype in (np.float32, np.float64):
+            x = np.array([1, np.inf, nan, -np.inf, 5] + 40 * [3], dtype)
+            assert np.isnan(maximum_of(x))
+            assert maximum_of(x[:2]) == np.inf and maximum_of(x[3:4]) == -np.inf
