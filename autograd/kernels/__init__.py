@@ -4,6 +4,7 @@ The contract, the same for every kernel and for its NumPy twin in `autograd.refe
 
 - Arguments are C-contiguous arrays, all float32 or all float64 (indices int64); the same source
   serves both types. Results are allocated by the kernel. A name that ends in `_` works in place.
+  Attention alone takes views, and gives some: see there.
 - No checks (the op has made them), no hidden state, no argument is written to.
 - Work is spread over threads in pieces that nobody else writes to. A sum across pieces goes
   through partial sums over chunks of fixed size, added in fixed order. So the result is the same

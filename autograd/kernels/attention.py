@@ -17,14 +17,16 @@ where dy_t . y_t = sum_s a_ts da_ts, because y_t = sum_s a_ts v_s.
 
 A block of weights is stored [key, query]: the queries are side by side in a vector, so that their
 maxima, sums and exponentials are vectors too. All five products of a block with vectors of length
-D are tiles of `autograd.kernels.microkernel`. Only the queries (and dy) are packed into panels;
-keys and values are copied to whole vectors, one after the other. Tiles above the diagonal are
+D are tiles in registers, see `autograd.kernels.attention_blocks`. Tiles above the diagonal are
 skipped; in those on it, weights of unseen keys are set to 0.
 
 4 T S D FLOPs forward and 10 T S D backward for each problem (a head of a sequence), half of it when
-causal. Read and written: q, k, v and y, or they and their gradients, once. Parallel over problems,
-forward also over the blocks of queries; sums over the queries stay within a problem, in order.
+causal. Read and written: q, k, v and y, or they and their gradients, once. One thread computes a
+problem, or forward some of its blocks of queries; sums over queries are taken in their order.
 With a single query, as in generation, k and v are read once in place, and memory sets the time.
+
+Arguments may be views with contiguous rows of D numbers: the model cuts q, k and v out of one array
+(B, T, 3 C). Results are views of arrays (B, T, H, D), so that merging the heads moves nothing.
 Source: Dao et al., FlashAttention, 2022 and 2023. Running maximum: Milakov and Gimelshein, 2018.
 """
 
@@ -35,18 +37,22 @@ import numba
 import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.matmul import (
-    _tile_height,
-    copy_panel_row,
-    multiply_tile,
-    transpose_block,
+from autograd.kernels.attention_blocks import (
+    KEYS,
+    QUERIES,
+    add_keys,
+    add_queries,
+    all_finite,
+    copy_rows,
+    dot_rows,
+    empty_panels,
+    pack_rows,
+    row_length,
+    scale_rows,
+    scores,
 )
-from autograd.kernels.microkernel import BYTES, ROWS, VECTORS
+from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.vector_math import exp
-
-QUERIES = 64
-KEYS = 8 * ROWS
 
 
 class Rows(NamedTuple):
@@ -59,10 +65,6 @@ class Rows(NamedTuple):
 
 
 def attention(q_BHTD, k_BHSD, v_BHSD, causal):
-    """y (B, H, T, D), as a view of (B, T, H, D), and lse (B, H, T).
-
-    Arguments here and below may be views, if each row of D numbers is contiguous.
-    """
     B, H, T, D = q_BHTD.shape
     S = k_BHSD.shape[2]
     y_BHTD = _empty_heads(q_BHTD)
@@ -116,10 +118,9 @@ def _attention(q, k, v, y, lse_BHT, S, D, causal, threads):
 @helper
 def _query_blocks(first, end, blocks, H, T, S, D, ahead, q, k, v, y, lse):
     memory = q.memory
-    width = VECTORS * (BYTES // memory.itemsize)
-    row = (D + width - 1) // width * width
+    row = row_length(D, memory)
     keys_SD, values_SD = np.empty(S * row, memory.dtype), np.empty(S * row, memory.dtype)
-    q_panels = _empty_panels(D, memory)
+    q_panels = empty_panels(D, memory)
     a_SQ = np.empty(KEYS * QUERIES, memory.dtype)
     m, total = np.empty(QUERIES, memory.dtype), np.empty(QUERIES, memory.dtype)
     scale = memory.dtype.type(1 / math.sqrt(D))
@@ -129,11 +130,11 @@ def _query_blocks(first, end, blocks, H, T, S, D, ahead, q, k, v, y, lse):
         # First, last, second, last but one: the later of two halves has no more work.
         t0 = QUERIES * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
         if z != copied:
-            _copy_rows(k.memory, _place(k, z, H, 0), k.time, S, D, keys_SD, row)
-            _copy_rows(v.memory, _place(v, z, H, 0), v.time, S, D, values_SD, row)
+            copy_rows(k.memory, _place(k, z, H, 0), k.time, S, D, keys_SD, row)
+            copy_rows(v.memory, _place(v, z, H, 0), v.time, S, D, values_SD, row)
             copied = z
         n = min(QUERIES, T - t0)
-        _pack(memory, _place(q, z, H, t0), q.time, n, D, q_panels)
+        pack_rows(memory, _place(q, z, H, t0), q.time, n, D, q_panels)
         m[:] = np.finfo(memory.dtype).min
         total[:] = 0
         y0 = _place(y, z, H, t0)
@@ -141,17 +142,17 @@ def _query_blocks(first, end, blocks, H, T, S, D, ahead, q, k, v, y, lse):
         for s0 in range(0, seen, KEYS):
             keys = min(KEYS, seen - s0)
             offset = s0 - ahead - t0  # key s0 + i is seen by queries from t0 + offset + i on
-            _scores(keys_SD, s0 * row, row, q_panels, keys, n, D, offset, a_SQ)
+            scores(keys_SD, s0 * row, row, q_panels, keys, n, D, offset, a_SQ)
             change = _weights(a_SQ, keys, offset, scale, m, total)
             if s0 > 0:
-                _scale_rows(y.memory, y0, y.time, n, D, change)
-            exact = offset + keys > 1 and not _finite(values_SD, s0 * row, row, keys, D)
-            _add_keys(a_SQ, keys, n, offset, exact, values_SD, s0 * row, row,
+                scale_rows(y.memory, y0, y.time, n, D, change)
+            exact = offset + keys > 1 and not all_finite(values_SD, s0 * row, row, keys, D)
+            add_keys(a_SQ, keys, n, offset, exact, values_SD, s0 * row, row,
                       y.memory, y0, y.time, D, s0 > 0)  # fmt: skip
         for i in range(n):
             lse[z * T + t0 + i] = m[i] * scale + math.log(total[i])
             total[i] = memory.dtype.type(1) / total[i]
-        _scale_rows(y.memory, y0, y.time, n, D, total)
+        scale_rows(y.memory, y0, y.time, n, D, total)
 
 
 @helper
@@ -178,31 +179,13 @@ def _weights(a_SQ, keys, offset, scale, m, total):
 
 
 @helper
-def _scale_rows(x, x0, x_row, rows, D, factor):
-    for i in range(rows):
-        x_D = x[x0 + i * x_row : x0 + i * x_row + D]
-        for d in range(D):
-            x_D[d] *= factor[i]
-
-
-@helper
-def _finite(x, x0, x_row, rows, D):
-    total = x.dtype.type(0)
-    for i in range(rows):
-        x_D = x[x0 + i * x_row : x0 + i * x_row + D]
-        for d in range(D):
-            total += x_D[d] * x.dtype.type(0)
-    return total == 0
-
-
-@helper
 def _single_queries(first, end, H, S, D, q, k, v, y, lse):
     """Each problem has one query, which sees all keys."""
     scale = q.memory.dtype.type(1 / math.sqrt(D))
     a_S = np.empty(S, q.memory.dtype)
     for z in range(first, end):
-        q0, k0, v0, y0 = (_place(q, z, H, 0), _place(k, z, H, 0), _place(v, z, H, 0),
-                          _place(y, z, H, 0))  # fmt: skip
+        q0, k0 = _place(q, z, H, 0), _place(k, z, H, 0)
+        v0, y0 = _place(v, z, H, 0), _place(y, z, H, 0)
         q_D, y_D = q.memory[q0 : q0 + D], y.memory[y0 : y0 + D]
         m = np.finfo(q.memory.dtype).min
         for s in range(S):
@@ -237,28 +220,28 @@ def _attention_backward(dy, q, k, v, y, dq, dk, dv, lse_BHT, S, D, causal, threa
 @helper
 def _problems_backward(first, end, H, T, S, D, ahead, dy, q, k, v, y, dq, dk, dv, lse):
     memory = q.memory
-    width = VECTORS * (BYTES // memory.itemsize)
-    row = (D + width - 1) // width * width
+    row = row_length(D, memory)
     keys_SD, values_SD = np.empty(S * row, memory.dtype), np.empty(S * row, memory.dtype)
     q_QD, dy_QD = np.empty(QUERIES * row, memory.dtype), np.empty(QUERIES * row, memory.dtype)
-    q_panels, dy_panels = _empty_panels(D, memory), _empty_panels(D, memory)
+    q_panels, dy_panels = empty_panels(D, memory), empty_panels(D, memory)
     a_SQ, dz_SQ = np.empty(KEYS * QUERIES, memory.dtype), np.empty(KEYS * QUERIES, memory.dtype)
     lse_Q, dot_Q = np.empty(QUERIES, memory.dtype), np.empty(QUERIES, memory.dtype)
     scale = memory.dtype.type(1 / math.sqrt(D))
     for z in range(first, end):
-        _copy_rows(k.memory, _place(k, z, H, 0), k.time, S, D, keys_SD, row)
-        _copy_rows(v.memory, _place(v, z, H, 0), v.time, S, D, values_SD, row)
+        copy_rows(k.memory, _place(k, z, H, 0), k.time, S, D, keys_SD, row)
+        copy_rows(v.memory, _place(v, z, H, 0), v.time, S, D, values_SD, row)
         dk0, dv0 = _place(dk, z, H, 0), _place(dv, z, H, 0)
         seen_before = 0
         for t0 in range(0, T, QUERIES):
             n = min(QUERIES, T - t0)
             q0, dy0, dq0 = _place(q, z, H, t0), _place(dy, z, H, t0), _place(dq, z, H, t0)
-            _copy_rows(memory, q0, q.time, n, D, q_QD, row)
-            _copy_rows(dy.memory, dy0, dy.time, n, D, dy_QD, row)
-            _pack(q_QD, 0, row, n, D, q_panels)
-            _pack(dy_QD, 0, row, n, D, dy_panels)
-            _dot_rows(dy_QD, 0, row, y.memory, _place(y, z, H, t0), y.time, n, D, dot_Q)
-            lse_Q[:n] = lse[z * T + t0 : z * T + t0 + n]
+            copy_rows(memory, q0, q.time, n, D, q_QD, row)
+            copy_rows(dy.memory, dy0, dy.time, n, D, dy_QD, row)
+            pack_rows(q_QD, 0, row, n, D, q_panels)
+            pack_rows(dy_QD, 0, row, n, D, dy_panels)
+            dot_rows(dy_QD, 0, row, y.memory, _place(y, z, H, t0), y.time, n, D, dot_Q)
+            for t in range(n):
+                lse_Q[t] = lse[z * T + t0 + t]
             seen = min(S, t0 + n + ahead)
             for s in range(seen_before, seen):
                 dk.memory[dk0 + s * dk.time : dk0 + s * dk.time + D] = 0
@@ -267,14 +250,14 @@ def _problems_backward(first, end, H, T, S, D, ahead, dy, q, k, v, y, dq, dk, dv
             for s0 in range(0, seen, KEYS):
                 keys = min(KEYS, seen - s0)
                 offset = s0 - ahead - t0
-                _scores(keys_SD, s0 * row, row, q_panels, keys, n, D, offset, a_SQ)
-                _scores(values_SD, s0 * row, row, dy_panels, keys, n, D, offset, dz_SQ)
+                scores(keys_SD, s0 * row, row, q_panels, keys, n, D, offset, a_SQ)
+                scores(values_SD, s0 * row, row, dy_panels, keys, n, D, offset, dz_SQ)
                 _weights_backward(a_SQ, dz_SQ, keys, offset, scale, lse_Q, dot_Q)
-                _add_queries(a_SQ, keys, n, offset, dy_QD, row,
+                add_queries(a_SQ, keys, n, offset, dy_QD, row,
                              dv.memory, dv0 + s0 * dv.time, dv.time, D)  # fmt: skip
-                _add_queries(dz_SQ, keys, n, offset, q_QD, row,
+                add_queries(dz_SQ, keys, n, offset, q_QD, row,
                              dk.memory, dk0 + s0 * dk.time, dk.time, D)  # fmt: skip
-                _add_keys(dz_SQ, keys, n, offset, False, keys_SD, s0 * row, row,
+                add_keys(dz_SQ, keys, n, offset, False, keys_SD, s0 * row, row,
                           dq.memory, dq0, dq.time, D, s0 > 0)  # fmt: skip
 
 
@@ -290,100 +273,6 @@ def _weights_backward(a_SQ, dz_SQ, keys, offset, scale, lse_Q, dot_Q):
         dz[: max(0, offset + i)] = 0
 
 
-# ---- blocks as tiles: a_SQ is [key, query], both from the first of the block
-
-
-@helper
-def _scores(x_SD, x0, x_row, panels, keys, n, D, offset, a_SQ):
-    """a_st = x_s . (the row t that was packed), for tiles with a query that sees a key."""
-    width = VECTORS * (BYTES // a_SQ.itemsize)
-    i = 0
-    while i < keys:
-        height = _tile_height(keys - i)
-        for j in range(max(0, offset + i) // width * width, n, width):
-            multiply_tile(x_SD, x0 + i * x_row, x_row, 1, panels, j * D, width,
-                          a_SQ, i * QUERIES + j, QUERIES,
-                          D, height, min(width, n - j), False)  # fmt: skip
-        i += height
-
-
-@helper
-def _add_keys(a_SQ, keys, n, offset, exact, x_SD, x0, x_row, y, y0, y_row, D, add):
-    """y_t (+)= sum_s a_st x_s.
-
-    A tile of queries takes the keys that its last query sees, with weight 0 for the others:
-    except if `exact`, because 0 times infinity or NaN is NaN.
-    """
-    i = 0
-    while i < n:
-        height = 1 if exact else _tile_height(n - i)
-        depth = min(keys, i + height - offset)
-        if depth > 0:
-            _row_of_tiles(a_SQ, i, 1, QUERIES, x_SD, x0, x_row, y, y0 + i * y_row, y_row,
-                          depth, height, D, add)  # fmt: skip
-        i += height
-
-
-@helper
-def _add_queries(a_SQ, keys, n, offset, x_QD, x_row, y, y0, y_row, D):
-    """y_s += sum_t a_st x_t: a tile of keys takes the queries from the first that sees one on."""
-    i = 0
-    while i < keys:
-        height = _tile_height(keys - i)
-        first = max(0, offset + i)
-        _row_of_tiles(a_SQ, i * QUERIES + first, QUERIES, 1, x_QD, first * x_row, x_row,
-                      y, y0 + i * y_row, y_row, n - first, height, D, True)  # fmt: skip
-        i += height
-
-
-@helper
-def _row_of_tiles(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
-    width = VECTORS * (BYTES // c.itemsize)
-    for j in range(0, columns, width):
-        multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, c_row,
-                      depth, height, min(width, columns - j), add)  # fmt: skip
-
-
-# ---- rows
-
-
 @helper
 def _place(x, z, H, t):
     return z // H * x.batch + z % H * x.head + t * x.time
-
-
-@helper
-def _empty_panels(D, like):
-    lanes = BYTES // like.itemsize
-    width = VECTORS * lanes
-    return np.empty((QUERIES + width - 1) // width * width * (D + lanes), like.dtype)
-
-
-@helper
-def _copy_rows(x, x0, x_row, rows, D, y, y_row):
-    width = VECTORS * (BYTES // x.itemsize)
-    for i in range(rows):
-        for j in range(0, D, width):
-            copy_panel_row(x, x0 + i * x_row + j, min(width, D - j), y, i * y_row + j)
-
-
-@helper
-def _pack(x, x0, x_row, rows, D, panels):
-    """Rows side by side: panels[panel, d, row]."""
-    lanes = BYTES // x.itemsize
-    width = VECTORS * lanes
-    for j in range(0, rows, lanes):
-        start = j // width * width * D + j % width
-        for d in range(0, D, lanes):
-            transpose_block(x, x0 + j * x_row + d, x_row, min(lanes, rows - j), min(lanes, D - d),
-                            panels, start + d * width, width)  # fmt: skip
-
-
-@helper
-def _dot_rows(x, x0, x_row, y, y0, y_row, rows, D, out):
-    for i in range(rows):
-        x_D, y_D = (x[x0 + i * x_row : x0 + i * x_row + D], y[y0 + i * y_row : y0 + i * y_row + D])
-        dot = x.dtype.type(0)
-        for d in range(D):
-            dot += x_D[d] * y_D[d]
-        out[i] = dot

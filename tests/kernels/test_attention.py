@@ -1,0 +1,160 @@
+"""Attention at the edges of its blocks, on views, with every tile and any number of threads.
+
+`test_twins` has it at any sizes in memory of its own; here are the sizes at which blocks of queries
+and of keys begin and end, the memory that a model hands it, and numbers at the edges.
+"""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import kernels, reference
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+CAUSAL = pytest.mark.parametrize("causal", [True, False])
+TILES = ["avx512", "avx2", "neon", "plain"]
+
+# B, H, T, S, D
+SIZES = [
+    (1, 1, 1, 1, 1),  # one key
+    (2, 3, 1, 333, 33),  # a single query, as in generation
+    (1, 2, 7, 100, 64),  # a few queries after a long text
+    (1, 1, 64, 64, 32),  # one full block of queries
+    (1, 3, 65, 65, 7),
+    (1, 2, 100, 113, 33),  # one key more than a block in AVX-512
+    (1, 1, 200, 200, 100),  # three panels of D and a part of one
+]
+
+
+def make(sizes, dtype, seed=0):
+    """dy, q, k, v, the last three cut from one array (B, T, 3 C), as the model does, if S = T."""
+    B, H, T, S, D = sizes
+    rng = np.random.default_rng(seed)
+    if S == T:
+        qkv = rng.standard_normal((B, T, 3 * H * D)).astype(dtype)
+        q, k, v = (x.reshape(B, T, H, D).swapaxes(1, 2) for x in np.split(qkv, 3, -1))
+    else:
+        q, k, v = (rng.standard_normal((B, H, n, D)).astype(dtype) for n in (T, S, S))
+    return rng.standard_normal((B, T, H, D)).astype(dtype).swapaxes(1, 2), q, k, v
+
+
+def results(module, dy, q, k, v, causal):
+    y, lse = module.attention(q, k, v, causal)
+    return y, lse, *module.attention_backward(dy, q, k, v, y, lse, causal)
+
+
+def assert_right(sizes, dtype, causal, seed=0):
+    given_arrays = make(sizes, dtype, seed)
+    found = results(kernels, *given_arrays, causal)
+    exact = results(reference, *(x.astype(np.float64) for x in given_arrays), causal)
+    for f, e in zip(found, exact, strict=True):
+        assert (f.shape, f.dtype) == (e.shape, dtype)
+        size = max(1, np.abs(e).max(initial=0))
+        np.testing.assert_allclose(f, e, rtol=0, atol=100 * np.finfo(dtype).eps * size)
+    return found
+
+
+lengths = st.sampled_from([1, 7, 33, 63, 64, 65, 100, 112, 113]) | st.integers(1, 130)
+
+
+@DTYPES
+@CAUSAL
+@settings(max_examples=25)
+@given(
+    B=st.integers(1, 2), H=st.integers(1, 2), T=lengths, more=st.sampled_from([0, 0, 1, 70]),
+    D=st.sampled_from([1, 7, 16, 33, 64, 100]), seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_attention_of_any_size(dtype, causal, B, H, T, more, D, seed):
+    assert_right((B, H, T, T + more, D), dtype, causal, seed)
+
+
+@DTYPES
+def test_more_queries_than_keys_if_not_causal(dtype):
+    assert_right((1, 2, 130, 5, 8), dtype, False)
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
+    run = subprocess.run(
+        [sys.executable, __file__],
+        env=os.environ | {"AUTOGRAD_TILE": tile, "NUMBA_NUM_THREADS": "3"},
+        capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == [tile, "right"]
+
+
+@DTYPES
+def test_heads_lie_side_by_side_in_the_results(dtype):
+    """So that merging the heads, (B, T, H, D) to (B, T, C), moves nothing."""
+    y, _, *gradients = results(kernels, *make((2, 3, 70, 70, 8), dtype), True)
+    for array in (y, *gradients):
+        assert array.swapaxes(1, 2).flags.c_contiguous
+
+
+@DTYPES
+@CAUSAL
+@pytest.mark.parametrize("T", [1, 70, 130])
+@pytest.mark.parametrize("scale", [1e4, 1e-4, 1e-30, 1e-42])
+def test_scores_of_any_size(dtype, causal, T, scale):
+    """Scores up to 1e4 and more: one key has all the weight; subnormal ones: all have the same."""
+    dy, q, k, v = make((1, 2, T, T, 16), dtype)
+    q = q * dtype(scale)
+    y, lse = kernels.attention(q, k, v, causal)
+    exact_y, exact_lse = reference.attention(*(x.astype(np.float64) for x in (q, k, v)), causal)
+    allowed = 20 * np.finfo(dtype).eps * max(1, scale)
+    np.testing.assert_allclose(y, exact_y, rtol=0, atol=5 * allowed)
+    np.testing.assert_allclose(lse, exact_lse, rtol=0, atol=5 * allowed)
+    gradients = kernels.attention_backward(dy, q, k, v, y, lse, causal)
+    assert all(np.isfinite(g).all() for g in gradients)
+
+
+@DTYPES
+@pytest.mark.parametrize("s", [0, 63, 64, 112, 129])
+@pytest.mark.parametrize("which", ["k", "v"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_key_reaches_the_queries_that_see_it_and_no_other(dtype, s, which, bad):
+    _, q, k, v = make((1, 2, 130, 130, 16), dtype)
+    clean, _ = kernels.attention(q, k, v, True)
+    (k if which == "k" else v)[0, 1, s] = bad
+    y, _ = kernels.attention(q, k, v, True)
+    reached = np.zeros(y.shape, bool)
+    reached[0, 1, s:] = True
+    if which == "k" and bad == np.inf:  # a score may be -inf: no weight at all
+        reached[0, 1, s:] = np.isnan(reference.attention(q, k, v, True)[0])[0, 1, s:]
+    np.testing.assert_array_equal(np.isfinite(y), ~reached)
+    np.testing.assert_array_equal(y[:, :, :s], clean[:, :, :s])
+
+
+@CAUSAL
+def test_no_queries_leave_keys_without_a_gradient(causal):
+    _, _, dq, dk, dv = results(kernels, *make((2, 1, 0, 3, 4), np.float32), causal)
+    assert dq.size == 0 and not dk.any() and not dv.any()
+
+
+def main():
+    """In a process of its own: all sizes, with one, two and three threads."""
+    import numba
+
+    from autograd.kernels import microkernel
+
+    for sizes in SIZES:
+        for causal in (True, False):
+            for dtype in (np.float32, np.float64):
+                found = set()
+                for threads in (1, 2, 3):
+                    numba.set_num_threads(threads)
+                    arrays = assert_right(sizes, dtype, causal)
+                    found.add(b"".join(a.tobytes() for a in arrays))
+                assert len(found) == 1, f"{sizes} {dtype} depends on the threads"
+    print(microkernel.TILE, "right")
+
+
+if __name__ == "__main__":
+    with np.errstate(all="ignore"):
+        main()
