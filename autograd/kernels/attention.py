@@ -160,6 +160,8 @@ def _weights(a_SQ, keys, offset, scale, m, total):
     """Scores of a block become weights relative to the maxima so far, m, which are raised.
 
     Returns the factor by which this changes earlier weights; sums so far, total, have it already.
+    All loops are over QUERIES, a number that the compiler knows: a vector loop without a rest. What
+    stands beyond the last query of the text is anything, and reaches no other.
     """
     change = m.copy()
     for i in range(keys):
@@ -243,7 +245,7 @@ def _problems_backward(first, end, H, T, S, D, ahead, dy, q, k, v, y, dq, dk, dv
             for t in range(n):
                 lse_Q[t] = lse[z * T + t0 + t]
             seen = min(S, t0 + n + ahead)
-            for s in range(seen_before, seen):
+            for s in range(seen_before, seen):  # their sums begin
                 dk.memory[dk0 + s * dk.time : dk0 + s * dk.time + D] = 0
                 dv.memory[dv0 + s * dv.time : dv0 + s * dv.time + D] = 0
             seen_before = seen
