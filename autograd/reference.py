@@ -22,6 +22,14 @@ def matmul_tn(a_ZKM, b_ZKN):
     return np.matmul(a_ZKM.swapaxes(1, 2), b_ZKN)
 
 
+def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN):
+    c_ZMN += matmul_tn(a_ZKM, b_ZKN)
+
+
+def linear(x_NI, weight_IO, bias_O):
+    return x_NI @ weight_IO + bias_O
+
+
 def gelu(x):
     return x * _gate(x)
 

@@ -257,11 +257,20 @@ SAMPLES = {
     # linalg
     "matmul": [
         sample(label, ops.matmul, normal(*a), normal(*b)) for label, (a, b) in MATRICES.items()
+    ] + [
+        sample("a transposed", lambda a, b: ops.matmul(a.swapaxes(1, 2), b),
+               normal(2, 4, 3), normal(2, 4, 2)),
+        sample("b transposed", lambda a, b: ops.matmul(a, b.swapaxes(1, 2)),
+               normal(2, 3, 4), normal(2, 2, 4)),
+        sample("both transposed", lambda a, b: ops.matmul(a.swapaxes(1, 2), b.swapaxes(1, 2)),
+               normal(2, 4, 3), normal(2, 2, 4)),
     ],
     "linear": [
         sample("with bias", ops.linear, normal(2, 2, 3), normal(3, 4), normal(4)),
         sample("without bias", ops.linear, normal(3, 2), normal(2, 2)),
         sample("one row", ops.linear, normal(3), normal(3, 2), normal(2)),
+        sample("weight transposed", lambda x, w: ops.linear(x, ops.transpose(w)),
+               normal(2, 3), normal(4, 3)),
     ],
     # nn
     "relu": on_shapes(ops.relu, apart),

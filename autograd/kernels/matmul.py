@@ -19,10 +19,14 @@ The ladder from the definition to the speed of the hardware:
    a^T is a with its strides swapped, and no copy.
 
 c is cut into rectangles, the jobs; one thread computes one, with panels of its own. Each c_ij is
-the sum over k in order, in partial sums of DEPTH terms, whatever tile, job or thread it falls to.
+the sum over k in order, in partial sums of up to DEPTH terms, whatever tile, job or thread it falls to;
+a job has at most TALLEST rows, so that c too is near when the next partial sum is added to it.
+What a layer adds to its product, a bias or an earlier gradient, is where these sums begin.
+
 A job of few rows would not repay the copy of b: it reads b in place, if b is not transposed and
-its columns fill whole panels. With a single row, c = a b^T is a dot product for each row of b,
-each read once, and memory sets the time, not arithmetic.
+its columns fill whole panels. With a single row memory sets the time, not arithmetic: c = a b is
+computed from STRIP rows of b at a time, which are read from end to end, and c = a b^T is a dot
+product for each row of b.
 Source of blocks and panels: Goto and van de Geijn, Anatomy of High-Performance Matrix
 Multiplication, 2008.
 """
@@ -43,87 +47,89 @@ from autograd.kernels.microkernel import (
     transpose_block,
 )
 
-DEPTH, COLUMNS = 384, 256
+if TILE == "plain":
+    from autograd.kernels.plain_tile import copy_panel_row, multiply_tile, transpose_block
+
+DEPTH, COLUMNS, TALLEST, STRIP = 384, 256, 512, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
 # more rows of b, each in another place of memory, are read for as many multiply-adds.
 FEW_ROWS = VECTORS * BYTES
 PACKING = 8  # the copy of a panel takes as long as the product of so many rows with it
 
-if TILE == "plain":
-
-    @helper
-    def multiply_tile(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
-        for k in range(depth):
-            b_k = b[b0 + k * b_row : b0 + k * b_row + columns]
-            for i in range(height):
-                a_ik = a[a0 + i * a_row + k * a_col]
-                c_i = c[c0 + i * c_row : c0 + i * c_row + columns]
-                for j in range(columns):
-                    c_i[j] = c_i[j] + a_ik * b_k[j] if k > 0 or add else a_ik * b_k[j]
-
-    @helper
-    def copy_panel_row(x, x0, columns, y, y0):
-        for j in range(columns):
-            y[y0 + j] = x[x0 + j]
-
-    @helper
-    def transpose_block(x, x0, x_row, rows, columns, y, y0, y_row):
-        for i in range(rows):
-            for j in range(columns):
-                y[y0 + j * y_row + i] = x[x0 + i * x_row + j]
-
 
 def matmul(a_ZMK, b_ZKN):
-    return _product(a_ZMK, b_ZKN, False, False)
+    """a b; a stack of one matrix is multiplied with each of the other, here and below."""
+    return _product(a_ZMK, b_ZKN)
 
 
 def matmul_nt(a_ZMK, b_ZNK):
     """a b^T: the gradient of the left operand, da = dc b^T."""
-    return _product(a_ZMK, b_ZNK, False, True)
+    return _product(a_ZMK, b_ZNK, b_transposed=True)
 
 
 def matmul_tn(a_ZKM, b_ZKN):
     """a^T b: the gradient of the right operand, db = a^T dc."""
-    return _product(a_ZKM, b_ZKN, True, False)
+    return _product(a_ZKM, b_ZKN, a_transposed=True)
 
 
-def _product(a, b, a_transposed, b_transposed):
-    shape = len(a), a.shape[2 if a_transposed else 1], b.shape[1 if b_transposed else 2]
-    if a.size == 0 or b.size == 0:
-        return np.zeros(shape, a.dtype)
-    # Allocated by NumPy, which asks the system for large pages: fewer faults at the first write.
-    c_ZMN = np.empty(shape, a.dtype)
-    _multiply(a, b, c_ZMN, a_transposed, b_transposed, numba.get_num_threads())
-    return c_ZMN
+def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN):
+    """c += a^T b: one more part of a gradient."""
+    _product(a_ZKM, b_ZKN, a_transposed=True, c=c_ZMN)
+
+
+def linear(x_NI, weight_IO, bias_O):
+    """x weight + bias."""
+    return _product(x_NI[None], weight_IO[None], bias=bias_O)[0]
+
+
+def _product(a, b, a_transposed=False, b_transposed=False, c=None, bias=None):
+    """a b, added to c if that is given, or to the bias in every row."""
+    Z = max(len(a), len(b)) if len(a) and len(b) else 0
+    M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
+    add = c is not None
+    if not add:
+        # Allocated by NumPy, which asks the system for large pages: fewer faults at first writing.
+        c = np.empty((Z, M, b.shape[1 if b_transposed else 2]), a.dtype)
+    if bias is None:
+        bias = np.empty(0, a.dtype)
+    if K == 0:  # a sum of nothing: the product with a column of zeros
+        a, b = np.zeros((1, M, 1), a.dtype), np.zeros((1, 1, c.shape[2]), a.dtype)
+        a_transposed = b_transposed = False
+    if c.size:
+        _multiply(a, b, c, a_transposed, b_transposed, add, bias, numba.get_num_threads())
+    return c
 
 
 @kernel
-def _multiply(a, b, c_ZMN, a_transposed, b_transposed, threads):
+def _multiply(a, b, c_ZMN, a_transposed, b_transposed, add, bias, threads):
     Z, M, N = c_ZMN.shape
-    K = a.size // (Z * M)
-    a_row, a_col = (1, M) if a_transposed else (K, 1)
-    b_row, b_col = (1, K) if b_transposed else (N, 1)
+    K = a.shape[1 if a_transposed else 2]
+    # The numbers, and the steps in them from one matrix, row and column to the next.
+    a_steps = M * K if len(a) == Z else 0, 1 if a_transposed else K, M if a_transposed else 1
+    b_steps = K * N if len(b) == Z else 0, 1 if b_transposed else N, K if b_transposed else 1
     a_flat, b_flat, c_flat = a.reshape(-1), b.reshape(-1), c_ZMN.reshape(-1)
     down, across = _parts(Z, M, N, VECTORS * (BYTES // a.itemsize), threads)
     jobs = Z * down * across
+    depth = STRIP if M == 1 and not b_transposed else -(-K // -(-K // DEPTH))  # equal steps
     for thread in prange(threads):
         # In a function of its own: what stands directly in the parallel loop compiles to code
         # that takes twice as long for small products.
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
-                 a_flat, a_row, a_col, b_flat, b_row, b_col, c_flat, M, N, K)  # fmt: skip
+                 a_flat, a_steps, b_flat, b_steps, c_flat, M, N, K, depth, add, bias)  # fmt: skip
 
 
 @helper
 def _parts(Z, M, N, width, threads):
     """Into how many parts to cut the rows and the columns of c, for all threads to have work."""
     across = (N + COLUMNS - 1) // COLUMNS
+    down = (M + TALLEST - 1) // TALLEST
     more = 1
-    while Z * across * more % threads and Z * across * more < 8 * threads:
+    while Z * down * across * more % threads and Z * down * across * more < 8 * threads:
         more += 1
     panels = (N + width - 1) // width
-    time_by_rows = (M // more + PACKING) * (panels // across)
-    time_by_columns = (M + PACKING) * -(-panels // (across * more))
-    return (more, across) if time_by_rows < time_by_columns else (1, across * more)
+    time_by_rows = (M // (down * more) + PACKING) * (panels // across)
+    time_by_columns = (M // down + PACKING) * -(-panels // (across * more))
+    return (down * more, across) if time_by_rows < time_by_columns else (down, across * more)
 
 
 @helper
@@ -134,20 +140,34 @@ def _part(size, step, part, parts):
 
 
 @helper
-def _do_jobs(first, end, down, across, a, a_row, a_col, b, b_row, b_col, c, M, N, K):
+def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most, add, bias):
+    a_matrix, a_row, a_col = a_steps
+    b_matrix, b_row, b_col = b_steps
     width = VECTORS * (BYTES // c.itemsize)
     most_columns = (N + width * across - 1) // (width * across) * width
-    panels = np.empty((min(K, DEPTH) + width) * most_columns, c.dtype)
+    panels = np.empty((most + width) * most_columns, c.dtype)
     for job in range(first, end):
         z, place = job // (down * across), job % (down * across)
         i0, i1 = _part(M, ROWS, place // across, down)
         j0, j1 = _part(N, width, place % across, across)
-        a0, b0, c0 = z * M * K + i0 * a_row, z * K * N + j0 * b_col, z * M * N + i0 * N + j0
-        if M == 1 and b_row == 1:
+        a0, b0 = z * a_matrix + i0 * a_row, z * b_matrix + j0 * b_col
+        c0 = z * M * N + i0 * N + j0
+        if bias.size:
+            _fill_rows(c, c0, N, i1 - i0, bias[j0:j1])
+        sum_begins = add or bias.size > 0
+        if M == 1 and b_row == 1 and not sum_begins:
             _dot_products(a[a0 : a0 + K], b, b0, c[c0 : c0 + j1 - j0])
         else:
             _rectangle(a, a0, a_row, a_col, b, b0, b_row, b_col, c, c0, N,
-                       i1 - i0, j1 - j0, K, panels)  # fmt: skip
+                       i1 - i0, j1 - j0, K, most, sum_begins, panels)  # fmt: skip
+
+
+@helper
+def _fill_rows(c, c0, c_row, rows, bias_J):
+    for i in range(rows):
+        c_J = c[c0 + i * c_row : c0 + i * c_row + bias_J.size]
+        for j in range(bias_J.size):
+            c_J[j] = bias_J[j]
 
 
 @helper
@@ -163,13 +183,13 @@ def _dot_products(a_K, b, b0, c_J):
 
 @helper
 def _rectangle(
-    a, a0, a_row, a_col, b, b0, b_row, b_col, c, c0, c_row, rows, columns, K, panels
+    a, a0, a_row, a_col, b, b0, b_row, b_col, c, c0, c_row, rows, columns, K, most, add, panels
 ):  # fmt: skip
     """One job: the element in row i and column j of the rectangle is c[c0 + i c_row + j]."""
     width = VECTORS * (BYTES // c.itemsize)
     in_place = rows <= FEW_ROWS and b_col == 1 and columns % width == 0
-    for k0 in range(0, K, DEPTH):
-        depth = min(DEPTH, K - k0)
+    for k0 in range(0, K, most):
+        depth = min(most, K - k0)
         a_k, b_k = a0 + k0 * a_col, b0 + k0 * b_row
         if not in_place:
             _pack(b, b_k, b_row, b_col, depth, columns, panels)
@@ -183,7 +203,7 @@ def _rectangle(
                     panel, start, step = panels, j * depth, width
                 multiply_tile(a, a_k + i * a_row, a_row, a_col, panel, start, step,
                               c, c0 + i * c_row + j, c_row,
-                              depth, height, min(width, columns - j), k0 > 0)  # fmt: skip
+                              depth, height, min(width, columns - j), add or k0 > 0)  # fmt: skip
             i += height
 
 

@@ -6,7 +6,8 @@ For Z = A B, entry Z_ij = sum_k A_ik B_kj, the chain rule gives
 
 so that backward is two more products of the same size, and a training step costs three times the
 forward's FLOPs. The backend has one function for each layout: `matmul` (A B), `matmul_nt` (A B^T)
-and `matmul_tn` (A^T B), all on stacks (Z, rows, columns).
+and `matmul_tn` (A^T B), all on stacks (Z, rows, columns). `product` takes the one that reads a
+transposed view as it lies in memory, so that no .T below is a copy.
 """
 
 import math
@@ -29,7 +30,7 @@ def matmul(a, b, /):
     _check_matmul(a, b)
     a2 = a[None, :] if a.ndim == 1 else a
     b2 = b[:, None] if b.ndim == 1 else b
-    z = _product(a2, b2)
+    z = product(a2, b2)
     shape = z.shape[:-2] + a.shape[-2:-1] + (b.shape[-1:] if b.ndim > 1 else ())
     return z.reshape(shape), (a, b)
 
@@ -43,9 +44,11 @@ def matmul_vjp(dz, saved, needs):
     dz = dz.reshape(*batch, a2.shape[-2], b2.shape[-1])
     da = db = None
     if needs[0]:
-        da = unbroadcast(_product_nt(dz, b2), a2.shape).reshape(a.shape)
+        da = unbroadcast(product(dz, b2.swapaxes(-1, -2)), a2.shape).reshape(a.shape)
     if needs[1]:
-        db = unbroadcast(_product_tn(a2, dz), b2.shape).reshape(b.shape)
+        if b2.ndim == 2 < a2.ndim:  # one matrix for the whole stack: its gradient is one product
+            a2, dz = rows(a2), rows(dz)
+        db = unbroadcast(product(a2.swapaxes(-1, -2), dz), b2.shape).reshape(b.shape)
     return da, db
 
 
@@ -66,9 +69,10 @@ def linear(x, weight, bias=None, /):
             f"({weight.shape[1]},)"
         )
     x_NI = rows(x)
-    y_NO = _stacked(backend.matmul, x_NI, weight)
-    if bias is not None:
-        y_NO += bias
+    if bias is None:
+        y_NO = product(x_NI, weight)
+    else:
+        y_NO = backend.linear(x_NI, contiguous(weight), contiguous(bias))
     return y_NO.reshape(*x.shape[:-1], weight.shape[1]), (x_NI, weight, x.shape)
 
 
@@ -78,12 +82,29 @@ def linear_vjp(dy, saved, needs):
     dy_NO = rows(dy)
     dx = dweight = dbias = None
     if needs[0]:
-        dx = _stacked(backend.matmul_nt, dy_NO, weight).reshape(x_shape)
-    if needs[1]:
-        dweight = _stacked(backend.matmul_tn, x_NI, dy_NO)
+        dx = product(dy_NO, weight.T).reshape(x_shape)
+    if needs[1] and weight.flags.c_contiguous:
+        dweight = product(x_NI.T, dy_NO)
+    elif needs[1]:  # a transposed view: its gradient lies in memory as it does
+        dweight = product(dy_NO.T, x_NI).T
     if needs[2]:
-        dbias = dy_NO.sum(axis=0)
+        dbias = product(np.ones((1, len(dy_NO)), dy.dtype), dy_NO)[0]  # a sum by all threads
     return dx, dweight, dbias
+
+
+def product(a, b):
+    """a (..., M, K) times b (..., K, N) for leading axes that broadcast, in any memory layout."""
+    if b.ndim == 2 and a.ndim > 2:  # one matrix for the whole stack: all rows in one product
+        return product(rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    (a_Z, a_transposed), (b_Z, b_transposed) = _stack(a, batch), _stack(b, batch)
+    if a_transposed and b_transposed:
+        a_Z, a_transposed = contiguous(a_Z.swapaxes(1, 2)), False
+    if a_transposed:
+        z = backend.matmul_tn(a_Z, b_Z)
+    else:
+        z = (backend.matmul_nt if b_transposed else backend.matmul)(a_Z, b_Z)
+    return z.reshape(batch + z.shape[1:])
 
 
 def rows(x):
@@ -97,42 +118,17 @@ def contiguous(x):
     return x if x.flags.writeable else x.copy()
 
 
-def _stacked(product, a, b):
-    """A backend product of two matrices: a stack of one."""
-    return product(contiguous(a)[None], contiguous(b)[None])[0]
-
-
-def _product(a, b):
-    """a (..., M, K) times b (..., K, N)."""
-    if b.ndim == 2:  # one matrix for the whole stack: all rows in one product
-        return _stacked(backend.matmul, rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
-    return _in_stacks(backend.matmul, a, b)
-
-
-def _product_nt(dz, b):
-    """dz (..., M, N) times the transpose of b (..., K, N)."""
-    if b.ndim == 2:
-        return _stacked(backend.matmul_nt, rows(dz), b).reshape(*dz.shape[:-1], b.shape[-2])
-    return _in_stacks(backend.matmul_nt, dz, b)
-
-
-def _product_tn(a, dz):
-    """The transpose of a (..., M, K), times dz (..., M, N)."""
-    return _in_stacks(backend.matmul_tn, a, dz)
-
-
-def _in_stacks(product, a, b):
-    """A backend product over broadcast leading axes."""
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    z = product(_stack(a, batch), _stack(b, batch))
-    return z.reshape(batch + z.shape[1:])
-
-
 def _stack(x, batch):
-    """Matrices (..., M, K) with their leading axes broadcast to `batch`, and these made one."""
-    if x.shape[:-2] != batch:
-        x = np.broadcast_to(x, batch + x.shape[-2:])
-    return contiguous(x).reshape(int(np.prod(batch)), *x.shape[-2:])  # batch m k -> z m k
+    """Matrices (..., M, K) as a contiguous stack (Z, M, K), or (Z, K, M) and True, transposed.
+
+    Z is the product of `batch`, or 1 if all leading axes of x are broadcast.
+    """
+    Z = math.prod(x.shape[:-2])
+    if Z != 1 and x.shape[:-2] != batch:
+        x, Z = np.broadcast_to(x, batch + x.shape[-2:]), math.prod(batch)
+    transposed = x.swapaxes(-1, -2).flags.c_contiguous and not x.flags.c_contiguous
+    x = contiguous(x.swapaxes(-1, -2) if transposed else x)
+    return x.reshape(Z, *x.shape[-2:]), transposed
 
 
 def _check_matmul(a, b):

@@ -59,7 +59,7 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
             scale = x.dtype.type(1 / count)
             d_nV = backend.cross_entropy_backward(logits_nV, targets_N[chunk], *sums_n, scale)
             dx_NC[chunk] = backend.matmul(d_nV[None], table_VC[None])[0]
-            dtable_VC += backend.matmul_tn(d_nV[None], x_NC[None, chunk])[0]
+            backend.add_matmul_tn_(dtable_VC[None], d_nV[None], x_NC[None, chunk])
     return x.dtype.type(total / count), (dx_NC, dtable_VC, x.shape)
 
 

@@ -1,6 +1,7 @@
 """Who holds which array, how long, and what is not computed at all."""
 
 import gc
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -135,20 +136,45 @@ def test_a_graph_that_is_dropped_is_freed_at_once():
 def test_gradients_that_nobody_wants_are_not_computed(monkeypatch, frozen):
     """Of the three products of a linear layer, backward makes those that are asked for."""
     made = []
-    for name in ("matmul", "matmul_nt", "matmul_tn"):
+    for name in ("linear", "matmul_nt", "matmul_tn"):
         function = getattr(autograd.backend, name)
 
-        def counted(a, b, name=name, function=function):
+        def counted(*arrays, name=name, function=function):
             made.append(name)
-            return function(a, b)
+            return function(*arrays)
 
         monkeypatch.setattr(autograd.backend, name, counted)
     arrays = [np.ones((4, 3)), np.ones((3, 2)), np.ones(2)]
     inputs = [Tensor(a, requires_grad=n != frozen) for n, a in enumerate(arrays)]
     autograd.linear(*inputs).sum().backward()
     assert [x.grad is None for x in inputs] == [n == frozen for n in range(3)]
-    assert made == [["matmul", "matmul_tn"], ["matmul", "matmul_nt"],
-                    ["matmul", "matmul_nt", "matmul_tn"]][frozen]  # fmt: skip
+    assert made == [["linear", "matmul_tn"], ["linear", "matmul_nt"],
+                    ["linear", "matmul_nt", "matmul_tn"]][frozen]  # fmt: skip
+
+
+# ---- transposed views
+
+
+@pytest.mark.parametrize("product", [
+    lambda thin, wide: thin @ wide,
+    lambda thin, wide: (wide.swapaxes(-1, -2) @ thin.swapaxes(-1, -2)),
+    lambda thin, wide: autograd.linear(thin, wide) if wide.data.ndim == 2 else thin @ wide,
+], ids=["on the right", "on the left", "linear"])  # fmt: skip
+@pytest.mark.parametrize("wide_first", [False, True])
+@pytest.mark.parametrize("stack", [(), (3,)])
+def test_a_transposed_view_is_multiplied_without_a_copy_of_it(product, wide_first, stack):
+    wide = np.ones((*stack, 1000, 1500))
+    factor = Tensor(wide if wide_first else wide.swapaxes(-1, -2))
+    thin = Tensor(np.ones((*stack, 1, 1000 if wide_first else 1500)), requires_grad=True)
+    product(thin, factor).sum().backward()  # compiles
+    thin.grad = None
+    tracemalloc.start()
+    try:
+        product(thin, factor).sum().backward()
+        assert tracemalloc.get_traced_memory()[1] < wide.nbytes / 4
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(thin.grad, np.full(thin.shape, 1500 if wide_first else 1000))
 
 
 def test_a_vjp_is_told_what_is_needed(register):

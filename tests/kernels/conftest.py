@@ -23,6 +23,8 @@ ARGUMENTS = {
     "matmul": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, N, M + 2)),
     "matmul_nt": lambda a, i, Z, M, N: (a(Z, M, N), a(Z, M + 2, N)),
     "matmul_tn": lambda a, i, Z, M, N: (a(Z, N, M), a(Z, N, M + 2)),
+    "add_matmul_tn_": lambda a, i, Z, M, N: (a(Z, M, M + 2), a(Z, N, M), a(Z, N, M + 2)),
+    "linear": lambda a, i, Z, M, N: (a(Z * M, N), a(N, M + 2), a(M + 2)),
     "gelu": lambda a, i, Z, M, N: (a(Z * M * N),),
     "gelu_backward": lambda a, i, Z, M, N: (a(Z * M * N), a(Z * M * N)),
     "gelu_exact": lambda a, i, Z, M, N: (a(Z * M * N),),

@@ -30,6 +30,7 @@ SIZES = [
     (1, 530, 20, 40),  # rows divided among threads
     (1, 16, 17, 600),  # columns divided among threads
     (5, 64, 64, 32),  # several products, not a multiple of the threads
+    (1, 1030, 390, 8),  # too many rows for one job, and two steps of the depth
 ]
 
 
@@ -65,6 +66,19 @@ def assert_right(form, sizes, dtype, seed=0):
 )  # fmt: skip
 def test_products_of_any_size(form, dtype, Z, M, K, N, seed):
     assert_right(form, (Z, M, K, N), dtype, seed)
+
+
+@FORMS
+@DTYPES
+@pytest.mark.parametrize("single", ["a", "b", "both"])
+def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(form, dtype, single):
+    a, b, a_ZMK, b_ZKN = operands(form, (3, 9, 11, 13), dtype)
+    if single != "b":
+        a, a_ZMK = a[:1].copy(), a_ZMK[:1]
+    if single != "a":
+        b, b_ZKN = b[:1].copy(), b_ZKN[:1]
+    c_ZMN = getattr(kernels, form)(a, b)
+    np.testing.assert_allclose(c_ZMN, a_ZMK @ b_ZKN, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("tile", TILES)

@@ -15,7 +15,8 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 MODULES = pytest.mark.parametrize("module", [kernels, reference])
 lengths = st.sampled_from([1, 2, 7, 8, 16, 33, 65]) | st.integers(1, 100)
 
-IN_PLACE = {"adamw_": 4, "embedding_backward_": 1}  # how many first arguments it may write to
+# how many of the first arguments it may write to
+IN_PLACE = {"add_matmul_tn_": 1, "adamw_": 4, "embedding_backward_": 1}
 # The maximum, mean or root of a size of 0 does not exist; the ops refuse it.
 NEED_A_ROW = {
     "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "layer_norm",

@@ -1,0 +1,30 @@
+"""The micro-kernel as plain loops, for processors whose vectors `microkernel` does not know.
+
+The functions and their arguments are those of `autograd.kernels.microkernel`.
+"""
+
+from autograd.kernels.compiler import helper
+
+
+@helper
+def multiply_tile(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
+    for k in range(depth):
+        b_k = b[b0 + k * b_row : b0 + k * b_row + columns]
+        for i in range(height):
+            a_ik = a[a0 + i * a_row + k * a_col]
+            c_i = c[c0 + i * c_row : c0 + i * c_row + columns]
+            for j in range(columns):
+                c_i[j] = c_i[j] + a_ik * b_k[j] if k > 0 or add else a_ik * b_k[j]
+
+
+@helper
+def copy_panel_row(x, x0, columns, y, y0):
+    for j in range(columns):
+        y[y0 + j] = x[x0 + j]
+
+
+@helper
+def transpose_block(x, x0, x_row, rows, columns, y, y0, y_row):
+    for i in range(rows):
+        for j in range(columns):
+            y[y0 + j * y_row + i] = x[x0 + i * x_row + j]
