@@ -18,10 +18,10 @@ The ladder from the definition to the speed of the hardware:
    transposed in registers. a is read one number at a time, so that its layout matters little:
    a^T is a with its strides swapped, and no copy.
 
-c is cut into rectangles, the jobs; one thread computes one, with panels of its own. Each c_ij is
-the sum over k in order, in partial sums of up to DEPTH terms, whatever tile, job or thread it falls to;
-a job has at most TALLEST rows, so that c too is near when the next partial sum is added to it.
-What a layer adds to its product, a bias or an earlier gradient, is where these sums begin.
+c is cut into rectangles, the jobs; one thread computes one, with panels of its own. A job has at
+most TALLEST rows, so that c is near, too, when one partial sum over k is added to the one before.
+Each c_ij is the sum over k in order, in equal steps of at most DEPTH terms, whatever tile, job or
+thread it falls to. A layer's bias, or a gradient to be added to, is where these sums begin.
 
 A job of few rows would not repay the copy of b: it reads b in place, if b is not transposed and
 its columns fill whole panels. With a single row memory sets the time, not arithmetic: c = a b is
