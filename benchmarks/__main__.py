@@ -27,6 +27,9 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main(argv=None):
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a Windows console may otherwise lack a character
+            stream.reconfigure(encoding="utf-8", errors="replace")
     args = _arguments(argv)
     out = args.out or (None if args.quick else RESULTS)
     found = {}

@@ -40,17 +40,28 @@ def loop_order(a_MK, b_KN):
 
 @numba.njit(fastmath=FASTMATH)
 def blocks(a_MK, b_KN):
-    """Block by block of k and n, so that a block of b stays in the cache for all rows of a."""
+    """Block by block of b, which stays in the cache for all rows of a; and four rows of b at a
+    time, so that a number of c is read and written once for four multiply-adds."""
     (M, K), N = a_MK.shape, b_KN.shape[1]
     c_MN = np.zeros((M, N), a_MK.dtype)
     for k0 in range(0, K, BLOCK):
+        k1 = min(K, k0 + BLOCK)
+        last = k1 - (k1 - k0) % 4
         for n0 in range(0, N, 4 * BLOCK):
+            columns = slice(n0, n0 + 4 * BLOCK)
             for m in range(M):
-                c_N = c_MN[m, n0 : n0 + 4 * BLOCK]
-                for k in range(k0, min(K, k0 + BLOCK)):
-                    b_N = b_KN[k, n0 : n0 + 4 * BLOCK]
+                c_N, a_K = c_MN[m, columns], a_MK[m]
+                for k in range(k0, last, 4):
+                    b0, b1 = b_KN[k, columns], b_KN[k + 1, columns]
+                    b2, b3 = b_KN[k + 2, columns], b_KN[k + 3, columns]
                     for n in range(c_N.size):
-                        c_N[n] += a_MK[m, k] * b_N[n]
+                        c_N[n] += (
+                            a_K[k] * b0[n] + a_K[k + 1] * b1[n]
+                            + a_K[k + 2] * b2[n] + a_K[k + 3] * b3[n]
+                        )  # fmt: skip
+                for k in range(last, k1):
+                    for n in range(c_N.size):
+                        c_N[n] += a_K[k] * b_KN[k, n0 + n]
     return c_MN
 
 

@@ -62,7 +62,7 @@ def missing(name):
 def environment(threads, **more):
     """The environment variables of a measuring process."""
     kept = {key: value for key, value in os.environ.items() if key not in HINDRANCES}
-    return kept | dict.fromkeys(LIMITS, str(threads)) | more
+    return kept | dict.fromkeys(LIMITS, str(threads)) | {"JAX_PLATFORMS": "cpu"} | more
 
 
 class Player:

@@ -44,8 +44,9 @@ class Size:
 
 
 def tables(threads, quick=False):
-    """Yield a table for each axis; draw them all into one picture at the end."""
+    """Yield a table for each axis; the last one shows the picture of all."""
     size, effort, curves = Size(quick), QUICK if quick else EFFORT, {}
+    drawn = not quick and plots.installed()
     for axis, (field, values) in size.axes.items():
         found = []
         with contextlib.ExitStack() as contests:
@@ -59,11 +60,12 @@ def tables(threads, quick=False):
                     flops=3 * flops_per_token(config) * size.tokens,
                     batch=size.tokens // config.block_size, config=asdict(config),
                 )  # fmt: skip
-        text = f"![cost by size](figures/{PICTURE.name})" if axis == "threads" else ""
-        yield comparison_table(f"Training step by {axis}", found, text)
         curves[axis] = _curves(values, found)
-    if not quick and plots.installed():
-        _draw(curves)
+        last = drawn and len(curves) == len(size.axes)
+        if last:
+            _draw(curves)
+        text = f"![cost by size](figures/{PICTURE.name})" if last else ""
+        yield comparison_table(f"Training step by {axis}", found, text)
 
 
 def _curves(values, comparisons):

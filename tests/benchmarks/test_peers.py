@@ -78,7 +78,7 @@ def test_the_losses_of_several_steps(player, request):
     model = GPT(config)
     optimizer = AdamW(model.parameters())
     step = module.training_step(BATCH, vars(config))
-    for _ in range(4):
+    for _ in range(40):  # weight decay shows slowly
         loss = model.loss(*shapes.tokens(BATCH, config))
         loss.backward()
         optimizer.step()
