@@ -68,13 +68,12 @@ class StepMemory:
 def step_memory(config, batch_size):
     """The `StepMemory` of one step on (batch_size, block_size) tokens.
 
-    Per token a block saves 17 C numbers: both norms' inputs and outputs (4 C), q, k, v (3 C), the
-    attention's result in two layouts (2 C), the MLP's hidden layer before and after GELU (8 C).
-    Dropout saves nothing, but its results are further arrays: 3 C in a block.
+    Per token a block saves 16 C numbers: both norms' inputs and outputs (4 C), q, k, v (3 C), the
+    attention's result (C), the MLP's hidden layer before and after GELU (8 C). Dropout saves none.
     """
     C, V = config.n_embd, config.vocab_size
     tokens = batch_size * config.block_size
-    per_block = 17 * C + (3 * C if config.dropout else 0)
+    per_block = 16 * C
     parameters = sum(parameters_by_part(config).values())
     tables = 2 if config.tie_weights else 4  # a head of its own is transposed, and its gradient
     rows = min(tokens, chunk_rows(V))
