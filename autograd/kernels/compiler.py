@@ -64,11 +64,6 @@ def helper(function):
     return numba.njit(fastmath=FASTMATH, error_model="numpy")(function)
 
 
-def exact_helper(function):
-    """A helper whose sums are made in the order written."""
-    return numba.njit(error_model="numpy")(function)
-
-
 @contextlib.contextmanager
 def compiled_code_cached(name="kernels", sources=None):
     """Kernels that are defined inside this context keep their machine code in `cache_folder()`.
