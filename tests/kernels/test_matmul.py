@@ -1,24 +1,39 @@
 """The three matrix products: every tile, every edge of a block, any number of threads.
 
 A tile is chosen when the kernels are imported, so each one runs in a process of its own, which
-may use three threads on any machine. `test_twins` has the products at any sizes for the tile of
-this machine; the sizes here are those at which blocks, panels and jobs begin and end.
+may use three threads on any machine. Tiles of other machines divide the work for three threads,
+but do it on one: serial code compiles much faster. `test_twins` has the products at any
+sizes for the tile of this machine; the sizes here are those at which blocks, panels and jobs begin
+and end.
 """
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import autograd
 from autograd import kernels
+from autograd.kernels import compiler, microkernel
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
 TILES = ["avx512", "avx2", "neon", "plain"]
+PROJECT = Path(autograd.__file__).parents[1]
+
+SERIAL = """
+import runpy, sys
+import numba
+njit = numba.njit
+numba.njit = lambda *given, parallel=False, **options: njit(*given, **options)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
 
 # Z, M, K, N
 SIZES = [
@@ -94,9 +109,14 @@ def test_an_unknown_tile_names_the_known_ones():
 
 
 def run_with(tile):
+    serial = tile != microkernel.TILE
+    variables = {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)}
+    if serial:
+        cache = compiler.cache_folder() / "serial"
+        variables |= {"AUTOGRAD_TILE": tile, "NUMBA_CACHE_DIR": str(cache)}
     return subprocess.run(
-        [sys.executable, __file__],
-        env=os.environ | {"AUTOGRAD_TILE": tile, "NUMBA_NUM_THREADS": "3"},
+        [sys.executable, *(["-c", SERIAL] if serial else []), __file__],
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -126,10 +146,6 @@ def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, b
 
 def main():
     """In a process of its own: all sizes, with one, two and three threads."""
-    import numba
-
-    from autograd.kernels import microkernel
-
     for sizes in SIZES:
         for form in ("matmul", "matmul_nt", "matmul_tn"):
             for dtype in (np.float32, np.float64):
