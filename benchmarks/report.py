@@ -60,7 +60,7 @@ def not_ahead(tables):
         for c in table.comparisons:
             if "ratio" in c:
                 measured += 1
-                if c["ratio"] < 1:
+                if is_behind(c["ratio"]):
                     worse.append(
                         f"- {c['what']} against {c['peer']}: {c['ratio']:.2f} "
                         f"({c['low']:.2f} – {c['high']:.2f})"
@@ -95,6 +95,11 @@ def with_section(document, part, text, order):
     )
 
 
+def is_behind(ratio):
+    """As the tables show it, with two digits: 0.998 is even."""
+    return round(ratio, 2) < 1
+
+
 def seconds(value):
     """A time in the unit that needs no zeros in front."""
     unit, scale = ("s", 1) if value >= 1 else ("ms", 1e3) if value >= 1e-3 else ("µs", 1e6)
@@ -118,9 +123,15 @@ def _comparison_row(what, found, opponents):
         else:
             cells.append(quantity(c.theirs, c.unit, c.flops))
             cells.append(f"{c.ratio:.2f} ({c.low:.2f} – {c.high:.2f})")
-    worse = [peer for peer, c in found.items() if c.ratio is not None and c.ratio < 1]
-    measured = any(c.ratio is not None for c in found.values())
-    return [*cells, f"**behind** {', '.join(worse)}" if worse else "ahead" if measured else ""]
+    return [*cells, _verdict({peer: c.ratio for peer, c in found.items() if c.ratio is not None})]
+
+
+def _verdict(ratios):
+    worse = [peer for peer, ratio in ratios.items() if is_behind(ratio)]
+    even = [peer for peer, ratio in ratios.items() if round(ratio, 2) == 1]
+    if worse:
+        return f"**behind** {', '.join(worse)}"
+    return f"even with {', '.join(even)}" if even else "ahead" if ratios else ""
 
 
 def _row(cells):

@@ -26,6 +26,9 @@ def test_a_row_has_the_peers_side_by_side_and_says_where_we_are_behind():
     ]]  # fmt: skip
     assert comparison_table("Ops", [AHEAD]).rows[0][-1] == "ahead"
     assert comparison_table("Ops", [ABSENT]).rows[0][-1] == ""
+    even = Comparison("gelu", "NumPy", 1.0, 0.996, 0.996, 0.9, 1.1)
+    assert comparison_table("Ops", [even]).rows[0][-1] == "even with NumPy"
+    assert "nowhere" in not_ahead([comparison_table("Ops", [even])])
     lines = table.markdown().splitlines()
     assert {line.count("|") for line in lines if line.startswith("|")} == {10}
     assert lines[0] == "### Ops"
