@@ -22,7 +22,7 @@ from autograd.kernels.matmul import (
     multiply_tile,
     transpose_block,
 )
-from autograd.kernels.microkernel import BYTES, ROWS, VECTORS
+from autograd.kernels.tiles import BYTES, ROWS, VECTORS
 
 QUERIES = 64
 KEYS = 8 * ROWS

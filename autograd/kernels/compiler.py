@@ -121,7 +121,7 @@ def _remove_unused(parent):
 
 def source_hash(sources=None):
     """Twelve hex digits that change when any kernel source file changes, or this one."""
-    digest = hashlib.sha256(os.environ.get("AUTOGRAD_TILE", "").encode())  # see microkernel
+    digest = hashlib.sha256(os.environ.get("AUTOGRAD_TILE", "").encode())  # see tiles
     here = Path(__file__)
     for path in sorted((sources or here.parent).glob("*.py")) + ([here] if sources else []):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -36,19 +36,12 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.microkernel import (
-    BYTES,
-    HEIGHTS,
-    ROWS,
-    TILE,
-    VECTORS,
-    copy_panel_row,
-    multiply_tile,
-    transpose_block,
-)
+from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, TILE, VECTORS
 
 if TILE == "plain":
     from autograd.kernels.plain_tile import copy_panel_row, multiply_tile, transpose_block
+else:
+    from autograd.kernels.microkernel import copy_panel_row, multiply_tile, transpose_block
 
 DEPTH, COLUMNS, TALLEST, STRIP = 384, 256, 512, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the

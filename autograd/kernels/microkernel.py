@@ -26,42 +26,19 @@ transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
     y[y0 + j y_row + i] = x[x0 + i x_row + j] for at most `lanes` rows and columns, turned in
     registers; y is written for all `lanes` of both, with anything beyond the last.
 
-TILES has the sizes, which use up the vector registers: 32 of 64 bytes in AVX-512, 16 of 32 bytes
-in AVX2, 32 of 16 bytes in NEON. For other processors `matmul` has the functions as plain loops.
-AUTOGRAD_TILE overrides the choice; results are right on any processor.
+pointer(address, like)
+    The number `address` as a pointer to elements of the dtype of `like`, for numba.carray.
+
+`autograd.kernels.tiles` has the sizes; for processors without any there, `plain_tile` has the
+first three functions as loops.
 """
 
-import os
-import platform
-
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-# rows, vectors in a row, bytes in a vector
-TILES = {"avx512": (14, 2, 64), "avx2": (6, 2, 32), "neon": (8, 3, 16), "plain": (4, 8, 64)}
-
-
-def _best_tile():
-    """The one for the widest vectors with a multiply-add that this processor has."""
-    if platform.machine().lower() in {"arm64", "aarch64"}:
-        return "neon"
-    try:
-        features = binding.get_host_cpu_features()
-    except RuntimeError:  # LLVM can not tell for every kind of processor
-        return "plain"
-    if features.get("avx512f"):
-        return "avx512"
-    return "avx2" if features.get("avx2") and features.get("fma") else "plain"
-
-
-TILE = os.environ.get("AUTOGRAD_TILE") or _best_tile()
-if TILE not in TILES:
-    raise ValueError(f"AUTOGRAD_TILE={TILE!r} is unknown; use one of: {', '.join(TILES)}")
-ROWS, VECTORS, BYTES = TILES[TILE]
-# Sums of these make any number of rows, so that no tile computes rows that c does not have.
-HEIGHTS = (ROWS, *(h for h in (8, 4, 2, 1) if h < ROWS))
+from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, VECTORS
 
 
 @intrinsic
@@ -297,3 +274,11 @@ def _llvm(module, name, vector, returns, takes):
     number = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
     name = f"llvm.{name}.v{vector.count}{number}" + (".p0" if name != "fma" else "")
     return cgutils.get_or_insert_function(module, ir.FunctionType(returns, takes), name)
+
+
+@intrinsic
+def pointer(typing, address, like):
+    def generate(context, builder, signature, values):
+        return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), generate

@@ -1,4 +1,4 @@
-"""The micro-kernel as plain loops, for processors whose vectors `microkernel` does not know.
+"""The micro-kernel as plain loops, for processors whose vectors `tiles` does not know.
 
 The functions and their arguments are those of `autograd.kernels.microkernel`.
 """

@@ -18,9 +18,8 @@ from autograd.ops.arithmetic import (
     where,
 )
 from autograd.ops.linalg import linear, matmul
-from autograd.ops.loss import linear_cross_entropy
+from autograd.ops.loss import cross_entropy, linear_cross_entropy
 from autograd.ops.nn import (
-    cross_entropy,
     dropout,
     embedding,
     gelu,

@@ -1,8 +1,8 @@
-"""Output layer and loss in one op, so that the logits are never whole in memory.
+"""The loss: cross-entropy of logits, and of an output layer whose logits are never whole in memory.
 
 The logits of N positions over a vocabulary of V tokens are the largest array of a GPT: 512
 positions of GPT-2 have 26 million. But each row of them is needed only by its own loss and its own
-gradient. So they are made, used and forgotten, some rows at a time.
+gradient. So in training they are made, used and forgotten, some rows at a time.
 """
 
 import numpy as np
@@ -10,8 +10,35 @@ import numpy as np
 from autograd import backend
 from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
-from autograd.ops.nn import checked_targets
+from autograd.ops.nn import checked_indices
 from autograd.recording import differentiated
+
+
+@op
+def cross_entropy(logits, /, targets, *, ignore_index=-1):
+    """loss = mean over kept rows of -ln softmax(logits)[target], in nats.
+
+    dlogits_nv = dloss (softmax(logits_n)_v - [v = target_n]) / kept,  0 in rows not kept
+
+    Softmax, logarithm and choice are one step: ln sum_v e^(l_v) - l_target needs no division and
+    can not take the logarithm of 0.
+
+    logits (..., V), targets (...) integers in [0, V), or ignore_index for a row without a loss
+    """
+    targets_N, count = checked_targets("cross_entropy", logits.shape, targets, ignore_index)
+    logits_NV = rows(logits)
+    losses_N, m_N, total_N = backend.cross_entropy(logits_NV, targets_N)
+    loss = losses_N.sum(dtype=np.float64) / count
+    return logits.dtype.type(loss), (logits_NV, targets_N, m_N, total_N, count, logits.shape)
+
+
+@vjp(cross_entropy)
+def cross_entropy_vjp(dloss, saved):
+    logits_NV, targets_N, m_N, total_N, count, shape = saved
+    scale = logits_NV.dtype.type(dloss / count)
+    dlogits_NV = backend.cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale)
+    return dlogits_NV.reshape(shape)
+
 
 # Every chunk reads the table and adds to its gradient: fewer than 256 rows would spend more time on
 # that than on arithmetic. Small vocabularies need no cutting: 2^20 logits are 4 MB.
@@ -49,17 +76,11 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
     N, V = len(x_NC), len(table_VC)
     dx_NC = np.empty_like(x_NC) if differentiated() else None
     dtable_VC = np.zeros_like(table_VC) if differentiated() else None
-    total, step = 0.0, chunk_rows(V)
+    total, step, scale = 0.0, chunk_rows(V), x.dtype.type(1 / count)
     for start in range(0, N, step):
-        chunk = slice(start, start + step)
-        logits_nV = backend.matmul_nt(x_NC[None, chunk], table_VC[None])[0]
-        losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_N[chunk])
-        total += losses_n.sum(dtype=np.float64)
-        if differentiated():
-            scale = x.dtype.type(1 / count)
-            d_nV = backend.cross_entropy_backward(logits_nV, targets_N[chunk], *sums_n, scale)
-            dx_NC[chunk] = backend.matmul(d_nV[None], table_VC[None])[0]
-            backend.add_matmul_tn_(dtable_VC[None], d_nV[None], x_NC[None, chunk])
+        n = slice(start, start + step)
+        dx_nC = None if dx_NC is None else dx_NC[n]
+        total += _loss_of_chunk(x_NC[n], table_VC, targets_N[n], scale, dx_nC, dtable_VC)
     return x.dtype.type(total / count), (dx_NC, dtable_VC, x.shape)
 
 
@@ -69,3 +90,36 @@ def linear_cross_entropy_vjp(dloss, saved):
     if dloss != 1:
         dx_NC, dtable_VC = dx_NC * dloss, dtable_VC * dloss
     return dx_NC.reshape(shape), dtable_VC
+
+
+def _loss_of_chunk(x_nC, table_VC, targets_n, scale, dx_nC, dtable_VC):
+    """The sum of the rows' losses; their gradients, times scale, go to dx and are added to dtable.
+
+    A function, so that the logits are forgotten before the next ones are made.
+    """
+    logits_nV = backend.matmul_nt(x_nC[None], table_VC[None])[0]
+    losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_n)
+    if dx_nC is not None:
+        dlogits_nV = backend.cross_entropy_backward(logits_nV, targets_n, *sums_n, scale)
+        dx_nC[...] = backend.matmul(dlogits_nV[None], table_VC[None])[0]
+        backend.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None])
+    return losses_n.sum(dtype=np.float64)
+
+
+def checked_targets(name, logits_shape, targets, ignore_index):
+    """(targets_N, count): targets with -1 where no loss is wanted, and how many are kept."""
+    targets = np.asarray(targets)
+    if not logits_shape or targets.shape != logits_shape[:-1]:
+        raise ValueError(
+            f"{name}: logits {logits_shape} and targets {targets.shape}; "
+            "targets have the shape of logits without its last axis, the vocabulary"
+        )
+    kept = targets != ignore_index
+    checked_indices(name, np.where(kept, targets, 0), logits_shape[-1])
+    count = int(kept.sum())
+    if count == 0:
+        raise ValueError(
+            f"{name}: no target is kept (all {targets.size} are ignore_index="
+            f"{ignore_index}); the mean of nothing is undefined: give at least one"
+        )
+    return np.where(kept, targets, -1).reshape(-1).astype(np.int64), count

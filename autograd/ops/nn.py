@@ -145,7 +145,7 @@ def embedding(weight, /, indices):
     """
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight {weight.shape}; give a table, (vocabulary, channels)")
-    indices = _checked_indices("embedding", indices, weight.shape[0])
+    indices = checked_indices("embedding", indices, weight.shape[0])
     y_NC = backend.embedding(contiguous(weight), indices.reshape(-1))
     return y_NC.reshape(*indices.shape, weight.shape[1]), (indices, weight.shape[0])
 
@@ -210,51 +210,6 @@ def scaled_dot_product_attention_vjp(dy, saved):
     return backend.attention_backward(_with_whole_rows(dy), *saved)
 
 
-@op
-def cross_entropy(logits, /, targets, *, ignore_index=-1):
-    """loss = mean over kept rows of -ln softmax(logits)[target], in nats.
-
-    dlogits_nv = dloss (softmax(logits_n)_v - [v = target_n]) / kept,  0 in rows not kept
-
-    Softmax, logarithm and choice are one step: ln sum_v e^(l_v) - l_target needs no division and
-    can not take the logarithm of 0.
-
-    logits (..., V), targets (...) integers in [0, V), or ignore_index for a row without a loss
-    """
-    targets_N, count = checked_targets("cross_entropy", logits.shape, targets, ignore_index)
-    logits_NV = rows(logits)
-    losses_N, m_N, total_N = backend.cross_entropy(logits_NV, targets_N)
-    loss = losses_N.sum(dtype=np.float64) / count
-    return logits.dtype.type(loss), (logits_NV, targets_N, m_N, total_N, count, logits.shape)
-
-
-@vjp(cross_entropy)
-def cross_entropy_vjp(dloss, saved):
-    logits_NV, targets_N, m_N, total_N, count, shape = saved
-    scale = logits_NV.dtype.type(dloss / count)
-    dlogits_NV = backend.cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale)
-    return dlogits_NV.reshape(shape)
-
-
-def checked_targets(name, logits_shape, targets, ignore_index):
-    """(targets_N, count): targets with -1 where no loss is wanted, and how many are kept."""
-    targets = np.asarray(targets)
-    if not logits_shape or targets.shape != logits_shape[:-1]:
-        raise ValueError(
-            f"{name}: logits {logits_shape} and targets {targets.shape}; "
-            "targets have the shape of logits without its last axis, the vocabulary"
-        )
-    kept = targets != ignore_index
-    _checked_indices(name, np.where(kept, targets, 0), logits_shape[-1])
-    count = int(kept.sum())
-    if count == 0:
-        raise ValueError(
-            f"{name}: no target is kept (all {targets.size} are ignore_index="
-            f"{ignore_index}); the mean of nothing is undefined: give at least one"
-        )
-    return np.where(kept, targets, -1).reshape(-1).astype(np.int64), count
-
-
 def _along_rows(function, axis, *arrays):
     """Apply a backend function of rows (N, C) along any axis."""
     moved = [np.moveaxis(a, axis, -1) for a in arrays]
@@ -273,7 +228,7 @@ def _with_whole_rows(x):
     return x if whole else contiguous(x)
 
 
-def _checked_indices(name, indices, size):
+def checked_indices(name, indices, size):
     indices = np.asarray(indices)
     if indices.size and indices.dtype.kind not in "iu":  # [] is an array of floats to NumPy
         raise TypeError(f"{name}: indices of dtype {indices.dtype}; use integers (.astype(int))")

@@ -48,9 +48,8 @@ class StepMemory:
     moments       AdamW's two numbers for each of them
     gradients     one more for each, when backward is done
     activations   what the forward saves for backward, when the loss is computed
-    head          what the output layer and the loss hold then: their table's gradient, a product
-                  on its way into it, a chunk of logits and its gradient; if there are several
-                  chunks, one more, as each is made before the one before is forgotten
+    head          what the output layer and the loss hold then: their table's gradient, a chunk of
+                  logits and its gradient
     """
 
     weights: int
@@ -75,13 +74,12 @@ def step_memory(config, batch_size):
     tokens = batch_size * config.block_size
     per_block = 16 * C
     parameters = sum(parameters_by_part(config).values())
-    tables = 2 if config.tie_weights else 4  # a head of its own is transposed, and its gradient
+    tables = 1 if config.tie_weights else 3  # a head of its own is transposed, and its gradient
     rows = min(tokens, chunk_rows(V))
-    chunks = 2 if rows == tokens else 3
     return StepMemory(
         weights=4 * parameters,
         moments=4 * 2 * parameters,
         gradients=4 * parameters,
         activations=4 * tokens * (config.n_layer * per_block + 3 * C),
-        head=4 * (tables * V * C + chunks * rows * V),
+        head=4 * (tables * V * C + 2 * rows * V),
     )

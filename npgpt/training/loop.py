@@ -8,7 +8,8 @@ import numpy as np
 from npgpt.data.batches import evaluation_batches, sample_batch
 from npgpt.training.schedule import learning_rate
 
-RATIO_INTERVAL = 10  # steps from one measurement of the update to the next: it costs two copies
+RATIO_INTERVAL = 10  # steps from one measurement of the update to the next
+SAMPLE_SIZE = 1 << 20  # weights that it looks at; more would show in the memory and time of a step
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Step:
     """What one optimizer step did. step counts from 1; loss in nats per token, before the step.
 
     grad_norm      length of all gradients as one vector, before clipping
-    update_ratio   length of the step over the length of the weights, every RATIO_INTERVAL steps
+    update_ratio   length of the step over the length of the weights, every RATIO_INTERVAL steps,
+                   from a sample of large models' weights
     """
 
     step: int
@@ -48,10 +50,10 @@ def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss of step {step + 1} is {loss}; no weight was moved")
         measured = step % RATIO_INTERVAL == 0
-        before = [w.data.copy() for w in optimizer.parameters.values()] if measured else None
+        before = _sample(optimizer.parameters) if measured else None
         grad_norm = optimizer.step(lr)
         optimizer.zero_grad()
-        ratio = _update_ratio(before, optimizer.parameters.values()) if measured else None
+        ratio = _update_ratio(before, _sample(optimizer.parameters)) if measured else None
         yield Step(step + 1, loss, lr, grad_norm, ratio)
 
 
@@ -104,10 +106,13 @@ def evaluate(model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=
     return total / count, count
 
 
-def _update_ratio(before, weights):
-    moved, size = 0.0, 0.0
-    for old, weight in zip(before, weights, strict=True):
-        size += float(np.vdot(old, old))
-        old -= weight.data
-        moved += float(np.vdot(old, old))
-    return math.sqrt(moved / size)
+def _sample(parameters):
+    """About a million numbers of the weights, evenly from all of them: a copy, in float64."""
+    step = -(-sum(weight.size for weight in parameters.values()) // SAMPLE_SIZE)
+    parts = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
+    return np.concatenate(parts, dtype=np.float64)
+
+
+def _update_ratio(before, after):
+    # Sums of NumPy's own: after a product of its BLAS, threads of that would stay busy for a while.
+    return math.sqrt(np.sum((after - before) ** 2) / np.sum(before**2))

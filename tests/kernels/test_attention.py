@@ -7,6 +7,7 @@ and of keys begin and end, the memory that a model hands it, and numbers at the 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from autograd import kernels, reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 CAUSAL = pytest.mark.parametrize("causal", [True, False])
+PROJECT = Path(__file__).parents[2]
 TILES = ["avx512", "avx2", "neon", "plain"]
 
 # B, H, T, S, D
@@ -82,7 +84,8 @@ def test_more_queries_than_keys_if_not_causal(dtype):
 def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
     run = subprocess.run(
         [sys.executable, __file__],
-        env=os.environ | {"AUTOGRAD_TILE": tile, "NUMBA_NUM_THREADS": "3"},
+        env=os.environ
+        | {"AUTOGRAD_TILE": tile, "NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)},
         capture_output=True, text=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -142,7 +145,7 @@ def main():
     """
     import numba
 
-    from autograd.kernels import microkernel
+    from autograd.kernels import tiles
 
     for sizes in SIZES:
         for causal in (True, False):
@@ -152,7 +155,7 @@ def main():
                 arrays = assert_right(sizes, np.float32, causal)
                 found.add(b"".join(a.tobytes() for a in arrays))
             assert len(found) == 1, f"{sizes}, causal={causal} depends on the threads"
-    print(microkernel.TILE, "right")
+    print(tiles.TILE, "right")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import autograd
 from autograd import kernels
-from autograd.kernels import compiler, microkernel
+from autograd.kernels import compiler, tiles
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
@@ -109,7 +109,7 @@ def test_an_unknown_tile_names_the_known_ones():
 
 
 def run_with(tile):
-    serial = tile != microkernel.TILE
+    serial = tile != tiles.TILE
     variables = {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)}
     if serial:
         cache = compiler.cache_folder() / "serial"
@@ -154,7 +154,7 @@ def main():
                     numba.set_num_threads(threads)
                     found.add(assert_right(form, sizes, dtype).tobytes())
                 assert len(found) == 1, f"{form} {sizes} {dtype} depends on the threads"
-    print(microkernel.TILE, "right")
+    print(tiles.TILE, "right")
 
 
 if __name__ == "__main__":
