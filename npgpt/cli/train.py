@@ -75,33 +75,32 @@ def run(args):
 
 def _run(args, ranks, stack):
     session = (_continued if args.resume else _started)(args, ranks, stack)
-    if ranks:
-        ranks.check(session.run.training.batch_size, session.run.text.sha256)
-    if ranks and ranks.rank > 0:
-        warm_up(session.run.model)
-        ranks.wait()
-        follow(session)
-        return
     session.profile = args.profile
-    introduce(session)
+    leads = ranks is None or ranks.rank == 0
+    if ranks:
+        ranks.check_batch(session.run.training.batch_size)
+        ranks.check_text(session.run.text.sha256)
+    if leads:
+        introduce(session)
     warm_up(session.run.model)
     if args.check:
         report_checks(session)
         return
-    if not args.resume:
+    if leads and not args.resume:
         create_run(session.run, session.material.tokenizer, session.model, session.optimizer)
-    peak = peak_flops() * (ranks.size if ranks else 1)
+    peak = ranks.total(peak_flops()) if ranks else peak_flops()
+    if not leads:
+        follow(session)
+        return
     foretell(session, peak)
-    if ranks:
-        ranks.wait()
     if train(session, peak):
         finish(session)
 
 
 def _started(args, ranks, stack):
     model_settings, training = _settings(args)
-    if ranks and "-" in training.corpus:
-        raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
+    if ranks:
+        _check_shared(training, args, ranks)
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
     if not args.check and (ranks is None or ranks.rank == 0):
         refuse_taken(folder)
@@ -111,6 +110,13 @@ def _started(args, ranks, stack):
     model = GPT(config, seed=training.seed)
     run = Run(folder, config, training, material.source)
     return Session(run, material, model, _optimizer(model, training), ranks=ranks)
+
+
+def _check_shared(training, args, ranks):
+    if args.check:
+        raise ValueError("--check is for a single process; start it without mpirun")
+    if "-" in training.corpus:
+        raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
 
 
 def _continued(args, ranks, stack):

@@ -47,14 +47,17 @@ class Ranks:
         self.interrupted, self.stopping = [], False
         self._flat = None
 
-    def check(self, batch_size, sha256):
-        """Raise ValueError unless batches can be shared and all ranks train on the same text."""
+    def check_batch(self, batch_size):
+        """Raise ValueError unless the ranks can share each batch evenly."""
         if batch_size % self.size:
             nearest = max(self.size, round(batch_size / self.size) * self.size)
             raise ValueError(
                 f"batch_size={batch_size} can not be shared by {self.size} ranks; use "
                 f"--batch-size {nearest}"
             )
+
+    def check_text(self, sha256):
+        """Raise ValueError unless all ranks train on the same text."""
         if len(set(self.comm.allgather(sha256))) > 1:
             raise ValueError("the ranks read different texts; give each the same --corpus")
 
@@ -81,9 +84,9 @@ class Ranks:
             at += weight.size
         return float(flat[-2])
 
-    def wait(self):
-        """Return when every rank has come here."""
-        self.comm.Barrier()
+    def total(self, number):
+        """The sum of a number over the ranks; every rank has to come here."""
+        return self.comm.allreduce(number)
 
     def abort(self):
         """End all processes of the job, which `mpirun` reports as an error."""

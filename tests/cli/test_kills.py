@@ -23,7 +23,7 @@ SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens
 SAVED = ("model.safetensors", "train_state.safetensors")
 
 # Kills itself in the middle of writing a file: after some writes of `write_whole`, before its
-# rename, after a part of the bytes. The arguments are the number of the write, and the moment.
+# rename, or with the last bytes missing. The arguments are the number of the write, and the moment.
 SAVE_AND_DIE = """
 import os, signal, sys
 from npgpt.cli import main
@@ -36,7 +36,7 @@ def die():
 def watched_fsync(descriptor):
     written.append(descriptor)
     if len(written) == number and moment == "written":
-        os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - 20)
         die()
     fsync(descriptor)
 
