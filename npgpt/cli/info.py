@@ -6,6 +6,7 @@ from dataclasses import asdict
 from npgpt.config import PRESETS, GPTConfig, from_preset
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.training.checkpoint import read_run
+from npgpt.training.progress import tokens_per_step
 
 
 def add_arguments(parser):
@@ -35,7 +36,7 @@ def run(args):
         "parameters_by_part": parts,
         "flops_per_token_forward": flops_per_token(config),
         "flops_per_token_training": 3 * flops_per_token(config),
-        "tokens_per_step": training.batch_size * config.block_size,
+        "tokens_per_step": tokens_per_step(config, training),
         "step_memory_bytes": asdict(memory) | {"total": memory.total},
     }
     if args.json:
@@ -49,7 +50,8 @@ def run(args):
     print("\narithmetic per token")
     print(f"  forward            {flops_per_token(config) / 1e6:10.2f} MFLOP")
     print(f"  training           {3 * flops_per_token(config) / 1e6:10.2f} MFLOP")
-    print(f"\na training step on {training.batch_size} x {config.block_size} tokens")
+    print(f"\na training step on {result['tokens_per_step']:,} tokens, "
+          f"{training.batch_size} x {config.block_size} at a time")  # fmt: skip
     flops = 3 * flops_per_token(config) * result["tokens_per_step"]
     print(f"  arithmetic         {flops / 1e9:10.2f} GFLOP")
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
