@@ -162,8 +162,9 @@ def _model_section(name, config, rate, links):
         f"### {name}", "",
         f"{parameters:,} parameters: {4 * parameters / 1e9:.2f} GB of gradients to add up at each "
         f"step. A rank needs {memory / 1e9:.1f} GB if it computes one window at a time "
-        "(`gradient_accumulation_steps`): weights, moments, gradients and their flat copy are whole "
-        f"on each, so that more ranks save no memory. 20 tokens for each parameter are {steps:,.0f} steps.", "",
+        "(`gradient_accumulation_steps`): weights, moments, gradients and their flat copy are "
+        "whole on each, so that more ranks save no memory. 20 tokens for each parameter are "
+        f"{steps:,.0f} steps.", "",
         "| ranks | arithmetic | " + " | ".join(f"all-reduce, {link}" for link in links)
         + " | efficiency | GB/s for 90 % | days |",
         "| --- " * (5 + len(links)) + "|",

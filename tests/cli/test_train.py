@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ def test_another_seed_gives_other_weights(cli, here, corpus, finished):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_path, corpus):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_path, corpus, sent):
     long = [*TINY, "--max-iters", "400", "--eval-interval", "100", "--sample-tokens", "0"]
     assert cli("train", "--corpus", corpus, "--out", tmp_path / "whole", *long)[0] == 0
     folder = tmp_path / "interrupted"
@@ -79,7 +81,7 @@ def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_pat
     )
     while not (folder / "samples.txt").exists() and process.poll() is None:
         time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     said = process.communicate()[0]
     assert process.returncode == 0
     if "stopped after step" in said:  # it may have been faster than the signal
@@ -200,3 +202,10 @@ def test_a_read_only_installation_is_enough(tmp_path, corpus):
             path.chmod(0o755 if path.is_dir() else 0o644)
     assert run.returncode == 0, run.stderr
     assert files(installed) == before
+
+
+def test_it_runs_outside_of_the_main_thread_where_no_signal_arrives(cli, here, corpus):
+    with ThreadPoolExecutor(1) as pool:
+        settings = ["--corpus", corpus, "--out", "run", *TINY]
+        status, out, err = pool.submit(cli, "train", *settings).result()
+    assert (status, err) == (0, "") and "step 6: loss" in out
