@@ -90,7 +90,7 @@ def loss_picture(path, rows, *, title="", levels=()):
 
 
 def _health_panel(axes, rows):
-    """Length of the gradient, and of the step over that of the weights: both fall smoothly in a
+    """Length of the gradient, and of the step over that of the weights: both move smoothly in a
     healthy run, and jump before it diverges."""
     for name, label, colour in (
         ("grad_norm", "gradient norm", COLOURS[2]),
