@@ -1,29 +1,26 @@
 """How large a model is: parameters by part, arithmetic per token, memory of a training step."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from autograd.ops.loss import chunk_rows
-from npgpt.model.gpt import GPT
-
-PARTS = {
-    "token embedding": "wte.",
-    "position embedding": "wpe.",
-    "attention": ".attn.",
-    "MLP": ".mlp.",
-    "norms": ".ln_",
-    "final norm": "ln_f.",
-    "output head": "lm_head.",
-}
 
 
-@cache  # a whole model is made to be counted
 def parameters_by_part(config):
-    """Part of the model -> how many numbers it learns. A tied head counts once, as embedding."""
-    counts = dict.fromkeys(PARTS, 0)
-    for name, weight in GPT(config).parameters().items():
-        part = next(part for part, mark in PARTS.items() if mark in name)
-        counts[part] += weight.size
+    """Part of the model -> how many numbers it learns. A tied head counts once, as embedding.
+
+    Counted by arithmetic: a model of 1.5 billion parameters need not be made to be counted.
+    """
+    C, L, V = config.n_embd, config.n_layer, config.vocab_size
+    bias = C if config.bias else 0
+    counts = {
+        "token embedding": V * C,
+        "position embedding": config.block_size * C,
+        "attention": L * (3 * (C * C + bias) + C * C + bias),  # q, k, v; then the projection
+        "MLP": L * (C * 4 * C + 4 * bias + 4 * C * C + bias),
+        "norms": L * 2 * (C + bias),
+        "final norm": C + bias,
+        "output head": 0 if config.tie_weights else C * V,
+    }
     return {part: count for part, count in counts.items() if count}
 
 
