@@ -8,7 +8,6 @@ import pytest
 from npgpt import GPT, GPTConfig
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 
-
 MARKS = {
     "token embedding": "wte.", "position embedding": "wpe.", "attention": ".attn.", "MLP": ".mlp.",
     "norms": ".ln_", "final norm": "ln_f.", "output head": "lm_head.",
