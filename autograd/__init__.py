@@ -8,6 +8,7 @@ Reading order:
     ops/             each op: a forward and its vector-Jacobian product, side by side
     gradcheck.py     is a gradient right? finite differences against it; slopes.py has both sides,
                      samples.py what each op is checked on, made of the parts in draws.py
+    anomaly.py       which op was the first to give a NaN?
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
     backend.py       chooses between the last two

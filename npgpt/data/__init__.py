@@ -1,1 +1,1 @@
-"""From text to batches. Reading order: grammar, tales, corpora, batches."""
+"""From text to batches. Reading order: grammar, tales, texts, corpora, tokens, batches."""
