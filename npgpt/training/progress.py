@@ -67,7 +67,7 @@ class Progress:
         self.started = self.said = time.perf_counter()
         self.bar = tqdm(
             total=self.total, initial=first_step, smoothing=0.1, disable=None,
-            bar_format="{percentage:3.0f}%|{bar}| {n}/{total} {postfix}",
+            bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
         )  # fmt: skip
 
     def __enter__(self):

@@ -16,11 +16,12 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = [*TINY, "--sample-tokens", "0", "--max-iters", "100", "--eval-interval", "50"]
 SAVED = ("model.safetensors", "train_state.safetensors")
 
-# More ranks than cores, and root in a container, are fine here; each MPI reads its own names.
+# More ranks than cores, and root in a container, are fine here; each MPI reads its own names. The
+# folder for temporary files that macOS gives has too long a name for Open MPI's sockets.
 LENIENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "TMPDIR": "/tmp",
 }  # fmt: skip
 
 # The second rank is killed after step 57.
