@@ -70,10 +70,11 @@ def test_four_windows_three_times_are_a_batch_of_twelve(dtype, rtol):
         training = replace(TRAINING, batch_size=12 // pieces, gradient_accumulation_steps=pieces)
         model = GPT(config, seed=1, dtype=dtype)
         optimizer = AdamW(model.parameters())
-        losses = [s.loss for s in islice(training_steps(model, optimizer, ids, training), 10)]
-        results.append((losses, model.parameters()))
-    (losses, whole), (losses_of_pieces, pieces) = results
-    np.testing.assert_allclose(losses_of_pieces, losses, rtol=rtol)
+        taken = list(islice(training_steps(model, optimizer, ids, training), 10))
+        # AdamW's steps do not depend on the scale of the gradient; its norm tells that.
+        results.append(([(s.loss, s.grad_norm) for s in taken], model.parameters()))
+    (numbers, whole), (numbers_of_pieces, pieces) = results
+    np.testing.assert_allclose(numbers_of_pieces, numbers, rtol=rtol)
     for name, weight in whole.items():
         distance = np.linalg.norm(pieces[name].data - weight.data)
         assert distance <= rtol * np.linalg.norm(weight.data), name
