@@ -24,19 +24,19 @@ LENIENT = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "TMPDIR": "/tmp",
 }  # fmt: skip
 
-# The second rank is killed after step 57.
-DYING = """
+# The second rank gets a signal after step 57.
+SIGNALLED = """
 import os, signal, sys
 from npgpt.cli import main, session
 
-def dying(model, optimizer, ids, config, first_step, ranks, steps=session.training_steps):
+def signalled(model, optimizer, ids, config, first_step, ranks, steps=session.training_steps):
     for step in steps(model, optimizer, ids, config, first_step, ranks):
         yield step
         if ranks.rank == 1 and step.step == 57:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[sys.argv[1]])
 
-session.training_steps = dying
-sys.exit(main(sys.argv[1:]))
+session.training_steps = signalled
+sys.exit(main(sys.argv[2:]))
 """
 
 
@@ -80,16 +80,19 @@ def test_the_losses_are_those_of_one_process(cli, tmp_path, corpus, pair):
     assert said.count("step 100: loss") == 1 and "ranks   2" in said
 
 
-def test_a_rank_that_dies_ends_the_job_and_the_run_resumes_to_the_same_bits(
-    tmp_path, corpus, pair
+@pytest.mark.parametrize(("sent", "saved"), [("SIGKILL", 50), ("SIGTERM", 58)])
+def test_a_rank_that_dies_or_stops_ends_the_job_and_the_run_goes_on_to_the_same_bits(
+    tmp_path, corpus, pair, sent, saved
 ):  # fmt: skip
     folder = tmp_path / "run"
-    done = two_ranks("train", "--corpus", corpus, "--out", folder, *SETTINGS, code=DYING)
-    assert done.returncode != 0
+    arguments = [sent, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    done = two_ranks(*arguments, code=SIGNALLED)
+    assert (done.returncode == 0) == (sent == "SIGTERM")
+    assert (f"stopped after step {saved}, which is saved" in done.stdout) == (sent == "SIGTERM")
     load_run(folder)
     done = two_ranks("train", "--resume", "--out", folder)
     assert done.returncode == 0, done.stderr
-    assert "from step 50" in done.stdout
+    assert f"from step {saved}" in done.stdout
     for name in SAVED:
         assert (folder / name).read_bytes() == (pair[0] / name).read_bytes()
     assert losses(folder) == losses(pair[0])
