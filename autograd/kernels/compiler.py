@@ -37,6 +37,11 @@ def serial_kernel(function):
     return _compiled(function, nogil=True)
 
 
+def lean_kernel(function):
+    """A serial kernel without the counting of references to arrays; it can not make any."""
+    return _compiled(function, nogil=True, _nrt=False)
+
+
 def _compiled(function, **options):
     cached = numba.config.CACHE_DIR != ""
     compiled = numba.njit(cache=cached, error_model="numpy", **options)(function)

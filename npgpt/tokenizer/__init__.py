@@ -1,15 +1,16 @@
 """Text to token ids and back.
 
 Read `char` first (one token a character), then `pretokenize` (cutting text into words) and `bpe`
-(merging bytes inside those words). `checks` and `files` hold what both tokenizers share: what they
-accept, and the file they are kept in.
+(merging bytes inside those words): that is all there is to it. `bpe_tokenizer` makes it a class,
+with `special` tokens, texts larger than memory (`streams`), and the files of other programs
+(`formats`, `huggingface`). `fast`, `automaton` and `kernels` are the same once more, compiled.
 
-Both encode to a flat int32 array, and decode any flat sequence of integers.
+Both tokenizers encode to a flat int32 array, and decode any flat sequence of integers.
 """
 
 from pathlib import Path
 
-from npgpt.tokenizer.bpe import BPETokenizer
+from npgpt.tokenizer.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizer.char import CharTokenizer
 from npgpt.tokenizer.files import load_tokenizer_file
 

@@ -4,13 +4,16 @@ The vocabulary is small and nothing needs learning, but sequences are long, one 
 and a character the training text lacks cannot be encoded. `bpe` removes both limits.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from npgpt.tokenizer.checks import check_ids, check_text
-from npgpt.tokenizer.files import load_tokenizer_file, save_tokenizer_file
+from npgpt.tokenizer.files import load_tokenizer_file, save_text
+
+VERSION = 1  # of the file
 
 
 class CharTokenizer:
@@ -84,7 +87,8 @@ class CharTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        save_tokenizer_file(path, "char", {"characters": self.characters})
+        fields = {"type": "char", "version": VERSION, "characters": self.characters}
+        save_text(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":
@@ -95,8 +99,13 @@ class CharTokenizer:
         return load_tokenizer_file(path, {"char": cls.from_fields})
 
     @classmethod
-    def from_fields(cls, fields: dict) -> "CharTokenizer":
-        """The tokenizer whose arguments are the fields of a tokenizer.json."""
+    def from_fields(cls, fields: dict, path: Path) -> "CharTokenizer":
+        """The tokenizer in a tokenizer.json. Raises ValueError for another version of it."""
+        if fields.get("version") != VERSION:
+            raise ValueError(
+                f"{path} has version {fields.get('version')!r}, this npgpt reads version "
+                f"{VERSION}; install the npgpt that wrote it, or train the tokenizer again"
+            )
         return cls(fields["characters"])
 
     def _refuse_character(self, text: str, position: int) -> None:

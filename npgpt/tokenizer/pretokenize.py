@@ -8,71 +8,79 @@ follows it. GPT-2 (Radford et al. 2019, section 2.2) cuts first, with this regul
 In words: an English contraction; or a run of letters, of digits, or of other symbols, each with at
 most one space in front; or white space, leaving its last character to the word that follows.
 
+GPT-4's pattern, "cl100k", takes contractions in either case, any one symbol in front of letters,
+digits in threes, and line ends together with the symbols before them. It is given here as tiktoken
+0.14 has it: white space at the very end of a text is one piece, line ends and all.
+
 Python's `re` does not know \p{L} (any letter) and \p{N} (any number), and its \s counts four
 control characters, U+001C to U+001F, that Unicode does not call White_Space. So the three classes
-are spelled out as ranges of code points from `unicodedata`. The split follows the Unicode version
-of the running Python (`unicodedata.unidata_version`): on characters that this version does not know
-yet, two versions of Python may differ.
+are spelled out as ranges of code points, from `unicode_classes`.
+
+This is the plain version. `automaton` has the same patterns as a table, for the compiled one.
 """
 
 import functools
 import re
-import sys
-import unicodedata
-from collections.abc import Iterable, Iterator
+
+from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+
+PATTERNS = {
+    "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    "cl100k": (
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
+        r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+    ),
+}
 
 
-def split(text: str) -> list[str]:
+def check_pattern(pattern: str | None) -> None:
+    """Raise ValueError unless this is the name of a split pattern or None."""
+    if pattern is not None and pattern not in PATTERNS:
+        names = ", ".join(map(repr, PATTERNS))
+        raise ValueError(f"there is no split pattern {pattern!r}; choose {names} or None")
+
+
+def split(text: str, pattern: str | None = "gpt2") -> list[str]:
     """Cut `text` into pre-tokens; joined together they give `text` back, whatever it is.
+
+    Without a pattern the text is one piece.
 
     >>> split("The cat's 9 lives...  gone!")
     ['The', ' cat', "'s", ' 9', ' lives', '...', ' ', ' gone', '!']
+    >>> split("(It'S 2024)", "cl100k")
+    ['(It', "'S", ' ', '202', '4', ')']
     """
-    return _pattern().findall(text)
-
-
-def split_with_special(text: str, special_tokens: Iterable[str]) -> Iterator[str]:
-    """Cut `text` into special tokens, kept whole, and the pre-tokens of the text between them.
-
-    Where two special tokens start at the same place, the longer one is taken.
-
-    >>> list(split_with_special("The end.<|end|>Once", ["<|end|>"]))
-    ['The', ' end', '.', '<|end|>', 'Once']
-    """
-    longest_first = sorted(special_tokens, key=len, reverse=True)
-    if not longest_first:
-        yield from split(text)
-        return
-    any_special = "|".join(map(re.escape, longest_first))
-    for i, part in enumerate(re.split(f"({any_special})", text)):
-        if i % 2 == 1:  # re.split alternates: between, special, between, ...
-            yield part
-        else:
-            yield from split(part)
+    check_pattern(pattern)
+    if pattern is None:
+        return [text] if text else []
+    return _compiled(pattern).findall(text)
 
 
 @functools.cache
-def _pattern() -> re.Pattern[str]:
-    """GPT-2's pattern with its three character classes written out. Built once, on first use."""
-    categories = "".join(unicodedata.category(chr(point))[0] for point in range(sys.maxunicode + 1))
-    letter = _ranges("L", categories)
-    number = _ranges("N", categories)
-    space = _ranges("Z", categories) + r"\t-\r\x85"  # Z* and these controls are White_Space
-    return re.compile(
-        "'s|'t|'re|'ve|'m|'ll|'d"
-        f"| ?[{letter}]+"
-        f"| ?[{number}]+"
-        f"| ?[^{space}{letter}{number}]+"
-        f"|[{space}]+(?![^{space}])"
-        f"|[{space}]+"
-    )
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern with its three character classes written out. Built once, on first use."""
+    classes = {
+        r"\p{L}": _for_brackets(LETTERS),
+        r"\p{N}": _for_brackets(NUMBERS),
+        r"\s": _for_brackets(WHITE_SPACE),
+    }
+
+    def written_out(match: re.Match[str]) -> str:
+        found = match.group()
+        if found == r"\S":
+            return f"[^{classes[chr(92) + 's']}]"
+        inside = found.startswith("[")
+        for name, spelled in classes.items():
+            found = found.replace(name, spelled)
+        return found if inside else f"[{found}]"
+
+    return re.compile(re.sub(r"\[[^]]*\]|\\p\{.\}|\\[sS]", written_out, PATTERNS[pattern]))
 
 
-def _ranges(category: str, categories: str) -> str:
-    r"""Where `category` occurs in `categories`, one letter a code point, as ranges for a [...].
+def _for_brackets(table: str) -> str:
+    r"""The ranges of a table as they are written between [ and ].
 
-    >>> _ranges("L", "ZLLLNL")
-    '\\U00000001-\\U00000003\\U00000005-\\U00000005'
+    >>> _for_brackets("9-D 20")
+    '\\U00000009-\\U0000000d\\U00000020-\\U00000020'
     """
-    runs = re.finditer(f"{category}+", categories)
-    return "".join(f"\\U{run.start():08x}-\\U{run.end() - 1:08x}" for run in runs)
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges(table))

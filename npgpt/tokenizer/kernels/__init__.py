@@ -1,0 +1,38 @@
+"""The tokenizer's inner loops, compiled by Numba: bytes in, ids out, and back.
+
+`npgpt.tokenizer.bpe` and `npgpt.tokenizer.pretokenize` say what is computed; the functions here
+compute the same, faster, and the tests hold them to it. Reading order:
+
+    tables      a hash table of small numbers
+    scanner     where the pre-tokens begin
+    vocabulary  the tables that encoding reads
+    encoder     pre-tokens to ids
+    decoder     ids to bytes
+    trainer     counting pre-tokens, and learning merges
+
+Text is UTF-8 in an array of bytes with PADDING more bytes behind it, so that eight bytes may be
+read at once anywhere. What is called from Python is a `serial_kernel`: it works on one thread and
+lets others run. `encode` is a `lean_kernel`: Numba counts references to an array wherever it is
+handed on, two atomic operations each time, and in such small functions that was nine tenths of all.
+What both call is `inlined`.
+"""
+
+from pathlib import Path
+
+from autograd.kernels.compiler import compiled_code_cached
+
+with compiled_code_cached("tokenizer", Path(__file__).parent):
+    from npgpt.tokenizer.kernels.decoder import decode
+    from npgpt.tokenizer.kernels.encoder import encode, new_cache
+    from npgpt.tokenizer.kernels.scanner import Scanner, pieces
+    from npgpt.tokenizer.kernels.tables import PADDING
+    from npgpt.tokenizer.kernels.trainer import (
+        FULL,
+        Words,
+        count_pairs,
+        count_pieces,
+        learn_merges,
+        new_pairs,
+        new_pieces,
+    )
+    from npgpt.tokenizer.kernels.vocabulary import build_vocabulary

@@ -1,0 +1,128 @@
+"""Where the pre-tokens of a text begin: the automaton of `npgpt.tokenizer.automaton` at work.
+
+For every character the automaton says what it means for up to three borders: the end of the last
+line end, the beginning of the character before, the beginning of this one. All three places are
+written down always, and the count of borders is raised only for those that hold. A program that
+asked for each character whether a pre-token ends would be eight times slower: a processor guesses
+the answers ahead, and where words end it can not guess.
+
+Contractions such as "'ll" are the one thing the automaton does not know; apostrophes are rare.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from autograd.kernels.compiler import serial_kernel
+from npgpt.tokenizer.automaton import (
+    ANY_CASE,
+    BORDER_HERE,
+    FLAG_BITS,
+    NEWLINE,
+    NO_CONTRACTIONS,
+)
+from npgpt.tokenizer.kernels.tables import U, inlined
+
+APOSTROPHE = ord("'")
+
+
+class Scanner(NamedTuple):
+    """A split pattern as arrays, made by `npgpt.tokenizer.automaton.scanner_arrays`.
+
+    steps: uint16, for state * 8 + class the next state in the upper bits and flags in the lower.
+    contractions: which contractions are pre-tokens, one of automaton's three constants.
+    ascii_classes: uint8 (128,), the class of each ASCII character.
+    block_of, classes: the class of code point p is classes[128 * block_of[p // 128] + p % 128].
+    """
+
+    steps: np.ndarray
+    contractions: int
+    ascii_classes: np.ndarray
+    block_of: np.ndarray
+    classes: np.ndarray
+
+
+@inlined
+def class_and_length(text_N, i, block_of, classes):
+    """The class of the character of several bytes at `i`, and how many bytes it has."""
+    first = np.int64(text_N[i])
+    if first < 0xE0:
+        point = (first & 0x1F) << 6 | np.int64(text_N[i + 1] & 0x3F)
+        length = 2
+    elif first < 0xF0:
+        point = (
+            (first & 0x0F) << 12 | np.int64(text_N[i + 1] & 0x3F) << 6
+            | np.int64(text_N[i + 2] & 0x3F)
+        )  # fmt: skip
+        length = 3
+    else:
+        point = (
+            (first & 0x07) << 18 | np.int64(text_N[i + 1] & 0x3F) << 12
+            | np.int64(text_N[i + 2] & 0x3F) << 6 | np.int64(text_N[i + 3] & 0x3F)
+        )  # fmt: skip
+        length = 4
+    return np.int64(classes[np.int64(block_of[point >> 7]) << 7 | (point & 127)]), length
+
+
+@inlined
+def contraction_length(text_N, i, stop, any_case):
+    """How many bytes 's 't 'm 'd 're 've 'll have at the apostrophe `i`, or 0 if none is there."""
+    one = text_N[i + 1] if i + 1 < stop else 0
+    two = text_N[i + 2] if i + 2 < stop else 0
+    long_s = any_case and one == 0xC5 and two == 0xBF  # the letter ſ is an s of another case
+    if any_case and 65 <= one <= 90:
+        one |= 32
+    if any_case and 65 <= two <= 90:
+        two |= 32
+    length = 0
+    if one == ord("s") or one == ord("t") or one == ord("m") or one == ord("d"):
+        length = 2
+    elif (
+        ((one == ord("r") or one == ord("v")) and two == ord("e"))
+        or (one == ord("l") and two == ord("l"))
+        or long_s
+    ):
+        length = 3
+    return length
+
+
+@inlined
+def scan(text_N, place, pause, stop, scanner, borders_K):
+    """Go on from `place` to `pause`; return the place to go on from next time.
+
+    A place is (i, state, start of the last character, end of the last line, number of borders).
+    `stop` is the end of the text that the pattern may see; `pause` comes before it or is it.
+    """
+    steps, contractions, ascii_classes, block_of, classes = scanner
+    i, state, last, line, count = place
+    while i < pause:
+        if text_N[U(i)] < 128:
+            of = np.int64(ascii_classes[U(text_N[U(i)])])
+            length = 1
+        else:
+            of, length = class_and_length(text_N, i, block_of, classes)
+        step = np.int64(steps[U(state * 8 + of)])
+        borders_K[U(count)] = line
+        count += step & 1
+        borders_K[U(count)] = last
+        count += step >> 1 & 1
+        borders_K[U(count)] = i
+        count += step >> 2 & 1
+        state = step >> FLAG_BITS
+        if text_N[U(i)] == APOSTROPHE and step & BORDER_HERE and contractions != NO_CONTRACTIONS:
+            contraction = contraction_length(text_N, i, stop, contractions == ANY_CASE)
+            if contraction:
+                state, length = 0, contraction
+        last = i
+        i += length
+        line = i if of == NEWLINE else line
+    return i, state, last, line, count
+
+
+@serial_kernel
+def pieces(text_N, begin, stop, scanner):
+    """Where each pre-token of text_N[begin:stop] begins, and `stop`: int64 of shape (K + 1,)."""
+    borders_K = np.empty(stop - begin + 4, np.int64)
+    place = scan(text_N, (begin, 0, begin, begin, 0), stop, stop, scanner, borders_K)
+    borders_K[place[4]] = stop
+    return borders_K[: place[4] + 1]

@@ -1,0 +1,84 @@
+"""A hash table from small numbers to small numbers, in one array of 64-bit words.
+
+A word holds the key in its upper bits and the value in its lower `value_bits`, so that one read
+finds both. A key that meets another one in its place goes to the next free place (open addressing
+with linear probing); at most half of the places are taken. EMPTY, all bits set, is no entry: keys
+and values together must stay below it.
+
+Also here: words of eight bytes out of a text, and the hash of two words.
+"""
+
+import numba
+import numpy as np
+
+EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
+PADDING = 16
+U = np.uint64
+
+inlined = numba.njit(inline="always", error_model="numpy")
+
+# Odd numbers without pattern: 2^64 over the golden ratio, and two of MurmurHash3's and xxHash's.
+MIX_A, MIX_B, MIX_C = U(0x9E3779B97F4A7C15), U(0xC2B2AE3D27D4EB4F), U(0xFF51AFD7ED558CCD)
+
+
+@numba.njit
+def new_size(entries):
+    """How many places a table for so many entries has: a power of two, at least twice as many."""
+    size = 256
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@inlined
+def home(table, key):
+    """Where the search for `key` begins."""
+    return ((U(key) * MIX_A) >> U(32)) & U(len(table) - 1)
+
+
+@inlined
+def find(table, key, value_bits):
+    """The value of `key`, or -1."""
+    place = home(table, key)
+    found = np.int64(-1)
+    while True:
+        word = table[place]
+        if word >> U(value_bits) == U(key):
+            found = np.int64(word & U((1 << value_bits) - 1))
+            break
+        if word == EMPTY:
+            break
+        place = (place + U(1)) & U(len(table) - 1)
+    return found
+
+
+@inlined
+def put(table, key, value, value_bits):
+    """Enter a key that is not in the table."""
+    place = home(table, key)
+    while table[place] != EMPTY:
+        place = (place + U(1)) & U(len(table) - 1)
+    table[place] = (U(key) << U(value_bits)) | U(value)
+
+
+@inlined
+def load_word(text_N, start):
+    """Eight bytes from `start` on as one number. The compiler makes a single read of it."""
+    i = U(start)
+    return (
+        U(text_N[i])
+        | U(text_N[i + U(1)]) << U(8)
+        | U(text_N[i + U(2)]) << U(16)
+        | U(text_N[i + U(3)]) << U(24)
+        | U(text_N[i + U(4)]) << U(32)
+        | U(text_N[i + U(5)]) << U(40)
+        | U(text_N[i + U(6)]) << U(48)
+        | U(text_N[i + U(7)]) << U(56)
+    )
+
+
+@inlined
+def mixed(low, high):
+    """A hash of two words, good in its upper bits."""
+    mix = low * MIX_A ^ high * MIX_B
+    return (mix ^ (mix >> U(32))) * MIX_C

