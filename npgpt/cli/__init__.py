@@ -3,6 +3,7 @@
     train       a GPT on a text: a run folder with weights, metrics, a loss picture, samples
     prepare     a large text as token files, for train
     generate    text from a run
+    tokenize    a text as the tokens of a tokenizer
     eval        the loss of a run on a text
     info        parameters, arithmetic and memory of a run or a preset
     gradcheck   every gradient against finite differences
@@ -21,6 +22,7 @@ COMMANDS = {
     "train": "train a GPT on a text; writes a run folder",
     "prepare": "encode a large text into token files to train on",
     "generate": "continue a text with a trained GPT",
+    "tokenize": "show a text as tokens, with their ids and how they were merged",
     "eval": "the loss of a run on a text",
     "info": "parameters, arithmetic and memory of a run or a preset",
     "gradcheck": "check every gradient against finite differences",

@@ -173,6 +173,15 @@ class BPETokenizer:
         """The bytes that token `token_id` stands for. Raises IndexError for an unknown id."""
         return self.tokens[check_ids([token_id], self.vocab_size, self._unused)[0]]
 
+    def parts(self, token_id: int) -> tuple[int, ...]:
+        """The ids of the two tokens that were merged into this one; () for bytes, special tokens.
+
+        Raises IndexError for an unknown id.
+        """
+        self.token_bytes(token_id)
+        number = self._number_of.get(int(token_id), 0)
+        return tuple(self.ids[part] for part in self.merges[number - 256]) if number > 255 else ()
+
     def merge_steps(self, word: str) -> list[list[bytes]]:
         """How one pre-token is encoded: its bytes, then its pieces after each merge.
 
@@ -194,6 +203,10 @@ class BPETokenizer:
     @functools.cached_property
     def _token_of_pair(self):
         return {pair: 256 + i for i, pair in enumerate(self.merges)}
+
+    @functools.cached_property
+    def _number_of(self):
+        return {token_id: number for number, token_id in enumerate(self.ids)}
 
     @functools.cached_property
     def _unused(self):

@@ -1,0 +1,97 @@
+"""`npgpt tokenize RUN|FILE|gpt2 TEXT`: a text as tokens, their ids, and how they were merged."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from npgpt.plots import visible
+from npgpt.tokenizer import BPETokenizer, load_tokenizer
+
+# Backgrounds that black text can be read on, out of the 256 colours of a terminal.
+COLOURS = (153, 223, 157, 218, 229)
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("tokenizer", help="a run folder, a tokenizer.json, or gpt2 for GPT-2's own")
+    add("text", nargs="?", default="-", help="the text; - or nothing reads it from stdin")
+    add("--tree", action="store_true", help="also how each token was merged from bytes")
+    add("--colour", choices=("auto", "always", "never"), default="auto",
+        help="default auto: in a terminal, unless NO_COLOR is set")  # fmt: skip
+    add("--json", action="store_true", help="one JSON object: ids, tokens, bytes, bytes_per_token")
+
+
+def run(args):
+    tokenizer = _tokenizer(args.tokenizer)
+    text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
+    ids = tokenizer.encode(text).tolist()
+    n_bytes = len(text.encode("utf-8"))
+    per_token = n_bytes / len(ids) if ids else 0.0
+    if args.json:
+        result = {
+            "ids": ids,
+            "tokens": [tokenizer.decode([i]) for i in ids],
+            "bytes": n_bytes,
+            "bytes_per_token": per_token,
+        }
+        print(json.dumps(result, ensure_ascii=False))
+        return
+    colour = args.colour == "always" or (
+        args.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    )
+    names = [_name(tokenizer, i) for i in ids]
+    print(painted(names, colour))
+    print(painted([f"{i}" if colour else f"{i} {name}" for i, name in zip(ids, names, strict=True)],
+                  colour, "  " if not colour else " "))  # fmt: skip
+    print(f"\n{len(ids):,} tokens for {n_bytes:,} bytes: {per_token:.2f} bytes per token")
+    if args.tree:
+        for i in dict.fromkeys(ids):
+            print("\n" + "\n".join(tree(tokenizer, i)))
+
+
+def painted(items, colour, between="|"):
+    """Items in a row, each on a background of its own, or with something between them."""
+    if not colour:
+        return between.join(items)
+    return "".join(
+        f"\x1b[30;48;5;{COLOURS[k % len(COLOURS)]}m{item}\x1b[0m" + (between if between == " " else "")
+        for k, item in enumerate(items)
+    )
+
+
+def tree(tokenizer, token_id, lead="", branch=""):
+    """The lines of a token's merges, down to bytes.
+
+    >>> print("\\n".join(tree(BPETokenizer.train("hug hug hug pug", 258), 257)))
+    257 hug
+    ├─ 104 h
+    └─ 256 ug
+       ├─ 117 u
+       └─ 103 g
+    """
+    lines = [f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}"]
+    parts = tokenizer.parts(token_id) if isinstance(tokenizer, BPETokenizer) else ()
+    below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+    for part, its_branch in zip(parts, ("├─ ", "└─ "), strict=False):
+        lines += tree(tokenizer, part, below, its_branch)
+    return lines
+
+
+def _name(tokenizer, token_id):
+    """A token as text, with spaces and line ends made visible; bytes of a part of a character."""
+    if not isinstance(tokenizer, BPETokenizer):
+        return visible(tokenizer.decode([token_id]))
+    token = tokenizer.token_bytes(token_id)
+    try:
+        text = token.decode("utf-8")
+    except UnicodeDecodeError:
+        return "<" + token.hex(" ") + ">"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in visible(text))
+
+
+def _tokenizer(name):
+    path = Path(name)
+    if name == "gpt2" and not path.exists():
+        return BPETokenizer.gpt2()
+    return load_tokenizer(path / "tokenizer.json" if path.is_dir() else path)
