@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from tqdm import tqdm
 
-from npgpt.cli.material import closing, open_material
+from npgpt.cli.material import closing, entropy_per_token, open_material
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import bytes_per_token, ids_of_text, prepared_paths
 from npgpt.training.checkpoint import TextSource, load_run
@@ -62,6 +62,6 @@ def _ids(args, run, tokenizer, stack):
         corpus = load_corpus(specs)
         whole = ((0, piece) for _, piece in corpus.pieces())
         ids_N, _ = closing(stack, ids_of_text(whole, tokenizer))
-        return TextSource(corpus.name, None, "", corpus.entropy_rate), ids_N
+        return TextSource(corpus.name, None, "", entropy_per_token(corpus, tokenizer)), ids_N
     material = open_material(run.training, stack, specs, tokenizer)
     return material.source, material.val_ids if args.split == "val" else material.train_ids

@@ -28,30 +28,54 @@ class Material:
     val_ids: TokenFile
 
 
-def open_material(training, stack: ExitStack, corpus=None, tokenizer=None, expected=None):
+def open_material(
+    training, stack: ExitStack, corpus=None, tokenizer=None, expected=None, bpe_size=None
+):
     """The `Material` of a TrainConfig; its files are closed with the stack.
 
     corpus      other texts than the config's
     tokenizer   that of the run, if there is one already
     expected    the `TextSource` that a run goes on with; RunError if it is another text
+    bpe_size    learn byte pairs from the training text, as many tokens; else characters are tokens
     """
     specs = tuple(corpus or training.corpus)
     paths = prepared_paths(specs)
     read = _of_text if paths is None else _of_tokens
-    return read(specs if paths is None else paths, training, stack, tokenizer, expected)
+    return read(
+        specs if paths is None else paths, training, stack, tokenizer, expected, bpe_size
+    )
 
 
-def _of_text(specs, training, stack, tokenizer, expected):
+def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
     corpus = load_corpus(specs)
     found = survey(corpus)
-    source = TextSource(corpus.name, found.characters, found.sha256, corpus.entropy_rate)
+    tokenizer = tokenizer or _new_tokenizer(corpus, found, training, bpe_size)
+    source = TextSource(
+        corpus.name, found.characters, found.sha256, entropy_per_token(corpus, tokenizer)
+    )
     _check_same(source, expected)
-    tokenizer = tokenizer or CharTokenizer(found.alphabet)
     pieces = split_pieces(corpus, found, training.split, training.train_fraction)
     return Material(source, tokenizer, *closing(stack, ids_of_text(pieces, tokenizer)))
 
 
-def _of_tokens(paths, training, stack, tokenizer, expected):
+def _new_tokenizer(corpus, found, training, bpe_size):
+    if bpe_size is None:
+        return CharTokenizer(found.alphabet)
+    pieces = split_pieces(corpus, found, training.split, training.train_fraction)
+    return BPETokenizer.train((piece for part, piece in pieces if part == 0), bpe_size)
+
+
+def entropy_per_token(corpus, tokenizer):
+    """The entropy rate that a loss may be compared with: known where characters are the tokens."""
+    return corpus.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
+
+
+def _of_tokens(paths, training, stack, tokenizer, expected, bpe_size):
+    if bpe_size is not None:
+        raise ValueError(
+            "token files have their tokens already: leave --tokenizer out, or prepare the text "
+            "again with npgpt prepare --tokenizer FILE"
+        )
     if training.split != "tail":
         raise ValueError(
             "token files have no documents, so split=documents is for npgpt prepare: leave "

@@ -41,22 +41,21 @@ def run(args):
         args.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     )
     names = [_name(tokenizer, i) for i in ids]
-    print(painted(names, colour))
-    print(painted([f"{i}" if colour else f"{i} {name}" for i, name in zip(ids, names, strict=True)],
-                  colour, "  " if not colour else " "))  # fmt: skip
+    print(painted(names, colour, "" if colour else "|"))
+    labels = [f"{i} {name}" for i, name in zip(ids, names, strict=True)]
+    print(painted(map(str, ids) if colour else labels, colour, " " if colour else "  "))
     print(f"\n{len(ids):,} tokens for {n_bytes:,} bytes: {per_token:.2f} bytes per token")
     if args.tree:
         for i in dict.fromkeys(ids):
             print("\n" + "\n".join(tree(tokenizer, i)))
 
 
-def painted(items, colour, between="|"):
-    """Items in a row, each on a background of its own, or with something between them."""
+def painted(items, colour, between):
+    """Items in a row with something between them, and each on a background of its own."""
     if not colour:
         return between.join(items)
-    return "".join(
-        f"\x1b[30;48;5;{COLOURS[k % len(COLOURS)]}m{item}\x1b[0m" + (between if between == " " else "")
-        for k, item in enumerate(items)
+    return between.join(
+        f"\x1b[30;48;5;{COLOURS[k % len(COLOURS)]}m{item}\x1b[0m" for k, item in enumerate(items)
     )
 
 

@@ -41,6 +41,10 @@ def add_arguments(parser):
     add("--config", metavar="FILE.toml", help="settings; they change the preset's")
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    add("--tokenizer", choices=("char", "bpe"), default=None,
+        help="tokens are characters (the default), or byte pairs of the text")  # fmt: skip
+    add("--vocab-size", type=int, metavar="N", dest="bpe_size",
+        help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, is one batch learned by heart?")  # fmt: skip
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
@@ -104,7 +108,7 @@ def _started(args, ranks, stack):
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
     if not args.check and (ranks is None or ranks.rank == 0):
         refuse_taken(folder)
-    material = open_material(training, stack)
+    material = open_material(training, stack, bpe_size=_bpe_size(args))
     config = GPTConfig(vocab_size=material.tokenizer.vocab_size, **model_settings)
     _check_lengths(material, config)
     model = GPT(config, seed=training.seed)
@@ -121,7 +125,8 @@ def _check_shared(training, args, ranks):
 
 def _continued(args, ranks, stack):
     changed = [name for name in _given(args) if name != "corpus"]
-    changed += [name for name in ("preset", "config", "check") if getattr(args, name)]
+    others = ("preset", "config", "check", "tokenizer", "bpe_size")
+    changed += [name for name in others if getattr(args, name)]
     if changed:
         raise ValueError(
             f"--resume takes its settings from the run: leave out {', '.join(changed)}, or start "
@@ -134,6 +139,14 @@ def _continued(args, ranks, stack):
     if ranks is None or ranks.rank == 0:
         remove_unfinished(run.folder)
     return Session(run, material, model, optimizer, first_step, ranks)
+
+
+def _bpe_size(args):
+    if args.tokenizer == "bpe":
+        return 1024 if args.bpe_size is None else args.bpe_size
+    if args.bpe_size is not None:
+        raise ValueError("--vocab-size is for --tokenizer bpe; characters are as many as there are")
+    return None
 
 
 def _settings(args):

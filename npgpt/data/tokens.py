@@ -14,6 +14,8 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -122,8 +124,9 @@ def _by_document(corpus, count, share):
 def write_ids(pieces, tokenizer, files):
     """Encode (part, piece) pairs into the open files of the parts; returns nothing."""
     dtype = np.dtype(token_dtype(tokenizer.vocab_size)).newbyteorder("<")
-    for part, piece in pieces:
-        files[part].write(tokenizer.encode(piece).astype(dtype).tobytes())
+    for part, group in groupby(pieces, key=itemgetter(0)):
+        for text in tokenizer.chunks(piece for _, piece in group):
+            files[part].write(tokenizer.encode(text).astype(dtype).tobytes())
     for file in files:
         file.flush()
 

@@ -28,7 +28,7 @@ from npgpt.tokenizer.checks import (
 )
 from npgpt.tokenizer.files import load_tokenizer_file, save_text
 from npgpt.tokenizer.pretokenize import check_pattern, split
-from npgpt.tokenizer.streams import count_words, encode_file
+from npgpt.tokenizer.streams import chunks, count_words, encode_file
 
 
 class BPETokenizer:
@@ -150,6 +150,10 @@ class BPETokenizer:
         encode = functools.partial(self.encode, **special_tokens)
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(encode, texts))
+
+    def chunks(self, pieces: Iterable[str]) -> Iterable[str]:
+        """A text in pieces, cut anew: encoding them one by one gives the ids of the whole."""
+        return chunks(pieces, self.special_ids, self.pattern)
 
     def encode_file(self, source: str | Path, target: str | Path) -> int:
         """Write the ids of a text file to a file of uint16 or uint32; return how many they are.

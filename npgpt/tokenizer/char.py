@@ -5,6 +5,7 @@ and a character the training text lacks cannot be encoded. `bpe` removes both li
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,10 @@ class CharTokenizer:
         if unknown.size:
             self._refuse_character(text, int(unknown[0]))
         return ids_N.astype(np.int32)
+
+    def chunks(self, pieces: Iterable[str]) -> Iterable[str]:
+        """Pieces of a text so that encoding them one by one gives the ids of the whole: any do."""
+        return pieces
 
     def decode(self, ids: ArrayLike) -> str:
         """The text whose characters have these ids, a flat sequence of integers.

@@ -30,7 +30,7 @@ TOKENIZERS = {
     for pattern in PATTERN_NAMES
 }
 SNIPPETS = (
-    "the king's|'S|'ll|'LL|\r\n|\n\n|   |aaaaaaaaaaaaaaaa|abababab|1234567|é|ſ|'ſ|\u00a0|\u3000|\x1c|"
+    "the king's|'S|'ll|'LL|\r\n|\n\n|   |aaaaaaaaaaaaaa|ababab|1234567|é|ſ|'ſ|\u00a0|\u3000|\x1c|"
     "東京|🐕\u200d🦺|e\u0301|...|!?| |  |\t|\n | \n|\x00|\x85|٣|²"
 )
 pieces = st.sampled_from([*SNIPPETS.split("|"), "<|end|>", "<|end|>>", "<|end|"])

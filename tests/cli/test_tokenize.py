@@ -1,0 +1,80 @@
+"""`npgpt tokenize`, and `npgpt train --tokenizer bpe`."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from tiny_run import TEXT, TINY
+
+from npgpt.tokenizer import BPETokenizer, load_tokenizer
+from npgpt.training.checkpoint import load_run
+
+
+@pytest.fixture
+def hug(tmp_path):
+    path = tmp_path / "hug.json"
+    BPETokenizer.train("hug hug hug pug", 258).save(path)
+    return path
+
+
+def test_tokens_ids_and_the_tree_of_merges(cli, hug):
+    status, out, _ = cli("tokenize", hug, "hugs\né", "--tree")
+    assert status == 0
+    assert out.startswith("hug|s|⏎|<c3>|<a9>\n257 hug  115 s  10 ⏎  195 <c3>  169 <a9>\n")
+    assert "5 tokens for 7 bytes: 1.40 bytes per token" in out
+    assert "257 hug\n├─ 104 h\n└─ 256 ug\n   ├─ 117 u\n   └─ 103 g\n" in out
+
+
+def test_colours_are_for_terminals(cli, hug):
+    assert "\x1b" not in cli("tokenize", hug, "hugs")[1]
+    painted = cli("tokenize", hug, "hugs", "--colour", "always")[1]
+    assert "\x1b[30;48;5;153mhug\x1b[0m\x1b[30;48;5;223ms\x1b[0m\n" in painted
+
+
+def test_json_and_standard_input(cli, hug, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"hugs"), "utf-8"))
+    result = json.loads(cli("tokenize", hug, "--json")[1])
+    assert result == {"ids": [257, 115], "tokens": ["hug", "s"], "bytes": 4, "bytes_per_token": 2.0}
+    assert json.loads(cli("tokenize", hug, "", "--json")[1])["bytes_per_token"] == 0.0
+
+
+def test_a_run_of_characters_can_be_looked_at_too(cli, finished):
+    status, out, _ = cli("tokenize", finished, "The hen", "--tree")
+    assert status == 0 and out.startswith("T|h|e|␣|h|e|n\n")
+
+
+def test_no_tokenizer_is_a_refusal(cli, tmp_path):
+    status, _, err = cli("tokenize", tmp_path / "none.json", "text")
+    assert status == 1 and "no file" in err
+
+
+def test_training_on_byte_pairs(cli, corpus, tmp_path):
+    folder = tmp_path / "run"
+    arguments = ["train", "--corpus", corpus, "--tokenizer", "bpe", "--vocab-size", 280]
+    status, out, _ = cli(*arguments, "--out", folder, *TINY)
+    assert status == 0 and "280 different tokens" in out and "bits per byte" in out
+    model, tokenizer, _ = load_run(folder)
+    train_text = TEXT[: int(len(TEXT) * 0.9)]
+    assert tokenizer.merges == BPETokenizer.train(train_text, 280).merges
+    assert model.config.vocab_size == tokenizer.vocab_size == 280
+    assert load_tokenizer(folder / "tokenizer.json").merges == tokenizer.merges
+    result = json.loads(cli("eval", folder, "--json")[1])
+    val_ids = tokenizer.encode(TEXT[int(len(TEXT) * 0.9) :])
+    assert result["tokens"] == len(val_ids) - 1
+    n_bytes = sum(len(tokenizer.tokens[i]) for i in val_ids[1:])
+    expected = result["loss"] * result["tokens"] / n_bytes / np.log(2)
+    assert result["bits_per_byte"] == pytest.approx(expected)
+
+
+def test_what_the_flags_of_the_tokenizer_refuse(cli, corpus, finished, tmp_path):
+    out = ["--out", tmp_path / "run"]
+    for arguments, message in [
+        (["--vocab-size", 300], "--vocab-size is for --tokenizer bpe"),
+        (["--tokenizer", "bpe", "--vocab-size", 9], "vocab_size 9 is too small"),
+    ]:
+        status, _, err = cli("train", "--corpus", corpus, *out, *arguments, *TINY)
+        assert status == 1 and message in err
+    status, _, err = cli("train", "--resume", "--out", finished, "--tokenizer", "bpe")
+    assert status == 1 and "leave out tokenizer" in err
