@@ -19,6 +19,7 @@ from benchmarks.report import section, with_section
 PARTS = {
     "kernels": "products, attention, norms, activations, loss, optimizer",
     "train_step": "whole training steps, and the share of the processor's peak",
+    "tokenizer": "encoding, decoding, training, and texts without words",
     "memory": "peak memory of a training step, measured and predicted",
     "start_up": "import, warm start, cold compile",
     "scaling": "cost against context length, width, depth, threads",

