@@ -12,4 +12,4 @@ def test_every_table_of_a_quick_run():
     assert len(compared.rows) == 6
     assert all(comparison["ratio"] > 0 for comparison in compared.comparisons)
     assert len(first.rows) == 3
-    assert [row[0] for row in worst.rows][0] == "prose"
+    assert worst.rows[0][0] == "prose"

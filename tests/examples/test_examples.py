@@ -75,6 +75,9 @@ def test_02_merges_shorten_text_and_every_text_comes_back(results):
     assert shown["pieces"][" because"] == 1 < shown["pieces"][" unhappiness"]
     assert shown["tales_per_token"] == sorted(shown["tales_per_token"])
     assert shown["tales_per_token"][-1] > 2 * shown["other_per_token"][-1] > 2
+    assert shown["parameters"] == sorted(shown["parameters"])
+    assert shown["characters_seen"] == sorted(shown["characters_seen"])
+    assert all(1 < bits < 8 for bits in shown["bits_per_byte"])
 
 
 def test_03_a_row_is_looked_up_and_words_of_a_group_come_to_stand_together(results):
