@@ -113,7 +113,7 @@ class TrainConfig:
 PRESETS = {
     "tales": {
         "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
-        "corpus": ("tales",), "max_iters": 1800, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
+        "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
         "eval_stride": 64,
     },
     # nanoGPT's recipe for a CPU

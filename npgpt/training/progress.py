@@ -12,19 +12,19 @@ from tqdm import tqdm
 import autograd
 from npgpt.model.size import flops_per_token
 
-EXPECTED_SHARE = 0.4  # of the peak, until steps have been measured
+EXPECTED_SHARE = 0.5  # of the peak, until steps have been measured
 MEASURED = 20  # steps after which the estimate of the time is corrected
 LINE_SECONDS = 30  # between two plain lines
 
 
-def peak_flops(size=512, tries=8):
-    """FLOP/s at which this machine multiplies two large float32 matrices: the best of some tries
-    by NumPy and by the project's own kernel, as either may be the faster one."""
+def peak_flops(size=1024, seconds=0.1):
+    """FLOP/s at which this machine multiplies two large float32 matrices, at best in this time."""
     a = np.random.default_rng(0).standard_normal((size, size), np.float32)
-    best = np.inf
-    for multiply in (np.matmul, autograd.matmul) * tries:
+    autograd.matmul(a, a)  # compiles or loads the kernel, wakes its threads
+    best, end = np.inf, time.perf_counter() + seconds
+    while time.perf_counter() < end:
         started = time.perf_counter()
-        multiply(a, a)
+        autograd.matmul(a, a)
         best = min(best, time.perf_counter() - started)
     return 2 * size**3 / best
 
