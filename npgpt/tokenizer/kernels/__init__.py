@@ -8,7 +8,8 @@ compute the same, faster, and the tests hold them to it. Reading order:
     vocabulary  the tables that encoding reads
     encoder     pre-tokens to ids
     decoder     ids to bytes
-    trainer     counting pre-tokens, and learning merges
+    counter     how often each pre-token occurs in a text
+    trainer     learning merges from that
 
 Text is UTF-8 in an array of bytes with PADDING more bytes behind it, so that eight bytes may be
 read at once anywhere. What is called from Python is a `serial_kernel`: it works on one thread and
@@ -22,17 +23,10 @@ from pathlib import Path
 from autograd.kernels.compiler import compiled_code_cached
 
 with compiled_code_cached("tokenizer", Path(__file__).parent):
+    from npgpt.tokenizer.kernels.counter import FULL, count_pieces, new_pieces
     from npgpt.tokenizer.kernels.decoder import decode
     from npgpt.tokenizer.kernels.encoder import encode, new_cache
     from npgpt.tokenizer.kernels.scanner import Scanner, pieces
     from npgpt.tokenizer.kernels.tables import PADDING
-    from npgpt.tokenizer.kernels.trainer import (
-        FULL,
-        Words,
-        count_pairs,
-        count_pieces,
-        learn_merges,
-        new_pairs,
-        new_pieces,
-    )
+    from npgpt.tokenizer.kernels.trainer import Words, count_pairs, learn_merges, new_pairs
     from npgpt.tokenizer.kernels.vocabulary import build_vocabulary
