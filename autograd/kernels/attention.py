@@ -94,10 +94,11 @@ def _empty_heads(x_BHTD):
 
 
 def _rows(x_BHTD):
-    steps = [step // x_BHTD.itemsize for step in x_BHTD.strides]
-    span = 1 + sum((n - 1) * step for n, step in zip(x_BHTD.shape, steps, strict=True))
-    memory = np.lib.stride_tricks.as_strided(x_BHTD, (span,), (x_BHTD.itemsize,))
-    return Rows(memory, *steps[:3])
+    B, H, T, D = x_BHTD.shape
+    size = x_BHTD.itemsize
+    batch, head, time, _ = (step // size for step in x_BHTD.strides)
+    span = (B - 1) * batch + (H - 1) * head + (T - 1) * time + D
+    return Rows(np.lib.stride_tricks.as_strided(x_BHTD, (span,), (size,)), batch, head, time)
 
 
 @kernel
