@@ -43,7 +43,7 @@ def gelu_backward(dy, x):
 
 def _gate(x):
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
-    return (0.5 * (1 + np.tanh(u))).astype(x.dtype)  # sigmoid(2u)
+    return np.exp(-np.logaddexp(0, -2 * u)).astype(x.dtype)  # sigmoid(2u), without overflow
 
 
 def gelu_exact(x):

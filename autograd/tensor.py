@@ -32,7 +32,7 @@ class Tensor:
             )
         self.requires_grad = requires_grad
         self.grad = None
-        self.node = None  # the engine.Node that computed this tensor; None for a leaf
+        self.node = None  # the recording.Node that computed this tensor; None for a leaf
         self.output_index = 0  # which of the node's outputs it is
 
     @property

@@ -57,7 +57,7 @@ def prediction(name, predicted, measured):
     cells += [
         ["predicted peak", f"{predicted.total / 1e6:,.0f} MB"],
         ["measured, without the libraries", f"{measured / 1e6:,.0f} MB"],
-        ["predicted / measured", f"{predicted.total / measured:.2f}"],
+        ["predicted / measured", f"{predicted.total / measured:.2f}" if measured else "too small"],
     ]
     return Table(f"Memory of our step of `{name}`, by `npgpt.model.size.step_memory`", ["", ""],
                  cells)  # fmt: skip

@@ -1,6 +1,6 @@
 """How kernels are compiled, and where the compiled code is kept between runs.
 
-Compiling all kernels takes the better part of a minute, loading compiled ones some milliseconds,
+Compiling all kernels takes tens of seconds, loading compiled ones some milliseconds,
 so Numba stores machine code on disk. Numba's own rule for using stored code looks only at the
 file of the kernel itself, not at the files of the functions it calls. The folder is therefore
 named after a hash of all kernel sources: after any edit the code comes from an empty folder, and
@@ -43,6 +43,11 @@ def lean_kernel(function):
 
 
 def _compiled(function, **options):
+    if numba.config.DISABLE_JIT:
+        raise RuntimeError(
+            "NUMBA_DISABLE_JIT is set, and kernels that are not compiled are no use; unset it, or "
+            "set AUTOGRAD_BACKEND=numpy to step through the NumPy twins of the kernels"
+        )
     cached = numba.config.CACHE_DIR != ""
     compiled = numba.njit(cache=cached, error_model="numpy", **options)(function)
     if cached:
@@ -108,18 +113,18 @@ def cache_folder(name="kernels", sources=None):
             stacklevel=2,
         )
         return None
-    _remove_unused(folder.parent)
+    _remove_unused(folder.parent, name)
     return folder
 
 
-def _remove_unused(parent):
+def _remove_unused(parent, name):
     """Remove folders of compiled kernels that no process has started with for KEPT_UNUSED.
 
     Nothing fails if other processes remove the same ones, or use one after all: Numba takes code
     that is gone for code that was never there, and makes a missing folder again.
     """
     with contextlib.suppress(OSError):
-        for folder in parent.glob("kernels-" + "[0-9a-f]" * 12):
+        for folder in parent.glob(f"{name}-" + "[0-9a-f]" * 12):
             if folder.stat().st_mtime < time.time() - KEPT_UNUSED:
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -171,8 +171,8 @@ def dropout(x, /, p, *, seed):
     p in [0, 1), seed an int of any size and sign.
     Source: Srivastava et al., Dropout, 2014. The hash is described in `autograd.reference`.
     """
-    if not 0 <= p < 1:
-        raise ValueError(f"dropout: p={p}; the share of dropped elements lies in [0, 1)")
+    if not isinstance(p, float | int | np.number) or not 0 <= p < 1:
+        raise ValueError(f"dropout: p={p!r}; the share of dropped elements lies in [0, 1)")
     if not isinstance(seed, int | np.integer):
         raise TypeError(f"dropout: seed={seed!r}; an int, another one for each call and step")
     return _dropped(x, p, seed), (p, seed)
@@ -225,7 +225,7 @@ def _dropped(x, p, seed):
 def _with_whole_rows(x):
     """x as the attention kernels read it: any view whose last axis is contiguous."""
     whole = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.writeable
-    return x if whole else contiguous(x)
+    return x if whole and all(step % x.itemsize == 0 for step in x.strides) else contiguous(x)
 
 
 def checked_indices(name, indices, size):

@@ -27,7 +27,8 @@ class AdamW:
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1,
                  grad_clip=1.0):  # fmt: skip
         self.parameters = dict(parameters)
-        if len({id(p) for p in self.parameters.values()}) < len(self.parameters):
+        arrays = [p.data for p in self.parameters.values() if p.size]
+        if len({a.__array_interface__["data"] for a in arrays}) < len(arrays):
             raise ValueError("AdamW: a weight is listed twice, and would move twice; name it once")
         if len({p.dtype for p in self.parameters.values()}) > 1:
             raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
@@ -69,16 +70,17 @@ class AdamW:
 
     def _weight(self, name):
         """The array to update, which the kernel finds by its address: it must be as it was."""
-        weight, m = self.parameters[name].data, self.m[name]
-        if (weight.shape, weight.dtype) != (m.shape, m.dtype):
+        weight, m, v = self.parameters[name].data, self.m[name], self.v[name]
+        if not (weight.shape, weight.dtype) == (m.shape, m.dtype) == (v.shape, v.dtype):
             raise ValueError(
-                f"AdamW: {name} was {m.dtype} {m.shape} and is {weight.dtype} {weight.shape}; make "
-                "a new optimizer after weights have been replaced"
+                f"AdamW: {name} is {weight.dtype} {weight.shape}, its moments are {m.dtype} "
+                f"{m.shape} and {v.dtype} {v.shape}; make a new optimizer after weights have been "
+                "replaced, and copy moments into the arrays that are there"
             )
-        if not (weight.flags.c_contiguous and weight.flags.writeable):
+        if not all(a.flags.c_contiguous and a.flags.writeable for a in (weight, m, v)):
             raise ValueError(
-                f"AdamW: {name} is a read-only or transposed view; make its data an array of its "
-                "own, np.array(data, order='C')"
+                f"AdamW: {name} or a moment of it is a read-only or transposed view; make it an "
+                "array of its own, np.array(data, order='C')"
             )
         return weight
 

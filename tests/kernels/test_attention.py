@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograd import kernels, reference
+from autograd import kernels, reference, scaled_dot_product_attention
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 CAUSAL = pytest.mark.parametrize("causal", [True, False])
@@ -90,6 +90,16 @@ def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == [tile, "right"]
+
+
+@DTYPES
+def test_a_view_between_whole_numbers_is_copied(dtype):
+    """Steps of a packed structure are no multiples of a number's size."""
+    packed = np.zeros((1, 2, 5), np.dtype([("x", dtype, (8,)), ("flag", np.int8)]))["x"]
+    packed[:] = np.random.default_rng(0).standard_normal(packed.shape)
+    whole = packed.copy()
+    found = scaled_dot_product_attention(packed, packed, packed).data
+    np.testing.assert_array_equal(found, scaled_dot_product_attention(whole, whole, whole).data)
 
 
 @DTYPES

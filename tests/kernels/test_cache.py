@@ -113,6 +113,14 @@ def test_folders_of_earlier_sources_go_after_a_month(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == kept
 
 
+def test_each_name_has_its_own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    unused(tmp_path / "kernels-0123456789ab")
+    unused(tmp_path / "tokenizer-0123456789ab")
+    folder = compiler.cache_folder("tokenizer")
+    assert {path.name for path in tmp_path.iterdir()} == {"kernels-0123456789ab", folder.name}
+
+
 def test_a_folder_in_use_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     folder = compiler.cache_folder()
