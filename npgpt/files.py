@@ -1,6 +1,7 @@
 """Files that are whole or absent: each is written beside its place, then renamed into it."""
 
 import os
+from contextlib import contextmanager
 
 
 def write_whole(path, content):
@@ -9,11 +10,20 @@ def write_whole(path, content):
     A crash, a full disk or a power cut at any moment leaves the old file or the new one, never
     part of one. Raises OSError, as any write does; the old file is whole then.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    with whole_file(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def whole_file(path):
+    """A binary file to write in parts, which is in its place when the block ends as it should.
+
+    An exception in the block leaves the old file, or none, as `write_whole` does.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # or the rename could reach the disk before the content
         os.replace(temporary, path)
@@ -22,6 +32,6 @@ def write_whole(path, content):
 
 
 def remove_unfinished(folder):
-    """Delete what `write_whole` leaves in a folder if its process is killed."""
+    """Delete what `whole_file` leaves in a folder if its process is killed."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from autograd import backend
+from npgpt.files import whole_file
 from npgpt.tokenizer import fast, special
 from npgpt.tokenizer.checks import check_text
 from npgpt.tokenizer.pretokenize import split
@@ -46,20 +47,17 @@ def encode_file(tokenizer, source: str | Path, target: str | Path) -> int:
     The file holds nothing but ids, little-endian uint16 if they fit and else uint32, and is read by
     np.fromfile or np.memmap. Ids are those of encoding the whole text at once; memory is bounded by
     some ten bytes for each character of a chunk. Raises FileNotFoundError without a source,
-    ValueError where it is no UTF-8. An unfinished `target` is removed.
+    ValueError where it is no UTF-8. A `target` that is there stays as it was until the new one is
+    whole; it may be the source itself.
     """
     source, target = Path(source), Path(target)
     dtype = "<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4"
     count = 0
-    try:
-        with open(target, "wb") as file:
-            for chunk in chunks(source, tokenizer.special_ids, tokenizer.pattern):
-                ids_N = tokenizer.encode(chunk)
-                ids_N.astype(dtype).tofile(file)
-                count += len(ids_N)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+    with whole_file(target) as file:
+        for chunk in chunks(source, tokenizer.special_ids, tokenizer.pattern):
+            ids_N = tokenizer.encode(chunk)
+            ids_N.astype(dtype).tofile(file)
+            count += len(ids_N)
     return count
 
 

@@ -280,6 +280,17 @@ def test_many_ids_take_four_bytes_each(tmp_path):
     assert np.fromfile(tmp_path / "ids", "<u4").tolist() == [256, 70_000]
 
 
+def test_a_file_may_be_replaced_by_its_ids_and_stays_where_that_fails(tmp_path):
+    text, tokenizer = tmp_path / "text", BPETokenizer([])
+    text.write_text("abc", encoding="utf-8")
+    with pytest.raises(FileNotFoundError):
+        tokenizer.encode_file(tmp_path / "none", text)
+    assert text.read_bytes() == b"abc"
+    assert tokenizer.encode_file(text, text) == 3
+    assert np.fromfile(text, "<u2").tolist() == [97, 98, 99]
+    assert list(tmp_path.iterdir()) == [text]
+
+
 def test_a_file_that_is_no_text_is_named_and_leaves_nothing(tmp_path):
     (tmp_path / "text").write_bytes(b"caf\xe9 " * 9)
     with pytest.raises(ValueError, match="text is no UTF-8 near byte"):
