@@ -41,7 +41,8 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
     """GPT-2's encoder.json (vocab.json) and vocab.bpe (merges.txt).
 
     Tokens of `vocab_json` that are no byte and made by no merge become special tokens. Raises
-    ValueError if the two do not belong together.
+    ValueError if the two do not belong together, or merges seem to be missing: if such a token is
+    two others joined, and not one in brackets, as <s> may be by chance.
     """
     vocab_json, merges_txt = Path(vocab_json), Path(merges_txt)
     vocab = read_json_object(vocab_json)
@@ -58,6 +59,14 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
     fields = from_spelled(vocab, merges, vocab_json, merges_txt)
     known = set(fields["ids"])
     special = sorted((i, token) for token, i in vocab.items() if i not in known)
+    for i, token in special:
+        halves = ((token[:k], token[k:]) for k in range(1, len(token)))
+        bracketed = token[0] in "<[" and token[-1] in ">]" if token else False
+        if not bracketed and any(known.issuperset(map(vocab.get, pair)) for pair in halves):
+            raise ValueError(
+                f"no merge of {merges_txt} makes the token {token!r} (id {i}) of {vocab_json}, "
+                "though its parts are tokens: the merges file seems cut short; pass a whole one"
+            )
     return fields | {"special_tokens": {token: i for i, token in special}}
 
 

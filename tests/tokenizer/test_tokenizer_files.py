@@ -263,6 +263,25 @@ def test_gpt2_files_that_do_not_fit_are_refused(damage_vocab, damage_merges, mes
         assert str(tmp_path) in str(error.value)
 
 
+@pytest.mark.parametrize("kept", [0, 1, 5, 9])
+def test_a_gpt2_merges_file_cut_at_a_line_end_is_refused(kept, tmp_path):
+    tokenizer = TOKENIZERS["bpe"]
+    vocab_json, merges_txt = write_gpt2_files(tmp_path, tokenizer)
+    lines = merges_txt.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert kept < len(tokenizer.merges)
+    merges_txt.write_text("".join(lines[: 1 + kept]), encoding="utf-8")
+    first = lines[1 + kept].strip().replace(" ", "")
+    with pytest.raises(ValueError, match="the merges file seems cut short") as error:
+        BPETokenizer.from_gpt2(vocab_json, merges_txt)
+    assert repr(first) in str(error.value) and str(256 + kept) in str(error.value)
+
+
+def test_special_tokens_of_gpt2_files_may_be_two_tokens_joined(tmp_path):
+    tokenizer = BPETokenizer([tuple(b"s>")], ["<s>", "[]"])
+    loaded = BPETokenizer.from_gpt2(*write_gpt2_files(tmp_path, tokenizer))
+    assert loaded.special_ids == {"<s>": 257, "[]": 258}
+
+
 def test_a_gpt2_merge_of_a_token_that_comes_after_it_is_refused(tmp_path):
     merges = [tuple(b"ug"), (ord("h"), 256)]
     vocab_json, merges_txt = write_gpt2_files(tmp_path, BPETokenizer(merges))
