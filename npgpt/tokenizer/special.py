@@ -20,7 +20,7 @@ def allowed(
 
     Raises ValueError if `text` holds a disallowed one, or a name is no special token.
     """
-    chosen = _named(special_ids, special_ids, allowed_special)
+    chosen = dict.fromkeys(_named(special_ids, special_ids, allowed_special))
     others = [token for token in special_ids if token not in chosen]
     refused = _named(special_ids, others, disallowed_special)
     for token in refused:
