@@ -57,9 +57,14 @@ def main(argv=None):
 def _parsed(argv):
     """The arguments of a command. An unknown flag is an error that names the nearest."""
     parser, commands = _parser()
+    argv = sys.argv[1:] if argv is None else argv
     args, unknown = parser.parse_known_args(argv)
     if unknown:
+        # Python before 3.13 gives an optional argument up at a flag that comes before it.
         command = commands[args.command]
+        args = argparse.Namespace(command=args.command)
+        args, unknown = command.parse_known_intermixed_args(argv[1:], args)
+    if unknown:
         flags = [flag for action in command._actions for flag in action.option_strings]
         command.error("".join(
             f"unknown argument {word}{nearest(word.split('=')[0], flags)} " for word in unknown

@@ -33,6 +33,16 @@ def test_colours_are_for_terminals(cli, hug):
     assert "\x1b[30;48;5;153mhug\x1b[0m\x1b[30;48;5;223ms\x1b[0m\n" in painted
 
 
+def test_flags_may_stand_before_the_text(cli, hug):
+    assert json.loads(cli("tokenize", hug, "--json", "hugs")[1])["ids"] == [257, 115]
+    assert "\x1b" in cli("tokenize", hug, "--colour", "always", "hugs")[1]
+    assert "\x1b" in cli("tokenize", "--colour", "always", hug, "hugs")[1]
+    with pytest.raises(SystemExit):
+        cli("tokenize", hug, "--jsn", "hugs")
+    with pytest.raises(SystemExit):
+        cli("tokenize", hug, "--json", "hugs", "pugs")
+
+
 def test_json_and_standard_input(cli, hug, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"hugs"), "utf-8"))
     result = json.loads(cli("tokenize", hug, "--json")[1])
