@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from autograd import backend
 from npgpt.tokenizer import bpe, fast, formats, huggingface, special
 from npgpt.tokenizer.checks import (
+    MAX_TOKENS,
     check_ids,
     check_merges,
     check_numbering,
@@ -99,8 +100,8 @@ class BPETokenizer:
         not counted. If the text has no pair left to merge, training stops early and the vocabulary
         is smaller than asked for.
 
-        Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens, for
-        an empty or repeated special token, and for a lone surrogate.
+        Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens or is
+        above MAX_TOKENS, for an empty or repeated special token, and for a lone surrogate.
         """
         check_pattern(pattern)
         check_special_tokens(special_tokens)
@@ -110,6 +111,8 @@ class BPETokenizer:
                 f"vocab_size {vocab_size} is too small: the 256 bytes and {len(special_tokens)} "
                 f"special tokens already take {smallest}; ask for at least that"
             )
+        if vocab_size > MAX_TOKENS:
+            raise ValueError(f"vocab_size {vocab_size} is too large; ask for {MAX_TOKENS} at most")
         if sorted(byte_order) != list(range(256)):
             raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
         counts = count_words(text, special_tokens, pattern)

@@ -1,6 +1,6 @@
 """The compiled twins of `bpe` and `pretokenize`, with texts, lists and dicts on the outside.
 
-Everything here has the result of the plain functions: `word_counts` of `bpe.count_words`,
+Everything here has the result of the plain functions: `word_counts` of `streams.count_words`,
 `learn_merges` of `bpe.learn_merges`, and `Encoder` of `bpe.encode_word` for every pre-token.
 The kernels are imported at the first use: importing npgpt compiles and loads nothing.
 """
@@ -38,7 +38,10 @@ def word_counts(data: bytes, parts_P3: np.ndarray, pattern: str | None) -> Count
 def learn_merges(
     counts: dict[bytes, int], n_merges: int, byte_order: Sequence[int] = range(256)
 ) -> list[tuple[int, int]]:
-    """`bpe.learn_merges`: up to `n_merges` pairs to merge, in order."""
+    """`bpe.learn_merges`: up to `n_merges` pairs to merge, in order.
+
+    Raises ValueError if the text has more different pairs than `most_pairs`.
+    """
     from npgpt.tokenizer import kernels
 
     words = _linked(counts)
@@ -46,14 +49,25 @@ def learn_merges(
     rank_of = np.arange(256 + n_merges, dtype=np.int64)
     rank_of[list(byte_order)] = np.arange(256)
     merges_M2 = np.empty((n_merges, 2), np.int64)
-    room = places // 4 + 1024
+    most = most_pairs(256 + n_merges)
+    room = min(places // 4 + 1024, most)
     while True:
         pairs = kernels.new_pairs(room, places, 256 + n_merges, rank_of)
         learned = _learn(kernels, words, pairs, merges_M2)
         if learned != kernels.FULL:
             return [tuple(merge) for merge in merges_M2[:learned].tolist()]
-        room *= 4
+        if room == most:
+            raise ValueError(
+                f"the text has more than {most} different pairs of tokens, too many to learn a "
+                f"vocabulary of {256 + n_merges}; ask for a smaller one, or train on less text"
+            )
+        room = min(4 * room, most)
         words = _linked(counts)
+
+
+def most_pairs(tokens: int) -> int:
+    """How many pairs can have a number beside two tokens in the 63 bits of a table's word."""
+    return 1 << 63 - 2 * (tokens - 1).bit_length()
 
 
 def _learn(kernels, words, pairs, merges_M2):

@@ -114,6 +114,24 @@ def test_tables_that_turn_out_too_small_are_made_larger():
     assert not kernels.count_pairs(fast._linked({b"abcdefgh": 1}), room)
 
 
+def test_more_pairs_than_the_table_has_numbers_for_are_refused(monkeypatch):
+    assert fast.most_pairs(1 << 21) == 1 << 21 and fast.most_pairs((1 << 16) + 1) == 1 << 29
+    text = "".join(random.Random(0).choices("abcdefghijklmnop", k=9999))
+    counts = {text.encode(): 1}
+    plain = bpe.learn_merges(counts, 20)
+    monkeypatch.setattr(fast, "most_pairs", lambda tokens: 5000)
+    assert fast.learn_merges(counts, 20) == plain
+    for most in (100, 300):  # 256 pairs of letters; those with new tokens come later
+        monkeypatch.setattr(fast, "most_pairs", lambda tokens, most=most: most)
+        with pytest.raises(ValueError, match=f"more than {most} different pairs"):
+            fast.learn_merges(counts, 20)
+
+
+def test_a_vocabulary_that_is_too_large_is_refused_before_the_text_is_read():
+    with pytest.raises(ValueError, match="2097153 is too large; ask for 2097152 at most"):
+        BPETokenizer.train(Path("no-such-file"), (1 << 21) + 1)
+
+
 # Long pre-tokens: nothing may take time in proportion to the square of the length
 
 
