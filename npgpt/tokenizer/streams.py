@@ -1,8 +1,10 @@
 """Texts larger than memory: cut where a cut changes nothing, and work on one piece at a time.
 
 A cut before a space, behind a character that is no white space, is one that every split pattern
-makes anyway, and what stands on either side does not change where the other side is cut. Without a
-pattern there is no such place in a text of one long piece; then it is read whole.
+makes anyway, and what stands on either side does not change where the other side is cut. The same
+holds behind a line end between two such characters, for texts with few spaces (the rule of
+`data.texts.safe_cut`, which knows no special tokens). Without a pattern there is no such place in a
+text of one long piece; then it is read whole.
 """
 
 import re
@@ -19,7 +21,7 @@ from npgpt.tokenizer.checks import check_text
 from npgpt.tokenizer.pretokenize import split
 
 CHUNK = 1 << 23  # characters
-SAFE_CUT = re.compile(r"(?<=[^\s\x1c-\x1f])(?=[ \t])")
+SAFE_CUT = re.compile(r"(?<=\S)(?=[ \t])|(?<=\S\n)(?=\S)")
 LOOK_BACK = 1 << 12
 
 
@@ -69,15 +71,17 @@ def chunks(
         check_text(text)
         yield text
         return
-    waiting = ""
+    waiting, enough = "", CHUNK
     for part in _read(text) if isinstance(text, Path) else text:
         check_text(part)
         waiting += part
-        if len(waiting) >= CHUNK and pattern is not None:
+        if len(waiting) >= enough and pattern is not None:
             cut = _last_safe_cut(waiting, special_tokens)
             if cut:
                 yield waiting[:cut]
                 waiting = waiting[cut:]
+            # After a vain search wait for as much again: all searches together stay linear.
+            enough = CHUNK if cut else 2 * len(waiting)
     if waiting:
         yield waiting
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autograd import backend
 from npgpt.data import tales
-from npgpt.tokenizer import BPETokenizer, bpe, fast, kernels, special
+from npgpt.tokenizer import BPETokenizer, bpe, fast, kernels, special, streams
 from npgpt.tokenizer.formats import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizer.pretokenize import PATTERNS, split
 from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
@@ -289,6 +289,42 @@ def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
     with open(tmp_path / "text", encoding="utf-8", newline="") as lines:
         trained = BPETokenizer.train(lines, 400, special_tokens, pattern=pattern)
     assert trained.merges == whole.merges
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@given(
+    parts=st.lists(st.sampled_from([*"a'。é1! \n\n\r\t\x1c\x85", "'s", "<\n>", "<|end|>", "東\n"])),
+    size=st.integers(1, 9),
+)
+def test_chunks_cut_nothing_that_the_whole_text_has_in_one(pattern, parts, size):
+    learned = TOKENIZERS[pattern]
+    tokenizer = BPETokenizer(learned.merges, ["<|end|>", "<\n>"], pattern=pattern)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "CHUNK", size)
+        pieces = list(streams.chunks(parts, tokenizer.special_ids, pattern))
+    text = "".join(parts)
+    assert "".join(pieces) == text
+    ids = [i for piece in pieces for i in tokenizer.encode(piece).tolist()]
+    assert ids == tokenizer.encode(text).tolist()
+
+
+def test_lines_without_spaces_are_encoded_in_chunks(monkeypatch):
+    monkeypatch.setattr(streams, "CHUNK", 100)
+    pieces = list(streams.chunks(["東京都。\n"] * 1000, ["<|end|>"], "gpt2"))
+    assert max(map(len, pieces)) <= 105
+
+
+def test_a_text_without_a_safe_cut_is_not_searched_again_and_again(monkeypatch):
+    searched = []
+
+    def search(text, special_tokens, plainly=streams._last_safe_cut):
+        searched.append(len(text))
+        return plainly(text, special_tokens)
+
+    monkeypatch.setattr(streams, "CHUNK", 100)
+    monkeypatch.setattr(streams, "_last_safe_cut", search)
+    assert list(streams.chunks(["東京"] * 1000, [], "gpt2")) == ["東京" * 1000]
+    assert sum(searched) <= 2 * 2000
 
 
 def test_many_ids_take_four_bytes_each(tmp_path):
