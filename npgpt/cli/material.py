@@ -48,7 +48,7 @@ def open_material(
 
 def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
     corpus = load_corpus(specs)
-    found = survey(corpus)
+    found = survey(corpus, training.split)
     tokenizer = tokenizer or _new_tokenizer(corpus, found, training, bpe_size)
     source = TextSource(
         corpus.name, found.characters, found.sha256, entropy_per_token(corpus, tokenizer)

@@ -67,7 +67,10 @@ def token_dtype(vocab_size):
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of a text after reading it once. alphabet: its characters, sorted."""
+    """What is known of a text after reading it once. alphabet: its characters, sorted.
+
+    sha256   of the text, and if it is split by documents, of where they end too
+    """
 
     characters: int
     sha256: str
@@ -75,16 +78,17 @@ class Survey:
     documents: int
 
 
-def survey(corpus) -> Survey:
+def survey(corpus, split="tail") -> Survey:
     """Read a `npgpt.data.corpora.Corpus` once, piece by piece."""
-    digest, characters, alphabet, documents = hashlib.sha256(), 0, set(), set()
+    digest, alphabet, lengths = hashlib.sha256(), set(), {}
     for document, piece in corpus.pieces():
         digest.update(piece.encode("utf-8"))
-        characters += len(piece)
         alphabet.update(piece)
-        documents.add(document)
+        lengths[document] = lengths.get(document, 0) + len(piece)
+    if split == "documents":
+        digest.update(str(list(lengths.values())).encode())
     text = "".join(sorted(alphabet))
-    return Survey(characters, digest.hexdigest(), text, len(documents))
+    return Survey(sum(lengths.values()), digest.hexdigest(), text, len(lengths))
 
 
 def split_pieces(corpus, found, split, train_fraction) -> Iterator[tuple[int, str]]:

@@ -99,6 +99,18 @@ def test_token_files_of_another_corpus_or_tokenizer_are_refused(cli, here, books
     assert status == 1 and "has token 400, but its tokenizer.json only" in err
 
 
+def test_resume_refuses_the_same_text_cut_into_other_documents(cli, here, books):
+    settings = [*SETTINGS, "--split", "documents"]
+    assert cli("train", "--corpus", "books", "--out", "run", *settings)[0] == 0
+    text = "".join(path.read_text("utf-8") for path in sorted(books.iterdir()))
+    (here / "other").mkdir()
+    for name, part in (("0.txt", text[:4000]), ("1.txt", text[4000:])):
+        (here / "other" / name).write_text(part, encoding="utf-8")
+    status, _, err = cli("train", "--resume", "--out", "run", "--corpus", "other")
+    assert status == 1 and "is another text" in err
+    assert cli("train", "--resume", "--out", "run", "--corpus", "books/*.txt")[0] == 0
+
+
 def test_a_prepared_corpus_is_whole_or_absent(cli, here, books):
     (books / "9.txt").write_bytes(b"not \xff text")
     assert main(["prepare", "tokens", "--corpus", "books"]) == 1

@@ -1,6 +1,8 @@
 """Token files hold the tokens of their text, and are read as an array of them would be."""
 
 import doctest
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -121,6 +123,21 @@ def test_one_document_has_no_split_by_documents():
     corpus = corpus_of("all in one")
     with pytest.raises(ValueError, match="given is one document.*use split=tail"):
         list(split_pieces(corpus, survey(corpus), "documents", 0.9))
+
+
+def documents_of(corpus):
+    pieces = groupby(corpus.pieces(), key=itemgetter(0))
+    return ["".join(piece for _, piece in document) for _, document in pieces]
+
+
+@given(st.lists(st.text("ab\n", min_size=1), min_size=1), st.lists(st.text("ab\n", min_size=1)))
+def test_a_survey_tells_documents_apart_only_where_they_are_split(one, other):
+    joined = corpus_of(corpus_of(*one).text)
+    assert survey(corpus_of(*one)).sha256 == survey(joined).sha256
+    found = [survey(corpus, "documents").sha256 for corpus in (corpus_of(*one), joined)]
+    assert (found[0] == found[1]) == (len(one) == 1)
+    same = documents_of(corpus_of(*one)) == documents_of(corpus_of(*other))
+    assert (found[0] == survey(corpus_of(*other), "documents").sha256) == same
 
 
 # ---- token files
