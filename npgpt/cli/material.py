@@ -3,6 +3,8 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import numpy as np
+
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import (
     SAMPLE,
@@ -89,16 +91,23 @@ def _of_tokens(paths, training, stack, tokenizer, expected, bpe_size):
         )
     ids = closing(stack, open_prepared(paths, beside.vocab_size, training.train_fraction))
     for part in ids:
-        largest = int(part[:SAMPLE].max(initial=0))
-        if largest >= beside.vocab_size:
-            raise ValueError(
-                f"{part.file.name} has token {largest}, but its tokenizer.json only "
-                f"{beside.vocab_size} tokens; put the tokenizer that made the file beside it"
-            )
+        _check_ids(part, beside.vocab_size)
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
     source = TextSource(name, None, "-".join(map(fingerprint, ids)), None)
     _check_same(source, expected)
     return Material(source, beside, *ids)
+
+
+def _check_ids(ids, vocab_size):
+    for start in range(0, len(ids), SAMPLE):
+        piece_N = ids[start : start + SAMPLE]
+        if piece_N.max() >= vocab_size:
+            at = int(np.argmax(piece_N >= vocab_size))
+            raise ValueError(
+                f"{ids.file.name} has token {piece_N[at]} at place {ids.first + start + at}, but "
+                f"its tokenizer.json only {vocab_size} tokens; put the tokenizer that made the "
+                "file beside it, or write the file again"
+            )
 
 
 def closing(stack, token_files):

@@ -11,6 +11,7 @@ from tiny_run import TEXT, TINY, environment, files
 
 from npgpt import CharTokenizer
 from npgpt.cli import main
+from npgpt.data.tokens import SAMPLE
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = [*TINY, "--sample-tokens", "0"]
@@ -96,7 +97,7 @@ def test_token_files_of_another_corpus_or_tokenizer_are_refused(cli, here, books
     assert status == 1 and "leave --split out" in err
     np.array([9, 9, 400] * 99, "<u2").tofile(here / "one" / "train.bin")
     status, _, err = cli("train", "--corpus", "one", *SETTINGS)
-    assert status == 1 and "has token 400, but its tokenizer.json only" in err
+    assert status == 1 and "has token 400 at place 2, but its tokenizer.json only" in err
 
 
 def test_resume_refuses_the_same_text_cut_into_other_documents(cli, here, books):
@@ -109,6 +110,17 @@ def test_resume_refuses_the_same_text_cut_into_other_documents(cli, here, books)
     status, _, err = cli("train", "--resume", "--out", "run", "--corpus", "other")
     assert status == 1 and "is another text" in err
     assert cli("train", "--resume", "--out", "run", "--corpus", "books/*.txt")[0] == 0
+
+
+@pytest.mark.parametrize("place", [SAMPLE + 7, 2 * SAMPLE - 1])
+def test_every_id_of_a_token_file_is_looked_at(cli, here, place):
+    CharTokenizer("abc").save(here / "tokenizer.json")
+    ids_N = np.zeros(2 * SAMPLE, "<u2")
+    ids_N[place] = 3
+    ids_N.tofile(here / "ids.bin")
+    status, _, err = cli("train", "--corpus", "ids.bin", *SETTINGS, "--train-fraction", "0.9")
+    assert status == 1 and f"ids.bin has token 3 at place {place}, but" in err
+    assert not (here / "runs").exists()
 
 
 def test_a_prepared_corpus_is_whole_or_absent(cli, here, books):
