@@ -88,9 +88,13 @@ def finish(session):
     print(f"\nvalidation loss {loss:.4f} nats per token, {bits:.4f} bits per byte, over all "
           f"{tokens:,} tokens")  # fmt: skip
     rows = read_metrics(run.folder / "metrics.csv")
-    best = min((r for r in rows if r["val_loss"] is not None), key=lambda r: r["val_loss"])
-    print(f"the best of the evaluations on the way was {best['val_loss']:.4f}, at step "
-          f"{best['step']}; {clock(rows[-1]['seconds'])} of training")  # fmt: skip
+    validated = [row for row in rows if row["val_loss"] is not None]
+    if validated:
+        best = min(validated, key=lambda row: row["val_loss"])
+        print(f"the best of the evaluations on the way was {best['val_loss']:.4f}, at step "
+              f"{best['step']}; {clock(rows[-1]['seconds'])} of training")  # fmt: skip
+    else:
+        print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
     entropy = run.text.entropy_rate
     if entropy:
         print(f"entropy of the text {entropy:.4f}: the model is {loss / entropy - 1:.1%} above it")

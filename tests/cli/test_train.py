@@ -123,6 +123,14 @@ def test_resuming_a_finished_run_draws_it_again_and_trains_nothing(cli, tmp_path
     assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 
+def test_a_finished_run_without_its_metrics_is_evaluated(cli, tmp_path, finished):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    (folder / "metrics.csv").unlink()
+    status, out, err = cli("train", "--resume", "--out", folder)
+    assert (status, err) == (0, "")
+    assert "validation loss" in out and "metrics.csv has no evaluation" in out
+
+
 def test_resume_refuses_other_settings_and_another_text(cli, tmp_path, finished):
     before = files(finished)
     status, _, err = cli("train", "--resume", "--out", finished, "--n-layer", 3)
