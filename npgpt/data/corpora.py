@@ -71,7 +71,8 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     variable NPGPT_DATA names.
 
     Raises FileNotFoundError if there is no such file, or if Shakespeare can not be fetched;
-    ValueError if there is no text in it, or if what is there is not UTF-8.
+    ValueError if there is no text in it, if what is there is not UTF-8, or if a path is a pipe or
+    a device.
     """
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
@@ -88,8 +89,13 @@ def _load(spec: str) -> Corpus:
     path = Path(spec)
     if path.is_dir():
         return _not_empty(_folder(path))
-    if path.exists():
+    if path.is_file():
         return _not_empty(_files(spec, [path]))
+    if path.exists():
+        raise ValueError(
+            f"{path} is neither a file nor a folder, and a corpus is read several times; save its "
+            "text in a file, or give - for standard input"
+        )
     matching = sorted(map(Path, glob.glob(spec, recursive=True)))
     matching = [match for match in matching if match.is_file()]
     if not matching:

@@ -84,6 +84,13 @@ def test_a_dash_is_standard_input(monkeypatch):
     assert read(["-"]) == ("standard input", "été\n", None)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_is_refused_with_the_way_to_standard_input(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is neither a file nor a folder.* - for standard in"):
+        load_corpus([str(tmp_path / "pipe")])
+
+
 def test_a_built_in_name_is_not_a_path_unless_written_as_one(here):
     write(here / "tales", "mine")
     assert load_corpus(["./tales"]).text == "mine"
