@@ -114,6 +114,16 @@ def test_resume_after_a_kill_takes_the_last_checkpoint_again(cli, tmp_path, corp
         assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, 7))
 
 
+def test_samples_after_the_checkpoint_are_dropped_in_one_step(cli, tmp_path, finished):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    kept, before = folder / "samples.txt", (folder / "samples.txt").read_text(encoding="utf-8")
+    kept.write_text(before + "step 7: loss 1.0\n", encoding="utf-8")
+    os.link(kept, tmp_path / "old")  # changes with the file if it is written in place
+    assert cli("train", "--resume", "--out", folder)[0] == 0
+    assert kept.read_text(encoding="utf-8") == before
+    assert (tmp_path / "old").read_text(encoding="utf-8").endswith("step 7: loss 1.0\n")
+
+
 def test_resuming_a_finished_run_draws_it_again_and_trains_nothing(cli, tmp_path, finished):
     folder = shutil.copytree(finished, tmp_path / "run")
     (folder / "loss.png").unlink()
