@@ -9,7 +9,7 @@
     gradcheck   every gradient against finite differences
     export      a run as a folder that the transformers library loads
 
-A command's module has `add_arguments(parser)` and `run(args)`.
+A command's module has `add_arguments(parser)` and `run(args)`, which may return an exit status.
 """
 
 import argparse
@@ -33,13 +33,14 @@ REFUSALS = (ValueError, OSError, FloatingPointError, ImportError)
 
 
 def main(argv=None):
-    """Run one command; return the exit status: 0, 1 for a refusal (said on stderr), 2 for usage."""
+    """Run one command; return the exit status: 0, 1 for a refusal (said on stderr), 2 for usage,
+    130 if Ctrl-C and 143 if SIGTERM ended it."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console may otherwise lack a character
             stream.reconfigure(encoding="utf-8", errors="replace")
     args = _parsed(argv)
     try:
-        importlib.import_module(f"npgpt.cli.{args.command}").run(args)
+        return importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = None
         return 0
@@ -51,7 +52,6 @@ def main(argv=None):
             raise
         print(f"npgpt {args.command}: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _parsed(argv):

@@ -36,7 +36,9 @@ class Session:
 
 
 def train(session, peak):
-    """Train to the last step, or until Ctrl-C or SIGTERM; return whether the last step was done.
+    """Train to the last step, or until Ctrl-C or SIGTERM; return the exit status.
+
+    It is 0 if the last step was done, or else 128 + the signal's number, as shells have it.
 
     peak   FLOP/s of the machine
     """
@@ -73,10 +75,11 @@ def train(session, peak):
             progress.update(step)
             if stop:
                 break
-    if done < config.max_iters:
-        print(f"stopped after step {done}, which is saved; go on with:\n"
-              f"    npgpt train --resume --out {run.folder}")  # fmt: skip
-    return done == config.max_iters
+    if done >= config.max_iters:
+        return 0
+    print(f"stopped after step {done}, which is saved; go on with:\n"
+          f"    npgpt train --resume --out {run.folder}")  # fmt: skip
+    return 128 + (interrupted[0] if interrupted else signal.SIGTERM)  # or another rank has it
 
 
 def follow(session):

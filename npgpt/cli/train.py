@@ -69,7 +69,7 @@ def run(args):
     ranks = find_ranks()
     try:
         with ExitStack() as stack:
-            _run(args, ranks, stack)
+            return _run(args, ranks, stack)
     except BaseException as error:
         if ranks:  # the others wait for this one, so its end has to be that of all
             print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
@@ -89,16 +89,18 @@ def _run(args, ranks, stack):
     warm_up(session.run.model)
     if args.check:
         report_checks(session)
-        return
+        return 0
     if leads and not args.resume:
         create_run(session.run, session.material.tokenizer, session.model, session.optimizer)
     peak = ranks.total(peak_flops()) if ranks else peak_flops()
     if not leads:
         follow(session)
-        return
+        return 0  # so that mpirun waits until the first rank has saved
     foretell(session, peak)
-    if train(session, peak):
+    status = train(session, peak)
+    if status == 0:
         finish(session)
+    return status
 
 
 def _started(args, ranks, stack):

@@ -87,7 +87,7 @@ def test_a_rank_that_dies_or_stops_ends_the_job_and_the_run_goes_on_to_the_same_
     folder = tmp_path / "run"
     arguments = [sent, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
     done = two_ranks(*arguments, code=SIGNALLED)
-    assert (done.returncode == 0) == (sent == "SIGTERM")
+    assert done.returncode != 0
     assert (f"stopped after step {saved}, which is saved" in done.stdout) == (sent == "SIGTERM")
     load_run(folder)
     done = two_ranks("train", "--resume", "--out", folder)

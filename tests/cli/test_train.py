@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from tiny_run import TEXT, TINY, environment, files
 
+from npgpt.cli import session
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "npgpt.cli"]
 
@@ -69,6 +71,24 @@ def test_another_seed_gives_other_weights(cli, here, corpus, finished):
     assert (here / "other" / "model.safetensors").read_bytes() != first
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_has_the_exit_status_of_its_signal(cli, here, corpus, monkeypatch, sent):
+    steps = session.training_steps
+
+    def signalled(*arguments):
+        for step in steps(*arguments):
+            if step.step == 2:
+                signal.raise_signal(sent)
+            yield step
+
+    monkeypatch.setattr(session, "training_steps", signalled)
+    status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
+    assert status == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
+    assert "stopped after step 2, which is saved" in out
+    monkeypatch.undo()
+    assert cli("train", "--resume", "--out", here / "run")[0] == 0
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_path, corpus, sent):
@@ -83,8 +103,9 @@ def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_pat
         time.sleep(0.005)
     process.send_signal(sent)
     said = process.communicate()[0]
-    assert process.returncode == 0
-    if "stopped after step" in said:  # it may have been faster than the signal
+    stopped = "stopped after step" in said  # it may have been faster than the signal
+    assert process.returncode == (128 + sent if stopped else 0)
+    if stopped:
         assert f"npgpt train --resume --out {folder}" in said
     status, out, err = cli("train", "--resume", "--out", folder)
     assert status == 0, err
