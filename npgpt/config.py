@@ -90,8 +90,9 @@ class TrainConfig:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 1 or more")
         for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",
                      "sample_tokens", "min_lr", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 0 or more")
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"TrainConfig: {name}={value}; use 0 or more, not inf")
         if not (0 < self.lr < math.inf and self.min_lr <= self.lr):
             raise ValueError(
                 f"TrainConfig: lr={self.lr}, min_lr={self.min_lr}; the rate falls from lr to "

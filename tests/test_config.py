@@ -1,5 +1,8 @@
 """Settings that can not work are refused at once, and the message says what to use."""
 
+import math
+from dataclasses import fields
+
 import pytest
 
 from npgpt.config import PRESETS, GPTConfig, TrainConfig, from_preset, preset_for
@@ -23,6 +26,13 @@ def test_a_model_that_can_not_be_built_is_refused(change, message):
         GPTConfig(**(GOOD | change))
 
 
+@pytest.mark.parametrize("name", [f.name for f in fields(TrainConfig) if f.type is float])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_no_training_setting_is_infinite_or_nan(name, value):
+    with pytest.raises(ValueError, match=name):
+        TrainConfig(**{name: value})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -31,6 +41,8 @@ def test_a_model_that_can_not_be_built_is_refused(change, message):
         ({"warmup_iters": -1}, "warmup_iters=-1; use 0 or more"),
         ({"seed": -1}, "seed=-1; use 0 or more"),
         ({"grad_clip": float("nan")}, "grad_clip=nan; use 0 or more"),
+        ({"weight_decay": float("inf")}, "weight_decay=inf; use 0 or more, not inf"),
+        ({"grad_clip": float("inf")}, "grad_clip=inf; use 0 or more, not inf"),
         ({"lr": 1e-5}, "lr=1e-05, min_lr=0.0001; the rate falls from lr to min_lr"),
         ({"lr": float("inf")}, "lr is positive"),
         ({"beta2": 1.0}, r"beta2=1.0; use \[0, 1\)"),
