@@ -198,8 +198,8 @@ def read_settings(path):
 def _check_entry(path, name, value, types, table=""):
     if name not in types:
         raise ValueError(
-            f"{path}: {name!r} is unknown{table}{nearest(name, types)}; what is known there: "
-            f"{', '.join(types)}"
+            f"{path}: {name!r} is unknown{table}{_elsewhere(name) or nearest(name, types)}; what "
+            f"is known there: {', '.join(types)}"
         )
     wanted = types[name]
     accepted = {float: (int, float), tuple[str, ...]: list}.get(wanted, wanted)
@@ -209,6 +209,16 @@ def _check_entry(path, name, value, types, table=""):
     if not fits:
         form = 'a list of texts, as ["a.txt"]' if accepted is list else f"a {wanted.__name__}"
         raise ValueError(f"{path}: {name} = {value!r}{table}; give {form}")
+
+
+def _elsewhere(name):
+    """Where a name that is no setting of its place belongs, or nothing."""
+    if name in ("tokenizer", "vocab_size"):
+        return f": give it as the flag --{name.replace('_', '-')}"
+    for table, settings in (("model", GPTConfig), ("training", TrainConfig)):
+        if name in {field.name for field in fields(settings)}:
+            return f": it belongs in the table [{table}]"
+    return ""
 
 
 def nearest(name, known):

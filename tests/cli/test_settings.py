@@ -54,14 +54,19 @@ def test_a_file_changes_the_preset_and_flags_change_the_file(cli, here, file):
         ("lr = 1", 'lr = "fast"', "lr = 'fast' in [training]; give a float"),
         ("n_head = 2", "n_head = 2.0", "n_head = 2.0 in [model]; give a int"),
         ("n_head = 2", "n_head = true", "n_head = True in [model]; give a int"),
-        ("n_head = 2", "vocab_size = 2", "'vocab_size' is unknown in [model]"),
+        ("n_head = 2", "vocab_size = 2",
+         "'vocab_size' is unknown in [model]: give it as the flag --vocab-size"),
+        ("lr = 1", 'tokenizer = "bpe"',
+         "'tokenizer' is unknown in [training]: give it as the flag --tokenizer"),
+        ("[model]", "n_layer = 2\n[model]", "'n_layer' is unknown: it belongs in the table [mode"),
+        ("n_head = 2", "lr = 2", "'lr' is unknown in [model]: it belongs in the table [training]"),
         ('["hens.txt"]', '"hens.txt"', "give a list of texts"),
         ("shakespeare-cpu", "shakespear-cpu", "did you mean shakespeare-cpu?"),
         ("n_head = 2", "n_head = 3", "n_embd=8 is not divisible by n_head=3"),
         ("lr = 1", "eval_stride = 17", "eval_stride=17 is larger than a window, block_size=16"),
         ("[model]", "[model", "is no TOML file"),
     ],
-)
+)  # fmt: skip
 def test_a_mistake_in_a_file_is_named_with_what_is_near(cli, here, file, old, new, message):
     path = file(FILE.replace(old, new))
     before = files(here)
