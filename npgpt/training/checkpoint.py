@@ -65,9 +65,11 @@ def create_run(run, tokenizer, model, optimizer):
     """
     folder = run.folder
     refuse_taken(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    building.mkdir()
+    try:
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise OSError(f"{folder} can not be made ({error}): name another with --out") from error
     try:
         tokenizer.save(building / "tokenizer.json")
         settings = json.dumps(_settings(run), indent=2, ensure_ascii=False) + "\n"
@@ -88,6 +90,10 @@ def refuse_taken(folder):
             f"{folder} {what}, and nothing in it is overwritten: name another folder with --out, "
             "or continue the run in it with --resume"
         )
+    above = next((parent for parent in folder.absolute().parents if parent.exists()), None)
+    if above and not (above.is_dir() and os.access(above, os.W_OK)):
+        what = "can not be written to" if above.is_dir() else "is a file"
+        raise RunError(f"{folder} can not be made, as {above} {what}: name another with --out")
 
 
 def _settings(run):

@@ -190,6 +190,8 @@ def test_resume_without_a_run_says_so(cli, here):
         (["--max-iters", "0"], "max_iters=0; use 1 or more"),
         (["--lr", "1e-9"], "min_lr at most lr"),
         (["--corpus", "hens.txt", "--out", "taken"], "taken is not empty"),
+        (["--corpus", "shrot.txt", "--out", "hens.txt/run"], "hens.txt is a file: name another"),
+        (["--corpus", "shrot.txt", "--out", "hens.txt/a/b"], "hens.txt is a file: name another"),
     ],
 )
 def test_what_can_not_be_trained_is_refused_and_nothing_is_written(cli, here, arguments, message):

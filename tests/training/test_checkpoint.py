@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,6 +148,12 @@ def test_an_existing_folder_is_never_written_into(tmp_path):
     with pytest.raises(RunError, match="is a file"):
         new_run(folder / "chapter.txt")
     assert (folder / "chapter.txt").read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc takes no folder from anyone")
+def test_a_place_that_takes_no_run_is_named_with_what_to_do():
+    with pytest.raises((OSError, ValueError), match="run can not be made.*name another with --out"):
+        new_run(Path("/proc/none/run"))
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
