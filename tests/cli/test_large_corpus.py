@@ -105,7 +105,8 @@ def test_resume_refuses_the_same_text_cut_into_other_documents(cli, here, books)
     assert cli("train", "--corpus", "books", "--out", "run", *settings)[0] == 0
     text = "".join(path.read_text("utf-8") for path in sorted(books.iterdir()))
     (here / "other").mkdir()
-    for name, part in (("0.txt", text[:4000]), ("1.txt", text[4000:])):
+    cut = text.index("\n", 4000) + 1
+    for name, part in (("0.txt", text[:cut]), ("1.txt", text[cut:])):
         (here / "other" / name).write_text(part, encoding="utf-8")
     status, _, err = cli("train", "--resume", "--out", "run", "--corpus", "other")
     assert status == 1 and "is another text" in err
