@@ -292,6 +292,7 @@ def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
+@settings(max_examples=300)
 @given(
     parts=st.lists(st.sampled_from([*"a'。é1! \n\n\r\t\x1c\x85", "'s", "<\n>", "<|end|>", "東\n"])),
     size=st.integers(1, 9),
