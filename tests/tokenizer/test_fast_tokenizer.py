@@ -2,7 +2,6 @@
 
 import importlib.util
 import random
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from autograd import backend
 from npgpt.data import tales
-from npgpt.tokenizer import BPETokenizer, bpe, fast, kernels, special, streams
+from npgpt.tokenizer import BPETokenizer, bpe, fast, kernels, special
 from npgpt.tokenizer.formats import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizer.pretokenize import PATTERNS, split
 from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
@@ -263,89 +262,3 @@ def test_merges_equal_those_of_the_tokenizers_library(tmp_path):
     assert loaded.special_ids == {"<|end|>": 0, "<|end|>>": 1}
     text = PROSE[:2000] + "<|end|>"
     assert loaded.encode(text).tolist() == peer.encode(text).ids
-
-
-# Streams
-
-
-@pytest.mark.parametrize("pattern", PATTERN_NAMES)
-def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
-    monkeypatch.setattr("npgpt.tokenizer.streams.CHUNK", 500)
-    rng = random.Random(0)
-    often = ["<|end|>", "<| and |>", "<| and |>", " ", "\n", "  ", "\r\n"]
-    words = re.findall(r"\S+ ?|\s+", PROSE)
-    text = "".join(rng.choice(often if rng.random() < 0.5 else words) for _ in range(6000))
-    (tmp_path / "text").write_text(text, encoding="utf-8", newline="")
-    learned = TOKENIZERS[pattern]
-    tokenizer = BPETokenizer(learned.merges, ["<|end|>", "<| and |>"], pattern=pattern)
-    count = tokenizer.encode_file(tmp_path / "text", tmp_path / "ids")
-    ids = np.fromfile(tmp_path / "ids", "<u2")
-    assert count == len(ids)
-    assert ids.tolist() == tokenizer.encode(text).tolist()
-    special_tokens = ["<|end|>", "<| and |>"]
-    whole = BPETokenizer.train(text, 400, special_tokens, pattern=pattern)
-    trained = BPETokenizer.train(tmp_path / "text", 400, special_tokens, pattern=pattern)
-    assert trained.merges == whole.merges
-    with open(tmp_path / "text", encoding="utf-8", newline="") as lines:
-        trained = BPETokenizer.train(lines, 400, special_tokens, pattern=pattern)
-    assert trained.merges == whole.merges
-
-
-@pytest.mark.parametrize("pattern", PATTERNS)
-@settings(max_examples=300)
-@given(
-    parts=st.lists(st.sampled_from([*"a'。é1! \n\n\r\t\x1c\x85", "'s", "<\n>", "<|end|>", "東\n"])),
-    size=st.integers(1, 9),
-)
-def test_pieces_of_a_text_have_the_words_of_the_whole(pattern, parts, size):
-    special_tokens = ["<|end|>", "<\n>"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "CHUNK", size)
-        counts = streams.count_words(parts, special_tokens, pattern)
-    assert counts == streams.count_words("".join(parts), special_tokens, pattern)
-
-
-def test_lines_without_spaces_are_encoded_in_chunks(monkeypatch):
-    monkeypatch.setattr(streams, "CHUNK", 100)
-    pieces = list(streams.chunks(["東京都。\n"] * 1000, ["<|end|>"], "gpt2"))
-    assert max(map(len, pieces)) <= 105
-
-
-def test_a_text_without_a_safe_cut_is_not_searched_again_and_again(monkeypatch):
-    searched = []
-
-    def search(text, special_tokens, plainly=streams._last_safe_cut):
-        searched.append(len(text))
-        return plainly(text, special_tokens)
-
-    monkeypatch.setattr(streams, "CHUNK", 100)
-    monkeypatch.setattr(streams, "_last_safe_cut", search)
-    assert list(streams.chunks(["東京"] * 1000, [], "gpt2")) == ["東京" * 1000]
-    assert sum(searched) <= 2 * 2000
-
-
-def test_many_ids_take_four_bytes_each(tmp_path):
-    (tmp_path / "text").write_text("ab<|end|>", encoding="utf-8")
-    tokenizer = BPETokenizer([(97, 98)], {"<|end|>": 70_000})
-    tokenizer.encode_file(tmp_path / "text", tmp_path / "ids")
-    assert np.fromfile(tmp_path / "ids", "<u4").tolist() == [256, 70_000]
-
-
-def test_a_file_may_be_replaced_by_its_ids_and_stays_where_that_fails(tmp_path):
-    text, tokenizer = tmp_path / "text", BPETokenizer([])
-    text.write_text("abc", encoding="utf-8")
-    with pytest.raises(FileNotFoundError):
-        tokenizer.encode_file(tmp_path / "none", text)
-    assert text.read_bytes() == b"abc"
-    assert tokenizer.encode_file(text, text) == 3
-    assert np.fromfile(text, "<u2").tolist() == [97, 98, 99]
-    assert list(tmp_path.iterdir()) == [text]
-
-
-def test_a_file_that_is_no_text_is_named_and_leaves_nothing(tmp_path):
-    (tmp_path / "text").write_bytes(b"caf\xe9 " * 9)
-    with pytest.raises(ValueError, match="text is no UTF-8 near byte"):
-        BPETokenizer([]).encode_file(tmp_path / "text", tmp_path / "ids")
-    with pytest.raises(FileNotFoundError, match="there is no file"):
-        BPETokenizer([]).encode_file(tmp_path / "none", tmp_path / "ids")
-    assert [path.name for path in tmp_path.iterdir()] == ["text"]
