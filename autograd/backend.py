@@ -3,7 +3,10 @@
 `AUTOGRAD_BACKEND=numba` (the default) takes `autograd.kernels`: compiled, parallel, fast.
 `AUTOGRAD_BACKEND=numpy` takes `autograd.reference`: slow, and readable in a debugger.
 Both have the same functions with the same signatures. Ops write `backend.softmax(rows)`; the
-module is imported at the first use, so that importing autograd compiles and loads nothing.
+module is imported at the first use, so that importing autograd compiles and loads nothing. Two
+settings of the whole process are made here, since they have to be made before anything is loaded:
+how long waiting threads spin (GOMP_SPINCOUNT in the environment comes first), and how much freed
+memory is kept.
 """
 
 import ctypes
@@ -15,7 +18,6 @@ import sys
 # another program on the same cores that slows a training step by a factor of 20 to 50; this many
 # turns, some microseconds, still bridge the gap from one kernel to the next.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-
 
 
 def _keep_freed_memory():

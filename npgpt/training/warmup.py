@@ -60,10 +60,10 @@ def _compile_bar(names):
 
 
 class _Bar:
-    """Counts those kernels among all functions that Numba compiles."""
+    """Counts those kernels among all functions that Numba compiles; in a pipe, line by line."""
 
     def __init__(self, names):
-        self.names, self.bar = names, None
+        self.names, self.bar, self.started = names, None, 0
 
     def start(self, name):
         if name in self.names:
@@ -71,7 +71,10 @@ class _Bar:
                 print("compiling the kernels, once for all runs")
                 # disable=None: no bar in a pipe or a file
                 self.bar = tqdm(total=len(self.names), unit="kernel", leave=False, disable=None)
+            self.started += 1
             self.bar.set_description(name)
+            if self.bar.disable:
+                print(f"    {self.started} of {len(self.names)}: {name}", flush=True)
 
     def end(self, name):
         if name in self.names:

@@ -17,6 +17,19 @@ print(*{f.__name__ for f in found if f.signatures and f.targetoptions.get("paral
 """
 
 
+def test_in_a_pipe_each_kernel_is_a_line(capsys):
+    from npgpt.training.warmup import _Bar
+
+    bar = _Bar(("_gelu", "_adamw"))
+    for name in ("_gelu", "some other function", "_adamw"):
+        bar.start(name)
+        bar.end(name)
+    bar.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["compiling the kernels, once for all runs", "    1 of 2: _gelu",
+                     "    2 of 2: _adamw"]  # fmt: skip
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_the_kernels_named_are_those_that_a_training_step_uses(dropout):
     from npgpt.training.warmup import KERNELS
