@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import shapes
+from benchmarks.shapes import BETAS, CLIP, DECAY, EPS, LR
 from npgpt import GPT, GPTConfig
 
-LR, (BETA1, BETA2), EPS, DECAY, CLIP = 1e-3, (0.9, 0.99), 1e-8, 0.1, 1.0  # of `npgpt.AdamW`
+BETA1, BETA2 = BETAS
 
 
 def training_step(batch, config):

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from benchmarks import shapes
 from benchmarks.players import threads
+from benchmarks.shapes import BETAS, CLIP, DECAY, EPS, LR
 from npgpt import GPT as OurGPT
 from npgpt import GPTConfig
 
 torch.set_num_threads(threads())
-LR, BETAS, EPS, DECAY, CLIP = 1e-3, (0.9, 0.99), 1e-8, 0.1, 1.0  # those of `npgpt.AdamW`
 
 
 class Block(nn.Module):

@@ -13,6 +13,7 @@ CONFIGURATIONS = {
 TINY = {
     "tiny": (2, GPTConfig(vocab_size=40, block_size=16, n_layer=2, n_head=2, n_embd=16)),
 }
+LR, BETAS, EPS, DECAY, CLIP = 1e-3, (0.9, 0.99), 1e-8, 0.1, 1.0  # what `npgpt.AdamW` starts from
 
 
 def models(quick):

@@ -31,6 +31,11 @@ def whole_file(path):
         temporary.unlink(missing_ok=True)
 
 
+def is_taken(folder):
+    """Whether there is something at this path, other than an empty folder, to be overwritten."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
 def remove_unfinished(folder):
     """Delete what `whole_file` leaves in a folder if its process is killed."""
     for path in folder.glob(".*.tmp"):

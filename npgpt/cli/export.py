@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from npgpt.files import write_whole
+from npgpt.files import is_taken, write_whole
 from npgpt.training.checkpoint import load_run
 
 
@@ -14,10 +14,8 @@ def add_arguments(parser):
 def run(args):
     model, _, run = load_run(args.run)
     folder = Path(args.folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(
-            f"{folder} is not empty, and nothing is overwritten; name another folder"
-        )
+    if is_taken(folder):
+        raise ValueError(f"{folder} is not empty, and nothing is overwritten; name another folder")
     model.save_pretrained(folder)
     write_whole(folder / "tokenizer.json", (run.folder / "tokenizer.json").read_bytes())
     print(f"{folder}: config.json, model.safetensors, tokenizer.json")

@@ -1,6 +1,5 @@
 """`npgpt prepare FOLDER`: a large text as token files, which training reads window by window."""
 
-import os
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import PARTS, split_pieces, survey, token_dtype, write_ids
+from npgpt.files import is_taken, whole_file
 from npgpt.tokenizer import CharTokenizer, load_tokenizer
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser):
 def run(args):
     settings = replace(TrainConfig(), split=args.split, train_fraction=args.train_fraction)
     folder = Path(args.folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_taken(folder):
         raise ValueError(f"{folder} is not empty, and nothing in it is overwritten: name another")
     corpus = load_corpus(args.corpus)
     found = survey(corpus)
@@ -33,14 +33,12 @@ def run(args):
     else:
         tokenizer = CharTokenizer(found.alphabet)
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = [folder / f".{part}.tmp" for part in PARTS]
     pieces = split_pieces(corpus, found, settings.split, settings.train_fraction)
     with ExitStack() as stack:
-        files = [stack.enter_context(open(path, "wb")) for path in unfinished]
+        files = [stack.enter_context(whole_file(folder / part)) for part in PARTS]
         write_ids(pieces, tokenizer, files)
-    tokenizer.save(folder / "tokenizer.json")
-    for path, part in zip(unfinished, PARTS, strict=True):
-        os.replace(path, folder / part)
+        tokenizer.save(folder / "tokenizer.json")
+    for part in PARTS:
         count = (folder / part).stat().st_size // token_dtype(tokenizer.vocab_size)().itemsize
         print(f"{folder / part}: {count:,} tokens")
     print(f"train on them: npgpt train --corpus {folder}")

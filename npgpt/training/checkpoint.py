@@ -26,7 +26,7 @@ from safetensors.numpy import load, save
 
 from autograd import backend
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import write_whole
+from npgpt.files import is_taken, write_whole
 from npgpt.model import GPT
 from npgpt.tokenizer import load_tokenizer
 
@@ -84,7 +84,7 @@ def create_run(run, tokenizer, model, optimizer):
 
 def refuse_taken(folder):
     """Raise RunError unless a run can be created at `folder`."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_taken(folder):
         what = "is not empty" if folder.is_dir() else "is a file"
         raise RunError(
             f"{folder} {what}, and nothing in it is overwritten: name another folder with --out, "
