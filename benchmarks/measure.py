@@ -11,8 +11,8 @@ times that were taken one right after the other. So:
   be long against the clock's own noise.
 - Before each timing there is a pause, in which the waiting threads of the library before fall
   asleep (they spin for up to some 30 ms, on the processors that the next one needs). Then, for
-  short functions, calls that are not timed: it takes the system some 10 ms to give each thread
-  that woke up a processor of its own, in which a kernel takes three times as long.
+  short functions, calls that are not timed: until the system has given each thread that woke up a
+  processor of its own, threads take turns on one, and some systems need 100 ms for that.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.players import OURS, Player, missing
 
-PAUSE, WAKE = 0.04, 0.02  # seconds
+PAUSE, WAKE = 0.04, 0.1  # seconds
 SHORT = 0.2  # seconds: what takes less is called for a while before it is timed
 
 
