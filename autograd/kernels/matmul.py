@@ -39,9 +39,12 @@ from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, TILE, VECTORS
 
 if TILE == "plain":
-    from autograd.kernels.plain_tile import copy_panel_row, multiply_tile, transpose_block
+    from autograd.kernels import plain_tile as tile
 else:
-    from autograd.kernels.microkernel import copy_panel_row, multiply_tile, transpose_block
+    from autograd.kernels import microkernel as tile
+
+multiply_tile, multiply_tile_onto = tile.multiply_tile, tile.multiply_tile_onto
+copy_panel_row, transpose_block = tile.copy_panel_row, tile.transpose_block
 
 DEPTH, COLUMNS, TALLEST, STRIP = 384, 256, 512, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
@@ -145,22 +148,12 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
         j0, j1 = _part(N, width, place % across, across)
         a0, b0 = z * a_matrix + i0 * a_row, z * b_matrix + j0 * b_col
         c0 = z * M * N + i0 * N + j0
-        if bias.size:
-            _fill_rows(c, c0, N, i1 - i0, bias[j0:j1])
-        sum_begins = add or bias.size > 0
-        if M == 1 and b_row == 1 and not sum_begins:
+        s, s0, s_row = (bias, j0, 0) if bias.size else (c, c0, N)
+        if M == 1 and b_row == 1 and not (add or bias.size):
             _dot_products(a[a0 : a0 + K], b, b0, c[c0 : c0 + j1 - j0])
         else:
-            _rectangle(a, a0, a_row, a_col, b, b0, b_row, b_col, c, c0, N,
-                       i1 - i0, j1 - j0, K, most, sum_begins, panels)  # fmt: skip
-
-
-@helper
-def _fill_rows(c, c0, c_row, rows, bias_J):
-    for i in range(rows):
-        c_J = c[c0 + i * c_row : c0 + i * c_row + bias_J.size]
-        for j in range(bias_J.size):
-            c_J[j] = bias_J[j]
+            _rectangle(a, a0, a_row, a_col, b, b0, b_row, b_col, s, s0, s_row, c, c0, N,
+                       i1 - i0, j1 - j0, K, most, add or bias.size > 0, panels)  # fmt: skip
 
 
 @helper
@@ -176,14 +169,20 @@ def _dot_products(a_K, b, b0, c_J):
 
 @helper
 def _rectangle(
-    a, a0, a_row, a_col, b, b0, b_row, b_col, c, c0, c_row, rows, columns, K, most, add, panels
+    a, a0, a_row, a_col, b, b0, b_row, b_col, s, s0, s_row, c, c0, c_row,
+    rows, columns, K, most, add, panels,
 ):  # fmt: skip
-    """One job: the element in row i and column j of the rectangle is c[c0 + i c_row + j]."""
+    """One job: the element in row i and column j of the rectangle is c[c0 + i c_row + j].
+
+    Its sum begins at s[s0 + i s_row + j] if `add`, else at 0.
+    """
     width = VECTORS * (BYTES // c.itemsize)
     in_place = rows <= FEW_ROWS and b_col == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
         a_k, b_k = a0 + k0 * a_col, b0 + k0 * b_row
+        if k0 > 0:
+            s, s0, s_row = c, c0, c_row
         if not in_place:
             _pack(b, b_k, b_row, b_col, depth, columns, panels)
         i = 0
@@ -194,9 +193,10 @@ def _rectangle(
                     panel, start, step = b, b_k + j, b_row
                 else:
                     panel, start, step = panels, j * depth, width
-                multiply_tile(a, a_k + i * a_row, a_row, a_col, panel, start, step,
-                              c, c0 + i * c_row + j, c_row,
-                              depth, height, min(width, columns - j), add or k0 > 0)  # fmt: skip
+                multiply_tile_onto(a, a_k + i * a_row, a_row, a_col, panel, start, step,
+                                   s, s0 + i * s_row + j, s_row, c, c0 + i * c_row + j, c_row,
+                                   depth, height, min(width, columns - j),
+                                   add or k0 > 0)  # fmt: skip
             i += height
 
 

@@ -16,10 +16,13 @@ and LLVM's vectoriser does not find this arrangement, so the functions here buil
 intermediate code themselves; no other file does. They are called from compiled code, with flat
 arrays and the places in them. A vector has `lanes` numbers, a full tile `width` columns.
 
-multiply_tile(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add)
+multiply_tile_onto(a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
+                   depth, height, columns, add)
     The step above; a_ik is a[a0 + i a_row + k a_col], b_kj is b[b0 + k b_row + j], c_ij is
-    c[c0 + i c_row + j]. `height` is one of HEIGHTS, `columns` at most `width`. The sum over k
-    is added to c_ij if `add`, else replaces it. Rows of b are read to the end of a vector.
+    c[c0 + i c_row + j]. `height` is one of HEIGHTS, `columns` at most `width`. c_ij becomes the
+    sum over k, plus s[s0 + i s_row + j] if `add`. Rows of b are read to the end of a vector.
+multiply_tile(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add)
+    The same with c as s.
 copy_panel_row(x, x0, columns, y, y0)
     y[y0 + j] = x[x0 + j]; y is written for `width` columns, with anything beyond the last.
 transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
@@ -30,7 +33,7 @@ pointer(address, like)
     The number `address` as a pointer to elements of the dtype of `like`, for numba.carray.
 
 `autograd.kernels.tiles` has the sizes; for processors without any there, `plain_tile` has the
-first three functions as loops.
+first four functions as loops.
 """
 
 from llvmlite import ir
@@ -46,20 +49,35 @@ def multiply_tile(
     typing, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add
 ):
     def generate(context, builder, signature, values):
-        a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, *rest = values
-        a_type, b_type, c_type = (signature.args[i] for i in (0, 4, 7))
-        arguments = (
-            *(_pointer(context, builder, a_type, a, a0), a_row, a_col),
-            *(_pointer(context, builder, b_type, b, b0), b_row),
-            *(_pointer(context, builder, c_type, c, c0), c_row),
-            *rest,
-        )
-        kinds = [x.type for x in arguments]
-        builder.call(_tile_function(builder.module, _vector(context, c_type), kinds), arguments)
-        return context.get_dummy_value()
+        return _call_tile(context, builder, signature, (*values[:10], *values[7:]))
 
     n = types.intp
     return types.void(a, n, n, n, b, n, n, c, n, n, n, n, n, types.boolean), generate
+
+
+@intrinsic
+def multiply_tile_onto(
+    typing, a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
+    depth, height, columns, add,
+):  # fmt: skip
+    n = types.intp
+    takes = types.void(a, n, n, n, b, n, n, s, n, n, c, n, n, n, n, n, types.boolean)
+    return takes, _call_tile
+
+
+def _call_tile(context, builder, signature, values):
+    a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row, *rest = values
+    a_type, b_type, c_type = (signature.args[i] for i in (0, 4, 7))
+    arguments = (
+        *(_pointer(context, builder, a_type, a, a0), a_row, a_col),
+        *(_pointer(context, builder, b_type, b, b0), b_row),
+        *(_pointer(context, builder, c_type, s, s0), s_row),
+        *(_pointer(context, builder, c_type, c, c0), c_row),
+        *rest,
+    )
+    kinds = [x.type for x in arguments]
+    builder.call(_tile_function(builder.module, _vector(context, c_type), kinds), arguments)
+    return context.get_dummy_value()
 
 
 def _tile_function(module, vector, argument_types):
@@ -74,7 +92,7 @@ def _tile_function(module, vector, argument_types):
         return function
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")
-    *a_and_b, c, c_row, depth, height, columns, add = function.args
+    *a_and_b, s, s_row, c, c_row, depth, height, columns, add = function.args
     index, lanes = height.type, vector.count
     builder = ir.IRBuilder(function.append_basic_block())
     last = builder.udiv(builder.sub(columns, index(1)), index(lanes))  # vectors before the last
@@ -90,7 +108,7 @@ def _tile_function(module, vector, argument_types):
             switch.add_case(index(v * (ROWS + 1) + h), block)
             builder.position_at_end(block)
             sums = _sum_over_k(builder, h, v + 1, vector, *a_and_b, depth)
-            _write_tile(builder, sums, c, c_row, add, whole, mask)
+            _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask)
             builder.ret_void()
     builder.position_at_end(no_such_tile)
     builder.unreachable()
@@ -133,21 +151,24 @@ def _sum_over_k(builder, height, vectors, vector, a, a_row, a_col, b, b_row, dep
     return new_sums
 
 
-def _write_tile(builder, sums, c, c_row, add, whole, mask):
+def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
     """Only lanes in `mask` of the last vector of a row are read and written, if not `whole`."""
     index, vector = c_row.type, sums[0][0].type
+
+    def place(start, step, i, v):
+        row = builder.mul(step, index(i))
+        return builder.gep(start, [builder.add(row, index(v * vector.count))])
+
     with builder.if_else(builder.and_(whole, builder.not_(add))) as (replace, otherwise):
         for branch, masked in (replace, False), (otherwise, True):
             with branch:
                 for i, row in enumerate(sums):
                     for v, total in enumerate(row):
-                        place = builder.add(builder.mul(c_row, index(i)), index(v * vector.count))
-                        place = builder.gep(c, [place])
                         inside = mask if masked and total is row[-1] else None
                         if masked:
-                            old = _load(builder, place, vector, inside)
+                            old = _load(builder, place(s, s_row, i, v), vector, inside)
                             total = builder.fadd(total, builder.select(add, old, vector(None)))
-                        _store(builder, total, place, inside)
+                        _store(builder, total, place(c, c_row, i, v), inside)
 
 
 @intrinsic

@@ -8,13 +8,22 @@ from autograd.kernels.compiler import helper
 
 @helper
 def multiply_tile(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
+    multiply_tile_onto(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, c, c0, c_row,
+                       depth, height, columns, add)  # fmt: skip
+
+
+@helper
+def multiply_tile_onto(
+    a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row, depth, height, columns, add
+):
     for k in range(depth):
         b_k = b[b0 + k * b_row : b0 + k * b_row + columns]
         for i in range(height):
             a_ik = a[a0 + i * a_row + k * a_col]
             c_i = c[c0 + i * c_row : c0 + i * c_row + columns]
+            s_i = s[s0 + i * s_row : s0 + i * s_row + columns] if k == 0 else c_i
             for j in range(columns):
-                c_i[j] = c_i[j] + a_ik * b_k[j] if k > 0 or add else a_ik * b_k[j]
+                c_i[j] = s_i[j] + a_ik * b_k[j] if k > 0 or add else a_ik * b_k[j]
 
 
 @helper
