@@ -30,6 +30,10 @@ def linear(x_NI, weight_IO, bias_O):
     return x_NI @ weight_IO + bias_O
 
 
+def linear_backward(dy_NO, x_NI):
+    return x_NI.T @ dy_NO, dy_NO.sum(axis=0)
+
+
 def gelu(x):
     return x * _gate(x)
 

@@ -42,7 +42,14 @@ with compiled_code_cached():
     from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
     from autograd.kernels.embedding import embedding, embedding_backward_
     from autograd.kernels.layer_norm import layer_norm, layer_norm_backward
-    from autograd.kernels.matmul import add_matmul_tn_, linear, matmul, matmul_nt, matmul_tn
+    from autograd.kernels.matmul import (
+        add_matmul_tn_,
+        linear,
+        linear_backward,
+        matmul,
+        matmul_nt,
+        matmul_tn,
+    )
     from autograd.kernels.optimizer import adamw_, sum_of_squares
     from autograd.kernels.softmax import (
         log_softmax,

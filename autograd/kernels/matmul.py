@@ -21,7 +21,9 @@ The ladder from the definition to the speed of the hardware:
 c is cut into rectangles, the jobs; one thread computes one, with panels of its own. A job has at
 most TALLEST rows, so that c is near, too, when one partial sum over k is added to the one before.
 Each c_ij is the sum over k in order, in equal steps of at most DEPTH terms, whatever tile, job or
-thread it falls to. A layer's bias, or a gradient to be added to, is where these sums begin.
+thread it falls to. A layer's bias, or a gradient to be added to, is where these sums begin. The
+gradient of a bias, the sum of the rows of b, is a product with a row of ones: one more row of c,
+by panels that are there already.
 
 A job of few rows would not repay the copy of b: it reads b in place, if b is not transposed and
 its columns fill whole panels. With a single row memory sets the time, not arithmetic: c = a b is
@@ -50,6 +52,8 @@ DEPTH, COLUMNS, TALLEST, STRIP = 384, 256, 512, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
 # more rows of b, each in another place of memory, are read for as many multiply-adds.
 FEW_ROWS = VECTORS * BYTES
+# What becomes of a product: c = a b; c += a b; c = a b + row; c = a b and row = sum of b's rows.
+REPLACE, ADD, ADD_BIAS, SUM_B = range(4)
 PACKING = 8  # the copy of a panel takes as long as the product of so many rows with it
 
 
@@ -70,55 +74,62 @@ def matmul_tn(a_ZKM, b_ZKN):
 
 def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN):
     """c += a^T b: one more part of a gradient."""
-    _product(a_ZKM, b_ZKN, a_transposed=True, c=c_ZMN)
+    _product(a_ZKM, b_ZKN, a_transposed=True, task=ADD, c=c_ZMN)
 
 
 def linear(x_NI, weight_IO, bias_O):
     """x weight + bias."""
-    return _product(x_NI[None], weight_IO[None], bias=bias_O)[0]
+    return _product(x_NI[None], weight_IO[None], task=ADD_BIAS, row_N=bias_O)[0]
 
 
-def _product(a, b, a_transposed=False, b_transposed=False, c=None, bias=None):
-    """a b, added to c if that is given, or to the bias in every row."""
+def linear_backward(dy_NO, x_NI):
+    """dweight = x^T dy and dbias, the sum of the rows of dy. (dx = dy weight^T is matmul_nt.)"""
+    dbias_O = np.empty(dy_NO.shape[1], dy_NO.dtype)
+    dweight_1IO = _product(x_NI[None], dy_NO[None], a_transposed=True, task=SUM_B, row_N=dbias_O)
+    return dweight_1IO[0], dbias_O
+
+
+def _product(a, b, a_transposed=False, b_transposed=False, task=REPLACE, c=None, row_N=None):
+    """a b in a new array, or in c if that is given."""
     Z = max(len(a), len(b)) if len(a) and len(b) else 0
     M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
-    add = c is not None
-    if not add:
+    if c is None:
         # Allocated by NumPy, which asks the system for large pages: fewer faults at first writing.
         c = np.empty((Z, M, b.shape[1 if b_transposed else 2]), a.dtype)
-    if bias is None:
-        bias = np.empty(0, a.dtype)
+    if row_N is None:
+        row_N = np.empty(0, a.dtype)
     if K == 0:  # a sum of nothing: the product with a column of zeros
         a, b = np.zeros((1, M, 1), a.dtype), np.zeros((1, 1, c.shape[2]), a.dtype)
         a_transposed = b_transposed = False
-    if c.size:
-        _multiply(a, b, c, a_transposed, b_transposed, add, bias, numba.get_num_threads())
+    if c.size or row_N.size:
+        _multiply(a, b, c, a_transposed, b_transposed, task, row_N, numba.get_num_threads())
     return c
 
 
 @kernel
-def _multiply(a, b, c_ZMN, a_transposed, b_transposed, add, bias, threads):
+def _multiply(a, b, c_ZMN, a_transposed, b_transposed, task, row_N, threads):
     Z, M, N = c_ZMN.shape
     K = a.shape[1 if a_transposed else 2]
     # The numbers, and the steps in them from one matrix, row and column to the next.
     a_steps = M * K if len(a) == Z else 0, 1 if a_transposed else K, M if a_transposed else 1
     b_steps = K * N if len(b) == Z else 0, 1 if b_transposed else N, K if b_transposed else 1
     a_flat, b_flat, c_flat = a.reshape(-1), b.reshape(-1), c_ZMN.reshape(-1)
+    depth = STRIP if M == 1 and not b_transposed else -(-K // -(-K // DEPTH))  # equal steps
     down, across = _parts(Z, M, N, VECTORS * (BYTES // a.itemsize), threads)
     jobs = Z * down * across
-    depth = STRIP if M == 1 and not b_transposed else -(-K // -(-K // DEPTH))  # equal steps
     for thread in prange(threads):
         # In a function of its own: what stands directly in the parallel loop compiles to code
         # that takes twice as long for small products.
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
-                 a_flat, a_steps, b_flat, b_steps, c_flat, M, N, K, depth, add, bias)  # fmt: skip
+                 a_flat, a_steps, b_flat, b_steps, c_flat, M, N, K, depth,
+                 task, row_N)  # fmt: skip
 
 
 @helper
 def _parts(Z, M, N, width, threads):
     """Into how many parts to cut the rows and the columns of c, for all threads to have work."""
     across = (N + COLUMNS - 1) // COLUMNS
-    down = (M + TALLEST - 1) // TALLEST
+    down = max(1, (M + TALLEST - 1) // TALLEST)
     more = 1
     while Z * down * across * more % threads and Z * down * across * more < 8 * threads:
         more += 1
@@ -136,24 +147,29 @@ def _part(size, step, part, parts):
 
 
 @helper
-def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most, add, bias):
+def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most, task, row):
     a_matrix, a_row, a_col = a_steps
     b_matrix, b_row, b_col = b_steps
     width = VECTORS * (BYTES // c.itemsize)
     most_columns = (N + width * across - 1) // (width * across) * width
     panels = np.empty((most + width) * most_columns, c.dtype)
+    one = np.empty(1, c.dtype)
+    one[0] = 1
+    add = task in (ADD, ADD_BIAS)
+    s = row if task == ADD_BIAS else c
     for job in range(first, end):
         z, place = job // (down * across), job % (down * across)
         i0, i1 = _part(M, ROWS, place // across, down)
         j0, j1 = _part(N, width, place % across, across)
         a0, b0 = z * a_matrix + i0 * a_row, z * b_matrix + j0 * b_col
         c0 = z * M * N + i0 * N + j0
-        s, s0, s_row = (bias, j0, 0) if bias.size else (c, c0, N)
-        if M == 1 and b_row == 1 and not (add or bias.size):
+        s0, s_row = (j0, 0) if task == ADD_BIAS else (c0, N)
+        if M == 1 and b_row == 1 and task == REPLACE:
             _dot_products(a[a0 : a0 + K], b, b0, c[c0 : c0 + j1 - j0])
         else:
+            sums0 = j0 if task == SUM_B and i0 == 0 else -1
             _rectangle(a, a0, a_row, a_col, b, b0, b_row, b_col, s, s0, s_row, c, c0, N,
-                       i1 - i0, j1 - j0, K, most, add or bias.size > 0, panels)  # fmt: skip
+                       i1 - i0, j1 - j0, K, most, add, one, row, sums0, panels)  # fmt: skip
 
 
 @helper
@@ -170,19 +186,18 @@ def _dot_products(a_K, b, b0, c_J):
 @helper
 def _rectangle(
     a, a0, a_row, a_col, b, b0, b_row, b_col, s, s0, s_row, c, c0, c_row,
-    rows, columns, K, most, add, panels,
+    rows, columns, K, most, add, one, sums, sums0, panels,
 ):  # fmt: skip
     """One job: the element in row i and column j of the rectangle is c[c0 + i c_row + j].
 
-    Its sum begins at s[s0 + i s_row + j] if `add`, else at 0.
+    Its sum over k begins at s[s0 + i s_row + j] if `add`, else at 0. If sums0 is not negative,
+    sums[sums0 + j] becomes the sum of column j of b, as the product with a row of ones.
     """
     width = VECTORS * (BYTES // c.itemsize)
     in_place = rows <= FEW_ROWS and b_col == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
         a_k, b_k = a0 + k0 * a_col, b0 + k0 * b_row
-        if k0 > 0:
-            s, s0, s_row = c, c0, c_row
         if not in_place:
             _pack(b, b_k, b_row, b_col, depth, columns, panels)
         i = 0
@@ -193,11 +208,23 @@ def _rectangle(
                     panel, start, step = b, b_k + j, b_row
                 else:
                     panel, start, step = panels, j * depth, width
+                if k0 == 0:
+                    before, place, before_row = s, s0 + i * s_row + j, s_row
+                else:
+                    before, place, before_row = c, c0 + i * c_row + j, c_row
                 multiply_tile_onto(a, a_k + i * a_row, a_row, a_col, panel, start, step,
-                                   s, s0 + i * s_row + j, s_row, c, c0 + i * c_row + j, c_row,
+                                   before, place, before_row, c, c0 + i * c_row + j, c_row,
                                    depth, height, min(width, columns - j),
                                    add or k0 > 0)  # fmt: skip
             i += height
+        if sums0 >= 0:
+            for j in range(0, columns, width):
+                if in_place:
+                    panel, start, step = b, b_k + j, b_row
+                else:
+                    panel, start, step = panels, j * depth, width
+                multiply_tile(one, 0, 0, 0, panel, start, step, sums, sums0 + j, 0,
+                              depth, 1, min(width, columns - j), k0 > 0)  # fmt: skip
 
 
 @helper

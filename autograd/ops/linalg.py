@@ -83,11 +83,13 @@ def linear_vjp(dy, saved, needs):
     dx = dweight = dbias = None
     if needs[0]:
         dx = product(dy_NO, weight.T).reshape(x_shape)
-    if needs[1] and weight.flags.c_contiguous:
+    if needs[1] and not weight.flags.c_contiguous:  # a transposed view
+        dweight = product(dy_NO.T, x_NI).T  # lies in memory as it does
+    elif needs[1] and needs[2]:
+        dweight, dbias = backend.linear_backward(dy_NO, x_NI)
+    elif needs[1]:
         dweight = product(x_NI.T, dy_NO)
-    elif needs[1]:  # a transposed view: its gradient lies in memory as it does
-        dweight = product(dy_NO.T, x_NI).T
-    if needs[2]:
+    if needs[2] and dbias is None:
         dbias = product(np.ones((1, len(dy_NO)), dy.dtype), dy_NO)[0]  # a sum by all threads
     return dx, dweight, dbias
 
@@ -96,7 +98,9 @@ def product(a, b):
     """a (..., M, K) times b (..., K, N) for leading axes that broadcast, in any memory layout."""
     if b.ndim == 2 and a.ndim > 2:  # one matrix for the whole stack: all rows in one product
         return product(rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch = a.shape[:-2]
+    if b.shape[:-2] != batch:
+        batch = np.broadcast_shapes(batch, b.shape[:-2])
     (a_Z, a_transposed), (b_Z, b_transposed) = _stack(a, batch), _stack(b, batch)
     if a_transposed and b_transposed:
         a_Z, a_transposed = contiguous(a_Z.swapaxes(1, 2)), False

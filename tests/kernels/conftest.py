@@ -25,6 +25,7 @@ ARGUMENTS = {
     "matmul_tn": lambda a, i, Z, M, N: (a(Z, N, M), a(Z, N, M + 2)),
     "add_matmul_tn_": lambda a, i, Z, M, N: (a(Z, M, M + 2), a(Z, N, M), a(Z, N, M + 2)),
     "linear": lambda a, i, Z, M, N: (a(Z * M, N), a(N, M + 2), a(M + 2)),
+    "linear_backward": lambda a, i, Z, M, N: (a(Z * M, N), a(Z * M, M + 2)),
     "gelu": lambda a, i, Z, M, N: (a(Z * M * N),),
     "gelu_backward": lambda a, i, Z, M, N: (a(Z * M * N), a(Z * M * N)),
     "gelu_exact": lambda a, i, Z, M, N: (a(Z * M * N),),

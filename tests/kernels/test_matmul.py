@@ -144,16 +144,31 @@ def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, b
         (b[1].T if form == "matmul_nt" else b[1])[k, j] = 1
 
 
+def assert_layer_right(sizes, dtype):
+    """A layer of one matrix: y = x w + bias, and the gradients dw = x^T dy and dbias."""
+    a, _, x_NI, w_IO = (stack[0] for stack in operands("matmul_tn", sizes, dtype))
+    bias_O = w_IO.sum(axis=0)
+    y_NO = kernels.linear(x_NI, w_IO, bias_O)
+    dw_IO, dbias_O = kernels.linear_backward(w_IO, a)
+    allowed = {"rtol": 0, "atol": (10 + sizes[2]) * 10 * np.finfo(dtype).eps}
+    np.testing.assert_allclose(y_NO, x_NI @ w_IO + bias_O, **allowed)
+    np.testing.assert_allclose(dw_IO, x_NI @ w_IO, **allowed)
+    np.testing.assert_allclose(dbias_O, bias_O, **allowed)
+    return y_NO, dw_IO, dbias_O
+
+
 def main():
     """In a process of its own: all sizes, with one, two and three threads."""
     for sizes in SIZES:
-        for form in ("matmul", "matmul_nt", "matmul_tn"):
-            for dtype in (np.float32, np.float64):
-                found = set()
-                for threads in (1, 2, 3):
-                    numba.set_num_threads(threads)
-                    found.add(assert_right(form, sizes, dtype).tobytes())
-                assert len(found) == 1, f"{form} {sizes} {dtype} depends on the threads"
+        for dtype in (np.float32, np.float64):
+            found = set()
+            for threads in (1, 2, 3):
+                numba.set_num_threads(threads)
+                forms = ("matmul", "matmul_nt", "matmul_tn")
+                arrays = [assert_right(form, sizes, dtype) for form in forms]
+                arrays += assert_layer_right(sizes, dtype)
+                found.add(b"".join(array.tobytes() for array in arrays))
+            assert len(found) == 1, f"{sizes} {dtype} depends on the threads"
     print(tiles.TILE, "right")
 
 
