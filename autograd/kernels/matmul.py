@@ -38,7 +38,7 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, TILE, VECTORS
+from autograd.kernels.tiles import BYTES, HEIGHTS, TILE, VECTORS
 
 if TILE == "plain":
     from autograd.kernels import plain_tile as tile
@@ -159,7 +159,7 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
     s = row if task == ADD_BIAS else c
     for job in range(first, end):
         z, place = job // (down * across), job % (down * across)
-        i0, i1 = _part(M, ROWS, place // across, down)
+        i0, i1 = _part(M, HEIGHTS[1], place // across, down)
         j0, j1 = _part(N, width, place % across, across)
         a0, b0 = z * a_matrix + i0 * a_row, z * b_matrix + j0 * b_col
         c0 = z * M * N + i0 * N + j0
@@ -198,32 +198,30 @@ def _rectangle(
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
         a_k, b_k = a0 + k0 * a_col, b0 + k0 * b_row
-        if not in_place:
+        if in_place:
+            panel, panel0, panel_row, next_panel = b, b_k, b_row, 1
+        else:
             _pack(b, b_k, b_row, b_col, depth, columns, panels)
+            panel, panel0, panel_row, next_panel = panels, 0, width, depth
+        if k0 > 0:
+            before, before0, before_row = c, c0, c_row
+        else:
+            before, before0, before_row = s, s0, s_row
         i = 0
         while i < rows:
             height = _tile_height(rows - i)
             for j in range(0, columns, width):
-                if in_place:
-                    panel, start, step = b, b_k + j, b_row
-                else:
-                    panel, start, step = panels, j * depth, width
-                if k0 == 0:
-                    before, place, before_row = s, s0 + i * s_row + j, s_row
-                else:
-                    before, place, before_row = c, c0 + i * c_row + j, c_row
-                multiply_tile_onto(a, a_k + i * a_row, a_row, a_col, panel, start, step,
-                                   before, place, before_row, c, c0 + i * c_row + j, c_row,
+                multiply_tile_onto(a, a_k + i * a_row, a_row, a_col,
+                                   panel, panel0 + j * next_panel, panel_row,
+                                   before, before0 + i * before_row + j, before_row,
+                                   c, c0 + i * c_row + j, c_row,
                                    depth, height, min(width, columns - j),
                                    add or k0 > 0)  # fmt: skip
             i += height
         if sums0 >= 0:
             for j in range(0, columns, width):
-                if in_place:
-                    panel, start, step = b, b_k + j, b_row
-                else:
-                    panel, start, step = panels, j * depth, width
-                multiply_tile(one, 0, 0, 0, panel, start, step, sums, sums0 + j, 0,
+                multiply_tile(one, 0, 0, 0, panel, panel0 + j * next_panel, panel_row,
+                              sums, sums0 + j, 0,
                               depth, 1, min(width, columns - j), k0 > 0)  # fmt: skip
 
 
