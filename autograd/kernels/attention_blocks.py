@@ -16,10 +16,10 @@ beyond the end of an array, and the rows of a head are near each other.
 import numpy as np
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.matmul import (
-    _tile_height,
+from autograd.kernels.register_tile import (
     copy_panel_row,
     multiply_tile,
+    tile_height,
     transpose_block,
 )
 from autograd.kernels.tiles import BYTES, ROWS, VECTORS
@@ -41,7 +41,7 @@ def scores(x_SD, x0, x_row, panels, keys, n, D, offset, a_SQ):
     width = VECTORS * (BYTES // a_SQ.itemsize)
     i = 0
     while i < keys:
-        height = _tile_height(keys - i)
+        height = tile_height(keys - i)
         for j in range(max(0, offset + i) // width * width, n, width):
             multiply_tile(x_SD, x0 + i * x_row, x_row, 1, panels, j * D, width,
                           a_SQ, i * QUERIES + j, QUERIES,
@@ -58,7 +58,7 @@ def add_keys(a_SQ, keys, n, offset, exact, x_SD, x0, x_row, y, y0, y_row, D, add
     """
     i = 0
     while i < n:
-        height = 1 if exact else _tile_height(n - i)
+        height = 1 if exact else tile_height(n - i)
         depth = min(keys, i + height - offset)
         if depth > 0:
             _row_of_tiles(a_SQ, i, 1, QUERIES, x_SD, x0, x_row, y, y0 + i * y_row, y_row,
@@ -71,7 +71,7 @@ def add_queries(a_SQ, keys, n, offset, x_QD, x_row, y, y0, y_row, D):
     """y_s += sum_t a_st x_t: a tile of keys takes the queries from the first that sees one on."""
     i = 0
     while i < keys:
-        height = _tile_height(keys - i)
+        height = tile_height(keys - i)
         first = max(0, offset + i)
         _row_of_tiles(a_SQ, i * QUERIES + first, QUERIES, 1, x_QD, first * x_row, x_row,
                       y, y0 + i * y_row, y_row, n - first, height, D, True)  # fmt: skip

@@ -38,15 +38,14 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.tiles import BYTES, HEIGHTS, TILE, VECTORS
-
-if TILE == "plain":
-    from autograd.kernels import plain_tile as tile
-else:
-    from autograd.kernels import microkernel as tile
-
-multiply_tile, multiply_tile_onto = tile.multiply_tile, tile.multiply_tile_onto
-copy_panel_row, transpose_block = tile.copy_panel_row, tile.transpose_block
+from autograd.kernels.register_tile import (
+    copy_panel_row,
+    multiply_tile,
+    multiply_tile_onto,
+    tile_height,
+    transpose_block,
+)
+from autograd.kernels.tiles import BYTES, HEIGHTS, VECTORS
 
 DEPTH, COLUMNS, TALLEST, STRIP = 384, 256, 512, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
@@ -209,7 +208,7 @@ def _rectangle(
             before, before0, before_row = s, s0, s_row
         i = 0
         while i < rows:
-            height = _tile_height(rows - i)
+            height = tile_height(rows - i)
             for j in range(0, columns, width):
                 multiply_tile_onto(a, a_k + i * a_row, a_row, a_col,
                                    panel, panel0 + j * next_panel, panel_row,
@@ -223,16 +222,6 @@ def _rectangle(
                 multiply_tile(one, 0, 0, 0, panel, panel0 + j * next_panel, panel_row,
                               sums, sums0 + j, 0,
                               depth, 1, min(width, columns - j), k0 > 0)  # fmt: skip
-
-
-@helper
-def _tile_height(rows):
-    """The tallest tile that fits."""
-    height = 1
-    for h in HEIGHTS:
-        if height < h <= rows:
-            height = h
-    return height
 
 
 @helper
