@@ -21,8 +21,7 @@ multiply_tile_onto(a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row
     The step above; a_ik is a[a0 + i a_row + k a_col], b_kj is b[b0 + k b_row + j], c_ij is
     c[c0 + i c_row + j]. `height` is one of HEIGHTS, `columns` at most `width`. c_ij becomes the
     sum over k, plus s[s0 + i s_row + j] if `add`. Rows of b are read to the end of a vector.
-multiply_tile(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add)
-    The same with c as s.
+multiply_tile(a, a0, a_row, ..., depth, height, columns, add): the same with c as s.
 copy_panel_row(x, x0, columns, y, y0)
     y[y0 + j] = x[x0 + j]; y is written for `width` columns, with anything beyond the last.
 transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
@@ -68,15 +67,11 @@ def multiply_tile_onto(
 def _call_tile(context, builder, signature, values):
     a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row, *rest = values
     a_type, b_type, c_type = (signature.args[i] for i in (0, 4, 7))
-    arguments = (
-        *(_pointer(context, builder, a_type, a, a0), a_row, a_col),
-        *(_pointer(context, builder, b_type, b, b0), b_row),
-        *(_pointer(context, builder, c_type, s, s0), s_row),
-        *(_pointer(context, builder, c_type, c, c0), c_row),
-        *rest,
-    )
-    kinds = [x.type for x in arguments]
-    builder.call(_tile_function(builder.module, _vector(context, c_type), kinds), arguments)
+    places = (a_type, a, a0), (b_type, b, b0), (c_type, s, s0), (c_type, c, c0)
+    a, b, s, c = (_pointer(context, builder, *place) for place in places)
+    arguments = (a, a_row, a_col, b, b_row, s, s_row, c, c_row, *rest)
+    vector, kinds = _vector(context, c_type), [x.type for x in arguments]
+    builder.call(_tile_function(builder.module, vector, kinds), arguments)
     return context.get_dummy_value()
 
 
@@ -153,11 +148,10 @@ def _sum_over_k(builder, height, vectors, vector, a, a_row, a_col, b, b_row, dep
 
 def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
     """Only lanes in `mask` of the last vector of a row are read and written, if not `whole`."""
-    index, vector = c_row.type, sums[0][0].type
+    index, vector, lanes = c_row.type, sums[0][0].type, sums[0][0].type.count
 
     def place(start, step, i, v):
-        row = builder.mul(step, index(i))
-        return builder.gep(start, [builder.add(row, index(v * vector.count))])
+        return builder.gep(start, [builder.add(builder.mul(step, index(i)), index(v * lanes))])
 
     with builder.if_else(builder.and_(whole, builder.not_(add))) as (replace, otherwise):
         for branch, masked in (replace, False), (otherwise, True):
