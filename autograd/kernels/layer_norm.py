@@ -49,40 +49,51 @@ def _layer_norm(x_NC, weight_C, bias_C, eps, y_NC, mean_N, rstd_N):
 def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     N, C = x_NC.shape
     dx_NC = np.empty_like(x_NC)
-    dgains = np.zeros((2, (N + CHUNK - 1) // CHUNK, C), x_NC.dtype)
-    dweight_C, dbias_C = np.zeros((2, C), x_NC.dtype)
+    chunks = (N + CHUNK - 1) // CHUNK
+    sums = np.zeros((2 * chunks + 3, C), x_NC.dtype)
+    dweight_C, dbias_C, zeros_C = sums[-3:]
     _layer_norm_backward(
-        dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, dgains[0], dgains[1], dweight_C, dbias_C
-    )
-    return dx_NC, dweight_C, dbias_C
+        dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC,
+        sums[:chunks], sums[chunks : 2 * chunks], dweight_C, dbias_C, zeros_C,
+    )  # fmt: skip
+    return dx_NC, dweight_C.copy(), dbias_C.copy()
 
 
 @kernel
 def _layer_norm_backward(
-    dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, dweights, dbiases, dweight_C, dbias_C
+    dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, dweights, dbiases, dweight_C, dbias_C, zeros_C
 ):
-    """dweights and dbiases are sums over CHUNK rows each, dweight and dbias over all rows."""
-    number = x_NC.dtype.type
-    count = number(x_NC.shape[1])
+    """dweights and dbiases are sums over CHUNK rows each, dweight and dbias over all rows.
+
+    Two rows at a time, because reading and writing these sums takes as long as reading a row.
+    """
+    zero, count = x_NC.dtype.type(0), x_NC.dtype.type(x_NC.shape[1])
     for chunk in prange(len(dweights)):
         dweight, dbias = dweights[chunk], dbiases[chunk]
-        for n in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, len(x_NC))):
-            dy, x, dx = dy_NC[n], x_NC[n], dx_NC[n]
-            mean, rstd = mean_N[n], rstd_N[n]
-            sum_g = sum_gn = number(0)
-            for c in range(x.size):
-                g = dy[c] * weight_C[c]
-                sum_g += g
-                sum_gn += g * (x[c] - mean)
-            along_shift, along_scale = sum_g / count, sum_gn * rstd / count
-            for c in range(x.size):
-                normal = (x[c] - mean) * rstd
-                dx[c] = (dy[c] * weight_C[c] - along_shift - normal * along_scale) * rstd
-            # A loop of its own: of three results in one the compiler can not tell for certain
-            # that none overlaps with what is read, and makes no vector instructions.
-            for c in range(x.size):
-                dweight[c] += dy[c] * ((x[c] - mean) * rstd)
-                dbias[c] += dy[c]
+        end = min(chunk * CHUNK + CHUNK, len(x_NC))
+        for first in range(chunk * CHUNK, end, 2):
+            second = first + 1
+            dy1, x1, mean1, rstd1 = dy_NC[first], x_NC[first], mean_N[first], rstd_N[first]
+            dy2, x2, mean2, rstd2 = zeros_C, zeros_C, zero, zero
+            if second < end:
+                dy2, x2, mean2, rstd2 = dy_NC[second], x_NC[second], mean_N[second], rstd_N[second]
+            sum_g1 = sum_g2 = sum_gn1 = sum_gn2 = zero
+            for c in range(weight_C.size):
+                g1, g2 = dy1[c] * weight_C[c], dy2[c] * weight_C[c]
+                n1, n2 = (x1[c] - mean1) * rstd1, (x2[c] - mean2) * rstd2
+                sum_g1 += g1
+                sum_g2 += g2
+                sum_gn1 += g1 * n1
+                sum_gn2 += g2 * n2
+                dweight[c] += dy1[c] * n1 + dy2[c] * n2
+                dbias[c] += dy1[c] + dy2[c]
+            for row in range(first, min(first + 2, end)):
+                dy, x, dx, mean, rstd = dy_NC[row], x_NC[row], dx_NC[row], mean_N[row], rstd_N[row]
+                along_shift = (sum_g1 if row == first else sum_g2) / count
+                along_scale = (sum_gn1 if row == first else sum_gn2) / count
+                for c in range(x.size):
+                    normal = (x[c] - mean) * rstd
+                    dx[c] = (dy[c] * weight_C[c] - along_shift - normal * along_scale) * rstd
     for chunk in range(len(dweights)):  # in order, so that threads do not change the rounding
         for c in range(dweight_C.size):
             dweight_C[c] += dweights[chunk, c]
