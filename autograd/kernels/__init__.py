@@ -23,9 +23,10 @@ optimizer. `compiler` has the decorators and the cache of compiled code, `vector
 `addresses` lists of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
-calls the kernel of its name with a `_` before it. Loops run over rows or slices from 0: only of
-such an index is the compiler certain that it is never negative, which in Python counts from the
-end, and that what it reads lies side by side. Without that there are no vector instructions.
+calls the kernel of its name with a `_` before it; `embedding_backward_`, which needs no room, is
+itself the kernel. Loops run over rows or slices from 0: only of such an index is the compiler
+certain that it is never negative, which in Python counts from the end, and that what it reads lies
+side by side. Without that there are no vector instructions.
 """
 
 from autograd.kernels.compiler import compiled_code_cached

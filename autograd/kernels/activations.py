@@ -73,6 +73,7 @@ def _constants(x):
 
 
 def gelu_exact(x):
+    """In float32, Phi has an absolute error below 2.5e-7, which y has times |x|."""
     y = np.empty_like(x)
     _gelu_exact(x, y)
     return y
