@@ -5,6 +5,8 @@ table of addresses is one argument. Whoever makes the table keeps the arrays ali
 sees to it that they are contiguous and of the dtype that the kernel takes them for.
 """
 
+import ctypes
+
 import numba
 import numpy as np
 
@@ -18,13 +20,19 @@ class Table:
     """Lists of arrays as what kernels take; all[k][p], of any k, has the dtype and size of p."""
 
     def __init__(self, *lists):
-        # not a.ctypes.data, which takes twice as long
-        starts = [[a.__array_interface__["data"][0] for a in arrays] for arrays in lists]
-        self.addresses = np.array(starts, np.int64)
+        self.addresses = np.array([list(map(_address, arrays)) for arrays in lists], np.int64)
         self.sizes = np.array([a.size for a in lists[0]], np.int64)
         # array p is worked on by the chunks from first[p] to before first[p + 1]
         self.first = np.zeros(len(self.sizes) + 1, np.int64)
         np.cumsum((self.sizes + CHUNK - 1) // CHUNK, out=self.first[1:])
+
+
+def _address(array):
+    """Where a contiguous array begins; by its buffer in a third of the time of array.ctypes.data."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):  # read-only, or empty
+        return array.ctypes.data
 
 
 @helper

@@ -77,7 +77,7 @@ class AdamW:
                 f"{m.shape} and {v.dtype} {v.shape}; make a new optimizer after weights have been "
                 "replaced, and copy moments into the arrays that are there"
             )
-        if not all(a.flags.c_contiguous and a.flags.writeable for a in (weight, m, v)):
+        if not (weight.flags.carray and m.flags.carray and v.flags.carray):  # contiguous, writeable
             raise ValueError(
                 f"AdamW: {name} or a moment of it is a read-only or transposed view; make it an "
                 "array of its own, np.array(data, order='C')"
