@@ -115,11 +115,14 @@ def checked_targets(name, logits_shape, targets, ignore_index):
             "targets have the shape of logits without its last axis, the vocabulary"
         )
     kept = targets != ignore_index
-    checked_indices(name, np.where(kept, targets, 0), logits_shape[-1])
-    count = int(kept.sum())
+    count = int(np.count_nonzero(kept))
+    some = targets if count == targets.size else np.where(kept, targets, 0)
+    targets_N = checked_indices(name, some, logits_shape[-1]).reshape(-1)
     if count == 0:
         raise ValueError(
             f"{name}: no target is kept (all {targets.size} are ignore_index="
             f"{ignore_index}); the mean of nothing is undefined: give at least one"
         )
-    return np.where(kept, targets, -1).reshape(-1).astype(np.int64), count
+    if some is not targets:
+        targets_N[~kept.reshape(-1)] = -1
+    return targets_N, count

@@ -212,9 +212,9 @@ def scaled_dot_product_attention_vjp(dy, saved):
 
 def _along_rows(function, axis, *arrays):
     """Apply a backend function of rows (N, C) along any axis."""
-    moved = [np.moveaxis(a, axis, -1) for a in arrays]
-    y = function(*[rows(m) for m in moved]).reshape(moved[0].shape)
-    return np.moveaxis(y, -1, axis)
+    swapped = [a.swapaxes(axis, -1) for a in arrays]
+    y = function(*map(rows, swapped)).reshape(swapped[0].shape)
+    return y.swapaxes(axis, -1)
 
 
 def _dropped(x, p, seed):
@@ -232,14 +232,15 @@ def checked_indices(name, indices, size):
     indices = np.asarray(indices)
     if indices.size and indices.dtype.kind not in "iu":  # [] is an array of floats to NumPy
         raise TypeError(f"{name}: indices of dtype {indices.dtype}; use integers (.astype(int))")
-    wrong = (indices < 0) | (indices >= size)
-    if wrong.any():
-        position = tuple(int(i) for i in np.argwhere(wrong)[0])
+    checked = indices.astype(np.int64)
+    unsigned = checked.view(np.uint64)  # in which negative ones are the largest
+    if unsigned.max(initial=0) >= max(size, 1):
+        position = tuple(int(i) for i in np.argwhere(unsigned >= size)[0])
         raise IndexError(
             f"{name}: index {indices[position]} at position {position} is outside [0, {size}); "
             "check that the tokenizer's vocabulary is the model's"
         )
-    return indices.astype(np.int64)
+    return checked
 
 
 def _check_attention(q, k, v, causal):
