@@ -16,25 +16,36 @@ from numba import prange
 from autograd.kernels.compiler import kernel
 from autograd.kernels.vector_math import exp, row_maximum
 
+CHUNK = 4096  # logits, of whole rows, whose maxima are found before the sums
+
 
 def cross_entropy(logits_NV, targets_N):
     z_N, m_N, total_N = np.zeros((3, len(logits_NV)), logits_NV.dtype)
     _cross_entropy(logits_NV, targets_N, z_N, m_N, total_N)
     # Not in the kernel: the compiler would add m to the logarithm first, which leaves no digits.
-    return np.where(targets_N < 0, z_N, np.log(total_N) - z_N), m_N, total_N
+    loss_N = np.log(total_N)
+    loss_N -= z_N
+    loss_N[targets_N < 0] = 0
+    return loss_N, m_N, total_N
 
 
 @kernel
 def _cross_entropy(logits_NV, targets_N, z_N, m_N, total_N):
-    """z is the target's logit less m, and 0 without a target."""
-    for n in prange(len(logits_NV)):
-        logit = logits_NV[n]
-        m, total = row_maximum(logit), logit.dtype.type(0)
-        for v in range(logit.size):
-            total += exp(logit[v] - m)
-        m_N[n], total_N[n] = m, total
-        if targets_N[n] >= 0:
-            z_N[n] = logit[targets_N[n]] - m
+    """z is the target's logit less m, and stays as it is without a target."""
+    N, V = logits_NV.shape
+    rows = 1 + CHUNK // V
+    for chunk in prange((N + rows - 1) // rows):
+        start, end = chunk * rows, min(chunk * rows + rows, N)
+        # Two loops over some rows: where rows are short, the processor is with several at once.
+        for n in range(start, end):
+            m_N[n] = row_maximum(logits_NV[n])
+        for n in range(start, end):
+            logit, m, total = logits_NV[n], m_N[n], logits_NV.dtype.type(0)
+            for v in range(logit.size):
+                total += exp(logit[v] - m)
+            total_N[n] = total
+            if targets_N[n] >= 0:
+                z_N[n] = logit[targets_N[n]] - m
 
 
 def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):

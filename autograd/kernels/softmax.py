@@ -13,7 +13,9 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import kernel
-from autograd.kernels.vector_math import exp, row_maximum
+from autograd.kernels.vector_math import exp, number_at, place_in_order, row_maximum
+
+CHUNK = 4096  # numbers, of whole rows, that a thread works on in a row
 
 
 def softmax(x_NC):
@@ -24,16 +26,25 @@ def softmax(x_NC):
 
 @kernel
 def _softmax(x_NC, y_NC):
-    for n in prange(len(x_NC)):
-        x, y = x_NC[n], y_NC[n]
-        m = row_maximum(x)
-        total = x.dtype.type(0)
-        for c in range(x.size):
-            y[c] = exp(x[c] - m)
-            total += y[c]
-        scale = x.dtype.type(1) / total
-        for c in range(y.size):
-            y[c] *= scale
+    N, C = x_NC.shape
+    rows = 1 + CHUNK // C
+    lowest = place_in_order(x_NC.dtype.type(-np.inf))
+    for chunk in prange((N + rows - 1) // rows):
+        end = min(chunk * rows + rows, N)
+        m = row_maximum(x_NC[chunk * rows])
+        for n in range(chunk * rows, end):
+            x, y, following = x_NC[n], y_NC[n], x_NC[min(n + 1, end - 1)]
+            total, highest = x.dtype.type(0), lowest
+            # The processor has time to read the next row, and to find its maximum, meanwhile. A NaN
+            # need not be found, because it makes the total NaN.
+            for c in range(x.size):
+                y[c] = exp(x[c] - m)
+                total += y[c]
+                highest = max(highest, place_in_order(following[c]))
+            scale = x.dtype.type(1) / total
+            for c in range(y.size):
+                y[c] *= scale
+            m = number_at(highest)
 
 
 def softmax_backward(dy_NC, y_NC):
