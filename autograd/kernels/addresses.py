@@ -28,7 +28,7 @@ class Table:
 
 
 def _address(array):
-    """Where a contiguous array begins; by its buffer in a third of the time of array.ctypes.data."""
+    """Where a contiguous array begins: by its buffer, in a third of the time of its ctypes.data."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     except (TypeError, ValueError):  # read-only, or empty

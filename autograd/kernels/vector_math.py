@@ -106,7 +106,7 @@ def _row_maximum(x):
 
 
 def place_in_order(x):
-    """An integer of the size of the float x; of two floats, the larger one's is larger. For kernels.
+    """An integer of the size of the float x, larger for the larger of two floats; for kernels.
 
     The bits of a float, taken as an integer, have its order; below 0 all but the sign have to be
     inverted. NaNs are above infinity, or if they have a minus below -infinity.
