@@ -13,10 +13,10 @@ An exp and 3 FLOPs per logit forward, as many backward; each row is read from me
 import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import kernel
+from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.vector_math import exp, row_maximum
 
-CHUNK = 4096  # logits, of whole rows, whose maxima are found before the sums
+CHUNK = 4096  # logits that a thread works on at a time
 
 
 def cross_entropy(logits_NV, targets_N):
@@ -33,19 +33,28 @@ def cross_entropy(logits_NV, targets_N):
 def _cross_entropy(logits_NV, targets_N, z_N, m_N, total_N):
     """z is the target's logit less m, and stays as it is without a target."""
     N, V = logits_NV.shape
-    rows = 1 + CHUNK // V
+    rows = _rows_at_once(V)
     for chunk in prange((N + rows - 1) // rows):
         start, end = chunk * rows, min(chunk * rows + rows, N)
-        # Two loops over some rows: where rows are short, the processor is with several at once.
         for n in range(start, end):
             m_N[n] = row_maximum(logits_NV[n])
-        for n in range(start, end):
-            logit, m, total = logits_NV[n], m_N[n], logits_NV.dtype.type(0)
-            for v in range(logit.size):
-                total += exp(logit[v] - m)
-            total_N[n] = total
             if targets_N[n] >= 0:
-                z_N[n] = logit[targets_N[n]] - m
+                z_N[n] = logits_NV[n, targets_N[n]] - m_N[n]
+        for first in range(start, end, 2):
+            second = min(first + 1, end - 1)
+            logit1, logit2, m1, m2 = logits_NV[first], logits_NV[second], m_N[first], m_N[second]
+            total1 = total2 = logits_NV.dtype.type(0)
+            for v in range(V):
+                total1 += exp(logit1[v] - m1)
+                total2 += exp(logit2[v] - m2)
+            total_N[first], total_N[second] = total1, total2
+
+
+@helper
+def _rows_at_once(V):
+    """Some rows, an even number: all their maxima are found before the sums, and a loop goes along
+    two rows. Where rows are short, the processor is busy with several of them then."""
+    return 2 + CHUNK // V // 2 * 2
 
 
 def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):
@@ -56,13 +65,21 @@ def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):
 
 @kernel
 def _cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale, dlogits_NV):
-    for n in prange(len(logits_NV)):
-        logit, dlogit, m = logits_NV[n], dlogits_NV[n], m_N[n]
-        if targets_N[n] >= 0:
-            factor = scale / total_N[n]
-            for v in range(logit.size):
-                dlogit[v] = exp(logit[v] - m) * factor
-            dlogit[targets_N[n]] -= scale
-        else:
-            for v in range(logit.size):
-                dlogit[v] = 0
+    N, V = logits_NV.shape
+    rows = _rows_at_once(V)
+    for chunk in prange((N + rows - 1) // rows):
+        start, end = chunk * rows, min(chunk * rows + rows, N)
+        for first in range(start, end, 2):
+            second = min(first + 1, end - 1)
+            logit1, logit2, m1, m2 = logits_NV[first], logits_NV[second], m_N[first], m_N[second]
+            dlogit1, dlogit2 = dlogits_NV[first], dlogits_NV[second]
+            factor1, factor2 = scale / total_N[first], scale / total_N[second]
+            for v in range(V):
+                dlogit1[v] = exp(logit1[v] - m1) * factor1
+                dlogit2[v] = exp(logit2[v] - m2) * factor2
+        for n in range(start, end):
+            dlogit = dlogits_NV[n]
+            if targets_N[n] >= 0:
+                dlogit[targets_N[n]] -= scale
+            else:
+                dlogit[:] = 0

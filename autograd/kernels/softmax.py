@@ -15,7 +15,7 @@ from numba import prange
 from autograd.kernels.compiler import kernel
 from autograd.kernels.vector_math import exp, number_at, place_in_order, row_maximum
 
-CHUNK = 4096  # numbers, of whole rows, that a thread works on in a row
+CHUNK = 4096  # numbers, of whole rows, that a thread works on at a time
 
 
 def softmax(x_NC):
