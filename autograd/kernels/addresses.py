@@ -22,9 +22,10 @@ class Table:
     def __init__(self, *lists):
         self.addresses = np.array([list(map(_address, arrays)) for arrays in lists], np.int64)
         self.sizes = np.array([a.size for a in lists[0]], np.int64)
-        # array p is worked on by the chunks from first[p] to before first[p + 1]
-        self.first = np.zeros(len(self.sizes) + 1, np.int64)
-        np.cumsum((self.sizes + CHUNK - 1) // CHUNK, out=self.first[1:])
+        # array p is worked on by the chunks from first[p] on, and owner[chunk] is p
+        counts = (self.sizes + CHUNK - 1) // CHUNK
+        self.first = np.cumsum(counts) - counts
+        self.owner = np.repeat(np.arange(len(counts)), counts)
 
 
 def _address(array):
@@ -36,9 +37,9 @@ def _address(array):
 
 
 @helper
-def find_chunk(first, sizes, chunk):
+def find_chunk(owner, first, sizes, chunk):
     """(p, start, size): the chunk of this number is part of array p."""
-    p = np.searchsorted(first, chunk, side="right") - 1
+    p = owner[chunk]
     start = (chunk - first[p]) * CHUNK
     return p, start, min(CHUNK, sizes[p] - start)
 

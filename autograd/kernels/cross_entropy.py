@@ -82,4 +82,5 @@ def _cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale, dlogits_N
             if targets_N[n] >= 0:
                 dlogit[targets_N[n]] -= scale
             else:
-                dlogit[:] = 0
+                for v in range(V):
+                    dlogit[v] = 0

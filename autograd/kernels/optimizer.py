@@ -31,13 +31,13 @@ def adamw_(weights, gradients, ms, vs, decays, lr, beta1, beta2, eps, scale, ste
         rate, unbias = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
         numbers = np.array([scale, 1 - beta1, 1 - beta2, rate, unbias, eps], weights[0].dtype)
         keeps = (1 - lr * np.array(decays)).astype(numbers.dtype)
-        _adamw(table.addresses, table.sizes, table.first, keeps, *numbers)
+        _adamw(table.addresses, table.sizes, table.first, table.owner, keeps, *numbers)
 
 
 @kernel
-def _adamw(addresses, sizes, first, keeps, scale, new1, new2, rate, unbias, eps):
-    for chunk in prange(first[-1]):
-        p, start, size = find_chunk(first, sizes, chunk)
+def _adamw(addresses, sizes, first, owner, keeps, scale, new1, new2, rate, unbias, eps):
+    for chunk in prange(len(owner)):
+        p, start, size = find_chunk(owner, first, sizes, chunk)
         weight = array_at(addresses[0, p], start, size, keeps)
         gradient = array_at(addresses[1, p], start, size, keeps)
         m = array_at(addresses[2, p], start, size, keeps)
@@ -55,15 +55,14 @@ def sum_of_squares(arrays):
     if not arrays:
         return 0.0
     table = Table(arrays)
-    partial = np.empty(table.first[-1])
-    like = np.empty(0, arrays[0].dtype)
-    return _sum_of_squares(table.addresses[0], table.sizes, table.first, partial, like)
+    partial, like = np.empty(len(table.owner)), np.empty(0, arrays[0].dtype)
+    return _sum_of_squares(table.addresses[0], table.sizes, table.first, table.owner, partial, like)
 
 
 @kernel
-def _sum_of_squares(addresses, sizes, first, partial, like):
-    for chunk in prange(first[-1]):
-        p, start, size = find_chunk(first, sizes, chunk)
+def _sum_of_squares(addresses, sizes, first, owner, partial, like):
+    for chunk in prange(len(owner)):
+        p, start, size = find_chunk(owner, first, sizes, chunk)
         x = array_at(addresses[p], start, size, like)
         total = 0.0
         for i in range(size):
