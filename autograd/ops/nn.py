@@ -234,7 +234,7 @@ def checked_indices(name, indices, size):
         raise TypeError(f"{name}: indices of dtype {indices.dtype}; use integers (.astype(int))")
     checked = indices.astype(np.int64)
     unsigned = checked.view(np.uint64)  # in which negative ones are the largest
-    if unsigned.max(initial=0) >= max(size, 1):
+    if checked.size and unsigned.max() >= size:
         position = tuple(int(i) for i in np.argwhere(unsigned >= size)[0])
         raise IndexError(
             f"{name}: index {indices[position]} at position {position} is outside [0, {size}); "
