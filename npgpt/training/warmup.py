@@ -2,84 +2,166 @@
 
 Numba compiles a kernel at its first call, and keeps the machine code on disk for the next process.
 One step of a tiny model calls every kernel that a training run will.
+
+Numba compiles on one core. So where nothing is on disk yet, a second process compiles the later
+kernels meanwhile, and this one loads them. It takes the same step: what it does not compile is
+computed by the NumPy twins, and each kernel is called with the types that training calls it with.
+If that process fails, its kernels are compiled here.
 """
 
 import contextlib
-from dataclasses import replace
+import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, replace
 
 import numpy as np
 from tqdm import tqdm
 
+from autograd import backend
+from npgpt.config import GPTConfig
 from npgpt.model import GPT
 from npgpt.training.optim import AdamW
 
-KERNELS = (
-    "_embedding", "_dropout", "_layer_norm", "_multiply", "_attention", "_gelu", "_cross_entropy",
-    "_cross_entropy_backward", "_layer_norm_backward", "_gelu_backward", "_attention_backward",
-    "embedding_backward_", "_sum_of_squares", "_adamw",
+# In the order of their first use; each half takes about as long.
+HERE = ("_embedding", "_dropout", "_layer_norm", "_multiply", "_attention")
+MEANWHILE = (
+    "_gelu", "_cross_entropy", "_cross_entropy_backward", "_layer_norm_backward", "_gelu_backward",
+    "_attention_backward", "embedding_backward_", "_sum_of_squares", "_adamw",
 )  # fmt: skip
+KERNELS = HERE + MEANWHILE
 
 
 def warm_up(config):
     """Compile, or load from disk, what training a model of this GPTConfig needs."""
-    tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
-    names = [name for name in KERNELS if name != "_dropout" or config.dropout]
-    with _compile_bar(names):
-        model = GPT(tiny)
-        optimizer = AdamW(model.parameters())
-        idx_BT = np.zeros((1, 4), np.int64)
-        model.loss(idx_BT, idx_BT).backward()
-        optimizer.step()
-        model.next_logits(idx_BT)
+    if backend.name != "numba":
+        return
+    config = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
+    bar = _Bar([name for name in KERNELS if name != "_dropout" or config.dropout])
+    with contextlib.closing(bar), contextlib.closing(_SecondProcess(config, bar)) as second:
+
+        def tell(what, function):
+            name = function.__name__
+            if (what, name) == ("start", HERE[0]) and function.stats.cache_path:
+                second.start()
+            bar.tell(what, name)
+            if (what, name) == ("end", HERE[-1]) and not sys.exception():
+                second.wait()
+
+        with _compiling(tell):
+            _step(config)
+
+
+def _step(config):
+    model = GPT(config)
+    optimizer = AdamW(model.parameters())
+    idx_BT = np.zeros((1, 4), np.int64)
+    model.loss(idx_BT, idx_BT).backward()
+    optimizer.step()
+    model.next_logits(idx_BT)
 
 
 @contextlib.contextmanager
-def _compile_bar(names):
-    """A progress bar that appears when a kernel has to be compiled, and counts the kernels."""
-    from autograd import backend
-
-    if backend.name != "numba":
-        yield
-        return
+def _compiling(tell):
+    """Call tell("start" or "end", function) for each function compiled inside this context."""
     from numba.core import event
-
-    bar = _Bar(names)
 
     class Listener(event.Listener):
         def on_start(self, event):
-            bar.start(event.data["dispatcher"].py_func.__name__)
+            tell("start", event.data["dispatcher"])
 
         def on_end(self, event):
-            bar.end(event.data["dispatcher"].py_func.__name__)
+            tell("end", event.data["dispatcher"])
 
     with event.install_listener("numba:compile", Listener()):
-        try:
-            yield
-        finally:
-            bar.close()
+        yield
+
+
+class _SecondProcess:
+    """Compiles the kernels of MEANWHILE, and has the bar count them."""
+
+    def __init__(self, config, bar):
+        self.config, self.bar, self.process = config, bar, None
+
+    def start(self):
+        from numba import get_num_threads
+
+        if get_num_threads() == 1:
+            return
+        settings = {
+            "AUTOGRAD_BACKEND": "numpy",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONSAFEPATH": "1",  # the folder it starts in is in sys.path only if it is here
+        }
+        with contextlib.suppress(OSError):
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", __name__, json.dumps(asdict(self.config))],
+                env=os.environ | settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, encoding="utf-8",
+            )  # fmt: skip
+            self.reader = threading.Thread(target=self._follow)
+            self.reader.start()
+
+    def _follow(self):
+        for line in self.process.stdout:
+            self.bar.tell(*line.split())
+
+    def wait(self):
+        if self.process:
+            self.reader.join()
+            self.process.wait()
+
+    def close(self):
+        if self.process:
+            self.process.kill()
+            self.wait()
+            self.process.stdout.close()
+
+
+def _compile_meanwhile(config):
+    """What the second process does; it prints a line when a kernel is begun and when it is done."""
+    names = {name.strip("_") for name in MEANWHILE}
+    for name, kernel in vars(importlib.import_module(backend.MODULES["numba"])).items():
+        if name.strip("_") in names:
+            setattr(backend, name, kernel)
+    with _compiling(lambda what, function: print(what, function.__name__, flush=True)):
+        _step(config)
 
 
 class _Bar:
     """Counts those kernels among all functions that Numba compiles; in a pipe, line by line."""
 
     def __init__(self, names):
-        self.names, self.bar, self.started = names, None, 0
+        self.names, self.bar, self.told = names, None, []
+        self.lock = threading.Lock()
 
-    def start(self, name):
-        if name in self.names:
-            if self.bar is None:
-                print("compiling the kernels, once for all runs")
-                # disable=None: no bar in a pipe or a file
-                self.bar = tqdm(total=len(self.names), unit="kernel", leave=False, disable=None)
-            self.started += 1
-            self.bar.set_description(name)
-            if self.bar.disable:
-                print(f"    {self.started} of {len(self.names)}: {name}", flush=True)
+    def tell(self, what, name):
+        """That a kernel was begun or done ("start" or "end"), whichever process tells it first."""
+        with self.lock:
+            if name in self.names and (what, name) not in self.told:
+                self.told.append((what, name))
+                if what == "start":
+                    self._show(name)
+                else:
+                    self.bar.update()
 
-    def end(self, name):
-        if name in self.names:
-            self.bar.update()
+    def _show(self, name):
+        if self.bar is None:
+            print("compiling the kernels, once for all runs")
+            # disable=None: no bar in a pipe or a file
+            self.bar = tqdm(total=len(self.names), unit="kernel", leave=False, disable=None)
+        self.bar.set_description(name)
+        if self.bar.disable:
+            begun = sum(what == "start" for what, _ in self.told)
+            print(f"    {begun} of {len(self.names)}: {name}", flush=True)
 
     def close(self):
         if self.bar is not None:
             self.bar.close()
+
+
+if __name__ == "__main__":
+    _compile_meanwhile(GPTConfig(**json.loads(sys.argv[1])))
