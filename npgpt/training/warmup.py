@@ -45,8 +45,8 @@ def warm_up(config):
 
         def tell(what, function):
             name = function.__name__
-            if (what, name) == ("start", HERE[0]) and function.stats.cache_path:
-                second.start()
+            if (what, name) == ("start", HERE[0]):
+                second.start(function)
             bar.tell(what, name)
             if (what, name) == ("end", HERE[-1]) and not sys.exception():
                 second.wait()
@@ -86,10 +86,11 @@ class _SecondProcess:
     def __init__(self, config, bar):
         self.config, self.bar, self.process = config, bar, None
 
-    def start(self):
+    def start(self, kernel):
+        """Start it, if there is a second core for it, and code of this kernel's kind is kept."""
         from numba import get_num_threads
 
-        if get_num_threads() == 1:
+        if get_num_threads() == 1 or kernel.stats.cache_path is None:
             return
         settings = {
             "AUTOGRAD_BACKEND": "numpy",
