@@ -3,10 +3,10 @@
 Numba compiles a kernel at its first call, and keeps the machine code on disk for the next process.
 One step of a tiny model calls every kernel that a training run will.
 
-Numba compiles on one core. So where nothing is on disk yet, a second process compiles the later
-kernels meanwhile, and this one loads them. It takes the same step: what it does not compile is
-computed by the NumPy twins, and each kernel is called with the types that training calls it with.
-If that process fails, its kernels are compiled here.
+Numba compiles on one core. So while this process compiles the first kernels of a step, a second
+one compiles the others, and this one loads them when it gets there. The second takes the same step,
+with NumPy twins for what it does not compile, so that each kernel is called with the types that
+training calls it with. If it fails, its kernels are compiled here.
 """
 
 import contextlib
@@ -45,11 +45,9 @@ def warm_up(config):
 
         def tell(what, function):
             name = function.__name__
-            if (what, name) == ("start", HERE[0]):
+            if what == "start" and name in HERE:
                 second.start(function)
             bar.tell(what, name)
-            if (what, name) == ("end", HERE[-1]) and not sys.exception():
-                second.wait()
 
         with _compiling(tell):
             _step(config)
@@ -90,7 +88,7 @@ class _SecondProcess:
         """Start it, if there is a second core for it, and code of this kernel's kind is kept."""
         from numba import get_num_threads
 
-        if get_num_threads() == 1 or kernel.stats.cache_path is None:
+        if self.process or get_num_threads() == 1 or kernel.stats.cache_path is None:
             return
         settings = {
             "AUTOGRAD_BACKEND": "numpy",
@@ -105,15 +103,25 @@ class _SecondProcess:
             )  # fmt: skip
             self.reader = threading.Thread(target=self._follow)
             self.reader.start()
+            for name, function in _functions_meanwhile().items():
+                setattr(backend, name, self._after_waiting(function))
 
     def _follow(self):
         for line in self.process.stdout:
             self.bar.tell(*line.split())
 
+    def _after_waiting(self, function):
+        def wait_and_call(*arguments):
+            self.wait()
+            return function(*arguments)
+
+        return wait_and_call
+
     def wait(self):
         if self.process:
             self.reader.join()
             self.process.wait()
+            vars(backend).update(_functions_meanwhile())
 
     def close(self):
         if self.process:
@@ -122,12 +130,16 @@ class _SecondProcess:
             self.process.stdout.close()
 
 
+def _functions_meanwhile():
+    """{name: function} of the kernels package for those that call the kernels of MEANWHILE."""
+    names = {name.strip("_") for name in MEANWHILE}
+    functions = vars(importlib.import_module(backend.MODULES["numba"]))
+    return {name: f for name, f in functions.items() if name.strip("_") in names}
+
+
 def _compile_meanwhile(config):
     """What the second process does; it prints a line when a kernel is begun and when it is done."""
-    names = {name.strip("_") for name in MEANWHILE}
-    for name, kernel in vars(importlib.import_module(backend.MODULES["numba"])).items():
-        if name.strip("_") in names:
-            setattr(backend, name, kernel)
+    vars(backend).update(_functions_meanwhile())
     with _compiling(lambda what, function: print(what, function.__name__, flush=True)):
         _step(config)
 

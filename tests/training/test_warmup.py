@@ -9,10 +9,10 @@ from contextlib import closing
 import numba
 import pytest
 
-from autograd import backend, kernels
+from autograd import kernels
 from autograd.kernels import compiler
 from npgpt import GPTConfig
-from npgpt.training.warmup import HERE, KERNELS, _Bar, _SecondProcess
+from npgpt.training.warmup import KERNELS, _Bar, _SecondProcess
 
 CONFIG = GPTConfig(8, 4, 1, 1, 4)
 USED = """
@@ -48,21 +48,20 @@ def test_the_kernels_named_are_those_that_a_training_step_uses(dropout):
     assert used == set(KERNELS) - (set() if dropout else {"_dropout"})
 
 
-def test_two_processes_compile_what_is_not_on_disk(tmp_path):
-    """Without the code of four kernels: all would take long."""
+def test_a_second_process_compiles_what_is_not_on_disk(tmp_path):
+    """Without the code of a few kernels: all would take long."""
     warmed_up(0.0)
     folder = shutil.copytree(compiler.cache_folder(), tmp_path / compiler.cache_folder().name)
-    missing = {HERE[0], HERE[-1], "_gelu", "_sum_of_squares"}
+    missing = {"_layer_norm", "_gelu", "embedding_backward_", "_adamw"}
     for name in missing:
         for index in list(folder.rglob(f"*.{name}-*.nbi")):
             index.unlink()
     said, used = warmed_up(0.0, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_NUM_THREADS="2")
-    compiled_here = {name for name, (_, compiled) in used.items() if compiled}
-    assert compiled_here == {HERE[0], HERE[-1]}
+    assert {name for name, (_, compiled) in used.items() if compiled} == {"_layer_norm"}
     assert said[0] == "compiling the kernels, once for all runs"
     places, names = zip(*(line.split(": ") for line in said[1:]), strict=True)
     assert places == tuple(f"    {n} of {len(used)}" for n in (1, 2, 3, 4))
-    assert set(names) == missing
+    assert names[0] == "_layer_norm" and set(names) == missing
 
 
 # ---- the bar
@@ -118,9 +117,9 @@ def test_a_second_process_that_can_not_be_started_does_too(second, kernel, monke
 
 def test_the_second_process_ends_with_this_one(second, kernel):
     second.start(kernel)
-    assert second.process.poll() is None
     second.close()
-    assert second.process.poll() is not None and not second.reader.is_alive()
+    assert second.process.returncode != 0, "it was not ended, but waited for"
+    assert not second.reader.is_alive()
 
 
 def test_no_second_process_where_it_could_not_help(second, kernel):
@@ -133,10 +132,3 @@ def test_no_second_process_where_it_could_not_help(second, kernel):
     finally:
         numba.set_num_threads(threads)
     assert second.process is None
-
-
-def test_each_kernel_has_a_function_of_the_backend():
-    """The second process finds by their names what it computes with the kernels."""
-    functions = {name.strip("_") for name in vars(kernels)} | {"multiply"}
-    assert {name.strip("_") for name in KERNELS} <= functions
-    assert backend.name == "numba"
