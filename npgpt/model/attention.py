@@ -35,7 +35,7 @@ class CausalSelfAttention(Module):
         """Queries, keys and values, (B, H, T, D) each."""
         B, T, C = x_BTC.shape
         H = self.n_head
-        return tuple(
-            part.reshape(B, T, H, C // H).swapaxes(1, 2)  # b t (h d) -> b h t d
-            for part in split(self.c_attn(x_BTC), C, axis=-1)
-        )
+        # The 3 C channels are the heads of q side by side, then those of k, then those of v.
+        qkv_BTC = self.c_attn(x_BTC)
+        qkv_BHTD = qkv_BTC.reshape(B, T, 3 * H, C // H).swapaxes(1, 2)  # b t (h d) -> b h t d
+        return split(qkv_BHTD, H, axis=1)
