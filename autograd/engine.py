@@ -32,29 +32,30 @@ def backward(tensor, gradient=None):
         return
     sums = {}  # per leaf, its gradient so far: arrays that nobody else holds, added to in place
     users = _count_users(tensor.node)
-    arrived = {tensor.node: [None] * len(tensor.node.outputs)}
-    arrived[tensor.node][tensor.output_index] = gradient
+    arrived = {(tensor.node, tensor.output_index): gradient}  # the same, per output of a node
     # A node is visited when the gradients of all its uses have arrived, not when the first one
     # has. In `b = a + a; c = b + b`, a depth-first walk would pass on the gradient of b's first
     # use before the second one was added, and visit everything below b twice.
     ready = [tensor.node]
     while ready:
         node = ready.pop()
-        d_output = _complete(arrived.pop(node), node)
-        needs = tuple(edge is not None for edge in node.edges)
-        gradients = node.op.gradients(d_output, node.saved, needs, *_offer(node, sums))
-        _check(node, gradients)
+        d_output = _complete(arrived, node)
+        needs = tuple([edge is not None for edge in node.edges])
+        gradients = node.op.gradients(d_output, node.saved, needs, _offer(node, sums))
         edges, node.saved, node.edges = node.edges, None, ()
+        name = node.op.name
+        assert len(gradients) == len(edges), f"{name}: one gradient per array input is needed"
         for edge, d_input in zip(edges, gradients, strict=True):
             if edge is None:
                 continue
             if isinstance(edge, Tensor):
+                _check(name, d_input, edge.data.shape, edge.data.dtype)
                 _add_to_sum(sums, edge, d_input, d_output)
                 continue
             parent, index = edge
-            slots = arrived.setdefault(parent, [None] * len(parent.outputs))
+            _check(name, d_input, *parent.outputs[index])
             # Out of place: the array may also be on its way to another input.
-            slots[index] = d_input if slots[index] is None else slots[index] + d_input
+            arrived[edge] = arrived[edge] + d_input if edge in arrived else d_input
             users[parent] -= 1
             if users[parent] == 0:
                 ready.append(parent)
@@ -108,35 +109,31 @@ def _count_users(root):
     return users
 
 
-def _complete(gradients, node):
+def _complete(arrived, node):
     """The d_output of a VJP: outputs of the op that nobody used have gradient zero."""
-    filled = tuple(
-        np.zeros(shape, dtype) if g is None else g
-        for g, (shape, dtype) in zip(gradients, node.outputs, strict=True)
+    if len(node.outputs) == 1:
+        return arrived.pop((node, 0))
+    found = [arrived.pop((node, i), None) for i in range(len(node.outputs))]
+    return tuple(
+        np.zeros(shape, dtype) if d is None else d
+        for d, (shape, dtype) in zip(found, node.outputs, strict=True)
     )
-    return filled if len(filled) > 1 else filled[0]
 
 
-def _check(node, gradients):
-    name = node.op.name
-    assert len(gradients) == len(node.edges), f"{name}: one gradient per array input is needed"
-    for edge, gradient, expected in zip(node.edges, gradients, node.inputs, strict=True):
-        if edge is None:
-            continue
-        if gradient is None:
-            raise RuntimeError(
-                f"backward: {name} has no derivative with respect to an input of shape "
-                f"{expected[0]} that requires a gradient; pass that input's .detach() to {name}"
-            )
-        found = (gradient.shape, gradient.dtype)
-        assert found == expected, f"{name}: gradient is {found}, its input {expected}"
+def _check(name, gradient, shape, dtype):
+    if gradient is None:
+        raise RuntimeError(
+            f"backward: {name} has no derivative with respect to an input of shape {shape} that "
+            f"requires a gradient; pass that input's .detach() to {name}"
+        )
+    assert gradient.shape == shape and gradient.dtype == dtype, (
+        f"{name}: gradient is {gradient.dtype} {gradient.shape}, its input {dtype} {shape}"
+    )
 
 
 def _offer(node, sums):
-    """[into] for an op that adds to gradients in place, where there are any yet."""
-    into = tuple(sums.get(edge) for edge in node.edges)
-    adds = "into" in node.op.vjp_takes and any(total is not None for total in into)
-    return [into] if adds else []
+    """For an op that adds to gradients in place: what has arrived for each input so far."""
+    return tuple(map(sums.get, node.edges)) if "into" in node.op.vjp_takes else None
 
 
 def _add_to_sum(sums, leaf, gradient, d_output):
@@ -149,10 +146,10 @@ def _add_to_sum(sums, leaf, gradient, d_output):
 
 def _owned(gradient, d_output):
     """`gradient` as an array that a leaf may keep: writable, its memory held by nobody else."""
-    d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
-    shared = any(np.may_share_memory(gradient, d) for d in d_outputs)
-    whole = gradient.flags.c_contiguous and gradient.flags.writeable
-    return gradient if whole and not shared else np.array(gradient, order="C")
+    whole = gradient.flags.carray  # row-major, aligned and writable
+    for d in d_output if isinstance(d_output, tuple) else (d_output,):
+        whole = whole and not np.may_share_memory(gradient, d)
+    return gradient if whole else np.array(gradient, order="C")
 
 
 def _add_to_leaf(tensor, gradient):

@@ -43,15 +43,13 @@ class Node:
     edges    per array input, where its gradient goes: None (not wanted), a leaf Tensor, or the
              pair (node, index) for output `index` of another node. Inputs themselves are not
              kept: an array stays alive through backward only if some op saved it.
-    inputs   (shape, dtype) of each array input: what its gradient must look like
-    outputs  (shape, dtype) of each output
+    outputs  (shape, dtype) of each output: what its gradient must look like
     """
 
-    __slots__ = ("edges", "inputs", "op", "outputs", "saved")
+    __slots__ = ("edges", "op", "outputs", "saved")
 
-    def __init__(self, op, saved, edges, inputs, outputs):
-        self.op, self.saved, self.edges = op, saved, edges
-        self.inputs, self.outputs = inputs, outputs
+    def __init__(self, op, saved, edges, outputs):
+        self.op, self.saved, self.edges, self.outputs = op, saved, edges, outputs
 
 
 class Op:
@@ -79,24 +77,25 @@ class Op:
     def __call__(self, *arguments, **settings):
         inputs, rest = self._split_arguments(arguments, settings)
         arrays = as_arrays(self.name, inputs, self.keeps_dtype)
-        wanted = _recording.get() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+        wanted = _recording.get() and _requires_grad(inputs)
         token = _differentiated.set(wanted)
         try:
             output, saved = self.forward(*arrays, *rest, **settings)
         finally:
             _differentiated.reset(token)
-        if isinstance(output, tuple):
-            results = tuple(Tensor(array) for array in output)
-        else:
-            results = (Tensor(output),)
+        results = [Tensor(array) for array in (output if isinstance(output, tuple) else (output,))]
         if wanted:
-            self._record(inputs, arrays, results, saved)
-        return results if isinstance(output, tuple) else results[0]
+            self._record(inputs, results, saved)
+        return tuple(results) if isinstance(output, tuple) else results[0]
 
     def gradients(self, d_output, saved, needs, into=None):
         """The VJP's result as a tuple, one array (or None) per array input."""
-        offered = {"needs": needs, "into": into or (None,) * len(needs)}
-        gradients = self.vjp(d_output, saved, **{name: offered[name] for name in self.vjp_takes})
+        told = {}
+        if "needs" in self.vjp_takes:
+            told["needs"] = needs
+        if "into" in self.vjp_takes:
+            told["into"] = into or (None,) * len(needs)
+        gradients = self.vjp(d_output, saved, **told)
         return gradients if isinstance(gradients, tuple) else (gradients,)
 
     def _split_arguments(self, arguments, settings):
@@ -112,22 +111,18 @@ class Op:
             settings.update(zip(self.setting_names, rest, strict=False))
             return list(first), _without_tensors((), settings)
         count = len(self.array_names)
-        inputs = list(arguments[:count])
-        for name in self.array_names[len(inputs) :]:
-            inputs.append(settings.pop(name, None))
-        for name, x in zip(self.array_names, inputs, strict=True):
+        inputs, rest = arguments[:count], arguments[count:]
+        if len(inputs) < count:
+            inputs += tuple(settings.pop(name, None) for name in self.array_names[len(inputs) :])
+        for i, x in enumerate(inputs):
+            name = self.array_names[i]
             if x is None and name not in self.optional_names:
                 raise TypeError(f"{self.name}: {name} is missing or None; give an array or number")
-        return inputs, _without_tensors(arguments[count:], settings)
+        return inputs, _without_tensors(rest, settings) if rest or settings else ()
 
-    def _record(self, inputs, arrays, results, saved):
-        node = Node(
-            self,
-            saved,
-            [_edge(x) for x in inputs],
-            [(a.shape, a.dtype) if a is not None else None for a in arrays],
-            [(r.shape, r.dtype) for r in results],
-        )
+    def _record(self, inputs, results, saved):
+        outputs = [(result.data.shape, result.data.dtype) for result in results]
+        node = Node(self, saved, [_edge(x) for x in inputs], outputs)
         for index, result in enumerate(results):
             result.requires_grad = True
             result.node, result.output_index = node, index
@@ -172,6 +167,13 @@ def _without_tensors(positional, settings):
         if isinstance(value, Tensor):
             settings[name] = value.data
     return [value.data if isinstance(value, Tensor) else value for value in positional]
+
+
+def _requires_grad(inputs):
+    for x in inputs:
+        if isinstance(x, Tensor) and x.requires_grad:
+            return True
+    return False
 
 
 def _edge(x):

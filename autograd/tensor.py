@@ -7,6 +7,8 @@ Arithmetic on Tensors works because the last lines of `autograd.ops` attach the 
 
 import numpy as np
 
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
+
 
 class Tensor:
     """An n-dimensional array that remembers how it was computed.
@@ -92,6 +94,8 @@ class Tensor:
 
 def as_supported_array(data):
     """`data` as a float32, float64, integer or bool ndarray; TypeError for anything else."""
+    if type(data) is np.ndarray and data.dtype in FLOATS:
+        return data
     if isinstance(data, Tensor):
         raise TypeError("Tensor: the data is a Tensor already; use it as it is, or its .detach()")
     array = np.asarray(data)
@@ -108,8 +112,9 @@ def as_arrays(name, inputs, keeps_dtype):
     floats; without these float32. An op that `keeps_dtype` gets bools as they are, and integers
     too unless there are floats to be joined with.
     """
-
-    arrays = [_as_array(name, x) for x in inputs]
+    arrays = [x.data if isinstance(x, Tensor) else _as_array(name, x) for x in inputs]
+    if isinstance(inputs[0], Tensor) and _all_of_one_float_dtype(arrays):
+        return arrays  # the usual case needs no more
     dtypes = _float_dtypes(Tensor, inputs, arrays) or _float_dtypes(np.ndarray, inputs, arrays)
     if len(set(dtypes)) > 1:
         raise TypeError(
@@ -124,21 +129,29 @@ def as_arrays(name, inputs, keeps_dtype):
     ]
 
 
+def _all_of_one_float_dtype(arrays):
+    dtype = arrays[0].dtype
+    for array in arrays:
+        if array is not None and array.dtype is not dtype:
+            return False
+    return dtype in FLOATS
+
+
 def _float_dtypes(kind, inputs, arrays):
     pairs = zip(inputs, arrays, strict=True)
     return [a.dtype for x, a in pairs if isinstance(x, kind) and a.dtype.kind == "f"]
 
 
 def _as_array(name, x):
-    if x is None or isinstance(x, Tensor):
-        return None if x is None else x.data
+    if x is None:
+        return None
     array = np.asarray(x)
     _check_dtype(name, array.dtype)
     return array
 
 
 def _check_dtype(name, dtype):
-    if dtype.kind not in "iub" and dtype not in (np.float32, np.float64):
+    if dtype not in FLOATS and dtype.kind not in "iub":
         raise TypeError(
             f"{name}: dtype {dtype} is not supported; "
             "use float32 or float64 (or integers or bools, as indices and masks)"

@@ -28,6 +28,8 @@ def unbroadcast(gradient, shape):
 
 def check_broadcast(name, *shapes):
     """ValueError that names the op and its shapes, if they do not broadcast."""
+    if len(set(shapes)) == 1:
+        return
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:

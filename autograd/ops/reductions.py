@@ -9,6 +9,8 @@ import numpy as np
 
 from autograd.engine import op, vjp
 
+INTEGERS = int | np.integer
+
 
 def check_axis(name, axis, shape):
     """`axis` as a non-negative int; ValueError if an array of `shape` has no such axis.
@@ -17,7 +19,7 @@ def check_axis(name, axis, shape):
     1
     """
     ndim = len(shape)
-    if not isinstance(axis, int | np.integer) or not -ndim <= axis < ndim:
+    if not isinstance(axis, INTEGERS) or not -ndim <= axis < ndim:
         use = f"use an int from {-ndim} to {ndim - 1}" if ndim else "a 0-d array has no axis"
         raise ValueError(f"{name}: axis {axis!r} for shape {shape}; {use}")
     return int(axis) % ndim

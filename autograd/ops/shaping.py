@@ -4,13 +4,14 @@ Backward moves the gradients the opposite way. Where one number was copied to se
 (broadcast_to, an index used twice), the gradients of these places add up.
 """
 
+import itertools
 import operator
 
 import numpy as np
 
 from autograd.engine import op, vjp
 from autograd.ops.arithmetic import unbroadcast
-from autograd.ops.reductions import check_axis
+from autograd.ops.reductions import INTEGERS, check_axis
 from autograd.tensor import Tensor
 
 
@@ -55,13 +56,13 @@ def transpose_vjp(dz, saved):
 @op(keeps_dtype=True)
 def swapaxes(x, /, first, second):
     """Two axes exchanged. Its own inverse."""
-    axes = tuple(check_axis("swapaxes", axis, x.shape) for axis in (first, second))
-    return np.swapaxes(x, *axes), axes
+    axes = (check_axis("swapaxes", first, x.shape), check_axis("swapaxes", second, x.shape))
+    return x.swapaxes(*axes), axes
 
 
 @vjp(swapaxes)
 def swapaxes_vjp(dz, saved):
-    return np.swapaxes(dz, *saved)
+    return dz.swapaxes(*saved)
 
 
 @op(keeps_dtype=True)
@@ -122,7 +123,7 @@ def concat(*arrays, axis=0):
 @vjp(concat)
 def concat_vjp(dz, saved):
     sizes, axis = saved
-    return tuple(np.split(dz, np.cumsum(sizes)[:-1], axis))
+    return _parts(dz, sizes, axis)
 
 
 @op(keeps_dtype=True)
@@ -134,7 +135,7 @@ def split(x, /, size, axis=0):
     """
     axis = check_axis("split", axis, x.shape)
     length = x.shape[axis]
-    if isinstance(size, int | np.integer):
+    if isinstance(size, INTEGERS):
         if size < 1:
             raise ValueError(
                 f"split: size={size} for shape {x.shape}; a part has a length of 1 or more"
@@ -142,13 +143,13 @@ def split(x, /, size, axis=0):
         sizes = [min(size, length - i) for i in range(0, length, size)] or [0]
     else:
         sizes = list(size) if np.ndim(size) == 1 else []
-    integers = all(isinstance(n, int | np.integer) for n in sizes)
-    if not sizes or not integers or sum(sizes) != length or min(sizes) < 0:
-        raise ValueError(
-            f"split: size {size!r} for shape {x.shape}; give the length of each part, or a list "
-            f"of lengths that add up to {length}, the length of axis {axis}"
-        )
-    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis)), (axis,)
+        integers = all(isinstance(n, INTEGERS) for n in sizes)
+        if not sizes or not integers or sum(sizes) != length or min(sizes) < 0:
+            raise ValueError(
+                f"split: size {size!r} for shape {x.shape}; give the length of each part, or a "
+                f"list of lengths that add up to {length}, the length of axis {axis}"
+            )
+    return _parts(x, sizes, axis), (axis,)
 
 
 @vjp(split)
@@ -201,6 +202,13 @@ def pad(x, /, widths, value=0.0):
 def pad_vjp(dz, saved):
     shape, pairs = saved
     return dz[tuple(slice(w[0], w[0] + n) for w, n in zip(pairs, shape, strict=True))]
+
+
+def _parts(x, sizes, axis):
+    """Consecutive pieces of x along an axis, as views."""
+    ends = list(itertools.accumulate(sizes))
+    before = (slice(None),) * axis
+    return tuple(x[(*before, slice(end - n, end))] for n, end in zip(sizes, ends, strict=True))
 
 
 def _one_tuple(given):
