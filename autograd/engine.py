@@ -17,6 +17,7 @@ from autograd.tensor import Tensor, as_arrays
 
 __all__ = ["OPS", "backward", "no_grad", "op", "vjp"]
 
+
 def backward(tensor, gradient=None):
     """Add d(tensor)/d(leaf), times `gradient`, to `.grad` of every leaf it was computed from.
 
@@ -41,19 +42,16 @@ def backward(tensor, gradient=None):
         node = ready.pop()
         d_output = _complete(arrived, node)
         needs = tuple([edge is not None for edge in node.edges])
-        gradients = node.op.gradients(d_output, node.saved, needs, _offer(node, sums))
+        gradients = node.op.gradients(d_output, node.saved, needs, *_offer(node, sums))
+        _check(node, gradients)
         edges, node.saved, node.edges = node.edges, None, ()
-        name = node.op.name
-        assert len(gradients) == len(edges), f"{name}: one gradient per array input is needed"
         for edge, d_input in zip(edges, gradients, strict=True):
             if edge is None:
                 continue
             if isinstance(edge, Tensor):
-                _check(name, d_input, edge.data.shape, edge.data.dtype)
                 _add_to_sum(sums, edge, d_input, d_output)
                 continue
             parent, index = edge
-            _check(name, d_input, *parent.outputs[index])
             # Out of place: the array may also be on its way to another input.
             arrived[edge] = arrived[edge] + d_input if edge in arrived else d_input
             users[parent] -= 1
@@ -120,20 +118,36 @@ def _complete(arrived, node):
     )
 
 
-def _check(name, gradient, shape, dtype):
-    if gradient is None:
-        raise RuntimeError(
-            f"backward: {name} has no derivative with respect to an input of shape {shape} that "
-            f"requires a gradient; pass that input's .detach() to {name}"
-        )
-    assert gradient.shape == shape and gradient.dtype == dtype, (
-        f"{name}: gradient is {gradient.dtype} {gradient.shape}, its input {dtype} {shape}"
-    )
+def _check(node, gradients):
+    name = node.op.name
+    assert len(gradients) == len(node.edges), f"{name}: one gradient per array input is needed"
+    for edge, gradient in zip(node.edges, gradients, strict=True):
+        if edge is None:
+            continue
+        expected = _looks(edge)
+        if gradient is None:
+            raise RuntimeError(
+                f"backward: {name} has no derivative with respect to an input of shape "
+                f"{expected[0]} that requires a gradient; pass that input's .detach() to {name}"
+            )
+        found = (gradient.shape, gradient.dtype)
+        assert found == expected, f"{name}: gradient is {found}, its input {expected}"
+
+
+def _looks(edge):
+    """(shape, dtype) of the input that an edge stands for."""
+    if isinstance(edge, Tensor):
+        return edge.data.shape, edge.data.dtype
+    parent, index = edge
+    return parent.outputs[index]
 
 
 def _offer(node, sums):
-    """For an op that adds to gradients in place: what has arrived for each input so far."""
-    return tuple(map(sums.get, node.edges)) if "into" in node.op.vjp_takes else None
+    """[into] for an op that adds to gradients in place, where there are any yet."""
+    if "into" not in node.op.vjp_takes:
+        return []
+    into = tuple(map(sums.get, node.edges))
+    return [into] if any(total is not None for total in into) else []
 
 
 def _add_to_sum(sums, leaf, gradient, d_output):

@@ -77,16 +77,20 @@ class Op:
     def __call__(self, *arguments, **settings):
         inputs, rest = self._split_arguments(arguments, settings)
         arrays = as_arrays(self.name, inputs, self.keeps_dtype)
-        wanted = _recording.get() and _requires_grad(inputs)
+        edges = [_edge(x) for x in inputs] if _recording.get() else []
+        wanted = edges.count(None) < len(edges)
         token = _differentiated.set(wanted)
         try:
             output, saved = self.forward(*arrays, *rest, **settings)
         finally:
             _differentiated.reset(token)
-        results = [Tensor(array) for array in (output if isinstance(output, tuple) else (output,))]
+        several = isinstance(output, tuple)
+        results = tuple(map(Tensor, output)) if several else (Tensor(output),)
         if wanted:
-            self._record(inputs, results, saved)
-        return tuple(results) if isinstance(output, tuple) else results[0]
+            node = Node(self, saved, edges, [(r.data.shape, r.data.dtype) for r in results])
+            for index, result in enumerate(results):
+                result.node, result.output_index, result.requires_grad = node, index, True
+        return results if several else results[0]
 
     def gradients(self, d_output, saved, needs, into=None):
         """The VJP's result as a tuple, one array (or None) per array input."""
@@ -119,13 +123,6 @@ class Op:
             if x is None and name not in self.optional_names:
                 raise TypeError(f"{self.name}: {name} is missing or None; give an array or number")
         return inputs, _without_tensors(rest, settings) if rest or settings else ()
-
-    def _record(self, inputs, results, saved):
-        outputs = [(result.data.shape, result.data.dtype) for result in results]
-        node = Node(self, saved, [_edge(x) for x in inputs], outputs)
-        for index, result in enumerate(results):
-            result.requires_grad = True
-            result.node, result.output_index = node, index
 
 
 def op(forward=None, *, keeps_dtype=False):
@@ -167,13 +164,6 @@ def _without_tensors(positional, settings):
         if isinstance(value, Tensor):
             settings[name] = value.data
     return [value.data if isinstance(value, Tensor) else value for value in positional]
-
-
-def _requires_grad(inputs):
-    for x in inputs:
-        if isinstance(x, Tensor) and x.requires_grad:
-            return True
-    return False
 
 
 def _edge(x):
