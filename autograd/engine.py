@@ -124,7 +124,11 @@ def _check(node, gradients):
     for edge, gradient in zip(node.edges, gradients, strict=True):
         if edge is None:
             continue
-        expected = _looks(edge)
+        if isinstance(edge, Tensor):
+            expected = (edge.data.shape, edge.data.dtype)
+        else:
+            parent, index = edge
+            expected = parent.outputs[index]
         if gradient is None:
             raise RuntimeError(
                 f"backward: {name} has no derivative with respect to an input of shape "
@@ -132,14 +136,6 @@ def _check(node, gradients):
             )
         found = (gradient.shape, gradient.dtype)
         assert found == expected, f"{name}: gradient is {found}, its input {expected}"
-
-
-def _looks(edge):
-    """(shape, dtype) of the input that an edge stands for."""
-    if isinstance(edge, Tensor):
-        return edge.data.shape, edge.data.dtype
-    parent, index = edge
-    return parent.outputs[index]
 
 
 def _offer(node, sums):
