@@ -156,7 +156,8 @@ def split(x, /, size, axis=0):
 def split_vjp(dz, saved):
     (axis,) = saved
     parts = dz if isinstance(dz, tuple) else (dz,)
-    return np.concatenate(parts, axis)
+    whole = _uncut(parts, axis)  # attention lays the gradients of q, k and v side by side
+    return np.concatenate(parts, axis) if whole is None else whole
 
 
 @op(keeps_dtype=True)
@@ -209,6 +210,24 @@ def _parts(x, sizes, axis):
     ends = list(itertools.accumulate(sizes))
     before = (slice(None),) * axis
     return tuple(x[(*before, slice(end - n, end))] for n, end in zip(sizes, ends, strict=True))
+
+
+def _uncut(parts, axis):
+    """The array that the parts are consecutive pieces of, as a view; None if they are not."""
+    first, length = parts[0], 0
+    start = _address(first)
+    for part in parts:
+        in_one_array = part.base is not None and part.base is first.base
+        next_place = start + length * first.strides[axis]
+        if not in_one_array or part.strides != first.strides or _address(part) != next_place:
+            return None
+        length += part.shape[axis]
+    shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
+    return np.lib.stride_tricks.as_strided(first, shape, first.strides)
+
+
+def _address(array):
+    return array.__array_interface__["data"][0]
 
 
 def _one_tuple(given):
