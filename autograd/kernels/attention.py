@@ -26,7 +26,8 @@ problem, or forward some of its blocks of queries; sums over queries are taken i
 With a single query, as in generation, k and v are read once in place, and memory sets the time.
 
 Arguments may be views with contiguous rows of D numbers: the model cuts q, k and v out of one array
-(B, T, 3 C). Results are views of arrays (B, T, H, D), so that merging the heads moves nothing.
+(B, T, 3 C). Results are views of arrays (B, T, H, D), so that merging the heads moves nothing;
+gradients of q, k and v cut out of one array lie side by side, so that neither does joining them.
 Source: Dao et al., FlashAttention, 2022 and 2023. Running maximum: Milakov and Gimelshein, 2018.
 """
 
@@ -76,7 +77,7 @@ def attention(q_BHTD, k_BHSD, v_BHSD, causal):
 
 
 def attention_backward(dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD, lse_BHT, causal):
-    dq_BHTD, dk_BHSD, dv_BHSD = (_empty_heads(x) for x in (q_BHTD, k_BHSD, v_BHSD))
+    dq_BHTD, dk_BHSD, dv_BHSD = _empty_gradients(q_BHTD, k_BHSD, v_BHSD)
     if dq_BHTD.size:
         S, D = k_BHSD.shape[2:]
         given = (_rows(x) for x in (dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD))
@@ -91,6 +92,16 @@ def _empty_heads(x_BHTD):
     """Memory for an array like x, in which the heads of a position lie side by side."""
     B, H, T, D = x_BHTD.shape
     return np.empty((B, T, H, D), x_BHTD.dtype).swapaxes(1, 2)
+
+
+def _empty_gradients(q_BHTD, k_BHSD, v_BHSD):
+    """Memory for dq, dk and dv: parts of one array (B, T, 3 H, D) if q, k and v are of one."""
+    base = q_BHTD.base
+    if base is None or not base is k_BHSD.base is v_BHSD.base or q_BHTD.shape != k_BHSD.shape:
+        return tuple(_empty_heads(x) for x in (q_BHTD, k_BHSD, v_BHSD))
+    B, H, T, D = q_BHTD.shape
+    dqkv_BHTD = np.empty((B, T, 3 * H, D), q_BHTD.dtype).swapaxes(1, 2)
+    return tuple(dqkv_BHTD[:, h : h + H] for h in range(0, 3 * H, H))
 
 
 def _rows(x_BHTD):

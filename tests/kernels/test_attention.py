@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograd import kernels, reference, scaled_dot_product_attention
+from autograd import OPS, kernels, reference, scaled_dot_product_attention
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 CAUSAL = pytest.mark.parametrize("causal", [True, False])
@@ -105,9 +105,22 @@ def test_a_view_between_whole_numbers_is_copied(dtype):
 @DTYPES
 def test_heads_lie_side_by_side_in_the_results(dtype):
     """So that merging the heads, (B, T, H, D) to (B, T, C), moves nothing."""
-    y, _, *gradients = results(kernels, *make((2, 3, 70, 70, 8), dtype), True)
+    given_arrays = [x.copy() for x in make((2, 3, 70, 70, 8), dtype)]
+    y, _, *gradients = results(kernels, *given_arrays, True)
     for array in (y, *gradients):
         assert array.swapaxes(1, 2).flags.c_contiguous
+
+
+@DTYPES
+def test_the_gradients_of_parts_of_one_array_are_parts_of_one_array(dtype):
+    """So that the gradient of what q, k and v were cut from is there without a copy."""
+    dy, *parts = make((2, 3, 70, 70, 8), dtype)
+    separate = results(kernels, dy, *(x.copy() for x in parts), True)[2:]
+    gradients = results(kernels, dy, *parts, True)[2:]
+    whole = OPS["split"].vjp(tuple(gradients), (1,))
+    np.testing.assert_array_equal(whole, np.concatenate(separate, axis=1))
+    assert all(np.may_share_memory(whole, gradient) for gradient in gradients)
+    assert whole.swapaxes(1, 2).flags.c_contiguous
 
 
 @DTYPES
