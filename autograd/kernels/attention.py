@@ -3,22 +3,27 @@
     z_ts = q_t . k_s / sqrt(D)      a_ts = e^(z_ts - lse_t)      y_t = sum_s a_ts v_s
     lse_t = ln sum_s e^z_ts         over the keys s that query t sees: s <= t + S - T if causal
 
-Forward: QUERIES queries go through their keys in blocks of KEYS. Until all scores are known,
-their maximum m and the sum of e^(z - m) are those of the blocks so far. If a block raises m to m',
-the sum and y were taken relative to too little, and are multiplied by e^(m - m'). At the end y is
-divided by the sum. Saved: y and, per query, lse = m + ln(sum).
+Forward: a block of queries goes through the blocks of keys before it, and last through the keys of
+its own positions, the block on the diagonal. Until all scores are known, their maximum m and the
+sum of e^(z - m) are those of the blocks so far. If a block raises m to m', the sum and y were taken
+relative to too little, and are multiplied by e^(m - m'). At the end y is divided by the sum.
+Saved: y and, per query, lse = m + ln(sum).
 
 Backward recomputes the weights of a block as e^(z - lse). With da_ts = dy_t . v_s
 
     dz_ts = a_ts (da_ts - dy_t . y_t)                dq_t = sum_s dz_ts k_s / sqrt(D)
     dv_s  = sum_t a_ts dy_t                          dk_s = sum_t dz_ts q_t / sqrt(D)
 
-where dy_t . y_t = sum_s a_ts da_ts, because y_t = sum_s a_ts v_s.
+where dy_t . y_t = sum_s a_ts da_ts, because y_t = sum_s a_ts v_s. What is subtracted belongs to a
+query, so it is made one more element of a row, and comes with the product:
+
+    (q_t, -lse_t sqrt(D)) . (k_s, 1) / sqrt(D) = z_ts - lse_t
+    (dy_t, -dy_t . y_t) . (v_s, 1) = da_ts - dy_t . y_t
 
 A block of weights is stored [key, query]: the queries are side by side in a vector, so that their
 maxima, sums and exponentials are vectors too. All five products of a block with vectors of length
 D are tiles in registers, see `autograd.kernels.attention_blocks`. Tiles above the diagonal are
-skipped; in those on it, weights of unseen keys are set to 0.
+skipped; in those on it, weights of unseen keys are made 0.
 
 4 T S D FLOPs forward and 10 T S D backward for each problem (a head of a sequence), half of it when
 causal. Read and written: q, k, v and y, or they and their gradients, once. One thread computes a
@@ -32,37 +37,32 @@ Source: Dao et al., FlashAttention, 2022 and 2023. Running maximum: Milakov and 
 """
 
 import math
-from typing import NamedTuple
 
 import numba
 import numpy as np
 from numba import prange
 
+from autograd.kernels.addresses import array_at
 from autograd.kernels.attention_blocks import (
-    KEYS,
-    QUERIES,
+    BLOCK,
     add_keys,
     add_queries,
     all_finite,
     copy_rows,
     dot_rows,
+    empty,
     empty_panels,
     pack_rows,
     row_length,
     scale_rows,
     scores,
+    weights,
+    weights_backward,
 )
 from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.vector_math import exp
 
-
-class Rows(NamedTuple):
-    """The memory of an array (B, H, T, D), flat, and the steps from one b, h or t to the next."""
-
-    memory: np.ndarray
-    batch: int
-    head: int
-    time: int
+Q, K, V, Y, DY, DQ, DK, DV = range(8)  # the rows of a table of heads
 
 
 def attention(q_BHTD, k_BHSD, v_BHSD, causal):
@@ -71,8 +71,8 @@ def attention(q_BHTD, k_BHSD, v_BHSD, causal):
     y_BHTD = _empty_heads(q_BHTD)
     lse_BHT = np.empty((B, H, T), q_BHTD.dtype)
     if y_BHTD.size:
-        q, k, v, y = (_rows(x) for x in (q_BHTD, k_BHSD, v_BHSD, y_BHTD))
-        _attention(q, k, v, y, lse_BHT, S, D, causal, numba.get_num_threads())
+        table = _table(q_BHTD, k_BHSD, v_BHSD, y_BHTD)
+        _attention(table, lse_BHT, S, D, causal, numba.get_num_threads())
     return y_BHTD, lse_BHT
 
 
@@ -80,9 +80,8 @@ def attention_backward(dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD, lse_BHT, causal)
     dq_BHTD, dk_BHSD, dv_BHSD = _empty_gradients(q_BHTD, k_BHSD, v_BHSD)
     if dq_BHTD.size:
         S, D = k_BHSD.shape[2:]
-        given = (_rows(x) for x in (dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD))
-        found = (_rows(x) for x in (dq_BHTD, dk_BHSD, dv_BHSD))
-        _attention_backward(*given, *found, lse_BHT, S, D, causal, numba.get_num_threads())
+        table = _table(q_BHTD, k_BHSD, v_BHSD, y_BHTD, dy_BHTD, dq_BHTD, dk_BHSD, dv_BHSD)
+        _attention_backward(table, lse_BHT, S, D, causal, numba.get_num_threads())
     else:
         dk_BHSD[:], dv_BHSD[:] = 0, 0
     return dq_BHTD, dk_BHSD, dv_BHSD
@@ -104,107 +103,94 @@ def _empty_gradients(q_BHTD, k_BHSD, v_BHSD):
     return tuple(dqkv_BHTD[:, h : h + H] for h in range(0, 3 * H, H))
 
 
-def _rows(x_BHTD):
-    B, H, T, D = x_BHTD.shape
-    size = x_BHTD.itemsize
-    batch, head, time, _ = (step // size for step in x_BHTD.strides)
-    span = (B - 1) * batch + (H - 1) * head + (T - 1) * time + D
-    return Rows(np.lib.stride_tricks.as_strided(x_BHTD, (span,), (size,)), batch, head, time)
+def _table(*arrays):
+    """Of each array (B, H, T, D) the address, and the bytes from one b, h and t to the next."""
+    rows = [(x.__array_interface__["data"][0], *x.strides[:3]) for x in arrays]
+    return np.array(rows, np.int64)
+
+
+@helper
+def _head(table, i, z, H, T, D, like):
+    """Array i of problem z, flat, and the step in it from one of its T rows to the next."""
+    step = table[i, 3] // like.itemsize
+    address = table[i, 0] + z // H * table[i, 1] + z % H * table[i, 2]
+    return array_at(address, 0, (T - 1) * step + D, like), step
 
 
 @kernel
-def _attention(q, k, v, y, lse_BHT, S, D, causal, threads):
+def _attention(table, lse_BHT, S, D, causal, threads):
     B, H, T = lse_BHT.shape
     lse = lse_BHT.reshape(-1)
     ahead = S - T if causal else S  # query t sees keys up to t + ahead
-    blocks = (T + QUERIES - 1) // QUERIES
+    blocks = (T + BLOCK - 1) // BLOCK
     jobs = B * H * blocks
     for thread in prange(threads):
         first, end = jobs * thread // threads, jobs * (thread + 1) // threads
         if T == 1:
-            _single_queries(first, end, H, S, D, q, k, v, y, lse)
+            _single_queries(first, end, table, lse, H, S, D)
         else:
-            _query_blocks(first, end, blocks, H, T, S, D, ahead, q, k, v, y, lse)
+            _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead)
 
 
 @helper
-def _query_blocks(first, end, blocks, H, T, S, D, ahead, q, k, v, y, lse):
-    memory = q.memory
-    row = row_length(D, memory)
-    keys_SD, values_SD = np.empty(S * row, memory.dtype), np.empty(S * row, memory.dtype)
-    q_panels = empty_panels(D, memory)
-    a_SQ = np.empty(KEYS * QUERIES, memory.dtype)
-    m, total = np.empty(QUERIES, memory.dtype), np.empty(QUERIES, memory.dtype)
-    scale = memory.dtype.type(1 / math.sqrt(D))
+def _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead):
+    row = row_length(D, lse)
+    keys_SD, values_SD = empty(S * row, lse), empty(S * row, lse)
+    q_panels = empty_panels(D, lse)
+    a_SQ = empty(BLOCK**2, lse)
+    m, total = empty(BLOCK, lse), empty(BLOCK, lse)
+    change = empty(BLOCK, lse)
+    scale = lse.dtype.type(1 / math.sqrt(D))
     copied = -1
     for job in range(first, end):
         z, block = job // blocks, job % blocks
         # First, last, second, last but one: the later of two halves has no more work.
-        t0 = QUERIES * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
+        t0 = BLOCK * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
         if z != copied:
-            copy_rows(k.memory, _place(k, z, H, 0), k.time, S, D, keys_SD, row)
-            copy_rows(v.memory, _place(v, z, H, 0), v.time, S, D, values_SD, row)
+            k, k_row = _head(table, K, z, H, S, D, lse)
+            v, v_row = _head(table, V, z, H, S, D, lse)
+            copy_rows(k, 0, k_row, S, D, keys_SD, row)
+            copy_rows(v, 0, v_row, S, D, values_SD, row)
             copied = z
-        n = min(QUERIES, T - t0)
-        pack_rows(memory, _place(q, z, H, t0), q.time, n, D, q_panels)
-        m[:] = np.finfo(memory.dtype).min
-        total[:] = 0
-        y0 = _place(y, z, H, t0)
-        seen = min(S, t0 + n + ahead)
-        for s0 in range(0, seen, KEYS):
-            keys = min(KEYS, seen - s0)
-            offset = s0 - ahead - t0  # key s0 + i is seen by queries from t0 + offset + i on
-            scores(keys_SD, s0 * row, row, q_panels, keys, n, D, offset, a_SQ)
-            change = _weights(a_SQ, keys, offset, scale, m, total)
+        q, q_row = _head(table, Q, z, H, T, D, lse)
+        y, y_row = _head(table, Y, z, H, T, D, lse)
+        n, y0 = min(BLOCK, T - t0), t0 * y_row
+        pack_rows(q, t0 * q_row, q_row, n, D, q_panels)
+        for t in range(BLOCK):
+            m[t], total[t] = np.finfo(lse.dtype).min, 0
+        whole, seen = min(S, t0 + ahead), min(S, t0 + ahead + n)
+        s0 = 0
+        while s0 < seen:
+            diagonal = s0 >= whole
+            keys = min(BLOCK, (seen if diagonal else whole) - s0)
+            scores(keys_SD, s0 * row, row, q_panels, keys, n, D, diagonal, a_SQ)
+            weights(a_SQ, keys, diagonal, scale, m, total, change)
             if s0 > 0:
-                scale_rows(y.memory, y0, y.time, n, D, change)
-            exact = offset + keys > 1 and not all_finite(values_SD, s0 * row, row, keys, D)
-            add_keys(a_SQ, keys, n, offset, exact, values_SD, s0 * row, row,
-                      y.memory, y0, y.time, D, s0 > 0)  # fmt: skip
+                scale_rows(y, y0, y_row, n, D, change)
+            exact = diagonal and not all_finite(values_SD[s0 * row : (s0 + keys) * row])
+            add_keys(a_SQ, keys, n, diagonal, exact, values_SD, s0 * row, row,
+                      y, y0, y_row, D, s0 > 0)  # fmt: skip
+            s0 += keys
         for i in range(n):
             lse[z * T + t0 + i] = m[i] * scale + math.log(total[i])
-            total[i] = memory.dtype.type(1) / total[i]
-        scale_rows(y.memory, y0, y.time, n, D, total)
+            total[i] = lse.dtype.type(1) / total[i]
+        scale_rows(y, y0, y_row, n, D, total)
 
 
 @helper
-def _weights(a_SQ, keys, offset, scale, m, total):
-    """Scores of a block become weights relative to the maxima so far, m, which are raised.
-
-    Returns the factor by which this changes earlier weights; sums so far, total, have it already.
-    All loops are over QUERIES, a number that the compiler knows: a vector loop without a rest. What
-    stands beyond the last query of the text is anything, and reaches no other.
-    """
-    change = m.copy()
-    for i in range(keys):
-        a = a_SQ[i * QUERIES : (i + 1) * QUERIES]
-        a[: max(0, offset + i)] = -np.inf
-        for t in range(QUERIES):
-            m[t] = a[t] if a[t] > m[t] else m[t]  # not for NaN, which reaches y as a weight
-    for t in range(QUERIES):
-        change[t] = exp((change[t] - m[t]) * scale)
-        total[t] *= change[t]
-    for i in range(keys):
-        a = a_SQ[i * QUERIES : (i + 1) * QUERIES]
-        for t in range(QUERIES):
-            a[t] = exp((a[t] - m[t]) * scale)
-            total[t] += a[t]
-    return change
-
-
-@helper
-def _single_queries(first, end, H, S, D, q, k, v, y, lse):
+def _single_queries(first, end, table, lse, H, S, D):
     """Each problem has one query, which sees all keys."""
-    scale = q.memory.dtype.type(1 / math.sqrt(D))
-    a_S = np.empty(S, q.memory.dtype)
+    scale = lse.dtype.type(1 / math.sqrt(D))
+    a_S = np.empty(S, lse.dtype)
     for z in range(first, end):
-        q0, k0 = _place(q, z, H, 0), _place(k, z, H, 0)
-        v0, y0 = _place(v, z, H, 0), _place(y, z, H, 0)
-        q_D, y_D = q.memory[q0 : q0 + D], y.memory[y0 : y0 + D]
-        m = np.finfo(q.memory.dtype).min
+        q_D, _ = _head(table, Q, z, H, 1, D, lse)
+        k, k_row = _head(table, K, z, H, S, D, lse)
+        v, v_row = _head(table, V, z, H, S, D, lse)
+        y_D, _ = _head(table, Y, z, H, 1, D, lse)
+        m = np.finfo(lse.dtype).min
         for s in range(S):
-            k_D = k.memory[k0 + s * k.time : k0 + s * k.time + D]
-            dot = q.memory.dtype.type(0)
+            k_D = k[s * k_row : s * k_row + D]
+            dot = lse.dtype.type(0)
             for d in range(D):
                 dot += q_D[d] * k_D[d]
             a_S[s] = dot
@@ -214,7 +200,7 @@ def _single_queries(first, end, H, S, D, q, k, v, y, lse):
         total = a_S.sum()
         y_D[:] = 0
         for s in range(S):
-            v_D = v.memory[v0 + s * v.time : v0 + s * v.time + D]
+            v_D = v[s * v_row : s * v_row + D]
             a = a_S[s] / total
             for d in range(D):
                 y_D[d] += a * v_D[d]
@@ -222,71 +208,65 @@ def _single_queries(first, end, H, S, D, q, k, v, y, lse):
 
 
 @kernel
-def _attention_backward(dy, q, k, v, y, dq, dk, dv, lse_BHT, S, D, causal, threads):
+def _attention_backward(table, lse_BHT, S, D, causal, threads):
     B, H, T = lse_BHT.shape
     lse = lse_BHT.reshape(-1)
     ahead = S - T if causal else S
     for thread in prange(threads):
         _problems_backward(B * H * thread // threads, B * H * (thread + 1) // threads,
-                           H, T, S, D, ahead, dy, q, k, v, y, dq, dk, dv, lse)  # fmt: skip
+                           table, lse, H, T, S, D, ahead)  # fmt: skip
 
 
 @helper
-def _problems_backward(first, end, H, T, S, D, ahead, dy, q, k, v, y, dq, dk, dv, lse):
-    memory = q.memory
-    row = row_length(D, memory)
-    keys_SD, values_SD = np.empty(S * row, memory.dtype), np.empty(S * row, memory.dtype)
-    q_QD, dy_QD = np.empty(QUERIES * row, memory.dtype), np.empty(QUERIES * row, memory.dtype)
-    q_panels, dy_panels = empty_panels(D, memory), empty_panels(D, memory)
-    a_SQ, dz_SQ = np.empty(KEYS * QUERIES, memory.dtype), np.empty(KEYS * QUERIES, memory.dtype)
-    lse_Q, dot_Q = np.empty(QUERIES, memory.dtype), np.empty(QUERIES, memory.dtype)
-    scale = memory.dtype.type(1 / math.sqrt(D))
+def _problems_backward(first, end, table, lse, H, T, S, D, ahead):
+    row = row_length(D + 1, lse)
+    keys_SD, values_SD = empty(S * row, lse), empty(S * row, lse)
+    q_QD, dy_QD = empty(BLOCK * row, lse), empty(BLOCK * row, lse)
+    q_panels, dy_panels = empty_panels(D + 1, lse), empty_panels(D + 1, lse)
+    a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
+    scale = lse.dtype.type(1 / math.sqrt(D))
     for z in range(first, end):
-        copy_rows(k.memory, _place(k, z, H, 0), k.time, S, D, keys_SD, row)
-        copy_rows(v.memory, _place(v, z, H, 0), v.time, S, D, values_SD, row)
-        dk0, dv0 = _place(dk, z, H, 0), _place(dv, z, H, 0)
+        q, q_row = _head(table, Q, z, H, T, D, lse)
+        k, k_row = _head(table, K, z, H, S, D, lse)
+        v, v_row = _head(table, V, z, H, S, D, lse)
+        y, y_row = _head(table, Y, z, H, T, D, lse)
+        dy, dy_row = _head(table, DY, z, H, T, D, lse)
+        dq, dq_row = _head(table, DQ, z, H, T, D, lse)
+        dk, dk_row = _head(table, DK, z, H, S, D, lse)
+        dv, dv_row = _head(table, DV, z, H, S, D, lse)
+        copy_rows(k, 0, k_row, S, D, keys_SD, row)
+        copy_rows(v, 0, v_row, S, D, values_SD, row)
+        for s in range(S):
+            keys_SD[s * row + D] = 1
+            values_SD[s * row + D] = 1
         seen_before = 0
-        for t0 in range(0, T, QUERIES):
-            n = min(QUERIES, T - t0)
-            q0, dy0, dq0 = _place(q, z, H, t0), _place(dy, z, H, t0), _place(dq, z, H, t0)
-            copy_rows(memory, q0, q.time, n, D, q_QD, row)
-            copy_rows(dy.memory, dy0, dy.time, n, D, dy_QD, row)
-            pack_rows(q_QD, 0, row, n, D, q_panels)
-            pack_rows(dy_QD, 0, row, n, D, dy_panels)
-            dot_rows(dy_QD, 0, row, y.memory, _place(y, z, H, t0), y.time, n, D, dot_Q)
+        for t0 in range(0, T, BLOCK):
+            n = min(BLOCK, T - t0)
+            copy_rows(q, t0 * q_row, q_row, n, D, q_QD, row)
+            copy_rows(dy, t0 * dy_row, dy_row, n, D, dy_QD, row)
             for t in range(n):
-                lse_Q[t] = lse[z * T + t0 + t]
-            seen = min(S, t0 + n + ahead)
-            for s in range(seen_before, seen):  # their sums begin
-                dk.memory[dk0 + s * dk.time : dk0 + s * dk.time + D] = 0
-                dv.memory[dv0 + s * dv.time : dv0 + s * dv.time + D] = 0
+                q_QD[t * row + D] = -lse[z * T + t0 + t] / scale
+            dot_rows(dy_QD, row, y, t0 * y_row, y_row, n, D)
+            pack_rows(q_QD, 0, row, n, D + 1, q_panels)
+            pack_rows(dy_QD, 0, row, n, D + 1, dy_panels)
+            whole, seen = min(S, t0 + ahead), min(S, t0 + ahead + n)
+            if t0 > 0:
+                for s in range(seen_before, seen):  # their sums begin
+                    dk_D, dv_D = dk[s * dk_row :][:D], dv[s * dv_row :][:D]
+                    for d in range(D):
+                        dk_D[d] = dv_D[d] = 0
             seen_before = seen
-            for s0 in range(0, seen, KEYS):
-                keys = min(KEYS, seen - s0)
-                offset = s0 - ahead - t0
-                scores(keys_SD, s0 * row, row, q_panels, keys, n, D, offset, a_SQ)
-                scores(values_SD, s0 * row, row, dy_panels, keys, n, D, offset, dz_SQ)
-                _weights_backward(a_SQ, dz_SQ, keys, offset, scale, lse_Q, dot_Q)
-                add_queries(a_SQ, keys, n, offset, dy_QD, row,
-                             dv.memory, dv0 + s0 * dv.time, dv.time, D)  # fmt: skip
-                add_queries(dz_SQ, keys, n, offset, q_QD, row,
-                             dk.memory, dk0 + s0 * dk.time, dk.time, D)  # fmt: skip
-                add_keys(dz_SQ, keys, n, offset, False, keys_SD, s0 * row, row,
-                          dq.memory, dq0, dq.time, D, s0 > 0)  # fmt: skip
-
-
-@helper
-def _weights_backward(a_SQ, dz_SQ, keys, offset, scale, lse_Q, dot_Q):
-    """Scores become weights a; da becomes dz / sqrt(D)."""
-    for i in range(keys):
-        a, dz = a_SQ[i * QUERIES : (i + 1) * QUERIES], dz_SQ[i * QUERIES : (i + 1) * QUERIES]
-        for t in range(QUERIES):
-            a[t] = exp(a[t] * scale - lse_Q[t])
-            dz[t] = a[t] * (dz[t] - dot_Q[t]) * scale
-        a[: max(0, offset + i)] = 0
-        dz[: max(0, offset + i)] = 0
-
-
-@helper
-def _place(x, z, H, t):
-    return z // H * x.batch + z % H * x.head + t * x.time
+            s0 = 0
+            while s0 < seen:
+                diagonal = s0 >= whole
+                keys = min(BLOCK, (seen if diagonal else whole) - s0)
+                scores(keys_SD, s0 * row, row, q_panels, keys, n, D + 1, diagonal, a_SQ)
+                scores(values_SD, s0 * row, row, dy_panels, keys, n, D + 1, diagonal, dz_SQ)
+                weights_backward(a_SQ, dz_SQ, keys, diagonal, scale)
+                add_queries(a_SQ, keys, n, diagonal, dy_QD, row,
+                             dv, s0 * dv_row, dv_row, D, t0 > 0)  # fmt: skip
+                add_queries(dz_SQ, keys, n, diagonal, q_QD, row,
+                             dk, s0 * dk_row, dk_row, D, t0 > 0)  # fmt: skip
+                add_keys(dz_SQ, keys, n, diagonal, False, keys_SD, s0 * row, row,
+                          dq, t0 * dq_row, dq_row, D, s0 > 0)  # fmt: skip
+                s0 += keys

@@ -224,8 +224,8 @@ def _dropped(x, p, seed):
 
 def _with_whole_rows(x):
     """x as the attention kernels read it: any view whose last axis is contiguous."""
-    whole = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.writeable
-    return x if whole and all(step % x.itemsize == 0 for step in x.strides) else contiguous(x)
+    whole = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.aligned
+    return x if whole else contiguous(x)
 
 
 def checked_indices(name, indices, size):

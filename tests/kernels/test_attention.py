@@ -103,6 +103,15 @@ def test_a_view_between_whole_numbers_is_copied(dtype):
 
 
 @DTYPES
+def test_views_that_can_not_be_written_to_are_read_in_place(dtype):
+    """Keys and values that all heads share, as an array with steps of 0."""
+    _, q, k, v = make((2, 3, 70, 70, 8), dtype)
+    k, v = (np.broadcast_to(x[:, :1], x.shape) for x in (k, v))
+    found = scaled_dot_product_attention(q, k, v).data
+    np.testing.assert_array_equal(found, scaled_dot_product_attention(q, k.copy(), v.copy()).data)
+
+
+@DTYPES
 def test_heads_lie_side_by_side_in_the_results(dtype):
     """So that merging the heads, (B, T, H, D) to (B, T, C), moves nothing."""
     given_arrays = [x.copy() for x in make((2, 3, 70, 70, 8), dtype)]
