@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numba
 import platformdirs
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 # A sum may be reordered, so that it becomes a vector sum. NaN and infinity keep their meaning:
 # Numba's fastmath=True would let the compiler assume that neither occurs, and a masked softmax or
@@ -49,10 +51,37 @@ def _compiled(function, **options):
             "set AUTOGRAD_BACKEND=numpy to step through the NumPy twins of the kernels"
         )
     cached = numba.config.CACHE_DIR != ""
-    compiled = numba.njit(cache=cached, error_model="numpy", **options)(function)
+    options |= {"cache": cached, "error_model": "numpy", "pipeline_class": _Compiler}
+    compiled = numba.njit(**options)(function)
     if cached:
         _name_files_apart(compiled)
     return compiled
+
+
+class _Compiler(Compiler):
+    """Numba's compiler, but that it puts a kernel's code into a `_Library`."""
+
+    def define_pipelines(self):
+        self.state.library = _Library(self.state.targetctx.codegen(), self.state.func_id.func_name)
+        self.state.library.enable_object_caching()
+        return super().define_pipelines()
+
+
+class _Library(JITCodeLibrary):
+    """The code of a kernel and of all it calls, which it calls in its own copy always.
+
+    Numba compiles the body of a prange loop, and every helper, for itself first, links that into
+    the kernel, and optimises it there again, after which sums may go in another order. By their
+    names, calls would find the first copy in the process that compiles, and the kernel's in one
+    that loads the kernel from disk: the results would differ in the last bits. Calls of an internal
+    function are bound to the copy that lies beside them.
+    """
+
+    def _optimize_final_module(self):
+        for function in self._final_module.functions:
+            if function.linkage.name in ("linkonce_odr", "weak_odr"):  # it was linked into this
+                function.linkage = "internal"
+        super()._optimize_final_module()
 
 
 def _name_files_apart(compiled):
