@@ -29,12 +29,27 @@ for dtype in sys.argv[1:]:
 stats = sys.modules["autograd.kernels.optimizer"]._sum_of_squares.stats
 print(json.dumps([sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]))
 """
+SUMS = """
+import hashlib, json, sys
+import numpy as np
+from autograd import kernels
+x_NC, dy_NC = np.random.default_rng(0).standard_normal((2, 64, 384), np.float32)
+y_NC, (mean_N, rstd_N, weight_C) = kernels.softmax(x_NC), np.ones((3, 384), np.float32)
+gradients = kernels.layer_norm_backward(dy_NC, x_NC, weight_C, mean_N[:64], rstd_N[:64])
+stats = [
+    sys.modules["autograd.kernels.softmax"]._softmax.stats,
+    sys.modules["autograd.kernels.layer_norm"]._layer_norm_backward.stats,
+]
+loaded = sum(sum(each.cache_hits.values()) for each in stats)
+digests = [hashlib.sha256(array.tobytes()).hexdigest() for array in (y_NC, *gradients)]
+print(json.dumps([loaded, digests]))
+"""
 
 
-def start(cache, *dtypes, project=PROJECT, flags=()):
+def start(cache, *dtypes, project=PROJECT, flags=(), code=CHILD):
     """A process that calls sum_of_squares of the `autograd` in `project`, once for each dtype."""
     return subprocess.Popen(
-        [sys.executable, "-B", *flags, "-c", CHILD, *dtypes],
+        [sys.executable, "-B", *flags, "-c", code, *dtypes],
         env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
         cwd=project,
         stdout=subprocess.PIPE,
@@ -66,6 +81,19 @@ def filled_cache(tmp_path_factory):
 
 def test_a_second_process_compiles_nothing(filled_cache):
     assert run(filled_cache, "float32")[:2] == (1, 0)
+
+
+def test_a_second_process_gets_the_same_bits(tmp_path):
+    """Of sums too: Numba optimises what a kernel is made of several times, and the sums go in
+    another order each time."""
+    outputs = []
+    for _ in range(2):
+        output, errors = start(tmp_path, code=SUMS).communicate()
+        assert output, errors
+        outputs.append(json.loads(output))
+    (compiled, digests), (loaded, of_loaded) = outputs
+    assert (compiled, loaded) == (0, 2)
+    assert digests == of_loaded
 
 
 def test_the_folder_named_by_the_environment_is_used(filled_cache):
