@@ -166,7 +166,7 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
         if M == 1 and b_row == 1 and task == REPLACE:
             _dot_products(a[a0 : a0 + K], b, b0, c[c0 : c0 + j1 - j0])
         else:
-            sums0 = j0 if task == SUM_B and i0 == 0 else -1
+            sums0 = j0 if task == SUM_B and place < across else -1  # each by one job
             _rectangle(a, a0, a_row, a_col, b, b0, b_row, b_col, s, s0, s_row, c, c0, N,
                        i1 - i0, j1 - j0, K, most, add, one, row, sums0, panels)  # fmt: skip
 
