@@ -57,12 +57,14 @@ def assert_alike(name, arguments, dtype):
     found = call(kernels, name, copied(arguments))
     twin = call(reference, name, copied(arguments))
     exact = call(reference, name, copied(arguments, dtype, np.float64))
+    # Layer norm multiplies the rounding of the mean by rstd: above 1 in a row of near equals.
+    factor = max(1, exact[2].max(initial=0)) if name == "layer_norm" else 1
     for f, t, e in zip(found, twin, exact, strict=True):
         assert (f.shape, f.dtype) == (t.shape, t.dtype)
         finite = np.isfinite(e)
         # Rounding is relative to what is added and subtracted, of order 1, if little is left of it.
         size = np.abs(e[finite]).max(initial=0 if name == "softmax" else 1)
-        allowed = 100 * np.finfo(dtype).eps * size + np.finfo(dtype).tiny
+        allowed = 100 * np.finfo(dtype).eps * size * factor + np.finfo(dtype).tiny
         np.testing.assert_allclose(f[finite], e[finite], rtol=0, atol=allowed, err_msg=name)
         np.testing.assert_array_equal(f[~finite], e[~finite].astype(f.dtype), err_msg=name)
 
@@ -70,6 +72,7 @@ def assert_alike(name, arguments, dtype):
 @DTYPES
 @settings(max_examples=20)
 @given(Z=st.integers(1, 3), M=lengths, N=lengths, seed=st.integers(0, 1000))
+@example(Z=2, M=29, N=2, seed=341)  # two numbers of a row differ by 0.003
 def test_kernels_compute_what_their_twins_do(arguments, name, dtype, Z, M, N, seed):
     assert_alike(name, arguments(name, (Z, M, N), dtype, seed), dtype)
 
