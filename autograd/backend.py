@@ -25,13 +25,14 @@ def _keep_freed_memory():
 
     By default it gives large arrays back to the system at once, and the system clears every page
     before it hands it out again: in a training step, which makes and frees the same arrays again
-    and again, a tenth of the time.
+    and again, a tenth of the time. For that no array may be a mapping of its own, which it is by
+    default from some size on; only memory at the end of the heap can then go back.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
-        M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; 32 MB is the most for the second
+        M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
         mallopt(M_TRIM_THRESHOLD, 1 << 30)
-        mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(M_MMAP_MAX, 0)
 
 
 _keep_freed_memory()
