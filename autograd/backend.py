@@ -4,20 +4,15 @@
 `AUTOGRAD_BACKEND=numpy` takes `autograd.reference`: slow, and readable in a debugger.
 Both have the same functions with the same signatures. Ops write `backend.softmax(rows)`; the
 module is imported at the first use, so that importing autograd compiles and loads nothing. Two
-settings of the whole process are made here, since they have to be made before anything is loaded:
-how long waiting threads spin (GOMP_SPINCOUNT in the environment comes first), and how much freed
-memory is kept.
+settings of the whole process are made here for the kernels, since they have to be made before
+anything is loaded: how long waiting threads spin (GOMP_SPINCOUNT in the environment comes first),
+and how much freed memory is kept.
 """
 
 import ctypes
 import importlib
 import os
 import sys
-
-# A thread of OpenMP that waits for its next piece of work spins, by default for milliseconds. With
-# another program on the same cores that slows a training step by a factor of 20 to 50; this many
-# turns, some microseconds, still bridge the gap from one kernel to the next.
-os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
 def _keep_freed_memory():
@@ -35,13 +30,17 @@ def _keep_freed_memory():
         mallopt(M_MMAP_MAX, 0)
 
 
-_keep_freed_memory()
-
 MODULES = {"numba": "autograd.kernels", "numpy": "autograd.reference"}
 
 name = os.environ.get("AUTOGRAD_BACKEND", "numba")
 if name not in MODULES:
     raise ValueError(f"AUTOGRAD_BACKEND={name!r} is unknown; use one of: {', '.join(MODULES)}")
+if name == "numba":
+    # A thread of OpenMP that waits for its next piece of work spins, by default for milliseconds.
+    # With another program on the same cores that slows a training step by a factor of 20 to 50;
+    # this many turns, some microseconds, still bridge the gap from one kernel to the next.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    _keep_freed_memory()
 
 
 def __getattr__(function):

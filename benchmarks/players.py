@@ -9,9 +9,10 @@ while one computes, the others wait for a line to read, and use no processor.
 
 Libraries read their settings when they are loaded, so these are in the environment of the process.
 OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are taken out: some environments force a slower kernel on
-NumPy's OpenBLAS with them, and a peer is measured at its best or not at all. Threads are limited by
-each library's variable, and on Linux also by binding the process to as many processors, which is
-the one limit that XLA (JAX) respects; elsewhere JAX takes all of them.
+NumPy's OpenBLAS with them, and a peer is measured at its best or not at all. What our kernels set
+for a whole process (`autograd.backend`) is not set in a peer's. Threads are limited by each
+library's variable, and on Linux also by binding the process to as many processors, which is the one
+limit that XLA (JAX) respects; elsewhere JAX takes all of them.
 """
 
 import gc
@@ -72,8 +73,8 @@ class Player:
         self.name, (_, module, self.extra) = name, PLAYERS[name]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.players", f"benchmarks.{module}"], cwd=ROOT,
-            env=environment(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            encoding="utf-8",
+            env=environment(threads, AUTOGRAD_BACKEND="numba" if name == OURS else "numpy"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
         )  # fmt: skip
 
     def __enter__(self):
