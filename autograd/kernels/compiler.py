@@ -62,8 +62,9 @@ class _Compiler(Compiler):
     """Numba's compiler, but that it puts a kernel's code into a `_Library`."""
 
     def define_pipelines(self):
-        self.state.library = _Library(self.state.targetctx.codegen(), self.state.func_id.func_name)
-        self.state.library.enable_object_caching()
+        library = _Library(self.state.targetctx.codegen(), self.state.func_id.func_name)
+        library.enable_object_caching()
+        self.state["library"] = library
         return super().define_pipelines()
 
 
