@@ -59,12 +59,19 @@ def _compiled(function, **options):
 
 
 class _Compiler(Compiler):
-    """Numba's compiler, but that it puts a kernel's code into a `_Library`."""
+    """Numba's compiler with a `_Library`, and with a promise: an array that a kernel writes shares
+    no memory with its other arrays.
+
+    Without it a loop first looks at the addresses of its arrays, and if they are fewer than some
+    vectors apart it adds up one number after another, which rounds differently: the last bits of
+    the sum of a short row would depend on where the result happens to lie.
+    """
 
     def define_pipelines(self):
         library = _Library(self.state.targetctx.codegen(), self.state.func_id.func_name)
         library.enable_object_caching()
         self.state["library"] = library
+        self.state.flags.noalias = True
         return super().define_pipelines()
 
 
