@@ -10,7 +10,7 @@ import numpy as np
 from autograd import backend
 from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
-from autograd.ops.reductions import check_axis, check_not_empty
+from autograd.ops.reductions import INTEGERS, check_axis, check_not_empty
 
 
 @op
@@ -173,7 +173,7 @@ def dropout(x, /, p, *, seed):
     """
     if not isinstance(p, float | int | np.number) or not 0 <= p < 1:
         raise ValueError(f"dropout: p={p!r}; the share of dropped elements lies in [0, 1)")
-    if not isinstance(seed, int | np.integer):
+    if not isinstance(seed, INTEGERS):
         raise TypeError(f"dropout: seed={seed!r}; an int, another one for each call and step")
     return _dropped(x, p, seed), (p, seed)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd.engine import op, vjp
 
-INTEGERS = int | np.integer
+INTEGERS = int | np.integer  # made once: making it takes longer than the check itself
 
 
 def check_axis(name, axis, shape):
