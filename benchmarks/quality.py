@@ -77,7 +77,7 @@ def tales(folder):
     _train(["--out", out])
     loss, tokens = _validation_loss(out)
     model, tokenizer, run = load_run(out)
-    told, right = stories_told(model, tokenizer, count=64)
+    told, right = stories_told(model, tokenizer)
     seconds = read_metrics(out / "metrics.csv")[-1]["seconds"]
     entropy = run.text.entropy_rate
     return [

@@ -178,6 +178,8 @@ def read_settings(path):
     """
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} can not be read ({error.strerror}); name a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML file: {error}; correct it there") from error
     known = {"preset": str, "model": dict, "training": dict}

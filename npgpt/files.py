@@ -3,6 +3,8 @@
 import os
 from contextlib import contextmanager
 
+RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a run's
+
 
 def write_whole(path, content):
     """Write bytes or text (as UTF-8) to `path` in one step, replacing a file that is there.

@@ -60,12 +60,14 @@ def visible(token):
     return "".join(VISIBLE.get(character, character) for character in token)
 
 
-def loss_picture(path, rows, *, title="", levels=()):
+def loss_picture(path, rows, *, title="", levels=(), whole=None):
     """Training and validation loss against the optimizer step; below, gradient norm and updates.
 
     rows     as `npgpt.training.metrics.read_metrics` gives them
     levels   pairs (name, nats per token) to draw as horizontal lines: what a bigram model reaches,
              the entropy of the text
+    whole    the loss at the end on the whole validation text: a dot, where the curve is made of
+             losses on a drawn part of it
     """
     drawing, (axes, below) = figure(
         7.0, 5.5, 2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)}
@@ -76,6 +78,9 @@ def loss_picture(path, rows, *, title="", levels=()):
         axes.plot(steps, _smoothed(losses), color=COLOURS[0], label="training")
     steps, losses = _column(rows, "val_loss")
     axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label="validation")
+    if whole is not None and rows:
+        label = "validation, the whole text"
+        axes.plot(rows[-1]["step"], whole, "D", markersize=6, color=COLOURS[2], label=label)
     for name, level in levels:
         axes.axhline(level, color=GREY, linewidth=0.9, linestyle="--")
         axes.annotate(

@@ -59,19 +59,20 @@ def _compiled(function, **options):
 
 
 class _Compiler(Compiler):
-    """Numba's compiler with a `_Library`, and with a promise: an array that a kernel writes shares
-    no memory with its other arrays.
+    """Numba's compiler with a `_Library`, and for a `kernel` with a promise: an array that it writes
+    shares no memory with its other arrays.
 
     Without it a loop first looks at the addresses of its arrays, and if they are fewer than some
     vectors apart it adds up one number after another, which rounds differently: the last bits of
-    the sum of a short row would depend on where the result happens to lie.
+    the sum of a short row would depend on where the result happens to lie. Serial kernels work on
+    integers, and may be given two views of one array.
     """
 
     def define_pipelines(self):
         library = _Library(self.state.targetctx.codegen(), self.state.func_id.func_name)
         library.enable_object_caching()
         self.state["library"] = library
-        self.state.flags.noalias = True
+        self.state.flags.noalias = self.state.flags.auto_parallel.enabled
         return super().define_pipelines()
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from tqdm import tqdm
 
 from npgpt.cli.material import closing, entropy_per_token, open_material
+from npgpt.cli.report import beside_entropy
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import bytes_per_token, ids_of_text, prepared_paths
 from npgpt.training.checkpoint import TextSource, load_run
@@ -30,7 +31,8 @@ def run(args):
     stride = run.training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         source, ids_N = _ids(args, run, tokenizer, stack)
-        with tqdm(total=len(ids_N) - 1, unit="token", unit_scale=True, leave=False) as bar:
+        with tqdm(total=len(ids_N) - 1, unit="token", unit_scale=True, leave=False,
+                  disable=None) as bar:  # fmt: skip
             loss, tokens = evaluate(model, ids_N, stride=stride or None, progress=bar.update)
         bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
     result = {
@@ -49,8 +51,7 @@ def run(args):
     print(f"{source.name} ({args.split}): loss {loss:.4f} nats per token over {tokens:,} tokens")
     print(f"  {bits:.4f} bits per byte, perplexity {result['perplexity']:.3f}")
     if source.entropy_rate:
-        floor = source.entropy_rate
-        print(f"  entropy of this text: {floor:.4f}; the loss is {loss / floor - 1:.1%} above it")
+        print(f"  entropy of this text {beside_entropy(loss, source.entropy_rate)}")
 
 
 def _ids(args, run, tokenizer, stack):
@@ -63,5 +64,5 @@ def _ids(args, run, tokenizer, stack):
         whole = ((0, piece) for _, piece in corpus.pieces())
         ids_N, _ = closing(stack, ids_of_text(whole, tokenizer))
         return TextSource(corpus.name, None, "", entropy_per_token(corpus, tokenizer)), ids_N
-    material = open_material(run.training, stack, specs, tokenizer)
+    material = open_material(run.training, stack, args.corpus, tokenizer)
     return material.source, material.val_ids if args.split == "val" else material.train_ids

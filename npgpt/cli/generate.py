@@ -58,7 +58,13 @@ def _prompt(args, tokenizer):
     elif args.prompt_file == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8")
     elif args.prompt_file is not None:
-        prompt = Path(args.prompt_file).read_text(encoding="utf-8")
+        try:
+            prompt = Path(args.prompt_file).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(
+                f"{args.prompt_file} can not be read ({error.strerror}); name a text file, or - "
+                "for standard input"
+            ) from error
     else:
         return beginning(tokenizer)
     if not prompt:

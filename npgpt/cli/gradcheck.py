@@ -5,29 +5,48 @@ import time
 
 import numpy as np
 
+from autograd import OPS, backend
 from npgpt.config import GPTConfig
+
+NAMES = 30  # columns, for the longest name of an op
+SOURCES = {
+    "numba": "the compiled kernels, autograd/kernels (compiling them takes some seconds once)",
+    "numpy": "the kernels' NumPy twins, autograd/reference.py",
+}
 
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("--op", metavar="NAME", help="one op; default: all of them")
-    add("--model", action="store_true", help="the loss of a small GPT by each of its parameters")
-    add("--plot", metavar="FILE.png", help="draw the error against the step size, and stop there")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--op", metavar="NAME", help="one op; default: all of them")
+    what.add_argument(
+        "--model", action="store_true", help="the loss of a small GPT by each of its parameters"
+    )
+    what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
     add("--seed", type=int, default=0, metavar="S", help="of the numbers tried; default 0")
     add("--json", action="store_true", help="one JSON object")
 
 
 def run(args):
+    if args.seed < 0:
+        raise ValueError(f"--seed {args.seed}: give 0 or more")
     if args.plot:
         print(f"picture {_plot(args)}")
         return
+    if args.op and args.op not in OPS:
+        raise ValueError(f"--op {args.op}: no such op; one of: {', '.join(OPS)}")
     started = time.perf_counter()
-    rows = _model_rows(args.seed) if args.model else _op_rows(args)
+    rows = []
+    if not args.json:
+        _print_heading("parameter" if args.model else "op")
+    for row in _model_rows(args.seed) if args.model else _op_rows(args.op, args.seed):
+        if not args.json:
+            _print_row(row)
+        rows.append(row)
     wrong = [row for row in rows if row["failure"]]
     if args.json:
-        print(json.dumps({"rows": rows, "passed": not wrong}))
+        print(json.dumps({"rows": rows, "passed": not wrong, "backend": backend.name}))
     else:
-        _print_table(rows, "parameter" if args.model else "op")
         print(f"\n{len(rows) - len(wrong)} of {len(rows)} right, "
               f"{time.perf_counter() - started:.1f} s")  # fmt: skip
     if wrong:
@@ -36,20 +55,16 @@ def run(args):
         ))  # fmt: skip
 
 
-def _op_rows(args):
-    from autograd import OPS
+def _op_rows(op, seed):
+    """A row for each op, as soon as it is known."""
     from autograd.samples import check_op
 
-    if args.op and args.op not in OPS:
-        raise ValueError(f"--op {args.op}: no such op; one of: {', '.join(OPS)}")
-    rows = []
-    for name in [args.op] if args.op else OPS:
-        report = check_op(name, args.seed)
-        rows.append({
+    for name in [op] if op else OPS:
+        report = check_op(name, seed)
+        yield {
             "name": name, "samples": report.samples, "error": report.worst,
             "where": report.where, "seconds": report.seconds, "failure": report.failure,
-        })  # fmt: skip
-    return rows
+        }  # fmt: skip
 
 
 def _model_rows(seed):
@@ -90,14 +105,16 @@ def small_model(seed):
     return model, loss
 
 
-def _print_table(rows, first):
-    width = max(len(row["name"]) for row in rows) + 2
-    place = max(5, *(len(row["where"]) for row in rows)) + 2
-    print(f"{first:<{width}}{'samples':>8}  {'worst error':>11}  {'where':<{place}}{'seconds':>8}")
-    for row in rows:
-        verdict = "  WRONG" if row["failure"] else ""
-        print(f"{row['name']:<{width}}{row['samples']:>8}  {row['error']:>11.1e}  "
-              f"{row['where']:<{place}}{row['seconds']:>8.2f}{verdict}")  # fmt: skip
+def _print_heading(first):
+    """Whose gradients these are, and the table's first line, before the first kernel compiles."""
+    print(f"gradients by {SOURCES[backend.name]}\n")
+    print(f"{first:<{NAMES}}{'samples':>8}  {'worst error':>11}{'seconds':>9}  where", flush=True)
+
+
+def _print_row(row):
+    verdict = "WRONG at " if row["failure"] else ""
+    print(f"{row['name']:<{NAMES}}{row['samples']:>8}  {row['error']:>11.1e}"
+          f"{row['seconds']:>9.2f}  {verdict}{row['where']}", flush=True)  # fmt: skip
 
 
 def _plot(args):

@@ -8,14 +8,16 @@ from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.training.checkpoint import read_run
 from npgpt.training.progress import tokens_per_step
 
+CHARACTERS = {"tales": 50, "shakespeare": 65}  # different ones, in the text of a preset
+
 
 def add_arguments(parser):
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("run", nargs="?", help="a run folder, such as runs/tales")
     what.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
-        "--vocab-size", type=int, default=65, metavar="V",
-        help="for a preset: number of tokens; default 65, Shakespeare's characters",
+        "--vocab-size", type=int, metavar="V",
+        help="for a preset: number of tokens; default: the characters of its text",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -23,7 +25,10 @@ def add_arguments(parser):
 def run(args):
     if args.preset:
         model, training = from_preset(args.preset)
-        config = GPTConfig(vocab_size=args.vocab_size, **model)
+        size = CHARACTERS[training.corpus[0]] if args.vocab_size is None else args.vocab_size
+        config = GPTConfig(vocab_size=size, **model)
+    elif args.vocab_size is not None:
+        raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
     else:
         run = read_run(args.run)
         config, training = run.model, run.training

@@ -43,9 +43,17 @@ def open_material(
     specs = tuple(corpus or training.corpus)
     paths = prepared_paths(specs)
     read = _of_text if paths is None else _of_tokens
-    return read(
-        specs if paths is None else paths, training, stack, tokenizer, expected, bpe_size
-    )
+    try:
+        return read(
+            specs if paths is None else paths, training, stack, tokenizer, expected, bpe_size
+        )
+    except FileNotFoundError as error:
+        if corpus or tokenizer is None:
+            raise
+        raise FileNotFoundError(
+            f"{error}\nThat is what the run was trained on, as its path was then; give the same "
+            "text by its path from here: --corpus PATH"
+        ) from error
 
 
 def _of_text(specs, training, stack, tokenizer, expected, bpe_size):

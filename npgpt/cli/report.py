@@ -17,8 +17,8 @@ from npgpt.training.metrics import bits_per_byte, read_metrics
 from npgpt.training.progress import EXPECTED_SHARE, clock, expected_seconds, tokens_per_step
 
 
-def introduce(session):
-    """Say what is about to be trained, on what, and where it goes."""
+def introduce(session, trains=True):
+    """Say what is about to be trained, on what, and where it goes if it `trains`."""
     run, material = session.run, session.material
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
     print(
@@ -43,9 +43,10 @@ def introduce(session):
     )
     if session.ranks:
         print(f"ranks   {session.ranks.size}, each computes its share of every batch")
-    since = f", from step {session.first_step}" if session.first_step else ""
-    print(f"run     {run.folder}{since}")
-    if not plots.installed():
+    if trains:
+        since = f", from step {session.first_step}" if session.first_step else ""
+        print(f"run     {run.folder}{since}")
+    if trains and not plots.installed():
         print(f"note    there will be no loss.png: {plots.WAY_OUT}")
 
 
@@ -91,19 +92,20 @@ def finish(session):
     validated = [row for row in rows if row["val_loss"] is not None]
     if validated:
         best = min(validated, key=lambda row: row["val_loss"])
-        print(f"the best of the evaluations on the way was {best['val_loss']:.4f}, at step "
+        drawn = run.training.eval_tokens
+        part = f", each on {drawn:,} drawn tokens," if 0 < drawn < tokens else ""
+        print(f"the best of the evaluations on the way{part} was {best['val_loss']:.4f}, at step "
               f"{best['step']}; {clock(rows[-1]['seconds'])} of training")  # fmt: skip
     else:
         print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
-    entropy = run.text.entropy_rate
-    if entropy:
-        print(f"entropy of the text {entropy:.4f}: the model is {loss / entropy - 1:.1%} above it")
+    if run.text.entropy_rate:
+        print(f"entropy of the text {beside_entropy(loss, run.text.entropy_rate)}")
     if run.text.name == "tales":
         told, right = stories_told(session.model, material.tokenizer)
         print(f"of {told} stories told by the model, {right} parse under the grammar "
               f"({right / max(1, told):.0%})")  # fmt: skip
     try:
-        print(f"picture {draw(run, rows, material)}")
+        print(f"picture {draw(run, rows, material, loss)}")
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
     except OSError as error:
@@ -114,7 +116,17 @@ def finish(session):
     print(f"more text: npgpt generate {run.folder}")
 
 
-def draw(run, rows, material):
+def beside_entropy(loss, entropy):
+    """How far a loss is from the entropy of its text."""
+    if loss >= entropy:
+        return f"{entropy:.4f}: the loss is {loss / entropy - 1:.1%} above it"
+    return (
+        f"{entropy:.4f}: the loss is {1 - loss / entropy:.1%} BELOW it: by chance if the text is "
+        "short, or because the model knows this text by heart or sees what it is to predict"
+    )
+
+
+def draw(run, rows, material, loss):
     """loss.png of a run, with what n-gram models reach on the same text and its entropy.
 
     Of a long text the n-grams see the first two million tokens.
@@ -128,10 +140,10 @@ def draw(run, rows, material):
     if run.text.entropy_rate:
         levels.append(("entropy of the text", run.text.entropy_rate))
     title = f"{run.text.name}: {run.model.n_layer} layers, {run.model.n_embd} channels"
-    return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels)
+    return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)
 
 
-def stories_told(model, tokenizer, count=32):
+def stories_told(model, tokenizer, count=64):
     """(complete stories that the model tells, how many of them the grammar of tales derives)."""
     prompt_T = tokenizer.encode(beginning(tokenizer))
     length = model.config.block_size - len(prompt_T)

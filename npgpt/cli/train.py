@@ -53,8 +53,8 @@ def add_arguments(parser):
         if field.name == "vocab_size":  # the tokenizer's
             continue
         flag = "--" + field.name.replace("_", "-")
-        default = "" if field.default is MISSING else f"; default {_shown(field.default)}"
-        options = {"help": field.metadata["help"] + default, "default": None, "dest": field.name}
+        help = field.metadata["help"] + _defaults(field)
+        options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
         elif field.name == "corpus":
@@ -80,12 +80,14 @@ def run(args):
 def _run(args, ranks, stack):
     session = (_continued if args.resume else _started)(args, ranks, stack)
     session.profile = args.profile
+    if args.profile < 0 or (args.profile and args.check):
+        raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
     leads = ranks is None or ranks.rank == 0
     if ranks:
         ranks.check_batch(session.run.training.batch_size)
         ranks.check_text(session.run.text.sha256)
     if leads:
-        introduce(session)
+        introduce(session, trains=not args.check)
     warm_up(session.run.model)
     if args.check:
         report_checks(session)
@@ -131,8 +133,8 @@ def _continued(args, ranks, stack):
     changed += [name for name in others if getattr(args, name)]
     if changed:
         raise ValueError(
-            f"--resume takes its settings from the run: leave out {', '.join(changed)}, or start "
-            "a new run without --resume"
+            f"--resume takes its settings from the run: leave out {', '.join(changed)} and name "
+            "the run's folder with --out, or start a new run without --resume"
         )
     model, tokenizer, run = load_run(args.out or _last_folder(args))
     material = open_material(run.training, stack, args.corpus, tokenizer, expected=run.text)
@@ -209,5 +211,14 @@ def _folders(name):
         number += 1
 
 
-def _shown(default):
-    return " ".join(default) if isinstance(default, tuple) else default
+def _defaults(field):
+    """What a setting is if it is not given, for its help: in general, and in presets."""
+    values = {name: preset[field.name] for name, preset in PRESETS.items() if field.name in preset}
+    known = [] if field.default is MISSING else [_shown(field.default)]
+    if field.name != "corpus":
+        known += [f"{_shown(value)} in {name}" for name, value in values.items()]
+    return "; default " + ", ".join(known)
+
+
+def _shown(value):
+    return " ".join(value) if isinstance(value, tuple) else str(value)

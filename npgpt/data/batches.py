@@ -51,7 +51,7 @@ def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens
     """
     stride = block_size if stride is None else stride
     if not 1 <= stride <= block_size:
-        raise ValueError(f"stride={stride}; use 1 to block_size={block_size}, or None")
+        raise ValueError(f"stride={stride}; use 1 to block_size={block_size}, or leave it out")
     if len(ids_N) < 2:
         raise ValueError(
             f"{len(ids_N)} token(s) to evaluate on; the first only gives context, so give 2 or more"

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from npgpt.data.texts import decode_whole, has_zero_byte, read_pieces
+from npgpt.files import RUN_STATE
 
 TALES_CHARACTERS = 2_000_000
 TALES_SEED = 0
@@ -60,8 +61,8 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
         tales          the embedded corpus, 2,000,000 characters (`npgpt.data.tales`)
         shakespeare    1,115,394 characters of plays, fetched once and cached
         a file         of UTF-8 text
-        a folder       every text file in it and in its folders, in sorted order; hidden ones, and
-                       files that hold a zero byte (as images do), are left out
+        a folder       every text file in it and in its folders, in sorted order; hidden ones, those
+                       of run folders, and those with a zero byte (as images have) are left out
         a pattern      such as books/*.txt or books/**/*.txt: the files that match, sorted
         -              standard input
     Each file is a document. A file that has a built-in name is reached by a path: ./tales.
@@ -120,11 +121,12 @@ def _not_empty(corpus: Corpus) -> Corpus:
 def _folder(folder: Path) -> Corpus:
     inside = sorted(path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file())
     visible = [folder.joinpath(*parts) for parts in inside if not _hidden(parts)]
-    paths = [path for path in visible if not has_zero_byte(path)]
+    runs = {path.parent for path in visible if path.name == RUN_STATE}
+    paths = [p for p in visible if runs.isdisjoint(p.parents) and not has_zero_byte(p)]
     if not paths:
         raise ValueError(
-            f"no text file is in the folder {folder} (hidden files, and files that hold a zero "
-            "byte, do not count); name a folder or a file with UTF-8 text"
+            f"no text file is in the folder {folder} (hidden files, those of run folders, and "
+            "files that hold a zero byte do not count); name a folder or a file with UTF-8 text"
         )
     return _files(str(folder), paths)
 

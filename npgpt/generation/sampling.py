@@ -63,9 +63,11 @@ def check_settings(temperature, top_k, top_p):
             f"temperature={temperature}: use a finite number > 0, or 0 for the most likely token"
         )
     if top_k is not None and not (isinstance(top_k, Integral) and top_k >= 1):
-        raise ValueError(f"top_k={top_k!r}: use an integer >= 1, or None to keep every token")
+        raise ValueError(f"top_k={top_k!r}: use an integer >= 1, or leave it out to keep all")
     if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p}: use a number with 0 < top_p <= 1, or None to keep all")
+        raise ValueError(
+            f"top_p={top_p}: use a number with 0 < top_p <= 1, or leave it out to keep all"
+        )
 
 
 def _kept(sorted_V, top_k, top_p):

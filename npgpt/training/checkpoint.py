@@ -26,7 +26,7 @@ from safetensors.numpy import load, save
 
 from autograd import backend
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import is_taken, write_whole
+from npgpt.files import RUN_STATE, is_taken, write_whole
 from npgpt.model import GPT
 from npgpt.tokenizer import load_tokenizer
 
@@ -167,7 +167,7 @@ def save_checkpoint(folder, model, optimizer):
     weights = save(_weights(model), metadata={"format": "pt"})
     write_whole(folder / "model.safetensors", weights)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
-    write_whole(folder / "train_state.safetensors", save(state))
+    write_whole(folder / RUN_STATE, save(state))
 
 
 def load_checkpoint(run, model, optimizer):
@@ -175,7 +175,7 @@ def load_checkpoint(run, model, optimizer):
 
     Raises RunError, with model and optimizer untouched, if there is no whole checkpoint.
     """
-    path = run.folder / "train_state.safetensors"
+    path = run.folder / RUN_STATE
     arrays = _read_arrays(path)
     step = arrays.pop("step", None)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:

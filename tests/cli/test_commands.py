@@ -11,7 +11,9 @@ import pytest
 from tiny_run import TEXT, files
 
 from npgpt import GPT
+from npgpt.cli.report import beside_entropy
 from npgpt.data.batches import split_text
+from npgpt.data.corpora import load_corpus
 from npgpt.model.size import parameters_by_part
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import load_run
@@ -89,6 +91,21 @@ def test_eval_of_another_text(cli, finished, tmp_path):
     assert "over 259 tokens" in out and "bits per byte" in out
 
 
+def test_eval_without_the_text_of_the_run_asks_for_it(cli, finished, tmp_path, monkeypatch):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    config = (folder / "config.json").read_text(encoding="utf-8")
+    corpus = json.dumps(load_run(finished)[2].training.corpus[0])
+    (folder / "config.json").write_text(config.replace(corpus, '"gone.txt"'), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    status, _, err = cli("eval", folder)
+    assert status == 1 and "no corpus gone.txt" in err and "by its path from here: --corpus" in err
+
+
+@pytest.mark.parametrize(("loss", "said"), [(0.5, "25.0% above it"), (0.3, "25.0% BELOW it")])
+def test_a_loss_is_said_to_be_above_or_below_the_entropy(loss, said):
+    assert said in beside_entropy(loss, 0.4)
+
+
 def test_info_of_a_run_and_of_a_preset(cli, finished):
     result = json.loads(cli("info", finished, "--json")[1])
     model, _, run = load_run(finished)
@@ -97,6 +114,13 @@ def test_info_of_a_run_and_of_a_preset(cli, finished):
     status, out, _ = cli("info", "--preset", "shakespeare-cpu")
     assert status == 0
     assert "804,096" in out and "MLP" in out and "MFLOP" in out and "memory in all" in out
+    status, _, err = cli("info", finished, "--vocab-size", 9)
+    assert status == 1 and "--vocab-size is for --preset" in err
+
+
+def test_info_counts_the_tokens_that_tales_has(cli):
+    model = json.loads(cli("info", "--preset", "tales", "--json")[1])["model"]
+    assert model["vocab_size"] == len(set(load_corpus(["tales"]).text))
 
 
 @pytest.mark.parametrize("command", ["generate", "eval", "info"])
@@ -120,6 +144,7 @@ def test_gradcheck_prints_a_table_of_ops(cli):
     status, out, _ = cli("gradcheck", "--op", "layer_norm")
     assert status == 0
     assert "worst error" in out and "layer_norm" in out and "1 of 1 right" in out
+    assert "autograd/kernels" in out  # whose gradients these are
     row = json.loads(cli("gradcheck", "--op", "gelu", "--json")[1])["rows"][0]
     assert row["name"] == "gelu" and row["error"] < 1e-6 and row["samples"] >= 2
 
@@ -149,6 +174,8 @@ def test_gradcheck_draws_the_error_by_step(cli, tmp_path):
 def test_gradcheck_of_an_unknown_op_lists_the_known(cli):
     status, _, err = cli("gradcheck", "--op", "sofmax")
     assert status == 1 and "no such op" in err and "softmax" in err
+    status, _, err = cli("gradcheck", "--seed", -1)
+    assert status == 1 and "--seed -1: give 0 or more" in err
 
 
 def test_a_picture_without_matplotlib_says_how_to_install_it(cli, tmp_path, monkeypatch):

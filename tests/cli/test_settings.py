@@ -97,3 +97,17 @@ def test_what_is_said_before_the_first_step(cli, here, corpus):
     ):  # fmt: skip
         assert words in start
     assert "bits per byte" in out and "the best of the evaluations on the way" in out
+
+
+def test_the_help_says_what_a_setting_is_in_each_preset(cli, capfd):
+    with pytest.raises(SystemExit):
+        cli("train", "--help")
+    said = " ".join(capfd.readouterr().out.split())
+    assert "optimizer steps; default 2000, 3000 in tales" in said
+    assert "the longest context in tokens; default 256 in tales, 64 in shakespeare-cpu" in said
+
+
+def test_settings_that_can_not_be_read(cli, here):
+    for path in ("nothere.toml", "."):
+        status, _, err = cli("train", "--config", path)
+        assert status == 1 and f"{path} can not be read" in err and "name a TOML file" in err

@@ -68,6 +68,8 @@ def test_a_folder_is_its_text_files_in_sorted_order(here):
     write(here / "books/picture.png", b"\x89PNG\0\0")
     write(here / "books/.hidden", "no")
     write(here / "books/.git/config", "no")
+    write(here / "books/runs/books/train_state.safetensors", b"\0")
+    write(here / "books/runs/books/samples.txt", "no")
     assert read(["books"]) == ("books", "first\nsecond\nthird", None)
     assert load_corpus(["books/.git"]).text == "no"
 
