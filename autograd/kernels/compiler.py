@@ -59,8 +59,8 @@ def _compiled(function, **options):
 
 
 class _Compiler(Compiler):
-    """Numba's compiler with a `_Library`, and for a `kernel` with a promise: an array that it writes
-    shares no memory with its other arrays.
+    """Numba's compiler with a `_Library`, and for a `kernel` with a promise: an array that it
+    writes shares no memory with its other arrays.
 
     Without it a loop first looks at the addresses of its arrays, and if they are fewer than some
     vectors apart it adds up one number after another, which rounds differently: the last bits of
