@@ -1,9 +1,11 @@
 """Files that are whole or absent: each is written beside its place, then renamed into it."""
 
 import os
+import time
 from contextlib import contextmanager
 
 RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a run's
+PATIENCE = 2.0  # seconds
 
 
 def write_whole(path, content):
@@ -28,9 +30,25 @@ def whole_file(path):
             yield file
             file.flush()
             os.fsync(file.fileno())  # or the rename could reach the disk before the content
-        os.replace(temporary, path)
+        move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move(source, target):
+    """Rename a file onto another, or a folder to where none is, in one step.
+
+    Windows refuses that while any program has a file of either open, as one that reads the weights
+    or looks for viruses has for a moment; only when PATIENCE has run out is it an error here.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.replace(source, target)
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 def is_taken(folder):

@@ -139,7 +139,8 @@ def _save(session, metrics, sample):
     except OSError as error:
         raise OSError(
             f"step {session.optimizer.steps} could not be saved ({error}). The checkpoint before "
-            "it is whole: make room, or make the folder writable, then go on with:\n"
+            "it is whole: make room, make the folder writable, or close what has its files open, "
+            "then go on with:\n"
             f"    npgpt train --resume --out {folder}"
         ) from error
 

@@ -26,7 +26,7 @@ from safetensors.numpy import load, save
 
 from autograd import backend
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import RUN_STATE, is_taken, write_whole
+from npgpt.files import RUN_STATE, is_taken, move, write_whole
 from npgpt.model import GPT
 from npgpt.tokenizer import load_tokenizer
 
@@ -77,7 +77,7 @@ def create_run(run, tokenizer, model, optimizer):
         save_checkpoint(building, model, optimizer)
         if folder.exists():
             folder.rmdir()  # it is empty; Windows renames to no place that is taken
-        building.rename(folder)
+        move(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 """Run folders: whole after any damage that can be noticed, refused after any other."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.files import write_whole
+from npgpt.files import move, write_whole
 from npgpt.training.checkpoint import (
     Run,
     RunError,
@@ -171,6 +172,41 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["weights"]
     write_whole(path, "neu, größer")
     assert path.read_text(encoding="utf-8") == "neu, größer"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_open_elsewhere_for_a_moment_is_replaced_all_the_same(tmp_path, monkeypatch, kind):
+    """As on Windows, where nothing can be renamed while a program reads it."""
+    refusals, replace = [PermissionError(13, "Permission denied")] * 3, os.replace
+
+    def busy(source, target):
+        if refusals:
+            raise refusals.pop()
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", busy)
+    if kind == "file":
+        write_whole(tmp_path / "weights", b"new")
+        assert (tmp_path / "weights").read_bytes() == b"new"
+    else:
+        (tmp_path / "building").mkdir()
+        move(tmp_path / "building", tmp_path / "run")
+    assert not refusals
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_stays_open_elsewhere_is_an_error_and_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    write_whole(path, b"old")
+
+    def busy(source, target):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.replace", busy)
+    monkeypatch.setattr("npgpt.files.PATIENCE", 0.1)
+    with pytest.raises(PermissionError):
+        write_whole(path, b"new")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("weights", b"old")]
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
