@@ -1,9 +1,12 @@
 """`npgpt train`: its flags, and how a run starts or continues. `session` is the run itself."""
 
 import argparse
+import glob
+import hashlib
 import sys
 from contextlib import ExitStack
 from dataclasses import MISSING, fields
+from itertools import takewhile
 from pathlib import Path
 
 from npgpt.cli.material import open_material
@@ -33,6 +36,8 @@ from npgpt.training.checkpoint import (
 from npgpt.training.parallel import find_ranks
 from npgpt.training.progress import peak_flops
 from npgpt.training.warmup import warm_up
+
+LONGEST = 60  # characters of a run's name that is made of its corpus's
 
 
 def add_arguments(parser):
@@ -182,8 +187,22 @@ def _optimizer(model, training):
 
 
 def _run_name(corpus):
-    """A short name of a corpus, for a folder: `tales`, or `plays-poems` of two files."""
-    return "-".join("stdin" if spec == "-" else Path(spec).resolve().stem for spec in corpus)
+    """A short name of a corpus, for a folder: `tales`, or `plays-poems` of two files.
+
+    A pattern such as books/*.txt is called as the folder before it: a folder named * would be a
+    trap for the shell, and Windows makes none. More than LONGEST characters end in a hash.
+    """
+    name = "-".join("stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus)
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
+
+
+def _stem(path):
+    """The name of a path without its ending; of a pattern, that of its last part that is none."""
+    if not path.exists():
+        plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
+        path = Path(*plain)
+    return path.resolve().stem or "corpus"
 
 
 def _new_folder(name):

@@ -15,6 +15,7 @@ import pytest
 from tiny_run import TEXT, TINY, environment, files
 
 from npgpt.cli import session
+from npgpt.cli.train import LONGEST, _run_name
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "npgpt.cli"]
@@ -171,6 +172,31 @@ def test_resume_refuses_other_settings_and_another_text(cli, tmp_path, finished)
     status, _, err = cli("train", "--resume", "--out", finished, "--corpus", other)
     assert status == 1 and "is another text" in err and "--corpus" in err
     assert files(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("specs", "name"),
+    [
+        (["tales"], "tales"), (["-"], "stdin"), (["texts"], "texts"),
+        (["texts/a.b.txt", "tales"], "a.b-tales"),
+        (["texts/[1].txt"], "[1]"),
+        (["texts/*.txt"], "texts"), (["texts/**/?.txt"], "texts"), (["*.txt"], "here"),
+        (["nowhere/[ab].txt"], "nowhere"),
+    ],
+)  # fmt: skip
+def test_a_run_without_a_name_is_called_as_its_corpus(tmp_path, monkeypatch, specs, name):
+    (tmp_path / "here" / "texts").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    for file in ("a.b.txt", "[1].txt"):
+        Path("texts", file).touch()
+    assert _run_name(specs) == name
+
+
+def test_the_name_of_a_run_on_very_many_files_is_short_and_its_own(tmp_path):
+    many = [str(tmp_path / f"chapter_{number}.txt") for number in range(100)]
+    names = {_run_name(many), _run_name(many[:-1]), _run_name(many[1:])}
+    assert len(names) == 3
+    assert {len(name) for name in names} == {LONGEST + 9}
 
 
 def test_resume_without_a_run_says_so(cli, here):
