@@ -6,25 +6,29 @@ of 16 bytes in NEON. AUTOGRAD_TILE overrides the choice; results are right on an
 """
 
 import os
-import platform
 
 from llvmlite import binding
+from numba import config
+from numba.core.codegen import get_host_cpu_features
 
 # rows, vectors in a row, bytes in a vector
 TILES = {"avx512": (14, 2, 64), "avx2": (6, 2, 32), "neon": (8, 3, 16), "plain": (4, 8, 64)}
 
 
 def _best_tile():
-    """The one for the widest vectors with a multiply-add that this processor has."""
-    if platform.machine().lower() in {"arm64", "aarch64"}:
+    """The one for the widest vectors with a multiply-add that Numba compiles for.
+
+    Not always those of the machine: Windows on ARM runs programs for x86, and with
+    NUMBA_CPU_NAME=generic only what every processor has is used. A multiply-add that is no
+    instruction is the call of a function.
+    """
+    if binding.get_process_triple().startswith(("aarch64", "arm64")):
         return "neon"
-    try:
-        features = binding.get_host_cpu_features()
-    except RuntimeError:  # LLVM can not tell for every kind of processor
-        return "plain"
-    if features.get("avx512f"):
+    asked = config.CPU_FEATURES
+    features = (get_host_cpu_features() if asked is None else asked).split(",")
+    if "+avx512f" in features:
         return "avx512"
-    return "avx2" if features.get("avx2") and features.get("fma") else "plain"
+    return "avx2" if {"+avx2", "+fma"}.issubset(features) else "plain"
 
 
 TILE = os.environ.get("AUTOGRAD_TILE") or _best_tile()

@@ -109,6 +109,25 @@ def test_an_unknown_tile_names_the_known_ones():
     assert "AUTOGRAD_TILE='sse' is unknown; use one of: avx512, avx2, neon, plain" in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("triple", "features", "tile"),
+    [
+        ("x86_64-unknown-linux-gnu", "+avx2,+avx512f,+fma", "avx512"),
+        ("x86_64-apple-darwin23.1.0", "+avx2,-avx512f,+fma", "avx2"),
+        ("x86_64-pc-windows-msvc", "+avx2,-fma", "plain"),
+        ("x86_64-unknown-linux-gnu", "", "plain"),
+        ("arm64-apple-darwin23.1.0", "+neon", "neon"),
+        ("aarch64-unknown-linux-gnu", "", "neon"),
+    ],
+)
+def test_the_tile_is_that_of_the_processor_compiled_for(monkeypatch, triple, features, tile):
+    """Whatever this machine is: an x86 program may run on another one, in an emulator."""
+    monkeypatch.setattr("platform.machine", lambda: "ARM64")
+    monkeypatch.setattr(tiles.binding, "get_process_triple", lambda: triple)
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
+    assert tiles._best_tile() == tile
+
+
 def run_with(tile):
     serial = tile != tiles.TILE
     variables = {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)}
