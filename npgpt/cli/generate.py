@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+from npgpt.data.texts import decode_whole
 from npgpt.training.checkpoint import load_run
 
 
@@ -56,10 +57,10 @@ def _prompt(args, tokenizer):
     if args.prompt is not None:
         prompt = args.prompt
     elif args.prompt_file == "-":
-        prompt = sys.stdin.buffer.read().decode("utf-8")
+        prompt = decode_whole(sys.stdin.buffer.read(), "standard input")
     elif args.prompt_file is not None:
         try:
-            prompt = Path(args.prompt_file).read_text(encoding="utf-8")
+            prompt = decode_whole(Path(args.prompt_file).read_bytes(), args.prompt_file)
         except OSError as error:
             raise ValueError(
                 f"{args.prompt_file} can not be read ({error.strerror}); name a text file, or - "

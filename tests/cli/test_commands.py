@@ -43,6 +43,21 @@ def test_generate_continues_a_prompt_and_gives_json(cli, finished, tmp_path, mon
     assert json.loads(cli(*arguments, "--prompt-file", "-")[1]) == result
 
 
+def test_a_prompt_as_windows_writes_it_is_the_same_text(cli, finished, tmp_path, monkeypatch):
+    """With a byte order mark and CR LF, or as a pipe adds them; UTF-16, of old shells, is named."""
+    arguments = ["generate", finished, "--max-new-tokens", 5, "--seed", 1, "--json"]
+    result = json.loads(cli(*arguments, "--prompt", "The hen\nThe end\n")[1])
+    windows = b"\xef\xbb\xbfThe hen\r\nThe end\r\n"
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_bytes(windows)
+    assert json.loads(cli(*arguments, "--prompt-file", prompt)[1]) == result
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(windows), "utf-8"))
+    assert json.loads(cli(*arguments, "--prompt-file", "-")[1]) == result
+    prompt.write_text("The hen", encoding="utf-16")
+    status, _, err = cli(*arguments, "--prompt-file", prompt)
+    assert status == 1 and "prompt.txt is not UTF-8 text" in err
+
+
 def test_a_prompt_longer_than_a_block_is_continued_from_its_end(cli, finished):
     model, _, _ = load_run(finished)
     block = model.config.block_size
