@@ -177,7 +177,8 @@ def read_settings(path):
     Raises ValueError, with the path, for what is no TOML, no setting, or of the wrong type.
     """
     try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        # some editors of Windows begin a file with a byte order mark, which is no TOML
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{path} can not be read ({error.strerror}); name a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

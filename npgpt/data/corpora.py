@@ -97,7 +97,7 @@ def _load(spec: str) -> Corpus:
             f"{path} is neither a file nor a folder, and a corpus is read several times; save its "
             "text in a file, or give - for standard input"
         )
-    matching = sorted(map(Path, glob.glob(spec, recursive=True)))
+    matching = sorted(map(Path, glob.glob(spec, recursive=True)), key=lambda path: path.parts)
     matching = [match for match in matching if match.is_file()]
     if not matching:
         raise FileNotFoundError(_missing(path))

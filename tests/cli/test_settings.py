@@ -5,6 +5,8 @@ import json
 import pytest
 from tiny_run import TINY, files
 
+from npgpt.config import read_settings
+
 FILE = """
 preset = "shakespeare-cpu"
 [model]
@@ -73,6 +75,10 @@ def test_a_mistake_in_a_file_is_named_with_what_is_near(cli, here, file, old, ne
     status, _, err = cli("train", "--config", path)
     assert status == 1 and message in err and "Traceback" not in err
     assert files(here) == before
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(file):
+    assert read_settings(file("\ufeff" + FILE)) == read_settings(file())
 
 
 def test_an_unknown_flag_names_the_nearest(cli, here, capfd):

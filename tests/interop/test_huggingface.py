@@ -92,9 +92,9 @@ def test_weights_in_several_files_are_read(tmp_path):
     [
         (lambda f: (f / "config.json").unlink(), FileNotFoundError, "has no config.json; name a"),
         (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "pickled weights"),
-        (lambda f: (f / "config.json").write_text("{"), ValueError, "is damaged"),
-        (lambda f: (f / "config.json").write_text("[]"), ValueError, "is damaged"),
-        (lambda f: (f / "config.json").write_text("{}"), ValueError, "does not give"),
+        (lambda f: (f / "config.json").write_bytes(b"{"), ValueError, "is damaged"),
+        (lambda f: (f / "config.json").write_bytes(b"[]"), ValueError, "is damaged"),
+        (lambda f: (f / "config.json").write_bytes(b"{}"), ValueError, "does not give"),
         (lambda f: (f / "model.safetensors").write_bytes(b"abc"), ValueError, "is damaged, or its"),
         (lambda f: rewritten(f, model_type="llama"), ValueError, "model_type='llama'.*use a model"),
         (lambda f: rewritten(f, activation_function="relu"), ValueError, "activation_function"),
