@@ -10,9 +10,9 @@ times that were taken one right after the other. So:
 - A first round, not counted, compiles, fills caches and finds how many calls one timing needs to
   be long against the clock's own noise.
 - Before each timing there is a pause, in which the waiting threads of the library before fall
-  asleep (they spin for up to some 30 ms, on the processors that the next one needs). Then, for
-  short functions, calls that are not timed: until the system has given each thread that woke up a
-  processor of its own, threads take turns on one, and some systems need 100 ms for that.
+  asleep (they spin for up to some 30 ms, on the processors that the next one needs). Then calls
+  that are not timed: until the system has given each thread that woke up a processor of its own,
+  threads take turns on one, and some systems need 100 ms for that.
 """
 
 import contextlib
@@ -24,7 +24,6 @@ from dataclasses import asdict, dataclass
 from benchmarks.players import OURS, Player, missing
 
 PAUSE, WAKE = 0.04, 0.1  # seconds
-SHORT = 0.2  # seconds: what takes less is called for a while before it is timed
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Contest(contextlib.ExitStack):
 
     def __init__(self, threads, peers, effort):
         super().__init__()
-        self.effort = effort
+        self.threads, self.effort = threads, effort
         self.absent = {peer: missing(peer) for peer in peers if missing(peer)}
         self.players = {
             name: self.enter_context(Player(name, threads))
@@ -121,8 +120,7 @@ def interleaved(players, task, settings, effort=FULL):
         for player in players:
             time.sleep(PAUSE)
             name = player.name
-            wake = WAKE if effort.block and seconds[name] < SHORT else 0.0
-            times[name].append(player.time(counts[name], wake))
+            times[name].append(player.time(counts[name], WAKE if effort.block else 0.0))
     return times
 
 

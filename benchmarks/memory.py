@@ -6,33 +6,38 @@ compiles what a step needs: what is resident then is the libraries, the rest is 
 
 from dataclasses import asdict
 
-from benchmarks.measure import Comparison
+from benchmarks.measure import Comparison, compared
 from benchmarks.players import JAX, OURS, TORCH, Player, missing
 from benchmarks.report import Table, comparison_table
 from benchmarks.shapes import TINY, models
 from npgpt.model.size import step_memory
 
 PEERS = (TORCH, JAX)
-STEPS = 3
+STEPS, ROUNDS = 3, 3
 
 
 def tables(threads, quick=False):
     """Yield the tables of this part."""
     name, (batch, config) = list(models(quick).items())[-1]
     what = f"training step of `{name}`"
-    before, ours = peak_memory(OURS, threads, batch, config)
+    names = [OURS, *(peer for peer in PEERS if not missing(peer))]
+    rounds = [
+        {name: peak_memory(name, threads, batch, config) for name in names}
+        for _ in range(1 if quick else ROUNDS)
+    ]
+    before, ours = rounds[0][OURS]
     if ours is None:
         yield Table(
             "Peak memory", ["", ""], [[what, "not measured: this system does not tell a process "
                                              "its peak memory; Linux and macOS do"]],
         )  # fmt: skip
         return
-    found = []
-    for peer in PEERS:
-        note = missing(peer)
-        theirs = None if note else peak_memory(peer, threads, batch, config)[1]
-        ratio = theirs and theirs / ours
-        found.append(Comparison(what, peer, ours, theirs, ratio, ratio, ratio, "B", note=note))
+    peaks = {name: [found[name][1] for found in rounds] for name in names}
+    found = [
+        compared(what, peer, peaks[OURS], peaks[peer], unit="B") if peer in peaks
+        else Comparison(what, peer, ours, unit="B", note=missing(peer))
+        for peer in PEERS
+    ]  # fmt: skip
     yield comparison_table(
         "Peak memory, libraries included", found, "Ratio: how many times as much the peer takes."
     )

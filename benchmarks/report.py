@@ -13,7 +13,8 @@ HEAD = """# Results
 Written by `python -m benchmarks`; `python -m benchmarks PART` measures one section again.
 `benchmarks/measure.py` says how times are compared. A ratio above 1 means that the peer takes so
 many times as long (or as much memory); it is the median over rounds in which both ran in turn, and
-beside it stand the smallest and the largest of the rounds.
+beside it stand the smallest and the largest of the rounds. Where other work shares the machine,
+another day's ratios may differ by more than the rounds of one do.
 """
 
 

@@ -5,7 +5,8 @@
     gelu_exact   y = x Phi(x),  dx = dy (Phi(x) + x phi(x))
     dropout      y_i = x_i / (1 - p) where hash(seed, i) >= p, else 0
 
-Backward of GELU recomputes s from x, which is saved anyway; memory is read and written once.
+Backward of GELU recomputes s from x, which is saved anyway; memory is read and written once. GELU
+is no part of the product that makes its x: its time is that of its arithmetic, not of reading x.
 All work on flat arrays in chunks of fixed size: where a chunk ends must not depend on the number
 of threads, because the last few elements of a vector loop are computed by other instructions.
 """
