@@ -77,7 +77,8 @@ def _starting_gradient(tensor, gradient):
                 f"backward on its sum or mean, or pass gradient=, an array of that shape"
             )
         return np.ones(tensor.shape, tensor.dtype)
-    (gradient,) = as_arrays("backward", [gradient], keeps_dtype=False)
+    given = gradient.data if isinstance(gradient, Tensor) else gradient
+    _, gradient = as_arrays("backward", [tensor, given], keeps_dtype=False)
     if gradient.shape != tensor.shape:
         raise ValueError(
             f"backward: gradient of shape {gradient.shape} for a tensor of shape {tensor.shape}; "

@@ -108,6 +108,17 @@ def test_backward_with_a_gradient():
         assert x.grad.dtype == np.float64
 
 
+def test_a_gradient_is_not_rounded_to_another_precision_than_the_tensors():
+    x = leaf(1.0, 1.0)
+    for gradient in ([0.1, 0.3], [2**24 + 1, 2**53 - 1]):
+        x.grad = None
+        (x * 1).backward(gradient)
+        assert x.grad.tolist() == gradient
+    x.grad = None
+    x.sum().backward(0.1)
+    assert x.grad.tolist() == [0.1, 0.1]
+
+
 # ---- what is refused
 
 
