@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 class Metrics:
-    """The rows of a run. They reach the file at `flush`, which a checkpoint follows or precedes.
+    """The rows of a run. They reach the file at `flush`, before the checkpoint they belong to.
 
     path        metrics.csv
     last_step   a run that continues from this step: later rows, written after the checkpoint it
@@ -53,7 +53,7 @@ def read_metrics(path):
     """The rows as dicts of numbers, None for an empty cell; a last line cut short is left out."""
     rows = []
     with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
+        for row in csv.DictReader(line for line in file if line.endswith("\n")):
             if None in row.values() or set(row) != set(COLUMNS):
                 break
             rows.append({c: _number(c, row[c]) for c in COLUMNS})
