@@ -42,7 +42,7 @@ def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens
 
     stride       None: disjoint windows of block_size. Smaller: windows start `stride` apart and
                  only the last `stride` targets of each count (all of them in the first), so that
-                 every other token is predicted from at least block_size - stride tokens.
+                 every other token is predicted from more than block_size - stride tokens.
     max_tokens   None for all windows; else as many, drawn at random by `seed`, as count about
                  so many tokens
 

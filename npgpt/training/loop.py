@@ -87,9 +87,9 @@ def evaluate(model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=
                  from all over the text: the same ones for the same seed
     progress     called with the number of tokens that each batch has counted
 
-    stride=None reads disjoint windows of block_size, so that a token is predicted from 0 to
-    block_size - 1 tokens before it; a smaller stride gives each at least block_size - stride, at
-    block_size / stride times the cost.
+    stride=None reads disjoint windows of block_size, so that a token is predicted from 1 to
+    block_size tokens before it; a smaller stride gives each more than block_size - stride, but for
+    the text's first block_size, at block_size / stride times the cost.
     """
     total, count = 0.0, 0
     batches = evaluation_batches(
