@@ -46,7 +46,7 @@ class StepMemory:
     gradients     one more for each, when backward is done
     activations   what the forward saves for backward, when the loss is computed
     head          what the output layer and the loss hold then: their table's gradient, a chunk of
-                  logits and its gradient
+                  logits and its gradient; of a head of its own also a copy of the table
     """
 
     weights: int
@@ -66,12 +66,13 @@ def step_memory(config, batch_size):
 
     Per token a block saves 16 C numbers: both norms' inputs and outputs (4 C), q, k, v (3 C), the
     attention's result (C), the MLP's hidden layer before and after GELU (8 C). Dropout saves none.
+    The last norm's input and result, and the gradient of that, are 3 C more.
     """
     C, V = config.n_embd, config.vocab_size
     tokens = batch_size * config.block_size
     per_block = 16 * C
     parameters = sum(parameters_by_part(config).values())
-    tables = 1 if config.tie_weights else 3  # a head of its own is transposed, and its gradient
+    tables = 1 if config.tie_weights else 2  # a head of its own is transposed for the loss
     rows = min(tokens, chunk_rows(V))
     return StepMemory(
         weights=4 * parameters,
