@@ -29,9 +29,11 @@ def relu_vjp(dy, saved):
 def sigmoid(x, /):
     """y = 1 / (1 + e^-x).    dx = dy y (1 - y)
 
-    Computed as (1 + tanh(x/2)) / 2, which is the same function and can not overflow.
+    Below 0 computed as e^x / (1 + e^x), which is the same: so nothing overflows, and a small y
+    keeps all its digits.
     """
-    y = 0.5 * (1 + np.tanh(0.5 * x))
+    e = np.exp(-np.abs(x))
+    y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
     return y, (y,)
 
 

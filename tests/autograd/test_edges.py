@@ -149,6 +149,17 @@ def test_activations_saturate(dtype):
 
 
 @DTYPES
+def test_a_sigmoid_near_0_has_all_its_digits(dtype):
+    x = np.linspace(-80, 80, 1601, dtype=dtype)
+    y = autograd.sigmoid(Tensor(x)).data
+    assert y.dtype == dtype
+    exact = 1 / (1 + np.exp(-x.astype(np.float64)))
+    np.testing.assert_allclose(y, exact, rtol=4 * np.finfo(dtype).eps)
+    ends = autograd.sigmoid(Tensor(np.array([-np.inf, np.inf, np.nan], dtype))).data
+    np.testing.assert_array_equal(ends, [0, 1, np.nan])
+
+
+@DTYPES
 def test_cross_entropy_of_extreme_logits(dtype):
     logits = Tensor(np.array([[1e4, 0.0, -np.inf], [0.0, -1e4, 50.0]], dtype), requires_grad=True)
     loss = autograd.cross_entropy(logits, np.array([0, 0]))
