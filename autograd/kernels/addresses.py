@@ -17,7 +17,10 @@ CHUNK = 4096  # elements that are worked on at a time, never of two arrays
 
 
 class Table:
-    """Lists of arrays as what kernels take; all[k][p], of any k, has the dtype and size of p."""
+    """Lists of arrays as what kernels take.
+
+    All are of one dtype; lists[k][p] has the same size for every k.
+    """
 
     def __init__(self, *lists):
         self.addresses = np.array([list(map(_address, arrays)) for arrays in lists], np.int64)

@@ -7,7 +7,8 @@
 Saved: m and total, two numbers a row; probabilities are recomputed, so that the (N, V) matrix of
 them is never stored. Their sum m + ln total would be one number, but has no digits left for the
 logarithm where m is large. Rows whose target is negative are left out: loss 0, gradient 0.
-An exp and 3 FLOPs per logit forward, as many backward; each row is read from memory once in each.
+Per logit an exp and 3 FLOPs forward, an exp and 2 backward; each row is read from memory once in
+each.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@
     dx = rstd (g - mean(g) - n mean(g n)),    g = dy weight
 
 Saved: mean and rstd, two numbers a row; n is recomputed from them, which costs 2 FLOPs an
-element where storing it would cost 4 bytes. About 8 FLOPs an element forward, 14 backward;
+element where storing it would cost 4 bytes. About 8 FLOPs an element forward, 16 backward;
 memory is read and written once, as all loops but the first find their row in cache.
 The variance is the mean of (x - mean)^2 in a second loop over the row: E[x^2] - E[x]^2 loses all
 digits when the mean is large.

@@ -7,8 +7,8 @@
     weight -= lr m^ / (sqrt(v^) + eps)          m^ = m / (1 - beta1^step), v^ = v / (1 - beta2^step)
 
 m and v start at 0; dividing by 1 - beta^step removes that bias. 15 FLOPs and 28 bytes an element,
-of which 4 more are read for the sum of squares: the time is that of memory. All arrays of a model
-are one launch, because a model has many that are too small to be worth one.
+and 2 FLOPs and 4 bytes more for the sum of squares: the time is that of memory. All arrays of a
+model are one launch, because a model has many that are too small to be worth one.
 Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2.
 """
 

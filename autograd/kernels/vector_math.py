@@ -26,7 +26,8 @@ LN2_LOW = np.float32(-2.12194440054690583e-4)
 HALF, ONE = np.float32(0.5), np.float32(1)
 C2, C3, C4, C5 = np.float32([0.499992319, 0.166671146, 0.0418900947, 0.00831250568])
 HIGHEST = np.float32(88.72283)  # e^x overflows above
-LOWEST = np.float32(-86.98)  # below, e^x is close to the subnormal numbers, and given as 0
+# Below, n may be -126, and adding it to the bits makes no subnormal number: e^x is given as 0.
+LOWEST = np.float32(-86.98)
 INFINITY = np.float32(np.inf)
 ZERO = np.float32(0)
 

@@ -1,8 +1,9 @@
-"""What a transformer is made of: activations, softmax, layer norm, attention, embedding, loss.
+"""What a transformer is made of: activations, softmax, layer norm, embedding, dropout, attention.
 
 The derivations, in the notation of the docstrings: `dy` is the gradient of the loss with respect
-to the output y, and every rule follows from dx_i = sum_j dy_j dy_j/dx_i. The arithmetic itself
-is in the backend: `autograd.reference` has it in a few lines of NumPy, `autograd.kernels` fast.
+to the output y, and every rule follows from dx_i = sum_j dy_j (dy_j/dx_i): `dy_j` alone is that
+gradient, `dy_j/dx_i` a partial derivative. The arithmetic itself is in the backend:
+`autograd.reference` has it in a few lines of NumPy, `autograd.kernels` fast.
 """
 
 import numpy as np

@@ -1,1 +1,2 @@
-"""From text to batches. Reading order: grammar, tales, texts, corpora, tokens, batches."""
+"""From text to batches. Reading order: grammar, words, tales, texts, corpora, tokens,
+batches."""

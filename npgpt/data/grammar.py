@@ -1,7 +1,7 @@
 """A grammar that writes text, recognises its own text, and knows the exact entropy of it.
 
-This file is the machinery; the words are in `tales.py`. A grammar is a set of named lists of
-options. An option is a template, text with fields in braces:
+This file is the machinery; the words are in `words.py`, the stories in `tales.py`. A grammar is a
+set of named lists of options. An option is a template, text with fields in braces:
 
     {:animal}             choose from the list `animal`
     {pal:animal}          choose from it, and remember the choice under the slot `pal`

@@ -77,7 +77,9 @@ class Profile:
 def profiled(steps, count, report=print):
     """The items of an iterator over training steps; `count` of them are profiled and reported.
 
-    The first steps are skipped. report   is called with the text, once
+    The first steps are skipped.
+
+    report   called with the text, once
     """
     steps = iter(steps)
     yield from itertools.islice(steps, SKIPPED)
