@@ -116,6 +116,9 @@ def layer_norm(x, weight=None, bias=None, /, eps=1e-5):
     A row can change n neither by a shift nor by a scale: mean(g) and n mean(g n) are the parts
     of g along these two directions, and they are taken out.
 
+    Where the squares of x - mean overflow in their sum, in float32 with an x - mean of about
+    2e19 / sqrt(C) or more, n is 0 and y is the bias.
+
     x (..., C), weight (C,) or None for 1, bias (C,) or None for 0 -> y (..., C)
     Source: Ba, Kiros and Hinton, Layer Normalization, 2016.
     """
