@@ -34,6 +34,7 @@ FLOPS = {
 # The loss with its output layer computes its gradients in the forward.
 BACKWARD = {
     "linear": 2, "matmul": 2, "scaled_dot_product_attention": 2.5, "linear_cross_entropy": 0,
+    "layer_norm": 2, "cross_entropy": 12 / 13,
 }  # fmt: skip
 OPTIMIZER, REST = "AdamW", "the rest"
 
@@ -178,9 +179,10 @@ def _flops(name, inputs, outputs, settings):
         return 4 * B * H * T * keys_seen * D
     if name == "linear_cross_entropy":
         x, table = inputs[:2]
-        return 3 * 2 * x.size * table.shape[0] + 12 * x.size // x.shape[-1] * table.shape[0]
+        logits = x.size // x.shape[-1] * table.shape[0]
+        return 3 * 2 * x.size * table.shape[0] + (13 + 12) * logits
     if name == "cross_entropy":
-        return 12 * inputs[0].size
+        return 13 * inputs[0].size
     return FLOPS.get(name, 1) * sum(array.size for array in outputs)
 
 

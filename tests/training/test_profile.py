@@ -73,7 +73,8 @@ def test_the_products_and_attention_of_a_step_have_the_flops_of_the_model():
     exact = [cost.flops for (name, _), cost in costs.items() if name in products]
     # Attention's backward computes the scores again: 2.5 times its forward, and not twice.
     again = costs["scaled_dot_product_attention", "forward"].flops / 2
-    softmax = 12 * idx_BT.size * CONFIG.vocab_size
+    # Per logit the loss has an exp, counted as 10, and 3 more; its gradient an exp and 2.
+    softmax = (13 + 12) * idx_BT.size * CONFIG.vocab_size
     expected = 3 * flops_per_token(CONFIG) * idx_BT.size
     assert sum(exact) == pytest.approx(expected + again + softmax)
 
@@ -91,3 +92,14 @@ def test_flops_and_bytes_of_single_ops():
     costs = costs_of(view_and_look_up)
     assert costs["reshape", "forward"].moved == 0
     assert costs["embedding", "forward"].moved == 2 * 4 * 3 * 4
+
+
+def test_flops_of_rows_are_those_that_the_kernels_say():
+    def loss_of_rows():
+        x = Tensor(np.arange(12.0).reshape(3, 4), requires_grad=True)
+        autograd.cross_entropy(autograd.layer_norm(x), np.array([0, 1, 2])).backward()
+
+    costs = costs_of(loss_of_rows)
+    for name, forward, backward in [("layer_norm", 8, 16), ("cross_entropy", 13, 12)]:
+        assert costs[name, "forward"].flops == 12 * forward
+        assert costs[name, "backward"].flops == pytest.approx(12 * backward)
