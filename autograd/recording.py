@@ -15,12 +15,13 @@ from autograd.tensor import Tensor, as_arrays
 OPS = {}  # every op by name: what can be differentiated, and what gradient checks must cover
 
 _recording = ContextVar("recording", default=True)
-_differentiated = ContextVar("differentiated", default=True)
+_needs = ContextVar("needs", default=None)
 
 
-def differentiated():
-    """Asked by a forward: may backward come, so that there is a use in preparing for it?"""
-    return _differentiated.get()
+def differentiated(i):
+    """Asked by a forward: is there a use in preparing the gradient of its array input i?"""
+    needs = _needs.get()
+    return needs is None or needs[i]
 
 
 class no_grad(ContextDecorator):
@@ -77,16 +78,15 @@ class Op:
     def __call__(self, *arguments, **settings):
         inputs, rest = self._split_arguments(arguments, settings)
         arrays = as_arrays(self.name, inputs, self.keeps_dtype)
-        edges = [_edge(x) for x in inputs] if _recording.get() else []
-        wanted = edges.count(None) < len(edges)
-        token = _differentiated.set(wanted)
+        edges = [_edge(x) for x in inputs] if _recording.get() else [None] * len(inputs)
+        token = _needs.set(tuple([edge is not None for edge in edges]))
         try:
             output, saved = self.forward(*arrays, *rest, **settings)
         finally:
-            _differentiated.reset(token)
+            _needs.reset(token)
         several = isinstance(output, tuple)
         results = tuple(map(Tensor, output)) if several else (Tensor(output),)
-        if wanted:
+        if edges.count(None) < len(edges):
             node = Node(self, saved, edges, [(r.data.shape, r.data.dtype) for r in results])
             for index, result in enumerate(results):
                 result.node, result.output_index, result.requires_grad = node, index, True
