@@ -5,10 +5,8 @@ the average of the values at s <= t, weighted by how well the keys there answer 
 work side by side on their own D = C / H channels, and a last projection mixes what they found.
 """
 
-import math
-
 from autograd import scaled_dot_product_attention, split
-from npgpt.model.module import INIT_STD, Linear, Module
+from npgpt.model.module import Linear, Module, branch_std
 
 
 class CausalSelfAttention(Module):
@@ -18,9 +16,7 @@ class CausalSelfAttention(Module):
         C = config.n_embd
         self.n_head = config.n_head
         self.c_attn = Linear(rng, C, 3 * C, bias=config.bias, dtype=dtype)  # q, k and v in one
-        # 2 n_layer branches add to the residual stream; this keeps its variance of order one.
-        std = INIT_STD / math.sqrt(2 * config.n_layer)
-        self.c_proj = Linear(rng, C, C, bias=config.bias, dtype=dtype, std=std)
+        self.c_proj = Linear(rng, C, C, bias=config.bias, dtype=dtype, std=branch_std(config))
 
     def __call__(self, x_BTC, cache=None):
         """cache   a KVCache in generation: the keys and values of the tokens before these"""

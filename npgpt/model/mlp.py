@@ -1,9 +1,7 @@
 """The feed-forward network of a block: each position on its own, four times wider in between."""
 
-import math
-
 from autograd import gelu
-from npgpt.model.module import INIT_STD, Linear, Module
+from npgpt.model.module import Linear, Module, branch_std
 
 
 class MLP(Module):
@@ -12,8 +10,7 @@ class MLP(Module):
     def __init__(self, rng, config, dtype):
         C = config.n_embd
         self.c_fc = Linear(rng, C, 4 * C, bias=config.bias, dtype=dtype)
-        std = INIT_STD / math.sqrt(2 * config.n_layer)
-        self.c_proj = Linear(rng, 4 * C, C, bias=config.bias, dtype=dtype, std=std)
+        self.c_proj = Linear(rng, 4 * C, C, bias=config.bias, dtype=dtype, std=branch_std(config))
 
     def __call__(self, x_BTC):
         return self.c_proj(gelu(self.c_fc(x_BTC)))

@@ -5,6 +5,8 @@ Modules, and `named_parameters` walks them. The attribute names are those of the
 weights, so a path such as `h.0.attn.c_attn.weight` means the same array here and there.
 """
 
+import math
+
 import numpy as np
 
 from autograd import Tensor, layer_norm, linear
@@ -57,6 +59,12 @@ class LayerNorm(Module):
 
     def __call__(self, x):
         return layer_norm(x, self.weight, self.bias)
+
+
+def branch_std(config):
+    """The std of the weights that a branch ends in: 2 n_layer branches add to the residual stream,
+    and this keeps its variance of order one."""
+    return INIT_STD / math.sqrt(2 * config.n_layer)
 
 
 def normal(rng, shape, std, dtype):
