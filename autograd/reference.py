@@ -47,7 +47,7 @@ def gelu_backward(dy, x):
 
 def _gate(x):
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
-    return np.exp(-np.logaddexp(0, -2 * u)).astype(x.dtype)  # sigmoid(2u), without overflow
+    return np.exp(-np.logaddexp(0, -2 * u))  # sigmoid(2u), without overflow
 
 
 def gelu_exact(x):
@@ -83,7 +83,7 @@ def log_softmax_backward(dy_NC, y_NC):
 
 def layer_norm(x_NC, weight_C, bias_C, eps):
     mean_N = x_NC.mean(axis=1)
-    rstd_N = (1 / np.sqrt(x_NC.var(axis=1) + eps)).astype(x_NC.dtype)
+    rstd_N = 1 / np.sqrt(x_NC.var(axis=1) + eps)
     n_NC = (x_NC - mean_N[:, None]) * rstd_N[:, None]
     return n_NC * weight_C + bias_C, mean_N, rstd_N
 

@@ -82,7 +82,7 @@ def mean(x, /, axis=None, keepdims=False):
 def mean_vjp(dz, saved):
     shape, axes = saved
     share = dz.reshape(kept_shape(shape, axes)) / element_count(shape, axes)
-    return np.broadcast_to(share.astype(dz.dtype), shape)
+    return np.broadcast_to(share, shape)
 
 
 @op
