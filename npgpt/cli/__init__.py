@@ -13,6 +13,7 @@ A command's module has `add_arguments(parser)` and `run(args)`, which may return
 """
 
 import argparse
+import errno
 import importlib
 import sys
 
@@ -40,18 +41,29 @@ def main(argv=None):
             stream.reconfigure(encoding="utf-8", errors="replace")
     args = _parsed(argv)
     try:
-        return importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stdout = None
-        return 0
+        status = importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
+        print(end="", flush=True)  # here, where a pipe that is closed is no error
+        return status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except REFUSALS as error:
+        if _reader_left(error):
+            sys.stdout = None
+            return 0
         if args.traceback:
             raise
         print(f"npgpt {args.command}: {error}", file=sys.stderr)
         return 1
+
+
+def _reader_left(error):
+    """Whether what reads the output, such as `head`, has seen enough and closed the pipe.
+
+    Windows calls that an invalid argument, as it does a file's name that it does not take.
+    """
+    invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and invalid)
 
 
 def _parsed(argv):

@@ -1,16 +1,21 @@
 """generate, eval, info, export and gradcheck: what they print, and what they refuse."""
 
+import errno
 import io
 import json
 import math
+import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import TEXT, files
+from tiny_run import TEXT, environment, files
 
 from npgpt import GPT
+from npgpt.cli import main
 from npgpt.cli.report import beside_entropy
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
@@ -18,6 +23,8 @@ from npgpt.model.size import parameters_by_part
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import load_run
 from npgpt.training.loop import evaluate
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_generate_streams_the_text_of_its_seed(cli, finished):
@@ -211,3 +218,37 @@ def test_export_writes_what_transformers_and_from_pretrained_load(cli, finished,
     assert load_tokenizer(tmp_path / "out" / "tokenizer.json").vocab_size == tokenizer.vocab_size
     status, _, err = cli("export", finished, tmp_path / "out")
     assert status == 1 and "nothing is overwritten; name another folder" in err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "npgpt.cli", "info", "--preset", "tales"], cwd=ROOT,
+            env=environment(PYTHONUNBUFFERED=""), stdout=writing, stderr=subprocess.PIPE,
+            check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("system", "error", "status"),
+    [
+        ("win32", OSError(errno.EINVAL, "Invalid argument"), 0),
+        ("win32", OSError(errno.EINVAL, "Invalid argument", "a?b"), 1),
+        ("win32", OSError(errno.ENOSPC, "No space left on device"), 1),
+        ("linux", OSError(errno.EINVAL, "Invalid argument"), 1),
+    ],
+)
+def test_windows_calls_a_closed_pipe_an_invalid_argument(monkeypatch, system, error, status):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "platform", system)
+        patched.setattr(sys, "stdout", Closed())
+        assert main(["info", "--preset", "tales"]) == status
