@@ -17,7 +17,7 @@ import os
 import platform
 import shutil
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +103,7 @@ def _settings(run):
         "training": asdict(run.training),
         "text": asdict(run.text),
         "versions": {
-            name: version(name) for name in ("npgpt", "numpy", "numba", "safetensors")
+            name: _version(name) for name in ("npgpt", "numpy", "numba", "safetensors")
         } | {"python": platform.python_version()},
         "machine": {
             "system": platform.platform(),
@@ -111,6 +111,13 @@ def _settings(run):
             "backend": backend.name,
         },
     }  # fmt: skip
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:  # as npgpt in a source tree that pip has not installed
+        return "not installed"
 
 
 def read_run(folder):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,13 @@ def test_what_was_saved_comes_back_to_the_bit(saved):
     assert (run.model, run.training, run.text) == (CONFIG, TrainConfig(), TEXT)
     versions = json.loads((saved / "config.json").read_text(encoding="utf-8"))["versions"]
     assert set(versions) >= {"python", "npgpt", "numpy", "numba"}
+
+
+def test_a_source_tree_that_is_not_installed_makes_runs_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [])  # where the metadata of packages is looked for
+    new_run(tmp_path / "run")
+    settings = json.loads((tmp_path / "run/config.json").read_text(encoding="utf-8"))
+    assert settings["versions"]["npgpt"] == "not installed"
 
 
 @pytest.mark.parametrize("name", FILES)
