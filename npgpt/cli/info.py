@@ -33,7 +33,7 @@ def run(args):
         run = read_run(args.run)
         config, training = run.model, run.training
     parts = parameters_by_part(config)
-    memory = step_memory(config, training.batch_size)
+    memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
     result = {
         "model": asdict(config),
         "training": asdict(training),

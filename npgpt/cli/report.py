@@ -35,7 +35,9 @@ def introduce(session, trains=True):
     )
     print("        " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
     tokens = tokens_per_step(run.model, run.training)
-    memory = step_memory(run.model, run.training.batch_size)
+    memory = step_memory(
+        run.model, run.training.batch_size, run.training.gradient_accumulation_steps
+    )
     sizes = ", ".join(f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items())
     print(
         f"step    {tokens:,} tokens, {3 * flops_per_token(run.model) * tokens / 1e9:,.2f} GFLOP; "

@@ -44,6 +44,7 @@ class StepMemory:
     weights       the parameters
     moments       AdamW's two numbers for each of them
     gradients     one more for each, when backward is done
+    accumulated   the same of the batches before, if a step adds up the gradients of several
     activations   what the forward saves for backward, when the loss is computed
     head          what the output layer and the loss hold then: their table's gradient, a chunk of
                   logits and its gradient; of a head of its own also a copy of the table
@@ -52,17 +53,19 @@ class StepMemory:
     weights: int
     moments: int
     gradients: int
+    accumulated: int
     activations: int
     head: int
 
     @property
     def total(self):
         """The peak. As backward goes on, gradients come and activations go."""
-        return self.weights + self.moments + max(self.gradients, self.activations + self.head)
+        kept = self.weights + self.moments + self.accumulated
+        return kept + max(self.gradients, self.activations + self.head)
 
 
-def step_memory(config, batch_size):
-    """The `StepMemory` of one step on (batch_size, block_size) tokens.
+def step_memory(config, batch_size, batches=1):
+    """The `StepMemory` of one step on (batch_size, block_size) tokens, `batches` times.
 
     Per token a block saves 16 C numbers: both norms' inputs and outputs (4 C), q, k, v (3 C), the
     attention's result (C), the MLP's hidden layer before and after GELU (8 C). Dropout saves none.
@@ -78,6 +81,7 @@ def step_memory(config, batch_size):
         weights=4 * parameters,
         moments=4 * 2 * parameters,
         gradients=4 * parameters,
+        accumulated=4 * parameters if batches > 1 else 0,
         activations=4 * tokens * (config.n_layer * per_block + 3 * C),
         head=4 * (tables * V * C + 2 * rows * V),
     )

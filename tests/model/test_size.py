@@ -40,18 +40,22 @@ def test_flops_of_a_forward_pass_are_those_of_its_matrix_products():
     assert flops_per_token(config) * B * T == flops
 
 
+@pytest.mark.parametrize("batches", [1, 2])
 @pytest.mark.parametrize("changes", [{}, {"dropout": 0.1}, {"tie_weights": False}])
 @pytest.mark.parametrize(("vocab_size", "batch_size"), [(65, 12), (4000, 2)])
-def test_a_training_step_takes_the_memory_that_is_predicted(vocab_size, batch_size, changes):
+def test_a_training_step_takes_the_memory_that_is_predicted(
+    vocab_size, batch_size, changes, batches
+):
     config = GPTConfig(vocab_size, 64, 4, 4, 64, bias=False, **changes)
     idx_BT = np.zeros((batch_size, 64), np.int64)
     GPT(config).loss(idx_BT, idx_BT).backward()  # compiled, imported
     tracemalloc.start()
     try:
         model = GPT(config)
-        model.loss(idx_BT, idx_BT).backward()
+        for _ in range(batches):
+            model.loss(idx_BT, idx_BT).backward()
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    predicted = step_memory(config, batch_size)
+    predicted = step_memory(config, batch_size, batches)
     assert peak == pytest.approx(predicted.total - predicted.moments, rel=0.05)
