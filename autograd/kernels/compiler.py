@@ -170,7 +170,15 @@ def _remove_unused(parent, name):
 def source_hash(sources=None):
     """Twelve hex digits that change when any kernel source file changes, or this one."""
     digest = hashlib.sha256(os.environ.get("AUTOGRAD_TILE", "").encode())  # see tiles
-    here = Path(__file__)
-    for path in sorted((sources or here.parent).glob("*.py")) + ([here] if sources else []):
+    for path in hashed_files(sources):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+def hashed_files(sources=None):
+    """The files that the compiled code is made of: nothing of ours is to be frozen from others.
+
+    Numba compiles the value of a module's global into the code, wherever it was imported from.
+    """
+    here = Path(__file__)
+    return sorted((sources or here.parent).glob("*.py")) + ([here] if sources else [])

@@ -18,12 +18,23 @@ import functools
 
 import numpy as np
 
+from npgpt.tokenizer.kernels.scanner import (
+    ANY_CASE,
+    BORDER_AFTER_LINE,
+    BORDER_BEFORE_LAST,
+    BORDER_HERE,
+    FLAG_BITS,
+    LETTER,
+    LOWER_CASE,
+    NEWLINE,
+    NO_CONTRACTIONS,
+    NUMBER,
+    SPACE,
+    SYMBOL,
+    WHITE,
+)
 from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
-SYMBOL, LETTER, NUMBER, SPACE, WHITE, NEWLINE = range(6)  # SPACE is " ", NEWLINE is \r or \n
-BORDER_AFTER_LINE, BORDER_BEFORE_LAST, BORDER_HERE = 1, 2, 4
-FLAG_BITS = 3
-NO_CONTRACTIONS, LOWER_CASE, ANY_CASE = range(3)
 CONTRACTIONS = {None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE}
 
 State = tuple  # its first item says what is being read, the others are described in `step`

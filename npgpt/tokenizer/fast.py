@@ -12,8 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from npgpt.tokenizer.automaton import scanner_arrays
-
 MERGES_AT_A_TIME = 500  # between two updates of the progress bar
 
 
@@ -22,7 +20,7 @@ def word_counts(data: bytes, parts_P3: np.ndarray, pattern: str | None) -> Count
     from npgpt.tokenizer import kernels
 
     text_N = _padded(data)
-    scanner = kernels.Scanner(*scanner_arrays(pattern))
+    scanner = _scanner(pattern)
     room = len(data) // 16 + 1024
     while True:
         found = kernels.new_pieces(room)
@@ -113,7 +111,7 @@ class Encoder:
         from npgpt.tokenizer import kernels
 
         self._kernels = kernels
-        self._scanner = kernels.Scanner(*scanner_arrays(pattern))
+        self._scanner = _scanner(pattern)
         starts_V1, pool = flat(spellings)
         order_V = np.argsort(np.diff(starts_V1), kind="stable")
         merges_M2 = np.array(merges, np.int64).reshape(-1, 2)
@@ -151,6 +149,12 @@ def decode(ids_N: np.ndarray, starts_V1: np.ndarray, pool: np.ndarray) -> memory
     from npgpt.tokenizer import kernels
 
     return kernels.decode(ids_N, starts_V1, pool).data
+
+
+def _scanner(pattern):
+    from npgpt.tokenizer import automaton, kernels
+
+    return kernels.Scanner(*automaton.scanner_arrays(pattern))
 
 
 def _padded(data):

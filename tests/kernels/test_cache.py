@@ -4,6 +4,7 @@ A child process imports the kernels from their sources, or from a copy of them, 
 compiles quickly, and reports how often code was loaded and how often it was compiled.
 """
 
+import ast
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from autograd.kernels import compiler
 
 PROJECT = Path(autograd.__file__).parents[1]
 KERNELS = Path(compiler.__file__).parent
+TOKENIZER = PROJECT / "npgpt" / "tokenizer" / "kernels"
 CHILD = """
 import json, sys
 import numpy as np
@@ -173,6 +175,48 @@ def test_an_edit_of_any_source_changes_the_folder(source, tmp_path, monkeypatch)
     after = compiler.source_hash()
     edited.rename(copy / "renamed.py")
     assert len({compiler.source_hash(), after, before}) == 3
+
+
+def test_an_edit_of_the_compiler_changes_the_tokenizers_folder(tmp_path, monkeypatch):
+    copy = shutil.copy(compiler.__file__, tmp_path)
+    monkeypatch.setattr(compiler, "__file__", copy)
+    before = compiler.source_hash(TOKENIZER)
+    Path(copy).write_bytes(b"#")
+    assert compiler.source_hash(TOKENIZER) != before
+
+
+@pytest.mark.parametrize(
+    ("source", "sources"),
+    [(path, sources) for sources in (KERNELS, TOKENIZER) for path in sources.glob("*.py")],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
+def test_kernels_import_nothing_of_ours_whose_edit_would_not_be_seen(source, sources):
+    """Numba freezes what a kernel imports, such as a table of constants, into the code."""
+    hashed = compiler.hashed_files(sources if sources == TOKENIZER else None)
+    assert source in hashed
+    assert {str(path) for path in imported(source)} <= {str(path) for path in hashed}
+
+
+def imported(source):
+    """The files of ours that a source file imports from, anywhere in it."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import, which this test can not follow"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            if name.partition(".")[0] in ("autograd", "npgpt"):
+                yield file_of(name)
+
+
+def file_of(name):
+    """Of a module `a.b`, or of the module `a` that has something called b."""
+    path = PROJECT.joinpath(*name.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.exists():
+            return file
+    return file_of(name.rpartition(".")[0])
 
 
 def test_an_edit_is_seen_by_the_next_process(filled_cache, tmp_path):

@@ -14,23 +14,23 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import serial_kernel
-from npgpt.tokenizer.automaton import (
-    ANY_CASE,
-    BORDER_HERE,
-    FLAG_BITS,
-    NEWLINE,
-    NO_CONTRACTIONS,
-)
 from npgpt.tokenizer.kernels.tables import U, inlined
 
 APOSTROPHE = ord("'")
+
+# What the numbers in a Scanner mean. They are compiled into the kernels, so they stand here and
+# not in `automaton`: `source_hash` sees an edit of this folder only.
+SYMBOL, LETTER, NUMBER, SPACE, WHITE, NEWLINE = range(6)  # SPACE is " ", NEWLINE is \r or \n
+BORDER_AFTER_LINE, BORDER_BEFORE_LAST, BORDER_HERE = 1, 2, 4
+FLAG_BITS = 3
+NO_CONTRACTIONS, LOWER_CASE, ANY_CASE = range(3)
 
 
 class Scanner(NamedTuple):
     """A split pattern as arrays, made by `npgpt.tokenizer.automaton.scanner_arrays`.
 
     steps: uint16, for state * 8 + class the next state in the upper bits and flags in the lower.
-    contractions: which contractions are pre-tokens, one of automaton's three constants.
+    contractions: which contractions are pre-tokens, one of the three constants above.
     ascii_classes: uint8 (128,), the class of each ASCII character.
     block_of, classes: the class of code point p is classes[128 * block_of[p // 128] + p % 128].
     """
