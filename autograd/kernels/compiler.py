@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numba
 import platformdirs
+from numba.core import serialize
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
@@ -50,11 +52,10 @@ def _compiled(function, **options):
             "NUMBA_DISABLE_JIT is set, and kernels that are not compiled are no use; unset it, or "
             "set AUTOGRAD_BACKEND=numpy to step through the NumPy twins of the kernels"
         )
-    cached = numba.config.CACHE_DIR != ""
-    options |= {"cache": cached, "error_model": "numpy", "pipeline_class": _Compiler}
+    options |= {"error_model": "numpy", "pipeline_class": _Compiler}
     compiled = numba.njit(**options)(function)
-    if cached:
-        _name_files_apart(compiled)
+    if numba.config.CACHE_DIR != "":
+        compiled._cache = _Cache(function)  # in the place of Numba's, which cache=True would make
     return compiled
 
 
@@ -93,18 +94,69 @@ class _Library(JITCodeLibrary):
         super()._optimize_final_module()
 
 
-def _name_files_apart(compiled):
-    """Let every stored compilation of a function have a file name that no other one has.
+class _HashedCode(CompileResultCacheImpl):
+    """What is kept of a compilation, with a hash: damaged code could compute anything."""
 
-    Numba counts: the first is file 1, and an index says which dtypes it is for. Two processes that
-    compile for different dtypes at once both find no index and both write file 1, so that the
-    index of one may end up beside the code of the other, and stay there. With names of their own
-    the worst is that an entry is missing from the index, and is compiled once more.
+    def reduce(self, compiled):
+        code = serialize.dumps(super().reduce(compiled))
+        return hashlib.sha256(code).digest(), code
+
+    def rebuild(self, target_context, kept):
+        digest, code = kept
+        if hashlib.sha256(code).digest() != digest:
+            raise ValueError("the file of compiled code is damaged")
+        return super().rebuild(target_context, serialize.loads(code))
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of a function on disk, for which a damaged file is a missing one, and a file
+    that can not be written is a warning.
+
+    Every compilation has a file name that no other one has. Numba counts: the first is file 1, and
+    an index says which dtypes it is for. Two processes that compile for different dtypes at once
+    both find no index and both write file 1, so that the index of one may end up beside the code of
+    the other, and stay there. With names of their own the worst is that an entry is missing from
+    the index, and is compiled once more.
     """
-    files = getattr(compiled._cache, "_cache_file", None)  # no interface of Numba reaches it
-    if files is not None:
-        name = compiled.py_func.__name__
-        files._data_name = lambda number: f"{name}-{uuid.uuid4().hex[:16]}.nbc"
+
+    _impl_class = _HashedCode
+    warned = False
+
+    def __init__(self, function):
+        super().__init__(function)
+        name = function.__name__
+        self._cache_file._data_name = lambda number: f"{name}-{uuid.uuid4().hex[:16]}.nbc"
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a damaged pickle raises errors of any kind
+            with self._writing():
+                self.flush()  # the index, without which nothing could be saved
+            return None
+
+    def save_overload(self, sig, data):
+        with self._writing():
+            super().save_overload(sig, data)
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except OSError as error:
+            self.disable()
+            if not _Cache.warned:
+                _Cache.warned = True
+                _warn_not_kept(self.cache_path, error)
+
+
+def _warn_not_kept(folder, error):
+    warnings.warn(
+        f"compiled kernels can not be kept in {folder} ({error}); every run will compile them "
+        "again. Set NUMBA_CACHE_DIR to a folder that you can write to, on a disk with room.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def helper(function):
@@ -144,12 +196,7 @@ def cache_folder(name="kernels", sources=None):
             pass
         os.utime(folder)
     except OSError as error:
-        warnings.warn(
-            f"compiled kernels can not be kept in {folder} ({error}); every run will compile them "
-            "again. Set NUMBA_CACHE_DIR to a folder that you can write to.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _warn_not_kept(folder, error)
         return None
     _remove_unused(folder.parent, name)
     return folder
