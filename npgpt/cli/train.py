@@ -4,10 +4,12 @@ import argparse
 import glob
 import hashlib
 import sys
-from contextlib import ExitStack
-from dataclasses import MISSING, fields
+from contextlib import ExitStack, closing
+from dataclasses import MISSING, fields, replace
 from itertools import takewhile
 from pathlib import Path
+
+from tqdm import tqdm
 
 from npgpt.cli.material import open_material
 from npgpt.cli.report import finish, foretell, introduce, report_checks
@@ -24,6 +26,7 @@ from npgpt.config import (
 from npgpt.data.batches import check_length
 from npgpt.files import remove_unfinished
 from npgpt.model import GPT
+from npgpt.tokenizer import BPETokenizer
 from npgpt.training import AdamW
 from npgpt.training.checkpoint import (
     Run,
@@ -35,7 +38,7 @@ from npgpt.training.checkpoint import (
 )
 from npgpt.training.parallel import find_ranks
 from npgpt.training.progress import peak_flops
-from npgpt.training.warmup import warm_up
+from npgpt.training.warmup import WarmUp
 
 LONGEST = 60  # characters of a run's name that is made of its corpus's
 
@@ -83,7 +86,7 @@ def run(args):
 
 
 def _run(args, ranks, stack):
-    session = (_continued if args.resume else _started)(args, ranks, stack)
+    session, warming_up = (_continued if args.resume else _started)(args, ranks, stack)
     session.profile = args.profile
     if args.profile < 0 or (args.profile and args.check):
         raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
@@ -92,8 +95,9 @@ def _run(args, ranks, stack):
         ranks.check_batch(session.run.training.batch_size)
         ranks.check_text(session.run.text.sha256)
     if leads:
-        introduce(session, trains=not args.check)
-    warm_up(session.run.model)
+        with tqdm.external_write_mode():  # the bar of compiled kernels may be there
+            introduce(session, trains=not args.check)
+    warming_up.finish()
     if args.check:
         report_checks(session)
         return 0
@@ -117,12 +121,14 @@ def _started(args, ranks, stack):
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
     if not args.check and (ranks is None or ranks.rank == 0):
         refuse_taken(folder)
-    material = open_material(training, stack, bpe_size=_bpe_size(args))
-    config = GPTConfig(vocab_size=material.tokenizer.vocab_size, **model_settings)
+    config, bpe_size = GPTConfig(vocab_size=1, **model_settings), _bpe_size(args)
+    warming_up = stack.enter_context(closing(WarmUp(config, tokenizer=bpe_size is not None)))
+    material = open_material(training, stack, bpe_size=bpe_size)
+    config = replace(config, vocab_size=material.tokenizer.vocab_size)
     _check_lengths(material, config)
     model = GPT(config, seed=training.seed)
     run = Run(folder, config, training, material.source)
-    return Session(run, material, model, _optimizer(model, training), ranks=ranks)
+    return Session(run, material, model, _optimizer(model, training), ranks=ranks), warming_up
 
 
 def _check_shared(training, args, ranks):
@@ -142,12 +148,14 @@ def _continued(args, ranks, stack):
             "the run's folder with --out, or start a new run without --resume"
         )
     model, tokenizer, run = load_run(args.out or _last_folder(args))
+    of_pairs = isinstance(tokenizer, BPETokenizer)
+    warming_up = stack.enter_context(closing(WarmUp(run.model, tokenizer=of_pairs)))
     material = open_material(run.training, stack, args.corpus, tokenizer, expected=run.text)
     optimizer = _optimizer(model, run.training)
     first_step = load_checkpoint(run, model, optimizer)
     if ranks is None or ranks.rank == 0:
         remove_unfinished(run.folder)
-    return Session(run, material, model, optimizer, first_step, ranks)
+    return Session(run, material, model, optimizer, first_step, ranks), warming_up
 
 
 def _bpe_size(args):

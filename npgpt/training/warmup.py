@@ -3,10 +3,14 @@
 Numba compiles a kernel at its first call, and keeps the machine code on disk for the next process.
 One step of a tiny model calls every kernel that a training run will.
 
-Numba compiles on one core. So while this process compiles the first kernels of a step, a second
-one compiles the others, and this one loads them when it gets there. The second takes the same step,
-with NumPy twins for what it does not compile, so that each kernel is called with the types that
-training calls it with. If it fails, its kernels are compiled here.
+Numba compiles on one core. So while this process compiles the first kernels of a step, two others
+compile the rest, and this one loads them when it gets there. They are three on two cores, too: the
+system then shares out what one with less to do would leave unused. The others take the same step,
+with NumPy twins for what they do not compile, so that each kernel is called with the types that
+training calls it with. If one fails, its kernels are compiled here.
+
+A tokenizer of byte pairs has kernels too, and needs them before a step does: the others begin with
+the first of them.
 """
 
 import contextlib
@@ -26,31 +30,62 @@ from npgpt.config import GPTConfig
 from npgpt.model import GPT
 from npgpt.training.optim import AdamW
 
-# In the order of their first use; each half takes about as long.
-HERE = ("_embedding", "_dropout", "_layer_norm", "_multiply", "_attention")
-MEANWHILE = (
-    "_gelu", "_cross_entropy", "_cross_entropy_backward", "_layer_norm_backward", "_gelu_backward",
-    "_attention_backward", "embedding_backward_", "_sum_of_squares", "_adamw",
+# In the order of their first use.
+TOKENIZER = ("count_pieces", "count_pairs", "learn_merges", "build_vocabulary", "encode")
+HERE = ("_embedding", "_dropout", "_layer_norm", "_multiply")
+# What each of the other processes compiles; they take about as long.
+ELSEWHERE = (
+    ("_attention", "_gelu", "_cross_entropy", "_cross_entropy_backward"),
+    ("_layer_norm_backward", "_gelu_backward", "_attention_backward", "embedding_backward_",
+     "_sum_of_squares", "_adamw"),
 )  # fmt: skip
-KERNELS = HERE + MEANWHILE
+KERNELS = HERE + sum(ELSEWHERE, ())
 
 
 def warm_up(config):
     """Compile, or load from disk, what training a model of this GPTConfig needs."""
-    if backend.name != "numba":
-        return
-    config = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
-    bar = _Bar([name for name in KERNELS if name != "_dropout" or config.dropout])
-    with contextlib.closing(bar), contextlib.closing(_SecondProcess(config, bar)) as second:
+    with contextlib.closing(WarmUp(config)) as warming_up:
+        warming_up.finish()
+
+
+class WarmUp:
+    """`warm_up` in two parts: what is compiled from its making on is shown, too.
+
+    config     a GPTConfig of any vocabulary
+    tokenizer  whether a tokenizer's kernels will be used before `finish`
+
+    To be closed if it can not be finished.
+    """
+
+    def __init__(self, config, tokenizer=False):
+        self.config = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
+        self.stack = contextlib.ExitStack()
+        if backend.name != "numba":
+            return
+        here = (TOKENIZER if tokenizer else ()) + HERE
+        unused = () if config.dropout else ("_dropout",)
+        bar = _Bar([name for name in here + sum(ELSEWHERE, ()) if name not in unused])
+        others = [_OtherProcess(self.config, names, bar) for names in ELSEWHERE]
 
         def tell(what, function):
             name = function.__name__
-            if what == "start" and name in HERE:
-                second.start(function)
+            if what == "start" and name in here:
+                for other in others:
+                    other.start(function)
             bar.tell(what, name)
 
-        with _compiling(tell):
-            _step(config)
+        for resource in (bar, *others):
+            self.stack.callback(resource.close)
+        self.stack.enter_context(_compiling(tell))
+
+    def finish(self):
+        """Compile or load the rest."""
+        with self.stack:
+            if backend.name == "numba":
+                _step(self.config)
+
+    def close(self):
+        self.stack.close()
 
 
 def _step(config):
@@ -78,11 +113,11 @@ def _compiling(tell):
         yield
 
 
-class _SecondProcess:
-    """Compiles the kernels of MEANWHILE, and has the bar count them."""
+class _OtherProcess:
+    """Compiles the kernels of these names, and has the bar count them."""
 
-    def __init__(self, config, bar):
-        self.config, self.bar, self.process = config, bar, None
+    def __init__(self, config, names, bar):
+        self.config, self.names, self.bar, self.process = config, names, bar, None
 
     def start(self, kernel):
         """Start it, if there is a second core for it, and code of this kernel's kind is kept."""
@@ -97,13 +132,13 @@ class _SecondProcess:
         }
         with contextlib.suppress(OSError):
             self.process = subprocess.Popen(
-                [sys.executable, "-m", __name__, json.dumps(asdict(self.config))],
+                [sys.executable, "-m", __name__, json.dumps(asdict(self.config)), *self.names],
                 env=os.environ | settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL, encoding="utf-8",
             )  # fmt: skip
             self.reader = threading.Thread(target=self._follow)
             self.reader.start()
-            for name, function in _functions_meanwhile().items():
+            for name, function in _calling(self.names).items():
                 setattr(backend, name, self._after_waiting(function))
 
     def _follow(self):
@@ -121,7 +156,7 @@ class _SecondProcess:
         if self.process:
             self.reader.join()
             self.process.wait()
-            vars(backend).update(_functions_meanwhile())
+            vars(backend).update(_calling(self.names))
 
     def close(self):
         if self.process:
@@ -130,16 +165,16 @@ class _SecondProcess:
             self.process.stdout.close()
 
 
-def _functions_meanwhile():
-    """{name: function} of the kernels package for those that call the kernels of MEANWHILE."""
-    names = {name.strip("_") for name in MEANWHILE}
+def _calling(kernels):
+    """{name: function} of the kernels package for those that call these kernels."""
+    names = {name.strip("_") for name in kernels}
     functions = vars(importlib.import_module(backend.MODULES["numba"]))
     return {name: f for name, f in functions.items() if name.strip("_") in names}
 
 
-def _compile_meanwhile(config):
-    """What the second process does; it prints a line when a kernel is begun and when it is done."""
-    vars(backend).update(_functions_meanwhile())
+def _compile(config, kernels):
+    """What another process does; it prints a line when a kernel is begun and when it is done."""
+    vars(backend).update(_calling(kernels))
     with _compiling(lambda what, function: print(what, function.__name__, flush=True)):
         _step(config)
 
@@ -169,7 +204,7 @@ class _Bar:
         self.bar.set_description(name)
         if self.bar.disable:
             begun = sum(what == "start" for what, _ in self.told)
-            print(f"    {begun} of {len(self.names)}: {name}", flush=True)
+            print(f"    kernel {begun} of {len(self.names)}: {name}", flush=True)
 
     def close(self):
         if self.bar is not None:
@@ -177,4 +212,4 @@ class _Bar:
 
 
 if __name__ == "__main__":
-    _compile_meanwhile(GPTConfig(**json.loads(sys.argv[1])))
+    _compile(GPTConfig(**json.loads(sys.argv[1])), sys.argv[2:])
