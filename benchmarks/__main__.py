@@ -2,7 +2,7 @@
 
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
 
-Without a PART all of them run, which takes some ten minutes. Every library has a process of its
+Without a PART all of them run, for a quarter of an hour or more. Every library has a process of its
 own (`benchmarks.players`). Only the sections of what was measured are replaced. --quick is a look
 at whether everything runs: its numbers mean little, and it writes no file unless --out names one.
 """
