@@ -45,11 +45,11 @@ def backward(tensor, gradient=None):
         gradients = node.op.gradients(d_output, node.saved, needs, *_offer(node, sums))
         _check(node, gradients)
         edges, node.saved, node.edges = node.edges, None, ()
-        for edge, d_input in zip(edges, gradients, strict=True):
+        for i, (edge, d_input) in enumerate(zip(edges, gradients, strict=True)):
             if edge is None:
                 continue
             if isinstance(edge, Tensor):
-                _add_to_sum(sums, edge, d_input, d_output)
+                _add_to_sum(sums, edge, d_input, (d_output, *gradients[:i], *gradients[i + 1 :]))
                 continue
             parent, index = edge
             # Out of place: the array may also be on its way to another input.
@@ -147,22 +147,27 @@ def _offer(node, sums):
     return [into] if any(total is not None for total in into) else []
 
 
-def _add_to_sum(sums, leaf, gradient, d_output):
-    """Add a leaf's gradient to what has arrived, unless the op has put it there (`into`)."""
+def _add_to_sum(sums, leaf, gradient, others):
+    """Add a leaf's gradient to what has arrived, unless the op has put it there (`into`).
+
+    others   what came in and goes out beside it
+    """
     if leaf not in sums:
-        sums[leaf] = _owned(gradient, d_output)
+        sums[leaf] = _owned(gradient, others)
     elif gradient is not sums[leaf]:
         sums[leaf] += gradient
 
 
-def _owned(gradient, d_output):
+def _owned(gradient, others):
     """`gradient` as an array that a leaf may keep: writable, its memory held by nobody else."""
     whole = gradient.flags.carray  # row-major, aligned and writable
-    for d in d_output if isinstance(d_output, tuple) else (d_output,):
-        whole = whole and not np.may_share_memory(gradient, d)
+    for other in others:
+        for d in other if isinstance(other, tuple) else (other,):
+            whole = whole and (d is None or not np.may_share_memory(gradient, d))
     return gradient if whole else np.array(gradient, order="C")
 
 
 def _add_to_leaf(tensor, gradient):
-    # Out of place: the user may hold the gradient of the backward before.
-    tensor.grad = gradient if tensor.grad is None else np.asarray(tensor.grad + gradient)
+    if tensor.grad is not None:
+        gradient += tensor.grad  # not the other way: the user may hold that of the backward before
+    tensor.grad = gradient

@@ -119,6 +119,24 @@ def test_a_gradient_is_not_rounded_to_another_precision_than_the_tensors():
     assert x.grad.tolist() == [0.1, 0.1]
 
 
+def test_a_vjp_may_return_one_array_for_two_inputs(register):
+    op, vjp = register
+
+    @op
+    def twice(a, b, /):
+        return 2 * a + 2 * b, ()
+
+    @vjp(twice)
+    def twice_vjp(dz, saved):
+        return (2 * dz,) * 2
+
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    for _ in range(2):  # the second time to gradients that are there
+        (twice(a, b) + a * 3).sum().backward()
+    np.testing.assert_array_equal(a.grad, [10, 10])
+    np.testing.assert_array_equal(b.grad, [4, 4])
+
+
 # ---- what is refused
 
 

@@ -42,11 +42,13 @@ def test_flops_of_a_forward_pass_are_those_of_its_matrix_products():
 
 @pytest.mark.parametrize("batches", [1, 2])
 @pytest.mark.parametrize("changes", [{}, {"dropout": 0.1}, {"tie_weights": False}])
-@pytest.mark.parametrize(("vocab_size", "batch_size"), [(65, 12), (4000, 2)])
+@pytest.mark.parametrize(
+    ("vocab_size", "batch_size", "channels"), [(65, 12, 64), (4000, 2, 64), (20_000, 1, 256)]
+)
 def test_a_training_step_takes_the_memory_that_is_predicted(
-    vocab_size, batch_size, changes, batches
+    vocab_size, batch_size, channels, changes, batches
 ):
-    config = GPTConfig(vocab_size, 64, 4, 4, 64, bias=False, **changes)
+    config = GPTConfig(vocab_size, 64, 4, 4, channels, bias=False, **changes)
     idx_BT = np.zeros((batch_size, 64), np.int64)
     GPT(config).loss(idx_BT, idx_BT).backward()  # compiled, imported
     tracemalloc.start()
