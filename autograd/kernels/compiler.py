@@ -147,15 +147,15 @@ class _Cache(FunctionCache):
             self.disable()
             if not _Cache.warned:
                 _Cache.warned = True
-                _warn_not_kept(self.cache_path, error)
+                _warn_not_kept(self.cache_path, error, stacklevel=5)  # who calls the kernel
 
 
-def _warn_not_kept(folder, error):
+def _warn_not_kept(folder, error, stacklevel=3):
     warnings.warn(
         f"compiled kernels can not be kept in {folder} ({error}); every run will compile them "
         "again. Set NUMBA_CACHE_DIR to a folder that you can write to, on a disk with room.",
         RuntimeWarning,
-        stacklevel=3,
+        stacklevel=stacklevel,
     )
 
 

@@ -39,7 +39,14 @@ def main(argv=None):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console may otherwise lack a character
             stream.reconfigure(encoding="utf-8", errors="replace")
-    args = _parsed(argv)
+    try:
+        args = _parsed(argv)
+    except SystemExit:  # of --help, or of a mistake
+        try:
+            print(end="", flush=True)
+        except OSError:
+            sys.stdout = None
+        raise
     try:
         status = importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
         print(end="", flush=True)  # here, where a pipe that is closed is no error
@@ -60,10 +67,16 @@ def main(argv=None):
 def _reader_left(error):
     """Whether what reads the output, such as `head`, has seen enough and closed the pipe.
 
-    Windows calls that an invalid argument, as it does a file's name that it does not take.
+    Windows calls that an invalid argument, as it does other things: then what could not be written
+    is still waiting to be.
     """
     invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
-    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and invalid)
+    if sys.platform == "win32" and invalid:
+        try:
+            print(end="", flush=True)
+        except OSError:
+            return True
+    return isinstance(error, BrokenPipeError)
 
 
 def _parsed(argv):

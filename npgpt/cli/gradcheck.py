@@ -31,7 +31,8 @@ def run(args):
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: give 0 or more")
     if args.plot:
-        print(f"picture {_plot(args)}")
+        path = str(_plot(args))
+        print(json.dumps({"picture": path}) if args.json else f"picture {path}")
         return
     if args.op and args.op not in OPS:
         raise ValueError(f"--op {args.op}: no such op; one of: {', '.join(OPS)}")

@@ -86,11 +86,11 @@ def run(args):
 
 
 def _run(args, ranks, stack):
-    session, warming_up = (_continued if args.resume else _started)(args, ranks, stack)
-    session.profile = args.profile
     if args.profile < 0 or (args.profile and args.check):
         raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
-    leads = ranks is None or ranks.rank == 0
+    session, warming_up = (_continued if args.resume else _started)(args, ranks, stack)
+    session.profile = args.profile
+    leads = _leads(ranks)
     if ranks:
         ranks.check_batch(session.run.training.batch_size)
         ranks.check_text(session.run.text.sha256)
@@ -114,15 +114,21 @@ def _run(args, ranks, stack):
     return status
 
 
+def _leads(ranks):
+    """Whether this process speaks and writes: the only one, or the first of several."""
+    return ranks is None or ranks.rank == 0
+
+
 def _started(args, ranks, stack):
     model_settings, training = _settings(args)
     if ranks:
         _check_shared(training, args, ranks)
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
-    if not args.check and (ranks is None or ranks.rank == 0):
+    if not args.check and _leads(ranks):
         refuse_taken(folder)
     config, bpe_size = GPTConfig(vocab_size=1, **model_settings), _bpe_size(args)
-    warming_up = stack.enter_context(closing(WarmUp(config, tokenizer=bpe_size is not None)))
+    warming_up = WarmUp(config, tokenizer=bpe_size is not None, shown=_leads(ranks))
+    stack.enter_context(closing(warming_up))
     material = open_material(training, stack, bpe_size=bpe_size)
     config = replace(config, vocab_size=material.tokenizer.vocab_size)
     _check_lengths(material, config)
@@ -149,11 +155,12 @@ def _continued(args, ranks, stack):
         )
     model, tokenizer, run = load_run(args.out or _last_folder(args))
     of_pairs = isinstance(tokenizer, BPETokenizer)
-    warming_up = stack.enter_context(closing(WarmUp(run.model, tokenizer=of_pairs)))
+    warming_up = WarmUp(run.model, tokenizer=of_pairs, shown=_leads(ranks))
+    stack.enter_context(closing(warming_up))
     material = open_material(run.training, stack, args.corpus, tokenizer, expected=run.text)
     optimizer = _optimizer(model, run.training)
     first_step = load_checkpoint(run, model, optimizer)
-    if ranks is None or ranks.rank == 0:
+    if _leads(ranks):
         remove_unfinished(run.folder)
     return Session(run, material, model, optimizer, first_step, ranks), warming_up
 

@@ -53,18 +53,20 @@ class WarmUp:
 
     config     a GPTConfig of any vocabulary
     tokenizer  whether a tokenizer's kernels will be used before `finish`
+    shown      whether to say what is compiled: of several ranks, one does
 
     To be closed if it can not be finished.
     """
 
-    def __init__(self, config, tokenizer=False):
+    def __init__(self, config, tokenizer=False, shown=True):
         self.config = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
         self.stack = contextlib.ExitStack()
         if backend.name != "numba":
             return
         here = (TOKENIZER if tokenizer else ()) + HERE
         unused = () if config.dropout else ("_dropout",)
-        bar = _Bar([name for name in here + sum(ELSEWHERE, ()) if name not in unused])
+        names = [name for name in here + sum(ELSEWHERE, ()) if name not in unused]
+        bar = _Bar(names if shown else [])
         others = [_OtherProcess(self.config, names, bar) for names in ELSEWHERE]
 
         def tell(what, function):
@@ -143,7 +145,8 @@ class _OtherProcess:
 
     def _follow(self):
         for line in self.process.stdout:
-            self.bar.tell(*line.split())
+            what, _, name = line.strip().partition(" ")  # or Numba says something: to be read, too
+            self.bar.tell(what, name)
 
     def _after_waiting(self, function):
         def wait_and_call(*arguments):

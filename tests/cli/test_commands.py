@@ -220,12 +220,13 @@ def test_export_writes_what_transformers_and_from_pretrained_load(cli, finished,
     assert status == 1 and "nothing is overwritten; name another folder" in err
 
 
-def test_a_reader_that_has_seen_enough_is_no_error():
+@pytest.mark.parametrize("arguments", [["info", "--preset", "tales"], ["train", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments):
     reading, writing = os.pipe()
     os.close(reading)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "npgpt.cli", "info", "--preset", "tales"], cwd=ROOT,
+            [sys.executable, "-m", "npgpt.cli", *arguments], cwd=ROOT,
             env=environment(PYTHONUNBUFFERED=""), stdout=writing, stderr=subprocess.PIPE,
             check=False,
         )  # fmt: skip
@@ -252,3 +253,13 @@ def test_windows_calls_a_closed_pipe_an_invalid_argument(monkeypatch, system, er
         patched.setattr(sys, "platform", system)
         patched.setattr(sys, "stdout", Closed())
         assert main(["info", "--preset", "tales"]) == status
+
+
+def test_windows_calls_other_things_an_invalid_argument_too(cli, monkeypatch):
+    def refused(args):
+        raise OSError(errno.EINVAL, "The parameter is incorrect")
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("npgpt.cli.info.run", refused)
+    status, _, err = cli("info", "--preset", "tales")
+    assert status == 1 and "The parameter is incorrect" in err

@@ -141,7 +141,8 @@ def test_a_kernel_is_counted_once_though_another_process_began_it(capsys):
 
 
 @pytest.fixture
-def other():
+def other(monkeypatch):
+    monkeypatch.setattr("numba.get_num_threads", lambda: 2)  # on a machine of one core, too
     bar = _Bar(KERNELS)
     with closing(bar), closing(_OtherProcess(CONFIG, ELSEWHERE[1], bar)) as other:
         yield other
@@ -174,13 +175,16 @@ def test_another_process_ends_with_this_one(other, kernel):
     assert not other.reader.is_alive()
 
 
-def test_no_other_process_where_it_could_not_help(other, kernel):
+def test_no_other_process_where_it_could_not_help(other, kernel, monkeypatch):
     other.start(numba.njit(lambda: 0))  # its code is not kept, so that nobody could load it
     assert other.process is None
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        other.start(kernel)
-    finally:
-        numba.set_num_threads(threads)
+    monkeypatch.setattr("numba.get_num_threads", lambda: 1)
+    other.start(kernel)
     assert other.process is None
+
+
+def test_what_else_another_process_says_is_read(other, kernel, monkeypatch):
+    monkeypatch.setenv("NUMBA_DEBUG_CACHE", "1")  # many lines of any form
+    other.start(kernel)
+    other.wait()
+    assert other.process.returncode == 0
