@@ -45,11 +45,12 @@ def backward(tensor, gradient=None):
         gradients = node.op.gradients(d_output, node.saved, needs, *_offer(node, sums))
         _check(node, gradients)
         edges, node.saved, node.edges = node.edges, None, ()
+        outputs = d_output if isinstance(d_output, tuple) else (d_output,)
         for i, (edge, d_input) in enumerate(zip(edges, gradients, strict=True)):
             if edge is None:
                 continue
             if isinstance(edge, Tensor):
-                _add_to_sum(sums, edge, d_input, (d_output, *gradients[:i], *gradients[i + 1 :]))
+                _add_to_sum(sums, edge, d_input, (*outputs, *gradients[:i], *gradients[i + 1 :]))
                 continue
             parent, index = edge
             # Out of place: the array may also be on its way to another input.
@@ -150,7 +151,7 @@ def _offer(node, sums):
 def _add_to_sum(sums, leaf, gradient, others):
     """Add a leaf's gradient to what has arrived, unless the op has put it there (`into`).
 
-    others   what came in and goes out beside it
+    others   the arrays that came in and go out beside it, None among them
     """
     if leaf not in sums:
         sums[leaf] = _owned(gradient, others)
@@ -161,9 +162,8 @@ def _add_to_sum(sums, leaf, gradient, others):
 def _owned(gradient, others):
     """`gradient` as an array that a leaf may keep: writable, its memory held by nobody else."""
     whole = gradient.flags.carray  # row-major, aligned and writable
-    for other in others:
-        for d in other if isinstance(other, tuple) else (other,):
-            whole = whole and (d is None or not np.may_share_memory(gradient, d))
+    for d in others:
+        whole = whole and (d is None or not np.may_share_memory(gradient, d))
     return gradient if whole else np.array(gradient, order="C")
 
 

@@ -79,14 +79,15 @@ class Op:
         inputs, rest = self._split_arguments(arguments, settings)
         arrays = as_arrays(self.name, inputs, self.keeps_dtype)
         edges = [_edge(x) for x in inputs] if _recording.get() else [None] * len(inputs)
-        token = _needs.set(tuple([edge is not None for edge in edges]))
+        needs = tuple([edge is not None for edge in edges])
+        token = _needs.set(needs)
         try:
             output, saved = self.forward(*arrays, *rest, **settings)
         finally:
             _needs.reset(token)
         several = isinstance(output, tuple)
         results = tuple(map(Tensor, output)) if several else (Tensor(output),)
-        if edges.count(None) < len(edges):
+        if any(needs):
             node = Node(self, saved, edges, [(r.data.shape, r.data.dtype) for r in results])
             for index, result in enumerate(results):
                 result.node, result.output_index, result.requires_grad = node, index, True

@@ -42,9 +42,7 @@ def main(argv=None):
     try:
         args = _parsed(argv)
     except SystemExit:  # of --help, or of a mistake
-        try:
-            print(end="", flush=True)
-        except OSError:
+        if not _flushed():
             sys.stdout = None
         raise
     try:
@@ -71,12 +69,17 @@ def _reader_left(error):
     is still waiting to be.
     """
     invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
-    if sys.platform == "win32" and invalid:
-        try:
-            print(end="", flush=True)
-        except OSError:
-            return True
-    return isinstance(error, BrokenPipeError)
+    refused = sys.platform == "win32" and invalid and not _flushed()
+    return refused or isinstance(error, BrokenPipeError)
+
+
+def _flushed():
+    """Write what waits to be written; return whether there is a reader to take it."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        return False
+    return True
 
 
 def _parsed(argv):
