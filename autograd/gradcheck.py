@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autograd.slopes import Function, GradcheckError, random_signed
+from autograd.finite_differences import Function, GradcheckError, random_signed
 
 EPS = 2.0**-17
 RTOL = 1e-6

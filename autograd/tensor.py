@@ -76,7 +76,7 @@ class Tensor:
 
     def __setitem__(self, index, value):
         raise TypeError(
-            "a Tensor can not be assigned to: a changed value would make recorded gradients wrong; "
+            "a Tensor cannot be assigned to: a changed value would make recorded gradients wrong; "
             "build a new one with autograd.where or autograd.concat, or assign to .data of a leaf"
         )
 

@@ -51,7 +51,7 @@ def default_threads():
 
 
 def missing(name):
-    """Why a player can not take part and what to do about it; "" if it can."""
+    """Why a player cannot take part and what to do about it; "" if it can."""
     package = PLAYERS[name][0]
     if importlib.util.find_spec(package) is None:
         return f"not measured: pip install {package} (or '.[peers]')"

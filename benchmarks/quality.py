@@ -34,7 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "--corpus", default="shakespeare", metavar="FILE",
-        help="a file with Shakespeare's text, where it can not be fetched",
+        help="a file with Shakespeare's text, where it cannot be fetched",
     )  # fmt: skip
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 First one batch is learned by heart, which any sound model and optimizer can do. Then the loop of
 `npgpt.training.loop` is written out on a text too long to learn by heart, and the loss on other
-text of the same kind is what counts. It can not fall below the text's entropy.
+text of the same kind is what counts. It cannot fall below the text's entropy.
 
 Try:
 - Leave `optimizer.zero_grad()` out: every step then follows the sum of all gradients so far, and

@@ -20,7 +20,7 @@ def setting(help, **default):
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """The shape of a GPT. Raises ValueError for a shape that can not be built."""
+    """The shape of a GPT. Raises ValueError for a shape that cannot be built."""
 
     vocab_size: int = setting("V, the number of different tokens")
     block_size: int = setting("T, the longest context in tokens")
@@ -180,7 +180,7 @@ def read_settings(path):
         # some editors of Windows begin a file with a byte order mark, which is no TOML
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ValueError(f"{path} can not be read ({error.strerror}); name a TOML file") from error
+        raise ValueError(f"{path} cannot be read ({error.strerror}); name a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML file: {error}; correct it there") from error
     known = {"preset": str, "model": dict, "training": dict}

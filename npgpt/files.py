@@ -8,21 +8,21 @@ RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a 
 PATIENCE = 2.0  # seconds
 
 
-def write_whole(path, content):
+def atomic_write(path, content):
     """Write bytes or text (as UTF-8) to `path` in one step, replacing a file that is there.
 
     A crash, a full disk or a power cut at any moment leaves the old file or the new one, never
     part of one. Raises OSError, as any write does; the old file is whole then.
     """
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 @contextmanager
-def whole_file(path):
+def atomic_file(path):
     """A binary file to write in parts, which is in its place when the block ends as it should.
 
-    An exception in the block leaves the old file, or none, as `write_whole` does.
+    An exception in the block leaves the old file, or none, as `atomic_write` does.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -57,6 +57,6 @@ def is_taken(folder):
 
 
 def remove_unfinished(folder):
-    """Delete what `whole_file` leaves in a folder if its process is killed."""
+    """Delete what `atomic_file` leaves in a folder if its process is killed."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)

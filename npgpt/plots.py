@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.files import write_whole
+from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
@@ -51,7 +51,7 @@ def save(drawing, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()
     drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
-    write_whole(path, picture.getvalue())
+    atomic_write(path, picture.getvalue())
     return path
 
 

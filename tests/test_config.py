@@ -1,4 +1,4 @@
-"""Settings that can not work are refused at once, and the message says what to use."""
+"""Settings that cannot work are refused at once, and the message says what to use."""
 
 import math
 from dataclasses import fields

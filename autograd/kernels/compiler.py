@@ -42,7 +42,7 @@ def serial_kernel(function):
 
 
 def lean_kernel(function):
-    """A serial kernel without the counting of references to arrays; it can not make any."""
+    """A serial kernel without the counting of references to arrays; it cannot make any."""
     return _compiled(function, nogil=True, _nrt=False)
 
 
@@ -110,7 +110,7 @@ class _HashedCode(CompileResultCacheImpl):
 
 class _Cache(FunctionCache):
     """Numba's cache of a function on disk, for which a damaged file is a missing one, and a file
-    that can not be written is a warning.
+    that cannot be written is a warning.
 
     Every compilation has a file name that no other one has. Numba counts: the first is file 1, and
     an index says which dtypes it is for. Two processes that compile for different dtypes at once
@@ -152,7 +152,7 @@ class _Cache(FunctionCache):
 
 def _warn_not_kept(folder, error, stacklevel=3):
     warnings.warn(
-        f"compiled kernels can not be kept in {folder} ({error}); every run will compile them "
+        f"compiled kernels cannot be kept in {folder} ({error}); every run will compile them "
         "again. Set NUMBA_CACHE_DIR to a folder that you can write to, on a disk with room.",
         RuntimeWarning,
         stacklevel=stacklevel,

@@ -21,7 +21,7 @@ def cross_entropy(logits, /, targets, *, ignore_index=-1):
     dlogits_nv = dloss (softmax(logits_n)_v - [v = target_n]) / kept,  0 in rows not kept
 
     Softmax, logarithm and choice are one step: ln sum_v e^(l_v) - l_target needs no division and
-    can not take the logarithm of 0.
+    cannot take the logarithm of 0.
 
     logits (..., V), targets (...) integers in [0, V), or ignore_index for a row without a loss
     """

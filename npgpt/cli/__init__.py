@@ -29,7 +29,7 @@ COMMANDS = {
     "gradcheck": "check every gradient against finite differences",
     "export": "write a run as a GPT-2 model that the transformers library loads",
 }
-# What a command raises for input it can not use; the message tells the user what to do.
+# What a command raises for input it cannot use; the message tells the user what to do.
 REFUSALS = (ValueError, OSError, FloatingPointError, ImportError)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from npgpt.files import is_taken, write_whole
+from npgpt.files import is_taken, atomic_write
 from npgpt.training.checkpoint import load_run
 
 
@@ -17,7 +17,7 @@ def run(args):
     if is_taken(folder):
         raise ValueError(f"{folder} is not empty, and nothing is overwritten; name another folder")
     model.save_pretrained(folder)
-    write_whole(folder / "tokenizer.json", (run.folder / "tokenizer.json").read_bytes())
+    atomic_write(folder / "tokenizer.json", (run.folder / "tokenizer.json").read_bytes())
     print(f"{folder}: config.json, model.safetensors, tokenizer.json")
     print(f'  transformers: GPT2LMHeadModel.from_pretrained("{folder}")')
     print(f'  npgpt: GPT.from_pretrained("{folder}")')

@@ -63,7 +63,7 @@ def _prompt(args, tokenizer):
             prompt = decode_whole(Path(args.prompt_file).read_bytes(), args.prompt_file)
         except OSError as error:
             raise ValueError(
-                f"{args.prompt_file} can not be read ({error.strerror}); name a text file, or - "
+                f"{args.prompt_file} cannot be read ({error.strerror}); name a text file, or - "
                 "for standard input"
             ) from error
     else:

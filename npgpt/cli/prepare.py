@@ -7,7 +7,7 @@ from pathlib import Path
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import PARTS, split_pieces, survey, token_dtype, write_ids
-from npgpt.files import is_taken, whole_file
+from npgpt.files import is_taken, atomic_file
 from npgpt.tokenizer import CharTokenizer, load_tokenizer
 
 
@@ -35,7 +35,7 @@ def run(args):
     folder.mkdir(parents=True, exist_ok=True)
     pieces = split_pieces(corpus, found, settings.split, settings.train_fraction)
     with ExitStack() as stack:
-        files = [stack.enter_context(whole_file(folder / part)) for part in PARTS]
+        files = [stack.enter_context(atomic_file(folder / part)) for part in PARTS]
         write_ids(pieces, tokenizer, files)
         tokenizer.save(folder / "tokenizer.json")
     for part in PARTS:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from npgpt.cli.generate import beginning
 from npgpt.cli.material import Material
 from npgpt.data.tokens import bytes_per_token
-from npgpt.files import write_whole
+from npgpt.files import atomic_write
 from npgpt.model import GPT
 from npgpt.training import AdamW
 from npgpt.training.checkpoint import Run, save_checkpoint
@@ -166,7 +166,7 @@ def _keep_samples(path, last_step):
         text = path.read_text(encoding="utf-8")
         for found in re.finditer(r"^step (\d+): ", text, re.M):
             if int(found[1]) > last_step:
-                write_whole(path, text[: found.start()])
+                atomic_write(path, text[: found.start()])
                 return
 
 

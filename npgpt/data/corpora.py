@@ -71,7 +71,7 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     The cache of fetched texts is the user's cache folder, or the folder that the environment
     variable NPGPT_DATA names.
 
-    Raises FileNotFoundError if there is no such file, or if Shakespeare can not be fetched;
+    Raises FileNotFoundError if there is no such file, or if Shakespeare cannot be fetched;
     ValueError if there is no text in it, if what is there is not UTF-8, or if a path is a pipe or
     a device.
     """

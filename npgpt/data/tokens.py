@@ -115,7 +115,7 @@ def split_pieces(corpus, found, split, train_fraction) -> Iterator[tuple[int, st
 def _by_document(corpus, count, share):
     if count < 2:
         raise ValueError(
-            f"{corpus.name} is one document, so it can not be split by documents; use split=tail, "
+            f"{corpus.name} is one document, so it cannot be split by documents; use split=tail, "
             "or give a folder or several files"
         )
     wanted = min(count - 1, max(1, round(share * count)))

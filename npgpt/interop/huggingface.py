@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from npgpt.files import write_whole
+from npgpt.files import atomic_write
 
 PREFIX = "transformer."
 HEAD = "lm_head.weight"
@@ -62,8 +62,8 @@ def save_folder(folder, settings, weights):
         bias = name.removesuffix("weight") + "bias"
         if name.endswith(".weight") and name not in WITHOUT_BIAS and bias not in weights:
             arrays[PREFIX + bias] = np.zeros(weight.shape[-1], weight.dtype)
-    write_whole(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
-    write_whole(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
+    atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
 def load_folder(folder):

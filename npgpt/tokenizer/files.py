@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from npgpt.files import write_whole
+from npgpt.files import atomic_write
 
 WAY_OUT = "save the tokenizer again with tokenizer.save(path), or restore the file from a copy"
 
@@ -22,7 +22,7 @@ def save_text(path: str | Path, text: str) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; create it first")
-    write_whole(path, text)
+    atomic_write(path, text)
 
 
 def load_tokenizer_file(path: str | Path, builders: dict[str, Callable[[dict, Path], Any]]) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from autograd import backend
-from npgpt.files import whole_file
+from npgpt.files import atomic_file
 from npgpt.tokenizer import fast, special
 from npgpt.tokenizer.checks import check_text
 from npgpt.tokenizer.pretokenize import split
@@ -55,7 +55,7 @@ def encode_file(tokenizer, source: str | Path, target: str | Path) -> int:
     source, target = Path(source), Path(target)
     dtype = "<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4"
     count = 0
-    with whole_file(target) as file:
+    with atomic_file(target) as file:
         for chunk in chunks(source, tokenizer.special_ids, tokenizer.pattern):
             ids_N = tokenizer.encode(chunk)
             ids_N.astype(dtype).tofile(file)

@@ -26,7 +26,7 @@ from safetensors.numpy import load, save
 
 from autograd import backend
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import RUN_STATE, is_taken, move, write_whole
+from npgpt.files import RUN_STATE, is_taken, move, atomic_write
 from npgpt.model import GPT
 from npgpt.tokenizer import load_tokenizer
 
@@ -34,7 +34,7 @@ MADE_BY = "npgpt"
 
 
 class RunError(ValueError):
-    """A run folder that can not be used as asked; the message says what to do."""
+    """A run folder that cannot be used as asked; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ def create_run(run, tokenizer, model, optimizer):
     try:
         building.mkdir(parents=True)
     except OSError as error:
-        raise OSError(f"{folder} can not be made ({error}): name another with --out") from error
+        raise OSError(f"{folder} cannot be made ({error}): name another with --out") from error
     try:
         tokenizer.save(building / "tokenizer.json")
         settings = json.dumps(_settings(run), indent=2, ensure_ascii=False) + "\n"
-        write_whole(building / "config.json", settings)
+        atomic_write(building / "config.json", settings)
         save_checkpoint(building, model, optimizer)
         if folder.exists():
             folder.rmdir()  # it is empty; Windows renames to no place that is taken
@@ -92,8 +92,8 @@ def refuse_taken(folder):
         )
     above = next((parent for parent in folder.absolute().parents if parent.exists()), None)
     if above and not (above.is_dir() and os.access(above, os.W_OK)):
-        what = "can not be written to" if above.is_dir() else "is a file"
-        raise RunError(f"{folder} can not be made, as {above} {what}: name another with --out")
+        what = "cannot be written to" if above.is_dir() else "is a file"
+        raise RunError(f"{folder} cannot be made, as {above} {what}: name another with --out")
 
 
 def _settings(run):
@@ -168,13 +168,13 @@ def load_run(folder):
 def save_checkpoint(folder, model, optimizer):
     """Write the weights and the training state as they are after `optimizer.steps` steps.
 
-    Raises OSError if the disk is full or the folder can not be written to; the checkpoint that was
+    Raises OSError if the disk is full or the folder cannot be written to; the checkpoint that was
     there before is whole then.
     """
     weights = save(_weights(model), metadata={"format": "pt"})
-    write_whole(folder / "model.safetensors", weights)
+    atomic_write(folder / "model.safetensors", weights)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
-    write_whole(folder / RUN_STATE, save(state))
+    atomic_write(folder / RUN_STATE, save(state))
 
 
 def load_checkpoint(run, model, optimizer):

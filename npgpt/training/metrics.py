@@ -15,7 +15,7 @@ import math
 import os
 from pathlib import Path
 
-from npgpt.files import write_whole
+from npgpt.files import atomic_write
 
 COLUMNS = (
     "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
@@ -36,7 +36,7 @@ class Metrics:
         if last_step and self.path.exists():
             self.rows = [row for row in read_metrics(path) if row["step"] <= last_step]
         self.written = len(self.rows)
-        write_whole(self.path, _as_csv(self.rows, header=True))
+        atomic_write(self.path, _as_csv(self.rows, header=True))
 
     def add(self, **values):
         self.rows.append({column: values.get(column) for column in COLUMNS})

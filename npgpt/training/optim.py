@@ -43,7 +43,7 @@ class AdamW:
 
         lr   the rate of this step, if a schedule sets it
 
-        Raises RuntimeError without any gradient, ValueError for a weight that can not be updated
+        Raises RuntimeError without any gradient, ValueError for a weight that cannot be updated
         in place or whose gradient has another shape, FloatingPointError if the norm is not
         finite: no weight has moved then.
         """

@@ -52,7 +52,7 @@ class Ranks:
         if batch_size % self.size:
             nearest = max(self.size, round(batch_size / self.size) * self.size)
             raise ValueError(
-                f"batch_size={batch_size} can not be shared by {self.size} ranks; use "
+                f"batch_size={batch_size} cannot be shared by {self.size} ranks; use "
                 f"--batch-size {nearest}"
             )
 

@@ -55,7 +55,7 @@ class WarmUp:
     tokenizer  whether a tokenizer's kernels will be used before `finish`
     shown      whether to say what is compiled: of several ranks, one does
 
-    To be closed if it can not be finished.
+    To be closed if it cannot be finished.
     """
 
     def __init__(self, config, tokenizer=False, shown=True):

@@ -117,9 +117,9 @@ def test_no_silent_conversion_to_an_array():
 
 def test_assignment_is_refused():
     x = Tensor([1.0, 2.0], requires_grad=True)
-    with pytest.raises(TypeError, match=r"can not be assigned to.*autograd\.where"):
+    with pytest.raises(TypeError, match=r"cannot be assigned to.*autograd\.where"):
         x[0] = 3.0
-    with pytest.raises(TypeError, match="can not be assigned to"):
+    with pytest.raises(TypeError, match="cannot be assigned to"):
         x[0] += 3.0
     np.testing.assert_array_equal(x.data, [1, 2])
 

@@ -1,4 +1,4 @@
-"""A disk that is full, or a folder that can not be written to, in mid-save: nothing is lost."""
+"""A disk that is full, or a folder that cannot be written to, in mid-save: nothing is lost."""
 
 import os
 import shutil
@@ -115,6 +115,6 @@ def test_a_folder_that_can_not_be_written_to_is_refused_before_training(cli, tmp
         pytest.skip("this user, such as root, may write anywhere")
     status, out, err = cli("train", "--corpus", corpus, "--out", locked / "run", *TINY)
     locked.chmod(0o755)
-    assert status == 1 and "locked can not be written to: name another with --out" in err
+    assert status == 1 and "locked cannot be written to: name another with --out" in err
     assert "text " not in out
     assert files(tmp_path) == {}

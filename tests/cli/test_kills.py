@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("NPGPT_KILLS", "2"))
 SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0"]
 SAVED = ("model.safetensors", "train_state.safetensors")
 
-# Kills itself in the middle of writing a file: after some writes of `write_whole`, before its
+# Kills itself in the middle of writing a file: after some writes of `atomic_write`, before its
 # rename, or with the last bytes missing. The arguments are the number of the write, and the moment.
 SAVE_AND_DIE = """
 import os, signal, sys

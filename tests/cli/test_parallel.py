@@ -103,7 +103,7 @@ def test_a_batch_that_can_not_be_shared_is_refused_by_all(tmp_path, corpus):
     settings = [*SETTINGS, "--batch-size", "5"]
     done = two_ranks("train", "--corpus", corpus, "--out", folder, *settings)
     assert done.returncode != 0 and not folder.exists()
-    assert "batch_size=5 can not be shared by 2 ranks; use --batch-size 4" in done.stderr
+    assert "batch_size=5 cannot be shared by 2 ranks; use --batch-size 4" in done.stderr
 
 
 def test_without_mpi4py_a_launched_process_says_what_to_install(cli, here, corpus, monkeypatch):

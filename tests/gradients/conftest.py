@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autograd.slopes import Function
+from autograd.finite_differences import Function
 from npgpt.config import GPTConfig
 from npgpt.model import GPT
 

@@ -8,7 +8,7 @@ import pytest
 
 import autograd as ag
 from autograd import OPS, GradcheckError, Tensor, gradcheck, no_grad
-from autograd.slopes import random_signed
+from autograd.finite_differences import random_signed
 
 
 def array(*shape):

@@ -10,7 +10,7 @@ import autograd.backend
 import autograd.reference
 from autograd import OPS, Tensor
 from autograd.samples import SAMPLES, check_op
-from autograd.slopes import Function
+from autograd.finite_differences import Function
 
 EVERY_SAMPLE = [
     pytest.param(sample, id=f"{name}: {sample.label}")

@@ -201,7 +201,7 @@ def imported(source):
     """The files of ours that a source file imports from, anywhere in it."""
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "a relative import, which this test can not follow"
+            assert node.level == 0, "a relative import, which this test cannot follow"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

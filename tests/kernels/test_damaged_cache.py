@@ -1,4 +1,4 @@
-"""Kept code that is damaged, or can not be kept, is compiled again, and ends no run."""
+"""Kept code that is damaged, or cannot be kept, is compiled again, and ends no run."""
 
 import os
 import subprocess

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.files import move, write_whole
+from npgpt.files import move, atomic_write
 from npgpt.training.checkpoint import (
     Run,
     RunError,
@@ -161,13 +161,13 @@ def test_an_existing_folder_is_never_written_into(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc takes no folder from anyone")
 def test_a_place_that_takes_no_run_is_named_with_what_to_do():
-    with pytest.raises((OSError, ValueError), match="run can not be made.*name another with --out"):
+    with pytest.raises((OSError, ValueError), match="run cannot be made.*name another with --out"):
         new_run(Path("/proc/none/run"))
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "weights"
-    write_whole(path, b"old")
+    atomic_write(path, b"old")
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
@@ -175,10 +175,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            write_whole(path, b"new, longer")
+            atomic_write(path, b"new, longer")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["weights"]
-    write_whole(path, "neu, größer")
+    atomic_write(path, "neu, größer")
     assert path.read_text(encoding="utf-8") == "neu, größer"
 
 
@@ -194,7 +194,7 @@ def test_what_is_open_elsewhere_for_a_moment_is_replaced_all_the_same(tmp_path, 
 
     monkeypatch.setattr("os.replace", busy)
     if kind == "file":
-        write_whole(tmp_path / "weights", b"new")
+        atomic_write(tmp_path / "weights", b"new")
         assert (tmp_path / "weights").read_bytes() == b"new"
     else:
         (tmp_path / "building").mkdir()
@@ -205,7 +205,7 @@ def test_what_is_open_elsewhere_for_a_moment_is_replaced_all_the_same(tmp_path, 
 
 def test_what_stays_open_elsewhere_is_an_error_and_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "weights"
-    write_whole(path, b"old")
+    atomic_write(path, b"old")
 
     def busy(source, target):
         raise PermissionError(13, "Permission denied")
@@ -213,7 +213,7 @@ def test_what_stays_open_elsewhere_is_an_error_and_the_old_file_whole(tmp_path, 
     monkeypatch.setattr("os.replace", busy)
     monkeypatch.setattr("npgpt.files.PATIENCE", 0.1)
     with pytest.raises(PermissionError):
-        write_whole(path, b"new")
+        atomic_write(path, b"new")
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("weights", b"old")]
 
 

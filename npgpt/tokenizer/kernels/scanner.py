@@ -4,7 +4,7 @@ For every character the automaton says what it means for up to three borders: th
 line end, the beginning of the character before, the beginning of this one. All three places are
 written down always, and the count of borders is raised only for those that hold. A program that
 asked for each character whether a pre-token ends would be eight times slower: a processor guesses
-the answers ahead, and where words end it can not guess.
+the answers ahead, and where words end it cannot guess.
 
 Contractions such as "'ll" are the one thing the automaton does not know; apostrophes are rare.
 """

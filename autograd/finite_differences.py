@@ -1,6 +1,6 @@
 """The two sides of a gradient check: what backward computes, and what finite differences say.
 
-`Function` binds a function to its inputs, refuses what can not be checked, and has both sides:
+`Function` binds a function to its inputs, refuses what cannot be checked, and has both sides:
 `gradients` by backward, `slope` by two forwards. `autograd.gradcheck` compares them.
 """
 
