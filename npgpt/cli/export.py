@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from npgpt.files import is_taken, atomic_write
+from npgpt.files import atomic_write, is_taken
 from npgpt.training.checkpoint import load_run
 
 

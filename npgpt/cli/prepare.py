@@ -7,7 +7,7 @@ from pathlib import Path
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import PARTS, split_pieces, survey, token_dtype, write_ids
-from npgpt.files import is_taken, atomic_file
+from npgpt.files import atomic_file, is_taken
 from npgpt.tokenizer import CharTokenizer, load_tokenizer
 
 

@@ -26,7 +26,7 @@ from safetensors.numpy import load, save
 
 from autograd import backend
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import RUN_STATE, is_taken, move, atomic_write
+from npgpt.files import RUN_STATE, atomic_write, is_taken, move
 from npgpt.model import GPT
 from npgpt.tokenizer import load_tokenizer
 

@@ -9,8 +9,8 @@ import pytest
 import autograd.backend
 import autograd.reference
 from autograd import OPS, Tensor
-from autograd.samples import SAMPLES, check_op
 from autograd.finite_differences import Function
+from autograd.samples import SAMPLES, check_op
 
 EVERY_SAMPLE = [
     pytest.param(sample, id=f"{name}: {sample.label}")

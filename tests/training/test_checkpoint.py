@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.files import move, atomic_write
+from npgpt.files import atomic_write, move
 from npgpt.training.checkpoint import (
     Run,
     RunError,
