@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.machine import described
 from npgpt import plots
 from npgpt.cli import main as npgpt
-from npgpt.cli.report import stories_told
+from npgpt.training.summary import stories_told
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
 from npgpt.training.checkpoint import load_run

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: each is written beside its place, then renamed into it."""
+"""Files that are whole or absent: each is written under another name beside it, then renamed."""
 
 import os
 import time
@@ -20,7 +20,7 @@ def atomic_write(path, content):
 
 @contextmanager
 def atomic_file(path):
-    """A binary file to write in parts, which is in its place when the block ends as it should.
+    """A binary file to write in parts, which has its name when the block ends as it should.
 
     An exception in the block leaves the old file, or none, as `atomic_write` does.
     """

@@ -60,8 +60,8 @@ class Run:
 def create_run(run, tokenizer, model, optimizer):
     """Make the folder of a new run, with a checkpoint of the model as it is.
 
-    It is built beside its place and renamed, so that it appears whole. Raises RunError if there is
-    anything at that place already, other than an empty folder.
+    It is built under another name beside it and renamed, so that it appears whole. Raises RunError
+    if there is anything at its path already, other than an empty folder.
     """
     folder = run.folder
     refuse_taken(folder)
@@ -76,7 +76,7 @@ def create_run(run, tokenizer, model, optimizer):
         atomic_write(building / "config.json", settings)
         save_checkpoint(building, model, optimizer)
         if folder.exists():
-            folder.rmdir()  # it is empty; Windows renames to no place that is taken
+            folder.rmdir()  # it is empty; Windows renames only to a path that is free
         move(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -126,7 +126,7 @@ def read_run(folder):
     path = folder / "config.json"
     if not path.is_file():
         raise RunError(
-            f"{folder} is no run folder: it has no config.json; name the folder that "
+            f"{folder} is not a run folder: it has no config.json; name the folder that "
             "`npgpt train` printed, such as runs/tales"
         )
     try:
@@ -224,7 +224,7 @@ def _read_arrays(path):
         return load(path.read_bytes())
     except (SafetensorError, KeyError, ValueError) as error:
         raise RunError(
-            f"{path} is damaged or no safetensors file ({error}); restore it from a copy, or "
+            f"{path} is damaged or not a safetensors file ({error}); restore it from a copy, or "
             "train again"
         ) from error
 

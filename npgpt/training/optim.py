@@ -69,7 +69,8 @@ class AdamW:
         return norm
 
     def _weight(self, name):
-        """The array to update, which the kernel finds by its address: it must be as it was."""
+        """The array to update. The kernel finds it and its moments by address, so that one that was
+        replaced by another of another shape or layout would be written past its end."""
         weight, m, v = self.parameters[name].data, self.m[name], self.v[name]
         if not (weight.shape, weight.dtype) == (m.shape, m.dtype) == (v.shape, v.dtype):
             raise ValueError(

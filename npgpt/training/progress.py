@@ -52,10 +52,10 @@ def clock(seconds):
 
 
 class Progress:
-    """Times the steps of a session and tells how they go.
+    """Adds up the time of the steps and tells how they go.
 
     peak      FLOP/s of the machine, all ranks of a parallel run together
-    seconds   of training in earlier sessions of the run
+    seconds   of training in earlier sessions of the run, to which this one's are added
     """
 
     def __init__(self, model_config, training, *, first_step, peak, seconds=0.0):
@@ -76,16 +76,6 @@ class Progress:
     def __exit__(self, *exception):
         self.bar.close()
 
-    def timed(self, steps):
-        """The same steps; the time that each takes is added to `seconds`."""
-        before = time.perf_counter()
-        for step in steps:
-            passed = time.perf_counter() - before
-            self.seconds += passed
-            self.recent = passed if self.recent is None else 0.95 * self.recent + 0.05 * passed
-            yield step
-            before = time.perf_counter()
-
     def left(self):
         """Seconds to the end, evaluations included, at the mean rate of this session."""
         done = self.done - self.first_step
@@ -94,6 +84,9 @@ class Progress:
     def update(self, step):
         """Show a `npgpt.training.loop.Step`."""
         self.done = step.step
+        self.seconds += step.seconds
+        passed = step.seconds if self.recent is None else self.recent
+        self.recent = 0.95 * passed + 0.05 * step.seconds
         self.bar.set_postfix_str(self._status(step), refresh=False)
         self.bar.update()
         now = time.perf_counter()

@@ -16,7 +16,7 @@ from tiny_run import TEXT, environment, files
 
 from npgpt import GPT
 from npgpt.cli import main
-from npgpt.cli.report import beside_entropy
+from npgpt.training.summary import beside_entropy
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
 from npgpt.model.size import parameters_by_part

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from tiny_run import TEXT, TINY, environment, files
 
-from npgpt.cli import session
 from npgpt.cli.train import LONGEST, _run_name
+from npgpt.training import run as training_run
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "npgpt.cli"]
@@ -74,7 +74,7 @@ def test_another_seed_gives_other_weights(cli, here, corpus, finished):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_has_the_exit_status_of_its_signal(cli, here, corpus, monkeypatch, sent):
-    steps = session.training_steps
+    steps = training_run.training_steps
 
     def signalled(*arguments):
         for step in steps(*arguments):
@@ -82,7 +82,7 @@ def test_a_stopped_run_has_the_exit_status_of_its_signal(cli, here, corpus, monk
                 signal.raise_signal(sent)
             yield step
 
-    monkeypatch.setattr(session, "training_steps", signalled)
+    monkeypatch.setattr(training_run, "training_steps", signalled)
     status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
     assert status == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
     assert "stopped after step 2, which is saved" in out

@@ -1,4 +1,4 @@
-"""What a command trains or evaluates on: a text, encoded on the way, or token files."""
+"""What a model is trained or evaluated on: a text, encoded on the way, or token files."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from npgpt.training.checkpoint import RunError, TextSource
 
 
 @dataclass(frozen=True)
-class Material:
+class Dataset:
     """Token ids to train on and to validate with, and where they come from."""
 
     source: TextSource
@@ -30,10 +30,10 @@ class Material:
     val_ids: TokenFile
 
 
-def open_material(
+def open_dataset(
     training, stack: ExitStack, corpus=None, tokenizer=None, expected=None, bpe_size=None
 ):
-    """The `Material` of a TrainConfig; its files are closed with the stack.
+    """The `Dataset` of a TrainConfig; its files are closed with the stack.
 
     corpus      other texts than the config's
     tokenizer   that of the run, if there is one already
@@ -61,11 +61,11 @@ def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
     found = survey(corpus, training.split)
     tokenizer = tokenizer or _new_tokenizer(corpus, found, training, bpe_size)
     source = TextSource(
-        corpus.name, found.characters, found.sha256, entropy_per_token(corpus, tokenizer)
+        corpus.name, found.characters, found.sha256, _entropy_per_token(corpus, tokenizer)
     )
     _check_same(source, expected)
     pieces = split_pieces(corpus, found, training.split, training.train_fraction)
-    return Material(source, tokenizer, *closing(stack, ids_of_text(pieces, tokenizer)))
+    return Dataset(source, tokenizer, *_closed_with(stack, ids_of_text(pieces, tokenizer)))
 
 
 def _new_tokenizer(corpus, found, training, bpe_size):
@@ -75,7 +75,17 @@ def _new_tokenizer(corpus, found, training, bpe_size):
     return BPETokenizer.train((piece for part, piece in pieces if part == 0), bpe_size)
 
 
-def entropy_per_token(corpus, tokenizer):
+def open_whole_text(specs, tokenizer, stack: ExitStack):
+    """(TextSource, token ids) of all of a text, as it is evaluated with --split all."""
+    if prepared_paths(specs):
+        raise ValueError("--split all is for texts; of token files give --split val or train")
+    corpus = load_corpus(specs)
+    whole = ((0, chunk) for _, chunk in corpus.pieces())
+    ids, _ = _closed_with(stack, ids_of_text(whole, tokenizer))
+    return TextSource(corpus.name, None, "", _entropy_per_token(corpus, tokenizer)), ids
+
+
+def _entropy_per_token(corpus, tokenizer):
     """The entropy rate that a loss may be compared with: known where characters are the tokens."""
     return corpus.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
 
@@ -97,28 +107,28 @@ def _of_tokens(paths, training, stack, tokenizer, expected, bpe_size):
             f"the tokens of {paths[0]} are not those of the run's tokenizer.json; give the corpus "
             "that the run was trained on, or text"
         )
-    ids = closing(stack, open_prepared(paths, beside.vocab_size, training.train_fraction))
+    ids = _closed_with(stack, open_prepared(paths, beside.vocab_size, training.train_fraction))
     for part in ids:
         _check_ids(part, beside.vocab_size)
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
     source = TextSource(name, None, "-".join(map(fingerprint, ids)), None)
     _check_same(source, expected)
-    return Material(source, beside, *ids)
+    return Dataset(source, beside, *ids)
 
 
 def _check_ids(ids, vocab_size):
     for start in range(0, len(ids), SAMPLE):
-        piece_N = ids[start : start + SAMPLE]
-        if piece_N.max() >= vocab_size:
-            at = int(np.argmax(piece_N >= vocab_size))
+        chunk_N = ids[start : start + SAMPLE]
+        if chunk_N.max() >= vocab_size:
+            i = int(np.argmax(chunk_N >= vocab_size))
             raise ValueError(
-                f"{ids.file.name} has token {piece_N[at]} at place {ids.first + start + at}, but "
+                f"{ids.file.name} has token {chunk_N[i]} at position {ids.first + start + i}, but "
                 f"its tokenizer.json only {vocab_size} tokens; put the tokenizer that made the "
                 "file beside it, or write the file again"
             )
 
 
-def closing(stack, token_files):
+def _closed_with(stack, token_files):
     """The same token files, to be closed with the stack."""
     for ids in token_files:
         stack.callback(ids.close)
