@@ -61,7 +61,7 @@ def _ids(args, run, tokenizer, stack):
         if prepared_paths(specs):
             raise ValueError("--split all is for texts; of token files give --split val or train")
         corpus = load_corpus(specs)
-        whole = ((0, piece) for _, piece in corpus.pieces())
+        whole = ((0, chunk) for _, chunk in corpus.chunks())
         ids_N, _ = closing(stack, ids_of_text(whole, tokenizer))
         return TextSource(corpus.name, None, "", entropy_per_token(corpus, tokenizer)), ids_N
     material = open_material(run.training, stack, args.corpus, tokenizer)

@@ -13,8 +13,8 @@ from npgpt.data.tokens import (
     ids_of_text,
     open_prepared,
     prepared_paths,
-    split_pieces,
-    survey,
+    scan,
+    split_chunks,
 )
 from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
 from npgpt.training.checkpoint import RunError, TextSource
@@ -58,20 +58,20 @@ def open_material(
 
 def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
     corpus = load_corpus(specs)
-    found = survey(corpus, training.split)
+    found = scan(corpus, training.split)
     tokenizer = tokenizer or _new_tokenizer(corpus, found, training, bpe_size)
     source = TextSource(
         corpus.name, found.characters, found.sha256, entropy_per_token(corpus, tokenizer)
     )
     _check_same(source, expected)
-    pieces = split_pieces(corpus, found, training.split, training.train_fraction)
+    pieces = split_chunks(corpus, found, training.split, training.train_fraction)
     return Material(source, tokenizer, *closing(stack, ids_of_text(pieces, tokenizer)))
 
 
 def _new_tokenizer(corpus, found, training, bpe_size):
     if bpe_size is None:
         return CharTokenizer(found.alphabet)
-    pieces = split_pieces(corpus, found, training.split, training.train_fraction)
+    pieces = split_chunks(corpus, found, training.split, training.train_fraction)
     return BPETokenizer.train((piece for part, piece in pieces if part == 0), bpe_size)
 
 

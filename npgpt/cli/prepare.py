@@ -6,7 +6,7 @@ from pathlib import Path
 
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.data.corpora import load_corpus
-from npgpt.data.tokens import PARTS, split_pieces, survey, token_dtype, write_ids
+from npgpt.data.tokens import PARTS, scan, split_chunks, token_dtype, write_ids
 from npgpt.files import atomic_file, is_taken
 from npgpt.tokenizer import CharTokenizer, load_tokenizer
 
@@ -27,13 +27,13 @@ def run(args):
     if is_taken(folder):
         raise ValueError(f"{folder} is not empty, and nothing in it is overwritten: name another")
     corpus = load_corpus(args.corpus)
-    found = survey(corpus)
+    found = scan(corpus)
     if args.tokenizer:
         tokenizer = load_tokenizer(args.tokenizer)
     else:
         tokenizer = CharTokenizer(found.alphabet)
     folder.mkdir(parents=True, exist_ok=True)
-    pieces = split_pieces(corpus, found, settings.split, settings.train_fraction)
+    pieces = split_chunks(corpus, found, settings.split, settings.train_fraction)
     with ExitStack() as stack:
         files = [stack.enter_context(atomic_file(folder / part)) for part in PARTS]
         write_ids(pieces, tokenizer, files)
