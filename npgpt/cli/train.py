@@ -34,8 +34,8 @@ from npgpt.training.checkpoint import (
 )
 from npgpt.training.dataset import open_dataset
 from npgpt.training.diagnostics import check_model
+from npgpt.training.estimate import peak_flops
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
-from npgpt.training.progress import peak_flops
 from npgpt.training.run import run_worker, train
 from npgpt.training.summary import print_estimate, print_results, print_summary
 from npgpt.training.warmup import WarmUp
@@ -148,9 +148,7 @@ def _continued(args, ranks, stack):
 
 def _warm_up(config, byte_pairs, ranks, stack):
     kernels = WarmUp(config, byte_pairs, shown=is_main_rank(ranks))
-    stack.enter_context(closing(kernels))
-    kernels.finish_tokenizer()
-    return kernels
+    return stack.enter_context(closing(kernels))
 
 
 def _check_shared(training, args):

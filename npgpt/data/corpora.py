@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from npgpt.data.texts import decode_whole, has_zero_byte, read_pieces
+from npgpt.data.texts import decode_whole, has_zero_byte, read_chunks
 from npgpt.files import RUN_STATE
 
 TALES_CHARACTERS = 2_000_000
@@ -30,7 +30,7 @@ SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2d
 class Corpus:
     """Documents to train or evaluate on, read when they are asked for.
 
-    documents      for each document a function that gives its text in pieces
+    documents      for each document a function that gives its text in chunks
     entropy_rate   nats per character, None where unknown
     """
 
@@ -38,20 +38,20 @@ class Corpus:
     documents: Sequence[Callable[[], Iterable[str]]]
     entropy_rate: float | None = None
 
-    def pieces(self) -> Iterator[tuple[int, str]]:
-        """(number of the document, piece of its text), each document on a new line."""
-        ended, before = True, 0
-        for number, document in enumerate(self.documents):
-            for piece in document():
-                if number != before and not ended:
+    def chunks(self) -> Iterator[tuple[int, str]]:
+        """(index of the document, chunk of its text), each document on a new line."""
+        line_ended, before = True, 0
+        for index, document in enumerate(self.documents):
+            for chunk in document():
+                if index != before and not line_ended:
                     yield before, "\n"
-                yield number, piece
-                ended, before = piece.endswith("\n"), number
+                yield index, chunk
+                line_ended, before = chunk.endswith("\n"), index
 
     @property
     def text(self) -> str:
         """The whole text at once: for a corpus that is small beside the memory."""
-        return "".join(piece for _, piece in self.pieces())
+        return "".join(chunk for _, chunk in self.chunks())
 
 
 def load_corpus(specs: Sequence[str]) -> Corpus:
@@ -105,7 +105,7 @@ def _load(spec: str) -> Corpus:
 
 
 def _files(name: str, paths: Iterable[Path]) -> Corpus:
-    return Corpus(name, [partial(read_pieces, path) for path in paths])
+    return Corpus(name, [partial(read_chunks, path) for path in paths])
 
 
 def _text(name: str, text: str, entropy_rate: float | None = None) -> Corpus:
@@ -113,7 +113,7 @@ def _text(name: str, text: str, entropy_rate: float | None = None) -> Corpus:
 
 
 def _not_empty(corpus: Corpus) -> Corpus:
-    if next(corpus.pieces(), None) is None:
+    if next(corpus.chunks(), None) is None:
         raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
     return corpus
 

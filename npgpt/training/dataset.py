@@ -13,8 +13,8 @@ from npgpt.data.tokens import (
     ids_of_text,
     open_prepared,
     prepared_paths,
-    split_pieces,
-    survey,
+    scan,
+    split_chunks,
 )
 from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
 from npgpt.training.checkpoint import RunError, TextSource
@@ -41,12 +41,16 @@ def open_dataset(
     bpe_size    learn byte pairs from the training text, as many tokens; else characters are tokens
     """
     specs = tuple(corpus or training.corpus)
-    paths = prepared_paths(specs)
-    read = _of_text if paths is None else _of_tokens
     try:
-        return read(
-            specs if paths is None else paths, training, stack, tokenizer, expected, bpe_size
-        )
+        paths = prepared_paths(specs)
+        if paths is None:
+            return _of_text(specs, training, stack, tokenizer, expected, bpe_size)
+        if bpe_size is not None:
+            raise ValueError(
+                "token files have their tokens already: leave --tokenizer out, or prepare the text "
+                "again with npgpt prepare --tokenizer FILE"
+            )
+        return _of_tokens(paths, training, stack, tokenizer, expected)
     except FileNotFoundError as error:
         if corpus or tokenizer is None:
             raise
@@ -56,46 +60,39 @@ def open_dataset(
         ) from error
 
 
-def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
-    corpus = load_corpus(specs)
-    found = survey(corpus, training.split)
-    tokenizer = tokenizer or _new_tokenizer(corpus, found, training, bpe_size)
-    source = TextSource(
-        corpus.name, found.characters, found.sha256, _entropy_per_token(corpus, tokenizer)
-    )
-    _check_same(source, expected)
-    pieces = split_pieces(corpus, found, training.split, training.train_fraction)
-    return Dataset(source, tokenizer, *_closed_with(stack, ids_of_text(pieces, tokenizer)))
-
-
-def _new_tokenizer(corpus, found, training, bpe_size):
-    if bpe_size is None:
-        return CharTokenizer(found.alphabet)
-    pieces = split_pieces(corpus, found, training.split, training.train_fraction)
-    return BPETokenizer.train((piece for part, piece in pieces if part == 0), bpe_size)
-
-
 def open_whole_text(specs, tokenizer, stack: ExitStack):
     """(TextSource, token ids) of all of a text, as it is evaluated with --split all."""
     if prepared_paths(specs):
         raise ValueError("--split all is for texts; of token files give --split val or train")
     corpus = load_corpus(specs)
-    whole = ((0, chunk) for _, chunk in corpus.pieces())
-    ids, _ = _closed_with(stack, ids_of_text(whole, tokenizer))
+    ids, nothing = ids_of_text(((0, chunk) for _, chunk in corpus.chunks()), tokenizer)
+    stack.callback(ids.close)
+    stack.callback(nothing.close)
     return TextSource(corpus.name, None, "", _entropy_per_token(corpus, tokenizer)), ids
 
 
-def _entropy_per_token(corpus, tokenizer):
-    """The entropy rate that a loss may be compared with: known where characters are the tokens."""
-    return corpus.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
+def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
+    corpus = load_corpus(specs)
+    stats = scan(corpus, training.split)
+
+    def chunks():
+        """(0 for training or 1 for validation, text), from the beginning."""
+        return split_chunks(corpus, stats, training.split, training.train_fraction)
+
+    if tokenizer is None and bpe_size is None:
+        tokenizer = CharTokenizer(stats.alphabet)
+    elif tokenizer is None:
+        tokenizer = BPETokenizer.train((text for part, text in chunks() if part == 0), bpe_size)
+    entropy = _entropy_per_token(corpus, tokenizer)
+    source = TextSource(corpus.name, stats.characters, stats.sha256, entropy)
+    _check_same(source, expected)
+    train_ids, val_ids = ids_of_text(chunks(), tokenizer)
+    stack.callback(train_ids.close)
+    stack.callback(val_ids.close)
+    return Dataset(source, tokenizer, train_ids, val_ids)
 
 
-def _of_tokens(paths, training, stack, tokenizer, expected, bpe_size):
-    if bpe_size is not None:
-        raise ValueError(
-            "token files have their tokens already: leave --tokenizer out, or prepare the text "
-            "again with npgpt prepare --tokenizer FILE"
-        )
+def _of_tokens(paths, training, stack, tokenizer, expected):
     if training.split != "tail":
         raise ValueError(
             "token files have no documents, so split=documents is for npgpt prepare: leave "
@@ -107,13 +104,19 @@ def _of_tokens(paths, training, stack, tokenizer, expected, bpe_size):
             f"the tokens of {paths[0]} are not those of the run's tokenizer.json; give the corpus "
             "that the run was trained on, or text"
         )
-    ids = _closed_with(stack, open_prepared(paths, beside.vocab_size, training.train_fraction))
-    for part in ids:
-        _check_ids(part, beside.vocab_size)
+    train_ids, val_ids = open_prepared(paths, beside.vocab_size, training.train_fraction)
+    for ids in (train_ids, val_ids):
+        stack.callback(ids.close)
+        _check_ids(ids, beside.vocab_size)
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
-    source = TextSource(name, None, "-".join(map(fingerprint, ids)), None)
+    source = TextSource(name, None, f"{fingerprint(train_ids)}-{fingerprint(val_ids)}", None)
     _check_same(source, expected)
-    return Dataset(source, beside, *ids)
+    return Dataset(source, beside, train_ids, val_ids)
+
+
+def _entropy_per_token(corpus, tokenizer):
+    """The entropy rate that a loss may be compared with: known where characters are the tokens."""
+    return corpus.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
 
 
 def _check_ids(ids, vocab_size):
@@ -128,21 +131,14 @@ def _check_ids(ids, vocab_size):
             )
 
 
-def _closed_with(stack, token_files):
-    """The same token files, to be closed with the stack."""
-    for ids in token_files:
-        stack.callback(ids.close)
-    return token_files
-
-
 def _check_same(source, expected):
     if expected is not None and source.sha256 != expected.sha256:
         raise RunError(
-            f"the run was trained on {_named(expected)}, and {_named(source)} is another text: "
-            "give the same with --corpus, or start a new run without --resume"
+            f"the run was trained on {_described(expected)}, and {_described(source)} is another "
+            "text: give the same with --corpus, or start a new run without --resume"
         )
 
 
-def _named(source):
+def _described(source):
     size = f" with {source.characters:,} characters" if source.characters else ""
     return source.name + size

@@ -11,9 +11,9 @@ from npgpt.data.tokens import SAMPLE, bytes_per_token
 from npgpt.generation.text import starting_prompt
 from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.training.estimate import EXPECTED_SHARE, clock, expected_seconds, tokens_per_step
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte, read_metrics
-from npgpt.training.progress import EXPECTED_SHARE, clock, expected_seconds, tokens_per_step
 
 
 def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):

@@ -28,34 +28,33 @@ class WarmUp:
     """`warm_up` in parts: other processes compile while this one reads a text.
 
     config       a GPTConfig of any vocabulary
-    byte_pairs   whether a tokenizer of byte pairs will be used, too
+    byte_pairs   whether a tokenizer of byte pairs is used, too; its kernels are ready at once
     shown        whether to print what is compiled: of several ranks, one does
 
     To be closed, finished or not.
     """
 
     def __init__(self, config, byte_pairs=False, shown=True):
-        self.parts, self.bar = [], KernelBar(shown)
+        self.bar = KernelBar(shown)
+        of_tokenizer, of_model = [], []  # imported here: NumPy's backend needs no compiler
         if byte_pairs:
             from npgpt.tokenizer.compiled import use_every_kernel
 
-            self._compile(use_every_kernel)
-        self.for_tokenizer = list(self.parts)
+            of_tokenizer = [self._ahead(use_every_kernel)]
         if backend.name == "numba":
             tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
-            self._compile(tiny_step, asdict(tiny))
-
-    def _compile(self, function, *arguments):
-        from autograd.kernels.ahead import CompileAhead
-
-        self.parts.append(CompileAhead(function, *arguments, report=self.bar.report))
-
-    def finish_tokenizer(self):
-        """Until now the tokenizer was not to be used."""
-        for part in self.for_tokenizer:
+            of_model = [self._ahead(tiny_step, asdict(tiny))]
+        self.parts = of_tokenizer + of_model
+        for part in of_tokenizer:
             part.finish()
 
+    def _ahead(self, function, *arguments):
+        from autograd.kernels.ahead import CompileAhead
+
+        return CompileAhead(function, *arguments, report=self.bar.report)
+
     def finish(self):
+        """Wait until all is compiled."""
         for part in self.parts:
             part.finish()
 

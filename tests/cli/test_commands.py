@@ -16,13 +16,13 @@ from tiny_run import TEXT, environment, files
 
 from npgpt import GPT
 from npgpt.cli import main
-from npgpt.training.summary import beside_entropy
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
 from npgpt.model.size import parameters_by_part
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import load_run
 from npgpt.training.loop import evaluate
+from npgpt.training.summary import beside_entropy
 
 ROOT = Path(__file__).parents[2]
 

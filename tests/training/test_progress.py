@@ -7,9 +7,10 @@ import pytest
 from npgpt import GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.model.size import flops_per_token
-from npgpt.training import metrics, progress
+from npgpt.training import estimate, metrics, progress
+from npgpt.training.estimate import expected_seconds, peak_flops, tokens_per_step
 from npgpt.training.loop import Step
-from npgpt.training.progress import Progress, expected_seconds, peak_flops, tokens_per_step
+from npgpt.training.progress import Progress
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
 TRAINING = TrainConfig(max_iters=40, batch_size=3, gradient_accumulation_steps=2)
@@ -53,17 +54,17 @@ def test_without_a_terminal_a_line_is_said_from_time_to_time(time, capsys):
 def test_a_step_has_the_tokens_of_all_its_micro_batches():
     assert tokens_per_step(CONFIG, TRAINING) == 3 * 2 * 8
     flops = 3 * flops_per_token(CONFIG) * 48
-    assert expected_seconds(CONFIG, TRAINING, 10, peak=flops / progress.EXPECTED_SHARE) == 10
+    assert expected_seconds(CONFIG, TRAINING, 10, peak=flops / estimate.EXPECTED_SHARE) == 10
 
 
 def test_the_peak_is_that_of_the_fastest_product(monkeypatch):
     peak_flops(size=64, seconds=0)  # compiles, with a look at the clock
     # begin; then for each of three products: is there time left, its start, its end; no time left
     clock = iter([0, 0, 0, 1, 1, 1, 1.25, 1.25, 1.25, 1.75, 2])
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(clock))
     assert peak_flops(size=64, seconds=2) == 2 * 64**3 / 0.25
 
 
-@pytest.mark.parametrize("module", [metrics, progress])
+@pytest.mark.parametrize("module", [estimate, metrics])
 def test_docstrings(module):
     assert doctest.testmod(module).failed == 0
