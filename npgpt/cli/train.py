@@ -3,6 +3,7 @@
 import argparse
 import glob
 import hashlib
+import itertools
 from contextlib import ExitStack, closing
 from dataclasses import MISSING, fields, replace
 from itertools import takewhile
@@ -23,7 +24,6 @@ from npgpt.data.batches import check_length
 from npgpt.files import remove_unfinished
 from npgpt.model import GPT
 from npgpt.tokenizer import BPETokenizer
-from npgpt.training import AdamW
 from npgpt.training.checkpoint import (
     Run,
     RunError,
@@ -35,6 +35,7 @@ from npgpt.training.checkpoint import (
 from npgpt.training.dataset import open_dataset
 from npgpt.training.diagnostics import check_model
 from npgpt.training.estimate import peak_flops
+from npgpt.training.optim import make_optimizer
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
 from npgpt.training.run import run_worker, train
 from npgpt.training.summary import print_estimate, print_results, print_summary
@@ -110,12 +111,13 @@ def run(args):
 def _started(args, ranks, stack):
     """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
     model_settings, training = _settings(args)
+    bpe_size = _bpe_size(args)
+    folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
     if ranks:
         _check_shared(training, args)
-    folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
     if not args.check and is_main_rank(ranks):
         refuse_taken(folder)
-    config, bpe_size = GPTConfig(vocab_size=1, **model_settings), _bpe_size(args)
+    config = GPTConfig(vocab_size=1, **model_settings)
     kernels = _warm_up(config, bpe_size is not None, ranks, stack)
     dataset = open_dataset(training, stack, bpe_size=bpe_size)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
@@ -123,7 +125,7 @@ def _started(args, ranks, stack):
     check_length(dataset.val_ids, config.block_size, "validation")
     model = GPT(config, seed=training.seed)
     run = Run(folder, config, training, dataset.source)
-    return run, dataset, model, _optimizer(model, training), kernels
+    return run, dataset, model, make_optimizer(model, training), kernels
 
 
 def _continued(args, ranks, stack):
@@ -139,7 +141,7 @@ def _continued(args, ranks, stack):
     model, tokenizer, run = load_run(args.out or _last_folder(args))
     kernels = _warm_up(run.model, isinstance(tokenizer, BPETokenizer), ranks, stack)
     dataset = open_dataset(run.training, stack, args.corpus, tokenizer, expected=run.text)
-    optimizer = _optimizer(model, run.training)
+    optimizer = make_optimizer(model, run.training)
     load_checkpoint(run, model, optimizer)
     if is_main_rank(ranks):
         remove_unfinished(run.folder)
@@ -182,13 +184,6 @@ def _given(args):
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _optimizer(model, training):
-    return AdamW(
-        model.parameters(), lr=training.lr, betas=(training.beta1, training.beta2),
-        weight_decay=training.weight_decay, grad_clip=training.grad_clip,
-    )  # fmt: skip
-
-
 def _run_name(corpus):
     """A short name of a corpus, for a folder: `tales`, or `plays-poems` of two files.
 
@@ -215,22 +210,16 @@ def _new_folder(name):
 
 def _last_folder(args):
     name = _run_name(_settings(args)[1].corpus)
-    last = None
-    for folder in _folders(name):
-        if not folder.exists():
-            break
-        last = folder
-    if last is None:
+    folders = list(takewhile(Path.exists, _folders(name)))
+    if not folders:
         raise RunError(f"there is no run {next(_folders(name))} to resume; name one with --out")
-    return last
+    return folders[-1]
 
 
 def _folders(name):
     yield Path("runs") / name
-    number = 2
-    while True:
+    for number in itertools.count(2):
         yield Path("runs") / f"{name}-{number}"
-        number += 1
 
 
 def _defaults(field):

@@ -103,3 +103,11 @@ class AdamW:
 def global_norm(gradients):
     """The length of all gradients, a list of arrays, taken as one vector."""
     return math.sqrt(backend.sum_of_squares(gradients))
+
+
+def make_optimizer(model, config):
+    """The AdamW of a model's weights, with the settings of a TrainConfig."""
+    return AdamW(
+        model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay, grad_clip=config.grad_clip,
+    )  # fmt: skip

@@ -35,23 +35,25 @@ class WarmUp:
     """
 
     def __init__(self, config, byte_pairs=False, shown=True):
-        self.bar = KernelBar(shown)
-        of_tokenizer, of_model = [], []  # imported here: NumPy's backend needs no compiler
-        if byte_pairs:
-            from npgpt.tokenizer.compiled import use_every_kernel
+        self.bar, self.parts = KernelBar(shown), []
+        try:
+            if byte_pairs:
+                from npgpt.tokenizer.compiled import use_every_kernel
 
-            of_tokenizer = [self._ahead(use_every_kernel)]
-        if backend.name == "numba":
-            tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
-            of_model = [self._ahead(tiny_step, asdict(tiny))]
-        self.parts = of_tokenizer + of_model
-        for part in of_tokenizer:
-            part.finish()
+                self._begin(use_every_kernel)
+            if backend.name == "numba":
+                tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
+                self._begin(tiny_step, asdict(tiny))
+            if byte_pairs:
+                self.parts[0].finish()
+        except BaseException:
+            self.close()
+            raise
 
-    def _ahead(self, function, *arguments):
-        from autograd.kernels.ahead import CompileAhead
+    def _begin(self, function, *arguments):
+        from autograd.kernels.ahead import CompileAhead  # not needed with NumPy's backend
 
-        return CompileAhead(function, *arguments, report=self.bar.report)
+        self.parts.append(CompileAhead(function, *arguments, report=self.bar.report))
 
     def finish(self):
         """Wait until all is compiled."""

@@ -85,7 +85,8 @@ def test_the_products_and_attention_of_a_step_have_the_flops_of_the_model():
 
 
 def test_flops_and_bytes_of_single_ops():
-    a, b = (Tensor(np.ones(shape, np.float32), requires_grad=True) for shape in ((5, 1, 2, 3), (7, 3, 4)))
+    shapes = (5, 1, 2, 3), (7, 3, 4)
+    a, b = (Tensor(np.ones(shape, np.float32), requires_grad=True) for shape in shapes)
     cost = costs_of(lambda: autograd.matmul(a, b))["matmul", "forward"]
     assert (cost.calls, cost.flops) == (1, 2 * 35 * 2 * 3 * 4)
     assert cost.moved == 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4)

@@ -1,4 +1,4 @@
-"""Kernels are compiled ahead by other processes, and shown once, whichever process compiles them."""
+"""Kernels are compiled ahead by other processes, and each is shown once, whoever compiles it."""
 
 import os
 import shutil
