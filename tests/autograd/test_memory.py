@@ -149,8 +149,22 @@ def test_gradients_that_nobody_wants_are_not_computed(monkeypatch, frozen):
     inputs = [Tensor(a, requires_grad=n != frozen) for n, a in enumerate(arrays)]
     autograd.linear(*inputs).sum().backward()
     assert [x.grad is None for x in inputs] == [n == frozen for n in range(3)]
-    assert made == [["linear", "linear_backward"], ["linear", "matmul_nt"],
+    assert made == [["linear", "linear_backward"], ["linear", "matmul_nt", "linear_backward"],
                     ["linear", "matmul_nt", "matmul_tn"]][frozen]  # fmt: skip
+
+
+@pytest.mark.parametrize("N", [1, 4, 8, 500])
+def test_the_gradient_of_a_bias_has_the_same_bits_with_a_frozen_weight(N):
+    """Two ways lead to it: with the weight's gradient, and alone."""
+    rng = np.random.default_rng(N)
+    dy = rng.standard_normal((N, 33))
+    gradients = []
+    for train_weight in (True, False):
+        weight = Tensor(np.ones((3, 33)), requires_grad=train_weight)
+        bias = Tensor(np.ones(33), requires_grad=True)
+        autograd.linear(np.ones((N, 3)), weight, bias).backward(dy)
+        gradients.append(bias.grad)
+    np.testing.assert_array_equal(*gradients)
 
 
 # ---- transposed views
