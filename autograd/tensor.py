@@ -2,12 +2,35 @@
 
 A Tensor is deliberately thin. It holds no rule of differentiation (those stand beside their
 forward in `autograd.ops`) and does not know how gradients travel (that is `autograd.engine`).
-Arithmetic on Tensors works because the last lines of `autograd.ops` attach the operators.
+Its operators and methods name the ops that they call, which are found in OPS.
 """
 
 import numpy as np
 
+OPS = {}  # every op by name: what can be differentiated, and what gradient checks must cover
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
+
+
+def _method(name):
+    """A method that calls the op of this name: x.sum(axis=0) is autograd.sum(x, axis=0)."""
+
+    def method(x, *arguments, **settings):
+        return OPS[name](x, *arguments, **settings)
+
+    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
+    method.__doc__ = f"As a function: autograd.{name}, which has the description."
+    return method
+
+
+def _reflected(name):
+    """An operator with its operands exchanged: Python asks x for 2 - x as x.__rsub__(2)."""
+
+    def method(x, other):
+        return OPS[name](other, x)
+
+    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
+    method.__doc__ = f"As a function: autograd.{name}(other, x), which has the description."
+    return method
 
 
 class Tensor:
@@ -36,6 +59,28 @@ class Tensor:
         self.grad = None
         self.node = None  # the recording.Node that computed this tensor; None for a leaf
         self.output_index = 0  # which of the node's outputs it is
+
+    __add__, __radd__ = _method("add"), _reflected("add")
+    __sub__, __rsub__ = _method("sub"), _reflected("sub")
+    __mul__, __rmul__ = _method("mul"), _reflected("mul")
+    __truediv__, __rtruediv__ = _method("div"), _reflected("div")
+    __pow__, __rpow__ = _method("pow"), _reflected("pow")
+    __matmul__, __rmatmul__ = _method("matmul"), _reflected("matmul")
+    __neg__, __abs__, __getitem__ = _method("neg"), _method("abs"), _method("getitem")
+    sum, mean, max = _method("sum"), _method("mean"), _method("max")
+    reshape, transpose, swapaxes = _method("reshape"), _method("transpose"), _method("swapaxes")
+
+    def backward(self, gradient=None):
+        """Add d(self)/d(leaf), times `gradient`, to `.grad` of every leaf it was computed from.
+
+        gradient   an array of this tensor's shape; may be left out for a single element (it is 1)
+
+        How: `autograd.engine.backward`. RuntimeError if nothing requires a gradient, if there are
+        several elements and no `gradient`, or if an earlier backward has freed the graph.
+        """
+        from autograd.engine import backward  # here, because the engine imports this module
+
+        backward(self, gradient)
 
     @property
     def shape(self):

@@ -90,7 +90,7 @@ def linear_vjp(dy, saved, needs):
     elif needs[1]:
         dweight = product(x_NI.T, dy_NO)
     if needs[2] and dbias is None:
-        # With an x of no columns: the same additions as with a weight that is trained, the same bits.
+        # With an x of no columns: the same additions, so the same bits, as with a trained weight.
         _, dbias = backend.linear_backward(dy_NO, np.empty((len(dy_NO), 0), dy.dtype))
     return dx, dweight, dbias
 

@@ -157,9 +157,9 @@ def embedding(weight, /, indices):
 
 
 @vjp(embedding)
-def embedding_vjp(dy, saved, into):
+def embedding_vjp(dy, saved, needs):
     indices, vocab_size = saved
-    dweight = into[0]
+    dweight = needs[0].sum_so_far
     if dweight is None:
         dweight = np.zeros((vocab_size, dy.shape[-1]), dy.dtype)
     backend.embedding_backward_(dweight, rows(dy), indices.reshape(-1))
