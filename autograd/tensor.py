@@ -11,25 +11,27 @@ OPS = {}  # every op by name: what can be differentiated, and what gradient chec
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
 
 
+def _operators(name):
+    """x + y is autograd.add(x, y); 2 - x, for which Python asks x, is autograd.sub(2, x)."""
+
+    def operator(x, y):
+        return OPS[name](x, y)
+
+    def reflected(x, y):
+        return OPS[name](y, x)
+
+    operator.__doc__, reflected.__doc__ = f"autograd.{name}(x, y)", f"autograd.{name}(y, x)"
+    operator.__name__ = reflected.__name__ = name
+    return operator, reflected
+
+
 def _method(name):
-    """A method that calls the op of this name: x.sum(axis=0) is autograd.sum(x, axis=0)."""
+    """x.sum(axis=0) is autograd.sum(x, axis=0)."""
 
     def method(x, *arguments, **settings):
         return OPS[name](x, *arguments, **settings)
 
-    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
-    method.__doc__ = f"As a function: autograd.{name}, which has the description."
-    return method
-
-
-def _reflected(name):
-    """An operator with its operands exchanged: Python asks x for 2 - x as x.__rsub__(2)."""
-
-    def method(x, other):
-        return OPS[name](other, x)
-
-    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
-    method.__doc__ = f"As a function: autograd.{name}(other, x), which has the description."
+    method.__doc__, method.__name__ = f"autograd.{name}(x, ...)", name
     return method
 
 
@@ -60,12 +62,12 @@ class Tensor:
         self.node = None  # the recording.Node that computed this tensor; None for a leaf
         self.output_index = 0  # which of the node's outputs it is
 
-    __add__, __radd__ = _method("add"), _reflected("add")
-    __sub__, __rsub__ = _method("sub"), _reflected("sub")
-    __mul__, __rmul__ = _method("mul"), _reflected("mul")
-    __truediv__, __rtruediv__ = _method("div"), _reflected("div")
-    __pow__, __rpow__ = _method("pow"), _reflected("pow")
-    __matmul__, __rmatmul__ = _method("matmul"), _reflected("matmul")
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("sub")
+    __mul__, __rmul__ = _operators("mul")
+    __truediv__, __rtruediv__ = _operators("div")
+    __pow__, __rpow__ = _operators("pow")
+    __matmul__, __rmatmul__ = _operators("matmul")
     __neg__, __abs__, __getitem__ = _method("neg"), _method("abs"), _method("getitem")
     sum, mean, max = _method("sum"), _method("mean"), _method("max")
     reshape, transpose, swapaxes = _method("reshape"), _method("transpose"), _method("swapaxes")
@@ -78,9 +80,9 @@ class Tensor:
         How: `autograd.engine.backward`. RuntimeError if nothing requires a gradient, if there are
         several elements and no `gradient`, or if an earlier backward has freed the graph.
         """
-        from autograd.engine import backward  # here, because the engine imports this module
+        import autograd.engine  # here, because the engine imports this module
 
-        backward(self, gradient)
+        autograd.engine.backward(self, gradient)
 
     @property
     def shape(self):
