@@ -11,7 +11,7 @@ Reading order:
     anomaly.py       which op was the first to give a NaN?
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
-    backend.py       chooses between the last two
+    backend.py       chooses between the last two; process.py: settings for the kernels' sake
 
 >>> from autograd import Tensor
 >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)

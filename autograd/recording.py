@@ -187,7 +187,7 @@ class Op:
 def op(forward=None, *, keeps_dtype=False, flops=1):
     """Register a forward as an op under its own name; `@vjp(name)` adds the derivative.
 
-    keeps_dtype   for ops that only move numbers: integers and bools then stay what they are,
+    keeps_dtype   for ops that only move elements: integers and bools then stay what they are,
                   where other ops take them as floats
     flops         FLOPs per element of the output, an exponential counted as 10; or a function
                   (inputs, outputs, settings) -> FLOPs

@@ -12,8 +12,14 @@ from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.nn import checked_indices
 
+FLOPS_PER_LOGIT = 13, 12  # of the loss and of its gradient, the exponentials counted as 10
 
-@op
+
+def _cross_entropy_flops(inputs, outputs, settings):
+    return FLOPS_PER_LOGIT[0] * inputs[0].size
+
+
+@op(flops=_cross_entropy_flops)
 def cross_entropy(logits, /, targets, *, ignore_index=-1):
     """loss = mean over kept rows of -ln softmax(logits)[target], in nats.
 
@@ -31,7 +37,7 @@ def cross_entropy(logits, /, targets, *, ignore_index=-1):
     return logits.dtype.type(loss), (logits_NV, targets_N, m_N, total_N, count, logits.shape)
 
 
-@vjp(cross_entropy)
+@vjp(cross_entropy, flops=FLOPS_PER_LOGIT[1] / FLOPS_PER_LOGIT[0])
 def cross_entropy_vjp(dloss, saved):
     logits_NV, targets_N, m_N, total_N, count, shape = saved
     scale = logits_NV.dtype.type(dloss / count)
@@ -49,7 +55,14 @@ def chunk_rows(vocab_size):
     return max(CHUNK_ROWS, CHUNK_SIZE // vocab_size)
 
 
-@op
+def _linear_cross_entropy_flops(inputs, outputs, settings):
+    """Three products, and the loss with its gradient."""
+    x, table = inputs
+    logits = x.size // x.shape[-1] * table.shape[0]
+    return 3 * 2 * x.size * table.shape[0] + sum(FLOPS_PER_LOGIT) * logits
+
+
+@op(flops=_linear_cross_entropy_flops)
 def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, True)):
     """loss = mean over kept rows of -ln softmax(table x)[target], in nats.
 
@@ -84,7 +97,7 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, 
     return x.dtype.type(total / count), (dx, dtable_VC)
 
 
-@vjp(linear_cross_entropy)
+@vjp(linear_cross_entropy, flops=0)
 def linear_cross_entropy_vjp(dloss, saved):
     return tuple(d if d is None or dloss == 1 else d * dloss for d in saved)
 
