@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from autograd import ops
+import autograd as ops
 from autograd.draws import (
     apart,
     joined,
