@@ -19,7 +19,7 @@ from small_model import train_small_gpt
 
 from npgpt import plots
 from npgpt.data import tales
-from npgpt.generation import distribution
+from npgpt.generation import Sampling
 from npgpt.model.ngram import NgramModel
 from npgpt.training.loop import evaluate
 
@@ -40,7 +40,7 @@ def predictions(trained, ngrams, figures):
     for beginning in BEGINNINGS:
         ids_T = trained.tokenizer.encode(beginning)
         rows = {name: model.probabilities(ids_T) for name, model in ngrams.items()}
-        rows["GPT"] = distribution(trained.model.next_logits(ids_T[None])[0])
+        rows["GPT"] = Sampling().probabilities(trained.model.next_logits(ids_T[None])[0])
         print(f"... {beginning[-33:].strip()!r}")
         panels = {}
         for name, probs_V in rows.items():

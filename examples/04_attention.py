@@ -19,7 +19,7 @@ from small_model import train_small_gpt
 from autograd import no_grad, scaled_dot_product_attention, softmax
 from npgpt import plots
 from npgpt.data.tales import REFERENT_OF_IT, SENTENCE_WITH_IT
-from npgpt.generation import distribution
+from npgpt.generation import Sampling
 from npgpt.tokenizer.pretokenize import split
 
 # The beginning of a tale, and the word in it that decides what comes next.
@@ -130,7 +130,7 @@ def what_decides(trained):
     answers = {}
     for beginning, word in DECIDED:
         ids_T = trained.tokenizer.encode(beginning)
-        probs_V = distribution(trained.model.next_logits(ids_T[None])[0])
+        probs_V = Sampling().probabilities(trained.model.next_logits(ids_T[None])[0])
         at = places_of(word, beginning, trained.tokenizer)[0]
         weight = maps_of_every_head(trained.model, ids_T)[:, :, -1, at].sum(axis=-1).max()
         answers[word] = trained.tokenizer.decode([probs_V.argmax()])

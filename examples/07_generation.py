@@ -19,7 +19,7 @@ from small_model import train_small_gpt
 
 from npgpt import GPT, GPTConfig, plots
 from npgpt.data import tales
-from npgpt.generation import distribution, generate
+from npgpt.generation import Sampling, generate
 
 TEMPERATURE = 0.7
 SETTINGS = {
@@ -43,7 +43,7 @@ def distributions(trained, figures):
     labels = [trained.tokenizer.decode([i]) for i in order]
     panels, kept = {}, {}
     for name, settings in SETTINGS.items():
-        probs_V = distribution(logits_V, **settings)
+        probs_V = Sampling(**settings).probabilities(logits_V)
         panels[name] = labels, probs_V[order]
         kept[name] = int((probs_V > 0).sum())
         print(f"{name:16} keeps {kept[name]:4} tokens; likeliest: "
@@ -92,7 +92,7 @@ def kept_keys_and_values(quick):
             kept_T, seconds = timed(model.generate, prompt_T, new, seed=2)
             kept.append(seconds)
             again_BT, seconds = timed(
-                generate, model.next_logits, prompt_T[None], new, block_size=256, seed=2
+                generate, model.next_logits, prompt_T[None], new, Sampling(), block_size=256, seed=2
             )
             without.append(seconds)
             same = same and np.array_equal(kept_T, again_BT[0])
