@@ -141,7 +141,7 @@ class GPT(Module):
         return dict(self.named_parameters())
 
     def num_parameters(self):
-        """How many numbers are learned."""
+        """How many parameters the model has."""
         return sum(weight.size for weight in self.parameters().values())
 
     def train(self):
@@ -170,7 +170,7 @@ class GPT(Module):
         p = self.config.dropout
         if p == 0 or not self.training:
             return lambda x: x
-        # Any distinct numbers will do as seeds: dropout hashes them. 2^12 masks a forward.
+        # Any distinct seeds will do: dropout hashes them. 2^12 masks a forward.
         masks = itertools.count((self.seed << 40) + (self.dropout_step << 12))
         self.dropout_step += 1
         return lambda x: dropout(x, p, seed=next(masks))
