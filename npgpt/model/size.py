@@ -39,7 +39,7 @@ def flops_per_token(config):
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of float32 in a training step.
+    """Bytes of float32 in a training step with the compiled kernels (in plain NumPy it takes more).
 
     weights       the parameters
     moments       AdamW's two for each of them
