@@ -21,12 +21,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from autograd import backend
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import RUN_STATE, atomic_write, is_taken, move
+from npgpt.files import RUN_STATE, atomic_write, is_taken, move, read_arrays
 from npgpt.model import GPT
 from npgpt.tokenizer import load_tokenizer
 
@@ -161,7 +160,7 @@ def load_run(folder):
     tokenizer = _tokenizer(run)
     model = GPT(run.model, seed=run.training.seed)
     path = run.folder / "model.safetensors"
-    _copy_into(_weights(model), _read_arrays(path), path)
+    _copy_into(_weights(model), _read(path), path)
     return model, tokenizer, run
 
 
@@ -183,7 +182,7 @@ def load_checkpoint(run, model, optimizer):
     Raises RunError, with model and optimizer untouched, if there is no whole checkpoint.
     """
     path = run.folder / RUN_STATE
-    arrays = _read_arrays(path)
+    arrays = _read(path)
     step = arrays.pop("step", None)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
         raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
@@ -214,19 +213,11 @@ def _tokenizer(run):
     return tokenizer
 
 
-def _read_arrays(path):
-    if not path.is_file():
-        raise RunError(
-            f"{path} is missing, so the folder was changed after the run; restore the file, or "
-            "train again"
-        )
+def _read(path):
     try:
-        return load(path.read_bytes())
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise RunError(
-            f"{path} is damaged or not a safetensors file ({error}); restore it from a copy, or "
-            "train again"
-        ) from error
+        return read_arrays(path)
+    except (FileNotFoundError, ValueError) as error:
+        raise RunError(str(error)) from error
 
 
 def _copy_into(targets, arrays, path):
