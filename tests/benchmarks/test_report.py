@@ -71,8 +71,8 @@ def test_sections_are_replaced_and_stand_in_the_order_of_the_parts(written):
 
 def test_a_section_has_the_machine_the_tables_and_where_we_are_behind():
     text = section("kernels", "two cores", [comparison_table("Ops", [BEHIND])])
-    places = [text.index(part) for part in ("## kernels", "two cores", "### Ops", "not ahead")]
-    assert places == sorted(places)
+    positions = [text.index(part) for part in ("## kernels", "two cores", "### Ops", "not ahead")]
+    assert positions == sorted(positions)
 
 
 def test_an_unknown_part_names_the_known_ones(capsys):
