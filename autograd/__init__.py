@@ -3,7 +3,7 @@
 Reading order:
 
     tensor.py        an array, its gradient, the op that made it
-    recording.py     what an op is, and how its calls are recorded
+    recording.py     what an op is, how its calls are recorded, and who is told of them
     engine.py        how gradients travel back along the record
     ops/             each op: a forward and its vector-Jacobian product, side by side
     gradcheck.py     is a gradient right? finite differences against it: finite_differences.py

@@ -72,7 +72,7 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, 
 
     For dloss = 1 the gradients are computed here, with the loss, while a chunk of logits is at
     hand; backward multiplies them with dloss. Without that it would need the logits again, which
-    are a third of the arithmetic. The gradient of an input that needs none is left out.
+    are a third of the arithmetic. `needs` says of x and of table whether that is wanted at all.
 
     x (..., C), table (V, C): one row per token, targets (...) integers in [0, V) or ignore_index
     Source of the idea: Hsu et al., Liger Kernel, 2024, section 3.2.
