@@ -18,7 +18,7 @@ from benchmarks.report import Table, comparison_table
 from npgpt import BPETokenizer
 from npgpt.data import tales
 from npgpt.data.corpora import load_corpus
-from npgpt.tokenizer.formats import GPT2_FILES, byte_to_unicode
+from npgpt.tokenizer.formats.gpt2 import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizer.pretokenize import PATTERNS
 
 TIKTOKEN, TOKENIZERS = "tiktoken", "tokenizers"

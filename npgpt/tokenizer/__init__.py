@@ -12,7 +12,7 @@ from pathlib import Path
 
 from npgpt.tokenizer.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizer.char import CharTokenizer
-from npgpt.tokenizer.files import load_tokenizer_file
+from npgpt.tokenizer.formats.files import load_tokenizer_file
 
 __all__ = ["BPETokenizer", "CharTokenizer", "load_tokenizer"]
 

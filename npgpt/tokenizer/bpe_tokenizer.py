@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from autograd import backend
-from npgpt.tokenizer import bpe, fast, formats, huggingface, special
+from npgpt.tokenizer import bpe, special
 from npgpt.tokenizer.checks import (
     MAX_TOKENS,
     check_ids,
@@ -27,9 +27,12 @@ from npgpt.tokenizer.checks import (
     check_special_tokens,
     check_text,
 )
-from npgpt.tokenizer.files import load_tokenizer_file, save_text
+from npgpt.tokenizer.compiled import bpe as fast
+from npgpt.tokenizer.compiled.streams import chunks, count_words, encode_file
+from npgpt.tokenizer.formats import gpt2 as formats
+from npgpt.tokenizer.formats import huggingface
+from npgpt.tokenizer.formats.files import load_tokenizer_file, save_text
 from npgpt.tokenizer.pretokenize import check_pattern, split
-from npgpt.tokenizer.streams import chunks, count_words, encode_file
 
 
 class BPETokenizer:
@@ -161,7 +164,7 @@ class BPETokenizer:
     def encode_file(self, source: str | Path, target: str | Path) -> int:
         """Write the ids of a text file to a file of uint16 or uint32; return how many they are.
 
-        See `npgpt.tokenizer.streams.encode_file`.
+        See `npgpt.tokenizer.compiled.streams.encode_file`.
         """
         return encode_file(self, source, target)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from npgpt.tokenizer.checks import check_ids, check_text
-from npgpt.tokenizer.files import load_tokenizer_file, save_text
+from npgpt.tokenizer.formats.files import load_tokenizer_file, save_text
 
 VERSION = 1  # of the file
 

@@ -22,7 +22,7 @@ This is the plain version. `automaton` has the same patterns as a table, for the
 import functools
 import re
 
-from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 PATTERNS = {
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",

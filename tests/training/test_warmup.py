@@ -29,7 +29,7 @@ with closing(WarmUp(config, tokenizer="tokenizer" in sys.argv)) as warming_up:
     if "tokenizer" in sys.argv:
         BPETokenizer.train("hug hug pug", 257).encode("hugs")
     warming_up.finish()
-packages = "autograd.kernels", "npgpt.tokenizer.kernels"
+packages = "autograd.kernels", "npgpt.tokenizer.compiled.kernels"
 modules = [m for name, m in sys.modules.items() if name.startswith(packages)]
 found = {f.__name__: f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)}
 for name, f in found.items():
@@ -69,7 +69,7 @@ def compiled_code():
     warmed_up(0.0, "tokenizer")
     return [
         compiler.cache_folder(),
-        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "kernels"),
+        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "compiled" / "kernels"),
     ]
 
 

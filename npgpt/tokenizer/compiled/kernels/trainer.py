@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import lean_kernel
-from npgpt.tokenizer.kernels.counter import FULL
-from npgpt.tokenizer.kernels.tables import EMPTY, find, inlined, new_size, put
+from npgpt.tokenizer.compiled.kernels.counter import FULL
+from npgpt.tokenizer.compiled.kernels.tables import EMPTY, find, inlined, new_size, put
 
 PAIRS, LISTED, HEAPED = range(3)  # places in Pairs.used
 

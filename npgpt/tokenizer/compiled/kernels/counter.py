@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import lean_kernel
-from npgpt.tokenizer.kernels.scanner import scan
-from npgpt.tokenizer.kernels.tables import U, inlined, load_word, mixed, new_size
+from npgpt.tokenizer.compiled.kernels.scanner import scan
+from npgpt.tokenizer.compiled.kernels.tables import U, inlined, load_word, mixed, new_size
 
 BLOCK = 1024
 FULL = -1

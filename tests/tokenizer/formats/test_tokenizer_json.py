@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, huggingface, load_tokenizer
-from npgpt.tokenizer.formats import byte_to_unicode
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
+from npgpt.tokenizer.formats import huggingface
+from npgpt.tokenizer.formats.gpt2 import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZERS = {

@@ -17,7 +17,7 @@ MERGES_AT_A_TIME = 500  # between two updates of the progress bar
 
 def word_counts(data: bytes, parts_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
     """How often each pre-token occurs in the parts of a text, given as for `Encoder.encode`."""
-    from npgpt.tokenizer import kernels
+    from npgpt.tokenizer.compiled import kernels
 
     text_N = _padded(data)
     scanner = _scanner(pattern)
@@ -40,7 +40,7 @@ def learn_merges(
 
     Raises ValueError if the text has more different pairs than `most_pairs`.
     """
-    from npgpt.tokenizer import kernels
+    from npgpt.tokenizer.compiled import kernels
 
     words = _linked(counts)
     places = len(words.symbol)
@@ -84,7 +84,7 @@ def _learn(kernels, words, pairs, merges_M2):
 
 def _linked(counts):
     """The words one behind the other, each place linked to its neighbours in the word."""
-    from npgpt.tokenizer import kernels
+    from npgpt.tokenizer.compiled import kernels
 
     symbol = np.frombuffer(b"".join(counts), np.uint8).astype(np.int32)
     lengths = np.fromiter(map(len, counts), np.int64, len(counts))
@@ -108,7 +108,7 @@ class Encoder:
     """
 
     def __init__(self, merges, spellings, ids, pattern):
-        from npgpt.tokenizer import kernels
+        from npgpt.tokenizer.compiled import kernels
 
         self._kernels = kernels
         self._scanner = _scanner(pattern)
@@ -146,18 +146,18 @@ def flat(spellings: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 def decode(ids_N: np.ndarray, starts_V1: np.ndarray, pool: np.ndarray) -> memoryview:
     """The bytes of int32 ids, whose spellings `flat` made."""
-    from npgpt.tokenizer import kernels
+    from npgpt.tokenizer.compiled import kernels
 
     return kernels.decode(ids_N, starts_V1, pool).data
 
 
 def _scanner(pattern):
-    from npgpt.tokenizer import automaton, kernels
+    from npgpt.tokenizer.compiled import automaton, kernels
 
     return kernels.Scanner(*automaton.scanner_arrays(pattern))
 
 
 def _padded(data):
-    from npgpt.tokenizer import kernels
+    from npgpt.tokenizer.compiled import kernels
 
     return np.frombuffer(data + bytes(kernels.PADDING), np.uint8)

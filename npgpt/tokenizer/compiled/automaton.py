@@ -18,7 +18,7 @@ import functools
 
 import numpy as np
 
-from npgpt.tokenizer.kernels.scanner import (
+from npgpt.tokenizer.compiled.kernels.scanner import (
     ANY_CASE,
     BORDER_AFTER_LINE,
     BORDER_BEFORE_LAST,
@@ -33,7 +33,7 @@ from npgpt.tokenizer.kernels.scanner import (
     SYMBOL,
     WHITE,
 )
-from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 CONTRACTIONS = {None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE}
 

@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from autograd import backend
 from npgpt.files import atomic_file
-from npgpt.tokenizer import fast, special
+from npgpt.tokenizer import special
 from npgpt.tokenizer.checks import check_text
+from npgpt.tokenizer.compiled import bpe as fast
 from npgpt.tokenizer.pretokenize import split
 
 CHUNK = 1 << 23  # characters

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import serial_kernel
-from npgpt.tokenizer.kernels.tables import EMPTY, U, find, inlined, new_size, put
+from npgpt.tokenizer.compiled.kernels.tables import EMPTY, U, find, inlined, new_size, put
 
 TOKEN_BITS = 21  # two tokens and what they make fit into one word
 NODE_BITS = 28

@@ -16,8 +16,8 @@ text is left to the caller.
 import json
 from pathlib import Path
 
-from npgpt.tokenizer.files import WAY_OUT
-from npgpt.tokenizer.formats import byte_to_unicode, from_spelled
+from npgpt.tokenizer.formats.files import WAY_OUT
+from npgpt.tokenizer.formats.gpt2 import byte_to_unicode, from_spelled
 from npgpt.tokenizer.pretokenize import PATTERNS
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}

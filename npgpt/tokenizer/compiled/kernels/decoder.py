@@ -7,7 +7,7 @@ too much. Most are that short, and a loop over their bytes would take several ti
 import numpy as np
 
 from autograd.kernels.compiler import serial_kernel
-from npgpt.tokenizer.kernels.tables import PADDING, U, load_word
+from npgpt.tokenizer.compiled.kernels.tables import PADDING, U, load_word
 
 
 @serial_kernel

@@ -1,4 +1,4 @@
-"""Where the pre-tokens of a text begin: the automaton of `npgpt.tokenizer.automaton` at work.
+"""Where the pre-tokens of a text begin: the automaton of `npgpt.tokenizer.compiled.automaton` at work.
 
 For every character the automaton says what it means for up to three borders: the end of the last
 line end, the beginning of the character before, the beginning of this one. All three places are
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import serial_kernel
-from npgpt.tokenizer.kernels.tables import U, inlined
+from npgpt.tokenizer.compiled.kernels.tables import U, inlined
 
 APOSTROPHE = ord("'")
 
@@ -27,7 +27,7 @@ NO_CONTRACTIONS, LOWER_CASE, ANY_CASE = range(3)
 
 
 class Scanner(NamedTuple):
-    """A split pattern as arrays, made by `npgpt.tokenizer.automaton.scanner_arrays`.
+    """A split pattern as arrays, made by `npgpt.tokenizer.compiled.automaton.scanner_arrays`.
 
     steps: uint16, for state * 8 + class the next state in the upper bits and flags in the lower.
     contractions: which contractions are pre-tokens, one of the three constants above.

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from npgpt.tokenizer.bpe import encode_word
-from npgpt.tokenizer.files import read_json_object, read_utf8
+from npgpt.tokenizer.formats.files import read_json_object, read_utf8
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt.data import tales
-from npgpt.tokenizer import BPETokenizer, streams
+from npgpt.tokenizer import BPETokenizer
+from npgpt.tokenizer.compiled import streams
 from npgpt.tokenizer.pretokenize import PATTERNS
 
 PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\r\n  it'll \u00a0x"
@@ -18,7 +19,7 @@ PATTERN_NAMES = [*PATTERNS, None]
 
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
 def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
-    monkeypatch.setattr("npgpt.tokenizer.streams.CHUNK", 500)
+    monkeypatch.setattr("npgpt.tokenizer.compiled.streams.CHUNK", 500)
     rng = random.Random(0)
     often = ["<|end|>", "<| and |>", "<| and |>", " ", "\n", "  ", "\r\n"]
     words = re.findall(r"\S+ ?|\s+", PROSE)

@@ -23,10 +23,10 @@ from pathlib import Path
 from autograd.kernels.compiler import compiled_code_cached
 
 with compiled_code_cached("tokenizer", Path(__file__).parent):
-    from npgpt.tokenizer.kernels.counter import FULL, count_pieces, new_pieces
-    from npgpt.tokenizer.kernels.decoder import decode
-    from npgpt.tokenizer.kernels.encoder import encode, new_cache
-    from npgpt.tokenizer.kernels.scanner import Scanner, pieces
-    from npgpt.tokenizer.kernels.tables import PADDING
-    from npgpt.tokenizer.kernels.trainer import Words, count_pairs, learn_merges, new_pairs
-    from npgpt.tokenizer.kernels.vocabulary import build_vocabulary
+    from npgpt.tokenizer.compiled.kernels.counter import FULL, count_pieces, new_pieces
+    from npgpt.tokenizer.compiled.kernels.decoder import decode
+    from npgpt.tokenizer.compiled.kernels.encoder import encode, new_cache
+    from npgpt.tokenizer.compiled.kernels.scanner import Scanner, pieces
+    from npgpt.tokenizer.compiled.kernels.tables import PADDING
+    from npgpt.tokenizer.compiled.kernels.trainer import Words, count_pairs, learn_merges, new_pairs
+    from npgpt.tokenizer.compiled.kernels.vocabulary import build_vocabulary

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import lean_kernel
-from npgpt.tokenizer.kernels.scanner import scan
-from npgpt.tokenizer.kernels.tables import EMPTY, MIX_A, U, find, inlined, load_word, mixed
-from npgpt.tokenizer.kernels.vocabulary import NODE_BITS, TOKEN_BITS, stand_side_by_side
+from npgpt.tokenizer.compiled.kernels.scanner import scan
+from npgpt.tokenizer.compiled.kernels.tables import EMPTY, MIX_A, U, find, inlined, load_word, mixed
+from npgpt.tokenizer.compiled.kernels.vocabulary import NODE_BITS, TOKEN_BITS, stand_side_by_side
 
 SHORT = 15  # bytes that fit into two words, beside their number
 BLOCK = 1024  # bytes that are cut before they are encoded

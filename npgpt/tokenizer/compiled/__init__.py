@@ -1,0 +1,1 @@
+"""The same results as `npgpt.tokenizer.bpe`, compiled, and for texts larger than memory."""
