@@ -12,7 +12,7 @@ from pathlib import Path
 
 from npgpt.tokenizer.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizer.char import CharTokenizer
-from npgpt.tokenizer.formats.files import load_tokenizer_file
+from npgpt.tokenizer.formats import tokenizer_json
 
 __all__ = ["BPETokenizer", "CharTokenizer", "load_tokenizer"]
 
@@ -22,5 +22,4 @@ def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
 
     Raises FileNotFoundError without a file, ValueError for one that is not a whole tokenizer.
     """
-    builders = {"char": CharTokenizer.from_fields, "bpe": BPETokenizer.from_fields}
-    return load_tokenizer_file(path, builders)
+    return tokenizer_json.load(path, {"char": CharTokenizer, "bpe": BPETokenizer})

@@ -29,9 +29,8 @@ from npgpt.tokenizer.checks import (
 )
 from npgpt.tokenizer.compiled import bpe as fast
 from npgpt.tokenizer.compiled.streams import chunks, count_words, encode_file
-from npgpt.tokenizer.formats import gpt2 as formats
-from npgpt.tokenizer.formats import huggingface
-from npgpt.tokenizer.formats.files import load_tokenizer_file, save_text
+from npgpt.tokenizer.formats import gpt2, huggingface, tiktoken, tokenizer_json
+from npgpt.tokenizer.formats.files import save_text
 from npgpt.tokenizer.pretokenize import check_pattern, split
 
 
@@ -255,12 +254,7 @@ class BPETokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
         """
-        return load_tokenizer_file(path, {"bpe": cls.from_fields})
-
-    @classmethod
-    def from_fields(cls, fields: dict, path: Path) -> "BPETokenizer":
-        """The tokenizer in the content of a tokenizer.json."""
-        return cls(**huggingface.from_json(fields, path))
+        return tokenizer_json.load(path, {"bpe": cls})
 
     @classmethod
     def from_gpt2(cls, vocab_json: str | Path, merges_txt: str | Path) -> "BPETokenizer":
@@ -269,7 +263,7 @@ class BPETokenizer:
         Ids are GPT-2's. Tokens of `vocab_json` that no merge makes become special tokens. Raises
         FileNotFoundError without the files, ValueError if they do not belong together.
         """
-        return cls(**formats.read_gpt2_files(vocab_json, merges_txt))
+        return cls(**gpt2.read_gpt2_files(vocab_json, merges_txt))
 
     @classmethod
     def gpt2(cls) -> "BPETokenizer":
@@ -277,7 +271,7 @@ class BPETokenizer:
 
         Raises FileNotFoundError if they are not cached and there is no network.
         """
-        return cls.from_gpt2(*formats.fetch_gpt2())
+        return cls.from_gpt2(*gpt2.fetch_gpt2())
 
     @classmethod
     def from_tiktoken(
@@ -291,8 +285,8 @@ class BPETokenizer:
         The file holds neither the split pattern nor the special tokens; tiktoken has both in its
         code. Raises FileNotFoundError without a file, ValueError naming a damaged line.
         """
-        fields = formats.read_tiktoken_ranks(path)
-        return cls(**fields, pattern=pattern, special_tokens=special_tokens)
+        arguments = tiktoken.read_tiktoken_ranks(path)
+        return cls(**arguments, pattern=pattern, special_tokens=special_tokens)
 
 
 def _plain():

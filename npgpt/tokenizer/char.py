@@ -4,7 +4,6 @@ The vocabulary is small and nothing needs learning, but sequences are long, one 
 and a character the training text lacks cannot be encoded. `bpe` removes both limits.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,9 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from npgpt.tokenizer.checks import check_ids, check_text
-from npgpt.tokenizer.formats.files import load_tokenizer_file, save_text
-
-VERSION = 1  # of the file
+from npgpt.tokenizer.formats import tokenizer_json
 
 
 class CharTokenizer:
@@ -92,8 +89,7 @@ class CharTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        fields = {"type": "char", "version": VERSION, "characters": self.characters}
-        save_text(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+        tokenizer_json.save_characters(path, self.characters)
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":
@@ -101,17 +97,7 @@ class CharTokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
         """
-        return load_tokenizer_file(path, {"char": cls.from_fields})
-
-    @classmethod
-    def from_fields(cls, fields: dict, path: Path) -> "CharTokenizer":
-        """The tokenizer in a tokenizer.json. Raises ValueError for another version of it."""
-        if fields.get("version") != VERSION:
-            raise ValueError(
-                f"{path} has version {fields.get('version')!r}, this npgpt reads version "
-                f"{VERSION}; install the npgpt that wrote it, or train the tokenizer again"
-            )
-        return cls(fields["characters"])
+        return tokenizer_json.load(path, {"char": cls})
 
     def _refuse_character(self, text: str, position: int) -> None:
         character = text[position]

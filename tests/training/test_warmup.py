@@ -69,7 +69,7 @@ def compiled_code():
     warmed_up(0.0, "tokenizer")
     return [
         compiler.cache_folder(),
-        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "compiled" / "kernels"),
+        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "compiled/kernels"),
     ]
 
 

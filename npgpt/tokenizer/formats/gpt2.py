@@ -1,15 +1,17 @@
-"""The files that other programs keep byte-level BPE in: GPT-2's pair, and tiktoken's ranks.
+"""GPT-2's two files: ids in encoder.json (or vocab.json), merges in vocab.bpe (or merges.txt).
 
-Each reader returns the arguments of `BPETokenizer` as a dict.
+Tokens are spelled with a printable character for each byte, see `byte_to_unicode`:
+
+    {"!": 0, ..., "Ġt": 256, ...}           Ġ t
+                                            Ġ a
+                                            ...
 """
 
-import base64
-import binascii
 import os
 from pathlib import Path
 
-from npgpt.tokenizer.bpe import encode_word
 from npgpt.tokenizer.formats.files import read_json_object, read_utf8
+from npgpt.tokenizer.formats.tiktoken import merges_of_ranked
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
@@ -38,11 +40,11 @@ def fetch_gpt2() -> list[Path]:
 
 
 def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
-    """GPT-2's encoder.json (vocab.json) and vocab.bpe (merges.txt).
+    """{"merges": ..., "ids": ..., "special_tokens": ...} of GPT-2's two files.
 
     Tokens of `vocab_json` that are no byte and made by no merge become special tokens. Raises
-    ValueError if the two do not belong together, or merges seem to be missing: if such a token is
-    two others joined, and not one in brackets, as <s> may be by chance.
+    ValueError if the two files do not belong together, or if merges seem to be missing: if such a
+    token is two others joined, and not in brackets, since <s> may be two tokens joined by chance.
     """
     vocab_json, merges_txt = Path(vocab_json), Path(merges_txt)
     vocab = read_json_object(vocab_json)
@@ -56,8 +58,8 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
                 f"{merges_txt} must hold two tokens a line with one space between, got "
                 f"{' '.join(merge)!r}; pass GPT-2's vocab.bpe (or merges.txt)"
             )
-    fields = from_spelled(vocab, merges, vocab_json, merges_txt)
-    known = set(fields["ids"])
+    arguments = from_spelled(vocab, merges, vocab_json, merges_txt)
+    known = set(arguments["ids"])
     special = sorted((i, token) for token, i in vocab.items() if i not in known)
     for i, token in special:
         halves = ((token[:k], token[k:]) for k in range(1, len(token)))
@@ -67,14 +69,14 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
                 f"no merge of {merges_txt} makes the token {token!r} (id {i}) of {vocab_json}, "
                 "though its parts are tokens: the merges file seems cut short; pass a whole one"
             )
-    return fields | {"special_tokens": {token: i for i, token in special}}
+    return arguments | {"special_tokens": {token: i for i, token in special}}
 
 
 def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path) -> dict:
     """{"merges": ..., "ids": ...} of tokens that are spelled with `byte_to_unicode`.
 
-    Of several merges that make one token, as in files made from tiktoken's, the one is taken that
-    happens when the token's own bytes are encoded.
+    Where several merges make the same token, as in files converted from tiktoken's, the one counts
+    that happens when the token's own bytes are encoded.
     """
     for token, i in vocab.items():
         if type(i) is not int or i < 0:
@@ -86,77 +88,28 @@ def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path)
             f"{vocab_from} has no token for {len(absent)} of the 256 bytes, such as {absent[0]}, "
             "so not every text could be encoded; train it with all bytes in its initial alphabet"
         )
-    numbers = {table[byte]: byte for byte in range(256)}
-    ids = [vocab[table[byte]] for byte in range(256)]
-    pairs, ranked = [], []
+    pairs, index_of = [], {table[byte]: byte for byte in range(256)}
     for i, (left, right) in enumerate(merges):
         token = left + right
-        if token not in vocab or left not in vocab or right not in vocab:
+        if not vocab.keys() >= {token, left, right}:
             raise ValueError(
                 f"merge {i} of {merges_from}, {left!r} {right!r}, must make a token of "
                 f"{vocab_from} from two others; pass two files of one tokenizer, and whole ones"
             )
-        ranked.append(token)
-        if token not in numbers:
-            if left not in numbers or right not in numbers:
-                raise ValueError(
-                    f"merge {i} of {merges_from}, {left!r} {right!r}, joins tokens that only later "
-                    "merges make; the merges must stand in the order they were learned"
-                )
-            pairs.append((numbers[left], numbers[right]))
-            numbers[token] = 256 + len(pairs) - 1
-            ids.append(vocab[token])
-    if len(pairs) < len(ranked):
-        byte_of = {character: byte for byte, character in table.items()}
-        spellings = [bytes(byte_of[c] for c in token) for token in dict.fromkeys(ranked)]
-        pairs = merges_of_ranks(spellings, merges_from)
-    return {"merges": pairs, "ids": ids}
-
-
-def read_tiktoken_ranks(path: str | Path) -> dict:
-    """tiktoken's rank file: on each line a token's bytes in base 64, a space, and its rank.
-
-    The rank is the token's id and says when it is merged. Raises ValueError naming the line.
-    """
-    path = Path(path)
-    id_of = {}
-    for number, line in enumerate(read_utf8(path).splitlines(), 1):
-        try:
-            spelling, rank = line.split(" ")
-            id_of[base64.b64decode(spelling, validate=True)] = int(rank)
-        except (ValueError, binascii.Error) as error:
+        if token in index_of:
+            continue
+        if left not in index_of or right not in index_of:
             raise ValueError(
-                f"line {number} of {path} must be a token in base 64, a space and a rank, got "
-                f"{line[:60]!r}; pass a whole .tiktoken file"
-            ) from error
-    absent = [byte for byte in range(256) if bytes([byte]) not in id_of]
-    if absent:
-        raise ValueError(
-            f"{path} lacks {len(absent)} of the 256 single bytes, such as {absent[0]}; pass a "
-            "whole .tiktoken file"
-        )
-    merged = sorted((i, spelling) for spelling, i in id_of.items() if len(spelling) != 1)
-    spellings = [spelling for _, spelling in merged]
-    ids = [id_of[bytes([byte])] for byte in range(256)] + [i for i, _ in merged]
-    return {"merges": merges_of_ranks(spellings, path), "ids": ids}
-
-
-def merges_of_ranks(spellings: list[bytes], path: Path) -> list[tuple[int, int]]:
-    """The merge that makes each token, from the tokens in the order of their ranks.
-
-    A token's parts are the two that its bytes are encoded as before it exists. Raises ValueError
-    if they are not two.
-    """
-    token_of_pair = {}
-    for i, spelling in enumerate(spellings):
-        parts = encode_word(spelling, token_of_pair)
-        if len(parts) != 2:
-            raise ValueError(
-                f"the token {spelling!r} of {path} must be two earlier tokens joined, and it is "
-                f"{len(parts)}; a token seems to be missing: pass a whole file"
+                f"merge {i} of {merges_from}, {left!r} {right!r}, joins tokens that only later "
+                "merges make; the merges must stand in the order they were learned"
             )
-        token_of_pair[tuple(parts)] = 256 + i
-    return list(token_of_pair)
+        pairs.append((index_of[left], index_of[right]))
+        index_of[token] = 255 + len(pairs)
+    if len(pairs) < len(merges):
+        byte_of = {character: byte for byte, character in table.items()}
+        tokens = [bytes(byte_of[c] for c in token) for token in list(index_of)[256:]]
+        pairs = merges_of_ranked(tokens, merges_from)
+    return {"merges": pairs, "ids": [vocab[token] for token in index_of]}
 
 
 def byte_to_unicode() -> dict[int, str]:

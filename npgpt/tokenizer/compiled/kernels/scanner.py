@@ -1,4 +1,4 @@
-"""Where the pre-tokens of a text begin: the automaton of `npgpt.tokenizer.compiled.automaton` at work.
+"""Where the pre-tokens of a text begin: `npgpt.tokenizer.compiled.automaton` at work.
 
 For every character the automaton says what it means for up to three borders: the end of the last
 line end, the beginning of the character before, the beginning of this one. All three places are
