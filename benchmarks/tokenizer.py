@@ -157,10 +157,10 @@ def _mixed(prose, size):
         "Ça va, naïve Élodie? ", "Съешь ещё этих мягких французских булок. ", "Ξεσκεπάζω τὴν. ",
         "我们在东京吃饭。", "👩‍🔬🐕 ", "3.14159 + 2,718 = ", "def f(x):\n    return x[1:]\r\n",
     )  # fmt: skip
-    pieces = []
+    parts = []
     for k, start in enumerate(range(0, len(prose), 2000)):
-        pieces += [prose[start : start + 2000], others[k % len(others)] * (1 + k % 5)]
-    text = "".join(pieces)
+        parts += [prose[start : start + 2000], others[k % len(others)] * (1 + k % 5)]
+    text = "".join(parts)
     return text * (size // len(text)) + text[: size % len(text)]
 
 

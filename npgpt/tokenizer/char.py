@@ -15,7 +15,7 @@ from npgpt.tokenizer.formats import tokenizer_json
 
 
 class CharTokenizer:
-    """One token a character; a character's id is its rank among the characters.
+    """One token a character; a character's id is its position among the sorted characters.
 
     Args:
         characters: the vocabulary, each character once, in increasing order of code point.
@@ -75,9 +75,12 @@ class CharTokenizer:
             self._refuse_character(text, int(unknown[0]))
         return ids_N.astype(np.int32)
 
-    def chunks(self, pieces: Iterable[str]) -> Iterable[str]:
-        """Pieces of a text so that encoding them one by one gives the ids of the whole: any do."""
-        return pieces
+    def chunks(self, parts: Iterable[str]) -> Iterable[str]:
+        """The parts of a text as chunks whose ids, joined, are those of the whole: any parts are.
+
+        BPETokenizer has to cut them anew.
+        """
+        return parts
 
     def decode(self, ids: ArrayLike) -> str:
         """The text whose characters have these ids, a flat sequence of integers.

@@ -31,7 +31,7 @@ from npgpt.model import GPT
 from npgpt.training.optim import AdamW
 
 # In the order of their first use.
-TOKENIZER = ("count_pieces", "count_pairs", "learn_merges", "build_vocabulary", "encode")
+TOKENIZER = ("count_pre_tokens", "count_pairs", "learn_merges", "build_vocabulary", "encode")
 HERE = ("_embedding", "_dropout", "_layer_norm", "_multiply")
 # What each of the other processes compiles; they take about as long.
 ELSEWHERE = (

@@ -1,8 +1,8 @@
-"""The compiled twins of `bpe` and `pretokenize`, with texts, lists and dicts on the outside.
+"""The functions of `npgpt.tokenizer.bpe`, with the same arguments and results, compiled.
 
-Everything here has the result of the plain functions: `word_counts` of `streams.count_words`,
-`learn_merges` of `bpe.learn_merges`, and `Encoder` of `bpe.encode_word` for every pre-token.
-The kernels are imported at the first use: importing npgpt compiles and loads nothing.
+This is the side of the kernels that Python sees: texts, lists and dicts become arrays here, and
+arrays that turn out too small are made larger. Importing it loads the compiler, so `bpe_tokenizer`
+does that at the first use.
 """
 
 import threading
@@ -12,63 +12,60 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
+from npgpt.tokenizer.compiled import automaton, kernels
+
 MERGES_AT_A_TIME = 500  # between two updates of the progress bar
 
 
-def word_counts(data: bytes, parts_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
-    """How often each pre-token occurs in the parts of a text, given as for `Encoder.encode`."""
-    from npgpt.tokenizer.compiled import kernels
-
+def count_words(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
+    """How often each pre-token occurs in spans of UTF-8 bytes."""
     text_N = _padded(data)
-    scanner = _scanner(pattern)
-    room = len(data) // 16 + 1024
+    capacity = len(data) // 16 + 1024
     while True:
-        found = kernels.new_pieces(room)
-        used = kernels.count_pieces(text_N, parts_P3, scanner, found)
+        found = kernels.new_pre_tokens(capacity)
+        used = kernels.count_pre_tokens(text_N, spans_P3, automaton.scanner(pattern), found)
         if used != kernels.FULL:
             break
-        room *= 4
-    starts, lengths = found.starts[:used], found.lengths[:used]
-    words = map(data.__getitem__, map(slice, starts.tolist(), (starts + lengths).tolist()))
+        capacity *= 4
+    starts, stops = found.starts[:used], found.starts[:used] + found.lengths[:used]
+    words = map(data.__getitem__, map(slice, starts.tolist(), stops.tolist()))
     return Counter(dict(zip(words, found.times[:used].tolist(), strict=True)))
 
 
 def learn_merges(
-    counts: dict[bytes, int], n_merges: int, byte_order: Sequence[int] = range(256)
+    word_counts: dict[bytes, int], n_merges: int, byte_order: Sequence[int] = range(256)
 ) -> list[tuple[int, int]]:
-    """`bpe.learn_merges`: up to `n_merges` pairs to merge, in order.
+    """Up to `n_merges` pairs to merge, in order.
 
     Raises ValueError if the text has more different pairs than `most_pairs`.
     """
-    from npgpt.tokenizer.compiled import kernels
-
-    words = _linked(counts)
-    places = len(words.symbol)
-    rank_of = np.arange(256 + n_merges, dtype=np.int64)
+    n_tokens = 256 + n_merges
+    rank_of = np.arange(n_tokens, dtype=np.int64)
     rank_of[list(byte_order)] = np.arange(256)
     merges_M2 = np.empty((n_merges, 2), np.int64)
-    most = most_pairs(256 + n_merges)
-    room = min(places // 4 + 1024, most)
+    n_bytes = sum(map(len, word_counts))
+    most = most_pairs(n_tokens)
+    capacity = min(n_bytes // 4 + 1024, most)
     while True:
-        pairs = kernels.new_pairs(room, places, 256 + n_merges, rank_of)
-        learned = _learn(kernels, words, pairs, merges_M2)
+        pairs = kernels.new_pairs(capacity, n_bytes, n_tokens, rank_of)
+        learned = _learn(_linked(word_counts), pairs, merges_M2)
         if learned != kernels.FULL:
             return [tuple(merge) for merge in merges_M2[:learned].tolist()]
-        if room == most:
+        if capacity == most:
             raise ValueError(
                 f"the text has more than {most} different pairs of tokens, too many to learn a "
-                f"vocabulary of {256 + n_merges}; ask for a smaller one, or train on less text"
+                f"vocabulary of {n_tokens}; ask for a smaller one, or train on less text"
             )
-        room = min(4 * room, most)
-        words = _linked(counts)
+        capacity = min(4 * capacity, most)
 
 
-def most_pairs(tokens: int) -> int:
-    """How many pairs can have a number beside two tokens in the 63 bits of a table's word."""
-    return 1 << 63 - 2 * (tokens - 1).bit_length()
+def most_pairs(n_tokens: int) -> int:
+    """How many pairs can have an index beside two tokens in the 63 bits of a table's word."""
+    return 1 << 63 - 2 * (n_tokens - 1).bit_length()
 
 
-def _learn(kernels, words, pairs, merges_M2):
+def _learn(words, pairs, merges_M2):
+    """Fill `merges_M2`; return how many were learned, or FULL."""
     if not kernels.count_pairs(words, pairs):
         return kernels.FULL
     total = len(merges_M2)
@@ -82,82 +79,64 @@ def _learn(kernels, words, pairs, merges_M2):
     return total
 
 
-def _linked(counts):
-    """The words one behind the other, each place linked to its neighbours in the word."""
-    from npgpt.tokenizer.compiled import kernels
-
-    symbol = np.frombuffer(b"".join(counts), np.uint8).astype(np.int32)
-    lengths = np.fromiter(map(len, counts), np.int64, len(counts))
-    times = np.repeat(np.fromiter(counts.values(), np.int64, len(counts)), lengths)
-    before = np.arange(-1, len(symbol) - 1, dtype=np.int32)
-    after = np.arange(1, len(symbol) + 1, dtype=np.int32)
+def _linked(word_counts):
+    """The words one behind the other, each position linked to its neighbours in the word."""
+    token = np.frombuffer(b"".join(word_counts), np.uint8).astype(np.int32)
+    lengths = np.fromiter(map(len, word_counts), np.int64, len(word_counts))
+    counts = np.fromiter(word_counts.values(), np.int64, len(word_counts))
+    before = np.arange(-1, len(token) - 1, dtype=np.int32)
+    after = np.arange(1, len(token) + 1, dtype=np.int32)
     stops = np.cumsum(lengths[lengths > 0])
     after[stops - 1] = -1
     before[np.concatenate([[0], stops[:-1]])[: len(stops)]] = -1
-    return kernels.Words(symbol, before, after, times)
+    return kernels.Words(token, before, after, np.repeat(counts, lengths))
 
 
 class Encoder:
-    """The tables for encoding and decoding, built once for a tokenizer.
+    """UTF-8 bytes to ids, with the merges of one tokenizer. Several threads may use it at once."""
 
-    Args:
-        merges: pairs of token numbers: 0 to 255 are bytes, 256 + i is what merge i makes.
-        spellings: the bytes of each of these tokens.
-        ids: the id of each of these tokens.
-        pattern: how text is cut, "gpt2", "cl100k" or None.
-    """
-
-    def __init__(self, merges, spellings, ids, pattern):
-        from npgpt.tokenizer.compiled import kernels
-
-        self._kernels = kernels
-        self._scanner = _scanner(pattern)
-        starts_V1, pool = flat(spellings)
+    def __init__(self, merges, tokens, ids, pattern):
+        self.scanner = automaton.scanner(pattern)
+        starts_V1, token_bytes = _joined([tokens[token_id] for token_id in ids])
         order_V = np.argsort(np.diff(starts_V1), kind="stable")
         merges_M2 = np.array(merges, np.int64).reshape(-1, 2)
         ids_V = np.array(ids, np.int32)
-        self._vocabulary = kernels.build_vocabulary(merges_M2, ids_V, starts_V1, pool, order_V)
-        self._of_thread = threading.local()
+        self.vocabulary = kernels.build_vocabulary(
+            merges_M2, ids_V, starts_V1, token_bytes, order_V
+        )
+        self.of_thread = threading.local()
 
-    def encode(self, data: bytes, parts_P3: np.ndarray) -> np.ndarray:
-        """The ids of UTF-8 bytes: int32 of shape (N,).
-
-        parts_P3: int64 rows (begin, stop, id or -1): the parts between special tokens, each with
-        the id of the special token that follows. Several threads may encode at once.
-        """
-        if not hasattr(self._of_thread, "cache"):
-            self._of_thread.cache = self._kernels.new_cache()
-        ids_N = np.empty(len(data) + len(parts_P3) + 4, np.int32)
+    def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
+        """The ids of UTF-8 bytes: int32 of shape (N,)."""
+        if not hasattr(self.of_thread, "cache"):
+            self.of_thread.cache = kernels.new_cache()
+        ids_N = np.empty(len(data) + len(spans_P3) + 4, np.int32)
         dead_N = np.zeros(len(data) + 1, np.uint8)
-        count = self._kernels.encode(
-            _padded(data), parts_P3, self._scanner, self._vocabulary, self._of_thread.cache,
-            dead_N, ids_N,
+        count = kernels.encode(
+            _padded(data), spans_P3, self.scanner, self.vocabulary, self.of_thread.cache, dead_N,
+            ids_N,
         )  # fmt: skip
         ids_N.resize(count, refcheck=False)  # gives back what was not needed, without a copy
         return ids_N
 
 
-def flat(spellings: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """(starts, bytes) of texts one behind the other; the bytes are padded for the kernels."""
-    starts_V1 = np.zeros(len(spellings) + 1, np.int64)
-    np.cumsum([len(spelling) for spelling in spellings], out=starts_V1[1:])
-    return starts_V1, _padded(b"".join(spellings))
+class Decoder:
+    """Ids to bytes."""
+
+    def __init__(self, tokens):
+        self.starts_V1, self.token_bytes = _joined(tokens)
+
+    def decode(self, ids_N: np.ndarray) -> memoryview:
+        """The bytes of int32 ids, one token after the other."""
+        return kernels.decode(ids_N, self.starts_V1, self.token_bytes).data
 
 
-def decode(ids_N: np.ndarray, starts_V1: np.ndarray, pool: np.ndarray) -> memoryview:
-    """The bytes of int32 ids, whose spellings `flat` made."""
-    from npgpt.tokenizer.compiled import kernels
-
-    return kernels.decode(ids_N, starts_V1, pool).data
-
-
-def _scanner(pattern):
-    from npgpt.tokenizer.compiled import automaton, kernels
-
-    return kernels.Scanner(*automaton.scanner_arrays(pattern))
+def _joined(tokens):
+    """(where each token starts, all bytes), in one array that is padded for the kernels."""
+    starts_V1 = np.zeros(len(tokens) + 1, np.int64)
+    np.cumsum([len(token) for token in tokens], out=starts_V1[1:])
+    return starts_V1, _padded(b"".join(tokens))
 
 
 def _padded(data):
-    from npgpt.tokenizer.compiled import kernels
-
     return np.frombuffer(data + bytes(kernels.PADDING), np.uint8)

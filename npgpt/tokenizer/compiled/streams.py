@@ -1,94 +1,74 @@
-"""Texts larger than memory: cut where a cut changes nothing, and work on one piece at a time.
+"""Texts larger than memory: cut where a cut changes nothing, and encoded one chunk at a time.
 
-A cut before a space, behind a character that is no white space, is one that every split pattern
-makes anyway, and what stands on either side does not change where the other side is cut. The same
-holds behind a line end between two such characters, for texts with few spaces (the rule of
-`data.texts.safe_cut`, which knows no special tokens). Without a pattern there is no such place in a
-text of one long piece; then it is read whole.
+A cut before a space, after a character that is no white space, is one that every split pattern
+makes anyway, and the text on one side of it does not change where the other side is cut. The same
+holds after a line end between two such characters, for texts with few spaces. Without a pattern a
+text is one long pre-token and cannot be cut; then it is read whole.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from autograd import backend
-from npgpt.files import atomic_file
-from npgpt.tokenizer import special
 from npgpt.tokenizer.checks import check_text
-from npgpt.tokenizer.compiled import bpe as fast
-from npgpt.tokenizer.pretokenize import split
 
 CHUNK = 1 << 23  # characters
 SAFE_CUT = re.compile(r"(?<=\S)(?=[ \t])|(?<=\S\n)(?=\S)")
 LOOK_BACK = 1 << 12
 
 
-def count_words(
-    text: str | Path | Iterable[str], special_tokens: Sequence[str], pattern: str | None
-) -> Counter[bytes]:
-    """How often each pre-token occurs in a text; special tokens are borders and are not counted."""
-    counts: Counter[bytes] = Counter()
-    tokens = dict.fromkeys(special_tokens, 0)
-    for chunk in chunks(text, tokens, pattern):
-        data = chunk.encode("utf-8")
-        parts_P3 = special.parts(data, tokens)
-        if backend.name == "numpy":
-            for begin, stop, _ in parts_P3.tolist():
-                words = split(data[begin:stop].decode("utf-8"), pattern)
-                counts.update(word.encode("utf-8") for word in words)
-        else:
-            counts.update(fast.word_counts(data, parts_P3, pattern))
-    return counts
+def token_dtype(vocab_size: int) -> type[np.unsignedinteger]:
+    """The type of ids in a file."""
+    return np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
-def encode_file(tokenizer, source: str | Path, target: str | Path) -> int:
-    """Write the ids of a text file, read as UTF-8, to `target`; return how many they are.
+def write_ids(tokenizer, text: str | Path | Iterable[str], file) -> int:
+    """Encode a text into an open binary file, as little-endian `token_dtype`; return how many ids.
 
-    The file holds nothing but ids, little-endian uint16 if they fit and else uint32, and is read by
-    np.fromfile or np.memmap. Ids are those of encoding the whole text at once; memory is bounded by
-    some ten bytes for each character of a chunk. Raises FileNotFoundError without a source,
-    ValueError where it is no UTF-8. A `target` that is there stays as it was until the new one is
-    whole; it may be the source itself.
+    The ids are those of encoding the whole text at once. Raises what `tokenizer.encode` and reading
+    the text raise.
     """
-    source, target = Path(source), Path(target)
-    dtype = "<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4"
+    dtype = np.dtype(token_dtype(tokenizer.vocab_size)).newbyteorder("<")
     count = 0
-    with atomic_file(target) as file:
-        for chunk in chunks(source, tokenizer.special_ids, tokenizer.pattern):
-            ids_N = tokenizer.encode(chunk)
-            ids_N.astype(dtype).tofile(file)
-            count += len(ids_N)
+    for chunk in tokenizer.chunks(text):
+        ids_N = tokenizer.encode(chunk)
+        file.write(ids_N.astype(dtype))
+        count += len(ids_N)
     return count
 
 
 def chunks(
     text: str | Path | Iterable[str], special_tokens: Iterable[str], pattern: str | None
 ) -> Iterator[str]:
-    """The text in pieces that may be encoded one by one."""
+    """The text in chunks that may be encoded one by one.
+
+    `text` is a str, the path of a file in UTF-8, or the parts of a text, cut anywhere. Raises
+    FileNotFoundError if there is no such file, ValueError where it is no UTF-8.
+    """
     if isinstance(text, (str, bytes)):
         check_text(text)
         yield text
         return
-    waiting, enough = "", CHUNK
+    pending, enough = "", CHUNK
     for part in _read(text) if isinstance(text, Path) else text:
         check_text(part)
-        waiting += part
-        if len(waiting) >= enough and pattern is not None:
-            cut = _last_safe_cut(waiting, special_tokens)
+        pending += part
+        if len(pending) >= enough and pattern is not None:
+            cut = _last_safe_cut(pending, special_tokens)
             if cut:
-                yield waiting[:cut]
-                waiting = waiting[cut:]
+                yield pending[:cut]
+                pending = pending[cut:]
             # After a vain search wait for as much again: all searches together stay linear.
-            enough = CHUNK if cut else 2 * len(waiting)
-    if waiting:
-        yield waiting
+            enough = CHUNK if cut else 2 * len(pending)
+    if pending:
+        yield pending
 
 
 def _last_safe_cut(text, special_tokens):
-    """The last place where `text` may be cut, or 0."""
+    """The last position where `text`, which goes on, may be cut; 0 if there is none."""
     longest = max(map(len, special_tokens), default=1)
     end = len(text) - longest + 1  # a special token may just have begun
     begin = end

@@ -5,17 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import lean_kernel
-from npgpt.tokenizer.compiled.kernels.scanner import scan
-from npgpt.tokenizer.compiled.kernels.tables import U, inlined, load_word, mixed, new_size
-
-BLOCK = 1024
-FULL = -1
+from npgpt.tokenizer.compiled.kernels.scanner import new_boundaries, scan, start_at
+from npgpt.tokenizer.compiled.kernels.tables import FULL, U, inlined, load_word, mixed, new_size
 
 
-class Pieces(NamedTuple):
-    """Different pre-tokens of one text: where each first stands, its length, how often it occurs.
+class PreTokens(NamedTuple):
+    """Different pre-tokens of a text: where each first begins, its length, how often it occurs.
 
-    slots: a hash table of their numbers, -1 where free. borders_K: room for one block.
+    slots: a hash table of their indices, -1 where free. boundaries_K: room for one block.
     """
 
     slots: np.ndarray
@@ -23,17 +20,16 @@ class Pieces(NamedTuple):
     starts: np.ndarray
     lengths: np.ndarray
     times: np.ndarray
-    borders_K: np.ndarray
+    boundaries_K: np.ndarray
 
 
-def new_pieces(entries):
+def new_pre_tokens(capacity):
     """Room for so many different pre-tokens."""
-    size = new_size(entries)
     hashes, starts, lengths, times = (
-        np.empty(entries, dtype) for dtype in (np.uint64, np.int64, np.int64, np.int64)
+        np.empty(capacity, dtype) for dtype in (np.uint64, np.int64, np.int64, np.int64)
     )
-    slots = np.full(size, -1, np.int64)
-    return Pieces(slots, hashes, starts, lengths, times, np.empty(BLOCK + 8, np.int64))
+    slots = np.full(new_size(capacity), -1, np.int64)
+    return PreTokens(slots, hashes, starts, lengths, times, new_boundaries())
 
 
 @inlined
@@ -56,27 +52,23 @@ def _same_bytes(text_N, one, other, length):
 
 
 @lean_kernel
-def count_pieces(text_N, parts_P3, scanner, found):
+def count_pre_tokens(text_N, spans_P3, scanner, found):
     """Fill `found`; return how many different pre-tokens there are, or FULL if they do not fit."""
     used = 0
-    borders_K, slots = found.borders_K, found.slots
-    for p in range(len(parts_P3)):
-        begin, stop = parts_P3[p, 0], parts_P3[p, 1]
-        place = (begin, np.int64(0), begin, begin, np.int64(0))
-        while place[0] < stop:
-            place = scan(text_N, place, min(place[0] + BLOCK, stop), stop, scanner, borders_K)
-            i, state, last, line, borders = place
-            if i >= stop:
-                borders_K[borders] = stop
-                borders += 1
-            for k in range(borders - 1):
-                start = borders_K[U(k)]
-                length = borders_K[U(k + 1)] - start
+    boundaries_K, slots = found.boundaries_K, found.slots
+    for p in range(len(spans_P3)):
+        begin, stop = spans_P3[p, 0], spans_P3[p, 1]
+        cursor = start_at(begin)
+        while cursor[0] < stop:
+            cursor = scan(text_N, cursor, stop, scanner, boundaries_K)
+            for k in range(cursor[4] - 1):
+                start = boundaries_K[U(k)]
+                length = boundaries_K[U(k + 1)] - start
                 code = _hash_of(text_N, start, length)
                 slot = (code >> U(20)) & U(len(slots) - 1)
                 while True:
-                    piece = slots[slot]
-                    if piece < 0:
+                    index = slots[slot]
+                    if index < 0:
                         if used == len(found.starts):
                             return FULL
                         slots[slot] = used
@@ -85,14 +77,11 @@ def count_pieces(text_N, parts_P3, scanner, found):
                         used += 1
                         break
                     if (
-                        found.hashes[piece] == code
-                        and found.lengths[piece] == length
-                        and _same_bytes(text_N, found.starts[piece], start, length)
+                        found.hashes[index] == code
+                        and found.lengths[index] == length
+                        and _same_bytes(text_N, found.starts[index], start, length)
                     ):
-                        found.times[piece] += 1
+                        found.times[index] += 1
                         break
                     slot = (slot + U(1)) & U(len(slots) - 1)
-            if borders:
-                borders_K[0] = borders_K[borders - 1]
-            place = (i, state, last, line, min(borders, 1))
     return used

@@ -1,15 +1,15 @@
 """Learning merges from counted words.
 
-The words lie one behind the other in `symbol`, one token a place, and `before` and `after` link the
-places of a word. A merge writes the new token to the place of its left part and unlinks the other.
+The words lie one behind the other in an array of tokens, and the positions of a word are linked
+both ways. A merge writes the new token to the position of its left part and unlinks the other.
 
-For every pair there is a number, and under it how often the pair occurs and a list of the places
-where it did. A heap has the most frequent pair on top. Neither is corrected when a merge elsewhere
-takes an occurrence away: a place is looked at again when its pair's turn comes, and a pair whose
-count fell since it was put on the heap goes back with what is left. Counts only rise for pairs with
-the token that was just made, so all that is ever put on the heap anew are these.
+Of every pair is kept how often it occurs and a list of the positions where it did. A heap has the
+most frequent pair on top. Neither is corrected when a merge elsewhere takes an occurrence away: a
+position is looked at again when its pair's turn comes, and a pair whose count has fallen since it
+was put on the heap goes back with what is left. Counts rise only for pairs with the token that was
+just made, so these are all that is put on the heap later.
 
-So a merge costs in proportion to the places that it changes, not to the text.
+So a merge costs in proportion to the positions that it changes, not to the text.
 """
 
 from typing import NamedTuple
@@ -17,27 +17,29 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import lean_kernel
-from npgpt.tokenizer.compiled.kernels.counter import FULL
-from npgpt.tokenizer.compiled.kernels.tables import EMPTY, find, inlined, new_size, put
+from npgpt.tokenizer.compiled.kernels.tables import EMPTY, FULL, find, inlined, new_size, put
 
-PAIRS, LISTED, HEAPED = range(3)  # places in Pairs.used
+PAIRS, ITEMS, HEAPED = range(3)  # what Pairs.used counts
 
 
 class Words(NamedTuple):
-    """The words as linked places, and how often each place's word occurs; -1 ends a word."""
+    """The token at each position, its neighbours' positions, and how often the word occurs.
 
-    symbol: np.ndarray
+    -1 is no position: before the first and after the last token of a word.
+    """
+
+    token: np.ndarray
     before: np.ndarray
     after: np.ndarray
     times: np.ndarray
 
 
 class Pairs(NamedTuple):
-    """Pairs by number: their two tokens, count, rank among equals, and first place in the list.
+    """Pairs by index: their two tokens, their count, and the first item of their list.
 
-    table: hash table from (left, right) to number. listed_at, listed_next: the lists of places.
-    heap_count, heap_pair: the heap. used: how many pairs, list items and heap items there are.
-    token_bits: bits of a token in a key. rank_of: what decides among equals, by token.
+    table: hash table from (left, right) to index. item_position, item_next: the lists of positions.
+    heap_count, heap_pair: the heap. used: how many pairs, list items and heap entries there are.
+    token_bits: bits of a token in a key. rank_of: decides among equally frequent pairs, by token.
     """
 
     left: np.ndarray
@@ -45,8 +47,8 @@ class Pairs(NamedTuple):
     count: np.ndarray
     first: np.ndarray
     table: np.ndarray
-    listed_at: np.ndarray
-    listed_next: np.ndarray
+    item_position: np.ndarray
+    item_next: np.ndarray
     heap_count: np.ndarray
     heap_pair: np.ndarray
     used: np.ndarray
@@ -54,59 +56,59 @@ class Pairs(NamedTuple):
     rank_of: np.ndarray
 
 
-def new_pairs(room, places, tokens, rank_of):
-    """Room for `room` different pairs in words of `places` tokens, of `tokens` different ones."""
-    left, right, first = (np.empty(room, np.int32) for _ in range(3))
-    count, table = np.zeros(room, np.int64), np.full(new_size(room), EMPTY, np.uint64)
-    listed_at, listed_next = (np.empty(3 * places + 1, np.int32) for _ in range(2))
-    heap_count, heap_pair = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32)
+def new_pairs(capacity, positions, tokens, rank_of):
+    """Room for `capacity` different pairs, in words of so many positions and different tokens."""
+    left, right, first = (np.empty(capacity, np.int32) for _ in range(3))
+    count, table = np.zeros(capacity, np.int64), np.full(new_size(capacity), EMPTY, np.uint64)
+    item_position, item_next = (np.empty(3 * positions + 1, np.int32) for _ in range(2))
+    heap_count, heap_pair = np.empty(capacity + 1, np.int64), np.empty(capacity + 1, np.int32)
     return Pairs(
-        left, right, count, first, table, listed_at, listed_next, heap_count, heap_pair,
+        left, right, count, first, table, item_position, item_next, heap_count, heap_pair,
         np.zeros(3, np.int64), int(tokens - 1).bit_length(), rank_of,
     )  # fmt: skip
 
 
 @inlined
-def _number_of(pairs, left, right):
-    """The number of a pair, or FULL if there is no more room for a new one."""
+def _index_of(pairs, left, right):
+    """The index of a pair, a new one if it has none; FULL if there is no room for a new one."""
     bits = pairs.token_bits
     key = left << bits | right
-    number = find(pairs.table, key, 63 - 2 * bits)
-    if number < 0:
-        number = pairs.used[PAIRS]
-        if number == len(pairs.left):
-            number = np.int64(FULL)
+    index = find(pairs.table, key, 63 - 2 * bits)
+    if index < 0:
+        index = pairs.used[PAIRS]
+        if index == len(pairs.left):
+            index = np.int64(FULL)
         else:
-            put(pairs.table, key, number, 63 - 2 * bits)
-            pairs.left[number], pairs.right[number] = left, right
-            pairs.count[number], pairs.first[number] = 0, -1
+            put(pairs.table, key, index, 63 - 2 * bits)
+            pairs.left[index], pairs.right[index] = left, right
+            pairs.count[index], pairs.first[index] = 0, -1
             pairs.used[PAIRS] += 1
-    return number
+    return index
 
 
 @inlined
-def _add(pairs, left, right, place, times):
-    """Count one more place of a pair; return False if there is no room."""
-    number = _number_of(pairs, left, right)
-    if number >= 0:
-        pairs.count[number] += times
-        item = pairs.used[LISTED]
-        pairs.listed_at[item], pairs.listed_next[item] = place, pairs.first[number]
-        pairs.first[number] = item
-        pairs.used[LISTED] += 1
-    return number >= 0
+def _add(pairs, left, right, position, times):
+    """Count a pair at one more position; return False if there is no room."""
+    index = _index_of(pairs, left, right)
+    if index >= 0:
+        pairs.count[index] += times
+        item = pairs.used[ITEMS]
+        pairs.item_position[item], pairs.item_next[item] = position, pairs.first[index]
+        pairs.first[index] = item
+        pairs.used[ITEMS] += 1
+    return index >= 0
 
 
 @inlined
 def _remove(pairs, left, right, times):
     bits = pairs.token_bits
-    number = find(pairs.table, left << bits | right, 63 - 2 * bits)
-    pairs.count[number] -= times
+    index = find(pairs.table, left << bits | right, 63 - 2 * bits)
+    pairs.count[index] -= times
 
 
 @inlined
 def _comes_first(pairs, count, pair, other_count, other):
-    """Whether a pair stands above another on the heap: more frequent, or of smaller ranks."""
+    """Whether a pair comes before another on the heap: more frequent, or of smaller ranks."""
     first = count > other_count
     if count == other_count:
         rank, other_rank = pairs.rank_of[pairs.left[pair]], pairs.rank_of[pairs.left[other]]
@@ -118,40 +120,40 @@ def _comes_first(pairs, count, pair, other_count, other):
 
 @inlined
 def _push(pairs, count, pair):
-    counts, numbers = pairs.heap_count, pairs.heap_pair
-    at = pairs.used[HEAPED]
+    counts, heap = pairs.heap_count, pairs.heap_pair
+    slot = pairs.used[HEAPED]
     pairs.used[HEAPED] += 1
-    while at > 0:
-        parent = (at - 1) >> 1
-        if not _comes_first(pairs, count, pair, counts[parent], numbers[parent]):
+    while slot > 0:
+        parent = (slot - 1) >> 1
+        if not _comes_first(pairs, count, pair, counts[parent], heap[parent]):
             break
-        counts[at], numbers[at] = counts[parent], numbers[parent]
-        at = parent
-    counts[at], numbers[at] = count, pair
+        counts[slot], heap[slot] = counts[parent], heap[parent]
+        slot = parent
+    counts[slot], heap[slot] = count, pair
 
 
 @inlined
 def _sink(pairs, count, pair):
-    """Put a pair on the heap in the place of the top one."""
-    counts, numbers = pairs.heap_count, pairs.heap_pair
+    """Put a pair on the heap instead of the top one."""
+    counts, heap = pairs.heap_count, pairs.heap_pair
     size = pairs.used[HEAPED]
-    at = 0
-    while 2 * at + 1 < size:
-        child = 2 * at + 1
+    slot = 0
+    while 2 * slot + 1 < size:
+        child = 2 * slot + 1
         if child + 1 < size and _comes_first(
-            pairs, counts[child + 1], numbers[child + 1], counts[child], numbers[child]
+            pairs, counts[child + 1], heap[child + 1], counts[child], heap[child]
         ):
             child += 1
-        if not _comes_first(pairs, counts[child], numbers[child], count, pair):
+        if not _comes_first(pairs, counts[child], heap[child], count, pair):
             break
-        counts[at], numbers[at] = counts[child], numbers[child]
-        at = child
-    counts[at], numbers[at] = count, pair
+        counts[slot], heap[slot] = counts[child], heap[child]
+        slot = child
+    counts[slot], heap[slot] = count, pair
 
 
 @inlined
 def _most_frequent(pairs):
-    """Take the top pair off the heap, with its present count; FULL (-1) if none is left."""
+    """Take the most frequent pair off the heap; -1 if none is left."""
     found = np.int64(-1)
     while pairs.used[HEAPED] > 0:
         count, pair = pairs.heap_count[0], np.int64(pairs.heap_pair[0])
@@ -173,11 +175,11 @@ def _most_frequent(pairs):
 @lean_kernel
 def count_pairs(words, pairs):
     """Count the pairs of all words; return False if there is no room for so many."""
-    for place in range(len(words.symbol) - 1, -1, -1):  # backwards: the lists go forwards
-        after = words.after[place]
+    for position in range(len(words.token) - 1, -1, -1):  # backwards: the lists go forwards
+        after = words.after[position]
         if after >= 0:
-            left, right = np.int64(words.symbol[place]), np.int64(words.symbol[after])
-            if not _add(pairs, left, right, place, words.times[place]):
+            left, right = np.int64(words.token[position]), np.int64(words.token[after])
+            if not _add(pairs, left, right, position, words.times[position]):
                 return False
     for pair in range(pairs.used[PAIRS]):
         _push(pairs, pairs.count[pair], pair)
@@ -190,47 +192,49 @@ def learn_merges(words, pairs, first_token, merges_M2):
 
     Returns how many were learned: fewer if no pair is left, FULL if there is no room for the pairs.
     """
-    symbol, before, after = words.symbol, words.before, words.after
+    token, before, after = words.token, words.before, words.after
     for m in range(len(merges_M2)):
         pair = _most_frequent(pairs)
         if pair < 0:
             return m
         left, right = np.int64(pairs.left[pair]), np.int64(pairs.right[pair])
-        token = first_token + m
+        new = first_token + m
         merges_M2[m, 0], merges_M2[m, 1] = left, right
         known = pairs.used[PAIRS]
         item = np.int64(pairs.first[pair])
         while item >= 0:
-            place = np.int64(pairs.listed_at[item])
-            item = np.int64(pairs.listed_next[item])
+            position = np.int64(pairs.item_position[item])
+            item = np.int64(pairs.item_next[item])
             # Of "aaa" the left two are merged: go back to where the run of equal tokens begins.
-            while left == right and symbol[place] == left and before[place] >= 0:
-                if symbol[before[place]] != left:
+            while left == right and token[position] == left and before[position] >= 0:
+                if token[before[position]] != left:
                     break
-                place = np.int64(before[place])
-            while symbol[place] == left and after[place] >= 0 and symbol[after[place]] == right:
-                times = words.times[place]
-                gone = np.int64(after[place])
-                ahead, behind = np.int64(before[place]), np.int64(after[gone])
+                position = np.int64(before[position])
+            while (
+                token[position] == left and after[position] >= 0 and token[after[position]] == right
+            ):
+                times = words.times[position]
+                gone = np.int64(after[position])
+                previous, following = np.int64(before[position]), np.int64(after[gone])
                 pairs.count[pair] -= times
-                symbol[place], symbol[gone] = token, -1
-                after[place] = behind
-                if ahead >= 0:
-                    other = np.int64(symbol[ahead])
+                token[position], token[gone] = new, -1
+                after[position] = following
+                if previous >= 0:
+                    other = np.int64(token[previous])
                     _remove(pairs, other, left, times)
-                    if not _add(pairs, other, token, ahead, times):
+                    if not _add(pairs, other, new, previous, times):
                         return FULL
-                if behind < 0:
+                if following < 0:
                     break
-                before[behind] = place
-                other = np.int64(symbol[behind])
+                before[following] = position
+                other = np.int64(token[following])
                 _remove(pairs, right, other, times)
-                if not _add(pairs, token, other, place, times):
+                if not _add(pairs, new, other, position, times):
                     return FULL
-                place = behind
+                position = following
                 if left != right:
                     break
-        for number in range(known, pairs.used[PAIRS]):
-            if pairs.count[number] > 0:
-                _push(pairs, pairs.count[number], number)
+        for index in range(known, pairs.used[PAIRS]):
+            if pairs.count[index] > 0:
+                _push(pairs, pairs.count[index], index)
     return len(merges_M2)
