@@ -161,27 +161,16 @@ def encode_word(word: bytes, token_of_pair: dict[Pair, int]) -> list[int]:
     return tokens
 
 
-def merge_table(merges: Sequence[Pair]) -> dict[Pair, int]:
-    """The token that each pair is merged into.
-
-    >>> merge_table([(117, 103), (104, 256)])
-    {(117, 103): 256, (104, 256): 257}
-    """
-    return {pair: 256 + i for i, pair in enumerate(merges)}
-
-
 class Encoder:
-    """UTF-8 bytes to ids.
+    """UTF-8 bytes to ids, with the merges of one tokenizer.
 
-    Args:
-        merges: the pairs to merge, in order.
-        tokens: the bytes of every token, by id.
-        ids: the id of every token, by index.
-        pattern: how text is cut, see `pretokenize`.
+    tokens: the bytes of every token, by id. ids: the id of every token, by index. pattern: how text
+    is cut, see `pretokenize`.
     """
 
     def __init__(self, merges, tokens, ids, pattern):
-        self.token_of_pair, self.ids, self.pattern = merge_table(merges), ids, pattern
+        self.token_of_pair = {pair: 256 + i for i, pair in enumerate(merges)}
+        self.ids, self.pattern = ids, pattern
 
     def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
         """The ids of spans of UTF-8 bytes, and of the special tokens between: int32 (N,)."""
@@ -195,11 +184,11 @@ class Encoder:
 
 
 class Decoder:
-    """Ids to bytes: those of each token, one after the other."""
+    """Ids to bytes. tokens: the bytes of every token, by id."""
 
     def __init__(self, tokens):
         self.tokens = tokens
 
     def decode(self, ids_N: np.ndarray) -> bytes:
-        """The bytes of int32 ids."""
+        """The bytes of int32 ids, one token after the other."""
         return b"".join(map(self.tokens.__getitem__, ids_N.tolist()))

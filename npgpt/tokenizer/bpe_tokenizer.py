@@ -227,7 +227,7 @@ class BPETokenizer:
 
     @functools.cached_property
     def _token_of_pair(self):
-        return bpe.merge_table(self.merges)
+        return {pair: 256 + i for i, pair in enumerate(self.merges)}
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, a tokenizer.json that the `tokenizers` library reads too.

@@ -52,12 +52,6 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
     if lines and lines[0].startswith("#version"):
         del lines[0]
     merges = [line.split(" ") for line in lines if line]
-    for merge in merges:
-        if len(merge) != 2:
-            raise ValueError(
-                f"{merges_txt} must hold two tokens a line with one space between, got "
-                f"{' '.join(merge)!r}; pass GPT-2's vocab.bpe (or merges.txt)"
-            )
     arguments = from_spelled(vocab, merges, vocab_json, merges_txt)
     known = set(arguments["ids"])
     special = sorted((i, token) for token, i in vocab.items() if i not in known)
@@ -89,7 +83,13 @@ def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path)
             "so not every text could be encoded; train it with all bytes in its initial alphabet"
         )
     pairs, index_of = [], {table[byte]: byte for byte in range(256)}
-    for i, (left, right) in enumerate(merges):
+    for i, merge in enumerate(merges):
+        if len(merge) != 2 or not all(isinstance(part, str) for part in merge):
+            raise ValueError(
+                f"merge {i} of {merges_from} must join two tokens with one space between, got "
+                f"{merge!r}; pass a whole file"
+            )
+        left, right = merge
         token = left + right
         if not vocab.keys() >= {token, left, right}:
             raise ValueError(

@@ -81,9 +81,6 @@ def from_json(fields: dict, path: Path) -> dict:
         raise _unsupported(path, "a normalizer")
     pattern = _pattern(fields["pre_tokenizer"], path)
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
-    for i, merge in enumerate(merges):
-        if len(merge) != 2 or not all(isinstance(part, str) for part in merge):
-            raise ValueError(f"merge {i} of {path} must join two tokens, got {merge!r}")
     special_ids = {}
     for token in fields["added_tokens"] or ():
         if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):

@@ -78,8 +78,8 @@ def test_every_text_round_trips_under_gpt2s_ids(folder, text):
         (lambda vocab: {k: i for k, i in vocab.items() if k != "Ġ"}, None, "no token for 1 of"),
         (None, lambda lines: [lines[0], *lines[3:]], "joins tokens that only later merges make"),
         (None, lambda lines: [*lines, "a zz"], "'a' 'zz', must make"),
-        (None, lambda lines: [*lines, "abc"], "two tokens a line"),
-        (None, lambda lines: [*lines, "a b c"], "two tokens a line"),
+        (None, lambda lines: [*lines, "abc"], "must join two tokens"),
+        (None, lambda lines: [*lines, "a b c"], "must join two tokens"),
     ],
 )
 def test_gpt2_files_that_do_not_fit_are_refused(damage_vocab, damage_merges, message, tmp_path):

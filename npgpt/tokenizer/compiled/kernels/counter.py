@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import lean_kernel
-from npgpt.tokenizer.compiled.kernels.scanner import new_boundaries, scan, start_at
+from npgpt.tokenizer.compiled.kernels.scanner import keep_last, new_boundaries, scan, start_at
 from npgpt.tokenizer.compiled.kernels.tables import FULL, U, inlined, load_word, mixed, new_size
 
 
@@ -44,11 +44,15 @@ def _hash_of(text_N, start, length):
 
 
 @inlined
-def _same_bytes(text_N, one, other, length):
+def _is_same(found, index, text_N, code, start, length):
+    """Whether the pre-token of this index is the one of hash `code` at `start`."""
+    same = found.hashes[index] == code and found.lengths[index] == length
+    other = found.starts[index]
     k = 0
-    while k < length and text_N[U(one + k)] == text_N[U(other + k)]:
+    while same and k < length:
+        same = text_N[U(other + k)] == text_N[U(start + k)]
         k += 1
-    return k == length
+    return same
 
 
 @lean_kernel
@@ -66,22 +70,17 @@ def count_pre_tokens(text_N, spans_P3, scanner, found):
                 length = boundaries_K[U(k + 1)] - start
                 code = _hash_of(text_N, start, length)
                 slot = (code >> U(20)) & U(len(slots) - 1)
-                while True:
-                    index = slots[slot]
-                    if index < 0:
-                        if used == len(found.starts):
-                            return FULL
-                        slots[slot] = used
-                        found.hashes[used], found.starts[used] = code, start
-                        found.lengths[used], found.times[used] = length, 1
-                        used += 1
-                        break
-                    if (
-                        found.hashes[index] == code
-                        and found.lengths[index] == length
-                        and _same_bytes(text_N, found.starts[index], start, length)
-                    ):
-                        found.times[index] += 1
-                        break
+                while slots[slot] >= 0 and not _is_same(
+                    found, slots[slot], text_N, code, start, length
+                ):
                     slot = (slot + U(1)) & U(len(slots) - 1)
+                if slots[slot] < 0:
+                    if used == len(found.starts):
+                        return FULL
+                    slots[slot] = used
+                    found.hashes[used], found.starts[used] = code, start
+                    found.lengths[used], found.times[used] = length, 0
+                    used += 1
+                found.times[slots[slot]] += 1
+            cursor = keep_last(cursor, boundaries_K)
     return used

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import lean_kernel
-from npgpt.tokenizer.compiled.kernels.scanner import new_boundaries, scan, start_at
+from npgpt.tokenizer.compiled.kernels.scanner import keep_last, new_boundaries, scan, start_at
 from npgpt.tokenizer.compiled.kernels.tables import (
     EMPTY,
     MIX_A,
@@ -174,15 +174,17 @@ def encode(text_N, spans_P3, scanner, vocabulary, cache, dead_N, ids_N):
     the one that follows, or -1. dead_N: uint8 zeros, one more than the text has bytes. ids_N: int32
     with room for one id a byte and 4 more.
     """
+    boundaries_K = cache.boundaries_K
     count = 0
     for p in range(len(spans_P3)):
         begin, stop, special = spans_P3[p, 0], spans_P3[p, 1], spans_P3[p, 2]
         cursor = start_at(begin)
         while cursor[0] < stop:
-            cursor = scan(text_N, cursor, stop, scanner, cache.boundaries_K)
+            cursor = scan(text_N, cursor, stop, scanner, boundaries_K)
             count = encode_pre_tokens(
-                text_N, cache.boundaries_K, cursor[4], vocabulary, cache, dead_N, ids_N, count
+                text_N, boundaries_K, cursor[4], vocabulary, cache, dead_N, ids_N, count
             )
+            cursor = keep_last(cursor, boundaries_K)
         if special >= 0:
             ids_N[count] = special
             count += 1

@@ -102,14 +102,11 @@ def scan(text_N, cursor, stop, scanner, boundaries_K):
     """Scan the next BLOCK bytes of a text that ends at `stop`; return the cursor to go on from.
 
     A cursor is (i, state, start of the last character, end of the last line, number of boundaries).
-    Between neighbours of these boundaries lie the pre-tokens found now. One that is still being
-    read is found next time: its beginning, the last boundary, then comes first.
+    The pre-tokens found lie between neighbours of these boundaries. Before the next call belongs
+    one of `keep_last`.
     """
     steps, contractions, ascii_classes, block_of, classes = scanner
     i, state, last, line, count = cursor
-    if count > 0:
-        boundaries_K[0] = boundaries_K[count - 1]
-        count = np.int64(1)
     pause = min(i + BLOCK, stop)
     while i < pause:
         if text_N[U(i)] < 128:
@@ -136,3 +133,12 @@ def scan(text_N, cursor, stop, scanner, boundaries_K):
         boundaries_K[count] = stop
         count += 1
     return i, state, last, line, count
+
+
+@inlined
+def keep_last(cursor, boundaries_K):
+    """Make the last boundary the first: a pre-token that is still being read begins there."""
+    i, state, last, line, count = cursor
+    if count > 0:
+        boundaries_K[0] = boundaries_K[count - 1]
+    return i, state, last, line, min(count, 1)

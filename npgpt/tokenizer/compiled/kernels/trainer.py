@@ -69,27 +69,17 @@ def new_pairs(capacity, positions, tokens, rank_of):
 
 
 @inlined
-def _index_of(pairs, left, right):
-    """The index of a pair, a new one if it has none; FULL if there is no room for a new one."""
+def _add(pairs, left, right, position, times):
+    """Count a pair at one more position; return False if there is no room for a new pair."""
     bits = pairs.token_bits
     key = left << bits | right
     index = find(pairs.table, key, 63 - 2 * bits)
-    if index < 0:
+    if index < 0 and pairs.used[PAIRS] < len(pairs.left):
         index = pairs.used[PAIRS]
-        if index == len(pairs.left):
-            index = np.int64(FULL)
-        else:
-            put(pairs.table, key, index, 63 - 2 * bits)
-            pairs.left[index], pairs.right[index] = left, right
-            pairs.count[index], pairs.first[index] = 0, -1
-            pairs.used[PAIRS] += 1
-    return index
-
-
-@inlined
-def _add(pairs, left, right, position, times):
-    """Count a pair at one more position; return False if there is no room."""
-    index = _index_of(pairs, left, right)
+        put(pairs.table, key, index, 63 - 2 * bits)
+        pairs.left[index], pairs.right[index] = left, right
+        pairs.count[index], pairs.first[index] = 0, -1
+        pairs.used[PAIRS] += 1
     if index >= 0:
         pairs.count[index] += times
         item = pairs.used[ITEMS]
