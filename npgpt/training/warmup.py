@@ -38,9 +38,9 @@ class WarmUp:
         self.bar, self.parts = KernelBar(shown), []
         try:
             if byte_pairs:
-                from npgpt.tokenizer.compiled import use_every_kernel
+                from npgpt.tokenizer import compile_kernels
 
-                self._begin(use_every_kernel)
+                self._begin(compile_kernels)
             if backend.name == "numba":
                 tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
                 self._begin(tiny_step, asdict(tiny))
