@@ -88,7 +88,7 @@ class Function:
         return {label: _gradient(label, x) for label, x in self.checked.items()}
 
     def directional_derivative(self, x, v, cotangents, eps):
-        """d L(x + h v) / dh at h = 0, for L the sum of cotangents times outputs; v is shaped like x.
+        """dL(x + h v)/dh at h = 0, for L the sum of cotangents times outputs and v shaped like x.
 
         By central differences, (L(x + h v) - L(x - h v)) / (2 h), where the step h v has the length
         eps: the error of the formula grows with the square of that length.

@@ -21,7 +21,7 @@ def add_arguments(parser):
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--op", metavar="NAME", help="one op; default: all of them")
     what.add_argument(
-        "--model", action="store_true", help="the loss of a small GPT with respect to each of its parameters"
+        "--model", action="store_true", help="the loss of a small GPT, by parameter"
     )
     what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
     add("--seed", type=int, default=0, metavar="S", help="of the arrays drawn; default 0")

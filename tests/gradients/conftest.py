@@ -1,8 +1,13 @@
 """What the tests of gradients share: one thread, float32 beside float64, a GPT of order one."""
 
+import importlib
+import inspect
+
 import numpy as np
 import pytest
 
+import autograd.backend
+import autograd.reference
 from autograd.finite_differences import Function
 from npgpt.config import GPTConfig
 from npgpt.model import GPT
@@ -11,6 +16,15 @@ from npgpt.model import GPT
 @pytest.fixture(autouse=True, scope="module")
 def small_arrays(one_thread):
     """Every test of this folder runs on one thread."""
+
+
+@pytest.fixture(params=["kernels", "reference"])
+def backend(request, monkeypatch):
+    """A test with this argument runs on the compiled kernels and on their reference."""
+    module = importlib.import_module(f"autograd.{request.param}")
+    for name, _ in inspect.getmembers(autograd.reference, inspect.isfunction):
+        if not name.startswith("_"):
+            monkeypatch.setattr(autograd.backend, name, getattr(module, name))
 
 
 @pytest.fixture(scope="session")

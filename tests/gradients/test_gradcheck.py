@@ -93,7 +93,7 @@ def test_inputs_in_a_dict_are_passed_and_reported_by_name():
         (ag.layer_norm, ["x", "weight", "bias"]),
         (partial(ag.layer_norm, np.ones((2, 3))), ["weight", "bias"]),
         (partial(ag.layer_norm, eps=0.1), ["x", "weight", "bias"]),
-        (lambda rows, *others: ag.layer_norm(rows, *others), ["rows", "input 1", "input 2"]),
+        (lambda rows, *rest: ag.layer_norm(rows, *rest) * 2, ["rows", "input 1", "input 2"]),
     ],
 )
 def test_inputs_in_a_list_are_reported_by_the_names_of_the_parameters(f, names):
