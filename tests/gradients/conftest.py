@@ -60,7 +60,7 @@ def float32_gaps():
 
 @pytest.fixture(scope="session")
 def gpt_of_order_one():
-    """A function that makes a GPT in float64 with random weights, gains and biases.
+    """A function that makes a GPT in float64 with random weights and biases.
 
     Of order one: behind GPT-2's initial weights of 0.02 attention looks at everything alike, and
     an error of its gradient is lost among larger ones.
@@ -71,8 +71,8 @@ def gpt_of_order_one():
         model = GPT(GPTConfig(**config | changes), seed=seed, dtype=np.float64)
         rng = np.random.default_rng(seed)
         for name, weight in model.parameters().items():
-            is_gain = ".ln_" in f".{name}" and name.endswith("weight")
-            weight.data = is_gain + 0.5 * rng.normal(size=weight.shape)
+            of_a_norm = ".ln_" in f".{name}" and name.endswith("weight")
+            weight.data = of_a_norm + 0.5 * rng.normal(size=weight.shape)
         return model
 
     return make

@@ -121,7 +121,7 @@ def test_each_case_by_itself_notices_one_wrong_entry(name, monkeypatch):
 
 @pytest.mark.parametrize("fault", SOMETIMES)
 @pytest.mark.parametrize("name", sorted(OPS))
-def test_entries_in_the_wrong_place_are_caught(name, fault):
+def test_entries_at_the_wrong_index_are_caught(name, fault):
     for i in range(number_of_inputs(name)):
         is_caught(name, in_input(i, SOMETIMES[fault]))
 
