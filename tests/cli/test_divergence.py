@@ -80,4 +80,4 @@ def test_check_finds_a_model_that_does_not_learn(cli, here, corpus, monkeypatch)
         lambda *a, **k: tuple(None if g is None else -g for g in right[1](*a, **k)),
     )  # fmt: skip
     status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
-    assert status == 1 and "WRONG, it is to fall below a half" in out and "gradcheck" in err
+    assert status == 1 and "WRONG, it should fall below a half" in out and "gradcheck" in err
