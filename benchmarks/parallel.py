@@ -24,7 +24,7 @@ from benchmarks.shapes import CONFIGURATIONS
 from npgpt import GPT, AdamW
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.training.loop import add_gradients
+from npgpt.training.loop import micro_batches
 from npgpt.training.parallel import find_ranks
 
 PAGE = Path(__file__).parent / "PARALLEL.md"
