@@ -247,6 +247,9 @@ CASES = {
         case(label, partial(nn.scaled_dot_product_attention, causal=causal),
              normal(*q), normal(*kv), normal(*kv))
         for label, (causal, q, kv) in HEADS.items()
+    ] + [
+        case("scores multiplied by 1.3", partial(nn.scaled_dot_product_attention, scale=1.3),
+             normal(1, 2, 3, 2), normal(1, 2, 3, 2), normal(1, 2, 3, 2)),
     ],
     "cross_entropy": [
         case("ignore_index=-1", partial(loss.cross_entropy, targets=TARGETS), normal(2, 3, 5)),

@@ -36,7 +36,8 @@ def divergence_explained(run, model, optimizer, ids_N, ranks=None):
 def diagnosis(model, ids_N, config, step, ranks=None):
     """Where the first number that is not finite arises in a step, found by computing it again.
 
-    step   counted from 0, and not taken: the weights are those before it
+    step    counted from 0, and not taken: the weights are those before it
+    ranks   of several, each looks at its own rows of the batch
     """
     broken = weights_not_finite(model)
     if broken:
@@ -50,7 +51,8 @@ def diagnosis(model, ids_N, config, step, ranks=None):
             return str(error)
         finally:
             _forget_gradients(model)
-    return "each op gives finite numbers; they overflow where gradients are added or squared"
+    found = "each op gives finite numbers; they overflow where gradients are added or squared"
+    return f"on this rank {found}" if ranks else found
 
 
 def weights_not_finite(model):
