@@ -45,6 +45,7 @@ def gelu_backward(dy, x):
     return dy * (s + x * s * (1 - s) * 2 * du)
 
 
+@np.errstate(over="ignore")  # where x^3 is infinite, the gate is 0 or 1, as it should be
 def _gate(x):
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
     return np.exp(-np.logaddexp(0, -2 * u))  # sigmoid(2u), without overflow
@@ -54,6 +55,7 @@ def gelu_exact(x):
     return x * _normal_cdf(x)
 
 
+@np.errstate(over="ignore")  # where x^2 is infinite, the density is 0, as it should be
 def gelu_exact_backward(dy, x):
     density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
     return dy * (_normal_cdf(x) + x * density)
@@ -81,6 +83,7 @@ def log_softmax_backward(dy_NC, y_NC):
     return dy_NC - np.exp(y_NC) * dy_NC.sum(axis=1, keepdims=True)
 
 
+@np.errstate(over="ignore")  # where the variance is infinite, n is 0: see the op
 def layer_norm(x_NC, weight_C, bias_C, eps):
     mean_N = x_NC.mean(axis=1)
     rstd_N = 1 / np.sqrt(x_NC.var(axis=1) + eps)
@@ -171,10 +174,10 @@ def sum_of_squares(arrays):
 
 def adamw_(weights, gradients, ms, vs, decays, lr, beta1, beta2, eps, scale, step):
     for weight, gradient, m, v, decay in zip(weights, gradients, ms, vs, decays, strict=True):
-        number = weight.dtype.type
-        g = gradient * number(scale)
-        m += (g - m) * number(1 - beta1)
-        v += (g * g - v) * number(1 - beta2)
-        weight *= number(1 - lr * decay)
-        denominator = np.sqrt(v / number(1 - beta2**step)) + number(eps)
-        weight -= number(lr / (1 - beta1**step)) * m / denominator
+        dtype = weight.dtype.type
+        g = gradient * dtype(scale)
+        m += (g - m) * dtype(1 - beta1)
+        v += (g * g - v) * dtype(1 - beta2)
+        weight *= dtype(1 - lr * decay)
+        denominator = np.sqrt(v / dtype(1 - beta2**step)) + dtype(eps)
+        weight -= dtype(lr / (1 - beta1**step)) * m / denominator

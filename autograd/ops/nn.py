@@ -6,6 +6,8 @@ gradient, `dy_j/dx_i` a partial derivative. The arithmetic itself is in the back
 `autograd.reference` has it in a few lines of NumPy, `autograd.kernels` fast.
 """
 
+import math
+
 import numpy as np
 
 from autograd import backend
@@ -26,7 +28,7 @@ def relu_vjp(dy, saved):
     return dy * (x > 0)
 
 
-@op
+@op(flops=12)
 def sigmoid(x, /):
     """y = 1 / (1 + e^-x).    dx = dy y (1 - y)
 
@@ -44,7 +46,7 @@ def sigmoid_vjp(dy, saved):
     return dy * y * (1 - y)
 
 
-@op
+@op(flops=20)
 def gelu(x, /, approximate="tanh"):
     """y = x P(X <= x) for a standard normal X: a gate that opens smoothly with x itself.
 
@@ -70,7 +72,7 @@ def gelu_vjp(dy, saved):
     return function(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
 
 
-@op
+@op(flops=14)
 def softmax(x, /, axis=-1):
     """y_i = e^(x_i) / sum_j e^(x_j) along an axis.    dx_i = y_i (dy_i - sum_j dy_j y_j)
 
@@ -89,7 +91,7 @@ def softmax_vjp(dy, saved):
     return _along_rows(backend.softmax_backward, axis, dy, y)
 
 
-@op
+@op(flops=14)
 def log_softmax(x, /, axis=-1):
     """y_i = x_i - ln sum_j e^(x_j) along an axis.    dx_i = dy_i - e^(y_i) sum_j dy_j"""
     axis = check_axis("log_softmax", axis, x.shape)
@@ -104,7 +106,7 @@ def log_softmax_vjp(dy, saved):
     return _along_rows(backend.log_softmax_backward, axis, dy, y)
 
 
-@op
+@op(flops=8)
 def layer_norm(x, weight=None, bias=None, /, eps=1e-5):
     """y = n weight + bias,  n = (x - mean) / sqrt(var + eps), over the last axis of length C.
 
@@ -130,20 +132,22 @@ def layer_norm(x, weight=None, bias=None, /, eps=1e-5):
             )
     check_not_empty("layer_norm", x.shape, (x.ndim - 1,))
     x_NC = rows(x)
-    gain = np.ones(x.shape[-1], x.dtype) if weight is None else contiguous(weight)
-    shift = np.zeros(x.shape[-1], x.dtype) if bias is None else contiguous(bias)
-    y_NC, mean_N, rstd_N = backend.layer_norm(x_NC, gain, shift, float(eps))
-    return y_NC.reshape(x.shape), (x_NC, gain, mean_N, rstd_N, x.shape)
+    weight_C = np.ones(x.shape[-1], x.dtype) if weight is None else contiguous(weight)
+    bias_C = np.zeros(x.shape[-1], x.dtype) if bias is None else contiguous(bias)
+    y_NC, mean_N, rstd_N = backend.layer_norm(x_NC, weight_C, bias_C, float(eps))
+    return y_NC.reshape(x.shape), (x_NC, weight_C, mean_N, rstd_N, x.shape)
 
 
-@vjp(layer_norm)
+@vjp(layer_norm, flops=2)
 def layer_norm_vjp(dy, saved):
-    x_NC, gain, mean_N, rstd_N, shape = saved
-    dx_NC, dweight, dbias = backend.layer_norm_backward(rows(dy), x_NC, gain, mean_N, rstd_N)
-    return dx_NC.reshape(shape), dweight, dbias
+    x_NC, weight_C, mean_N, rstd_N, shape = saved
+    dx_NC, dweight_C, dbias_C = backend.layer_norm_backward(
+        rows(dy), x_NC, weight_C, mean_N, rstd_N
+    )
+    return dx_NC.reshape(shape), dweight_C, dbias_C
 
 
-@op
+@op(flops=0)
 def embedding(weight, /, indices):
     """y = weight[indices]: a row of the table per index.    dweight_v = sum of dy where index = v
 
@@ -157,16 +161,16 @@ def embedding(weight, /, indices):
 
 
 @vjp(embedding)
-def embedding_vjp(dy, saved, into):
+def embedding_vjp(dy, saved, needs):
     indices, vocab_size = saved
-    dweight = into[0]
+    dweight = needs[0].sum_so_far
     if dweight is None:
         dweight = np.zeros((vocab_size, dy.shape[-1]), dy.dtype)
     backend.embedding_backward_(dweight, rows(dy), indices.reshape(-1))
     return dweight
 
 
-@op
+@op(flops=10)
 def dropout(x, /, p, *, seed):
     """y_i = x_i / (1 - p) with probability 1 - p, else 0.    dx = dy, dropped the same way
 
@@ -189,12 +193,21 @@ def dropout_vjp(dy, saved):
     return _dropped(dy, *saved)
 
 
-@op
-def scaled_dot_product_attention(q, k, v, /, *, causal=True):
+def _attention_flops(inputs, outputs, settings):
+    """Two products, each of every query with the keys that it sees."""
+    (B, H, T, D), S = inputs[0].shape, inputs[1].shape[2]
+    keys_seen = S - (T - 1) / 2 if settings["causal"] else S
+    return 4 * B * H * T * keys_seen * D
+
+
+@op(flops=_attention_flops)
+def scaled_dot_product_attention(q, k, v, /, *, causal=True, scale=None):
     """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
 
     causal=True lets position t see s <= t only. With S > T (keys of earlier text) the queries
     are the last T positions: query t sees s <= t + S - T.
+
+    scale   a number by which scores are multiplied instead of 1 / sqrt(D)
 
     Backward recomputes the weights, block by block from each row's saved logsumexp; the T x S
     matrix of them is never stored. With da_ts = dy_t . v_s and the softmax rule:
@@ -206,14 +219,18 @@ def scaled_dot_product_attention(q, k, v, /, *, causal=True):
     Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.1.
     """
     _check_attention(q, k, v, causal)
-    q, k, v = (_with_whole_rows(x) for x in (q, k, v))
+    # The backend divides by sqrt(D); another scale is reached by queries of another length.
+    stretch = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
+    q, k, v = (_with_whole_rows(x) for x in (q if stretch is None else q * stretch, k, v))
     y, lse = backend.attention(q, k, v, causal)
-    return y, (q, k, v, y, lse, causal)
+    return y, (q, k, v, y, lse, causal, stretch)
 
 
-@vjp(scaled_dot_product_attention)
+@vjp(scaled_dot_product_attention, flops=2.5)  # the scores again, and four products of that size
 def scaled_dot_product_attention_vjp(dy, saved):
-    return backend.attention_backward(_with_whole_rows(dy), *saved)
+    *saved, stretch = saved
+    dq, dk, dv = backend.attention_backward(_with_whole_rows(dy), *saved)
+    return dq if stretch is None else dq * stretch, dk, dv
 
 
 def _along_rows(function, axis, *arrays):

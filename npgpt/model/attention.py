@@ -1,8 +1,9 @@
 """Causal multi-head self-attention: where positions read from one another.
 
-Every position asks (query), offers (key) and carries (value) a vector. A head gives position t
-the average of the values at s <= t, weighted by how well the keys there answer its query. Heads
-work side by side on their own D = C / H channels, and a last projection mixes what they found.
+Every position has three vectors: what it looks for (query), what it is found by (key) and what it
+passes on (value). A head gives position t the average of the values at s <= t, weighted by how
+well the keys there match its query. Heads work side by side on their own D = C / H channels, and a
+last projection mixes what they found.
 """
 
 from autograd import scaled_dot_product_attention, split
@@ -23,6 +24,7 @@ class CausalSelfAttention(Module):
         q, k, v = self.heads(x_BTC)
         if cache is not None:
             k, v = cache.extend(self, k.data, v.data)
+        # scores are divided by sqrt(D) there, unless it is given a `scale`
         y_BHTD = scaled_dot_product_attention(q, k, v, causal=True)
         y_BTC = y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape)  # b h t d -> b t (h d)
         return self.c_proj(y_BTC)
