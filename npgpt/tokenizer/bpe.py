@@ -161,8 +161,8 @@ def encode_word(word: bytes, token_of_pair: dict[Pair, int]) -> list[int]:
     return tokens
 
 
-class Encoder:
-    """UTF-8 bytes to ids, with the merges of one tokenizer.
+class Codec:
+    """UTF-8 bytes to ids and back, with the merges of one tokenizer.
 
     tokens: the bytes of every token, by id. ids: the id of every token, by index. pattern: how text
     is cut, see `pretokenize`.
@@ -170,7 +170,7 @@ class Encoder:
 
     def __init__(self, merges, tokens, ids, pattern):
         self.token_of_pair = {pair: 256 + i for i, pair in enumerate(merges)}
-        self.ids, self.pattern = ids, pattern
+        self.tokens, self.ids, self.pattern = tokens, ids, pattern
 
     def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
         """The ids of spans of UTF-8 bytes, and of the special tokens between: int32 (N,)."""
@@ -182,13 +182,6 @@ class Encoder:
                 ids.append(special_id)
         return np.array(ids, np.int32)
 
-
-class Decoder:
-    """Ids to bytes. tokens: the bytes of every token, by id."""
-
-    def __init__(self, tokens):
-        self.tokens = tokens
-
     def decode(self, ids_N: np.ndarray) -> bytes:
-        """The bytes of int32 ids, one token after the other."""
+        """The bytes of the tokens, one after the other."""
         return b"".join(map(self.tokens.__getitem__, ids_N.tolist()))

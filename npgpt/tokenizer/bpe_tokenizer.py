@@ -84,7 +84,7 @@ class BPETokenizer:
     @classmethod
     def train(
         cls,
-        text: str | Path | Iterable[str],
+        text: streams.Text,
         vocab_size: int,
         special_tokens: Sequence[str] = (),
         *,
@@ -143,7 +143,7 @@ class BPETokenizer:
         check_text(text)
         chosen = special.allowed(text, self.special_ids, allowed_special, disallowed_special)
         data = text.encode("utf-8")
-        return self._encoder.encode(data, special.spans(data, chosen))
+        return self._codec.encode(data, special.spans(data, chosen))
 
     def encode_batch(
         self, texts: Sequence[str], *, threads: int | None = None, **special_tokens
@@ -153,7 +153,7 @@ class BPETokenizer:
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(encode, texts))
 
-    def chunks(self, text: str | Path | Iterable[str]) -> Iterator[str]:
+    def chunks(self, text: streams.Text) -> Iterator[str]:
         """A text given as for `train`, in chunks whose ids, joined, are those of the whole."""
         return streams.chunks(text, self.special_ids, self.pattern)
 
@@ -175,7 +175,7 @@ class BPETokenizer:
         bytes.decode). Raises IndexError for an id that no token has.
         """
         ids_N = check_ids(ids, self.vocab_size, self._unused)
-        return str(self._decoder.decode(ids_N), "utf-8", errors)
+        return str(self._codec.decode(ids_N), "utf-8", errors)
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that token `token_id` stands for. Raises IndexError for an unknown id."""
@@ -208,12 +208,8 @@ class BPETokenizer:
         return [[self.tokens[self.ids[index]] for index in step] for step in steps]
 
     @functools.cached_property
-    def _encoder(self):
-        return _implementation().Encoder(self.merges, self.tokens, self.ids, self.pattern)
-
-    @functools.cached_property
-    def _decoder(self):
-        return _implementation().Decoder(self.tokens)
+    def _codec(self):
+        return _implementation().Codec(self.merges, self.tokens, self.ids, self.pattern)
 
     @functools.cached_property
     def _unused(self):
@@ -278,7 +274,7 @@ class BPETokenizer:
 
 
 def count_words(
-    text: str | Path | Iterable[str], special_tokens: Iterable[str], pattern: str | None
+    text: streams.Text, special_tokens: Iterable[str], pattern: str | None
 ) -> Counter[bytes]:
     """How often each pre-token occurs in a text; special tokens are not counted."""
     counts: Counter[bytes] = Counter()

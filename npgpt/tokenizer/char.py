@@ -72,14 +72,17 @@ class CharTokenizer:
         ids_N[ids_N == self.vocab_size] = 0  # beyond the last character: unknown, caught below
         unknown = np.flatnonzero(self._points_V[ids_N] != points_N)
         if unknown.size:
-            self._refuse_character(text, int(unknown[0]))
+            character = text[unknown[0]]
+            raise ValueError(
+                f"unknown character {character!r} (U+{ord(character):04X}) at position "
+                f"{unknown[0]}: it is not among the {self.vocab_size} characters this tokenizer "
+                "was trained on. Train on text that has it, remove it, or use a BPETokenizer, "
+                "which encodes any text"
+            )
         return ids_N.astype(np.int32)
 
     def chunks(self, parts: Iterable[str]) -> Iterable[str]:
-        """The parts of a text as chunks whose ids, joined, are those of the whole: any parts are.
-
-        BPETokenizer has to cut them anew.
-        """
+        """The parts of a text, whose ids, joined, are those of the whole wherever it was cut."""
         return parts
 
     def decode(self, ids: ArrayLike) -> str:
@@ -101,14 +104,6 @@ class CharTokenizer:
         Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
         """
         return tokenizer_json.load(path, {"char": cls})
-
-    def _refuse_character(self, text: str, position: int) -> None:
-        character = text[position]
-        raise ValueError(
-            f"unknown character {character!r} (U+{ord(character):04X}) at position {position}: "
-            f"it is not among the {self.vocab_size} characters this tokenizer was trained on. "
-            "Train on text that has it, remove it, or use a BPETokenizer, which encodes any text"
-        )
 
 
 def _code_points(text: str) -> np.ndarray:

@@ -67,14 +67,13 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
     def written_out(match: re.Match[str]) -> str:
         found = match.group()
-        if found == r"\S":
-            return f"[^{_for_brackets(WHITE_SPACE)}]"
         inside = found.startswith("[")
         for name, spelled in classes.items():
             found = found.replace(name, spelled)
         return found if inside else f"[{found}]"
 
-    return re.compile(re.sub(r"\[[^]]*\]|\\p\{.\}|\\[sS]", written_out, PATTERNS[pattern]))
+    regex = PATTERNS[pattern].replace(r"\S", r"[^\s]")
+    return re.compile(re.sub(r"\[[^]]*\]|\\p\{.\}|\\s", written_out, regex))
 
 
 def _for_brackets(table: str) -> str:

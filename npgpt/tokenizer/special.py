@@ -20,9 +20,8 @@ def allowed(
 
     Raises ValueError if `text` holds a disallowed one, or a name is no special token.
     """
-    chosen = dict.fromkeys(_named(special_ids, special_ids, allowed_special))
-    others = [token for token in special_ids if token not in chosen]
-    for token in _named(special_ids, others, disallowed_special):
+    chosen = _named(special_ids, allowed_special)
+    for token in _named(special_ids, disallowed_special):
         if token not in chosen and token in text:
             raise ValueError(
                 f"the text holds the special token {token!r} at position {text.find(token)}, which "
@@ -32,12 +31,11 @@ def allowed(
     return {token: special_ids[token] for token in chosen}
 
 
-def _named(special_ids, everything, names):
-    """The special tokens of these names; of the name "all", everything."""
+def _named(special_ids, names):
     if isinstance(names, str):
         if names != "all":
             raise ValueError(f"pass 'all' or a collection of special tokens, not {names!r}")
-        return list(everything)
+        return list(special_ids)
     unknown = [name for name in names if name not in special_ids]
     if unknown:
         known = ", ".join(map(repr, special_ids)) or "none"

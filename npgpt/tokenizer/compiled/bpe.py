@@ -5,6 +5,7 @@ arrays that turn out too small are made larger. Importing it loads the compiler,
 does that at the first use.
 """
 
+import functools
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -92,22 +93,26 @@ def _linked(word_counts):
     return kernels.Words(token, before, after, np.repeat(counts, lengths))
 
 
-class Encoder:
-    """UTF-8 bytes to ids, with the merges of one tokenizer. Several threads may use it at once."""
+class Codec:
+    """UTF-8 bytes to ids and back. Several threads may use it at once."""
 
     def __init__(self, merges, tokens, ids, pattern):
+        self.merges, self.tokens, self.ids = merges, tokens, ids
         self.scanner = automaton.scanner(pattern)
-        starts_V1, token_bytes = _joined([tokens[token_id] for token_id in ids])
-        order_V = np.argsort(np.diff(starts_V1), kind="stable")
-        merges_M2 = np.array(merges, np.int64).reshape(-1, 2)
-        ids_V = np.array(ids, np.int32)
-        self.vocabulary = kernels.build_vocabulary(
-            merges_M2, ids_V, starts_V1, token_bytes, order_V
-        )
+        self.starts_V1, self.token_bytes = _joined(tokens)
         self.of_thread = threading.local()
 
+    @functools.cached_property
+    def vocabulary(self):
+        """What encoding reads; who only decodes does without."""
+        starts_V1, token_bytes = _joined([self.tokens[token_id] for token_id in self.ids])
+        order_V = np.argsort(np.diff(starts_V1), kind="stable")
+        merges_M2 = np.array(self.merges, np.int64).reshape(-1, 2)
+        ids_V = np.array(self.ids, np.int32)
+        return kernels.build_vocabulary(merges_M2, ids_V, starts_V1, token_bytes, order_V)
+
     def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
-        """The ids of UTF-8 bytes: int32 of shape (N,)."""
+        """The ids of spans of UTF-8 bytes, and of the special tokens between: int32 (N,)."""
         if not hasattr(self.of_thread, "cache"):
             self.of_thread.cache = kernels.new_cache()
         ids_N = np.empty(len(data) + len(spans_P3) + 4, np.int32)
@@ -119,15 +124,8 @@ class Encoder:
         ids_N.resize(count, refcheck=False)  # gives back what was not needed, without a copy
         return ids_N
 
-
-class Decoder:
-    """Ids to bytes."""
-
-    def __init__(self, tokens):
-        self.starts_V1, self.token_bytes = _joined(tokens)
-
     def decode(self, ids_N: np.ndarray) -> memoryview:
-        """The bytes of int32 ids, one token after the other."""
+        """The bytes of the tokens, one after the other."""
         return kernels.decode(ids_N, self.starts_V1, self.token_bytes).data
 
 

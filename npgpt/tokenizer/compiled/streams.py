@@ -15,6 +15,8 @@ from tqdm import tqdm
 
 from npgpt.tokenizer.checks import check_text
 
+Text = str | Path | Iterable[str]  # a text, the path of its file, or its parts, cut anywhere
+
 CHUNK = 1 << 23  # characters
 SAFE_CUT = re.compile(r"(?<=\S)(?=[ \t])|(?<=\S\n)(?=\S)")
 LOOK_BACK = 1 << 12
@@ -25,7 +27,7 @@ def token_dtype(vocab_size: int) -> type[np.unsignedinteger]:
     return np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
-def write_ids(tokenizer, text: str | Path | Iterable[str], file) -> int:
+def write_ids(tokenizer, text: Text, file) -> int:
     """Encode a text into an open binary file, as little-endian `token_dtype`; return how many ids.
 
     The ids are those of encoding the whole text at once. Raises what `tokenizer.encode` and reading
@@ -40,13 +42,10 @@ def write_ids(tokenizer, text: str | Path | Iterable[str], file) -> int:
     return count
 
 
-def chunks(
-    text: str | Path | Iterable[str], special_tokens: Iterable[str], pattern: str | None
-) -> Iterator[str]:
+def chunks(text: Text, special_tokens: Iterable[str], pattern: str | None) -> Iterator[str]:
     """The text in chunks that may be encoded one by one.
 
-    `text` is a str, the path of a file in UTF-8, or the parts of a text, cut anywhere. Raises
-    FileNotFoundError if there is no such file, ValueError where it is no UTF-8.
+    Raises FileNotFoundError if there is no such file, ValueError where it is no UTF-8.
     """
     if isinstance(text, (str, bytes)):
         check_text(text)

@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import random
 from collections import Counter
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +43,16 @@ texts = st.lists(snippets | st.text(max_size=6), max_size=12).map("".join)
 def reference_ids(tokenizer, text):
     """The ids of `bpe`."""
     data = text.encode("utf-8")
-    encoder = bpe.Encoder(tokenizer.merges, tokenizer.tokens, tokenizer.ids, tokenizer.pattern)
-    return encoder.encode(data, special.spans(data, tokenizer.special_ids)).tolist()
+    codec = bpe.Codec(tokenizer.merges, tokenizer.tokens, tokenizer.ids, tokenizer.pattern)
+    return codec.encode(data, special.spans(data, tokenizer.special_ids)).tolist()
 
 
 # The reference implementation
 
 
 def test_both_implementations_are_called_in_the_same_way():
-    for name in ("count_words", "learn_merges", "Encoder", "Decoder"):
-        of_both = [inspect.signature(getattr(module, name)) for module in (bpe, compiled)]
+    for name in ("count_words", "learn_merges", "Codec", "Codec.encode", "Codec.decode"):
+        of_both = [inspect.signature(attrgetter(name)(module)) for module in (bpe, compiled)]
         assert of_both[0].parameters.keys() == of_both[1].parameters.keys()
 
 
@@ -61,7 +62,7 @@ def test_ids_equal_those_of_the_reference(pattern, text):
     tokenizer = TOKENIZERS[pattern]
     ids = tokenizer.encode(text)
     assert ids.tolist() == reference_ids(tokenizer, text)
-    assert tokenizer.decode(ids) == text == bpe.Decoder(tokenizer.tokens).decode(ids).decode()
+    assert tokenizer.decode(ids) == text
 
 
 @pytest.mark.parametrize("name", ["numpy", "numba"])
@@ -71,8 +72,7 @@ def test_the_backend_chooses_the_implementation(name, monkeypatch):
     tokenizer = BPETokenizer(learned.merges, learned.special_ids, ids=learned.ids)
     assert tokenizer.decode(tokenizer.encode(PROSE)) == PROSE
     module = {"numpy": bpe, "numba": compiled}[name]
-    assert isinstance(tokenizer._encoder, module.Encoder)
-    assert isinstance(tokenizer._decoder, module.Decoder)
+    assert type(tokenizer._codec) is module.Codec
 
 
 @st.composite
@@ -157,9 +157,11 @@ def test_ids_of_long_pre_tokens_equal_those_of_the_reference(unit):
 
 def test_a_long_pre_token_takes_no_more_than_its_share():
     """A quadratic algorithm would take hours for this."""
-    for text in ("a" * 3_000_000, "ab" * 1_000_000, "東京" * 300_000):
-        ids = TOKENIZERS["gpt2"].encode(text)
-        assert TOKENIZERS["gpt2"].decode(ids) == text
+    for unit, times in (("a", 3_000_000), ("ab", 1_000_000), ("東京", 300_000)):
+        tokenizer = BPETokenizer.train(unit * 1000, 262)
+        ids = tokenizer.encode(unit * times)
+        assert len(ids) < len(unit.encode()) * times / 8
+        assert tokenizer.decode(ids) == unit * times
 
 
 # tiktoken

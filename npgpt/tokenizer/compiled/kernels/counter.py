@@ -70,17 +70,19 @@ def count_pre_tokens(text_N, spans_P3, scanner, found):
                 length = boundaries_K[U(k + 1)] - start
                 code = _hash_of(text_N, start, length)
                 slot = (code >> U(20)) & U(len(slots) - 1)
-                while slots[slot] >= 0 and not _is_same(
-                    found, slots[slot], text_N, code, start, length
-                ):
+                while True:
+                    index = slots[slot]
+                    if index < 0:
+                        if used == len(found.starts):
+                            return FULL
+                        slots[slot] = used
+                        found.hashes[used], found.starts[used] = code, start
+                        found.lengths[used], found.times[used] = length, 1
+                        used += 1
+                        break
+                    if _is_same(found, index, text_N, code, start, length):
+                        found.times[index] += 1
+                        break
                     slot = (slot + U(1)) & U(len(slots) - 1)
-                if slots[slot] < 0:
-                    if used == len(found.starts):
-                        return FULL
-                    slots[slot] = used
-                    found.hashes[used], found.starts[used] = code, start
-                    found.lengths[used], found.times[used] = length, 0
-                    used += 1
-                found.times[slots[slot]] += 1
             cursor = keep_last(cursor, boundaries_K)
     return used

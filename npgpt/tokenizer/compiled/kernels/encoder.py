@@ -19,15 +19,7 @@ import numpy as np
 
 from autograd.kernels.compiler import lean_kernel
 from npgpt.tokenizer.compiled.kernels.scanner import keep_last, new_boundaries, scan, start_at
-from npgpt.tokenizer.compiled.kernels.tables import (
-    EMPTY,
-    MIX_A,
-    U,
-    find,
-    inlined,
-    load_word,
-    mixed,
-)
+from npgpt.tokenizer.compiled.kernels.tables import EMPTY, MIX_A, U, find, inlined, load_word, mixed
 from npgpt.tokenizer.compiled.kernels.vocabulary import NODE_BITS, TOKEN_BITS, stay_apart
 
 SHORT = 15  # bytes that fit into two words, beside their number
