@@ -3,7 +3,7 @@
 Reading order:
 
     tensor.py        an array, its gradient, the op that made it
-    recording.py     what an op is, and how its calls are recorded
+    recording.py     what an op is, how its calls are recorded, and who is told of them
     engine.py        how gradients travel back along the record
     ops/             each op: a forward and its vector-Jacobian product, side by side
     gradcheck.py     is a gradient right? finite differences against it: finite_differences.py
@@ -11,7 +11,7 @@ Reading order:
     anomaly.py       which op was the first to give a NaN?
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
-    backend.py       chooses between the last two
+    backend.py       chooses between the last two; process.py: settings for the kernels' sake
 
 >>> from autograd import Tensor
 >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -20,49 +20,48 @@ Reading order:
 array([2., 4., 6.], dtype=float32)
 """
 
-from autograd.engine import OPS, backward, no_grad, op, vjp
+from autograd.engine import backward
 from autograd.gradcheck import GradcheckError, gradcheck
-from autograd.ops import (
+from autograd.ops.arithmetic import (
     abs,
     add,
-    broadcast_to,
     clip,
-    concat,
-    cross_entropy,
     div,
-    dropout,
-    embedding,
     exp,
-    gelu,
-    getitem,
-    layer_norm,
-    linear,
-    linear_cross_entropy,
     log,
-    log_softmax,
-    logsumexp,
-    matmul,
-    max,
     maximum,
-    mean,
     mul,
     neg,
-    pad,
     pow,
+    sqrt,
+    sub,
+    tanh,
+    where,
+)
+from autograd.ops.linalg import linear, matmul
+from autograd.ops.loss import cross_entropy, linear_cross_entropy
+from autograd.ops.nn import (
+    dropout,
+    embedding,
+    gelu,
+    layer_norm,
+    log_softmax,
     relu,
-    reshape,
     scaled_dot_product_attention,
     sigmoid,
     softmax,
-    split,
-    sqrt,
-    stack,
-    sub,
-    sum,
-    swapaxes,
-    tanh,
-    transpose,
-    var,
-    where,
 )
-from autograd.tensor import Tensor
+from autograd.ops.reductions import logsumexp, max, mean, sum, var
+from autograd.ops.shaping import (
+    broadcast_to,
+    concat,
+    getitem,
+    pad,
+    reshape,
+    split,
+    stack,
+    swapaxes,
+    transpose,
+)
+from autograd.recording import Observer, no_grad, observing, op, vjp
+from autograd.tensor import OPS, Tensor

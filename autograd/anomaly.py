@@ -5,77 +5,56 @@ found by running the same computation once more and looking at every array on th
 more than the computation itself and is therefore no permanent state.
 """
 
-from contextlib import contextmanager
-from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from autograd.recording import OPS
+from autograd.recording import Observer, observing
 
 
 class AnomalyError(FloatingPointError):
-    """The first op whose result is not finite. op: its name; place: where it was called."""
+    """The first op whose result is not finite. op: its name; where: in which part of the model."""
 
-    def __init__(self, message, op, place):
+    def __init__(self, message, op, where):
         super().__init__(message)
-        self.op, self.place = op, place
+        self.op, self.where = op, where
 
 
-class _Placed(NamedTuple):
-    """What a forward saved, with the place where it was called, for backward to name."""
+def detect_anomaly(where=lambda: ""):
+    """Inside, an op raises `AnomalyError` if its output, or one of its gradients, is not finite.
 
-    place: str
-    saved: tuple
-
-
-@contextmanager
-def detect_anomaly(place=lambda: ""):
-    """Inside, an op raises `AnomalyError` if its output, or a gradient by it, is not finite.
-
-    place   called at each forward: where it happens, such as the model's module at work
+    where   called at each forward: in which part of the model it is, for the message
 
     For forward and backward of one thread; ops take several times as long. An op that gives an
-    infinity on purpose is reported too.
+    infinity on purpose is reported too. What was recorded before is not looked at in backward.
     """
-    originals = {op: (op.forward, op.vjp) for op in OPS.values()}
-    for op, (forward, vjp) in originals.items():
-        op.forward = _watched_forward(op, forward, place)
-        op.vjp = _watched_vjp(op, vjp)
-    try:
-        yield
-    finally:
-        for op, (forward, vjp) in originals.items():
-            op.forward, op.vjp = forward, vjp
+    return observing(_FiniteOnly(where))
 
 
-def _watched_forward(op, forward, place):
-    def watched(*arrays, **settings):
-        output, saved = forward(*arrays, **settings)
-        where = place()
-        for result in output if isinstance(output, tuple) else (output,):
-            if not np.isfinite(result).all():
-                raise AnomalyError(_of_forward(op, where, arrays, result), op.name, where)
-        return output, _Placed(where, saved)
+class _FiniteOnly(Observer):
+    def __init__(self, where):
+        self.where = where
+        self.called_in = WeakKeyDictionary()  # Node -> what `where` said when it was recorded
 
-    return watched
+    def forward(self, op, node, inputs, settings, outputs, seconds):
+        where = self.where()
+        for output in outputs:
+            if not np.isfinite(output).all():
+                raise AnomalyError(_of_forward(op, where, inputs, output), op.name, where)
+        if node is not None:
+            self.called_in[node] = where
 
-
-def _watched_vjp(op, vjp):
-    def watched(d_output, placed, **offered):
-        if not isinstance(placed, _Placed):  # recorded outside of anomaly mode
-            return vjp(d_output, placed, **offered)
-        gradients = vjp(d_output, placed.saved, **offered)
-        for i, gradient in enumerate(gradients if isinstance(gradients, tuple) else (gradients,)):
+    def vjp(self, op, node, d_outputs, gradients, seconds):
+        if node not in self.called_in:
+            return
+        where = self.called_in[node]
+        for name, gradient in zip(_input_names(op, gradients), gradients, strict=True):
             if gradient is not None and not np.isfinite(gradient).all():
-                name = op.array_names[i] if op.array_names else f"arrays[{i}]"
                 message = (
-                    f"backward of {op.name}{_at(placed.place)}: the gradient of its input {name} "
+                    f"backward of {op.name}{_in(where)}: the gradient of its input {name} "
                     f"has {described(gradient)}"
                 )
-                raise AnomalyError(message, op.name, placed.place)
-        return gradients
-
-    return watched
+                raise AnomalyError(message, op.name, where)
 
 
 def described(array):
@@ -93,17 +72,20 @@ def described(array):
     )
 
 
-def _of_forward(op, where, arrays, result):
-    names = op.array_names or [f"arrays[{i}]" for i in range(len(arrays))]
-    inputs = [
+def _of_forward(op, where, inputs, output):
+    ranges = [
         f"{name} {array.shape} {_range(array)}"
-        for name, array in zip(names, arrays, strict=False)
-        if isinstance(array, np.ndarray)
+        for name, array in zip(_input_names(op, inputs), inputs, strict=True)
+        if array is not None
     ]
     return (
-        f"forward of {op.name}{_at(where)}: the output has {described(result)}; "
-        f"inputs: {', '.join(inputs)}"
+        f"forward of {op.name}{_in(where)}: the output has {described(output)}; "
+        f"inputs: {', '.join(ranges)}"
     )
+
+
+def _input_names(op, arrays):
+    return op.array_names or [f"arrays[{i}]" for i in range(len(arrays))]
 
 
 def _range(array):
@@ -112,5 +94,5 @@ def _range(array):
     return f"from {array.min():.3g} to {array.max():.3g}" if array.size else "empty"
 
 
-def _at(place):
-    return f" in {place}" if place else ""
+def _in(where):
+    return f" in {where}" if where else ""

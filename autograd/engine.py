@@ -10,9 +10,11 @@ rule turns it into d_x = d_z . dz/dx without ever forming the Jacobian dz/dx. `a
 keeps a node for each op that is called; `backward` visits the nodes.
 """
 
+import time
+
 import numpy as np
 
-from autograd.recording import OPS, no_grad, op, vjp
+from autograd.recording import OPS, Need, current_observer, no_grad, op, vjp
 from autograd.tensor import Tensor, as_arrays
 
 __all__ = ["OPS", "backward", "no_grad", "op", "vjp"]
@@ -31,38 +33,35 @@ def backward(tensor, gradient=None):
     if tensor.node is None:
         _add_to_leaf(tensor, gradient.copy())
         return
-    sums = {}  # per leaf, its gradient so far: arrays that nobody else holds, added to in place
-    users = _count_users(tensor.node)
-    arrived = {(tensor.node, tensor.output_index): gradient}  # the same, per output of a node
-    # A node is visited when the gradients of all its uses have arrived, not when the first one
-    # has. In `b = a + a; c = b + b`, a depth-first walk would pass on the gradient of b's first
-    # use before the second one was added, and visit everything below b twice.
+    leaf_grads = {}  # per leaf, its sum so far: arrays that nobody else holds, added to in place
+    output_grads = {(tensor.node, tensor.output_index): gradient}  # per output of a node, its sum
+    pending = _count_uses(tensor.node)
+    # A node is visited when the gradients of all its uses have been added, not at the first one.
+    # In `b = a + a; c = b + b`, a depth-first walk would pass on the gradient of b's first use
+    # before the second one was added, and visit everything below b twice.
     ready = [tensor.node]
     while ready:
         node = ready.pop()
-        d_output = _complete(arrived, node)
-        needs = tuple([edge is not None for edge in node.edges])
-        gradients = node.op.gradients(d_output, node.saved, needs, *_offer(node, sums))
+        d_output = _complete(output_grads, node)
+        gradients = _apply_vjp(node, d_output, leaf_grads)
         _check(node, gradients)
         edges, node.saved, node.edges = node.edges, None, ()
-        outputs = d_output if isinstance(d_output, tuple) else (d_output,)
+        d_outputs = _as_tuple(d_output)
         for i, (edge, d_input) in enumerate(zip(edges, gradients, strict=True)):
             if edge is None:
                 continue
             if isinstance(edge, Tensor):
-                _add_to_sum(sums, edge, d_input, (*outputs, *gradients[:i], *gradients[i + 1 :]))
+                others = (*d_outputs, *gradients[:i], *gradients[i + 1 :])
+                _add_to_sum(leaf_grads, edge, d_input, others)
                 continue
             parent, index = edge
             # Out of place: the array may also be on its way to another input.
-            arrived[edge] = arrived[edge] + d_input if edge in arrived else d_input
-            users[parent] -= 1
-            if users[parent] == 0:
+            output_grads[edge] = output_grads[edge] + d_input if edge in output_grads else d_input
+            pending[parent] -= 1
+            if pending[parent] == 0:
                 ready.append(parent)
-    for leaf, gradient in sums.items():
+    for leaf, gradient in leaf_grads.items():
         _add_to_leaf(leaf, gradient)
-
-
-Tensor.backward = backward  # here and not in tensor.py, so that imports run in one direction
 
 
 def _starting_gradient(tensor, gradient):
@@ -88,9 +87,9 @@ def _starting_gradient(tensor, gradient):
     return gradient.astype(tensor.dtype, copy=False)
 
 
-def _count_users(root):
+def _count_uses(root):
     """For each node that root was computed from: by how many edges it is used on the way."""
-    users = {root: 0}
+    uses = {root: 0}
     stack = [root]
     while stack:
         node = stack.pop()
@@ -102,22 +101,39 @@ def _count_users(root):
         for edge in node.edges:
             if isinstance(edge, tuple):
                 parent = edge[0]
-                if parent not in users:
-                    users[parent] = 0
+                if parent not in uses:
+                    uses[parent] = 0
                     stack.append(parent)
-                users[parent] += 1
-    return users
+                uses[parent] += 1
+    return uses
 
 
-def _complete(arrived, node):
+def _complete(output_grads, node):
     """The d_output of a VJP: outputs of the op that nobody used have gradient zero."""
     if len(node.outputs) == 1:
-        return arrived.pop((node, 0))
-    found = [arrived.pop((node, i), None) for i in range(len(node.outputs))]
+        return output_grads.pop((node, 0))
+    found = [output_grads.pop((node, i), None) for i in range(len(node.outputs))]
     return tuple(
         np.zeros(shape, dtype) if d is None else d
         for d, (shape, dtype) in zip(found, node.outputs, strict=True)
     )
+
+
+def _apply_vjp(node, d_output, leaf_grads):
+    """The gradients of the node's inputs; an observer is told of them."""
+    needs = tuple([edge if edge is None else Need(leaf_grads.get(edge)) for edge in node.edges])
+    observer = current_observer.get()
+    if observer is None:
+        return node.op.gradients(d_output, node.saved, needs)
+    start = time.perf_counter()
+    gradients = node.op.gradients(d_output, node.saved, needs)
+    seconds = time.perf_counter() - start
+    observer.vjp(node.op, node, _as_tuple(d_output), gradients, seconds)
+    return gradients
+
+
+def _as_tuple(d_output):
+    return d_output if isinstance(d_output, tuple) else (d_output,)
 
 
 def _check(node, gradients):
@@ -140,23 +156,15 @@ def _check(node, gradients):
         assert found == expected, f"{name}: gradient is {found}, its input {expected}"
 
 
-def _offer(node, sums):
-    """[into] for an op that adds to gradients in place, where there are any yet."""
-    if "into" not in node.op.vjp_takes:
-        return []
-    into = tuple(map(sums.get, node.edges))
-    return [into] if any(total is not None for total in into) else []
-
-
-def _add_to_sum(sums, leaf, gradient, others):
-    """Add a leaf's gradient to what has arrived, unless the op has put it there (`into`).
+def _add_to_sum(leaf_grads, leaf, gradient, others):
+    """Add a gradient to the leaf's sum so far, unless the VJP has added it in place (`Need`).
 
     others   the arrays that came in and go out beside it, None among them
     """
-    if leaf not in sums:
-        sums[leaf] = _owned(gradient, others)
-    elif gradient is not sums[leaf]:
-        sums[leaf] += gradient
+    if leaf not in leaf_grads:
+        leaf_grads[leaf] = _owned(gradient, others)
+    elif gradient is not leaf_grads[leaf]:
+        leaf_grads[leaf] += gradient
 
 
 def _owned(gradient, others):

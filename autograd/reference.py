@@ -174,10 +174,10 @@ def sum_of_squares(arrays):
 
 def adamw_(weights, gradients, ms, vs, decays, lr, beta1, beta2, eps, scale, step):
     for weight, gradient, m, v, decay in zip(weights, gradients, ms, vs, decays, strict=True):
-        number = weight.dtype.type
-        g = gradient * number(scale)
-        m += (g - m) * number(1 - beta1)
-        v += (g * g - v) * number(1 - beta2)
-        weight *= number(1 - lr * decay)
-        denominator = np.sqrt(v / number(1 - beta2**step)) + number(eps)
-        weight -= number(lr / (1 - beta1**step)) * m / denominator
+        dtype = weight.dtype.type
+        g = gradient * dtype(scale)
+        m += (g - m) * dtype(1 - beta1)
+        v += (g * g - v) * dtype(1 - beta2)
+        weight *= dtype(1 - lr * decay)
+        denominator = np.sqrt(v / dtype(1 - beta2**step)) + dtype(eps)
+        weight -= dtype(lr / (1 - beta1**step)) * m / denominator

@@ -2,12 +2,37 @@
 
 A Tensor is deliberately thin. It holds no rule of differentiation (those stand beside their
 forward in `autograd.ops`) and does not know how gradients travel (that is `autograd.engine`).
-Arithmetic on Tensors works because the last lines of `autograd.ops` attach the operators.
+Its operators and methods name the ops that they call, which are found in OPS.
 """
 
 import numpy as np
 
+OPS = {}  # every op by name: what can be differentiated, and what gradient checks must cover
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
+
+
+def _operators(name):
+    """x + y is autograd.add(x, y); 2 - x, for which Python asks x, is autograd.sub(2, x)."""
+
+    def operator(x, y):
+        return OPS[name](x, y)
+
+    def reflected(x, y):
+        return OPS[name](y, x)
+
+    operator.__doc__, reflected.__doc__ = f"autograd.{name}(x, y)", f"autograd.{name}(y, x)"
+    operator.__name__ = reflected.__name__ = name
+    return operator, reflected
+
+
+def _method(name):
+    """x.sum(axis=0) is autograd.sum(x, axis=0)."""
+
+    def method(x, *arguments, **settings):
+        return OPS[name](x, *arguments, **settings)
+
+    method.__doc__, method.__name__ = f"autograd.{name}(x, ...)", name
+    return method
 
 
 class Tensor:
@@ -36,6 +61,28 @@ class Tensor:
         self.grad = None
         self.node = None  # the recording.Node that computed this tensor; None for a leaf
         self.output_index = 0  # which of the node's outputs it is
+
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("sub")
+    __mul__, __rmul__ = _operators("mul")
+    __truediv__, __rtruediv__ = _operators("div")
+    __pow__, __rpow__ = _operators("pow")
+    __matmul__, __rmatmul__ = _operators("matmul")
+    __neg__, __abs__, __getitem__ = _method("neg"), _method("abs"), _method("getitem")
+    sum, mean, max = _method("sum"), _method("mean"), _method("max")
+    reshape, transpose, swapaxes = _method("reshape"), _method("transpose"), _method("swapaxes")
+
+    def backward(self, gradient=None):
+        """Add d(self)/d(leaf), times `gradient`, to `.grad` of every leaf it was computed from.
+
+        gradient   an array of this tensor's shape; may be left out for a single element (it is 1)
+
+        How: `autograd.engine.backward`. RuntimeError if nothing requires a gradient, if there are
+        several elements and no `gradient`, or if an earlier backward has freed the graph.
+        """
+        import autograd.engine  # here, because the engine imports this module
+
+        autograd.engine.backward(self, gradient)
 
     @property
     def shape(self):

@@ -3,7 +3,7 @@
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
 
 Without a PART all of them run, for a quarter of an hour or more. Every library has a process of its
-own (`benchmarks.players`). Only the sections of what was measured are replaced. --quick is a look
+own (`benchmarks.runners`). Only the sections of what was measured are replaced. --quick is a look
 at whether everything runs: its numbers mean little, and it writes no file unless --out names one.
 """
 
@@ -13,8 +13,8 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.players import NUMPY, Player, default_threads
 from benchmarks.report import section, with_section
+from benchmarks.runners import NUMPY, Runner, default_threads
 
 PARTS = {
     "kernels": "products, attention, norms, activations, loss, optimizer",
@@ -73,8 +73,8 @@ def _arguments(argv):
 
 def _run(part, args):
     """(where it was measured, its tables), printed as they come."""
-    with Player(NUMPY, args.threads) as player:
-        machine = player.call("benchmarks.machine:measured_on")
+    with Runner(NUMPY, args.threads) as runner:
+        machine = runner.call("benchmarks.machine:measured_on")
     _say(args, f"## {part}\n\n{machine}\n")
     tables = []
     for table in importlib.import_module(f"benchmarks.{part}").tables(args.threads, args.quick):

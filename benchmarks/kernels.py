@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 from benchmarks import ladder
 from benchmarks.measure import FULL, QUICK, Contest, geometric_mean
-from benchmarks.players import NUMPY, OURS, TORCH
 from benchmarks.report import Table, comparison_table
+from benchmarks.runners import NUMPY, OURS, TORCH
 from benchmarks.shapes import models, products
 
 # of float32: the gradient for its norm; gradient, weight and both moments, three of them written
@@ -41,10 +41,10 @@ def rungs(contest, size):
     seconds = {}
     for function in ladder.RUNGS:
         name = function.__name__
-        (found,) = contest.times("rung", peers=(), name=name, size=size).values()
+        (found,) = contest.times("rung", baselines=(), name=name, size=size).values()
         seconds[name.replace("_", " ")] = statistics.median(found)
     square = {"form": "nn", "Z": 1, "M": size, "N": size, "K": size}
-    for name, found in contest.times("product", peers=(NUMPY,), **square).items():
+    for name, found in contest.times("product", baselines=(NUMPY,), **square).items():
         seconds[f"{name}: its matrix product"] = statistics.median(found)
     cells = [
         [name, f"{2 * size**3 / s / 1e9:.1f}", f"{seconds['three loops'] / s:.0f}"]
@@ -76,16 +76,16 @@ def gemm(contest, models):
 
 
 def summary(comparisons):
-    """Geometric mean and worst of the products, by peer and model."""
+    """Geometric mean and worst of the products, by baseline and model."""
     cells = []
-    for peer in dict.fromkeys(c.peer for c in comparisons if c.ratio):
-        groups = {"all": [c for c in comparisons if c.peer == peer]}
+    for name in dict.fromkeys(c.baseline for c in comparisons if c.ratio):
+        groups = {"all": [c for c in comparisons if c.baseline == name]}
         for c in groups["all"]:
             groups.setdefault(c.what.split(",")[0], []).append(c)
         for group, members in groups.items():
             worst = min(members, key=lambda c: c.ratio)
             cells.append([
-                peer, group, str(len(members)), f"{geometric_mean(c.ratio for c in members):.2f}",
+                name, group, str(len(members)), f"{geometric_mean(c.ratio for c in members):.2f}",
                 f"{worst.ratio:.2f} ({worst.what})",
             ])  # fmt: skip
     return Table(
@@ -104,7 +104,7 @@ def batched(contest, models):
             "a v": {"form": "nn", "M": T, "N": D, "K": T},
         }.items():
             found += contest.compare(
-                f"{model}, {what}: {Z} of ({T}, {D})", "product", peers=(NUMPY,),
+                f"{model}, {what}: {Z} of ({T}, {D})", "product", baselines=(NUMPY,),
                 flops=2 * Z * T * T * D, Z=Z, **sizes,
             )  # fmt: skip
     return found
@@ -112,7 +112,7 @@ def batched(contest, models):
 
 def bound(contest, comparisons):
     """What the ratios would be if ours took no time but that of its arithmetic."""
-    peak = contest.players[OURS].call("benchmarks.peak:peak_flops", threads=contest.threads)
+    peak = contest.runners[OURS].call("benchmarks.peak:peak_flops", threads=contest.threads)
     most = [f"{c.theirs / (c.flops / peak):.2f}" for c in comparisons if c.theirs]
     return (
         f"At the processor's peak, {peak / 1e9:.0f} GFLOP/s, the ratios would be {', '.join(most)}."
@@ -126,7 +126,7 @@ def attention(contest, shrink):
         sizes = {"B": 2, "H": 12, "T": T, "D": 64}
         flops = 14 * 24 * T * (T + 1) / 2 * 64
         found += contest.compare(
-            f"T = {T}, {sizes['B'] * sizes['H']} heads of 64", "attention", peers=(TORCH,),
+            f"T = {T}, {sizes['B'] * sizes['H']} heads of 64", "attention", baselines=(TORCH,),
             flops=flops, **sizes,
         )  # fmt: skip
     return found
@@ -146,7 +146,7 @@ def rows(contest, shrink):
     found = []
     for task, sizes in cases:
         what = f"{task} ({', '.join(map(str, sizes.values()))})"
-        found += contest.compare(what, task, peers=(TORCH,), **sizes)
+        found += contest.compare(what, task, baselines=(TORCH,), **sizes)
     return found
 
 
@@ -155,5 +155,5 @@ def optimizers(contest, models):
     found = []
     for model, (_, config) in models.items():
         what = f"AdamW, all weights of `{model}`"
-        found += contest.compare(what, "adamw", peers=(TORCH,), config=asdict(config))
+        found += contest.compare(what, "adamw", baselines=(TORCH,), config=asdict(config))
     return found

@@ -41,7 +41,7 @@ def loop_order(a_MK, b_KN):
 @numba.njit(fastmath=FASTMATH)
 def blocks(a_MK, b_KN):
     """Block by block of b, which stays in the cache for all rows of a; and four rows of b at a
-    time, so that a number of c is read and written once for four multiply-adds."""
+    time, so that an element of c is read and written once for four multiply-adds."""
     (M, K), N = a_MK.shape, b_KN.shape[1]
     c_MN = np.zeros((M, N), a_MK.dtype)
     for k0 in range(0, K, BLOCK):

@@ -20,7 +20,7 @@ def described(packages=("numpy", "numba")):
 
 def measured_on():
     """The line above measured times, for the process that it is called in."""
-    from benchmarks.players import threads
+    from benchmarks.runners import threads
 
     return (
         f"{described(('numpy', 'numba', 'torch', 'jax'))}; {threads()} threads; "

@@ -4,9 +4,9 @@ A clock on a shared machine tells little. Other programs come and go, the proces
 frequency, and a time of yesterday was measured on another machine. What lasts is a ratio of two
 times that were taken one right after the other. So:
 
-- All that is compared runs in turn: ours, peer, ours, peer, ... Each round gives one ratio;
+- All that is compared runs in turn: ours, baseline, ours, baseline, ... Each round gives one ratio;
   reported are the median of these and the smallest and largest of them.
-- Each library has a process of its own; `benchmarks.players` says why.
+- Each library has a process of its own; `benchmarks.runners` says why.
 - A first round, not counted, compiles, fills caches and finds how many calls one timing needs to
   be long against the clock's own noise.
 - Before each timing there is a pause, in which the waiting threads of the library before fall
@@ -21,14 +21,14 @@ import statistics
 import time
 from dataclasses import asdict, dataclass
 
-from benchmarks.players import OURS, Player, missing
+from benchmarks.runners import OURS, Runner, missing
 
 PAUSE, WAKE = 0.04, 0.1  # seconds
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: seconds for all players of a row together, and bounds of rounds.
+    """How long to measure: seconds for all libraries of a row together, and bounds of rounds.
 
     block   the least seconds of a timing: short functions are called several times for one
     """
@@ -45,17 +45,17 @@ QUICK = Effort(seconds=0.1, least=1, most=2, block=0.0)
 
 @dataclass(frozen=True)
 class Comparison:
-    """One thing done by us and by a peer: medians of both, and the ratio peer / ours.
+    """One thing done by us and by a baseline: medians of both, and the ratio baseline / ours.
 
-    what, peer         what was measured, and against whom
+    what, baseline     what was measured, and against whom
     ours, theirs       medians: seconds, or bytes where `unit` is "B"; theirs None if not measured
     ratio, low, high   median, smallest and largest of the rounds' ratios: above 1 we are ahead
-    flops              of one call, if it is a number that means something
+    flops              of one call, if that means anything
     note               why there is no measurement, and how to get one
     """
 
     what: str
-    peer: str
+    baseline: str
     ours: float
     theirs: float | None = None
     ratio: float | None = None
@@ -66,69 +66,71 @@ class Comparison:
     note: str = ""
 
     def as_dict(self):
-        return {key: value for key, value in asdict(self).items() if value not in (None, "")}
+        """What --json prints: there the baseline's key is `peer`."""
+        known = {key: value for key, value in asdict(self).items() if value not in (None, "")}
+        return {"peer": known.pop("baseline")} | known
 
 
 class Contest(contextlib.ExitStack):
-    """Us and peers, ready to be measured: `with Contest(threads, peers, effort) as contest:`.
+    """Our process and the baselines': `with Contest(threads, baselines, effort) as contest:`.
 
-    Peers that are not installed are left out, and get rows that say so.
+    Baselines that are not installed are left out, and get rows that say so.
     """
 
-    def __init__(self, threads, peers, effort):
+    def __init__(self, threads, baselines, effort):
         super().__init__()
         self.threads, self.effort = threads, effort
-        self.absent = {peer: missing(peer) for peer in peers if missing(peer)}
-        self.players = {
-            name: self.enter_context(Player(name, threads))
-            for name in (OURS, *peers)
+        self.absent = {name: note for name in baselines if (note := missing(name))}
+        self.runners = {
+            name: self.enter_context(Runner(name, threads))
+            for name in (OURS, *baselines)
             if name not in self.absent
         }
 
-    def compare(self, what, task, *, flops=None, peers=None, **settings):
-        """A Comparison with each peer (or those of `peers`), of a task of the players' modules."""
-        times = self.times(task, peers=peers, **settings)
+    def compare(self, what, task, *, flops=None, baselines=None, **settings):
+        """A Comparison with each baseline (or those given), of a task of the runners' modules."""
+        times = self.times(task, baselines=baselines, **settings)
         ours = times.pop(OURS)
         return [
-            compared(what, peer, ours, theirs, flops=flops) for peer, theirs in times.items()
+            compared(what, name, ours, theirs, flops=flops) for name, theirs in times.items()
         ] + [
-            Comparison(what, peer, statistics.median(ours), flops=flops, note=note)
-            for peer, note in self.absent.items()
-            if peers is None or peer in peers
+            Comparison(what, name, statistics.median(ours), flops=flops, note=note)
+            for name, note in self.absent.items()
+            if baselines is None or name in baselines
         ]
 
-    def times(self, task, *, peers=None, **settings):
+    def times(self, task, *, baselines=None, **settings):
         """name -> seconds a call, by round; us first."""
-        playing = [
-            player for name, player in self.players.items()
-            if name == OURS or peers is None or name in peers
+        chosen = [
+            runner for name, runner in self.runners.items()
+            if name == OURS or baselines is None or name in baselines
         ]  # fmt: skip
-        return interleaved(playing, task, settings, self.effort)
+        return interleaved(chosen, task, settings, self.effort)
 
 
-def interleaved(players, task, settings, effort=FULL):
-    """Let players do a task in turn: name -> seconds a call, by round.
+def interleaved(runners, task, settings, effort=FULL):
+    """Let runners do a task in turn: name -> seconds a call, by round.
 
     All lists have the same length, and their entries of one index belong to one round.
     """
-    seconds = {player.name: player.prepare(task, settings) for player in players}
+    seconds = {runner.name: runner.prepare(task, settings) for runner in runners}
     counts = {name: max(1, math.ceil(effort.block / max(s, 1e-6))) for name, s in seconds.items()}
     a_round = sum(counts[name] * s for name, s in seconds.items())
     rounds = min(effort.most, max(effort.least, int(effort.seconds / a_round)))
-    times = {player.name: [] for player in players}
+    times = {runner.name: [] for runner in runners}
     for _ in range(rounds):
-        for player in players:
+        for runner in runners:
             time.sleep(PAUSE)
-            name = player.name
-            times[name].append(player.time(counts[name], WAKE if effort.block else 0.0))
+            name = runner.name
+            times[name].append(runner.time(counts[name], WAKE if effort.block else 0.0))
     return times
 
 
-def compared(what, peer, ours, theirs, **more):
+def compared(what, baseline, ours, theirs, **more):
     """The Comparison of two equally long lists, paired by index."""
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
     return Comparison(
-        what, peer, statistics.median(ours), statistics.median(theirs),
+        what, baseline, statistics.median(ours), statistics.median(theirs),
         statistics.median(ratios), min(ratios), max(ratios), **more,
     )  # fmt: skip
 

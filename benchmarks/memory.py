@@ -7,12 +7,12 @@ compiles what a step needs: what is resident then is the libraries, the rest is 
 from dataclasses import asdict
 
 from benchmarks.measure import Comparison, compared
-from benchmarks.players import JAX, OURS, TORCH, Player, missing
 from benchmarks.report import Table, comparison_table
+from benchmarks.runners import JAX, OURS, TORCH, Runner, missing
 from benchmarks.shapes import TINY, models
 from npgpt.model.size import step_memory
 
-PEERS = (TORCH, JAX)
+BASELINES = (TORCH, JAX)
 STEPS, ROUNDS = 3, 3
 
 
@@ -20,7 +20,7 @@ def tables(threads, quick=False):
     """Yield the tables of this part."""
     name, (batch, config) = list(models(quick).items())[-1]
     what = f"training step of `{name}`"
-    names = [OURS, *(peer for peer in PEERS if not missing(peer))]
+    names = [OURS, *(name for name in BASELINES if not missing(name))]
     rounds = [
         {name: peak_memory(name, threads, batch, config) for name in names}
         for _ in range(1 if quick else ROUNDS)
@@ -34,9 +34,9 @@ def tables(threads, quick=False):
         return
     peaks = {name: [found[name][1] for found in rounds] for name in names}
     found = [
-        compared(what, peer, peaks[OURS], peaks[peer], unit="B") if peer in peaks
-        else Comparison(what, peer, ours, unit="B", note=missing(peer))
-        for peer in PEERS
+        compared(what, baseline, peaks[OURS], peaks[baseline], unit="B") if baseline in peaks
+        else Comparison(what, baseline, ours, unit="B", note=missing(baseline))
+        for baseline in BASELINES
     ]  # fmt: skip
     yield comparison_table(
         "Peak memory, libraries included", found, "Ratio: how many times as much the peer takes."
@@ -47,13 +47,13 @@ def tables(threads, quick=False):
 def peak_memory(name, threads, batch, config):
     """(bytes of the libraries, bytes at the peak of training steps) of a new process, or Nones."""
     ask = "benchmarks.machine:peak_memory"
-    with Player(name, threads) as player:
+    with Runner(name, threads) as runner:
         tiny_batch, tiny = TINY["tiny"]
-        player.prepare("training_step", {"batch": tiny_batch, "config": asdict(tiny)})
-        before = player.call(ask)
-        player.prepare("training_step", {"batch": batch, "config": asdict(config)})
-        player.time(STEPS)
-        return before, player.call(ask)
+        runner.prepare("training_step", {"batch": tiny_batch, "config": asdict(tiny)})
+        before = runner.call(ask)
+        runner.prepare("training_step", {"batch": batch, "config": asdict(config)})
+        runner.time(STEPS)
+        return before, runner.call(ask)
 
 
 def prediction(name, predicted, measured):

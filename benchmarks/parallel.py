@@ -69,9 +69,9 @@ def measure(rounds=5):
     ids = np.random.default_rng(0).integers(0, config.vocab_size, 100_000)
     training = TrainConfig(batch_size=batch)
 
-    def step(number, shared):
+    def step(index, shared):
         started = time.perf_counter()
-        loss = add_gradients(model, ids, training, number, shared)
+        loss = add_gradients(model, ids, training, index, shared)
         if shared:
             shared.average(optimizer.parameters, loss)
         optimizer.step()
@@ -79,12 +79,12 @@ def measure(rounds=5):
         return time.perf_counter() - started
 
     alone, together = [], []
-    for number in range(rounds + 1):  # the first compiles
+    for index in range(rounds + 1):  # the first compiles
         ranks.total(0)
         if ranks.rank == 0:
-            alone.append(step(number, None))
+            alone.append(step(index, None))
         ranks.total(0)
-        together.append(step(number, ranks))
+        together.append(step(index, ranks))
     times = {"alone": alone[1:], "together": together[1:], "reduce": _reduces(ranks)}
     if ranks.rank == 0:
         print(json.dumps(times))
@@ -96,12 +96,12 @@ def _reduces(ranks, tries=7):
 
     times = {}
     for size in MEGABYTES:
-        numbers = np.zeros(int(size * 1e6) // 4, np.float32)
+        values = np.zeros(int(size * 1e6) // 4, np.float32)
         tried = []
         for _ in range(tries):
             ranks.total(0)
             started = time.perf_counter()
-            ranks.comm.Allreduce(MPI.IN_PLACE, numbers, op=MPI.SUM)
+            ranks.comm.Allreduce(MPI.IN_PLACE, values, op=MPI.SUM)
             tried.append(time.perf_counter() - started)
         times[size] = median(tried)
     return times
@@ -114,8 +114,8 @@ def step_costs(config, n_ranks, flops_per_second, bandwidth):
     """(seconds of arithmetic, seconds of the all-reduce) of one step on TOKENS tokens.
 
     A ring all-reduce sends 2 (R - 1) / R times the gradients through each rank's link, whatever
-    the number of ranks R: half of it to add up, half to tell all. Its latency, microseconds for
-    each of 2 (R - 1) messages, is left out.
+    the number of ranks R: half of it to add up, half to pass the sums on. Its latency, microseconds
+    for each of 2 (R - 1) messages, is left out.
     """
     arithmetic = 3 * flops_per_token(config) * TOKENS / n_ranks / flops_per_second
     gradients = 4 * sum(parameters_by_part(config).values())

@@ -1,8 +1,8 @@
 """What the processor can do at most: multiply-adds in float32, on all threads.
 
-The loop below does nothing else. Each number goes through eight multiply-adds between one read and
-one write, so that memory does not count; numbers do not depend on one another, so that the
-processor always has a vector to work on. Longer chains and more numbers are slower: the processor
+The loop below does nothing else. Each element goes through eight multiply-adds between one read and
+one write, so that memory does not count; elements do not depend on one another, so that the
+processor always has a vector to work on. Longer chains and more elements are slower: the processor
 looks only some hundred instructions ahead for work that can start.
 """
 
@@ -11,7 +11,7 @@ import time
 import numba
 import numpy as np
 
-CHAIN, NUMBERS = 8, 128
+CHAIN, ELEMENTS = 8, 128
 
 
 @numba.njit(parallel=True, fastmath={"contract"}, error_model="numpy")
@@ -24,9 +24,9 @@ def _multiply_add(rounds, threads, x, y):
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def _one_thread(rounds, x, y):
-    a = np.ones(NUMBERS, np.float32)
+    a = np.ones(ELEMENTS, np.float32)
     for _ in range(rounds):
-        for i in range(NUMBERS):
+        for i in range(ELEMENTS):
             z = a[i]
             z = z * x + y
             z = z * x + y
@@ -48,5 +48,5 @@ def peak_flops(threads, seconds=0.5):
     while time.perf_counter() < end:
         start = time.perf_counter()
         _multiply_add(rounds, threads, x, y)
-        best = max(best, 2 * CHAIN * NUMBERS * rounds * threads / (time.perf_counter() - start))
+        best = max(best, 2 * CHAIN * ELEMENTS * rounds * threads / (time.perf_counter() - start))
     return best

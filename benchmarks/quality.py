@@ -16,12 +16,12 @@ from pathlib import Path
 from benchmarks.machine import described
 from npgpt import plots
 from npgpt.cli import main as npgpt
-from npgpt.cli.report import stories_told
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
 from npgpt.training.checkpoint import load_run
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import read_metrics
+from npgpt.training.summary import stories_told
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

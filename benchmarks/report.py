@@ -6,7 +6,7 @@ A section stands between two marks, so that one part can be measured again witho
 import re
 from dataclasses import asdict, dataclass, field
 
-from benchmarks.players import OURS
+from benchmarks.runners import OURS
 
 HEAD = """# Results
 
@@ -43,14 +43,14 @@ class Table:
 
 
 def comparison_table(title, comparisons, text=""):
-    """One row for each thing measured, with the peers side by side."""
-    by_what, opponents = {}, list(dict.fromkeys(c.peer for c in comparisons))
+    """One row for each thing measured, with the baselines side by side."""
+    by_what, baselines = {}, list(dict.fromkeys(c.baseline for c in comparisons))
     for c in comparisons:
-        by_what.setdefault(c.what, {})[c.peer] = c
+        by_what.setdefault(c.what, {})[c.baseline] = c
     columns = ["", OURS]
-    for peer in opponents:
-        columns += [peer, "ratio (min – max)"]
-    rows = [_comparison_row(what, found, opponents) for what, found in by_what.items()]
+    for baseline in baselines:
+        columns += [baseline, "ratio (min – max)"]
+    rows = [_comparison_row(what, found, baselines) for what, found in by_what.items()]
     return Table(title, [*columns, ""], rows, text, [c.as_dict() for c in comparisons])
 
 
@@ -114,22 +114,23 @@ def quantity(value, unit, flops=None):
     return seconds(value) + (f", {flops / value / 1e9:.0f} GFLOP/s" if flops else "")
 
 
-def _comparison_row(what, found, opponents):
+def _comparison_row(what, found, baselines):
     first = next(iter(found.values()))
     cells = [what, quantity(first.ours, first.unit, first.flops)]
-    for peer in opponents:
-        c = found.get(peer)
+    for baseline in baselines:
+        c = found.get(baseline)
         if c is None or c.ratio is None:
             cells += [c.note if c else "", ""]
         else:
             cells.append(quantity(c.theirs, c.unit, c.flops))
             cells.append(f"{c.ratio:.2f} ({c.low:.2f} – {c.high:.2f})")
-    return [*cells, _verdict({peer: c.ratio for peer, c in found.items() if c.ratio is not None})]
+    ratios = {name: c.ratio for name, c in found.items() if c.ratio is not None}
+    return [*cells, _verdict(ratios)]
 
 
 def _verdict(ratios):
-    worse = [peer for peer, ratio in ratios.items() if is_behind(ratio)]
-    even = [peer for peer, ratio in ratios.items() if round(ratio, 2) == 1]
+    worse = [name for name, ratio in ratios.items() if is_behind(ratio)]
+    even = [name for name, ratio in ratios.items() if round(ratio, 2) == 1]
     if worse:
         return f"**behind** {', '.join(worse)}"
     return f"even with {', '.join(even)}" if even else "ahead" if ratios else ""

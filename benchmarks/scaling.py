@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.measure import QUICK, Contest, Effort
-from benchmarks.players import OURS, TORCH
 from benchmarks.report import comparison_table
+from benchmarks.runners import OURS, TORCH
 from npgpt import plots
 from npgpt.config import GPTConfig
 from npgpt.model.size import flops_per_token

@@ -33,7 +33,7 @@ def products(batch, config):
 
 
 def random(*shape, seed=0):
-    """Standard normal numbers in float32: the same for every player."""
+    """Standard normal numbers in float32: the same for every runner."""
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 

@@ -13,8 +13,8 @@ import sys
 import tempfile
 import time
 
-from benchmarks.players import ROOT, environment
 from benchmarks.report import Table, seconds
+from benchmarks.runners import ROOT, environment
 
 IMPORT = """
 import time

@@ -6,15 +6,15 @@ All start from the same weights and see the same batch again and again.
 from dataclasses import asdict
 
 from benchmarks.measure import FULL, QUICK, Contest, Effort
-from benchmarks.players import BF16, COMPILED, JAX, OURS, TORCH
 from benchmarks.report import Table, comparison_table
+from benchmarks.runners import BF16, COMPILED, JAX, OURS, TORCH
 from benchmarks.shapes import models
 from npgpt.model.size import flops_per_token
 
 LONG = Effort(seconds=30.0, least=5, most=15)
 ALL = (TORCH, COMPILED, BF16, JAX)
 # Each has some 3 GB of weights, moments and activations at the same time.
-PEERS = {"gpt2": (TORCH, JAX)}
+BASELINES = {"gpt2": (TORCH, JAX)}
 
 
 def tables(threads, quick=False):
@@ -25,11 +25,11 @@ def tables(threads, quick=False):
                 f"T={config.block_size}, B={batch}, V={config.vocab_size}")  # fmt: skip
         flops = 3 * flops_per_token(config) * batch * config.block_size
         effort = QUICK if quick else FULL if name == "cpu" else LONG
-        with Contest(threads, PEERS.get(name, ALL), effort) as contest:
+        with Contest(threads, BASELINES.get(name, ALL), effort) as contest:
             found += contest.compare(
                 what, "training_step", flops=flops, batch=batch, config=asdict(config)
             )
-            peak = contest.players[OURS].call("benchmarks.peak:peak_flops", threads=threads)
+            peak = contest.runners[OURS].call("benchmarks.peak:peak_flops", threads=threads)
     yield comparison_table(
         "Training step", found,
         "float32 everywhere but in the column that says bf16. GFLOP/s are useful FLOPs: those of "

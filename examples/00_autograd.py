@@ -1,12 +1,12 @@
 """Before the sections: where gradients come from.
 
-A computation is a graph. To learn, we need the slope of the loss by each number in it; the chain
-rule gives them all in one walk from the loss back to the leaves. A finite difference gives the
-same slopes by trying: nudge one number, run everything again, see how the loss moves.
+A computation is a graph. To learn, we need the derivative of the loss with respect to each value in
+it; the chain rule gives them all in one walk from the loss back to the leaves. A finite difference
+finds each of them by trying: change one value a little, run everything again, compare the losses.
 
 Try:
-- In STEPS, make h `relu` instead of `tanh` and b = -2: s is negative, the slope of relu is 0
-  there, and x, w, b and v have no influence at all. The unit is dead.
+- In STEPS, make h `relu` instead of `tanh` and b = -2: s is negative, the derivative of relu
+  is 0 there, and x, w, b and v have no influence at all. The unit is dead.
 - In `finite_difference`, make the step 1e-1, then 1e-13. The first is wrong since the loss is
   curved, the second since the two losses agree in nearly all of their digits.
 """
@@ -28,14 +28,14 @@ STEPS = {
     "e": lambda t: t["out"] - t["y"],
     "loss": lambda t: t["e"] * t["e"],
 }
-PLACES = {  # (column, row) in the picture
+POSITIONS = {  # (column, row) in the picture
     "x": (0, 0), "w": (0, 1), "z": (1, 0), "b": (1, 1), "s": (2, 0), "h": (3, 0), "v": (3, 1),
     "m": (4, 1), "out": (5, 0), "y": (5, 1), "e": (6, 0), "loss": (7, 0),
 }  # fmt: skip
 
 
 def compute(nudged=None, by=0.0):
-    """Every tensor of the graph by name; the one called `nudged` is moved on its way."""
+    """Every tensor of the graph by name; `by` is added to the one called `nudged`."""
     tensors = {}
     for name, value in LEAVES.items():
         moved = value + (by if name == nudged else 0)
@@ -48,7 +48,7 @@ def compute(nudged=None, by=0.0):
 
 
 def finite_difference(name, step=1e-5):
-    """(loss with the number a bit larger - loss with it a bit smaller) / the distance."""
+    """(loss with the value a bit larger - loss with it a bit smaller) / the distance."""
     return (compute(name, step)["loss"].item() - compute(name, -step)["loss"].item()) / (2 * step)
 
 
@@ -69,49 +69,76 @@ def in_order(node, seen):
 
 def walk_back(loss):
     """Node or leaf -> d(loss)/d(its value). What `backward` does, without freeing anything."""
-    slopes = {loss.node: np.ones(())}  # d(loss)/d(loss)
+    gradients = {loss.node: np.ones(())}  # d(loss)/d(loss)
     for node in reversed(in_order(loss.node, {})):
         needs = tuple(edge is not None for edge in node.edges)  # a constant has no edge
-        d_inputs = node.op.gradients(slopes[node], node.saved, needs)
+        d_inputs = node.op.gradients(gradients[node], node.saved, needs)
         for source, d_input in zip(sources(node), d_inputs, strict=True):
             if source is not None:
-                slopes[source] = slopes.get(source, 0) + d_input  # two uses: the slopes add up
-    return slopes
+                # of a value that is used twice the gradients add up
+                gradients[source] = gradients.get(source, 0) + d_input
+    return gradients
 
 
 def the_graph(figures):
     expect("""
         1. The graph of one neuron. Expect each gradient to agree with its finite difference to
-        about nine digits. h is used twice, by m and by out, and has the sum of both slopes.
+        about nine digits. h is used twice, by m and by out, and has the sum of both gradients.
         """)
     tensors = compute()
-    slopes = walk_back(tensors["loss"])
+    gradients = walk_back(tensors["loss"])
     boxes, arrows, errors = {}, [], []
     of = {tensor.node or tensor: name for name, tensor in tensors.items()}
     print(f"{'':6}{'made by':9}{'value':>10}{'gradient':>17}{'finite difference':>21}")
     for name, tensor in tensors.items():
         node = tensor.node
-        gradient, difference = float(slopes[node or tensor]), finite_difference(name)
+        gradient, difference = float(gradients[node or tensor]), finite_difference(name)
         errors.append(abs(gradient - difference))
         made_by = node.op.name if node else "-"
         print(f"{name:6}{made_by:9}{tensor.item():10.4f}{gradient:17.10f}{difference:21.10f}")
-        boxes[name] = (*PLACES[name], f"{name}   {made_by if node else 'leaf'}\n{tensor.item():.3f}"
-                       f"\nslope {gradient:.3f}\ntried {difference:.3f}")  # fmt: skip
+        text = (f"{name}   {made_by if node else 'leaf'}\n{tensor.item():.3f}"
+                f"\ngradient {gradient:.3f}\ntried {difference:.3f}")  # fmt: skip
+        boxes[name] = (*POSITIONS[name], text)
         arrows += [(of[source], name) for source in (sources(node) if node else ())]
     tensors["loss"].backward()
-    same = all(tensors[name].grad == slopes[tensors[name]] for name in LEAVES)
-    print(f"\nlargest difference {max(errors):.1e}; loss.backward() left the same numbers "
+    same = all(tensors[name].grad == gradients[tensors[name]] for name in LEAVES)
+    print(f"\nlargest difference {max(errors):.1e}; loss.backward() left the same values "
           f"in the .grad of the leaves: {same}")  # fmt: skip
-    title = "value, slope of the loss by it, and the slope found by trying"
-    picture(plots.graph_picture, figures / "00_autograd.png", boxes, arrows, title=title)
+    title = "value, gradient of the loss with respect to it, and its finite difference"
+    picture(draw_graph, figures / "00_autograd.png", boxes, arrows, title)
     return {"graph_error": max(errors), "backward_agrees": same}
+
+
+def draw_graph(path, boxes, arrows, title):
+    """A computation graph from left to right.
+
+    boxes    name -> (column, row, text)
+    arrows   pairs of names (from, to)
+    """
+    columns = 1 + max(column for column, _, _ in boxes.values())
+    rows = 1 + max(row for _, row, _ in boxes.values())
+    drawing, axes = plots.figure(1.9 * columns, 1.15 * rows + 0.5)
+    for start, end in arrows:
+        (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
+        axes.annotate(
+            "", (x1, -y1), (x0, -y0),
+            arrowprops={"arrowstyle": "-|>", "color": plots.GREY, "shrinkA": 30, "shrinkB": 34},
+        )  # fmt: skip
+    for column, row, text in boxes.values():
+        axes.text(
+            column, -row, text, ha="center", va="center", fontsize=8, color=plots.INK,
+            bbox={"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": plots.COLOURS[0]},
+        )  # fmt: skip
+    axes.set(title=title, xlim=(-0.6, columns - 0.4), ylim=(-rows + 0.4, 0.6))
+    axes.axis("off")
+    return plots.save(drawing, path)
 
 
 def a_softmax_loss():
     expect("""
-        2. Arrays: 4 examples, 3 classes, loss = cross_entropy(x W + b). Expect its gradient by the
-        logits to be (softmax - one-hot) / 4, and every entry of every gradient to pass
-        `gradcheck`, which tries them all.
+        2. Arrays: 4 examples, 3 classes, loss = cross_entropy(x W + b). Expect its gradient with
+        respect to the logits to be (softmax - one-hot) / 4, and every entry of every gradient to
+        pass `gradcheck`, which tries them all.
         """)
     rng = np.random.default_rng(0)
     x_NI, targets_N = rng.standard_normal((4, 5)), np.array([0, 2, 1, 2])

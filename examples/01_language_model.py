@@ -3,7 +3,7 @@
 The oldest count: how often did a token follow the one before (bigram), the two before (trigram)?
 A GPT reads all that came before. They are compared by their loss, the mean of -ln of what they
 gave the token that did come. The tales are written by a grammar, whose entropy is the loss of a
-model that knows the grammar by heart: no model can do better.
+model that knows the grammar itself: no model can do better.
 
 Try:
 - Change BEGINNINGS: end one in "was too hungry, so it". The GPT's answer follows, while to the
@@ -14,12 +14,11 @@ Try:
 """
 
 import numpy as np
-from example import FIGURES, expect, picture, run
+from example import FIGURES, draw_bars, expect, picture, run
 from small_model import train_small_gpt
 
-from npgpt import plots
 from npgpt.data import tales
-from npgpt.generation import distribution
+from npgpt.generation import Sampling
 from npgpt.model.ngram import NgramModel
 from npgpt.training.loop import evaluate
 
@@ -40,7 +39,7 @@ def predictions(trained, ngrams, figures):
     for beginning in BEGINNINGS:
         ids_T = trained.tokenizer.encode(beginning)
         rows = {name: model.probabilities(ids_T) for name, model in ngrams.items()}
-        rows["GPT"] = distribution(trained.model.next_logits(ids_T[None])[0])
+        rows["GPT"] = Sampling().probabilities(trained.model.next_logits(ids_T[None])[0])
         print(f"... {beginning[-33:].strip()!r}")
         panels = {}
         for name, probs_V in rows.items():
@@ -51,7 +50,7 @@ def predictions(trained, ngrams, figures):
             print(f"    {name:8} {', '.join(list(shown)[:5])}")
         answers[beginning] = panels["GPT"][0][0]
     title = f"the token after “... {BEGINNINGS[-1][-25:].strip()}”"
-    picture(plots.bars_picture, figures / "01_language_model.png", panels, title=title)
+    picture(draw_bars, figures / "01_language_model.png", panels, title)
     return answers
 
 

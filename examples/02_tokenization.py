@@ -1,11 +1,11 @@
-"""Section 2, tokenization: text becomes a row of numbers, and the numbers become text again.
+"""Section 2, tokenization: text becomes a row of token ids, and the ids become text again.
 
-A character tokenizer numbers the characters. Byte pair encoding starts from bytes, merges what
-stands side by side most often, and so makes frequent words one token each. A larger vocabulary
-buys shorter texts: the model reads further back with the same number of positions.
+A character tokenizer numbers the characters. Byte pair encoding starts from bytes, merges the pair
+that occurs most often, again and again, and so makes frequent words one token each. A larger
+vocabulary makes texts shorter: the model reads further back with the same number of positions.
 
 Try:
-- Change WORDS to words of your own. Words that the tales do not have fall apart into pieces.
+- Change WORDS to words of your own. Words that the tales do not have take several tokens.
 - Write a digit into SENTENCE. No tale has one: the character tokenizer refuses, BPE does not mind.
 - Append 4000 to SIZES. The merges beyond 2000 make invented names that were met a few times; other
   tales hardly ever have the same, so their tokens get no longer.
@@ -51,18 +51,18 @@ def merges(bpe):
     expect("""
         2. What BPE learned, and words merged step by step. Expect the first merges to be ends and
         beginnings of words, the last ones rare words; a frequent word to end as one token, and a
-        rare word, a word that no tale has or an invented name to stay in pieces.
+        rare word, a word that no tale has or an invented name to stay several.
         """)
     learned = [token.decode("utf-8", errors="replace") for token in bpe.tokens[256:]]
     print(f"first {learned[:12]}\nlast  {learned[-6:]}\n")
-    pieces_of = {}
+    tokens_of = {}
     for word in WORDS:
         steps = bpe.merge_steps(word)
-        for pieces in steps:
-            print("   " + " ".join(repr(piece.decode("utf-8")) for piece in pieces))
+        for tokens in steps:
+            print("   " + " ".join(repr(token.decode("utf-8")) for token in tokens))
         print(f"{word!r}: {len(steps) - 1} merges\n")
-        pieces_of[word] = len(steps[-1])
-    return {"pieces": pieces_of, "first_merges": learned[:12]}
+        tokens_of[word] = len(steps[-1])
+    return {"tokens": tokens_of, "first_merges": learned[:12]}
 
 
 def round_trip(char, bpe):

@@ -1,14 +1,14 @@
 """Section 3, embeddings: a vector for every token, and one for every position.
 
 The table is a matrix, and looking up a row is a matrix product with a one-hot vector. The vectors
-start as random numbers. Training moves tokens that are used alike to similar places, since the
-model has to do alike with them: nobody told it what an animal is.
+start as random numbers. Training gives similar vectors to tokens that are used alike, since the
+model has to treat them alike: nobody told it what an animal is.
 
 Try:
 - Give `compare` the vectors of an untrained model, `GPT(trained.model.config)`: no neighbour has
   anything to do with its word, and no group is closer than another.
 - Ask for other words. One that is several tokens, such as " bridge", has no vector of its own:
-  what it means is put together in the blocks.
+  the blocks put its meaning together.
 - In small_model.py, train for 50 steps: frequent words have found company, rare ones not yet.
 """
 
@@ -97,7 +97,40 @@ def draw(vectors, figures):
         for group, (vectors_NC, words) in vectors.items()
     }
     title = f"embeddings of words, in the plane with {share:.0%} of their spread"
-    picture(plots.points_picture, figures / "03_embeddings.png", groups, title=title)
+    picture(draw_points, figures / "03_embeddings.png", groups, title)
+
+
+def draw_points(path, groups, title):
+    """Labelled points in the plane.    groups: name -> (points (n, 2), labels)
+
+    A label that would cover another is left out.
+    """
+    drawing, axes = plots.figure(7, 5.5)
+    notes = []
+    for (name, (points, labels)), colour in zip(groups.items(), plots.COLOURS * 9, strict=False):
+        axes.scatter(points[:, 0], points[:, 1], s=14, color=colour, label=name)
+        for (x, y), label in zip(points, labels, strict=True):
+            text = plots.visible(label)
+            notes.append(
+                axes.annotate(text, (x, y), xytext=(3, 2), textcoords="offset points", fontsize=8)
+            )
+    axes.set(title=title)
+    if len(groups) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    _remove_covering(drawing, notes)
+    return plots.save(drawing, path)
+
+
+def _remove_covering(drawing, notes):
+    """Of texts that overlap keep the first."""
+    drawing.draw_without_rendering()  # the layout decides where a text is and how large
+    kept = []
+    for note in notes:
+        extent = note.get_window_extent()
+        if any(extent.overlaps(other) for other in kept):
+            note.remove()
+        else:
+            kept.append(extent)
 
 
 def positions(model):

@@ -19,7 +19,7 @@ from small_model import train_small_gpt
 from autograd import no_grad, scaled_dot_product_attention, softmax
 from npgpt import plots
 from npgpt.data.tales import REFERENT_OF_IT, SENTENCE_WITH_IT
-from npgpt.generation import distribution
+from npgpt.generation import Sampling
 from npgpt.tokenizer.pretokenize import split
 
 # The beginning of a tale, and the word in it that decides what comes next.
@@ -54,11 +54,11 @@ def by_hand():
     scores_TT, weights_TT = attention(q_TD, k_TD)
     result_TD = weights_TT @ v_TD
     titles = "Q", "K", "V", "scores by " + " ".join(tokens), "weights on the same", "result"
-    print(f"{'':8}" + "".join(title.ljust(len_) for title, len_ in
+    print(f"{'':8}" + "".join(title.ljust(width) for title, width in
                              zip(titles, (13, 13, 13, 30, 30, 0), strict=True)))  # fmt: skip
     for t, token in enumerate(tokens):
         rows = (part[t] for part in (q_TD, k_TD, v_TD, scores_TT, weights_TT, result_TD))
-        cells = (" ".join(f"{number:5.2f}" for number in row) for row in rows)
+        cells = (" ".join(f"{value:5.2f}" for value in row) for row in rows)
         print(f"{token:8}" + "  ".join(cell.ljust(28 if len(cell) > 12 else 11) for cell in cells))
     by_op_TD = scaled_dot_product_attention(*(x[None, None] for x in (q_TD, k_TD, v_TD))).data[0, 0]
     gap = np.abs(by_op_TD - result_TD).max()
@@ -78,15 +78,15 @@ def maps_of_every_head(model, ids_T):
     return np.stack(maps)
 
 
-def places_of(word, text, tokenizer):
-    """For each time a word stands in a text: the indices of its tokens."""
-    places, at = [], 0
-    for piece in split(text):
-        end = at + len(tokenizer.encode(piece))
-        if piece.strip() == word:
-            places.append(np.arange(at, end))
-        at = end
-    return places
+def positions_of(word, text, tokenizer):
+    """For each occurrence of a word in a text: the positions of its tokens."""
+    positions, start = [], 0
+    for pre_token in split(text):
+        end = start + len(tokenizer.encode(pre_token))
+        if pre_token.strip() == word:
+            positions.append(np.arange(start, end))
+        start = end
+    return positions
 
 
 def in_a_model(trained, figures):
@@ -104,20 +104,51 @@ def in_a_model(trained, figures):
     L, H, T, _ = maps_LHTT.shape
     names = [f"layer {layer}, head {head}" for layer in range(L) for head in range(H)]
     words = (REFERENT_OF_IT, "street", "tired")
-    places = {word: places_of(word, SENTENCE_WITH_IT, trained.tokenizer)[0] for word in words}
-    its = [at[-1] for at in places_of("it", SENTENCE_WITH_IT, trained.tokenizer)]
+    positions = {
+        word: positions_of(word, SENTENCE_WITH_IT, trained.tokenizer)[0] for word in words
+    }
+    its = [found[-1] for found in positions_of("it", SENTENCE_WITH_IT, trained.tokenizer)]
     for which, it in zip(("first", "last"), its, strict=True):
         print(f'{which + " it reads":17}{"".join(f"{word:>8}" for word in words)}   most of all')
         for name, row_T in zip(names, maps_LHTT[:, :, it].reshape(L * H, T), strict=True):
-            shares = "".join(f"{row_T[places[word]].sum():8.2f}" for word in words)
+            shares = "".join(f"{row_T[positions[word]].sum():8.2f}" for word in words)
             print(f"  {name:15}{shares}   {tokens[row_T.argmax()]!r}")
-        equal = "".join(f"{len(places[word]) / (it + 1):8.2f}" for word in words)
+        equal = "".join(f"{len(positions[word]) / (it + 1):8.2f}" for word in words)
         print(f"  {'equal shares':15}{equal}\n")
     picture(
-        plots.attention_picture, figures / "04_attention.png", maps_LHTT.reshape(L * H, T, T),
-        tokens, names=names, title="how much each position (row) reads from each other (column)",
+        draw_maps, figures / "04_attention.png", maps_LHTT.reshape(L * H, T, T), tokens, names,
+        "how much each position (row) reads from each other (column)",
     )  # fmt: skip
     return {"maps": maps_LHTT}
+
+
+def draw_maps(path, weights_HTS, tokens, names, title):
+    """The attention weights of H heads side by side; row: the position that reads.
+
+    tokens   the T texts, one for each row and column
+    names    a title for each head
+    """
+    H = len(weights_HTS)
+    columns = min(H, 4)
+    rows = -(-H // columns)
+    size = max(2.4, 0.17 * len(tokens))
+    width, height = size * columns + 0.5, size * rows + 0.6
+    drawing, axes = plots.figure(width, height, rows, columns, squeeze=False)
+    labels = [plots.visible(token) for token in tokens]
+    for h, panel in enumerate(axes.flat):
+        if h >= H:
+            panel.axis("off")
+            continue
+        panel.imshow(weights_HTS[h], cmap="Blues", vmin=0, vmax=float(np.max(weights_HTS[h])))
+        panel.set_title(names[h], fontsize=9)
+        panel.set_xticks(range(len(labels)), labels, fontsize=6)
+        panel.set_yticks(range(len(labels)), labels, fontsize=6)
+        if max(map(len, labels)) > 1:
+            panel.tick_params(axis="x", rotation=90)
+    drawing.suptitle(title)
+    drawing.supxlabel("position read", fontsize=9)
+    drawing.supylabel("position reading", fontsize=9)
+    return plots.save(drawing, path)
 
 
 def what_decides(trained):
@@ -130,9 +161,10 @@ def what_decides(trained):
     answers = {}
     for beginning, word in DECIDED:
         ids_T = trained.tokenizer.encode(beginning)
-        probs_V = distribution(trained.model.next_logits(ids_T[None])[0])
-        at = places_of(word, beginning, trained.tokenizer)[0]
-        weight = maps_of_every_head(trained.model, ids_T)[:, :, -1, at].sum(axis=-1).max()
+        probs_V = Sampling().probabilities(trained.model.next_logits(ids_T[None])[0])
+        positions = positions_of(word, beginning, trained.tokenizer)[0]
+        maps = maps_of_every_head(trained.model, ids_T)
+        weight = maps[:, :, -1, positions].sum(axis=-1).max()
         answers[word] = trained.tokenizer.decode([probs_V.argmax()])
         print(f"{word!r:9} {'... ' + beginning[-26:]:30} -> {answers[word]!r:9} "
               f"{probs_V.max():.2f}, a head reads {word!r} with {weight:.2f}")  # fmt: skip

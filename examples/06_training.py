@@ -1,8 +1,8 @@
 """Section 6, training: predict, measure the surprise, follow the gradient down, many times.
 
-First one batch is learned by heart, which any sound model and optimizer can do. Then the loop of
-`npgpt.training.loop` is written out on a text too long to learn by heart, and the loss on other
-text of the same kind is what counts. It cannot fall below the text's entropy.
+First one batch is memorised, which any sound model and optimizer can do. Then the loop of
+`npgpt.training.loop` is written out on a text too long to memorise, and the loss on other text of
+the same kind is what counts. It cannot fall below the text's entropy.
 
 Try:
 - Leave `optimizer.zero_grad()` out: every step then follows the sum of all gradients so far, and
@@ -30,11 +30,11 @@ from npgpt.training.warmup import warm_up
 RATES = {"too low": 1e-4, "right": 5e-3, "too high": 0.3}
 
 
-def one_batch_by_heart(config, train_ids, steps):
+def one_batch_memorised(config, train_ids, steps):
     expect(f"""
         1. One batch of 4 windows, {steps} steps. Expect the loss to start at the logarithm of the
         number of tokens, ln {config.vocab_size} = {math.log(config.vocab_size):.2f}, a uniform
-        guess, and to fall far below the entropy of the text: learned by heart, not understood.
+        guess, and to fall far below the entropy of the text: memorised, not understood.
         """)
     model = GPT(config, seed=0)
     optimizer = AdamW(model.parameters(), lr=3e-3)
@@ -48,7 +48,7 @@ def one_batch_by_heart(config, train_ids, steps):
         losses.append(loss.item())
     for step in (0, steps // 4, steps // 2, steps - 1):
         print(f"step {step + 1:4}: loss {losses[step]:.3f}")
-    return {"by_heart": losses}
+    return {"memorised": losses}
 
 
 def train(config, settings, train_ids, val_ids=None):
@@ -77,7 +77,7 @@ def train(config, settings, train_ids, val_ids=None):
 def another_batch_each_step(config, settings, train_ids, val_ids, entropy):
     expect(f"""
         2. Another batch at every step, {settings.max_iters} steps. Expect the losses of training
-        and validation to fall together, since the text is too long to be learned by heart, toward
+        and validation to fall together, since the text is too long to be memorised, toward
         the entropy, {entropy:.3f} nats per token: quickly at first, then slowly.
         """)
     rows = train(config, settings, train_ids, val_ids)
@@ -136,7 +136,7 @@ def main(quick=False, figures=FIGURES):
         max_iters=60 if quick else 500, batch_size=12, lr=lr, min_lr=lr / 10, warmup_iters=20,
         eval_interval=20 if quick else 50,
     )  # fmt: skip
-    numbers = one_batch_by_heart(config, train_ids, 40 if quick else 150)
+    numbers = one_batch_memorised(config, train_ids, 40 if quick else 150)
     rows = another_batch_each_step(config, settings, train_ids, val_ids[:4_001], entropy)
     shorter = replace(settings, max_iters=30 if quick else 150)
     curves = learning_rates(config, shorter, train_ids)

@@ -6,7 +6,7 @@ computed for its earlier tokens changes, so their keys and values are kept.
 
 Try:
 - TEMPERATURE = 2: names are misspelled and tales run into each other, as unlikely tokens add up.
-- Another seed in `texts`: all but the greedy text change.
+- Another seed in `texts_of`: all but the greedy text change.
 - A context longer than block_size: the window slides, every token gets another position, and the
   kept keys and values are of no use.
 """
@@ -14,12 +14,12 @@ Try:
 import time
 
 import numpy as np
-from example import FIGURES, expect, picture, run
+from example import FIGURES, draw_bars, expect, picture, run
 from small_model import train_small_gpt
 
-from npgpt import GPT, GPTConfig, plots
+from npgpt import GPT, GPTConfig
 from npgpt.data import tales
-from npgpt.generation import distribution, generate
+from npgpt.generation import Sampling, generate
 
 TEMPERATURE = 0.7
 SETTINGS = {
@@ -43,29 +43,29 @@ def distributions(trained, figures):
     labels = [trained.tokenizer.decode([i]) for i in order]
     panels, kept = {}, {}
     for name, settings in SETTINGS.items():
-        probs_V = distribution(logits_V, **settings)
+        probs_V = Sampling(**settings).probabilities(logits_V)
         panels[name] = labels, probs_V[order]
         kept[name] = int((probs_V > 0).sum())
         print(f"{name:16} keeps {kept[name]:4} tokens; likeliest: "
               f"{labels[0]!r} {probs_V[order[0]]:.2f}")  # fmt: skip
     title = f"the token after “... {BEGINNING[-10:]}”"
-    picture(plots.bars_picture, figures / "07_generation.png", panels, title=title)
+    picture(draw_bars, figures / "07_generation.png", panels, title)
     return kept
 
 
-def texts(trained, tokens):
+def texts_of(trained, tokens):
     expect("""
         2. A text under each setting. Expect the greedy one to be the same at every call, the
         others to be those of their seed.
         """)
     prompt_T = trained.tokenizer.encode(BEGINNING)
-    told = {}
+    texts = {}
     for name, settings in SETTINGS.items():
         ids_T = trained.model.generate(prompt_T, tokens, seed=1, **settings)
-        told[name] = trained.tokenizer.decode(ids_T)
-        story = told[name].split("\n\n")[0]
+        texts[name] = trained.tokenizer.decode(ids_T)
+        story = texts[name].split("\n\n")[0]
         print(f"{name:16} {story}\n")
-    return told
+    return texts
 
 
 def timed(function, *arguments, **settings):
@@ -92,7 +92,7 @@ def kept_keys_and_values(quick):
             kept_T, seconds = timed(model.generate, prompt_T, new, seed=2)
             kept.append(seconds)
             again_BT, seconds = timed(
-                generate, model.next_logits, prompt_T[None], new, block_size=256, seed=2
+                generate, model.next_logits, prompt_T[None], new, Sampling(), block_size=256, seed=2
             )
             without.append(seconds)
             same = same and np.array_equal(kept_T, again_BT[0])
@@ -104,18 +104,18 @@ def kept_keys_and_values(quick):
 def main(quick=False, figures=FIGURES):
     trained = train_small_gpt(quick)
     kept = distributions(trained, figures)
-    told = texts(trained, 10 if quick else 50)
+    texts = texts_of(trained, 10 if quick else 50)
     again = trained.model.generate(
         trained.tokenizer.encode(BEGINNING), 10 if quick else 50, temperature=0, seed=99
     )
-    stories = [text for name, text in told.items() if name != "greedy"]
+    stories = [text for name, text in texts.items() if name != "greedy"]
     parsed = sum(
         tales.log_probability(text.split("\n\n")[0] + "\n\n") is not None for text in stories
     )
     print(f"{parsed} of {len(stories)} drawn stories follow the grammar of the tales")
     return {
         "kept": kept,
-        "greedy_repeats": trained.tokenizer.decode(again) == told["greedy"],
+        "greedy_repeats": trained.tokenizer.decode(again) == texts["greedy"],
         "cache_is_exact": kept_keys_and_values(quick),
     }
 

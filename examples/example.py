@@ -1,4 +1,4 @@
-"""What the examples have in common: the --quick flag, saying what to expect, saving a picture.
+"""What the examples have in common: the --quick flag, saying what to expect, pictures.
 
 Each example has `main(quick=False, figures=FIGURES)`, which returns the numbers it claims.
 """
@@ -31,8 +31,24 @@ def expect(text):
 
 
 def picture(draw, path, *content, **options):
-    """Draw with a function of `npgpt.plots`; say where the file is, or what is missing."""
+    """Call a function that draws; say where the picture is, or what is missing."""
     try:
         print(f"\npicture {draw(path, *content, **options)}")
     except plots.MatplotlibMissing as missing:
         print(f"\nno picture: {missing}")
+
+
+def draw_bars(path, panels, title):
+    """Probabilities of tokens as bars, one panel each.    panels: name -> (labels, values)"""
+    longest = max(len(labels) for labels, _ in panels.values())
+    drawing, axes = plots.figure(
+        2.4 * len(panels) + 0.6, 0.22 * longest + 1.2, 1, len(panels), squeeze=False, sharex=True
+    )
+    for panel, (name, (labels, values)) in zip(axes[0], panels.items(), strict=True):
+        panel.barh([plots.visible(label) for label in labels], values, color=plots.COLOURS[0])
+        panel.invert_yaxis()
+        panel.set_title(name, fontsize=9)
+        panel.tick_params(labelsize=8)
+        panel.set_xlabel("probability", fontsize=8)
+    drawing.suptitle(title)
+    return plots.save(drawing, path)

@@ -174,15 +174,15 @@ def read_settings(path):
         corpus = ["my.txt"]
         lr = 1e-3
 
-    Raises ValueError, with the path, for what is no TOML, no setting, or of the wrong type.
+    Raises ValueError, with the path, for what is not TOML, not a setting, or of the wrong type.
     """
     try:
-        # some editors of Windows begin a file with a byte order mark, which is no TOML
+        # some editors of Windows begin a file with a byte order mark, which is not TOML
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); name a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML file: {error}; correct it there") from error
+        raise ValueError(f"{path} is not a TOML file: {error}; correct it there") from error
     known = {"preset": str, "model": dict, "training": dict}
     settings = {}
     for name, value in tables.items():
@@ -215,7 +215,7 @@ def _check_entry(path, name, value, types, table=""):
 
 
 def _elsewhere(name):
-    """Where a name that is no setting of its place belongs, or nothing."""
+    """Where a name that is no setting of its table belongs, or nothing."""
     if name in ("tokenizer", "vocab_size"):
         return f": give it as the flag --{name.replace('_', '-')}"
     for table, settings in (("model", GPTConfig), ("training", TrainConfig)):

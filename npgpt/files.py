@@ -1,8 +1,15 @@
-"""Files that are whole or absent: each is written beside its place, then renamed into it."""
+"""Files that are whole or absent: each is written under another name, then renamed.
+
+Also what several rooms read: arrays of safetensors files, and files fetched once and kept.
+"""
 
 import os
 import time
 from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a run's
 PATIENCE = 2.0  # seconds
@@ -20,7 +27,7 @@ def atomic_write(path, content):
 
 @contextmanager
 def atomic_file(path):
-    """A binary file to write in parts, which is in its place when the block ends as it should.
+    """A binary file to write in parts; it is at `path` once the block ends without an exception.
 
     An exception in the block leaves the old file, or none, as `atomic_write` does.
     """
@@ -52,7 +59,7 @@ def move(source, target):
 
 
 def is_taken(folder):
-    """Whether there is something at this path, other than an empty folder, to be overwritten."""
+    """Whether there is anything at this path, other than an empty folder."""
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
@@ -60,3 +67,34 @@ def remove_unfinished(folder):
     """Delete what `atomic_file` leaves in a folder if its process is killed."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
+
+
+def read_arrays(path):
+    """The arrays of a safetensors file, by name.
+
+    Raises FileNotFoundError if it is missing, ValueError if it is damaged; the message names it and
+    says what to do.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
+    try:
+        return load(path.read_bytes())
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged, or its arrays have a dtype that NumPy lacks, such as bfloat16 "
+            f"({error}); restore it from a copy, or write it again, in float32"
+        ) from error
+
+
+def fetch(source, sha256, name, downloader=None):
+    """The path of a file in the cache, fetched from `source` if it is not there yet.
+
+    The cache is the folder that the environment variable NPGPT_DATA names, or the user's cache
+    folder. downloader: another than pooch's for this kind of source. Raises OSError if the source
+    cannot be reached, ValueError if what it gives has another SHA-256.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
+    return Path(pooch.retrieve(source, f"sha256:{sha256}", name, folder, downloader=downloader))

@@ -1,7 +1,8 @@
-"""All pictures: the loss of a run, attention maps, probabilities, derivatives' errors, graphs.
+"""The pictures that the program draws: the loss of a run, and curves.
 
-The only module that imports matplotlib, and only when something is drawn, so that everything else
-works without it. Each function draws one picture into a PNG file and returns its path.
+The only module of npgpt that imports matplotlib, and only when something is drawn, so that
+everything else works without it. A function that ends in `_picture` draws one into a PNG file and
+returns its path.
 """
 
 import importlib.util
@@ -128,109 +129,6 @@ def curves_picture(path, curves, *, xlabel, ylabel, title="", log="", marks=()):
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.legend(frameon=False)
     return save(drawing, path)
-
-
-def attention_picture(path, weights_HTS, tokens, *, title="", names=None):
-    """The attention weights of H heads side by side; row: the position that reads.
-
-    tokens   the T texts, one for each row and column
-    names    a title for each head
-    """
-    H = len(weights_HTS)
-    size = max(2.4, 0.17 * len(tokens))
-    columns = min(H, 4)
-    rows = -(-H // columns)
-    drawing, axes = figure(size * columns + 0.5, size * rows + 0.6, rows, columns, squeeze=False)
-    labels = [visible(token) for token in tokens]
-    for h, panel in enumerate(axes.flat):
-        if h >= H:
-            panel.axis("off")
-            continue
-        panel.imshow(weights_HTS[h], cmap="Blues", vmin=0, vmax=float(np.max(weights_HTS[h])))
-        panel.set_title(names[h] if names else f"head {h}", fontsize=9)
-        panel.set_xticks(range(len(labels)), labels, fontsize=6)
-        panel.set_yticks(range(len(labels)), labels, fontsize=6)
-        if max(map(len, labels)) > 1:
-            panel.tick_params(axis="x", rotation=90)
-    drawing.suptitle(title)
-    drawing.supxlabel("position read", fontsize=9)
-    drawing.supylabel("position reading", fontsize=9)
-    return save(drawing, path)
-
-
-def bars_picture(path, panels, *, title="", xlabel="probability"):
-    """Probabilities of tokens as bars, one panel each.    panels: name -> (labels, values)"""
-    longest = max(len(labels) for labels, _ in panels.values())
-    drawing, axes = figure(
-        2.4 * len(panels) + 0.6, 0.22 * longest + 1.2, 1, len(panels), squeeze=False, sharex=True
-    )
-    for panel, (name, (labels, values)) in zip(axes[0], panels.items(), strict=True):
-        panel.barh([visible(label) for label in labels], values, color=COLOURS[0])
-        panel.invert_yaxis()
-        panel.set_title(name, fontsize=9)
-        panel.tick_params(labelsize=8)
-        panel.set_xlabel(xlabel, fontsize=8)
-    drawing.suptitle(title)
-    return save(drawing, path)
-
-
-def points_picture(path, groups, *, title="", xlabel="", ylabel=""):
-    """Labelled points in the plane.    groups: name -> (points (n, 2), labels)
-
-    A label that would cover another is left out.
-    """
-    drawing, axes = figure(7, 5.5)
-    notes = []
-    for (name, (points, labels)), colour in zip(groups.items(), COLOURS * 9, strict=False):
-        axes.scatter(points[:, 0], points[:, 1], s=14, color=colour, label=name)
-        for (x, y), label in zip(points, labels, strict=True):
-            notes.append(
-                axes.annotate(
-                    visible(label), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=8
-                )
-            )
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    if len(groups) > 1:
-        axes.legend(frameon=False, fontsize=8)
-    _remove_covering(drawing, notes)
-    return save(drawing, path)
-
-
-def graph_picture(path, boxes, arrows, *, title=""):
-    """A computation graph from left to right.
-
-    boxes    name -> (column, row, text)
-    arrows   pairs of names (from, to)
-    """
-    columns = 1 + max(column for column, _, _ in boxes.values())
-    rows = 1 + max(row for _, row, _ in boxes.values())
-    drawing, axes = figure(1.9 * columns, 1.15 * rows + 0.5)
-    for start, end in arrows:
-        (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
-        axes.annotate(
-            "", (x1, -y1), (x0, -y0),
-            arrowprops={"arrowstyle": "-|>", "color": GREY, "shrinkA": 30, "shrinkB": 34},
-        )  # fmt: skip
-    for column, row, text in boxes.values():
-        axes.text(
-            column, -row, text, ha="center", va="center", fontsize=8, color=INK,
-            bbox={"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": COLOURS[0]},
-        )  # fmt: skip
-    axes.set(title=title, xlim=(-0.6, columns - 0.4), ylim=(-rows + 0.4, 0.6))
-    axes.axis("off")
-    return save(drawing, path)
-
-
-def _remove_covering(drawing, notes):
-    """Of texts that overlap keep the first."""
-    drawing.draw_without_rendering()  # only the layout tells how large and where a text is
-    kept = []
-    for note in notes:
-        extent = note.get_window_extent()
-        if any(extent.overlaps(other) for other in kept):
-            note.remove()
-        else:
-            kept.append(extent)
 
 
 def _column(rows, name):

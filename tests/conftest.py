@@ -1,4 +1,4 @@
-"""Settings of hypothesis for the whole suite, and a fixture for tests on small arrays.
+"""For the whole suite: settings of hypothesis, the marker `kernels`, one thread for small arrays.
 
 Compiling a kernel makes a first example slow, so no example has a deadline. In CI the examples
 are the same on every run; elsewhere each run tries others.
@@ -9,10 +9,20 @@ import os
 import pytest
 from hypothesis import settings
 
+from autograd import backend
+
 settings.register_profile(
     "npgpt", deadline=None, derandomize="CI" in os.environ, print_blob=True
 )
 settings.load_profile("npgpt")
+
+
+def pytest_collection_modifyitems(items):
+    if backend.name != "numba":
+        skip = pytest.mark.skip(reason="measures the compiled kernels")
+        for item in items:
+            if item.get_closest_marker("kernels"):
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="module")

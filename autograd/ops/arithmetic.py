@@ -1,9 +1,9 @@
-"""Element by element: + - * / and the functions of one number.
+"""Element by element: + - * / and the functions of one variable.
 
 Each op is a forward, and below it the vector-Jacobian product of that forward. `dz` is the
 gradient of the loss with respect to the output z; the docstring gives the rule as an equation.
 Two arrays of different shapes broadcast as in NumPy. Broadcasting forward copies an element to
-several places, so backward sums over these places: `unbroadcast`.
+several positions, so backward sums over these: `unbroadcast`.
 """
 
 import numpy as np
@@ -119,14 +119,14 @@ def pow_vjp(dz, saved, needs):
     da = db = None
     if needs[0]:
         # At b = 0 the power is constant; a^(b-1) would be infinite at a = 0.
-        slope = b * np.where(b == 0, 1, a) ** (b - 1)
-        da = unbroadcast(dz * slope, a.shape)
+        dz_da = b * np.where(b == 0, 1, a) ** (b - 1)
+        da = unbroadcast(dz * dz_da, a.shape)
     if needs[1]:
         db = unbroadcast(dz * z * np.log(np.where(a == 0, 1, a)), b.shape)
     return da, db
 
 
-@op
+@op(flops=10)
 def exp(x, /):
     """z = e^x.    dx = dz z"""
     z = np.exp(x)
@@ -164,7 +164,7 @@ def sqrt_vjp(dz, saved):
     return dz / (2 * z)
 
 
-@op
+@op(flops=10)
 def tanh(x, /):
     """z = tanh x.    dx = dz (1 - z^2)"""
     z = np.tanh(x)
@@ -224,7 +224,7 @@ def where_vjp(dz, saved):
 def clip(x, /, low=None, high=None):
     """z = x, moved into [low, high].    dx = dz where x is inside, else 0
 
-    low, high   numbers; None leaves that side open. ValueError if low > high.
+    low, high   scalars; None leaves that side open. ValueError if low > high.
     """
     low, high = _bound(low, x.dtype), _bound(high, x.dtype)
     if low is not None and high is not None and low > high:
@@ -239,10 +239,10 @@ def clip_vjp(dz, saved):
     return dz * inside
 
 
-def _bound(number, dtype):
-    if np.ndim(number) > 0:
+def _bound(bound, dtype):
+    if np.ndim(bound) > 0:
         raise ValueError(
-            f"clip: a bound of shape {np.shape(number)}; low and high are numbers: for arrays "
+            f"clip: a bound of shape {np.shape(bound)}; low and high are numbers: for arrays "
             "of bounds use maximum(x, low) and -maximum(-x, -high)"
         )
-    return None if number is None else dtype.type(number)
+    return None if bound is None else dtype.type(bound)

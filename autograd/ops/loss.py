@@ -11,10 +11,15 @@ from autograd import backend
 from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.nn import checked_indices
-from autograd.recording import differentiated
+
+FLOPS_PER_LOGIT = 13, 12  # of the loss and of its gradient, the exponentials counted as 10
 
 
-@op
+def _cross_entropy_flops(inputs, outputs, settings):
+    return FLOPS_PER_LOGIT[0] * inputs[0].size
+
+
+@op(flops=_cross_entropy_flops)
 def cross_entropy(logits, /, targets, *, ignore_index=-1):
     """loss = mean over kept rows of -ln softmax(logits)[target], in nats.
 
@@ -32,7 +37,7 @@ def cross_entropy(logits, /, targets, *, ignore_index=-1):
     return logits.dtype.type(loss), (logits_NV, targets_N, m_N, total_N, count, logits.shape)
 
 
-@vjp(cross_entropy)
+@vjp(cross_entropy, flops=FLOPS_PER_LOGIT[1] / FLOPS_PER_LOGIT[0])
 def cross_entropy_vjp(dloss, saved):
     logits_NV, targets_N, m_N, total_N, count, shape = saved
     scale = logits_NV.dtype.type(dloss / count)
@@ -50,8 +55,15 @@ def chunk_rows(vocab_size):
     return max(CHUNK_ROWS, CHUNK_SIZE // vocab_size)
 
 
-@op
-def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
+def _linear_cross_entropy_flops(inputs, outputs, settings):
+    """Three products, and the loss with its gradient."""
+    x, table = inputs
+    logits = x.size // x.shape[-1] * table.shape[0]
+    return 3 * 2 * x.size * table.shape[0] + sum(FLOPS_PER_LOGIT) * logits
+
+
+@op(flops=_linear_cross_entropy_flops)
+def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, True)):
     """loss = mean over kept rows of -ln softmax(table x)[target], in nats.
 
     As `cross_entropy` of the logits x table^T:  with p = softmax(logits) and P = [v = target_n],
@@ -60,7 +72,7 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
 
     For dloss = 1 the gradients are computed here, with the loss, while a chunk of logits is at
     hand; backward multiplies them with dloss. Without that it would need the logits again, which
-    are a third of the arithmetic. The gradient of an input that needs none is left out.
+    are a third of the arithmetic. `needs` says of x and of table whether that is wanted at all.
 
     x (..., C), table (V, C): one row per token, targets (...) integers in [0, V) or ignore_index
     Source of the idea: Hsu et al., Liger Kernel, 2024, section 3.2.
@@ -74,8 +86,8 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
     targets_N, count = checked_targets("linear_cross_entropy", logits_shape, targets, ignore_index)
     x_NC, table_VC = rows(x), contiguous(table)
     N, V = len(x_NC), len(table_VC)
-    dx_NC = np.empty_like(x_NC) if differentiated(0) else None
-    dtable_VC = np.zeros_like(table_VC) if differentiated(1) else None
+    dx_NC = np.empty_like(x_NC) if needs[0] else None
+    dtable_VC = np.zeros_like(table_VC) if needs[1] else None
     total, step, scale = 0.0, chunk_rows(V), x.dtype.type(1 / count)
     for start in range(0, N, step):
         n = slice(start, start + step)
@@ -85,7 +97,7 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1):
     return x.dtype.type(total / count), (dx, dtable_VC)
 
 
-@vjp(linear_cross_entropy)
+@vjp(linear_cross_entropy, flops=0)
 def linear_cross_entropy_vjp(dloss, saved):
     return tuple(d if d is None or dloss == 1 else d * dloss for d in saved)
 

@@ -26,7 +26,7 @@ def relu_vjp(dy, saved):
     return dy * (x > 0)
 
 
-@op
+@op(flops=12)
 def sigmoid(x, /):
     """y = 1 / (1 + e^-x).    dx = dy y (1 - y)
 
@@ -44,7 +44,7 @@ def sigmoid_vjp(dy, saved):
     return dy * y * (1 - y)
 
 
-@op
+@op(flops=20)
 def gelu(x, /, approximate="tanh"):
     """y = x P(X <= x) for a standard normal X: a gate that opens smoothly with x itself.
 
@@ -70,7 +70,7 @@ def gelu_vjp(dy, saved):
     return function(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
 
 
-@op
+@op(flops=14)
 def softmax(x, /, axis=-1):
     """y_i = e^(x_i) / sum_j e^(x_j) along an axis.    dx_i = y_i (dy_i - sum_j dy_j y_j)
 
@@ -89,7 +89,7 @@ def softmax_vjp(dy, saved):
     return _along_rows(backend.softmax_backward, axis, dy, y)
 
 
-@op
+@op(flops=14)
 def log_softmax(x, /, axis=-1):
     """y_i = x_i - ln sum_j e^(x_j) along an axis.    dx_i = dy_i - e^(y_i) sum_j dy_j"""
     axis = check_axis("log_softmax", axis, x.shape)
@@ -104,7 +104,7 @@ def log_softmax_vjp(dy, saved):
     return _along_rows(backend.log_softmax_backward, axis, dy, y)
 
 
-@op
+@op(flops=8)
 def layer_norm(x, weight=None, bias=None, /, eps=1e-5):
     """y = n weight + bias,  n = (x - mean) / sqrt(var + eps), over the last axis of length C.
 
@@ -130,20 +130,22 @@ def layer_norm(x, weight=None, bias=None, /, eps=1e-5):
             )
     check_not_empty("layer_norm", x.shape, (x.ndim - 1,))
     x_NC = rows(x)
-    gain = np.ones(x.shape[-1], x.dtype) if weight is None else contiguous(weight)
-    shift = np.zeros(x.shape[-1], x.dtype) if bias is None else contiguous(bias)
-    y_NC, mean_N, rstd_N = backend.layer_norm(x_NC, gain, shift, float(eps))
-    return y_NC.reshape(x.shape), (x_NC, gain, mean_N, rstd_N, x.shape)
+    weight_C = np.ones(x.shape[-1], x.dtype) if weight is None else contiguous(weight)
+    bias_C = np.zeros(x.shape[-1], x.dtype) if bias is None else contiguous(bias)
+    y_NC, mean_N, rstd_N = backend.layer_norm(x_NC, weight_C, bias_C, float(eps))
+    return y_NC.reshape(x.shape), (x_NC, weight_C, mean_N, rstd_N, x.shape)
 
 
-@vjp(layer_norm)
+@vjp(layer_norm, flops=2)
 def layer_norm_vjp(dy, saved):
-    x_NC, gain, mean_N, rstd_N, shape = saved
-    dx_NC, dweight, dbias = backend.layer_norm_backward(rows(dy), x_NC, gain, mean_N, rstd_N)
-    return dx_NC.reshape(shape), dweight, dbias
+    x_NC, weight_C, mean_N, rstd_N, shape = saved
+    dx_NC, dweight_C, dbias_C = backend.layer_norm_backward(
+        rows(dy), x_NC, weight_C, mean_N, rstd_N
+    )
+    return dx_NC.reshape(shape), dweight_C, dbias_C
 
 
-@op
+@op(flops=0)
 def embedding(weight, /, indices):
     """y = weight[indices]: a row of the table per index.    dweight_v = sum of dy where index = v
 
@@ -157,16 +159,16 @@ def embedding(weight, /, indices):
 
 
 @vjp(embedding)
-def embedding_vjp(dy, saved, into):
+def embedding_vjp(dy, saved, needs):
     indices, vocab_size = saved
-    dweight = into[0]
+    dweight = needs[0].sum_so_far
     if dweight is None:
         dweight = np.zeros((vocab_size, dy.shape[-1]), dy.dtype)
     backend.embedding_backward_(dweight, rows(dy), indices.reshape(-1))
     return dweight
 
 
-@op
+@op(flops=10)
 def dropout(x, /, p, *, seed):
     """y_i = x_i / (1 - p) with probability 1 - p, else 0.    dx = dy, dropped the same way
 
@@ -189,7 +191,14 @@ def dropout_vjp(dy, saved):
     return _dropped(dy, *saved)
 
 
-@op
+def _attention_flops(inputs, outputs, settings):
+    """Two products, each of every query with the keys that it sees."""
+    (B, H, T, D), S = inputs[0].shape, inputs[1].shape[2]
+    keys_seen = S - (T - 1) / 2 if settings["causal"] else S
+    return 4 * B * H * T * keys_seen * D
+
+
+@op(flops=_attention_flops)
 def scaled_dot_product_attention(q, k, v, /, *, causal=True):
     """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
 
@@ -211,7 +220,7 @@ def scaled_dot_product_attention(q, k, v, /, *, causal=True):
     return y, (q, k, v, y, lse, causal)
 
 
-@vjp(scaled_dot_product_attention)
+@vjp(scaled_dot_product_attention, flops=2.5)  # the scores again, and four products of that size
 def scaled_dot_product_attention_vjp(dy, saved):
     return backend.attention_backward(_with_whole_rows(dy), *saved)
 

@@ -1,4 +1,4 @@
-"""Many numbers to one: sum, mean, max, logsumexp, var.
+"""Many elements to one: sum, mean, max, logsumexp, var.
 
 `axis` is an int, a tuple or list of ints, or None for all axes; `keepdims=True` keeps a reduced
 axis with length 1. Backward is the reverse of a sum: the one gradient goes to every element that

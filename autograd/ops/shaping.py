@@ -1,7 +1,7 @@
-"""Moving numbers without changing them: reshape, transpose, index, join, cut, pad.
+"""Moving elements without changing them: reshape, transpose, index, join, cut, pad.
 
-Backward moves the gradients the opposite way. Where one number was copied to several places
-(broadcast_to, an index used twice), the gradients of these places add up.
+Backward moves the gradients the opposite way. Where one element was copied to several
+positions (broadcast_to, an index used twice), the gradients of these add up.
 """
 
 import itertools
@@ -15,9 +15,9 @@ from autograd.ops.reductions import INTEGERS, check_axis
 from autograd.tensor import Tensor
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def reshape(x, /, *shape):
-    """The same numbers in row-major order under another shape; one length may be -1."""
+    """The same elements in row-major order under another shape; one length may be -1."""
     shape = _one_tuple(shape)
     try:
         return x.reshape(shape), (x.shape,)
@@ -34,7 +34,7 @@ def reshape_vjp(dz, saved):
     return dz.reshape(shape)
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def transpose(x, /, *axes):
     """Axis i of the result is axis axes[i] of x; without axes, their order is reversed."""
     axes = _one_tuple(axes) or tuple(reversed(range(x.ndim)))
@@ -53,7 +53,7 @@ def transpose_vjp(dz, saved):
     return dz.transpose(np.argsort(axes))
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def swapaxes(x, /, first, second):
     """Two axes exchanged. Its own inverse."""
     axes = (check_axis("swapaxes", first, x.shape), check_axis("swapaxes", second, x.shape))
@@ -65,7 +65,7 @@ def swapaxes_vjp(dz, saved):
     return dz.swapaxes(*saved)
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def broadcast_to(x, /, shape):
     """Copies of x along new or length-1 axes, as NumPy broadcasts."""
     try:
@@ -83,7 +83,7 @@ def broadcast_to_vjp(dz, saved):
     return unbroadcast(dz, shape)
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def getitem(x, /, index):
     """x[index], with ints, slices, None, `...`, integer arrays and boolean masks, as in NumPy.
 
@@ -112,7 +112,7 @@ def getitem_vjp(dz, saved):
     return dx
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def concat(*arrays, axis=0):
     """Arrays joined along an existing axis: concat([a, b], axis=0)."""
     axis = check_axis("concat", axis, arrays[0].shape)
@@ -126,7 +126,7 @@ def concat_vjp(dz, saved):
     return _parts(dz, sizes, axis)
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def split(x, /, size, axis=0):
     """x cut along an axis into a tuple of parts; the inverse of concat.
 
@@ -160,7 +160,7 @@ def split_vjp(dz, saved):
     return np.concatenate(parts, axis) if whole is None else whole
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def stack(*arrays, axis=0):
     """Arrays of one shape joined along an axis that is created: stack([a, b], axis=0)."""
     first = arrays[0].shape
@@ -180,7 +180,7 @@ def stack_vjp(dz, saved):
     return tuple(np.moveaxis(dz, axis, 0))
 
 
-@op(keeps_dtype=True)
+@op(keeps_dtype=True, flops=0)
 def pad(x, /, widths, value=0.0):
     """x with `value` around it.    The padding gets no gradient.
 
@@ -206,28 +206,23 @@ def pad_vjp(dz, saved):
 
 
 def _parts(x, sizes, axis):
-    """Consecutive pieces of x along an axis, as views."""
+    """Consecutive parts of x along an axis, as views."""
     ends = list(itertools.accumulate(sizes))
     before = (slice(None),) * axis
     return tuple(x[(*before, slice(end - n, end))] for n, end in zip(sizes, ends, strict=True))
 
 
 def _uncut(parts, axis):
-    """The array that the parts are consecutive pieces of, as a view; None if they are not."""
+    """The array that the parts are consecutive parts of, as a view; None if they are not."""
     first, length = parts[0], 0
-    start = _address(first)
     for part in parts:
         in_one_array = part.base is not None and part.base is first.base
-        next_place = start + length * first.strides[axis]
-        if not in_one_array or part.strides != first.strides or _address(part) != next_place:
+        expected = first.ctypes.data + length * first.strides[axis]
+        if not in_one_array or part.strides != first.strides or part.ctypes.data != expected:
             return None
         length += part.shape[axis]
     shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
     return np.lib.stride_tricks.as_strided(first, shape, first.strides)
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]
 
 
 def _one_tuple(given):

@@ -84,8 +84,8 @@ def _flushed():
 
 def _parsed(argv):
     """The arguments of a command. An unknown flag is an error that names the nearest."""
-    parser, commands = _parser()
     argv = sys.argv[1:] if argv is None else argv
+    parser, commands = _parser(argv[:1])
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         # Python before 3.13 gives an optional argument up at a flag that comes before it.
@@ -100,7 +100,9 @@ def _parsed(argv):
     return args
 
 
-def _parser():
+def _parser(asked):
+    """The program's parser, and those of its commands; only the command asked for has its flags,
+    since with each come the modules that it needs.    asked: a list of its name, or of none"""
     parser = argparse.ArgumentParser(prog="npgpt", description="A GPT to read, train and talk to.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
@@ -108,5 +110,6 @@ def _parser():
         command.add_argument(
             "--traceback", action="store_true", help="on an error, show where in the code it arose"
         )
-        importlib.import_module(f"npgpt.cli.{name}").add_arguments(command)
+        if name in asked:
+            importlib.import_module(f"npgpt.cli.{name}").add_arguments(command)
     return parser, commands.choices

@@ -6,13 +6,12 @@ from contextlib import ExitStack
 
 from tqdm import tqdm
 
-from npgpt.cli.material import closing, entropy_per_token, open_material
-from npgpt.cli.report import beside_entropy
-from npgpt.data.corpora import load_corpus
-from npgpt.data.tokens import bytes_per_token, ids_of_text, prepared_paths
-from npgpt.training.checkpoint import TextSource, load_run
+from npgpt.data.tokens import bytes_per_token
+from npgpt.training.checkpoint import load_run
+from npgpt.training.dataset import open_dataset, open_whole_text
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte
+from npgpt.training.summary import beside_entropy
 
 
 def add_arguments(parser):
@@ -56,13 +55,7 @@ def run(args):
 
 def _ids(args, run, tokenizer, stack):
     """(TextSource, token ids) of what is asked for."""
-    specs = tuple(args.corpus or run.training.corpus)
     if args.split == "all":
-        if prepared_paths(specs):
-            raise ValueError("--split all is for texts; of token files give --split val or train")
-        corpus = load_corpus(specs)
-        whole = ((0, piece) for _, piece in corpus.pieces())
-        ids_N, _ = closing(stack, ids_of_text(whole, tokenizer))
-        return TextSource(corpus.name, None, "", entropy_per_token(corpus, tokenizer)), ids_N
-    material = open_material(run.training, stack, args.corpus, tokenizer)
-    return material.source, material.val_ids if args.split == "val" else material.train_ids
+        return open_whole_text(args.corpus or run.training.corpus, tokenizer, stack)
+    dataset = open_dataset(run.training, stack, args.corpus, tokenizer)
+    return dataset.source, dataset.val_ids if args.split == "val" else dataset.train_ids

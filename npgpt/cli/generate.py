@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from npgpt.data.texts import decode_whole
+from npgpt.generation.text import decoded, starting_prompt
 from npgpt.training.checkpoint import load_run
 
 
@@ -35,22 +36,9 @@ def run(args):
         print(json.dumps(result, ensure_ascii=False))
         return
     print(prompt.lstrip("\n"), end="", flush=True)
-    for text in pieces(tokenizer, ids):
+    for text in decoded(tokenizer, ids):
         print(text, end="", flush=True)
     print()
-
-
-def pieces(tokenizer, ids):
-    """The text of ids as it becomes readable: a character may need the bytes of several tokens."""
-    waiting = []
-    for token in ids:
-        waiting.append(token)
-        text = tokenizer.decode(waiting)
-        if not text.endswith("\ufffd") or len(waiting) > 3:
-            yield text
-            waiting = []
-    if waiting:
-        yield tokenizer.decode(waiting)
 
 
 def _prompt(args, tokenizer):
@@ -67,16 +55,7 @@ def _prompt(args, tokenizer):
                 "for standard input"
             ) from error
     else:
-        return beginning(tokenizer)
+        return starting_prompt(tokenizer)
     if not prompt:
         raise ValueError("the prompt is empty; give some text, or leave --prompt out")
     return prompt
-
-
-def beginning(tokenizer):
-    """What a text starts after: an empty line, or the first token if there is no line end."""
-    try:
-        tokenizer.encode("\n\n")
-        return "\n\n"
-    except ValueError:
-        return tokenizer.decode([0])

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from npgpt.config import PRESETS, GPTConfig, from_preset
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.training.checkpoint import read_run
-from npgpt.training.progress import tokens_per_step
+from npgpt.training.estimate import tokens_per_step
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # different ones, in the text of a preset
 

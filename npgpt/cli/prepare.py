@@ -6,7 +6,7 @@ from pathlib import Path
 
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.data.corpora import load_corpus
-from npgpt.data.tokens import PARTS, split_pieces, survey, token_dtype, write_ids
+from npgpt.data.tokens import PARTS, scan, split_chunks, token_dtype, write_ids
 from npgpt.files import atomic_file, is_taken
 from npgpt.tokenizer import CharTokenizer, load_tokenizer
 
@@ -27,16 +27,16 @@ def run(args):
     if is_taken(folder):
         raise ValueError(f"{folder} is not empty, and nothing in it is overwritten: name another")
     corpus = load_corpus(args.corpus)
-    found = survey(corpus)
+    stats = scan(corpus)
     if args.tokenizer:
         tokenizer = load_tokenizer(args.tokenizer)
     else:
-        tokenizer = CharTokenizer(found.alphabet)
+        tokenizer = CharTokenizer(stats.alphabet)
     folder.mkdir(parents=True, exist_ok=True)
-    pieces = split_pieces(corpus, found, settings.split, settings.train_fraction)
+    chunks = split_chunks(corpus, stats, settings.split, settings.train_fraction)
     with ExitStack() as stack:
         files = [stack.enter_context(atomic_file(folder / part)) for part in PARTS]
-        write_ids(pieces, tokenizer, files)
+        write_ids(chunks, tokenizer, files)
         tokenizer.save(folder / "tokenizer.json")
     for part in PARTS:
         count = (folder / part).stat().st_size // token_dtype(tokenizer.vocab_size)().itemsize

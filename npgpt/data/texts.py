@@ -1,8 +1,8 @@
-"""Text files read in pieces, so that memory does not grow with them.
+"""Text files read chunk by chunk, so that memory does not grow with them.
 
 A text is what its file holds, except that a byte order mark is dropped and Windows' line ends
-(CR LF) become LF. A piece ends after a line end with no other white space beside it, which is where
-no token begins or ends earlier or later for what stands on the other side: the pieces' tokens are
+(CR LF) become LF. A chunk ends after a line end with no other white space beside it. The text on
+one side of such a cut changes no token on the other, so the chunks' tokens, one after another, are
 those of the whole text.
 """
 
@@ -10,19 +10,19 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
-PIECE = 1 << 22  # bytes read at a time
+CHUNK = 1 << 22  # bytes read at a time
 
 
-def read_pieces(path: Path) -> Iterator[str]:
-    """The text of a UTF-8 file, piece by piece, none of them empty.
+def read_chunks(path: Path) -> Iterator[str]:
+    """The text of a UTF-8 file, chunk by chunk, none of them empty.
 
-    Raises ValueError, which names the place, if the file is not UTF-8 or holds a zero byte.
+    Raises ValueError, which names line and byte, if the file is not UTF-8 or holds a zero byte.
     """
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     carriage_return = pending = ""
     with open(path, "rb") as file:
         while True:
-            data = file.read(PIECE)
+            data = file.read(CHUNK)
             try:
                 text = carriage_return + decode(data, final=not data)
             except UnicodeDecodeError:
@@ -42,9 +42,9 @@ def read_pieces(path: Path) -> Iterator[str]:
 
 
 def safe_cut(text: str) -> int:
-    """The last place to cut a text that goes on: after a line end between two visible characters.
+    """Where a text that goes on may be cut last: after a line end between two visible characters.
 
-    0 if there is none.
+    0 if it may not be cut.
 
     >>> safe_cut("one" + chr(10) + "two" + chr(10) * 2 + "thr")
     4
@@ -57,13 +57,13 @@ def safe_cut(text: str) -> int:
 
 
 def has_zero_byte(path: Path) -> bool:
-    """Whether a file is no text, as images are not."""
+    """Whether a file holds a zero byte, as an image does and a text does not."""
     with open(path, "rb") as file:
-        return any(b"\0" in data for data in iter(lambda: file.read(PIECE), b""))
+        return any(b"\0" in data for data in iter(lambda: file.read(CHUNK), b""))
 
 
 def decode_whole(data: bytes, name: str) -> str:
-    """The text of UTF-8 bytes at once. Raises ValueError as `read_pieces` does."""
+    """The text of UTF-8 bytes at once. Raises ValueError as `read_chunks` does."""
     zero = data.find(b"\0")
     if zero >= 0:
         raise ValueError(_not_text(data, name, zero))

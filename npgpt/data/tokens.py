@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 
 PARTS = ("train.bin", "val.bin")
-SAMPLE = 2_000_000  # tokens that are looked at together
+SAMPLE = 2_000_000  # tokens read at a time
 
 
 class TokenFile:
-    """Ids in an open file. len(ids), ids[3], ids[2:5] and ids[array of places], as of an array.
+    """Ids in an open file. len(ids), ids[3], ids[2:5] and ids[array of positions], as of an array.
 
-    Each access maps the file and lets go of the map, so that no page that was read is kept.
+    Each access maps the file and unmaps it again, so that no page stays in memory.
 
     file    binary, open for reading; closed by `close`      dtype   np.uint16 or np.uint32
     part    first and last share of the ids that count, such as (0.9, 1.0)
@@ -66,7 +66,7 @@ def token_dtype(vocab_size):
 
 
 @dataclass(frozen=True)
-class Survey:
+class TextStats:
     """What is known of a text after reading it once. alphabet: its characters, sorted.
 
     sha256   of the text, and if it is split by documents, of where they end too
@@ -78,38 +78,38 @@ class Survey:
     documents: int
 
 
-def survey(corpus, split="tail") -> Survey:
-    """Read a `npgpt.data.corpora.Corpus` once, piece by piece."""
+def scan(corpus, split="tail") -> TextStats:
+    """Read a `npgpt.data.corpora.Corpus` once, chunk by chunk."""
     digest, alphabet, lengths = hashlib.sha256(), set(), {}
-    for document, piece in corpus.pieces():
-        digest.update(piece.encode("utf-8"))
-        alphabet.update(piece)
-        lengths[document] = lengths.get(document, 0) + len(piece)
+    for document, chunk in corpus.chunks():
+        digest.update(chunk.encode("utf-8"))
+        alphabet.update(chunk)
+        lengths[document] = lengths.get(document, 0) + len(chunk)
     if split == "documents":
         digest.update(str(list(lengths.values())).encode())
     text = "".join(sorted(alphabet))
-    return Survey(sum(lengths.values()), digest.hexdigest(), text, len(lengths))
+    return TextStats(sum(lengths.values()), digest.hexdigest(), text, len(lengths))
 
 
-def split_pieces(corpus, found, split, train_fraction) -> Iterator[tuple[int, str]]:
-    """(0 for training or 1 for validation, piece of text).
+def split_chunks(corpus, stats, split, train_fraction) -> Iterator[tuple[int, str]]:
+    """(0 for training or 1 for validation, chunk of text).
 
     split   "tail": the last characters are for validation, as in `npgpt.data.batches.split_text`;
             "documents": whole documents at even distances are
-    found   the corpus's `Survey`
+    stats   the corpus's `TextStats`
 
     Raises ValueError for a single document that is to be split by documents.
     """
     if split == "documents":
-        yield from _by_document(corpus, found.documents, 1 - train_fraction)
+        yield from _by_document(corpus, stats.documents, 1 - train_fraction)
         return
-    left = int(found.characters * train_fraction)  # for training
-    for _, piece in corpus.pieces():
-        if piece[:left]:
-            yield 0, piece[:left]
-        if piece[left:]:
-            yield 1, piece[left:]
-        left = max(0, left - len(piece))
+    left = int(stats.characters * train_fraction)  # for training
+    for _, chunk in corpus.chunks():
+        if chunk[:left]:
+            yield 0, chunk[:left]
+        if chunk[left:]:
+            yield 1, chunk[left:]
+        left = max(0, left - len(chunk))
 
 
 def _by_document(corpus, count, share):
@@ -119,27 +119,27 @@ def _by_document(corpus, count, share):
             "or give a folder or several files"
         )
     wanted = min(count - 1, max(1, round(share * count)))
-    place = {}
-    for document, piece in corpus.pieces():
-        at = place.setdefault(document, len(place))
-        yield (at + 1) * wanted // count - at * wanted // count, piece
+    index_of = {}  # documents without text do not count
+    for document, chunk in corpus.chunks():
+        index = index_of.setdefault(document, len(index_of))
+        yield (index + 1) * wanted // count - index * wanted // count, chunk
 
 
-def write_ids(pieces, tokenizer, files):
-    """Encode (part, piece) pairs into the open files of the parts; returns nothing."""
+def write_ids(chunks, tokenizer, files):
+    """Encode (part, chunk) pairs into the open files of the parts; returns nothing."""
     dtype = np.dtype(token_dtype(tokenizer.vocab_size)).newbyteorder("<")
-    for part, group in groupby(pieces, key=itemgetter(0)):
-        for text in tokenizer.chunks(piece for _, piece in group):
+    for part, group in groupby(chunks, key=itemgetter(0)):
+        for text in tokenizer.chunks(chunk for _, chunk in group):
             files[part].write(tokenizer.encode(text).astype(dtype).tobytes())
     for file in files:
         file.flush()
 
 
-def ids_of_text(pieces, tokenizer):
-    """(training ids, validation ids) of (part, piece) pairs: two `TokenFile`s without a name."""
+def ids_of_text(chunks, tokenizer):
+    """(training ids, validation ids) of (part, chunk) pairs: two `TokenFile`s without a name."""
     files = [tempfile.TemporaryFile() for _ in PARTS]  # noqa: SIM115
     try:
-        write_ids(pieces, tokenizer, files)
+        write_ids(chunks, tokenizer, files)
     except BaseException:
         for file in files:
             file.close()
@@ -183,7 +183,7 @@ def open_prepared(paths, vocab_size, train_fraction):
 
 
 def fingerprint(ids_N):
-    """A hash of a thousand blocks all over a token file and of its length: enough to tell two
+    """A hash of a token file's length and of a thousand blocks spread over it: enough to tell two
     corpora apart, without reading all of a large one."""
     digest = hashlib.sha256(str(len(ids_N)).encode())
     for start in np.linspace(0, max(0, len(ids_N) - 1024), 1024).astype(np.int64):

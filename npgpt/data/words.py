@@ -88,8 +88,8 @@ WORDS = {
     """),
     "near": words("near by behind beside"),
     "time": words("dawn dusk noon night Monday Friday Sunday spring summer winter"),
-    # Names are spelled by choices, as {:B}{:a}{:r}{:a}{:r}o, so that they are too many to learn by
-    # heart. The consonants are those that spell no word out of place in a tale.
+    # Names are spelled by choices, as {:B}{:a}{:r}{:a}{:r}o, so that they are too many to memorise.
+    # The consonants are those that spell no word unfit for a tale.
     "B": words("B D K L N R S T V Z"),
     "r": words("d l n r s t v"),
     "a": words("a e i o u"),

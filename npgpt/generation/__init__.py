@@ -6,6 +6,6 @@ callable that takes token ids and returns the logits of the token that follows t
 """
 
 from npgpt.generation.generate import generate, stream
-from npgpt.generation.sampling import distribution, sample
+from npgpt.generation.sampling import Sampling
 
-__all__ = ["distribution", "sample", "stream", "generate"]
+__all__ = ["Sampling", "stream", "generate"]

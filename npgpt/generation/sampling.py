@@ -15,70 +15,82 @@ notices the least likely tokens.
 """
 
 import math
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 
 
-def distribution(logits_V, *, temperature=1.0, top_k=None, top_p=None):
-    """The probabilities (V,), in float64, with which `sample` draws each of V tokens.
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen.
 
-    `top_k` may exceed V: then it keeps every token. A logit of -inf has probability zero.
-    Raises ValueError on logits that are not one row of numbers with a finite maximum, and on
-    settings outside their range: temperature >= 0, top_k >= 1, 0 < top_p <= 1.
+    temperature   0 for the most likely token, 1 for the model's own probabilities
+    top_k         how many tokens stay, None for all; may exceed the vocabulary
+    top_p         the probability that the tokens which stay have together, None for all
+
+    Raises ValueError, which says what to use instead, on a setting outside its range.
     """
-    check_settings(temperature, top_k, top_p)
-    logits_V = _checked(logits_V)
-    if temperature == 0:
-        probs_V = np.zeros_like(logits_V)
-        probs_V[np.argmax(logits_V)] = 1.0
-        return probs_V
-    probs_V = _softmax(logits_V, temperature)
-    if top_k is not None or top_p is not None:
-        order_V = np.argsort(-logits_V, kind="stable")  # most probable first, ties by index
-        probs_V[order_V[_kept(probs_V[order_V], top_k, top_p) :]] = 0.0
-    return probs_V / probs_V.sum()
 
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
 
-def sample(logits_V, rng, *, temperature=1.0, top_k=None, top_p=None):
-    """Draw one token id (an int) from `distribution`, with one call of `rng.random()`.
+    def __post_init__(self):
+        temperature, top_k, top_p = self.temperature, self.top_k, self.top_p
+        if not (math.isfinite(temperature) and temperature >= 0):
+            raise ValueError(
+                f"temperature={temperature}: use a finite number > 0, or 0 for the most likely "
+                "token"
+            )
+        if top_k is not None and not (isinstance(top_k, Integral) and top_k >= 1):
+            raise ValueError(f"top_k={top_k!r}: use an integer >= 1, or leave it out to keep all")
+        if top_p is not None and not 0 < top_p <= 1:
+            raise ValueError(
+                f"top_p={top_p}: use a number with 0 < top_p <= 1, or leave it out to keep all"
+            )
 
-    At temperature 0 the token is the largest logit's (the first of equals) and `rng` is not used.
-    A token of probability zero is never drawn. Raises what `distribution` raises.
-    """
-    probs_V = distribution(logits_V, temperature=temperature, top_k=top_k, top_p=top_p)
-    if temperature == 0:
-        return int(np.argmax(probs_V))
-    # The inverse of the cumulative distribution. random() is below 1, so the point lies below the
-    # last total; and side="right" finds the first token whose total is above the point, which
-    # therefore adds something to the total of the tokens before it.
-    total_V = np.cumsum(probs_V)
-    return int(np.searchsorted(total_V, rng.random() * total_V[-1], side="right"))
+    def probabilities(self, logits_V):
+        """The probabilities (V,), in float64, with which `draw` returns each of V tokens.
 
+        A logit of -inf has probability zero. Raises ValueError on logits that are not one row of
+        numbers with a finite maximum.
+        """
+        logits_V = _checked(logits_V)
+        if self.temperature == 0:
+            probs_V = np.zeros_like(logits_V)
+            probs_V[np.argmax(logits_V)] = 1.0
+            return probs_V
+        probs_V = _softmax(logits_V, self.temperature)
+        if self.top_k is not None or self.top_p is not None:
+            order_V = np.argsort(-logits_V, kind="stable")  # most probable first, ties by index
+            probs_V[order_V[self._kept(probs_V[order_V]) :]] = 0.0
+        return probs_V / probs_V.sum()
 
-def check_settings(temperature, top_k, top_p):
-    """Raise ValueError, saying what to use instead, on a setting outside its range."""
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise ValueError(
-            f"temperature={temperature}: use a finite number > 0, or 0 for the most likely token"
-        )
-    if top_k is not None and not (isinstance(top_k, Integral) and top_k >= 1):
-        raise ValueError(f"top_k={top_k!r}: use an integer >= 1, or leave it out to keep all")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(
-            f"top_p={top_p}: use a number with 0 < top_p <= 1, or leave it out to keep all"
-        )
+    def draw(self, logits_V, rng):
+        """One token id (an int), drawn with one call of `rng.random()`.
 
+        At temperature 0 it is that of the largest logit (the first of equals), and `rng` is not
+        used. A token of probability zero is never drawn. Raises what `probabilities` raises.
+        """
+        probs_V = self.probabilities(logits_V)
+        if self.temperature == 0:
+            return int(np.argmax(probs_V))
+        # The inverse of the cumulative distribution. random() is below 1, so the point lies below
+        # the last total; and side="right" finds the first token whose total is above the point,
+        # which therefore adds something to the total of the tokens before it.
+        total_V = np.cumsum(probs_V)
+        return int(np.searchsorted(total_V, rng.random() * total_V[-1], side="right"))
 
-def _kept(sorted_V, top_k, top_p):
-    """How many of these probabilities, sorted from the largest, survive top-k and then top-p."""
-    sorted_K = sorted_V[:top_k]
-    if top_p is None or top_p == 1:
-        return len(sorted_K)
-    total_K = np.cumsum(sorted_K)
-    # Of probabilities 0.5, 0.3 and 0.2, two reach 0.8: rounding in exp must not ask for a third.
-    rounding = len(sorted_K) * np.finfo(np.float64).eps
-    return int(np.searchsorted(total_K, (top_p - rounding) * total_K[-1])) + 1
+    def _kept(self, sorted_V):
+        """How many of these probabilities, the largest first, survive top-k and then top-p."""
+        sorted_K = sorted_V[: self.top_k]
+        if self.top_p is None or self.top_p == 1:
+            return len(sorted_K)
+        total_K = np.cumsum(sorted_K)
+        # Of probabilities 0.5, 0.3, 0.2, two reach 0.8: rounding in exp must not ask for a third.
+        rounding = len(sorted_K) * np.finfo(np.float64).eps
+        return int(np.searchsorted(total_K, (self.top_p - rounding) * total_K[-1])) + 1
 
 
 def _softmax(logits_V, temperature):

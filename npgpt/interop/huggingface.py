@@ -9,10 +9,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
-from npgpt.files import atomic_write
+from npgpt.files import atomic_write, read_arrays
 
 PREFIX = "transformer."
 HEAD = "lm_head.weight"
@@ -76,7 +75,7 @@ def load_folder(folder):
     config = _read_config(folder / "config.json")
     arrays = {}
     for path in _weight_files(folder):
-        arrays |= _read_arrays(path)
+        arrays |= read_arrays(path)
     settings = {
         "vocab_size": config["vocab_size"],
         "block_size": config.get("n_positions", 1024),
@@ -129,16 +128,6 @@ def _weight_files(folder):
             "since unpickling can run any code: convert them with transformers' save_pretrained"
         )
     return [path]
-
-
-def _read_arrays(path):
-    try:
-        return load(path.read_bytes())
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged, or its numbers are of a type that NumPy has not, such as bfloat16 "
-            f"({error}); get it again, or save the model as float32"
-        ) from error
 
 
 def _our_names(arrays, tied):

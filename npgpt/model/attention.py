@@ -1,8 +1,9 @@
 """Causal multi-head self-attention: where positions read from one another.
 
-Every position asks (query), offers (key) and carries (value) a vector. A head gives position t
-the average of the values at s <= t, weighted by how well the keys there answer its query. Heads
-work side by side on their own D = C / H channels, and a last projection mixes what they found.
+Every position has three vectors: what it looks for (query), what it is found by (key) and what it
+passes on (value). A head gives position t the average of the values at s <= t, weighted by how
+well the keys there match its query. Heads work side by side on their own D = C / H channels, and a
+last projection mixes what they found.
 """
 
 from autograd import scaled_dot_product_attention, split

@@ -1,4 +1,4 @@
-"""Embedding: a table with one learned vector per row number.
+"""Embedding: a table with one learned vector per index.
 
 A GPT has two of them and adds what it looks up: one row per token id (what stands here) and one
 row per position (where it stands).    token (V, C), position (block_size, C)

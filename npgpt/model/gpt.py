@@ -15,6 +15,7 @@ from autograd import cross_entropy, dropout, linear, linear_cross_entropy, no_gr
 from npgpt.config import GPTConfig
 from npgpt.generation.cache import CachedLogits
 from npgpt.generation.generate import generate, stream
+from npgpt.generation.sampling import Sampling
 from npgpt.interop.huggingface import load_folder, save_folder
 from npgpt.model.block import Block
 from npgpt.model.embeddings import Embedding
@@ -94,16 +95,16 @@ class GPT(Module):
                  stop=None):  # fmt: skip
         """Continue token ids (T,) or (B, T); see `npgpt.generation.generate.generate`."""
         return generate(
-            CachedLogits(self.next_logits), idx, max_new_tokens, block_size=self.config.block_size,
-            temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop=stop,
+            CachedLogits(self.next_logits), idx, max_new_tokens,
+            Sampling(temperature, top_k, top_p),
+            block_size=self.config.block_size, seed=seed, stop=stop,
         )  # fmt: skip
 
-    def stream(self, idx_T, max_new_tokens, **settings):
-        """Continue one text: an iterator over new token ids; settings are those of `generate`."""
-        logits = CachedLogits(self.next_logits)
+    def stream(self, idx_T, max_new_tokens, *, seed=None, stop=None, **sampling):
+        """Continue one text: an iterator over new token ids; the keywords are `generate`'s."""
         return stream(
-            lambda idx_T: logits(idx_T[None])[0], idx_T, max_new_tokens,
-            block_size=self.config.block_size, **settings,
+            CachedLogits(self.next_logits), idx_T, max_new_tokens, Sampling(**sampling),
+            block_size=self.config.block_size, seed=seed, stop=stop,
         )  # fmt: skip
 
     def save_pretrained(self, folder):
@@ -140,7 +141,7 @@ class GPT(Module):
         return dict(self.named_parameters())
 
     def num_parameters(self):
-        """How many numbers are learned."""
+        """How many parameters the model has."""
         return sum(weight.size for weight in self.parameters().values())
 
     def train(self):
@@ -169,7 +170,7 @@ class GPT(Module):
         p = self.config.dropout
         if p == 0 or not self.training:
             return lambda x: x
-        # Any distinct numbers will do as seeds: dropout hashes them. 2^12 masks a forward.
+        # Any distinct seeds will do: dropout hashes them. 2^12 masks a forward.
         masks = itertools.count((self.seed << 40) + (self.dropout_step << 12))
         self.dropout_step += 1
         return lambda x: dropout(x, p, seed=next(masks))

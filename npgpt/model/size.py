@@ -6,7 +6,7 @@ from autograd.ops.loss import chunk_rows
 
 
 def parameters_by_part(config):
-    """Part of the model -> how many numbers it learns. A tied head counts once, as embedding.
+    """Part of the model -> how many parameters it has. A tied head counts once, as embedding.
 
     Counted by arithmetic: a model of 1.5 billion parameters need not be made to be counted.
     """
@@ -39,10 +39,10 @@ def flops_per_token(config):
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of float32 in a training step.
+    """Bytes of float32 in a training step with the compiled kernels (in plain NumPy it takes more).
 
     weights       the parameters
-    moments       AdamW's two numbers for each of them
+    moments       AdamW's two for each of them
     gradients     one more for each, when backward is done
     accumulated   the same of the batches before, if a step adds up the gradients of several
     activations   what the forward saves for backward, when the loss is computed
@@ -67,7 +67,7 @@ class StepMemory:
 def step_memory(config, batch_size, batches=1):
     """The `StepMemory` of one step on (batch_size, block_size) tokens, `batches` times.
 
-    Per token a block saves 16 C numbers: both norms' inputs and outputs (4 C), q, k, v (3 C), the
+    Per token a block saves 16 C floats: both norms' inputs and outputs (4 C), q, k, v (3 C), the
     attention's result (C), the MLP's hidden layer before and after GELU (8 C). Dropout saves none.
     The last norm's input and result, and the gradient of that, are 3 C more.
     """

@@ -5,9 +5,9 @@ Each reader returns the arguments of `BPETokenizer` as a dict.
 
 import base64
 import binascii
-import os
 from pathlib import Path
 
+from npgpt.files import fetch
 from npgpt.tokenizer.bpe import encode_word
 from npgpt.tokenizer.files import read_json_object, read_utf8
 
@@ -20,14 +20,9 @@ GPT2_URL = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
 
 def fetch_gpt2() -> list[Path]:
     """OpenAI's encoder.json and vocab.bpe, from the cache or fetched once and checked."""
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-    folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
     try:
         return [
-            Path(pooch.retrieve(GPT2_URL + name, f"sha256:{digest}", f"gpt2-{name}", folder))
-            for name, digest in GPT2_FILES.items()
+            fetch(GPT2_URL + name, digest, f"gpt2-{name}") for name, digest in GPT2_FILES.items()
         ]
     except (OSError, ValueError) as error:  # no network; another file than the one asked for
         raise FileNotFoundError(

@@ -21,12 +21,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from autograd import backend
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import RUN_STATE, atomic_write, is_taken, move
+from npgpt.files import RUN_STATE, atomic_write, is_taken, move, read_arrays
 from npgpt.model import GPT
 from npgpt.tokenizer import load_tokenizer
 
@@ -60,8 +59,8 @@ class Run:
 def create_run(run, tokenizer, model, optimizer):
     """Make the folder of a new run, with a checkpoint of the model as it is.
 
-    It is built beside its place and renamed, so that it appears whole. Raises RunError if there is
-    anything at that place already, other than an empty folder.
+    It is built under another name beside it and renamed, so that it appears whole. Raises RunError
+    if there is anything at its path already, other than an empty folder.
     """
     folder = run.folder
     refuse_taken(folder)
@@ -76,7 +75,7 @@ def create_run(run, tokenizer, model, optimizer):
         atomic_write(building / "config.json", settings)
         save_checkpoint(building, model, optimizer)
         if folder.exists():
-            folder.rmdir()  # it is empty; Windows renames to no place that is taken
+            folder.rmdir()  # it is empty; Windows renames only to a path that is free
         move(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -126,7 +125,7 @@ def read_run(folder):
     path = folder / "config.json"
     if not path.is_file():
         raise RunError(
-            f"{folder} is no run folder: it has no config.json; name the folder that "
+            f"{folder} is not a run folder: it has no config.json; name the folder that "
             "`npgpt train` printed, such as runs/tales"
         )
     try:
@@ -161,7 +160,7 @@ def load_run(folder):
     tokenizer = _tokenizer(run)
     model = GPT(run.model, seed=run.training.seed)
     path = run.folder / "model.safetensors"
-    _copy_into(_weights(model), _read_arrays(path), path)
+    _copy_into(_weights(model), _read(path), path)
     return model, tokenizer, run
 
 
@@ -183,7 +182,7 @@ def load_checkpoint(run, model, optimizer):
     Raises RunError, with model and optimizer untouched, if there is no whole checkpoint.
     """
     path = run.folder / RUN_STATE
-    arrays = _read_arrays(path)
+    arrays = _read(path)
     step = arrays.pop("step", None)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
         raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
@@ -214,19 +213,11 @@ def _tokenizer(run):
     return tokenizer
 
 
-def _read_arrays(path):
-    if not path.is_file():
-        raise RunError(
-            f"{path} is missing, so the folder was changed after the run; restore the file, or "
-            "train again"
-        )
+def _read(path):
     try:
-        return load(path.read_bytes())
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise RunError(
-            f"{path} is damaged or no safetensors file ({error}); restore it from a copy, or "
-            "train again"
-        ) from error
+        return read_arrays(path)
+    except (FileNotFoundError, ValueError) as error:
+        raise RunError(str(error)) from error
 
 
 def _copy_into(targets, arrays, path):

@@ -1,7 +1,8 @@
 """The training loop and the evaluation: what GPT training is, without files, bars or pictures."""
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +20,7 @@ class Step:
     grad_norm      length of all gradients as one vector, before clipping
     update_ratio   length of the step over the length of the weights, every RATIO_INTERVAL steps,
                    from a sample of large models' weights
+    seconds        the whole step took; optimizer_seconds: its optimizer alone
     """
 
     step: int
@@ -26,6 +28,8 @@ class Step:
     lr: float
     grad_norm: float
     update_ratio: float | None = None
+    seconds: float = field(default=0.0, compare=False)
+    optimizer_seconds: float = field(default=0.0, compare=False)
 
 
 def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
@@ -43,41 +47,43 @@ def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
     gradient is not finite.
     """
     for step in range(first_step, config.max_iters):
+        started = time.perf_counter()
         lr = learning_rate(step, config)
-        loss = add_gradients(model, ids_N, config, step, ranks)
+        loss, parts = 0.0, config.gradient_accumulation_steps
+        for x_BT, y_BT in micro_batches(model, ids_N, config, step, ranks):
+            mean = model.loss(x_BT, y_BT)
+            mean.backward(np.asarray(1 / parts, mean.dtype))  # the mean of all is that of means
+            loss += mean.item() / parts
         if ranks:
             loss = ranks.average(optimizer.parameters, loss)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss of step {step + 1} is {loss}; no weight was moved")
         measured = step % RATIO_INTERVAL == 0
         before = _sample(optimizer.parameters) if measured else None
+        optimizer_started = time.perf_counter()
         grad_norm = optimizer.step(lr)
+        optimizer_seconds = time.perf_counter() - optimizer_started
         optimizer.zero_grad()
         ratio = _update_ratio(before, _sample(optimizer.parameters)) if measured else None
-        yield Step(step + 1, loss, lr, grad_norm, ratio)
+        seconds = time.perf_counter() - started
+        yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds)
 
 
-def add_gradients(model, ids_N, config, step, ranks=None):
-    """Add the gradient of a step's whole batch to `.grad`; return its mean loss.
+def micro_batches(model, ids_N, config, step, ranks=None):
+    """The parts (inputs, targets) in which a step's batch is computed, for less memory at a time.
 
-    The batch is computed in `gradient_accumulation_steps` pieces. The mean over all rows is the
-    mean of the pieces' means, so each piece's gradient starts from 1 / pieces instead of 1. Of
-    several ranks each computes its own rows only.
+    There are `gradient_accumulation_steps` of them, alike in size. Of several ranks each gets its
+    own rows only. The model's `dropout_step` is set for each.
     """
-    pieces, B = config.gradient_accumulation_steps, config.batch_size
+    parts, B = config.gradient_accumulation_steps, config.batch_size
     rank, size = (ranks.rank, ranks.size) if ranks else (0, 1)
-    total = 0.0
-    for piece in range(pieces):
-        first = piece * B + rank * B // size
-        x_BT, y_BT = sample_batch(
-            ids_N, model.config.block_size, pieces * B, seed=config.seed, step=step,
+    for part in range(parts):
+        first = part * B + rank * B // size
+        model.dropout_step = (step * parts + part) * size + rank
+        yield sample_batch(
+            ids_N, model.config.block_size, parts * B, seed=config.seed, step=step,
             rows=slice(first, first + B // size),
         )  # fmt: skip
-        model.dropout_step = (step * pieces + piece) * size + rank
-        loss = model.loss(x_BT, y_BT)
-        loss.backward(np.asarray(1 / pieces, loss.dtype))
-        total += loss.item() / pieces
-    return total
 
 
 def evaluate(model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=0, progress=None):

@@ -38,8 +38,16 @@ class Metrics:
         self.written = len(self.rows)
         atomic_write(self.path, _as_csv(self.rows, header=True))
 
-    def add(self, **values):
-        self.rows.append({column: values.get(column) for column in COLUMNS})
+    @property
+    def seconds(self):
+        """Of training, as of the last row."""
+        return self.rows[-1]["seconds"] if self.rows else 0.0
+
+    def add(self, step, val_loss, val_bits_per_byte, seconds):
+        """A row for a `npgpt.training.loop.Step`; None where nothing was evaluated."""
+        cells = (step.step, step.loss, val_loss, val_bits_per_byte, step.lr, step.grad_norm,
+                 step.update_ratio, round(seconds, 3))  # fmt: skip
+        self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
 
     def flush(self):
         with open(self.path, "a", encoding="utf-8", newline="") as file:

@@ -69,7 +69,8 @@ class AdamW:
         return norm
 
     def _weight(self, name):
-        """The array to update, which the kernel finds by its address: it must be as it was."""
+        """The array to update. The kernel finds it and its moments by address, so that one that was
+        replaced by another of another shape or layout would be written past its end."""
         weight, m, v = self.parameters[name].data, self.m[name], self.v[name]
         if not (weight.shape, weight.dtype) == (m.shape, m.dtype) == (v.shape, v.dtype):
             raise ValueError(
@@ -102,3 +103,11 @@ class AdamW:
 def global_norm(gradients):
     """The length of all gradients, a list of arrays, taken as one vector."""
     return math.sqrt(backend.sum_of_squares(gradients))
+
+
+def make_optimizer(model, config):
+    """The AdamW of a model's weights, with the settings of a TrainConfig."""
+    return AdamW(
+        model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay, grad_clip=config.grad_clip,
+    )  # fmt: skip

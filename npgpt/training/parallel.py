@@ -3,14 +3,16 @@
     mpirun -n 2 npgpt train ...
 
 The mean gradient of a batch is the mean of the ranks' gradients. One all-reduce a step adds up a
-flat buffer of all gradients, with the loss and the wish to stop in its last two places; after that
+flat buffer of all gradients, with the loss and the wish to stop as its last two numbers; after that
 every rank takes the same optimizer step from the same numbers, and so keeps the same weights.
-Rank 0 writes the run folder and speaks; the others only compute. A rank that fails ends the job.
+Rank 0 writes the run folder and prints; the others only compute. A rank that fails ends the job.
 
 Source: Li et al., PyTorch Distributed, 2020 (section 2.3: all-reduce of gradients in buckets).
 """
 
 import os
+import sys
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -38,7 +40,7 @@ def find_ranks():
 class Ranks:
     """The processes of a job, seen from one of them. rank: 0 to size - 1.
 
-    interrupted   not empty if this rank was asked to stop
+    interrupted   not empty if this rank was asked to stop (`npgpt.training.signals`)
     stopping      whether any rank was, as of the last step: the same answer on each
     """
 
@@ -78,16 +80,32 @@ class Ranks:
         self.comm.Allreduce(MPI.IN_PLACE, flat, op=MPI.SUM)
         self.stopping = bool(flat[-1] > 0)
         flat /= self.size
-        at = 0
+        start = 0
         for weight in parameters.values():
-            weight.grad = flat[at : at + weight.size].reshape(weight.shape)
-            at += weight.size
+            weight.grad = flat[start : start + weight.size].reshape(weight.shape)
+            start += weight.size
         return float(flat[-2])
 
-    def total(self, number):
+    def total(self, value):
         """The sum of a number over the ranks; every rank has to come here."""
-        return self.comm.allreduce(number)
+        return self.comm.allreduce(value)
 
-    def abort(self):
-        """End all processes of the job, which `mpirun` reports as an error."""
-        self.comm.Abort(1)
+
+def is_main_rank(ranks):
+    """Whether this process prints and writes: the only one, or the first of several."""
+    return ranks is None or ranks.rank == 0
+
+
+@contextmanager
+def ending_together(ranks):
+    """Inside, an error of one rank ends all processes of the job; `mpirun` reports an error.
+
+    The other ranks would wait for this one for ever.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if ranks:
+            print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
+            ranks.comm.Abort(1)
+        raise

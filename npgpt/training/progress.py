@@ -6,56 +6,20 @@ On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
 import sys
 import time
 
-import numpy as np
 from tqdm import tqdm
 
-import autograd
 from npgpt.model.size import flops_per_token
+from npgpt.training.estimate import clock, tokens_per_step
 
-EXPECTED_SHARE = 0.5  # of the peak, until steps have been measured
 MEASURED = 20  # steps after which the estimate of the time is corrected
 LINE_SECONDS = 30  # between two plain lines
 
 
-def peak_flops(size=1024, seconds=0.1):
-    """FLOP/s at which this machine multiplies two large float32 matrices, at best in this time."""
-    a = np.random.default_rng(0).standard_normal((size, size), np.float32)
-    autograd.matmul(a, a)  # compiles or loads the kernel, wakes its threads
-    best, end = np.inf, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        started = time.perf_counter()
-        autograd.matmul(a, a)
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
-
-
-def tokens_per_step(model_config, training):
-    windows = training.batch_size * training.gradient_accumulation_steps
-    return windows * model_config.block_size
-
-
-def expected_seconds(model_config, training, steps, peak):
-    """What so many steps take, by their arithmetic and the machine's peak alone."""
-    flops = 3 * flops_per_token(model_config) * tokens_per_step(model_config, training)
-    return steps * flops / (EXPECTED_SHARE * peak)
-
-
-def clock(seconds):
-    """A duration as a person reads it.
-
-    >>> [clock(0.4), clock(75), clock(3600 * 30 + 125)]
-    ['0:00', '1:15', '30:02:05']
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
 class Progress:
-    """Times the steps of a session and tells how they go.
+    """Adds up the time of the steps and tells how they go.
 
     peak      FLOP/s of the machine, all ranks of a parallel run together
-    seconds   of training in earlier sessions of the run
+    seconds   of training in earlier sessions of the run, to which this one's are added
     """
 
     def __init__(self, model_config, training, *, first_step, peak, seconds=0.0):
@@ -76,16 +40,6 @@ class Progress:
     def __exit__(self, *exception):
         self.bar.close()
 
-    def timed(self, steps):
-        """The same steps; the time that each takes is added to `seconds`."""
-        before = time.perf_counter()
-        for step in steps:
-            passed = time.perf_counter() - before
-            self.seconds += passed
-            self.recent = passed if self.recent is None else 0.95 * self.recent + 0.05 * passed
-            yield step
-            before = time.perf_counter()
-
     def left(self):
         """Seconds to the end, evaluations included, at the mean rate of this session."""
         done = self.done - self.first_step
@@ -94,6 +48,9 @@ class Progress:
     def update(self, step):
         """Show a `npgpt.training.loop.Step`."""
         self.done = step.step
+        self.seconds += step.seconds
+        passed = step.seconds if self.recent is None else self.recent
+        self.recent = 0.95 * passed + 0.05 * step.seconds
         self.bar.set_postfix_str(self._status(step), refresh=False)
         self.bar.update()
         now = time.perf_counter()

@@ -1,5 +1,6 @@
-"""The switch between the compiled kernels and their NumPy twins."""
+"""The switch between the compiled kernels and their reference implementation."""
 
+import ast
 import inspect
 import os
 import runpy
@@ -78,6 +79,15 @@ def public_functions(module):
 
 def test_both_backends_offer_the_same_functions_with_the_same_signatures():
     assert public_functions(kernels) == public_functions(reference)
+
+
+def test_an_editor_finds_every_function_of_the_backend():
+    """The imports that are for editors alone are of just what both modules have."""
+    tree = ast.parse(inspect.getsource(backend))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    (listed,) = [node.names for node in imports if node.module == "autograd.reference"]
+    names = [alias.name for alias in listed]
+    assert names == sorted(public_functions(reference)) == sorted(public_functions(kernels))
 
 
 def test_a_name_that_no_backend_has():

@@ -32,7 +32,7 @@ def test_seeds_give_different_masks():
 
 
 @given(seed=st.integers(), p=st.floats(0, 0.999), n=st.integers(0, 300))
-def test_kernel_and_twin_drop_the_same_elements(seed, p, n):
+def test_kernel_and_reference_drop_the_same_elements(seed, p, n):
     x = np.ones(n)
     seed %= 2**63
     np.testing.assert_array_equal(kernels.dropout(x, p, seed), reference.dropout(x, p, seed))

@@ -1,4 +1,4 @@
-"""Ops at the edges: nothing at all, numbers as large as they come, settings in other clothes."""
+"""Ops at the edges: nothing at all, numbers as large as they come, settings of other types."""
 
 import math
 

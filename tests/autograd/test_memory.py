@@ -1,6 +1,7 @@
 """Who holds which array, how long, and what is not computed at all."""
 
 import gc
+import inspect
 import tracemalloc
 import weakref
 
@@ -149,8 +150,22 @@ def test_gradients_that_nobody_wants_are_not_computed(monkeypatch, frozen):
     inputs = [Tensor(a, requires_grad=n != frozen) for n, a in enumerate(arrays)]
     autograd.linear(*inputs).sum().backward()
     assert [x.grad is None for x in inputs] == [n == frozen for n in range(3)]
-    assert made == [["linear", "linear_backward"], ["linear", "matmul_nt"],
+    assert made == [["linear", "linear_backward"], ["linear", "matmul_nt", "linear_backward"],
                     ["linear", "matmul_nt", "matmul_tn"]][frozen]  # fmt: skip
+
+
+@pytest.mark.parametrize("N", [1, 4, 8, 500])
+def test_the_gradient_of_a_bias_has_the_same_bits_with_a_frozen_weight(N):
+    """Two ways lead to it: with the weight's gradient, and alone."""
+    rng = np.random.default_rng(N)
+    dy = rng.standard_normal((N, 33))
+    gradients = []
+    for train_weight in (True, False):
+        weight = Tensor(np.ones((3, 33)), requires_grad=train_weight)
+        bias = Tensor(np.ones(33), requires_grad=True)
+        autograd.linear(np.ones((N, 3)), weight, bias).backward(dy)
+        gradients.append(bias.grad)
+    np.testing.assert_array_equal(*gradients)
 
 
 # ---- transposed views
@@ -178,50 +193,82 @@ def test_a_transposed_view_is_multiplied_without_a_copy_of_it(product, wide_firs
     np.testing.assert_array_equal(thin.grad, np.full(thin.shape, 1500 if wide_first else 1000))
 
 
-def test_a_vjp_is_told_what_is_needed(register):
+def test_both_functions_of_an_op_are_told_which_gradients_are_wanted(register):
     op, vjp = register
-    told = []
+    kwargs = []
 
     @op
-    def three(a, b, c, /):
+    def three(a, b, c, /, *, needs=()):
+        kwargs.append([need is not None for need in needs])
         return a + b + c, ()
 
     @vjp(three)
     def three_vjp(dz, saved, needs):
-        told.append(needs)
+        kwargs.append([need is not None for need in needs])
         return tuple(dz * 1 if need else None for need in needs)
 
     three(leaf(1.0), np.ones(1), leaf(1.0) * 2).backward()
-    assert told == [(True, False, True)]
+    assert kwargs == [[True, False, True]] * 2
+    kwargs.clear()
+    with autograd.no_grad():
+        three(leaf(1.0), leaf(1.0), leaf(1.0))
+    assert kwargs == [[False] * 3]
+
+
+def test_needs_are_no_setting_of_an_op():
+    op = autograd.linear_cross_entropy
+    assert "needs" not in inspect.signature(op).parameters
+    with pytest.raises(TypeError, match="needs"):
+        op(np.ones((1, 2)), np.ones((3, 2)), [0], needs=(True, True))
+
+
+def test_a_vjp_called_by_hand_takes_bools():
+    x_NI, weight_IO = np.ones((4, 3)), np.ones((3, 2))
+    y_NO, saved = autograd.linear.forward(x_NI, weight_IO)
+    dx, dweight, dbias = autograd.linear.gradients(y_NO, saved, (False, True, False))
+    assert (dx, dbias) == (None, None)
+    np.testing.assert_array_equal(dweight, x_NI.T @ y_NO)
 
 
 # ---- gradients added in place
 
 
 def test_a_table_used_twice_has_one_gradient_array(register):
-    """The second rule is offered the first one's gradient, and may add to it."""
+    """The second VJP gets the sum so far, the first one's gradient, and may add to it."""
     op, vjp = register
-    offered = []
+    sums = []
 
     @op
     def look_up(table, /, index):
         return table[index], (index, table.shape)
 
     @vjp(look_up)
-    def look_up_vjp(dy, saved, into):
+    def look_up_vjp(dy, saved, needs):
         index, shape = saved
-        offered.append(into[0])
-        dtable = np.zeros(shape) if into[0] is None else into[0]
+        sums.append(needs[0].sum_so_far)
+        dtable = np.zeros(shape) if sums[-1] is None else sums[-1]
         dtable[index] += dy
         return dtable
 
     table = leaf(1.0, 2.0, 3.0)
     y, z = look_up(table, 1), look_up(table, 2)
     (y * 5 + z * 7).backward()
-    first, second = offered
+    first, second = sums
     assert first is None
     assert second is table.grad
     np.testing.assert_array_equal(table.grad, [0, 5, 7])
+
+
+def test_a_tied_table_has_one_gradient_array():
+    """The output layer's, made with the loss; the look-up adds its rows to it."""
+    table = Tensor(np.ones((5000, 64)), requires_grad=True)
+    loss = autograd.linear_cross_entropy(autograd.embedding(table, [1, 2]), table, [0, 1])
+    tracemalloc.start()
+    try:
+        loss.backward()
+        assert tracemalloc.get_traced_memory()[1] < table.data.nbytes / 10
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_gradient_of_an_earlier_backward_is_not_added_to_in_place():

@@ -187,35 +187,35 @@ def test_order_strides_and_flags_change_nothing(call_op, drawn_call, name, layou
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
-def draw_pieces(draw, x, axis):
-    """Consecutive pieces of x, some of them perhaps empty."""
+def draw_parts(draw, x, axis):
+    """Consecutive parts of x, some of them perhaps empty."""
     cuts = draw(st.lists(st.integers(0, x.shape[axis]), max_size=3).map(sorted))
     return np.split(x, cuts, axis)
 
 
 @given(st.data())
-def test_pieces_are_joined_whatever_array_they_are_of(data):
+def test_parts_are_joined_whatever_array_they_are_of(data):
     """In order and out of order, with gaps, twice, of one array or of two."""
     shape = data.draw(array_shapes(max_dims=3, max_side=5))
     axis = data.draw(st.integers(0, len(shape) - 1))
     order = data.draw(st.permutations(range(len(shape))))
     x, y = (np.random.default_rng(n).normal(size=shape).transpose(order) for n in range(2))
-    pieces = draw_pieces(data.draw, x, axis) + draw_pieces(data.draw, y, axis)
-    parts = tuple(data.draw(st.lists(st.sampled_from(pieces), min_size=1, max_size=4)))
+    candidates = draw_parts(data.draw, x, axis) + draw_parts(data.draw, y, axis)
+    parts = tuple(data.draw(st.lists(st.sampled_from(candidates), min_size=1, max_size=4)))
     joined = OPS["split"].vjp(parts, (axis,))
     np.testing.assert_array_equal(joined, np.concatenate(parts, axis))
-    whole = OPS["split"].vjp(tuple(draw_pieces(data.draw, x, axis)), (axis,))
+    whole = OPS["split"].vjp(tuple(draw_parts(data.draw, x, axis)), (axis,))
     np.testing.assert_array_equal(whole, x)
 
 
-def test_pieces_of_one_array_are_joined_without_a_copy():
+def test_parts_of_one_array_are_joined_without_a_copy():
     x = np.arange(24.0).reshape(2, 4, 3).swapaxes(0, 1)
     for axis in range(3):
         parts = tuple(np.split(x, x.shape[axis], axis))
         assert np.may_share_memory(OPS["split"].vjp(parts, (axis,)), x)
 
 
-def test_pieces_that_only_lie_side_by_side_are_copied():
+def test_parts_that_only_lie_side_by_side_are_copied():
     """Of two owners, one of which may be gone before the result; or every second number."""
     memory, x = bytearray(range(64)), np.arange(8.0)
     owners = [np.frombuffer(memory, count=4, offset=offset) for offset in (0, 32)]

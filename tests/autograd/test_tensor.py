@@ -212,6 +212,23 @@ def test_methods_are_the_ops():
     assert x.sum(axis=1, keepdims=True).shape == x.mean(1, True).shape == (2, 1)
 
 
+def test_help_on_a_method_names_its_op():
+    for method, op in [("__add__", "add"), ("__rsub__", "sub"), ("__getitem__", "getitem"),
+                       ("max", "max"), ("reshape", "reshape")]:  # fmt: skip
+        function = getattr(Tensor, method)
+        assert function.__name__ == op and f"autograd.{op}" in function.__doc__
+    assert "autograd.engine.backward" in Tensor.backward.__doc__
+
+
+@pytest.mark.parametrize(("method", "arguments", "settings"), [
+    ("sum", (0, True, 3), {}), ("sum", (), {"dtype": float}), ("swapaxes", (0,), {}),
+    ("__pow__", (2, 5), {}), ("__neg__", (1,), {}), ("reshape", (), {"shape": (6,)}),
+])  # fmt: skip
+def test_methods_refuse_arguments_that_the_op_has_not(method, arguments, settings):
+    with pytest.raises(TypeError, match="argument"):
+        getattr(Tensor(np.ones((2, 3))), method)(*arguments, **settings)
+
+
 # ---- mixed inputs
 
 

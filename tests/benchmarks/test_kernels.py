@@ -1,4 +1,4 @@
-"""What the kernels' part measures is right: rungs and players compute the same products."""
+"""What the kernels' part measures is right: rungs and runners compute the same products."""
 
 from dataclasses import asdict
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import ladder, player_npgpt, player_numpy, shapes
+from benchmarks import ladder, runner_npgpt, runner_numpy, shapes
 from benchmarks.kernels import summary
 from benchmarks.measure import Comparison
 from npgpt import GPTConfig
@@ -27,9 +27,9 @@ def test_every_rung_is_the_product(rung, M, K, N):
 
 @pytest.mark.parametrize("form", ["nn", "nt", "tn"])
 @pytest.mark.parametrize("Z", [1, 3])
-def test_players_multiply_the_same(form, Z):
+def test_runners_multiply_the_same(form, Z):
     sizes = {"form": form, "Z": Z, "M": 5, "N": 6, "K": 7}
-    ours, numpys = (player.product(**sizes)() for player in (player_npgpt, player_numpy))
+    ours, numpys = (runner.product(**sizes)() for runner in (runner_npgpt, runner_numpy))
     np.testing.assert_allclose(ours.reshape(numpys.shape), numpys, rtol=1e-5, atol=1e-5)
     assert ours.shape == (Z, 5, 6)
 
@@ -47,10 +47,10 @@ def test_players_multiply_the_same(form, Z):
 )
 def test_every_task_runs_for_us_and_for_pytorch(task, settings):
     pytest.importorskip("torch", reason="PyTorch's side needs it: pip install '.[peers]'")
-    from benchmarks import player_torch
+    from benchmarks import runner_torch
 
-    for player in (player_npgpt, player_torch):
-        function = getattr(player, task)(**settings)
+    for runner in (runner_npgpt, runner_torch):
+        function = getattr(runner, task)(**settings)
         function()
         function()
 

@@ -1,4 +1,4 @@
-"""How times are compared: pairs by round, medians of their ratios, players in processes."""
+"""How times are compared: pairs by round, medians of their ratios, runners in processes."""
 
 import os
 import statistics
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import players
+from benchmarks import runners
 from benchmarks.measure import QUICK, Contest, compared, geometric_mean
-from benchmarks.players import NUMPY, OURS, Player, environment, missing
+from benchmarks.runners import NUMPY, OURS, Runner, environment, missing
 
 TIMES = st.floats(1e-6, 1e3)
 
@@ -17,7 +17,7 @@ TIMES = st.floats(1e-6, 1e3)
 @given(st.lists(st.tuples(TIMES, TIMES), min_size=1))
 def test_a_ratio_pairs_the_times_of_one_round(pairs):
     ours, theirs = zip(*pairs, strict=True)
-    c = compared("x", "peer", ours, theirs)
+    c = compared("x", "baseline", ours, theirs)
     ratios = sorted(b / a for a, b in pairs)
     assert (c.low, c.high) == (ratios[0], ratios[-1])
     assert c.ratio == statistics.median(ratios)
@@ -25,7 +25,7 @@ def test_a_ratio_pairs_the_times_of_one_round(pairs):
 
 
 def test_a_slow_machine_for_one_round_changes_no_ratio():
-    c = compared("x", "peer", [1.0, 50.0, 1.0], [2.0, 100.0, 2.0])
+    c = compared("x", "baseline", [1.0, 50.0, 1.0], [2.0, 100.0, 2.0])
     assert (c.ratio, c.low, c.high) == (2.0, 2.0, 2.0)
 
 
@@ -40,34 +40,34 @@ def test_the_environment_frees_openblas_and_limits_threads(monkeypatch):
     monkeypatch.setenv("UNRELATED", "kept")
     found = environment(3, EXTRA="1")
     assert "OPENBLAS_CORETYPE" not in found
-    assert {found[name] for name in players.LIMITS} == {"3"}
+    assert {found[name] for name in runners.LIMITS} == {"3"}
     assert (found["UNRELATED"], found["EXTRA"]) == ("kept", "1")
 
 
-def test_a_player_runs_in_a_process_of_its_own_and_ends_with_the_context():
+def test_a_runner_runs_in_a_process_of_its_own_and_ends_with_the_context():
     sizes = {"form": "nt", "Z": 1, "M": 3, "N": 4, "K": 5}
-    with Player(NUMPY, 1) as player:
-        assert player.call("os:getpid") != os.getpid()
-        assert player.prepare("product", sizes) > 0
-        assert player.time(3, wake=0.001) > 0
-    assert player.process.returncode == 0
+    with Runner(NUMPY, 1) as runner:
+        assert runner.call("os:getpid") != os.getpid()
+        assert runner.prepare("product", sizes) > 0
+        assert runner.time(3, wake=0.001) > 0
+    assert runner.process.returncode == 0
 
 
-def test_a_player_that_fails_is_named(capfd):
-    with Player(NUMPY, 1) as player, pytest.raises(RuntimeError, match="process of NumPy ended"):
-        player.prepare("no_such_task", {})
+def test_a_runner_that_fails_is_named(capfd):
+    with Runner(NUMPY, 1) as runner, pytest.raises(RuntimeError, match="process of NumPy ended"):
+        runner.prepare("no_such_task", {})
     assert "no_such_task" in capfd.readouterr().err
 
 
 def test_a_contest_has_as_many_rounds_for_each_and_says_who_is_absent(monkeypatch):
-    monkeypatch.setitem(players.PLAYERS, "Absent", ("no_such_package", "player_none", {}))
+    monkeypatch.setitem(runners.RUNNERS, "Absent", ("no_such_package", "runner_none", {}))
     sizes = {"form": "nn", "Z": 1, "M": 3, "N": 4, "K": 5}
     with Contest(1, (NUMPY, "Absent"), QUICK) as contest:
         times = contest.times("product", **sizes)
         assert list(times) == [OURS, NUMPY]
         assert len(times[OURS]) == len(times[NUMPY]) >= QUICK.least
         here, absent = contest.compare("tiny", "product", flops=120, **sizes)
-    assert here.peer == NUMPY
+    assert here.baseline == NUMPY
     assert here.low <= here.ratio <= here.high
     assert absent.ratio is None
     assert absent.note == missing("Absent")

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.machine import peak_memory
 from benchmarks.memory import peak_memory as peak_of
-from benchmarks.players import OURS
+from benchmarks.runners import OURS
 from npgpt import GPTConfig
 from npgpt.model.size import step_memory
 

@@ -18,7 +18,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=
 )
 
 
-def test_a_row_has_the_peers_side_by_side_and_says_where_we_are_behind():
+def test_a_row_has_the_baselines_side_by_side_and_says_where_we_are_behind():
     table = comparison_table("Ops", [AHEAD, BEHIND, ABSENT], text="below")
     assert table.rows == [[
         "gelu", "1 ms", "2 ms", "2.00 (1.90 – 2.50)", "500 µs", "0.50 (0.40 – 0.60)",
@@ -37,6 +37,7 @@ def test_a_row_has_the_peers_side_by_side_and_says_where_we_are_behind():
 
 def test_what_is_behind_is_listed_with_its_numbers():
     table = comparison_table("Ops", [AHEAD, BEHIND, ABSENT])
+    assert [found["peer"] for found in table.comparisons] == ["PyTorch", "NumPy", "JAX jit"]
     assert "1 of 2 comparisons" in not_ahead([table])
     assert "- gelu against NumPy: 0.50 (0.40 – 0.60)" in not_ahead([table])
     assert "nowhere in these 1 comparisons" in not_ahead([comparison_table("Ops", [AHEAD])])
@@ -70,8 +71,8 @@ def test_sections_are_replaced_and_stand_in_the_order_of_the_parts(written):
 
 def test_a_section_has_the_machine_the_tables_and_where_we_are_behind():
     text = section("kernels", "two cores", [comparison_table("Ops", [BEHIND])])
-    places = [text.index(part) for part in ("## kernels", "two cores", "### Ops", "not ahead")]
-    assert places == sorted(places)
+    positions = [text.index(part) for part in ("## kernels", "two cores", "### Ops", "not ahead")]
+    assert positions == sorted(positions)
 
 
 def test_an_unknown_part_names_the_known_ones(capsys):
@@ -81,7 +82,7 @@ def test_an_unknown_part_names_the_known_ones(capsys):
 
 
 def test_a_part_is_run_written_and_printed_as_json(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.memory.PEERS", ())  # quick, and whatever is installed
+    monkeypatch.setattr("benchmarks.memory.BASELINES", ())  # quick, and whatever is installed
     out = tmp_path / "RESULTS.md"
     main(["memory", "--quick", "--json", "--threads", "1", "--out", str(out)])
     result = json.loads(capsys.readouterr().out)

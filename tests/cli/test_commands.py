@@ -19,13 +19,13 @@ from autograd.gradcheck_cases import CASES
 from npgpt import GPT
 from npgpt.cli import main
 from npgpt.cli.gradcheck import SOURCES
-from npgpt.cli.report import beside_entropy
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
 from npgpt.model.size import parameters_by_part
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import load_run
 from npgpt.training.loop import evaluate
+from npgpt.training.summary import beside_entropy
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,15 +18,16 @@ SETTINGS = [*TINY, "--max-iters", "40", "--eval-interval", "5", "--sample-tokens
 # further fails in the middle, with part of the bytes written, as on a full disk.
 LIMITED = """
 import resource, signal, sys
-from npgpt.cli import main, session
+from npgpt.cli import main
+from npgpt.training import run
 
-def save(folder, model, optimizer, saved=session.save_checkpoint):
+def save(folder, model, optimizer, saved=run.save_checkpoint):
     if optimizer.steps >= 10:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
     saved(folder, model, optimizer)
 
-session.save_checkpoint = save
+run.save_checkpoint = save
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -87,9 +88,10 @@ def test_a_full_disk_in_mid_save(small_disk, corpus, whole):
     # Fills the disk before the second checkpoint: one page too few for the training state.
     filling = f"""
 import os, sys
-from npgpt.cli import main, session
+from npgpt.cli import main
+from npgpt.training import run
 
-def save(folder, model, optimizer, saved=session.save_checkpoint):
+def save(folder, model, optimizer, saved=run.save_checkpoint):
     if optimizer.steps == 10:
         disk = os.statvfs(folder)
         pages = os.stat(folder / "train_state.safetensors").st_size // disk.f_frsize
@@ -97,7 +99,7 @@ def save(folder, model, optimizer, saved=session.save_checkpoint):
             file.write(bytes((disk.f_bavail - pages) * disk.f_frsize))
     saved(folder, model, optimizer)
 
-session.save_checkpoint = save
+run.save_checkpoint = save
 sys.exit(main(sys.argv[1:]))
 """
     stopped = run(arguments, filling)

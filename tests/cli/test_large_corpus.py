@@ -97,7 +97,7 @@ def test_token_files_of_another_corpus_or_tokenizer_are_refused(cli, here, books
     assert status == 1 and "leave --split out" in err
     np.array([9, 9, 400] * 99, "<u2").tofile(here / "one" / "train.bin")
     status, _, err = cli("train", "--corpus", "one", *SETTINGS)
-    assert status == 1 and "has token 400 at place 2, but its tokenizer.json only" in err
+    assert status == 1 and "has token 400 at position 2, but its tokenizer.json only" in err
 
 
 def test_resume_refuses_the_same_text_cut_into_other_documents(cli, here, books):
@@ -120,7 +120,7 @@ def test_every_id_of_a_token_file_is_looked_at(cli, here, place):
     ids_N[place] = 3
     ids_N.tofile(here / "ids.bin")
     status, _, err = cli("train", "--corpus", "ids.bin", *SETTINGS, "--train-fraction", "0.9")
-    assert status == 1 and f"ids.bin has token 3 at place {place}, but" in err
+    assert status == 1 and f"ids.bin has token 3 at position {place}, but" in err
     assert not (here / "runs").exists()
 
 

@@ -27,15 +27,16 @@ LENIENT = {
 # The second rank gets a signal after step 57.
 SIGNALLED = """
 import os, signal, sys
-from npgpt.cli import main, session
+from npgpt.cli import main
+from npgpt.training import run
 
-def signalled(model, optimizer, ids, config, first_step, ranks, steps=session.training_steps):
+def signalled(model, optimizer, ids, config, first_step, ranks, steps=run.training_steps):
     for step in steps(model, optimizer, ids, config, first_step, ranks):
         yield step
         if ranks.rank == 1 and step.step == 57:
             os.kill(os.getpid(), signal.Signals[sys.argv[1]])
 
-session.training_steps = signalled
+run.training_steps = signalled
 sys.exit(main(sys.argv[2:]))
 """
 

@@ -66,7 +66,7 @@ def test_a_file_changes_the_preset_and_flags_change_the_file(cli, here, file):
         ("shakespeare-cpu", "shakespear-cpu", "did you mean shakespeare-cpu?"),
         ("n_head = 2", "n_head = 3", "n_embd=8 is not divisible by n_head=3"),
         ("lr = 1", "eval_stride = 17", "eval_stride=17 is larger than a window, block_size=16"),
-        ("[model]", "[model", "is no TOML file"),
+        ("[model]", "[model", "is not a TOML file"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_file_is_named_with_what_is_near(cli, here, file, old, new, message):

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from tiny_run import TEXT, TINY, environment, files
 
-from npgpt.cli import session
+from autograd import Observer, observing
 from npgpt.cli.train import LONGEST, _run_name
+from npgpt.training import run as training_run
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "npgpt.cli"]
@@ -39,6 +40,34 @@ def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
     assert [bool(row["val_loss"]) for row in rows] == [False, False, True] * 2
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config["model"]["n_embd"] == 8 and config["training"]["max_iters"] == 6
+
+
+class Stack(Observer):
+    """The functions of the program that are at work when a first gradient is computed."""
+
+    functions = ()
+
+    def vjp(self, *_):
+        if not self.functions:
+            frame, names = sys._getframe(1), ["main"]
+            while frame.f_code.co_name != "main":
+                names.insert(1, frame.f_code.co_name)
+                frame = frame.f_back
+            self.functions = names
+
+
+def test_six_functions_lead_from_main_to_backward(cli, here, corpus, monkeypatch):
+    steps, stack = training_run.training_steps, Stack()
+
+    def observed(*arguments):
+        with observing(stack):
+            yield from steps(*arguments)
+
+    monkeypatch.setattr(training_run, "training_steps", observed)
+    assert cli("train", "--corpus", corpus, *TINY)[0] == 0
+    # the first `backward` is Tensor's method, the second the engine
+    expected = ["main", "run", "train", "observed", "training_steps", "backward", "backward"]
+    assert stack.functions[:7] == expected
 
 
 def test_a_second_run_gets_a_folder_of_its_own(cli, here, corpus):
@@ -74,7 +103,7 @@ def test_another_seed_gives_other_weights(cli, here, corpus, finished):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_has_the_exit_status_of_its_signal(cli, here, corpus, monkeypatch, sent):
-    steps = session.training_steps
+    steps = training_run.training_steps
 
     def signalled(*arguments):
         for step in steps(*arguments):
@@ -82,7 +111,7 @@ def test_a_stopped_run_has_the_exit_status_of_its_signal(cli, here, corpus, monk
                 signal.raise_signal(sent)
             yield step
 
-    monkeypatch.setattr(session, "training_steps", signalled)
+    monkeypatch.setattr(training_run, "training_steps", signalled)
     status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
     assert status == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
     assert "stopped after step 2, which is saved" in out

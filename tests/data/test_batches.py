@@ -1,6 +1,6 @@
 """Windows of token ids: `npgpt.data.batches`.
 
-The ids are positions, so that a window tells its place.
+Each id is its own position, so that a window shows where it was cut.
 """
 
 import doctest
@@ -100,8 +100,8 @@ def test_drawn_windows_ask_as_they_would_among_all(data, N, block_size, max_toke
             yield from zip(*map(np.ndarray.tolist, batch), strict=True)
 
     every, some = list(windows()), list(windows(max_tokens=max_tokens, seed=3))
-    places = [every.index(window) for window in some]
-    assert places == sorted(set(places))
+    positions = [every.index(window) for window in some]
+    assert positions == sorted(set(positions))
     assert len(some) == min(len(every), -(-max_tokens // (stride or block_size)))
 
 

@@ -13,7 +13,7 @@ from npgpt import BPETokenizer, CharTokenizer
 from npgpt.data import texts, tokens
 from npgpt.data.batches import sample_batch, split_text
 from npgpt.data.corpora import Corpus, load_corpus
-from npgpt.data.texts import decode_whole, read_pieces
+from npgpt.data.texts import decode_whole, read_chunks
 from npgpt.data.tokens import (
     TokenFile,
     bytes_per_token,
@@ -21,8 +21,8 @@ from npgpt.data.tokens import (
     ids_of_text,
     open_prepared,
     prepared_paths,
-    split_pieces,
-    survey,
+    scan,
+    split_chunks,
     token_dtype,
 )
 
@@ -34,8 +34,8 @@ def corpus_of(*documents):
 
 
 def ids_of(corpus, tokenizer, split="tail", train_fraction=0.9):
-    found = survey(corpus)
-    files = ids_of_text(split_pieces(corpus, found, split, train_fraction), tokenizer)
+    found = scan(corpus)
+    files = ids_of_text(split_chunks(corpus, found, split, train_fraction), tokenizer)
     ids = [file[:].tolist() for file in files]
     for file in files:
         file.close()
@@ -43,46 +43,46 @@ def ids_of(corpus, tokenizer, split="tail", train_fraction=0.9):
 
 
 @pytest.fixture
-def small_pieces(monkeypatch):
-    monkeypatch.setattr(texts, "PIECE", 3)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(texts, "CHUNK", 3)
 
 
-# ---- texts in pieces
+# ---- texts in chunks
 
 
 @given(st.text(LETTERS), st.booleans())
-def test_pieces_of_a_file_are_its_text(tmp_path_factory, text, marked):
+def test_chunks_of_a_file_are_its_text(tmp_path_factory, text, marked):
     path = tmp_path_factory.mktemp("text") / "file"
     data = (b"\xef\xbb\xbf" if marked else b"") + text.encode("utf-8")
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(texts, "PIECE", 3)
-        pieces = list(read_pieces(path))
-    assert "".join(pieces) == decode_whole(data, "file")
-    assert all(pieces)
+        patched.setattr(texts, "CHUNK", 3)
+        chunks = list(read_chunks(path))
+    assert "".join(chunks) == decode_whole(data, "file")
+    assert all(chunks)
 
 
 @given(st.text("ab  \n\n'", max_size=60))
 @settings(max_examples=60)
-def test_tokens_of_pieces_are_those_of_the_text(tmp_path_factory, text):
+def test_tokens_of_chunks_are_those_of_the_text(tmp_path_factory, text):
     tokenizer = BPETokenizer.train("ab ba\n\n  aab 'a\n" * 9, 270)
     path = tmp_path_factory.mktemp("text") / "file"
     path.write_bytes(text.encode("utf-8"))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(texts, "PIECE", 5)
-        ids = [token for piece in read_pieces(path) for token in tokenizer.encode(piece)]
+        patched.setattr(texts, "CHUNK", 5)
+        ids = [token for chunk in read_chunks(path) for token in tokenizer.encode(chunk)]
     assert ids == tokenizer.encode(text).tolist()
 
 
 @pytest.mark.parametrize("data", [b"one\ntwo\xff", b"one\n\0", b"\xe9", b"abc\xc3"])
-def test_what_is_no_text_is_refused_with_its_place(tmp_path, small_pieces, data):
+def test_what_is_no_text_is_refused_with_its_line_and_byte(tmp_path, small_chunks, data):
     path = tmp_path / "file"
     path.write_bytes(data)
     with pytest.raises(ValueError, match="not UTF-8 text") as whole:
         decode_whole(data, str(path))
-    with pytest.raises(ValueError, match="not UTF-8 text") as piecewise:
-        list(read_pieces(path))
-    assert str(piecewise.value) == str(whole.value)
+    with pytest.raises(ValueError, match="not UTF-8 text") as chunked:
+        list(read_chunks(path))
+    assert str(chunked.value) == str(whole.value)
 
 
 def test_a_pattern_names_its_files(tmp_path, monkeypatch):
@@ -103,41 +103,41 @@ def test_a_pattern_names_its_files(tmp_path, monkeypatch):
 def test_a_tail_is_that_of_the_joined_text(documents, fraction):
     corpus = corpus_of(*documents)
     parts = ["", ""]
-    for part, piece in split_pieces(corpus, survey(corpus), "tail", fraction):
-        parts[part] += piece
+    for part, chunk in split_chunks(corpus, scan(corpus), "tail", fraction):
+        parts[part] += chunk
     assert tuple(parts) == split_text(corpus.text, fraction)
 
 
 @given(st.integers(2, 40), st.floats(0.05, 0.95))
 def test_documents_are_split_whole_and_evenly(count, fraction):
     corpus = corpus_of(*(f"document {i}\n" for i in range(count)))
-    pieces = list(split_pieces(corpus, survey(corpus), "documents", fraction))
-    assert [piece for _, piece in pieces] == [piece for _, piece in corpus.pieces()]
-    chosen = [i for i, (part, _) in enumerate(pieces) if part == 1]
+    chunks = list(split_chunks(corpus, scan(corpus), "documents", fraction))
+    assert [chunk for _, chunk in chunks] == [chunk for _, chunk in corpus.chunks()]
+    chosen = [i for i, (part, _) in enumerate(chunks) if part == 1]
     assert len(chosen) == min(count - 1, max(1, round((1 - fraction) * count)))
     gaps = np.diff([-1, *chosen])
-    assert gaps.max() - gaps.min() <= 1 and set(p for p, _ in pieces) == {0, 1}
+    assert gaps.max() - gaps.min() <= 1 and set(p for p, _ in chunks) == {0, 1}
 
 
 def test_one_document_has_no_split_by_documents():
     corpus = corpus_of("all in one")
     with pytest.raises(ValueError, match="given is one document.*use split=tail"):
-        list(split_pieces(corpus, survey(corpus), "documents", 0.9))
+        list(split_chunks(corpus, scan(corpus), "documents", 0.9))
 
 
 def documents_of(corpus):
-    pieces = groupby(corpus.pieces(), key=itemgetter(0))
-    return ["".join(piece for _, piece in document) for _, document in pieces]
+    chunks = groupby(corpus.chunks(), key=itemgetter(0))
+    return ["".join(chunk for _, chunk in document) for _, document in chunks]
 
 
 @given(st.lists(st.text("ab\n", min_size=1), min_size=1), st.lists(st.text("ab\n", min_size=1)))
-def test_a_survey_tells_documents_apart_only_where_they_are_split(one, other):
+def test_a_scan_tells_documents_apart_only_where_they_are_split(one, other):
     joined = corpus_of(corpus_of(*one).text)
-    assert survey(corpus_of(*one)).sha256 == survey(joined).sha256
-    found = [survey(corpus, "documents").sha256 for corpus in (corpus_of(*one), joined)]
+    assert scan(corpus_of(*one)).sha256 == scan(joined).sha256
+    found = [scan(corpus, "documents").sha256 for corpus in (corpus_of(*one), joined)]
     assert (found[0] == found[1]) == (len(one) == 1)
     same = documents_of(corpus_of(*one)) == documents_of(corpus_of(*other))
-    assert (found[0] == survey(corpus_of(*other), "documents").sha256) == same
+    assert (found[0] == scan(corpus_of(*other), "documents").sha256) == same
 
 
 # ---- token files
@@ -148,7 +148,7 @@ def test_ids_are_those_of_the_text(documents):
     corpus = corpus_of(*documents)
     if not corpus.text:
         return
-    tokenizer = CharTokenizer(survey(corpus).alphabet)
+    tokenizer = CharTokenizer(scan(corpus).alphabet)
     parts = split_text(corpus.text, 0.9)
     assert ids_of(corpus, tokenizer) == [tokenizer.encode(part).tolist() for part in parts]
 
@@ -159,12 +159,12 @@ def test_a_file_is_read_as_an_array(tmp_path_factory, data, N, dtype):
     ids_N = np.random.default_rng(N).integers(0, np.iinfo(dtype).max, N).astype(dtype)
     path.write_bytes(ids_N.astype(np.dtype(dtype).newbyteorder("<")).tobytes())
     a, b = sorted(data.draw(st.lists(st.integers(0, N), min_size=2, max_size=2)))
-    places = np.array(data.draw(st.lists(st.integers(0, N - 1), max_size=9)), int)
+    positions = np.array(data.draw(st.lists(st.integers(0, N - 1), max_size=9)), int)
     with open(path, "rb") as file:
         opened = TokenFile(file, dtype)
         assert len(opened) == N and opened[N - 1] == ids_N[-1]
         np.testing.assert_array_equal(opened[a:b], ids_N[a:b])
-        np.testing.assert_array_equal(opened[places], ids_N[places])
+        np.testing.assert_array_equal(opened[positions], ids_N[positions])
         half = TokenFile(file, dtype, (0.5, 1.0))
         np.testing.assert_array_equal(half[:], ids_N[N // 2 :])
         if N > 4:

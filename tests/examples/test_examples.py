@@ -56,7 +56,7 @@ def test_a_picture_is_left(results, name):
     assert picture.stat().st_size > 5_000
 
 
-def test_00_every_slope_is_its_finite_difference(results):
+def test_00_every_gradient_is_its_finite_difference(results):
     shown, _ = results("00_autograd")
     assert shown["graph_error"] < 1e-8
     assert shown["backward_agrees"] and shown["checked"]
@@ -72,7 +72,7 @@ def test_01_more_context_is_a_lower_loss_and_none_passes_below_the_entropy(resul
 def test_02_merges_shorten_text_and_every_text_comes_back(results):
     shown, _ = results("02_tokenization")
     assert shown["round_trip"] and "unknown character" in shown["refused"]
-    assert shown["pieces"][" because"] == 1 < shown["pieces"][" unhappiness"]
+    assert shown["tokens"][" because"] == 1 < shown["tokens"][" unhappiness"]
     assert shown["tales_per_token"] == sorted(shown["tales_per_token"])
     assert shown["tales_per_token"][-1] > 2 * shown["other_per_token"][-1] > 2
     assert shown["parameters"] == sorted(shown["parameters"])
@@ -110,11 +110,11 @@ def test_05_the_pass_by_hand_is_the_models(results):
         assert shown["spreads"][kind] < 0.01
 
 
-def test_06_a_batch_is_learned_by_heart_and_a_text_is_learned(results):
+def test_06_a_batch_is_memorised_and_a_text_is_learned(results):
     shown, _ = results("06_training")
     ln_v = np.log(512)
-    assert shown["by_heart"][0] == pytest.approx(ln_v, rel=0.05)
-    assert shown["by_heart"][-1] < 0.5 * shown["by_heart"][0]
+    assert shown["memorised"][0] == pytest.approx(ln_v, rel=0.05)
+    assert shown["memorised"][-1] < 0.5 * shown["memorised"][0]
     validation = [row["val_loss"] for row in shown["rows"] if row["val_loss"] is not None]
     assert ln_v > validation[0] > validation[-1] > shown["entropy"]
     low, right, high = (losses[-10:].mean() for losses in shown["rates"].values())

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from npgpt.generation import distribution, sample
+from npgpt.generation import Sampling
 
 # Few distinct values, so that ties are the rule; -inf is a token that is ruled out.
 tied_values = st.sampled_from([-np.inf, -3.0, -1.0, 0.0, 0.5, 2.0])
@@ -55,7 +56,7 @@ def brute_force(logits_V, temperature, top_k, top_p):
 def test_it_is_a_distribution_over_the_tokens_that_are_not_ruled_out(
     logits_V, temperature, top_k, top_p
 ):
-    probs_V = distribution(logits_V, temperature=temperature, top_k=top_k, top_p=top_p)
+    probs_V = Sampling(temperature, top_k, top_p).probabilities(logits_V)
     assert probs_V.dtype == np.float64 and probs_V.shape == logits_V.shape
     assert (probs_V >= 0).all()
     assert probs_V.sum() == pytest.approx(1.0, abs=1e-14)
@@ -65,14 +66,14 @@ def test_it_is_a_distribution_over_the_tokens_that_are_not_ruled_out(
 
 @given(logits_rows, st.sampled_from([0.1, 1.0, 3.0]), top_ks, st.none() | st.floats(0.001, 0.999))
 def test_it_equals_the_documented_order_by_brute_force(logits_V, temperature, top_k, top_p):
-    probs_V = distribution(logits_V, temperature=temperature, top_k=top_k, top_p=top_p)
+    probs_V = Sampling(temperature, top_k, top_p).probabilities(logits_V)
     expected_V = brute_force(logits_V.tolist(), temperature, top_k, top_p)
     assert probs_V.tolist() == pytest.approx(expected_V, rel=1e-12, abs=1e-300)
 
 
 @given(arrays(np.float64, st.integers(1, 12), elements=st.sampled_from([0.0, 1.0])), top_ks)
 def test_top_k_keeps_exactly_k_and_the_lowest_index_among_ties(logits_V, top_k):
-    kept = np.flatnonzero(distribution(logits_V, top_k=top_k))
+    kept = np.flatnonzero(Sampling(top_k=top_k).probabilities(logits_V))
     assert len(kept) == min(top_k or len(logits_V), len(logits_V))
     dropped = set(range(len(logits_V))) - set(kept)
     for inside, outside in itertools.product(kept, dropped):
@@ -81,8 +82,8 @@ def test_top_k_keeps_exactly_k_and_the_lowest_index_among_ties(logits_V, top_k):
 
 @given(logits_rows, st.floats(0.001, 0.999))
 def test_top_p_is_the_smallest_set_that_reaches_p(logits_V, top_p):
-    probs_V = distribution(logits_V)
-    kept = distribution(logits_V, top_p=top_p) > 0
+    probs_V = Sampling().probabilities(logits_V)
+    kept = Sampling(top_p=top_p).probabilities(logits_V) > 0
     assert kept.any()
     assert probs_V[kept].sum() >= top_p - 1e-12
     # The set without its least likely token falls short: a smaller set would not do.
@@ -90,45 +91,48 @@ def test_top_p_is_the_smallest_set_that_reaches_p(logits_V, top_p):
 
 
 def test_top_p_keeps_the_lowest_index_among_ties():
-    assert distribution(np.zeros(4), top_p=0.5).tolist() == [0.5, 0.5, 0, 0]
+    assert Sampling(top_p=0.5).probabilities(np.zeros(4)).tolist() == [0.5, 0.5, 0, 0]
 
 
 @pytest.mark.parametrize("tenths", [[1] * 10, [5, 3, 2], [6, 2, 2], [7, 2, 1], [4, 3, 2, 1]])
 def test_the_first_n_tokens_reach_their_own_total(tenths):
     logits_V = np.log(np.array(tenths) / 10)
     for n in range(1, len(tenths) + 1):
-        kept = distribution(logits_V, top_p=sum(tenths[:n]) / 10) > 0
+        kept = Sampling(top_p=sum(tenths[:n]) / 10).probabilities(logits_V) > 0
         assert kept.tolist() == [True] * n + [False] * (len(tenths) - n)
 
 
 def test_top_p_of_one_keeps_even_a_token_that_no_sum_would_notice():
-    assert (distribution([0.0, -80.0], top_p=1.0) > 0).all()
+    assert (Sampling(top_p=1.0).probabilities([0.0, -80.0]) > 0).all()
 
 
 def test_the_order_is_temperature_then_top_k_then_top_p():
     logits_V = np.log([0.4, 0.3, 0.2, 0.1])
     # top-k leaves 4 : 3 : 2, in which two tokens have 7/9 > 0.75; without it they have 0.7 < 0.75.
-    assert distribution(logits_V, top_k=3, top_p=0.75) == pytest.approx([4 / 7, 3 / 7, 0, 0])
-    assert distribution(logits_V, top_p=0.75) == pytest.approx([4 / 9, 3 / 9, 2 / 9, 0])
+    probs_V = Sampling(top_k=3, top_p=0.75).probabilities(logits_V)
+    assert probs_V == pytest.approx([4 / 7, 3 / 7, 0, 0])
+    probs_V = Sampling(top_p=0.75).probabilities(logits_V)
+    assert probs_V == pytest.approx([4 / 9, 3 / 9, 2 / 9, 0])
     # At temperature 1/2 probabilities go as their squares: 16 of 30 alone reach a half.
-    assert distribution(logits_V, temperature=0.5, top_p=0.5) == pytest.approx([1, 0, 0, 0])
+    probs_V = Sampling(temperature=0.5, top_p=0.5).probabilities(logits_V)
+    assert probs_V == pytest.approx([1, 0, 0, 0])
 
 
 @given(logits_rows, top_ks, top_ps)
 def test_temperature_zero_is_one_for_the_first_of_the_largest_logits(logits_V, top_k, top_p):
-    probs_V = distribution(logits_V, temperature=0, top_k=top_k, top_p=top_p)
+    probs_V = Sampling(temperature=0, top_k=top_k, top_p=top_p).probabilities(logits_V)
     assert probs_V.tolist() == np.eye(len(logits_V))[np.argmax(logits_V)].tolist()
 
 
 @pytest.mark.parametrize("temperature", [5e-324, 1e-6, 1e6, 1e308])
 def test_no_temperature_overflows(temperature):
-    probs_V = distribution([1e308, 0.0, -1e308, -np.inf], temperature=temperature)
+    probs_V = Sampling(temperature=temperature).probabilities([1e308, 0.0, -1e308, -np.inf])
     assert np.isfinite(probs_V).all() and probs_V.sum() == 1.0
 
 
 def test_the_logits_are_left_as_they_were():
     logits_V = np.array([1.0, 2.0, 3.0])
-    distribution(logits_V, temperature=0.5, top_k=2, top_p=0.9)
+    Sampling(temperature=0.5, top_k=2, top_p=0.9).probabilities(logits_V)
     assert logits_V.tolist() == [1.0, 2.0, 3.0]
 
 
@@ -137,30 +141,30 @@ def test_the_logits_are_left_as_they_were():
 
 @given(logits_rows, temperatures, top_ks, top_ps, st.floats(0, 1, exclude_max=True))
 def test_a_token_of_probability_zero_is_never_drawn(logits_V, temperature, top_k, top_p, number):
-    settings = dict(temperature=temperature, top_k=top_k, top_p=top_p)
-    probs_V = distribution(logits_V, **settings)
+    sampling = Sampling(temperature, top_k, top_p)
+    probs_V = sampling.probabilities(logits_V)
     for edge in (0.0, number, np.nextafter(1.0, 0.0)):
-        assert probs_V[sample(logits_V, FixedRandom(edge), **settings)] > 0
+        assert probs_V[sampling.draw(logits_V, FixedRandom(edge))] > 0
 
 
 def test_the_edges_of_the_unit_interval_are_the_first_and_the_last_possible_token():
     logits_V = [-np.inf, 0.0, -np.inf, 0.0, -np.inf]
-    assert sample(logits_V, FixedRandom(0.0)) == 1
-    assert sample(logits_V, FixedRandom(np.nextafter(0.5, 0.0))) == 1
-    assert sample(logits_V, FixedRandom(0.5)) == 3
-    assert sample(logits_V, FixedRandom(np.nextafter(1.0, 0.0))) == 3
+    assert Sampling().draw(logits_V, FixedRandom(0.0)) == 1
+    assert Sampling().draw(logits_V, FixedRandom(np.nextafter(0.5, 0.0))) == 1
+    assert Sampling().draw(logits_V, FixedRandom(0.5)) == 3
+    assert Sampling().draw(logits_V, FixedRandom(np.nextafter(1.0, 0.0))) == 3
 
 
 @given(logits_rows)
 def test_greedy_is_the_argmax_and_needs_no_randomness(logits_V):
-    assert sample(logits_V, None, temperature=0) == np.argmax(logits_V)
+    assert Sampling(temperature=0).draw(logits_V, None) == np.argmax(logits_V)
 
 
 def test_a_token_is_a_python_int_and_costs_one_random_number():
-    rng, twin = np.random.default_rng(0), np.random.default_rng(0)
-    assert type(sample(np.zeros(5, dtype=np.float32), rng)) is int
-    twin.random()
-    assert rng.random() == twin.random()
+    rng, same = np.random.default_rng(0), np.random.default_rng(0)
+    assert type(Sampling().draw(np.zeros(5, dtype=np.float32), rng)) is int
+    same.random()
+    assert rng.random() == same.random()
 
 
 @pytest.mark.parametrize(
@@ -170,9 +174,9 @@ def test_tokens_are_drawn_as_often_as_the_distribution_says(settings):
     logits_V = np.array([0.3, -1.2, 1.1, -np.inf, 0.0, -0.4])
     rng, draws = np.random.default_rng(1), 4000
     counts_V = np.bincount(
-        [sample(logits_V, rng, **settings) for _ in range(draws)], minlength=len(logits_V)
+        [Sampling(**settings).draw(logits_V, rng) for _ in range(draws)], minlength=len(logits_V)
     )
-    expected_V = draws * distribution(logits_V, **settings)
+    expected_V = draws * Sampling(**settings).probabilities(logits_V)
     possible = expected_V > 0
     assert (counts_V[~possible] == 0).all()
     chi_square = ((counts_V - expected_V)[possible] ** 2 / expected_V[possible]).sum()
@@ -198,9 +202,12 @@ def test_tokens_are_drawn_as_often_as_the_distribution_says(settings):
 )
 def test_a_setting_out_of_range_is_an_error_that_says_what_to_use(settings, advice):
     with pytest.raises(ValueError, match=advice):
-        distribution([0.0, 1.0], **settings)
-    with pytest.raises(ValueError, match=advice):
-        sample([0.0, 1.0], np.random.default_rng(0), **settings)
+        Sampling(**settings)
+
+
+def test_settings_stay_as_they_were_checked():
+    with pytest.raises(FrozenInstanceError):
+        Sampling().temperature = -1.0
 
 
 @pytest.mark.parametrize(
@@ -217,4 +224,6 @@ def test_a_setting_out_of_range_is_an_error_that_says_what_to_use(settings, advi
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_logits_that_are_not_one_row_of_numbers_are_an_error(logits, complaint, temperature):
     with pytest.raises(ValueError, match=complaint):
-        distribution(logits, temperature=temperature)
+        Sampling(temperature).probabilities(logits)
+    with pytest.raises(ValueError, match=complaint):
+        Sampling(temperature).draw(logits, np.random.default_rng(0))

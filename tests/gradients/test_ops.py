@@ -80,8 +80,7 @@ def test_an_unknown_op_is_an_error_that_lists_the_known_ones():
 def test_cases_vary_every_setting(name, monkeypatch):
     op, forward = OPS[name], OPS[name].forward
     signature = inspect.signature(forward)
-    settings = [s for s in signature.parameters if s not in (*op.array_names, "arrays")]
-    seen = {setting: set() for setting in settings}
+    seen = {setting: set() for setting in op.setting_names}
 
     def recording(*arguments, **settings):
         bound = signature.bind(*arguments, **settings)

@@ -85,6 +85,9 @@ def test_weights_in_several_files_are_read(tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     again = GPT.from_pretrained(tmp_path)
     np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
+    (tmp_path / "two.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="two.safetensors is missing; restore it"):
+        GPT.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_weights_in_several_files_are_read(tmp_path):
         (lambda f: rewritten(f, vocab_size=8), ValueError, r"wte.weight is \(7, 8\), by config.js"),
     ],
 )
-def test_a_folder_that_can_not_be_used_says_what_to_do(tmp_path, spoil, error, message):
+def test_a_folder_that_cannot_be_used_says_what_to_do(tmp_path, spoil, error, message):
     GPT(CONFIG).save_pretrained(tmp_path)
     spoil(tmp_path)
     with pytest.raises(error, match=message):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import GPT, GPTConfig
-from npgpt.generation.generate import generate
+from npgpt.generation import Sampling, generate
 
 SMALL = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=12)
 
@@ -139,14 +139,28 @@ def test_dropout_acts_in_training_only_and_its_masks_follow_from_seed_and_step()
     assert model.dropout_step == 1
 
 
-def test_generation_with_kept_keys_and_values_is_that_without():
+@pytest.mark.parametrize(
+    "settings", [{}, {"temperature": 0}, {"temperature": 2.0, "top_k": 5, "top_p": 0.9}]
+)
+def test_generation_with_kept_keys_and_values_is_that_without(settings):
     model = order_one(GPT(SMALL))
     idx_BT = token_ids(SMALL, B=3, T=2)
-    kept = model.generate(idx_BT, 20, seed=4)  # past block_size, so that the window slides
-    np.testing.assert_array_equal(
-        kept, generate(model.next_logits, idx_BT, 20, block_size=8, seed=4)
+    without = generate(
+        model.next_logits, idx_BT, 20, Sampling(**settings), block_size=8, seed=4
     )
-    np.testing.assert_array_equal(kept[0, 2:], list(model.stream(idx_BT[0], 20, seed=4)))
+    kept = model.generate(idx_BT, 20, seed=4, **settings)  # past block_size: the window slides
+    np.testing.assert_array_equal(kept, without)
+    streamed = list(model.stream(idx_BT[0], 20, seed=4, **settings))
+    np.testing.assert_array_equal(kept[0, 2:], streamed)
+    stopped = list(model.stream(idx_BT[0], 20, seed=4, stop=streamed[3], **settings))
+    assert stopped == streamed[: streamed.index(streamed[3]) + 1]
+
+
+@pytest.mark.parametrize("setting", [{"temperature": -1}, {"top_k": 0}, {"top_p": 2.0}])
+def test_a_sampling_setting_out_of_range_is_an_error_before_the_first_token(setting):
+    for continue_ in (GPT(SMALL).generate, GPT(SMALL).stream):
+        with pytest.raises(ValueError, match="{}={}: use".format(*next(iter(setting.items())))):
+            continue_(np.array([1]), 3, **setting)
 
 
 def test_generation_leaves_training_mode_as_it_was():

@@ -40,6 +40,7 @@ def test_flops_of_a_forward_pass_are_those_of_its_matrix_products():
     assert flops_per_token(config) * B * T == flops
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("batches", [1, 2])
 @pytest.mark.parametrize("changes", [{}, {"dropout": 0.1}, {"tie_weights": False}])
 @pytest.mark.parametrize(

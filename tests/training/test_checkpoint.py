@@ -24,6 +24,7 @@ from npgpt.training.checkpoint import (
     read_run,
     save_checkpoint,
 )
+from npgpt.training.loop import Step
 from npgpt.training.metrics import Metrics, read_metrics
 
 CONFIG = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4)
@@ -225,9 +226,8 @@ rows = st.lists(st.tuples(numbers, st.none() | numbers, numbers, numbers, number
 def test_metrics_come_back_and_a_continued_run_drops_later_rows(tmp_path_factory, rows, last, cut):
     path = tmp_path_factory.mktemp("metrics") / "metrics.csv"
     metrics = Metrics(path)
-    names = ("loss", "val_loss", "lr", "grad_norm", "seconds")
-    for step, row in enumerate(rows, 1):
-        metrics.add(step=step, **dict(zip(names, row, strict=True)))
+    for step, (loss, val_loss, lr, grad_norm, seconds) in enumerate(rows, 1):
+        metrics.add(Step(step, loss, lr, grad_norm), val_loss, None, seconds)
         if step % 2:
             metrics.flush()
     metrics.flush()

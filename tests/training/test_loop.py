@@ -66,21 +66,21 @@ def test_four_windows_three_times_are_a_batch_of_twelve(dtype, rtol):
     config = replace(CONFIG, n_layer=2, dropout=0.0, bias=False)
     ids = np.random.default_rng(0).integers(0, 5, 2000)
     results = []
-    for pieces in (1, 3):
-        training = replace(TRAINING, batch_size=12 // pieces, gradient_accumulation_steps=pieces)
+    for count in (1, 3):
+        training = replace(TRAINING, batch_size=12 // count, gradient_accumulation_steps=count)
         model = GPT(config, seed=1, dtype=dtype)
         optimizer = AdamW(model.parameters())
         taken = list(islice(training_steps(model, optimizer, ids, training), 10))
         # AdamW's steps do not depend on the scale of the gradient; its norm tells that.
         results.append(([(s.loss, s.grad_norm) for s in taken], model.parameters()))
-    (numbers, whole), (numbers_of_pieces, pieces) = results
-    np.testing.assert_allclose(numbers_of_pieces, numbers, rtol=rtol)
+    (numbers, whole), (numbers_of_parts, parts) = results
+    np.testing.assert_allclose(numbers_of_parts, numbers, rtol=rtol)
     for name, weight in whole.items():
-        distance = np.linalg.norm(pieces[name].data - weight.data)
+        distance = np.linalg.norm(parts[name].data - weight.data)
         assert distance <= rtol * np.linalg.norm(weight.data), name
 
 
-def test_pieces_of_a_batch_have_their_own_dropout_masks():
+def test_micro_batches_have_their_own_dropout_masks():
     model = GPT(replace(CONFIG, dropout=0.5), seed=1)
     seen = []
     loss = type(model).loss

@@ -1,61 +1,66 @@
-"""The profile of training steps: what it counts, and that it leaves no trace."""
+"""The profile of training steps: what it counts, and that they are the same steps."""
 
 import numpy as np
 import pytest
 
 import autograd
-from autograd import OPS, Tensor
+from autograd import Tensor, observing
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.model.size import flops_per_token
 from npgpt.training.loop import training_steps
-from npgpt.training.profile import SKIPPED, Profile, _measuring, profiled
+from npgpt.training.profile import SKIPPED, OpCosts, Profile
 
 CONFIG = GPTConfig(vocab_size=9, block_size=8, n_layer=2, n_head=2, n_embd=8)
 BATCH = 3
 
 
-def steps(count):
-    model = GPT(CONFIG)
-    training = TrainConfig(batch_size=BATCH, max_iters=count)
+def profiled(count, of):
+    """The steps taken while `count` of `of` are profiled, and what was reported."""
+    model, reports = GPT(CONFIG), []
+    optimizer = AdamW(model.parameters())
+    training = TrainConfig(batch_size=BATCH, max_iters=of)
     ids_N = np.random.default_rng(0).integers(0, 9, 200)
-    return training_steps(model, AdamW(model.parameters()), ids_N, training)
+    taken = []
+    with Profile(count, optimizer, reports.append) as profile:
+        for step in training_steps(model, optimizer, ids_N, training):
+            profile.update(step)
+            model.next_logits(ids_N[None, :8])  # as an evaluation: not counted
+            taken.append(step)
+    return taken, reports
 
 
 def costs_of(run):
-    profile = Profile()
-    with _measuring(profile):
+    with observing(OpCosts()) as observer:
         run()
-    return profile.costs
+    return observer.costs
 
 
-def test_profiled_steps_are_the_same_steps_and_nothing_stays_replaced():
-    before = {name: (op.forward, op.vjp) for name, op in OPS.items()}, AdamW.step
-    plain, reports = list(steps(9)), []
-    assert list(profiled(steps(9), 2, reports.append)) == plain
+def test_profiled_steps_are_the_same_steps():
+    (plain, none), (taken, reports) = profiled(0, 9), profiled(2, 9)
+    assert taken == plain and len(taken) == 9 and none == []
     assert len(reports) == 1
     assert reports[0].startswith("a step of ")
     assert "mean of 2:" in reports[0]
-    assert ({name: (op.forward, op.vjp) for name, op in OPS.items()}, AdamW.step) == before
 
 
-@pytest.mark.parametrize(("count", "reported"), [(SKIPPED, 0), (SKIPPED + 1, 1)])
-def test_a_run_that_ends_early_reports_the_steps_there_were(count, reported):
-    reports = []
-    assert len(list(profiled(steps(count), 20, reports.append))) == count
-    assert len(reports) == reported
+@pytest.mark.parametrize(("steps", "reported"), [(SKIPPED, 0), (SKIPPED + 1, 1)])
+def test_a_run_that_ends_early_reports_the_steps_there_were(steps, reported):
+    taken, reports = profiled(20, steps)
+    assert len(taken) == steps and len(reports) == reported
     assert all("mean of 1:" in text for text in reports)
 
 
-def test_between_profiled_steps_the_ops_are_plain():
-    forward = OPS["linear"].forward
-    for _ in profiled(steps(SKIPPED + 2), 2, lambda text: None):
-        assert OPS["linear"].forward is forward
+def test_only_what_is_recorded_in_the_profiled_steps_is_counted():
+    _, reports = profiled(2, 9)
+    calls = {tuple(line.split()[:2]): line.split()[2] for line in reports[0].splitlines()[2:]}
+    layers = CONFIG.n_layer
+    assert calls["gelu", "forward"] == calls["gelu", "backward"] == str(layers)
+    assert calls["linear", "forward"] == str(4 * layers)
 
 
 def test_the_shares_of_a_step_add_up_to_all_of_it():
-    reports = []
-    list(profiled(steps(SKIPPED + 3), 3, reports.append))
+    _, reports = profiled(3, SKIPPED + 3)
     lines = reports[0].splitlines()[2:]
     assert sum(float(line.split()[-1].rstrip("%")) for line in lines) == pytest.approx(100, abs=1.5)
     assert {line.split()[0] for line in lines} >= {"linear", "AdamW", "the"}
@@ -80,7 +85,8 @@ def test_the_products_and_attention_of_a_step_have_the_flops_of_the_model():
 
 
 def test_flops_and_bytes_of_single_ops():
-    a, b = (Tensor(np.ones(shape, np.float32)) for shape in ((5, 1, 2, 3), (7, 3, 4)))
+    shapes = (5, 1, 2, 3), (7, 3, 4)
+    a, b = (Tensor(np.ones(shape, np.float32), requires_grad=True) for shape in shapes)
     cost = costs_of(lambda: autograd.matmul(a, b))["matmul", "forward"]
     assert (cost.calls, cost.flops) == (1, 2 * 35 * 2 * 3 * 4)
     assert cost.moved == 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4)

@@ -1,4 +1,4 @@
-"""The bar of compiled kernels counts those that are compiled, in whichever process."""
+"""Kernels are compiled ahead by other processes, and each is shown once, whoever compiles it."""
 
 import os
 import shutil
@@ -7,29 +7,32 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import numba
 import pytest
 from tiny_run import TEXT, TINY
 
-from autograd import kernels
 from autograd.kernels import compiler
-from npgpt import GPTConfig, tokenizer
-from npgpt.training.warmup import ELSEWHERE, KERNELS, TOKENIZER, _Bar, _OtherProcess
+from npgpt import tokenizer
+from npgpt.training.warmup import KernelBar
 
-CONFIG = GPTConfig(8, 4, 1, 1, 4)
 USED = """
 import sys
 from contextlib import closing
+import numpy as np
 from numba.core.dispatcher import Dispatcher
-from npgpt import GPTConfig
-from npgpt.tokenizer import BPETokenizer
+from npgpt import GPT, AdamW, BPETokenizer, GPTConfig
 from npgpt.training.warmup import WarmUp
 config = GPTConfig(9, 8, 2, 2, 8, dropout=float(sys.argv[1]))
-with closing(WarmUp(config, tokenizer="tokenizer" in sys.argv)) as warming_up:
-    if "tokenizer" in sys.argv:
-        BPETokenizer.train("hug hug pug", 257).encode("hugs")
+with closing(WarmUp(config, byte_pairs="tokenizer" in sys.argv)) as warming_up:
     warming_up.finish()
-packages = "autograd.kernels", "npgpt.tokenizer.kernels"
+if "tokenizer" in sys.argv:
+    BPETokenizer.train("hug hug pug", 257).encode("hugs")
+model = GPT(config)
+optimizer = AdamW(model.parameters())
+idx = np.arange(8)[None]
+model.loss(idx, idx).backward()
+optimizer.step()
+model.generate(idx[0], 3)
+packages = "autograd.kernels", "npgpt.tokenizer.compiled"
 modules = [m for name, m in sys.modules.items() if name.startswith(packages)]
 found = {f.__name__: f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)}
 for name, f in found.items():
@@ -81,27 +84,30 @@ def cache(compiled_code, tmp_path):
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_the_kernels_named_are_those_that_a_training_step_uses(dropout):
-    used = set(warmed_up(dropout)[1])
-    assert used == set(KERNELS) - (set() if dropout else {"_dropout"})
-
-
-def test_the_kernels_named_are_those_that_a_tokenizer_uses():
-    assert set(warmed_up(0.1, "tokenizer")[1]) == {*TOKENIZER, *KERNELS}
-
-
-@pytest.mark.parametrize(("first", "what"), [("_layer_norm", ""), ("count_pairs", "tokenizer")])
-def test_other_processes_compile_what_is_not_on_disk(cache, first, what):
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"_layer_norm", "_gelu", "embedding_backward_", "_adamw"},
+        {"count_pairs", "_gelu"},
+        {"_dropout", "_attention_backward"},
+    ],
+)
+def test_other_processes_compile_what_is_not_on_disk_and_nothing_is_left(cache, missing):
     """Without the code of a few kernels: all would take long."""
-    missing = {first, "_gelu", "embedding_backward_", "_adamw"}
     forget(cache, *missing)
-    said, used = warmed_up(0.0, what, NUMBA_CACHE_DIR=str(cache), NUMBA_NUM_THREADS="2")
-    assert {name for name, (_, compiled) in used.items() if compiled} == {first}
+    what = "tokenizer" if "count_pairs" in missing else ""
+    said, used = warmed_up(0.1, what, NUMBA_CACHE_DIR=str(cache), NUMBA_NUM_THREADS="2")
+    assert missing <= set(used)
+    assert [name for name, (_, compiled) in used.items() if compiled] == []
     assert said[0] == "compiling the kernels, once for all runs"
-    places, names = zip(*(line.split(": ") for line in said[1:]), strict=True)
-    assert places == tuple(f"    kernel {n} of {len(used)}" for n in (1, 2, 3, 4))
-    assert names[0] == first and set(names) == missing
+    numbers, names = zip(*(line.split(": ") for line in said[1:]), strict=True)
+    assert [line.split()[1] for line in numbers] == [str(n + 1) for n in range(len(missing))]
+    assert set(names) == missing
+
+
+def test_with_all_on_disk_nothing_is_started_or_said(cache):
+    said, used = warmed_up(0.1, "tokenizer", NUMBA_CACHE_DIR=str(cache))
+    assert said == [] and {compiled for _, compiled in used.values()} == {0}
 
 
 def test_a_run_with_byte_pairs_says_what_is_compiled_before_it_has_read_the_text(cache, tmp_path):
@@ -112,7 +118,7 @@ def test_a_run_with_byte_pairs_says_what_is_compiled_before_it_has_read_the_text
         lines = python("-m", "npgpt.cli", "train", "--out", tmp_path / "run", *arguments,
                        NUMBA_CACHE_DIR=str(cache))  # fmt: skip
         assert lines[0] == "compiling the kernels, once for all runs"
-        assert lines[1] == f"    kernel 1 of {len(KERNELS) - 1 + len(TOKENIZER)}: {name}"
+        assert lines[1] == f"    kernel 1 of 1: {name}"
         assert lines[2].startswith("text ")
 
 
@@ -120,71 +126,26 @@ def test_a_run_with_byte_pairs_says_what_is_compiled_before_it_has_read_the_text
 
 
 def test_in_a_pipe_each_kernel_is_a_line(capsys):
-    with closing(_Bar(("_gelu", "_adamw"))) as bar:
-        for name in ("_gelu", "some other function", "_adamw"):
-            bar.tell("start", name)
-            bar.tell("end", name)
+    with closing(KernelBar()) as bar:
+        bar.report("needs", "_gelu")
+        bar.report("needs", "_adamw")
+        for name in ("_gelu", "_adamw", "of a tokenizer"):
+            bar.report("begin", name)
+            bar.report("end", name)
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["compiling the kernels, once for all runs", "    kernel 1 of 2: _gelu",
-                     "    kernel 2 of 2: _adamw"]  # fmt: skip
+                     "    kernel 2 of 2: _adamw", "    kernel 3 of 3: of a tokenizer"]  # fmt: skip
 
 
 def test_a_kernel_is_counted_once_though_another_process_began_it(capsys):
-    with closing(_Bar(("_gelu", "_adamw"))) as bar:
-        for what in ("start", "start", "end", "end"):
-            bar.tell(what, "_gelu")
-        assert bar.told == [("start", "_gelu"), ("end", "_gelu")]
+    with closing(KernelBar()) as bar:
+        for what in ("begin", "begin", "end", "end"):
+            bar.report(what, "_gelu")
+        assert list(bar.ended) == ["_gelu"]
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-# ---- another process when something is wrong
-
-
-@pytest.fixture
-def other(monkeypatch):
-    monkeypatch.setattr("numba.get_num_threads", lambda: 2)  # on a machine of one core, too
-    bar = _Bar(KERNELS)
-    with closing(bar), closing(_OtherProcess(CONFIG, ELSEWHERE[1], bar)) as other:
-        yield other
-
-
-@pytest.fixture
-def kernel():
-    return kernels.embedding_backward_
-
-
-def test_another_process_that_fails_leaves_the_kernels_to_this_one(other, kernel, monkeypatch):
-    monkeypatch.setenv("AUTOGRAD_TILE", "none of this name")
-    other.start(kernel)
-    other.wait()
-    assert other.process.returncode == 1
-    assert other.bar.told == []
-
-
-def test_another_process_that_can_not_be_started_does_too(other, kernel, monkeypatch):
-    monkeypatch.setattr(sys, "executable", "no such program")
-    other.start(kernel)
-    other.wait()
-    assert other.process is None
-
-
-def test_another_process_ends_with_this_one(other, kernel):
-    other.start(kernel)
-    other.close()
-    assert other.process.returncode != 0, "it was not ended, but waited for"
-    assert not other.reader.is_alive()
-
-
-def test_no_other_process_where_it_could_not_help(other, kernel, monkeypatch):
-    other.start(numba.njit(lambda: 0))  # its code is not kept, so that nobody could load it
-    assert other.process is None
-    monkeypatch.setattr("numba.get_num_threads", lambda: 1)
-    other.start(kernel)
-    assert other.process is None
-
-
-def test_what_else_another_process_says_is_read(other, kernel, monkeypatch):
-    monkeypatch.setenv("NUMBA_DEBUG_CACHE", "1")  # many lines of any form
-    other.start(kernel)
-    other.wait()
-    assert other.process.returncode == 0
+def test_what_is_not_to_be_shown_is_not(capsys):
+    with closing(KernelBar(shown=False)) as bar:
+        bar.report("begin", "_gelu")
+    assert capsys.readouterr().out == ""

@@ -6,10 +6,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from autograd import OPS
+from autograd import OPS, Observer, observing
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.training.guards import diagnosis, loss_at_start, module_paths, overfit
+from npgpt.training.diagnostics import diagnosis, loss_at_start, module_at_work, overfit
 from npgpt.training.loop import training_steps
 
 CONFIG = GPTConfig(vocab_size=7, block_size=8, n_layer=4, n_head=2, n_embd=8)
@@ -68,33 +68,38 @@ def test_a_diagnosis_changes_nothing(model):
     optimizer = AdamW(model.parameters())
     list(islice(training_steps(model, optimizer, IDS, TRAINING), 3))
     before = {name: w.data.tobytes() for name, w in model.parameters().items()}
-    call = GPT.__call__
     assert "each op gives finite numbers" in diagnosis(model, IDS, TRAINING, 3)
     assert {name: w.data.tobytes() for name, w in model.parameters().items()} == before
     assert all(w.grad is None for w in model.parameters().values())
-    assert GPT.__call__ is call
+
+
+class Paths(Observer):
+    """Where linear layers are computed."""
+
+    def __init__(self, where):
+        self.where, self.seen = where, set()
+
+    def forward(self, op, *_):
+        if op.name == "linear":
+            self.seen.add(self.where())
 
 
 def test_paths_are_those_of_the_parameters(model):
-    seen = set()
-    original = OPS["linear"].forward
-    with module_paths(model) as place, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(
-            OPS["linear"], "forward", lambda *a, **k: seen.add(place()) or original(*a, **k)
-        )
+    paths = Paths(module_at_work(model))
+    with observing(paths):
         model(IDS[None, :8])
     expected = {n.removesuffix(".weight") for n in model.parameters() if ".c_" in n and "we" in n}
-    assert seen == expected | {""}  # the head with tied weights belongs to the whole
+    assert paths.seen == expected | {""}  # the head with tied weights belongs to the whole
 
 
-def test_a_sound_model_starts_at_a_uniform_guess_and_learns_a_batch_by_heart(model):
+def test_a_sound_model_starts_at_a_uniform_guess_and_memorises_a_batch(model):
     loss, uniform = loss_at_start(model, IDS, TRAINING)
     assert uniform == math.log(7) and loss == pytest.approx(uniform, rel=0.05)
     losses = overfit(model, IDS, TRAINING)
     assert losses[-1] < 0.5 * losses[0] and model.training
 
 
-def test_a_model_without_gradients_learns_nothing_by_heart(model, monkeypatch):
+def test_a_model_without_gradients_memorises_nothing(model, monkeypatch):
     right = OPS["linear"].vjp
 
     def zero(*arguments, **needs):

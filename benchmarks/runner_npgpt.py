@@ -1,4 +1,4 @@
-"""Our side. A task returns the function that is timed; the peers' modules have the same names."""
+"""Our side. A task returns the function to time; the baselines' modules have the same names."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The peers' models are ours: same weights, same loss, same gradients, same optimizer step."""
+"""The baselines' models are ours: same weights, same loss, same gradients, same optimizer step."""
 
 from dataclasses import replace
 
@@ -22,20 +22,20 @@ def model():
 
 
 @pytest.fixture
-def torch_player():
+def torch_runner():
     reason = "parity with PyTorch needs it: pip install '.[peers]'"
     pytest.importorskip("torch", reason=reason)
-    from benchmarks import player_torch
+    from benchmarks import runner_torch
 
-    return player_torch
+    return runner_torch
 
 
 @pytest.fixture
-def jax_player():
+def jax_runner():
     pytest.importorskip("jax", reason="parity with JAX needs it: pip install '.[peers]'")
-    from benchmarks import player_jax
+    from benchmarks import runner_jax
 
-    return player_jax
+    return runner_jax
 
 
 def ours(model):
@@ -52,28 +52,28 @@ def assert_near(found, expected):
         assert worst <= 1e-4 * np.abs(array).max() + 1e-6, name
 
 
-def test_pytorch(model, torch_player):
+def test_pytorch(model, torch_runner):
     loss, gradients = ours(model)
-    peer = torch_player.GPT(CONFIG).load(model.parameters())
-    peer_loss = peer(*map(torch_player.torch.from_numpy, shapes.tokens(BATCH, CONFIG)))
-    peer_loss.backward()
-    assert peer_loss.item() == pytest.approx(loss, rel=1e-5)
-    assert_near(peer.gradients(), gradients)
+    baseline = torch_runner.GPT(CONFIG).load(model.parameters())
+    their_loss = baseline(*map(torch_runner.torch.from_numpy, shapes.tokens(BATCH, CONFIG)))
+    their_loss.backward()
+    assert their_loss.item() == pytest.approx(loss, rel=1e-5)
+    assert_near(baseline.gradients(), gradients)
 
 
-def test_jax(model, jax_player):
+def test_jax(model, jax_runner):
     loss, gradients = ours(model)
-    weights = {name: jax_player.jnp.array(p.data) for name, p in model.parameters().items()}
-    peer_loss, found = jax_player.jax.value_and_grad(jax_player.loss_of)(
+    weights = {name: jax_runner.jnp.array(p.data) for name, p in model.parameters().items()}
+    their_loss, found = jax_runner.jax.value_and_grad(jax_runner.loss_of)(
         weights, *shapes.tokens(BATCH, CONFIG), CONFIG
     )
-    assert float(peer_loss) == pytest.approx(loss, rel=1e-5)
+    assert float(their_loss) == pytest.approx(loss, rel=1e-5)
     assert_near(found, gradients)
 
 
-@pytest.mark.parametrize("player", ["torch_player", "jax_player"])
-def test_the_losses_of_several_steps(player, request):
-    module = request.getfixturevalue(player)
+@pytest.mark.parametrize("runner", ["torch_runner", "jax_runner"])
+def test_the_losses_of_several_steps(runner, request):
+    module = request.getfixturevalue(runner)
     config = replace(CONFIG, n_layer=1)
     model = GPT(config)
     optimizer = AdamW(model.parameters())

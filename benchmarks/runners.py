@@ -1,6 +1,6 @@
-"""The processes that take turns: one for each library, with its threads, and nothing in its way.
+"""The processes that are timed in turn: one for each library, with threads of its own.
 
-    python -m benchmarks.players MODULE     reads requests and writes answers, a line of JSON each
+    python -m benchmarks.runners MODULE     reads requests and writes answers, a line of JSON each
 
 Why not all in one process: libraries share what they find there. Once a kernel of Numba has run in
 parallel, PyTorch in the same process takes 7 to 50 times as long for a training step, since their
@@ -9,8 +9,8 @@ while one computes, the others wait for a line to read, and use no processor.
 
 Libraries read their settings when they are loaded, so these are in the environment of the process.
 OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are taken out: some environments force a slower kernel on
-NumPy's OpenBLAS with them, and a peer is measured at its best or not at all. What our kernels set
-for a whole process (`autograd.backend`) is not set in a peer's. Threads are limited by each
+NumPy's OpenBLAS with them, and a baseline is measured at its best or not at all. What our kernels
+set for a whole process (`autograd.backend`) is not set in a baseline's. Threads are limited by each
 library's variable, and on Linux also by binding the process to as many processors, which is the one
 limit that XLA (JAX) respects; elsewhere JAX takes all of them.
 """
@@ -30,13 +30,13 @@ ROOT = Path(__file__).parents[1]
 OURS, NUMPY = "npgpt", "NumPy"
 TORCH, COMPILED, BF16, JAX = "PyTorch", "torch.compile", "PyTorch, bf16 autocast", "JAX jit"
 # name: (package, module that has its tasks, settings that it adds to a task)
-PLAYERS = {
-    OURS: ("numba", "player_npgpt", {}),
-    NUMPY: ("numpy", "player_numpy", {}),
-    TORCH: ("torch", "player_torch", {}),
-    COMPILED: ("torch", "player_torch", {"compiled": True}),
-    BF16: ("torch", "player_torch", {"bf16": True}),
-    JAX: ("jax", "player_jax", {}),
+RUNNERS = {
+    OURS: ("numba", "runner_npgpt", {}),
+    NUMPY: ("numpy", "runner_numpy", {}),
+    TORCH: ("torch", "runner_torch", {}),
+    COMPILED: ("torch", "runner_torch", {"compiled": True}),
+    BF16: ("torch", "runner_torch", {"bf16": True}),
+    JAX: ("jax", "runner_jax", {}),
 }
 COMPILERS = ("g++", "clang++", "cl")
 HINDRANCES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_DISABLE_JIT", "AUTOGRAD_BACKEND")
@@ -51,8 +51,8 @@ def default_threads():
 
 
 def missing(name):
-    """Why a player cannot take part and what to do about it; "" if it can."""
-    package = PLAYERS[name][0]
+    """Why a library cannot be measured and what to do about it; "" if it can."""
+    package = RUNNERS[name][0]
     if importlib.util.find_spec(package) is None:
         return f"not measured: pip install {package} (or '.[peers]')"
     if name == COMPILED and not any(map(shutil.which, COMPILERS)):
@@ -66,13 +66,13 @@ def environment(threads, **more):
     return kept | dict.fromkeys(LIMITS, str(threads)) | {"JAX_PLATFORMS": "cpu"} | more
 
 
-class Player:
-    """The process of one library. It ends with the context, `with Player(...) as player:`."""
+class Runner:
+    """The process of one library. It ends with the context, `with Runner(...) as runner:`."""
 
     def __init__(self, name, threads):
-        self.name, (_, module, self.extra) = name, PLAYERS[name]
+        self.name, (_, module, self.extra) = name, RUNNERS[name]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.players", f"benchmarks.{module}"], cwd=ROOT,
+            [sys.executable, "-m", "benchmarks.runners", f"benchmarks.{module}"], cwd=ROOT,
             env=environment(threads, AUTOGRAD_BACKEND="numba" if name == OURS else "numpy"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
         )  # fmt: skip
@@ -122,8 +122,8 @@ def main():
             function()
             answer = _time(function, 1)
         elif "call" in request:
-            place, name = request["call"].split(":")
-            answer = getattr(importlib.import_module(place), name)(**request["arguments"])
+            path, name = request["call"].split(":")
+            answer = getattr(importlib.import_module(path), name)(**request["arguments"])
         else:
             answer = _time(function, request["count"], request["wake"])
         print(json.dumps(answer), file=out, flush=True)

@@ -7,7 +7,7 @@ import pytest
 from tiny_run import TINY, files
 
 from autograd import OPS
-from npgpt.cli import session
+from npgpt.training import run
 from npgpt.training.checkpoint import load_run
 
 SETTINGS = [*TINY, "--n-layer", "4", "--sample-tokens", "0"]
@@ -17,7 +17,7 @@ SETTINGS = [*TINY, "--n-layer", "4", "--sample-tokens", "0"]
 def planted(monkeypatch):
     """From step 5 on, the GELU of the third layer gives one NaN."""
     taken, calls = [], []
-    steps, forward = session.training_steps, OPS["gelu"].forward
+    steps, forward = run.training_steps, OPS["gelu"].forward
 
     def counted(*arguments):
         for step in steps(*arguments):
@@ -32,7 +32,7 @@ def planted(monkeypatch):
                 output[0, 1, 2] = np.nan
         return output, saved
 
-    monkeypatch.setattr(session, "training_steps", counted)
+    monkeypatch.setattr(run, "training_steps", counted)
     monkeypatch.setattr(OPS["gelu"], "forward", wrong)
 
 
@@ -48,7 +48,7 @@ def test_a_nan_stops_the_run_with_its_op_layer_and_step(cli, here, corpus, plant
 
 
 def test_weights_that_are_not_finite_are_not_saved(cli, here, corpus, monkeypatch):
-    steps = session.training_steps
+    steps = run.training_steps
 
     def spoiled(model, *others):
         for step in steps(model, *others):
@@ -56,7 +56,7 @@ def test_weights_that_are_not_finite_are_not_saved(cli, here, corpus, monkeypatc
                 model.parameters()["wte.weight"].data[3, 1] = np.inf
             yield step
 
-    monkeypatch.setattr(session, "training_steps", spoiled)
+    monkeypatch.setattr(run, "training_steps", spoiled)
     with np.errstate(all="ignore"):
         status, _, err = cli("train", "--corpus", corpus, "--out", "run", *SETTINGS)
     assert status == 1
@@ -68,7 +68,7 @@ def test_check_trains_nothing_and_writes_nothing(cli, here, corpus):
     status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
     assert (status, err) == (0, "")
     assert re.search(r"loss at the start +[\d.]+; ln 20 = 2.9957, a uniform guess: right", out)
-    assert re.search(r"one batch by heart +[\d.]+ to [\d.]+ in 100 steps: right", out)
+    assert re.search(r"one batch memorised +[\d.]+ to [\d.]+ in 100 steps: right", out)
     assert files(here) == {}
 
 

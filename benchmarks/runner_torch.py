@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks import shapes
-from benchmarks.players import threads
+from benchmarks.runners import threads
 from benchmarks.shapes import BETAS, CLIP, DECAY, EPS, LR
 from npgpt import GPT as OurGPT
 from npgpt import GPTConfig

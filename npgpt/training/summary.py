@@ -1,4 +1,4 @@
-"""What `npgpt train` says before the first step and after the last."""
+"""What `npgpt train` prints before the first step and after the last."""
 
 from dataclasses import asdict
 
@@ -6,31 +6,29 @@ import numpy as np
 from tqdm import tqdm
 
 from npgpt import plots
-from npgpt.cli.generate import beginning
 from npgpt.data import tales
 from npgpt.data.tokens import SAMPLE, bytes_per_token
+from npgpt.generation.text import starting_prompt
 from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.training.guards import loss_at_start, overfit
+from npgpt.training.estimate import EXPECTED_SHARE, clock, expected_seconds, tokens_per_step
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte, read_metrics
-from npgpt.training.progress import EXPECTED_SHARE, clock, expected_seconds, tokens_per_step
 
 
-def introduce(session, trains=True):
-    """Say what is about to be trained, on what, and where it goes if it `trains`."""
-    run, material = session.run, session.material
+def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
+    """Print what is about to be trained, on what, and if it `trains`, where it goes."""
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
     print(
-        f"text    {run.text.name}: {size}{material.tokenizer.vocab_size:,} different tokens; "
-        f"{len(material.train_ids):,} to train on, {len(material.val_ids):,} to validate"
+        f"text    {run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens; "
+        f"{len(dataset.train_ids):,} to train on, {len(dataset.val_ids):,} to validate"
     )
     if run.text.entropy_rate:
         print(f"        its entropy is {run.text.entropy_rate:.4f} nats per character: no model's "
               "loss can be lower")  # fmt: skip
     parts = parameters_by_part(run.model)
     print(
-        f"model   {session.model.num_parameters():,} parameters: {run.model.n_layer} layers, "
+        f"model   {model.num_parameters():,} parameters: {run.model.n_layer} layers, "
         f"{run.model.n_head} heads, {run.model.n_embd} channels, block {run.model.block_size}"
     )
     print("        " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
@@ -43,51 +41,33 @@ def introduce(session, trains=True):
         f"step    {tokens:,} tokens, {3 * flops_per_token(run.model) * tokens / 1e9:,.2f} GFLOP; "
         f"{memory.total / 1e6:,.0f} MB of memory ({sizes})"
     )
-    if session.ranks:
-        print(f"ranks   {session.ranks.size}, each computes its share of every batch")
+    if ranks:
+        print(f"ranks   {ranks.size}, each computes its share of every batch")
     if trains:
-        since = f", from step {session.first_step}" if session.first_step else ""
+        since = f", from step {first_step}" if first_step else ""
         print(f"run     {run.folder}{since}")
     if trains and not plots.installed():
         print(f"note    there will be no loss.png: {plots.WAY_OUT}")
 
 
-def foretell(session, peak):
-    """Say how long the steps will take, before any has been measured."""
-    steps = session.run.training.max_iters - session.first_step
-    seconds = expected_seconds(session.run.model, session.run.training, steps, peak)
+def print_estimate(run, first_step, peak):
+    """Print how long the steps will take, before any has been measured.    peak: FLOP/s"""
+    steps = run.training.max_iters - first_step
+    seconds = expected_seconds(run.model, run.training, steps, peak)
     print(
         f"time    about {clock(seconds)} for {steps:,} steps, if they reach {EXPECTED_SHARE:.0%} "
         f"of the {peak / 1e9:.0f} GFLOP/s at which matrices are multiplied here", flush=True
     )  # fmt: skip
 
 
-def report_checks(session):
-    """Say whether the model starts and learns as it should. Raises ValueError if it does not."""
-    model, ids, config = session.model, session.material.train_ids, session.run.training
-    loss, uniform = loss_at_start(model, ids, config)
-    starts = abs(loss - uniform) < 0.1 * uniform
-    print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
-          f"uniform guess: {'right' if starts else 'WRONG, it is to be within 10%'}")  # fmt: skip
-    losses = overfit(model, ids, config)
-    learns = losses[-1] < 0.5 * losses[0]
-    print(f"one batch by heart    {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
-          f"{'right' if learns else 'WRONG, it is to fall below a half'}")  # fmt: skip
-    if not (starts and learns):
-        raise ValueError(
-            "the model does not start or learn as it should; look for the reason with npgpt "
-            "gradcheck --model, and in what was changed last"
-        )
-
-
-def finish(session):
-    """The whole validation split, the picture, and for tales the share of stories that parse."""
-    run, material = session.run, session.material
-    ids, stride = material.val_ids, run.training.eval_stride
+def print_results(run, dataset, model):
+    """Print the loss on the whole validation text, and for tales the share of stories that parse;
+    draw loss.png."""
+    ids, stride = dataset.val_ids, run.training.eval_stride
     with tqdm(total=len(ids) - 1, desc="the whole validation text", unit="token", unit_scale=True,
               leave=False, disable=None) as bar:  # fmt: skip
-        loss, tokens = evaluate(session.model, ids, stride=stride or None, progress=bar.update)
-    bits = bits_per_byte(loss, bytes_per_token(ids, material.tokenizer))
+        loss, tokens = evaluate(model, ids, stride=stride or None, progress=bar.update)
+    bits = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
     print(f"\nvalidation loss {loss:.4f} nats per token, {bits:.4f} bits per byte, over all "
           f"{tokens:,} tokens")  # fmt: skip
     rows = read_metrics(run.folder / "metrics.csv")
@@ -103,11 +83,11 @@ def finish(session):
     if run.text.entropy_rate:
         print(f"entropy of the text {beside_entropy(loss, run.text.entropy_rate)}")
     if run.text.name == "tales":
-        told, right = stories_told(session.model, material.tokenizer)
+        told, right = stories_told(model, dataset.tokenizer)
         print(f"of {told} stories told by the model, {right} parse under the grammar "
               f"({right / max(1, told):.0%})")  # fmt: skip
     try:
-        print(f"picture {draw(run, rows, material, loss)}")
+        print(f"picture {draw_loss(run, rows, dataset, loss)}")
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
     except OSError as error:
@@ -124,16 +104,16 @@ def beside_entropy(loss, entropy):
         return f"{entropy:.4f}: the loss is {loss / entropy - 1:.1%} above it"
     return (
         f"{entropy:.4f}: the loss is {1 - loss / entropy:.1%} BELOW it: by chance if the text is "
-        "short, or because the model knows this text by heart or sees what it is to predict"
+        "short, or because the model memorised this text or sees what it is to predict"
     )
 
 
-def draw(run, rows, material, loss):
+def draw_loss(run, rows, dataset, loss):
     """loss.png of a run, with what n-gram models reach on the same text and its entropy.
 
     Of a long text the n-grams see the first two million tokens.
     """
-    train_ids, val_ids = material.train_ids[:SAMPLE], material.val_ids[:SAMPLE]
+    train_ids, val_ids = dataset.train_ids[:SAMPLE], dataset.val_ids[:SAMPLE]
     names = ("unigram", "bigram", "trigram")
     levels = [
         (name, NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids))
@@ -147,7 +127,7 @@ def draw(run, rows, material, loss):
 
 def stories_told(model, tokenizer, count=64):
     """(complete stories that the model tells, how many of them the grammar of tales derives)."""
-    prompt_T = tokenizer.encode(beginning(tokenizer))
+    prompt_T = tokenizer.encode(starting_prompt(tokenizer))
     length = model.config.block_size - len(prompt_T)
     texts_BT = model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)
     stories = []

@@ -1,0 +1,144 @@
+"""What a model is trained or evaluated on: a text, encoded on the way, or token files."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from npgpt.data.corpora import load_corpus
+from npgpt.data.tokens import (
+    SAMPLE,
+    TokenFile,
+    fingerprint,
+    ids_of_text,
+    open_prepared,
+    prepared_paths,
+    scan,
+    split_chunks,
+)
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
+from npgpt.training.checkpoint import RunError, TextSource
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Token ids to train on and to validate with, and where they come from."""
+
+    source: TextSource
+    tokenizer: CharTokenizer | BPETokenizer
+    train_ids: TokenFile
+    val_ids: TokenFile
+
+
+def open_dataset(
+    training, stack: ExitStack, corpus=None, tokenizer=None, expected=None, bpe_size=None
+):
+    """The `Dataset` of a TrainConfig; its files are closed with the stack.
+
+    corpus      other texts than the config's
+    tokenizer   that of the run, if there is one already
+    expected    the `TextSource` that a run goes on with; RunError if it is another text
+    bpe_size    learn byte pairs from the training text, as many tokens; else characters are tokens
+    """
+    specs = tuple(corpus or training.corpus)
+    try:
+        paths = prepared_paths(specs)
+        if paths is None:
+            return _of_text(specs, training, stack, tokenizer, expected, bpe_size)
+        if bpe_size is not None:
+            raise ValueError(
+                "token files have their tokens already: leave --tokenizer out, or prepare the text "
+                "again with npgpt prepare --tokenizer FILE"
+            )
+        return _of_tokens(paths, training, stack, tokenizer, expected)
+    except FileNotFoundError as error:
+        if corpus or tokenizer is None:
+            raise
+        raise FileNotFoundError(
+            f"{error}\nThat is what the run was trained on, as its path was then; give the same "
+            "text by its path from here: --corpus PATH"
+        ) from error
+
+
+def open_whole_text(specs, tokenizer, stack: ExitStack):
+    """(TextSource, token ids) of all of a text, as it is evaluated with --split all."""
+    if prepared_paths(specs):
+        raise ValueError("--split all is for texts; of token files give --split val or train")
+    corpus = load_corpus(specs)
+    ids, nothing = ids_of_text(((0, chunk) for _, chunk in corpus.chunks()), tokenizer)
+    stack.callback(ids.close)
+    stack.callback(nothing.close)
+    return TextSource(corpus.name, None, "", _entropy_per_token(corpus, tokenizer)), ids
+
+
+def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
+    corpus = load_corpus(specs)
+    stats = scan(corpus, training.split)
+
+    def chunks():
+        """(0 for training or 1 for validation, text), from the beginning."""
+        return split_chunks(corpus, stats, training.split, training.train_fraction)
+
+    if tokenizer is None and bpe_size is None:
+        tokenizer = CharTokenizer(stats.alphabet)
+    elif tokenizer is None:
+        tokenizer = BPETokenizer.train((text for part, text in chunks() if part == 0), bpe_size)
+    entropy = _entropy_per_token(corpus, tokenizer)
+    source = TextSource(corpus.name, stats.characters, stats.sha256, entropy)
+    _check_same(source, expected)
+    train_ids, val_ids = ids_of_text(chunks(), tokenizer)
+    stack.callback(train_ids.close)
+    stack.callback(val_ids.close)
+    return Dataset(source, tokenizer, train_ids, val_ids)
+
+
+def _of_tokens(paths, training, stack, tokenizer, expected):
+    if training.split != "tail":
+        raise ValueError(
+            "token files have no documents, so split=documents is for npgpt prepare: leave "
+            "--split out"
+        )
+    beside = load_tokenizer(paths[0].with_name("tokenizer.json"))
+    if tokenizer is not None and tokenizer.tokens != beside.tokens:
+        raise ValueError(
+            f"the tokens of {paths[0]} are not those of the run's tokenizer.json; give the corpus "
+            "that the run was trained on, or text"
+        )
+    train_ids, val_ids = open_prepared(paths, beside.vocab_size, training.train_fraction)
+    for ids in (train_ids, val_ids):
+        stack.callback(ids.close)
+        _check_ids(ids, beside.vocab_size)
+    name = str(paths[0].parent if len(paths) == 2 else paths[0])
+    source = TextSource(name, None, f"{fingerprint(train_ids)}-{fingerprint(val_ids)}", None)
+    _check_same(source, expected)
+    return Dataset(source, beside, train_ids, val_ids)
+
+
+def _entropy_per_token(corpus, tokenizer):
+    """The entropy rate that a loss may be compared with: known where characters are the tokens."""
+    return corpus.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
+
+
+def _check_ids(ids, vocab_size):
+    for start in range(0, len(ids), SAMPLE):
+        chunk_N = ids[start : start + SAMPLE]
+        if chunk_N.max() >= vocab_size:
+            i = int(np.argmax(chunk_N >= vocab_size))
+            raise ValueError(
+                f"{ids.file.name} has token {chunk_N[i]} at position {ids.first + start + i}, but "
+                f"its tokenizer.json only {vocab_size} tokens; put the tokenizer that made the "
+                "file beside it, or write the file again"
+            )
+
+
+def _check_same(source, expected):
+    if expected is not None and source.sha256 != expected.sha256:
+        raise RunError(
+            f"the run was trained on {_described(expected)}, and {_described(source)} is another "
+            "text: give the same with --corpus, or start a new run without --resume"
+        )
+
+
+def _described(source):
+    size = f" with {source.characters:,} characters" if source.characters else ""
+    return source.name + size

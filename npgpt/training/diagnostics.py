@@ -1,0 +1,137 @@
+"""What is wrong with a step whose loss is not finite, and is a model fit to be trained at all?"""
+
+import math
+import sys
+from contextlib import contextmanager, suppress
+
+import numpy as np
+
+from autograd.anomaly import AnomalyError, described, detect_anomaly
+from npgpt.data.batches import sample_batch
+from npgpt.training.loop import micro_batches
+from npgpt.training.optim import AdamW
+
+
+class DivergedError(FloatingPointError):
+    """Training cannot go on; the message says since when, why, and what to do."""
+
+
+@contextmanager
+def divergence_explained(run, model, optimizer, ids_N, ranks=None):
+    """Inside, training a `Run`: what is not finite is traced to where it began (DivergedError)."""
+    try:
+        yield
+    except FloatingPointError as error:
+        what, step = str(error), optimizer.steps
+        if not isinstance(error, DivergedError):
+            cause = diagnosis(model, ids_N, run.training, step, ranks)
+            what = f"step {step + 1}: {error}\n{cause}"
+        raise DivergedError(
+            f"{what}\nThe last checkpoint in {run.folder} is from before that. The loss has "
+            "diverged: train again with a lower learning rate, a longer warm-up or gradient "
+            "clipping"
+        ) from error
+
+
+def diagnosis(model, ids_N, config, step, ranks=None):
+    """Where the first number that is not finite arises in a step, found by computing it again.
+
+    step   counted from 0, and not taken: the weights are those before it
+    """
+    broken = weights_not_finite(model)
+    if broken:
+        return broken
+    _forget_gradients(model)
+    with detect_anomaly(module_at_work(model)), np.errstate(all="ignore"):
+        try:
+            for x_BT, y_BT in micro_batches(model, ids_N, config, step, ranks):
+                model.loss(x_BT, y_BT).backward()
+        except AnomalyError as error:
+            return str(error)
+        finally:
+            _forget_gradients(model)
+    return "each op gives finite numbers; they overflow where gradients are added or squared"
+
+
+def weights_not_finite(model):
+    """The first weight that holds NaN or infinity, described; None if all are finite."""
+    for name, weight in model.parameters().items():
+        if not np.isfinite(weight.data).all():
+            return f"the weight {name} has {described(weight.data)}"
+    return None
+
+
+def module_at_work(model):
+    """A function that says which part of the model is calling it, as `h.3.mlp.c_fc`.
+
+    It looks for the innermost call on the stack whose `self` is a module of the model.
+    """
+    paths = {id(module): path for path, module in model.named_modules()}
+
+    def path():
+        frame = sys._getframe(1)
+        while frame is not None:
+            owner = id(frame.f_locals.get("self"))
+            if owner in paths:
+                return paths[owner]
+            frame = frame.f_back
+        return ""
+
+    return path
+
+
+# ---- npgpt train --check
+
+
+def check_model(model, ids_N, config):
+    """Print whether the model starts and learns as it should. Raises ValueError if it does not.
+
+    config   a TrainConfig
+    """
+    loss, uniform = loss_at_start(model, ids_N, config)
+    starts = abs(loss - uniform) < 0.1 * uniform
+    print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
+          f"uniform guess: {'right' if starts else 'WRONG, it is to be within 10%'}")  # fmt: skip
+    losses = overfit(model, ids_N, config)
+    learns = losses[-1] < 0.5 * losses[0]
+    print(f"one batch memorised   {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
+          f"{'right' if learns else 'WRONG, it is to fall below a half'}")  # fmt: skip
+    if not (starts and learns):
+        raise ValueError(
+            "the model does not start or learn as it should; look for the reason with npgpt "
+            "gradcheck --model, and in what was changed last"
+        )
+
+
+def loss_at_start(model, ids_N, config):
+    """(loss of the first batch, ln V): an untrained model is to guess nearly uniformly."""
+    with model.evaluating():
+        loss = model.loss(*_first_batch(model, ids_N, config))
+    return loss.item(), math.log(model.config.vocab_size)
+
+
+def overfit(model, ids_N, config, steps=100, lr=3e-3):
+    """The losses of `steps` steps on one batch, which any sound model memorises."""
+    x_BT, y_BT = _first_batch(model, ids_N, config)
+    optimizer = AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+    losses = []
+    model.eval()  # dropout is there to prevent exactly this
+    with suppress(FloatingPointError):  # a loss that is not finite is a finding, the last one
+        for _ in range(steps):
+            loss = model.loss(x_BT, y_BT)
+            losses.append(loss.item())
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    model.train()
+    return losses
+
+
+def _first_batch(model, ids_N, config):
+    B = min(4, config.batch_size)
+    return sample_batch(ids_N, model.config.block_size, B, seed=config.seed, step=0)
+
+
+def _forget_gradients(model):
+    for weight in model.parameters().values():
+        weight.grad = None

@@ -1,0 +1,44 @@
+"""How long training will take: its arithmetic over what the machine can do."""
+
+import time
+
+import numpy as np
+
+import autograd
+from npgpt.model.size import flops_per_token
+
+EXPECTED_SHARE = 0.5  # of the peak, until steps have been measured
+
+
+def peak_flops(size=1024, seconds=0.1):
+    """FLOP/s at which this machine multiplies two large float32 matrices, at best in this time."""
+    a = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    autograd.matmul(a, a)  # compiles or loads the kernel, wakes its threads
+    best, end = np.inf, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        autograd.matmul(a, a)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def tokens_per_step(model_config, training):
+    windows = training.batch_size * training.gradient_accumulation_steps
+    return windows * model_config.block_size
+
+
+def expected_seconds(model_config, training, steps, peak):
+    """What so many steps take, by their arithmetic and the machine's peak alone."""
+    flops = 3 * flops_per_token(model_config) * tokens_per_step(model_config, training)
+    return steps * flops / (EXPECTED_SHARE * peak)
+
+
+def clock(seconds):
+    """A duration as a person reads it.
+
+    >>> [clock(0.4), clock(75), clock(3600 * 30 + 125)]
+    ['0:00', '1:15', '30:02:05']
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

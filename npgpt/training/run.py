@@ -1,0 +1,140 @@
+"""A training run as a person sees it: steps, and from time to time a loss, a sample, a checkpoint.
+
+`train` is the loop. What a single step does is `npgpt.training.loop.training_steps`.
+"""
+
+import math
+import re
+
+from npgpt.data.tokens import bytes_per_token
+from npgpt.files import atomic_write
+from npgpt.generation.text import starting_prompt
+from npgpt.training.checkpoint import save_checkpoint
+from npgpt.training.diagnostics import (
+    DivergedError,
+    divergence_explained,
+    weights_not_finite,
+)
+from npgpt.training.loop import evaluate, training_steps
+from npgpt.training.metrics import Metrics, bits_per_byte
+from npgpt.training.profile import Profile
+from npgpt.training.progress import Progress
+from npgpt.training.signals import stop_request
+
+
+def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
+    """Train from `optimizer.steps` to the last step, or to Ctrl-C; return the exit status.
+
+    run       a `npgpt.training.checkpoint.Run`, whose folder is there
+    dataset   a `npgpt.training.dataset.Dataset`
+    peak      FLOP/s of the machine, for the progress bar
+    ranks     `npgpt.training.parallel.Ranks` if several processes share each batch; this is rank 0
+
+    The status is 0 if the last step was done, or else 128 + the signal's number. Raises
+    DivergedError if the loss or a weight is not finite, OSError if a checkpoint cannot be saved;
+    the checkpoint before is whole then.
+    """
+    config, folder, first_step = run.training, run.folder, optimizer.steps
+    metrics = Metrics(folder / "metrics.csv", first_step)
+    drop_samples_after(first_step, folder / "samples.txt")
+    bytes_each = bytes_per_token(dataset.val_ids, dataset.tokenizer)
+    progress = Progress(
+        run.model, config, first_step=first_step, peak=peak, seconds=metrics.seconds
+    )
+    profile = Profile(profile_steps, optimizer, report=progress.write)
+    ids = dataset.train_ids
+    with (
+        progress, profile, stop_request(ranks) as stop_asked,
+        divergence_explained(run, model, optimizer, ids, ranks),
+    ):  # fmt: skip
+        for step in training_steps(model, optimizer, ids, config, first_step, ranks):
+            progress.update(step)
+            profile.update(step)
+            # Asked only here: a signal that arrives later ends the next step, which is saved too.
+            last = bool(stop_asked) or step.step == config.max_iters
+            val_loss = bits = None
+            if last or step.step % config.eval_interval == 0:
+                val_loss = validation_loss(model, dataset.val_ids, config, step.step)
+                bits = bits_per_byte(val_loss, bytes_each)
+            metrics.add(step, val_loss, bits, progress.seconds)
+            if val_loss is not None:
+                text = losses(step, val_loss, bits) + sample(model, dataset.tokenizer, config, step)
+                save(folder, metrics, text, model, optimizer)
+                progress.write(text)
+                progress.validated = f" validation {val_loss:.3f}"
+            if last:
+                break
+    if optimizer.steps >= config.max_iters:
+        return 0
+    print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
+          f"    npgpt train --resume --out {folder}")  # fmt: skip
+    return stop_asked.exit_status()
+
+
+def run_worker(run, dataset, model, optimizer, ranks):
+    """What the ranks other than 0 do: the same steps as `train`, and nothing else."""
+    ids, first_step = dataset.train_ids, optimizer.steps
+    with stop_request(ranks) as stop_asked, divergence_explained(run, model, optimizer, ids, ranks):
+        for _ in training_steps(model, optimizer, ids, run.training, first_step, ranks):
+            if stop_asked:
+                return
+
+
+def validation_loss(model, val_ids, config, step):
+    """The loss in nats per token on a part of the validation text, the same part each time.
+
+    Raises DivergedError if it or a weight is not finite: a checkpoint has to be worth loading.
+    """
+    loss, _ = evaluate(
+        model, val_ids, stride=config.eval_stride or None, max_tokens=config.eval_tokens or None,
+        seed=config.seed,
+    )  # fmt: skip
+    broken = weights_not_finite(model)
+    if broken or not math.isfinite(loss):
+        why = broken or f"the validation loss is {loss}"
+        raise DivergedError(f"after step {step}: {why}")
+    return loss
+
+
+def losses(step, val_loss, bits):
+    """The line that heads a sample."""
+    return (
+        f"step {step.step}: loss {step.loss:.4f}, validation {val_loss:.4f} nats per token, "
+        f"{bits:.4f} bits per byte\n"
+    )
+
+
+def sample(model, tokenizer, config, step):
+    """A text by the model as indented lines; none if the config wants none."""
+    if not config.sample_tokens:
+        return ""
+    prompt = tokenizer.encode(starting_prompt(tokenizer))
+    ids = model.stream(prompt, config.sample_tokens, seed=config.seed + step.step)
+    lines = tokenizer.decode(list(ids)).splitlines()
+    return "\n" + "".join(f"    {line}".rstrip() + "\n" for line in lines)
+
+
+def save(folder, metrics, text, model, optimizer):
+    """Metrics and samples, then the checkpoint: what is there of later steps than the checkpoint's
+    is dropped on resuming, and a checkpoint without its rows would leave a gap."""
+    try:
+        metrics.flush()
+        with open(folder / "samples.txt", "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+        save_checkpoint(folder, model, optimizer)
+    except OSError as error:
+        raise OSError(
+            f"step {optimizer.steps} could not be saved ({error}). The checkpoint before it is "
+            "whole: make room, make the folder writable, or close what has its files open, then "
+            f"go on with:\n    npgpt train --resume --out {folder}"
+        ) from error
+
+
+def drop_samples_after(last_step, path):
+    """Remove from samples.txt what was written after the checkpoint that a run continues from."""
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+        for found in re.finditer(r"^step (\d+): ", text, re.M):
+            if int(found[1]) > last_step:
+                atomic_write(path, text[: found.start()])
+                return

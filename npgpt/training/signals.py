@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM as a wish that the training loop grants after the step at hand."""
+
+import signal
+import threading
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Whether training is to stop. Of several ranks, each learns of it in the same step.
+
+    received   numbers of the signals that arrived in this process
+    """
+
+    def __init__(self, ranks=None):
+        self.received, self.ranks = [], ranks
+        if ranks:
+            ranks.interrupted = self.received
+
+    def __bool__(self):
+        return self.ranks.stopping if self.ranks else bool(self.received)
+
+    def exit_status(self):
+        """128 + the signal's number, as shells have it; SIGTERM's if another rank received it."""
+        return 128 + (self.received[0] if self.received else signal.SIGTERM)
+
+
+@contextmanager
+def stop_request(ranks=None):
+    """Inside, a first Ctrl-C or SIGTERM is noted in the `StopRequest`; a second stops at once.
+
+    Only the main thread of a program may listen to signals; in another one nothing is noted.
+    """
+    request = StopRequest(ranks)
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def restore():
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number, frame):
+        request.received.append(number)
+        restore()
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield request
+    finally:
+        restore()
