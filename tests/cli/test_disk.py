@@ -11,6 +11,8 @@ from tiny_run import TINY, environment, files
 
 from npgpt.training.checkpoint import load_run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SETTINGS = [*TINY, "--max-iters", "40", "--eval-interval", "5", "--sample-tokens", "0"]
 

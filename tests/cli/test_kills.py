@@ -51,7 +51,10 @@ os.fsync, os.replace = watched_fsync, watched_replace
 main(sys.argv[3:])
 """
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"),
+]
 
 
 def start(arguments, code=None):

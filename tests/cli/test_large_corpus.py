@@ -13,6 +13,8 @@ from npgpt import CharTokenizer
 from npgpt.cli import main
 from npgpt.data.tokens import SAMPLE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SETTINGS = [*TINY, "--sample-tokens", "0"]
 

@@ -47,7 +47,10 @@ def launcher():
 
 
 pytest.importorskip("mpi4py", reason="mpi4py, of the extra 'mpi', is not installed")
-pytestmark = pytest.mark.skipif(not launcher(), reason="there is no mpirun; the extra 'mpi' has it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not launcher(), reason="there is no mpirun; the extra 'mpi' has it"),
+]
 
 
 def two_ranks(*arguments, code=None):

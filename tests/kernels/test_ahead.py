@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # A function that uses two kernels which compile quickly, as the other processes find it.
 MODULE = """
 import numpy as np

@@ -19,6 +19,8 @@ import pytest
 import autograd
 from autograd.kernels import compiler
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(autograd.__file__).parents[1]
 KERNELS = Path(compiler.__file__).parent
 TOKENIZER = PROJECT / "npgpt" / "tokenizer" / "compiled" / "kernels"

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from autograd.kernels import compiler
 
+pytestmark = pytest.mark.slow
+
 CHILD = """
 from pathlib import Path
 from autograd.kernels import compiler

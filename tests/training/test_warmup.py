@@ -14,6 +14,8 @@ from autograd.kernels import compiler
 from npgpt import tokenizer
 from npgpt.training.warmup import KernelBar
 
+pytestmark = pytest.mark.slow
+
 USED = """
 import sys
 from contextlib import closing
