@@ -54,7 +54,7 @@ def child(tmp_path):
         done = subprocess.run(
             [sys.executable, "-c", CHILD.format(before=before, meanwhile=meanwhile)],
             env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path,
-                              "NUMBA_NUM_THREADS": "2"} | variables,
+                              "NUMBA_NUM_THREADS": "2", "AUTOGRAD_BACKEND": "numba"} | variables,
             check=False, capture_output=True, encoding="utf-8",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
