@@ -14,10 +14,8 @@ import time
 
 import numpy as np
 
-from autograd.recording import OPS, Need, current_observer, no_grad, op, vjp
+from autograd.recording import Need, current_observer
 from autograd.tensor import Tensor, as_arrays
-
-__all__ = ["OPS", "backward", "no_grad", "op", "vjp"]
 
 
 def backward(tensor, gradient=None):

@@ -8,7 +8,7 @@ several positions, so backward sums over these: `unbroadcast`.
 
 import numpy as np
 
-from autograd.engine import op, vjp
+from autograd.recording import op, vjp
 
 
 def unbroadcast(gradient, shape):

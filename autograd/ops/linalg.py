@@ -15,8 +15,8 @@ import math
 import numpy as np
 
 from autograd import backend
-from autograd.engine import op, vjp
 from autograd.ops.arithmetic import unbroadcast
+from autograd.recording import op, vjp
 
 
 def _product_flops(inputs, outputs, settings):

@@ -11,9 +11,9 @@ import math
 import numpy as np
 
 from autograd import backend
-from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.reductions import INTEGERS, check_axis, check_not_empty
+from autograd.recording import op, vjp
 
 
 @op

@@ -7,7 +7,7 @@ was summed.
 
 import numpy as np
 
-from autograd.engine import op, vjp
+from autograd.recording import op, vjp
 
 INTEGERS = int | np.integer  # made once: making it takes longer than the check itself
 

@@ -61,7 +61,7 @@ class Sampling:
             probs_V = np.zeros_like(logits_V)
             probs_V[np.argmax(logits_V)] = 1.0
             return probs_V
-        probs_V = _softmax(logits_V, self.temperature)
+        probs_V = _unnormalised(logits_V, self.temperature)
         if self.top_k is not None or self.top_p is not None:
             order_V = np.argsort(-logits_V, kind="stable")  # most probable first, ties by index
             probs_V[order_V[self._kept(probs_V[order_V]) :]] = 0.0
@@ -93,8 +93,8 @@ class Sampling:
         return int(np.searchsorted(total_K, (self.top_p - rounding) * total_K[-1])) + 1
 
 
-def _softmax(logits_V, temperature):
-    """softmax(logits / temperature), the maximum subtracted first so that no exp overflows."""
+def _unnormalised(logits_V, temperature):
+    """The numerators of softmax(logits / temperature), less the maximum, so that none overflows."""
     with np.errstate(over="ignore"):  # far below the maximum, -inf is the right exponent
         return np.exp((logits_V - logits_V.max()) / temperature)
 

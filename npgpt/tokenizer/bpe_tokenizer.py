@@ -148,7 +148,7 @@ class BPETokenizer:
     def encode_batch(
         self, texts: Sequence[str], *, threads: int | None = None, **special_tokens
     ) -> list[np.ndarray]:
-        """`encode` of several texts, on several threads (by default one a core)."""
+        """`encode` of several texts, on several threads (None: ThreadPoolExecutor's number)."""
         encode = functools.partial(self.encode, **special_tokens)
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(encode, texts))

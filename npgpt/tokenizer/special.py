@@ -1,7 +1,8 @@
 """Special tokens: texts such as "<|endoftext|>" that are one token each and merge with nothing.
 
 Which of them count in a text is decided for each call, with tiktoken's two arguments. A text that a
-user typed should not be able to end the document: it is encoded with allowed_special=().
+user typed should not be able to end the document: with allowed_special=() such a text is refused,
+and with disallowed_special=() besides, encoded as plain text.
 """
 
 import re
