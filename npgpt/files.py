@@ -1,18 +1,25 @@
 """Files that are whole or absent: each is written under another name, then renamed.
 
-Also what several rooms read: arrays of safetensors files, and files fetched once and kept.
+Also what several rooms read: arrays of safetensors files, objects of JSON files, and files fetched
+once and kept.
 """
 
+import json
 import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.numpy import load
+import numpy as np
+from safetensors import SafetensorError, deserialize
 
 RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a run's
 PATIENCE = 2.0  # seconds
+# Dtypes of safetensors files. BF16, which NumPy lacks, is the upper half of a float32.
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
+    **{f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)},
+}  # fmt: skip
 
 
 def atomic_write(path, content):
@@ -70,7 +77,7 @@ def remove_unfinished(folder):
 
 
 def read_arrays(path):
-    """The arrays of a safetensors file, by name.
+    """The arrays of a safetensors file, by name; those of bfloat16 as the same numbers in float32.
 
     Raises FileNotFoundError if it is missing, ValueError if it is damaged; the message names it and
     says what to do.
@@ -78,12 +85,38 @@ def read_arrays(path):
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
     try:
-        return load(path.read_bytes())
+        return {name: _array(**entry) for name, entry in deserialize(path.read_bytes())}
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ValueError(
-            f"{path} is damaged, or its arrays have a dtype that NumPy lacks, such as bfloat16 "
+            f"{path} is damaged, or its arrays have a dtype that NumPy lacks, such as float8 "
             f"({error}); restore it from a copy, or write it again, in float32"
         ) from error
+
+
+def _array(dtype, shape, data):
+    array = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
+    return (array.astype("<u4") << 16).view("<f4") if dtype == "BF16" else array
+
+
+def read_json(path):
+    """The object in a JSON file.
+
+    Raises FileNotFoundError if it is missing, ValueError if it cannot be read or is anything else,
+    holds a number that JSON has not (NaN, Infinity), or is nested too deeply; the message names it.
+    """
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is no number of JSON")
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        if not isinstance(fields, dict):
+            raise ValueError(f"it holds a {type(fields).__name__}, not an object {{...}}")
+    except (ValueError, RecursionError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it, or write it again") from error
+    return fields
 
 
 def fetch(source, sha256, name, downloader=None):

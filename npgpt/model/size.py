@@ -1,5 +1,6 @@
 """How large a model is: parameters by part, arithmetic per token, memory of a training step."""
 
+import itertools
 from dataclasses import dataclass
 
 from autograd.ops.loss import chunk_rows
@@ -22,6 +23,27 @@ def parameters_by_part(config):
         "output head": 0 if config.tie_weights else C * V,
     }
     return {part: count for part, count in counts.items() if count}
+
+
+def parameter_shapes(config):
+    """(name, shape) of each weight, as `GPT.parameters` has them: an iterator.
+
+    So a file of weights is compared with a config before a model of any size is made.
+    """
+    C, V = config.n_embd, config.vocab_size
+    block = {
+        "ln_1": (C,), "attn.c_attn": (C, 3 * C), "attn.c_proj": (C, C),
+        "ln_2": (C,), "mlp.c_fc": (C, 4 * C), "mlp.c_proj": (4 * C, C),
+    }  # fmt: skip
+    layers = ((f"h.{i}.{part}", block[part]) for i in range(config.n_layer) for part in block)
+    yield "wte.weight", (V, C)
+    yield "wpe.weight", (config.block_size, C)
+    for part, shape in itertools.chain(layers, [("ln_f", (C,))]):
+        yield f"{part}.weight", shape
+        if config.bias:
+            yield f"{part}.bias", shape[-1:]
+    if not config.tie_weights:
+        yield "lm_head.weight", (C, V)
 
 
 def flops_per_token(config):

@@ -24,9 +24,10 @@ import numpy as np
 from safetensors.numpy import save
 
 from autograd import backend
-from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import RUN_STATE, atomic_write, is_taken, move, read_arrays
+from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, check_types, settings_from_json
+from npgpt.files import RUN_STATE, atomic_write, is_taken, move, read_arrays, read_json
 from npgpt.model import GPT
+from npgpt.model.size import parameter_shapes
 from npgpt.tokenizer import load_tokenizer
 
 MADE_BY = "npgpt"
@@ -41,9 +42,12 @@ class TextSource:
     """Which text a run was trained on. entropy_rate in nats per character, None if unknown."""
 
     name: str
-    characters: int
+    characters: int | None
     sha256: str
     entropy_rate: float | None
+
+    def __post_init__(self):
+        check_types(self)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def refuse_taken(folder):
 def _settings(run):
     return {
         "made_by": MADE_BY,
+        "format": RUN_FORMAT,
         "model": asdict(run.model),
         "training": asdict(run.training),
         "text": asdict(run.text),
@@ -129,23 +134,26 @@ def read_run(folder):
             "`npgpt train` printed, such as runs/tales"
         )
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        made_by = settings.get("made_by") if isinstance(settings, dict) else None
-        if made_by != MADE_BY:
-            raise RunError(
-                f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
-                "folder of this program, such as runs/tales"
-            )
-        training = settings["training"] | {"corpus": tuple(settings["training"]["corpus"])}
-        return Run(
-            folder,
-            GPTConfig(**settings["model"]),
-            TrainConfig(**training),
-            TextSource(**settings["text"]),
+        settings = read_json(path)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    made_by, run_format = settings.get("made_by"), settings.get("format", 1)
+    if made_by != MADE_BY:
+        raise RunError(
+            f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
+            "folder of this program, such as runs/tales"
         )
-    except RunError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
+    if run_format not in range(1, RUN_FORMAT + 1):
+        raise RunError(
+            f"{path} has the format {run_format!r}, and this npgpt reads up to {RUN_FORMAT}; "
+            "install the one that wrote it, or a later one"
+        )
+    parts = {"model": GPTConfig, "training": TrainConfig, "text": TextSource}
+    try:
+        return Run(folder, *(
+            settings_from_json(cls, settings.get(part), run_format) for part, cls in parts.items()
+        ))  # fmt: skip
+    except ValueError as error:
         raise RunError(
             f"{path} is damaged ({error}); restore it from a copy, or train again"
         ) from error
@@ -158,9 +166,14 @@ def load_run(folder):
     """
     run = read_run(folder)
     tokenizer = _tokenizer(run)
-    model = GPT(run.model, seed=run.training.seed)
     path = run.folder / "model.safetensors"
-    _copy_into(_weights(model), _read(path), path)
+    arrays = _read(path)
+    # before the model is made: config.json may ask for more memory than any machine has
+    shapes = parameter_shapes(run.model)
+    _check_fit(((name, f"float32 {shape}") for name, shape in shapes), arrays, path)
+    model = GPT(run.model, seed=run.training.seed)
+    for name, weight in model.parameters().items():
+        weight.data[...] = arrays[name]
     return model, tokenizer, run
 
 
@@ -222,16 +235,27 @@ def _read(path):
 
 def _copy_into(targets, arrays, path):
     """Copy each array into the target of its name, after checking that all of them fit."""
-    for name in sorted(targets.keys() | arrays.keys()):
-        expected = _described(targets.get(name))
-        found = _described(arrays.get(name))
-        if found != expected:
-            raise RunError(
-                f"{path} is of another model: {name} is {found} there, but {expected} by "
-                "config.json; restore the files of one run"
-            )
+    _check_fit(((name, _described(target)) for name, target in targets.items()), arrays, path)
     for name, target in targets.items():
         target[...] = arrays[name]
+
+
+def _check_fit(expected, arrays, path):
+    """Raise RunError unless the arrays of a file are those expected: pairs (name, description)."""
+    left = dict(arrays)
+
+    def compare(name, wanted):
+        found = _described(left.pop(name, None))
+        if found != wanted:
+            raise RunError(
+                f"{path} is of another model: {name} is {found} there, but {wanted} by "
+                "config.json; restore the files of one run"
+            )
+
+    for name, wanted in expected:
+        compare(name, wanted)
+    for name in sorted(left):
+        compare(name, _described(None))
 
 
 def _described(array):
