@@ -13,6 +13,7 @@ Nothing is pickled, so loading a stranger's run executes none of their code.
 """
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -48,6 +49,9 @@ class TextSource:
 
     def __post_init__(self):
         check_types(self)
+        for value in (self.characters, self.entropy_rate):
+            if not 0 <= (value or 0) < math.inf:
+                raise ValueError(f"TextSource: {value}; use a finite number of 0 or more, or null")
 
 
 @dataclass(frozen=True)
