@@ -15,7 +15,6 @@ from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
-VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 WAY_OUT = (
     "pictures need matplotlib; install it with: pip install 'npgpt[plot]' (from a clone: "
@@ -54,11 +53,6 @@ def save(drawing, path):
     drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
     atomic_write(path, picture.getvalue())
     return path
-
-
-def visible(token):
-    """A token as a label: spaces and line ends made visible."""
-    return "".join(VISIBLE.get(character, character) for character in token)
 
 
 def loss_picture(path, rows, *, title="", levels=(), whole=None):

@@ -1,11 +1,11 @@
 """`npgpt generate RUN`: continue a text, token by token, as it is drawn."""
 
-import json
 import sys
 from pathlib import Path
 
+from npgpt.cli import print_json
 from npgpt.data.texts import decode_whole
-from npgpt.generation.text import decoded, starting_prompt
+from npgpt.generation.text import decoded, printable, starting_prompt
 from npgpt.training.checkpoint import load_run
 
 
@@ -33,11 +33,12 @@ def run(args):
     if args.json:
         ids = list(ids)
         result = {"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)}
-        print(json.dumps(result, ensure_ascii=False))
+        print_json(result)
         return
-    print(prompt.lstrip("\n"), end="", flush=True)
+    shown = printable if sys.stdout.isatty() else str
+    print(shown(prompt.lstrip("\n")), end="", flush=True)
     for text in decoded(tokenizer, ids):
-        print(text, end="", flush=True)
+        print(shown(text), end="", flush=True)
     print()
 
 

@@ -1,11 +1,11 @@
 """`npgpt tokenize RUN|FILE|gpt2 TEXT`: a text as tokens, their ids, and how they were merged."""
 
-import json
 import os
 import sys
 from pathlib import Path
 
-from npgpt.plots import visible
+from npgpt.cli import print_json
+from npgpt.generation.text import visible
 from npgpt.tokenizer import BPETokenizer, load_tokenizer
 
 # Backgrounds that black text can be read on, out of the 256 colours of a terminal.
@@ -35,7 +35,7 @@ def run(args):
             "bytes": n_bytes,
             "bytes_per_token": per_token,
         }
-        print(json.dumps(result, ensure_ascii=False))
+        print_json(result)
         return
     colour = args.colour == "always" or (
         args.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -59,7 +59,7 @@ def painted(items, colour, between):
     )
 
 
-def tree(tokenizer, token_id, lead="", branch=""):
+def tree(tokenizer, token_id):
     """The lines of a token's merges, down to bytes.
 
     >>> print("\\n".join(tree(BPETokenizer.train("hug hug hug pug", 258), 257)))
@@ -69,11 +69,14 @@ def tree(tokenizer, token_id, lead="", branch=""):
        ├─ 117 u
        └─ 103 g
     """
-    lines = [f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}"]
-    parts = tokenizer.parts(token_id) if isinstance(tokenizer, BPETokenizer) else ()
-    below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
-    for part, its_branch in zip(parts, ("├─ ", "└─ "), strict=False):
-        lines += tree(tokenizer, part, below, its_branch)
+    lines, waiting = [], [(token_id, "", "")]  # a stack: merges may be nested deeper than calls
+    while waiting:
+        token_id, lead, branch = waiting.pop()
+        lines.append(f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}")
+        parts = tokenizer.parts(token_id) if isinstance(tokenizer, BPETokenizer) else ()
+        below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+        branches = zip(parts, ("├─ ", "└─ "), strict=False)
+        waiting += reversed([(part, below, branch) for part, branch in branches])
     return lines
 
 
@@ -83,10 +86,9 @@ def _name(tokenizer, token_id):
         return visible(tokenizer.decode([token_id]))
     token = tokenizer.token_bytes(token_id)
     try:
-        text = token.decode("utf-8")
+        return visible(token.decode("utf-8"))
     except UnicodeDecodeError:
         return "<" + token.hex(" ") + ">"
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in visible(text))
 
 
 def _tokenizer(name):

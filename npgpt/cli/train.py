@@ -5,14 +5,16 @@ import glob
 import hashlib
 import itertools
 from contextlib import ExitStack, closing
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from itertools import takewhile
 from pathlib import Path
 
 from tqdm import tqdm
 
+from autograd import backend
 from npgpt.config import (
     PRESETS,
+    RUN_FORMAT,
     SPLITS,
     GPTConfig,
     TrainConfig,
@@ -31,10 +33,11 @@ from npgpt.training.checkpoint import (
     load_checkpoint,
     load_run,
     refuse_taken,
+    versions,
 )
 from npgpt.training.dataset import open_dataset
 from npgpt.training.diagnostics import check_model
-from npgpt.training.estimate import peak_flops
+from npgpt.training.estimate import check_memory, peak_flops
 from npgpt.training.optim import make_optimizer
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
 from npgpt.training.run import run_worker, train
@@ -55,7 +58,7 @@ def add_arguments(parser):
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
     add("--check", action="store_true",
-        help="train nothing; is the first loss ln V, is one batch memorised?")  # fmt: skip
+        help="train nothing; is the first loss ln V, is one batch memorised, is no token seen ahead?")  # fmt: skip
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
     for field in fields(GPTConfig) + fields(TrainConfig):
@@ -81,11 +84,13 @@ def run(args):
     ranks = find_ranks()
     main_rank = is_main_rank(ranks)
     with ending_together(ranks), ExitStack() as stack:
+        if ranks:
+            ranks.check_same(_started_with(args))
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer, kernels = begin(args, ranks, stack)
         if ranks:
+            ranks.check_same(_works_on(run, dataset.tokenizer, optimizer))
             ranks.check_batch(run.training.batch_size)
-            ranks.check_text(run.text.sha256)
         if main_rank:
             with tqdm.external_write_mode():  # the bar of compiled kernels may be there
                 print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
@@ -117,7 +122,8 @@ def _started(args, ranks, stack):
         _check_shared(training, args)
     if not args.check and is_main_rank(ranks):
         refuse_taken(folder)
-    config = GPTConfig(vocab_size=1, **model_settings)
+    config = GPTConfig(vocab_size=bpe_size or 1, **model_settings)
+    check_memory(config, training, ranks.size if ranks else 1)
     kernels = _warm_up(config, bpe_size is not None, ranks, stack)
     dataset = open_dataset(training, stack, bpe_size=bpe_size)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
@@ -146,6 +152,21 @@ def _continued(args, ranks, stack):
     if is_main_rank(ranks):
         remove_unfinished(run.folder)
     return run, dataset, model, optimizer, kernels
+
+
+def _started_with(args):
+    """What has to be the same on all ranks before they read or write anything: name -> value."""
+    model, training = ({}, None) if args.resume else _settings(args)
+    training = asdict(training) if training else {}
+    program = {"backend": backend.name, "run format": RUN_FORMAT} | versions()
+    return vars(args) | model | training | program
+
+
+def _works_on(run, tokenizer, optimizer):
+    """What has to be the same before they train."""
+    tokens = hashlib.sha256(repr(tokenizer.tokens).encode()).hexdigest()
+    found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
+    return asdict(run.model) | asdict(run.training) | found
 
 
 def _warm_up(config, byte_pairs, ranks, stack):

@@ -30,6 +30,7 @@ from npgpt.files import RUN_STATE, atomic_write, is_taken, move, read_arrays, re
 from npgpt.model import GPT
 from npgpt.model.size import parameter_shapes
 from npgpt.tokenizer import load_tokenizer
+from npgpt.training.diagnostics import weights_not_finite
 
 MADE_BY = "npgpt"
 
@@ -110,15 +111,19 @@ def _settings(run):
         "model": asdict(run.model),
         "training": asdict(run.training),
         "text": asdict(run.text),
-        "versions": {
-            name: _version(name) for name in ("npgpt", "numpy", "numba", "safetensors")
-        } | {"python": platform.python_version()},
+        "versions": versions(),
         "machine": {
             "system": platform.platform(),
             "processors": os.cpu_count(),
             "backend": backend.name,
         },
-    }  # fmt: skip
+    }
+
+
+def versions():
+    """What a run is computed with: package -> version, Python among them."""
+    packages = ("npgpt", "numpy", "numba", "safetensors")
+    return {name: _version(name) for name in packages} | {"python": platform.python_version()}
 
 
 def _version(package):
@@ -178,6 +183,12 @@ def load_run(folder):
     model = GPT(run.model, seed=run.training.seed)
     for name, weight in model.parameters().items():
         weight.data[...] = arrays[name]
+    broken = weights_not_finite(model)
+    if broken:
+        raise RunError(
+            f"{path}: {broken}, so nothing can be computed with it; restore it from a copy, or "
+            "train again with a lower learning rate"
+        )
     return model, tokenizer, run
 
 
