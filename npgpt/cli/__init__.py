@@ -76,8 +76,9 @@ def _in_words(error):
         )
     if isinstance(error, BEYOND):
         return (
-            f"a number, a file or a text is beyond what this command can take ({error}); use a "
-            "smaller one, and --traceback to see where it was"
+            f"{printable(str(error))}: a number, a text or a file is not as this command can take "
+            "it, or a file was changed while it was read; use a smaller or a whole one "
+            "(--traceback shows where it was met)"
         )
     return printable(str(error))
 

@@ -49,8 +49,13 @@ class TokenFile:
     def __getitem__(self, index):
         if not len(self):
             return np.empty(0, self.dtype)[index]
+        if os.fstat(self.file.fileno()).st_size < self.last * self.dtype.itemsize:
+            raise ValueError(
+                f"{self.file.name} has become shorter since it was opened; leave token files as "
+                "they are while they are trained on, and write this one again"
+            )
         pages = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
-        ids_N = np.frombuffer(pages, self.dtype)[self.first : self.last]
+        ids_N = np.frombuffer(pages, self.dtype, count=self.last)[self.first :]
         return ids_N[index].copy()
 
     def close(self):

@@ -44,14 +44,16 @@ def check_memory(model_config, training, ranks=1):
     memory = step_memory(
         model_config, training.batch_size // ranks, training.gradient_accumulation_steps
     )
-    if memory.total > there:
+    positions = 8 * training.batch_size * training.gradient_accumulation_steps  # of windows
+    needed = memory.total + positions
+    if needed > there:
         sizes = ", ".join(f"{part} {size / 1e9:,.1f}" for part, size in asdict(memory).items())
         raise ValueError(
             f"a step of {training.batch_size:,} x {model_config.block_size:,} tokens on a model of "
             f"{model_config.n_layer:,} layers and {model_config.n_embd:,} channels takes "
-            f"{memory.total / 1e9:,.1f} GB of memory ({sizes}), but this machine has "
-            f"{there / 1e9:,.1f}; use a smaller --n-embd, --n-layer, --block-size or --batch-size "
-            "(with more --gradient-accumulation-steps)"
+            f"{needed / 1e9:,.1f} GB of memory ({sizes}), but this machine has "
+            f"{there / 1e9:,.1f}; use a smaller --n-embd, --n-layer, --block-size, --batch-size or "
+            "--gradient-accumulation-steps"
         )
 
 
