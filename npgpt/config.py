@@ -237,11 +237,11 @@ def settings_from_json(cls, table, run_format):
 
 def check_types(settings):
     """Raise ValueError unless each field of a dataclass holds what its type says."""
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        wanted = _wanted(value, field.type)
+    for known in fields(settings):
+        value = getattr(settings, known.name)
+        wanted = _wanted(value, known.type)
         if wanted:
-            raise ValueError(f"{type(settings).__name__}: {field.name}={value!r}; use {wanted}")
+            raise ValueError(f"{type(settings).__name__}: {known.name}={value!r}; use {wanted}")
 
 
 def _wanted(value, type):

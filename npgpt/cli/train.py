@@ -58,7 +58,8 @@ def add_arguments(parser):
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
     add("--check", action="store_true",
-        help="train nothing; is the first loss ln V, is one batch memorised, is no token seen ahead?")  # fmt: skip
+        help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
+        "memorised?")  # fmt: skip
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
     for field in fields(GPTConfig) + fields(TrainConfig):

@@ -5,7 +5,6 @@ A tokenizer comes in as an argument, of any kind with `encode` and `decode`.
 
 import re
 
-
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 # What acts on a terminal: control characters but for tabs and line ends, and those that turn the
 # direction of writing. Halves of surrogate pairs cannot be written at all.

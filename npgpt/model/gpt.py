@@ -20,7 +20,7 @@ from npgpt.interop.huggingface import load_folder, save_folder
 from npgpt.model.block import Block
 from npgpt.model.embeddings import Embedding
 from npgpt.model.module import LayerNorm, Linear, Module
-from npgpt.model.size import parameter_shapes
+from npgpt.model.size import check_size
 
 
 class GPT(Module):
@@ -125,23 +125,21 @@ class GPT(Module):
             config = GPTConfig(**settings)
         except ValueError as error:
             raise ValueError(f"{folder}: config.json describes no model; {error}") from error
-        names = set()
-        for name, shape in parameter_shapes(config):  # before a model of any size is made
-            names.add(name)
-            found = weights.get(name)
-            if found is None or found.shape != shape:
-                raise ValueError(
-                    f"{folder}: weight {name} is {'absent' if found is None else found.shape}, by "
-                    f"config.json {shape}; use the two files of one model"
-                )
-        if weights.keys() - names:
-            raise ValueError(
-                f"{folder}: weights {sorted(weights.keys() - names)} have no place in a model of "
-                "this config.json; use the two files of one model"
-            )
+        check_size(config, weights, folder)
         model = cls(config)
         for name, parameter in model.parameters().items():
-            parameter.data[...] = weights[name]
+            found = weights.pop(name, None)
+            if found is None or found.shape != parameter.shape:
+                raise ValueError(
+                    f"{folder}: weight {name} is {'absent' if found is None else found.shape}, by "
+                    f"config.json {parameter.shape}; use the two files of one model"
+                )
+            parameter.data[...] = found
+        if weights:
+            raise ValueError(
+                f"{folder}: weights {sorted(weights)} have no place in a model of this "
+                "config.json; use the two files of one model"
+            )
         return model
 
     def parameters(self):

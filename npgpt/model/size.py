@@ -1,6 +1,5 @@
 """How large a model is: parameters by part, arithmetic per token, memory of a training step."""
 
-import itertools
 from dataclasses import dataclass
 
 from autograd.ops.loss import chunk_rows
@@ -25,25 +24,19 @@ def parameters_by_part(config):
     return {part: count for part, count in counts.items() if count}
 
 
-def parameter_shapes(config):
-    """(name, shape) of each weight, as `GPT.parameters` has them: an iterator.
+def check_size(config, arrays, where):
+    """Raise ValueError if a model of this config is far larger than the weights that it is to get.
 
-    So a file of weights is compared with a config before a model of any size is made.
+    It has not been made then. Of a model up to twice as large, the weight that does not fit can be
+    named once it is.
     """
-    C, V = config.n_embd, config.vocab_size
-    block = {
-        "ln_1": (C,), "attn.c_attn": (C, 3 * C), "attn.c_proj": (C, C),
-        "ln_2": (C,), "mlp.c_fc": (C, 4 * C), "mlp.c_proj": (4 * C, C),
-    }  # fmt: skip
-    layers = ((f"h.{i}.{part}", block[part]) for i in range(config.n_layer) for part in block)
-    yield "wte.weight", (V, C)
-    yield "wpe.weight", (config.block_size, C)
-    for part, shape in itertools.chain(layers, [("ln_f", (C,))]):
-        yield f"{part}.weight", shape
-        if config.bias:
-            yield f"{part}.bias", shape[-1:]
-    if not config.tie_weights:
-        yield "lm_head.weight", (C, V)
+    wanted = sum(parameters_by_part(config).values())
+    found = sum(array.size for array in arrays.values())
+    if wanted > 2 * found:
+        raise ValueError(
+            f"{where} has {found:,} weights, but the model in config.json {wanted:,}; use the "
+            "files of one model"
+        )
 
 
 def flops_per_token(config):

@@ -28,7 +28,7 @@ from autograd import backend
 from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, check_types, settings_from_json
 from npgpt.files import RUN_STATE, atomic_write, is_taken, move, read_arrays, read_json
 from npgpt.model import GPT
-from npgpt.model.size import parameter_shapes
+from npgpt.model.size import check_size
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.diagnostics import weights_not_finite
 
@@ -177,12 +177,12 @@ def load_run(folder):
     tokenizer = _tokenizer(run)
     path = run.folder / "model.safetensors"
     arrays = _read(path)
-    # before the model is made: config.json may ask for more memory than any machine has
-    shapes = parameter_shapes(run.model)
-    _check_fit(((name, f"float32 {shape}") for name, shape in shapes), arrays, path)
+    try:
+        check_size(run.model, arrays, path)
+    except ValueError as error:
+        raise RunError(str(error)) from error
     model = GPT(run.model, seed=run.training.seed)
-    for name, weight in model.parameters().items():
-        weight.data[...] = arrays[name]
+    _copy_into(_weights(model), arrays, path)
     broken = weights_not_finite(model)
     if broken:
         raise RunError(
@@ -250,27 +250,16 @@ def _read(path):
 
 def _copy_into(targets, arrays, path):
     """Copy each array into the target of its name, after checking that all of them fit."""
-    _check_fit(((name, _described(target)) for name, target in targets.items()), arrays, path)
-    for name, target in targets.items():
-        target[...] = arrays[name]
-
-
-def _check_fit(expected, arrays, path):
-    """Raise RunError unless the arrays of a file are those expected: pairs (name, description)."""
-    left = dict(arrays)
-
-    def compare(name, wanted):
-        found = _described(left.pop(name, None))
-        if found != wanted:
+    for name in sorted(targets.keys() | arrays.keys()):
+        expected = _described(targets.get(name))
+        found = _described(arrays.get(name))
+        if found != expected:
             raise RunError(
-                f"{path} is of another model: {name} is {found} there, but {wanted} by "
+                f"{path} is of another model: {name} is {found} there, but {expected} by "
                 "config.json; restore the files of one run"
             )
-
-    for name, wanted in expected:
-        compare(name, wanted)
-    for name in sorted(left):
-        compare(name, _described(None))
+    for name, target in targets.items():
+        target[...] = arrays[name]
 
 
 def _described(array):

@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import asdict
 
 import numpy as np
 
@@ -41,18 +40,15 @@ def check_memory(model_config, training, ranks=1):
         there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows
         return
-    memory = step_memory(
-        model_config, training.batch_size // ranks, training.gradient_accumulation_steps
-    )
-    positions = 8 * training.batch_size * training.gradient_accumulation_steps  # of windows
-    needed = memory.total + positions
+    B, batches = training.batch_size, training.gradient_accumulation_steps
+    needed = step_memory(model_config, B // ranks, batches).total
+    needed += 8 * B * batches  # where the windows start
     if needed > there:
-        sizes = ", ".join(f"{part} {size / 1e9:,.1f}" for part, size in asdict(memory).items())
         raise ValueError(
-            f"a step of {training.batch_size:,} x {model_config.block_size:,} tokens on a model of "
+            f"a step of {B:,} x {model_config.block_size:,} tokens on a model of "
             f"{model_config.n_layer:,} layers and {model_config.n_embd:,} channels takes "
-            f"{needed / 1e9:,.1f} GB of memory ({sizes}), but this machine has "
-            f"{there / 1e9:,.1f}; use a smaller --n-embd, --n-layer, --block-size, --batch-size or "
+            f"{needed / 1e9:,.1f} GB of memory, but this machine has {there / 1e9:,.1f}; use a "
+            "smaller --n-embd, --n-layer, --block-size, --batch-size or "
             "--gradient-accumulation-steps"
         )
 

@@ -61,19 +61,14 @@ class Ranks:
     def check_same(self, settings):
         """Raise ValueError, on every rank, unless all of them have the same.    name -> value"""
         everyone = self.comm.allgather(settings)
-        differing = []
         for name in settings:
-            ranks = {}  # by value, the first that has it
-            for rank, theirs in enumerate(everyone):
-                ranks.setdefault(repr(theirs.get(name)), rank)
+            ranks = {repr(theirs.get(name)): rank for rank, theirs in enumerate(everyone)}
             if len(ranks) > 1:
                 said = ", ".join(f"{value} on rank {rank}" for value, rank in ranks.items())
-                differing.append(f"{name} is {said}")
-        if differing:
-            raise ValueError(
-                f"the ranks differ, so their weights would: {'; '.join(differing)}; start all with "
-                "the same settings and programs, on the same files"
-            )
+                raise ValueError(
+                    f"the ranks differ, so their weights would, too: {name} is {said}; start all "
+                    "with the same settings and programs, on the same files"
+                )
 
     def average(self, parameters, loss):
         """Replace every `.grad` by its mean over the ranks; return the mean loss.

@@ -74,8 +74,9 @@ def test_check_trains_nothing_and_writes_nothing(cli, here, corpus):
 
 
 def test_check_finds_a_model_that_looks_ahead(cli, here, corpus, monkeypatch):
-    right = OPS["scaled_dot_product_attention"].forward
-    monkeypatch.setattr(OPS["scaled_dot_product_attention"], "forward", lambda *a, causal: right(*a, causal=False))
+    attention = OPS["scaled_dot_product_attention"]
+    right = attention.forward
+    monkeypatch.setattr(attention, "forward", lambda *qkv, causal: right(*qkv, causal=False))
     status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
     assert status == 1 and "look or learn as it should" in err
     assert "WRONG, the last token changes the logits at position 0" in out

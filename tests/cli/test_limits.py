@@ -35,7 +35,7 @@ def test_more_memory_than_there_is_is_refused_before_anything_is_made(
     monkeypatch.setattr("npgpt.cli.train._warm_up", None)
     status, _, err = cli("train", "--corpus", corpus, *TINY, *flags)
     assert status == 1 and one_line(err)
-    assert "GB of memory (weights " in err and "but this machine has" in err and "smaller" in err
+    assert "GB of memory" in err and "but this machine has" in err and "smaller" in err
     assert files(here) == {}
 
 
@@ -110,7 +110,8 @@ def test_token_files_that_change_while_they_are_trained_on(
     if damage == "other ids":
         assert "a file was changed while it was read" in err
     else:
-        assert f"{path.relative_to(here)} has become shorter" in err and "write this one again" in err
+        assert f"{path.relative_to(here)} has become shorter" in err
+        assert "write this one again" in err
 
 
 # ---- not a number

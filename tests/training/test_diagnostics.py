@@ -109,9 +109,7 @@ def test_a_model_that_sees_what_it_is_to_predict_is_found(model, monkeypatch):
     assert sees_ahead(model, IDS, TRAINING) is None
     attention = OPS["scaled_dot_product_attention"]
     right = attention.forward
-    monkeypatch.setattr(
-        attention, "forward", lambda *qkv, causal: right(*qkv, causal=False)
-    )  # fmt: skip
+    monkeypatch.setattr(attention, "forward", lambda *qkv, causal: right(*qkv, causal=False))
     assert sees_ahead(model, IDS, TRAINING) == 0
 
 

@@ -195,9 +195,8 @@ def test_no_other_object_is_taken_for_settings(tmp_path, content):
 
 @pytest.mark.parametrize(
     "change",
-    [{"n_embd": 2**40}, {"block_size": 2**50}, {"n_layer": 2**62}, {"tie_weights": False},
-     {"bias": True}, {"n_layer": 2}],
-)  # fmt: skip
+    [{"n_embd": 2**40}, {"block_size": 2**50}, {"n_layer": 2**62}, {"n_embd": 6}],
+)
 def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     tmp_path, monkeypatch, change
 ):
@@ -205,6 +204,15 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
     monkeypatch.setattr("npgpt.training.checkpoint.GPT", None)
+    with pytest.raises(RunError, match="model.safetensors has 84 weights, but the model in config"):
+        load_run(folder)
+
+
+@pytest.mark.parametrize("change", [{"tie_weights": False}, {"bias": True}, {"n_layer": 2}])
+def test_a_weight_that_a_model_of_about_that_size_lacks_is_named(tmp_path, change):
+    config = json.loads(FORMATS[2])
+    config["model"] |= change
+    folder, _ = run_folder(tmp_path / "run", json.dumps(config))
     with pytest.raises(RunError, match="model.safetensors is of another model: .* by config.json"):
         load_run(folder)
 
