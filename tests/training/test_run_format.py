@@ -204,7 +204,7 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
     monkeypatch.setattr("npgpt.training.checkpoint.GPT", None)
-    with pytest.raises(RunError, match="model.safetensors has 84 weights, but the model in config"):
+    with pytest.raises(RunError, match="model.safetensors has 68 weights, but the model in config"):
         load_run(folder)
 
 
