@@ -32,7 +32,7 @@ idx = np.arange(8)[None]
 model.loss(idx, idx).backward()
 optimizer.step()
 model.generate(idx[0], 3)
-packages = "autograd.kernels", "npgpt.tokenizer.compiled"
+packages = "autograd.kernels", "npgpt.tokenizer.compiled.kernels"
 modules = [m for name, m in sys.modules.items() if name.startswith(packages)]
 found = {f.__name__: f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)}
 for name, f in found.items():
@@ -72,7 +72,7 @@ def compiled_code():
     warmed_up(0.0, "tokenizer")
     return [
         compiler.cache_folder(),
-        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "kernels"),
+        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "compiled/kernels"),
     ]
 
 
