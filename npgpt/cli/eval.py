@@ -7,11 +7,13 @@ from tqdm import tqdm
 
 from npgpt.cli import print_json
 from npgpt.data.tokens import bytes_per_token
+from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import load_run
 from npgpt.training.dataset import open_dataset, open_whole_text
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte
 from npgpt.training.summary import beside_entropy
+from npgpt.training.warmup import warm_up
 
 
 def add_arguments(parser):
@@ -27,6 +29,7 @@ def add_arguments(parser):
 
 def run(args):
     model, tokenizer, run = load_run(args.run)
+    warm_up(run.model, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     stride = run.training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         source, ids_N = _ids(args, run, tokenizer, stack)

@@ -6,7 +6,9 @@ from pathlib import Path
 from npgpt.cli import print_json
 from npgpt.data.texts import decode_whole
 from npgpt.generation.text import decoded, printable, starting_prompt
+from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import load_run
+from npgpt.training.warmup import warm_up
 
 
 def add_arguments(parser):
@@ -24,7 +26,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    model, tokenizer, _ = load_run(args.run)
+    model, tokenizer, run = load_run(args.run)
+    warm_up(run.model, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     prompt = _prompt(args, tokenizer)
     ids = model.stream(
         tokenizer.encode(prompt), args.max_new_tokens, temperature=args.temperature,

@@ -7,6 +7,7 @@ from pathlib import Path
 from npgpt.cli import print_json
 from npgpt.generation.text import visible
 from npgpt.tokenizer import BPETokenizer, load_tokenizer
+from npgpt.training.warmup import warm_up
 
 # Backgrounds that black text can be read on, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)
@@ -24,6 +25,7 @@ def add_arguments(parser):
 
 def run(args):
     tokenizer = _tokenizer(args.tokenizer)
+    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))

@@ -127,6 +127,8 @@ def _started(args, ranks, stack):
     check_memory(config, training, ranks.size if ranks else 1)
     kernels = _warm_up(config, bpe_size is not None, ranks, stack)
     dataset = open_dataset(training, stack, bpe_size=bpe_size)
+    if bpe_size is None and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
+        kernels.add_byte_pairs()
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     check_length(dataset.train_ids, config.block_size, "training")
     check_length(dataset.val_ids, config.block_size, "validation")
