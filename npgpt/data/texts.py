@@ -10,6 +10,8 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
+from npgpt.files import open_file
+
 CHUNK = 1 << 22  # bytes read at a time
 
 
@@ -20,7 +22,7 @@ def read_chunks(path: Path) -> Iterator[str]:
     """
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     carriage_return = pending = ""
-    with open(path, "rb") as file:
+    with open_file(path, "rb") as file:
         while True:
             data = file.read(CHUNK)
             try:
@@ -58,7 +60,7 @@ def safe_cut(text: str) -> int:
 
 def has_zero_byte(path: Path) -> bool:
     """Whether a file holds a zero byte, as an image does and a text does not."""
-    with open(path, "rb") as file:
+    with open_file(path, "rb") as file:
         return any(b"\0" in data for data in iter(lambda: file.read(CHUNK), b""))
 
 

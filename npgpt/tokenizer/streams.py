@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from autograd import backend
-from npgpt.files import atomic_file
+from npgpt.files import atomic_file, open_file
 from npgpt.tokenizer import fast, special
 from npgpt.tokenizer.checks import check_text
 from npgpt.tokenizer.pretokenize import split
@@ -106,7 +106,7 @@ def _read(path):
     if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"there is no file {path}; give the path of a text file")
     with (
-        open(path, encoding="utf-8", newline="") as file,
+        open_file(path, encoding="utf-8", newline="") as file,
         tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name, leave=False,
              delay=1, disable=None) as bar,
     ):  # fmt: skip
