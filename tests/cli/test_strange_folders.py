@@ -9,6 +9,7 @@ import signal
 import pytest
 from tiny_run import TEXT, TINY, files
 
+from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import FILES
 
 LOADED = ("config.json", "tokenizer.json", "model.safetensors")
@@ -49,7 +50,7 @@ def tokens(cli, corpus, tmp_path):
 
 
 def move_out(path, outside):
-    """Put a link in the place of a file, which is then outside of its folder; return its content."""
+    """Put a link in the place of a file, which is then outside; return its content."""
     if path.exists():
         shutil.move(path, outside)
     else:
@@ -75,14 +76,21 @@ def test_a_resume_makes_no_file_at_the_end_of_a_link(cli, run, tmp_path, name):
     assert status == 1 and name in err
 
 
-def test_the_next_name_of_a_file_being_written_cannot_be_foreseen(cli, run, tmp_path):
-    """With links at every name that has the process's number, as some programs have it."""
+def test_a_file_is_not_written_under_a_name_that_can_be_foreseen(cli, finished, tmp_path):
     (tmp_path / "outside").write_bytes(b"mine")
-    for name in FILES:
-        (run / f".{name}.{os.getpid()}.tmp").symlink_to(tmp_path / "outside")
-    assert cli("train", "--resume", "--out", run)[0] == 0
+    for name in ("v.png", *FILES):
+        (tmp_path / f".{name}.{os.getpid()}.tmp").symlink_to(tmp_path / "outside")
+    assert cli("gradcheck", "--plot", tmp_path / "v.png")[0] == 0
+    load_tokenizer(finished / "tokenizer.json").save(tmp_path / "tokenizer.json")
     assert (tmp_path / "outside").read_bytes() == b"mine"
-    assert sorted(files(run)) == sorted(FILES)
+
+
+def test_a_resume_tidies_up_after_a_killed_one_and_deletes_nothing_else(cli, run):
+    for name in FILES:
+        (run / f".{name}.1.tmp").touch()
+    (run / ".mine.tmp").mkdir()
+    assert cli("train", "--resume", "--out", run)[0] == 0
+    assert sorted(path.name for path in run.iterdir()) == sorted([".mine.tmp", *FILES])
 
 
 @pytest.mark.parametrize("name", LOADED)

@@ -21,7 +21,7 @@ def edit(path, change):
 
 
 def test_columns_that_are_not_ours_are_kept(path):
-    edit(path, lambda lines: ["note," + lines[0], *(f'"a, {i}",{x}' for i, x in enumerate(lines[1:]))])
+    edit(path, lambda x: ["note," + x[0], *(f'"a, {i}",{row}' for i, row in enumerate(x[1:]))])
     metrics = Metrics(path, last_step=4)
     assert [row["step"] for row in metrics.rows] == [1, 2, 3, 4] and metrics.missing == 0
     metrics.add(Step(5, 2.5, 0.001, 0.5), None, None, 2.5)
