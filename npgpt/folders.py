@@ -1,7 +1,6 @@
 """Folders that appear whole, and in which one process works at a time.
 
-A lock belongs to its process: the system releases it when the process ends, after `kill -9` too. On
-file systems without locks nothing here fails; what is then not done is said beside each function.
+A lock belongs to its process: the system releases it when the process ends, after `kill -9` too.
 """
 
 import errno
@@ -9,8 +8,7 @@ import os
 import re
 import shutil
 import socket
-import sys
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from npgpt.files import move, open_file, temporary_name
@@ -20,7 +18,6 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-LOCK = ".lock"  # in a folder that is being worked in: who does
 BEYOND = 1 << 30  # the byte that is locked on Windows, where nobody can read a locked one
 
 
@@ -30,7 +27,13 @@ def check_free(folder, how=""):
     It can where nothing is, or an empty folder, or a link to either.
     """
     real = Path(os.path.realpath(folder))
-    what = _taken(real)
+    what = None
+    if os.path.lexists(real) and not real.is_dir():
+        what = "is a link that leads nowhere" if real.is_symlink() else "is a file"
+    elif real.is_dir() and any(real.iterdir()):
+        what = "is not empty"
+    elif real.is_dir() and (real == Path.cwd().resolve() or real.is_mount()):
+        what = "cannot be replaced by a new folder"
     if what:
         raise ValueError(f"{folder} {what}, and nothing in it is overwritten: name another{how}")
     above = next((parent for parent in real.parents if parent.exists()), None)
@@ -39,88 +42,55 @@ def check_free(folder, how=""):
         raise ValueError(f"{folder} cannot be made, as {above} {what}: name another{how}")
 
 
-def _taken(real):
-    if not os.path.lexists(real):
-        return None
-    if not real.is_dir():
-        return "is a link that leads nowhere" if real.is_symlink() else "is a file"
-    if any(real.iterdir()):
-        return "is not empty"
-    if real == Path(os.path.realpath(os.curdir)) or real.is_mount():
-        return "cannot be replaced by a new folder"
-    return None
-
-
 @contextmanager
 def new_folder(folder, how=""):
     """A folder to fill; it is at `folder` once the block ends without an exception, else nowhere.
 
-    What is left where a process was killed is deleted by the next that makes the same folder; on
-    Windows, and on file systems without locks, it stays, as it might be somebody's work. Raises
-    OSError, with `how` to name another, if there can be none.
+    What a killed process left of it is deleted, if a lock shows that nobody is at work there.
+    Raises OSError, with `how` to name another, if it cannot be made.
     """
     real = Path(os.path.realpath(folder))
     _remove_leftovers(real)
-    with ExitStack() as stack:
-        try:
-            building = _building(real, stack)
-        except OSError as error:
-            raise OSError(f"{folder} cannot be made ({error}): name another{how}") from error
-        stack.callback(shutil.rmtree, building, ignore_errors=True)
-        yield building
+    building = temporary_name(real)
+    try:
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise OSError(f"{folder} cannot be made ({error}): name another{how}") from error
+    try:
+        with working_in(building):
+            yield building
         if real.exists():
             real.rmdir()  # it is empty; Windows renames only to a path that is free
         move(building, real)
-
-
-def _building(real, stack):
-    """A new folder beside `real`, locked until the stack ends."""
-    while True:
-        building = temporary_name(real)
-        building.mkdir(parents=True)
-        # A clean-up may have had the lock first; then the folder is gone, now or soon.
-        with suppress(BlockingIOError, FileNotFoundError):
-            _lock_folder(building, stack)
-            building.stat()
-            return building
-
-
-def _lock_folder(folder, stack):
-    """Lock a folder; where there are no locks, do nothing. BlockingIOError if it is locked."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-        stack.callback(os.close, descriptor)
-        lock(descriptor)
-    except (BlockingIOError, FileNotFoundError):
-        raise
-    except OSError:
-        return False
-    return True
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def _remove_leftovers(real):
     leftover = re.compile(rf"\.{re.escape(real.name)}\.[0-9a-f]+\.tmp")
-    with suppress(OSError):
-        for path in real.parent.iterdir():
-            if leftover.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-                with suppress(OSError), ExitStack() as stack:
-                    if _lock_folder(path, stack):
-                        shutil.rmtree(path)
+    for path in list(real.parent.glob(".*.tmp")):
+        if leftover.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            unused = False
+            with suppress(OSError, ValueError), working_in(path) as unused:
+                pass
+            if unused:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
 def working_in(folder):
-    """Inside, no other process that asks works in `folder`.
+    """Inside, no other process that asks works in `folder`; the value is whether that is certain.
 
-    The file `.lock` is in it meanwhile. Raises ValueError if another process is at work, and says
-    which; where files cannot be locked that is said, and nothing is refused.
+    It is not where files cannot be locked. The file `.lock` is in the folder meanwhile. Raises
+    ValueError, which says who, if another process is at work there.
     """
-    path = folder / LOCK
-    with _locked(path) as file:
+    path = folder / ".lock"
+    file, locked = _locked(path)
+    with file:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         try:
-            yield
+            yield locked
         finally:
             if os.name == "nt":  # which deletes no open file
                 file.close()
@@ -129,28 +99,25 @@ def working_in(folder):
 
 
 def _locked(path):
-    """The open file at `path`, locked; made if there is none."""
+    """(open file at `path`, made if there is none; whether it is locked, or nothing can be)."""
     while True:
         file = open_file(path, "a+b", buffering=0)
         try:
             lock(file.fileno())
             # Whoever had it before may have deleted it after it was opened here.
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return file
+                return file, True
         except BlockingIOError:
             file.seek(0)
-            who = re.fullmatch(rb"process \d+ on [\w.-]+", file.read(300))
+            who = file.read(300).decode(errors="replace")
             file.close()
-            who = who[0].decode() if who else "another process"
             raise ValueError(
-                f"{path.parent} is being worked in by {who}; wait until that ends, or end it"
+                f"{path.parent} is being worked in by {who!r}; wait until that ends, or end it"
             ) from None
         except FileNotFoundError:
             pass
-        except OSError as error:
-            print(f"{path.parent} cannot be locked ({error}): take care that only one process at a "
-                  "time works in it", file=sys.stderr)  # fmt: skip
-            return file
+        except OSError:
+            return file, False
         file.close()
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,7 @@ def kill(process):
 
 def test_a_second_process_is_refused_until_the_first_ends_or_is_killed(tmp_path, at_work):
     process, _ = at_work("working_in", tmp_path)
-    with pytest.raises(ValueError, match=f"worked in by process {process.pid} on "):
+    with pytest.raises(ValueError, match=f"worked in by 'process {process.pid} on "):
         working_in(tmp_path).__enter__()
     kill(process)
     assert (tmp_path / ".lock").exists()
@@ -85,28 +84,32 @@ def test_of_many_at_once_one_is_inside(tmp_path):
     assert max(most) == 1 and len(times) > 20
 
 
-def test_where_nothing_can_be_locked_that_is_said(tmp_path, monkeypatch, capfd):
+def test_where_nothing_can_be_locked_work_goes_on_and_leftovers_stay(tmp_path, monkeypatch):
     def lock(descriptor):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(folders, "lock", lock)
-    with working_in(tmp_path):
-        assert capfd.readouterr().err.count("cannot be locked ([Errno") == 1
+    (tmp_path / ".new.0badf00d.tmp").mkdir()
+    with working_in(tmp_path) as locked:
+        assert not locked
     with new_folder(tmp_path / "new") as building:
         (building / "a").touch()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
+    assert (tmp_path / ".new.0badf00d.tmp").exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
 def test_leftovers_are_deleted_unless_they_are_at_work(tmp_path, at_work):
     process, busy = at_work("new_folder", tmp_path / "new")
     for name in (f".new.{os.getpid()}.tmp", ".new.0badf00d.tmp", ".other.12.tmp", ".new.mine.tmp"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").touch()
+    if os.name != "nt":
+        (tmp_path / ".new.12.tmp").symlink_to(tmp_path / ".other.12.tmp")
     kept = {Path(busy).name, ".other.12.tmp", ".new.mine.tmp"}
     with new_folder(tmp_path / "new"):
         assert kept < {path.name for path in tmp_path.iterdir()}
-    assert {path.name for path in tmp_path.iterdir()} == kept | {"new"}
+    assert {path.name for path in tmp_path.iterdir()} - {".new.12.tmp"} == kept | {"new"}
+    assert [path.name for path in (tmp_path / ".other.12.tmp").iterdir()] == ["file"]
     kill(process)
     (tmp_path / "new").rmdir()
     with new_folder(tmp_path / "new"):
@@ -127,21 +130,3 @@ def test_an_empty_folder_is_replaced_and_another_refused(tmp_path):
         (building / "file").touch()
     with pytest.raises(ValueError, match="new is not empty"):
         check_free(tmp_path / "new")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
-def test_a_clean_up_that_is_faster_than_the_lock_costs_a_name(tmp_path, monkeypatch):
-    """Two processes make the same folder at once, and one takes the other's for a leftover."""
-    lock, other = folders.lock, ExitStack()
-
-    def late(descriptor):
-        monkeypatch.setattr(folders, "lock", lock)
-        (building,) = tmp_path.glob(".new.*.tmp")
-        folders._lock_folder(building, other)
-        lock(descriptor)
-
-    monkeypatch.setattr(folders, "lock", late)
-    with other, new_folder(tmp_path / "new") as building:
-        assert len(list(tmp_path.glob(".new.*.tmp"))) == 2
-        (building / "file").touch()
-    assert (tmp_path / "new" / "file").exists()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from npgpt.files import atomic_write, open_file
+from npgpt.files import atomic_write, read_text
 
 WAY_OUT = "save the tokenizer again with tokenizer.save(path), or restore the file from a copy"
 
@@ -76,9 +76,4 @@ def read_utf8(path: Path) -> str:
         raise FileNotFoundError(f"{path} is a folder; pass a file in it, as its tokenizer.json")
     if not path.exists():
         raise FileNotFoundError(f"no file {path}; check the path, or save a tokenizer there first")
-    with open_file(path, "rb") as file:
-        data = file.read()
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error}); pass a tokenizer file") from error
+    return read_text(path)

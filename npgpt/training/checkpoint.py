@@ -114,7 +114,8 @@ def lock_run(folder, stack):
         for name in FILES:
             with suppress(FileNotFoundError):
                 check_regular(folder / name, os.lstat(folder / name))
-        stack.enter_context(working_in(folder))
+        if not stack.enter_context(working_in(folder)):
+            print(f"note    {folder} cannot be locked: train it in one process at a time")
     remove_unfinished(folder, FILES)
 
 

@@ -92,7 +92,7 @@ def test_a_leftover_of_a_process_with_the_same_number_is_no_obstacle(cli, here, 
     (leftover / "config.json").touch()
     status, _, err = cli("train", "--corpus", corpus, *TINY)
     assert status == 0, err
-    assert leftover.exists() == (os.name == "nt")
+    assert not leftover.exists()
 
 
 def test_a_corpus_given_twice_is_both(cli, here):
@@ -132,7 +132,7 @@ def test_no_other_process_continues_a_run_that_is_being_trained(cli, here, corpu
 
     def intruded(*arguments):
         for step in steps(*arguments):
-            with pytest.raises(ValueError, match=f"being worked in by process {os.getpid()} on "):
+            with pytest.raises(ValueError, match=f"being worked in by 'process {os.getpid()} on "):
                 working_in(Path("runs", "hens")).__enter__()
             refused.append(step.step)
             yield step
@@ -163,13 +163,22 @@ def test_a_second_resume_is_refused_until_the_first_is_killed(cli, here, finishe
     process.stdout.readline()
     before = {name: data for name, data in files(folder).items() if name != ".lock"}
     status, _, err = cli("train", "--resume", "--out", folder)
-    assert status == 1 and f"run is being worked in by process {process.pid} on " in err
+    assert status == 1 and f"run is being worked in by 'process {process.pid} on " in err
     assert {name: data for name, data in files(folder).items() if name != ".lock"} == before
     process.kill()
     process.wait()
     process.stdout.close()
     assert cli("train", "--resume", "--out", folder)[0] == 0
     assert sorted(files(folder)) == sorted(FILES)
+
+
+def test_where_nothing_can_be_locked_that_is_said_once(cli, here, corpus, monkeypatch):
+    def lock(descriptor):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("npgpt.folders.lock", lock)
+    status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
+    assert status == 0 and out.count("run cannot be locked: train it in one process") == 1
 
 
 def test_a_run_that_lost_its_metrics_says_so_and_goes_on(cli, here, finished):
