@@ -70,9 +70,11 @@ def _remove_leftovers(real):
     leftover = re.compile(rf"\.{re.escape(real.name)}\.[0-9a-f]+\.tmp")
     for path in list(real.parent.glob(".*.tmp")):
         if leftover.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            unused = False
-            with suppress(OSError, ValueError), working_in(path) as unused:
-                pass
+            try:
+                with working_in(path) as unused:
+                    pass
+            except (OSError, ValueError):
+                continue
             if unused:
                 shutil.rmtree(path, ignore_errors=True)
 
