@@ -7,7 +7,7 @@ Reading order:
     engine.py        how gradients travel back along the record
     ops/             each op: a forward and its vector-Jacobian product, side by side
     gradcheck.py     is a gradient right? finite differences against it: finite_differences.py
-                     has both sides, samples.py what each op is checked on, draws.py its parts
+                     has both sides, gradcheck_cases.py what each op is checked on
     anomaly.py       which op was the first to give a NaN?
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast

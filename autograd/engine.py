@@ -84,7 +84,7 @@ def _starting_gradient(tensor, gradient):
             f"backward: gradient of shape {gradient.shape} for a tensor of shape {tensor.shape}; "
             "they must be equal"
         )
-    return gradient.astype(tensor.dtype, copy=False)
+    return gradient
 
 
 def _count_uses(root):
@@ -177,5 +177,5 @@ def _owned(gradient, others):
 
 def _add_to_leaf(tensor, gradient):
     if tensor.grad is not None:
-        gradient += tensor.grad  # not the other way: the user may hold that of the backward before
+        gradient += tensor.grad  # not the other way: the user may still hold the previous .grad
     tensor.grad = gradient

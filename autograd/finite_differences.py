@@ -1,14 +1,16 @@
 """The two sides of a gradient check: what backward computes, and what finite differences say.
 
 `Function` binds a function to its inputs, refuses what cannot be checked, and has both sides:
-`gradients` by backward, `slope` by two forwards. `autograd.gradcheck` compares them.
+`gradients` by backward, `directional_derivative` by two forwards. `autograd.gradcheck` compares
+them.
 """
 
 import contextlib
+import inspect
 
 import numpy as np
 
-from autograd.engine import no_grad
+from autograd.recording import no_grad
 from autograd.tensor import Tensor
 
 
@@ -29,8 +31,8 @@ class Function:
         if not isinstance(inputs, list | tuple | dict):
             raise TypeError("gradcheck: inputs is a list or dict of Tensors or arrays, as in [x]")
         self.f, self.by_name = f, isinstance(inputs, dict)
-        items = inputs if self.by_name else {f"input {i}": x for i, x in enumerate(inputs)}
-        self.inputs = {label: _as_input(label, x) for label, x in items.items()}
+        items = inputs if self.by_name else zip(_labels(f, len(inputs)), inputs, strict=True)
+        self.inputs = {label: _as_input(label, x) for label, x in dict(items).items()}
         tensors = {label: x for label, x in self.inputs.items() if isinstance(x, Tensor)}
         self.checked = {label: x for label, x in tensors.items() if x.requires_grad and x.size}
         if not self.checked:
@@ -85,8 +87,8 @@ class Function:
         self._check_unchanged("backward", before)
         return {label: _gradient(label, x) for label, x in self.checked.items()}
 
-    def slope(self, x, v, cotangents, eps):
-        """The derivative along v, an array shaped like x, of the sum of cotangents times outputs.
+    def directional_derivative(self, x, v, cotangents, eps):
+        """dL(x + h v)/dh at h = 0, for L the sum of cotangents times outputs and v shaped like x.
 
         By central differences, (L(x + h v) - L(x - h v)) / (2 h), where the step h v has the length
         eps: the error of the formula grows with the square of that length.
@@ -121,6 +123,16 @@ def random_signed(rng, shape):
     size = int(np.prod(shape))
     signs = rng.permutation(np.resize(rng.permutation([1.0, -1.0]), size))
     return (signs * rng.uniform(0.5, 1.0, size)).reshape(shape)
+
+
+def _labels(f, count):
+    """What inputs given in a list are called: as the parameters of f, else by their position."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):  # a built-in function may have no signature
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names[:count] + [f"input {i}" for i in range(len(names), count)]
 
 
 def _as_input(label, x):

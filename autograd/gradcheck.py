@@ -8,32 +8,37 @@ has the gradient that backward, started with c, leaves in x.grad. Along any dire
 
     (L(x + eps v) - L(x - eps v)) / (2 eps)  =  x.grad . v  +  O(eps^2)
 
-which takes nothing but forwards. Both sides are compared
+which takes nothing but forwards: the directional derivative of L. Both sides are compared
 
 - for every entry of an input with up to 100 entries: v is 1 in that entry and 0 elsewhere;
 - for 32 random entries of a larger one, and along 4 random directions in which no entry is still.
   An entry that is wrong by more than 2 rtol |x.grad| shows in each of these directions; one that
   is wrong by less is found only if it is among the 32.
 
-What makes such a check worth something:
+`gradcheck` does this for any function; `check_op` for an op, on its cases in
+`autograd.gradcheck_cases`. What makes such a check worth something:
 
 - c is random, of order one and of both signs. With all c_i = 1 the gradient of a softmax is 0, and
   a rule that is doubled, or has the wrong sign, passes.
 - An error is measured relative to the largest entry of that gradient, input by input, and not
   against a constant below which a small gradient can hide anything.
 - float64. eps is near the cube root of its precision, where the error of the formula, as eps^2,
-  and that of rounding, as 1 / eps, are alike small: `error_by_step` shows both slopes of that
+  and that of rounding, as 1 / eps, are alike small: `error_by_step` shows both sides of that
   valley. It is a power of two, so that x + eps is exact. Inputs should be of order one.
 """
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from autograd.finite_differences import Function, GradcheckError, random_signed
+from autograd.gradcheck_cases import CASES
+from autograd.recording import OPS
 
 EPS = 2.0**-17
 RTOL = 1e-6
+RTOL_OF_CASES = 1e-7  # they bend little: their differences are right to about 1e-9
 ATOL = 1e-10  # rounding: a difference of numbers of order one is known to about 1e-16 / EPS
 EVERY_ENTRY, SOME_ENTRIES, DIRECTIONS = 100, 32, 4
 
@@ -94,10 +99,11 @@ def gradcheck(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0):
     """Compare backward through f with finite differences, and return a Report.
 
     f        a function of Tensors; returns a Tensor or a tuple of Tensors
-    inputs   a list, for f(*inputs), or a dict, for f(**inputs), whose keys the report then uses.
-             Of Tensors, those that require a gradient are checked; of arrays, those of floats.
-             They are as before afterwards. f need not take them as arguments: a model is checked
-             by gradcheck(lambda **_: model(idx, targets)[1], model.parameters()).
+    inputs   a list, for f(*inputs), or a dict, for f(**inputs). The report calls them as the
+             parameters of f are called, or by the keys of the dict. Of Tensors, those that require
+             a gradient are checked; of arrays, those of floats. They are as before afterwards. f
+             need not take them as arguments: a model is checked by
+             gradcheck(lambda **_: model(idx, targets)[1], model.parameters()).
     eps      the step
     rtol     allowed error, relative to the largest entry of the gradient of that input
     atol     allowed error, absolute: for gradients that are 0 up to rounding
@@ -124,9 +130,69 @@ def examine(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0, name=None):
         cotangents = function.cotangents(rng)
         gradients = function.gradients(cotangents)
         for label, x in function.checked.items():
-            slope = _slope_along(function, x, cotangents, eps)
-            found.append(_compare(label, gradients[label], slope, rtol, atol, rng))
+            derivative = _derivative_along(function, x, cotangents, eps)
+            found.append(_compare(label, gradients[label], derivative, rtol, atol, rng))
     return Report(name or getattr(f, "__name__", str(f)), rtol, tuple(found))
+
+
+@dataclass(frozen=True)
+class OpReport:
+    """What `check_op` found.
+
+    worst     the largest relative error of a gradient, over all cases
+    where     its case, input and entry
+    failure   the report on the first case that failed; None if none did
+    """
+
+    op: str
+    cases: int
+    worst: float
+    where: str
+    seconds: float
+    failure: str | None
+
+    @property
+    def passed(self):
+        return self.failure is None
+
+
+def check_op(name, seed=0):
+    """Gradcheck an op on its cases, with arrays drawn by `seed`, up to the first that fails.
+
+    Returns an OpReport. ValueError for a name without cases.
+    """
+    start = time.perf_counter()
+    cases = cases_of(name)
+    worst, where, failure = -1.0, "", None
+    for case in cases:
+        title = f"{name}, {case.label}"
+        try:
+            report = examine(case.f, case.inputs(seed), rtol=RTOL_OF_CASES, seed=seed, name=title)
+        except AssertionError as error:  # no gradient to compare: the engine refused it, say
+            worst, where, failure = float("nan"), case.label, f"{title}: {error}"
+            break
+        if not report.worst.error <= worst:
+            worst = report.worst.error
+            where = f"{case.label}: {report.worst.name}, {list(report.worst.index)}"
+        if not report.passed:
+            failure = str(report)
+            break
+    if failure:
+        rule = OPS[name].vjp
+        failure += f"\n  the gradients are those of {rule.__module__}.{rule.__name__}"
+    return OpReport(name, len(cases), worst, where, time.perf_counter() - start, failure)
+
+
+def cases_of(name):
+    """The cases on which an op is checked; ValueError if there is no such op, or no case of it."""
+    if name not in OPS:
+        raise ValueError(f"no such op: {name!r}; use one of: {', '.join(sorted(OPS))}")
+    if not CASES.get(name):
+        raise ValueError(
+            f"op {name!r} has no gradcheck cases; add an entry {name!r} to CASES in "
+            "autograd/gradcheck_cases.py, with calls that vary its shapes and settings"
+        )
+    return CASES[name]
 
 
 def error_by_step(f, inputs, steps, dtype=np.float64, seed=0):
@@ -153,17 +219,17 @@ def error_by_step(f, inputs, steps, dtype=np.float64, seed=0):
             entries = _entries(x.size, rng)
             exact = gradients[label].flat[entries]
             for i, eps in enumerate(steps):
-                slope = _slope_along(function, x, cotangents, eps)
-                gaps = np.abs(_numeric(slope, entries, x.shape) - exact)
+                derivative = _derivative_along(function, x, cotangents, eps)
+                gaps = np.abs(_numeric(derivative, entries, x.shape) - exact)
                 errors[i] = max(errors[i], gaps.max() / scale)
     return errors
 
 
 @np.errstate(invalid="ignore")  # inf - inf is NaN, which is wrong
-def _compare(label, gradient, slope, rtol, atol, rng):
+def _compare(label, gradient, derivative, rtol, atol, rng):
     """The InputReport of one gradient."""
     entries = _entries(gradient.size, rng)
-    numeric = _numeric(slope, entries, gradient.shape)
+    numeric = _numeric(derivative, entries, gradient.shape)
     sizes = np.abs(np.concatenate([gradient.ravel(), numeric, [atol / rtol]]))
     scale = sizes[np.isfinite(sizes)].max()
     errors = np.abs(gradient.flat[entries] - numeric) / scale
@@ -172,10 +238,10 @@ def _compare(label, gradient, slope, rtol, atol, rng):
         everywhere = np.arange(gradient.size)
         for _ in range(DIRECTIONS):
             v = random_signed(rng, gradient.shape)
-            error = _gap(gradient, slope, v, everywhere) / norm
+            error = _gap(gradient, derivative, v, everywhere) / norm
             if not error <= rtol:
-                entries = np.append(entries, _entry_with_gap(gradient, slope, v))
-                numeric = np.append(numeric, _numeric(slope, entries[-1:], gradient.shape))
+                entries = np.append(entries, _entry_with_gap(gradient, derivative, v))
+                numeric = np.append(numeric, _numeric(derivative, entries[-1:], gradient.shape))
                 errors = np.append(errors, error)
                 break
     worst = np.argmax(errors)  # the first NaN, if there is one
@@ -192,8 +258,9 @@ def _entries(size, rng):
     return np.sort(rng.choice(size, SOME_ENTRIES, replace=False))
 
 
-def _slope_along(function, x, cotangents, eps):
-    return lambda v: function.slope(x, v, cotangents, eps)
+def _derivative_along(function, x, cotangents, eps):
+    """The directional derivative as a function of the direction v."""
+    return lambda v: function.directional_derivative(x, v, cotangents, eps)
 
 
 def _only(v, entries):
@@ -203,20 +270,20 @@ def _only(v, entries):
     return part
 
 
-def _numeric(slope, entries, shape):
-    return np.array([slope(_only(np.ones(shape), entry)) for entry in entries])
+def _numeric(derivative, entries, shape):
+    return np.array([derivative(_only(np.ones(shape), entry)) for entry in entries])
 
 
-def _gap(gradient, slope, v, entries):
+def _gap(gradient, derivative, v, entries):
     """How far the two sides are apart along v, in these entries only."""
-    return abs(gradient.flat[entries] @ v.flat[entries] - slope(_only(v, entries)))
+    return abs(gradient.flat[entries] @ v.flat[entries] - derivative(_only(v, entries)))
 
 
-def _entry_with_gap(gradient, slope, v):
+def _entry_with_gap(gradient, derivative, v):
     """The entry to blame for a gap along v: halve v, keep the half with more of it, and so on."""
     entries = np.arange(v.size)
     while entries.size > 1:
         halves = np.array_split(entries, 2)
-        gaps = [_gap(gradient, slope, v, half) for half in halves]
+        gaps = [_gap(gradient, derivative, v, half) for half in halves]
         entries = halves[np.argmax(gaps)]
     return entries[0]

@@ -2,8 +2,8 @@
 
 `@op` and `@vjp` turn a pair of plain functions into an op that can be called on Tensors and is
 listed in OPS. A call runs the forward and, if a gradient may be asked for, keeps a `Node`: the
-graph of these is what `autograd.engine.backward` walks. Who wants to see the calls themselves,
-to look for a NaN or at the clock, is an `Observer`.
+graph of these is what `autograd.engine.backward` walks. To watch the calls themselves, for a NaN
+or for their time, subclass `Observer`.
 """
 
 import functools
@@ -49,12 +49,13 @@ class Observer:
 
     def vjp(self, op, node, d_outputs, gradients, seconds):
         """After a vector-Jacobian product: a tuple of the gradients of the op's outputs, and one
-        of those of its array inputs, with None for what is not wanted."""
+        of those of its array inputs, with None for what is not wanted. A gradient that was added
+        in place (`Need.sum_so_far`) is the leaf's sum."""
 
 
 @contextmanager
 def observing(observer):
-    """Inside, the observer is told of each op of this thread; of nested ones, the innermost."""
+    """Inside, the observer is told of each op of this thread; if they nest, only the innermost."""
     token = current_observer.set(observer)
     try:
         yield observer
@@ -185,7 +186,7 @@ class Op:
 
 
 def op(forward=None, *, keeps_dtype=False, flops=1):
-    """Register a forward as an op under its own name; `@vjp(name)` adds the derivative.
+    """Register a forward as an op under its own name; `@vjp(the_op)` adds the derivative.
 
     keeps_dtype   for ops that only move elements: integers and bools then stay what they are,
                   where other ops take them as floats

@@ -8,7 +8,7 @@ Its operators and methods name the ops that they call, which are found in OPS.
 import numpy as np
 
 OPS = {}  # every op by name: what can be differentiated, and what gradient checks must cover
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # dtypes that have gradients
 
 
 def _operators(name):
@@ -155,9 +155,8 @@ def as_supported_array(data):
 def as_arrays(name, inputs, keeps_dtype):
     """The array inputs of the op `name` as ndarrays of one float dtype; None stays None.
 
-    It is the dtype of the Tensors of floats among them; without one that of the ndarrays of
-    floats; without these float32. An op that `keeps_dtype` gets bools as they are, and integers
-    too unless there are floats to be joined with.
+    The dtype is that of the float Tensors, else of the float ndarrays, else float32. An op that
+    `keeps_dtype` gets bools as they are, and integers too unless there are floats beside them.
     """
     arrays = [x.data if isinstance(x, Tensor) else _as_array(name, x) for x in inputs]
     if isinstance(inputs[0], Tensor) and _all_of_one_float_dtype(arrays):

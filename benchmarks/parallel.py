@@ -24,7 +24,7 @@ from benchmarks.shapes import CONFIGURATIONS
 from npgpt import GPT, AdamW
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.training.loop import add_gradients
+from npgpt.training.loop import micro_batches
 from npgpt.training.parallel import find_ranks
 
 PAGE = Path(__file__).parent / "PARALLEL.md"
@@ -71,9 +71,11 @@ def measure(rounds=5):
 
     def step(index, shared):
         started = time.perf_counter()
-        loss = add_gradients(model, ids, training, index, shared)
+        for x_BT, y_BT in micro_batches(model, ids, training, index, shared):
+            loss = model.loss(x_BT, y_BT)
+            loss.backward()
         if shared:
-            shared.average(optimizer.parameters, loss)
+            shared.average(optimizer.parameters, loss.item())
         optimizer.step()
         optimizer.zero_grad()
         return time.perf_counter() - started

@@ -18,7 +18,7 @@ from benchmarks.report import Table, comparison_table
 from npgpt import BPETokenizer
 from npgpt.data import tales
 from npgpt.data.corpora import load_corpus
-from npgpt.tokenizer.formats import GPT2_FILES, byte_to_unicode
+from npgpt.tokenizer.formats.gpt2 import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizer.pretokenize import PATTERNS
 
 TIKTOKEN, TOKENIZERS = "tiktoken", "tokenizers"
@@ -157,10 +157,10 @@ def _mixed(prose, size):
         "Ça va, naïve Élodie? ", "Съешь ещё этих мягких французских булок. ", "Ξεσκεπάζω τὴν. ",
         "我们在东京吃饭。", "👩‍🔬🐕 ", "3.14159 + 2,718 = ", "def f(x):\n    return x[1:]\r\n",
     )  # fmt: skip
-    pieces = []
+    parts = []
     for k, start in enumerate(range(0, len(prose), 2000)):
-        pieces += [prose[start : start + 2000], others[k % len(others)] * (1 + k % 5)]
-    text = "".join(pieces)
+        parts += [prose[start : start + 2000], others[k % len(others)] * (1 + k % 5)]
+    text = "".join(parts)
     return text * (size // len(text)) + text[: size % len(text)]
 
 

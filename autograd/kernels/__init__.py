@@ -1,15 +1,16 @@
 """The arithmetic of the larger ops, compiled by Numba: arrays in, arrays out, no Tensors.
 
-The contract, the same for every kernel and for its NumPy twin in `autograd.reference`:
+The contract, the same for every kernel and for its reference implementation of the same name in
+`autograd.reference`:
 
 - Arguments are C-contiguous arrays, all float32 or all float64 (indices int64); the same source
   serves both types. Results are new arrays. A name that ends in `_` works in place.
   Attention alone takes views, and gives some: see there.
 - No checks (the op has made them), no hidden state. An argument is written to only in place, and
   shares no memory with another one then.
-- Work is spread over threads in pieces that nobody else writes to. A sum across pieces goes
-  through partial sums over chunks of fixed size, added in fixed order. So the result is the same
-  to the last bit whatever the number of threads (set by NUMBA_NUM_THREADS).
+- Each thread writes to parts of the result that no other one writes to. A sum across such parts
+  goes through partial sums over chunks of fixed size, added in fixed order. So the result is the
+  same to the last bit whatever the number of threads (set by NUMBA_NUM_THREADS).
 - NaN in, NaN out.
 
 Dimension letters, which end the name of every array of known rank:

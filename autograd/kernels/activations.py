@@ -115,7 +115,7 @@ def dropout(x, p, seed):
 def _dropout(all_x, p, seed, all_y):
     key = _mix(np.uint64(seed))
     scale, zero = all_x.dtype.type(1 / (1 - p)), all_x.dtype.type(0)
-    lowest = np.uint64(math.ceil(p * 2.0**24))  # the hash is a number of 24 bits
+    lowest = np.uint64(math.ceil(p * 2.0**24))  # the hash is an integer of 24 bits
     for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
         x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
         first = key + np.uint64(chunk * CHUNK)

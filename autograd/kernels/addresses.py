@@ -41,7 +41,7 @@ def _address(array):
 
 @helper
 def find_chunk(owner, first, sizes, chunk):
-    """(p, start, size): the chunk of this number is part of array p."""
+    """(p, start, size): the chunk with this index is part of array p."""
     p = owner[chunk]
     start = (chunk - first[p]) * CHUNK
     return p, start, min(CHUNK, sizes[p] - start)

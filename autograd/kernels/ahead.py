@@ -8,8 +8,8 @@ step of a tiny model.
 Which kernels that needs is seen, not listed: each worker process runs it on the reference
 implementations, watches which of these are called and with what, and calls the kernels of the same
 names with the same arguments. A kernel that no other worker has begun is compiled; so the workers
-share out the kernels as they get ready. Kernels that have no reference, such as a tokenizer's, are
-compiled by the worker that meets them first.
+share out the kernels as they get ready. A function that calls kernels without a reference
+implementation, as a tokenizer's are, is run as it is, by a single worker.
 """
 
 import contextlib
@@ -29,8 +29,6 @@ from numba.core import event
 
 COMPILING = "numba:compile"  # Numba's name of the event
 REFERENCE = "autograd.reference"
-# The folder that a process starts in is in its sys.path only if it is in this one's.
-WORKER = {"AUTOGRAD_BACKEND": "numpy", "PYTHONSAFEPATH": "1"}
 
 
 class NotCompiledError(Exception):
@@ -87,12 +85,14 @@ class CompileAhead:
     function    of a module, by whose name the others find it; it may be called several times
     arguments   as JSON has them
     report      called with ("needs" or "begin" or "end", name of a kernel), from any thread
+    shared      whether it calls kernels through `autograd.backend` only, so that several processes
+                can share them
 
     Nothing is started if all is on disk, nor if compiled code is not kept there. A process that
     fails leaves the rest to `finish`. To be closed, finished or not.
     """
 
-    def __init__(self, function, *arguments, report):
+    def __init__(self, function, *arguments, report, shared=True):
         self.call, self.report = partial(function, *arguments), report
         self.processes, self.readers, self.claims = [], [], None
         missing = missing_kernel(self.call)
@@ -101,8 +101,11 @@ class CompileAhead:
             self.claims = tempfile.TemporaryDirectory()
             target = f"{function.__module__}:{function.__name__}"
             with contextlib.suppress(OSError):
-                for _ in range(get_num_threads()):
-                    self._start([self.claims.name, target, json.dumps(arguments)])
+                for _ in range(get_num_threads() if shared else 1):
+                    self._start(
+                        [self.claims.name, target, json.dumps(arguments)],
+                        {"AUTOGRAD_BACKEND": "numpy" if shared else "numba"},
+                    )
 
     def finish(self):
         """Wait for the others; load what they compiled, and compile what is not there after all."""
@@ -122,10 +125,13 @@ class CompileAhead:
         if self.claims:
             self.claims.cleanup()
 
-    def _start(self, arguments):
+    def _start(self, arguments, settings):
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, *arguments],
-            env=os.environ | WORKER | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            env=os.environ | settings | {
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "PYTHONSAFEPATH": "1",  # the current folder is in it if it is in sys.path here
+            },
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             encoding="utf-8",
         )  # fmt: skip
@@ -138,7 +144,7 @@ class CompileAhead:
         with process.stdout as lines:
             for line in lines:
                 what, _, name = line.strip().partition(" ")
-                if what in ("needs", "begin", "end"):  # Numba may say other things, to be read, too
+                if what in ("needs", "begin", "end"):  # Numba may print other lines
                     self.report(what, name)
 
     def _wait(self):

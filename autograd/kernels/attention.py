@@ -20,6 +20,9 @@ query, so it is made one more element of a row, and comes with the product:
     (q_t, -lse_t sqrt(D)) . (k_s, 1) / sqrt(D) = z_ts - lse_t
     (dy_t, -dy_t . y_t) . (v_s, 1) = da_ts - dy_t . y_t
 
+Both terms of z - lse are rounded, which makes a weight wrong by about |z| units of the last digit:
+with scores beyond 1e6 in float32 no digit of the gradients is right, and they may be NaN.
+
 A block of weights is stored [key, query]: the queries are side by side in a vector, so that their
 maxima, sums and exponentials are vectors too. All five products of a block with vectors of length
 D are tiles in registers, see `autograd.kernels.attention_blocks`. Tiles above the diagonal are
@@ -30,7 +33,7 @@ causal. Read and written: q, k, v and y, or they and their gradients, once. One 
 problem, or forward some of its blocks of queries; sums over queries are taken in their order.
 With a single query, as in generation, k and v are read once in place, and memory sets the time.
 
-Arguments may be views with contiguous rows of D numbers: the model cuts q, k and v out of one array
+Arguments may be views with contiguous rows of length D: the model cuts q, k and v out of one array
 (B, T, 3 C). Results are views of arrays (B, T, H, D), so that merging the heads moves nothing;
 gradients of q, k and v cut out of one array lie side by side, so that neither does joining them.
 Source: Dao et al., FlashAttention, 2022 and 2023. Running maximum: Milakov and Gimelshein, 2018.
@@ -52,7 +55,6 @@ from autograd.kernels.attention_blocks import (
     dot_rows,
     empty,
     empty_panels,
-    pack_rows,
     row_length,
     scale_rows,
     scores,
@@ -60,6 +62,7 @@ from autograd.kernels.attention_blocks import (
     weights_backward,
 )
 from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.register_tile import pack_rows
 from autograd.kernels.vector_math import exp
 
 Q, K, V, Y, DY, DQ, DK, DV = range(8)  # the rows of a table of heads

@@ -6,14 +6,14 @@
     add_keys           y_t  (+)= sum_s a_st x_s
     add_queries        y_s  (+)= sum_t a_st x_t
 
-a_SQ is [key, query] with BLOCK numbers to a key, and holds `keys` keys and `n` queries. On the
+a_SQ is [key, query] with BLOCK entries to a key, and holds `keys` keys and `n` queries. On the
 diagonal, query t of the block sees its keys up to t; in other blocks every query sees every key.
 Of what is above the diagonal only those tiles and vectors are computed that the diagonal crosses,
 and there the weights are made 0.
 
 All rows that a tile reads as vectors are first copied to rows of whole vectors (`copy_rows`) or,
-where queries have to lie side by side, packed into panels (`pack_rows`), so that no tile reads
-beyond the end of an array, and the rows of a head are near each other.
+where queries have to lie side by side, packed into panels (`register_tile.pack_rows`), so that no
+tile reads beyond the end of an array, and the rows of a head are near each other.
 
 A loop over the queries of one key costs as much to begin as to do. So the loops that have to do
 little take TOGETHER keys at once, and those that need not know the query take all keys in one.
@@ -22,12 +22,7 @@ little take TOGETHER keys at once, and those that need not know the query take a
 import numpy as np
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.register_tile import (
-    copy_panel_row,
-    multiply_tile,
-    tile_height,
-    transpose_block,
-)
+from autograd.kernels.register_tile import copy_panel_row, multiply_tile, tile_height
 from autograd.kernels.tiles import BYTES, VECTORS
 from autograd.kernels.vector_math import exp
 
@@ -45,7 +40,7 @@ def row_length(D, like):
 
 @helper
 def empty(size, like):
-    """Memory for `size` numbers, and for a panel's row that is written beyond them."""
+    """Memory for `size` entries, and for a panel's row that is written beyond them."""
     return np.empty(size + VECTORS * (BYTES // like.itemsize), like.dtype)
 
 
@@ -63,7 +58,8 @@ def scores(x_SD, x0, x_row, panels, keys, n, D, diagonal, a_SQ):
             panel = j // width * width
             end = min(n, panel + width)
             multiply_tile(x_SD, x0 + i * x_row, x_row, 1, panels, panel * D + j - panel, width,
-                          a_SQ, i * BLOCK + j, BLOCK, D, height, end - j, False)  # fmt: skip
+                          a_SQ, 0, 0, a_SQ, i * BLOCK + j, BLOCK,
+                          D, height, end - j, False)  # fmt: skip
             j = end
 
 
@@ -99,7 +95,7 @@ def add_queries(a_SQ, keys, n, diagonal, x_QD, x_row, y, y0, y_row, D, add):
 def _row_of_tiles(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
     width = VECTORS * (BYTES // c.itemsize)
     for j in range(0, columns, width):
-        multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, c_row,
+        multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, c_row, c, c0 + j, c_row,
                       depth, height, min(width, columns - j), add)  # fmt: skip
 
 
@@ -116,18 +112,6 @@ def copy_rows(x, x0, x_row, rows, D, y, y_row):
     for i in range(rows):
         for j in range(0, D, width):
             copy_panel_row(x, x0 + i * x_row + j, min(width, D - j), y, i * y_row + j)
-
-
-@helper
-def pack_rows(x, x0, x_row, rows, D, panels):
-    """Rows side by side: panels[panel, d, row]."""
-    lanes = BYTES // x.itemsize
-    width = VECTORS * lanes
-    for j in range(0, rows, lanes):
-        start = j // width * width * D + j % width
-        for d in range(0, D, lanes):
-            transpose_block(x, x0 + j * x_row + d, x_row, min(lanes, rows - j), min(lanes, D - d),
-                            panels, start + d * width, width)  # fmt: skip
 
 
 @helper
@@ -248,5 +232,5 @@ def _clear_vector_before(a_SQ, i, first):
 
 @helper
 def _row(a_SQ, i, first):
-    """The numbers of key i, from query `first` on."""
+    """The entries of key i, from query `first` on."""
     return a_SQ[i * BLOCK + first :][: BLOCK - first]

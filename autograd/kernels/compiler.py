@@ -50,7 +50,7 @@ def _compiled(function, **options):
     if numba.config.DISABLE_JIT:
         raise RuntimeError(
             "NUMBA_DISABLE_JIT is set, and kernels that are not compiled are no use; unset it, or "
-            "set AUTOGRAD_BACKEND=numpy to step through the NumPy twins of the kernels"
+            "set AUTOGRAD_BACKEND=numpy to step through their reference implementations"
         )
     options |= {"error_model": "numpy", "pipeline_class": _Compiler}
     compiled = numba.njit(**options)(function)

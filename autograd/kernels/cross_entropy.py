@@ -4,8 +4,8 @@
     dlogit_nv = scale (e^(logit_nv - m_n) / total_n - [v = target_n])
     m_n = max_v logit_nv,    total_n = sum_v e^(logit_nv - m_n)
 
-Saved: m and total, two numbers a row; probabilities are recomputed, so that the (N, V) matrix of
-them is never stored. Their sum m + ln total would be one number, but has no digits left for the
+Saved: m and total, two values a row; probabilities are recomputed, so that the (N, V) matrix of
+them is never stored. Their sum m + ln total would be one value, but has no digits left for the
 logarithm where m is large. Rows whose target is negative are left out: loss 0, gradient 0.
 Per logit an exp and 3 FLOPs forward, an exp and 2 backward; each row is read from memory once in
 each.

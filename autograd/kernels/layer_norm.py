@@ -1,9 +1,9 @@
-"""Layer norm over rows: centre, scale to variance 1, then a gain and a shift per channel.
+"""Layer norm over rows: centre, scale to variance 1, then a weight and a bias per channel.
 
     y = n weight + bias,    n = (x - mean) rstd,    rstd = 1 / sqrt(var + eps)
     dx = rstd (g - mean(g) - n mean(g n)),    g = dy weight
 
-Saved: mean and rstd, two numbers a row; n is recomputed from them, which costs 2 FLOPs an
+Saved: mean and rstd, two values a row; n is recomputed from them, which costs 2 FLOPs an
 element where storing it would cost 4 bytes. About 8 FLOPs an element forward, 16 backward;
 memory is read and written once, as all loops but the first find their row in cache.
 The variance is the mean of (x - mean)^2 in a second loop over the row: E[x^2] - E[x]^2 loses all
@@ -17,7 +17,7 @@ from numba import prange
 
 from autograd.kernels.compiler import kernel
 
-CHUNK = 64  # rows whose gains' gradients are summed together
+CHUNK = 64  # rows over which the gradients of weight and bias are summed together
 
 
 def layer_norm(x_NC, weight_C, bias_C, eps):
@@ -29,18 +29,18 @@ def layer_norm(x_NC, weight_C, bias_C, eps):
 
 @kernel
 def _layer_norm(x_NC, weight_C, bias_C, eps, y_NC, mean_N, rstd_N):
-    number = x_NC.dtype.type
-    count = number(x_NC.shape[1])
+    dtype = x_NC.dtype.type
+    count = dtype(x_NC.shape[1])
     for n in prange(len(x_NC)):
         x, y = x_NC[n], y_NC[n]
-        total = number(0)
+        total = dtype(0)
         for c in range(x.size):
             total += x[c]
         mean = total / count
-        squares = number(0)
+        squares = dtype(0)
         for c in range(x.size):
             squares += (x[c] - mean) * (x[c] - mean)
-        rstd = number(1 / math.sqrt(squares / count + eps))
+        rstd = dtype(1 / math.sqrt(squares / count + eps))
         for c in range(x.size):
             y[c] = (x[c] - mean) * rstd * weight_C[c] + bias_C[c]
         mean_N[n], rstd_N[n] = mean, rstd

@@ -1,21 +1,21 @@
 """Matrix products of stacks: c_z = a_z b_z, and with either operand transposed.
 
-    c_ij = sum_k a_ik b_kj          2 M N K FLOPs on (M K + K N + M N) numbers
+    c_ij = sum_k a_ik b_kj          2 M N K FLOPs on M K + K N + M N elements
 
 The ladder from the definition to the speed of the hardware:
 
 1. Three loops, over i, j and k. Every multiply-add waits for the one before, and for b_kj, which
-   lies N numbers from the last one read.
+   lies N elements from the last one read.
 2. The loop over j innermost: rows of b and c are read as whole vectors. But every multiply-add
    reads and writes c once more, and all of b is read from memory M times.
-3. A tile of c, ROWS rows of VECTORS vectors (`width` numbers), is held in registers during the
+3. A tile of c, ROWS rows of VECTORS vectors (`width` elements), is held in registers during the
    whole loop over k: `autograd.kernels.microkernel`.
-4. Blocks, so that what a tile reads is near. COLUMNS columns of b, DEPTH numbers deep, fill a part
-   of the L2 cache and serve all rows of a. The ROWS rows of a that a tile needs, DEPTH numbers
+4. Blocks, so that what a tile reads is near. COLUMNS columns of b, DEPTH elements deep, fill a part
+   of the L2 cache and serve all rows of a. The ROWS rows of a that a tile needs, DEPTH elements
    long, fit the L1 cache and serve all columns of the block.
 5. Panels. The block of b is first copied into panels of `width` columns, in the order in which
    tiles read it: [panel, k, column]. b^T becomes the same panels, through small squares
-   transposed in registers. a is read one number at a time, so that its layout matters little:
+   transposed in registers. a is read one element at a time, so that its layout matters little:
    a^T is a with its strides swapped, and no copy.
 
 c is cut into rectangles, the jobs; one thread computes one, with panels of its own. A job has at
@@ -33,6 +33,8 @@ Source of blocks and panels: Goto and van de Geijn, Anatomy of High-Performance 
 Multiplication, 2008.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 from numba import prange
@@ -41,19 +43,27 @@ from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.register_tile import (
     copy_panel_row,
     multiply_tile,
-    multiply_tile_onto,
+    pack_rows,
     tile_height,
-    transpose_block,
 )
 from autograd.kernels.tiles import BYTES, HEIGHTS, VECTORS
 
 DEPTH, COLUMNS, TALLEST, STRIP = 384, 256, 512, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
-# more rows of b, each in another place of memory, are read for as many multiply-adds.
+# more rows of b, each far from the last in memory, are read for as many multiply-adds.
 FEW_ROWS = VECTORS * BYTES
 # What becomes of a product: c = a b; c += a b; c = a b + row; c = a b and row = sum of b's rows.
 REPLACE, ADD, ADD_BIAS, SUM_B = range(4)
 PACKING = 8  # the copy of a panel takes as long as the product of so many rows with it
+
+
+class Matrix(NamedTuple):
+    """Where a matrix lies in a flat array: entry (i, j) at start + i row + j column."""
+
+    flat: np.ndarray
+    start: int
+    row: int
+    column: int
 
 
 def matmul(a_ZMK, b_ZKN):
@@ -109,7 +119,7 @@ def _product(a, b, a_transposed=False, b_transposed=False, task=REPLACE, c=None,
 def _multiply(a, b, c_ZMN, a_transposed, b_transposed, task, row_N, threads):
     Z, M, N = c_ZMN.shape
     K = a.shape[1 if a_transposed else 2]
-    # The numbers, and the steps in them from one matrix, row and column to the next.
+    # The steps in the flat arrays from one matrix, row and column to the next.
     a_steps = M * K if len(a) == Z else 0, 1 if a_transposed else K, M if a_transposed else 1
     b_steps = K * N if len(b) == Z else 0, 1 if b_transposed else N, K if b_transposed else 1
     a_flat, b_flat, c_flat = a.reshape(-1), b.reshape(-1), c_ZMN.reshape(-1)
@@ -147,28 +157,26 @@ def _part(size, step, part, parts):
 
 @helper
 def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most, task, row):
-    a_matrix, a_row, a_col = a_steps
-    b_matrix, b_row, b_col = b_steps
+    a_matrix, a_row, a_column = a_steps
+    b_matrix, b_row, b_column = b_steps
     width = VECTORS * (BYTES // c.itemsize)
     most_columns = (N + width * across - 1) // (width * across) * width
     panels = np.empty((most + width) * most_columns, c.dtype)
-    one = np.empty(1, c.dtype)
-    one[0] = 1
-    add = task in (ADD, ADD_BIAS)
-    s = row if task == ADD_BIAS else c
     for job in range(first, end):
-        z, place = job // (down * across), job % (down * across)
-        i0, i1 = _part(M, HEIGHTS[1], place // across, down)
-        j0, j1 = _part(N, width, place % across, across)
-        a0, b0 = z * a_matrix + i0 * a_row, z * b_matrix + j0 * b_col
-        c0 = z * M * N + i0 * N + j0
-        s0, s_row = (j0, 0) if task == ADD_BIAS else (c0, N)
+        z, part = job // (down * across), job % (down * across)
+        i0, i1 = _part(M, HEIGHTS[1], part // across, down)
+        j0, j1 = _part(N, width, part % across, across)
+        a_part = Matrix(a, z * a_matrix + i0 * a_row, a_row, a_column)
+        b_part = Matrix(b, z * b_matrix + j0 * b_column, b_row, b_column)
+        c_part = Matrix(c, z * M * N + i0 * N + j0, N, 1)
         if M == 1 and b_row == 1 and task == REPLACE:
-            _dot_products(a[a0 : a0 + K], b, b0, c[c0 : c0 + j1 - j0])
+            a0, c0 = a_part.start, c_part.start
+            _dot_products(a[a0 : a0 + K], b, b_part.start, c[c0 : c0 + j1 - j0])
         else:
-            sums0 = j0 if task == SUM_B and place < across else -1  # each by one job
-            _rectangle(a, a0, a_row, a_col, b, b0, b_row, b_col, s, s0, s_row, c, c0, N,
-                       i1 - i0, j1 - j0, K, most, add, one, row, sums0, panels)  # fmt: skip
+            begin = Matrix(row, j0, 0, 1) if task == ADD_BIAS else c_part
+            sums = row[j0:j1] if task == SUM_B and part < across else row[:0]  # each by one job
+            _rectangle(a_part, b_part, begin, c_part, i1 - i0, j1 - j0, K, most,
+                       task in (ADD, ADD_BIAS), sums, panels)  # fmt: skip
 
 
 @helper
@@ -183,62 +191,49 @@ def _dot_products(a_K, b, b0, c_J):
 
 
 @helper
-def _rectangle(
-    a, a0, a_row, a_col, b, b0, b_row, b_col, s, s0, s_row, c, c0, c_row,
-    rows, columns, K, most, add, one, sums, sums0, panels,
-):  # fmt: skip
-    """One job: the element in row i and column j of the rectangle is c[c0 + i c_row + j].
+def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels):
+    """One job: c = a b for `rows` rows of a and `columns` columns of b, which are Matrices.
 
-    Its sum over k begins at s[s0 + i s_row + j] if `add`, else at 0. If sums0 is not negative,
-    sums[sums0 + j] becomes the sum of column j of b, as the product with a row of ones.
+    A sum over k begins at the entry of `begin` if `add`, else at 0. If `sums` is not empty, it
+    becomes the sums of the columns of b, as the product with a row of ones.
     """
-    width = VECTORS * (BYTES // c.itemsize)
-    in_place = rows <= FEW_ROWS and b_col == 1 and columns % width == 0
+    width = VECTORS * (BYTES // c.flat.itemsize)
+    one = np.empty(1, c.flat.dtype)
+    one[0] = 1
+    in_place = rows <= FEW_ROWS and b.column == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
-        a_k, b_k = a0 + k0 * a_col, b0 + k0 * b_row
+        a_k, b_k = a.start + k0 * a.column, b.start + k0 * b.row
         if in_place:
-            panel, panel0, panel_row, next_panel = b, b_k, b_row, 1
+            panel = Matrix(b.flat, b_k, b.row, 1)
         else:
-            _pack(b, b_k, b_row, b_col, depth, columns, panels)
-            panel, panel0, panel_row, next_panel = panels, 0, width, depth
-        if k0 > 0:
-            before, before0, before_row = c, c0, c_row
-        else:
-            before, before0, before_row = s, s0, s_row
+            _pack(Matrix(b.flat, b_k, b.row, b.column), depth, columns, panels)
+            panel = Matrix(panels, 0, width, depth)  # its column j, a multiple of `width`
+        before = c if k0 > 0 else begin
         i = 0
         while i < rows:
             height = tile_height(rows - i)
             for j in range(0, columns, width):
-                multiply_tile_onto(a, a_k + i * a_row, a_row, a_col,
-                                   panel, panel0 + j * next_panel, panel_row,
-                                   before, before0 + i * before_row + j, before_row,
-                                   c, c0 + i * c_row + j, c_row,
-                                   depth, height, min(width, columns - j),
-                                   add or k0 > 0)  # fmt: skip
+                multiply_tile(a.flat, a_k + i * a.row, a.row, a.column,
+                              panel.flat, panel.start + j * panel.column, panel.row,
+                              before.flat, before.start + i * before.row + j, before.row,
+                              c.flat, c.start + i * c.row + j, c.row,
+                              depth, height, min(width, columns - j), add or k0 > 0)  # fmt: skip
             i += height
-        if sums0 >= 0:
-            for j in range(0, columns, width):
-                multiply_tile(one, 0, 0, 0, panel, panel0 + j * next_panel, panel_row,
-                              sums, sums0 + j, 0,
-                              depth, 1, min(width, columns - j), k0 > 0)  # fmt: skip
+        for j in range(0, sums.size, width):
+            multiply_tile(one, 0, 0, 0, panel.flat, panel.start + j * panel.column, panel.row,
+                          sums, j, 0, sums, j, 0,
+                          depth, 1, min(width, sums.size - j), k0 > 0)  # fmt: skip
 
 
 @helper
-def _pack(b, b0, b_row, b_col, depth, columns, panels):
+def _pack(b, depth, columns, panels):
     """Copy a block of b as panels[panel, k, column]; the last panel may have columns to spare."""
-    lanes = BYTES // b.itemsize
-    width = VECTORS * lanes
-    if b_col == 1:
+    if b.column == 1:
+        width = VECTORS * (BYTES // b.flat.itemsize)
         for k in range(depth):
             for j in range(0, columns, width):
-                copy_panel_row(b, b0 + k * b_row + j, min(width, columns - j),
+                copy_panel_row(b.flat, b.start + k * b.row + j, min(width, columns - j),
                                panels, j * depth + k * width)  # fmt: skip
     else:
-        for j in range(0, columns, lanes):
-            start = j // width * width * depth + j % width
-            for k in range(0, depth, lanes):
-                # Rows below a panel's last fall into the next panel, which is written later.
-                transpose_block(b, b0 + k + j * b_col, b_col,
-                                min(lanes, columns - j), min(lanes, depth - k),
-                                panels, start + k * width, width)  # fmt: skip
+        pack_rows(b.flat, b.start, b.column, columns, depth, panels)

@@ -14,14 +14,13 @@ tile, up to ROWS rows of VECTORS vectors, stays in registers while k runs over t
 which is ROWS + VECTORS reads for ROWS VECTORS multiply-adds, and no write. Numba has no vectors
 and LLVM's vectoriser does not find this arrangement, so the functions here build LLVM's
 intermediate code themselves; no other file does. They are called from compiled code, with flat
-arrays and the places in them. A vector has `lanes` numbers, a full tile `width` columns.
+arrays and positions in them. A vector has `lanes` entries, a full tile `width` columns.
 
-multiply_tile_onto(a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
-                   depth, height, columns, add)
+multiply_tile(a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
+              depth, height, columns, add)
     The step above; a_ik is a[a0 + i a_row + k a_col], b_kj is b[b0 + k b_row + j], c_ij is
     c[c0 + i c_row + j]. `height` is one of HEIGHTS, `columns` at most `width`. c_ij becomes the
     sum over k, plus s[s0 + i s_row + j] if `add`. Rows of b are read to the end of a vector.
-multiply_tile(a, a0, a_row, ..., depth, height, columns, add): the same with c as s.
 copy_panel_row(x, x0, columns, y, y0)
     y[y0 + j] = x[x0 + j]; y is written for `width` columns, with anything beyond the last.
 transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
@@ -29,10 +28,10 @@ transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
     registers; y is written for all `lanes` of both, with anything beyond the last.
 
 pointer(address, like)
-    The number `address` as a pointer to elements of the dtype of `like`, for numba.carray.
+    The integer `address` as a pointer to elements of the dtype of `like`, for numba.carray.
 
 `autograd.kernels.tiles` has the sizes; for processors without any there, `plain_tile` has the
-first four functions as loops.
+first three functions as loops.
 """
 
 from llvmlite import ir
@@ -45,17 +44,6 @@ from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, VECTORS
 
 @intrinsic
 def multiply_tile(
-    typing, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add
-):
-    def generate(context, builder, signature, values):
-        return _call_tile(context, builder, signature, (*values[:10], *values[7:]))
-
-    n = types.intp
-    return types.void(a, n, n, n, b, n, n, c, n, n, n, n, n, types.boolean), generate
-
-
-@intrinsic
-def multiply_tile_onto(
     typing, a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
     depth, height, columns, add,
 ):  # fmt: skip
@@ -67,8 +55,8 @@ def multiply_tile_onto(
 def _call_tile(context, builder, signature, values):
     a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row, *rest = values
     a_type, b_type, c_type = (signature.args[i] for i in (0, 4, 7))
-    places = (a_type, a, a0), (b_type, b, b0), (c_type, s, s0), (c_type, c, c0)
-    a, b, s, c = (_pointer(context, builder, *place) for place in places)
+    starts = (a_type, a, a0), (b_type, b, b0), (c_type, s, s0), (c_type, c, c0)
+    a, b, s, c = (_pointer(context, builder, *start) for start in starts)
     arguments = (a, a_row, a_col, b, b_row, s, s_row, c, c_row, *rest)
     vector, kinds = _vector(context, c_type), [x.type for x in arguments]
     builder.call(_tile_function(builder.module, vector, kinds), arguments)
@@ -150,7 +138,7 @@ def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
     """Only lanes in `mask` of the last vector of a row are read and written, if not `whole`."""
     index, vector, lanes = c_row.type, sums[0][0].type, sums[0][0].type.count
 
-    def place(start, step, i, v):
+    def address(start, step, i, v):
         return builder.gep(start, [builder.add(builder.mul(step, index(i)), index(v * lanes))])
 
     with builder.if_else(builder.and_(whole, builder.not_(add))) as (replace, otherwise):
@@ -160,9 +148,9 @@ def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
                     for v, total in enumerate(row):
                         inside = mask if masked and total is row[-1] else None
                         if masked:
-                            old = _load(builder, place(s, s_row, i, v), vector, inside)
+                            old = _load(builder, address(s, s_row, i, v), vector, inside)
                             total = builder.fadd(total, builder.select(add, old, vector(None)))
-                        _store(builder, total, place(c, c_row, i, v), inside)
+                        _store(builder, total, address(c, c_row, i, v), inside)
 
 
 @intrinsic
@@ -192,12 +180,12 @@ def transpose_block(typing, x, x0, x_row, rows, columns, y, y0, y_row):
         y_start = _pointer(context, builder, signature.args[5], y, y0)
         index = rows.type
         last = builder.sub(rows, index(1))
-        places = []
+        addresses = []
         for i in map(index, range(vector.count)):  # below the last row, the last once more
             row = builder.select(builder.icmp_signed("<", i, last), i, last)
-            places.append(builder.gep(x_start, [builder.mul(x_row, row)]))
+            addresses.append(builder.gep(x_start, [builder.mul(x_row, row)]))
         whole = builder.icmp_signed("==", columns, index(vector.count))
-        block = _load_parts(builder, places, vector, whole, columns)
+        block = _load_parts(builder, addresses, vector, whole, columns)
         for i, column in enumerate(_transpose(builder, block)):
             _store(builder, column, builder.gep(y_start, [builder.mul(y_row, index(i))]))
         return context.get_dummy_value()
@@ -224,17 +212,17 @@ def _transpose(builder, rows):
     return rows
 
 
-def _load_parts(builder, places, vector, whole, inside):
-    """A vector from each place; unless `whole`, only its first `inside` lanes are read."""
+def _load_parts(builder, addresses, vector, whole, inside):
+    """A vector from each address; unless `whole`, only its first `inside` lanes are read."""
     with builder.if_else(whole) as (then, otherwise):
         with then:
-            complete = [_load(builder, place, vector) for place in places]
+            complete = [_load(builder, address, vector) for address in addresses]
             from_then = builder.block
         with otherwise:
             mask = _first_lanes(builder, inside, vector.count)
-            parts = [_load(builder, place, vector, mask) for place in places]
+            parts = [_load(builder, address, vector, mask) for address in addresses]
             from_otherwise = builder.block
-    loaded = [builder.phi(vector) for _ in places]
+    loaded = [builder.phi(vector) for _ in addresses]
     for value, one, other in zip(loaded, complete, parts, strict=True):
         value.add_incoming(one, from_then)
         value.add_incoming(other, from_otherwise)
@@ -242,52 +230,52 @@ def _load_parts(builder, places, vector, whole, inside):
 
 
 def _vector(context, array_type):
-    number = array_type.dtype
-    return ir.VectorType(context.get_data_type(number), 8 * BYTES // number.bitwidth)
+    dtype = array_type.dtype
+    return ir.VectorType(context.get_data_type(dtype), 8 * BYTES // dtype.bitwidth)
 
 
 def _pointer(context, builder, array_type, array, start):
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [start])
 
 
-def _load(builder, place, vector, mask=None):
-    place = builder.bitcast(place, vector.as_pointer())
+def _load(builder, address, vector, mask=None):
+    address = builder.bitcast(address, vector.as_pointer())
     if mask is None:
-        return builder.load(place, align=4)  # a vector may start at any number of an array
-    takes = [place.type, ir.IntType(32), mask.type, vector]
+        return builder.load(address, align=4)  # a vector may start at any entry of an array
+    takes = [address.type, ir.IntType(32), mask.type, vector]
     load = _llvm(builder.module, "masked.load", vector, vector, takes)
-    return builder.call(load, [place, ir.IntType(32)(4), mask, vector(ir.Undefined)])
+    return builder.call(load, [address, ir.IntType(32)(4), mask, vector(ir.Undefined)])
 
 
-def _store(builder, value, place, mask=None):
-    place = builder.bitcast(place, value.type.as_pointer())
+def _store(builder, value, address, mask=None):
+    address = builder.bitcast(address, value.type.as_pointer())
     if mask is None:
-        return builder.store(value, place, align=4)
-    takes = [value.type, place.type, ir.IntType(32), mask.type]
+        return builder.store(value, address, align=4)
+    takes = [value.type, address.type, ir.IntType(32), mask.type]
     store = _llvm(builder.module, "masked.store", value.type, ir.VoidType(), takes)
-    return builder.call(store, [value, place, ir.IntType(32)(4), mask])
+    return builder.call(store, [value, address, ir.IntType(32)(4), mask])
 
 
-def _copies(builder, number, lanes):
-    nothing = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
-    first = builder.insert_element(nothing, number, ir.IntType(32)(0))
+def _copies(builder, scalar, lanes):
+    nothing = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    first = builder.insert_element(nothing, scalar, ir.IntType(32)(0))
     return builder.shuffle_vector(first, nothing, _constants([0] * lanes))
 
 
 def _first_lanes(builder, count, lanes):
     """The mask of the first `count` lanes."""
-    numbers = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
-    return builder.icmp_signed("<", numbers, _copies(builder, count, lanes))
+    lane = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
+    return builder.icmp_signed("<", lane, _copies(builder, count, lanes))
 
 
-def _constants(numbers):
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+def _constants(integers):
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(integers)), integers)
 
 
 def _llvm(module, name, vector, returns, takes):
     """LLVM's function of this name for a type of vector."""
-    number = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
-    name = f"llvm.{name}.v{vector.count}{number}" + (".p0" if name != "fma" else "")
+    dtype = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
+    name = f"llvm.{name}.v{vector.count}{dtype}" + (".p0" if name != "fma" else "")
     return cgutils.get_or_insert_function(module, ir.FunctionType(returns, takes), name)
 
 

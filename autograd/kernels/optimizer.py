@@ -22,16 +22,16 @@ from autograd.kernels.compiler import kernel
 
 
 def adamw_(weights, gradients, ms, vs, decays, lr, beta1, beta2, eps, scale, step):
-    """Lists of contiguous arrays of one dtype and, in each place, of one size; a decay for each.
+    """Lists of contiguous arrays of one dtype, of one size at each index; a decay for each.
 
     weights, ms and vs are updated in place.
     """
     if weights:
         table = Table(weights, gradients, ms, vs)
         rate, unbias = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
-        numbers = np.array([scale, 1 - beta1, 1 - beta2, rate, unbias, eps], weights[0].dtype)
-        keeps = (1 - lr * np.array(decays)).astype(numbers.dtype)
-        _adamw(table.addresses, table.sizes, table.first, table.owner, keeps, *numbers)
+        scalars = np.array([scale, 1 - beta1, 1 - beta2, rate, unbias, eps], weights[0].dtype)
+        keeps = (1 - lr * np.array(decays)).astype(scalars.dtype)
+        _adamw(table.addresses, table.sizes, table.first, table.owner, keeps, *scalars)
 
 
 @kernel

@@ -2,18 +2,19 @@
 
 `autograd.kernels.microkernel` documents them and makes them of vector instructions;
 `autograd.kernels.plain_tile` has them as loops, where `autograd.kernels.tiles` knows no vectors.
+Products and attention share two more: `tile_height`, and `pack_rows`, which makes panels.
 """
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.tiles import HEIGHTS, TILE
+from autograd.kernels.tiles import BYTES, HEIGHTS, TILE, VECTORS
 
 if TILE == "plain":
     from autograd.kernels import plain_tile as tile
 else:
     from autograd.kernels import microkernel as tile
 
-multiply_tile, multiply_tile_onto = tile.multiply_tile, tile.multiply_tile_onto
-copy_panel_row, transpose_block = tile.copy_panel_row, tile.transpose_block
+multiply_tile, copy_panel_row = tile.multiply_tile, tile.copy_panel_row
+transpose_block = tile.transpose_block
 
 
 @helper
@@ -24,3 +25,20 @@ def tile_height(rows):
         if height < h <= rows:
             height = h
     return height
+
+
+@helper
+def pack_rows(x, x0, x_row, rows, depth, panels):
+    """panels[panel, k, row] from the rows of x, which begin at x0: side by side, for tiles to read.
+
+    Blocks of `lanes` by `lanes` entries are written whole, with anything beyond the last row and
+    the depth: the memory of the last panel must go on for `lanes` more k.
+    """
+    lanes = BYTES // x.itemsize
+    width = VECTORS * lanes
+    for i in range(0, rows, lanes):
+        start = i // width * width * depth + i % width
+        for k in range(0, depth, lanes):
+            # What falls beyond the depth of a panel is in the next one, which is written later.
+            transpose_block(x, x0 + i * x_row + k, x_row, min(lanes, rows - i),
+                            min(lanes, depth - k), panels, start + k * width, width)  # fmt: skip

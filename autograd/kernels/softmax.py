@@ -13,9 +13,9 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import kernel
-from autograd.kernels.vector_math import exp, number_at, place_in_order, row_maximum
+from autograd.kernels.vector_math import exp, float_of, ordered_int, row_maximum
 
-CHUNK = 4096  # numbers, of whole rows, that a thread works on at a time
+CHUNK = 4096  # elements, of whole rows, that a thread works on at a time
 
 
 def softmax(x_NC):
@@ -28,7 +28,7 @@ def softmax(x_NC):
 def _softmax(x_NC, y_NC):
     N, C = x_NC.shape
     rows = 1 + CHUNK // C
-    lowest = place_in_order(x_NC.dtype.type(-np.inf))
+    lowest = ordered_int(x_NC.dtype.type(-np.inf))
     for chunk in prange((N + rows - 1) // rows):
         end = min(chunk * rows + rows, N)
         m = row_maximum(x_NC[chunk * rows])
@@ -40,11 +40,11 @@ def _softmax(x_NC, y_NC):
             for c in range(x.size):
                 y[c] = exp(x[c] - m)
                 total += y[c]
-                highest = max(highest, place_in_order(following[c]))
+                highest = max(highest, ordered_int(following[c]))
             scale = x.dtype.type(1) / total
             for c in range(y.size):
                 y[c] *= scale
-            m = number_at(highest)
+            m = float_of(highest)
 
 
 def softmax_backward(dy_NC, y_NC):

@@ -92,54 +92,54 @@ def row_maximum(x):
 
 @overload(row_maximum, jit_options={"error_model": "numpy"})
 def _row_maximum(x):
-    """By places in the order, because the maximum of floats is no vector sum: comparisons with NaN
-    are false, so that the order in which floats are compared counts."""
+    """By integers of the same order, because the maximum of floats is no vector reduction: with NaN
+    all comparisons are false, so that the order in which floats are compared counts."""
 
     def row_maximum(x):
-        highest, lowest = place_in_order(x[0]), place_in_order(x[0])
+        highest, lowest = ordered_int(x[0]), ordered_int(x[0])
         for i in range(x.size):
-            place = place_in_order(x[i])
-            highest, lowest = max(highest, place), min(lowest, place)
-        below_minus_infinity = lowest < place_in_order(x.dtype.type(-np.inf))
-        return number_at(lowest if below_minus_infinity else highest)
+            key = ordered_int(x[i])
+            highest, lowest = max(highest, key), min(lowest, key)
+        below_minus_infinity = lowest < ordered_int(x.dtype.type(-np.inf))
+        return float_of(lowest if below_minus_infinity else highest)
 
     return row_maximum
 
 
-def place_in_order(x):
-    """An integer of the size of the float x, larger for the larger of two floats; for kernels.
+def ordered_int(x):
+    """An integer with the bits of x's size, larger for the larger of two floats; for kernels.
 
     The bits of a float, taken as an integer, have its order; below 0 all but the sign have to be
     inverted. NaNs are above infinity, or if they have a minus below -infinity.
     """
-    raise NotImplementedError("place_in_order is for kernels")
+    raise NotImplementedError("ordered_int is for kernels")
 
 
-@overload(place_in_order, jit_options={"error_model": "numpy"})
-def _place_in_order(x):
-    number, integer, shift, mask = _bits(x)
+@overload(ordered_int, jit_options={"error_model": "numpy"})
+def _ordered_int(x):
+    real, integer, shift, mask = _bits(x)
 
-    def place_in_order(x):
-        bits = number(x).view(integer)
+    def ordered_int(x):
+        bits = real(x).view(integer)
         # Numba makes int64 of what it calculates with int32, which takes twice as many vectors.
         return integer(bits ^ integer(integer(bits >> shift) & mask))
 
-    return place_in_order
+    return ordered_int
 
 
-def number_at(place):
-    """The float x whose place_in_order(x) this is; only callable from kernels."""
-    raise NotImplementedError("number_at is for kernels")
+def float_of(key):
+    """The float x whose ordered_int(x) is key; only callable from kernels."""
+    raise NotImplementedError("float_of is for kernels")
 
 
-@overload(number_at, jit_options={"error_model": "numpy"})
-def _number_at(place):
-    number, integer, shift, mask = _bits(types.float32 if place == types.int32 else types.float64)
+@overload(float_of, jit_options={"error_model": "numpy"})
+def _float_of(key):
+    real, integer, shift, mask = _bits(types.float32 if key == types.int32 else types.float64)
 
-    def number_at(place):
-        return integer(place ^ integer(integer(place >> shift) & mask)).view(number)
+    def float_of(key):
+        return integer(key ^ integer(integer(key >> shift) & mask)).view(real)
 
-    return number_at
+    return float_of
 
 
 def _bits(dtype):

@@ -88,7 +88,7 @@ def div(a, b, /):
 @vjp(div)
 def div_vjp(dz, saved):
     a, b = saved
-    return unbroadcast(dz / b, a.shape), unbroadcast(-dz * a / (b * b), b.shape)
+    return unbroadcast(dz / b, a.shape), unbroadcast(-dz * (a / b) / b, b.shape)  # b^2 may overflow
 
 
 @op

@@ -6,6 +6,8 @@ gradient, `dy_j/dx_i` a partial derivative. The arithmetic itself is in the back
 `autograd.reference` has it in a few lines of NumPy, `autograd.kernels` fast.
 """
 
+import math
+
 import numpy as np
 
 from autograd import backend
@@ -199,11 +201,13 @@ def _attention_flops(inputs, outputs, settings):
 
 
 @op(flops=_attention_flops)
-def scaled_dot_product_attention(q, k, v, /, *, causal=True):
+def scaled_dot_product_attention(q, k, v, /, *, causal=True, scale=None):
     """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
 
     causal=True lets position t see s <= t only. With S > T (keys of earlier text) the queries
     are the last T positions: query t sees s <= t + S - T.
+
+    scale   a number by which scores are multiplied instead of 1 / sqrt(D)
 
     Backward recomputes the weights, block by block from each row's saved logsumexp; the T x S
     matrix of them is never stored. With da_ts = dy_t . v_s and the softmax rule:
@@ -215,14 +219,18 @@ def scaled_dot_product_attention(q, k, v, /, *, causal=True):
     Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.1.
     """
     _check_attention(q, k, v, causal)
-    q, k, v = (_with_whole_rows(x) for x in (q, k, v))
+    # The backend divides by sqrt(D); another scale is reached by queries of another length.
+    stretch = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
+    q, k, v = (_with_whole_rows(x) for x in (q if stretch is None else q * stretch, k, v))
     y, lse = backend.attention(q, k, v, causal)
-    return y, (q, k, v, y, lse, causal)
+    return y, (q, k, v, y, lse, causal, stretch)
 
 
 @vjp(scaled_dot_product_attention, flops=2.5)  # the scores again, and four products of that size
 def scaled_dot_product_attention_vjp(dy, saved):
-    return backend.attention_backward(_with_whole_rows(dy), *saved)
+    *saved, stretch = saved
+    dq, dk, dv = backend.attention_backward(_with_whole_rows(dy), *saved)
+    return dq if stretch is None else dq * stretch, dk, dv
 
 
 def _along_rows(function, axis, *arrays):

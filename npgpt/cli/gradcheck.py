@@ -6,12 +6,13 @@ import time
 import numpy as np
 
 from autograd import OPS, backend
+from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt.config import GPTConfig
 
 NAMES = 30  # columns, for the longest name of an op
 SOURCES = {
     "numba": "the compiled kernels, autograd/kernels (compiling them takes some seconds once)",
-    "numpy": "the kernels' NumPy twins, autograd/reference.py",
+    "numpy": "the kernels' reference implementation, autograd/reference.py",
 }
 
 
@@ -20,10 +21,10 @@ def add_arguments(parser):
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--op", metavar="NAME", help="one op; default: all of them")
     what.add_argument(
-        "--model", action="store_true", help="the loss of a small GPT by each of its parameters"
+        "--model", action="store_true", help="the loss of a small GPT, by parameter"
     )
     what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
-    add("--seed", type=int, default=0, metavar="S", help="of the numbers tried; default 0")
+    add("--seed", type=int, default=0, metavar="S", help="of the arrays drawn; default 0")
     add("--json", action="store_true", help="one JSON object")
 
 
@@ -34,13 +35,15 @@ def run(args):
         path = str(_plot(args))
         print(json.dumps({"picture": path}) if args.json else f"picture {path}")
         return
-    if args.op and args.op not in OPS:
-        raise ValueError(f"--op {args.op}: no such op; one of: {', '.join(OPS)}")
+    ops = [args.op] if args.op else list(OPS)
+    if not args.model:
+        for name in ops:
+            cases_of(name)  # says so if there are none, before any table
     started = time.perf_counter()
     rows = []
     if not args.json:
         _print_heading("parameter" if args.model else "op")
-    for row in _model_rows(args.seed) if args.model else _op_rows(args.op, args.seed):
+    for row in _model_rows(args.seed) if args.model else _op_rows(ops, args.seed):
         if not args.json:
             _print_row(row)
         rows.append(row)
@@ -56,21 +59,17 @@ def run(args):
         ))  # fmt: skip
 
 
-def _op_rows(op, seed):
+def _op_rows(ops, seed):
     """A row for each op, as soon as it is known."""
-    from autograd.samples import check_op
-
-    for name in [op] if op else OPS:
+    for name in ops:
         report = check_op(name, seed)
         yield {
-            "name": name, "samples": report.samples, "error": report.worst,
+            "name": name, "samples": report.cases, "error": report.worst,
             "where": report.where, "seconds": report.seconds, "failure": report.failure,
         }  # fmt: skip
 
 
 def _model_rows(seed):
-    from autograd.gradcheck import examine
-
     model, f = small_model(seed)
     started = time.perf_counter()
     report = examine(f, model.parameters(), seed=seed, name="GPT loss")
@@ -108,8 +107,9 @@ def small_model(seed):
 
 def _print_heading(first):
     """Whose gradients these are, and the table's first line, before the first kernel compiles."""
+    tried = "entries" if first == "parameter" else "cases"
     print(f"gradients by {SOURCES[backend.name]}\n")
-    print(f"{first:<{NAMES}}{'samples':>8}  {'worst error':>11}{'seconds':>9}  where", flush=True)
+    print(f"{first:<{NAMES}}{tried:>8}  {'worst error':>11}{'seconds':>9}  where", flush=True)
 
 
 def _print_row(row):
@@ -120,7 +120,6 @@ def _print_row(row):
 
 def _plot(args):
     """The V-curve: too large a step is wrong by its square, too small a one by rounding."""
-    from autograd.gradcheck import EPS, error_by_step
     from npgpt import plots
 
     steps = 2.0 ** np.arange(-40, 1)
@@ -141,10 +140,10 @@ def _small_network(seed):
     from autograd import Tensor, cross_entropy, gelu, layer_norm, linear
 
     rng = np.random.default_rng(seed)
-    shapes = {"x": (4, 6), "gain": (6,), "weight": (6, 5), "bias": (5,)}
+    shapes = {"x": (4, 6), "scale": (6,), "weight": (6, 5), "bias": (5,)}
     inputs = {n: Tensor(rng.normal(size=s), requires_grad=True) for n, s in shapes.items()}
 
-    def loss(x, gain, weight, bias):
-        return cross_entropy(gelu(linear(layer_norm(x, gain), weight, bias)), np.arange(4))
+    def loss(x, scale, weight, bias):
+        return cross_entropy(gelu(linear(layer_norm(x, scale), weight, bias)), np.arange(4))
 
     return loss, inputs

@@ -79,7 +79,7 @@ def tree(tokenizer, token_id, lead="", branch=""):
 
 
 def _name(tokenizer, token_id):
-    """A token as text, with spaces and line ends made visible; bytes of a part of a character."""
+    """A token as text, with spaces and line ends visible; its bytes if it is no whole character."""
     if not isinstance(tokenizer, BPETokenizer):
         return visible(tokenizer.decode([token_id]))
     token = tokenizer.token_bytes(token_id)

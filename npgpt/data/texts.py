@@ -1,9 +1,8 @@
 """Text files read chunk by chunk, so that memory does not grow with them.
 
 A text is what its file holds, except that a byte order mark is dropped and Windows' line ends
-(CR LF) become LF. A chunk ends after a line end with no other white space beside it. The text on
-one side of such a cut changes no token on the other, so the chunks' tokens, one after another, are
-those of the whole text.
+(CR LF) become LF. A chunk may end anywhere, in the middle of a word too: before it is encoded, a
+tokenizer's `chunks` puts parts of words together again.
 """
 
 import codecs
@@ -21,41 +20,22 @@ def read_chunks(path: Path) -> Iterator[str]:
     Raises ValueError, which names line and byte, if the file is not UTF-8 or holds a zero byte.
     """
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-    carriage_return = pending = ""
+    carriage_return, at_end = "", False
     with open_file(path, "rb") as file:
-        while True:
+        while not at_end:
             data = file.read(CHUNK)
+            at_end = len(data) < CHUNK
             try:
-                text = carriage_return + decode(data, final=not data)
+                text = carriage_return + decode(data, final=at_end)
             except UnicodeDecodeError:
                 decode_whole(path.read_bytes(), str(path))
             if "\0" in text:
                 decode_whole(path.read_bytes(), str(path))
-            if not data:
-                break
-            carriage_return = "\r" if text.endswith("\r") else ""  # its LF may be yet to come
-            pending += text.removesuffix("\r").replace("\r\n", "\n")
-            cut = safe_cut(pending)
-            if cut:
-                yield pending[:cut]
-                pending = pending[cut:]
-    if pending + text:
-        yield pending + text
-
-
-def safe_cut(text: str) -> int:
-    """Where a text that goes on may be cut last: after a line end between two visible characters.
-
-    0 if it may not be cut.
-
-    >>> safe_cut("one" + chr(10) + "two" + chr(10) * 2 + "thr")
-    4
-    """
-    at = len(text) - 1
-    while (at := text.rfind("\n", 1, at)) > 0:
-        if not text[at - 1].isspace() and not text[at + 1].isspace():
-            return at + 1
-    return 0
+            # The LF of a CR at the end may be yet to come.
+            carriage_return = "\r" if text.endswith("\r") and not at_end else ""
+            text = text.removesuffix(carriage_return).replace("\r\n", "\n")
+            if text:
+                yield text
 
 
 def has_zero_byte(path: Path) -> bool:

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.files import check_regular, member, open_file
+from npgpt.tokenizer.compiled import streams
+from npgpt.tokenizer.compiled.streams import token_dtype
 
 PARTS = ("train.bin", "val.bin")
 SAMPLE = 2_000_000  # tokens read at a time
@@ -57,11 +59,6 @@ class TokenFile:
 
     def close(self):
         self.file.close()
-
-
-def token_dtype(vocab_size):
-    """The type of ids in a token file."""
-    return np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
 # ---- from text
@@ -129,10 +126,8 @@ def _by_document(corpus, count, share):
 
 def write_ids(chunks, tokenizer, files):
     """Encode (part, chunk) pairs into the open files of the parts; returns nothing."""
-    dtype = np.dtype(token_dtype(tokenizer.vocab_size)).newbyteorder("<")
     for part, group in groupby(chunks, key=itemgetter(0)):
-        for text in tokenizer.chunks(chunk for _, chunk in group):
-            files[part].write(tokenizer.encode(text).astype(dtype).tobytes())
+        streams.write_ids(tokenizer, (chunk for _, chunk in group), files[part])
     for file in files:
         file.flush()
 

@@ -2,8 +2,9 @@
 
 Read `char` first (one token a character), then `pretokenize` (cutting text into words) and `bpe`
 (merging bytes inside those words): that is all there is to it. `bpe_tokenizer` makes it a class,
-with `special` tokens, texts larger than memory (`streams`), and the files of other programs
-(`formats`, `huggingface`). `fast`, `automaton` and `kernels` are the same once more, compiled.
+with `special` tokens; `checks` says what both tokenizers refuse. `formats/` reads and writes files,
+Hugging Face's, GPT-2's and tiktoken's too. `compiled/` computes the same as `bpe`, fast, and cuts
+texts larger than memory.
 
 Both tokenizers encode to a flat int32 array, and decode any flat sequence of integers.
 """
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from npgpt.tokenizer.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizer.char import CharTokenizer
-from npgpt.tokenizer.files import load_tokenizer_file
+from npgpt.tokenizer.formats import tokenizer_json
 
-__all__ = ["BPETokenizer", "CharTokenizer", "load_tokenizer"]
+__all__ = ["BPETokenizer", "CharTokenizer", "compile_kernels", "load_tokenizer"]
 
 
 def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
@@ -22,5 +23,10 @@ def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
 
     Raises FileNotFoundError without a file, ValueError for one that is not a whole tokenizer.
     """
-    builders = {"char": CharTokenizer.from_fields, "bpe": BPETokenizer.from_fields}
-    return load_tokenizer_file(path, builders)
+    return tokenizer_json.load(path, {"char": CharTokenizer, "bpe": BPETokenizer})
+
+
+def compile_kernels() -> None:
+    """Compile, or load from disk, all that learning, encoding and decoding byte pairs call."""
+    tokenizer = BPETokenizer.train("hug hug pug", 258)
+    tokenizer.decode(tokenizer.encode("hugs"))

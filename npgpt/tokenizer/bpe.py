@@ -8,18 +8,26 @@ that pair a new token, and repeats:
     after two                hug      p ug       and so on
 
 Encoding replays the merges, in the order they were learned, on new text. Because it starts from
-bytes, every text can be encoded, and decoding gives it back exactly. Merges never cross the borders
-of the pre-tokens that `pretokenize.split` makes.
+bytes, every text can be encoded, and decoding gives it back exactly. Merges never cross the
+boundaries of the pre-tokens that `pretokenize.split` makes.
 
-This file is the algorithm. `fast` has compiled functions with the same results, which
-`bpe_tokenizer` uses; under AUTOGRAD_BACKEND=numpy it uses these.
+This file is the algorithm, and the reference implementation of `compiled.bpe`, whose functions have
+the same names, arguments and results. BPETokenizer uses those, and under AUTOGRAD_BACKEND=numpy
+these.
+
+Tokens go by their *indices* here, which say how they are made: 0 to 255 are the bytes, 256 + i is
+what merge i makes. Their *ids*, which a model sees, are the same unless a file from elsewhere
+orders them in another way.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import numpy as np
 from tqdm import tqdm
+
+from npgpt.tokenizer.pretokenize import split
 
 Pair = tuple[int, int]
 
@@ -45,7 +53,7 @@ def merge_pair(ids: list[int], pair: Pair, new_id: int) -> list[int]:
 
 
 class PairCounts:
-    """How often each two ids stand side by side in a changing list of words.
+    """How often each pair of tokens stands side by side in a changing list of words.
 
     Of ten thousand words a merge changes only those that contain its pair. So the pairs are counted
     once, and after a merge only the changed words are taken out and put back.
@@ -65,7 +73,7 @@ class PairCounts:
         self.rank = rank
 
     def add(self, word: int, ids: list[int], times: int) -> None:
-        """Count the pairs of word number `word`, spelled `ids`, which occurs `times` times."""
+        """Count the pairs of the tokens `ids` of a word, given by index, that occurs so often."""
         for pair in pairwise(ids):
             self.counts[pair] += times
             self.words_with[pair].add(word)
@@ -78,10 +86,22 @@ class PairCounts:
                 del self.counts[pair]
 
     def most_frequent(self) -> Pair:
-        """The pair counted most often; among equals the one of the smallest ranks, left first."""
+        """The pair counted most often; among equals that of the smallest ranks, the left first."""
         highest = max(self.counts.values())
         ties = (pair for pair, times in self.counts.items() if times == highest)
         return min(ties, key=lambda pair: (self.rank[pair[0]], self.rank[pair[1]]))
+
+
+def count_words(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
+    """How often each pre-token occurs in spans of UTF-8 bytes, which `special.spans` makes."""
+    counts: Counter[bytes] = Counter()
+    for begin, stop, _ in spans_P3.tolist():
+        counts.update(_pre_tokens(data[begin:stop], pattern))
+    return counts
+
+
+def _pre_tokens(data, pattern):
+    return [word.encode("utf-8") for word in split(data.decode("utf-8"), pattern)]
 
 
 def learn_merges(
@@ -139,3 +159,29 @@ def encode_word(word: bytes, token_of_pair: dict[Pair, int]) -> list[int]:
     """The tokens of one pre-token: the last of `merge_steps`."""
     *_, tokens = merge_steps(word, token_of_pair)
     return tokens
+
+
+class Codec:
+    """UTF-8 bytes to ids and back, with the merges of one tokenizer.
+
+    tokens: the bytes of every token, by id. ids: the id of every token, by index. pattern: how text
+    is cut, see `pretokenize`.
+    """
+
+    def __init__(self, merges, tokens, ids, pattern):
+        self.token_of_pair = {pair: 256 + i for i, pair in enumerate(merges)}
+        self.tokens, self.ids, self.pattern = tokens, ids, pattern
+
+    def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
+        """The ids of spans of UTF-8 bytes, and of the special tokens between: int32 (N,)."""
+        ids = []
+        for begin, stop, special_id in spans_P3.tolist():
+            for word in _pre_tokens(data[begin:stop], self.pattern):
+                ids += [self.ids[index] for index in encode_word(word, self.token_of_pair)]
+            if special_id >= 0:
+                ids.append(special_id)
+        return np.array(ids, np.int32)
+
+    def decode(self, ids_N: np.ndarray) -> bytes:
+        """The bytes of the tokens, one after the other."""
+        return b"".join(map(self.tokens.__getitem__, ids_N.tolist()))

@@ -1,16 +1,13 @@
 """The tokenizer that `bpe` describes, ready for use: any text to ids and back, quickly.
 
-It cuts text as `pretokenize` does, encodes each pre-token as `bpe.encode_word` does, and works on
-compiled functions with the same results (`fast`) unless AUTOGRAD_BACKEND is numpy.
-
-Tokens have *numbers*, which say how they are made: 0 to 255 are the bytes, 256 + i is what merge i
-makes. Their *ids* are what a model sees. The two are the same unless a file from elsewhere orders
-its ids in another way.
+It cuts text as `pretokenize` does, knows `special` tokens, and has all the work done by the
+functions of `bpe`, or by the same functions compiled (`compiled.bpe`).
 """
 
 import functools
 import operator
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,31 +15,35 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from autograd import backend
-from npgpt.tokenizer import bpe, fast, formats, huggingface, special
+from npgpt.files import atomic_file
+from npgpt.tokenizer import bpe, special
 from npgpt.tokenizer.checks import (
     MAX_TOKENS,
     check_ids,
+    check_ids_are_distinct,
     check_merges,
-    check_numbering,
     check_special_tokens,
     check_text,
 )
-from npgpt.tokenizer.files import load_tokenizer_file, save_text
+from npgpt.tokenizer.compiled import streams
+from npgpt.tokenizer.formats import gpt2, huggingface, tiktoken, tokenizer_json
+from npgpt.tokenizer.formats.files import save_text
 from npgpt.tokenizer.pretokenize import check_pattern, split
-from npgpt.tokenizer.streams import chunks, count_words, encode_file
 
 
 class BPETokenizer:
     """Byte-level BPE: every text has an encoding, and decoding gives it back exactly.
 
     Args:
-        merges: the pair of token numbers that each merge joins, in order.
+        merges: the two tokens that each merge joins, in order. A token goes by its index here: 0 to
+            255 are the bytes, 256 + i is what merge i makes.
         special_tokens: texts that are one token each and never merge with anything, such as
             "<|endoftext|>". Their ids follow the others, or are given: {"<|endoftext|>": 50256}.
         pattern: how text is cut before merging: "gpt2", "cl100k" (GPT-4's) or None, not at all.
-        ids: the id of each token by number, if that is another.
+        ids: the id of each token by its index, if the two are not the same.
 
     Attributes:
+        merges, pattern, ids: as given.
         tokens: a list of the bytes of every token by id; b"" for an id that no token has.
         special_ids: a dict from special token to id.
 
@@ -64,26 +65,26 @@ class BPETokenizer:
         ids: Sequence[int] | None = None,
     ):
         check_pattern(pattern)
-        spellings = check_merges(merges)
+        merged = check_merges(merges)
         check_special_tokens(special_tokens)
         self.pattern = pattern
         self.merges = [(left, right) for left, right in merges]
-        self.ids = list(range(len(spellings)) if ids is None else ids)
+        self.ids = list(range(len(merged)) if ids is None else ids)
         if not isinstance(special_tokens, Mapping):
             first = max(self.ids, default=-1) + 1
             special_tokens = {token: first + i for i, token in enumerate(special_tokens)}
         self.special_ids = dict(special_tokens)
-        check_numbering(self.ids, len(spellings), self.special_ids)
+        check_ids_are_distinct(self.ids, len(merged), self.special_ids)
         self.tokens = [b""] * (max(*self.ids, *self.special_ids.values()) + 1)
-        for token_id, spelling in zip(self.ids, spellings, strict=True):
-            self.tokens[token_id] = spelling
-        for token, token_id in self.special_ids.items():
-            self.tokens[token_id] = token.encode("utf-8")
+        for token_id, token in zip(self.ids, merged, strict=True):
+            self.tokens[token_id] = token
+        for text, token_id in self.special_ids.items():
+            self.tokens[token_id] = text.encode("utf-8")
 
     @classmethod
     def train(
         cls,
-        text: str | Path | Iterable[str],
+        text: streams.Text,
         vocab_size: int,
         special_tokens: Sequence[str] = (),
         *,
@@ -92,13 +93,13 @@ class BPETokenizer:
     ) -> "BPETokenizer":
         """Learn merges from a text until the vocabulary holds `vocab_size` tokens.
 
-        `text` is a str, the path of a file in UTF-8, or anything that yields pieces of a text, as
-        an open file does; files and streams need not fit into memory. The most frequent pair is
+        `text` is a str, the path of a file in UTF-8, or anything that yields the parts of a text,
+        as an open file does; files and streams need not fit into memory. The most frequent pair is
         merged first; ties go to the smallest (left id, right id), so the same text always gives the
         same tokenizer. The bytes have the ids 0 to 255 in `byte_order`; that of GPT-2 gives the
-        merges that the `tokenizers` library learns. Special tokens in the text are borders and are
-        not counted. If the text has no pair left to merge, training stops early and the vocabulary
-        is smaller than asked for.
+        merges that the `tokenizers` library learns. Special tokens in the text are boundaries and
+        are not counted. If the text has no pair left to merge, training stops early and the
+        vocabulary is smaller than asked for.
 
         Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens or is
         above MAX_TOKENS, for an empty or repeated special token, and for a lone surrogate.
@@ -116,8 +117,7 @@ class BPETokenizer:
         if sorted(byte_order) != list(range(256)):
             raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
         counts = count_words(text, special_tokens, pattern)
-        learn_merges = bpe.learn_merges if _plain() else fast.learn_merges
-        merges = learn_merges(counts, vocab_size - smallest, byte_order)
+        merges = _implementation().learn_merges(counts, vocab_size - smallest, byte_order)
         ids = [*np.argsort(byte_order).tolist(), *range(256, 256 + len(merges))]
         return cls(merges, special_tokens, pattern=pattern, ids=ids)
 
@@ -143,8 +143,7 @@ class BPETokenizer:
         check_text(text)
         chosen = special.allowed(text, self.special_ids, allowed_special, disallowed_special)
         data = text.encode("utf-8")
-        parts_P3 = special.parts(data, chosen)
-        return self._plain_encode(data, parts_P3) if _plain() else self._fast.encode(data, parts_P3)
+        return self._codec.encode(data, special.spans(data, chosen))
 
     def encode_batch(
         self, texts: Sequence[str], *, threads: int | None = None, **special_tokens
@@ -154,27 +153,29 @@ class BPETokenizer:
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(encode, texts))
 
-    def chunks(self, pieces: Iterable[str]) -> Iterable[str]:
-        """A text in pieces, cut anew: encoding them one by one gives the ids of the whole."""
-        return chunks(pieces, self.special_ids, self.pattern)
+    def chunks(self, text: streams.Text) -> Iterator[str]:
+        """A text given as for `train`, in chunks whose ids, joined, are those of the whole."""
+        return streams.chunks(text, self.special_ids, self.pattern)
 
     def encode_file(self, source: str | Path, target: str | Path) -> int:
-        """Write the ids of a text file to a file of uint16 or uint32; return how many they are.
+        """Write the ids of a text file, read as UTF-8, to `target`; return how many they are.
 
-        See `npgpt.tokenizer.streams.encode_file`.
+        The file holds nothing but ids, little-endian uint16 if they fit and else uint32, and is
+        read by np.fromfile or np.memmap. Memory is bounded by some ten bytes for each character of
+        a chunk. An existing `target` stays whole until the new one is complete; it may be the
+        source itself. Raises FileNotFoundError without a source, ValueError where it is no UTF-8.
         """
-        return encode_file(self, source, target)
+        with atomic_file(Path(target)) as file:
+            return streams.write_ids(self, Path(source), file)
 
     def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
         """The text of a flat sequence of ids.
 
-        Ids that stop in the middle of a character give U+FFFD there, or what else `errors` says
-        (see bytes.decode). Raises IndexError for an id that no token has.
+        Where ids stop in the middle of a character stands U+FFFD, or whatever `errors` says (see
+        bytes.decode). Raises IndexError for an id that no token has.
         """
         ids_N = check_ids(ids, self.vocab_size, self._unused)
-        if _plain():
-            return b"".join(map(self.tokens.__getitem__, ids_N.tolist())).decode("utf-8", errors)
-        return str(fast.decode(ids_N, *self._spellings), "utf-8", errors)
+        return str(self._codec.decode(ids_N), "utf-8", errors)
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that token `token_id` stands for. Raises IndexError for an unknown id."""
@@ -186,34 +187,29 @@ class BPETokenizer:
         Raises IndexError for an unknown id.
         """
         self.token_bytes(token_id)
-        number = self._number_of.get(int(token_id), 0)
-        return tuple(self.ids[part] for part in self.merges[number - 256]) if number > 255 else ()
+        return self._parts.get(int(token_id), ())
 
     def merge_steps(self, word: str) -> list[list[bytes]]:
-        """How one pre-token is encoded: its bytes, then its pieces after each merge.
+        """How one pre-token is encoded: its bytes, then its tokens after each merge.
 
         Raises ValueError for a text of several pre-tokens.
 
-        >>> for pieces in BPETokenizer.train("hug hug hug pug", 258).merge_steps("hugs"):
-        ...     print(pieces)
+        >>> for tokens in BPETokenizer.train("hug hug hug pug", 258).merge_steps("hugs"):
+        ...     print(tokens)
         [b'h', b'u', b'g', b's']
         [b'h', b'ug', b's']
         [b'hug', b's']
         """
         check_text(word)
-        pieces = split(word, self.pattern)
-        if len(pieces) > 1:
-            raise ValueError(f"{word!r} is several pre-tokens; pass one of {pieces}")
+        pre_tokens = split(word, self.pattern)
+        if len(pre_tokens) > 1:
+            raise ValueError(f"{word!r} is several pre-tokens; pass one of {pre_tokens}")
         steps = bpe.merge_steps(word.encode("utf-8"), self._token_of_pair)
-        return [[self.tokens[self.ids[number]] for number in numbers] for numbers in steps]
+        return [[self.tokens[self.ids[index]] for index in step] for step in steps]
 
     @functools.cached_property
-    def _token_of_pair(self):
-        return {pair: 256 + i for i, pair in enumerate(self.merges)}
-
-    @functools.cached_property
-    def _number_of(self):
-        return {token_id: number for number, token_id in enumerate(self.ids)}
+    def _codec(self):
+        return _implementation().Codec(self.merges, self.tokens, self.ids, self.pattern)
 
     @functools.cached_property
     def _unused(self):
@@ -221,23 +217,13 @@ class BPETokenizer:
         return np.flatnonzero([not token for token in self.tokens])
 
     @functools.cached_property
-    def _fast(self):
-        spellings = [self.tokens[token_id] for token_id in self.ids]
-        return fast.Encoder(self.merges, spellings, self.ids, self.pattern)
+    def _parts(self):
+        pairs = ((self.ids[left], self.ids[right]) for left, right in self.merges)
+        return dict(zip(self.ids[256:], pairs, strict=True))
 
     @functools.cached_property
-    def _spellings(self):
-        return fast.flat(self.tokens)
-
-    def _plain_encode(self, data, parts_P3):
-        ids = []
-        for begin, stop, special_id in parts_P3.tolist():
-            for word in split(data[begin:stop].decode("utf-8"), self.pattern):
-                numbers = bpe.encode_word(word.encode("utf-8"), self._token_of_pair)
-                ids += [self.ids[number] for number in numbers]
-            if special_id >= 0:
-                ids.append(special_id)
-        return np.array(ids, np.int32)
+    def _token_of_pair(self):
+        return {pair: 256 + i for i, pair in enumerate(self.merges)}
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, a tokenizer.json that the `tokenizers` library reads too.
@@ -252,12 +238,7 @@ class BPETokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
         """
-        return load_tokenizer_file(path, {"bpe": cls.from_fields})
-
-    @classmethod
-    def from_fields(cls, fields: dict, path: Path) -> "BPETokenizer":
-        """The tokenizer in the content of a tokenizer.json."""
-        return cls(**huggingface.from_json(fields, path))
+        return tokenizer_json.load(path, {"bpe": cls})
 
     @classmethod
     def from_gpt2(cls, vocab_json: str | Path, merges_txt: str | Path) -> "BPETokenizer":
@@ -266,7 +247,7 @@ class BPETokenizer:
         Ids are GPT-2's. Tokens of `vocab_json` that no merge makes become special tokens. Raises
         FileNotFoundError without the files, ValueError if they do not belong together.
         """
-        return cls(**formats.read_gpt2_files(vocab_json, merges_txt))
+        return cls(**gpt2.read_gpt2_files(vocab_json, merges_txt))
 
     @classmethod
     def gpt2(cls) -> "BPETokenizer":
@@ -274,7 +255,7 @@ class BPETokenizer:
 
         Raises FileNotFoundError if they are not cached and there is no network.
         """
-        return cls.from_gpt2(*formats.fetch_gpt2())
+        return cls.from_gpt2(*gpt2.fetch_gpt2())
 
     @classmethod
     def from_tiktoken(
@@ -288,9 +269,27 @@ class BPETokenizer:
         The file holds neither the split pattern nor the special tokens; tiktoken has both in its
         code. Raises FileNotFoundError without a file, ValueError naming a damaged line.
         """
-        fields = formats.read_tiktoken_ranks(path)
-        return cls(**fields, pattern=pattern, special_tokens=special_tokens)
+        arguments = tiktoken.read_tiktoken_ranks(path)
+        return cls(**arguments, pattern=pattern, special_tokens=special_tokens)
 
 
-def _plain():
-    return backend.name == "numpy"
+def count_words(
+    text: streams.Text, special_tokens: Iterable[str], pattern: str | None
+) -> Counter[bytes]:
+    """How often each pre-token occurs in a text; special tokens are not counted."""
+    counts: Counter[bytes] = Counter()
+    special_ids = dict.fromkeys(special_tokens, 0)
+    for chunk in streams.chunks(text, special_ids, pattern):
+        data = chunk.encode("utf-8")
+        spans_P3 = special.spans(data, special_ids)
+        counts.update(_implementation().count_words(data, spans_P3, pattern))
+    return counts
+
+
+def _implementation():
+    """`bpe`, or the same functions compiled."""
+    if backend.name == "numpy":
+        return bpe
+    from npgpt.tokenizer.compiled import bpe as compiled_bpe
+
+    return compiled_bpe

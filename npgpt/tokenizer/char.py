@@ -4,7 +4,6 @@ The vocabulary is small and nothing needs learning, but sequences are long, one 
 and a character the training text lacks cannot be encoded. `bpe` removes both limits.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,13 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from npgpt.tokenizer.checks import check_ids, check_text
-from npgpt.tokenizer.files import load_tokenizer_file, save_text
-
-VERSION = 1  # of the file
+from npgpt.tokenizer.formats import tokenizer_json
 
 
 class CharTokenizer:
-    """One token a character; a character's id is its rank among the characters.
+    """One token a character; a character's id is its position among the sorted characters.
 
     Args:
         characters: the vocabulary, each character once, in increasing order of code point.
@@ -75,12 +72,18 @@ class CharTokenizer:
         ids_N[ids_N == self.vocab_size] = 0  # beyond the last character: unknown, caught below
         unknown = np.flatnonzero(self._points_V[ids_N] != points_N)
         if unknown.size:
-            self._refuse_character(text, int(unknown[0]))
+            character = text[unknown[0]]
+            raise ValueError(
+                f"unknown character {character!r} (U+{ord(character):04X}) at position "
+                f"{unknown[0]}: it is not among the {self.vocab_size} characters this tokenizer "
+                "was trained on. Train on text that has it, remove it, or use a BPETokenizer, "
+                "which encodes any text"
+            )
         return ids_N.astype(np.int32)
 
-    def chunks(self, pieces: Iterable[str]) -> Iterable[str]:
-        """Pieces of a text so that encoding them one by one gives the ids of the whole: any do."""
-        return pieces
+    def chunks(self, parts: Iterable[str]) -> Iterable[str]:
+        """The parts of a text, whose ids, joined, are those of the whole wherever it was cut."""
+        return parts
 
     def decode(self, ids: ArrayLike) -> str:
         """The text whose characters have these ids, a flat sequence of integers.
@@ -92,8 +95,7 @@ class CharTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        fields = {"type": "char", "version": VERSION, "characters": self.characters}
-        save_text(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+        tokenizer_json.save_characters(path, self.characters)
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":
@@ -101,25 +103,7 @@ class CharTokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
         """
-        return load_tokenizer_file(path, {"char": cls.from_fields})
-
-    @classmethod
-    def from_fields(cls, fields: dict, path: Path) -> "CharTokenizer":
-        """The tokenizer in a tokenizer.json. Raises ValueError for another version of it."""
-        if fields.get("version") != VERSION:
-            raise ValueError(
-                f"{path} has version {fields.get('version')!r}, this npgpt reads version "
-                f"{VERSION}; install the npgpt that wrote it, or train the tokenizer again"
-            )
-        return cls(fields["characters"])
-
-    def _refuse_character(self, text: str, position: int) -> None:
-        character = text[position]
-        raise ValueError(
-            f"unknown character {character!r} (U+{ord(character):04X}) at position {position}: "
-            f"it is not among the {self.vocab_size} characters this tokenizer was trained on. "
-            "Train on text that has it, remove it, or use a BPETokenizer, which encodes any text"
-        )
+        return tokenizer_json.load(path, {"char": cls})
 
 
 def _code_points(text: str) -> np.ndarray:

@@ -1,5 +1,5 @@
 """What a tokenizer accepts: text without lone surrogates, flat sequences of known ids, and for BPE
-merges and special tokens that make a vocabulary.
+merges, ids and special tokens that make a vocabulary.
 
 Both tokenizers check their input here, so that both report a mistake in the same words.
 """
@@ -74,41 +74,44 @@ def check_merges(merges: Sequence[Sequence[int]]) -> list[bytes]:
     """
     if len(merges) > MAX_TOKENS - 256:
         raise ValueError(f"{len(merges)} merges are too many; at most {MAX_TOKENS - 256} work")
-    spellings = [bytes([byte]) for byte in range(256)]
+    tokens = [bytes([byte]) for byte in range(256)]
     made, total = {}, 0
     for i, merge in enumerate(merges):
         if not isinstance(merge, (tuple, list)) or [type(part) for part in merge] != [int, int]:
-            raise ValueError(f"merge {i} must be a pair of int token numbers, got {merge!r}")
+            raise ValueError(f"merge {i} must be a pair of ints, two token indices, got {merge!r}")
         left, right = merge
         if min(merge) < 0 or max(merge) >= 256 + i:
             raise ValueError(f"merge {i} must join two tokens from 0 to {255 + i}, got {merge!r}")
-        total += len(spellings[left]) + len(spellings[right])
+        total += len(tokens[left]) + len(tokens[right])
         if total > MAX_BYTES:
             raise ValueError(
                 f"the tokens up to merge {i} have more than {MAX_BYTES} bytes in all; leave out "
                 "the merges that make the longest"
             )
-        spelling = spellings[left] + spellings[right]
-        if spelling in made:
+        token = tokens[left] + tokens[right]
+        if token in made:
             raise ValueError(
-                f"merge {i}, {merge!r}, makes the same token {spelling!r} as merge "
-                f"{made[spelling]}; it occurs twice, list it once"
+                f"merge {i}, {merge!r}, makes the same token {token!r} as merge {made[token]}; it "
+                "occurs twice, list it once"
             )
-        made[spelling] = i
-        spellings.append(spelling)
-    return spellings
+        made[token] = i
+        tokens.append(token)
+    return tokens
 
 
-def check_numbering(ids: Sequence[int], tokens: int, special_ids: Mapping[str, int]) -> None:
+def check_ids_are_distinct(
+    ids: Sequence[int], n_tokens: int, special_ids: Mapping[str, int]
+) -> None:
     """Raise ValueError unless every token has an id of its own, from 0 on and below MAX_ID."""
-    if len(ids) != tokens:
-        raise ValueError(f"ids must hold one id for each of the {tokens} tokens, got {len(ids)}")
+    if len(ids) != n_tokens:
+        raise ValueError(f"ids must hold one id for each of the {n_tokens} tokens, got {len(ids)}")
     owner = {}
     for token, token_id in [*enumerate(ids), *special_ids.items()]:
         name = f"token {token}" if isinstance(token, int) else f"special token {token!r}"
         if type(token_id) is not int or not 0 <= token_id < MAX_ID:
-            raise ValueError(f"the id of {name} must be an int from 0 to {MAX_ID - 1}, "
-                             f"got {token_id!r}")  # fmt: skip
+            raise ValueError(
+                f"the id of {name} must be an int from 0 to {MAX_ID - 1}, got {token_id!r}"
+            )
         if token_id in owner:
             raise ValueError(
                 f"{owner[token_id]} and {name} both have the id {token_id}; give each its own"

@@ -1,4 +1,4 @@
-r"""Cut text into pre-tokens, the pieces inside which byte pair encoding may merge.
+r"""Cut text into pre-tokens, such as words: byte pair encoding merges inside them only.
 
 Without this step BPE would learn tokens such as "dog." and "dog," that glue a word to whatever
 follows it. GPT-2 (Radford et al. 2019, section 2.2) cuts first, with this regular expression:
@@ -10,19 +10,19 @@ most one space in front; or white space, leaving its last character to the word 
 
 GPT-4's pattern, "cl100k", takes contractions in either case, any one symbol in front of letters,
 digits in threes, and line ends together with the symbols before them. It is given here as tiktoken
-0.14 has it: white space at the very end of a text is one piece, line ends and all.
+0.14 has it: white space at the very end of a text is one pre-token, line ends and all.
 
 Python's `re` does not know \p{L} (any letter) and \p{N} (any number), and its \s counts four
 control characters, U+001C to U+001F, that Unicode does not call White_Space. So the three classes
-are spelled out as ranges of code points, from `unicode_classes`.
+are spelled out as ranges of code points, from `compiled.unicode_classes`.
 
-This is the plain version. `automaton` has the same patterns as a table, for the compiled one.
+This is the reference implementation. `compiled.automaton` has the same patterns as a table.
 """
 
 import functools
 import re
 
-from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 PATTERNS = {
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -43,7 +43,7 @@ def check_pattern(pattern: str | None) -> None:
 def split(text: str, pattern: str | None = "gpt2") -> list[str]:
     """Cut `text` into pre-tokens; joined together they give `text` back, whatever it is.
 
-    Without a pattern the text is one piece.
+    Without a pattern the text is one pre-token.
 
     >>> split("The cat's 9 lives...  gone!")
     ['The', ' cat', "'s", ' 9', ' lives', '...', ' ', ' gone', '!']
@@ -67,14 +67,13 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
     def written_out(match: re.Match[str]) -> str:
         found = match.group()
-        if found == r"\S":
-            return f"[^{classes[chr(92) + 's']}]"
         inside = found.startswith("[")
         for name, spelled in classes.items():
             found = found.replace(name, spelled)
         return found if inside else f"[{found}]"
 
-    return re.compile(re.sub(r"\[[^]]*\]|\\p\{.\}|\\[sS]", written_out, PATTERNS[pattern]))
+    regex = PATTERNS[pattern].replace(r"\S", r"[^\s]")
+    return re.compile(re.sub(r"\[[^]]*\]|\\p\{.\}|\\s", written_out, regex))
 
 
 def _for_brackets(table: str) -> str:

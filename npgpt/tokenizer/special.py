@@ -1,11 +1,11 @@
 """Special tokens: texts such as "<|endoftext|>" that are one token each and merge with nothing.
 
-Which of them count in a text is said for each call, in tiktoken's words. A text that a user typed
-should not be able to end the document: it is encoded with allowed_special=().
+Which of them count in a text is decided for each call, with tiktoken's two arguments. A text that a
+user typed should not be able to end the document: it is encoded with allowed_special=().
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -20,10 +20,8 @@ def allowed(
 
     Raises ValueError if `text` holds a disallowed one, or a name is no special token.
     """
-    chosen = dict.fromkeys(_named(special_ids, special_ids, allowed_special))
-    others = [token for token in special_ids if token not in chosen]
-    refused = _named(special_ids, others, disallowed_special)
-    for token in refused:
+    chosen = _named(special_ids, allowed_special)
+    for token in _named(special_ids, disallowed_special):
         if token not in chosen and token in text:
             raise ValueError(
                 f"the text holds the special token {token!r} at position {text.find(token)}, which "
@@ -33,11 +31,11 @@ def allowed(
     return {token: special_ids[token] for token in chosen}
 
 
-def _named(special_ids, everything, names):
+def _named(special_ids, names):
     if isinstance(names, str):
         if names != "all":
             raise ValueError(f"pass 'all' or a collection of special tokens, not {names!r}")
-        return list(everything)
+        return list(special_ids)
     unknown = [name for name in names if name not in special_ids]
     if unknown:
         known = ", ".join(map(repr, special_ids)) or "none"
@@ -45,24 +43,20 @@ def _named(special_ids, everything, names):
     return list(names)
 
 
-def pattern_of(tokens: Iterable[str]) -> re.Pattern[bytes] | None:
-    """Where a special token stands in UTF-8, the longer one where two begin; None for none."""
-    longest_first = sorted((token.encode("utf-8") for token in tokens), key=len, reverse=True)
-    return re.compile(b"|".join(map(re.escape, longest_first))) if longest_first else None
-
-
-def parts(data: bytes, tokens: Mapping[str, int]) -> np.ndarray:
-    """A text cut at special tokens: int64 rows (begin, stop, id), of shape (P, 3).
+def spans(data: bytes, special_ids: Mapping[str, int]) -> np.ndarray:
+    """The spans of UTF-8 between special tokens: int64 rows (begin, stop, id), of shape (P, 3).
 
     Each row is the text before a special token, and its id; the last row is the rest, with id -1.
+    Where two special tokens begin, the longer one counts.
 
-    >>> parts(b"The end.<|end|>Once", {"<|end|>": 300}).tolist()
+    >>> spans(b"The end.<|end|>Once", {"<|end|>": 300}).tolist()
     [[0, 8, 300], [15, 19, -1]]
     """
     rows, begin = [], 0
-    pattern = pattern_of(token for token in tokens if token.encode("utf-8") in data)
-    for match in pattern.finditer(data) if pattern else ():
-        rows.append((begin, match.start(), tokens[match.group().decode("utf-8")]))
+    id_of = {token.encode("utf-8"): token_id for token, token_id in special_ids.items()}
+    present = sorted((token for token in id_of if token in data), key=len, reverse=True)
+    for match in re.finditer(b"|".join(map(re.escape, present)), data) if present else ():
+        rows.append((begin, match.start(), id_of[match.group()]))
         begin = match.end()
     rows.append((begin, len(data), -1))
     return np.array(rows, np.int64)

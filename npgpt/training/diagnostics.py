@@ -36,7 +36,8 @@ def divergence_explained(run, model, optimizer, ids_N, ranks=None):
 def diagnosis(model, ids_N, config, step, ranks=None):
     """Where the first number that is not finite arises in a step, found by computing it again.
 
-    step   counted from 0, and not taken: the weights are those before it
+    step    counted from 0, and not taken: the weights are those before it
+    ranks   of several, each looks at its own rows of the batch
     """
     broken = weights_not_finite(model)
     if broken:
@@ -50,7 +51,8 @@ def diagnosis(model, ids_N, config, step, ranks=None):
             return str(error)
         finally:
             _forget_gradients(model)
-    return "each op gives finite numbers; they overflow where gradients are added or squared"
+    found = "each op gives finite numbers; they overflow where gradients are added or squared"
+    return f"on this rank {found}" if ranks else found
 
 
 def weights_not_finite(model):
@@ -91,11 +93,11 @@ def check_model(model, ids_N, config):
     loss, uniform = loss_at_start(model, ids_N, config)
     starts = abs(loss - uniform) < 0.1 * uniform
     print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
-          f"uniform guess: {'right' if starts else 'WRONG, it is to be within 10%'}")  # fmt: skip
+          f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")  # fmt: skip
     losses = overfit(model, ids_N, config)
     learns = losses[-1] < 0.5 * losses[0]
     print(f"one batch memorised   {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
-          f"{'right' if learns else 'WRONG, it is to fall below a half'}")  # fmt: skip
+          f"{'right' if learns else 'WRONG, it should fall below a half'}")  # fmt: skip
     if not (starts and learns):
         raise ValueError(
             "the model does not start or learn as it should; look for the reason with npgpt "
@@ -104,7 +106,7 @@ def check_model(model, ids_N, config):
 
 
 def loss_at_start(model, ids_N, config):
-    """(loss of the first batch, ln V): an untrained model is to guess nearly uniformly."""
+    """(loss of the first batch, ln V): an untrained model should guess nearly uniformly."""
     with model.evaluating():
         loss = model.loss(*_first_batch(model, ids_N, config))
     return loss.item(), math.log(model.config.vocab_size)

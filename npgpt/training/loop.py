@@ -17,9 +17,9 @@ SAMPLE_SIZE = 1 << 20  # weights that it looks at; more would show in the memory
 class Step:
     """What one optimizer step did. step counts from 1; loss in nats per token, before the step.
 
-    grad_norm      length of all gradients as one vector, before clipping
-    update_ratio   length of the step over the length of the weights, every RATIO_INTERVAL steps,
-                   from a sample of large models' weights
+    grad_norm      L2 norm of all gradients as one vector, before clipping
+    update_ratio   L2 norm of the step over that of the weights, every RATIO_INTERVAL steps, from a
+                   sample of large models' weights
     seconds        the whole step took; optimizer_seconds: its optimizer alone
     """
 
@@ -40,8 +40,9 @@ def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
     config     a TrainConfig  first_step  steps done already
     ranks      `npgpt.training.parallel.Ranks` if several processes share each batch
 
-    Batches, dropout masks and rates are functions of (seed, step), so that a run that is continued
-    takes the same steps as one that never stopped. The caller decides what happens in between.
+    Batches, dropout masks and rates are functions of (seed, step, ranks), so that a run that is
+    continued takes the same steps as one that never stopped. The caller decides what happens in
+    between.
 
     Raises FloatingPointError, with the weights as they were before the step, if the loss or the
     gradient is not finite.
@@ -57,14 +58,14 @@ def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
         if ranks:
             loss = ranks.average(optimizer.parameters, loss)
         if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss of step {step + 1} is {loss}; no weight was moved")
+            raise FloatingPointError(f"the loss is {loss}; no weight was moved")
         measured = step % RATIO_INTERVAL == 0
-        before = _sample(optimizer.parameters) if measured else None
+        before = _weight_sample(optimizer.parameters) if measured else None
         optimizer_started = time.perf_counter()
         grad_norm = optimizer.step(lr)
         optimizer_seconds = time.perf_counter() - optimizer_started
         optimizer.zero_grad()
-        ratio = _update_ratio(before, _sample(optimizer.parameters)) if measured else None
+        ratio = _update_ratio(before, _weight_sample(optimizer.parameters)) if measured else None
         seconds = time.perf_counter() - started
         yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds)
 
@@ -112,7 +113,7 @@ def evaluate(model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=
     return total / count, count
 
 
-def _sample(parameters):
+def _weight_sample(parameters):
     """About a million numbers of the weights, evenly from all of them: a copy, in float64."""
     step = -(-sum(weight.size for weight in parameters.values()) // SAMPLE_SIZE)
     parts = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
@@ -120,5 +121,5 @@ def _sample(parameters):
 
 
 def _update_ratio(before, after):
-    # Sums of NumPy's own: after a product of its BLAS, threads of that would stay busy for a while.
+    # Not a product by NumPy's BLAS: its threads would spin for a while afterwards.
     return math.sqrt(np.sum((after - before) ** 2) / np.sum(before**2))

@@ -3,8 +3,8 @@
 While steps are profiled, `autograd` tells the profile of each op that runs. What the rest of a step
 takes (drawing the batch, the engine, adding gradients) is a line of its own.
 
-GFLOP are counted from shapes, by what each op says of itself (`@op(flops=...)`). GB are the arrays
-that an op is given and returns, each counted once: what it has to move at least. GB/s above the
+GFLOP/s are counted from shapes, by what each op says of itself (`@op(flops=...)`). GB/s count the
+arrays that an op is given and returns, each once: what it has to move at least. More GB/s than the
 memory's speed mean that arrays came from a cache; an op that is near neither limit waits for
 something else.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from autograd import Observer, observing
 
-SKIPPED = 3  # steps before the profile begins: compilation, first use of memory
+SKIPPED = 3  # steps before the profile begins: they ask the system for memory
 OPTIMIZER, REST = "AdamW", "the rest"
 
 
@@ -85,7 +85,8 @@ class Profile:
 
     count      how many steps; the first SKIPPED ones of the loop are left out; 0 for none
     optimizer  the AdamW of the loop
-    report     called with the table, once: when the steps are done, or the loop ends before
+    report     called with the table when the steps are done, or the loop ends before; not called
+               if it ends before the first of them
     """
 
     def __init__(self, count, optimizer, report=print):
@@ -114,7 +115,7 @@ class Profile:
             self.seconds += step.seconds
             weights = self.optimizer.parameters.values()
             # The gradient is read twice (norm, update), the weight and both moments once, and
-            # these three are written.
+            # these three are written; FLOPs as `autograd.kernels.optimizer` counts them.
             moved = 8 * sum(weight.data.nbytes for weight in weights)
             flops = 17 * sum(weight.size for weight in weights)
             self.update_cost.add(step.optimizer_seconds, flops, moved)

@@ -1,6 +1,6 @@
 """A training run as a person sees it: steps, and from time to time a loss, a sample, a checkpoint.
 
-`train` is the loop. What a single step does is `npgpt.training.loop.training_steps`.
+`train` drives `npgpt.training.loop.training_steps`, which has what a single step does.
 """
 
 import math
@@ -53,7 +53,7 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
         for step in training_steps(model, optimizer, ids, config, first_step, ranks):
             progress.update(step)
             profile.update(step)
-            # Asked only here: a signal that arrives later ends the next step, which is saved too.
+            # Checked once a step: a signal that arrives later stops after the next one.
             last = bool(stop_asked) or step.step == config.max_iters
             val_loss = bits = None
             if last or step.step % config.eval_interval == 0:
@@ -61,7 +61,8 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
                 bits = bits_per_byte(val_loss, bytes_each)
             metrics.add(step, val_loss, bits, progress.seconds)
             if val_loss is not None:
-                text = losses(step, val_loss, bits) + sample(model, dataset.tokenizer, config, step)
+                text = losses(step, val_loss, bits)
+                text += sample_text(model, dataset.tokenizer, config, step)
                 save(folder, metrics, text, model, optimizer)
                 progress.write(text)
                 progress.validated = f" validation {val_loss:.3f}"
@@ -107,7 +108,7 @@ def losses(step, val_loss, bits):
     )
 
 
-def sample(model, tokenizer, config, step):
+def sample_text(model, tokenizer, config, step):
     """A text by the model as indented lines; none if the config wants none."""
     if not config.sample_tokens:
         return ""
@@ -118,8 +119,8 @@ def sample(model, tokenizer, config, step):
 
 
 def save(folder, metrics, text, model, optimizer):
-    """Metrics and samples, then the checkpoint: what is there of later steps than the checkpoint's
-    is dropped on resuming, and a checkpoint without its rows would leave a gap."""
+    """Metrics and samples first: on resuming, those beyond the checkpoint are dropped, but those
+    that a checkpoint lacked could not be restored."""
     try:
         metrics.flush()
         with open_file(folder / "samples.txt", "a", encoding="utf-8") as file:

@@ -2,7 +2,7 @@
 
 Numba compiles a kernel at its first call and keeps the machine code on disk for later processes.
 `autograd.kernels.ahead` has that done on all cores for what a step of a tiny model calls, which is
-every kernel that a training run will, and for what a tokenizer of byte pairs calls.
+every kernel that a training run will. A tokenizer of byte pairs has kernels of its own.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from autograd import backend
 from npgpt.config import GPTConfig
 from npgpt.model import GPT
+from npgpt.tokenizer import compile_kernels
 from npgpt.training.optim import AdamW
 
 
@@ -37,23 +38,22 @@ class WarmUp:
     def __init__(self, config, byte_pairs=False, shown=True):
         self.bar, self.parts = KernelBar(shown), []
         try:
-            if byte_pairs:
-                from npgpt.tokenizer.compiled import use_every_kernel
-
-                self._begin(use_every_kernel)
             if backend.name == "numba":
-                tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
-                self._begin(tiny_step, asdict(tiny))
-            if byte_pairs:
-                self.parts[0].finish()
+                self._begin(config, byte_pairs)
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, function, *arguments):
-        from autograd.kernels.ahead import CompileAhead  # not needed with NumPy's backend
+    def _begin(self, config, byte_pairs):
+        from autograd.kernels.ahead import CompileAhead  # here: NumPy's backend needs no compiler
 
-        self.parts.append(CompileAhead(function, *arguments, report=self.bar.report))
+        report = self.bar.report
+        if byte_pairs:
+            self.parts.append(CompileAhead(compile_kernels, report=report, shared=False))
+        tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
+        self.parts.append(CompileAhead(tiny_step, asdict(tiny), report=report))
+        if byte_pairs:
+            self.parts[0].finish()
 
     def finish(self):
         """Wait until all is compiled."""
@@ -87,8 +87,10 @@ class KernelBar:
         """That a kernel is needed, begun or compiled ("needs", "begin", "end")."""
         with self.lock:
             self.needed[name] = True
-            seen = {"needs": self.needed, "begin": self.begun, "end": self.ended}[what]
-            if self.shown and what != "needs" and name not in seen:
+            if what == "needs":
+                return
+            seen = self.begun if what == "begin" else self.ended
+            if self.shown and name not in seen:
                 seen[name] = True
                 self._show(what, name)
 

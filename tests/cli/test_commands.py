@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from tiny_run import TEXT, environment, files
 
+from autograd import backend
+from autograd.gradcheck_cases import CASES
 from npgpt import GPT
 from npgpt.cli import main
+from npgpt.cli.gradcheck import SOURCES
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
 from npgpt.model.size import parameters_by_part
@@ -166,7 +169,7 @@ def test_gradcheck_prints_a_table_of_ops(cli):
     status, out, _ = cli("gradcheck", "--op", "layer_norm")
     assert status == 0
     assert "worst error" in out and "layer_norm" in out and "1 of 1 right" in out
-    assert "autograd/kernels" in out  # whose gradients these are
+    assert SOURCES[backend.name] in out  # whose gradients these are
     row = json.loads(cli("gradcheck", "--op", "gelu", "--json")[1])["rows"][0]
     assert row["name"] == "gelu" and row["error"] < 1e-6 and row["samples"] >= 2
 
@@ -191,6 +194,14 @@ def test_gradcheck_draws_the_error_by_step(cli, tmp_path):
     status, _, _ = cli("gradcheck", "--plot", tmp_path / "v.png")
     assert status == 0
     assert (tmp_path / "v.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gradcheck_of_an_op_without_cases_says_what_to_add_before_any_table(cli, monkeypatch):
+    monkeypatch.delitem(CASES, "tanh")
+    for options in (["--op", "tanh"], [], ["--json"]):
+        status, out, err = cli("gradcheck", *options)
+        assert (status, out) == (1, "")
+        assert "op 'tanh' has no gradcheck cases" in err and "autograd/gradcheck_cases.py" in err
 
 
 def test_gradcheck_of_an_unknown_op_lists_the_known(cli):

@@ -1,6 +1,5 @@
 """Token files hold the tokens of their text, and are read as an array of them would be."""
 
-import doctest
 from itertools import groupby
 from operator import itemgetter
 
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import BPETokenizer, CharTokenizer
-from npgpt.data import texts, tokens
+from npgpt.data import texts
 from npgpt.data.batches import sample_batch, split_text
 from npgpt.data.corpora import Corpus, load_corpus
 from npgpt.data.texts import decode_whole, read_chunks
@@ -25,6 +24,7 @@ from npgpt.data.tokens import (
     split_chunks,
     token_dtype,
 )
+from npgpt.tokenizer.compiled import streams
 
 LETTERS = "ab é\n\r\t"
 
@@ -70,7 +70,9 @@ def test_tokens_of_chunks_are_those_of_the_text(tmp_path_factory, text):
     path.write_bytes(text.encode("utf-8"))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(texts, "CHUNK", 5)
-        ids = [token for chunk in read_chunks(path) for token in tokenizer.encode(chunk)]
+        patched.setattr(streams, "CHUNK", 5)
+        chunks = tokenizer.chunks(read_chunks(path))
+        ids = [token for chunk in chunks for token in tokenizer.encode(chunk)]
     assert ids == tokenizer.encode(text).tolist()
 
 
@@ -217,8 +219,3 @@ def test_bytes_per_token(text):
     ids = tokenizer.encode(text)
     expected = len(text[1:].encode("utf-8")) / (len(text) - 1)
     assert bytes_per_token(ids, tokenizer) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("module", [texts, tokens])
-def test_docstrings(module):
-    assert doctest.testmod(module).failed == 0

@@ -1,8 +1,13 @@
 """What the tests of gradients share: one thread, float32 beside float64, a GPT of order one."""
 
+import importlib
+import inspect
+
 import numpy as np
 import pytest
 
+import autograd.backend
+import autograd.reference
 from autograd.finite_differences import Function
 from npgpt.config import GPTConfig
 from npgpt.model import GPT
@@ -11,6 +16,15 @@ from npgpt.model import GPT
 @pytest.fixture(autouse=True, scope="module")
 def small_arrays(one_thread):
     """Every test of this folder runs on one thread."""
+
+
+@pytest.fixture(params=["kernels", "reference"])
+def backend(request, monkeypatch):
+    """A test with this argument runs on the compiled kernels and on their reference."""
+    module = importlib.import_module(f"autograd.{request.param}")
+    for name, _ in inspect.getmembers(autograd.reference, inspect.isfunction):
+        if not name.startswith("_"):
+            monkeypatch.setattr(autograd.backend, name, getattr(module, name))
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +60,7 @@ def float32_gaps():
 
 @pytest.fixture(scope="session")
 def gpt_of_order_one():
-    """A function that makes a GPT in float64 with random weights, gains and biases.
+    """A function that makes a GPT in float64 with random weights and biases.
 
     Of order one: behind GPT-2's initial weights of 0.02 attention looks at everything alike, and
     an error of its gradient is lost among larger ones.
@@ -57,8 +71,8 @@ def gpt_of_order_one():
         model = GPT(GPTConfig(**config | changes), seed=seed, dtype=np.float64)
         rng = np.random.default_rng(seed)
         for name, weight in model.parameters().items():
-            is_gain = ".ln_" in f".{name}" and name.endswith("weight")
-            weight.data = is_gain + 0.5 * rng.normal(size=weight.shape)
+            of_a_norm = ".ln_" in f".{name}" and name.endswith("weight")
+            weight.data = of_a_norm + 0.5 * rng.normal(size=weight.shape)
         return model
 
     return make

@@ -27,7 +27,7 @@ def test_the_step_of_gradcheck_lies_in_the_valley_of_float64():
     assert errors[list(STEPS).index(EPS)] < 1e-9
 
 
-def test_the_left_slope_is_the_square_of_the_step():
+def test_the_error_of_a_long_step_is_its_square():
     long_steps = 2.0 ** -np.arange(5, 11)
     errors = error_by_step(function, inputs(), long_steps)
     assert np.allclose(errors[:-1] / errors[1:], 4, rtol=0.05)

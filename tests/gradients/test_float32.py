@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from autograd.samples import SAMPLES
+from autograd.gradcheck_cases import CASES
 
 EPS = np.finfo(np.float32).eps
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLES))
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_gradients_agree_to_a_few_roundings(name, float32_gaps):
-    for sample in SAMPLES[name]:
-        for gap, scale in float32_gaps(sample.f, sample.inputs(seed=0)):
-            assert gap <= 16 * EPS * scale, sample.label
+    for case in CASES[name]:
+        for gap, scale in float32_gaps(case.f, case.inputs(seed=0)):
+            assert gap <= 16 * EPS * scale, case.label

@@ -1,6 +1,7 @@
 """gradcheck itself: what it finds, and what it says."""
 
 import re
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -48,7 +49,7 @@ def test_a_right_rule_passes_and_the_report_says_how_well():
     report = gradcheck(op_with(square_rule), [array(3, 4)])
     assert report.passed
     found = report.worst
-    assert (found.name, found.shape, found.compared, found.wrong) == ("input 0", (3, 4), 12, 0)
+    assert (found.name, found.shape, found.compared, found.wrong) == ("x", (3, 4), 12, 0)
     assert found.error < 1e-9
     assert "0 of 1 gradients wrong" in str(report)
 
@@ -68,21 +69,36 @@ def test_the_report_names_the_function_the_input_the_entry_and_the_error():
         gradcheck(op_with(rule, product), [a, b])
     text = str(error.value)
     assert "gradcheck of product: 1 of 2 gradients wrong" in text
-    assert "input 1, shape (2, 3): 1 of 6 entries wrong; worst at [1, 2]" in text
+    assert "b, shape (2, 3): 1 of 6 entries wrong; worst at [1, 2]" in text
     assert "ratio 1.5," in text
     said = {k: float(v) for k, v in re.findall(r"(analytic|numeric|error) (-?[\d.e-]+)", text)}
     assert abs(said["analytic"] / said["numeric"] - 1.5) < 1e-6
-    slopes = np.abs([said["analytic"], said["numeric"]])
-    assert slopes.min() <= abs(a[1, 2]) <= slopes.max() / 0.5
+    both = np.abs([said["analytic"], said["numeric"]])
+    assert both.min() <= abs(a[1, 2]) <= both.max() / 0.5
     assert said["error"] == pytest.approx(1 / 3, abs=0.3)
 
 
 def test_inputs_in_a_dict_are_passed_and_reported_by_name():
-    def f(*, gain, shift):
-        return op_with(off_at((1,), 0.25))(gain) + shift
+    def f(*, weight, bias):
+        return op_with(off_at((1,), 0.25))(weight) + bias
 
-    with pytest.raises(GradcheckError, match=r"gradcheck of f: 1 of 2 .*\n  gain, shape \(3,\): 1"):
-        gradcheck(f, {"gain": array(3), "shift": array(3)})
+    text = r"gradcheck of f: 1 of 2 .*\n  weight, shape \(3,\): 1"
+    with pytest.raises(GradcheckError, match=text):
+        gradcheck(f, {"weight": array(3), "bias": array(3)})
+
+
+@pytest.mark.parametrize(
+    ("f", "names"),
+    [
+        (ag.layer_norm, ["x", "weight", "bias"]),
+        (partial(ag.layer_norm, np.ones((2, 3))), ["weight", "bias"]),
+        (partial(ag.layer_norm, eps=0.1), ["x", "weight", "bias"]),
+        (lambda rows, *rest: ag.layer_norm(rows, *rest) * 2, ["rows", "input 1", "input 2"]),
+    ],
+)
+def test_inputs_in_a_list_are_reported_by_the_names_of_the_parameters(f, names):
+    inputs = [array(2, 3), array(3), array(3)][-len(names) :]
+    assert [found.name for found in gradcheck(f, inputs).inputs] == names
 
 
 def test_a_function_may_read_its_tensors_from_elsewhere():
@@ -137,7 +153,7 @@ def test_a_gradient_that_is_no_number_is_wrong_where_it_stands(size, value):
 
 
 def test_a_gradient_hidden_from_backward_is_missed():
-    with pytest.raises(GradcheckError, match="input 0, .* analytic 0, numeric"):
+    with pytest.raises(GradcheckError, match="x, .* analytic 0, numeric"):
         gradcheck(lambda x, y: x.detach() * y, [array(3), array(3)])
 
 
@@ -206,7 +222,7 @@ def test_only_inputs_that_require_a_gradient_are_checked():
     f = op_with(lambda dz, saved: (dz * saved[1], None), lambda a, b, /: (a * b, (a, b)))
     fixed = Tensor(array(3))
     report = gradcheck(f, [array(3), fixed])
-    assert [found.name for found in report.inputs] == ["input 0"]
+    assert [found.name for found in report.inputs] == ["a"]
     table, rows = array(4, 2), np.array([3, 1, 1])
     assert len(gradcheck(ag.embedding, [table, rows]).inputs) == 1
 

@@ -136,8 +136,8 @@ def test_join_and_cut(data, check):
     check(lambda x: ag.split(x, size, axis), x)
     check(lambda *parts: ag.concat(parts, axis=axis), *parts)
     alike = [data.draw(arrays(shape)) for _ in lengths]
-    place = data.draw(st.integers(-len(shape) - 1, len(shape)))
-    check(lambda *alike: ag.stack(alike, axis=place), *alike)
+    new_axis = data.draw(st.integers(-len(shape) - 1, len(shape)))
+    check(lambda *alike: ag.stack(alike, axis=new_axis), *alike)
 
 
 @few
@@ -181,14 +181,14 @@ def test_softmax_along_any_axis(op, data, check):
 def test_layer_norm(data, check):
     x = data.draw(shapes.flatmap(partial(arrays, apart=True)))
     C = x.shape[-1]
-    gain = data.draw(st.none() | arrays(C))
-    shift = data.draw(st.none() | arrays(C))
-    given_ones = [a for a in (gain, shift) if a is not None]
+    weight = data.draw(st.none() | arrays(C))
+    bias = data.draw(st.none() | arrays(C))
+    given_ones = [a for a in (weight, bias) if a is not None]
 
     def f(x, *rest):
         rest = list(rest)
-        weight = rest.pop(0) if gain is not None else None
-        return ag.layer_norm(x, weight, rest.pop() if rest else None)
+        first = rest.pop(0) if weight is not None else None
+        return ag.layer_norm(x, first, rest.pop() if rest else None)
 
     check(f, x, *given_ones)
 

@@ -1,7 +1,7 @@
 """Attention at the edges of its blocks, on views, with every tile and any number of threads.
 
-`test_twins` has it at any sizes in memory of its own; here are the sizes at which blocks of queries
-and of keys begin and end, the memory that a model hands it, and numbers at the edges.
+`test_reference` has it at any sizes in memory of its own; here are the sizes at which blocks of
+queries and of keys begin and end, the views that a model hands it, and extreme scores.
 """
 
 import os
@@ -94,7 +94,7 @@ def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
 
 @DTYPES
 def test_a_view_between_whole_numbers_is_copied(dtype):
-    """Steps of a packed structure are no multiples of a number's size."""
+    """Steps of a packed structure are no multiples of an element's size."""
     packed = np.zeros((1, 2, 5), np.dtype([("x", dtype, (8,)), ("flag", np.int8)]))["x"]
     packed[:] = np.random.default_rng(0).standard_normal(packed.shape)
     whole = packed.copy()

@@ -21,7 +21,7 @@ from autograd.kernels import compiler
 
 PROJECT = Path(autograd.__file__).parents[1]
 KERNELS = Path(compiler.__file__).parent
-TOKENIZER = PROJECT / "npgpt" / "tokenizer" / "kernels"
+TOKENIZER = PROJECT / "npgpt" / "tokenizer" / "compiled" / "kernels"
 CHILD = """
 import json, sys
 import numpy as np

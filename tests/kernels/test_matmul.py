@@ -2,7 +2,7 @@
 
 A tile is chosen when the kernels are imported, so each one runs in a process of its own, which
 may use three threads on any machine. Tiles of other machines divide the work for three threads,
-but do it on one: serial code compiles much faster. `test_twins` has the products at any
+but do it on one: serial code compiles much faster. `test_reference` has the products at any
 sizes for the tile of this machine; the sizes here are those at which blocks, panels and jobs begin
 and end.
 """
@@ -41,7 +41,7 @@ SIZES = [
     (2, 1, 400, 70),  # one row, of two steps of the depth
     (2, 15, 16, 33),  # one row and one column more than a tile
     (3, 13, 7, 31),  # less deep than a vector is long
-    (1, 129, 401, 96),  # too many rows to leave b in place
+    (1, 129, 401, 96),  # too many rows to read b in place
     (1, 530, 20, 40),  # rows divided among threads
     (1, 16, 17, 600),  # columns divided among threads
     (5, 64, 64, 32),  # several products, not a multiple of the threads

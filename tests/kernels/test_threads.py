@@ -31,7 +31,7 @@ def test_the_number_of_threads_changes_no_bit():
 def main():
     import numba
     from conftest import NAMES, make_arguments
-    from test_twins import arrays_in
+    from test_reference import arrays_in
 
     from autograd import kernels
 

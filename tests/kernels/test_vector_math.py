@@ -70,8 +70,8 @@ def test_special_numbers():
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=70))
-def test_any_float32_in_vectors_of_any_length(numbers):
-    x = np.float32(numbers)
+def test_any_float32_in_vectors_of_any_length(floats):
+    x = np.float32(floats)
     with np.errstate(over="ignore"):
         expected = np.exp(x.astype(np.float64)).astype(np.float32)
     expected[x < LOWEST] = 0  # instead of a subnormal, or nearly one
@@ -101,8 +101,8 @@ def test_the_normal_distribution_and_both_its_tails():
 
 @given(st.sampled_from([np.float32, np.float64]), st.data())
 def test_the_maximum_is_that_of_numpy(dtype, data):
-    numbers = st.floats(width=8 * np.dtype(dtype).itemsize)
-    x = data.draw(arrays(dtype, st.integers(1, 70), elements=numbers))
+    elements = st.floats(width=8 * np.dtype(dtype).itemsize)
+    x = data.draw(arrays(dtype, st.integers(1, 70), elements=elements))
     np.testing.assert_array_equal(maximum_of(x), x.max())
 
 

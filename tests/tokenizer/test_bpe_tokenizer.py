@@ -22,7 +22,7 @@ word_counts = st.dictionaries(
 
 def naive_train(text, n_merges):
     """Merges and final words. A token is the character of its id, a merge is a str.replace."""
-    words = ["".join(map(chr, piece.encode())) for piece in split(text)]
+    words = ["".join(map(chr, word.encode())) for word in split(text)]
     merges = []
     for new_id in range(256, 256 + n_merges):
         seen = [pair for word in words for pair in pairwise(word)]
@@ -97,7 +97,7 @@ def test_every_token_is_a_byte_or_its_two_parts_joined(text, n_merges):
     assert tokenizer.vocab_size == len(set(tokenizer.tokens)) == 257 + len(tokenizer.merges)
 
 
-def test_special_tokens_in_the_training_text_are_borders():
+def test_special_tokens_in_the_training_text_are_boundaries():
     with_special = BPETokenizer.train("hug<|end|>hug<|end|>pug", 300, ["<|end|>"])
     assert with_special.merges == learn_merges({b"hug": 2, b"pug": 1}, 300)
 
@@ -174,14 +174,14 @@ def test_a_batch_is_encoded_as_one_by_one(story_tokenizer):
         story_tokenizer.encode_batch(texts, allowed_special=())
 
 
-def test_the_pieces_of_a_word(story_tokenizer):
+def test_the_merge_steps_of_a_word(story_tokenizer):
     steps = story_tokenizer.merge_steps(" unhappiness")
     ids = story_tokenizer.encode(" unhappiness")
     assert steps[0] == [bytes([byte]) for byte in b" unhappiness"]
     assert steps[-1] == [story_tokenizer.token_bytes(i) for i in ids]
-    for pieces, merged in pairwise(steps):
-        assert b"".join(pieces) == b"".join(merged) == b" unhappiness"
-        assert len(merged) < len(pieces)
+    for tokens, merged in pairwise(steps):
+        assert b"".join(tokens) == b"".join(merged) == b" unhappiness"
+        assert len(merged) < len(tokens)
     assert story_tokenizer.merge_steps("") == [[]]
 
 
@@ -212,9 +212,9 @@ def test_arguments_that_make_no_vocabulary(vocab_size, special_tokens, error, me
         ([(97, 98), (256, 257)], "merge 1 must join two tokens from 0 to 256"),
         ([(-1, 98)], "merge 0 must join two tokens from 0 to 255"),
         ([(97, 98), (97, 98)], "merge 1, .*, makes the same token .* as merge 0"),
-        ([(97, 98, 99)], "merge 0 must be a pair of int token numbers"),
-        ([(97, 98.0)], "merge 0 must be a pair of int token numbers"),
-        (["ab"], "merge 0 must be a pair of int token numbers"),
+        ([(97, 98, 99)], "merge 0 must be a pair of ints"),
+        ([(97, 98.0)], "merge 0 must be a pair of ints"),
+        (["ab"], "merge 0 must be a pair of ints"),
     ],
 )
 def test_merges_that_make_no_vocabulary(merges, message):
@@ -248,7 +248,7 @@ def test_byte_orders_that_are_none(byte_order):
         (range(256), {"<a>": 1 << 40}, "the id of special token '<a>' must be an int"),
     ],
 )
-def test_ids_that_number_no_vocabulary(ids, special, message):
+def test_ids_that_make_no_vocabulary(ids, special, message):
     with pytest.raises(ValueError, match=message):
         BPETokenizer([], special, ids=ids)
 

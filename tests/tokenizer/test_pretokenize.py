@@ -3,17 +3,17 @@
 import functools
 import sys
 import unicodedata
-from itertools import pairwise
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import automaton, kernels, unicode_classes
-from npgpt.tokenizer.automaton import scanner_arrays
+from npgpt.tokenizer.compiled import automaton, unicode_classes
+from npgpt.tokenizer.compiled.bpe import count_words
+from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, ranges
 from npgpt.tokenizer.pretokenize import PATTERNS, split
-from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
 
 HALVES = range(0xD800, 0xE000)  # of surrogate pairs, no characters
 ALL_CHARACTERS = [chr(point) for point in range(sys.maxunicode + 1)]
@@ -36,7 +36,7 @@ def version(text):
 
 
 @pytest.mark.parametrize(
-    "pieces",
+    "pre_tokens",
     [
         ["Hello", " world", "!"],
         ["we", "'ve", " 12", "dogs"],
@@ -51,22 +51,22 @@ def version(text):
         [],
     ],
 )
-def test_split_examples(pieces):
-    assert split("".join(pieces)) == pieces
+def test_split_examples(pre_tokens):
+    assert split("".join(pre_tokens)) == pre_tokens
 
 
 @given(st.text(st.characters()))
-def test_the_pieces_of_any_text_join_to_the_text(text):
-    pieces = split(text)
-    assert "".join(pieces) == text
-    assert all(pieces)
+def test_the_pre_tokens_of_any_text_join_to_the_text(text):
+    pre_tokens = split(text)
+    assert "".join(pre_tokens) == text
+    assert all(pre_tokens)
 
 
 def test_white_space_is_exactly_that_of_unicode():
     letters_and_numbers = members(LETTERS) | members(NUMBERS)
     others = [c for c in ALL_CHARACTERS if c not in letters_and_numbers and c != "!"]
-    pieces = split("".join(f"!{c}" for c in others))  # only white space breaks a run of symbols
-    assert {piece[0] for piece in pieces} - {"!"} == WHITE_SPACE
+    pre_tokens = split("".join(f"!{c}" for c in others))  # only white space breaks a run of symbols
+    assert {word[0] for word in pre_tokens} - {"!"} == WHITE_SPACE
 
 
 # The published patterns on the `regex` package
@@ -89,12 +89,15 @@ def agreed_characters():
 
 
 def scanned(text, pattern):
-    """The pre-tokens that the compiled scanner finds."""
+    """The pre-tokens that the compiled scanner finds: each once, in order, and how often."""
     data = text.encode("utf-8")
-    text_N = np.frombuffer(data + bytes(kernels.PADDING), np.uint8)
-    scanner = kernels.Scanner(*scanner_arrays(pattern))
-    borders = kernels.pieces(text_N, 0, len(data), scanner).tolist() if data else [0]
-    return [data[i:j].decode("utf-8", "surrogatepass") for i, j in pairwise(borders)]
+    counts = count_words(data, np.array([[0, len(data), -1]]), pattern)
+    return [(word.decode("utf-8"), times) for word, times in counts.items()]
+
+
+def counted(pre_tokens):
+    """The same of a list of pre-tokens."""
+    return list(Counter(pre_tokens).items())
 
 
 @pytest.mark.parametrize("neighbour", ["", "a", "1", " ", "!", "\n", "'s", "\t"])
@@ -103,9 +106,9 @@ def test_split_equals_regex_on_every_character(pattern, neighbour):
     regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
     assigned = set(ASSIGNED)
     text = neighbour.join(c for c in agreed_characters() if c in assigned and ord(c) not in HALVES)
-    pieces = regex.findall(PATTERNS[pattern], text)
-    assert split(text, pattern) == pieces
-    assert scanned(text, pattern) == pieces
+    pre_tokens = regex.findall(PATTERNS[pattern], text)
+    assert split(text, pattern) == pre_tokens
+    assert scanned(text, pattern) == counted(pre_tokens)
 
 
 @given(st.data())
@@ -127,7 +130,7 @@ def test_split_equals_regex_on_random_text(pattern, data):
 @given(st.text(" 's'treRE'vVmldLDAſé9²٣.\n\r\t\xa0\x1c\u3000東") | st.text())
 @pytest.mark.parametrize("pattern", [*PATTERNS, None])
 def test_the_scanner_cuts_as_split_does(pattern, text):
-    assert scanned(text, pattern) == split(text, pattern)
+    assert scanned(text, pattern) == counted(split(text, pattern))
 
 
 def test_the_automaton_is_small():
@@ -149,6 +152,6 @@ def test_the_tables_hold_what_this_python_has_assigned():
 
 @pytest.mark.parametrize("table", [LETTERS, NUMBERS, unicode_classes.WHITE_SPACE])
 def test_the_ranges_of_a_table_are_in_order_and_apart(table):
-    borders = [point for pair in unicode_classes.ranges(table) for point in pair]
-    assert borders == sorted(borders)
-    assert all(b > a + 1 for a, b in zip(borders[1::2], borders[2::2], strict=False))
+    ends = [point for pair in unicode_classes.ranges(table) for point in pair]
+    assert ends == sorted(ends)
+    assert all(b > a + 1 for a, b in zip(ends[1::2], ends[2::2], strict=False))

@@ -1,10 +1,10 @@
-"""Where the pre-tokens of a text begin: the automaton of `npgpt.tokenizer.automaton` at work.
+"""Where the pre-tokens of a text begin: `npgpt.tokenizer.compiled.automaton` at work.
 
-For every character the automaton says what it means for up to three borders: the end of the last
-line end, the beginning of the character before, the beginning of this one. All three places are
-written down always, and the count of borders is raised only for those that hold. A program that
-asked for each character whether a pre-token ends would be eight times slower: a processor guesses
-the answers ahead, and where words end it cannot guess.
+For every character the automaton says of three positions whether a pre-token begins there: at the
+end of the last line, at the character before, at this one. All three are written down always, and
+the count of boundaries is raised only for those that hold. A program that asked for each character
+whether a pre-token ends would be eight times slower: a processor guesses the answers ahead, and
+where words end it cannot guess.
 
 Contractions such as "'ll" are the one thing the automaton does not know; apostrophes are rare.
 """
@@ -13,21 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autograd.kernels.compiler import serial_kernel
-from npgpt.tokenizer.kernels.tables import U, inlined
+from npgpt.tokenizer.compiled.kernels.tables import U, inlined
 
 APOSTROPHE = ord("'")
+BLOCK = 1024  # bytes that are scanned before their pre-tokens are worked on
 
-# What the numbers in a Scanner mean. They are compiled into the kernels, so they stand here and
+# What the integers in a Scanner mean. They are compiled into the kernels, so they stand here and
 # not in `automaton`: `source_hash` sees an edit of this folder only.
 SYMBOL, LETTER, NUMBER, SPACE, WHITE, NEWLINE = range(6)  # SPACE is " ", NEWLINE is \r or \n
-BORDER_AFTER_LINE, BORDER_BEFORE_LAST, BORDER_HERE = 1, 2, 4
+BOUNDARY_AFTER_LINE, BOUNDARY_BEFORE_LAST, BOUNDARY_HERE = 1, 2, 4
 FLAG_BITS = 3
 NO_CONTRACTIONS, LOWER_CASE, ANY_CASE = range(3)
 
 
 class Scanner(NamedTuple):
-    """A split pattern as arrays, made by `npgpt.tokenizer.automaton.scanner_arrays`.
+    """A split pattern as arrays, made by `npgpt.tokenizer.compiled.automaton.scanner`.
 
     steps: uint16, for state * 8 + class the next state in the upper bits and flags in the lower.
     contractions: which contractions are pre-tokens, one of the three constants above.
@@ -40,6 +40,11 @@ class Scanner(NamedTuple):
     ascii_classes: np.ndarray
     block_of: np.ndarray
     classes: np.ndarray
+
+
+def new_boundaries():
+    """Room for the boundaries of a block."""
+    return np.empty(BLOCK + 8, np.int64)
 
 
 @inlined
@@ -87,14 +92,22 @@ def contraction_length(text_N, i, stop, any_case):
 
 
 @inlined
-def scan(text_N, place, pause, stop, scanner, borders_K):
-    """Go on from `place` to `pause`; return the place to go on from next time.
+def start_at(begin):
+    """The cursor of `scan` at the beginning of a text."""
+    return begin, np.int64(0), begin, begin, np.int64(0)
 
-    A place is (i, state, start of the last character, end of the last line, number of borders).
-    `stop` is the end of the text that the pattern may see; `pause` comes before it or is it.
+
+@inlined
+def scan(text_N, cursor, stop, scanner, boundaries_K):
+    """Scan the next BLOCK bytes of a text that ends at `stop`; return the cursor to go on from.
+
+    A cursor is (i, state, start of the last character, end of the last line, number of boundaries).
+    The pre-tokens found lie between neighbours of these boundaries. Before the next call belongs
+    one of `keep_last`.
     """
     steps, contractions, ascii_classes, block_of, classes = scanner
-    i, state, last, line, count = place
+    i, state, last, line, count = cursor
+    pause = min(i + BLOCK, stop)
     while i < pause:
         if text_N[U(i)] < 128:
             of = np.int64(ascii_classes[U(text_N[U(i)])])
@@ -102,27 +115,30 @@ def scan(text_N, place, pause, stop, scanner, borders_K):
         else:
             of, length = class_and_length(text_N, i, block_of, classes)
         step = np.int64(steps[U(state * 8 + of)])
-        borders_K[U(count)] = line
+        boundaries_K[U(count)] = line
         count += step & 1
-        borders_K[U(count)] = last
+        boundaries_K[U(count)] = last
         count += step >> 1 & 1
-        borders_K[U(count)] = i
+        boundaries_K[U(count)] = i
         count += step >> 2 & 1
         state = step >> FLAG_BITS
-        if text_N[U(i)] == APOSTROPHE and step & BORDER_HERE and contractions != NO_CONTRACTIONS:
+        if text_N[U(i)] == APOSTROPHE and step & BOUNDARY_HERE and contractions != NO_CONTRACTIONS:
             contraction = contraction_length(text_N, i, stop, contractions == ANY_CASE)
             if contraction:
                 state, length = 0, contraction
         last = i
         i += length
         line = i if of == NEWLINE else line
+    if i >= stop:
+        boundaries_K[count] = stop
+        count += 1
     return i, state, last, line, count
 
 
-@serial_kernel
-def pieces(text_N, begin, stop, scanner):
-    """Where each pre-token of text_N[begin:stop] begins, and `stop`: int64 of shape (K + 1,)."""
-    borders_K = np.empty(stop - begin + 4, np.int64)
-    place = scan(text_N, (begin, 0, begin, begin, 0), stop, stop, scanner, borders_K)
-    borders_K[place[4]] = stop
-    return borders_K[: place[4] + 1]
+@inlined
+def keep_last(cursor, boundaries_K):
+    """Make the last boundary the first: a pre-token that is still being read begins there."""
+    i, state, last, line, count = cursor
+    if count > 0:
+        boundaries_K[0] = boundaries_K[count - 1]
+    return i, state, last, line, min(count, 1)

@@ -1,14 +1,14 @@
 """The split patterns of `pretokenize` as an automaton: one table look-up a character.
 
-Reading a text from left to right, what has to be remembered to say where pre-tokens begin is
-little: the kind of the pre-token that is being read, and for white space how much of it there was.
-These are the states. Each character is one of six classes, and (state, class) gives the next state
-and up to three borders that have become certain:
+To say where pre-tokens begin, reading from left to right, little has to be remembered: the kind of
+the pre-token that is being read, and for white space how much of it there was. These are the
+states. Each character is one of six classes, and (state, class) gives the next state and up to
+three boundaries that are now certain:
 
-    BORDER_HERE          a pre-token begins with this character
-    BORDER_BEFORE_LAST   one began with the character before: the last of several white spaces,
-                         which is left to the word that follows
-    BORDER_AFTER_LINE    one began after the last line end (cl100k)
+    BOUNDARY_HERE          a pre-token begins with this character
+    BOUNDARY_BEFORE_LAST   one began with the character before: the last of several white spaces,
+                           which is left to the word that follows
+    BOUNDARY_AFTER_LINE    one began after the last line end (cl100k)
 
 Contractions need more than classes; `kernels.scanner` looks for them where a pre-token begins with
 an apostrophe.
@@ -18,11 +18,11 @@ import functools
 
 import numpy as np
 
-from npgpt.tokenizer.kernels.scanner import (
+from npgpt.tokenizer.compiled.kernels.scanner import (
     ANY_CASE,
-    BORDER_AFTER_LINE,
-    BORDER_BEFORE_LAST,
-    BORDER_HERE,
+    BOUNDARY_AFTER_LINE,
+    BOUNDARY_BEFORE_LAST,
+    BOUNDARY_HERE,
     FLAG_BITS,
     LETTER,
     LOWER_CASE,
@@ -32,23 +32,24 @@ from npgpt.tokenizer.kernels.scanner import (
     SPACE,
     SYMBOL,
     WHITE,
+    Scanner,
 )
-from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 CONTRACTIONS = {None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE}
 
-State = tuple  # its first item says what is being read, the others are described in `step`
+State = tuple  # what is being read, and what else has to be remembered: see `step`
 
 
 def step(pattern: str | None, state: State, of: int) -> tuple[State, int]:
-    """The next state after a character of class `of`, and the flags of the borders it settles.
+    """The next state after a character of class `of`, and the flags of the boundaries it settles.
 
-    States: ("start",), ("letters",), ("digits", how many), ("symbols", whether it is one that may
-    lead letters), ("line ends",) behind symbols, and for white space
-    ("white", whether it has a line end, characters since then up to 2, whether the last is " ").
+    States: ("start",), ("letters",), ("digits", how many), ("symbols", whether it is one symbol,
+    which letters may join), ("line ends",) after symbols, and for white space ("white", whether it
+    has a line end, how many characters since then, up to 2, whether the last one is " ").
     """
     if pattern is None:
-        return ("letters",), 0 if state == ("letters",) else BORDER_HERE
+        return ("letters",), 0 if state == ("letters",) else BOUNDARY_HERE
     gpt2 = pattern == "gpt2"
     if gpt2 and of == NEWLINE:
         of = WHITE
@@ -59,9 +60,9 @@ def step(pattern: str | None, state: State, of: int) -> tuple[State, int]:
     if kind == "white":
         has_line, count, after_space = details
         if has_line and count > 0:
-            flags |= BORDER_AFTER_LINE
+            flags |= BOUNDARY_AFTER_LINE
         if count == 2:
-            flags |= BORDER_BEFORE_LAST
+            flags |= BOUNDARY_BEFORE_LAST
         leads = after_space if gpt2 or of == SYMBOL else of == LETTER
         joined = count > 0 and leads
     if of == LETTER:
@@ -75,7 +76,7 @@ def step(pattern: str | None, state: State, of: int) -> tuple[State, int]:
     else:
         joined |= kind == "symbols"
         state = ("symbols", not gpt2 and not joined)
-    return state, flags | (0 if joined else BORDER_HERE)
+    return state, flags | (0 if joined else BOUNDARY_HERE)
 
 
 def _white_step(state: State, of: int) -> tuple[State, int]:
@@ -83,18 +84,18 @@ def _white_step(state: State, of: int) -> tuple[State, int]:
     if kind in ("symbols", "line ends") and of == NEWLINE:
         return ("line ends",), 0
     if of == NEWLINE:
-        return ("white", True, 0, False), 0 if kind == "white" else BORDER_HERE
+        return ("white", True, 0, False), 0 if kind == "white" else BOUNDARY_HERE
     if kind == "white":
         has_line, count, _ = details
         return ("white", has_line, min(count + 1, 2), of == SPACE), 0
-    return ("white", False, 1, of == SPACE), BORDER_HERE
+    return ("white", False, 1, of == SPACE), BOUNDARY_HERE
 
 
 def table(pattern: str | None) -> np.ndarray:
     """uint16: entry 8 * state + class holds 8 * (next state) + flags. State 0 is the start."""
     states: list[State] = [("start",)]
     entries = []
-    for state in states:  # which grows meanwhile
+    for state in states:  # the list grows meanwhile
         for of in range(8):
             following, flags = step(pattern, state, min(of, NEWLINE))
             if following not in states:
@@ -105,13 +106,13 @@ def table(pattern: str | None) -> np.ndarray:
 
 @functools.cache
 def classes_by_block() -> tuple[np.ndarray, np.ndarray]:
-    """The class of every code point, in blocks of 128 that are kept once where they are alike.
+    """The class of every code point, in blocks of 128; equal blocks are kept once.
 
     (block_of, classes): the class of p is classes[128 * block_of[p // 128] + p % 128].
     """
     class_of = np.full(0x110000, SYMBOL, np.uint8)
-    for ranges_of, of in ((LETTERS, LETTER), (NUMBERS, NUMBER), (WHITE_SPACE, WHITE)):
-        for first, last in ranges(ranges_of):
+    for members, of in ((LETTERS, LETTER), (NUMBERS, NUMBER), (WHITE_SPACE, WHITE)):
+        for first, last in ranges(members):
             class_of[first : last + 1] = of
     class_of[ord(" ")] = SPACE
     class_of[[ord("\r"), ord("\n")]] = NEWLINE
@@ -120,8 +121,8 @@ def classes_by_block() -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.cache
-def scanner_arrays(pattern: str | None) -> tuple:
-    """The fields of `kernels.Scanner` for a pattern."""
+def scanner(pattern: str | None) -> Scanner:
+    """A split pattern as the kernels take it."""
     block_of, classes = classes_by_block()
     ascii_classes = classes[128 * int(block_of[0]) :][:128].copy()
-    return table(pattern), CONTRACTIONS[pattern], ascii_classes, block_of, classes
+    return Scanner(table(pattern), CONTRACTIONS[pattern], ascii_classes, block_of, classes)

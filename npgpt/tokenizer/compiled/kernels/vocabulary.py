@@ -1,14 +1,15 @@
 """The tables that encoding reads, built once from the merges of a tokenizer.
 
-Tokens go by their numbers here: 0 to 255 are the bytes, 256 + i is what merge i makes.
+Tokens go by their indices here: 0 to 255 are the bytes, 256 + i is what merge i makes.
 
 A *trie* answers which tokens a text begins with: from its root each byte leads to a node, and a
-node that stands for a token has the token's number. Other nodes have the numbers from V on; V is
-the root. Its edges are in one hash table, (node, byte) to node.
+node that stands for a token has the token's index. Other nodes have the indices from V on; V is the
+root. Its edges are in one hash table, (node, byte) to node.
 
 A token is left out of the trie if its own bytes are not encoded as that token. Merges that were
-learned have no such token; a list written by hand may, as (a b) (b c) (ab c): in "abc" the first
-merge comes first, then "abc"; but in the list (b c) (a b) (ab c) the last merge never happens.
+learned make no such token; a list written by hand may. With (a b) (b c) (ab c) the text "abc"
+becomes "ab" "c", then "abc"; with (b c) (a b) (ab c) it becomes "a" "bc", and the last merge never
+happens.
 """
 
 from typing import NamedTuple
@@ -16,17 +17,19 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels.compiler import serial_kernel
-from npgpt.tokenizer.kernels.tables import EMPTY, U, find, inlined, new_size, put
+from npgpt.tokenizer.compiled.kernels.tables import EMPTY, U, find, inlined, new_size, put
 
 TOKEN_BITS = 21  # two tokens and what they make fit into one word
 NODE_BITS = 28
 
 
 class Vocabulary(NamedTuple):
-    """left_V, right_V: the two parts of each token, of a byte itself twice.
+    """What the merges of a tokenizer say about its tokens.
+
+    left_V, right_V: the two parts of each token, of a byte itself twice.
     length_V: bytes of each token. shorter_V: the longest token that it begins with, or -1.
     pairs: hash table, left << 21 | right to the token they make. edges: hash table of the trie.
-    two: node of the trie after each two bytes, or -1. ids_V: the id of each token outside.
+    two: node of the trie after each two bytes, or -1. ids_V: the id of each token.
     """
 
     left_V: np.ndarray
@@ -40,12 +43,12 @@ class Vocabulary(NamedTuple):
 
 
 @inlined
-def stand_side_by_side(pairs, left_V, right_V, left, right, limit):
+def stay_apart(pairs, left_V, right_V, left, right, limit):
     """Whether the bytes of `left` and `right` together are encoded as these two tokens.
 
-    Plays the merging backwards. The token with the higher number was merged last; before that, its
-    nearer half stood at the border. At every moment the two tokens at the border must not have been
-    a pair that was to be merged before the next thing that happened, which is `limit`. Of equal
+    Undoes the merges one by one. Of the two tokens the one with the higher index was merged last;
+    before that, its nearer half was at the boundary. At no time may the two tokens at the boundary
+    have been a pair that is merged before the merge that did come next, which is `limit`. Of equal
     pairs the one to the left is merged first, hence the + 1.
     """
     apart = True
@@ -66,10 +69,10 @@ def stand_side_by_side(pairs, left_V, right_V, left, right, limit):
 
 
 @serial_kernel
-def build_vocabulary(merges_M2, ids_V, starts_V1, spellings, order_V):
+def build_vocabulary(merges_M2, ids_V, starts_V1, token_bytes, order_V):
     """The Vocabulary of int64 merges (M, 2).
 
-    ids_V: int32 (256 + M,). The bytes of token i are spellings[starts[i]:starts[i + 1]]. order_V:
+    ids_V: int32 (256 + M,). The bytes of token i are token_bytes[starts[i]:starts[i + 1]]. order_V:
     the tokens from the shortest to the longest.
     """
     M = len(merges_M2)
@@ -86,16 +89,19 @@ def build_vocabulary(merges_M2, ids_V, starts_V1, spellings, order_V):
         reached_V[token] = (
             reached_V[left]
             and reached_V[right]
-            and stand_side_by_side(pairs, left_V, right_V, left, right, token)
+            and stay_apart(pairs, left_V, right_V, left, right, token)
         )
     length_V = (starts_V1[1:] - starts_V1[:-1]).astype(np.int32)
-    shorter_V, edges, two = _trie(order_V[reached_V[order_V]], starts_V1, spellings)
+    shorter_V, edges, two = _trie(order_V[reached_V[order_V]], starts_V1, token_bytes)
     return Vocabulary(left_V, right_V, length_V, shorter_V, pairs, edges, two, ids_V)
 
 
 @inlined
-def _trie(tokens, starts_V1, spellings):
-    """Short tokens come first: the nodes of those that a token begins with are there already."""
+def _trie(tokens, starts_V1, token_bytes):
+    """(shorter_V, edges, two) of tokens from the shortest to the longest.
+
+    So the nodes of the tokens that a token begins with are there already.
+    """
     V = len(starts_V1) - 1
     shorter_V = np.full(V, -1, np.int32)
     two = np.full(1 << 16, -1, np.int32)
@@ -105,7 +111,7 @@ def _trie(tokens, starts_V1, spellings):
         start, stop = starts_V1[token], starts_V1[token + 1]
         node = np.int64(V)
         for k in range(start, stop):
-            byte = np.int64(spellings[k])
+            byte = np.int64(token_bytes[k])
             following = find(edges, node << 8 | byte, NODE_BITS)
             if following < 0:
                 following = np.int64(token)
@@ -116,7 +122,7 @@ def _trie(tokens, starts_V1, spellings):
                 put(edges, node << 8 | byte, following, NODE_BITS)
                 entries += 1
             if k == start + 1:
-                two[np.int64(spellings[start]) << 8 | byte] = following
+                two[np.int64(token_bytes[start]) << 8 | byte] = following
             node = following
             if node < V and k < stop - 1:
                 shorter_V[token] = node

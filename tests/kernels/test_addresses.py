@@ -1,5 +1,7 @@
-"""A kernel gives the same bits wherever its arrays lie: also beside each other, as those of a small
-example do, which differ from run to run in what lies beside what.
+"""A kernel gives the same bits at whatever addresses its arrays are, also side by side.
+
+Those of a small example are close together, and which of them is next to which differs from run to
+run.
 """
 
 from importlib import import_module

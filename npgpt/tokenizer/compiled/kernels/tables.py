@@ -1,17 +1,19 @@
-"""A hash table from small numbers to small numbers, in one array of 64-bit words.
+"""A hash table from small integers to small integers, in one array of 64-bit words.
 
 A word holds the key in its upper bits and the value in its lower `value_bits`, so that one read
-finds both. A key that meets another one in its place goes to the next free place (open addressing
-with linear probing); at most half of the places are taken. EMPTY, all bits set, is no entry: keys
-and values together must stay below it.
+finds both. A key whose slot is taken by another goes to the next free slot (open addressing with
+linear probing); at most half of the slots are taken. EMPTY, all bits set, is no entry: keys and
+values together must stay below it.
 
-Also here: words of eight bytes out of a text, and the hash of two words.
+Also here: eight bytes of a text as one word, and the hash of two words.
 """
 
 import numba
 import numpy as np
+from numba.extending import register_jitable
 
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
+FULL = -1  # what a kernel returns if its arrays have no room for all there is
 PADDING = 16
 U = np.uint64
 
@@ -21,9 +23,9 @@ inlined = numba.njit(inline="always", error_model="numpy")
 MIX_A, MIX_B, MIX_C = U(0x9E3779B97F4A7C15), U(0xC2B2AE3D27D4EB4F), U(0xFF51AFD7ED558CCD)
 
 
-@numba.njit
+@register_jitable
 def new_size(entries):
-    """How many places a table for so many entries has: a power of two, at least twice as many."""
+    """How many slots a table for so many entries has: a power of two, at least twice as many."""
     size = 256
     while size < 2 * entries:
         size *= 2
@@ -31,7 +33,7 @@ def new_size(entries):
 
 
 @inlined
-def home(table, key):
+def first_slot(table, key):
     """Where the search for `key` begins."""
     return ((U(key) * MIX_A) >> U(32)) & U(len(table) - 1)
 
@@ -39,31 +41,31 @@ def home(table, key):
 @inlined
 def find(table, key, value_bits):
     """The value of `key`, or -1."""
-    place = home(table, key)
+    slot = first_slot(table, key)
     found = np.int64(-1)
     while True:
-        word = table[place]
+        word = table[slot]
         if word >> U(value_bits) == U(key):
             found = np.int64(word & U((1 << value_bits) - 1))
             break
         if word == EMPTY:
             break
-        place = (place + U(1)) & U(len(table) - 1)
+        slot = (slot + U(1)) & U(len(table) - 1)
     return found
 
 
 @inlined
 def put(table, key, value, value_bits):
     """Enter a key that is not in the table."""
-    place = home(table, key)
-    while table[place] != EMPTY:
-        place = (place + U(1)) & U(len(table) - 1)
-    table[place] = (U(key) << U(value_bits)) | U(value)
+    slot = first_slot(table, key)
+    while table[slot] != EMPTY:
+        slot = (slot + U(1)) & U(len(table) - 1)
+    table[slot] = (U(key) << U(value_bits)) | U(value)
 
 
 @inlined
 def load_word(text_N, start):
-    """Eight bytes from `start` on as one number. The compiler makes a single read of it."""
+    """Eight bytes from `start` on as one integer. The compiler makes a single read of it."""
     i = U(start)
     return (
         U(text_N[i])

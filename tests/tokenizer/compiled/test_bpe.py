@@ -1,8 +1,10 @@
-"""The compiled tokenizer has the ids of the plain one, of tiktoken and of `tokenizers`."""
+"""Compiled, the tokenizer has the ids of `bpe`, of tiktoken and of `tokenizers`."""
 
 import importlib.util
+import inspect
 import random
 from collections import Counter
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,12 @@ from hypothesis import strategies as st
 
 from autograd import backend
 from npgpt.data import tales
-from npgpt.tokenizer import BPETokenizer, bpe, fast, kernels, special
-from npgpt.tokenizer.formats import GPT2_FILES, byte_to_unicode
+from npgpt.tokenizer import BPETokenizer, bpe, special
+from npgpt.tokenizer.compiled import bpe as compiled
+from npgpt.tokenizer.compiled import kernels
+from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, ranges
+from npgpt.tokenizer.formats.gpt2 import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizer.pretokenize import PATTERNS, split
-from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
 
 PROSE = tales.generate(30_000, seed=1) + (
     "Naïve café's 12345 — Москва 東京タワー 🐕 WE'RE {}\r\n\r\n  it'll ＡＢ \u00a0x"
@@ -32,34 +36,43 @@ SNIPPETS = (
     "the king's|'S|'ll|'LL|\r\n|\n\n|   |aaaaaaaaaaaaaa|ababab|1234567|é|ſ|'ſ|\u00a0|\u3000|\x1c|"
     "東京|🐕\u200d🦺|e\u0301|...|!?| |  |\t|\n | \n|\x00|\x85|٣|²"
 )
-pieces = st.sampled_from([*SNIPPETS.split("|"), "<|end|>", "<|end|>>", "<|end|"])
-texts = st.lists(pieces | st.text(max_size=6), max_size=12).map("".join)
+snippets = st.sampled_from([*SNIPPETS.split("|"), "<|end|>", "<|end|>>", "<|end|"])
+texts = st.lists(snippets | st.text(max_size=6), max_size=12).map("".join)
 
 
-@pytest.fixture
-def plainly(monkeypatch):
-    """A function that encodes with the plain functions."""
-
-    def encode(tokenizer, text):
-        with monkeypatch.context() as patch:
-            patch.setattr(backend, "name", "numpy")
-            return tokenizer.encode(text).tolist()
-
-    return encode
+def reference_ids(tokenizer, text):
+    """The ids of `bpe`."""
+    data = text.encode("utf-8")
+    codec = bpe.Codec(tokenizer.merges, tokenizer.tokens, tokenizer.ids, tokenizer.pattern)
+    return codec.encode(data, special.spans(data, tokenizer.special_ids)).tolist()
 
 
-# The plain functions
+# The reference implementation
+
+
+def test_both_implementations_are_called_in_the_same_way():
+    for name in ("count_words", "learn_merges", "Codec", "Codec.encode", "Codec.decode"):
+        of_both = [inspect.signature(attrgetter(name)(module)) for module in (bpe, compiled)]
+        assert of_both[0].parameters.keys() == of_both[1].parameters.keys()
 
 
 @given(text=texts)
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
-def test_ids_equal_those_of_the_plain_functions(pattern, text):
+def test_ids_equal_those_of_the_reference(pattern, text):
     tokenizer = TOKENIZERS[pattern]
-    data = text.encode("utf-8")
-    parts_P3 = special.parts(data, tokenizer.special_ids)
     ids = tokenizer.encode(text)
-    assert ids.tolist() == tokenizer._plain_encode(data, parts_P3).tolist()
+    assert ids.tolist() == reference_ids(tokenizer, text)
     assert tokenizer.decode(ids) == text
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_the_backend_chooses_the_implementation(name, monkeypatch):
+    monkeypatch.setattr(backend, "name", name)
+    learned = TOKENIZERS["gpt2"]
+    tokenizer = BPETokenizer(learned.merges, learned.special_ids, ids=learned.ids)
+    assert tokenizer.decode(tokenizer.encode(PROSE)) == PROSE
+    module = {"numpy": bpe, "numba": compiled}[name]
+    assert type(tokenizer._codec) is module.Codec
 
 
 @st.composite
@@ -89,41 +102,42 @@ def test_any_merges_are_replayed_in_order(merges, text):
     st.integers(0, 40),
     st.randoms(),
 )
-def test_merges_equal_those_of_the_plain_trainer(counts, n_merges, rng):
+def test_merges_equal_those_of_the_reference(counts, n_merges, rng):
     order = rng.sample(range(256), 256)
-    assert fast.learn_merges(counts, n_merges, order) == bpe.learn_merges(counts, n_merges, order)
+    arguments = counts, n_merges, order
+    assert compiled.learn_merges(*arguments) == bpe.learn_merges(*arguments)
 
 
-def test_many_merges_equal_those_of_the_plain_trainer(monkeypatch):
+def test_many_merges_equal_those_of_the_reference(monkeypatch):
     learned = TOKENIZERS["cl100k"]
     monkeypatch.setattr(backend, "name", "numpy")
-    plain = BPETokenizer.train(
+    reference = BPETokenizer.train(
         PROSE, 700, list(learned.special_ids), pattern="cl100k", byte_order=GPT2_ORDER
     )
-    assert plain.merges == learned.merges
-    assert plain.tokens == learned.tokens
+    assert reference.merges == learned.merges
+    assert reference.tokens == learned.tokens
 
 
 def test_tables_that_turn_out_too_small_are_made_larger():
-    text = "".join(f"{i:x}!" for i in range(20_000))  # few of its pieces are alike
+    text = "".join(f"{i:x}!" for i in range(20_000))  # few of its pre-tokens are alike
     data = text.encode("utf-8")
-    counts = fast.word_counts(data, np.array([[0, len(data), -1]]), "gpt2")
-    assert counts == Counter(piece.encode("utf-8") for piece in split(text))
-    room = kernels.new_pairs(4, 100, 300, np.arange(300))
-    assert not kernels.count_pairs(fast._linked({b"abcdefgh": 1}), room)
+    counts = compiled.count_words(data, np.array([[0, len(data), -1]]), "gpt2")
+    assert counts == Counter(word.encode("utf-8") for word in split(text))
+    pairs = kernels.new_pairs(4, 100, 300, np.arange(300))
+    assert not kernels.count_pairs(compiled._linked({b"abcdefgh": 1}), pairs)
 
 
-def test_more_pairs_than_the_table_has_numbers_for_are_refused(monkeypatch):
-    assert fast.most_pairs(1 << 21) == 1 << 21 and fast.most_pairs((1 << 16) + 1) == 1 << 29
+def test_more_pairs_than_the_table_has_indices_for_are_refused(monkeypatch):
+    assert compiled.most_pairs(1 << 21) == 1 << 21 and compiled.most_pairs((1 << 16) + 1) == 1 << 29
     text = "".join(random.Random(0).choices("abcdefghijklmnop", k=9999))
     counts = {text.encode(): 1}
-    plain = bpe.learn_merges(counts, 20)
-    monkeypatch.setattr(fast, "most_pairs", lambda tokens: 5000)
-    assert fast.learn_merges(counts, 20) == plain
+    merges = bpe.learn_merges(counts, 20)
+    monkeypatch.setattr(compiled, "most_pairs", lambda n_tokens: 5000)
+    assert compiled.learn_merges(counts, 20) == merges
     for most in (100, 300):  # 256 pairs of letters; those with new tokens come later
-        monkeypatch.setattr(fast, "most_pairs", lambda tokens, most=most: most)
+        monkeypatch.setattr(compiled, "most_pairs", lambda n_tokens, most=most: most)
         with pytest.raises(ValueError, match=f"more than {most} different pairs"):
-            fast.learn_merges(counts, 20)
+            compiled.learn_merges(counts, 20)
 
 
 def test_a_vocabulary_that_is_too_large_is_refused_before_the_text_is_read():
@@ -135,17 +149,19 @@ def test_a_vocabulary_that_is_too_large_is_refused_before_the_text_is_read():
 
 
 @pytest.mark.parametrize("unit", ["a", "ab", "東京", "é", "the", "aab"])
-def test_long_pieces_equal_the_plain_ones(unit, plainly):
+def test_ids_of_long_pre_tokens_equal_those_of_the_reference(unit):
     text = unit * (400 // len(unit)) + "b"
     for tokenizer in TOKENIZERS.values():
-        assert tokenizer.encode(text).tolist() == plainly(tokenizer, text)
+        assert tokenizer.encode(text).tolist() == reference_ids(tokenizer, text)
 
 
-def test_a_long_piece_takes_no_more_than_its_share():
+def test_a_long_pre_token_takes_no_more_than_its_share():
     """A quadratic algorithm would take hours for this."""
-    for text in ("a" * 3_000_000, "ab" * 1_000_000, "東京" * 300_000):
-        ids = TOKENIZERS["gpt2"].encode(text)
-        assert TOKENIZERS["gpt2"].decode(ids) == text
+    for unit, times in (("a", 3_000_000), ("ab", 1_000_000), ("東京", 300_000)):
+        tokenizer = BPETokenizer.train(unit * 1000, 262)
+        ids = tokenizer.encode(unit * times)
+        assert len(ids) < len(unit.encode()) * times / 8
+        assert tokenizer.decode(ids) == unit * times
 
 
 # tiktoken

@@ -1,4 +1,4 @@
-"""Texts larger than memory: the tokens of the pieces are those of the whole text."""
+"""Texts larger than memory: the tokens of the chunks are those of the whole text."""
 
 import random
 import re
@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt.data import tales
-from npgpt.tokenizer import BPETokenizer, streams
+from npgpt.tokenizer import BPETokenizer, CharTokenizer
+from npgpt.tokenizer.bpe_tokenizer import count_words
+from npgpt.tokenizer.compiled import streams
 from npgpt.tokenizer.pretokenize import PATTERNS
 
 PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\r\n  it'll \u00a0x"
@@ -18,7 +20,7 @@ PATTERN_NAMES = [*PATTERNS, None]
 
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
 def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
-    monkeypatch.setattr("npgpt.tokenizer.streams.CHUNK", 500)
+    monkeypatch.setattr("npgpt.tokenizer.compiled.streams.CHUNK", 500)
     rng = random.Random(0)
     often = ["<|end|>", "<| and |>", "<| and |>", " ", "\n", "  ", "\r\n"]
     words = re.findall(r"\S+ ?|\s+", PROSE)
@@ -45,31 +47,38 @@ def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
     parts=st.lists(st.sampled_from([*"a'。é1! \n\n\r\t\x1c\x85", "'s", "<\n>", "<|end|>", "東\n"])),
     size=st.integers(1, 9),
 )
-def test_pieces_of_a_text_have_the_words_of_the_whole(pattern, parts, size):
+def test_the_parts_of_a_text_have_the_words_of_the_whole(pattern, parts, size):
     special_tokens = ["<|end|>", "<\n>"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streams, "CHUNK", size)
-        counts = streams.count_words(parts, special_tokens, pattern)
-    assert counts == streams.count_words("".join(parts), special_tokens, pattern)
+        counts = count_words(parts, special_tokens, pattern)
+    assert counts == count_words("".join(parts), special_tokens, pattern)
 
 
 def test_lines_without_spaces_are_encoded_in_chunks(monkeypatch):
     monkeypatch.setattr(streams, "CHUNK", 100)
-    pieces = list(streams.chunks(["東京都。\n"] * 1000, ["<|end|>"], "gpt2"))
-    assert max(map(len, pieces)) <= 105
+    chunks = list(streams.chunks(["東京都。\n"] * 1000, ["<|end|>"], "gpt2"))
+    assert max(map(len, chunks)) <= 105
 
 
 def test_a_text_without_a_safe_cut_is_not_searched_again_and_again(monkeypatch):
     searched = []
 
-    def search(text, special_tokens, plainly=streams._last_safe_cut):
+    def search(text, special_tokens, last_safe_cut=streams._last_safe_cut):
         searched.append(len(text))
-        return plainly(text, special_tokens)
+        return last_safe_cut(text, special_tokens)
 
     monkeypatch.setattr(streams, "CHUNK", 100)
     monkeypatch.setattr(streams, "_last_safe_cut", search)
     assert list(streams.chunks(["東京"] * 1000, [], "gpt2")) == ["東京" * 1000]
     assert sum(searched) <= 2 * 2000
+
+
+@pytest.mark.parametrize("tokenizer", [BPETokenizer([(97, 98)]), CharTokenizer("abc")])
+def test_ids_are_written_from_either_tokenizer(tokenizer, tmp_path):
+    with open(tmp_path / "ids", "wb") as file:
+        assert streams.write_ids(tokenizer, ["ab", "c"], file) == len(tokenizer.encode("abc"))
+    assert np.fromfile(tmp_path / "ids", "<u2").tolist() == tokenizer.encode("abc").tolist()
 
 
 def test_many_ids_take_four_bytes_each(tmp_path):

@@ -1,6 +1,6 @@
-"""Every kernel against its NumPy twin of the same name.
+"""Every kernel against the function of the same name in `autograd.reference`.
 
-The twin works in float64 on the same numbers, so that only the kernel's own rounding counts.
+The reference gets the same arrays in float64, so that only the kernel's own rounding counts.
 """
 
 import numpy as np
@@ -53,14 +53,14 @@ def copied(arguments, from_dtype=None, to_dtype=None):
 
 
 def assert_alike(name, arguments, dtype):
-    """Dtype and shape of the twin, and its values but for rounding."""
+    """Dtype and shape are those of the reference, and the values but for rounding."""
     found = call(kernels, name, copied(arguments))
-    twin = call(reference, name, copied(arguments))
+    same_dtype = call(reference, name, copied(arguments))
     exact = call(reference, name, copied(arguments, dtype, np.float64))
     # Layer norm multiplies the rounding of the mean by rstd: above 1 in a row of near equals.
     factor = max(1, exact[2].max(initial=0)) if name == "layer_norm" else 1
-    for f, t, e in zip(found, twin, exact, strict=True):
-        assert (f.shape, f.dtype) == (t.shape, t.dtype)
+    for f, r, e in zip(found, same_dtype, exact, strict=True):
+        assert (f.shape, f.dtype) == (r.shape, r.dtype)
         finite = np.isfinite(e)
         # Rounding is relative to what is added and subtracted, of order 1, if little is left of it.
         size = np.abs(e[finite]).max(initial=0 if name == "softmax" else 1)
@@ -72,8 +72,8 @@ def assert_alike(name, arguments, dtype):
 @DTYPES
 @settings(max_examples=20)
 @given(Z=st.integers(1, 3), M=lengths, N=lengths, seed=st.integers(0, 1000))
-@example(Z=2, M=29, N=2, seed=341)  # two numbers of a row differ by 0.003
-def test_kernels_compute_what_their_twins_do(arguments, name, dtype, Z, M, N, seed):
+@example(Z=2, M=29, N=2, seed=341)  # a row of two that differ by 0.003
+def test_kernels_compute_what_the_reference_does(arguments, name, dtype, Z, M, N, seed):
     assert_alike(name, arguments(name, (Z, M, N), dtype, seed), dtype)
 
 
@@ -100,7 +100,7 @@ def test_attention_with_and_without_a_mask(arguments, causal, dtype):
     assert_alike("attention_backward", [dy, q, k, v, *y_lse, causal], dtype)
 
 
-# ---- numbers at the edges
+# ---- the largest and the smallest floats
 
 extreme = st.sampled_from(
     [-np.inf, -1e30, -1e4, -88.0, -1e-40, 0.0, 1e-45, 1.0, 88.0, 89.0, 1e4, 1e30, np.inf]
@@ -139,10 +139,10 @@ def test_gelu_of_subnormal_and_of_large_numbers(arguments, gelu, dtype, scale):
 
 
 @DTYPES
-def test_nan_comes_out_where_the_twin_has_it(arguments, name, dtype):
+def test_nan_comes_out_where_the_reference_has_it(arguments, name, dtype):
     given_arguments = arguments(name, (2, 5, 9), dtype)
     if name.startswith("attention"):
-        given_arguments = (*given_arguments[:-1], False)  # 0 * NaN: the twin's masked weights
+        given_arguments = (*given_arguments[:-1], False)  # 0 * NaN: the reference's masked weights
     for position, array in enumerate(arrays_in(given_arguments)):
         if array.dtype != dtype or not array.size:
             continue
@@ -150,10 +150,11 @@ def test_nan_comes_out_where_the_twin_has_it(arguments, name, dtype):
         changed = arrays_in(with_nan)[position].reshape(-1)
         changed[::8], changed[::16] = np.nan, -np.nan  # the sign counts in an order of bits
         found = call(kernels, name, copied(with_nan))
-        twin = call(reference, name, copied(with_nan))
-        assert any(np.isnan(t).any() for t in twin), f"{name}: NaN in argument {position} is lost"
-        for f, t in zip(found, twin, strict=True):
-            np.testing.assert_array_equal(np.isnan(f), np.isnan(t), err_msg=f"{name} {position}")
+        expected = call(reference, name, copied(with_nan))
+        lost = not any(np.isnan(e).any() for e in expected)
+        assert not lost, f"{name}: NaN in argument {position} is lost"
+        for f, e in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(np.isnan(f), np.isnan(e), err_msg=f"{name} {position}")
 
 
 def test_causal_attention_does_not_see_what_comes_later(arguments):

@@ -1,10 +1,10 @@
 """Which code points are letters, numbers and white space: Unicode 16.0, the version of tiktoken.
 
 Every Python brings the Unicode of its own year, and a code point that one version leaves unassigned
-may be a letter in the next: the same text would be cut, and numbered, in different ways. So the
+may be a letter in the next: the same text would be cut, and encoded, in different ways. So the
 classes are kept here. The tables are what this prints under a Python that has Unicode 16.0 (3.14):
 
-    python -m npgpt.tokenizer.unicode_classes
+    python -m npgpt.tokenizer.compiled.unicode_classes
 
 White space is the property White_Space (PropList.txt), the letters and numbers are the general
 categories L* and N* (UnicodeData.txt), all of the Unicode Character Database.
@@ -128,9 +128,5 @@ def table_of(category: str) -> str:
 
 
 if __name__ == "__main__":
-    if unicodedata.unidata_version != VERSION:
-        sys.exit(
-            f"the tables are those of Unicode {VERSION}, and this Python has "
-            f"{unicodedata.unidata_version}; run it with Python 3.14"
-        )
+    assert unicodedata.unidata_version == VERSION, "run it with Python 3.14"
     print(f"NUMBERS\n{table_of('N')}\n\nLETTERS\n{table_of('L')}")

@@ -1,0 +1,269 @@
+"""What each op is gradchecked on: CASES has, for every op in OPS, calls of it on random arrays.
+
+An op's cases cover its documented settings, shapes and broadcasts. The arrays are of order one,
+layer norm's weights and all, because behind weights of 0.02 a wrong gradient is too small to be
+seen; and away from kinks, where |x|, max and the like have no derivative for differences to find.
+
+`case` is one call of an op; `normal(2, 3)` and its like stand for an array that is made from a
+random generator; `on_pairs`, `over_axes` and the others are lists of cases.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from autograd.ops import arithmetic, linalg, loss, nn, reductions, shaping
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call: f, a function of Tensors, on the arrays that `makers` make from a generator."""
+
+    label: str
+    f: object
+    makers: tuple
+
+    def inputs(self, seed):
+        rng = np.random.default_rng(seed)
+        return [make(rng) for make in self.makers]
+
+
+def case(label, f, *makers):
+    return Case(label, f, makers)
+
+
+def normal(*shape):
+    return lambda rng: rng.normal(size=shape)
+
+
+def positive(*shape):
+    return lambda rng: rng.uniform(0.5, 2.5, size=shape)
+
+
+def apart(*shape, offset=0.125):
+    """Numbers at least 0.1 from one another and, unless offset=0, from 0, 1/4, 1/2, ...
+
+    Those with offset=0 are at least 0.05 from those with the offset 0.125.
+    """
+
+    def make(rng):
+        ranks = rng.permutation(int(np.prod(shape))).reshape(shape) - int(np.prod(shape)) // 2
+        return ranks / 4 + offset + rng.uniform(-0.02, 0.02, size=shape)
+
+    return make
+
+
+def on_shapes(f, array=normal):
+    return [case(f"shape {shape}", f, array(*shape)) for shape in [(), (5,), (2, 3, 2)]]
+
+
+PAIRS = {
+    "same shape": ((2, 3), (2, 3)),
+    "a matrix, a row": ((2, 3), (3,)),
+    "a row, a matrix": ((3,), (2, 3)),
+    "a column, a row": ((2, 1), (1, 3)),
+    "a stack, a column": ((2, 2, 3), (2, 1)),
+    "a scalar, a matrix": ((), (2, 3)),
+    "two scalars": ((), ()),
+}
+
+
+def on_pairs(f, a=normal, b=normal):
+    return [case(label, f, a(*shape_a), b(*shape_b)) for label, (shape_a, shape_b) in PAIRS.items()]
+
+
+def over_axes(f, array=normal, axes=(None, 0, -1, 1, (0, 2), (-1, 0), (0, 1, 2)), **settings):
+    return [
+        case(
+            f"axis={axis}, keepdims={keepdims}",
+            partial(f, axis=axis, keepdims=keepdims, **settings),
+            array(2, 3, 2),
+        )
+        for axis in axes
+        for keepdims in (False, True)
+    ]
+
+
+def with_settings(f, array, *settings):
+    """A case for each dict of keyword settings."""
+    return [
+        case(", ".join(f"{k}={v}" for k, v in given.items()), partial(f, **given), array)
+        for given in settings
+    ]
+
+
+def joined(f, axis, *shapes):
+    return case(
+        f"axis={axis}", lambda *arrays: f(arrays, axis=axis), *[normal(*s) for s in shapes]
+    )
+
+
+TARGETS = np.array([[1, 0, 4], [4, -1, 2]])
+MASK = np.array([[True, False, True], [False, False, True]])
+INDICES = {
+    "int": 1,
+    "negative int, slice": (-1, slice(None, 2)),
+    "slices with steps": (slice(None, None, -2), slice(1, None), slice(0, 2, 2)),
+    "new axis, ellipsis": (None, ..., 1),
+    "integers, repeated": np.array([2, 0, 2, 2]),
+    "matrix of integers": (slice(None), np.array([[0, 1], [2, 0]])),
+    "two arrays of integers": (np.array([3, 0, 3]), np.array([1, -1, 1])),
+    "integers around a slice": (np.array([3, 3]), slice(None), np.array([0, 1])),
+    "list": [0, 0, 1],
+    "mask": np.arange(12).reshape(4, 3) % 3 > 0,
+}
+MATRICES = {
+    "matrices": ((2, 3), (3, 4)),
+    "vectors": ((3,), (3,)),
+    "vector, matrix": ((3,), (3, 2)),
+    "matrix, vector": ((2, 3), (3,)),
+    "vector, stack": ((3,), (2, 3, 2)),
+    "stack, vector": ((2, 2, 3), (3,)),
+    "stack, matrix": ((2, 2, 3), (3, 2)),
+    "matrix, stack": ((2, 3), (2, 3, 2)),
+    "stacks": ((2, 2, 3), (2, 3, 1)),
+    "stacks, broadcast": ((2, 1, 2, 3), (3, 3, 2)),
+}
+HEADS = {
+    "causal": (True, (2, 2, 3, 2), (2, 2, 3, 2)),
+    "causal, T < S": (True, (1, 2, 2, 3), (1, 2, 4, 3)),
+    "not causal": (False, (2, 1, 3, 2), (2, 1, 3, 2)),
+    "not causal, T > S": (False, (1, 2, 4, 2), (1, 2, 3, 2)),
+    "not causal, T < S": (False, (1, 1, 2, 1), (1, 1, 3, 1)),
+}
+
+
+CASES = {
+    # arithmetic
+    "add": on_pairs(arithmetic.add),
+    "sub": on_pairs(arithmetic.sub),
+    "mul": on_pairs(arithmetic.mul),
+    "div": on_pairs(arithmetic.div, normal, positive),
+    "neg": on_shapes(arithmetic.neg),
+    "pow": on_pairs(arithmetic.pow, positive, normal)
+    + with_settings(arithmetic.pow, normal(2, 3), {"b": 3}, {"b": 2.0}, {"b": 1}, {"b": 0}),
+    "exp": on_shapes(arithmetic.exp),
+    "log": on_shapes(arithmetic.log, positive),
+    "sqrt": on_shapes(arithmetic.sqrt, positive),
+    "tanh": on_shapes(arithmetic.tanh),
+    "abs": on_shapes(arithmetic.abs, apart),
+    "maximum": on_pairs(arithmetic.maximum, apart, partial(apart, offset=0.0)),
+    "where": [
+        case("same shape", partial(arithmetic.where, MASK), normal(2, 3), normal(2, 3)),
+        case("a row, a column", partial(arithmetic.where, MASK), normal(3), normal(2, 1)),
+        case("scalars", partial(arithmetic.where, MASK), normal(), normal()),
+        case("a row of conditions", partial(arithmetic.where, MASK[0]), normal(2, 3), normal(2, 3)),
+    ],
+    "clip": with_settings(arithmetic.clip, apart(3, 4),
+                          {"low": -0.5, "high": 0.5}, {"low": 0.0}, {"high": 0.25}, {}),
+    # reductions
+    "sum": over_axes(reductions.sum),
+    "mean": over_axes(reductions.mean),
+    "max": over_axes(reductions.max, apart),
+    "logsumexp": over_axes(reductions.logsumexp),
+    "var": over_axes(reductions.var, axes=(None, 0, (-1, 0)))
+    + over_axes(reductions.var, axes=(1, (0, 2)), correction=1),
+    # shaping
+    "reshape": [
+        case("three lengths", lambda x: shaping.reshape(x, 3, 2, 2), normal(2, 6)),
+        case("a tuple with -1", lambda x: shaping.reshape(x, (4, -1)), normal(2, 6)),
+        case("to a scalar", lambda x: shaping.reshape(x, ()), normal(1, 1)),
+    ],
+    "transpose": [
+        case("reversed", shaping.transpose, normal(2, 3, 2)),
+        case("axes", lambda x: shaping.transpose(x, 1, 2, 0), normal(2, 3, 4)),
+        case("a tuple", lambda x: shaping.transpose(x, (-1, 0, -2)), normal(2, 3, 4)),
+    ],
+    "swapaxes": with_settings(shaping.swapaxes, normal(2, 3, 4),
+                              {"first": 0, "second": 1}, {"first": -1, "second": 0}),
+    "broadcast_to": [
+        case("a row", lambda x: shaping.broadcast_to(x, (2, 3)), normal(3)),
+        case("a column", lambda x: shaping.broadcast_to(x, (2, 2, 3)), normal(2, 1)),
+        case("a scalar", lambda x: shaping.broadcast_to(x, (2, 3)), normal()),
+        case("its own shape", lambda x: shaping.broadcast_to(x, (2, 3)), normal(2, 3)),
+    ],
+    "getitem": [
+        case(label, partial(shaping.getitem, index=index), normal(4, 3, 2))
+        for label, index in INDICES.items()
+    ],
+    "concat": [
+        joined(shaping.concat, 0, (1, 3), (2, 3), (2, 3)),
+        joined(shaping.concat, -1, (2, 1, 2), (2, 1, 2)),
+        joined(shaping.concat, 1, (2, 3)),
+    ],
+    "split": with_settings(
+        shaping.split, normal(4, 3, 2),
+        {"size": 2}, {"size": 3}, {"size": [1, 0, 3]}, {"size": 2, "axis": -2},
+    ),
+    "stack": [
+        joined(shaping.stack, 0, (2, 3), (2, 3), (2, 3)),
+        joined(shaping.stack, -1, (2, 3), (2, 3)),
+        joined(shaping.stack, 1, (4,)),
+    ],
+    "pad": with_settings(
+        shaping.pad, normal(2, 3),
+        {"widths": ((0, 0), (2, 1))}, {"widths": ((1, 0), (0, 2)), "value": 3.0},
+    ),
+    # linalg
+    "matmul": [
+        case(label, linalg.matmul, normal(*a), normal(*b)) for label, (a, b) in MATRICES.items()
+    ] + [
+        case("a transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b),
+             normal(2, 4, 3), normal(2, 4, 2)),
+        case("b transposed", lambda a, b: linalg.matmul(a, b.swapaxes(1, 2)),
+             normal(2, 3, 4), normal(2, 2, 4)),
+        case("both transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b.swapaxes(1, 2)),
+             normal(2, 4, 3), normal(2, 2, 4)),
+    ],
+    "linear": [
+        case("with bias", linalg.linear, normal(2, 2, 3), normal(3, 4), normal(4)),
+        case("without bias", linalg.linear, normal(3, 2), normal(2, 2)),
+        case("one row", linalg.linear, normal(3), normal(3, 2), normal(2)),
+        case("weight transposed", lambda x, weight: linalg.linear(x, shaping.transpose(weight)),
+             normal(2, 3), normal(4, 3)),
+    ],
+    # nn
+    "relu": on_shapes(nn.relu, apart),
+    "sigmoid": on_shapes(nn.sigmoid),
+    "gelu": with_settings(nn.gelu, normal(2, 5), {"approximate": "tanh"}, {"approximate": "none"}),
+    "softmax": with_settings(nn.softmax, normal(2, 3, 4), {"axis": -1}, {"axis": 0}, {"axis": -2}),
+    "log_softmax": with_settings(
+        nn.log_softmax, normal(2, 3, 4), {"axis": -1}, {"axis": 0}, {"axis": -2}),
+    "layer_norm": [
+        case("weight and bias", nn.layer_norm, normal(2, 2, 5), normal(5), normal(5)),
+        case("no bias", lambda x, weight: nn.layer_norm(x, weight, None), normal(3, 4), normal(4)),
+        case("no weight", lambda x, bias: nn.layer_norm(x, None, bias), normal(3, 4), normal(4)),
+        case("neither", lambda x: nn.layer_norm(x, None, None), normal(3, 4)),
+        case("eps=0.1", partial(nn.layer_norm, eps=0.1), normal(4), normal(4), normal(4)),
+    ],
+    "embedding": with_settings(
+        nn.embedding, normal(5, 3),
+        {"indices": [[1, 4, 1], [1, 0, 3]]}, {"indices": [2, 2]}, {"indices": 3},
+    ),
+    "dropout": with_settings(nn.dropout, normal(3, 4),
+                             {"p": 0.3, "seed": 1}, {"p": 0.7, "seed": 2}, {"p": 0.0, "seed": 3}),
+    "scaled_dot_product_attention": [
+        case(label, partial(nn.scaled_dot_product_attention, causal=causal),
+             normal(*q), normal(*kv), normal(*kv))
+        for label, (causal, q, kv) in HEADS.items()
+    ] + [
+        case("scores multiplied by 1.3", partial(nn.scaled_dot_product_attention, scale=1.3),
+             normal(1, 2, 3, 2), normal(1, 2, 3, 2), normal(1, 2, 3, 2)),
+    ],
+    "cross_entropy": [
+        case("ignore_index=-1", partial(loss.cross_entropy, targets=TARGETS), normal(2, 3, 5)),
+        case("ignore_index=4", partial(loss.cross_entropy, targets=abs(TARGETS), ignore_index=4),
+             normal(2, 3, 5)),
+        case("one row", partial(loss.cross_entropy, targets=2), normal(4)),
+    ],
+    "linear_cross_entropy": [
+        case("ignore_index=-1", partial(loss.linear_cross_entropy, targets=TARGETS),
+             normal(2, 3, 4), normal(5, 4)),
+        case("ignore_index=4",
+             partial(loss.linear_cross_entropy, targets=abs(TARGETS), ignore_index=4),
+             normal(2, 3, 2), normal(5, 2)),
+        case("a third of the loss",
+             lambda x, table: loss.linear_cross_entropy(x, table, 2) / 3, normal(3), normal(4, 3)),
+    ],
+}  # fmt: skip

@@ -1,0 +1,122 @@
+"""tokenizer.json as Hugging Face's `tokenizers` has it: what BPETokenizer is kept in.
+
+Tokens are spelled with GPT-2's printable characters for bytes, so that the file is text:
+
+    {"version": "1.0",
+     "added_tokens": [{"id": 50256, "content": "<|endoftext|>", "special": true, ...}],
+     "normalizer": null,
+     "pre_tokenizer": {"type": "ByteLevel", "use_regex": true, ...},
+     "model": {"type": "BPE", "vocab": {"!": 0, ..., "Ġt": 256}, "merges": ["Ġ t", ...], ...}, ...}
+
+Files of other programs are read if they ask for what BPETokenizer does: byte-level BPE with one of
+the split patterns, no normaliser, no prefix space. A post-processor, which adds tokens around a
+text, is not read: that is left to the caller.
+"""
+
+import json
+from pathlib import Path
+
+from npgpt.tokenizer.formats.gpt2 import byte_to_unicode, from_spelled
+from npgpt.tokenizer.pretokenize import PATTERNS
+
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+# The same splits as other programs write them.
+OTHER_SPELLINGS = {
+    "gpt2": [r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"],
+    "cl100k": [
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ],
+}
+
+
+def to_json(tokenizer) -> str:
+    """The content of a tokenizer.json."""
+    table = byte_to_unicode()
+    spelled = ["".join(map(table.__getitem__, tokenizer.tokens[i])) for i in tokenizer.ids]
+    vocab = dict(zip(spelled, tokenizer.ids, strict=True))
+    for token, i in tokenizer.special_ids.items():
+        vocab.setdefault(token, i)  # or `tokenizers` would give it an id of its own
+    added = [
+        {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
+         "normalized": False, "special": True}
+        for token, i in tokenizer.special_ids.items()
+    ]  # fmt: skip
+    model = {
+        "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+        "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+        "ignore_merges": False,
+        "vocab": dict(sorted(vocab.items(), key=lambda item: item[1])),
+        "merges": [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges],
+    }  # fmt: skip
+    fields = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": None, "pre_tokenizer": _pre_tokenizer(tokenizer.pattern),
+        "post_processor": None, "decoder": BYTE_LEVEL | {"use_regex": True}, "model": model,
+    }  # fmt: skip
+    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+
+
+def _pre_tokenizer(pattern):
+    if pattern in ("gpt2", None):
+        return BYTE_LEVEL | {"use_regex": pattern == "gpt2"}
+    split = {"type": "Split", "pattern": {"Regex": PATTERNS[pattern]}, "behavior": "Isolated",
+             "invert": False}  # fmt: skip
+    return {"type": "Sequence", "pretokenizers": [split, BYTE_LEVEL | {"use_regex": False}]}
+
+
+def from_json(fields: dict, path: Path) -> dict:
+    """The arguments of BPETokenizer in the content of a tokenizer.json.
+
+    Raises ValueError for what is no byte-level BPE; KeyError, TypeError or AttributeError if a
+    field is missing or of another type.
+    """
+    model = fields["model"]
+    if model["type"] != "BPE":
+        raise _unsupported(path, f"a model of type {model['type']!r}")
+    for setting in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
+        if model.get(setting):
+            raise _unsupported(path, f"{setting} {model[setting]!r}")
+    if fields.get("normalizer"):
+        raise _unsupported(path, "a normalizer")
+    pattern = _pattern(fields["pre_tokenizer"], path)
+    merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+    special_ids = {}
+    for token in fields["added_tokens"] or ():
+        if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
+            raise _unsupported(path, f"an added token that takes spaces, {token['content']!r}")
+        special_ids[token["content"]] = token["id"]
+    arguments = from_spelled(model["vocab"], merges, path, path)
+    known = {*arguments["ids"], *special_ids.values()}
+    for token, i in model["vocab"].items():
+        if i not in known:
+            raise ValueError(f"no merge makes the token {token!r}, and it is no added token")
+    return arguments | {"special_tokens": special_ids, "pattern": pattern}
+
+
+def _pattern(pre_tokenizer, path):
+    """The name of the split pattern that a pre-tokenizer stands for; None for no split."""
+    steps = (
+        pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
+    )
+    *splits, last = steps
+    if last["type"] != "ByteLevel" or len(splits) > 1:
+        raise _unsupported(path, f"a pre-tokenizer {[step['type'] for step in steps]}")
+    if last.get("add_prefix_space", True):
+        raise _unsupported(path, "add_prefix_space")
+    use_regex = last.get("use_regex", True)
+    if not splits:
+        return "gpt2" if use_regex else None
+    split = splits[0]
+    isolated = split["type"] == "Split" and split["behavior"] == "Isolated"
+    if isolated and not split.get("invert") and not use_regex:
+        for pattern, regex in PATTERNS.items():
+            if split["pattern"].get("Regex") in (regex, *OTHER_SPELLINGS[pattern]):
+                return pattern
+    raise _unsupported(path, f"the split {split.get('pattern')!r}")
+
+
+def _unsupported(path, what):
+    return ValueError(
+        f"{path} asks for {what}, which BPETokenizer does not do; use the library it was made with"
+    )

@@ -1,0 +1,64 @@
+"""tokenizer.json, the file that a tokenizer is saved in.
+
+CharTokenizer has a format of our own, one JSON object:
+
+    {"type": "char", "version": 1, "characters": "\\n !abc"}
+
+BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from npgpt.tokenizer.formats import huggingface
+from npgpt.tokenizer.formats.files import read_json_object, save_text
+
+VERSION = 1  # of our own format
+
+
+def save_characters(path: str | Path, characters: str) -> None:
+    """Write the tokenizer.json of a CharTokenizer."""
+    fields = {"type": "char", "version": VERSION, "characters": characters}
+    save_text(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+
+
+def load(path: str | Path, classes: dict[str, type]) -> Any:
+    """The tokenizer in a tokenizer.json: an object of the class of its kind, "char" or "bpe".
+
+    Raises FileNotFoundError without a file, ValueError naming `path` for everything else.
+    """
+    path = Path(path)
+    fields = read_json_object(path)
+    kind = "bpe" if isinstance(fields.get("model"), dict) else fields.get("type")
+    if kind not in ("char", "bpe"):
+        raise ValueError(
+            f'{path} is not a tokenizer file: it has no "model", and its "type" is {kind!r}, not '
+            '"char". GPT-2\'s vocab.json and merges.txt are read by BPETokenizer.from_gpt2'
+        )
+    if kind not in classes:
+        raise ValueError(
+            f"{path} holds a tokenizer of type {kind!r}, not {' or '.join(map(repr, classes))}; "
+            "npgpt.tokenizer.load_tokenizer(path) reads every type"
+        )
+    read = huggingface.from_json if kind == "bpe" else _characters
+    try:
+        return classes[kind](**read(fields, path))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if str(path) in str(error):
+            raise
+        what = f"the field {error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"{path} is damaged: {what}; save the tokenizer again with tokenizer.save(path), or "
+            "restore the file from a copy"
+        ) from error
+
+
+def _characters(fields: dict, path: Path) -> dict:
+    """The arguments of CharTokenizer."""
+    if fields.get("version") != VERSION:
+        raise ValueError(
+            f"{path} has version {fields.get('version')!r}, this npgpt reads version {VERSION}; "
+            "install the npgpt that wrote it, or train the tokenizer again"
+        )
+    return {"characters": fields["characters"]}

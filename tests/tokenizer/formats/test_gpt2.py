@@ -1,0 +1,140 @@
+"""GPT-2's two files: its ids, files that do not belong together, and files cut short."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.tokenizer import BPETokenizer
+from npgpt.tokenizer.formats.gpt2 import byte_to_unicode, from_spelled
+
+TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
+TOKENIZER = BPETokenizer.train(TEXT, 270, special_tokens=["<|end|>", "<ü>"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder that the examples of a property test may share."""
+    return tmp_path_factory.mktemp("tokenizers")
+
+
+def write_gpt2_files(folder, tokenizer, newline="\n"):
+    """Write `tokenizer` as GPT-2 would: ids of bytes in GPT-2's order, spaces as Ġ."""
+    table = byte_to_unicode()
+    spelled = ["".join(table[byte] for byte in token) for token in tokenizer.tokens]
+    n_plain = 256 + len(tokenizer.merges)
+    names = [*table.values(), *spelled[256:n_plain], *tokenizer.special_ids]
+    vocab = {name: i for i, name in enumerate(names)}
+    vocab = dict(random.Random(0).sample(sorted(vocab.items()), len(vocab)))  # any order will do
+    lines = ["#version: 0.2", *(f"{spelled[a]} {spelled[b]}" for a, b in tokenizer.merges), ""]
+    (folder / "encoder.json").write_text(json.dumps(vocab), encoding="utf-8")
+    (folder / "vocab.bpe").write_text("\n".join(lines), encoding="utf-8", newline=newline)
+    return folder / "encoder.json", folder / "vocab.bpe"
+
+
+def test_bytes_have_the_stand_ins_of_gpt2():
+    table = byte_to_unicode()
+    assert len(set(table.values())) == len(table) == 256
+    assert list(table)[:3] == [0x21, 0x22, 0x23]
+    order = list(table)
+    assert order.index(ord("\n")) == 198  # the ids of these bytes in GPT-2's encoder.json
+    assert order.index(ord(" ")) == 220
+    assert (table[0], table[0x7F], table[0xA0], table[0xAD]) == ("Ā", "ġ", "ł", "Ń")
+    assert not any(character.isspace() for character in table.values())
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_gpt2_files_give_the_same_tokens_under_gpt2s_ids(newline, tmp_path):
+    original = TOKENIZER
+    loaded = BPETokenizer.from_gpt2(*write_gpt2_files(tmp_path, original, newline))
+    assert loaded.vocab_size == original.vocab_size
+    assert loaded.tokens[256:] == original.tokens[256:]
+    assert loaded.special_ids == original.special_ids
+    assert loaded.encode(" \n!").tolist() == [220, 198, 0]
+    ids = loaded.encode(TEXT + "<|end|>")
+    assert [loaded.tokens[i] for i in ids] == [
+        original.tokens[i] for i in original.encode(TEXT + "<|end|>")
+    ]
+    assert loaded.decode(ids) == TEXT + "<|end|>"
+
+
+@given(st.text())
+def test_every_text_round_trips_under_gpt2s_ids(folder, text):
+    if not (folder / "vocab.bpe").exists():
+        write_gpt2_files(folder, TOKENIZER)
+    tokenizer = BPETokenizer.from_gpt2(folder / "encoder.json", folder / "vocab.bpe")
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("damage_vocab", "damage_merges", "message"),
+    [
+        (lambda vocab: vocab | {"new": "270"}, None, "must be an int from 0, got '270'"),
+        (lambda vocab: vocab | {"new": -1}, None, "id of 'new' must be an int from 0, got -1"),
+        (lambda vocab: vocab | {"new": 1 << 30}, None, "special token 'new' must be an int from"),
+        (lambda vocab: {k: i for k, i in vocab.items() if k != "Ġ"}, None, "no token for 1 of"),
+        (None, lambda lines: [lines[0], *lines[3:]], "joins tokens that only later merges make"),
+        (None, lambda lines: [*lines, "a zz"], "'a' 'zz', must make"),
+        (None, lambda lines: [*lines, "abc"], "must join two tokens"),
+        (None, lambda lines: [*lines, "a b c"], "must join two tokens"),
+    ],
+)
+def test_gpt2_files_that_do_not_fit_are_refused(damage_vocab, damage_merges, message, tmp_path):
+    vocab_json, merges_txt = write_gpt2_files(tmp_path, TOKENIZER)
+    if damage_vocab:
+        vocab = damage_vocab(json.loads(vocab_json.read_text(encoding="utf-8")))
+        vocab_json.write_text(json.dumps(vocab), encoding="utf-8")
+    if damage_merges:
+        lines = damage_merges(merges_txt.read_text(encoding="utf-8").splitlines())
+        merges_txt.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as error:
+        BPETokenizer.from_gpt2(vocab_json, merges_txt)
+    if "special token" not in message:
+        assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5, 9])
+def test_a_gpt2_merges_file_cut_at_a_line_end_is_refused(kept, tmp_path):
+    tokenizer = TOKENIZER
+    vocab_json, merges_txt = write_gpt2_files(tmp_path, tokenizer)
+    lines = merges_txt.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert kept < len(tokenizer.merges)
+    merges_txt.write_text("".join(lines[: 1 + kept]), encoding="utf-8")
+    first = lines[1 + kept].strip().replace(" ", "")
+    with pytest.raises(ValueError, match="the merges file seems cut short") as error:
+        BPETokenizer.from_gpt2(vocab_json, merges_txt)
+    assert repr(first) in str(error.value) and str(256 + kept) in str(error.value)
+
+
+def test_special_tokens_of_gpt2_files_may_be_two_tokens_joined(tmp_path):
+    tokenizer = BPETokenizer([tuple(b"s>")], ["<s>", "[]"])
+    loaded = BPETokenizer.from_gpt2(*write_gpt2_files(tmp_path, tokenizer))
+    assert loaded.special_ids == {"<s>": 257, "[]": 258}
+
+
+def test_a_gpt2_merge_of_a_token_that_comes_after_it_is_refused(tmp_path):
+    merges = [tuple(b"ug"), (ord("h"), 256)]
+    vocab_json, merges_txt = write_gpt2_files(tmp_path, BPETokenizer(merges))
+    merges_txt.write_text("h ug\nu g\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"merge 0 .* 'h' 'ug', joins tokens that only later"):
+        BPETokenizer.from_gpt2(vocab_json, merges_txt)
+
+
+def test_gpt2_files_that_are_missing_are_named(tmp_path):
+    vocab_json, merges_txt = write_gpt2_files(tmp_path, TOKENIZER)
+    with pytest.raises(FileNotFoundError, match=r"none\.txt"):
+        BPETokenizer.from_gpt2(vocab_json, tmp_path / "none.txt")
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        BPETokenizer.from_gpt2(tmp_path / "none.json", merges_txt)
+
+
+def test_of_several_merges_to_one_token_the_one_that_happens_counts():
+    table = byte_to_unicode()
+    vocab = {token: i for i, token in enumerate([*table.values(), "ab", "bc", "abc"])}
+    merges = [["a", "b"], ["b", "c"], ["a", "bc"], ["ab", "c"]]
+    arguments = from_spelled(vocab, merges, Path("vocab"), Path("merges"))
+    assert arguments["merges"] == [(97, 98), (98, 99), (256, 99)]
+    assert arguments["ids"][256:] == [256, 257, 258]

@@ -1,0 +1,50 @@
+"""tiktoken's files of ranks: the merges that they imply, and damaged ones."""
+
+import base64
+
+import pytest
+
+from npgpt.tokenizer import BPETokenizer
+from npgpt.tokenizer.formats.gpt2 import byte_to_unicode
+
+TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
+
+
+def write_ranks(path, tokenizer):
+    """A rank file of the tokens that are bytes or made by merges."""
+    spellings = [tokenizer.tokens[i] for i in tokenizer.ids]
+    lines = [
+        f"{base64.b64encode(spelling).decode()} {i}\n"
+        for i, spelling in sorted(zip(tokenizer.ids, spellings, strict=True))
+    ]
+    path.write_text("".join(lines), encoding="utf-8")
+    return lines
+
+
+def test_a_rank_file_gives_the_merges_back(tmp_path):
+    original = BPETokenizer.train(TEXT * 3, 290, byte_order=list(byte_to_unicode()))
+    write_ranks(tmp_path / "ranks.tiktoken", original)
+    special_ids = {"<|end|>": 400}
+    loaded = BPETokenizer.from_tiktoken(tmp_path / "ranks.tiktoken", "gpt2", special_ids)
+    assert loaded.merges == original.merges
+    assert loaded.ids == original.ids
+    assert loaded.special_ids == special_ids
+    assert loaded.vocab_size == 401
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda lines: lines[:100], "lacks 156 of the 256 single bytes, such as"),
+        (lambda lines: [*lines[:270], lines[270][:3]], "line 271 of .* must be a token in base 64"),
+        (lambda lines: [*lines[:280], "%%% 1000\n"], "line 281 of .* must be"),
+        (lambda lines: [*lines[:256], *lines[257:]], "must be two earlier tokens joined, and it"),
+    ],
+)
+def test_damaged_rank_files_are_refused(damage, message, tmp_path):
+    path = tmp_path / "ranks.tiktoken"
+    lines = write_ranks(path, BPETokenizer.train("hugs hugs hugged the bugs. " * 3 + TEXT * 2, 310))
+    path.write_text("".join(damage(lines)), encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as error:
+        BPETokenizer.from_tiktoken(path, "gpt2")
+    assert str(path) in str(error.value)

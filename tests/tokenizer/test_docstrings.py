@@ -1,0 +1,28 @@
+"""Every module of the tokenizer says what it is, and the examples in its docstrings are true."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+from npgpt import tokenizer
+
+MODULES = [
+    importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(tokenizer.__path__, "npgpt.tokenizer.")
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_docstrings(module):
+    assert len(module.__doc__) > 80
+    assert doctest.testmod(module).failed == 0
+
+
+def test_the_examples_are_found():
+    """In the modules that a reader reads, at least."""
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    with_examples = {m.__name__ for m in MODULES if any(t.examples for t in finder.find(m))}
+    names = ("bpe", "bpe_tokenizer", "char", "pretokenize", "special")
+    assert {f"npgpt.tokenizer.{name}" for name in names} <= with_examples
