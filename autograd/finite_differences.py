@@ -10,7 +10,7 @@ import inspect
 
 import numpy as np
 
-from autograd.engine import no_grad
+from autograd.recording import no_grad
 from autograd.tensor import Tensor
 
 

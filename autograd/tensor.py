@@ -156,7 +156,7 @@ def as_arrays(name, inputs, keeps_dtype):
     """The array inputs of the op `name` as ndarrays of one float dtype; None stays None.
 
     The dtype is that of the float Tensors, else of the float ndarrays, else float32. An op that
-    `keeps_dtype` gets bools as they are, and integers too unless there are floats to be joined with.
+    `keeps_dtype` gets bools as they are, and integers too unless there are floats beside them.
     """
     arrays = [x.data if isinstance(x, Tensor) else _as_array(name, x) for x in inputs]
     if isinstance(inputs[0], Tensor) and _all_of_one_float_dtype(arrays):

@@ -20,6 +20,9 @@ query, so it is made one more element of a row, and comes with the product:
     (q_t, -lse_t sqrt(D)) . (k_s, 1) / sqrt(D) = z_ts - lse_t
     (dy_t, -dy_t . y_t) . (v_s, 1) = da_ts - dy_t . y_t
 
+Both terms of z - lse are rounded, which makes a weight wrong by about |z| units of the last digit:
+with scores beyond 1e6 in float32 no digit of the gradients is right, and they may be NaN.
+
 A block of weights is stored [key, query]: the queries are side by side in a vector, so that their
 maxima, sums and exponentials are vectors too. All five products of a block with vectors of length
 D are tiles in registers, see `autograd.kernels.attention_blocks`. Tiles above the diagonal are

@@ -58,7 +58,8 @@ def scores(x_SD, x0, x_row, panels, keys, n, D, diagonal, a_SQ):
             panel = j // width * width
             end = min(n, panel + width)
             multiply_tile(x_SD, x0 + i * x_row, x_row, 1, panels, panel * D + j - panel, width,
-                          a_SQ, i * BLOCK + j, BLOCK, D, height, end - j, False)  # fmt: skip
+                          a_SQ, 0, 0, a_SQ, i * BLOCK + j, BLOCK,
+                          D, height, end - j, False)  # fmt: skip
             j = end
 
 
@@ -94,7 +95,7 @@ def add_queries(a_SQ, keys, n, diagonal, x_QD, x_row, y, y0, y_row, D, add):
 def _row_of_tiles(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
     width = VECTORS * (BYTES // c.itemsize)
     for j in range(0, columns, width):
-        multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, c_row,
+        multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, c_row, c, c0 + j, c_row,
                       depth, height, min(width, columns - j), add)  # fmt: skip
 
 

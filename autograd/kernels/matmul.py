@@ -43,7 +43,6 @@ from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.register_tile import (
     copy_panel_row,
     multiply_tile,
-    multiply_tile_onto,
     pack_rows,
     tile_height,
 )
@@ -215,16 +214,16 @@ def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels):
         while i < rows:
             height = tile_height(rows - i)
             for j in range(0, columns, width):
-                multiply_tile_onto(a.flat, a_k + i * a.row, a.row, a.column,
-                                   panel.flat, panel.start + j * panel.column, panel.row,
-                                   before.flat, before.start + i * before.row + j, before.row,
-                                   c.flat, c.start + i * c.row + j, c.row,
-                                   depth, height, min(width, columns - j),
-                                   add or k0 > 0)  # fmt: skip
+                multiply_tile(a.flat, a_k + i * a.row, a.row, a.column,
+                              panel.flat, panel.start + j * panel.column, panel.row,
+                              before.flat, before.start + i * before.row + j, before.row,
+                              c.flat, c.start + i * c.row + j, c.row,
+                              depth, height, min(width, columns - j), add or k0 > 0)  # fmt: skip
             i += height
         for j in range(0, sums.size, width):
             multiply_tile(one, 0, 0, 0, panel.flat, panel.start + j * panel.column, panel.row,
-                          sums, j, 0, depth, 1, min(width, sums.size - j), k0 > 0)  # fmt: skip
+                          sums, j, 0, sums, j, 0,
+                          depth, 1, min(width, sums.size - j), k0 > 0)  # fmt: skip
 
 
 @helper

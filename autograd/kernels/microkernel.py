@@ -16,12 +16,11 @@ and LLVM's vectoriser does not find this arrangement, so the functions here buil
 intermediate code themselves; no other file does. They are called from compiled code, with flat
 arrays and positions in them. A vector has `lanes` entries, a full tile `width` columns.
 
-multiply_tile_onto(a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
-                   depth, height, columns, add)
+multiply_tile(a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
+              depth, height, columns, add)
     The step above; a_ik is a[a0 + i a_row + k a_col], b_kj is b[b0 + k b_row + j], c_ij is
     c[c0 + i c_row + j]. `height` is one of HEIGHTS, `columns` at most `width`. c_ij becomes the
     sum over k, plus s[s0 + i s_row + j] if `add`. Rows of b are read to the end of a vector.
-multiply_tile(a, a0, a_row, ..., depth, height, columns, add): the same with c as s.
 copy_panel_row(x, x0, columns, y, y0)
     y[y0 + j] = x[x0 + j]; y is written for `width` columns, with anything beyond the last.
 transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
@@ -32,7 +31,7 @@ pointer(address, like)
     The integer `address` as a pointer to elements of the dtype of `like`, for numba.carray.
 
 `autograd.kernels.tiles` has the sizes; for processors without any there, `plain_tile` has the
-first four functions as loops.
+first three functions as loops.
 """
 
 from llvmlite import ir
@@ -45,17 +44,6 @@ from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, VECTORS
 
 @intrinsic
 def multiply_tile(
-    typing, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add
-):
-    def generate(context, builder, signature, values):
-        return _call_tile(context, builder, signature, (*values[:10], *values[7:]))
-
-    n = types.intp
-    return types.void(a, n, n, n, b, n, n, c, n, n, n, n, n, types.boolean), generate
-
-
-@intrinsic
-def multiply_tile_onto(
     typing, a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
     depth, height, columns, add,
 ):  # fmt: skip

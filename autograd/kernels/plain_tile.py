@@ -7,13 +7,7 @@ from autograd.kernels.compiler import helper
 
 
 @helper
-def multiply_tile(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
-    multiply_tile_onto(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, c, c0, c_row,
-                       depth, height, columns, add)  # fmt: skip
-
-
-@helper
-def multiply_tile_onto(
+def multiply_tile(
     a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row, depth, height, columns, add
 ):
     for k in range(depth):

@@ -19,7 +19,8 @@ from npgpt.training.warmup import warm_up
 def add_arguments(parser):
     add = parser.add_argument
     add("run", help="a run folder, such as runs/tales")
-    add("--corpus", nargs="+", metavar="NAME|PATH", help="default: the text it was trained on")
+    add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
+        help="default: the text it was trained on")  # fmt: skip
     add("--split", choices=("val", "train", "all"), default="val",
         help="which part of the text, cut as in training; default val")  # fmt: skip
     add("--stride", type=int, metavar="N",

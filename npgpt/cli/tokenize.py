@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from npgpt.cli import print_json
+from npgpt.files import member
 from npgpt.generation.text import visible
 from npgpt.tokenizer import BPETokenizer, load_tokenizer
 from npgpt.training.warmup import warm_up
@@ -97,4 +98,4 @@ def _tokenizer(name):
     path = Path(name)
     if name == "gpt2" and not path.exists():
         return BPETokenizer.gpt2()
-    return load_tokenizer(path / "tokenizer.json" if path.is_dir() else path)
+    return load_tokenizer(member(path, "tokenizer.json") if path.is_dir() else path)

@@ -4,6 +4,7 @@ import argparse
 import glob
 import hashlib
 import itertools
+import os
 from contextlib import ExitStack, closing
 from dataclasses import MISSING, asdict, fields, replace
 from itertools import takewhile
@@ -23,7 +24,6 @@ from npgpt.config import (
     read_settings,
 )
 from npgpt.data.batches import check_length
-from npgpt.files import remove_unfinished
 from npgpt.model import GPT
 from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import (
@@ -32,6 +32,7 @@ from npgpt.training.checkpoint import (
     create_run,
     load_checkpoint,
     load_run,
+    lock_run,
     refuse_taken,
     versions,
 )
@@ -71,7 +72,7 @@ def add_arguments(parser):
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
         elif field.name == "corpus":
-            add(flag, nargs="+", metavar="NAME|PATH", **options)
+            add(flag, nargs="+", action="extend", metavar="NAME|PATH", **options)
         elif field.name == "split":
             add(flag, choices=SPLITS, **options)
         else:
@@ -102,6 +103,7 @@ def run(args):
             return 0
         if main_rank and not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer)
+            lock_run(run.folder, stack)
         peak = ranks.total(peak_flops()) if ranks else peak_flops()
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
@@ -147,13 +149,14 @@ def _continued(args, ranks, stack):
             f"--resume takes its settings from the run: leave out {', '.join(changed)} and name "
             "the run's folder with --out, or start a new run without --resume"
         )
-    model, tokenizer, run = load_run(args.out or _last_folder(args))
+    folder = Path(args.out or _last_folder(args))
+    if is_main_rank(ranks):
+        lock_run(folder, stack)
+    model, tokenizer, run = load_run(folder)
     kernels = _warm_up(run.model, isinstance(tokenizer, BPETokenizer), ranks, stack)
     dataset = open_dataset(run.training, stack, args.corpus, tokenizer, expected=run.text)
     optimizer = make_optimizer(model, run.training)
     load_checkpoint(run, model, optimizer)
-    if is_main_rank(ranks):
-        remove_unfinished(run.folder)
     return run, dataset, model, optimizer, kernels
 
 
@@ -215,7 +218,7 @@ def _run_name(corpus):
     trap for the shell, and Windows makes none. More than LONGEST characters end in a hash.
     """
     name = "-".join("stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus)
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
 
 
@@ -229,7 +232,7 @@ def _stem(path):
 
 def _new_folder(name):
     """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
-    return next(folder for folder in _folders(name) if not folder.exists())
+    return next(folder for folder in _folders(name) if not os.path.lexists(folder))
 
 
 def _last_folder(args):

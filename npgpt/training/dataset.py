@@ -116,6 +116,7 @@ def _of_tokens(paths, training, stack, tokenizer, expected):
     train_ids, val_ids = open_prepared(paths, beside.vocab_size, training.train_fraction)
     for ids in (train_ids, val_ids):
         stack.callback(ids.close)
+    for ids in (train_ids, val_ids):
         _check_ids(ids, beside.vocab_size)
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
     source = TextSource(name, None, f"{fingerprint(train_ids)}-{fingerprint(val_ids)}", None)

@@ -232,7 +232,7 @@ def test_export_writes_what_transformers_and_from_pretrained_load(cli, finished,
     np.testing.assert_array_equal(again.next_logits(idx_BT), model.next_logits(idx_BT))
     assert load_tokenizer(tmp_path / "out" / "tokenizer.json").vocab_size == tokenizer.vocab_size
     status, _, err = cli("export", finished, tmp_path / "out")
-    assert status == 1 and "nothing is overwritten; name another folder" in err
+    assert status == 1 and "nothing in it is overwritten: name another" in err
 
 
 @pytest.mark.parametrize("arguments", [["info", "--preset", "tales"], ["train", "--help"]])

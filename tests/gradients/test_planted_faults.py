@@ -100,6 +100,7 @@ def is_caught(name, change):
     if seen.changed:
         assert f"gradcheck of {name}" in report.failure
         assert "analytic" in report.failure
+        assert f".{OPS[name].vjp.__name__}" in report.failure
     return seen.changed
 
 

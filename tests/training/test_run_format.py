@@ -233,5 +233,5 @@ def test_a_json_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.json is missing"):
         read_json(tmp_path / "none.json")
     (tmp_path / "bytes.json").write_bytes(b'{"a": "\xff"}')
-    with pytest.raises(ValueError, match="bytes.json is damaged"):
+    with pytest.raises(ValueError, match="bytes.json is no UTF-8 text"):
         read_json(tmp_path / "bytes.json")
