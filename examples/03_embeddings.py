@@ -19,6 +19,7 @@ from small_model import train_small_gpt
 from autograd import Tensor, embedding, matmul
 from npgpt import plots
 from npgpt.data import tales
+from npgpt.generation.text import visible
 
 WORDS_TO_ASK = (" dog", " King", " red", " tired", " street")
 
@@ -110,7 +111,7 @@ def draw_points(path, groups, title):
     for (name, (points, labels)), colour in zip(groups.items(), plots.COLOURS * 9, strict=False):
         axes.scatter(points[:, 0], points[:, 1], s=14, color=colour, label=name)
         for (x, y), label in zip(points, labels, strict=True):
-            text = plots.visible(label)
+            text = visible(label)
             notes.append(
                 axes.annotate(text, (x, y), xytext=(3, 2), textcoords="offset points", fontsize=8)
             )

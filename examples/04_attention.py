@@ -20,6 +20,7 @@ from autograd import no_grad, scaled_dot_product_attention, softmax
 from npgpt import plots
 from npgpt.data.tales import REFERENT_OF_IT, SENTENCE_WITH_IT
 from npgpt.generation import Sampling
+from npgpt.generation.text import visible
 from npgpt.tokenizer.pretokenize import split
 
 # The beginning of a tale, and the word in it that decides what comes next.
@@ -134,7 +135,7 @@ def draw_maps(path, weights_HTS, tokens, names, title):
     size = max(2.4, 0.17 * len(tokens))
     width, height = size * columns + 0.5, size * rows + 0.6
     drawing, axes = plots.figure(width, height, rows, columns, squeeze=False)
-    labels = [plots.visible(token) for token in tokens]
+    labels = [visible(token) for token in tokens]
     for h, panel in enumerate(axes.flat):
         if h >= H:
             panel.axis("off")

@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 from npgpt import plots
+from npgpt.generation.text import visible
 
 FIGURES = Path(__file__).parent / "figures"
 
@@ -45,7 +46,7 @@ def draw_bars(path, panels, title):
         2.4 * len(panels) + 0.6, 0.22 * longest + 1.2, 1, len(panels), squeeze=False, sharex=True
     )
     for panel, (name, (labels, values)) in zip(axes[0], panels.items(), strict=True):
-        panel.barh([plots.visible(label) for label in labels], values, color=plots.COLOURS[0])
+        panel.barh([visible(label) for label in labels], values, color=plots.COLOURS[0])
         panel.invert_yaxis()
         panel.set_title(name, fontsize=9)
         panel.tick_params(labelsize=8)

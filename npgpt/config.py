@@ -14,8 +14,12 @@ from pathlib import Path
 SPLITS = ("tail", "documents")
 
 
-def setting(help, **default):
-    return field(metadata={"help": help}, **default)
+RUN_FORMAT = 2  # of the config.json of run folders; 1, without a number, was the first
+
+
+def setting(help, since=1, before=None, **default):
+    """A field. since: the first RUN_FORMAT that has it; before: its value in runs before that."""
+    return field(metadata={"help": help, "since": since, "before": before}, **default)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class GPTConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"GPTConfig: {name}={value!r}; use an int of 1 or more")
+        check_types(self)
         if self.n_embd % self.n_head:
             below = self.n_embd - self.n_embd % self.n_head
             raise ValueError(
@@ -85,6 +90,7 @@ class TrainConfig:
     seed: int = setting("weights, batches, dropout and samples follow from it", default=1)
 
     def __post_init__(self):
+        check_types(self)
         for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval"):
             if getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 1 or more")
@@ -181,7 +187,7 @@ def read_settings(path):
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); name a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}; correct it there") from error
     known = {"preset": str, "model": dict, "training": dict}
     settings = {}
@@ -204,14 +210,53 @@ def _check_entry(path, name, value, types, table=""):
             f"{path}: {name!r} is unknown{table}{_elsewhere(name) or nearest(name, types)}; what "
             f"is known there: {', '.join(types)}"
         )
-    wanted = types[name]
-    accepted = {float: (int, float), tuple[str, ...]: list}.get(wanted, wanted)
-    fits = isinstance(value, accepted) and (wanted is bool or not isinstance(value, bool))
-    if accepted is list and fits:
-        fits = all(isinstance(item, str) for item in value)
-    if not fits:
-        form = 'a list of texts, as ["a.txt"]' if accepted is list else f"a {wanted.__name__}"
-        raise ValueError(f"{path}: {name} = {value!r}{table}; give {form}")
+    wanted = _wanted(value, types[name])
+    if wanted:
+        raise ValueError(f"{path}: {name} = {value!r}{table}; give {wanted}")
+
+
+def settings_from_json(cls, table, run_format):
+    """The `cls`, a dataclass of settings, that an object in the config.json of a run describes.
+
+    Raises ValueError for what is missing though runs of this format had it, for what no format has,
+    and for all that `cls` itself refuses.
+    """
+    known = {field.name: field for field in fields(cls)}
+    if not isinstance(table, dict):
+        raise ValueError(f"{cls.__name__} is {table!r}; an object with its settings is wanted")
+    for name in table.keys() - known.keys():
+        raise ValueError(f"{cls.__name__}: {name!r} is unknown{nearest(name, known)}")
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}
+    for name in known.keys() - table.keys():
+        added = known[name].metadata
+        if added.get("since", 1) <= run_format:
+            raise ValueError(f"{cls.__name__}: {name} is missing")
+        values[name] = added["before"]
+    return cls(**values)
+
+
+def check_types(settings):
+    """Raise ValueError unless each field of a dataclass holds what its type says."""
+    for known in fields(settings):
+        value = getattr(settings, known.name)
+        wanted = _wanted(value, known.type)
+        if wanted:
+            raise ValueError(f"{type(settings).__name__}: {known.name}={value!r}; use {wanted}")
+
+
+def _wanted(value, type):
+    """What is to stand in the place of a value that is not of a setting's type; None if it is."""
+    if type == tuple[str, ...]:
+        fits = isinstance(value, (tuple, list)) and all(isinstance(item, str) for item in value)
+        return None if fits else 'a list of texts, as ["a.txt"]'
+    accepted = (int, float) if type is float else type
+    if not isinstance(value, accepted) or (isinstance(value, bool) and type is not bool):
+        return f"a {getattr(type, '__name__', type)}"
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "a number below 2**63"
+    if isinstance(value, float) and value == 0 and math.copysign(1, value) < 0:
+        return "0 without a sign"
+    return None
 
 
 def _elsewhere(name):

@@ -1,25 +1,38 @@
-"""Files that are whole or absent: each is written under another name, then renamed.
+"""Files that are whole or absent, and files that are what they seem.
 
-Also what several rooms read: arrays of safetensors files, and files fetched once and kept.
+What is written appears in one step: under another name first, then renamed. What is read, and what
+is appended to, is a regular file: a folder that a stranger made may hold a pipe that never ends, or
+a link to a file of yours. Also what several rooms read: arrays of safetensors files, objects of
+JSON files, and files fetched once and kept.
 """
 
+import json
 import os
+import secrets
+import shlex
+import stat
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.numpy import load
+import numpy as np
+from safetensors import SafetensorError, deserialize
 
 RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a run's
 PATIENCE = 2.0  # seconds
+# Dtypes of safetensors files. BF16, which NumPy lacks, is the upper half of a float32.
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
+    **{f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)},
+}  # fmt: skip
 
 
 def atomic_write(path, content):
     """Write bytes or text (as UTF-8) to `path` in one step, replacing a file that is there.
 
     A crash, a full disk or a power cut at any moment leaves the old file or the new one, never
-    part of one. Raises OSError, as any write does; the old file is whole then.
+    part of one. A link is replaced, not followed. Raises OSError, as any write does; the old file
+    is whole then.
     """
     with atomic_file(path) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
@@ -31,15 +44,20 @@ def atomic_file(path):
 
     An exception in the block leaves the old file, or none, as `atomic_write` does.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:  # x: nothing was there, so no link either
             yield file
             file.flush()
             os.fsync(file.fileno())  # or the rename could reach the disk before the content
         move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path):
+    """A hidden name beside `path` that nothing has: a process number may be that of a dead one."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def move(source, target):
@@ -58,32 +76,124 @@ def move(source, target):
             time.sleep(0.05)
 
 
-def is_taken(folder):
-    """Whether there is anything at this path, other than an empty folder."""
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+def remove_unfinished(folder, names):
+    """Delete what `atomic_file` leaves of files with these names if its process is killed."""
+    for name in names:
+        for path in folder.glob(f".{name}.*.tmp"):
+            path.unlink(missing_ok=True)
 
 
-def remove_unfinished(folder):
-    """Delete what `atomic_file` leaves in a folder if its process is killed."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+# ---- what is there already
+
+
+def open_file(path, mode="r", **options):
+    """`open` for regular files. Raises ValueError at once for a pipe, a device or a folder, and if
+    it is opened for writing, for a link."""
+    return open(path, mode, opener=_open_regular, **options)
+
+
+def _open_regular(path, flags):
+    writes = flags & (os.O_WRONLY | os.O_RDWR)
+    with suppress(FileNotFoundError):  # os.open makes it, or raises the same again
+        check_regular(path, os.stat(path, follow_symlinks=not writes))
+    # Whatever may have taken its place since: a pipe does not wait, a link is not followed.
+    flags |= getattr(os, "O_NONBLOCK", 0) | (getattr(os, "O_NOFOLLOW", 0) if writes else 0)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        check_regular(path, os.fstat(descriptor))
+    except ValueError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_regular(path, status):
+    """Raise ValueError unless `status`, of os.stat, os.lstat or os.fstat, is a regular file's."""
+    if stat.S_ISLNK(status.st_mode):
+        raise ValueError(
+            f"{path} is a link, and nothing is written through one; put the file itself there"
+        )
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+        raise ValueError(f"{path} is {what}; put a regular file there")
+
+
+def read_text(path):
+    """The text of a UTF-8 file. Raises ValueError, with the path, for anything else."""
+    with open_file(path, "rb") as file:
+        data = file.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text ({error}); restore a copy of it") from error
+
+
+def member(folder, name):
+    """The path of a file in a folder that may be a stranger's.
+
+    Raises ValueError if a link there leads out of the folder: it could be to any file of yours.
+    """
+    path = Path(folder, name)
+    target = os.path.realpath(path)
+    if not Path(target).is_relative_to(os.path.realpath(folder)):
+        raise ValueError(
+            f"{path} is a link that leads out of its folder, to {target}, which is not read; put "
+            "the file itself there"
+        )
+    return path
 
 
 def read_arrays(path):
-    """The arrays of a safetensors file, by name.
+    """The arrays of a safetensors file, by name; those of bfloat16 as the same numbers in float32.
 
     Raises FileNotFoundError if it is missing, ValueError if it is damaged; the message names it and
     says what to do.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
+    with open_file(path, "rb") as file:
+        data = file.read()
     try:
-        return load(path.read_bytes())
+        return {name: _array(**entry) for name, entry in deserialize(data)}
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ValueError(
-            f"{path} is damaged, or its arrays have a dtype that NumPy lacks, such as bfloat16 "
+            f"{path} is damaged, or its arrays have a dtype that NumPy lacks, such as float8 "
             f"({error}); restore it from a copy, or write it again, in float32"
         ) from error
+
+
+def _array(dtype, shape, data):
+    array = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
+    return (array.astype("<u4") << 16).view("<f4") if dtype == "BF16" else array
+
+
+def read_json(path):
+    """The object in a JSON file.
+
+    Raises FileNotFoundError if it is missing, ValueError if it cannot be read or is anything else,
+    holds a number that JSON has not (NaN, Infinity), or is nested too deeply; the message names it.
+    """
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is no number of JSON")
+
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
+    text = read_text(path)
+    try:
+        fields = json.loads(text, parse_constant=refuse)
+        if not isinstance(fields, dict):
+            raise ValueError(f"it holds a {type(fields).__name__}, not an object {{...}}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it, or write it again") from error
+    return fields
+
+
+def quoted(path):
+    """A path as it is typed in a command, such as 'my runs/tales'."""
+    if os.name == "nt":
+        return f'"{path}"' if " " in str(path) else str(path)
+    return shlex.quote(str(path))
 
 
 def fetch(source, sha256, name, downloader=None):

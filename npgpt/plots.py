@@ -7,6 +7,7 @@ returns its path.
 
 import importlib.util
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
-VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 WAY_OUT = (
     "pictures need matplotlib; install it with: pip install 'npgpt[plot]' (from a clone: "
@@ -51,14 +51,11 @@ def save(drawing, path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()
-    drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
+    with warnings.catch_warnings():  # of a name in a script that the font lacks it draws boxes
+        warnings.filterwarnings("ignore", r"Glyph|Matplotlib currently does not support")
+        drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
     atomic_write(path, picture.getvalue())
     return path
-
-
-def visible(token):
-    """A token as a label: spaces and line ends made visible."""
-    return "".join(VISIBLE.get(character, character) for character in token)
 
 
 def loss_picture(path, rows, *, title="", levels=(), whole=None):
@@ -89,7 +86,9 @@ def loss_picture(path, rows, *, title="", levels=(), whole=None):
             xytext=(-4, -3), textcoords="offset points", ha="right", va="top", fontsize=8,
             color=INK,
         )  # fmt: skip
-    axes.set(ylabel="loss, nats per token", title=title, ylim=(0, None))
+    axes.set(ylabel="loss, nats per token", ylim=(0, None))
+    # A name of a file: a $ begins no formula, and what is not UTF-8 has no glyph.
+    axes.set_title(title.encode(errors="replace").decode(), parse_math=False)
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.97), frameon=False)
     _health_panel(below, rows)
     return save(drawing, path)

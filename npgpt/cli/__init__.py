@@ -10,14 +10,21 @@
     export      a run as a folder that the transformers library loads
 
 A command's module has `add_arguments(parser)` and `run(args)`, which may return an exit status.
+
+If nobody reads what a command prints any more, as after `npgpt train | head`, it goes on without a
+word with what it writes to files, and ends with its own status; what only prints ends, with status
+0. A stream that is closed from the start is one that nobody reads.
 """
 
 import argparse
-import errno
 import importlib
+import json
+import math
 import sys
 
+from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.config import nearest
+from npgpt.generation.text import printable
 
 COMMANDS = {
     "train": "train a GPT on a text; writes a run folder",
@@ -29,57 +36,64 @@ COMMANDS = {
     "gradcheck": "check every gradient against finite differences",
     "export": "write a run as a GPT-2 model that the transformers library loads",
 }
+# They write files, or their status is the answer, whether anybody reads what they print or not.
+TO_THE_END = ("train", "prepare", "gradcheck", "export")
 # What a command raises for input it cannot use; the message tells the user what to do.
-REFUSALS = (ValueError, OSError, FloatingPointError, ImportError)
+BEYOND = (OverflowError, RecursionError, IndexError)
+REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *BEYOND)
 
 
 def main(argv=None):
     """Run one command; return the exit status: 0, 1 for a refusal (said on stderr), 2 for usage,
-    130 if Ctrl-C and 143 if SIGTERM ended it."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a Windows console may otherwise lack a character
-            stream.reconfigure(encoding="utf-8", errors="replace")
-    try:
-        args = _parsed(argv)
-    except SystemExit:  # of --help, or of a mistake
-        if not _flushed():
-            sys.stdout = None
-        raise
-    try:
-        status = importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
-        print(end="", flush=True)  # here, where a pipe that is closed is no error
-        return status
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except REFUSALS as error:
-        if _reader_left(error):
-            sys.stdout = None
+    130 if Ctrl-C, 143 if SIGTERM and 129 if SIGHUP ended it."""
+    with standard_streams() as output:
+        try:
+            output.goes_on = False
+            args = _parsed(argv)
+            output.goes_on = args.command in TO_THE_END
+            status = importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
+            output.flush()  # here, where a full disk is a refusal
+            return status
+        except ReaderLeftError:
             return 0
-        if args.traceback:
-            raise
-        print(f"npgpt {args.command}: {error}", file=sys.stderr)
-        return 1
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+        except REFUSALS as error:
+            if args.traceback:
+                raise
+            print(f"npgpt {args.command}: {_in_words(error)}", file=sys.stderr)
+            return 1
 
 
-def _reader_left(error):
-    """Whether what reads the output, such as `head`, has seen enough and closed the pipe.
+def _in_words(error):
+    """What went wrong, in a line or a few, with what to do."""
+    if isinstance(error, MemoryError):
+        why = f" ({error})" if str(error) else ""
+        return (
+            f"there is not enough memory{why}; use a smaller model, batch or text (npgpt info "
+            "shows what a model takes)"
+        )
+    if isinstance(error, BEYOND):
+        return (
+            f"{printable(str(error))}: a number, a text or a file is not as this command can take "
+            "it, or a file was changed while it was read; use a smaller or a whole one "
+            "(--traceback shows where it was met)"
+        )
+    return printable(str(error))
 
-    Windows calls that an invalid argument, as it does other things: then what could not be written
-    is still waiting to be.
-    """
-    invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
-    refused = sys.platform == "win32" and invalid and not _flushed()
-    return refused or isinstance(error, BrokenPipeError)
+
+def print_json(result):
+    """Print an object as JSON, which has no NaN and no infinity: null stands for them."""
+    print(printable(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False)))
 
 
-def _flushed():
-    """Write what waits to be written; return whether there is a reader to take it."""
-    try:
-        print(end="", flush=True)
-    except OSError:
-        return False
-    return True
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _parsed(argv):

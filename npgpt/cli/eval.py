@@ -1,23 +1,26 @@
 """`npgpt eval RUN`: the loss of a trained GPT on a text, every token counted once."""
 
-import json
 import math
 from contextlib import ExitStack
 
 from tqdm import tqdm
 
+from npgpt.cli import print_json
 from npgpt.data.tokens import bytes_per_token
+from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import load_run
 from npgpt.training.dataset import open_dataset, open_whole_text
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte
 from npgpt.training.summary import beside_entropy
+from npgpt.training.warmup import warm_up
 
 
 def add_arguments(parser):
     add = parser.add_argument
     add("run", help="a run folder, such as runs/tales")
-    add("--corpus", nargs="+", metavar="NAME|PATH", help="default: the text it was trained on")
+    add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
+        help="default: the text it was trained on")  # fmt: skip
     add("--split", choices=("val", "train", "all"), default="val",
         help="which part of the text, cut as in training; default val")  # fmt: skip
     add("--stride", type=int, metavar="N",
@@ -27,6 +30,7 @@ def add_arguments(parser):
 
 def run(args):
     model, tokenizer, run = load_run(args.run)
+    warm_up(run.model, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     stride = run.training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         source, ids_N = _ids(args, run, tokenizer, stack)
@@ -37,7 +41,7 @@ def run(args):
     result = {
         "loss": loss,
         "bits_per_byte": bits,
-        "perplexity": math.exp(loss),
+        "perplexity": math.exp(loss) if loss < 709 else math.inf,
         "tokens": tokens,
         "stride": stride,
         "corpus": source.name,
@@ -45,7 +49,13 @@ def run(args):
         "entropy_rate": source.entropy_rate,
     }
     if args.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print_json(result)
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is {loss}: the weights of {args.run} are too large to compute with; train "
+            "again with a lower learning rate"
+        )
+    if args.json:
         return
     print(f"{source.name} ({args.split}): loss {loss:.4f} nats per token over {tokens:,} tokens")
     print(f"  {bits:.4f} bits per byte, perplexity {result['perplexity']:.3f}")
@@ -56,6 +66,6 @@ def run(args):
 def _ids(args, run, tokenizer, stack):
     """(TextSource, token ids) of what is asked for."""
     if args.split == "all":
-        return open_whole_text(args.corpus or run.training.corpus, tokenizer, stack)
+        return open_whole_text(run.training, stack, args.corpus, tokenizer)
     dataset = open_dataset(run.training, stack, args.corpus, tokenizer)
     return dataset.source, dataset.val_ids if args.split == "val" else dataset.train_ids

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from npgpt.files import atomic_write, is_taken
+from npgpt.files import atomic_write, member, open_file
+from npgpt.folders import check_free, new_folder
 from npgpt.training.checkpoint import load_run
 
 
@@ -12,12 +13,13 @@ def add_arguments(parser):
 
 
 def run(args):
-    model, _, run = load_run(args.run)
     folder = Path(args.folder)
-    if is_taken(folder):
-        raise ValueError(f"{folder} is not empty, and nothing is overwritten; name another folder")
-    model.save_pretrained(folder)
-    atomic_write(folder / "tokenizer.json", (run.folder / "tokenizer.json").read_bytes())
+    check_free(folder)
+    model, _, run = load_run(args.run)
+    with new_folder(folder) as building:
+        model.save_pretrained(building)
+        with open_file(member(run.folder, "tokenizer.json"), "rb") as file:
+            atomic_write(building / "tokenizer.json", file.read())
     print(f"{folder}: config.json, model.safetensors, tokenizer.json")
-    print(f'  transformers: GPT2LMHeadModel.from_pretrained("{folder}")')
-    print(f'  npgpt: GPT.from_pretrained("{folder}")')
+    print(f"  transformers: GPT2LMHeadModel.from_pretrained({str(folder)!r})")
+    print(f"  npgpt: GPT.from_pretrained({str(folder)!r})")

@@ -1,12 +1,14 @@
 """`npgpt generate RUN`: continue a text, token by token, as it is drawn."""
 
-import json
 import sys
 from pathlib import Path
 
+from npgpt.cli import print_json
 from npgpt.data.texts import decode_whole
-from npgpt.generation.text import decoded, starting_prompt
+from npgpt.generation.text import decoded, printable, starting_prompt
+from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import load_run
+from npgpt.training.warmup import warm_up
 
 
 def add_arguments(parser):
@@ -24,7 +26,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    model, tokenizer, _ = load_run(args.run)
+    model, tokenizer, run = load_run(args.run)
+    warm_up(run.model, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     prompt = _prompt(args, tokenizer)
     ids = model.stream(
         tokenizer.encode(prompt), args.max_new_tokens, temperature=args.temperature,
@@ -33,11 +36,12 @@ def run(args):
     if args.json:
         ids = list(ids)
         result = {"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)}
-        print(json.dumps(result, ensure_ascii=False))
+        print_json(result)
         return
-    print(prompt.lstrip("\n"), end="", flush=True)
+    shown = printable if sys.stdout.isatty() else str
+    print(shown(prompt.lstrip("\n")), end="", flush=True)
     for text in decoded(tokenizer, ids):
-        print(text, end="", flush=True)
+        print(shown(text), end="", flush=True)
     print()
 
 

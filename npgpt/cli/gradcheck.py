@@ -7,6 +7,7 @@ import numpy as np
 
 from autograd import OPS, backend
 from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
+from npgpt.cli import print_json
 from npgpt.config import GPTConfig
 
 NAMES = 30  # columns, for the longest name of an op
@@ -49,7 +50,7 @@ def run(args):
         rows.append(row)
     wrong = [row for row in rows if row["failure"]]
     if args.json:
-        print(json.dumps({"rows": rows, "passed": not wrong, "backend": backend.name}))
+        print_json({"rows": rows, "passed": not wrong, "backend": backend.name})
     else:
         print(f"\n{len(rows) - len(wrong)} of {len(rows)} right, "
               f"{time.perf_counter() - started:.1f} s")  # fmt: skip

@@ -1,8 +1,8 @@
 """`npgpt info RUN` or `--preset NAME`: how large a model is and what a training step costs."""
 
-import json
 from dataclasses import asdict
 
+from npgpt.cli import print_json
 from npgpt.config import PRESETS, GPTConfig, from_preset
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.training.checkpoint import read_run
@@ -45,7 +45,7 @@ def run(args):
         "step_memory_bytes": asdict(memory) | {"total": memory.total},
     }
     if args.json:
-        print(json.dumps(result))
+        print_json(result)
         return
     print(f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels, block "
           f"{config.block_size}, {config.vocab_size} tokens")  # fmt: skip

@@ -7,7 +7,8 @@ from pathlib import Path
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import PARTS, scan, split_chunks, token_dtype, write_ids
-from npgpt.files import atomic_file, is_taken
+from npgpt.files import atomic_file, quoted
+from npgpt.folders import check_free, new_folder
 from npgpt.tokenizer import CharTokenizer, load_tokenizer
 
 
@@ -15,7 +16,8 @@ def add_arguments(parser):
     add = parser.add_argument
     help_of = {field.name: field.metadata["help"] for field in fields(TrainConfig)}
     add("folder", help="what to make: train.bin, val.bin and tokenizer.json are written there")
-    add("--corpus", nargs="+", required=True, metavar="NAME|PATH", help=help_of["corpus"])
+    add("--corpus", nargs="+", action="extend", required=True, metavar="NAME|PATH",
+        help=help_of["corpus"])  # fmt: skip
     add("--tokenizer", metavar="FILE", help="a tokenizer.json; default: one token a character")
     add("--split", choices=SPLITS, default="tail", help=help_of["split"])
     add("--train-fraction", type=float, default=0.9, help=help_of["train_fraction"])
@@ -24,21 +26,20 @@ def add_arguments(parser):
 def run(args):
     settings = replace(TrainConfig(), split=args.split, train_fraction=args.train_fraction)
     folder = Path(args.folder)
-    if is_taken(folder):
-        raise ValueError(f"{folder} is not empty, and nothing in it is overwritten: name another")
+    check_free(folder)
     corpus = load_corpus(args.corpus)
     stats = scan(corpus)
     if args.tokenizer:
         tokenizer = load_tokenizer(args.tokenizer)
     else:
         tokenizer = CharTokenizer(stats.alphabet)
-    folder.mkdir(parents=True, exist_ok=True)
     chunks = split_chunks(corpus, stats, settings.split, settings.train_fraction)
-    with ExitStack() as stack:
-        files = [stack.enter_context(atomic_file(folder / part)) for part in PARTS]
-        write_ids(chunks, tokenizer, files)
-        tokenizer.save(folder / "tokenizer.json")
+    with new_folder(folder) as building:
+        with ExitStack() as stack:
+            files = [stack.enter_context(atomic_file(building / part)) for part in PARTS]
+            write_ids(chunks, tokenizer, files)
+        tokenizer.save(building / "tokenizer.json")
     for part in PARTS:
         count = (folder / part).stat().st_size // token_dtype(tokenizer.vocab_size)().itemsize
         print(f"{folder / part}: {count:,} tokens")
-    print(f"train on them: npgpt train --corpus {folder}")
+    print(f"train on them: npgpt train --corpus {quoted(folder)}")

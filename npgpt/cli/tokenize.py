@@ -1,12 +1,14 @@
 """`npgpt tokenize RUN|FILE|gpt2 TEXT`: a text as tokens, their ids, and how they were merged."""
 
-import json
 import os
 import sys
 from pathlib import Path
 
-from npgpt.plots import visible
+from npgpt.cli import print_json
+from npgpt.files import member
+from npgpt.generation.text import visible
 from npgpt.tokenizer import BPETokenizer, load_tokenizer
+from npgpt.training.warmup import warm_up
 
 # Backgrounds that black text can be read on, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)
@@ -24,6 +26,7 @@ def add_arguments(parser):
 
 def run(args):
     tokenizer = _tokenizer(args.tokenizer)
+    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))
@@ -35,7 +38,7 @@ def run(args):
             "bytes": n_bytes,
             "bytes_per_token": per_token,
         }
-        print(json.dumps(result, ensure_ascii=False))
+        print_json(result)
         return
     colour = args.colour == "always" or (
         args.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -59,7 +62,7 @@ def painted(items, colour, between):
     )
 
 
-def tree(tokenizer, token_id, lead="", branch=""):
+def tree(tokenizer, token_id):
     """The lines of a token's merges, down to bytes.
 
     >>> print("\\n".join(tree(BPETokenizer.train("hug hug hug pug", 258), 257)))
@@ -69,11 +72,14 @@ def tree(tokenizer, token_id, lead="", branch=""):
        ├─ 117 u
        └─ 103 g
     """
-    lines = [f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}"]
-    parts = tokenizer.parts(token_id) if isinstance(tokenizer, BPETokenizer) else ()
-    below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
-    for part, its_branch in zip(parts, ("├─ ", "└─ "), strict=False):
-        lines += tree(tokenizer, part, below, its_branch)
+    lines, waiting = [], [(token_id, "", "")]  # a stack: merges may be nested deeper than calls
+    while waiting:
+        token_id, lead, branch = waiting.pop()
+        lines.append(f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}")
+        parts = tokenizer.parts(token_id) if isinstance(tokenizer, BPETokenizer) else ()
+        below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+        branches = zip(parts, ("├─ ", "└─ "), strict=False)
+        waiting += reversed([(part, below, branch) for part, branch in branches])
     return lines
 
 
@@ -83,14 +89,13 @@ def _name(tokenizer, token_id):
         return visible(tokenizer.decode([token_id]))
     token = tokenizer.token_bytes(token_id)
     try:
-        text = token.decode("utf-8")
+        return visible(token.decode("utf-8"))
     except UnicodeDecodeError:
         return "<" + token.hex(" ") + ">"
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in visible(text))
 
 
 def _tokenizer(name):
     path = Path(name)
     if name == "gpt2" and not path.exists():
         return BPETokenizer.gpt2()
-    return load_tokenizer(path / "tokenizer.json" if path.is_dir() else path)
+    return load_tokenizer(member(path, "tokenizer.json") if path.is_dir() else path)

@@ -4,15 +4,18 @@ import argparse
 import glob
 import hashlib
 import itertools
+import os
 from contextlib import ExitStack, closing
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from itertools import takewhile
 from pathlib import Path
 
 from tqdm import tqdm
 
+from autograd import backend
 from npgpt.config import (
     PRESETS,
+    RUN_FORMAT,
     SPLITS,
     GPTConfig,
     TrainConfig,
@@ -21,7 +24,6 @@ from npgpt.config import (
     read_settings,
 )
 from npgpt.data.batches import check_length
-from npgpt.files import remove_unfinished
 from npgpt.model import GPT
 from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import (
@@ -30,11 +32,13 @@ from npgpt.training.checkpoint import (
     create_run,
     load_checkpoint,
     load_run,
+    lock_run,
     refuse_taken,
+    versions,
 )
 from npgpt.training.dataset import open_dataset
 from npgpt.training.diagnostics import check_model
-from npgpt.training.estimate import peak_flops
+from npgpt.training.estimate import check_memory, peak_flops
 from npgpt.training.optim import make_optimizer
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
 from npgpt.training.run import run_worker, train
@@ -55,7 +59,8 @@ def add_arguments(parser):
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
     add("--check", action="store_true",
-        help="train nothing; is the first loss ln V, is one batch memorised?")  # fmt: skip
+        help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
+        "memorised?")  # fmt: skip
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
     for field in fields(GPTConfig) + fields(TrainConfig):
@@ -67,7 +72,7 @@ def add_arguments(parser):
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
         elif field.name == "corpus":
-            add(flag, nargs="+", metavar="NAME|PATH", **options)
+            add(flag, nargs="+", action="extend", metavar="NAME|PATH", **options)
         elif field.name == "split":
             add(flag, choices=SPLITS, **options)
         else:
@@ -81,11 +86,13 @@ def run(args):
     ranks = find_ranks()
     main_rank = is_main_rank(ranks)
     with ending_together(ranks), ExitStack() as stack:
+        if ranks:
+            ranks.check_same(_started_with(args))
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer, kernels = begin(args, ranks, stack)
         if ranks:
+            ranks.check_same(_works_on(run, dataset.tokenizer, optimizer))
             ranks.check_batch(run.training.batch_size)
-            ranks.check_text(run.text.sha256)
         if main_rank:
             with tqdm.external_write_mode():  # the bar of compiled kernels may be there
                 print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
@@ -96,6 +103,7 @@ def run(args):
             return 0
         if main_rank and not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer)
+            lock_run(run.folder, stack)
         peak = ranks.total(peak_flops()) if ranks else peak_flops()
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
@@ -117,9 +125,12 @@ def _started(args, ranks, stack):
         _check_shared(training, args)
     if not args.check and is_main_rank(ranks):
         refuse_taken(folder)
-    config = GPTConfig(vocab_size=1, **model_settings)
+    config = GPTConfig(vocab_size=bpe_size or 1, **model_settings)
+    check_memory(config, training, ranks.size if ranks else 1)
     kernels = _warm_up(config, bpe_size is not None, ranks, stack)
     dataset = open_dataset(training, stack, bpe_size=bpe_size)
+    if bpe_size is None and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
+        kernels.add_byte_pairs()
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     check_length(dataset.train_ids, config.block_size, "training")
     check_length(dataset.val_ids, config.block_size, "validation")
@@ -138,14 +149,30 @@ def _continued(args, ranks, stack):
             f"--resume takes its settings from the run: leave out {', '.join(changed)} and name "
             "the run's folder with --out, or start a new run without --resume"
         )
-    model, tokenizer, run = load_run(args.out or _last_folder(args))
+    folder = Path(args.out or _last_folder(args))
+    if is_main_rank(ranks):
+        lock_run(folder, stack)
+    model, tokenizer, run = load_run(folder)
     kernels = _warm_up(run.model, isinstance(tokenizer, BPETokenizer), ranks, stack)
     dataset = open_dataset(run.training, stack, args.corpus, tokenizer, expected=run.text)
     optimizer = make_optimizer(model, run.training)
     load_checkpoint(run, model, optimizer)
-    if is_main_rank(ranks):
-        remove_unfinished(run.folder)
     return run, dataset, model, optimizer, kernels
+
+
+def _started_with(args):
+    """What has to be the same on all ranks before they read or write anything: name -> value."""
+    model, training = ({}, None) if args.resume else _settings(args)
+    training = asdict(training) if training else {}
+    program = {"backend": backend.name, "run format": RUN_FORMAT} | versions()
+    return vars(args) | model | training | program
+
+
+def _works_on(run, tokenizer, optimizer):
+    """What has to be the same before they train."""
+    tokens = hashlib.sha256(repr(tokenizer.tokens).encode()).hexdigest()
+    found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
+    return asdict(run.model) | asdict(run.training) | found
 
 
 def _warm_up(config, byte_pairs, ranks, stack):
@@ -191,7 +218,7 @@ def _run_name(corpus):
     trap for the shell, and Windows makes none. More than LONGEST characters end in a hash.
     """
     name = "-".join("stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus)
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
 
 
@@ -205,7 +232,7 @@ def _stem(path):
 
 def _new_folder(name):
     """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
-    return next(folder for folder in _folders(name) if not folder.exists())
+    return next(folder for folder in _folders(name) if not os.path.lexists(folder))
 
 
 def _last_folder(args):

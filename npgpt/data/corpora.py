@@ -12,10 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from npgpt.data.texts import decode_whole, has_zero_byte, read_chunks
-from npgpt.files import RUN_STATE, fetch
+from npgpt.data.tokens import PARTS
+from npgpt.files import RUN_STATE, fetch, quoted
 
 TALES_CHARACTERS = 2_000_000
 TALES_SEED = 0
+
+# A folder with one of these was made by train, prepare, export or another program for models.
+NO_TEXT = (
+    RUN_STATE, "model.safetensors", "model.safetensors.index.json", "tokenizer.json", *PARTS,
+)  # fmt: skip
 
 SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -61,7 +67,8 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
         shakespeare    1,115,394 characters of plays, fetched once and cached
         a file         of UTF-8 text
         a folder       every text file in it and in its folders, in sorted order; hidden ones, those
-                       of run folders, and those with a zero byte (as images have) are left out
+                       of folders with a model, a tokenizer or tokens in it (NO_TEXT), as of runs,
+                       and those with a zero byte (as images have) are left out
         a pattern      such as books/*.txt or books/**/*.txt: the files that match, sorted
         -              standard input
     Each file is a document. A file that has a built-in name is reached by a path: ./tales.
@@ -71,8 +78,8 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     variable NPGPT_DATA names.
 
     Raises FileNotFoundError if there is no such file, or if Shakespeare cannot be fetched;
-    ValueError if there is no text in it, if what is there is not UTF-8, or if a path is a pipe or
-    a device.
+    ValueError if there is no text in it, if what is there is not UTF-8, if a path is a pipe or a
+    device, or if the folder is itself one of those that are left out.
     """
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
@@ -89,18 +96,23 @@ def _load(spec: str) -> Corpus:
     path = Path(spec)
     if path.is_dir():
         return _not_empty(_folder(path))
-    if path.is_file():
+    if _is_file(path):
         return _not_empty(_files(spec, [path]))
-    if path.exists():
+    matching = sorted(map(Path, glob.glob(spec, recursive=True)), key=lambda path: path.parts)
+    matching = [match for match in matching if _is_file(match)]
+    if not matching:
+        raise FileNotFoundError(_missing(path))
+    return _not_empty(_files(spec, matching))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file; ValueError if it is neither that nor a folder, nor missing."""
+    if path.exists() and not path.is_file() and not path.is_dir():
         raise ValueError(
             f"{path} is neither a file nor a folder, and a corpus is read several times; save its "
             "text in a file, or give - for standard input"
         )
-    matching = sorted(map(Path, glob.glob(spec, recursive=True)), key=lambda path: path.parts)
-    matching = [match for match in matching if match.is_file()]
-    if not matching:
-        raise FileNotFoundError(_missing(path))
-    return _not_empty(_files(spec, matching))
+    return path.is_file()
 
 
 def _files(name: str, paths: Iterable[Path]) -> Corpus:
@@ -118,14 +130,23 @@ def _not_empty(corpus: Corpus) -> Corpus:
 
 
 def _folder(folder: Path) -> Corpus:
-    inside = sorted(path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file())
+    inside = sorted(path.relative_to(folder).parts for path in folder.rglob("*"))
     visible = [folder.joinpath(*parts) for parts in inside if not _hidden(parts)]
-    runs = {path.parent for path in visible if path.name == RUN_STATE}
-    paths = [p for p in visible if runs.isdisjoint(p.parents) and not has_zero_byte(p)]
+    no_text = {path.parent for path in visible if path.name in NO_TEXT}
+    if folder in no_text:
+        names = [name for name in NO_TEXT if (folder / name).exists()]
+        raise ValueError(
+            f"{folder} is no folder of texts: it holds {', '.join(names)}, as what npgpt train, "
+            "prepare or export makes; if prepare did not end, prepare the text again, or if there "
+            f"are texts in it, name them: {quoted(folder / '*.txt')}"
+        )
+    paths = [path for path in visible if no_text.isdisjoint(path.parents) and _is_file(path)]
+    paths = [path for path in paths if not has_zero_byte(path)]
     if not paths:
         raise ValueError(
-            f"no text file is in the folder {folder} (hidden files, those of run folders, and "
-            "files that hold a zero byte do not count); name a folder or a file with UTF-8 text"
+            f"no text file is in the folder {folder} (hidden files, those of folders with a model "
+            "or tokens, and files that hold a zero byte do not count); name a folder or a file "
+            "with UTF-8 text"
         )
     return _files(str(folder), paths)
 

@@ -9,6 +9,8 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
+from npgpt.files import open_file
+
 CHUNK = 1 << 22  # bytes read at a time
 
 
@@ -19,7 +21,7 @@ def read_chunks(path: Path) -> Iterator[str]:
     """
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     carriage_return, at_end = "", False
-    with open(path, "rb") as file:
+    with open_file(path, "rb") as file:
         while not at_end:
             data = file.read(CHUNK)
             at_end = len(data) < CHUNK
@@ -38,7 +40,7 @@ def read_chunks(path: Path) -> Iterator[str]:
 
 def has_zero_byte(path: Path) -> bool:
     """Whether a file holds a zero byte, as an image does and a text does not."""
-    with open(path, "rb") as file:
+    with open_file(path, "rb") as file:
         return any(b"\0" in data for data in iter(lambda: file.read(CHUNK), b""))
 
 

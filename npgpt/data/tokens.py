@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from npgpt.files import check_regular, member, open_file
 from npgpt.tokenizer.compiled import streams
 from npgpt.tokenizer.compiled.streams import token_dtype
 
@@ -52,8 +53,13 @@ class TokenFile:
     def __getitem__(self, index):
         if not len(self):
             return np.empty(0, self.dtype)[index]
+        if os.fstat(self.file.fileno()).st_size < self.last * self.dtype.itemsize:
+            raise ValueError(
+                f"{self.file.name} has become shorter since it was opened; leave token files as "
+                "they are while they are trained on, and write this one again"
+            )
         pages = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
-        ids_N = np.frombuffer(pages, self.dtype)[self.first : self.last]
+        ids_N = np.frombuffer(pages, self.dtype, count=self.last)[self.first :]
         return ids_N[index].copy()
 
     def close(self):
@@ -150,22 +156,25 @@ def prepared_paths(specs):
     """The token files that a corpus names, one or two; None if it names no token files.
 
     A corpus of token files is one file whose name ends in .bin, or a folder with train.bin and
-    val.bin. Raises ValueError if it is named among others, FileNotFoundError if a file is missing.
+    val.bin. Raises ValueError if it is named among others, or if a file in a folder is a link that
+    leads out of it or no file; FileNotFoundError if one is missing.
     """
     paths = [Path(spec) for spec in specs]
-    named = [p for p in paths if p.suffix == ".bin" or (p / PARTS[0]).is_file()]
+    named = [p for p in paths if p.suffix == ".bin" or any((p / part).exists() for part in PARTS)]
     named = [p for p in named if p.exists()]
     if not named:
         return None
     if len(paths) > 1:
         raise ValueError(f"{named[0]} holds tokens, so it is a corpus alone; leave out the others")
-    found = [named[0] / part for part in PARTS] if named[0].is_dir() else named
-    for path in (*found, found[0].with_name("tokenizer.json")):
-        if not path.is_file():
+    folder = named[0] if named[0].is_dir() else named[0].parent
+    found = [member(folder, part) for part in PARTS] if folder == named[0] else named
+    for path in (*found, member(folder, "tokenizer.json")):
+        if not path.exists():
             raise FileNotFoundError(
                 f"{path} is missing; token files need train.bin and val.bin, or a single file "
                 "NAME.bin, and their tokenizer.json in one folder, as npgpt prepare writes them"
             )
+        check_regular(path, path.stat())
     return found
 
 
@@ -173,9 +182,9 @@ def open_prepared(paths, vocab_size, train_fraction):
     """(training ids, validation ids): two files, or the head and the tail of one."""
     dtype = token_dtype(vocab_size)
     if len(paths) == 2:
-        return tuple(TokenFile(open(path, "rb"), dtype) for path in paths)
+        return tuple(TokenFile(open_file(path, "rb"), dtype) for path in paths)
     parts = ((0.0, train_fraction), (train_fraction, 1.0))
-    return tuple(TokenFile(open(paths[0], "rb"), dtype, part) for part in parts)
+    return tuple(TokenFile(open_file(paths[0], "rb"), dtype, part) for part in parts)
 
 
 def fingerprint(ids_N):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from npgpt.files import atomic_write, read_arrays
+from npgpt.files import atomic_write, read_arrays, read_json
 
 PREFIX = "transformer."
 HEAD = "lm_head.weight"
@@ -95,13 +95,13 @@ def _read_config(path):
             f"{path.parent} has no config.json; name a folder that save_pretrained or "
             "`npgpt export` wrote, or one downloaded whole from a model's page"
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"vocab_size", "n_layer", "n_head", "n_embd"} - config.keys()
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); download or export it again") from error
+    config = read_json(path)
+    sizes = ("n_embd", "n_head", "n_layer", "vocab_size")
+    missing = [name for name in sizes if type(config.get(name)) is not int]
     if missing:
-        raise ValueError(f"{path} does not give {sorted(missing)}: it is no config of a GPT-2")
+        raise ValueError(f"{path} does not give {missing} as ints: it is no config of a GPT-2")
+    if config.get("activation_function") == "gelu_pytorch_tanh":  # another name of the same
+        config["activation_function"] = ONLY["activation_function"]
     wrong = {name: config[name] for name, value in ONLY.items() if config.get(name, value) != value}
     inner = config.get("n_inner")
     if inner not in (None, 4 * config["n_embd"]):
@@ -119,15 +119,36 @@ def _weight_files(folder):
     """The one file of weights, or those that an index lists."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        return [folder / name for name in sorted(set(names))]
-    path = folder / "model.safetensors"
+        files = read_json(index).get("weight_map")
+        if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
+            raise ValueError(
+                f"{index} has no weight_map from the names of weights to names of files; download "
+                "it again, whole"
+            )
+        return [_in_folder(folder, name) for name in sorted(set(files.values()))]
+    path = _in_folder(folder, "model.safetensors")
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} has no model.safetensors; pickled weights (pytorch_model.bin) are not read, "
             "since unpickling can run any code: convert them with transformers' save_pretrained"
         )
     return [path]
+
+
+def _in_folder(folder, name):
+    """The path of a file that is in the folder itself, and is no link to one that is elsewhere.
+
+    Only the Hugging Face cache has links: from snapshots/REVISION into blobs beside snapshots.
+    """
+    home = folder.resolve()
+    homes = [home] + [home.parent.parent / "blobs"] * (home.parent.name == "snapshots")
+    path = folder / name
+    if Path(name).name != name or "\0" in name or path.resolve().parent not in homes:
+        raise ValueError(
+            f"{path} leads out of its folder, and nothing else is read; put a copy of the file "
+            "there, and its name into model.safetensors.index.json if that lists it"
+        )
+    return path
 
 
 def _our_names(arrays, tied):

@@ -20,6 +20,7 @@ from npgpt.interop.huggingface import load_folder, save_folder
 from npgpt.model.block import Block
 from npgpt.model.embeddings import Embedding
 from npgpt.model.module import LayerNorm, Linear, Module
+from npgpt.model.size import check_size
 
 
 class GPT(Module):
@@ -120,7 +121,12 @@ class GPT(Module):
         weights that do not fit the configuration.
         """
         settings, weights = load_folder(folder)
-        model = cls(GPTConfig(**settings))
+        try:
+            config = GPTConfig(**settings)
+        except ValueError as error:
+            raise ValueError(f"{folder}: config.json describes no model; {error}") from error
+        check_size(config, weights, folder)
+        model = cls(config)
         for name, parameter in model.parameters().items():
             found = weights.pop(name, None)
             if found is None or found.shape != parameter.shape:

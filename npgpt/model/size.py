@@ -24,6 +24,21 @@ def parameters_by_part(config):
     return {part: count for part, count in counts.items() if count}
 
 
+def check_size(config, arrays, where):
+    """Raise ValueError if a model of this config is far larger than the weights that it is to get.
+
+    It has not been made then. Of a model up to twice as large, the weight that does not fit can be
+    named once it is.
+    """
+    wanted = sum(parameters_by_part(config).values())
+    found = sum(array.size for array in arrays.values())
+    if wanted > 2 * found:
+        raise ValueError(
+            f"{where} has {found:,} weights, but the model in config.json {wanted:,}; use the "
+            "files of one model"
+        )
+
+
 def flops_per_token(config):
     """FLOPs of a forward pass, per token of a full block; a training step takes three times that.
 

@@ -9,13 +9,16 @@
 train_state.safetensors holds the weights a second time, so that one file is one moment of
 training: its renaming is the instant at which a checkpoint counts. The folder itself appears whole,
 with a checkpoint of step 0 in it. So a run that is killed at any moment can be loaded and resumed.
-Nothing is pickled, so loading a stranger's run executes none of their code.
+Nothing is pickled, so loading a stranger's run executes none of their code; nor is a link followed
+out of the folder, nor anything written through one. While a process trains the run, the file .lock
+says which.
 """
 
 import json
+import math
 import os
 import platform
-import shutil
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,16 +27,41 @@ import numpy as np
 from safetensors.numpy import save
 
 from autograd import backend
-from npgpt.config import GPTConfig, TrainConfig
-from npgpt.files import RUN_STATE, atomic_write, is_taken, move, read_arrays
+from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, check_types, settings_from_json
+from npgpt.files import (
+    RUN_STATE,
+    atomic_write,
+    check_regular,
+    member,
+    read_arrays,
+    read_json,
+    remove_unfinished,
+)
+from npgpt.folders import check_free, new_folder, working_in
 from npgpt.model import GPT
+from npgpt.model.size import check_size
 from npgpt.tokenizer import load_tokenizer
+from npgpt.training.diagnostics import weights_not_finite
 
 MADE_BY = "npgpt"
+FILES = (
+    "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
+    "loss.png",
+)  # fmt: skip
+OUT = " with --out"
 
 
 class RunError(ValueError):
     """A run folder that cannot be used as asked; the message says what to do."""
+
+
+@contextmanager
+def refusing():
+    """Inside, what makes a file of a run unusable is a RunError."""
+    try:
+        yield
+    except (FileNotFoundError, ValueError) as error:
+        raise RunError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -41,9 +69,15 @@ class TextSource:
     """Which text a run was trained on. entropy_rate in nats per character, None if unknown."""
 
     name: str
-    characters: int
+    characters: int | None
     sha256: str
     entropy_rate: float | None
+
+    def __post_init__(self):
+        check_types(self)
+        for value in (self.characters, self.entropy_rate):
+            if not 0 <= (value or 0) < math.inf:
+                raise ValueError(f"TextSource: {value}; use a finite number of 0 or more, or null")
 
 
 @dataclass(frozen=True)
@@ -59,57 +93,61 @@ class Run:
 def create_run(run, tokenizer, model, optimizer):
     """Make the folder of a new run, with a checkpoint of the model as it is.
 
-    It is built under another name beside it and renamed, so that it appears whole. Raises RunError
-    if there is anything at its path already, other than an empty folder.
+    It appears whole. Raises RunError if there is anything at its path already, other than an empty
+    folder.
     """
-    folder = run.folder
-    refuse_taken(folder)
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        building.mkdir(parents=True)
-    except OSError as error:
-        raise OSError(f"{folder} cannot be made ({error}): name another with --out") from error
-    try:
+    refuse_taken(run.folder)
+    with new_folder(run.folder, OUT) as building:
         tokenizer.save(building / "tokenizer.json")
         settings = json.dumps(_settings(run), indent=2, ensure_ascii=False) + "\n"
-        atomic_write(building / "config.json", settings)
+        # A path that is not UTF-8 has lone surrogates, which JSON has as \udc80.
+        atomic_write(building / "config.json", settings.encode("utf-8", "backslashreplace"))
         save_checkpoint(building, model, optimizer)
-        if folder.exists():
-            folder.rmdir()  # it is empty; Windows renames only to a path that is free
-        move(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def refuse_taken(folder):
     """Raise RunError unless a run can be created at `folder`."""
-    if is_taken(folder):
-        what = "is not empty" if folder.is_dir() else "is a file"
-        raise RunError(
-            f"{folder} {what}, and nothing in it is overwritten: name another folder with --out, "
-            "or continue the run in it with --resume"
-        )
-    above = next((parent for parent in folder.absolute().parents if parent.exists()), None)
-    if above and not (above.is_dir() and os.access(above, os.W_OK)):
-        what = "cannot be written to" if above.is_dir() else "is a file"
-        raise RunError(f"{folder} cannot be made, as {above} {what}: name another with --out")
+    is_run = (folder / RUN_STATE).exists()
+    with refusing():
+        check_free(folder, OUT + ", or continue the run in it with --resume" * is_run)
+
+
+def lock_run(folder, stack):
+    """Let no other process train the run in `folder` until the stack ends; tidy up after a killed.
+
+    Raises RunError if another trains it, or if it is no run that can be written to: if there is a
+    link, a pipe or a device where a file of a run is.
+    """
+    read_run(folder)
+    with refusing():
+        for name in FILES:
+            with suppress(FileNotFoundError):
+                check_regular(folder / name, os.lstat(folder / name))
+        if not stack.enter_context(working_in(folder)):
+            print(f"note    {folder} cannot be locked: train it in one process at a time")
+    remove_unfinished(folder, FILES)
 
 
 def _settings(run):
     return {
         "made_by": MADE_BY,
+        "format": RUN_FORMAT,
         "model": asdict(run.model),
         "training": asdict(run.training),
         "text": asdict(run.text),
-        "versions": {
-            name: _version(name) for name in ("npgpt", "numpy", "numba", "safetensors")
-        } | {"python": platform.python_version()},
+        "versions": versions(),
         "machine": {
             "system": platform.platform(),
             "processors": os.cpu_count(),
             "backend": backend.name,
         },
-    }  # fmt: skip
+    }
+
+
+def versions():
+    """What a run is computed with: package -> version, Python among them."""
+    packages = ("npgpt", "numpy", "numba", "safetensors")
+    return {name: _version(name) for name in packages} | {"python": platform.python_version()}
 
 
 def _version(package):
@@ -123,29 +161,30 @@ def read_run(folder):
     """The settings of the run in `folder`. Raises RunError if it is not a whole run of npgpt."""
     folder = Path(folder)
     path = folder / "config.json"
-    if not path.is_file():
+    if not path.exists():
         raise RunError(
             f"{folder} is not a run folder: it has no config.json; name the folder that "
             "`npgpt train` printed, such as runs/tales"
         )
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        made_by = settings.get("made_by") if isinstance(settings, dict) else None
-        if made_by != MADE_BY:
-            raise RunError(
-                f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
-                "folder of this program, such as runs/tales"
-            )
-        training = settings["training"] | {"corpus": tuple(settings["training"]["corpus"])}
-        return Run(
-            folder,
-            GPTConfig(**settings["model"]),
-            TrainConfig(**training),
-            TextSource(**settings["text"]),
+    with refusing():
+        settings = read_json(member(folder, "config.json"))
+    made_by, run_format = settings.get("made_by"), settings.get("format", 1)
+    if made_by != MADE_BY:
+        raise RunError(
+            f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
+            "folder of this program, such as runs/tales"
         )
-    except RunError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
+    if run_format not in range(1, RUN_FORMAT + 1):
+        raise RunError(
+            f"{path} has the format {run_format!r}, and this npgpt reads up to {RUN_FORMAT}; "
+            "install the one that wrote it, or a later one"
+        )
+    parts = {"model": GPTConfig, "training": TrainConfig, "text": TextSource}
+    try:
+        return Run(folder, *(
+            settings_from_json(cls, settings.get(part), run_format) for part, cls in parts.items()
+        ))  # fmt: skip
+    except ValueError as error:
         raise RunError(
             f"{path} is damaged ({error}); restore it from a copy, or train again"
         ) from error
@@ -158,9 +197,18 @@ def load_run(folder):
     """
     run = read_run(folder)
     tokenizer = _tokenizer(run)
-    model = GPT(run.model, seed=run.training.seed)
     path = run.folder / "model.safetensors"
-    _copy_into(_weights(model), _read(path), path)
+    arrays = _read(run, path.name)
+    with refusing():
+        check_size(run.model, arrays, path)
+    model = GPT(run.model, seed=run.training.seed)
+    _copy_into(_weights(model), arrays, path)
+    broken = weights_not_finite(model)
+    if broken:
+        raise RunError(
+            f"{path}: {broken}, so nothing can be computed with it; restore it from a copy, or "
+            "train again with a lower learning rate"
+        )
     return model, tokenizer, run
 
 
@@ -182,7 +230,7 @@ def load_checkpoint(run, model, optimizer):
     Raises RunError, with model and optimizer untouched, if there is no whole checkpoint.
     """
     path = run.folder / RUN_STATE
-    arrays = _read(path)
+    arrays = _read(run, path.name)
     step = arrays.pop("step", None)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
         raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
@@ -201,10 +249,8 @@ def _state(model, optimizer):
 
 
 def _tokenizer(run):
-    try:
-        tokenizer = load_tokenizer(run.folder / "tokenizer.json")
-    except (OSError, ValueError) as error:
-        raise RunError(str(error)) from error
+    with refusing():
+        tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
     if tokenizer.vocab_size != run.model.vocab_size:
         raise RunError(
             f"{run.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, but the model in "
@@ -213,11 +259,9 @@ def _tokenizer(run):
     return tokenizer
 
 
-def _read(path):
-    try:
-        return read_arrays(path)
-    except (FileNotFoundError, ValueError) as error:
-        raise RunError(str(error)) from error
+def _read(run, name):
+    with refusing():
+        return read_arrays(member(run.folder, name))
 
 
 def _copy_into(targets, arrays, path):

@@ -1,6 +1,6 @@
 """What a model is trained or evaluated on: a text, encoded on the way, or token files."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,7 @@ def open_dataset(
     bpe_size    learn byte pairs from the training text, as many tokens; else characters are tokens
     """
     specs = tuple(corpus or training.corpus)
-    try:
+    with _moved_explained(by_run=not corpus and tokenizer is not None):
         paths = prepared_paths(specs)
         if paths is None:
             return _of_text(specs, training, stack, tokenizer, expected, bpe_size)
@@ -51,8 +51,15 @@ def open_dataset(
                 "again with npgpt prepare --tokenizer FILE"
             )
         return _of_tokens(paths, training, stack, tokenizer, expected)
+
+
+@contextmanager
+def _moved_explained(by_run):
+    """Inside, a text that is missing gets advice if it was named `by_run`, not by the user."""
+    try:
+        yield
     except FileNotFoundError as error:
-        if corpus or tokenizer is None:
+        if not by_run:
             raise
         raise FileNotFoundError(
             f"{error}\nThat is what the run was trained on, as its path was then; give the same "
@@ -60,11 +67,13 @@ def open_dataset(
         ) from error
 
 
-def open_whole_text(specs, tokenizer, stack: ExitStack):
+def open_whole_text(training, stack: ExitStack, corpus, tokenizer):
     """(TextSource, token ids) of all of a text, as it is evaluated with --split all."""
-    if prepared_paths(specs):
-        raise ValueError("--split all is for texts; of token files give --split val or train")
-    corpus = load_corpus(specs)
+    specs = tuple(corpus or training.corpus)
+    with _moved_explained(by_run=not corpus):
+        if prepared_paths(specs):
+            raise ValueError("--split all is for texts; of token files give --split val or train")
+        corpus = load_corpus(specs)
     ids, nothing = ids_of_text(((0, chunk) for _, chunk in corpus.chunks()), tokenizer)
     stack.callback(ids.close)
     stack.callback(nothing.close)
@@ -107,6 +116,7 @@ def _of_tokens(paths, training, stack, tokenizer, expected):
     train_ids, val_ids = open_prepared(paths, beside.vocab_size, training.train_fraction)
     for ids in (train_ids, val_ids):
         stack.callback(ids.close)
+    for ids in (train_ids, val_ids):
         _check_ids(ids, beside.vocab_size)
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
     source = TextSource(name, None, f"{fingerprint(train_ids)}-{fingerprint(val_ids)}", None)

@@ -94,13 +94,16 @@ def check_model(model, ids_N, config):
     starts = abs(loss - uniform) < 0.1 * uniform
     print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
           f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")  # fmt: skip
+    ahead = sees_ahead(model, ids_N, config)
+    wrong = f"WRONG, the last token changes the logits at position {ahead}"
+    print(f"no look ahead         {'right' if ahead is None else wrong}")
     losses = overfit(model, ids_N, config)
     learns = losses[-1] < 0.5 * losses[0]
     print(f"one batch memorised   {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
           f"{'right' if learns else 'WRONG, it should fall below a half'}")  # fmt: skip
-    if not (starts and learns):
+    if not (starts and learns and ahead is None):
         raise ValueError(
-            "the model does not start or learn as it should; look for the reason with npgpt "
+            "the model does not start, look or learn as it should; look for the reason with npgpt "
             "gradcheck --model, and in what was changed last"
         )
 
@@ -110,6 +113,17 @@ def loss_at_start(model, ids_N, config):
     with model.evaluating():
         loss = model.loss(*_first_batch(model, ids_N, config))
     return loss.item(), math.log(model.config.vocab_size)
+
+
+def sees_ahead(model, ids_N, config):
+    """The first position whose logits change with the last token, later than it; None if none."""
+    x_BT, _ = _first_batch(model, ids_N, config)
+    changed_BT = x_BT.copy()
+    changed_BT[:, -1] = (x_BT[:, -1] + 1) % model.config.vocab_size
+    with model.evaluating():
+        before, after = (model(idx_BT)[0].data[:, :-1] for idx_BT in (x_BT, changed_BT))
+    moved_T = (before != after).any(axis=(0, 2))
+    return int(np.argmax(moved_T)) if moved_T.any() else None
 
 
 def overfit(model, ids_N, config, steps=100, lr=3e-3):

@@ -1,11 +1,12 @@
 """How long training will take: its arithmetic over what the machine can do."""
 
+import os
 import time
 
 import numpy as np
 
 import autograd
-from npgpt.model.size import flops_per_token
+from npgpt.model.size import flops_per_token, step_memory
 
 EXPECTED_SHARE = 0.5  # of the peak, until steps have been measured
 
@@ -31,6 +32,25 @@ def expected_seconds(model_config, training, steps, peak):
     """What so many steps take, by their arithmetic and the machine's peak alone."""
     flops = 3 * flops_per_token(model_config) * tokens_per_step(model_config, training)
     return steps * flops / (EXPECTED_SHARE * peak)
+
+
+def check_memory(model_config, training, ranks=1):
+    """Raise ValueError if a training step, on so many ranks, takes more memory than is there."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    B, batches = training.batch_size, training.gradient_accumulation_steps
+    needed = step_memory(model_config, B // ranks, batches).total
+    needed += 8 * B * batches  # where the windows start
+    if needed > there:
+        raise ValueError(
+            f"a step of {B:,} x {model_config.block_size:,} tokens on a model of "
+            f"{model_config.n_layer:,} layers and {model_config.n_embd:,} channels takes "
+            f"{needed / 1e9:,.1f} GB of memory, but this machine has {there / 1e9:,.1f}; use a "
+            "smaller --n-embd, --n-layer, --block-size, --batch-size or "
+            "--gradient-accumulation-steps"
+        )
 
 
 def clock(seconds):

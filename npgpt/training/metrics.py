@@ -15,11 +15,12 @@ import math
 import os
 from pathlib import Path
 
-from npgpt.files import atomic_write
+from npgpt.files import atomic_write, open_file, read_text
 
 COLUMNS = (
     "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
 )  # fmt: skip
+MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio")
 
 
 class Metrics:
@@ -28,15 +29,18 @@ class Metrics:
     path        metrics.csv
     last_step   a run that continues from this step: later rows, written after the checkpoint it
                 continues from, are dropped, since their steps will be taken again
+    missing     steps before it of which the file has no row
     """
 
     def __init__(self, path, last_step=0):
         self.path = Path(path)
         self.rows = []
         if last_step and self.path.exists():
-            self.rows = [row for row in read_metrics(path) if row["step"] <= last_step]
+            self.rows = read_metrics(path, last_step)
+        self.columns = tuple(self.rows[0]) if self.rows else COLUMNS
+        self.missing = last_step - len({row["step"] for row in self.rows})
         self.written = len(self.rows)
-        atomic_write(self.path, _as_csv(self.rows, header=True))
+        atomic_write(self.path, self._as_csv(self.rows, header=True))
 
     @property
     def seconds(self):
@@ -50,21 +54,48 @@ class Metrics:
         self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
 
     def flush(self):
-        with open(self.path, "a", encoding="utf-8", newline="") as file:
-            file.write(_as_csv(self.rows[self.written :]))
+        with open_file(self.path, "a", encoding="utf-8", newline="") as file:
+            file.write(self._as_csv(self.rows[self.written :]))
             file.flush()
             os.fsync(file.fileno())  # on disk before the checkpoint that belongs to them
         self.written = len(self.rows)
 
+    def _as_csv(self, rows, header=False):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
-def read_metrics(path):
-    """The rows as dicts of numbers, None for an empty cell; a last line cut short is left out."""
+
+def read_metrics(path, last_step=math.inf):
+    """The rows as dicts of numbers, None for an empty cell, without those after `last_step`; a last
+    line cut short is left out.
+
+    Columns that are not ours are kept, as text. Raises ValueError, with the line, for a column of
+    ours that is missing, and for a cell that is no number or, where one has to be, empty.
+    """
+    text = read_text(path).removeprefix("\ufeff")  # which spreadsheets of Windows begin with
+    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
     rows = []
-    with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(line for line in file if line.endswith("\n")):
-            if None in row.values() or set(row) != set(COLUMNS):
-                break
-            rows.append({c: _number(c, row[c]) for c in COLUMNS})
+    try:
+        columns = next(reader, COLUMNS)
+        missing = set(COLUMNS) - set(columns)
+        if missing or len(set(columns)) < len(columns):
+            raise ValueError(f"no column {min(missing)}" if missing else "a column is there twice")
+        for cells in filter(None, reader):
+            row = dict(zip(columns, cells, strict=False))
+            if _number("step", row.get("step", "")) > last_step:
+                continue
+            if len(cells) != len(columns):
+                raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
+            rows.append(row | {column: _number(column, row[column]) for column in COLUMNS})
+    except (ValueError, csv.Error) as error:
+        raise ValueError(
+            f"{path}, line {reader.line_num}: {error}; correct it there, or remove the file and go "
+            "on without the metrics of the steps before"
+        ) from error
     return rows
 
 
@@ -77,16 +108,10 @@ def bits_per_byte(nats_per_token, bytes_per_token):
     return nats_per_token / bytes_per_token / math.log(2)
 
 
-def _as_csv(rows, header=False):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    if header:
-        writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def _number(column, cell):
-    if cell == "":
+    if cell == "" and column in MAY_BE_EMPTY:
         return None
-    return int(cell) if column == "step" else float(cell)
+    try:
+        return int(cell) if column == "step" else float(cell)
+    except ValueError:
+        raise ValueError(f"{column} is {cell[:40]!r}, which is no number") from None

@@ -58,10 +58,17 @@ class Ranks:
                 f"--batch-size {nearest}"
             )
 
-    def check_text(self, sha256):
-        """Raise ValueError unless all ranks train on the same text."""
-        if len(set(self.comm.allgather(sha256))) > 1:
-            raise ValueError("the ranks read different texts; give each the same --corpus")
+    def check_same(self, settings):
+        """Raise ValueError, on every rank, unless all of them have the same.    name -> value"""
+        everyone = self.comm.allgather(settings)
+        for name in settings:
+            ranks = {repr(theirs.get(name)): rank for rank, theirs in enumerate(everyone)}
+            if len(ranks) > 1:
+                said = ", ".join(f"{value} on rank {rank}" for value, rank in ranks.items())
+                raise ValueError(
+                    f"the ranks differ, so their weights would, too: {name} is {said}; start all "
+                    "with the same settings and programs, on the same files"
+                )
 
     def average(self, parameters, loss):
         """Replace every `.grad` by its mean over the ranks; return the mean loss.

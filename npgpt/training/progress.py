@@ -8,6 +8,7 @@ import time
 
 from tqdm import tqdm
 
+from npgpt.generation.text import printable
 from npgpt.model.size import flops_per_token
 from npgpt.training.estimate import clock, tokens_per_step
 
@@ -62,6 +63,7 @@ class Progress:
     def write(self, text):
         """Print text above the bar."""
         self.said = time.perf_counter()
+        text = printable(text) if sys.stdout.isatty() else text  # it may be a sample
         self.bar.write(text, file=sys.stdout)
         sys.stdout.flush()
 

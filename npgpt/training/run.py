@@ -7,7 +7,7 @@ import math
 import re
 
 from npgpt.data.tokens import bytes_per_token
-from npgpt.files import atomic_write
+from npgpt.files import atomic_write, open_file, quoted
 from npgpt.generation.text import starting_prompt
 from npgpt.training.checkpoint import save_checkpoint
 from npgpt.training.diagnostics import (
@@ -36,6 +36,9 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
     """
     config, folder, first_step = run.training, run.folder, optimizer.steps
     metrics = Metrics(folder / "metrics.csv", first_step)
+    if metrics.missing:
+        print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
+              "without them")  # fmt: skip
     drop_samples_after(first_step, folder / "samples.txt")
     bytes_each = bytes_per_token(dataset.val_ids, dataset.tokenizer)
     progress = Progress(
@@ -68,7 +71,7 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
     if optimizer.steps >= config.max_iters:
         return 0
     print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
-          f"    npgpt train --resume --out {folder}")  # fmt: skip
+          f"    npgpt train --resume --out {quoted(folder)}")  # fmt: skip
     return stop_asked.exit_status()
 
 
@@ -120,22 +123,23 @@ def save(folder, metrics, text, model, optimizer):
     that a checkpoint lacked could not be restored."""
     try:
         metrics.flush()
-        with open(folder / "samples.txt", "a", encoding="utf-8") as file:
+        with open_file(folder / "samples.txt", "a", encoding="utf-8") as file:
             file.write(text + "\n")
         save_checkpoint(folder, model, optimizer)
     except OSError as error:
         raise OSError(
             f"step {optimizer.steps} could not be saved ({error}). The checkpoint before it is "
             "whole: make room, make the folder writable, or close what has its files open, then "
-            f"go on with:\n    npgpt train --resume --out {folder}"
+            f"go on with:\n    npgpt train --resume --out {quoted(folder)}"
         ) from error
 
 
 def drop_samples_after(last_step, path):
     """Remove from samples.txt what was written after the checkpoint that a run continues from."""
     if path.exists():
-        text = path.read_text(encoding="utf-8")
-        for found in re.finditer(r"^step (\d+): ", text, re.M):
+        with open_file(path, "rb") as file:
+            text = file.read()
+        for found in re.finditer(rb"^step (\d{1,18}): ", text, re.M):
             if int(found[1]) > last_step:
                 atomic_write(path, text[: found.start()])
                 return

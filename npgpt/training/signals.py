@@ -1,10 +1,11 @@
-"""Ctrl-C and SIGTERM as a wish that the training loop grants after the step at hand."""
+"""Ctrl-C, SIGTERM and SIGHUP as a wish that the training loop grants after the step at hand."""
 
 import signal
 import threading
 from contextlib import contextmanager
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANG_UP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
+SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)))
 
 
 class StopRequest:
@@ -28,7 +29,8 @@ class StopRequest:
 
 @contextmanager
 def stop_request(ranks=None):
-    """Inside, a first Ctrl-C or SIGTERM is noted in the `StopRequest`; a second stops at once.
+    """Inside, a first Ctrl-C, SIGTERM or SIGHUP is noted in the `StopRequest`; a second stops at
+    once. SIGHUP stays ignored where it was, as under nohup.
 
     Only the main thread of a program may listen to signals; in another one nothing is noted.
     """
@@ -45,7 +47,9 @@ def stop_request(ranks=None):
         request.received.append(number)
         restore()
 
-    before = {number: signal.signal(number, note) for number in SIGNALS}
+    ignored = HANG_UP and signal.getsignal(HANG_UP) == signal.SIG_IGN
+    numbers = [number for number in SIGNALS if not (ignored and number == HANG_UP)]
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield request
     finally:

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from npgpt import plots
 from npgpt.data import tales
 from npgpt.data.tokens import SAMPLE, bytes_per_token
+from npgpt.files import quoted
 from npgpt.generation.text import starting_prompt
 from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
@@ -93,9 +94,9 @@ def print_results(run, dataset, model):
     except OSError as error:
         raise OSError(
             f"loss.png could not be written ({error}); the run is complete and saved. Make room, "
-            f"then draw it with: npgpt train --resume --out {run.folder}"
+            f"then draw it with: npgpt train --resume --out {quoted(run.folder)}"
         ) from error
-    print(f"more text: npgpt generate {run.folder}")
+    print(f"more text: npgpt generate {quoted(run.folder)}")
 
 
 def beside_entropy(loss, entropy):

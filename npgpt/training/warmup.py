@@ -6,6 +6,7 @@ every kernel that a training run will. A tokenizer of byte pairs has kernels of 
 """
 
 import contextlib
+import sys
 import threading
 from dataclasses import asdict, replace
 
@@ -19,41 +20,47 @@ from npgpt.tokenizer import compile_kernels
 from npgpt.training.optim import AdamW
 
 
-def warm_up(config):
-    """Compile, or load from disk, what training a model of this GPTConfig needs."""
-    with contextlib.closing(WarmUp(config)) as warming_up:
+def warm_up(config, **options):
+    """Compile, or load from disk, what a `WarmUp` of these arguments does."""
+    with contextlib.closing(WarmUp(config, **options)) as warming_up:
         warming_up.finish()
 
 
 class WarmUp:
     """`warm_up` in parts: other processes compile while this one reads a text.
 
-    config       a GPTConfig of any vocabulary
+    config       a GPTConfig of any vocabulary; None if there is no model
     byte_pairs   whether a tokenizer of byte pairs is used, too; its kernels are ready at once
     shown        whether to print what is compiled: of several ranks, one does
+    trains       whether the model is trained; if not, what is compiled is shown on standard error,
+                 as the output is the answer to what was asked
 
     To be closed, finished or not.
     """
 
-    def __init__(self, config, byte_pairs=False, shown=True):
-        self.bar, self.parts = KernelBar(shown), []
+    def __init__(self, config, byte_pairs=False, shown=True, trains=True):
+        self.bar, self.parts = KernelBar(shown, None if trains else sys.stderr), []
         try:
-            if backend.name == "numba":
-                self._begin(config, byte_pairs)
+            if byte_pairs:
+                self.add_byte_pairs()
+            if config is not None:
+                tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
+                self._begin(tiny_step if trains else tiny_forward, asdict(tiny))
+            if byte_pairs and self.parts:
+                self.parts[0].finish()
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, config, byte_pairs):
-        from autograd.kernels.ahead import CompileAhead  # here: NumPy's backend needs no compiler
+    def add_byte_pairs(self):
+        """Begin with the kernels of a tokenizer of byte pairs."""
+        self._begin(compile_kernels, shared=False)
 
-        report = self.bar.report
-        if byte_pairs:
-            self.parts.append(CompileAhead(compile_kernels, report=report, shared=False))
-        tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
-        self.parts.append(CompileAhead(tiny_step, asdict(tiny), report=report))
-        if byte_pairs:
-            self.parts[0].finish()
+    def _begin(self, *call, **options):
+        if backend.name == "numba":
+            from autograd.kernels.ahead import CompileAhead  # NumPy's backend needs no compiler
+
+            self.parts.append(CompileAhead(*call, report=self.bar.report, **options))
 
     def finish(self):
         """Wait until all is compiled."""
@@ -76,11 +83,23 @@ def tiny_step(settings):
     model.next_logits(idx_BT)
 
 
-class KernelBar:
-    """Shows which kernels are compiled, in whichever process; in a pipe, line by line."""
+def tiny_forward(settings):
+    """A loss, and a token generated, without gradients."""
+    model = GPT(GPTConfig(**settings))
+    idx_BT = np.zeros((1, settings["block_size"]), np.int64)
+    with model.evaluating():
+        model.loss(idx_BT, idx_BT)
+    model.next_logits(idx_BT)
 
-    def __init__(self, shown=True):
-        self.shown, self.bar, self.lock = shown, None, threading.Lock()
+
+class KernelBar:
+    """Shows which kernels are compiled, in whichever process; in a pipe, line by line.
+
+    file   where the lines go; None for standard output
+    """
+
+    def __init__(self, shown=True, file=None):
+        self.shown, self.file, self.bar, self.lock = shown, file, None, threading.Lock()
         self.needed, self.begun, self.ended = {}, {}, {}  # as sets, in order
 
     def report(self, what, name):
@@ -96,7 +115,7 @@ class KernelBar:
 
     def _show(self, what, name):
         if self.bar is None:
-            print("compiling the kernels, once for all runs")
+            print("compiling the kernels, once for all runs", file=self.file)
             # disable=None: no bar in a pipe or a file
             self.bar = tqdm(unit="kernel", leave=False, disable=None)
         self.bar.total = len(self.needed)
@@ -105,7 +124,8 @@ class KernelBar:
             return
         self.bar.set_description(name)
         if self.bar.disable:
-            print(f"    kernel {len(self.begun)} of {len(self.needed)}: {name}", flush=True)
+            said = f"    kernel {len(self.begun)} of {len(self.needed)}: {name}"
+            print(said, file=self.file, flush=True)
 
     def close(self):
         if self.bar is not None:

@@ -122,8 +122,12 @@ def test_eval_without_the_text_of_the_run_asks_for_it(cli, finished, tmp_path, m
     corpus = json.dumps(load_run(finished)[2].training.corpus[0])
     (folder / "config.json").write_text(config.replace(corpus, '"gone.txt"'), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    status, _, err = cli("eval", folder)
-    assert status == 1 and "no corpus gone.txt" in err and "by its path from here: --corpus" in err
+    for split in ("val", "train", "all"):
+        status, _, err = cli("eval", folder, "--split", split)
+        assert status == 1 and "no corpus gone.txt" in err
+        assert "by its path from here: --corpus" in err
+        status, _, err = cli("eval", folder, "--split", split, "--corpus", "nowhere.txt")
+        assert status == 1 and "no corpus nowhere.txt" in err and "from here" not in err
 
 
 @pytest.mark.parametrize(("loss", "said"), [(0.5, "25.0% above it"), (0.3, "25.0% BELOW it")])
@@ -228,7 +232,7 @@ def test_export_writes_what_transformers_and_from_pretrained_load(cli, finished,
     np.testing.assert_array_equal(again.next_logits(idx_BT), model.next_logits(idx_BT))
     assert load_tokenizer(tmp_path / "out" / "tokenizer.json").vocab_size == tokenizer.vocab_size
     status, _, err = cli("export", finished, tmp_path / "out")
-    assert status == 1 and "nothing is overwritten; name another folder" in err
+    assert status == 1 and "nothing in it is overwritten: name another" in err
 
 
 @pytest.mark.parametrize("arguments", [["info", "--preset", "tales"], ["train", "--help"]])

@@ -68,8 +68,18 @@ def test_check_trains_nothing_and_writes_nothing(cli, here, corpus):
     status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
     assert (status, err) == (0, "")
     assert re.search(r"loss at the start +[\d.]+; ln 20 = 2.9957, a uniform guess: right", out)
+    assert re.search(r"no look ahead +right", out)
     assert re.search(r"one batch memorised +[\d.]+ to [\d.]+ in 100 steps: right", out)
     assert files(here) == {}
+
+
+def test_check_finds_a_model_that_looks_ahead(cli, here, corpus, monkeypatch):
+    attention = OPS["scaled_dot_product_attention"]
+    right = attention.forward
+    monkeypatch.setattr(attention, "forward", lambda *qkv, causal: right(*qkv, causal=False))
+    status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
+    assert status == 1 and "look or learn as it should" in err
+    assert "WRONG, the last token changes the logits at position 0" in out
 
 
 def test_check_finds_a_model_that_does_not_learn(cli, here, corpus, monkeypatch):

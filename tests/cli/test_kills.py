@@ -120,3 +120,37 @@ def test_killed_while_saving(tmp_path, corpus, whole, kill):
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     check_resumes(folder, whole[0], corpus)
+
+
+# Kills itself where a tokenizer has just been saved, or the model of an export.
+DIE_AFTER = """
+import os, signal, sys
+from npgpt import GPT, CharTokenizer
+from npgpt.cli import main
+owner, name = (CharTokenizer, "save") if sys.argv[1] == "prepare" else (GPT, "save_pretrained")
+done = getattr(owner, name)
+
+def die(*arguments):
+    done(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(owner, name, die)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("command", ["prepare", "export"])
+def test_a_killed_prepare_or_export_leaves_no_folder_and_is_repeated(
+    cli, tmp_path, corpus, finished, command
+):
+    folder = tmp_path / "made"
+    inputs = {"prepare": [folder, "--corpus", corpus], "export": [finished, folder]}[command]
+    process = start([command, *inputs], DIE_AFTER)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not folder.exists()
+    status, _, err = cli("train", "--corpus", folder, "--out", tmp_path / "run", *TINY)
+    assert status == 1 and "there is no corpus" in err
+    status, _, err = cli(command, *inputs)
+    assert status == 0, err
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]

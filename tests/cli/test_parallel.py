@@ -110,6 +110,73 @@ def test_a_batch_that_can_not_be_shared_is_refused_by_all(tmp_path, corpus):
     assert "batch_size=5 cannot be shared by 2 ranks; use --batch-size 4" in done.stderr
 
 
+# What the first argument says is done on the second rank only.
+OTHERWISE = """
+import os, sys
+from mpi4py import MPI
+arguments = sys.argv[2:]
+if MPI.COMM_WORLD.rank == 1:
+    exec(sys.argv[1])
+from npgpt.cli import main
+sys.exit(main(arguments))
+"""
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "said"),
+    [
+        ("arguments += ['--n-layer', '2']", "n_layer is 1 on rank 0, 2 on rank 1"),
+        ("arguments += ['--lr', '0.5']", "lr is 0.001 on rank 0, 0.5 on rank 1"),
+        ("arguments += ['--tokenizer', 'bpe']", "tokenizer is None on rank 0, 'bpe' on rank 1"),
+        ("arguments += ['--resume']", "resume is False on rank 0, True on rank 1"),
+        ("os.environ['AUTOGRAD_BACKEND'] = 'numpy'",
+         "backend is 'numba' on rank 0, 'numpy' on rank 1"),
+        ("import numpy; numpy.__version__ = '1'; import importlib.metadata as m; v = m.version; "
+         "m.version = lambda p: '1.0' if p == 'numpy' else v(p)", "'1.0' on rank 1"),
+        ("import npgpt.config; npgpt.config.RUN_FORMAT = 99",
+         "run format is 2 on rank 0, 99 on rank 1"),
+    ],
+)  # fmt: skip
+def test_ranks_with_other_settings_are_refused_by_all(tmp_path, corpus, otherwise, said):
+    folder = tmp_path / "run"
+    arguments = [otherwise, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    done = two_ranks(*arguments, code=OTHERWISE)
+    assert done.returncode != 0 and not folder.exists()
+    assert said in done.stderr and "start all with the same settings" in done.stderr
+    assert "Traceback" not in done.stderr and "text    " not in done.stdout
+
+
+def test_a_settings_file_that_is_another_one_on_a_rank_is_refused(tmp_path, corpus):
+    """Of one name: each machine has its own, say."""
+    for name, batch in (("one", 4), ("two", 8)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.toml").write_text(f"[training]\nbatch_size = {batch}\n", "utf-8")
+    otherwise = f"os.chdir({str(tmp_path / 'two')!r})"
+    settings = [word for word in SETTINGS if word not in ("--batch-size", "4")]
+    code = OTHERWISE.replace("if MPI", f"os.chdir({str(tmp_path / 'one')!r})\nif MPI")
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + code
+    done = two_ranks(otherwise, "train", "--config", "run.toml", "--corpus", corpus, "--out",
+                     tmp_path / "run", *settings, code=code)  # fmt: skip
+    assert done.returncode != 0 and "batch_size is 4 on rank 0, 8 on rank 1" in done.stderr
+
+
+def test_ranks_with_other_tokens_or_texts_are_refused_by_all(tmp_path, corpus):
+    folder = tmp_path / "run"
+    for changed, said in (
+        ("CharTokenizer, 'tokens', property(lambda self: [b'x'] * self.vocab_size)", "tokenizer"),
+        ("TextSource, '__post_init__', lambda self: object.__setattr__(self, 'sha256', '0')",
+         "text"),
+    ):  # fmt: skip
+        otherwise = (
+            "from npgpt import CharTokenizer; from npgpt.training.checkpoint import TextSource; "
+            f"setattr({changed})"
+        )
+        arguments = [otherwise, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
+        done = two_ranks(*arguments, code=OTHERWISE)
+        assert done.returncode != 0 and not folder.exists()
+        assert f"{said} is '" in done.stderr and "on the same files" in done.stderr
+
+
 def test_without_mpi4py_a_launched_process_says_what_to_install(cli, here, corpus, monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     monkeypatch.setitem(os.environ, "OMPI_COMM_WORLD_SIZE", "2")

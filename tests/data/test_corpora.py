@@ -74,6 +74,18 @@ def test_a_folder_is_its_text_files_in_sorted_order(here):
     assert load_corpus(["books/.git"]).text == "no"
 
 
+@pytest.mark.parametrize("name", corpora.NO_TEXT)
+def test_what_npgpt_made_is_no_text(here, name):
+    """Of a folder in a folder of texts nothing is read; the folder itself is refused by name."""
+    write(here / "books/a", "text")
+    write(here / "books/made" / name, "{}")
+    write(here / "books/made/config.json", "no")
+    write(here / "books/made/below/samples.txt", "no")
+    assert load_corpus(["books"]).text == "text"
+    with pytest.raises(ValueError, match=f"made is no folder of texts: it holds {name}, as"):
+        load_corpus([os.path.join("books", "made")])
+
+
 def test_several_are_joined_each_on_a_new_line(here):
     write(here / "a", "one")
     write(here / "b/c", "two\n")

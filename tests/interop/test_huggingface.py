@@ -1,6 +1,10 @@
 """Models in the layout of the transformers library: the same numbers there and here."""
 
 import json
+import os
+import re
+import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from npgpt import GPT, GPTConfig
+from npgpt.files import read_arrays
 
 IDX_BT = np.random.default_rng(0).integers(0, 7, (2, 5))
 CONFIG = GPTConfig(vocab_size=7, block_size=6, n_layer=2, n_head=2, n_embd=8)
@@ -52,6 +57,123 @@ def test_transformers_computes_the_same_logits(tmp_path, tie_weights):
     theirs.save_pretrained(tmp_path / "theirs")
     again = GPT.from_pretrained(tmp_path / "theirs")
     np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_in_half_the_bits_are_read_as_transformers_reads_them(tmp_path, dtype):
+    transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
+    torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
+    order_one(GPT(CONFIG)).save_pretrained(tmp_path / "ours")
+    half = transformers.GPT2LMHeadModel.from_pretrained(
+        tmp_path / "ours", dtype=getattr(torch, dtype)
+    )
+    half.save_pretrained(tmp_path / "half")
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "half", dtype=torch.float32)
+    ours = GPT.from_pretrained(tmp_path / "half")
+    for name, weight in theirs.named_parameters():
+        found = ours.parameters()[name.removeprefix("transformer.")]
+        np.testing.assert_array_equal(found.data, weight.detach().numpy())
+    with torch.no_grad():
+        logits_BTV = theirs.eval()(torch.tensor(IDX_BT)).logits.numpy()
+    np.testing.assert_allclose(ours(IDX_BT)[0].data, logits_BTV, rtol=1e-4, atol=1e-5)
+
+
+def bfloat16_file(path, name, bits):
+    """A safetensors file with one array of bfloat16, given as the bits of each number."""
+    head = {name: {"dtype": "BF16", "shape": [len(bits)], "data_offsets": [0, 2 * len(bits)]}}
+    header = json.dumps(head).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + np.array(bits, "<u2").tobytes())
+
+
+def test_every_bfloat16_number_is_read_exactly(tmp_path):
+    bits = np.arange(1 << 16)
+    bfloat16_file(tmp_path / "all.safetensors", "all", bits)
+    found = read_arrays(tmp_path / "all.safetensors")["all"]
+    sign, exponent, fraction = bits >> 15, (bits >> 7) & 0xFF, bits & 0x7F
+    small = exponent == 0
+    value = np.ldexp(np.where(small, fraction, fraction + 128), np.where(small, 1, exponent) - 134)
+    expected = np.where(sign == 1, -value, value)
+    finite = exponent < 0xFF
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[finite], expected[finite])
+    np.testing.assert_array_equal(np.isnan(found), ~finite & (fraction > 0))
+    np.testing.assert_array_equal(np.isinf(found), ~finite & (fraction == 0))
+
+
+def test_gelu_pytorch_tanh_is_the_same_function(tmp_path):
+    model = order_one(GPT(CONFIG))
+    model.save_pretrained(tmp_path)
+    rewritten(tmp_path, activation_function="gelu_pytorch_tanh")
+    again = GPT.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{}", b'{"weight_map": null}', b'{"weight_map": ["a"]}', b'{"weight_map": {"a": 3}}',
+     b'{"weight_map": {"a": null}}', b"[]", b"{", b'{"a": ' * 100_000, b"\xff", b""],
+)  # fmt: skip
+def test_an_index_that_lists_no_files_is_refused_by_name(tmp_path, content):
+    GPT(CONFIG).save_pretrained(tmp_path)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(str(index))) as refused:
+        GPT.from_pretrained(tmp_path)
+    assert re.search("again|a copy of it", str(refused.value))  # what to do
+
+
+def linked(path, target):
+    try:
+        path.symlink_to(target)
+    except OSError:
+        pytest.skip("links are not allowed here")
+
+
+@pytest.mark.parametrize(
+    "name", ["../elsewhere.safetensors", "{outside}", "sub/x.safetensors", "link", "device",
+             "..", "", "a\0b"],
+)  # fmt: skip
+def test_no_file_outside_the_folder_is_read(tmp_path, name):
+    folder, outside = tmp_path / "model", tmp_path / "elsewhere.safetensors"
+    GPT(CONFIG).save_pretrained(folder)
+    (folder / "sub").mkdir()
+    for path in (outside, folder / "sub/x.safetensors"):
+        shutil.copy(folder / "model.safetensors", path)
+    if name == "link":
+        linked(folder / name, outside)
+    elif name == "device":
+        linked(folder / name, os.devnull)
+    index = {"weight_map": {"a": name.format(outside=outside)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    with pytest.raises(ValueError, match="leads out of its folder"):
+        GPT.from_pretrained(folder)
+
+
+def test_the_weights_are_no_link_but_in_the_cache_of_hugging_face(tmp_path):
+    folder = tmp_path / "snapshots" / "abc"
+    model = order_one(GPT(CONFIG))
+    model.save_pretrained(folder)
+    for kept in ("blobs", "elsewhere"):
+        (tmp_path / kept).mkdir()
+        shutil.copy(folder / "model.safetensors", tmp_path / kept / "123")
+    (folder / "model.safetensors").unlink()
+    linked(folder / "model.safetensors", "../../blobs/123")
+    again = GPT.from_pretrained(folder)
+    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
+    (folder / "model.safetensors").unlink()
+    linked(folder / "model.safetensors", "../../elsewhere/123")
+    with pytest.raises(ValueError, match="leads out of its folder"):
+        GPT.from_pretrained(folder)
+
+
+def test_a_config_that_asks_for_more_than_any_memory_is_compared_with_the_weights_first(tmp_path):
+    GPT(CONFIG).save_pretrained(tmp_path)
+    for huge in ({"n_embd": 2**40}, {"n_layer": 2**62}, {"n_positions": 2**50}):
+        config = (tmp_path / "config.json").read_text(encoding="utf-8")
+        rewritten(tmp_path, **huge)
+        with pytest.raises(ValueError, match="but the model in config.json .*use the files"):
+            GPT.from_pretrained(tmp_path)
+        (tmp_path / "config.json").write_text(config, encoding="utf-8")
 
 
 def rewritten(folder, **changes):
@@ -101,6 +223,9 @@ def test_weights_in_several_files_are_read(tmp_path):
         (lambda f: (f / "model.safetensors").write_bytes(b"abc"), ValueError, "is damaged, or its"),
         (lambda f: rewritten(f, model_type="llama"), ValueError, "model_type='llama'.*use a model"),
         (lambda f: rewritten(f, activation_function="relu"), ValueError, "activation_function"),
+        (lambda f: rewritten(f, n_embd=None), ValueError, r"does not give \['n_embd'\] as ints"),
+        (lambda f: rewritten(f, n_positions="6"), ValueError, "describes no model.*block_size='6'"),
+        (lambda f: rewritten(f, n_layer=-1), ValueError, "n_layer=-1; use an int of 1 or more"),
         (lambda f: rewritten(f, n_inner=9), ValueError, "n_inner=9"),
         (lambda f: rewritten(f, n_layer=1), ValueError, "have no place in a model"),
         (lambda f: rewritten(f, n_layer=3), ValueError, "weight h.2.ln_1.weight is absent"),

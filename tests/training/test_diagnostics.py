@@ -9,7 +9,13 @@ import pytest
 from autograd import OPS, Observer, observing
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.training.diagnostics import diagnosis, loss_at_start, module_at_work, overfit
+from npgpt.training.diagnostics import (
+    diagnosis,
+    loss_at_start,
+    module_at_work,
+    overfit,
+    sees_ahead,
+)
 from npgpt.training.loop import training_steps
 
 CONFIG = GPTConfig(vocab_size=7, block_size=8, n_layer=4, n_head=2, n_embd=8)
@@ -97,6 +103,27 @@ def test_a_sound_model_starts_at_a_uniform_guess_and_memorises_a_batch(model):
     assert uniform == math.log(7) and loss == pytest.approx(uniform, rel=0.05)
     losses = overfit(model, IDS, TRAINING)
     assert losses[-1] < 0.5 * losses[0] and model.training
+
+
+def test_a_model_that_sees_what_it_is_to_predict_is_found(model, monkeypatch):
+    assert sees_ahead(model, IDS, TRAINING) is None
+    attention = OPS["scaled_dot_product_attention"]
+    right = attention.forward
+    monkeypatch.setattr(attention, "forward", lambda *qkv, causal: right(*qkv, causal=False))
+    assert sees_ahead(model, IDS, TRAINING) == 0
+
+
+@pytest.mark.parametrize("position", [0, 3, 6])
+def test_the_first_position_that_sees_ahead_is_named(model, monkeypatch, position):
+    hidden = model.hidden
+
+    def leaking(idx_BT, cache=None):
+        x_BTC = hidden(idx_BT, cache)
+        x_BTC.data[:, position, 0] += 1e-6 * idx_BT[:, -1]
+        return x_BTC
+
+    monkeypatch.setattr(model, "hidden", leaking)
+    assert sees_ahead(model, IDS, TRAINING) == position
 
 
 def test_a_model_without_gradients_memorises_nothing(model, monkeypatch):

@@ -1,5 +1,6 @@
 """Kernels are compiled ahead by other processes, and each is shown once, whoever compiles it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -123,6 +124,50 @@ def test_a_run_with_byte_pairs_says_what_is_compiled_before_it_has_read_the_text
         assert lines[0] == "compiling the kernels, once for all runs"
         assert lines[1] == f"    kernel 1 of 1: {name}"
         assert lines[2].startswith("text ")
+
+
+@pytest.mark.parametrize(
+    ("what", "missing"),
+    [
+        (["tokenize", "RUN", "The hen", "--json"], "build_vocabulary"),
+        (["eval", "RUN", "--json"], "_gelu"),
+        (["generate", "RUN", "--json"], "_layer_norm"),
+        (["generate", "RUN", "--json"], "build_vocabulary"),
+    ],
+)
+def test_what_a_command_compiles_is_shown_beside_its_answer(cache, tmp_path, what, missing):
+    (tmp_path / "hens.txt").write_text(TEXT, encoding="utf-8")
+    run = tmp_path / "run"
+    python("-m", "npgpt.cli", "train", "--tokenizer", "bpe", "--vocab-size", "260", "--corpus",
+           tmp_path / "hens.txt", "--out", run, *TINY, NUMBA_CACHE_DIR=str(cache))  # fmt: skip
+    command = ["-m", "npgpt.cli", *(str(run) if word == "RUN" else word for word in what)]
+    forget(cache, missing, "_adamw")  # the latter is for training only
+    first, again = (
+        subprocess.run(
+            [sys.executable, *command], capture_output=True, encoding="utf-8", check=True,
+            env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    assert json.loads(first.stdout) and again.stderr == ""
+    assert first.stderr.splitlines() == [
+        "compiling the kernels, once for all runs", f"    kernel 1 of 1: {missing}"
+    ]  # fmt: skip
+
+
+def test_training_on_prepared_byte_pairs_shows_their_kernels_before_the_first_step(
+    cache, tmp_path
+):
+    (tmp_path / "hens.txt").write_text(TEXT, encoding="utf-8")
+    tokenizer.BPETokenizer.train(TEXT, 260).save(tmp_path / "bpe.json")
+    run, tokens = tmp_path / "run", tmp_path / "tokens"
+    python("-m", "npgpt.cli", "prepare", tokens, "--corpus", tmp_path / "hens.txt", "--tokenizer",
+           tmp_path / "bpe.json", NUMBA_CACHE_DIR=str(cache))  # fmt: skip
+    forget(cache, "build_vocabulary")
+    lines = python("-m", "npgpt.cli", "train", "--corpus", tokens, "--out", run, *TINY,
+                   NUMBA_CACHE_DIR=str(cache))  # fmt: skip
+    first_step = next(i for i, line in enumerate(lines) if line.startswith("step 3:"))
+    assert "    kernel 1 of 1: build_vocabulary" in lines[:first_step]
 
 
 # ---- the bar

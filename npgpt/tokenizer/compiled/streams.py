@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from npgpt.files import open_file
 from npgpt.tokenizer.checks import check_text
 
 Text = str | Path | Iterable[str]  # a text, the path of its file, or its parts, cut anywhere
@@ -86,7 +87,7 @@ def _read(path):
     if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"there is no file {path}; give the path of a text file")
     with (
-        open(path, encoding="utf-8", newline="") as file,
+        open_file(path, encoding="utf-8", newline="") as file,
         tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name, leave=False,
              delay=1, disable=None) as bar,
     ):  # fmt: skip

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from npgpt.files import atomic_write
+from npgpt.files import atomic_write, read_text
 
 
 def save_text(path: str | Path, text: str) -> None:
@@ -23,10 +23,7 @@ def read_utf8(path: Path) -> str:
         raise FileNotFoundError(f"{path} is a folder; pass a file in it, as its tokenizer.json")
     if not path.exists():
         raise FileNotFoundError(f"no file {path}; check the path, or save a tokenizer there first")
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error}); pass a tokenizer file") from error
+    return read_text(path)
 
 
 def read_json_object(path: Path) -> dict:

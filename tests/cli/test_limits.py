@@ -1,0 +1,216 @@
+"""What is beyond all bounds, not a number, or made to act on a terminal: said in a line."""
+
+import io
+import json
+import math
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from tiny_run import TEXT, TINY, files
+
+from npgpt.cli import main, print_json
+from npgpt.generation.text import printable, visible
+from npgpt.tokenizer import BPETokenizer, CharTokenizer
+
+
+def one_line(err):
+    """Whether a refusal is a line of words."""
+    return err.startswith("npgpt ") and err.count("\n") == 1 and "Traceback" not in err
+
+
+# ---- sizes
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--n-embd", 1_000_000], ["--batch-size", 99_999_999_999], ["--n-layer", 2**62],
+     ["--block-size", 2**40], ["--gradient-accumulation-steps", 2**62]],
+)  # fmt: skip
+def test_more_memory_than_there_is_is_refused_before_anything_is_made(
+    cli, here, corpus, monkeypatch, flags
+):
+    monkeypatch.setattr("npgpt.cli.train._warm_up", None)
+    status, _, err = cli("train", "--corpus", corpus, *TINY, *flags)
+    assert status == 1 and one_line(err)
+    assert "GB of memory" in err and "but this machine has" in err and "smaller" in err
+    assert files(here) == {}
+
+
+@pytest.mark.parametrize("value", [2**63, 10**30])
+def test_a_number_that_no_array_counts_to_is_refused(cli, here, corpus, value):
+    for flag in ("--n-embd", "--seed", "--max-iters", "--eval-tokens"):
+        status, _, err = cli("train", "--corpus", corpus, *TINY, flag, value)
+        assert status == 1 and one_line(err) and "use a number below 2**63" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError("Unable to allocate 7 TiB"), "not enough memory (Unable to allocate 7 TiB);"),
+        (MemoryError(), "there is not enough memory; use a smaller"),
+        (OverflowError("int too large"), "int too large: a number, a text or a file is not as"),
+        (RecursionError("maximum recursion depth exceeded"), "maximum recursion depth exceeded: "),
+        (IndexError("token 70 is out of range"), "token 70 is out of range: a number, a text or"),
+    ],
+)
+def test_what_no_command_foresaw_is_a_line_too(cli, monkeypatch, error, words):
+    def run(args):
+        raise error
+
+    monkeypatch.setattr("npgpt.cli.info.run", run)
+    status, _, err = cli("info", "--preset", "tales")
+    assert status == 1 and one_line(err) and words in err
+    with pytest.raises(type(error)):
+        cli("info", "--preset", "tales", "--traceback")
+
+
+def test_a_mistake_of_our_own_is_not_hidden(cli, monkeypatch):
+    monkeypatch.setattr("npgpt.cli.info.run", lambda args: {}["n"])
+    with pytest.raises(KeyError):
+        cli("info", "--preset", "tales")
+
+
+def test_the_tree_of_merges_may_be_deeper_than_python_calls(cli, tmp_path):
+    text = "a" + "bcdefgh" * 215
+    chain = [97, *range(256, 256 + 1500)]  # a, ab, abc, ...
+    merges = list(zip(chain, map(ord, text[1:]), strict=False))
+    BPETokenizer(merges, pattern=None).save(tmp_path / "deep.json")
+    status, out, err = cli("tokenize", tmp_path / "deep.json", text[:1501], "--tree")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    tree = lines[-(1 + 2 * 1500) :]
+    assert tree[:3] == [
+        f"1755 {text[:1501]}", f"├─ 1754 {text[:1500]}", f"│  ├─ 1753 {text[:1499]}"
+    ]  # fmt: skip
+    assert tree[-1] == f"└─ {ord(text[1500])} {text[1500]}"
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "odd", "other ids"])
+def test_token_files_that_change_while_they_are_trained_on(
+    cli, here, corpus, monkeypatch, damage
+):
+    assert cli("prepare", "tokens", "--corpus", corpus)[0] == 0
+    path, taken = here / "tokens" / "train.bin", []
+
+    def spoil(step):
+        taken.append(step)
+        if len(taken) == 3:
+            content = path.read_bytes()
+            with open(path, "r+b") as file:  # the same file, which is open already
+                if damage == "other ids":
+                    file.write(b"\x99" * len(content))
+                file.truncate({"cut": 100, "empty": 0, "odd": 101}.get(damage, len(content)))
+
+    monkeypatch.setattr("npgpt.training.progress.Progress.update", lambda self, step: spoil(step))
+    status, _, err = cli("train", "--corpus", "tokens", "--out", "run", *TINY)
+    assert status == 1 and "Traceback" not in err and one_line(err)
+    if damage == "other ids":
+        assert "a file was changed while it was read" in err
+    else:
+        assert f"{path.relative_to(here)} has become shorter" in err
+        assert "write this one again" in err
+
+
+# ---- not a number
+
+
+def with_weights(finished, folder, value):
+    shutil.copytree(finished, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["wte.weight"][3, 1] = value
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused_by_all(cli, finished, tmp_path, value):
+    folder = with_weights(finished, tmp_path / "run", value)
+    for arguments in (["eval", folder], ["eval", folder, "--json"], ["generate", folder],
+                      ["export", folder, tmp_path / "out"],
+                      ["train", "--resume", "--out", folder]):  # fmt: skip
+        status, out, err = cli(*arguments)
+        assert (status, out) == (1, "") and one_line(err)
+        assert "model.safetensors: the weight wte.weight has" in err and "restore it" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_that_overflows_is_said_and_the_json_has_null(cli, finished, tmp_path):
+    folder = with_weights(finished, tmp_path / "run", 3e38)
+    with np.errstate(all="ignore"):
+        status, out, err = cli("eval", folder, "--json")
+    result = json.loads(out, parse_constant=pytest.fail)
+    assert status == 1 and result["loss"] is None and result["perplexity"] is None
+    assert one_line(err) and "the loss is" in err and "too large to compute with" in err
+
+
+def test_a_perplexity_beyond_range_is_infinite(cli, finished, monkeypatch):
+    monkeypatch.setattr("npgpt.cli.eval.evaluate", lambda *_, **__: (800.0, 9))
+    status, out, _ = cli("eval", finished)
+    assert status == 0 and "loss 800.0000" in out and "perplexity inf" in out
+    result = json.loads(cli("eval", finished, "--json")[1], parse_constant=pytest.fail)
+    assert result["loss"] == 800 and result["perplexity"] is None
+
+
+def test_json_has_no_nan_however_deep(capsys):
+    print_json({"rows": [{"error": math.nan, "x": (math.inf, 1.5)}], "text": "\x9b\u202ea"})
+    said = capsys.readouterr().out
+    assert json.loads(said, parse_constant=pytest.fail) == {
+        "rows": [{"error": None, "x": [None, 1.5]}], "text": "\x9b\u202ea"
+    }  # fmt: skip
+    assert "\x9b" not in said and "\u202e" not in said
+
+
+# ---- control characters
+
+CONTROLS = "\x1b[2J\a\r\x7f\x9b\u202e"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def escaping(finished, tmp_path):
+    """A run whose tokens are control characters, most of them."""
+    folder = shutil.copytree(finished, tmp_path / "run")
+    size = CharTokenizer.train(TEXT).vocab_size
+    letters = "\n" + CONTROLS + "".join(map(chr, range(0x61, 0x7B)))
+    CharTokenizer("".join(sorted(letters[:size]))).save(folder / "tokenizer.json")
+    return folder
+
+
+def test_generate_shows_controls_on_a_terminal_and_hands_them_on_elsewhere(
+    cli, escaping, monkeypatch
+):
+    arguments = ["generate", str(escaping), "--seed", "1", "--max-new-tokens", "60"]
+    _, raw, _ = cli(*arguments)
+    assert set(CONTROLS) & set(raw)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(arguments) == 0
+    assert terminal.getvalue() == printable(raw) and not set(CONTROLS[:1] + "\a\r\x9b") & set(
+        terminal.getvalue()
+    )
+
+
+def test_tokenize_shows_controls_as_escapes(cli, escaping, tmp_path):
+    BPETokenizer([]).save(tmp_path / "bytes.json")
+    for tokenizer in (escaping, tmp_path / "bytes.json"):
+        status, out, _ = cli("tokenize", tokenizer, "a\x1b\a\r", "--tree")
+        assert status == 0 and not {"\x1b", "\a", "\r"} & set(out)
+        assert r"a|\x1b|\x07|\r" in out
+
+
+def test_an_error_acts_on_no_terminal(cli):
+    status, _, err = cli("info", "no\x1b[2Jrun")
+    assert status == 1 and r"no\u001b[2Jrun" in err and "\x1b" not in err
+
+
+def test_what_is_read_and_written_by_people_stays_as_it_is():
+    text = "tabs\tand\nlines, a\u00a0space, 中文\u3000字, \U0001f469\u200d\U0001f52c"
+    assert printable(text) == text
+    assert visible(" \n\t") == "␣⏎⇥" and visible("\u00a0\x1b") == r"\xa0\x1b"

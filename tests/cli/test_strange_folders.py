@@ -1,0 +1,170 @@
+"""Folders that a stranger made: whatever has the name of a file, nothing is written or read
+elsewhere, and nothing waits."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+from tiny_run import TEXT, TINY, files
+
+from npgpt.tokenizer import load_tokenizer
+from npgpt.training.checkpoint import FILES
+
+LOADED = ("config.json", "tokenizer.json", "model.safetensors")
+TOKENS = ("train.bin", "val.bin", "tokenizer.json")
+NO_WINDOWS = pytest.mark.skipif(os.name == "nt", reason="links need rights there; no named pipes")
+
+pytestmark = NO_WINDOWS
+
+
+@pytest.fixture(autouse=True)
+def in_time():
+    """A test that waits for ever fails."""
+
+    def late(*_):
+        raise AssertionError("it waits")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A run that a resume takes one step further."""
+    folder = shutil.copytree(finished, tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["training"]["max_iters"] = 7
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def tokens(cli, corpus, tmp_path):
+    assert cli("prepare", tmp_path / "tokens", "--corpus", corpus)[0] == 0
+    return tmp_path / "tokens"
+
+
+def move_out(path, outside):
+    """Put a link in the place of a file, which is then outside; return its content."""
+    if path.exists():
+        shutil.move(path, outside)
+    else:
+        outside.write_bytes(b"mine")
+    path.symlink_to(outside)
+    return outside.read_bytes()
+
+
+@pytest.mark.parametrize("name", [*FILES, ".lock"])
+def test_a_resume_writes_through_no_link(cli, run, tmp_path, name):
+    before = move_out(run / name, tmp_path / "outside")
+    status, _, err = cli("train", "--resume", "--out", run)
+    assert (tmp_path / "outside").read_bytes() == before
+    assert status == 1 and f"{name} is a link" in err
+
+
+@pytest.mark.parametrize("name", [*FILES, ".lock"])
+def test_a_resume_makes_no_file_at_the_end_of_a_link(cli, run, tmp_path, name):
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(tmp_path / "outside")
+    status, _, err = cli("train", "--resume", "--out", run)
+    assert not (tmp_path / "outside").exists()
+    assert status == 1 and name in err
+
+
+def test_a_file_is_not_written_under_a_name_that_can_be_foreseen(cli, finished, tmp_path):
+    (tmp_path / "outside").write_bytes(b"mine")
+    for name in ("v.png", *FILES):
+        (tmp_path / f".{name}.{os.getpid()}.tmp").symlink_to(tmp_path / "outside")
+    assert cli("gradcheck", "--plot", tmp_path / "v.png")[0] == 0
+    load_tokenizer(finished / "tokenizer.json").save(tmp_path / "tokenizer.json")
+    assert (tmp_path / "outside").read_bytes() == b"mine"
+
+
+def test_a_resume_tidies_up_after_a_killed_one_and_deletes_nothing_else(cli, run):
+    for name in FILES:
+        (run / f".{name}.1.tmp").touch()
+    (run / ".mine.tmp").mkdir()
+    assert cli("train", "--resume", "--out", run)[0] == 0
+    assert sorted(path.name for path in run.iterdir()) == sorted([".mine.tmp", *FILES])
+
+
+@pytest.mark.parametrize("name", LOADED)
+@pytest.mark.parametrize("command", ["generate", "eval", "info", "tokenize", "export"])
+def test_no_file_outside_of_a_run_is_read(cli, run, tmp_path, command, name):
+    read = {"info": LOADED[:1], "tokenize": LOADED[1:2]}.get(command, LOADED)
+    arguments = {"tokenize": ["hen"], "export": [tmp_path / "out"]}.get(command, [])
+    move_out(run / name, tmp_path / "outside")
+    status, _, err = cli(command, run, *arguments)
+    assert status == (name in read), err
+    assert not status or f"{name} is a link that leads out of its folder" in err
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_no_file_outside_of_a_prepared_folder_is_read(cli, tokens, tmp_path, name):
+    move_out(tokens / name, tmp_path / "outside")
+    status, _, err = cli("train", "--corpus", tokens, "--out", tmp_path / "run", *TINY)
+    assert status == 1 and f"{name} is a link that leads out of its folder" in err
+
+
+def test_links_inside_of_a_folder_and_to_it_are_followed(cli, run, tmp_path):
+    for name in LOADED:
+        move_out(run / name, run / f"my-{name}")
+    (tmp_path / "latest").symlink_to(run)
+    assert cli("generate", tmp_path / "latest", "--max-new-tokens", 1)[0] == 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pipe_in_a_run_is_refused(cli, run, name):
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    status, _, err = cli("train", "--resume", "--out", run)
+    assert status == 1 and f"{name} is a pipe or a device" in err
+    if name in LOADED:
+        status, _, err = cli("generate", run)
+        assert status == 1 and f"{name} is a pipe or a device" in err
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_a_pipe_in_a_prepared_folder_is_refused(cli, tokens, tmp_path, name):
+    (tokens / name).unlink()
+    os.mkfifo(tokens / name)
+    status, _, err = cli("train", "--corpus", tokens, "--out", tmp_path / "run", *TINY)
+    assert status == 1 and f"{name} is a pipe or a device" in err
+
+
+def test_a_pipe_or_device_as_a_tokenizer_or_part_of_a_corpus_is_refused(cli, here, corpus):
+    os.mkfifo(here / "pipe")
+    for path in ("pipe", "/dev/zero"):
+        status, _, err = cli("tokenize", path, "hen")
+        assert status == 1 and f"{path} is a pipe or a device" in err
+        status, _, err = cli("prepare", "out", "--corpus", corpus, "--tokenizer", path)
+        assert status == 1 and f"{path} is a pipe or a device" in err
+    (here / "books").mkdir()
+    (here / "books" / "hens.txt").write_text(TEXT, encoding="utf-8")
+    (here / "pipe").rename(here / "books" / "pipe")
+    for spec in ("books", "books/*", "books/pipe"):
+        status, _, err = cli("prepare", "out", "--corpus", corpus, spec)
+        assert status == 1 and "pipe is neither a file nor a folder" in err
+    assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "metrics.csv"])
+def test_a_text_that_is_not_utf_8_is_named(cli, run, name):
+    (run / name).write_bytes((run / name).read_bytes() + b"\xff\n")
+    before = files(run)
+    status, _, err = cli("train", "--resume", "--out", run)
+    assert status == 1 and f"{name} is no UTF-8 text" in err
+    assert files(run) == before
+
+
+def test_samples_that_are_not_utf_8_are_kept(cli, run):
+    before = (run / "samples.txt").read_bytes() + b"\xff\n"
+    (run / "samples.txt").write_bytes(before)
+    assert cli("train", "--resume", "--out", run)[0] == 0
+    after = (run / "samples.txt").read_bytes()
+    assert after.startswith(before) and b"step 7: " in after

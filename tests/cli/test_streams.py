@@ -1,0 +1,170 @@
+"""Output that nobody reads any more, streams that are closed from the start, a terminal that hangs
+up: what is written to files is whole all the same."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_run import TINY, environment
+
+from npgpt.training.checkpoint import load_run
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = [*TINY, "--max-iters", "40", "--eval-interval", "5"]
+SAVED = ("model.safetensors", "train_state.safetensors", "samples.txt")
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "npgpt.cli", *map(str, arguments)]
+
+
+def started(arguments, **options):
+    env = environment(NUMBA_NUM_THREADS="1")
+    return subprocess.Popen(command(*arguments), cwd=ROOT, env=env, **options)
+
+
+def without_reader(arguments, streams=("stdout",), lines=0):
+    """(status, what was read of stdout, stderr) of a command whose reader leaves after so many
+    lines of standard output."""
+    reading, writing = os.pipe()
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = started(arguments, **options | dict.fromkeys(streams, writing))
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as reader:
+        read = [reader.readline() for _ in range(lines)]
+    _, err = process.communicate(timeout=200)
+    return process.returncode, read, err
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, corpus):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert started(["train", "--corpus", corpus, "--out", folder, *SETTINGS]).wait(200) == 0
+    return folder
+
+
+def same_run(folder, whole):
+    return all((folder / name).read_bytes() == (whole / name).read_bytes() for name in SAVED)
+
+
+@pytest.mark.parametrize(
+    ("streams", "lines"), [(("stdout",), 0), (("stdout",), 3), (("stdout", "stderr"), 1)]
+)
+def test_training_goes_on_without_a_reader(tmp_path, corpus, whole, streams, lines):
+    folder = tmp_path / "run"
+    arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    status, read, err = without_reader(arguments, streams, lines)
+    assert (status, err or b"") == (0, b"")
+    assert len(read) == lines and all(read)
+    assert same_run(folder, whole)
+
+
+@pytest.mark.parametrize(
+    "what", [["tokenize", "RUN", "The hen"], ["generate", "RUN", "--max-new-tokens", "9"],
+             ["eval", "RUN"], ["info", "RUN"], ["generate", "RUN", "--json"], ["--help"],
+             ["export", "RUN", "OUT"], ["prepare", "OUT", "--corpus", "TEXT"]],
+)  # fmt: skip
+def test_no_command_minds_that_nobody_reads(tmp_path, corpus, whole, what):
+    names = {"RUN": whole, "OUT": tmp_path / "out", "TEXT": corpus}
+    status, _, err = without_reader([names.get(word, word) for word in what])
+    assert (status, err) == (0, b"")
+    if "OUT" in what:
+        written = sorted(path.name for path in (tmp_path / "out").iterdir())
+        assert "tokenizer.json" in written and len(written) == 3
+
+
+def test_what_only_prints_ends_with_its_reader(whole):
+    arguments = ["generate", whole, "--max-new-tokens", 10**8]
+    assert without_reader(arguments, lines=1)[0] == 0
+
+
+def test_a_mistake_has_its_status_though_nobody_reads_of_it(tmp_path):
+    status, _, _ = without_reader(["info", tmp_path], ("stdout", "stderr"))
+    assert status == 1
+    status, _, _ = without_reader(["info", "--nonsense"], ("stdout", "stderr"))
+    assert status == 2
+    status, _, _ = without_reader(["train", "--config", tmp_path], ("stderr",))
+    assert status == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_from_the_start_are_no_error(tmp_path, corpus, whole, closed):
+    folder = tmp_path / "run"
+    for arguments in (
+        ["train", "--corpus", corpus, "--out", folder, *SETTINGS],
+        ["generate", whole, "--max-new-tokens", "9"], ["tokenize", whole, "The hen"],
+        ["eval", whole, "--json"], ["info", "--preset", "tales"],
+    ):  # fmt: skip
+        line = f"{shlex.join(command(*arguments))} {closed}"
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"), check=False,
+            capture_output=True, timeout=200,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, b""), arguments
+    assert same_run(folder, whole)
+
+
+def test_a_closed_standard_input_is_an_empty_text(whole):
+    line = shlex.join(command("generate", whole, "--prompt-file", "-")) + " <&-"
+    done = subprocess.run(["sh", "-c", line], cwd=ROOT, check=False, capture_output=True)
+    assert done.returncode == 1 and b"the prompt is empty" in done.stderr
+
+
+# ---- the terminal hangs up
+
+# The first argument is what SIGHUP does before: default or ignored. It arrives after step 7.
+HUNG_UP = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
+from npgpt.cli import main
+from npgpt.training import run
+
+def signalled(model, optimizer, *others, steps=run.training_steps):
+    for step in steps(model, optimizer, *others):
+        yield step
+        if step.step == 7:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+run.training_steps = signalled
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(("before", "status"), [("SIG_DFL", 129), ("SIG_IGN", 0)])
+def test_a_hang_up_saves_but_under_nohup_is_nothing(tmp_path, corpus, whole, before, status):
+    folder = tmp_path / "run"
+    arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    done = subprocess.run(
+        [sys.executable, "-c", HUNG_UP, before, *map(str, arguments)], cwd=ROOT, check=False,
+        env=environment(NUMBA_NUM_THREADS="1"), capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    load_run(folder)
+    if status:
+        assert "stopped after step 8, which is saved" in done.stdout
+        assert started(["train", "--resume", "--out", folder]).wait(200) == 0
+        assert all((folder / n).read_bytes() == (whole / n).read_bytes() for n in SAVED[:2])
+    else:
+        assert same_run(folder, whole)
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals")
+def test_a_terminal_that_is_closed_loses_no_step(tmp_path, corpus, whole):
+    """Writing to it is an I/O error then, which is no reason to end without saving."""
+    ours, theirs = os.openpty()
+    folder = tmp_path / "run"
+    process = started(
+        ["train", "--corpus", corpus, "--out", folder, *SETTINGS], stdout=theirs, stderr=theirs,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    os.close(theirs)
+    os.read(ours, 100)
+    os.close(ours)
+    assert process.wait(200) == 0
+    assert same_run(folder, whole)

@@ -1,0 +1,132 @@
+"""Folders that appear whole, and have one process at work at a time."""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tiny_run import environment
+
+from npgpt import folders
+from npgpt.folders import check_free, new_folder, working_in
+
+ROOT = Path(__file__).parents[1]
+WORK = """
+import sys, time
+from pathlib import Path
+from npgpt.folders import new_folder, working_in
+with getattr(sys.modules["npgpt.folders"], sys.argv[1])(Path(sys.argv[2])) as building:
+    print(building, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def at_work(tmp_path):
+    """Start a process in `new_folder` or `working_in`; return it and what it says once inside."""
+    started = []
+
+    def start(what, folder):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORK, what, str(folder)], cwd=ROOT, env=environment(),
+            stdout=subprocess.PIPE, encoding="utf-8",
+        )  # fmt: skip
+        started.append(process)
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in started:
+        kill(process)
+        process.stdout.close()
+
+
+def kill(process):
+    process.kill()
+    process.wait()
+
+
+def test_a_second_process_is_refused_until_the_first_ends_or_is_killed(tmp_path, at_work):
+    process, _ = at_work("working_in", tmp_path)
+    with pytest.raises(ValueError, match=f"worked in by 'process {process.pid} on "):
+        working_in(tmp_path).__enter__()
+    kill(process)
+    assert (tmp_path / ".lock").exists()
+    with working_in(tmp_path), pytest.raises(ValueError, match=f"process {os.getpid()} on "):
+        working_in(tmp_path).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_many_at_once_one_is_inside(tmp_path):
+    inside, most, times = [], [], []
+    end = time.monotonic() + 2
+
+    def work():
+        while time.monotonic() < end:
+            try:
+                with working_in(tmp_path):
+                    inside.append(1)
+                    most.append(len(inside))
+                    time.sleep(0.0005)
+                    inside.pop()
+                    times.append(1)
+            except ValueError:
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1 and len(times) > 20
+
+
+def test_where_nothing_can_be_locked_work_goes_on_and_leftovers_stay(tmp_path, monkeypatch):
+    def lock(descriptor):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(folders, "lock", lock)
+    (tmp_path / ".new.0badf00d.tmp").mkdir()
+    with working_in(tmp_path) as locked:
+        assert not locked
+    with new_folder(tmp_path / "new") as building:
+        (building / "a").touch()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
+    assert (tmp_path / ".new.0badf00d.tmp").exists()
+
+
+def test_leftovers_are_deleted_unless_they_are_at_work(tmp_path, at_work):
+    process, busy = at_work("new_folder", tmp_path / "new")
+    for name in (f".new.{os.getpid()}.tmp", ".new.0badf00d.tmp", ".other.12.tmp", ".new.mine.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    if os.name != "nt":
+        (tmp_path / ".new.12.tmp").symlink_to(tmp_path / ".other.12.tmp")
+    kept = {Path(busy).name, ".other.12.tmp", ".new.mine.tmp"}
+    with new_folder(tmp_path / "new"):
+        assert kept < {path.name for path in tmp_path.iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} - {".new.12.tmp"} == kept | {"new"}
+    assert [path.name for path in (tmp_path / ".other.12.tmp").iterdir()] == ["file"]
+    kill(process)
+    (tmp_path / "new").rmdir()
+    with new_folder(tmp_path / "new"):
+        assert not Path(busy).exists()
+
+
+def test_a_block_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "a" / "new") as building:
+        (building / "file").touch()
+        raise ZeroDivisionError
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_an_empty_folder_is_replaced_and_another_refused(tmp_path):
+    (tmp_path / "new").mkdir()
+    check_free(tmp_path / "new")
+    with new_folder(tmp_path / "new") as building:
+        (building / "file").touch()
+    with pytest.raises(ValueError, match="new is not empty"):
+        check_free(tmp_path / "new")

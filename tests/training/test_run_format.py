@@ -1,0 +1,237 @@
+"""Run folders of every format that there was, and settings files that no run can be made of.
+
+The folders are written here from the text that each format had: what a later program writes may
+change, what it reads may not.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from npgpt import AdamW
+from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, read_settings, setting
+from npgpt.config import settings_from_json as from_json
+from npgpt.files import read_json
+from npgpt.training.checkpoint import (
+    Run,
+    RunError,
+    TextSource,
+    create_run,
+    load_checkpoint,
+    load_run,
+    read_run,
+)
+
+CONFIG = """{
+  "made_by": "npgpt",%s
+  "model": {
+    "vocab_size": 3,
+    "block_size": 4,
+    "n_layer": 1,
+    "n_head": 1,
+    "n_embd": 2,
+    "dropout": 0.0,
+    "bias": false,
+    "tie_weights": true
+  },
+  "training": {
+    "corpus": [
+      "tales"
+    ],
+    "train_fraction": 0.9,
+    "split": "tail",
+    "max_iters": 2000,
+    "batch_size": 12,
+    "gradient_accumulation_steps": 1,
+    "lr": 0.001,
+    "min_lr": 0.0001,
+    "warmup_iters": 100,
+    "beta1": 0.9,
+    "beta2": 0.99,
+    "weight_decay": 0.1,
+    "grad_clip": 1.0,
+    "eval_interval": 250,
+    "eval_stride": 0,
+    "eval_tokens": 20000,
+    "sample_tokens": 200,
+    "seed": 1
+  },
+  "text": {
+    "name": "tales",
+    "characters": 2000000,
+    "sha256": "00",
+    "entropy_rate": 0.394
+  },
+  "versions": {
+    "npgpt": "0.1.0",
+    "python": "3.11.7"
+  },
+  "machine": {
+    "system": "Linux",
+    "processors": 2,
+    "backend": "numba"
+  }
+}
+"""
+FORMATS = {1: CONFIG % "", 2: CONFIG % '\n  "format": 2,'}
+TOKENIZER = '{"type": "char", "version": 1, "characters": "\\nab"}'
+SHAPES = {
+    "wte.weight": (3, 2), "wpe.weight": (4, 2), "h.0.ln_1.weight": (2,),
+    "h.0.attn.c_attn.weight": (2, 6), "h.0.attn.c_proj.weight": (2, 2), "h.0.ln_2.weight": (2,),
+    "h.0.mlp.c_fc.weight": (2, 8), "h.0.mlp.c_proj.weight": (8, 2), "ln_f.weight": (2,),
+}  # fmt: skip
+
+
+def run_folder(folder, config):
+    folder.mkdir()
+    (folder / "config.json").write_text(config, encoding="utf-8")
+    (folder / "tokenizer.json").write_text(TOKENIZER, encoding="utf-8")
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(size=s).astype(np.float32) for name, s in SHAPES.items()}
+    save_file(weights, folder / "model.safetensors")
+    state = {f"{part}.{n}": w for part in ("weight", "m", "v") for n, w in weights.items()}
+    save_file(state | {"step": np.array([7], np.int64)}, folder / "train_state.safetensors")
+    return folder, weights
+
+
+@pytest.mark.parametrize("number", FORMATS)
+def test_a_run_of_each_format_is_read(tmp_path, number):
+    folder, weights = run_folder(tmp_path / "run", FORMATS[number])
+    model, tokenizer, run = load_run(folder)
+    assert run.model == GPTConfig(3, 4, 1, 1, 2, bias=False) and run.training == TrainConfig()
+    assert run.text == TextSource("tales", 2_000_000, "00", 0.394)
+    assert tokenizer.characters == "\nab"
+    assert load_checkpoint(run, model, AdamW(model.parameters())) == 7
+    for name, weight in model.parameters().items():
+        np.testing.assert_array_equal(weight.data, weights[name])
+
+
+def test_the_format_that_is_written_is_the_last_and_has_a_folder_here(tmp_path):
+    model, tokenizer, run = load_run(run_folder(tmp_path / "old", FORMATS[1])[0])
+    new = Run(tmp_path / "new", run.model, run.training, run.text)
+    create_run(new, tokenizer, model, AdamW(model.parameters()))
+    written, known = (json.loads(text) for text in (
+        (tmp_path / "new/config.json").read_text(encoding="utf-8"), FORMATS[RUN_FORMAT]
+    ))  # fmt: skip
+    assert max(FORMATS) == RUN_FORMAT == written["format"]
+    for part in ("model", "training", "text"):
+        assert written[part] == known[part]
+    assert written.keys() == known.keys()
+
+
+@pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5])
+def test_a_format_that_is_not_known_is_refused(tmp_path, number):
+    config = CONFIG % f'\n"format": {json.dumps(number)},'
+    folder, _ = run_folder(tmp_path / "run", config)
+    with pytest.raises(RunError, match=r"config.json has the format .*, and this npgpt reads up"):
+        read_run(folder)
+
+
+def test_a_setting_that_came_later_is_what_was_built_in_before():
+    @dataclass
+    class Later:
+        old: int = setting("from the beginning", default=1)
+        new: int = setting("with format 3", since=3, before=16, default=99)
+
+    assert from_json(Later, {"old": 5}, 2) == Later(5, 16)
+    assert from_json(Later, {"old": 5, "new": 6}, 3) == Later(5, 6)
+    with pytest.raises(ValueError, match="new is missing"):
+        from_json(Later, {"old": 5}, 3)
+    with pytest.raises(ValueError, match="old is missing"):
+        from_json(Later, {"new": 5}, 2)
+
+
+def settings_of(config):
+    return [(part, name) for part in ("model", "training", "text") for name in config[part]]
+
+
+BAD = ["null", "Infinity", "-Infinity", "NaN", "-0.0", "1e999", "-1", str(2**63), "[]", "[1]",
+       "{}", "true", '"1"', "0.5", '["tales", null]', "9" * 5000]  # fmt: skip
+# What of that a setting may be.
+FITS = {
+    ("text", "characters"): {"null"}, ("text", "entropy_rate"): {"null", "0.5"},
+    ("text", "name"): {'"1"'}, ("text", "sha256"): {'"1"'}, ("training", "corpus"): {"[]"},
+    ("model", "bias"): {"true"},
+    ("model", "tie_weights"): {"true"},
+    **{("training", name): {"0.5"} for name in (
+        "train_fraction", "lr", "beta1", "beta2", "weight_decay", "grad_clip")},
+    ("model", "dropout"): {"0.5"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", FORMATS)
+@pytest.mark.parametrize(("part", "name"), settings_of(json.loads(FORMATS[1])))
+def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, name):
+    folder, _ = run_folder(tmp_path / "run", FORMATS[number])
+    config = json.loads(FORMATS[number])
+    config[part][name] = "HERE"
+    text = json.dumps(config)
+    texts = {bad: text.replace('"HERE"', bad) for bad in BAD}
+    del config[part][name]
+    texts["missing"] = json.dumps(config)
+    for bad, changed in texts.items():
+        (folder / "config.json").write_text(changed, encoding="utf-8")
+        if bad in FITS.get((part, name), ()):
+            continue
+        with pytest.raises(RunError, match=r"config\.json"):
+            read_run(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "null", "3", '"a"', "{}", '{"made_by": "npgpt"}', "[" * 100_000,
+     '{"a": ' * 100_000, '{"made_by": "npgpt", "model": []}', '{"made_by": ["npgpt"]}',
+     '{"made_by": "npgpt", "model": {}, "training": 1, "text": null}',
+     CONFIG.replace('"seed": 1', '"seed": 1, "n_layer": 1') % ""],
+)  # fmt: skip
+def test_no_other_object_is_taken_for_settings(tmp_path, content):
+    folder, _ = run_folder(tmp_path / "run", content)
+    with pytest.raises(RunError, match=r"config\.json (was not written by|is damaged)"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"n_embd": 2**40}, {"block_size": 2**50}, {"n_layer": 2**62}, {"n_embd": 6}],
+)
+def test_weights_are_compared_with_the_settings_before_a_model_is_made(
+    tmp_path, monkeypatch, change
+):
+    config = json.loads(FORMATS[2])
+    config["model"] |= change
+    folder, _ = run_folder(tmp_path / "run", json.dumps(config))
+    monkeypatch.setattr("npgpt.training.checkpoint.GPT", None)
+    with pytest.raises(RunError, match="model.safetensors has 68 weights, but the model in config"):
+        load_run(folder)
+
+
+@pytest.mark.parametrize("change", [{"tie_weights": False}, {"bias": True}, {"n_layer": 2}])
+def test_a_weight_that_a_model_of_about_that_size_lacks_is_named(tmp_path, change):
+    config = json.loads(FORMATS[2])
+    config["model"] |= change
+    folder, _ = run_folder(tmp_path / "run", json.dumps(config))
+    with pytest.raises(RunError, match="model.safetensors is of another model: .* by config.json"):
+        load_run(folder)
+
+
+@pytest.mark.parametrize(
+    "line", ["lr = inf", "lr = nan", "min_lr = -0.0", "seed = -0.0", "max_iters = 1e3",
+             "seed = 9223372036854775808", "lr = " + "9" * 400, "corpus = [[1]]",
+             "corpus = " + "[" * 5000 + "]" * 5000],
+)  # fmt: skip
+def test_a_toml_file_is_checked_as_flags_are(tmp_path, line):
+    path = tmp_path / "run.toml"
+    path.write_text(f"[training]\n{line}\n", encoding="utf-8")
+    with pytest.raises(ValueError):
+        TrainConfig(**read_settings(path))
+
+
+def test_a_json_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.json is missing"):
+        read_json(tmp_path / "none.json")
+    (tmp_path / "bytes.json").write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(ValueError, match="bytes.json is no UTF-8 text"):
+        read_json(tmp_path / "bytes.json")
