@@ -11,6 +11,7 @@ import argparse
 import importlib
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.report import section, with_section
@@ -42,7 +43,7 @@ def main(argv=None):
             out.write_text(document, encoding="utf-8")
     if args.json:
         print(json.dumps({
-            part: {"machine": machine, "tables": [table.as_json() for table in tables]}
+            part: {"machine": machine, "tables": [asdict(table) for table in tables]}
             for part, (machine, tables) in found.items()
         }))  # fmt: skip
     elif out:
