@@ -123,11 +123,9 @@ def attention(contest, shrink):
     """GPT-2's heads over several lengths. 14 T S D FLOPs forward and backward, half if causal."""
     found = []
     for T in (64 // shrink, 256 // shrink, 1024 // shrink):
-        sizes = {"B": 2, "H": 12, "T": T, "D": 64}
-        flops = 14 * 24 * T * (T + 1) / 2 * 64
         found += contest.compare(
-            f"T = {T}, {sizes['B'] * sizes['H']} heads of 64", "attention", baselines=(TORCH,),
-            flops=flops, **sizes,
+            f"T = {T}, 24 heads of 64", "op", baselines=(TORCH,),
+            flops=14 * 24 * T * (T + 1) / 2 * 64, name="attention", sizes=(2, 12, T, 64),
         )  # fmt: skip
     return found
 
@@ -135,18 +133,13 @@ def attention(contest, shrink):
 def rows(contest, shrink):
     """What reads and writes whole arrays, and computes little."""
     N, few, V = 4096 // shrink, 512 // shrink, 50304 // shrink
-    cases = [
-        ("layer_norm", {"N": N, "C": 384}),
-        ("softmax", {"N": N, "C": 256}),
-        ("softmax", {"N": few, "C": V}),
-        ("gelu", {"N": N, "C": 1536}),
-        ("cross_entropy", {"N": N, "V": 65}),
-        ("cross_entropy", {"N": few, "V": V}),
-    ]
     found = []
-    for task, sizes in cases:
-        what = f"{task} ({', '.join(map(str, sizes.values()))})"
-        found += contest.compare(what, task, baselines=(TORCH,), **sizes)
+    for name, *sizes in (
+        ("layer_norm", N, 384), ("softmax", N, 256), ("softmax", few, V), ("gelu", N, 1536),
+        ("cross_entropy", N, 65), ("cross_entropy", few, V),
+    ):  # fmt: skip
+        what = f"{name} {tuple(sizes)}"
+        found += contest.compare(what, "op", baselines=(TORCH,), name=name, sizes=sizes)
     return found
 
 

@@ -35,7 +35,8 @@ def tables(threads, quick=False):
     middle, tokens, effort = (TINY, 64, QUICK) if quick else (MIDDLE, 2048, EFFORT)
     drawn, curves = not quick and plots.installed(), {}
     for axis, (field, values, few) in AXES.items():
-        values, found = few if quick else values, []
+        values = few if quick else values
+        found = []
         with contextlib.ExitStack() as contests:
             for value in values:
                 if field is None or not found:  # another number of threads needs new processes

@@ -46,6 +46,19 @@ def operands(form, Z, M, N, K):
     return a, random(Z, N, K, seed=1) if form == "nt" else random(Z, K, N, seed=1)
 
 
+def op_arrays(name, sizes):
+    """(inputs, targets, gradient of the output) of an op whose first input has these sizes."""
+    x, N, C = random(*sizes), sizes[0], sizes[-1]
+    targets = np.random.default_rng(0).integers(0, C, N)
+    if name == "cross_entropy":
+        return [x], targets, None
+    more = {
+        "layer_norm": [random(C), random(C)],
+        "attention": [random(*sizes, seed=seed) for seed in (1, 2)],
+    }
+    return [x, *more.get(name, [])], targets, random(*sizes, seed=3)
+
+
 def tokens(batch, config):
     """Inputs and targets, (B, T) each."""
     rng = np.random.default_rng(0)
