@@ -7,7 +7,7 @@ Unicode in between. First calls are counted on their own: they fill the cache of
 
 import importlib.util
 import statistics
-import time
+import timeit
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from npgpt.tokenizer.formats.gpt2 import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizer.pretokenize import PATTERNS
 
 TIKTOKEN, TOKENIZERS = "tiktoken", "tokenizers"
+_seconds = partial(timeit.timeit, number=1)
 
 
 def tables(threads, quick=False):
@@ -84,12 +85,10 @@ def _training(prose, mixed, rounds):
         lines = text.splitlines(keepends=True)  # or it would work on one thread
         return lambda: peer.train_from_iterator(lines, trainer)
 
-    found = []
+    found, order = [], list(byte_to_unicode())
     for name, text, size in (("1 MB to 1,024", prose, 1024), ("4 MB to 16,384", mixed, 16_384)):
-        order = list(byte_to_unicode())
-        ours, theirs = _in_turn(
-            partial(BPETokenizer.train, text, size, byte_order=order), theirs_of(text, size), rounds
-        )
+        train = partial(BPETokenizer.train, text, size, byte_order=order)
+        ours, theirs = _in_turn(train, theirs_of(text, size), rounds)
         found.append(compared(f"train {name} tokens", TOKENIZERS, ours, theirs))
     return found
 
@@ -113,6 +112,7 @@ def _worst_cases(prose, tokenizer, size):
     """Time for a byte of texts without words, as multiples of prose's."""
     rng = np.random.default_rng(0)
     texts = {
+        "prose": prose,
         "one letter": "a" * size,
         "alternating pairs": "ab" * (size // 2),
         "random bytes as Latin-1": rng.integers(0, 256, size, np.uint8).tobytes().decode("latin-1"),
@@ -122,7 +122,7 @@ def _worst_cases(prose, tokenizer, size):
         "spaces": " " * size,
     }
     per_byte = {}
-    for name, text in {"prose": prose, **texts}.items():
+    for name, text in texts.items():
         seconds = statistics.median(_seconds(partial(tokenizer.encode, text)) for _ in range(3))
         per_byte[name] = seconds / len(text.encode("utf-8"))
     rows = [
@@ -134,14 +134,8 @@ def _worst_cases(prose, tokenizer, size):
 
 def _in_turn(ours, theirs, rounds):
     """Seconds of each, by round; a round before them is not counted."""
-    taken = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds + 1)][1:]
-    return [pair[0] for pair in taken], [pair[1] for pair in taken]
-
-
-def _seconds(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    taken = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds + 1)]
+    return zip(*taken[1:], strict=True)
 
 
 def _prose():
