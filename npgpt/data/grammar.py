@@ -111,25 +111,18 @@ class Grammar:
 
         def continuing(options: Sequence[Option], so_far: list[str]) -> Option:
             position = sum(map(len, so_far))
-            for option in options:
-                if text.startswith(option.lead, position):
-                    sizes.append(len(options))
-                    return option
-            raise _NoDerivation
+            sizes.append(len(options))
+            return next(o for o in options if text.startswith(o.lead, position))
 
         try:
             return sizes if self.write(continuing) == text else None
-        except _NoDerivation:
+        except StopIteration:  # no option continues the text
             return None
 
     def expectation(self) -> tuple[float, float]:
         """(entropy of a text in nats, expected length of a text in characters), both exact."""
         total = _Expectation(self.lists).of((Choice("", "story"),), frozenset())
         return total["nats"], total["characters"]
-
-
-class _NoDerivation(Exception):
-    pass
 
 
 def _check_leads(name: str, options: Sequence[Option]) -> None:
