@@ -60,14 +60,11 @@ def _coding(tokenizer, texts, rounds):
     for name, text in texts.items():
         few = rounds if len(text) < 5_000_000 else min(rounds, 2)
         ids = peer.encode_ordinary(text)
-        ids_N = np.array(ids, np.int32)
         assert tokenizer.encode(text).tolist() == ids
-        ours, theirs = _in_turn(
-            partial(tokenizer.encode, text), partial(peer.encode_ordinary, text), few
-        )
-        found.append(compared(f"encode {name}", TIKTOKEN, ours, theirs))
-        ours, theirs = _in_turn(partial(tokenizer.decode, ids_N), partial(peer.decode, ids), few)
-        found.append(compared(f"decode {name}", TIKTOKEN, ours, theirs))
+        ours, theirs = partial(tokenizer.encode, text), partial(peer.encode_ordinary, text)
+        found.append(_in_turn(f"encode {name}", TIKTOKEN, ours, theirs, few))
+        ours = partial(tokenizer.decode, np.array(ids, np.int32))
+        found.append(_in_turn(f"decode {name}", TIKTOKEN, ours, partial(peer.decode, ids), few))
     return found
 
 
@@ -76,7 +73,7 @@ def _training(prose, mixed, rounds):
 
     byte_level = tokenizers.pre_tokenizers.ByteLevel
 
-    def theirs_of(text, size):
+    def training(text, size):
         peer = tokenizers.Tokenizer(tokenizers.models.BPE())
         peer.pre_tokenizer = byte_level(add_prefix_space=False)
         trainer = tokenizers.trainers.BpeTrainer(
@@ -87,9 +84,9 @@ def _training(prose, mixed, rounds):
 
     found, order = [], list(byte_to_unicode())
     for name, text, size in (("1 MB to 1,024", prose, 1024), ("4 MB to 16,384", mixed, 16_384)):
-        train = partial(BPETokenizer.train, text, size, byte_order=order)
-        ours, theirs = _in_turn(train, theirs_of(text, size), rounds)
-        found.append(compared(f"train {name} tokens", TOKENIZERS, ours, theirs))
+        ours = partial(BPETokenizer.train, text, size, byte_order=order)
+        theirs = training(text, size)
+        found.append(_in_turn(f"train {name} tokens", TOKENIZERS, ours, theirs, rounds))
     return found
 
 
@@ -132,10 +129,10 @@ def _worst_cases(prose, tokenizer, size):
     return Table(f"Worst cases, {size:,} bytes", ["", "", "times prose, a byte"], rows)
 
 
-def _in_turn(ours, theirs, rounds):
-    """Seconds of each, by round; a round before them is not counted."""
+def _in_turn(what, peer, ours, theirs, rounds):
+    """The Comparison of two functions that run in turn; a round before is not counted."""
     taken = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds + 1)]
-    return zip(*taken[1:], strict=True)
+    return compared(what, peer, *zip(*taken[1:], strict=True))
 
 
 def _prose():
