@@ -70,10 +70,6 @@ class GPT(nn.Module):
                 p.copy_(torch.from_numpy(_turned(name, weights[name].data)))
         return self
 
-    def gradients(self):
-        """name -> gradient, an array of the shape that npgpt's weight of this name has."""
-        return {name: _turned(name, p.grad.numpy()) for name, p in self.named_parameters()}
-
 
 def product(form, Z, M, N, K):
     a, b = map(torch.from_numpy, shapes.operands(form, Z, M, N, K))
