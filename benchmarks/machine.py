@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,11 +12,11 @@ from pathlib import Path
 
 def described(packages=("numpy", "numba")):
     """One line, for the head of a table of results."""
-    versions = ", ".join(f"{name} {found}" for name in packages if (found := _version(name)))
-    return (
-        f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}, {versions}"
-    )
+    versions = [f"Python {platform.python_version()}"]
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            versions.append(f"{name} {version(name)}")
+    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, {', '.join(versions)}"
 
 
 def measured_on():
@@ -63,13 +64,6 @@ def peak_memory():
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _processor():
