@@ -126,11 +126,12 @@ MATRICES = {
     "stacks, broadcast": ((2, 1, 2, 3), (3, 3, 2)),
 }
 HEADS = {
-    "causal": (True, (2, 2, 3, 2), (2, 2, 3, 2)),
-    "causal, T < S": (True, (1, 2, 2, 3), (1, 2, 4, 3)),
-    "not causal": (False, (2, 1, 3, 2), (2, 1, 3, 2)),
-    "not causal, T > S": (False, (1, 2, 4, 2), (1, 2, 3, 2)),
-    "not causal, T < S": (False, (1, 1, 2, 1), (1, 1, 3, 1)),
+    "causal": ({}, (2, 2, 3, 2), (2, 2, 3, 2)),
+    "causal, T < S": ({}, (1, 2, 2, 3), (1, 2, 4, 3)),
+    "not causal": ({"causal": False}, (2, 1, 3, 2), (2, 1, 3, 2)),
+    "not causal, T > S": ({"causal": False}, (1, 2, 4, 2), (1, 2, 3, 2)),
+    "not causal, T < S": ({"causal": False}, (1, 1, 2, 1), (1, 1, 3, 1)),
+    "scores multiplied by 1.3": ({"scale": 1.3}, (1, 2, 3, 2), (1, 2, 3, 2)),
 }
 
 
@@ -244,12 +245,9 @@ CASES = {
     "dropout": with_settings(nn.dropout, normal(3, 4),
                              {"p": 0.3, "seed": 1}, {"p": 0.7, "seed": 2}, {"p": 0.0, "seed": 3}),
     "scaled_dot_product_attention": [
-        case(label, partial(nn.scaled_dot_product_attention, causal=causal),
+        case(label, partial(nn.scaled_dot_product_attention, **settings),
              normal(*q), normal(*kv), normal(*kv))
-        for label, (causal, q, kv) in HEADS.items()
-    ] + [
-        case("scores multiplied by 1.3", partial(nn.scaled_dot_product_attention, scale=1.3),
-             normal(1, 2, 3, 2), normal(1, 2, 3, 2), normal(1, 2, 3, 2)),
+        for label, (settings, q, kv) in HEADS.items()
     ],
     "cross_entropy": [
         case("ignore_index=-1", partial(loss.cross_entropy, targets=TARGETS), normal(2, 3, 5)),
