@@ -15,7 +15,6 @@ from npgpt.data.texts import decode_whole, has_zero_byte, read_chunks
 from npgpt.files import RUN_STATE, fetch
 
 TALES_CHARACTERS = 2_000_000
-TALES_SEED = 0
 
 SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -143,7 +142,7 @@ def _missing(path: Path) -> str:
 def _tales() -> Corpus:
     from npgpt.data import tales
 
-    text = tales.generate(TALES_CHARACTERS, TALES_SEED)
+    text = tales.generate(TALES_CHARACTERS)
     return Corpus("tales", [lambda: [text]], tales.entropy_rate())
 
 
