@@ -40,15 +40,12 @@ MODELS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
-    if parser.parse_args().rank:
-        measure()
-        return
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     mpirun = shutil.which("mpirun", path=Path(sys.executable).parent) or shutil.which("mpirun")
     if mpirun is None:
         raise SystemExit("there is no mpirun; install one with: pip install -e '.[mpi]'")
-    command = [mpirun, "-n", "2", sys.executable, "-m", "benchmarks.parallel", "--rank"]
+    each = "from benchmarks.parallel import measure; measure()"
+    command = [mpirun, "-n", "2", sys.executable, "-c", each]
     done = subprocess.run(
         command, env=os.environ | {"NUMBA_NUM_THREADS": "1"}, check=True, stdout=subprocess.PIPE
     )
