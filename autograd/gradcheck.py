@@ -228,7 +228,6 @@ def error_by_step(f, inputs, steps, dtype=np.float64, seed=0):
 
 @np.errstate(invalid="ignore")  # inf - inf is NaN, which is wrong
 def _compare(label, gradient, derivative, rtol, atol, rng):
-    """The InputReport of one gradient."""
     entries = _entries(gradient.size, rng)
     numeric = _numeric(derivative, entries, gradient.shape)
     sizes = np.abs(np.concatenate([gradient.ravel(), numeric, [atol / rtol]]))

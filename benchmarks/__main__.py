@@ -73,7 +73,7 @@ def _arguments(argv):
 
 
 def _run(part, args):
-    """(where it was measured, its tables), printed as they come."""
+    """(where it was measured, its tables), printed as they come: a part's module yields them."""
     with Runner(NUMPY, args.threads) as runner:
         machine = runner.call("benchmarks.machine:measured_on")
     _say(args, f"## {part}\n\n{machine}\n")

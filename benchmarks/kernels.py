@@ -14,7 +14,6 @@ OPTIMIZER_BYTES = 4 + 4 * (4 + 3)
 
 
 def tables(threads, quick=False):
-    """Yield the tables of this part."""
     shrink = 8 if quick else 1
     with Contest(threads, (NUMPY, TORCH), QUICK if quick else FULL) as contest:
         yield rungs(contest, 768 // shrink)
@@ -144,7 +143,6 @@ def rows(contest, shrink):
 
 
 def optimizers(contest, models):
-    """Clipping and AdamW."""
     found = []
     for model, (_, config) in models.items():
         what = f"AdamW, all weights of `{model}`"

@@ -41,7 +41,6 @@ npgpt.cli.main(["train", "--out", sys.argv[1]])
 
 
 def tables(threads, quick=False):
-    """Yield the table of this part."""
     repeats = 1 if quick else 7
     bare = timeit.repeat(lambda: _output("pass", environment(threads)), number=1, repeat=repeats)
     imports = [float(_output(IMPORT, environment(threads))) for _ in range(repeats)]

@@ -26,7 +26,6 @@ _seconds = partial(timeit.timeit, number=1)
 
 
 def tables(threads, quick=False):
-    """Yield the tables of this part."""
     scale = 50 if quick else 1
     prose = _prose()[: 1_200_000 // scale]
     tokenizer = _vocabulary(prose)
