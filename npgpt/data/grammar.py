@@ -33,7 +33,7 @@ class Mention(NamedTuple):
     """The field `{slot.trait}`. The trait "" is the option's own text."""
 
     slot: str
-    trait: str
+    trait: str = ""
 
 
 class Choice(NamedTuple):
@@ -64,13 +64,8 @@ class Option(NamedTuple):
 def _field(text: str) -> Mention | Choice:
     slot, colon, source = text.partition(":")
     if not colon:
-        return _mention(text)
-    return Choice(slot, _mention(source) if "." in source else source)
-
-
-def _mention(text: str) -> Mention:
-    slot, _, trait = text.partition(".")
-    return Mention(slot, trait)
+        return Mention(*text.split("."))
+    return Choice(slot, Mention(*source.split(".")) if "." in source else source)
 
 
 class Grammar:
