@@ -4,7 +4,7 @@ import statistics
 from dataclasses import asdict
 
 from benchmarks import ladder
-from benchmarks.measure import FULL, QUICK, Contest, geometric_mean
+from benchmarks.measure import FULL, QUICK, Contest
 from benchmarks.report import Table, comparison_table
 from benchmarks.runners import NUMPY, OURS, TORCH
 from benchmarks.shapes import models, products
@@ -84,7 +84,8 @@ def summary(comparisons):
         for group, members in groups.items():
             worst = min(members, key=lambda c: c.ratio)
             cells.append([
-                name, group, str(len(members)), f"{geometric_mean(c.ratio for c in members):.2f}",
+                name, group, str(len(members)),
+                f"{statistics.geometric_mean(c.ratio for c in members):.2f}",
                 f"{worst.ratio:.2f} ({worst.what})",
             ])  # fmt: skip
     return Table(

@@ -127,8 +127,3 @@ def compared(what, baseline, ours, theirs, **more):
         what, baseline, statistics.median(ours), statistics.median(theirs),
         statistics.median(ratios), min(ratios), max(ratios), **more,
     )  # fmt: skip
-
-
-def geometric_mean(ratios):
-    """The mean for ratios: that of 2 and 1/2 is 1."""
-    return math.exp(statistics.fmean(map(math.log, ratios)))
