@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.report import section, with_section
-from benchmarks.runners import NUMPY, Runner, default_threads
+from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 
 PARTS = {
     "kernels": "products, attention, norms, activations, loss, optimizer",
@@ -60,7 +60,7 @@ def _arguments(argv):
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
     parser.add_argument("--json", action="store_true", help="print one JSON object, no tables")
     parser.add_argument(
-        "--threads", type=int, default=default_threads(), metavar="N",
+        "--threads", type=int, default=DEFAULT_THREADS, metavar="N",
         help="threads of every library; default %(default)s",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="default benchmarks/RESULTS.md")
