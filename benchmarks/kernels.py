@@ -27,9 +27,9 @@ def tables(threads, quick=False):
             "Attention, causal, forward and backward", attention(contest, shrink),
             "PyTorch's is its fused `scaled_dot_product_attention`.",
         )  # fmt: skip
-        found = rows(contest, shrink) + optimizers(contest, models(quick))
         yield comparison_table(
-            "Row by row, forward and backward; the optimizer", found,
+            "Row by row, forward and backward; the optimizer",
+            rows(contest, shrink, models(quick)),
             "AdamW with clipping by the global norm; PyTorch's is its fused one. It reads and "
             f"writes {OPTIMIZER_BYTES} bytes for each weight, which is what its time goes to.",
         )  # fmt: skip
@@ -130,7 +130,7 @@ def attention(contest, shrink):
     return found
 
 
-def rows(contest, shrink):
+def rows(contest, shrink, models):
     """What reads and writes whole arrays, and computes little."""
     N, few, V = 4096 // shrink, 512 // shrink, 50304 // shrink
     found = []
@@ -140,11 +140,6 @@ def rows(contest, shrink):
     ):  # fmt: skip
         what = f"{name} {tuple(sizes)}"
         found += contest.compare(what, "op", baselines=(TORCH,), name=name, sizes=sizes)
-    return found
-
-
-def optimizers(contest, models):
-    found = []
     for model, (_, config) in models.items():
         what = f"AdamW, all weights of `{model}`"
         found += contest.compare(what, "adamw", baselines=(TORCH,), config=asdict(config))
