@@ -48,15 +48,11 @@ def operands(form, Z, M, N, K):
 
 def op_arrays(name, sizes):
     """(inputs, targets, gradient of the output) of an op whose first input has these sizes."""
-    x, N, C = random(*sizes), sizes[0], sizes[-1]
+    N, C = sizes[0], sizes[-1]
+    more = {"layer_norm": [(C,), (C,)], "attention": [sizes, sizes]}.get(name, [])
+    inputs = [random(*shape, seed=seed) for seed, shape in enumerate([sizes, *more])]
     targets = np.random.default_rng(0).integers(0, C, N)
-    if name == "cross_entropy":
-        return [x], targets, None
-    more = {
-        "layer_norm": [random(C), random(C)],
-        "attention": [random(*sizes, seed=seed) for seed in (1, 2)],
-    }
-    return [x, *more.get(name, [])], targets, random(*sizes, seed=3)
+    return inputs, targets, None if name == "cross_entropy" else random(*sizes, seed=3)
 
 
 def tokens(batch, config):
