@@ -87,7 +87,7 @@ class Function:
         self._check_unchanged("backward", before)
         return {label: _gradient(label, x) for label, x in self.checked.items()}
 
-    def directional_derivative(self, x, v, cotangents, eps):
+    def directional_derivative(self, x, cotangents, eps, v):
         """dL(x + h v)/dh at h = 0, for L the sum of cotangents times outputs and v shaped like x.
 
         By central differences, (L(x + h v) - L(x - h v)) / (2 h), where the step h v has the length

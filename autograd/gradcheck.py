@@ -29,6 +29,7 @@ which takes nothing but forwards: the directional derivative of L. Both sides ar
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def examine(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0, name=None):
         cotangents = function.cotangents(rng)
         gradients = function.gradients(cotangents)
         for label, x in function.checked.items():
-            derivative = _derivative_along(function, x, cotangents, eps)
+            derivative = partial(function.directional_derivative, x, cotangents, eps)
             found.append(_compare(label, gradients[label], derivative, rtol, atol, rng))
     return Report(name or getattr(f, "__name__", str(f)), rtol, tuple(found))
 
@@ -219,7 +220,7 @@ def error_by_step(f, inputs, steps, dtype=np.float64, seed=0):
             entries = _entries(x.size, rng)
             exact = gradients[label].flat[entries]
             for i, eps in enumerate(steps):
-                derivative = _derivative_along(function, x, cotangents, eps)
+                derivative = partial(function.directional_derivative, x, cotangents, eps)
                 gaps = np.abs(_numeric(derivative, entries, x.shape) - exact)
                 errors[i] = max(errors[i], gaps.max() / scale)
     return errors
@@ -227,7 +228,6 @@ def error_by_step(f, inputs, steps, dtype=np.float64, seed=0):
 
 @np.errstate(invalid="ignore")  # inf - inf is NaN, which is wrong
 def _compare(label, gradient, derivative, rtol, atol, rng):
-    """The InputReport of one gradient."""
     entries = _entries(gradient.size, rng)
     numeric = _numeric(derivative, entries, gradient.shape)
     sizes = np.abs(np.concatenate([gradient.ravel(), numeric, [atol / rtol]]))
@@ -256,11 +256,6 @@ def _entries(size, rng):
     if size <= EVERY_ENTRY:
         return np.arange(size)
     return np.sort(rng.choice(size, SOME_ENTRIES, replace=False))
-
-
-def _derivative_along(function, x, cotangents, eps):
-    """The directional derivative as a function of the direction v."""
-    return lambda v: function.directional_derivative(x, v, cotangents, eps)
 
 
 def _only(v, entries):

@@ -4,11 +4,10 @@ An op's cases cover its documented settings, shapes and broadcasts. The arrays a
 layer norm's weights and all, because behind weights of 0.02 a wrong gradient is too small to be
 seen; and away from kinks, where |x|, max and the like have no derivative for differences to find.
 
-`case` is one call of an op; `normal(2, 3)` and its like stand for an array that is made from a
-random generator; `on_pairs`, `over_axes` and the others are lists of cases.
+`normal(2, 3)` and its like stand for an array that is made from a random generator; `on_pairs`,
+`over_axes` and the others are lists of cases.
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,21 +15,15 @@ import numpy as np
 from autograd.ops import arithmetic, linalg, loss, nn, reductions, shaping
 
 
-@dataclass(frozen=True)
 class Case:
     """A call: f, a function of Tensors, on the arrays that `makers` make from a generator."""
 
-    label: str
-    f: object
-    makers: tuple
+    def __init__(self, label, f, *makers):
+        self.label, self.f, self.makers = label, f, makers
 
     def inputs(self, seed):
         rng = np.random.default_rng(seed)
         return [make(rng) for make in self.makers]
-
-
-def case(label, f, *makers):
-    return Case(label, f, makers)
 
 
 def normal(*shape):
@@ -55,7 +48,7 @@ def apart(*shape, offset=0.125):
 
 
 def on_shapes(f, array=normal):
-    return [case(f"shape {shape}", f, array(*shape)) for shape in [(), (5,), (2, 3, 2)]]
+    return [Case(f"shape {shape}", f, array(*shape)) for shape in [(), (5,), (2, 3, 2)]]
 
 
 PAIRS = {
@@ -70,12 +63,12 @@ PAIRS = {
 
 
 def on_pairs(f, a=normal, b=normal):
-    return [case(label, f, a(*shape_a), b(*shape_b)) for label, (shape_a, shape_b) in PAIRS.items()]
+    return [Case(label, f, a(*shape_a), b(*shape_b)) for label, (shape_a, shape_b) in PAIRS.items()]
 
 
 def over_axes(f, array=normal, axes=(None, 0, -1, 1, (0, 2), (-1, 0), (0, 1, 2)), **settings):
     return [
-        case(
+        Case(
             f"axis={axis}, keepdims={keepdims}",
             partial(f, axis=axis, keepdims=keepdims, **settings),
             array(2, 3, 2),
@@ -88,13 +81,13 @@ def over_axes(f, array=normal, axes=(None, 0, -1, 1, (0, 2), (-1, 0), (0, 1, 2))
 def with_settings(f, array, *settings):
     """A case for each dict of keyword settings."""
     return [
-        case(", ".join(f"{k}={v}" for k, v in given.items()), partial(f, **given), array)
+        Case(", ".join(f"{k}={v}" for k, v in given.items()), partial(f, **given), array)
         for given in settings
     ]
 
 
 def joined(f, axis, *shapes):
-    return case(
+    return Case(
         f"axis={axis}", lambda *arrays: f(arrays, axis=axis), *[normal(*s) for s in shapes]
     )
 
@@ -126,11 +119,12 @@ MATRICES = {
     "stacks, broadcast": ((2, 1, 2, 3), (3, 3, 2)),
 }
 HEADS = {
-    "causal": (True, (2, 2, 3, 2), (2, 2, 3, 2)),
-    "causal, T < S": (True, (1, 2, 2, 3), (1, 2, 4, 3)),
-    "not causal": (False, (2, 1, 3, 2), (2, 1, 3, 2)),
-    "not causal, T > S": (False, (1, 2, 4, 2), (1, 2, 3, 2)),
-    "not causal, T < S": (False, (1, 1, 2, 1), (1, 1, 3, 1)),
+    "causal": ({}, (2, 2, 3, 2), (2, 2, 3, 2)),
+    "causal, T < S": ({}, (1, 2, 2, 3), (1, 2, 4, 3)),
+    "not causal": ({"causal": False}, (2, 1, 3, 2), (2, 1, 3, 2)),
+    "not causal, T > S": ({"causal": False}, (1, 2, 4, 2), (1, 2, 3, 2)),
+    "not causal, T < S": ({"causal": False}, (1, 1, 2, 1), (1, 1, 3, 1)),
+    "scores multiplied by 1.3": ({"scale": 1.3}, (1, 2, 3, 2), (1, 2, 3, 2)),
 }
 
 
@@ -150,10 +144,10 @@ CASES = {
     "abs": on_shapes(arithmetic.abs, apart),
     "maximum": on_pairs(arithmetic.maximum, apart, partial(apart, offset=0.0)),
     "where": [
-        case("same shape", partial(arithmetic.where, MASK), normal(2, 3), normal(2, 3)),
-        case("a row, a column", partial(arithmetic.where, MASK), normal(3), normal(2, 1)),
-        case("scalars", partial(arithmetic.where, MASK), normal(), normal()),
-        case("a row of conditions", partial(arithmetic.where, MASK[0]), normal(2, 3), normal(2, 3)),
+        Case("same shape", partial(arithmetic.where, MASK), normal(2, 3), normal(2, 3)),
+        Case("a row, a column", partial(arithmetic.where, MASK), normal(3), normal(2, 1)),
+        Case("scalars", partial(arithmetic.where, MASK), normal(), normal()),
+        Case("a row of conditions", partial(arithmetic.where, MASK[0]), normal(2, 3), normal(2, 3)),
     ],
     "clip": with_settings(arithmetic.clip, apart(3, 4),
                           {"low": -0.5, "high": 0.5}, {"low": 0.0}, {"high": 0.25}, {}),
@@ -166,25 +160,25 @@ CASES = {
     + over_axes(reductions.var, axes=(1, (0, 2)), correction=1),
     # shaping
     "reshape": [
-        case("three lengths", lambda x: shaping.reshape(x, 3, 2, 2), normal(2, 6)),
-        case("a tuple with -1", lambda x: shaping.reshape(x, (4, -1)), normal(2, 6)),
-        case("to a scalar", lambda x: shaping.reshape(x, ()), normal(1, 1)),
+        Case("three lengths", lambda x: shaping.reshape(x, 3, 2, 2), normal(2, 6)),
+        Case("a tuple with -1", lambda x: shaping.reshape(x, (4, -1)), normal(2, 6)),
+        Case("to a scalar", lambda x: shaping.reshape(x, ()), normal(1, 1)),
     ],
     "transpose": [
-        case("reversed", shaping.transpose, normal(2, 3, 2)),
-        case("axes", lambda x: shaping.transpose(x, 1, 2, 0), normal(2, 3, 4)),
-        case("a tuple", lambda x: shaping.transpose(x, (-1, 0, -2)), normal(2, 3, 4)),
+        Case("reversed", shaping.transpose, normal(2, 3, 2)),
+        Case("axes", lambda x: shaping.transpose(x, 1, 2, 0), normal(2, 3, 4)),
+        Case("a tuple", lambda x: shaping.transpose(x, (-1, 0, -2)), normal(2, 3, 4)),
     ],
     "swapaxes": with_settings(shaping.swapaxes, normal(2, 3, 4),
                               {"first": 0, "second": 1}, {"first": -1, "second": 0}),
     "broadcast_to": [
-        case("a row", lambda x: shaping.broadcast_to(x, (2, 3)), normal(3)),
-        case("a column", lambda x: shaping.broadcast_to(x, (2, 2, 3)), normal(2, 1)),
-        case("a scalar", lambda x: shaping.broadcast_to(x, (2, 3)), normal()),
-        case("its own shape", lambda x: shaping.broadcast_to(x, (2, 3)), normal(2, 3)),
+        Case("a row", lambda x: shaping.broadcast_to(x, (2, 3)), normal(3)),
+        Case("a column", lambda x: shaping.broadcast_to(x, (2, 2, 3)), normal(2, 1)),
+        Case("a scalar", lambda x: shaping.broadcast_to(x, (2, 3)), normal()),
+        Case("its own shape", lambda x: shaping.broadcast_to(x, (2, 3)), normal(2, 3)),
     ],
     "getitem": [
-        case(label, partial(shaping.getitem, index=index), normal(4, 3, 2))
+        Case(label, partial(shaping.getitem, index=index), normal(4, 3, 2))
         for label, index in INDICES.items()
     ],
     "concat": [
@@ -207,20 +201,20 @@ CASES = {
     ),
     # linalg
     "matmul": [
-        case(label, linalg.matmul, normal(*a), normal(*b)) for label, (a, b) in MATRICES.items()
+        Case(label, linalg.matmul, normal(*a), normal(*b)) for label, (a, b) in MATRICES.items()
     ] + [
-        case("a transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b),
+        Case("a transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b),
              normal(2, 4, 3), normal(2, 4, 2)),
-        case("b transposed", lambda a, b: linalg.matmul(a, b.swapaxes(1, 2)),
+        Case("b transposed", lambda a, b: linalg.matmul(a, b.swapaxes(1, 2)),
              normal(2, 3, 4), normal(2, 2, 4)),
-        case("both transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b.swapaxes(1, 2)),
+        Case("both transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b.swapaxes(1, 2)),
              normal(2, 4, 3), normal(2, 2, 4)),
     ],
     "linear": [
-        case("with bias", linalg.linear, normal(2, 2, 3), normal(3, 4), normal(4)),
-        case("without bias", linalg.linear, normal(3, 2), normal(2, 2)),
-        case("one row", linalg.linear, normal(3), normal(3, 2), normal(2)),
-        case("weight transposed", lambda x, weight: linalg.linear(x, shaping.transpose(weight)),
+        Case("with bias", linalg.linear, normal(2, 2, 3), normal(3, 4), normal(4)),
+        Case("without bias", linalg.linear, normal(3, 2), normal(2, 2)),
+        Case("one row", linalg.linear, normal(3), normal(3, 2), normal(2)),
+        Case("weight transposed", lambda x, weight: linalg.linear(x, shaping.transpose(weight)),
              normal(2, 3), normal(4, 3)),
     ],
     # nn
@@ -231,11 +225,11 @@ CASES = {
     "log_softmax": with_settings(
         nn.log_softmax, normal(2, 3, 4), {"axis": -1}, {"axis": 0}, {"axis": -2}),
     "layer_norm": [
-        case("weight and bias", nn.layer_norm, normal(2, 2, 5), normal(5), normal(5)),
-        case("no bias", lambda x, weight: nn.layer_norm(x, weight, None), normal(3, 4), normal(4)),
-        case("no weight", lambda x, bias: nn.layer_norm(x, None, bias), normal(3, 4), normal(4)),
-        case("neither", lambda x: nn.layer_norm(x, None, None), normal(3, 4)),
-        case("eps=0.1", partial(nn.layer_norm, eps=0.1), normal(4), normal(4), normal(4)),
+        Case("weight and bias", nn.layer_norm, normal(2, 2, 5), normal(5), normal(5)),
+        Case("no bias", lambda x, weight: nn.layer_norm(x, weight, None), normal(3, 4), normal(4)),
+        Case("no weight", lambda x, bias: nn.layer_norm(x, None, bias), normal(3, 4), normal(4)),
+        Case("neither", lambda x: nn.layer_norm(x, None, None), normal(3, 4)),
+        Case("eps=0.1", partial(nn.layer_norm, eps=0.1), normal(4), normal(4), normal(4)),
     ],
     "embedding": with_settings(
         nn.embedding, normal(5, 3),
@@ -244,26 +238,23 @@ CASES = {
     "dropout": with_settings(nn.dropout, normal(3, 4),
                              {"p": 0.3, "seed": 1}, {"p": 0.7, "seed": 2}, {"p": 0.0, "seed": 3}),
     "scaled_dot_product_attention": [
-        case(label, partial(nn.scaled_dot_product_attention, causal=causal),
+        Case(label, partial(nn.scaled_dot_product_attention, **settings),
              normal(*q), normal(*kv), normal(*kv))
-        for label, (causal, q, kv) in HEADS.items()
-    ] + [
-        case("scores multiplied by 1.3", partial(nn.scaled_dot_product_attention, scale=1.3),
-             normal(1, 2, 3, 2), normal(1, 2, 3, 2), normal(1, 2, 3, 2)),
+        for label, (settings, q, kv) in HEADS.items()
     ],
     "cross_entropy": [
-        case("ignore_index=-1", partial(loss.cross_entropy, targets=TARGETS), normal(2, 3, 5)),
-        case("ignore_index=4", partial(loss.cross_entropy, targets=abs(TARGETS), ignore_index=4),
+        Case("ignore_index=-1", partial(loss.cross_entropy, targets=TARGETS), normal(2, 3, 5)),
+        Case("ignore_index=4", partial(loss.cross_entropy, targets=abs(TARGETS), ignore_index=4),
              normal(2, 3, 5)),
-        case("one row", partial(loss.cross_entropy, targets=2), normal(4)),
+        Case("one row", partial(loss.cross_entropy, targets=2), normal(4)),
     ],
     "linear_cross_entropy": [
-        case("ignore_index=-1", partial(loss.linear_cross_entropy, targets=TARGETS),
+        Case("ignore_index=-1", partial(loss.linear_cross_entropy, targets=TARGETS),
              normal(2, 3, 4), normal(5, 4)),
-        case("ignore_index=4",
+        Case("ignore_index=4",
              partial(loss.linear_cross_entropy, targets=abs(TARGETS), ignore_index=4),
              normal(2, 3, 2), normal(5, 2)),
-        case("a third of the loss",
+        Case("a third of the loss",
              lambda x, table: loss.linear_cross_entropy(x, table, 2) / 3, normal(3), normal(4, 3)),
     ],
 }  # fmt: skip

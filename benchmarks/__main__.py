@@ -11,10 +11,11 @@ import argparse
 import importlib
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.report import section, with_section
-from benchmarks.runners import NUMPY, Runner, default_threads
+from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 
 PARTS = {
     "kernels": "products, attention, norms, activations, loss, optimizer",
@@ -42,7 +43,7 @@ def main(argv=None):
             out.write_text(document, encoding="utf-8")
     if args.json:
         print(json.dumps({
-            part: {"machine": machine, "tables": [table.as_json() for table in tables]}
+            part: {"machine": machine, "tables": [asdict(table) for table in tables]}
             for part, (machine, tables) in found.items()
         }))  # fmt: skip
     elif out:
@@ -59,7 +60,7 @@ def _arguments(argv):
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
     parser.add_argument("--json", action="store_true", help="print one JSON object, no tables")
     parser.add_argument(
-        "--threads", type=int, default=default_threads(), metavar="N",
+        "--threads", type=int, default=DEFAULT_THREADS, metavar="N",
         help="threads of every library; default %(default)s",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="default benchmarks/RESULTS.md")
@@ -72,7 +73,7 @@ def _arguments(argv):
 
 
 def _run(part, args):
-    """(where it was measured, its tables), printed as they come."""
+    """(where it was measured, its tables), printed as they come: a part's module yields them."""
     with Runner(NUMPY, args.threads) as runner:
         machine = runner.call("benchmarks.machine:measured_on")
     _say(args, f"## {part}\n\n{machine}\n")

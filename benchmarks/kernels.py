@@ -4,7 +4,7 @@ import statistics
 from dataclasses import asdict
 
 from benchmarks import ladder
-from benchmarks.measure import FULL, QUICK, Contest, geometric_mean
+from benchmarks.measure import FULL, QUICK, Contest
 from benchmarks.report import Table, comparison_table
 from benchmarks.runners import NUMPY, OURS, TORCH
 from benchmarks.shapes import models, products
@@ -14,7 +14,6 @@ OPTIMIZER_BYTES = 4 + 4 * (4 + 3)
 
 
 def tables(threads, quick=False):
-    """Yield the tables of this part."""
     shrink = 8 if quick else 1
     with Contest(threads, (NUMPY, TORCH), QUICK if quick else FULL) as contest:
         yield rungs(contest, 768 // shrink)
@@ -28,9 +27,9 @@ def tables(threads, quick=False):
             "Attention, causal, forward and backward", attention(contest, shrink),
             "PyTorch's is its fused `scaled_dot_product_attention`.",
         )  # fmt: skip
-        found = rows(contest, shrink) + optimizers(contest, models(quick))
         yield comparison_table(
-            "Row by row, forward and backward; the optimizer", found,
+            "Row by row, forward and backward; the optimizer",
+            rows(contest, shrink, models(quick)),
             "AdamW with clipping by the global norm; PyTorch's is its fused one. It reads and "
             f"writes {OPTIMIZER_BYTES} bytes for each weight, which is what its time goes to.",
         )  # fmt: skip
@@ -85,7 +84,8 @@ def summary(comparisons):
         for group, members in groups.items():
             worst = min(members, key=lambda c: c.ratio)
             cells.append([
-                name, group, str(len(members)), f"{geometric_mean(c.ratio for c in members):.2f}",
+                name, group, str(len(members)),
+                f"{statistics.geometric_mean(c.ratio for c in members):.2f}",
                 f"{worst.ratio:.2f} ({worst.what})",
             ])  # fmt: skip
     return Table(
@@ -123,36 +123,23 @@ def attention(contest, shrink):
     """GPT-2's heads over several lengths. 14 T S D FLOPs forward and backward, half if causal."""
     found = []
     for T in (64 // shrink, 256 // shrink, 1024 // shrink):
-        sizes = {"B": 2, "H": 12, "T": T, "D": 64}
-        flops = 14 * 24 * T * (T + 1) / 2 * 64
         found += contest.compare(
-            f"T = {T}, {sizes['B'] * sizes['H']} heads of 64", "attention", baselines=(TORCH,),
-            flops=flops, **sizes,
+            f"T = {T}, 24 heads of 64", "op", baselines=(TORCH,),
+            flops=14 * 24 * T * (T + 1) / 2 * 64, name="attention", sizes=(2, 12, T, 64),
         )  # fmt: skip
     return found
 
 
-def rows(contest, shrink):
+def rows(contest, shrink, models):
     """What reads and writes whole arrays, and computes little."""
     N, few, V = 4096 // shrink, 512 // shrink, 50304 // shrink
-    cases = [
-        ("layer_norm", {"N": N, "C": 384}),
-        ("softmax", {"N": N, "C": 256}),
-        ("softmax", {"N": few, "C": V}),
-        ("gelu", {"N": N, "C": 1536}),
-        ("cross_entropy", {"N": N, "V": 65}),
-        ("cross_entropy", {"N": few, "V": V}),
-    ]
     found = []
-    for task, sizes in cases:
-        what = f"{task} ({', '.join(map(str, sizes.values()))})"
-        found += contest.compare(what, task, baselines=(TORCH,), **sizes)
-    return found
-
-
-def optimizers(contest, models):
-    """Clipping and AdamW."""
-    found = []
+    for name, *sizes in (
+        ("layer_norm", N, 384), ("softmax", N, 256), ("softmax", few, V), ("gelu", N, 1536),
+        ("cross_entropy", N, 65), ("cross_entropy", few, V),
+    ):  # fmt: skip
+        what = f"{name} {tuple(sizes)}"
+        found += contest.compare(what, "op", baselines=(TORCH,), name=name, sizes=sizes)
     for model, (_, config) in models.items():
         what = f"AdamW, all weights of `{model}`"
         found += contest.compare(what, "adamw", baselines=(TORCH,), config=asdict(config))

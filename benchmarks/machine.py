@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import platform
+import re
 import sys
+from contextlib import suppress
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,11 +13,12 @@ from pathlib import Path
 
 def described(packages=("numpy", "numba")):
     """One line, for the head of a table of results."""
-    versions = ", ".join(f"{name} {found}" for name in packages if (found := _version(name)))
-    return (
-        f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}, {versions}"
-    )
+    versions = [f"Python {platform.python_version()}"]
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            versions.append(f"{name} {version(name)}")
+    processor = _in_proc("cpuinfo", "model name") or platform.processor() or platform.machine()
+    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, {', '.join(versions)}"
 
 
 def measured_on():
@@ -52,11 +55,8 @@ def peak_memory():
     Linux: VmHWM, and not getrusage's maxrss, which also counts what the parent process had
     resident when it started this one.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    if peak := _in_proc("self/status", "VmHWM"):
+        return int(peak.split()[0]) * 1024
     try:
         import resource
     except ImportError:  # Windows
@@ -65,17 +65,9 @@ def peak_memory():
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _processor():
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def _in_proc(file, key):
+    """The value of the first line `key: value` of a file in /proc; "" where there is none."""
+    path = Path("/proc", file)
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    found = re.search(rf"^{key}\s*:\s*(.*)", text, re.M)
+    return found[1].strip() if found else ""

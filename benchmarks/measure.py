@@ -100,30 +100,24 @@ class Contest(contextlib.ExitStack):
         ]
 
     def times(self, task, *, baselines=None, **settings):
-        """name -> seconds a call, by round; us first."""
-        chosen = [
-            runner for name, runner in self.runners.items()
+        """Let the runners do a task in turn: name -> seconds a call, by round; us first."""
+        effort = self.effort
+        runners = {
+            name: runner for name, runner in self.runners.items()
             if name == OURS or baselines is None or name in baselines
-        ]  # fmt: skip
-        return interleaved(chosen, task, settings, self.effort)
-
-
-def interleaved(runners, task, settings, effort=FULL):
-    """Let runners do a task in turn: name -> seconds a call, by round.
-
-    All lists have the same length, and their entries of one index belong to one round.
-    """
-    seconds = {runner.name: runner.prepare(task, settings) for runner in runners}
-    counts = {name: max(1, math.ceil(effort.block / max(s, 1e-6))) for name, s in seconds.items()}
-    a_round = sum(counts[name] * s for name, s in seconds.items())
-    rounds = min(effort.most, max(effort.least, int(effort.seconds / a_round)))
-    times = {runner.name: [] for runner in runners}
-    for _ in range(rounds):
-        for runner in runners:
-            time.sleep(PAUSE)
-            name = runner.name
-            times[name].append(runner.time(counts[name], WAKE if effort.block else 0.0))
-    return times
+        }  # fmt: skip
+        seconds = {name: runner.prepare(task, settings) for name, runner in runners.items()}
+        counts = {
+            name: max(1, math.ceil(effort.block / max(s, 1e-6))) for name, s in seconds.items()
+        }
+        a_round = sum(counts[name] * s for name, s in seconds.items())
+        rounds = min(effort.most, max(effort.least, int(effort.seconds / a_round)))
+        times = {name: [] for name in runners}
+        for _ in range(rounds):
+            for name, runner in runners.items():
+                time.sleep(PAUSE)
+                times[name].append(runner.time(counts[name], WAKE if effort.block else 0.0))
+        return times
 
 
 def compared(what, baseline, ours, theirs, **more):
@@ -133,8 +127,3 @@ def compared(what, baseline, ours, theirs, **more):
         what, baseline, statistics.median(ours), statistics.median(theirs),
         statistics.median(ratios), min(ratios), max(ratios), **more,
     )  # fmt: skip
-
-
-def geometric_mean(ratios):
-    """The mean for ratios: that of 2 and 1/2 is 1."""
-    return math.exp(statistics.fmean(map(math.log, ratios)))

@@ -17,7 +17,6 @@ STEPS, ROUNDS = 3, 3
 
 
 def tables(threads, quick=False):
-    """Yield the tables of this part."""
     name, (batch, config) = list(models(quick).items())[-1]
     what = f"training step of `{name}`"
     names = [OURS, *(name for name in BASELINES if not missing(name))]

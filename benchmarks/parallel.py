@@ -13,7 +13,8 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+import timeit
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -39,16 +40,12 @@ MODELS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
-    if parser.parse_args().rank:
-        measure()
-        return
-    beside = shutil.which("mpirun", path=str(Path(sys.executable).parent))
-    mpirun = beside or shutil.which("mpirun")
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
+    mpirun = shutil.which("mpirun", path=Path(sys.executable).parent) or shutil.which("mpirun")
     if mpirun is None:
         raise SystemExit("there is no mpirun; install one with: pip install -e '.[mpi]'")
-    command = [mpirun, "-n", "2", sys.executable, "-m", "benchmarks.parallel", "--rank"]
+    each = "from benchmarks.parallel import measure; measure()"
+    command = [mpirun, "-n", "2", sys.executable, "-c", each]
     done = subprocess.run(
         command, env=os.environ | {"NUMBA_NUM_THREADS": "1"}, check=True, stdout=subprocess.PIPE
     )
@@ -60,7 +57,7 @@ def main():
 # ---- measured
 
 
-def measure(rounds=5):
+def measure():
     """What each of two ranks does; rank 0 prints the times in seconds as JSON."""
     ranks = find_ranks()
     batch, config = CONFIGURATIONS["baby"]
@@ -70,7 +67,6 @@ def measure(rounds=5):
     training = TrainConfig(batch_size=batch)
 
     def step(index, shared):
-        started = time.perf_counter()
         for x_BT, y_BT in micro_batches(model, ids, training, index, shared):
             loss = model.loss(x_BT, y_BT)
             loss.backward()
@@ -78,34 +74,29 @@ def measure(rounds=5):
             shared.average(optimizer.parameters, loss.item())
         optimizer.step()
         optimizer.zero_grad()
-        return time.perf_counter() - started
 
     alone, together = [], []
-    for index in range(rounds + 1):  # the first compiles
+    for index in range(6):  # the first compiles
         ranks.total(0)
         if ranks.rank == 0:
-            alone.append(step(index, None))
+            alone.append(timeit.timeit(partial(step, index, None), number=1))
         ranks.total(0)
-        together.append(step(index, ranks))
+        together.append(timeit.timeit(partial(step, index, ranks), number=1))
     times = {"alone": alone[1:], "together": together[1:], "reduce": _reduces(ranks)}
     if ranks.rank == 0:
         print(json.dumps(times))
 
 
-def _reduces(ranks, tries=7):
+def _reduces(ranks):
     """MB -> seconds of an all-reduce of so many float32."""
     from mpi4py import MPI
 
     times = {}
     for size in MEGABYTES:
         values = np.zeros(int(size * 1e6) // 4, np.float32)
-        tried = []
-        for _ in range(tries):
-            ranks.total(0)
-            started = time.perf_counter()
-            ranks.comm.Allreduce(MPI.IN_PLACE, values, op=MPI.SUM)
-            tried.append(time.perf_counter() - started)
-        times[size] = median(tried)
+        add = partial(ranks.comm.Allreduce, MPI.IN_PLACE, values, op=MPI.SUM)
+        seconds = timeit.repeat(add, setup=lambda: ranks.total(0), number=1, repeat=7)
+        times[size] = median(seconds)
     return times
 
 

@@ -28,14 +28,8 @@ def _one_thread(rounds, x, y):
     for _ in range(rounds):
         for i in range(ELEMENTS):
             z = a[i]
-            z = z * x + y
-            z = z * x + y
-            z = z * x + y
-            z = z * x + y
-            z = z * x + y
-            z = z * x + y
-            z = z * x + y
-            z = z * x + y
+            for _ in range(CHAIN):
+                z = z * x + y
             a[i] = z
     return a[0]
 

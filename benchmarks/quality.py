@@ -42,7 +42,11 @@ def main():
             f"Measured by `python -m benchmarks.quality` on {described()}.", "",
             *shakespeare(Path(folder), args.corpus), *tales(Path(folder)), "",
         ])  # fmt: skip
-    README.write_text(_between_marks(README.read_text(encoding="utf-8"), text), encoding="utf-8")
+    document = README.read_text(encoding="utf-8")
+    document, found = MARKS.subn(lambda marks: marks[1] + text + marks[2], document)
+    if found != 1:
+        raise SystemExit("README.md has lost a mark: <!-- benchmarks.quality --> or <!-- end -->")
+    README.write_text(document, encoding="utf-8")
     print(f"\nwritten to {README.name}:\n\n{text}")
 
 
@@ -101,13 +105,6 @@ def _validation_loss(folder):
     model, tokenizer, run = load_run(folder)
     text = split_text(load_corpus(run.training.corpus).text, run.training.train_fraction)[1]
     return evaluate(model, tokenizer.encode(text), stride=run.training.eval_stride or None)
-
-
-def _between_marks(document, text):
-    document, found = MARKS.subn(lambda marks: marks[1] + text + marks[2], document)
-    if found != 1:
-        raise SystemExit("README.md has lost a mark: <!-- benchmarks.quality --> or <!-- end -->")
-    return document
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ A section stands between two marks, so that one part can be measured again witho
 """
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from benchmarks.runners import OURS
 
@@ -16,6 +16,7 @@ many times as long (or as much memory); it is the median over rounds in which bo
 beside it stand the smallest and the largest of the rounds. Where other work shares the machine,
 another day's ratios may differ by more than the rounds of one do.
 """
+SECTION = re.compile(r"<!-- ([\w ]+) -->\n(.*?)<!-- end of \1 -->\n", re.S)
 
 
 @dataclass
@@ -30,9 +31,6 @@ class Table:
     rows: list
     text: str = ""
     comparisons: list = field(default_factory=list)
-
-    def as_json(self):
-        return asdict(self)
 
     def markdown(self):
         lines = [
@@ -56,24 +54,18 @@ def comparison_table(title, comparisons, text=""):
 
 def not_ahead(tables):
     """The paragraph that names every comparison with a ratio below 1."""
-    worse, measured = [], 0
-    for table in tables:
-        for c in table.comparisons:
-            if "ratio" in c:
-                measured += 1
-                if is_behind(c["ratio"]):
-                    worse.append(
-                        f"- {c['what']} against {c['peer']}: {c['ratio']:.2f} "
-                        f"({c['low']:.2f} – {c['high']:.2f})"
-                    )
+    measured = [c for table in tables for c in table.comparisons if "ratio" in c]
+    worse = [
+        f"- {c['what']} against {c['peer']}: {c['ratio']:.2f} "
+        f"({c['low']:.2f} – {c['high']:.2f})"
+        for c in measured if is_behind(c["ratio"])
+    ]  # fmt: skip
     if not measured:
         return ""
+    heading, count = "**Where this project is not ahead", len(measured)
     if not worse:
-        return f"**Where this project is not ahead:** nowhere in these {measured} comparisons.\n"
-    return (
-        f"**Where this project is not ahead**, {len(worse)} of {measured} comparisons:\n\n"
-        + "\n".join(worse) + "\n"
-    )  # fmt: skip
+        return f"{heading}:** nowhere in these {count} comparisons.\n"
+    return f"{heading}**, {len(worse)} of {count} comparisons:\n\n" + "\n".join(worse) + "\n"
 
 
 def section(part, described, tables):
@@ -85,9 +77,7 @@ def section(part, described, tables):
 def with_section(document, part, text, order):
     """`document` with the section of `part` replaced, or put where `order` (of parts) wants it."""
     document = document or HEAD
-    sections = {
-        found["part"]: found["text"] for found in _marked(r"(?P<part>[\w ]+)").finditer(document)
-    }
+    sections = dict(SECTION.findall(document))
     sections[part] = text
     known = [name for name in order if name in sections]
     rest = [name for name in sections if name not in known]
@@ -138,7 +128,3 @@ def _verdict(ratios):
 
 def _row(cells):
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _marked(name):
-    return re.compile(rf"<!-- {name} -->\n(?P<text>.*?)<!-- end of (?P=part) -->\n", re.S)

@@ -17,8 +17,9 @@ BETA1, BETA2 = BETAS
 
 def training_step(batch, config):
     config = GPTConfig(**config)
-    weights = GPT(config).parameters()
-    state = _start({name: jnp.array(weight.data) for name, weight in weights.items()})
+    weights = {name: jnp.array(weight.data) for name, weight in GPT(config).parameters().items()}
+    m, v = ({name: jnp.zeros_like(w) for name, w in weights.items()} for _ in range(2))
+    state = weights, m, v, jnp.zeros(())
     idx, targets = map(jnp.array, shapes.tokens(batch, config))
     update = jax.jit(
         lambda state, idx, targets: _train(state, idx, targets, config), donate_argnums=0
@@ -71,11 +72,6 @@ def _layer_norm(weights, name, x):
 
 def _linear(weights, name, x):
     return x @ weights[f"{name}.weight"] + weights[f"{name}.bias"]
-
-
-def _start(weights):
-    zeros = {name: jnp.zeros_like(w) for name, w in weights.items()}
-    return weights, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(())
 
 
 def _train(state, idx, targets, config):

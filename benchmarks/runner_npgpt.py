@@ -1,6 +1,6 @@
 """Our side. A task returns the function to time; the baselines' modules have the same names."""
 
-import numpy as np
+from functools import partial
 
 import autograd
 from autograd import Tensor, backend
@@ -23,32 +23,24 @@ def rung(name, size):
     return lambda: function(a, b)
 
 
-def attention(B, H, T, D):
-    q, k, v, dy = (shapes.random(B, H, T, D, seed=seed) for seed in range(4))
-    attend = autograd.scaled_dot_product_attention
-    return _forward_and_backward(lambda q, k, v: attend(q, k, v, causal=True), (q, k, v), dy)
+def op(name, sizes):
+    """Forward and backward of an op on the arrays of `shapes.op_arrays`."""
+    inputs, targets, d_output = shapes.op_arrays(name, sizes)
+    function = {
+        "attention": partial(autograd.scaled_dot_product_attention, causal=True),
+        "layer_norm": autograd.layer_norm,
+        "softmax": autograd.softmax,
+        "gelu": autograd.gelu,
+        "cross_entropy": partial(autograd.cross_entropy, targets=targets),
+    }[name]
+    tensors = [Tensor(x, requires_grad=True) for x in inputs]
 
+    def run():
+        for tensor in tensors:
+            tensor.grad = None
+        function(*tensors).backward(d_output)
 
-def layer_norm(N, C):
-    inputs = shapes.random(N, C), shapes.random(C), shapes.random(C)
-    return _forward_and_backward(autograd.layer_norm, inputs, shapes.random(N, C, seed=1))
-
-
-def softmax(N, C):
-    x, dy = shapes.random(N, C), shapes.random(N, C, seed=1)
-    return _forward_and_backward(autograd.softmax, (x,), dy)
-
-
-def gelu(N, C):
-    x, dy = shapes.random(N, C), shapes.random(N, C, seed=1)
-    return _forward_and_backward(autograd.gelu, (x,), dy)
-
-
-def cross_entropy(N, V):
-    targets = np.random.default_rng(0).integers(0, V, N)
-    return _forward_and_backward(
-        lambda x: autograd.cross_entropy(x, targets), (shapes.random(N, V),), None
-    )
+    return run
 
 
 def adamw(config):
@@ -73,14 +65,3 @@ def training_step(batch, config):
         return loss.item()
 
     return step
-
-
-def _forward_and_backward(op, inputs, d_output):
-    tensors = [Tensor(x, requires_grad=True) for x in inputs]
-
-    def run():
-        for tensor in tensors:
-            tensor.grad = None
-        op(*tensors).backward(d_output)
-
-    return run

@@ -5,6 +5,8 @@ biases, no dropout. Fast paths that PyTorch offers are taken: its fused attentio
 and gradients that are set to None rather than to zero.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import nn
@@ -68,10 +70,6 @@ class GPT(nn.Module):
                 p.copy_(torch.from_numpy(_turned(name, weights[name].data)))
         return self
 
-    def gradients(self):
-        """name -> gradient, an array of the shape that npgpt's weight of this name has."""
-        return {name: _turned(name, p.grad.numpy()) for name, p in self.named_parameters()}
-
 
 def product(form, Z, M, N, K):
     a, b = map(torch.from_numpy, shapes.operands(form, Z, M, N, K))
@@ -82,33 +80,24 @@ def product(form, Z, M, N, K):
     return lambda: torch.matmul(a, b)
 
 
-def attention(B, H, T, D):
-    q, k, v, dy = (shapes.random(B, H, T, D, seed=seed) for seed in range(4))
-    attend = F.scaled_dot_product_attention
-    return _forward_and_backward(lambda q, k, v: attend(q, k, v, is_causal=True), (q, k, v), dy)
+def op(name, sizes):
+    inputs, targets, d_output = shapes.op_arrays(name, sizes)
+    function = {
+        "attention": partial(F.scaled_dot_product_attention, is_causal=True),
+        "layer_norm": lambda x, w, b: F.layer_norm(x, w.shape, w, b),
+        "softmax": partial(F.softmax, dim=-1),
+        "gelu": partial(F.gelu, approximate="tanh"),
+        "cross_entropy": partial(F.cross_entropy, target=torch.from_numpy(targets)),
+    }[name]
+    leaves = [torch.from_numpy(x).requires_grad_() for x in inputs]
+    d_output = None if d_output is None else torch.from_numpy(d_output)
 
+    def run():
+        for leaf in leaves:
+            leaf.grad = None
+        function(*leaves).backward(d_output)
 
-def layer_norm(N, C):
-    inputs = shapes.random(N, C), shapes.random(C), shapes.random(C)
-    dy = shapes.random(N, C, seed=1)
-    return _forward_and_backward(lambda x, w, b: F.layer_norm(x, (C,), w, b), inputs, dy)
-
-
-def softmax(N, C):
-    x, dy = shapes.random(N, C), shapes.random(N, C, seed=1)
-    return _forward_and_backward(lambda x: F.softmax(x, -1), (x,), dy)
-
-
-def gelu(N, C):
-    x, dy = shapes.random(N, C), shapes.random(N, C, seed=1)
-    return _forward_and_backward(lambda x: F.gelu(x, approximate="tanh"), (x,), dy)
-
-
-def cross_entropy(N, V):
-    targets = torch.from_numpy(np.random.default_rng(0).integers(0, V, N))
-    return _forward_and_backward(
-        lambda x: F.cross_entropy(x, targets), (shapes.random(N, V),), None
-    )
+    return run
 
 
 def adamw(config):
@@ -135,18 +124,6 @@ def training_step(batch, config, *, compiled=False, bf16=False):
         return loss.item()
 
     return step
-
-
-def _forward_and_backward(op, inputs, d_output):
-    leaves = [torch.from_numpy(x).requires_grad_() for x in inputs]
-    d_output = None if d_output is None else torch.from_numpy(d_output)
-
-    def run():
-        for leaf in leaves:
-            leaf.grad = None
-        op(*leaves).backward(d_output)
-
-    return run
 
 
 def _update(parameters):

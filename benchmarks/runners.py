@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+DEFAULT_THREADS = min(2, os.cpu_count())
 OURS, NUMPY = "npgpt", "NumPy"
 TORCH, COMPILED, BF16, JAX = "PyTorch", "torch.compile", "PyTorch, bf16 autocast", "JAX jit"
 # name: (package, module that has its tasks, settings that it adds to a task)
@@ -44,10 +45,6 @@ THREADS = "NPGPT_BENCHMARK_THREADS"
 LIMITS = (
     "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", THREADS,
 )  # fmt: skip
-
-
-def default_threads():
-    return min(2, os.cpu_count())
 
 
 def missing(name):
@@ -131,7 +128,7 @@ def main():
 
 def threads():
     """How many threads this process was started to use."""
-    return int(os.environ.get(THREADS, default_threads()))
+    return int(os.environ.get(THREADS, DEFAULT_THREADS))
 
 
 def _time(function, count, wake=0.0):

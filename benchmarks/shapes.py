@@ -46,6 +46,15 @@ def operands(form, Z, M, N, K):
     return a, random(Z, N, K, seed=1) if form == "nt" else random(Z, K, N, seed=1)
 
 
+def op_arrays(name, sizes):
+    """(inputs, targets, gradient of the output) of an op whose first input has these sizes."""
+    N, C = sizes[0], sizes[-1]
+    more = {"layer_norm": [(C,), (C,)], "attention": [sizes, sizes]}.get(name, [])
+    inputs = [random(*shape, seed=seed) for seed, shape in enumerate([sizes, *more])]
+    targets = np.random.default_rng(0).integers(0, C, N)
+    return inputs, targets, None if name == "cross_entropy" else random(*sizes, seed=3)
+
+
 def tokens(batch, config):
     """Inputs and targets, (B, T) each."""
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ Unicode in between. First calls are counted on their own: they fill the cache of
 
 import importlib.util
 import statistics
-import time
+import timeit
 from functools import partial
 from pathlib import Path
 
@@ -18,27 +18,25 @@ from benchmarks.report import Table, comparison_table
 from npgpt import BPETokenizer
 from npgpt.data import tales
 from npgpt.data.corpora import load_corpus
+from npgpt.tokenizer import compile_kernels
 from npgpt.tokenizer.formats.gpt2 import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizer.pretokenize import PATTERNS
 
 TIKTOKEN, TOKENIZERS = "tiktoken", "tokenizers"
+_seconds = partial(timeit.timeit, number=1)
 
 
 def tables(threads, quick=False):
-    """Yield the tables of this part."""
     scale = 50 if quick else 1
     prose = _prose()[: 1_200_000 // scale]
     tokenizer = _vocabulary(prose)
     mixed = _mixed(prose, 50_000_000 // scale)
-    tokenizer.encode(prose[:1000])  # compiles
-    tokenizer.decode(tokenizer.encode("a"))
-    BPETokenizer.train(prose[:1000], 300)
+    compile_kernels()
     rounds = 1 if quick else 7
-    with_peers = [name for name in (TIKTOKEN, TOKENIZERS) if importlib.util.find_spec(name)]
     found = []
-    if TIKTOKEN in with_peers:
+    if importlib.util.find_spec(TIKTOKEN):
         found += _coding(tokenizer, {"prose, 1.1 MB": prose, "mixed, 50 MB": mixed}, rounds)
-    if TOKENIZERS in with_peers:
+    if importlib.util.find_spec(TOKENIZERS):
         found += _training(prose, mixed[: 4_000_000 // scale], min(rounds, 5))
     yield comparison_table(
         "Tokenizer", found, "Ratio: how many times as long the peer takes. tiktoken and we encode "
@@ -59,14 +57,11 @@ def _coding(tokenizer, texts, rounds):
     for name, text in texts.items():
         few = rounds if len(text) < 5_000_000 else min(rounds, 2)
         ids = peer.encode_ordinary(text)
-        ids_N = np.array(ids, np.int32)
         assert tokenizer.encode(text).tolist() == ids
-        ours, theirs = _in_turn(
-            partial(tokenizer.encode, text), partial(peer.encode_ordinary, text), few
-        )
-        found.append(compared(f"encode {name}", TIKTOKEN, ours, theirs))
-        ours, theirs = _in_turn(partial(tokenizer.decode, ids_N), partial(peer.decode, ids), few)
-        found.append(compared(f"decode {name}", TIKTOKEN, ours, theirs))
+        ours, theirs = partial(tokenizer.encode, text), partial(peer.encode_ordinary, text)
+        found.append(_in_turn(f"encode {name}", TIKTOKEN, ours, theirs, few))
+        ours = partial(tokenizer.decode, np.array(ids, np.int32))
+        found.append(_in_turn(f"decode {name}", TIKTOKEN, ours, partial(peer.decode, ids), few))
     return found
 
 
@@ -75,7 +70,7 @@ def _training(prose, mixed, rounds):
 
     byte_level = tokenizers.pre_tokenizers.ByteLevel
 
-    def theirs_of(text, size):
+    def training(text, size):
         peer = tokenizers.Tokenizer(tokenizers.models.BPE())
         peer.pre_tokenizer = byte_level(add_prefix_space=False)
         trainer = tokenizers.trainers.BpeTrainer(
@@ -84,13 +79,11 @@ def _training(prose, mixed, rounds):
         lines = text.splitlines(keepends=True)  # or it would work on one thread
         return lambda: peer.train_from_iterator(lines, trainer)
 
-    found = []
+    found, order = [], list(byte_to_unicode())
     for name, text, size in (("1 MB to 1,024", prose, 1024), ("4 MB to 16,384", mixed, 16_384)):
-        order = list(byte_to_unicode())
-        ours, theirs = _in_turn(
-            partial(BPETokenizer.train, text, size, byte_order=order), theirs_of(text, size), rounds
-        )
-        found.append(compared(f"train {name} tokens", TOKENIZERS, ours, theirs))
+        ours = partial(BPETokenizer.train, text, size, byte_order=order)
+        theirs = training(text, size)
+        found.append(_in_turn(f"train {name} tokens", TOKENIZERS, ours, theirs, rounds))
     return found
 
 
@@ -113,6 +106,7 @@ def _worst_cases(prose, tokenizer, size):
     """Time for a byte of texts without words, as multiples of prose's."""
     rng = np.random.default_rng(0)
     texts = {
+        "prose": prose,
         "one letter": "a" * size,
         "alternating pairs": "ab" * (size // 2),
         "random bytes as Latin-1": rng.integers(0, 256, size, np.uint8).tobytes().decode("latin-1"),
@@ -122,7 +116,7 @@ def _worst_cases(prose, tokenizer, size):
         "spaces": " " * size,
     }
     per_byte = {}
-    for name, text in {"prose": prose, **texts}.items():
+    for name, text in texts.items():
         seconds = statistics.median(_seconds(partial(tokenizer.encode, text)) for _ in range(3))
         per_byte[name] = seconds / len(text.encode("utf-8"))
     rows = [
@@ -132,16 +126,10 @@ def _worst_cases(prose, tokenizer, size):
     return Table(f"Worst cases, {size:,} bytes", ["", "", "times prose, a byte"], rows)
 
 
-def _in_turn(ours, theirs, rounds):
-    """Seconds of each, by round; a round before them is not counted."""
-    taken = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds + 1)][1:]
-    return [pair[0] for pair in taken], [pair[1] for pair in taken]
-
-
-def _seconds(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def _in_turn(what, peer, ours, theirs, rounds):
+    """The Comparison of two functions that run in turn; a round before is not counted."""
+    taken = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds + 1)]
+    return compared(what, peer, *zip(*taken[1:], strict=True))
 
 
 def _prose():

@@ -18,7 +18,6 @@ BASELINES = {"gpt2": (TORCH, JAX)}
 
 
 def tables(threads, quick=False):
-    """Yield the tables of this part."""
     found = []
     for name, (batch, config) in models(quick).items():
         what = (f"`{name}`: {config.n_layer} layers, {config.n_embd} wide, "

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 from example import FIGURES, expect, picture, run
-from tqdm import tqdm
+from small_model import train
 
-from npgpt import GPT, AdamW, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, plots
+from npgpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, plots
 from npgpt.data import tales
 from npgpt.data.tokens import bytes_per_token
 from npgpt.model.size import flops_per_token
-from npgpt.training.loop import evaluate, training_steps
+from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte
 from npgpt.training.warmup import warm_up
 
@@ -114,10 +114,9 @@ def equal_compute(text, unseen, quick):
         token, so fewer steps, and up to a point to see more text all the same; and the loss, which
         has to be counted in bits per byte, to fall, and to rise where tokens are too rare to learn.
         """)
-    sizes = TRAINED[:2] if quick else TRAINED
-    found, cost_of_bytes = {}, None
+    found, cost_of_bytes = [], None
     print("vocabulary   parameters   steps   tokens seen   text seen   nats/token   bits/byte")
-    for size in sizes:
+    for size in TRAINED[:2] if quick else TRAINED:
         bpe = BPETokenizer.train(text, vocab_size=size)
         config = GPTConfig(vocab_size=bpe.vocab_size, block_size=64, n_layer=2, n_head=2, n_embd=64)
         cost = flops_per_token(config)
@@ -126,19 +125,16 @@ def equal_compute(text, unseen, quick):
         training = TrainConfig(max_iters=n_steps, batch_size=12, lr=3e-3, min_lr=3e-4,
                                warmup_iters=10)  # fmt: skip
         warm_up(config)
-        model = GPT(config, seed=1)
         ids_N, unseen_N = bpe.encode(text), bpe.encode(unseen)
-        steps = training_steps(model, AdamW(model.parameters(), lr=training.lr), ids_N, training)
-        for _ in tqdm(steps, total=n_steps, leave=False, disable=None):
-            pass
-        loss, _ = evaluate(model.eval(), unseen_N)
+        model = train(GPT(config, seed=1), ids_N, training)
+        loss, _ = evaluate(model, unseen_N)
         bits = bits_per_byte(loss, bytes_per_token(unseen_N, bpe))
         seen = n_steps * 12 * config.block_size
         per_token = len(text) / len(ids_N)
         print(f"{bpe.vocab_size:10}   {model.num_parameters():10,}   {n_steps:5}   "
               f"{seen:11,}   {seen * per_token:9,.0f}   {loss:10.3f}   {bits:9.3f}")  # fmt: skip
-        found[bpe.vocab_size] = (model.num_parameters(), seen * per_token, bits)
-    parameters, characters, bits = np.array(list(found.values())).T.tolist()
+        found.append((model.num_parameters(), seen * per_token, bits))
+    parameters, characters, bits = np.array(found).T.tolist()
     return {"parameters": parameters, "characters_seen": characters, "bits_per_byte": bits}
 
 

@@ -19,7 +19,6 @@ from small_model import train_small_gpt
 from autograd import Tensor, embedding, matmul
 from npgpt import plots
 from npgpt.data import tales
-from npgpt.generation.text import visible
 
 WORDS_TO_ASK = (" dog", " King", " red", " tired", " street")
 
@@ -65,10 +64,10 @@ def compare(tokenizer, weight_VC):
         print(f"{word!r:9} {', '.join(shown)}")
     vectors = {}
     for group, words in tales.WORD_GROUPS.items():
-        whole = [word for word in words if len(tokenizer.encode(" " + word)) == 1]
+        ids = {word: tokenizer.encode(" " + word) for word in words}
+        whole = [word for word in words if len(ids[word]) == 1]
         if len(whole) > 2:
-            ids = [tokenizer.encode(" " + word)[0] for word in whole]
-            vectors[group] = weight_VC[ids], whole
+            vectors[group] = weight_VC[[ids[word][0] for word in whole]], whole
     within, between = [], []
     print(f"\nmean cosine {' '.join(f'{group:>8}' for group in vectors)}")
     for group, (a_NC, _) in vectors.items():
@@ -108,16 +107,13 @@ def draw_points(path, groups, title):
     """
     drawing, axes = plots.figure(7, 5.5)
     notes = []
-    for (name, (points, labels)), colour in zip(groups.items(), plots.COLOURS * 9, strict=False):
+    for (name, (points, labels)), colour in zip(groups.items(), plots.COLOURS * 2, strict=False):
         axes.scatter(points[:, 0], points[:, 1], s=14, color=colour, label=name)
-        for (x, y), label in zip(points, labels, strict=True):
-            text = visible(label)
-            notes.append(
-                axes.annotate(text, (x, y), xytext=(3, 2), textcoords="offset points", fontsize=8)
-            )
+        for point, label in zip(points, labels, strict=True):
+            note = axes.annotate(label, point, (3, 2), textcoords="offset points", fontsize=8)
+            notes.append(note)
     axes.set(title=title)
-    if len(groups) > 1:
-        axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8)
     _remove_covering(drawing, notes)
     return plots.save(drawing, path)
 

@@ -102,8 +102,6 @@ def in_a_model(trained, figures):
     ids_T = trained.tokenizer.encode(SENTENCE_WITH_IT)
     tokens = [trained.tokenizer.decode([i]) for i in ids_T]
     maps_LHTT = maps_of_every_head(trained.model, ids_T)
-    L, H, T, _ = maps_LHTT.shape
-    names = [f"layer {layer}, head {head}" for layer in range(L) for head in range(H)]
     words = (REFERENT_OF_IT, "street", "tired")
     positions = {
         word: positions_of(word, SENTENCE_WITH_IT, trained.tokenizer)[0] for word in words
@@ -111,41 +109,33 @@ def in_a_model(trained, figures):
     its = [found[-1] for found in positions_of("it", SENTENCE_WITH_IT, trained.tokenizer)]
     for which, it in zip(("first", "last"), its, strict=True):
         print(f'{which + " it reads":17}{"".join(f"{word:>8}" for word in words)}   most of all')
-        for name, row_T in zip(names, maps_LHTT[:, :, it].reshape(L * H, T), strict=True):
+        for layer, head in np.ndindex(maps_LHTT.shape[:2]):
+            row_T = maps_LHTT[layer, head, it]
             shares = "".join(f"{row_T[positions[word]].sum():8.2f}" for word in words)
-            print(f"  {name:15}{shares}   {tokens[row_T.argmax()]!r}")
+            print(f"  layer {layer}, head {head}{shares}   {tokens[row_T.argmax()]!r}")
         equal = "".join(f"{len(positions[word]) / (it + 1):8.2f}" for word in words)
         print(f"  {'equal shares':15}{equal}\n")
     picture(
-        draw_maps, figures / "04_attention.png", maps_LHTT.reshape(L * H, T, T), tokens, names,
+        draw_maps, figures / "04_attention.png", maps_LHTT, list(map(visible, tokens)),
         "how much each position (row) reads from each other (column)",
     )  # fmt: skip
     return {"maps": maps_LHTT}
 
 
-def draw_maps(path, weights_HTS, tokens, names, title):
-    """The attention weights of H heads side by side; row: the position that reads.
+def draw_maps(path, weights_LHTS, labels, title):
+    """The attention weights of the heads of each layer; row: the position that reads.
 
-    tokens   the T texts, one for each row and column
-    names    a title for each head
+    labels   the T tokens, one for each row and column
     """
-    H = len(weights_HTS)
-    columns = min(H, 4)
-    rows = -(-H // columns)
-    size = max(2.4, 0.17 * len(tokens))
-    width, height = size * columns + 0.5, size * rows + 0.6
-    drawing, axes = plots.figure(width, height, rows, columns, squeeze=False)
-    labels = [visible(token) for token in tokens]
-    for h, panel in enumerate(axes.flat):
-        if h >= H:
-            panel.axis("off")
-            continue
-        panel.imshow(weights_HTS[h], cmap="Blues", vmin=0, vmax=float(np.max(weights_HTS[h])))
-        panel.set_title(names[h], fontsize=9)
-        panel.set_xticks(range(len(labels)), labels, fontsize=6)
-        panel.set_yticks(range(len(labels)), labels, fontsize=6)
-        if max(map(len, labels)) > 1:
-            panel.tick_params(axis="x", rotation=90)
+    L, H, T, _ = weights_LHTS.shape
+    size = max(2.4, 0.17 * T)
+    drawing, axes = plots.figure(size * H + 0.5, size * L + 0.6, L, H, squeeze=False)
+    for (layer, head), panel in np.ndenumerate(axes):
+        weights_TS = weights_LHTS[layer, head]
+        panel.imshow(weights_TS, cmap="Blues", vmin=0, vmax=weights_TS.max())
+        panel.set_title(f"layer {layer}, head {head}", fontsize=9)
+        panel.set_xticks(range(T), labels, fontsize=6, rotation=90)
+        panel.set_yticks(range(T), labels, fontsize=6)
     drawing.suptitle(title)
     drawing.supxlabel("position read", fontsize=9)
     drawing.supylabel("position reading", fontsize=9)

@@ -45,10 +45,15 @@ def train_small_gpt(quick=False, seed=1, **text):
     )  # fmt: skip
     warm_up(config)
     model = GPT(config, seed=seed)
-    optimizer = AdamW(model.parameters(), lr=training.lr)
     print(f"training a GPT with {model.num_parameters():,} parameters on {len(train_ids):,} tokens "
           f"of tales, {training.max_iters} steps")  # fmt: skip
-    steps = training_steps(model, optimizer, train_ids, training)
+    return Trained(train(model, train_ids, training), tokenizer, train_ids, val_ids)
+
+
+def train(model, ids_N, training):
+    """The model, trained as a TrainConfig says, and switched to evaluation."""
+    optimizer = AdamW(model.parameters(), lr=training.lr)
+    steps = training_steps(model, optimizer, ids_N, training)
     for _ in tqdm(steps, total=training.max_iters, leave=False, disable=None):
         pass
-    return Trained(model.eval(), tokenizer, train_ids, val_ids)
+    return model.eval()

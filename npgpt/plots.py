@@ -16,6 +16,8 @@ from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
+LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
+NOTE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
 
 WAY_OUT = (
     "pictures need matplotlib; install it with: pip install 'npgpt[plot]' (from a clone: "
@@ -58,7 +60,7 @@ def save(drawing, path):
     return path
 
 
-def loss_picture(path, rows, *, title="", levels=(), whole=None):
+def loss_picture(path, rows, *, title, levels, whole):
     """Training and validation loss against the optimizer step; below, gradient norm and updates.
 
     rows     as `npgpt.training.metrics.read_metrics` gives them
@@ -67,24 +69,21 @@ def loss_picture(path, rows, *, title="", levels=(), whole=None):
     whole    the loss at the end on the whole validation text: a dot, where the curve is made of
              losses on a drawn part of it
     """
-    drawing, (axes, below) = figure(
-        7.0, 5.5, 2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)}
-    )
+    drawing, (axes, below) = figure(7.0, 5.5, 2, 1, sharex=True, height_ratios=(3, 1))
     steps, losses = _column(rows, "loss")
     axes.plot(steps, losses, color=COLOURS[0], alpha=0.25, linewidth=0.8)
     if len(losses):
         axes.plot(steps, _smoothed(losses), color=COLOURS[0], label="training")
     steps, losses = _column(rows, "val_loss")
     axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label="validation")
-    if whole is not None and rows:
+    if rows:
         label = "validation, the whole text"
         axes.plot(rows[-1]["step"], whole, "D", markersize=6, color=COLOURS[2], label=label)
     for name, level in levels:
-        axes.axhline(level, color=GREY, linewidth=0.9, linestyle="--")
+        axes.axhline(level, **LANDMARK)
         axes.annotate(
-            f"{name} {level:.3f}", (1, level), xycoords=("axes fraction", "data"),
-            xytext=(-4, -3), textcoords="offset points", ha="right", va="top", fontsize=8,
-            color=INK,
+            f"{name} {level:.3f}", (1, level), (-4, -3), xycoords=("axes fraction", "data"),
+            ha="right", va="top", **NOTE,
         )  # fmt: skip
     axes.set(ylabel="loss, nats per token", ylim=(0, None))
     # A name of a file: a $ begins no formula, and what is not UTF-8 has no glyph.
@@ -107,7 +106,7 @@ def _health_panel(axes, rows):
     axes.legend(frameon=False, fontsize=8, ncols=2)
 
 
-def curves_picture(path, curves, *, xlabel, ylabel, title="", log="", marks=()):
+def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
     """Lines in one picture. curves: name -> (xs, ys); log: "", "x", "y" or "xy".
 
     marks   pairs (name, x): vertical lines
@@ -116,15 +115,10 @@ def curves_picture(path, curves, *, xlabel, ylabel, title="", log="", marks=()):
     for (name, (xs, ys)), colour in zip(curves.items(), COLOURS * 9, strict=False):
         axes.plot(xs, ys, "o-", markersize=3, color=colour, label=name)
     for name, x in marks:
-        axes.axvline(x, color=GREY, linewidth=0.9, linestyle="--")
-        axes.annotate(
-            name, (x, 0), xycoords=("data", "axes fraction"), xytext=(3, 4),
-            textcoords="offset points", fontsize=8, color=INK,
-        )  # fmt: skip
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
+        axes.axvline(x, **LANDMARK)
+        axes.annotate(name, (x, 0), (3, 4), xycoords=("data", "axes fraction"), **NOTE)
+    for axis in log:
+        axes.set(**{f"{axis}scale": "log"})
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.legend(frameon=False)
     return save(drawing, path)

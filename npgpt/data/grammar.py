@@ -33,7 +33,7 @@ class Mention(NamedTuple):
     """The field `{slot.trait}`. The trait "" is the option's own text."""
 
     slot: str
-    trait: str
+    trait: str = ""
 
 
 class Choice(NamedTuple):
@@ -64,13 +64,8 @@ class Option(NamedTuple):
 def _field(text: str) -> Mention | Choice:
     slot, colon, source = text.partition(":")
     if not colon:
-        return _mention(text)
-    return Choice(slot, _mention(source) if "." in source else source)
-
-
-def _mention(text: str) -> Mention:
-    slot, _, trait = text.partition(".")
-    return Mention(slot, trait)
+        return Mention(*text.split("."))
+    return Choice(slot, Mention(*source.split(".")) if "." in source else source)
 
 
 class Grammar:
@@ -111,25 +106,18 @@ class Grammar:
 
         def continuing(options: Sequence[Option], so_far: list[str]) -> Option:
             position = sum(map(len, so_far))
-            for option in options:
-                if text.startswith(option.lead, position):
-                    sizes.append(len(options))
-                    return option
-            raise _NoDerivation
+            sizes.append(len(options))
+            return next(o for o in options if text.startswith(o.lead, position))
 
         try:
             return sizes if self.write(continuing) == text else None
-        except _NoDerivation:
+        except StopIteration:  # no option continues the text
             return None
 
     def expectation(self) -> tuple[float, float]:
         """(entropy of a text in nats, expected length of a text in characters), both exact."""
         total = _Expectation(self.lists).of((Choice("", "story"),), frozenset())
         return total["nats"], total["characters"]
-
-
-class _NoDerivation(Exception):
-    pass
 
 
 def _check_leads(name: str, options: Sequence[Option]) -> None:

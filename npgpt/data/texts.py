@@ -46,19 +46,15 @@ def has_zero_byte(path: Path) -> bool:
 
 def decode_whole(data: bytes, name: str) -> str:
     """The text of UTF-8 bytes at once. Raises ValueError as `read_chunks` does."""
-    zero = data.find(b"\0")
-    if zero >= 0:
-        raise ValueError(_not_text(data, name, zero))
+    wrong = data.find(b"\0")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(_not_text(data, name, error.start)) from None
+        wrong = error.start if wrong < 0 else wrong
+    if wrong >= 0:
+        line = data.count(b"\n", 0, wrong) + 1
+        raise ValueError(
+            f"{name} is not UTF-8 text: byte 0x{data[wrong]:02x} at byte offset {wrong}, line "
+            f"{line}; give a text file, and save one of another encoding as UTF-8 first"
+        )
     return text.removeprefix("\ufeff").replace("\r\n", "\n")
-
-
-def _not_text(data: bytes, name: str, offset: int) -> str:
-    line = data.count(b"\n", 0, offset) + 1
-    return (
-        f"{name} is not UTF-8 text: byte 0x{data[offset]:02x} at byte offset {offset}, line "
-        f"{line}; give a text file, and save one of another encoding as UTF-8 first"
-    )

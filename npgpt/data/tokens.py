@@ -13,6 +13,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -139,13 +140,10 @@ def write_ids(chunks, tokenizer, files):
 
 def ids_of_text(chunks, tokenizer):
     """(training ids, validation ids) of (part, chunk) pairs: two `TokenFile`s without a name."""
-    files = [tempfile.TemporaryFile() for _ in PARTS]  # noqa: SIM115
-    try:
+    with ExitStack() as opened:
+        files = [opened.enter_context(tempfile.TemporaryFile()) for _ in PARTS]
         write_ids(chunks, tokenizer, files)
-    except BaseException:
-        for file in files:
-            file.close()
-        raise
+        opened.pop_all()  # a failure closes them, else they stay open
     return tuple(TokenFile(file, token_dtype(tokenizer.vocab_size)) for file in files)
 
 

@@ -147,7 +147,6 @@ class GPT(Module):
         return dict(self.named_parameters())
 
     def num_parameters(self):
-        """How many parameters the model has."""
         return sum(weight.size for weight in self.parameters().values())
 
     def train(self):

@@ -17,16 +17,12 @@ INIT_STD = 0.02  # GPT-2's
 class Module:
     """A part of a model. Subclasses set Tensors, Modules and lists of Modules as attributes."""
 
-    def named_parameters(self, prefix=""):
+    def named_parameters(self):
         """Yield (dotted name, Tensor) for each weight, in the order the attributes were set."""
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                yield prefix + name, value
-            elif isinstance(value, Module):
-                yield from value.named_parameters(f"{prefix}{name}.")
-            elif isinstance(value, list):
-                for i, part in enumerate(value):
-                    yield from part.named_parameters(f"{prefix}{name}.{i}.")
+        for path, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor):
+                    yield f"{path}.{name}" if path else name, value
 
     def named_modules(self, path=""):
         """Yield (dotted path, Module) for this part, whose path is `path`, and all parts of it."""

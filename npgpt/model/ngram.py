@@ -35,11 +35,8 @@ class NgramModel:
             raise ValueError(
                 f"NgramModel: {len(context)} tokens of context; give {self.n - 1} or more"
             )
-        V = self.vocab_size
-        before = 0
-        for token in context[len(context) - self.n + 1 :]:
-            before = before * V + int(token)
-        return self._probability(before * V + np.arange(V))
+        code = self._codes([*context[len(context) - self.n + 1 :], 0])
+        return self._probability(code + np.arange(self.vocab_size))
 
     def loss(self, ids_N):
         """Mean -ln P, in nats per token, over the tokens of a text that have n - 1 before them."""

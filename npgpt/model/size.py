@@ -88,7 +88,6 @@ def step_memory(config, batch_size, batches=1):
     """
     C, V = config.n_embd, config.vocab_size
     tokens = batch_size * config.block_size
-    per_block = 16 * C
     parameters = sum(parameters_by_part(config).values())
     tables = 1 if config.tie_weights else 2  # a head of its own is transposed for the loss
     rows = min(tokens, chunk_rows(V))
@@ -97,6 +96,6 @@ def step_memory(config, batch_size, batches=1):
         moments=4 * 2 * parameters,
         gradients=4 * parameters,
         accumulated=4 * parameters if batches > 1 else 0,
-        activations=4 * tokens * (config.n_layer * per_block + 3 * C),
+        activations=4 * tokens * (config.n_layer * 16 * C + 3 * C),
         head=4 * (tables * V * C + 2 * rows * V),
     )

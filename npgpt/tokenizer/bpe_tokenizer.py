@@ -204,7 +204,8 @@ class BPETokenizer:
         pre_tokens = split(word, self.pattern)
         if len(pre_tokens) > 1:
             raise ValueError(f"{word!r} is several pre-tokens; pass one of {pre_tokens}")
-        steps = bpe.merge_steps(word.encode("utf-8"), self._token_of_pair)
+        token_of_pair = {pair: 256 + i for i, pair in enumerate(self.merges)}
+        steps = bpe.merge_steps(word.encode("utf-8"), token_of_pair)
         return [[self.tokens[self.ids[index]] for index in step] for step in steps]
 
     @functools.cached_property
@@ -220,10 +221,6 @@ class BPETokenizer:
     def _parts(self):
         pairs = ((self.ids[left], self.ids[right]) for left, right in self.merges)
         return dict(zip(self.ids[256:], pairs, strict=True))
-
-    @functools.cached_property
-    def _token_of_pair(self):
-        return {pair: 256 + i for i, pair in enumerate(self.merges)}
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, a tokenizer.json that the `tokenizers` library reads too.

@@ -53,7 +53,6 @@ class CharTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """How many characters are known."""
         return len(self.characters)
 
     @property

@@ -59,10 +59,10 @@ def split(text: str, pattern: str | None = "gpt2") -> list[str]:
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     """A pattern with its three character classes written out. Built once, on first use."""
-    classes = {
-        r"\p{L}": _for_brackets(LETTERS),
-        r"\p{N}": _for_brackets(NUMBERS),
-        r"\s": _for_brackets(WHITE_SPACE),
+    tables = {r"\p{L}": LETTERS, r"\p{N}": NUMBERS, r"\s": WHITE_SPACE}
+    classes = {  # as they are written between [ and ]
+        name: "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges(table))
+        for name, table in tables.items()
     }
 
     def written_out(match: re.Match[str]) -> str:
@@ -74,12 +74,3 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
     regex = PATTERNS[pattern].replace(r"\S", r"[^\s]")
     return re.compile(re.sub(r"\[[^]]*\]|\\p\{.\}|\\s", written_out, regex))
-
-
-def _for_brackets(table: str) -> str:
-    r"""The ranges of a table as they are written between [ and ].
-
-    >>> _for_brackets("9-D 20")
-    '\\U00000009-\\U0000000d\\U00000020-\\U00000020'
-    """
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges(table))

@@ -37,11 +37,11 @@ def test_runners_multiply_the_same(form, Z):
 @pytest.mark.parametrize(
     ("task", "settings"),
     [
-        ("attention", {"B": 1, "H": 2, "T": 5, "D": 4}),
-        ("layer_norm", {"N": 5, "C": 4}),
-        ("softmax", {"N": 5, "C": 4}),
-        ("gelu", {"N": 5, "C": 4}),
-        ("cross_entropy", {"N": 5, "V": 4}),
+        ("op", {"name": "attention", "sizes": (1, 2, 5, 4)}),
+        ("op", {"name": "layer_norm", "sizes": (5, 4)}),
+        ("op", {"name": "softmax", "sizes": (5, 4)}),
+        ("op", {"name": "gelu", "sizes": (5, 4)}),
+        ("op", {"name": "cross_entropy", "sizes": (5, 4)}),
         ("adamw", {"config": asdict(GPTConfig(9, 4, 1, 1, 4))}),
     ],
 )

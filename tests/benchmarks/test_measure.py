@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import runners
-from benchmarks.measure import QUICK, Contest, compared, geometric_mean
+from benchmarks.measure import QUICK, Contest, compared
 from benchmarks.runners import NUMPY, OURS, Runner, environment, missing
 
 TIMES = st.floats(1e-6, 1e3)
@@ -27,12 +27,6 @@ def test_a_ratio_pairs_the_times_of_one_round(pairs):
 def test_a_slow_machine_for_one_round_changes_no_ratio():
     c = compared("x", "baseline", [1.0, 50.0, 1.0], [2.0, 100.0, 2.0])
     assert (c.ratio, c.low, c.high) == (2.0, 2.0, 2.0)
-
-
-@given(st.lists(st.floats(1e-3, 1e3), min_size=1))
-def test_the_geometric_mean_of_ratios_and_of_their_inverses_are_inverse(ratios):
-    inverse = geometric_mean([1 / ratio for ratio in ratios])
-    assert geometric_mean(ratios) * inverse == pytest.approx(1)
 
 
 def test_the_environment_frees_openblas_and_limits_threads(monkeypatch):

@@ -38,10 +38,8 @@ from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPA
 
 CONTRACTIONS = {None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE}
 
-State = tuple  # what is being read, and what else has to be remembered: see `step`
 
-
-def step(pattern: str | None, state: State, of: int) -> tuple[State, int]:
+def step(pattern: str | None, state: tuple, of: int) -> tuple[tuple, int]:
     """The next state after a character of class `of`, and the flags of the boundaries it settles.
 
     States: ("start",), ("letters",), ("digits", how many), ("symbols", whether it is one symbol,
@@ -79,7 +77,7 @@ def step(pattern: str | None, state: State, of: int) -> tuple[State, int]:
     return state, flags | (0 if joined else BOUNDARY_HERE)
 
 
-def _white_step(state: State, of: int) -> tuple[State, int]:
+def _white_step(state: tuple, of: int) -> tuple[tuple, int]:
     kind, *details = state
     if kind in ("symbols", "line ends") and of == NEWLINE:
         return ("line ends",), 0
@@ -93,7 +91,7 @@ def _white_step(state: State, of: int) -> tuple[State, int]:
 
 def table(pattern: str | None) -> np.ndarray:
     """uint16: entry 8 * state + class holds 8 * (next state) + flags. State 0 is the start."""
-    states: list[State] = [("start",)]
+    states = [("start",)]
     entries = []
     for state in states:  # the list grows meanwhile
         for of in range(8):

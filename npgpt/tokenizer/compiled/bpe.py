@@ -19,7 +19,6 @@ MERGES_AT_A_TIME = 500  # between two updates of the progress bar
 
 
 def count_words(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
-    """How often each pre-token occurs in spans of UTF-8 bytes."""
     text_N = _padded(data)
     capacity = len(data) // 16 + 1024
     while True:
@@ -36,10 +35,7 @@ def count_words(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Count
 def learn_merges(
     word_counts: dict[bytes, int], n_merges: int, byte_order: Sequence[int] = range(256)
 ) -> list[tuple[int, int]]:
-    """Up to `n_merges` pairs to merge, in order.
-
-    Raises ValueError if the text has more different pairs than `most_pairs`.
-    """
+    """Raises ValueError if the text has more different pairs than `most_pairs`."""
     n_tokens = 256 + n_merges
     rank_of = np.arange(n_tokens, dtype=np.int64)
     rank_of[list(byte_order)] = np.arange(256)
@@ -112,7 +108,6 @@ class Codec:
         return kernels.build_vocabulary(merges_M2, ids_V, starts_V1, token_bytes, order_V)
 
     def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
-        """The ids of spans of UTF-8 bytes, and of the special tokens between: int32 (N,)."""
         if not hasattr(self.of_thread, "cache"):
             self.of_thread.cache = kernels.new_cache()
         ids_N = np.empty(len(data) + len(spans_P3) + 4, np.int32)
@@ -125,7 +120,6 @@ class Codec:
         return ids_N
 
     def decode(self, ids_N: np.ndarray) -> memoryview:
-        """The bytes of the tokens, one after the other."""
         return kernels.decode(ids_N, self.starts_V1, self.token_bytes).data
 
 

@@ -31,7 +31,6 @@ OTHER_SPELLINGS = {
 
 
 def to_json(tokenizer) -> str:
-    """The content of a tokenizer.json."""
     table = byte_to_unicode()
     spelled = ["".join(map(table.__getitem__, tokenizer.tokens[i])) for i in tokenizer.ids]
     vocab = dict(zip(spelled, tokenizer.ids, strict=True))

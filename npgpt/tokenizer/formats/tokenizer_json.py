@@ -18,7 +18,6 @@ VERSION = 1  # of our own format
 
 
 def save_characters(path: str | Path, characters: str) -> None:
-    """Write the tokenizer.json of a CharTokenizer."""
     fields = {"type": "char", "version": VERSION, "characters": characters}
     save_text(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
 
@@ -55,7 +54,6 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
 
 
 def _characters(fields: dict, path: Path) -> dict:
-    """The arguments of CharTokenizer."""
     if fields.get("version") != VERSION:
         raise ValueError(
             f"{path} has version {fields.get('version')!r}, this npgpt reads version {VERSION}; "
