@@ -123,7 +123,10 @@ def _files(name: str, paths: Iterable[Path]) -> Corpus:
 
 def _folder(folder: Path) -> Corpus:
     inside = sorted(path.relative_to(folder).parts for path in folder.rglob("*"))
-    visible = [folder.joinpath(*parts) for parts in inside if not any(p.startswith(".") for p in parts)]
+    visible = [
+        folder.joinpath(*parts) for parts in inside
+        if not any(part.startswith(".") for part in parts)
+    ]  # fmt: skip
     no_text = {path.parent for path in visible if path.name in NO_TEXT}
     if folder in no_text:
         names = [name for name in NO_TEXT if (folder / name).exists()]
