@@ -121,6 +121,16 @@ class Tensor:
     def __bool__(self):
         return bool(self.item())
 
+    def __eq__(self, other):
+        if self is not other:
+            raise TypeError(
+                "Tensors are not compared: compare their values, as in x.data == 3, or ask whether "
+                "two are the same object with `is`"
+            )
+        return True
+
+    __hash__ = object.__hash__
+
     def __setitem__(self, index, value):
         raise TypeError(
             "a Tensor cannot be assigned to: a changed value would make recorded gradients wrong; "

@@ -106,7 +106,7 @@ def neg_vjp(dz, saved):
 def pow(a, b, /):
     """z = a^b.    da = dz b a^(b-1),  db = dz a^b ln a
 
-    The exponent's gradient exists for a > 0; it is 0 at a = 0, the limit for b > 0.
+    The exponent's gradient exists for a > 0. At a = 0 it is the limit: 0 for b >= 0, else -inf.
     """
     check_broadcast("pow", a.shape, b.shape)
     z = a**b
@@ -122,7 +122,9 @@ def pow_vjp(dz, saved, needs):
         dz_da = b * np.where(b == 0, 1, a) ** (b - 1)
         da = unbroadcast(dz * dz_da, a.shape)
     if needs[1]:
-        db = unbroadcast(dz * z * np.log(np.where(a == 0, 1, a)), b.shape)
+        with np.errstate(divide="ignore"):  # ln 0, where -inf is meant
+            log_a = np.log(np.where((a == 0) & (b >= 0), 1, a))
+        db = unbroadcast(dz * z * log_a, b.shape)
     return da, db
 
 
@@ -191,7 +193,10 @@ def abs_vjp(dz, saved):
 
 @op
 def maximum(a, b, /):
-    """z = the larger of a and b.    It gets all of dz; at a tie each gets half."""
+    """z = the larger of a and b.    It gets all of dz; at a tie each gets half.
+
+    Where one of them is NaN, z is NaN and both get dz, as in PyTorch.
+    """
     check_broadcast("maximum", a.shape, b.shape)
     return np.maximum(a, b), (a, b)
 
@@ -199,8 +204,8 @@ def maximum(a, b, /):
 @vjp(maximum)
 def maximum_vjp(dz, saved):
     a, b = saved
-    share = ((a > b) + 0.5 * (a == b)).astype(dz.dtype)
-    return unbroadcast(dz * share, a.shape), unbroadcast(dz * (1 - share), b.shape)
+    share_a, share_b = ((~less - 0.5 * (a == b)).astype(dz.dtype) for less in (a < b, b < a))
+    return unbroadcast(dz * share_a, a.shape), unbroadcast(dz * share_b, b.shape)
 
 
 @op(keeps_dtype=True)

@@ -256,3 +256,29 @@ def test_names_and_positions_of_arrays_and_settings():
         np.testing.assert_array_equal(z.data[None], expected)
     for joined in (autograd.concat([x, w], 1), autograd.concat((x, w), axis=1)):
         np.testing.assert_array_equal(joined.data, np.concatenate([x, w], 1))
+
+
+@pytest.mark.parametrize(("exponent", "expected"), [(-1.5, -np.inf), (0.0, 0.0), (2.0, 0.0)])
+def test_the_gradient_of_an_exponent_at_base_zero_is_its_limit(exponent, expected):
+    b = Tensor(np.array([exponent]), requires_grad=True)
+    with np.errstate(divide="ignore"):  # 0 to a negative power
+        autograd.pow(np.zeros(1), b).backward()
+    assert b.grad == [expected]
+
+
+def test_at_a_nan_both_sides_of_a_maximum_get_the_gradient():
+    a = Tensor(np.array([np.nan, 1.0, np.nan, 2.0, 3.0]), requires_grad=True)
+    b = Tensor(np.array([1.0, np.nan, np.nan, 2.0, 1.0]), requires_grad=True)
+    autograd.maximum(a, b).backward(np.ones(5))
+    np.testing.assert_array_equal(a.grad, [1, 1, 1, 0.5, 1])
+    np.testing.assert_array_equal(b.grad, [1, 1, 1, 0.5, 0])
+
+
+def test_a_tensor_is_equal_to_itself_and_compared_with_nothing_else():
+    x = Tensor([1.0, 2.0])
+    assert x == x and x in [x] and {x: 1}[x] == 1
+    for other in (1.0, Tensor([1.0, 2.0]), np.ones(2), None):
+        with pytest.raises(TypeError, match=r"x\.data == 3"):
+            x == other  # noqa: B015
+        with pytest.raises(TypeError, match=r"x\.data == 3"):
+            x != other  # noqa: B015
