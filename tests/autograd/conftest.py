@@ -50,6 +50,7 @@ def drawn_call():
 
 def draw_call(name, draw):
     """(float64 arrays, positional settings, settings) of a valid call of the op."""
+    assert name in ARGUMENTS, f"tests/autograd/conftest.py: say in ARGUMENTS how to call {name}"
     shapes, rest, settings = ARGUMENTS[name](draw)
     rng = np.random.default_rng(draw(st.integers(0, 100)))
     arrays = [None if shape is None else rng.standard_normal(shape) for shape in shapes]
