@@ -15,7 +15,7 @@ from autograd.kernels import compiler
 from npgpt import tokenizer
 from npgpt.training.warmup import KernelBar
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.kernels]
 
 USED = """
 import sys
