@@ -10,7 +10,7 @@ while one computes, the others wait for a line to read, and use no processor.
 Libraries read their settings when they are loaded, so these are in the environment of the process.
 OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are taken out: some environments force a slower kernel on
 NumPy's OpenBLAS with them, and a baseline is measured at its best or not at all. What our kernels
-set for a whole process (`autograd.backend`) is not set in a baseline's. Threads are limited by each
+set for a whole process (`autograd.process`) is not set in a baseline's. Threads are limited by each
 library's variable, and on Linux also by binding the process to as many processors, which is the one
 limit that XLA (JAX) respects; elsewhere JAX takes all of them.
 """

@@ -1,6 +1,6 @@
 """The settings of a model and of its training, one dataclass each, and presets of both.
 
-Hyper-parameters have nanoGPT's names. A field's comment is also its help text on the command line,
+Hyper-parameters have nanoGPT's names. A field's description is also its help text on the command line,
 where every field is a flag: `n_layer` is `--n-layer`. In a TOML file it stands in the table of its
 class, [model] or [training].
 """
@@ -245,7 +245,7 @@ def check_types(settings):
 
 
 def _wanted(value, type):
-    """What is to stand in the place of a value that is not of a setting's type; None if it is."""
+    """What to give instead of a value that is not of a setting's type; None if it is."""
     if type == tuple[str, ...]:
         fits = isinstance(value, (tuple, list)) and all(isinstance(item, str) for item in value)
         return None if fits else 'a list of texts, as ["a.txt"]'
@@ -260,7 +260,7 @@ def _wanted(value, type):
 
 
 def _elsewhere(name):
-    """Where a name that is no setting of its table belongs, or nothing."""
+    """Where a name that is not a setting of its table belongs, or nothing."""
     if name in ("tokenizer", "vocab_size"):
         return f": give it as the flag --{name.replace('_', '-')}"
     for table, settings in (("model", GPTConfig), ("training", TrainConfig)):

@@ -2,7 +2,7 @@
 
 What is written appears in one step: under another name first, then renamed. What is read, and what
 is appended to, is a regular file: a folder that a stranger made may hold a pipe that never ends, or
-a link to a file of yours. Also what several rooms read: arrays of safetensors files, objects of
+a link to a file of yours. Also what several packages read: arrays of safetensors files, objects of
 JSON files, and files fetched once and kept.
 """
 
@@ -175,7 +175,7 @@ def read_json(path):
     """
 
     def refuse(constant):
-        raise ValueError(f"{constant} is no number of JSON")
+        raise ValueError(f"{constant} is not a number of JSON")
 
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")

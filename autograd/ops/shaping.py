@@ -249,7 +249,7 @@ def _plain_part(part):
     # A float is an error here, not a surprise in NumPy.
     if isinstance(part, float) or getattr(part, "dtype", np.dtype(int)).kind == "f":
         raise TypeError(
-            "getitem: a float is no index; use ints, slices, or arrays of integers, "
+            "getitem: a float is not an index; use ints, slices, or arrays of integers, "
             "for example index.astype(int)"
         )
     return part

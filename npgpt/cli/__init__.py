@@ -76,8 +76,8 @@ def _in_words(error):
         )
     if isinstance(error, BEYOND):
         return (
-            f"{printable(str(error))}: a number, a text or a file is not as this command can take "
-            "it, or a file was changed while it was read; use a smaller or a whole one "
+            f"{printable(str(error))}: a number, a text or a file is not usable by this "
+            "command, or a file was changed while it was read; use a smaller or a whole one "
             "(--traceback shows where it was met)"
         )
     return printable(str(error))

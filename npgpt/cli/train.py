@@ -214,7 +214,7 @@ def _given(args):
 def _run_name(corpus):
     """A short name of a corpus, for a folder: `tales`, or `plays-poems` of two files.
 
-    A pattern such as books/*.txt is called as the folder before it: a folder named * would be a
+    A pattern such as books/*.txt is named after the folder before it: a folder named * would be a
     trap for the shell, and Windows makes none. More than LONGEST characters end in a hash.
     """
     name = "-".join("stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus)

@@ -131,7 +131,7 @@ def _folder(folder: Path) -> Corpus:
     if folder in no_text:
         names = [name for name in NO_TEXT if (folder / name).exists()]
         raise ValueError(
-            f"{folder} is no folder of texts: it holds {', '.join(names)}, as what npgpt train, "
+            f"{folder} is not a folder of texts: it holds {', '.join(names)}, as what npgpt train, "
             "prepare or export makes; if prepare did not end, prepare the text again, or if there "
             f"are texts in it, name them: {quoted(folder / '*.txt')}"
         )

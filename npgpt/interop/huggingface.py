@@ -99,7 +99,7 @@ def _read_config(path):
     sizes = ("n_embd", "n_head", "n_layer", "vocab_size")
     missing = [name for name in sizes if type(config.get(name)) is not int]
     if missing:
-        raise ValueError(f"{path} does not give {missing} as ints: it is no config of a GPT-2")
+        raise ValueError(f"{path} does not give {missing} as ints: it is not the config of a GPT-2")
     if config.get("activation_function") == "gelu_pytorch_tanh":  # another name of the same
         config["activation_function"] = ONLY["activation_function"]
     wrong = {name: config[name] for name, value in ONLY.items() if config.get(name, value) != value}

@@ -171,8 +171,8 @@ class BPETokenizer:
     def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
         """The text of a flat sequence of ids.
 
-        Where ids stop in the middle of a character stands U+FFFD, or whatever `errors` says (see
-        bytes.decode). Raises IndexError for an id that no token has.
+        Where ids stop in the middle of a character, U+FFFD stands for it, or whatever `errors` says
+        (see bytes.decode). Raises IndexError for an id that no token has.
         """
         ids_N = check_ids(ids, self.vocab_size, self._unused)
         return str(self._codec.decode(ids_N), "utf-8", errors)

@@ -19,7 +19,7 @@ def allowed(
 ) -> dict[str, int]:
     """The special tokens to recognise in `text`, with their ids.
 
-    Raises ValueError if `text` holds a disallowed one, or a name is no special token.
+    Raises ValueError if `text` holds a disallowed one, or a name is not a special token.
     """
     chosen = _named(special_ids, allowed_special)
     for token in _named(special_ids, disallowed_special):
@@ -40,7 +40,7 @@ def _named(special_ids, names):
     unknown = [name for name in names if name not in special_ids]
     if unknown:
         known = ", ".join(map(repr, special_ids)) or "none"
-        raise ValueError(f"{unknown[0]!r} is no special token of this tokenizer; it has: {known}")
+        raise ValueError(f"{unknown[0]!r} is not a special token of this tokenizer; it has: {known}")
     return list(names)
 
 

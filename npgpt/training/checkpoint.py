@@ -113,7 +113,8 @@ def refuse_taken(folder):
 
 
 def lock_run(folder, stack):
-    """Let no other process train the run in `folder` until the stack ends; tidy up after a killed.
+    """Let no other process train the run in `folder` until the stack ends; tidy up after
+    a killed one.
 
     Raises RunError if another trains it, or if it is no run that can be written to: if there is a
     link, a pipe or a device where a file of a run is.

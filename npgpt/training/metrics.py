@@ -74,7 +74,7 @@ def read_metrics(path, last_step=math.inf):
     line cut short is left out.
 
     Columns that are not ours are kept, as text. Raises ValueError, with the line, for a column of
-    ours that is missing, and for a cell that is no number or, where one has to be, empty.
+    ours that is missing, and for a cell that is not a number or, where one has to be, empty.
     """
     text = read_text(path).removeprefix("\ufeff")  # which spreadsheets of Windows begin with
     reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
@@ -114,4 +114,4 @@ def _number(column, cell):
     try:
         return int(cell) if column == "step" else float(cell)
     except ValueError:
-        raise ValueError(f"{column} is {cell[:40]!r}, which is no number") from None
+        raise ValueError(f"{column} is {cell[:40]!r}, which is not a number") from None

@@ -79,7 +79,7 @@ ERRORS = [
     (lambda: t(2, 3)[[True]], IndexError, r"getitem: boolean index .* for shape \(2, 3\)"),
     (lambda: t(2, 3)["a"], IndexError, r"getitem: only integers.* for shape \(2, 3\)"),
     *[(lambda index=index: t(2, 3)[index], TypeError,
-       r"getitem: a float is no index; use ints, .* for example index\.astype\(int\)")
+       r"getitem: a float is not an index; use ints, .* for example index\.astype\(int\)")
       for index in (1.0, np.float32(1), np.ones(2), [0.5], t(2), (0, 1.0))],
     (lambda: ag.concat([t(2, 3), t(2, 4)]), ValueError,
      r"concat: shapes \(2, 3\) and \(2, 4\) differ outside axis 0; only the joined axis may"),

@@ -82,7 +82,7 @@ def test_what_npgpt_made_is_no_text(here, name):
     write(here / "books/made/config.json", "no")
     write(here / "books/made/below/samples.txt", "no")
     assert load_corpus(["books"]).text == "text"
-    with pytest.raises(ValueError, match=f"made is no folder of texts: it holds {name}, as"):
+    with pytest.raises(ValueError, match=f"made is not a folder of texts: it holds {name}, as"):
         load_corpus([os.path.join("books", "made")])
 
 

@@ -158,7 +158,7 @@ def test_special_tokens_are_allowed_refused_or_text(story_tokenizer):
         story_tokenizer.encode(text, allowed_special=())
     with pytest.raises(ValueError, match=r"special token '<\|end\|>' at position 5"):
         story_tokenizer.encode(text, allowed_special=(), disallowed_special=["<|end|>"])
-    with pytest.raises(ValueError, match=r"'<x>' is no special token .*'<\|end\|>'"):
+    with pytest.raises(ValueError, match=r"'<x>' is not a special token .*'<\|end\|>'"):
         story_tokenizer.encode(text, allowed_special=["<x>"])
     with pytest.raises(ValueError, match="pass 'all' or a collection"):
         story_tokenizer.encode(text, allowed_special="<|end|>")

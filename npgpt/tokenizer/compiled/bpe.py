@@ -77,7 +77,7 @@ def _learn(words, pairs, merges_M2):
 
 
 def _linked(word_counts):
-    """The words one behind the other, each position linked to its neighbours in the word."""
+    """The words end to end, each position linked to its neighbours in the word."""
     token = np.frombuffer(b"".join(word_counts), np.uint8).astype(np.int32)
     lengths = np.fromiter(map(len, word_counts), np.int64, len(word_counts))
     counts = np.fromiter(word_counts.values(), np.int64, len(word_counts))
@@ -100,7 +100,7 @@ class Codec:
 
     @functools.cached_property
     def vocabulary(self):
-        """What encoding reads; who only decodes does without."""
+        """What encoding reads; decoding does not need it."""
         starts_V1, token_bytes = _joined([self.tokens[token_id] for token_id in self.ids])
         order_V = np.argsort(np.diff(starts_V1), kind="stable")
         merges_M2 = np.array(self.merges, np.int64).reshape(-1, 2)

@@ -67,7 +67,7 @@ def _pre_tokenizer(pattern):
 def from_json(fields: dict, path: Path) -> dict:
     """The arguments of BPETokenizer in the content of a tokenizer.json.
 
-    Raises ValueError for what is no byte-level BPE; KeyError, TypeError or AttributeError if a
+    Raises ValueError for what is not a byte-level BPE; KeyError, TypeError or AttributeError if a
     field is missing or of another type.
     """
     model = fields["model"]
@@ -89,7 +89,7 @@ def from_json(fields: dict, path: Path) -> dict:
     known = {*arguments["ids"], *special_ids.values()}
     for token, i in model["vocab"].items():
         if i not in known:
-            raise ValueError(f"no merge makes the token {token!r}, and it is no added token")
+            raise ValueError(f"no merge makes the token {token!r}, and it is not an added token")
     return arguments | {"special_tokens": special_ids, "pattern": pattern}
 
 
