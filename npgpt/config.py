@@ -1,8 +1,8 @@
 """The settings of a model and of its training, one dataclass each, and presets of both.
 
-Hyper-parameters have nanoGPT's names. A field's description is also its help text on the command line,
-where every field is a flag: `n_layer` is `--n-layer`. In a TOML file it stands in the table of its
-class, [model] or [training].
+Hyper-parameters have nanoGPT's names. A field's description is also its help text on the command
+line, where every field is a flag: `n_layer` is `--n-layer`. In a TOML file it stands in the table
+of its class, [model] or [training].
 """
 
 import difflib

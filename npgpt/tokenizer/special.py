@@ -40,7 +40,9 @@ def _named(special_ids, names):
     unknown = [name for name in names if name not in special_ids]
     if unknown:
         known = ", ".join(map(repr, special_ids)) or "none"
-        raise ValueError(f"{unknown[0]!r} is not a special token of this tokenizer; it has: {known}")
+        raise ValueError(
+            f"{unknown[0]!r} is not a special token of this tokenizer; it has: {known}"
+        )
     return list(names)
 
 
