@@ -3,7 +3,6 @@ up: what is written to files is whole all the same."""
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -154,14 +153,23 @@ def test_a_hang_up_saves_but_under_nohup_is_nothing(tmp_path, corpus, whole, bef
         assert same_run(folder, whole)
 
 
+NO_HANG_UP = """
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from npgpt.cli import main
+sys.exit(main())
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals")
 def test_a_terminal_that_is_closed_loses_no_step(tmp_path, corpus, whole):
     """Writing to it is an I/O error then, which is no reason to end without saving."""
     ours, theirs = os.openpty()
     folder = tmp_path / "run"
-    process = started(
-        ["train", "--corpus", corpus, "--out", folder, *SETTINGS], stdout=theirs, stderr=theirs,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    process = subprocess.Popen(
+        [sys.executable, "-c", NO_HANG_UP, *map(str, arguments)], cwd=ROOT,
+        env=environment(NUMBA_NUM_THREADS="1"), stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
     os.read(ours, 100)
