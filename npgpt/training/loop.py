@@ -51,10 +51,11 @@ def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
         started = time.perf_counter()
         lr = learning_rate(step, config)
         loss, parts = 0.0, config.gradient_accumulation_steps
-        for x_BT, y_BT in micro_batches(model, ids_N, config, step, ranks):
-            mean = model.loss(x_BT, y_BT)
-            mean.backward(np.asarray(1 / parts, mean.dtype))  # the mean of all is that of means
-            loss += mean.item() / parts
+        with np.errstate(all="ignore"):  # what is not finite is noticed below, and stops training
+            for x_BT, y_BT in micro_batches(model, ids_N, config, step, ranks):
+                mean = model.loss(x_BT, y_BT)
+                mean.backward(np.asarray(1 / parts, mean.dtype))  # the mean of all is that of means
+                loss += mean.item() / parts
         if ranks:
             loss = ranks.average(optimizer.parameters, loss)
         if not math.isfinite(loss):

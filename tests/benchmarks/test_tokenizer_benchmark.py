@@ -5,6 +5,7 @@ import pytest
 from benchmarks import tokenizer
 
 
+@pytest.mark.slow
 def test_every_table_of_a_quick_run():
     pytest.importorskip("tiktoken", reason="needs tiktoken, of the extra `peers`")
     pytest.importorskip("tokenizers", reason="needs tokenizers, of the extra `peers`")

@@ -51,7 +51,7 @@ def test_a_number_that_no_array_counts_to_is_refused(cli, here, corpus, value):
     [
         (MemoryError("Unable to allocate 7 TiB"), "not enough memory (Unable to allocate 7 TiB);"),
         (MemoryError(), "there is not enough memory; use a smaller"),
-        (OverflowError("int too large"), "int too large: a number, a text or a file is not as"),
+        (OverflowError("int too large"), "int too large: a number, a text or a file is not usable"),
         (RecursionError("maximum recursion depth exceeded"), "maximum recursion depth exceeded: "),
         (IndexError("token 70 is out of range"), "token 70 is out of range: a number, a text or"),
     ],

@@ -195,6 +195,7 @@ def test_ids_equal_those_of_tiktoken(pattern, peers, text):
     assert as_text == peers[pattern].encode_ordinary(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_every_code_point_is_cut_as_tiktoken_cuts_it(pattern, peers):
     """Of all planes, assigned or not: the tables are those of tiktoken's version of Unicode."""
