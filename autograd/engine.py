@@ -49,8 +49,10 @@ def backward(tensor, gradient=None):
             if edge is None:
                 continue
             if isinstance(edge, Tensor):
-                others = (*d_outputs, *gradients[:i], *gradients[i + 1 :])
-                _add_to_sum(leaf_grads, edge, d_input, others)
+                # The arrays beside it are not given a name here, which would keep them alive.
+                _add_to_sum(
+                    leaf_grads, edge, d_input, (*d_outputs, *gradients[:i], *gradients[i + 1 :])
+                )
                 continue
             parent, index = edge
             # Out of place: the array may also be on its way to another input.
