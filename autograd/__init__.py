@@ -47,8 +47,11 @@ from autograd.ops.nn import (
     layer_norm,
     log_softmax,
     relu,
+    rms_norm,
+    rotary_embedding,
     scaled_dot_product_attention,
     sigmoid,
+    silu,
     softmax,
 )
 from autograd.ops.reductions import logsumexp, max, mean, sum, var

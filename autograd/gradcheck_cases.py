@@ -221,6 +221,7 @@ CASES = {
     "relu": on_shapes(nn.relu, apart),
     "sigmoid": on_shapes(nn.sigmoid),
     "gelu": with_settings(nn.gelu, normal(2, 5), {"approximate": "tanh"}, {"approximate": "none"}),
+    "silu": on_shapes(nn.silu),
     "softmax": with_settings(nn.softmax, normal(2, 3, 4), {"axis": -1}, {"axis": 0}, {"axis": -2}),
     "log_softmax": with_settings(
         nn.log_softmax, normal(2, 3, 4), {"axis": -1}, {"axis": 0}, {"axis": -2}),
@@ -231,6 +232,15 @@ CASES = {
         Case("neither", lambda x: nn.layer_norm(x, None, None), normal(3, 4)),
         Case("eps=0.1", partial(nn.layer_norm, eps=0.1), normal(4), normal(4), normal(4)),
     ],
+    "rms_norm": [
+        Case("a matrix of rows", nn.rms_norm, normal(2, 2, 5), normal(5)),
+        Case("one row", nn.rms_norm, normal(4), normal(4)),
+        Case("eps=0.1", partial(nn.rms_norm, eps=0.1), normal(3, 4), normal(4)),
+    ],
+    "rotary_embedding": with_settings(
+        nn.rotary_embedding, normal(2, 2, 3, 4),
+        {"positions": [0, 1, 2]}, {"positions": np.array([7, 3, 3]), "base": 100.0},
+    ),
     "embedding": with_settings(
         nn.embedding, normal(5, 3),
         {"indices": [[1, 4, 1], [1, 0, 3]]}, {"indices": [2, 2]}, {"indices": 3},

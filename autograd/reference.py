@@ -48,7 +48,7 @@ def gelu_backward(dy, x):
 @np.errstate(over="ignore")  # where x^3 is infinite, the gate is 0 or 1, as it should be
 def _gate(x):
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
-    return np.exp(-np.logaddexp(0, -2 * u))  # sigmoid(2u), without overflow
+    return _sigmoid(2 * u)
 
 
 def gelu_exact(x):
@@ -63,6 +63,20 @@ def gelu_exact_backward(dy, x):
 
 def _normal_cdf(x):
     return np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.tolist()], x.dtype)
+
+
+def silu(x):
+    return x * _sigmoid(x)
+
+
+def silu_backward(dy, x):
+    s = _sigmoid(x)
+    return dy * (s + x * s * (1 - s))
+
+
+def _sigmoid(x):
+    """Without overflow: ln(1 + e^-x) is at most about |x|."""
+    return np.exp(-np.logaddexp(0, -x))
 
 
 def softmax(x_NC):
@@ -98,6 +112,25 @@ def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     along_scale = n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)
     dx_NC = (g_NC - along_shift - along_scale) * rstd_N[:, None]
     return dx_NC, (dy_NC * n_NC).sum(axis=0), dy_NC.sum(axis=0)
+
+
+@np.errstate(over="ignore")  # where the mean square is infinite, n is 0: see the op
+def rms_norm(x_NC, weight_C, eps):
+    rstd_N = 1 / np.sqrt((x_NC * x_NC).mean(axis=1) + x_NC.dtype.type(eps))
+    return x_NC * rstd_N[:, None] * weight_C, rstd_N
+
+
+def rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N):
+    n_NC = x_NC * rstd_N[:, None]
+    g_NC = dy_NC * weight_C
+    dx_NC = (g_NC - n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)) * rstd_N[:, None]
+    return dx_NC, (dy_NC * n_NC).sum(axis=0)
+
+
+def rotary(x_BTHD, cos_TE, sin_TE):
+    a_BTHE, b_BTHE = np.split(x_BTHD, 2, axis=3)
+    c, s = cos_TE[:, None], sin_TE[:, None]  # the same for all heads
+    return np.concatenate([a_BTHE * c - b_BTHE * s, b_BTHE * c + a_BTHE * s], axis=3)
 
 
 def embedding(weight_VC, indices_N):

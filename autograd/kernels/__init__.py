@@ -17,11 +17,12 @@ Dimension letters, which end the name of every array of known rank:
 
     B batch    T query time    S key time    C channels    H heads    D head size
     F MLP hidden    V vocabulary    N flattened rows    I, O features in, out
+    E half of D    G heads of keys and values, where they are fewer than those of queries
     Z independent problems (batch times heads)    M, N, K of a matrix product (M,K) (K,N)
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
-adjacent: matmul, softmax, layer_norm, activations, attention, cross_entropy, embedding,
-optimizer. `compiler` has the decorators and the cache of compiled code, `vector_math` exp,
+adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, cross_entropy,
+embedding, optimizer. `compiler` has the decorators and the cache of compiled code, `vector_math` exp,
 `addresses` lists of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
@@ -40,6 +41,8 @@ with compiled_code_cached():
         gelu_backward,
         gelu_exact,
         gelu_exact_backward,
+        silu,
+        silu_backward,
     )
     from autograd.kernels.attention import attention, attention_backward
     from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
@@ -54,6 +57,8 @@ with compiled_code_cached():
         matmul_tn,
     )
     from autograd.kernels.optimizer import adamw_, sum_of_squares
+    from autograd.kernels.rms_norm import rms_norm, rms_norm_backward
+    from autograd.kernels.rotary import rotary
     from autograd.kernels.softmax import (
         log_softmax,
         log_softmax_backward,

@@ -1,11 +1,12 @@
-"""Element by element: GELU in both forms, and dropout with a mask that is computed, not stored.
+"""Element by element: GELU in both forms, SiLU, and dropout, whose mask is computed, not stored.
 
     gelu         y = x s,  s = sigmoid(2u),  u = sqrt(2/pi) (x + 0.044715 x^3)
                  dx = dy (s + x s (1 - s) 2 du/dx)
     gelu_exact   y = x Phi(x),  dx = dy (Phi(x) + x phi(x))
+    silu         y = x s,  s = sigmoid(x),  dx = dy (s + x s (1 - s))
     dropout      y_i = x_i / (1 - p) where hash(seed, i) >= p, else 0
 
-Backward of GELU recomputes s from x, which is saved anyway; memory is read and written once. GELU
+Backward of GELU and of SiLU recomputes s from x, which is saved anyway; memory is read and written once. GELU
 is no part of the product that makes its x: its time is that of its arithmetic, not of reading x.
 All work on flat arrays in chunks of fixed size: where a chunk ends must not depend on the number
 of threads, because the last few elements of a vector loop are computed by other instructions.
@@ -102,6 +103,37 @@ def _gelu_exact_backward(all_dy, all_x, all_dx):
         for i in range(x.size):
             density = peak * exp(-half * x[i] * x[i])
             dx[i] = dy[i] * (normal_cdf(x[i]) + x[i] * density)
+
+
+def silu(x):
+    y = np.empty_like(x)
+    _silu(x, y)
+    return y
+
+
+@kernel
+def _silu(all_x, all_y):
+    one = all_x.dtype.type(1)
+    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+        x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
+        for i in range(x.size):
+            y[i] = x[i] / (one + exp(-x[i]))
+
+
+def silu_backward(dy, x):
+    dx = np.empty_like(x)
+    _silu_backward(dy, x, dx)
+    return dx
+
+
+@kernel
+def _silu_backward(all_dy, all_x, all_dx):
+    one = all_x.dtype.type(1)
+    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+        dy, x, dx = _chunk(all_dy, chunk), _chunk(all_x, chunk), _chunk(all_dx, chunk)
+        for i in range(x.size):
+            s = one / (one + exp(-x[i]))
+            dx[i] = dy[i] * (s + x[i] * s * (one - s))
 
 
 def dropout(x, p, seed):

@@ -72,6 +72,23 @@ def gelu_vjp(dy, saved):
     return function(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
 
 
+@op(flops=13)
+def silu(x, /):
+    """y = x s,  s = sigmoid(x) = 1 / (1 + e^-x).    dx = dy (s + x s (1 - s))
+
+    Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, section 2; Swish in
+    Ramachandran, Zoph and Le, Searching for Activation Functions, 2017.
+    """
+    x = contiguous(x)
+    return backend.silu(x.reshape(-1)).reshape(x.shape), (x,)
+
+
+@vjp(silu)
+def silu_vjp(dy, saved):
+    (x,) = saved
+    return backend.silu_backward(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
+
+
 @op(flops=14)
 def softmax(x, /, axis=-1):
     """y_i = e^(x_i) / sum_j e^(x_j) along an axis.    dx_i = y_i (dy_i - sum_j dy_j y_j)
@@ -145,6 +162,75 @@ def layer_norm_vjp(dy, saved):
         rows(dy), x_NC, weight_C, mean_N, rstd_N
     )
     return dx_NC.reshape(shape), dweight_C, dbias_C
+
+
+@op(flops=4)
+def rms_norm(x, weight, /, eps=1e-6):
+    """y = n weight,  n = x / sqrt(mean(x^2) + eps), over the last axis of length C.
+
+    With g = dy weight, the gradient of n, and averages over the C channels of a row:
+
+    dx = (g - n mean(g n)) / sqrt(mean(x^2) + eps),    dweight = sum over rows of dy n
+
+    It is `layer_norm` without the shift: a row can change n by no scale, and that direction is
+    taken out of g. Where the squares overflow in their sum, n and y are 0.
+
+    x (..., C), weight (C,) -> y (..., C)
+    Source: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
+    """
+    if x.ndim == 0 or weight.shape != x.shape[-1:]:
+        raise ValueError(
+            f"rms_norm: x {x.shape} and weight {weight.shape}; "
+            "weight has one number per channel, the last axis of x"
+        )
+    check_not_empty("rms_norm", x.shape, (x.ndim - 1,))
+    x_NC, weight_C = rows(x), contiguous(weight)
+    y_NC, rstd_N = backend.rms_norm(x_NC, weight_C, float(eps))
+    return y_NC.reshape(x.shape), (x_NC, weight_C, rstd_N, x.shape)
+
+
+@vjp(rms_norm, flops=2.5)
+def rms_norm_vjp(dy, saved):
+    x_NC, weight_C, rstd_N, shape = saved
+    dx_NC, dweight_C = backend.rms_norm_backward(rows(dy), x_NC, weight_C, rstd_N)
+    return dx_NC.reshape(shape), dweight_C
+
+
+@op(flops=3)
+def rotary_embedding(x, /, positions, base=10000.0):
+    """Channels e and e + D/2 of a head, as a point in the plane, turned by the angle t w_e:
+
+    y_e = x_e cos(t w_e) - x_(e+D/2) sin(t w_e),    w_e = base^(-2e/D),  e < D/2
+    y_(e+D/2) = x_(e+D/2) cos(t w_e) + x_e sin(t w_e)
+
+    at position t. The product of a query turned by t and a key turned by s depends on t - s only.
+    The inverse of a turn is its transpose, so dx is dy turned by -t w_e.
+
+    x (B, H, T, D), D even, positions (T,) integers -> y (B, H, T, D)
+    Source: Su et al., RoFormer, 2021, section 3.2.2; the pairs are those of the Llama models.
+    """
+    if x.ndim != 4 or x.shape[3] % 2:
+        raise ValueError(
+            f"rotary_embedding: x {x.shape}; give (batch, heads, time, head size) with an even "
+            "head size, whose channels are turned in pairs"
+        )
+    positions_T = np.asarray(positions)
+    if positions_T.shape != x.shape[2:3] or positions_T.dtype.kind not in "iu":
+        raise ValueError(
+            f"rotary_embedding: positions of shape {positions_T.shape} and dtype "
+            f"{positions_T.dtype} for x {x.shape}; give one integer for each of its "
+            f"{x.shape[2]} times, such as np.arange({x.shape[2]})"
+        )
+    E = x.shape[3] // 2
+    angle_TE = positions_T[:, None] * float(base) ** (-np.arange(E) / E)
+    cos_TE, sin_TE = np.cos(angle_TE).astype(x.dtype), np.sin(angle_TE).astype(x.dtype)
+    return _turned(x, cos_TE, sin_TE), (cos_TE, sin_TE)
+
+
+@vjp(rotary_embedding)
+def rotary_embedding_vjp(dy, saved):
+    cos_TE, sin_TE = saved
+    return _turned(dy, cos_TE, -sin_TE)
 
 
 @op(flops=0)
@@ -238,6 +324,11 @@ def _along_rows(function, axis, *arrays):
     swapped = [a.swapaxes(axis, -1) for a in arrays]
     y = function(*map(rows, swapped)).reshape(swapped[0].shape)
     return y.swapaxes(axis, -1)
+
+
+def _turned(x_BHTD, cos_TE, sin_TE):
+    """The heads of a position lie side by side, as they come from a projection."""
+    return backend.rotary(contiguous(x_BHTD.swapaxes(1, 2)), cos_TE, sin_TE).swapaxes(1, 2)
 
 
 def _dropped(x, p, seed):

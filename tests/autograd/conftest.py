@@ -180,6 +180,17 @@ def of_layer_norm(draw):
     return [x, draw(st.sampled_from([x[-1:], None])), draw(st.sampled_from([x[-1:], None]))], (), {}
 
 
+def of_rms_norm(draw):
+    x = shape(draw, least=1)
+    return [x, x[-1:]], (), {}
+
+
+def of_rotary_embedding(draw):
+    B, H, T, half = (draw(st.integers(1, 4)) for _ in range(4))
+    positions = np.random.default_rng(0).integers(100, size=T)
+    return [(B, H, T, 2 * half)], (positions,), {"base": draw(st.sampled_from([10000.0, 7.0]))}
+
+
 def of_embedding(draw):
     V = draw(st.integers(1, 5))
     indices = np.random.default_rng(0).integers(V, size=shape(draw))
@@ -219,7 +230,8 @@ def of_gelu(draw):
 
 
 ARGUMENTS = {
-    **dict.fromkeys(["neg", "exp", "log", "sqrt", "tanh", "abs", "relu", "sigmoid"], one_array),
+    **dict.fromkeys(["neg", "exp", "log", "sqrt", "tanh", "abs", "relu", "sigmoid", "silu"],
+                    one_array),
     **dict.fromkeys(["add", "sub", "mul", "div", "pow", "maximum"], broadcast(2)),
     "where": broadcast(3), "clip": of_clip, "gelu": of_gelu, "dropout": of_dropout,
     **dict.fromkeys(["sum", "mean", "max", "logsumexp", "var"], reduction),
@@ -228,6 +240,7 @@ ARGUMENTS = {
     "broadcast_to": of_broadcast_to, "getitem": of_getitem, "concat": of_concat,
     "split": of_split, "stack": of_stack, "pad": of_pad,
     "matmul": of_matmul, "linear": of_linear, "layer_norm": of_layer_norm,
+    "rms_norm": of_rms_norm, "rotary_embedding": of_rotary_embedding,
     "embedding": of_embedding, "scaled_dot_product_attention": of_attention,
     "cross_entropy": of_cross_entropy, "linear_cross_entropy": of_linear_cross_entropy,
 }  # fmt: skip

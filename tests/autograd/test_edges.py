@@ -17,8 +17,8 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 # ---- empty arrays: NumPy's result, or an error that names the op
 
 ONE_EMPTY_ARRAY = [
-    "neg", "exp", "log", "sqrt", "tanh", "abs", "relu", "sigmoid", "gelu", "clip", "sum",
-    "transpose", "softmax", "log_softmax",
+    "neg", "exp", "log", "sqrt", "tanh", "abs", "relu", "sigmoid", "silu", "gelu", "clip",
+    "sum", "transpose", "softmax", "log_softmax",
 ]  # fmt: skip
 TWO_EMPTY_ARRAYS = ["add", "sub", "mul", "div", "pow", "maximum"]
 INDICES = np.zeros((0, 2), int)
@@ -57,6 +57,9 @@ EMPTY = [
     ("linear", [(0, 2), (2, 3), (3,)], (), {}, (0, 3)),
     ("linear", [(2, 0), (0, 3), (3,)], (), {}, (2, 3)),
     ("layer_norm", [(0, 3), (3,), (3,)], (), {}, (0, 3)),
+    ("rms_norm", [(0, 3), (3,)], (), {}, (0, 3)),
+    ("rotary_embedding", [(2, 0, 3, 4)], (np.arange(3),), {}, (2, 0, 3, 4)),
+    ("rotary_embedding", [(2, 1, 0, 4)], (np.arange(0),), {}, (2, 1, 0, 4)),
     ("embedding", [(4, 3)], (INDICES,), {}, (0, 2, 3)),
     ("embedding", [(4, 3)], ([],), {}, (0, 3)),
     ("embedding", [(4, 0)], ([1, 2],), {}, (2, 0)),
@@ -70,6 +73,7 @@ NOTHING_TO_REDUCE = [
     ("softmax", [(3, 0)], (), {}),
     ("log_softmax", [(0, 3)], (), {"axis": 0}),
     ("layer_norm", [(3, 0), (0,), (0,)], (), {}),
+    ("rms_norm", [(3, 0), (0,)], (), {}),
     ("cross_entropy", [(0, 3)], (np.zeros(0, int),), {}),
     ("cross_entropy", [(2, 0)], (np.zeros(2, int),), {}),
     ("linear_cross_entropy", [(0, 3), (4, 3)], (np.zeros(0, int),), {}),

@@ -93,12 +93,20 @@ def attention(q, k, v):
     return (q @ k.swapaxes(2, 3) / math.sqrt(q.shape[3])).softmax(3) @ v
 
 
+def turned(x):
+    """Rotary positions by their definition, for one pair of channels to a head."""
+    t = torch.arange(x.shape[2], dtype=x.dtype)
+    a, b = x[..., 0], x[..., 1]
+    return torch.stack([a * t.cos() - b * t.sin(), b * t.cos() + a * t.sin()], -1)
+
+
 def torch_loss(logits):
     return F.cross_entropy(logits, torch.from_numpy(TARGETS), ignore_index=-1)
 
 
 ENTRIES = {
-    **dict.fromkeys(["neg", "exp", "log", "sqrt", "tanh", "abs", "relu", "sigmoid"], Entry(row)),
+    **dict.fromkeys(["neg", "exp", "log", "sqrt", "tanh", "abs", "relu", "sigmoid", "silu"],
+                    Entry(row)),
     **dict.fromkeys(["add", "sub", "mul", "div", "pow", "maximum"], Entry(two_rows)),
     "where": Entry(two_rows, lambda a, b: torch.where(torch.from_numpy(half(a)), a, b),
                    lambda a, b: autograd.where(half(a), a, b)),
@@ -121,6 +129,13 @@ ENTRIES = {
     "layer_norm": Entry(lambda n: [(2, n), (n,), (n,)],
                         lambda x, *affine: F.layer_norm(x, x.shape[1:], *affine, 1.0),
                         lambda x, *affine: autograd.layer_norm(x, *affine, 1.0), scale=largest),
+    # as layer norm: in float32 numbers of 1e30 have a y of 0
+    "rms_norm": Entry(lambda n: [(2, n), (n,)],
+                      lambda x, weight: F.rms_norm(x, x.shape[1:], weight, 1.0),
+                      lambda x, weight: autograd.rms_norm(x, weight, 1.0), scale=largest),
+    "rotary_embedding": Entry(lambda n: [(1, 2, n, 2)], turned,
+                              lambda x: autograd.rotary_embedding(x, np.arange(x.shape[2])),
+                              scale=largest),
     "matmul": Entry(lambda n: [(2, n), (n, 3)]),
     "linear": Entry(lambda n: [(2, n), (n, 3), (3,)],
                     lambda x, weight, bias: F.linear(x, weight.T, bias)),
@@ -160,6 +175,7 @@ KNOWN = [
     (autograd.tanh, [1e3, 1e30, inf, -1e30], [1, 1, 1, -1], [0, 0, 0, 0]),
     (autograd.sigmoid, [1e3, inf, -1e3, -1e30, -inf], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]),
     (autograd.relu, [-inf, -1e30, 1e30, inf], [0, 0, 1e30, inf], [0, 0, 1, 1]),
+    (autograd.silu, [-1e30, -1e3, 1e3, 1e30], [0, 0, 1e3, 1e30], [0, 0, 1, 1]),
     (both_gelus, [-1e30, -1e3, 1e3, 1e30], [0, 0, 1e3, 1e30] * 2, [0, 0, 2, 2]),
     (lambda x: 1 / x, [1e3, 1e30, -1e30], [1e-3, 1e-30, -1e-30], [-1e-6, -1e-60, -1e-60]),
     (lambda x: 1e30 / x, [1e30, -1e30], [1, -1], [-1e-30, -1e-30]),

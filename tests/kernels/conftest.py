@@ -30,6 +30,8 @@ ARGUMENTS = {
     "gelu_backward": lambda a, i, Z, M, N: (a(Z * M * N), a(Z * M * N)),
     "gelu_exact": lambda a, i, Z, M, N: (a(Z * M * N),),
     "gelu_exact_backward": lambda a, i, Z, M, N: (a(Z * M * N), a(Z * M * N)),
+    "silu": lambda a, i, Z, M, N: (a(Z * M * N),),
+    "silu_backward": lambda a, i, Z, M, N: (a(Z * M * N), a(Z * M * N)),
     "softmax": lambda a, i, Z, M, N: (a(Z * M, N),),
     "softmax_backward": lambda a, i, Z, M, N: (a(Z * M, N), a(Z * M, N)),
     "log_softmax": lambda a, i, Z, M, N: (a(Z * M, N),),
@@ -38,6 +40,9 @@ ARGUMENTS = {
     "layer_norm_backward": lambda a, i, Z, M, N: (
         a(Z * M, N), a(Z * M, N), a(N), a(Z * M), a(Z * M),
     ),
+    "rms_norm": lambda a, i, Z, M, N: (a(Z * M, N), a(N), 1e-5),
+    "rms_norm_backward": lambda a, i, Z, M, N: (a(Z * M, N), a(Z * M, N), a(N), a(Z * M)),
+    "rotary": lambda a, i, Z, M, N: (a(Z, M, 2, 2 * N), a(M, N), a(M, N)),
     "embedding": lambda a, i, Z, M, N: (a(M, N), i(M, Z * M)),
     "embedding_backward_": lambda a, i, Z, M, N: (a(M, N), a(Z * M, N), i(M, Z * M)),
     "dropout": lambda a, i, Z, M, N: (a(Z * M * N), 0.3, 12345),

@@ -20,7 +20,7 @@ IN_PLACE = {"add_matmul_tn_": 1, "adamw_": 4, "embedding_backward_": 1}
 # The maximum, mean or root of a size of 0 does not exist; the ops refuse it.
 NEED_A_ROW = {
     "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "layer_norm",
-    "layer_norm_backward", "attention", "attention_backward", "cross_entropy",
+    "layer_norm_backward", "rms_norm", "rms_norm_backward", "attention", "attention_backward", "cross_entropy",
     "cross_entropy_backward",
 }  # fmt: skip
 
@@ -130,12 +130,12 @@ def test_logits_that_are_all_large(arguments, rows, offset, dtype):
 
 @DTYPES
 @pytest.mark.parametrize("scale", [1e-310, 1e-42, 1e-30, 1e4, 1e9, 1e30])
-@pytest.mark.parametrize("gelu", ["gelu", "gelu_exact"])
-def test_gelu_of_subnormal_and_of_large_numbers(arguments, gelu, dtype, scale):
+@pytest.mark.parametrize("activation", ["gelu", "gelu_exact", "silu"])
+def test_activations_of_subnormal_and_of_large_numbers(arguments, activation, dtype, scale):
     dy, x = arguments("gelu_backward", (1, 10, 10), np.float64)
     dy, x = dy.astype(dtype), (x * scale).astype(dtype)
-    assert_alike(gelu, [x], dtype)
-    assert_alike(f"{gelu}_backward", [dy, x], dtype)
+    assert_alike(activation, [x], dtype)
+    assert_alike(f"{activation}_backward", [dy, x], dtype)
 
 
 @DTYPES
