@@ -93,6 +93,7 @@ def joined(f, axis, *shapes):
 
 
 TARGETS = np.array([[1, 0, 4], [4, -1, 2]])
+PADDING = np.array([[1, 1, 0], [0, 1, 1]])
 MASK = np.array([[True, False, True], [False, False, True]])
 INDICES = {
     "int": 1,
@@ -125,6 +126,15 @@ HEADS = {
     "not causal, T > S": ({"causal": False}, (1, 2, 4, 2), (1, 2, 3, 2)),
     "not causal, T < S": ({"causal": False}, (1, 1, 2, 1), (1, 1, 3, 1)),
     "scores multiplied by 1.3": ({"scale": 1.3}, (1, 2, 3, 2), (1, 2, 3, 2)),
+    "two heads of queries to one of keys": ({}, (2, 4, 3, 2), (2, 2, 3, 2)),
+    "padding": ({"mask": PADDING, "causal": False}, (2, 2, 3, 2), (2, 2, 3, 2)),
+    "queries that see nothing": ({"mask": 1 - PADDING}, (2, 2, 3, 2), (2, 1, 3, 2)),
+}
+# with a bias: its shape is the last one
+BIASES = {
+    "a bias for all sequences": ({}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
+    "a bias for each": ({"causal": False, "scale": 0.8}, (2, 2, 2, 2), (2, 1, 3, 2), (2, 2, 2, 3)),
+    "a bias and padding": ({"mask": PADDING}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
 }
 
 
@@ -251,6 +261,10 @@ CASES = {
         Case(label, partial(nn.scaled_dot_product_attention, **settings),
              normal(*q), normal(*kv), normal(*kv))
         for label, (settings, q, kv) in HEADS.items()
+    ] + [
+        Case(label, partial(nn.scaled_dot_product_attention, **settings),
+             normal(*q), normal(*kv), normal(*kv), normal(*bias))
+        for label, (settings, q, kv, bias) in BIASES.items()
     ],
     "cross_entropy": [
         Case("ignore_index=-1", partial(loss.cross_entropy, targets=TARGETS), normal(2, 3, 5)),

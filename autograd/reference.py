@@ -186,6 +186,59 @@ def _scores(q_BHTD, k_BHSD, causal):
     return score_BHTS
 
 
+def attention_masked(q_BHTD, k_BGSD, v_BGSD, mask_BS, bias_BHTS, causal):
+    k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
+    score_BHTS = _masked_scores(q_BHTD, k_BHSD, mask_BS, bias_BHTS, causal)
+    # Where all scores are -inf, the maximum is a number nevertheless, and all weights are 0.
+    m_BHT1 = np.maximum(score_BHTS.max(axis=3, keepdims=True), np.finfo(q_BHTD.dtype).min)
+    e_BHTS = np.exp(score_BHTS - m_BHT1)
+    total_BHT1 = e_BHTS.sum(axis=3, keepdims=True)
+    nothing_BHT1 = total_BHT1 == 0
+    total_BHT1 = np.where(nothing_BHT1, 1, total_BHT1).astype(q_BHTD.dtype)
+    lse_BHT1 = np.where(nothing_BHT1, 0, m_BHT1 + np.log(total_BHT1)).astype(q_BHTD.dtype)
+    return e_BHTS / total_BHT1 @ v_BHSD, lse_BHT1[..., 0]
+
+
+def attention_masked_backward(
+    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask_BS, bias_BHTS, causal
+):
+    k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
+    score_BHTS = _masked_scores(q_BHTD, k_BHSD, mask_BS, bias_BHTS, causal)
+    a_BHTS = np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
+    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
+    dz_BHTS = a_BHTS * (da_BHTS - (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True))
+    dbias_BHTS = None
+    if bias_BHTS is not None:
+        dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if len(bias_BHTS) == 1 else dz_BHTS
+    dz_BHTS = dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3]))
+    dk_BHSD, dv_BHSD = dz_BHTS.swapaxes(2, 3) @ q_BHTD, a_BHTS.swapaxes(2, 3) @ dy_BHTD
+    dk_BGSD, dv_BGSD = (_sum_of_groups(x, k_BGSD.shape[1]) for x in (dk_BHSD, dv_BHSD))
+    return dz_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, dbias_BHTS
+
+
+def _for_each_query_head(q_BHTD, mask_BS, *arrays):
+    """Keys and values, repeated for the heads of a group; those of padding are 0, even if NaN."""
+    repeats = q_BHTD.shape[1] // arrays[0].shape[1]
+    for x_BGSD in arrays:
+        if mask_BS is not None:
+            x_BGSD = np.where(mask_BS[:, None, :, None], x_BGSD, x_BGSD.dtype.type(0))
+        yield np.repeat(x_BGSD, repeats, axis=1)
+
+
+def _masked_scores(q_BHTD, k_BHSD, mask_BS, bias_BHTS, causal):
+    score_BHTS = _scores(q_BHTD, k_BHSD, causal)
+    if bias_BHTS is not None:
+        score_BHTS = score_BHTS + bias_BHTS
+    if mask_BS is not None:
+        score_BHTS = np.where(mask_BS[:, None, None], score_BHTS, q_BHTD.dtype.type(-np.inf))
+    return score_BHTS
+
+
+def _sum_of_groups(x_BHSD, G):
+    B, H, S, D = x_BHSD.shape
+    return x_BHSD.reshape(B, G, H // G, S, D).sum(axis=2)
+
+
 def cross_entropy(logits_NV, targets_N):
     m_N = logits_NV.max(axis=1)
     z_NV = logits_NV - m_N[:, None]

@@ -21,9 +21,9 @@ Dimension letters, which end the name of every array of known rank:
     Z independent problems (batch times heads)    M, N, K of a matrix product (M,K) (K,N)
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
-adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, cross_entropy,
-embedding, optimizer. `compiler` has the decorators and the cache of compiled code, `vector_math` exp,
-`addresses` lists of arrays.
+adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, attention_masked,
+cross_entropy, embedding, optimizer. `compiler` has the decorators and the cache of compiled code,
+`vector_math` exp, `addresses` lists of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls the kernel of its name with a `_` before it; `embedding_backward_`, which needs no room, is
@@ -45,6 +45,7 @@ with compiled_code_cached():
         silu_backward,
     )
     from autograd.kernels.attention import attention, attention_backward
+    from autograd.kernels.attention_masked import attention_masked, attention_masked_backward
     from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
     from autograd.kernels.embedding import embedding, embedding_backward_
     from autograd.kernels.layer_norm import layer_norm, layer_norm_backward

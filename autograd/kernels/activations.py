@@ -6,8 +6,9 @@
     silu         y = x s,  s = sigmoid(x),  dx = dy (s + x s (1 - s))
     dropout      y_i = x_i / (1 - p) where hash(seed, i) >= p, else 0
 
-Backward of GELU and of SiLU recomputes s from x, which is saved anyway; memory is read and written once. GELU
-is no part of the product that makes its x: its time is that of its arithmetic, not of reading x.
+Backward of GELU and SiLU recomputes s from x, which is saved anyway; memory is read and written
+once. GELU is no part of the product that makes its x: its time is that of its arithmetic, not of
+reading x.
 All work on flat arrays in chunks of fixed size: where a chunk ends must not depend on the number
 of threads, because the last few elements of a vector loop are computed by other instructions.
 """

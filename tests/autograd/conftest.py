@@ -200,8 +200,11 @@ def of_embedding(draw):
 
 def of_attention(draw):
     B, H, T, D, more = (draw(st.integers(1, 4)) for _ in range(5))
-    S = T + more - 1
-    return [(B, H, T, D), (B, H, S, D), (B, H, S, D)], (), {"causal": draw(st.booleans())}
+    S, G = T + more - 1, draw(st.sampled_from([g for g in (1, 2, 3, 4) if H % g == 0]))
+    bias = draw(st.sampled_from([None, (1, H, T, S), (B, H, T, S)]))
+    mask = np.random.default_rng(0).integers(0, 2, (B, S)) if draw(st.booleans()) else None
+    settings = {"causal": draw(st.booleans()), "scale": draw(st.sampled_from([None, 0.7]))}
+    return [(B, H, T, D), (B, G, S, D), (B, G, S, D), bias], (), settings | {"mask": mask}
 
 
 def of_cross_entropy(draw):

@@ -41,13 +41,28 @@ def layer_norm(x, weight, bias, eps=1e-5):
     return n * (1 if weight is None else weight) + (0 if bias is None else bias)
 
 
-def attention(q, k, v, causal=True):
+def rms_norm(x, weight, eps=1e-6):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * weight
+
+
+def rotary_embedding(x, positions, base=10000.0):
+    """Pairs of channels as complex numbers, which are turned by a factor of length 1."""
+    half = x.shape[3] // 2
+    angle = np.outer(positions, base ** (-np.arange(half) * 2 / x.shape[3]))
+    z = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * angle)
+    return np.concatenate([z.real, z.imag], axis=-1)
+
+
+def attention(q, k, v, bias=None, causal=True, scale=None, mask=None):
     y = np.zeros_like(q)
-    B, H, T, D = q.shape
+    (B, H, T, D), (_, G, S, _) = q.shape, k.shape
     for b, h, t in np.ndindex(B, H, T):
-        seen = t + 1 + k.shape[2] - T if causal else k.shape[2]
-        weights = softmax(k[b, h, :seen] @ q[b, h, t] / math.sqrt(D))
-        y[b, h, t] = weights @ v[b, h, :seen]
+        seen = np.arange(S) <= (t + S - T if causal else S)
+        seen &= True if mask is None else mask[b].astype(bool)
+        scores = k[b, h * G // H] @ q[b, h, t] * (1 / math.sqrt(D) if scale is None else scale)
+        scores += 0 if bias is None else bias[b if len(bias) > 1 else 0, h, t]
+        if seen.any():
+            y[b, h, t] = softmax(scores[seen]) @ v[b, h * G // H, seen]
     return y
 
 
@@ -81,6 +96,8 @@ EXPECTED = {
     "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "gelu": gelu,
     "softmax": softmax, "log_softmax": lambda x, axis=-1: np.log(softmax(x, axis)),
     "layer_norm": layer_norm, "embedding": lambda weight, indices: weight[indices],
+    "silu": lambda x: x / (1 + np.exp(-x)), "rms_norm": rms_norm,
+    "rotary_embedding": rotary_embedding,
     "dropout": dropout, "scaled_dot_product_attention": attention, "cross_entropy": cross_entropy,
     "linear_cross_entropy": lambda x, table, targets, ignore_index: cross_entropy(
         x @ table.T, targets, ignore_index),

@@ -52,6 +52,14 @@ ARGUMENTS = {
     "attention_backward": lambda a, i, Z, M, N: after_attention(
         a(Z, 2, M, N), a(Z, 2, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N), True
     ),
+    "attention_masked": lambda a, i, Z, M, N: (
+        a(Z, 4, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N),
+        i(4, Z * (M + 3)).reshape(Z, M + 3) > 0, a(1, 4, M, M + 3), True,
+    ),
+    "attention_masked_backward": lambda a, i, Z, M, N: after_attention_masked(
+        a(Z, 4, M, N), a(Z, 4, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N),
+        i(4, Z * (M + 3)).reshape(Z, M + 3) > 0, a(1, 4, M, M + 3), True,
+    ),
     "cross_entropy": lambda a, i, Z, M, N: (a(Z * M, N), i(N + 1, Z * M) - 1),
     "cross_entropy_backward": lambda a, i, Z, M, N: after_cross_entropy(
         a(Z * M, N), i(N + 1, Z * M) - 1
@@ -67,6 +75,12 @@ ARGUMENTS = {
 def after_attention(dy, q, k, v, causal):
     with np.errstate(all="ignore"):
         return dy, q, k, v, *reference.attention(q, k, v, causal), causal
+
+
+def after_attention_masked(dy, *arguments):
+    with np.errstate(all="ignore"):
+        y, lse = reference.attention_masked(*arguments)
+    return dy, *arguments[:3], y, lse, *arguments[3:]
 
 
 def after_cross_entropy(logits, targets):

@@ -20,8 +20,8 @@ IN_PLACE = {"add_matmul_tn_": 1, "adamw_": 4, "embedding_backward_": 1}
 # The maximum, mean or root of a size of 0 does not exist; the ops refuse it.
 NEED_A_ROW = {
     "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "layer_norm",
-    "layer_norm_backward", "rms_norm", "rms_norm_backward", "attention", "attention_backward", "cross_entropy",
-    "cross_entropy_backward",
+    "layer_norm_backward", "rms_norm", "rms_norm_backward", "attention", "attention_backward",
+    "attention_masked", "attention_masked_backward", "cross_entropy", "cross_entropy_backward",
 }  # fmt: skip
 
 
