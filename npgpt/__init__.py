@@ -18,7 +18,7 @@ Reading order, one package for each section of CONCEPTS.md:
 29600
 """
 
-from npgpt.config import GPTConfig, TrainConfig
-from npgpt.model import GPT
+from npgpt.config import BertConfig, GPTConfig, LlamaConfig, T5Config, TrainConfig
+from npgpt.model import GPT, T5, Bert, Llama
 from npgpt.tokenizer import BPETokenizer, CharTokenizer
 from npgpt.training import AdamW

@@ -36,20 +36,141 @@ class GPTConfig:
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
 
     def __post_init__(self):
-        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"GPTConfig: {name}={value!r}; use an int of 1 or more")
-        check_types(self)
-        if self.n_embd % self.n_head:
-            below = self.n_embd - self.n_embd % self.n_head
+        _check_sizes(self)
+        _check_shares(self)
+
+
+@dataclass(frozen=True)
+class LlamaConfig:
+    """The shape of a Llama. Raises ValueError for a shape that cannot be built."""
+
+    vocab_size: int = setting("V, the number of different tokens")
+    block_size: int = setting("T, the longest context in tokens")
+    n_layer: int = setting("number of transformer blocks")
+    n_head: int = setting("H, heads of queries per block")
+    n_embd: int = setting("C, channels of the residual stream; an even multiple of n_head")
+    n_kv_head: int = setting("heads of keys and values, which divide n_head; 0: n_head", default=0)
+    n_inner: int = setting("F, channels inside the MLP; 0: 8/3 C up to a multiple of 8", default=0)
+    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    tie_weights: bool = setting("the output projection is the token embedding", default=True)
+    rope_base: float = setting("base of the wavelengths of rotary positions", default=10000.0)
+    norm_eps: float = setting("what RMSNorm adds to the mean square", default=1e-6)
+
+    @property
+    def kv_heads(self):
+        return self.n_kv_head or self.n_head
+
+    @property
+    def inner(self):
+        return self.n_inner or (8 * self.n_embd + 23) // 24 * 8
+
+    def __post_init__(self):
+        _check_sizes(self, "n_kv_head", "n_inner")
+        _check_shares(self)
+        if self.n_embd // self.n_head % 2:
             raise ValueError(
-                f"GPTConfig: n_embd={self.n_embd} is not divisible by n_head={self.n_head}, and "
-                f"each head takes an equal share of the channels; use n_embd="
-                f"{below + self.n_head}" + (f" or {below}" if below else "")
+                f"LlamaConfig: n_embd={self.n_embd} and n_head={self.n_head} make heads of "
+                f"{self.n_embd // self.n_head} channels, which rotary positions turn in pairs; "
+                f"use n_embd={self.n_embd + self.n_head}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"GPTConfig: dropout={self.dropout}; use a share in [0, 1)")
+        if self.n_head % self.kv_heads:
+            raise ValueError(
+                f"LlamaConfig: n_kv_head={self.n_kv_head} does not divide n_head={self.n_head}; "
+                "use a divisor, each of whose heads serves as many heads of queries"
+            )
+        for name in ("rope_base", "norm_eps"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"LlamaConfig: {name}={getattr(self, name)}; use more than 0")
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The shape of a BERT. Raises ValueError for a shape that cannot be built."""
+
+    vocab_size: int = setting("V, the number of different tokens")
+    block_size: int = setting("T, the longest text in tokens")
+    n_layer: int = setting("number of transformer blocks")
+    n_head: int = setting("H, attention heads per block")
+    n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
+    n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
+    n_segment: int = setting("kinds of segments, such as first and second text", default=2)
+    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    mlm_head: bool = setting("whether it has a head that predicts hidden tokens", default=True)
+
+    @property
+    def inner(self):
+        return self.n_inner or 4 * self.n_embd
+
+    def __post_init__(self):
+        _check_sizes(self, "n_inner")
+        _check_shares(self)
+
+
+@dataclass(frozen=True)
+class T5Config:
+    """The shape of a T5. Raises ValueError for a shape that cannot be built."""
+
+    vocab_size: int = setting("V, the number of different tokens")
+    block_size: int = setting("longest text to train on; relative positions have no longest")
+    n_layer: int = setting("number of blocks of the encoder")
+    n_head: int = setting("H, attention heads per block")
+    n_embd: int = setting("C, channels of the residual streams; a multiple of n_head")
+    n_decoder_layer: int = setting("number of blocks of the decoder; 0: n_layer", default=0)
+    n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
+    head_size: int = setting("D, channels of a head; 0: C / H", default=0)
+    n_bucket: int = setting("buckets that distances between positions fall into", default=32)
+    max_distance: int = setting("distance from which on all are in the last bucket", default=128)
+    gated: bool = setting("an MLP gated by GELU, of T5 1.1, not a ReLU", default=False)
+    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    tie_weights: bool = setting("the output projection is the token embedding", default=True)
+
+    @property
+    def decoder_layers(self):
+        return self.n_decoder_layer or self.n_layer
+
+    @property
+    def inner(self):
+        return self.n_inner or 4 * self.n_embd
+
+    @property
+    def head_channels(self):
+        return self.head_size or self.n_embd // self.n_head
+
+    def __post_init__(self):
+        _check_sizes(self, "n_decoder_layer", "n_inner", "head_size")
+        if not self.head_size:
+            _check_shares(self)
+        if self.n_bucket < 4 or self.max_distance <= self.n_bucket // 2:
+            raise ValueError(
+                f"T5Config: n_bucket={self.n_bucket}, max_distance={self.max_distance}; half of "
+                "the buckets are for one distance each: use 4 buckets or more, and a max_distance "
+                "above half of them"
+            )
+
+
+def _check_sizes(config, *optional):
+    """Ints that are 1 or more, or, those that are `optional`, 0; a dropout; the types of all."""
+    for known in fields(config):
+        value, least = getattr(config, known.name), 0 if known.name in optional else 1
+        if known.type is int and (type(value) is not int or value < least):
+            raise ValueError(
+                f"{type(config).__name__}: {known.name}={value!r}; use an int of {least} or more"
+            )
+    check_types(config)
+    if not 0 <= config.dropout < 1:
+        raise ValueError(
+            f"{type(config).__name__}: dropout={config.dropout}; use a share in [0, 1)"
+        )
+
+
+def _check_shares(config):
+    if config.n_embd % config.n_head:
+        below = config.n_embd - config.n_embd % config.n_head
+        raise ValueError(
+            f"{type(config).__name__}: n_embd={config.n_embd} is not divisible by n_head="
+            f"{config.n_head}, and each head takes an equal share of the channels; use n_embd="
+            f"{below + config.n_head}" + (f" or {below}" if below else "")
+        )
 
 
 @dataclass(frozen=True)

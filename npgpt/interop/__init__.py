@@ -1,4 +1,5 @@
 """Models in other programs' files: arrays and settings in and out, no model.
 
-`huggingface` reads and writes the folders of GPT-2 models that the transformers library uses.
+`huggingface` reads and writes folders of the transformers library; `gpt2`, `llama`, `bert` and `t5`
+know what it calls the settings and weights of each.
 """

@@ -1,11 +1,19 @@
-"""GPT-2 models as the transformers library stores them: config.json and model.safetensors.
+"""Folders of the transformers library: config.json and model.safetensors, for any architecture.
 
-The weights have the same names and shapes as here, but for three things. A language model's names
-begin with `transformer.`; GPT-2's linear layers and norms always have biases, which are written as
-zeros where a model has none; and an output layer of its own is stored as (V, C), here (C, V).
+What differs between architectures is a `layout`, a module of this package with
+
+    MODEL_TYPE   of config.json; CLASS, what is written there; EXAMPLES, names of models
+    SIZES        what config.json must give, ints
+    ONLY         what it may change, and the one value for which the model is the one built here
+    wrong        (config) -> what else it asks for that is not built here, as a dict
+    read         (config, arrays) -> the fields of our config class, weights by our names
+    write        (settings, weights) -> config.json as a dict, arrays by their names
+
+and most have NAMES, from our modules to theirs, for `our_weights` and `their_weights`.
 """
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,104 +21,103 @@ from safetensors.numpy import save
 
 from npgpt.files import atomic_write, read_arrays, read_json
 
-PREFIX = "transformer."
-HEAD = "lm_head.weight"
-# A linear layer or a norm: its weight has a bias beside it. The others are embeddings.
-WITHOUT_BIAS = ("wte.weight", "wpe.weight", HEAD)
-CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")  # constants that older files hold as weights
-# What GPT-2's config.json may change, and the one value for which the model is the one built here.
-ONLY = {
-    "model_type": "gpt2",
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "add_cross_attention": False,
-}
+CLASSES = {"gpt2": "GPT", "llama": "Llama", "bert": "Bert", "t5": "T5"}  # by model_type
+TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which lie in memory there as here
 
 
-def save_folder(folder, settings, weights):
-    """Write a GPT as config.json and model.safetensors, each whole or not at all.
+def save_folder(folder, layout, settings, weights):
+    """Write a model as config.json and model.safetensors, each whole or not at all.
 
     folder    made if it does not exist; files of these names are replaced
-    settings  the fields of a GPTConfig as a dict
-    weights   arrays by GPT-2's names
+    settings  the fields of its config class as a dict
+    weights   arrays by our names
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    config = ONLY | {
-        "architectures": ["GPT2LMHeadModel"],
-        "vocab_size": settings["vocab_size"],
-        "n_positions": settings["block_size"],
-        "n_embd": settings["n_embd"],
-        "n_layer": settings["n_layer"],
-        "n_head": settings["n_head"],
-        "tie_word_embeddings": settings["tie_weights"],
-        **dict.fromkeys(("resid_pdrop", "embd_pdrop"), settings["dropout"]),
-        "attn_pdrop": 0.0,
-        # GPT-2's own end of text is not in another vocabulary
-        "bos_token_id": None,
-        "eos_token_id": None,
-    }
-    arrays = {}
-    for name, weight in weights.items():
-        if name == HEAD:
-            arrays[HEAD] = np.ascontiguousarray(weight.T)
-            continue
-        arrays[PREFIX + name] = weight
-        bias = name.removesuffix("weight") + "bias"
-        if name.endswith(".weight") and name not in WITHOUT_BIAS and bias not in weights:
-            arrays[PREFIX + bias] = np.zeros(weight.shape[-1], weight.dtype)
+    config, arrays = layout.write(settings, weights)
+    # the end of text of published models is not in another vocabulary
+    config = {"bos_token_id": None, "eos_token_id": None} | layout.ONLY | config
+    config |= {"model_type": layout.MODEL_TYPE}
     atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
     atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
-def load_folder(folder):
-    """(settings, weights) of a GPT-2 model: the fields of a GPTConfig, float32 arrays by name.
+def load_folder(folder, layout):
+    """(settings, weights) of a model: the fields of its config class, float32 arrays by our names.
 
-    Raises FileNotFoundError for a missing file, ValueError for a model that is not GPT-2's or a
+    Raises FileNotFoundError for a missing file, ValueError for a model of another architecture or a
     file that is damaged.
     """
     folder = Path(folder)
-    config = _read_config(folder / "config.json")
+    config = _read_config(folder / "config.json", layout)
     arrays = {}
     for path in _weight_files(folder):
         arrays |= read_arrays(path)
-    settings = {
-        "vocab_size": config["vocab_size"],
-        "block_size": config.get("n_positions", 1024),
-        "n_layer": config["n_layer"],
-        "n_head": config["n_head"],
-        "n_embd": config["n_embd"],
-        "dropout": config.get("resid_pdrop", 0.1),
-        "bias": True,
-        "tie_weights": config.get("tie_word_embeddings", True),
-    }
-    return settings, _our_names(arrays, settings["tie_weights"])
+    settings, weights = layout.read(config, arrays)
+    return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
-def _read_config(path):
+def their_weights(weights, names, prefix, without_prefix):
+    """Arrays by their names; `prefix` begins them but for those that begin as `without_prefix`."""
+    arrays = {}
+    for name, array in _renamed(weights, names).items():
+        full = name if name.startswith(without_prefix) else prefix + name
+        arrays[full] = np.ascontiguousarray(array)
+    return arrays
+
+
+def our_weights(arrays, names, prefix):
+    """Arrays by our names; one that has no place here keeps its own."""
+    named = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    return _renamed(named, {theirs: ours for ours, theirs in names.items()})
+
+
+def _renamed(arrays, names):
+    """Arrays by other names of their modules; weights of linear layers are transposed.
+
+    `names` has {} for the number of a block.
+    """
+    found = {}
+    for name, array in arrays.items():
+        path, _, kind = name.rpartition(".")
+        number = None if path in names else re.search(r"\.(\d+)\.", path)
+        key = path.replace(number[0], ".{}.", 1) if number else path
+        if key not in names:
+            found[name] = array
+            continue
+        new = names[key].format(number and number[1])
+        is_table = any(p.endswith(TABLES) for p in (path, new))
+        found[f"{new}.{kind}"] = array.T if array.ndim == 2 and not is_table else array
+    return found
+
+
+def _read_config(path, layout):
     if not path.is_file():
         raise FileNotFoundError(
             f"{path.parent} has no config.json; name a folder that save_pretrained or "
             "`npgpt export` wrote, or one downloaded whole from a model's page"
         )
-    config = read_json(path)
-    sizes = ("n_embd", "n_head", "n_layer", "vocab_size")
-    missing = [name for name in sizes if type(config.get(name)) is not int]
-    if missing:
-        raise ValueError(f"{path} does not give {missing} as ints: it is not the config of a GPT-2")
-    if config.get("activation_function") == "gelu_pytorch_tanh":  # another name of the same
-        config["activation_function"] = ONLY["activation_function"]
-    wrong = {name: config[name] for name, value in ONLY.items() if config.get(name, value) != value}
-    inner = config.get("n_inner")
-    if inner not in (None, 4 * config["n_embd"]):
-        wrong["n_inner"] = inner
-    if wrong:
-        found = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
+    config, here = read_json(path), CLASSES[layout.MODEL_TYPE]
+    found = config.get("model_type", layout.MODEL_TYPE)
+    if found != layout.MODEL_TYPE:
+        other = CLASSES.get(found) if isinstance(found, str) else None
         raise ValueError(
-            f"{path} describes a model with {found}, which this GPT does not have; use a model "
-            "of GPT-2's architecture, such as gpt2, gpt2-medium or distilgpt2"
+            f"{path} describes a model of model_type={found!r}, not {layout.MODEL_TYPE!r}; use "
+            + (f"{other}.from_pretrained" if other else f"a model such as {layout.EXAMPLES}")
+        )
+    missing = [name for name in layout.SIZES if type(config.get(name)) is not int]
+    if missing:
+        raise ValueError(
+            f"{path} does not give {missing} as ints: it is not the config of a {here}"
+        )
+    only = layout.ONLY | {"quantization_config": None}
+    wrong = {name: config[name] for name, value in only.items() if config.get(name, value) != value}
+    wrong |= layout.wrong(config)
+    if wrong:
+        asked = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
+        raise ValueError(
+            f"{path} describes a model with {asked}, which this {here} does not have; use a model "
+            f"of its architecture, such as {layout.EXAMPLES}"
         )
     return config
 
@@ -149,13 +156,3 @@ def _in_folder(folder, name):
             "there, and its name into model.safetensors.index.json if that lists it"
         )
     return path
-
-
-def _our_names(arrays, tied):
-    weights = {}
-    for name, array in arrays.items():
-        name = name.removeprefix(PREFIX)
-        if name.endswith(CAUSAL_MASKS) or (name == HEAD and tied):
-            continue
-        weights[name] = np.asarray(array.T if name == HEAD else array, np.float32, order="C")
-    return weights

@@ -1,5 +1,9 @@
-"""The transformer. Reading order: embeddings, attention, mlp, block, gpt; `module` is the base.
-`size` counts what a GPT takes, and `ngram` is what it is compared with.
+"""The transformer. Reading order: embeddings, attention, mlp, block, transformer, gpt; `module` is
+the base of the parts. Then the other models: llama, bert, t5. `size` counts what a model takes, and
+`ngram` is what a GPT is compared with.
 """
 
+from npgpt.model.bert import Bert
 from npgpt.model.gpt import GPT
+from npgpt.model.llama import Llama
+from npgpt.model.t5 import T5

@@ -1,13 +1,13 @@
-"""Causal multi-head self-attention: where positions read from one another.
+"""Multi-head attention: where positions read from one another.
 
 Every position has three vectors: what it looks for (query), what it is found by (key) and what it
-passes on (value). A head gives position t the average of the values at s <= t, weighted by how
-well the keys there match its query. Heads work side by side on their own D = C / H channels, and a
-last projection mixes what they found.
+passes on (value). A head gives position t the average of the values at s <= t, or at all s where
+attention is not causal, weighted by how well the keys there match its query. Heads work side by
+side on their own D channels, C / H as a rule, and a last projection mixes what they found.
 """
 
 from autograd import scaled_dot_product_attention, split
-from npgpt.model.module import Linear, Module, branch_std
+from npgpt.model.module import INIT_STD, Linear, Module, branch_std
 
 
 class CausalSelfAttention(Module):
@@ -37,3 +37,42 @@ class CausalSelfAttention(Module):
         qkv_BTC = self.c_attn(x_BTC)
         qkv_BHTD = qkv_BTC.reshape(B, T, 3 * H, C // H).swapaxes(1, 2)  # b t (h d) -> b h t d
         return split(qkv_BHTD, H, axis=1)
+
+
+class Attention(Module):
+    """(B, T, C) -> (B, T, C): as Llama, BERT and T5 have it, with a projection each for q, k and v.
+
+    n_kv_head   heads of keys and values, G, which divide n_head
+    std         of the initial projections to q, to k and v, and from the heads
+    """
+
+    def __init__(self, rng, n_embd, n_head, head_size, n_kv_head, *, bias, dtype,
+                 std=(INIT_STD,) * 3):  # fmt: skip
+        self.n_head, self.n_kv_head, inner = n_head, n_kv_head, n_head * head_size
+        self.q = Linear(rng, n_embd, inner, bias=bias, dtype=dtype, std=std[0])
+        for name in ("k", "v"):
+            part = Linear(rng, n_embd, n_kv_head * head_size, bias=bias, dtype=dtype, std=std[1])
+            setattr(self, name, part)
+        self.o = Linear(rng, inner, n_embd, bias=bias, dtype=dtype, std=std[2])
+
+    def __call__(self, x_BTC, source_BSC=None, *, turn=None, cache=None, bias=None, **settings):
+        """source   what is read from, if it is not x
+        turn     what is done to queries and keys before they meet, such as rotary positions
+        cache    a KVCache in generation: the keys and values of the tokens before these
+        bias, settings   of `autograd.scaled_dot_product_attention`
+        """
+        source_BSC = x_BTC if source_BSC is None else source_BSC
+        q = _heads(self.q(x_BTC), self.n_head)
+        k, v = (_heads(part(source_BSC), self.n_kv_head) for part in (self.k, self.v))
+        if turn is not None:
+            q, k = turn(q), turn(k)
+        if cache is not None:
+            k, v = cache.extend(self, k.data, v.data)
+        y_BHTD = scaled_dot_product_attention(q, k, v, bias, **settings)
+        y_BTHD = y_BHTD.swapaxes(1, 2)
+        return self.o(y_BTHD.reshape(*x_BTC.shape[:2], -1))  # b t h d -> b t (h d)
+
+
+def _heads(x_BTC, n_head):
+    B, T, C = x_BTC.shape
+    return x_BTC.reshape(B, T, n_head, C // n_head).swapaxes(1, 2)  # b t (h d) -> b h t d

@@ -11,8 +11,8 @@ from npgpt.model.module import INIT_STD, Module, normal
 class Embedding(Module):
     """y = weight[indices].    weight (rows, C), indices (...) -> y (..., C)"""
 
-    def __init__(self, rng, n_rows, n_embd, *, dtype):
-        self.weight = normal(rng, (n_rows, n_embd), INIT_STD, dtype)
+    def __init__(self, rng, n_rows, n_embd, *, dtype, std=INIT_STD):
+        self.weight = normal(rng, (n_rows, n_embd), std, dtype)
 
     def __call__(self, indices):
         return embedding(self.weight, indices)

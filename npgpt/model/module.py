@@ -1,4 +1,4 @@
-"""Module: a part of a model that owns weights. Linear and LayerNorm, the two parts used all over.
+"""Module: a part of a model that owns weights. Linear and two norms, the parts used all over.
 
 Not a framework: a Module is a plain object whose attributes are Tensors, Modules or lists of
 Modules, and `named_parameters` walks them. The attribute names are those of the published GPT-2
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from autograd import Tensor, layer_norm, linear
+from autograd import Tensor, layer_norm, linear, rms_norm
 
 INIT_STD = 0.02  # GPT-2's
 
@@ -49,12 +49,24 @@ class Linear(Module):
 class LayerNorm(Module):
     """Each row to mean 0 and variance 1, then weight and bias per channel.    (C,) each"""
 
-    def __init__(self, n_embd, *, bias, dtype):
+    def __init__(self, n_embd, *, bias, dtype, eps=1e-5):
         self.weight = Tensor(np.ones(n_embd, dtype), requires_grad=True)
         self.bias = Tensor(np.zeros(n_embd, dtype), requires_grad=True) if bias else None
+        self.eps = eps
 
     def __call__(self, x):
-        return layer_norm(x, self.weight, self.bias)
+        return layer_norm(x, self.weight, self.bias, self.eps)
+
+
+class RMSNorm(Module):
+    """Each row to mean square 1, then a weight per channel.    (C,)"""
+
+    def __init__(self, n_embd, *, dtype, eps=1e-6):
+        self.weight = Tensor(np.ones(n_embd, dtype), requires_grad=True)
+        self.eps = eps
+
+    def __call__(self, x):
+        return rms_norm(x, self.weight, self.eps)
 
 
 def branch_std(config):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from autograd.ops.loss import chunk_rows
+from npgpt.config import BertConfig, GPTConfig, LlamaConfig, T5Config
 
 
 def parameters_by_part(config):
@@ -10,9 +11,14 @@ def parameters_by_part(config):
 
     Counted by arithmetic: a model of 1.5 billion parameters need not be made to be counted.
     """
+    counts = COUNTS[type(config)](config)
+    return {part: count for part, count in counts.items() if count}
+
+
+def _parts_of_gpt(config):
     C, L, V = config.n_embd, config.n_layer, config.vocab_size
     bias = C if config.bias else 0
-    counts = {
+    return {
         "token embedding": V * C,
         "position embedding": config.block_size * C,
         "attention": L * (3 * (C * C + bias) + C * C + bias),  # q, k, v; then the projection
@@ -21,7 +27,52 @@ def parameters_by_part(config):
         "final norm": C + bias,
         "output head": 0 if config.tie_weights else C * V,
     }
-    return {part: count for part, count in counts.items() if count}
+
+
+def _parts_of_llama(config):
+    C, L, V = config.n_embd, config.n_layer, config.vocab_size
+    return {
+        "token embedding": V * C,
+        "attention": L * (2 * C * C + 2 * C * C // config.n_head * config.kv_heads),
+        "MLP": L * 3 * C * config.inner,
+        "norms": L * 2 * C,
+        "final norm": C,
+        "output head": 0 if config.tie_weights else C * V,
+    }
+
+
+def _parts_of_bert(config):
+    C, L, F, V = config.n_embd, config.n_layer, config.inner, config.vocab_size
+    return {
+        "token embedding": V * C,
+        "position embedding": config.block_size * C,
+        "segment embedding": config.n_segment * C,
+        "attention": L * 4 * (C * C + C),
+        "MLP": L * (2 * C * F + F + C),
+        "norms": (L * 2 + 1) * 2 * C,
+        "output head": C * C + C + 2 * C + V if config.mlm_head else 0,
+    }
+
+
+def _parts_of_t5(config):
+    C, V, L, M = config.n_embd, config.vocab_size, config.n_layer, config.decoder_layers
+    return {
+        "token embedding": V * C,
+        "position biases": 2 * config.n_bucket * config.n_head,
+        "attention": (L + 2 * M) * 4 * C * config.n_head * config.head_channels,
+        "MLP": (L + M) * (3 if config.gated else 2) * C * config.inner,
+        "norms": (L * 2 + M * 3) * C,
+        "final norms": 2 * C,
+        "output head": 0 if config.tie_weights else C * V,
+    }
+
+
+COUNTS = {
+    GPTConfig: _parts_of_gpt,
+    LlamaConfig: _parts_of_llama,
+    BertConfig: _parts_of_bert,
+    T5Config: _parts_of_t5,
+}
 
 
 def check_size(config, arrays, where):

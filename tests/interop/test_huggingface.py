@@ -221,7 +221,7 @@ def test_weights_in_several_files_are_read(tmp_path):
         (lambda f: (f / "config.json").write_bytes(b"[]"), ValueError, "is damaged"),
         (lambda f: (f / "config.json").write_bytes(b"{}"), ValueError, "does not give"),
         (lambda f: (f / "model.safetensors").write_bytes(b"abc"), ValueError, "is damaged, or its"),
-        (lambda f: rewritten(f, model_type="llama"), ValueError, "model_type='llama'.*use a model"),
+        (lambda f: rewritten(f, model_type="llama"), ValueError, "model_type='llama'.*use Llama.from_pretrained"),
         (lambda f: rewritten(f, activation_function="relu"), ValueError, "activation_function"),
         (lambda f: rewritten(f, n_embd=None), ValueError, r"does not give \['n_embd'\] as ints"),
         (lambda f: rewritten(f, n_positions="6"), ValueError, "describes no model.*block_size='6'"),

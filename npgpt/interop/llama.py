@@ -1,0 +1,80 @@
+"""Llama models of the transformers library, which has those of other makers under the same name.
+
+Its linear layers are stored as (out, in), here (in, out).
+"""
+
+from npgpt.interop.huggingface import our_weights, their_weights
+
+MODEL_TYPE, CLASS = "llama", "LlamaForCausalLM"
+EXAMPLES = "TinyLlama-1.1B or SmolLM-135M"
+PREFIX, HEAD = "model.", "lm_head"
+NAMES = {
+    "wte": "embed_tokens", "ln_f": "norm", HEAD: HEAD,
+    "h.{}.ln_1": "layers.{}.input_layernorm",
+    **{f"h.{{}}.attn.{x}": f"layers.{{}}.self_attn.{x}_proj" for x in "qkvo"},
+    "h.{}.ln_2": "layers.{}.post_attention_layernorm",
+    "h.{}.mlp.gate": "layers.{}.mlp.gate_proj",
+    "h.{}.mlp.up": "layers.{}.mlp.up_proj",
+    "h.{}.mlp.c_proj": "layers.{}.mlp.down_proj",
+}  # fmt: skip
+SIZES = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+)  # fmt: skip
+ONLY = {
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "rope_scaling": None,
+    "sliding_window": None,
+}
+
+
+def wrong(config):
+    found, rope = {}, config.get("rope_parameters") or {}
+    plain = ("rope_theta", rope.get("rope_theta")), ("rope_type", "default")
+    scaled = {name: value for name, value in rope.items() if (name, value) not in plain}
+    if scaled:
+        found["rope_parameters"] = scaled
+    size, heads = config["hidden_size"], config["num_attention_heads"]
+    if config.get("head_dim") not in (None, size // max(heads, 1)):
+        found["head_dim"] = config["head_dim"]
+    return found
+
+
+def read(config, arrays):
+    rope = config.get("rope_parameters") or config
+    settings = {
+        "vocab_size": config["vocab_size"],
+        "block_size": config.get("max_position_embeddings", 2048),
+        "n_layer": config["num_hidden_layers"],
+        "n_head": config["num_attention_heads"],
+        "n_embd": config["hidden_size"],
+        "n_kv_head": config.get("num_key_value_heads") or config["num_attention_heads"],
+        "n_inner": config["intermediate_size"],
+        "tie_weights": config.get("tie_word_embeddings", False),
+        "rope_base": rope.get("rope_theta", 10000.0),
+        "norm_eps": config.get("rms_norm_eps", 1e-6),
+    }
+    weights = our_weights(arrays, NAMES, PREFIX)
+    if settings["tie_weights"]:
+        weights.pop(f"{HEAD}.weight", None)
+    return settings, weights
+
+
+def write(settings, weights):
+    rope = {"rope_type": "default", "rope_theta": settings["rope_base"]}
+    config = {
+        "architectures": [CLASS],
+        "vocab_size": settings["vocab_size"],
+        "max_position_embeddings": settings["block_size"],
+        "num_hidden_layers": settings["n_layer"],
+        "num_attention_heads": settings["n_head"],
+        "num_key_value_heads": settings["n_kv_head"] or settings["n_head"],
+        "hidden_size": settings["n_embd"],
+        "intermediate_size": weights["h.0.mlp.up.weight"].shape[1],
+        "tie_word_embeddings": settings["tie_weights"],
+        "rope_parameters": rope,
+        "rope_theta": settings["rope_base"],  # where versions before 5 have it
+        "rms_norm_eps": settings["norm_eps"],
+    }
+    return config, their_weights(weights, NAMES, PREFIX, HEAD)
