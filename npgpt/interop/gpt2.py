@@ -7,10 +7,11 @@ zeros where a model has none; and an output layer of its own is stored as (V, C)
 
 import numpy as np
 
+from npgpt.interop.huggingface import HEAD, without_tied_head
+
 MODEL_TYPE, CLASS = "gpt2", "GPT2LMHeadModel"
 EXAMPLES = "gpt2, gpt2-medium or distilgpt2"
 PREFIX = "transformer."
-HEAD = "lm_head.weight"
 # A linear layer or a norm: its weight has a bias beside it. The others are embeddings.
 WITHOUT_BIAS = ("wte.weight", "wpe.weight", HEAD)
 CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")  # constants that older files hold as weights
@@ -47,9 +48,9 @@ def read(config, arrays):
     weights = {}
     for name, array in arrays.items():
         name = name.removeprefix(PREFIX)
-        if not name.endswith(CAUSAL_MASKS) and not (name == HEAD and tied):
+        if not name.endswith(CAUSAL_MASKS):
             weights[name] = array.T if name == HEAD else array
-    return settings, weights
+    return settings, without_tied_head(weights) if tied else weights
 
 
 def write(settings, weights):

@@ -22,6 +22,7 @@ from safetensors.numpy import save
 from npgpt.files import atomic_write, read_arrays, read_json
 
 CLASSES = {"gpt2": "GPT", "llama": "Llama", "bert": "Bert", "t5": "T5"}  # by model_type
+HEAD = "lm_head.weight"
 TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which lie in memory there as here
 
 
@@ -35,9 +36,9 @@ def save_folder(folder, layout, settings, weights):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config, arrays = layout.write(settings, weights)
-    # the end of text of published models is not in another vocabulary
-    config = {"bos_token_id": None, "eos_token_id": None} | layout.ONLY | config
-    config |= {"model_type": layout.MODEL_TYPE}
+    # the special tokens of published models are others, or none, in another vocabulary
+    tokens = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
+    config = tokens | layout.ONLY | config | {"model_type": layout.MODEL_TYPE}
     atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
     atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
@@ -70,6 +71,17 @@ def our_weights(arrays, names, prefix):
     """Arrays by our names; one that has no place here keeps its own."""
     named = {name.removeprefix(prefix): array for name, array in arrays.items()}
     return _renamed(named, {theirs: ours for ours, theirs in names.items()})
+
+
+def without_tied_head(weights):
+    """Weights by our names, without an output layer that repeats the embedding."""
+    head = weights.pop(HEAD, None)
+    if head is not None and not np.array_equal(head.T, weights.get("wte.weight", head.T)):
+        raise ValueError(
+            f"{HEAD} is another table than the embedding, but config.json ties the two; set "
+            "tie_word_embeddings to false in it"
+        )
+    return weights
 
 
 def _renamed(arrays, names):

@@ -3,7 +3,7 @@
 Its linear layers are stored as (out, in), here (in, out).
 """
 
-from npgpt.interop.huggingface import our_weights, their_weights
+from npgpt.interop.huggingface import our_weights, their_weights, without_tied_head
 
 MODEL_TYPE, CLASS = "llama", "LlamaForCausalLM"
 EXAMPLES = "TinyLlama-1.1B or SmolLM-135M"
@@ -56,9 +56,7 @@ def read(config, arrays):
         "norm_eps": config.get("rms_norm_eps", 1e-6),
     }
     weights = our_weights(arrays, NAMES, PREFIX)
-    if settings["tie_weights"]:
-        weights.pop(f"{HEAD}.weight", None)
-    return settings, weights
+    return settings, without_tied_head(weights) if settings["tie_weights"] else weights
 
 
 def write(settings, weights):

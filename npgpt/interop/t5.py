@@ -4,11 +4,10 @@ Its linear layers are stored as (out, in), here (in, out). The first block of a 
 that all of its blocks share.
 """
 
-from npgpt.interop.huggingface import our_weights, their_weights
+from npgpt.interop.huggingface import HEAD, our_weights, their_weights, without_tied_head
 
 MODEL_TYPE, CLASS = "t5", "T5ForConditionalGeneration"
 EXAMPLES = "t5-small or google/t5-v1_1-small"
-HEAD = "lm_head.weight"
 
 
 def _names():
@@ -67,7 +66,7 @@ def read(config, arrays):
     copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     weights = our_weights({k: a for k, a in arrays.items() if k not in copies}, NAMES, "")
     if scaled:
-        weights.pop(HEAD, None)
+        weights = without_tied_head(weights)
     elif HEAD not in weights and "wte.weight" in weights:  # the table, but not divided
         weights[HEAD] = weights["wte.weight"].T
     return settings, weights

