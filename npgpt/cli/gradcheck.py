@@ -8,9 +8,9 @@ import numpy as np
 from autograd import OPS, backend
 from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt.cli import print_json
-from npgpt.config import GPTConfig
 
 NAMES = 30  # columns, for the longest name of an op
+ARCHS = ("gpt", "llama", "bert", "t5")
 SOURCES = {
     "numba": "the compiled kernels, autograd/kernels (compiling them takes some seconds once)",
     "numpy": "the kernels' reference implementation, autograd/reference.py",
@@ -22,9 +22,10 @@ def add_arguments(parser):
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--op", metavar="NAME", help="one op; default: all of them")
     what.add_argument(
-        "--model", action="store_true", help="the loss of a small GPT, by parameter"
+        "--model", action="store_true", help="the loss of a small model, by parameter"
     )
     what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
+    add("--arch", choices=ARCHS, help="of the model; default gpt")
     add("--seed", type=int, default=0, metavar="S", help="of the arrays drawn; default 0")
     add("--json", action="store_true", help="one JSON object")
 
@@ -32,6 +33,8 @@ def add_arguments(parser):
 def run(args):
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: give 0 or more")
+    if args.arch and not args.model:
+        raise ValueError(f"--arch {args.arch} is of a model: give --model, too")
     if args.plot:
         path = str(_plot(args))
         print(json.dumps({"picture": path}) if args.json else f"picture {path}")
@@ -44,7 +47,8 @@ def run(args):
     rows = []
     if not args.json:
         _print_heading("parameter" if args.model else "op")
-    for row in _model_rows(args.seed) if args.model else _op_rows(ops, args.seed):
+    arch, seed = args.arch or "gpt", args.seed
+    for row in _model_rows(arch, seed) if args.model else _op_rows(ops, seed):
         if not args.json:
             _print_row(row)
         rows.append(row)
@@ -70,10 +74,10 @@ def _op_rows(ops, seed):
         }  # fmt: skip
 
 
-def _model_rows(seed):
-    model, f = small_model(seed)
+def _model_rows(arch, seed):
+    model, f = small_model(arch, seed)
     started = time.perf_counter()
-    report = examine(f, model.parameters(), seed=seed, name="GPT loss")
+    report = examine(f, model.parameters(), seed=seed, name=f"{type(model).__name__} loss")
     seconds = time.perf_counter() - started
     return [
         {
@@ -85,23 +89,37 @@ def _model_rows(seed):
     ]  # fmt: skip
 
 
-def small_model(seed):
-    """(a float64 GPT, its loss as a function for `autograd.gradcheck`), dropout included.
+def small_model(arch, seed):
+    """(a float64 model, its loss as a function for `autograd.gradcheck`), dropout included.
 
-    The weights are of order one, not 0.02: else most gradients are too small to be wrong.
+    The weights are of order one, not 0.02: else most gradients are too small to be wrong. Those of
+    the T5 are smaller, as its scores are not divided and the loss would bend too much; and it has
+    a gate, because a ReLU has no derivative at 0, where differences might look for one.
     """
-    from npgpt.model import GPT
+    from npgpt.model import MODELS
 
-    config = GPTConfig(vocab_size=7, block_size=5, n_layer=2, n_head=2, n_embd=6, dropout=0.2)
-    model = GPT(config, seed=seed, dtype=np.float64)
+    shapes = {
+        "gpt": {"n_embd": 6},
+        "llama": {"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
+        "bert": {"n_embd": 6},
+        "t5": {"n_embd": 4, "n_layer": 1, "n_decoder_layer": 2, "gated": True, "n_bucket": 4,
+               "max_distance": 4},
+    }  # fmt: skip
+    settings = {"vocab_size": 7, "block_size": 5, "n_layer": 2, "n_head": 2, "dropout": 0.2}
+    spread = 0.3 if arch == "t5" else 0.7
+    cls = MODELS[arch]
+    model = cls(cls.Config(**settings | shapes[arch]), seed=seed, dtype=np.float64)
     rng = np.random.default_rng(seed)
     for weight in model.parameters().values():
-        weight.data[...] = rng.normal(1.0 if weight.data.ndim == 1 else 0.0, 0.7, weight.shape)
-    idx_BT, targets_BT = rng.integers(0, 7, (2, 2, 5))
+        weight.data[...] = rng.normal(1.0 if weight.data.ndim == 1 else 0.0, spread, weight.shape)
+    batch, mask = list(rng.integers(0, 7, (2, 2, 5))), np.array([[1, 1, 1, 1, 0], [0, 1, 1, 1, 1]])
+    keywords = {"bert": {"mask_BT": mask}, "t5": {"mask_BS": mask}}.get(arch, {})
+    if arch == "t5":
+        batch.insert(0, batch[0][:, ::-1])
 
     def loss(**parameters):
         model.dropout_step = 0  # the same mask each time
-        return model(idx_BT, targets_BT)[1]
+        return model(*batch, **keywords)[1]
 
     return model, loss
 

@@ -7,3 +7,5 @@ from npgpt.model.bert import Bert
 from npgpt.model.gpt import GPT
 from npgpt.model.llama import Llama
 from npgpt.model.t5 import T5
+
+MODELS = {"gpt": GPT, "llama": Llama, "bert": Bert, "t5": T5}

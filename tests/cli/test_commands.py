@@ -18,9 +18,10 @@ from autograd import backend
 from autograd.gradcheck_cases import CASES
 from npgpt import GPT
 from npgpt.cli import main
-from npgpt.cli.gradcheck import SOURCES
+from npgpt.cli.gradcheck import SOURCES, small_model
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
+from npgpt.model import MODELS
 from npgpt.model.size import parameters_by_part
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import load_run
@@ -178,7 +179,14 @@ def test_gradcheck_prints_a_table_of_ops(cli):
     assert row["name"] == "gelu" and row["error"] < 1e-6 and row["samples"] >= 2
 
 
-def test_gradcheck_of_a_model_covers_every_parameter(cli):
+@pytest.mark.parametrize("arch", MODELS)
+def test_gradcheck_of_a_model_covers_every_parameter(cli, arch):
+    result = json.loads(cli("gradcheck", "--model", "--arch", arch, "--json")[1])
+    assert result["passed"]
+    assert [row["name"] for row in result["rows"]] == list(small_model(arch, 0)[0].parameters())
+
+
+def test_gradcheck_of_a_model_is_of_a_gpt_by_default(cli):
     result = json.loads(cli("gradcheck", "--model", "--json")[1])
     names = {row["name"] for row in result["rows"]}
     assert result["passed"] and "wte.weight" in names and "h.1.mlp.c_proj.bias" in names
@@ -211,6 +219,8 @@ def test_gradcheck_of_an_op_without_cases_says_what_to_add_before_any_table(cli,
 def test_gradcheck_of_an_unknown_op_lists_the_known(cli):
     status, _, err = cli("gradcheck", "--op", "sofmax")
     assert status == 1 and "no such op" in err and "softmax" in err
+    status, _, err = cli("gradcheck", "--arch", "t5")
+    assert status == 1 and "--arch t5 is of a model: give --model, too" in err
     status, _, err = cli("gradcheck", "--seed", -1)
     assert status == 1 and "--seed -1: give 0 or more" in err
 
