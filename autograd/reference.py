@@ -171,11 +171,15 @@ def attention(q_BHTD, k_BHSD, v_BHSD, causal):
 
 def attention_backward(dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD, lse_BHT, causal):
     a_BHTS = np.exp(_scores(q_BHTD, k_BHSD, causal) - lse_BHT[..., None])
-    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
-    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
-    dz_BHTS = a_BHTS * (da_BHTS - (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True))
+    dz_BHTS = _score_gradients(a_BHTS, dy_BHTD, v_BHSD, y_BHTD)
     dz_BHTS = dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3]))
     return dz_BHTS @ k_BHSD, dz_BHTS.swapaxes(2, 3) @ q_BHTD, a_BHTS.swapaxes(2, 3) @ dy_BHTD
+
+
+def _score_gradients(a_BHTS, dy_BHTD, v_BHSD, y_BHTD):
+    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
+    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
+    return a_BHTS * (da_BHTS - (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True))
 
 
 def _scores(q_BHTD, k_BHSD, causal):
@@ -205,8 +209,7 @@ def attention_masked_backward(
     k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
     score_BHTS = _masked_scores(q_BHTD, k_BHSD, mask_BS, bias_BHTS, causal)
     a_BHTS = np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
-    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
-    dz_BHTS = a_BHTS * (da_BHTS - (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True))
+    dz_BHTS = _score_gradients(a_BHTS, dy_BHTD, v_BHSD, y_BHTD)
     dbias_BHTS = None
     if bias_BHTS is not None:
         dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if len(bias_BHTS) == 1 else dz_BHTS

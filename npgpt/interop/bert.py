@@ -4,7 +4,7 @@ Its linear layers are stored as (out, in), here (in, out). What else the files h
 pooler, the head for the next sentence, and the table of the output layer, which is the embedding.
 """
 
-from npgpt.interop.huggingface import our_weights, their_weights
+from npgpt.interop.huggingface import REQUIRED, our_weights, their_weights
 
 MODEL_TYPE, CLASS = "bert", "BertForMaskedLM"
 EXAMPLES = "bert-base-uncased or all-MiniLM-L6-v2"
@@ -29,10 +29,16 @@ NAMES = {
 LEFT_OUT = (
     "pooler.", "cls.seq_relationship.", "cls.predictions.decoder.", "embeddings.position_ids",
 )  # fmt: skip
-SIZES = (
-    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-    "max_position_embeddings",
-)  # fmt: skip
+SETTINGS = {
+    "vocab_size": ("vocab_size", REQUIRED),
+    "block_size": ("max_position_embeddings", REQUIRED),
+    "n_layer": ("num_hidden_layers", REQUIRED),
+    "n_head": ("num_attention_heads", REQUIRED),
+    "n_embd": ("hidden_size", REQUIRED),
+    "n_inner": ("intermediate_size", REQUIRED),
+    "n_segment": ("type_vocab_size", 2),
+    "dropout": ("hidden_dropout_prob", 0.1),
+}
 ONLY = {
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-12,
@@ -47,39 +53,22 @@ def wrong(config):
     return {}
 
 
-def read(config, arrays):
+def read(settings, config, arrays):
     kept = {
         # what the oldest files call the weight and the bias of a norm
         name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("Norm.beta", "Norm.bias"): array
         for name, array in arrays.items()
         if not name.removeprefix(PREFIX).startswith(LEFT_OUT)
     }
-    settings = {
-        "vocab_size": config["vocab_size"],
-        "block_size": config["max_position_embeddings"],
-        "n_layer": config["num_hidden_layers"],
-        "n_head": config["num_attention_heads"],
-        "n_embd": config["hidden_size"],
-        "n_inner": config["intermediate_size"],
-        "n_segment": config.get("type_vocab_size", 2),
-        "dropout": config.get("hidden_dropout_prob", 0.1),
-        "mlm_head": any(name.startswith(HEAD) for name in kept),
-    }
+    settings["mlm_head"] = any(name.startswith(HEAD) for name in kept)
     return settings, our_weights(kept, NAMES, PREFIX)
 
 
 def write(settings, weights):
     config = {
-        "architectures": [CLASS if settings["mlm_head"] else "BertModel"],
-        "vocab_size": settings["vocab_size"],
-        "max_position_embeddings": settings["block_size"],
-        "num_hidden_layers": settings["n_layer"],
-        "num_attention_heads": settings["n_head"],
-        "hidden_size": settings["n_embd"],
         "intermediate_size": weights["h.0.mlp.c_fc.weight"].shape[1],
-        "type_vocab_size": settings["n_segment"],
-        "hidden_dropout_prob": settings["dropout"],
         "attention_probs_dropout_prob": 0.0,
     }
-    prefix = PREFIX if settings["mlm_head"] else ""
-    return config, their_weights(weights, NAMES, prefix, HEAD)
+    if settings["mlm_head"]:
+        return config, their_weights(weights, NAMES, PREFIX, HEAD)
+    return config | {"architectures": ["BertModel"]}, their_weights(weights, NAMES, "", HEAD)

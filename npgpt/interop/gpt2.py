@@ -7,7 +7,7 @@ zeros where a model has none; and an output layer of its own is stored as (V, C)
 
 import numpy as np
 
-from npgpt.interop.huggingface import HEAD, without_tied_head
+from npgpt.interop.huggingface import HEAD, REQUIRED, without_tied_head
 
 MODEL_TYPE, CLASS = "gpt2", "GPT2LMHeadModel"
 EXAMPLES = "gpt2, gpt2-medium or distilgpt2"
@@ -15,7 +15,15 @@ PREFIX = "transformer."
 # A linear layer or a norm: its weight has a bias beside it. The others are embeddings.
 WITHOUT_BIAS = ("wte.weight", "wpe.weight", HEAD)
 CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")  # constants that older files hold as weights
-SIZES = ("n_embd", "n_head", "n_layer", "vocab_size")
+SETTINGS = {
+    "vocab_size": ("vocab_size", REQUIRED),
+    "block_size": ("n_positions", 1024),
+    "n_layer": ("n_layer", REQUIRED),
+    "n_head": ("n_head", REQUIRED),
+    "n_embd": ("n_embd", REQUIRED),
+    "dropout": ("resid_pdrop", 0.1),
+    "tie_weights": ("tie_word_embeddings", True),
+}
 ONLY = {
     "layer_norm_epsilon": 1e-5,
     "scale_attn_weights": True,
@@ -33,37 +41,20 @@ def wrong(config):
     return found
 
 
-def read(config, arrays):
-    tied = config.get("tie_word_embeddings", True)
-    settings = {
-        "vocab_size": config["vocab_size"],
-        "block_size": config.get("n_positions", 1024),
-        "n_layer": config["n_layer"],
-        "n_head": config["n_head"],
-        "n_embd": config["n_embd"],
-        "dropout": config.get("resid_pdrop", 0.1),
-        "bias": True,
-        "tie_weights": tied,
-    }
+def read(settings, config, arrays):
     weights = {}
     for name, array in arrays.items():
         name = name.removeprefix(PREFIX)
         if not name.endswith(CAUSAL_MASKS):
             weights[name] = array.T if name == HEAD else array
-    return settings, without_tied_head(weights) if tied else weights
+    weights = without_tied_head(weights) if settings["tie_weights"] else weights
+    return settings | {"bias": True}, weights
 
 
 def write(settings, weights):
     config = {
-        "architectures": [CLASS],
         "activation_function": "gelu_new",
-        "vocab_size": settings["vocab_size"],
-        "n_positions": settings["block_size"],
-        "n_embd": settings["n_embd"],
-        "n_layer": settings["n_layer"],
-        "n_head": settings["n_head"],
-        "tie_word_embeddings": settings["tie_weights"],
-        **dict.fromkeys(("resid_pdrop", "embd_pdrop"), settings["dropout"]),
+        "embd_pdrop": settings["dropout"],
         "attn_pdrop": 0.0,
     }
     arrays = {}

@@ -3,11 +3,12 @@
 What differs between architectures is a `layout`, a module of this package with
 
     MODEL_TYPE   of config.json; CLASS, what is written there; EXAMPLES, names of models
-    SIZES        what config.json must give, ints
-    ONLY         what it may change, and the one value for which the model is the one built here
+    SETTINGS     a field of our config class -> (its name in config.json, its value if it is not
+                 there); REQUIRED for the value of an int that has to be
+    ONLY         what config.json may change, and the one value that is built here
     wrong        (config) -> what else it asks for that is not built here, as a dict
-    read         (config, arrays) -> the fields of our config class, weights by our names
-    write        (settings, weights) -> config.json as a dict, arrays by their names
+    read         (settings, config, arrays) -> settings as changed, weights by our names
+    write        (settings, weights) -> what else config.json needs, arrays by their names
 
 and most have NAMES, from our modules to theirs, for `our_weights` and `their_weights`.
 """
@@ -23,6 +24,7 @@ from npgpt.files import atomic_write, read_arrays, read_json
 
 CLASSES = {"gpt2": "GPT", "llama": "Llama", "bert": "Bert", "t5": "T5"}  # by model_type
 HEAD = "lm_head.weight"
+REQUIRED = object()
 TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which lie in memory there as here
 
 
@@ -35,10 +37,11 @@ def save_folder(folder, layout, settings, weights):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    config, arrays = layout.write(settings, weights)
+    more, arrays = layout.write(settings, weights)
     # the special tokens of published models are others, or none, in another vocabulary
-    tokens = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
-    config = tokens | layout.ONLY | config | {"model_type": layout.MODEL_TYPE}
+    config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")) | layout.ONLY
+    config |= {"model_type": layout.MODEL_TYPE, "architectures": [layout.CLASS]}
+    config |= {theirs: settings[ours] for ours, (theirs, _) in layout.SETTINGS.items()} | more
     atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
     atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
@@ -54,7 +57,8 @@ def load_folder(folder, layout):
     arrays = {}
     for path in _weight_files(folder):
         arrays |= read_arrays(path)
-    settings, weights = layout.read(config, arrays)
+    settings = {ours: config.get(*theirs) for ours, theirs in layout.SETTINGS.items()}
+    settings, weights = layout.read(settings, config, arrays)
     return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
@@ -117,7 +121,8 @@ def _read_config(path, layout):
             f"{path} describes a model of model_type={found!r}, not {layout.MODEL_TYPE!r}; use "
             + (f"{other}.from_pretrained" if other else f"a model such as {layout.EXAMPLES}")
         )
-    missing = [name for name in layout.SIZES if type(config.get(name)) is not int]
+    sizes = [name for name, default in layout.SETTINGS.values() if default is REQUIRED]
+    missing = [name for name in sizes if type(config.get(name)) is not int]
     if missing:
         raise ValueError(
             f"{path} does not give {missing} as ints: it is not the config of a {here}"

@@ -3,7 +3,12 @@
 Its linear layers are stored as (out, in), here (in, out).
 """
 
-from npgpt.interop.huggingface import our_weights, their_weights, without_tied_head
+from npgpt.interop.huggingface import (
+    REQUIRED,
+    our_weights,
+    their_weights,
+    without_tied_head,
+)
 
 MODEL_TYPE, CLASS = "llama", "LlamaForCausalLM"
 EXAMPLES = "TinyLlama-1.1B or SmolLM-135M"
@@ -17,9 +22,18 @@ NAMES = {
     "h.{}.mlp.up": "layers.{}.mlp.up_proj",
     "h.{}.mlp.c_proj": "layers.{}.mlp.down_proj",
 }  # fmt: skip
-SIZES = (
-    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-)  # fmt: skip
+SETTINGS = {
+    "vocab_size": ("vocab_size", REQUIRED),
+    "block_size": ("max_position_embeddings", 2048),
+    "n_layer": ("num_hidden_layers", REQUIRED),
+    "n_head": ("num_attention_heads", REQUIRED),
+    "n_embd": ("hidden_size", REQUIRED),
+    "n_kv_head": ("num_key_value_heads", None),
+    "n_inner": ("intermediate_size", REQUIRED),
+    "tie_weights": ("tie_word_embeddings", False),
+    "rope_base": ("rope_theta", 10000.0),  # versions before 5 have it here
+    "norm_eps": ("rms_norm_eps", 1e-6),
+}
 ONLY = {
     "hidden_act": "silu",
     "attention_bias": False,
@@ -41,38 +55,18 @@ def wrong(config):
     return found
 
 
-def read(config, arrays):
-    rope = config.get("rope_parameters") or config
-    settings = {
-        "vocab_size": config["vocab_size"],
-        "block_size": config.get("max_position_embeddings", 2048),
-        "n_layer": config["num_hidden_layers"],
-        "n_head": config["num_attention_heads"],
-        "n_embd": config["hidden_size"],
-        "n_kv_head": config.get("num_key_value_heads") or config["num_attention_heads"],
-        "n_inner": config["intermediate_size"],
-        "tie_weights": config.get("tie_word_embeddings", False),
-        "rope_base": rope.get("rope_theta", 10000.0),
-        "norm_eps": config.get("rms_norm_eps", 1e-6),
-    }
+def read(settings, config, arrays):
+    rope = config.get("rope_parameters") or {}
+    settings["rope_base"] = rope.get("rope_theta", settings["rope_base"])
+    settings["n_kv_head"] = settings["n_kv_head"] or settings["n_head"]
     weights = our_weights(arrays, NAMES, PREFIX)
     return settings, without_tied_head(weights) if settings["tie_weights"] else weights
 
 
 def write(settings, weights):
-    rope = {"rope_type": "default", "rope_theta": settings["rope_base"]}
     config = {
-        "architectures": [CLASS],
-        "vocab_size": settings["vocab_size"],
-        "max_position_embeddings": settings["block_size"],
-        "num_hidden_layers": settings["n_layer"],
-        "num_attention_heads": settings["n_head"],
         "num_key_value_heads": settings["n_kv_head"] or settings["n_head"],
-        "hidden_size": settings["n_embd"],
         "intermediate_size": weights["h.0.mlp.up.weight"].shape[1],
-        "tie_word_embeddings": settings["tie_weights"],
-        "rope_parameters": rope,
-        "rope_theta": settings["rope_base"],  # where versions before 5 have it
-        "rms_norm_eps": settings["norm_eps"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": settings["rope_base"]},
     }
     return config, their_weights(weights, NAMES, PREFIX, HEAD)

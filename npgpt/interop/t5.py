@@ -4,7 +4,13 @@ Its linear layers are stored as (out, in), here (in, out). The first block of a 
 that all of its blocks share.
 """
 
-from npgpt.interop.huggingface import HEAD, our_weights, their_weights, without_tied_head
+from npgpt.interop.huggingface import (
+    HEAD,
+    REQUIRED,
+    our_weights,
+    their_weights,
+    without_tied_head,
+)
 
 MODEL_TYPE, CLASS = "t5", "T5ForConditionalGeneration"
 EXAMPLES = "t5-small or google/t5-v1_1-small"
@@ -32,7 +38,20 @@ def _names():
 
 
 NAMES = _names()
-SIZES = ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")
+SETTINGS = {
+    "vocab_size": ("vocab_size", REQUIRED),
+    "block_size": ("n_positions", 512),
+    "n_layer": ("num_layers", REQUIRED),
+    "n_head": ("num_heads", REQUIRED),
+    "n_embd": ("d_model", REQUIRED),
+    "n_decoder_layer": ("num_decoder_layers", None),
+    "n_inner": ("d_ff", REQUIRED),
+    "head_size": ("d_kv", REQUIRED),
+    "n_bucket": ("relative_attention_num_buckets", 32),
+    "max_distance": ("relative_attention_max_distance", 128),
+    "dropout": ("dropout_rate", 0.1),
+    "tie_weights": ("tie_word_embeddings", True),
+}
 ONLY = {"layer_norm_epsilon": 1e-6, "is_encoder_decoder": True}
 ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
 
@@ -45,22 +64,12 @@ def wrong(config):
     return {} if f == ACTIVATIONS[kind] else {"dense_act_fn": f}
 
 
-def read(config, arrays):
+def read(settings, config, arrays):
     # Version 1.1 is told by what it does not do: divide by sqrt(C) before the head.
-    scaled = config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True))
-    settings = {
-        "vocab_size": config["vocab_size"],
-        "block_size": config.get("n_positions", 512),
-        "n_layer": config["num_layers"],
-        "n_head": config["num_heads"],
-        "n_embd": config["d_model"],
-        "n_decoder_layer": config.get("num_decoder_layers") or config["num_layers"],
-        "n_inner": config["d_ff"],
-        "head_size": config["d_kv"],
-        "n_bucket": config.get("relative_attention_num_buckets", 32),
-        "max_distance": config.get("relative_attention_max_distance", 128),
+    scaled = config.get("scale_decoder_outputs", settings["tie_weights"])
+    settings |= {
+        "n_decoder_layer": settings["n_decoder_layer"] or settings["n_layer"],
         "gated": config.get("feed_forward_proj", "relu") != "relu",
-        "dropout": config.get("dropout_rate", 0.1),
         "tie_weights": scaled,
     }
     copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
@@ -73,22 +82,11 @@ def read(config, arrays):
 
 
 def write(settings, weights):
-    tied = settings["tie_weights"]
     config = {
-        "architectures": [CLASS],
-        "vocab_size": settings["vocab_size"],
-        "n_positions": settings["block_size"],
-        "num_layers": settings["n_layer"],
         "num_decoder_layers": settings["n_decoder_layer"] or settings["n_layer"],
-        "num_heads": settings["n_head"],
-        "d_model": settings["n_embd"],
         "d_ff": weights["encoder.h.0.mlp.c_proj.weight"].shape[0],
         "d_kv": weights["encoder.h.0.attn_self.q.weight"].shape[1] // settings["n_head"],
-        "relative_attention_num_buckets": settings["n_bucket"],
-        "relative_attention_max_distance": settings["max_distance"],
         "feed_forward_proj": "gated-gelu" if settings["gated"] else "relu",
-        "dropout_rate": settings["dropout"],
-        "tie_word_embeddings": tied,
         "pad_token_id": 0,
         "decoder_start_token_id": 0,
     }

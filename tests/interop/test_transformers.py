@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from autograd import backend, kernels, reference
 from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
+from npgpt.model.t5 import relative_buckets
 
 torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
 transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
@@ -135,10 +136,10 @@ def in_float64(theirs):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inspect.getmodule(type(theirs)), "torch", Double())
-        patch.setattr(torch.Tensor, "float", torch.Tensor.double)
         theirs.double()
         for part in theirs.modules():
             if hasattr(part, "inv_freq"):
+                patch.setattr(torch.Tensor, "float", torch.Tensor.double)
                 part.inv_freq = type(part).compute_default_rope_parameters(part.config)[0]
         yield theirs
 
@@ -226,6 +227,19 @@ def test_a_model_comes_back_from_the_library_as_it_was(tmp_path_factory, arch, d
         again = MODELS[arch].from_pretrained(folder / name)
         for found, was in zip(again(*batch, **keywords), model(*batch, **keywords), strict=True):
             np.testing.assert_array_equal(found.data, was.data)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_buckets_of_distances_are_those_of_the_library(causal):
+    """To the last: where one ends is a matter of rounding."""
+    theirs = transformers.models.t5.modeling_t5.T5Attention._relative_position_bucket
+    T = 700
+    distance = torch.arange(T)[None, :] - torch.arange(T)[:, None]
+    for n_bucket in (4, 5, 8, 9, 12, 16, 31, 32, 33, 64):
+        for max_distance in (n_bucket // 2 + 1, 64, 100, 128, 256, 512):
+            expected = theirs(distance, not causal, n_bucket, max_distance).numpy()
+            found = relative_buckets(T, n_bucket, max_distance, causal)
+            np.testing.assert_array_equal(found, expected, err_msg=f"{n_bucket}, {max_distance}")
 
 
 def test_generation_is_that_of_the_library(tmp_path):

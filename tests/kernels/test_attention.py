@@ -170,6 +170,95 @@ def test_no_queries_leave_keys_without_a_gradient(causal):
     assert dq.size == 0 and not dk.any() and not dv.any()
 
 
+# ---- groups of heads, padding, a bias
+
+
+def make_masked(sizes, dtype, G=1, shared=True, masked=True, seed=0):
+    """dy, q, k, v, mask, bias; the first sequence has nothing but padding."""
+    B, H, T, S, D = sizes
+    rng = np.random.default_rng(seed)
+    dy, q, k, v = (
+        rng.standard_normal((B, n, heads, D)).astype(dtype).swapaxes(1, 2)
+        for n, heads in ((T, H), (T, H), (S, G), (S, G))
+    )
+    mask = rng.random((B, S)) < 0.7 if masked else None
+    if masked:
+        mask[0] = B == 1
+    bias = None if shared is None else 2 * rng.standard_normal((1 if shared else B, H, T, S))
+    return dy, q, k, v, mask, None if bias is None else bias.astype(dtype)
+
+
+def results_masked(module, dy, q, k, v, mask, bias, causal):
+    y, lse = module.attention_masked(q, k, v, mask, bias, causal)
+    return y, lse, *module.attention_masked_backward(dy, q, k, v, y, lse, mask, bias, causal)
+
+
+def assert_masked_right(arrays, causal):
+    dtype = arrays[0].dtype.type
+    found = results_masked(kernels, *arrays, causal)
+    exact = (x if x is None or x.dtype == bool else x.astype(np.float64) for x in arrays)
+    for f, e in zip(found, results_masked(reference, *exact, causal), strict=True):
+        if e is None:
+            assert f is None
+            continue
+        assert (f.shape, f.dtype) == (e.shape, dtype)
+        size = max(1, np.abs(e).max(initial=0))
+        np.testing.assert_allclose(f, e, rtol=0, atol=200 * np.finfo(dtype).eps * size)
+    return found
+
+
+@DTYPES
+@CAUSAL
+@settings(max_examples=25)
+@given(
+    B=st.integers(1, 3), G=st.integers(1, 2), repeats=st.integers(1, 3), T=lengths,
+    more=st.sampled_from([0, 0, 1, 70]), D=st.sampled_from([1, 7, 16, 33, 64]),
+    shared=st.sampled_from([True, False, None]), masked=st.booleans(), seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_masked_attention_of_any_size(
+    dtype, causal, B, G, repeats, T, more, D, shared, masked, seed
+):
+    sizes = (B, G * repeats, T, T + more, D)
+    assert_masked_right(make_masked(sizes, dtype, G, shared, masked, seed), causal)
+
+
+@DTYPES
+def test_without_extras_it_is_attention(dtype):
+    dy, q, k, v = make((2, 3, 130, 130, 16), dtype)
+    plain = results(kernels, dy, q, k, v, True)
+    found = results_masked(kernels, dy, q, k, v, None, None, True)
+    for f, p in zip(found, (*plain, None), strict=True):
+        np.testing.assert_array_equal(f, p)
+
+
+@DTYPES
+def test_padding_is_as_if_it_were_not_there(dtype):
+    dy, q, k, v, _, _ = make_masked((1, 2, 70, 100, 16), dtype, G=2)
+    mask = np.ones((1, 100), bool)
+    mask[0, 90:] = False
+    k[:, :, 90:], v[:, :, 90:] = np.nan, np.inf  # whatever it holds
+    y, _, dq, dk, dv, _ = results_masked(kernels, dy, q, k, v, mask, None, False)
+    y0, _, dq0, dk0, dv0, _ = results_masked(kernels, dy, q, k[:, :, :90], v[:, :, :90], None, None,
+                                             False)  # fmt: skip
+    for found, expected in ((y, y0), (dq, dq0), (dk[:, :, :90], dk0), (dv[:, :, :90], dv0)):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=100 * np.finfo(dtype).eps)
+    assert not dk[:, :, 90:].any() and not dv[:, :, 90:].any()
+
+
+@DTYPES
+@CAUSAL
+def test_a_query_that_sees_nothing_gives_0_and_has_no_gradient(dtype, causal):
+    dy, q, k, v, mask, bias = make_masked((2, 4, 70, 70, 8), dtype, G=2, shared=False)
+    y, lse, dq, dk, dv, dbias = results_masked(kernels, dy, q, k, v, mask, bias, causal)
+    for array in (y, lse, dq, dk, dv, dbias):
+        assert not array[0].any() and array[1].any() and np.isfinite(array).all()
+    hidden = bias.copy()
+    hidden[1, :, 5] = -np.inf  # by its bias, in a sequence where others see something
+    y, _, dq, *_, dbias = results_masked(kernels, dy, q, k, v, mask, hidden, causal)
+    assert not y[1, :, 5].any() and not dq[1, :, 5].any() and not dbias[1, :, 5].any()
+    assert y[1, :, 6].any() and np.isfinite(y).all() and np.isfinite(dq).all()
+
+
 def main():
     """In a process of its own: all sizes, with one, two and three threads.
 
@@ -187,6 +276,14 @@ def main():
                 arrays = assert_right(sizes, np.float32, causal)
                 found.add(b"".join(a.tobytes() for a in arrays))
             assert len(found) == 1, f"{sizes}, causal={causal} depends on the threads"
+            B, H, T, S, D = sizes
+            arrays = make_masked((3, 2 * H, T, S, D), np.float32, G=H)
+            found = set()
+            for threads in (1, 2, 3):
+                numba.set_num_threads(threads)
+                masked = assert_masked_right(arrays, causal)
+                found.add(b"".join(a.tobytes() for a in masked))
+            assert len(found) == 1, f"{sizes}, causal={causal}, masked, depends on the threads"
     print(tiles.TILE, "right")
 
 
