@@ -125,7 +125,8 @@ def _read_config(path, layout):
     missing = [name for name in sizes if type(config.get(name)) is not int]
     if missing:
         raise ValueError(
-            f"{path} does not give {missing} as ints: it is not the config of a {here}"
+            f"{path} does not give {missing} as ints: it is not the config of a {here}; use one "
+            "downloaded whole from a model's page"
         )
     only = layout.ONLY | {"quantization_config": None}
     wrong = {name: config[name] for name, value in only.items() if config.get(name, value) != value}

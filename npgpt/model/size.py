@@ -94,13 +94,25 @@ def flops_per_token(config):
     """FLOPs of a forward pass, per token of a full block; a training step takes three times that.
 
     Each weight of a matrix product is one multiplication and one addition; causal attention reads
-    (T + 1) / 2 keys and values on average, C multiplications and additions each. Backward does
-    each product twice, for the gradients of its two operands. Norms, GELU and softmax are left out.
+    (T + 1) / 2 keys and values on average, other attention T, one of each for every channel.
+    Backward does each product twice, for the gradients of its two operands. Norms, activations,
+    rotary positions and softmax are left out. For a T5, a token is one of the source and one of the
+    target, each a full block; for a BERT, the head is counted for each token, with a target or not.
     """
-    C, T = config.n_embd, config.block_size
-    matrices = config.n_layer * 12 * C * C + C * config.vocab_size
-    attention = config.n_layer * C * (T + 1)
-    return 2 * matrices + 2 * attention
+    parts, C, V, T = parameters_by_part(config), config.n_embd, config.vocab_size, config.block_size
+    matrices = C * V
+    if isinstance(config, GPTConfig):
+        matrices += config.n_layer * 12 * C * C
+    else:
+        matrices += parts["attention"] + parts["MLP"]
+    seen, inner = config.n_layer * (T + 1) / 2, C
+    if isinstance(config, BertConfig):
+        biases = config.n_layer * (5 * C + config.inner)
+        matrices, seen = matrices + C * C - biases, config.n_layer * T
+    elif isinstance(config, T5Config):
+        inner = config.n_head * config.head_channels
+        seen = (config.n_layer + config.decoder_layers) * T + config.decoder_layers * (T + 1) / 2
+    return int(2 * matrices + 4 * seen * inner)
 
 
 @dataclass(frozen=True)
@@ -131,22 +143,58 @@ class StepMemory:
 
 
 def step_memory(config, batch_size, batches=1):
-    """The `StepMemory` of one step on (batch_size, block_size) tokens, `batches` times.
+    """The `StepMemory` of one step on (batch_size, block_size) tokens, `batches` times; for a T5,
+    on as many of the source and of the target.
 
-    Per token a block saves 16 C floats: both norms' inputs and outputs (4 C), q, k, v (3 C), the
-    attention's result (C), the MLP's hidden layer before and after GELU (8 C). Dropout saves none.
-    The last norm's input and result, and the gradient of that, are 3 C more.
+    Per token a block of a GPT saves 16 C floats: both norms' inputs and outputs (4 C), q, k, v
+    (3 C), the attention's result (C), the MLP's hidden layer before and after GELU (8 C). Dropout
+    saves none. The last norm's input and result, and the gradient of that, are 3 C more.
     """
-    C, V = config.n_embd, config.vocab_size
+    V = config.vocab_size
     tokens = batch_size * config.block_size
     parameters = sum(parameters_by_part(config).values())
-    tables = 1 if config.tie_weights else 2  # a head of its own is transposed for the loss
+    tables = 1 if getattr(config, "tie_weights", False) else 2  # one is made anew for the loss
     rows = min(tokens, chunk_rows(V))
     return StepMemory(
         weights=4 * parameters,
         moments=4 * 2 * parameters,
         gradients=4 * parameters,
         accumulated=4 * parameters if batches > 1 else 0,
-        activations=4 * tokens * (config.n_layer * 16 * C + 3 * C),
-        head=4 * (tables * V * C + 2 * rows * V),
+        activations=4 * (tokens * SAVED[type(config)](config) + _shared_biases(config)),
+        head=4 * (tables * V * config.n_embd + 2 * rows * V),
     )
+
+
+def _saved_by_bert(config):
+    """In a block: the norms' inputs and outputs, q, k, v, the result, the MLP's hidden layer before
+    and after GELU. Around: the norm of the embeddings, the head's two layers and its norm."""
+    C, F = config.n_embd, config.inner
+    return config.n_layer * (8 * C + 2 * F) + 8 * C
+
+
+def _saved_by_llama(config):
+    """As a GPT's block, with the MLP's gate before and after SiLU, what it is multiplied with, and
+    the product; q, k and v take less where heads are shared."""
+    C, F = config.n_embd, config.inner
+    kv = 2 * C // config.n_head * config.kv_heads
+    return config.n_layer * (6 * C + kv + 4 * F) + 3 * C
+
+
+def _saved_by_t5(config):
+    C, E, F = config.n_embd, config.n_head * config.head_channels, config.inner
+    L, M = config.n_layer, config.decoder_layers
+    mlp = (4 if config.gated else 2) * F
+    return L * (4 * C + 4 * E + mlp) + M * (6 * C + 8 * E + mlp) + 5 * C
+
+
+SAVED = {
+    GPTConfig: lambda config: config.n_layer * 16 * config.n_embd + 3 * config.n_embd,
+    LlamaConfig: _saved_by_llama,
+    BertConfig: _saved_by_bert,
+    T5Config: _saved_by_t5,
+}
+
+
+def _shared_biases(config):
+    """Those of the scores of a T5: one for each stack, and its gradient."""
+    return 3 * config.n_head * config.block_size**2 if isinstance(config, T5Config) else 0

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from npgpt import GPT, GPTConfig
+from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
 from npgpt.files import read_arrays
 
 IDX_BT = np.random.default_rng(0).integers(0, 7, (2, 5))
@@ -238,3 +239,98 @@ def test_a_folder_that_cannot_be_used_says_what_to_do(tmp_path, spoil, error, me
     spoil(tmp_path)
     with pytest.raises(error, match=message):
         GPT.from_pretrained(tmp_path)
+
+
+# ---- the other architectures
+
+ROPE = {"rope_type": "default", "rope_theta": 1e4}
+REFUSED = [
+    (Llama, {"hidden_act": "gelu"}, "hidden_act='gelu'"),
+    (Llama, {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling="),
+    (Llama, {"rope_parameters": ROPE | {"rope_type": "llama3"}}, "rope_parameters=.*'llama3'"),
+    (Llama, {"rope_parameters": ROPE | {"factor": 2.0}}, "rope_parameters=.*'factor': 2.0"),
+    (Llama, {"attention_bias": True}, "attention_bias=True"),
+    (Llama, {"mlp_bias": True}, "mlp_bias=True"),
+    (Llama, {"sliding_window": 4096}, "sliding_window=4096"),
+    (Llama, {"head_dim": 3}, "head_dim=3"),
+    (Llama, {"quantization_config": {"bits": 4}}, "quantization_config="),
+    (Llama, {"model_type": "mistral"}, "'mistral', not 'llama'; use a model such as TinyLlama"),
+    (Llama, {"model_type": "bert"}, "'bert', not 'llama'; use Bert.from_pretrained"),
+    (Llama, {"model_type": ["x"]}, r"\['x'\], not 'llama'; use a model such as"),
+    (Llama, {"num_key_value_heads": 3}, "describes no model.*n_kv_head=3 does not divide"),
+    (Llama, {"num_attention_heads": 0}, "describes no model.*n_head=0"),
+    (Llama, {"intermediate_size": None}, r"does not give \['intermediate_size'\] as ints"),
+    (Llama, {"intermediate_size": 9}, r"weight h.0.mlp.gate.weight is \(8, 24\), by config.json"),
+    (Llama, {"tie_word_embeddings": False}, "weight lm_head.weight is absent"),
+    (Llama, {"num_hidden_layers": 1}, "model.layers.1|h.1.* have no place in a model"),
+    (Llama, {"num_hidden_layers": 2**62}, "but the model in config.json"),
+    (Bert, {"hidden_act": "relu"}, "hidden_act='relu'"),
+    (Bert, {"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'"),
+    (Bert, {"is_decoder": True}, "is_decoder=True"),
+    (Bert, {"tie_word_embeddings": False}, "tie_word_embeddings=False"),
+    (Bert, {"layer_norm_eps": 1e-5}, "layer_norm_eps=1e-05"),
+    (Bert, {"hidden_size": 2**40}, "but the model in config.json"),
+    (T5, {"feed_forward_proj": "gated-silu"}, "feed_forward_proj='gated-silu'"),
+    (T5, {"dense_act_fn": "gelu"}, "dense_act_fn='gelu'"),
+    (T5, {"layer_norm_epsilon": 1e-5}, "layer_norm_epsilon=1e-05"),
+    (T5, {"is_encoder_decoder": False}, "is_encoder_decoder=False"),
+    (T5, {"d_kv": 2**50}, "but the model in config.json"),
+]
+CONFIGS = {
+    Llama: LlamaConfig(7, 6, 2, 2, 8), Bert: BertConfig(7, 6, 2, 2, 8), T5: T5Config(7, 6, 2, 2, 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cls", "changes", "message"), REFUSED)
+def test_what_is_not_built_here_is_refused_by_name(tmp_path, cls, changes, message):
+    cls(CONFIGS[cls]).save_pretrained(tmp_path)
+    rewritten(tmp_path, **changes)
+    with pytest.raises(ValueError, match=message) as refused:
+        cls.from_pretrained(tmp_path)
+    assert "use " in str(refused.value)
+
+
+@pytest.mark.parametrize("cls", [GPT, Llama, T5])
+def test_an_output_layer_that_config_json_says_is_the_embedding_has_to_be_it(tmp_path, cls):
+    config = CONFIG if cls is GPT else CONFIGS[cls]
+    order_one(cls(replace(config, tie_weights=False))).save_pretrained(tmp_path)
+    rewritten(tmp_path, tie_word_embeddings=True)
+    with pytest.raises(ValueError, match="set tie_word_embeddings to false"):
+        cls.from_pretrained(tmp_path)
+
+
+def test_a_t5_that_is_not_scaled_may_have_the_embedding_for_a_head(tmp_path):
+    model = order_one(T5(CONFIGS[T5]))
+    model.save_pretrained(tmp_path)
+    rewritten(tmp_path, scale_decoder_outputs=False)
+    logits, scaled = T5.from_pretrained(tmp_path)(IDX_BT, IDX_BT)[0], model(IDX_BT, IDX_BT)[0]
+    np.testing.assert_allclose(logits.data, scaled.data * 8**0.5, rtol=1e-4, atol=1e-5)
+
+
+def test_names_of_old_berts_and_heads_that_are_not_built_are_read(tmp_path):
+    model = order_one(Bert(CONFIGS[Bert]))
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    arrays = {
+        name.replace("Norm.weight", "Norm.gamma").replace("Norm.bias", "Norm.beta"): array
+        for name, array in load_file(path).items()
+    }
+    table = arrays["bert.embeddings.word_embeddings.weight"]
+    arrays |= {
+        "bert.pooler.dense.weight": np.zeros((8, 8), "f4"),
+        "bert.embeddings.position_ids": np.arange(6)[None],
+        "cls.seq_relationship.weight": np.zeros((2, 8), "f4"),
+        "cls.predictions.decoder.weight": table.copy(),
+    }
+    save_file(arrays, path)
+    again = Bert.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
+
+
+def test_settings_that_old_files_of_llamas_have_elsewhere_or_leave_out_are_read(tmp_path):
+    model = order_one(Llama(replace(CONFIGS[Llama], rope_base=500.0)))
+    model.save_pretrained(tmp_path)
+    rewritten(tmp_path, rope_parameters=None, rope_theta=500.0, num_key_value_heads=None)
+    again = Llama.from_pretrained(tmp_path)
+    assert again.config.rope_base == 500.0 and again.config.kv_heads == 2
+    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)

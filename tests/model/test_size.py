@@ -5,7 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from npgpt import GPT, GPTConfig
+from autograd import Observer, observing
+from npgpt import GPT, BertConfig, GPTConfig, LlamaConfig, T5Config
+from npgpt.model import MODELS
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 
 MARKS = {
@@ -38,6 +40,50 @@ def test_flops_of_a_forward_pass_are_those_of_its_matrix_products():
     keys_read = sum(t + 1 for t in range(T))
     flops += 2 * (2 * C * keys_read)  # scores, and the weighted sum of values
     assert flops_per_token(config) * B * T == flops
+
+
+OTHERS = [
+    LlamaConfig(65, 64, 4, 4, 64, n_kv_head=2),
+    LlamaConfig(65, 64, 2, 4, 64, tie_weights=False),
+    BertConfig(65, 64, 4, 4, 64),
+    T5Config(65, 64, 2, 4, 64),
+    T5Config(65, 64, 2, 4, 64, n_decoder_layer=3, head_size=8, gated=True, tie_weights=False),
+]
+
+
+@pytest.mark.parametrize("config", OTHERS)
+def test_flops_of_other_models_are_those_of_their_ops(config):
+    """As the ops declare them, of products and attention."""
+
+    class Products(Observer):
+        total = 0
+
+        def forward(self, op, node, inputs, settings, outputs, seconds):
+            if op.name in ("linear", "matmul", "scaled_dot_product_attention"):
+                self.total += op.flops(inputs, outputs, settings)
+
+    model = next(cls for cls in MODELS.values() if isinstance(config, cls.Config))(config)
+    idx_BT = np.zeros((2, 64), np.int64)
+    with observing(Products()) as products:
+        model(*[idx_BT] * (2 if isinstance(config, T5Config) else 1))
+    assert flops_per_token(config) * idx_BT.size == products.total
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("config", OTHERS)
+def test_a_training_step_of_other_models_takes_about_the_memory_that_is_predicted(config):
+    cls = next(cls for cls in MODELS.values() if isinstance(config, cls.Config))
+    idx_BT = np.zeros((12, 64), np.int64)
+    batch = [idx_BT] * (3 if isinstance(config, T5Config) else 2)
+    cls(config).loss(*batch).backward()  # compiled, imported
+    tracemalloc.start()
+    try:
+        cls(config).loss(*batch).backward()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    predicted = step_memory(config, 12)
+    assert peak == pytest.approx(predicted.total - predicted.moments, rel=0.1)
 
 
 @pytest.mark.kernels

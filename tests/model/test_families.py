@@ -1,0 +1,299 @@
+"""Llama, BERT and T5: what they may see, what padding is, how they begin, what they refuse."""
+
+import math
+from dataclasses import MISSING, fields, replace
+
+import numpy as np
+import pytest
+
+from autograd import gradcheck
+from npgpt import T5, Bert, BertConfig, Llama, LlamaConfig, T5Config
+from npgpt.generation import Sampling, generate
+from npgpt.generation.cache import KVCache
+from npgpt.model import MODELS
+from npgpt.model.size import parameters_by_part
+from npgpt.model.t5 import relative_buckets
+
+LLAMA = LlamaConfig(vocab_size=11, block_size=8, n_layer=2, n_head=4, n_embd=16)
+BERT = BertConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=8)
+T5_ = T5Config(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8, n_decoder_layer=2,
+               n_bucket=4, max_distance=4)  # fmt: skip
+SMALL = {"llama": LLAMA, "bert": BERT, "t5": T5_}
+# For each field with a default, a value that is another.
+OTHERS = {
+    "llama": {"n_kv_head": 2, "n_inner": 5, "dropout": 0.3, "tie_weights": False, "rope_base": 5.0,
+              "norm_eps": 0.1},
+    "bert": {"n_inner": 5, "n_segment": 3, "dropout": 0.3},
+    "t5": {"n_decoder_layer": 0, "n_inner": 5, "head_size": 3, "n_bucket": 6, "max_distance": 9,
+           "gated": True, "dropout": 0.3, "tie_weights": False},
+}  # fmt: skip
+FAMILIES = pytest.mark.parametrize("arch", SMALL)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_arrays(one_thread):
+    """Every test of this file runs on one thread."""
+
+
+def made(config, spread=0.4, **options):
+    """A model in float64 with weights of order one."""
+    cls = next(cls for cls in MODELS.values() if isinstance(config, cls.Config))
+    model, rng = cls(config, dtype=np.float64, **options), np.random.default_rng(0)
+    for name, weight in model.parameters().items():
+        of_a_norm = "ln_" in name and name.endswith("weight")
+        weight.data[...] = of_a_norm + rng.normal(0, spread, weight.shape)
+    return model
+
+
+def ids(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 11, shape)
+
+
+def batch_of(arch, T=5, seed=0):
+    batch = ids(2, T, seed=seed), ids(2, T, seed=seed + 1)
+    return (ids(2, 6, seed=seed + 2), *batch) if arch == "t5" else batch
+
+
+# ---- settings
+
+
+@FAMILIES
+def test_every_setting_has_a_value_to_try(arch):
+    optional = {f.name for f in fields(SMALL[arch]) if f.default is not MISSING} - {"mlm_head"}
+    missing = optional - OTHERS[arch].keys()
+    assert not missing, f"tests/model/test_families.py: another value in OTHERS for {missing}"
+
+
+EVERY_SETTING = pytest.mark.parametrize(
+    ("arch", "name"), [(arch, name) for arch, others in OTHERS.items() for name in others]
+)
+
+
+@EVERY_SETTING
+def test_a_setting_makes_a_difference_and_its_gradients_are_right(arch, name):
+    config = replace(SMALL[arch], n_layer=1, **{name: OTHERS[arch][name]})
+    model, batch = made(config, spread=0.3), batch_of(arch, T=4)
+    keywords = {"segments_BT": ids(2, 4) % config.n_segment} if arch == "bert" else {}
+
+    def loss(**_):
+        model.dropout_step = 3  # the same masks at every call
+        return model(*batch, **keywords)[1]
+
+    gradcheck(loss, model.parameters())
+    plain = made(replace(config, **{name: getattr(SMALL[arch], name)}), spread=0.3)
+    assert model.num_parameters() != plain.num_parameters() or (
+        loss().item() != plain(*batch, **keywords)[1].item()
+    )
+
+
+@EVERY_SETTING
+def test_its_parameters_are_counted(arch, name):
+    config = replace(SMALL[arch], **{name: OTHERS[arch][name]})
+    model = MODELS[arch](config)
+    assert sum(parameters_by_part(config).values()) == model.num_parameters()
+    assert model.num_parameters() == sum(w.size for w in set(model.parameters().values()))
+
+
+@FAMILIES
+def test_what_the_models_share_is_as_for_a_gpt(arch):
+    model, batch = made(replace(SMALL[arch], dropout=0.5), seed=3), batch_of(arch)
+    single = MODELS[arch](SMALL[arch], seed=5)
+    double = MODELS[arch](SMALL[arch], seed=5, dtype=np.float64)
+    for name, weight in double.parameters().items():
+        np.testing.assert_array_equal(single.parameters()[name].data, weight.data.astype("f4"))
+    first = model.loss(*batch).item()
+    assert model.dropout_step == 1 and model.loss(*batch).item() != first
+    model.dropout_step = 0
+    assert model.loss(*batch).item() == first
+    with model.evaluating():
+        still = model(*batch)[1]
+        assert model.loss(*batch).item() == pytest.approx(still.item(), rel=1e-12)
+        assert not still.requires_grad and model(*batch[:-1])[1] is None
+    assert model.training and model.dropout_step == 1
+
+
+@FAMILIES
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_the_first_loss_is_about_that_of_a_uniform_guess(arch, tie_weights):
+    config = replace(SMALL[arch], vocab_size=65, n_embd=64, block_size=64)
+    config = config if arch == "bert" else replace(config, tie_weights=tie_weights)
+    losses = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        batch = [rng.integers(0, 65, (8, 64)) for _ in batch_of(arch)]
+        losses.append(MODELS[arch](config, seed=seed)(*batch)[1].item())
+    # T5's logits have variance 1, which costs half of that; if the head is the embedding, whose
+    # entries have variance 1 too, it finds the decoder's input in its output. Others' are near 0.
+    extra = {("t5", False): 0.5, ("t5", True): 1.2}.get((arch, tie_weights and arch == "t5"), 0.0)
+    assert np.mean(losses) == pytest.approx(math.log(65) + extra, abs=0.15)
+
+
+# ---- what is seen
+
+
+def test_no_position_of_a_llama_sees_a_later_one_and_a_cache_changes_no_logit():
+    model, idx_BT = made(replace(LLAMA, n_kv_head=2)), ids(2, 8)
+    logits = model(idx_BT)[0].data
+    other = idx_BT.copy()
+    other[:, 5] = (other[:, 5] + 1) % 11
+    changed = model(other)[0].data
+    np.testing.assert_array_equal(logits[:, :5], changed[:, :5])
+    assert not np.isclose(logits[:, 5:], changed[:, 5:]).all(axis=-1).any()
+    cache = KVCache()
+    for t in range(8):
+        found = model.next_logits(idx_BT[:, t : t + 1], cache)
+        cache.length = t + 1
+        np.testing.assert_allclose(found, logits[:, t], rtol=1e-10, atol=1e-12)
+    assert all(k.shape == v.shape == (2, 2, 8, 4) for k, v in cache.layers.values())
+
+
+def test_a_llama_generates_past_its_block_with_the_cache_as_without():
+    model, idx_BT = made(LLAMA), ids(3, 2)
+    without = generate(model.next_logits, idx_BT, 20, Sampling(), block_size=8, seed=4)
+    np.testing.assert_array_equal(model.generate(idx_BT, 20, seed=4), without)
+    np.testing.assert_array_equal(list(model.stream(idx_BT[0], 20, seed=4)), without[0, 2:])
+
+
+def test_only_distances_count_for_a_llama():
+    """With one token, its position turns query and key alike, so that no logit knows it."""
+    model = made(LLAMA)
+    idx_BT = np.full((1, 8), 3)
+    logits = model(idx_BT)[0].data
+    np.testing.assert_allclose(logits, np.broadcast_to(logits[:, :1], logits.shape), atol=1e-12)
+
+
+def test_every_position_of_a_bert_sees_all_others():
+    model, idx_BT = made(BERT), ids(1, 6)
+    logits = model(idx_BT)[0].data
+    for t in range(6):
+        other = idx_BT.copy()
+        other[:, t] = (other[:, t] + 1) % 11
+        assert not np.isclose(model(other)[0].data, logits).all(axis=-1).any()
+
+
+def test_the_decoder_of_a_t5_sees_all_of_the_source_and_what_it_has_written():
+    model, source, inputs = made(T5_), ids(1, 6), ids(1, 5, seed=1)
+    logits = model(source, inputs)[0].data
+    for s in range(6):
+        other = source.copy()
+        other[:, s] = (other[:, s] + 1) % 11
+        assert not np.isclose(model(other, inputs)[0].data, logits).all(axis=-1).any()
+    other = inputs.copy()
+    other[:, 3] = (other[:, 3] + 1) % 11
+    changed = model(source, other)[0].data
+    np.testing.assert_array_equal(changed[:, :3], logits[:, :3])
+    assert not np.isclose(changed[:, 3:], logits[:, 3:]).all(axis=-1).any()
+
+
+# ---- padding
+
+
+def masked_call(arch, model, mask, seed=0):
+    """Logits, for other tokens where there is padding by another seed."""
+    text = np.where(mask == 1, ids(*mask.shape), ids(*mask.shape, seed=seed))
+    if arch == "bert":
+        return model(text, mask_BT=mask)[0].data
+    return model(text, ids(len(mask), 5), mask_BS=mask)[0].data
+
+
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_what_padding_holds_does_not_matter(arch):
+    model, mask = made(SMALL[arch]), np.array([[1, 1, 1, 0, 0], [1, 0, 1, 1, 1]])
+    seen = mask == 1 if arch == "bert" else np.ones((2, 5), bool)  # T5's logits are the decoder's
+    first, second = (masked_call(arch, model, mask, seed)[seen] for seed in (1, 2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_padding_at_the_end_is_as_if_it_were_not_there(arch):
+    model, mask = made(SMALL[arch]), np.array([[1, 1, 1, 0, 0]])
+    padded, whole = masked_call(arch, model, mask), masked_call(arch, model, mask[:, :3])
+    padded = padded[:, :3] if arch == "bert" else padded
+    if arch == "t5":  # ids(1, 5) begins as ids(1, 3): the source is the same
+        assert whole.shape == padded.shape
+    np.testing.assert_allclose(padded, whole, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_no_padding_is_no_mask(arch):
+    model, mask = made(SMALL[arch]), np.ones((2, 5), int)
+    without = masked_call(arch, model, mask)
+    batch = (ids(2, 5),) if arch == "bert" else (ids(2, 5), ids(2, 5))
+    np.testing.assert_allclose(model(*batch)[0].data, without, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_all_padding_is_defined_and_has_finite_gradients(arch):
+    model, mask = made(SMALL[arch]), np.array([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]])
+    logits = masked_call(arch, model, mask)
+    assert np.isfinite(logits).all()
+    if arch == "t5":  # a decoder that reads nothing
+        np.testing.assert_array_equal(logits[1], masked_call(arch, model, mask, seed=9)[1])
+    keywords = {"mask_BT" if arch == "bert" else "mask_BS": mask}
+    batch = (ids(2, 5),) * (2 if arch == "bert" else 3)
+    model.loss(*batch, **keywords).backward()
+    assert all(np.isfinite(w.grad).all() for w in model.parameters().values())
+
+
+# ---- lengths and errors
+
+
+def test_a_t5_reads_and_writes_texts_of_any_length():
+    model = made(T5_)
+    assert model(ids(1, 100), ids(1, 30))[0].shape == (1, 30, 11)  # block_size is 8
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_buckets_of_distances(causal):
+    buckets = relative_buckets(300, 32, 128, causal)
+    half = 32 if causal else 16
+    assert (buckets[np.arange(half // 2), 0] == np.arange(half // 2)).all()  # one distance each
+    assert (np.diff(buckets[:, 0]) >= 0).all() and buckets[-1, 0] == half - 1
+    assert (buckets[128:, 0] == half - 1).all()
+    later = buckets[0, 1:]
+    assert (later == 0).all() if causal else (np.diff(later) >= 0).all() and later[0] == 17
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Llama(LLAMA)(ids(1, 9)), r"Llama: .*\(1, 9\); .* 1 to 8 .* keep the last, idx"),
+        (lambda: Bert(BERT)(ids(1, 9)), r"Bert: .*\(1, 9\); .* 1 to 8 tokens \(block_size\)"),
+        (lambda: Llama(LLAMA)(ids(8)), r"Llama: .*\(8,\); .* make a batch, idx\[None\]"),
+        (lambda: Bert(BERT)(ids(1, 0)), r"Bert: .*\(1, 0\); give \(batch, time\) with 1 to 8"),
+        (lambda: T5(T5_)(ids(1, 0), ids(1, 2)), r"T5: .*\(1, 0\); give \(batch, time\)"),
+        (lambda: T5(T5_)(ids(1, 2), ids(1, 0)), r"T5: .*\(1, 0\); give \(batch, time\)"),
+        (lambda: T5(T5_)(ids(2, 3), ids(1, 3)), "batch and head size must agree"),
+        (lambda: Bert(BERT)(ids(1, 3), mask_BT=[[1, 1]]), r"mask of shape \(1, 2\)"),
+        (lambda: T5(T5_)(ids(1, 3), ids(1, 2), mask_BS=[[1, 1]]), r"mask of shape \(1, 2\)"),
+        (lambda: Bert(BERT)(ids(1, 3), segments_BT=[[0, 1]]), r"segments of shape \(1, 2\)"),
+        (lambda: Bert(replace(BERT, mlm_head=False))(ids(1, 3)), r"no head .* use hidden\(idx\)"),
+        (lambda: Bert(BERT).loss(ids(1, 3), np.full((1, 3), -1)), "no target is kept"),
+        (lambda: Bert(BERT).loss(ids(1, 3), ids(1, 2)), "targets have the shape of logits"),
+        (lambda: replace(LLAMA, n_kv_head=3), "n_kv_head=3 does not divide n_head=4; use a div"),
+        (lambda: replace(LLAMA, n_embd=12), "heads of 3 channels, .* in pairs; use n_embd=16"),
+        (lambda: replace(LLAMA, rope_base=0.0), "rope_base=0.0; use more than 0"),
+        (lambda: replace(LLAMA, norm_eps=math.inf), "norm_eps=inf; use more than 0"),
+        (lambda: replace(LLAMA, n_kv_head=-1), "n_kv_head=-1; use an int of 0 or more"),
+        (lambda: replace(BERT, n_segment=0), "BertConfig: n_segment=0; use an int of 1 or more"),
+        (lambda: replace(BERT, n_embd=9), "BertConfig: n_embd=9 .* use n_embd=10 or 8"),
+        (lambda: replace(T5_, n_embd=9), "T5Config: n_embd=9 .* use n_embd=10 or 8"),
+        (lambda: replace(T5_, n_bucket=3), "n_bucket=3, .*: use 4 buckets or more"),
+        (lambda: replace(T5_, n_bucket=16, max_distance=8), "and a max_distance above half"),
+        (lambda: replace(T5_, dropout=1.0), "T5Config: dropout=1.0; use a share"),
+        (lambda: replace(T5_, gated=1), "T5Config: gated=1; use a bool"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_to_do(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_ids_outside_the_vocabulary_or_of_no_segment_are_refused():
+    for model, call in ((Llama(LLAMA), lambda m, x: m(x)), (Bert(BERT), lambda m, x: m(x)),
+                        (T5(T5_), lambda m, x: m(x, ids(1, 2))),
+                        (T5(T5_), lambda m, x: m(ids(1, 2), x))):  # fmt: skip
+        with pytest.raises(IndexError, match=r"index 11 at position \(0, 1\) is outside \[0, 11\)"):
+            call(model, np.array([[1, 11]]))
+    with pytest.raises(IndexError, match=r"index 2 .* is outside \[0, 2\)"):
+        Bert(BERT)(ids(1, 2), segments_BT=[[0, 2]])
