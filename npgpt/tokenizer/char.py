@@ -4,13 +4,14 @@ The vocabulary is small and nothing needs learning, but sequences are long, one 
 and a character the training text lacks cannot be encoded. `bpe` removes both limits.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from npgpt.tokenizer.checks import check_ids, check_text
+from npgpt.tokenizer import special
+from npgpt.tokenizer.checks import check_ids, check_special_tokens, check_text
 from npgpt.tokenizer.formats import tokenizer_json
 
 
@@ -20,6 +21,8 @@ class CharTokenizer:
     Args:
         characters: the vocabulary, each character once, in increasing order of code point.
             `CharTokenizer.train` makes it from a text.
+        special_tokens: texts that are one token each, such as "<mask>". Their ids follow those of
+            the characters; `special_ids` is a dict from each to its id.
 
     >>> tokenizer = CharTokenizer.train("hello")
     >>> tokenizer.characters
@@ -30,8 +33,9 @@ class CharTokenizer:
     'hole'
     """
 
-    def __init__(self, characters: str):
+    def __init__(self, characters: str, special_tokens: Sequence[str] = ()):
         check_text(characters)
+        check_special_tokens(special_tokens)
         if not characters:
             raise ValueError("a vocabulary needs at least one character, got an empty text")
         self.characters = characters
@@ -41,6 +45,8 @@ class CharTokenizer:
                 "the characters of a vocabulary must be distinct and sorted by code point; "
                 "CharTokenizer.train(text) sorts them"
             )
+        first = len(characters)
+        self.special_ids = {token: first + i for i, token in enumerate(special_tokens)}
 
     @classmethod
     def train(cls, text: str) -> "CharTokenizer":
@@ -53,30 +59,48 @@ class CharTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        return len(self.characters)
+        return len(self.characters) + len(self.special_ids)
 
     @property
     def tokens(self) -> list[bytes]:
         """The bytes of every token, by id."""
-        return [character.encode("utf-8") for character in self.characters]
+        return [token.encode("utf-8") for token in (*self.characters, *self.special_ids)]
 
-    def encode(self, text: str) -> np.ndarray:
+    def encode(
+        self,
+        text: str,
+        *,
+        allowed_special: str | Collection[str] = (),
+        disallowed_special: str | Collection[str] = (),
+    ) -> np.ndarray:
         """The ids of the characters of `text`: int32 of shape (N,), N = len(text).
 
+        allowed_special: the special tokens that are one token where they occur in `text`, or "all".
+        disallowed_special: those that are an error there; the others are characters as any.
         Raises ValueError for the first character that is not in the vocabulary.
         """
         check_text(text)
+        chosen = special.allowed(text, self.special_ids, allowed_special, disallowed_special)
+        if not chosen:
+            return self._characters(text)
+        data, parts = text.encode("utf-8"), []
+        for begin, stop, token in special.spans(data, chosen).tolist():
+            parts.append(self._characters(data[begin:stop].decode("utf-8")))
+            parts.append(np.array([token] if token >= 0 else [], np.int32))
+        return np.concatenate(parts)
+
+    def _characters(self, text: str) -> np.ndarray:
         points_N = _code_points(text)
         ids_N = np.searchsorted(self._points_V, points_N)
-        ids_N[ids_N == self.vocab_size] = 0  # beyond the last character: unknown, caught below
+        ids_N[ids_N == len(self.characters)] = 0  # beyond the last: unknown, caught below
         unknown = np.flatnonzero(self._points_V[ids_N] != points_N)
         if unknown.size:
             character = text[unknown[0]]
             raise ValueError(
                 f"unknown character {character!r} (U+{ord(character):04X}) at position "
-                f"{unknown[0]}: it is not among the {self.vocab_size} characters this tokenizer "
-                "was trained on. Train on text that has it, remove it, or use a BPETokenizer, "
-                "which encodes any text"
+                f"{unknown[0]}: it is not among the {len(self.characters)} characters this "
+                "tokenizer was trained on. Train on text that has it, remove it, or use a "
+                "BPETokenizer, which encodes any text"
             )
         return ids_N.astype(np.int32)
 
@@ -90,11 +114,14 @@ class CharTokenizer:
         Raises IndexError for an id outside [0, vocab_size).
         """
         ids_N = check_ids(ids, self.vocab_size)
-        return self._points_V[ids_N].tobytes().decode("utf-32-le")
+        if not self.special_ids:
+            return self._points_V[ids_N].tobytes().decode("utf-32-le")
+        texts = (*self.characters, *self.special_ids)
+        return "".join(texts[token] for token in ids_N)
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        tokenizer_json.save_characters(path, self.characters)
+        tokenizer_json.save_characters(path, self.characters, list(self.special_ids))
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":

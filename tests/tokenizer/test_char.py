@@ -84,3 +84,39 @@ def test_a_vocabulary_must_be_sorted_distinct_and_not_empty():
     for characters in ["ba", "aab"]:
         with pytest.raises(ValueError, match="distinct and sorted"):
             CharTokenizer(characters)
+
+
+# ---- special tokens
+
+
+@given(st.text(min_size=1), st.lists(st.sampled_from(["<mask>", "<pad>", "<", "é>"]), unique=True))
+def test_special_tokens_follow_the_characters_and_round_trip(text, special_tokens):
+    tokenizer = CharTokenizer("".join(sorted(set(text))), special_tokens)
+    assert tokenizer.vocab_size == len(set(text)) + len(special_tokens) == len(tokenizer.tokens)
+    assert tokenizer.encode(text).tolist() == CharTokenizer.train(text).encode(text).tolist()
+    marked = text + "".join(token + text for token in special_tokens)
+    ids = tokenizer.encode(marked, allowed_special="all")
+    assert tokenizer.decode(ids) == marked
+    assert set(tokenizer.special_ids.values()) <= set(ids.tolist())
+    assert [tokenizer.tokens[i].decode() for i in ids] == [tokenizer.decode([i]) for i in ids]
+
+
+def test_a_special_token_counts_only_where_it_is_allowed(tmp_path):
+    tokenizer = CharTokenizer("<>akms", ["<mask>"])
+    assert tokenizer.encode("a<mask>").tolist() == [2, 0, 4, 2, 5, 3, 1]
+    assert tokenizer.encode("a<mask>", allowed_special=["<mask>"]).tolist() == [2, 6]
+    with pytest.raises(ValueError, match="holds the special token '<mask>' at position 1"):
+        tokenizer.encode("a<mask>", disallowed_special="all")
+    tokenizer.save(tmp_path / "tokenizer.json")
+    assert CharTokenizer.load(tmp_path / "tokenizer.json").tokens == tokenizer.tokens
+
+
+def test_a_file_without_special_tokens_is_what_it_was_before_there_were_any(tmp_path):
+    CharTokenizer("ab").save(tmp_path / "tokenizer.json")
+    text = (tmp_path / "tokenizer.json").read_text(encoding="utf-8")
+    assert text == '{\n  "type": "char",\n  "version": 1,\n  "characters": "ab"\n}\n'
+
+
+def test_an_empty_special_token_is_an_error():
+    with pytest.raises(ValueError, match="special token 0 is empty"):
+        CharTokenizer("ab", [""])

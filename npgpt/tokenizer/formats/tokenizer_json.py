@@ -4,6 +4,8 @@ CharTokenizer has a format of our own, one JSON object:
 
     {"type": "char", "version": 1, "characters": "\\n !abc"}
 
+or, if it has special tokens, version 2 with one more field: "special_tokens": ["<mask>"].
+
 BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`.
 """
 
@@ -14,11 +16,14 @@ from typing import Any
 from npgpt.tokenizer.formats import huggingface
 from npgpt.tokenizer.formats.files import read_json_object, save_text
 
-VERSION = 1  # of our own format
+VERSION = 2  # of our own format
 
 
-def save_characters(path: str | Path, characters: str) -> None:
-    fields = {"type": "char", "version": VERSION, "characters": characters}
+def save_characters(path: str | Path, characters: str, special_tokens: list[str]) -> None:
+    version = VERSION if special_tokens else 1
+    fields = {"type": "char", "version": version, "characters": characters}
+    if special_tokens:
+        fields["special_tokens"] = special_tokens
     save_text(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -54,9 +59,10 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
 
 
 def _characters(fields: dict, path: Path) -> dict:
-    if fields.get("version") != VERSION:
+    if fields.get("version") not in range(1, VERSION + 1):
         raise ValueError(
-            f"{path} has version {fields.get('version')!r}, this npgpt reads version {VERSION}; "
+            f"{path} has version {fields.get('version')!r}, this npgpt reads up to {VERSION}; "
             "install the npgpt that wrote it, or train the tokenizer again"
         )
-    return {"characters": fields["characters"]}
+    special_tokens = fields["special_tokens"] if fields["version"] > 1 else []
+    return {"characters": fields["characters"], "special_tokens": special_tokens}
