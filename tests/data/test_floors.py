@@ -1,0 +1,188 @@
+"""The least loss where text is hidden: by counting all texts, and by sampling them.
+
+The grammars in `small_grammars` have few texts, so that the sum over those that agree with what is
+visible can be taken one by one. The tales have too many: there, frequencies in sampled stories are
+compared, and the loss with the doubt that the same posteriors state.
+"""
+
+import math
+import random
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_grammars import any_grammar, derivations
+
+from npgpt.data import tales
+from npgpt.data.floors import (
+    HIDDEN,
+    _Completions,
+    hidden_log_probabilities,
+    spans_log_probability,
+)
+from npgpt.data.grammar import Grammar
+
+LONGEST = 3
+
+
+def texts_of(grammar):
+    """text -> its probability"""
+    return {text: 1 / math.prod(sizes) for text, sizes in derivations(grammar)}
+
+
+@given(any_grammar, st.data())
+def test_hidden_characters_are_as_likely_as_counting_all_texts_says(grammar, data):
+    texts = texts_of(grammar)
+    text = data.draw(st.sampled_from(sorted(texts)))
+    hidden = sorted(data.draw(st.sets(st.integers(0, len(text) - 1))))
+    visible = set(range(len(text))) - set(hidden)
+    agreeing = {
+        other: p for other, p in texts.items()
+        if len(other) == len(text) and all(other[i] == text[i] for i in visible)
+    }  # fmt: skip
+    expected = [
+        math.log(sum(p for other, p in agreeing.items() if other[i] == text[i]))
+        - math.log(sum(agreeing.values()))
+        for i in hidden
+    ]
+    assert hidden_log_probabilities(grammar, text, hidden) == pytest.approx(expected, abs=1e-12)
+
+
+def cuts(length):
+    """Every way to hide spans in so many characters -> how likely it is.
+
+    At each visible character a span begins with probability 0.3, but not right after another; its
+    length is 1 to LONGEST, each as likely, and it is cut where the text ends.
+    """
+    found = defaultdict(float)
+
+    def go_on(i, may_begin, spans, p):
+        if i >= length:
+            found[spans] += p
+            return
+        go_on(i + 1, True, spans, p * (0.7 if may_begin else 1))
+        for n in range(1, LONGEST + 1) if may_begin else ():
+            last = min(i + n, length)
+            # a visible character follows; it begins no span itself
+            go_on(last + 1, True, (*spans, (i, last)), p * 0.3 / LONGEST)
+
+    go_on(0, True, (), 1.0)
+    return found
+
+
+def source_of(text, spans):
+    shown, before = [], 0
+    for first, last in spans:
+        shown += [text[before:first], None]
+        before = last
+    return (*shown, text[before:])
+
+
+@settings(max_examples=60)
+@given(any_grammar.filter(lambda g: max(len(t) for t, _ in derivations(g)) <= 14), st.data())
+def test_spans_are_as_likely_as_counting_all_texts_and_cuts_says(grammar, data):
+    joint = defaultdict(dict)
+    texts = texts_of(grammar)
+    for text, p in texts.items():
+        for spans, q in cuts(len(text)).items():
+            joint[source_of(text, spans)][text, spans] = p * q
+    source = data.draw(st.sampled_from(sorted(joint, key=str)))
+    total = sum(joint[source].values())
+    for (text, spans), p in joint[source].items():
+        found = spans_log_probability(grammar, text, spans, LONGEST)
+        assert found == pytest.approx(math.log(p / total), abs=1e-12)
+
+
+def test_by_hand():
+    grammar = Grammar({"story": ["a {pet:pet} {:place}, {pet}."],
+                       "pet": ["cat", "cow", "dog"], "place": ["in", "out"]})  # fmt: skip
+    text = "a cat in, cat."
+    assert hidden_log_probabilities(grammar, text, [2]) == [0.0]  # said again later
+    third, both = hidden_log_probabilities(grammar, text, [4, 12])
+    assert third == both == 0.0  # of cat and cow the second letter is visible
+    for position in (3, 11):
+        assert hidden_log_probabilities(grammar, text, [3, 4, 11, 12])[position == 11] == (
+            pytest.approx(math.log(1 / 2))
+        )
+    # cat and cow, in both places; of the first "c___ __" the lengths say which place
+    both = spans_log_probability(grammar, text, [(3, 5), (11, 13)], 5)
+    assert both == pytest.approx(-math.log(2))
+    assert spans_log_probability(grammar, text, [(6, 8)], 5) == pytest.approx(-math.log(2))
+    assert spans_log_probability(grammar, text, [], 5) == 0.0
+    assert hidden_log_probabilities(grammar, text, []) == []
+
+
+def test_a_text_that_the_grammar_does_not_derive_has_no_floor():
+    story = next(iter(tales.stories(tales.generate(500))))
+    for text in (story[:-1], story + "A", "x", ""):
+        assert hidden_log_probabilities(tales.GRAMMAR, text, []) is None
+        assert spans_log_probability(tales.GRAMMAR, text, [], 5) is None
+
+
+# ---- Monte Carlo
+
+
+def test_likelihoods_are_frequencies_among_the_sampled_stories_that_agree():
+    """Rejection, in tales of two words a list: of stories alike in length and end, the rest."""
+    lists = {
+        name: [(option.traits[""], option.traits) for option in options[:2]]
+        for name, options in tales.GRAMMAR.lists.items()
+    }
+    grammar, draw = Grammar(lists), random.Random(0).random
+    texts = [grammar.write(lambda o, _: o[int(draw() * len(o))]) for _ in range(20_000)]
+    alike = Counter((len(text), text[-14:]) for text in texts)
+    (length, end), count = alike.most_common(1)[0]
+    assert count > 300
+    completions = _Completions(grammar, [HIDDEN] * (length - len(end)) + list(end))
+    likely = {where: p / completions.total for where, p in completions.of_characters().items()}
+    agreeing = [text for text in texts if (len(text), text[-14:]) == (length, end)]
+    seen = Counter((i, text[i]) for text in agreeing for i in range(length))
+    assert seen.keys() <= likely.keys()
+    for where, p in likely.items():
+        deviation = math.sqrt(p * (1 - p) / count)
+        assert abs(seen[where] / count - p) < 5 * deviation + 1e-9, where
+
+
+def test_the_loss_of_a_right_predictor_is_the_doubt_that_it_states():
+    """On average over sampled stories; a predictor that is too sure or too unsure loses more."""
+    rng, differences, losses = np.random.default_rng(0), [], []
+    for story in tales.stories(tales.generate(60_000, seed=3))[:300]:
+        hidden = sorted(rng.permutation(len(story))[: len(story) // 7].tolist())
+        pattern = [HIDDEN if i in hidden else c for i, c in enumerate(story)]
+        completions = _Completions(tales.GRAMMAR, pattern)
+        doubt = dict.fromkeys(hidden, 0.0)
+        for (i, _), ways in completions.of_characters().items():
+            if i in doubt:
+                doubt[i] -= ways / completions.total * math.log(ways / completions.total)
+        loss = -np.array(hidden_log_probabilities(tales.GRAMMAR, story, hidden))
+        losses.append(loss.sum())
+        differences.append(loss.sum() - sum(doubt.values()))
+    error = np.std(differences) / math.sqrt(len(differences))
+    assert error < 0.05 * np.mean(losses)
+    assert abs(np.mean(differences)) < 4 * error
+
+
+def test_one_hidden_character_costs_a_fifth_of_a_nat():
+    rng = np.random.default_rng(0)
+    stories = tales.stories(tales.generate(330_000, seed=5))[:2000]
+    losses = [
+        -hidden_log_probabilities(tales.GRAMMAR, story, [int(rng.integers(len(story)))])[0]
+        for story in stories
+    ]
+    assert np.mean(losses) == pytest.approx(0.2, abs=4 * np.std(losses) / math.sqrt(2000))
+
+
+def test_spans_of_one_character_are_hidden_characters_found_one_after_another():
+    rng = np.random.default_rng(0)
+    for story in tales.stories(tales.generate(3_000, seed=4)):
+        hidden = list(range(1, len(story), 5))
+        hidden = sorted(rng.choice(hidden, len(hidden) // 2, replace=False).tolist())
+        by_chain = [
+            hidden_log_probabilities(tales.GRAMMAR, story, hidden[n:])[0]
+            for n in range(len(hidden))
+        ]  # fmt: skip
+        spans = [(i, i + 1) for i in hidden]
+        found = spans_log_probability(tales.GRAMMAR, story, spans, 1)
+        assert found == pytest.approx(math.fsum(by_chain))
