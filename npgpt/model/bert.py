@@ -16,7 +16,8 @@ from npgpt.interop import bert
 from npgpt.model.attention import Attention
 from npgpt.model.embeddings import Embedding
 from npgpt.model.mlp import FeedForward
-from npgpt.model.module import LayerNorm, Linear, Module
+from npgpt.model.module import INIT_STD, LayerNorm, Linear, Module
+from npgpt.model.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.model.transformer import Transformer, with_loss
 
 exact_gelu = partial(gelu, approximate="none")
@@ -46,6 +47,7 @@ class Bert(Transformer):
         C = config.n_embd
         self.wte = Embedding(rng, config.vocab_size, C, dtype=dtype)
         self.wpe = Embedding(rng, config.block_size, C, dtype=dtype)
+        self.wpe.weight.data[...] = WAVES * INIT_STD * waves(config.block_size, C)
         self.wse = Embedding(rng, config.n_segment, C, dtype=dtype)
         self.ln_e = norm(C, dtype=dtype)
         self.h = [BertBlock(rng, config, dtype) for _ in range(config.n_layer)]
@@ -100,7 +102,9 @@ class BertBlock(Module):
 
     def __init__(self, rng, config, dtype):
         C, H = config.n_embd, config.n_head
-        self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype)
+        std = (INIT_STD, C**-0.5, C**-0.5)
+        self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype, std=std)
+        look_at_neighbours(self.attn, C // H)
         self.ln_1 = norm(C, dtype=dtype)
         self.mlp = FeedForward(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype)
         self.ln_2 = norm(C, dtype=dtype)

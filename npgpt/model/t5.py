@@ -21,6 +21,7 @@ from npgpt.model.attention import Attention
 from npgpt.model.embeddings import Embedding
 from npgpt.model.mlp import FeedForward, GatedFeedForward
 from npgpt.model.module import Linear, Module, RMSNorm
+from npgpt.model.neighbours import BIAS, neighbours
 from npgpt.model.transformer import Transformer, with_loss
 
 
@@ -44,11 +45,12 @@ class T5(Transformer):
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C, V = config.n_embd, config.vocab_size
-        self.wte = Embedding(rng, V, C, dtype=dtype, std=1.0)
+        # 1 as published; as an output layer, too, that would start far from a uniform guess
+        self.wte = Embedding(rng, V, C, dtype=dtype, std=0.35 if config.tie_weights else 1.0)
         self.encoder = Stack(rng, config, config.n_layer, False, dtype)
         self.decoder = Stack(rng, config, config.decoder_layers, True, dtype)
         if not config.tie_weights:
-            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=C**-0.5)
+            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 
     def __call__(self, source_BS, inputs_BT, targets_BT=None, *, mask_BS=None):
         """(logits (B, T, V), loss): the mean cross-entropy in nats per target, None without."""
@@ -82,6 +84,10 @@ class Stack(Module):
         C = config.n_embd
         self.causal, self.max_distance = causal, config.max_distance
         self.buckets = Embedding(rng, config.n_bucket, config.n_head, dtype=dtype, std=C**-0.5)
+        for head, ahead in enumerate(neighbours(config.n_head, causal)):
+            T = abs(ahead) + 1
+            seen_TT = relative_buckets(T, config.n_bucket, config.max_distance, causal)
+            self.buckets.weight.data[seen_TT[(0, -1) if ahead > 0 else (-1, 0)], head] += BIAS
         self.h = [T5Block(rng, config, causal, dtype) for _ in range(n_layer)]
         self.ln_f = RMSNorm(C, dtype=dtype)
 
@@ -104,10 +110,12 @@ class T5Block(Module):
         self.causal = causal
         for name in ("self", "cross") if causal else ("self",):
             setattr(self, f"ln_{name}", RMSNorm(C, dtype=dtype))
-            std = (C * D) ** -0.5, C**-0.5, (H * D) ** -0.5
+            std = (C * D) ** -0.5, C**-0.5, (2 * H * D) ** -0.5
             attention = Attention(rng, C, H, D, H, bias=False, dtype=dtype, std=std)
             setattr(self, f"attn_{name}", attention)
-        self.ln_mlp, std = RMSNorm(C, dtype=dtype), (C**-0.5, F**-0.5)
+            if name == "cross":  # a token of the decoder begins by looking at the same one
+                attention.k.weight.data[...] = attention.q.weight.data * 2 * D**0.5
+        self.ln_mlp, std = RMSNorm(C, dtype=dtype), (C**-0.5, (2 * F) ** -0.5)
         if config.gated:
             self.mlp = GatedFeedForward(rng, C, F, gelu, dtype=dtype, std=std)
         else:

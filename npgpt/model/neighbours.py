@@ -1,0 +1,52 @@
+"""How attention begins in a model that finds what is hidden: each head looks at one neighbour.
+
+A hidden token says nothing but where it is. Before heads find its neighbours, such a model can
+learn no more than how often each token occurs, and most of a short training would go by. So the
+initial weights make each head look a step or two away; they are trained as all others.
+"""
+
+import numpy as np
+
+# How many times the initial token embeddings the positions are, and the score, where nothing else
+# is, between a query and the key that it looks for.
+WAVES, PEAK = 3.0, 29.0
+BIAS = 6.0  # the same where a bias of scores says how far away a key is
+LONGEST = 100.0  # positions of a radian of the slowest wave; the fastest turns by one each
+
+
+def neighbours(n_head, causal=False):
+    """How far ahead each head looks: -1, 1, -2, 2, ... or, if causal, -1, -2, -3, ..."""
+    return [-h - 1 if causal else (-1) ** (h + 1) * (h // 2 + 1) for h in range(n_head)]
+
+
+def waves(T, C):
+    """Sines, then cosines, of the positions, (T, C), of mean square 1.
+
+    Then to go ahead is to turn each pair of them by an angle. Source: Vaswani et al., Attention Is
+    All You Need, 2017, section 3.5.
+    """
+    angles = np.arange(T)[:, None] * _speeds(C)
+    waves_TC = np.zeros((T, C))
+    waves_TC[:, : C // 2], waves_TC[:, C // 2 : C // 2 * 2] = np.sin(angles), np.cos(angles)
+    return 2**0.5 * waves_TC
+
+
+def look_at_neighbours(attention, D):
+    """Set the initial queries of an `Attention` with heads of D channels, for positions as `waves`.
+
+    With weights K of the keys, the query at t is x_t turned ahead, times K: it agrees most with the
+    key whose position is that of x_t turned ahead.
+    """
+    keys_CHD = attention.k.weight.data.reshape(-1, attention.n_head, D)
+    keys_CHD *= (PEAK / D**0.5) ** 0.5
+    queries_CHD, half = attention.q.weight.data.reshape(keys_CHD.shape), len(keys_CHD) // 2
+    for h, ahead in enumerate(neighbours(attention.n_head)):
+        turn = ahead * _speeds(len(keys_CHD))[:, None]
+        sine, cosine = keys_CHD[:half, h], keys_CHD[half : 2 * half, h]
+        queries_CHD[:half, h] = sine * np.cos(turn) - cosine * np.sin(turn)
+        queries_CHD[half : 2 * half, h] = sine * np.sin(turn) + cosine * np.cos(turn)
+
+
+def _speeds(C):
+    """Radians a position, of C // 2 waves, from 1 down."""
+    return LONGEST ** (-np.arange(C // 2) / max(1, C // 2))
