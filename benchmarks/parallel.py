@@ -67,8 +67,8 @@ def measure():
     training = TrainConfig(batch_size=batch)
 
     def step(index, shared):
-        for x_BT, y_BT in micro_batches(model, ids, training, index, shared):
-            loss = model.loss(x_BT, y_BT)
+        for part, _ in micro_batches(model, ids, training, index, shared):
+            loss = part.loss(model)
             loss.backward()
         if shared:
             shared.average(optimizer.parameters, loss.item())

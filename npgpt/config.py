@@ -14,7 +14,7 @@ from pathlib import Path
 SPLITS = ("tail", "documents")
 
 
-RUN_FORMAT = 2  # of the config.json of run folders; 1, without a number, was the first
+RUN_FORMAT = 3  # of the config.json of run folders; 1, without a number, was the first
 
 
 def setting(help, since=1, before=None, **default):
@@ -148,6 +148,9 @@ class T5Config:
             )
 
 
+CONFIGS = {"gpt": GPTConfig, "llama": LlamaConfig, "bert": BertConfig, "t5": T5Config}
+
+
 def _check_sizes(config, *optional):
     """Ints that are 1 or more, or, those that are `optional`, 0; a dropout; the types of all."""
     for known in fields(config):
@@ -175,7 +178,7 @@ def _check_shares(config):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a GPT is trained. Raises ValueError for settings that contradict each other."""
+    """How a model is trained. Raises ValueError for settings that contradict each other."""
 
     corpus: tuple[str, ...] = setting(
         "tales, shakespeare, files, folders, patterns such as 'books/*.txt', a folder of npgpt "
@@ -209,6 +212,11 @@ class TrainConfig:
     )
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
     seed: int = setting("weights, batches, dropout and samples follow from it", default=1)
+    arch: str = setting(
+        "the kind of model: gpt and llama continue a text, bert fills in hidden tokens, t5 "
+        "rewrites hidden spans",
+        since=3, before="gpt", default="gpt",
+    )  # fmt: skip
 
     def __post_init__(self):
         check_types(self)
@@ -228,13 +236,27 @@ class TrainConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use [0, 1)")
-        if self.split not in SPLITS:
-            raise ValueError(f"TrainConfig: split={self.split!r}; use {' or '.join(SPLITS)}")
+        for name, known in (("split", SPLITS), ("arch", CONFIGS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"TrainConfig: {name}={getattr(self, name)!r}; use {' or '.join(known)}"
+                )
         if not 0 < self.train_fraction < 1:
             raise ValueError(
                 f"TrainConfig: train_fraction={self.train_fraction}; the rest is for validation, "
                 "so use a fraction between 0 and 1, such as 0.9"
             )
+
+
+def model_settings(*archs):
+    """The fields of the models' settings that a user gives, by name: of some kinds, or of all.
+
+    vocab_size is not among them, as it comes from the tokenizer.
+    """
+    configs = [CONFIGS[arch] for arch in archs or CONFIGS]
+    found = {field.name: field for config in reversed(configs) for field in fields(config)}
+    del found["vocab_size"]
+    return found
 
 
 # Fields that differ from the defaults above; vocab_size comes from the tokenizer.
@@ -243,6 +265,22 @@ PRESETS = {
         "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
         "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
         "eval_stride": 64,
+    },
+    "tales-llama": {
+        "arch": "llama", "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128,
+        "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
+        "eval_stride": 64,
+    },
+    # A story has at most 181 characters. Only what is hidden teaches, a seventh of the text: so
+    # these are half as deep, and read more of it in the same time.
+    "tales-bert": {
+        "arch": "bert", "block_size": 192, "n_layer": 2, "n_head": 4, "n_embd": 128, "n_inner": 256,
+        "corpus": ("tales",), "max_iters": 6000, "batch_size": 24, "lr": 2e-3, "min_lr": 5e-5,
+    },
+    "tales-t5": {
+        "arch": "t5", "block_size": 192, "n_layer": 2, "n_head": 4, "n_embd": 128,
+        "tie_weights": False,
+        "corpus": ("tales",), "max_iters": 2800, "batch_size": 24, "lr": 4e-3, "min_lr": 1e-4,
     },
     # nanoGPT's recipe for a CPU
     "shakespeare-cpu": {
@@ -257,13 +295,16 @@ PRESETS = {
 }  # fmt: skip
 
 
-def preset_for(corpus):
-    """The preset of a corpus's name; other texts get the one for a small file of prose."""
+def preset_for(corpus, arch="gpt"):
+    """The preset of a corpus's name; other texts get the one for a small file of prose. Of a kind
+    of model that is not a GPT, there is one."""
+    if arch != "gpt":
+        return f"tales-{arch}"
     return "tales" if tuple(corpus) == ("tales",) else "shakespeare-cpu"
 
 
 def from_preset(name, **changes):
-    """(GPTConfig fields without vocab_size as a dict, TrainConfig) of a preset, with changes.
+    """(settings of the model without vocab_size as a dict, TrainConfig) of a preset, with changes.
 
     Raises ValueError for an unknown preset or setting, naming the nearest that exists, and for
     settings that contradict each other.
@@ -272,15 +313,22 @@ def from_preset(name, **changes):
         raise ValueError(
             f"preset {name!r} is unknown{nearest(name, PRESETS)}; use one of: {', '.join(PRESETS)}"
         )
-    model_fields, training_fields = (
-        {f.name for f in fields(cls)} - {"vocab_size"} for cls in (GPTConfig, TrainConfig)
-    )
-    for setting in changes.keys() - model_fields - training_fields:
+    chosen = PRESETS[name] | changes
+    arch, training_fields = PRESETS[name].get("arch", "gpt"), {f.name for f in fields(TrainConfig)}
+    if chosen.get("arch", "gpt") != arch:
         raise ValueError(
-            f"setting {setting!r} is unknown{nearest(setting, model_fields | training_fields)}; "
+            f"preset {name!r} is for arch={arch}, not {chosen['arch']}; use one of the same arch, "
+            f"such as {preset_for((), chosen['arch'])}, or leave it out"
+        )
+    model_fields = model_settings(arch).keys()
+    for setting in changes.keys() - model_fields - training_fields:
+        owners = [other for other in CONFIGS if setting in model_settings(other)]
+        of_others = f": it is one of arch={' and '.join(owners)}, not of {arch}" if owners else ""
+        raise ValueError(
+            f"setting {setting!r} is unknown"
+            f"{of_others or nearest(setting, model_fields | training_fields)}; "
             "npgpt train --help lists them all"
         )
-    chosen = PRESETS[name] | changes
     model = {k: v for k, v in chosen.items() if k in model_fields}
     training = replace(TrainConfig(), **{k: v for k, v in chosen.items() if k in training_fields})
     if training.eval_stride > model["block_size"]:
@@ -317,8 +365,8 @@ def read_settings(path):
         if name == "preset":
             settings[name] = value
             continue
-        types = {f.name: f.type for f in fields(TrainConfig if name == "training" else GPTConfig)}
-        types.pop("vocab_size", None)  # the tokenizer's
+        known_there = fields(TrainConfig) if name == "training" else model_settings().values()
+        types = {f.name: f.type for f in known_there}
         for entry, inner in value.items():
             _check_entry(path, entry, inner, types, f" in [{name}]")
             settings[entry] = tuple(inner) if entry == "corpus" else inner
@@ -384,8 +432,9 @@ def _elsewhere(name):
     """Where a name that is not a setting of its table belongs, or nothing."""
     if name in ("tokenizer", "vocab_size"):
         return f": give it as the flag --{name.replace('_', '-')}"
-    for table, settings in (("model", GPTConfig), ("training", TrainConfig)):
-        if name in {field.name for field in fields(settings)}:
+    training = {field.name for field in fields(TrainConfig)}
+    for table, settings in (("model", model_settings()), ("training", training)):
+        if name in settings:
             return f": it belongs in the table [{table}]"
     return ""
 

@@ -1,8 +1,8 @@
 """The program `npgpt`: one file for each command, and here what they share.
 
-    train       a GPT on a text: a run folder with weights, metrics, a loss picture, samples
+    train       a model on a text: a run folder with weights, metrics, a loss picture, samples
     prepare     a large text as token files, for train
-    generate    text from a run
+    generate    text from a run: continued, filled in or rewritten
     tokenize    a text as the tokens of a tokenizer
     eval        the loss of a run on a text
     info        parameters, arithmetic and memory of a run or a preset
@@ -27,14 +27,14 @@ from npgpt.config import nearest
 from npgpt.generation.text import printable
 
 COMMANDS = {
-    "train": "train a GPT on a text; writes a run folder",
+    "train": "train a model on a text; writes a run folder",
     "prepare": "encode a large text into token files to train on",
-    "generate": "continue a text with a trained GPT",
+    "generate": "continue a text with a trained model, or find what is hidden in it",
     "tokenize": "show a text as tokens, with their ids and how they were merged",
     "eval": "the loss of a run on a text",
     "info": "parameters, arithmetic and memory of a run or a preset",
     "gradcheck": "check every gradient against finite differences",
-    "export": "write a run as a GPT-2 model that the transformers library loads",
+    "export": "write a run as a model that the transformers library loads",
 }
 # They write files, or their status is the answer, whether anybody reads what they print or not.
 TO_THE_END = ("train", "prepare", "gradcheck", "export")

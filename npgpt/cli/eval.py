@@ -1,4 +1,8 @@
-"""`npgpt eval RUN`: the loss of a trained GPT on a text, every token counted once."""
+"""`npgpt eval RUN`: the loss of a trained model on a text, beside the least that is possible.
+
+A model that continues a text is asked for every token once; one that restores what is hidden, for
+what a fixed draw hides.
+"""
 
 import math
 from contextlib import ExitStack
@@ -6,13 +10,14 @@ from contextlib import ExitStack
 from tqdm import tqdm
 
 from npgpt.cli import print_json
+from npgpt.data.objectives import OBJECTIVES
 from npgpt.data.tokens import bytes_per_token
 from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import load_run
 from npgpt.training.dataset import open_dataset, open_whole_text
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte
-from npgpt.training.summary import beside_entropy
+from npgpt.training.summary import beside_floor
 from npgpt.training.warmup import warm_up
 
 
@@ -31,13 +36,22 @@ def add_arguments(parser):
 def run(args):
     model, tokenizer, run = load_run(args.run)
     warm_up(run.model, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
+    objective = OBJECTIVES[run.training.arch](tokenizer)
     stride = run.training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         source, ids_N = _ids(args, run, tokenizer, stack)
-        with tqdm(total=len(ids_N) - 1, unit="token", unit_scale=True, leave=False,
+        with tqdm(total=objective.asked_of(ids_N), unit="token", unit_scale=True, leave=False,
                   disable=None) as bar:  # fmt: skip
-            loss, tokens = evaluate(model, ids_N, stride=stride or None, progress=bar.update)
-        bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
+            loss, tokens = evaluate(
+                model, ids_N, stride=stride or None, progress=bar.update, objective=objective,
+                seed=run.training.seed,
+            )  # fmt: skip
+        bits = None
+        if objective.every_token:
+            bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
+        floor = objective.floor(
+            ids_N, run.model.block_size, source.entropy_rate, seed=run.training.seed
+        )
     result = {
         "loss": loss,
         "bits_per_byte": bits,
@@ -47,6 +61,8 @@ def run(args):
         "corpus": source.name,
         "split": args.split,
         "entropy_rate": source.entropy_rate,
+        "floor": floor and floor.nats,
+        "floor_share": floor and floor.share,
     }
     if args.json:
         print_json(result)
@@ -57,10 +73,12 @@ def run(args):
         )
     if args.json:
         return
-    print(f"{source.name} ({args.split}): loss {loss:.4f} nats per token over {tokens:,} tokens")
-    print(f"  {bits:.4f} bits per byte, perplexity {result['perplexity']:.3f}")
-    if source.entropy_rate:
-        print(f"  entropy of this text {beside_entropy(loss, source.entropy_rate)}")
+    print(f"{source.name} ({args.split}): loss {loss:.4f} nats per {objective.target} over "
+          f"{tokens:,} tokens")  # fmt: skip
+    per_byte = f"{bits:.4f} bits per byte, " if bits is not None else ""
+    print(f"  {per_byte}perplexity {result['perplexity']:.3f}")
+    if floor:
+        print(f"  {beside_floor(loss, floor)}")
 
 
 def _ids(args, run, tokenizer, stack):

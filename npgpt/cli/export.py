@@ -1,4 +1,4 @@
-"""`npgpt export RUN DIR`: a trained GPT in the layout of the transformers library."""
+"""`npgpt export RUN DIR`: a trained model in the layout of the transformers library."""
 
 from pathlib import Path
 
@@ -21,5 +21,5 @@ def run(args):
         with open_file(member(run.folder, "tokenizer.json"), "rb") as file:
             atomic_write(building / "tokenizer.json", file.read())
     print(f"{folder}: config.json, model.safetensors, tokenizer.json")
-    print(f"  transformers: GPT2LMHeadModel.from_pretrained({str(folder)!r})")
-    print(f"  npgpt: GPT.from_pretrained({str(folder)!r})")
+    print(f"  transformers: {model.layout.CLASS}.from_pretrained({str(folder)!r})")
+    print(f"  npgpt: {type(model).__name__}.from_pretrained({str(folder)!r})")

@@ -3,7 +3,8 @@
 from dataclasses import asdict
 
 from npgpt.cli import print_json
-from npgpt.config import PRESETS, GPTConfig, from_preset
+from npgpt.config import CONFIGS, PRESETS, from_preset
+from npgpt.data.objectives import OBJECTIVES
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.training.checkpoint import read_run
 from npgpt.training.estimate import tokens_per_step
@@ -25,8 +26,9 @@ def add_arguments(parser):
 def run(args):
     if args.preset:
         model, training = from_preset(args.preset)
-        size = CHARACTERS[training.corpus[0]] if args.vocab_size is None else args.vocab_size
-        config = GPTConfig(vocab_size=size, **model)
+        size = CHARACTERS[training.corpus[0]] + len(OBJECTIVES[training.arch].special_tokens)
+        size = size if args.vocab_size is None else args.vocab_size
+        config = CONFIGS[training.arch](vocab_size=size, **model)
     elif args.vocab_size is not None:
         raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
     else:
@@ -47,8 +49,9 @@ def run(args):
     if args.json:
         print_json(result)
         return
-    print(f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels, block "
-          f"{config.block_size}, {config.vocab_size} tokens")  # fmt: skip
+    print(f"{training.arch}: {config.n_layer} layers, {config.n_head} heads, "
+          f"{config.n_embd} channels, "
+          f"block {config.block_size}, {config.vocab_size} tokens")  # fmt: skip
     print(f"\nparameters {result['parameters']:>20,}")
     for part, count in parts.items():
         print(f"  {part:<18} {count:>10,}  {count / result['parameters']:6.1%}")

@@ -14,17 +14,18 @@ from tqdm import tqdm
 
 from autograd import backend
 from npgpt.config import (
+    CONFIGS,
     PRESETS,
     RUN_FORMAT,
     SPLITS,
-    GPTConfig,
     TrainConfig,
     from_preset,
+    model_settings,
     preset_for,
     read_settings,
 )
 from npgpt.data.batches import check_length
-from npgpt.model import GPT
+from npgpt.model import MODELS
 from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import (
     Run,
@@ -45,6 +46,7 @@ from npgpt.training.run import run_worker, train
 from npgpt.training.summary import print_estimate, print_results, print_summary
 from npgpt.training.warmup import WarmUp
 
+CHOICES = {"split": SPLITS, "arch": tuple(CONFIGS)}
 LONGEST = 60  # characters of a run's name that is made of its corpus's
 
 
@@ -63,9 +65,7 @@ def add_arguments(parser):
         "memorised?")  # fmt: skip
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
-    for field in fields(GPTConfig) + fields(TrainConfig):
-        if field.name == "vocab_size":  # the tokenizer's
-            continue
+    for field in _all_fields():
         flag = "--" + field.name.replace("_", "-")
         help = field.metadata["help"] + _defaults(field)
         options = {"help": help, "default": None, "dest": field.name}
@@ -73,8 +73,8 @@ def add_arguments(parser):
             add(flag, action=argparse.BooleanOptionalAction, **options)
         elif field.name == "corpus":
             add(flag, nargs="+", action="extend", metavar="NAME|PATH", **options)
-        elif field.name == "split":
-            add(flag, choices=SPLITS, **options)
+        elif field.name in CHOICES:
+            add(flag, choices=CHOICES[field.name], **options)
         else:
             add(flag, type=field.type, metavar="N" if field.type is int else "X", **options)
 
@@ -99,7 +99,7 @@ def run(args):
                               trains=not args.check)  # fmt: skip
         kernels.finish()
         if args.check:
-            check_model(model, dataset.train_ids, run.training)
+            check_model(model, dataset.train_ids, run.training, dataset.objective)
             return 0
         if main_rank and not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer)
@@ -118,23 +118,24 @@ def run(args):
 
 def _started(args, ranks, stack):
     """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
-    model_settings, training = _settings(args)
+    settings, training = _settings(args)
     bpe_size = _bpe_size(args)
-    folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus))
+    folder = Path(args.out) if args.out else _new_folder(_run_name(training))
     if ranks:
         _check_shared(training, args)
     if not args.check and is_main_rank(ranks):
         refuse_taken(folder)
-    config = GPTConfig(vocab_size=bpe_size or 1, **model_settings)
+    config = CONFIGS[training.arch](vocab_size=bpe_size or 1, **settings)
     check_memory(config, training, ranks.size if ranks else 1)
     kernels = _warm_up(config, bpe_size is not None, ranks, stack)
     dataset = open_dataset(training, stack, bpe_size=bpe_size)
     if bpe_size is None and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
         kernels.add_byte_pairs()
+    dataset.objective.check_stride(training.eval_stride or None)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     check_length(dataset.train_ids, config.block_size, "training")
     check_length(dataset.val_ids, config.block_size, "validation")
-    model = GPT(config, seed=training.seed)
+    model = MODELS[training.arch](config, seed=training.seed)
     run = Run(folder, config, training, dataset.source)
     return run, dataset, model, make_optimizer(model, training), kernels
 
@@ -196,28 +197,34 @@ def _bpe_size(args):
 
 
 def _settings(args):
-    """(GPTConfig fields, TrainConfig): the preset's, changed by the file, changed by the flags."""
+    """(the model's settings, TrainConfig): the preset's, changed by the file, then by the flags."""
     given = (read_settings(args.config) if args.config else {}) | _given(args)
     corpus = tuple(given.get("corpus", ("tales",)))
     if "corpus" in given:
         given["corpus"] = corpus
     preset = given.pop("preset", None)
-    return from_preset(args.preset or preset or preset_for(corpus), **given)
+    preset = args.preset or preset or preset_for(corpus, given.get("arch", "gpt"))
+    return from_preset(preset, **given)
 
 
 def _given(args):
-    names = [field.name for field in fields(GPTConfig) + fields(TrainConfig)]
-    values = {name: getattr(args, name, None) for name in names}
+    values = {field.name: getattr(args, field.name, None) for field in _all_fields()}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _run_name(corpus):
-    """A short name of a corpus, for a folder: `tales`, or `plays-poems` of two files.
+def _all_fields():
+    return *model_settings().values(), *fields(TrainConfig)
+
+
+def _run_name(training):
+    """A short name of a run, for a folder: that of its corpus, as `tales`, or `plays-poems` of two
+    files; and of a model that is not a GPT its arch, as `tales-bert`.
 
     A pattern such as books/*.txt is named after the folder before it: a folder named * would be a
     trap for the shell, and Windows makes none. More than LONGEST characters end in a hash.
     """
-    name = "-".join("stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus)
+    names = ["stdin" if spec == "-" else _stem(Path(spec)) for spec in training.corpus]
+    name = "-".join(names + [training.arch] * (training.arch != "gpt"))
     digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
 
@@ -236,7 +243,7 @@ def _new_folder(name):
 
 
 def _last_folder(args):
-    name = _run_name(_settings(args)[1].corpus)
+    name = _run_name(_settings(args)[1])
     folders = list(takewhile(Path.exists, _folders(name)))
     if not folders:
         raise RunError(f"there is no run {next(_folders(name))} to resume; name one with --out")

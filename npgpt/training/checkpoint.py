@@ -2,7 +2,7 @@
 
     config.json                settings with the seed, the text's name and hash, versions, machine
     tokenizer.json             text to ids and back
-    model.safetensors          the weights, under GPT-2's names; rewritten at every checkpoint
+    model.safetensors          the weights, by name; rewritten at every checkpoint
     train_state.safetensors    all that continuing needs: weights, AdamW's moments, step
     metrics.csv, samples.txt, loss.png
 
@@ -27,7 +27,17 @@ import numpy as np
 from safetensors.numpy import save
 
 from autograd import backend
-from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, check_types, settings_from_json
+from npgpt.config import (
+    CONFIGS,
+    RUN_FORMAT,
+    BertConfig,
+    GPTConfig,
+    LlamaConfig,
+    T5Config,
+    TrainConfig,
+    check_types,
+    settings_from_json,
+)
 from npgpt.files import (
     RUN_STATE,
     atomic_write,
@@ -38,7 +48,7 @@ from npgpt.files import (
     remove_unfinished,
 )
 from npgpt.folders import check_free, new_folder, working_in
-from npgpt.model import GPT
+from npgpt.model import MODELS
 from npgpt.model.size import check_size
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.diagnostics import weights_not_finite
@@ -85,7 +95,7 @@ class Run:
     """What config.json says."""
 
     folder: Path
-    model: GPTConfig
+    model: GPTConfig | LlamaConfig | BertConfig | T5Config  # of the kind `training.arch`
     training: TrainConfig
     text: TextSource
 
@@ -180,11 +190,14 @@ def read_run(folder):
             f"{path} has the format {run_format!r}, and this npgpt reads up to {RUN_FORMAT}; "
             "install the one that wrote it, or a later one"
         )
-    parts = {"model": GPTConfig, "training": TrainConfig, "text": TextSource}
+
+    def part(name, cls):
+        return settings_from_json(cls, settings.get(name), run_format)
+
     try:
-        return Run(folder, *(
-            settings_from_json(cls, settings.get(part), run_format) for part, cls in parts.items()
-        ))  # fmt: skip
+        training = part("training", TrainConfig)
+        model = part("model", CONFIGS[training.arch])
+        return Run(folder, model, training, part("text", TextSource))
     except ValueError as error:
         raise RunError(
             f"{path} is damaged ({error}); restore it from a copy, or train again"
@@ -202,7 +215,7 @@ def load_run(folder):
     arrays = _read(run, path.name)
     with refusing():
         check_size(run.model, arrays, path)
-    model = GPT(run.model, seed=run.training.seed)
+    model = MODELS[run.training.arch](run.model, seed=run.training.seed)
     _copy_into(_weights(model), arrays, path)
     broken = weights_not_finite(model)
     if broken:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npgpt.data.corpora import load_corpus
+from npgpt.data.objectives import OBJECTIVES, Causal, MaskedTokens, SpanCorruption
 from npgpt.data.tokens import (
     SAMPLE,
     TokenFile,
@@ -22,12 +23,13 @@ from npgpt.training.checkpoint import RunError, TextSource
 
 @dataclass(frozen=True)
 class Dataset:
-    """Token ids to train on and to validate with, and where they come from."""
+    """Token ids to train on and to validate with, whence they are, and what is asked of them."""
 
     source: TextSource
     tokenizer: CharTokenizer | BPETokenizer
     train_ids: TokenFile
     val_ids: TokenFile
+    objective: Causal | MaskedTokens | SpanCorruption
 
 
 def open_dataset(
@@ -88,17 +90,20 @@ def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
         """(0 for training or 1 for validation, text), from the beginning."""
         return split_chunks(corpus, stats, training.split, training.train_fraction)
 
+    objective = OBJECTIVES[training.arch]
+    special = objective.special_tokens
     if tokenizer is None and bpe_size is None:
-        tokenizer = CharTokenizer(stats.alphabet)
+        tokenizer = CharTokenizer(stats.alphabet, special)
     elif tokenizer is None:
-        tokenizer = BPETokenizer.train((text for part, text in chunks() if part == 0), bpe_size)
+        text = (text for part, text in chunks() if part == 0)
+        tokenizer = BPETokenizer.train(text, bpe_size, special)
     entropy = _entropy_per_token(corpus, tokenizer)
     source = TextSource(corpus.name, stats.characters, stats.sha256, entropy)
     _check_same(source, expected)
     train_ids, val_ids = ids_of_text(chunks(), tokenizer)
     stack.callback(train_ids.close)
     stack.callback(val_ids.close)
-    return Dataset(source, tokenizer, train_ids, val_ids)
+    return Dataset(source, tokenizer, train_ids, val_ids, objective(tokenizer))
 
 
 def _of_tokens(paths, training, stack, tokenizer, expected):
@@ -113,6 +118,7 @@ def _of_tokens(paths, training, stack, tokenizer, expected):
             f"the tokens of {paths[0]} are not those of the run's tokenizer.json; give the corpus "
             "that the run was trained on, or text"
         )
+    objective = OBJECTIVES[training.arch](beside)
     train_ids, val_ids = open_prepared(paths, beside.vocab_size, training.train_fraction)
     for ids in (train_ids, val_ids):
         stack.callback(ids.close)
@@ -121,7 +127,7 @@ def _of_tokens(paths, training, stack, tokenizer, expected):
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
     source = TextSource(name, None, f"{fingerprint(train_ids)}-{fingerprint(val_ids)}", None)
     _check_same(source, expected)
-    return Dataset(source, beside, train_ids, val_ids)
+    return Dataset(source, beside, train_ids, val_ids, objective)
 
 
 def _entropy_per_token(corpus, tokenizer):

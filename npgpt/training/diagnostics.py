@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 import numpy as np
 
 from autograd.anomaly import AnomalyError, described, detect_anomaly
-from npgpt.data.batches import sample_batch
+from npgpt.data.objectives import CAUSAL
 from npgpt.training.loop import micro_batches
 from npgpt.training.optim import AdamW
 
@@ -17,14 +17,14 @@ class DivergedError(FloatingPointError):
 
 
 @contextmanager
-def divergence_explained(run, model, optimizer, ids_N, ranks=None):
+def divergence_explained(run, model, optimizer, ids_N, ranks=None, objective=CAUSAL):
     """Inside, training a `Run`: what is not finite is traced to where it began (DivergedError)."""
     try:
         yield
     except FloatingPointError as error:
         what, step = str(error), optimizer.steps
         if not isinstance(error, DivergedError):
-            cause = diagnosis(model, ids_N, run.training, step, ranks)
+            cause = diagnosis(model, ids_N, run.training, step, ranks, objective)
             what = f"step {step + 1}: {error}\n{cause}"
         raise DivergedError(
             f"{what}\nThe last checkpoint in {run.folder} is from before that. The loss has "
@@ -33,7 +33,7 @@ def divergence_explained(run, model, optimizer, ids_N, ranks=None):
         ) from error
 
 
-def diagnosis(model, ids_N, config, step, ranks=None):
+def diagnosis(model, ids_N, config, step, ranks=None, objective=CAUSAL):
     """Where the first number that is not finite arises in a step, found by computing it again.
 
     step    counted from 0, and not taken: the weights are those before it
@@ -45,8 +45,8 @@ def diagnosis(model, ids_N, config, step, ranks=None):
     _forget_gradients(model)
     with detect_anomaly(module_at_work(model)), np.errstate(all="ignore"):
         try:
-            for x_BT, y_BT in micro_batches(model, ids_N, config, step, ranks):
-                model.loss(x_BT, y_BT).backward()
+            for batch, _ in micro_batches(model, ids_N, config, step, ranks, objective):
+                batch.loss(model).backward()
         except AnomalyError as error:
             return str(error)
         finally:
@@ -85,19 +85,20 @@ def module_at_work(model):
 # ---- npgpt train --check
 
 
-def check_model(model, ids_N, config):
+def check_model(model, ids_N, config, objective=CAUSAL):
     """Print whether the model starts and learns as it should. Raises ValueError if it does not.
 
     config   a TrainConfig
     """
-    loss, uniform = loss_at_start(model, ids_N, config)
+    loss, uniform = loss_at_start(model, ids_N, config, objective)
     starts = abs(loss - uniform) < 0.1 * uniform
     print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
           f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")  # fmt: skip
-    ahead = sees_ahead(model, ids_N, config)
+    ahead = sees_ahead(model, ids_N, config, objective) if objective.left_to_right else None
     wrong = f"WRONG, the last token changes the logits at position {ahead}"
-    print(f"no look ahead         {'right' if ahead is None else wrong}")
-    losses = overfit(model, ids_N, config)
+    if objective.left_to_right:
+        print(f"no look ahead         {'right' if ahead is None else wrong}")
+    losses = overfit(model, ids_N, config, objective=objective)
     learns = losses[-1] < 0.5 * losses[0]
     print(f"one batch memorised   {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
           f"{'right' if learns else 'WRONG, it should fall below a half'}")  # fmt: skip
@@ -108,33 +109,33 @@ def check_model(model, ids_N, config):
         )
 
 
-def loss_at_start(model, ids_N, config):
+def loss_at_start(model, ids_N, config, objective=CAUSAL):
     """(loss of the first batch, ln V): an untrained model should guess nearly uniformly."""
     with model.evaluating():
-        loss = model.loss(*_first_batch(model, ids_N, config))
+        loss = _first_batch(model, ids_N, config, objective).loss(model)
     return loss.item(), math.log(model.config.vocab_size)
 
 
-def sees_ahead(model, ids_N, config):
+def sees_ahead(model, ids_N, config, objective=CAUSAL):
     """The first position whose logits change with the last token, later than it; None if none."""
-    x_BT, _ = _first_batch(model, ids_N, config)
+    *given, x_BT = _first_batch(model, ids_N, config, objective).inputs
     changed_BT = x_BT.copy()
     changed_BT[:, -1] = (x_BT[:, -1] + 1) % model.config.vocab_size
     with model.evaluating():
-        before, after = (model(idx_BT)[0].data[:, :-1] for idx_BT in (x_BT, changed_BT))
+        before, after = (model(*given, idx)[0].data[:, :-1] for idx in (x_BT, changed_BT))
     moved_T = (before != after).any(axis=(0, 2))
     return int(np.argmax(moved_T)) if moved_T.any() else None
 
 
-def overfit(model, ids_N, config, steps=100, lr=3e-3):
+def overfit(model, ids_N, config, steps=100, lr=3e-3, objective=CAUSAL):
     """The losses of `steps` steps on one batch, which any sound model memorises."""
-    x_BT, y_BT = _first_batch(model, ids_N, config)
+    batch = _first_batch(model, ids_N, config, objective)
     optimizer = AdamW(model.parameters(), lr=lr, weight_decay=0.0)
     losses = []
     model.eval()  # dropout is there to prevent exactly this
     with suppress(FloatingPointError):  # a loss that is not finite is a finding, the last one
         for _ in range(steps):
-            loss = model.loss(x_BT, y_BT)
+            loss = batch.loss(model)
             losses.append(loss.item())
             loss.backward()
             optimizer.step()
@@ -143,9 +144,9 @@ def overfit(model, ids_N, config, steps=100, lr=3e-3):
     return losses
 
 
-def _first_batch(model, ids_N, config):
+def _first_batch(model, ids_N, config, objective):
     B = min(4, config.batch_size)
-    return sample_batch(ids_N, model.config.block_size, B, seed=config.seed, step=0)
+    return objective.sample(ids_N, model.config.block_size, B, seed=config.seed, step=0)
 
 
 def _forget_gradients(model):

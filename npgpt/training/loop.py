@@ -1,4 +1,4 @@
-"""The training loop and the evaluation: what GPT training is, without files, bars or pictures."""
+"""The training loop and the evaluation: what training is, without files, bars or pictures."""
 
 import math
 import time
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from npgpt.data.batches import evaluation_batches, sample_batch
+from npgpt.data.objectives import CAUSAL
 from npgpt.training.schedule import learning_rate
 
 RATIO_INTERVAL = 10  # steps from one measurement of the update to the next
@@ -32,13 +32,17 @@ class Step:
     optimizer_seconds: float = field(default=0.0, compare=False)
 
 
-def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
+def training_steps(
+    model, optimizer, ids_N, config, first_step=0, ranks=None, objective=CAUSAL
+):
     """Train, one optimizer step for each item taken: an iterator over `Step`.
 
-    model      a GPT          optimizer   an AdamW of its parameters
+    model      a GPT, or another that the objective is for
+    optimizer  an AdamW of its parameters
     ids_N      the training text as token ids
     config     a TrainConfig  first_step  steps done already
     ranks      `npgpt.training.parallel.Ranks` if several processes share each batch
+    objective  what is asked of the text, one of `npgpt.data.objectives`
 
     Batches, dropout masks and rates are functions of (seed, step, ranks), so that a run that is
     continued takes the same steps as one that never stopped. The caller decides what happens in
@@ -50,10 +54,10 @@ def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
     for step in range(first_step, config.max_iters):
         started = time.perf_counter()
         lr = learning_rate(step, config)
-        loss, parts = 0.0, config.gradient_accumulation_steps
+        loss = 0.0
         with np.errstate(all="ignore"):  # what is not finite is noticed below, and stops training
-            for x_BT, y_BT in micro_batches(model, ids_N, config, step, ranks):
-                mean = model.loss(x_BT, y_BT)
+            for batch, parts in micro_batches(model, ids_N, config, step, ranks, objective):
+                mean = batch.loss(model)
                 mean.backward(np.asarray(1 / parts, mean.dtype))  # the mean of all is that of means
                 loss += mean.item() / parts
         if ranks:
@@ -71,46 +75,51 @@ def training_steps(model, optimizer, ids_N, config, first_step=0, ranks=None):
         yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds)
 
 
-def micro_batches(model, ids_N, config, step, ranks=None):
-    """The parts (inputs, targets) in which a step's batch is computed, for less memory at a time.
+def micro_batches(model, ids_N, config, step, ranks=None, objective=CAUSAL):
+    """The parts in which a step's batch is computed, for less memory at a time: pairs of a `Batch`
+    and how many of its size, by targets, would make the whole.
 
-    There are `gradient_accumulation_steps` of them, alike in size. Of several ranks each gets its
-    own rows only. The model's `dropout_step` is set for each.
+    There are `gradient_accumulation_steps` of them, alike in rows. Of several ranks each gets its
+    own rows only, and the mean over the ranks is taken later. The model's `dropout_step` is set
+    for each.
     """
     parts, B = config.gradient_accumulation_steps, config.batch_size
     rank, size = (ranks.rank, ranks.size) if ranks else (0, 1)
     for part in range(parts):
         first = part * B + rank * B // size
         model.dropout_step = (step * parts + part) * size + rank
-        yield sample_batch(
+        batch = objective.sample(
             ids_N, model.config.block_size, parts * B, seed=config.seed, step=step,
             rows=slice(first, first + B // size),
         )  # fmt: skip
+        yield batch, batch.asked / (batch.counted * size)
 
 
-def evaluate(model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=0, progress=None):
-    """(loss, tokens): the mean loss in nats per token over a text, and how many tokens counted.
+def evaluate(
+    model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=0, progress=None,
+    objective=CAUSAL,
+):  # fmt: skip
+    """(loss, tokens): the mean loss in nats per target over a text, and how many targets counted.
 
     max_tokens   None for every token but the first, once; else about so many, in windows drawn
                  from all over the text: the same ones for the same seed
-    progress     called with the number of tokens that each batch has counted
+    progress     called with the number of targets that each batch has counted
+    objective    what is asked of the text, one of `npgpt.data.objectives`
 
     stride=None reads disjoint windows of block_size, so that a token is predicted from 1 to
     block_size tokens before it; a smaller stride gives each more than block_size - stride, but for
     the text's first block_size, at block_size / stride times the cost.
     """
     total, count = 0.0, 0
-    batches = evaluation_batches(
+    batches = objective.evaluation(
         ids_N, model.config.block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
     )
     with model.evaluating():
-        for x_BT, y_BT in batches:
-            kept = int((y_BT >= 0).sum())
-            loss = model.loss(x_BT, y_BT)
-            total += loss.item() * kept
-            count += kept
+        for batch in batches:
+            total += batch.loss(model).item() * batch.counted
+            count += batch.counted
             if progress:
-                progress(kept)
+                progress(batch.counted)
     return total / count, count
 
 

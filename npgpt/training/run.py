@@ -6,6 +6,7 @@
 import math
 import re
 
+from npgpt.data.objectives import CAUSAL
 from npgpt.data.tokens import bytes_per_token
 from npgpt.files import atomic_write, open_file, quoted
 from npgpt.generation.text import starting_prompt
@@ -20,6 +21,7 @@ from npgpt.training.metrics import Metrics, bits_per_byte
 from npgpt.training.profile import Profile
 from npgpt.training.progress import Progress
 from npgpt.training.signals import stop_request
+from npgpt.training.writing import WRITERS
 
 
 def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
@@ -40,6 +42,7 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
               "without them")  # fmt: skip
     drop_samples_after(first_step, folder / "samples.txt")
+    objective = dataset.objective
     bytes_each = bytes_per_token(dataset.val_ids, dataset.tokenizer)
     progress = Progress(
         run.model, config, first_step=first_step, peak=peak, seconds=metrics.seconds
@@ -48,21 +51,21 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
     ids = dataset.train_ids
     with (
         progress, profile, stop_request(ranks) as stop_asked,
-        divergence_explained(run, model, optimizer, ids, ranks),
+        divergence_explained(run, model, optimizer, ids, ranks, objective),
     ):  # fmt: skip
-        for step in training_steps(model, optimizer, ids, config, first_step, ranks):
+        for step in training_steps(model, optimizer, ids, config, first_step, ranks, objective):
             progress.update(step)
             profile.update(step)
             # Checked once a step: a signal that arrives later stops after the next one.
             last = bool(stop_asked) or step.step == config.max_iters
             val_loss = bits = None
             if last or step.step % config.eval_interval == 0:
-                val_loss = validation_loss(model, dataset.val_ids, config, step.step)
-                bits = bits_per_byte(val_loss, bytes_each)
+                val_loss = validation_loss(model, dataset.val_ids, config, step.step, objective)
+                bits = bits_per_byte(val_loss, bytes_each) if objective.every_token else None
             metrics.add(step, val_loss, bits, progress.seconds)
             if val_loss is not None:
-                text = losses(step, val_loss, bits)
-                text += sample_text(model, dataset.tokenizer, config, step)
+                text = losses(step, val_loss, bits, objective)
+                text += sample_text(model, dataset, config, step)
                 save(folder, metrics, text, model, optimizer)
                 progress.write(text)
                 progress.validated = f" validation {val_loss:.3f}"
@@ -77,21 +80,24 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
 
 def run_worker(run, dataset, model, optimizer, ranks):
     """What the ranks other than 0 do: the same steps as `train`, and nothing else."""
-    ids, first_step = dataset.train_ids, optimizer.steps
-    with stop_request(ranks) as stop_asked, divergence_explained(run, model, optimizer, ids, ranks):
-        for _ in training_steps(model, optimizer, ids, run.training, first_step, ranks):
+    ids, first_step, objective = dataset.train_ids, optimizer.steps, dataset.objective
+    explained = divergence_explained(run, model, optimizer, ids, ranks, objective)
+    with stop_request(ranks) as stop_asked, explained:
+        for _ in training_steps(
+            model, optimizer, ids, run.training, first_step, ranks, objective
+        ):
             if stop_asked:
                 return
 
 
-def validation_loss(model, val_ids, config, step):
-    """The loss in nats per token on a part of the validation text, the same part each time.
+def validation_loss(model, val_ids, config, step, objective=CAUSAL):
+    """The loss in nats per target on a part of the validation text, the same part each time.
 
     Raises DivergedError if it or a weight is not finite: a checkpoint has to be worth loading.
     """
     loss, _ = evaluate(
         model, val_ids, stride=config.eval_stride or None, max_tokens=config.eval_tokens or None,
-        seed=config.seed,
+        seed=config.seed, objective=objective,
     )  # fmt: skip
     broken = weights_not_finite(model)
     if broken or not math.isfinite(loss):
@@ -100,20 +106,24 @@ def validation_loss(model, val_ids, config, step):
     return loss
 
 
-def losses(step, val_loss, bits):
+def losses(step, val_loss, bits, objective=CAUSAL):
     """The line that heads a sample."""
     return (
-        f"step {step.step}: loss {step.loss:.4f}, validation {val_loss:.4f} nats per token, "
-        f"{bits:.4f} bits per byte\n"
+        f"step {step.step}: loss {step.loss:.4f}, validation {val_loss:.4f} nats per "
+        f"{objective.target}{'' if bits is None else f', {bits:.4f} bits per byte'}\n"
     )
 
 
-def sample_text(model, tokenizer, config, step):
+def sample_text(model, dataset, config, step):
     """A text by the model as indented lines; none if the config wants none."""
     if not config.sample_tokens:
         return ""
-    prompt = tokenizer.encode(starting_prompt(tokenizer))
-    ids = model.stream(prompt, config.sample_tokens, seed=config.seed + step.step)
+    write, tokenizer = WRITERS[config.arch], dataset.tokenizer
+    seed = config.seed + step.step
+    prompt = dataset.objective.example(dataset.val_ids, model.config.block_size, seed)
+    if prompt is None:
+        prompt = tokenizer.encode(starting_prompt(tokenizer))
+    ids = write(model, tokenizer, prompt, config.sample_tokens, seed=seed)
     lines = tokenizer.decode(list(ids)).splitlines()
     return "\n" + "".join(f"    {line}".rstrip() + "\n" for line in lines)
 

@@ -24,13 +24,15 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         f"text    {run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens; "
         f"{len(dataset.train_ids):,} to train on, {len(dataset.val_ids):,} to validate"
     )
-    if run.text.entropy_rate:
-        print(f"        its entropy is {run.text.entropy_rate:.4f} nats per character: no model's "
-              "loss can be lower")  # fmt: skip
+    floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)
+    if floor:
+        print(f"        {floor.name}: {floor.nats:.4f} nats per {dataset.objective.target}; no "
+              "model's loss can be lower")  # fmt: skip
     parts = parameters_by_part(run.model)
     print(
-        f"model   {model.num_parameters():,} parameters: {run.model.n_layer} layers, "
-        f"{run.model.n_head} heads, {run.model.n_embd} channels, block {run.model.block_size}"
+        f"model   {run.training.arch}, {model.num_parameters():,} parameters: "
+        f"{run.model.n_layer} layers, {run.model.n_head} heads, {run.model.n_embd} channels, "
+        f"block {run.model.block_size}"
     )
     print("        " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
     tokens = tokens_per_step(run.model, run.training)
@@ -64,31 +66,38 @@ def print_estimate(run, first_step, peak):
 def print_results(run, dataset, model):
     """Print the loss on the whole validation text, and for tales the share of stories that parse;
     draw loss.png."""
-    ids, stride = dataset.val_ids, run.training.eval_stride
-    with tqdm(total=len(ids) - 1, desc="the whole validation text", unit="token", unit_scale=True,
-              leave=False, disable=None) as bar:  # fmt: skip
-        loss, tokens = evaluate(model, ids, stride=stride or None, progress=bar.update)
-    bits = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
-    print(f"\nvalidation loss {loss:.4f} nats per token, {bits:.4f} bits per byte, over all "
+    ids, stride, objective = dataset.val_ids, run.training.eval_stride, dataset.objective
+    with tqdm(total=objective.asked_of(ids), desc="the whole validation text", unit="token",
+              unit_scale=True, leave=False, disable=None) as bar:  # fmt: skip
+        loss, tokens = evaluate(
+            model, ids, stride=stride or None, progress=bar.update, objective=objective,
+            seed=run.training.seed,
+        )  # fmt: skip
+    bits = ""
+    if objective.every_token:
+        per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
+        bits = f" {per_byte:.4f} bits per byte,"
+    print(f"\nvalidation loss {loss:.4f} nats per {objective.target},{bits} over all "
           f"{tokens:,} tokens")  # fmt: skip
+    floor = _floor(run, dataset)
     rows = read_metrics(run.folder / "metrics.csv")
     validated = [row for row in rows if row["val_loss"] is not None]
     if validated:
         best = min(validated, key=lambda row: row["val_loss"])
         drawn = run.training.eval_tokens
-        part = f", each on {drawn:,} drawn tokens," if 0 < drawn < tokens else ""
+        part = f", each on {drawn:,} drawn tokens," if 0 < drawn < len(ids) - 1 else ""
         print(f"the best of the evaluations on the way{part} was {best['val_loss']:.4f}, at step "
               f"{best['step']}; {clock(rows[-1]['seconds'])} of training")  # fmt: skip
     else:
         print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
-    if run.text.entropy_rate:
-        print(f"entropy of the text {beside_entropy(loss, run.text.entropy_rate)}")
-    if run.text.name == "tales":
+    if floor:
+        print(beside_floor(loss, floor))
+    if run.text.name == "tales" and objective.every_token:
         told, right = stories_told(model, dataset.tokenizer)
         print(f"of {told} stories told by the model, {right} parse under the grammar "
               f"({right / max(1, told):.0%})")  # fmt: skip
     try:
-        print(f"picture {draw_loss(run, rows, dataset, loss)}")
+        print(f"picture {draw_loss(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
     except OSError as error:
@@ -99,29 +108,40 @@ def print_results(run, dataset, model):
     print(f"more text: npgpt generate {quoted(run.folder)}")
 
 
-def beside_entropy(loss, entropy):
-    """How far a loss is from the entropy of its text."""
-    if loss >= entropy:
-        return f"{entropy:.4f}: the loss is {loss / entropy - 1:.1%} above it"
+def beside_floor(loss, floor):
+    """How far a loss is from its `npgpt.data.objectives.Floor`."""
+    part = "" if floor.share == 1 else f" (of {floor.share:.1%} of the draws, which are enumerated)"
+    level = f"{floor.name} {floor.nats:.4f}{part}"
+    if loss >= floor.nats:
+        return f"{level}: the loss is {loss / floor.nats - 1:.1%} above it"
     return (
-        f"{entropy:.4f}: the loss is {1 - loss / entropy:.1%} BELOW it: by chance if the text is "
+        f"{level}: the loss is {1 - loss / floor.nats:.1%} BELOW it: by chance if the text is "
         "short, or because the model memorised this text or sees what it is to predict"
     )
 
 
-def draw_loss(run, rows, dataset, loss):
-    """loss.png of a run, with what n-gram models reach on the same text and its entropy.
+def _floor(run, dataset, max_tokens=None):
+    return dataset.objective.floor(
+        dataset.val_ids, run.model.block_size, run.text.entropy_rate,
+        max_tokens=max_tokens, seed=run.training.seed,
+    )  # fmt: skip
+
+
+def draw_loss(run, rows, dataset, loss, floor):
+    """loss.png of a run, with the least possible loss, and where every token is asked for, what
+    n-gram models reach on the same text.
 
     Of a long text the n-grams see the first two million tokens.
     """
-    train_ids, val_ids = dataset.train_ids[:SAMPLE], dataset.val_ids[:SAMPLE]
-    names = ("unigram", "bigram", "trigram")
-    levels = [
-        (name, NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids))
-        for n, name in enumerate(names, 1)
-    ]
-    if run.text.entropy_rate:
-        levels.append(("entropy of the text", run.text.entropy_rate))
+    levels = []
+    if dataset.objective.every_token:
+        train_ids, val_ids = dataset.train_ids[:SAMPLE], dataset.val_ids[:SAMPLE]
+        levels = [
+            (name, NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids))
+            for n, name in enumerate(("unigram", "bigram", "trigram"), 1)
+        ]
+    if floor:
+        levels.append((floor.name, floor.nats))
     title = f"{run.text.name}: {run.model.n_layer} layers, {run.model.n_embd} channels"
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)
 

@@ -8,16 +8,24 @@ every kernel that a training run will. A tokenizer of byte pairs has kernels of 
 import contextlib
 import sys
 import threading
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 from tqdm import tqdm
 
 from autograd import backend
-from npgpt.config import GPTConfig
-from npgpt.model import GPT
-from npgpt.tokenizer import compile_kernels
+from npgpt.config import CONFIGS
+from npgpt.data.objectives import OBJECTIVES
+from npgpt.model import MODELS
+from npgpt.tokenizer import CharTokenizer, compile_kernels
 from npgpt.training.optim import AdamW
+from npgpt.training.writing import WRITERS
+
+# The settings of a tiny model of any kind; 0 is what follows from the others.
+TINY = {
+    "block_size": 32, "n_layer": 1, "n_head": 1, "n_embd": 4, "n_kv_head": 0, "n_inner": 0,
+    "n_decoder_layer": 0, "head_size": 0,
+}  # fmt: skip
 
 
 def warm_up(config, **options):
@@ -29,7 +37,7 @@ def warm_up(config, **options):
 class WarmUp:
     """`warm_up` in parts: other processes compile while this one reads a text.
 
-    config       a GPTConfig of any vocabulary; None if there is no model
+    config       the settings of a model of any vocabulary; None if there is no model
     byte_pairs   whether a tokenizer of byte pairs is used, too; its kernels are ready at once
     shown        whether to print what is compiled: of several ranks, one does
     trains       whether the model is trained; if not, what is compiled is shown on standard error,
@@ -44,8 +52,9 @@ class WarmUp:
             if byte_pairs:
                 self.add_byte_pairs()
             if config is not None:
-                tiny = replace(config, vocab_size=8, block_size=4, n_layer=1, n_head=1, n_embd=4)
-                self._begin(tiny_step if trains else tiny_forward, asdict(tiny))
+                arch = next(arch for arch, cls in CONFIGS.items() if type(config) is cls)
+                tiny = asdict(config) | {n: v for n, v in TINY.items() if hasattr(config, n)}
+                self._begin(tiny_step if trains else tiny_forward, arch, tiny)
             if byte_pairs and self.parts:
                 self.parts[0].finish()
         except BaseException:
@@ -73,23 +82,37 @@ class WarmUp:
         self.bar.close()
 
 
-def tiny_step(settings):
-    """A training step, and a token generated, by a GPT of these settings (a dict)."""
-    model = GPT(GPTConfig(**settings))
+def tiny_step(arch, settings):
+    """A training step by a model of these settings (a dict), and what it writes."""
+    model, tokenizer, batch = _tiny(arch, settings)
     optimizer = AdamW(model.parameters())
-    idx_BT = np.zeros((1, settings["block_size"]), np.int64)
-    model.loss(idx_BT, idx_BT).backward()
+    batch.loss(model).backward()
     optimizer.step()
-    model.next_logits(idx_BT)
+    _write(model, arch, tokenizer, batch)
 
 
-def tiny_forward(settings):
-    """A loss, and a token generated, without gradients."""
-    model = GPT(GPTConfig(**settings))
-    idx_BT = np.zeros((1, settings["block_size"]), np.int64)
+def tiny_forward(arch, settings):
+    """A loss, and what it writes, without gradients."""
+    model, tokenizer, batch = _tiny(arch, settings)
     with model.evaluating():
-        model.loss(idx_BT, idx_BT)
-    model.next_logits(idx_BT)
+        batch.loss(model)
+    _write(model, arch, tokenizer, batch)
+
+
+def _tiny(arch, settings):
+    objective = OBJECTIVES[arch]
+    tokenizer = CharTokenizer("ab", objective.special_tokens)
+    settings = settings | {"vocab_size": tokenizer.vocab_size}
+    model = MODELS[arch](CONFIGS[arch](**settings))
+    ids_N = np.zeros(2 * settings["block_size"], np.int64)
+    return model, tokenizer, objective(tokenizer).sample(
+        ids_N, settings["block_size"], 1, seed=0, step=0
+    )
+
+
+def _write(model, arch, tokenizer, batch):
+    prompt_T = batch.inputs[0][0]
+    list(WRITERS[arch](model, tokenizer, prompt_T, 1))
 
 
 class KernelBar:

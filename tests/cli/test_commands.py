@@ -21,12 +21,13 @@ from npgpt.cli import main
 from npgpt.cli.gradcheck import SOURCES, small_model
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
+from npgpt.data.objectives import Floor
 from npgpt.model import MODELS
 from npgpt.model.size import parameters_by_part
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import load_run
 from npgpt.training.loop import evaluate
-from npgpt.training.summary import beside_entropy
+from npgpt.training.summary import beside_floor
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,8 +133,10 @@ def test_eval_without_the_text_of_the_run_asks_for_it(cli, finished, tmp_path, m
 
 
 @pytest.mark.parametrize(("loss", "said"), [(0.5, "25.0% above it"), (0.3, "25.0% BELOW it")])
-def test_a_loss_is_said_to_be_above_or_below_the_entropy(loss, said):
-    assert said in beside_entropy(loss, 0.4)
+def test_a_loss_is_said_to_be_above_or_below_the_least_possible(loss, said):
+    assert f"entropy 0.4000: the loss is {said}" in beside_floor(loss, Floor("entropy", 0.4, 1.0))
+    part = beside_floor(loss, Floor("entropy", 0.4, 0.5))
+    assert f"(of 50.0% of the draws, which are enumerated): the loss is {said}" in part
 
 
 def test_info_of_a_run_and_of_a_preset(cli, finished):

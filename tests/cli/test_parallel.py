@@ -30,8 +30,9 @@ import os, signal, sys
 from npgpt.cli import main
 from npgpt.training import run
 
-def signalled(model, optimizer, ids, config, first_step, ranks, steps=run.training_steps):
-    for step in steps(model, optimizer, ids, config, first_step, ranks):
+def signalled(model, optimizer, ids, config, first_step, ranks, objective,
+              steps=run.training_steps):
+    for step in steps(model, optimizer, ids, config, first_step, ranks, objective):
         yield step
         if ranks.rank == 1 and step.step == 57:
             os.kill(os.getpid(), signal.Signals[sys.argv[1]])
@@ -74,6 +75,15 @@ def pair(tmp_path_factory, corpus):
     done = two_ranks("train", "--corpus", corpus, "--out", folder, *SETTINGS)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
+
+
+@pytest.mark.parametrize("arch", ["llama", "bert", "t5"])
+def test_the_losses_of_other_models_are_those_of_one_process(cli, tmp_path, corpus, arch):
+    settings = [*SETTINGS, "--arch", arch, "--max-iters", "30", "--eval-stride", "0"]
+    done = two_ranks("train", "--corpus", corpus, "--out", tmp_path / "two", *settings)
+    assert done.returncode == 0, done.stderr
+    assert cli("train", "--corpus", corpus, "--out", tmp_path / "one", *settings)[0] == 0
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
 
 
 def test_the_losses_are_those_of_one_process(cli, tmp_path, corpus, pair):

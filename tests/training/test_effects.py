@@ -28,6 +28,7 @@ ELSEWHERE = {
     "eval_stride": "evaluations: tests/training/test_loop.py",
     "eval_tokens": "evaluations: tests/training/test_loop.py",
     "sample_tokens": "samples: tests/cli/test_train.py",
+    "arch": "another model: tests/cli/test_archs.py",
 }  # fmt: skip
 
 

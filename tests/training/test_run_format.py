@@ -15,6 +15,7 @@ from npgpt import AdamW
 from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, read_settings, setting
 from npgpt.config import settings_from_json as from_json
 from npgpt.files import read_json
+from npgpt.model import MODELS
 from npgpt.training.checkpoint import (
     Run,
     RunError,
@@ -76,7 +77,11 @@ CONFIG = """{
   }
 }
 """
-FORMATS = {1: CONFIG % "", 2: CONFIG % '\n  "format": 2,'}
+FORMATS = {
+    1: CONFIG % "",
+    2: CONFIG % '\n  "format": 2,',
+    3: CONFIG.replace('"seed": 1', '"seed": 1,\n    "arch": "gpt"') % '\n  "format": 3,',
+}
 TOKENIZER = '{"type": "char", "version": 1, "characters": "\\nab"}'
 SHAPES = {
     "wte.weight": (3, 2), "wpe.weight": (4, 2), "h.0.ln_1.weight": (2,),
@@ -162,8 +167,10 @@ FITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("number", FORMATS)
-@pytest.mark.parametrize(("part", "name"), settings_of(json.loads(FORMATS[1])))
+@pytest.mark.parametrize(
+    ("number", "part", "name"),
+    [(n, *setting) for n in FORMATS for setting in settings_of(json.loads(FORMATS[n]))],
+)
 def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, name):
     folder, _ = run_folder(tmp_path / "run", FORMATS[number])
     config = json.loads(FORMATS[number])
@@ -203,7 +210,7 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     config = json.loads(FORMATS[2])
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
-    monkeypatch.setattr("npgpt.training.checkpoint.GPT", None)
+    monkeypatch.setitem(MODELS, "gpt", None)
     with pytest.raises(RunError, match="model.safetensors has 68 weights, but the model in config"):
         load_run(folder)
 

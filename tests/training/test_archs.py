@@ -1,0 +1,163 @@
+"""The loop trains every kind of model, on its own objective, as it trains a GPT."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from npgpt import AdamW, CharTokenizer
+from npgpt.config import CONFIGS, TrainConfig
+from npgpt.data import tales
+from npgpt.data.objectives import MASK, OBJECTIVES, SENTINELS
+from npgpt.model import MODELS
+from npgpt.training.diagnostics import check_model, diagnosis, sees_ahead
+from npgpt.training.loop import evaluate, training_steps
+from npgpt.training.writing import WRITERS
+
+ARCHS = tuple(MODELS)
+TEXT = tales.generate(6_000, seed=2)
+TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)
+
+
+def made(arch, dtype=np.float32, **changes):
+    """(model, objective, ids) of a tiny one."""
+    objective = OBJECTIVES[arch]
+    tokenizer = CharTokenizer("".join(sorted(set(TEXT))), objective.special_tokens)
+    settings = {"block_size": 190, "n_layer": 1, "n_head": 2, "n_embd": 8} | changes
+    config = CONFIGS[arch](vocab_size=tokenizer.vocab_size, **settings)
+    return MODELS[arch](config, seed=1, dtype=dtype), objective(tokenizer), tokenizer.encode(TEXT)
+
+
+def trained(arch, count, first_step=0, model=None, optimizer=None, training=TRAINING, **changes):
+    made_model, objective, ids = made(arch, **changes)
+    model = model or made_model
+    optimizer = optimizer or AdamW(model.parameters())
+    steps = training_steps(model, optimizer, ids, training, first_step, objective=objective)
+    return model, optimizer, list(islice(steps, count))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_steps_repeat_to_the_bit_and_can_be_continued(arch):
+    whole, _, steps = trained(arch, 6, dropout=0.1)
+    part, optimizer, first = trained(arch, 2, dropout=0.1)
+    _, _, rest = trained(arch, 4, 2, part, optimizer, dropout=0.1)
+    assert first + rest == steps
+    for name, weight in whole.parameters().items():
+        assert weight.data.tobytes() == part.parameters()[name].data.tobytes(), name
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_two_rows_twice_are_a_batch_of_four(arch):
+    """Rows have different numbers of targets; each target counts as much as any other."""
+    results = []
+    for count in (1, 2):
+        training = replace(TRAINING, batch_size=4 // count, gradient_accumulation_steps=count)
+        _, _, taken = trained(arch, 3, training=training, dtype=np.float64)
+        results.append([(step.loss, step.grad_norm) for step in taken])
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_an_evaluation_is_the_mean_over_all_targets_in_whatever_batches(arch):
+    model, objective, ids = made(arch)
+    counted = []
+    loss, tokens = evaluate(
+        model, ids, batch_size=3, progress=counted.append, objective=objective, seed=4
+    )
+    rows = objective.rows(ids, 190, seed=4)
+    assert tokens == sum(counted) == sum(objective.count(hidden) for _, hidden in rows)
+    again, _ = evaluate(model, ids, batch_size=16, objective=objective, seed=4)
+    assert again == pytest.approx(loss, rel=1e-5)
+    by_row = [objective.batch([(*row, None)]) for row in rows]
+    with model.evaluating():
+        nats = sum(batch.loss(model).item() * batch.counted for batch in by_row)
+    assert loss == pytest.approx(nats / tokens, rel=1e-5)  # padding changes nothing
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_a_sound_model_passes_the_check(arch, capsys):
+    model, objective, ids = made(arch, n_embd=32)
+    check_model(model, ids, TRAINING, objective)
+    said = capsys.readouterr().out
+    assert said.count("right") == (2 if arch == "bert" else 3) and "WRONG" not in said
+
+
+def test_a_decoder_that_looks_ahead_is_found():
+    model, objective, ids = made("t5")
+    assert sees_ahead(model, ids, TRAINING, objective) is None
+    model.decoder.causal = False
+    for block in model.decoder.h:
+        block.attn_self = lambda *args, attend=block.attn_self, **kw: attend(
+            *args, **(kw | {"causal": False})
+        )
+    assert sees_ahead(model, ids, TRAINING, objective) == 0
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_a_step_that_diverges_is_traced(arch):
+    model, objective, ids = made(arch)
+    path = next(p for p, _ in model.named_modules() if p.endswith(".mlp"))
+    for name, weight in model.parameters().items():
+        if name.startswith(path):
+            weight.data[...] = 3e38
+    said = diagnosis(model, ids, TRAINING, 0, objective=objective)
+    assert path in said and ("inf" in said or "nan" in said.lower())
+
+
+# ---- writing
+
+
+def test_masks_are_filled_in_and_the_rest_is_left_as_it_is():
+    model, objective, _ = made("bert")
+    ids = objective.prompt(f"A sm{MASK}ll d{MASK}g{MASK}")
+    found = list(WRITERS["bert"](model, objective.tokenizer, ids, 99, seed=1))
+    text = objective.tokenizer.decode(found)
+    assert len(text) == 12 and text[:4] == "A sm" and text[5:9] == "ll d" and text[10] == "g"
+    assert found == list(WRITERS["bert"](model, objective.tokenizer, ids, 99, seed=1))
+    one = list(WRITERS["bert"](model, objective.tokenizer, ids, 1, seed=1))
+    assert one[:5] == found[:5] and one.count(objective.special[1]) == 2
+    with pytest.raises(ValueError, match="block_size"):
+        WRITERS["bert"](model, objective.tokenizer, objective.prompt(MASK * 191), 1)
+
+
+def test_a_mask_is_drawn_from_what_the_model_says_of_it_and_sees_those_before_it():
+    model, objective, _ = made("bert")
+    ids = objective.prompt(f"a{MASK}b{MASK}").astype(np.int64)
+    found = list(WRITERS["bert"](model, objective.tokenizer, ids, 9, temperature=0))
+    for t in (1, 3):
+        with model.evaluating():
+            logits_V = model(ids[None])[0].data[0, t]
+        ids[t] = objective.ordinary[np.argmax(logits_V[objective.ordinary])]
+    assert found == ids.tolist()
+
+
+def test_spans_are_rewritten_as_the_decoder_writes_them_greedily():
+    model, objective, _ = made("t5", n_embd=32)
+    tokenizer, (pad, *sentinels) = objective.tokenizer, objective.special
+    ids = objective.prompt(f"A {SENTINELS[0]} dog{SENTINELS[1]} sat.")
+    found = list(WRITERS["t5"](model, tokenizer, ids, 12, temperature=0))
+    written, spans = [pad], []
+    for i in (0, 1):
+        written.append(sentinels[i])
+        spans.append([])
+        while len(written) < 12:
+            with model.evaluating():
+                logits_V = model(ids[None], np.array([written]))[0].data[0, -1]
+            logits_V[[s for s in [pad, *sentinels] if s != sentinels[i + 1]]] = -np.inf
+            if np.argmax(logits_V) == sentinels[i + 1]:
+                break
+            written.append(int(np.argmax(logits_V)))
+            spans[-1].append(written[-1])
+    first, second = (tokenizer.decode(span) for span in spans)
+    assert tokenizer.decode(found) == f"A {first} dog{second} sat."
+    assert first + second
+
+
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_a_text_of_which_nothing_is_hidden_stays_as_it_is(arch):
+    model, objective, ids = made(arch)
+    found = list(WRITERS[arch](model, objective.tokenizer, ids[:20], 9))
+    assert found == ids[:20].tolist()
+    example = objective.example(ids, 190, seed=3)
+    assert objective.prompt(objective.tokenizer.decode(example)).tolist() == example.tolist()
