@@ -280,7 +280,7 @@ PRESETS = {
     "tales-t5": {
         "arch": "t5", "block_size": 192, "n_layer": 2, "n_head": 4, "n_embd": 128,
         "tie_weights": False,
-        "corpus": ("tales",), "max_iters": 2800, "batch_size": 24, "lr": 4e-3, "min_lr": 1e-4,
+        "corpus": ("tales",), "max_iters": 2800, "batch_size": 24, "lr": 1.5e-3, "min_lr": 5e-5,
     },
     # nanoGPT's recipe for a CPU
     "shakespeare-cpu": {

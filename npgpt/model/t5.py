@@ -85,8 +85,7 @@ class Stack(Module):
         self.causal, self.max_distance = causal, config.max_distance
         self.buckets = Embedding(rng, config.n_bucket, config.n_head, dtype=dtype, std=C**-0.5)
         for head, ahead in enumerate(neighbours(config.n_head, causal)):
-            T = abs(ahead) + 1
-            seen_TT = relative_buckets(T, config.n_bucket, config.max_distance, causal)
+            seen_TT = relative_buckets(abs(ahead) + 1, config.n_bucket, self.max_distance, causal)
             self.buckets.weight.data[seen_TT[(0, -1) if ahead > 0 else (-1, 0)], head] += BIAS
         self.h = [T5Block(rng, config, causal, dtype) for _ in range(n_layer)]
         self.ln_f = RMSNorm(C, dtype=dtype)
@@ -113,8 +112,10 @@ class T5Block(Module):
             std = (C * D) ** -0.5, C**-0.5, (2 * H * D) ** -0.5
             attention = Attention(rng, C, H, D, H, bias=False, dtype=dtype, std=std)
             setattr(self, f"attn_{name}", attention)
+            attention.q.weight.data *= D**0.25  # AdamW's steps suit weights of one size, not two
+            attention.k.weight.data *= D**-0.25
             if name == "cross":  # a token of the decoder begins by looking at the same one
-                attention.k.weight.data[...] = attention.q.weight.data * 2 * D**0.5
+                attention.k.weight.data[...] = 2 * attention.q.weight.data
         self.ln_mlp, std = RMSNorm(C, dtype=dtype), (C**-0.5, (2 * F) ** -0.5)
         if config.gated:
             self.mlp = GatedFeedForward(rng, C, F, gelu, dtype=dtype, std=std)
