@@ -120,7 +120,7 @@ def _started(args, ranks, stack):
     """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
     settings, training = _settings(args)
     bpe_size = _bpe_size(args)
-    folder = Path(args.out) if args.out else _new_folder(_run_name(training))
+    folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus, training.arch))
     if ranks:
         _check_shared(training, args)
     if not args.check and is_main_rank(ranks):
@@ -216,15 +216,15 @@ def _all_fields():
     return *model_settings().values(), *fields(TrainConfig)
 
 
-def _run_name(training):
+def _run_name(corpus, arch="gpt"):
     """A short name of a run, for a folder: that of its corpus, as `tales`, or `plays-poems` of two
     files; and of a model that is not a GPT its arch, as `tales-bert`.
 
     A pattern such as books/*.txt is named after the folder before it: a folder named * would be a
     trap for the shell, and Windows makes none. More than LONGEST characters end in a hash.
     """
-    names = ["stdin" if spec == "-" else _stem(Path(spec)) for spec in training.corpus]
-    name = "-".join(names + [training.arch] * (training.arch != "gpt"))
+    names = ["stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus]
+    name = "-".join(names + [arch] * (arch != "gpt"))
     digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
 
@@ -243,7 +243,8 @@ def _new_folder(name):
 
 
 def _last_folder(args):
-    name = _run_name(_settings(args)[1])
+    training = _settings(args)[1]
+    name = _run_name(training.corpus, training.arch)
     folders = list(takewhile(Path.exists, _folders(name)))
     if not folders:
         raise RunError(f"there is no run {next(_folders(name))} to resume; name one with --out")

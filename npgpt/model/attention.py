@@ -43,17 +43,17 @@ class Attention(Module):
     """(B, T, C) -> (B, T, C): as Llama, BERT and T5 have it, with a projection each for q, k and v.
 
     n_kv_head   heads of keys and values, G, which divide n_head
-    std         of the initial projections to q, to k and v, and from the heads
+    std         of the initial projections to q, k and v, and from the heads
     """
 
     def __init__(self, rng, n_embd, n_head, head_size, n_kv_head, *, bias, dtype,
-                 std=(INIT_STD,) * 3):  # fmt: skip
+                 std=(INIT_STD,) * 4):  # fmt: skip
         self.n_head, self.n_kv_head, inner = n_head, n_kv_head, n_head * head_size
         self.q = Linear(rng, n_embd, inner, bias=bias, dtype=dtype, std=std[0])
-        for name in ("k", "v"):
-            part = Linear(rng, n_embd, n_kv_head * head_size, bias=bias, dtype=dtype, std=std[1])
+        for name, size in (("k", std[1]), ("v", std[2])):
+            part = Linear(rng, n_embd, n_kv_head * head_size, bias=bias, dtype=dtype, std=size)
             setattr(self, name, part)
-        self.o = Linear(rng, inner, n_embd, bias=bias, dtype=dtype, std=std[2])
+        self.o = Linear(rng, inner, n_embd, bias=bias, dtype=dtype, std=std[3])
 
     def __call__(self, x_BTC, source_BSC=None, *, turn=None, cache=None, bias=None, **settings):
         """source   what is read from, if it is not x

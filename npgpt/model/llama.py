@@ -58,7 +58,7 @@ class LlamaBlock(Module):
         self.rope_base = config.rope_base
         self.ln_1 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
         self.attn = Attention(rng, C, H, C // H, config.kv_heads, bias=False, dtype=dtype,
-                              std=(INIT_STD, INIT_STD, std))  # fmt: skip
+                              std=(INIT_STD,) * 3 + (std,))  # fmt: skip
         self.ln_2 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
         self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=(INIT_STD, std))
 

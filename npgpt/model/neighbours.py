@@ -31,20 +31,22 @@ def waves(T, C):
     return 2**0.5 * waves_TC
 
 
-def look_at_neighbours(attention, D):
-    """Set the initial queries of an `Attention` with heads of D channels, for positions as `waves`.
+def look_at_neighbours(rng, attention, D):
+    """Draw queries and keys of an `Attention` with heads of D channels, for positions as `waves`.
 
     With weights K of the keys, the query at t is x_t turned ahead, times K: it agrees most with the
     key whose position is that of x_t turned ahead.
     """
-    keys_CHD = attention.k.weight.data.reshape(-1, attention.n_head, D)
-    keys_CHD *= (PEAK / D**0.5) ** 0.5
-    queries_CHD, half = attention.q.weight.data.reshape(keys_CHD.shape), len(keys_CHD) // 2
-    for h, ahead in enumerate(neighbours(attention.n_head)):
-        turn = ahead * _speeds(len(keys_CHD))[:, None]
+    H, C = attention.n_head, len(attention.k.weight.data)
+    keys_CHD = rng.standard_normal((C, H, D)) * (PEAK / D**0.5 / C) ** 0.5
+    queries_CHD, half = keys_CHD.copy(), C // 2
+    for h, ahead in enumerate(neighbours(H)):
+        turn = ahead * _speeds(C)[:, None]
         sine, cosine = keys_CHD[:half, h], keys_CHD[half : 2 * half, h]
         queries_CHD[:half, h] = sine * np.cos(turn) - cosine * np.sin(turn)
         queries_CHD[half : 2 * half, h] = sine * np.sin(turn) + cosine * np.cos(turn)
+    for part, weights_CHD in ((attention.q, queries_CHD), (attention.k, keys_CHD)):
+        part.weight.data[...] = weights_CHD.reshape(C, H * D)
 
 
 def _speeds(C):

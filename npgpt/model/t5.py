@@ -4,7 +4,7 @@
     inputs (B, T) -> embeddings -> decoder blocks, which see encoded -> norm -> logits (B, T, V)
 
 Positions are known by a bias of the scores, one number for each head and bucket of distances,
-that all blocks of a stack share. Scores are not divided by sqrt(D): the initial queries are smaller
+that all blocks of a stack share. Scores are not divided by sqrt(D): initial queries and keys are smaller
 by that. Norms only scale; nothing has a bias.
 Source: Raffel et al., Exploring the Limits of Transfer Learning (T5), 2020; the gated MLP and the
 head of its own are those of T5 1.1.
@@ -86,7 +86,7 @@ class Stack(Module):
         self.buckets = Embedding(rng, config.n_bucket, config.n_head, dtype=dtype, std=C**-0.5)
         for head, ahead in enumerate(neighbours(config.n_head, causal)):
             seen_TT = relative_buckets(abs(ahead) + 1, config.n_bucket, self.max_distance, causal)
-            self.buckets.weight.data[seen_TT[(0, -1) if ahead > 0 else (-1, 0)], head] += BIAS
+            self.buckets.weight.data[seen_TT[(0, -1) if ahead > 0 else (-1, 0)], head] = BIAS
         self.h = [T5Block(rng, config, causal, dtype) for _ in range(n_layer)]
         self.ln_f = RMSNorm(C, dtype=dtype)
 
@@ -109,11 +109,10 @@ class T5Block(Module):
         self.causal = causal
         for name in ("self", "cross") if causal else ("self",):
             setattr(self, f"ln_{name}", RMSNorm(C, dtype=dtype))
-            std = (C * D) ** -0.5, C**-0.5, (2 * H * D) ** -0.5
+            # AdamW's steps suit queries and keys of one size; published queries are smaller
+            std = 2 * (C**-0.5 * D**-0.25,) + (C**-0.5, (2 * H * D) ** -0.5)
             attention = Attention(rng, C, H, D, H, bias=False, dtype=dtype, std=std)
             setattr(self, f"attn_{name}", attention)
-            attention.q.weight.data *= D**0.25  # AdamW's steps suit weights of one size, not two
-            attention.k.weight.data *= D**-0.25
             if name == "cross":  # a token of the decoder begins by looking at the same one
                 attention.k.weight.data[...] = 2 * attention.q.weight.data
         self.ln_mlp, std = RMSNorm(C, dtype=dtype), (C**-0.5, (2 * F) ** -0.5)
