@@ -4,8 +4,8 @@
     inputs (B, T) -> embeddings -> decoder blocks, which see encoded -> norm -> logits (B, T, V)
 
 Positions are known by a bias of the scores, one number for each head and bucket of distances,
-that all blocks of a stack share. Scores are not divided by sqrt(D): initial queries and keys are smaller
-by that. Norms only scale; nothing has a bias.
+that all blocks of a stack share. Scores are not divided by sqrt(D): initial queries and keys are
+smaller by that. Norms only scale; nothing has a bias.
 Source: Raffel et al., Exploring the Limits of Transfer Learning (T5), 2020; the gated MLP and the
 head of its own are those of T5 1.1.
 """
