@@ -29,6 +29,7 @@ def test_what_was_freed_stays_in_the_peak():
     ],
     ids=["activations", "vocabulary"],
 )
+@pytest.mark.slow
 def test_the_prediction_is_within_15_percent_of_what_a_process_takes(batch, config):
     before, peak = peak_of(OURS, 1, batch, config)
     assert step_memory(config, batch).total == pytest.approx(peak - before, rel=0.15)

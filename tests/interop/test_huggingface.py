@@ -44,6 +44,7 @@ def test_a_model_comes_back_as_it_was(
 
 
 @pytest.mark.parametrize("tie_weights", [True, False])
+@pytest.mark.slow
 def test_transformers_computes_the_same_logits(tmp_path, tie_weights):
     transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
     torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")

@@ -102,6 +102,7 @@ def counted(pre_tokens):
 
 @pytest.mark.parametrize("neighbour", ["", "a", "1", " ", "!", "\n", "'s", "\t"])
 @pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.slow
 def test_split_equals_regex_on_every_character(pattern, neighbour):
     regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
     assigned = set(ASSIGNED)

@@ -102,6 +102,7 @@ def test_any_merges_are_replayed_in_order(merges, text):
     st.integers(0, 40),
     st.randoms(),
 )
+@pytest.mark.slow
 def test_merges_equal_those_of_the_reference(counts, n_merges, rng):
     order = rng.sample(range(256), 256)
     arguments = counts, n_merges, order
