@@ -6,6 +6,7 @@ zeros where a model has none; and an output layer of its own is stored as (V, C)
 """
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -140,10 +141,10 @@ def _in_folder(folder, name):
 
     Only the Hugging Face cache has links: from snapshots/REVISION into blobs beside snapshots.
     """
-    home = folder.resolve()
+    home = Path(os.path.realpath(folder))  # not resolve(), which links in a circle make fail
     homes = [home] + [home.parent.parent / "blobs"] * (home.parent.name == "snapshots")
     path = folder / name
-    if Path(name).name != name or "\0" in name or path.resolve().parent not in homes:
+    if Path(name).name != name or "\0" in name or Path(os.path.realpath(path)).parent not in homes:
         raise ValueError(
             f"{path} leads out of its folder, and nothing else is read; put a copy of the file "
             "there, and its name into model.safetensors.index.json if that lists it"

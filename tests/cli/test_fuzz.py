@@ -80,7 +80,10 @@ READERS = {
     "exported": {
         "config.json": called(GPT.from_pretrained),
         "model.safetensors": called(GPT.from_pretrained),
+    },
+    "sharded": {
         "model.safetensors.index.json": called(GPT.from_pretrained),
+        "part.safetensors": called(GPT.from_pretrained),
     },
     "gpt2": {
         "encoder.json": called(of_gpt2),
@@ -173,8 +176,10 @@ def folders(finished, corpus, tmp_path_factory):
     assert main(["prepare", str(made / "tokens"), "--corpus", str(corpus)]) == 0
     assert main(["export", str(finished), str(made / "exported")]) == 0
     weights = load_run(finished)[0].parameters()
-    index = {"weight_map": dict.fromkeys(weights, "model.safetensors")}
-    (made / "exported" / "model.safetensors.index.json").write_text(json.dumps(index))
+    shutil.copytree(made / "exported", made / "sharded")
+    (made / "sharded" / "model.safetensors").rename(made / "sharded" / "part.safetensors")
+    index = {"weight_map": dict.fromkeys(weights, "part.safetensors")}
+    (made / "sharded" / "model.safetensors.index.json").write_text(json.dumps(index))
     (made / "gpt2").mkdir()
     table = {chr(c): c for c in range(33, 127)} | {"th": 127, "the": 128}
     (made / "gpt2" / "encoder.json").write_text(json.dumps(table))
@@ -183,6 +188,38 @@ def folders(finished, corpus, tmp_path_factory):
     (made / "settings" / "run.toml").write_text(SETTINGS)
     shutil.copytree(finished, made / "run")
     return made
+
+
+STRANGE = {
+    "pipe": lambda path, content: os.mkfifo(path),
+    "folder": lambda path, content: path.mkdir(),
+    "link to nothing": lambda path, content: path.symlink_to("nothing"),
+    "link in a circle": lambda path, content: path.symlink_to(path),
+    "unreadable": lambda path, content: path.touch(0o000),
+    "half": lambda path, content: path.write_bytes(content[: len(content) // 2]),
+    "empty": lambda path, content: path.touch(),
+    "not UTF-8": lambda path, content: path.write_bytes(content[:9] + b"\xff\xfe" + content[9:]),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_a_strange_file_is_read_or_refused(kind, name, strange, folders, tmp_path):
+    folder = shutil.copytree(folders / kind, tmp_path / "folder")
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if strange == "pipe" and kind == "settings":
+        return  # --config <(a command) is a pipe that a user wants to be read
+    STRANGE[strange](folder / name, content)
+    check(kind, name, folder, refused=strange == "pipe")
+
+
+def check(kind, name, folder, refused=False):
+    """The file of this name has a result or is refused in words."""
+    status, said = in_bounds(READERS[kind][name], folder)
+    assert "Traceback" not in said
+    assert status == 0 or "npgpt" in said or said == ""
+    assert status or not refused
 
 
 @pytest.mark.slow
@@ -197,8 +234,6 @@ def test_a_damaged_file_is_read_or_refused(kind, name, folders, tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(folders / kind, folder)
         (folder / name).write_bytes(bad)
-        status, said = in_bounds(READERS[kind][name], folder)
-        assert "Traceback" not in said
-        assert status == 0 or "npgpt" in said or said == ""
+        check(kind, name, folder)
 
     try_one()
