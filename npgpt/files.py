@@ -44,6 +44,9 @@ def atomic_file(path):
 
     An exception in the block leaves the old file, or none, as `atomic_write` does.
     """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; create it first")
     temporary = temporary_name(path)
     try:
         with open(temporary, "xb") as file:  # x: nothing was there, so no link either
@@ -107,6 +110,11 @@ def _open_regular(path, flags):
     return descriptor
 
 
+def check_there(path):
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; check the path, restore it from a copy, or write it again")
+
+
 def check_regular(path, status):
     """Raise ValueError unless `status`, of os.stat, os.lstat or os.fstat, is a regular file's."""
     if stat.S_ISLNK(status.st_mode):
@@ -119,7 +127,9 @@ def check_regular(path, status):
 
 
 def read_text(path):
-    """The text of a UTF-8 file. Raises ValueError, with the path, for anything else."""
+    """The text of a UTF-8 file. Raises FileNotFoundError if it is missing, ValueError, with the
+    path, for anything else."""
+    check_there(path)
     with open_file(path, "rb") as file:
         data = file.read()
     try:
@@ -149,8 +159,7 @@ def read_arrays(path):
     Raises FileNotFoundError if it is missing, ValueError if it is damaged; the message names it and
     says what to do.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
+    check_there(path)
     with open_file(path, "rb") as file:
         data = file.read()
     try:
@@ -177,8 +186,6 @@ def read_json(path):
     def refuse(constant):
         raise ValueError(f"{constant} is not a number of JSON")
 
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
     text = read_text(path)
     try:
         fields = json.loads(text, parse_constant=refuse)
