@@ -112,7 +112,9 @@ def _open_regular(path, flags):
 
 def check_there(path):
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; check the path, restore it from a copy, or write it again")
+        raise FileNotFoundError(
+            f"{path} is missing; check the path, restore it from a copy, or write it again"
+        )
 
 
 def check_regular(path, status):

@@ -209,7 +209,7 @@ def test_weights_in_several_files_are_read(tmp_path):
     again = GPT.from_pretrained(tmp_path)
     np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
     (tmp_path / "two.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="two.safetensors is missing; restore it"):
+    with pytest.raises(FileNotFoundError, match="two.safetensors is missing; check the path"):
         GPT.from_pretrained(tmp_path)
 
 
