@@ -11,7 +11,7 @@ from pathlib import Path
 
 from npgpt.files import open_file
 
-CHUNK = 1 << 22  # bytes read at a time
+CHUNK = 1 << 20  # bytes read at a time
 
 
 def read_chunks(path: Path) -> Iterator[str]:

@@ -21,6 +21,7 @@ This is the reference implementation. `compiled.automaton` has the same patterns
 
 import functools
 import re
+from collections.abc import Iterator
 
 from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
@@ -51,13 +52,16 @@ def split(text: str, pattern: str | None = "gpt2") -> list[str]:
     ['(It', "'S", ' ', '202', '4', ')']
     """
     check_pattern(pattern)
-    if pattern is None:
-        return [text] if text else []
-    return _compiled(pattern).findall(text)
+    return [match.group() for match in pre_tokens(text, pattern)]
+
+
+def pre_tokens(text: str, pattern: str | None) -> Iterator[re.Match[str]]:
+    """The pre-tokens of `text`, as matches of the pattern, one after the other."""
+    return compiled(PATTERNS[pattern] if pattern else r"(?s:.+)").finditer(text)
 
 
 @functools.cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(regex: str) -> re.Pattern[str]:
     """A pattern with its three character classes written out. Built once, on first use."""
     tables = {r"\p{L}": LETTERS, r"\p{N}": NUMBERS, r"\s": WHITE_SPACE}
     classes = {  # as they are written between [ and ]
@@ -72,5 +76,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
             found = found.replace(name, spelled)
         return found if inside else f"[{found}]"
 
-    regex = PATTERNS[pattern].replace(r"\S", r"[^\s]")
+    regex = regex.replace(r"\S", r"[^\s]")
     return re.compile(re.sub(r"\[[^]]*\]|\\p\{.\}|\\s", written_out, regex))
