@@ -67,7 +67,7 @@ def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
         (TEXT.replace("\n", "\n\n"), "char"), ("hen" * 9999, "char"),
         ("母鸡说。\n\n", "bpe"), ("hen" * 9999, "bpe"), (" ", "bpe"), ("\n", "bpe"),
     ],
-    ids=["blank lines", "one line", "blank lines-bpe", "one line-bpe", "spaces-bpe", "newlines-bpe"],
+    ids=["prose", "one line", "blank lines-bpe", "one line-bpe", "spaces-bpe", "newlines-bpe"],
 )  # fmt: skip
 def test_a_text_of_any_lines_is_prepared_in_the_memory_of_a_small_one(tmp_path, unit, tokenizer):
     flags = []

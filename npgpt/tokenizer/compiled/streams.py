@@ -8,8 +8,8 @@ of those that no further text changes ends the chunk. A single pre-token, which 
 the text, is cut between two of its tokens.
 
 So memory does not grow with the text, with two exceptions. Under "cl100k" what comes after white
-space decides whether the last line end in it ends a pre-token, so what follows that has to wait. And
-tokens written by hand may all end inside characters, where no text is cut.
+space decides whether the last line end in it ends a pre-token, so what follows that line end has to
+wait. And tokens written by hand may all end inside characters, where no text is cut.
 """
 
 import re
@@ -130,10 +130,10 @@ def _certain(known, pattern):
     """What of the beginning of a pre-token is in it whatever follows, and whose every end is read
     as its continuation when it is encoded alone."""
     word = known[:-2]  # the last white space may be left to the next word
-    ends = [match.start() for match in re.finditer(r"[\r\n]", word)] if pattern == "cl100k" else ()
-    if ends:
-        word = word[: ends[-1] + 1] if compiled(r"\s+").fullmatch(word) else word[: ends[0]]
-    return word
+    line_end = re.search(r"[\r\n]", word) if pattern == "cl100k" else None
+    if line_end and compiled(r"\s+").fullmatch(word):
+        return word[: max(word.rfind("\r"), word.rfind("\n")) + 1]
+    return word[: line_end.start()] if line_end else word
 
 
 def word_cut(

@@ -70,7 +70,10 @@ def test_lines_without_spaces_are_encoded_in_chunks(monkeypatch):
     assert max(map(len, chunks)) <= 105
 
 
-UNITS = ["東", " ", "\n", "\n\n", "\r\n", "!", "'", "7", "é", "ab", "aab", "東京。\n\n", "a\n\n", "\n \n", "!'s"]
+UNITS = [
+    *"東 \n!'7é", "\n\n", "\r\n", "ab", "aab", "東京。\n\n", "a\n\n", "!\n\n", "\n \n", "!'s"
+]  # fmt: skip
+OTHERS = [*"a. 1\t\x1c\x85\u3000", "'ll", "<|end|>", "<|end|>>", "<ab"]
 
 
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
@@ -78,8 +81,7 @@ UNITS = ["東", " ", "\n", "\n\n", "\r\n", "!", "'", "7", "é", "ab", "aab", "�
 @given(data=st.data())
 def test_the_parts_of_a_text_have_the_ids_of_the_whole(pattern, data):
     """Long runs of one kind too, of which each is a single pre-token."""
-    units = st.sampled_from([*UNITS, *"a'. é1\t\x1c\x85\u3000", "'ll", "<|end|>", "<|end|>>", "<ab"])
-    runs = st.lists(st.tuples(units, st.integers(1, 30)), max_size=8)
+    runs = st.lists(st.tuples(st.sampled_from(UNITS + OTHERS), st.integers(1, 30)), max_size=8)
     text = "".join(unit * times for unit, times in data.draw(runs))
     learned = data.draw(st.sampled_from(list(LEARNED[pattern])))
     merges = learned[: data.draw(st.integers(0, len(learned)))]
@@ -108,13 +110,27 @@ def test_no_text_keeps_its_chunks_from_ending(unit, pattern, monkeypatch):
         assert max(map(len, chunks)) <= 3000
 
 
-def test_what_follows_a_line_end_in_white_space_waits_in_gpt4s_pattern(monkeypatch):
-    monkeypatch.setattr(streams, "CHUNK", 100)
-    for text in ("\n" + " " * 2000 + "\nx", "\n" + " " * 2000 + "x", "!" + "\n" * 999 + " \n x"):
-        for merges in LEARNED["cl100k"]:
-            tokenizer = BPETokenizer(merges, pattern="cl100k")
-            ids = [i for chunk in tokenizer.chunks([text]) for i in tokenizer.encode(chunk)]
-            assert ids == tokenizer.encode(text).tolist()
+@pytest.mark.parametrize(
+    ("pattern", "merges", "text"),
+    [
+        # What follows changes tokens further back than the longest is long: ab cd ef, a bc de.
+        ("gpt2", [(c, c + 1) for c in reversed(range(97, 122))], "abcdefghijklmnopqrstuvwxyz" * 2),
+        ("gpt2", [(39, 108), (108, 108)], "7'll7'll7'll"),
+        ("gpt2", [(10, 10), (32, 32)], "!!\n\n!!  !!\n\n\n!!   !!"),
+        ("cl100k", [(0x82, 97)], "。" * 9 + "a"),
+        ("cl100k", [(10, 32), (32, 32)], "\n" + " " * 20 + "x"),
+        ("cl100k", [(10, 32), (32, 32)], "\n" + " " * 20 + "\nx"),
+        ("cl100k", [(10, 32)], "!" + "\n" * 20 + " \n x"),
+        ("cl100k", [(55, 55)], "7" * 20),
+    ],
+)
+def test_ids_where_a_text_may_not_be_cut_anywhere(pattern, merges, text, monkeypatch):
+    monkeypatch.setattr(streams, "LONGEST_TOKENS", 1)
+    tokenizer = BPETokenizer(merges, pattern=pattern)
+    for size in range(1, len(text)):
+        monkeypatch.setattr(streams, "CHUNK", size)
+        ids = [i for chunk in tokenizer.chunks([text]) for i in tokenizer.encode(chunk).tolist()]
+        assert ids == tokenizer.encode(text).tolist(), size
 
 
 def test_a_text_without_a_cut_is_not_searched_again_and_again(monkeypatch):
