@@ -34,11 +34,11 @@ measured = pytest.mark.skipif(
 )
 
 
-def peak(*command):
+def peak(*command, stdin=None):
     """The most bytes that the program held."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, *command], cwd=ROOT, env=environment(), check=False,
-        capture_output=True, encoding="utf-8",
+        capture_output=True, encoding="utf-8", stdin=stdin,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[-1])
@@ -79,6 +79,17 @@ def test_a_text_of_any_lines_is_prepared_in_the_memory_of_a_small_one(tmp_path, 
         text = tmp_path / f"{megabytes}.txt"
         text.write_text(unit * (megabytes * 10**6 // len(unit.encode())), encoding="utf-8")
         peaks.append(peak("prepare", tmp_path / str(megabytes), "--corpus", text, *flags))
+    assert peaks[1] - peaks[0] < 15e6, peaks
+
+
+@measured
+def test_standard_input_is_prepared_in_the_memory_of_a_small_text(tmp_path):
+    peaks = []
+    for megabytes in (6, 36):
+        text = tmp_path / f"{megabytes}.txt"
+        text.write_text(TEXT * (megabytes * 10**6 // len(TEXT)), encoding="utf-8")
+        with open(text, "rb") as file:
+            peaks.append(peak("prepare", tmp_path / str(megabytes), "--corpus", "-", stdin=file))
     assert peaks[1] - peaks[0] < 15e6, peaks
 
 
