@@ -14,7 +14,7 @@ digits in threes, and line ends together with the symbols before them. It is giv
 
 Python's `re` does not know \p{L} (any letter) and \p{N} (any number), and its \s counts four
 control characters, U+001C to U+001F, that Unicode does not call White_Space. So the three classes
-are spelled out as ranges of code points, from `compiled.unicode_classes`.
+are spelled out as ranges of code points, from `unicode_classes`.
 
 This is the reference implementation. `compiled.automaton` has the same patterns as a table.
 """
@@ -23,7 +23,7 @@ import functools
 import re
 from collections.abc import Iterator
 
-from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 PATTERNS = {
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",

@@ -136,9 +136,7 @@ def _certain(known, pattern):
     return word[: line_end.start()] if line_end else word
 
 
-def word_cut(
-    word: str, encode_word: Callable[[bytes], np.ndarray], tokens: Sequence[bytes]
-) -> int:
+def word_cut(word: str, encode_word: Callable[[bytes], np.ndarray], tokens: Sequence[bytes]) -> int:
     """A position where the beginning of a pre-token is cut by its tokens, whatever follows; or 0.
 
     encode_word: the ids of the bytes of one pre-token. tokens: the bytes of each token, by id.
