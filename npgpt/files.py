@@ -216,4 +216,5 @@ def fetch(source, sha256, name, downloader=None):
 
     pooch.get_logger().setLevel("WARNING")
     folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)  # or compiled code is not trusted there
     return Path(pooch.retrieve(source, f"sha256:{sha256}", name, folder, downloader=downloader))

@@ -154,7 +154,11 @@ class BPETokenizer:
 
     def chunks(self, text: streams.Text) -> Iterator[str]:
         """A text given as for `train`, in chunks whose ids, joined, are those of the whole."""
-        return streams.chunks(text, self.special_ids, self.pattern)
+
+        def cut_word(word):
+            return streams.word_cut(word, self._codec.encode_word, self.tokens)
+
+        return streams.chunks(text, self.special_ids, self.pattern, cut_word)
 
     def encode_file(self, source: str | Path, target: str | Path) -> int:
         """Write the ids of a text file, read as UTF-8, to `target`; return how many they are.
