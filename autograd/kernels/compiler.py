@@ -276,8 +276,9 @@ def _remove_unused(parent, name):
 
 
 def source_hash(sources=None):
-    """Twelve hex digits that change when any kernel source file changes, or this one."""
-    digest = hashlib.sha256(os.environ.get("AUTOGRAD_TILE", "").encode())  # see tiles
+    """Twelve hex digits that change when any kernel source file changes, or this one, or Numba."""
+    compiled_by = numba.__version__ + os.environ.get("AUTOGRAD_TILE", "")  # see tiles
+    digest = hashlib.sha256(compiled_by.encode())
     for path in hashed_files(sources):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
