@@ -11,15 +11,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from npgpt.files import atomic_write, read_json
 from npgpt.tokenizer.formats import huggingface
-from npgpt.tokenizer.formats.files import read_json_object, save_text
 
 VERSION = 1  # of our own format
 
 
 def save_characters(path: str | Path, characters: str) -> None:
     fields = {"type": "char", "version": VERSION, "characters": characters}
-    save_text(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+    atomic_write(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
 
 
 def load(path: str | Path, classes: dict[str, type]) -> Any:
@@ -28,7 +28,7 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
     Raises FileNotFoundError without a file, ValueError naming `path` for everything else.
     """
     path = Path(path)
-    fields = read_json_object(path)
+    fields = read_json(path)
     kind = "bpe" if isinstance(fields.get("model"), dict) else fields.get("type")
     if kind not in ("char", "bpe"):
         raise ValueError(
