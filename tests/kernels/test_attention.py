@@ -261,6 +261,33 @@ def test_a_query_that_sees_nothing_gives_0_and_has_no_gradient(dtype, causal):
     assert y[1, :, 6].any() and np.isfinite(y).all() and np.isfinite(dq).all()
 
 
+MEMORY = """
+import resource
+import numpy as np
+from autograd import kernels
+
+def call(T):
+    x, mask = np.ones((1, 1, T, 16), np.float32), np.ones((1, T), bool)
+    y, lse = kernels.attention_masked(x, x, x, mask, None, False)
+    kernels.attention_masked_backward(x, x, x, x, y, lse, mask, None, False)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+print(-call(64) + call(8192))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="asks the system for the peak of memory")
+def test_weights_of_8192_keys_are_never_in_memory():
+    """They would be 256 MB; the process has about as much, and grows by a small part of it."""
+    run = subprocess.run(
+        [sys.executable, "-c", MEMORY],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(run.stdout) * unit < 60e6
+
+
 def main():
     """In a process of its own: all sizes, with one, two and three threads.
 
