@@ -47,20 +47,32 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors to jump to
         sum_of_squares,
     )
 
-name = os.environ.get("AUTOGRAD_BACKEND", "numba")
-if name not in ("numba", "numpy"):
-    raise ValueError(f"AUTOGRAD_BACKEND={name!r} is unknown; use one of: numba, numpy")
-if name == "numba":
+if os.environ.get("AUTOGRAD_BACKEND") != "numpy":
     process.prepare_for_kernels()
 
 
-def __getattr__(function):
-    """The function of this name, kept here for the next time."""
-    if function.startswith("__"):
-        raise AttributeError(function)
-    if name == "numba":
+def __getattr__(attribute):
+    """`name`, of the backend, or its function of this name; kept here for the next time.
+
+    Raises ValueError for an unknown backend: here and not at the import, so that a program can say
+    it in its own way.
+    """
+    if attribute.startswith("__"):
+        raise AttributeError(attribute)
+    globals()[attribute] = _name() if attribute == "name" else getattr(_module(), attribute)
+    return globals()[attribute]
+
+
+def _name():
+    name = os.environ.get("AUTOGRAD_BACKEND", "numba")
+    if name not in ("numba", "numpy"):
+        raise ValueError(f"AUTOGRAD_BACKEND={name!r} is unknown; use one of: numba, numpy")
+    return name
+
+
+def _module():
+    if _name() == "numba":
         from autograd import kernels as module
     else:
         from autograd import reference as module
-    globals()[function] = getattr(module, function)
-    return globals()[function]
+    return module

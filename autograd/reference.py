@@ -31,7 +31,12 @@ def linear(x_NI, weight_IO, bias_O):
 
 
 def linear_backward(dy_NO, x_NI):
-    return x_NI.T @ dy_NO, dy_NO.sum(axis=0)
+    return x_NI.T @ dy_NO, _sum_of_rows(dy_NO)
+
+
+def _sum_of_rows(x_NC):
+    # NumPy adds one row after another, which in float32 adds up the errors of rounding, too.
+    return x_NC.sum(axis=0, dtype=np.float64).astype(x_NC.dtype)
 
 
 def gelu(x):
@@ -111,7 +116,7 @@ def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     along_shift = g_NC.mean(axis=1, keepdims=True)
     along_scale = n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)
     dx_NC = (g_NC - along_shift - along_scale) * rstd_N[:, None]
-    return dx_NC, (dy_NC * n_NC).sum(axis=0), dy_NC.sum(axis=0)
+    return dx_NC, _sum_of_rows(dy_NC * n_NC), _sum_of_rows(dy_NC)
 
 
 @np.errstate(over="ignore")  # where the mean square is infinite, n is 0: see the op
@@ -124,7 +129,7 @@ def rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N):
     n_NC = x_NC * rstd_N[:, None]
     g_NC = dy_NC * weight_C
     dx_NC = (g_NC - n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)) * rstd_N[:, None]
-    return dx_NC, (dy_NC * n_NC).sum(axis=0)
+    return dx_NC, _sum_of_rows(dy_NC * n_NC)
 
 
 def rotary(x_BTHD, cos_TE, sin_TE):

@@ -22,6 +22,7 @@ PARTS = {
     "train_step": "whole training steps, and the share of the processor's peak",
     "tokenizer": "encoding, decoding, training, and texts without words",
     "memory": "peak memory of a training step, measured and predicted",
+    "prepare": "time and peak memory of npgpt prepare on large texts",
     "start_up": "import, warm start, cold compile",
     "scaling": "cost against context length, width, depth, threads",
 }

@@ -6,16 +6,17 @@ from dataclasses import asdict
 from benchmarks import ladder
 from benchmarks.measure import FULL, QUICK, Contest
 from benchmarks.report import Table, comparison_table
-from benchmarks.runners import NUMPY, OURS, TORCH
+from benchmarks.runners import NUMPY, OURS, TORCH, TORCH_TUNED
 from benchmarks.shapes import models, products
 
+PYTORCH = (TORCH_TUNED, TORCH)
 # of float32: the gradient for its norm; gradient, weight and both moments, three of them written
 OPTIMIZER_BYTES = 4 + 4 * (4 + 3)
 
 
 def tables(threads, quick=False):
     shrink = 8 if quick else 1
-    with Contest(threads, (NUMPY, TORCH), QUICK if quick else FULL) as contest:
+    with Contest(threads, (NUMPY, *PYTORCH), QUICK if quick else FULL) as contest:
         yield rungs(contest, 768 // shrink)
         found = gemm(contest, models(quick))
         yield summary(found)
@@ -124,7 +125,7 @@ def attention(contest, shrink):
     found = []
     for T in (64 // shrink, 256 // shrink, 1024 // shrink):
         found += contest.compare(
-            f"T = {T}, 24 heads of 64", "op", baselines=(TORCH,),
+            f"T = {T}, 24 heads of 64", "op", baselines=PYTORCH,
             flops=14 * 24 * T * (T + 1) / 2 * 64, name="attention", sizes=(2, 12, T, 64),
         )  # fmt: skip
     return found
@@ -139,8 +140,8 @@ def rows(contest, shrink, models):
         ("cross_entropy", N, 65), ("cross_entropy", few, V),
     ):  # fmt: skip
         what = f"{name} {tuple(sizes)}"
-        found += contest.compare(what, "op", baselines=(TORCH,), name=name, sizes=sizes)
+        found += contest.compare(what, "op", baselines=PYTORCH, name=name, sizes=sizes)
     for model, (_, config) in models.items():
         what = f"AdamW, all weights of `{model}`"
-        found += contest.compare(what, "adamw", baselines=(TORCH,), config=asdict(config))
+        found += contest.compare(what, "adamw", baselines=PYTORCH, config=asdict(config))
     return found

@@ -17,7 +17,7 @@ def described(packages=("numpy", "numba")):
     for name in packages:
         with suppress(PackageNotFoundError):
             versions.append(f"{name} {version(name)}")
-    processor = _in_proc("cpuinfo", "model name") or platform.processor() or platform.machine()
+    processor = in_proc("cpuinfo", "model name") or platform.processor() or platform.machine()
     return f"{processor}, {os.cpu_count()} cores, {platform.system()}, {', '.join(versions)}"
 
 
@@ -55,7 +55,7 @@ def peak_memory():
     Linux: VmHWM, and not getrusage's maxrss, which also counts what the parent process had
     resident when it started this one.
     """
-    if peak := _in_proc("self/status", "VmHWM"):
+    if peak := in_proc("self/status", "VmHWM"):
         return int(peak.split()[0]) * 1024
     try:
         import resource
@@ -65,7 +65,7 @@ def peak_memory():
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _in_proc(file, key):
+def in_proc(file, key):
     """The value of the first line `key: value` of a file in /proc; "" where there is none."""
     path = Path("/proc", file)
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -7,6 +7,8 @@ times that were taken one right after the other. So:
 - All that is compared runs in turn: ours, baseline, ours, baseline, ... Each round gives one ratio;
   reported are the median of these and the smallest and largest of them.
 - Each library has a process of its own; `benchmarks.runners` says why.
+- A peer is measured at its best, or the number is worth nothing: PyTorch and JAX both as they are
+  installed and tuned (`benchmarks.tuning`). A single number is that of the tuned one.
 - A first round, not counted, compiles, fills caches and finds how many calls one timing needs to
   be long against the clock's own noise.
 - Before each timing there is a pause, in which the waiting threads of the library before fall

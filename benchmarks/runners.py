@@ -9,8 +9,9 @@ while one computes, the others wait for a line to read, and use no processor.
 
 Libraries read their settings when they are loaded, so these are in the environment of the process.
 OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are taken out: some environments force a slower kernel on
-NumPy's OpenBLAS with them, and a baseline is measured at its best or not at all. What our kernels
-set for a whole process (`autograd.process`) is not set in a baseline's. Threads are limited by each
+NumPy's OpenBLAS with them, and a baseline is measured at its best or not at all. PyTorch and JAX
+are measured as they are installed and, in a row or column of their own, tuned: `benchmarks.tuning`
+says how. Threads are limited by each
 library's variable, and on Linux also by binding the process to as many processors, which is the one
 limit that XLA (JAX) respects; elsewhere JAX takes all of them.
 """
@@ -26,10 +27,14 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks import tuning
+
 ROOT = Path(__file__).parents[1]
 DEFAULT_THREADS = min(2, os.cpu_count())
 OURS, NUMPY = "npgpt", "NumPy"
 TORCH, COMPILED, BF16, JAX = "PyTorch", "torch.compile", "PyTorch, bf16 autocast", "JAX jit"
+TORCH_TUNED, BF16_TUNED, JAX_TUNED = (f"{name}, tuned" for name in (TORCH, BF16, JAX))
+TUNED = (TORCH_TUNED, BF16_TUNED, JAX_TUNED)
 # name: (package, module that has its tasks, settings that it adds to a task)
 RUNNERS = {
     OURS: ("numba", "runner_npgpt", {}),
@@ -38,6 +43,9 @@ RUNNERS = {
     COMPILED: ("torch", "runner_torch", {"compiled": True}),
     BF16: ("torch", "runner_torch", {"bf16": True}),
     JAX: ("jax", "runner_jax", {}),
+    TORCH_TUNED: ("torch", "runner_torch", {}),
+    BF16_TUNED: ("torch", "runner_torch", {"bf16": True}),
+    JAX_TUNED: ("jax", "runner_jax", {}),
 }
 COMPILERS = ("g++", "clang++", "cl")
 HINDRANCES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_DISABLE_JIT", "AUTOGRAD_BACKEND")
@@ -54,7 +62,7 @@ def missing(name):
         return f"not measured: pip install {package} (or '.[peers]')"
     if name == COMPILED and not any(map(shutil.which, COMPILERS)):
         return f"not measured: needs a C++ compiler ({' or '.join(COMPILERS)}) on the PATH"
-    return ""
+    return tuning.missing(package) if name in TUNED else ""
 
 
 def environment(threads, **more):
@@ -67,10 +75,12 @@ class Runner:
     """The process of one library. It ends with the context, `with Runner(...) as runner:`."""
 
     def __init__(self, name, threads):
-        self.name, (_, module, self.extra) = name, RUNNERS[name]
+        self.name, (package, module, self.extra) = name, RUNNERS[name]
+        more = tuning.environment(package) if name in TUNED else {}
+        more["AUTOGRAD_BACKEND"] = "numba" if name == OURS else "numpy"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.runners", f"benchmarks.{module}"], cwd=ROOT,
-            env=environment(threads, AUTOGRAD_BACKEND="numba" if name == OURS else "numpy"),
+            env=environment(threads, **more),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import QUICK, Contest, Effort
 from benchmarks.report import comparison_table
-from benchmarks.runners import OURS, TORCH
+from benchmarks.runners import OURS, TORCH_TUNED
 from npgpt import plots
 from npgpt.config import GPTConfig
 from npgpt.model.size import flops_per_token
@@ -41,14 +41,15 @@ def tables(threads, quick=False):
             for value in values:
                 if field is None or not found:  # another number of threads needs new processes
                     count = threads if field else value
-                    contest = contests.enter_context(Contest(count, (TORCH,), effort))
+                    contest = contests.enter_context(Contest(count, (TORCH_TUNED,), effort))
                 config = replace(middle, **{field: value}) if field else middle
                 found += contest.compare(
                     f"{axis} {value}", "training_step",
                     flops=3 * flops_per_token(config) * tokens,
                     batch=tokens // config.block_size, config=asdict(config),
                 )  # fmt: skip
-        curves[axis] = values, {OURS: [c.ours for c in found], TORCH: [c.theirs for c in found]}
+        ours, theirs = [c.ours for c in found], [c.theirs for c in found]
+        curves[axis] = values, {OURS: ours, TORCH_TUNED: theirs}
         last = drawn and len(curves) == len(AXES)
         if last:
             _draw(curves)

@@ -7,14 +7,23 @@ from dataclasses import asdict
 
 from benchmarks.measure import FULL, QUICK, Contest, Effort
 from benchmarks.report import Table, comparison_table
-from benchmarks.runners import BF16, COMPILED, JAX, OURS, TORCH
+from benchmarks.runners import (
+    BF16,
+    BF16_TUNED,
+    COMPILED,
+    JAX,
+    JAX_TUNED,
+    OURS,
+    TORCH,
+    TORCH_TUNED,
+)
 from benchmarks.shapes import models
 from npgpt.model.size import flops_per_token
 
 LONG = Effort(seconds=30.0, least=5, most=15)
-ALL = (TORCH, COMPILED, BF16, JAX)
+ALL = (TORCH_TUNED, JAX_TUNED, BF16_TUNED, TORCH, COMPILED, BF16, JAX)
 # Each has some 3 GB of weights, moments and activations at the same time.
-BASELINES = {"gpt2": (TORCH, JAX)}
+BASELINES = {"gpt2": (TORCH_TUNED, JAX_TUNED, BF16_TUNED, TORCH)}
 
 
 def tables(threads, quick=False):
@@ -31,8 +40,9 @@ def tables(threads, quick=False):
             peak = contest.runners[OURS].call("benchmarks.peak:peak_flops", threads=threads)
     yield comparison_table(
         "Training step", found,
-        "float32 everywhere but in the column that says bf16. GFLOP/s are useful FLOPs: those of "
-        "the model's matrix products, and of causal attention counted once.",
+        "float32 everywhere but in the columns that say bf16. Tuned: `benchmarks/tuning.py` says "
+        "how; else as installed. GFLOP/s are useful FLOPs: those of the model's matrix products, "
+        "and of causal attention counted once.",
     )  # fmt: skip
     yield utilisation(found, peak)
 

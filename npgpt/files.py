@@ -44,6 +44,9 @@ def atomic_file(path):
 
     An exception in the block leaves the old file, or none, as `atomic_write` does.
     """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in; create it first")
     temporary = temporary_name(path)
     try:
         with open(temporary, "xb") as file:  # x: nothing was there, so no link either
@@ -107,6 +110,13 @@ def _open_regular(path, flags):
     return descriptor
 
 
+def check_there(path):
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing; check the path, restore it from a copy, or write it again"
+        )
+
+
 def check_regular(path, status):
     """Raise ValueError unless `status`, of os.stat, os.lstat or os.fstat, is a regular file's."""
     if stat.S_ISLNK(status.st_mode):
@@ -119,7 +129,9 @@ def check_regular(path, status):
 
 
 def read_text(path):
-    """The text of a UTF-8 file. Raises ValueError, with the path, for anything else."""
+    """The text of a UTF-8 file. Raises FileNotFoundError if it is missing, ValueError, with the
+    path, for anything else."""
+    check_there(path)
     with open_file(path, "rb") as file:
         data = file.read()
     try:
@@ -149,8 +161,7 @@ def read_arrays(path):
     Raises FileNotFoundError if it is missing, ValueError if it is damaged; the message names it and
     says what to do.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
+    check_there(path)
     with open_file(path, "rb") as file:
         data = file.read()
     try:
@@ -177,8 +188,6 @@ def read_json(path):
     def refuse(constant):
         raise ValueError(f"{constant} is not a number of JSON")
 
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; restore it from a copy, or write it again")
     text = read_text(path)
     try:
         fields = json.loads(text, parse_constant=refuse)
@@ -207,4 +216,5 @@ def fetch(source, sha256, name, downloader=None):
 
     pooch.get_logger().setLevel("WARNING")
     folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)  # or compiled code is not trusted there
     return Path(pooch.retrieve(source, f"sha256:{sha256}", name, folder, downloader=downloader))

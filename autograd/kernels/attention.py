@@ -32,6 +32,8 @@ skipped; in those on it, weights of unseen keys are made 0.
 causal. Read and written: q, k, v and y, or they and their gradients, once. One thread computes a
 problem, or forward some of its blocks of queries; sums over queries are taken in their order.
 With a single query, as in generation, k and v are read once in place, and memory sets the time.
+Sums over keys are made block by block, and those of the weights, which all of a query's results
+and gradients are relative to, go on in float64 from one block to the next.
 
 Arguments may be views with contiguous rows of length D: the model cuts q, k and v out of one array
 (B, T, 3 C). Results are views of arrays (B, T, H, D), so that merging the heads moves nothing;
@@ -141,8 +143,8 @@ def _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead):
     keys_SD, values_SD = empty(S * row, lse), empty(S * row, lse)
     q_panels = empty_panels(D, lse)
     a_SQ = empty(BLOCK**2, lse)
-    m, total = empty(BLOCK, lse), empty(BLOCK, lse)
-    change = empty(BLOCK, lse)
+    m, part, change = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
+    total = np.empty(BLOCK)
     scale = lse.dtype.type(1 / math.sqrt(D))
     copied = -1
     for job in range(first, end):
@@ -167,7 +169,7 @@ def _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead):
             diagonal = s0 >= whole
             keys = min(BLOCK, (seen if diagonal else whole) - s0)
             scores(keys_SD, s0 * row, row, q_panels, keys, n, D, diagonal, a_SQ)
-            weights(a_SQ, keys, diagonal, scale, m, total, change)
+            weights(a_SQ, keys, diagonal, scale, m, total, part, change)
             if s0 > 0:
                 scale_rows(y, y0, y_row, n, D, change)
             exact = diagonal and not all_finite(values_SD[s0 * row : (s0 + keys) * row])
@@ -176,8 +178,8 @@ def _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead):
             s0 += keys
         for i in range(n):
             lse[z * T + t0 + i] = m[i] * scale + math.log(total[i])
-            total[i] = lse.dtype.type(1) / total[i]
-        scale_rows(y, y0, y_row, n, D, total)
+            change[i] = 1 / total[i]
+        scale_rows(y, y0, y_row, n, D, change)
 
 
 @helper
@@ -185,6 +187,7 @@ def _single_queries(first, end, table, lse, H, S, D):
     """Each problem has one query, which sees all keys."""
     scale = lse.dtype.type(1 / math.sqrt(D))
     a_S = np.empty(S, lse.dtype)
+    part_D, sum_D = np.empty(D, lse.dtype), np.empty(D)
     for z in range(first, end):
         q_D, _ = _head(table, Q, z, H, 1, D, lse)
         k, k_row = _head(table, K, z, H, S, D, lse)
@@ -198,15 +201,23 @@ def _single_queries(first, end, table, lse, H, S, D):
                 dot += q_D[d] * k_D[d]
             a_S[s] = dot
             m = dot if dot > m else m
-        for s in range(S):
-            a_S[s] = exp((a_S[s] - m) * scale)
-        total = a_S.sum()
-        y_D[:] = 0
-        for s in range(S):
-            v_D = v[s * v_row : s * v_row + D]
-            a = a_S[s] / total
+        total = 0.0
+        sum_D[:] = 0
+        for s0 in range(0, S, BLOCK):
+            a_K = a_S[s0 : s0 + BLOCK]
+            part, part_D[:] = lse.dtype.type(0), 0
+            for s in range(a_K.size):
+                a_K[s] = exp((a_K[s] - m) * scale)
+                part += a_K[s]
+            for s in range(a_K.size):
+                v_D = v[(s0 + s) * v_row :][:D]
+                for d in range(D):
+                    part_D[d] += a_K[s] * v_D[d]
+            total += part
             for d in range(D):
-                y_D[d] += a * v_D[d]
+                sum_D[d] += part_D[d]
+        for d in range(D):
+            y_D[d] = sum_D[d] / total
         lse[z] = m * scale + math.log(total)
 
 

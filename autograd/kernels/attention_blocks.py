@@ -143,12 +143,12 @@ def all_finite(x):
 
 
 @helper
-def weights(a_SQ, keys, diagonal, scale, m, total, change):
+def weights(a_SQ, keys, diagonal, scale, m, total, part, change):
     """Scores become weights relative to the maxima so far, m, which are raised if need be.
 
     `change` is what earlier weights are to be multiplied with for that; the sums of weights so
-    far, total, have it already. What stands beyond the last query of the text is anything, and
-    reaches no other.
+    far, total, have it already; `part` is room for those of this block. What stands beyond the last
+    query of the text is anything, and reaches no other.
     """
     if diagonal:
         _hide(a_SQ, keys)
@@ -166,14 +166,17 @@ def weights(a_SQ, keys, diagonal, scale, m, total, change):
     for t in range(BLOCK):
         change[t] = exp((change[t] - m[t]) * scale)
         total[t] *= change[t]
+        part[t] = 0
     for i in range(0, keys, 2):
         first = _first_query(i, diagonal)
         a, b = _row(a_SQ, i, first), _row(a_SQ, i + 1, first)
-        m_Q, total_Q = m[first:BLOCK], total[first:BLOCK]
+        m_Q, part_Q = m[first:BLOCK], part[first:BLOCK]
         for t in range(m_Q.size):
             x, y = exp((a[t] - m_Q[t]) * scale), exp((b[t] - m_Q[t]) * scale)
             a[t], b[t] = x, y
-            total_Q[t] += x + y
+            part_Q[t] += x + y
+    for t in range(BLOCK):
+        total[t] += part[t]
 
 
 @helper

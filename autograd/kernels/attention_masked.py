@@ -111,8 +111,8 @@ def _blocks_of_queries(first, end, blocks, table, lse_BHT, mask_BS, bias_BHTS, G
     keys_SD, values_SD = empty(S * row, lse), empty(S * row, lse)
     q_panels = empty_panels(D, lse)
     a_SQ = empty(BLOCK**2, lse)
-    m, total = empty(BLOCK, lse), empty(BLOCK, lse)
-    change = empty(BLOCK, lse)
+    m, part, change = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
+    total = np.empty(BLOCK)
     scale = lse.dtype.type(1 / math.sqrt(D))
     copied = -1
     for job in range(first, end):
@@ -139,7 +139,7 @@ def _blocks_of_queries(first, end, blocks, table, lse_BHT, mask_BS, bias_BHTS, G
             scores(keys_SD, s0 * row, row, q_panels, keys, n, D, diagonal, a_SQ)
             _add_bias(a_SQ, keys, n, bias_BHTS, b, h, t0, s0, scale)
             _hide_masked(a_SQ, keys, mask_BS, b, s0)
-            weights(a_SQ, keys, diagonal, scale, m, total, change)
+            weights(a_SQ, keys, diagonal, scale, m, total, part, change)
             if s0 > 0:
                 scale_rows(y, y0, y_row, n, D, change)
             exact = diagonal and not all_finite(values_SD[s0 * row : (s0 + keys) * row])
@@ -149,8 +149,8 @@ def _blocks_of_queries(first, end, blocks, table, lse_BHT, mask_BS, bias_BHTS, G
         for i in range(n):
             nothing = total[i] == 0
             lse[z * T + t0 + i] = 0 if nothing else m[i] * scale + math.log(total[i])
-            total[i] = lse.dtype.type(0 if nothing else 1 / total[i])
-        scale_rows(y, y0, y_row, n, D, total)
+            change[i] = 0 if nothing else 1 / total[i]
+        scale_rows(y, y0, y_row, n, D, change)
 
 
 @kernel

@@ -5,13 +5,17 @@ so Numba stores machine code on disk. Numba's own rule for using stored code loo
 file of the kernel itself, not at the files of the functions it calls. The folder is therefore
 named after a hash of all kernel sources: after any edit the code comes from an empty folder, and
 the one before is removed when it has not been used for a month.
+
+What is loaded is run, so a folder that another user could have put code into is not used. One that
+cannot be written to is: what is missing there is compiled in every run.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
-import tempfile
+import stat
 import time
 import uuid
 import warnings
@@ -33,6 +37,7 @@ KEPT_UNUSED = 30 * 24 * 60 * 60  # seconds
 
 def kernel(function):
     """A parallel function called from Python; compiled for each dtype at the first call."""
+    _start_threads()
     return _compiled(function, parallel=True, fastmath=FASTMATH)
 
 
@@ -46,9 +51,22 @@ def lean_kernel(function):
     return _compiled(function, nogil=True, _nrt=False)
 
 
+@functools.cache
+def _start_threads():
+    """Here, where it is an error; loading a kernel would take it for damaged code."""
+    try:
+        numba.get_num_threads()
+    except ValueError as error:
+        raise ValueError(
+            f"{' '.join(str(error).split())} (NUMBA_THREADING_LAYER is "
+            f"{numba.config.THREADING_LAYER!r}: unset it, or set it to omp, tbb or workqueue, "
+            "whichever is installed)"
+        ) from error
+
+
 def _compiled(function, **options):
     if numba.config.DISABLE_JIT:
-        raise RuntimeError(
+        raise ValueError(
             "NUMBA_DISABLE_JIT is set, and kernels that are not compiled are no use; unset it, or "
             "set AUTOGRAD_BACKEND=numpy to step through their reference implementations"
         )
@@ -94,18 +112,19 @@ class _Library(JITCodeLibrary):
         super()._optimize_final_module()
 
 
-class _HashedCode(CompileResultCacheImpl):
-    """What is kept of a compilation, with a hash: damaged code could compute anything."""
+class _Locator(CompileResultCacheImpl._locator_classes[0]):
+    """Numba's for the folder CACHE_DIR, which has all files here, and may be read-only."""
 
-    def reduce(self, compiled):
-        code = serialize.dumps(super().reduce(compiled))
-        return hashlib.sha256(code).digest(), code
+    def __init__(self, function, file):
+        super().__init__(function, file)
+        self._cache_path = numba.config.CACHE_DIR
 
-    def rebuild(self, target_context, kept):
-        digest, code = kept
-        if hashlib.sha256(code).digest() != digest:
-            raise ValueError("the file of compiled code is damaged")
-        return super().rebuild(target_context, serialize.loads(code))
+    def ensure_cache_path(self):
+        os.makedirs(self._cache_path, mode=0o700, exist_ok=True)
+
+
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = (_Locator,)
 
 
 class _Cache(FunctionCache):
@@ -119,7 +138,7 @@ class _Cache(FunctionCache):
     the index, and is compiled once more.
     """
 
-    _impl_class = _HashedCode
+    _impl_class = _Implementation
     warned = False
 
     def __init__(self, function):
@@ -131,32 +150,54 @@ class _Cache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # a damaged pickle raises errors of any kind
-            with self._writing():
+            with _writing(self.cache_path):
                 self.flush()  # the index, without which nothing could be saved
-            return None
+                return None
+            self.disable()
 
     def save_overload(self, sig, data):
-        with self._writing():
+        with _writing(self.cache_path):
             super().save_overload(sig, data)
 
-    @contextlib.contextmanager
-    def _writing(self):
-        try:
-            yield
-        except OSError as error:
-            self.disable()
-            if not _Cache.warned:
-                _Cache.warned = True
-                _warn_not_kept(self.cache_path, error, stacklevel=5)  # who calls the kernel
+    def _load_overload(self, sig, target_context):
+        if self._enabled:
+            key = self._index_key(sig, target_context.codegen())
+            digest, code = self._cache_file.load(key) or (None, b"")
+            if digest == self._digest(key, code):
+                return self._impl.rebuild(target_context, serialize.loads(code))
+            if digest:
+                raise ValueError("the file of compiled code is damaged, or is that of another")
+        return None
+
+    def _save_overload(self, sig, compiled):
+        if self._enabled and self._impl.check_cachable(compiled):
+            self._impl.locator.ensure_cache_path()
+            key = self._index_key(sig, compiled.codegen)
+            code = serialize.dumps(self._impl.reduce(compiled))
+            self._cache_file.save(key, (self._digest(key, code), code))
+
+    def _digest(self, key, code):
+        """Of the code and of what it is: compiled from which sources (the folder's name says),
+        which function, for which types and processor (the key)."""
+        what = Path(self.cache_path).name, self._impl.filename_base, key
+        return hashlib.sha256(repr(what).encode() + code).digest()
 
 
-def _warn_not_kept(folder, error, stacklevel=3):
-    warnings.warn(
-        f"compiled kernels cannot be kept in {folder} ({error}); every run will compile them "
-        "again. Set NUMBA_CACHE_DIR to a folder that you can write to, on a disk with room.",
-        RuntimeWarning,
-        stacklevel=stacklevel,
-    )
+@contextlib.contextmanager
+def _writing(folder):
+    """Inside, that nothing can be written to a folder is a warning, once in a process."""
+    try:
+        yield
+    except OSError as error:
+        if not _Cache.warned:
+            _Cache.warned = True
+            warnings.warn(
+                f"compiled kernels cannot be kept in {folder} ({error}); every run will compile "
+                "again what is not there. Set NUMBA_CACHE_DIR to a folder that only you can write "
+                "to, on a disk with room.",
+                RuntimeWarning,
+                stacklevel=5,  # who calls the kernel
+            )
 
 
 def helper(function):
@@ -183,23 +224,43 @@ def compiled_code_cached(name="kernels", sources=None):
 
 
 def cache_folder(name="kernels", sources=None):
-    """The folder of compiled kernels, or None (with a warning) if none can be written to.
+    """The folder of compiled kernels; None, with a warning, if there can be none to be trusted.
 
     Below NUMBA_CACHE_DIR if that is set, else below the user's cache folder: never beside the
-    sources, which may be installed read-only.
+    sources, which may be installed read-only. It may be read-only itself.
     """
     parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("npgpt")
     folder = Path(parent).absolute() / f"{name}-{source_hash(sources)}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        os.utime(folder)
-    except OSError as error:
-        _warn_not_kept(folder, error)
-        return None
-    _remove_unused(folder.parent, name)
-    return folder
+    with _writing(folder):
+        for path in (folder.parent, folder):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_trusted(folder)
+        with contextlib.suppress(OSError):  # it is read-only
+            os.utime(folder)
+        _remove_unused(folder.parent, name)
+        return folder
+    return None
+
+
+def _check_trusted(folder):
+    """Raise PermissionError if another user could put code into a folder, or exchange it.
+
+    As ssh asks of the files that it trusts: the folder and the one it is in belong to this user or
+    to root, who can do anything anyway (so a system may come with compiled kernels), and neither
+    their group nor others may write there. A parent such as /tmp, which is sticky, may be written
+    to: nobody can exchange the folders of others there. Windows gives each user a folder of their
+    own, and has no such modes.
+    """
+    if os.name == "nt":
+        return
+    for path, status in ((folder, os.lstat(folder)), (folder.parent, os.stat(folder.parent))):
+        if status.st_uid not in (0, os.geteuid()):
+            raise PermissionError(f"{path} belongs to another user")
+        sticky = path != folder and status.st_mode & stat.S_ISVTX
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+            raise PermissionError(
+                f"other users may write to {path}; chmod go-w it if you know that none has"
+            )
 
 
 def _remove_unused(parent, name):
@@ -215,8 +276,9 @@ def _remove_unused(parent, name):
 
 
 def source_hash(sources=None):
-    """Twelve hex digits that change when any kernel source file changes, or this one."""
-    digest = hashlib.sha256(os.environ.get("AUTOGRAD_TILE", "").encode())  # see tiles
+    """Twelve hex digits that change when any kernel source file changes, or this one, or Numba."""
+    compiled_by = numba.__version__ + os.environ.get("AUTOGRAD_TILE", "")  # see tiles
+    digest = hashlib.sha256(compiled_by.encode())
     for path in hashed_files(sources):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]

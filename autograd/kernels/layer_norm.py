@@ -17,7 +17,7 @@ from numba import prange
 
 from autograd.kernels.compiler import kernel
 
-CHUNK = 64  # rows over which the gradients of weight and bias are summed together
+CHUNK = 32  # rows over which the gradients of weight and bias are summed together
 
 
 def layer_norm(x_NC, weight_C, bias_C, eps):
@@ -50,20 +50,21 @@ def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     N, C = x_NC.shape
     dx_NC = np.empty_like(x_NC)
     chunks = (N + CHUNK - 1) // CHUNK
-    sums = np.zeros((2 * chunks + 3, C), x_NC.dtype)
-    dweight_C, dbias_C, zeros_C = sums[-3:]
+    sums = np.zeros((2 * chunks + 1, C), x_NC.dtype)
+    dweight_C, dbias_C = np.zeros((2, C))
     _layer_norm_backward(
         dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC,
-        sums[:chunks], sums[chunks : 2 * chunks], dweight_C, dbias_C, zeros_C,
+        sums[:chunks], sums[chunks:-1], dweight_C, dbias_C, sums[-1],
     )  # fmt: skip
-    return dx_NC, dweight_C.copy(), dbias_C.copy()
+    return dx_NC, dweight_C.astype(x_NC.dtype), dbias_C.astype(x_NC.dtype)
 
 
 @kernel
 def _layer_norm_backward(
     dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, dweights, dbiases, dweight_C, dbias_C, zeros_C
 ):
-    """dweights and dbiases are sums over CHUNK rows each, dweight and dbias over all rows.
+    """dweights and dbiases are sums over CHUNK rows each, dweight and dbias over all rows, in
+    float64: as many float32 additions as there may be chunks would round too often.
 
     Two rows at a time, because reading and writing these sums takes as long as reading a row.
     """

@@ -22,8 +22,8 @@ c is cut into rectangles, the jobs; one thread computes one, with panels of its 
 most TALLEST rows, so that c is near, too, when one partial sum over k is added to the one before.
 Each c_ij is the sum over k in order, in equal steps of at most DEPTH terms, whatever tile, job or
 thread it falls to. A layer's bias, or a gradient to be added to, is where these sums begin. The
-gradient of a bias, the sum of the rows of b, is a product with a row of ones: one more row of c,
-by panels that are there already.
+gradient of a bias, the sum of the rows of b, is a product with a row of ones, by panels that are
+there already: a product for SUMMED rows at a time, which are added up in float64.
 
 A job of few rows would not repay the copy of b: it reads b in place, if b is not transposed and
 its columns fill whole panels. With a single row memory sets the time, not arithmetic: c = a b is
@@ -52,8 +52,8 @@ DEPTH, COLUMNS, TALLEST, STRIP = 384, 256, 512, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
 # more rows of b, each far from the last in memory, are read for as many multiply-adds.
 FEW_ROWS = VECTORS * BYTES
-# What becomes of a product: c = a b; c += a b; c = a b + row; c = a b and row = sum of b's rows.
-REPLACE, ADD, ADD_BIAS, SUM_B = range(4)
+REPLACE, ADD, ADD_BIAS = range(3)  # what becomes of a product: c = a b; c += a b; c = a b + bias
+SUMMED = 32
 PACKING = 8  # the copy of a panel takes as long as the product of so many rows with it
 
 
@@ -88,35 +88,37 @@ def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN):
 
 def linear(x_NI, weight_IO, bias_O):
     """x weight + bias."""
-    return _product(x_NI[None], weight_IO[None], task=ADD_BIAS, row_N=bias_O)[0]
+    return _product(x_NI[None], weight_IO[None], task=ADD_BIAS, bias_N=bias_O)[0]
 
 
 def linear_backward(dy_NO, x_NI):
     """dweight = x^T dy and dbias, the sum of the rows of dy. (dx = dy weight^T is matmul_nt.)"""
-    dbias_O = np.empty(dy_NO.shape[1], dy_NO.dtype)
-    dweight_1IO = _product(x_NI[None], dy_NO[None], a_transposed=True, task=SUM_B, row_N=dbias_O)
-    return dweight_1IO[0], dbias_O
+    dbias_O = np.zeros(dy_NO.shape[1])
+    dweight_1IO = _product(x_NI[None], dy_NO[None], a_transposed=True, sums_N=dbias_O)
+    return dweight_1IO[0], dbias_O.astype(dy_NO.dtype)
 
 
-def _product(a, b, a_transposed=False, b_transposed=False, task=REPLACE, c=None, row_N=None):
-    """a b in a new array, or in c if that is given."""
+def _product(a, b, a_transposed=False, b_transposed=False, task=REPLACE, c=None, bias_N=None,
+             sums_N=None):  # fmt: skip
+    """a b in a new array, or in c if that is given. The sums of the rows of b are added to sums."""
     Z = max(len(a), len(b)) if len(a) and len(b) else 0
     M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
     if c is None:
         # Allocated by NumPy, which asks the system for large pages: fewer faults at first writing.
         c = np.empty((Z, M, b.shape[1 if b_transposed else 2]), a.dtype)
-    if row_N is None:
-        row_N = np.empty(0, a.dtype)
+    bias_N = np.empty(0, a.dtype) if bias_N is None else bias_N
+    sums_N = np.empty(0) if sums_N is None else sums_N
     if K == 0:  # a sum of nothing: the product with a column of zeros
         a, b = np.zeros((1, M, 1), a.dtype), np.zeros((1, 1, c.shape[2]), a.dtype)
         a_transposed = b_transposed = False
-    if c.size or row_N.size:
-        _multiply(a, b, c, a_transposed, b_transposed, task, row_N, numba.get_num_threads())
+    if c.size or sums_N.size:
+        threads = numba.get_num_threads()
+        _multiply(a, b, c, a_transposed, b_transposed, task, bias_N, sums_N, threads)
     return c
 
 
 @kernel
-def _multiply(a, b, c_ZMN, a_transposed, b_transposed, task, row_N, threads):
+def _multiply(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, threads):
     Z, M, N = c_ZMN.shape
     K = a.shape[1 if a_transposed else 2]
     # The steps in the flat arrays from one matrix, row and column to the next.
@@ -131,7 +133,7 @@ def _multiply(a, b, c_ZMN, a_transposed, b_transposed, task, row_N, threads):
         # that takes twice as long for small products.
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
                  a_flat, a_steps, b_flat, b_steps, c_flat, M, N, K, depth,
-                 task, row_N)  # fmt: skip
+                 task, bias_N, sums_N)  # fmt: skip
 
 
 @helper
@@ -156,7 +158,7 @@ def _part(size, step, part, parts):
 
 
 @helper
-def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most, task, row):
+def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most, task, bias, sums):
     a_matrix, a_row, a_column = a_steps
     b_matrix, b_row, b_column = b_steps
     width = VECTORS * (BYTES // c.itemsize)
@@ -169,14 +171,14 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
         a_part = Matrix(a, z * a_matrix + i0 * a_row, a_row, a_column)
         b_part = Matrix(b, z * b_matrix + j0 * b_column, b_row, b_column)
         c_part = Matrix(c, z * M * N + i0 * N + j0, N, 1)
-        if M == 1 and b_row == 1 and task == REPLACE:
+        if M == 1 and b_row == 1 and task == REPLACE and sums.size == 0:
             a0, c0 = a_part.start, c_part.start
             _dot_products(a[a0 : a0 + K], b, b_part.start, c[c0 : c0 + j1 - j0])
         else:
-            begin = Matrix(row, j0, 0, 1) if task == ADD_BIAS else c_part
-            sums = row[j0:j1] if task == SUM_B and part < across else row[:0]  # each by one job
+            begin = Matrix(bias, j0, 0, 1) if task == ADD_BIAS else c_part
+            part_sums = sums[j0:j1] if part < across else sums[:0]  # each by one job
             _rectangle(a_part, b_part, begin, c_part, i1 - i0, j1 - j0, K, most,
-                       task in (ADD, ADD_BIAS), sums, panels)  # fmt: skip
+                       task != REPLACE, part_sums, panels)  # fmt: skip
 
 
 @helper
@@ -194,12 +196,10 @@ def _dot_products(a_K, b, b0, c_J):
 def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels):
     """One job: c = a b for `rows` rows of a and `columns` columns of b, which are Matrices.
 
-    A sum over k begins at the entry of `begin` if `add`, else at 0. If `sums` is not empty, it
-    becomes the sums of the columns of b, as the product with a row of ones.
+    A sum over k begins at the entry of `begin` if `add`, else at 0. If `sums` is not empty, the
+    sums of the columns of b are added to it.
     """
     width = VECTORS * (BYTES // c.flat.itemsize)
-    one = np.empty(1, c.flat.dtype)
-    one[0] = 1
     in_place = rows <= FEW_ROWS and b.column == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
@@ -220,10 +220,22 @@ def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels):
                               c.flat, c.start + i * c.row + j, c.row,
                               depth, height, min(width, columns - j), add or k0 > 0)  # fmt: skip
             i += height
-        for j in range(0, sums.size, width):
-            multiply_tile(one, 0, 0, 0, panel.flat, panel.start + j * panel.column, panel.row,
-                          sums, j, 0, sums, j, 0,
-                          depth, 1, min(width, sums.size - j), k0 > 0)  # fmt: skip
+        if sums.size:
+            _add_sums(panel, depth, width, sums)
+
+
+@helper
+def _add_sums(b, depth, width, sums):
+    """Add the sums of b's columns over `depth` rows: products with a row of ones."""
+    one, part = np.ones(1, b.flat.dtype), np.empty(width, b.flat.dtype)
+    for j in range(0, sums.size, width):
+        columns = min(width, sums.size - j)
+        for k in range(0, depth, SUMMED):
+            multiply_tile(one, 0, 0, 0, b.flat, b.start + j * b.column + k * b.row, b.row,
+                          part, 0, 0, part, 0, 0,
+                          min(SUMMED, depth - k), 1, columns, False)  # fmt: skip
+            for i in range(columns):
+                sums[j + i] += part[i]
 
 
 @helper

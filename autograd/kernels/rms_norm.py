@@ -40,15 +40,15 @@ def _rms_norm(x_NC, weight_C, eps, y_NC, rstd_N):
 
 def rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N):
     N, C = x_NC.shape
-    dx_NC, dweight_C = np.empty_like(x_NC), np.zeros_like(weight_C)
+    dx_NC, dweight_C = np.empty_like(x_NC), np.zeros(C)
     dweights = np.zeros(((N + CHUNK - 1) // CHUNK, C), x_NC.dtype)
     _rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N, dx_NC, dweights, dweight_C)
-    return dx_NC, dweight_C
+    return dx_NC, dweight_C.astype(x_NC.dtype)
 
 
 @kernel
 def _rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N, dx_NC, dweights, dweight_C):
-    """dweights are sums over CHUNK rows each, dweight over all rows."""
+    """dweights are sums over CHUNK rows each, dweight, in float64, over all rows."""
     dtype = x_NC.dtype.type
     for chunk in prange(len(dweights)):
         dweight = dweights[chunk]

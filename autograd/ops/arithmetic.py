@@ -8,6 +8,7 @@ several positions, so backward sums over these: `unbroadcast`.
 
 import numpy as np
 
+from autograd.ops.reductions import sum_over
 from autograd.recording import op, vjp
 
 
@@ -23,7 +24,7 @@ def unbroadcast(gradient, shape):
         return gradient
     added = gradient.ndim - len(shape)
     stretched = tuple(i + added for i, n in enumerate(shape) if n == 1)
-    return gradient.sum(axis=tuple(range(added)) + stretched).reshape(shape)
+    return sum_over(gradient, tuple(range(added)) + stretched).reshape(shape)
 
 
 def check_broadcast(name, *shapes):

@@ -5,11 +5,14 @@ axis with length 1. Backward is the reverse of a sum: the one gradient goes to e
 was summed.
 """
 
+import math
+
 import numpy as np
 
 from autograd.recording import op, vjp
 
 INTEGERS = int | np.integer  # made once: making it takes longer than the check itself
+FEW = 16
 
 
 def check_axis(name, axis, shape):
@@ -46,7 +49,7 @@ def kept_shape(shape, axes):
 
 
 def element_count(shape, axes):
-    return int(np.prod([shape[i] for i in axes], dtype=np.int64))
+    return math.prod(shape[i] for i in axes)
 
 
 def check_not_empty(name, shape, axes):
@@ -57,11 +60,22 @@ def check_not_empty(name, shape, axes):
         )
 
 
+def sum_over(x, axes, keepdims=False):
+    """x summed over axes. More than FEW numbers are added up in float64, and their sum is rounded.
+
+    NumPy adds one row after another where the rows do not lie along the last axis: the four sums
+    of (2^20, 4) times 0.1 would be 1 % too large in float32.
+    """
+    few = element_count(x.shape, axes) <= FEW  # rounded a few times; as fast as adding can be
+    dtype = x.dtype if few else np.float64
+    return x.sum(axis=axes, keepdims=keepdims, dtype=dtype).astype(x.dtype, copy=False)
+
+
 @op
 def sum(x, /, axis=None, keepdims=False):
     """z = sum_i x_i.    dx_i = dz"""
     axes = normalize_axes("sum", axis, x.shape)
-    return x.sum(axis=axes, keepdims=keepdims), (x.shape, axes)
+    return sum_over(x, axes, keepdims), (x.shape, axes)
 
 
 @vjp(sum)
@@ -75,7 +89,8 @@ def mean(x, /, axis=None, keepdims=False):
     """z = (1/n) sum_i x_i.    dx_i = dz / n"""
     axes = normalize_axes("mean", axis, x.shape)
     check_not_empty("mean", x.shape, axes)
-    return x.mean(axis=axes, keepdims=keepdims), (x.shape, axes)
+    z = sum_over(x, axes, keepdims) / x.dtype.type(element_count(x.shape, axes))
+    return z, (x.shape, axes)
 
 
 @vjp(mean)
@@ -112,7 +127,7 @@ def logsumexp(x, /, axis=None, keepdims=False):
     m = x.max(axis=axes, keepdims=True)
     m = np.where(np.isfinite(m), m, np.zeros((), x.dtype))  # all -inf: e^(x - m) is 0, not NaN
     with np.errstate(divide="ignore", over="ignore"):  # ln 0 and, next to an inf, e^x: both meant
-        z = m + np.log(np.exp(x - m).sum(axis=axes, keepdims=True))
+        z = m + np.log(sum_over(np.exp(x - m), axes, keepdims=True))
     return _drop(z, axes, keepdims), (x, z, axes)
 
 
@@ -139,8 +154,9 @@ def var(x, /, axis=None, keepdims=False, correction=0):
             f"var: correction={correction} for {count + correction} element(s) in shape {x.shape}; "
             "reduce over more elements, or use correction=0"
         )
-    deviation = x - x.mean(axis=axes, keepdims=True)
-    z = (deviation * deviation).sum(axis=axes, keepdims=True) / x.dtype.type(count)
+    total = element_count(x.shape, axes)
+    deviation = x - sum_over(x, axes, keepdims=True) / x.dtype.type(total)
+    z = sum_over(deviation * deviation, axes, keepdims=True) / x.dtype.type(count)
     return _drop(z, axes, keepdims), (deviation, count, axes)
 
 

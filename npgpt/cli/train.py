@@ -234,7 +234,7 @@ def _stem(path):
     if not path.exists():
         plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
         path = Path(*plain)
-    return path.resolve().stem or "corpus"
+    return Path(os.path.realpath(path)).stem or "corpus"
 
 
 def _new_folder(name):

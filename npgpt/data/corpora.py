@@ -2,16 +2,18 @@
 
 import difflib
 import glob
+import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from npgpt.data.texts import decode_whole, has_zero_byte, read_chunks
+from npgpt.data.texts import file_chunks, has_zero_byte, read_chunks
 from npgpt.data.tokens import PARTS
 from npgpt.files import RUN_STATE, fetch, quoted
 
@@ -169,8 +171,11 @@ def _tales() -> Corpus:
 
 def _standard_input() -> Corpus:
     name = "standard input"
-    text = decode_whole(sys.stdin.buffer.read(), name)
-    return Corpus(name, [lambda: [text] if text else []])
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (a corpus is read several times)
+    shutil.copyfileobj(sys.stdin.buffer, file)
+    document = partial(file_chunks, file, name)
+    weakref.finalize(document, file.close)
+    return Corpus(name, [document])
 
 
 def _shakespeare() -> Corpus:

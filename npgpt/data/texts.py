@@ -8,10 +8,11 @@ tokenizer's `chunks` puts parts of words together again.
 import codecs
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from npgpt.files import open_file
 
-CHUNK = 1 << 22  # bytes read at a time
+CHUNK = 1 << 20  # bytes read at a time
 
 
 def read_chunks(path: Path) -> Iterator[str]:
@@ -19,23 +20,30 @@ def read_chunks(path: Path) -> Iterator[str]:
 
     Raises ValueError, which names line and byte, if the file is not UTF-8 or holds a zero byte.
     """
+    with open_file(path, "rb") as file:
+        yield from file_chunks(file, str(path))
+
+
+def file_chunks(file: BinaryIO, name: str) -> Iterator[str]:
+    """`read_chunks` of an open file, from its beginning."""
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     carriage_return, at_end = "", False
-    with open_file(path, "rb") as file:
-        while not at_end:
-            data = file.read(CHUNK)
-            at_end = len(data) < CHUNK
-            try:
-                text = carriage_return + decode(data, final=at_end)
-            except UnicodeDecodeError:
-                decode_whole(path.read_bytes(), str(path))
-            if "\0" in text:
-                decode_whole(path.read_bytes(), str(path))
-            # The LF of a CR at the end may be yet to come.
-            carriage_return = "\r" if text.endswith("\r") and not at_end else ""
-            text = text.removesuffix(carriage_return).replace("\r\n", "\n")
-            if text:
-                yield text
+    file.seek(0)
+    while not at_end:
+        data = file.read(CHUNK)
+        at_end = len(data) < CHUNK
+        try:
+            text = carriage_return + decode(data, final=at_end)
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
+            file.seek(0)
+            decode_whole(file.read(), name)
+        # The LF of a CR at the end may be yet to come.
+        carriage_return = "\r" if text.endswith("\r") and not at_end else ""
+        text = text.removesuffix(carriage_return).replace("\r\n", "\n")
+        if text:
+            yield text
 
 
 def has_zero_byte(path: Path) -> bool:

@@ -178,11 +178,16 @@ def prepared_paths(specs):
 
 def open_prepared(paths, vocab_size, train_fraction):
     """(training ids, validation ids): two files, or the head and the tail of one."""
-    dtype = token_dtype(vocab_size)
     if len(paths) == 2:
-        return tuple(TokenFile(open_file(path, "rb"), dtype) for path in paths)
-    parts = ((0.0, train_fraction), (train_fraction, 1.0))
-    return tuple(TokenFile(open_file(paths[0], "rb"), dtype, part) for part in parts)
+        parts = ((0.0, 1.0),) * 2
+    else:
+        paths, parts = paths * 2, ((0.0, train_fraction), (train_fraction, 1.0))
+    dtype = token_dtype(vocab_size)
+    with ExitStack() as opened:
+        files = [opened.enter_context(open_file(path, "rb")) for path in paths]
+        ids = tuple(TokenFile(file, dtype, part) for file, part in zip(files, parts, strict=True))
+        opened.pop_all()  # a failure closes them, else they stay open
+    return ids
 
 
 def fingerprint(ids_N):

@@ -14,6 +14,7 @@ and most have NAMES, from our modules to theirs, for `our_weights` and `their_we
 """
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -165,10 +166,10 @@ def _in_folder(folder, name):
 
     Only the Hugging Face cache has links: from snapshots/REVISION into blobs beside snapshots.
     """
-    home = folder.resolve()
+    home = Path(os.path.realpath(folder))  # not resolve(), which links in a circle make fail
     homes = [home] + [home.parent.parent / "blobs"] * (home.parent.name == "snapshots")
     path = folder / name
-    if Path(name).name != name or "\0" in name or path.resolve().parent not in homes:
+    if Path(name).name != name or "\0" in name or Path(os.path.realpath(path)).parent not in homes:
         raise ValueError(
             f"{path} leads out of its folder, and nothing else is read; put a copy of the file "
             "there, and its name into model.safetensors.index.json if that lists it"

@@ -102,11 +102,11 @@ class BertBlock(Module):
 
     def __init__(self, rng, config, dtype):
         C, H = config.n_embd, config.n_head
-        std, inner = (INIT_STD, INIT_STD, C**-0.5, C**-0.5), (C**-0.5, config.inner**-0.5)
+        std = (INIT_STD, INIT_STD, C**-0.5, C**-0.5)
         self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype, std=std)
         look_at_neighbours(rng, self.attn, C // H)
         self.ln_1 = norm(C, dtype=dtype)
-        self.mlp = FeedForward(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype, std=inner)
+        self.mlp = FeedForward(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype)
         self.ln_2 = norm(C, dtype=dtype)
 
     def __call__(self, x_BTC, drop, mask_BT=None):

@@ -1,10 +1,10 @@
 """Text to token ids and back.
 
-Read `char` first (one token a character), then `pretokenize` (cutting text into words) and `bpe`
-(merging bytes inside those words): that is all there is to it. `bpe_tokenizer` makes it a class,
-with `special` tokens; `checks` says what both tokenizers refuse. `formats/` reads and writes files,
-Hugging Face's, GPT-2's and tiktoken's too. `compiled/` computes the same as `bpe`, fast, and cuts
-texts larger than memory.
+Read `char` first (one token a character), then `pretokenize` (cutting text into words, by the
+`unicode_classes` of its characters) and `bpe` (merging bytes inside those words): that is all there
+is to it. `bpe_tokenizer` makes it a class, with `special` tokens; `checks` says what both
+tokenizers refuse. `formats/` reads and writes files, Hugging Face's, GPT-2's and tiktoken's too.
+`compiled/` computes the same as `bpe`, fast, and cuts texts larger than memory.
 
 Both tokenizers encode to a flat int32 array, and decode any flat sequence of integers.
 """

@@ -177,10 +177,14 @@ class Codec:
         ids = []
         for begin, stop, special_id in spans_P3.tolist():
             for word in _pre_tokens(data[begin:stop], self.pattern):
-                ids += [self.ids[index] for index in encode_word(word, self.token_of_pair)]
+                ids += self.encode_word(word).tolist()
             if special_id >= 0:
                 ids.append(special_id)
         return np.array(ids, np.int32)
+
+    def encode_word(self, word: bytes) -> np.ndarray:
+        """The ids of one pre-token, or of any bytes as if they were one: int32 (N,)."""
+        return np.array([self.ids[i] for i in encode_word(word, self.token_of_pair)], np.int32)
 
     def decode(self, ids_N: np.ndarray) -> bytes:
         """The bytes of the tokens, one after the other."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from autograd import backend
-from npgpt.files import atomic_file
+from npgpt.files import atomic_file, atomic_write
 from npgpt.tokenizer import bpe, special
 from npgpt.tokenizer.checks import (
     MAX_TOKENS,
@@ -27,7 +27,6 @@ from npgpt.tokenizer.checks import (
 )
 from npgpt.tokenizer.compiled import streams
 from npgpt.tokenizer.formats import gpt2, huggingface, tiktoken, tokenizer_json
-from npgpt.tokenizer.formats.files import save_text
 from npgpt.tokenizer.pretokenize import check_pattern, split
 
 
@@ -155,7 +154,11 @@ class BPETokenizer:
 
     def chunks(self, text: streams.Text) -> Iterator[str]:
         """A text given as for `train`, in chunks whose ids, joined, are those of the whole."""
-        return streams.chunks(text, self.special_ids, self.pattern)
+
+        def cut_word(word):
+            return streams.word_cut(word, self._codec.encode_word, self.tokens)
+
+        return streams.chunks(text, self.special_ids, self.pattern, cut_word)
 
     def encode_file(self, source: str | Path, target: str | Path) -> int:
         """Write the ids of a text file, read as UTF-8, to `target`; return how many they are.
@@ -227,7 +230,7 @@ class BPETokenizer:
 
         A file that is there is replaced in one step.
         """
-        save_text(path, huggingface.to_json(self))
+        atomic_write(path, huggingface.to_json(self))
 
     @classmethod
     def load(cls, path: str | Path) -> "BPETokenizer":

@@ -14,15 +14,16 @@ digits in threes, and line ends together with the symbols before them. It is giv
 
 Python's `re` does not know \p{L} (any letter) and \p{N} (any number), and its \s counts four
 control characters, U+001C to U+001F, that Unicode does not call White_Space. So the three classes
-are spelled out as ranges of code points, from `compiled.unicode_classes`.
+are spelled out as ranges of code points, from `unicode_classes`.
 
 This is the reference implementation. `compiled.automaton` has the same patterns as a table.
 """
 
 import functools
 import re
+from collections.abc import Iterator
 
-from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 PATTERNS = {
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -51,13 +52,16 @@ def split(text: str, pattern: str | None = "gpt2") -> list[str]:
     ['(It', "'S", ' ', '202', '4', ')']
     """
     check_pattern(pattern)
-    if pattern is None:
-        return [text] if text else []
-    return _compiled(pattern).findall(text)
+    return [match.group() for match in pre_tokens(text, pattern)]
+
+
+def pre_tokens(text: str, pattern: str | None) -> Iterator[re.Match[str]]:
+    """The pre-tokens of `text`, as matches of the pattern, one after the other."""
+    return compiled(PATTERNS[pattern] if pattern else r"(?s:.+)").finditer(text)
 
 
 @functools.cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(regex: str) -> re.Pattern[str]:
     """A pattern with its three character classes written out. Built once, on first use."""
     tables = {r"\p{L}": LETTERS, r"\p{N}": NUMBERS, r"\s": WHITE_SPACE}
     classes = {  # as they are written between [ and ]
@@ -72,5 +76,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
             found = found.replace(name, spelled)
         return found if inside else f"[{found}]"
 
-    regex = PATTERNS[pattern].replace(r"\S", r"[^\s]")
+    regex = regex.replace(r"\S", r"[^\s]")
     return re.compile(re.sub(r"\[[^]]*\]|\\p\{.\}|\\s", written_out, regex))

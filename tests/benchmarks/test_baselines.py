@@ -64,6 +64,7 @@ def test_pytorch(model, torch_runner):
     assert_near(found, gradients)
 
 
+@pytest.mark.slow
 def test_jax(model, jax_runner):
     loss, gradients = ours(model)
     weights = {name: jax_runner.jnp.array(p.data) for name, p in model.parameters().items()}
@@ -75,6 +76,7 @@ def test_jax(model, jax_runner):
 
 
 @pytest.mark.parametrize("runner", ["torch_runner", "jax_runner"])
+@pytest.mark.slow
 def test_the_losses_of_several_steps(runner, request):
     module = request.getfixturevalue(runner)
     config = replace(CONFIG, n_layer=1)

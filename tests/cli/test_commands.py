@@ -182,6 +182,7 @@ def test_gradcheck_prints_a_table_of_ops(cli):
     assert row["name"] == "gelu" and row["error"] < 1e-6 and row["samples"] >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", MODELS)
 def test_gradcheck_of_a_model_covers_every_parameter(cli, arch):
     result = json.loads(cli("gradcheck", "--model", "--arch", arch, "--json")[1])
@@ -189,6 +190,7 @@ def test_gradcheck_of_a_model_covers_every_parameter(cli, arch):
     assert [row["name"] for row in result["rows"]] == list(small_model(arch, 0)[0].parameters())
 
 
+@pytest.mark.slow
 def test_gradcheck_of_a_model_is_of_a_gpt_by_default(cli):
     result = json.loads(cli("gradcheck", "--model", "--json")[1])
     names = {row["name"] for row in result["rows"]}
@@ -228,6 +230,7 @@ def test_gradcheck_of_an_unknown_op_lists_the_known(cli):
     assert status == 1 and "--seed -1: give 0 or more" in err
 
 
+@pytest.mark.slow
 def test_a_picture_without_matplotlib_says_how_to_install_it(cli, tmp_path, monkeypatch):
     for name in ("matplotlib", "matplotlib.figure", "matplotlib.backends.backend_agg"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_run import TEXT, TINY, environment, files
 
-from npgpt import CharTokenizer
+from npgpt import BPETokenizer, CharTokenizer
 from npgpt.cli import main
 from npgpt.data.tokens import SAMPLE
 
@@ -29,7 +29,22 @@ sys.exit(status)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+measured = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="memory is read from /proc"
+)
+
+
+def peak(*command, stdin=None):
+    """The most bytes that the program held."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *command], cwd=ROOT, env=environment(), check=False,
+        capture_output=True, encoding="utf-8", stdin=stdin,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split()[-1])
+
+
+@measured
 def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
     peaks = []
     for size in (10**6, 2 * 10**9):
@@ -38,16 +53,44 @@ def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
         CharTokenizer("abc").save(folder / "tokenizer.json")
         with open(folder / "ids.bin", "wb") as file:
             file.truncate(size)  # zeros that take no room on the disk
-        command = [
-            sys.executable, "-c", MEASURED, "train", "--corpus", folder / "ids.bin", *SETTINGS,
-            "--out", folder / "run", "--max-iters", "100", "--train-fraction", "0.9999",
-        ]  # fmt: skip
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment(), check=False, capture_output=True, encoding="utf-8"
-        )
-        assert done.returncode == 0, done.stderr
-        peaks.append(int(done.stdout.split()[-1]))
+        peaks.append(peak(
+            "train", "--corpus", folder / "ids.bin", *SETTINGS, "--out", folder / "run",
+            "--max-iters", "100", "--train-fraction", "0.9999",
+        ))  # fmt: skip
     assert peaks[1] - peaks[0] < 100e6, peaks
+
+
+@measured
+@pytest.mark.parametrize(
+    ("unit", "tokenizer"),
+    [
+        (TEXT.replace("\n", "\n\n"), "char"), ("hen" * 9999, "char"),
+        ("母鸡说。\n\n", "bpe"), ("hen" * 9999, "bpe"), (" ", "bpe"), ("\n", "bpe"),
+    ],
+    ids=["prose", "one line", "blank lines-bpe", "one line-bpe", "spaces-bpe", "newlines-bpe"],
+)  # fmt: skip
+def test_a_text_of_any_lines_is_prepared_in_the_memory_of_a_small_one(tmp_path, unit, tokenizer):
+    flags = []
+    if tokenizer == "bpe":
+        BPETokenizer.train(TEXT + "母鸡说。\n\n" * 9 + " " * 99, 300).save(tmp_path / "bpe.json")
+        flags = ["--tokenizer", tmp_path / "bpe.json"]
+    peaks = []
+    for megabytes in (6, 36):
+        text = tmp_path / f"{megabytes}.txt"
+        text.write_text(unit * (megabytes * 10**6 // len(unit.encode())), encoding="utf-8")
+        peaks.append(peak("prepare", tmp_path / str(megabytes), "--corpus", text, *flags))
+    assert peaks[1] - peaks[0] < 15e6, peaks
+
+
+@measured
+def test_standard_input_is_prepared_in_the_memory_of_a_small_text(tmp_path):
+    peaks = []
+    for megabytes in (6, 36):
+        text = tmp_path / f"{megabytes}.txt"
+        text.write_text(TEXT * (megabytes * 10**6 // len(TEXT)), encoding="utf-8")
+        with open(text, "rb") as file:
+            peaks.append(peak("prepare", tmp_path / str(megabytes), "--corpus", "-", stdin=file))
+    assert peaks[1] - peaks[0] < 15e6, peaks
 
 
 @pytest.fixture

@@ -108,6 +108,7 @@ def test_a_corpus_given_twice_is_both(cli, here):
 @pytest.mark.parametrize(
     "name", [b"caf\xe9", b"$x$ $", b"$\\frac$", "本 بلد देश\t!".encode(), b"a b's", b"x" * 200]
 )
+@pytest.mark.slow
 def test_a_text_with_any_name_is_trained_on_and_drawn(cli, here, name):
     path = Path(os.fsdecode(name + b".txt"))
     try:

@@ -55,6 +55,7 @@ def same_run(folder, whole):
 @pytest.mark.parametrize(
     ("streams", "lines"), [(("stdout",), 0), (("stdout",), 3), (("stdout", "stderr"), 1)]
 )
+@pytest.mark.slow
 def test_training_goes_on_without_a_reader(tmp_path, corpus, whole, streams, lines):
     folder = tmp_path / "run"
     arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
@@ -69,6 +70,7 @@ def test_training_goes_on_without_a_reader(tmp_path, corpus, whole, streams, lin
              ["eval", "RUN"], ["info", "RUN"], ["generate", "RUN", "--json"], ["--help"],
              ["export", "RUN", "OUT"], ["prepare", "OUT", "--corpus", "TEXT"]],
 )  # fmt: skip
+@pytest.mark.slow
 def test_no_command_minds_that_nobody_reads(tmp_path, corpus, whole, what):
     names = {"RUN": whole, "OUT": tmp_path / "out", "TEXT": corpus}
     status, _, err = without_reader([names.get(word, word) for word in what])
@@ -93,6 +95,7 @@ def test_a_mistake_has_its_status_though_nobody_reads_of_it(tmp_path):
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.slow
 def test_streams_that_are_closed_from_the_start_are_no_error(tmp_path, corpus, whole, closed):
     folder = tmp_path / "run"
     for arguments in (
@@ -136,6 +139,7 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.parametrize(("before", "status"), [("SIG_DFL", 129), ("SIG_IGN", 0)])
+@pytest.mark.slow
 def test_a_hang_up_saves_but_under_nohup_is_nothing(tmp_path, corpus, whole, before, status):
     folder = tmp_path / "run"
     arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
@@ -162,6 +166,7 @@ sys.exit(main())
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals")
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_loses_no_step(tmp_path, corpus, whole):
     """Writing to it is an I/O error then, which is no reason to end without saving."""
     ours, theirs = os.openpty()

@@ -80,6 +80,7 @@ def test_a_second_run_gets_a_folder_of_its_own(cli, here, corpus):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "train_state.safetensors"])
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_at_one_and_two_threads(tmp_path, corpus, name):
     weights = []
     for threads in ("1", "2"):
@@ -121,6 +122,7 @@ def test_a_stopped_run_has_the_exit_status_of_its_signal(cli, here, corpus, monk
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_path, corpus, sent):
     long = [*TINY, "--max-iters", "400", "--eval-interval", "100", "--sample-tokens", "0"]
     assert cli("train", "--corpus", corpus, "--out", tmp_path / "whole", *long)[0] == 0
@@ -281,6 +283,7 @@ def test_a_diverging_run_stops_and_keeps_its_last_checkpoint(cli, here, corpus):
     assert "no weight was moved" in err and "lower learning rate" in err
 
 
+@pytest.mark.slow
 def test_a_read_only_installation_is_enough(tmp_path, corpus):
     installed = tmp_path / "site"
     for package in ("autograd", "npgpt"):

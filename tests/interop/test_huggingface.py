@@ -45,6 +45,7 @@ def test_a_model_comes_back_as_it_was(
 
 
 @pytest.mark.parametrize("tie_weights", [True, False])
+@pytest.mark.slow
 def test_transformers_computes_the_same_logits(tmp_path, tie_weights):
     transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
     torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
@@ -209,7 +210,7 @@ def test_weights_in_several_files_are_read(tmp_path):
     again = GPT.from_pretrained(tmp_path)
     np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
     (tmp_path / "two.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="two.safetensors is missing; restore it"):
+    with pytest.raises(FileNotFoundError, match="two.safetensors is missing; check the path"):
         GPT.from_pretrained(tmp_path)
 
 

@@ -163,6 +163,7 @@ def computed_by(module):
 # ---- the same numbers
 
 
+@pytest.mark.slow
 @MODULES
 @pytest.mark.parametrize("arch", MODELS)
 @settings(max_examples=25)
@@ -182,6 +183,7 @@ def test_logits_of_any_shape(tmp_path_factory, arch, module, data):
     assert alone.item() == pytest.approx(loss.item(), rel=1e-4)
 
 
+@pytest.mark.slow
 @MODULES
 @pytest.mark.parametrize("alone", [True, False])
 @pytest.mark.parametrize("arch", MODELS)
@@ -215,6 +217,7 @@ def test_gradients_of_any_shape(tmp_path_factory, arch, alone, module, data):
     assert expected.keys() <= gradients.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", MODELS)
 @settings(max_examples=10)
 @given(data=st.data())

@@ -81,6 +81,7 @@ def test_more_queries_than_keys_if_not_causal(dtype):
 
 
 @pytest.mark.parametrize("tile", TILES)
+@pytest.mark.slow
 def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
     run = subprocess.run(
         [sys.executable, __file__],
@@ -207,6 +208,7 @@ def assert_masked_right(arrays, causal):
     return found
 
 
+@pytest.mark.slow
 @DTYPES
 @CAUSAL
 @settings(max_examples=25)
@@ -259,6 +261,33 @@ def test_a_query_that_sees_nothing_gives_0_and_has_no_gradient(dtype, causal):
     assert y[1, :, 6].any() and np.isfinite(y).all() and np.isfinite(dq).all()
 
 
+MEMORY = """
+import resource
+import numpy as np
+from autograd import kernels
+
+def call(T):
+    x, mask = np.ones((1, 1, T, 16), np.float32), np.ones((1, T), bool)
+    y, lse = kernels.attention_masked(x, x, x, mask, None, False)
+    kernels.attention_masked_backward(x, x, x, x, y, lse, mask, None, False)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+print(-call(64) + call(8192))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="asks the system for the peak of memory")
+def test_weights_of_8192_keys_are_never_in_memory():
+    """They would be 256 MB; the process has about as much, and grows by a small part of it."""
+    run = subprocess.run(
+        [sys.executable, "-c", MEMORY],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(run.stdout) * unit < 60e6
+
+
 def main():
     """In a process of its own: all sizes, with one, two and three threads.
 
@@ -290,3 +319,30 @@ def main():
 if __name__ == "__main__":
     with np.errstate(all="ignore"):
         main()
+
+
+@CAUSAL
+def test_thousands_of_keys_of_one_sign(causal):
+    """What cancels in dz is only as exact as the sum of the weights."""
+    rng = np.random.default_rng(0)
+    q, dy = rng.uniform(0.5, 1.5, (2, 1, 1, 256, 32)).astype(np.float32)
+    k, v = rng.uniform(0.5, 1.5, (2, 1, 1, 4096, 32)).astype(np.float32)
+    found, reference_found, exact = (
+        gradients(module, *(x.astype(dtype) for x in (dy, q, k, v)), causal)
+        for module, dtype in ((kernels, "f4"), (reference, "f4"), (reference, "f8"))
+    )
+    for x, y, z in zip(found, reference_found, exact, strict=True):
+        assert np.abs(x - z).max() <= 3 * np.abs(y - z).max()
+
+
+def test_a_single_query_over_a_million_keys():
+    rng = np.random.default_rng(0)
+    k, v = rng.normal(0.1, 1e-3, (2, 1, 1, 10**6, 8)).astype(np.float32)
+    y, lse = kernels.attention(k[:, :, :1], k, v, False)
+    exact, exact_lse = reference.attention(*(x.astype("f8") for x in (k[:, :, :1], k, v)), False)
+    np.testing.assert_allclose(y, exact, rtol=5e-7)
+    np.testing.assert_allclose(lse, exact_lse, rtol=5e-7)
+
+
+def gradients(module, dy, q, k, v, causal):
+    return module.attention_backward(dy, q, k, v, *module.attention(q, k, v, causal), causal)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numba
@@ -21,6 +22,8 @@ from autograd.kernels import compiler
 
 pytestmark = pytest.mark.slow
 
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+ROOT, NOBODY = os.name != "nt" and os.geteuid() == 0, 65534
 PROJECT = Path(autograd.__file__).parents[1]
 KERNELS = Path(compiler.__file__).parent
 TOKENIZER = PROJECT / "npgpt" / "tokenizer" / "compiled" / "kernels"
@@ -268,7 +271,7 @@ def test_a_folder_that_can_not_be_written_to_is_a_warning(tmp_path):
     (tmp_path / "file").touch()
     loaded, compiled, errors = run(tmp_path / "file", "float32")
     assert (loaded, compiled) == (0, 1)
-    assert "RuntimeWarning" in errors and "Set NUMBA_CACHE_DIR" in errors
+    assert errors.count("RuntimeWarning") == 1 and "Set NUMBA_CACHE_DIR" in errors
 
 
 def test_nothing_is_written_beside_the_sources(tmp_path):
@@ -289,8 +292,77 @@ def test_nothing_is_written_beside_the_sources(tmp_path):
 
 def test_warning_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr(compiler._Cache, "warned", False)
     (tmp_path / "file").touch()
     with pytest.warns(RuntimeWarning, match="file.*every run will compile.*Set NUMBA_CACHE_DIR"):
         assert compiler.cache_folder() is None
-    with pytest.warns(RuntimeWarning), compiler.compiled_code_cached():
+    with warnings.catch_warnings(action="error"), compiler.compiled_code_cached():  # said once
         assert numba.config.CACHE_DIR == ""
+
+
+# ---- whom to trust
+
+
+def refused(monkeypatch, match):
+    monkeypatch.setattr(compiler._Cache, "warned", False)
+    with pytest.warns(RuntimeWarning, match=match + ".*Set NUMBA_CACHE_DIR") as told:
+        assert compiler.cache_folder() is None
+        assert compiler.cache_folder("tokenizer") is None
+    assert len(told) == 1
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    folders = [compiler.cache_folder(), compiler.cache_folder("tokenizer")]
+    for folder in folders:
+        folder.chmod(mode)
+    refused(monkeypatch, f"other users may write to {folders[0]}; chmod go-w it")
+    for folder in folders:
+        folder.chmod(0o755)
+    assert [compiler.cache_folder(), compiler.cache_folder("tokenizer")] == folders
+
+
+@posix
+def test_a_parent_that_others_may_write_to_is_one_like_tmp_or_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    tmp_path.chmod(0o777)
+    refused(monkeypatch, f"other users may write to {tmp_path};")
+    tmp_path.chmod(0o1777)
+    assert compiler.cache_folder().parent == tmp_path
+
+
+@posix
+def test_a_link_of_another_is_not_followed(tmp_path, monkeypatch):
+    """In /tmp anybody may make one, to any folder of this user."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for name in ("kernels", "tokenizer"):
+        (tmp_path / f"{name}-{compiler.source_hash()}").symlink_to(tmp_path)
+    refused(monkeypatch, "other users may write to ")
+
+
+@posix
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o077])
+def test_what_is_made_here_is_trusted_whatever_files_others_share(tmp_path, monkeypatch, mask):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    before = os.umask(mask)
+    try:
+        folder = compiler.cache_folder()
+        assert folder is not None and compiler.cache_folder() == folder
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give files to others")
+def test_a_folder_of_another_user_is_not_used(tmp_path, monkeypatch):
+    """Unless it is root's."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    folders = [compiler.cache_folder(), compiler.cache_folder("tokenizer")]
+    for paths in (folders, [tmp_path / "cache"]):
+        for path in paths:
+            os.chown(path, NOBODY, -1)
+        refused(monkeypatch, f"{paths[0]} belongs to another user")
+        for path in paths:
+            os.chown(path, 0, -1)
+    assert compiler.cache_folder() == folders[0]

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,10 +31,14 @@ def double(x):
     return 2 * x
 
 
-def fresh():
+def triple(x):
+    return 3 * x
+
+
+def fresh(function=double):
     """The kernel as a new process has it."""
     with compiler.compiled_code_cached("test", Path(__file__).parent):
-        return compiler.serial_kernel(double)
+        return compiler.serial_kernel(function)
 
 
 def loaded(kernel):
@@ -119,7 +125,87 @@ def test_two_processes_that_find_a_damaged_index_at_once(tmp_path):
     assert outputs(1) == ["42 1"]
 
 
+# ---- of another kernel
+
+
+def swap(one, other):
+    one.rename(one.with_suffix(".tmp"))
+    other.rename(one)
+    one.with_suffix(".tmp").rename(other)
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_swapped_files_are_noticed_and_compiled_again(tmp_path, monkeypatch, suffix):
+    """The two functions have the same byte code, so that Numba finds nothing wrong."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    functions = {double: 42, triple: 63}
+    assert [fresh(function)(21) for function in functions] == [42, 63]
+    swap(*tmp_path.rglob(f"*{suffix}"))
+    for hits in (0, 1):
+        for function, result in functions.items():
+            kernel = fresh(function)
+            assert kernel(21) == result and len(kernel.stats.cache_hits) == hits
+
+
+def test_code_for_another_type_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    fresh()(21)
+    (of_integers,) = tmp_path.rglob("*.nbc")
+    assert fresh()(1.5) == 3.0
+    (of_floats,) = set(tmp_path.rglob("*.nbc")) - {of_integers}
+    swap(of_integers, of_floats)
+    assert fresh()(1.5) == 3.0 and fresh()(21) == 42
+
+
+def test_code_of_other_sources_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    other = compiler.cache_folder("test", tmp_path)
+    fresh()(21)
+    (folder,) = set(tmp_path.iterdir()) - {other}
+    other.rmdir()
+    folder.rename(other)
+    with compiler.compiled_code_cached("test", tmp_path):
+        kernel = compiler.serial_kernel(double)
+    assert not loaded(kernel)
+
+
 # ---- not to be kept
+
+
+@contextmanager
+def unable_to_write(*folders):
+    """Inside, nothing can be written to the folders; root, who could, is nobody meanwhile."""
+    for folder in folders:
+        folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_folder_that_cannot_be_written_to_is_loaded_from(monkeypatch):
+    """As one that comes with a system: what it has is loaded, what it lacks is compiled."""
+    with tempfile.TemporaryDirectory() as cache:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", cache)
+        assert fresh()(21) == 42 and fresh(triple)(2.0) == 6
+        (folder,) = Path(cache).iterdir()
+        files = sorted(folder.iterdir())
+        with unable_to_write(folder, folder.parent):
+            with warnings.catch_warnings(action="error"):
+                assert loaded(fresh())
+            kernel = fresh(triple)
+            with warned_once(monkeypatch):
+                assert kernel(21) == 63 and fresh()(2.0) == 4
+            assert kernel(2.0) == 6 and len(kernel.stats.cache_hits) == 1  # of the same function
+            assert loaded(fresh())
+        assert sorted(folder.iterdir()) == files
 
 
 @contextmanager

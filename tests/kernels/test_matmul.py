@@ -98,6 +98,7 @@ def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(form, d
 
 
 @pytest.mark.parametrize("tile", TILES)
+@pytest.mark.slow
 def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
     run = run_with(tile)
     assert run.returncode == 0, run.stderr

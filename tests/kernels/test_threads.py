@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import autograd
 
 PROJECT = Path(autograd.__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_changes_no_bit():
     run = subprocess.run(
         [sys.executable, __file__],

@@ -54,6 +54,7 @@ def test_a_cache_changes_no_logit(model):
         np.testing.assert_allclose(logits_BV, expected_BV, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_its_gradients(model):
     def loss(**_):
         model.dropout_step = 3  # the same masks at every call

@@ -92,6 +92,7 @@ def test_a_training_step_of_other_models_takes_about_the_memory_that_is_predicte
 @pytest.mark.parametrize(
     ("vocab_size", "batch_size", "channels"), [(65, 12, 64), (4000, 2, 64), (20_000, 1, 256)]
 )
+@pytest.mark.slow
 def test_a_training_step_takes_the_memory_that_is_predicted(
     vocab_size, batch_size, channels, changes, batches
 ):

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer.compiled import automaton, unicode_classes
+from npgpt.tokenizer import unicode_classes
+from npgpt.tokenizer.compiled import automaton
 from npgpt.tokenizer.compiled.bpe import count_words
-from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, ranges
 from npgpt.tokenizer.pretokenize import PATTERNS, split
+from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
 
 HALVES = range(0xD800, 0xE000)  # of surrogate pairs, no characters
 ALL_CHARACTERS = [chr(point) for point in range(sys.maxunicode + 1)]
@@ -102,6 +103,7 @@ def counted(pre_tokens):
 
 @pytest.mark.parametrize("neighbour", ["", "a", "1", " ", "!", "\n", "'s", "\t"])
 @pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.slow
 def test_split_equals_regex_on_every_character(pattern, neighbour):
     regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
     assigned = set(ASSIGNED)

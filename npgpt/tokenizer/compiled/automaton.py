@@ -34,7 +34,7 @@ from npgpt.tokenizer.compiled.kernels.scanner import (
     WHITE,
     Scanner,
 )
-from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 CONTRACTIONS = {None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE}
 

@@ -108,13 +108,18 @@ class Codec:
         return kernels.build_vocabulary(merges_M2, ids_V, starts_V1, token_bytes, order_V)
 
     def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
+        return self._encode(data, spans_P3, self.scanner)
+
+    def encode_word(self, word: bytes) -> np.ndarray:
+        return self._encode(word, np.array([[0, len(word), -1]]), automaton.scanner(None))
+
+    def _encode(self, data, spans_P3, scanner):
         if not hasattr(self.of_thread, "cache"):
             self.of_thread.cache = kernels.new_cache()
         ids_N = np.empty(len(data) + len(spans_P3) + 4, np.int32)
         dead_N = np.zeros(len(data) + 1, np.uint8)
         count = kernels.encode(
-            _padded(data), spans_P3, self.scanner, self.vocabulary, self.of_thread.cache, dead_N,
-            ids_N,
+            _padded(data), spans_P3, scanner, self.vocabulary, self.of_thread.cache, dead_N, ids_N
         )  # fmt: skip
         ids_N.resize(count, refcheck=False)  # gives back what was not needed, without a copy
         return ids_N

@@ -9,8 +9,7 @@ Tokens are spelled with a printable character for each byte, see `byte_to_unicod
 
 from pathlib import Path
 
-from npgpt.files import fetch
-from npgpt.tokenizer.formats.files import read_json_object, read_utf8
+from npgpt.files import fetch, read_json, read_text
 from npgpt.tokenizer.formats.tiktoken import merges_of_ranked
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
@@ -42,8 +41,8 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
     token is two others joined, and not in brackets, since <s> may be two tokens joined by chance.
     """
     vocab_json, merges_txt = Path(vocab_json), Path(merges_txt)
-    vocab = read_json_object(vocab_json)
-    lines = read_utf8(merges_txt).splitlines()
+    vocab = read_json(vocab_json)
+    lines = read_text(merges_txt).splitlines()
     if lines and lines[0].startswith("#version"):
         del lines[0]
     merges = [line.split(" ") for line in lines if line]

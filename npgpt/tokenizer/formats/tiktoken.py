@@ -13,15 +13,15 @@ import base64
 import binascii
 from pathlib import Path
 
+from npgpt.files import read_text
 from npgpt.tokenizer.bpe import Pair, encode_word
-from npgpt.tokenizer.formats.files import read_utf8
 
 
 def read_tiktoken_ranks(path: str | Path) -> dict:
     """{"merges": ..., "ids": ...} of a file of ranks. Raises ValueError naming a damaged line."""
     path = Path(path)
     id_of = {}
-    for line_number, line in enumerate(read_utf8(path).splitlines(), 1):
+    for line_number, line in enumerate(read_text(path).splitlines(), 1):
         try:
             token, rank = line.split(" ")
             id_of[base64.b64decode(token, validate=True)] = int(rank)

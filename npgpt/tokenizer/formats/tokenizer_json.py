@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from npgpt.files import atomic_write, read_json
 from npgpt.tokenizer.formats import huggingface
-from npgpt.tokenizer.formats.files import read_json_object, save_text
 
 VERSION = 2  # of our own format
 
@@ -24,7 +24,7 @@ def save_characters(path: str | Path, characters: str, special_tokens: list[str]
     fields = {"type": "char", "version": version, "characters": characters}
     if special_tokens:
         fields["special_tokens"] = special_tokens
-    save_text(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+    atomic_write(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
 
 
 def load(path: str | Path, classes: dict[str, type]) -> Any:
@@ -33,7 +33,7 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
     Raises FileNotFoundError without a file, ValueError naming `path` for everything else.
     """
     path = Path(path)
-    fields = read_json_object(path)
+    fields = read_json(path)
     kind = "bpe" if isinstance(fields.get("model"), dict) else fields.get("type")
     if kind not in ("char", "bpe"):
         raise ValueError(

@@ -17,9 +17,9 @@ from npgpt.data import tales
 from npgpt.tokenizer import BPETokenizer, bpe, special
 from npgpt.tokenizer.compiled import bpe as compiled
 from npgpt.tokenizer.compiled import kernels
-from npgpt.tokenizer.compiled.unicode_classes import LETTERS, NUMBERS, ranges
 from npgpt.tokenizer.formats.gpt2 import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizer.pretokenize import PATTERNS, split
+from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
 
 PROSE = tales.generate(30_000, seed=1) + (
     "Naïve café's 12345 — Москва 東京タワー 🐕 WE'RE {}\r\n\r\n  it'll ＡＢ \u00a0x"
@@ -102,6 +102,7 @@ def test_any_merges_are_replayed_in_order(merges, text):
     st.integers(0, 40),
     st.randoms(),
 )
+@pytest.mark.slow
 def test_merges_equal_those_of_the_reference(counts, n_merges, rng):
     order = rng.sample(range(256), 256)
     arguments = counts, n_merges, order

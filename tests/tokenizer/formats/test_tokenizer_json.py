@@ -102,11 +102,11 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "damaged or no JSON"),
+        (b"", "is damaged"),
         (b"\xff\xfe\x00", "no UTF-8 text"),
-        (b"[" * 100_000, "damaged or no JSON"),
-        (b"1" * 5000, "damaged or no JSON"),
-        ([1, 2], "must hold a JSON object .* got a list"),
+        (b"[" * 100_000, "is damaged"),
+        (b"1" * 5000, "is damaged"),
+        ([1, 2], "holds a list, not an object"),
         ({"type": ["char"]}, r"\"type\" is \['char'\]"),
         (char_file | {"version": 3}, "version 3, this npgpt reads up to 2"),
         (char_file | {"version": 2}, "the field .special_tokens. is missing"),
@@ -159,9 +159,9 @@ def test_the_class_must_fit_the_file(tmp_path):
 
 
 def test_a_missing_file_or_a_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file .*nothing\.json"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.json is missing"):
         load_tokenizer(tmp_path / "nothing.json")
-    with pytest.raises(FileNotFoundError, match="is a folder"):
+    with pytest.raises(ValueError, match="is a folder"):
         load_tokenizer(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no folder .*create it first"):
         TOKENIZERS["char"].save(tmp_path / "nothing" / "tokenizer.json")

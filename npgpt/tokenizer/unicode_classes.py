@@ -4,7 +4,7 @@ Every Python brings the Unicode of its own year, and a code point that one versi
 may be a letter in the next: the same text would be cut, and encoded, in different ways. So the
 classes are kept here. The tables are what this prints under a Python that has Unicode 16.0 (3.14):
 
-    python -m npgpt.tokenizer.compiled.unicode_classes
+    python -m npgpt.tokenizer.unicode_classes
 
 White space is the property White_Space (PropList.txt), the letters and numbers are the general
 categories L* and N* (UnicodeData.txt), all of the Unicode Character Database.
