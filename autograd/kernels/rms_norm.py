@@ -14,7 +14,7 @@ from numba import prange
 
 from autograd.kernels.compiler import kernel
 
-CHUNK = 64  # rows over which the gradient of the weight is summed together
+CHUNK = 32  # rows over which the gradient of the weight is summed together
 
 
 def rms_norm(x_NC, weight_C, eps):

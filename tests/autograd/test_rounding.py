@@ -74,3 +74,5 @@ def test_the_gradients_of_a_bias(backend, x, n):
     _, dweight, dbias = backend.layer_norm_backward(dy, rows, np.ones(4, np.float32), mean, rstd)
     assert relative_error(dbias, exact) <= 4 * EPS
     assert relative_error(dweight, exact) <= 4 * EPS  # each row is normal: 1, 1, 1, 1
+    _, dweight = backend.rms_norm_backward(dy, rows, np.ones(4, np.float32), rstd)
+    assert relative_error(dweight, exact) <= 4 * EPS
