@@ -53,6 +53,7 @@ def test_a_runner_that_fails_is_named(capfd):
     assert "no_such_task" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_contest_has_as_many_rounds_for_each_and_says_who_is_absent(monkeypatch):
     monkeypatch.setitem(runners.RUNNERS, "Absent", ("no_such_package", "runner_none", {}))
     sizes = {"form": "nn", "Z": 1, "M": 3, "N": 4, "K": 5}

@@ -59,6 +59,7 @@ def test_quantities_have_units(value, unit, flops, text):
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(PARTS)), TEXTS), min_size=1, max_size=8))
+@pytest.mark.slow
 def test_sections_are_replaced_and_stand_in_the_order_of_the_parts(written):
     document, last = "", {}
     for part, text in written:
@@ -81,6 +82,7 @@ def test_an_unknown_part_names_the_known_ones(capsys):
     assert "the parts are kernels, train_step" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_part_is_run_written_and_printed_as_json(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("benchmarks.memory.BASELINES", ())  # quick, and whatever is installed
     out = tmp_path / "RESULTS.md"

@@ -31,6 +31,7 @@ def test_the_question_of_mkl_is_answered_in_a_process_that_is_tuned_and_in_no_ot
 
 
 @pytest.mark.parametrize("name", runners.TUNED)
+@pytest.mark.slow
 def test_a_runner_that_is_tuned_has_its_settings(name):
     if reason := runners.missing(name):
         pytest.skip(reason)

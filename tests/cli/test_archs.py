@@ -11,6 +11,8 @@ from npgpt.data import tales
 from npgpt.training import run as training_run
 from npgpt.training.checkpoint import load_run
 
+pytestmark = pytest.mark.slow
+
 OTHERS = ("llama", "bert", "t5")
 STORY = "A shy small dog of Velaria did not cross the red street because it was too tired"
 # The stories of tales are longer than the windows of the other tiny runs.

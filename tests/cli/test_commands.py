@@ -207,6 +207,7 @@ def test_gradcheck_finds_a_wrong_gradient_and_says_where(cli, monkeypatch):
     assert "WRONG" in out and "analytic" in err and "numeric" in err and "ratio -1" in err
 
 
+@pytest.mark.slow
 def test_gradcheck_draws_the_error_by_step(cli, tmp_path):
     status, _, _ = cli("gradcheck", "--plot", tmp_path / "v.png")
     assert status == 0

@@ -204,6 +204,7 @@ STRANGE = {
 
 @pytest.mark.parametrize("strange", STRANGE)
 @pytest.mark.parametrize(("kind", "name"), CASES)
+@pytest.mark.slow
 def test_a_strange_file_is_read_or_refused(kind, name, strange, folders, tmp_path):
     folder = shutil.copytree(folders / kind, tmp_path / "folder")
     content = (folder / name).read_bytes()

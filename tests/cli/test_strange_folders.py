@@ -76,6 +76,7 @@ def test_a_resume_makes_no_file_at_the_end_of_a_link(cli, run, tmp_path, name):
     assert status == 1 and name in err
 
 
+@pytest.mark.slow
 def test_a_file_is_not_written_under_a_name_that_can_be_foreseen(cli, finished, tmp_path):
     (tmp_path / "outside").write_bytes(b"mine")
     for name in ("v.png", *FILES):

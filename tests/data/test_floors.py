@@ -164,6 +164,7 @@ def test_the_loss_of_a_right_predictor_is_the_doubt_that_it_states():
     assert abs(np.mean(differences)) < 4 * error
 
 
+@pytest.mark.slow
 def test_one_hidden_character_costs_a_fifth_of_a_nat():
     rng = np.random.default_rng(0)
     stories = tales.stories(tales.generate(330_000, seed=5))[:2000]

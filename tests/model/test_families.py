@@ -70,6 +70,7 @@ EVERY_SETTING = pytest.mark.parametrize(
 
 
 @EVERY_SETTING
+@pytest.mark.slow
 def test_a_setting_makes_a_difference_and_its_gradients_are_right(arch, name):
     config = replace(SMALL[arch], n_layer=1, **{name: OTHERS[arch][name]})
     model, batch = made(config, spread=0.3), batch_of(arch, T=4)
