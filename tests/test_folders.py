@@ -60,6 +60,7 @@ def test_a_second_process_is_refused_until_the_first_ends_or_is_killed(tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_of_many_at_once_one_is_inside(tmp_path):
     inside, most, times = [], [], []
     end = time.monotonic() + 2

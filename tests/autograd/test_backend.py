@@ -43,6 +43,7 @@ def printed_with(name):
     return run.stdout.split()
 
 
+@pytest.mark.slow
 def test_the_numpy_backend_runs_without_numba():
     *of_numpy, numba, llvmlite = printed_with("numpy")
     assert (numba, llvmlite) == ("False", "False")

@@ -45,6 +45,7 @@ def test_runners_multiply_the_same(form, Z):
         ("adamw", {"config": asdict(GPTConfig(9, 4, 1, 1, 4))}),
     ],
 )
+@pytest.mark.slow
 def test_every_task_runs_for_us_and_for_pytorch(task, settings):
     pytest.importorskip("torch", reason="PyTorch's side needs it: pip install '.[peers]'")
     from benchmarks import runner_torch

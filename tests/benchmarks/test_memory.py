@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(
 MB = 1_000_000
 
 
+@pytest.mark.slow
 def test_what_was_freed_stays_in_the_peak():
     before = peak_memory()
     np.ones(before + 50 * MB, np.uint8)

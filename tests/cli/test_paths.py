@@ -155,6 +155,7 @@ with working_in(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_a_second_resume_is_refused_until_the_first_is_killed(cli, here, finished):
     folder = shutil.copytree(finished, here / "run")
     process = subprocess.Popen(

@@ -80,11 +80,13 @@ def test_no_command_minds_that_nobody_reads(tmp_path, corpus, whole, what):
         assert "tokenizer.json" in written and len(written) == 3
 
 
+@pytest.mark.slow
 def test_what_only_prints_ends_with_its_reader(whole):
     arguments = ["generate", whole, "--max-new-tokens", 10**8]
     assert without_reader(arguments, lines=1)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_mistake_has_its_status_though_nobody_reads_of_it(tmp_path):
     status, _, _ = without_reader(["info", tmp_path], ("stdout", "stderr"))
     assert status == 1
@@ -112,6 +114,7 @@ def test_streams_that_are_closed_from_the_start_are_no_error(tmp_path, corpus, w
     assert same_run(folder, whole)
 
 
+@pytest.mark.slow
 def test_a_closed_standard_input_is_an_empty_text(whole):
     line = shlex.join(command("generate", whole, "--prompt-file", "-")) + " <&-"
     done = subprocess.run(["sh", "-c", line], cwd=ROOT, check=False, capture_output=True)

@@ -151,6 +151,7 @@ def test_an_interrupted_run_resumes_to_the_bits_of_one_that_was_not(cli, tmp_pat
     assert steps(folder) == steps(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_resume_after_a_kill_takes_the_last_checkpoint_again(cli, tmp_path, corpus, finished):
     # What a kill during step 5 leaves: the checkpoint of step 3, and nothing after it.
     folder = tmp_path / "killed"

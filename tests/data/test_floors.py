@@ -82,6 +82,7 @@ def source_of(text, spans):
 
 @settings(max_examples=60)
 @given(any_grammar.filter(lambda g: max(len(t) for t, _ in derivations(g)) <= 14), st.data())
+@pytest.mark.slow
 def test_spans_are_as_likely_as_counting_all_texts_and_cuts_says(grammar, data):
     joint = defaultdict(dict)
     texts = texts_of(grammar)
@@ -145,6 +146,7 @@ def test_likelihoods_are_frequencies_among_the_sampled_stories_that_agree():
         assert abs(seen[where] / count - p) < 5 * deviation + 1e-9, where
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_right_predictor_is_the_doubt_that_it_states():
     """On average over sampled stories; a predictor that is too sure or too unsure loses more."""
     rng, differences, losses = np.random.default_rng(0), [], []

@@ -62,6 +62,7 @@ def test_transformers_computes_the_same_logits(tmp_path, tie_weights):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.slow
 def test_weights_in_half_the_bits_are_read_as_transformers_reads_them(tmp_path, dtype):
     transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
     torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")

@@ -4,6 +4,7 @@ normal distribution and the maximum."""
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -46,6 +47,7 @@ def float32s(low, high, count):
     return np.concatenate([negative[negative >= low], positive[positive <= high]])
 
 
+@pytest.mark.slow
 def test_the_error_is_below_two_and_a_half_units_in_the_last_place():
     dense = np.linspace(LOWEST, HIGHEST, 2_000_000, dtype=np.float32)
     x = np.concatenate([float32s(LOWEST, HIGHEST, 2_000_000), dense, [LOWEST, HIGHEST]])

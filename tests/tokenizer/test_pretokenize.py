@@ -63,6 +63,7 @@ def test_the_pre_tokens_of_any_text_join_to_the_text(text):
     assert all(pre_tokens)
 
 
+@pytest.mark.slow
 def test_white_space_is_exactly_that_of_unicode():
     letters_and_numbers = members(LETTERS) | members(NUMBERS)
     others = [c for c in ALL_CHARACTERS if c not in letters_and_numbers and c != "!"]

@@ -36,6 +36,7 @@ print(len(before), len(recorder.buffer), specialised() == before)
 
 
 @pytest.mark.skipif(backend.name == "numpy", reason="the NumPy backend compiles nothing")
+@pytest.mark.slow
 def test_nothing_is_left_to_compile():
     """Neither by Numba's account, nor by the kernels', who may have found new code on disk."""
     run = subprocess.run(

@@ -79,6 +79,7 @@ OTHERS = [*"a. 1\t\x1c\x85\u3000", "'ll", "<|end|>", "<|end|>>", "<ab"]
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
 @settings(max_examples=400)
 @given(data=st.data())
+@pytest.mark.slow
 def test_the_parts_of_a_text_have_the_ids_of_the_whole(pattern, data):
     """Long runs of one kind too, of which each is a single pre-token."""
     runs = st.lists(st.tuples(st.sampled_from(UNITS + OTHERS), st.integers(1, 30)), max_size=8)
@@ -100,6 +101,7 @@ def test_the_parts_of_a_text_have_the_ids_of_the_whole(pattern, data):
 
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
 @pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.slow
 def test_no_text_keeps_its_chunks_from_ending(unit, pattern, monkeypatch):
     monkeypatch.setattr(streams, "CHUNK", 1000)
     monkeypatch.setattr(streams, "LONGEST_TOKENS", 2)
