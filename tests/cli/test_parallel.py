@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_run import TINY, environment
 
+from npgpt.config import RUN_FORMAT
 from npgpt.training.checkpoint import load_run
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ LENIENT = {
 SIGNALLED = """
 import os, signal, sys
 from npgpt.cli import main
+from npgpt.config import RUN_FORMAT
 from npgpt.training import run
 
 def signalled(model, optimizer, ids, config, first_step, ranks, objective,
@@ -144,7 +146,7 @@ sys.exit(main(arguments))
         ("import numpy; numpy.__version__ = '1'; import importlib.metadata as m; v = m.version; "
          "m.version = lambda p: '1.0' if p == 'numpy' else v(p)", "'1.0' on rank 1"),
         ("import npgpt.config; npgpt.config.RUN_FORMAT = 99",
-         "run format is 2 on rank 0, 99 on rank 1"),
+         f"run format is {RUN_FORMAT} on rank 0, 99 on rank 1"),
     ],
 )  # fmt: skip
 def test_ranks_with_other_settings_are_refused_by_all(tmp_path, corpus, otherwise, said):
