@@ -94,6 +94,7 @@ def joined(f, axis, *shapes):
 
 TARGETS = np.array([[1, 0, 4], [4, -1, 2]])
 PADDING = np.array([[1, 1, 0], [0, 1, 1]])
+LATE = np.array([[0, 1, 1], [0, 0, 0]])
 MASK = np.array([[True, False, True], [False, False, True]])
 INDICES = {
     "int": 1,
@@ -128,7 +129,7 @@ HEADS = {
     "scores multiplied by 1.3": ({"scale": 1.3}, (1, 2, 3, 2), (1, 2, 3, 2)),
     "two heads of queries to one of keys": ({}, (2, 4, 3, 2), (2, 2, 3, 2)),
     "padding": ({"mask": PADDING, "causal": False}, (2, 2, 3, 2), (2, 2, 3, 2)),
-    "queries that see nothing": ({"mask": 1 - PADDING}, (2, 2, 3, 2), (2, 1, 3, 2)),
+    "queries that see nothing": ({"mask": LATE}, (2, 2, 3, 2), (2, 1, 3, 2)),
 }
 # with a bias: its shape is the last one
 BIASES = {
