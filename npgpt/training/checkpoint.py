@@ -185,7 +185,7 @@ def read_run(folder):
             f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
             "folder of this program, such as runs/tales"
         )
-    if run_format not in range(1, RUN_FORMAT + 1):
+    if type(run_format) is not int or not 1 <= run_format <= RUN_FORMAT:
         raise RunError(
             f"{path} has the format {run_format!r}, and this npgpt reads up to {RUN_FORMAT}; "
             "install the one that wrote it, or a later one"

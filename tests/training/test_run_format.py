@@ -127,7 +127,7 @@ def test_the_format_that_is_written_is_the_last_and_has_a_folder_here(tmp_path):
     assert written.keys() == known.keys()
 
 
-@pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5])
+@pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5, True])
 def test_a_format_that_is_not_known_is_refused(tmp_path, number):
     config = CONFIG % f'\n"format": {json.dumps(number)},'
     folder, _ = run_folder(tmp_path / "run", config)
