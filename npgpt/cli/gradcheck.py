@@ -8,9 +8,9 @@ import numpy as np
 from autograd import OPS, backend
 from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt.cli import print_json
+from npgpt.config import CONFIGS
 
 NAMES = 30  # columns, for the longest name of an op
-ARCHS = ("gpt", "llama", "bert", "t5")
 SOURCES = {
     "numba": "the compiled kernels, autograd/kernels (compiling them takes some seconds once)",
     "numpy": "the kernels' reference implementation, autograd/reference.py",
@@ -25,7 +25,7 @@ def add_arguments(parser):
         "--model", action="store_true", help="the loss of a small model, by parameter"
     )
     what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
-    add("--arch", choices=ARCHS, help="of the model; default gpt")
+    add("--arch", choices=CONFIGS, help="of the model; default gpt")
     add("--seed", type=int, default=0, metavar="S", help="of the arrays drawn; default 0")
     add("--json", action="store_true", help="one JSON object")
 

@@ -23,7 +23,7 @@ from npgpt.training.checkpoint import RunError, TextSource
 
 @dataclass(frozen=True)
 class Dataset:
-    """Token ids to train on and to validate with, whence they are, and what is asked of them."""
+    """Token ids to train on and to validate with, where they are from, what is asked of them."""
 
     source: TextSource
     tokenizer: CharTokenizer | BPETokenizer

@@ -22,8 +22,9 @@ def test_memory_is_kept_and_products_are_left_alone_where_they_are_not_mkls():
 )
 def test_the_question_of_mkl_is_answered_in_a_process_that_is_tuned_and_in_no_other():
     tuned = os.environ | tuning.environment("torch")
+    ask = [sys.executable, "-c", ASK]
     answers = [
-        subprocess.run([sys.executable, "-c", ASK], env=env, capture_output=True, text=True)  # noqa: PLW1510
+        subprocess.run(ask, env=env, capture_output=True, text=True, check=False)
         for env in (tuned, os.environ)
     ]
     assert answers[0].stdout == "1\n"
