@@ -9,7 +9,8 @@ import difflib
 import math
 import tomllib
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+
+from npgpt.files import read_given
 
 SPLITS = ("tail", "documents")
 
@@ -353,9 +354,7 @@ def read_settings(path):
     """
     try:
         # some editors of Windows begin a file with a byte order mark, which is not TOML
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); name a TOML file") from error
+        tables = tomllib.loads(read_given(path).decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}; correct it there") from error
     known = {"preset": str, "model": dict, "training": dict}

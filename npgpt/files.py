@@ -20,6 +20,7 @@ from safetensors import SafetensorError, deserialize
 
 RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a run's
 PATIENCE = 2.0  # seconds
+LONGEST = 1 << 24  # bytes of what is typed by hand: a device may never end
 # Dtypes of safetensors files. BF16, which NumPy lacks, is the upper half of a float32.
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
@@ -138,6 +139,21 @@ def read_text(path):
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text ({error}); restore a copy of it") from error
+
+
+def read_given(path):
+    """The bytes of a file that a user names; it may be a pipe, as `<(command)` is.
+
+    Raises ValueError, with the path, if it cannot be read, or has more than LONGEST bytes.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LONGEST + 1)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); name a text file") from error
+    if len(data) > LONGEST:
+        raise ValueError(f"{path} is longer than {LONGEST:,} bytes; name a shorter file")
+    return data
 
 
 def member(folder, name):

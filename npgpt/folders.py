@@ -52,18 +52,25 @@ def new_folder(folder, how=""):
     real = Path(os.path.realpath(folder))
     _remove_leftovers(real)
     building = temporary_name(real)
-    try:
+    with _naming_another(folder, how):
         building.mkdir(parents=True)
-    except OSError as error:
-        raise OSError(f"{folder} cannot be made ({error}): name another{how}") from error
     try:
         with working_in(building):
             yield building
-        if real.exists():
-            real.rmdir()  # it is empty; Windows renames only to a path that is free
-        move(building, real)
+        with _naming_another(folder, how):
+            if real.exists():
+                real.rmdir()  # it is empty; Windows renames only to a path that is free
+            move(building, real)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def _naming_another(folder, how):
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{folder} cannot be made ({error}): name another{how}") from error
 
 
 def _remove_leftovers(real):

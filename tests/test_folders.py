@@ -131,3 +131,15 @@ def test_an_empty_folder_is_replaced_and_another_refused(tmp_path):
         (building / "file").touch()
     with pytest.raises(ValueError, match="new is not empty"):
         check_free(tmp_path / "new")
+
+
+def test_of_two_that_make_one_folder_the_second_is_told_to_take_another(tmp_path):
+    def make_twice():
+        with new_folder(tmp_path / "new", " with --out") as later:
+            with new_folder(tmp_path / "new") as building:
+                (building / "first").touch()
+            (later / "second").touch()
+
+    with pytest.raises(OSError, match="new cannot be made .*: name another with --out"):
+        make_twice()
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "first"]

@@ -23,7 +23,7 @@ Dimension letters, which end the name of every array of known rank:
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
 adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, attention_masked,
 cross_entropy, embedding, optimizer. `compiler` has the decorators and the cache of compiled code,
-`vector_math` exp, `addresses` lists of arrays.
+`environment` what Numba is told, `vector_math` exp, `addresses` lists of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls the kernel of its name with a `_` before it; `embedding_backward_`, which needs no room, is
@@ -32,7 +32,10 @@ certain that it is never negative, which in Python counts from the end, and that
 side by side. Without that there are no vector instructions.
 """
 
-from autograd.kernels.compiler import compiled_code_cached
+from autograd.kernels.environment import settings_of_numba
+
+with settings_of_numba():
+    from autograd.kernels.compiler import compiled_code_cached
 
 with compiled_code_cached():
     from autograd.kernels.activations import (

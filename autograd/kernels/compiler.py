@@ -6,8 +6,8 @@ file of the kernel itself, not at the files of the functions it calls. The folde
 named after a hash of all kernel sources: after any edit the code comes from an empty folder, and
 the one before is removed when it has not been used for a month.
 
-What is loaded is run, so a folder that another user could have put code into is not used. One that
-cannot be written to is: what is missing there is compiled in every run.
+What is loaded is run, so a folder that another user could have put code into is not used, but
+another. One that cannot be written to is: what is missing there is compiled in every run.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import hashlib
 import os
 import shutil
 import stat
+import tempfile
 import time
 import uuid
 import warnings
@@ -185,19 +186,23 @@ class _Cache(FunctionCache):
 
 @contextlib.contextmanager
 def _writing(folder):
-    """Inside, that nothing can be written to a folder is a warning, once in a process."""
+    """Inside, that nothing can be written to a folder is a warning."""
     try:
         yield
     except OSError as error:
-        if not _Cache.warned:
-            _Cache.warned = True
-            warnings.warn(
-                f"compiled kernels cannot be kept in {folder} ({error}); every run will compile "
-                "again what is not there. Set NUMBA_CACHE_DIR to a folder that only you can write "
-                "to, on a disk with room.",
-                RuntimeWarning,
-                stacklevel=5,  # who calls the kernel
-            )
+        _warn(folder, error, "every run will compile again what is not there", stacklevel=6)
+
+
+def _warn(folder, error, consequence, stacklevel):
+    """Once in a process, naming the line that is so many calls away."""
+    if not _Cache.warned:
+        _Cache.warned = True
+        warnings.warn(
+            f"compiled kernels cannot be kept in {folder} ({error}); {consequence}. Set "
+            "NUMBA_CACHE_DIR to a folder that only you can write to, on a disk with room.",
+            RuntimeWarning,
+            stacklevel,
+        )
 
 
 def helper(function):
@@ -227,19 +232,35 @@ def cache_folder(name="kernels", sources=None):
     """The folder of compiled kernels; None, with a warning, if there can be none to be trusted.
 
     Below NUMBA_CACHE_DIR if that is set, else below the user's cache folder: never beside the
-    sources, which may be installed read-only. It may be read-only itself.
+    sources, which may be installed read-only. It may be read-only itself. Where it cannot be, or
+    is not trusted, it is below the user's cache folder or, as the last, that of temporary files.
     """
-    parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("npgpt")
-    folder = Path(parent).absolute() / f"{name}-{source_hash(sources)}"
-    with _writing(folder):
-        for path in (folder.parent, folder):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_trusted(folder)
+    refused = []
+    for parent in _parents():
+        folder = Path(os.path.realpath(parent)) / f"{name}-{source_hash(sources)}"
+        try:
+            for path in (folder.parent, folder):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_trusted(folder)
+        except OSError as error:
+            refused.append((folder, error))
+            continue
+        if refused:
+            _warn(*refused[0], f"they are kept in {folder}", stacklevel=5)
         with contextlib.suppress(OSError):  # it is read-only
             os.utime(folder)
         _remove_unused(folder.parent, name)
         return folder
+    _warn(*refused[0], "every run will compile them again", stacklevel=5)
     return None
+
+
+def _parents():
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        yield os.environ["NUMBA_CACHE_DIR"]
+    yield platformdirs.user_cache_path("npgpt")
+    user = f"-{os.geteuid()}" if hasattr(os, "geteuid") else ""  # Windows has one for each user
+    yield Path(tempfile.gettempdir(), f"npgpt{user}")
 
 
 def _check_trusted(folder):
@@ -247,17 +268,18 @@ def _check_trusted(folder):
 
     As ssh asks of the files that it trusts: the folder and the one it is in belong to this user or
     to root, who can do anything anyway (so a system may come with compiled kernels), and neither
-    their group nor others may write there. A parent such as /tmp, which is sticky, may be written
-    to: nobody can exchange the folders of others there. Windows gives each user a folder of their
-    own, and has no such modes.
+    their group nor others may write there; nor may others in any that these are in. One such as
+    /tmp, which is sticky, may be written to: nobody can exchange the folders of others there.
+    Windows gives each user a folder of their own, and has no such modes.
     """
     if os.name == "nt":
         return
-    for path, status in ((folder, os.lstat(folder)), (folder.parent, os.stat(folder.parent))):
-        if status.st_uid not in (0, os.geteuid()):
+    for path in (folder, *folder.parents):
+        status, near = os.lstat(path), path in (folder, folder.parent)
+        if near and status.st_uid not in (0, os.geteuid()):
             raise PermissionError(f"{path} belongs to another user")
         sticky = path != folder and status.st_mode & stat.S_ISVTX
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+        if status.st_mode & (stat.S_IWOTH | near * stat.S_IWGRP) and not sticky:
             raise PermissionError(
                 f"other users may write to {path}; chmod go-w it if you know that none has"
             )

@@ -1,11 +1,11 @@
 """`npgpt generate RUN`: continue a text, token by token, as it is drawn, or find what is hidden."""
 
 import sys
-from pathlib import Path
 
 from npgpt.cli import print_json
 from npgpt.data.objectives import OBJECTIVES
 from npgpt.data.texts import decode_whole
+from npgpt.files import read_given
 from npgpt.generation.text import decoded, printable, starting_prompt
 from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import load_run
@@ -61,13 +61,7 @@ def _prompt(args, tokenizer, objective):
     elif args.prompt_file == "-":
         prompt = decode_whole(sys.stdin.buffer.read(), "standard input")
     elif args.prompt_file is not None:
-        try:
-            prompt = decode_whole(Path(args.prompt_file).read_bytes(), args.prompt_file)
-        except OSError as error:
-            raise ValueError(
-                f"{args.prompt_file} cannot be read ({error.strerror}); name a text file, or - "
-                "for standard input"
-            ) from error
+        prompt = decode_whole(read_given(args.prompt_file), args.prompt_file)
     elif not objective.every_token:
         raise ValueError(f"this model {objective.purpose}; give such a text with --prompt")
     else:

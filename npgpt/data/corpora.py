@@ -15,11 +15,12 @@ from pathlib import Path
 
 from npgpt.data.texts import file_chunks, has_zero_byte, read_chunks
 from npgpt.data.tokens import PARTS
-from npgpt.files import RUN_STATE, fetch, quoted
+from npgpt.files import RUN_STATE, fetch, open_file, quoted
 
 TALES_CHARACTERS = 2_000_000
 
-# A folder with one of these was made by train, prepare, export or another program for models.
+# A folder with one of these, or with a config.json that describes a model, was made by train,
+# prepare, export or another program for models.
 NO_TEXT = (
     RUN_STATE, "model.safetensors", "model.safetensors.index.json", "tokenizer.json", *PARTS,
 )  # fmt: skip
@@ -129,9 +130,10 @@ def _folder(folder: Path) -> Corpus:
         folder.joinpath(*parts) for parts in inside
         if not any(part.startswith(".") for part in parts)
     ]  # fmt: skip
-    no_text = {path.parent for path in visible if path.name in NO_TEXT}
+    of_models = [path for path in visible if _is_of_a_model(path)]
+    no_text = {path.parent for path in of_models}
     if folder in no_text:
-        names = [name for name in NO_TEXT if (folder / name).exists()]
+        names = [path.name for path in of_models if path.parent == folder]
         raise ValueError(
             f"{folder} is not a folder of texts: it holds {', '.join(names)}, as what npgpt train, "
             "prepare or export makes; if prepare did not end, prepare the text again, or if there "
@@ -146,6 +148,14 @@ def _folder(folder: Path) -> Corpus:
             "with UTF-8 text"
         )
     return _files(str(folder), paths)
+
+
+def _is_of_a_model(path: Path) -> bool:
+    if path.name != "config.json" or not _is_file(path):
+        return path.name in NO_TEXT
+    with open_file(path, "rb") as file:
+        start = file.read(10_000)  # perhaps all there is of it, so that it is no JSON
+    return b'"model"' in start or b'"model_type"' in start
 
 
 def _missing(path: Path) -> str:

@@ -109,7 +109,7 @@ def _renamed(arrays, names):
 
 
 def _read_config(path, layout):
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"{path.parent} has no config.json; name a folder that save_pretrained or "
             "`npgpt export` wrote, or one downloaded whole from a model's page"

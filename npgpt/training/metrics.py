@@ -74,7 +74,8 @@ def read_metrics(path, last_step=math.inf):
     line cut short is left out.
 
     Columns that are not ours are kept, as text. Raises ValueError, with the line, for a column of
-    ours that is missing, and for a cell that is not a number or, where one has to be, empty.
+    ours that is missing, for a cell that is not a number or, where one has to be, empty, and for a
+    step that does not come after the one above.
     """
     text = read_text(path).removeprefix("\ufeff")  # which spreadsheets of Windows begin with
     reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
@@ -91,6 +92,8 @@ def read_metrics(path, last_step=math.inf):
             if len(cells) != len(columns):
                 raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
             rows.append(row | {column: _number(column, row[column]) for column in COLUMNS})
+            if not 0 < rows[-1]["step"] > (rows[-2]["step"] if rows[1:] else 0):
+                raise ValueError(f"step {rows[-1]['step']} does not come after the one above")
     except (ValueError, csv.Error) as error:
         raise ValueError(
             f"{path}, line {reader.line_num}: {error}; correct it there, or remove the file and go "
@@ -112,6 +115,9 @@ def _number(column, cell):
     if cell == "" and column in MAY_BE_EMPTY:
         return None
     try:
-        return int(cell) if column == "step" else float(cell)
+        number = int(cell) if column == "step" else float(cell)
+        if column != "step" and not math.isfinite(number):  # no run goes on with such a number
+            raise ValueError
+        return number
     except ValueError:
         raise ValueError(f"{column} is {cell[:40]!r}, which is not a number") from None

@@ -116,4 +116,4 @@ def test_the_help_says_what_a_setting_is_in_each_preset(cli, capfd):
 def test_settings_that_can_not_be_read(cli, here):
     for path in ("nothere.toml", "."):
         status, _, err = cli("train", "--config", path)
-        assert status == 1 and f"{path} cannot be read" in err and "name a TOML file" in err
+        assert status == 1 and f"{path} cannot be read" in err and "name a text file" in err

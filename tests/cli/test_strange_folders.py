@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 
 import pytest
 from tiny_run import TEXT, TINY, files
@@ -152,6 +153,22 @@ def test_a_pipe_or_device_as_a_tokenizer_or_part_of_a_corpus_is_refused(cli, her
         status, _, err = cli("prepare", "out", "--corpus", corpus, spec)
         assert status == 1 and "pipe is neither a file nor a folder" in err
     assert not (here / "out").exists()
+
+
+def test_a_prompt_and_settings_may_come_from_a_pipe_that_ends(cli, here, run, corpus):
+    """As of `<(command)`, whose name is that of a pipe; /dev/zero never ends."""
+    os.mkfifo(here / "pipe")
+    for content, *arguments in (
+        (TEXT[:4].encode(), "generate", run, "--max-new-tokens", 1, "--prompt-file"),
+        (b"[training]\nmax_iters = 0\n", "train", "--corpus", corpus, "--out", "new", "--config"),
+    ):
+        writer = threading.Thread(target=(here / "pipe").write_bytes, args=[content])
+        writer.start()
+        status, out, err = cli(*arguments, "pipe")
+        writer.join()
+        assert out.startswith(TEXT[:4]) if status == 0 else "max_iters=0; use 1 or more" in err
+        status, _, err = cli(*arguments, "/dev/zero")
+        assert status == 1 and "/dev/zero is longer than 16,777,216 bytes; name a shorter" in err
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "metrics.csv"])

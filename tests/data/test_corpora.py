@@ -86,6 +86,21 @@ def test_what_npgpt_made_is_no_text(here, name):
         load_corpus([os.path.join("books", "made")])
 
 
+@pytest.mark.parametrize(
+    "content",
+    ['{\n  "format": 3,\n  "model": {"blo', '{"bos_token_id": null, "model_type": "gpt2"}'],
+)
+def test_nor_is_what_is_left_of_it(here, content):
+    """A config.json of a program that is not about models is a text as any other."""
+    write(here / "books/a", "text")
+    write(here / "books/half/config.json", content)
+    assert load_corpus(["books"]).text == "text"
+    with pytest.raises(ValueError, match="half is not a folder of texts: it holds config.json, as"):
+        load_corpus([os.path.join("books", "half")])
+    write(here / "books/half/config.json", '{"colour": "red"}')
+    assert load_corpus(["books"]).text == 'text\n{"colour": "red"}'
+
+
 def test_several_are_joined_each_on_a_new_line(here):
     write(here / "a", "one")
     write(here / "b/c", "two\n")

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -267,11 +268,14 @@ def test_an_index_that_was_overwritten_never_leads_to_code_for_another_dtype(
 # ---- where nothing can be written
 
 
-def test_a_folder_that_can_not_be_written_to_is_a_warning(tmp_path):
+def test_a_folder_that_can_not_be_written_to_is_a_warning(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    loaded, compiled, errors = run(tmp_path / "file", "float32")
-    assert (loaded, compiled) == (0, 1)
-    assert errors.count("RuntimeWarning") == 1 and "Set NUMBA_CACHE_DIR" in errors
+    for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for expected in ((0, 1), (1, 0)):  # another is used
+        loaded, compiled, errors = run(tmp_path / "file", "float32")
+        assert (loaded, compiled) == expected
+        assert errors.count("RuntimeWarning") == 1 and "Set NUMBA_CACHE_DIR" in errors
 
 
 def test_nothing_is_written_beside_the_sources(tmp_path):
@@ -290,56 +294,106 @@ def test_nothing_is_written_beside_the_sources(tmp_path):
             path.chmod(0o755)
 
 
-def test_warning_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+@pytest.fixture
+def others(tmp_path_factory, monkeypatch):
+    """A cache folder of the user and one of temporary files, to take if another cannot be used."""
+    user, temporary = tmp_path_factory.mktemp("others") / "user", tmp_path_factory.mktemp("others")
+    monkeypatch.setattr(compiler.platformdirs, "user_cache_path", lambda _: user)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(compiler._Cache, "warned", False)
+    return user, temporary / (f"npgpt-{os.geteuid()}" if os.name != "nt" else "npgpt")
+
+
+def test_another_folder_is_used_if_one_cannot_be(tmp_path, monkeypatch, others):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     (tmp_path / "file").touch()
+    user, temporary = others
+    with pytest.warns(
+        RuntimeWarning, match="file.*they are kept in .*user.*Set NUMBA_CACHE"
+    ) as told:
+        assert compiler.cache_folder().parent == user
+        shutil.rmtree(user)
+        user.touch()
+        assert compiler.cache_folder().parent == temporary
+    assert len(told) == 1
+
+
+def test_warning_names_the_folder_and_the_way_out(tmp_path, monkeypatch, others):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    for path in (tmp_path / "file", *others):
+        path.touch()
     with pytest.warns(RuntimeWarning, match="file.*every run will compile.*Set NUMBA_CACHE_DIR"):
         assert compiler.cache_folder() is None
     with warnings.catch_warnings(action="error"), compiler.compiled_code_cached():  # said once
         assert numba.config.CACHE_DIR == ""
 
 
+def test_the_warning_is_of_the_module_with_kernels(tmp_path, monkeypatch, others):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    with pytest.warns(RuntimeWarning) as told, compiler.compiled_code_cached():
+        pass
+    assert told[0].filename == __file__
+
+
 # ---- whom to trust
 
 
-def refused(monkeypatch, match):
-    monkeypatch.setattr(compiler._Cache, "warned", False)
-    with pytest.warns(RuntimeWarning, match=match + ".*Set NUMBA_CACHE_DIR") as told:
-        assert compiler.cache_folder() is None
-        assert compiler.cache_folder("tokenizer") is None
-    assert len(told) == 1
+@pytest.fixture
+def refused(monkeypatch, others):
+    def check(match):
+        """That other folders are used than that of NUMBA_CACHE_DIR."""
+        monkeypatch.setattr(compiler._Cache, "warned", False)
+        with pytest.warns(RuntimeWarning, match=match + ".*Set NUMBA_CACHE_DIR") as told:
+            assert compiler.cache_folder().parent == others[0]
+            assert compiler.cache_folder("tokenizer").parent == others[0]
+        assert len(told) == 1
+
+    return check
 
 
 @posix
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o777, 0o1777])
-def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, monkeypatch, mode):
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, monkeypatch, refused, mode):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     folders = [compiler.cache_folder(), compiler.cache_folder("tokenizer")]
     for folder in folders:
         folder.chmod(mode)
-    refused(monkeypatch, f"other users may write to {folders[0]}; chmod go-w it")
+    refused(f"other users may write to {folders[0]}; chmod go-w it")
     for folder in folders:
         folder.chmod(0o755)
     assert [compiler.cache_folder(), compiler.cache_folder("tokenizer")] == folders
 
 
 @posix
-def test_a_parent_that_others_may_write_to_is_one_like_tmp_or_not_used(tmp_path, monkeypatch):
+def test_a_parent_that_others_may_write_to_is_one_like_tmp_or_not_used(
+    tmp_path, monkeypatch, refused
+):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     tmp_path.chmod(0o777)
-    refused(monkeypatch, f"other users may write to {tmp_path};")
+    refused(f"other users may write to {tmp_path};")
     tmp_path.chmod(0o1777)
     assert compiler.cache_folder().parent == tmp_path
 
 
 @posix
-def test_a_link_of_another_is_not_followed(tmp_path, monkeypatch):
+def test_nor_may_others_write_to_one_further_up(tmp_path, monkeypatch, refused):
+    above = tmp_path / "above"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(above / "a" / "b"))
+    folder = compiler.cache_folder()
+    above.chmod(0o777)
+    refused(f"other users may write to {above};")
+    above.chmod(0o1777)
+    assert compiler.cache_folder() == folder
+
+
+@posix
+def test_a_link_of_another_is_not_followed(tmp_path, monkeypatch, refused):
     """In /tmp anybody may make one, to any folder of this user."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     for name in ("kernels", "tokenizer"):
         (tmp_path / f"{name}-{compiler.source_hash()}").symlink_to(tmp_path)
-    refused(monkeypatch, "other users may write to ")
+    refused("other users may write to ")
 
 
 @posix
@@ -355,14 +409,14 @@ def test_what_is_made_here_is_trusted_whatever_files_others_share(tmp_path, monk
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can give files to others")
-def test_a_folder_of_another_user_is_not_used(tmp_path, monkeypatch):
+def test_a_folder_of_another_user_is_not_used(tmp_path, monkeypatch, refused):
     """Unless it is root's."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     folders = [compiler.cache_folder(), compiler.cache_folder("tokenizer")]
     for paths in (folders, [tmp_path / "cache"]):
         for path in paths:
             os.chown(path, NOBODY, -1)
-        refused(monkeypatch, f"{paths[0]} belongs to another user")
+        refused(f"{paths[0]} belongs to another user")
         for path in paths:
             os.chown(path, 0, -1)
     assert compiler.cache_folder() == folders[0]
