@@ -17,8 +17,6 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors to jump to
         add_matmul_tn_,
         attention,
         attention_backward,
-        attention_masked,
-        attention_masked_backward,
         cross_entropy,
         cross_entropy_backward,
         dropout,

@@ -166,55 +166,28 @@ def _mix(z):
         return z ^ (z >> np.uint64(31))
 
 
-def attention(q_BHTD, k_BHSD, v_BHSD, causal):
-    score_BHTS = _scores(q_BHTD, k_BHSD, causal)
-    m_BHT1 = score_BHTS.max(axis=3, keepdims=True)
-    e_BHTS = np.exp(score_BHTS - m_BHT1)
-    total_BHT1 = e_BHTS.sum(axis=3, keepdims=True)
-    return e_BHTS / total_BHT1 @ v_BHSD, (m_BHT1 + np.log(total_BHT1))[..., 0]
-
-
-def attention_backward(dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD, lse_BHT, causal):
-    a_BHTS = np.exp(_scores(q_BHTD, k_BHSD, causal) - lse_BHT[..., None])
-    dz_BHTS = _score_gradients(a_BHTS, dy_BHTD, v_BHSD, y_BHTD)
-    dz_BHTS = dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3]))
-    return dz_BHTS @ k_BHSD, dz_BHTS.swapaxes(2, 3) @ q_BHTD, a_BHTS.swapaxes(2, 3) @ dy_BHTD
-
-
-def _score_gradients(a_BHTS, dy_BHTD, v_BHSD, y_BHTD):
-    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
-    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
-    return a_BHTS * (da_BHTS - (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True))
-
-
-def _scores(q_BHTD, k_BHSD, causal):
-    T, S, D = q_BHTD.shape[2], k_BHSD.shape[2], q_BHTD.shape[3]
-    score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * q_BHTD.dtype.type(1 / math.sqrt(D))
-    if causal:
-        score_BHTS[..., ~np.tri(T, S, S - T, dtype=bool)] = -np.inf
-    return score_BHTS
-
-
-def attention_masked(q_BHTD, k_BGSD, v_BGSD, mask_BS, bias_BHTS, causal):
+def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None):
     k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
-    score_BHTS = _masked_scores(q_BHTD, k_BHSD, mask_BS, bias_BHTS, causal)
+    score_BHTS = _scores(q_BHTD, k_BHSD, causal, mask_BS, bias_BHTS)
     # Where all scores are -inf, the maximum is a number nevertheless, and all weights are 0.
     m_BHT1 = np.maximum(score_BHTS.max(axis=3, keepdims=True), np.finfo(q_BHTD.dtype).min)
     e_BHTS = np.exp(score_BHTS - m_BHT1)
     total_BHT1 = e_BHTS.sum(axis=3, keepdims=True)
-    nothing_BHT1 = total_BHT1 == 0
+    nothing_BHT1 = (total_BHT1 == 0) & (mask_BS is not None or bias_BHTS is not None)
     total_BHT1 = np.where(nothing_BHT1, 1, total_BHT1).astype(q_BHTD.dtype)
     lse_BHT1 = np.where(nothing_BHT1, 0, m_BHT1 + np.log(total_BHT1)).astype(q_BHTD.dtype)
     return e_BHTS / total_BHT1 @ v_BHSD, lse_BHT1[..., 0]
 
 
-def attention_masked_backward(
-    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask_BS, bias_BHTS, causal
+def attention_backward(
+    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, causal, mask_BS=None, bias_BHTS=None
 ):
     k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
-    score_BHTS = _masked_scores(q_BHTD, k_BHSD, mask_BS, bias_BHTS, causal)
+    score_BHTS = _scores(q_BHTD, k_BHSD, causal, mask_BS, bias_BHTS)
     a_BHTS = np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
-    dz_BHTS = _score_gradients(a_BHTS, dy_BHTD, v_BHSD, y_BHTD)
+    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
+    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
+    dz_BHTS = a_BHTS * (da_BHTS - (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True))
     dbias_BHTS = None
     if bias_BHTS is not None:
         dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if len(bias_BHTS) == 1 else dz_BHTS
@@ -224,6 +197,18 @@ def attention_masked_backward(
     return dz_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, dbias_BHTS
 
 
+def _scores(q_BHTD, k_BHSD, causal, mask_BS, bias_BHTS):
+    T, S, D = q_BHTD.shape[2], k_BHSD.shape[2], q_BHTD.shape[3]
+    score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * q_BHTD.dtype.type(1 / math.sqrt(D))
+    if bias_BHTS is not None:
+        score_BHTS += bias_BHTS
+    if causal:
+        score_BHTS[..., ~np.tri(T, S, S - T, dtype=bool)] = -np.inf
+    if mask_BS is not None:
+        score_BHTS = np.where(mask_BS[:, None, None], score_BHTS, q_BHTD.dtype.type(-np.inf))
+    return score_BHTS
+
+
 def _for_each_query_head(q_BHTD, mask_BS, *arrays):
     """Keys and values, repeated for the heads of a group; those of padding are 0, even if NaN."""
     repeats = q_BHTD.shape[1] // arrays[0].shape[1]
@@ -231,15 +216,6 @@ def _for_each_query_head(q_BHTD, mask_BS, *arrays):
         if mask_BS is not None:
             x_BGSD = np.where(mask_BS[:, None, :, None], x_BGSD, x_BGSD.dtype.type(0))
         yield np.repeat(x_BGSD, repeats, axis=1)
-
-
-def _masked_scores(q_BHTD, k_BHSD, mask_BS, bias_BHTS, causal):
-    score_BHTS = _scores(q_BHTD, k_BHSD, causal)
-    if bias_BHTS is not None:
-        score_BHTS = score_BHTS + bias_BHTS
-    if mask_BS is not None:
-        score_BHTS = np.where(mask_BS[:, None, None], score_BHTS, q_BHTD.dtype.type(-np.inf))
-    return score_BHTS
 
 
 def _sum_of_groups(x_BHSD, G):

@@ -21,7 +21,7 @@ Dimension letters, which end the name of every array of known rank:
     Z independent problems (batch times heads)    M, N, K of a matrix product (M,K) (K,N)
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
-adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, attention_masked,
+adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention,
 cross_entropy, embedding, optimizer. `compiler` has the decorators and the cache of compiled code,
 `environment` what Numba is told, `vector_math` exp, `addresses` lists of arrays.
 
@@ -48,7 +48,6 @@ with compiled_code_cached():
         silu_backward,
     )
     from autograd.kernels.attention import attention, attention_backward
-    from autograd.kernels.attention_masked import attention_masked, attention_masked_backward
     from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
     from autograd.kernels.embedding import embedding, embedding_backward_
     from autograd.kernels.layer_norm import layer_norm, layer_norm_backward

@@ -3,6 +3,9 @@
     z_ts = q_t . k_s / sqrt(D)      a_ts = e^(z_ts - lse_t)      y_t = sum_s a_ts v_s
     lse_t = ln sum_s e^z_ts         over the keys s that query t sees: s <= t + S - T if causal
 
+A bias of scores is added to z, and its gradient is dz; a key that is masked is seen by no query.
+Query head h reads the keys and values of head h G / H.
+
 Forward: a block of queries goes through the blocks of keys before it, and last through the keys of
 its own positions, the block on the diagonal. Until all scores are known, their maximum m and the
 sum of e^(z - m) are those of the blocks so far. If a block raises m to m', the sum and y were taken
@@ -35,6 +38,12 @@ With a single query, as in generation, k and v are read once in place, and memor
 Sums over keys are made block by block, and those of the weights, which all of a query's results
 and gradients are relative to, go on in float64 from one block to the next.
 
+A masked key and its value are taken for 0, and its scores are -inf: what they hold, NaN too,
+reaches nothing. A bias is added to scores in units of q . k, so multiplied by sqrt(D). A query all
+of whose scores are -inf for these has a sum of weights of 0: y, gradient and lse are given as 0.
+Backward gives a thread whole groups of heads, and of a bias that all sequences share the same group
+of all of them, so that sums have one order. A mask or bias that is not there has a size of 0 here.
+
 Arguments may be views with contiguous rows of length D: the model cuts q, k and v out of one array
 (B, T, 3 C). Results are views of arrays (B, T, H, D), so that merging the heads moves nothing;
 gradients of q, k and v cut out of one array lie side by side, so that neither does joining them.
@@ -50,13 +59,16 @@ from numba import prange
 from autograd.kernels.addresses import array_at
 from autograd.kernels.attention_blocks import (
     BLOCK,
+    add_bias,
     add_keys,
     add_queries,
+    add_to_bias,
     all_finite,
     copy_rows,
     dot_rows,
     empty,
     empty_panels,
+    hide_masked,
     row_length,
     scale_rows,
     scores,
@@ -70,26 +82,47 @@ from autograd.kernels.vector_math import exp
 Q, K, V, Y, DY, DQ, DK, DV = range(8)  # the rows of a table of heads
 
 
-def attention(q_BHTD, k_BHSD, v_BHSD, causal):
+def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None):
     B, H, T, D = q_BHTD.shape
-    S = k_BHSD.shape[2]
+    G, S = k_BGSD.shape[1:3]
     y_BHTD = _empty_heads(q_BHTD)
     lse_BHT = np.empty((B, H, T), q_BHTD.dtype)
     if y_BHTD.size:
-        table = _table(q_BHTD, k_BHSD, v_BHSD, y_BHTD)
-        _attention(table, lse_BHT, S, D, causal, numba.get_num_threads())
+        k_BGSD, v_BGSD, mask_BS = _masked(k_BGSD, v_BGSD, mask_BS)
+        table = _table(q_BHTD, k_BGSD, v_BGSD, y_BHTD)
+        bias_BHTS = _or_empty(bias_BHTS, q_BHTD.dtype)
+        threads = numba.get_num_threads()
+        _attention(table, lse_BHT, mask_BS, bias_BHTS, G, S, D, causal, threads)
     return y_BHTD, lse_BHT
 
 
-def attention_backward(dy_BHTD, q_BHTD, k_BHSD, v_BHSD, y_BHTD, lse_BHT, causal):
-    dq_BHTD, dk_BHSD, dv_BHSD = _empty_gradients(q_BHTD, k_BHSD, v_BHSD)
+def attention_backward(
+    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, causal, mask_BS=None, bias_BHTS=None
+):
+    dq_BHTD, dk_BGSD, dv_BGSD = _empty_gradients(q_BHTD, k_BGSD, v_BGSD)
+    dbias_BHTS = None if bias_BHTS is None else np.zeros_like(bias_BHTS)
     if dq_BHTD.size:
-        S, D = k_BHSD.shape[2:]
-        table = _table(q_BHTD, k_BHSD, v_BHSD, y_BHTD, dy_BHTD, dq_BHTD, dk_BHSD, dv_BHSD)
-        _attention_backward(table, lse_BHT, S, D, causal, numba.get_num_threads())
+        G, S, D = k_BGSD.shape[1:]
+        k_BGSD, v_BGSD, mask_BS = _masked(k_BGSD, v_BGSD, mask_BS)
+        table = _table(q_BHTD, k_BGSD, v_BGSD, y_BHTD, dy_BHTD, dq_BHTD, dk_BGSD, dv_BGSD)
+        bias, dbias = (_or_empty(x, q_BHTD.dtype) for x in (bias_BHTS, dbias_BHTS))
+        threads = numba.get_num_threads()
+        _attention_backward(table, lse_BHT, mask_BS, bias, dbias, G, S, D, causal, threads)
     else:
-        dk_BHSD[:], dv_BHSD[:] = 0, 0
-    return dq_BHTD, dk_BHSD, dv_BHSD
+        dk_BGSD[:], dv_BGSD[:] = 0, 0
+    return dq_BHTD, dk_BGSD, dv_BGSD, dbias_BHTS
+
+
+def _masked(k_BGSD, v_BGSD, mask_BS):
+    """Keys and values with 0 for those that are masked, whatever they hold; and the mask."""
+    if mask_BS is None:
+        return k_BGSD, v_BGSD, np.empty((0, 0), bool)
+    seen_B1S1, nothing = mask_BS[:, None, :, None], k_BGSD.dtype.type(0)
+    return np.where(seen_B1S1, k_BGSD, nothing), np.where(seen_B1S1, v_BGSD, nothing), mask_BS
+
+
+def _or_empty(bias_BHTS, dtype):
+    return np.empty((0, 0, 0, 0), dtype) if bias_BHTS is None else bias_BHTS
 
 
 def _empty_heads(x_BHTD):
@@ -98,11 +131,11 @@ def _empty_heads(x_BHTD):
     return np.empty((B, T, H, D), x_BHTD.dtype).swapaxes(1, 2)
 
 
-def _empty_gradients(q_BHTD, k_BHSD, v_BHSD):
+def _empty_gradients(q_BHTD, k_BGSD, v_BGSD):
     """Memory for dq, dk and dv: parts of one array (B, T, 3 H, D) if q, k and v are of one."""
     base = q_BHTD.base
-    if base is None or not base is k_BHSD.base is v_BHSD.base or q_BHTD.shape != k_BHSD.shape:
-        return tuple(_empty_heads(x) for x in (q_BHTD, k_BHSD, v_BHSD))
+    if base is None or not base is k_BGSD.base is v_BGSD.base or q_BHTD.shape != k_BGSD.shape:
+        return tuple(_empty_heads(x) for x in (q_BHTD, k_BGSD, v_BGSD))
     B, H, T, D = q_BHTD.shape
     dqkv_BHTD = np.empty((B, T, 3 * H, D), q_BHTD.dtype).swapaxes(1, 2)
     return tuple(dqkv_BHTD[:, h : h + H] for h in range(0, 3 * H, H))
@@ -123,22 +156,23 @@ def _head(table, i, z, H, T, D, like):
 
 
 @kernel
-def _attention(table, lse_BHT, S, D, causal, threads):
+def _attention(table, lse_BHT, mask_BS, bias_BHTS, G, S, D, causal, threads):
     B, H, T = lse_BHT.shape
-    lse = lse_BHT.reshape(-1)
     ahead = S - T if causal else S  # query t sees keys up to t + ahead
     blocks = (T + BLOCK - 1) // BLOCK
     jobs = B * H * blocks
     for thread in prange(threads):
         first, end = jobs * thread // threads, jobs * (thread + 1) // threads
-        if T == 1:
-            _single_queries(first, end, table, lse, H, S, D)
+        if T == 1 and mask_BS.size == 0 and bias_BHTS.size == 0:
+            _single_queries(first, end, table, lse_BHT, G, S, D)
         else:
-            _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead)
+            _query_blocks(first, end, blocks, table, lse_BHT, mask_BS, bias_BHTS, G, S, D, ahead)
 
 
 @helper
-def _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead):
+def _query_blocks(first, end, blocks, table, lse_BHT, mask_BS, bias_BHTS, G, S, D, ahead):
+    _, H, T = lse_BHT.shape
+    lse = lse_BHT.reshape(-1)
     row = row_length(D, lse)
     keys_SD, values_SD = empty(S * row, lse), empty(S * row, lse)
     q_panels = empty_panels(D, lse)
@@ -146,17 +180,19 @@ def _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead):
     m, part, change = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
     total = np.empty(BLOCK)
     scale = lse.dtype.type(1 / math.sqrt(D))
-    copied = -1
+    extras, copied = mask_BS.size > 0 or bias_BHTS.size > 0, -1
     for job in range(first, end):
         z, block = job // blocks, job % blocks
+        b, h = z // H, z % H
+        group = b * G + h * G // H
         # First, last, second, last but one: the later of two halves has no more work.
         t0 = BLOCK * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
-        if z != copied:
-            k, k_row = _head(table, K, z, H, S, D, lse)
-            v, v_row = _head(table, V, z, H, S, D, lse)
+        if group != copied:
+            k, k_row = _head(table, K, group, G, S, D, lse)
+            v, v_row = _head(table, V, group, G, S, D, lse)
             copy_rows(k, 0, k_row, S, D, keys_SD, row)
             copy_rows(v, 0, v_row, S, D, values_SD, row)
-            copied = z
+            copied = group
         q, q_row = _head(table, Q, z, H, T, D, lse)
         y, y_row = _head(table, Y, z, H, T, D, lse)
         n, y0 = min(BLOCK, T - t0), t0 * y_row
@@ -169,6 +205,8 @@ def _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead):
             diagonal = s0 >= whole
             keys = min(BLOCK, (seen if diagonal else whole) - s0)
             scores(keys_SD, s0 * row, row, q_panels, keys, n, D, diagonal, a_SQ)
+            add_bias(a_SQ, keys, n, bias_BHTS, b, h, t0, s0, scale)
+            hide_masked(a_SQ, keys, mask_BS, b, s0)
             weights(a_SQ, keys, diagonal, scale, m, total, part, change)
             if s0 > 0:
                 scale_rows(y, y0, y_row, n, D, change)
@@ -177,21 +215,24 @@ def _query_blocks(first, end, blocks, table, lse, H, T, S, D, ahead):
                       y, y0, y_row, D, s0 > 0)  # fmt: skip
             s0 += keys
         for i in range(n):
-            lse[z * T + t0 + i] = m[i] * scale + math.log(total[i])
-            change[i] = 1 / total[i]
+            nothing = extras and total[i] == 0
+            lse[z * T + t0 + i] = 0 if nothing else m[i] * scale + math.log(total[i])
+            change[i] = 0 if nothing else 1 / total[i]
         scale_rows(y, y0, y_row, n, D, change)
 
 
 @helper
-def _single_queries(first, end, table, lse, H, S, D):
+def _single_queries(first, end, table, lse_BHT, G, S, D):
     """Each problem has one query, which sees all keys."""
+    H, lse = lse_BHT.shape[1], lse_BHT.reshape(-1)
     scale = lse.dtype.type(1 / math.sqrt(D))
     a_S = np.empty(S, lse.dtype)
     part_D, sum_D = np.empty(D, lse.dtype), np.empty(D)
     for z in range(first, end):
+        group = z // H * G + z % H * G // H
         q_D, _ = _head(table, Q, z, H, 1, D, lse)
-        k, k_row = _head(table, K, z, H, S, D, lse)
-        v, v_row = _head(table, V, z, H, S, D, lse)
+        k, k_row = _head(table, K, group, G, S, D, lse)
+        v, v_row = _head(table, V, group, G, S, D, lse)
         y_D, _ = _head(table, Y, z, H, 1, D, lse)
         m = np.finfo(lse.dtype).min
         for s in range(S):
@@ -222,37 +263,51 @@ def _single_queries(first, end, table, lse, H, S, D):
 
 
 @kernel
-def _attention_backward(table, lse_BHT, S, D, causal, threads):
+def _attention_backward(
+    table, lse_BHT, mask_BS, bias_BHTS, dbias_BHTS, G, S, D, causal, threads
+):  # fmt: skip
     B, H, T = lse_BHT.shape
-    lse = lse_BHT.reshape(-1)
     ahead = S - T if causal else S
+    together = B if len(bias_BHTS) == 1 else 1  # sequences, of which a thread takes all or none
+    units = B // together * G
     for thread in prange(threads):
-        _problems_backward(B * H * thread // threads, B * H * (thread + 1) // threads,
-                           table, lse, H, T, S, D, ahead)  # fmt: skip
+        first, end = units * thread // threads, units * (thread + 1) // threads
+        _groups_backward(first, end, together, table, lse_BHT, mask_BS, bias_BHTS, dbias_BHTS,
+                         G, S, D, ahead)  # fmt: skip
 
 
 @helper
-def _problems_backward(first, end, table, lse, H, T, S, D, ahead):
+def _groups_backward(
+    first, end, together, table, lse_BHT, mask_BS, bias_BHTS, dbias_BHTS, G, S, D, ahead
+):
+    """A unit is a group of heads that read the same keys, of `together` sequences."""
+    _, H, T = lse_BHT.shape
+    lse, heads = lse_BHT.reshape(-1), H // G
     row = row_length(D + 1, lse)
     keys_SD, values_SD = empty(S * row, lse), empty(S * row, lse)
     q_QD, dy_QD = empty(BLOCK * row, lse), empty(BLOCK * row, lse)
     q_panels, dy_panels = empty_panels(D + 1, lse), empty_panels(D + 1, lse)
     a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
     scale = lse.dtype.type(1 / math.sqrt(D))
-    for z in range(first, end):
+    for job in range(first * together * heads, end * together * heads):
+        unit, h_in_group = job // (together * heads), job % heads
+        b, g = unit // G * together + job // heads % together, unit % G
+        h, group = g * heads + h_in_group, b * G + g
+        z = b * H + h
         q, q_row = _head(table, Q, z, H, T, D, lse)
-        k, k_row = _head(table, K, z, H, S, D, lse)
-        v, v_row = _head(table, V, z, H, S, D, lse)
         y, y_row = _head(table, Y, z, H, T, D, lse)
         dy, dy_row = _head(table, DY, z, H, T, D, lse)
         dq, dq_row = _head(table, DQ, z, H, T, D, lse)
-        dk, dk_row = _head(table, DK, z, H, S, D, lse)
-        dv, dv_row = _head(table, DV, z, H, S, D, lse)
-        copy_rows(k, 0, k_row, S, D, keys_SD, row)
-        copy_rows(v, 0, v_row, S, D, values_SD, row)
-        for s in range(S):
-            keys_SD[s * row + D] = 1
-            values_SD[s * row + D] = 1
+        dk, dk_row = _head(table, DK, group, G, S, D, lse)
+        dv, dv_row = _head(table, DV, group, G, S, D, lse)
+        if h_in_group == 0:
+            k, k_row = _head(table, K, group, G, S, D, lse)
+            v, v_row = _head(table, V, group, G, S, D, lse)
+            copy_rows(k, 0, k_row, S, D, keys_SD, row)
+            copy_rows(v, 0, v_row, S, D, values_SD, row)
+            for s in range(S):
+                keys_SD[s * row + D] = 1
+                values_SD[s * row + D] = 1
         seen_before = 0
         for t0 in range(0, T, BLOCK):
             n = min(BLOCK, T - t0)
@@ -264,7 +319,8 @@ def _problems_backward(first, end, table, lse, H, T, S, D, ahead):
             pack_rows(q_QD, 0, row, n, D + 1, q_panels)
             pack_rows(dy_QD, 0, row, n, D + 1, dy_panels)
             whole, seen = min(S, t0 + ahead), min(S, t0 + ahead + n)
-            if t0 > 0:
+            adds = t0 > 0 or h_in_group > 0
+            if t0 > 0 and h_in_group == 0:
                 for s in range(seen_before, seen):  # their sums begin
                     dk_D, dv_D = dk[s * dk_row :][:D], dv[s * dv_row :][:D]
                     for d in range(D):
@@ -276,11 +332,14 @@ def _problems_backward(first, end, table, lse, H, T, S, D, ahead):
                 keys = min(BLOCK, (seen if diagonal else whole) - s0)
                 scores(keys_SD, s0 * row, row, q_panels, keys, n, D + 1, diagonal, a_SQ)
                 scores(values_SD, s0 * row, row, dy_panels, keys, n, D + 1, diagonal, dz_SQ)
+                add_bias(a_SQ, keys, n, bias_BHTS, b, h, t0, s0, scale)
+                hide_masked(a_SQ, keys, mask_BS, b, s0)
                 weights_backward(a_SQ, dz_SQ, keys, diagonal, scale)
+                add_to_bias(dz_SQ, keys, n, diagonal, dbias_BHTS, b, h, t0, s0, scale)
                 add_queries(a_SQ, keys, n, diagonal, dy_QD, row,
-                             dv, s0 * dv_row, dv_row, D, t0 > 0)  # fmt: skip
+                             dv, s0 * dv_row, dv_row, D, adds)  # fmt: skip
                 add_queries(dz_SQ, keys, n, diagonal, q_QD, row,
-                             dk, s0 * dk_row, dk_row, D, t0 > 0)  # fmt: skip
+                             dk, s0 * dk_row, dk_row, D, adds)  # fmt: skip
                 add_keys(dz_SQ, keys, n, diagonal, False, keys_SD, s0 * row, row,
                           dq, t0 * dq_row, dq_row, D, s0 > 0)  # fmt: skip
                 s0 += keys

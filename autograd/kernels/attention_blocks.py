@@ -1,8 +1,11 @@
 """The steps of attention on a block: BLOCK queries, or the last few, and up to BLOCK keys.
 
     scores             a_st   = x_s . x_t      x_s rows in memory, x_t rows packed into panels
+    add_bias           a_st  += bias_ts sqrt(D)
+    hide_masked        a_st   = -inf for a masked key
     weights            a_st   = e^((a_st - m_t) / sqrt(D)), forward
     weights_backward   a_st   = e^(a_st / sqrt(D)), and the gradients of the scores
+    add_to_bias        dbias_ts += da_st sqrt(D)
     add_keys           y_t  (+)= sum_s a_st x_s
     add_queries        y_s  (+)= sum_t a_st x_t
 
@@ -216,6 +219,40 @@ def weights_backward(a_SQ, dz_SQ, keys, diagonal, scale):
             dz_st = a_st * dz[t] * scale
             a[t] = a_st if np.int32(t) >= unseen else nothing
             dz[t] = dz_st if np.int32(t) >= unseen else nothing
+
+
+@helper
+def hide_masked(a_SQ, keys, mask_BS, b, s0):
+    for i in range(min(keys, mask_BS.shape[1])):
+        if not mask_BS[b, s0 + i]:
+            for t in range(BLOCK):
+                a_SQ[i * BLOCK + t] = -np.inf
+
+
+@helper
+def add_bias(a_SQ, keys, n, bias_BHTS, b, h, t0, s0, scale):
+    unit = a_SQ.dtype.type(1) / scale
+    for t in range(min(n, bias_BHTS.shape[2])):
+        bias_S = _scores_of(bias_BHTS, b, h, t0 + t, s0)[:keys]
+        for i in range(keys):
+            a_SQ[i * BLOCK + t] += bias_S[i] * unit
+
+
+@helper
+def add_to_bias(dz_SQ, keys, n, diagonal, dbias_BHTS, b, h, t0, s0, scale):
+    """dz comes divided by sqrt(D), for the gradients of q and k."""
+    unit = dz_SQ.dtype.type(1) / scale
+    for t in range(min(n, dbias_BHTS.shape[2])):
+        dbias_S = _scores_of(dbias_BHTS, b, h, t0 + t, s0)[:keys]
+        for i in range(min(keys, t + 1) if diagonal else keys):
+            dbias_S[i] += dz_SQ[i * BLOCK + t] * unit
+
+
+@helper
+def _scores_of(bias_BHTS, b, h, t, s0):
+    """The entries of a query from key s0 on."""
+    B, H, T, S = bias_BHTS.shape
+    return bias_BHTS.reshape(-1)[(((b if B > 1 else 0) * H + h) * T + t) * S + s0 :]
 
 
 @helper

@@ -316,23 +316,16 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     # The backend divides by sqrt(D); another scale is reached by queries of another length.
     stretch = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
     q, k, v = (_with_whole_rows(x) for x in (q if stretch is None else q * stretch, k, v))
-    if bias is None and mask is None and q.shape[1] == k.shape[1]:
-        extras, (y, lse) = None, backend.attention(q, k, v, causal)
-    else:
-        _check_bias(bias, q, k)
-        extras = mask, None if bias is None else contiguous(bias)
-        y, lse = backend.attention_masked(q, k, v, *extras, causal)
-    return y, (q, k, v, y, lse, extras, causal, stretch)
+    _check_bias(bias, q, k)
+    settings = causal, mask, None if bias is None else contiguous(bias)
+    y, lse = backend.attention(q, k, v, *settings)
+    return y, (q, k, v, y, lse, *settings, stretch)
 
 
 @vjp(scaled_dot_product_attention, flops=2.5)  # the scores again, and four products of that size
 def scaled_dot_product_attention_vjp(dy, saved):
-    *saved, extras, causal, stretch = saved
-    dy, dbias = _with_whole_rows(dy), None
-    if extras is None:
-        dq, dk, dv = backend.attention_backward(dy, *saved, causal)
-    else:
-        dq, dk, dv, dbias = backend.attention_masked_backward(dy, *saved, *extras, causal)
+    *saved, stretch = saved
+    dq, dk, dv, dbias = backend.attention_backward(_with_whole_rows(dy), *saved)
     return dq if stretch is None else dq * stretch, dk, dv, dbias
 
 

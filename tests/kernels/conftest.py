@@ -47,18 +47,12 @@ ARGUMENTS = {
     "embedding_backward_": lambda a, i, Z, M, N: (a(M, N), a(Z * M, N), i(M, Z * M)),
     "dropout": lambda a, i, Z, M, N: (a(Z * M * N), 0.3, 12345),
     "attention": lambda a, i, Z, M, N: (
-        a(Z, 2, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N), True,
+        a(Z, 4, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N), True,
+        i(4, Z * (M + 3)).reshape(Z, M + 3) > 0, a(1, 4, M, M + 3),
     ),
     "attention_backward": lambda a, i, Z, M, N: after_attention(
-        a(Z, 2, M, N), a(Z, 2, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N), True
-    ),
-    "attention_masked": lambda a, i, Z, M, N: (
-        a(Z, 4, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N),
-        i(4, Z * (M + 3)).reshape(Z, M + 3) > 0, a(1, 4, M, M + 3), True,
-    ),
-    "attention_masked_backward": lambda a, i, Z, M, N: after_attention_masked(
-        a(Z, 4, M, N), a(Z, 4, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N),
-        i(4, Z * (M + 3)).reshape(Z, M + 3) > 0, a(1, 4, M, M + 3), True,
+        a(Z, 4, M, N), a(Z, 4, M, N), a(Z, 2, M + 3, N), a(Z, 2, M + 3, N), True,
+        i(4, Z * (M + 3)).reshape(Z, M + 3) > 0, a(1, 4, M, M + 3),
     ),
     "cross_entropy": lambda a, i, Z, M, N: (a(Z * M, N), i(N + 1, Z * M) - 1),
     "cross_entropy_backward": lambda a, i, Z, M, N: after_cross_entropy(
@@ -72,14 +66,9 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-def after_attention(dy, q, k, v, causal):
+def after_attention(dy, *arguments):
     with np.errstate(all="ignore"):
-        return dy, q, k, v, *reference.attention(q, k, v, causal), causal
-
-
-def after_attention_masked(dy, *arguments):
-    with np.errstate(all="ignore"):
-        y, lse = reference.attention_masked(*arguments)
+        y, lse = reference.attention(*arguments)
     return dy, *arguments[:3], y, lse, *arguments[3:]
 
 
