@@ -173,10 +173,13 @@ def assemble(record):
 
 def _joined(name, script):
     """A module as a part of one script: a function that is called at once, for its own scope."""
-    exported = re.findall(r"^export (?:async )?(?:function|class|const) (\w+)", script, re.M)
-    body = re.sub(r"^export ", "", script, flags=re.M)
-    body = re.sub(r'^import ([^;]*) from "(?:\.\.?/)+([^;]*)\.js";', r'const \1 = modules["\2"];',
-                  body, flags=re.M)  # fmt: skip
+    exported = re.findall(r"^export (?:function|class|const) (\w+)", script, re.M)
+
+    def imported(found):
+        return f'const {found[1].replace(" as ", ": ")} = modules["{found[2]}"];'
+
+    body = re.sub(r'^import ([^;]*) from "(?:\.\.?/)+([^;]*)\.js";', imported, script, flags=re.M)
+    body = re.sub(r"^export ", "", body, flags=re.M)
     return f'modules["{name}"] = (() => {{\n{body}return {{ {", ".join(exported)} }};\n}})();\n'
 
 

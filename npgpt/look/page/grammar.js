@@ -3,22 +3,25 @@
 
 const END = ".\n\n";
 
-// Map from each character that may follow to its probability; null if the text is none of the
-// grammar's. A text is told from its beginning, or from the end of the story before.
+// For each beginning of a text, the empty one first: a Map from each character that may follow to
+// its probability, or null if the story so far is none of the grammar's. A text begins with a story,
+// or with empty lines before one.
 export function nextCharacters(grammar, text) {
-  const story = text.slice(text.includes(END) ? text.lastIndexOf(END) + END.length : 0);
-  let readings = open(grammar, { left: [{ choose: "story", slot: "" }], bound: {}, p: 1 });
-  for (const character of story.replace(/^\n+/, "")) {
-    readings = readings.flatMap((reading) => read(grammar, reading, character));
+  let readings = begin(grammar), inStory = false;
+  const found = [distribution(readings)], characters = Array.from(text);
+  for (let i = 0; i < characters.length; i++) {
+    inStory ||= characters[i] !== "\n";
+    if (inStory) readings = readings.flatMap((reading) => read(grammar, reading, characters[i]));
     const total = sum(readings);
-    if (!total) return null;
     for (const reading of readings) reading.p /= total;
+    if (!total && characters.slice(i - 2, i + 1).join("") === END) readings = begin(grammar);
+    found.push(readings.length ? distribution(readings) : null);
   }
-  const next = new Map();
-  for (const { left, p } of readings) {
-    next.set(left[0][0], (next.get(left[0][0]) ?? 0) + p);
-  }
-  return next;
+  return found;
+}
+
+function begin(grammar) {
+  return open(grammar, { left: [{ choose: "story", slot: "" }], bound: {}, p: 1 });
 }
 
 // The readings that go on with a character.
@@ -45,6 +48,12 @@ function open(grammar, { left, bound, p }) {
       });
     }
   }
+}
+
+function distribution(readings) {
+  const next = new Map();
+  for (const { left, p } of readings) next.set(left[0][0], (next.get(left[0][0]) ?? 0) + p);
+  return next;
 }
 
 function sum(readings) {

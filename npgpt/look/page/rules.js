@@ -24,10 +24,10 @@ export function backward(model, trace, targets, fault = null) {
   const d_y = new Float64Array(T * C);
   if (model.tied) {
     matmul(dlogits, weights[dhead], null, d_y, 0, T, V, C);
-    addOuter(grads[dhead], dlogits, at("ln_f"), T, V, C, fault);
+    outer(grads[dhead], dlogits, at("ln_f"), T, V, C, fault);
   } else {
     matmul(dlogits, weights[dhead], null, d_y, 0, T, V, C, 1, V);
-    addOuter(grads[dhead], at("ln_f"), dlogits, T, C, V, fault);
+    outer(grads[dhead], at("ln_f"), dlogits, T, C, V, fault);
   }
   let d_x = norm("ln_f", d_y, at(`x.${2 * L}`));
   for (let l = L - 1; l >= 0; l--) {
@@ -51,7 +51,7 @@ export function backward(model, trace, targets, fault = null) {
 
   // d_x = d_y w^T,  d_w = x^T d_y,  d_bias = sum of d_y
   function linear(path, d_y, x, I, O) {
-    addOuter(grads[`${path}.weight`], x, d_y, T, I, O, fault);
+    outer(grads[`${path}.weight`], x, d_y, T, I, O, fault);
     const d_bias = grads[`${path}.bias`];
     if (d_bias) for (let i = 0; i < T * O; i++) d_bias[i % O] += d_y[i];
     return matmul(d_y, weights[`${path}.weight`], null, new Float64Array(T * I), 0, T, O, I, 1, O);
@@ -96,16 +96,11 @@ function crossEntropy(logits, targets, T, V, fault) {
   return [loss, dlogits];
 }
 
-// d_w += a^T b: the sum over positions of all products.  a (T, I), b (T, O) -> (I, O)
-function addOuter(d_w, a, b, T, I, O, fault) {
-  const by = fault === "linear" ? 1.01 : 1;
-  for (let t = 0; t < T; t++) {
-    for (let i = 0; i < I; i++) {
-      const factor = a[t * I + i] * by;
-      if (factor === 0) continue;
-      for (let o = 0, at = i * O; o < O; o++) d_w[at + o] += factor * b[t * O + o];
-    }
-  }
+// d_w = a^T b: the sum over positions of all products.  a (T, I), b (T, O) -> (I, O)
+function outer(d_w, a, b, T, I, O, fault) {
+  const a_IT = new Float64Array(I * T), by = fault === "linear" ? 1.01 : 1;
+  for (let t = 0; t < T; t++) for (let i = 0; i < I; i++) a_IT[i * T + t] = a[t * I + i] * by;
+  matmul(a_IT, b, null, d_w, 0, I, T, O);
 }
 
 // y = x s, s = sigmoid(2u):  d_x = d_y (s + x s (1 - s) 2 du/dx)
