@@ -108,7 +108,7 @@ def _record(subject, prompt, kind, progress):
 
 def default_prompt(subject):
     if subject.run and subject.run.text.name == "tales":
-        return tales.SENTENCE_WITH_IT
+        return tales.SENTENCE_WITH_IT + " "
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
     text = subject.tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
     # What a token leaves of a character that was cut is no text to type.

@@ -21,7 +21,7 @@ function filled(element, attributes, children) {
 }
 
 export function percent(p) {
-  if (p > 0 && p < 0.0005) return "< 0.1 %";
+  if (p < 0.0005) return p ? "< 0.1 %" : "0";
   return `${(100 * p).toFixed(p < 0.0995 ? 1 : 0)} %`;
 }
 
@@ -33,9 +33,9 @@ export function short(x) {
 
 // ---- colours, which the style sheet names; they differ in lightness too
 
-function colour(name) {
-  const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+export function colour(name) {
+  document.getElementById("probe").style.color = `var(${name})`;
+  return getComputedStyle(document.getElementById("probe")).color.match(/\d+/g).slice(0, 3).map(Number);
 }
 
 export function palette() {
@@ -107,7 +107,7 @@ export function tokenStrip(label, choose = (t) => set({ t })) {
         "aria-selected": chosen, title, class: off ? "off" : null }, text);
       if (rgb) paint(token, rgb);
       if (chosen) strip.setAttribute("aria-activedescendant", token.id);
-      return text.endsWith("⏎") ? [token, el("br")] : [token];
+      return text.endsWith("⏎") ? [token, el("br")] : text.includes("␣") ? [token, el("wbr")] : [token];
     }));
   };
   return [strip, update];
@@ -135,48 +135,55 @@ export function table(head, rows, attributes = {}) {
       el("tbody", {}, rows.map((row) => el("tr", {}, cells("td", row))))));
 }
 
-// A cell of a table with a bar behind its number, from 0 or, of changes, to both sides.
+// A cell of a table with a bar behind its number, or, if it is "signed", to one side of it.
 export function bar(share, text, className = "bar") {
   const cell = el("td", { class: className }, el("i"), el("span", {}, text));
-  cell.firstChild.style.width = `${Math.min(100, Math.abs(share) * 100)}%`;
+  cell.firstChild.style.width = `${Math.min(1, Math.abs(share)) * (className.includes("signed") ? 35 : 94)}%`;
   cell.classList.toggle("negative", share < 0);
   return cell;
 }
 
-// Lines over steps: curves [{ name, points: [[x, y]], style }], levels [[name, y]].
-export function chart(label, curves, { levels = [], log = false, unit = "", mark = null, square = false }) {
-  const W = 720, height = 260, left = 56, right = 150, top = 12, bottom = 30;
-  const points = curves.flatMap((curve) => curve.points).filter(([, y]) => !log || y > 0);
-  const fx = square ? Math.log10 : (x) => x, fy = log ? Math.log10 : (y) => y;
-  const xs = points.map(([x]) => fx(x)), ys = [...points.map(([, y]) => fy(y)), ...levels.map(([, y]) => fy(y))];
-  const x0 = Math.min(...xs), x1 = Math.max(...xs), y0 = log ? Math.min(...ys) : Math.min(0, ...ys), y1 = Math.max(...ys);
-  const px = (x) => left + ((fx(x) - x0) / (x1 - x0 || 1)) * (W - left - right);
-  const py = (y) => top + (1 - (fy(y) - y0) / (y1 - y0 || 1)) * (height - top - bottom);
+// Lines over x: curves [{ name, points: [[x, y]], style }], levels [[name, y]].  log: "y" or "xy"
+export function chart(label, curves, { levels = [], log = "", unit = "", mark = null }) {
+  const W = 720, height = 260, left = 66, right = 170, top = 12, bottom = 30, edge = W - right;
+  const [fx, fy] = [log === "xy", log !== ""].map((yes) => (yes ? Math.log10 : (value) => value));
+  const seen = curves.map(({ points }) => points.filter(([, y]) => !log || y > 0));
+  const x = axis(seen.flat().map(([x]) => fx(x)), log === "xy", left, edge);
+  const y = axis([...seen.flat(), ...levels.map(([, y]) => [0, y])].map(([, y]) => fy(y)), log !== "", height - bottom, top);
   const root = svg("svg", { viewBox: `0 0 ${W} ${height}`, role: "img", "aria-label": label });
-  for (let i = 0; i <= 4; i++) {
-    const y = y0 + ((y1 - y0) * i) / 4, x = x0 + ((x1 - x0) * i) / 4;
-    const [vx, vy] = [square ? 10 ** x : x, log ? 10 ** y : y];
-    root.append(svg("line", { x1: left, x2: W - right, y1: py(vy), y2: py(vy), class: "grid" }),
-      svg("text", { x: left - 6, y: py(vy) + 4, "text-anchor": "end" }, short(vy)),
-      svg("text", { x: px(vx), y: height - 10, "text-anchor": "middle" }, square ? vx.toExponential(0) : Math.round(vx)));
+  const line = (x1, x2, y1, y2, className) => root.append(svg("line", { x1, x2, y1, y2, class: className }));
+  const text = (x, y, anchor, words, className = "") => root.append(svg("text", { x, y, "text-anchor": anchor, class: className }, words));
+  for (const [at, words] of y.ticks) {
+    line(left, edge, at, at, "grid");
+    text(left - 6, at + 4, "end", words);
   }
-  root.append(svg("text", { x: W - right, y: height - 10, class: "unit", dx: 14 }, unit));
-  const names = [];
-  const name = (text, y, className) => {
-    while (names.some((other) => Math.abs(other - y) < 13)) y += 13;
-    names.push(y);
-    root.append(svg("text", { x: W - right + 8, y: y + 4, class: className }, text));
-  };
-  for (const [text, y] of levels.toSorted((a, b) => b[1] - a[1])) {
-    root.append(svg("line", { x1: left, x2: W - right, y1: py(y), y2: py(y), class: "level" }));
-    name(`${text} ${short(y)}`, py(y), "");
+  for (const [at, words] of x.ticks) text(at, height - 10, "middle", words);
+  text(W - right + 24, height - 10, "start", unit, "unit");
+  const names = levels.map(([words, value]) => [y.of(fy(value)), `${words} ${short(value)}`, ""]);
+  for (const [at] of names) line(left, edge, at, at, "level");
+  curves.forEach(({ name, style }, i) => {
+    if (!seen[i].length) return;
+    const at = seen[i].map(([vx, vy]) => [x.of(fx(vx)), y.of(fy(vy))]);
+    root.append(svg("polyline", { points: at.join(" "), class: style }));
+    names.push([at.at(-1)[1], name, style]);
+  });
+  let free = 0; // names at the right edge do not overlap
+  for (const [at, words, style] of names.toSorted((a, b) => a[0] - b[0])) {
+    free = Math.max(free, at + 4);
+    text(edge + 8, free, "start", words, style);
+    free += 14;
   }
-  for (const { name: text, points: line, style } of curves) {
-    const shown = line.filter(([, y]) => !log || y > 0);
-    if (!shown.length) continue;
-    root.append(svg("polyline", { points: shown.map(([x, y]) => `${px(x)},${py(y)}`).join(" "), class: style }));
-    if (text) name(text, py(shown.at(-1)[1]), style);
-  }
-  if (mark !== null) root.append(svg("line", { x1: px(mark), x2: px(mark), y1: top, y2: height - bottom, class: "mark" }));
+  if (mark !== null) line(x.of(fx(mark)), x.of(fx(mark)), top, height - bottom, "mark");
   return root;
+}
+
+// Of values from a chart's one end to the other: where each lies, and some round ones with their names.
+function axis(values, log, from, to) {
+  const bound = (f, start) => values.reduce((a, b) => f(a, b), start);
+  let low = bound(Math.min, log ? Infinity : 0), high = bound(Math.max, -Infinity);
+  if (log) [low, high] = [Math.floor(low), Math.max(Math.ceil(high), Math.floor(low) + 1)];
+  const of = (value) => from + ((value - low) / (high - low || 1)) * (to - from), rough = (high - low) / 5, ten = 10 ** Math.floor(Math.log10(rough));
+  const step = log ? Math.max(1, Math.ceil(rough)) : ten * [1, 2, 5, 10].find((n) => n * ten >= rough), ticks = [];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push([of(i * step), log ? `1e${i * step}` : String(Number((i * step).toPrecision(6)))]);
+  return { of, ticks };
 }

@@ -1,6 +1,6 @@
 // The page: the text, the views to choose from, and the view that is shown.
 
-import { button, el } from "./draw.js";
+import { button, colour, el } from "./draw.js";
 import { backward as gradients } from "./rules.js";
 import { live, model, onChange, pass, readAddress, record, set, state, tokenizer, writeAddress } from "./state.js";
 import { attention } from "./views/attention.js";
@@ -22,7 +22,7 @@ prompt.readOnly = !live;
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;
-  root.dataset.theme = getComputedStyle(root).getPropertyValue("--theme").trim() === "dark" ? "light" : "dark";
+  root.dataset.theme = colour("--paper")[0] < 128 ? "light" : "dark";
   set({});
 };
 

@@ -17,8 +17,8 @@ export const C = model.C;
 export const V = model.V;
 
 const DEFAULTS = {
-  text: record.prompt, view: "tokens", t: -1, s: 0, layer: 0, head: 0, token: 0, rival: -1, answer: -1,
-  temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "", positions: "", weight: "", at: 0,
+  text: record.prompt, view: "tokens", t: -1, s: -1, layer: 0, head: 0, token: -1, rival: -1, answer: -1,
+  temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "", positions: "", weight: "", at: -1,
   step: -5, fault: "",
 };
 export const state = { ...DEFAULTS };
@@ -40,7 +40,7 @@ export function set(changes) {
     if (!("t" in changes)) state.t = pass.T - 1;
   }
   state.t = within(state.t, pass.T);
-  state.s = within(state.s, pass.T);
+  if (state.s >= pass.T) state.s = -1;
   listener();
 }
 

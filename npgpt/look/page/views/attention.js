@@ -1,6 +1,6 @@
 // Which position reads from which: every head, one of them large, and the arithmetic of one weight.
 
-import { button, el, matrix, palette, percent, short, svg, table } from "../draw.js";
+import { button, colour, css, el, matrix, palette, percent, short, svg, table } from "../draw.js";
 import { branchName } from "../model.js";
 import { C, D, H, L, live, pass, set, state } from "../state.js";
 
@@ -17,7 +17,7 @@ export const attention = {
       if (!dt && !ds) return;
       event.preventDefault();
       const clamp = (i) => Math.max(0, Math.min(pass.T - 1, i));
-      set({ t: clamp(state.t + dt), s: clamp(state.s + ds) });
+      set({ t: clamp(state.t + dt), s: clamp(column() + ds) });
     };
     large.onclick = (event) => {
       const box = large.getBoundingClientRect();
@@ -71,35 +71,45 @@ function allHeads() {
 }
 
 function drawLarge(canvas, width) {
-  const { share } = palette(), { layer, head, t, s } = state, T = pass.T;
+  const { share } = palette(), { layer, head, t } = state, s = column(), T = pass.T;
   const size = Math.max(T, Math.min(width - 4, 520)), cell = size / T;
   const context = matrix(canvas, T, T, size, size, shade(share, layer, head));
-  context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--mark");
+  context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
   context.strokeRect(s * cell - 1, t * cell - 1, cell + 2, cell + 2);
   context.lineWidth = 1;
   context.strokeRect(0, t * cell, size, cell);
   if (cell >= 14) {
     context.font = `${Math.min(13, cell - 3)}px ui-monospace, monospace`;
-    context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--ink");
+    context.fillStyle = css(colour("--ink"));
     pass.labels.forEach((label, i) => i + 1 < T && context.fillText(label.slice(0, 12), (i + 1) * cell + 4, i * cell + cell * 0.75));
   }
   canvas.setAttribute("aria-label", `weights of block ${layer}, head ${head}; ${inWords()}`);
 }
 
+// The position that the chosen one reads: as chosen, or where most of the weight is.
+function column() {
+  return state.s < 0 ? mostRead() : state.s;
+}
+
+function mostRead() {
+  const { layer, head, t } = state;
+  return pass.ids.reduce((best, _, s) => (weightOf(layer, head, t, s) > weightOf(layer, head, t, best) ? s : best), 0);
+}
+
 function place(i) {
-  return `${pass.labels[i]} (token ${i + 1})`;
+  return `“${pass.labels[i]}” (token ${i + 1})`;
 }
 
 function inWords() {
-  const { layer, head, t, s } = state;
-  const most = pass.labels.map((_, i) => [weightOf(layer, head, t, i), i]).sort((a, b) => b[0] - a[0])[0];
+  const { layer, head, t } = state, s = column(), most = mostRead();
   const this_ = s > t ? `nothing from ${place(s)}, which comes later` : `${percent(weightOf(layer, head, t, s))} from ${place(s)}`;
-  return `Here ${place(t)} reads ${this_}. Most of all it reads ${place(most[1])}, ${percent(most[0])}.`;
+  const first = `Most of all, ${place(t)} reads ${percent(weightOf(layer, head, t, most))} from ${place(most)}.`;
+  return s === most ? first : `${first} Here it reads ${this_}.`;
 }
 
 function drawArcs(box) {
-  const { layer, head, t, s } = state, step = 9, at = [], chars = pass.labels.map((label) => Array.from(label).length);
+  const { layer, head, t } = state, s = column(), step = 9, at = [], chars = pass.labels.map((label) => Array.from(label).length);
   let x = 8;
   for (const n of chars) {
     at.push(x + (n * step) / 2);
@@ -122,7 +132,7 @@ function drawArcs(box) {
 
 // softmax over s of (q_t . k_s / sqrt(D)), and what is read: every number of it.
 function arithmetic() {
-  const { layer: l, head: h, t, s } = state, qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);
+  const { layer: l, head: h, t } = state, s = column(), qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);
   const part = (i, which) => qkv.slice(i * 3 * C + which * C + h * D, i * 3 * C + which * C + h * D + D);
   const q = part(t, 0), k = part(s, 1), v = part(s, 2), y = pass.trace.arrays.get(`h.${l}.attn.y`).slice(t * C + h * D, t * C + h * D + D);
   const dot = (i) => part(i, 1).reduce((sum, value, d) => sum + value * q[d], 0);
@@ -140,11 +150,11 @@ function arithmetic() {
   return [
     el("h3", {}, `How much ${place(t)} reads from ${place(s)}: the arithmetic`),
     table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
-      row(`q of ${pass.labels[t]}`, q), row(`k of ${pass.labels[s]}`, k), row("q × k", q.map((value, d) => value * k[d]))],
+      row(`q of “${pass.labels[t]}”`, q), row(`k of “${pass.labels[s]}”`, k), row("q × k", q.map((value, d) => value * k[d]))],
     { class: "numbers", "aria-label": "queries and keys" }),
     table(["step", "result"], steps, { "aria-label": "from products to a weight" }),
     table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
-      row(`v of ${pass.labels[s]}`, v), row("weight × v", v.map((value) => value * weight)), row(`the row's sum: what ${pass.labels[t]} reads`, y)],
+      row(`v of “${pass.labels[s]}”`, v), row("weight × v", v.map((value) => value * weight)), row(`the row's sum: what “${pass.labels[t]}” reads`, y)],
     { class: "numbers", "aria-label": "values" }),
     el("p", {}, `It goes on with the other heads through c_proj, and is added to the stream by ${branchName(2 * l + 1)}.` +
       (live ? "" : " The numbers here are rounded to float16.")),

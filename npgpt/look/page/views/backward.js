@@ -28,7 +28,7 @@ export const backward = {
     const render = () => {
       const now = live ? found : { loss: record.gradient.loss, saliency: record.gradient.saliency };
       const { share } = palette(), largest = Math.max(...now.saliency);
-      summary.textContent = `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} tokens that are foretold. Below, the darker a token, ` +
+      summary.textContent = `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} tokens that are predicted. Below, the darker a token, ` +
         "the more a change of its embedding would change that.";
       updateStrip((t) => ({ rgb: share((now.saliency[t] ?? 0) / largest), title: short(now.saliency[t] ?? 0) }));
       norms.replaceChildren(byLayer(live ? normsOf(found.grads) : recordedNorms()));
@@ -129,7 +129,7 @@ function engines(name, at) {
 
 function checkPanel() {
   const names = Object.keys(model.weights), numbers = el("div", { "aria-live": "polite" }), plot = el("div", { class: "scroll" }), list = el("div"), fault = el("p");
-  const which = el("select", { onchange: () => set({ weight: which.value, at: 0 }) }, names.map((name) => el("option", {}, name)));
+  const which = el("select", { onchange: () => set({ weight: which.value, at: -1 }) }, names.map((name) => el("option", {}, name)));
   const at = el("input", { type: "number", min: 0, onchange: () => set({ at: Math.trunc(Number(at.value)) || 0 }) });
   const [step, putStep] = slider("step", { min: -9, max: -1, step: 0.5 }, (log) => set({ step: log }), (log) => (10 ** log).toExponential(1));
   const rule = el("select", {}, Object.keys(FAULTS).map((name) => el("option", {}, name)));
@@ -138,10 +138,10 @@ function checkPanel() {
     el("div", { class: "controls" }, el("label", {}, "weight ", which), el("label", {}, "entry ", at), button("Any", () => any(names)), button("One that the engine's record has", () => recorded(names)), step),
     numbers, plot, el("div", { class: "controls" }, plant, el("label", {}, "in the rule of ", rule), button("Check one entry of every weight", () => checkAll(names))), fault, list);
   const update = () => {
-    const name = names.includes(state.weight) ? state.weight : names[0], size = model.weights[name].length;
-    const entry = Math.max(0, Math.min(size - 1, state.at)), key = JSON.stringify([pass.ids, name, entry]);
+    const name = names.includes(state.weight) ? state.weight : names.find((other) => other.includes("c_attn")), size = model.weights[name].length;
+    const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at), key = JSON.stringify([pass.ids, name, entry]);
     which.value = name;
-    at.value = entry;
+    if (document.activeElement !== at) at.value = entry;
     at.max = size - 1;
     putStep(state.step);
     if (state.fault) rule.value = state.fault;
@@ -162,6 +162,20 @@ function checkPanel() {
   return { root, update };
 }
 
+function largestRecorded(name) {
+  const { at, values } = record.gradient.weights[name];
+  return at[values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0)];
+}
+
+// How far the rules of this page are from the engine, in all entries that it recorded.
+function besideEngine() {
+  if (pass.ids.join() !== record.ids.join()) return "The engine's record is of the text that the page was made with.";
+  const entries = Object.entries(record.gradient.weights).flatMap(([name, { at, values, largest }]) =>
+    at.map((i, j) => Math.abs(found.grads[name][i] - values[j]) / (largest || 1)));
+  return `Of all ${entries.length} entries that the engine recorded, none differs from the rules of this page by more than ` +
+    `${Math.max(...entries).toExponential(0)} of its weight's largest entry.`;
+}
+
 function any(names) {
   const name = names[Math.floor(Math.random() * names.length)];
   set({ weight: name, at: Math.floor(Math.random() * model.weights[name].length) });
@@ -178,7 +192,7 @@ function verdict(name, at, difference) {
     [`by finite differences, (loss(w + ${short(10 ** state.step)}) − loss(w − ${short(10 ** state.step)})) / ${short(2 * 10 ** state.step)}`, difference.toPrecision(10)],
     ["by the engine in Python, as recorded", engine === null ? "not recorded for this entry and text" : engine.toPrecision(10)]];
   return el("div", { class: good ? "verdict good" : "verdict bad" }, table(["gradient of the loss", ""], rows, { "aria-label": "three gradients of one weight" }),
-    el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"), `: by ${error.toExponential(1)} of the weight's largest entry; the limit is ${LIMIT.toExponential(0)}.`));
+    el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"), `: by ${error.toExponential(1)} of the weight's largest entry; the limit is ${LIMIT.toExponential(0)}. ${besideEngine()}`));
 }
 
 // The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.
@@ -194,7 +208,7 @@ function drawCurve(name, at, plot) {
   const points = curve.map(([step, difference]) => [step, Math.max(1e-14, errorOf(name, at, difference))]);
   if (points.length < 2) return;
   plot.replaceChildren(chart("error of the finite difference by step", [{ name: "the error", points, style: "line" }],
-    { levels: [["the limit", LIMIT]], log: true, square: true, unit: "step", mark: 10 ** state.step }));
+    { levels: [["the limit", LIMIT]], log: "xy", unit: "step", mark: 10 ** state.step }));
 }
 
 function checkAll(names) {

@@ -1,7 +1,7 @@
 // The table of tokens: its plane of largest spread, and who is near whom.
 
 import { bar, el, percent, short, svg, table } from "../draw.js";
-import { bytes, C, model, record, set, state, tokenizer, V } from "../state.js";
+import { bytes, C, model, pass, record, set, state, tokenizer, V } from "../state.js";
 
 export const embeddings = {
   id: "embeddings", title: "Embeddings", needsModel: true,
@@ -14,12 +14,12 @@ export const embeddings = {
       `${percent(second)} from bottom to top. Two tokens that look near may be far apart in the other directions.`),
     el("div", { class: "controls" }, el("label", {}, "token ", chosen)), el("div", { class: "wide" }, map, near));
     return () => {
-      const token = Math.max(0, Math.min(V - 1, Math.trunc(state.token)));
+      const token = state.token in tokenizer.tokens ? state.token : pass.ids[state.t];
       chosen.value = token;
       const neighbours = nearest(token);
       map.replaceChildren(plane(xy, token, neighbours.map(([id]) => id)));
       near.replaceChildren(el("h3", {}, `Nearest to ${tokenizer.label(token)}`), table(["token", "cosine"],
-        neighbours.map(([id, cosine]) => [el("th", { scope: "row" }, tokenizer.label(id)), bar(cosine / 2, short(cosine), "bar signed")]),
+        neighbours.map(([id, cosine]) => [el("th", { scope: "row" }, tokenizer.label(id)), bar(cosine, short(cosine), "bar signed")]),
         { "aria-label": "nearest tokens" }));
     };
   },

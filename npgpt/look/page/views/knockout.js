@@ -1,6 +1,6 @@
 // What the loss does, token by token, if a head, an MLP or a position is taken out.
 
-import { button, el, palette, percent, short, table, tokenStrip } from "../draw.js";
+import { button, el, paint, palette, percent, short, table, tokenStrip } from "../draw.js";
 import { losses, mean, Trace } from "../model.js";
 import { H, L, logitsOf, model, pass, set, state, V } from "../state.js";
 
@@ -60,8 +60,10 @@ function knockedOut(off) {
 function grid() {
   const cell = (kind, which, name) => {
     const by = measured.get(`${kind} ${which}`), off = chosen()[kind].has(which);
-    return button(`${off ? "out" : "in"}${by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`}`, () => toggle(kind, which),
+    const cell = button(`${off ? "out" : "in"}${by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`}`, () => toggle(kind, which),
       { "aria-pressed": off, "aria-label": `${name}: ${off ? "taken out" : "in place"}${by === undefined ? "" : `, alone it costs ${short(by)} nats`}` });
+    if (by !== undefined) paint(cell, palette().change(by / 1.5));
+    return cell;
   };
   const rows = Array.from({ length: L }, (_, l) => [el("th", { scope: "row" }, `block ${l}`),
     ...Array.from({ length: H }, (_, h) => cell("heads", `${l}.${h}`, `block ${l}, head ${h}`)), cell("mlps", l, `block ${l}, MLP`)]);

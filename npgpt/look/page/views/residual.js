@@ -1,12 +1,13 @@
 // The residual stream: what each branch adds, what the model would answer there, and who moved the
 // logit of one token against another's.
 
-import { bar, css, el, paint, palette, percent, short, sized, table, tokenStrip } from "../draw.js";
+import { bar, colour, css, el, paint, palette, percent, short, sized, table, tokenStrip } from "../draw.js";
 import { branchName } from "../model.js";
 import { meanAndRstd } from "../ops.js";
 import { C, L, likeliest, live, model, pass, readOut, set, state, tokenizer, V } from "../state.js";
 
-const COLUMNS = 28;
+const LEFT = 104, WIDE = 40; // pixels of the lens: its names, a column
+let columns = 20; // of the lens, as many as fit
 
 export const residual = {
   id: "residual", title: "Residual stream",
@@ -17,7 +18,7 @@ export const residual = {
     const check = el("p"), lens = el("canvas", { role: "img", "aria-label": "the likeliest token after each branch, at each position" });
     lens.onclick = (event) => {
       const box = lens.getBoundingClientRect(), first = firstColumn();
-      set({ t: first + Math.floor(((event.clientX - box.left) / box.width) * Math.min(COLUMNS, pass.T)) });
+      set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
     };
     root.append(strip, pair, stream, check, el("h3", {}, "The logit lens over the text"),
       el("p", { class: "legend" }, "unsure", el("span", { class: "ramp" }), "sure; from the embeddings, below, to the answer, on top"),
@@ -31,6 +32,7 @@ export const residual = {
         rows, { "aria-label": "the stream at the chosen token" }));
       check.textContent = live ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive numbers ` +
         `speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
+      columns = Math.max(4, Math.min(pass.T, Math.floor((root.clientWidth - LEFT) / WIDE)));
       drawLens(lens);
     };
   },
@@ -71,22 +73,22 @@ function parts(a, b) {
   const rows = added.map((x, k) => [
     el("th", { scope: "row" }, branchName(k)), bar(length(x) / longest, short(length(x))), short(length(at(k))),
     likeliest(k, t, 3).map(([id, p]) => `${tokenizer.label(id)} ${percent(p)}`).join(",  "),
-    ...(live ? [bar(shares[k] / largest / 2, short(shares[k]), "bar signed")] : []),
+    ...(live ? [bar(shares[k] / largest, short(shares[k]), "bar signed")] : []),
   ]);
   if (!live) return { rows };
   const ofBias = bias ? difference(bias) : 0, probs = readOut(2 * L, t);
-  if (bias) rows.push([el("th", { scope: "row" }, "the last norm's bias"), "", "", "", bar(ofBias / largest / 2, short(ofBias), "bar signed")]);
+  if (bias) rows.push([el("th", { scope: "row" }, "the last norm's bias"), "", "", "", bar(ofBias / largest, short(ofBias), "bar signed")]);
   return { rows, total: shares.reduce((sum, share) => sum + share, ofBias), real: Math.log(probs[a] / probs[b]) };
 }
 
 function firstColumn() {
-  return Math.max(0, Math.min(state.t - COLUMNS + 4, pass.T - COLUMNS));
+  return Math.max(0, Math.min(state.t - columns + 3, pass.T - columns));
 }
 
 function drawLens(canvas) {
-  const first = firstColumn(), columns = Math.min(COLUMNS, pass.T), rows = 2 * L + 1, w = 40, h = 24, left = 104;
+  const first = firstColumn(), rows = 2 * L + 1, w = WIDE, h = 24, left = LEFT;
   const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette(), probe = el("i");
-  const style = getComputedStyle(document.documentElement), ink = style.getPropertyValue("--ink");
+  const ink = css(colour("--ink"));
   context.font = "13px ui-monospace, monospace";
   context.textBaseline = "middle";
   for (let k = 0; k < rows; k++) {
@@ -105,7 +107,7 @@ function drawLens(canvas) {
   context.fillStyle = ink;
   context.fillText("the text", 2, rows * h + h / 2);
   for (let i = 0; i < columns; i++) context.fillText(pass.labels[first + i].slice(0, 5), left + i * w + 3, rows * h + h / 2);
-  context.strokeStyle = style.getPropertyValue("--mark");
+  context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
   context.strokeRect(left + (state.t - first) * w, 1, w - 1, (rows + 1) * h - 2);
 }

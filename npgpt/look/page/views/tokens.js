@@ -16,10 +16,10 @@ export const tokens = {
     root.append(strip, legend(), summary, words, el("h3", {}, "What may follow the chosen token"), next, divergence, controls);
     return () => {
       const { share } = palette();
-      updateStrip((t) => ({ rgb: t ? share(pass.losses[t - 1] / 8) : null, title: expected(t) }));
+      updateStrip((t) => ({ rgb: t ? share(pass.losses[t - 1] / 6) : null, title: expected(t) }));
       summary.textContent = summed();
       words.textContent = expected(state.t);
-      const model = likeliest(2 * L, state.t, 12), exact = pass.grammar?.[state.t];
+      const model = likeliest(2 * L, state.t, 12).filter(([, p], i) => i < 6 || p > 0.0005), exact = pass.grammar?.[state.t];
       const drawn = live ? probabilities(nextLogits(state.t), state) : null;
       next.replaceChildren(distribution(model, drawn, exact));
       divergence.textContent = record.grammar ? aboutGrammar(exact) : "";
@@ -30,13 +30,13 @@ export const tokens = {
 
 function legend() {
   const ramp = el("span", { class: "ramp" });
-  return el("p", { class: "legend" }, "expected", ramp, "a surprise of 8 nats or more");
+  return el("p", { class: "legend" }, "expected", ramp, "a surprise of 6 nats or more");
 }
 
 function expected(t) {
-  if (!t) return `The text begins with ${pass.labels[0]}, for which the model was not asked.`;
+  if (!t) return `The text begins with “${pass.labels[0]}”, for which the model was not asked.`;
   const nats = pass.losses[t - 1];
-  return `${pass.labels[t]} had a probability of ${percent(Math.exp(-nats))}, ${nats.toFixed(2)} nats` +
+  return `“${pass.labels[t]}” had a probability of ${percent(Math.exp(-nats))}, ${nats.toFixed(2)} nats` +
     ` (token ${t + 1} of ${pass.T}, id ${pass.ids[t]}).`;
 }
 

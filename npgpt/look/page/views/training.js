@@ -23,7 +23,7 @@ export const training = {
     root.append(el("h3", {}, "Loss, nats per token"),
       el("div", { class: "scroll" }, chart("loss by step", [{ name: "training", points: points("loss"), style: "line faint" }, { name: "validation", points: history.val, style: "line" }],
         { levels: history.levels, unit: "step" })),
-      el("h3", {}, "Length of the gradient"), el("div", { class: "scroll" }, chart("gradient norm by step", [{ name: "all weights", points: points("grad_norm"), style: "line" }], { log: true, unit: "step" })));
+      el("h3", {}, "Length of the gradient"), el("div", { class: "scroll" }, chart("gradient norm by step", [{ name: "all weights", points: points("grad_norm"), style: "line" }], { log: "y", unit: "step" })));
     if (history.samples.length) {
       root.append(heading, el("div", { class: "controls" }, choice), text);
       show(history.samples.length - 1);
