@@ -145,12 +145,12 @@ export function bar(share, text, className = "bar") {
 
 // Lines over x: curves [{ name, points: [[x, y]], style }], levels [[name, y]].  log: "y" or "xy"
 export function chart(label, curves, { levels = [], log = "", unit = "", mark = null }) {
-  const W = 720, height = 260, left = 66, right = 170, top = 12, bottom = 30, edge = W - right;
+  const W = Math.max(340, Math.min(960, document.getElementById("view").clientWidth)), height = 260, left = 50, right = 165, top = 12, bottom = 30, edge = W - right;
   const [fx, fy] = [log === "xy", log !== ""].map((yes) => (yes ? Math.log10 : (value) => value));
   const seen = curves.map(({ points }) => points.filter(([, y]) => !log || y > 0));
   const x = axis(seen.flat().map(([x]) => fx(x)), log === "xy", left, edge);
   const y = axis([...seen.flat(), ...levels.map(([, y]) => [0, y])].map(([, y]) => fy(y)), log !== "", height - bottom, top);
-  const root = svg("svg", { viewBox: `0 0 ${W} ${height}`, role: "img", "aria-label": label });
+  const root = svg("svg", { width: W, height, role: "img", "aria-label": label });
   const line = (x1, x2, y1, y2, className) => root.append(svg("line", { x1, x2, y1, y2, class: className }));
   const text = (x, y, anchor, words, className = "") => root.append(svg("text", { x, y, "text-anchor": anchor, class: className }, words));
   for (const [at, words] of y.ticks) {
@@ -158,7 +158,7 @@ export function chart(label, curves, { levels = [], log = "", unit = "", mark = 
     text(left - 6, at + 4, "end", words);
   }
   for (const [at, words] of x.ticks) text(at, height - 10, "middle", words);
-  text(W - right + 24, height - 10, "start", unit, "unit");
+  text(edge + 24, height - 10, "start", unit, "unit");
   const names = levels.map(([words, value]) => [y.of(fy(value)), `${words} ${short(value)}`, ""]);
   for (const [at] of names) line(left, edge, at, at, "level");
   curves.forEach(({ name, style }, i) => {

@@ -1,8 +1,10 @@
 // The page: the text, the views to choose from, and the view that is shown.
 
 import { button, colour, el } from "./draw.js";
+import { nextCharacters } from "./grammar.js";
 import { backward as gradients } from "./rules.js";
-import { live, model, onChange, pass, readAddress, record, set, state, tokenizer, writeAddress } from "./state.js";
+import { probabilities } from "./sampling.js";
+import { likeliest, live, model, onChange, pass, readAddress, record, set, state, tokenizer, writeAddress } from "./state.js";
 import { attention } from "./views/attention.js";
 import { backward, finiteDifference } from "./views/backward.js";
 import { embeddings } from "./views/embeddings.js";
@@ -84,5 +86,5 @@ window.onafterprint = () => {
   if (!dataset.printed) delete dataset.theme;
   set({});
 };
-window.npgpt = { record, state, set, pass, model, tokenizer, gradients, finiteDifference }; // for the console
+window.npgpt = { record, state, set, pass, model, tokenizer, gradients, finiteDifference, likeliest, nextCharacters, probabilities }; // for the console
 readAddress();

@@ -17,7 +17,7 @@ export const embeddings = {
       const token = state.token in tokenizer.tokens ? state.token : pass.ids[state.t];
       chosen.value = token;
       const neighbours = nearest(token);
-      map.replaceChildren(plane(xy, token, neighbours.map(([id]) => id)));
+      map.replaceChildren(plane(xy, token, neighbours.map(([id]) => id), map.clientWidth));
       near.replaceChildren(el("h3", {}, `Nearest to ${tokenizer.label(token)}`), table(["token", "cosine"],
         neighbours.map(([id, cosine]) => [el("th", { scope: "row" }, tokenizer.label(id)), bar(cosine, short(cosine), "bar signed")]),
         { "aria-label": "nearest tokens" }));
@@ -38,14 +38,14 @@ function nearest(token, count = 10) {
     .sort((a, b) => b[1] - a[1]).slice(0, count);
 }
 
-function plane(xy, token, neighbours) {
-  const W = 620, height = 460, xs = xy.filter((_, i) => i % 2 === 0), ys = xy.filter((_, i) => i % 2 === 1);
+function plane(xy, token, neighbours, width) {
+  const W = Math.max(340, Math.min(700, width)), height = W * 0.75, xs = xy.filter((_, i) => i % 2 === 0), ys = xy.filter((_, i) => i % 2 === 1);
   const scaled = (values, size) => {
     const low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b));
     return (v) => 20 + ((v - low) / (high - low || 1)) * (size - 40);
   };
   const px = scaled(xs, W), py = scaled(ys, height);
-  const root = svg("svg", { viewBox: `0 0 ${W} ${height}`, class: "plane", role: "img", "aria-label": "tokens by their embedding" });
+  const root = svg("svg", { width: W, height, class: "plane", role: "img", "aria-label": "tokens by their embedding" });
   const order = Array.from(xs.keys()).sort((a, b) => rank(a) - rank(b)); // what is chosen is drawn last
   function rank(id) {
     return id === token ? 2 : neighbours.includes(id) ? 1 : 0;

@@ -72,7 +72,7 @@ function parts(a, b) {
   const largest = Math.max(...shares.map(Math.abs)), longest = Math.max(...added.map(length));
   const rows = added.map((x, k) => [
     el("th", { scope: "row" }, branchName(k)), bar(length(x) / longest, short(length(x))), short(length(at(k))),
-    likeliest(k, t, 3).map(([id, p]) => `${tokenizer.label(id)} ${percent(p)}`).join(",  "),
+    el("td", {}, likeliest(k, t, 3).map(([id, p]) => [el("span", { class: "whole" }, `${tokenizer.label(id)} ${percent(p)}`), " "]).flat()),
     ...(live ? [bar(shares[k] / largest, short(shares[k]), "bar signed")] : []),
   ]);
   if (!live) return { rows };

@@ -13,7 +13,8 @@ export const tokens = {
     const [strip, updateStrip] = tokenStrip("The text, token by token");
     const summary = el("p"), words = el("p", { "aria-live": "polite" }), next = el("div"), divergence = el("p");
     const steps = el("div", { class: "steps" }), [controls, updateControls] = sampling(steps);
-    root.append(strip, legend(), summary, words, el("h3", {}, "What may follow the chosen token"), next, divergence, controls);
+    root.append(strip, legend(), summary, words, el("div", { class: "wide" },
+      el("div", {}, el("h3", {}, "What may follow the chosen token"), next, divergence), controls));
     return () => {
       const { share } = palette();
       updateStrip((t) => ({ rgb: t ? share(pass.losses[t - 1] / 6) : null, title: expected(t) }));

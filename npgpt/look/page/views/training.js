@@ -20,14 +20,16 @@ export const training = {
       heading.textContent = `What the model wrote after step ${history.samples[i][0]}`;
       text.textContent = history.samples[i][1];
     };
-    root.append(el("h3", {}, "Loss, nats per token"),
-      el("div", { class: "scroll" }, chart("loss by step", [{ name: "training", points: points("loss"), style: "line faint" }, { name: "validation", points: history.val, style: "line" }],
-        { levels: history.levels, unit: "step" })),
-      el("h3", {}, "Length of the gradient"), el("div", { class: "scroll" }, chart("gradient norm by step", [{ name: "all weights", points: points("grad_norm"), style: "line" }], { log: "y", unit: "step" })));
+    const loss = el("div", { class: "scroll" }), norm = el("div", { class: "scroll" });
+    root.append(el("h3", {}, "Loss, nats per token"), loss, el("h3", {}, "Length of the gradient"), norm);
     if (history.samples.length) {
       root.append(heading, el("div", { class: "controls" }, choice), text);
       show(history.samples.length - 1);
     }
-    return () => {};
+    return () => {
+      loss.replaceChildren(chart("loss by step", [{ name: "training", points: points("loss"), style: "line faint" },
+        { name: "validation", points: history.val, style: "line" }], { levels: history.levels, unit: "step" }));
+      norm.replaceChildren(chart("gradient norm by step", [{ name: "all weights", points: points("grad_norm"), style: "line" }], { log: "y", unit: "step" }));
+    };
   },
 };
