@@ -12,11 +12,13 @@ from npgpt.look.weights import KINDS
 def add_arguments(parser):
     add = parser.add_argument
     add("run", metavar="RUN|FOLDER",
-        help="a run folder, such as runs/tales, or a GPT-2 in the transformers library's layout")  # fmt: skip
-    add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed there")
+        help="a run folder, such as runs/tales, or a GPT-2 in the transformers library's layout"
+        )  # fmt: skip
+    add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")
     add("--out", metavar="FILE.html", help="default: NAME.html here, of the folder's name")
     add("--weights", choices=KINDS, default="fp16",
-        help="16 or 8 bits each; default fp16. int8 makes half the file, and a coarser model")  # fmt: skip
+        help="16 or 8 bits each; default fp16. int8 makes half the file, and a coarser model"
+        )  # fmt: skip
 
 
 def run(args):

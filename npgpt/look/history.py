@@ -56,7 +56,8 @@ def _levels(run, tokenizer):
 def _samples(run):
     """[step, text] of the last samples."""
     path = member(run.folder, "samples.txt")
-    parts = re.split(r"^step (\d{1,18}): .*\n", read_text(path), flags=re.M) if path.exists() else []
+    text = read_text(path) if path.exists() else ""
+    parts = re.split(r"^step (\d{1,18}): .*\n", text, flags=re.M)
     found, size = [], 0
     for step, text in list(zip(parts[1::2], parts[2::2], strict=True))[::-1]:
         size += len(text)

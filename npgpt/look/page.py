@@ -8,7 +8,6 @@ script and the one style sheet in it, each by its hash.
 import base64
 import hashlib
 import json
-import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -62,7 +61,12 @@ def make_page(subject, prompt=None, kind="fp16"):
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
     with tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}") as bar:
-        record = _record(subject, prompt, kind, lambda what: (bar.set_description(what), bar.update()))
+
+        def progress(what):
+            bar.set_description(what)
+            bar.update()
+
+        record = _record(subject, prompt, kind, progress)
     return assemble(record), record
 
 
@@ -93,7 +97,7 @@ def _record(subject, prompt, kind, progress):
             "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")},
         "parameters": model.num_parameters(),
         "kind": kind if live else None,
-        "weights": {name: entry for name, entry in packed.items()},
+        "weights": packed,
         "window": min(WINDOW, config.block_size),
         "tokenizer": _tokenizer(tokenizer, live, ids, passed),
         "prompt": prompt,
@@ -161,11 +165,12 @@ def assemble(record):
     def read(name):
         return folder.joinpath(*name.split("/")).read_text(encoding="utf-8")
 
-    script = "const modules = {};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
+    script = "const modules = {};\n"
+    script += "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
     parts = {"style": read("style.css"), "script": script, "record": _as_json(record)}
     policy = "; ".join((
-        "default-src 'none'", f"script-src '{_hash(script)}'", f"style-src '{_hash(parts['style'])}'",
-        "base-uri 'none'", "form-action 'none'",
+        "default-src 'none'", f"script-src '{_hash(script)}'",
+        f"style-src '{_hash(parts['style'])}'", "base-uri 'none'", "form-action 'none'",
     ))  # fmt: skip
     parts["policy"] = policy
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("index.html"))

@@ -21,7 +21,7 @@ class Recorder(Observer):
     ops      op, module path, shapes, inputs (the index of an op, or a weight's name, or null), what
              is saved; after backward the Euclidean norm of the gradient of its output
     arrays   the residual stream before the first block and after each branch ("x.0", "x.1", ...),
-             queries, keys and values ("h.0.attn"), the gradient of the token embeddings ("d_tokens")
+             queries, keys and values ("h.0.attn"), the gradient of the tokens' rows ("d_tokens")
     """
 
     def __init__(self, model):

@@ -1,5 +1,4 @@
-"""What is looked at: a GPT with its tokenizer, of a run folder or one of the transformers library.
-"""
+"""What is looked at: a GPT with its tokenizer, from a run folder or the transformers library."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ class Subject:
 
 
 def open_subject(folder):
-    """The `Subject` in a folder that `npgpt train` or `npgpt export` wrote, or of a published GPT-2.
+    """The `Subject` in a folder that `npgpt train` or `npgpt export` wrote, or of a GPT-2.
 
     Raises ValueError or FileNotFoundError for a model that is no GPT, which it names, for a folder
     that is damaged or nothing of the kind, and for one without a tokenizer that we read.

@@ -1,5 +1,5 @@
-"""Models to look at, with weights of order one, so that no rule of theirs can be wrong unseen; their
-pages; and a browser.
+"""Models to look at, with weights of order one, so that no rule of theirs can be wrong unseen;
+their pages; and a browser.
 
 The browser is Debian's chromium, driven by selenium (the extra `browser`). Where either is missing,
 the tests that need it are skipped and say so.

@@ -23,6 +23,7 @@ VIEWS = ("tokens", "attention", "residual", "knockout", "embeddings", "backward"
 BOX = "document.getElementById('prompt')"
 # Sets the text at once, as pasting does.
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
+TIMED = f"const start = performance.now(); {PASTE} return performance.now() - start;"
 
 
 def stored(subject, kind="fp16"):
@@ -35,7 +36,7 @@ def stored(subject, kind="fp16"):
 
 
 def expected(model, ids_T):
-    """(logits (T, V), attention weights (L, H, T, T), the lens after each branch (2 L + 1, T, V))."""
+    """Logits (T, V), attention (L, H, T, T), and the lens after each branch (2 L + 1, T, V)."""
     with no_grad():
         x = model.wte(ids_T[None]) + model.wpe(np.arange(len(ids_T)))
         stream, weights = [x], []
@@ -56,8 +57,8 @@ def softmax(x):
 
 
 FOUND = """
-const { pass, model, likeliest } = npgpt, { trace, T } = pass, at = (name) => trace.arrays.get(name);
-const weights = [];
+const { pass, model, likeliest } = npgpt, { trace, T, ids, note } = pass;
+const at = (name) => trace.arrays.get(name), weights = [];
 for (let l = 0; l < model.L; l++) {
   for (let h = 0; h < model.H; h++) {
     for (let t = 0; t < T; t++) {
@@ -68,7 +69,8 @@ for (let l = 0; l < model.L; l++) {
 }
 const lens = Array.from({ length: 2 * model.L + 1 }, (_, k) =>
   Array.from({ length: T }, (_, t) => likeliest(k, t, 3)));
-return { ids: pass.ids, note: pass.note, logits: Array.from(at("logits").slice(0, T * model.V)), weights, lens };
+const logits = Array.from(at("logits").slice(0, T * model.V));
+return { ids, note, logits, weights, lens };
 """
 
 
@@ -162,6 +164,13 @@ def wait(browser, css, seconds=20):
     return WebDriverWait(browser.driver, seconds).until(lambda driver: browser.find(css))
 
 
+def changed_address(browser):
+    """The address, once it says the state."""
+    return browser.driver.execute_async_script(
+        "const done = arguments[0]; setTimeout(() => done(location.hash), 400);"
+    )
+
+
 def test_a_planted_fault_turns_the_check_red(browser, pages, tmp_path):
     browser.open(pages["bpe"][0], "view=backward")
     verdict = wait(browser, ".verdict.good")
@@ -193,13 +202,13 @@ def test_nothing_is_asked_of_a_network_and_nothing_complained_of(browser, pages,
                     "return [document.documentElement.scrollWidth, innerWidth,"
                     "document.querySelector('[aria-selected=true]').id]"
                 )
-                assert shown == [width, width, f"tab-{view}"], (kind, view)
+                assert shown[0] <= width and shown[1:] == [width, f"tab-{view}"], (kind, view)
                 complaints, asked = browser.logs()
                 assert complaints == [] and asked == [path.as_uri()], (kind, view)
 
 
 def test_a_page_that_wanted_a_network_would_be_noticed(browser, pages, tmp_path):
-    """The policy stops a script that was not there, an image and a request; and they are counted."""
+    """The policy stops a script that was not there and an image, and the console tells."""
     html = pages["untied"][0].read_text(encoding="utf-8")
     more = "<script>hacked = 1</script><img src='https://example.com/a.png'>"
     path = tmp_path / "changed.html"
@@ -237,10 +246,8 @@ def test_texts_are_never_markup(browser, subjects, tmp_path):
             browser.open(path, f"view={view}")
             assert browser.run("return typeof hacked") == "undefined"
             assert browser.run("return document.querySelectorAll('img, svg[onload]').length") == 0
-            name = browser.run("return document.getElementById('name').textContent")
-            assert name == hostile.encode("utf-16", "surrogatepass").decode("utf-16", "replace") or (
-                "\ud800" in hostile
-            )
+            shown = "document.getElementById('name').textContent === npgpt.record.name"
+            assert browser.run(f"return {shown}")
             assert browser.run("return npgpt.tokenizer.decode(npgpt.pass.ids)") in prompt
             assert browser.logs()[0] == []
         browser.run(PASTE, hostile)
@@ -275,16 +282,22 @@ def test_byte_pairs_are_those_of_the_tokenizer(browser, subjects, tmp_path, patt
     subject = dataclasses.replace(base, model=GPT(config), tokenizer=tokenizer)
     path.write_text(make_page(subject, "A dog")[0], encoding="utf-8")
     browser.open(path)
-    words = st.sampled_from(["'s", "'LL", "ſ", " ", "\n", "\r\n", "\x85", "\ufeff", "\x1c", "12345"])
+    words = ["'s", "'LL", "'ſ", " ", "\n", "\r\n", "\x85", "\ufeff", "\x1c", "12345"]
     some = st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF), max_size=12)
 
     @settings(max_examples=40)
-    @given(st.lists(st.lists(words | some, max_size=8).map("".join), min_size=20, max_size=20))
+    @given(
+        st.lists(
+            st.lists(st.sampled_from(words) | some, max_size=8).map("".join),
+            min_size=20,
+            max_size=20,
+        )
+    )
     def check(drawn):
-        found = browser.run("return arguments[0].map((text) => npgpt.tokenizer.encode(text))", drawn)
+        found = browser.run("return arguments[0].map((t) => npgpt.tokenizer.encode(t))", drawn)
         assert found == [tokenizer.encode(each).tolist() for each in drawn]
-        decoded = browser.run("return arguments[0].map((ids) => npgpt.tokenizer.decode(ids))", found)
-        assert decoded == [each.removeprefix("\ufeff") for each in drawn] or decoded == drawn
+        back = browser.run("return arguments[0].map((ids) => npgpt.tokenizer.decode(ids))", found)
+        assert back == drawn
 
     check()
 
@@ -339,8 +352,7 @@ def test_an_answer_to_a_key_press_is_quick(browser, pages):
                 took = []
                 for _ in range(3):
                     browser.run(PASTE, text[: length - 1])
-                    start = "const start = performance.now();"
-                    took.append(browser.run(f"{start}{PASTE}return performance.now() - start;", changed))
+                    took.append(browser.run(TIMED, changed))
                 assert min(took) < limit, (length, view, took)
 
 
@@ -353,7 +365,7 @@ def test_a_link_is_a_state_and_a_state_is_a_link(browser, pages):
     from selenium.webdriver.common.keys import Keys
 
     canvas.send_keys(Keys.ARROW_DOWN, Keys.ARROW_LEFT)
-    address = browser.run("return location.hash")
+    address = changed_address(browser)
     assert "t=6" in address and "s=2" in address and "head=1" in address
     browser.open(path, address[1:])
     state = browser.run("return npgpt.state")
@@ -432,7 +444,7 @@ def test_a_recorded_pass_shows_its_numbers_and_says_what_it_is(
     browser.open(path)
     ids_T = np.array(record["ids"])
     _, weights, lens = expected(subjects["bpe"].model, ids_T)
-    found = browser.run(FOUND.replace('Array.from(at("logits").slice(0, T * model.V))', "[]"))
+    found = browser.run(FOUND.replace('at("logits").slice(0, T * model.V)', "[]"))
     assert np.abs(np.reshape(found["weights"], weights.shape) - weights).max() < 0.02  # float16
     best = [[probs_V.argmax() for probs_V in probs_TV] for probs_TV in lens]
     assert best == [[likeliest[0][0] for likeliest in row] for row in found["lens"]]

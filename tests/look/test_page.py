@@ -87,7 +87,8 @@ def test_nothing_in_the_page_is_from_elsewhere():
 
 def test_the_scripts_are_all_there_each_after_what_it_imports():
     folder = files("npgpt.look") / "page"
-    paths = [f"{p.name}" for p in folder.iterdir()] + [f"views/{p.name}" for p in (folder / "views").iterdir()]
+    paths = [p.name for p in folder.iterdir()]
+    paths += [f"views/{p.name}" for p in (folder / "views").iterdir()]
     assert sorted(SCRIPTS) == sorted(p.removesuffix(".js") for p in paths if p.endswith(".js"))
     for i, name in enumerate(SCRIPTS):
         text = folder.joinpath(*f"{name}.js".split("/")).read_text(encoding="utf-8")

@@ -122,12 +122,21 @@ export function readAddress() {
     else if (Number.isFinite(Number(value))) changes[name] = Number(value);
   }
   if (!live) changes.text = record.prompt;
+  if (!pass.T) readText(); // so that there is a pass, whatever the address has
   changes.layer = within(Math.trunc(changes.layer), L);
   changes.head = within(Math.trunc(changes.head), H);
   set(changes);
 }
 
+let writing = null;
+
+// Browsers refuse an address that changes with every key: it follows when the typing pauses.
 export function writeAddress() {
+  clearTimeout(writing);
+  writing = setTimeout(writeNow, 300);
+}
+
+function writeNow() {
   const changed = new URLSearchParams();
   for (const name in DEFAULTS) {
     if (state[name] !== DEFAULTS[name]) changed.set(name, state[name]);

@@ -78,7 +78,7 @@ function pairKey(a, b) {
 
 // Text from a string with a character for each byte.
 function utf8(bytes) {
-  return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 }
 
 // Spaces, line ends and whatever else has no shape, made visible.

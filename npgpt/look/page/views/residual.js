@@ -32,7 +32,7 @@ export const residual = {
         rows, { "aria-label": "the stream at the chosen token" }));
       check.textContent = live ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive numbers ` +
         `speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
-      columns = Math.max(4, Math.min(pass.T, Math.floor((root.clientWidth - LEFT) / WIDE)));
+      columns = Math.min(pass.T, Math.max(4, Math.floor((root.clientWidth - LEFT) / WIDE)));
       drawLens(lens);
     };
   },
