@@ -22,13 +22,14 @@ def history(run, tokenizer):
     """
     path = member(run.folder, "metrics.csv")
     rows = read_metrics(path) if path.exists() else []
+    rows = [row for row in rows if all(map(math.isfinite, (row["loss"], row["grad_norm"])))]
     if not rows:
         return None
     curves = {
         name: [round(float(np.mean(part)), 5) for part in _parts([row[name] for row in rows])]
         for name in ("step", "loss", "grad_norm")
     }
-    val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
+    val = [[row["step"], row["val_loss"]] for row in rows if math.isfinite(row["val_loss"] or math.nan)]
     return curves | {"val": val, "levels": _levels(run, tokenizer), "samples": _samples(run)}
 
 

@@ -66,6 +66,8 @@ def record_gradient(model, ids_T, seed=0):
     """One loss of a model, of each token of a text given those before it, as JSON will have it.
 
     loss       nats per token        ops        what a `Recorder` says of them
+    Raises FloatingPointError if the loss is not finite.
+
     saliency   by token of the text that is read, the norm of the gradient of its embedding
     weights    name -> norm, largest magnitude, and some entries: their indices in the flat array
                `at`, and `values`; the largest, and others drawn with the seed
@@ -73,7 +75,13 @@ def record_gradient(model, ids_T, seed=0):
     model.eval()
     with observing(Recorder(model)) as recorder:
         loss = model.loss(ids_T[None, :-1], ids_T[None, 1:])
-        loss.backward()
+        if np.isfinite(loss.item()):
+            loss.backward()
+    if not np.isfinite(loss.item()):
+        raise FloatingPointError(
+            f"the loss of the prompt is {loss.item()}: the weights are too large to compute with; "
+            "train again with a lower learning rate"
+        )
     rng, weights = np.random.default_rng(seed), {}
     for name, weight in model.parameters().items():
         d = weight.grad.ravel()

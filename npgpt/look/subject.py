@@ -7,6 +7,7 @@ from npgpt.files import RUN_STATE, member, read_json
 from npgpt.model import GPT
 from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
 from npgpt.training.checkpoint import MADE_BY, Run, load_run, read_run
+from npgpt.training.diagnostics import weights_not_finite
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ def open_subject(folder):
         model, tokenizer, run = load_run(folder)
         return Subject(name, model, tokenizer, run)
     model = GPT.from_pretrained(folder)
+    broken = weights_not_finite(model)
+    if broken:
+        raise ValueError(f"{folder}: {broken}, so nothing can be computed with it; restore it")
     tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
     if tokenizer.vocab_size > model.config.vocab_size:
         raise ValueError(

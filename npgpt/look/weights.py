@@ -35,7 +35,8 @@ def pack(weights, kind):
 def _packed(name, array, kind):
     if kind == "int8":
         largest_R1 = np.abs(array).max(axis=1, keepdims=True)
-        scale_R1 = np.where(largest_R1 > 0, largest_R1 / 127, 1).astype(np.float32)
+        scale_R1 = (largest_R1.astype(np.float64) / 127).astype(np.float32)
+        scale_R1[scale_R1 == 0] = 1  # of zeros, and of what is next to nothing
         rounded = np.rint(array / scale_R1).clip(-127, 127).astype(np.int8)
         text = {"data": base64_of(rounded, "i1"), "scale": base64_of(scale_R1, "f4")}
         return {"kind": kind} | text, rounded * scale_R1.astype(np.float64)

@@ -14,7 +14,8 @@ export function svg(tag, attributes = {}, ...children) {
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element[name] = value;
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== false) element.setAttribute(
+      name, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null));
   return element;
@@ -35,7 +36,8 @@ export function short(x) {
 
 export function colour(name) {
   document.getElementById("probe").style.color = `var(${name})`;
-  return getComputedStyle(document.getElementById("probe")).color.match(/\d+/g).slice(0, 3).map(Number);
+  return getComputedStyle(document.getElementById("probe")).color.match(/\d+/g).slice(0, 3).map(
+    Number);
 }
 
 export function palette() {
@@ -103,11 +105,13 @@ export function tokenStrip(label, choose = (t) => set({ t })) {
   const update = (look) => {
     strip.replaceChildren(...pass.labels.flatMap((text, t) => {
       const { rgb, title, off } = look(t), chosen = t === state.t;
-      const token = el("span", { role: "option", id: `${label}-${t}`.replace(/\W/g, "-"), "data-t": t,
+      const token = el("span", { role: "option", id: `${label}-${t}`.replace(/\W/g, "-"),
+        "data-t": t,
         "aria-selected": chosen, title, class: off ? "off" : null }, text);
       if (rgb) paint(token, rgb);
       if (chosen) strip.setAttribute("aria-activedescendant", token.id);
-      return text.endsWith("⏎") ? [token, el("br")] : text.includes("␣") ? [token, el("wbr")] : [token];
+      return text.endsWith("⏎") ? [token, el("br")] : text.includes("␣") ? [token, el("wbr")]
+        : [token];
     }));
   };
   return [strip, update];
@@ -128,9 +132,11 @@ export function button(text, onclick, attributes = {}) {
 }
 
 export function table(head, rows, attributes = {}) {
-  const cells = (tag, values) => values.map((value) => value instanceof Element && /^T[DH]$/i.test(value.tagName)
+  const cells = (tag, values) => values.map((value) => value instanceof Element
+    && /^T[DH]$/i.test(value.tagName)
     ? value : el(tag, {}, value));
-  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": attributes["aria-label"] ?? "table" },
+  return el("div", { class: "scroll", tabindex: 0, role: "region",
+    "aria-label": attributes["aria-label"] ?? "table" },
     el("table", attributes, el("thead", {}, el("tr", {}, cells("th", head))),
       el("tbody", {}, rows.map((row) => el("tr", {}, cells("td", row))))));
 }
@@ -145,14 +151,18 @@ export function bar(share, text, className = "bar") {
 
 // Lines over x: curves [{ name, points: [[x, y]], style }], levels [[name, y]].  log: "y" or "xy"
 export function chart(label, curves, { levels = [], log = "", unit = "", mark = null }) {
-  const W = Math.max(340, Math.min(960, document.getElementById("view").clientWidth)), height = 260, left = 50, right = 165, top = 12, bottom = 30, edge = W - right;
+  const W = Math.max(340, Math.min(960, document.getElementById("view").clientWidth)),
+    height = 260, left = 50, right = 165, top = 12, bottom = 30, edge = W - right;
   const [fx, fy] = [log === "xy", log !== ""].map((yes) => (yes ? Math.log10 : (value) => value));
   const seen = curves.map(({ points }) => points.filter(([, y]) => !log || y > 0));
   const x = axis(seen.flat().map(([x]) => fx(x)), log === "xy", left, edge);
-  const y = axis([...seen.flat(), ...levels.map(([, y]) => [0, y])].map(([, y]) => fy(y)), log !== "", height - bottom, top);
+  const y = axis([...seen.flat(), ...levels.map(([, y]) => [0, y])].map(([, y]) => fy(y)),
+    log !== "", height - bottom, top);
   const root = svg("svg", { width: W, height, role: "img", "aria-label": label });
-  const line = (x1, x2, y1, y2, className) => root.append(svg("line", { x1, x2, y1, y2, class: className }));
-  const text = (x, y, anchor, words, className = "") => root.append(svg("text", { x, y, "text-anchor": anchor, class: className }, words));
+  const line = (x1, x2, y1, y2, className) =>
+    root.append(svg("line", { x1, x2, y1, y2, class: className }));
+  const text = (x, y, anchor, words, className = "") =>
+    root.append(svg("text", { x, y, "text-anchor": anchor, class: className }, words));
   for (const [at, words] of y.ticks) {
     line(left, edge, at, at, "grid");
     text(left - 6, at + 4, "end", words);
@@ -177,13 +187,16 @@ export function chart(label, curves, { levels = [], log = "", unit = "", mark = 
   return root;
 }
 
-// Of values from a chart's one end to the other: where each lies, and some round ones with their names.
+// Where values lie between the two ends of a chart's side, and some round ones with their names.
 function axis(values, log, from, to) {
   const bound = (f, start) => values.reduce((a, b) => f(a, b), start);
   let low = bound(Math.min, log ? Infinity : 0), high = bound(Math.max, -Infinity);
   if (log) [low, high] = [Math.floor(low), Math.max(Math.ceil(high), Math.floor(low) + 1)];
-  const of = (value) => from + ((value - low) / (high - low || 1)) * (to - from), rough = (high - low) / 5, ten = 10 ** Math.floor(Math.log10(rough));
-  const step = log ? Math.max(1, Math.ceil(rough)) : ten * [1, 2, 5, 10].find((n) => n * ten >= rough), ticks = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push([of(i * step), log ? `1e${i * step}` : String(Number((i * step).toPrecision(6)))]);
+  const of = (value) => from + ((value - low) / (high - low || 1)) * (to - from),
+    rough = (high - low) / 5, ten = 10 ** Math.floor(Math.log10(rough));
+  const step = log ? Math.max(1, Math.ceil(rough))
+    : ten * [1, 2, 5, 10].find((n) => n * ten >= rough), ticks = [];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(
+    [of(i * step), log ? `1e${i * step}` : String(Number((i * step).toPrecision(6)))]);
   return { of, ticks };
 }

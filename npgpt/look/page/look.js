@@ -4,7 +4,8 @@ import { button, colour, el } from "./draw.js";
 import { nextCharacters } from "./grammar.js";
 import { backward as gradients } from "./rules.js";
 import { probabilities } from "./sampling.js";
-import { likeliest, live, model, onChange, pass, readAddress, record, set, state, tokenizer, writeAddress } from "./state.js";
+import { likeliest, live, model, onChange, pass, record, set, state, tokenizer } from "./state.js";
+import { readAddress, writeAddress } from "./state.js";
 import { attention } from "./views/attention.js";
 import { backward, finiteDifference } from "./views/backward.js";
 import { embeddings } from "./views/embeddings.js";
@@ -15,7 +16,8 @@ import { training } from "./views/training.js";
 
 const VIEWS = [tokens, attention, residual, knockout, embeddings, backward, training];
 const updates = new Map(); // of views that were opened
-const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) => document.getElementById(id));
+const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map(
+  (id) => document.getElementById(id));
 
 document.title = `${record.name} under the microscope`;
 document.getElementById("name").textContent = record.name;
@@ -28,7 +30,8 @@ document.getElementById("theme").onclick = () => {
   set({});
 };
 
-const choose = VIEWS.map((view) => button(view.title, () => set({ view: view.id }), { role: "tab", id: `tab-${view.id}`, "aria-controls": "view" }));
+const choose = VIEWS.map((view) => button(view.title, () => set({ view: view.id }),
+  { role: "tab", id: `tab-${view.id}`, "aria-controls": "view" }));
 tabs.append(...choose);
 tabs.onkeydown = (event) => {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -39,7 +42,8 @@ tabs.onkeydown = (event) => {
 };
 
 function holds() {
-  const { n_layer, n_head, n_embd, vocab_size } = record.config, megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
+  const { n_layer, n_head, n_embd, vocab_size } = record.config,
+    megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
   const model = `a GPT of ${record.parameters.toLocaleString("en")} parameters: ${n_layer} blocks, ${n_head} heads, ${n_embd} channels, ${vocab_size} tokens`;
   const what = live ? `the model itself, its weights as ${record.kind}, and runs it on any text you type`
     : "what the model computed for this text, which cannot be changed here: the model is too large for a page";
@@ -49,7 +53,8 @@ function holds() {
 function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? tokens;
   if (prompt.value !== state.text) prompt.value = state.text;
-  note.textContent = pass.note || (pass.cut ? `The model reads the last ${pass.T} tokens; the first ${pass.cut} are not shown.` : `${pass.T} tokens`);
+  note.textContent = pass.note
+    || (pass.cut ? `The model reads the last ${pass.T} tokens; the first ${pass.cut} are not shown.` : `${pass.T} tokens`);
   note.classList.toggle("bad", Boolean(pass.note));
   VIEWS.forEach(({ id }, i) => {
     choose[i].setAttribute("aria-selected", id === view.id);
@@ -63,10 +68,12 @@ function render() {
 }
 
 function open(view) {
-  const root = el("section", {}, el("p", { class: "about" }, view.about, " ", el("span", {}, `CONCEPTS.md: ${view.section}.`)));
+  const root = el("section", {}, el("p", { class: "about" }, view.about, " ",
+    el("span", {}, `CONCEPTS.md: ${view.section}.`)));
   main.append(root);
   let update = () => {};
-  if (view.needsModel && !live) root.append(el("p", {}, "This needs the model itself, and this page holds only what it computed for one text."));
+  if (view.needsModel && !live) root.append(
+    el("p", {}, "This needs the model itself, and this page holds only what it computed for one text."));
   else update = view.build(root);
   updates.set(view.id, { root, update });
 }
@@ -86,5 +93,6 @@ window.onafterprint = () => {
   if (!dataset.printed) delete dataset.theme;
   set({});
 };
-window.npgpt = { record, state, set, pass, model, tokenizer, gradients, finiteDifference, likeliest, nextCharacters, probabilities }; // for the console
+window.npgpt = { record, state, set, pass, model, tokenizer, gradients, finiteDifference,
+  likeliest, nextCharacters, probabilities }; // for the console
 readAddress();

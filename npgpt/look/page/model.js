@@ -71,14 +71,16 @@ export class GPT {
   block(l, x, trace, off) {
     const at = `h.${l}`;
     x = this.plus(2 * l + 1, x, this.attn(l, this.norm(`${at}.ln_1`, x, trace), trace, off), trace);
-    return this.plus(2 * l + 2, x, this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off), trace);
+    return this.plus(2 * l + 2, x, this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off),
+      trace);
   }
 
   attn(l, x, trace, off) {
     const { C, H, D } = this, path = `h.${l}.attn`, { start, T, capacity } = trace;
     const qkv = this.linear(`${path}.c_attn`, x, C, 3 * C, trace);
     const weights = trace.rows(path, H * capacity);
-    const y = attention(qkv, weights, trace.rows(`${path}.y`, C), start, T, H, D, capacity, off.positions);
+    const y = attention(qkv, weights, trace.rows(`${path}.y`, C), start, T, H, D, capacity,
+      off.positions);
     for (let h = 0; h < H; h++) {
       if (!off.heads.has(`${l}.${h}`)) continue;
       for (let t = start; t < T; t++) y.fill(0, t * C + h * D, t * C + h * D + D);
@@ -117,15 +119,11 @@ export class GPT {
   }
 }
 
-// What a branch is called, of those that add to the stream: 0 the embeddings, then attention and MLP
-// of each block in turn.
+// What a branch that adds to the stream is called: 0 the embeddings, then attention and MLP of each
+// block in turn.
 export function branchName(k) {
   if (k === 0) return "embeddings";
   return `block ${(k - 1) >> 1} ${k % 2 ? "attention" : "MLP"}`;
-}
-
-export function branchPath(k) {
-  return `h.${(k - 1) >> 1}.${k % 2 ? "attn" : "mlp"}.c_proj`;
 }
 
 // -ln of the probability that each position gives the token after it, in nats; T - 1 of them.

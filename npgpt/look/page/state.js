@@ -17,7 +17,8 @@ export const C = model.C;
 export const V = model.V;
 
 const DEFAULTS = {
-  text: record.prompt, view: "tokens", t: -1, s: -1, layer: 0, head: 0, token: -1, rival: -1, answer: -1,
+  text: record.prompt, view: "tokens", t: -1, s: -1, layer: 0, head: 0, token: -1, rival: -1,
+    answer: -1,
   temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "", positions: "", weight: "", at: -1,
   step: -5, fault: "",
 };
@@ -60,7 +61,8 @@ function readText() {
     if (live) model.forward(pass.ids, pass.trace);
     else if (!pass.trace.arrays) playRecorded();
     for (const key of pass.lens.keys()) if (key % 1024 >= pass.trace.start) pass.lens.delete(key);
-    pass.losses = live ? losses(logitsOf(pass.trace), pass.ids, V) : record.pass.given.map((p) => -Math.log(p));
+    pass.losses = live ? losses(logitsOf(pass.trace), pass.ids, V)
+      : record.pass.given.map((p) => -Math.log(p));
     pass.labels = pass.ids.map((id) => tokenizer.label(id));
     pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
   } catch (error) {
@@ -77,10 +79,13 @@ export function logitsOf(trace) {
 function playRecorded() {
   const { trace, ids, T } = pass;
   trace.begin(ids);
-  for (const [name, text] of Object.entries(record.pass.arrays)) trace.arrays.set(name, halves(text));
+  for (const [name, text] of Object.entries(record.pass.arrays)) trace.arrays.set(
+    name, halves(text));
   for (let l = 0; l < L; l++) {
-    const weights = trace.rows(`h.${l}.attn`, H * trace.capacity), y = trace.rows(`h.${l}.attn.y`, C);
-    attention(trace.arrays.get(`h.${l}.attn.c_attn`), weights, y, 0, T, H, D, trace.capacity, new Set());
+    const weights = trace.rows(`h.${l}.attn`, H * trace.capacity),
+      y = trace.rows(`h.${l}.attn.y`, C);
+    attention(trace.arrays.get(`h.${l}.attn.c_attn`), weights, y, 0, T, H, D, trace.capacity,
+      new Set());
   }
 }
 

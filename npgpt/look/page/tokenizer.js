@@ -13,7 +13,8 @@ export class Tokenizer {
     this.known = kind === "char" ? new Map(tokens.map((token, id) => [utf8(token), id])) : null;
     this.merged = new Map((merges ?? []).map(([a, b], i) => [pairKey(a, b), 256 + i]));
     if (kind === "bpe") {
-      this.index = new Map(tokens.map((token, id) => [token, id])); // single bytes have ids of their own
+      this.index = new Map(tokens.map((token, id) => [token,
+        id])); // single bytes have ids of their own
       this.words = new Map();
     }
   }
@@ -51,7 +52,8 @@ export class Tokenizer {
       if (best === Infinity) break;
       const joined = [];
       for (let i = 0; i < parts.length; i++) {
-        const pair = i + 1 < parts.length && this.merged.get(pairKey(parts[i], parts[i + 1])) === best;
+        const pair = i + 1 < parts.length && this.merged.get(
+          pairKey(parts[i], parts[i + 1])) === best;
         joined.push(pair ? best : parts[i]);
         if (pair) i++;
       }
@@ -78,7 +80,8 @@ function pairKey(a, b) {
 
 // Text from a string with a character for each byte.
 function utf8(bytes) {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+    Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 }
 
 // Spaces, line ends and whatever else has no shape, made visible.

@@ -6,14 +6,17 @@ import { C, D, H, L, live, pass, set, state } from "../state.js";
 
 export const attention = {
   id: "attention", title: "Attention",
-  about: "Every position reads from those before it, each head with weights of its own. A row is a reader, a column what it reads.",
+  about: "What each position (a row) reads from those before it (columns), head by head.",
   section: "Attention Mechanism",
   build(root) {
-    const heads = allHeads(), large = el("canvas", { tabindex: 0, role: "img" }), words = el("p", { "aria-live": "polite" });
-    const arcs = el("div", { class: "scroll arcs", tabindex: 0, role: "region", "aria-label": "arcs over the text" });
+    const heads = allHeads(), large = el("canvas", { tabindex: 0, role: "img" }),
+      words = el("p", { "aria-live": "polite" });
+    const arcs = el("div", { class: "scroll arcs", tabindex: 0, role: "region",
+      "aria-label": "arcs over the text" });
     const numbers = el("div"), title = el("h3");
     large.onkeydown = (event) => {
-      const [dt, ds] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
+      const [dt, ds] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
+        ArrowRight: [0, 1] }[event.key] ?? [0, 0];
       if (!dt && !ds) return;
       event.preventDefault();
       const clamp = (i) => Math.max(0, Math.min(pass.T - 1, i));
@@ -22,9 +25,11 @@ export const attention = {
     large.onclick = (event) => {
       const box = large.getBoundingClientRect();
       const cell = (at, size) => Math.min(pass.T - 1, Math.floor((at / size) * pass.T));
-      set({ t: cell(event.clientY - box.top, box.height), s: cell(event.clientX - box.left, box.width) });
+      set({ t: cell(event.clientY - box.top, box.height),
+        s: cell(event.clientX - box.left, box.width) });
     };
-    root.append(el("p", { class: "legend" }, "no weight", el("span", { class: "ramp" }), "all the weight"),
+    root.append(el("p", { class: "legend" }, "no weight", el("span", { class: "ramp" }),
+      "all the weight"),
       el("div", { class: "wide" }, heads.root, el("div", { class: "one" }, title, large, words)),
       el("h3", {}, "What the chosen position reads"), arcs, numbers);
     return () => {
@@ -82,7 +87,8 @@ function drawLarge(canvas, width) {
   if (cell >= 14) {
     context.font = `${Math.min(13, cell - 3)}px ui-monospace, monospace`;
     context.fillStyle = css(colour("--ink"));
-    pass.labels.forEach((label, i) => i + 1 < T && context.fillText(label.slice(0, 12), (i + 1) * cell + 4, i * cell + cell * 0.75));
+    pass.labels.forEach((label, i) => i + 1 < T
+      && context.fillText(label.slice(0, 12), (i + 1) * cell + 4, i * cell + cell * 0.75));
   }
   canvas.setAttribute("aria-label", `weights of block ${layer}, head ${head}; ${inWords()}`);
 }
@@ -94,7 +100,8 @@ function column() {
 
 function mostRead() {
   const { layer, head, t } = state;
-  return pass.ids.reduce((best, _, s) => (weightOf(layer, head, t, s) > weightOf(layer, head, t, best) ? s : best), 0);
+  return pass.ids.reduce((best, _, s) => (weightOf(layer, head, t, s) > weightOf(
+    layer, head, t, best) ? s : best), 0);
 }
 
 function place(i) {
@@ -103,13 +110,15 @@ function place(i) {
 
 function inWords() {
   const { layer, head, t } = state, s = column(), most = mostRead();
-  const this_ = s > t ? `nothing from ${place(s)}, which comes later` : `${percent(weightOf(layer, head, t, s))} from ${place(s)}`;
+  const here = s > t ? `nothing from ${place(s)}, which comes later`
+    : `${percent(weightOf(layer, head, t, s))} from ${place(s)}`;
   const first = `Most of all, ${place(t)} reads ${percent(weightOf(layer, head, t, most))} from ${place(most)}.`;
-  return s === most ? first : `${first} Here it reads ${this_}.`;
+  return s === most ? first : `${first} Here it reads ${here}.`;
 }
 
 function drawArcs(box) {
-  const { layer, head, t } = state, s = column(), step = 9, at = [], chars = pass.labels.map((label) => Array.from(label).length);
+  const { layer, head, t } = state, s = column(), step = 9, at = [],
+    chars = pass.labels.map((label) => Array.from(label).length);
   let x = 8;
   for (const n of chars) {
     at.push(x + (n * step) / 2);
@@ -120,41 +129,56 @@ function drawArcs(box) {
   for (let i = 0; i <= t; i++) {
     const weight = weightOf(layer, head, t, i);
     if (weight < 0.01 && i !== s) continue;
-    const middle = (at[i] + at[t]) / 2, rise = Math.min(base * 1.9, Math.abs(at[t] - at[i]) * 0.7 + 14);
-    root.append(svg("path", { d: `M ${at[t]} ${base} Q ${middle} ${base - rise} ${at[i]} ${base}`, class: i === s ? "arc chosen" : "arc",
-      "stroke-width": 1 + 7 * weight, "stroke-opacity": 0.25 + 0.75 * weight }, svg("title", {}, `${place(i)}: ${percent(weight)}`)));
+    const middle = (at[i] + at[t]) / 2, rise = Math.min(base * 1.9,
+      Math.abs(at[t] - at[i]) * 0.7 + 14);
+    root.append(svg("path", { d: `M ${at[t]} ${base} Q ${middle} ${base - rise} ${at[i]} ${base}`,
+      class: i === s ? "arc chosen" : "arc",
+      "stroke-width": 1 + 7 * weight, "stroke-opacity": 0.25 + 0.75 * weight },
+        svg("title", {}, `${place(i)}: ${percent(weight)}`)));
   }
-  pass.labels.forEach((label, i) => root.append(svg("text", { x: at[i], y: base + 16, "text-anchor": "middle",
-    class: i === t ? "reader" : i === s ? "read" : "", onclick: () => set(i > t ? { t: i } : { s: i }) }, label)));
+  pass.labels.forEach((label, i) => root.append(svg("text", { x: at[i], y: base + 16,
+    "text-anchor": "middle",
+    class: i === t ? "reader" : i === s ? "read" : "",
+      onclick: () => set(i > t ? { t: i } : { s: i }) }, label)));
   requestAnimationFrame(() => (box.scrollLeft = at[t] - box.clientWidth * 0.7));
   return [root];
 }
 
 // softmax over s of (q_t . k_s / sqrt(D)), and what is read: every number of it.
 function arithmetic() {
-  const { layer: l, head: h, t } = state, s = column(), qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);
-  const part = (i, which) => qkv.slice(i * 3 * C + which * C + h * D, i * 3 * C + which * C + h * D + D);
-  const q = part(t, 0), k = part(s, 1), v = part(s, 2), y = pass.trace.arrays.get(`h.${l}.attn.y`).slice(t * C + h * D, t * C + h * D + D);
+  const { layer: l, head: h, t } = state, s = column(),
+    qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);
+  const part = (i, which) => qkv.slice(i * 3 * C + which * C + h * D,
+    i * 3 * C + which * C + h * D + D);
+  const q = part(t, 0), k = part(s, 1), v = part(s, 2),
+    y = pass.trace.arrays.get(`h.${l}.attn.y`).slice(t * C + h * D, t * C + h * D + D);
   const dot = (i) => part(i, 1).reduce((sum, value, d) => sum + value * q[d], 0);
-  const scores = pass.ids.slice(0, t + 1).map((_, i) => dot(i) / Math.sqrt(D)), max = Math.max(...scores);
-  const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0), score = dot(s) / Math.sqrt(D), weight = weightOf(l, h, t, s);
+  const scores = pass.ids.slice(0, t + 1).map((_, i) => dot(i) / Math.sqrt(D)),
+    max = Math.max(...scores);
+  const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0),
+    score = dot(s) / Math.sqrt(D), weight = weightOf(l, h, t, s);
   const row = (name, values) => [el("th", { scope: "row" }, name), ...Array.from(values, short)];
   const masked = s > t;
   const steps = [
     ["the sum of the products", short(dot(s))],
     [`divided by √${D}`, short(score)],
-    ["the mask", masked ? "the position comes later, so the score becomes −∞" : "the position is not later, so the score stays"],
-    [`e to the power of it, less the largest of the row, ${short(max)}`, masked ? "0" : short(Math.exp(score - max))],
-    [`divided by the sum of the row's ${t + 1}, ${short(total)}`, `${short(weight)}, or ${percent(weight)}`],
+    ["the mask", masked ? "the position comes later, so the score becomes −∞"
+      : "the position is not later, so the score stays"],
+    [`e to the power of it, less the largest of the row, ${short(max)}`,
+      masked ? "0" : short(Math.exp(score - max))],
+    [`divided by the sum of the row's ${t + 1}, ${short(total)}`,
+      `${short(weight)}, or ${percent(weight)}`],
   ];
   return [
     el("h3", {}, `How much ${place(t)} reads from ${place(s)}: the arithmetic`),
     table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
-      row(`q of “${pass.labels[t]}”`, q), row(`k of “${pass.labels[s]}”`, k), row("q × k", q.map((value, d) => value * k[d]))],
+      row(`q of “${pass.labels[t]}”`, q), row(`k of “${pass.labels[s]}”`, k),
+        row("q × k", q.map((value, d) => value * k[d]))],
     { class: "numbers", "aria-label": "queries and keys" }),
     table(["step", "result"], steps, { "aria-label": "from products to a weight" }),
     table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
-      row(`v of “${pass.labels[s]}”`, v), row("weight × v", v.map((value) => value * weight)), row(`the row's sum: what “${pass.labels[t]}” reads`, y)],
+      row(`v of “${pass.labels[s]}”`, v), row("weight × v", v.map((value) => value * weight)),
+        row(`the row's sum: what “${pass.labels[t]}” reads`, y)],
     { class: "numbers", "aria-label": "values" }),
     el("p", {}, `It goes on with the other heads through c_proj, and is added to the stream by ${branchName(2 * l + 1)}.` +
       (live ? "" : " The numbers here are rounded to float16.")),

@@ -15,10 +15,11 @@ const own = new Trace();
 
 export const backward = {
   id: "backward", title: "Backward pass",
-  about: "How much each weight and each token moves the loss: the chain rule, op by op, and the proof of it by finite differences.",
+  about: "How much each weight and each token moves the loss, and a check of it.",
   section: "Training Process: Gradients",
   build(root) {
-    const [strip, updateStrip] = tokenStrip("Saliency: the length of the gradient of each token's embedding");
+    const [strip, updateStrip] = tokenStrip(
+      "Saliency: the length of the gradient of each token's embedding");
     const summary = el("p"), norms = el("div"), check = live ? checkPanel() : null;
     root.append(summary, strip, ...(check ? [el("h3", {}, "Check any weight"), check.root] : []),
       el("h3", {}, "Length of the gradient, by layer and kind"), norms,
@@ -30,7 +31,8 @@ export const backward = {
       const { share } = palette(), largest = Math.max(...now.saliency);
       summary.textContent = `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} tokens that are predicted. Below, the darker a token, ` +
         "the more a change of its embedding would change that.";
-      updateStrip((t) => ({ rgb: share((now.saliency[t] ?? 0) / largest), title: short(now.saliency[t] ?? 0) }));
+      updateStrip((t) => ({ rgb: share((now.saliency[t] ?? 0) / largest),
+        title: short(now.saliency[t] ?? 0) }));
       norms.replaceChildren(byLayer(live ? normsOf(found.grads) : recordedNorms()));
       check?.update();
     };
@@ -45,7 +47,8 @@ export const backward = {
         return;
       }
       summary.textContent = "Computing the gradients ...";
-      setTimeout(() => key === JSON.stringify([pass.ids, state.fault]) && (compute(key), render()), found ? 150 : 0);
+      setTimeout(() => key === JSON.stringify([pass.ids, state.fault]) && (compute(key), render()),
+        found ? 150 : 0);
     };
   },
 };
@@ -54,7 +57,8 @@ function compute(key) {
   if (key === foundFor) return;
   const { trace, T, ids } = pass, C = model.C;
   found = gradients(model, trace, [...ids.slice(1), -1], state.fault);
-  found.saliency = Array.from({ length: T }, (_, t) => length(found.d_x.subarray(t * C, t * C + C)));
+  found.saliency = Array.from({ length: T }, (_, t) => length(
+    found.d_x.subarray(t * C, t * C + C)));
   foundFor = key;
 }
 
@@ -67,32 +71,44 @@ function normsOf(grads) {
 }
 
 function recordedNorms() {
-  return Object.fromEntries(Object.entries(record.gradient.weights).map(([name, { norm }]) => [name, norm]));
+  return Object.fromEntries(Object.entries(record.gradient.weights).map(
+    ([name, { norm }]) => [name, norm]));
 }
 
 function byLayer(norms) {
   const split = (name) => /^h\.(\d+)\.(.*)$/.exec(name)?.slice(1) ?? ["", name];
-  const layers = [...new Set(Object.keys(norms).map((name) => split(name)[0]))], largest = Math.max(...Object.values(norms));
-  const kinds = [...new Set(Object.keys(norms).filter((name) => split(name)[0]).map((name) => split(name)[1]))];
+  const layers = [...new Set(Object.keys(norms).map((name) => split(name)[0]))],
+    largest = Math.max(...Object.values(norms));
+  const kinds = [...new Set(Object.keys(norms).filter((name) => split(name)[0]).map(
+    (name) => split(name)[1]))];
   const cell = (norm) => (norm === undefined ? "" : bar(norm / largest, short(norm)));
   const outside = Object.keys(norms).filter((name) => !split(name)[0]);
-  return el("div", {}, table(["block", ...kinds], layers.filter(Boolean).map((l) => [el("th", { scope: "row" }, l), ...kinds.map((kind) => cell(norms[`h.${l}.${kind}`]))]),
-    { "aria-label": "gradients by block" }), table(outside, [outside.map((name) => cell(norms[name]))], { "aria-label": "gradients outside of the blocks" }));
+  return el("div", {}, table(["block", ...kinds], layers.filter(Boolean).map(
+    (l) => [el("th", { scope: "row" }, l), ...kinds.map((kind) => cell(norms[`h.${l}.${kind}`]))]),
+    { "aria-label": "gradients by block" }),
+      table(outside, [outside.map((name) => cell(norms[name]))],
+      { "aria-label": "gradients outside of the blocks" }));
 }
 
 // ---- the recorded graph
 
 function graph() {
-  const groups = new Map(), { ops } = record.gradient, first = ops.findIndex(({ where }) => where.startsWith("h."));
+  const groups = new Map(), { ops } = record.gradient,
+    first = ops.findIndex(({ where }) => where.startsWith("h."));
   ops.forEach((op, i) => {
-    const block = /^h\.\d+/.exec(op.where)?.[0].replace("h.", "block "), group = block ?? (i < first ? "embeddings" : "output and loss");
+    const block = /^h\.\d+/.exec(op.where)?.[0].replace("h.", "block "),
+      group = block ?? (i < first ? "embeddings" : "output and loss");
     groups.set(group, [...(groups.get(group) ?? []), [i, op]]);
   });
-  return Array.from(groups, ([group, members]) => el("details", {}, el("summary", {}, `${group}: ${members.length} ops`),
-    table(["", "op", "in", "inputs", "output", "saved for backward", "gradient at the output"], members.map(([i, op]) => [
+  return Array.from(groups, ([group, members]) => el("details", {},
+    el("summary", {}, `${group}: ${members.length} ops`),
+    table(["", "op", "in", "inputs", "output", "saved for backward", "gradient at the output"],
+      members.map(([i, op]) => [
       `#${i}`, el("th", { scope: "row" }, op.op), op.where || "the model",
-      op.inputs.map((from, j) => `${from === null ? "data" : typeof from === "number" ? `#${from}` : from} ${shape(op.shapes[j])}`).join("; "),
-      op.outputs.map(shape).join(", "), op.saved.join("; ") || "nothing", short(op.norm ?? 0)]), { "aria-label": group })));
+      op.inputs.map((from, j) =>
+        `${from === null ? "data" : typeof from === "number" ? `#${from}` : from} ${shape(op.shapes[j])}`).join("; "),
+      op.outputs.map(shape).join(", "), op.saved.join("; ") || "nothing", short(op.norm ?? 0)]),
+        { "aria-label": group })));
 }
 
 function shape(sizes) {
@@ -128,18 +144,28 @@ function engines(name, at) {
 }
 
 function checkPanel() {
-  const names = Object.keys(model.weights), numbers = el("div", { "aria-live": "polite" }), plot = el("div", { class: "scroll" }), list = el("div"), fault = el("p");
-  const which = el("select", { onchange: () => set({ weight: which.value, at: -1 }) }, names.map((name) => el("option", {}, name)));
-  const at = el("input", { type: "number", min: 0, onchange: () => set({ at: Math.trunc(Number(at.value)) || 0 }) });
-  const [step, putStep] = slider("step", { min: -9, max: -1, step: 0.5 }, (log) => set({ step: log }), (log) => (10 ** log).toExponential(1));
+  const names = Object.keys(model.weights), numbers = el("div", { "aria-live": "polite" }),
+    plot = el("div", { class: "scroll" }), list = el("div"), fault = el("p");
+  const which = el("select", { onchange: () => set({ weight: which.value, at: -1 }) },
+    names.map((name) => el("option", {}, name)));
+  const at = el("input", { type: "number", min: 0,
+    onchange: () => set({ at: Math.trunc(Number(at.value)) || 0 }) });
+  const [step, putStep] = slider("step", { min: -9, max: -1, step: 0.5 },
+    (log) => set({ step: log }), (log) => (10 ** log).toExponential(1));
   const rule = el("select", {}, Object.keys(FAULTS).map((name) => el("option", {}, name)));
   const plant = button("", () => set({ fault: state.fault ? "" : rule.value }));
   const root = el("div", {},
-    el("div", { class: "controls" }, el("label", {}, "weight ", which), el("label", {}, "entry ", at), button("Any", () => any(names)), button("One that the engine's record has", () => recorded(names)), step),
-    numbers, plot, el("div", { class: "controls" }, plant, el("label", {}, "in the rule of ", rule), button("Check one entry of every weight", () => checkAll(names))), fault, list);
+    el("div", { class: "controls" }, el("label", {}, "weight ", which),
+      el("label", {}, "entry ", at), button("Any", () => any(names)),
+      button("One that the engine's record has", () => recorded(names)), step),
+    numbers, plot, el("div", { class: "controls" }, plant,
+      el("label", {}, "in the rule of ", rule),
+      button("Check one entry of every weight", () => checkAll(names))), fault, list);
   const update = () => {
-    const name = names.includes(state.weight) ? state.weight : names.find((other) => other.includes("c_attn")), size = model.weights[name].length;
-    const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at), key = JSON.stringify([pass.ids, name, entry]);
+    const name = names.includes(state.weight) ? state.weight
+      : names.find((other) => other.includes("c_attn")), size = model.weights[name].length;
+    const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at),
+      key = JSON.stringify([pass.ids, name, entry]);
     which.value = name;
     if (document.activeElement !== at) at.value = entry;
     at.max = size - 1;
@@ -147,7 +173,8 @@ function checkPanel() {
     if (state.fault) rule.value = state.fault;
     rule.disabled = Boolean(state.fault);
     plant.textContent = state.fault ? "Take the fault out" : "Plant a fault";
-    fault.textContent = state.fault ? `Planted in ${state.fault}: ${FAULTS[state.fault] ?? "nothing"}. It shows where the gradient has passed through that rule.` : "";
+    fault.textContent = state.fault
+      ? `Planted in ${state.fault}: ${FAULTS[state.fault] ?? "nothing"}. It shows where the gradient has passed through that rule.` : "";
     const difference = finiteDifference(name, entry, 10 ** state.step);
     numbers.replaceChildren(verdict(name, entry, difference));
     if (curveOf !== key) {
@@ -164,13 +191,15 @@ function checkPanel() {
 
 function largestRecorded(name) {
   const { at, values } = record.gradient.weights[name];
-  return at[values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0)];
+  return at[values.reduce((best, value, i) =>
+    (Math.abs(value) > Math.abs(values[best]) ? i : best), 0)];
 }
 
 // How far the rules of this page are from the engine, in all entries that it recorded.
 function besideEngine() {
-  if (pass.ids.join() !== record.ids.join()) return "The engine's record is of the text that the page was made with.";
-  const entries = Object.entries(record.gradient.weights).flatMap(([name, { at, values, largest }]) =>
+  if (pass.ids.join() !== record.ids.join()) return "The engine's record is of the page's first text.";
+  const entries = Object.entries(record.gradient.weights).flatMap(
+    ([name, { at, values, largest }]) =>
     at.map((i, j) => Math.abs(found.grads[name][i] - values[j]) / (largest || 1)));
   return `Of all ${entries.length} entries that the engine recorded, none differs from the rules of this page by more than ` +
     `${Math.max(...entries).toExponential(0)} of its weight's largest entry.`;
@@ -182,7 +211,8 @@ function any(names) {
 }
 
 function recorded(names) {
-  const name = names[Math.floor(Math.random() * names.length)], { at } = record.gradient.weights[name];
+  const name = names[Math.floor(Math.random() * names.length)],
+    { at } = record.gradient.weights[name];
   set({ text: record.prompt, weight: name, at: at[Math.floor(Math.random() * at.length)] });
 }
 
@@ -190,9 +220,12 @@ function verdict(name, at, difference) {
   const error = errorOf(name, at, difference), good = error <= LIMIT, engine = engines(name, at);
   const rows = [["by the rules of this page, rules.js", found.grads[name][at].toPrecision(10)],
     [`by finite differences, (loss(w + ${short(10 ** state.step)}) − loss(w − ${short(10 ** state.step)})) / ${short(2 * 10 ** state.step)}`, difference.toPrecision(10)],
-    ["by the engine in Python, as recorded", engine === null ? "not recorded for this entry and text" : engine.toPrecision(10)]];
-  return el("div", { class: good ? "verdict good" : "verdict bad" }, table(["gradient of the loss", ""], rows, { "aria-label": "three gradients of one weight" }),
-    el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"), `: by ${error.toExponential(1)} of the weight's largest entry; the limit is ${LIMIT.toExponential(0)}. ${besideEngine()}`));
+    ["by the engine in Python, as recorded",
+      engine === null ? "not recorded for this entry and text" : engine.toPrecision(10)]];
+  return el("div", { class: good ? "verdict good" : "verdict bad" },
+    table(["gradient of the loss", ""], rows, { "aria-label": "three gradients of one weight" }),
+    el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"),
+      `: by ${error.toExponential(1)} of the weight's largest entry; the limit is ${LIMIT.toExponential(0)}. ${besideEngine()}`));
 }
 
 // The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.
@@ -205,9 +238,11 @@ function extend(key, name, at, plot) {
 }
 
 function drawCurve(name, at, plot) {
-  const points = curve.map(([step, difference]) => [step, Math.max(1e-14, errorOf(name, at, difference))]);
+  const points = curve.map(([step, difference]) => [step, Math.max(
+    1e-14, errorOf(name, at, difference))]);
   if (points.length < 2) return;
-  plot.replaceChildren(chart("error of the finite difference by step", [{ name: "the error", points, style: "line" }],
+  plot.replaceChildren(chart("error of the finite difference by step",
+    [{ name: "the error", points, style: "line" }],
     { levels: [["the limit", LIMIT]], log: "xy", unit: "step", mark: 10 ** state.step }));
 }
 
@@ -215,7 +250,8 @@ function checkAll(names) {
   checks = [];
   checksOf = foundFor;
   const next = () => {
-    if (checks.length === names.length || checksOf !== foundFor || state.view !== "backward") return;
+    if (checks.length === names.length || checksOf !== foundFor
+      || state.view !== "backward") return;
     const name = names[checks.length], at = Math.floor(Math.random() * model.weights[name].length);
     checks.push([name, at, finiteDifference(name, at, 1e-5)]);
     set({});
@@ -225,11 +261,15 @@ function checkAll(names) {
 }
 
 function results() {
-  const wrong = checks.filter(([name, at, difference]) => errorOf(name, at, difference) > LIMIT).length;
+  const wrong = checks.filter(([name, at, difference]) => errorOf(
+    name, at, difference) > LIMIT).length;
   return el("div", { class: wrong ? "verdict bad" : "verdict good" },
-    el("p", {}, el("b", {}, wrong ? `✗ ${wrong} of ${checks.length} differ` : `✓ all ${checks.length} agree`)),
-    table(["weight", "entry", "rule", "finite difference", "error", ""], checks.map(([name, at, difference]) => {
+    el("p", {}, el("b", {}, wrong ? `✗ ${wrong} of ${checks.length} differ`
+      : `✓ all ${checks.length} agree`)),
+    table(["weight", "entry", "rule", "finite difference", "error", ""],
+      checks.map(([name, at, difference]) => {
       const error = errorOf(name, at, difference);
-      return [el("th", { scope: "row" }, name), at, short(found.grads[name][at]), short(difference), error.toExponential(1), error > LIMIT ? "✗" : "✓"];
+      return [el("th", { scope: "row" }, name), at, short(found.grads[name][at]),
+        short(difference), error.toExponential(1), error > LIMIT ? "✗" : "✓"];
     }), { "aria-label": "one entry of every weight" }));
 }

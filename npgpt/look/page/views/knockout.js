@@ -8,27 +8,32 @@ let measured = new Map(), measuredText = null, trace = new Trace(), traceOf = ""
 
 export const knockout = {
   id: "knockout", title: "Knock-out", needsModel: true,
-  about: "Take out heads, MLPs or positions, and see which tokens the model can no longer foresee. What costs nothing was not needed here.",
+  about: "Take out heads, MLPs or positions: which tokens can the model no longer predict?",
   section: "Attention Mechanism, Transformer Architecture",
   build(root) {
     const parts = el("div"), result = el("p", { "aria-live": "polite" });
-    const [strip, updateStrip] = tokenStrip("Positions: choose one to hide it, or to show it again", (t) => toggle("positions", t, { t }));
+    const [strip, updateStrip] = tokenStrip(
+      "Positions: choose one to hide it, or to show it again",
+      (t) => toggle("positions", t, { t }));
     const [effect, updateEffect] = tokenStrip("What each token loses");
     const all = button("Take out each alone, and measure", () => measure(0));
     root.append(el("h3", {}, "Heads and MLPs"), parts, el("div", { class: "controls" }, all,
       button("Put everything back", () => set({ heads: "", mlps: "", positions: "" }))),
     el("h3", {}, "Positions"), strip, el("h3", {}, "What it does to each token"),
-    el("p", { class: "legend" }, "easier to foresee", el("span", { class: "ramp both" }), "harder, by 3 nats or more"), effect, result);
+    el("p", { class: "legend" }, "easier to predict", el("span", { class: "ramp both" }),
+      "harder, by 3 nats or more"), effect, result);
     return () => {
       if (measuredText !== state.text) measured = new Map();
       measuredText = state.text;
-      const { change } = palette(), now = knockedOut(chosen()), by = pass.losses.map((loss, t) => now[t] - loss);
+      const { change } = palette(), now = knockedOut(chosen()),
+        by = pass.losses.map((loss, t) => now[t] - loss);
       parts.replaceChildren(grid());
       updateStrip((t) => ({ off: chosen().positions.has(t), title: `token ${t + 1}` }));
       updateEffect((t) => ({ rgb: t ? change(by[t - 1] / 3) : null,
         title: t ? `${percent(Math.exp(-pass.losses[t - 1]))} before, ${percent(Math.exp(-now[t - 1]))} now` : "" }));
       const none = !state.heads && !state.mlps && !state.positions;
-      result.textContent = none ? "Nothing is taken out." : `Loss ${mean(pass.losses).toFixed(4)} before, ${mean(now).toFixed(4)} now. ${worst(by)}`;
+      result.textContent = none ? "Nothing is taken out."
+        : `Loss ${mean(pass.losses).toFixed(4)} before, ${mean(now).toFixed(4)} now. ${worst(by)}`;
     };
   },
 };
@@ -40,7 +45,8 @@ function worst(by) {
 
 function chosen() {
   const list = (text) => text.split(",").filter(Boolean);
-  return { heads: new Set(list(state.heads)), mlps: new Set(list(state.mlps).map(Number)), positions: new Set(list(state.positions).map(Number)) };
+  return { heads: new Set(list(state.heads)), mlps: new Set(list(state.mlps).map(Number)),
+    positions: new Set(list(state.positions).map(Number)) };
 }
 
 function toggle(kind, which, more = {}) {
@@ -66,13 +72,16 @@ function grid() {
     return cell;
   };
   const rows = Array.from({ length: L }, (_, l) => [el("th", { scope: "row" }, `block ${l}`),
-    ...Array.from({ length: H }, (_, h) => cell("heads", `${l}.${h}`, `block ${l}, head ${h}`)), cell("mlps", l, `block ${l}, MLP`)]);
-  return table(["", ...Array.from({ length: H }, (_, h) => `head ${h}`), "MLP"], rows, { "aria-label": "parts of the model" });
+    ...Array.from({ length: H }, (_, h) => cell("heads", `${l}.${h}`, `block ${l}, head ${h}`)),
+      cell("mlps", l, `block ${l}, MLP`)]);
+  return table(["", ...Array.from({ length: H }, (_, h) => `head ${h}`), "MLP"], rows,
+    { "aria-label": "parts of the model" });
 }
 
 // One part after another, without keeping the page from answering.
 function measure(i) {
-  const parts = Array.from({ length: L }, (_, l) => [...Array.from({ length: H }, (_, h) => ["heads", `${l}.${h}`]), ["mlps", l]]).flat();
+  const parts = Array.from({ length: L }, (_, l) => [...Array.from(
+    { length: H }, (_, h) => ["heads", `${l}.${h}`]), ["mlps", l]]).flat();
   if (i === parts.length || state.view !== "knockout") return;
   const [kind, which] = parts[i], off = { heads: new Set(), mlps: new Set(), positions: new Set() };
   off[kind].add(which);

@@ -1,7 +1,8 @@
 // The residual stream: what each branch adds, what the model would answer there, and who moved the
 // logit of one token against another's.
 
-import { bar, colour, css, el, paint, palette, percent, short, sized, table, tokenStrip } from "../draw.js";
+import { bar, el, paint, percent, short, table, tokenStrip } from "../draw.js";
+import { colour, css, palette, sized } from "../draw.js";
 import { branchName } from "../model.js";
 import { meanAndRstd } from "../ops.js";
 import { C, L, likeliest, live, model, pass, readOut, set, state, tokenizer, V } from "../state.js";
@@ -11,26 +12,33 @@ let columns = 20; // of the lens, as many as fit
 
 export const residual = {
   id: "residual", title: "Residual stream",
-  about: "The notebook that all blocks add to, at the chosen token: how much each adds, and what the model would say if it stopped there (the logit lens).",
+  about: "What each branch adds to the chosen token's vector, and what the model would say there.",
   section: "Transformer Architecture",
   build(root) {
-    const [strip, updateStrip] = tokenStrip("Choose a token"), stream = el("div"), pair = el("div", { class: "controls" });
-    const check = el("p"), lens = el("canvas", { role: "img", "aria-label": "the likeliest token after each branch, at each position" });
+    const [strip, updateStrip] = tokenStrip("Choose a token"), stream = el("div"),
+      pair = el("div", { class: "controls" });
+    const check = el("p"), lens = el("canvas", { role: "img",
+      "aria-label": "the likeliest token after each branch, at each position" });
     lens.onclick = (event) => {
       const box = lens.getBoundingClientRect(), first = firstColumn();
       set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
     };
     root.append(strip, pair, stream, check, el("h3", {}, "The logit lens over the text"),
-      el("p", { class: "legend" }, "unsure", el("span", { class: "ramp" }), "sure; from the embeddings, below, to the answer, on top"),
-      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "logit lens" }, lens));
+      el("p", { class: "legend" }, "unsure", el("span", { class: "ramp" }),
+        "sure; from the embeddings, below, to the answer, on top"),
+      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "logit lens" },
+        lens));
     return () => {
       updateStrip(() => ({}));
       const [a, b] = contenders();
-      if (live) pair.replaceChildren("Direct contribution to the logit of ", select(a, "answer"), " against that of ", select(b, "rival"));
+      if (live) pair.replaceChildren("Direct contribution to the logit of ", select(a, "answer"),
+        " against that of ", select(b, "rival"));
       const { rows, total, real } = parts(a, b);
-      stream.replaceChildren(table(["after", "length of what is added", "of the stream", "the lens would say", ...(live ? ["contribution"] : [])],
+      stream.replaceChildren(table(["after", "length of what is added", "of the stream",
+        "the lens would say", ...(live ? ["contribution"] : [])],
         rows, { "aria-label": "the stream at the chosen token" }));
-      check.textContent = live ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive numbers ` +
+      check.textContent = live
+        ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive numbers ` +
         `speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
       columns = Math.min(pass.T, Math.max(4, Math.floor((root.clientWidth - LEFT) / WIDE)));
       drawLens(lens);
@@ -49,7 +57,8 @@ function contenders() {
 
 function select(chosen, name) {
   const ids = [...new Set([chosen, ...likeliest(2 * L, state.t, 12).map(([id]) => id)])];
-  return el("select", { "aria-label": name, onchange: (event) => set({ [name]: Number(event.target.value) }) },
+  return el("select", { "aria-label": name, onchange: (event) =>
+    set({ [name]: Number(event.target.value) }) },
     ids.map((id) => el("option", { value: id, selected: id === chosen }, tokenizer.label(id))));
 }
 
@@ -58,27 +67,34 @@ function length(x) {
 }
 
 // A row for each branch. The last norm divides by a number of its own, so that its result is a sum
-// over the branches; a logit is a product with a token's vector, so the difference of two is one too.
+// over the branches; a logit is a product with a token's vector, so two differ by such a sum too.
 function parts(a, b) {
   const { t } = state, at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
-  const [, rstd] = meanAndRstd(at(2 * L), 0, C), { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights;
-  const out = (id, c) => (model.tied ? model.weights["wte.weight"][id * C + c] : model.weights["lm_head.weight"][c * V + id]);
+  const [, rstd] = meanAndRstd(at(2 * L), 0, C),
+    { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights;
+  const out = (id, c) => (model.tied ? model.weights["wte.weight"][id * C + c]
+    : model.weights["lm_head.weight"][c * V + id]);
   const difference = (of) => of.reduce((sum, value, c) => sum + value * (out(a, c) - out(b, c)), 0);
-  const added = Array.from({ length: 2 * L + 1 }, (_, k) => (k ? at(k).map((value, c) => value - at(k - 1)[c]) : at(0)));
+  const added = Array.from({ length: 2 * L + 1 }, (_, k) => (
+    k ? at(k).map((value, c) => value - at(k - 1)[c]) : at(0)));
   const shares = live ? added.map((x) => {
     const mean = x.reduce((sum, value) => sum + value / C, 0);
     return difference(x.map((value, c) => (value - mean) * rstd * weight[c]));
   }) : [];
   const largest = Math.max(...shares.map(Math.abs)), longest = Math.max(...added.map(length));
   const rows = added.map((x, k) => [
-    el("th", { scope: "row" }, branchName(k)), bar(length(x) / longest, short(length(x))), short(length(at(k))),
-    el("td", {}, likeliest(k, t, 3).map(([id, p]) => [el("span", { class: "whole" }, `${tokenizer.label(id)} ${percent(p)}`), " "]).flat()),
+    el("th", { scope: "row" }, branchName(k)), bar(length(x) / longest, short(length(x))),
+      short(length(at(k))),
+    el("td", {}, likeliest(k, t, 3).map(([id, p]) => [el("span", { class: "whole" },
+      `${tokenizer.label(id)} ${percent(p)}`), " "]).flat()),
     ...(live ? [bar(shares[k] / largest, short(shares[k]), "bar signed")] : []),
   ]);
   if (!live) return { rows };
   const ofBias = bias ? difference(bias) : 0, probs = readOut(2 * L, t);
-  if (bias) rows.push([el("th", { scope: "row" }, "the last norm's bias"), "", "", "", bar(ofBias / largest, short(ofBias), "bar signed")]);
-  return { rows, total: shares.reduce((sum, share) => sum + share, ofBias), real: Math.log(probs[a] / probs[b]) };
+  if (bias) rows.push([el("th", { scope: "row" }, "the last norm's bias"), "", "", "",
+    bar(ofBias / largest, short(ofBias), "bar signed")]);
+  return { rows, total: shares.reduce((sum, share) => sum + share, ofBias),
+    real: Math.log(probs[a] / probs[b]) };
 }
 
 function firstColumn() {
@@ -87,14 +103,16 @@ function firstColumn() {
 
 function drawLens(canvas) {
   const first = firstColumn(), rows = 2 * L + 1, w = WIDE, h = 24, left = LEFT;
-  const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette(), probe = el("i");
+  const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette(),
+    probe = el("i");
   const ink = css(colour("--ink"));
   context.font = "13px ui-monospace, monospace";
   context.textBaseline = "middle";
   for (let k = 0; k < rows; k++) {
     const y = (rows - 1 - k) * h;
     context.fillStyle = ink;
-    context.fillText(k ? branchName(k).replace("block ", "").replace("attention", "attn") : "embeddings", 2, y + h / 2);
+    context.fillText(k ? branchName(k).replace("block ", "").replace("attention", "attn")
+      : "embeddings", 2, y + h / 2);
     for (let i = 0; i < columns; i++) {
       const [[id, p]] = likeliest(k, first + i, 1), rgb = share(p);
       context.fillStyle = css(rgb);
@@ -106,7 +124,8 @@ function drawLens(canvas) {
   }
   context.fillStyle = ink;
   context.fillText("the text", 2, rows * h + h / 2);
-  for (let i = 0; i < columns; i++) context.fillText(pass.labels[first + i].slice(0, 5), left + i * w + 3, rows * h + h / 2);
+  for (let i = 0; i < columns; i++) context.fillText(
+    pass.labels[first + i].slice(0, 5), left + i * w + 3, rows * h + h / 2);
   context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
   context.strokeRect(left + (state.t - first) * w, 1, w - 1, (rows + 1) * h - 2);

@@ -3,15 +3,17 @@
 import { bar, button, el, palette, percent, short, slider, table, tokenStrip } from "../draw.js";
 import { mean } from "../model.js";
 import { draw, probabilities, random } from "../sampling.js";
-import { likeliest, live, L, nextLogits, pass, readOut, record, set, state, tokenizer, V } from "../state.js";
+import { L, likeliest, live, nextLogits, pass, readOut, record } from "../state.js";
+import { set, state, tokenizer, V } from "../state.js";
 
 export const tokens = {
   id: "tokens", title: "Tokens",
-  about: "Each token of the text, coloured by how little the model expected it, and the odds of the next one.",
+  about: "How likely the model found each token, and what it thinks may come next.",
   section: "What is a Language Model?, Text Generation",
   build(root) {
     const [strip, updateStrip] = tokenStrip("The text, token by token");
-    const summary = el("p"), words = el("p", { "aria-live": "polite" }), next = el("div"), divergence = el("p");
+    const summary = el("p"), words = el("p", { "aria-live": "polite" }), next = el("div"),
+      divergence = el("p");
     const steps = el("div", { class: "steps" }), [controls, updateControls] = sampling(steps);
     root.append(strip, legend(), summary, words, el("div", { class: "wide" },
       el("div", {}, el("h3", {}, "What may follow the chosen token"), next, divergence), controls));
@@ -20,7 +22,8 @@ export const tokens = {
       updateStrip((t) => ({ rgb: t ? share(pass.losses[t - 1] / 6) : null, title: expected(t) }));
       summary.textContent = summed();
       words.textContent = expected(state.t);
-      const model = likeliest(2 * L, state.t, 12).filter(([, p], i) => i < 6 || p > 0.0005), exact = pass.grammar?.[state.t];
+      const model = likeliest(2 * L, state.t, 12).filter(([, p], i) => i < 6 || p > 0.0005),
+        exact = pass.grammar?.[state.t];
       const drawn = live ? probabilities(nextLogits(state.t), state) : null;
       next.replaceChildren(distribution(model, drawn, exact));
       divergence.textContent = record.grammar ? aboutGrammar(exact) : "";
@@ -52,26 +55,31 @@ function summed() {
 
 function distribution(model, drawn, exact) {
   const ids = model.map(([id]) => id);
-  const more = exact ? Array.from(exact.keys(), (c) => tokenizer.encode(c)[0]).filter((id) => !ids.includes(id)) : [];
+  const more = exact ? Array.from(exact.keys(), (c) => tokenizer.encode(c)[0]).filter(
+    (id) => !ids.includes(id)) : [];
   const all = live ? readOut(2 * L, state.t) : null;
   const rows = [...ids, ...more.slice(0, 4)].map((id) => {
     const p = all ? all[id] : model.find(([v]) => v === id)[1];
     const cells = [el("th", { scope: "row" }, tokenizer.label(id)), bar(p, percent(p))];
-    if (drawn) cells.push(drawn[id] ? bar(drawn[id], percent(drawn[id]), "bar drawn") : el("td", { class: "gone" }, "falls away"));
-    if (exact) cells.push(bar(exact.get(tokenizer.decode([id])) ?? 0, percent(exact.get(tokenizer.decode([id])) ?? 0), "bar exact"));
+    if (drawn) cells.push(drawn[id] ? bar(drawn[id], percent(drawn[id]), "bar drawn")
+      : el("td", { class: "gone" }, "falls away"));
+    if (exact) cells.push(bar(exact.get(tokenizer.decode([id])) ?? 0,
+      percent(exact.get(tokenizer.decode([id])) ?? 0), "bar exact"));
     return cells;
   });
-  const head = ["token", "the model", ...(drawn ? ["as it is drawn"] : []), ...(exact ? ["the grammar"] : [])];
+  const head = ["token", "the model", ...(drawn ? ["as it is drawn"] : []),
+    ...(exact ? ["the grammar"] : [])];
   return table(head, rows, { "aria-label": "distribution of the next token" });
 }
 
 // KL(grammar || model): what the model loses here beside the best guess, in nats.
 function klDivergence(exact, probs) {
-  return Array.from(exact).reduce((sum, [c, p]) => sum + p * Math.log(p / probs[tokenizer.encode(c)[0]]), 0);
+  return Array.from(exact).reduce((sum, [c, p]) => sum + p * Math.log(
+    p / probs[tokenizer.encode(c)[0]]), 0);
 }
 
 function aboutGrammar(exact) {
-  if (!exact) return "The story so far is none of the grammar's, so it says nothing about what follows.";
+  if (!exact) return "The story so far is none of the grammar's, so it cannot say what follows.";
   const here = klDivergence(exact, readOut(2 * L, state.t));
   const known = pass.ids.map((_, t) => t).filter((t) => pass.grammar[t]);
   const all = mean(known.map((t) => klDivergence(pass.grammar[t], readOut(2 * L, t))));
@@ -85,13 +93,17 @@ const generated = []; // for each drawn token { text, id, before }: where to go 
 let timer = null, shownText = null;
 
 function sampling(steps) {
-  const [heat, putHeat] = slider("temperature", { min: 0, max: 2, step: 0.05 }, (temperature) => set({ temperature }));
-  const [topK, putK] = slider("top-k", { min: 1, max: V, step: 1 }, (k) => set({ topK: k }), (k) => (k === V ? "all" : k));
+  const [heat, putHeat] = slider("temperature", { min: 0, max: 2, step: 0.05 },
+    (temperature) => set({ temperature }));
+  const [topK, putK] = slider("top-k", { min: 1, max: V, step: 1 }, (k) => set({ topK: k }),
+    (k) => (k === V ? "all" : k));
   const [topP, putP] = slider("top-p", { min: 0.01, max: 1, step: 0.01 }, (p) => set({ topP: p }));
-  const seed = el("input", { type: "number", min: 0, step: 1, onchange: () => set({ seed: Math.trunc(Number(seed.value)) || 0 }) });
+  const seed = el("input", { type: "number", min: 0, step: 1,
+    onchange: () => set({ seed: Math.trunc(Number(seed.value)) || 0 }) });
   const streaming = button("Stream", () => (timer ? stop() : start()));
   const start = () => {
-    timer = setInterval(() => (state.view === "tokens" && generated.length < 500 ? step() : stop()), 60);
+    timer = setInterval(() => (state.view === "tokens" && generated.length < 500 ? step()
+      : stop()), 60);
     streaming.textContent = "Stop";
   };
   const stop = () => {
@@ -101,15 +113,18 @@ function sampling(steps) {
   };
   const box = el("div", { hidden: !live },
     el("h3", {}, "Draw from it"), el("div", { class: "controls" }, heat, topK, topP),
-    el("div", { class: "controls" }, button("Draw one token", step), streaming, el("label", {}, "seed ", seed)), steps);
+    el("div", { class: "controls" }, button("Draw one token", step), streaming,
+      el("label", {}, "seed ", seed)), steps);
   return [box, () => {
     putHeat(state.temperature);
     putK(state.topK);
     putP(state.topP);
     seed.value = state.seed;
     if (state.text !== shownText) generated.length = 0; // the text was typed
-    steps.replaceChildren(...(generated.length ? ["Go back to before: "] : []), ...generated.map(({ id, before }, i) =>
-      button(tokenizer.label(id), () => back(i, before), { "aria-label": `step ${i + 1}, ${tokenizer.label(id)}` })));
+    steps.replaceChildren(...(generated.length ? ["Go back to before: "] : []),
+      ...generated.map(({ id, before }, i) =>
+      button(tokenizer.label(id), () => back(i, before),
+        { "aria-label": `step ${i + 1}, ${tokenizer.label(id)}` })));
   }];
 }
 
