@@ -15,6 +15,11 @@ POINTS = 400  # of a curve, each the mean of the steps around it
 SAMPLES = 60_000  # characters
 
 
+def is_tales(run):
+    """Whether a run was trained on the embedded text, whose grammar is known."""
+    return run is not None and run.training.corpus == ("tales",)
+
+
 def history(run, tokenizer):
     """A run's metrics.csv and samples.txt as JSON will have them; None if it has no steps.
 
@@ -29,7 +34,9 @@ def history(run, tokenizer):
         name: [round(float(np.mean(part)), 5) for part in _parts([row[name] for row in rows])]
         for name in ("step", "loss", "grad_norm")
     }
-    val = [[row["step"], row["val_loss"]] for row in rows if math.isfinite(row["val_loss"] or math.nan)]
+    val = [
+        [row["step"], row["val_loss"]] for row in rows if math.isfinite(row["val_loss"] or math.nan)
+    ]
     return curves | {"val": val, "levels": _levels(run, tokenizer), "samples": _samples(run)}
 
 
@@ -41,7 +48,7 @@ def _levels(run, tokenizer):
     """[name, nats per token] of what a loss is held to; n-grams of the embedded text only, which is
     there without a file or a network."""
     levels = [["a uniform guess", math.log(run.model.vocab_size)]]
-    if run.text.name == "tales":
+    if is_tales(run):
         with ExitStack() as stack:
             dataset = open_dataset(run.training, stack, tokenizer=tokenizer)
             train_ids, val_ids = dataset.train_ids[:300_000], dataset.val_ids[:50_000]

@@ -20,10 +20,11 @@ from npgpt.data.grammar import Mention
 from npgpt.files import atomic_write
 from npgpt.folders import check_free
 from npgpt.generation.text import starting_prompt
-from npgpt.look.history import history
+from npgpt.look.history import history, is_tales
 from npgpt.look.record import record_gradient, record_pass
 from npgpt.look.weights import base64_of, pack
 from npgpt.model import GPT
+from npgpt.tokenizer import CharTokenizer
 
 LIVE = 4_000_000  # parameters up to which a page holds the model itself
 WINDOW = 512  # tokens that a page shows at most
@@ -89,7 +90,7 @@ def _record(subject, prompt, kind, progress):
     passed = None if live else record_pass(model, ids)
     progress("reading how it was trained")
     trained = history(run, tokenizer) if run else None
-    is_tales = run is not None and run.text.name == "tales"
+    told = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # it knows characters
     progress("writing")
     return {
         "name": subject.name,
@@ -106,12 +107,12 @@ def _record(subject, prompt, kind, progress):
         "pass": passed,
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
-        "grammar": _grammar(tales.GRAMMAR) if is_tales and live else None,
+        "grammar": _grammar(tales.GRAMMAR) if live and told else None,
     }  # fmt: skip
 
 
 def default_prompt(subject):
-    if subject.run and subject.run.text.name == "tales":
+    if is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
     text = subject.tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
@@ -125,7 +126,7 @@ def _tokenizer(tokenizer, live, ids, passed):
     if not live:
         shown = set(ids.tolist()) | {v for row in passed["lens"] for t in row for v, _ in t}
         return {"kind": "none", "tokens": {v: names[v] for v in sorted(shown)}}
-    if hasattr(tokenizer, "characters"):
+    if isinstance(tokenizer, CharTokenizer):
         return {"kind": "char", "tokens": names}
     parts = {name: getattr(tokenizer, name) for name in ("pattern", "merges")}
     return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | parts

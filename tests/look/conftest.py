@@ -39,7 +39,7 @@ def make_subject(kind, folder):
     untied: an output layer of its own."""
     if kind == "bpe":
         tokenizer = BPETokenizer.train(TEXT, 300)
-        config = GPTConfig(tokenizer.vocab_size, 24, n_layer=2, n_head=3, n_embd=24)
+        config = GPTConfig(tokenizer.vocab_size, 24, n_layer=2, n_head=6, n_embd=24)
         return Subject("byte pairs", lively(config), tokenizer, None)
     tokenizer = CharTokenizer.train(TEXT)
     if kind == "untied":

@@ -1,6 +1,7 @@
 """The file: what text becomes in it, what its policy allows, what it is made of."""
 
 import base64
+import dataclasses
 import hashlib
 import html.parser
 import json
@@ -137,3 +138,11 @@ def test_a_prompt_that_cannot_be_read_is_refused_and_a_long_one_is_cut(subjects)
         make_page(subjects["tales"], "A fox!")
     _, record = make_page(subjects["tales"], "shy " * 100)
     assert len(record["ids"]) == 256 and record["prompt"] == "shy " * 100
+
+
+def test_the_grammar_comes_with_characters_of_the_tales_only(subjects):
+    tales_, pairs = subjects["tales"], subjects["bpe"]
+    _, record = make_page(dataclasses.replace(pairs, run=tales_.run), "Once a")
+    assert record["grammar"] is None  # it knows characters, not byte pairs
+    assert make_page(dataclasses.replace(tales_, run=None), "Once a")[1]["grammar"] is None
+    assert make_page(tales_, "Once a")[1]["grammar"] is not None

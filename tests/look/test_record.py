@@ -119,7 +119,7 @@ def test_the_graph_has_every_op_with_its_sources_and_what_it_saved(model):
     gelu = next(op for op in ops if op["op"] == "gelu")
     assert gelu["where"] == "h.0.mlp" and gelu["saved"] == ["float64 (1, 19, 96)", "'tanh'"]
     attention = next(op for op in ops if op["op"] == "scaled_dot_product_attention")
-    assert attention["where"] == "h.0.attn" and attention["outputs"] == [(1, 3, 19, 8)]
+    assert attention["where"] == "h.0.attn" and attention["outputs"] == [(1, 6, 19, 4)]
 
 
 def test_the_recorded_stream_is_what_the_parts_of_the_model_give(model):

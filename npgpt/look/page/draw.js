@@ -14,6 +14,7 @@ export function svg(tag, attributes = {}, ...children) {
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element[name] = value;
+    else if (name.startsWith("aria-")) element.setAttribute(name, value);
     else if (value !== null && value !== false) element.setAttribute(
       name, value === true ? "" : value);
   }

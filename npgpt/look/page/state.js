@@ -17,7 +17,7 @@ export const C = model.C;
 export const V = model.V;
 
 const DEFAULTS = {
-  text: record.prompt, view: "tokens", t: -1, s: -1, layer: 0, head: 0, token: -1, rival: -1,
+  text: record.prompt, view: "tokens", t: -1, s: -1, layer: L >> 1, head: 0, token: -1, rival: -1,
     answer: -1,
   temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "", positions: "", weight: "", at: -1,
   step: -5, fault: "",

@@ -68,9 +68,12 @@ export class Tokenizer {
     return utf8(ids.map((id) => this.tokens[id] ?? "").join(""));
   }
 
-  // A token as a label.
+  // A token as a label: its text, or its bytes if it is no whole character.
   label(id) {
-    return visible(this.decode([id]));
+    const text = this.decode([id]);
+    if (!text.includes("\ufffd")) return visible(text);
+    const hex = Array.from(this.tokens[id], (byte) => byte.charCodeAt(0).toString(16));
+    return `<${hex.join(" ")}>`;
   }
 }
 

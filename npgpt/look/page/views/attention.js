@@ -35,7 +35,7 @@ export const attention = {
     return () => {
       heads.update();
       title.textContent = `Block ${state.layer}, head ${state.head}: click a cell, or use the arrow keys`;
-      drawLarge(large, root.clientWidth);
+      drawLarge(large, large.parentElement.clientWidth);
       words.textContent = inWords();
       arcs.replaceChildren(...drawArcs(arcs));
       numbers.replaceChildren(...arithmetic());
@@ -55,7 +55,7 @@ function shade(share, l, h) {
 
 function allHeads() {
   const pictures = [], root = el("div", { class: "heads" });
-  root.style.setProperty("--columns", Math.min(H, 8));
+  root.style.setProperty("--columns", H);
   for (let l = 0; l < L; l++) {
     for (let h = 0; h < H; h++) {
       const canvas = el("canvas"), name = `block ${l}, head ${h}`;
@@ -77,7 +77,7 @@ function allHeads() {
 
 function drawLarge(canvas, width) {
   const { share } = palette(), { layer, head, t } = state, s = column(), T = pass.T;
-  const size = Math.max(T, Math.min(width - 4, 520)), cell = size / T;
+  const size = Math.max(T, Math.min(width - 4, 720)), cell = size / T;
   const context = matrix(canvas, T, T, size, size, shade(share, layer, head));
   context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
@@ -178,7 +178,7 @@ function arithmetic() {
     table(["step", "result"], steps, { "aria-label": "from products to a weight" }),
     table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
       row(`v of “${pass.labels[s]}”`, v), row("weight × v", v.map((value) => value * weight)),
-        row(`the row's sum: what “${pass.labels[t]}” reads`, y)],
+        row(`sum over the row`, y)],
     { class: "numbers", "aria-label": "values" }),
     el("p", {}, `It goes on with the other heads through c_proj, and is added to the stream by ${branchName(2 * l + 1)}.` +
       (live ? "" : " The numbers here are rounded to float16.")),

@@ -156,7 +156,7 @@ function checkPanel() {
   const plant = button("", () => set({ fault: state.fault ? "" : rule.value }));
   const root = el("div", {},
     el("div", { class: "controls" }, el("label", {}, "weight ", which),
-      el("label", {}, "entry ", at), button("Any", () => any(names)),
+      el("label", {}, "entry ", at), button("A random one", () => any(names)),
       button("One that the engine's record has", () => recorded(names)), step),
     numbers, plot, el("div", { class: "controls" }, plant,
       el("label", {}, "in the rule of ", rule),
@@ -201,8 +201,8 @@ function besideEngine() {
   const entries = Object.entries(record.gradient.weights).flatMap(
     ([name, { at, values, largest }]) =>
     at.map((i, j) => Math.abs(found.grads[name][i] - values[j]) / (largest || 1)));
-  return `Of all ${entries.length} entries that the engine recorded, none differs from the rules of this page by more than ` +
-    `${Math.max(...entries).toExponential(0)} of its weight's largest entry.`;
+  return `Over the ${entries.length} entries that the engine recorded, the rules of this page differ ` +
+    `from it by at most ${Math.max(...entries).toExponential(0)}.`;
 }
 
 function any(names) {

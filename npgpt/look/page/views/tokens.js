@@ -8,7 +8,7 @@ import { set, state, tokenizer, V } from "../state.js";
 
 export const tokens = {
   id: "tokens", title: "Tokens",
-  about: "How likely the model found each token, and what it thinks may come next.",
+  about: "How likely the model found each token, and what it expects next.",
   section: "What is a Language Model?, Text Generation",
   build(root) {
     const [strip, updateStrip] = tokenStrip("The text, token by token");
