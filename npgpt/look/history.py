@@ -34,9 +34,8 @@ def history(run, tokenizer):
         name: [round(float(np.mean(part)), 5) for part in _parts([row[name] for row in rows])]
         for name in ("step", "loss", "grad_norm")
     }
-    val = [
-        [row["step"], row["val_loss"]] for row in rows if math.isfinite(row["val_loss"] or math.nan)
-    ]
+    val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
+    val = [point for point in val if math.isfinite(point[1])]
     return curves | {"val": val, "levels": _levels(run, tokenizer), "samples": _samples(run)}
 
 

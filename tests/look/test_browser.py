@@ -133,6 +133,22 @@ def test_int8_weights_and_what_they_stand_for(browser, subjects, tmp_path):
         assert kind != "tales" or path.stat().st_size < 1.5e6
 
 
+def test_every_weight_arrives_as_it_was_stored(browser, subjects, tmp_path):
+    model = GPT(subjects["untied"].model.config, seed=3)
+    edges = [6e-8, -6e-8, 3e-5, 6.1e-5, 65504, -65504, 0, -0.0, 1, 1e-9]  # of float16
+    model.wte.weight.data[0] = edges
+    model.ln_f.bias.data[...] = np.array(edges) * 1e9
+    subject = dataclasses.replace(subjects["untied"], model=model)
+    path = tmp_path / "page.html"
+    for kind in ("fp16", "int8"):
+        path.write_text(make_page(subject, "The", kind)[0], encoding="utf-8")
+        browser.open(path)
+        arrays = pack({name: w.data for name, w in model.parameters().items()}, kind)[1]
+        for name, array in arrays.items():
+            found = browser.run("return Array.from(npgpt.model.weights[arguments[0]])", name)
+            assert found == array.ravel().tolist(), name
+
+
 @pytest.mark.parametrize("kind", ["tales", "bpe", "untied"])
 def test_finite_differences_are_the_engines_gradient(browser, pages, subjects, kind):
     """100 weights, drawn from all tensors, on a text that is not the recorded one."""
@@ -276,14 +292,14 @@ def test_a_character_that_the_model_does_not_know_is_named_and_loses_nothing(bro
 @pytest.mark.parametrize("pattern", ["gpt2", "cl100k", None])
 def test_byte_pairs_are_those_of_the_tokenizer(browser, subjects, tmp_path, pattern):
     base = subjects["bpe"]
-    text = tales.generate(5000, seed=1) + " It's 1234 don't I'LL\r\n\n  naïve 東京 " * 9
+    text = tales.generate(5000, seed=1) + " It's 1234 don't I'LL\r\n\n  naïve 東京 'ſabab ſabab " * 9
     tokenizer = BPETokenizer.train(text, 400, pattern=pattern)
     config = dataclasses.replace(base.model.config, vocab_size=tokenizer.vocab_size)
     path = tmp_path / "page.html"
     subject = dataclasses.replace(base, model=GPT(config), tokenizer=tokenizer)
     path.write_text(make_page(subject, "A dog")[0], encoding="utf-8")
     browser.open(path)
-    words = ["'s", "'LL", "'ſ", " ", "\n", "\r\n", "\x85", "\ufeff", "\x1c", "12345"]
+    words = ["'s", "'LL", "'ſabab", " ", "\n", "\r\n", "\x85", "\ufeff", "\x1c", "12345"]
     some = st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF), max_size=12)
 
     @settings(max_examples=40)
