@@ -292,7 +292,9 @@ def test_a_character_that_the_model_does_not_know_is_named_and_loses_nothing(bro
 @pytest.mark.parametrize("pattern", ["gpt2", "cl100k", None])
 def test_byte_pairs_are_those_of_the_tokenizer(browser, subjects, tmp_path, pattern):
     base = subjects["bpe"]
-    text = tales.generate(5000, seed=1) + " It's 1234 don't I'LL\r\n\n  naïve 東京 'ſabab ſabab " * 9
+    text = (
+        tales.generate(5000, seed=1) + " It's 1234 don't I'LL\r\n\n  naïve 東京 'ſabab ſabab " * 9
+    )
     tokenizer = BPETokenizer.train(text, 400, pattern=pattern)
     config = dataclasses.replace(base.model.config, vocab_size=tokenizer.vocab_size)
     path = tmp_path / "page.html"
@@ -468,3 +470,12 @@ def test_a_recorded_pass_shows_its_numbers_and_says_what_it_is(
     assert np.abs(np.reshape(found["weights"], weights.shape) - weights).max() < 0.02  # float16
     best = [[probs_V.argmax() for probs_V in probs_TV] for probs_TV in lens]
     assert best == [[likeliest[0][0] for likeliest in row] for row in found["lens"]]
+
+
+def test_a_text_of_one_token_has_no_loss_and_breaks_no_view(browser, pages):
+    for kind, (path, _) in pages.items():
+        for view in VIEWS:
+            browser.open(path, f"view={view}&text=A&heads=0.0&t=1.5&s=0.5&at=3.7&topK=0")
+            assert browser.run("return npgpt.pass.T") == 1
+            assert browser.logs()[0] == [], (kind, view)
+            assert "NaN" not in browser.find("#view").text, (kind, view)

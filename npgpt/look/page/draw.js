@@ -15,8 +15,8 @@ function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element[name] = value;
     else if (name.startsWith("aria-")) element.setAttribute(name, value);
-    else if (value !== null && value !== false) element.setAttribute(
-      name, value === true ? "" : value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== null && value !== false) element.setAttribute(name, value);
   }
   element.append(...children.flat().filter((child) => child !== null));
   return element;
@@ -106,9 +106,8 @@ export function tokenStrip(label, choose = (t) => set({ t })) {
   const update = (look) => {
     strip.replaceChildren(...pass.labels.flatMap((text, t) => {
       const { rgb, title, off } = look(t), chosen = t === state.t;
-      const token = el("span", { role: "option", id: `${label}-${t}`.replace(/\W/g, "-"),
-        "data-t": t,
-        "aria-selected": chosen, title, class: off ? "off" : null }, text);
+      const token = el("span", { role: "option", id: `${label}-${t}`.replace(/\W/g, "-"), title,
+        "data-t": t, "aria-selected": chosen, class: off ? "off" : null }, text);
       if (rgb) paint(token, rgb);
       if (chosen) strip.setAttribute("aria-activedescendant", token.id);
       return text.endsWith("⏎") ? [token, el("br")] : text.includes("␣") ? [token, el("wbr")]
@@ -133,9 +132,8 @@ export function button(text, onclick, attributes = {}) {
 }
 
 export function table(head, rows, attributes = {}) {
-  const cells = (tag, values) => values.map((value) => value instanceof Element
-    && /^T[DH]$/i.test(value.tagName)
-    ? value : el(tag, {}, value));
+  const isCell = (value) => value instanceof HTMLTableCellElement;
+  const cells = (tag, values) => values.map((v) => (isCell(v) ? v : el(tag, {}, v)));
   return el("div", { class: "scroll", tabindex: 0, role: "region",
     "aria-label": attributes["aria-label"] ?? "table" },
     el("table", attributes, el("thead", {}, el("tr", {}, cells("th", head))),
@@ -145,15 +143,16 @@ export function table(head, rows, attributes = {}) {
 // A cell of a table with a bar behind its number, or, if it is "signed", to one side of it.
 export function bar(share, text, className = "bar") {
   const cell = el("td", { class: className }, el("i"), el("span", {}, text));
-  cell.firstChild.style.width = `${Math.min(1, Math.abs(share)) * (className.includes("signed") ? 35 : 94)}%`;
+  const longest = className.includes("signed") ? 35 : 94;
+  cell.firstChild.style.width = `${Math.min(1, Math.abs(share)) * longest}%`;
   cell.classList.toggle("negative", share < 0);
   return cell;
 }
 
 // Lines over x: curves [{ name, points: [[x, y]], style }], levels [[name, y]].  log: "y" or "xy"
 export function chart(label, curves, { levels = [], log = "", unit = "", mark = null }) {
-  const W = Math.max(340, Math.min(960, document.getElementById("view").clientWidth)),
-    height = 260, left = 50, right = 165, top = 12, bottom = 30, edge = W - right;
+  const W = Math.max(340, Math.min(960, document.getElementById("view").clientWidth));
+  const height = 260, left = 50, right = 165, top = 12, bottom = 30, edge = W - right;
   const [fx, fy] = [log === "xy", log !== ""].map((yes) => (yes ? Math.log10 : (value) => value));
   const seen = curves.map(({ points }) => points.filter(([, y]) => !log || y > 0));
   const x = axis(seen.flat().map(([x]) => fx(x)), log === "xy", left, edge);
@@ -193,8 +192,8 @@ function axis(values, log, from, to) {
   const bound = (f, start) => values.reduce((a, b) => f(a, b), start);
   let low = bound(Math.min, log ? Infinity : 0), high = bound(Math.max, -Infinity);
   if (log) [low, high] = [Math.floor(low), Math.max(Math.ceil(high), Math.floor(low) + 1)];
-  const of = (value) => from + ((value - low) / (high - low || 1)) * (to - from),
-    rough = (high - low) / 5, ten = 10 ** Math.floor(Math.log10(rough));
+  const of = (value) => from + ((value - low) / (high - low || 1)) * (to - from);
+  const rough = (high - low) / 5, ten = 10 ** Math.floor(Math.log10(rough));
   const step = log ? Math.max(1, Math.ceil(rough))
     : ten * [1, 2, 5, 10].find((n) => n * ten >= rough), ticks = [];
   for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(

@@ -4,8 +4,8 @@
 const END = ".\n\n";
 
 // For each beginning of a text, the empty one first: a Map from each character that may follow to
-// its probability, or null if the story so far is none of the grammar's. A text begins with a story,
-// or with empty lines before one.
+// its probability, or null if the story so far is none of the grammar's. A text begins with a
+// story, or with empty lines before one.
 export function nextCharacters(grammar, text) {
   let readings = begin(grammar), inStory = false;
   const found = [distribution(readings)], characters = Array.from(text);

@@ -42,19 +42,21 @@ tabs.onkeydown = (event) => {
 };
 
 function holds() {
-  const { n_layer, n_head, n_embd, vocab_size } = record.config,
-    megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
-  const model = `a GPT of ${record.parameters.toLocaleString("en")} parameters: ${n_layer} blocks, ${n_head} heads, ${n_embd} channels, ${vocab_size} tokens`;
-  const what = live ? `the model itself, its weights as ${record.kind}, and runs it on any text you type`
-    : "what the model computed for this text, which cannot be changed here: the model is too large for a page";
+  const { n_layer, n_head, n_embd, vocab_size } = record.config;
+  const megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
+  const model = `A GPT of ${record.parameters.toLocaleString("en")} parameters: ` +
+    `${n_layer} blocks, ${n_head} heads, ${n_embd} channels, ${vocab_size} tokens`;
+  const what = live
+    ? `the model itself, its weights as ${record.kind}, and runs it on any text you type`
+    : "what the model computed for this text, which cannot be changed: it is too large for a page";
   return `${model}. This file of ${megabytes} MB holds ${what}. It asks no network for anything.`;
 }
 
 function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? tokens;
   if (prompt.value !== state.text) prompt.value = state.text;
-  note.textContent = pass.note
-    || (pass.cut ? `The model reads the last ${pass.T} tokens; the first ${pass.cut} are not shown.` : `${pass.T} tokens`);
+  const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
+  note.textContent = pass.note || `${pass.T} tokens${cut}`;
   note.classList.toggle("bad", Boolean(pass.note));
   VIEWS.forEach(({ id }, i) => {
     choose[i].setAttribute("aria-selected", id === view.id);
@@ -73,7 +75,7 @@ function open(view) {
   main.append(root);
   let update = () => {};
   if (view.needsModel && !live) root.append(
-    el("p", {}, "This needs the model itself, and this page holds only what it computed for one text."));
+    el("p", {}, "This needs the model itself; the page holds what it computed for one text."));
   else update = view.build(root);
   updates.set(view.id, { root, update });
 }

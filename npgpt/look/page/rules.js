@@ -12,8 +12,8 @@ export const FAULTS = {
   cross_entropy: "the target's 1 is not subtracted",
 };
 
-// The loss, the mean over positions of -ln p(target), and its gradients: of each weight, by name, and
-// of the stream at the bottom, `d_x`.  targets[t] = -1 where there is none; trace: that of a forward.
+// The loss, the mean over positions of -ln p(target), and its gradients: of each weight, by name,
+// and of the stream at the bottom, `d_x`.  trace: of a forward.  targets[t]: -1 where there is none
 export function backward(model, trace, targets, fault = null) {
   const { C, D, H, L, V, weights } = model, { T, capacity: S } = trace, F = 4 * C;
   const grads = {}, at = (name) => trace.arrays.get(name);

@@ -37,7 +37,7 @@ export function draw(probs, u) {
   return last;
 }
 
-// A number in [0, 1) that depends on the seed and the step alone, so that a step can be taken again.
+// A number in [0, 1) that depends on seed and step alone, so that a step can be taken again.
 export function random(seed, step) {
   let z = (seed + Math.imul(step + 1, 0x9e3779b9)) | 0;
   z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);

@@ -22,6 +22,7 @@ const DEFAULTS = {
   temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "", positions: "", weight: "", at: -1,
   step: -5, fault: "",
 };
+const FRACTIONS = { temperature: [0, 2], topP: [0.01, 1], step: [-9, -1] }; // and their bounds
 export const state = { ...DEFAULTS };
 
 // The pass of the text: what a forward left. `note` says what is wrong with the text, if anything;
@@ -46,7 +47,8 @@ export function set(changes) {
 }
 
 // An index from 0 to below count; below 0 stands for the last.
-function within(index, count) {
+function within(number, count) {
+  const index = Math.trunc(number);
   return index < 0 || index >= count ? Math.max(0, count - 1) : index;
 }
 
@@ -82,8 +84,8 @@ function playRecorded() {
   for (const [name, text] of Object.entries(record.pass.arrays)) trace.arrays.set(
     name, halves(text));
   for (let l = 0; l < L; l++) {
-    const weights = trace.rows(`h.${l}.attn`, H * trace.capacity),
-      y = trace.rows(`h.${l}.attn.y`, C);
+    const weights = trace.rows(`h.${l}.attn`, H * trace.capacity);
+    const y = trace.rows(`h.${l}.attn.y`, C);
     attention(trace.arrays.get(`h.${l}.attn.c_attn`), weights, y, 0, T, H, D, trace.capacity,
       new Set());
   }
@@ -124,10 +126,15 @@ export function readAddress() {
   for (const [name, value] of given) {
     if (!(name in DEFAULTS)) continue;
     if (typeof DEFAULTS[name] !== "number") changes[name] = value;
-    else if (Number.isFinite(Number(value))) changes[name] = Number(value);
+    else if (Number.isFinite(Number(value))) {
+      const [low, high] = FRACTIONS[name] ?? [-1, 2 ** 31];
+      const number = name in FRACTIONS ? Number(value) : Math.trunc(Number(value));
+      changes[name] = Math.max(low, Math.min(high, number));
+    }
   }
   if (!live) changes.text = record.prompt;
   if (!pass.T) readText(); // so that there is a pass, whatever the address has
+  changes.topK = Math.max(1, Math.min(V, changes.topK));
   changes.layer = within(Math.trunc(changes.layer), L);
   changes.head = within(Math.trunc(changes.head), H);
   set(changes);

@@ -1,7 +1,6 @@
 // Which position reads from which: every head, one of them large, and the arithmetic of one weight.
 
 import { button, colour, css, el, matrix, palette, percent, short, svg, table } from "../draw.js";
-import { branchName } from "../model.js";
 import { C, D, H, L, live, pass, set, state } from "../state.js";
 
 export const attention = {
@@ -9,8 +8,8 @@ export const attention = {
   about: "What each position (a row) reads from those before it (columns), head by head.",
   section: "Attention Mechanism",
   build(root) {
-    const heads = allHeads(), large = el("canvas", { tabindex: 0, role: "img" }),
-      words = el("p", { "aria-live": "polite" });
+    const heads = allHeads(), large = el("canvas", { tabindex: 0, role: "img" });
+    const words = el("p", { "aria-live": "polite" });
     const arcs = el("div", { class: "scroll arcs", tabindex: 0, role: "region",
       "aria-label": "arcs over the text" });
     const numbers = el("div"), title = el("h3");
@@ -34,7 +33,7 @@ export const attention = {
       el("h3", {}, "What the chosen position reads"), arcs, numbers);
     return () => {
       heads.update();
-      title.textContent = `Block ${state.layer}, head ${state.head}: click a cell, or use the arrow keys`;
+      title.textContent = `Block ${state.layer}, head ${state.head}: click, or use the arrow keys`;
       drawLarge(large, large.parentElement.clientWidth);
       words.textContent = inWords();
       arcs.replaceChildren(...drawArcs(arcs));
@@ -112,13 +111,14 @@ function inWords() {
   const { layer, head, t } = state, s = column(), most = mostRead();
   const here = s > t ? `nothing from ${place(s)}, which comes later`
     : `${percent(weightOf(layer, head, t, s))} from ${place(s)}`;
-  const first = `Most of all, ${place(t)} reads ${percent(weightOf(layer, head, t, most))} from ${place(most)}.`;
+  const largest = percent(weightOf(layer, head, t, most));
+  const first = `Most of all, ${place(t)} reads ${largest} from ${place(most)}.`;
   return s === most ? first : `${first} Here it reads ${here}.`;
 }
 
 function drawArcs(box) {
-  const { layer, head, t } = state, s = column(), step = 9, at = [],
-    chars = pass.labels.map((label) => Array.from(label).length);
+  const { layer, head, t } = state, s = column(), step = 9, at = [];
+  const chars = pass.labels.map((label) => Array.from(label).length);
   let x = 8;
   for (const n of chars) {
     at.push(x + (n * step) / 2);
@@ -146,17 +146,17 @@ function drawArcs(box) {
 
 // softmax over s of (q_t . k_s / sqrt(D)), and what is read: every number of it.
 function arithmetic() {
-  const { layer: l, head: h, t } = state, s = column(),
-    qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);
+  const { layer: l, head: h, t } = state, s = column();
+  const qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);
   const part = (i, which) => qkv.slice(i * 3 * C + which * C + h * D,
     i * 3 * C + which * C + h * D + D);
-  const q = part(t, 0), k = part(s, 1), v = part(s, 2),
-    y = pass.trace.arrays.get(`h.${l}.attn.y`).slice(t * C + h * D, t * C + h * D + D);
+  const q = part(t, 0), k = part(s, 1), v = part(s, 2);
+  const y = pass.trace.arrays.get(`h.${l}.attn.y`).slice(t * C + h * D, t * C + h * D + D);
   const dot = (i) => part(i, 1).reduce((sum, value, d) => sum + value * q[d], 0);
-  const scores = pass.ids.slice(0, t + 1).map((_, i) => dot(i) / Math.sqrt(D)),
-    max = Math.max(...scores);
-  const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0),
-    score = dot(s) / Math.sqrt(D), weight = weightOf(l, h, t, s);
+  const scores = pass.ids.slice(0, t + 1).map((_, i) => dot(i) / Math.sqrt(D));
+  const max = Math.max(...scores);
+  const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0);
+  const score = dot(s) / Math.sqrt(D), weight = weightOf(l, h, t, s);
   const row = (name, values) => [el("th", { scope: "row" }, name), ...Array.from(values, short)];
   const masked = s > t;
   const steps = [
@@ -178,9 +178,9 @@ function arithmetic() {
     table(["step", "result"], steps, { "aria-label": "from products to a weight" }),
     table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
       row(`v of “${pass.labels[s]}”`, v), row("weight × v", v.map((value) => value * weight)),
-        row(`sum over the row`, y)],
+        row("sum over the row", y)],
     { class: "numbers", "aria-label": "values" }),
-    el("p", {}, `It goes on with the other heads through c_proj, and is added to the stream by ${branchName(2 * l + 1)}.` +
+    el("p", {}, "With what the other heads read, it goes through c_proj into the stream." +
       (live ? "" : " The numbers here are rounded to float16.")),
   ];
 }

@@ -10,7 +10,7 @@ const LIMIT = 1e-4; // of the largest entry of a weight's gradient
 const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
 
 let found = null, foundFor = ""; // what rules.js gives for the text, with the fault that is planted
-let curve = [], curveOf = "", checks = [], checksOf = "";
+let last = [], curve = [], curveOf = "", checks = [], checksOf = "";
 const own = new Trace();
 
 export const backward = {
@@ -24,13 +24,14 @@ export const backward = {
     root.append(summary, strip, ...(check ? [el("h3", {}, "Check any weight"), check.root] : []),
       el("h3", {}, "Length of the gradient, by layer and kind"), norms,
       el("h3", {}, `The graph of the loss, as the engine recorded it (${record.gradient.dtype})`),
-      el("p", {}, "Of the text that the page was made with: every op that was called, where its inputs come from, what it kept for backward, " +
-        "and the length of the gradient at its output. Backward visits them from the last to the first."), ...graph());
+      el("p", {}, "Of the text that the page was made with: every op that was called, where its " +
+        "inputs come from, what it kept for backward, and the length of the gradient at its " +
+        "output. Backward visits them from the last to the first."), ...graph());
     const render = () => {
       const now = live ? found : { loss: record.gradient.loss, saliency: record.gradient.saliency };
       const { share } = palette(), largest = Math.max(...now.saliency);
-      summary.textContent = `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} tokens that are predicted. Below, the darker a token, ` +
-        "the more a change of its embedding would change that.";
+      summary.textContent = `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} ` +
+        "tokens that are predicted. The darker a token, the more its embedding moves it.";
       updateStrip((t) => ({ rgb: share((now.saliency[t] ?? 0) / largest),
         title: short(now.saliency[t] ?? 0) }));
       norms.replaceChildren(byLayer(live ? normsOf(found.grads) : recordedNorms()));
@@ -77,8 +78,8 @@ function recordedNorms() {
 
 function byLayer(norms) {
   const split = (name) => /^h\.(\d+)\.(.*)$/.exec(name)?.slice(1) ?? ["", name];
-  const layers = [...new Set(Object.keys(norms).map((name) => split(name)[0]))],
-    largest = Math.max(...Object.values(norms));
+  const layers = [...new Set(Object.keys(norms).map((name) => split(name)[0]))];
+  const largest = Math.max(...Object.values(norms));
   const kinds = [...new Set(Object.keys(norms).filter((name) => split(name)[0]).map(
     (name) => split(name)[1]))];
   const cell = (norm) => (norm === undefined ? "" : bar(norm / largest, short(norm)));
@@ -93,11 +94,11 @@ function byLayer(norms) {
 // ---- the recorded graph
 
 function graph() {
-  const groups = new Map(), { ops } = record.gradient,
-    first = ops.findIndex(({ where }) => where.startsWith("h."));
+  const groups = new Map(), { ops } = record.gradient;
+  const first = ops.findIndex(({ where }) => where.startsWith("h."));
   ops.forEach((op, i) => {
-    const block = /^h\.\d+/.exec(op.where)?.[0].replace("h.", "block "),
-      group = block ?? (i < first ? "embeddings" : "output and loss");
+    const block = /^h\.\d+/.exec(op.where)?.[0].replace("h.", "block ");
+    const group = block ?? (i < first ? "embeddings" : "output and loss");
     groups.set(group, [...(groups.get(group) ?? []), [i, op]]);
   });
   return Array.from(groups, ([group, members]) => el("details", {},
@@ -106,9 +107,14 @@ function graph() {
       members.map(([i, op]) => [
       `#${i}`, el("th", { scope: "row" }, op.op), op.where || "the model",
       op.inputs.map((from, j) =>
-        `${from === null ? "data" : typeof from === "number" ? `#${from}` : from} ${shape(op.shapes[j])}`).join("; "),
+        `${source(from)} ${shape(op.shapes[j])}`).join("; "),
       op.outputs.map(shape).join(", "), op.saved.join("; ") || "nothing", short(op.norm ?? 0)]),
         { "aria-label": group })));
+}
+
+function source(from) {
+  if (from === null) return "data";
+  return typeof from === "number" ? `#${from}` : from;
 }
 
 function shape(sizes) {
@@ -144,8 +150,8 @@ function engines(name, at) {
 }
 
 function checkPanel() {
-  const names = Object.keys(model.weights), numbers = el("div", { "aria-live": "polite" }),
-    plot = el("div", { class: "scroll" }), list = el("div"), fault = el("p");
+  const names = Object.keys(model.weights), numbers = el("div", { "aria-live": "polite" });
+  const plot = el("div", { class: "scroll" }), list = el("div"), fault = el("p");
   const which = el("select", { onchange: () => set({ weight: which.value, at: -1 }) },
     names.map((name) => el("option", {}, name)));
   const at = el("input", { type: "number", min: 0,
@@ -164,8 +170,8 @@ function checkPanel() {
   const update = () => {
     const name = names.includes(state.weight) ? state.weight
       : names.find((other) => other.includes("c_attn")), size = model.weights[name].length;
-    const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at),
-      key = JSON.stringify([pass.ids, name, entry]);
+    const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at);
+    const key = JSON.stringify([pass.ids, name, entry]);
     which.value = name;
     if (document.activeElement !== at) at.value = entry;
     at.max = size - 1;
@@ -174,8 +180,12 @@ function checkPanel() {
     rule.disabled = Boolean(state.fault);
     plant.textContent = state.fault ? "Take the fault out" : "Plant a fault";
     fault.textContent = state.fault
-      ? `Planted in ${state.fault}: ${FAULTS[state.fault] ?? "nothing"}. It shows where the gradient has passed through that rule.` : "";
-    const difference = finiteDifference(name, entry, 10 ** state.step);
+      ? `Planted in ${state.fault}: ${FAULTS[state.fault] ?? "nothing"}. It shows in every ` +
+        "gradient that has passed through that rule." : "";
+    if (last[0] !== key + state.step) {
+      last = [key + state.step, finiteDifference(name, entry, 10 ** state.step)];
+    }
+    const difference = last[1];
     numbers.replaceChildren(verdict(name, entry, difference));
     if (curveOf !== key) {
       curve = [];
@@ -197,12 +207,12 @@ function largestRecorded(name) {
 
 // How far the rules of this page are from the engine, in all entries that it recorded.
 function besideEngine() {
-  if (pass.ids.join() !== record.ids.join()) return "The engine's record is of the page's first text.";
+  if (pass.ids.join() !== record.ids.join()) return "The engine's record is of another text.";
   const entries = Object.entries(record.gradient.weights).flatMap(
     ([name, { at, values, largest }]) =>
     at.map((i, j) => Math.abs(found.grads[name][i] - values[j]) / (largest || 1)));
-  return `Over the ${entries.length} entries that the engine recorded, the rules of this page differ ` +
-    `from it by at most ${Math.max(...entries).toExponential(0)}.`;
+  return `Over the ${entries.length} entries that the engine recorded, the rules of this page ` +
+    `differ from it by at most ${Math.max(...entries).toExponential(0)}.`;
 }
 
 function any(names) {
@@ -211,21 +221,23 @@ function any(names) {
 }
 
 function recorded(names) {
-  const name = names[Math.floor(Math.random() * names.length)],
-    { at } = record.gradient.weights[name];
+  const name = names[Math.floor(Math.random() * names.length)];
+  const { at } = record.gradient.weights[name];
   set({ text: record.prompt, weight: name, at: at[Math.floor(Math.random() * at.length)] });
 }
 
 function verdict(name, at, difference) {
   const error = errorOf(name, at, difference), good = error <= LIMIT, engine = engines(name, at);
   const rows = [["by the rules of this page, rules.js", found.grads[name][at].toPrecision(10)],
-    [`by finite differences, (loss(w + ${short(10 ** state.step)}) − loss(w − ${short(10 ** state.step)})) / ${short(2 * 10 ** state.step)}`, difference.toPrecision(10)],
+    [`by finite differences, (loss(w + h) − loss(w − h)) / 2h, h = ${short(10 ** state.step)}`,
+      difference.toPrecision(10)],
     ["by the engine in Python, as recorded",
       engine === null ? "not recorded for this entry and text" : engine.toPrecision(10)]];
   return el("div", { class: good ? "verdict good" : "verdict bad" },
     table(["gradient of the loss", ""], rows, { "aria-label": "three gradients of one weight" }),
     el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"),
-      `: by ${error.toExponential(1)} of the weight's largest entry; the limit is ${LIMIT.toExponential(0)}. ${besideEngine()}`));
+      `: by ${error.toExponential(1)} of the weight's largest entry; the limit is `,
+      `${LIMIT.toExponential(0)}. ${besideEngine()}`));
 }
 
 // The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.

@@ -8,12 +8,13 @@ export const embeddings = {
   about: "The vectors of the tokens, in the plane in which they differ most, and who is near whom.",
   section: "Embeddings",
   build(root) {
-    const xy = new Float32Array(bytes(record.plane.xy).buffer),
-      [first, second = 0] = record.plane.shares;
+    const xy = new Float32Array(bytes(record.plane.xy).buffer);
+    const [first, second = 0] = record.plane.shares;
     const map = el("div", { class: "scroll", tabindex: 0, role: "region",
       "aria-label": "the plane of the embeddings" }), near = el("div"), chosen = tokenList();
-    root.append(el("p", {}, `The plane shows ${percent(first + second)} of the spread: ${percent(first)} from left to right, ` +
-      `${percent(second)} from bottom to top. Two tokens that look near may be far apart in the other directions.`),
+    root.append(el("p", {}, `The plane shows ${percent(first + second)} of the spread: ` +
+      `${percent(first)} from left to right, ${percent(second)} from bottom to top. Two tokens ` +
+      "that look near may be far apart in the other directions."),
     el("div", { class: "controls" }, el("label", {}, "token ", chosen)),
       el("div", { class: "wide" }, map, near));
     return () => {
@@ -46,11 +47,11 @@ function nearest(token, count = 10) {
 }
 
 function plane(xy, token, neighbours, width) {
-  const W = Math.max(340, Math.min(700, width)), height = W * 0.75,
-    xs = xy.filter((_, i) => i % 2 === 0), ys = xy.filter((_, i) => i % 2 === 1);
+  const W = Math.max(340, Math.min(700, width)), height = W * 0.75;
+  const xs = xy.filter((_, i) => i % 2 === 0), ys = xy.filter((_, i) => i % 2 === 1);
   const scaled = (values, size) => {
-    const low = values.reduce((a, b) => Math.min(a, b)),
-      high = values.reduce((a, b) => Math.max(a, b));
+    const low = values.reduce((a, b) => Math.min(a, b));
+    const high = values.reduce((a, b) => Math.max(a, b));
     return (v) => 20 + ((v - low) / (high - low || 1)) * (size - 40);
   };
   const px = scaled(xs, W), py = scaled(ys, height);

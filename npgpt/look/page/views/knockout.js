@@ -25,22 +25,26 @@ export const knockout = {
     return () => {
       if (measuredText !== state.text) measured = new Map();
       measuredText = state.text;
-      const { change } = palette(), now = knockedOut(chosen()),
-        by = pass.losses.map((loss, t) => now[t] - loss);
+      const { change } = palette(), now = knockedOut(chosen());
+      const by = pass.losses.map((loss, t) => now[t] - loss);
       parts.replaceChildren(grid());
       updateStrip((t) => ({ off: chosen().positions.has(t), title: `token ${t + 1}` }));
       updateEffect((t) => ({ rgb: t ? change(by[t - 1] / 3) : null,
-        title: t ? `${percent(Math.exp(-pass.losses[t - 1]))} before, ${percent(Math.exp(-now[t - 1]))} now` : "" }));
-      const none = !state.heads && !state.mlps && !state.positions;
-      result.textContent = none ? "Nothing is taken out."
+        title: t ? `${odds(pass.losses[t - 1])} before, ${odds(now[t - 1])} now` : "" }));
+      const none = pass.T < 2 ? "A loss needs two tokens: type another." : "Nothing is taken out.";
+      result.textContent = pass.T < 2 || !(state.heads || state.mlps || state.positions) ? none
         : `Loss ${mean(pass.losses).toFixed(4)} before, ${mean(now).toFixed(4)} now. ${worst(by)}`;
     };
   },
 };
 
+function odds(nats) {
+  return percent(Math.exp(-nats));
+}
+
 function worst(by) {
-  const t = by.indexOf(Math.max(...by));
-  return by[t] > 0 ? `It costs most at ${pass.labels[t + 1]} (token ${t + 2}): ${by[t].toFixed(2)} nats.` : "No token becomes harder.";
+  const t = by.indexOf(Math.max(...by)), where = `“${pass.labels[t + 1]}” (token ${t + 2})`;
+  return by[t] > 0 ? `It costs most at ${where}: ${by[t].toFixed(2)} nats.` : "No token is harder.";
 }
 
 function chosen() {
@@ -66,8 +70,10 @@ function knockedOut(off) {
 function grid() {
   const cell = (kind, which, name) => {
     const by = measured.get(`${kind} ${which}`), off = chosen()[kind].has(which);
-    const cell = button(`${off ? "out" : "in"}${by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`}`, () => toggle(kind, which),
-      { "aria-pressed": off, "aria-label": `${name}: ${off ? "taken out" : "in place"}${by === undefined ? "" : `, alone it costs ${short(by)} nats`}` });
+    const cost = by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
+    const where = off ? "taken out" : "in place", alone = cost && `, alone it costs${cost}`;
+    const cell = button((off ? "out" : "in") + cost, () => toggle(kind, which),
+      { "aria-pressed": off, "aria-label": `${name}: ${where}${alone}` });
     if (by !== undefined) paint(cell, palette().change(by / 1.5));
     return cell;
   };

@@ -15,8 +15,8 @@ export const residual = {
   about: "What each branch adds to the chosen token's vector, and what the model would say there.",
   section: "Transformer Architecture",
   build(root) {
-    const [strip, updateStrip] = tokenStrip("Choose a token"), stream = el("div"),
-      pair = el("div", { class: "controls" });
+    const [strip, updateStrip] = tokenStrip("Choose a token"), stream = el("div");
+    const pair = el("div", { class: "controls" });
     const check = el("p"), lens = el("canvas", { role: "img",
       "aria-label": "the likeliest token after each branch, at each position" });
     lens.onclick = (event) => {
@@ -38,8 +38,8 @@ export const residual = {
         "the lens would say", ...(live ? ["contribution"] : [])],
         rows, { "aria-label": "the stream at the chosen token" }));
       check.textContent = live
-        ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive numbers ` +
-        `speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
+        ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
+        `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
       columns = Math.min(pass.T, Math.max(4, Math.floor((root.clientWidth - LEFT) / WIDE)));
       drawLens(lens);
     };
@@ -70,8 +70,8 @@ function length(x) {
 // over the branches; a logit is a product with a token's vector, so two differ by such a sum too.
 function parts(a, b) {
   const { t } = state, at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
-  const [, rstd] = meanAndRstd(at(2 * L), 0, C),
-    { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights;
+  const [, rstd] = meanAndRstd(at(2 * L), 0, C);
+  const { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights;
   const out = (id, c) => (model.tied ? model.weights["wte.weight"][id * C + c]
     : model.weights["lm_head.weight"][c * V + id]);
   const difference = (of) => of.reduce((sum, value, c) => sum + value * (out(a, c) - out(b, c)), 0);
@@ -103,8 +103,8 @@ function firstColumn() {
 
 function drawLens(canvas) {
   const first = firstColumn(), rows = 2 * L + 1, w = WIDE, h = 24, left = LEFT;
-  const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette(),
-    probe = el("i");
+  const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette();
+  const probe = el("i");
   const ink = css(colour("--ink"));
   context.font = "13px ui-monospace, monospace";
   context.textBaseline = "middle";

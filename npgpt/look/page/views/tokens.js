@@ -12,8 +12,8 @@ export const tokens = {
   section: "What is a Language Model?, Text Generation",
   build(root) {
     const [strip, updateStrip] = tokenStrip("The text, token by token");
-    const summary = el("p"), words = el("p", { "aria-live": "polite" }), next = el("div"),
-      divergence = el("p");
+    const summary = el("p"), words = el("p", { "aria-live": "polite" }), next = el("div");
+    const divergence = el("p");
     const steps = el("div", { class: "steps" }), [controls, updateControls] = sampling(steps);
     root.append(strip, legend(), summary, words, el("div", { class: "wide" },
       el("div", {}, el("h3", {}, "What may follow the chosen token"), next, divergence), controls));
@@ -22,8 +22,8 @@ export const tokens = {
       updateStrip((t) => ({ rgb: t ? share(pass.losses[t - 1] / 6) : null, title: expected(t) }));
       summary.textContent = summed();
       words.textContent = expected(state.t);
-      const model = likeliest(2 * L, state.t, 12).filter(([, p], i) => i < 6 || p > 0.0005),
-        exact = pass.grammar?.[state.t];
+      const model = likeliest(2 * L, state.t, 12).filter(([, p], i) => i < 6 || p > 0.0005);
+      const exact = pass.grammar?.[state.t];
       const drawn = live ? probabilities(nextLogits(state.t), state) : null;
       next.replaceChildren(distribution(model, drawn, exact));
       divergence.textContent = record.grammar ? aboutGrammar(exact) : "";
@@ -40,25 +40,27 @@ function legend() {
 function expected(t) {
   if (!t) return `The text begins with “${pass.labels[0]}”, for which the model was not asked.`;
   const nats = pass.losses[t - 1];
-  return `“${pass.labels[t]}” had a probability of ${percent(Math.exp(-nats))}, ${nats.toFixed(2)} nats` +
-    ` (token ${t + 1} of ${pass.T}, id ${pass.ids[t]}).`;
+  return `“${pass.labels[t]}” had a probability of ${percent(Math.exp(-nats))}, ` +
+    `${nats.toFixed(2)} nats (token ${t + 1} of ${pass.T}, id ${pass.ids[t]}).`;
 }
 
 function summed() {
   if (!pass.losses.length) return "";
   const loss = mean(pass.losses);
-  const sum = `Loss of this text: ${loss.toFixed(4)} nats per token, a perplexity of ${Math.exp(loss).toFixed(2)}.`;
+  const sum = `Loss of this text: ${loss.toFixed(4)} nats per token, a perplexity of ` +
+    `${Math.exp(loss).toFixed(2)}.`;
   const exact = pass.ids.slice(1).map((id, t) => pass.grammar?.[t]?.get(tokenizer.decode([id])));
   if (!exact.every((p) => p > 0)) return sum;
-  return `${sum} The grammar itself, which is the best guess that there is, has ${mean(exact.map((p) => -Math.log(p))).toFixed(4)}.`;
+  const best = mean(exact.map((p) => -Math.log(p))).toFixed(4);
+  return `${sum} The grammar itself, which is the best guess that there is, has ${best}.`;
 }
 
 function distribution(model, drawn, exact) {
   const ids = model.map(([id]) => id);
-  const more = exact ? Array.from(exact.keys(), (c) => tokenizer.encode(c)[0]).filter(
-    (id) => !ids.includes(id)) : [];
+  const more = exact ? Array.from(exact.keys(), (c) => tokenizer.known.get(c)) : [];
+  const others = more.filter((id) => id !== undefined && !ids.includes(id)).slice(0, 4);
   const all = live ? readOut(2 * L, state.t) : null;
-  const rows = [...ids, ...more.slice(0, 4)].map((id) => {
+  const rows = [...ids, ...others].map((id) => {
     const p = all ? all[id] : model.find(([v]) => v === id)[1];
     const cells = [el("th", { scope: "row" }, tokenizer.label(id)), bar(p, percent(p))];
     if (drawn) cells.push(drawn[id] ? bar(drawn[id], percent(drawn[id]), "bar drawn")
@@ -74,8 +76,8 @@ function distribution(model, drawn, exact) {
 
 // KL(grammar || model): what the model loses here beside the best guess, in nats.
 function klDivergence(exact, probs) {
-  return Array.from(exact).reduce((sum, [c, p]) => sum + p * Math.log(
-    p / probs[tokenizer.encode(c)[0]]), 0);
+  const given = (c) => probs[tokenizer.known.get(c)] ?? 0; // a character that it may not know
+  return Array.from(exact).reduce((sum, [c, p]) => sum + p * Math.log(p / given(c)), 0);
 }
 
 function aboutGrammar(exact) {
@@ -83,8 +85,8 @@ function aboutGrammar(exact) {
   const here = klDivergence(exact, readOut(2 * L, state.t));
   const known = pass.ids.map((_, t) => t).filter((t) => pass.grammar[t]);
   const all = mean(known.map((t) => klDivergence(pass.grammar[t], readOut(2 * L, t))));
-  return `Divergence from the grammar: ${short(here)} nats here, ${short(all)} on average over the text. It is what the ` +
-    "model loses beside the best possible guess; 0 would be a perfect model.";
+  return `Divergence from the grammar: ${short(here)} nats here, ${short(all)} on average over ` +
+    "the text. It is what the model loses beside the best possible guess; of a perfect one, 0.";
 }
 
 // ---- drawing

@@ -10,11 +10,11 @@ export const training = {
   build(root) {
     const history = record.training;
     if (!history) {
-      root.append(el("p", {}, "The folder that this page was made from is no run: it does not tell how the model was trained."));
+      root.append(el("p", {}, "The folder that this page was made from does not tell of training."));
       return () => {};
     }
-    const points = (name) => history.step.map((step, i) => [step, history[name][i]]),
-      text = el("pre", {}), heading = el("h3");
+    const points = (name) => history.step.map((step, i) => [step, history[name][i]]);
+    const text = el("pre", {}), heading = el("h3");
     const [choice, put] = slider("sample", { min: 0, max: Math.max(0, history.samples.length - 1),
       step: 1 }, (i) => show(i), (i) => Number(i) + 1);
     const show = (i) => {
