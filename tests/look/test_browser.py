@@ -367,7 +367,7 @@ def test_an_answer_to_a_key_press_is_quick(browser, pages):
     assert browser.run(timing) < 1000  # the page's script has run by then
     text = tales.generate(2000, seed=5)
     for length, limit in ((64, 100), (256, 400)):
-        for view in ("tokens", "attention", "residual"):
+        for view in VIEWS:
             browser.open(pages["tales"][0], f"view={view}")
             browser.run(PASTE, text[: length - 1])
             for changed in (text[:length], "A" + text[: length - 1]):

@@ -72,18 +72,24 @@ export function sized(canvas, width, height) {
   return context;
 }
 
-// A matrix (rows, columns) as a picture: colour(row, column) -> [r, g, b] or null.
-export function matrix(canvas, rows, columns, width, height, colourOf) {
-  const image = new ImageData(columns, rows);
-  for (let i = 0; i < rows * columns; i++) {
-    const rgb = colourOf(Math.floor(i / columns), i % columns);
-    if (rgb) image.data.set([...rgb, 255], 4 * i);
+// A square matrix of shares, from 0 to 1, as a picture; below 0 nothing is drawn.
+export function matrix(canvas, count, size, shareOf) {
+  const image = new ImageData(count, count), pixels = new Uint32Array(image.data.buffer);
+  const { share } = palette(), shades = new Uint32Array(256).map((_, i) => {
+    const [red, green, blue] = share(i / 255).map(Math.round);
+    return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0; // bytes, the lowest first
+  });
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j < count; j++) {
+      const value = shareOf(i, j);
+      if (value >= 0) pixels[i * count + j] = shades[Math.round(255 * Math.min(1, value))];
+    }
   }
-  const small = el("canvas", { width: columns, height: rows });
+  const small = el("canvas", { width: count, height: count });
   small.getContext("2d").putImageData(image, 0, 0);
-  const context = sized(canvas, width, height);
-  context.imageSmoothingEnabled = rows > height;
-  context.drawImage(small, 0, 0, width, height);
+  const context = sized(canvas, size, size);
+  context.imageSmoothingEnabled = count > size;
+  context.drawImage(small, 0, 0, size, size);
   return context;
 }
 

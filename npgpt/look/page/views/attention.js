@@ -1,6 +1,6 @@
 // Which position reads from which: every head, one of them large, and the arithmetic of one weight.
 
-import { button, colour, css, el, matrix, palette, percent, short, svg, table } from "../draw.js";
+import { button, colour, css, el, matrix, percent, short, svg, table } from "../draw.js";
 import { C, D, H, L, live, pass, set, state } from "../state.js";
 
 export const attention = {
@@ -42,14 +42,15 @@ export const attention = {
   },
 };
 
-export function weightOf(l, h, t, s) {
+function weightOf(l, h, t, s) {
   const { arrays, capacity } = pass.trace;
   return s > t ? 0 : arrays.get(`h.${l}.attn`)[(t * H + h) * capacity + s];
 }
 
 // Weights are spread over many positions: a power below 1 shows the small ones.
-function shade(share, l, h) {
-  return (t, s) => (s > t ? null : share(weightOf(l, h, t, s) ** 0.6));
+function shade(l, h) {
+  const { arrays, capacity } = pass.trace, weights = arrays.get(`h.${l}.attn`);
+  return (t, s) => (s > t ? -1 : weights[(t * H + h) * capacity + s] ** 0.6);
 }
 
 function allHeads() {
@@ -65,9 +66,8 @@ function allHeads() {
     }
   }
   const update = () => {
-    const { share } = palette();
     for (const [l, h, canvas, choose] of pictures) {
-      matrix(canvas, pass.T, pass.T, 72, 72, shade(share, l, h));
+      matrix(canvas, pass.T, 72, shade(l, h));
       choose.setAttribute("aria-pressed", l === state.layer && h === state.head);
     }
   };
@@ -75,9 +75,9 @@ function allHeads() {
 }
 
 function drawLarge(canvas, width) {
-  const { share } = palette(), { layer, head, t } = state, s = column(), T = pass.T;
+  const { layer, head, t } = state, s = column(), T = pass.T;
   const size = Math.max(T, Math.min(width - 4, 720)), cell = size / T;
-  const context = matrix(canvas, T, T, size, size, shade(share, layer, head));
+  const context = matrix(canvas, T, size, shade(layer, head));
   context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
   context.strokeRect(s * cell - 1, t * cell - 1, cell + 2, cell + 2);

@@ -10,7 +10,7 @@ const LIMIT = 1e-4; // of the largest entry of a weight's gradient
 const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
 
 let found = null, foundFor = ""; // what rules.js gives for the text, with the fault that is planted
-let last = [], curve = [], curveOf = "", checks = [], checksOf = "";
+let asked = "", difference = null, curve = [], curveOf = "", checks = [], checksOf = "";
 const own = new Trace();
 
 export const backward = {
@@ -42,17 +42,25 @@ export const backward = {
         summary.textContent = "A loss needs two tokens: type another.";
         return;
       }
-      const key = JSON.stringify([pass.ids, state.fault]);
+      const key = wanted();
       if (!live || key === foundFor) {
         render();
         return;
       }
       summary.textContent = "Computing the gradients ...";
-      setTimeout(() => key === JSON.stringify([pass.ids, state.fault]) && (compute(key), render()),
-        found ? 150 : 0);
+      setTimeout(() => key === wanted() && (compute(key), render()), found ? 150 : 0);
     };
   },
 };
+
+// What gradients depend on, and what a finite difference and its curve do.
+function wanted() {
+  return JSON.stringify([pass.ids, state.fault]);
+}
+
+function keyOf(name, at) {
+  return JSON.stringify([pass.ids, name, at]);
+}
 
 function compute(key) {
   if (key === foundFor) return;
@@ -171,7 +179,7 @@ function checkPanel() {
     const name = names.includes(state.weight) ? state.weight
       : names.find((other) => other.includes("c_attn")), size = model.weights[name].length;
     const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at);
-    const key = JSON.stringify([pass.ids, name, entry]);
+    const key = keyOf(name, entry);
     which.value = name;
     if (document.activeElement !== at) at.value = entry;
     at.max = size - 1;
@@ -182,21 +190,31 @@ function checkPanel() {
     fault.textContent = state.fault
       ? `Planted in ${state.fault}: ${FAULTS[state.fault] ?? "nothing"}. It shows in every ` +
         "gradient that has passed through that rule." : "";
-    if (last[0] !== key + state.step) {
-      last = [key + state.step, finiteDifference(name, entry, 10 ** state.step)];
-    }
-    const difference = last[1];
-    numbers.replaceChildren(verdict(name, entry, difference));
-    if (curveOf !== key) {
-      curve = [];
-      curveOf = key;
-      setTimeout(() => extend(key, name, entry, plot));
-    }
+    if (curveOf !== key) curve = [];
+    curveOf = key;
+    const question = key + state.step;
+    if (asked !== question) {
+      [asked, difference] = [question, null];
+      numbers.textContent = "Computing two forwards ...";
+      setTimeout(() => answer(question, name, entry, numbers, plot));
+    } else if (difference !== null) numbers.replaceChildren(verdict(name, entry, difference));
     drawCurve(name, entry, plot);
     if (checksOf !== foundFor) checks = [];
     list.replaceChildren(...(checks.length ? [results()] : []));
   };
   return { root, update };
+}
+
+// The finite difference, once the page has shown what was quick, and then those of the curve.
+function answer(question, name, at, numbers, plot) {
+  const key = keyOf(name, at);
+  if (asked !== question || question !== key + state.step || state.view !== "backward") {
+    if (asked === question) asked = ""; // it is asked again if it is wanted again
+    return;
+  }
+  difference = finiteDifference(name, at, 10 ** state.step);
+  numbers.replaceChildren(verdict(name, at, difference));
+  setTimeout(() => extend(key, name, at, plot));
 }
 
 function largestRecorded(name) {
@@ -242,7 +260,8 @@ function verdict(name, at, difference) {
 
 // The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.
 function extend(key, name, at, plot) {
-  if (curveOf !== key || state.view !== "backward" || curve.length === STEPS.length) return;
+  if (curveOf !== key || key !== keyOf(name, at) || state.view !== "backward"
+    || curve.length === STEPS.length) return;
   const step = STEPS[curve.length];
   curve.push([step, finiteDifference(name, at, step)]);
   drawCurve(name, at, plot);
@@ -262,7 +281,7 @@ function checkAll(names) {
   checks = [];
   checksOf = foundFor;
   const next = () => {
-    if (checks.length === names.length || checksOf !== foundFor
+    if (checks.length === names.length || checksOf !== foundFor || foundFor !== wanted()
       || state.view !== "backward") return;
     const name = names[checks.length], at = Math.floor(Math.random() * model.weights[name].length);
     checks.push([name, at, finiteDifference(name, at, 1e-5)]);

@@ -61,6 +61,7 @@ function toggle(kind, which, more = {}) {
 
 // The losses with some parts taken out; a trace is kept for those that were taken out last.
 function knockedOut(off) {
+  if (!state.heads && !state.mlps && !state.positions) return pass.losses;
   const key = JSON.stringify([state.heads, state.mlps, state.positions]);
   if (key !== traceOf) trace = new Trace();
   traceOf = key;
