@@ -139,3 +139,8 @@ export function losses(logits, ids, V) {
 export function mean(values) {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
+
+// Of a vector.
+export function length(x) {
+  return Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
+}

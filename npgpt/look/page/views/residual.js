@@ -3,7 +3,7 @@
 
 import { bar, el, paint, percent, short, table, tokenStrip } from "../draw.js";
 import { colour, css, palette, sized } from "../draw.js";
-import { branchName } from "../model.js";
+import { branchName, length } from "../model.js";
 import { meanAndRstd } from "../ops.js";
 import { C, L, likeliest, live, model, pass, readOut, set, state, tokenizer, V } from "../state.js";
 
@@ -60,10 +60,6 @@ function select(chosen, name) {
   return el("select", { "aria-label": name, onchange: (event) =>
     set({ [name]: Number(event.target.value) }) },
     ids.map((id) => el("option", { value: id, selected: id === chosen }, tokenizer.label(id))));
-}
-
-function length(x) {
-  return Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
 }
 
 // A row for each branch. The last norm divides by a number of its own, so that its result is a sum
