@@ -29,8 +29,8 @@ from npgpt.tokenizer import CharTokenizer
 LIVE = 4_000_000  # parameters up to which a page holds the model itself
 WINDOW = 512  # tokens that a page shows at most
 SCRIPTS = (  # each after those that it imports
-    "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "views/tokens",
-    "views/attention", "views/residual", "views/knockout", "views/embeddings", "views/check",
+    "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
+    "views/tokens", "views/attention", "views/residual", "views/knockout", "views/embeddings",
     "views/backward", "views/training", "look",
 )  # fmt: skip
 OUT = " with --out"

@@ -8,7 +8,7 @@ import { likeliest, live, model, onChange, pass, record, set, state, tokenizer }
 import { readAddress, writeAddress } from "./state.js";
 import { attention } from "./views/attention.js";
 import { backward } from "./views/backward.js";
-import { finiteDifference } from "./views/check.js";
+import { finiteDifference } from "./check.js";
 import { embeddings } from "./views/embeddings.js";
 import { knockout } from "./views/knockout.js";
 import { residual } from "./views/residual.js";

@@ -4,7 +4,7 @@
 import { bar, el, palette, short, table, tokenStrip } from "../draw.js";
 import { length } from "../model.js";
 import { live, pass, record } from "../state.js";
-import { checkPanel, compute, computed, wanted } from "./check.js";
+import { checkPanel, compute, computed, wanted } from "../check.js";
 
 export const backward = {
   id: "backward", title: "Backward pass",

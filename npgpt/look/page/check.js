@@ -1,10 +1,10 @@
 // Any weight's gradient, by the rules of rules.js, beside a finite difference, which is two forwards
 // in this page, and beside what the engine in Python recorded.
 
-import { button, chart, el, short, slider, table } from "../draw.js";
-import { length, losses, mean, Trace } from "../model.js";
-import { backward as gradients, FAULTS } from "../rules.js";
-import { logitsOf, model, pass, record, set, state, V } from "../state.js";
+import { button, chart, el, short, slider, table } from "./draw.js";
+import { length, losses, mean, Trace } from "./model.js";
+import { backward as gradients, FAULTS } from "./rules.js";
+import { logitsOf, model, pass, record, set, state, V } from "./state.js";
 
 const LIMIT = 1e-4; // of the largest entry of a weight's gradient
 const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
