@@ -11,7 +11,7 @@ from autograd import Observer, Tensor, no_grad, observing
 from npgpt.look.weights import base64_of
 from npgpt.training.diagnostics import module_at_work
 
-LARGEST, DRAWN = 8, 16  # entries of a gradient that a page holds of each weight
+LARGEST, DRAWN = 8, 64  # entries of a gradient that a page holds of each weight
 LIKELIEST = 12  # tokens of a distribution that a page without weights holds
 
 

@@ -381,7 +381,7 @@ def test_an_answer_to_a_key_press_is_quick(browser, pages):
 def test_a_link_is_a_state_and_a_state_is_a_link(browser, pages):
     path, _ = pages["tales"]
     browser.open(path, "view=attention&text=One+dawn+shy&layer=2&head=1&t=5&s=3")
-    assert "Block 2, head 1" in browser.find("section:not([hidden]) h3").text
+    assert "Block 2, head 1" in browser.find("section:not([hidden]) h2").text
     assert browser.find("#prompt").get_attribute("value") == "One dawn shy"
     canvas = browser.find("canvas[tabindex]")
     from selenium.webdriver.common.keys import Keys
@@ -424,7 +424,7 @@ def test_knocking_out_is_what_python_makes_of_it(browser, pages, subjects):
         getattr(model.h[1].mlp.c_proj, name).data[...] = 0
     loss = model.loss(ids_T[None, :-1], ids_T[None, 1:]).item()
     browser.open(pages["bpe"][0], "view=knockout&heads=0.1&mlps=1&text=Once+a+jolly+king")
-    assert f"{loss:.4f} now" in browser.find("main section p:last-child").text
+    assert f"{loss:.4f} now" in browser.find("section p:last-child").text
     bias = np.zeros((1, 6, len(ids_T), len(ids_T)))
     bias[..., 2] = -np.inf
     bias[:, :, 2, 2] = 0
@@ -439,7 +439,7 @@ def test_knocking_out_is_what_python_makes_of_it(browser, pages, subjects):
         x = x + block.mlp(block.ln_2(x))
     loss = hidden.head_loss(hidden.ln_f(x)[:, :-1], ids_T[None, 1:]).item()
     browser.open(pages["bpe"][0], "view=knockout&positions=2&text=Once+a+jolly+king")
-    assert f"{loss:.4f} now" in browser.find("main section p:last-child").text
+    assert f"{loss:.4f} now" in browser.find("section p:last-child").text
 
 
 def test_contributions_to_a_logit_add_up(browser, pages):

@@ -152,7 +152,7 @@ function verdict(name, at, difference) {
     ["by the engine in Python, as recorded",
       engine === null ? "not recorded for this entry and text" : engine.toPrecision(10)]];
   return el("div", { class: good ? "verdict good" : "verdict bad" },
-    table(["gradient of the loss", ""], rows, { "aria-label": "three gradients of one weight" }),
+    table(["gradient of the loss", "value"], rows, { "aria-label": "three gradients of one weight" }),
     el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"),
       `: by ${error.toExponential(1)} of the weight's largest entry; the limit is `,
       `${LIMIT.toExponential(0)}. ${besideEngine()}`));
@@ -197,7 +197,7 @@ function results() {
   return el("div", { class: wrong ? "verdict bad" : "verdict good" },
     el("p", {}, el("b", {}, wrong ? `✗ ${wrong} of ${checks.length} differ`
       : `✓ all ${checks.length} agree`)),
-    table(["weight", "entry", "rule", "finite difference", "error", ""],
+    table(["weight", "entry", "rule", "finite difference", "error", "right?"],
       checks.map(([name, at, difference]) => {
       const error = errorOf(name, at, difference);
       return [el("th", { scope: "row" }, name), at, short(computed.grads[name][at]),

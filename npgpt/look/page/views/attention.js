@@ -12,7 +12,7 @@ export const attention = {
     const words = el("p", { "aria-live": "polite" });
     const arcs = el("div", { class: "scroll arcs", tabindex: 0, role: "region",
       "aria-label": "arcs over the text" });
-    const numbers = el("div"), title = el("h3");
+    const numbers = el("div"), title = el("h2");
     large.onkeydown = (event) => {
       const [dt, ds] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
         ArrowRight: [0, 1] }[event.key] ?? [0, 0];
@@ -30,7 +30,7 @@ export const attention = {
     root.append(el("p", { class: "legend" }, "no weight", el("span", { class: "ramp" }),
       "all the weight"),
       el("div", { class: "wide" }, heads.root, el("div", { class: "one" }, title, large, words)),
-      el("h3", {}, "What the chosen position reads"), arcs, numbers);
+      el("h2", {}, "What the chosen position reads"), arcs, numbers);
     return () => {
       heads.update();
       title.textContent = `Block ${state.layer}, head ${state.head}: click, or use the arrow keys`;
@@ -58,7 +58,7 @@ function allHeads() {
   root.style.setProperty("--columns", H);
   for (let l = 0; l < L; l++) {
     for (let h = 0; h < H; h++) {
-      const canvas = el("canvas"), name = `block ${l}, head ${h}`;
+      const canvas = el("canvas"), name = `${l}.${h}: block ${l}, head ${h}`;
       const choose = button("", () => set({ layer: l, head: h }), { "aria-label": name });
       choose.append(canvas, el("span", {}, `${l}.${h}`));
       pictures.push([l, h, canvas, choose]);
@@ -170,7 +170,7 @@ function arithmetic() {
       `${short(weight)}, or ${percent(weight)}`],
   ];
   return [
-    el("h3", {}, `How much ${place(t)} reads from ${place(s)}: the arithmetic`),
+    el("h2", {}, `How much ${place(t)} reads from ${place(s)}: the arithmetic`),
     table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
       row(`q of “${pass.labels[t]}”`, q), row(`k of “${pass.labels[s]}”`, k),
         row("q × k", q.map((value, d) => value * k[d]))],

@@ -14,9 +14,9 @@ export const backward = {
     const [strip, updateStrip] = tokenStrip(
       "Saliency: the length of the gradient of each token's embedding");
     const summary = el("p"), norms = el("div"), check = live ? checkPanel() : null;
-    root.append(summary, strip, ...(check ? [el("h3", {}, "Check any weight"), check.root] : []),
-      el("h3", {}, "Length of the gradient, by layer and kind"), norms,
-      el("h3", {}, `The graph of the loss, as the engine recorded it (${record.gradient.dtype})`),
+    root.append(summary, strip, ...(check ? [el("h2", {}, "Check any weight"), check.root] : []),
+      el("h2", {}, "Length of the gradient, by layer and kind"), norms,
+      el("h2", {}, `The graph of the loss, as the engine recorded it (${record.gradient.dtype})`),
       el("p", {}, "Of the text that the page was made with: every op that was called, where its " +
         "inputs come from, what it kept for backward, and the length of the gradient at its " +
         "output. Backward visits them from the last to the first."), ...graph());
@@ -82,7 +82,7 @@ function graph() {
   });
   return Array.from(groups, ([group, members]) => el("details", {},
     el("summary", {}, `${group}: ${members.length} ops`),
-    table(["", "op", "in", "inputs", "output", "saved for backward", "gradient at the output"],
+    table(["#", "op", "in", "inputs", "output", "saved for backward", "gradient at the output"],
       members.map(([i, op]) => [
       `#${i}`, el("th", { scope: "row" }, op.op), op.where || "the model",
       op.inputs.map((from, j) =>

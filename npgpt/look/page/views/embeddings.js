@@ -22,7 +22,7 @@ export const embeddings = {
       chosen.value = token;
       const neighbours = nearest(token);
       map.replaceChildren(plane(xy, token, neighbours.map(([id]) => id), map.clientWidth));
-      near.replaceChildren(el("h3", {}, `Nearest to ${tokenizer.label(token)}`),
+      near.replaceChildren(el("h2", {}, `Nearest to ${tokenizer.label(token)}`),
         table(["token", "cosine"],
         neighbours.map(([id, cosine]) => [el("th", { scope: "row" }, tokenizer.label(id)),
           bar(cosine, short(cosine), "bar signed")]),

@@ -17,9 +17,9 @@ export const knockout = {
       (t) => toggle("positions", t, { t }));
     const [effect, updateEffect] = tokenStrip("What each token loses");
     const all = button("Take out each alone, and measure", () => measure(0));
-    root.append(el("h3", {}, "Heads and MLPs"), parts, el("div", { class: "controls" }, all,
+    root.append(el("h2", {}, "Heads and MLPs"), parts, el("div", { class: "controls" }, all,
       button("Put everything back", () => set({ heads: "", mlps: "", positions: "" }))),
-    el("h3", {}, "Positions"), strip, el("h3", {}, "What it does to each token"),
+    el("h2", {}, "Positions"), strip, el("h2", {}, "What it does to each token"),
     el("p", { class: "legend" }, "easier to predict", el("span", { class: "ramp both" }),
       "harder, by 3 nats or more"), effect, result);
     return () => {
@@ -78,10 +78,10 @@ function grid() {
     if (by !== undefined) paint(cell, palette().change(by / 1.5));
     return cell;
   };
-  const rows = Array.from({ length: L }, (_, l) => [el("th", { scope: "row" }, `block ${l}`),
+  const rows = Array.from({ length: L }, (_, l) => [el("th", { scope: "row" }, String(l)),
     ...Array.from({ length: H }, (_, h) => cell("heads", `${l}.${h}`, `block ${l}, head ${h}`)),
       cell("mlps", l, `block ${l}, MLP`)]);
-  return table(["", ...Array.from({ length: H }, (_, h) => `head ${h}`), "MLP"], rows,
+  return table(["block", ...Array.from({ length: H }, (_, h) => `head ${h}`), "MLP"], rows,
     { "aria-label": "parts of the model" });
 }
 

@@ -23,7 +23,7 @@ export const residual = {
       const box = lens.getBoundingClientRect(), first = firstColumn();
       set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
     };
-    root.append(strip, pair, stream, check, el("h3", {}, "The logit lens over the text"),
+    root.append(strip, pair, stream, check, el("h2", {}, "The logit lens over the text"),
       el("p", { class: "legend" }, "unsure", el("span", { class: "ramp" }),
         "sure; from the embeddings, below, to the answer, on top"),
       el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "logit lens" },

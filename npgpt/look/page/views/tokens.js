@@ -16,7 +16,7 @@ export const tokens = {
     const divergence = el("p");
     const steps = el("div", { class: "steps" }), [controls, updateControls] = sampling(steps);
     root.append(strip, legend(), summary, words, el("div", { class: "wide" },
-      el("div", {}, el("h3", {}, "What may follow the chosen token"), next, divergence), controls));
+      el("div", {}, el("h2", {}, "What may follow the chosen token"), next, divergence), controls));
     return () => {
       const { share } = palette();
       updateStrip((t) => ({ rgb: t ? share(pass.losses[t - 1] / 6) : null, title: expected(t) }));
@@ -114,7 +114,7 @@ function sampling(steps) {
     streaming.textContent = "Stream";
   };
   const box = el("div", { hidden: !live },
-    el("h3", {}, "Draw from it"), el("div", { class: "controls" }, heat, topK, topP),
+    el("h2", {}, "Draw from it"), el("div", { class: "controls" }, heat, topK, topP),
     el("div", { class: "controls" }, button("Draw one token", step), streaming,
       el("label", {}, "seed ", seed)), steps);
   return [box, () => {

@@ -14,7 +14,7 @@ export const training = {
       return () => {};
     }
     const points = (name) => history.step.map((step, i) => [step, history[name][i]]);
-    const text = el("pre", {}), heading = el("h3");
+    const text = el("pre", {}), heading = el("h2");
     const [choice, put] = slider("sample", { min: 0, max: Math.max(0, history.samples.length - 1),
       step: 1 }, (i) => show(i), (i) => Number(i) + 1);
     const show = (i) => {
@@ -23,7 +23,7 @@ export const training = {
       text.textContent = history.samples[i][1];
     };
     const loss = el("div", { class: "scroll" }), norm = el("div", { class: "scroll" });
-    root.append(el("h3", {}, "Loss, nats per token"), loss, el("h3", {}, "Length of the gradient"),
+    root.append(el("h2", {}, "Loss, nats per token"), loss, el("h2", {}, "Length of the gradient"),
       norm);
     if (history.samples.length) {
       root.append(heading, el("div", { class: "controls" }, choice), text);
