@@ -7,6 +7,7 @@ import html.parser
 import json
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from npgpt.data import tales
 from npgpt.look import page
 from npgpt.look.page import SCRIPTS, assemble, make_page
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = (
     "</script><script>hacked = 1</script>", "<!--<script>", "]]>", '"\'`${hacked = 1}', "\0",
     "<img src=x onerror='hacked = 1'>", "\ud800", "\u202e\u2066", "\u2028\u2029", "👩‍🚀é\U0010ffff",
@@ -147,3 +149,14 @@ def test_the_grammar_comes_with_characters_of_the_tales_only(subjects):
     assert record["grammar"] is None  # it knows characters, not byte pairs
     assert make_page(dataclasses.replace(tales_, run=None), "Once a")[1]["grammar"] is None
     assert make_page(tales_, "Once a")[1]["grammar"] is not None
+
+
+def test_every_view_says_what_it_is_and_names_sections_of_the_concepts():
+    headings = re.findall(r"^##+ (.*)$", (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"), re.M)
+    views = sorted((files("npgpt.look") / "page" / "views").iterdir())
+    assert len(views) == 7
+    for view in views:
+        text = view.read_text(encoding="utf-8")
+        assert 40 < len(re.search(r'^  about: "(.*)",$', text, re.M)[1]) < 100, view.name
+        sections = re.search(r'^  section: "(.*)",$', text, re.M)[1]
+        assert set(re.split(", |: ", sections)) <= set(headings), view.name
