@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -443,12 +444,19 @@ def test_knocking_out_is_what_python_makes_of_it(browser, pages, subjects):
 
 
 def test_contributions_to_a_logit_add_up(browser, pages):
+    """Those of branches to the difference of two logits; those of heads to that of their branch."""
+    number = r"-?\d[\d.]*(?:e[+-]\d+)?"
     for kind in pages:
         browser.open(pages[kind][0], "view=residual")
         words = browser.find("section > p:nth-of-type(2)").text
-        together, real = (float(part.split(",")[0].split(":")[0].rstrip(".")) for part in (
-            words.split("Together ")[1], words.split("logits, ")[1].split(" ")[0]))  # fmt: skip
-        assert math.isclose(together, real, rel_tol=2e-2), words
+        together, real = re.search(rf"Together ({number}): .* logits, ({number})\.", words).groups()
+        assert math.isclose(float(together), float(real), rel_tol=2e-2), words
+    browser.open(pages["tales"][0], "view=residual")
+    rows = browser.driver.find_elements("css selector", "tbody tr")
+    for row in rows[1::2]:
+        *_, whole, heads = [cell.text for cell in row.find_elements("css selector", "td")]
+        shares = [float(share) for share in re.findall(rf"\d: ({number})", heads)]
+        assert len(shares) == 4 and math.isclose(sum(shares), float(whole), abs_tol=0.02)
 
 
 def test_a_recorded_pass_shows_its_numbers_and_says_what_it_is(

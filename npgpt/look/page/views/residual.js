@@ -5,7 +5,8 @@ import { bar, el, paint, percent, short, table, tokenStrip } from "../draw.js";
 import { colour, css, palette, sized } from "../draw.js";
 import { branchName, length } from "../model.js";
 import { meanAndRstd } from "../ops.js";
-import { C, L, likeliest, live, model, pass, readOut, set, state, tokenizer, V } from "../state.js";
+import { C, D, H, L, likeliest, live, model, nextLogits, pass } from "../state.js";
+import { set, state, tokenizer, V } from "../state.js";
 
 const LEFT = 104, WIDE = 40; // pixels of the lens: its names, a column
 let columns = 20; // of the lens, as many as fit
@@ -34,8 +35,8 @@ export const residual = {
       if (live) pair.replaceChildren("Direct contribution to the logit of ", select(a, "answer"),
         " against that of ", select(b, "rival"));
       const { rows, total, real } = parts(a, b);
-      stream.replaceChildren(table(["after", "length of what is added", "of the stream",
-        "the lens would say", ...(live ? ["contribution"] : [])],
+      stream.replaceChildren(table(["after", "adds, length", "stream, length",
+        "logit lens", ...(live ? ["contribution", "of its heads"] : [])],
         rows, { "aria-label": "the stream at the chosen token" }));
       check.textContent = live
         ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
@@ -66,31 +67,57 @@ function select(chosen, name) {
 // over the branches; a logit is a product with a token's vector, so two differ by such a sum too.
 function parts(a, b) {
   const { t } = state, at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
-  const [, rstd] = meanAndRstd(at(2 * L), 0, C);
-  const { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights;
-  const out = (id, c) => (model.tied ? model.weights["wte.weight"][id * C + c]
-    : model.weights["lm_head.weight"][c * V + id]);
-  const difference = (of) => of.reduce((sum, value, c) => sum + value * (out(a, c) - out(b, c)), 0);
   const added = Array.from({ length: 2 * L + 1 }, (_, k) => (
     k ? at(k).map((value, c) => value - at(k - 1)[c]) : at(0)));
-  const shares = live ? added.map((x) => {
-    const mean = x.reduce((sum, value) => sum + value / C, 0);
-    return difference(x.map((value, c) => (value - mean) * rstd * weight[c]));
-  }) : [];
+  const toLogits = live ? contribution(at(2 * L), a, b) : () => 0, shares = added.map(toLogits);
   const largest = Math.max(...shares.map(Math.abs)), longest = Math.max(...added.map(length));
-  const rows = added.map((x, k) => [
-    el("th", { scope: "row" }, branchName(k)), bar(length(x) / longest, short(length(x))),
-      short(length(at(k))),
-    el("td", {}, likeliest(k, t, 3).map(([id, p]) => [el("span", { class: "whole" },
-      `${tokenizer.label(id)} ${percent(p)}`), " "]).flat()),
-    ...(live ? [bar(shares[k] / largest, short(shares[k]), "bar signed")] : []),
-  ]);
+  const rows = added.map((x, k) => {
+    const likely = likeliest(k, t, 3).map(([id, p]) => `${tokenizer.label(id)} ${percent(p)}`);
+    const row = [el("th", { scope: "row" }, branchName(k)),
+      bar(length(x) / longest, short(length(x))), short(length(at(k))), list(likely)];
+    if (live) row.push(bar(shares[k] / largest, short(shares[k]), "bar signed"));
+    if (live) row.push(list(k % 2 ? ofHeads((k - 1) >> 1, t).map((y, h) =>
+      `${h}: ${short(toLogits(y))}`) : []));
+    return row;
+  });
   if (!live) return { rows };
-  const ofBias = bias ? difference(bias) : 0, probs = readOut(2 * L, t);
+  const { "ln_f.bias": bias } = model.weights, z = nextLogits(t);
+  const ofBias = bias ? difference(bias, a, b) : 0;
   if (bias) rows.push([el("th", { scope: "row" }, "the last norm's bias"), "", "", "",
-    bar(ofBias / largest, short(ofBias), "bar signed")]);
-  return { rows, total: shares.reduce((sum, share) => sum + share, ofBias),
-    real: Math.log(probs[a] / probs[b]) };
+    bar(ofBias / largest, short(ofBias), "bar signed"), ""]);
+  return { rows, total: shares.reduce((sum, share) => sum + share, ofBias), real: z[a] - z[b] };
+}
+
+function list(texts) {
+  return el("td", {}, texts.flatMap((text) => [el("span", { class: "whole" }, text), " "]));
+}
+
+// How much of the logit of a, less that of b, comes from a vector that was added to the stream x.
+function contribution(x, a, b) {
+  const [, rstd] = meanAndRstd(x, 0, C), weight = model.weights["ln_f.weight"];
+  return (part) => {
+    const mean = part.reduce((sum, value) => sum + value / C, 0);
+    return difference(part.map((value, c) => (value - mean) * rstd * weight[c]), a, b);
+  };
+}
+
+function difference(y, a, b) {
+  const { "wte.weight": wte, "lm_head.weight": head } = model.weights;
+  const out = (id, c) => (model.tied ? wte[id * C + c] : head[c * V + id]);
+  return y.reduce((sum, value, c) => sum + value * (out(a, c) - out(b, c)), 0);
+}
+
+// What each head of a block adds to the stream; c_proj's bias belongs to none of them.
+function ofHeads(l, t) {
+  const weight = model.weights[`h.${l}.attn.c_proj.weight`];
+  const y = pass.trace.arrays.get(`h.${l}.attn.y`);
+  return Array.from({ length: H }, (_, h) => {
+    const own = new Float64Array(C);
+    for (let i = h * D; i < h * D + D; i++) {
+      for (let c = 0; c < C; c++) own[c] += y[t * C + i] * weight[i * C + c];
+    }
+    return own;
+  });
 }
 
 function firstColumn() {
