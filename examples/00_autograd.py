@@ -9,6 +9,7 @@ Try:
   is 0 there, and x, w, b and v have no influence at all. The unit is dead.
 - In `finite_difference`, make the step 1e-1, then 1e-13. The first is wrong since the loss is
   curved, the second since the two losses agree in nearly all of their digits.
+- `npgpt look RUN`, view Backward pass: the same check in a browser, for any weight of a model.
 """
 
 import numpy as np

@@ -11,6 +11,7 @@ Try:
 - Add "4-gram": 4 to ORDERS. It is worse than the trigram: most of its contexts are new, and a
   count of nothing says nothing.
 - Train longer, with more steps in small_model.py: the GPT gets closer to the entropy.
+- `npgpt look RUN`, view Tokens: the grammar's odds beside those of your own model, as you type.
 """
 
 import numpy as np

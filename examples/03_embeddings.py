@@ -10,6 +10,7 @@ Try:
 - Ask for other words. One that is several tokens, such as " bridge", has no vector of its own:
   the blocks put its meaning together.
 - In small_model.py, train for 50 steps: frequent words have found company, rare ones not yet.
+- `npgpt look RUN`, view Embeddings: the vectors of your own model, and who is near whom.
 """
 
 import numpy as np

@@ -10,6 +10,8 @@ Try:
   gradient is 0, and nothing is learned; the division by sqrt(D) keeps products of long vectors
   from going there.
 - Train with another seed, in `main`: the heads share the work in another way.
+- `npgpt look RUN`, view Attention: every head of your own model, as you type; click a weight to see
+  how it came about.
 """
 
 import numpy as np

@@ -8,6 +8,7 @@ Try:
 - LAYERS = 2: post-norm learns too, and without residuals the loss stays where it was.
 - LR = 1e-3: post-norm gets going, though late. It can be trained, with small first steps.
 - tie_weights=False in CONFIG: the output head becomes a matrix of its own in the table.
+- `npgpt look RUN`, view Residual stream: what each block of your own model adds, and would say.
 """
 
 import math

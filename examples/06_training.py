@@ -10,6 +10,7 @@ Try:
 - Train on `train_ids[:2_000]`: the training loss falls below the entropy, and the validation loss
   rises from one evaluation to the next. That is overfitting.
 - Add 0.03 and 0.1 to RATES: the first is worse than 0.005 but learns, the second hardly does.
+- `npgpt look RUN`, view Training: the curves of your own run, and what it wrote on the way.
 """
 
 import math

@@ -9,6 +9,7 @@ Try:
 - Another seed in `texts_of`: all but the greedy text change.
 - A context longer than block_size: the window slides, every token gets another position, and the
   kept keys and values are of no use.
+- `npgpt look RUN`, view Tokens: move the sliders, and see which tokens fall away.
 """
 
 import timeit

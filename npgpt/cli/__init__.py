@@ -8,6 +8,7 @@
     info        parameters, arithmetic and memory of a run or a preset
     gradcheck   every gradient against finite differences
     export      a run as a folder that the transformers library loads
+    look        a run as one HTML file in which it runs and can be looked into
 
 A command's module has `add_arguments(parser)` and `run(args)`, which may return an exit status.
 
@@ -35,9 +36,10 @@ COMMANDS = {
     "info": "parameters, arithmetic and memory of a run or a preset",
     "gradcheck": "check every gradient against finite differences",
     "export": "write a run as a model that the transformers library loads",
+    "look": "write a GPT as one HTML page in which it runs and can be looked into",
 }
 # They write files, or their status is the answer, whether anybody reads what they print or not.
-TO_THE_END = ("train", "prepare", "gradcheck", "export")
+TO_THE_END = ("train", "prepare", "gradcheck", "export", "look")
 # What a command raises for input it cannot use; the message tells the user what to do.
 BEYOND = (OverflowError, RecursionError, IndexError)
 REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *BEYOND)

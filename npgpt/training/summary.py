@@ -106,6 +106,8 @@ def print_results(run, dataset, model):
             f"then draw it with: npgpt train --resume --out {quoted(run.folder)}"
         ) from error
     print(f"more text: npgpt generate {quoted(run.folder)}")
+    if run.training.arch == "gpt":
+        print(f"a page to look inside: npgpt look {quoted(run.folder)}")
 
 
 def beside_floor(loss, floor):

@@ -130,6 +130,7 @@ def test_weights_that_are_no_numbers_are_refused_by_all(cli, finished, tmp_path,
     folder = with_weights(finished, tmp_path / "run", value)
     for arguments in (["eval", folder], ["eval", folder, "--json"], ["generate", folder],
                       ["export", folder, tmp_path / "out"],
+                      ["look", folder, "--out", tmp_path / "out"],
                       ["train", "--resume", "--out", folder]):  # fmt: skip
         status, out, err = cli(*arguments)
         assert (status, out) == (1, "") and one_line(err)

@@ -96,10 +96,11 @@ def test_a_resume_tidies_up_after_a_killed_one_and_deletes_nothing_else(cli, run
 
 
 @pytest.mark.parametrize("name", LOADED)
-@pytest.mark.parametrize("command", ["generate", "eval", "info", "tokenize", "export"])
+@pytest.mark.parametrize("command", ["generate", "eval", "info", "tokenize", "export", "look"])
 def test_no_file_outside_of_a_run_is_read(cli, run, tmp_path, command, name):
     read = {"info": LOADED[:1], "tokenize": LOADED[1:2]}.get(command, LOADED)
     arguments = {"tokenize": ["hen"], "export": [tmp_path / "out"]}.get(command, [])
+    arguments += ["--out", tmp_path / "a.html"] * (command == "look")
     move_out(run / name, tmp_path / "outside")
     status, _, err = cli(command, run, *arguments)
     assert status == (name in read), err

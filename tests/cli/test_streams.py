@@ -68,13 +68,16 @@ def test_training_goes_on_without_a_reader(tmp_path, corpus, whole, streams, lin
 @pytest.mark.parametrize(
     "what", [["tokenize", "RUN", "The hen"], ["generate", "RUN", "--max-new-tokens", "9"],
              ["eval", "RUN"], ["info", "RUN"], ["generate", "RUN", "--json"], ["--help"],
-             ["export", "RUN", "OUT"], ["prepare", "OUT", "--corpus", "TEXT"]],
+             ["export", "RUN", "OUT"], ["look", "RUN", "--out", "PAGE"],
+             ["prepare", "OUT", "--corpus", "TEXT"]],
 )  # fmt: skip
 @pytest.mark.slow
 def test_no_command_minds_that_nobody_reads(tmp_path, corpus, whole, what):
-    names = {"RUN": whole, "OUT": tmp_path / "out", "TEXT": corpus}
+    page = tmp_path / "page.html"
+    names = {"RUN": whole, "OUT": tmp_path / "out", "TEXT": corpus, "PAGE": page}
     status, _, err = without_reader([names.get(word, word) for word in what])
     assert (status, err) == (0, b"")
+    assert page.exists() == ("PAGE" in what)
     if "OUT" in what:
         written = sorted(path.name for path in (tmp_path / "out").iterdir())
         assert "tokenizer.json" in written and len(written) == 3

@@ -1,0 +1,43 @@
+"""`npgpt look RUN|FOLDER`: one HTML file in which a trained GPT runs, and can be looked into."""
+
+import os
+from pathlib import Path
+
+from npgpt.files import quoted
+from npgpt.look.page import LIVE, check_target, make_page, write_page
+from npgpt.look.subject import open_subject
+from npgpt.look.weights import KINDS
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("run", metavar="RUN|FOLDER",
+        help="a run folder, such as runs/tales, or a GPT-2 in the transformers library's layout"
+        )  # fmt: skip
+    add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")
+    add("--out", metavar="FILE.html", help="default: NAME.html here, of the folder's name")
+    add("--weights", choices=KINDS, default="fp16",
+        help="16 or 8 bits each; default fp16. int8 makes half the file, and a coarser model"
+        )  # fmt: skip
+
+
+def run(args):
+    path = Path(args.out or f"{Path(args.run).resolve().name}.html")
+    check_target(path)
+    subject = open_subject(args.run)
+    html, record = make_page(subject, args.prompt, args.weights)
+    write_page(path, html)
+    print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
+    count = f"{record['parameters']:,} parameters"
+    if record["kind"]:
+        print(f"  it holds the model itself, {count} as {record['kind']}, and runs it on any text")
+    else:
+        print(f"  it holds what the model, with {count}, computes for this prompt alone: a page "
+              f"runs models of up to {LIVE:,}")  # fmt: skip
+    more = [what for what, key in (
+        ("the gradient of one loss as the engine recorded it", "gradient"),
+        ("the run's metrics and samples", "training"),
+        ("the grammar of the tales", "grammar"),
+    ) if record[key]]  # fmt: skip
+    print(f"  and {', '.join(more)}")
+    print(f"  open {quoted(os.path.abspath(path))}")

@@ -1,0 +1,74 @@
+"""How a run was trained, from its folder: losses, gradients, samples, and what to hold them to."""
+
+import math
+import re
+from contextlib import ExitStack
+
+import numpy as np
+
+from npgpt.files import member, read_text
+from npgpt.model.ngram import NgramModel
+from npgpt.training.dataset import open_dataset
+from npgpt.training.metrics import read_metrics
+
+POINTS = 400  # of a curve, each the mean of the steps around it
+SAMPLES = 60_000  # characters
+
+
+def is_tales(run):
+    """Whether a run was trained on the embedded text, whose grammar is known."""
+    return run is not None and run.training.corpus == ("tales",)
+
+
+def history(run, tokenizer):
+    """A run's metrics.csv and samples.txt as JSON will have them; None if it has no steps.
+
+    Raises ValueError for a metrics.csv that is damaged, with its line.
+    """
+    path = member(run.folder, "metrics.csv")
+    rows = read_metrics(path) if path.exists() else []
+    rows = [row for row in rows if all(map(math.isfinite, (row["loss"], row["grad_norm"])))]
+    if not rows:
+        return None
+    curves = {
+        name: [round(float(np.mean(part)), 5) for part in _parts([row[name] for row in rows])]
+        for name in ("step", "loss", "grad_norm")
+    }
+    val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
+    val = [point for point in val if math.isfinite(point[1])]
+    return curves | {"val": val, "levels": _levels(run, tokenizer), "samples": _samples(run)}
+
+
+def _parts(values):
+    return np.array_split(np.array(values, float), min(POINTS, len(values)))
+
+
+def _levels(run, tokenizer):
+    """[name, nats per token] of what a loss is held to; n-grams of the embedded text only, which is
+    there without a file or a network."""
+    levels = [["a uniform guess", math.log(run.model.vocab_size)]]
+    if is_tales(run):
+        with ExitStack() as stack:
+            dataset = open_dataset(run.training, stack, tokenizer=tokenizer)
+            train_ids, val_ids = dataset.train_ids[:300_000], dataset.val_ids[:50_000]
+            for n, name in enumerate(("unigram", "bigram", "trigram"), 1):
+                loss = NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids)
+                levels.append([name, loss])
+            floor = dataset.objective.floor(val_ids, run.model.block_size, run.text.entropy_rate)
+        if floor:
+            levels.append([floor.name, floor.nats])
+    return levels
+
+
+def _samples(run):
+    """[step, text] of the last samples."""
+    path = member(run.folder, "samples.txt")
+    text = read_text(path) if path.exists() else ""
+    parts = re.split(r"^step (\d{1,18}): .*\n", text, flags=re.M)
+    found, size = [], 0
+    for step, text in list(zip(parts[1::2], parts[2::2], strict=True))[::-1]:
+        size += len(text)
+        if size > SAMPLES:
+            break
+        found.append([int(step), re.sub("^    ", "", text, flags=re.M).strip("\n")])
+    return found[::-1]

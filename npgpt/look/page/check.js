@@ -1,0 +1,206 @@
+// Any weight's gradient, by the rules of rules.js, beside a finite difference, which is two forwards
+// in this page, and beside what the engine in Python recorded.
+
+import { button, chart, el, short, slider, table } from "./draw.js";
+import { length, losses, mean, Trace } from "./model.js";
+import { backward as gradients, FAULTS } from "./rules.js";
+import { logitsOf, model, pass, record, set, state, V } from "./state.js";
+
+const LIMIT = 1e-4; // of the largest entry of a weight's gradient
+const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
+
+let asked = "", difference = null, curve = [], curveOf = "", checks = [], checksOf = "";
+const own = new Trace();
+
+// The gradients of the text by rules.js, with the fault that is planted; `of` says what they are of.
+export const computed = { of: "", loss: 0, grads: {}, saliency: [] };
+
+// What gradients depend on, and what a finite difference and its curve do.
+export function wanted() {
+  return JSON.stringify([pass.ids, state.fault]);
+}
+
+function keyOf(name, at) {
+  return JSON.stringify([pass.ids, name, at]);
+}
+
+export function compute() {
+  const { trace, T, ids } = pass, C = model.C;
+  const { loss, grads, d_x } = gradients(model, trace, [...ids.slice(1), -1], state.fault);
+  const saliency = Array.from({ length: T }, (_, t) => length(d_x.subarray(t * C, t * C + C)));
+  Object.assign(computed, { of: wanted(), loss, grads, saliency });
+}
+
+export function finiteDifference(name, at, step) {
+  const weight = model.weights[name], before = weight[at];
+  const lossWith = (value) => {
+    weight[at] = value;
+    own.ids = []; // nothing of before may be used again
+    model.forward(pass.ids, own);
+    return mean(losses(logitsOf(own), pass.ids, V));
+  };
+  try {
+    return (lossWith(before + step) - lossWith(before - step)) / (2 * step);
+  } finally {
+    weight[at] = before;
+  }
+}
+
+function errorOf(name, at, difference) {
+  const largest = computed.grads[name].reduce((max, d) => Math.max(max, Math.abs(d)), 0);
+  return Math.abs(difference - computed.grads[name][at]) / (largest || 1);
+}
+
+function engines(name, at) {
+  if (pass.ids.join() !== record.ids.join()) return null;
+  const entry = record.gradient.weights[name], i = entry.at.indexOf(at);
+  return i < 0 ? null : entry.values[i];
+}
+
+export function checkPanel() {
+  const names = Object.keys(model.weights), numbers = el("div", { "aria-live": "polite" });
+  const plot = el("div", { class: "scroll" }), list = el("div"), fault = el("p");
+  const which = el("select", { onchange: () => set({ weight: which.value, at: -1 }) },
+    names.map((name) => el("option", {}, name)));
+  const at = el("input", { type: "number", min: 0,
+    onchange: () => set({ at: Math.trunc(Number(at.value)) || 0 }) });
+  const [step, putStep] = slider("step", { min: -9, max: -1, step: 0.5 },
+    (log) => set({ step: log }), (log) => (10 ** log).toExponential(1));
+  const rule = el("select", {}, Object.keys(FAULTS).map((name) => el("option", {}, name)));
+  const plant = button("", () => set({ fault: state.fault ? "" : rule.value }));
+  const root = el("div", {},
+    el("div", { class: "controls" }, el("label", {}, "weight ", which),
+      el("label", {}, "entry ", at), button("A random one", () => any(names)),
+      button("One that the engine's record has", () => recorded(names)), step),
+    numbers, plot, el("div", { class: "controls" }, plant,
+      el("label", {}, "in the rule of ", rule),
+      button("Check one entry of every weight", () => checkAll(names))), fault, list);
+  const update = () => {
+    const name = names.includes(state.weight) ? state.weight
+      : names.find((other) => other.includes("c_attn")), size = model.weights[name].length;
+    const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at);
+    const key = keyOf(name, entry);
+    which.value = name;
+    if (document.activeElement !== at) at.value = entry;
+    at.max = size - 1;
+    putStep(state.step);
+    if (state.fault) rule.value = state.fault;
+    rule.disabled = Boolean(state.fault);
+    plant.textContent = state.fault ? "Take the fault out" : "Plant a fault";
+    fault.textContent = state.fault
+      ? `Planted in ${state.fault}: ${FAULTS[state.fault] ?? "nothing"}. It shows in every ` +
+        "gradient that has passed through that rule." : "";
+    if (curveOf !== key) curve = [];
+    curveOf = key;
+    const question = key + state.step;
+    if (asked !== question) {
+      [asked, difference] = [question, null];
+      numbers.textContent = "Computing two forwards ...";
+      setTimeout(() => answer(question, name, entry, numbers, plot));
+    } else if (difference !== null) numbers.replaceChildren(verdict(name, entry, difference));
+    drawCurve(name, entry, plot);
+    if (checksOf !== computed.of) checks = [];
+    list.replaceChildren(...(checks.length ? [results()] : []));
+  };
+  return { root, update };
+}
+
+// The finite difference, once the page has shown what was quick, and then those of the curve.
+function answer(question, name, at, numbers, plot) {
+  const key = keyOf(name, at);
+  if (asked !== question || question !== key + state.step || state.view !== "backward") {
+    if (asked === question) asked = ""; // it is asked again if it is wanted again
+    return;
+  }
+  difference = finiteDifference(name, at, 10 ** state.step);
+  numbers.replaceChildren(verdict(name, at, difference));
+  setTimeout(() => extend(key, name, at, plot));
+}
+
+function largestRecorded(name) {
+  const { at, values } = record.gradient.weights[name];
+  return at[values.reduce((best, value, i) =>
+    (Math.abs(value) > Math.abs(values[best]) ? i : best), 0)];
+}
+
+// How far the rules of this page are from the engine, in all entries that it recorded.
+function besideEngine() {
+  if (pass.ids.join() !== record.ids.join()) return "The engine's record is of another text.";
+  const entries = Object.entries(record.gradient.weights).flatMap(
+    ([name, { at, values, largest }]) =>
+    at.map((i, j) => Math.abs(computed.grads[name][i] - values[j]) / (largest || 1)));
+  return `Over the ${entries.length} entries that the engine recorded, the rules of this page ` +
+    `differ from it by at most ${Math.max(...entries).toExponential(0)}.`;
+}
+
+function any(names) {
+  const name = names[Math.floor(Math.random() * names.length)];
+  set({ weight: name, at: Math.floor(Math.random() * model.weights[name].length) });
+}
+
+function recorded(names) {
+  const name = names[Math.floor(Math.random() * names.length)];
+  const { at } = record.gradient.weights[name];
+  set({ text: record.prompt, weight: name, at: at[Math.floor(Math.random() * at.length)] });
+}
+
+function verdict(name, at, difference) {
+  const error = errorOf(name, at, difference), good = error <= LIMIT, engine = engines(name, at);
+  const rows = [["by the rules of this page, rules.js", computed.grads[name][at].toPrecision(10)],
+    [`by finite differences, (loss(w + h) − loss(w − h)) / 2h, h = ${short(10 ** state.step)}`,
+      difference.toPrecision(10)],
+    ["by the engine in Python, as recorded",
+      engine === null ? "not recorded for this entry and text" : engine.toPrecision(10)]];
+  return el("div", { class: good ? "verdict good" : "verdict bad" },
+    table(["gradient of the loss", "value"], rows, { "aria-label": "three gradients of one weight" }),
+    el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"),
+      `: by ${error.toExponential(1)} of the weight's largest entry; the limit is `,
+      `${LIMIT.toExponential(0)}. ${besideEngine()}`));
+}
+
+// The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.
+function extend(key, name, at, plot) {
+  if (curveOf !== key || key !== keyOf(name, at) || state.view !== "backward"
+    || curve.length === STEPS.length) return;
+  const step = STEPS[curve.length];
+  curve.push([step, finiteDifference(name, at, step)]);
+  drawCurve(name, at, plot);
+  setTimeout(() => extend(key, name, at, plot));
+}
+
+function drawCurve(name, at, plot) {
+  const points = curve.map(([step, difference]) => [step, Math.max(
+    1e-14, errorOf(name, at, difference))]);
+  if (points.length < 2) return;
+  plot.replaceChildren(chart("error of the finite difference by step",
+    [{ name: "the error", points, style: "line" }],
+    { levels: [["the limit", LIMIT]], log: "xy", unit: "step", mark: 10 ** state.step }));
+}
+
+function checkAll(names) {
+  checks = [];
+  checksOf = computed.of;
+  const next = () => {
+    if (checks.length === names.length || checksOf !== computed.of || computed.of !== wanted()
+      || state.view !== "backward") return;
+    const name = names[checks.length], at = Math.floor(Math.random() * model.weights[name].length);
+    checks.push([name, at, finiteDifference(name, at, 1e-5)]);
+    set({});
+    setTimeout(next);
+  };
+  next();
+}
+
+function results() {
+  const wrong = checks.filter(([name, at, difference]) => errorOf(
+    name, at, difference) > LIMIT).length;
+  return el("div", { class: wrong ? "verdict bad" : "verdict good" },
+    el("p", {}, el("b", {}, wrong ? `✗ ${wrong} of ${checks.length} differ`
+      : `✓ all ${checks.length} agree`)),
+    table(["weight", "entry", "rule", "finite difference", "error", "right?"],
+      checks.map(([name, at, difference]) => {
+      const error = errorOf(name, at, difference);
+      return [el("th", { scope: "row" }, name), at, short(computed.grads[name][at]),
+        short(difference), error.toExponential(1), error > LIMIT ? "✗" : "✓"];
+    }), { "aria-label": "one entry of every weight" }));
+}

@@ -1,0 +1,208 @@
+// Elements, pictures and numbers. Text reaches the page as text only, never as markup.
+
+import { pass, set, state } from "./state.js";
+
+// An element: attributes, with functions for events such as onclick, and then its children.
+export function el(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element[name] = value;
+    else if (name.startsWith("aria-")) element.setAttribute(name, value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null));
+  return element;
+}
+
+export function percent(p) {
+  if (p < 0.0005) return p ? "< 0.1 %" : "0";
+  return `${(100 * p).toFixed(p < 0.0995 ? 1 : 0)} %`;
+}
+
+export function short(x) {
+  if (x === 0 || !Number.isFinite(x)) return String(x);
+  const size = Math.abs(x);
+  return size >= 1e4 || size < 1e-3 ? x.toExponential(2) : x.toPrecision(3);
+}
+
+// ---- colours, which the style sheet names; they differ in lightness too
+
+export function colour(name) {
+  document.getElementById("probe").style.color = `var(${name})`;
+  return getComputedStyle(document.getElementById("probe")).color.match(/\d+/g).slice(0, 3).map(
+    Number);
+}
+
+export function palette() {
+  const [paper, strong, less, more] = ["--paper", "--strong", "--less", "--more"].map(colour);
+  const mix = (to, share) => paper.map((from, i) => from + (to[i] - from) * Math.min(1, share));
+  return {
+    share: (p) => mix(strong, p), // of 0 to 1
+    change: (x) => mix(x < 0 ? less : more, Math.abs(x)), // of -1 to 1
+  };
+}
+
+export function css([red, green, blue]) {
+  return `rgb(${Math.round(red)} ${Math.round(green)} ${Math.round(blue)})`;
+}
+
+// Sets an element's background, and a text colour that can be read on it.
+export function paint(element, rgb) {
+  element.style.backgroundColor = css(rgb);
+  element.style.color = rgb[0] * 0.3 + rgb[1] * 0.59 + rgb[2] * 0.11 > 140 ? "#111111" : "#ffffff";
+}
+
+// A canvas of this size in the page's pixels, sharp on screens that have more.
+export function sized(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return context;
+}
+
+// A square matrix of shares, from 0 to 1, as a picture; below 0 nothing is drawn.
+export function matrix(canvas, count, size, shareOf) {
+  const image = new ImageData(count, count), pixels = new Uint32Array(image.data.buffer);
+  const { share } = palette(), shades = new Uint32Array(256).map((_, i) => {
+    const [red, green, blue] = share(i / 255).map(Math.round);
+    return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0; // bytes, the lowest first
+  });
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j < count; j++) {
+      const value = shareOf(i, j);
+      if (value >= 0) pixels[i * count + j] = shades[Math.round(255 * Math.min(1, value))];
+    }
+  }
+  const small = el("canvas", { width: count, height: count });
+  small.getContext("2d").putImageData(image, 0, 0);
+  const context = sized(canvas, size, size);
+  context.imageSmoothingEnabled = count > size;
+  context.drawImage(small, 0, 0, size, size);
+  return context;
+}
+
+// ---- parts that several views have
+
+// The text as tokens to choose from, by mouse or by the arrow keys.  look(t) -> { rgb, title, off }
+export function tokenStrip(label, choose = (t) => set({ t })) {
+  const strip = el("div", { class: "tokens", role: "listbox", tabindex: 0, "aria-label": label });
+  const go = (t) => t >= 0 && t < pass.T && choose(t);
+  strip.onkeydown = (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    go(Math.max(0, Math.min(pass.T - 1, state.t + by)));
+  };
+  strip.onclick = (event) => {
+    const token = event.target.closest("[data-t]");
+    if (token) go(Number(token.dataset.t));
+  };
+  const update = (look) => {
+    strip.replaceChildren(...pass.labels.flatMap((text, t) => {
+      const { rgb, title, off } = look(t), chosen = t === state.t;
+      const token = el("span", { role: "option", id: `${label}-${t}`.replace(/\W/g, "-"), title,
+        "data-t": t, "aria-selected": chosen, class: off ? "off" : null }, text);
+      if (rgb) paint(token, rgb);
+      if (chosen) strip.setAttribute("aria-activedescendant", token.id);
+      return text.endsWith("⏎") ? [token, el("br")] : text.includes("␣") ? [token, el("wbr")]
+        : [token];
+    }));
+  };
+  return [strip, update];
+}
+
+export function slider(label, attributes, oninput, show = String) {
+  const value = el("output"), input = el("input", { type: "range", ...attributes });
+  input.oninput = () => oninput(Number(input.value));
+  const put = (number) => {
+    input.value = number;
+    value.textContent = show(number);
+  };
+  return [el("label", { class: "slider" }, el("span", {}, label, " ", value), input), put];
+}
+
+export function button(text, onclick, attributes = {}) {
+  return el("button", { type: "button", onclick, ...attributes }, text);
+}
+
+export function table(head, rows, attributes = {}) {
+  const isCell = (value) => value instanceof HTMLTableCellElement;
+  const cells = (tag, values) => values.map((v) => (isCell(v) ? v : el(tag, {}, v)));
+  return el("div", { class: "scroll", tabindex: 0, role: "region",
+    "aria-label": attributes["aria-label"] ?? "table" },
+    el("table", attributes, el("thead", {}, el("tr", {}, cells("th", head))),
+      el("tbody", {}, rows.map((row) => el("tr", {}, cells("td", row))))));
+}
+
+// A cell of a table with a bar behind its number, or, if it is "signed", to one side of it.
+export function bar(share, text, className = "bar") {
+  const cell = el("td", { class: className }, el("i"), el("span", {}, text));
+  const longest = className.includes("signed") ? 35 : 94;
+  cell.firstChild.style.width = `${Math.min(1, Math.abs(share)) * longest}%`;
+  cell.classList.toggle("negative", share < 0);
+  return cell;
+}
+
+// Lines over x: curves [{ name, points: [[x, y]], style }], levels [[name, y]].  log: "y" or "xy"
+export function chart(label, curves, { levels = [], log = "", unit = "", mark = null }) {
+  const W = Math.max(340, Math.min(960, document.getElementById("view").clientWidth));
+  const height = 260, left = 50, right = 165, top = 12, bottom = 30, edge = W - right;
+  const [fx, fy] = [log === "xy", log !== ""].map((yes) => (yes ? Math.log10 : (value) => value));
+  const seen = curves.map(({ points }) => points.filter(([, y]) => !log || y > 0));
+  const x = axis(seen.flat().map(([x]) => fx(x)), log === "xy", left, edge);
+  const y = axis([...seen.flat(), ...levels.map(([, y]) => [0, y])].map(([, y]) => fy(y)),
+    log !== "", height - bottom, top);
+  const root = svg("svg", { width: W, height, role: "img", "aria-label": label });
+  const line = (x1, x2, y1, y2, className) =>
+    root.append(svg("line", { x1, x2, y1, y2, class: className }));
+  const text = (x, y, anchor, words, className = "") =>
+    root.append(svg("text", { x, y, "text-anchor": anchor, class: className }, words));
+  for (const [at, words] of y.ticks) {
+    line(left, edge, at, at, "grid");
+    text(left - 6, at + 4, "end", words);
+  }
+  for (const [at, words] of x.ticks) text(at, height - 10, "middle", words);
+  text(edge + 24, height - 10, "start", unit, "unit");
+  const names = levels.map(([words, value]) => [y.of(fy(value)), `${words} ${short(value)}`, ""]);
+  for (const [at] of names) line(left, edge, at, at, "level");
+  curves.forEach(({ name, style }, i) => {
+    if (!seen[i].length) return;
+    const at = seen[i].map(([vx, vy]) => [x.of(fx(vx)), y.of(fy(vy))]);
+    root.append(svg("polyline", { points: at.join(" "), class: style }));
+    names.push([at.at(-1)[1], name, style]);
+  });
+  let free = 0; // names at the right edge do not overlap
+  for (const [at, words, style] of names.toSorted((a, b) => a[0] - b[0])) {
+    free = Math.max(free, at + 4);
+    text(edge + 8, free, "start", words, style);
+    free += 14;
+  }
+  if (mark !== null) line(x.of(fx(mark)), x.of(fx(mark)), top, height - bottom, "mark");
+  return root;
+}
+
+// Where values lie between the two ends of a chart's side, and some round ones with their names.
+function axis(values, log, from, to) {
+  const bound = (f, start) => values.reduce((a, b) => f(a, b), start);
+  let low = bound(Math.min, log ? Infinity : 0), high = bound(Math.max, -Infinity);
+  if (log) [low, high] = [Math.floor(low), Math.max(Math.ceil(high), Math.floor(low) + 1)];
+  const of = (value) => from + ((value - low) / (high - low || 1)) * (to - from);
+  const rough = (high - low) / 5, ten = 10 ** Math.floor(Math.log10(rough));
+  const step = log ? Math.max(1, Math.ceil(rough))
+    : ten * [1, 2, 5, 10].find((n) => n * ten >= rough), ticks = [];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(
+    [of(i * step), log ? `1e${i * step}` : String(Number((i * step).toPrecision(6)))]);
+  return { of, ticks };
+}

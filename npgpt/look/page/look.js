@@ -1,0 +1,101 @@
+// The page: the text, the views to choose from, and the view that is shown.
+
+import { button, colour, el } from "./draw.js";
+import { nextCharacters } from "./grammar.js";
+import { backward as gradients } from "./rules.js";
+import { probabilities } from "./sampling.js";
+import { likeliest, live, model, onChange, pass, record, set, state, tokenizer } from "./state.js";
+import { readAddress, writeAddress } from "./state.js";
+import { attention } from "./views/attention.js";
+import { backward } from "./views/backward.js";
+import { finiteDifference } from "./check.js";
+import { embeddings } from "./views/embeddings.js";
+import { knockout } from "./views/knockout.js";
+import { residual } from "./views/residual.js";
+import { tokens } from "./views/tokens.js";
+import { training } from "./views/training.js";
+
+const VIEWS = [tokens, attention, residual, knockout, embeddings, backward, training];
+const updates = new Map(); // of views that were opened
+const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map(
+  (id) => document.getElementById(id));
+
+document.title = `${record.name} under the microscope`;
+document.getElementById("name").textContent = record.name;
+document.getElementById("holds").textContent = holds();
+prompt.readOnly = !live;
+prompt.oninput = () => set({ text: prompt.value });
+document.getElementById("theme").onclick = () => {
+  const root = document.documentElement;
+  root.dataset.theme = colour("--paper")[0] < 128 ? "light" : "dark";
+  set({});
+};
+
+const choose = VIEWS.map((view) => button(view.title, () => set({ view: view.id }),
+  { role: "tab", id: `tab-${view.id}`, "aria-controls": "view" }));
+tabs.append(...choose);
+tabs.onkeydown = (event) => {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!by) return;
+  const next = (VIEWS.findIndex(({ id }) => id === state.view) + by + VIEWS.length) % VIEWS.length;
+  set({ view: VIEWS[next].id });
+  choose[next].focus();
+};
+
+function holds() {
+  const { n_layer, n_head, n_embd, vocab_size } = record.config;
+  const megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
+  const model = `A GPT of ${record.parameters.toLocaleString("en")} parameters: ` +
+    `${n_layer} blocks, ${n_head} heads, ${n_embd} channels, ${vocab_size} tokens`;
+  const what = live
+    ? `the model itself, its weights as ${record.kind}, and runs it on any text you type`
+    : "what the model computed for this text, which cannot be changed: it is too large for a page";
+  return `${model}. This file of ${megabytes} MB holds ${what}. It asks no network for anything.`;
+}
+
+function render() {
+  const view = VIEWS.find(({ id }) => id === state.view) ?? tokens;
+  if (prompt.value !== state.text) prompt.value = state.text;
+  const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
+  note.textContent = pass.note || `${pass.T} tokens${cut}`;
+  note.classList.toggle("bad", Boolean(pass.note));
+  VIEWS.forEach(({ id }, i) => {
+    choose[i].setAttribute("aria-selected", id === view.id);
+    choose[i].tabIndex = id === view.id ? 0 : -1;
+  });
+  if (!updates.has(view.id)) open(view);
+  for (const [id, { root }] of updates) root.hidden = id !== view.id;
+  main.setAttribute("aria-labelledby", `tab-${view.id}`);
+  updates.get(view.id).update();
+  writeAddress();
+}
+
+function open(view) {
+  const root = el("section", {}, el("p", { class: "about" }, view.about, " ",
+    el("span", {}, `CONCEPTS.md: ${view.section}.`)));
+  main.append(root);
+  let update = () => {};
+  if (view.needsModel && !live) root.append(
+    el("p", {}, "This needs the model itself; the page holds what it computed for one text."));
+  else update = view.build(root);
+  updates.set(view.id, { root, update });
+}
+
+onChange(render);
+window.onhashchange = readAddress;
+window.onresize = () => set({});
+matchMedia("(prefers-color-scheme: dark)").onchange = () => set({});
+window.onbeforeprint = () => {
+  document.documentElement.dataset.printed = document.documentElement.dataset.theme ?? "";
+  document.documentElement.dataset.theme = "light";
+  set({});
+};
+window.onafterprint = () => {
+  const { dataset } = document.documentElement;
+  dataset.theme = dataset.printed;
+  if (!dataset.printed) delete dataset.theme;
+  set({});
+};
+window.npgpt = { record, state, set, pass, model, tokenizer, gradients, finiteDifference,
+  likeliest, nextCharacters, probabilities }; // for the console
+readAddress();

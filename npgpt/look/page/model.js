@@ -1,0 +1,146 @@
+// GPT: from token ids to the logits of the next token. To be read beside npgpt/model/: gpt.py,
+// block.py, attention.py, mlp.py have the same functions under the same names.
+
+import { add, attention, gelu, layerNorm, matmul } from "./ops.js";
+
+// All rows that a forward computes, by name: what npgpt.generation.cache keeps of keys and values,
+// kept of everything. So a longer text costs its new positions, and every view can look inside.
+export class Trace {
+  constructor() {
+    this.ids = [];
+    this.capacity = 0; // rows that there is room for
+  }
+
+  // From where on `ids` has to be computed: rows start..T.
+  begin(ids) {
+    if (ids.length > this.capacity) {
+      this.capacity = 64;
+      while (this.capacity < ids.length) this.capacity *= 2;
+      this.arrays = new Map();
+      this.ids = [];
+    }
+    this.start = ids.findIndex((id, t) => id !== this.ids[t]);
+    if (this.start < 0) this.start = ids.length;
+    this.T = ids.length;
+    this.ids = Array.from(ids);
+  }
+
+  rows(name, width) {
+    if (!this.arrays.has(name)) this.arrays.set(name, new Float64Array(this.capacity * width));
+    return this.arrays.get(name);
+  }
+}
+
+export const NOTHING = { heads: new Set(), mlps: new Set(), positions: new Set() };
+
+// The weights are Float64Arrays by name, with the names of npgpt.model.
+export class GPT {
+  constructor(config, weights) {
+    this.weights = weights;
+    this.C = config.n_embd;
+    this.H = config.n_head;
+    this.D = this.C / this.H;
+    this.L = config.n_layer;
+    this.V = config.vocab_size;
+    this.tied = config.tie_weights;
+  }
+
+  // The logits of each position, (T, V).  off: heads "layer.head", mlps (layers) and positions that
+  // are knocked out, as sets; a trace belongs to one choice of them.
+  forward(ids, trace = new Trace(), off = NOTHING) {
+    trace.begin(ids);
+    return this.head(this.hidden(ids, trace, off), trace);
+  }
+
+  hidden(ids, trace, off) {
+    let x = this.embeddings(ids, trace);
+    for (let l = 0; l < this.L; l++) x = this.block(l, x, trace, off);
+    return this.norm("ln_f", x, trace);
+  }
+
+  embeddings(ids, trace) {
+    const { "wte.weight": wte, "wpe.weight": wpe } = this.weights, C = this.C;
+    const x = trace.rows("x.0", C);
+    for (let t = trace.start; t < trace.T; t++) {
+      for (let c = 0; c < C; c++) x[t * C + c] = wte[ids[t] * C + c] + wpe[t * C + c];
+    }
+    return x;
+  }
+
+  // x = x + attn(ln_1(x));  x + mlp(ln_2(x))
+  block(l, x, trace, off) {
+    const at = `h.${l}`;
+    x = this.plus(2 * l + 1, x, this.attn(l, this.norm(`${at}.ln_1`, x, trace), trace, off), trace);
+    return this.plus(2 * l + 2, x, this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off),
+      trace);
+  }
+
+  attn(l, x, trace, off) {
+    const { C, H, D } = this, path = `h.${l}.attn`, { start, T, capacity } = trace;
+    const qkv = this.linear(`${path}.c_attn`, x, C, 3 * C, trace);
+    const weights = trace.rows(path, H * capacity);
+    const y = attention(qkv, weights, trace.rows(`${path}.y`, C), start, T, H, D, capacity,
+      off.positions);
+    for (let h = 0; h < H; h++) {
+      if (!off.heads.has(`${l}.${h}`)) continue;
+      for (let t = start; t < T; t++) y.fill(0, t * C + h * D, t * C + h * D + D);
+    }
+    return this.linear(`${path}.c_proj`, y, C, C, trace);
+  }
+
+  mlp(l, x, trace, off) {
+    const C = this.C, F = 4 * C, path = `h.${l}.mlp`;
+    const hidden = this.linear(`${path}.c_fc`, x, C, F, trace);
+    const active = gelu(hidden, trace.rows(`${path}.gelu`, F), trace.start, trace.T, F);
+    const y = this.linear(`${path}.c_proj`, active, F, C, trace);
+    if (off.mlps.has(l)) y.fill(0, trace.start * C, trace.T * C);
+    return y;
+  }
+
+  head(x, trace) {
+    const { C, V } = this, w = this.weights, y = trace.rows("logits", V);
+    if (this.tied) return matmul(x, w["wte.weight"], null, y, trace.start, trace.T, C, V, 1, C);
+    return matmul(x, w["lm_head.weight"], null, y, trace.start, trace.T, C, V);
+  }
+
+  linear(path, x, I, O, trace) {
+    const weight = this.weights[`${path}.weight`], bias = this.weights[`${path}.bias`];
+    return matmul(x, weight, bias, trace.rows(path, O), trace.start, trace.T, I, O);
+  }
+
+  norm(path, x, trace) {
+    const weight = this.weights[`${path}.weight`], bias = this.weights[`${path}.bias`];
+    return layerNorm(x, weight, bias, trace.rows(path, this.C), trace.start, trace.T, this.C);
+  }
+
+  // The residual stream after k branches.
+  plus(k, x, branch, trace) {
+    return add(x, branch, trace.rows(`x.${k}`, this.C), trace.start, trace.T, this.C);
+  }
+}
+
+// What a branch that adds to the stream is called: 0 the embeddings, then attention and MLP of each
+// block in turn.
+export function branchName(k) {
+  if (k === 0) return "embeddings";
+  return `block ${(k - 1) >> 1} ${k % 2 ? "attention" : "MLP"}`;
+}
+
+// -ln of the probability that each position gives the token after it, in nats; T - 1 of them.
+export function losses(logits, ids, V) {
+  return Array.from(ids.slice(1), (next, t) => {
+    let max = -Infinity, sum = 0;
+    for (let v = 0; v < V; v++) max = Math.max(max, logits[t * V + v]);
+    for (let v = 0; v < V; v++) sum += Math.exp(logits[t * V + v] - max);
+    return Math.log(sum) + max - logits[t * V + next];
+  });
+}
+
+export function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+// Of a vector.
+export function length(x) {
+  return Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
+}

@@ -1,0 +1,180 @@
+// What the page knows: the record that Python wrote, the state that the reader chose, which is the
+// address too, and the pass of the text. Views read from here, and change it by `set`.
+
+import { nextCharacters } from "./grammar.js";
+import { GPT, losses, Trace } from "./model.js";
+import { attention, layerNorm, matmul, softmax } from "./ops.js";
+import { Tokenizer, UnknownCharacter } from "./tokenizer.js";
+
+export const record = JSON.parse(document.getElementById("record").textContent);
+export const live = record.kind !== null;
+export const tokenizer = new Tokenizer(record.tokenizer);
+export const model = new GPT(record.config, live ? unpacked(record.weights) : {});
+export const L = model.L;
+export const H = model.H;
+export const D = model.D;
+export const C = model.C;
+export const V = model.V;
+
+const DEFAULTS = {
+  text: record.prompt, view: "tokens", t: -1, s: -1, layer: L >> 1, head: 0, token: -1, rival: -1,
+    answer: -1,
+  temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "", positions: "", weight: "", at: -1,
+  step: -5, fault: "",
+};
+const FRACTIONS = { temperature: [0, 2], topP: [0.01, 1], step: [-9, -1] }; // and their bounds
+export const state = { ...DEFAULTS };
+
+// The pass of the text: what a forward left. `note` says what is wrong with the text, if anything;
+// the pass is then that of the last text that was right.
+export const pass = { ids: [], T: 0, trace: new Trace(), lens: new Map(), note: "", cut: 0 };
+
+let listener = () => {};
+
+export function onChange(function_) {
+  listener = function_;
+}
+
+export function set(changes) {
+  Object.assign(state, changes);
+  if ("text" in changes) {
+    readText();
+    if (!("t" in changes)) state.t = pass.T - 1;
+  }
+  state.t = within(state.t, pass.T);
+  if (state.s >= pass.T) state.s = -1;
+  listener();
+}
+
+// An index from 0 to below count; below 0 stands for the last.
+function within(number, count) {
+  const index = Math.trunc(number);
+  return index < 0 || index >= count ? Math.max(0, count - 1) : index;
+}
+
+function readText() {
+  try {
+    const ids = live ? tokenizer.encode(state.text) : record.ids;
+    if (!ids.length) throw new UnknownCharacter("Type a text.");
+    pass.note = "";
+    pass.cut = Math.max(0, ids.length - record.window);
+    pass.ids = ids.slice(pass.cut);
+    pass.T = pass.ids.length;
+    if (live) model.forward(pass.ids, pass.trace);
+    else if (!pass.trace.arrays) playRecorded();
+    for (const key of pass.lens.keys()) if (key % 1024 >= pass.trace.start) pass.lens.delete(key);
+    pass.losses = live ? losses(logitsOf(pass.trace), pass.ids, V)
+      : record.pass.given.map((p) => -Math.log(p));
+    pass.labels = pass.ids.map((id) => tokenizer.label(id));
+    pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
+  } catch (error) {
+    if (!(error instanceof UnknownCharacter)) throw error;
+    pass.note = `${error.message} Below is the last text that the model could read.`;
+  }
+}
+
+export function logitsOf(trace) {
+  return trace.arrays.get("logits");
+}
+
+// A trace with the arrays that Python recorded; attention is computed from its queries and keys.
+function playRecorded() {
+  const { trace, ids, T } = pass;
+  trace.begin(ids);
+  for (const [name, text] of Object.entries(record.pass.arrays)) trace.arrays.set(
+    name, halves(text));
+  for (let l = 0; l < L; l++) {
+    const weights = trace.rows(`h.${l}.attn`, H * trace.capacity);
+    const y = trace.rows(`h.${l}.attn.y`, C);
+    attention(trace.arrays.get(`h.${l}.attn.c_attn`), weights, y, 0, T, H, D, trace.capacity,
+      new Set());
+  }
+}
+
+// The n likeliest next tokens [id, probability] of position t, if the stream were read out after k
+// branches (the logit lens); after all 2 L of them it is the model's answer.
+export function likeliest(k, t, n) {
+  if (!live) return record.pass.lens[k][t].slice(0, n);
+  const key = k * 1024 + t;
+  if (!pass.lens.has(key)) {
+    const probs = readOut(k, t);
+    const order = Array.from(probs.keys()).sort((a, b) => probs[b] - probs[a]);
+    pass.lens.set(key, order.slice(0, 12).map((id) => [id, probs[id]]));
+  }
+  return pass.lens.get(key).slice(0, n);
+}
+
+// The probabilities (V,) of the lens.
+export function readOut(k, t) {
+  const { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights;
+  const x = pass.trace.arrays.get(`x.${k}`).slice(t * C, t * C + C);
+  const y = layerNorm(x, weight, bias, new Float64Array(C), 0, 1, C), probs = new Float64Array(V);
+  if (model.tied) matmul(y, model.weights["wte.weight"], null, probs, 0, 1, C, V, 1, C);
+  else matmul(y, model.weights["lm_head.weight"], null, probs, 0, 1, C, V);
+  softmax(probs, 0, V);
+  return probs;
+}
+
+export function nextLogits(t) {
+  return logitsOf(pass.trace).slice(t * V, t * V + V);
+}
+
+// ---- the address
+
+export function readAddress() {
+  const given = new URLSearchParams(location.hash.slice(1)), changes = { ...DEFAULTS };
+  for (const [name, value] of given) {
+    if (!(name in DEFAULTS)) continue;
+    if (typeof DEFAULTS[name] !== "number") changes[name] = value;
+    else if (Number.isFinite(Number(value))) {
+      const [low, high] = FRACTIONS[name] ?? [-1, 2 ** 31];
+      const number = name in FRACTIONS ? Number(value) : Math.trunc(Number(value));
+      changes[name] = Math.max(low, Math.min(high, number));
+    }
+  }
+  if (!live) changes.text = record.prompt;
+  if (!pass.T) readText(); // so that there is a pass, whatever the address has
+  changes.topK = Math.max(1, Math.min(V, changes.topK));
+  changes.layer = within(Math.trunc(changes.layer), L);
+  changes.head = within(Math.trunc(changes.head), H);
+  set(changes);
+}
+
+let writing = null;
+
+// Browsers refuse an address that changes with every key: it follows when the typing pauses.
+export function writeAddress() {
+  clearTimeout(writing);
+  writing = setTimeout(writeNow, 300);
+}
+
+function writeNow() {
+  const changed = new URLSearchParams();
+  for (const name in DEFAULTS) {
+    if (state[name] !== DEFAULTS[name]) changed.set(name, state[name]);
+  }
+  history.replaceState(null, "", `#${changed}`);
+}
+
+// ---- weights from text
+
+function unpacked(packed) {
+  return Object.fromEntries(Object.entries(packed).map(([name, { kind, data, scale, shape }]) => {
+    if (kind === "fp16") return [name, halves(data)];
+    if (kind === "fp32") return [name, Float64Array.from(new Float32Array(bytes(data).buffer))];
+    const whole = new Int8Array(bytes(data).buffer), scales = new Float32Array(bytes(scale).buffer);
+    return [name, Float64Array.from(whole, (value, i) => value * scales[Math.floor(i / shape[1])])];
+  }));
+}
+
+export function bytes(base64) {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+// float16: a sign, 5 bits of exponent, 10 of fraction.
+function halves(base64) {
+  return Float64Array.from(new Uint16Array(bytes(base64).buffer), (half) => {
+    const sign = half & 0x8000 ? -1 : 1, exponent = (half >> 10) & 31, fraction = half & 1023;
+    return sign * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24);
+  });
+}

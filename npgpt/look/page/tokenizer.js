@@ -1,0 +1,96 @@
+// Text to token ids and back: npgpt/tokenizer/char.py, pretokenize.py and bpe.py.
+
+const PATTERNS = {
+  gpt2: /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu,
+  cl100k: /'(?:[sdmtSDMT\u017f]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*|\p{White_Space}+$|\p{White_Space}*[\r\n]|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}/gu,
+};
+
+export class UnknownCharacter extends Error {}
+
+export class Tokenizer {
+  constructor({ kind, tokens, pattern, merges, ids }) {
+    Object.assign(this, { kind, tokens, pattern, ids });
+    this.known = kind === "char" ? new Map(tokens.map((token, id) => [utf8(token), id])) : null;
+    this.merged = new Map((merges ?? []).map(([a, b], i) => [pairKey(a, b), 256 + i]));
+    if (kind === "bpe") {
+      this.index = new Map(tokens.map((token, id) => [token,
+        id])); // single bytes have ids of their own
+      this.words = new Map();
+    }
+  }
+
+  encode(text) {
+    if (/\p{Surrogate}/u.test(text)) {
+      throw new UnknownCharacter("The text holds half of a surrogate pair, which is no character.");
+    }
+    if (this.kind === "char") return this.characters(text);
+    const words = this.pattern ? text.match(PATTERNS[this.pattern]) ?? [] : [text].filter(Boolean);
+    return words.flatMap((word) => this.bytePairs(word));
+  }
+
+  characters(text) {
+    return Array.from(text, (character, position) => {
+      const id = this.known.get(character);
+      if (id !== undefined) return id;
+      const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+      throw new UnknownCharacter(
+        `${visible(character)} (U+${code}), at position ${position}, is not among the ` +
+          `${this.known.size} characters that this model was trained on.`,
+      );
+    });
+  }
+
+  // The merges inside a word, in the order in which they were learned.
+  bytePairs(word) {
+    if (this.words.has(word)) return this.words.get(word);
+    let parts = Array.from(new TextEncoder().encode(word));
+    for (;;) {
+      let best = Infinity;
+      for (let i = 0; i + 1 < parts.length; i++) {
+        best = Math.min(best, this.merged.get(pairKey(parts[i], parts[i + 1])) ?? Infinity);
+      }
+      if (best === Infinity) break;
+      const joined = [];
+      for (let i = 0; i < parts.length; i++) {
+        const pair = i + 1 < parts.length && this.merged.get(
+          pairKey(parts[i], parts[i + 1])) === best;
+        joined.push(pair ? best : parts[i]);
+        if (pair) i++;
+      }
+      parts = joined;
+    }
+    const ids = parts.map((part) => this.ids[part]);
+    this.words.set(word, ids);
+    return ids;
+  }
+
+  decode(ids) {
+    return utf8(ids.map((id) => this.tokens[id] ?? "").join(""));
+  }
+
+  // A token as a label: its text, or its bytes if it is no whole character.
+  label(id) {
+    const text = this.decode([id]);
+    if (!text.includes("\ufffd")) return visible(text);
+    const hex = Array.from(this.tokens[id], (byte) => byte.charCodeAt(0).toString(16));
+    return `<${hex.join(" ")}>`;
+  }
+}
+
+function pairKey(a, b) {
+  return a * 1048576 + b;
+}
+
+// Text from a string with a character for each byte.
+function utf8(bytes) {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+    Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+}
+
+// Spaces, line ends and whatever else has no shape, made visible.
+export function visible(text) {
+  const shapes = { " ": "␣", "\n": "⏎", "\t": "⇥" };
+  return text.replace(/[ \n\t]/g, (c) => shapes[c]).replace(/[\p{C}\p{Z}]/gu, (c) => {
+    return `\\u{${c.codePointAt(0).toString(16)}}`;
+  });
+}

@@ -1,0 +1,155 @@
+// The residual stream: what each branch adds, what the model would answer there, and who moved the
+// logit of one token against another's.
+
+import { bar, el, paint, percent, short, table, tokenStrip } from "../draw.js";
+import { colour, css, palette, sized } from "../draw.js";
+import { branchName, length } from "../model.js";
+import { meanAndRstd } from "../ops.js";
+import { C, D, H, L, likeliest, live, model, nextLogits, pass } from "../state.js";
+import { set, state, tokenizer, V } from "../state.js";
+
+const LEFT = 104, WIDE = 40; // pixels of the lens: its names, a column
+let columns = 20; // of the lens, as many as fit
+
+export const residual = {
+  id: "residual", title: "Residual stream",
+  about: "What each branch adds to the chosen token's vector, and what the model would say there.",
+  section: "Transformer Architecture",
+  build(root) {
+    const [strip, updateStrip] = tokenStrip("Choose a token"), stream = el("div");
+    const pair = el("div", { class: "controls" });
+    const check = el("p"), lens = el("canvas", { role: "img",
+      "aria-label": "the likeliest token after each branch, at each position" });
+    lens.onclick = (event) => {
+      const box = lens.getBoundingClientRect(), first = firstColumn();
+      set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
+    };
+    root.append(strip, pair, stream, check, el("h2", {}, "The logit lens over the text"),
+      el("p", { class: "legend" }, "unsure", el("span", { class: "ramp" }),
+        "sure; from the embeddings, below, to the answer, on top"),
+      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "logit lens" },
+        lens));
+    return () => {
+      updateStrip(() => ({}));
+      const [a, b] = contenders();
+      if (live) pair.replaceChildren("Direct contribution to the logit of ", select(a, "answer"),
+        " against that of ", select(b, "rival"));
+      const { rows, total, real } = parts(a, b);
+      stream.replaceChildren(table(["after", "adds, length", "stream, length",
+        "logit lens", ...(live ? ["contribution", "of its heads"] : [])],
+        rows, { "aria-label": "the stream at the chosen token" }));
+      check.textContent = live
+        ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
+        `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
+      columns = Math.min(pass.T, Math.max(4, Math.floor((root.clientWidth - LEFT) / WIDE)));
+      drawLens(lens);
+    };
+  },
+};
+
+// The two tokens that are compared: as chosen, or what really follows (else the likeliest) and the
+// likeliest of the others.
+function contenders() {
+  const order = likeliest(2 * L, state.t, 3).map(([id]) => id);
+  const follows = state.t + 1 < pass.T ? pass.ids[state.t + 1] : order[0];
+  const a = state.answer >= 0 && state.answer < V ? state.answer : follows;
+  return [a, state.rival >= 0 && state.rival < V ? state.rival : order.find((id) => id !== a)];
+}
+
+function select(chosen, name) {
+  const ids = [...new Set([chosen, ...likeliest(2 * L, state.t, 12).map(([id]) => id)])];
+  return el("select", { "aria-label": name, onchange: (event) =>
+    set({ [name]: Number(event.target.value) }) },
+    ids.map((id) => el("option", { value: id, selected: id === chosen }, tokenizer.label(id))));
+}
+
+// A row for each branch. The last norm divides by a number of its own, so that its result is a sum
+// over the branches; a logit is a product with a token's vector, so two differ by such a sum too.
+function parts(a, b) {
+  const { t } = state, at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
+  const added = Array.from({ length: 2 * L + 1 }, (_, k) => (
+    k ? at(k).map((value, c) => value - at(k - 1)[c]) : at(0)));
+  const toLogits = live ? contribution(at(2 * L), a, b) : () => 0, shares = added.map(toLogits);
+  const largest = Math.max(...shares.map(Math.abs)), longest = Math.max(...added.map(length));
+  const rows = added.map((x, k) => {
+    const likely = likeliest(k, t, 3).map(([id, p]) => `${tokenizer.label(id)} ${percent(p)}`);
+    const row = [el("th", { scope: "row" }, branchName(k)),
+      bar(length(x) / longest, short(length(x))), short(length(at(k))), list(likely)];
+    if (live) row.push(bar(shares[k] / largest, short(shares[k]), "bar signed"));
+    if (live) row.push(list(k % 2 ? ofHeads((k - 1) >> 1, t).map((y, h) =>
+      `${h}: ${short(toLogits(y))}`) : []));
+    return row;
+  });
+  if (!live) return { rows };
+  const { "ln_f.bias": bias } = model.weights, z = nextLogits(t);
+  const ofBias = bias ? difference(bias, a, b) : 0;
+  if (bias) rows.push([el("th", { scope: "row" }, "the last norm's bias"), "", "", "",
+    bar(ofBias / largest, short(ofBias), "bar signed"), ""]);
+  return { rows, total: shares.reduce((sum, share) => sum + share, ofBias), real: z[a] - z[b] };
+}
+
+function list(texts) {
+  return el("td", {}, texts.flatMap((text) => [el("span", { class: "whole" }, text), " "]));
+}
+
+// How much of the logit of a, less that of b, comes from a vector that was added to the stream x.
+function contribution(x, a, b) {
+  const [, rstd] = meanAndRstd(x, 0, C), weight = model.weights["ln_f.weight"];
+  return (part) => {
+    const mean = part.reduce((sum, value) => sum + value / C, 0);
+    return difference(part.map((value, c) => (value - mean) * rstd * weight[c]), a, b);
+  };
+}
+
+function difference(y, a, b) {
+  const { "wte.weight": wte, "lm_head.weight": head } = model.weights;
+  const out = (id, c) => (model.tied ? wte[id * C + c] : head[c * V + id]);
+  return y.reduce((sum, value, c) => sum + value * (out(a, c) - out(b, c)), 0);
+}
+
+// What each head of a block adds to the stream; c_proj's bias belongs to none of them.
+function ofHeads(l, t) {
+  const weight = model.weights[`h.${l}.attn.c_proj.weight`];
+  const y = pass.trace.arrays.get(`h.${l}.attn.y`);
+  return Array.from({ length: H }, (_, h) => {
+    const own = new Float64Array(C);
+    for (let i = h * D; i < h * D + D; i++) {
+      for (let c = 0; c < C; c++) own[c] += y[t * C + i] * weight[i * C + c];
+    }
+    return own;
+  });
+}
+
+function firstColumn() {
+  return Math.max(0, Math.min(state.t - columns + 3, pass.T - columns));
+}
+
+function drawLens(canvas) {
+  const first = firstColumn(), rows = 2 * L + 1, w = WIDE, h = 24, left = LEFT;
+  const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette();
+  const probe = el("i");
+  const ink = css(colour("--ink"));
+  context.font = "13px ui-monospace, monospace";
+  context.textBaseline = "middle";
+  for (let k = 0; k < rows; k++) {
+    const y = (rows - 1 - k) * h;
+    context.fillStyle = ink;
+    context.fillText(k ? branchName(k).replace("block ", "").replace("attention", "attn")
+      : "embeddings", 2, y + h / 2);
+    for (let i = 0; i < columns; i++) {
+      const [[id, p]] = likeliest(k, first + i, 1), rgb = share(p);
+      context.fillStyle = css(rgb);
+      context.fillRect(left + i * w, y, w - 1, h - 1);
+      paint(probe, rgb);
+      context.fillStyle = probe.style.color;
+      context.fillText(tokenizer.label(id).slice(0, 5), left + i * w + 3, y + h / 2);
+    }
+  }
+  context.fillStyle = ink;
+  context.fillText("the text", 2, rows * h + h / 2);
+  for (let i = 0; i < columns; i++) context.fillText(
+    pass.labels[first + i].slice(0, 5), left + i * w + 3, rows * h + h / 2);
+  context.strokeStyle = css(colour("--mark"));
+  context.lineWidth = 2;
+  context.strokeRect(left + (state.t - first) * w, 1, w - 1, (rows + 1) * h - 2);
+}

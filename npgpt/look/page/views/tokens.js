@@ -1,0 +1,146 @@
+// The text with the probability of each token, what may come next, and what is drawn from that.
+
+import { bar, button, el, palette, percent, short, slider, table, tokenStrip } from "../draw.js";
+import { mean } from "../model.js";
+import { draw, probabilities, random } from "../sampling.js";
+import { L, likeliest, live, nextLogits, pass, readOut, record } from "../state.js";
+import { set, state, tokenizer, V } from "../state.js";
+
+export const tokens = {
+  id: "tokens", title: "Tokens",
+  about: "How likely the model found each token, and what it expects next.",
+  section: "What is a Language Model?, Text Generation",
+  build(root) {
+    const [strip, updateStrip] = tokenStrip("The text, token by token");
+    const summary = el("p"), words = el("p", { "aria-live": "polite" }), next = el("div");
+    const divergence = el("p");
+    const steps = el("div", { class: "steps" }), [controls, updateControls] = sampling(steps);
+    root.append(strip, legend(), summary, words, el("div", { class: "wide" },
+      el("div", {}, el("h2", {}, "What may follow the chosen token"), next, divergence), controls));
+    return () => {
+      const { share } = palette();
+      updateStrip((t) => ({ rgb: t ? share(pass.losses[t - 1] / 6) : null, title: expected(t) }));
+      summary.textContent = summed();
+      words.textContent = expected(state.t);
+      const model = likeliest(2 * L, state.t, 12).filter(([, p], i) => i < 6 || p > 0.0005);
+      const exact = pass.grammar?.[state.t];
+      const drawn = live ? probabilities(nextLogits(state.t), state) : null;
+      next.replaceChildren(distribution(model, drawn, exact));
+      divergence.textContent = record.grammar ? aboutGrammar(exact) : "";
+      if (live) updateControls();
+    };
+  },
+};
+
+function legend() {
+  const ramp = el("span", { class: "ramp" });
+  return el("p", { class: "legend" }, "expected", ramp, "a surprise of 6 nats or more");
+}
+
+function expected(t) {
+  if (!t) return `The text begins with “${pass.labels[0]}”, for which the model was not asked.`;
+  const nats = pass.losses[t - 1];
+  return `“${pass.labels[t]}” had a probability of ${percent(Math.exp(-nats))}, ` +
+    `${nats.toFixed(2)} nats (token ${t + 1} of ${pass.T}, id ${pass.ids[t]}).`;
+}
+
+function summed() {
+  if (!pass.losses.length) return "";
+  const loss = mean(pass.losses);
+  const sum = `Loss of this text: ${loss.toFixed(4)} nats per token, a perplexity of ` +
+    `${Math.exp(loss).toFixed(2)}.`;
+  const exact = pass.ids.slice(1).map((id, t) => pass.grammar?.[t]?.get(tokenizer.decode([id])));
+  if (!exact.every((p) => p > 0)) return sum;
+  const best = mean(exact.map((p) => -Math.log(p))).toFixed(4);
+  return `${sum} The grammar itself, which is the best guess that there is, has ${best}.`;
+}
+
+function distribution(model, drawn, exact) {
+  const ids = model.map(([id]) => id);
+  const more = exact ? Array.from(exact.keys(), (c) => tokenizer.known.get(c)) : [];
+  const others = more.filter((id) => id !== undefined && !ids.includes(id)).slice(0, 4);
+  const all = live ? readOut(2 * L, state.t) : null;
+  const rows = [...ids, ...others].map((id) => {
+    const p = all ? all[id] : model.find(([v]) => v === id)[1];
+    const cells = [el("th", { scope: "row" }, tokenizer.label(id)), bar(p, percent(p))];
+    if (drawn) cells.push(drawn[id] ? bar(drawn[id], percent(drawn[id]), "bar drawn")
+      : el("td", { class: "gone" }, "falls away"));
+    if (exact) cells.push(bar(exact.get(tokenizer.decode([id])) ?? 0,
+      percent(exact.get(tokenizer.decode([id])) ?? 0), "bar exact"));
+    return cells;
+  });
+  const head = ["token", "the model", ...(drawn ? ["as it is drawn"] : []),
+    ...(exact ? ["the grammar"] : [])];
+  return table(head, rows, { "aria-label": "distribution of the next token" });
+}
+
+// KL(grammar || model): what the model loses here beside the best guess, in nats.
+function klDivergence(exact, probs) {
+  const given = (c) => probs[tokenizer.known.get(c)] ?? 0; // a character that it may not know
+  return Array.from(exact).reduce((sum, [c, p]) => sum + p * Math.log(p / given(c)), 0);
+}
+
+function aboutGrammar(exact) {
+  if (!exact) return "The story so far is none of the grammar's, so it cannot say what follows.";
+  const here = klDivergence(exact, readOut(2 * L, state.t));
+  const known = pass.ids.map((_, t) => t).filter((t) => pass.grammar[t]);
+  const all = mean(known.map((t) => klDivergence(pass.grammar[t], readOut(2 * L, t))));
+  return `Divergence from the grammar: ${short(here)} nats here, ${short(all)} on average over ` +
+    "the text. It is what the model loses beside the best possible guess; of a perfect one, 0.";
+}
+
+// ---- drawing
+
+const generated = []; // for each drawn token { text, id, before }: where to go back to
+let timer = null, shownText = null;
+
+function sampling(steps) {
+  const [heat, putHeat] = slider("temperature", { min: 0, max: 2, step: 0.05 },
+    (temperature) => set({ temperature }));
+  const [topK, putK] = slider("top-k", { min: 1, max: V, step: 1 }, (k) => set({ topK: k }),
+    (k) => (k === V ? "all" : k));
+  const [topP, putP] = slider("top-p", { min: 0.01, max: 1, step: 0.01 }, (p) => set({ topP: p }));
+  const seed = el("input", { type: "number", min: 0, step: 1,
+    onchange: () => set({ seed: Math.trunc(Number(seed.value)) || 0 }) });
+  const streaming = button("Stream", () => (timer ? stop() : start()));
+  const start = () => {
+    timer = setInterval(() => (state.view === "tokens" && generated.length < 500 ? step()
+      : stop()), 60);
+    streaming.textContent = "Stop";
+  };
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    streaming.textContent = "Stream";
+  };
+  const box = el("div", { hidden: !live },
+    el("h2", {}, "Draw from it"), el("div", { class: "controls" }, heat, topK, topP),
+    el("div", { class: "controls" }, button("Draw one token", step), streaming,
+      el("label", {}, "seed ", seed)), steps);
+  return [box, () => {
+    putHeat(state.temperature);
+    putK(state.topK);
+    putP(state.topP);
+    seed.value = state.seed;
+    if (state.text !== shownText) generated.length = 0; // the text was typed
+    steps.replaceChildren(...(generated.length ? ["Go back to before: "] : []),
+      ...generated.map(({ id, before }, i) =>
+      button(tokenizer.label(id), () => back(i, before),
+        { "aria-label": `step ${i + 1}, ${tokenizer.label(id)}` })));
+  }];
+}
+
+function step() {
+  if (state.text !== shownText) generated.length = 0;
+  const probs = probabilities(nextLogits(pass.T - 1), state);
+  const id = draw(probs, random(state.seed, generated.length));
+  generated.push({ id, before: state.text });
+  shownText = state.text + tokenizer.decode([id]);
+  set({ text: shownText });
+}
+
+function back(i, before) {
+  generated.length = i;
+  shownText = before;
+  set({ text: before });
+}

@@ -1,0 +1,154 @@
+"""What the engine does for one loss, watched by an observer: nothing is computed a second way.
+
+Of forward: which op was called where in the model, on what shapes, and what it saved. Of backward:
+the gradient of every weight, and how large the gradient at each op's output is. Of a model too
+large for a page also the numbers that its views show.
+"""
+
+import numpy as np
+
+from autograd import Observer, Tensor, no_grad, observing
+from npgpt.look.weights import base64_of
+from npgpt.training.diagnostics import module_at_work
+
+LARGEST, DRAWN = 8, 64  # entries of a gradient that a page holds of each weight
+LIKELIEST = 12  # tokens of a distribution that a page without weights holds
+
+
+class Recorder(Observer):
+    """The ops of a forward in order, as JSON will have them, and its arrays by name.
+
+    ops      op, module path, shapes, inputs (the index of an op, or a weight's name, or null), what
+             is saved; after backward the Euclidean norm of the gradient of its output
+    arrays   the residual stream before the first block and after each branch ("x.0", "x.1", ...),
+             queries, keys and values ("h.0.attn"), the gradient of the tokens' rows ("d_tokens")
+    """
+
+    def __init__(self, model):
+        self.ops, self.arrays = [], {}
+        self.index = {}  # Node -> its position in ops
+        self.where = module_at_work(model)
+        self.names = {id(weight): name for name, weight in model.parameters().items()}
+
+    def forward(self, op, node, inputs, settings, outputs, seconds):
+        where = self.where()
+        if op.name == "add":
+            self.arrays[f"x.{sum(name.startswith('x.') for name in self.arrays)}"] = outputs[0]
+        elif op.name == "scaled_dot_product_attention":
+            self.arrays[where] = inputs[:3]
+        if node is None:
+            return
+        self.index[node] = len(self.ops)
+        self.ops.append({
+            "op": op.name,
+            "where": where,
+            "inputs": [self._source(edge) for edge in node.edges],
+            "shapes": [None if array is None else array.shape for array in inputs],
+            "outputs": [shape for shape, _ in node.outputs],
+            "saved": [_described(item) for item in _flat(node.saved)],
+        })  # fmt: skip
+
+    def _source(self, edge):
+        if edge is None:
+            return None
+        return self.names[id(edge)] if isinstance(edge, Tensor) else self.index[edge[0]]
+
+    def vjp(self, op, node, d_outputs, gradients, seconds):
+        self.ops[self.index[node]]["norm"] = float(np.sqrt(sum((d**2).sum() for d in d_outputs)))
+        if op.name == "embedding" and self.where_of(node) == "wte":
+            self.arrays["d_tokens"] = d_outputs[0]
+
+    def where_of(self, node):
+        return self.ops[self.index[node]]["where"]
+
+
+def record_gradient(model, ids_T, seed=0):
+    """One loss of a model, of each token of a text given those before it, as JSON will have it.
+
+    loss       nats per token        ops        what a `Recorder` says of them
+    Raises FloatingPointError if the loss is not finite.
+
+    saliency   by token of the text that is read, the norm of the gradient of its embedding
+    weights    name -> norm, largest magnitude, and some entries: their indices in the flat array
+               `at`, and `values`; the largest, and others drawn with the seed
+    """
+    model.eval()
+    with observing(Recorder(model)) as recorder:
+        loss = model.loss(ids_T[None, :-1], ids_T[None, 1:])
+        if np.isfinite(loss.item()):
+            loss.backward()
+    if not np.isfinite(loss.item()):
+        raise FloatingPointError(
+            f"the loss of the prompt is {loss.item()}: the weights are too large to compute with; "
+            "train again with a lower learning rate"
+        )
+    rng, weights = np.random.default_rng(seed), {}
+    for name, weight in model.parameters().items():
+        d = weight.grad.ravel()
+        largest = np.argsort(-np.abs(d), kind="stable")[:LARGEST]
+        drawn = rng.choice(d.size, min(DRAWN, d.size), replace=False)
+        at = np.unique(np.concatenate([largest, drawn]))
+        weights[name] = {
+            "norm": float(np.linalg.norm(d)),
+            "largest": float(np.abs(d).max()),
+            "at": at.tolist(),
+            "values": d[at].tolist(),
+        }
+        weight.grad = None
+    saliency_T = np.linalg.norm(recorder.arrays["d_tokens"][0], axis=1)
+    return {
+        "loss": loss.item(),
+        "dtype": str(loss.dtype),
+        "saliency": saliency_T.tolist(),
+        "ops": recorder.ops,
+        "weights": weights,
+    }
+
+
+def record_pass(model, ids_T):
+    """The forward of a text, for a page without weights: what its views show, as JSON will have it.
+
+    arrays   name -> base64 of float16: the stream, (T, C) each, and queries, keys and values side
+             by side, (T, 3 C) each
+    lens     by point of the stream, by position: the likeliest tokens [id, probability] if the
+             stream were read out there; the last point is the model's answer
+    given    by position, the probability of the token that follows
+    """
+    with model.evaluating(), observing(Recorder(model)) as recorder:
+        model.hidden(ids_T[None])
+    arrays, lens = {}, []
+    for name, found in recorder.arrays.items():
+        if isinstance(found, tuple):  # b h t d -> t (h d)
+            found = np.concatenate([x[0].swapaxes(0, 1).reshape(len(ids_T), -1) for x in found], 1)
+            arrays[f"{name}.c_attn"] = base64_of(found, "f2")
+            continue
+        arrays[name] = base64_of(found[0], "f2")
+        with no_grad():
+            probs_TV = _softmax(model.head(model.ln_f(Tensor(found))).data[0])
+        likeliest_TK = np.argsort(-probs_TV, axis=1, kind="stable")[:, :LIKELIEST]
+        lens.append([
+            [[int(v), round(float(probs_V[v]), 5)] for v in likeliest_K]
+            for probs_V, likeliest_K in zip(probs_TV, likeliest_TK, strict=True)
+        ])  # fmt: skip
+    given = probs_TV[np.arange(len(ids_T) - 1), ids_T[1:]].tolist()
+    return {"arrays": arrays, "lens": lens, "given": given}
+
+
+def _softmax(logits_TV):
+    e_TV = np.exp(logits_TV - logits_TV.max(axis=1, keepdims=True))
+    return e_TV / e_TV.sum(axis=1, keepdims=True)
+
+
+def _flat(saved):
+    for item in saved if isinstance(saved, tuple | list) else (saved,):
+        if isinstance(item, tuple | list) and any(isinstance(i, np.ndarray) for i in item):
+            yield from _flat(item)
+        else:
+            yield item
+
+
+def _described(item):
+    """What an op saved, in a few words."""
+    if isinstance(item, np.ndarray):
+        return f"{item.dtype} {item.shape}"
+    return repr(item)[:40]

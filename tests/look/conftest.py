@@ -1,0 +1,118 @@
+"""Models to look at, with weights of order one, so that no rule of theirs can be wrong unseen;
+their pages; and a browser.
+
+The browser is Debian's chromium, driven by selenium (the extra `browser`). Where either is missing,
+the tests that need it are skipped and say so.
+"""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.data import tales
+from npgpt.look.page import make_page
+from npgpt.look.subject import Subject
+from npgpt.model import GPT
+from npgpt.tokenizer import BPETokenizer, CharTokenizer
+from npgpt.training.checkpoint import Run, TextSource
+
+TEXT = tales.generate(20_000, seed=3)
+KINDS = ("tales", "bpe", "untied")
+
+
+def lively(config, seed=0):
+    """A GPT whose weights, biases and gains are of such a size that each of them matters."""
+    model, rng = GPT(config, seed=seed), np.random.default_rng(seed)
+    for name, weight in model.parameters().items():
+        size = 0.5 if name.startswith("wpe") else 1.0 if name.startswith("wte") else 0
+        size = size or (1.0 / weight.shape[0] ** 0.5 if weight.ndim == 2 else 0.3)
+        drawn = rng.standard_normal(weight.shape) * size
+        weight.data[...] = drawn + (weight.ndim == 1 and name.endswith("weight"))
+    return model
+
+
+def make_subject(kind, folder):
+    """tales: the preset's shape, characters, a run without metrics. bpe: byte pairs and biases.
+    untied: an output layer of its own."""
+    if kind == "bpe":
+        tokenizer = BPETokenizer.train(TEXT, 300)
+        config = GPTConfig(tokenizer.vocab_size, 24, n_layer=2, n_head=6, n_embd=24)
+        return Subject("byte pairs", lively(config), tokenizer, None)
+    tokenizer = CharTokenizer.train(TEXT)
+    if kind == "untied":
+        config = GPTConfig(tokenizer.vocab_size, 16, 1, 2, 10, bias=True, tie_weights=False)
+        return Subject("untied", lively(config), tokenizer, None)
+    config = GPTConfig(tokenizer.vocab_size, 256, 4, 4, 128, bias=False)
+    source = TextSource("tales", len(TEXT), "", tales.entropy_rate())
+    return Subject("tales", lively(config), tokenizer, Run(folder, config, TrainConfig(), source))
+
+
+@pytest.fixture(scope="session")
+def subjects(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return {kind: make_subject(kind, folder) for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def pages(subjects, tmp_path_factory):
+    """kind -> (path of its page, record)"""
+    folder, found = tmp_path_factory.mktemp("pages"), {}
+    for kind, subject in subjects.items():
+        html, record = make_page(subject)
+        path = folder / f"{kind}.html"
+        path.write_text(html, encoding="utf-8")
+        found[kind] = path, record
+    return found
+
+
+class Browser:
+    """A chromium without a window.    driver: selenium's, for all else"""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, path, address="", width=1000):
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+        )
+        self.driver.get("about:blank")  # so that another address of the same file is read anew
+        self.logs()
+        self.driver.get(f"{path.as_uri()}#{address}")
+        return self
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def find(self, css):
+        return self.driver.find_element("css selector", css)
+
+    def logs(self):
+        """(what the console complained of, all that was asked of a network or a disk) since."""
+        complaints = [entry["message"] for entry in self.driver.get_log("browser")]
+        events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        asked = [
+            event["params"]["request"]["url"].split("#")[0]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+        return complaints, asked
+
+
+@pytest.fixture(scope="session")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    paths = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in paths:
+        pytest.skip("there is no chromium with its chromedriver (apt: chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = paths[0]
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(paths[1]))
+    yield Browser(driver)
+    driver.quit()

@@ -1,0 +1,489 @@
+"""The page in a real browser: its numbers are Python's, it asks for nothing, and it is safe."""
+
+import dataclasses
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import Tensor, no_grad
+from npgpt.data import tales
+from npgpt.generation.sampling import Sampling
+from npgpt.look import page
+from npgpt.look.page import make_page
+from npgpt.look.weights import pack
+from npgpt.model import GPT
+from npgpt.tokenizer import BPETokenizer
+
+pytestmark = pytest.mark.slow
+
+VIEWS = ("tokens", "attention", "residual", "knockout", "embeddings", "backward", "training")
+BOX = "document.getElementById('prompt')"
+# Sets the text at once, as pasting does.
+PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
+TIMED = f"const start = performance.now(); {PASTE} return performance.now() - start;"
+
+
+def stored(subject, kind="fp16"):
+    """The float64 model that a page of these weights holds."""
+    weights = {name: weight.data for name, weight in subject.model.parameters().items()}
+    model = GPT(subject.model.config, dtype=np.float64)
+    for name, array in pack(weights, kind)[1].items():
+        model.parameters()[name].data[...] = array
+    return model.eval()
+
+
+def expected(model, ids_T):
+    """Logits (T, V), attention (L, H, T, T), and the lens after each branch (2 L + 1, T, V)."""
+    with no_grad():
+        x = model.wte(ids_T[None]) + model.wpe(np.arange(len(ids_T)))
+        stream, weights = [x], []
+        for block in model.h:
+            q, k, _ = block.attn.heads(block.ln_1(x))
+            scores = q.data[0] @ k.data[0].swapaxes(1, 2) / math.sqrt(q.shape[3])
+            scores[:, ~np.tri(len(ids_T), dtype=bool)] = -np.inf
+            weights.append(softmax(scores))
+            x = x + block.attn(block.ln_1(x))
+            stream += [x, x := x + block.mlp(block.ln_2(x))]
+        lens = [softmax(model.head(model.ln_f(x)).data[0]) for x in stream]
+        return model(ids_T[None])[0].data[0], np.array(weights), np.array(lens)
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+FOUND = """
+const { pass, model, likeliest } = npgpt, { trace, T, ids, note } = pass;
+const at = (name) => trace.arrays.get(name), weights = [];
+for (let l = 0; l < model.L; l++) {
+  for (let h = 0; h < model.H; h++) {
+    for (let t = 0; t < T; t++) {
+      const row = (t * model.H + h) * trace.capacity;
+      weights.push(...at(`h.${l}.attn`).slice(row, row + t + 1), ...new Array(T - t - 1).fill(0));
+    }
+  }
+}
+const lens = Array.from({ length: 2 * model.L + 1 }, (_, k) =>
+  Array.from({ length: T }, (_, t) => likeliest(k, t, 3)));
+const logits = Array.from(at("logits").slice(0, T * model.V));
+return { ids, note, logits, weights, lens };
+"""
+
+
+def check_numbers(browser, model, tokenizer, text):
+    found = browser.run(FOUND)
+    ids_T = tokenizer.encode(text)[-model.config.block_size :]
+    assert found["ids"] == ids_T.tolist() and not found["note"]
+    logits_TV, weights, lens = expected(model, ids_T)
+    assert np.abs(np.reshape(found["logits"], logits_TV.shape) - logits_TV).max() < 1e-4
+    assert np.abs(np.reshape(found["weights"], weights.shape) - weights).max() < 1e-4
+    for probs_TV, likeliest in zip(lens, found["lens"], strict=True):
+        for probs_V, best in zip(probs_TV, likeliest, strict=True):
+            assert np.allclose([p for _, p in best], np.sort(probs_V)[::-1][:3], atol=1e-4)
+            assert np.allclose([p for _, p in best], probs_V[[v for v, _ in best]], atol=1e-4)
+
+
+def draw_prompts(tokenizer, rng, count):
+    """Texts of the tales and texts that are none, short and long."""
+    told = tales.generate(3000, seed=int(rng.integers(1000)))
+    letters = "".join(sorted(set(told)))
+    for i in range(count):
+        length = int(rng.integers(1, 60 if i % 10 else 300))
+        start = int(rng.integers(0, 2000))
+        yield told[start : start + length] if i % 2 else "".join(rng.choice(list(letters), length))
+
+
+@pytest.mark.parametrize(("kind", "count"), [("tales", 30), ("bpe", 12), ("untied", 8)])
+def test_numbers_are_pythons_for_prompts_typed_as_a_person_types(
+    browser, pages, subjects, kind, count
+):
+    path, _ = pages[kind]
+    subject, model = subjects[kind], stored(subjects[kind])
+    browser.open(path)
+    box, rng = browser.find("#prompt"), np.random.default_rng(7)
+    from selenium.webdriver.common.keys import Keys
+
+    for i, text in enumerate(draw_prompts(subject.tokenizer, rng, count)):
+        box.clear()
+        if i % 3 == 2 and len(text) > 4:  # the middle last, and a slip of the hand
+            cut = len(text) // 2
+            box.send_keys(text[:cut], text[cut + 1 :], "e", Keys.BACKSPACE)
+            box.send_keys(*[Keys.ARROW_LEFT] * (len(text) - cut - 1), text[cut])
+        else:
+            box.send_keys(text)
+        check_numbers(browser, model, subject.tokenizer, text)
+    assert browser.logs()[0] == []
+
+
+def test_int8_weights_and_what_they_stand_for(browser, subjects, tmp_path):
+    for kind in ("tales", "untied"):
+        html, _ = make_page(subjects[kind], kind="int8")
+        path = tmp_path / f"{kind}.html"
+        path.write_text(html, encoding="utf-8")
+        browser.open(path)
+        browser.run(PASTE, "One dawn shy")
+        check_numbers(
+            browser, stored(subjects[kind], "int8"), subjects[kind].tokenizer, "One dawn shy"
+        )
+        assert kind != "tales" or path.stat().st_size < 1.5e6
+
+
+def test_every_weight_arrives_as_it_was_stored(browser, subjects, tmp_path):
+    model = GPT(subjects["untied"].model.config, seed=3)
+    edges = [6e-8, -6e-8, 3e-5, 6.1e-5, 65504, -65504, 0, -0.0, 1, 1e-9]  # of float16
+    model.wte.weight.data[0] = edges
+    model.ln_f.bias.data[...] = np.array(edges) * 1e9
+    subject = dataclasses.replace(subjects["untied"], model=model)
+    path = tmp_path / "page.html"
+    for kind in ("fp16", "int8"):
+        path.write_text(make_page(subject, "The", kind)[0], encoding="utf-8")
+        browser.open(path)
+        arrays = pack({name: w.data for name, w in model.parameters().items()}, kind)[1]
+        for name, array in arrays.items():
+            found = browser.run("return Array.from(npgpt.model.weights[arguments[0]])", name)
+            assert found == array.ravel().tolist(), name
+
+
+@pytest.mark.parametrize("kind", ["tales", "bpe", "untied"])
+def test_finite_differences_are_the_engines_gradient(browser, pages, subjects, kind):
+    """100 weights, drawn from all tensors, on a text that is not the recorded one."""
+    text = "A shy small dog lost the red"
+    path, _ = pages[kind]
+    subject, model = subjects[kind], stored(subjects[kind])
+    ids_T = subject.tokenizer.encode(text)[-model.config.block_size :]
+    model.loss(ids_T[None, :-1], ids_T[None, 1:]).backward()
+    browser.open(path, "view=backward")
+    browser.run(PASTE, text)
+    rng, names = np.random.default_rng(1), list(model.parameters())
+    drawn = [names[i % len(names)] for i in range(100)]
+    drawn = [(name, int(rng.integers(model.parameters()[name].size))) for name in drawn]
+    found = browser.run(
+        "const { pass, model, gradients, finiteDifference } = npgpt;"
+        "const { grads } = gradients(model, pass.trace, [...pass.ids.slice(1), -1]);"
+        "return arguments[0].map(([n, i]) => [grads[n][i], finiteDifference(n, i, 1e-5)]);",
+        drawn,
+    )
+    for (name, i), (by_rule, by_difference) in zip(drawn, found, strict=True):
+        d = model.parameters()[name].grad
+        largest = np.abs(d).max()
+        assert abs(by_difference - d.flat[i]) < 1e-4 * largest, (name, i)
+        assert abs(by_rule - d.flat[i]) < 1e-10 * largest, (name, i)
+
+
+def wait(browser, css, seconds=20):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser.driver, seconds).until(lambda driver: browser.find(css))
+
+
+def changed_address(browser):
+    """The address, once it says the state."""
+    return browser.driver.execute_async_script(
+        "const done = arguments[0]; setTimeout(() => done(location.hash), 400);"
+    )
+
+
+def test_a_planted_fault_turns_the_check_red(browser, pages, tmp_path):
+    browser.open(pages["bpe"][0], "view=backward")
+    verdict = wait(browser, ".verdict.good")
+    assert "They agree" in verdict.text and "by the engine in Python" in verdict.text
+    faults = [o.text for o in browser.driver.find_elements("css selector", "select option")]
+    faults = [name for name in faults if "." not in name]
+    assert len(faults) == 5
+    for name in faults:
+        browser.open(pages["bpe"][0], f"view=backward&fault={name}&weight=h.0.attn.c_attn.weight")
+        assert "They differ" in wait(browser, ".verdict.bad").text, name
+    button = next(
+        b for b in browser.driver.find_elements("css selector", "button") if "fault" in b.text
+    )
+    button.click()  # takes it out
+    wait(browser, ".verdict.good")
+    button.click()
+    wait(browser, ".verdict.bad")
+
+
+def test_nothing_is_asked_of_a_network_and_nothing_complained_of(browser, pages, subjects):
+    for kind, (path, _) in pages.items():
+        for view in VIEWS:
+            for width in (400, 1000, 2000):
+                browser.open(path, f"view={view}", width)
+                browser.run(PASTE, "Once a red")
+                if width == 1000:
+                    browser.run("document.getElementById('theme').click()")
+                shown = browser.run(
+                    "return [document.documentElement.scrollWidth, innerWidth,"
+                    "document.querySelector('[aria-selected=true]').id]"
+                )
+                assert shown[0] <= width and shown[1:] == [width, f"tab-{view}"], (kind, view)
+                complaints, asked = browser.logs()
+                assert complaints == [] and asked == [path.as_uri()], (kind, view)
+
+
+def test_a_page_that_wanted_a_network_would_be_noticed(browser, pages, tmp_path):
+    """The policy stops a script that was not there and an image, and the console tells."""
+    html = pages["untied"][0].read_text(encoding="utf-8")
+    more = "<script>hacked = 1</script><img src='https://example.com/a.png'>"
+    path = tmp_path / "changed.html"
+    path.write_text(html.replace("<noscript>", more + "<noscript>"), encoding="utf-8")
+    browser.open(path)
+    assert browser.run("return typeof hacked") == "undefined"
+    complaints, _ = browser.logs()
+    assert len(complaints) >= 2 and all("Content Security Policy" in text for text in complaints)
+
+
+HOSTILE = (
+    "</script><script>hacked = 1</script>", "<img src=x onerror=hacked=1>", "a\0b", "\ud800x",
+    "\u202eabc\u2066", '"><svg onload=hacked=1>', "👩‍🚀 é \U0010ffff", "{{script}}", "&lt;b&gt;",
+)  # fmt: skip
+
+
+def test_texts_are_never_markup(browser, subjects, tmp_path):
+    """In a run's name, a prompt, samples, tokens and the address: shown as they are, or refused."""
+    text = "".join(c for c in "".join(HOSTILE) if not "\ud800" <= c <= "\udfff")
+    tokenizer = BPETokenizer.train(text * 3, 300)
+    base = subjects["bpe"]
+    config = dataclasses.replace(base.model.config, vocab_size=tokenizer.vocab_size)
+    model = GPT(config)
+    for hostile in HOSTILE:
+        subject = dataclasses.replace(base, name=hostile, model=model, tokenizer=tokenizer)
+        prompt = hostile.replace("\ud800", "") + " ab"
+        html, record = make_page(subject, prompt)
+        record["training"] = {
+            "step": [1, 2], "loss": [2, 1], "grad_norm": [1, 1], "val": [[2, 1]],
+            "levels": [[hostile, 1]], "samples": [[1, hostile]],
+        }  # fmt: skip
+        path = tmp_path / "hostile.html"
+        path.write_text(page.assemble(record), encoding="utf-8")
+        for view in VIEWS:
+            browser.open(path, f"view={view}")
+            assert browser.run("return typeof hacked") == "undefined"
+            assert browser.run("return document.querySelectorAll('img, svg[onload]').length") == 0
+            shown = "document.getElementById('name').textContent === npgpt.record.name"
+            assert browser.run(f"return {shown}")
+            assert browser.run("return npgpt.tokenizer.decode(npgpt.pass.ids)") in prompt
+            assert browser.logs()[0] == []
+        browser.run(PASTE.replace("arguments[0]", json.dumps(hostile)))  # escapes halves
+        note = browser.find("#note").text
+        assert ("half of a surrogate pair" in note) == ("\ud800" in hostile)
+
+
+def test_a_character_that_the_model_does_not_know_is_named_and_loses_nothing(browser, pages):
+    browser.open(pages["tales"][0])
+    browser.run(PASTE, "One dawn")
+    before = browser.run("return npgpt.pass.ids")
+    for text, says in (
+        ("One day!", "! (U+0021), at position 7, is not among the"),
+        ("One \u202e", "\\u{202e} (U+202E), at position 4"),
+        ("", "Type a text."),
+    ):
+        browser.run(PASTE, text)
+        assert says in browser.find("#note").text
+        assert browser.run("return npgpt.pass.ids") == before
+        assert browser.run(f"return {BOX}.value") == text
+    browser.run(PASTE, "One day")
+    assert browser.find("#note").text == "7 tokens"
+
+
+@pytest.mark.parametrize("pattern", ["gpt2", "cl100k", None])
+def test_byte_pairs_are_those_of_the_tokenizer(browser, subjects, tmp_path, pattern):
+    base = subjects["bpe"]
+    text = (
+        tales.generate(5000, seed=1) + " It's 1234 don't I'LL\r\n\n  naïve 東京 'ſabab ſabab " * 9
+    )
+    tokenizer = BPETokenizer.train(text, 400, pattern=pattern)
+    config = dataclasses.replace(base.model.config, vocab_size=tokenizer.vocab_size)
+    path = tmp_path / "page.html"
+    subject = dataclasses.replace(base, model=GPT(config), tokenizer=tokenizer)
+    path.write_text(make_page(subject, "A dog")[0], encoding="utf-8")
+    browser.open(path)
+    words = ["'s", "'LL", "'ſabab", " ", "\n", "\r\n", "\x85", "\ufeff", "\x1c", "12345"]
+    some = st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF), max_size=12)
+
+    @settings(max_examples=40)
+    @given(
+        st.lists(
+            st.lists(st.sampled_from(words) | some, max_size=8).map("".join),
+            min_size=20,
+            max_size=20,
+        )
+    )
+    def check(drawn):
+        found = browser.run("return arguments[0].map((t) => npgpt.tokenizer.encode(t))", drawn)
+        assert found == [tokenizer.encode(each).tolist() for each in drawn]
+        back = browser.run("return arguments[0].map((ids) => npgpt.tokenizer.decode(ids))", found)
+        assert back == drawn
+
+    check()
+
+
+def test_the_grammars_distribution_is_exact(browser, pages):
+    """By the chain rule: the conditional probabilities of a story multiply to that of the story."""
+    browser.open(pages["tales"][0])
+    text = tales.generate(6000, seed=9)
+    for story in tales.stories(text):
+        found = browser.run(
+            "return npgpt.nextCharacters(npgpt.record.grammar, arguments[0]).map((m) => [...m])",
+            story,
+        )
+        nats = 0.0
+        for character, options in zip(story, found, strict=False):
+            assert math.isclose(sum(p for _, p in options), 1)
+            nats += math.log(dict(options)[character])
+        assert math.isclose(nats, tales.log_probability(story), rel_tol=1e-9)
+    two = "".join(tales.stories(text)[:2])
+    script = "return npgpt.nextCharacters(npgpt.record.grammar, arguments[0])"
+    again = browser.run(f"{script}.map((m) => m && [...m])", "no story.\n\n" + two)
+    assert again[1] is None and again[len("no story.\n\n") :] == browser.run(
+        f"{script}.map((m) => [...m])", two
+    )
+
+
+def test_what_is_drawn_from_is_what_the_sampler_draws_from(browser, pages):
+    browser.open(pages["untied"][0])
+    rng = np.random.default_rng(2)
+    cases = [
+        (rng.normal(size=9).round(1).tolist(), float(t), int(k), float(p))
+        for t in (0, 0.3, 1, 2) for k in (1, 4, 9) for p in (0.05, 0.5, 0.8, 1)
+    ]  # fmt: skip
+    cases.append((np.log([0.5, 0.3, 0.2]).tolist(), 1.0, 3, 0.8))
+    found = browser.run(
+        "return arguments[0].map(([z, temperature, topK, topP]) =>"
+        "Array.from(npgpt.probabilities(z, { temperature, topK, topP })))",
+        cases,
+    )
+    for (logits, temperature, k, p), probs in zip(cases, found, strict=True):
+        assert np.allclose(probs, Sampling(temperature, k, p).probabilities(logits), atol=1e-12)
+
+
+def test_an_answer_to_a_key_press_is_quick(browser, pages):
+    """From the key to the end of the work for it, at the end of a text and at its beginning."""
+    browser.open(pages["tales"][0])
+    timing = "return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+    assert browser.run(timing) < 1000  # the page's script has run by then
+    text = tales.generate(2000, seed=5)
+    for length, limit in ((64, 100), (256, 400)):
+        for view in VIEWS:
+            browser.open(pages["tales"][0], f"view={view}")
+            browser.run(PASTE, text[: length - 1])
+            for changed in (text[:length], "A" + text[: length - 1]):
+                took = []
+                for _ in range(3):
+                    browser.run(PASTE, text[: length - 1])
+                    took.append(browser.run(TIMED, changed))
+                assert min(took) < limit, (length, view, took)
+
+
+def test_a_link_is_a_state_and_a_state_is_a_link(browser, pages):
+    path, _ = pages["tales"]
+    browser.open(path, "view=attention&text=One+dawn+shy&layer=2&head=1&t=5&s=3")
+    assert "Block 2, head 1" in browser.find("section:not([hidden]) h2").text
+    assert browser.find("#prompt").get_attribute("value") == "One dawn shy"
+    canvas = browser.find("canvas[tabindex]")
+    from selenium.webdriver.common.keys import Keys
+
+    canvas.send_keys(Keys.ARROW_DOWN, Keys.ARROW_LEFT)
+    address = changed_address(browser)
+    assert "t=6" in address and "s=2" in address and "head=1" in address
+    browser.open(path, address[1:])
+    state = browser.run("return npgpt.state")
+    assert (state["t"], state["s"], state["layer"], state["text"]) == (6, 2, 2, "One dawn shy")
+    browser.open(path, "view=nowhere&layer=99&t=1e9&head=-3&text=&temperature=x&weight=none")
+    assert browser.logs()[0] == [] and browser.run("return npgpt.state.t") >= 0
+
+
+def test_drawn_tokens_follow_from_the_seed_and_can_be_taken_back(browser, pages):
+    browser.open(pages["tales"][0], "text=One+dawn")
+
+    def press(words):
+        buttons = browser.driver.find_elements("css selector", "button")
+        next(b for b in buttons if b.text == words).click()
+
+    for _ in range(6):
+        press("Draw one token")
+    first = browser.run("return npgpt.state.text")
+    assert len(first) == len("One dawn") + 6
+    browser.driver.find_elements("css selector", ".steps button")[2].click()
+    assert browser.run("return npgpt.state.text") == first[: len("One dawn") + 2]
+    for _ in range(4):
+        press("Draw one token")
+    assert browser.run("return npgpt.state.text") == first
+
+
+def test_knocking_out_is_what_python_makes_of_it(browser, pages, subjects):
+    model, tokenizer = stored(subjects["bpe"]), subjects["bpe"].tokenizer
+    text = "Once a jolly king"
+    ids_T = tokenizer.encode(text)
+    D = model.config.n_embd // model.config.n_head
+    model.h[0].attn.c_proj.weight.data[D : 2 * D] = 0  # what is made of head 1
+    for name in ("weight", "bias"):
+        getattr(model.h[1].mlp.c_proj, name).data[...] = 0
+    loss = model.loss(ids_T[None, :-1], ids_T[None, 1:]).item()
+    browser.open(pages["bpe"][0], "view=knockout&heads=0.1&mlps=1&text=Once+a+jolly+king")
+    assert f"{loss:.4f} now" in browser.find("section p:last-child").text
+    bias = np.zeros((1, 6, len(ids_T), len(ids_T)))
+    bias[..., 2] = -np.inf
+    bias[:, :, 2, 2] = 0
+    hidden = stored(subjects["bpe"])
+    x = hidden.wte(ids_T[None]) + hidden.wpe(np.arange(len(ids_T)))
+    from autograd import scaled_dot_product_attention
+
+    for block in hidden.h:
+        heads = block.attn.heads(block.ln_1(x))
+        y = scaled_dot_product_attention(*heads, Tensor(bias), causal=True)
+        x = x + block.attn.c_proj(y.swapaxes(1, 2).reshape(x.shape))
+        x = x + block.mlp(block.ln_2(x))
+    loss = hidden.head_loss(hidden.ln_f(x)[:, :-1], ids_T[None, 1:]).item()
+    browser.open(pages["bpe"][0], "view=knockout&positions=2&text=Once+a+jolly+king")
+    assert f"{loss:.4f} now" in browser.find("section p:last-child").text
+
+
+def test_contributions_to_a_logit_add_up(browser, pages):
+    """Those of branches to the difference of two logits; those of heads to that of their branch."""
+    number = r"-?\d[\d.]*(?:e[+-]\d+)?"
+    for kind in pages:
+        browser.open(pages[kind][0], "view=residual")
+        words = browser.find("section > p:nth-of-type(2)").text
+        together, real = re.search(rf"Together ({number}): .* logits, ({number})\.", words).groups()
+        assert math.isclose(float(together), float(real), rel_tol=2e-2), words
+    browser.open(pages["tales"][0], "view=residual")
+    rows = browser.driver.find_elements("css selector", "tbody tr")
+    for row in rows[1::2]:
+        *_, whole, heads = [cell.text for cell in row.find_elements("css selector", "td")]
+        shares = [float(share) for share in re.findall(rf"\d: ({number})", heads)]
+        assert len(shares) == 4 and math.isclose(sum(shares), float(whole), abs_tol=0.02)
+
+
+def test_a_recorded_pass_shows_its_numbers_and_says_what_it_is(
+    browser, subjects, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(page, "LIVE", 1)
+    html, record = make_page(subjects["bpe"], "Once a jolly king")
+    path = tmp_path / "large.html"
+    path.write_text(html, encoding="utf-8")
+    for view in VIEWS:
+        browser.open(path, f"view={view}")
+        assert "too large for a page" in browser.find("#holds").text
+        assert browser.find("#prompt").get_attribute("readonly")
+        assert browser.logs()[0] == []
+    browser.open(path)
+    ids_T = np.array(record["ids"])
+    _, weights, lens = expected(subjects["bpe"].model, ids_T)
+    found = browser.run(FOUND.replace('at("logits").slice(0, T * model.V)', "[]"))
+    assert np.abs(np.reshape(found["weights"], weights.shape) - weights).max() < 0.02  # float16
+    best = [[probs_V.argmax() for probs_V in probs_TV] for probs_TV in lens]
+    assert best == [[likeliest[0][0] for likeliest in row] for row in found["lens"]]
+
+
+def test_a_text_of_one_token_has_no_loss_and_breaks_no_view(browser, pages):
+    for kind, (path, _) in pages.items():
+        for view in VIEWS:
+            browser.open(path, f"view={view}&text=A&heads=0.0&t=1.5&s=0.5&at=3.7&topK=0")
+            assert browser.run("return npgpt.pass.T") == 1
+            assert browser.logs()[0] == [], (kind, view)
+            assert "NaN" not in browser.find("#view").text, (kind, view)

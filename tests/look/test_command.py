@@ -1,0 +1,184 @@
+"""`npgpt look`: what it writes and says, and what it refuses, with nothing lost."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from tiny_run import TEXT, TINY, files
+
+from npgpt.cli import main
+from npgpt.look import page
+from npgpt.look.history import POINTS, history
+from npgpt.model import MODELS
+from npgpt.training.checkpoint import load_run
+
+
+@pytest.fixture
+def cli(capfd):
+    def call(*arguments):
+        status = main([str(argument) for argument in arguments])
+        return status, *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run of 6 steps. Not to be written to."""
+    folder = tmp_path_factory.mktemp("look")
+    (folder / "hens.txt").write_text(TEXT, encoding="utf-8")
+    arguments = ["train", "--corpus", str(folder / "hens.txt"), "--out", str(folder / "hens")]
+    assert main(arguments + TINY) == 0
+    return folder / "hens"
+
+
+def record_in(path):
+    text = path.read_text(encoding="utf-8")
+    start = text.index('id="record">') + len('id="record">')
+    return json.loads(text[start : text.index("</script>", start)])
+
+
+def test_it_writes_one_file_named_after_the_run_and_states_its_size(
+    cli, run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    before = files(run)
+    status, out, _ = cli("look", run)
+    path = tmp_path / "hens.html"
+    assert status == 0 and files(run) == before and list(tmp_path.iterdir()) == [path]
+    assert out.startswith(f"hens.html: {path.stat().st_size / 1e6:.2f} MB")
+    parameters = load_run(run)[0].num_parameters()
+    assert f"it holds the model itself, {parameters:,} parameters as fp16" in out
+    record = record_in(path)
+    assert record["name"] == "hens" and record["parameters"] == parameters
+    assert len(record["training"]["val"]) == 2 and record["training"]["samples"]
+
+
+def test_the_prompt_and_the_weights_are_as_asked(cli, run, tmp_path):
+    cli("look", run, "--out", tmp_path / "a.html", "--prompt", "The hen")
+    cli("look", run, "--out", tmp_path / "b.html", "--prompt", "The hen", "--weights", "int8")
+    a, b = record_in(tmp_path / "a.html"), record_in(tmp_path / "b.html")
+    assert a["prompt"] == b["prompt"] == "The hen" and (a["kind"], b["kind"]) == ("fp16", "int8")
+    sizes = [len(record["weights"]["wte.weight"]["data"]) for record in (a, b)]
+    assert abs(sizes[0] / sizes[1] - 2) < 0.1
+
+
+def test_an_exported_model_is_looked_at_too(cli, run, tmp_path):
+    cli("export", run, tmp_path / "model")
+    assert cli("look", tmp_path / "model", "--out", tmp_path / "a.html")[0] == 0
+    record = record_in(tmp_path / "a.html")
+    assert record["name"] == "model" and record["training"] is None
+
+
+def test_a_large_model_is_said_to_be_a_recorded_pass(cli, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "LIVE", 1)
+    status, out, _ = cli("look", run, "--out", tmp_path / "a.html")
+    assert status == 0 and "what the model" in out and "for this prompt alone" in out
+
+
+@pytest.mark.parametrize("arch", [arch for arch in MODELS if arch != "gpt"])
+def test_another_kind_of_model_is_refused_by_name(cli, run, tmp_path, arch):
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["training"]["arch"] = arch
+    known = MODELS[arch].Config(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=8)
+    settings["model"] = vars(known)
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    status, _, err = cli("look", tmp_path / "run", "--out", tmp_path / "a.html")
+    assert status == 1 and f"is a {arch}, and the page shows GPTs only" in err
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_a_published_model_of_another_kind_is_refused_by_name(cli, tmp_path):
+    folder = tmp_path / "llama"
+    config = MODELS["llama"].Config(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=8)
+    MODELS["llama"](config).save_pretrained(folder)
+    status, _, err = cli("look", folder, "--out", tmp_path / "a.html")
+    assert status == 1 and "model_type='llama'" in err and "Llama" in err
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "link", "nowhere"])
+def test_nothing_that_is_there_is_overwritten(cli, run, tmp_path, there):
+    out = tmp_path / "a.html"
+    if there == "file":
+        out.write_text("mine", encoding="utf-8")
+    elif there == "folder":
+        out.mkdir()
+    elif there == "link":
+        (tmp_path / "mine").write_text("mine", encoding="utf-8")
+        out.symlink_to(tmp_path / "mine")
+    else:
+        out = tmp_path / "no" / "a.html"
+    before = files(tmp_path)
+    status, _, err = cli("look", run, "--out", out)
+    assert status == 1 and "--out" in err and files(tmp_path) == before
+
+
+def test_a_file_that_comes_meanwhile_is_kept(cli, run, tmp_path, monkeypatch):
+    out = tmp_path / "a.html"
+    make = page.make_page
+
+    def slow(*arguments):
+        out.write_text("mine", encoding="utf-8")
+        return make(*arguments)
+
+    monkeypatch.setattr("npgpt.cli.look.make_page", slow)
+    assert cli("look", run, "--out", out)[0] == 1
+    assert out.read_text(encoding="utf-8") == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(cli, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # as root everything can be
+    status, _, err = cli("look", run, "--out", tmp_path / "a.html")
+    assert status == 1 and "cannot be written to: name another with --out" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("config.json", "{}", "was not written by npgpt train"),
+        ("config.json", "{", "is damaged"),
+        ("tokenizer.json", "{}", "tokenizer.json"),
+        ("model.safetensors", "no weights", "is damaged"),
+        ("metrics.csv", "step,loss\n1,2\n", "metrics.csv"),
+        ("metrics.csv", None, ""),
+        ("tokenizer.json", None, "tokenizer.json is missing"),
+    ],
+)
+def test_a_damaged_run_is_refused_with_the_file(cli, run, tmp_path, name, content, says):
+    shutil.copytree(run, tmp_path / "run")
+    if content is None:
+        (tmp_path / "run" / name).unlink()
+    else:
+        (tmp_path / "run" / name).write_text(content, encoding="utf-8")
+    status, _, err = cli("look", tmp_path / "run", "--out", tmp_path / "a.html")
+    assert status == bool(says) and says in err and "Traceback" not in err
+    assert (tmp_path / "a.html").exists() is not bool(says)
+
+
+def test_what_is_no_run_at_all_is_refused(cli, tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        status, _, err = cli("look", folder, "--out", tmp_path / "a.html")
+        assert status == 1 and "is not a run folder" in err
+
+
+def test_a_long_history_is_thinned_to_means_and_keeps_its_samples(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "metrics.csv"
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    many = [rows[-1] | {"step": i + 1, "loss": i, "val_loss": ""} for i in range(3 * POINTS)]
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(many)
+    _, tokenizer, opened = load_run(tmp_path / "run")
+    found = history(opened, tokenizer)
+    assert len(found["step"]) == len(found["loss"]) == POINTS
+    assert found["loss"][:2] == [1, 4] and found["step"][:2] == [2, 5]
+    text = (tmp_path / "run" / "samples.txt").read_text(encoding="utf-8")
+    steps = [int(line.split()[1].rstrip(":")) for line in text.splitlines() if line[:5] == "step "]
+    assert [step for step, _ in found["samples"]] == steps
+    assert found["samples"][0][1].splitlines()[0] in text

@@ -1,0 +1,162 @@
+"""The file: what text becomes in it, what its policy allows, what it is made of."""
+
+import base64
+import dataclasses
+import hashlib
+import html.parser
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograd import OPS
+from npgpt.data import tales
+from npgpt.look import page
+from npgpt.look.page import SCRIPTS, assemble, make_page
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = (
+    "</script><script>hacked = 1</script>", "<!--<script>", "]]>", '"\'`${hacked = 1}', "\0",
+    "<img src=x onerror='hacked = 1'>", "\ud800", "\u202e\u2066", "\u2028\u2029", "👩‍🚀é\U0010ffff",
+    "&lt;&amp;", "{{policy}}", "\\u003c", "\r\n",
+)  # fmt: skip
+texts = st.text(st.characters(codec=None, categories=None)) | st.sampled_from(HOSTILE)
+
+
+class Elements(html.parser.HTMLParser):
+    """Every element of a page, and what its scripts and its style sheet hold."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.contents, self.inside = [], {}, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag in ("script", "style"):
+            self.inside = dict(attributes).get("type", tag)
+            self.contents[self.inside] = ""
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        if self.inside:
+            self.contents[self.inside] += data
+
+
+def small(**texts):
+    return {"ids": [1, 2], "kind": None} | texts
+
+
+PLAIN = [tag for tag, _ in Elements(assemble(small())).tags]
+
+
+@given(texts, texts, st.dictionaries(texts, texts, max_size=3))
+def test_no_text_becomes_markup_and_all_of_it_arrives(name, prompt, more):
+    record = small(name=name, prompt=prompt, more=more)
+    found = Elements(assemble(record))
+    assert [tag for tag, _ in found.tags] == PLAIN
+    # JSON in JavaScript keeps halves of surrogate pairs, as Python's does.
+    assert json.loads(found.contents["application/json"]) == record
+    assert found.contents["application/json"].isascii()
+
+
+def test_the_policy_allows_the_one_script_and_the_one_style_sheet_and_nothing_else(pages):
+    found = Elements(pages["tales"][0].read_text(encoding="utf-8"))
+    policy = next(a["content"] for tag, a in found.tags if a.get("http-equiv"))
+    allowed = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert allowed["default-src"] == "'none'"
+    for name, content in (("script-src", "module"), ("style-src", "style")):
+        digest = hashlib.sha256(found.contents[content].encode()).digest()
+        assert allowed[name] == f"'sha256-{base64.b64encode(digest).decode()}'"
+    assert allowed.keys() == {"default-src", "script-src", "style-src", "base-uri", "form-action"}
+
+
+def test_nothing_in_the_page_is_from_elsewhere():
+    folder = files("npgpt.look") / "page"
+    for path in [*folder.iterdir(), *(folder / "views").iterdir()]:
+        if path.is_file():
+            text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+            assert not re.search(r"https?:|//\w+\.\w|innerHTML|insertAdjacentHTML|\beval\b|@import|"
+                                 r"url\(|fetch\(|XMLHttp|WebSocket", text), path.name  # fmt: skip
+            assert path.name == "index.html" or not re.search("</script|<!--", text), path.name
+
+
+def test_the_scripts_are_all_there_each_after_what_it_imports():
+    folder = files("npgpt.look") / "page"
+    paths = [p.name for p in folder.iterdir()]
+    paths += [f"views/{p.name}" for p in (folder / "views").iterdir()]
+    assert sorted(SCRIPTS) == sorted(p.removesuffix(".js") for p in paths if p.endswith(".js"))
+    for i, name in enumerate(SCRIPTS):
+        text = folder.joinpath(*f"{name}.js".split("/")).read_text(encoding="utf-8")
+        for imported in re.findall(r'from "(?:\.\.?/)+([^"]*)\.js"', text):
+            assert imported in SCRIPTS[:i], f"{name} imports {imported}"
+
+
+def test_a_fault_is_planted_in_a_rule_that_the_engine_has_too():
+    text = (files("npgpt.look") / "page" / "rules.js").read_text(encoding="utf-8")
+    faults = re.search(r"FAULTS = \{\n(.*?)\};", text, re.S)[1]
+    assert set(re.findall(r"^  (\w+):", faults, re.M)) <= OPS.keys()
+
+
+def test_a_page_holds_the_model_its_tokenizer_and_the_gradient(pages, subjects):
+    _, record = pages["tales"]
+    assert record["weights"].keys() == subjects["tales"].model.parameters().keys()
+    assert pages["tales"][0].stat().st_size < 2.5e6
+    assert record["kind"] == "fp16" and record["pass"] is None and record["training"] is None
+    assert record["prompt"] == tales.SENTENCE_WITH_IT + " "
+    assert record["grammar"].keys() == tales.GRAMMAR.lists.keys()
+    shares = record["plane"]["shares"]
+    assert 1 > shares[0] >= shares[1] > 0
+
+
+def test_the_plane_keeps_distances_when_the_table_is_one():
+    rng = np.random.default_rng(0)
+    flat_VC = rng.normal(size=(20, 2)) @ np.linalg.qr(rng.normal(size=(8, 2)))[0].T + 3
+    plane = page._plane(flat_VC)
+    xy_V2 = np.frombuffer(base64.b64decode(plane["xy"]), "<f4").reshape(20, 2)
+    distances = [np.linalg.norm(x[:, None] - x[None], axis=2) for x in (flat_VC, xy_V2)]
+    assert np.allclose(*distances, atol=1e-5) and np.isclose(sum(plane["shares"]), 1)
+
+
+def test_a_larger_model_leaves_its_pass_and_no_weights(subjects, monkeypatch):
+    monkeypatch.setattr(page, "LIVE", 1)
+    _, record = make_page(subjects["bpe"], "Once a king")
+    assert record["kind"] is None and record["weights"] == {} and record["plane"] is None
+    assert len(record["pass"]["lens"]) == 5 and record["gradient"]["dtype"] == "float32"
+    shown = {v for row in record["pass"]["lens"] for likeliest in row for v, _ in likeliest}
+    assert record["tokenizer"]["tokens"].keys() == shown | set(record["ids"])
+
+
+def test_a_prompt_that_cannot_be_read_is_refused_and_a_long_one_is_cut(subjects):
+    with pytest.raises(ValueError, match=r"--prompt: give a text of two tokens or more"):
+        make_page(subjects["tales"], "A")
+    with pytest.raises(ValueError, match="unknown character '!'"):
+        make_page(subjects["tales"], "A fox!")
+    _, record = make_page(subjects["tales"], "shy " * 100)
+    assert len(record["ids"]) == 256 and record["prompt"] == "shy " * 100
+
+
+def test_the_grammar_comes_with_characters_of_the_tales_only(subjects):
+    tales_, pairs = subjects["tales"], subjects["bpe"]
+    _, record = make_page(dataclasses.replace(pairs, run=tales_.run), "Once a")
+    assert record["grammar"] is None  # it knows characters, not byte pairs
+    assert make_page(dataclasses.replace(tales_, run=None), "Once a")[1]["grammar"] is None
+    assert make_page(tales_, "Once a")[1]["grammar"] is not None
+
+
+def test_every_view_says_what_it_is_and_names_sections_of_the_concepts():
+    headings = re.findall(r"^##+ (.*)$", (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"), re.M)
+    views = sorted((files("npgpt.look") / "page" / "views").iterdir())
+    assert len(views) == 7
+    for view in views:
+        text = view.read_text(encoding="utf-8")
+        assert 40 < len(re.search(r'^  about: "(.*)",$', text, re.M)[1]) < 100, view.name
+        sections = re.search(r'^  section: "(.*)",$', text, re.M)[1]
+        assert set(re.split(", |: ", sections)) <= set(headings), view.name

@@ -1,0 +1,158 @@
+"""What is recorded is what the engine did; what is packed is what the page computes with."""
+
+import base64
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from autograd import Observer, Tensor, no_grad, observing
+from npgpt.look.record import LARGEST, LIKELIEST, Recorder, record_gradient, record_pass
+from npgpt.look.weights import pack
+from npgpt.model import GPT
+
+
+@pytest.fixture(scope="module")
+def model(subjects):
+    small = subjects["bpe"].model
+    model = GPT(small.config, dtype=np.float64)
+    for name, weight in model.parameters().items():
+        weight.data[...] = small.parameters()[name].data
+    return model
+
+
+IDS = np.arange(40, 60)
+
+arrays = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=1, max_dims=2, max_side=6),
+    elements=st.floats(-6e4, 6e4, width=32),
+)
+
+
+@given(arrays)
+def test_fp16_is_the_nearest_and_int8_is_off_by_half_a_step_at_most(array):
+    packed, stored = pack({"w": array}, "fp16")
+    expected = array.astype(np.float16 if array.ndim == 2 else np.float32)
+    assert np.array_equal(stored["w"], expected.astype(np.float64))
+    assert packed["w"]["shape"] == array.shape
+    _, stored = pack({"w": array}, "int8")
+    if array.ndim == 1:
+        assert np.array_equal(stored["w"], array)
+    else:
+        step = np.abs(array).max(axis=1, keepdims=True) / 127
+        assert (np.abs(stored["w"] - array) <= step * 0.501 + 1e-40).all()
+
+
+@given(arrays)
+def test_what_is_packed_is_what_it_is_said_to_stand_for(array):
+    for kind in ("fp16", "int8"):
+        packed, stored = pack({"w": array}, kind)
+        found = packed["w"]
+        dtype = {"fp16": "<f2", "int8": "i1", "fp32": "<f4"}[found["kind"]]
+        values = np.frombuffer(base64.b64decode(found["data"]), dtype).reshape(array.shape)
+        scale = np.frombuffer(base64.b64decode(found.get("scale", "")), "<f4")
+        scale = scale[:, None] if scale.size else 1
+        assert np.array_equal(values.astype(np.float64) * scale, stored["w"])
+
+
+def test_weights_beyond_float16_are_refused_with_the_way_out():
+    with pytest.raises(ValueError, match=r"wte.weight has weights above 65,504.*--weights int8"):
+        pack({"wte.weight": np.full((2, 2), 1e5, np.float32)}, "fp16")
+    pack({"wte.weight": np.full((2, 2), 1e5, np.float32)}, "int8")
+
+
+def test_the_recorded_gradient_is_the_engines(model):
+    record = record_gradient(model, IDS)
+    loss = model.loss(IDS[None, :-1], IDS[None, 1:])
+    loss.backward()
+    assert record["loss"] == loss.item() and record["dtype"] == "float64"
+    assert record["weights"].keys() == model.parameters().keys()
+    for name, weight in model.parameters().items():
+        entry, d = record["weights"][name], weight.grad.ravel()
+        assert entry["values"] == d[entry["at"]].tolist()
+        assert entry["norm"] == np.linalg.norm(d) and entry["largest"] == np.abs(d).max()
+        largest = np.sort(np.abs(d))[::-1][:LARGEST]
+        assert np.isin(largest, np.abs(entry["values"])).all(), name
+        weight.grad = None
+    d_sum = model.wpe.weight.grad
+    assert d_sum is None, "no gradient is left behind"
+
+
+def test_saliency_is_the_gradient_at_each_tokens_embedding(model):
+    """Each token stands at one position, so the rows of the position table's gradient are these."""
+    record = record_gradient(model, IDS)
+    model.loss(IDS[None, :-1], IDS[None, 1:]).backward()
+    rows = np.linalg.norm(model.wpe.weight.grad, axis=1)[: len(IDS) - 1]
+    assert np.allclose(record["saliency"], rows, rtol=1e-12)
+    for weight in model.parameters().values():
+        weight.grad = None
+
+
+class Calls(Observer):
+    def __init__(self):
+        self.nodes, self.norms = [], {}
+
+    def forward(self, op, node, inputs, settings, outputs, seconds):
+        self.nodes.append((node, op.name))
+
+    def vjp(self, op, node, d_outputs, gradients, seconds):
+        self.norms[node] = np.sqrt(sum((d**2).sum() for d in d_outputs))
+
+
+def test_the_graph_has_every_op_with_its_sources_and_what_it_saved(model):
+    ops = record_gradient(model, IDS)["ops"]
+    with observing(Calls()) as calls:
+        model.loss(IDS[None, :-1], IDS[None, 1:]).backward()
+    for weight in model.parameters().values():
+        weight.grad = None
+    assert [op["op"] for op in ops] == [name for _, name in calls.nodes]
+    assert [op["norm"] for op in ops] == [calls.norms[node] for node, _ in calls.nodes]
+    assert ops[-1]["op"] == "linear_cross_entropy" and ops[-1]["norm"] == 1
+    assert ops[-1]["inputs"] == [len(ops) - 2, "wte.weight"]
+    for i, op in enumerate(ops):
+        assert all(source < i for source in op["inputs"] if isinstance(source, int))
+    names = {source for op in ops for source in op["inputs"] if isinstance(source, str)}
+    assert names == model.parameters().keys()
+    gelu = next(op for op in ops if op["op"] == "gelu")
+    assert gelu["where"] == "h.0.mlp" and gelu["saved"] == ["float64 (1, 19, 96)", "'tanh'"]
+    attention = next(op for op in ops if op["op"] == "scaled_dot_product_attention")
+    assert attention["where"] == "h.0.attn" and attention["outputs"] == [(1, 6, 19, 4)]
+
+
+def test_the_recorded_stream_is_what_the_parts_of_the_model_give(model):
+    with no_grad(), observing(Recorder(model)) as recorder:
+        model.hidden(IDS[None])
+    with no_grad():
+        x = model.wte(IDS[None]) + model.wpe(np.arange(len(IDS)))
+        stream = [x]
+        for block in model.h:
+            x = x + block.attn(block.ln_1(x))
+            stream += [x, x := x + block.mlp(block.ln_2(x))]
+        q, k, v = model.h[1].attn.heads(model.h[1].ln_1(stream[2]))
+    for i, x in enumerate(stream):
+        assert np.array_equal(recorder.arrays[f"x.{i}"], x.data)
+    for found, expected in zip(recorder.arrays["h.1.attn"], (q, k, v), strict=True):
+        assert np.array_equal(found, expected.data)
+
+
+def test_a_recorded_pass_has_the_models_answers_and_its_numbers_to_float16(model):
+    found = record_pass(model, IDS)
+    with no_grad():
+        logits_TV = model(IDS[None])[0].data[0]
+    probs_TV = np.exp(logits_TV - logits_TV.max(axis=1, keepdims=True))
+    probs_TV /= probs_TV.sum(axis=1, keepdims=True)
+    for t, likeliest in enumerate(found["lens"][-1]):
+        assert len(likeliest) == LIKELIEST
+        order = np.argsort(-probs_TV[t])[:LIKELIEST]
+        assert [v for v, _ in likeliest] == order.tolist()
+        assert np.allclose([p for _, p in likeliest], probs_TV[t, order], atol=1e-5)
+    assert np.allclose(found["given"], probs_TV[np.arange(19), IDS[1:]])
+    with no_grad():
+        x = model.wte(IDS[None]) + model.wpe(np.arange(len(IDS)))
+        heads = model.h[0].attn.heads(model.h[0].ln_1(Tensor(x.data)))
+    stored = np.frombuffer(base64.b64decode(found["arrays"]["h.0.attn.c_attn"]), "<f2")
+    expected = [part.data[0].swapaxes(0, 1).reshape(20, -1) for part in heads]
+    assert np.allclose(stored.reshape(20, -1), np.concatenate(expected, 1), rtol=2e-3, atol=1e-4)
