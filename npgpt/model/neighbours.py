@@ -38,8 +38,8 @@ def look_at_neighbours(rng, attention, D):
     """Draw queries and keys of an `Attention` with heads of D channels, for positions as `waves`.
 
     The heads share the waves out. A key is the head's part of them; the query at t is the same,
-    turned ahead: it agrees most with the key whose position is so far ahead of t. Random weights are
-    added to both.
+    turned ahead: it agrees most with the key whose position is so far ahead of t. Random weights
+    are added to both.
     """
     H, C = attention.n_head, len(attention.k.weight.data)
     keys_CHD = np.zeros((C, H, D))
