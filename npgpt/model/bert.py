@@ -22,6 +22,9 @@ from npgpt.model.transformer import Transformer, with_loss
 
 exact_gelu = partial(gelu, approximate="none")
 norm = partial(LayerNorm, bias=True, eps=1e-12)
+# A step of AdamW, about the rate whatever a weight's size, is a small share of large embeddings.
+# The head's norm scales down by as much, so that a model begins near a uniform guess.
+EMBEDDING_STD = 0.35
 
 
 class Bert(Transformer):
@@ -45,10 +48,10 @@ class Bert(Transformer):
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C = config.n_embd
-        self.wte = Embedding(rng, config.vocab_size, C, dtype=dtype)
+        self.wte = Embedding(rng, config.vocab_size, C, dtype=dtype, std=EMBEDDING_STD)
         self.wpe = Embedding(rng, config.block_size, C, dtype=dtype)
-        self.wpe.weight.data[...] = WAVES * INIT_STD * waves(config.block_size, C)
-        self.wse = Embedding(rng, config.n_segment, C, dtype=dtype)
+        self.wpe.weight.data[...] = WAVES * EMBEDDING_STD * waves(config.block_size, C)
+        self.wse = Embedding(rng, config.n_segment, C, dtype=dtype, std=EMBEDDING_STD)
         self.ln_e = norm(C, dtype=dtype)
         self.h = [BertBlock(rng, config, dtype) for _ in range(config.n_layer)]
         if config.mlm_head:
@@ -102,7 +105,7 @@ class BertBlock(Module):
 
     def __init__(self, rng, config, dtype):
         C, H = config.n_embd, config.n_head
-        std = (INIT_STD, INIT_STD, C**-0.5, C**-0.5)
+        std = (INIT_STD, INIT_STD, C**-0.5, INIT_STD)
         self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype, std=std)
         look_at_neighbours(rng, self.attn, C // H)
         self.ln_1 = norm(C, dtype=dtype)
@@ -121,6 +124,7 @@ class MaskedTokenHead(Module):
         C = config.n_embd
         self.dense = Linear(rng, C, C, bias=True, dtype=dtype)
         self.ln = norm(C, dtype=dtype)
+        self.ln.weight.data *= INIT_STD / EMBEDDING_STD
         self.bias = Tensor(np.zeros(config.vocab_size, dtype), requires_grad=True)
 
     def __call__(self, x):

@@ -1,17 +1,20 @@
-"""How attention begins in a model that finds what is hidden: each head looks at one neighbour.
+"""How attention begins in a model that finds what is hidden: heads look at neighbours.
 
 A hidden token says nothing but where it is. Before heads find its neighbours, such a model can
 learn no more than how often each token occurs, and most of a short training would go by. So the
-initial weights make each head look a step or two away; they are trained as all others.
+initial weights make heads look a step or more away; they are trained as all others.
 """
 
 import numpy as np
 
+from npgpt.model.module import INIT_STD
+
 # How many times the initial token embeddings the positions are, and the score, where nothing else
 # is, between a query and the key that it looks for.
-WAVES, PEAK = 3.0, 29.0
-BIAS = 6.0  # the same where a bias of scores says how far away a key is
-LONGEST = 100.0  # positions of a radian of the slowest wave; the fastest turns by one each
+WAVES, PEAK = 2.0, 15.0
+BIAS = 9.0  # the same where a bias of scores says how far away a key is
+# Radians a position of the fastest wave, which tells neighbours apart; the slowest has a 30th.
+FASTEST, RANGE = 2.5, 30.0
 
 
 def neighbours(n_head, causal=False):
@@ -34,21 +37,26 @@ def waves(T, C):
 def look_at_neighbours(rng, attention, D):
     """Draw queries and keys of an `Attention` with heads of D channels, for positions as `waves`.
 
-    With weights K of the keys, the query at t is x_t turned ahead, times K: it agrees most with the
-    key whose position is that of x_t turned ahead.
+    The heads share the waves out. A key is the head's part of them; the query at t is the same,
+    turned ahead: it agrees most with the key whose position is so far ahead of t. Random weights
+    are added to both.
     """
     H, C = attention.n_head, len(attention.k.weight.data)
-    keys_CHD = rng.standard_normal((C, H, D)) * (PEAK / D**0.5 / C) ** 0.5
-    queries_CHD, half = keys_CHD.copy(), C // 2
+    keys_CHD = np.zeros((C, H, D))
+    half, wave = C // 2, np.arange(H * (D // 2))
+    head, d = wave % H, wave // H
+    keys_CHD[wave, head, d] = keys_CHD[half + wave, head, D // 2 + d] = (PEAK / D**0.5) ** 0.5
+    queries_CHD = keys_CHD.copy()
     for h, ahead in enumerate(neighbours(H)):
         turn = ahead * _speeds(C)[:, None]
         sine, cosine = keys_CHD[:half, h], keys_CHD[half : 2 * half, h]
         queries_CHD[:half, h] = sine * np.cos(turn) - cosine * np.sin(turn)
         queries_CHD[half : 2 * half, h] = sine * np.sin(turn) + cosine * np.cos(turn)
     for part, weights_CHD in ((attention.q, queries_CHD), (attention.k, keys_CHD)):
-        part.weight.data[...] = weights_CHD.reshape(C, H * D)
+        random_CHD = INIT_STD * rng.standard_normal((C, H, D))
+        part.weight.data[...] = (weights_CHD + random_CHD).reshape(C, H * D)
 
 
 def _speeds(C):
-    """Radians a position, of C // 2 waves, from 1 down."""
-    return LONGEST ** (-np.arange(C // 2) / max(1, C // 2))
+    """Radians a position, of C // 2 waves."""
+    return FASTEST * RANGE ** (-np.arange(C // 2) / max(1, C // 2))

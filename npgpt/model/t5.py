@@ -20,7 +20,7 @@ from npgpt.interop import t5
 from npgpt.model.attention import Attention
 from npgpt.model.embeddings import Embedding
 from npgpt.model.mlp import FeedForward, GatedFeedForward
-from npgpt.model.module import Linear, Module, RMSNorm
+from npgpt.model.module import INIT_STD, Linear, Module, RMSNorm
 from npgpt.model.neighbours import BIAS, neighbours
 from npgpt.model.transformer import Transformer, with_loss
 
@@ -84,7 +84,8 @@ class Stack(Module):
         C = config.n_embd
         self.causal, self.max_distance = causal, config.max_distance
         self.buckets = Embedding(rng, config.n_bucket, config.n_head, dtype=dtype, std=C**-0.5)
-        for head, ahead in enumerate(neighbours(config.n_head, causal)):
+        # half of the heads: the others are free to look anywhere
+        for head, ahead in enumerate(neighbours((config.n_head + 1) // 2, causal)):
             seen_TT = relative_buckets(abs(ahead) + 1, config.n_bucket, self.max_distance, causal)
             self.buckets.weight.data[seen_TT[(0, -1) if ahead > 0 else (-1, 0)], head] = BIAS
         self.h = [T5Block(rng, config, causal, dtype) for _ in range(n_layer)]
@@ -109,17 +110,19 @@ class T5Block(Module):
         self.causal = causal
         for name in ("self", "cross") if causal else ("self",):
             setattr(self, f"ln_{name}", RMSNorm(C, dtype=dtype))
-            # AdamW's steps suit queries and keys of one size; published queries are smaller
-            std = 2 * (C**-0.5 * D**-0.25,) + (C**-0.5, (2 * H * D) ** -0.5)
+            # AdamW's steps suit queries and keys of one size; published queries are smaller. In
+            # self-attention both are so small that at first the biases decide.
+            qk = INIT_STD if name == "self" else C**-0.5 * D**-0.25
+            std = (qk, qk, C**-0.5, INIT_STD)
             attention = Attention(rng, C, H, D, H, bias=False, dtype=dtype, std=std)
             setattr(self, f"attn_{name}", attention)
             if name == "cross":  # a token of the decoder begins by looking at the same one
                 attention.k.weight.data[...] = 2 * attention.q.weight.data
-        self.ln_mlp, std = RMSNorm(C, dtype=dtype), (C**-0.5, (2 * F) ** -0.5)
+        self.ln_mlp = RMSNorm(C, dtype=dtype)
         if config.gated:
-            self.mlp = GatedFeedForward(rng, C, F, gelu, dtype=dtype, std=std)
+            self.mlp = GatedFeedForward(rng, C, F, gelu, dtype=dtype)
         else:
-            self.mlp = FeedForward(rng, C, F, relu, bias=False, dtype=dtype, std=std)
+            self.mlp = FeedForward(rng, C, F, relu, bias=False, dtype=dtype)
 
     def __call__(self, x_BTC, bias_1HTT, drop, encoded_BSC=None, mask=None):
         own_mask = None if self.causal else mask
