@@ -8,7 +8,15 @@ from dataclasses import asdict
 
 import numpy as np
 
-from autograd import cross_entropy, dropout, linear, linear_cross_entropy, no_grad, transpose
+from autograd import (
+    backend,
+    cross_entropy,
+    dropout,
+    linear,
+    linear_cross_entropy,
+    no_grad,
+    transpose,
+)
 from npgpt.generation.cache import CachedLogits
 from npgpt.generation.generate import generate, stream
 from npgpt.generation.sampling import Sampling
@@ -135,7 +143,14 @@ class Transformer(Module):
 
 
 class CausalTransformer(Transformer):
-    """A decoder-only model. A subclass has `hidden(idx_BT, cache=None)`, (B, T, C)."""
+    """A decoder-only model. A subclass has `hidden(idx_BT, cache=None)`, (B, T, C).
+
+    decodes   whether `npgpt.generation.decoder.Decoder` knows this kind of model
+    weights   how generation stores them, set by `npgpt.generation.weights.use_weights`; None for
+              the plain path, which reads them as they are
+    """
+
+    decodes, weights = False, None
 
     def __call__(self, idx_BT, targets_BT=None):
         """(logits (B, T, V), loss): the mean cross-entropy in nats per token, None without targets.
@@ -160,19 +175,33 @@ class CausalTransformer(Transformer):
         with self.evaluating():
             return self.head(self.hidden(idx_BT, cache)[:, -1]).data
 
-    def generate(self, idx, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, seed=None,
-                 stop=None):  # fmt: skip
-        """Continue token ids (T,) or (B, T); see `npgpt.generation.generate.generate`."""
+    def decoder(self):
+        """What computes logits for a loop over tokens: `Decoder` for a GPT whose `weights` say how
+        it is to read them, else `CachedLogits`, the plain path.
+
+        A Decoder copies the weights as they are now; to continue many texts, make one and give it
+        to `npgpt.generation.generate.generate` or `stream`.
+        """
+        compiled = self.weights and self.decodes and self.wte.weight.dtype == np.float32
+        if not compiled or backend.name != "numba":
+            return CachedLogits(self.next_logits, self.config.block_size)
+        from npgpt.generation.decoder import Decoder  # NumPy's backend needs no compiler
+
+        return Decoder(self, self.weights)
+
+    def generate(self, idx, max_new_tokens, *, seed=None, stop=None, **sampling):
+        """Continue token ids (T,) or (B, T), or a list of rows of any lengths; see
+        `npgpt.generation.generate.generate`. `sampling` are the settings of `Sampling`.
+        """
         return generate(
-            CachedLogits(self.next_logits), idx, max_new_tokens,
-            Sampling(temperature, top_k, top_p),
+            self.decoder(), idx, max_new_tokens, Sampling(**sampling),
             block_size=self.config.block_size, seed=seed, stop=stop,
         )  # fmt: skip
 
     def stream(self, idx_T, max_new_tokens, *, seed=None, stop=None, **sampling):
         """Continue one text: an iterator over new token ids; the keywords are `generate`'s."""
         return stream(
-            CachedLogits(self.next_logits), idx_T, max_new_tokens, Sampling(**sampling),
+            self.decoder(), idx_T, max_new_tokens, Sampling(**sampling),
             block_size=self.config.block_size, seed=seed, stop=stop,
         )  # fmt: skip
 

@@ -1,0 +1,198 @@
+"""A GPT's next token, for each row of a batch, in a single call: what generation spends its time on.
+
+Each weight is needed once for a token, so with few rows memory sets the time: a token takes as long
+as reading all weights does. So nothing is computed between two matrices that is not needed, Python
+is called once a token, and weights may be stored in fewer bytes:
+
+    float32   as they are
+    uint16    bfloat16, the upper half of a float32: widened by a shift
+    int8      with a scale for each output: w_oi = scale_o q_oi
+
+A weight is widened in a register; sums are float32 always. All matrices are stored (O, I), so that
+an output is the dot product of a row that is read from end to end: 1.25 times as fast as adding up
+rows of (I, O), which are far apart for a thread that has some of the columns. Two rows of weights
+meet four rows of x at a time: eight sums in registers for six reads, which keep up with memory up
+to some ten rows of x. Pairs begin at even rows always, so that the number of threads changes no bit.
+
+2 FLOPs for each weight and row. Written: the new keys and values, one row of the cache.
+The reference is the model itself, which computes the same with ops under `no_grad`.
+"""
+
+import math
+
+import numba
+import numpy as np
+from numba import prange, types
+from numba.extending import overload
+
+from autograd.kernels.addresses import array_at
+from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.vector_math import exp
+
+TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
+CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
+REPLACE, ADD, GELU = range(3)  # what becomes of a product: y = x W + b; y += x W + b; gelu(x W + b)
+QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
+
+
+def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV):
+    """The logits after one token more, into logits_BV; its keys and values, into the cache.
+
+    x_BC          the tokens' embeddings, positions added; it is overwritten
+    products      (4 L + 1, 3) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
+                  layer, the weight (O, I), its scales (O,) and biases (O,), both float32
+    norms         (2 L + 1, 2) addresses of weights and biases (C,)
+    kv            (L, 2, rows, H, S, D), the cache; row b of x belongs to rows_B[b] of it, where
+                  lengths_B[b] positions are filled
+    like          an array of the dtype that weights are stored in
+    inner         F, channels inside the MLP
+    """
+    threads = numba.get_num_threads()
+    _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads)
+
+
+@kernel
+def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads):
+    B, C = x_BC.shape
+    n_TBC = np.empty((threads, B, C), np.float32)  # what a norm gives: each thread makes its own
+    qkv_BC3, y_BC = np.empty((B, 3 * C), np.float32), np.empty((B, C), np.float32)
+    hidden_BF = np.empty((B, inner), np.float32)
+    for layer in range(len(kv)):
+        first = 4 * layer
+        for t in prange(threads):
+            _norm(x_BC, norms[2 * layer], eps, n_TBC[t])
+            _multiply(n_TBC[t], products[first + QKV], like, qkv_BC3, t, threads, REPLACE)
+        for t in prange(threads):
+            _attend(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, t, threads)
+        for t in prange(threads):
+            _multiply(y_BC, products[first + OUT], like, x_BC, t, threads, ADD)
+        for t in prange(threads):
+            _norm(x_BC, norms[2 * layer + 1], eps, n_TBC[t])
+            _multiply(n_TBC[t], products[first + FC], like, hidden_BF, t, threads, GELU)
+        for t in prange(threads):
+            _multiply(hidden_BF, products[first + PROJ], like, x_BC, t, threads, ADD)
+    for t in prange(threads):
+        _norm(x_BC, norms[len(norms) - 1], eps, n_TBC[t])
+        _multiply(n_TBC[t], products[len(products) - 1], like, logits_BV, t, threads, REPLACE)
+
+
+@helper
+def _norm(x_BC, norm, eps, y_BC):
+    B, C = x_BC.shape
+    weight, bias = array_at(norm[0], 0, C, x_BC), array_at(norm[1], 0, C, x_BC)
+    for b in range(B):
+        x, y = x_BC[b], y_BC[b]
+        total = squares = ZERO
+        for c in range(C):
+            total += x[c]
+        mean = total / np.float32(C)
+        for c in range(C):
+            squares += (x[c] - mean) * (x[c] - mean)
+        rstd = np.float32(1 / math.sqrt(squares / np.float32(C) + eps))
+        for c in range(C):
+            y[c] = (x[c] - mean) * rstd * weight[c] + bias[c]
+
+
+@helper
+def _multiply(x_BI, product, like, y_BO, thread, threads, task):
+    """One thread's share of the outputs: those of some pairs of rows of the weight."""
+    B, I = x_BI.shape  # noqa: E741
+    O = y_BO.shape[1]  # noqa: E741
+    pairs = (O + 1) // 2
+    first, end = pairs * thread // threads, pairs * (thread + 1) // threads
+    scale, bias = array_at(product[1], 0, O, x_BI), array_at(product[2], 0, O, x_BI)
+    sums = np.empty(8, np.float32)
+    for pair in range(first, end):
+        o = 2 * pair
+        two = 2 if o + 1 < O else 1
+        w1 = array_at(product[0], o * I, I, like)
+        w2 = array_at(product[0], (o + two - 1) * I, I, like)
+        b = 0
+        while b < B:
+            four = 4 if b + 4 <= B else 1
+            if four == 4:
+                _eight_dots(x_BI[b], x_BI[b + 1], x_BI[b + 2], x_BI[b + 3], w1, w2, sums)
+            else:
+                _two_dots(x_BI[b], w1, w2, sums)
+            for i in range(four):
+                for j in range(two):
+                    y = sums[2 * i + j] * scale[o + j] + bias[o + j]
+                    y_BO[b + i, o + j] = y_BO[b + i, o + j] + y if task == ADD else y
+            b += four
+    if task == GELU:
+        for b in range(B):
+            y = y_BO[b, 2 * first : min(2 * end, O)]
+            for i in range(y.size):
+                two_u = TWO_SQRT_2_OVER_PI * y[i] * (ONE + CUBIC * y[i] * y[i])
+                y[i] = y[i] / (ONE + exp(-two_u))
+
+
+@helper
+def _two_dots(x, w1, w2, sums):
+    s1 = s2 = ZERO
+    for i in range(x.size):
+        s1 += x[i] * widened(w1[i])
+        s2 += x[i] * widened(w2[i])
+    sums[0], sums[1] = s1, s2
+
+
+@helper
+def _eight_dots(x1, x2, x3, x4, w1, w2, sums):
+    a1 = a2 = b1 = b2 = c1 = c2 = d1 = d2 = ZERO
+    for i in range(x1.size):
+        v1, v2 = widened(w1[i]), widened(w2[i])
+        a1 += x1[i] * v1
+        a2 += x1[i] * v2
+        b1 += x2[i] * v1
+        b2 += x2[i] * v2
+        c1 += x3[i] * v1
+        c2 += x3[i] * v2
+        d1 += x4[i] * v1
+        d2 += x4[i] * v2
+    sums[0], sums[1], sums[2], sums[3] = a1, a2, b1, b2
+    sums[4], sums[5], sums[6], sums[7] = c1, c2, d1, d2
+
+
+def widened(w):
+    """A stored weight as float32, without its scale; only callable from kernels."""
+    raise NotImplementedError("widened is for kernels")
+
+
+@overload(widened, jit_options={"error_model": "numpy"})
+def _widened(w):
+    if w == types.uint16:
+        return lambda w: np.uint32(np.uint32(w) << np.uint32(16)).view(np.float32)
+    return lambda w: np.float32(w)
+
+
+@helper
+def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
+    """Store the new keys and values, and let each head of each row look at all it has."""
+    B, C = y_BC.shape
+    H, S, D = kv.shape[2:]
+    scale = np.float32(1 / math.sqrt(D))
+    a_S = np.empty(S, np.float32)
+    for job in range(B * H * thread // threads, B * H * (thread + 1) // threads):
+        b, h = job // H, job % H
+        keys, values, last = kv[0, rows_B[b], h], kv[1, rows_B[b], h], lengths_B[b]
+        q, y = qkv_BC3[b, h * D : h * D + D], y_BC[b, h * D : h * D + D]
+        new_k, new_v = keys[last], values[last]
+        k, v = qkv_BC3[b, C + h * D : C + h * D + D], qkv_BC3[b, 2 * C + h * D : 2 * C + h * D + D]
+        for d in range(D):
+            new_k[d], new_v[d], y[d] = k[d], v[d], ZERO
+        m = np.float32(-np.inf)
+        for s in range(last + 1):
+            key, dot = keys[s], ZERO
+            for d in range(D):
+                dot += q[d] * key[d]
+            a_S[s] = dot * scale
+            m = a_S[s] if a_S[s] > m else m
+        total = ZERO
+        a = a_S[: last + 1]
+        for s in range(a.size):
+            a[s] = exp(a[s] - m)
+            total += a[s]
+        for s in range(a.size):
+            value, weight = values[s], a[s] / total
+            for d in range(D):
+                y[d] += weight * value[d]
