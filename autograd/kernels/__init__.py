@@ -22,9 +22,9 @@ Dimension letters, which end the name of every array of known rank:
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
 adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, attention_masked,
-cross_entropy, embedding, optimizer. `decode`, a whole model's step of generation, is none of an op's
-and has no reference here. `compiler` has the decorators and the cache of compiled code,
-`vector_math` exp, `addresses` lists of arrays.
+cross_entropy, embedding, optimizer. `decode` is a whole step of generation, and its reference the
+model. `compiler` has the decorators and the cache of compiled code, `vector_math` exp, `addresses`
+lists of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls the kernel of its name with a `_` before it; `embedding_backward_`, which needs no room, is
@@ -36,7 +36,7 @@ side by side. Without that there are no vector instructions.
 from autograd.kernels.compiler import compiled_code_cached
 
 with compiled_code_cached():
-    import autograd.kernels.decode  # noqa: F401 (for npgpt.generation.decoder)
+    import autograd.kernels.decode  # for npgpt.generation.decoder
     from autograd.kernels.activations import (
         dropout,
         gelu,

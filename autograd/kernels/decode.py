@@ -1,4 +1,4 @@
-"""A GPT's next token, for each row of a batch, in a single call: what generation spends its time on.
+"""A GPT's next token, for each row of a batch, in a single call: where generation spends its time.
 
 Each weight is needed once for a token, so with few rows memory sets the time: a token takes as long
 as reading all weights does. So nothing is computed between two matrices that is not needed, Python
@@ -11,8 +11,8 @@ is called once a token, and weights may be stored in fewer bytes:
 A weight is widened in a register; sums are float32 always. All matrices are stored (O, I), so that
 an output is the dot product of a row that is read from end to end: 1.25 times as fast as adding up
 rows of (I, O), which are far apart for a thread that has some of the columns. Two rows of weights
-meet four rows of x at a time: eight sums in registers for six reads, which keep up with memory up
-to some ten rows of x. Pairs begin at even rows always, so that the number of threads changes no bit.
+meet four rows of x at a time: eight sums in registers for six reads. Pairs begin at even rows
+always, so that the number of threads changes no bit.
 
 2 FLOPs for each weight and row. Written: the new keys and values, one row of the cache.
 The reference is the model itself, which computes the same with ops under `no_grad`.
@@ -26,7 +26,7 @@ from numba import prange, types
 from numba.extending import overload
 
 from autograd.kernels.addresses import array_at
-from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.compiler import helper, kernel, serial_kernel
 from autograd.kernels.vector_math import exp
 
 TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
@@ -51,29 +51,40 @@ def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, log
     _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads)
 
 
-@kernel
+@serial_kernel
 def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads):
     B, C = x_BC.shape
     n_TBC = np.empty((threads, B, C), np.float32)  # what a norm gives: each thread makes its own
     qkv_BC3, y_BC = np.empty((B, 3 * C), np.float32), np.empty((B, C), np.float32)
     hidden_BF = np.empty((B, inner), np.float32)
+    none = norms[0, :0]
     for layer in range(len(kv)):
-        first = 4 * layer
-        for t in prange(threads):
-            _norm(x_BC, norms[2 * layer], eps, n_TBC[t])
-            _multiply(n_TBC[t], products[first + QKV], like, qkv_BC3, t, threads, REPLACE)
-        for t in prange(threads):
-            _attend(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, t, threads)
-        for t in prange(threads):
-            _multiply(y_BC, products[first + OUT], like, x_BC, t, threads, ADD)
-        for t in prange(threads):
-            _norm(x_BC, norms[2 * layer + 1], eps, n_TBC[t])
-            _multiply(n_TBC[t], products[first + FC], like, hidden_BF, t, threads, GELU)
-        for t in prange(threads):
-            _multiply(hidden_BF, products[first + PROJ], like, x_BC, t, threads, ADD)
+        norm_1, norm_2, first = norms[2 * layer], norms[2 * layer + 1], 4 * layer
+        _product(x_BC, norm_1, eps, n_TBC, products[first + QKV], like, qkv_BC3, REPLACE)
+        _attention(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, threads)
+        _product(y_BC, none, eps, n_TBC, products[first + OUT], like, x_BC, ADD)
+        _product(x_BC, norm_2, eps, n_TBC, products[first + FC], like, hidden_BF, GELU)
+        _product(hidden_BF, none, eps, n_TBC, products[first + PROJ], like, x_BC, ADD)
+    norm_f, head = norms[len(norms) - 1], products[len(products) - 1]
+    _product(x_BC, norm_f, eps, n_TBC, head, like, logits_BV, REPLACE)
+
+
+@kernel
+def _product(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
+    """y = x W + b, of the norm of x if `norm` is not empty, by all threads."""
+    threads = len(n_TBI)
     for t in prange(threads):
-        _norm(x_BC, norms[len(norms) - 1], eps, n_TBC[t])
-        _multiply(n_TBC[t], products[len(products) - 1], like, logits_BV, t, threads, REPLACE)
+        if norm.size:
+            _norm(x_BI, norm, eps, n_TBI[t])
+            _multiply(n_TBI[t], product, like, y_BO, t, threads, task)
+        else:
+            _multiply(x_BI, product, like, y_BO, t, threads, task)
+
+
+@kernel
+def _attention(qkv_BC3, kv, rows_B, lengths_B, y_BC, threads):
+    for t in prange(threads):
+        _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, t, threads)
 
 
 @helper
@@ -162,7 +173,7 @@ def widened(w):
 def _widened(w):
     if w == types.uint16:
         return lambda w: np.uint32(np.uint32(w) << np.uint32(16)).view(np.float32)
-    return lambda w: np.float32(w)
+    return lambda w: np.float32(w)  # noqa: PLW0108 (Numba takes a function of Python, no builtin)
 
 
 @helper

@@ -24,7 +24,6 @@ from numbers import Integral
 
 import numpy as np
 
-
 FIRST_SORTED = 256  # tokens that are sorted at first to find the most probable ones
 EPS = np.finfo(np.float64).eps
 
@@ -172,3 +171,15 @@ def _checked(logits_V):
     if largest == -np.inf:
         raise ValueError("every logit is -inf, which rules out all tokens: leave one finite")
     return logits_V
+
+
+def log_probabilities(logits_V, token, most):
+    """(log-probability of a token, the `most` likeliest as (token, log-probability) pairs): the
+    model's own, before any setting of sampling.
+    """
+    logits_V = _checked(logits_V)
+    log_total = logits_V.max() + math.log(_unnormalised(logits_V, 1).sum())
+    largest = _largest(logits_V, most) if most else np.array([], int)
+    largest = largest[np.argsort(-logits_V[largest], kind="stable")]
+    pairs = [(int(v), float(logits_V[v] - log_total)) for v in largest]
+    return float(logits_V[token] - log_total), pairs

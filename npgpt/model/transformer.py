@@ -20,8 +20,9 @@ from autograd import (
 from npgpt.generation.cache import CachedLogits
 from npgpt.generation.generate import generate, stream
 from npgpt.generation.sampling import Sampling
-from npgpt.interop.huggingface import load_folder, save_folder
-from npgpt.model.module import Module
+from npgpt.generation.weights import use_weights
+from npgpt.interop.huggingface import load_folder, local_folder, save_folder
+from npgpt.model.module import Module, without_initial_weights
 from npgpt.model.size import check_size
 
 
@@ -36,7 +37,13 @@ class Transformer(Module):
     A model starts in training mode, in which dropout acts; `eval()` and `train()` switch. The masks
     of a training forward depend on (seed, dropout_step), and each such forward counts
     dropout_step up: set it to repeat a forward exactly.
+
+    decodes   whether `npgpt.generation.decoder.Decoder` knows this kind of model
+    weights   how generation stores them, set by `npgpt.generation.weights.use_weights`; None for
+              the plain path, which reads them as they are
     """
+
+    decodes, weights = False, None
 
     def __init__(self, config, seed):
         self.config, self.seed = config, seed
@@ -59,19 +66,30 @@ class Transformer(Module):
         save_folder(folder, self.layout, asdict(self.config), weights)
 
     @classmethod
-    def from_pretrained(cls, folder):
+    def from_pretrained(cls, folder, weights=None):
         """The model in a folder of the transformers library's layout, in float32.
 
-        Raises FileNotFoundError for a missing file, ValueError for another architecture or for
-        weights that do not fit the configuration.
+        folder    or, with huggingface_hub installed, the name of a model there
+        weights   "fp32", "bf16" or "int8": generate by the fast path from weights that are stored
+                  so (`npgpt.generation.weights`); None for the plain path
+
+        Weights that are in float32 in the file are not copied: they are read from it when they are
+        first needed. Raises FileNotFoundError for a missing file, ValueError for another
+        architecture, for weights that do not fit the configuration, or are not finite.
         """
+        model = cls._loaded(local_folder(folder))
+        return use_weights(model, weights) if weights else model
+
+    @classmethod
+    def _loaded(cls, folder):
         settings, weights = load_folder(folder, cls.layout)
         try:
             config = cls.Config(**settings)
         except ValueError as error:
             raise ValueError(f"{folder}: config.json describes no model; {error}") from error
         check_size(config, weights, folder)
-        model = cls(config)
+        with without_initial_weights():
+            model = cls(config)
         for name, parameter in model.parameters().items():
             found = weights.pop(name, None)
             if found is None or found.shape != parameter.shape:
@@ -79,7 +97,12 @@ class Transformer(Module):
                     f"{folder}: weight {name} is {'absent' if found is None else found.shape}, by "
                     f"config.json {parameter.shape}; use the two files of one model"
                 )
-            parameter.data[...] = found
+            if not np.isfinite(found).all():
+                raise ValueError(
+                    f"{folder}: weight {name} has values that are no finite numbers; restore its "
+                    "file from a copy, or write it again"
+                )
+            parameter.data = found
         if weights:
             raise ValueError(
                 f"{folder}: weights {sorted(weights)} have no place in a model of this "
@@ -143,14 +166,7 @@ class Transformer(Module):
 
 
 class CausalTransformer(Transformer):
-    """A decoder-only model. A subclass has `hidden(idx_BT, cache=None)`, (B, T, C).
-
-    decodes   whether `npgpt.generation.decoder.Decoder` knows this kind of model
-    weights   how generation stores them, set by `npgpt.generation.weights.use_weights`; None for
-              the plain path, which reads them as they are
-    """
-
-    decodes, weights = False, None
+    """A decoder-only model. A subclass has `hidden(idx_BT, cache=None)`, (B, T, C)."""
 
     def __call__(self, idx_BT, targets_BT=None):
         """(logits (B, T, V), loss): the mean cross-entropy in nats per token, None without targets.

@@ -1,4 +1,4 @@
-"""The fast path, `npgpt.generation.decoder`, against the plain one: the model's ops under no_grad."""
+"""The fast path, `npgpt.generation.decoder`, against the plain one: the model itself."""
 
 import numpy as np
 import pytest
@@ -64,11 +64,11 @@ def test_every_logit_is_that_of_the_plain_path(model, rows, seed, new):
         assert_close(column.logits_BV, np.stack(whole))
         texts = [np.append(text, token) for text, token in zip(texts, column.next_B, strict=True)]
     single = [
-        list(columns(Decoder(model), [text], 1, Sampling(), block_size=BLOCK_SIZE))[0].logits_BV[0]
+        next(columns(Decoder(model), [text], 1, Sampling(), block_size=BLOCK_SIZE)).logits_BV[0]
         for text in texts
     ]
-    again = list(columns(Decoder(model), texts, 1, Sampling(), block_size=BLOCK_SIZE))
-    assert_close(again[0].logits_BV, np.stack(single))
+    again = next(columns(Decoder(model), texts, 1, Sampling(), block_size=BLOCK_SIZE))
+    assert_close(again.logits_BV, np.stack(single))
 
 
 @pytest.mark.parametrize("kind", ["bf16", "int8"])
