@@ -106,13 +106,8 @@ def columns(next_logits, prompts, max_new_tokens, sampling, *, block_size, seed=
 
     def loop():
         finished_B = np.zeros(len(prompts), dtype=bool)
-        lengths = [len(prompt) for prompt in prompts]
-        texts = [np.concatenate([prompt, np.zeros(max_new_tokens, int)]) for prompt in prompts]
-        for i in range(max_new_tokens):
-            contexts = [
-                text[window_start(length + i, block_size) : length + i]
-                for text, length in zip(texts, lengths, strict=True)
-            ]
+        contexts = [prompt[window_start(len(prompt), block_size) :] for prompt in prompts]
+        for _ in range(max_new_tokens):
             logits_BV = _logits(next_logits, contexts)
             next_B = np.array([context[-1] for context in contexts])
             for b in np.flatnonzero(~finished_B):  # a finished row repeats its stop token
@@ -121,8 +116,8 @@ def columns(next_logits, prompts, max_new_tokens, sampling, *, block_size, seed=
             finished_B |= np.isin(next_B, stop_ids)
             if finished_B.all():
                 return
-            for text, length, token in zip(texts, lengths, next_B, strict=True):
-                text[length + i] = token
+            contexts = [np.append(*pair) for pair in zip(contexts, next_B, strict=True)]
+            contexts = [context[window_start(len(context), block_size) :] for context in contexts]
 
     return loop()
 
