@@ -10,9 +10,14 @@ is called once a token, and weights may be stored in fewer bytes:
 
 A weight is widened in a register; sums are float32 always. All matrices are stored (O, I), so that
 an output is the dot product of a row that is read from end to end: 1.25 times as fast as adding up
-rows of (I, O), which are far apart for a thread that has some of the columns. Two rows of weights
-meet four rows of x at a time: eight sums in registers for six reads. Pairs begin at even rows
-always, so that the number of threads changes no bit.
+rows of (I, O), which are far apart for a thread that has some of the columns.
+
+With fewer than four rows of x, memory is read in order, one row of weights after the other: the
+processor then reads ahead by itself, 30 GB/s for one core, and 13 if two rows are read at once.
+From four rows of x on, arithmetic takes longer than that: two rows of weights meet four of x, eight
+sums in registers for six reads, and later rows are asked for meanwhile (`prefetch`), without which
+eight rows of x take 1.8 times as long. Pairs begin at even rows always, so that the number of
+threads changes no bit.
 
 2 FLOPs for each weight and row. Written: the new keys and values, one row of the cache.
 The reference is the model itself, which computes the same with ops under `no_grad`.
@@ -27,11 +32,13 @@ from numba.extending import overload
 
 from autograd.kernels.addresses import array_at
 from autograd.kernels.compiler import helper, kernel, serial_kernel
+from autograd.kernels.microkernel import prefetch
 from autograd.kernels.vector_math import exp
 
 TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
 CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
 REPLACE, ADD, GELU = range(3)  # what becomes of a product: y = x W + b; y += x W + b; gelu(x W + b)
+LINE, AHEAD = 64, 4  # bytes of a line of memory; rows of weights
 QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
 
 
@@ -110,45 +117,53 @@ def _multiply(x_BI, product, like, y_BO, thread, threads, task):
     B, I = x_BI.shape  # noqa: E741
     O = y_BO.shape[1]  # noqa: E741
     pairs = (O + 1) // 2
-    first, end = pairs * thread // threads, pairs * (thread + 1) // threads
+    first, end = 2 * (pairs * thread // threads), min(2 * (pairs * (thread + 1) // threads), O)
+    w_OI = array_at(product[0], 0, O * I, like)
     scale, bias = array_at(product[1], 0, O, x_BI), array_at(product[2], 0, O, x_BI)
+    fours = B - B % 4
     sums = np.empty(8, np.float32)
-    for pair in range(first, end):
-        o = 2 * pair
-        two = 2 if o + 1 < O else 1
-        w1 = array_at(product[0], o * I, I, like)
-        w2 = array_at(product[0], (o + two - 1) * I, I, like)
-        b = 0
-        while b < B:
-            four = 4 if b + 4 <= B else 1
-            if four == 4:
-                _eight_dots(x_BI[b], x_BI[b + 1], x_BI[b + 2], x_BI[b + 3], w1, w2, sums)
-            else:
-                _two_dots(x_BI[b], w1, w2, sums)
-            for i in range(four):
-                for j in range(two):
-                    y = sums[2 * i + j] * scale[o + j] + bias[o + j]
-                    y_BO[b + i, o + j] = y_BO[b + i, o + j] + y if task == ADD else y
-            b += four
+    for o in range(first, end - 1, 2):
+        for b in range(0, fours, 4):
+            if b < 8:  # two rows ahead for two of x
+                start = (o + AHEAD + b // 4) * I
+                for i in range(0, I, LINE // like.itemsize):
+                    prefetch(w_OI, start + i)
+            _eight_dots(x_BI[b : b + 4], w_OI[o * I :][:I], w_OI[o * I + I :][:I], sums)
+            for i in range(8):
+                o_i = o + i % 2
+                _put(y_BO, b + i // 2, o_i, sums[i] * scale[o_i] + bias[o_i], task)
+    if fours and (end - first) % 2:  # the last row has no other
+        w = w_OI[(end - 1) * I :][:I]
+        for b in range(fours):
+            _put(y_BO, b, end - 1, _dot(x_BI[b], w) * scale[end - 1] + bias[end - 1], task)
+    for o in range(first, end):
+        w = w_OI[o * I :][:I]
+        for b in range(fours, B):
+            _put(y_BO, b, o, _dot(x_BI[b], w) * scale[o] + bias[o], task)
     if task == GELU:
         for b in range(B):
-            y = y_BO[b, 2 * first : min(2 * end, O)]
+            y = y_BO[b, first:end]
             for i in range(y.size):
                 two_u = TWO_SQRT_2_OVER_PI * y[i] * (ONE + CUBIC * y[i] * y[i])
                 y[i] = y[i] / (ONE + exp(-two_u))
 
 
 @helper
-def _two_dots(x, w1, w2, sums):
-    s1 = s2 = ZERO
-    for i in range(x.size):
-        s1 += x[i] * widened(w1[i])
-        s2 += x[i] * widened(w2[i])
-    sums[0], sums[1] = s1, s2
+def _put(y_BO, b, o, value, task):
+    y_BO[b, o] = y_BO[b, o] + value if task == ADD else value
 
 
 @helper
-def _eight_dots(x1, x2, x3, x4, w1, w2, sums):
+def _dot(x, w):
+    total = ZERO
+    for i in range(x.size):
+        total += x[i] * widened(w[i])
+    return total
+
+
+@helper
+def _eight_dots(x_4I, w1, w2, sums):
+    x1, x2, x3, x4 = x_4I[0], x_4I[1], x_4I[2], x_4I[3]
     a1 = a2 = b1 = b2 = c1 = c2 = d1 = d2 = ZERO
     for i in range(x1.size):
         v1, v2 = widened(w1[i]), widened(w2[i])

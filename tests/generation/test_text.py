@@ -1,5 +1,7 @@
 """Tokens as text, given out as soon as it is certain: `npgpt.generation.text`."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +18,8 @@ class Tokens:
 
 def cut(data, at):
     """Bytes cut into tokens."""
-    borders = sorted({0, *at, len(data)})
-    return Tokens([data[a:b] for a, b in zip(borders, borders[1:], strict=False)])
+    edges = sorted({0, *at, len(data)})
+    return Tokens([data[a:b] for a, b in itertools.pairwise(edges)])
 
 
 texts = st.text(st.sampled_from("ab\n\u00e9\u20ac\U0001f600\ufffd"), min_size=1, max_size=20)
