@@ -95,7 +95,7 @@ def test_log_probabilities_of_tokens_and_of_the_likeliest(cli, finished):
     for token in tokens:
         likeliest = token["top"]
         assert token == likeliest[0] | {"top": likeliest}  # greedy
-        assert [t["logprob"] for t in likeliest] == sorted((t["logprob"] for t in likeliest))[::-1]
+        assert [t["logprob"] for t in likeliest] == sorted(t["logprob"] for t in likeliest)[::-1]
         assert sum(math.exp(t["logprob"]) for t in likeliest) < 1
 
 
