@@ -38,6 +38,7 @@ from autograd.kernels.vector_math import exp
 TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
 CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
 REPLACE, ADD, GELU = range(3)  # what becomes of a product: y = x W + b; y += x W + b; gelu(x W + b)
+SMALL = 300_000  # bytes of the largest matrix up to which one thread is as fast as several
 LINE, AHEAD = 64, 4  # bytes of a line of memory; rows of weights
 QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
 
@@ -54,7 +55,8 @@ def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, log
     like          an array of the dtype that weights are stored in
     inner         F, channels inside the MLP
     """
-    threads = numba.get_num_threads()
+    few = inner * x_BC.shape[1] * like.itemsize < SMALL
+    threads = 1 if few else numba.get_num_threads()
     _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads)
 
 
@@ -68,7 +70,10 @@ def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, lo
     for layer in range(len(kv)):
         norm_1, norm_2, first = norms[2 * layer], norms[2 * layer + 1], 4 * layer
         _product(x_BC, norm_1, eps, n_TBC, products[first + QKV], like, qkv_BC3, REPLACE)
-        _attention(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, threads)
+        if threads == 1:
+            _attend(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, 0, 1)
+        else:
+            _attention(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, threads)
         _product(y_BC, none, eps, n_TBC, products[first + OUT], like, x_BC, ADD)
         _product(x_BC, norm_2, eps, n_TBC, products[first + FC], like, hidden_BF, GELU)
         _product(hidden_BF, none, eps, n_TBC, products[first + PROJ], like, x_BC, ADD)
@@ -76,16 +81,28 @@ def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, lo
     _product(x_BC, norm_f, eps, n_TBC, head, like, logits_BV, REPLACE)
 
 
-@kernel
+@helper
 def _product(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
     """y = x W + b, of the norm of x if `norm` is not empty, by all threads."""
-    threads = len(n_TBI)
-    for t in prange(threads):
-        if norm.size:
-            _norm(x_BI, norm, eps, n_TBI[t])
-            _multiply(n_TBI[t], product, like, y_BO, t, threads, task)
-        else:
-            _multiply(x_BI, product, like, y_BO, t, threads, task)
+    if len(n_TBI) == 1:
+        _share(x_BI, norm, eps, n_TBI, product, like, y_BO, 0, task)
+    else:
+        _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task)
+
+
+@kernel
+def _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
+    for t in prange(len(n_TBI)):
+        _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task)
+
+
+@helper
+def _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task):
+    if norm.size:
+        _norm(x_BI, norm, eps, n_TBI[t])
+        _multiply(n_TBI[t], product, like, y_BO, t, len(n_TBI), task)
+    else:
+        _multiply(x_BI, product, like, y_BO, t, len(n_TBI), task)
 
 
 @kernel
