@@ -21,6 +21,7 @@ def generation(config, batch, prompt, new, dtype="float32"):
     tokens = [list(map(str, row)) for row in shapes.prompts(batch, prompt, config).tolist()]
 
     def run():
+        # the first token of a prompt, which begins a text, is not counted
         results = generator.generate_batch(
             tokens, max_length=prompt + new - 1, min_length=prompt + new - 1,
             sampling_topk=1, include_prompt_in_result=True, end_token=[],

@@ -10,7 +10,8 @@ rounded; norms, biases and positions are not.
 
 import numpy as np
 
-KINDS = ("fp32", "bf16", "int8")
+DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8}
+KINDS = tuple(DTYPES)
 
 
 def use_weights(model, kind):
@@ -28,7 +29,8 @@ def use_weights(model, kind):
         for name, weight in model.parameters().items():
             if is_matrix(name):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
-                weight_OI[...] = restored(*stored(weight_OI, kind))
+                for part in _parts(weight_OI):
+                    weight_OI[part] = restored(*stored(weight_OI[part], kind))
     model.weights = kind
     return model
 
@@ -42,17 +44,28 @@ def is_matrix(name):
 
 def stored(weight_OI, kind):
     """(array (O, I) of what is stored, scales (O,) in float32)."""
-    weight_OI = np.ascontiguousarray(weight_OI)
-    ones_O = np.ones(len(weight_OI), np.float32)
+    scale_O = np.ones(len(weight_OI), np.float32)
     if kind == "fp32":
-        return weight_OI, ones_O
+        return np.ascontiguousarray(weight_OI), scale_O
+    array = np.empty(weight_OI.shape, DTYPES[kind])
+    for part in _parts(array):
+        array[part], scale_O[part] = _stored(np.ascontiguousarray(weight_OI[part]), kind)
+    return array, scale_O
+
+
+def _stored(weight_OI, kind):
     if kind == "bf16":
         bits = weight_OI.view(np.uint32)
         even = (bits >> 16) & 1  # to the nearest, and of two to the even one
-        return ((bits + (0x7FFF + even)) >> 16).astype(np.uint16), ones_O
+        return (bits + (0x7FFF + even)) >> 16, 1
     largest_O = np.abs(weight_OI).max(axis=1)
-    scale_O = np.where(largest_O > 0, largest_O / np.float32(127), 1).astype(np.float32)
-    return np.rint(weight_OI / scale_O[:, None]).astype(np.int8), scale_O
+    scale_O = np.where(largest_O > 0, largest_O / np.float32(127), np.float32(1))
+    return np.rint(weight_OI / scale_O[:, None]), scale_O
+
+
+def _parts(array):
+    """Slices of some rows: what is computed for a large array at once leaves the cache."""
+    return [slice(i, i + 64) for i in range(0, len(array), 64)]
 
 
 def restored(array, scale_O):
