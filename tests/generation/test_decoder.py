@@ -156,3 +156,26 @@ def test_both_paths_draw_the_same_tokens_for_a_thousand_prompts(temperature):
         slow = generate(plain(model), some, new, sampling, block_size=BLOCK_SIZE, seed=first)
         near += sum(f.tolist() != s.tolist() for f, s in zip(fast, slow, strict=True))
     assert near <= 2  # of 20,000 draws; a draw is that near its boundary with a chance of some 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fast", [True, False])
+def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monkeypatch):
+    """One of its own, and of the half window that is computed again at every half window one."""
+    model = a_model(n_layer=1)
+    asked, next_logits = [], model.next_logits
+
+    def noted(idx_BT, cache=None):
+        asked.append(idx_BT.shape[1])
+        return next_logits(idx_BT, cache)
+
+    monkeypatch.setattr(model, "next_logits", noted)
+    next_tokens, new = (Decoder(model) if fast else plain(model)), 10_000
+    generate(next_tokens, [1], new, Sampling(), block_size=BLOCK_SIZE, seed=0)
+    afresh = [n for n in asked if n > 1]
+    # the step that finds the window full sees half of it and the new token
+    assert set(afresh) == {BLOCK_SIZE // 2 + 1}
+    assert len(afresh) == (new - BLOCK_SIZE) // (BLOCK_SIZE // 2) + 1 - (new % BLOCK_SIZE == 0)
+    positions = sum(afresh) + new - len(afresh)
+    assert positions <= 2 * new + BLOCK_SIZE
+    assert fast == (len(asked) < new / 2)
