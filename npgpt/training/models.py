@@ -38,8 +38,8 @@ def load_model(name):
             f"{folder}: config.json describes a model of model_type={model_type!r}; use one of: "
             f"{', '.join(CLASSES)}"
         )
-    tokenizer = _tokenizer(folder)
     model = MODELS[arch].from_pretrained(folder)
+    tokenizer = _tokenizer(folder)
     if tokenizer.vocab_size != model.config.vocab_size:
         raise ValueError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
