@@ -179,3 +179,11 @@ def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monk
     positions = sum(afresh) + new - len(afresh)
     assert positions <= 2 * new + BLOCK_SIZE
     assert fast == (len(asked) < new / 2)
+
+
+def test_a_decoder_goes_on_with_another_text(model):
+    """One token longer than the last, so that it could be mistaken for a continuation."""
+    decoder = Decoder(model)
+    decoder([np.array([1, 2, 3]), np.array([4, 5])])
+    contexts = [np.array([1, 9, 3, 7]), np.array([4, 5, 6])]
+    assert_close(decoder(contexts), plain(model)(contexts))
