@@ -75,8 +75,8 @@ _drawing = True
 
 @contextmanager
 def without_initial_weights():
-    """Inside, the matrices of new models hold anything: others are to take their places, and drawing
-    a hundred million numbers takes seconds."""
+    """Inside, the matrices of new models hold anything: others are to take their places, and
+    drawing a hundred million numbers takes seconds."""
     global _drawing  # noqa: PLW0603
     before, _drawing = _drawing, False
     try:
