@@ -2,10 +2,15 @@
 
 from functools import partial
 
+import numpy as np
+
 import autograd
 from autograd import Tensor, backend
 from benchmarks import ladder, shapes
 from npgpt import GPT, AdamW, GPTConfig
+from npgpt.generation import Sampling, generate
+from npgpt.generation.cache import KVCache
+from npgpt.generation.weights import use_weights
 
 FORMS = {"nn": "matmul", "nt": "matmul_nt", "tn": "matmul_tn"}
 
@@ -65,3 +70,19 @@ def training_step(batch, config):
         return loss.item()
 
     return step
+
+
+def generation(config, batch, prompt, new, weights="fp32", reading=False):
+    """`reading`: of all that, only reading as many bytes as the weights have."""
+    model = use_weights(GPT(GPTConfig(**config)), weights)
+    decoder = model.decoder()
+    if reading:
+        bytes_read = [np.ones(decoder.bytes_per_token // 4, np.float32)]
+        return lambda: backend.sum_of_squares(bytes_read)
+    idx_BT, block_size = shapes.prompts(batch, prompt, config), config["block_size"]
+    return lambda: generate(decoder, idx_BT, new, Sampling(0), block_size=block_size).tolist()
+
+
+def prefill(config, prompt):
+    model, idx_BT = GPT(GPTConfig(**config)), shapes.prompts(1, prompt, config)
+    return lambda: model.next_logits(idx_BT, KVCache(prompt))

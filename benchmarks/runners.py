@@ -34,10 +34,21 @@ DEFAULT_THREADS = min(2, os.cpu_count())
 OURS, NUMPY = "npgpt", "NumPy"
 TORCH, COMPILED, BF16, JAX = "PyTorch", "torch.compile", "PyTorch, bf16 autocast", "JAX jit"
 TORCH_TUNED, BF16_TUNED, JAX_TUNED = (f"{name}, tuned" for name in (TORCH, BF16, JAX))
+OURS_BF16, OURS_INT8, READING = f"{OURS}, bf16", f"{OURS}, int8", "reading memory"
+TRANSFORMERS, TRANSFORMERS_BF16 = "transformers", "transformers, bf16"
+CT2, CT2_INT8 = "CTranslate2", "CTranslate2, int8"
+COMPILING = (OURS, OURS_BF16, OURS_INT8, READING)
 TUNED = (TORCH_TUNED, BF16_TUNED, JAX_TUNED)
 # name: (package, module that has its tasks, settings that it adds to a task)
 RUNNERS = {
     OURS: ("numba", "runner_npgpt", {}),
+    OURS_BF16: ("numba", "runner_npgpt", {"weights": "bf16"}),
+    OURS_INT8: ("numba", "runner_npgpt", {"weights": "int8"}),
+    READING: ("numba", "runner_npgpt", {"reading": True}),
+    TRANSFORMERS: ("transformers", "runner_transformers", {}),
+    TRANSFORMERS_BF16: ("transformers", "runner_transformers", {"dtype": "bfloat16"}),
+    CT2: ("ctranslate2", "runner_ctranslate2", {}),
+    CT2_INT8: ("ctranslate2", "runner_ctranslate2", {"dtype": "int8"}),
     NUMPY: ("numpy", "runner_numpy", {}),
     TORCH: ("torch", "runner_torch", {}),
     COMPILED: ("torch", "runner_torch", {"compiled": True}),
@@ -77,7 +88,7 @@ class Runner:
     def __init__(self, name, threads):
         self.name, (package, module, self.extra) = name, RUNNERS[name]
         more = tuning.environment(package) if name in TUNED else {}
-        more["AUTOGRAD_BACKEND"] = "numba" if name == OURS else "numpy"
+        more["AUTOGRAD_BACKEND"] = "numba" if name in COMPILING else "numpy"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.runners", f"benchmarks.{module}"], cwd=ROOT,
             env=environment(threads, **more),

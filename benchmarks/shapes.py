@@ -1,4 +1,4 @@
-"""The three models whose training is measured, their matrix products, and random arrays."""
+"""The models that are measured, their matrix products, and random arrays."""
 
 import numpy as np
 
@@ -12,6 +12,12 @@ CONFIGURATIONS = {
 }
 TINY = {
     "tiny": (2, GPTConfig(vocab_size=40, block_size=16, n_layer=2, n_head=2, n_embd=16)),
+}
+# Those that generate: `gpt2` is the published 124M, whose output layer has 50257 rows.
+GENERATED = {
+    "tales": GPTConfig(50, block_size=256, n_layer=4, n_head=4, n_embd=128),
+    "baby": GPTConfig(65, block_size=256, n_layer=6, n_head=6, n_embd=384),
+    "gpt2": GPTConfig(50257, block_size=1024, n_layer=12, n_head=12, n_embd=768),
 }
 LR, BETAS, EPS, DECAY, CLIP = 1e-3, (0.9, 0.99), 1e-8, 0.1, 1.0  # what `npgpt.AdamW` starts from
 
@@ -59,3 +65,8 @@ def tokens(batch, config):
     """Inputs and targets, (B, T) each."""
     rng = np.random.default_rng(0)
     return rng.integers(0, config.vocab_size, (2, batch, config.block_size))
+
+
+def prompts(batch, length, config):
+    """Prompts (batch, length) for a model of these settings (a dict)."""
+    return np.random.default_rng(5).integers(0, config["vocab_size"], (batch, length))

@@ -299,6 +299,21 @@ PRESETS = {
 }  # fmt: skip
 
 
+GPT2 = {
+    "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",), "batch_size": 1,
+    "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5, "warmup_iters": 200,
+    "beta2": 0.95, "max_iters": 2000,
+}  # fmt: skip
+# The published sizes; their vocabulary is for `npgpt info`, in training that of the tokenizer.
+VOCABULARIES = dict.fromkeys(("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"), 50257)
+PRESETS |= {
+    "gpt2": GPT2 | {"n_layer": 12, "n_head": 12, "n_embd": 768},
+    "gpt2-medium": GPT2 | {"n_layer": 24, "n_head": 16, "n_embd": 1024},
+    "gpt2-large": GPT2 | {"n_layer": 36, "n_head": 20, "n_embd": 1280},
+    "gpt2-xl": GPT2 | {"n_layer": 48, "n_head": 25, "n_embd": 1600},
+}
+
+
 def preset_for(corpus, arch="gpt"):
     """The preset of a corpus's name; other texts get the one for a small file of prose. Of a kind
     of model that is not a GPT, there is one."""

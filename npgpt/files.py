@@ -7,20 +7,23 @@ JSON files, and files fetched once and kept.
 """
 
 import json
+import math
 import os
 import secrets
 import shlex
 import stat
 import time
 from contextlib import contextmanager, suppress
+from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, deserialize
 
 RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a run's
 PATIENCE = 2.0  # seconds
 LONGEST = 1 << 24  # bytes of what is typed by hand: a device may never end
+UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+LONGEST_HEADER = 100_000_000  # bytes, as the safetensors library has it
 # Dtypes of safetensors files. BF16, which NumPy lacks, is the upper half of a float32.
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
@@ -174,24 +177,61 @@ def member(folder, name):
 def read_arrays(path):
     """The arrays of a safetensors file, by name; those of bfloat16 as the same numbers in float32.
 
-    Raises FileNotFoundError if it is missing, ValueError if it is damaged; the message names it and
-    says what to do.
+    The others are not copied: they are parts of the file in memory, which the system reads when
+    they are used, and which nothing is written through. Whoever replaces the file meanwhile has to
+    do so in one step, as `atomic_write` does. Raises FileNotFoundError if it is missing, ValueError
+    if it is damaged; the message names it and says what to do.
     """
     check_there(path)
-    with open_file(path, "rb") as file:
-        data = file.read()
     try:
-        return {name: _array(**entry) for name, entry in deserialize(data)}
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        with open_file(path, "rb") as file:
+            empty = os.fstat(file.fileno()).st_size == 0  # and cannot be mapped
+            # Windows lets nobody replace a file that is mapped.
+            read = empty or os.name == "nt"
+            data = bytearray(file.read()) if read else mmap(file.fileno(), 0, access=ACCESS_COPY)
+        return _arrays(data)
+    except UNREADABLE as error:
         raise ValueError(
             f"{path} is damaged, or its arrays have a dtype that NumPy lacks, such as float8 "
             f"({error}); restore it from a copy, or write it again, in float32"
         ) from error
 
 
-def _array(dtype, shape, data):
-    array = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
-    return (array.astype("<u4") << 16).view("<f4") if dtype == "BF16" else array
+def _arrays(data):
+    """Eight bytes with the length of the header, the header as JSON, the arrays one after another:
+    nothing between them, nothing after, and no two in one place."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    if not 8 < start <= min(len(data), LONGEST_HEADER):
+        raise ValueError(f"its header would end at byte {start:,} of {len(data):,}")
+    entries = json.loads(data[8:start], object_pairs_hook=_distinct)
+    entries.pop("__metadata__", None)
+    arrays, end = {}, start
+    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+        dtype, shape = np.dtype(DTYPES[entry["dtype"]]), entry["shape"]
+        if not all(type(size) is int and size >= 0 for size in shape):
+            raise ValueError(f"{name} has the shape {shape}")
+        size = math.prod(shape)
+        if entry["data_offsets"] != [end - start, end - start + size * dtype.itemsize]:
+            raise ValueError(f"{name} is not where its size and the arrays before it put it")
+        array = np.frombuffer(data, dtype, size, end) if size else np.empty(0, dtype)
+        arrays[name] = _supported(array.reshape(shape), entry["dtype"])
+        end += array.nbytes
+    if end != len(data):
+        raise ValueError(f"its arrays end at byte {end:,} of {len(data):,}")
+    return arrays
+
+
+def _distinct(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _supported(array, dtype):
+    if dtype == "BF16":
+        return (array.astype("<u4") << 16).view("<f4")
+    return array if array.flags.aligned else array.copy()
 
 
 def read_json(path):

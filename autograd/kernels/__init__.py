@@ -21,9 +21,10 @@ Dimension letters, which end the name of every array of known rank:
     Z independent problems (batch times heads)    M, N, K of a matrix product (M,K) (K,N)
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
-adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention,
-cross_entropy, embedding, optimizer. `compiler` has the decorators and the cache of compiled code,
-`environment` what Numba is told, `vector_math` exp, `addresses` lists of arrays.
+adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, cross_entropy,
+embedding, optimizer. `decode` is a whole step of generation, and its reference the model.
+`compiler` has the decorators and the cache of compiled code, `environment` what Numba is told,
+`vector_math` exp, `addresses` lists of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls the kernel of its name with a `_` before it; `embedding_backward_`, which needs no room, is
@@ -38,6 +39,7 @@ with settings_of_numba():
     from autograd.kernels.compiler import compiled_code_cached
 
 with compiled_code_cached():
+    import autograd.kernels.decode  # for npgpt.generation.decoder
     from autograd.kernels.activations import (
         dropout,
         gelu,

@@ -29,6 +29,8 @@ transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
 
 pointer(address, like)
     The integer `address` as a pointer to elements of the dtype of `like`, for numba.carray.
+prefetch(x, i)
+    Have the L2 cache read the line of memory with x[i], which may lie beyond the end of x.
 
 `autograd.kernels.tiles` has the sizes; for processors without any there, `plain_tile` has the
 first three functions as loops.
@@ -285,3 +287,17 @@ def pointer(typing, address, like):
         return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
 
     return types.CPointer(like.dtype)(types.int64, like), generate
+
+
+@intrinsic
+def prefetch(typing, x, i):
+    def generate(context, builder, signature, values):
+        byte, int32 = ir.IntType(8), ir.IntType(32)
+        address = _pointer(context, builder, signature.args[0], *values)
+        address = builder.bitcast(address, byte.as_pointer())
+        takes = ir.FunctionType(ir.VoidType(), [address.type, int32, int32, int32])
+        function = cgutils.get_or_insert_function(builder.module, takes, "llvm.prefetch.p0")
+        builder.call(function, [address, int32(0), int32(2), int32(1)])  # to read, in L2, data
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp), generate

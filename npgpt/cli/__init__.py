@@ -2,7 +2,7 @@
 
     train       a model on a text: a run folder with weights, metrics, a loss picture, samples
     prepare     a large text as token files, for train
-    generate    text from a run: continued, filled in or rewritten
+    generate    text from a model: continued, filled in or rewritten
     tokenize    a text as the tokens of a tokenizer
     eval        the loss of a run on a text
     info        parameters, arithmetic and memory of a run or a preset

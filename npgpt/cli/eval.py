@@ -1,4 +1,4 @@
-"""`npgpt eval RUN`: the loss of a trained model on a text, beside the least that is possible.
+"""`npgpt eval MODEL`: the loss of a trained model on a text, beside the least that is possible.
 
 A model that continues a text is asked for every token once; one that restores what is hidden, for
 what a fixed draw hides.
@@ -12,45 +12,59 @@ from tqdm import tqdm
 from npgpt.cli import print_json
 from npgpt.data.objectives import OBJECTIVES
 from npgpt.data.tokens import bytes_per_token
+from npgpt.generation.weights import KINDS, use_weights
 from npgpt.tokenizer import BPETokenizer
-from npgpt.training.checkpoint import load_run
 from npgpt.training.dataset import open_dataset, open_whole_text
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte
+from npgpt.training.models import load_model
 from npgpt.training.summary import beside_floor
 from npgpt.training.warmup import warm_up
 
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("run", help="a run folder, such as runs/tales")
+    add("run", metavar="MODEL", help="a run folder, such as runs/tales, or a folder or a model's "
+        "name as npgpt generate takes it")  # fmt: skip
     add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
         help="default: the text it was trained on")  # fmt: skip
     add("--split", choices=("val", "train", "all"), default="val",
         help="which part of the text, cut as in training; default val")  # fmt: skip
     add("--stride", type=int, metavar="N",
         help="targets counted per window, 0 for all; default: as in training")  # fmt: skip
+    add("--weights", nargs="*", choices=KINDS, metavar="KIND",
+        help="also the loss of a gpt whose weights are stored so: fp32, bf16, int8; default all")
     add("--json", action="store_true", help="one JSON object")
 
 
 def run(args):
-    model, tokenizer, run = load_run(args.run)
-    warm_up(run.model, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
-    objective = OBJECTIVES[run.training.arch](tokenizer)
-    stride = run.training.eval_stride if args.stride is None else args.stride
+    model, tokenizer, training, run = load_model(args.run)
+    if run is None and not args.corpus:
+        raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
+    kinds = args.weights or ([] if args.weights is None else KINDS)
+    if kinds and not model.decodes:
+        raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
+    warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
+    objective = OBJECTIVES[training.arch](tokenizer)
+    stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
-        source, ids_N = _ids(args, run, tokenizer, stack)
-        with tqdm(total=objective.asked_of(ids_N), unit="token", unit_scale=True, leave=False,
-                  disable=None) as bar:  # fmt: skip
-            loss, tokens = evaluate(
-                model, ids_N, stride=stride or None, progress=bar.update, objective=objective,
-                seed=run.training.seed,
-            )  # fmt: skip
+        source, ids_N = _ids(args, training, tokenizer, stack)
+
+        def evaluated():
+            with tqdm(total=objective.asked_of(ids_N), unit="token", unit_scale=True, leave=False,
+                      disable=None) as bar:  # fmt: skip
+                return evaluate(
+                    model, ids_N, stride=stride or None, progress=bar.update,
+                    objective=objective, seed=training.seed,
+                )  # fmt: skip
+
+        loss, tokens = evaluated()
+        by_weights = _by_weights(model, kinds, loss, lambda: evaluated()[0])
         bits = None
         if objective.every_token:
             bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
         floor = objective.floor(
-            ids_N, run.model.block_size, source.entropy_rate, seed=run.training.seed
+            ids_N, model.config.block_size, source.entropy_rate, seed=training.seed
         )
     result = {
         "loss": loss,
@@ -63,7 +77,7 @@ def run(args):
         "entropy_rate": source.entropy_rate,
         "floor": floor and floor.nats,
         "floor_share": floor and floor.share,
-    }
+    } | ({"loss_by_weights": by_weights} if by_weights else {})
     if args.json:
         print_json(result)
     if not math.isfinite(loss):
@@ -79,11 +93,27 @@ def run(args):
     print(f"  {per_byte}perplexity {result['perplexity']:.3f}")
     if floor:
         print(f"  {beside_floor(loss, floor)}")
+    for kind, rounded in by_weights.items():
+        print(f"  weights in {kind}: loss {rounded:.4f}, {rounded / loss - 1:+.3%}")
 
 
-def _ids(args, run, tokenizer, stack):
+def _by_weights(model, kinds, loss, evaluated):
+    """The loss by how weights are stored: {kind: loss}. The model is left as it was."""
+    weights = model.parameters()
+    before = {name: weight.data for name, weight in weights.items()}
+    found = {}
+    for kind in kinds:
+        for name, weight in weights.items():
+            weight.data = before[name].copy()
+        found[kind] = loss if kind == "fp32" else (use_weights(model, kind), evaluated())[1]
+    for name, weight in weights.items():
+        weight.data = before[name]
+    return found
+
+
+def _ids(args, training, tokenizer, stack):
     """(TextSource, token ids) of what is asked for."""
     if args.split == "all":
-        return open_whole_text(run.training, stack, args.corpus, tokenizer)
-    dataset = open_dataset(run.training, stack, args.corpus, tokenizer)
+        return open_whole_text(training, stack, args.corpus, tokenizer)
+    dataset = open_dataset(training, stack, args.corpus, tokenizer)
     return dataset.source, dataset.val_ids if args.split == "val" else dataset.train_ids

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from npgpt.cli import print_json
-from npgpt.config import CONFIGS, PRESETS, from_preset
+from npgpt.config import CONFIGS, PRESETS, VOCABULARIES, from_preset
 from npgpt.data.objectives import OBJECTIVES
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.training.checkpoint import read_run
@@ -18,7 +18,7 @@ def add_arguments(parser):
     what.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
         "--vocab-size", type=int, metavar="V",
-        help="for a preset: number of tokens; default: the characters of its text",
+        help="for a preset: number of tokens; default: the characters of its text; of gpt2's 50257",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -27,6 +27,7 @@ def run(args):
     if args.preset:
         model, training = from_preset(args.preset)
         size = CHARACTERS[training.corpus[0]] + len(OBJECTIVES[training.arch].special_tokens)
+        size = VOCABULARIES.get(args.preset, size)
         size = size if args.vocab_size is None else args.vocab_size
         config = CONFIGS[training.arch](vocab_size=size, **model)
     elif args.vocab_size is not None:

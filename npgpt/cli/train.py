@@ -40,6 +40,7 @@ from npgpt.training.checkpoint import (
 from npgpt.training.dataset import open_dataset
 from npgpt.training.diagnostics import check_model
 from npgpt.training.estimate import check_memory, peak_flops
+from npgpt.training.models import load_model
 from npgpt.training.optim import make_optimizer
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
 from npgpt.training.run import run_worker, train
@@ -54,6 +55,9 @@ def add_arguments(parser):
     add = parser.add_argument
     add("--preset", choices=PRESETS, help="settings to start from; default: that of the corpus")
     add("--config", metavar="FILE.toml", help="settings; they change the preset's")
+    add("--init-from", metavar="MODEL",
+        help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
+        "as npgpt generate takes it")  # fmt: skip
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
     add("--tokenizer", choices=("char", "bpe"), default=None,
@@ -118,7 +122,8 @@ def run(args):
 
 def _started(args, ranks, stack):
     """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
-    settings, training = _settings(args)
+    initial = _initial(args)
+    settings, training = _settings(args, initial)
     bpe_size = _bpe_size(args)
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus, training.arch))
     if ranks:
@@ -126,16 +131,25 @@ def _started(args, ranks, stack):
     if not args.check and is_main_rank(ranks):
         refuse_taken(folder)
     config = CONFIGS[training.arch](vocab_size=bpe_size or 1, **settings)
+    tokenizer = None
+    if initial:
+        tokenizer = initial.tokenizer
+        config = replace(config, vocab_size=tokenizer.vocab_size)
     check_memory(config, training, ranks.size if ranks else 1)
-    kernels = _warm_up(config, bpe_size is not None, ranks, stack)
-    dataset = open_dataset(training, stack, bpe_size=bpe_size)
-    if bpe_size is None and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
+    byte_pairs = bpe_size is not None or isinstance(tokenizer, BPETokenizer)
+    kernels = _warm_up(config, byte_pairs, ranks, stack)
+    dataset = open_dataset(training, stack, training.corpus, tokenizer, bpe_size=bpe_size)
+    if not byte_pairs and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
         kernels.add_byte_pairs()
     dataset.objective.check_stride(training.eval_stride or None)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     check_length(dataset.train_ids, config.block_size, "training")
     check_length(dataset.val_ids, config.block_size, "validation")
-    model = MODELS[training.arch](config, seed=training.seed)
+    if initial:
+        model = initial.model
+        model.config, model.seed = config, training.seed
+    else:
+        model = MODELS[training.arch](config, seed=training.seed)
     run = Run(folder, config, training, dataset.source)
     return run, dataset, model, make_optimizer(model, training), kernels
 
@@ -143,7 +157,7 @@ def _started(args, ranks, stack):
 def _continued(args, ranks, stack):
     """The same of a run that was there, as its last checkpoint left it."""
     changed = [name for name in _given(args) if name != "corpus"]
-    others = ("preset", "config", "check", "tokenizer", "bpe_size")
+    others = ("preset", "config", "check", "tokenizer", "bpe_size", "init_from")
     changed += [name for name in others if getattr(args, name)]
     if changed:
         raise ValueError(
@@ -163,7 +177,8 @@ def _continued(args, ranks, stack):
 
 def _started_with(args):
     """What has to be the same on all ranks before they read or write anything: name -> value."""
-    model, training = ({}, None) if args.resume else _settings(args)
+    known = not (args.resume or args.init_from)  # else what is there says it, on each rank
+    model, training = _settings(args) if known else ({}, None)
     training = asdict(training) if training else {}
     program = {"backend": backend.name, "run format": RUN_FORMAT} | versions()
     return vars(args) | model | training | program
@@ -196,14 +211,49 @@ def _bpe_size(args):
     return None
 
 
-def _settings(args):
-    """(the model's settings, TrainConfig): the preset's, changed by the file, then by the flags."""
+def _initial(args):
+    """What --init-from names; None without it. Raises ValueError, which says what to leave out, for
+    flags and settings that ask for another model than that."""
+    if not args.init_from:
+        return None
+    initial = load_model(args.init_from)
+    is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
     given = (read_settings(args.config) if args.config else {}) | _given(args)
+    preset = args.preset or given.get("preset")
+    wanted = {name: value for name, value in given.items() if is_now.get(name, value) != value}
+    of_others = given.keys() & (model_settings().keys() - is_now.keys())
+    wanted |= {name: given[name] for name in of_others}
+    wanted.pop("dropout", None)  # the one setting that is no shape
+    leave_out = [f"--{name.replace('_', '-')}" for name in sorted(wanted)]
+    leave_out += ["--tokenizer"] * bool(args.tokenizer) + ["--vocab-size"] * bool(args.bpe_size)
+    leave_out += ["--check"] * args.check
+    if preset in PRESETS and PRESETS[preset].get("arch", "gpt") != is_now["arch"]:
+        leave_out.append("--preset")
+    if leave_out:
+        shape = ", ".join(f"{name}={is_now[name]}" for name in sorted(wanted) if name in is_now)
+        raise ValueError(
+            f"--init-from takes the kind of model, its shape and its tokenizer from "
+            f"{args.init_from}{f' ({shape})' if shape else ''}: leave out {', '.join(leave_out)}"
+        )
+    return initial
+
+
+def _settings(args, initial=None):
+    """(the model's settings, TrainConfig): the preset's, changed by the file, then by the flags;
+    those of the model are those of the `initial` one."""
+    given = (read_settings(args.config) if args.config else {}) | _given(args)
+    if initial:
+        shape = asdict(initial.model.config) | {"arch": initial.training.arch}
+        del shape["vocab_size"]
+        given = shape | given
     corpus = tuple(given.get("corpus", ("tales",)))
     if "corpus" in given:
         given["corpus"] = corpus
     preset = given.pop("preset", None)
     preset = args.preset or preset or preset_for(corpus, given.get("arch", "gpt"))
+    if initial and given.get("eval_stride") is None:  # a preset's may be longer than this window
+        stride = min(PRESETS[preset].get("eval_stride", 0), initial.model.config.block_size)
+        given["eval_stride"] = stride
     return from_preset(preset, **given)
 
 

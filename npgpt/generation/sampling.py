@@ -1,13 +1,17 @@
-"""Drawing the next token from one row of logits: greedy, temperature, top-k, top-p.
+"""Drawing the next token from one row of logits: greedy, temperature, top-k, top-p, min-p.
 
 This file holds the choice of a single token and no loop; `generate.py` repeats it.
 
 The settings combine in this order, whichever of them are given:
 
-1. temperature t: probabilities are softmax(logits / t), and t = 0 puts them all on one token;
-2. top-k: the k tokens with the largest logits stay, the others get probability zero;
-3. top-p: of what top-k kept, renormalised, the fewest most probable tokens whose total reaches
-   p stay (nucleus sampling: Holtzman et al., "The Curious Case of Neural Text Degeneration", 3.1).
+1. repetition penalty r: of tokens that are in the context, logits above 0 are divided by r, those
+   below multiplied (Keskar et al., CTRL, 4.1);
+2. temperature t: probabilities are softmax(logits / t), and t = 0 puts them all on one token;
+3. top-k: the k tokens with the largest logits stay, the others get probability zero;
+4. top-p: of what top-k kept, renormalised, the fewest most probable tokens whose total reaches
+   p stay (nucleus sampling: Holtzman et al., "The Curious Case of Neural Text Degeneration", 3.1);
+5. min-p: of these, tokens at least m times as probable as the most probable one stay (Nguyen et
+   al., "Turning Up the Heat", 2024).
 
 Wherever two tokens tie, the one with the lower index goes first. Everything is computed in
 float64, whatever the model's dtype: a running total in float32 over a large vocabulary no longer
@@ -20,14 +24,19 @@ from numbers import Integral
 
 import numpy as np
 
+FIRST_SORTED = 256  # tokens that are sorted at first to find the most probable ones
+EPS = np.finfo(np.float64).eps
+
 
 @dataclass(frozen=True)
 class Sampling:
     """How the next token is chosen.
 
-    temperature   0 for the most likely token, 1 for the model's own probabilities
-    top_k         how many tokens stay, None for all; may exceed the vocabulary
-    top_p         the probability that the tokens which stay have together, None for all
+    temperature          0 for the most likely token, 1 for the model's own probabilities
+    top_k                how many tokens stay, None for all; may exceed the vocabulary
+    top_p                the probability that the tokens which stay have together, None for all
+    min_p                the least probability of one, as a share of the largest; None for all
+    repetition_penalty   1 for none, above 1 against tokens that are in the context
 
     Raises ValueError, which says what to use instead, on a setting outside its range.
     """
@@ -35,9 +44,11 @@ class Sampling:
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float = 1.0
 
     def __post_init__(self):
-        temperature, top_k, top_p = self.temperature, self.top_k, self.top_p
+        temperature, top_k = self.temperature, self.top_k
         if not (math.isfinite(temperature) and temperature >= 0):
             raise ValueError(
                 f"temperature={temperature}: use a finite number > 0, or 0 for the most likely "
@@ -45,52 +56,94 @@ class Sampling:
             )
         if top_k is not None and not (isinstance(top_k, Integral) and top_k >= 1):
             raise ValueError(f"top_k={top_k!r}: use an integer >= 1, or leave it out to keep all")
-        if top_p is not None and not 0 < top_p <= 1:
+        for name in ("top_p", "min_p"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share <= 1:
+                raise ValueError(
+                    f"{name}={share}: use a number with 0 < {name} <= 1, or leave it out to keep "
+                    "all"
+                )
+        if not 0 < self.repetition_penalty < math.inf:
             raise ValueError(
-                f"top_p={top_p}: use a number with 0 < top_p <= 1, or leave it out to keep all"
+                f"repetition_penalty={self.repetition_penalty}: use a finite number > 0, or 1 for "
+                "none"
             )
 
-    def probabilities(self, logits_V):
+    def probabilities(self, logits_V, context=()):
         """The probabilities (V,), in float64, with which `draw` returns each of V tokens.
 
         A logit of -inf has probability zero. Raises ValueError on logits that are not one row of
         numbers with a finite maximum.
         """
-        logits_V = _checked(logits_V)
-        if self.temperature == 0:
-            probs_V = np.zeros_like(logits_V)
-            probs_V[np.argmax(logits_V)] = 1.0
-            return probs_V
-        probs_V = _unnormalised(logits_V, self.temperature)
-        if self.top_k is not None or self.top_p is not None:
-            order_V = np.argsort(-logits_V, kind="stable")  # most probable first, ties by index
-            probs_V[order_V[self._kept(probs_V[order_V]) :]] = 0.0
-        return probs_V / probs_V.sum()
+        ids_K, numerators_K = self._kept(_checked(logits_V), context)
+        probs_V = np.zeros(np.size(logits_V))
+        probs_V[ids_K] = numerators_K / numerators_K.sum()
+        return probs_V
 
-    def draw(self, logits_V, rng):
+    def draw(self, logits_V, rng, context=()):
         """One token id (an int), drawn with one call of `rng.random()`.
+
+        context   the token ids that a repetition penalty is for
 
         At temperature 0 it is that of the largest logit (the first of equals), and `rng` is not
         used. A token of probability zero is never drawn. Raises what `probabilities` raises.
         """
-        probs_V = self.probabilities(logits_V)
+        ids_K, numerators_K = self._kept(_checked(logits_V), context)
         if self.temperature == 0:
-            return int(np.argmax(probs_V))
+            return int(ids_K[0])
         # The inverse of the cumulative distribution. random() is below 1, so the point lies below
         # the last total; and side="right" finds the first token whose total is above the point,
         # which therefore adds something to the total of the tokens before it.
-        total_V = np.cumsum(probs_V)
-        return int(np.searchsorted(total_V, rng.random() * total_V[-1], side="right"))
+        total_K = np.cumsum(numerators_K)
+        return int(ids_K[np.searchsorted(total_K, rng.random() * total_K[-1], side="right")])
 
-    def _kept(self, sorted_V):
-        """How many of these probabilities, the largest first, survive top-k and then top-p."""
-        sorted_K = sorted_V[: self.top_k]
-        if self.top_p is None or self.top_p == 1:
-            return len(sorted_K)
-        total_K = np.cumsum(sorted_K)
-        # Of probabilities 0.5, 0.3, 0.2, two reach 0.8: rounding in exp must not ask for a third.
-        rounding = len(sorted_K) * np.finfo(np.float64).eps
-        return int(np.searchsorted(total_K, (self.top_p - rounding) * total_K[-1])) + 1
+    def _kept(self, logits_V, context):
+        """(ids, in order; numerators of their probabilities) of the tokens that stay."""
+        if self.repetition_penalty != 1 and len(context):
+            logits_V = self._penalised(logits_V, np.asarray(context))
+        if self.temperature == 0:
+            return np.array([np.argmax(logits_V)]), np.ones(1)
+        ids_K = np.arange(len(logits_V))
+        if self.top_k is not None:
+            ids_K = _largest(logits_V, self.top_k)
+        kept_K = logits_V[ids_K]
+        numerators_K = _unnormalised(kept_K, self.temperature)
+        stays_K = np.ones(len(ids_K), bool)
+        if self.top_p is not None and self.top_p < 1:
+            stays_K[:] = False
+            stays_K[_reaching(self.top_p, kept_K, numerators_K)] = True
+        if self.min_p is not None:
+            stays_K &= numerators_K >= self.min_p - 4 * EPS  # the largest is 1; rounding in exp
+        return ids_K[stays_K], numerators_K[stays_K]
+
+    def _penalised(self, logits_V, context):
+        logits_V, seen = logits_V.copy(), logits_V[context]
+        penalty = self.repetition_penalty
+        logits_V[context] = np.where(seen > 0, seen / penalty, seen * penalty)
+        return logits_V
+
+
+def _largest(logits_V, k):
+    """The ids of the k largest logits, in the order of ids; of equals the first."""
+    if k >= len(logits_V):
+        return np.arange(len(logits_V))
+    kth = np.partition(logits_V, -k)[-k]
+    above, equal = np.flatnonzero(logits_V > kth), np.flatnonzero(logits_V == kth)
+    return np.sort(np.concatenate([above, equal[: k - len(above)]]))
+
+
+def _reaching(share, logits_K, numerators_K):
+    """Indices of the fewest largest whose numerators reach a share of the total of all."""
+    # Of probabilities 0.5, 0.3, 0.2, two reach 0.8: rounding in exp must not ask for a third.
+    wanted = (share - len(logits_K) * EPS) * numerators_K.sum()
+    some = FIRST_SORTED
+    while True:  # sorting all of a large vocabulary takes longer than what a model does
+        largest = _largest(logits_K, some)
+        largest = largest[np.argsort(-logits_K[largest], kind="stable")]
+        total = np.cumsum(numerators_K[largest])
+        if total[-1] >= wanted or some >= len(logits_K):
+            return largest[: int(np.searchsorted(total, wanted)) + 1]
+        some *= 8
 
 
 def _unnormalised(logits_V, temperature):
@@ -107,13 +160,26 @@ def _checked(logits_V):
             f"logits of shape {logits_V.shape}: give one row of V >= 1 logits, (V,): "
             "of a (B, T, V) array, the last position of one sequence is logits[b, -1]"
         )
-    if not (logits_V < np.inf).all():
+    largest = logits_V.max()
+    if not largest < np.inf:  # NaN is not, and is the maximum if there is one
         token = int(np.argmin(logits_V < np.inf))
         raise ValueError(
             f"the logit of token {token} is {logits_V[token]}: the model has diverged (load an "
             "earlier checkpoint, or train with a lower learning rate); to force a token, give "
             "all others -inf instead"
         )
-    if logits_V.max() == -np.inf:
+    if largest == -np.inf:
         raise ValueError("every logit is -inf, which rules out all tokens: leave one finite")
     return logits_V
+
+
+def log_probabilities(logits_V, token, most):
+    """(log-probability of a token, the `most` likeliest as (token, log-probability) pairs): the
+    model's own, before any setting of sampling.
+    """
+    logits_V = _checked(logits_V)
+    log_total = logits_V.max() + math.log(_unnormalised(logits_V, 1).sum())
+    largest = _largest(logits_V, most) if most else np.array([], int)
+    largest = largest[np.argsort(-logits_V[largest], kind="stable")]
+    pairs = [(int(v), float(logits_V[v] - log_total)) for v in largest]
+    return float(logits_V[token] - log_total), pairs

@@ -3,6 +3,7 @@
 A tokenizer comes in as an argument, of any kind with `encode` and `decode`.
 """
 
+import codecs
 import re
 
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
@@ -37,17 +38,49 @@ def starting_prompt(tokenizer):
         return tokenizer.decode([0])
 
 
-def decoded(tokenizer, ids):
-    """The text of an iterator over ids, as soon as it is readable: an iterator over strings.
+class TextStream:
+    """The text of tokens that come one by one, given out as soon as it is certain.
 
-    A character may need the bytes of several tokens.
+    A character may need the bytes of several tokens, and a stop string the characters of several:
+    what may be the beginning of one is kept until it is clear.
+
+    tokenizer   one whose `tokens` are bytes
+    stop        strings: the text ends before the first that occurs in it, and `ended` is True then
     """
-    waiting = []
+
+    def __init__(self, tokenizer, stop=()):
+        if not all(stop):
+            raise ValueError("a stop string is empty, which is everywhere; give some text")
+        self.tokens, self.stop = tokenizer.tokens, tuple(stop)
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.kept, self.ended = "", False
+
+    def add(self, token):
+        """The text that one more token makes certain, which may be none."""
+        return self._certain(self.decoder.decode(self.tokens[token]))
+
+    def end(self):
+        """What is left when no token follows."""
+        return self._certain(self.decoder.decode(b"", final=True), last=True)
+
+    def _certain(self, text, last=False):
+        if self.ended:
+            return ""
+        text, self.kept = self.kept + text, ""
+        found = [at for at in map(text.find, self.stop) if at >= 0]
+        if found:
+            self.ended = True
+            return text[: min(found)]
+        certain = len(text) if last else len(text) - max(
+            (k for s in self.stop for k in range(1, len(s)) if text.endswith(s[:k])), default=0
+        )  # fmt: skip
+        self.kept = text[certain:]
+        return text[:certain]
+
+
+def decoded(tokenizer, ids):
+    """The text of an iterator over ids, as soon as it is certain: an iterator over strings."""
+    stream = TextStream(tokenizer)
     for token in ids:
-        waiting.append(token)
-        text = tokenizer.decode(waiting)
-        if not text.endswith("\ufffd") or len(waiting) > 3:
-            yield text
-            waiting = []
-    if waiting:
-        yield tokenizer.decode(waiting)
+        yield stream.add(token)
+    yield stream.end()

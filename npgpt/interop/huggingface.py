@@ -47,6 +47,43 @@ def save_folder(folder, layout, settings, weights):
     atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
+# What a model's page is asked for: no pickles.
+HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json",
+             "vocab.json", "merges.txt")  # fmt: skip
+HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
+
+
+def local_folder(name):
+    """The path of a folder: `name` if it is one, else that of a model of this name on the Hub.
+
+    A name is OWNER/MODEL, where OWNER is no folder here, or one of HUB_NAMES. Raises
+    FileNotFoundError, which says how to get the folder, if it cannot be had.
+    """
+    path, parts = Path(name), str(name).split("/")
+    is_name = str(name) in HUB_NAMES or (
+        len(parts) == 2 and all(re.fullmatch(r"\w[\w.-]*", part) for part in parts)
+        and not Path(parts[0]).exists()
+    )  # fmt: skip
+    if path.exists() or not is_name:
+        return path
+    by_hand = f"download its files from https://huggingface.co/{name} and name their folder"
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise FileNotFoundError(
+            f"there is no folder {name}; if it is a model on the Hugging Face Hub, "
+            f"pip install 'npgpt[hub]' and try again, or {by_hand}"
+        ) from error
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=HUB_FILES))
+    except Exception as error:  # of many kinds: no network, no such model, no permission
+        why = str(error).partition("\n")[0]
+        raise FileNotFoundError(
+            f"there is no folder {name}, and the Hugging Face Hub did not give a model of this "
+            f"name ({why}); check the name and the network, or {by_hand}"
+        ) from error
+
+
 def load_folder(folder, layout):
     """(settings, weights) of a model: the fields of its config class, float32 arrays by our names.
 

@@ -18,7 +18,7 @@ from npgpt.model.transformer import CausalTransformer
 class GPT(CausalTransformer):
     """A decoder-only transformer; what it shares with other models is in `transformer`."""
 
-    Config, layout = GPTConfig, gpt2
+    Config, layout, decodes = GPTConfig, gpt2, True
 
     def __init__(self, config, seed=0, dtype=np.float32):
         super().__init__(config, seed)

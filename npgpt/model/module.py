@@ -6,6 +6,7 @@ weights, so a path such as `h.0.attn.c_attn.weight` means the same array here an
 """
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -69,6 +70,22 @@ class RMSNorm(Module):
         return rms_norm(x, self.weight, self.eps)
 
 
+_drawing = True
+
+
+@contextmanager
+def without_initial_weights():
+    """Inside, the matrices of new models hold anything: others are to take their places, and
+    drawing a hundred million numbers takes seconds."""
+    global _drawing  # noqa: PLW0603
+    before, _drawing = _drawing, False
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        _drawing = before
+
+
 def branch_std(config):
     """The std of the weights that a branch ends in: 2 n_layer branches add to the residual stream,
     and this keeps its variance of order one."""
@@ -80,4 +97,6 @@ def normal(rng, shape, std, dtype):
 
     Drawn in float64 whatever the dtype, so that both precisions start from the same model.
     """
+    if not _drawing:
+        return Tensor(np.empty(shape, dtype), requires_grad=True)
     return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)

@@ -8,12 +8,21 @@ from dataclasses import asdict
 
 import numpy as np
 
-from autograd import cross_entropy, dropout, linear, linear_cross_entropy, no_grad, transpose
+from autograd import (
+    backend,
+    cross_entropy,
+    dropout,
+    linear,
+    linear_cross_entropy,
+    no_grad,
+    transpose,
+)
 from npgpt.generation.cache import CachedLogits
 from npgpt.generation.generate import generate, stream
 from npgpt.generation.sampling import Sampling
-from npgpt.interop.huggingface import load_folder, save_folder
-from npgpt.model.module import Module
+from npgpt.generation.weights import use_weights
+from npgpt.interop.huggingface import load_folder, local_folder, save_folder
+from npgpt.model.module import Module, without_initial_weights
 from npgpt.model.size import check_size
 
 
@@ -28,7 +37,13 @@ class Transformer(Module):
     A model starts in training mode, in which dropout acts; `eval()` and `train()` switch. The masks
     of a training forward depend on (seed, dropout_step), and each such forward counts
     dropout_step up: set it to repeat a forward exactly.
+
+    decodes   whether `npgpt.generation.decoder.Decoder` knows this kind of model
+    weights   how generation stores them, set by `npgpt.generation.weights.use_weights`; None for
+              the plain path, which reads them as they are
     """
+
+    decodes, weights = False, None
 
     def __init__(self, config, seed):
         self.config, self.seed = config, seed
@@ -51,19 +66,30 @@ class Transformer(Module):
         save_folder(folder, self.layout, asdict(self.config), weights)
 
     @classmethod
-    def from_pretrained(cls, folder):
+    def from_pretrained(cls, folder, weights=None):
         """The model in a folder of the transformers library's layout, in float32.
 
-        Raises FileNotFoundError for a missing file, ValueError for another architecture or for
-        weights that do not fit the configuration.
+        folder    or, with huggingface_hub installed, the name of a model there
+        weights   "fp32", "bf16" or "int8": generate by the fast path from weights that are stored
+                  so (`npgpt.generation.weights`); None for the plain path
+
+        Weights that are in float32 in the file are not copied: they are read from it when they are
+        first needed. Raises FileNotFoundError for a missing file, ValueError for another
+        architecture, for weights that do not fit the configuration, or are not finite.
         """
+        model = cls._loaded(local_folder(folder))
+        return use_weights(model, weights) if weights else model
+
+    @classmethod
+    def _loaded(cls, folder):
         settings, weights = load_folder(folder, cls.layout)
         try:
             config = cls.Config(**settings)
         except ValueError as error:
             raise ValueError(f"{folder}: config.json describes no model; {error}") from error
         check_size(config, weights, folder)
-        model = cls(config)
+        with without_initial_weights():
+            model = cls(config)
         for name, parameter in model.parameters().items():
             found = weights.pop(name, None)
             if found is None or found.shape != parameter.shape:
@@ -71,7 +97,12 @@ class Transformer(Module):
                     f"{folder}: weight {name} is {'absent' if found is None else found.shape}, by "
                     f"config.json {parameter.shape}; use the two files of one model"
                 )
-            parameter.data[...] = found
+            if not np.isfinite(found).all():
+                raise ValueError(
+                    f"{folder}: weight {name} has values that are no finite numbers; restore its "
+                    "file from a copy, or write it again"
+                )
+            parameter.data = found
         if weights:
             raise ValueError(
                 f"{folder}: weights {sorted(weights)} have no place in a model of this "
@@ -160,19 +191,33 @@ class CausalTransformer(Transformer):
         with self.evaluating():
             return self.head(self.hidden(idx_BT, cache)[:, -1]).data
 
-    def generate(self, idx, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, seed=None,
-                 stop=None):  # fmt: skip
-        """Continue token ids (T,) or (B, T); see `npgpt.generation.generate.generate`."""
+    def decoder(self):
+        """What computes logits for a loop over tokens: `Decoder` for a GPT whose `weights` say how
+        it is to read them, else `CachedLogits`, the plain path.
+
+        A Decoder copies the weights as they are now; to continue many texts, make one and give it
+        to `npgpt.generation.generate.generate` or `stream`.
+        """
+        compiled = self.weights and self.decodes and self.wte.weight.dtype == np.float32
+        if not compiled or backend.name != "numba":
+            return CachedLogits(self.next_logits, self.config.block_size)
+        from npgpt.generation.decoder import Decoder  # NumPy's backend needs no compiler
+
+        return Decoder(self, self.weights)
+
+    def generate(self, idx, max_new_tokens, *, seed=None, stop=None, **sampling):
+        """Continue token ids (T,) or (B, T), or a list of rows of any lengths; see
+        `npgpt.generation.generate.generate`. `sampling` are the settings of `Sampling`.
+        """
         return generate(
-            CachedLogits(self.next_logits), idx, max_new_tokens,
-            Sampling(temperature, top_k, top_p),
+            self.decoder(), idx, max_new_tokens, Sampling(**sampling),
             block_size=self.config.block_size, seed=seed, stop=stop,
         )  # fmt: skip
 
     def stream(self, idx_T, max_new_tokens, *, seed=None, stop=None, **sampling):
         """Continue one text: an iterator over new token ids; the keywords are `generate`'s."""
         return stream(
-            CachedLogits(self.next_logits), idx_T, max_new_tokens, Sampling(**sampling),
+            self.decoder(), idx_T, max_new_tokens, Sampling(**sampling),
             block_size=self.config.block_size, seed=seed, stop=stop,
         )  # fmt: skip
 

@@ -49,6 +49,7 @@ from npgpt.files import (
 )
 from npgpt.folders import check_free, new_folder, working_in
 from npgpt.model import MODELS
+from npgpt.model.module import without_initial_weights
 from npgpt.model.size import check_size
 from npgpt.tokenizer import load_tokenizer
 from npgpt.training.diagnostics import weights_not_finite
@@ -215,7 +216,8 @@ def load_run(folder):
     arrays = _read(run, path.name)
     with refusing():
         check_size(run.model, arrays, path)
-    model = MODELS[run.training.arch](run.model, seed=run.training.seed)
+    with without_initial_weights():
+        model = MODELS[run.training.arch](run.model, seed=run.training.seed)
     _copy_into(_weights(model), arrays, path)
     broken = weights_not_finite(model)
     if broken:

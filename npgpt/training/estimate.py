@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 import autograd
+from autograd import backend
 from npgpt.model.size import flops_per_token, step_memory
 
 EXPECTED_SHARE = 0.5  # of the peak, until steps have been measured
@@ -21,6 +22,19 @@ def peak_flops(size=1024, seconds=0.1):
         autograd.matmul(a, a)
         best = min(best, time.perf_counter() - started)
     return 2 * size**3 / best
+
+
+def read_bandwidth(size, seconds=0.2):
+    """Bytes/s at which this machine's threads read `size` bytes again and again, at best in this
+    time: if they fit into a cache, from there."""
+    arrays = [np.ones(max(size // 4, 1), np.float32)]
+    backend.sum_of_squares(arrays)  # compiles or loads the kernel, wakes its threads
+    best, end = np.inf, time.perf_counter() + seconds
+    while best == np.inf or time.perf_counter() < end:
+        started = time.perf_counter()
+        backend.sum_of_squares(arrays)
+        best = min(best, time.perf_counter() - started)
+    return arrays[0].nbytes / best
 
 
 def tokens_per_step(model_config, training):

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from autograd import backend
 from npgpt.config import CONFIGS
 from npgpt.data.objectives import OBJECTIVES
+from npgpt.generation.weights import use_weights
 from npgpt.model import MODELS
 from npgpt.tokenizer import CharTokenizer, compile_kernels
 from npgpt.training.optim import AdamW
@@ -42,11 +43,13 @@ class WarmUp:
     shown        whether to print what is compiled: of several ranks, one does
     trains       whether the model is trained; if not, what is compiled is shown on standard error,
                  as the output is the answer to what was asked
+    weights      of which kind (`npgpt.generation.weights`) a GPT generates; None for none: the
+                 compiled steps of generation are not needed
 
     To be closed, finished or not.
     """
 
-    def __init__(self, config, byte_pairs=False, shown=True, trains=True):
+    def __init__(self, config, byte_pairs=False, shown=True, trains=True, weights=None):
         self.bar, self.parts = KernelBar(shown, None if trains else sys.stderr), []
         try:
             if byte_pairs:
@@ -55,6 +58,8 @@ class WarmUp:
                 arch = next(arch for arch, cls in CONFIGS.items() if type(config) is cls)
                 tiny = asdict(config) | {n: v for n, v in TINY.items() if hasattr(config, n)}
                 self._begin(tiny_step if trains else tiny_forward, arch, tiny)
+                if weights and MODELS[arch].decodes:
+                    self._begin(tiny_decoding, arch, tiny, weights, shared=False)
             if byte_pairs and self.parts:
                 self.parts[0].finish()
         except BaseException:
@@ -97,6 +102,12 @@ def tiny_forward(arch, settings):
     with model.evaluating():
         batch.loss(model)
     _write(model, arch, tokenizer, batch)
+
+
+def tiny_decoding(arch, settings, weights):
+    """What a GPT writes from weights of a kind."""
+    model, tokenizer, batch = _tiny(arch, settings)
+    list(use_weights(model, weights).stream(batch.inputs[0][0][:1], 2))
 
 
 def _tiny(arch, settings):

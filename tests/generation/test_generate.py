@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from npgpt.generation import Sampling, generate, stream
+from npgpt.generation.generate import columns, window_start
 
 V = 7
 BLOCK_SIZE = 4
@@ -62,7 +63,8 @@ def test_the_loop_is_sample_append_repeat(prompt_T, n, seed):
     rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
     expected = prompt_T.tolist()
     for _ in range(n):
-        logits_V = next_logits(np.array([expected[-BLOCK_SIZE:]]))[0]
+        context_T = np.array(expected[window_start(len(expected), BLOCK_SIZE) :])
+        logits_V = next_logits(context_T[None])[0]
         expected.append(sampling.draw(logits_V, rng))
     assert text_T.tolist() == expected
 
@@ -125,11 +127,41 @@ def test_a_seed_repeats_its_text_and_no_seed_does_not():
 
 
 @given(prompts_T, lengths)
-def test_the_model_sees_the_last_block_size_tokens(prompt_T, n):
+def test_the_model_sees_the_window(prompt_T, n):
     calls = []
     text = generate(recorder(calls), prompt_T, n, PLAIN, block_size=BLOCK_SIZE).tolist()
     T = len(prompt_T)
-    assert calls == [[text[max(0, end - BLOCK_SIZE) : end]] for end in range(T, T + n)]
+    seen = [text[window_start(end, BLOCK_SIZE) : end] for end in range(T, T + n)]
+    assert calls == [[context] for context in seen]
+
+
+@given(st.integers(1, 300), st.integers(1, 40))
+def test_the_window_moves_by_half_of_itself(length, block_size):
+    start, step = window_start(length, block_size), max(1, block_size // 2)
+    assert start % step == 0
+    assert min(length, block_size - step + 1) <= length - start <= block_size
+    assert window_start(length + 1, block_size) - start in (0, step)
+    assert (start == 0) == (length <= block_size)
+
+
+@given(st.lists(prompts_T, min_size=1, max_size=5), lengths, seeds, st.sampled_from([None, 2]))
+def test_prompts_of_any_lengths_are_continued_as_each_alone(prompts, n, seed, stop):
+    texts = generate(next_logits, prompts, n, PLAIN, block_size=BLOCK_SIZE, seed=seed, stop=stop)
+    for b, (prompt_T, text_T) in enumerate(zip(prompts, texts, strict=True)):
+        above = [prompt_T] * b  # so that it draws from the same random generator
+        alone_T = generate(
+            next_logits, [*above, prompt_T], n, PLAIN, block_size=BLOCK_SIZE, seed=seed, stop=stop
+        )[b]
+        shorter = min(len(alone_T), len(text_T))
+        assert text_T[:shorter].tolist() == alone_T[:shorter].tolist()
+
+
+def test_whoever_reads_the_columns_can_end_a_row():
+    found = []
+    for column in columns(counting_up, [np.array([1]), np.array([4])], 9, PLAIN, block_size=4):
+        found.append(column.next_B.tolist())
+        column.finished_B[np.isin(column.next_B, [0, 3])] = True
+    assert found == [[2, 5], [3, 6], [3, 0]]
 
 
 def test_stream_asks_the_model_one_token_at_a_time():

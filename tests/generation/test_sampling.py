@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from npgpt.generation import Sampling
+from npgpt.generation.sampling import log_probabilities
 
 # Few distinct values, so that ties are the rule; -inf is a token that is ruled out.
 tied_values = st.sampled_from([-np.inf, -3.0, -1.0, 0.0, 0.5, 2.0])
@@ -136,7 +137,91 @@ def test_the_logits_are_left_as_they_were():
     assert logits_V.tolist() == [1.0, 2.0, 3.0]
 
 
+@given(logits_rows, st.floats(0.001, 1))
+def test_min_p_keeps_what_is_that_likely_beside_the_likeliest(logits_V, min_p):
+    probs_V = Sampling().probabilities(logits_V)
+    kept = Sampling(min_p=min_p).probabilities(logits_V) > 0
+    clear = np.abs(probs_V / probs_V.max() - min_p) > 1e-12
+    assert (kept == (probs_V >= min_p * probs_V.max()))[clear].all()
+    assert kept[np.argmax(logits_V)]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.25, 0.1])
+def test_a_token_at_the_border_of_min_p_stays(share):
+    logits_V = np.log([0.4, 0.4 * share, 0.3 * share])
+    assert (Sampling(min_p=share).probabilities(logits_V) > 0).tolist() == [True, True, False]
+    assert Sampling(min_p=1.0).probabilities(np.zeros(3)) == pytest.approx([1 / 3] * 3)
+
+
+def test_min_p_is_a_share_of_what_temperature_leaves():
+    logits_V = np.log([0.8, 0.2])
+    assert Sampling(min_p=0.3).probabilities(logits_V)[1] == 0
+    assert Sampling(temperature=2, min_p=0.3).probabilities(logits_V)[1] == pytest.approx(1 / 3)
+
+
+@given(logits_rows, st.floats(0.2, 5), st.data())
+def test_a_repetition_penalty_is_for_the_tokens_of_the_context(logits_V, penalty, data):
+    context = data.draw(st.lists(st.integers(0, len(logits_V) - 1), max_size=6))
+    expected_V = [
+        (x / penalty if x > 0 else x * penalty) if v in context else x
+        for v, x in enumerate(logits_V.tolist())
+    ]
+    before_V = logits_V.copy()
+    found_V = Sampling(repetition_penalty=penalty).probabilities(logits_V, context)
+    assert found_V == pytest.approx(Sampling().probabilities(expected_V), rel=1e-12)
+    np.testing.assert_array_equal(logits_V, before_V)
+    greedy = Sampling(0, repetition_penalty=penalty)
+    assert greedy.draw(logits_V, None, context) == np.argmax(expected_V)
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.01, 0.5, 0.9, 0.999]), st.sampled_from([1e-3, 3]))
+def test_top_p_of_a_large_vocabulary_is_that_of_sorting_it_whole(seed, top_p, spread):
+    logits_V = np.random.default_rng(seed).standard_normal(3000).round(2) * spread
+    expected_V = brute_force(logits_V.tolist(), 1, None, top_p)
+    assert Sampling(top_p=top_p).probabilities(logits_V) == pytest.approx(np.array(expected_V))
+
+
+@given(logits_rows, st.integers(0, 15))
+def test_log_probabilities_are_the_models_own(logits_V, most):
+    probs_V = Sampling().probabilities(logits_V)
+    order = np.argsort(-logits_V, kind="stable")[:most]
+    for token, prob in enumerate(probs_V):
+        own, likeliest = log_probabilities(logits_V, token, most)
+        assert own == pytest.approx(math.log(prob) if prob > 1e-300 else own, abs=1e-9)
+        assert [v for v, _ in likeliest] == order.tolist()
+    assert [p for _, p in likeliest] == [log_probabilities(logits_V, v, 0)[0] for v in order]
+
+
 # ---- the draw
+
+# chi-square's 0.9999 quantile by degrees of freedom (tables of the distribution)
+CHI_SQUARE = {1: 15.14, 2: 18.42, 3: 21.11, 4: 23.51, 5: 25.74}
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(), Sampling(0.7), Sampling(1.5, top_k=3), Sampling(top_p=0.8), Sampling(min_p=0.2),
+        Sampling(0.9, top_k=5, top_p=0.95, min_p=0.05, repetition_penalty=1.3),
+    ],
+)  # fmt: skip
+def test_draws_have_the_exact_probabilities(sampling):
+    """Against probabilities in exact sums, by chi-square; the seed is fixed."""
+    logits_V, context = np.log([0.3, 0.05, 0.25, 0.2, 0.15, 0.05]), [0, 3]
+    penalised = [
+        x * sampling.repetition_penalty if v in context else x for v, x in enumerate(logits_V)
+    ]  # all are below 0
+    expected = brute_force(penalised, sampling.temperature, sampling.top_k, sampling.top_p)
+    least = (sampling.min_p or 0) * max(expected)
+    expected = [p if p >= least else 0 for p in expected]
+    expected_V = np.array(expected) / sum(expected)
+    rng, n = np.random.default_rng(11), 20_000
+    counts_V = np.bincount([sampling.draw(logits_V, rng, context) for _ in range(n)], minlength=6)
+    possible = expected_V > 0
+    assert (counts_V[~possible] == 0).all()
+    wanted = n * expected_V[possible]
+    statistic = ((counts_V[possible] - wanted) ** 2 / wanted).sum()
+    assert statistic < CHI_SQUARE[possible.sum() - 1]
 
 
 @given(logits_rows, temperatures, top_ks, top_ps, st.floats(0, 1, exclude_max=True))

@@ -137,12 +137,12 @@ def test_no_position_of_a_llama_sees_a_later_one_and_a_cache_changes_no_logit():
     changed = model(other)[0].data
     np.testing.assert_array_equal(logits[:, :5], changed[:, :5])
     assert not np.isclose(logits[:, 5:], changed[:, 5:]).all(axis=-1).any()
-    cache = KVCache()
+    cache = KVCache(8)
     for t in range(8):
         found = model.next_logits(idx_BT[:, t : t + 1], cache)
         cache.length = t + 1
         np.testing.assert_allclose(found, logits[:, t], rtol=1e-10, atol=1e-12)
-    assert all(k.shape == v.shape == (2, 2, 8, 4) for k, v in cache.layers.values())
+    assert all(kv.shape == (2, 2, 2, 8, 4) for kv in cache.layers.values())  # of shared heads
 
 
 def test_a_llama_generates_past_its_block_with_the_cache_as_without():

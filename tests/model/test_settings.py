@@ -46,7 +46,7 @@ def test_no_position_sees_a_later_one(model):
 
 
 def test_a_cache_changes_no_logit(model):
-    cache = KVCache()
+    cache = KVCache(IDX_BT.shape[1])
     for t in range(IDX_BT.shape[1]):
         logits_BV = model.next_logits(IDX_BT[:, t : t + 1], cache)
         cache.length = t + 1

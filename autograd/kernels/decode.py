@@ -1,0 +1,241 @@
+"""A GPT's next token, for each row of a batch, in a single call: where generation spends its time.
+
+Each weight is needed once for a token, so with few rows memory sets the time: a token takes as long
+as reading all weights does. So nothing is computed between two matrices that is not needed, Python
+is called once a token, and weights may be stored in fewer bytes:
+
+    float32   as they are
+    uint16    bfloat16, the upper half of a float32: widened by a shift
+    int8      with a scale for each output: w_oi = scale_o q_oi
+
+A weight is widened in a register; sums are float32 always. All matrices are stored (O, I), so that
+an output is the dot product of a row that is read from end to end: 1.25 times as fast as adding up
+rows of (I, O), which are far apart for a thread that has some of the columns.
+
+With fewer than four rows of x, memory is read in order, one row of weights after the other: the
+processor then reads ahead by itself, 30 GB/s for one core, and 13 if two rows are read at once.
+From four rows of x on, arithmetic takes longer than that: two rows of weights meet four of x, eight
+sums in registers for six reads, and later rows are asked for meanwhile (`prefetch`), without which
+eight rows of x take 1.8 times as long. Pairs begin at even rows always, so that the number of
+threads changes no bit.
+
+2 FLOPs for each weight and row. Written: the new keys and values, one row of the cache.
+The reference is the model itself, which computes the same with ops under `no_grad`.
+"""
+
+import math
+
+import numba
+import numpy as np
+from numba import prange, types
+from numba.extending import overload
+
+from autograd.kernels.addresses import array_at
+from autograd.kernels.compiler import helper, kernel, serial_kernel
+from autograd.kernels.microkernel import prefetch
+from autograd.kernels.vector_math import exp
+
+TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
+CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
+REPLACE, ADD, GELU = range(3)  # what becomes of a product: y = x W + b; y += x W + b; gelu(x W + b)
+SMALL = 300_000  # bytes of the largest matrix up to which one thread is as fast as several
+LINE, AHEAD = 64, 4  # bytes of a line of memory; rows of weights
+QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
+
+
+def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV):
+    """The logits after one token more, into logits_BV; its keys and values, into the cache.
+
+    x_BC          the tokens' embeddings, positions added; it is overwritten
+    products      (4 L + 1, 3) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
+                  layer, the weight (O, I), its scales (O,) and biases (O,), both float32
+    norms         (2 L + 1, 2) addresses of weights and biases (C,)
+    kv            (L, 2, rows, H, S, D), the cache; row b of x belongs to rows_B[b] of it, where
+                  lengths_B[b] positions are filled
+    like          an array of the dtype that weights are stored in
+    inner         F, channels inside the MLP
+    """
+    few = inner * x_BC.shape[1] * like.itemsize < SMALL
+    threads = 1 if few else numba.get_num_threads()
+    _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads)
+
+
+@serial_kernel
+def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads):
+    B, C = x_BC.shape
+    n_TBC = np.empty((threads, B, C), np.float32)  # what a norm gives: each thread makes its own
+    qkv_BC3, y_BC = np.empty((B, 3 * C), np.float32), np.empty((B, C), np.float32)
+    hidden_BF = np.empty((B, inner), np.float32)
+    none = norms[0, :0]
+    for layer in range(len(kv)):
+        norm_1, norm_2, first = norms[2 * layer], norms[2 * layer + 1], 4 * layer
+        _product(x_BC, norm_1, eps, n_TBC, products[first + QKV], like, qkv_BC3, REPLACE)
+        if threads == 1:
+            _attend(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, 0, 1)
+        else:
+            _attention(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, threads)
+        _product(y_BC, none, eps, n_TBC, products[first + OUT], like, x_BC, ADD)
+        _product(x_BC, norm_2, eps, n_TBC, products[first + FC], like, hidden_BF, GELU)
+        _product(hidden_BF, none, eps, n_TBC, products[first + PROJ], like, x_BC, ADD)
+    norm_f, head = norms[len(norms) - 1], products[len(products) - 1]
+    _product(x_BC, norm_f, eps, n_TBC, head, like, logits_BV, REPLACE)
+
+
+@helper
+def _product(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
+    """y = x W + b, of the norm of x if `norm` is not empty, by all threads."""
+    if len(n_TBI) == 1:
+        _share(x_BI, norm, eps, n_TBI, product, like, y_BO, 0, task)
+    else:
+        _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task)
+
+
+@kernel
+def _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
+    for t in prange(len(n_TBI)):
+        _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task)
+
+
+@helper
+def _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task):
+    if norm.size:
+        _norm(x_BI, norm, eps, n_TBI[t])
+        _multiply(n_TBI[t], product, like, y_BO, t, len(n_TBI), task)
+    else:
+        _multiply(x_BI, product, like, y_BO, t, len(n_TBI), task)
+
+
+@kernel
+def _attention(qkv_BC3, kv, rows_B, lengths_B, y_BC, threads):
+    for t in prange(threads):
+        _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, t, threads)
+
+
+@helper
+def _norm(x_BC, norm, eps, y_BC):
+    B, C = x_BC.shape
+    weight, bias = array_at(norm[0], 0, C, x_BC), array_at(norm[1], 0, C, x_BC)
+    for b in range(B):
+        x, y = x_BC[b], y_BC[b]
+        total = squares = ZERO
+        for c in range(C):
+            total += x[c]
+        mean = total / np.float32(C)
+        for c in range(C):
+            squares += (x[c] - mean) * (x[c] - mean)
+        rstd = np.float32(1 / math.sqrt(squares / np.float32(C) + eps))
+        for c in range(C):
+            y[c] = (x[c] - mean) * rstd * weight[c] + bias[c]
+
+
+@helper
+def _multiply(x_BI, product, like, y_BO, thread, threads, task):
+    """One thread's share of the outputs: those of some pairs of rows of the weight."""
+    B, I = x_BI.shape  # noqa: E741
+    O = y_BO.shape[1]  # noqa: E741
+    pairs = (O + 1) // 2
+    first, end = 2 * (pairs * thread // threads), min(2 * (pairs * (thread + 1) // threads), O)
+    w_OI = array_at(product[0], 0, O * I, like)
+    scale, bias = array_at(product[1], 0, O, x_BI), array_at(product[2], 0, O, x_BI)
+    fours = B - B % 4
+    sums = np.empty(8, np.float32)
+    for o in range(first, end - 1, 2):
+        for b in range(0, fours, 4):
+            if b < 8:  # two rows ahead for two of x
+                start = (o + AHEAD + b // 4) * I
+                for i in range(0, I, LINE // like.itemsize):
+                    prefetch(w_OI, start + i)
+            _eight_dots(x_BI[b : b + 4], w_OI[o * I :][:I], w_OI[o * I + I :][:I], sums)
+            for i in range(8):
+                o_i = o + i % 2
+                _put(y_BO, b + i // 2, o_i, sums[i] * scale[o_i] + bias[o_i], task)
+    if fours and (end - first) % 2:  # the last row has no other
+        w = w_OI[(end - 1) * I :][:I]
+        for b in range(fours):
+            _put(y_BO, b, end - 1, _dot(x_BI[b], w) * scale[end - 1] + bias[end - 1], task)
+    for o in range(first, end):
+        w = w_OI[o * I :][:I]
+        for b in range(fours, B):
+            _put(y_BO, b, o, _dot(x_BI[b], w) * scale[o] + bias[o], task)
+    if task == GELU:
+        for b in range(B):
+            y = y_BO[b, first:end]
+            for i in range(y.size):
+                two_u = TWO_SQRT_2_OVER_PI * y[i] * (ONE + CUBIC * y[i] * y[i])
+                y[i] = y[i] / (ONE + exp(-two_u))
+
+
+@helper
+def _put(y_BO, b, o, value, task):
+    y_BO[b, o] = y_BO[b, o] + value if task == ADD else value
+
+
+@helper
+def _dot(x, w):
+    total = ZERO
+    for i in range(x.size):
+        total += x[i] * widened(w[i])
+    return total
+
+
+@helper
+def _eight_dots(x_4I, w1, w2, sums):
+    x1, x2, x3, x4 = x_4I[0], x_4I[1], x_4I[2], x_4I[3]
+    a1 = a2 = b1 = b2 = c1 = c2 = d1 = d2 = ZERO
+    for i in range(x1.size):
+        v1, v2 = widened(w1[i]), widened(w2[i])
+        a1 += x1[i] * v1
+        a2 += x1[i] * v2
+        b1 += x2[i] * v1
+        b2 += x2[i] * v2
+        c1 += x3[i] * v1
+        c2 += x3[i] * v2
+        d1 += x4[i] * v1
+        d2 += x4[i] * v2
+    sums[0], sums[1], sums[2], sums[3] = a1, a2, b1, b2
+    sums[4], sums[5], sums[6], sums[7] = c1, c2, d1, d2
+
+
+def widened(w):
+    """A stored weight as float32, without its scale; only callable from kernels."""
+    raise NotImplementedError("widened is for kernels")
+
+
+@overload(widened, jit_options={"error_model": "numpy"})
+def _widened(w):
+    if w == types.uint16:
+        return lambda w: np.uint32(np.uint32(w) << np.uint32(16)).view(np.float32)
+    return lambda w: np.float32(w)  # noqa: PLW0108 (Numba takes a function of Python, no builtin)
+
+
+@helper
+def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
+    """Store the new keys and values, and let each head of each row look at all it has."""
+    B, C = y_BC.shape
+    H, S, D = kv.shape[2:]
+    scale = np.float32(1 / math.sqrt(D))
+    a_S = np.empty(S, np.float32)
+    for job in range(B * H * thread // threads, B * H * (thread + 1) // threads):
+        b, h = job // H, job % H
+        keys, values, last = kv[0, rows_B[b], h], kv[1, rows_B[b], h], lengths_B[b]
+        q, y = qkv_BC3[b, h * D : h * D + D], y_BC[b, h * D : h * D + D]
+        new_k, new_v = keys[last], values[last]
+        k, v = qkv_BC3[b, C + h * D : C + h * D + D], qkv_BC3[b, 2 * C + h * D : 2 * C + h * D + D]
+        for d in range(D):
+            new_k[d], new_v[d], y[d] = k[d], v[d], ZERO
+        m = np.float32(-np.inf)
+        for s in range(last + 1):
+            key, dot = keys[s], ZERO
+            for d in range(D):
+                dot += q[d] * key[d]
+            a_S[s] = dot * scale
+            m = a_S[s] if a_S[s] > m else m
+        total = ZERO
+        a = a_S[: last + 1]
+        for s in range(a.size):
+            a[s] = exp(a[s] - m)
+            total += a[s]
+        for s in range(a.size):
+            value, weight = values[s], a[s] / total
+            for d in range(D):
+                y[d] += weight * value[d]

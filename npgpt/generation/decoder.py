@@ -1,0 +1,115 @@
+"""The fast path of a GPT's generation: a token for all rows is one call of compiled code.
+
+The plain path is the model itself, ops under `no_grad`, with the `cache` of keys and values. What
+takes its time with few rows is not arithmetic but reading the weights, and what Python does between
+two ops. `autograd.kernels.decode` computes a whole token without Python, and reads weights that are
+stored in float32, bfloat16 or int8 (`weights`). A prompt is computed by the plain path, as there
+many positions share each weight.
+"""
+
+import numpy as np
+
+from autograd.kernels import decode
+from npgpt.generation.cache import KVCache
+from npgpt.generation.weights import stored
+
+PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+
+
+class Decoder:
+    """The logits after each of several contexts, as `npgpt.generation.cache.CachedLogits`.
+
+    model   a GPT in float32, as it is now: its matrices are copied, output by output
+    kind    of `npgpt.generation.weights.KINDS`: how they are stored
+
+    A context that continues the last one of its row by one token is a step. Any other is a prompt;
+    of several that are the same, one is computed.
+    """
+
+    takes_rows = True
+
+    def __init__(self, model, kind="fp32"):
+        self.model, self.config = model, model.config
+        parameters = {name: weight.data for name, weight in model.parameters().items()}
+        self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters["wpe.weight"]
+        blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
+        products = [
+            (stored(parameters[f"{block}{part}.weight"].T, kind), f"{block}{part}.bias")
+            for block in blocks for part in PRODUCTS
+        ]  # fmt: skip
+        table_VC = self.tokens_VC
+        if not self.config.tie_weights:
+            table_VC = parameters["lm_head.weight"].T
+        products.append((stored(table_VC, kind), None))
+        norms = [f"{block}{norm}" for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
+
+        def bias(name, size):
+            return parameters.get(name, np.zeros(size, np.float32))
+
+        self.products = [(*kept, bias(name, len(kept[1]))) for kept, name in products]
+        self.norms = [
+            (parameters[f"{name}.weight"], bias(f"{name}.bias", self.config.n_embd))
+            for name in norms
+        ]
+        # of arrays that self.products and self.norms keep alive
+        self.addresses = _addresses(self.products), _addresses(self.norms)
+        self.like = self.products[0][0][:0].reshape(-1)
+        self.read, self.kv = [], None
+
+    @property
+    def bytes_per_token(self):
+        """Bytes of weights that a token reads."""
+        return sum(array.nbytes for product in self.products for array in product[:1])
+
+    def __call__(self, contexts):
+        """Logits (B, V) for B contexts (T,)."""
+        if len(contexts) != len(self.read):
+            c = self.config
+            shape = (c.n_layer, 2, len(contexts), c.n_head, c.block_size, c.n_embd // c.n_head)
+            self.kv, self.read = np.empty(shape, np.float32), [()] * len(contexts)
+        steps = np.array([_continues(*pair) for pair in zip(contexts, self.read, strict=True)])
+        logits_BV = np.empty((len(contexts), self.config.vocab_size), np.float32)
+        if steps.all():
+            self._step(np.arange(len(contexts)), contexts, logits_BV)
+        else:
+            rows = np.flatnonzero(steps)
+            if rows.size:
+                of_steps = np.empty((rows.size, logits_BV.shape[1]), np.float32)
+                self._step(rows, [contexts[b] for b in rows], of_steps)
+                logits_BV[rows] = of_steps
+            self._prompts(np.flatnonzero(~steps), contexts, logits_BV)
+        self.read = contexts
+        return logits_BV
+
+    def _step(self, rows_B, contexts, logits_BV):
+        ids_B = np.array([context[-1] for context in contexts])
+        before_B = np.array([len(context) - 1 for context in contexts])
+        x_BC = self.tokens_VC[ids_B] + self.positions_TC[before_B]
+        decode.gpt_step(
+            x_BC, *self.addresses, self.kv, rows_B, before_B, self.like, 4 * self.config.n_embd,
+            1e-5, logits_BV,
+        )  # fmt: skip
+
+    def _prompts(self, rows, contexts, logits_BV):
+        """Those of one length are a batch, in which equal ones are one row."""
+        lengths = np.array([len(contexts[b]) for b in rows])
+        for length in dict.fromkeys(lengths.tolist()):
+            same = rows[lengths == length]
+            unique_UT, which = np.unique(
+                np.stack([contexts[b] for b in same]), axis=0, return_inverse=True
+            )
+            which = which.reshape(-1)
+            cache = KVCache(length)
+            logits_BV[same] = self.model.next_logits(unique_UT, cache)[which]
+            for kv, new in zip(self.kv, cache.layers.values(), strict=True):
+                for b, u in zip(same, which, strict=True):
+                    kv[:, b, :, :length] = new[:, u]
+
+
+def _continues(context, read):
+    S = len(read)
+    return S > 0 and len(context) == S + 1 and np.array_equal(context[:S], read)
+
+
+def _addresses(rows):
+    return np.array([[array.ctypes.data for array in row] for row in rows], np.int64)

@@ -1,0 +1,69 @@
+"""A model that a command is to use: a run's, or one in the layout of the transformers library."""
+
+from typing import NamedTuple
+
+from npgpt.config import TrainConfig
+from npgpt.files import member, read_json
+from npgpt.interop.huggingface import CLASSES, local_folder
+from npgpt.model import MODELS
+from npgpt.model.transformer import Transformer
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
+from npgpt.training.checkpoint import Run, load_run
+
+
+class Loaded(NamedTuple):
+    """A model and its tokenizer; the settings it was trained with, or the defaults if `run`, what
+    the config.json of a run says, is None."""
+
+    model: Transformer
+    tokenizer: BPETokenizer | CharTokenizer
+    training: TrainConfig
+    run: Run | None
+
+
+def load_model(name):
+    """What is in a folder, or under a name on the Hugging Face Hub (`local_folder`).
+
+    Raises RunError or ValueError for a folder of neither kind, one that is damaged, or one whose
+    tokenizer and model do not fit; FileNotFoundError for a file that is missing.
+    """
+    folder = local_folder(name)
+    model_type = _model_type(folder)
+    if model_type is None:
+        model, tokenizer, run = load_run(folder)
+        return Loaded(model, tokenizer, run.training, run)
+    arch = next((a for a, cls in MODELS.items() if cls.__name__ == CLASSES.get(model_type)), None)
+    if arch is None:
+        raise ValueError(
+            f"{folder}: config.json describes a model of model_type={model_type!r}; use one of: "
+            f"{', '.join(CLASSES)}"
+        )
+    model = MODELS[arch].from_pretrained(folder)
+    tokenizer = _tokenizer(folder)
+    if tokenizer.vocab_size != model.config.vocab_size:
+        raise ValueError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
+            f"config.json {model.config.vocab_size:,}; use the files of one model"
+        )
+    return Loaded(model, tokenizer, TrainConfig(arch=arch), None)
+
+
+def _model_type(folder):
+    """What config.json says, if it is one of the transformers library; None if not."""
+    try:
+        config = read_json(member(folder, "config.json"))
+    except (FileNotFoundError, ValueError):  # load_run has more to say about it
+        return None
+    return None if "made_by" in config else config.get("model_type")
+
+
+def _tokenizer(folder):
+    if (folder / "tokenizer.json").is_file():
+        return load_tokenizer(folder / "tokenizer.json")
+    files = folder / "vocab.json", folder / "merges.txt"
+    if all(file.is_file() for file in files):
+        return BPETokenizer.from_gpt2(*files)
+    raise FileNotFoundError(
+        f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder "
+        "whole, or put the model's tokenizer there"
+    )

@@ -1,0 +1,228 @@
+"""`npgpt generate`: continuations, stop strings, log-probabilities, a talk, folders of models."""
+
+import io
+import json
+import math
+import sys
+import types
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from npgpt import GPT, GPTConfig, Llama
+from npgpt.config import LlamaConfig
+from npgpt.files import read_arrays
+from npgpt.tokenizer import BPETokenizer
+
+SHORT = ("--max-new-tokens", 12, "--seed", 1)
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory):
+    """A folder of the transformers library. Not to be written to."""
+    from npgpt.cli import main
+
+    folder = tmp_path_factory.mktemp("exported") / "hens"
+    assert main(["export", str(finished), str(folder)]) == 0
+    return folder
+
+
+def as_json(cli, *arguments):
+    status, out, err = cli("generate", *arguments, "--json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+def test_a_folder_of_the_transformers_library_writes_what_its_run_does(cli, finished, exported):
+    assert as_json(cli, exported, *SHORT) == as_json(cli, finished, *SHORT)
+    corpus = ("--corpus", "tales", "--split", "val", "--json")
+    _, of_run, _ = cli("eval", finished, "--json")
+    status, out, err = cli("eval", exported)
+    assert status == 1 and "its text is unknown; name one with --corpus" in err
+    hens = json.loads(of_run)
+    assert hens["loss"] > 0
+    assert cli("eval", exported, *corpus)[0] == 1  # characters that the model does not know
+
+
+def test_the_files_of_gpt2_are_a_tokenizer_too(cli, tmp_path):
+    tokenizer = BPETokenizer.train("hug hug hug pug", 258)
+    GPT(GPTConfig(258, 8, 1, 1, 4)).save_pretrained(tmp_path)
+    from npgpt.tokenizer.formats.gpt2 import byte_to_unicode
+
+    table = byte_to_unicode()
+    spelled = ["".join(table[byte] for byte in token) for token in tokenizer.tokens]
+    vocab = {token: i for i, token in enumerate(spelled)}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab))
+    merges = [f"{spelled[a]} {spelled[b]}" for a, b in tokenizer.merges]
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    assert as_json(cli, tmp_path, *SHORT, "--prompt", "hug")["tokens"] == 12
+    (tmp_path / "merges.txt").unlink()
+    status, _, err = cli("generate", tmp_path)
+    assert status == 1 and "no tokenizer.json, nor vocab.json and merges.txt" in err
+    BPETokenizer.train("hug hug hug pug", 257).save(tmp_path / "tokenizer.json")
+    status, _, err = cli("generate", tmp_path)
+    assert status == 1 and "has 257 tokens, but the model in config.json 258" in err
+
+
+@pytest.mark.parametrize("weights", ["fp32", "bf16", "int8"])
+def test_the_first_of_several_continuations_is_the_one_of_a_single(cli, finished, weights):
+    one = as_json(cli, finished, *SHORT, "--weights", weights)
+    three = as_json(cli, finished, *SHORT, "--n", 3, "--weights", weights)
+    assert len(three["samples"]) == 3
+    assert three["samples"][0] | {"prompt": "\n\n"} == one
+    assert len({sample["text"] for sample in three["samples"]}) == 3
+    _, out, _ = cli("generate", finished, *SHORT, "--n", 3, "--weights", weights)
+    shown = "".join(
+        f"--- {i} of 3\n{sample['text']}\n" for i, sample in enumerate(three["samples"], 1)
+    )
+    assert out == shown + "\n"
+
+
+def test_a_text_ends_before_a_stop_string(cli, finished):
+    whole = as_json(cli, finished, *SHORT)["text"]
+    stop = whole[4:6]
+    cut = as_json(cli, finished, *SHORT, "--stop", stop, "--stop", "\u20ac")
+    assert cut["text"] == whole[: whole.index(stop)] and cut["tokens"] == whole.index(stop) + 2
+    _, out, _ = cli("generate", finished, *SHORT, "--stop", stop)
+    assert out == cut["text"] + "\n"
+    several = as_json(cli, finished, *SHORT, "--stop", stop, "--n", 3)["samples"]
+    assert not any(stop in sample["text"] for sample in several)
+
+
+def test_log_probabilities_of_tokens_and_of_the_likeliest(cli, finished):
+    tokens = as_json(cli, finished, *SHORT, "--logprobs", 3, "--temperature", 0)["logprobs"]
+    assert len(tokens) == 12
+    for token in tokens:
+        likeliest = token["top"]
+        assert token == likeliest[0] | {"top": likeliest}  # greedy
+        assert [t["logprob"] for t in likeliest] == sorted(t["logprob"] for t in likeliest)[::-1]
+        assert sum(math.exp(t["logprob"]) for t in likeliest) < 1
+
+
+def test_a_repetition_penalty_changes_what_is_written(cli, finished):
+    plain = as_json(cli, finished, *SHORT, "--temperature", 0)["text"]
+    other = as_json(cli, finished, *SHORT, "--temperature", 0, "--repetition-penalty", 1.5)["text"]
+    assert len(set(other)) > len(set(plain))
+
+
+def test_a_talk_continues_all_that_was_said(cli, finished, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the hen\nand\nx\u20ac\n"))
+    status, out, err = cli("generate", finished, *SHORT, "--interactive", "--stop", "zzz")
+    assert status == 0
+    first = as_json(cli, finished, *SHORT, "--prompt", "the hen\n")["text"]
+    second = as_json(cli, finished, *SHORT, "--prompt", f"the hen\n{first}and\n")["text"]
+    assert out.startswith(f"{first}\n{second}\n")
+    assert "unknown character 'x'" in out  # the line that it cannot read, explained
+
+
+def test_stats_say_how_fast_and_how_near_the_limit(cli, finished):
+    stats = as_json(cli, finished, *SHORT, "--stats", "--n", 2)["stats"]
+    assert stats["tokens_per_second"] > 0 and stats["seconds_to_first_token"] > 0
+    limit = stats["memory_limit_tokens_per_second"]
+    assert stats["share_of_memory_limit"] == pytest.approx(stats["tokens_per_second"] / limit)
+    status, out, err = cli("generate", finished, *SHORT, "--stats")
+    assert "tokens/s" in err and "tokens/s" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--n", 0], "--n 0: give 1 continuation or more"),
+        (["--logprobs", 2], "--logprobs 2: give 0 or more, and --json with it"),
+        (["--logprobs", -1, "--json"], "--logprobs -1: give 0 or more"),
+        (["--interactive", "--json"], "leave --json and --n out"),
+        (["--stop", ""], "a stop string is empty"),
+        (["--min-p", 2], "min_p=2.0: use"),
+        (["--repetition-penalty", 0], "repetition_penalty=0.0: use"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(cli, finished, arguments, said):
+    status, _, err = cli("generate", finished, *arguments)
+    assert status == 1 and said in err
+
+
+def test_eval_shows_the_loss_by_how_weights_are_stored(cli, finished):
+    whole = json.loads(cli("eval", finished, "--json")[1])
+    status, out, _ = cli("eval", finished, "--json", "--weights")
+    found = json.loads(out)
+    losses = found.pop("loss_by_weights")
+    assert found == whole and losses["fp32"] == whole["loss"]
+    assert losses["bf16"] != whole["loss"] != losses["int8"]
+    assert losses["int8"] == pytest.approx(whole["loss"], rel=1e-2)
+    assert losses["bf16"] == pytest.approx(whole["loss"], rel=2e-3)
+    _, out, _ = cli("eval", finished, "--weights", "int8")
+    assert f"weights in int8: loss {losses['int8']:.4f}" in out and "bf16" not in out
+
+
+# ---- weights that cannot be used
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused(cli, exported, tmp_path, bad):
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((exported / name).read_bytes())
+    arrays = load_file(exported / "model.safetensors")
+    arrays["transformer.ln_f.weight"][1] = bad
+    save_file(arrays, tmp_path / "model.safetensors")
+    status, _, err = cli("generate", tmp_path)
+    assert status == 1 and "weight ln_f.weight has values that are no finite numbers" in err
+
+
+def test_half_precision_is_read(exported, tmp_path):
+    arrays = load_file(exported / "model.safetensors")
+    save_file({k: a.astype(np.float16) for k, a in arrays.items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((exported / "config.json").read_bytes())
+    half, whole = GPT.from_pretrained(tmp_path), GPT.from_pretrained(exported)
+    for name, weight in half.parameters().items():
+        expected = whole.parameters()[name].data.astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(weight.data, expected)
+        assert weight.dtype == np.float32
+
+
+def test_a_model_that_is_changed_changes_no_file(exported):
+    before = (exported / "model.safetensors").read_bytes()
+    model = GPT.from_pretrained(exported, weights="int8")
+    for weight in model.parameters().values():
+        weight.data += 1
+    assert (exported / "model.safetensors").read_bytes() == before
+    arrays = read_arrays(exported / "model.safetensors")
+    assert all(array.flags.writeable for array in arrays.values())
+
+
+def test_names_on_the_hub(cli, here, exported, monkeypatch):
+    """Without the package, without a network, and where the hub gives a folder."""
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    status, _, err = cli("generate", "openai-community/gpt2")
+    assert status == 1 and "pip install 'npgpt[hub]'" in err and "download its files" in err
+    status, _, err = cli("generate", "runs")  # no name of a model
+    assert status == 1 and "is not a run folder" in err
+    asked = []
+
+    def download(name, allow_patterns):
+        asked.append(name)
+        if name == "nobody/none":
+            raise OSError("401 Client Error\nmore")
+        return str(exported)
+
+    hub = types.SimpleNamespace(snapshot_download=download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert as_json(cli, "somebody/hens", *SHORT) == as_json(cli, exported, *SHORT)
+    status, _, err = cli("generate", "nobody/none")
+    assert status == 1 and "(401 Client Error); check the name and the network" in err
+    assert asked == ["somebody/hens", "nobody/none"]
+    (here / "runs").mkdir()
+    status, _, err = cli("generate", "runs/tales")
+    assert status == 1 and "is not a run folder" in err
+
+
+@pytest.mark.parametrize("flag", [["--n", 2], ["--stats"], ["--weights", "int8"]])
+def test_a_llama_continues_by_the_plain_path(cli, tmp_path, flag):
+    tokenizer = BPETokenizer.train("hug hug hug pug", 258)
+    Llama(LlamaConfig(258, 8, 1, 1, 4)).save_pretrained(tmp_path)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    status, _, err = cli("generate", tmp_path, *SHORT, *flag)
+    if flag[0] == "--weights":
+        assert status == 1 and "'int8' is for a GPT; a Llama has float32: use fp32" in err
+    else:
+        assert status == 0

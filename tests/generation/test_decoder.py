@@ -1,0 +1,189 @@
+"""The fast path, `npgpt.generation.decoder`, against the plain one: the model itself."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autograd import backend
+from npgpt import GPT, GPTConfig, Llama
+from npgpt.config import LlamaConfig
+from npgpt.generation import Sampling, generate
+from npgpt.generation.cache import CachedLogits
+from npgpt.generation.generate import columns
+from npgpt.generation.weights import KINDS, restored, stored, use_weights
+
+pytestmark = pytest.mark.kernels
+if backend.name == "numba":
+    from autograd.kernels import decode
+    from npgpt.generation.decoder import Decoder
+
+V, BLOCK_SIZE = 61, 16
+CLOSE = 1e-5  # of the largest logit: what rounding may do
+
+
+def a_model(**changes):
+    """Weights of order one: with those of a new model all logits are nearly the same."""
+    config = {"vocab_size": V, "block_size": BLOCK_SIZE, "n_layer": 2, "n_head": 3, "n_embd": 48}
+    model = GPT(GPTConfig(**config | changes), seed=3)
+    rng = np.random.default_rng(4)
+    for weight in model.parameters().values():
+        scale = 1 / np.sqrt(weight.shape[0] if weight.data.ndim == 2 else 4)
+        weight.data += (scale * rng.standard_normal(weight.shape)).astype(np.float32)
+    return model
+
+
+@pytest.fixture(params=["one thread", "all threads"])
+def threads(request, monkeypatch):
+    """The models here are so small that they would never be shared by threads."""
+    monkeypatch.setattr(decode, "SMALL", 0 if request.param == "all threads" else 10**9)
+
+
+def plain(model):
+    return CachedLogits(model.next_logits, model.config.block_size)
+
+
+def assert_close(found_BV, expected_BV):
+    assert np.abs(found_BV - expected_BV).max() <= CLOSE * np.abs(expected_BV).max()
+
+
+@pytest.fixture(scope="module", params=[{}, {"bias": False}, {"tie_weights": False}])
+def model(request):
+    return a_model(**request.param)
+
+
+prompts = st.lists(
+    st.lists(st.integers(0, V - 1), min_size=1, max_size=BLOCK_SIZE + 9), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(prompts, st.integers(0, 2**32), st.integers(1, 2 * BLOCK_SIZE))
+def test_every_logit_is_that_of_the_plain_path(model, threads, rows, seed, new):
+    """Rows of any lengths, in which windows slide at different times, some of them the same."""
+    rows = [np.array(row) for row in rows]
+    decoder, fresh = Decoder(model), plain(model)
+    texts = list(rows)
+    for column in columns(decoder, rows, new, Sampling(), block_size=BLOCK_SIZE, seed=seed):
+        contexts = decoder.read
+        assert_close(column.logits_BV, fresh(contexts))
+        whole = [model.next_logits(context[None])[0] for context in contexts]
+        assert_close(column.logits_BV, np.stack(whole))
+        texts = [np.append(text, token) for text, token in zip(texts, column.next_B, strict=True)]
+    single = [
+        next(columns(Decoder(model), [text], 1, Sampling(), block_size=BLOCK_SIZE)).logits_BV[0]
+        for text in texts
+    ]
+    again = next(columns(Decoder(model), texts, 1, Sampling(), block_size=BLOCK_SIZE))
+    assert_close(again.logits_BV, np.stack(single))
+
+
+@pytest.mark.parametrize("kind", ["bf16", "int8"])
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_weights_in_fewer_bytes_are_those_left_in_the_model(threads, kind, tie_weights):
+    model = use_weights(a_model(tie_weights=tie_weights), kind)
+    decoder = model.decoder()
+    assert isinstance(decoder, Decoder)
+    rows = [np.arange(5), np.arange(3)]
+    for column in columns(decoder, rows, 2 * BLOCK_SIZE, Sampling(), block_size=BLOCK_SIZE, seed=1):
+        whole = [model.next_logits(context[None])[0] for context in decoder.read]
+        assert_close(column.logits_BV, np.stack(whole))
+    wide = sum(array.nbytes for array, *_ in Decoder(model).products)
+    assert decoder.bytes_per_token * {"bf16": 2, "int8": 4}[kind] == wide
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    model, found = a_model(), []
+    for small in (0, 10**9):
+        monkeypatch.setattr(decode, "SMALL", small)
+        rows = [np.arange(3)] * 5
+        new = columns(Decoder(model), rows, 6, Sampling(), block_size=BLOCK_SIZE, seed=1)
+        found.append([column.logits_BV for column in new])
+    np.testing.assert_array_equal(*found)
+
+
+def test_samples_of_one_prompt_share_its_computation(monkeypatch):
+    model = use_weights(a_model(), "fp32")
+    asked, next_logits = [], model.next_logits
+
+    def noted(idx_BT, cache=None):
+        asked.append(idx_BT.shape)
+        return next_logits(idx_BT, cache)
+
+    monkeypatch.setattr(model, "next_logits", noted)
+    prompt = list(range(7))
+    texts = model.generate([prompt] * 4 + [[1, 2]], 5, seed=0)
+    assert asked == [(1, 7), (1, 2)]
+    assert len({tuple(text) for text in texts}) == 5
+
+
+def test_a_model_without_a_choice_of_weights_takes_the_plain_path():
+    assert isinstance(GPT(a_model().config).decoder(), CachedLogits)
+    llama = Llama(LlamaConfig(vocab_size=5, block_size=8, n_layer=1, n_head=1, n_embd=4))
+    assert isinstance(use_weights(llama, "fp32").decoder(), CachedLogits)
+    with pytest.raises(ValueError, match=r"'int8' is for a GPT; a Llama has float32: use fp32"):
+        use_weights(llama, "int8")
+    with pytest.raises(ValueError, match=r"'int4' is unknown; use one of: fp32, bf16, int8"):
+        use_weights(a_model(), "int4")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rounded_weights_are_the_nearest_that_can_be_stored(kind):
+    rng = np.random.default_rng(0)
+    weight_OI = rng.standard_normal((50, 40)).astype(np.float32)
+    weight_OI[3] = 0
+    array, scale_O = stored(weight_OI, kind)
+    error = np.abs(restored(array, scale_O) - weight_OI)
+    half_step = {"fp32": 0 * weight_OI, "bf16": np.abs(weight_OI) * 2**-8,
+                 "int8": np.abs(weight_OI).max(axis=1, keepdims=True) / 254}[kind]  # fmt: skip
+    assert (error <= half_step * 1.0001).all()
+    again, again_scale_O = stored(restored(array, scale_O), kind)
+    np.testing.assert_array_equal(again, array)  # so a Decoder stores what the model was left with
+    np.testing.assert_allclose(again_scale_O, scale_O, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_both_paths_draw_the_same_tokens_for_a_thousand_prompts(temperature):
+    """Except where the logits decide by less than their rounding: those rows end there, counted."""
+    model, rng = a_model(), np.random.default_rng(5)
+    lengths = rng.integers(1, 40, 1000)
+    rows = [rng.integers(V, size=length) for length in lengths]
+    sampling, new, near = Sampling(temperature), 20, 0
+    for first in range(0, 1000, 100):
+        some = rows[first : first + 100]
+        fast = generate(Decoder(model), some, new, sampling, block_size=BLOCK_SIZE, seed=first)
+        slow = generate(plain(model), some, new, sampling, block_size=BLOCK_SIZE, seed=first)
+        near += sum(f.tolist() != s.tolist() for f, s in zip(fast, slow, strict=True))
+    assert near <= 2  # of 20,000 draws; a draw is that near its boundary with a chance of some 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fast", [True, False])
+def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monkeypatch):
+    """One of its own, and of the half window that is computed again at every half window one."""
+    model = a_model(n_layer=1)
+    asked, next_logits = [], model.next_logits
+
+    def noted(idx_BT, cache=None):
+        asked.append(idx_BT.shape[1])
+        return next_logits(idx_BT, cache)
+
+    monkeypatch.setattr(model, "next_logits", noted)
+    next_tokens, new = (Decoder(model) if fast else plain(model)), 10_000
+    generate(next_tokens, [1], new, Sampling(), block_size=BLOCK_SIZE, seed=0)
+    afresh = [n for n in asked if n > 1]
+    # the step that finds the window full sees half of it and the new token
+    assert set(afresh) == {BLOCK_SIZE // 2 + 1}
+    assert len(afresh) == (new - BLOCK_SIZE) // (BLOCK_SIZE // 2) + 1 - (new % BLOCK_SIZE == 0)
+    positions = sum(afresh) + new - len(afresh)
+    assert positions <= 2 * new + BLOCK_SIZE
+    assert fast == (len(asked) < new / 2)
+
+
+def test_a_decoder_goes_on_with_another_text(model):
+    """One token longer than the last, so that it could be mistaken for a continuation."""
+    decoder = Decoder(model)
+    decoder([np.array([1, 2, 3]), np.array([4, 5])])
+    contexts = [np.array([1, 9, 3, 7]), np.array([4, 5, 6])]
+    assert_close(decoder(contexts), plain(model)(contexts))
