@@ -487,3 +487,58 @@ def test_a_text_of_one_token_has_no_loss_and_breaks_no_view(browser, pages):
             assert browser.run("return npgpt.pass.T") == 1
             assert browser.logs()[0] == [], (kind, view)
             assert "NaN" not in browser.find("#view").text, (kind, view)
+
+
+def press(browser, words):
+    buttons = browser.driver.find_elements("css selector", "section:not([hidden]) button")
+    next(button for button in buttons if words in button.text).click()
+
+
+def test_a_view_can_be_used_by_keyboard_alone(browser, pages):
+    """What has the focus keeps it; moving over the positions hides none of them."""
+    from selenium.webdriver.common.keys import Keys
+
+    focused = "return document.activeElement.tagName"
+    browser.open(pages["tales"][0], "view=knockout&text=One+dawn+shy")
+    strip = browser.find("[role=listbox]")
+    strip.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert browser.run("return npgpt.state.positions") == ""
+    strip.send_keys(Keys.ENTER)
+    assert browser.run("return npgpt.state.positions") == "9"
+    browser.find("td button").send_keys(Keys.ENTER)
+    assert browser.run("return npgpt.state.heads") == "0.0"
+    assert browser.run(focused) == "BUTTON"
+    browser.open(pages["tales"][0], "view=residual")
+    browser.find("select").send_keys(Keys.ARROW_DOWN)
+    assert browser.run("return npgpt.state.answer") >= 0
+    assert browser.run(focused) == "SELECT"
+
+
+def test_nothing_is_drawn_for_a_text_that_is_not_read(browser, pages):
+    browser.open(pages["tales"][0])
+    for text in ("One dawn#", ""):
+        browser.run(PASTE, text)
+        press(browser, "Draw one token")
+        assert browser.run("return npgpt.state.text") == text
+
+
+def test_a_text_of_one_token_is_not_measured_nor_shown_beside_old_gradients(browser, pages):
+    browser.open(pages["untied"][0], "view=knockout&text=A")
+    press(browser, "each alone")
+    changed_address(browser)
+    assert "NaN" not in browser.find("#view").text
+    browser.open(pages["untied"][0], "view=backward")
+    wait(browser, ".verdict")
+    browser.run(PASTE, "A")
+    assert not browser.find("[role=listbox]").is_displayed()
+
+
+def test_a_click_on_the_border_and_an_unknown_fault_are_brought_into_range(browser, pages):
+    browser.open(pages["tales"][0], "view=attention&text=One+dawn&fault=nonsense")
+    assert browser.run("return npgpt.state.fault") == ""
+    browser.run(
+        "const canvas = document.querySelector('canvas[tabindex]');"
+        "const { left: clientX, top } = canvas.getBoundingClientRect();"
+        "canvas.dispatchEvent(new MouseEvent('click', { clientX, clientY: top - 0.4 }))"
+    )
+    assert browser.run("return [npgpt.state.t, npgpt.state.s]") == [0, 0]

@@ -88,7 +88,7 @@ export function checkPanel() {
     rule.disabled = Boolean(state.fault);
     plant.textContent = state.fault ? "Take the fault out" : "Plant a fault";
     fault.textContent = state.fault
-      ? `Planted in ${state.fault}: ${FAULTS[state.fault] ?? "nothing"}. It shows in every ` +
+      ? `Planted in ${state.fault}: ${FAULTS[state.fault]}. It shows in every ` +
         "gradient that has passed through that rule." : "";
     if (curveOf !== key) curve = [];
     curveOf = key;

@@ -95,19 +95,30 @@ export function matrix(canvas, count, size, shareOf) {
 
 // ---- parts that several views have
 
-// The text as tokens to choose from, by mouse or by the arrow keys.  look(t) -> { rgb, title, off }
+// The position next to t that the text has.
+export function position(t) {
+  return Math.max(0, Math.min(pass.T - 1, t));
+}
+
+// The numbers from 0 to below count.
+export function range(count) {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+// The text as tokens to choose from, by mouse, or by the arrow keys and Enter.
+// look(t) -> { rgb, title, off }
 export function tokenStrip(label, choose = (t) => set({ t })) {
   const strip = el("div", { class: "tokens", role: "listbox", tabindex: 0, "aria-label": label });
-  const go = (t) => t >= 0 && t < pass.T && choose(t);
   strip.onkeydown = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
-    if (by === undefined) return;
+    if (by === undefined && event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
-    go(Math.max(0, Math.min(pass.T - 1, state.t + by)));
+    if (by) set({ t: position(state.t + by) });
+    else choose(state.t);
   };
   strip.onclick = (event) => {
     const token = event.target.closest("[data-t]");
-    if (token) go(Number(token.dataset.t));
+    if (token) choose(Number(token.dataset.t));
   };
   const update = (look) => {
     strip.replaceChildren(...pass.labels.flatMap((text, t) => {

@@ -4,6 +4,7 @@
 import { nextCharacters } from "./grammar.js";
 import { GPT, losses, Trace } from "./model.js";
 import { attention, layerNorm, matmul, softmax } from "./ops.js";
+import { FAULTS } from "./rules.js";
 import { Tokenizer, UnknownCharacter } from "./tokenizer.js";
 
 export const record = JSON.parse(document.getElementById("record").textContent);
@@ -133,6 +134,7 @@ export function readAddress() {
     }
   }
   if (!live) changes.text = record.prompt;
+  if (!Object.hasOwn(FAULTS, changes.fault)) changes.fault = "";
   if (!pass.T) readText(); // so that there is a pass, whatever the address has
   changes.topK = Math.max(1, Math.min(V, changes.topK));
   changes.layer = within(Math.trunc(changes.layer), L);

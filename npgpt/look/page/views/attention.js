@@ -1,6 +1,6 @@
 // Which position reads from which: every head, one of them large, and the arithmetic of one weight.
 
-import { button, colour, css, el, matrix, percent, short, svg, table } from "../draw.js";
+import { button, colour, css, el, matrix, percent, position, short, svg, table } from "../draw.js";
 import { C, D, H, L, live, pass, set, state } from "../state.js";
 
 export const attention = {
@@ -18,12 +18,11 @@ export const attention = {
         ArrowRight: [0, 1] }[event.key] ?? [0, 0];
       if (!dt && !ds) return;
       event.preventDefault();
-      const clamp = (i) => Math.max(0, Math.min(pass.T - 1, i));
-      set({ t: clamp(state.t + dt), s: clamp(column() + ds) });
+      set({ t: position(state.t + dt), s: position(column() + ds) });
     };
     large.onclick = (event) => {
       const box = large.getBoundingClientRect();
-      const cell = (at, size) => Math.min(pass.T - 1, Math.floor((at / size) * pass.T));
+      const cell = (at, size) => position(Math.floor((at / size) * pass.T));
       set({ t: cell(event.clientY - box.top, box.height),
         s: cell(event.clientX - box.left, box.width) });
     };

@@ -13,8 +13,9 @@ export const backward = {
   build(root) {
     const [strip, updateStrip] = tokenStrip(
       "Saliency: the length of the gradient of each token's embedding");
-    const summary = el("p"), norms = el("div"), check = live ? checkPanel() : null;
-    root.append(summary, strip, ...(check ? [el("h2", {}, "Check any weight"), check.root] : []),
+    const summary = el("p"), rest = el("div"), norms = el("div"), check = live ? checkPanel() : null;
+    root.append(summary, rest);
+    rest.append(strip, ...(check ? [el("h2", {}, "Check any weight"), check.root] : []),
       el("h2", {}, "Length of the gradient, by layer and kind"), norms,
       el("h2", {}, `The graph of the loss, as the engine recorded it (${record.gradient.dtype})`),
       el("p", {}, "Of the text that the page was made with: every op that was called, where its " +
@@ -31,6 +32,7 @@ export const backward = {
       check?.update();
     };
     return () => {
+      rest.hidden = pass.T < 2;
       if (pass.T < 2) {
         summary.textContent = "A loss needs two tokens: type another.";
         return;

@@ -1,8 +1,14 @@
 // What the loss does, token by token, if a head, an MLP or a position is taken out.
 
-import { button, el, paint, palette, percent, short, table, tokenStrip } from "../draw.js";
-import { losses, mean, Trace } from "../model.js";
+import { button, el, paint, palette, percent, range, short, table, tokenStrip } from "../draw.js";
+import { losses, mean, NOTHING, Trace } from "../model.js";
 import { H, L, logitsOf, model, pass, set, state, V } from "../state.js";
+
+// [kind, which, name] of what can be taken out, by block.
+const PARTS = range(L).map((l) => [
+  ...range(H).map((h) => ["heads", `${l}.${h}`, `block ${l}, head ${h}`]),
+  ["mlps", l, `block ${l}, MLP`],
+]);
 
 let measured = new Map(), measuredText = null, trace = new Trace(), traceOf = "";
 
@@ -11,9 +17,9 @@ export const knockout = {
   about: "Take out heads, MLPs or positions: which tokens can the model no longer predict?",
   section: "Attention Mechanism, Transformer Architecture",
   build(root) {
-    const parts = el("div"), result = el("p", { "aria-live": "polite" });
+    const [parts, updateParts] = grid(), result = el("p", { "aria-live": "polite" });
     const [strip, updateStrip] = tokenStrip(
-      "Positions: choose one to hide it, or to show it again",
+      "Positions: a click or Enter hides the chosen one, or shows it again",
       (t) => toggle("positions", t, { t }));
     const [effect, updateEffect] = tokenStrip("What each token loses");
     const all = button("Take out each alone, and measure", () => measure(0));
@@ -27,7 +33,7 @@ export const knockout = {
       measuredText = state.text;
       const { change } = palette(), now = knockedOut(chosen());
       const by = pass.losses.map((loss, t) => now[t] - loss);
-      parts.replaceChildren(grid());
+      updateParts();
       updateStrip((t) => ({ off: chosen().positions.has(t), title: `token ${t + 1}` }));
       updateEffect((t) => ({ rgb: t ? change(by[t - 1] / 3) : null,
         title: t ? `${odds(pass.losses[t - 1])} before, ${odds(now[t - 1])} now` : "" }));
@@ -69,32 +75,31 @@ function knockedOut(off) {
 }
 
 function grid() {
-  const cell = (kind, which, name) => {
+  const buttons = PARTS.map((parts) => parts.map(([kind, which]) =>
+    button("", () => toggle(kind, which))));
+  const head = ["block", ...range(H).map((h) => `head ${h}`), "MLP"];
+  const rows = buttons.map((row, l) => [el("th", { scope: "row" }, l), ...row]);
+  const update = () => PARTS.flat().forEach(([kind, which, name], i) => {
     const by = measured.get(`${kind} ${which}`), off = chosen()[kind].has(which);
     const cost = by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
     const where = off ? "taken out" : "in place", alone = cost && `, alone it costs${cost}`;
-    const cell = button((off ? "out" : "in") + cost, () => toggle(kind, which),
-      { "aria-pressed": off, "aria-label": `${name}: ${where}${alone}` });
-    if (by !== undefined) paint(cell, palette().change(by / 1.5));
-    return cell;
-  };
-  const rows = Array.from({ length: L }, (_, l) => [el("th", { scope: "row" }, String(l)),
-    ...Array.from({ length: H }, (_, h) => cell("heads", `${l}.${h}`, `block ${l}, head ${h}`)),
-      cell("mlps", l, `block ${l}, MLP`)]);
-  return table(["block", ...Array.from({ length: H }, (_, h) => `head ${h}`), "MLP"], rows,
-    { "aria-label": "parts of the model" });
+    const cell = buttons.flat()[i];
+    cell.textContent = (off ? "out" : "in") + cost;
+    cell.setAttribute("aria-pressed", off);
+    cell.setAttribute("aria-label", `${name}: ${where}${alone}`);
+    if (by === undefined) cell.removeAttribute("style");
+    else paint(cell, palette().change(by / 1.5));
+  });
+  return [table(head, rows, { "aria-label": "parts of the model" }), update];
 }
 
 // One part after another, without keeping the page from answering.
-function measure(i) {
-  const parts = Array.from({ length: L }, (_, l) => [...Array.from(
-    { length: H }, (_, h) => ["heads", `${l}.${h}`]), ["mlps", l]]).flat();
-  if (i === parts.length || state.view !== "knockout") return;
-  const [kind, which] = parts[i], off = { heads: new Set(), mlps: new Set(), positions: new Set() };
-  off[kind].add(which);
-  const own = new Trace();
-  model.forward(pass.ids, own, off);
+function measure(i, text = state.text) {
+  const part = PARTS.flat()[i];
+  if (!part || pass.T < 2 || text !== state.text || state.view !== "knockout") return;
+  const [kind, which] = part, own = new Trace();
+  model.forward(pass.ids, own, { ...NOTHING, [kind]: new Set([which]) });
   measured.set(`${kind} ${which}`, mean(losses(logitsOf(own), pass.ids, V)) - mean(pass.losses));
   set({});
-  setTimeout(() => measure(i + 1));
+  setTimeout(() => measure(i + 1, text));
 }

@@ -17,14 +17,17 @@ export const residual = {
   section: "Transformer Architecture",
   build(root) {
     const [strip, updateStrip] = tokenStrip("Choose a token"), stream = el("div");
-    const pair = el("div", { class: "controls" });
+    const [answer, rival] = ["answer", "rival"].map((name) => el("select", { "aria-label": name,
+      onchange: (event) => set({ [name]: Number(event.target.value) }) }));
+    const pair = live ? el("div", { class: "controls" }, "Direct contribution to the logit of ",
+      answer, " against that of ", rival) : null;
     const check = el("p"), lens = el("canvas", { role: "img",
       "aria-label": "the likeliest token after each branch, at each position" });
     lens.onclick = (event) => {
       const box = lens.getBoundingClientRect(), first = firstColumn();
       set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
     };
-    root.append(strip, pair, stream, check, el("h2", {}, "The logit lens over the text"),
+    root.append(strip, ...(pair ? [pair] : []), stream, check, el("h2", {}, "The logit lens over the text"),
       el("p", { class: "legend" }, "unsure", el("span", { class: "ramp" }),
         "sure; from the embeddings, below, to the answer, on top"),
       el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "logit lens" },
@@ -32,8 +35,8 @@ export const residual = {
     return () => {
       updateStrip(() => ({}));
       const [a, b] = contenders();
-      if (live) pair.replaceChildren("Direct contribution to the logit of ", select(a, "answer"),
-        " against that of ", select(b, "rival"));
+      offer(answer, a);
+      offer(rival, b);
       const { rows, total, real } = parts(a, b);
       stream.replaceChildren(table(["after", "adds, length", "stream, length",
         "logit lens", ...(live ? ["contribution", "of its heads"] : [])],
@@ -56,11 +59,11 @@ function contenders() {
   return [a, state.rival >= 0 && state.rival < V ? state.rival : order.find((id) => id !== a)];
 }
 
-function select(chosen, name) {
+// The element stays, as replacing it would take the keyboard's focus away.
+function offer(select, chosen) {
   const ids = [...new Set([chosen, ...likeliest(2 * L, state.t, 12).map(([id]) => id)])];
-  return el("select", { "aria-label": name, onchange: (event) =>
-    set({ [name]: Number(event.target.value) }) },
-    ids.map((id) => el("option", { value: id, selected: id === chosen }, tokenizer.label(id))));
+  select.replaceChildren(...ids.map((id) => el("option", { value: id }, tokenizer.label(id))));
+  select.value = chosen;
 }
 
 // A row for each branch. The last norm divides by a number of its own, so that its result is a sum

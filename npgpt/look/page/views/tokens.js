@@ -104,8 +104,8 @@ function sampling(steps) {
     onchange: () => set({ seed: Math.trunc(Number(seed.value)) || 0 }) });
   const streaming = button("Stream", () => (timer ? stop() : start()));
   const start = () => {
-    timer = setInterval(() => (state.view === "tokens" && generated.length < 500 ? step()
-      : stop()), 60);
+    timer = setInterval(() => (state.view === "tokens" && generated.length < 500 && !pass.note
+      ? step() : stop()), 60);
     streaming.textContent = "Stop";
   };
   const stop = () => {
@@ -131,6 +131,7 @@ function sampling(steps) {
 }
 
 function step() {
+  if (pass.note) return; // the text is not the one that was read
   if (state.text !== shownText) generated.length = 0;
   const probs = probabilities(nextLogits(pass.T - 1), state);
   const id = draw(probs, random(state.seed, generated.length));
