@@ -21,6 +21,7 @@ def use_kernels(size):
 """
 CHILD = """
 import json, os, sys
+{first}
 from contextlib import closing
 from autograd import kernels
 from autograd.kernels import ahead
@@ -46,13 +47,14 @@ NAMES = {"_sum_of_squares", "_embedding"}
 
 @pytest.fixture
 def child(tmp_path):
-    """Run the code above, with statements before the work begins and meanwhile."""
+    """Run the code above, with statements first of all, before the work begins, and meanwhile."""
     (tmp_path / "quick.py").write_text(MODULE, encoding="utf-8")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
 
-    def run(before="pass", meanwhile="pass", **variables):
+    def run(before="pass", meanwhile="pass", first="pass", **variables):
+        code = CHILD.format(first=first, before=before, meanwhile=meanwhile)
         done = subprocess.run(
-            [sys.executable, "-c", CHILD.format(before=before, meanwhile=meanwhile)],
+            [sys.executable, "-c", code],
             env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path,
                               "NUMBA_NUM_THREADS": "2", "AUTOGRAD_BACKEND": "numba"} | variables,
             check=False, capture_output=True, encoding="utf-8",
@@ -100,5 +102,7 @@ def test_what_else_they_say_is_read_and_not_reported(child):
 
 def test_where_code_is_not_kept_no_process_is_started(child, tmp_path):
     (tmp_path / "cache").write_text("a file in the place of the folder", encoding="utf-8")
-    found = child(PYTHONWARNINGS="ignore")
+    places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(tmp_path / "cache"))
+    nowhere = "import tempfile; tempfile.tempdir = os.environ['NUMBA_CACHE_DIR']"
+    found = child(first=nowhere, PYTHONWARNINGS="ignore", **places)
     assert found["others"] == [] and sorted(found["compiled"]) == sorted(NAMES)
