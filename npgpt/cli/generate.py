@@ -63,11 +63,11 @@ def run(args):
     model = use_weights(loaded.model, args.weights)
     continues = WRITERS[arch] is WRITERS["gpt"]
     _check_flags(args, arch, continues)
+    warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
+            weights=args.weights)  # fmt: skip
     objective = OBJECTIVES[arch](tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     sampling = {name: getattr(args, name) for name in SAMPLING}
-    warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            weights=args.weights)  # fmt: skip
     if not continues:
         return _restore(args, model, arch, tokenizer, objective, prompt, sampling)
     if args.repetition_penalty is not None:

@@ -120,10 +120,10 @@ def test_a_text_with_any_name_is_trained_on_and_drawn(cli, here, name):
     (folder,) = (here / "runs").iterdir()
     assert sorted(files(folder)) == sorted(FILES)
     assert read_run(folder).training.corpus == (str(path),)
-    hint = out.splitlines()[-1].split("npgpt generate ")[1]
+    hints = [out.split(f"npgpt {command} ")[1].splitlines()[0] for command in ("generate", "look")]
     folder_as_printed = str(Path("runs", folder.name)).encode(errors="replace").decode()
     if os.name != "nt":
-        assert shlex.split(hint) == [folder_as_printed]
+        assert [shlex.split(hint) for hint in hints] == [[folder_as_printed]] * 2
     status, _, err = cli("train", "--resume", "--corpus", str(path))
     assert (status, err) == (0, "")
 
