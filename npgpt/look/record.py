@@ -7,7 +7,7 @@ large for a page also the numbers that its views show.
 
 import numpy as np
 
-from autograd import Observer, Tensor, no_grad, observing
+from autograd import Observer, Tensor, no_grad, observing, softmax
 from npgpt.look.weights import base64_of
 from npgpt.training.diagnostics import module_at_work
 
@@ -124,7 +124,7 @@ def record_pass(model, ids_T):
             continue
         arrays[name] = base64_of(found[0], "f2")
         with no_grad():
-            probs_TV = _softmax(model.head(model.ln_f(Tensor(found))).data[0])
+            probs_TV = softmax(model.head(model.ln_f(Tensor(found)))).data[0]
         likeliest_TK = np.argsort(-probs_TV, axis=1, kind="stable")[:, :LIKELIEST]
         lens.append([
             [[int(v), round(float(probs_V[v]), 5)] for v in likeliest_K]
@@ -132,11 +132,6 @@ def record_pass(model, ids_T):
         ])  # fmt: skip
     given = probs_TV[np.arange(len(ids_T) - 1), ids_T[1:]].tolist()
     return {"arrays": arrays, "lens": lens, "given": given}
-
-
-def _softmax(logits_TV):
-    e_TV = np.exp(logits_TV - logits_TV.max(axis=1, keepdims=True))
-    return e_TV / e_TV.sum(axis=1, keepdims=True)
 
 
 def _flat(saved):

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.files import RUN_STATE, member, read_json
+from npgpt.files import member
 from npgpt.model import GPT
 from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
-from npgpt.training.checkpoint import MADE_BY, Run, load_run, read_run
+from npgpt.training.checkpoint import Run, load_run, read_run
 from npgpt.training.diagnostics import weights_not_finite
+from npgpt.training.models import model_type_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def open_subject(folder):
     """
     folder = Path(folder)
     name = folder.resolve().name
-    if not _is_exported(folder):
+    if model_type_of(folder) is None:
         arch = read_run(folder).training.arch
         if arch != "gpt":
             raise ValueError(
@@ -48,11 +49,3 @@ def open_subject(folder):
             f"{model.config.vocab_size}; use the files of one model"
         )
     return Subject(name, model, tokenizer, None)
-
-
-def _is_exported(folder):
-    """Whether its config.json is one of the transformers library; a run's says who made it."""
-    if (folder / RUN_STATE).exists() or not (folder / "config.json").exists():
-        return False
-    settings = read_json(member(folder, "config.json"))
-    return settings.get("made_by") != MADE_BY and "model_type" in settings

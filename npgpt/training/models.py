@@ -28,7 +28,7 @@ def load_model(name):
     tokenizer and model do not fit; FileNotFoundError for a file that is missing.
     """
     folder = local_folder(name)
-    model_type = _model_type(folder)
+    model_type = model_type_of(folder)
     if model_type is None:
         model, tokenizer, run = load_run(folder)
         return Loaded(model, tokenizer, run.training, run)
@@ -48,8 +48,8 @@ def load_model(name):
     return Loaded(model, tokenizer, TrainConfig(arch=arch), None)
 
 
-def _model_type(folder):
-    """What config.json says, if it is one of the transformers library; None if not."""
+def model_type_of(folder):
+    """The model_type in a config.json of the transformers library; None if it is not one."""
     try:
         config = read_json(member(folder, "config.json"))
     except (FileNotFoundError, ValueError):  # load_run has more to say about it
