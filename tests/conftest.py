@@ -1,4 +1,5 @@
-"""For the whole suite: settings of hypothesis, the marker `kernels`, one thread for small arrays.
+"""For the whole suite: settings of hypothesis, the marker `kernels`, one thread for small arrays,
+the program.
 
 Compiling a kernel makes a first example slow, so no example has a deadline. In CI the examples
 are the same on every run; elsewhere each run tries others.
@@ -37,3 +38,16 @@ def one_thread():
     numba.set_num_threads(1)
     yield
     numba.set_num_threads(before)
+
+
+@pytest.fixture
+def cli(capfd):
+    """Call the program in this process: (exit status, what it printed, what it said on stderr)."""
+
+    def call(*arguments):
+        from npgpt.cli import main
+
+        status = main([str(argument) for argument in arguments])
+        return status, *capfd.readouterr()
+
+    return call

@@ -1,20 +1,9 @@
-"""A finished tiny run that the tests of the commands share, and a way to call the program."""
+"""A finished tiny run that the tests of the commands share."""
 
 import pytest
 from tiny_run import TEXT, TINY
 
 from npgpt.cli import main
-
-
-@pytest.fixture
-def cli(capfd):
-    """Call the program in this process: (exit status, what it printed, what it said on stderr)."""
-
-    def call(*arguments):
-        status = main([str(argument) for argument in arguments])
-        return status, *capfd.readouterr()
-
-    return call
 
 
 @pytest.fixture(scope="session")

@@ -14,15 +14,6 @@ from npgpt.model import MODELS
 from npgpt.training.checkpoint import load_run
 
 
-@pytest.fixture
-def cli(capfd):
-    def call(*arguments):
-        status = main([str(argument) for argument in arguments])
-        return status, *capfd.readouterr()
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished run of 6 steps. Not to be written to."""
