@@ -27,6 +27,22 @@ transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
     y[y0 + j y_row + i] = x[x0 + i x_row + j] for at most `lanes` rows and columns, turned in
     registers; y is written for all `lanes` of both, with anything beyond the last.
 
+Products of bfloat16
+--------------------
+A bfloat16 is the upper half of a float32, and sums stay float32, so that the instruction for them
+takes two k at once: a sum of 32 bits with a pair of 16 bits from each operand. A pair is one
+32-bit integer here, k in its lower half and k + 1 in its upper. Where a and b of `multiply_tile`
+are arrays of uint32, they hold such pairs, and k counts these; all else is as above.
+
+pair(low, high)
+    Two float32 numbers as a pair: rounded to the nearest bfloat16, ties to an even last bit.
+lower(pair), upper(pair)
+    Its numbers, as float32.
+
+LLVM's instruction takes vectors of `bfloat`, a type that llvmlite does not have, so it is declared
+here; values become it by a bitcast of vectors of pairs. On processors without the instruction
+the halves become float32 numbers by a shift and by a mask, and two multiply-adds take them.
+
 pointer(address, like)
     The integer `address` as a pointer to elements of the dtype of `like`, for numba.carray.
 prefetch(x, i)
@@ -41,7 +57,19 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, VECTORS
+from autograd.kernels.tiles import BYTES, HEIGHTS, MULTIPLIES_BFLOAT16, ROWS, VECTORS
+
+INT32 = ir.IntType(32)
+
+
+class BFloat(ir.Type):
+    """LLVM's type of 16 bits, the upper half of a float32."""
+
+    def _to_string(self):
+        return "bfloat"
+
+
+BFLOAT = BFloat()  # llvmlite compares types by what they are, and this one by which
 
 
 @intrinsic
@@ -61,17 +89,18 @@ def _call_tile(context, builder, signature, values):
     a, b, s, c = (_pointer(context, builder, *start) for start in starts)
     arguments = (a, a_row, a_col, b, b_row, s, s_row, c, c_row, *rest)
     vector, kinds = _vector(context, c_type), [x.type for x in arguments]
-    builder.call(_tile_function(builder.module, vector, kinds), arguments)
+    function = _tile_function(builder.module, _vector(context, b_type), vector, kinds)
+    builder.call(function, arguments)
     return context.get_dummy_value()
 
 
-def _tile_function(module, vector, argument_types):
+def _tile_function(module, b_vector, vector, argument_types):
     """One function for each element type, which branches to the tile of the size asked for.
 
     Not inlined: how well LLVM fills the registers must not depend on what is around the call.
     """
     signature = ir.FunctionType(ir.VoidType(), argument_types)
-    name = f"autograd_multiply_tile_{vector.element}"
+    name = f"autograd_multiply_tile_{b_vector.element}_{vector.element}"
     function = cgutils.get_or_insert_function(module, signature, name)
     if not function.is_declaration:
         return function
@@ -92,7 +121,7 @@ def _tile_function(module, vector, argument_types):
             block = builder.append_basic_block(f"tile_{h}x{v + 1}")
             switch.add_case(index(v * (ROWS + 1) + h), block)
             builder.position_at_end(block)
-            sums = _sum_over_k(builder, h, v + 1, vector, *a_and_b, depth)
+            sums = _sum_over_k(builder, h, v + 1, b_vector, vector, *a_and_b, depth)
             _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask)
             builder.ret_void()
     builder.position_at_end(no_such_tile)
@@ -100,7 +129,7 @@ def _tile_function(module, vector, argument_types):
     return function
 
 
-def _sum_over_k(builder, height, vectors, vector, a, a_row, a_col, b, b_row, depth):
+def _sum_over_k(builder, height, vectors, b_vector, vector, a, a_row, a_col, b, b_row, depth):
     """The loop: the sums of the tile, a list of vectors for each row."""
     index, lanes = depth.type, vector.count
     before = builder.block
@@ -115,14 +144,13 @@ def _sum_over_k(builder, height, vectors, vector, a, a_row, a_col, b, b_row, dep
     k, a_k, b_k = builder.phi(index), builder.phi(a.type), builder.phi(b.type)
     sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(height)]
     b_k_vectors = [
-        _load(builder, builder.gep(b_k, [index(v * lanes)]), vector) for v in range(vectors)
+        _load(builder, builder.gep(b_k, [index(v * lanes)]), b_vector) for v in range(vectors)
     ]
-    fma = _llvm(builder.module, "fma", vector, vector, [vector] * 3)
     new_sums = []
     for row, old_sums in zip(rows, sums, strict=True):
         a_ik = _copies(builder, builder.load(builder.gep(a_k, [row])), lanes)
-        pairs = zip(b_k_vectors, old_sums, strict=True)
-        new_sums.append([builder.call(fma, [a_ik, b_vector, old]) for b_vector, old in pairs])
+        terms = zip(b_k_vectors, old_sums, strict=True)
+        new_sums.append([_multiply_add(builder, a_ik, b_kj, old) for b_kj, old in terms])
     next_k = builder.add(k, index(1))
     next_a, next_b = builder.gep(a_k, [a_col]), builder.gep(b_k, [b_row])
     variables = [(k, index(0), next_k), (a_k, a, next_a), (b_k, b, next_b)]
@@ -134,6 +162,30 @@ def _sum_over_k(builder, height, vectors, vector, a, a_row, a_col, b, b_row, dep
     builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, after)
     builder.position_at_end(after)
     return new_sums
+
+
+def _multiply_add(builder, a, b, c):
+    """a b + c for vectors of numbers, or of pairs in a and b."""
+    if a.type == c.type:
+        return builder.call(_llvm(builder.module, "fma", c.type, c.type, [c.type] * 3), [a, b, c])
+    if MULTIPLIES_BFLOAT16:
+        halves = ir.VectorType(BFLOAT, 2 * a.type.count)
+        takes = ir.FunctionType(c.type, [c.type, halves, halves])
+        name = f"llvm.x86.avx512bf16.dpbf16ps.{8 * BYTES}"
+        dot = cgutils.get_or_insert_function(builder.module, takes, name)
+        return builder.call(dot, [c, builder.bitcast(a, halves), builder.bitcast(b, halves)])
+    for half in _lower_half, _upper_half:
+        c = _multiply_add(builder, half(builder, a, c.type), half(builder, b, c.type), c)
+    return c
+
+
+def _lower_half(builder, pairs, floats):
+    return builder.bitcast(builder.shl(pairs, pairs.type([16] * pairs.type.count)), floats)
+
+
+def _upper_half(builder, pairs, floats):
+    upper = pairs.type([0xFFFF0000] * pairs.type.count)
+    return builder.bitcast(builder.and_(pairs, upper), floats)
 
 
 def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
@@ -153,6 +205,45 @@ def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
                             old = _load(builder, address(s, s_row, i, v), vector, inside)
                             total = builder.fadd(total, builder.select(add, old, vector(None)))
                         _store(builder, total, address(c, c_row, i, v), inside)
+
+
+@intrinsic
+def pair(typing, low, high):
+    def generate(context, builder, signature, values):
+        low, high = (_rounded(builder, builder.bitcast(x, INT32)) for x in values)
+        return builder.or_(builder.lshr(low, INT32(16)), builder.and_(high, INT32(0xFFFF0000)))
+
+    return types.uint32(types.float32, types.float32), generate
+
+
+@intrinsic
+def lower(typing, pair):
+    def generate(context, builder, signature, values):
+        return builder.bitcast(builder.shl(values[0], INT32(16)), ir.FloatType())
+
+    return types.float32(types.uint32), generate
+
+
+@intrinsic
+def upper(typing, pair):
+    def generate(context, builder, signature, values):
+        return builder.bitcast(builder.and_(values[0], INT32(0xFFFF0000)), ir.FloatType())
+
+    return types.float32(types.uint32), generate
+
+
+def _rounded(builder, bits):
+    """The bits of a float32, the upper half rounded; the lower is to be cut off.
+
+    Adding half of the last bit of the upper half carries over where it is to be rounded up; one
+    less where that bit is even, so that a tie stays. Not for NaN, which could become infinite.
+    """
+    odd = builder.and_(builder.lshr(bits, INT32(16)), INT32(1))
+    nearest = builder.add(builder.add(bits, INT32(0x7FFF)), odd)
+    quiet_nan = builder.or_(bits, INT32(0x400000))
+    magnitude = builder.and_(bits, INT32(0x7FFFFFFF))
+    is_nan = builder.icmp_unsigned(">", magnitude, INT32(0x7F800000))
+    return builder.select(is_nan, quiet_nan, nearest)
 
 
 @intrinsic
@@ -244,23 +335,23 @@ def _load(builder, address, vector, mask=None):
     address = builder.bitcast(address, vector.as_pointer())
     if mask is None:
         return builder.load(address, align=4)  # a vector may start at any entry of an array
-    takes = [address.type, ir.IntType(32), mask.type, vector]
+    takes = [address.type, INT32, mask.type, vector]
     load = _llvm(builder.module, "masked.load", vector, vector, takes)
-    return builder.call(load, [address, ir.IntType(32)(4), mask, vector(ir.Undefined)])
+    return builder.call(load, [address, INT32(4), mask, vector(ir.Undefined)])
 
 
 def _store(builder, value, address, mask=None):
     address = builder.bitcast(address, value.type.as_pointer())
     if mask is None:
         return builder.store(value, address, align=4)
-    takes = [value.type, address.type, ir.IntType(32), mask.type]
+    takes = [value.type, address.type, INT32, mask.type]
     store = _llvm(builder.module, "masked.store", value.type, ir.VoidType(), takes)
-    return builder.call(store, [value, address, ir.IntType(32)(4), mask])
+    return builder.call(store, [value, address, INT32(4), mask])
 
 
 def _copies(builder, scalar, lanes):
     nothing = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
-    first = builder.insert_element(nothing, scalar, ir.IntType(32)(0))
+    first = builder.insert_element(nothing, scalar, INT32(0))
     return builder.shuffle_vector(first, nothing, _constants([0] * lanes))
 
 
@@ -271,12 +362,12 @@ def _first_lanes(builder, count, lanes):
 
 
 def _constants(integers):
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(integers)), integers)
+    return ir.Constant(ir.VectorType(INT32, len(integers)), integers)
 
 
 def _llvm(module, name, vector, returns, takes):
     """LLVM's function of this name for a type of vector."""
-    dtype = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
+    dtype = {"float": "f32", "double": "f64", "i32": "i32"}[str(vector.element)]
     name = f"llvm.{name}.v{vector.count}{dtype}" + (".p0" if name != "fma" else "")
     return cgutils.get_or_insert_function(module, ir.FunctionType(returns, takes), name)
 
@@ -292,12 +383,12 @@ def pointer(typing, address, like):
 @intrinsic
 def prefetch(typing, x, i):
     def generate(context, builder, signature, values):
-        byte, int32 = ir.IntType(8), ir.IntType(32)
+        byte = ir.IntType(8)
         address = _pointer(context, builder, signature.args[0], *values)
         address = builder.bitcast(address, byte.as_pointer())
-        takes = ir.FunctionType(ir.VoidType(), [address.type, int32, int32, int32])
+        takes = ir.FunctionType(ir.VoidType(), [address.type, INT32, INT32, INT32])
         function = cgutils.get_or_insert_function(builder.module, takes, "llvm.prefetch.p0")
-        builder.call(function, [address, int32(0), int32(2), int32(1)])  # to read, in L2, data
+        builder.call(function, [address, INT32(0), INT32(2), INT32(1)])  # to read, in L2, data
         return context.get_dummy_value()
 
     return types.void(x, types.intp), generate

@@ -3,7 +3,11 @@
 The functions and their arguments are those of `autograd.kernels.microkernel`.
 """
 
-from autograd.kernels.compiler import helper
+from numba import types
+from numba.extending import overload
+
+from autograd.kernels.compiler import FASTMATH, helper
+from autograd.kernels.microkernel import lower, upper
 
 
 @helper
@@ -17,7 +21,19 @@ def multiply_tile(
             c_i = c[c0 + i * c_row : c0 + i * c_row + columns]
             s_i = s[s0 + i * s_row : s0 + i * s_row + columns] if k == 0 else c_i
             for j in range(columns):
-                c_i[j] = s_i[j] + a_ik * b_k[j] if k > 0 or add else a_ik * b_k[j]
+                term = _product(a_ik, b_k[j])
+                c_i[j] = s_i[j] + term if k > 0 or add else term
+
+
+def _product(a, b):
+    """a b; of two pairs, the sum of both products."""
+
+
+@overload(_product, jit_options={"fastmath": FASTMATH})
+def _product_of(a, b):
+    if isinstance(a, types.Integer):
+        return lambda a, b: lower(a) * lower(b) + upper(a) * upper(b)
+    return lambda a, b: a * b
 
 
 @helper
