@@ -67,6 +67,6 @@ from autograd.ops.shaping import (
     swapaxes,
     transpose,
 )
-from autograd.precision import matmul_precision, set_matmul_precision
+from autograd.precision import matmul_precision, set_matmul_precision, using_matmul_precision
 from autograd.recording import Observer, no_grad, observing, op, vjp
 from autograd.tensor import OPS, Tensor

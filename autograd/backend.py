@@ -13,7 +13,6 @@ from autograd import process
 
 if TYPE_CHECKING:  # what `__getattr__` finds, for editors to jump to
     from autograd.reference import (  # noqa: F401
-        MULTIPLIES_BFLOAT16,
         adamw_,
         add_matmul_tn_,
         attention,

@@ -7,13 +7,14 @@ float64 arrays, as gradients are checked with, are float64 always.
 """
 
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 
 from autograd import backend
 
 PRECISIONS = ("float32", "bfloat16")
-_setting = {"precision": "float32"}
+_setting = {"precision": "float32", "warned": False}
 
 
 def set_matmul_precision(precision):
@@ -24,11 +25,12 @@ def set_matmul_precision(precision):
     """
     if precision not in PRECISIONS:
         raise ValueError(f"matmul precision {precision!r} is unknown; use one of: {PRECISIONS}")
-    if precision == "bfloat16" and not backend.MULTIPLIES_BFLOAT16 and not _setting.get("warned"):
+    if precision == "bfloat16" and not (_setting["warned"] or backend.MULTIPLIES_BFLOAT16):
         _setting["warned"] = True
         warnings.warn(
             "this processor has no instructions for bfloat16: products take longer than in float32, "
             "with the results that other processors have; float32 is the faster setting here",
+            RuntimeWarning,
             stacklevel=2,
         )
     _setting["precision"] = precision
@@ -37,6 +39,17 @@ def set_matmul_precision(precision):
 def matmul_precision():
     """The precision that `set_matmul_precision` has set."""
     return _setting["precision"]
+
+
+@contextmanager
+def using_matmul_precision(precision):
+    """`with using_matmul_precision("bfloat16"):` the setting inside; the one before is restored."""
+    before = matmul_precision()
+    set_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        set_matmul_precision(before)
 
 
 def in_bf16(x):

@@ -45,7 +45,7 @@ def _operand(x, bf16):
     """
     if not bf16:
         return x
-    bits = np.ascontiguousarray(x).view(np.uint32)
+    bits = x.view(np.uint32)
     rounded = bits + np.uint32(0x7FFF) + (bits >> 16 & 1)
     return np.where(np.isnan(x), x, (rounded & np.uint32(0xFFFF0000)).view(np.float32))
 

@@ -2,20 +2,20 @@
 
 multiply_rows(a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, room)
     c_ij becomes the sum over `depth` pairs, a multiple of 16, of a_ip b_pj, plus s_ij if `add`:
-    a in rows, readable up to a multiple of TALL, b one panel. `room` has ROOM numbers.
+    a in rows of which there is a multiple of TALL, b one panel. `room` has ROOM numbers.
 open_tiles(), close_tiles()
     Before the first product of a thread, and after its last.
 """
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.pairs import WIDTH
+from autograd.kernels.pairs import LANES, WIDTH
 from autograd.kernels.register_tile import multiply_tile, tile_height
-from autograd.kernels.tiles import HEIGHTS, TILE
+from autograd.kernels.tiles import TILE
 
 if TILE == "amx":
     from autograd.kernels.amx_tile import TALL, close_tiles, multiply_rows, open_tiles
 else:
-    TALL = HEIGHTS[1]
+    TALL = LANES
 
     @helper
     def multiply_rows(
