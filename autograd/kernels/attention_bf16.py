@@ -66,7 +66,7 @@ def _empty_panels(D):
 @helper
 def _room(D):
     """Memory for pairs on their way: WIDTH rows along D, or DEEP of a block."""
-    return np.empty(max(WIDTH * padded_pairs(D), DEEP * BLOCK), np.uint32)
+    return np.empty(max(WIDTH * padded_pairs(D), DEEP * BLOCK + WIDTH), np.uint32)
 
 
 @helper

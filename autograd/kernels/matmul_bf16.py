@@ -79,7 +79,7 @@ def _turn(first, end, a, M, K, pairs_ZMP):
     """DEEP pairs of all rows of a matrix at a time."""
     _, rows, depth = pairs_ZMP.shape
     pairs, steps = pairs_ZMP.reshape(-1), depth // DEEP
-    room = np.empty(DEEP * M, np.uint32)
+    room = np.empty(DEEP * M + WIDTH, np.uint32)
     for i in range(first, end):
         z, p = i // steps, i % steps * DEEP
         turn_pairs(a, (z * K + 2 * p) * M, M, K - 2 * p, M,

@@ -36,6 +36,8 @@ are arrays of uint32, they hold such pairs, and k counts these; all else is as a
 
 pair(low, high)
     Two float32 numbers as a pair: rounded to the nearest bfloat16, ties to an even last bit.
+pair_panel_row(x, low0, high0, columns, y, y0)
+    y[y0 + j] = the pair of x[low0 + j] and x[high0 + j]; y is written as by copy_panel_row.
 lower(pair), upper(pair)
     Its numbers, as float32.
 
@@ -180,12 +182,11 @@ def _multiply_add(builder, a, b, c):
 
 
 def _lower_half(builder, pairs, floats):
-    return builder.bitcast(builder.shl(pairs, pairs.type([16] * pairs.type.count)), floats)
+    return builder.bitcast(builder.shl(pairs, _all(pairs.type, 16)), floats)
 
 
 def _upper_half(builder, pairs, floats):
-    upper = pairs.type([0xFFFF0000] * pairs.type.count)
-    return builder.bitcast(builder.and_(pairs, upper), floats)
+    return builder.bitcast(builder.and_(pairs, _all(pairs.type, 0xFFFF0000)), floats)
 
 
 def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
@@ -210,16 +211,49 @@ def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
 @intrinsic
 def pair(typing, low, high):
     def generate(context, builder, signature, values):
-        low, high = (_rounded(builder, builder.bitcast(x, INT32)) for x in values)
-        return builder.or_(builder.lshr(low, INT32(16)), builder.and_(high, INT32(0xFFFF0000)))
+        return _pair(builder, *(builder.bitcast(x, INT32) for x in values))
 
     return types.uint32(types.float32, types.float32), generate
 
 
 @intrinsic
+def pair_panel_row(typing, x, low0, high0, columns, y, y0):
+    def generate(context, builder, signature, values):
+        x, low0, high0, columns, y, y0 = values
+        x_type, y_type = signature.args[0], signature.args[4]
+        vector, pairs = _vector(context, x_type), _vector(context, y_type)
+        starts = [_pointer(context, builder, x_type, x, start) for start in (low0, high0)]
+        y_start = _pointer(context, builder, y_type, y, y0)
+        whole = builder.icmp_signed("==", columns, columns.type(VECTORS * vector.count))
+        for v in range(VECTORS):
+            step = columns.type(v * vector.count)
+            addresses = [builder.gep(start, [step]) for start in starts]
+            inside = builder.sub(columns, step)
+            rows = _load_parts(builder, addresses, vector, whole, inside)
+            bits = (builder.bitcast(row, pairs) for row in rows)
+            _store(builder, _pair(builder, *bits), builder.gep(y_start, [step]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, n, y, n), generate
+
+
+def _pair(builder, low, high):
+    """Of integers with the bits of float32 numbers, or of vectors of them."""
+    low, high = _rounded(builder, low), _rounded(builder, high)
+    low = builder.lshr(low, _all(low.type, 16))
+    return builder.or_(low, builder.and_(high, _all(high.type, 0xFFFF0000)))
+
+
+def _all(type, value):
+    """A constant, or a vector of it."""
+    return type([value] * type.count) if isinstance(type, ir.VectorType) else type(value)
+
+
+@intrinsic
 def lower(typing, pair):
     def generate(context, builder, signature, values):
-        return builder.bitcast(builder.shl(values[0], INT32(16)), ir.FloatType())
+        return _lower_half(builder, values[0], ir.FloatType())
 
     return types.float32(types.uint32), generate
 
@@ -227,22 +261,23 @@ def lower(typing, pair):
 @intrinsic
 def upper(typing, pair):
     def generate(context, builder, signature, values):
-        return builder.bitcast(builder.and_(values[0], INT32(0xFFFF0000)), ir.FloatType())
+        return _upper_half(builder, values[0], ir.FloatType())
 
     return types.float32(types.uint32), generate
 
 
 def _rounded(builder, bits):
-    """The bits of a float32, the upper half rounded; the lower is to be cut off.
+    """The bits of a float32, the upper half rounded; the lower is to be cut off. Also of vectors.
 
     Adding half of the last bit of the upper half carries over where it is to be rounded up; one
     less where that bit is even, so that a tie stays. Not for NaN, which could become infinite.
     """
-    odd = builder.and_(builder.lshr(bits, INT32(16)), INT32(1))
-    nearest = builder.add(builder.add(bits, INT32(0x7FFF)), odd)
-    quiet_nan = builder.or_(bits, INT32(0x400000))
-    magnitude = builder.and_(bits, INT32(0x7FFFFFFF))
-    is_nan = builder.icmp_unsigned(">", magnitude, INT32(0x7F800000))
+    half, one, sixteen = (_all(bits.type, i) for i in (0x7FFF, 1, 16))
+    quiet, sign, infinity = (_all(bits.type, i) for i in (0x400000, 0x7FFFFFFF, 0x7F800000))
+    odd = builder.and_(builder.lshr(bits, sixteen), one)
+    nearest = builder.add(builder.add(bits, half), odd)
+    quiet_nan = builder.or_(bits, quiet)
+    is_nan = builder.icmp_unsigned(">", builder.and_(bits, sign), infinity)
     return builder.select(is_nan, quiet_nan, nearest)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd.kernels.compiler import helper
 from autograd.kernels.microkernel import pair
-from autograd.kernels.register_tile import pack_rows, transpose_block
+from autograd.kernels.register_tile import pack_rows, pair_panel_row, transpose_block
 from autograd.kernels.tiles import BYTES, VECTORS
 
 DEEP = 16
@@ -40,17 +40,22 @@ def pairs_side_by_side(x, x0, x_row, rows, K, y, y0, y_row, depth):
 
 @helper
 def pairs_across(x, x0, x_row, K, columns, y, y0, y_row, depth):
-    """y[p, j] = x[2p, j] and x[2p + 1, j], with 0 beyond the K rows."""
+    """y[p, j] = x[2p, j] and x[2p + 1, j], with 0 beyond the K rows.
+
+    A row of y is written to the end of a panel's, with anything beyond the columns.
+    """
     nothing = np.float32(0)
-    for p in range(depth):
+    whole = min(K // 2, depth)
+    for p in range(whole):
+        start = x0 + 2 * p * x_row
+        for j in range(0, columns, WIDTH):
+            some = min(WIDTH, columns - j)
+            pair_panel_row(x, start + j, start + x_row + j, some, y, y0 + p * y_row + j)
+    for p in range(whole, depth):
         y_J = y[y0 + p * y_row :][:columns]
-        first, second = x[x0 + 2 * p * x_row :][:columns], x[x0 + (2 * p + 1) * x_row :][:columns]
-        if 2 * p + 1 < K:
-            for j in range(columns):
-                y_J[j] = pair(first[j], second[j])
-        else:
-            for j in range(columns):
-                y_J[j] = pair(first[j], nothing) if 2 * p < K else np.uint32(0)
+        last = x[x0 + 2 * p * x_row :][:columns]
+        for j in range(columns):
+            y_J[j] = pair(last[j], nothing) if 2 * p < K else np.uint32(0)
 
 
 @helper
@@ -72,7 +77,7 @@ def pack_pairs(b, b0, b_row, b_column, K, columns, depth, panels, room):
 def turn_pairs(x, x0, x_row, K, rows, y, y0, y_row, room):
     """y[i, p], DEEP pairs of `rows` rows, from an x that has its rows as columns.
 
-    Blocks of LANES rows are written whole. room: for DEEP rows of `rows` pairs
+    Blocks of LANES rows are written whole. room: for DEEP rows of `rows` pairs, and WIDTH more
     """
     pairs_across(x, x0, x_row, K, rows, room, 0, rows, DEEP)
     for i in range(0, rows, LANES):

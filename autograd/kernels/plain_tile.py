@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import overload
 
 from autograd.kernels.compiler import FASTMATH, helper
-from autograd.kernels.microkernel import lower, upper
+from autograd.kernels.microkernel import lower, pair, upper
 
 
 @helper
@@ -40,6 +40,12 @@ def _product_of(a, b):
 def copy_panel_row(x, x0, columns, y, y0):
     for j in range(columns):
         y[y0 + j] = x[x0 + j]
+
+
+@helper
+def pair_panel_row(x, low0, high0, columns, y, y0):
+    for j in range(columns):
+        y[y0 + j] = pair(x[low0 + j], x[high0 + j])
 
 
 @helper

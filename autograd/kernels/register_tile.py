@@ -14,7 +14,7 @@ else:
     from autograd.kernels import microkernel as tile
 
 multiply_tile, copy_panel_row = tile.multiply_tile, tile.copy_panel_row
-transpose_block = tile.transpose_block
+transpose_block, pair_panel_row = tile.transpose_block, tile.pair_panel_row
 
 
 @helper
