@@ -20,6 +20,7 @@ from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 PARTS = {
     "kernels": "products, attention, norms, activations, loss, optimizer",
     "train_step": "whole training steps, and the share of the processor's peak",
+    "bfloat16": "products of operands rounded to bfloat16, and training steps with them",
     "generation": "tokens a second, beside the limit of memory and other libraries",
     "tokenizer": "encoding, decoding, training, and texts without words",
     "memory": "peak memory of a training step, measured and predicted",

@@ -36,14 +36,17 @@ TORCH, COMPILED, BF16, JAX = "PyTorch", "torch.compile", "PyTorch, bf16 autocast
 TORCH_TUNED, BF16_TUNED, JAX_TUNED = (f"{name}, tuned" for name in (TORCH, BF16, JAX))
 OURS_BF16, OURS_INT8, READING = f"{OURS}, bf16", f"{OURS}, int8", "reading memory"
 TRANSFORMERS, TRANSFORMERS_BF16 = "transformers", "transformers, bf16"
+OURS_BF16_PRODUCTS = f"{OURS}, bf16 products"
+BF16_OPERANDS = "PyTorch, operands bf16 already"
 CT2, CT2_INT8 = "CTranslate2", "CTranslate2, int8"
-COMPILING = (OURS, OURS_BF16, OURS_INT8, READING)
-TUNED = (TORCH_TUNED, BF16_TUNED, JAX_TUNED)
+COMPILING = (OURS, OURS_BF16, OURS_INT8, OURS_BF16_PRODUCTS, READING)
+TUNED = (TORCH_TUNED, BF16_TUNED, BF16_OPERANDS, JAX_TUNED)
 # name: (package, module that has its tasks, settings that it adds to a task)
 RUNNERS = {
     OURS: ("numba", "runner_npgpt", {}),
     OURS_BF16: ("numba", "runner_npgpt", {"weights": "bf16"}),
     OURS_INT8: ("numba", "runner_npgpt", {"weights": "int8"}),
+    OURS_BF16_PRODUCTS: ("numba", "runner_npgpt", {"bf16": True}),
     READING: ("numba", "runner_npgpt", {"reading": True}),
     TRANSFORMERS: ("transformers", "runner_transformers", {}),
     TRANSFORMERS_BF16: ("transformers", "runner_transformers", {"dtype": "bfloat16"}),
@@ -56,6 +59,7 @@ RUNNERS = {
     JAX: ("jax", "runner_jax", {}),
     TORCH_TUNED: ("torch", "runner_torch", {}),
     BF16_TUNED: ("torch", "runner_torch", {"bf16": True}),
+    BF16_OPERANDS: ("torch", "runner_torch", {"bf16": True, "cast": False}),
     JAX_TUNED: ("jax", "runner_jax", {}),
 }
 COMPILERS = ("g++", "clang++", "cl")
