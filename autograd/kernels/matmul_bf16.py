@@ -35,8 +35,10 @@ DEPTH = 192  # pairs of a step, a multiple of DEEP
 def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, threads):
     """The product of float32 matrices that `autograd.kernels.matmul` describes, into c."""
     M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
-    rows = -(-M // TALL) * TALL
-    pairs = np.empty((len(a), rows, -(-K // (2 * DEEP)) * DEEP), np.uint32)
+    rows, blocks = -(-M // TALL) * TALL, -(-K // (2 * DEEP))
+    # An odd number of cache lines to a row. Rows that are 4 KiB apart share a set of the cache,
+    # which has fewer places than a tile has rows.
+    pairs = np.empty((len(a), rows, (blocks | 1) * DEEP), np.uint32)
     _multiply_bf16(
         a, b, c_ZMN, pairs, a_transposed, b_transposed, task, bias_N, sums_N, threads
     )  # fmt: skip
@@ -50,7 +52,7 @@ def _multiply_bf16(
     K = a.shape[1 if a_transposed else 2]
     b_steps = K * N if len(b) == Z else 0, 1 if b_transposed else N, K if b_transposed else 1
     a_flat, b_flat, c_flat = a.reshape(-1), b.reshape(-1), c_ZMN.reshape(-1)
-    blocks = len(a) * (pairs_ZMP.shape[2] // DEEP if a_transposed else M)
+    blocks = len(a) * (padded_pairs(K) // DEEP if a_transposed else M)
     for thread in prange(threads):
         first, end = blocks * thread // threads, blocks * (thread + 1) // threads
         if a_transposed:
@@ -67,29 +69,29 @@ def _multiply_bf16(
 @helper
 def _round(first, end, a, M, K, pairs_ZMP):
     """Rows of all matrices, counted together."""
-    _, rows, depth = pairs_ZMP.shape
+    _, rows, row = pairs_ZMP.shape
     pairs = pairs_ZMP.reshape(-1)
     for i in range(first, end):
-        to = (i // M * rows + i % M) * depth
-        pairs_side_by_side(a, i * K, K, 1, K, pairs, to, depth, depth)
+        to = (i // M * rows + i % M) * row
+        pairs_side_by_side(a, i * K, K, 1, K, pairs, to, row, padded_pairs(K))
 
 
 @helper
 def _turn(first, end, a, M, K, pairs_ZMP):
     """DEEP pairs of all rows of a matrix at a time."""
-    _, rows, depth = pairs_ZMP.shape
-    pairs, steps = pairs_ZMP.reshape(-1), depth // DEEP
+    _, rows, row = pairs_ZMP.shape
+    pairs, steps = pairs_ZMP.reshape(-1), padded_pairs(K) // DEEP
     room = np.empty(DEEP * M + WIDTH, np.uint32)
     for i in range(first, end):
         z, p = i // steps, i % steps * DEEP
         turn_pairs(a, (z * K + 2 * p) * M, M, K - 2 * p, M,
-                   pairs, z * rows * depth + p, depth, room)  # fmt: skip
+                   pairs, z * rows * row + p, row, room)  # fmt: skip
 
 
 @helper
 def _do_jobs(first, end, down, across, pairs_ZMP, b, b_steps, c, M, N, K, task, bias, sums):
-    _, rows, depth = pairs_ZMP.shape
-    pairs, a_matrix = pairs_ZMP.reshape(-1), rows * depth if len(pairs_ZMP) > 1 else 0
+    _, rows, row = pairs_ZMP.shape
+    pairs, a_matrix = pairs_ZMP.reshape(-1), rows * row if len(pairs_ZMP) > 1 else 0
     b_matrix, b_row, b_column = b_steps
     most_columns = (N + WIDTH * across - 1) // (WIDTH * across) * WIDTH
     panels = np.empty(DEPTH * most_columns, np.uint32)
@@ -99,7 +101,7 @@ def _do_jobs(first, end, down, across, pairs_ZMP, b, b_steps, c, M, N, K, task, 
         z, part = job // (down * across), job % (down * across)
         i0, i1 = bounds(M, TALL, part // across, down)
         j0, j1 = bounds(N, WIDTH, part % across, across)
-        a_part = Matrix(pairs, z * a_matrix + i0 * depth, depth, 1)
+        a_part = Matrix(pairs, z * a_matrix + i0 * row, row, 1)
         b_part = Matrix(b, z * b_matrix + j0 * b_column, b_row, b_column)
         c_part = Matrix(c, z * M * N + i0 * N + j0, N, 1)
         begin = Matrix(bias, j0, 0, 1) if task == ADD_BIAS else c_part
