@@ -54,12 +54,13 @@ from autograd.kernels.register_tile import (
     pack_rows,
     tile_height,
 )
-from autograd.kernels.tiles import BYTES, HEIGHTS, VECTORS
+from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, VECTORS
 
 DEPTH, STRIP = 384, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
 # more rows of b, each far from the last in memory, are read for as many multiply-adds.
 FEW_ROWS = VECTORS * BYTES
+FEW_PANELS = 3  # that do not repay the copy of a tile's rows of a^T
 
 
 def matmul(a_ZMK, b_ZKN, bf16=False):
@@ -140,6 +141,7 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
     width = VECTORS * (BYTES // c.itemsize)
     most_columns = (N + width * across - 1) // (width * across) * width
     panels = np.empty((most + width) * most_columns, c.dtype)
+    a_rows = np.empty(most * ROWS + width, c.dtype)
     for job in range(first, end):
         z, part = job // (down * across), job % (down * across)
         i0, i1 = bounds(M, HEIGHTS[1], part // across, down)
@@ -154,7 +156,7 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
             begin = Matrix(bias, j0, 0, 1) if task == ADD_BIAS else c_part
             part_sums = sums[j0:j1] if part < across else sums[:0]  # each by one job
             _rectangle(a_part, b_part, begin, c_part, i1 - i0, j1 - j0, K, most,
-                       task != REPLACE, part_sums, panels)  # fmt: skip
+                       task != REPLACE, part_sums, panels, a_rows)  # fmt: skip
 
 
 @helper
@@ -169,13 +171,14 @@ def _dot_products(a_K, b, b0, c_J):
 
 
 @helper
-def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels):
+def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels, a_rows):
     """One job: c = a b for `rows` rows of a and `columns` columns of b, which are Matrices.
 
     A sum over k begins at the entry of `begin` if `add`, else at 0. If `sums` is not empty, the
     sums of the columns of b are added to it.
     """
     width = VECTORS * (BYTES // c.flat.itemsize)
+    turned = a.row == 1 and a.column != 1 and columns >= FEW_PANELS * width
     in_place = rows <= FEW_ROWS and b.column == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
@@ -189,8 +192,13 @@ def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels):
         i = 0
         while i < rows:
             height = tile_height(rows - i)
+            tile = Matrix(a.flat, a_k + i * a.row, a.row, a.column)
+            if turned:
+                for k in range(depth):
+                    copy_panel_row(a.flat, tile.start + k * a.column, height, a_rows, k * ROWS)
+                tile = Matrix(a_rows, 0, 1, ROWS)
             for j in range(0, columns, width):
-                multiply_tile(a.flat, a_k + i * a.row, a.row, a.column,
+                multiply_tile(tile.flat, tile.start, tile.row, tile.column,
                               panel.flat, panel.start + j * panel.column, panel.row,
                               before.flat, before.start + i * before.row + j, before.row,
                               c.flat, c.start + i * c.row + j, c.row,
