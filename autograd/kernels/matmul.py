@@ -15,8 +15,10 @@ The ladder from the definition to the speed of the hardware:
    long, fit the L1 cache and serve all columns of the block.
 5. Panels. The block of b is first copied into panels of `width` columns, in the order in which
    tiles read it: [panel, k, column]. b^T becomes the same panels, through small squares
-   transposed in registers. a is read one element at a time, so that its layout matters little:
-   a^T is a with its strides swapped, and no copy.
+   transposed in registers. a is read one element at a time, so that its layout matters less: a^T
+   is a with its strides swapped. Only where many panels follow are the rows of a tile copied
+   first, [k, row], since each k of a^T lies on another page of memory, and at a stride that is a
+   multiple of 4 KiB in the same few places of the cache.
 
 c is cut into rectangles, the jobs; one thread computes one, with panels of its own. A job has at
 most TALLEST rows, so that c is near, too, when one partial sum over k is added to the one before.
