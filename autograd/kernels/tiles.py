@@ -6,7 +6,8 @@ of 16 bytes in NEON. AUTOGRAD_TILE overrides the choice; results are right on an
 
 The first two differ from `avx512` in products of bfloat16 only: `avx512bf16` has an instruction for
 pairs of them, `amx` one for blocks of 16 by 16 sums (`autograd.kernels.amx_tile`). The others
-multiply them as float32.
+multiply them as float32: ARM's `bfmmla` and `bfdot`, too, as no processor that has them has tested
+a tile of theirs.
 """
 
 import ctypes
