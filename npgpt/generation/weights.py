@@ -58,9 +58,9 @@ def _stored(weight_OI, kind):
         bits = weight_OI.view(np.uint32)
         even = (bits >> 16) & 1  # to the nearest, and of two to the even one
         return (bits + (0x7FFF + even)) >> 16, 1
-    largest_O = np.abs(weight_OI).max(axis=1)
-    scale_O = np.where(largest_O > 0, largest_O / np.float32(127), np.float32(1))
-    return np.rint(weight_OI / scale_O[:, None]), scale_O
+    scale_O = np.abs(weight_OI).max(axis=1) / np.float32(127)
+    scale_O[scale_O == 0] = 1  # of zeros, and of what is next to nothing
+    return np.rint(weight_OI / scale_O[:, None]).clip(-127, 127), scale_O
 
 
 def _parts(array):
