@@ -3,6 +3,10 @@
 The functions and their arguments are those of `autograd.kernels.microkernel`.
 """
 
+import numpy as np
+from numba import types
+from numba.extending import overload
+
 from autograd.kernels.compiler import helper
 
 
@@ -17,7 +21,24 @@ def multiply_tile(
             c_i = c[c0 + i * c_row : c0 + i * c_row + columns]
             s_i = s[s0 + i * s_row : s0 + i * s_row + columns] if k == 0 else c_i
             for j in range(columns):
-                c_i[j] = s_i[j] + a_ik * b_k[j] if k > 0 or add else a_ik * b_k[j]
+                term = a_ik * widened(b_k[j])
+                c_i[j] = s_i[j] + term if k > 0 or add else term
+
+
+multiply_streamed = multiply_tile
+
+
+def widened(b):
+    """What is stored in fewer bytes than a float32, as a float32."""
+
+
+@overload(widened, jit_options={"error_model": "numpy"})
+def _widened(b):
+    if b == types.uint16:
+        return lambda b: np.uint32(np.uint32(b) << np.uint32(16)).view(np.float32)
+    if b == types.int8:
+        return lambda b: np.float32(b)  # noqa: PLW0108 (Numba takes a function of Python)
+    return lambda b: b
 
 
 @helper

@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd.kernels import decode
 from npgpt.generation.cache import KVCache
-from npgpt.generation.weights import stored
+from npgpt.generation.weights import in_panels
 
 PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
@@ -19,7 +19,7 @@ PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 class Decoder:
     """The logits after each of several contexts, as `npgpt.generation.cache.CachedLogits`.
 
-    model   a GPT in float32, as it is now: its matrices are copied, output by output
+    model   a GPT in float32, as it is now: its matrices are copied
     kind    of `npgpt.generation.weights.KINDS`: how they are stored
 
     A context that continues the last one of its row by one token is a step. Any other is a prompt;
@@ -34,19 +34,22 @@ class Decoder:
         self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters["wpe.weight"]
         blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
         products = [
-            (stored(parameters[f"{block}{part}.weight"].T, kind), f"{block}{part}.bias")
+            (parameters[f"{block}{part}.weight"].T, f"{block}{part}.bias")
             for block in blocks for part in PRODUCTS
         ]  # fmt: skip
         table_VC = self.tokens_VC
         if not self.config.tie_weights:
             table_VC = parameters["lm_head.weight"].T
-        products.append((stored(table_VC, kind), None))
+        products.append((table_VC, None))
         norms = [f"{block}{norm}" for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
 
         def bias(name, size):
             return parameters.get(name, np.zeros(size, np.float32))
 
-        self.products = [(*kept, bias(name, len(kept[1]))) for kept, name in products]
+        self.products = [
+            (*in_panels(weight_OI, kind, decode.WIDTH), bias(name, len(weight_OI)))
+            for weight_OI, name in products
+        ]
         self.norms = [
             (parameters[f"{name}.weight"], bias(f"{name}.bias", self.config.n_embd))
             for name in norms

@@ -53,6 +53,17 @@ def stored(weight_OI, kind):
     return array, scale_O
 
 
+def in_panels(weight_OI, kind, width):
+    """The same, the array as (panels, I, width), as `autograd.kernels.decode` reads it."""
+    O, I = weight_OI.shape  # noqa: E741
+    array, scale_O = np.zeros((-(-O // width), I, width), DTYPES[kind]), np.empty(O, np.float32)
+    for panel, first in enumerate(range(0, O, width)):
+        part = slice(first, first + width)
+        found, scale_O[part] = stored(weight_OI[part], kind)
+        array[panel, :, : len(found)] = found.T
+    return array, scale_O
+
+
 def _stored(weight_OI, kind):
     if kind == "bf16":
         bits = weight_OI.view(np.uint32)
