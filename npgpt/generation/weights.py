@@ -46,22 +46,24 @@ def stored(weight_OI, kind):
     """(array (O, I) of what is stored, scales (O,) in float32)."""
     scale_O = np.ones(len(weight_OI), np.float32)
     if kind == "fp32":
-        return np.ascontiguousarray(weight_OI), scale_O
+        return weight_OI, scale_O
     array = np.empty(weight_OI.shape, DTYPES[kind])
     for part in _parts(array):
         array[part], scale_O[part] = _stored(np.ascontiguousarray(weight_OI[part]), kind)
     return array, scale_O
 
 
-def in_panels(weight_OI, kind, width):
-    """The same, the array as (panels, I, width), as `autograd.kernels.decode` reads it."""
-    O, I = weight_OI.shape  # noqa: E741
-    array, scale_O = np.zeros((-(-O // width), I, width), DTYPES[kind]), np.empty(O, np.float32)
-    for panel, first in enumerate(range(0, O, width)):
+def fill_panels(panels_PIW, weight_OI, kind):
+    """Store a weight as (panels, I, width), as `autograd.kernels.decode` reads it; its scales (O,).
+
+    What the last panel has beyond the outputs is zeros.
+    """
+    width, scale_O = panels_PIW.shape[2], np.empty(len(weight_OI), np.float32)
+    for panel_IW, first in zip(panels_PIW, range(0, len(weight_OI), width), strict=True):
         part = slice(first, first + width)
-        found, scale_O[part] = stored(weight_OI[part], kind)
-        array[panel, :, : len(found)] = found.T
-    return array, scale_O
+        array, scale_O[part] = stored(weight_OI[part], kind)
+        panel_IW[:, : len(array)], panel_IW[:, len(array) :] = array.T, 0
+    return scale_O
 
 
 def _stored(weight_OI, kind):
