@@ -40,7 +40,8 @@ QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
 
 
 def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV):
-    """The logits after one token more, into logits_BV; its keys and values, into the cache.
+    """The logits after the last tokens, as many as logits_BV has rows, into it; the keys and values
+    of all, into the cache. The tokens are the next ones of several rows, or several of one row.
 
     x_BC          the tokens' embeddings, positions added; it is overwritten
     products      (4 L + 1, 3) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
@@ -67,6 +68,7 @@ def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, lo
     for layer in range(len(kv)):
         norm_1, norm_2, first = norms[2 * layer], norms[2 * layer + 1], 4 * layer
         _product(x_BC, norm_1, eps, n_TBC, products[first + QKV], like, qkv_BC3, REPLACE)
+        _store(qkv_BC3, kv[layer], rows_B, lengths_B)
         if threads == 1:
             _attend(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, 0, 1)
         else:
@@ -75,7 +77,7 @@ def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, lo
         _product(x_BC, norm_2, eps, n_TBC, products[first + FC], like, hidden_BF, GELU)
         _product(hidden_BF, none, eps, n_TBC, products[first + PROJ], like, x_BC, ADD)
     norm_f, head = norms[len(norms) - 1], products[len(products) - 1]
-    _product(x_BC, norm_f, eps, n_TBC, head, like, logits_BV, REPLACE)
+    _product(x_BC[B - len(logits_BV) :], norm_f, eps, n_TBC, head, like, logits_BV, REPLACE)
 
 
 @helper
@@ -96,8 +98,9 @@ def _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
 @helper
 def _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task):
     if norm.size:
-        _norm(x_BI, norm, eps, n_TBI[t])
-        _multiply(n_TBI[t], product, like, y_BO, t, len(n_TBI), task)
+        n_BI = n_TBI[t, : len(x_BI)]
+        _norm(x_BI, norm, eps, n_BI)
+        _multiply(n_BI, product, like, y_BO, t, len(n_TBI), task)
     else:
         _multiply(x_BI, product, like, y_BO, t, len(n_TBI), task)
 
@@ -159,8 +162,21 @@ def _finish(sums, scale, bias, y, task):
 
 
 @helper
+def _store(qkv_BC3, kv, rows_B, lengths_B):
+    """The new keys and values, before anybody looks at them."""
+    H, S, D = kv.shape[2:]
+    for b in range(len(qkv_BC3)):
+        for part in range(2):
+            for h in range(H):
+                new = kv[part, rows_B[b], h, lengths_B[b]]
+                start = ((part + 1) * H + h) * D
+                for d in range(D):
+                    new[d] = qkv_BC3[b, start + d]
+
+
+@helper
 def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
-    """Store the new keys and values, and let each head of each row look at all it has."""
+    """Each head of each row looks at all it has."""
     B, C = y_BC.shape
     H, S, D = kv.shape[2:]
     scale = np.float32(1 / math.sqrt(D))
@@ -169,10 +185,8 @@ def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
         b, h = job // H, job % H
         keys, values, last = kv[0, rows_B[b], h], kv[1, rows_B[b], h], lengths_B[b]
         q, y = qkv_BC3[b, h * D : h * D + D], y_BC[b, h * D : h * D + D]
-        new_k, new_v = keys[last], values[last]
-        k, v = qkv_BC3[b, C + h * D : C + h * D + D], qkv_BC3[b, 2 * C + h * D : 2 * C + h * D + D]
         for d in range(D):
-            new_k[d], new_v[d], y[d] = k[d], v[d], ZERO
+            y[d] = ZERO
         m = np.float32(-np.inf)
         for s in range(last + 1):
             key, dot = keys[s], ZERO
