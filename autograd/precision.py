@@ -28,8 +28,8 @@ def set_matmul_precision(precision):
     if precision == "bfloat16" and not (_setting["warned"] or backend.MULTIPLIES_BFLOAT16):
         _setting["warned"] = True
         warnings.warn(
-            "this processor has no instructions for bfloat16: products take longer than in float32, "
-            "with the results that other processors have; float32 is the faster setting here",
+            "this processor has no instructions for bfloat16: products take longer than in "
+            "float32, with the results of other processors; float32 is the faster setting here",
             RuntimeWarning,
             stacklevel=2,
         )

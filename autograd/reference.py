@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-
 MULTIPLIES_BFLOAT16 = True  # no slower than float32
 
 

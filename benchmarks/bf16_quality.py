@@ -1,6 +1,6 @@
 """What products of bfloat16 cost in loss: pairs of runs that differ in nothing else.
 
-    python -m benchmarks.bf16_quality [--recipe NAME] [--seeds N ...] [--corpus FILE] [--runs FOLDER]
+    python -m benchmarks.bf16_quality [--recipe NAME] [--seeds N ...] [--corpus FILE] [--runs F]
 
 `shakespeare-cpu` and `tales`, the defaults of `npgpt train`, each once with products of float32 and
 once of bfloat16 for every seed, and evaluated over the whole validation split in the precision that

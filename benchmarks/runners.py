@@ -39,6 +39,7 @@ TRANSFORMERS, TRANSFORMERS_BF16 = "transformers", "transformers, bf16"
 OURS_BF16_PRODUCTS = f"{OURS}, bf16 products"
 BF16_OPERANDS = "PyTorch, operands bf16 already"
 CT2, CT2_INT8 = "CTranslate2", "CTranslate2, int8"
+LLAMACPP, LLAMACPP_BF16, LLAMACPP_Q8 = "llama.cpp", "llama.cpp, BF16", "llama.cpp, Q8_0"
 COMPILING = (OURS, OURS_BF16, OURS_INT8, OURS_BF16_PRODUCTS, READING)
 TUNED = (TORCH_TUNED, BF16_TUNED, BF16_OPERANDS, JAX_TUNED)
 # name: (package, module that has its tasks, settings that it adds to a task)
@@ -52,6 +53,9 @@ RUNNERS = {
     TRANSFORMERS_BF16: ("transformers", "runner_transformers", {"dtype": "bfloat16"}),
     CT2: ("ctranslate2", "runner_ctranslate2", {}),
     CT2_INT8: ("ctranslate2", "runner_ctranslate2", {"dtype": "int8"}),
+    LLAMACPP: ("llama_cpp", "runner_llamacpp", {}),
+    LLAMACPP_BF16: ("llama_cpp", "runner_llamacpp", {"dtype": "BF16"}),
+    LLAMACPP_Q8: ("llama_cpp", "runner_llamacpp", {"dtype": "Q8_0"}),
     NUMPY: ("numpy", "runner_numpy", {}),
     TORCH: ("torch", "runner_torch", {}),
     COMPILED: ("torch", "runner_torch", {"compiled": True}),
@@ -73,6 +77,8 @@ LIMITS = (
 def missing(name):
     """Why a library cannot be measured and what to do about it; "" if it can."""
     package = RUNNERS[name][0]
+    if package == "llama_cpp" and not all(map(importlib.util.find_spec, (package, "gguf"))):
+        return "not measured: pip install llama-cpp-python gguf (builds it: needs gcc and cmake)"
     if importlib.util.find_spec(package) is None:
         return f"not measured: pip install {package} (or '.[peers]')"
     if name == COMPILED and not any(map(shutil.which, COMPILERS)):

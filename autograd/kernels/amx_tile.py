@@ -26,7 +26,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.microkernel import prefetch
 
 SIDE = 16
 TALL = 2 * SIDE  # rows of a block; it has as many columns
@@ -70,9 +69,6 @@ def multiply_rows(a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, 
     for i in range(0, rows, TALL):
         a_i, s_i, c_i = a0 + i * a_row, s0 + i * s_row, c0 + i * c_row
         if rows - i >= TALL and columns == TALL:
-            for r in range(TALL):  # sums are written in one go; until then their lines are there
-                prefetch(c, c_i + r * c_row)
-                prefetch(c, c_i + r * c_row + SIDE)
             multiply_block(a, a_i, a_row, b, b0, TALL, s, s_i, s_row, c, c_i, c_row, depth, add)
         else:
             height = min(TALL, rows - i)

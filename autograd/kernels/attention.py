@@ -76,10 +76,11 @@ from autograd.kernels.attention_blocks import (
     weights,
     weights_backward,
 )
-from autograd.kernels.attention_heads import DK, DQ, DV, DY, Q, K, V, Y, head, table_of
+from autograd.kernels.attention_heads import DK, DQ, DV, DY, K, Q, V, Y, head, table_of
 from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.register_tile import pack_rows
 from autograd.kernels.vector_math import exp
+
 
 def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None, bf16=False):
     B, H, T, D = q_BHTD.shape

@@ -2,10 +2,10 @@
 
 Read `autograd.kernels.attention` first: the blocks, what is saved, and all but the products are the
 same here, scores, weights and sums in float32. Rounded are q, k, v and dy, and before a product
-the weights and the gradients of the scores. What belongs to a query, -lse and -dy . y, is no element
-of a row here, where it would be rounded, but where the sums of scores begin.
+the weights and the gradients of the scores. What belongs to a query, -lse and -dy . y, is no
+element of a row here, where it would be rounded, but where the sums of scores begin.
 
-A product reads rows of pairs and panels of pairs (`autograd.kernels.pairs`), always of whole blocks:
+A product reads rows and panels of pairs (`autograd.kernels.pairs`), always of whole blocks:
 
     a = k q^T, da = v dy^T    rows k, v (keys, D)        panels of q^T, dy^T (D, queries)
     y += a^T v, dq += dz^T k  rows a^T, dz^T: turned     panels of v, k (keys, D)
@@ -37,7 +37,7 @@ from autograd.kernels.attention_blocks import (
     weights,
     weights_backward,
 )
-from autograd.kernels.attention_heads import DK, DQ, DV, DY, Q, K, V, Y, head
+from autograd.kernels.attention_heads import DK, DQ, DV, DY, K, Q, V, Y, head
 from autograd.kernels.bf16_tile import ROOM, close_tiles, multiply_rows, open_tiles
 from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.pairs import (

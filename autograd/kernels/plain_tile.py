@@ -3,6 +3,7 @@
 The functions and their arguments are those of `autograd.kernels.microkernel`.
 """
 
+import numpy as np
 from numba import types
 from numba.extending import overload
 
@@ -25,15 +26,31 @@ def multiply_tile(
                 c_i[j] = s_i[j] + term if k > 0 or add else term
 
 
+multiply_streamed = multiply_tile
+
+
 def _product(a, b):
-    """a b; of two pairs, the sum of both products."""
+    """a b; of two pairs, the sum of both products; b may be stored in fewer bytes."""
 
 
-@overload(_product, jit_options={"fastmath": FASTMATH})
+@overload(_product, jit_options={"fastmath": FASTMATH, "error_model": "numpy"})
 def _product_of(a, b):
-    if isinstance(a, types.Integer):
+    if a == types.uint32:
         return lambda a, b: lower(a) * lower(b) + upper(a) * upper(b)
-    return lambda a, b: a * b
+    return lambda a, b: a * widened(b)
+
+
+def widened(b):
+    """What is stored in fewer bytes than a float32, as a float32."""
+
+
+@overload(widened, jit_options={"error_model": "numpy"})
+def _widened(b):
+    if b == types.uint16:
+        return lambda b: np.uint32(np.uint32(b) << np.uint32(16)).view(np.float32)
+    if b == types.int8:
+        return lambda b: np.float32(b)  # noqa: PLW0108 (Numba takes a function of Python)
+    return lambda b: b
 
 
 @helper

@@ -1,8 +1,8 @@
 """Attention with rounded operands: off from the reference, which rounds too, by what rounding may.
 
-Weights are rounded relative to the largest score so far, and so not as in the reference. Each is off
-by half of its last of 8 bits at most; the bound on a result is the sum of these over what they are
-multiplied with. The sizes are those at which blocks, panels and pairs begin and end.
+Weights are rounded relative to the largest score so far, and so not as in the reference. Each is
+off by half of its last of 8 bits at most; the bound on a result is the sum of these over what they
+are multiplied with. The sizes are those at which blocks, panels and pairs begin and end.
 """
 
 import os

@@ -104,7 +104,7 @@ def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(
 
 @pytest.mark.parametrize("tile", TILES)
 @pytest.mark.slow
-def test_every_tile_that_runs_here_is_right_and_the_number_of_threads_changes_no_bit(tile):
+def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
     if TILES.index(tile) < TILES.index(tiles.TILE) and tile in ("amx", "avx512bf16"):
         pytest.skip(f"this processor has no instruction of the tile {tile}")
     run = run_with(tile)
