@@ -3,7 +3,8 @@
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
 
 Without a PART all of them run, for a quarter of an hour or more. Every library has a process of its
-own (`benchmarks.runners`). Only the sections of what was measured are replaced. --quick is a look
+own (`benchmarks.runners`). Only the sections of what was measured are replaced, and what README.md
+sums up of them. --quick is a look
 at whether everything runs: its numbers mean little, and it writes no file unless --out names one.
 """
 
@@ -14,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.report import section, with_section
+from benchmarks.report import HEADLINES, section, with_headline, with_section
 from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 
 PARTS = {
@@ -29,6 +30,7 @@ PARTS = {
     "scaling": "cost against context length, width, depth, threads",
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
+README = Path(__file__).parents[1] / "README.md"
 
 
 def main(argv=None):
@@ -44,6 +46,9 @@ def main(argv=None):
             before = out.read_text(encoding="utf-8") if out.exists() else ""
             document = with_section(before, part, section(part, *found[part]), PARTS)
             out.write_text(document, encoding="utf-8")
+        if out == RESULTS and part in HEADLINES:
+            readme = with_headline(README.read_text(encoding="utf-8"), part, found[part][1])
+            README.write_text(readme, encoding="utf-8")
     if args.json:
         print(json.dumps({
             part: {"machine": machine, "tables": [asdict(table) for table in tables]}
