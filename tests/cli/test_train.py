@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tiny_run import TEXT, TINY, environment, files
 
-from autograd import Observer, observing
+from autograd import Observer, matmul_precision, observing
 from npgpt.cli.train import LONGEST, _run_name
 from npgpt.training import run as training_run
 
@@ -40,6 +40,29 @@ def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
     assert [bool(row["val_loss"]) for row in rows] == [False, False, True] * 2
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config["model"]["n_embd"] == 8 and config["training"]["max_iters"] == 6
+
+
+@pytest.mark.filterwarnings("ignore:this processor has no instructions for bfloat16")
+def test_a_run_with_products_of_bfloat16_is_another_and_goes_on_as_one(cli, here, corpus):
+    """Stopped or not, to the bit; evaluated as it was trained, and no setting of the process."""
+    runs = {}
+    for name, *options in (
+        ["exact"], ["rounded", "--matmul-precision", "bfloat16"],
+        ["stopped", "--matmul-precision", "bfloat16", "--max-iters", "3"],
+    ):  # fmt: skip
+        arguments = [*TINY, *options, "--out", here / name]
+        assert cli("train", "--corpus", corpus, *map(str, arguments))[0] == 0
+        assert matmul_precision() == "float32"
+        _, out, _ = cli("eval", str(here / name), "--json")
+        runs[name] = json.loads(out)["loss"]
+    assert 0 < abs(runs["exact"] - runs["rounded"]) < 0.01
+    config = json.loads((here / "stopped/config.json").read_text(encoding="utf-8"))
+    assert config["training"]["matmul_precision"] == "bfloat16"
+    config["training"]["max_iters"] = 6
+    (here / "stopped/config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert cli("train", "--resume", "--out", str(here / "stopped"))[0] == 0
+    weights = [(here / name / "model.safetensors").read_bytes() for name in ("rounded", "stopped")]
+    assert weights[0] == weights[1]
 
 
 class Stack(Observer):
