@@ -60,8 +60,8 @@ def shakespeare(folder, corpus):
     curves = {}
     for seed in SEEDS:
         out = folder / f"shakespeare-{seed}"
-        _train(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out])
-        loss, tokens = _validation_loss(out)
+        train(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out])
+        loss, tokens = validation_loss(out)
         rows = [row for row in read_metrics(out / "metrics.csv") if row["val_loss"] is not None]
         curves[f"seed {seed}: {loss:.3f}"] = (
             [row["step"] for row in rows], [row["val_loss"] for row in rows]
@@ -78,8 +78,8 @@ def shakespeare(folder, corpus):
 def tales(folder):
     """The default run against the entropy of its text, as Markdown lines."""
     out = folder / "tales"
-    _train(["--out", out])
-    loss, tokens = _validation_loss(out)
+    train(["--out", out])
+    loss, tokens = validation_loss(out)
     model, tokenizer, run = load_run(out)
     told, right = stories_told(model, tokenizer)
     seconds = read_metrics(out / "metrics.csv")[-1]["seconds"]
@@ -95,12 +95,12 @@ def tales(folder):
     ]
 
 
-def _train(arguments):
+def train(arguments):
     if npgpt(["train", "--sample-tokens", "0", *map(str, arguments)]):
         raise SystemExit("a training run failed; see above")
 
 
-def _validation_loss(folder):
+def validation_loss(folder):
     """(loss, tokens) over the whole validation split, as the end of the run evaluated it."""
     model, tokenizer, run = load_run(folder)
     text = split_text(load_corpus(run.training.corpus).text, run.training.train_fraction)[1]
