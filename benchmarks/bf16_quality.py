@@ -15,7 +15,7 @@ from pathlib import Path
 from autograd.precision import PRECISIONS
 from benchmarks.__main__ import PARTS, RESULTS
 from benchmarks.machine import described
-from benchmarks.quality import train_run, validation_loss
+from benchmarks.quality import train, validation_loss
 from benchmarks.report import Table, section, with_section
 
 SEEDS = {"shakespeare-cpu": (1, 2, 3), "tales": (1, 2, 3, 4, 5)}
@@ -55,7 +55,7 @@ def table(recipe, seeds, corpus, folder):
             arguments = ["--preset", recipe, "--matmul-precision", precision, "--seed", seed]
             arguments += ["--corpus", corpus] * (recipe != "tales")
             if not (out / "loss.png").exists():  # written at the end of a run
-                train_run([*arguments, "--out", out])
+                train([*arguments, "--out", out])
             losses.append(validation_loss(out)[0])
         differences.append(losses[1] - losses[0])
         rows.append([str(seed), *(f"{loss:.4f}" for loss in losses), f"{differences[-1]:+.4f}"])

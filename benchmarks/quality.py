@@ -61,7 +61,7 @@ def shakespeare(folder, corpus):
     curves = {}
     for seed in SEEDS:
         out = folder / f"shakespeare-{seed}"
-        train_run(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out])
+        train(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out])
         loss, tokens = validation_loss(out)
         rows = [row for row in read_metrics(out / "metrics.csv") if row["val_loss"] is not None]
         curves[f"seed {seed}: {loss:.3f}"] = (
@@ -79,7 +79,7 @@ def shakespeare(folder, corpus):
 def tales(folder):
     """The default run against the entropy of its text, as Markdown lines."""
     out = folder / "tales"
-    train_run(["--out", out])
+    train(["--out", out])
     loss, tokens = validation_loss(out)
     model, tokenizer, run = load_run(out)
     told, right = stories_told(model, tokenizer)
@@ -96,7 +96,7 @@ def tales(folder):
     ]
 
 
-def train_run(arguments):
+def train(arguments):
     if npgpt(["train", "--sample-tokens", "0", *map(str, arguments)]):
         raise SystemExit("a training run failed; see above")
 

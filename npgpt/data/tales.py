@@ -115,7 +115,7 @@ WORD_GROUPS = {
 }
 
 
-def generate(n_characters: int, seed: int = 0) -> str:
+def generate(n_characters: int, seed: int = 0, grammar: Grammar = GRAMMAR) -> str:
     """Stories one after another, cut to exactly n_characters; the same text for the same seed.
 
     Only `random()` of Python's Random is used: its sequence is the same in every version and on
@@ -124,7 +124,7 @@ def generate(n_characters: int, seed: int = 0) -> str:
     draw = random.Random(seed).random
     written, length = [], 0
     while length < n_characters:
-        written.append(GRAMMAR.write(lambda options, _: options[int(draw() * len(options))]))
+        written.append(grammar.write(lambda options, _: options[int(draw() * len(options))]))
         length += len(written[-1])
     return "".join(written)[:n_characters]
 
