@@ -37,6 +37,7 @@ TORCH_TUNED, BF16_TUNED, JAX_TUNED = (f"{name}, tuned" for name in (TORCH, BF16,
 OURS_BF16, OURS_INT8, READING = f"{OURS}, bf16", f"{OURS}, int8", "reading memory"
 TRANSFORMERS, TRANSFORMERS_BF16 = "transformers", "transformers, bf16"
 CT2, CT2_INT8 = "CTranslate2", "CTranslate2, int8"
+SCALARS, PAGE, OURS_NUMPY = "scalar_engine.py", "whole_gpt.py", "AUTOGRAD_BACKEND=numpy"
 COMPILING = (OURS, OURS_BF16, OURS_INT8, READING)
 TUNED = (TORCH_TUNED, BF16_TUNED, JAX_TUNED)
 # name: (package, module that has its tasks, settings that it adds to a task)
@@ -50,6 +51,9 @@ RUNNERS = {
     CT2: ("ctranslate2", "runner_ctranslate2", {}),
     CT2_INT8: ("ctranslate2", "runner_ctranslate2", {"dtype": "int8"}),
     NUMPY: ("numpy", "runner_numpy", {}),
+    SCALARS: ("numpy", "runner_examples", {"scalars": True}),
+    PAGE: ("numpy", "runner_examples", {}),
+    OURS_NUMPY: ("numpy", "runner_npgpt", {}),
     TORCH: ("torch", "runner_torch", {}),
     COMPILED: ("torch", "runner_torch", {"compiled": True}),
     BF16: ("torch", "runner_torch", {"bf16": True}),

@@ -1,6 +1,7 @@
 """The GPT on one page computes what npgpt.GPT does: loss, every gradient, AdamW's steps."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,13 @@ def page():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def scalar_engine(page):
+    sys.path.insert(0, str(PATH.parent))
+    yield importlib.import_module("scalar_engine")
+    sys.path.remove(str(PATH.parent))
 
 
 def by_name(parts):
@@ -105,6 +113,34 @@ def test_it_is_one_page_of_numpy():
     imports = [line for line in lines if line.lstrip().startswith(("import ", "from "))]
     assert len(lines) <= 250
     assert [line for line in imports if "autograd" in line or "npgpt" in line] == []
+
+
+@settings(max_examples=10)
+@given(
+    B=st.integers(1, 2), T=st.integers(1, 4), H=st.integers(1, 2), D=st.integers(1, 3),
+    layers=st.integers(1, 2), V=st.integers(2, 5), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_number_by_number_the_gradients_are_the_same(
+    page, scalar_engine, B, T, H, D, layers, V, seed
+):
+    _, weights = twins(page, GPTConfig(V, T, layers, H, H * D), seed)
+    x_BT, y_BT = np.random.default_rng(seed).integers(0, V, (2, B, T))
+    loss, gradients = page.loss_and_gradients(weights, x_BT, y_BT, H)
+    by_number, found, _ = scalar_engine.loss_and_gradients(weights, x_BT, y_BT, H)
+    assert by_number == pytest.approx(loss, rel=1e-10, abs=1e-10)
+    largest = max(np.abs(array).max() for array in by_name(gradients).values())
+    for name, array in by_name(gradients).items():
+        np.testing.assert_allclose(
+            by_name(found)[name], array, rtol=0, atol=1e-10 * largest, err_msg=name
+        )
+
+
+def test_a_number_that_is_used_twice_has_the_sum_of_both_gradients(scalar_engine):
+    a = scalar_engine.Value(3.0)
+    b = a + a
+    c = b * b - a / b  # 4 a^2 - 1/2
+    assert c.backward() >= 5
+    assert (c.data, a.grad) == (35.5, 24.0)
 
 
 @pytest.mark.slow
