@@ -4,8 +4,8 @@
 
 Two jobs. `shakespeare-cpu` for the seeds 1, 2 and 3, each evaluated over the whole validation
 split in disjoint windows; and `tales`, the default of `npgpt train`, against the exact entropy of
-its text. The README's results stand between two marks, and are replaced; the picture goes beside
-this file. About ten minutes on two cores.
+its text. The README's results stand between two marks, and are replaced; the pictures, also that
+of `benchmarks.stories`, go beside this file. About ten minutes on two cores.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import described
+from benchmarks.stories import main as draw_stories
 from npgpt import plots
 from npgpt.cli import main as npgpt
 from npgpt.data.batches import split_text
@@ -60,7 +61,8 @@ def shakespeare(folder, corpus):
     curves = {}
     for seed in SEEDS:
         out = folder / f"shakespeare-{seed}"
-        _train(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out])
+        _train(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out,
+                "--sample-tokens", 0])  # fmt: skip
         loss, tokens = _validation_loss(out)
         rows = [row for row in read_metrics(out / "metrics.csv") if row["val_loss"] is not None]
         curves[f"seed {seed}: {loss:.3f}"] = (
@@ -78,7 +80,8 @@ def shakespeare(folder, corpus):
 def tales(folder):
     """The default run against the entropy of its text, as Markdown lines."""
     out = folder / "tales"
-    _train(["--out", out])
+    _train(["--out", out, "--sample-tokens", 200])
+    draw_stories([str(out)])
     loss, tokens = _validation_loss(out)
     model, tokenizer, run = load_run(out)
     told, right = stories_told(model, tokenizer)
@@ -96,7 +99,7 @@ def tales(folder):
 
 
 def _train(arguments):
-    if npgpt(["train", "--sample-tokens", "0", *map(str, arguments)]):
+    if npgpt(["train", *map(str, arguments)]):
         raise SystemExit("a training run failed; see above")
 
 
