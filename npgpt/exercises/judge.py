@@ -17,6 +17,7 @@ import numpy as np
 from npgpt.exercises import function_of
 
 TOLERANCE = 1e-6  # relative to the largest entry
+SHOWN = 8  # entries of an array that is written out
 FACTOR = 1e-3  # how far apart ratios of entries are that count as one factor
 
 
@@ -77,11 +78,14 @@ def difference(name, found, expected):
     """How a result is not what it should be, in words; None if it is."""
     try:
         found, expected = np.asarray(found), np.asarray(expected)
-    except ValueError:
+    except (TypeError, ValueError):
         return f"{name} is no array: its rows have different lengths"
     if found.shape != expected.shape:
-        return f"{name} has the shape {found.shape}, and should have {expected.shape}"
-    if not np.issubdtype(found.dtype, np.number) and found.dtype != bool:
+        values = ""
+        if max(found.size, expected.size) <= SHOWN:
+            values = f": {found.tolist()} for {expected.tolist()}"
+        return f"{name} has the shape {found.shape}, and should have {expected.shape}{values}"
+    if found.size and not np.issubdtype(found.dtype, np.number) and found.dtype != bool:
         return f"{name} has entries that are no numbers: {found.ravel()[0]!r}"
     a, b = found.astype(float), expected.astype(float)
     with np.errstate(all="ignore"):
@@ -199,5 +203,5 @@ def _count(result):
 
 def _described(value):
     if isinstance(value, np.ndarray):
-        return f"{value.shape}" if value.size > 8 else f"{value.round(3).tolist()}"
+        return f"{value.round(3).tolist()}" if value.size <= SHOWN else f"{value.shape}"
     return getattr(value, "__name__", None) or repr(value)

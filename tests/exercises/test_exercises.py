@@ -261,6 +261,7 @@ HEAD = "def softmax_vjp(dy_NC, y_NC):\n"
         (HEAD + "    dy_NC *= y_NC\n    return dy_NC\n", "it changes its argument dy_NC"),
         ("def softmax_vjp(dy):\n    return dy\n", "TypeError"),
         ("", "there is no function"),
+        (HEAD + "    return dy_NC[0]\n", "the shape (3,), and should have (2, 3): [1.3"),
     ],
 )  # fmt: skip
 def test_errors_are_told_with_their_line_and_without_a_traceback(cli, answer, text, says):
