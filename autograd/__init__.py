@@ -12,6 +12,7 @@ Reading order:
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
     backend.py       chooses between the last two; process.py: settings for the kernels' sake
+    precision.py     float32 products, or those of numbers rounded to bfloat16
 
 >>> from autograd import Tensor
 >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -66,5 +67,6 @@ from autograd.ops.shaping import (
     swapaxes,
     transpose,
 )
+from autograd.precision import matmul_precision, set_matmul_precision, using_matmul_precision
 from autograd.recording import Observer, no_grad, observing, op, vjp
 from autograd.tensor import OPS, Tensor

@@ -9,29 +9,44 @@ import math
 
 import numpy as np
 
-
-def matmul(a_ZMK, b_ZKN):
-    return np.matmul(a_ZMK, b_ZKN)
+MULTIPLIES_BFLOAT16 = True  # no slower than float32
 
 
-def matmul_nt(a_ZMK, b_ZNK):
-    return np.matmul(a_ZMK, b_ZNK.swapaxes(1, 2))
+def matmul(a_ZMK, b_ZKN, bf16=False):
+    return _operand(a_ZMK, bf16) @ _operand(b_ZKN, bf16)
 
 
-def matmul_tn(a_ZKM, b_ZKN):
-    return np.matmul(a_ZKM.swapaxes(1, 2), b_ZKN)
+def matmul_nt(a_ZMK, b_ZNK, bf16=False):
+    return _operand(a_ZMK, bf16) @ _operand(b_ZNK, bf16).swapaxes(1, 2)
 
 
-def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN):
-    c_ZMN += matmul_tn(a_ZKM, b_ZKN)
+def matmul_tn(a_ZKM, b_ZKN, bf16=False):
+    return _operand(a_ZKM, bf16).swapaxes(1, 2) @ _operand(b_ZKN, bf16)
 
 
-def linear(x_NI, weight_IO, bias_O):
-    return x_NI @ weight_IO + bias_O
+def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN, bf16=False):
+    c_ZMN += matmul_tn(a_ZKM, b_ZKN, bf16)
 
 
-def linear_backward(dy_NO, x_NI):
-    return x_NI.T @ dy_NO, _sum_of_rows(dy_NO)
+def linear(x_NI, weight_IO, bias_O, bf16=False):
+    return _operand(x_NI, bf16) @ _operand(weight_IO, bf16) + bias_O
+
+
+def linear_backward(dy_NO, x_NI, bf16=False):
+    return _operand(x_NI, bf16).T @ _operand(dy_NO, bf16), _sum_of_rows(dy_NO)
+
+
+def _operand(x, bf16):
+    """x, or each number of it rounded to the nearest bfloat16: the upper 16 bits of a float32.
+
+    To what is cut off, half of the last bit that stays is added first, less one where that bit is
+    even: so a tie goes to even. NaN stays as it is.
+    """
+    if not bf16:
+        return x
+    bits = x.view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + (bits >> 16 & 1)
+    return np.where(np.isnan(x), x, (rounded & np.uint32(0xFFFF0000)).view(np.float32))
 
 
 def _sum_of_rows(x_NC):
@@ -166,7 +181,8 @@ def _mix(z):
         return z ^ (z >> np.uint64(31))
 
 
-def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None):
+def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None, bf16=False):
+    q_BHTD, k_BGSD, v_BGSD = (_operand(x, bf16) for x in (q_BHTD, k_BGSD, v_BGSD))
     k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
     score_BHTS = _scores(q_BHTD, k_BHSD, causal, mask_BS, bias_BHTS)
     # Where all scores are -inf, the maximum is a number nevertheless, and all weights are 0.
@@ -176,22 +192,28 @@ def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None):
     nothing_BHT1 = (total_BHT1 == 0) & (mask_BS is not None or bias_BHTS is not None)
     total_BHT1 = np.where(nothing_BHT1, 1, total_BHT1).astype(q_BHTD.dtype)
     lse_BHT1 = np.where(nothing_BHT1, 0, m_BHT1 + np.log(total_BHT1)).astype(q_BHTD.dtype)
-    return e_BHTS / total_BHT1 @ v_BHSD, lse_BHT1[..., 0]
+    return _operand(e_BHTS, bf16) @ v_BHSD / total_BHT1, lse_BHT1[..., 0]
 
 
 def attention_backward(
-    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, causal, mask_BS=None, bias_BHTS=None
-):
+    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, causal, mask_BS=None, bias_BHTS=None,
+    bf16=False,
+):  # fmt: skip
+    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
+    dot_BHT1 = (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True)
+    dy_BHTD, q_BHTD, k_BGSD, v_BGSD = (
+        _operand(x, bf16) for x in (dy_BHTD, q_BHTD, k_BGSD, v_BGSD)
+    )
     k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
     score_BHTS = _scores(q_BHTD, k_BHSD, causal, mask_BS, bias_BHTS)
     a_BHTS = np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
     da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
-    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
-    dz_BHTS = a_BHTS * (da_BHTS - (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True))
+    dz_BHTS = a_BHTS * (da_BHTS - dot_BHT1)
     dbias_BHTS = None
     if bias_BHTS is not None:
         dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if len(bias_BHTS) == 1 else dz_BHTS
-    dz_BHTS = dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3]))
+    dz_BHTS = _operand(dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3])), bf16)
+    a_BHTS = _operand(a_BHTS, bf16)
     dk_BHSD, dv_BHSD = dz_BHTS.swapaxes(2, 3) @ q_BHTD, a_BHTS.swapaxes(2, 3) @ dy_BHTD
     dk_BGSD, dv_BGSD = (_sum_of_groups(x, k_BGSD.shape[1]) for x in (dk_BHSD, dv_BHSD))
     return dz_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, dbias_BHTS

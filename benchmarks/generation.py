@@ -14,6 +14,9 @@ from benchmarks.report import Table, comparison_table
 from benchmarks.runners import (
     CT2,
     CT2_INT8,
+    LLAMACPP,
+    LLAMACPP_BF16,
+    LLAMACPP_Q8,
     OURS,
     OURS_BF16,
     OURS_INT8,
@@ -26,18 +29,21 @@ from benchmarks.shapes import GENERATED, TINY
 PROMPT, NEW, LONG_PROMPT = 16, 100, 512
 # the bytes of a weight, and what it is compared with
 KINDS = {
-    OURS: (4, (TRANSFORMERS, CT2)),
-    OURS_BF16: (2, (TRANSFORMERS_BF16, OURS)),
-    OURS_INT8: (1, (CT2_INT8, OURS)),
+    OURS: (4, (LLAMACPP, TRANSFORMERS, CT2)),
+    OURS_BF16: (2, (LLAMACPP_BF16, TRANSFORMERS_BF16, OURS)),
+    OURS_INT8: (1, (LLAMACPP_Q8, CT2_INT8, OURS)),
 }
-BASELINES = (OURS_BF16, OURS_INT8, READING, TRANSFORMERS, TRANSFORMERS_BF16, CT2, CT2_INT8)
+READERS = KINDS[OURS][1]  # of a prompt, in float32 as we do
+BASELINES = (
+    OURS_BF16, OURS_INT8, READING, *READERS, LLAMACPP_BF16, LLAMACPP_Q8, TRANSFORMERS_BF16, CT2_INT8
+)  # fmt: skip
 
 
 def tables(threads, quick=False):
     models = {name: config for name, (_, config) in TINY.items()} if quick else GENERATED
     new = 8 if quick else NEW
     with Contest(threads, BASELINES, QUICK if quick else FULL) as contest:
-        speeds, found, singles = [], [], {}
+        speeds, found, singles = [], {kind: [] for kind in KINDS}, {}
         for model, config in models.items():
             settings = {"config": asdict(config), "prompt": min(PROMPT, config.block_size // 2)}
             most = min(new, config.block_size - settings["prompt"])
@@ -45,22 +51,22 @@ def tables(threads, quick=False):
             singles[model] = settings, most
             for kind, (size, others) in KINDS.items():
                 speeds.append(_speed(f"`{model}`, {kind}", most, size, times[kind], times[READING]))
-                found += _compared(f"`{model}`, {kind}", times, kind, others, contest.absent)
+                found[kind] += _compared(f"`{model}`, {kind}", times, kind, others, contest.absent)
         yield Table(
             f"A text of a prompt of {PROMPT} tokens and {NEW} new ones, batch 1",
             ["", "tokens/s", "the limit of memory", "share (min – max)"], speeds,
             "The limit is how often the weights can be read in a second.",
         )  # fmt: skip
-        yield comparison_table("The same, beside others", found)
+        for kind, rows in found.items():
+            yield comparison_table(f"The same: {kind} beside others", rows)
         yield _batches(contest, singles, (2, 4) if quick else (8, 32))
         found = []
         for model, config in models.items():
             prompt = min(LONG_PROMPT, config.block_size)
-            times = contest.times(
-                "prefill", baselines=(TRANSFORMERS, CT2), config=asdict(config), prompt=prompt
-            )
             what = f"`{model}`, prompt of {prompt}"
-            found += _compared(what, times, OURS, (TRANSFORMERS, CT2), contest.absent)
+            found += contest.compare(
+                what, "prefill", baselines=READERS, config=asdict(config), prompt=prompt
+            )
         yield comparison_table("Reading a prompt, to the logits of the next token", found)
 
 

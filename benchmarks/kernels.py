@@ -57,8 +57,11 @@ def rungs(contest, size):
     )  # fmt: skip
 
 
-def gemm(contest, models):
-    """Every product of a training step: forward, gradient of the input, gradient of the weight."""
+def gemm(contest, models, **options):
+    """Every product of a training step: forward, gradient of the input, gradient of the weight.
+
+    options   of `Contest.compare`
+    """
     found = []
     for model, (batch, config) in models.items():
         for layer, (N, n_in, n_out) in products(batch, config).items():
@@ -70,7 +73,7 @@ def gemm(contest, models):
             for equation, (form, *MNK) in forms.items():
                 found += contest.compare(
                     f"{model}, {layer}: {equation}", "product", flops=2 * N * n_in * n_out,
-                    form=form, Z=1, **dict(zip("MNK", MNK, strict=True)),
+                    form=form, Z=1, **dict(zip("MNK", MNK, strict=True)), **options,
                 )  # fmt: skip
     return found
 

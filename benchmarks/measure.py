@@ -89,10 +89,13 @@ class Contest(contextlib.ExitStack):
             if name not in self.absent
         }
 
-    def compare(self, what, task, *, flops=None, baselines=None, **settings):
-        """A Comparison with each baseline (or those given), of a task of the runners' modules."""
+    def compare(self, what, task, *, flops=None, baselines=None, first=OURS, **settings):
+        """A Comparison with each baseline (or those given), of a task of the runners' modules.
+
+        first   which runner the others are compared with, one of ours
+        """
         times = self.times(task, baselines=baselines, **settings)
-        ours = times.pop(OURS)
+        ours = times.pop(first)
         return [
             compared(what, name, ours, theirs, flops=flops) for name, theirs in times.items()
         ] + [

@@ -13,6 +13,7 @@ import re
 import tempfile
 from pathlib import Path
 
+from autograd import using_matmul_precision
 from benchmarks.machine import described
 from benchmarks.stories import main as draw_stories
 from npgpt import plots
@@ -61,9 +62,8 @@ def shakespeare(folder, corpus):
     curves = {}
     for seed in SEEDS:
         out = folder / f"shakespeare-{seed}"
-        _train(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out,
-                "--sample-tokens", 0])  # fmt: skip
-        loss, tokens = _validation_loss(out)
+        train_run(["--preset", "shakespeare-cpu", "--corpus", corpus, "--seed", seed, "--out", out])
+        loss, tokens = validation_loss(out)
         rows = [row for row in read_metrics(out / "metrics.csv") if row["val_loss"] is not None]
         curves[f"seed {seed}: {loss:.3f}"] = (
             [row["step"] for row in rows], [row["val_loss"] for row in rows]
@@ -80,9 +80,9 @@ def shakespeare(folder, corpus):
 def tales(folder):
     """The default run against the entropy of its text, as Markdown lines."""
     out = folder / "tales"
-    _train(["--out", out, "--sample-tokens", 200])
+    train_run(["--out", out, "--sample-tokens", 200])
     draw_stories([str(out)])
-    loss, tokens = _validation_loss(out)
+    loss, tokens = validation_loss(out)
     model, tokenizer, run = load_run(out)
     told, right = stories_told(model, tokenizer)
     seconds = read_metrics(out / "metrics.csv")[-1]["seconds"]
@@ -98,16 +98,17 @@ def tales(folder):
     ]
 
 
-def _train(arguments):
-    if npgpt(["train", *map(str, arguments)]):
+def train_run(arguments):
+    if npgpt(["train", "--sample-tokens", "0", *map(str, arguments)]):
         raise SystemExit("a training run failed; see above")
 
 
-def _validation_loss(folder):
+def validation_loss(folder):
     """(loss, tokens) over the whole validation split, as the end of the run evaluated it."""
     model, tokenizer, run = load_run(folder)
     text = split_text(load_corpus(run.training.corpus).text, run.training.train_fraction)[1]
-    return evaluate(model, tokenizer.encode(text), stride=run.training.eval_stride or None)
+    with using_matmul_precision(run.training.matmul_precision):
+        return evaluate(model, tokenizer.encode(text), stride=run.training.eval_stride or None)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from npgpt.generation.weights import use_weights
 FORMS = {"nn": "matmul", "nt": "matmul_nt", "tn": "matmul_tn"}
 
 
-def product(form, Z, M, N, K):
+def product(form, Z, M, N, K, bf16=False):
     a, b = shapes.operands(form, Z, M, N, K)
     kernel = getattr(backend, FORMS[form])
-    return lambda: kernel(a, b)
+    return lambda: kernel(a, b, bf16)
 
 
 def rung(name, size):
@@ -56,7 +56,8 @@ def adamw(config):
     return AdamW(model.parameters(), grad_clip=1.0).step
 
 
-def training_step(batch, config):
+def training_step(batch, config, bf16=False):
+    autograd.set_matmul_precision("bfloat16" if bf16 else "float32")
     config = GPTConfig(**config)
     model = GPT(config)
     optimizer = AdamW(model.parameters())

@@ -71,12 +71,17 @@ class GPT(nn.Module):
         return self
 
 
-def product(form, Z, M, N, K):
+def product(form, Z, M, N, K, bf16=False, cast=True):
+    """bf16   operands and result are, whether `cast` from float32 and back in each call or not"""
     a, b = map(torch.from_numpy, shapes.operands(form, Z, M, N, K))
     a = a.mT if form == "tn" else a
     b = b.mT if form == "nt" else b
     if Z == 1:
         a, b = a[0], b[0]
+    if bf16 and cast:
+        return lambda: torch.matmul(a.bfloat16(), b.bfloat16()).float()
+    if bf16:
+        a, b = a.bfloat16(), b.bfloat16()
     return lambda: torch.matmul(a, b)
 
 

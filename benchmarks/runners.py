@@ -36,20 +36,27 @@ TORCH, COMPILED, BF16, JAX = "PyTorch", "torch.compile", "PyTorch, bf16 autocast
 TORCH_TUNED, BF16_TUNED, JAX_TUNED = (f"{name}, tuned" for name in (TORCH, BF16, JAX))
 OURS_BF16, OURS_INT8, READING = f"{OURS}, bf16", f"{OURS}, int8", "reading memory"
 TRANSFORMERS, TRANSFORMERS_BF16 = "transformers", "transformers, bf16"
+OURS_BF16_PRODUCTS = f"{OURS}, bf16 products"
+BF16_OPERANDS = "PyTorch, operands bf16 already"
 CT2, CT2_INT8 = "CTranslate2", "CTranslate2, int8"
 SCALARS, PAGE, OURS_NUMPY = "scalar_engine.py", "whole_gpt.py", "AUTOGRAD_BACKEND=numpy"
-COMPILING = (OURS, OURS_BF16, OURS_INT8, READING)
-TUNED = (TORCH_TUNED, BF16_TUNED, JAX_TUNED)
+LLAMACPP, LLAMACPP_BF16, LLAMACPP_Q8 = "llama.cpp", "llama.cpp, BF16", "llama.cpp, Q8_0"
+COMPILING = (OURS, OURS_BF16, OURS_INT8, OURS_BF16_PRODUCTS, READING)
+TUNED = (TORCH_TUNED, BF16_TUNED, BF16_OPERANDS, JAX_TUNED)
 # name: (package, module that has its tasks, settings that it adds to a task)
 RUNNERS = {
     OURS: ("numba", "runner_npgpt", {}),
     OURS_BF16: ("numba", "runner_npgpt", {"weights": "bf16"}),
     OURS_INT8: ("numba", "runner_npgpt", {"weights": "int8"}),
+    OURS_BF16_PRODUCTS: ("numba", "runner_npgpt", {"bf16": True}),
     READING: ("numba", "runner_npgpt", {"reading": True}),
     TRANSFORMERS: ("transformers", "runner_transformers", {}),
     TRANSFORMERS_BF16: ("transformers", "runner_transformers", {"dtype": "bfloat16"}),
     CT2: ("ctranslate2", "runner_ctranslate2", {}),
     CT2_INT8: ("ctranslate2", "runner_ctranslate2", {"dtype": "int8"}),
+    LLAMACPP: ("llama_cpp", "runner_llamacpp", {}),
+    LLAMACPP_BF16: ("llama_cpp", "runner_llamacpp", {"dtype": "BF16"}),
+    LLAMACPP_Q8: ("llama_cpp", "runner_llamacpp", {"dtype": "Q8_0"}),
     NUMPY: ("numpy", "runner_numpy", {}),
     SCALARS: ("numpy", "runner_examples", {"scalars": True}),
     PAGE: ("numpy", "runner_examples", {}),
@@ -60,6 +67,7 @@ RUNNERS = {
     JAX: ("jax", "runner_jax", {}),
     TORCH_TUNED: ("torch", "runner_torch", {}),
     BF16_TUNED: ("torch", "runner_torch", {"bf16": True}),
+    BF16_OPERANDS: ("torch", "runner_torch", {"bf16": True, "cast": False}),
     JAX_TUNED: ("jax", "runner_jax", {}),
 }
 COMPILERS = ("g++", "clang++", "cl")
@@ -73,6 +81,8 @@ LIMITS = (
 def missing(name):
     """Why a library cannot be measured and what to do about it; "" if it can."""
     package = RUNNERS[name][0]
+    if package == "llama_cpp" and not all(map(importlib.util.find_spec, (package, "gguf"))):
+        return "not measured: pip install llama-cpp-python gguf (builds it: needs gcc and cmake)"
     if importlib.util.find_spec(package) is None:
         return f"not measured: pip install {package} (or '.[peers]')"
     if name == COMPILED and not any(map(shutil.which, COMPILERS)):

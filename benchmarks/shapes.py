@@ -10,8 +10,8 @@ CONFIGURATIONS = {
     "baby": (16, GPTConfig(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384)),
     "gpt2": (2, GPTConfig(vocab_size=50304, block_size=256, n_layer=12, n_head=12, n_embd=768)),
 }
-TINY = {
-    "tiny": (2, GPTConfig(vocab_size=40, block_size=16, n_layer=2, n_head=2, n_embd=16)),
+TINY = {  # as wide as a block of llama.cpp's Q8_0
+    "tiny": (2, GPTConfig(vocab_size=40, block_size=16, n_layer=2, n_head=2, n_embd=32)),
 }
 # Those that generate: `gpt2` is the published 124M, whose output layer has 50257 rows.
 GENERATED = {

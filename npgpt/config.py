@@ -10,12 +10,13 @@ import math
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 
+from autograd.precision import PRECISIONS
 from npgpt.files import read_given
 
 SPLITS = ("tail", "documents")
 
 
-RUN_FORMAT = 3  # of the config.json of run folders; 1, without a number, was the first
+RUN_FORMAT = 4  # of the config.json of run folders; 1, without a number, was the first
 
 
 def setting(help, since=1, before=None, **default):
@@ -218,6 +219,11 @@ class TrainConfig:
         "rewrites hidden spans",
         since=3, before="gpt", default="gpt",
     )  # fmt: skip
+    matmul_precision: str = setting(
+        "what matrix products multiply: float32, or operands rounded to bfloat16, which is faster "
+        "on processors that have instructions for it",
+        since=4, before="float32", default="float32",
+    )  # fmt: skip
 
     def __post_init__(self):
         check_types(self)
@@ -237,7 +243,9 @@ class TrainConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use [0, 1)")
-        for name, known in (("split", SPLITS), ("arch", CONFIGS)):
+        for name, known in (
+            ("split", SPLITS), ("arch", CONFIGS), ("matmul_precision", PRECISIONS)
+        ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"TrainConfig: {name}={getattr(self, name)!r}; use {' or '.join(known)}"

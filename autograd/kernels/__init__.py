@@ -12,6 +12,7 @@ The contract, the same for every kernel and for its reference implementation of 
   goes through partial sums over chunks of fixed size, added in fixed order. So the result is the
   same to the last bit whatever the number of threads (set by NUMBA_NUM_THREADS).
 - NaN in, NaN out.
+- `bf16` says of a product of float32 arrays that its operands are rounded to bfloat16 first.
 
 Dimension letters, which end the name of every array of known rank:
 
@@ -70,3 +71,4 @@ with compiled_code_cached():
         softmax,
         softmax_backward,
     )
+    from autograd.kernels.tiles import MULTIPLIES_BFLOAT16

@@ -56,7 +56,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from autograd.kernels.addresses import array_at
+from autograd.kernels.attention_bf16 import attention_backward_bf16, attention_bf16
 from autograd.kernels.attention_blocks import (
     BLOCK,
     add_bias,
@@ -64,50 +64,53 @@ from autograd.kernels.attention_blocks import (
     add_queries,
     add_to_bias,
     all_finite,
+    begin_sums,
     copy_rows,
-    dot_rows,
     empty,
     empty_panels,
     hide_masked,
+    minus_dots,
     row_length,
     scale_rows,
     scores,
     weights,
     weights_backward,
 )
+from autograd.kernels.attention_heads import DK, DQ, DV, DY, K, Q, V, Y, head, table_of
 from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.register_tile import pack_rows
 from autograd.kernels.vector_math import exp
 
-Q, K, V, Y, DY, DQ, DK, DV = range(8)  # the rows of a table of heads
 
-
-def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None):
+def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None, bf16=False):
     B, H, T, D = q_BHTD.shape
     G, S = k_BGSD.shape[1:3]
     y_BHTD = _empty_heads(q_BHTD)
     lse_BHT = np.empty((B, H, T), q_BHTD.dtype)
     if y_BHTD.size:
         k_BGSD, v_BGSD, mask_BS = _masked(k_BGSD, v_BGSD, mask_BS)
-        table = _table(q_BHTD, k_BGSD, v_BGSD, y_BHTD)
+        table = table_of(q_BHTD, k_BGSD, v_BGSD, y_BHTD)
         bias_BHTS = _or_empty(bias_BHTS, q_BHTD.dtype)
         threads = numba.get_num_threads()
-        _attention(table, lse_BHT, mask_BS, bias_BHTS, G, S, D, causal, threads)
+        compute = attention_bf16 if bf16 else _attention
+        compute(table, lse_BHT, mask_BS, bias_BHTS, G, S, D, causal, threads)
     return y_BHTD, lse_BHT
 
 
 def attention_backward(
-    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, causal, mask_BS=None, bias_BHTS=None
-):
+    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, causal, mask_BS=None, bias_BHTS=None,
+    bf16=False,
+):  # fmt: skip
     dq_BHTD, dk_BGSD, dv_BGSD = _empty_gradients(q_BHTD, k_BGSD, v_BGSD)
     dbias_BHTS = None if bias_BHTS is None else np.zeros_like(bias_BHTS)
     if dq_BHTD.size:
         G, S, D = k_BGSD.shape[1:]
         k_BGSD, v_BGSD, mask_BS = _masked(k_BGSD, v_BGSD, mask_BS)
-        table = _table(q_BHTD, k_BGSD, v_BGSD, y_BHTD, dy_BHTD, dq_BHTD, dk_BGSD, dv_BGSD)
+        table = table_of(q_BHTD, k_BGSD, v_BGSD, y_BHTD, dy_BHTD, dq_BHTD, dk_BGSD, dv_BGSD)
         bias, dbias = (_or_empty(x, q_BHTD.dtype) for x in (bias_BHTS, dbias_BHTS))
         threads = numba.get_num_threads()
-        _attention_backward(table, lse_BHT, mask_BS, bias, dbias, G, S, D, causal, threads)
+        compute = attention_backward_bf16 if bf16 else _attention_backward
+        compute(table, lse_BHT, mask_BS, bias, dbias, G, S, D, causal, threads)
     else:
         dk_BGSD[:], dv_BGSD[:] = 0, 0
     return dq_BHTD, dk_BGSD, dv_BGSD, dbias_BHTS
@@ -139,20 +142,6 @@ def _empty_gradients(q_BHTD, k_BGSD, v_BGSD):
     B, H, T, D = q_BHTD.shape
     dqkv_BHTD = np.empty((B, T, 3 * H, D), q_BHTD.dtype).swapaxes(1, 2)
     return tuple(dqkv_BHTD[:, h : h + H] for h in range(0, 3 * H, H))
-
-
-def _table(*arrays):
-    """Of each array (B, H, T, D) the address, and the bytes from one b, h and t to the next."""
-    rows = [(x.__array_interface__["data"][0], *x.strides[:3]) for x in arrays]
-    return np.array(rows, np.int64)
-
-
-@helper
-def _head(table, i, z, H, T, D, like):
-    """Array i of problem z, flat, and the step in it from one of its T rows to the next."""
-    step = table[i, 3] // like.itemsize
-    address = table[i, 0] + z // H * table[i, 1] + z % H * table[i, 2]
-    return array_at(address, 0, (T - 1) * step + D, like), step
 
 
 @kernel
@@ -188,13 +177,13 @@ def _query_blocks(first, end, blocks, table, lse_BHT, mask_BS, bias_BHTS, G, S, 
         # First, last, second, last but one: the later of two halves has no more work.
         t0 = BLOCK * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
         if group != copied:
-            k, k_row = _head(table, K, group, G, S, D, lse)
-            v, v_row = _head(table, V, group, G, S, D, lse)
+            k, k_row = head(table, K, group, G, S, D, lse)
+            v, v_row = head(table, V, group, G, S, D, lse)
             copy_rows(k, 0, k_row, S, D, keys_SD, row)
             copy_rows(v, 0, v_row, S, D, values_SD, row)
             copied = group
-        q, q_row = _head(table, Q, z, H, T, D, lse)
-        y, y_row = _head(table, Y, z, H, T, D, lse)
+        q, q_row = head(table, Q, z, H, T, D, lse)
+        y, y_row = head(table, Y, z, H, T, D, lse)
         n, y0 = min(BLOCK, T - t0), t0 * y_row
         pack_rows(q, t0 * q_row, q_row, n, D, q_panels)
         for t in range(BLOCK):
@@ -230,10 +219,10 @@ def _single_queries(first, end, table, lse_BHT, G, S, D):
     part_D, sum_D = np.empty(D, lse.dtype), np.empty(D)
     for z in range(first, end):
         group = z // H * G + z % H * G // H
-        q_D, _ = _head(table, Q, z, H, 1, D, lse)
-        k, k_row = _head(table, K, group, G, S, D, lse)
-        v, v_row = _head(table, V, group, G, S, D, lse)
-        y_D, _ = _head(table, Y, z, H, 1, D, lse)
+        q_D, _ = head(table, Q, z, H, 1, D, lse)
+        k, k_row = head(table, K, group, G, S, D, lse)
+        v, v_row = head(table, V, group, G, S, D, lse)
+        y_D, _ = head(table, Y, z, H, 1, D, lse)
         m = np.finfo(lse.dtype).min
         for s in range(S):
             k_D = k[s * k_row : s * k_row + D]
@@ -287,22 +276,22 @@ def _groups_backward(
     keys_SD, values_SD = empty(S * row, lse), empty(S * row, lse)
     q_QD, dy_QD = empty(BLOCK * row, lse), empty(BLOCK * row, lse)
     q_panels, dy_panels = empty_panels(D + 1, lse), empty_panels(D + 1, lse)
-    a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
+    a_SQ, dz_SQ, dots = empty(BLOCK**2, lse), empty(BLOCK**2, lse), empty(BLOCK, lse)
     scale = lse.dtype.type(1 / math.sqrt(D))
     for job in range(first * together * heads, end * together * heads):
         unit, h_in_group = job // (together * heads), job % heads
         b, g = unit // G * together + job // heads % together, unit % G
         h, group = g * heads + h_in_group, b * G + g
         z = b * H + h
-        q, q_row = _head(table, Q, z, H, T, D, lse)
-        y, y_row = _head(table, Y, z, H, T, D, lse)
-        dy, dy_row = _head(table, DY, z, H, T, D, lse)
-        dq, dq_row = _head(table, DQ, z, H, T, D, lse)
-        dk, dk_row = _head(table, DK, group, G, S, D, lse)
-        dv, dv_row = _head(table, DV, group, G, S, D, lse)
+        q, q_row = head(table, Q, z, H, T, D, lse)
+        y, y_row = head(table, Y, z, H, T, D, lse)
+        dy, dy_row = head(table, DY, z, H, T, D, lse)
+        dq, dq_row = head(table, DQ, z, H, T, D, lse)
+        dk, dk_row = head(table, DK, group, G, S, D, lse)
+        dv, dv_row = head(table, DV, group, G, S, D, lse)
         if h_in_group == 0:
-            k, k_row = _head(table, K, group, G, S, D, lse)
-            v, v_row = _head(table, V, group, G, S, D, lse)
+            k, k_row = head(table, K, group, G, S, D, lse)
+            v, v_row = head(table, V, group, G, S, D, lse)
             copy_rows(k, 0, k_row, S, D, keys_SD, row)
             copy_rows(v, 0, v_row, S, D, values_SD, row)
             for s in range(S):
@@ -313,18 +302,16 @@ def _groups_backward(
             n = min(BLOCK, T - t0)
             copy_rows(q, t0 * q_row, q_row, n, D, q_QD, row)
             copy_rows(dy, t0 * dy_row, dy_row, n, D, dy_QD, row)
+            minus_dots(dy_QD, 0, row, y, t0 * y_row, y_row, n, D, dots)
             for t in range(n):
                 q_QD[t * row + D] = -lse[z * T + t0 + t] / scale
-            dot_rows(dy_QD, row, y, t0 * y_row, y_row, n, D)
+                dy_QD[t * row + D] = dots[t]
             pack_rows(q_QD, 0, row, n, D + 1, q_panels)
             pack_rows(dy_QD, 0, row, n, D + 1, dy_panels)
             whole, seen = min(S, t0 + ahead), min(S, t0 + ahead + n)
             adds = t0 > 0 or h_in_group > 0
             if t0 > 0 and h_in_group == 0:
-                for s in range(seen_before, seen):  # their sums begin
-                    dk_D, dv_D = dk[s * dk_row :][:D], dv[s * dv_row :][:D]
-                    for d in range(D):
-                        dk_D[d] = dv_D[d] = 0
+                begin_sums(dk, dk_row, dv, dv_row, seen_before, seen, D)
             seen_before = seen
             s0 = 0
             while s0 < seen:

@@ -118,14 +118,23 @@ def copy_rows(x, x0, x_row, rows, D, y, y_row):
 
 
 @helper
-def dot_rows(x_QD, x_row, y, y0, y_row, rows, D):
-    """The products of rows, with a minus, into the column after the last of x."""
+def minus_dots(x, x0, x_row, y, y0, y_row, rows, D, dots):
+    """dots[i] = -x_i . y_i"""
     for i in range(rows):
-        x_D, y_D = x_QD[i * x_row :][:D], y[y0 + i * y_row :][:D]
-        dot = x_QD.dtype.type(0)
+        x_D, y_D = x[x0 + i * x_row :][:D], y[y0 + i * y_row :][:D]
+        dot = dots.dtype.type(0)
         for d in range(D):
             dot += x_D[d] * y_D[d]
-        x_QD[i * x_row + D] = -dot
+        dots[i] = -dot
+
+
+@helper
+def begin_sums(dk, dk_row, dv, dv_row, first, end, D):
+    """0 for the gradients of keys and values that no query before this block has seen."""
+    for s in range(first, end):
+        dk_D, dv_D = dk[s * dk_row :][:D], dv[s * dv_row :][:D]
+        for d in range(D):
+            dk_D[d] = dv_D[d] = 0
 
 
 @helper
@@ -219,6 +228,14 @@ def weights_backward(a_SQ, dz_SQ, keys, diagonal, scale):
             dz_st = a_st * dz[t] * scale
             a[t] = a_st if np.int32(t) >= unseen else nothing
             dz[t] = dz_st if np.int32(t) >= unseen else nothing
+
+
+@helper
+def clear_unseen(a_SQ, keys):
+    """On the diagonal: 0 for all queries before the first that sees a key."""
+    for i in range(keys):
+        for t in range(i):
+            a_SQ[i * BLOCK + t] = 0
 
 
 @helper

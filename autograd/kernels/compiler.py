@@ -29,6 +29,8 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
+from autograd.kernels.tiles import TILE
+
 # A sum may be reordered, so that it becomes a vector sum. NaN and infinity keep their meaning:
 # Numba's fastmath=True would let the compiler assume that neither occurs, and a masked softmax or
 # a diverged loss would then give any number at all.
@@ -298,8 +300,8 @@ def _remove_unused(parent, name):
 
 
 def source_hash(sources=None):
-    """Twelve hex digits that change when any kernel source file changes, or this one, or Numba."""
-    compiled_by = numba.__version__ + os.environ.get("AUTOGRAD_TILE", "")  # see tiles
+    """Twelve hex digits that change with any kernel source file, this one, the tile, or Numba."""
+    compiled_by = numba.__version__ + TILE
     digest = hashlib.sha256(compiled_by.encode())
     for path in hashed_files(sources):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

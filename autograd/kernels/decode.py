@@ -6,18 +6,14 @@ is called once a token, and weights may be stored in fewer bytes:
 
     float32   as they are
     uint16    bfloat16, the upper half of a float32: widened by a shift
-    int8      with a scale for each output: w_oi = scale_o q_oi
+    int8      with a scale for each output: w_io = scale_o q_io
 
-A weight is widened in a register; sums are float32 always. All matrices are stored (O, I), so that
-an output is the dot product of a row that is read from end to end: 1.25 times as fast as adding up
-rows of (I, O), which are far apart for a thread that has some of the columns.
-
-With fewer than four rows of x, memory is read in order, one row of weights after the other: the
-processor then reads ahead by itself, 30 GB/s for one core, and 13 if two rows are read at once.
-From four rows of x on, arithmetic takes longer than that: two rows of weights meet four of x, eight
-sums in registers for six reads, and later rows are asked for meanwhile (`prefetch`), without which
-eight rows of x take 1.8 times as long. Pairs begin at even rows always, so that the number of
-threads changes no bit.
+A weight is widened in a register; sums are float32 always. A matrix is stored in panels of the
+outputs that a tile of `autograd.kernels.microkernel` has side by side, (panel, I, WIDTH): memory is
+read in order from end to end, whatever the number of rows, and the rows of x, up to ROWS at once,
+share each weight that was read. A thread has whole panels, so that the number of threads changes no
+bit. Rejected: dot products with rows of (O, I), which took 1.2 times as long for one row of x in
+float32 and 1.8 times in int8, and 1.4 and 1.7 times for eight.
 
 2 FLOPs for each weight and row. Written: the new keys and values, one row of the cache.
 The reference is the model itself, which computes the same with ops under `no_grad`.
@@ -27,28 +23,30 @@ import math
 
 import numba
 import numpy as np
-from numba import prange, types
-from numba.extending import overload
+from numba import prange
 
 from autograd.kernels.addresses import array_at
 from autograd.kernels.compiler import helper, kernel, serial_kernel
-from autograd.kernels.microkernel import prefetch
+from autograd.kernels.register_tile import multiply_streamed, tile_height
+from autograd.kernels.tiles import BYTES, ROWS, VECTORS
 from autograd.kernels.vector_math import exp
 
 TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
 CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
 REPLACE, ADD, GELU = range(3)  # what becomes of a product: y = x W + b; y += x W + b; gelu(x W + b)
 SMALL = 300_000  # bytes of the largest matrix up to which one thread is as fast as several
-LINE, AHEAD = 64, 4  # bytes of a line of memory; rows of weights
+WIDTH = VECTORS * BYTES // 4  # outputs of a panel
 QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
 
 
 def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV):
-    """The logits after one token more, into logits_BV; its keys and values, into the cache.
+    """The logits after the last tokens, as many as logits_BV has rows, into it; the keys and values
+    of all, into the cache. The tokens are the next ones of several rows, or several of one row.
 
     x_BC          the tokens' embeddings, positions added; it is overwritten
     products      (4 L + 1, 3) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
-                  layer, the weight (O, I), its scales (O,) and biases (O,), both float32
+                  layer, the weight (panels, I, WIDTH), its scales (O,) and biases (O,), both
+                  float32
     norms         (2 L + 1, 2) addresses of weights and biases (C,)
     kv            (L, 2, rows, H, S, D), the cache; row b of x belongs to rows_B[b] of it, where
                   lengths_B[b] positions are filled
@@ -70,6 +68,7 @@ def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, lo
     for layer in range(len(kv)):
         norm_1, norm_2, first = norms[2 * layer], norms[2 * layer + 1], 4 * layer
         _product(x_BC, norm_1, eps, n_TBC, products[first + QKV], like, qkv_BC3, REPLACE)
+        _store(qkv_BC3, kv[layer], rows_B, lengths_B)
         if threads == 1:
             _attend(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, 0, 1)
         else:
@@ -78,7 +77,7 @@ def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, lo
         _product(x_BC, norm_2, eps, n_TBC, products[first + FC], like, hidden_BF, GELU)
         _product(hidden_BF, none, eps, n_TBC, products[first + PROJ], like, x_BC, ADD)
     norm_f, head = norms[len(norms) - 1], products[len(products) - 1]
-    _product(x_BC, norm_f, eps, n_TBC, head, like, logits_BV, REPLACE)
+    _product(x_BC[B - len(logits_BV) :], norm_f, eps, n_TBC, head, like, logits_BV, REPLACE)
 
 
 @helper
@@ -99,8 +98,9 @@ def _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
 @helper
 def _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task):
     if norm.size:
-        _norm(x_BI, norm, eps, n_TBI[t])
-        _multiply(n_TBI[t], product, like, y_BO, t, len(n_TBI), task)
+        n_BI = n_TBI[t, : len(x_BI)]
+        _norm(x_BI, norm, eps, n_BI)
+        _multiply(n_BI, product, like, y_BO, t, len(n_TBI), task)
     else:
         _multiply(x_BI, product, like, y_BO, t, len(n_TBI), task)
 
@@ -130,87 +130,53 @@ def _norm(x_BC, norm, eps, y_BC):
 
 @helper
 def _multiply(x_BI, product, like, y_BO, thread, threads, task):
-    """One thread's share of the outputs: those of some pairs of rows of the weight."""
+    """One thread's share of the outputs: those of some panels of the weight."""
     B, I = x_BI.shape  # noqa: E741
     O = y_BO.shape[1]  # noqa: E741
-    pairs = (O + 1) // 2
-    first, end = 2 * (pairs * thread // threads), min(2 * (pairs * (thread + 1) // threads), O)
-    w_OI = array_at(product[0], 0, O * I, like)
+    panels = (O + WIDTH - 1) // WIDTH
+    x, w = x_BI.reshape(-1), array_at(product[0], 0, panels * I * WIDTH, like)
     scale, bias = array_at(product[1], 0, O, x_BI), array_at(product[2], 0, O, x_BI)
-    fours = B - B % 4
-    sums = np.empty(8, np.float32)
-    for o in range(first, end - 1, 2):
-        for b in range(0, fours, 4):
-            if b < 8:  # two rows ahead for two of x
-                start = (o + AHEAD + b // 4) * I
-                for i in range(0, I, LINE // like.itemsize):
-                    prefetch(w_OI, start + i)
-            _eight_dots(x_BI[b : b + 4], w_OI[o * I :][:I], w_OI[o * I + I :][:I], sums)
-            for i in range(8):
-                o_i = o + i % 2
-                _put(y_BO, b + i // 2, o_i, sums[i] * scale[o_i] + bias[o_i], task)
-    if fours and (end - first) % 2:  # the last row has no other
-        w = w_OI[(end - 1) * I :][:I]
-        for b in range(fours):
-            _put(y_BO, b, end - 1, _dot(x_BI[b], w) * scale[end - 1] + bias[end - 1], task)
-    for o in range(first, end):
-        w = w_OI[o * I :][:I]
-        for b in range(fours, B):
-            _put(y_BO, b, o, _dot(x_BI[b], w) * scale[o] + bias[o], task)
+    sums = np.empty(ROWS * WIDTH, np.float32)
+    for panel in range(panels * thread // threads, panels * (thread + 1) // threads):
+        first = panel * WIDTH
+        end, b = min(first + WIDTH, O), 0
+        while b < B:
+            height = tile_height(B - b)
+            multiply_streamed(x, b * I, I, 1, w, first * I, WIDTH, sums, 0, WIDTH,
+                              sums, 0, WIDTH, I, height, WIDTH, False)  # fmt: skip
+            for i in range(height):
+                _finish(sums[i * WIDTH :], scale[first:end], bias[first:end],
+                        y_BO[b + i, first:end], task)  # fmt: skip
+            b += height
+
+
+@helper
+def _finish(sums, scale, bias, y, task):
+    for o in range(y.size):
+        total = sums[o] * scale[o] + bias[o]
+        y[o] = y[o] + total if task == ADD else total
     if task == GELU:
-        for b in range(B):
-            y = y_BO[b, first:end]
-            for i in range(y.size):
-                two_u = TWO_SQRT_2_OVER_PI * y[i] * (ONE + CUBIC * y[i] * y[i])
-                y[i] = y[i] / (ONE + exp(-two_u))
+        for o in range(y.size):
+            two_u = TWO_SQRT_2_OVER_PI * y[o] * (ONE + CUBIC * y[o] * y[o])
+            y[o] = y[o] / (ONE + exp(-two_u))
 
 
 @helper
-def _put(y_BO, b, o, value, task):
-    y_BO[b, o] = y_BO[b, o] + value if task == ADD else value
-
-
-@helper
-def _dot(x, w):
-    total = ZERO
-    for i in range(x.size):
-        total += x[i] * widened(w[i])
-    return total
-
-
-@helper
-def _eight_dots(x_4I, w1, w2, sums):
-    x1, x2, x3, x4 = x_4I[0], x_4I[1], x_4I[2], x_4I[3]
-    a1 = a2 = b1 = b2 = c1 = c2 = d1 = d2 = ZERO
-    for i in range(x1.size):
-        v1, v2 = widened(w1[i]), widened(w2[i])
-        a1 += x1[i] * v1
-        a2 += x1[i] * v2
-        b1 += x2[i] * v1
-        b2 += x2[i] * v2
-        c1 += x3[i] * v1
-        c2 += x3[i] * v2
-        d1 += x4[i] * v1
-        d2 += x4[i] * v2
-    sums[0], sums[1], sums[2], sums[3] = a1, a2, b1, b2
-    sums[4], sums[5], sums[6], sums[7] = c1, c2, d1, d2
-
-
-def widened(w):
-    """A stored weight as float32, without its scale; only callable from kernels."""
-    raise NotImplementedError("widened is for kernels")
-
-
-@overload(widened, jit_options={"error_model": "numpy"})
-def _widened(w):
-    if w == types.uint16:
-        return lambda w: np.uint32(np.uint32(w) << np.uint32(16)).view(np.float32)
-    return lambda w: np.float32(w)  # noqa: PLW0108 (Numba takes a function of Python, no builtin)
+def _store(qkv_BC3, kv, rows_B, lengths_B):
+    """The new keys and values, before anybody looks at them."""
+    H, S, D = kv.shape[2:]
+    for b in range(len(qkv_BC3)):
+        for part in range(2):
+            for h in range(H):
+                new = kv[part, rows_B[b], h, lengths_B[b]]
+                start = ((part + 1) * H + h) * D
+                for d in range(D):
+                    new[d] = qkv_BC3[b, start + d]
 
 
 @helper
 def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
-    """Store the new keys and values, and let each head of each row look at all it has."""
+    """Each head of each row looks at all it has."""
     B, C = y_BC.shape
     H, S, D = kv.shape[2:]
     scale = np.float32(1 / math.sqrt(D))
@@ -219,10 +185,8 @@ def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
         b, h = job // H, job % H
         keys, values, last = kv[0, rows_B[b], h], kv[1, rows_B[b], h], lengths_B[b]
         q, y = qkv_BC3[b, h * D : h * D + D], y_BC[b, h * D : h * D + D]
-        new_k, new_v = keys[last], values[last]
-        k, v = qkv_BC3[b, C + h * D : C + h * D + D], qkv_BC3[b, 2 * C + h * D : 2 * C + h * D + D]
         for d in range(D):
-            new_k[d], new_v[d], y[d] = k[d], v[d], ZERO
+            y[d] = ZERO
         m = np.float32(-np.inf)
         for s in range(last + 1):
             key, dot = keys[s], ZERO

@@ -15,8 +15,10 @@ The ladder from the definition to the speed of the hardware:
    long, fit the L1 cache and serve all columns of the block.
 5. Panels. The block of b is first copied into panels of `width` columns, in the order in which
    tiles read it: [panel, k, column]. b^T becomes the same panels, through small squares
-   transposed in registers. a is read one element at a time, so that its layout matters little:
-   a^T is a with its strides swapped, and no copy.
+   transposed in registers. a is read one element at a time, so that its layout matters less: a^T
+   is a with its strides swapped. Only where many panels follow are the rows of a tile copied
+   first, [k, row], since each k of a^T lies on another page of memory, and at a stride that is a
+   multiple of 4 KiB in the same few places of the cache.
 
 c is cut into rectangles, the jobs; one thread computes one, with panels of its own. A job has at
 most TALLEST rows, so that c is near, too, when one partial sum over k is added to the one before.
@@ -33,72 +35,69 @@ Source of blocks and panels: Goto and van de Geijn, Anatomy of High-Performance 
 Multiplication, 2008.
 """
 
-from typing import NamedTuple
-
 import numba
 import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.matmul_bf16 import multiply_bf16
+from autograd.kernels.matmul_jobs import (
+    ADD,
+    ADD_BIAS,
+    REPLACE,
+    SUMMED,
+    Matrix,
+    bounds,
+    cut,
+)
 from autograd.kernels.register_tile import (
     copy_panel_row,
     multiply_tile,
     pack_rows,
     tile_height,
 )
-from autograd.kernels.tiles import BYTES, HEIGHTS, VECTORS
+from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, VECTORS
 
-DEPTH, COLUMNS, TALLEST, STRIP = 384, 256, 512, 16
+DEPTH, STRIP = 384, 16
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
 # more rows of b, each far from the last in memory, are read for as many multiply-adds.
 FEW_ROWS = VECTORS * BYTES
-REPLACE, ADD, ADD_BIAS = range(3)  # what becomes of a product: c = a b; c += a b; c = a b + bias
-SUMMED = 32
-PACKING = 8  # the copy of a panel takes as long as the product of so many rows with it
+FEW_PANELS = 3  # that do not repay the copy of a tile's rows of a^T
 
 
-class Matrix(NamedTuple):
-    """Where a matrix lies in a flat array: entry (i, j) at start + i row + j column."""
-
-    flat: np.ndarray
-    start: int
-    row: int
-    column: int
-
-
-def matmul(a_ZMK, b_ZKN):
+def matmul(a_ZMK, b_ZKN, bf16=False):
     """a b; a stack of one matrix is multiplied with each of the other, here and below."""
-    return _product(a_ZMK, b_ZKN)
+    return _product(a_ZMK, b_ZKN, bf16)
 
 
-def matmul_nt(a_ZMK, b_ZNK):
+def matmul_nt(a_ZMK, b_ZNK, bf16=False):
     """a b^T: the gradient of the left operand, da = dc b^T."""
-    return _product(a_ZMK, b_ZNK, b_transposed=True)
+    return _product(a_ZMK, b_ZNK, bf16, b_transposed=True)
 
 
-def matmul_tn(a_ZKM, b_ZKN):
+def matmul_tn(a_ZKM, b_ZKN, bf16=False):
     """a^T b: the gradient of the right operand, db = a^T dc."""
-    return _product(a_ZKM, b_ZKN, a_transposed=True)
+    return _product(a_ZKM, b_ZKN, bf16, a_transposed=True)
 
 
-def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN):
+def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN, bf16=False):
     """c += a^T b: one more part of a gradient."""
-    _product(a_ZKM, b_ZKN, a_transposed=True, task=ADD, c=c_ZMN)
+    _product(a_ZKM, b_ZKN, bf16, a_transposed=True, task=ADD, c=c_ZMN)
 
 
-def linear(x_NI, weight_IO, bias_O):
+def linear(x_NI, weight_IO, bias_O, bf16=False):
     """x weight + bias."""
-    return _product(x_NI[None], weight_IO[None], task=ADD_BIAS, bias_N=bias_O)[0]
+    return _product(x_NI[None], weight_IO[None], bf16, task=ADD_BIAS, bias_N=bias_O)[0]
 
 
-def linear_backward(dy_NO, x_NI):
+def linear_backward(dy_NO, x_NI, bf16=False):
     """dweight = x^T dy and dbias, the sum of the rows of dy. (dx = dy weight^T is matmul_nt.)"""
     dbias_O = np.zeros(dy_NO.shape[1])
-    dweight_1IO = _product(x_NI[None], dy_NO[None], a_transposed=True, sums_N=dbias_O)
+    dweight_1IO = _product(x_NI[None], dy_NO[None], bf16, a_transposed=True, sums_N=dbias_O)
     return dweight_1IO[0], dbias_O.astype(dy_NO.dtype)
 
 
-def _product(a, b, a_transposed=False, b_transposed=False, task=REPLACE, c=None, bias_N=None,
+def _product(a, b, bf16, a_transposed=False, b_transposed=False, task=REPLACE, c=None, bias_N=None,
              sums_N=None):  # fmt: skip
     """a b in a new array, or in c if that is given. The sums of the rows of b are added to sums."""
     Z = max(len(a), len(b)) if len(a) and len(b) else 0
@@ -112,8 +111,9 @@ def _product(a, b, a_transposed=False, b_transposed=False, task=REPLACE, c=None,
         a, b = np.zeros((1, M, 1), a.dtype), np.zeros((1, 1, c.shape[2]), a.dtype)
         a_transposed = b_transposed = False
     if c.size or sums_N.size:
+        multiply = multiply_bf16 if bf16 else _multiply
         threads = numba.get_num_threads()
-        _multiply(a, b, c, a_transposed, b_transposed, task, bias_N, sums_N, threads)
+        multiply(a, b, c, a_transposed, b_transposed, task, bias_N, sums_N, threads)
     return c
 
 
@@ -126,7 +126,7 @@ def _multiply(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, thr
     b_steps = K * N if len(b) == Z else 0, 1 if b_transposed else N, K if b_transposed else 1
     a_flat, b_flat, c_flat = a.reshape(-1), b.reshape(-1), c_ZMN.reshape(-1)
     depth = STRIP if M == 1 and not b_transposed else -(-K // -(-K // DEPTH))  # equal steps
-    down, across = _parts(Z, M, N, VECTORS * (BYTES // a.itemsize), threads)
+    down, across = cut(Z, M, N, VECTORS * (BYTES // a.itemsize), threads)
     jobs = Z * down * across
     for thread in prange(threads):
         # In a function of its own: what stands directly in the parallel loop compiles to code
@@ -137,37 +137,17 @@ def _multiply(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, thr
 
 
 @helper
-def _parts(Z, M, N, width, threads):
-    """Into how many parts to cut the rows and the columns of c, for all threads to have work."""
-    across = (N + COLUMNS - 1) // COLUMNS
-    down = max(1, (M + TALLEST - 1) // TALLEST)
-    more = 1
-    while Z * down * across * more % threads and Z * down * across * more < 8 * threads:
-        more += 1
-    panels = (N + width - 1) // width
-    time_by_rows = (M // (down * more) + PACKING) * (panels // across)
-    time_by_columns = (M // down + PACKING) * -(-panels // (across * more))
-    return (down * more, across) if time_by_rows < time_by_columns else (down, across * more)
-
-
-@helper
-def _part(size, step, part, parts):
-    """The bounds of one part of `size`, cut into parts between multiples of `step`."""
-    steps = (size + step - 1) // step
-    return steps * part // parts * step, min(size, steps * (part + 1) // parts * step)
-
-
-@helper
 def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most, task, bias, sums):
     a_matrix, a_row, a_column = a_steps
     b_matrix, b_row, b_column = b_steps
     width = VECTORS * (BYTES // c.itemsize)
     most_columns = (N + width * across - 1) // (width * across) * width
     panels = np.empty((most + width) * most_columns, c.dtype)
+    a_rows = np.empty(most * ROWS + width, c.dtype)
     for job in range(first, end):
         z, part = job // (down * across), job % (down * across)
-        i0, i1 = _part(M, HEIGHTS[1], part // across, down)
-        j0, j1 = _part(N, width, part % across, across)
+        i0, i1 = bounds(M, HEIGHTS[1], part // across, down)
+        j0, j1 = bounds(N, width, part % across, across)
         a_part = Matrix(a, z * a_matrix + i0 * a_row, a_row, a_column)
         b_part = Matrix(b, z * b_matrix + j0 * b_column, b_row, b_column)
         c_part = Matrix(c, z * M * N + i0 * N + j0, N, 1)
@@ -178,7 +158,7 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
             begin = Matrix(bias, j0, 0, 1) if task == ADD_BIAS else c_part
             part_sums = sums[j0:j1] if part < across else sums[:0]  # each by one job
             _rectangle(a_part, b_part, begin, c_part, i1 - i0, j1 - j0, K, most,
-                       task != REPLACE, part_sums, panels)  # fmt: skip
+                       task != REPLACE, part_sums, panels, a_rows)  # fmt: skip
 
 
 @helper
@@ -193,13 +173,14 @@ def _dot_products(a_K, b, b0, c_J):
 
 
 @helper
-def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels):
+def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels, a_rows):
     """One job: c = a b for `rows` rows of a and `columns` columns of b, which are Matrices.
 
     A sum over k begins at the entry of `begin` if `add`, else at 0. If `sums` is not empty, the
     sums of the columns of b are added to it.
     """
     width = VECTORS * (BYTES // c.flat.itemsize)
+    turned = a.row == 1 and a.column != 1 and columns >= FEW_PANELS * width
     in_place = rows <= FEW_ROWS and b.column == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
@@ -213,8 +194,13 @@ def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels):
         i = 0
         while i < rows:
             height = tile_height(rows - i)
+            tile = Matrix(a.flat, a_k + i * a.row, a.row, a.column)
+            if turned:
+                for k in range(depth):
+                    copy_panel_row(a.flat, tile.start + k * a.column, height, a_rows, k * ROWS)
+                tile = Matrix(a_rows, 0, 1, ROWS)
             for j in range(0, columns, width):
-                multiply_tile(a.flat, a_k + i * a.row, a.row, a.column,
+                multiply_tile(tile.flat, tile.start, tile.row, tile.column,
                               panel.flat, panel.start + j * panel.column, panel.row,
                               before.flat, before.start + i * before.row + j, before.row,
                               c.flat, c.start + i * c.row + j, c.row,

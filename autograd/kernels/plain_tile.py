@@ -3,7 +3,12 @@
 The functions and their arguments are those of `autograd.kernels.microkernel`.
 """
 
-from autograd.kernels.compiler import helper
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from autograd.kernels.compiler import FASTMATH, helper
+from autograd.kernels.microkernel import lower, pair, upper
 
 
 @helper
@@ -17,13 +22,47 @@ def multiply_tile(
             c_i = c[c0 + i * c_row : c0 + i * c_row + columns]
             s_i = s[s0 + i * s_row : s0 + i * s_row + columns] if k == 0 else c_i
             for j in range(columns):
-                c_i[j] = s_i[j] + a_ik * b_k[j] if k > 0 or add else a_ik * b_k[j]
+                term = _product(a_ik, b_k[j])
+                c_i[j] = s_i[j] + term if k > 0 or add else term
+
+
+multiply_streamed = multiply_tile
+
+
+def _product(a, b):
+    """a b; of two pairs, the sum of both products; b may be stored in fewer bytes."""
+
+
+@overload(_product, jit_options={"fastmath": FASTMATH, "error_model": "numpy"})
+def _product_of(a, b):
+    if a == types.uint32:
+        return lambda a, b: lower(a) * lower(b) + upper(a) * upper(b)
+    return lambda a, b: a * widened(b)
+
+
+def widened(b):
+    """What is stored in fewer bytes than a float32, as a float32."""
+
+
+@overload(widened, jit_options={"error_model": "numpy"})
+def _widened(b):
+    if b == types.uint16:
+        return lambda b: np.uint32(np.uint32(b) << np.uint32(16)).view(np.float32)
+    if b == types.int8:
+        return lambda b: np.float32(b)  # noqa: PLW0108 (Numba takes a function of Python)
+    return lambda b: b
 
 
 @helper
 def copy_panel_row(x, x0, columns, y, y0):
     for j in range(columns):
         y[y0 + j] = x[x0 + j]
+
+
+@helper
+def pair_panel_row(x, low0, high0, columns, y, y0):
+    for j in range(columns):
+        y[y0 + j] = pair(x[low0 + j], x[high0 + j])
 
 
 @helper

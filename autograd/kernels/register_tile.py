@@ -13,7 +13,8 @@ if TILE == "plain":
 else:
     from autograd.kernels import microkernel as tile
 
-multiply_tile, copy_panel_row = tile.multiply_tile, tile.copy_panel_row
+multiply_tile, multiply_streamed = tile.multiply_tile, tile.multiply_streamed
+copy_panel_row, pair_panel_row = tile.copy_panel_row, tile.pair_panel_row
 transpose_block = tile.transpose_block
 
 

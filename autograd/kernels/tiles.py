@@ -3,16 +3,26 @@
 A tile is what `autograd.kernels.microkernel` holds in registers: ROWS rows of VECTORS vectors of
 BYTES bytes. The sizes use the registers up: 32 of 64 bytes in AVX-512, 16 of 32 bytes in AVX2, 32
 of 16 bytes in NEON. AUTOGRAD_TILE overrides the choice; results are right on any processor.
+
+The first two differ from `avx512` in products of bfloat16 only: `avx512bf16` has an instruction for
+pairs of them, `amx` one for blocks of 16 by 16 sums (`autograd.kernels.amx_tile`). The others
+multiply them as float32: ARM's `bfmmla` and `bfdot`, too, as no processor that has them has tested
+a tile of theirs.
 """
 
+import ctypes
 import os
+import sys
 
 from llvmlite import binding
 from numba import config
 from numba.core.codegen import get_host_cpu_features
 
 # rows, vectors in a row, bytes in a vector
-TILES = {"avx512": (14, 2, 64), "avx2": (6, 2, 32), "neon": (8, 3, 16), "plain": (4, 8, 64)}
+TILES = {
+    "amx": (14, 2, 64), "avx512bf16": (14, 2, 64), "avx512": (14, 2, 64), "avx2": (6, 2, 32),
+    "neon": (8, 3, 16), "plain": (4, 8, 64),
+}  # fmt: skip
 
 
 def _best_tile():
@@ -26,14 +36,29 @@ def _best_tile():
         return "neon"
     asked = config.CPU_FEATURES
     features = (get_host_cpu_features() if asked is None else asked).split(",")
+    if {"+avx512f", "+amx-tile", "+amx-bf16"}.issubset(features) and _amx_permitted():
+        return "amx"
     if "+avx512f" in features:
-        return "avx512"
+        return "avx512bf16" if "+avx512bf16" in features else "avx512"
     return "avx2" if {"+avx2", "+fma"}.issubset(features) else "plain"
+
+
+def _amx_permitted():
+    """Ask Linux for the registers of AMX, 8 KiB more for each thread; other systems are not known
+    to give them.
+
+    Source: Linux, Documentation/arch/x86/xstate.rst.
+    """
+    ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA = 158, 0x1023, 18
+    if sys.platform != "linux":
+        return False
+    return ctypes.CDLL(None).syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0
 
 
 TILE = os.environ.get("AUTOGRAD_TILE") or _best_tile()
 if TILE not in TILES:
     raise ValueError(f"AUTOGRAD_TILE={TILE!r} is unknown; use one of: {', '.join(TILES)}")
 ROWS, VECTORS, BYTES = TILES[TILE]
+MULTIPLIES_BFLOAT16 = TILE in ("amx", "avx512bf16")
 # Sums of these make any number of rows, so that no tile computes rows that c does not have.
 HEIGHTS = (ROWS, *(h for h in (8, 4, 2, 1) if h < ROWS))

@@ -7,7 +7,8 @@ For Z = A B, entry Z_ij = sum_k A_ik B_kj, the chain rule gives
 so that backward is two more products of the same size, and a training step costs three times the
 forward's FLOPs. The backend has one function for each layout: `matmul` (A B), `matmul_nt` (A B^T)
 and `matmul_tn` (A^T B), all on stacks (Z, rows, columns). `product` takes the one that reads a
-transposed view as it lies in memory, so that no .T below is a copy.
+transposed view as it lies in memory, so that no .T below is a copy. Backward rounds the operands of
+its products to bfloat16 if forward has (`autograd.precision`).
 """
 
 import math
@@ -16,6 +17,7 @@ import numpy as np
 
 from autograd import backend
 from autograd.ops.arithmetic import unbroadcast
+from autograd.precision import in_bf16
 from autograd.recording import op, vjp
 
 
@@ -39,25 +41,26 @@ def matmul(a, b, /):
     _check_matmul(a, b)
     a2 = a[None, :] if a.ndim == 1 else a
     b2 = b[:, None] if b.ndim == 1 else b
-    z = product(a2, b2)
+    bf16 = in_bf16(a)
+    z = product(a2, b2, bf16)
     shape = z.shape[:-2] + a.shape[-2:-1] + (b.shape[-1:] if b.ndim > 1 else ())
-    return z.reshape(shape), (a, b)
+    return z.reshape(shape), (a, b, bf16)
 
 
 @vjp(matmul, flops=2)
 def matmul_vjp(dz, saved, needs):
-    a, b = saved
+    a, b, bf16 = saved
     a2 = a[None, :] if a.ndim == 1 else a
     b2 = b[:, None] if b.ndim == 1 else b
     batch = np.broadcast_shapes(a2.shape[:-2], b2.shape[:-2])
     dz = dz.reshape(*batch, a2.shape[-2], b2.shape[-1])
     da = db = None
     if needs[0]:
-        da = unbroadcast(product(dz, b2.swapaxes(-1, -2)), a2.shape).reshape(a.shape)
+        da = unbroadcast(product(dz, b2.swapaxes(-1, -2), bf16), a2.shape).reshape(a.shape)
     if needs[1]:
         if b2.ndim == 2 < a2.ndim:  # one matrix for the whole stack: its gradient is one product
             a2, dz = rows(a2), rows(dz)
-        db = unbroadcast(product(a2.swapaxes(-1, -2), dz), b2.shape).reshape(b.shape)
+        db = unbroadcast(product(a2.swapaxes(-1, -2), dz, bf16), b2.shape).reshape(b.shape)
     return da, db
 
 
@@ -77,37 +80,40 @@ def linear(x, weight, bias=None, /):
             f"linear: bias {bias.shape} for weight {weight.shape}; bias is (out,): "
             f"({weight.shape[1]},)"
         )
-    x_NI = rows(x)
+    x_NI, bf16 = rows(x), in_bf16(x)
     if bias is None:
-        y_NO = product(x_NI, weight)
+        y_NO = product(x_NI, weight, bf16)
     else:
-        y_NO = backend.linear(x_NI, contiguous(weight), contiguous(bias))
-    return y_NO.reshape(*x.shape[:-1], weight.shape[1]), (x_NI, weight, x.shape)
+        y_NO = backend.linear(x_NI, contiguous(weight), contiguous(bias), bf16)
+    return y_NO.reshape(*x.shape[:-1], weight.shape[1]), (x_NI, weight, x.shape, bf16)
 
 
 @vjp(linear, flops=2)
 def linear_vjp(dy, saved, needs):
-    x_NI, weight, x_shape = saved
+    x_NI, weight, x_shape, bf16 = saved
     dy_NO = rows(dy)
     dx = dweight = dbias = None
     if needs[0]:
-        dx = product(dy_NO, weight.T).reshape(x_shape)
+        dx = product(dy_NO, weight.T, bf16).reshape(x_shape)
     if needs[1] and not weight.flags.c_contiguous:  # a transposed view
-        dweight = product(dy_NO.T, x_NI).T  # lies in memory as it does
+        dweight = product(dy_NO.T, x_NI, bf16).T  # lies in memory as it does
     elif needs[1] and needs[2]:
-        dweight, dbias = backend.linear_backward(dy_NO, x_NI)
+        dweight, dbias = backend.linear_backward(dy_NO, x_NI, bf16)
     elif needs[1]:
-        dweight = product(x_NI.T, dy_NO)
+        dweight = product(x_NI.T, dy_NO, bf16)
     if needs[2] and dbias is None:
         # With an x of no columns: the same additions, so the same bits, as with a trained weight.
-        _, dbias = backend.linear_backward(dy_NO, np.empty((len(dy_NO), 0), dy.dtype))
+        _, dbias = backend.linear_backward(dy_NO, np.empty((len(dy_NO), 0), dy.dtype), bf16)
     return dx, dweight, dbias
 
 
-def product(a, b):
-    """a (..., M, K) times b (..., K, N) for leading axes that broadcast, in any memory layout."""
+def product(a, b, bf16):
+    """a (..., M, K) times b (..., K, N) for leading axes that broadcast, in any memory layout.
+
+    bf16   whether both are rounded to bfloat16 first
+    """
     if b.ndim == 2 and a.ndim > 2:  # one matrix for the whole stack: all rows in one product
-        return product(rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
+        return product(rows(a), b, bf16).reshape(*a.shape[:-1], b.shape[-1])
     batch = a.shape[:-2]
     if b.shape[:-2] != batch:
         batch = np.broadcast_shapes(batch, b.shape[:-2])
@@ -115,9 +121,9 @@ def product(a, b):
     if a_transposed and b_transposed:
         a_Z, a_transposed = contiguous(a_Z.swapaxes(1, 2)), False
     if a_transposed:
-        z = backend.matmul_tn(a_Z, b_Z)
+        z = backend.matmul_tn(a_Z, b_Z, bf16)
     else:
-        z = (backend.matmul_nt if b_transposed else backend.matmul)(a_Z, b_Z)
+        z = (backend.matmul_nt if b_transposed else backend.matmul)(a_Z, b_Z, bf16)
     return z.reshape(batch + z.shape[1:])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from autograd import backend
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.nn import checked_indices
+from autograd.precision import in_bf16
 from autograd.recording import op, vjp
 
 FLOPS_PER_LOGIT = 13, 12  # of the loss and of its gradient, the exponentials counted as 10
@@ -88,11 +89,11 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, 
     N, V = len(x_NC), len(table_VC)
     dx_NC = np.empty_like(x_NC) if needs[0] else None
     dtable_VC = np.zeros_like(table_VC) if needs[1] else None
-    total, step, scale = 0.0, chunk_rows(V), x.dtype.type(1 / count)
+    total, step, scale, bf16 = 0.0, chunk_rows(V), x.dtype.type(1 / count), in_bf16(x)
     for start in range(0, N, step):
         n = slice(start, start + step)
         dx_nC = None if dx_NC is None else dx_NC[n]
-        total += _loss_of_chunk(x_NC[n], table_VC, targets_N[n], scale, dx_nC, dtable_VC)
+        total += _loss_of_chunk(x_NC[n], table_VC, targets_N[n], scale, dx_nC, dtable_VC, bf16)
     dx = None if dx_NC is None else dx_NC.reshape(x.shape)
     return x.dtype.type(total / count), (dx, dtable_VC)
 
@@ -102,20 +103,20 @@ def linear_cross_entropy_vjp(dloss, saved):
     return tuple(d if d is None or dloss == 1 else d * dloss for d in saved)
 
 
-def _loss_of_chunk(x_nC, table_VC, targets_n, scale, dx_nC, dtable_VC):
+def _loss_of_chunk(x_nC, table_VC, targets_n, scale, dx_nC, dtable_VC, bf16):
     """The sum of the rows' losses; their gradients, times scale, go to dx and are added to dtable,
     where these are not None.
 
     A function, so that the logits are forgotten before the next ones are made.
     """
-    logits_nV = backend.matmul_nt(x_nC[None], table_VC[None])[0]
+    logits_nV = backend.matmul_nt(x_nC[None], table_VC[None], bf16)[0]
     losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_n)
     if dx_nC is not None or dtable_VC is not None:
         dlogits_nV = backend.cross_entropy_backward(logits_nV, targets_n, *sums_n, scale)
     if dx_nC is not None:
-        dx_nC[...] = backend.matmul(dlogits_nV[None], table_VC[None])[0]
+        dx_nC[...] = backend.matmul(dlogits_nV[None], table_VC[None], bf16)[0]
     if dtable_VC is not None:
-        backend.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None])
+        backend.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None], bf16)
     return losses_n.sum(dtype=np.float64)
 
 

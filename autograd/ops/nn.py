@@ -13,6 +13,7 @@ import numpy as np
 from autograd import backend
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.reductions import INTEGERS, check_axis, check_not_empty
+from autograd.precision import in_bf16
 from autograd.recording import op, vjp
 
 
@@ -317,7 +318,7 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     stretch = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
     q, k, v = (_with_whole_rows(x) for x in (q if stretch is None else q * stretch, k, v))
     _check_bias(bias, q, k)
-    settings = causal, mask, None if bias is None else contiguous(bias)
+    settings = causal, mask, None if bias is None else contiguous(bias), in_bf16(q)
     y, lse = backend.attention(q, k, v, *settings)
     return y, (q, k, v, y, lse, *settings, stretch)
 

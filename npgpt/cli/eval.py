@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from tqdm import tqdm
 
+from autograd import using_matmul_precision
 from npgpt.cli import print_json
 from npgpt.data.objectives import OBJECTIVES
 from npgpt.data.tokens import bytes_per_token
@@ -44,10 +45,13 @@ def run(args):
     kinds = args.weights or ([] if args.weights is None else KINDS)
     if kinds and not model.decodes:
         raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
-    warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
+    precision = training.matmul_precision
+    warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
+            precision=precision)  # fmt: skip
     objective = OBJECTIVES[training.arch](tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
+        stack.enter_context(using_matmul_precision(precision))
         source, ids_N = _ids(args, training, tokenizer, stack)
 
         def evaluated():

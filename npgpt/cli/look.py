@@ -12,8 +12,8 @@ from npgpt.look.weights import KINDS
 def add_arguments(parser):
     add = parser.add_argument
     add("run", metavar="RUN|FOLDER",
-        help="a run folder, such as runs/tales, or a GPT-2 in the transformers library's layout"
-        )  # fmt: skip
+        help="a run folder, such as runs/tales, or a folder or a model's name as npgpt generate "
+        "takes it")  # fmt: skip
     add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")
     add("--out", metavar="FILE.html", help="default: NAME.html here, of the folder's name")
     add("--weights", choices=KINDS, default="fp16",

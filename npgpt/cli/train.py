@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from autograd import backend
+from autograd import backend, using_matmul_precision
+from autograd.precision import PRECISIONS
 from npgpt.config import (
     CONFIGS,
     PRESETS,
@@ -47,7 +48,7 @@ from npgpt.training.run import run_worker, train
 from npgpt.training.summary import print_estimate, print_results, print_summary
 from npgpt.training.warmup import WarmUp
 
-CHOICES = {"split": SPLITS, "arch": tuple(CONFIGS)}
+CHOICES = {"split": SPLITS, "arch": tuple(CONFIGS), "matmul_precision": PRECISIONS}
 LONGEST = 60  # characters of a run's name that is made of its corpus's
 
 
@@ -102,6 +103,7 @@ def run(args):
                 print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
                               trains=not args.check)  # fmt: skip
         kernels.finish()
+        stack.enter_context(using_matmul_precision(run.training.matmul_precision))
         if args.check:
             check_model(model, dataset.train_ids, run.training, dataset.objective)
             return 0
@@ -137,7 +139,7 @@ def _started(args, ranks, stack):
         config = replace(config, vocab_size=tokenizer.vocab_size)
     check_memory(config, training, ranks.size if ranks else 1)
     byte_pairs = bpe_size is not None or isinstance(tokenizer, BPETokenizer)
-    kernels = _warm_up(config, byte_pairs, ranks, stack)
+    kernels = _warm_up(config, training, byte_pairs, ranks, stack)
     dataset = open_dataset(training, stack, training.corpus, tokenizer, bpe_size=bpe_size)
     if not byte_pairs and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
         kernels.add_byte_pairs()
@@ -168,7 +170,8 @@ def _continued(args, ranks, stack):
     if is_main_rank(ranks):
         lock_run(folder, stack)
     model, tokenizer, run = load_run(folder)
-    kernels = _warm_up(run.model, isinstance(tokenizer, BPETokenizer), ranks, stack)
+    byte_pairs = isinstance(tokenizer, BPETokenizer)
+    kernels = _warm_up(run.model, run.training, byte_pairs, ranks, stack)
     dataset = open_dataset(run.training, stack, args.corpus, tokenizer, expected=run.text)
     optimizer = make_optimizer(model, run.training)
     load_checkpoint(run, model, optimizer)
@@ -191,8 +194,10 @@ def _works_on(run, tokenizer, optimizer):
     return asdict(run.model) | asdict(run.training) | found
 
 
-def _warm_up(config, byte_pairs, ranks, stack):
-    kernels = WarmUp(config, byte_pairs, shown=is_main_rank(ranks))
+def _warm_up(config, training, byte_pairs, ranks, stack):
+    kernels = WarmUp(
+        config, byte_pairs, shown=is_main_rank(ranks), precision=training.matmul_precision
+    )
     return stack.enter_context(closing(kernels))
 
 

@@ -46,11 +46,24 @@ def stored(weight_OI, kind):
     """(array (O, I) of what is stored, scales (O,) in float32)."""
     scale_O = np.ones(len(weight_OI), np.float32)
     if kind == "fp32":
-        return np.ascontiguousarray(weight_OI), scale_O
+        return weight_OI, scale_O
     array = np.empty(weight_OI.shape, DTYPES[kind])
     for part in _parts(array):
         array[part], scale_O[part] = _stored(np.ascontiguousarray(weight_OI[part]), kind)
     return array, scale_O
+
+
+def fill_panels(panels_PIW, weight_OI, kind):
+    """Store a weight as (panels, I, width), as `autograd.kernels.decode` reads it; its scales (O,).
+
+    What the last panel has beyond the outputs is zeros.
+    """
+    width, scale_O = panels_PIW.shape[2], np.empty(len(weight_OI), np.float32)
+    for panel_IW, first in zip(panels_PIW, range(0, len(weight_OI), width), strict=True):
+        part = slice(first, first + width)
+        array, scale_O[part] = stored(weight_OI[part], kind)
+        panel_IW[:, : len(array)], panel_IW[:, len(array) :] = array.T, 0
+    return scale_O
 
 
 def _stored(weight_OI, kind):
@@ -58,9 +71,9 @@ def _stored(weight_OI, kind):
         bits = weight_OI.view(np.uint32)
         even = (bits >> 16) & 1  # to the nearest, and of two to the even one
         return (bits + (0x7FFF + even)) >> 16, 1
-    largest_O = np.abs(weight_OI).max(axis=1)
-    scale_O = np.where(largest_O > 0, largest_O / np.float32(127), np.float32(1))
-    return np.rint(weight_OI / scale_O[:, None]), scale_O
+    scale_O = np.abs(weight_OI).max(axis=1) / np.float32(127)
+    scale_O[scale_O == 0] = 1  # of zeros, and of what is next to nothing
+    return np.rint(weight_OI / scale_O[:, None]).clip(-127, 127), scale_O
 
 
 def _parts(array):

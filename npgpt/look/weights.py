@@ -10,6 +10,8 @@ import base64
 
 import numpy as np
 
+from npgpt.generation.weights import stored
+
 KINDS = ("fp16", "int8")
 
 
@@ -25,21 +27,18 @@ def pack(weights, kind):
     weights   name -> array
     kind      one of KINDS. Raises ValueError for fp16 if a weight is too large for it.
     """
-    packed, stored = {}, {}
+    packed, values = {}, {}
     for name, array in weights.items():
-        packed[name], stored[name] = _packed(name, array, kind if array.ndim == 2 else "fp32")
+        packed[name], values[name] = _packed(name, array, kind if array.ndim == 2 else "fp32")
         packed[name]["shape"] = array.shape
-    return packed, stored
+    return packed, values
 
 
 def _packed(name, array, kind):
     if kind == "int8":
-        largest_R1 = np.abs(array).max(axis=1, keepdims=True)
-        scale_R1 = (largest_R1.astype(np.float64) / 127).astype(np.float32)
-        scale_R1[scale_R1 == 0] = 1  # of zeros, and of what is next to nothing
-        rounded = np.rint(array / scale_R1).clip(-127, 127).astype(np.int8)
-        text = {"data": base64_of(rounded, "i1"), "scale": base64_of(scale_R1, "f4")}
-        return {"kind": kind} | text, rounded * scale_R1.astype(np.float64)
+        rounded, scale_R = stored(array, kind)
+        text = {"data": base64_of(rounded, "i1"), "scale": base64_of(scale_R, "f4")}
+        return {"kind": kind} | text, rounded * scale_R.astype(np.float64)[:, None]
     dtype = {"fp16": "f2", "fp32": "f4"}[kind]
     with np.errstate(over="ignore"):
         rounded = array.astype(dtype)

@@ -8,7 +8,7 @@ from npgpt.interop.huggingface import CLASSES, local_folder
 from npgpt.model import MODELS
 from npgpt.model.transformer import Transformer
 from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
-from npgpt.training.checkpoint import Run, load_run
+from npgpt.training.checkpoint import Run, load_run, read_run
 
 
 class Loaded(NamedTuple):
@@ -28,24 +28,33 @@ def load_model(name):
     tokenizer and model do not fit; FileNotFoundError for a file that is missing.
     """
     folder = local_folder(name)
-    model_type = model_type_of(folder)
-    if model_type is None:
+    if model_type_of(folder) is None:
         model, tokenizer, run = load_run(folder)
         return Loaded(model, tokenizer, run.training, run)
+    arch = arch_of(folder)
+    model = MODELS[arch].from_pretrained(folder)
+    tokenizer = _tokenizer(folder)
+    if tokenizer.vocab_size != model.config.vocab_size:
+        raise ValueError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
+            f"config.json {model.config.vocab_size:,}; use the files of one model (if its "
+            "vocabulary is padded, cut wte.weight and vocab_size to the tokenizer's)"
+        )
+    return Loaded(model, tokenizer, TrainConfig(arch=arch), None)
+
+
+def arch_of(folder):
+    """Which of `npgpt.model.MODELS` is in a folder of either kind."""
+    model_type = model_type_of(folder)
+    if model_type is None:
+        return read_run(folder).training.arch
     arch = next((a for a, cls in MODELS.items() if cls.__name__ == CLASSES.get(model_type)), None)
     if arch is None:
         raise ValueError(
             f"{folder}: config.json describes a model of model_type={model_type!r}; use one of: "
             f"{', '.join(CLASSES)}"
         )
-    model = MODELS[arch].from_pretrained(folder)
-    tokenizer = _tokenizer(folder)
-    if tokenizer.vocab_size != model.config.vocab_size:
-        raise ValueError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
-            f"config.json {model.config.vocab_size:,}; use the files of one model"
-        )
-    return Loaded(model, tokenizer, TrainConfig(arch=arch), None)
+    return arch
 
 
 def model_type_of(folder):

@@ -13,7 +13,7 @@ from dataclasses import asdict
 import numpy as np
 from tqdm import tqdm
 
-from autograd import backend
+from autograd import backend, using_matmul_precision
 from npgpt.config import CONFIGS
 from npgpt.data.objectives import OBJECTIVES
 from npgpt.generation.weights import use_weights
@@ -43,13 +43,15 @@ class WarmUp:
     shown        whether to print what is compiled: of several ranks, one does
     trains       whether the model is trained; if not, what is compiled is shown on standard error,
                  as the output is the answer to what was asked
+    precision    of the products (`autograd.set_matmul_precision`)
     weights      of which kind (`npgpt.generation.weights`) a GPT generates; None for none: the
                  compiled steps of generation are not needed
 
     To be closed, finished or not.
     """
 
-    def __init__(self, config, byte_pairs=False, shown=True, trains=True, weights=None):
+    def __init__(self, config, byte_pairs=False, shown=True, trains=True, precision="float32",
+                 weights=None):  # fmt: skip
         self.bar, self.parts = KernelBar(shown, None if trains else sys.stderr), []
         try:
             if byte_pairs:
@@ -57,7 +59,7 @@ class WarmUp:
             if config is not None:
                 arch = next(arch for arch, cls in CONFIGS.items() if type(config) is cls)
                 tiny = asdict(config) | {n: v for n, v in TINY.items() if hasattr(config, n)}
-                self._begin(tiny_step if trains else tiny_forward, arch, tiny)
+                self._begin(tiny_step if trains else tiny_forward, arch, tiny, precision)
                 if weights and MODELS[arch].decodes:
                     self._begin(tiny_decoding, arch, tiny, weights, shared=False)
             if byte_pairs and self.parts:
@@ -87,21 +89,22 @@ class WarmUp:
         self.bar.close()
 
 
-def tiny_step(arch, settings):
+def tiny_step(arch, settings, precision):
     """A training step by a model of these settings (a dict), and what it writes."""
     model, tokenizer, batch = _tiny(arch, settings)
     optimizer = AdamW(model.parameters())
-    batch.loss(model).backward()
-    optimizer.step()
-    _write(model, arch, tokenizer, batch)
+    with using_matmul_precision(precision):
+        batch.loss(model).backward()
+        optimizer.step()
+        _write(model, arch, tokenizer, batch)
 
 
-def tiny_forward(arch, settings):
+def tiny_forward(arch, settings, precision):
     """A loss, and what it writes, without gradients."""
     model, tokenizer, batch = _tiny(arch, settings)
-    with model.evaluating():
+    with using_matmul_precision(precision), model.evaluating():
         batch.loss(model)
-    _write(model, arch, tokenizer, batch)
+        _write(model, arch, tokenizer, batch)
 
 
 def tiny_decoding(arch, settings, weights):

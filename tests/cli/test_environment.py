@@ -30,7 +30,7 @@ pytestmark = [
         ("NUMBA_DISABLE_JIT=maybe", "NUMBA_DISABLE_JIT' is defined .*'maybe' .* unset or correct"),
         ("NUMBA_DISABLE_JIT=1", "NUMBA_DISABLE_JIT is set, .*; unset it, or set AUTOGRAD_BACKEND="),
         ("AUTOGRAD_BACKEND=torch", "AUTOGRAD_BACKEND='torch' is unknown; use one of: numba, numpy"),
-        ("AUTOGRAD_TILE=16x16", "AUTOGRAD_TILE='16x16' is unknown; use one of: avx512, avx2, "),
+        ("AUTOGRAD_TILE=16x16", "AUTOGRAD_TILE='16x16' is unknown; use one of: amx, avx512bf16, "),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_one_line(setting, said, command, finished, corpus, tmp_path):

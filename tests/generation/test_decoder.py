@@ -16,6 +16,7 @@ from npgpt.generation.weights import KINDS, restored, stored, use_weights
 pytestmark = pytest.mark.kernels
 if backend.name == "numba":
     from autograd.kernels import decode
+    from npgpt.generation import decoder
     from npgpt.generation.decoder import Decoder
 
 V, BLOCK_SIZE = 61, 16
@@ -33,10 +34,12 @@ def a_model(**changes):
     return model
 
 
-@pytest.fixture(params=["one thread", "all threads"])
+@pytest.fixture(params=["one thread", "all threads", "all threads, prompts by the plain path"])
 def threads(request, monkeypatch):
-    """The models here are so small that they would never be shared by threads."""
-    monkeypatch.setattr(decode, "SMALL", 0 if request.param == "all threads" else 10**9)
+    """The models here are so small that they would never be shared by threads, and their windows so
+    short that no prompt would take the plain path."""
+    monkeypatch.setattr(decode, "SMALL", 10**9 if request.param == "one thread" else 0)
+    monkeypatch.setattr(decoder, "SHORT", 3 if "plain" in request.param else 64)
 
 
 def plain(model):
@@ -62,10 +65,10 @@ prompts = st.lists(
 def test_every_logit_is_that_of_the_plain_path(model, threads, rows, seed, new):
     """Rows of any lengths, in which windows slide at different times, some of them the same."""
     rows = [np.array(row) for row in rows]
-    decoder, fresh = Decoder(model), plain(model)
+    fast, fresh = Decoder(model), plain(model)
     texts = list(rows)
-    for column in columns(decoder, rows, new, Sampling(), block_size=BLOCK_SIZE, seed=seed):
-        contexts = decoder.read
+    for column in columns(fast, rows, new, Sampling(), block_size=BLOCK_SIZE, seed=seed):
+        contexts = fast.read
         assert_close(column.logits_BV, fresh(contexts))
         whole = [model.next_logits(context[None])[0] for context in contexts]
         assert_close(column.logits_BV, np.stack(whole))
@@ -82,14 +85,14 @@ def test_every_logit_is_that_of_the_plain_path(model, threads, rows, seed, new):
 @pytest.mark.parametrize("tie_weights", [True, False])
 def test_weights_in_fewer_bytes_are_those_left_in_the_model(threads, kind, tie_weights):
     model = use_weights(a_model(tie_weights=tie_weights), kind)
-    decoder = model.decoder()
-    assert isinstance(decoder, Decoder)
+    fast = model.decoder()
+    assert isinstance(fast, Decoder)
     rows = [np.arange(5), np.arange(3)]
-    for column in columns(decoder, rows, 2 * BLOCK_SIZE, Sampling(), block_size=BLOCK_SIZE, seed=1):
-        whole = [model.next_logits(context[None])[0] for context in decoder.read]
+    for column in columns(fast, rows, 2 * BLOCK_SIZE, Sampling(), block_size=BLOCK_SIZE, seed=1):
+        whole = [model.next_logits(context[None])[0] for context in fast.read]
         assert_close(column.logits_BV, np.stack(whole))
-    wide = sum(array.nbytes for array, *_ in Decoder(model).products)
-    assert decoder.bytes_per_token * {"bf16": 2, "int8": 4}[kind] == wide
+    weights = 2 * 12 * 48 * 48 + V * 48
+    assert fast.bytes_per_token == weights * {"bf16": 2, "int8": 1}[kind]
 
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch):
@@ -102,19 +105,36 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     np.testing.assert_array_equal(*found)
 
 
-def test_samples_of_one_prompt_share_its_computation(monkeypatch):
+@pytest.mark.parametrize(
+    ("short", "by_plain_path", "by_steps"), [(0, [(1, 7), (1, 2)], []), (64, [], [7, 2])]
+)
+def test_samples_of_one_prompt_share_its_computation(monkeypatch, short, by_plain_path, by_steps):
+    monkeypatch.setattr(decoder, "SHORT", short)
     model = use_weights(a_model(), "fp32")
-    asked, next_logits = [], model.next_logits
+    asked, stepped, next_logits, gpt_step = [], [], model.next_logits, decode.gpt_step
 
     def noted(idx_BT, cache=None):
         asked.append(idx_BT.shape)
         return next_logits(idx_BT, cache)
 
+    def noted_step(x_BC, *arguments):
+        stepped.append(len(x_BC))
+        gpt_step(x_BC, *arguments)
+
     monkeypatch.setattr(model, "next_logits", noted)
+    monkeypatch.setattr(decode, "gpt_step", noted_step)
     prompt = list(range(7))
     texts = model.generate([prompt] * 4 + [[1, 2]], 5, seed=0)
-    assert asked == [(1, 7), (1, 2)]
+    assert asked == by_plain_path
+    assert stepped == by_steps + 4 * [5]
     assert len({tuple(text) for text in texts}) == 5
+
+
+@pytest.mark.parametrize("token", [-1, V])
+def test_unknown_tokens_are_refused_as_by_the_plain_path(token):
+    for next_logits in Decoder(a_model()), plain(a_model()):
+        with pytest.raises(IndexError, match=rf"{token}.* 61"):
+            next_logits([np.array([1, token])])
 
 
 def test_a_model_without_a_choice_of_weights_takes_the_plain_path():
@@ -162,6 +182,7 @@ def test_both_paths_draw_the_same_tokens_for_a_thousand_prompts(temperature):
 @pytest.mark.parametrize("fast", [True, False])
 def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monkeypatch):
     """One of its own, and of the half window that is computed again at every half window one."""
+    monkeypatch.setattr(decoder, "SHORT", 0)
     model = a_model(n_layer=1)
     asked, next_logits = [], model.next_logits
 
@@ -183,7 +204,7 @@ def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monk
 
 def test_a_decoder_goes_on_with_another_text(model):
     """One token longer than the last, so that it could be mistaken for a continuation."""
-    decoder = Decoder(model)
-    decoder([np.array([1, 2, 3]), np.array([4, 5])])
+    fast = Decoder(model)
+    fast([np.array([1, 2, 3]), np.array([4, 5])])
     contexts = [np.array([1, 9, 3, 7]), np.array([4, 5, 6])]
-    assert_close(decoder(contexts), plain(model)(contexts))
+    assert_close(fast(contexts), plain(model)(contexts))

@@ -19,12 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import autograd
-from autograd import kernels
+from autograd import kernels, reference
 from autograd.kernels import compiler, tiles
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
-TILES = ["avx512", "avx2", "neon", "plain"]
+TILES = ["amx", "avx512bf16", "avx512", "avx2", "neon", "plain"]
+OPERANDS = [(np.float32, False), (np.float64, False), (np.float32, True)]
 PROJECT = Path(autograd.__file__).parents[1]
 
 SERIAL = """
@@ -61,10 +62,11 @@ def operands(form, sizes, dtype, seed=0):
     return a, b, a_ZMK, b_ZKN
 
 
-def assert_right(form, sizes, dtype, seed=0):
+def assert_right(form, sizes, dtype, bf16=False, seed=0):
     """Each c_ij within the bound on the rounding of a sum of K products, in any order."""
     a, b, a_ZMK, b_ZKN = operands(form, sizes, dtype, seed)
-    c_ZMN = getattr(kernels, form)(a, b)
+    c_ZMN = getattr(kernels, form)(a, b, bf16)
+    a_ZMK, b_ZKN = (reference._operand(x, bf16) for x in (a_ZMK, b_ZKN))
     assert (c_ZMN.dtype, c_ZMN.shape) == (dtype, (sizes[0], sizes[1], sizes[3]))
     exact = a_ZMK.astype(np.longdouble) @ b_ZKN.astype(np.longdouble)
     bound = (sizes[2] + 1) * np.finfo(dtype).eps * (np.abs(a_ZMK) @ np.abs(b_ZKN))
@@ -74,32 +76,37 @@ def assert_right(form, sizes, dtype, seed=0):
 
 
 @FORMS
-@DTYPES
+@pytest.mark.parametrize(("dtype", "bf16"), OPERANDS)
 @settings(max_examples=40)
 @given(
     Z=st.integers(0, 3), M=st.integers(0, 70), K=st.integers(0, 70), N=st.integers(0, 70),
     seed=st.integers(0, 1000),
 )  # fmt: skip
-def test_products_of_any_size(form, dtype, Z, M, K, N, seed):
-    assert_right(form, (Z, M, K, N), dtype, seed)
+def test_products_of_any_size(form, dtype, bf16, Z, M, K, N, seed):
+    assert_right(form, (Z, M, K, N), dtype, bf16, seed)
 
 
 @FORMS
-@DTYPES
+@pytest.mark.parametrize(("dtype", "bf16"), OPERANDS)
 @pytest.mark.parametrize("single", ["a", "b", "both"])
-def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(form, dtype, single):
+def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(
+    form, dtype, bf16, single
+):
     a, b, a_ZMK, b_ZKN = operands(form, (3, 9, 11, 13), dtype)
     if single != "b":
         a, a_ZMK = a[:1].copy(), a_ZMK[:1]
     if single != "a":
         b, b_ZKN = b[:1].copy(), b_ZKN[:1]
-    c_ZMN = getattr(kernels, form)(a, b)
-    np.testing.assert_allclose(c_ZMN, a_ZMK @ b_ZKN, rtol=0, atol=100 * np.finfo(dtype).eps)
+    c_ZMN = getattr(kernels, form)(a, b, bf16)
+    exact = reference._operand(a_ZMK, bf16) @ reference._operand(b_ZKN, bf16)
+    np.testing.assert_allclose(c_ZMN, exact, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("tile", TILES)
 @pytest.mark.slow
 def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
+    if TILES.index(tile) < TILES.index(tiles.TILE) and tile in ("amx", "avx512bf16"):
+        pytest.skip(f"this processor has no instruction of the tile {tile}")
     run = run_with(tile)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == [tile, "right"]
@@ -107,13 +114,14 @@ def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
 
 def test_an_unknown_tile_names_the_known_ones():
     run = run_with("sse")
-    assert "AUTOGRAD_TILE='sse' is unknown; use one of: avx512, avx2, neon, plain" in run.stderr
+    assert "AUTOGRAD_TILE='sse' is unknown; use one of: amx, avx512bf16, avx512, avx2, " in run.stderr
 
 
 @pytest.mark.parametrize(
     ("triple", "features", "tile"),
     [
         ("x86_64-unknown-linux-gnu", "+avx2,+avx512f,+fma", "avx512"),
+        ("x86_64-unknown-linux-gnu", "+avx512f,+avx512bf16", "avx512bf16"),
         ("x86_64-apple-darwin23.1.0", "+avx2,-avx512f,+fma", "avx2"),
         ("x86_64-pc-windows-msvc", "+avx2,-fma", "plain"),
         ("x86_64-unknown-linux-gnu", "", "plain"),
@@ -146,9 +154,9 @@ def run_with(tile):
 
 
 @FORMS
-@DTYPES
+@pytest.mark.parametrize(("dtype", "bf16"), OPERANDS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, bad):
+def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, bf16, bad):
     sizes = (2, 19, 400, 37)
     a, b, a_ZMK, b_ZKN = operands(form, sizes, dtype)
     for i, j, k in [(0, 0, 0), (13, 31, 383), (18, 36, 399)]:
@@ -156,7 +164,7 @@ def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, b
             array[:], plain[:] = np.abs(array), np.abs(plain)
         (a[1].T if form == "matmul_tn" else a[1])[i, k] = bad
         (b[1].T if form == "matmul_nt" else b[1])[k, j] = bad
-        c_ZMN = getattr(kernels, form)(a, b)
+        c_ZMN = getattr(kernels, form)(a, b, bf16)
         reached = np.zeros(c_ZMN.shape, bool)
         reached[1, i], reached[1, :, j] = True, True
         np.testing.assert_array_equal(~np.isfinite(c_ZMN), reached)
@@ -165,15 +173,16 @@ def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, b
         (b[1].T if form == "matmul_nt" else b[1])[k, j] = 1
 
 
-def assert_layer_right(sizes, dtype):
+def assert_layer_right(sizes, dtype, bf16):
     """A layer of one matrix: y = x w + bias, and the gradients dw = x^T dy and dbias."""
     a, _, x_NI, w_IO = (stack[0] for stack in operands("matmul_tn", sizes, dtype))
     bias_O = w_IO.sum(axis=0)
-    y_NO = kernels.linear(x_NI, w_IO, bias_O)
-    dw_IO, dbias_O = kernels.linear_backward(w_IO, a)
+    y_NO = kernels.linear(x_NI, w_IO, bias_O, bf16)
+    dw_IO, dbias_O = kernels.linear_backward(w_IO, a, bf16)
+    exact = reference._operand(x_NI, bf16) @ reference._operand(w_IO, bf16)
     allowed = {"rtol": 0, "atol": (10 + sizes[2]) * 10 * np.finfo(dtype).eps}
-    np.testing.assert_allclose(y_NO, x_NI @ w_IO + bias_O, **allowed)
-    np.testing.assert_allclose(dw_IO, x_NI @ w_IO, **allowed)
+    np.testing.assert_allclose(y_NO, exact + bias_O, **allowed)
+    np.testing.assert_allclose(dw_IO, exact, **allowed)
     np.testing.assert_allclose(dbias_O, bias_O, **allowed)
     return y_NO, dw_IO, dbias_O
 
@@ -181,15 +190,15 @@ def assert_layer_right(sizes, dtype):
 def main():
     """In a process of its own: all sizes, with one, two and three threads."""
     for sizes in SIZES:
-        for dtype in (np.float32, np.float64):
+        for dtype, bf16 in OPERANDS:
             found = set()
             for threads in (1, 2, 3):
                 numba.set_num_threads(threads)
                 forms = ("matmul", "matmul_nt", "matmul_tn")
-                arrays = [assert_right(form, sizes, dtype) for form in forms]
-                arrays += assert_layer_right(sizes, dtype)
+                arrays = [assert_right(form, sizes, dtype, bf16) for form in forms]
+                arrays += assert_layer_right(sizes, dtype, bf16)
                 found.add(b"".join(array.tobytes() for array in arrays))
-            assert len(found) == 1, f"{sizes} {dtype} depends on the threads"
+            assert len(found) == 1, f"{sizes} {dtype} bf16={bf16} depends on threads"
     print(tiles.TILE, "right")
 
 

@@ -8,9 +8,11 @@ import pytest
 from tiny_run import TEXT, TINY, files
 
 from npgpt.cli import main
+from npgpt.config import GPTConfig
 from npgpt.look import page
 from npgpt.look.history import POINTS, history
-from npgpt.model import MODELS
+from npgpt.model import GPT, MODELS
+from npgpt.tokenizer import CharTokenizer
 from npgpt.training.checkpoint import load_run
 
 
@@ -87,7 +89,17 @@ def test_a_published_model_of_another_kind_is_refused_by_name(cli, tmp_path):
     config = MODELS["llama"].Config(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=8)
     MODELS["llama"](config).save_pretrained(folder)
     status, _, err = cli("look", folder, "--out", tmp_path / "a.html")
-    assert status == 1 and "model_type='llama'" in err and "Llama" in err
+    assert status == 1 and "is a llama, and the page shows GPTs only" in err
+
+
+def test_a_padded_vocabulary_is_refused_as_by_every_command(cli, tmp_path):
+    """Its tokens beyond the tokenizer's have no text, and could be drawn."""
+    tokenizer = CharTokenizer.train("hens")
+    GPT(GPTConfig(tokenizer.vocab_size + 1, 8, 1, 1, 4)).save_pretrained(tmp_path)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    for command in ("look", "generate"):
+        status, _, err = cli(command, tmp_path)
+        assert status == 1 and "if its vocabulary is padded, cut wte.weight" in err
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "link", "nowhere"])

@@ -77,10 +77,12 @@ CONFIG = """{
   }
 }
 """
+ARCH, PRECISION = '\n    "arch": "gpt"', '\n    "matmul_precision": "float32"'
 FORMATS = {
     1: CONFIG % "",
     2: CONFIG % '\n  "format": 2,',
-    3: CONFIG.replace('"seed": 1', '"seed": 1,\n    "arch": "gpt"') % '\n  "format": 3,',
+    3: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH}') % '\n  "format": 3,',
+    4: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION}') % '\n  "format": 4,',
 }
 TOKENIZER = '{"type": "char", "version": 1, "characters": "\\nab"}'
 SHAPES = {

@@ -1,0 +1,86 @@
+"""Matrices of float32 as pairs of bfloat16 along k, in the order in which tiles read them.
+
+A pair is what `autograd.kernels.microkernel` says. Of an a there are rows of pairs, y[i, p], of a
+b panels, y[panel, p, column]; p counts pairs, k = 2p. Both are filled up with zeros to a depth that
+is a multiple of DEEP, because the blocks of some tiles are that deep. Two numbers that make a pair
+lie side by side in memory if the matrix lies along k, else one row apart; then rows of many pairs
+are made at once, and turned where rows of a or panels of a transposed b need it.
+"""
+
+import numpy as np
+
+from autograd.kernels.compiler import helper
+from autograd.kernels.microkernel import pair
+from autograd.kernels.register_tile import pack_rows, pair_panel_row, transpose_block
+from autograd.kernels.tiles import BYTES, VECTORS
+
+DEEP = 16
+LANES = BYTES // 4
+WIDTH = VECTORS * LANES
+
+
+@helper
+def padded_pairs(K):
+    """How many pairs there are for K numbers."""
+    return (K + 2 * DEEP - 1) // (2 * DEEP) * DEEP
+
+
+@helper
+def pairs_side_by_side(x, x0, x_row, rows, K, y, y0, y_row, depth):
+    """y[i, p] = x[i, 2p] and x[i, 2p + 1], with 0 beyond the K numbers of a row."""
+    nothing = np.float32(0)
+    for i in range(rows):
+        x_K, y_P = x[x0 + i * x_row :][:K], y[y0 + i * y_row :][:depth]
+        whole = min(K // 2, depth)
+        for p in range(whole):
+            y_P[p] = pair(x_K[2 * p], x_K[2 * p + 1])
+        for p in range(whole, depth):
+            y_P[p] = pair(x_K[2 * p], nothing) if 2 * p < K else np.uint32(0)
+
+
+@helper
+def pairs_across(x, x0, x_row, K, columns, y, y0, y_row, depth):
+    """y[p, j] = x[2p, j] and x[2p + 1, j], with 0 beyond the K rows.
+
+    A row of y is written to the end of a panel's, with anything beyond the columns.
+    """
+    nothing = np.float32(0)
+    whole = min(K // 2, depth)
+    for p in range(whole):
+        start = x0 + 2 * p * x_row
+        for j in range(0, columns, WIDTH):
+            some = min(WIDTH, columns - j)
+            pair_panel_row(x, start + j, start + x_row + j, some, y, y0 + p * y_row + j)
+    for p in range(whole, depth):
+        y_J = y[y0 + p * y_row :][:columns]
+        last = x[x0 + 2 * p * x_row :][:columns]
+        for j in range(columns):
+            y_J[j] = pair(last[j], nothing) if 2 * p < K else np.uint32(0)
+
+
+@helper
+def pack_pairs(b, b0, b_row, b_column, K, columns, depth, panels, room):
+    """panels[panel, p, column] from a block of b; the last panel may have columns to spare.
+
+    room   for WIDTH rows of `depth` pairs, if b lies along k
+    """
+    for j in range(0, columns, WIDTH):
+        some = min(WIDTH, columns - j)
+        if b_column == 1:
+            pairs_across(b, b0 + j, b_row, K, some, panels, j * depth, WIDTH, depth)
+        else:
+            pairs_side_by_side(b, b0 + j * b_column, b_column, some, K, room, 0, depth, depth)
+            pack_rows(room, 0, depth, some, depth, panels[j * depth :])
+
+
+@helper
+def turn_pairs(x, x0, x_row, K, rows, y, y0, y_row, room):
+    """y[i, p], DEEP pairs of `rows` rows, from an x that has its rows as columns.
+
+    Blocks of LANES rows are written whole. room: for DEEP rows of `rows` pairs, and WIDTH more
+    """
+    pairs_across(x, x0, x_row, K, rows, room, 0, rows, DEEP)
+    for i in range(0, rows, LANES):
+        for p in range(0, DEEP, LANES):
+            transpose_block(room, p * rows + i, rows, LANES, min(LANES, rows - i),
+                            y, y0 + i * y_row + p, y_row)  # fmt: skip

@@ -1,0 +1,142 @@
+"""Products of operands rounded to bfloat16: what is rounded, how, and how far off gradients are."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import autograd
+from autograd import Tensor, backend, linear, linear_cross_entropy, matmul, reference
+from autograd import precision as setting
+from autograd.gradcheck import gradcheck
+
+# Half of the last of 8 bits, relative to the number that is rounded
+ROUNDING = 2.0**-8
+
+
+@pytest.fixture(autouse=True)
+def as_it_was():
+    """A processor without the instructions warns, once in a process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    autograd.set_matmul_precision("float32")
+
+
+def rounded(x):
+    return reference._operand(x, True)
+
+
+floats = st.integers(0, 2**32 - 1).map(lambda bits: np.array(bits, np.uint32).view(np.float32))
+
+
+@settings(max_examples=1000)
+@given(floats)
+def test_a_number_becomes_the_nearest_with_8_bits_ties_to_even(x):
+    y = rounded(x)
+    if not np.isfinite(x):
+        np.testing.assert_array_equal(y, x)
+        return
+    bits = int(x.view(np.uint32))
+    below, above = bits & 0xFFFF0000, (bits & 0xFFFF0000) + 0x10000  # of the same sign
+    ends = np.array([below, above], np.uint32).view(np.float32).astype(np.float64)
+    if np.isinf(ends[1]):
+        ends[1] = np.copysign(2.0**128, ends[1])  # what would be next, as rounding sees it
+    distances = np.abs(ends - float(x))
+    even = (below >> 16) % 2  # which end has an even last bit
+    chosen = even if distances[0] == distances[1] else int(np.argmin(distances))
+    assert int(y.view(np.uint32)) == (below, above)[chosen]
+
+
+def draw(*shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+
+def assert_near(found, a, b):
+    """found is a b but for the rounding of operands to 8 bits, and of sums to 24."""
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    sum_of_sizes = np.abs(a).astype(np.float64) @ np.abs(b)
+    allowed = 2 * ROUNDING + ROUNDING**2 + 2 * a.shape[-1] * np.finfo(np.float32).eps
+    worst = np.max(np.abs(found - exact) / sum_of_sizes)
+    assert worst <= allowed
+
+
+sizes = st.integers(1, 40)
+
+
+@given(M=sizes, K=sizes, N=sizes, seed=st.integers(0, 99))
+def test_gradients_are_off_by_the_rounding_of_the_operands_and_no_more(M, K, N, seed):
+    """Of a product, those of its operands: 8 bits of each factor, in forward and in backward."""
+    a, b, dc, bias = draw((M, K), (K, N), (M, N), (N,), seed=seed)
+    autograd.set_matmul_precision("bfloat16")
+    for function in (matmul, lambda a, b: linear(a, b, Tensor(bias))):
+        A, B = Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)
+        c = function(A, B)
+        c.backward(dc)
+        assert_near(A.grad, dc, b.T)
+        assert_near(B.grad, a.T, dc)
+
+
+def test_the_gradient_of_a_bias_is_a_sum_of_what_is_not_rounded():
+    x, w, bias, dy = draw((300, 5), (5, 7), (7,), (300, 7))
+    sums = []
+    for precision in setting.PRECISIONS:
+        autograd.set_matmul_precision(precision)
+        Bias = Tensor(bias, requires_grad=True)
+        linear(Tensor(x), Tensor(w, requires_grad=True), Bias).backward(dy)
+        sums.append(Bias.grad)
+    np.testing.assert_allclose(*sums, rtol=0, atol=1e-5)
+
+
+def test_the_head_rounds_its_operands_too():
+    x, table = draw((50, 33), (70, 33))
+    targets = np.arange(50)
+    losses = []
+    for precision in setting.PRECISIONS:
+        autograd.set_matmul_precision(precision)
+        X, Table = Tensor(x, requires_grad=True), Tensor(table, requires_grad=True)
+        loss = linear_cross_entropy(X, Table, targets)
+        loss.backward()
+        losses.append((loss.data, X.grad, Table.grad))
+    for exact, found in zip(*losses, strict=True):
+        assert 0 < np.abs(found - exact).max() < 10 * ROUNDING * np.abs(exact).max()
+
+
+def test_backward_rounds_as_its_forward_has():
+    a, b, dc = draw((4, 40), (40, 3), (4, 3))
+    for precision, other in (setting.PRECISIONS, setting.PRECISIONS[::-1]):
+        autograd.set_matmul_precision(precision)
+        A = Tensor(a, requires_grad=True)
+        c = matmul(A, Tensor(b))
+        autograd.set_matmul_precision(other)
+        c.backward(dc)
+        bf16 = precision == "bfloat16"
+        np.testing.assert_array_equal(A.grad, backend.matmul_nt(dc[None], b[None], bf16)[0])
+
+
+def test_products_of_float64_are_not_rounded():
+    autograd.set_matmul_precision("bfloat16")
+    a, b = (Tensor(x.astype(np.float64), requires_grad=True) for x in draw((3, 4), (4, 5)))
+    np.testing.assert_allclose(matmul(a, b).data, a.data @ b.data, rtol=1e-14)
+    gradcheck(matmul, (a, b))
+
+
+def test_the_setting_is_read_and_restored():
+    with autograd.using_matmul_precision("bfloat16"):
+        assert autograd.matmul_precision() == "bfloat16"
+    assert autograd.matmul_precision() == "float32"
+    with pytest.raises(ValueError, match="'fp8' is unknown; use one of: .*bfloat16"):
+        autograd.set_matmul_precision("fp8")
+
+
+def test_a_processor_without_the_instructions_says_so_once(monkeypatch):
+    monkeypatch.setitem(setting._setting, "warned", False)
+    monkeypatch.setattr(backend, "MULTIPLIES_BFLOAT16", False, raising=False)
+    with pytest.warns(RuntimeWarning, match="float32 is the faster setting here"):
+        autograd.set_matmul_precision("bfloat16")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        autograd.set_matmul_precision("bfloat16")

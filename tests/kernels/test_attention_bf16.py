@@ -1,0 +1,164 @@
+"""Attention with rounded operands: off from the reference, which rounds too, by what rounding may.
+
+Weights are rounded relative to the largest score so far, and so not as in the reference. Each is
+off by half of its last of 8 bits at most; the bound on a result is the sum of these over what they
+are multiplied with. The sizes are those at which blocks, panels and pairs begin and end.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import kernels, reference
+from autograd.kernels import compiler, tiles
+
+PROJECT = Path(__file__).parents[2]
+ROUNDING = 2.0**-8
+CAUSAL = pytest.mark.parametrize("causal", [True, False])
+# B, H, G, T, S, D
+SIZES = [
+    (1, 1, 1, 1, 1, 1),
+    (2, 4, 2, 1, 333, 33),  # a single query of groups of heads
+    (1, 2, 2, 7, 100, 64),  # a few queries after a long text, whose blocks begin anywhere
+    (1, 1, 1, 64, 64, 32),
+    (1, 3, 3, 65, 65, 7),
+    (2, 2, 1, 200, 213, 100),
+]
+
+SERIAL = """
+import runpy, sys
+import numba
+njit = numba.njit
+numba.njit = lambda *given, parallel=False, **options: njit(*given, **options)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def make(sizes, masked=False, seed=0):
+    """dy, q, k, v, mask, bias"""
+    B, H, G, T, S, D = sizes
+    rng = np.random.default_rng(seed)
+    dy, q, k, v = (
+        rng.standard_normal((B, n, heads, D)).astype(np.float32).swapaxes(1, 2)
+        for n, heads in ((T, H), (T, H), (S, G), (S, G))
+    )
+    if not masked:
+        return dy, q, k, v, None, None
+    mask = rng.random((B, S)) < 0.7
+    mask[0] = B == 1
+    return dy, q, k, v, mask, rng.standard_normal((1, H, T, S)).astype(np.float32)
+
+
+def assert_right(sizes, causal, masked=False, seed=0):
+    dy, q, k, v, mask, bias = make(sizes, masked, seed)
+    settings = causal, mask, bias
+    y, lse = kernels.attention(q, k, v, *settings, True)
+    expected_y, expected_lse = reference.attention(q, k, v, *settings, True)
+    np.testing.assert_allclose(lse, expected_lse, rtol=0, atol=1e-5)
+    _, H, G, *_ = sizes
+    k_, v_ = (np.repeat(x, H // G, axis=1) for x in (k, v))
+    a, dz = _weights(dy, q, k_, v_, expected_y, expected_lse, settings)
+    assert_within(y, expected_y, a @ np.abs(v_))
+    saved = expected_y, expected_lse
+    found = kernels.attention_backward(dy, q, k, v, *saved, *settings, True)
+    expected = reference.attention_backward(dy, q, k, v, *saved, *settings, True)
+    of_groups = lambda x: reference._sum_of_groups(x, G)  # noqa: E731
+    assert_within(found[0], expected[0], dz @ np.abs(k_))
+    assert_within(found[1], expected[1], of_groups(dz.swapaxes(2, 3) @ np.abs(q)))
+    assert_within(found[2], expected[2], of_groups(a.swapaxes(2, 3) @ np.abs(dy)))
+    if masked:
+        np.testing.assert_allclose(found[3], expected[3], rtol=0, atol=1e-4)
+    return y, lse, *found[:3]
+
+
+def _weights(dy, q, k, v, y, lse, settings):
+    """Sizes of the weights and of the gradients of scores, which are rounded."""
+    causal, mask, bias = settings
+    q, k, v, dy_ = (reference._operand(x, True) for x in (q, k, v, dy))
+    a = np.exp(reference._scores(q, k, causal, mask, bias) - lse[..., None])
+    a = np.where(np.isfinite(a), a, 0)
+    dz = a * (dy_ @ v.swapaxes(2, 3) - (dy * y).sum(axis=3, keepdims=True))
+    return a, np.abs(dz) / np.sqrt(q.shape[3])
+
+
+def assert_within(found, expected, sizes):
+    worst = np.max(np.abs(found - expected) - 2 * ROUNDING * sizes, initial=-np.inf)
+    assert worst <= 1e-5 * max(1, np.abs(expected).max(initial=0))
+
+
+lengths = st.sampled_from([1, 7, 33, 63, 64, 65, 100, 129]) | st.integers(1, 140)
+
+
+@CAUSAL
+@settings(max_examples=30)
+@given(
+    B=st.integers(1, 2), G=st.integers(1, 2), repeats=st.integers(1, 2), T=lengths,
+    more=st.sampled_from([0, 0, 1, 64, 70]), D=st.sampled_from([1, 7, 16, 33, 64, 100]),
+    masked=st.booleans(), seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_attention_of_any_size(causal, B, G, repeats, T, more, D, masked, seed):
+    assert_right((B, G * repeats, G, T, T + more, D), causal, masked, seed)
+
+
+def test_operands_are_rounded():
+    _, q, k, v, *_ = make((1, 1, 1, 64, 64, 32))
+    exact, _ = reference.attention(q, k, v, True)
+    found, _ = kernels.attention(q, k, v, True, None, None, True)
+    assert 1e-4 < np.abs(found - exact).max() < 0.1
+
+
+@pytest.mark.parametrize("s", [0, 63, 64, 112, 129])
+@pytest.mark.parametrize("which", ["k", "v"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_key_reaches_the_queries_that_see_it_and_no_other(s, which, bad):
+    _, q, k, v, *_ = make((1, 2, 2, 130, 130, 16))
+    clean, _ = kernels.attention(q, k, v, True, None, None, True)
+    (k if which == "k" else v)[0, 1, s] = bad
+    y, _ = kernels.attention(q, k, v, True, None, None, True)
+    reached = np.zeros(y.shape, bool)
+    reached[0, 1, s:] = True
+    np.testing.assert_array_equal(np.isfinite(y), ~reached)
+    same = np.isclose(y[:, :, :s], clean[:, :, :s], rtol=0, atol=4 * ROUNDING)
+    assert same.all()  # the block of a bad value is multiplied in float32
+
+
+@pytest.mark.parametrize("tile", dict.fromkeys([tiles.TILE, "avx2", "neon"]))
+@pytest.mark.slow
+def test_every_width_is_right_and_the_number_of_threads_changes_no_bit(tile):
+    variables = {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)}
+    serial = tile != tiles.TILE
+    if serial:
+        cache = compiler.cache_folder() / "serial"
+        variables |= {"AUTOGRAD_TILE": tile, "NUMBA_CACHE_DIR": str(cache)}
+    run = subprocess.run(
+        [sys.executable, *(["-c", SERIAL] if serial else []), __file__],
+        env=os.environ | variables, capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == [tile, "right"]
+
+
+def main():
+    import numba
+
+    for sizes in SIZES:
+        for causal in (True, False):
+            for masked in (True, False):
+                found = set()
+                for threads in (1, 2, 3):
+                    numba.set_num_threads(threads)
+                    arrays = assert_right(sizes, causal, masked)
+                    found.add(b"".join(a.tobytes() for a in arrays))
+                assert len(found) == 1, f"{sizes} {causal} {masked} depends on the threads"
+    print(tiles.TILE, "right")
+
+
+if __name__ == "__main__":
+    with np.errstate(all="ignore"):
+        main()

@@ -1,0 +1,55 @@
+"""Tiles whose b is stored in fewer bytes, and read from memory, on every kind of processor."""
+
+import os
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+from autograd import backend
+
+pytestmark = pytest.mark.kernels
+if backend.name == "numba":
+    from autograd.kernels.register_tile import multiply_streamed
+    from autograd.kernels.tiles import BYTES, HEIGHTS, TILES, VECTORS
+
+    WIDTH = VECTORS * BYTES // 4
+else:
+    TILES = ()
+
+
+def main():
+    """Every height, with b of each dtype, against NumPy."""
+
+    @numba.njit
+    def product(x, w, y, depth, height):
+        multiply_streamed(
+            x, 0, depth, 1, w, 0, WIDTH, y, 0, WIDTH, y, 0, WIDTH, depth, height, WIDTH, False
+        )
+
+    rng = np.random.default_rng(0)
+    for height in HEIGHTS:
+        for depth in (1, 37):
+            x_HI = rng.standard_normal((height, depth), np.float32)
+            w_IO = rng.standard_normal((depth, WIDTH), np.float32)
+            upper = (w_IO.view(np.uint32) >> 16).astype(np.uint16)
+            small = rng.integers(-127, 128, w_IO.shape).astype(np.int8)
+            bfloat = (upper.astype(np.uint32) << 16).view(np.float32)
+            for stored, meant in (w_IO, w_IO), (upper, bfloat), (small, small):
+                y = np.full(height * WIDTH, np.nan, np.float32)
+                product(x_HI.ravel(), stored.ravel(), y, depth, height)
+                expected = x_HI.astype(np.float64) @ meant
+                error = np.abs(y.reshape(height, WIDTH) - expected).max()
+                assert error < 1e-5 * np.abs(expected).max(), (stored.dtype, height, depth)
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_every_tile_widens_what_is_stored(tile):
+    run = subprocess.run(
+        [sys.executable, "-c", "import test_stored_weights as test; test.main()"],
+        env=os.environ | {"AUTOGRAD_TILE": tile, "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=os.path.dirname(__file__), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
