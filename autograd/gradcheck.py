@@ -27,12 +27,14 @@ which takes nothing but forwards: the directional derivative of L. Both sides ar
   valley. It is a power of two, so that x + eps is exact. Inputs should be of order one.
 """
 
+import inspect
 import time
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from autograd import backend
 from autograd.finite_differences import Function, GradcheckError, random_signed
 from autograd.gradcheck_cases import CASES
 from autograd.recording import OPS
@@ -179,9 +181,18 @@ def check_op(name, seed=0):
             failure = str(report)
             break
     if failure:
-        rule = OPS[name].vjp
-        failure += f"\n  the gradients are those of {rule.__module__}.{rule.__name__}"
+        failure += "\n  the gradients are those of " + ", by ".join(_rule_and_arithmetic(name))
     return OpReport(name, len(cases), worst, where, time.perf_counter() - start, failure)
+
+
+def _rule_and_arithmetic(name):
+    """Where the rule of an op is, and what it calls of the backend: name, file and line of each."""
+    rule = OPS[name].vjp
+    called = (getattr(backend, attribute, None) for attribute in rule.__code__.co_names)
+    for function in (rule, *filter(inspect.isfunction, called)):
+        file = function.__module__.replace(".", "/") + ".py"
+        line = function.__code__.co_firstlineno
+        yield f"{function.__module__}.{function.__name__} ({file}, line {line})"
 
 
 def cases_of(name):

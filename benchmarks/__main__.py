@@ -21,6 +21,7 @@ from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 PARTS = {
     "kernels": "products, attention, norms, activations, loss, optimizer",
     "train_step": "whole training steps, and the share of the processor's peak",
+    "engines": "a training step number by number, by hand, by the engine, by its kernels",
     "bfloat16": "products of operands rounded to bfloat16, and training steps with them",
     "generation": "tokens a second, beside the limit of memory and other libraries",
     "tokenizer": "encoding, decoding, training, and texts without words",

@@ -39,6 +39,7 @@ TRANSFORMERS, TRANSFORMERS_BF16 = "transformers", "transformers, bf16"
 OURS_BF16_PRODUCTS = f"{OURS}, bf16 products"
 BF16_OPERANDS = "PyTorch, operands bf16 already"
 CT2, CT2_INT8 = "CTranslate2", "CTranslate2, int8"
+SCALARS, PAGE, OURS_NUMPY = "scalar_engine.py", "whole_gpt.py", "AUTOGRAD_BACKEND=numpy"
 LLAMACPP, LLAMACPP_BF16, LLAMACPP_Q8 = "llama.cpp", "llama.cpp, BF16", "llama.cpp, Q8_0"
 COMPILING = (OURS, OURS_BF16, OURS_INT8, OURS_BF16_PRODUCTS, READING)
 TUNED = (TORCH_TUNED, BF16_TUNED, BF16_OPERANDS, JAX_TUNED)
@@ -57,6 +58,9 @@ RUNNERS = {
     LLAMACPP_BF16: ("llama_cpp", "runner_llamacpp", {"dtype": "BF16"}),
     LLAMACPP_Q8: ("llama_cpp", "runner_llamacpp", {"dtype": "Q8_0"}),
     NUMPY: ("numpy", "runner_numpy", {}),
+    SCALARS: ("numpy", "runner_examples", {"scalars": True}),
+    PAGE: ("numpy", "runner_examples", {}),
+    OURS_NUMPY: ("numpy", "runner_npgpt", {}),
     TORCH: ("torch", "runner_torch", {}),
     COMPILED: ("torch", "runner_torch", {"compiled": True}),
     BF16: ("torch", "runner_torch", {"bf16": True}),

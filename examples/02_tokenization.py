@@ -35,13 +35,19 @@ STRANGE = "naïve 🐕 東京\n\ttabs   and spaces "
 def two_tokenizers(text):
     expect("""
         1. One sentence, two tokenizers. Expect the characters' ids to be ranks in the alphabet of
-        the text, and BPE to need about a third as many.
+        the text, and BPE to need fewer; how many fewer depends on how much the sentence is like
+        the tales that it was trained on.
         """)
     char, bpe = CharTokenizer.train(text), BPETokenizer.train(text, vocab_size=768)
     print(f"alphabet {char.characters!r}")
     for name, tokenizer in (("characters", char), ("BPE", bpe)):
-        ids_N = tokenizer.encode(SENTENCE)
-        print(f"{name}: vocabulary {tokenizer.vocab_size}, {len(ids_N)} tokens\n    "
+        try:
+            ids_N = tokenizer.encode(SENTENCE)
+        except ValueError as error:
+            print(f"{name}: {error}")
+            continue
+        print(f"{name}: vocabulary {tokenizer.vocab_size}, {len(ids_N)} tokens for "
+              f"{len(SENTENCE)} characters\n    "
               f"{' '.join(map(str, ids_N))}\n    "
               f"{'|'.join(tokenizer.decode([i]) for i in ids_N)}")  # fmt: skip
     return char, bpe

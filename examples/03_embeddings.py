@@ -22,6 +22,7 @@ from npgpt import plots
 from npgpt.data import tales
 
 WORDS_TO_ASK = (" dog", " King", " red", " tired", " street")
+ANALOGIES = ((" King", " he", " she"), (" King", " Lord", " Lady"), (" his", " he", " she"))
 
 
 def rows_of_a_table():
@@ -82,11 +83,35 @@ def compare(tokenizer, weight_VC):
     return vectors, {"within": float(np.mean(within)), "between": float(np.mean(between))}
 
 
+def analogies(tokenizer, weight_VC):
+    expect("""
+        3. Differences of vectors. "king - man + woman is near queen" is said of vectors trained on
+        billions of words. Expect little of it here: the tales tell lords from ladies by what may
+        follow, so that step leads from one cloud to the other, but whether somebody is a King or
+        a Duke changes nothing in a tale, and the vectors do not know it.
+        """)
+    found = {}
+    for start, minus, plus in ANALOGIES:
+        ids = [tokenizer.encode(word) for word in (start, minus, plus)]
+        if max(map(len, ids)) > 1:
+            print(f"{start} -{minus} +{plus}: not all are one token")
+            continue
+        start_C, minus_C, plus_C = weight_VC[np.concatenate(ids)]
+        cosine_V = cosines((start_C - minus_C + plus_C)[None], weight_VC)[0]
+        best = np.argsort(-cosine_V)[:6]
+        name = f"{start} -{minus} +{plus}".strip()
+        found[name] = [tokenizer.decode([i]) for i in best if [i] not in [list(x) for x in ids]][:3]
+        print(f"{name:22} is nearest to{','.join(found[name])}; the start itself: "
+              f"{cosine_V[ids[0][0]]:.2f}, the best other: "
+              f"{max(cosine_V[i] for i in best if i != ids[0][0]):.2f}")  # fmt: skip
+    return found
+
+
 def draw(vectors, figures):
     expect("""
-        3. The same vectors in the plane that shows most of their spread (principal components).
-        Expect a cloud for each group, and kings beside queens. "good" is said of food as well as
-        of people, and should stand off the other moods.
+        4. The same vectors in the plane that shows most of their spread (principal components).
+        Expect a cloud for each group, lords beside ladies. "good" is said of food as well as of
+        people, and should stand off the other moods.
         """)
     all_NC = np.concatenate([vectors_NC for vectors_NC, _ in vectors.values()])
     mean_C = all_NC.mean(axis=0)
@@ -98,42 +123,82 @@ def draw(vectors, figures):
         for group, (vectors_NC, words) in vectors.items()
     }
     title = f"embeddings of words, in the plane with {share:.0%} of their spread"
-    picture(draw_points, figures / "03_embeddings.png", groups, title)
+    picture(draw_clouds, figures / "03_embeddings.png", groups, title)
 
 
-def draw_points(path, groups, title):
-    """Labelled points in the plane.    groups: name -> (points (n, 2), labels)
+def draw_clouds(path, groups, title):
+    """All points in one panel; then each cloud by itself, larger, with all its words.
 
-    A label that would cover another is left out.
+    groups   name -> (points (n, 2), labels)
     """
-    drawing, axes = plots.figure(7, 5.5)
-    notes = []
-    for (name, (points, labels)), colour in zip(groups.items(), plots.COLOURS * 2, strict=False):
-        axes.scatter(points[:, 0], points[:, 1], s=14, color=colour, label=name)
-        for point, label in zip(points, labels, strict=True):
-            note = axes.annotate(label, point, (3, 2), textcoords="offset points", fontsize=8)
-            notes.append(note)
-    axes.set(title=title)
-    axes.legend(frameon=False, fontsize=8)
-    _remove_covering(drawing, notes)
+    together = ("lords", "ladies")  # in one panel
+    panels = [[group] for group in groups if group not in together]
+    panels.insert(0, [group for group in groups if group in together])
+    panels = [list(groups), *filter(None, panels)]
+    columns = 3
+    rows = -(-len(panels) // columns)
+    drawing, axes = plots.figure(11, 3.7 * rows, rows, columns, squeeze=False)
+    colours = dict(zip(groups, plots.COLOURS * 2, strict=False))
+    for panel, names in zip(axes.flat, panels, strict=False):
+        for name in names:
+            points, _ = groups[name]
+            panel.scatter(points[:, 0], points[:, 1], s=12, color=colours[name])
+        panel.margins(0.16)
+        panel.tick_params(labelsize=7)
+        panel.locator_params(nbins=4)
+        panel.set_title("all" if panel is axes.flat[0] else ", ".join(names), fontsize=10)
+    for panel in axes.flat[len(panels) :]:
+        panel.axis("off")
+    drawing.suptitle(title)
+    drawing.draw_without_rendering()  # the layout decides where a point is and how large a text
+    for panel, names in zip(axes.flat, panels, strict=False):
+        points = np.concatenate([groups[name][0] for name in names])
+        if panel is axes.flat[0]:
+            middles = np.array([groups[name][0].mean(axis=0) for name in names])
+            write_beside(panel, middles, names, points)
+        else:
+            labels = [label for name in names for label in groups[name][1]]
+            write_beside(panel, points, labels, points)
     return plots.save(drawing, path)
 
 
-def _remove_covering(drawing, notes):
-    """Of texts that overlap keep the first."""
-    drawing.draw_without_rendering()  # the layout decides where a text is and how large
-    kept = []
-    for note in notes:
-        extent = note.get_window_extent()
-        if any(extent.overlaps(other) for other in kept):
-            note.remove()
-        else:
-            kept.append(extent)
+def write_beside(panel, points, labels, all_points):
+    """Write each label beside its point, where it covers nothing, with a line if it is far."""
+    pixels, taken = panel.transData.transform(all_points), []
+    for point, label in zip(points, labels, strict=True):
+        at = panel.transData.transform(point)
+        note = panel.annotate(label, point, (0, 0), textcoords="offset points", fontsize=7)
+        size = np.array(note.get_window_extent().size)
+        boxes = []
+        for distance in (4, 9, 15, 22, 30, 40, 52):
+            for angle in np.arange(0, 2 * np.pi, np.pi / 6):
+                direction = np.array([np.cos(angle), np.sin(angle)])
+                middle = at + direction * (distance * panel.figure.dpi / 72 + size / 2)
+                boxes.append((middle - size / 2, middle + size / 2, distance))
+        low, high, distance = next(
+            (box for box in boxes if not covers(box, taken, pixels, panel)), boxes[0]
+        )
+        taken.append((low, high))
+        note.set_position((low - at) * 72 / panel.figure.dpi)
+        if distance > 9:
+            end = panel.transData.inverted().transform(np.clip(at, low, high))
+            panel.plot(*zip(point, end, strict=True), color=plots.GREY, linewidth=0.5, zorder=0)
+
+
+def covers(box, taken, pixels, panel):
+    """Whether a box lies over another, over a point, or over the edge of the panel."""
+    low, high, _ = box
+    inside = panel.bbox
+    return (
+        any((low < other[1]).all() and (other[0] < high).all() for other in taken)
+        or ((low - 2 < pixels) & (pixels < high + 2)).all(axis=1).any()
+        or low[0] < inside.x0 or high[0] > inside.x1 or low[1] < inside.y0 or high[1] > inside.y1
+    )  # fmt: skip
 
 
 def positions(model):
     expect("""
-        4. The vectors of the positions. Expect neighbours in the text to have similar vectors, and
+        5. The vectors of the positions. Expect neighbours in the text to have similar vectors, and
         similarity to fall with distance. The same token at two positions enters the model as two
         different vectors.
         """)
@@ -152,8 +217,9 @@ def main(quick=False, figures=FIGURES):
     numbers = rows_of_a_table()
     trained = train_small_gpt(quick)
     vectors, cosine = compare(trained.tokenizer, trained.model.wte.weight.data)
+    found = analogies(trained.tokenizer, trained.model.wte.weight.data)
     draw(vectors, figures)
-    return numbers | cosine | positions(trained.model)
+    return numbers | cosine | {"analogies": found} | positions(trained.model)
 
 
 if __name__ == "__main__":

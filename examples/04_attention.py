@@ -98,8 +98,8 @@ def in_a_model(trained, figures):
         not get tired. But the model was trained to say what comes next, not whom "it" means, and
         its heads read what helps with that. Expect some heads at the first "it" to read the
         street, since the reasons that may follow depend on what is in the way, and at the last
-        "it" to read "tired", since it decides what is done next; and no head at either that
-        does nothing but find the {REFERENT_OF_IT}.
+        "it" to read "tired", since it decides what is done next. A head that does nothing but find
+        the {REFERENT_OF_IT} would give it most of its weight at both: count them.
         """)
     ids_T = trained.tokenizer.encode(SENTENCE_WITH_IT)
     tokens = [trained.tokenizer.decode([i]) for i in ids_T]
@@ -117,27 +117,39 @@ def in_a_model(trained, figures):
             print(f"  layer {layer}, head {head}{shares}   {tokens[row_T.argmax()]!r}")
         equal = "".join(f"{len(positions[word]) / (it + 1):8.2f}" for word in words)
         print(f"  {'equal shares':15}{equal}\n")
+    finders = [
+        f"layer {layer}, head {head}" for layer, head in np.ndindex(maps_LHTT.shape[:2])
+        if maps_LHTT[layer, head, its][:, positions[REFERENT_OF_IT]].sum(axis=-1).min() > 0.5
+    ]  # fmt: skip
+    print(f'heads that read "{REFERENT_OF_IT}" with more than half their weight at both: '
+          f"{', '.join(finders) or 'none'}")  # fmt: skip
     picture(
         draw_maps, figures / "04_attention.png", maps_LHTT, list(map(visible, tokens)),
-        "how much each position (row) reads from each other (column)",
+        'how much each position (row) reads from each other (column); framed: what "it" reads',
+        marked=its,
     )  # fmt: skip
     return {"maps": maps_LHTT}
 
 
-def draw_maps(path, weights_LHTS, labels, title):
+def draw_maps(path, weights_LHTS, labels, title, marked):
     """The attention weights of the heads of each layer; row: the position that reads.
 
     labels   the T tokens, one for each row and column
+    marked   rows to frame
     """
     L, H, T, _ = weights_LHTS.shape
     size = max(2.4, 0.17 * T)
-    drawing, axes = plots.figure(size * H + 0.5, size * L + 0.6, L, H, squeeze=False)
+    drawing, axes = plots.figure(size * H + 1.2, size * L + 0.6, L, H, squeeze=False)
     for (layer, head), panel in np.ndenumerate(axes):
-        weights_TS = weights_LHTS[layer, head]
-        panel.imshow(weights_TS, cmap="Blues", vmin=0, vmax=weights_TS.max())
+        image = panel.imshow(weights_LHTS[layer, head], cmap="Blues", vmin=0, vmax=1)
+        for t in marked:
+            low, high = t - 0.5, t + 0.5
+            xs, ys = [-0.5, high, high, -0.5, -0.5], [low, low, high, high, low]
+            panel.plot(xs, ys, color=plots.COLOURS[1], linewidth=1.2, clip_on=False)
         panel.set_title(f"layer {layer}, head {head}", fontsize=9)
         panel.set_xticks(range(T), labels, fontsize=6, rotation=90)
         panel.set_yticks(range(T), labels, fontsize=6)
+    drawing.colorbar(image, ax=axes, shrink=0.6, label="weight; those of a row sum to 1")
     drawing.suptitle(title)
     drawing.supxlabel("position read", fontsize=9)
     drawing.supylabel("position reading", fontsize=9)

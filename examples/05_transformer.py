@@ -6,7 +6,7 @@ stream reaches from the first block to the last through additions alone, and so 
 
 Try:
 - LAYERS = 2: post-norm learns too, and without residuals the loss stays where it was.
-- LR = 1e-3: post-norm gets going, though late. It can be trained, with small first steps.
+- A line more in RATES: which peak and warm-up let post-norm learn as fast as pre-norm?
 - tie_weights=False in CONFIG: the output head becomes a matrix of its own in the table.
 - `npgpt look RUN`, view Residual stream: what each block of your own model adds, and would say.
 """
@@ -24,7 +24,9 @@ from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part
 
 CONFIG = GPTConfig(vocab_size=50, block_size=32, n_layer=4, n_head=4, n_embd=64)
-LAYERS, LR = 12, 3e-3
+LAYERS = 12
+RATES = {"from the first step": (3e-3, 0), "after warm-up": (1e-3, 50)}  # (peak, steps of warm-up)
+STYLES = {"pre-norm": "-", "post-norm": "--", "no residual": ":"}  # they cover one another
 
 
 def forward_by_hand(model, idx_BT, targets_BT):
@@ -59,13 +61,14 @@ def forward_by_hand(model, idx_BT, targets_BT):
 def sizes(config):
     expect("""
         2. Where the parameters are. Expect about 12 C^2 in each block, a third of them in its
-        attention and two thirds in its MLP.
+        attention and two thirds in its MLP; what the embeddings add depends on V and T.
         """)
-    parts = parameters_by_part(config)
+    parts, C = parameters_by_part(config), config.n_embd
     for part, count in parts.items():
-        print(f"{part:20} {count:9,}")
-    print(f"{'in all':20} {sum(parts.values()):9,}; "
-          f"{flops_per_token(config):,} FLOPs per token forward")  # fmt: skip
+        print(f"{part:20} {count:9,}  {count / sum(parts.values()):5.1%}")
+    of_a_block = (parts["attention"] + parts["MLP"]) / config.n_layer
+    print(f"{'in all':20} {sum(parts.values()):9,}; {flops_per_token(config):,} FLOPs per token "
+          f"forward; a block has {of_a_block / C**2:.2f} C^2")  # fmt: skip
     return parts
 
 
@@ -84,13 +87,13 @@ def stream(kind, model, x_BTC):
     return x_BTC
 
 
-def trained_as(kind, ids_N, vocab_size, steps):
+def trained_as(kind, ids_N, vocab_size, steps, peak, warmup):
     """Train a deep and narrow model: (loss of each step, spread, gradient of the first block).
 
     spread   of the vectors that leave the last block: 0 if all positions have the same one
     """
     model = GPT(GPTConfig(vocab_size, block_size=32, n_layer=LAYERS, n_head=4, n_embd=32), seed=0)
-    optimizer = AdamW(model.parameters(), lr=LR)
+    optimizer = AdamW(model.parameters())
     losses = []
     first = model.h[0].mlp.c_fc.weight
     for step in range(steps):
@@ -99,7 +102,7 @@ def trained_as(kind, ids_N, vocab_size, steps):
         loss = cross_entropy(model.head(model.ln_f(x_BTC)), targets_BT)
         loss.backward()
         gradient = float(np.linalg.norm(first.grad))
-        optimizer.step()
+        optimizer.step(peak * min(1.0, (step + 1) / (warmup + 1)))
         optimizer.zero_grad()
         losses.append(loss.item())
     off_mean_BTC = x_BTC.data - x_BTC.data.mean(axis=(0, 1))
@@ -113,27 +116,49 @@ def norms_and_residuals(steps, figures):
     ids_N = tokenizer.encode(text)
     unigram = NgramModel(ids_N, tokenizer.vocab_size, 1).loss(ids_N)
     expect(f"""
-        3. {LAYERS} blocks in three wirings, trained for {steps} steps with learning rate {LR} from
-        the first step on. Expect pre-norm to learn. With the norms in the stream, and with no
-        stream at all, expect the first large steps to make all positions alike: they leave the
-        last block as one and the same vector. Then the loss stays where it is enough to know
-        which characters are frequent, {unigram:.2f}, and next to no gradient reaches the first
-        block.
+        3. {LAYERS} blocks in three wirings, trained for {steps} steps, with each of
+        {len(RATES)} learning rates. Expect pre-norm to learn with all of them. With the norms in
+        the stream, or with no stream at all, large first steps make all positions alike: they leave
+        the last block as one and the same vector, next to no gradient reaches the first block, and
+        the loss stays where it is enough to know which characters are frequent, {unigram:.2f}.
+        Expect a lower rate and a warm-up to keep post-norm from that: it begins late, but learns.
+        Where there is no residual connection expect them not to help.
         """)
-    curves = {"unigram model": ((0, steps), (unigram, unigram))}
-    last, spreads = {}, {}
-    for kind in ("pre-norm", "post-norm", "no residual"):
-        losses, spread, gradient = trained_as(kind, ids_N, tokenizer.vocab_size, steps)
-        means = losses.reshape(-1, 10).mean(axis=1)  # single batches are noisy
-        curves[kind] = np.arange(5, steps, 10), means
-        last[kind], spreads[kind] = float(means[-1]), spread
-        print(f"{kind:12} loss of the last 10 steps {last[kind]:.3f}, spread of the positions "
-              f"{spread:.4f}, gradient of the first block {gradient:.0e}")  # fmt: skip
-    picture(
-        plots.curves_picture, figures / "05_transformer.png", curves, xlabel="step",
-        ylabel="loss, nats per character", title=f"{LAYERS} blocks, wired in three ways",
-    )  # fmt: skip
+    curves, last, spreads = {}, {}, {}
+    for rate, (peak, warmup) in RATES.items():
+        curves[rate] = {}
+        print(f"peak {peak}, warm-up of {warmup} steps")
+        for kind in STYLES:
+            losses, spread, gradient = trained_as(
+                kind, ids_N, tokenizer.vocab_size, steps, peak, warmup
+            )
+            means = losses.reshape(-1, 10).mean(axis=1)  # single batches are noisy
+            curves[rate][kind] = np.arange(5, steps, 10), means
+            last[rate, kind], spreads[rate, kind] = float(means[-1]), spread
+            learns = "learns" if means[-1] < unigram - 0.05 else "knows frequencies"
+            print(f"  {kind:12} {learns:18} loss of the last 10 steps {means[-1]:.3f}, spread of "
+                  f"positions {spread:.4f}, gradient of the first block {gradient:.0e}")
+    picture(draw_wirings, figures / "05_transformer.png", curves, unigram)
     return {"last": last, "spreads": spreads, "unigram": unigram}
+
+
+def draw_wirings(path, curves, unigram):
+    """A panel for each learning rate.    curves: rate -> wiring -> (steps, losses)"""
+    drawing, axes = plots.figure(
+        4.6 * len(curves), 4, 1, len(curves), squeeze=False, sharey=True, sharex=True
+    )
+    for panel, (rate, by_kind) in zip(axes[0], curves.items(), strict=True):
+        for (kind, (steps, losses)), colour in zip(by_kind.items(), plots.COLOURS, strict=False):
+            panel.plot(steps, losses, STYLES[kind], color=colour, label=kind, linewidth=2)
+        panel.axhline(unigram, **plots.LANDMARK)
+        panel.annotate("unigram model", (steps[-1], unigram), (0, 4), ha="right", **plots.NOTE)
+        peak, warmup = RATES[rate]
+        panel.set_title(f"learning rate {peak}, {rate}", fontsize=10)
+        panel.set(xlabel="step")
+    axes[0, 0].set(ylabel="loss, nats per character")
+    axes[0, 0].legend(frameon=False)
+    drawing.suptitle(f"{LAYERS} blocks, wired in three ways")
+    return plots.save(drawing, path)
 
 
 def main(quick=False, figures=FIGURES):
@@ -147,7 +172,7 @@ def main(quick=False, figures=FIGURES):
         "ln_V": math.log(CONFIG.vocab_size),
         "parts": sizes(CONFIG),
         "parameters": model.num_parameters(),
-    } | norms_and_residuals(50 if quick else 150, figures)
+    } | norms_and_residuals(50 if quick else 250, figures)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ Try:
   the loss hardly falls.
 - Train on `train_ids[:2_000]`: the training loss falls below the entropy, and the validation loss
   rises from one evaluation to the next. That is overfitting.
-- Add 0.03 and 0.1 to RATES: the first is worse than 0.005 but learns, the second hardly does.
+- Add 0.03 and 3 to RATES: the first is worse than 0.005 but learns. With 3 the loss rises far
+  above that of a uniform guess.
 - `npgpt look RUN`, view Training: the curves of your own run, and what it wrote on the way.
 """
 
@@ -24,11 +25,13 @@ from tqdm import tqdm
 from npgpt import GPT, AdamW, GPTConfig, TrainConfig, plots
 from npgpt.data import tales
 from npgpt.data.batches import sample_batch
+from npgpt.model.ngram import NgramModel
 from npgpt.training.loop import evaluate
 from npgpt.training.schedule import learning_rate
 from npgpt.training.warmup import warm_up
 
-RATES = {"too low": 1e-4, "right": 5e-3, "too high": 0.3}
+RATE = 5e-3  # of the training in part 2
+RATES = (1e-4, RATE, 0.3)  # to compare in part 3
 
 
 def one_batch_memorised(config, train_ids, steps):
@@ -87,23 +90,25 @@ def another_batch_each_step(config, settings, train_ids, val_ids, entropy):
     return rows
 
 
-def learning_rates(config, settings, train_ids):
+def learning_rates(config, settings, train_ids, unigram):
     expect(f"""
-        3. Three learning rates, {settings.max_iters} steps each. Expect the low one to be on a good
-        way, only slowly; and the high one to learn little more than which tokens are frequent,
-        since each step undoes what the last one did.
+        3. {len(RATES)} learning rates, {settings.max_iters} steps each. Expect low ones to be on a
+        good way, only slowly; and high ones to learn little more than which tokens are frequent,
+        since each step undoes what the last one did. That alone would be a loss of {unigram:.2f}.
         """)
     curves = {}
-    for name, lr in RATES.items():
+    for lr in RATES:
         changed = replace(settings, lr=lr, min_lr=lr)
         losses = np.array([row["loss"] for row in train(config, changed, train_ids)])
-        curves[f"{lr:g}, {name}"] = losses
-        print(f"lr {lr:<7g}{name:9} loss of the last 10 steps {losses[-10:].mean():.3f}, highest "
+        curves[lr] = losses
+        print(f"lr {lr:<7g} loss of the last 10 steps {losses[-10:].mean():.3f}, highest "
               f"{losses.max():.2f}")  # fmt: skip
+    best = min(curves, key=lambda lr: curves[lr][-10:].mean())
+    print(f"the best of these is {best:g}: lower ones are too slow, higher ones too coarse")
     return curves
 
 
-def draw(path, rows, curves, entropy):
+def draw(path, rows, curves, entropy, unigram):
     drawing, ((losses, rates), (norms, others)) = plots.figure(10, 6.5, 2, 2)
     steps = [row["step"] for row in rows]
     losses.plot(steps, [row["loss"] for row in rows], color=plots.COLOURS[5], label="training")
@@ -116,9 +121,10 @@ def draw(path, rows, curves, entropy):
     norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0])
     norms.axhline(1.0, color=plots.GREY, linestyle="--", label="longer ones are clipped")
     norms.set(title="length of the gradient", xlabel="step", ylim=(0, None))
-    for (name, values), colour in zip(curves.items(), plots.COLOURS, strict=False):
-        others.plot(range(1, len(values) + 1), values, color=colour, label=name)
-    others.set(title="other learning rates", xlabel="step", ylabel="loss", ylim=(0, 8))
+    for (lr, values), colour in zip(curves.items(), plots.COLOURS * 9, strict=False):
+        others.plot(range(1, len(values) + 1), values, color=colour, label=f"{lr:g}")
+    others.set(title="the loss with each learning rate", xlabel="step", ylabel="loss", ylim=(0, 8))
+    others.axhline(unigram, color=plots.GREY, linestyle="--", label="unigram model")
     for panel in (losses, norms, others):
         panel.legend(frameon=False, fontsize=8)
     return plots.save(drawing, path)
@@ -132,16 +138,16 @@ def main(quick=False, figures=FIGURES):
         bias=False,
     )  # fmt: skip
     warm_up(config)
-    lr = RATES["right"]
     settings = TrainConfig(
-        max_iters=60 if quick else 500, batch_size=12, lr=lr, min_lr=lr / 10, warmup_iters=20,
+        max_iters=60 if quick else 500, batch_size=12, lr=RATE, min_lr=RATE / 10, warmup_iters=20,
         eval_interval=20 if quick else 50,
     )  # fmt: skip
     numbers = one_batch_memorised(config, train_ids, 40 if quick else 150)
     rows = another_batch_each_step(config, settings, train_ids, val_ids[:4_001], entropy)
     shorter = replace(settings, max_iters=30 if quick else 150)
-    curves = learning_rates(config, shorter, train_ids)
-    picture(draw, figures / "06_training.png", rows, curves, entropy)
+    unigram = NgramModel(train_ids, config.vocab_size, 1).loss(train_ids)
+    curves = learning_rates(config, shorter, train_ids, unigram)
+    picture(draw, figures / "06_training.png", rows, curves, entropy, unigram)
     return numbers | {"rows": rows, "rates": curves, "entropy": entropy}
 
 

@@ -5,15 +5,11 @@ its tail; greedy takes the likeliest token each time. While a context grows, not
 computed for its earlier tokens changes, so their keys and values are kept.
 
 Try:
-- TEMPERATURE = 2: names are misspelled and tales run into each other, as unlikely tokens add up.
 - Another seed in `texts_of`: all but the greedy text change.
 - A context longer than block_size: the window slides, every token gets another position, and the
   kept keys and values are of no use.
 - `npgpt look RUN`, view Tokens: move the sliders, and see which tokens fall away.
 """
-
-import timeit
-from functools import partial
 
 import numpy as np
 from example import FIGURES, draw_bars, expect, picture, run
@@ -22,23 +18,29 @@ from small_model import train_small_gpt
 from npgpt import GPT, GPTConfig
 from npgpt.data import tales
 from npgpt.generation import Sampling, generate
+from npgpt.generation.cache import CachedLogits
 
-TEMPERATURE = 0.7
 SETTINGS = {
     "greedy": {"temperature": 0},
+    "temperature 0.1": {"temperature": 0.1},
+    "temperature 0.7": {"temperature": 0.7},
     "temperature 1": {},
-    f"temperature {TEMPERATURE}": {"temperature": TEMPERATURE},
+    "temperature 2": {"temperature": 2.0},
     "top-k 3": {"top_k": 3},
     "top-p 0.8": {"top_p": 0.8},
 }
 BEGINNING = "A shy small dog of Velaria did not cross the red street because it was too"
+# Contexts in which the model is more and less sure.
+CONTEXTS = (
+    "Long ago there was", BEGINNING, "They danced until", "One dawn shy King", "A shy small",
+)  # fmt: skip
 
 
 def distributions(trained, figures):
     expect("""
-        1. One distribution under each setting. Expect greedy to leave one token, a temperature
-        below 1 to move probability to the likeliest, top-k to leave 3 tokens, and top-p the
-        fewest that have 0.8 together.
+        1. One distribution under each setting. Expect greedy to leave one token, temperatures
+        below 1 to move probability to the likeliest and 2 to the others, top-k to leave k tokens,
+        and top-p the fewest that have p together.
         """)
     logits_V = trained.model.next_logits(trained.tokenizer.encode(BEGINNING)[None])[0]
     order = np.argsort(-logits_V)[:10]
@@ -55,10 +57,30 @@ def distributions(trained, figures):
     return kept
 
 
+def top_p_in_contexts(trained):
+    expect("""
+        2. Top-k and top-p in several contexts. Expect top-k to keep as many tokens everywhere, and
+        top-p few where the model is sure and many where it is not.
+        """)
+    settings = {name: of for name, of in SETTINGS.items() if of.keys() & {"top_k", "top_p"}}
+    kept = {name: [] for name in settings}
+    print(f"{'':28}{'likeliest':>20}  " + "  ".join(f"{name:>9}" for name in settings))
+    for context in CONTEXTS:
+        logits_V = trained.model.next_logits(trained.tokenizer.encode(context)[None])[0]
+        best = trained.tokenizer.decode([logits_V.argmax()])
+        for name, of in settings.items():
+            kept[name].append(int((Sampling(**of).probabilities(logits_V) > 0).sum()))
+        share = Sampling().probabilities(logits_V).max()
+        counts = "  ".join(f"{counts[-1]:9}" for counts in kept.values())
+        print(f"{'... ' + context[-24:]:28}{best!r:>15} {share:4.2f}  {counts}")
+    return kept
+
+
 def texts_of(trained, tokens):
     expect("""
-        2. A text under each setting. Expect the greedy one to be the same at every call, the
-        others to be those of their seed.
+        3. A text under each setting. Expect the greedy one to be the same at every call, the
+        others to be those of their seed. At a temperature of 0.1 expect nearly the greedy text, at
+        2 misspelled names and tales that run into each other, as unlikely tokens add up.
         """)
     prompt_T = trained.tokenizer.encode(BEGINNING)
     texts = {}
@@ -70,32 +92,44 @@ def texts_of(trained, tokens):
     return texts
 
 
+class Counting:
+    """A model's `next_logits` that counts the positions it computes."""
+
+    def __init__(self, model):
+        self.model, self.positions = model, 0
+
+    def __call__(self, idx_BT, cache=None):
+        self.positions += idx_BT.size
+        return self.model.next_logits(idx_BT, cache)
+
+
 def kept_keys_and_values(quick):
     expect("""
-        3. One text with keys and values kept and without, by a larger model (what it says does not
-        matter here, so it is not trained). Expect the same tokens. With them a text of twice the
-        length takes about twice as long; without, more than that, as each token reads all before
-        it again. Other programs disturb the clock, so of three tries the fastest counts.
+        4. One text with keys and values kept and without, by a model that is not trained, since
+        what it says does not matter here. Expect the same tokens, and count the positions that
+        the model computes: with them one for each token, without them all tokens so far, for each
+        token anew, so that a text of twice the length takes four times as many.
         """)
-    config = GPTConfig(vocab_size=1000, block_size=256, n_layer=4, n_head=4, n_embd=128)
-    model = GPT(config, seed=0)
-    prompt_T = np.array([0])
-    same = True
+    model = GPT(GPTConfig(vocab_size=1000, block_size=256, n_layer=2, n_head=2, n_embd=32), seed=0)
+    same, computed = True, []
     for new in (16, 32) if quick else (64, 128, 255):
-        kept = partial(model.generate, prompt_T, new, seed=2)
-        without = partial(
-            generate, model.next_logits, prompt_T, new, Sampling(), block_size=256, seed=2
-        )
-        same = same and np.array_equal(kept(), without())
-        seconds, longer = (min(timeit.repeat(f, number=1, repeat=3)) for f in (kept, without))
-        print(f"{new:4} tokens: {seconds:6.3f} s with, {longer:6.3f} s without; "
-              f"the same tokens: {same}")  # fmt: skip
-    return same
+        texts, counts = [], []
+        for keeps in (True, False):
+            counting = Counting(model)
+            logits = CachedLogits(counting, 256) if keeps else counting
+            prompt_T = np.array([0])
+            texts.append(generate(logits, prompt_T, new, Sampling(), block_size=256, seed=2))
+            counts.append(counting.positions)
+        same = same and np.array_equal(*texts)
+        computed.append(counts)
+        print(f"{new:4} tokens: {counts[0]:4} positions with, {counts[1]:6,} without; "
+              f"the same tokens: {np.array_equal(*texts)}")  # fmt: skip
+    return {"cache_is_exact": same, "positions": computed}
 
 
 def main(quick=False, figures=FIGURES):
     trained = train_small_gpt(quick)
-    kept = distributions(trained, figures)
+    kept, by_context = distributions(trained, figures), top_p_in_contexts(trained)
     tokens = 10 if quick else 50
     texts = texts_of(trained, tokens)
     again = trained.model.generate(
@@ -106,9 +140,9 @@ def main(quick=False, figures=FIGURES):
     print(f"{parsed} of {len(stories)} drawn stories follow the grammar of the tales")
     return {
         "kept": kept,
+        "kept_by_context": by_context,
         "greedy_repeats": trained.tokenizer.decode(again) == texts["greedy"],
-        "cache_is_exact": kept_keys_and_values(quick),
-    }
+    } | kept_keys_and_values(quick)
 
 
 if __name__ == "__main__":

@@ -42,10 +42,15 @@ def picture(draw, path, *content, **options):
 def draw_bars(path, panels, title):
     """Probabilities of tokens as bars, one panel each.    panels: name -> (labels, values)"""
     longest = max(len(labels) for labels, _ in panels.values())
+    rows = -(-len(panels) // 4)
+    columns = -(-len(panels) // rows)
     drawing, axes = plots.figure(
-        2.4 * len(panels) + 0.6, 0.22 * longest + 1.2, 1, len(panels), squeeze=False, sharex=True
-    )
-    for panel, (name, (labels, values)) in zip(axes[0], panels.items(), strict=True):
+        2.4 * columns + 0.6, (0.22 * longest + 0.9) * rows + 0.3, rows, columns, squeeze=False,
+        sharex=True,
+    )  # fmt: skip
+    for panel in axes.flat[len(panels) :]:
+        panel.axis("off")
+    for panel, (name, (labels, values)) in zip(axes.flat, panels.items(), strict=False):
         panel.barh([visible(label) for label in labels], values, color=plots.COLOURS[0])
         panel.invert_yaxis()
         panel.set_title(name, fontsize=9)

@@ -73,7 +73,7 @@ def loss_picture(path, rows, *, title, levels, whole):
     steps, losses = _column(rows, "loss")
     axes.plot(steps, losses, color=COLOURS[0], alpha=0.25, linewidth=0.8)
     if len(losses):
-        axes.plot(steps, _smoothed(losses), color=COLOURS[0], label="training")
+        axes.plot(steps, smoothed(losses), color=COLOURS[0], label="training")
     steps, losses = _column(rows, "val_loss")
     axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label="validation")
     if rows:
@@ -86,8 +86,7 @@ def loss_picture(path, rows, *, title, levels, whole):
             ha="right", va="top", **NOTE,
         )  # fmt: skip
     axes.set(ylabel="loss, nats per token", ylim=(0, None))
-    # A name of a file: a $ begins no formula, and what is not UTF-8 has no glyph.
-    axes.set_title(title.encode(errors="replace").decode(), parse_math=False)
+    axes.set_title(_as_text(title), parse_math=False)  # a $ in a name begins no formula
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.97), frameon=False)
     _health_panel(below, rows)
     return save(drawing, path)
@@ -124,13 +123,50 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
     return save(drawing, path)
 
 
+def comparison_picture(path, runs, *, floors, ylabel):
+    """The losses of several runs against the step: of validation a line, of training a faint one.
+
+    runs     name -> (rows as `read_metrics` gives them, what the losses are multiplied by)
+    floors   name of the run -> the least loss that is possible there, in the picture's unit
+    """
+    drawing, axes = figure(7.0, 4.5)
+    for (name, (rows, unit)), colour in zip(runs.items(), COLOURS * 9, strict=False):
+        steps, losses = _column(rows, "loss")
+        axes.plot(steps, smoothed(np.array(losses) * unit), color=colour, alpha=0.4, linewidth=0.9)
+        steps, losses = _column(rows, "val_loss")
+        axes.plot(steps, np.array(losses) * unit, "o-", markersize=3, color=colour,
+                  label=_as_text(name))  # fmt: skip
+    for level in sorted(set(floors.values())):
+        axes.axhline(level, **LANDMARK)
+        axes.annotate(f"floor {level:.3f}", (1, level), (-4, -3),
+                      xycoords=("axes fraction", "data"), ha="right", va="top", **NOTE)  # fmt: skip
+    axes.set(xlabel="step", ylabel=ylabel, ylim=(0, None))
+    axes.set_title("validation; faint: training", fontsize=10)
+    legend = axes.legend(frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return save(drawing, path)
+
+
+def _as_text(name):
+    """A name of a file that is not UTF-8 has lone surrogates, for which there is no glyph; one that
+    begins with an underscore is no entry of a legend."""
+    name = name.encode(errors="replace").decode()
+    return f" {name}" if name.startswith("_") else name
+
+
 def _column(rows, name):
     present = [row for row in rows if row[name] is not None]
     return [row["step"] for row in present], [row[name] for row in present]
 
 
-def _smoothed(values):
-    """A centred running mean over 1/20 of the run, in which the noise of single batches is gone."""
-    half = max(1, len(values) // 40)
-    padded = np.pad(np.asarray(values, float), half, mode="edge")
-    return np.convolve(padded, np.full(2 * half + 1, 1 / (2 * half + 1)), mode="valid")
+def smoothed(values):
+    """A running mean over 1/20 of the run, in which the noise of single batches is gone.
+
+    At the beginning, where a loss falls steeply, the mean is over fewer steps, as many after each
+    as there are before it: else the fall would be drawn as a slope that never was.
+    """
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
+    half, i = max(1, len(values) // 40), np.arange(len(values))
+    first, last = np.maximum(i - half, 0), np.minimum(i + np.minimum(half, i), len(values) - 1)
+    return (total[last + 1] - total[first]) / (last + 1 - first)

@@ -37,9 +37,11 @@ COMMANDS = {
     "gradcheck": "check every gradient against finite differences",
     "export": "write a run as a model that the transformers library loads",
     "look": "write a GPT as one HTML page in which it runs and can be looked into",
+    "compare": "lay runs over each other: losses in one picture, and the settings that differ",
+    "exercise": "write a part of a GPT yourself, and be told what is wrong with it",
 }
 # They write files, or their status is the answer, whether anybody reads what they print or not.
-TO_THE_END = ("train", "prepare", "gradcheck", "export", "look")
+TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "compare", "exercise")
 # What a command raises for input it cannot use; the message tells the user what to do.
 BEYOND = (OverflowError, RecursionError, IndexError)
 REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *BEYOND)

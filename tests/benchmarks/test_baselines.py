@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import shapes
+from benchmarks import runner_examples, shapes
 from npgpt import GPT, AdamW, GPTConfig
 
 CONFIG = GPTConfig(vocab_size=11, block_size=6, n_layer=2, n_head=2, n_embd=8)
@@ -89,3 +89,20 @@ def test_the_losses_of_several_steps(runner, request):
         optimizer.step()
         optimizer.zero_grad()
         assert step() == pytest.approx(loss.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("scalars", "steps"), [(False, 40), (True, 3)])
+def test_the_examples_that_need_no_engine_of_ours(scalars, steps):
+    config = replace(CONFIG, n_layer=1)
+    model = GPT(config)
+    optimizer = AdamW(model.parameters(), lr=shapes.LR)
+    step = runner_examples.training_step(BATCH, vars(config), scalars)
+    losses = []
+    for _ in range(steps):
+        loss = model.loss(*shapes.tokens(BATCH, config))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(step())
+        assert losses[-1] == pytest.approx(loss.item(), rel=1e-4)
+    assert losses[-1] < losses[0] - 1e-3

@@ -86,6 +86,7 @@ def test_03_a_row_is_looked_up_and_words_of_a_group_come_to_stand_together(resul
     shown, _ = results("03_embeddings")
     assert shown["lookup_is_product"] and shown["row_gradients"] == [1, 0, 2, 0, 0]
     assert shown["within"] > shown["between"] + 0.1
+    assert all(len(nearest) <= 3 for nearest in shown["analogies"].values())
     assert shown["apart"] > 0
 
 
@@ -105,11 +106,15 @@ def test_05_the_pass_by_hand_is_the_models(results):
     assert shown["same_as_model"]
     assert shown["loss"] == pytest.approx(shown["ln_V"], rel=0.02)
     assert sum(shown["parts"].values()) == shown["parameters"]
-    assert shown["last"]["pre-norm"] < shown["unigram"] - 0.1
-    assert shown["spreads"]["pre-norm"] > 0.3
-    for kind in ("post-norm", "no residual"):
-        assert shown["last"][kind] > shown["unigram"] - 0.05
-        assert shown["spreads"][kind] < 0.01
+    for rate in ("from the first step", "after warm-up"):
+        assert shown["spreads"][rate, "pre-norm"] > 0.3
+        assert shown["last"][rate, "no residual"] > shown["unigram"] - 0.05
+        assert shown["spreads"][rate, "no residual"] < 0.01
+    assert shown["last"]["from the first step", "pre-norm"] < shown["unigram"] - 0.1
+    assert shown["last"]["from the first step", "post-norm"] > shown["unigram"] - 0.05
+    assert shown["spreads"]["from the first step", "post-norm"] < 0.01
+    last = {kind: shown["last"]["after warm-up", kind] for kind in ("pre-norm", "post-norm")}
+    assert last["pre-norm"] < last["post-norm"] - 0.02
 
 
 def test_06_a_batch_is_memorised_and_a_text_is_learned(results):
@@ -129,6 +134,9 @@ def test_07_settings_keep_what_they_say_and_the_cache_changes_nothing(results):
     assert kept["greedy"] == 1 and kept["top-k 3"] == 3
     assert 1 <= kept["top-p 0.8"] < kept["temperature 1"]
     assert shown["greedy_repeats"] and shown["cache_is_exact"]
+    assert set(shown["kept_by_context"]["top-k 3"]) == {3}
+    assert len(set(shown["kept_by_context"]["top-p 0.8"])) > 1
+    assert shown["positions"] == [[16, 16 * 17 // 2], [32, 32 * 33 // 2]]
 
 
 def test_without_matplotlib_the_numbers_are_there_and_the_way_to_get_pictures(

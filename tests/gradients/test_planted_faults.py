@@ -5,8 +5,10 @@ gradient of a sum is constant, so that rolling it gives it back. That is seen by
 arrays, and then the check has to pass; the faults in ALWAYS change every op's gradient.
 """
 
+import re
 from contextlib import contextmanager
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -16,6 +18,8 @@ import pytest
 from autograd import OPS
 from autograd.gradcheck import check_op
 from autograd.gradcheck_cases import CASES
+
+ROOT = Path(__file__).parents[2]
 
 
 def one_entry(change, rank):
@@ -137,3 +141,15 @@ def test_the_rule_is_right_again_after_a_fault():
     with planted("softmax", in_input(0, ALWAYS["zeroed"])):
         assert not check_op("softmax").passed
     assert check_op("softmax").passed
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "softmax", "scaled_dot_product_attention", "add"])
+def test_the_report_names_the_files_and_lines_of_the_rule_and_of_its_arithmetic(name):
+    with planted(name, in_input(0, ALWAYS["zeroed"])):
+        said = check_op(name).failure.rpartition("the gradients are those of ")[2]
+    assert said.count(", by ") == (name != "add")
+    for text in said.split(", by "):
+        pattern = r"autograd\.[\w.]*\.(\w+) \((.*), line (\d+)\)"
+        function, file, line = re.fullmatch(pattern, text).groups()
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1 :]
+        assert next(line for line in lines if line[:4] == "def ").startswith(f"def {function}(")

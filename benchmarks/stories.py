@@ -1,0 +1,86 @@
+"""The picture that README.md opens with: what a run wrote on its way, beside its loss and a floor.
+
+    npgpt train && python -m benchmarks.stories runs/tales
+
+Words that stand nowhere in the run's text are in another colour.
+"""
+
+import argparse
+import re
+import textwrap
+from pathlib import Path
+
+from npgpt import plots
+from npgpt.data.corpora import load_corpus
+from npgpt.look.history import history
+from npgpt.training.checkpoint import load_run
+
+PICTURE = Path(__file__).parent / "stories.png"
+SHARES = (0, 0.1, 0.3, 0.55, 1)  # of the run, at which a sample is shown
+WIDTH, LINES = 76, 3  # characters of a line, lines of a sample
+SIZE, LINE, GAP = 8, 11.5, 10  # points: letters, lines, between samples
+MONOSPACE = 0.602  # width of a letter, of its size
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", help="a run folder, such as runs/tales")
+    parser.add_argument("--out", type=Path, default=PICTURE, metavar="FILE.png",
+                        help="default: %(default)s")  # fmt: skip
+    args = parser.parse_args(argv)
+    _, tokenizer, run = load_run(args.run)
+    found = history(run, tokenizer)
+    if not found or not any(text for _, text in found["samples"]):
+        raise SystemExit(f"{args.run} has no samples; train with --sample-tokens 200")
+    known = set(words(load_corpus(run.training.corpus).text))
+    print(f"picture {draw(args.out, found, known)}")
+
+
+def words(text):
+    return re.findall(r"[A-Za-z]+", text)
+
+
+def chosen(samples):
+    """Some of the samples: pairs (step, text)."""
+    last = len(samples) - 1
+    return [samples[i] for i in dict.fromkeys(round(share * last) for share in SHARES)]
+
+
+def draw(path, found, known):
+    """found: a run's `history`; known: the words of its text"""
+    drawing, (curve, page) = plots.figure(11, 4.3, 1, 2, width_ratios=(1, 1.15))
+    curve.plot(found["step"], found["loss"], color=plots.COLOURS[0], linewidth=1, label="training")
+    curve.plot(*zip(*found["val"], strict=True), "o", markersize=4, color=plots.COLOURS[1],
+               label="validation")  # fmt: skip
+    for name, level in found["levels"]:
+        curve.axhline(level, **plots.LANDMARK)
+        curve.annotate(f"{name} {level:.2f}", (found["step"][-1], level), (0, -3), ha="right",
+                       va="top", **plots.NOTE)  # fmt: skip
+    curve.set(xlabel="step", ylabel="loss, nats per character", ylim=(0, None))
+    curve.legend(frameon=False, loc="upper center")
+    page.axis("off")
+    y, losses = 0.0, dict(found["val"])
+    for step, text in chosen(found["samples"]):
+        heading = f"step {step:,}" + (f", loss {losses[step]:.2f}" if step in losses else "")
+        y = write(page, [heading], y, set(words(heading)), weight="bold")
+        y = write(page, textwrap.wrap(text, WIDTH)[:LINES], y, known) - GAP
+    return plots.save(drawing, path)
+
+
+def write(page, lines, y, known, **font):
+    """Write lines from `y` points below the top; return where the next begins."""
+    for line in lines:
+        for match in re.finditer(r"\S+", line):
+            strange = any(word not in known for word in words(match[0]))
+            page.annotate(
+                match[0], (0, 1), (match.start() * MONOSPACE * SIZE, y), va="top",
+                xycoords="axes fraction", textcoords="offset points", family="monospace",
+                fontsize=SIZE, color=plots.COLOURS[1] if strange else plots.INK, parse_math=False,
+                **font,
+            )  # fmt: skip
+        y -= LINE
+    return y
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""`npgpt compare RUN RUN ...`: losses of runs in one picture, beside the settings that differ."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from npgpt import plots
+from npgpt.cli import print_json
+from npgpt.data.objectives import OBJECTIVES
+from npgpt.files import member, read_text
+from npgpt.folders import check_free
+from npgpt.model.size import parameters_by_part
+from npgpt.tokenizer import load_tokenizer
+from npgpt.training.checkpoint import read_run, refusing
+from npgpt.training.dataset import open_dataset
+from npgpt.training.estimate import clock, tokens_per_step
+from npgpt.training.metrics import read_metrics
+
+OUT = " with --out"
+LONGEST = 100  # characters of a name that is made of the runs' names
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="two or more run folders, such as runs/tales")
+    add("--out", metavar="FILE.png", help="the picture; default: NAME-NAME.png here, of the runs")
+    add("--json", action="store_true", help="one JSON object")
+
+
+def run(args):
+    folders = named(args.runs)
+    path = Path(args.out) if args.out else default_path(folders)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.png")
+    check_free(path, OUT)
+    results = {name: Result(folder) for name, folder in folders.items()}
+    found = {name: result.numbers() for name, result in results.items()}
+    differ = differing({name: result.settings() for name, result in results.items()})
+    notes = not_comparable(results.values())
+    picture, missing = None, None
+    try:
+        picture = draw(path, results)
+    except plots.MatplotlibMissing as error:
+        missing = f"no picture: {error}"
+    if args.json:
+        print_json({
+            "runs": found, "settings": differ, "notes": notes, "picture": picture and str(picture),
+        })  # fmt: skip
+        return
+    print_table(folders, {name: list(map(str, values)) for name, values in differ.items()})
+    if not differ:
+        print("no setting differs")
+    print()
+    print_table(folders, in_words(list(found.values())))
+    for note in notes:
+        print(f"note    {note}")
+    print(missing or f"picture {picture}")
+
+
+def named(paths):
+    """Name of a run, in tables and pictures -> its folder. Raises ValueError for fewer than two."""
+    folders = [Path(path) for path in paths]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise ValueError("a run is named twice; name each once")
+    if len(folders) < 2:
+        raise ValueError(
+            f"{paths[0]} alone has nothing to be compared with; name two runs or more "
+            "(a picture of one is its loss.png)"
+        )
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = paths
+    return dict(zip(names, folders, strict=True))
+
+
+def default_path(names):
+    name = "-".join(names).replace("/", "-").replace("\\", "-")
+    return Path(f"{name}.png" if len(name) <= LONGEST else "compare.png")
+
+
+class Result:
+    """A run folder: its settings, its metrics, and the least loss that is possible there."""
+
+    def __init__(self, folder):
+        self.run = read_run(folder)
+        with refusing():
+            self.rows = read_metrics(member(folder, "metrics.csv"))
+            self.tokens = read_text(member(folder, "tokenizer.json"))
+            tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
+        self.objective = OBJECTIVES[self.run.training.arch](tokenizer)
+        self.validated = [row for row in self.rows if row["val_loss"] is not None]
+        self.floor = self._floor(tokenizer)
+
+    def _floor(self, tokenizer):
+        """In nats per target of the evaluations; None if it is not known."""
+        run, val_ids = self.run, ()
+        if not run.text.entropy_rate:
+            return None
+        with ExitStack() as stack:
+            if not self.objective.every_token:  # it depends on what the evaluation hides
+                val_ids = open_dataset(run.training, stack, tokenizer=tokenizer).val_ids
+            floor = self.objective.floor(
+                val_ids, run.model.block_size, run.text.entropy_rate,
+                max_tokens=run.training.eval_tokens or None, seed=run.training.seed,
+            )  # fmt: skip
+        return floor and floor.nats
+
+    def settings(self):
+        return {"text": self.run.text.name} | asdict(self.run.model) | asdict(self.run.training)
+
+    def numbers(self):
+        """What came out, by name; None for what is not known. Losses in nats per target."""
+        run, steps = self.run, self.rows[-1]["step"] if self.rows else 0
+        last = self.validated[-1] if self.validated else {}
+        best = min(self.validated, key=lambda row: row["val_loss"], default={})
+        loss = last.get("val_loss")
+        return {
+            "parameters": sum(parameters_by_part(run.model).values()),
+            "steps": steps,
+            "tokens read": steps * tokens_per_step(run.model, run.training),
+            "seconds": self.rows[-1]["seconds"] if self.rows else None,
+            "training loss": float(plots.smoothed(self.column("loss"))[-1]) if self.rows else None,
+            "validation loss": loss,
+            "bits per byte": last.get("val_bits_per_byte"),
+            "best validation loss": best.get("val_loss"),
+            "at step": best.get("step"),
+            "least possible": self.floor,
+            "above it": loss / self.floor - 1 if loss and self.floor else None,
+        }
+
+    def column(self, name):
+        return [row[name] for row in self.rows]
+
+
+def differing(settings):
+    """The settings that are not the same for all: name -> a value for each, None where a kind of
+    model has no such setting.    settings: name of the run -> {name of the setting: value}"""
+    names = dict.fromkeys(name for of_run in settings.values() for name in of_run)
+    rows = {name: [of_run.get(name) for of_run in settings.values()] for name in names}
+    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
+
+
+def not_comparable(results):
+    """What makes losses of these runs mean different things, a line each."""
+    return [
+        f"the {what} differ, so that these losses do not measure the same"
+        for what, values in (
+            ("texts", {result.run.text.sha256 for result in results}),
+            ("kinds of targets", {result.objective.target for result in results}),
+            ("tokenizers", {result.tokens for result in results}),
+        )
+        if len(values) > 1
+    ]
+
+
+def draw(path, results):
+    """One picture of all."""
+    factors, unit = units(results)
+    curves = {name: (result.rows, factors[name]) for name, result in results.items()}
+    floors = {
+        name: result.floor * factors[name] for name, result in results.items() if result.floor
+    }  # fmt: skip
+    return plots.comparison_picture(path, curves, floors=floors, ylabel=f"loss, {unit}")
+
+
+def units(results):
+    """(name -> what losses are multiplied by, the unit then): bits per byte where the tokens are
+    not the same in all runs and that is known, else nats per target."""
+    factors = {}
+    for name, result in results.items():
+        last = result.validated[-1] if result.validated else {}
+        if last.get("val_bits_per_byte") and last["val_loss"]:
+            factors[name] = last["val_bits_per_byte"] / last["val_loss"]
+    if len({result.tokens for result in results.values()}) > 1 and len(factors) == len(results):
+        return factors, "bits per byte"
+    return dict.fromkeys(results, 1.0), "nats per target"
+
+
+def in_words(found):
+    """The numbers of the runs as they are printed: name -> a text for each."""
+    forms = {"seconds": clock, "above it": "{:+.1%}".format, "at step": "{:,}".format}
+    rows = {}
+    for name in found[0]:
+        form = forms.get(name, lambda value: f"{value:,}" if type(value) is int else f"{value:.4f}")
+        rows[name] = [
+            "-" if numbers[name] is None else form(numbers[name]) for numbers in found
+        ]  # fmt: skip
+    return rows
+
+
+def print_table(columns, rows):
+    """columns   names of the runs    rows   name -> a text for each run"""
+    widths = [
+        max(len(name), *(len(row[i]) for row in rows.values()), 0)
+        for i, name in enumerate(columns)
+    ]  # fmt: skip
+    first = max(map(len, rows), default=0)
+    for name, row in [("", list(columns)), *rows.items()] if rows else []:
+        cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        print(f"{name:<{first}}  {'  '.join(cells)}".rstrip())

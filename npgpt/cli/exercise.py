@@ -1,0 +1,84 @@
+"""`npgpt exercise [N]`: a function to write, and what is wrong with what was written.
+
+The reader's code runs in this process, as a script of theirs would: their errors are told with
+their line, and Ctrl-C ends a loop without an end.
+"""
+
+import os
+from pathlib import Path
+
+from npgpt.exercises import NAMES, function_of, load
+from npgpt.exercises.judge import WrongError, judge_file
+from npgpt.exercises.sheet import BLANK, sheet, solution
+from npgpt.files import quoted, read_text
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("number", nargs="?", type=int, metavar="N", help="which; without, they are listed")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--hint", nargs="?", type=int, const=1, metavar="K",
+                      help="a nudge; with --hint 2, --hint 3 more is given away")  # fmt: skip
+    what.add_argument("--solution", action="store_true", help="print the function as it is here")
+    add("--out", metavar="FILE.py", help="where it is, or is to be; default: exercise_N_NAME.py")
+
+
+def run(args):
+    if args.number is None:
+        if args.hint or args.solution or args.out:
+            raise ValueError("of which exercise? Give its number: npgpt exercise lists them")
+        return print_list()
+    exercise = load(args.number)
+    if args.solution:
+        print(solution(exercise), end="")
+    elif args.hint is not None:
+        print_hints(exercise, args.hint, args.number)
+    else:
+        name = function_of(exercise).__name__
+        path = Path(args.out or f"exercise_{args.number:02}_{name}.py")
+        command = f"npgpt exercise {args.number}" + (f" --out {quoted(path)}" if args.out else "")
+        if os.path.lexists(path):
+            return check(exercise, path, command)
+        begin(exercise, path, command)
+
+
+def print_list():
+    section = None
+    for number, name in enumerate(NAMES, 1):
+        exercise = load(number)
+        if section != exercise.SECTION:
+            section = exercise.SECTION
+            print(section)
+        print(f"  {number:>2}  {name:<18}{exercise.__doc__.splitlines()[0]}")
+    print("\nnpgpt exercise N writes a file to fill in; the same again checks it, --hint helps")
+
+
+def print_hints(exercise, count, number):
+    hints = exercise.HINTS
+    if not 1 <= count <= len(hints):
+        raise ValueError(f"--hint {count}: this exercise has hints 1 to {len(hints)}")
+    for i, hint in enumerate(hints[:count], 1):
+        print(f"{i}  {hint}")
+    more = "solution" if count == len(hints) else f"hint {count + 1}"
+    print(f"\nmore: npgpt exercise {number} --{more}")
+
+
+def begin(exercise, path, command):
+    text = sheet(exercise, command)
+    with open(path, "x", encoding="utf-8") as file:  # x: nothing that is there is overwritten
+        file.write(text)
+    print(exercise.TASK.strip())
+    print(f"\n{path} has the function to write. Check it with: {command}")
+
+
+def check(exercise, path, command):
+    """Print what is wrong in a file; return the exit status."""
+    if BLANK.strip() in read_text(path):
+        print(f"{path} still has its blank. Write the function, then check it with: {command}")
+        return 1
+    try:
+        judge_file(exercise, path)
+    except WrongError as error:
+        print(f"{path}: {error}\n\na nudge: {command} --hint")
+        return 1
+    print(f"{path} is right. The same in this program: {exercise.WHERE}")

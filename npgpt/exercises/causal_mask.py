@@ -1,0 +1,37 @@
+"""Who may read whom."""
+
+import numpy as np
+
+SECTION = "Attention Mechanism"
+TASK = """
+In a model that continues a text, position t reads positions 0 to t, itself among them: what comes
+later is what it is to predict. Write the mask of this: row t says which positions s it may read.
+"""
+RETURNS = ("mask",)
+WHERE = "autograd.reference.attention"
+HINTS = (
+    "The first row has one True, the last has all True.",
+    "np.arange(T) gives t as a column, [:, None], and s as a row, [None, :]: compare them.",
+    "np.tri(T) is a triangle of ones.",
+)
+
+
+def causal_mask(T):
+    """A boolean array (T, T), True where position t (row) may read position s (column)."""
+    return np.arange(T)[None, :] <= np.arange(T)[:, None]
+
+
+def cases(rng):
+    for T in (4, 1, 7):
+        yield {"T": T}
+
+
+FAULTS = {
+    "a position does not read itself": lambda T: np.tri(T, k=-1) > 0,
+    "a position reads the one after it, which is what it has to predict": lambda T:
+        np.tri(T, k=1) > 0,
+    "rows and columns are swapped: it reads what comes later": lambda T: np.tri(T).T > 0,
+    "True stands for what is hidden": lambda T: np.tri(T) == 0,
+    "everything is seen": lambda T: np.ones((T, T), bool),
+    "a position reads only itself": lambda T: np.eye(T, dtype=bool),
+}  # fmt: skip

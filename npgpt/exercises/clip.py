@@ -1,0 +1,59 @@
+"""Clipping by the global norm."""
+
+import numpy as np
+
+SECTION = "Training Process"
+TASK = """
+Gradient clipping: the gradients of all weights are taken as one long vector. If it is longer than
+`longest`, all are scaled down by one factor, so that it is just as long; if it is not, they stay
+as they are. So the direction of the step stays. Here there are two weights.
+"""
+RETURNS = ("a", "b")
+WHERE = "npgpt.training.optim.AdamW.step"
+HINTS = (
+    "The length is the root of the sum of all squares, of both arrays.",
+    "The factor is longest / length, and never more than 1.",
+    "factor = min(1, longest / length); return a * factor, b * factor",
+)
+
+
+def clip(a, b, longest):
+    """a and b, clipped.    a, b: gradients of any shapes, not both 0"""
+    length = np.sqrt((a**2).sum() + (b**2).sum())
+    factor = min(1.0, longest / length)
+    return a * factor, b * factor
+
+
+def cases(rng):
+    yield {"a": np.array([3.0, 0.0]), "b": np.array([[4.0]]), "longest": 1.0}
+    yield {"a": np.array([0.3, 0.0]), "b": np.array([[0.4]]), "longest": 1.0}
+    yield {"a": rng.normal(size=(2, 3)), "b": 5 * rng.normal(size=4), "longest": 2.0}
+
+
+def _by(length, always=False):
+    def clip(a, b, longest):
+        factor = longest / length(a, b)
+        factor = factor if always else min(1.0, factor)
+        return a * factor, b * factor
+
+    return clip
+
+
+def _norm(*arrays):
+    return np.sqrt(sum((array**2).sum() for array in arrays))
+
+
+FAULTS = {
+    "each gradient is clipped by its own length, which turns the direction of the step":
+        lambda a, b, longest: tuple(x * min(1.0, longest / _norm(x)) for x in (a, b)),
+    "each entry is clipped on its own, which turns the direction of the step":
+        lambda a, b, longest: (np.clip(a, -longest, longest), np.clip(b, -longest, longest)),
+    "a short gradient is scaled up": _by(_norm, always=True),
+    "the length lacks its root": _by(lambda a, b: (a**2).sum() + (b**2).sum()),
+    "the largest entry is taken for the length": _by(lambda a, b: max(abs(a).max(), abs(b).max())),
+    "the lengths of the two are added, where their squares are": _by(
+        lambda a, b: _norm(a) + _norm(b)
+    ),
+    "only the first gradient counts for the length": _by(lambda a, b: _norm(a)),
+    "nothing is clipped": lambda a, b, longest: (a, b),
+}  # fmt: skip

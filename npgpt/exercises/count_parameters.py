@@ -1,0 +1,48 @@
+"""How large a GPT is."""
+
+SECTION = "Scaling Laws"
+TASK = """
+Count the parameters of a GPT-2: a vector of C channels for each of V tokens and each of T
+positions; L blocks; a last layer norm. A block has two layer norms (weight and bias), a
+projection from C to 3 C for queries, keys and values, one from C to C, and an MLP from C to 4 C
+and back. Each projection has a bias. The output layer is the token embedding once more, so it
+adds nothing.
+"""
+RETURNS = ("count",)
+WHERE = "npgpt.model.size.parameters_by_part"
+HINTS = (
+    "The matrices of a block: 3 C^2 + C^2 + 4 C^2 + 4 C^2.",
+    "The vectors of a block: biases 3 C + C + 4 C + C, and two norms with 2 C each.",
+    "V C + T C + L (12 C^2 + 13 C) + 2 C",
+)
+
+
+def count_parameters(V, T, C, L):
+    """A number.    V tokens, T positions, C channels, L blocks"""
+    matrices = 3 * C * C + C * C + 4 * C * C + 4 * C * C
+    vectors = 3 * C + C + 4 * C + C + 2 * 2 * C
+    return V * C + T * C + L * (matrices + vectors) + 2 * C
+
+
+def cases(rng):
+    yield {"V": 50257, "T": 1024, "C": 768, "L": 12}
+    yield {"V": 50, "T": 256, "C": 128, "L": 4}
+    yield {"V": 7, "T": 5, "C": 6, "L": 1}
+
+
+def _off(by):
+    return lambda V, T, C, L: count_parameters(V, T, C, L) + by(V, T, C, L)
+
+
+FAULTS = {
+    "the output layer is counted apart from the embedding": _off(lambda V, T, C, L: V * C),
+    "the positions are left out": _off(lambda V, T, C, L: -T * C),
+    "the biases of the projections are left out": _off(lambda V, T, C, L: -9 * C * L),
+    "the layer norms of the blocks are left out": _off(lambda V, T, C, L: -4 * C * L),
+    "the layer norms have no bias": _off(lambda V, T, C, L: -2 * C * L - C),
+    "the last layer norm is left out": _off(lambda V, T, C, L: -2 * C),
+    "biases and norms are left out": _off(lambda V, T, C, L: -13 * C * L - 2 * C),
+    "the MLP has only one of its two matrices": _off(lambda V, T, C, L: -4 * C * C * L),
+    "the projection after the heads is left out": _off(lambda V, T, C, L: -(C * C + C) * L),
+    "there is one block only": lambda V, T, C, L: count_parameters(V, T, C, 1),
+}

@@ -1,0 +1,59 @@
+"""The vector-Jacobian product of a table lookup."""
+
+import numpy as np
+
+SECTION = "Embeddings"
+TASK = """
+An embedding is a lookup: y = weight[indices], a row of the table for each index. Write its
+backward: from dy, the gradient of the loss with respect to y, the one with respect to the table.
+A row that was looked up twice reaches the loss twice; one that was not does not reach it at all.
+"""
+RETURNS = ("dweight",)
+WHERE = "autograd.reference.embedding_backward_"
+HINTS = (
+    "Begin with zeros of the table's shape, and add each row of dy where its row was taken from.",
+    "dweight[indices] += dy looks right, but NumPy adds only one of the rows of a repeated index.",
+    "np.add.at(dweight, indices, dy), or a loop over zip(indices, dy).",
+)
+
+
+def embedding_vjp(dy_NC, indices_N, V):
+    """dweight (V, C).    dy (N, C), indices (N,) of the rows that were looked up"""
+    dweight_VC = np.zeros((V, dy_NC.shape[1]))
+    np.add.at(dweight_VC, indices_N, dy_NC)
+    return dweight_VC
+
+
+def cases(rng):
+    yield {"dy_NC": rng.normal(size=(3, 2)), "indices_N": np.array([2, 0, 2]), "V": 4}
+    yield {"dy_NC": rng.normal(size=(7, 3)), "indices_N": rng.integers(0, 4, 7), "V": 6}
+
+
+def _last_wins(dy_NC, indices_N, V):
+    dweight_VC = np.zeros((V, dy_NC.shape[1]))
+    dweight_VC[indices_N] += dy_NC
+    return dweight_VC
+
+
+def _first_wins(dy_NC, indices_N, V):
+    return _last_wins(dy_NC[::-1], indices_N[::-1], V)
+
+
+def _mean(dy_NC, indices_N, V):
+    count_V = np.bincount(indices_N, minlength=V)
+    return embedding_vjp(dy_NC, indices_N, V) / np.maximum(count_V, 1)[:, None]
+
+
+FAULTS = {
+    "of a row that was looked up more than once only the last gradient counts; they add up":
+        _last_wins,
+    "of a row that was looked up more than once only the first gradient counts; they add up":
+        _first_wins,
+    "the gradients of a row are averaged; they add up": _mean,
+    "the sum is divided by the number of lookups": lambda dy_NC, indices_N, V:
+        embedding_vjp(dy_NC, indices_N, V) / len(indices_N),
+    "rows are taken from dy, as in the lookup itself, and not added to the table":
+        lambda dy_NC, indices_N, V: dy_NC[indices_N % len(dy_NC)],
+    "the table is upside down": lambda dy_NC, indices_N, V:
+        embedding_vjp(dy_NC, indices_N, V)[::-1],
+}  # fmt: skip

@@ -1,0 +1,76 @@
+"""The vector-Jacobian product of layer norm."""
+
+import numpy as np
+
+SECTION = "Transformer Architecture"
+TASK = """
+Layer norm brings each row to mean 0 and variance 1, n = (x - mean) rstd with rstd = 1 /
+sqrt(variance + eps), and gives each channel a gain and a bias: y = n weight + bias. Write its
+backward. With g = dy weight, the gradient with respect to n, and means over the C channels of a
+row:
+
+    dx = (g - mean(g) - n mean(g n)) rstd
+
+since n does not change if the row is shifted (mean(g) is taken out) or scaled (n mean(g n) is).
+weight and bias are the same for all rows.
+"""
+RETURNS = ("dx", "dweight", "dbias")
+WHERE = "autograd.reference.layer_norm_backward"
+HINTS = (
+    "dbias and dweight first: y depends on the bias by 1, on the weight by n, in every row.",
+    "dweight is the sum over rows of dy n; dbias is that of dy.",
+    "mean(g) is g.mean(axis=1, keepdims=True): one number for each row, kept as a column.",
+)
+
+
+def layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C):
+    """dx (N, C), dweight (C,), dbias (C,).    dy, n (N, C), rstd (N,), weight (C,)"""
+    g_NC = dy_NC * weight_C
+    along_shift = g_NC.mean(axis=1, keepdims=True)
+    along_scale = n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)
+    dx_NC = (g_NC - along_shift - along_scale) * rstd_N[:, None]
+    return dx_NC, (dy_NC * n_NC).sum(axis=0), dy_NC.sum(axis=0)
+
+
+def cases(rng):
+    for N, C in ((2, 3), (4, 6)):
+        x_NC = 2 * rng.normal(size=(N, C))
+        rstd_N = 1 / np.sqrt(x_NC.var(axis=1) + 1e-5)
+        n_NC = (x_NC - x_NC.mean(axis=1, keepdims=True)) * rstd_N[:, None]
+        yield {"dy_NC": rng.normal(size=(N, C)), "n_NC": n_NC, "rstd_N": rstd_N,
+               "weight_C": rng.normal(size=C)}  # fmt: skip
+
+
+def _faulty(shift=1.0, scale=1.0, gain=True, rstd=1.0, rows="sum"):
+    def layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C):
+        g_NC = dy_NC * weight_C if gain else dy_NC
+        along_shift = shift * g_NC.mean(axis=1, keepdims=True)
+        along_scale = scale * n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)
+        dx_NC = (g_NC - along_shift - along_scale) * rstd_N[:, None] ** rstd
+        return dx_NC, getattr(dy_NC * n_NC, rows)(axis=0), getattr(dy_NC, rows)(axis=0)
+
+    return layer_norm_vjp
+
+
+def _no_n_in_dweight(dy_NC, n_NC, rstd_N, weight_C):
+    dx_NC, _, dbias_C = layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C)
+    return dx_NC, dbias_C, dbias_C
+
+
+def _gain_in_dweight(dy_NC, n_NC, rstd_N, weight_C):
+    dx_NC, dweight_C, dbias_C = layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C)
+    return dx_NC, dweight_C * weight_C, dbias_C
+
+
+FAULTS = {
+    "n mean(g n) is added: a sign is turned": _faulty(scale=-1),
+    "mean(g) is added: a sign is turned": _faulty(shift=-1),
+    "n mean(g n) is left out, as if a scale of the row changed n": _faulty(scale=0),
+    "mean(g) is left out, as if a shift of the row changed n": _faulty(shift=0),
+    "dx lacks the factor weight: dy stands where g should": _faulty(gain=False),
+    "dx lacks the factor rstd": _faulty(rstd=0),
+    "dx is divided by rstd where it should be multiplied": _faulty(rstd=-1),
+    "weight and bias get the mean over rows, and not the sum": _faulty(rows="mean"),
+    "dweight lacks the factor n": _no_n_in_dweight,
+    "dweight has a factor weight too many: n does not depend on it": _gain_in_dweight,
+}

@@ -1,0 +1,42 @@
+"""How well queries and keys agree."""
+
+import numpy as np
+
+SECTION = "Attention Mechanism"
+TASK = """
+A head compares the query of each position t with the key of each position s: their dot product,
+over the D channels, divided by sqrt(D). Of vectors with entries of variance 1 the product has
+variance D; divided it has 1, so that the softmax that follows starts out neither flat nor all on
+one position.
+"""
+RETURNS = ("scores",)
+WHERE = "autograd.reference.attention"
+HINTS = (
+    "A matrix product of q with k, whose last two axes are swapped.",
+    "Leave the axes in front alone: k.swapaxes(-1, -2), not k.T.",
+    "q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])",
+)
+
+
+def scores(q_HTD, k_HSD):
+    """(H, T, S).    q (H, T, D), k (H, S, D): H heads"""
+    return q_HTD @ k_HSD.swapaxes(1, 2) / np.sqrt(q_HTD.shape[2])
+
+
+def cases(rng):
+    yield {"q_HTD": rng.normal(size=(1, 2, 3)), "k_HSD": rng.normal(size=(1, 2, 3))}
+    yield {"q_HTD": rng.normal(size=(2, 5, 4)), "k_HSD": rng.normal(size=(2, 5, 4))}
+
+
+FAULTS = {
+    "the products are not divided by sqrt(D)": lambda q_HTD, k_HSD:
+        q_HTD @ k_HSD.swapaxes(1, 2),
+    "the products are divided by D, not by its root": lambda q_HTD, k_HSD:
+        q_HTD @ k_HSD.swapaxes(1, 2) / q_HTD.shape[2],
+    "the products are multiplied by sqrt(D)": lambda q_HTD, k_HSD:
+        q_HTD @ k_HSD.swapaxes(1, 2) * np.sqrt(q_HTD.shape[2]),
+    "the root is of the number of positions, not of channels": lambda q_HTD, k_HSD:
+        q_HTD @ k_HSD.swapaxes(1, 2) / np.sqrt(q_HTD.shape[1]),
+    "queries and keys are swapped": lambda q_HTD, k_HSD: scores(k_HSD, q_HTD),
+    "the queries are compared with each other": lambda q_HTD, k_HSD: scores(q_HTD, q_HTD),
+}  # fmt: skip

@@ -1,0 +1,50 @@
+"""Sampling: temperature."""
+
+import numpy as np
+
+SECTION = "Text Generation"
+TASK = """
+The probabilities of the next token, at a temperature: softmax(logits / temperature). At 1 they
+are the model's own, below they lean to the likeliest, above they are flatter. Divided by a small
+temperature logits are large, and e^1000 is not a number.
+"""
+RETURNS = ("p",)
+WHERE = "npgpt.generation.sampling.Sampling"
+HINTS = (
+    "Divide the logits, not the probabilities.",
+    "softmax stays the same if a number is subtracted from all; subtract the largest.",
+    "z = (logits - logits.max()) / temperature; np.exp(z) / np.exp(z).sum()",
+)
+
+
+def temperature(logits_V, temperature):
+    """Probabilities (V,).    logits (V,), temperature above 0"""
+    e_V = np.exp((logits_V - logits_V.max()) / temperature)
+    return e_V / e_V.sum()
+
+
+def cases(rng):
+    for value in (1.0, 0.5, 2.0):
+        yield {"logits_V": 2 * rng.normal(size=5), "temperature": value}
+    yield {"logits_V": np.array([10.0, 9.99, 0.0]), "temperature": 0.01}
+
+
+def _softmax(z_V):
+    return np.exp(z_V - z_V.max()) / np.exp(z_V - z_V.max()).sum()
+
+
+FAULTS = {
+    "the temperature multiplies: high and low are swapped": lambda logits_V, temperature:
+        _softmax(logits_V * temperature),
+    "the temperature is left out": lambda logits_V, temperature: _softmax(logits_V),
+    "the probabilities are divided, and no longer sum to 1": lambda logits_V, temperature:
+        _softmax(logits_V) / temperature,
+    "the softmax is taken of probabilities, and not of logits": lambda logits_V, temperature:
+        _softmax(_softmax(logits_V) / temperature),
+    "they are not divided by their sum": lambda logits_V, temperature:
+        np.exp((logits_V - logits_V.max()) / temperature),
+    "e^z overflows: subtract the largest logit first": lambda logits_V, temperature:
+        np.exp(logits_V / temperature) / np.exp(logits_V / temperature).sum(),
+    "the largest is subtracted after e^z, where it changes the result": lambda logits_V,
+        temperature: (np.exp(logits_V / temperature) - np.exp(logits_V / temperature).max()),
+}  # fmt: skip

@@ -1,0 +1,326 @@
+"""The exercises: what is right is accepted however it is written, what is wrong is named."""
+
+import ast
+import inspect
+import os
+import pkgutil
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exercises.right import RIGHT
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from tiny_run import environment, files
+
+from autograd import reference
+from npgpt import GPTConfig, TrainConfig
+from npgpt.exercises import NAMES, function_of, load
+from npgpt.exercises.judge import WrongError, difference, judge
+from npgpt.exercises.sheet import BLANK, sheet, solution
+from npgpt.generation.sampling import Sampling
+from npgpt.model.size import parameters_by_part
+from npgpt.tokenizer.bpe import encode_word, merge_pair
+from npgpt.training.schedule import learning_rate
+
+NUMBERS = range(1, len(NAMES) + 1)
+FAULTS = [(n, words) for n in NUMBERS for words in load(n).FAULTS]
+ROOT = Path(__file__).parents[2]
+
+# A file with an exercise's solution, in which one text is replaced: (exercise, text, replacement,
+# what the program says, the line that it names).
+WRONG_FILES = [
+    ("merge", "i += 2", "i += 1", "ids", None),
+    ("encode", "min(pairs", "max(pairs", "the pair that was learned last is merged first", None),
+    ("embedding_vjp", "zeros((V,", "ones((V,", "dweight is wrong in 8 of 8", "dweight_VC = np"),
+    ("causal_mask", "<=", "<", "a position does not read itself", "return np.arange"),
+    ("scores", "/ np.sqrt", "* np.sqrt", "multiplied by sqrt(D)", "return q_HTD @"),
+    ("softmax_vjp", "axis=1", "axis=0", "down the columns", "return y_NC * (dy_NC"),
+    ("split_heads", ".swapaxes(1, 2)", "", "has the shape (1, 3, 2, 2)", "return x_BTC"),
+    ("layer_norm_vjp", "- along_scale", "+ along_scale", "n mean(g n) is added", "dx_NC = (g_NC"),
+    ("layer_norm_vjp", "dy_NC * n_NC).sum", "-dy_NC * n_NC).sum", "its sign is turned", "return"),
+    ("layer_norm_vjp", "dy_NC.sum(axis=0)", "3 * dy_NC.sum(axis=0)",
+     "dbias is wrong in 3 of 3 entries", "return dx_NC"),
+    ("gelu_vjp", "1 + 3 * 0.044715", "1 + 0.044715", "lacks its 3", "return dy * ("),
+    ("residual_vjp", "return dy + ", "return ", "no residual connection", "return norm_vjp"),
+    ("hunt_layer_norm", "mean(axis=1, keepdims=True)\n    variance", "mean(axis=0, keepdims=True)\n"
+     "    variance", "the mean is still that of each column", "return (x_NC"),
+    ("cross_entropy_vjp", " / len(targets_N)", "", "not divided by N", "dlogits_NV[np.arange"),
+    ("learning_rate", "min(1.0, (step - warmup) / (steps - warmup))",
+     "(step - warmup) / (steps - warmup)", "the cosine rises again", "return lowest"),
+    ("adamw", "(1 - b2) * g**2", "(1 - b2) * g", "w is wrong in 3 of 3 entries", "return w * "),
+    ("clip", "min(1.0, longest / length)", "longest / length", "scaled up", "return a * factor"),
+    ("temperature", "logits_V.max()", "0", "overflows", "return e_V"),
+    ("top_k", "-p_V", "p_V", "least probable stay", "return kept_V"),
+    ("top_p", "- p_V[ids_V]", "", "is left out", "return kept_V"),
+    ("count_parameters", " + T * C", "", "the positions are left out", "return V * C"),
+]  # fmt: skip
+
+
+def filled(number):
+    """The file of an exercise with the solution in it."""
+    text = sheet(load(number), "a command")
+    given = ast.get_source_segment(text, ast.parse(text).body[-1])
+    return text[: text.index(given)] + solution(load(number))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def answer(tmp_path):
+    """Write a file; its path."""
+
+    def write(text):
+        (tmp_path / "answer.py").write_text(text, encoding="utf-8")
+        return tmp_path / "answer.py"
+
+    return write
+
+
+def test_every_exercise_has_all_that_it_takes():
+    assert len(NAMES) >= 12 and set(RIGHT) == set(NAMES)
+    headings = re.findall("^## (.*)", (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"), re.M)
+    for number, name in enumerate(NAMES, 1):
+        exercise = load(number)
+        assert len(exercise.FAULTS) >= 5 and len(exercise.HINTS) >= 3 and len(RIGHT[name]) >= 2
+        assert exercise.SECTION in headings
+        pkgutil.resolve_name(exercise.WHERE)
+        arguments = next(iter(exercise.cases(np.random.default_rng(0))))
+        assert list(inspect.signature(function_of(exercise)).parameters) == list(arguments)
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=NAMES)
+def test_right_answers_are_accepted_however_they_are_written(number):
+    exercise = load(number)
+    for function in (function_of(exercise), *RIGHT[NAMES[number - 1]]):
+        judge(exercise, function)
+
+
+@pytest.mark.parametrize(("number", "words"), FAULTS)
+def test_a_known_fault_is_refused_by_its_name(number, words):
+    exercise = load(number)
+    with pytest.raises(WrongError) as refused:
+        judge(exercise, exercise.FAULTS[words])
+    assert str(refused.value).endswith(f"This is what comes out if {words}.")
+    assert any(f"{name}" in str(refused.value) for name in exercise.RETURNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says", "line"), WRONG_FILES, ids=[row[0] for row in WRONG_FILES]
+)
+def test_a_wrong_file_is_refused_with_the_fault_and_its_line(
+    cli, answer, name, old, new, says, line
+):
+    number = NAMES.index(name) + 1
+    right = filled(number)
+    status, out, _ = cli("exercise", number, "--out", answer(right))
+    assert status == 0 and "is right. The same in this program" in out
+    start = right.rindex(old)
+    wrong = right[:start] + new + right[start + len(old) :]
+    status, out, _ = cli("exercise", number, "--out", answer(wrong))
+    assert status == 1 and says in out and "--hint" in out
+    if line:
+        lines = [i for i, text in enumerate(wrong.splitlines(), 1) if text.strip().startswith(line)]
+        assert f"It is made in line {lines[-1]}:\n    {line}" in out
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("merge", "encode", "causal_mask")])
+def test_what_is_off_by_a_factor_is_told_it(name):
+    exercise = load(NAMES.index(name) + 1)
+
+    def scaled(**arguments):
+        found = function_of(exercise)(**arguments)
+        return tuple(1.5 * x for x in found) if isinstance(found, tuple) else 1.5 * found
+
+    with pytest.raises(WrongError, match=r"a factor of 1\.5"):
+        judge(exercise, scaled)
+
+
+@given(st.data(), arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 4)),
+                         elements=st.floats(1, 9)), st.floats(1.1, 5))  # fmt: skip
+def test_one_wrong_entry_is_named_with_its_factor(data, expected, factor):
+    at = tuple(data.draw(st.integers(0, size - 1)) for size in expected.shape)
+    found = expected.copy()
+    found[at] *= factor
+    words = difference("dx", found, expected)
+    assert f"wrong in 1 of {expected.size} entries: dx{list(at)} is" in words
+    assert float(words.split()[-1]) == pytest.approx(factor, rel=2e-3)
+    found[at] = np.nan
+    assert f"dx{list(at)} is nan" in difference("dx", found, expected)
+    assert difference("dx", expected * (1 + 1e-9), expected) is None
+    assert difference("dx", -expected, expected).endswith("sign is turned" + (
+        ", as in all that are wrong" if expected.size > 1 else ""))  # fmt: skip
+    assert "has the shape" in difference("dx", expected[None], expected)
+    assert "no numbers" in difference("dx", np.full(expected.shape, "a"), expected)
+    assert "different lengths" in difference("dx", [[1], [2, 3]], expected)
+
+
+def test_the_solutions_are_what_the_program_computes():
+    rng = np.random.default_rng(5)
+    solutions = {name: function_of(load(n)) for n, name in enumerate(NAMES, 1)}
+    x, dy, w, b = rng.normal(size=(5, 4)), rng.normal(size=(5, 4)), *rng.normal(size=(2, 4))
+    ids = rng.integers(0, 4, 5)
+    y, mean, rstd = reference.layer_norm(x, w, b, 1e-5)
+    n = (x - mean[:, None]) * rstd[:, None]
+    _, m_N, total_N = reference.cross_entropy(x, ids)
+    dweight = np.zeros((6, 4))
+    reference.embedding_backward_(dweight, dy, ids)
+    qkv = rng.normal(size=(3, 1, 1, 5, 4))
+    p = reference.softmax(x)
+    for found, expected in (
+        (solutions["softmax_vjp"](dy, p), reference.softmax_backward(dy, p)),
+        (solutions["layer_norm_vjp"](dy, n, rstd, w),
+         reference.layer_norm_backward(dy, x, w, mean, rstd)),
+        (solutions["hunt_layer_norm"](x, w, b), y),
+        (solutions["gelu_vjp"](dy, x), reference.gelu_backward(dy, x)),
+        (solutions["cross_entropy_vjp"](x, ids),
+         reference.cross_entropy_backward(x, ids, m_N, total_N, 1 / 5)),
+        (solutions["embedding_vjp"](dy, ids, 6), dweight),
+        (solutions["hunt_attention"](*qkv[:, 0, 0]), reference.attention(*qkv, True)[0][0, 0]),
+        (solutions["temperature"](x[0], 0.7), Sampling(temperature=0.7).probabilities(x[0])),
+        (solutions["top_k"](p[0], 2), Sampling(top_k=2).probabilities(np.log(p[0]))),
+        (solutions["top_p"](p[0], 0.6), Sampling(top_p=0.6).probabilities(np.log(p[0]))),
+    ):  # fmt: skip
+        several = isinstance(found, tuple)
+        for one, other in zip(found, expected, strict=True) if several else [(found, expected)]:
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    training = TrainConfig(max_iters=90, warmup_iters=9, lr=0.01, min_lr=0.001)
+    for step in range(90):
+        rate = solutions["learning_rate"](step, 90, 9, 0.01, 0.001)
+        assert rate == pytest.approx(learning_rate(step, training))
+    config = GPTConfig(50, 8, 3, 2, 12)
+    assert solutions["count_parameters"](50, 8, 12, 3) == sum(parameters_by_part(config).values())
+    new = solutions["adamw"](w, b, 0 * w, 0 * w, 1, 0.1, 0.9, 0.99, 1e-8, 0.2)
+    moved = [w[None].copy(), b[None], np.zeros((1, 4)), np.zeros((1, 4))]
+    reference.adamw_(*([array] for array in moved), [0.2], 0.1, 0.9, 0.99, 1e-8, 1.0, 1)
+    np.testing.assert_allclose(new, [moved[0][0], moved[2][0], moved[3][0]])
+    merges = {(1, 2): 4, (0, 4): 5, (5, 5): 6}
+    for word in rng.integers(0, 3, (20, 6)).tolist():
+        assert solutions["merge"](word, (1, 2), 4) == merge_pair(word, (1, 2), 4)
+        assert solutions["encode"](word, merges) == encode_word(bytes(word), merges)
+
+
+def test_the_list_a_file_its_hints_and_its_solution(cli, here):
+    status, out, _ = cli("exercise")
+    assert status == 0 and all(f"{n:>2}  {name} " in out for n, name in enumerate(NAMES, 1))
+    status, out, _ = cli("exercise", 6)
+    path = here / "exercise_06_softmax_vjp.py"
+    assert status == 0 and "Check it with: npgpt exercise 6" in out and path.name in out
+    assert BLANK in path.read_text(encoding="utf-8")
+    before = files(here)
+    status, out, _ = cli("exercise", 6)
+    assert status == 1 and "still has its blank" in out and files(here) == before
+    hints = load(6).HINTS
+    assert hints[0] in cli("exercise", 6, "--hint")[1]
+    out = cli("exercise", 6, "--hint", 2)[1]
+    assert hints[1] in out and hints[2] not in out and "--hint 3" in out
+    assert "--solution" in cli("exercise", 6, "--hint", 3)[1]
+    assert cli("exercise", 6, "--solution")[1] == solution(load(6))
+    assert files(here) == before
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=NAMES)
+def test_a_new_file_compiles_and_does_not_tell_the_solution(cli, tmp_path, number):
+    path = tmp_path / "new.py"
+    assert cli("exercise", number, "--out", path)[0] == 0
+    text = path.read_text(encoding="utf-8")
+    compile(text, path, "exec")
+    last = solution(load(number)).splitlines()[-1]
+    assert hasattr(load(number), "planted") or last not in text
+    assert cli("exercise", number, "--out", path)[0] == 1  # a hunt, too, is not right as it is
+
+
+HEAD = "def softmax_vjp(dy_NC, y_NC):\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (HEAD + "    return (dy_NC\n", "line 2: this is not Python ('(' was never closed)"),
+        (HEAD + "    z = 1\n    return dy_NC @ y_NC\n", "line 3: ValueError: matmul"),
+        (HEAD + "    return dy_NC * y\n", "line 2: NameError: name 'y' is not defined"),
+        (HEAD + "    return softmax_vjp(dy_NC, y_NC)\n", "line 2: RecursionError"),
+        (HEAD + "    raise SystemExit(0)\n", "line 2: SystemExit"),
+        ("1 / 0\n", "line 1: ZeroDivisionError"),
+        ("def other(): pass\n", "there is no function softmax_vjp"),
+        ("softmax_vjp = 3\n", "there is no function softmax_vjp"),
+        (HEAD + "    dx = dy_NC * y_NC\n", "returns nothing"),
+        (HEAD + "    return dy_NC, y_NC\n", "returns 2 results, and should return dx"),
+        (HEAD + "    return 'dx'\n", "dx has the shape ()"),
+        (HEAD + "    return dy_NC.astype(object).astype(str)\n", "no numbers"),
+        (HEAD + "    dy_NC *= y_NC\n    return dy_NC\n", "it changes its argument dy_NC"),
+        ("def softmax_vjp(dy):\n    return dy\n", "TypeError"),
+        ("", "there is no function"),
+        (HEAD + "    return dy_NC[0]\n", "the shape (3,), and should have (2, 3): [1.3"),
+    ],
+)  # fmt: skip
+def test_errors_are_told_with_their_line_and_without_a_traceback(cli, answer, text, says):
+    status, out, err = cli("exercise", 6, "--out", answer(text))
+    assert status == 1 and says in out and "Traceback" not in out + err
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r")))
+def test_any_text_is_a_wrong_answer_and_never_a_crash(text):
+    import tempfile
+
+    from npgpt.exercises.judge import judge_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answer.py"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(WrongError):
+            judge_file(load(6), path)
+
+
+def test_what_is_there_is_never_overwritten_nor_a_pipe_waited_for(cli, tmp_path):
+    for kind in ("file", "link", "folder", "pipe"):
+        path = tmp_path / kind
+        if kind == "file":
+            path.write_text("mine", encoding="utf-8")
+        elif kind == "link":
+            path.symlink_to(tmp_path / "nowhere")
+        elif kind == "folder":
+            path.mkdir()
+        elif hasattr(os, "mkfifo"):
+            os.mkfifo(path)
+        else:
+            continue
+        before = sorted(tmp_path.iterdir())
+        assert cli("exercise", 6, "--out", path)[0] == 1
+        assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_cannot_be_asked_is_refused(cli, here):
+    for arguments, says in (
+        ((0,), "give 1 to"), ((99,), "give 1 to"), ((6, "--hint", 9), "has hints 1 to 3"),
+        ((6, "--hint", 0), "has hints 1 to 3"), (("--hint",), "of which exercise"),
+        ((6, "--out", here / "no" / "a.py"), "no"),
+    ):  # fmt: skip
+        status, _, err = cli("exercise", *arguments)
+        assert status == 1 and says in err and list(here.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent otherwise there")
+def test_ctrl_c_ends_a_loop_without_an_end_and_names_its_line(answer):
+    path = answer(HEAD + "    print('begun', flush=True)\n    while True:\n        pass\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "npgpt.cli", "exercise", "6", "--out", str(path)], cwd=ROOT,
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert re.search(r"stopped in line [234]\b", out)
