@@ -1,0 +1,255 @@
+"""Why decoder-only? BERT, T5 and GPT of one size, trained for as many FLOPs, on four tasks.
+
+    python examples/10_families.py               the study, or what is left of it
+    python examples/10_families.py --report      tables and figure from the numbers that are there
+    python examples/10_families.py --quick       tiny models for a few steps: does it run?
+
+The document's section says that an encoder (BERT) is good for understanding and not for generation,
+an encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
+though it can do understanding tasks, too. The tales' grammar knows every right answer, so each of
+these can be measured: `family_tasks.py` has the tasks, `families.py` the models.
+
+Each family and seed is a job, a process of one thread. What a job has found stays in its folder
+under runs/, so that a study that was stopped goes on where it was. All numbers come to stand in
+examples/10_families.json, the tables in examples/10_families.md.
+
+Try:
+- FLOPS = 4e12: which family suffers most from a smaller budget?
+- RATES in `families.py`: does a family lose because its learning rate is wrong?
+- another task with one right answer, in `family_tasks.py`: tell a story of one animal of several.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from example import FIGURES, expect, picture
+from families import (
+    BATCH,
+    FAMILIES,
+    Rewriting,
+    WordTokenizer,
+    new_model,
+    pretraining,
+    told,
+    train,
+)
+from family_report import draw_results, report
+from family_tasks import (
+    find_words,
+    go_on,
+    hidden_words,
+    pairs_to_rewrite,
+    probe,
+    pronouns,
+    rewrite,
+)
+from tqdm import tqdm
+
+from npgpt.files import atomic_write
+from npgpt.model import MODELS
+from npgpt.training.estimate import clock
+
+HERE = Path(__file__).parent
+RUNS = HERE.parent / "runs" / "families"
+RESULTS, TABLES = HERE / "10_families.json", HERE / "10_families.md"
+SEEDS = (1, 2, 3)
+FLOPS, REWRITE_FLOPS = 2e13, 6e12  # of a run's training, and of its training to rewrite
+SIZES = {  # characters to train on and to test on, stories of a task, pairs to learn to rewrite
+    False: {"train": 10_000_000, "test": 1_200_000, "words": 400, "stories": 100,
+            "rewritten": 300, "pairs": 20_000},
+    True: {"train": 60_000, "test": 40_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
+}  # fmt: skip
+QUICK_FLOPS = 3e8
+
+
+class Job:
+    """A family and a seed: what is trained and asked, in parts, each kept once it is done."""
+
+    def __init__(self, family, seed, folder, quick=False):
+        self.family, self.seed, self.folder, self.quick = family, seed, Path(folder), quick
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.sizes = SIZES[quick]
+        self.flops, self.rewrite_flops = (QUICK_FLOPS,) * 2 if quick else (FLOPS, REWRITE_FLOPS)
+        self.said = 0.0
+
+    @property
+    def name(self):
+        return f"{self.family}-{self.seed}"
+
+    def run(self):
+        """Do what is not done: the results by task."""
+        texts = _texts(self.folder, self.quick)
+        self.tokenizer, self.train_ids, self.train_stories, self.test_stories = texts
+        model = self.trained_model()
+        for task in ("word", "go on", "pronoun", "rewrite"):
+            if not self.file(task).exists():
+                self.keep(task, getattr(self, task.replace(" ", "_"))(model))
+        return self.results()
+
+    def trained_model(self):
+        weights = self.folder / self.name
+        if not self.file("training").exists():
+            model = new_model(self.family, self.tokenizer, self.seed, self.quick)
+            model, steps, loss = train(
+                model, self.family, self.train_ids, self.flops, seed=self.seed,
+                objective=pretraining(self.family, self.tokenizer), report=self.say,
+            )  # fmt: skip
+            model.save_pretrained(weights)
+            self.keep("training", {"parameters": model.num_parameters(), "flops": self.flops,
+                                   "steps": steps, "loss": loss})  # fmt: skip
+        self.say(self.flops, last=True)
+        return MODELS[self.family].from_pretrained(weights).eval()
+
+    def word(self, model):
+        hidden = hidden_words(self.tokenizer, self.test_stories[: 2 * self.sizes["words"]])
+        return find_words(self.family, model, self.tokenizer, hidden[: self.sizes["words"]])
+
+    def go_on(self, model):
+        stories = self.test_stories[: self.sizes["stories"]]
+        return go_on(self.family, model, self.tokenizer, stories, seed=1000 * self.seed)
+
+    def pronoun(self, model):
+        untrained = new_model(self.family, self.tokenizer, self.seed, self.quick).eval()
+        return {
+            name: probe(self.family, model, self.tokenizer, rows)
+            | {"untrained": probe(self.family, untrained, self.tokenizer, rows)["share"]}
+            for name, rows in pronouns(self.tokenizer, self.test_stories).items()
+        }
+
+    def rewrite(self, model):
+        """Trains the model to rewrite, so it is the last of the tasks."""
+        pairs = pairs_to_rewrite(self.tokenizer, self.train_stories[: self.sizes["pairs"]])
+        model, steps, loss = train(
+            model.train(), self.family, pairs, self.rewrite_flops, seed=self.seed, rate=0.5,
+            objective=Rewriting(self.family, self.tokenizer),
+            report=lambda flops: self.say(self.flops + flops),
+        )  # fmt: skip
+        self.say(self.flops + self.rewrite_flops, last=True)
+        asked = pairs_to_rewrite(self.tokenizer, self.test_stories)[: self.sizes["rewritten"]]
+        return rewrite(self.family, model, self.tokenizer, asked) | {
+            "flops": self.rewrite_flops, "steps": steps, "loss": loss,
+            "pairs": steps * BATCH[self.family],
+        }  # fmt: skip
+
+    def file(self, task):
+        return self.folder / f"{self.name}-{task.replace(' ', '-')}.json"
+
+    def keep(self, task, result):
+        atomic_write(self.file(task), json.dumps(result, indent=1).encode())
+
+    def results(self):
+        """Task -> what was found, of the tasks that are done."""
+        tasks = ("training", "word", "go on", "pronoun", "rewrite")
+        return {t: json.loads(self.file(t).read_text()) for t in tasks if self.file(t).exists()}
+
+    def say(self, flops, last=False):
+        """Leave the FLOPs done where the study finds them, every other second."""
+        if last or time.monotonic() - self.said > 2:
+            self.said = time.monotonic()
+            atomic_write(self.folder / f"{self.name}.done", f"{flops:.6g}".encode())
+
+    def flops_done(self):
+        done = self.folder / f"{self.name}.done"
+        return float(done.read_text()) if done.exists() else 0.0
+
+
+def _texts(folder, quick):
+    """(tokenizer, token ids to train on, the stories of these, stories to test on)."""
+    train_stories = told(SIZES[quick]["train"], seed=0)
+    tokenizer = WordTokenizer("".join(told(600_000, seed=0)))
+    kept = folder / "tokens.npy"
+    if not kept.exists():
+        ids_N = tokenizer.encode("".join(train_stories))
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".npy", delete=False) as file:
+            np.save(file, ids_N)
+        os.replace(file.name, kept)
+    return tokenizer, np.load(kept), train_stories, told(SIZES[quick]["test"], seed=1)
+
+
+def study(processes):
+    """All jobs, so many at a time; writes the results of those that have ended as they end."""
+    waiting = [Job(family, seed, RUNS) for seed in SEEDS for family in FAMILIES]
+    jobs, running = list(waiting), {}
+    environment = os.environ | {"NUMBA_NUM_THREADS": "1"}
+    whole = len(jobs) * (FLOPS + REWRITE_FLOPS)
+    before, started, said = sum(job.flops_done() for job in jobs), time.monotonic(), 0.0
+    with tqdm(total=whole, unit="FLOP", unit_scale=True, smoothing=0.02, disable=None) as bar:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                job = waiting.pop(0)
+                command = [sys.executable, __file__, "--job", job.family, str(job.seed)]
+                running[job.name] = subprocess.Popen(command, env=environment)
+            time.sleep(2)
+            for name in [name for name, process in running.items() if process.poll() is not None]:
+                if running.pop(name).returncode:
+                    bar.write(f"{name} failed; the command again tries it again", file=sys.stderr)
+                collect(jobs)
+            done = sum(job.flops_done() for job in jobs)
+            bar.n = done
+            bar.refresh()
+            if bar.disable and time.monotonic() - said > 60:
+                said = time.monotonic()
+                left = (said - started) / max(1, done - before) * (whole - done)
+                print(f"{done / whole:.0%} of {whole:.2g} FLOPs, {', '.join(running)}; about "
+                      f"{clock(left)} left", flush=True)  # fmt: skip
+    return collect(jobs)
+
+
+def collect(jobs):
+    """Put the numbers of all jobs into RESULTS."""
+    results = {family: {} for family in FAMILIES}
+    for job in jobs:
+        found = job.results()
+        if "rewrite" in found:
+            results[job.family][str(job.seed)] = found
+    atomic_write(RESULTS, (json.dumps(results, indent=1) + "\n").encode())
+    return results
+
+
+def write_report(figures=FIGURES):
+    results = json.loads(RESULTS.read_text())
+    text = report(results)
+    atomic_write(TABLES, text.encode())
+    picture(draw_results, figures / "10_families.png", results)
+    print(text)
+    return results
+
+
+def main(quick=False, figures=FIGURES, processes=2):
+    expect("""
+        Three families of 0.9 million parameters, trained on tales for as many FLOPs. Expect GPT to
+        tell stories that the grammar derives, and BERT and T5 to find hidden words from both sides,
+        as a GPT does that tries each word; T5 and BERT to rewrite, as the text keeps its length.
+        """)
+    if quick:
+        with tempfile.TemporaryDirectory() as folder:
+            results = {f: {"1": Job(f, 1, folder, quick=True).run()} for f in FAMILIES}
+        print(report(results))
+        picture(draw_results, figures / "10_families.png", results)
+        return results
+    study(processes)
+    return write_report(figures)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny models, a few seconds")
+    parser.add_argument("--report", action="store_true", help="no training: tables and figure")
+    parser.add_argument("--processes", type=int, default=2, help="jobs at a time")
+    parser.add_argument("--job", nargs=2, metavar=("FAMILY", "SEED"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.job:
+        Job(args.job[0], int(args.job[1]), RUNS).run()
+    elif args.report:
+        write_report()
+    else:
+        main(args.quick, processes=args.processes)

@@ -1,0 +1,294 @@
+"""The tables, the verdicts and the figure of `10_families.py`, made from its numbers alone.
+
+results   family -> seed -> task -> numbers, as examples/10_families.json has them
+"""
+
+from families import FAMILIES, NAMES
+
+from npgpt import plots
+
+MARKERS = {"gpt": "o", "bert": "s", "t5": "^"}
+WAYS = {  # who finds hidden words, and how: label -> (family, way)
+    "GPT, from the left": ("gpt", "left"), "GPT, tries each word": ("gpt", "both"),
+    "BERT, from both sides": ("bert", "both"), "T5, from both sides": ("t5", "both"),
+}  # fmt: skip
+PROBES = {
+    "it": "“it”, at the word", "it, later": "“it”, read four words later", "she": "“she”",
+}  # fmt: skip
+
+
+class Seeds(tuple):
+    """One number for each seed. Prints as the mean and, of several, the least and the largest."""
+
+    def text(self, form):
+        mean, least, largest = (form.format(x) for x in (self.mean, min(self), max(self)))
+        return f"{mean} ({least} to {largest})" if len(self) > 1 else mean
+
+    @property
+    def mean(self):
+        return sum(self) / len(self)
+
+    def percent(self):
+        return self.text("{:.0%}")
+
+    def above(self, others):
+        """Whether the least of these is more than the largest of the others."""
+        return min(self) > max(others)
+
+
+class Numbers:
+    """The results, by what a reader wants to know."""
+
+    def __init__(self, results):
+        self.results = results
+
+    def of(self, family, task, *keys):
+        found = []
+        for run in self.results[family].values():
+            value = run[task]
+            for key in keys:
+                value = value[key]
+            found.append(value)
+        return Seeds(found)
+
+    def nats(self, family, way):
+        """Above what the grammar's odds lose."""
+        found, best = self.of(family, "word", f"{way} nats"), self.of(family, "word", "best nats")
+        return Seeds(a - b for a, b in zip(found, best, strict=True))
+
+    def found(self, family, way):
+        return self.of(family, "word", f"{way} share")
+
+
+def report(results):
+    """A document in Markdown."""
+    n = Numbers(results)
+    seeds = len(results["gpt"])
+    flops, more = n.of("gpt", "training", "flops")[0], n.of("gpt", "rewrite", "flops")[0]
+    lines = [
+        "# BERT, T5 and GPT on the tales", "",
+        "Written by `python examples/10_families.py` (`--report` from the numbers in "
+        f"10_families.json). Every model is trained for {flops:.2g} FLOPs on tales cut into words, "
+        f"and for {more:.2g} more to rewrite; "
+        f"{seeds} seed{'s' * (seeds > 1)}. A number is the mean over the seeds, in parentheses the "
+        "least and the largest.", "",
+        "![four tasks](figures/10_families.png)", "",
+        "| | parameters | steps | asks, in training, for |", "| --- | --- | --- | --- |",
+        *(f"| {NAMES[f]} | {n.of(f, 'training', 'parameters')[0]:,} | "
+          f"{n.of(f, 'training', 'steps')[0]:,} | {ASKS[f]} |" for f in FAMILIES), "",
+        *_words(n), *_stories(n), *_rewriting(n), *_pronouns(n), *_verdicts(n),
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+ASKS = {
+    "gpt": "every next word",
+    "bert": "15 % of the words, from both sides",
+    "t5": "spans of 1 to 5 words, 15 % of the text, from both sides",
+}
+
+
+def _words(n):
+    best, guess = n.nats("gpt", "guess")[0], n.of("gpt", "word", "guess share")[0]
+    rows = [
+        ("the grammar, from both sides", "0", f"{n.of('gpt', 'word', 'best share')[0]:.0%}"),
+        ("the grammar, from the left", f"{best:.2f}", f"{guess:.0%}"),
+        *((label, n.nats(*way).text("{:.2f}"), n.found(*way).percent())
+          for label, way in WAYS.items()),
+    ]  # fmt: skip
+    return [
+        "## A hidden word", "",
+        f"In {n.of('gpt', 'word', 'words')[0]} stories one word is hidden of which the words after "
+        "it tell something. What could be there are the words of the grammar's choice, and each is "
+        "as likely as the grammar makes the story with it: the exact optimum. From the left alone "
+        "all of them are as likely. A decoder can still use both sides: it tries each word, and "
+        "compares how likely the whole story is.", "",
+        "| | nats above the optimum | words found |", "| --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows), "",
+    ]  # fmt: skip
+
+
+def _stories(n):
+    return [
+        "## A story that goes on", "",
+        f"A third of each of {n.of('gpt', 'go on', 'stories')[0]} stories is given, the rest drawn "
+        "at temperature 1. GPT writes word by word. BERT is given as many masks as the true story "
+        "has words, and fills them in from left to right. T5 is given a span to fill at the end, "
+        "and another after it, until the story ends. The second number is how much of what was "
+        "written comes before the first word that the grammar does not allow.", "",
+        "| | whole stories | words before the first mistake |", "| --- | --- | --- |",
+        *(f"| {NAMES[f]} | {n.of(f, 'go on', 'whole').percent()} | "
+          f"{n.of(f, 'go on', 'allowed').percent()} |" for f in FAMILIES), "",
+    ]  # fmt: skip
+
+
+def _rewriting(n):
+    return [
+        "## A story told anew", "",
+        "A story of a king is told of a queen, or the other way round: title, the end of the name, "
+        "and each word for the hero change, “her” to “his” or to “him”; whom the hero meets, too. "
+        "The right answer is the one that the grammar derives by the same dice. It is fair, as all "
+        "learn from the same pairs for the same FLOPs, each from the model of its training, and "
+        "answer with the likeliest words. GPT continues the story with the answer; T5 reads the "
+        "one and writes the other; BERT answers at each position, which it can only because every "
+        "word keeps its place.", "",
+        "| | stories without a fault | changed words right | pairs learned from |",
+        "| --- | --- | --- | --- |",
+        *(f"| {NAMES[f]} | {n.of(f, 'rewrite', 'exact').percent()} | "
+          f"{n.of(f, 'rewrite', 'changed').percent()} | "
+          f"{n.of(f, 'rewrite', 'pairs')[0]:,} |" for f in FAMILIES), "",
+    ]  # fmt: skip
+
+
+def _pronouns(n):
+    head = [
+        f"{label}, chance {n.of('gpt', 'pronoun', p, 'chance')[0]:.0%}, majority "
+        f"{n.of('gpt', 'pronoun', p, 'majority')[0]:.0%}" for p, label in PROBES.items()
+    ]  # fmt: skip
+    rows = []
+    for f in FAMILIES:
+        for name, key in ((NAMES[f], "share"), (f"{NAMES[f]}, untrained", "untrained")):
+            found = (n.of(f, "pronoun", p, key).percent() for p in PROBES)
+            rows.append(f"| {name} | {' | '.join(found)} |")
+    return [
+        "## What a pronoun means", "",
+        "“A dog did not cross the street because it was too tired, so ...”: “it” is the dog, or, "
+        "were it too noisy, the street; as many stories of either kind. “One dawn a Queen lost her "
+        "ring ..., so she ...”: the Queen, the Dame or the Lady. A linear probe reads the hidden "
+        "state there, of the block that suits it best (of T5, the encoder's). Half of the stories "
+        f"fit it, a quarter chooses the block, and a quarter counts, which are "
+        f"{n.of('gpt', 'pronoun', 'it', 'tested')[0]} and "
+        f"{n.of('gpt', 'pronoun', 'she', 'tested')[0]} stories.", "",
+        f"| | {' | '.join(head)} |", "| --- | --- | --- | --- |", *rows, "",
+    ]  # fmt: skip
+
+
+def _verdicts(n):
+    lines = ["## The document's sentences", ""]
+    for sentence, verdict, why in verdicts(n):
+        lines.append(f"- **{sentence}**: {verdict}. {why}")
+    return [*lines, ""]
+
+
+def verdicts(n):
+    """(sentence, whether it holds, the numbers) each. "Clearly": the worst seed of the one is
+    better than the best of the other."""
+    return [_understanding(n), _not_generation(n), _translation(n), _generation(n), _decoder(n)]
+
+
+def _holds(*conditions):
+    if all(conditions):
+        return "holds here"
+    return "holds in part" if any(conditions) else "does not hold here"
+
+
+def _understanding(n):
+    bert, left, both = n.nats("bert", "both"), n.nats("gpt", "left"), n.nats("gpt", "both")
+    it, gpt_it = (n.of(f, "pronoun", "it", "share") for f in ("bert", "gpt"))
+    against = "less" if bert.mean < both.mean else "more"
+    return (
+        "Encoder-only: good for understanding", _holds(left.above(bert), it.above(gpt_it)),
+        f"BERT loses {bert.text('{:.2f}')} nats more on a hidden word than the optimum, a decoder "
+        f"that sees the left {left.text('{:.2f}')}; and at the word “it” a probe reads off what it "
+        f"means in {it.percent()} of stories, of GPT in {gpt_it.percent()}. Where it does not: a "
+        f"decoder that tries each word loses {both.text('{:.2f}')}, BERT {against} than that.",
+    )  # fmt: skip
+
+
+def _not_generation(n):
+    whole, gpt = (n.of(f, "go on", "whole") for f in ("bert", "gpt"))
+    allowed = n.of("bert", "go on", "allowed")
+    return (
+        "Encoder-only: not generation", _holds(gpt.above(whole), whole.mean < gpt.mean / 2),
+        f"BERT, though it is told how long the story is, ends {whole.percent()} of stories as the "
+        f"grammar does, GPT {gpt.percent()}; {allowed.percent()} of its words come before the "
+        "first mistake.",
+    )  # fmt: skip
+
+
+def _translation(n):
+    t5, gpt, bert = (n.of(f, "rewrite", "exact") for f in ("t5", "gpt", "bert"))
+    return (
+        "Encoder-decoder: good for translation/summarization",
+        _holds(t5.mean > 0.5, t5.above(gpt), t5.above(bert)),
+        f"T5 rewrites {t5.percent()} of stories without a fault, GPT {gpt.percent()}, and BERT, "
+        f"for which every word has to keep its place, {bert.percent()}.",
+    )  # fmt: skip
+
+
+def _generation(n):
+    gpt, bert, t5 = (n.of(f, "go on", "whole") for f in ("gpt", "bert", "t5"))
+    return (
+        "Decoder-only: best for generation", _holds(gpt.above(bert), gpt.above(t5)),
+        f"GPT ends {gpt.percent()} of stories as the grammar does, BERT {bert.percent()}, T5 "
+        f"{t5.percent()}; before the first mistake come "
+        + ", ".join(f"{n.of(f, 'go on', 'allowed').percent()} ({NAMES[f]})" for f in FAMILIES)
+        + " of the words.",
+    )  # fmt: skip
+
+
+def _decoder(n):
+    both, bert = n.nats("gpt", "both"), n.nats("bert", "both")
+    at, later = (n.of("gpt", "pronoun", p, "share") for p in ("it", "it, later"))
+    majority = n.of("gpt", "pronoun", "it, later", "majority")
+    guess = n.nats("gpt", "guess")
+    return (
+        "Decoder-only: can also do understanding tasks",
+        _holds(guess.above(both), later.above(majority)),
+        f"Trying each word, GPT loses {both.text('{:.2f}')} nats above the optimum, BERT "
+        f"{bert.text('{:.2f}')}; it pays with a pass for each word. What “it” means can be read "
+        f"off in {later.percent()} of stories once what tells it has been said. Where it does not: "
+        f"at the word itself, before that, {at.percent()}, which is chance.",
+    )  # fmt: skip
+
+
+def draw_results(path, results):
+    """A panel for each task, a mark for each seed."""
+    n = Numbers(results)
+    drawing, axes = plots.figure(9.5, 6.6, 2, 2)
+    word, story, anew, pronoun = axes.ravel()
+    _dots(word, {label: (f, n.nats(f, way)) for label, (f, way) in WAYS.items()})
+    word.set(title="a hidden word", xlabel="nats above the grammar's odds")
+    _landmark(word, n.nats("gpt", "guess")[0], "best from the left")
+    rows = {}
+    for f in FAMILIES:
+        rows[f"{NAMES[f]}, whole stories"] = f, n.of(f, "go on", "whole")
+        rows[f"{NAMES[f]}, words allowed"] = f, n.of(f, "go on", "allowed")
+    _dots(story, rows, share=True)
+    story.set(title="a story that goes on", xlabel="share that the grammar derives")
+    rows = {}
+    for f in FAMILIES:
+        rows[f"{NAMES[f]}, whole stories"] = f, n.of(f, "rewrite", "exact")
+        rows[f"{NAMES[f]}, changed words"] = f, n.of(f, "rewrite", "changed")
+    _dots(anew, rows, share=True)
+    anew.set(title="a story told anew: of a queen, not a king", xlabel="share right")
+    rows = {}
+    for p, label in (("it", "at “it”"), ("it, later", "four words later")):
+        rows |= {f"{NAMES[f]}, {label}": (f, n.of(f, "pronoun", p, "share")) for f in FAMILIES}
+    _dots(pronoun, rows, share=True)
+    pronoun.set(title="what “it” means, by a linear probe", xlabel="share right")
+    _landmark(pronoun, n.of("gpt", "pronoun", "it", "chance")[0], "chance")
+    drawing.suptitle(TITLE)
+    return plots.save(drawing, path)
+
+
+TITLE = "Three families of one size, after as many FLOPs (a mark for each seed)"
+
+
+def _dots(axes, rows, share=False):
+    """rows: label -> (family, numbers); the first on top."""
+    for y, (family, numbers) in enumerate(rows.values()):
+        colour = plots.COLOURS[FAMILIES.index(family)]
+        axes.plot(numbers, [y] * len(numbers), MARKERS[family], color=colour, markersize=6,
+                  markerfacecolor="none", clip_on=False)  # fmt: skip
+    axes.set_yticks(range(len(rows)), rows)
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.tick_params(labelsize=8)
+    axes.set_xlim(0, 1 if share else None)
+
+
+def _landmark(axes, x, name):
+    axes.axvline(x, **plots.LANDMARK)
+    axes.annotate(name, (x, 0), (-3, 3), xycoords=("data", "axes fraction"), ha="right",
+                  **plots.NOTE)  # fmt: skip

@@ -1,0 +1,408 @@
+"""What the three families are asked, on stories that none was trained on, with exact answers.
+
+    word        which word is hidden? beside the grammar's own odds
+    go on       go on with a story that is begun; the grammar says how far it is one
+    rewrite     the story of a queen told of a king, where the grammar has one right answer
+    pronoun     which earlier word does "it" or "she" mean? read out of hidden states by a probe
+
+Each function returns a dict of numbers.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from families import LONGEST, Rewriting, padded
+
+from autograd import Tensor, log_softmax
+from npgpt.data import tales
+from npgpt.data.objectives import MASK, PAD, SENTINELS
+from npgpt.training.writing import filled, rewritten
+
+NOBLES = tales.GRAMMAR.lists["noble"]  # three lords, then the three ladies
+TELLS = 0.1  # nats that what follows has to say of a hidden word
+RIDGE = 1.0  # of the linear probe, for inputs of variance 1
+
+
+def choices(story):
+    """The choices that derive a story: (where, the options, the one taken) each."""
+    found = []
+
+    def continuing(options, so_far):
+        at = len("".join(so_far))
+        option = next(o for o in options if story.startswith(o.lead, at))
+        found.append((at, options, option))
+        return option
+
+    tales.GRAMMAR.write(continuing)
+    return found
+
+
+# ---- a hidden word
+
+
+class Hidden(NamedTuple):
+    """A story with a word hidden: which token, the words that could be there, which one is, and
+    the probability of each given all the rest (K,)."""
+
+    ids_T: np.ndarray
+    at: int
+    words_K: np.ndarray
+    right: int
+    odds_K: np.ndarray
+
+
+def hidden_words(tokenizer, stories, seed=0):
+    """A `Hidden` for each story that has a word of which what follows tells something.
+
+    What could be there are the options of the grammar's choice, all as likely by what came before.
+    With what follows, each is as likely as the grammar makes the story with it.
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for story in stories:
+        telling = [h for h in _hidden_in(tokenizer, story) if _tells(h.odds_K)]
+        if telling:
+            found.append(telling[rng.integers(len(telling))])
+    return found
+
+
+def _hidden_in(tokenizer, story):
+    for at, options, taken in choices(story):
+        words = [" " + option.lead for option in options]
+        if len(words) < 2 or not all(word in tokenizer.ids for word in words):
+            continue
+        before, after = story[: at - 1], story[at + len(taken.lead) :]
+        if not story.startswith(words[options.index(taken)], at - 1):
+            continue
+        likely = [tales.log_probability(before + word + after) for word in words]
+        odds_K = np.array([0.0 if nats is None else math.exp(nats) for nats in likely])
+        ids = np.array([tokenizer.ids[word] for word in words])
+        yield Hidden(tokenizer.encode(story), len(tokenizer.encode(before)), ids,
+                     options.index(taken), odds_K / odds_K.sum())  # fmt: skip
+
+
+def _tells(odds_K):
+    entropy = -sum(p * math.log(p) for p in odds_K if p > 0)
+    return entropy < math.log(len(odds_K)) - TELLS
+
+
+def find_words(family, model, tokenizer, hidden):
+    """Nats lost on a hidden word, and the share of words found, of those that could be there.
+
+    Of a GPT both by what comes before ("left") and by trying each word in the story ("both"). The
+    "best" is by the grammar's odds; a "guess" is the best by what comes before alone.
+    """
+    ways = {
+        "gpt": {"left": _by_left, "both": _by_whole},
+        "bert": {"both": _by_mask},
+        "t5": {"both": _by_span},
+    }[family]
+    result = {
+        "words": len(hidden),
+        "best nats": float(np.mean([-math.log(h.odds_K[h.right]) for h in hidden])),
+        "best share": float(np.mean([h.odds_K.max() for h in hidden])),
+        "guess nats": float(np.mean([math.log(len(h.words_K)) for h in hidden])),
+        "guess share": float(np.mean([1 / len(h.words_K) for h in hidden])),
+    }
+    for way, score in ways.items():
+        with model.evaluating():
+            logs = [log_softmax(Tensor(score(model, tokenizer, h))).data for h in hidden]
+        rights = [h.right for h in hidden]
+        nats = [-log_K[right] for log_K, right in zip(logs, rights, strict=True)]
+        found = [log_K.argmax() == right for log_K, right in zip(logs, rights, strict=True)]
+        result[f"{way} nats"], result[f"{way} share"] = float(np.mean(nats)), float(np.mean(found))
+    return result
+
+
+def _begin(tokenizer):
+    return tokenizer.encode("\n\n")
+
+
+def _by_left(model, tokenizer, hidden):
+    context = np.append(_begin(tokenizer), hidden.ids_T[: hidden.at])
+    return model(context[None])[0].data[0, -1, hidden.words_K]
+
+
+def _by_whole(model, tokenizer, hidden):
+    """ln of the probability of the story with each word in turn."""
+    texts_KT = np.tile(np.append(_begin(tokenizer), hidden.ids_T), (len(hidden.words_K), 1))
+    texts_KT[:, 2 + hidden.at] = hidden.words_K
+    logs = log_softmax(model(texts_KT[:, :-1])[0]).data
+    return np.take_along_axis(logs, texts_KT[:, 1:, None], 2)[:, 1 + hidden.at :, 0].sum(axis=1)
+
+
+def _by_mask(model, tokenizer, hidden):
+    ids_T = hidden.ids_T.copy()
+    ids_T[hidden.at] = tokenizer.special_ids[MASK]
+    return model(ids_T[None])[0].data[0, hidden.at, hidden.words_K]
+
+
+def _by_span(model, tokenizer, hidden):
+    """ln of the probability that the decoder writes each word, and then ends the span."""
+    K, ids_T = len(hidden.words_K), hidden.ids_T.copy()
+    pad, first, second = (tokenizer.special_ids[name] for name in (PAD, *SENTINELS[:2]))
+    ids_T[hidden.at] = first
+    written_K3 = np.tile([pad, first, 0], (K, 1))
+    written_K3[:, 2] = hidden.words_K
+    logs = log_softmax(model(np.tile(ids_T, (K, 1)), written_K3)[0]).data
+    return logs[np.arange(K), 1, hidden.words_K] + logs[:, 2, second]
+
+
+# ---- a story that goes on
+
+
+def go_on(family, model, tokenizer, stories, seed=0):
+    """Shares of stories that the grammar derives, and of what was written before the first word
+    that it does not allow. A third of each story is given; words are drawn, each as likely as the
+    model has it.
+    """
+    whole, allowed = [], []
+    for i, story in enumerate(stories):
+        ids_T = tokenizer.encode(story)
+        given = len(ids_T) // 3
+        ids = _up_to_its_end(tokenizer, WAYS_ON[family](model, tokenizer, ids_T, given, seed + i))
+        whole.append(tales.log_probability(tokenizer.decode(ids)) is not None)
+        written = max(1, len(ids) - given)
+        allowed.append((words_allowed(tokenizer, ids) - given) / written)
+    return {"stories": len(stories), "whole": float(np.mean(whole)),
+            "allowed": float(np.mean(allowed))}  # fmt: skip
+
+
+def words_allowed(tokenizer, ids):
+    """How many tokens of a text come before the first that no story of the grammar has there."""
+    text = tokenizer.decode(ids)
+
+    def continuing(options, so_far):
+        written = "".join(so_far)
+        following = [o for o in options if text.startswith(o.lead, len(written))]
+        if not following or not text.startswith(written):
+            raise _Ends(max(_agreeing(text, written + option.lead) for option in options))
+        return following[0]
+
+    try:
+        reached = _agreeing(text, tales.GRAMMAR.write(continuing))
+    except _Ends as end:
+        reached = end.args[0]
+    ends = np.cumsum([len(tokenizer.pieces[i]) for i in ids])
+    return int((ends <= reached).sum())
+
+
+def _agreeing(a, b):
+    """How many first characters two texts have in common."""
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
+
+
+class _Ends(Exception):
+    """The grammar does not go on with a text from here."""
+
+
+def _gpt_goes_on(model, tokenizer, ids_T, given, seed):
+    prompt_T = np.append(_begin(tokenizer), ids_T[:given])
+    stop = tokenizer.ids["\n"]
+    return model.generate(prompt_T, LONGEST - given, seed=seed, stop=stop)[2:].tolist()
+
+
+def _bert_goes_on(model, tokenizer, ids_T, given, seed):
+    """A mask for each word that is to come, as many as the true story has."""
+    hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
+    return list(filled(model, tokenizer, hidden_T, LONGEST, seed=seed))
+
+
+def _t5_goes_on(model, tokenizer, ids_T, given, seed):
+    """Span by span, each after all that is there."""
+    text, longer = [], ids_T[:given].tolist()
+    sentinel = tokenizer.special_ids[SENTINELS[0]]
+    while len(text) < len(longer) < LONGEST and tokenizer.ids["\n"] not in longer:
+        text = longer
+        longer = list(rewritten(model, tokenizer, [*text, sentinel], 8, seed=seed + len(text)))
+    return longer
+
+
+WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on}
+
+
+def _up_to_its_end(tokenizer, ids):
+    """A story ends at the first line end, and with it the empty line that follows."""
+    line_end = tokenizer.ids["\n"]
+    return [*ids[: ids.index(line_end)], line_end, line_end] if line_end in ids else ids
+
+
+# ---- a story told anew
+
+
+def swapped(story):
+    """The story by the same dice, but of a queen where it was of a king; None without either.
+
+    Title, name and every word for the hero change, "her" to "his" or to "him"; so do those of whom
+    the hero meets.
+    """
+    taken = iter([(options, options.index(option)) for _, options, option in choices(story)])
+    has_hero = False
+
+    def otherwise(options, _):
+        nonlocal has_hero
+        index = next(taken)[1]
+        if options is NOBLES:
+            has_hero = True
+            index = (index + 3) % 6
+        return options[index]
+
+    text = tales.GRAMMAR.write(otherwise)
+    return text if has_hero else None
+
+
+def pairs_to_rewrite(tokenizer, stories):
+    """(source ids, target ids) of stories with a hero."""
+    pairs = [(story, swapped(story)) for story in stories]
+    return [(tokenizer.encode(a), tokenizer.encode(b)) for a, b in pairs if b]
+
+
+def rewrite(family, model, tokenizer, pairs):
+    """Shares of stories rewritten without a fault, and of the words to change that were right."""
+    exact, right, changing = 0, 0, 0
+    for first in range(0, len(pairs), 32):
+        some = pairs[first : first + 32]
+        written = WAYS_TO_REWRITE[family](model, tokenizer, [source for source, _ in some])
+        for (source, target), got in zip(some, written, strict=True):
+            got = np.append(got, np.full(LONGEST, -1))[: len(target)]
+            exact += bool((got == target).all())
+            right += int((got == target)[source != target].sum())
+            changing += int((source != target).sum())
+    return {"stories": len(pairs), "exact": exact / len(pairs), "changed": right / changing}
+
+
+def _gpt_rewrites(model, tokenizer, sources):
+    end = tokenizer.ids["\n"]
+    texts = model.generate(sources, LONGEST, temperature=0, stop=end)
+    new = [text[len(source) :] for text, source in zip(texts, sources, strict=True)]
+    return [np.append(row[: _length(row, end)], end) for row in new]
+
+
+def _bert_rewrites(model, tokenizer, sources):
+    batch = Rewriting("bert", tokenizer).batch([(source, source) for source in sources])
+    with model.evaluating():
+        return list(model(*batch.inputs, **batch.masks)[0].data.argmax(axis=-1))
+
+
+def _t5_rewrites(model, tokenizer, sources):
+    batch = Rewriting("t5", tokenizer).batch([(source, source) for source in sources])
+    source_BS, mask_BS = batch.inputs[0], batch.masks["mask_BS"]
+    written_BT = np.full((len(sources), 1), tokenizer.special_ids[PAD])
+    with model.evaluating():
+        encoded = model.encode(source_BS, mask_BS)
+        for _ in range(source_BS.shape[1]):
+            x_BTC = model.decode(written_BT, encoded, mask_BS)
+            next_B = model.head(x_BTC[:, -1]).data.argmax(axis=-1)
+            written_BT = np.append(written_BT, next_B[:, None], axis=1)
+    return list(written_BT[:, 1:])
+
+
+def _length(ids_T, end):
+    """Up to and with the first `end`."""
+    found = np.flatnonzero(ids_T == end)
+    return found[0] + 1 if len(found) else len(ids_T)
+
+
+WAYS_TO_REWRITE = {"gpt": _gpt_rewrites, "bert": _bert_rewrites, "t5": _t5_rewrites}
+
+
+# ---- what a pronoun means
+
+
+class Pronoun(NamedTuple):
+    """A story, the position whose hidden state is probed, and which word is meant."""
+
+    ids_T: np.ndarray
+    at: int
+    meant: int
+
+
+def pronouns(tokenizer, stories):
+    """Name of a probe -> its list of `Pronoun`, as many of each word that is meant.
+
+    it           "... because it was too tired, so": the animal that stops, or what is in its way
+    it, later    the same, read at the comma: what tells which has been said
+    she          "so she made the dog ...": the Queen, the Dame or the Lady
+    """
+    found = {"it": [], "it, later": [], "she": []}
+    ladies = [" " + option.lead for option in NOBLES[3:]]
+    for story in stories:
+        if " did not cross " in story:
+            ids_T = tokenizer.encode(story)
+            at = _after(tokenizer, ids_T, " because", " it")
+            why = tokenizer.pieces[ids_T[at + 3]]
+            meant = int(why.strip() not in {option.lead for option in tales.GRAMMAR.lists["woe"]})
+            found["it"].append(Pronoun(ids_T, at, meant))
+            found["it, later"].append(Pronoun(ids_T, at + 4, meant))
+        elif story.startswith("One ") and ", so she " in story:
+            ids_T = tokenizer.encode(story)
+            titles = [ladies.index(p) for p in map(tokenizer.pieces.__getitem__, ids_T)
+                      if p in ladies]  # fmt: skip
+            found["she"].append(Pronoun(ids_T, _after(tokenizer, ids_T, " so", " she"), titles[0]))
+    return {name: _balanced(rows) for name, rows in found.items()}
+
+
+def _after(tokenizer, ids_T, *words):
+    """Where the second of two words stands, that follows the first."""
+    first, second = (tokenizer.ids[word] for word in words)
+    return 1 + int(np.flatnonzero((ids_T[:-1] == first) & (ids_T[1:] == second))[0])
+
+
+def _balanced(rows):
+    """As many of each kind, taking turns."""
+    kinds = [[row for row in rows if row.meant == kind] for kind in {row.meant for row in rows}]
+    return [row for turn in zip(*kinds, strict=False) for row in turn]
+
+
+def probe(family, model, tokenizer, rows, longest=1200):
+    """The share of pronouns of which a linear probe says what is meant.
+
+    Half of the stories fit the probe, a quarter chooses the block whose output it reads, a quarter
+    counts. T5's is a block of its encoder.
+    """
+    rows = rows[:longest]
+    half, most = len(rows) // 2, len(rows) * 3 // 4
+    meant_N = np.array([row.meant for row in rows])
+    onehot_NK = np.eye(meant_N.max() + 1)[meant_N]
+    best = -1.0, 0.0, 0
+    for depth, x_NC in enumerate(_states(family, model, tokenizer, rows), 1):
+        x_NC = (x_NC - x_NC[:half].mean(axis=0)) / (x_NC[:half].std(axis=0) + 1e-6)
+        x_NC = np.append(x_NC, np.ones((len(x_NC), 1)), axis=1)
+        fit = x_NC[:half]
+        weight_CK = np.linalg.solve(
+            fit.T @ fit + RIDGE * np.eye(fit.shape[1]), fit.T @ onehot_NK[:half]
+        )
+        right_N = (x_NC @ weight_CK).argmax(axis=1) == meant_N
+        chosen = float(right_N[half:most].mean())
+        if chosen > best[0]:
+            best = chosen, float(right_N[most:].mean()), depth
+    majority = np.bincount(meant_N[:half]).argmax()
+    return {
+        "share": best[1], "block": best[2], "tested": len(rows) - most,
+        "chance": 1 / onehot_NK.shape[1], "majority": float((meant_N[most:] == majority).mean()),
+    }  # fmt: skip
+
+
+def _states(family, model, tokenizer, rows):
+    """The output of each block in turn at the positions that are probed, (N, C)."""
+    stack, hidden = {
+        "gpt": lambda: (model, lambda ids_BT, mask_BT: model.hidden(ids_BT)),
+        "bert": lambda: (model, lambda ids_BT, mask_BT: model.hidden(ids_BT, mask_BT=mask_BT)),
+        "t5": lambda: (model.encoder, model.encode),
+    }[family]()
+    blocks, pad = stack.h, tokenizer.special_ids[PAD]
+    try:
+        for depth in range(1, len(blocks) + 1):
+            stack.h, parts = blocks[:depth], []
+            for first in range(0, len(rows), 64):
+                some = rows[first : first + 64]
+                ids_BT = padded([row.ids_T for row in some], pad)
+                mask_BT = padded([np.ones(len(row.ids_T)) for row in some], 0)
+                with model.evaluating():
+                    x_BTC = hidden(ids_BT, mask_BT).data
+                parts.append(x_BTC[np.arange(len(some)), [row.at for row in some]])
+            yield np.concatenate(parts).astype(np.float64)
+    finally:
+        stack.h = blocks
