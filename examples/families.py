@@ -70,10 +70,10 @@ def model_config(family, vocab_size, quick=False):
         return GPTConfig(vocab_size, 2 * LONGEST, layers, H // 2, C, bias=False)
     if family == "bert":
         return BertConfig(vocab_size, LONGEST, layers, H, C)
-    # an encoder of half the depth, and blocks of the decoder have a second attention
+    # an encoder of half the depth, as blocks of the decoder have a second attention
     return T5Config(
         vocab_size, LONGEST, max(1, layers // 2), H, C, n_decoder_layer=max(1, layers - 1),
-        n_inner=2 * C, tie_weights=False,
+        n_inner=11 * C // 8, tie_weights=False,
     )  # fmt: skip
 
 
