@@ -22,6 +22,7 @@ Try:
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,7 @@ from families import (
     told,
     train,
 )
-from family_report import draw_results, report
+from family_report import draw_results, report, summary
 from family_tasks import (
     find_words,
     go_on,
@@ -59,8 +60,10 @@ from npgpt.training.estimate import clock
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "runs" / "families"
 RESULTS, TABLES = HERE / "10_families.json", HERE / "10_families.md"
+CONCEPTS, BEGINS = HERE.parent / "CONCEPTS.md", "<!-- examples/10_families.py -->"
+MARKS = re.compile(rf"({BEGINS}\n).*?(<!-- end -->)", re.S)
 SEEDS = (1, 2, 3)
-FLOPS, REWRITE_FLOPS = 2.4e13, 6e12  # of a run: its training, and its training to rewrite
+FLOPS, REWRITE_FLOPS = 7.5e12, 2.5e12  # of a run: its training, and its training to rewrite
 SIZES = {  # characters to train on and to test on, stories of a task, pairs to learn to rewrite
     False: {"train": 10_000_000, "test": 1_200_000, "words": 400, "stories": 100,
             "rewritten": 300, "pairs": 20_000},
@@ -179,7 +182,8 @@ def study(processes):
     jobs, running = list(waiting), {}
     environment = os.environ | {"NUMBA_NUM_THREADS": "1"}
     whole = len(jobs) * (FLOPS + REWRITE_FLOPS)
-    before, started, said = sum(job.flops_done() for job in jobs), time.monotonic(), 0.0
+    before, started = sum(job.flops_done() for job in jobs), time.monotonic()
+    said = started
     with tqdm(total=whole, unit="FLOP", unit_scale=True, smoothing=0.02, disable=None) as bar:
         while waiting or running:
             while waiting and len(running) < processes:
@@ -196,9 +200,10 @@ def study(processes):
             bar.refresh()
             if bar.disable and time.monotonic() - said > 60:
                 said = time.monotonic()
-                left = (said - started) / max(1, done - before) * (whole - done)
-                print(f"{done / whole:.0%} of {whole:.2g} FLOPs, {', '.join(running)}; about "
-                      f"{clock(left)} left", flush=True)  # fmt: skip
+                rate = max(done - before, 1e9) / (said - started)
+                left = clock((whole - done) / rate)
+                print(f"{done / whole:.0%} of {whole:.2g} FLOPs, {', '.join(running)}; "
+                      f"{rate / 1e9:.0f} GFLOP/s, {left} left", flush=True)  # fmt: skip
     return collect(jobs)
 
 
@@ -213,11 +218,17 @@ def collect(jobs):
     return results
 
 
-def write_report(figures=FIGURES):
-    results = json.loads(RESULTS.read_text())
+def write_report():
+    """Make the tables, the figure and the part of CONCEPTS.md from the numbers that are there."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
     text = report(results)
     atomic_write(TABLES, text.encode())
-    picture(draw_results, figures / "10_families.png", results)
+    concepts = CONCEPTS.read_text(encoding="utf-8")
+    concepts, found = MARKS.subn(lambda marks: marks[1] + summary(results) + marks[2], concepts)
+    if found != 1:
+        raise SystemExit(f"CONCEPTS.md has lost a mark: {BEGINS} or <!-- end -->; put it back")
+    atomic_write(CONCEPTS, concepts.encode())
+    picture(draw_results, FIGURES / "10_families.png", results)
     print(text)
     return results
 
@@ -235,7 +246,7 @@ def main(quick=False, figures=FIGURES, processes=2):
         picture(draw_results, figures / "10_families.png", results)
         return results
     study(processes)
-    return write_report(figures)
+    return write_report()
 
 
 if __name__ == "__main__":
@@ -252,4 +263,5 @@ if __name__ == "__main__":
     elif args.report:
         write_report()
     else:
-        main(args.quick, processes=args.processes)
+        # a quick picture does not take the place of the study's
+        main(args.quick, FIGURES / "quick" if args.quick else FIGURES, args.processes)
