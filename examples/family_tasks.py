@@ -311,36 +311,48 @@ WAYS_TO_REWRITE = {"gpt": _gpt_rewrites, "bert": _bert_rewrites, "t5": _t5_rewri
 # ---- what a pronoun means
 
 
+FIT, CHOOSE, COUNT = range(3)  # what a story is for: to fit a probe, to choose a block, to count
+# Reasons that count are none of those that the probe is fitted on: it is to find what they have in
+# common, that "it" is the animal, or what is in its way, and not the words themselves.
+REASONS = {
+    FIT: ("tired", "hungry", "thirsty", "noisy", "deep", "steep"),
+    CHOOSE: ("cold", "crowded"),
+    COUNT: ("sad", "scared", "wide", "high"),
+}
+
+
 class Pronoun(NamedTuple):
-    """A story, the position whose hidden state is probed, and which word is meant."""
+    """A story, the position whose hidden state is probed, which word is meant, and what for."""
 
     ids_T: np.ndarray
     at: int
     meant: int
+    part: int
 
 
 def pronouns(tokenizer, stories):
-    """Name of a probe -> its list of `Pronoun`, as many of each word that is meant.
+    """Name of a probe -> its list of `Pronoun`, in each part as many of each word that is meant.
 
     it           "... because it was too tired, so": the animal that stops, or what is in its way
     it, later    the same, read at the comma: what tells which has been said
     she          "so she made the dog ...": the Queen, the Dame or the Lady
     """
     found = {"it": [], "it, later": [], "she": []}
+    woes = {option.lead for option in tales.GRAMMAR.lists["woe"]}
     ladies = [" " + option.lead for option in NOBLES[3:]]
     for story in stories:
+        ids_T = tokenizer.encode(story)
         if " did not cross " in story:
-            ids_T = tokenizer.encode(story)
             at = _after(tokenizer, ids_T, " because", " it")
-            why = tokenizer.pieces[ids_T[at + 3]]
-            meant = int(why.strip() not in {option.lead for option in tales.GRAMMAR.lists["woe"]})
-            found["it"].append(Pronoun(ids_T, at, meant))
-            found["it, later"].append(Pronoun(ids_T, at + 4, meant))
+            reason = tokenizer.pieces[ids_T[at + 3]].strip()
+            part = next(part for part, words in REASONS.items() if reason in words)
+            found["it"].append(Pronoun(ids_T, at, int(reason not in woes), part))
+            found["it, later"].append(Pronoun(ids_T, at + 4, int(reason not in woes), part))
         elif story.startswith("One ") and ", so she " in story:
-            ids_T = tokenizer.encode(story)
-            titles = [ladies.index(p) for p in map(tokenizer.pieces.__getitem__, ids_T)
-                      if p in ladies]  # fmt: skip
-            found["she"].append(Pronoun(ids_T, _after(tokenizer, ids_T, " so", " she"), titles[0]))
+            title = next(i for i, lady in enumerate(ladies) if tokenizer.ids[lady] in ids_T)
+            part = (FIT, FIT, CHOOSE, COUNT)[len(found["she"]) % 4]
+            at = _after(tokenizer, ids_T, " so", " she")
+            found["she"].append(Pronoun(ids_T, at, title, part))
     return {name: _balanced(rows) for name, rows in found.items()}
 
 
@@ -351,37 +363,37 @@ def _after(tokenizer, ids_T, *words):
 
 
 def _balanced(rows):
-    """As many of each kind, taking turns."""
-    kinds = [[row for row in rows if row.meant == kind] for kind in {row.meant for row in rows}]
-    return [row for turn in zip(*kinds, strict=False) for row in turn]
+    """As many of each kind in each part."""
+    meanings = sorted({row.meant for row in rows})
+    kinds = [
+        [[row for row in rows if (row.part, row.meant) == (part, meant)] for meant in meanings]
+        for part in REASONS
+    ]
+    return [row for part in kinds for turn in zip(*part, strict=False) for row in turn]
 
 
-def probe(family, model, tokenizer, rows, longest=1200):
+def probe(family, model, tokenizer, rows):
     """The share of pronouns of which a linear probe says what is meant.
 
-    Half of the stories fit the probe, a quarter chooses the block whose output it reads, a quarter
-    counts. T5's is a block of its encoder.
+    It reads the output of the block (of T5's encoder) that is best where the block is chosen.
     """
-    rows = rows[:longest]
-    half, most = len(rows) // 2, len(rows) * 3 // 4
-    meant_N = np.array([row.meant for row in rows])
+    meant_N, part_N = (np.array([getattr(row, name) for row in rows]) for name in ("meant", "part"))
     onehot_NK = np.eye(meant_N.max() + 1)[meant_N]
+    fit_N = part_N == FIT
     best = -1.0, 0.0, 0
     for depth, x_NC in enumerate(_states(family, model, tokenizer, rows), 1):
-        x_NC = (x_NC - x_NC[:half].mean(axis=0)) / (x_NC[:half].std(axis=0) + 1e-6)
+        x_NC = (x_NC - x_NC[fit_N].mean(axis=0)) / (x_NC[fit_N].std(axis=0) + 1e-6)
         x_NC = np.append(x_NC, np.ones((len(x_NC), 1)), axis=1)
-        fit = x_NC[:half]
-        weight_CK = np.linalg.solve(
-            fit.T @ fit + RIDGE * np.eye(fit.shape[1]), fit.T @ onehot_NK[:half]
-        )
+        squares_CC = x_NC[fit_N].T @ x_NC[fit_N] + RIDGE * np.eye(x_NC.shape[1])
+        weight_CK = np.linalg.solve(squares_CC, x_NC[fit_N].T @ onehot_NK[fit_N])
         right_N = (x_NC @ weight_CK).argmax(axis=1) == meant_N
-        chosen = float(right_N[half:most].mean())
+        chosen, counts = (float(right_N[part_N == part].mean()) for part in (CHOOSE, COUNT))
         if chosen > best[0]:
-            best = chosen, float(right_N[most:].mean()), depth
-    majority = np.bincount(meant_N[:half]).argmax()
+            best = chosen, counts, depth
+    counted_N, majority = meant_N[part_N == COUNT], np.bincount(meant_N[fit_N]).argmax()
     return {
-        "share": best[1], "block": best[2], "tested": len(rows) - most,
-        "chance": 1 / onehot_NK.shape[1], "majority": float((meant_N[most:] == majority).mean()),
+        "share": best[1], "block": best[2], "fitted": int(fit_N.sum()), "tested": len(counted_N),
+        "chance": 1 / onehot_NK.shape[1], "majority": float((counted_N == majority).mean()),
     }  # fmt: skip
 
 
