@@ -65,8 +65,8 @@ MARKS = re.compile(rf"({BEGINS}\n).*?(<!-- end -->)", re.S)
 SEEDS = (1, 2, 3)
 TASKS = ("training", "word", "go on", "pronoun", "rewrite")
 FLOPS, REWRITE_FLOPS = 7.5e12, 2.5e12  # of a run: its training, and its training to rewrite
-SIZES = {  # characters to train on and to test on, stories of a task, pairs to learn to rewrite
-    False: {"train": 10_000_000, "test": 2_400_000, "words": 400, "stories": 100,
+SIZES = {  # characters to train on and to test on, stories of a task, stories to learn to rewrite
+    False: {"train": 10_000_000, "test": 1_200_000, "words": 400, "stories": 100,
             "rewritten": 300, "pairs": 20_000},
     True: {"train": 60_000, "test": 60_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
 }  # fmt: skip
@@ -89,8 +89,8 @@ class Job:
 
     def run(self):
         """Do what is not done: the results by task."""
-        texts = _texts(self.folder, self.quick)
-        self.tokenizer, self.train_ids, self.train_stories, self.test_stories = texts
+        texts = _texts(self.folder, self.sizes)
+        self.tokenizer, self.train_ids, self.to_rewrite, self.test_stories = texts
         model = self.trained_model()
         for task in TASKS[1:]:
             if not self.file(task).exists():
@@ -129,7 +129,7 @@ class Job:
 
     def rewrite(self, model):
         """Trains the model to rewrite, so it is the last of the tasks."""
-        pairs = pairs_to_rewrite(self.tokenizer, self.train_stories[: self.sizes["pairs"]])
+        pairs = pairs_to_rewrite(self.tokenizer, self.to_rewrite)
         model, steps, loss = train(
             model.train(), self.family, pairs, self.rewrite_flops, seed=self.seed, rate=0.5,
             objective=Rewriting(self.family, self.tokenizer),
@@ -163,17 +163,17 @@ class Job:
         return float(done.read_text()) if done.exists() else 0.0
 
 
-def _texts(folder, quick):
-    """(tokenizer, token ids to train on, the stories of these, stories to test on)."""
-    train_stories = told(SIZES[quick]["train"], seed=0)
-    tokenizer = WordTokenizer("".join(told(600_000, seed=0)))
-    kept = folder / "tokens.npy"
+def _texts(folder, sizes):
+    """(tokenizer, token ids to train on, stories to rewrite of these, stories to test on)."""
+    tokenizer, kept = WordTokenizer("".join(told(600_000, seed=0))), folder / "tokens.npy"
     if not kept.exists():
-        ids_N = tokenizer.encode("".join(train_stories))
+        ids_N = tokenizer.encode("".join(told(sizes["train"], seed=0)))
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".npy", delete=False) as file:
             np.save(file, ids_N)
         os.replace(file.name, kept)
-    return tokenizer, np.load(kept), train_stories, told(SIZES[quick]["test"], seed=1)
+    # a story has about 160 characters
+    to_rewrite = told(170 * sizes["pairs"], seed=0)[: sizes["pairs"]]
+    return tokenizer, np.load(kept), to_rewrite, told(sizes["test"], seed=1)
 
 
 def study(processes):

@@ -164,10 +164,12 @@ def _rewriting(n):
         "answer with the likeliest words. GPT continues the story with the answer; T5 reads the "
         "one and writes the other; BERT answers at each position, which it can only because every "
         "word keeps its place.", "",
-        "| | stories without a fault | changed words right | pairs learned from |",
-        "| --- | --- | --- | --- |",
+        "| | stories without a fault | right, of words that change | of words that stay | pairs "
+        "learned from |",
+        "| --- | --- | --- | --- | --- |",
         *(f"| {NAMES[f]} | {n.of(f, 'rewrite', 'exact').percent()} | "
           f"{n.of(f, 'rewrite', 'changed').percent()} | "
+          f"{n.of(f, 'rewrite', 'kept').percent()} | "
           f"{n.of(f, 'rewrite', 'pairs')[0]:,} |" for f in FAMILIES), "",
     ]  # fmt: skip
 

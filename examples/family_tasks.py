@@ -260,17 +260,20 @@ def pairs_to_rewrite(tokenizer, stories):
 
 
 def rewrite(family, model, tokenizer, pairs):
-    """Shares of stories rewritten without a fault, and of the words to change that were right."""
-    exact, right, changing = 0, 0, 0
+    """Shares of stories rewritten without a fault, and of words right: of those that change, and of
+    those that stay as they are."""
+    exact, right, count = 0, np.zeros(2, int), np.zeros(2, int)
     for first in range(0, len(pairs), 32):
         some = pairs[first : first + 32]
         written = WAYS_TO_REWRITE[family](model, tokenizer, [source for source, _ in some])
         for (source, target), got in zip(some, written, strict=True):
-            got = np.append(got, np.full(LONGEST, -1))[: len(target)]
-            exact += bool((got == target).all())
-            right += int((got == target)[source != target].sum())
-            changing += int((source != target).sum())
-    return {"stories": len(pairs), "exact": exact / len(pairs), "changed": right / changing}
+            right_T = np.append(got, np.full(LONGEST, -1))[: len(target)] == target
+            changes_T = (source != target).astype(int)
+            exact += bool(right_T.all())
+            count += np.bincount(changes_T, minlength=2)
+            right += np.bincount(changes_T[right_T], minlength=2)
+    kept, changed = (right / count).tolist()
+    return {"stories": len(pairs), "exact": exact / len(pairs), "changed": changed, "kept": kept}
 
 
 def _gpt_rewrites(model, tokenizer, sources):
@@ -311,49 +314,60 @@ WAYS_TO_REWRITE = {"gpt": _gpt_rewrites, "bert": _bert_rewrites, "t5": _t5_rewri
 # ---- what a pronoun means
 
 
-FIT, CHOOSE, COUNT = range(3)  # what a story is for: to fit a probe, to choose a block, to count
-# Reasons that count are none of those that the probe is fitted on: it is to find what they have in
-# common, that "it" is the animal, or what is in its way, and not the words themselves.
-REASONS = {
-    FIT: ("tired", "hungry", "thirsty", "noisy", "deep", "steep"),
-    CHOOSE: ("cold", "crowded"),
-    COUNT: ("sad", "scared", "wide", "high"),
-}
+# Of each pair, "it" is the animal with the first, and what is in its way with the second; a story
+# is taken if both could stand there. A probe is fitted without some pairs and counts on them: it
+# has to find what reasons have in common, and not the words themselves, which can be read off an
+# untrained model, too.
+REASONS = (
+    ("tired", "noisy"), ("hungry", "crowded"), ("thirsty", "deep"), ("cold", "wide"),
+    ("sad", "steep"), ("scared", "high"),
+)  # fmt: skip
 
 
 class Pronoun(NamedTuple):
-    """A story, the position whose hidden state is probed, which word is meant, and what for."""
+    """A story, the position whose hidden state is probed, which word is meant, and the fold of the
+    cross-validation that it is in."""
 
     ids_T: np.ndarray
     at: int
     meant: int
-    part: int
+    fold: int
 
 
 def pronouns(tokenizer, stories):
-    """Name of a probe -> its list of `Pronoun`, in each part as many of each word that is meant.
+    """Name of a probe -> its list of `Pronoun`, in each fold as many of each word that is meant.
 
-    it           "... because it was too tired, so": the animal that stops, or what is in its way
+    it           "... because it was too tired,": the animal that stops, or what is in its way. What
+                 it did then, which tells as much, is cut off.
     it, later    the same, read at the comma: what tells which has been said
     she          "so she made the dog ...": the Queen, the Dame or the Lady
     """
     found = {"it": [], "it, later": [], "she": []}
-    woes = {option.lead for option in tales.GRAMMAR.lists["woe"]}
     ladies = [" " + option.lead for option in NOBLES[3:]]
     for story in stories:
         ids_T = tokenizer.encode(story)
         if " did not cross " in story:
             at = _after(tokenizer, ids_T, " because", " it")
             reason = tokenizer.pieces[ids_T[at + 3]].strip()
-            part = next(part for part, words in REASONS.items() if reason in words)
-            found["it"].append(Pronoun(ids_T, at, int(reason not in woes), part))
-            found["it, later"].append(Pronoun(ids_T, at + 4, int(reason not in woes), part))
+            fold, meant = next(
+                (fold, pair.index(reason)) for fold, pair in enumerate(REASONS) if reason in pair
+            )
+            barrier = tokenizer.pieces[ids_T[at - 2]].strip()
+            if REASONS[fold][1] not in _reasons_of(barrier):
+                continue  # the kind of barrier is to tell nothing
+            for name, later in (("it", 0), ("it, later", 4)):
+                found[name].append(Pronoun(ids_T[: at + 5], at + later, meant, fold))
         elif story.startswith("One ") and ", so she " in story:
             title = next(i for i, lady in enumerate(ladies) if tokenizer.ids[lady] in ids_T)
-            part = (FIT, FIT, CHOOSE, COUNT)[len(found["she"]) % 4]
             at = _after(tokenizer, ids_T, " so", " she")
-            found["she"].append(Pronoun(ids_T, at, title, part))
+            found["she"].append(Pronoun(ids_T, at, title, len(found["she"]) % len(REASONS)))
     return {name: _balanced(rows) for name, rows in found.items()}
+
+
+def _reasons_of(barrier):
+    """All reasons why one stops in front of a barrier."""
+    options = {option.lead: option for option in tales.GRAMMAR.lists["barrier"]}
+    return {option.lead for option in tales.GRAMMAR.lists[options[barrier].traits["why"]]}
 
 
 def _after(tokenizer, ids_T, *words):
@@ -363,58 +377,71 @@ def _after(tokenizer, ids_T, *words):
 
 
 def _balanced(rows):
-    """As many of each kind in each part."""
+    """As many of each kind in each fold."""
     meanings = sorted({row.meant for row in rows})
     kinds = [
-        [[row for row in rows if (row.part, row.meant) == (part, meant)] for meant in meanings]
-        for part in REASONS
+        [[row for row in rows if (row.fold, row.meant) == (fold, meant)] for meant in meanings]
+        for fold in range(len(REASONS))
     ]
-    return [row for part in kinds for turn in zip(*part, strict=False) for row in turn]
+    return [row for fold in kinds for turn in zip(*fold, strict=False) for row in turn]
 
 
 def probe(family, model, tokenizer, rows):
     """The share of pronouns of which a linear probe says what is meant.
 
-    It reads the output of the block (of T5's encoder) that is best where the block is chosen.
+    Each fold counts once; the next chooses the block (of T5's encoder) whose output is read, and
+    the others fit the probe.
     """
-    meant_N, part_N = (np.array([getattr(row, name) for row in rows]) for name in ("meant", "part"))
-    onehot_NK = np.eye(meant_N.max() + 1)[meant_N]
-    fit_N = part_N == FIT
-    best = -1.0, 0.0, 0
-    for depth, x_NC in enumerate(_states(family, model, tokenizer, rows), 1):
-        x_NC = (x_NC - x_NC[fit_N].mean(axis=0)) / (x_NC[fit_N].std(axis=0) + 1e-6)
-        x_NC = np.append(x_NC, np.ones((len(x_NC), 1)), axis=1)
-        squares_CC = x_NC[fit_N].T @ x_NC[fit_N] + RIDGE * np.eye(x_NC.shape[1])
-        weight_CK = np.linalg.solve(squares_CC, x_NC[fit_N].T @ onehot_NK[fit_N])
-        right_N = (x_NC @ weight_CK).argmax(axis=1) == meant_N
-        chosen, counts = (float(right_N[part_N == part].mean()) for part in (CHOOSE, COUNT))
-        if chosen > best[0]:
-            best = chosen, counts, depth
-    counted_N, majority = meant_N[part_N == COUNT], np.bincount(meant_N[fit_N]).argmax()
+    meant_N, fold_N = (np.array([getattr(row, name) for row in rows]) for name in ("meant", "fold"))
+    states, right_N = _states(family, model, tokenizer, rows), np.zeros(len(rows), bool)
+    common_N = np.zeros(len(rows), bool)
+    for fold in range(len(REASONS)):
+        choose = (fold + 1) % len(REASONS)
+        fit_N = (fold_N != fold) & (fold_N != choose)
+        found = [_fitted(x_NC, meant_N, fit_N) == meant_N for x_NC in states]
+        best_N = max(found, key=lambda right_N: right_N[fold_N == choose].mean())
+        right_N[fold_N == fold] = best_N[fold_N == fold]
+        common_N[fold_N == fold] = meant_N[fold_N == fold] == np.bincount(meant_N[fit_N]).argmax()
     return {
-        "share": best[1], "block": best[2], "fitted": int(fit_N.sum()), "tested": len(counted_N),
-        "chance": 1 / onehot_NK.shape[1], "majority": float((counted_N == majority).mean()),
+        "share": float(right_N.mean()), "tested": len(rows), "chance": 1 / len(set(meant_N)),
+        "majority": float(common_N.mean()),
     }  # fmt: skip
 
 
+def _fitted(x_NC, meant_N, fit_N):
+    """What a probe says is meant, (N,), by least squares on the rows that fit it."""
+    x_NC = (x_NC - x_NC[fit_N].mean(axis=0)) / (x_NC[fit_N].std(axis=0) + 1e-6)
+    x_NC = np.append(x_NC, np.ones((len(x_NC), 1)), axis=1)
+    squares_CC = x_NC[fit_N].T @ x_NC[fit_N] + RIDGE * np.eye(x_NC.shape[1])
+    wanted_NK = np.eye(meant_N.max() + 1)[meant_N[fit_N]]
+    return (x_NC @ np.linalg.solve(squares_CC, x_NC[fit_N].T @ wanted_NK)).argmax(axis=1)
+
+
 def _states(family, model, tokenizer, rows):
-    """The output of each block in turn at the positions that are probed, (N, C)."""
-    stack, hidden = {
-        "gpt": lambda: (model, lambda ids_BT, mask_BT: model.hidden(ids_BT)),
-        "bert": lambda: (model, lambda ids_BT, mask_BT: model.hidden(ids_BT, mask_BT=mask_BT)),
-        "t5": lambda: (model.encoder, model.encode),
-    }[family]()
+    """The output of each block at the positions that are probed, (N, C) each."""
+    stack = model.encoder if family == "t5" else model
     blocks, pad = stack.h, tokenizer.special_ids[PAD]
+    outputs = [[] for _ in blocks]
+
+    def recorded(block, found):
+        def call(*args, **kwargs):
+            x_BTC = block(*args, **kwargs)
+            found.append(x_BTC.data[np.arange(len(some)), [row.at for row in some]])
+            return x_BTC
+
+        return call
+
     try:
-        for depth in range(1, len(blocks) + 1):
-            stack.h, parts = blocks[:depth], []
-            for first in range(0, len(rows), 64):
-                some = rows[first : first + 64]
-                ids_BT = padded([row.ids_T for row in some], pad)
-                mask_BT = padded([np.ones(len(row.ids_T)) for row in some], 0)
-                with model.evaluating():
-                    x_BTC = hidden(ids_BT, mask_BT).data
-                parts.append(x_BTC[np.arange(len(some)), [row.at for row in some]])
-            yield np.concatenate(parts).astype(np.float64)
+        stack.h = [recorded(*pair) for pair in zip(blocks, outputs, strict=True)]
+        for first in range(0, len(rows), 64):
+            some = rows[first : first + 64]
+            ids_BT = padded([row.ids_T for row in some], pad)
+            mask_BT = padded([np.ones(len(row.ids_T)) for row in some], 0)
+            with model.evaluating():
+                if family == "t5":
+                    model.encode(ids_BT, mask_BT)
+                else:  # a GPT sees no padding, which comes after the text
+                    model.hidden(ids_BT, **({"mask_BT": mask_BT} if family == "bert" else {}))
     finally:
         stack.h = blocks
+    return [np.concatenate(parts).astype(np.float64) for parts in outputs]
