@@ -178,44 +178,69 @@ def _texts(folder, sizes):
 
 def study(processes):
     """All jobs, so many at a time; writes the results of those that have ended as they end."""
-    waiting = [Job(family, seed, RUNS) for seed in SEEDS for family in FAMILIES]
-    jobs, running = list(waiting), {}
+    jobs = [Job(family, seed, RUNS) for seed in SEEDS for family in FAMILIES]
+    waiting, running = [job for job in jobs if len(job.results()) < len(TASKS)], {}
     environment = os.environ | {"NUMBA_NUM_THREADS": "1"}
-    whole = len(jobs) * (FLOPS + REWRITE_FLOPS)
-    before, started = sum(job.flops_done() for job in jobs), time.monotonic()
-    said = started
-    with tqdm(total=whole, unit="FLOP", unit_scale=True, smoothing=0.02, disable=None) as bar:
-        while waiting or running:
-            while waiting and len(running) < processes:
-                job = waiting.pop(0)
-                command = [sys.executable, __file__, "--job", job.family, str(job.seed)]
-                running[job.name] = subprocess.Popen(command, env=environment)
-            time.sleep(2)
-            for name in [name for name, process in running.items() if process.poll() is not None]:
-                if running.pop(name).returncode:
-                    bar.write(f"{name} failed; the command again tries it again", file=sys.stderr)
-                collect(jobs)
-            done = sum(job.flops_done() for job in jobs)
-            bar.n = done
-            bar.refresh()
-            if bar.disable and time.monotonic() - said > 60:
-                said = time.monotonic()
-                rate = max(done - before, 1e9) / (said - started)
-                left = clock((whole - done) / rate)
-                print(f"{done / whole:.0%} of {whole:.2g} FLOPs, {', '.join(running)}; "
-                      f"{rate / 1e9:.0f} GFLOP/s, {left} left", flush=True)  # fmt: skip
-    return collect(jobs)
+    try:
+        with StudyBar(jobs) as bar:
+            while waiting or running:
+                while waiting and len(running) < processes:
+                    job = waiting.pop(0)
+                    command = [sys.executable, __file__, "--job", job.family, str(job.seed)]
+                    running[job.name] = subprocess.Popen(command, env=environment)
+                time.sleep(2)
+                for name in [name for name in running if running[name].poll() is not None]:
+                    if running.pop(name).returncode:
+                        bar.write(f"{name} failed; give the command again to try it again")
+                    collect(jobs)
+                bar.update(running)
+    finally:
+        for process in running.values():
+            process.terminate()
+    collect(jobs)
+
+
+class StudyBar:
+    """The FLOPs done of all, and the time left: a bar on a terminal, else a line a minute."""
+
+    def __init__(self, jobs):
+        self.jobs, self.whole = jobs, len(jobs) * (FLOPS + REWRITE_FLOPS)
+        self.before, self.started = self._done(), time.monotonic()
+        self.said = self.started
+        self.bar = tqdm(
+            total=self.whole, unit="FLOP", unit_scale=True, smoothing=0.02, disable=None
+        )
+        self.write = self.bar.write
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.bar.close()
+
+    def _done(self):
+        return sum(job.flops_done() for job in self.jobs)
+
+    def update(self, running):
+        done, now = self._done(), time.monotonic()
+        self.bar.n = done
+        self.bar.refresh()
+        if self.bar.disable and now - self.said > 60:
+            self.said = now
+            rate = max(done - self.before, 1e9) / (now - self.started)
+            print(f"{done / self.whole:.0%} of {self.whole:.2g} FLOPs, {', '.join(running)}; "
+                  f"{rate / 1e9:.0f} GFLOP/s, {clock((self.whole - done) / rate)} left",
+                  flush=True)  # fmt: skip
 
 
 def collect(jobs):
-    """Put the numbers of all jobs into RESULTS."""
-    results = {family: {} for family in FAMILIES}
-    for job in jobs:
-        found = job.results()
-        if len(found) == len(TASKS):
-            results[job.family][str(job.seed)] = found
-    atomic_write(RESULTS, (json.dumps(results, indent=1) + "\n").encode())
-    return results
+    """Put the numbers of the seeds that all families have into RESULTS."""
+    found = {(job.family, str(job.seed)): job.results() for job in jobs}
+    done = {key for key, tasks in found.items() if len(tasks) == len(TASKS)}
+    seeds = [seed for seed in map(str, SEEDS) if all((f, seed) in done for f in FAMILIES)]
+    if seeds:
+        results = {f: {seed: found[f, seed] for seed in seeds} for f in FAMILIES}
+        atomic_write(RESULTS, (json.dumps(results, indent=1) + "\n").encode())
 
 
 def write_report():

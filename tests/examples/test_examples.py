@@ -1,6 +1,7 @@
 """Each example in its quick mode: what it claims to show, and that it leaves a picture."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,18 @@ def test_10_every_family_does_every_task(results):
             assert share >= 0
     # of a GPT that is hardly trained, all words are as likely
     assert shown["gpt"]["1"]["word"]["left nats"] == pytest.approx(word["guess nats"], abs=0.1)
+
+
+def test_10_the_documents_have_the_numbers_that_are_kept(mains):
+    import family_report
+
+    results = json.loads((EXAMPLES / "10_families.json").read_text(encoding="utf-8"))
+    tables = (EXAMPLES / "10_families.md").read_text(encoding="utf-8")
+    assert family_report.report(results) == tables
+    concepts = (EXAMPLES.parent / "CONCEPTS.md").read_text(encoding="utf-8")
+    assert family_report.summary(results) + "<!-- end -->" in concepts
+    flops = {runs["training"]["flops"] for found in results.values() for runs in found.values()}
+    assert len(flops) == 1 and len({tuple(found) for found in results.values()}) == 1
 
 
 @pytest.fixture(scope="module")
