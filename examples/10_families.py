@@ -259,10 +259,11 @@ def write_report():
 
 
 def main(quick=False, figures=FIGURES, processes=2):
-    expect("""
-        Three families of 0.9 million parameters, trained on tales for as many FLOPs. Expect GPT to
-        tell stories that the grammar derives, and BERT and T5 to find hidden words from both sides,
-        as a GPT does that tries each word; T5 and BERT to rewrite, as the text keeps its length.
+    expect(f"""
+        Three families of 0.9 million parameters, each trained on tales for {FLOPS:.2g} FLOPs.
+        Expect GPT to tell stories that the grammar derives, and the others hardly any; a GPT that
+        tries each word to find hidden words better than BERT and T5, which see both sides in one
+        pass, and these better than a GPT that sees the left; T5 and BERT to rewrite, and GPT not.
         """)
     if quick:
         with tempfile.TemporaryDirectory() as folder:

@@ -3,6 +3,8 @@
 results   family -> seed -> task -> numbers, as examples/10_families.json has them
 """
 
+import textwrap
+
 from families import FAMILIES, NAMES
 
 from npgpt import plots
@@ -18,18 +20,22 @@ PROBES = {
 
 
 class Seeds(tuple):
-    """One number for each seed. Prints as the mean and, of several, the least and the largest."""
-
-    def text(self, form):
-        mean, least, largest = (form.format(x) for x in (self.mean, min(self), max(self)))
-        return f"{mean} ({least} to {largest})" if len(self) > 1 else mean
+    """One number for each seed."""
 
     @property
     def mean(self):
         return sum(self) / len(self)
 
+    def nats(self):
+        return self._text("{:.2f}", "")
+
     def percent(self):
-        return self.text("{:.0%}")
+        return Seeds(100 * x for x in self)._text("{:.0f}", " %")
+
+    def _text(self, form, unit):
+        """The mean, and the least and the largest if they differ."""
+        mean, least, largest = (form.format(x) for x in (self.mean, min(self), max(self)))
+        return f"{mean}{unit}" + (f" ({least} to {largest})" if least != largest else "")
 
     def above(self, others):
         """Whether the least of these is more than the largest of the others."""
@@ -70,14 +76,23 @@ def report(results):
         f"10_families.json). Every model is trained for {flops:.2g} FLOPs on tales cut into words, "
         f"and for {more:.2g} more to rewrite; "
         f"{len(n.seeds)} seed{'s' * (len(n.seeds) > 1)}. A number is the mean over the seeds, in "
-        "parentheses the least and the largest.", "",
+        "parentheses the least and the largest. Learning rates: for BERT and T5 the best of three "
+        "that were tried for 4e12 FLOPs, for GPT that of the preset `tales`.", "",
         "![four tasks](figures/10_families.png)", "",
         "| | parameters | steps | asks, in training, for |", "| --- | --- | --- | --- |",
         *(f"| {NAMES[f]} | {n.of(f, 'training', 'parameters')[0]:,} | "
           f"{n.of(f, 'training', 'steps')[0]:,} | {ASKS[f]} |" for f in FAMILIES), "",
         *_words(n), *_stories(n), *_rewriting(n), *_pronouns(n), *_verdicts(n),
     ]  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join(map(_wrapped, lines))
+
+
+def _wrapped(line):
+    """A line of text in lines of at most 100 characters; rows of tables and titles stay whole."""
+    if line.startswith(("|", "#", "!")):
+        return line
+    return textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False,
+                         subsequent_indent="  " if line.startswith("- ") else "")  # fmt: skip
 
 
 def summary(results):
@@ -85,7 +100,7 @@ def summary(results):
     n = Numbers(results)
     ways = {
         f: " or ".join(
-            f"{n.nats(*way).text('{:.2f}')}{HOW[label]}" for label, way in WAYS.items()
+            f"{n.nats(*way).nats()}{HOW[label]}" for label, way in WAYS.items()
             if way[0] == f
         )
         for f in FAMILIES
@@ -97,11 +112,12 @@ def summary(results):
         for f in FAMILIES
     ]  # fmt: skip
     return "\n".join([
-        "| | a hidden word, nats above the optimum | stories ended as the grammar does | told anew "
-        "without a fault | what “it” means, at the word | four words later |",
+        "| | a hidden word, nats above the optimum | stories ended as the grammar does | rewritten "
+        "without a fault | what “it” means, read at “it” | four words later |",
         "| --- | --- | --- | --- | --- | --- |",
         *(f"| {' | '.join(row)} |" for row in rows), "",
-        f"Mean of {len(n.seeds)} seeds, least and largest. By these numbers:", "",
+        f"Mean of {len(n.seeds)} seeds, least and largest. By these numbers, at this size and for "
+        f"{n.of('gpt', 'training', 'flops')[0]:.2g} FLOPs:", "",
         *(f"- {sentence}: {verdict}" for sentence, verdict, _ in verdicts(n)), "",
     ])  # fmt: skip
 
@@ -118,11 +134,11 @@ ASKS = {
 
 
 def _words(n):
-    best, guess = n.nats("gpt", "guess")[0], n.of("gpt", "word", "guess share")[0]
+    best, guess = n.nats("gpt", "guess"), n.found("gpt", "guess")
     rows = [
-        ("the grammar, from both sides", "0", f"{n.of('gpt', 'word', 'best share')[0]:.0%}"),
-        ("the grammar, from the left", f"{best:.2f}", f"{guess:.0%}"),
-        *((label, n.nats(*way).text("{:.2f}"), n.found(*way).percent())
+        ("the grammar, from both sides", "0", n.of("gpt", "word", "best share").percent()),
+        ("the grammar, from the left", best.nats(), guess.percent()),
+        *((label, n.nats(*way).nats(), n.found(*way).percent())
           for label, way in WAYS.items()),
     ]  # fmt: skip
     return [
@@ -160,7 +176,10 @@ def _rewriting(n):
         "learn from the same pairs for the same FLOPs, each from the model of its training, and "
         "answer with the likeliest words. GPT continues the story with the answer; T5 reads the "
         "one and writes the other; BERT answers at each position, which it can only because every "
-        "word keeps its place.", "",
+        "word keeps its place. What they begin with is not the same: a T5 of npgpt starts with a "
+        "decoder that looks at the same word in the source, and a BERT has it in place, while a "
+        "GPT has to find out how to copy; and its text is twice as long, so that it sees half as "
+        "many pairs.", "",
         "| | stories without a fault | right, of words that change | of words that stay | pairs "
         "learned from |",
         "| --- | --- | --- | --- | --- |",
@@ -173,8 +192,8 @@ def _rewriting(n):
 
 def _pronouns(n):
     head = [
-        f"{label}, chance {n.of('gpt', 'pronoun', p, 'chance')[0]:.0%}, majority "
-        f"{n.of('gpt', 'pronoun', p, 'majority')[0]:.0%}" for p, label in PROBES.items()
+        f"{label}; chance {n.of('gpt', 'pronoun', p, 'chance').percent()}, majority "
+        f"{n.of('gpt', 'pronoun', p, 'majority').percent()}" for p, label in PROBES.items()
     ]  # fmt: skip
     rows = []
     for f in FAMILIES:
@@ -227,9 +246,9 @@ def _understanding(n):
     return (
         "Encoder-only: good for understanding",
         _holds(left.above(bert), both.above(bert), it.above(untrained)),
-        f"In one pass, BERT loses {bert.text('{:.2f}')} nats more on a hidden word than the "
-        f"optimum; a decoder that sees the left loses {left.text('{:.2f}')}, but one that tries "
-        f"each word {both.text('{:.2f}')}. At the word “it” a probe reads off what it means in "
+        f"In one pass, BERT loses {bert.nats()} nats more on a hidden word than the "
+        f"optimum; a decoder that sees the left loses {left.nats()}, but one that tries "
+        f"each word {both.nats()}. At the word “it” a probe reads off what it means in "
         f"{it.percent()} of stories, of an untrained BERT in {untrained.percent()}.",
     )  # fmt: skip
 
@@ -276,8 +295,8 @@ def _decoder(n):
     return (
         "Decoder-only: can also do understanding tasks",
         _holds(guess.above(both), later.above(untrained)),
-        f"Trying each word, GPT loses {both.text('{:.2f}')} nats above the optimum, BERT "
-        f"{bert.text('{:.2f}')}; it pays with a pass for each word. What “it” means can be read "
+        f"Trying each word, GPT loses {both.nats()} nats above the optimum, BERT "
+        f"{bert.nats()}; it pays with a pass for each word. What “it” means can be read "
         f"off in {later.percent()} of stories once what tells it has been said (of an untrained "
         f"GPT in {untrained.percent()}). Where it does not: at the word itself, before that, in "
         f"{at.percent()}, by chance one half.",
@@ -291,7 +310,7 @@ def draw_results(path, results):
     word, story, anew, pronoun = axes.ravel()
     _dots(word, {label: (f, n.nats(f, way)) for label, (f, way) in WAYS.items()})
     word.set(title="a hidden word", xlabel="nats above the grammar's odds")
-    _landmark(word, n.nats("gpt", "guess")[0], "best from the left")
+    _landmark(word, n.nats("gpt", "guess")[0], "best from the left", height=0.5)
     rows = {}
     for f in FAMILIES:
         rows[f"{NAMES[f]}, whole stories"] = f, n.of(f, "go on", "whole")
@@ -330,7 +349,7 @@ def _dots(axes, rows, share=False):
     axes.set_xlim(0, 1 if share else None)
 
 
-def _landmark(axes, x, name):
+def _landmark(axes, x, name, height=0.0):
     axes.axvline(x, **plots.LANDMARK)
-    axes.annotate(name, (x, 0), (-3, 3), xycoords=("data", "axes fraction"), ha="right",
+    axes.annotate(name, (x, height), (-3, 3), xycoords=("data", "axes fraction"), ha="right",
                   **plots.NOTE)  # fmt: skip
