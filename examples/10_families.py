@@ -15,7 +15,8 @@ examples/10_families.json, the tables in examples/10_families.md.
 
 Try:
 - FLOPS = 4e12: which family suffers most from a smaller budget?
-- RATES in `families.py`: does a family lose because its learning rate is wrong?
+- RATES in `families.py`: does a family lose because its learning rate is wrong? (Remove the folder
+  of the study first, so that nothing counts as done.)
 - another task with one right answer, in `family_tasks.py`: tell a story of one animal of several.
 """
 
@@ -58,13 +59,13 @@ from npgpt.model import MODELS
 from npgpt.training.estimate import clock
 
 HERE = Path(__file__).parent
-RUNS = HERE.parent / "runs" / "families"
 RESULTS, TABLES = HERE / "10_families.json", HERE / "10_families.md"
 CONCEPTS, BEGINS = HERE.parent / "CONCEPTS.md", "<!-- examples/10_families.py -->"
 MARKS = re.compile(rf"({BEGINS}\n).*?(<!-- end -->)", re.S)
 SEEDS = (1, 2, 3)
 TASKS = ("training", "word", "go on", "pronoun", "rewrite")
 FLOPS, REWRITE_FLOPS = 7.5e12, 2.5e12  # of a run: its training, and its training to rewrite
+RUNS = HERE.parent / "runs" / f"families-{FLOPS:g}-{REWRITE_FLOPS:g}"
 SIZES = {  # characters to train on and to test on, stories of a task, stories to learn to rewrite
     False: {"train": 10_000_000, "test": 1_200_000, "words": 400, "stories": 100,
             "rewritten": 300, "pairs": 20_000},
