@@ -1,12 +1,16 @@
 """Each example in its quick mode: what it claims to show, and that it leaves a picture."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from npgpt.data import tales
+from npgpt.data.floors import spans_log_probability
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +50,7 @@ def results(mains, tmp_path_factory):
 def test_there_is_one_for_each_section():
     assert SCRIPTS == [
         "00_autograd", "01_language_model", "02_tokenization", "03_embeddings", "04_attention",
-        "05_transformer", "06_training", "07_generation",
+        "05_transformer", "06_training", "07_generation", "10_families",
     ]  # fmt: skip
 
 
@@ -137,6 +141,115 @@ def test_07_settings_keep_what_they_say_and_the_cache_changes_nothing(results):
     assert set(shown["kept_by_context"]["top-k 3"]) == {3}
     assert len(set(shown["kept_by_context"]["top-p 0.8"])) > 1
     assert shown["positions"] == [[16, 16 * 17 // 2], [32, 32 * 33 // 2]]
+
+
+def test_10_every_family_does_every_task(results):
+    shown, _ = results("10_families")
+    assert {*shown} == {"gpt", "bert", "t5"}
+    for found in (runs["1"] for runs in shown.values()):
+        assert {*found} == {"training", "word", "go on", "pronoun", "rewrite"}
+        word = found["word"]
+        assert word["best nats"] < word["guess nats"] < word["both nats"] + 0.5
+        for share in (*found["go on"].values(), *found["pronoun"]["it"].values()):
+            assert share >= 0
+    # of a GPT that is hardly trained, all words are as likely
+    assert shown["gpt"]["1"]["word"]["left nats"] == pytest.approx(word["guess nats"], abs=0.1)
+
+
+def test_10_the_documents_have_the_numbers_that_are_kept(mains):
+    import family_report
+
+    results = json.loads((EXAMPLES / "10_families.json").read_text(encoding="utf-8"))
+    tables = (EXAMPLES / "10_families.md").read_text(encoding="utf-8")
+    assert family_report.report(results) == tables
+    concepts = (EXAMPLES.parent / "CONCEPTS.md").read_text(encoding="utf-8")
+    assert family_report.summary(results) + "<!-- end -->" in concepts
+    flops = {runs["training"]["flops"] for found in results.values() for runs in found.values()}
+    assert len(flops) == 1 and len({tuple(found) for found in results.values()}) == 1
+
+
+@pytest.fixture(scope="module")
+def tasks(mains):
+    import families
+    import family_tasks
+
+    stories = families.told(20_000, seed=3)
+    return family_tasks, stories, families.WordTokenizer("".join(families.told(600_000, seed=0)))
+
+
+def test_10_families_have_equal_parameters(tasks):
+    import families
+
+    from npgpt.model.size import parameters_by_part
+
+    sizes = [
+        sum(parameters_by_part(families.model_config(family, tasks[2].vocab_size)).values())
+        for family in families.FAMILIES
+    ]
+    assert max(sizes) < 1.03 * min(sizes)
+
+
+def test_10_words_are_tokens_and_every_story_comes_back(tasks):
+    _, stories, tokenizer = tasks
+    for story in stories:
+        assert tokenizer.decode(tokenizer.encode(story)) == story
+    assert [tokenizer.pieces[i] for i in tokenizer.encode(" Badado sat.")] == [
+        " Ba", "da", "do", " sat", "."
+    ]  # fmt: skip
+
+
+def test_10_the_odds_of_a_hidden_word_are_those_of_a_hidden_span(tasks):
+    task, stories, tokenizer = tasks
+    for hidden in task.hidden_words(tokenizer, stories)[:40]:
+        word = tokenizer.pieces[hidden.words_K[hidden.right]]
+        before = tokenizer.decode(hidden.ids_T[: hidden.at])
+        span = len(before) + 1, len(before) + len(word)
+        nats = spans_log_probability(
+            tales.GRAMMAR, tokenizer.decode(hidden.ids_T), [span], longest=10
+        )
+        assert np.log(hidden.odds_K[hidden.right]) == pytest.approx(nats, abs=1e-9)
+
+
+def test_10_a_story_told_anew_is_one_and_comes_back(tasks):
+    task, stories, _ = tasks
+    anew = [(story, task.swapped(story)) for story in stories]
+    assert any(other is None for _, other in anew)
+    for story, other in (pair for pair in anew if pair[1]):
+        assert other != story and tales.log_probability(other) is not None
+        assert task.swapped(other) == story
+    assert task.swapped(
+        "One dawn shy King Dadado of Dadadia lost his red map in Dadadia. A shy red dog found it "
+        "near a red mill, so he kissed the dog on its head.\n\n"
+    ) == (
+        "One dawn shy Queen Dadada of Dadadia lost her red map in Dadadia. A shy red dog found it "
+        "near a red mill, so she kissed the dog on its head.\n\n"
+    )
+
+
+def test_10_words_count_up_to_the_first_that_the_grammar_does_not_allow(tasks):
+    task, stories, tokenizer = tasks
+    for story in stories[:20]:
+        ids = tokenizer.encode(story).tolist()
+        assert task.words_allowed(tokenizer, ids) == len(ids)
+        assert task.words_allowed(tokenizer, ids[:9]) == 9
+        for at in (1, 9, len(ids) - 4):
+            wrong = ids[:at] + [tokenizer.ids["?"]] * 2 + ids[at + 2 :]
+            assert task.words_allowed(tokenizer, wrong) <= at + 1
+            assert task.words_allowed(tokenizer, wrong) >= at
+
+
+def test_10_it_is_the_animal_or_what_is_in_its_way(tasks):
+    task, stories, tokenizer = tasks
+    found = task.pronouns(tokenizer, stories)
+    for name, word in (("it", " it"), ("it, later", ","), ("she", " she")):
+        assert found[name]
+        for pronoun in found[name]:
+            assert tokenizer.pieces[pronoun.ids_T[pronoun.at]] == word
+    reasons = {0: set(), 1: set()}
+    for pronoun in found["it"]:
+        reasons[pronoun.meant].add(tokenizer.pieces[pronoun.ids_T[pronoun.at + 3]].strip())
+    assert reasons[0] <= {"tired", "hungry", "thirsty", "cold", "sad", "scared"}
+    assert reasons[1] <= {"noisy", "crowded", "deep", "wide", "steep", "high"}
 
 
 def test_without_matplotlib_the_numbers_are_there_and_the_way_to_get_pictures(
