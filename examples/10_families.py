@@ -69,7 +69,7 @@ RUNS = HERE.parent / "runs" / f"families-{FLOPS:g}-{REWRITE_FLOPS:g}"
 SIZES = {  # characters to train on and to test on, stories of a task, stories to learn to rewrite
     False: {"train": 10_000_000, "test": 1_200_000, "words": 400, "stories": 100,
             "rewritten": 300, "pairs": 20_000},
-    True: {"train": 60_000, "test": 60_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
+    True: {"train": 60_000, "test": 200_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
 }  # fmt: skip
 QUICK_FLOPS = 3e8
 

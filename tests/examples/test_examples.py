@@ -173,7 +173,7 @@ def tasks(mains):
     import families
     import family_tasks
 
-    stories = families.told(20_000, seed=3)
+    stories = families.told(100_000, seed=3)
     return family_tasks, stories, families.WordTokenizer("".join(families.told(600_000, seed=0)))
 
 
@@ -200,7 +200,7 @@ def test_10_words_are_tokens_and_every_story_comes_back(tasks):
 
 def test_10_the_odds_of_a_hidden_word_are_those_of_a_hidden_span(tasks):
     task, stories, tokenizer = tasks
-    for hidden in task.hidden_words(tokenizer, stories)[:40]:
+    for hidden in task.hidden_words(tokenizer, stories[:60]):
         word = tokenizer.pieces[hidden.words_K[hidden.right]]
         before = tokenizer.decode(hidden.ids_T[: hidden.at])
         span = len(before) + 1, len(before) + len(word)
