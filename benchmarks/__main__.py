@@ -48,7 +48,7 @@ def main(argv=None):
             document = with_section(before, part, section(part, *found[part]), PARTS)
             out.write_text(document, encoding="utf-8")
         if out == RESULTS and part in HEADLINES:
-            readme = with_headline(README.read_text(encoding="utf-8"), part, found[part][1])
+            readme = with_headline(README.read_text(encoding="utf-8"), part, *found[part])
             README.write_text(readme, encoding="utf-8")
     if args.json:
         print(json.dumps({

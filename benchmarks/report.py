@@ -92,8 +92,8 @@ def with_section(document, part, text, order):
     )
 
 
-def with_headline(document, part, tables):
-    """README.md with what was measured of a part summed up, between the marks for it."""
+def with_headline(document, part, machine, tables):
+    """README.md with what was measured of a part, and where, summed up between the marks for it."""
     begins, title = HEADLINES[part]
     found = [c for table in tables if table.title.startswith(begins) for c in table.comparisons]
     models, cells = dict.fromkeys(_model_and_kind(c)[0] for c in found), {}
@@ -102,6 +102,7 @@ def with_headline(document, part, tables):
         ratio = f"{c['ratio']:.2f} ({c['low']:.2f} – {c['high']:.2f})" if "ratio" in c else ""
         cells.setdefault(f"{kind}{c['peer']}", {})[model] = ratio
     lines = [
+        f"{machine}:", "",
         _row([f"{title}: times as long as ours", *models]), _row(["---"] * (1 + len(models))),
         *(_row([name, *(row.get(model, "") for model in models)]) for name, row in cells.items()),
     ]  # fmt: skip

@@ -60,9 +60,11 @@ def test_a_readme_has_the_ratios_of_each_peer_by_model_between_its_marks():
     ]
     other = comparison_table("Useful FLOPs", [AHEAD])
     readme = "a\n<!-- benchmarks train_step -->\nold\n<!-- end -->\nb <!-- end -->\n"
-    found = with_headline(readme, "train_step", [comparison_table("Training step", rows), other])
+    found = with_headline(
+        readme, "train_step", "A processor", [comparison_table("Training step", rows), other]
+    )
     assert found.splitlines() == [
-        "a", "<!-- benchmarks train_step -->",
+        "a", "<!-- benchmarks train_step -->", "A processor:", "",
         "| A training step in float32: times as long as ours | `cpu` | `baby` |",
         "| --- | --- | --- |",
         "| PyTorch | 2.00 (1.90 – 2.50) | 1.00 (0.90 – 1.10) |",
@@ -74,7 +76,7 @@ def test_a_readme_has_the_ratios_of_each_peer_by_model_between_its_marks():
         Comparison("`gpt2`, npgpt", "llama.cpp", 1e-3, 1e-3, 1.0, 0.9, 1.1),
     ]
     readme = "<!-- benchmarks generation -->\n<!-- end -->\n"
-    found = with_headline(readme, "generation", [comparison_table("The same: x", kinds)])
+    found = with_headline(readme, "generation", "", [comparison_table("The same: x", kinds)])
     assert "| ours in int8 against npgpt | 3.00 (2.90 – 3.10) |\n| llama.cpp | 1.00" in found
 
 
