@@ -26,6 +26,7 @@ TEST_COMMAND = (
 )
 
 FENCED = re.compile(r"^(?P<indent> *)```(?P<language>\S*).*\n(?P<text>(?s:.*?))^ *```$", re.M)
+LINKED_FILE = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 NAME_IN_BACKTICKS = re.compile(r"`((?:autograd|npgpt)(?:\.[A-Za-z_]\w*)+)")
 
 
@@ -75,6 +76,13 @@ def test_the_snippets_run_in_order(path, tmp_path, monkeypatch):
     for line, code in python_snippets(read(path)):
         # Empty lines in front: a traceback then gives the line of the document.
         exec(compile("\n" * (line - 1) + code, str(path), "exec"), namespace)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")),
+                         ids=relative)  # fmt: skip
+def test_every_file_and_picture_that_a_document_links_to_is_there(path):
+    linked = LINKED_FILE.findall(FENCED.sub("", read(path)))
+    assert [name for name in linked if not (path.parent / name).exists()] == []
 
 
 def test_names_and_snippets_are_found_where_they_stand():

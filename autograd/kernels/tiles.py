@@ -58,6 +58,8 @@ def _amx_permitted():
 TILE = os.environ.get("AUTOGRAD_TILE") or _best_tile()
 if TILE not in TILES:
     raise ValueError(f"AUTOGRAD_TILE={TILE!r} is unknown; use one of: {', '.join(TILES)}")
+if TILE == "amx" and not _amx_permitted():
+    raise ValueError("AUTOGRAD_TILE='amx': this system gives no registers of AMX; leave it unset")
 ROWS, VECTORS, BYTES = TILES[TILE]
 MULTIPLIES_BFLOAT16 = TILE in ("amx", "avx512bf16")
 # Sums of these make any number of rows, so that no tile computes rows that c does not have.

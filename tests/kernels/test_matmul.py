@@ -139,10 +139,9 @@ def test_the_tile_is_that_of_the_processor_compiled_for(monkeypatch, triple, fea
 
 def run_with(tile):
     serial = tile != tiles.TILE
-    variables = {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)}
+    variables = {"AUTOGRAD_TILE": tile, "NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)}
     if serial:
-        cache = compiler.cache_folder() / "serial"
-        variables |= {"AUTOGRAD_TILE": tile, "NUMBA_CACHE_DIR": str(cache)}
+        variables["NUMBA_CACHE_DIR"] = str(compiler.cache_folder() / "serial")
     return subprocess.run(
         [sys.executable, *(["-c", SERIAL] if serial else []), __file__],
         env=os.environ | variables,
