@@ -180,7 +180,7 @@ def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels, a_rows
     sums of the columns of b are added to it.
     """
     width = VECTORS * (BYTES // c.flat.itemsize)
-    turned = a.row == 1 and a.column != 1 and columns >= FEW_PANELS * width
+    turned = a.row == 1 and a.column != 1 and columns >= FEW_PANELS * width and width >= ROWS
     in_place = rows <= FEW_ROWS and b.column == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)

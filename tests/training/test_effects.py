@@ -29,6 +29,7 @@ ELSEWHERE = {
     "eval_tokens": "evaluations: tests/training/test_loop.py",
     "sample_tokens": "samples: tests/cli/test_train.py",
     "arch": "another model: tests/cli/test_archs.py",
+    "matmul_precision": "products, of the whole process: tests/cli/test_train.py",
 }  # fmt: skip
 
 
