@@ -4,8 +4,8 @@
 
 Without a PART all of them run, for a quarter of an hour or more. Every library has a process of its
 own (`benchmarks.runners`). Only the sections of what was measured are replaced, and what README.md
-sums up of them. --quick is a look
-at whether everything runs: its numbers mean little, and it writes no file unless --out names one.
+sums up of them. --quick is a look at whether everything runs: its numbers mean little, and it
+writes no file unless --out names one.
 """
 
 import argparse

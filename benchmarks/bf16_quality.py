@@ -33,11 +33,8 @@ def main():
     )  # fmt: skip
     parser.add_argument("--runs", type=Path, default=Path("runs/bf16"), metavar="FOLDER")
     args = parser.parse_args()
-    tables = [
-        table(recipe, args.seeds or SEEDS[recipe], args.corpus, args.runs)
-        for recipe in ([args.recipe] if args.recipe else SEEDS)
-    ]
-    for recipe, found in zip([args.recipe] if args.recipe else SEEDS, tables, strict=True):
+    for recipe in [args.recipe] if args.recipe else SEEDS:
+        found = table(recipe, args.seeds or SEEDS[recipe], args.corpus, args.runs)
         part = f"bf16_quality {recipe.replace('-', '_')}"
         document = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
         text = section(part, described(), [found])

@@ -311,17 +311,9 @@ def draw_results(path, results):
     _dots(word, {label: (f, n.nats(f, way)) for label, (f, way) in WAYS.items()})
     word.set(title="a hidden word", xlabel="nats above the grammar's odds")
     _landmark(word, n.nats("gpt", "guess")[0], "best from the left", height=0.5)
-    rows = {}
-    for f in FAMILIES:
-        rows[f"{NAMES[f]}, whole stories"] = f, n.of(f, "go on", "whole")
-        rows[f"{NAMES[f]}, words allowed"] = f, n.of(f, "go on", "allowed")
-    _dots(story, rows, share=True)
+    _dots(story, _rows(n, "go on", whole="whole stories", allowed="words allowed"), share=True)
     story.set(title="a story that goes on", xlabel="share that the grammar derives")
-    rows = {}
-    for f in FAMILIES:
-        rows[f"{NAMES[f]}, whole stories"] = f, n.of(f, "rewrite", "exact")
-        rows[f"{NAMES[f]}, changed words"] = f, n.of(f, "rewrite", "changed")
-    _dots(anew, rows, share=True)
+    _dots(anew, _rows(n, "rewrite", exact="whole stories", changed="changed words"), share=True)
     anew.set(title="a story told anew: of a queen, not a king", xlabel="share right")
     rows = {}
     for p, label in (("it", "at “it”"), ("it, later", "four words later")):
@@ -334,6 +326,14 @@ def draw_results(path, results):
 
 
 TITLE = "Equal parameters and FLOPs: GPT tells stories, T5 and BERT rewrite (a mark for each seed)"
+
+
+def _rows(n, task, **labels):
+    """Rows of `_dots`: numbers of a task by their label, for one family after the other."""
+    return {
+        f"{NAMES[f]}, {label}": (f, n.of(f, task, name))
+        for f in FAMILIES for name, label in labels.items()
+    }  # fmt: skip
 
 
 def _dots(axes, rows, share=False):
