@@ -5,20 +5,15 @@ off by half of its last of 8 bits at most; the bound on a result is the sum of t
 are multiplied with. The sizes are those at which blocks, panels and pairs begin and end.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tile_process import run_with
 
 from autograd import kernels, reference
-from autograd.kernels import compiler, tiles
+from autograd.kernels import tiles
 
-PROJECT = Path(__file__).parents[2]
 ROUNDING = 2.0**-8
 CAUSAL = pytest.mark.parametrize("causal", [True, False])
 # B, H, G, T, S, D
@@ -30,14 +25,6 @@ SIZES = [
     (1, 3, 3, 65, 65, 7),
     (2, 2, 1, 200, 213, 100),
 ]
-
-SERIAL = """
-import runpy, sys
-import numba
-njit = numba.njit
-numba.njit = lambda *given, parallel=False, **options: njit(*given, **options)
-runpy.run_path(sys.argv[1], run_name="__main__")
-"""
 
 
 def make(sizes, masked=False, seed=0):
@@ -131,15 +118,7 @@ def test_a_bad_key_reaches_the_queries_that_see_it_and_no_other(s, which, bad):
 @pytest.mark.parametrize("tile", dict.fromkeys([tiles.TILE, "avx2", "neon"]))
 @pytest.mark.slow
 def test_every_width_is_right_and_the_number_of_threads_changes_no_bit(tile):
-    variables = {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)}
-    serial = tile != tiles.TILE
-    if serial:
-        cache = compiler.cache_folder() / "serial"
-        variables |= {"AUTOGRAD_TILE": tile, "NUMBA_CACHE_DIR": str(cache)}
-    run = subprocess.run(
-        [sys.executable, *(["-c", SERIAL] if serial else []), __file__],
-        env=os.environ | variables, capture_output=True, text=True, encoding="utf-8", check=False,
-    )  # fmt: skip
+    run = run_with(tile, __file__)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == [tile, "right"]
 

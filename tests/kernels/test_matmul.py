@@ -1,40 +1,24 @@
 """The three matrix products: every tile, every edge of a block, any number of threads.
 
-A tile is chosen when the kernels are imported, so each one runs in a process of its own, which
-may use three threads on any machine. Tiles of other machines divide the work for three threads,
-but do it on one: serial code compiles much faster. `test_reference` has the products at any
+Each tile runs in a process of its own (`tile_process`). `test_reference` has the products at any
 sizes for the tile of this machine; the sizes here are those at which blocks, panels and jobs begin
 and end.
 """
-
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tile_process import run_with
 
-import autograd
 from autograd import kernels, reference
-from autograd.kernels import compiler, tiles
+from autograd.kernels import tiles
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
 TILES = ["amx", "avx512bf16", "avx512", "avx2", "neon", "plain"]
 OPERANDS = [(np.float32, False), (np.float64, False), (np.float32, True)]
-PROJECT = Path(autograd.__file__).parents[1]
-
-SERIAL = """
-import runpy, sys
-import numba
-njit = numba.njit
-numba.njit = lambda *given, parallel=False, **options: njit(*given, **options)
-runpy.run_path(sys.argv[1], run_name="__main__")
-"""
 
 # Z, M, K, N
 SIZES = [
@@ -107,13 +91,13 @@ def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(
 def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
     if TILES.index(tile) < TILES.index(tiles.TILE) and tile in ("amx", "avx512bf16"):
         pytest.skip(f"this processor has no instruction of the tile {tile}")
-    run = run_with(tile)
+    run = run_with(tile, __file__)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == [tile, "right"]
 
 
 def test_an_unknown_tile_names_the_known_ones():
-    run = run_with("sse")
+    run = run_with("sse", __file__)
     assert "AUTOGRAD_TILE='sse' is unknown; use one of: amx, avx512bf16, avx512, " in run.stderr
 
 
@@ -135,21 +119,6 @@ def test_the_tile_is_that_of_the_processor_compiled_for(monkeypatch, triple, fea
     monkeypatch.setattr(tiles.binding, "get_process_triple", lambda: triple)
     monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
     assert tiles._best_tile() == tile
-
-
-def run_with(tile):
-    serial = tile != tiles.TILE
-    variables = {"AUTOGRAD_TILE": tile, "NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)}
-    if serial:
-        variables["NUMBA_CACHE_DIR"] = str(compiler.cache_folder() / "serial")
-    return subprocess.run(
-        [sys.executable, *(["-c", SERIAL] if serial else []), __file__],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
 
 
 @FORMS

@@ -1,0 +1,34 @@
+"""A test file as a script, in a process with another tile than that of this machine.
+
+A tile is chosen when the kernels are imported. The process may use three threads on any machine.
+Tiles of other machines divide the work for three threads, but do it on one: serial code compiles
+much faster.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from autograd.kernels import compiler, tiles
+
+TESTS = Path(__file__).parent
+SERIAL = """
+import runpy, sys
+import numba
+njit = numba.njit
+numba.njit = lambda *given, parallel=False, **options: njit(*given, **options)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def run_with(tile, script):
+    serial = tile != tiles.TILE
+    folders = os.pathsep.join(map(str, (TESTS.parent, TESTS)))
+    variables = {"AUTOGRAD_TILE": tile, "NUMBA_NUM_THREADS": "3", "PYTHONPATH": folders}
+    if serial:
+        variables["NUMBA_CACHE_DIR"] = str(compiler.cache_folder() / "serial")
+    return subprocess.run(
+        [sys.executable, *(["-c", SERIAL] if serial else []), script],
+        env=os.environ | variables, capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
