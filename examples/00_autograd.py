@@ -118,17 +118,17 @@ def draw_graph(path, boxes, arrows, title):
     """
     columns = 1 + max(column for column, _, _ in boxes.values())
     rows = 1 + max(row for _, row, _ in boxes.values())
-    drawing, axes = plots.figure(1.9 * columns, 1.15 * rows + 0.5)
+    drawing, axes = plots.figure(1.2 * columns, 1.0 * rows + 0.4)
     for start, end in arrows:
         (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
         axes.annotate(
             "", (x1, -y1), (x0, -y0),
-            arrowprops={"arrowstyle": "-|>", "color": plots.GREY, "shrinkA": 30, "shrinkB": 34},
+            arrowprops={"arrowstyle": "-|>", "color": plots.GREY, "shrinkA": 30, "shrinkB": 37},
         )  # fmt: skip
     for column, row, text in boxes.values():
         axes.text(
             column, -row, text, ha="center", va="center", fontsize=8, color=plots.INK,
-            bbox={"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": plots.COLOURS[0]},
+            bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": plots.COLOURS[0]},
         )  # fmt: skip
     axes.set(title=title, xlim=(-0.6, columns - 0.4), ylim=(-rows + 0.4, 0.6))
     axes.axis("off")

@@ -137,7 +137,7 @@ def draw_clouds(path, groups, title):
     panels = [list(groups), *filter(None, panels)]
     columns = 3
     rows = -(-len(panels) // columns)
-    drawing, axes = plots.figure(11, 3.7 * rows, rows, columns, squeeze=False)
+    drawing, axes = plots.figure(9.2, 3.3 * rows, rows, columns, squeeze=False)
     colours = dict(zip(groups, plots.COLOURS * 2, strict=False))
     for panel, names in zip(axes.flat, panels, strict=False):
         for name in names:

@@ -128,6 +128,7 @@ def in_a_model(trained, figures):
         'how much each position (row) reads from each other (column); framed: what "it" reads',
         marked=its,
     )  # fmt: skip
+    picture(draw_rows, figures / "04_it.png", maps_LHTT, tokens, its)
     return {"maps": maps_LHTT}
 
 
@@ -138,8 +139,9 @@ def draw_maps(path, weights_LHTS, labels, title, marked):
     marked   rows to frame
     """
     L, H, T, _ = weights_LHTS.shape
-    size = max(2.4, 0.17 * T)
-    drawing, axes = plots.figure(size * H + 1.2, size * L + 0.6, L, H, squeeze=False)
+    drawing, axes = plots.figure(
+        2.1 * H + 1.4, 2.1 * L + 1.2, L, H, squeeze=False, sharex=True, sharey=True
+    )
     for (layer, head), panel in np.ndenumerate(axes):
         image = panel.imshow(weights_LHTS[layer, head], cmap="Blues", vmin=0, vmax=1)
         for t in marked:
@@ -147,12 +149,35 @@ def draw_maps(path, weights_LHTS, labels, title, marked):
             xs, ys = [-0.5, high, high, -0.5, -0.5], [low, low, high, high, low]
             panel.plot(xs, ys, color=plots.COLOURS[1], linewidth=1.2, clip_on=False)
         panel.set_title(f"layer {layer}, head {head}", fontsize=9)
-        panel.set_xticks(range(T), labels, fontsize=6, rotation=90)
-        panel.set_yticks(range(T), labels, fontsize=6)
+        panel.set_xticks(range(T), labels, fontsize=6.5, rotation=90)
+        panel.set_yticks(range(T), labels, fontsize=6.5)
     drawing.colorbar(image, ax=axes, shrink=0.6, label="weight; those of a row sum to 1")
     drawing.suptitle(title)
     drawing.supxlabel("position read", fontsize=9)
     drawing.supylabel("position reading", fontsize=9)
+    return plots.save(drawing, path)
+
+
+def draw_rows(path, weights_LHTT, tokens, rows):
+    """What one position reads in every head: a strip for each head, a panel for each position.
+
+    tokens   the T tokens;  rows   the positions, each the first of some
+    """
+    L, H, T, _ = weights_LHTT.shape
+    heads = [f"layer {layer}, head {head}" for layer, head in np.ndindex(L, H)]
+    drawing, axes = plots.figure(7.4, 0.24 * L * H * len(rows) + 2.2, len(rows), 1, sharex=True)
+    for panel, row, which in zip(axes, rows, ("first", "last"), strict=True):
+        seen_NT = np.where(np.arange(T) <= row, weights_LHTT[:, :, row].reshape(L * H, T), np.nan)
+        image = panel.imshow(seen_NT, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (head, t), weight in np.ndenumerate(seen_NT):
+            if weight >= 0.2:  # written, too: a shade is hard to read
+                colour = "white" if weight > 0.5 else plots.INK
+                panel.text(t, head, f"{weight:.1f}", ha="center", va="center", fontsize=7.5,
+                           color=colour)  # fmt: skip
+        panel.set_title(f'what the {which} "it" reads', fontsize=10)
+        panel.set_yticks(range(L * H), heads, fontsize=8)
+    axes[-1].set_xticks(range(T), [token.strip() for token in tokens], fontsize=8, rotation=90)
+    drawing.colorbar(image, ax=axes, shrink=0.6, label="weight; a row sums to 1")
     return plots.save(drawing, path)
 
 

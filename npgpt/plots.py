@@ -56,8 +56,18 @@ def save(drawing, path):
     with warnings.catch_warnings():  # of a name in a script that the font lacks it draws boxes
         warnings.filterwarnings("ignore", r"Glyph|Matplotlib currently does not support")
         drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
-    atomic_write(path, picture.getvalue())
+    atomic_write(path, _of_256_colours(picture) if path.suffix == ".png" else picture.getvalue())
     return path
+
+
+def _of_256_colours(png):
+    """A PNG in a third of the bytes: lines, letters and one scale of colours need no more."""
+    from PIL import Image  # which matplotlib needs
+
+    smaller = io.BytesIO()
+    palette = Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    palette.save(smaller, "png", optimize=True)
+    return smaller.getvalue()
 
 
 def loss_picture(path, rows, *, title, levels, whole):

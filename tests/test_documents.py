@@ -1,19 +1,25 @@
-"""What the documents and the project files promise: names resolve, snippets run, imports are lean.
+"""What the documents and the project files promise: names resolve, snippets run and print what
+stands beneath them, commands are commands, imports are lean.
 
-A snippet is checked by the `assert` lines that stand in it.
+A snippet is checked by the `assert` lines that stand in it, and by what it prints.
 """
 
 import ast
+import importlib.util
+import json
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
+from npgpt import cli
+
 ROOT = Path(__file__).parents[1]
+CONCEPTS = ROOT / "CONCEPTS.md"
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONCEPTS.md") if (ROOT / name).exists()]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 FOLDERS_OF_CODE = ("autograd", "npgpt", "tests", "benchmarks", "examples")
@@ -49,11 +55,20 @@ def names_in_backticks(text):
     return sorted(set(NAME_IN_BACKTICKS.findall(FENCED.sub("", text))))
 
 
-def python_snippets(text):
-    """(line number of its first line, code) of each ```python block, in order."""
-    for match in FENCED.finditer(text):
-        if match["language"] == "python":
-            yield text.count("\n", 0, match.start("text")) + 1, textwrap.dedent(match["text"])
+def module_of(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+snippets = module_of(ROOT / "examples" / "snippets.py")
+
+
+def commands(text):
+    """The commands of a document: an indented line each, up to two spaces and what it does."""
+    lines = re.findall(r"^    (?:\S+=\S+ )*(\.venv/bin/\S.*)$", FENCED.sub("", text), re.M)
+    return [re.split(r"  +|(?: \| )|(?: > )|(?: && )", line)[0] for line in lines]
 
 
 # ---- the documents
@@ -70,12 +85,79 @@ def test_every_dotted_name_of_our_code_resolves(path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
-def test_the_snippets_run_in_order(path, tmp_path, monkeypatch):
+def test_the_snippets_run_in_order_and_print_what_stands_beneath(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "snippets"}
-    for line, code in python_snippets(read(path)):
-        # Empty lines in front: a traceback then gives the line of the document.
-        exec(compile("\n" * (line - 1) + code, str(path), "exec"), namespace)
+    text = read(path)
+    found = snippets.snippets(text)
+    for snippet, printed in zip(found, snippets.what_they_print(found, path), strict=True):
+        if path == CONCEPTS or snippet.printed:
+            where = f"{relative(path)}, the snippet of line {snippet.line}"
+            assert printed == snippet.printed, f"{where}; mend it with: {snippets.COMMAND}"
+
+
+def test_the_script_and_the_notebook_are_what_the_document_gives():
+    text = read(CONCEPTS)
+    assert read(snippets.SCRIPT) == snippets.as_script(text), snippets.COMMAND
+    assert read(snippets.NOTEBOOK) == snippets.as_notebook(text), snippets.COMMAND
+
+
+def test_the_notebook_has_the_form_that_notebooks_have():
+    notebook = json.loads(read(snippets.NOTEBOOK))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    cells = notebook["cells"]
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    for cell in cells:
+        keys = {"cell_type", "id", "metadata", "source"}
+        if cell["cell_type"] == "code":
+            keys |= {"execution_count", "outputs"}
+            ast.parse(cell["source"])
+        assert set(cell) == keys
+        for link in LINKED_FILE.findall(FENCED.sub("", cell["source"])):
+            assert (snippets.NOTEBOOK.parent / link).exists(), link
+    codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    assert "\n".join(codes).split() == "".join(
+        snippet.code for snippet in snippets.snippets(read(CONCEPTS))
+    ).split()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
+def test_the_commands_that_a_document_prints_are_commands(path, capsys):
+    found = commands(read(path))
+    assert len(found) > 15
+    for command in found:
+        program, *words = shlex.split(command)
+        if program == ".venv/bin/npgpt":
+            try:
+                cli._parsed(words)
+            except SystemExit as end:
+                assert end.code == 0, f"{command}: {capsys.readouterr().err}"
+        elif program == ".venv/bin/python" and words[0] == "-m":
+            assert (ROOT / words[1].split(".")[0]).is_dir() or words[1] == "pytest", command
+        elif program == ".venv/bin/python" and words[0] != "-c":
+            assert (ROOT / words[0]).exists(), command
+
+
+def test_the_cheap_commands_of_the_lesson_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cheap = ("tokenize", "gradcheck --op", "info", "exercise")
+    for command in commands(read(CONCEPTS)):
+        words = command.removeprefix(".venv/bin/npgpt ")
+        if words.startswith(cheap) and "runs/" not in words:
+            assert cli.main(shlex.split(words)) == 0, f"{command}: {capsys.readouterr().err}"
+
+
+def test_every_section_of_the_lesson_has_a_picture_and_something_to_try():
+    _, *sections = re.split(r"^## ", read(CONCEPTS), flags=re.M)
+    for section in sections:
+        heading = section.splitlines()[0]
+        if heading not in ("Map of the code", "Further Reading"):
+            assert re.search(r"!\[[^]]+\]\([^)]+\)", section), f"{heading} has no picture"
+            assert "**Try this.**" in section and commands(section), f"{heading}: nothing to try"
+
+
+def test_pictures_of_the_lesson_are_small():
+    for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", read(CONCEPTS)):
+        assert (ROOT / name).stat().st_size < 100_000, name
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")),
@@ -94,10 +176,24 @@ def test_names_and_snippets_are_found_where_they_stand():
         "```\nnot python\n```\n"
     )
     assert names_in_backticks(text) == ["autograd.ops.nn.softmax", "npgpt.cli"]
-    assert list(python_snippets(text)) == [
-        (3, "x = 1  # `npgpt.nowhere`\n"),
-        (7, "if x:\n    y = 2\n"),
+    assert [snippet[:3] for snippet in snippets.snippets(text)] == [
+        (3, "x = 1  # `npgpt.nowhere`\n", ""),
+        (7, "if x:\n    y = 2\n", ""),
     ]
+
+
+def test_what_a_snippet_prints_is_written_beneath_it_and_found_there():
+    text = "# One\n```python\nprint(2)\n```\n\nText.\n\n```python\nx = 1\n```\n## Two\n"
+    written = snippets.with_outputs(text, ["2\n", ""])
+    assert written == text.replace("\n\nText", "\n\n```text\n2\n```\n\nText")
+    assert [snippet.printed for snippet in snippets.snippets(written)] == ["2\n", ""]
+    assert snippets.with_outputs(written, ["2\n", ""]) == written
+    assert snippets.with_outputs(written, ["", ""]) == text
+    other = snippets.with_outputs(written, ["3\n", ""])
+    assert snippets.snippets(other)[0].printed == "3\n"
+    assert [cell["cell_type"] for cell in json.loads(snippets.as_notebook(other))["cells"]] == [
+        "markdown", "code", "markdown", "code", "markdown"
+    ]  # fmt: skip
 
 
 def test_the_readme_has_exactly_two_set_up_commands():

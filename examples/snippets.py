@@ -1,0 +1,153 @@
+"""The snippets of CONCEPTS.md: run them, and keep beside each what it prints.
+
+    python examples/snippets.py            do the document and the files made from it agree?
+    python examples/snippets.py --write    write what is printed into CONCEPTS.md, and make
+                                           examples/concepts.py and examples/concepts.ipynb anew
+
+A snippet is a block of ```python. All of them run in one session, from top to bottom. What one
+prints stands beneath it, in a block of ```text.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / "CONCEPTS.md"
+SCRIPT, NOTEBOOK = ROOT / "examples" / "concepts.py", ROOT / "examples" / "concepts.ipynb"
+COMMAND = "python examples/snippets.py --write"
+
+SNIPPET = re.compile(
+    r"^(?P<indent> *)```python\n(?P<code>(?s:.*?))^ *```\n"
+    r"(?P<beneath>\n?^```text\n(?P<printed>(?s:.*?))^```\n)?",
+    re.M,
+)
+LINK = re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
+
+
+class Snippet(NamedTuple):
+    """A block of code in a document.
+
+    line      the number of its first line
+    code      its text
+    printed   what the document says that it prints; "" for nothing
+    span      (start, end) of the block and what is printed beneath, in characters
+    """
+
+    line: int
+    code: str
+    printed: str
+    span: tuple
+
+
+def snippets(text):
+    """The snippets of a document, in order."""
+    return [
+        Snippet(
+            text.count("\n", 0, match.start("code")) + 1, textwrap.dedent(match["code"]),
+            match["printed"] or "", match.span(),
+        )
+        for match in SNIPPET.finditer(text)
+    ]  # fmt: skip
+
+
+def what_they_print(found, path):
+    """Run snippets one after another in one session; what each of them prints."""
+    namespace, printed = {"__name__": "snippets"}, []
+    for snippet in found:
+        # Empty lines in front: a traceback then gives the line of the document.
+        code = compile("\n" * (snippet.line - 1) + snippet.code, str(path), "exec")
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            exec(code, namespace)
+        printed.append(output.getvalue())
+    return printed
+
+
+def with_outputs(text, printed):
+    """A document in which each snippet is followed by what it prints."""
+    pieces, end = [], 0
+    for snippet, output in zip(snippets(text), printed, strict=True):
+        pieces += [text[end : snippet.span[0]], f"```python\n{snippet.code}```\n"]
+        pieces += [f"\n```text\n{output}```\n"] if output else []
+        end = snippet.span[1]
+    return "".join([*pieces, text[end:]])
+
+
+def as_script(text):
+    """All snippets as one file, under the headings of the document."""
+    lines = [
+        '"""The snippets of CONCEPTS.md, from top to bottom.', "",
+        f"Made by `{COMMAND}`.", '"""',
+    ]  # fmt: skip
+    for part in parts(text):
+        if isinstance(part, Snippet):
+            lines += ["", part.code.rstrip("\n")]
+        else:
+            headings = re.findall(r"^##+ (.*)$", part, re.M)
+            lines += [f"\n\n# ---- {heading}" for heading in headings[-1:]]
+    return "\n".join(lines) + "\n"
+
+
+def as_notebook(text):
+    """The document as a notebook: its text in cells between the snippets."""
+    cells = []
+    for number, part in enumerate(parts(text)):
+        cell = {"id": f"part-{number}", "metadata": {}}
+        if isinstance(part, Snippet):
+            cell |= {"cell_type": "code", "execution_count": None, "source": part.code.rstrip("\n")}
+            stream = {"output_type": "stream", "name": "stdout", "text": part.printed}
+            cell["outputs"] = [stream] if part.printed else []
+        else:
+            from_here = LINK.sub(lambda link: f"]({_from_examples(link[1])})", part)
+            cell |= {"cell_type": "markdown", "source": from_here.strip("\n")}
+        cells.append(dict(sorted(cell.items())))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {
+        "cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5,
+    }  # fmt: skip
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def parts(text):
+    """A document as pieces of text and snippets, in turn."""
+    end = 0
+    for snippet in snippets(text):
+        yield text[end : snippet.span[0]]
+        yield snippet
+        end = snippet.span[1]
+    yield text[end:]
+
+
+def _from_examples(path):
+    """A path beside CONCEPTS.md, as it is from the folder of the notebook."""
+    return path.removeprefix("examples/") if path.startswith("examples/") else f"../{path}"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--write", action="store_true", help="write what does not agree")
+    write = parser.parse_args().write
+    text = DOCUMENT.read_text(encoding="utf-8")
+    text = with_outputs(text, what_they_print(snippets(text), DOCUMENT))
+    wanted = {DOCUMENT: text, SCRIPT: as_script(text), NOTEBOOK: as_notebook(text)}
+    stale = [
+        path for path, content in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != content
+    ]  # fmt: skip
+    for path in stale:
+        if write:
+            path.write_text(wanted[path], encoding="utf-8", newline="\n")
+        print(f"{path.name} {'is written' if write else 'does not agree'}")
+    return 1 if stale and not write else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
