@@ -22,7 +22,6 @@ from autograd import no_grad, scaled_dot_product_attention, softmax
 from npgpt import plots
 from npgpt.data.tales import REFERENT_OF_IT, SENTENCE_WITH_IT
 from npgpt.generation import Sampling
-from npgpt.generation.text import visible
 from npgpt.tokenizer.pretokenize import split
 
 # The beginning of a tale, and the word in it that decides what comes next.
@@ -124,7 +123,7 @@ def in_a_model(trained, figures):
     print(f'heads that read "{REFERENT_OF_IT}" with more than half their weight at both: '
           f"{', '.join(finders) or 'none'}")  # fmt: skip
     picture(
-        draw_maps, figures / "04_attention.png", maps_LHTT, list(map(visible, tokens)),
+        draw_maps, figures / "04_attention.png", maps_LHTT, tokens,
         'how much each position (row) reads from each other (column); framed: what "it" reads',
         marked=its,
     )  # fmt: skip
@@ -132,13 +131,14 @@ def in_a_model(trained, figures):
     return {"maps": maps_LHTT}
 
 
-def draw_maps(path, weights_LHTS, labels, title, marked):
+def draw_maps(path, weights_LHTS, tokens, title, marked):
     """The attention weights of the heads of each layer; row: the position that reads.
 
-    labels   the T tokens, one for each row and column
+    tokens   the T tokens, one for each row and column
     marked   rows to frame
     """
     L, H, T, _ = weights_LHTS.shape
+    labels = [token.strip() for token in tokens]
     drawing, axes = plots.figure(
         2.1 * H + 1.4, 2.1 * L + 1.2, L, H, squeeze=False, sharex=True, sharey=True
     )

@@ -121,8 +121,9 @@ def draw(path, rows, curves, entropy, unigram):
     norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0])
     norms.axhline(1.0, color=plots.GREY, linestyle="--", label="longer ones are clipped")
     norms.set(title="length of the gradient", xlabel="step", ylim=(0, None))
-    for (lr, values), colour in zip(curves.items(), plots.COLOURS * 9, strict=False):
-        others.plot(range(1, len(values) + 1), values, color=colour, label=f"{lr:g}")
+    styles = zip(plots.COLOURS * 9, ("--", "-", ":", "-.") * 9, strict=False)
+    for (lr, values), (colour, style) in zip(curves.items(), styles, strict=False):
+        others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"{lr:g}")
     others.set(title="the loss with each learning rate", xlabel="step", ylabel="loss", ylim=(0, 8))
     others.axhline(unigram, color=plots.GREY, linestyle="--", label="unigram model")
     for panel in (losses, norms, others):

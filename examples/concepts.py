@@ -331,7 +331,7 @@ def through_the_stream(n_layer, post_norm):
 
 for n in (2, 8, 24):
     pre, post = through_the_stream(n, post_norm=False), through_the_stream(n, post_norm=True)
-    print(f"{n:2} blocks: pre-norm leaves {pre:.0f}, post-norm {post:.0e} of it")
+    print(f"{n:2} blocks: pre-norm leaves {pre:.0f}, post-norm {post:.1g} of it")
 
 gelu = autograd.gelu
 for activation in (autograd.relu, gelu):

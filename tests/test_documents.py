@@ -139,11 +139,14 @@ def test_the_commands_that_a_document_prints_are_commands(path, capsys):
 
 def test_the_cheap_commands_of_the_lesson_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    cheap = ("tokenize", "gradcheck --op", "info", "exercise")
+    cheap = ("gradcheck --op", "info", "exercise")
+    ran = 0
     for command in commands(read(CONCEPTS)):
         words = command.removeprefix(".venv/bin/npgpt ")
-        if words.startswith(cheap) and "runs/" not in words:
+        if words.startswith(cheap):
+            ran += 1
             assert cli.main(shlex.split(words)) == 0, f"{command}: {capsys.readouterr().err}"
+    assert ran > 10
 
 
 def test_every_section_of_the_lesson_has_a_picture_and_something_to_try():
@@ -157,7 +160,7 @@ def test_every_section_of_the_lesson_has_a_picture_and_something_to_try():
 
 def test_pictures_of_the_lesson_are_small():
     for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", read(CONCEPTS)):
-        assert (ROOT / name).stat().st_size < 100_000, name
+        assert (ROOT / name).stat().st_size < 60_000, name
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")),
