@@ -222,9 +222,10 @@ from npgpt.data.floors import hidden_log_probabilities
 story = "One dawn shy King Dadado of Dadadia lost his red map in Dadadia. A shy red dog found it "
 story += "near a red mill, so he kissed the dog on its head.\n\n"
 hidden = [story.index("ing"), story.index("Dadado")]
-for position, ln_p in zip(hidden, hidden_log_probabilities(tales.GRAMMAR, story, hidden)):
-    print(f"{story[position - 3 : position]}_{story[position + 1 : position + 3]}: "
-          f"{story[position]!r} has probability {np.exp(ln_p):.2f}")
+probabilities = np.exp(hidden_log_probabilities(tales.GRAMMAR, story, hidden))
+for i, probability in zip(hidden, probabilities, strict=True):
+    print(f"{story[i - 3 : i]}_{story[i + 1 : i + 3]}: {story[i]!r} has probability "
+          f"{probability:.2f}")
 
 
 # ---- Backward Rules

@@ -40,8 +40,7 @@ def _rectangle(x, y, width, height, face, edge):
 
 def arrow(axes, *points, colour=plots.INK):
     """A line along points, with a head at the last."""
-    for start, end in zip(points[:-2], points[1:-1], strict=True):
-        axes.plot(*zip(start, end, strict=True), color=colour, linewidth=1.2, zorder=1)
+    axes.plot(*zip(*points[:-1], strict=True), color=colour, linewidth=1.2, zorder=1)
     style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", points[-1], points[-2], arrowprops=style)
 
@@ -207,7 +206,7 @@ def activations(path):
 
 
 def budgets(path, FLOPs=(1e20, 1e21, 1e22, 1e23)):
-    """Loss by size of model for several budgets: by the law that Besiroglu et al. fitted in 2024."""
+    """Loss by size of model for several budgets, by the law that Besiroglu et al. fitted."""
     E, A, B, alpha, beta = 1.8172, 482.01, 2085.43, 0.3478, 0.3658
     N = np.logspace(8, 11.5, 400)
     drawing, axes = plots.figure(6.4, 3.4)
