@@ -3,7 +3,7 @@
 The oldest count: how often did a token follow the one before (bigram), the two before (trigram)?
 A GPT reads all that came before. They are compared by their loss, the mean of -ln of what they
 gave the token that did come. The tales are written by a grammar, whose entropy is the loss of a
-model that knows the grammar itself: no model can do better.
+model that knows the grammar itself: on average no model does better.
 
 Try:
 - Change BEGINNINGS: end one in "was too hungry, so it". The GPT's answer follows, while to the

@@ -27,7 +27,7 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
     floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)
     if floor:
         print(f"        {floor.name}: {floor.nats:.4f} nats per {dataset.objective.target}; no "
-              "model's loss can be lower")  # fmt: skip
+              "model's loss is lower on average")  # fmt: skip
     parts = parameters_by_part(run.model)
     print(
         f"model   {run.training.arch}, {model.num_parameters():,} parameters: "
