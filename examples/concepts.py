@@ -242,11 +242,11 @@ def nudged(f, x, dy, eps=1e-6):
     return dx
 
 def compare(rule, f, x, dy):
-    """Print a rule's first gradients beside the nudged ones."""
+    """Print a row of a rule's gradients beside the nudged ones; check all."""
     by_nudging = nudged(f, x, dy)
     assert np.allclose(rule, by_nudging, rtol=1e-5, atol=1e-7)
-    print("rule  ", rule.reshape(-1)[:5].round(4))
-    print("nudged", by_nudging.reshape(-1)[:5].round(4))
+    print("by the rule", rule[-1].round(4))
+    print("by nudging ", by_nudging[-1].round(4))
 
 x_NC, dy_NC = rng.normal(size=(2, 2, 5))
 y_NC = reference.softmax(x_NC)
@@ -273,6 +273,10 @@ n_NC, g_NC = (x_NC - mean_N1) / sigma_N1, dy_NC * weight_C
 along_shift = g_NC.mean(axis=1, keepdims=True)
 along_scale = n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)
 dx_NC = (g_NC - along_shift - along_scale) / sigma_N1
+by_reference = reference.layer_norm_backward(
+    dy_NC, x_NC, weight_C, mean_N1[:, 0], 1 / sigma_N1[:, 0]
+)
+assert np.allclose(dx_NC, by_reference[0], atol=1e-12)
 compare(dx_NC, lambda x: autograd.layer_norm(x, weight_C, bias_C).data, x_NC, dy_NC)
 
 T, D = 3, 4
@@ -287,9 +291,16 @@ def attend(q_TD, k_TD, v_TD):
 a_TT, y_TD = attend(q_TD, k_TD, v_TD)
 da_TT = dy_TD @ v_TD.T
 dz_TT = a_TT * (da_TT - (dy_TD * y_TD).sum(axis=1, keepdims=True))
-compare(dz_TT @ k_TD / np.sqrt(D), lambda q: attend(q, k_TD, v_TD)[1], q_TD, dy_TD)
-compare(dz_TT.T @ q_TD / np.sqrt(D), lambda k: attend(q_TD, k, v_TD)[1], k_TD, dy_TD)
-compare(a_TT.T @ dy_TD, lambda v: attend(q_TD, k_TD, v)[1], v_TD, dy_TD)
+dq_TD, dk_TD, dv_TD = dz_TT @ k_TD / np.sqrt(D), dz_TT.T @ q_TD / np.sqrt(D), a_TT.T @ dy_TD
+compare(dq_TD, lambda q: attend(q, k_TD, v_TD)[1], q_TD, dy_TD)
+compare(dk_TD, lambda k: attend(q_TD, k, v_TD)[1], k_TD, dy_TD)
+compare(dv_TD, lambda v: attend(q_TD, k_TD, v)[1], v_TD, dy_TD)
+assert (dq_TD[0] == 0).all()  # the first position reads itself only, whatever it asks for
+
+q, k, v = (Tensor(x_TD[None, None], requires_grad=True) for x_TD in (q_TD, k_TD, v_TD))
+autograd.scaled_dot_product_attention(q, k, v).backward(dy_TD[None, None])
+for by_op, by_hand in ((q.grad, dq_TD), (k.grad, dk_TD), (v.grad, dv_TD)):
+    assert np.allclose(by_op[0, 0], by_hand, atol=1e-10)
 
 
 # ---- Text Generation
