@@ -62,6 +62,13 @@ def test_a_picture_is_left(results, name):
     assert picture.stat().st_size > 5_000
 
 
+def test_every_diagram_is_drawn_and_kept(mains, tmp_path):
+    for path in mains("diagrams")(figures=tmp_path):
+        assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+        assert 5_000 < path.stat().st_size < 60_000
+        assert (EXAMPLES / "figures" / path.name).exists()
+
+
 def test_00_every_gradient_is_its_finite_difference(results):
     shown, _ = results("00_autograd")
     assert shown["graph_error"] < 1e-8
