@@ -19,42 +19,48 @@ from functools import cache
 from typing import NamedTuple
 
 from npgpt.data.grammar import Choice, Grammar, Mention
+from npgpt.tokenizer import CharTokenizer
 
-HIDDEN = None  # in a pattern: one character that is not known
+HIDDEN = None  # in a pattern: one token that is not known
 
 
 class Gap(NamedTuple):
-    """In a pattern: 1 to `longest` characters that are not known."""
+    """In a pattern: 1 to `longest` tokens that are not known."""
 
     longest: int
 
 
-def hidden_log_probabilities(grammar: Grammar, story: str, hidden: list[int]) -> list[float] | None:
-    """ln P(character | all that is visible), for each position that is hidden in a story.
+def hidden_log_probabilities(grammar: Grammar, story, hidden: list[int], write=CharTokenizer.write):
+    """ln P(token | all that is visible), for each position that is hidden in a story: a list.
 
+    story    its tokens: a text whose characters they are, or a list
     hidden   positions, increasing
+    write    what tokens a text is, character by character, as `CharTokenizer.write`
 
     None if the grammar does not derive the story.
     """
-    if grammar.parse(story) is None:
+    if grammar.parse("".join(story)) is None:
         return None
     pattern = list(story)
     for i in hidden:
         pattern[i] = HIDDEN
-    sums = _Completions(grammar, pattern)
-    likely = sums.of_characters()
+    sums = _Completions(grammar, pattern, write)
+    likely = sums.of_tokens()
     return [math.log(min(1.0, likely[i, story[i]] / sums.total)) for i in hidden]
 
 
-def spans_log_probability(grammar: Grammar, story: str, spans, longest: int) -> float | None:
-    """ln P(spans | what is visible between them), their lengths unknown too.
+def spans_log_probability(
+    grammar: Grammar, story, spans, longest: int, write=CharTokenizer.write
+):
+    """ln P(spans | what is visible between them), their lengths unknown too: a float.
 
-    spans     pairs (first, last + 1) of positions, increasing, that do not touch. Each length from
-              1 to `longest` was as likely, and a span that passed the end was cut there.
+    story, write   as above
+    spans          pairs (first, last + 1) of positions, increasing, that do not touch. Each length
+                   from 1 to `longest` was as likely; a span that passed the end was cut there.
 
     None if the grammar does not derive the story.
     """
-    sizes = grammar.parse(story)
+    sizes = grammar.parse("".join(story))
     if sizes is None:
         return None
     pattern, before = [], 0
@@ -63,7 +69,8 @@ def spans_log_probability(grammar: Grammar, story: str, spans, longest: int) -> 
         before = last
     pattern += story[before:]
     cut = longest + 1 - (last - first) if spans and last == len(story) else 1
-    return math.log(cut / _Completions(grammar, pattern).total) - math.fsum(map(math.log, sizes))
+    total = _Completions(grammar, pattern, write).total
+    return math.log(cut / total) - math.fsum(map(math.log, sizes))
 
 
 class _Rest:
@@ -80,44 +87,51 @@ class _Completions:
     chooses an option, and has a weight; the sum over all paths from a state is the weight of its
     edges times the sums of the states that they lead to.
 
-    How far: (i, 0) before element i of the pattern, or (i, n) with n characters in its gap and more
-    to come. A gap at the end of the pattern stays open, and a story may end in it: it was cut there
-    out of any length from n to the longest.
+    How far: (i, 0, word) before element i of the pattern, or (i, n, word) with n tokens in its gap
+    and more to come; `word` is what has been written since (`_matched`). A gap at the end of the
+    pattern stays open, and a story may end in it: it was cut there out of any length from n to the
+    longest.
     """
 
-    def __init__(self, grammar, pattern):
-        self.grammar, self.pattern = _compiled(grammar), pattern
+    def __init__(self, grammar, pattern, write=CharTokenizer.write):
+        self.grammar, self.pattern, self.write = _compiled(grammar), pattern, write
         self.states = {}  # state -> (sum, its edges), each after those that it leads to
-        self.root = (self.grammar.start, frozenset(), (0, 0))
+        self.root = (self.grammar.start, frozenset(), (0, 0, ""))
         self.total = self._sum(self.root)
 
-    def of_characters(self):
-        """(position, character) -> the sum over the derivations that write it there."""
+    def of_tokens(self):
+        """(position, token) -> the sum over the derivations that write it there."""
         into = defaultdict(float, {self.root: 1.0})  # sums over all paths that lead to a state
         found = defaultdict(float)
         for state in reversed(self.states):
-            for weight, text, following in self.states[state][1]:
+            for weight, written, following in self.states[state][1]:
                 paths = into[state] * weight
                 into[following] += paths
-                for i, character in enumerate(text, state[2][0]):
-                    found[i, character] += paths * self._sum(following)
+                for where in written:
+                    found[where] += paths * self._sum(following)
         return found
 
     def _sum(self, state):
+        if state is None:
+            return 1
         if state not in self.states:
-            rest, bound, at = state
-            if rest is None:
-                return self._ways_to_end(at)
-            edges = self._choices if isinstance(rest.part, Choice) else self._writings
-            edges = [edge for edge in edges(rest, dict(bound), at) if self._sum(edge[2])]
+            edges = [edge for edge in self._edges(*state) if self._sum(edge[2])]
             total = math.fsum(weight * self._sum(following) for weight, _, following in edges)
             self.states[state] = total, edges
         return self.states[state][0]
 
+    def _edges(self, rest, bound, at):
+        """(weight, what was hidden and is written, the state that follows; None at the end)"""
+        if rest is None:
+            return self._endings(at)
+        ways = self._choices if isinstance(rest.part, Choice) else self._writings
+        return ways(rest, dict(bound), at)
+
     def _writings(self, rest, bound, at):
         text = bound[rest.part] if isinstance(rest.part, Mention) else rest.part
-        for end, ways in self._matched(text, at).items():
-            yield ways, text, (rest.after, _kept(bound, rest.after), end)
+        kept = _kept(bound, rest.after)
+        for (end, written), ways in self._matched(text, at).items():
+            yield ways, written, (rest.after, kept, end)
 
     def _choices(self, rest, bound, at):
         slot, source = rest.part
@@ -127,21 +141,54 @@ class _Completions:
             if self._matched(option.lead, at):
                 chosen = {Mention(slot, trait): text for trait, text in option.traits.items()}
                 following = self.grammar.before(option.parts, rest.after)
-                yield 1 / len(options), "", (following, _kept(bound | chosen, following), at)
+                yield 1 / len(options), (), (following, _kept(bound | chosen, following), at)
+
+    def _endings(self, at):
+        i, n, word = at
+        for (i, n), written in self._taken(i, n, self.write(word, "")[0]):
+            last = i + 1 == len(self.pattern)
+            if i == len(self.pattern):
+                yield 1, written, None
+            elif n and last:
+                yield self.pattern[i].longest + 1 - n, written, None
 
     def _matched(self, text, at):
-        """How far -> in how many ways, once a text is written from `at` on."""
-        ends = {at: 1}
+        """(how far, what was hidden) -> in how many ways, once a text is written from `at` on."""
+        ends = {(at, ()): 1}
         for character in text:
             before, ends = ends, defaultdict(int)
-            for (i, n), ways in before.items():
-                for end in self._steps(i, n, character):
-                    ends[end] += ways
+            for ((i, n, word), hidden), ways in before.items():
+                tokens, word = self.write(word, character)
+                for end, found in self._taken(i, n, tokens):
+                    if not word or self._may_write(end[0], word):
+                        ends[(*end, word), hidden + found] += ways
             if not ends:
                 break
         return ends
 
-    def _steps(self, i, n, character):
+    def _may_write(self, i, word):
+        """Whether a word that begins so, or its characters, may stand at element i."""
+        if i == len(self.pattern):
+            return False
+        element = self.pattern[i]
+        if not isinstance(element, str):
+            return True
+        return element.startswith(word) or word.startswith(element)
+
+    def _taken(self, i, n, tokens):
+        """Where tokens lead from (i, n), one way each, and what of them was hidden."""
+        ends = [((i, n), ())]
+        for token in tokens:
+            ends = [
+                (end, (*found, (i, token)) if self._hides(i) else found)
+                for (i, n), found in ends for end in self._steps(i, n, token)
+            ]
+        return ends
+
+    def _hides(self, i):
+        return i < len(self.pattern) and self.pattern[i] is HIDDEN
+
+    def _steps(self, i, n, token):
         element = self.pattern[i] if i < len(self.pattern) else ""
         if isinstance(element, Gap):
             last = i + 1 == len(self.pattern)
@@ -149,15 +196,8 @@ class _Completions:
                 yield i, n + 1
             if not last:
                 yield i + 1, 0
-        elif element is HIDDEN or element == character:
+        elif element is HIDDEN or element == token:
             yield i + 1, 0
-
-    def _ways_to_end(self, at):
-        i, n = at
-        if i == len(self.pattern):
-            return 1
-        open_end = n and i + 1 == len(self.pattern)
-        return self.pattern[i].longest + 1 - n if open_end else 0
 
 
 class _Compiled:

@@ -82,8 +82,11 @@ class Causal:
         return len(ids_N) - 1
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
-        """The `Floor` of any text of this entropy in nats per token; None if it is not known."""
-        return entropy_rate and Floor("entropy of the text", entropy_rate, 1.0)
+        """The `Floor` of any text of this entropy in nats per character; None if it is not known,
+        or if a token may be a word."""
+        if not entropy_rate or (self.tokenizer and self.tokenizer.words):
+            return None
+        return Floor("entropy of the text", entropy_rate, 1.0)
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         """The `Batch` of a step, or some rows of it."""
@@ -187,15 +190,12 @@ class Denoising:
         """The `Floor` on the very draws of `evaluation`: what the best predictor loses there.
 
         It is exact for the passages that the grammar of the tales derives. None if there are none,
-        or if a character is not a token, as it is where the entropy_rate is known.
+        or if the entropy_rate is not known.
         """
         if not entropy_rate:
             return None
         rows = self.rows(ids_N, block_size, max_tokens=max_tokens, seed=seed)
-        found = [
-            (self.surprise(self.tokenizer.decode(row), hidden), self.count(hidden))
-            for row, hidden in rows
-        ]
+        found = [(self.surprise(row, hidden), self.count(hidden)) for row, hidden in rows]
         known = [pair for pair in found if pair[0] is not None]
         if not known:
             return None
@@ -292,12 +292,14 @@ class MaskedTokens(Denoising):
         ids_T[random_T] = rng.choice(self.ordinary, int(random_T.sum()))
         return ids_T
 
-    def surprise(self, text, hidden_T):
-        """Nats that the best predictor loses on a text, a character a token; None if unknown."""
+    def surprise(self, ids_T, hidden_T):
+        """Nats that the best predictor loses on a story; None if the grammar does not derive it."""
         from npgpt.data import floors, tales  # which other objectives do not need
 
-        where = np.flatnonzero(hidden_T).tolist()
-        found = floors.hidden_log_probabilities(tales.GRAMMAR, text, where)
+        where, story = np.flatnonzero(hidden_T).tolist(), self.tokenizer.pieces(ids_T)
+        found = floors.hidden_log_probabilities(
+            tales.GRAMMAR, story, where, self.tokenizer.write
+        )
         return None if found is None else -sum(found)
 
 
@@ -356,12 +358,14 @@ class SpanCorruption(Denoising):
         closing = sentinels[len(_runs(hidden_T))]
         return np.array([*source, *ids_T[before:]]), np.array([*target, closing])
 
-    def surprise(self, text, hidden_T):
-        """Nats that the best predictor loses on a text, a character a token; None if unknown."""
+    def surprise(self, ids_T, hidden_T):
+        """Nats that the best predictor loses on a story; None if the grammar does not derive it."""
         from npgpt.data import floors, tales
 
-        spans = _runs(hidden_T)
-        found = floors.spans_log_probability(tales.GRAMMAR, text, spans, LONGEST_SPAN)
+        spans, story = _runs(hidden_T), self.tokenizer.pieces(ids_T)
+        found = floors.spans_log_probability(
+            tales.GRAMMAR, story, spans, LONGEST_SPAN, self.tokenizer.write
+        )
         return None if found is None else -found
 
 

@@ -1,6 +1,6 @@
 """Text to token ids and back.
 
-Read `char` first (one token a character), then `pretokenize` (cutting text into words, by the
+Read `char` first (one token a character), and `words` (one a frequent word); then `pretokenize` (cutting text into words, by the
 `unicode_classes` of its characters) and `bpe` (merging bytes inside those words): that is all there
 is to it. `bpe_tokenizer` makes it a class, with `special` tokens; `checks` says what both
 tokenizers refuse. `formats/` reads and writes files, Hugging Face's, GPT-2's and tiktoken's too.
@@ -14,8 +14,9 @@ from pathlib import Path
 from npgpt.tokenizer.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizer.char import CharTokenizer
 from npgpt.tokenizer.formats import tokenizer_json
+from npgpt.tokenizer.words import WordTokenizer
 
-__all__ = ["BPETokenizer", "CharTokenizer", "compile_kernels", "load_tokenizer"]
+__all__ = ["BPETokenizer", "CharTokenizer", "WordTokenizer", "compile_kernels", "load_tokenizer"]
 
 
 def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
@@ -23,7 +24,8 @@ def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
 
     Raises FileNotFoundError without a file, ValueError for one that is not a whole tokenizer.
     """
-    return tokenizer_json.load(path, {"char": CharTokenizer, "bpe": BPETokenizer})
+    classes = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer}
+    return tokenizer_json.load(path, classes)
 
 
 def compile_kernels() -> None:

@@ -33,6 +33,8 @@ class CharTokenizer:
     'hole'
     """
 
+    words: Sequence[str] = ()  # what else is a token
+
     def __init__(self, characters: str, special_tokens: Sequence[str] = ()):
         check_text(characters)
         check_special_tokens(special_tokens)
@@ -82,14 +84,14 @@ class CharTokenizer:
         check_text(text)
         chosen = special.allowed(text, self.special_ids, allowed_special, disallowed_special)
         if not chosen:
-            return self._characters(text)
+            return self._plain(text)
         data, parts = text.encode("utf-8"), []
         for begin, stop, token in special.spans(data, chosen).tolist():
-            parts.append(self._characters(data[begin:stop].decode("utf-8")))
+            parts.append(self._plain(data[begin:stop].decode("utf-8")))
             parts.append(np.array([token] if token >= 0 else [], np.int32))
         return np.concatenate(parts)
 
-    def _characters(self, text: str) -> np.ndarray:
+    def _plain(self, text: str) -> np.ndarray:
         points_N = _code_points(text)
         ids_N = np.searchsorted(self._points_V, points_N)
         ids_N[ids_N == len(self.characters)] = 0  # beyond the last: unknown, caught below
@@ -118,6 +120,19 @@ class CharTokenizer:
             return self._points_V[ids_N].tobytes().decode("utf-32-le")
         texts = (*self.characters, *self.special_ids)
         return "".join(texts[token] for token in ids_N)
+
+    def pieces(self, ids: ArrayLike) -> list[str]:
+        """The text of each token."""
+        tokens = self.tokens
+        return [tokens[i].decode("utf-8") for i in check_ids(ids, self.vocab_size)]
+
+    @staticmethod
+    def write(word: str, character: str) -> tuple[tuple[str, ...], str]:
+        """One character of a text: (the tokens that are known now, what may yet become one).
+
+        word: what the call before has returned; at first "". character: "" where the text ends.
+        """
+        return (character,) * bool(character), ""
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""

@@ -79,7 +79,7 @@ def open_whole_text(training, stack: ExitStack, corpus, tokenizer):
     ids, nothing = ids_of_text(((0, chunk) for _, chunk in corpus.chunks()), tokenizer)
     stack.callback(ids.close)
     stack.callback(nothing.close)
-    return TextSource(corpus.name, None, "", _entropy_per_token(corpus, tokenizer)), ids
+    return TextSource(corpus.name, None, "", _entropy_rate(corpus, tokenizer)), ids
 
 
 def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
@@ -97,7 +97,7 @@ def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
     elif tokenizer is None:
         text = (text for part, text in chunks() if part == 0)
         tokenizer = BPETokenizer.train(text, bpe_size, special)
-    entropy = _entropy_per_token(corpus, tokenizer)
+    entropy = _entropy_rate(corpus, tokenizer)
     source = TextSource(corpus.name, stats.characters, stats.sha256, entropy)
     _check_same(source, expected)
     train_ids, val_ids = ids_of_text(chunks(), tokenizer)
@@ -130,8 +130,9 @@ def _of_tokens(paths, training, stack, tokenizer, expected):
     return Dataset(source, beside, train_ids, val_ids, objective)
 
 
-def _entropy_per_token(corpus, tokenizer):
-    """The entropy rate that a loss may be compared with: known where characters are the tokens."""
+def _entropy_rate(corpus, tokenizer):
+    """Nats per character, if a loss may be compared with what follows from the grammar: not where
+    byte pairs are the tokens."""
     return corpus.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
 
 

@@ -7,6 +7,7 @@ compared, and the loss with the doubt that the same posteriors state.
 
 import math
 import random
+import re
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -23,6 +24,7 @@ from npgpt.data.floors import (
     spans_log_probability,
 )
 from npgpt.data.grammar import Grammar
+from npgpt.tokenizer import WordTokenizer
 
 LONGEST = 3
 
@@ -32,9 +34,25 @@ def texts_of(grammar):
     return {text: 1 / math.prod(sizes) for text, sizes in derivations(grammar)}
 
 
+def tokenizers(texts):
+    """A tokenizer whose words some words of the texts are, and some beginnings of words."""
+    known = {word for text in texts for word in re.findall(r" ?[A-Za-z]+", text)}
+    known |= {word[:n] for word in known for n in (2, 3)}
+    words = sorted(word for word in known if len(word) > 1 and word.strip())
+    some = st.sets(st.sampled_from(words), max_size=8) if words else st.just(set())
+    alphabet = "".join(sorted(set("".join(texts))))
+    return some.map(lambda chosen: WordTokenizer(alphabet, sorted(chosen)))
+
+
+def tokens_of(text, tokenizer):
+    return tokenizer.pieces(tokenizer.encode(text))
+
+
 @given(any_grammar, st.data())
-def test_hidden_characters_are_as_likely_as_counting_all_texts_says(grammar, data):
+def test_hidden_tokens_are_as_likely_as_counting_all_texts_says(grammar, data):
     texts = texts_of(grammar)
+    tokenizer = data.draw(tokenizers(texts))
+    texts = {tuple(tokens_of(text, tokenizer)): p for text, p in texts.items()}
     text = data.draw(st.sampled_from(sorted(texts)))
     hidden = sorted(data.draw(st.sets(st.integers(0, len(text) - 1))))
     visible = set(range(len(text))) - set(hidden)
@@ -47,7 +65,10 @@ def test_hidden_characters_are_as_likely_as_counting_all_texts_says(grammar, dat
         - math.log(sum(agreeing.values()))
         for i in hidden
     ]
-    assert hidden_log_probabilities(grammar, text, hidden) == pytest.approx(expected, abs=1e-12)
+    found = hidden_log_probabilities(grammar, text, hidden, tokenizer.write)
+    assert found == pytest.approx(expected, abs=1e-12)
+    if not tokenizer.words:
+        assert hidden_log_probabilities(grammar, "".join(text), hidden) == found
 
 
 def cuts(length):
@@ -72,27 +93,46 @@ def cuts(length):
     return found
 
 
-def source_of(text, spans):
+def source_of(tokens, spans):
     shown, before = [], 0
     for first, last in spans:
-        shown += [text[before:first], None]
+        shown += [tokens[before:first], None]
         before = last
-    return (*shown, text[before:])
+    return (*shown, tokens[before:])
 
 
 @settings(max_examples=60)
 @given(any_grammar.filter(lambda g: max(len(t) for t, _ in derivations(g)) <= 14), st.data())
 @pytest.mark.slow
 def test_spans_are_as_likely_as_counting_all_texts_and_cuts_says(grammar, data):
+    check_spans(grammar, data)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+@pytest.mark.slow
+def test_spans_of_words_are_as_likely_as_counting_all_texts_and_cuts_says(data):
+    check_spans(SHORT, data)
+
+
+SHORT = Grammar({
+    "story": ["A {pet:pet} ate{:more}, {pet}.", "No {:more}"],
+    "pet": [" cat", " cow", " d"], "more": [" oats", " it", "n a cat"],
+})  # fmt: skip
+
+
+def check_spans(grammar, data):
     joint = defaultdict(dict)
     texts = texts_of(grammar)
+    tokenizer = data.draw(tokenizers(texts))
     for text, p in texts.items():
-        for spans, q in cuts(len(text)).items():
-            joint[source_of(text, spans)][text, spans] = p * q
+        tokens = tuple(tokens_of(text, tokenizer))
+        for spans, q in cuts(len(tokens)).items():
+            joint[source_of(tokens, spans)][tokens, spans] = p * q
     source = data.draw(st.sampled_from(sorted(joint, key=str)))
     total = sum(joint[source].values())
-    for (text, spans), p in joint[source].items():
-        found = spans_log_probability(grammar, text, spans, LONGEST)
+    for (tokens, spans), p in joint[source].items():
+        found = spans_log_probability(grammar, tokens, spans, LONGEST, tokenizer.write)
         assert found == pytest.approx(math.log(p / total), abs=1e-12)
 
 
@@ -137,7 +177,7 @@ def test_likelihoods_are_frequencies_among_the_sampled_stories_that_agree():
     (length, end), count = alike.most_common(1)[0]
     assert count > 300
     completions = _Completions(grammar, [HIDDEN] * (length - len(end)) + list(end))
-    likely = {where: p / completions.total for where, p in completions.of_characters().items()}
+    likely = {where: p / completions.total for where, p in completions.of_tokens().items()}
     agreeing = [text for text in texts if (len(text), text[-14:]) == (length, end)]
     seen = Counter((i, text[i]) for text in agreeing for i in range(length))
     assert seen.keys() <= likely.keys()
@@ -155,7 +195,7 @@ def test_the_loss_of_a_right_predictor_is_the_doubt_that_it_states():
         pattern = [HIDDEN if i in hidden else c for i, c in enumerate(story)]
         completions = _Completions(tales.GRAMMAR, pattern)
         doubt = dict.fromkeys(hidden, 0.0)
-        for (i, _), ways in completions.of_characters().items():
+        for (i, _), ways in completions.of_tokens().items():
             if i in doubt:
                 doubt[i] -= ways / completions.total * math.log(ways / completions.total)
         loss = -np.array(hidden_log_probabilities(tales.GRAMMAR, story, hidden))

@@ -16,10 +16,11 @@ from npgpt.data.objectives import (
     OBJECTIVES,
     PAD,
     SENTINELS,
+    Causal,
     MaskedTokens,
     SpanCorruption,
 )
-from npgpt.tokenizer import BPETokenizer, CharTokenizer
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer
 
 TEXT = tales.generate(30_000, seed=1)
 DENOISING = (MaskedTokens, SpanCorruption)
@@ -29,6 +30,12 @@ def made(cls, text=TEXT):
     """(objective, ids) of a text whose characters are the tokens."""
     tokenizer = CharTokenizer("".join(sorted(set(text))), cls.special_tokens)
     return cls(tokenizer), tokenizer.encode(text)
+
+
+def made_of_words(cls):
+    """The same, words being tokens."""
+    tokenizer = WordTokenizer.train([TEXT], "".join(sorted(set(TEXT))), cls.special_tokens)
+    return cls(tokenizer), tokenizer.encode(TEXT)
 
 
 def rows_of(array_BT, mask_BT):
@@ -264,15 +271,18 @@ def test_rows_that_span_the_parts_in_which_a_file_is_read(monkeypatch):
         assert np.array_equal(row, again) and np.array_equal(hidden, same)
 
 
+@pytest.mark.parametrize(
+    ("make", "least", "most"), [(made, 0.1, 0.3), (made_of_words, 0.2, 0.6)], ids=["char", "words"]
+)
 @pytest.mark.parametrize("cls", DENOISING)
-def test_a_floor_is_the_surprise_of_the_draws_that_are_evaluated(cls):
-    objective, ids = made(cls)
+def test_a_floor_is_the_surprise_of_the_draws_that_are_evaluated(cls, make, least, most):
+    objective, ids = make(cls)
     floor = objective.floor(ids, 192, 0.394, max_tokens=2000, seed=3)
     rows = objective.rows(ids, 192, max_tokens=2000, seed=3)
-    nats = sum(objective.surprise(objective.tokenizer.decode(row), h) for row, h in rows)
+    nats = sum(objective.surprise(row, h) for row, h in rows)
     asked = sum(b.counted for b in objective.evaluation(ids, 192, 4, max_tokens=2000, seed=3))
     assert floor.nats == pytest.approx(nats / asked) and floor.share == 1
-    assert 0.1 < floor.nats < 0.3
+    assert least < floor.nats < most
     assert objective.floor(ids, 192, None) is None  # another text, or other tokens
     assert objective.floor(ids, 50, 0.394) is None  # no story is as short
 
@@ -288,6 +298,8 @@ def test_the_share_of_draws_that_the_grammar_derives_is_stated():
 def test_the_floor_of_causal_models_is_the_entropy_of_the_text():
     assert CAUSAL.floor([], 8, 0.25).nats == 0.25
     assert CAUSAL.floor([], 8, None) is None
+    assert Causal(CharTokenizer("ab")).floor([], 8, 0.25).nats == 0.25
+    assert Causal(WordTokenizer("ab", ["ab"])).floor([], 8, 0.25) is None  # it is of characters
 
 
 @pytest.mark.parametrize("cls", DENOISING)

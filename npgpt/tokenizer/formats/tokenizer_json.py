@@ -5,6 +5,7 @@ CharTokenizer has a format of our own, one JSON object:
     {"type": "char", "version": 1, "characters": "\\n !abc"}
 
 or, if it has special tokens, version 2 with one more field: "special_tokens": ["<mask>"].
+WordTokenizer has the same, with the type "words" and a field "words": [" dog"].
 
 BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`.
 """
@@ -19,23 +20,27 @@ from npgpt.tokenizer.formats import huggingface
 VERSION = 2  # of our own format
 
 
-def save_characters(path: str | Path, characters: str, special_tokens: list[str]) -> None:
-    version = VERSION if special_tokens else 1
+def save_characters(
+    path: str | Path, characters: str, special_tokens: list[str], words: list[str] | None = None
+) -> None:
+    version = VERSION if special_tokens or words is not None else 1
     fields = {"type": "char", "version": version, "characters": characters}
-    if special_tokens:
+    if version > 1:
         fields["special_tokens"] = special_tokens
+    if words is not None:
+        fields |= {"type": "words", "words": words}
     atomic_write(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
 
 
 def load(path: str | Path, classes: dict[str, type]) -> Any:
-    """The tokenizer in a tokenizer.json: an object of the class of its kind, "char" or "bpe".
+    """The tokenizer in a tokenizer.json: an object of the class of its kind, "char", "words" or "bpe".
 
     Raises FileNotFoundError without a file, ValueError naming `path` for everything else.
     """
     path = Path(path)
     fields = read_json(path)
     kind = "bpe" if isinstance(fields.get("model"), dict) else fields.get("type")
-    if kind not in ("char", "bpe"):
+    if kind not in ("char", "words", "bpe"):
         raise ValueError(
             f'{path} is not a tokenizer file: it has no "model", and its "type" is {kind!r}, not '
             '"char". GPT-2\'s vocab.json and merges.txt are read by BPETokenizer.from_gpt2'
@@ -65,4 +70,5 @@ def _characters(fields: dict, path: Path) -> dict:
             "install the npgpt that wrote it, or train the tokenizer again"
         )
     special_tokens = fields["special_tokens"] if fields["version"] > 1 else []
-    return {"characters": fields["characters"], "special_tokens": special_tokens}
+    words = {"words": fields["words"]} if fields["type"] == "words" else {}
+    return {"characters": fields["characters"], "special_tokens": special_tokens} | words

@@ -1,0 +1,93 @@
+"""Words as tokens: what is one and what is spelled, in one go and character by character."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer, load_tokenizer
+from npgpt.tokenizer.words import OFTEN
+
+LETTERS = "\n ,abä"
+TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>"])
+texts = st.text(LETTERS, max_size=40)
+
+
+def pieces(text, tokenizer=TOKENIZER):
+    return [tokenizer.tokens[i].decode() for i in tokenizer.encode(text)]
+
+
+def test_a_known_word_is_one_token_and_any_other_is_spelled():
+    assert pieces("ab ab,ab abab a") == ["ab", " ab", ",", "ab", " ", "a", "b", "a", "b", " a"]
+    assert pieces(" ,  ab\nabä") == [" ", ",", " ", " ab", "\n", "a", "b", "ä"]
+    assert pieces("") == []
+
+
+@given(texts)
+def test_a_text_comes_back_and_its_words_are_cut_as_the_rule_says(text):
+    ids = TOKENIZER.encode(text)
+    assert ids.dtype == np.int32 and TOKENIZER.decode(ids) == text
+    expected = []
+    for word in re.findall(r" ?[abä]+|[\n ,]", text):
+        expected += [word] if word in TOKENIZER.words else list(word)
+    assert pieces(text) == expected
+
+
+@given(texts)
+def test_writing_character_by_character_gives_the_same_tokens(text):
+    written, word = [], ""
+    for n, character in enumerate([*text, ""]):
+        tokens, word = TOKENIZER.write(word, character)
+        written += tokens
+        assert not word or text[: n + 1].endswith(word)
+    assert (written, word) == (pieces(text), "")
+
+
+@given(st.lists(texts, max_size=5))
+def test_chunks_cut_no_word(parts):
+    chunks = list(TOKENIZER.chunks(parts))
+    assert "".join(chunks) == "".join(parts)
+    found = [piece for chunk in chunks for piece in pieces(chunk)]
+    assert found == pieces("".join(parts))
+
+
+def test_words_that_a_text_has_often_are_tokens():
+    text = " hen" * OFTEN + " hens" * (OFTEN - 1) + "\nA" * OFTEN
+    tokenizer = WordTokenizer.train([text[:9], text[9:]], "\n Aehns", ["<mask>"])
+    assert tokenizer.words == [" hen"]  # A is a character already
+    assert tokenizer.tokens[-2:] == [b" hen", b"<mask>"]
+    assert tokenizer.special_ids == {"<mask>": 8} and tokenizer.vocab_size == 9
+
+
+def test_special_tokens_and_what_is_unknown():
+    ids = TOKENIZER.encode("ab<mask> a", allowed_special="all")
+    assert [TOKENIZER.tokens[i] for i in ids] == [b"ab", b"<mask>", b" a"]
+    with pytest.raises(ValueError, match="unknown character '<'"):
+        TOKENIZER.encode("ab<mask>")
+    with pytest.raises(ValueError, match="unknown character 'c'"):
+        TOKENIZER.encode("abc")
+    with pytest.raises(IndexError, match="outside the vocabulary of 12"):
+        TOKENIZER.decode([12])
+
+
+@pytest.mark.parametrize("words", [["a"], [" "], ["a b"], ["ab,"], ["ab", "ab"]])
+def test_what_is_no_word_is_refused(words):
+    with pytest.raises(ValueError, match="the vocabulary has "):
+        WordTokenizer(LETTERS, words)
+
+
+def test_it_is_saved_and_loaded(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    TOKENIZER.save(path)
+    for loaded in (load_tokenizer(path), WordTokenizer.load(path)):
+        assert type(loaded) is WordTokenizer and loaded.tokens == TOKENIZER.tokens
+        assert pieces("ab abab", loaded) == pieces("ab abab")
+    for other in (CharTokenizer, BPETokenizer):
+        with pytest.raises(ValueError, match="holds a tokenizer of type 'words'"):
+            other.load(path)
+    damaged = path.read_text(encoding="utf-8").replace('" ab",', '" a b",')
+    path.write_text(damaged, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"is damaged: the vocabulary has the word ' a b'"):
+        load_tokenizer(path)
