@@ -268,7 +268,8 @@ def model_settings(*archs):
     return found
 
 
-# Fields that differ from the defaults above; vocab_size comes from the tokenizer.
+# Fields that differ from the defaults above; vocab_size comes from the tokenizer, which learns
+# "char", "words" or "bpe": characters, unless a preset names another.
 PRESETS = {
     "tales": {
         "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
@@ -280,19 +281,18 @@ PRESETS = {
         "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
         "eval_stride": 64,
     },
-    # A story has at most 181 characters. Only what is hidden teaches, a seventh of the text: so
-    # these are half as deep, and take many steps of few stories. At a rate of 4e-3, the T5 is
-    # slower to learn to read its source.
+    # A story has at most 69 tokens where frequent words are tokens. Only what is hidden teaches, a
+    # seventh of the text: so these are half as deep, and take many steps.
     "tales-bert": {
-        "arch": "bert", "block_size": 192, "n_layer": 2, "n_head": 8, "n_embd": 128, "n_inner": 256,
-        "corpus": ("tales",), "max_iters": 18000, "batch_size": 8, "lr": 4e-3, "min_lr": 5e-5,
-        "warmup_iters": 200, "eval_interval": 1000,
+        "arch": "bert", "block_size": 96, "n_layer": 2, "n_head": 8, "n_embd": 128, "n_inner": 256,
+        "corpus": ("tales",), "tokenizer": "words", "max_iters": 12000, "batch_size": 16,
+        "lr": 2e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 1000,
     },
     "tales-t5": {
-        "arch": "t5", "block_size": 192, "n_layer": 2, "n_decoder_layer": 3, "n_head": 8,
+        "arch": "t5", "block_size": 96, "n_layer": 2, "n_decoder_layer": 3, "n_head": 8,
         "n_embd": 128, "n_inner": 256, "tie_weights": False,
-        "corpus": ("tales",), "max_iters": 9000, "batch_size": 8, "lr": 1.5e-3, "min_lr": 5e-5,
-        "warmup_iters": 200, "eval_interval": 500,
+        "corpus": ("tales",), "tokenizer": "words", "max_iters": 8000, "batch_size": 16,
+        "lr": 1.5e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 500,
     },
     # nanoGPT's recipe for a CPU
     "shakespeare-cpu": {
@@ -312,8 +312,10 @@ GPT2 = {
     "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5, "warmup_iters": 200,
     "beta2": 0.95, "max_iters": 2000,
 }  # fmt: skip
-# The published sizes; their vocabulary is for `npgpt info`, in training that of the tokenizer.
-VOCABULARIES = dict.fromkeys(("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"), 50257)
+# Vocabularies are for `npgpt info`; in training they are those of the tokenizer.
+VOCABULARIES = {"tales-bert": 399, "tales-t5": 430}
+# The published sizes.
+VOCABULARIES |= dict.fromkeys(("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"), 50257)
 PRESETS |= {
     "gpt2": GPT2 | {"n_layer": 12, "n_head": 12, "n_embd": 768},
     "gpt2-medium": GPT2 | {"n_layer": 24, "n_head": 16, "n_embd": 1024},

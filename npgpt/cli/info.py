@@ -18,7 +18,7 @@ def add_arguments(parser):
     what.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
         "--vocab-size", type=int, metavar="V",
-        help="for a preset: number of tokens; default: the characters of its text; of gpt2's 50257",
+        help="for a preset: number of tokens; default: those of its text; of gpt2's 50257",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object")
 

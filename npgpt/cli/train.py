@@ -38,7 +38,7 @@ from npgpt.training.checkpoint import (
     refuse_taken,
     versions,
 )
-from npgpt.training.dataset import open_dataset
+from npgpt.training.dataset import KINDS, open_dataset
 from npgpt.training.diagnostics import check_model
 from npgpt.training.estimate import check_memory, peak_flops
 from npgpt.training.models import load_model
@@ -61,8 +61,9 @@ def add_arguments(parser):
         "as npgpt generate takes it")  # fmt: skip
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
-    add("--tokenizer", choices=("char", "bpe"), default=None,
-        help="tokens are characters (the default), or byte pairs of the text")  # fmt: skip
+    add("--tokenizer", choices=KINDS, default=None,
+        help="tokens are characters, words that the text has often, or byte pairs of it; default: "
+        "those of the preset, which are words for bert and t5 and characters else")  # fmt: skip
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
     add("--check", action="store_true",
@@ -126,7 +127,7 @@ def _started(args, ranks, stack):
     """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
     initial = _initial(args)
     settings, training = _settings(args, initial)
-    bpe_size = _bpe_size(args)
+    kind, bpe_size = _tokens(args)
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus, training.arch))
     if ranks:
         _check_shared(training, args)
@@ -140,7 +141,9 @@ def _started(args, ranks, stack):
     check_memory(config, training, ranks.size if ranks else 1)
     byte_pairs = bpe_size is not None or isinstance(tokenizer, BPETokenizer)
     kernels = _warm_up(config, training, byte_pairs, ranks, stack)
-    dataset = open_dataset(training, stack, training.corpus, tokenizer, bpe_size=bpe_size)
+    dataset = open_dataset(
+        training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size
+    )
     if not byte_pairs and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
         kernels.add_byte_pairs()
     dataset.objective.check_stride(training.eval_stride or None)
@@ -208,12 +211,15 @@ def _check_shared(training, args):
         raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
 
 
-def _bpe_size(args):
+def _tokens(args):
+    """(what tokens are, one of KINDS; how many byte pairs, None if they are none)"""
     if args.tokenizer == "bpe":
-        return 1024 if args.bpe_size is None else args.bpe_size
+        return "bpe", 1024 if args.bpe_size is None else args.bpe_size
     if args.bpe_size is not None:
-        raise ValueError("--vocab-size is for --tokenizer bpe; characters are as many as there are")
-    return None
+        raise ValueError(
+            "--vocab-size is for --tokenizer bpe; characters and words are as many as there are"
+        )
+    return args.tokenizer or PRESETS[_preset(args)].get("tokenizer", "char"), None
 
 
 def _initial(args):
@@ -251,15 +257,21 @@ def _settings(args, initial=None):
         shape = asdict(initial.model.config) | {"arch": initial.training.arch}
         del shape["vocab_size"]
         given = shape | given
-    corpus = tuple(given.get("corpus", ("tales",)))
+    preset = _preset(args, given)
+    given.pop("preset", None)
     if "corpus" in given:
-        given["corpus"] = corpus
-    preset = given.pop("preset", None)
-    preset = args.preset or preset or preset_for(corpus, given.get("arch", "gpt"))
+        given["corpus"] = tuple(given["corpus"])
     if initial and given.get("eval_stride") is None:  # a preset's may be longer than this window
         stride = min(PRESETS[preset].get("eval_stride", 0), initial.model.config.block_size)
         given["eval_stride"] = stride
     return from_preset(preset, **given)
+
+
+def _preset(args, given=None):
+    """The name of the preset that is named, or else fits the corpus and the kind of model."""
+    given = given or (read_settings(args.config) if args.config else {}) | _given(args)
+    corpus = tuple(given.get("corpus", ("tales",)))
+    return args.preset or given.get("preset") or preset_for(corpus, given.get("arch", "gpt"))
 
 
 def _given(args):

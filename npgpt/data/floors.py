@@ -144,8 +144,8 @@ class _Completions:
                 yield 1 / len(options), (), (following, _kept(bound | chosen, following), at)
 
     def _endings(self, at):
-        i, n, word = at
-        for (i, n), written in self._taken(i, n, self.write(word, "")[0]):
+        *before, word = at
+        for (i, n), written in self._taken(*before, self.write(word, "")[0]):
             last = i + 1 == len(self.pattern)
             if i == len(self.pattern):
                 yield 1, written, None

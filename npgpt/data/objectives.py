@@ -19,6 +19,7 @@ import numpy as np
 
 from npgpt.data.batches import NOT_COUNTED, check_length, evaluation_batches, sample_batch
 from npgpt.data.tokens import SAMPLE
+from npgpt.tokenizer import WordTokenizer
 
 PAD, MASK = "<pad>", "<mask>"
 SENTINELS = tuple(f"<extra_id_{i}>" for i in range(32))  # the published names
@@ -84,7 +85,7 @@ class Causal:
     def floor(self, ids_N, block_size, entropy_rate, **draws):
         """The `Floor` of any text of this entropy in nats per character; None if it is not known,
         or if a token may be a word."""
-        if not entropy_rate or (self.tokenizer and self.tokenizer.words):
+        if not entropy_rate or isinstance(self.tokenizer, WordTokenizer):
             return None
         return Floor("entropy of the text", entropy_rate, 1.0)
 
@@ -122,6 +123,7 @@ class Denoising:
                 "token files; or use --arch gpt"
             )
         self.tokenizer = tokenizer
+        self.words = isinstance(tokenizer, WordTokenizer)
         self.special = [tokenizer.special_ids[token] for token in self.special_tokens]
         every = np.arange(tokenizer.vocab_size)
         self.ordinary = np.setdiff1d(every, [*tokenizer.special_ids.values()])
@@ -140,8 +142,11 @@ class Denoising:
     def prompt(self, text):
         """The token ids of a text in which special tokens stand for what a model is to find.
 
-        Raises ValueError if there are none, or not as the model knows them.
+        Where words are tokens, the space before one is part of what it stands for. Raises
+        ValueError if there are none, or not as the model knows them.
         """
+        for token in self.special_tokens if self.words else ():
+            text = text.replace(f" {token}", token)
         ids_T = self.tokenizer.encode(text, allowed_special=self.special_tokens)
         found = [token for token in ids_T.tolist() if token in self.special]
         pad, *known = self.special
@@ -257,7 +262,10 @@ class MaskedTokens(Denoising):
 
     special_tokens = (PAD, MASK)
     target = "hidden token"
-    purpose = f"fills in what is hidden: write {MASK} for each hidden token, as in sm{MASK}ll"
+    purpose = (
+        f"fills in what is hidden: write {MASK} for each hidden token, such as a character in "
+        f"sm{MASK}ll, or where words are tokens, a word in a {MASK} dog"
+    )
 
     def as_given(self, found, known):
         """What special tokens a prompt with so many of them has."""
@@ -321,7 +329,7 @@ class SpanCorruption(Denoising):
     target = "token of the spans"
     purpose = (
         f"rewrites hidden spans: write {SENTINELS[0]}, {SENTINELS[1]} and so on to "
-        f"{SENTINELS[-2]}, each once and in this order, as in a sm{SENTINELS[0]} dog"
+        f"{SENTINELS[-2]}, each once and in this order, as in a {SENTINELS[0]} dog"
     )
 
     def as_given(self, found, known):

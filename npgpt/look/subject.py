@@ -5,7 +5,7 @@ from pathlib import Path
 
 from npgpt.interop.huggingface import local_folder
 from npgpt.model import GPT
-from npgpt.tokenizer import BPETokenizer, CharTokenizer
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer
 from npgpt.training.checkpoint import Run
 from npgpt.training.models import arch_of, load_model
 
@@ -30,4 +30,9 @@ def open_subject(name):
             "runs/tales"
         )
     model, tokenizer, _, run = load_model(folder)
+    if isinstance(tokenizer, WordTokenizer):
+        raise ValueError(
+            f"{folder} has words as tokens, which the page does not write: name the run of a gpt "
+            "that has characters or byte pairs, such as runs/tales"
+        )
     return Subject(Path(name).resolve().name, model, tokenizer, run)

@@ -1,8 +1,8 @@
 """Text to token ids and back.
 
-Read `char` first (one token a character), and `words` (one a frequent word); then `pretokenize` (cutting text into words, by the
+Read `char` first (one token a character), then `pretokenize` (cutting text into words, by the
 `unicode_classes` of its characters) and `bpe` (merging bytes inside those words): that is all there
-is to it. `bpe_tokenizer` makes it a class, with `special` tokens; `checks` says what both
+is to it. `words` is between the two: a frequent word is a token. `bpe_tokenizer` makes it a class, with `special` tokens; `checks` says what both
 tokenizers refuse. `formats/` reads and writes files, Hugging Face's, GPT-2's and tiktoken's too.
 `compiled/` computes the same as `bpe`, fast, and cuts texts larger than memory.
 

@@ -33,8 +33,6 @@ class CharTokenizer:
     'hole'
     """
 
-    words: Sequence[str] = ()  # what else is a token
-
     def __init__(self, characters: str, special_tokens: Sequence[str] = ()):
         check_text(characters)
         check_special_tokens(special_tokens)

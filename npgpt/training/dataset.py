@@ -17,8 +17,10 @@ from npgpt.data.tokens import (
     scan,
     split_chunks,
 )
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer, load_tokenizer
 from npgpt.training.checkpoint import RunError, TextSource
+
+KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte pairs
 
 
 @dataclass(frozen=True)
@@ -33,21 +35,23 @@ class Dataset:
 
 
 def open_dataset(
-    training, stack: ExitStack, corpus=None, tokenizer=None, expected=None, bpe_size=None
-):
+    training, stack: ExitStack, corpus=None, tokenizer=None, expected=None, kind="char",
+    bpe_size=None,
+):  # fmt: skip
     """The `Dataset` of a TrainConfig; its files are closed with the stack.
 
     corpus      other texts than the config's
     tokenizer   that of the run, if there is one already
     expected    the `TextSource` that a run goes on with; RunError if it is another text
-    bpe_size    learn byte pairs from the training text, as many tokens; else characters are tokens
+    kind        what tokens are if there is no tokenizer: one of KINDS
+    bpe_size    how many tokens there are, if they are byte pairs of the training text
     """
     specs = tuple(corpus or training.corpus)
     with _moved_explained(by_run=not corpus and tokenizer is not None):
         paths = prepared_paths(specs)
         if paths is None:
-            return _of_text(specs, training, stack, tokenizer, expected, bpe_size)
-        if bpe_size is not None:
+            return _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size)
+        if kind == "bpe":
             raise ValueError(
                 "token files have their tokens already: leave --tokenizer out, or prepare the text "
                 "again with npgpt prepare --tokenizer FILE"
@@ -82,7 +86,7 @@ def open_whole_text(training, stack: ExitStack, corpus, tokenizer):
     return TextSource(corpus.name, None, "", _entropy_rate(corpus, tokenizer)), ids
 
 
-def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
+def _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size):
     corpus = load_corpus(specs)
     stats = scan(corpus, training.split)
 
@@ -92,11 +96,14 @@ def _of_text(specs, training, stack, tokenizer, expected, bpe_size):
 
     objective = OBJECTIVES[training.arch]
     special = objective.special_tokens
-    if tokenizer is None and bpe_size is None:
-        tokenizer = CharTokenizer(stats.alphabet, special)
-    elif tokenizer is None:
+    if tokenizer is None:
         text = (text for part, text in chunks() if part == 0)
-        tokenizer = BPETokenizer.train(text, bpe_size, special)
+        if kind == "char":
+            tokenizer = CharTokenizer(stats.alphabet, special)
+        elif kind == "words":
+            tokenizer = WordTokenizer.train(text, stats.alphabet, special)
+        else:
+            tokenizer = BPETokenizer.train(text, bpe_size, special)
     entropy = _entropy_rate(corpus, tokenizer)
     source = TextSource(corpus.name, stats.characters, stats.sha256, entropy)
     _check_same(source, expected)
