@@ -5,7 +5,7 @@ story. So of all stories that agree with what is visible, the true one has the p
 
     P(story | visible) = P(story) / sum of P(s) over the stories s that agree
 
-and a hidden character is v with the probability that the stories with v there have among them.
+and a hidden token is v with the probability that the stories with v there have among them.
 
 The sum goes over all derivations that agree, by recursion on what is left to write, as in
 `npgpt.data.grammar`. What is left depends on the choices before only through what it mentions, so

@@ -2,11 +2,12 @@
 
 Read `char` first (one token a character), then `pretokenize` (cutting text into words, by the
 `unicode_classes` of its characters) and `bpe` (merging bytes inside those words): that is all there
-is to it. `words` is between the two: a frequent word is a token. `bpe_tokenizer` makes it a class, with `special` tokens; `checks` says what both
-tokenizers refuse. `formats/` reads and writes files, Hugging Face's, GPT-2's and tiktoken's too.
-`compiled/` computes the same as `bpe`, fast, and cuts texts larger than memory.
+is to it. `words` is between them: a frequent word is a token. `bpe_tokenizer` makes byte pairs a
+class, with `special` tokens; `checks` says what all tokenizers refuse. `formats/` reads and writes
+files, Hugging Face's, GPT-2's and tiktoken's too. `compiled/` computes the same as `bpe`, fast, and
+cuts texts larger than memory.
 
-Both tokenizers encode to a flat int32 array, and decode any flat sequence of integers.
+All tokenizers encode to a flat int32 array, and decode any flat sequence of integers.
 """
 
 from pathlib import Path

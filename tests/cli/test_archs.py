@@ -58,8 +58,8 @@ def test_a_run_leaves_its_files_and_goes_on_to_the_bits_of_one_that_was_not_stop
 @pytest.mark.parametrize("arch", ["bert", "t5"])
 def test_eval_has_the_floor_of_its_own_draws_beside_the_loss(cli, runs, arch):
     result = json.loads(cli("eval", runs[arch], "--json")[1])
-    assert 0.15 < result["floor"] < 0.25 < result["loss"] and result["floor_share"] == 1.0
-    assert result["bits_per_byte"] is None and 2900 < result["tokens"] < 4300
+    assert 0.5 < result["floor"] < 1 < result["loss"] and result["floor_share"] == 1.0
+    assert result["bits_per_byte"] is None and 1000 < result["tokens"] < 1800
     status, out, _ = cli("eval", runs[arch])
     assert status == 0 and f"best possible loss on these draws {result['floor']:.4f}: the" in out
     assert result == json.loads(cli("eval", runs[arch], "--json")[1])
@@ -87,12 +87,13 @@ def test_generate_continues_fills_in_and_rewrites(cli, runs):
 
     first, second = STORY.split("small")
     assert written("llama", "--prompt", STORY, "--max-new-tokens", 3).startswith(STORY)
-    filled = written("bert", "--prompt", f"{first}sm<mask>ll{second}")
-    assert len(filled) == len(STORY) + 1
-    assert filled.startswith(f"{first}sm") and filled.endswith(f"ll{second}\n")
+    filled = written("bert", "--prompt", f"{first}<mask>{second}")
+    assert filled == written("bert", "--prompt", f"{first.rstrip()}<mask>{second}")
+    assert filled.startswith(first.rstrip()) and filled.endswith(f"{second}\n")
+    assert "mask" not in filled and len(filled) > len(first + second)
     spans = f"{first}<extra_id_0>{second}<extra_id_1>"
     rewritten = written("t5", "--prompt", spans, "--max-new-tokens", 20)
-    assert rewritten.startswith(first) and second in rewritten and "extra_id" not in rewritten
+    assert rewritten.startswith(first.rstrip()) and second in rewritten and "extra_id" not in rewritten
     result = json.loads(written("t5", "--prompt", spans, "--max-new-tokens", 20, "--json"))
     assert result["text"] + "\n" == rewritten and result["prompt"] == spans
 

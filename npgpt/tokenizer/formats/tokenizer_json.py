@@ -33,7 +33,7 @@ def save_characters(
 
 
 def load(path: str | Path, classes: dict[str, type]) -> Any:
-    """The tokenizer in a tokenizer.json: an object of the class of its kind: "char", "words", "bpe".
+    """The tokenizer in a tokenizer.json: an object of the class of its kind.
 
     Raises FileNotFoundError without a file, ValueError naming `path` for everything else.
     """
