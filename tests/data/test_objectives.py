@@ -328,6 +328,14 @@ def test_prompts():
             objective.prompt(text)
 
 
+@pytest.mark.parametrize(("cls", "token"), zip(DENOISING, (MASK, SENTINELS[0]), strict=True))
+def test_a_prompt_of_words_has_no_space_before_what_stands_for_a_word(cls, token):
+    objective, _ = made_of_words(cls)
+    ids = objective.prompt(f"A {token} dog")
+    assert ids.tolist() == objective.prompt(f"A{token} dog").tolist()
+    assert objective.tokenizer.pieces(ids) == ["A", token, " dog"]
+
+
 def test_every_kind_of_model_has_an_objective():
     from npgpt.config import CONFIGS
     from npgpt.model import MODELS
