@@ -112,9 +112,14 @@ class WordTokenizer(CharTokenizer):
 
 
 def _uncut(parts):
-    """The same text in parts that end where a line does, and so no word."""
+    """The same text in parts that end where a word does."""
     rest = ""
     for part in parts:
-        lines, end, rest = (rest + part).rpartition("\n")
-        yield lines + end
+        rest += part
+        end = len(rest)
+        while end and WORD.fullmatch("a" + rest[end - 1]):
+            end -= 1
+        end -= rest[:end].endswith(" ")
+        yield rest[:end]
+        rest = rest[end:]
     yield rest

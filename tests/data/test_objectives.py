@@ -328,12 +328,12 @@ def test_prompts():
             objective.prompt(text)
 
 
-@pytest.mark.parametrize(("cls", "token"), zip(DENOISING, (MASK, SENTINELS[0]), strict=True))
+@pytest.mark.parametrize(("cls", "token"), [(MaskedTokens, MASK), (SpanCorruption, SENTINELS[0])])
 def test_a_prompt_of_words_has_no_space_before_what_stands_for_a_word(cls, token):
     objective, _ = made_of_words(cls)
-    ids = objective.prompt(f"A {token} dog")
-    assert ids.tolist() == objective.prompt(f"A{token} dog").tolist()
-    assert objective.tokenizer.pieces(ids) == ["A", token, " dog"]
+    ids = objective.prompt(f"A {token} the")
+    assert ids.tolist() == objective.prompt(f"A{token} the").tolist()
+    assert objective.tokenizer.pieces(ids) == ["A", token, " the"]
 
 
 def test_every_kind_of_model_has_an_objective():
