@@ -26,6 +26,7 @@ from npgpt.config import (
     read_settings,
 )
 from npgpt.data.batches import check_length
+from npgpt.data.tokens import prepared_paths
 from npgpt.model import MODELS
 from npgpt.tokenizer import BPETokenizer
 from npgpt.training.checkpoint import (
@@ -127,7 +128,7 @@ def _started(args, ranks, stack):
     """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
     initial = _initial(args)
     settings, training = _settings(args, initial)
-    kind, bpe_size = _tokens(args)
+    kind, bpe_size = _tokens(args, training.corpus)
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus, training.arch))
     if ranks:
         _check_shared(training, args)
@@ -211,8 +212,13 @@ def _check_shared(training, args):
         raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
 
 
-def _tokens(args):
+def _tokens(args, corpus):
     """(what tokens are, one of KINDS; how many byte pairs, None if they are none)"""
+    if args.tokenizer not in (None, "char") and prepared_paths(corpus):
+        raise ValueError(
+            "token files have their tokens already: leave --tokenizer out, or prepare the text "
+            "again with npgpt prepare --tokenizer FILE"
+        )
     if args.tokenizer == "bpe":
         return "bpe", 1024 if args.bpe_size is None else args.bpe_size
     if args.bpe_size is not None:

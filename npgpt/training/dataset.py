@@ -43,7 +43,7 @@ def open_dataset(
     corpus      other texts than the config's
     tokenizer   that of the run, if there is one already
     expected    the `TextSource` that a run goes on with; RunError if it is another text
-    kind        what tokens are if there is no tokenizer: one of KINDS
+    kind        what the tokens of a text are if there is no tokenizer: one of KINDS
     bpe_size    how many tokens there are, if they are byte pairs of the training text
     """
     specs = tuple(corpus or training.corpus)
@@ -51,11 +51,6 @@ def open_dataset(
         paths = prepared_paths(specs)
         if paths is None:
             return _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size)
-        if kind == "bpe":
-            raise ValueError(
-                "token files have their tokens already: leave --tokenizer out, or prepare the text "
-                "again with npgpt prepare --tokenizer FILE"
-            )
         return _of_tokens(paths, training, stack, tokenizer, expected)
 
 

@@ -168,6 +168,20 @@ def test_other_texts_and_byte_pairs(cli, here, corpus, arch):
     assert cli("train", "--resume", "--out", "bpe")[0] == 0
 
 
+def test_words_may_be_the_tokens_of_every_kind_of_model(cli, here, corpus):
+    assert cli("train", "--corpus", corpus, *TINY, "--tokenizer", "words", "--out", "gpt")[0] == 0
+    assert load_run("gpt")[1].words == [" the"]
+    assert cli("train", "--resume", "--out", "gpt")[0] == 0
+    assert json.loads(cli("tokenize", "gpt", "so the", "--json")[1])["tokens"][-1] == " the"
+    status, _, err = cli("look", "gpt")
+    assert status == 1 and "has words as tokens" in err
+    assert cli("train", *SETTINGS, "--tokenizer", "words", "--out", "told")[0] == 0
+    assert json.loads(cli("eval", "told", "--json")[1])["floor"] is None  # of characters only
+    assert cli("prepare", "tokens", "--corpus", corpus)[0] == 0
+    status, _, err = cli("train", "--corpus", "tokens", *TINY, "--tokenizer", "words")
+    assert status == 1 and "token files have their tokens already" in err
+
+
 def test_every_kind_has_a_preset():
     archs = {preset.get("arch", "gpt") for preset in PRESETS.values()}
     assert archs == {"gpt", *OTHERS}
