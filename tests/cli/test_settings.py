@@ -110,7 +110,7 @@ def test_the_help_says_what_a_setting_is_in_each_preset(cli, capfd):
         cli("train", "--help")
     said = " ".join(capfd.readouterr().out.split())
     assert "optimizer steps; default 2000, 3000 in tales" in said
-    assert "the longest context in tokens; default 256 in tales, 256 in tales-llama, 192 in" in said
+    assert "the longest context in tokens; default 256 in tales, 256 in tales-llama, 96 in" in said
 
 
 def test_settings_that_can_not_be_read(cli, here):
