@@ -14,6 +14,8 @@ Each c_ij is the sum over k in order, in equal steps, as there. How the terms of
 two or 32 at once, and whether numbers below 1e-38 count as 0, is the processor's.
 """
 
+import math
+
 import numpy as np
 from numba import prange
 
@@ -23,6 +25,7 @@ from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, SUMMED, Matrix, boun
 from autograd.kernels.pairs import (
     DEEP,
     WIDTH,
+    empty_pairs,
     pack_pairs,
     padded_pairs,
     pairs_side_by_side,
@@ -38,7 +41,8 @@ def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N,
     rows, blocks = -(-M // TALL) * TALL, -(-K // (2 * DEEP))
     # An odd number of cache lines to a row. Rows that are 4 KiB apart share a set of the cache,
     # which has fewer places than a tile has rows.
-    pairs = np.empty((len(a), rows, (blocks | 1) * DEEP), np.uint32)
+    shape = len(a), rows, (blocks | 1) * DEEP
+    pairs = empty_pairs.py_func(math.prod(shape)).reshape(shape)
     _multiply_bf16(
         a, b, c_ZMN, pairs, a_transposed, b_transposed, task, bias_N, sums_N, threads
     )  # fmt: skip
@@ -94,8 +98,8 @@ def _do_jobs(first, end, down, across, pairs_ZMP, b, b_steps, c, M, N, K, task, 
     pairs, a_matrix = pairs_ZMP.reshape(-1), rows * row if len(pairs_ZMP) > 1 else 0
     b_matrix, b_row, b_column = b_steps
     most_columns = (N + WIDTH * across - 1) // (WIDTH * across) * WIDTH
-    panels = np.empty(DEPTH * most_columns, np.uint32)
-    for_columns, for_rows = np.empty(WIDTH * DEPTH, np.uint32), np.empty(ROOM, np.float32)
+    panels = empty_pairs(DEPTH * most_columns)
+    for_columns, for_rows = empty_pairs(WIDTH * DEPTH), np.empty(ROOM, np.float32)
     open_tiles()
     for job in range(first, end):
         z, part = job // (down * across), job % (down * across)
