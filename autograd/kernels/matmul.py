@@ -104,7 +104,10 @@ def _product(a, b, bf16, a_transposed=False, b_transposed=False, task=REPLACE, c
     M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
     if c is None:
         # Allocated by NumPy, which asks the system for large pages: fewer faults at first writing.
-        c = np.empty((Z, M, b.shape[1 if b_transposed else 2]), a.dtype)
+        shape = Z, M, b.shape[1 if b_transposed else 2]
+        size = Z * M * shape[2]
+        raw = np.empty(size + 64 // a.itemsize, a.dtype)
+        c = raw[-raw.ctypes.data % 64 // a.itemsize :][:size].reshape(shape)
     bias_N = np.empty(0, a.dtype) if bias_N is None else bias_N
     sums_N = np.empty(0) if sums_N is None else sums_N
     if K == 0:  # a sum of nothing: the product with a column of zeros

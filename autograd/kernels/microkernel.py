@@ -43,6 +43,9 @@ pair(low, high)
     Two float32 numbers as a pair: rounded to the nearest bfloat16, ties to an even last bit.
 pair_panel_row(x, low0, high0, columns, y, y0)
     y[y0 + j] = the pair of x[low0 + j] and x[high0 + j]; y is written as by copy_panel_row.
+pair_row(x, x0, count, y, y0)
+    y[y0 + p] = the pair of x[x0 + 2p] and x[x0 + 2p + 1], for all `lanes` p, with 0 beyond `count`
+    numbers.
 lower(pair), upper(pair)
     Its numbers, as float32.
 
@@ -271,12 +274,59 @@ def pair_panel_row(typing, x, low0, high0, columns, y, y0):
             addresses = [builder.gep(start, [step]) for start in starts]
             inside = builder.sub(columns, step)
             rows = _load_parts(builder, addresses, vector, whole, inside)
-            bits = (builder.bitcast(row, pairs) for row in rows)
-            _store(builder, _pair(builder, *bits), builder.gep(y_start, [step]))
+            paired = _pairs_of_rows(builder, *rows, pairs)
+            _store(builder, paired, builder.gep(y_start, [step]))
         return context.get_dummy_value()
 
     n = types.intp
     return types.void(x, n, n, n, y, n), generate
+
+
+def _pairs_of_rows(builder, low, high, pairs):
+    if not MULTIPLIES_BFLOAT16:
+        return _pair(builder, builder.bitcast(low, pairs), builder.bitcast(high, pairs))
+    halves = _halves(builder, low, high)
+    lanes = pairs.count
+    turns = _constants([i // 2 + i % 2 * lanes for i in range(2 * lanes)])
+    return builder.bitcast(builder.shuffle_vector(halves, halves, turns), pairs)
+
+
+def _halves(builder, first, second):
+    """The numbers of two vectors, rounded, in a vector of 16-bit integers."""
+    takes = ir.FunctionType(ir.VectorType(BFLOAT, 2 * first.type.count), [first.type] * 2)
+    name = f"llvm.x86.avx512bf16.cvtne2ps2bf16.{8 * BYTES}"
+    convert = cgutils.get_or_insert_function(builder.module, takes, name)
+    integers = ir.VectorType(ir.IntType(16), 2 * first.type.count)
+    return builder.bitcast(builder.call(convert, [second, first]), integers)
+
+
+@intrinsic
+def pair_row(typing, x, x0, count, y, y0):
+    def generate(context, builder, signature, values):
+        x, x0, count, y, y0 = values
+        vector = _vector(context, signature.args[0])
+        lanes, pairs = vector.count, _vector(context, signature.args[3])
+        index = count.type
+        start = _pointer(context, builder, signature.args[0], x, x0)
+        y_start = _pointer(context, builder, signature.args[3], y, y0)
+        loaded = []
+        for v in range(2):
+            mask = _first_lanes(builder, builder.sub(count, index(v * lanes)), lanes)
+            address = builder.gep(start, [index(v * lanes)])
+            loaded.append(_load(builder, address, vector, mask, vector(None)))
+        if MULTIPLIES_BFLOAT16:
+            paired = builder.bitcast(_halves(builder, *loaded), pairs)
+        else:
+            halves = [
+                builder.shuffle_vector(*loaded, _constants(range(i, 2 * lanes, 2)))
+                for i in range(2)
+            ]
+            paired = _pair(builder, *(builder.bitcast(x, pairs) for x in halves))
+        _store(builder, paired, y_start)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, y, n), generate
 
 
 def _pair(builder, low, high):
@@ -407,13 +457,13 @@ def _pointer(context, builder, array_type, array, start):
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [start])
 
 
-def _load(builder, address, vector, mask=None):
+def _load(builder, address, vector, mask=None, otherwise=None):
     address = builder.bitcast(address, vector.as_pointer())
     if mask is None:
         return builder.load(address, align=4)  # a vector may start at any entry of an array
     takes = [address.type, INT32, mask.type, vector]
     load = _llvm(builder.module, "masked.load", vector, vector, takes)
-    return builder.call(load, [address, INT32(4), mask, vector(ir.Undefined)])
+    return builder.call(load, [address, INT32(4), mask, otherwise or vector(ir.Undefined)])
 
 
 def _store(builder, value, address, mask=None):
@@ -438,7 +488,7 @@ def _first_lanes(builder, count, lanes):
 
 
 def _constants(integers):
-    return ir.Constant(ir.VectorType(INT32, len(integers)), integers)
+    return ir.Constant(ir.VectorType(INT32, len(integers)), list(integers))
 
 
 def _llvm(module, name, vector, returns, takes):

@@ -11,7 +11,12 @@ import numpy as np
 
 from autograd.kernels.compiler import helper
 from autograd.kernels.microkernel import LINE, pair
-from autograd.kernels.register_tile import pack_rows, pair_panel_row, transpose_block
+from autograd.kernels.register_tile import (
+    pack_rows,
+    pair_panel_row,
+    pair_row,
+    transpose_block,
+)
 from autograd.kernels.tiles import BYTES, VECTORS
 
 DEEP = 16
@@ -36,14 +41,9 @@ def padded_pairs(K):
 @helper
 def pairs_side_by_side(x, x0, x_row, rows, K, y, y0, y_row, depth):
     """y[i, p] = x[i, 2p] and x[i, 2p + 1], with 0 beyond the K numbers of a row."""
-    nothing = np.float32(0)
     for i in range(rows):
-        x_K, y_P = x[x0 + i * x_row :][:K], y[y0 + i * y_row :][:depth]
-        whole = min(K // 2, depth)
-        for p in range(whole):
-            y_P[p] = pair(x_K[2 * p], x_K[2 * p + 1])
-        for p in range(whole, depth):
-            y_P[p] = pair(x_K[2 * p], nothing) if 2 * p < K else np.uint32(0)
+        for p in range(0, depth, LANES):
+            pair_row(x, x0 + i * x_row + 2 * p, K - 2 * p, y, y0 + i * y_row + p)
 
 
 @helper

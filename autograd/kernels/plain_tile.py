@@ -9,6 +9,9 @@ from numba.extending import overload
 
 from autograd.kernels.compiler import FASTMATH, helper
 from autograd.kernels.microkernel import lower, pair, upper
+from autograd.kernels.tiles import BYTES
+
+LANES = BYTES // 4
 
 
 @helper
@@ -63,6 +66,14 @@ def copy_panel_row(x, x0, columns, y, y0):
 def pair_panel_row(x, low0, high0, columns, y, y0):
     for j in range(columns):
         y[y0 + j] = pair(x[low0 + j], x[high0 + j])
+
+
+@helper
+def pair_row(x, x0, count, y, y0):
+    nothing = np.float32(0)
+    for p in range(LANES):
+        low = x[x0 + 2 * p] if 2 * p < count else nothing
+        y[y0 + p] = pair(low, x[x0 + 2 * p + 1] if 2 * p + 1 < count else nothing)
 
 
 @helper

@@ -14,7 +14,8 @@ else:
     from autograd.kernels import microkernel as tile
 
 multiply_tile, multiply_streamed = tile.multiply_tile, tile.multiply_streamed
-copy_panel_row, pair_panel_row = tile.copy_panel_row, tile.pair_panel_row
+copy_panel_row = tile.copy_panel_row
+pair_panel_row, pair_row = tile.pair_panel_row, tile.pair_row
 transpose_block = tile.transpose_block
 
 
