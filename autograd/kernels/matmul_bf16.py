@@ -21,13 +21,14 @@ from numba import prange
 
 from autograd.kernels.bf16_tile import ROOM, TALL, close_tiles, multiply_rows, open_tiles
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, SUMMED, Matrix, bounds, cut
+from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, bounds, cut
 from autograd.kernels.pairs import (
     DEEP,
     WIDTH,
     empty_pairs,
     pack_pairs,
     padded_pairs,
+    pairs_across,
     pairs_side_by_side,
     turn_pairs,
 )
@@ -43,31 +44,43 @@ def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N,
     # which has fewer places than a tile has rows.
     shape = len(a), rows, (blocks | 1) * DEEP
     pairs = empty_pairs.py_func(math.prod(shape)).reshape(shape)
-    _multiply_bf16(
-        a, b, c_ZMN, pairs, a_transposed, b_transposed, task, bias_N, sums_N, threads
-    )  # fmt: skip
+    Z, _, N = c_ZMN.shape
+    down, across = cut.py_func(Z, M, N, WIDTH, threads)
+    shape = len(b), -(-N // WIDTH), blocks * DEEP * WIDTH if down > 1 or len(b) < Z else 0
+    panels = empty_pairs.py_func(math.prod(shape)).reshape(shape)
+    parts_KN = np.empty((blocks if sums_N.size else 0, N), np.float32)
+    _multiply_bf16(a, b, c_ZMN, pairs, panels, a_transposed, b_transposed, task, bias_N, parts_KN,
+                   sums_N, down, across, threads)  # fmt: skip
 
 
 @kernel
 def _multiply_bf16(
-    a, b, c_ZMN, pairs_ZMP, a_transposed, b_transposed, task, bias_N, sums_N, threads
-):
+    a, b, c_ZMN, pairs_ZMP, panels, a_transposed, b_transposed, task, bias_N, parts_KN, sums_N,
+    down, across, threads,
+):  # fmt: skip
     Z, M, N = c_ZMN.shape
     K = a.shape[1 if a_transposed else 2]
     b_steps = K * N if len(b) == Z else 0, 1 if b_transposed else N, K if b_transposed else 1
     a_flat, b_flat, c_flat = a.reshape(-1), b.reshape(-1), c_ZMN.reshape(-1)
-    blocks = len(a) * (padded_pairs(K) // DEEP if a_transposed else M)
+    blocks = padded_pairs(K) // DEEP
+    of_a = len(a) * (blocks if a_transposed else M)
+    of_b = len(b) * (len(panels[0]) if b_transposed else blocks) if panels.size else 0
     for thread in prange(threads):
-        first, end = blocks * thread // threads, blocks * (thread + 1) // threads
+        first, end = of_a * thread // threads, of_a * (thread + 1) // threads
         if a_transposed:
             _turn(first, end, a_flat, M, K, pairs_ZMP)
         else:
             _round(first, end, a_flat, M, K, pairs_ZMP)
-    down, across = cut(Z, M, N, WIDTH, threads)
+        first, end = of_b * thread // threads, of_b * (thread + 1) // threads
+        _pack(first, end, b_flat, b_transposed, K, N, panels, parts_KN)
     jobs = Z * down * across
     for thread in prange(threads):
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
-                 pairs_ZMP, b_flat, b_steps, c_flat, M, N, K, task, bias_N, sums_N)  # fmt: skip
+                 pairs_ZMP, b_flat, b_steps, panels, c_flat, M, N, K, task, bias_N,
+                 parts_KN)  # fmt: skip
+    for k in range(len(parts_KN)):
+        for j in range(N):
+            sums_N[j] += parts_KN[k, j]
 
 
 @helper
@@ -93,56 +106,78 @@ def _turn(first, end, a, M, K, pairs_ZMP):
 
 
 @helper
-def _do_jobs(first, end, down, across, pairs_ZMP, b, b_steps, c, M, N, K, task, bias, sums):
+def _pack(first, end, b, transposed, K, N, panels_ZJP, parts_KN):
+    """A panel of b^T at a time, or DEEP pairs of all columns of b."""
+    _, panels, size = panels_ZJP.shape
+    deep = size // WIDTH
+    flat, parts = panels_ZJP.reshape(-1), parts_KN.reshape(-1)
+    room = empty_pairs(size if transposed else 0)
+    for i in range(first, end):
+        if transposed:
+            j = i % panels * WIDTH
+            pack_pairs(b, (i // panels * N + j) * K, 1, K, K, min(WIDTH, N - j), deep,
+                       flat[i * size :], room)  # fmt: skip
+        else:
+            z, block = i // (deep // DEEP), i % (deep // DEEP)
+            p = block * DEEP
+            start = (z * K + 2 * p) * N
+            pairs_across(b, start, N, K - 2 * p, N, flat, z * panels * size + p * WIDTH, WIDTH,
+                         size, DEEP)  # fmt: skip
+            if parts.size:
+                _sum_rows(b, start, N, min(2 * DEEP, K - 2 * p), N, parts, block * N)
+
+
+@helper
+def _do_jobs(
+    first, end, down, across, pairs_ZMP, b, b_steps, panels_ZJP, c, M, N, K, task, bias, parts_KN
+):
     _, rows, row = pairs_ZMP.shape
     pairs, a_matrix = pairs_ZMP.reshape(-1), rows * row if len(pairs_ZMP) > 1 else 0
     b_matrix, b_row, b_column = b_steps
-    most_columns = (N + WIDTH * across - 1) // (WIDTH * across) * WIDTH
-    panels = empty_pairs(DEPTH * most_columns)
-    for_columns, for_rows = empty_pairs(WIDTH * DEPTH), np.empty(ROOM, np.float32)
+    packed, size = panels_ZJP.reshape(-1), panels_ZJP.shape[2]
+    for_rows, room = np.empty(ROOM, np.float32), empty_pairs(0 if packed.size else WIDTH * DEPTH)
+    panels = packed
+    if packed.size == 0:
+        panels = empty_pairs(DEPTH * ((N + WIDTH * across - 1) // (WIDTH * across) * WIDTH))
+    deep, parts = padded_pairs(K), parts_KN.reshape(-1)
+    steps = (deep + DEPTH - 1) // DEPTH
     open_tiles()
     for job in range(first, end):
         z, part = job // (down * across), job % (down * across)
         i0, i1 = bounds(M, TALL, part // across, down)
         j0, j1 = bounds(N, WIDTH, part % across, across)
-        a_part = Matrix(pairs, z * a_matrix + i0 * row, row, 1)
-        b_part = Matrix(b, z * b_matrix + j0 * b_column, b_row, b_column)
-        c_part = Matrix(c, z * M * N + i0 * N + j0, N, 1)
-        begin = Matrix(bias, j0, 0, 1) if task == ADD_BIAS else c_part
-        _rectangle(a_part, b_part, begin, c_part, i1 - i0, j1 - j0, K,
-                   task != REPLACE, panels, for_columns, for_rows)  # fmt: skip
-        if part < across and sums.size:  # each by one job
-            _add_sums(b_part, K, sums[j0:j1])
+        p0 = 0
+        for step in range(steps):
+            p1 = deep // DEEP * (step + 1) // steps * DEEP
+            depth = p1 - p0
+            panel, panel_size = 0, depth
+            if packed.size:
+                panel_size = deep
+                panel = (z * panels_ZJP.shape[1] * size if b_matrix else 0) + j0 * deep + p0 * WIDTH
+            else:
+                start = z * b_matrix + j0 * b_column + 2 * p0 * b_row
+                pack_pairs(b, start, b_row, b_column, K - 2 * p0, j1 - j0, depth, panels, room)
+                if parts.size:
+                    for p in range(0, depth, DEEP):
+                        _sum_rows(b, start + 2 * p * b_row, b_row, min(2 * DEEP, K - 2 * (p0 + p)),
+                                  j1 - j0, parts, (p0 + p) // DEEP * N + j0)  # fmt: skip
+            c0 = z * M * N + i0 * N + j0
+            s, s0, s_row = (bias, j0, 0) if task == ADD_BIAS and p0 == 0 else (c, c0, N)
+            for j in range(0, j1 - j0, WIDTH):
+                multiply_rows(pairs, z * a_matrix + i0 * row + p0, row,
+                              panels, panel + j * panel_size, s, s0 + j, s_row, c, c0 + j, N,
+                              depth, i1 - i0, min(WIDTH, j1 - j0 - j), task != REPLACE or p0 > 0,
+                              for_rows)  # fmt: skip
+            p0 = p1
     close_tiles()
 
 
 @helper
-def _rectangle(a, b, begin, c, rows, columns, K, add, panels, for_columns, for_rows):
-    """One job: c = a b for `rows` rows of pairs and `columns` columns of b, which are Matrices."""
-    deep, p0 = padded_pairs(K), 0
-    steps = (deep + DEPTH - 1) // DEPTH
-    for step in range(steps):
-        p1 = deep // DEEP * (step + 1) // steps * DEEP
-        depth = p1 - p0
-        pack_pairs(b.flat, b.start + 2 * p0 * b.row, b.row, b.column, K - 2 * p0, columns, depth,
-                   panels, for_columns)  # fmt: skip
-        s, adds = c if p0 > 0 else begin, add or p0 > 0
-        for j in range(0, columns, WIDTH):
-            multiply_rows(a.flat, a.start + p0, a.row, panels, j * depth,
-                          s.flat, s.start + j, s.row, c.flat, c.start + j, c.row,
-                          depth, rows, min(WIDTH, columns - j), adds, for_rows)  # fmt: skip
-        p0 = p1
-
-
-@helper
-def _add_sums(b, K, sums):
-    """Add the sums of b's columns, over SUMMED rows in float32 at a time."""
-    part = np.empty(sums.size, b.flat.dtype)
-    for k0 in range(0, K, SUMMED):
-        part[:] = 0
-        for k in range(k0, min(K, k0 + SUMMED)):
-            b_J = b.flat[b.start + k * b.row :][: sums.size]
-            for j in range(sums.size):
-                part[j] += b_J[j]
-        for j in range(sums.size):
-            sums[j] += part[j]
+def _sum_rows(x, x0, x_row, rows, columns, y, y0):
+    """y_j = sum_i x_ij"""
+    y_J = y[y0:][:columns]
+    y_J[:] = 0
+    for i in range(rows):
+        x_J = x[x0 + i * x_row :][:columns]
+        for j in range(columns):
+            y_J[j] += x_J[j]

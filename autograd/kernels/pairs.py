@@ -47,23 +47,22 @@ def pairs_side_by_side(x, x0, x_row, rows, K, y, y0, y_row, depth):
 
 
 @helper
-def pairs_across(x, x0, x_row, K, columns, y, y0, y_row, depth):
-    """y[p, j] = x[2p, j] and x[2p + 1, j], with 0 beyond the K rows.
-
-    A row of y is written to the end of a panel's, with anything beyond the columns.
-    """
+def pairs_across(x, x0, x_row, K, columns, y, y0, y_row, y_panel, depth):
+    """y[panel, p, j] = x[2p, j] and x[2p + 1, j], with 0 beyond the K rows; WIDTH columns are a
+    panel, and written whole, with anything beyond the last."""
     nothing = np.float32(0)
     whole = min(K // 2, depth)
     for p in range(whole):
-        start = x0 + 2 * p * x_row
+        start, to = x0 + 2 * p * x_row, y0 + p * y_row
         for j in range(0, columns, WIDTH):
             some = min(WIDTH, columns - j)
-            pair_panel_row(x, start + j, start + x_row + j, some, y, y0 + p * y_row + j)
+            pair_panel_row(x, start + j, start + x_row + j, some, y, to)
+            to += y_panel
     for p in range(whole, depth):
-        y_J = y[y0 + p * y_row :][:columns]
         last = x[x0 + 2 * p * x_row :][:columns]
         for j in range(columns):
-            y_J[j] = pair(last[j], nothing) if 2 * p < K else np.uint32(0)
+            to = y0 + p * y_row + j // WIDTH * y_panel + j % WIDTH
+            y[to] = pair(last[j], nothing) if 2 * p < K else np.uint32(0)
 
 
 @helper
@@ -72,13 +71,13 @@ def pack_pairs(b, b0, b_row, b_column, K, columns, depth, panels, room):
 
     room   for WIDTH rows of `depth` pairs, if b lies along k
     """
+    if b_column == 1:
+        pairs_across(b, b0, b_row, K, columns, panels, 0, WIDTH, WIDTH * depth, depth)
+        return
     for j in range(0, columns, WIDTH):
         some = min(WIDTH, columns - j)
-        if b_column == 1:
-            pairs_across(b, b0 + j, b_row, K, some, panels, j * depth, WIDTH, depth)
-        else:
-            pairs_side_by_side(b, b0 + j * b_column, b_column, some, K, room, 0, depth, depth)
-            pack_rows(room, 0, depth, some, depth, panels[j * depth :])
+        pairs_side_by_side(b, b0 + j * b_column, b_column, some, K, room, 0, depth, depth)
+        pack_rows(room, 0, depth, some, depth, panels[j * depth :])
 
 
 @helper
@@ -87,7 +86,7 @@ def turn_pairs(x, x0, x_row, K, rows, y, y0, y_row, room):
 
     Blocks of LANES rows are written whole. room: for DEEP rows of `rows` pairs, and WIDTH more
     """
-    pairs_across(x, x0, x_row, K, rows, room, 0, rows, DEEP)
+    pairs_across(x, x0, x_row, K, rows, room, 0, rows, WIDTH, DEEP)
     for i in range(0, rows, LANES):
         for p in range(0, DEEP, LANES):
             transpose_block(room, p * rows + i, rows, LANES, min(LANES, rows - i),
