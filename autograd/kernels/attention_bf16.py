@@ -105,7 +105,7 @@ def _scores(x, s0, panels, begin, add, keys, D, a_SQ, room):
     deep = padded_pairs(D)
     for j in range(0, BLOCK, WIDTH):
         multiply_rows(x, s0 * deep, deep, panels, j * deep, begin, j, 0, a_SQ, j, BLOCK,
-                      deep, keys, min(WIDTH, BLOCK - j), add, room)  # fmt: skip
+                      deep, keys, min(WIDTH, BLOCK - j), add, False, room)  # fmt: skip
 
 
 @helper
@@ -114,7 +114,7 @@ def _add_products(rows, panels, p0, n, y, y0, y_row, D, add, room):
     for j in range(0, D, WIDTH):
         y_j = y0 + j
         multiply_rows(rows, 0, HALF, panels, p0 + j * HALF, y, y_j, y_row, y, y_j, y_row,
-                      HALF, n, min(WIDTH, D - j), add, room)  # fmt: skip
+                      HALF, n, min(WIDTH, D - j), add, False, room)  # fmt: skip
 
 
 @helper

@@ -1,6 +1,7 @@
 """Products of a few rows of pairs with a panel of pairs, by the tile of this processor.
 
-multiply_rows(a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, room)
+multiply_rows(a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, stream,
+              room)
     c_ij becomes the sum over `depth` pairs, a multiple of 16, of a_ip b_pj, plus s_ij if `add`:
     a in rows of which there is a multiple of TALL, b one panel. `room` has ROOM numbers.
 open_tiles(), close_tiles()
@@ -19,7 +20,7 @@ else:
 
     @helper
     def multiply_rows(
-        a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, room
+        a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, stream, room
     ):
         i = 0
         while i < rows:

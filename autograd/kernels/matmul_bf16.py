@@ -22,8 +22,10 @@ from numba import prange
 from autograd.kernels.bf16_tile import ROOM, TALL, close_tiles, multiply_rows, open_tiles
 from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, bounds, cut
+from autograd.kernels.microkernel import LINE
 from autograd.kernels.pairs import (
     DEEP,
+    LANES,
     WIDTH,
     empty_pairs,
     pack_pairs,
@@ -32,7 +34,9 @@ from autograd.kernels.pairs import (
     pairs_side_by_side,
     turn_pairs,
 )
+from autograd.kernels.register_tile import finish_streams
 
+STREAMED = 1 << 20  # numbers of a c
 DEPTH = 192  # pairs of a step, a multiple of DEEP
 
 
@@ -135,12 +139,15 @@ def _do_jobs(
     pairs, a_matrix = pairs_ZMP.reshape(-1), rows * row if len(pairs_ZMP) > 1 else 0
     b_matrix, b_row, b_column = b_steps
     packed, size = panels_ZJP.reshape(-1), panels_ZJP.shape[2]
-    for_rows, room = np.empty(ROOM, np.float32), empty_pairs(0 if packed.size else WIDTH * DEPTH)
-    panels = packed
-    if packed.size == 0:
-        panels = empty_pairs(DEPTH * ((N + WIDTH * across - 1) // (WIDTH * across) * WIDTH))
+    for_rows = empty_pairs(ROOM).view(np.float32)
+    room = empty_pairs(0 if packed.size else WIDTH * DEPTH)
+    most_rows = (M + TALL * down - 1) // (TALL * down) * TALL
+    most_columns = (N + WIDTH * across - 1) // (WIDTH * across) * WIDTH
+    panels = packed if packed.size else empty_pairs(DEPTH * most_columns)
     deep, parts = padded_pairs(K), parts_KN.reshape(-1)
     steps = (deep + DEPTH - 1) // DEPTH
+    sums = empty_pairs(most_rows * most_columns if steps > 1 else 0).view(np.float32)
+    streams = c.size >= STREAMED and N % LANES == 0 and c.ctypes.data % LINE == 0
     open_tiles()
     for job in range(first, end):
         z, part = job // (down * across), job % (down * across)
@@ -161,15 +168,20 @@ def _do_jobs(
                     for p in range(0, depth, DEEP):
                         _sum_rows(b, start + 2 * p * b_row, b_row, min(2 * DEEP, K - 2 * (p0 + p)),
                                   j1 - j0, parts, (p0 + p) // DEEP * N + j0)  # fmt: skip
-            c0 = z * M * N + i0 * N + j0
-            s, s0, s_row = (bias, j0, 0) if task == ADD_BIAS and p0 == 0 else (c, c0, N)
+            last = step == steps - 1
             for j in range(0, j1 - j0, WIDTH):
+                c0, so_far = z * M * N + i0 * N + j0 + j, j * (i1 - i0)
+                s, s0, s_row = (bias, j0 + j, 0) if task == ADD_BIAS else (c, c0, N)
+                if step > 0:
+                    s, s0, s_row = sums, so_far, WIDTH
+                to, to0, to_row = (c, c0, N) if last else (sums, so_far, WIDTH)
                 multiply_rows(pairs, z * a_matrix + i0 * row + p0, row,
-                              panels, panel + j * panel_size, s, s0 + j, s_row, c, c0 + j, N,
-                              depth, i1 - i0, min(WIDTH, j1 - j0 - j), task != REPLACE or p0 > 0,
-                              for_rows)  # fmt: skip
+                              panels, panel + j * panel_size, s, s0, s_row, to, to0, to_row,
+                              depth, i1 - i0, min(WIDTH, j1 - j0 - j), task != REPLACE or step > 0,
+                              streams and last, for_rows)  # fmt: skip
             p0 = p1
     close_tiles()
+    finish_streams()
 
 
 @helper

@@ -9,9 +9,10 @@ from numba.extending import overload
 
 from autograd.kernels.compiler import FASTMATH, helper
 from autograd.kernels.microkernel import lower, pair, upper
-from autograd.kernels.tiles import BYTES
+from autograd.kernels.tiles import BYTES, VECTORS
 
 LANES = BYTES // 4
+WIDTH = VECTORS * LANES
 
 
 @helper
@@ -60,6 +61,17 @@ def _widened(b):
 def copy_panel_row(x, x0, columns, y, y0):
     for j in range(columns):
         y[y0 + j] = x[x0 + j]
+
+
+@helper
+def stream_row(x, x0, y, y0):
+    for j in range(WIDTH):
+        y[y0 + j] = x[x0 + j]
+
+
+@helper
+def finish_streams():
+    pass
 
 
 @helper

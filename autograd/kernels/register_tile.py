@@ -17,6 +17,7 @@ multiply_tile, multiply_streamed = tile.multiply_tile, tile.multiply_streamed
 copy_panel_row = tile.copy_panel_row
 pair_panel_row, pair_row = tile.pair_panel_row, tile.pair_row
 transpose_block = tile.transpose_block
+stream_row, finish_streams = tile.stream_row, tile.finish_streams
 
 
 @helper
