@@ -48,6 +48,7 @@ from autograd.kernels.pairs import (
     pairs_side_by_side,
     turn_pairs,
 )
+from autograd.kernels.register_tile import empty_lines
 
 HALF = BLOCK // 2  # pairs of a block
 
@@ -60,20 +61,20 @@ def _panels(columns):
 @helper
 def _empty_panels(D):
     """Memory for the panels of one block."""
-    return np.empty(_panels(D) * WIDTH * HALF, np.uint32)
+    return empty_lines(_panels(D) * WIDTH * HALF, np.uint32)
 
 
 @helper
 def _room(D):
     """Memory for pairs on their way: WIDTH rows along D, or DEEP of a block."""
-    return np.empty(max(WIDTH * padded_pairs(D), DEEP * BLOCK + WIDTH), np.uint32)
+    return empty_lines(max(WIDTH * padded_pairs(D), DEEP * BLOCK + WIDTH), np.uint32)
 
 
 @helper
 def _rows_along(x, x_row, S, D):
     """All rows of a head as pairs along D, and room for a block that begins anywhere."""
     deep = padded_pairs(D)
-    y = np.empty((S + BLOCK) * deep, np.uint32)
+    y = empty_lines((S + BLOCK) * deep, np.uint32)
     pairs_side_by_side(x, 0, x_row, S, D, y, 0, deep, deep)
     return y
 
@@ -82,7 +83,7 @@ def _rows_along(x, x_row, S, D):
 def _panels_across(x, x_row, S, D, room):
     """All rows of a head in panels as wide as D, one after another for each block."""
     blocks, size = (S + BLOCK - 1) // BLOCK, _panels(D) * WIDTH * HALF
-    y = np.empty(blocks * size, np.uint32)
+    y = empty_lines(blocks * size, np.uint32)
     for i in range(blocks):
         s0 = i * BLOCK
         pack_pairs(x, s0 * x_row, x_row, 1, min(BLOCK, S - s0), D, HALF, y[i * size :], room)
@@ -140,9 +141,9 @@ def _query_blocks(first, end, blocks, table, lse_BHT, mask_BS, bias_BHTS, G, S, 
     _, H, T = lse_BHT.shape
     lse = lse_BHT.reshape(-1)
     row, deep = row_length(D, lse), padded_pairs(D)
-    pairs, sums = _room(D), np.empty(ROOM, np.float32)
-    q_panels = np.empty(_panels(BLOCK) * WIDTH * deep, np.uint32)
-    rows, v_panels = np.empty(BLOCK * HALF, np.uint32), _empty_panels(D)
+    pairs, sums = _room(D), empty_lines(ROOM, np.float32)
+    q_panels = empty_lines(_panels(BLOCK) * WIDTH * deep, np.uint32)
+    rows, v_panels = empty_lines(BLOCK * HALF, np.uint32), _empty_panels(D)
     a_SQ, values_KD = empty(BLOCK**2, lse), empty(BLOCK * row, lse)
     m, part, change = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
     total = np.empty(BLOCK)
@@ -216,11 +217,11 @@ def _groups_backward(
 ):
     _, H, T = lse_BHT.shape
     lse, heads, deep = lse_BHT.reshape(-1), H // G, padded_pairs(D)
-    pairs, sums = _room(D), np.empty(ROOM, np.float32)
-    q_along = np.empty(_panels(BLOCK) * WIDTH * deep, np.uint32)
-    dy_along = np.empty_like(q_along)
+    pairs, sums = _room(D), empty_lines(ROOM, np.float32)
+    q_along = empty_lines(_panels(BLOCK) * WIDTH * deep, np.uint32)
+    dy_along = empty_lines(q_along.size, np.uint32)
     q_across, dy_across, k_panels = _empty_panels(D), _empty_panels(D), _empty_panels(D)
-    rows = np.empty(BLOCK * HALF, np.uint32)
+    rows = empty_lines(BLOCK * HALF, np.uint32)
     a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
     minus_lse, minus_dot = empty(BLOCK, lse), empty(BLOCK, lse)
     scale = lse.dtype.type(1 / math.sqrt(D))

@@ -25,7 +25,7 @@ little take TOGETHER keys at once, and those that need not know the query take a
 import numpy as np
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.register_tile import copy_panel_row, multiply_tile, tile_height
+from autograd.kernels.register_tile import copy_panel_row, empty_lines, multiply_tile, tile_height
 from autograd.kernels.tiles import BYTES, VECTORS
 from autograd.kernels.vector_math import exp
 
@@ -44,7 +44,7 @@ def row_length(D, like):
 @helper
 def empty(size, like):
     """Memory for `size` entries, and for a panel's row that is written beyond them."""
-    return np.empty(size + VECTORS * (BYTES // like.itemsize), like.dtype)
+    return empty_lines(size + VECTORS * (BYTES // like.itemsize), like.dtype)
 
 
 @helper

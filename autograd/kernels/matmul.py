@@ -35,6 +35,8 @@ Source of blocks and panels: Goto and van de Geijn, Anatomy of High-Performance 
 Multiplication, 2008.
 """
 
+import math
+
 import numba
 import numpy as np
 from numba import prange
@@ -52,6 +54,7 @@ from autograd.kernels.matmul_jobs import (
 )
 from autograd.kernels.register_tile import (
     copy_panel_row,
+    empty_lines,
     multiply_tile,
     pack_rows,
     tile_height,
@@ -105,9 +108,7 @@ def _product(a, b, bf16, a_transposed=False, b_transposed=False, task=REPLACE, c
     if c is None:
         # Allocated by NumPy, which asks the system for large pages: fewer faults at first writing.
         shape = Z, M, b.shape[1 if b_transposed else 2]
-        size = Z * M * shape[2]
-        raw = np.empty(size + 64 // a.itemsize, a.dtype)
-        c = raw[-raw.ctypes.data % 64 // a.itemsize :][:size].reshape(shape)
+        c = empty_lines.py_func(math.prod(shape), a.dtype).reshape(shape)
     bias_N = np.empty(0, a.dtype) if bias_N is None else bias_N
     sums_N = np.empty(0) if sums_N is None else sums_N
     if K == 0:  # a sum of nothing: the product with a column of zeros
@@ -145,8 +146,8 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
     b_matrix, b_row, b_column = b_steps
     width = VECTORS * (BYTES // c.itemsize)
     most_columns = (N + width * across - 1) // (width * across) * width
-    panels = np.empty((most + width) * most_columns, c.dtype)
-    a_rows = np.empty(most * ROWS + width, c.dtype)
+    panels = empty_lines((most + width) * most_columns, c.dtype)
+    a_rows = empty_lines(most * ROWS + width, c.dtype)
     for job in range(first, end):
         z, part = job // (down * across), job % (down * across)
         i0, i1 = bounds(M, HEIGHTS[1], part // across, down)

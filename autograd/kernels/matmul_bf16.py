@@ -27,14 +27,13 @@ from autograd.kernels.pairs import (
     DEEP,
     LANES,
     WIDTH,
-    empty_pairs,
     pack_pairs,
     padded_pairs,
     pairs_across,
     pairs_side_by_side,
     turn_pairs,
 )
-from autograd.kernels.register_tile import finish_streams
+from autograd.kernels.register_tile import empty_lines, finish_streams
 
 STREAMED = 1 << 20  # numbers of a c
 DEPTH = 192  # pairs of a step, a multiple of DEEP
@@ -47,11 +46,11 @@ def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N,
     # An odd number of cache lines to a row. Rows that are 4 KiB apart share a set of the cache,
     # which has fewer places than a tile has rows.
     shape = len(a), rows, (blocks | 1) * DEEP
-    pairs = empty_pairs.py_func(math.prod(shape)).reshape(shape)
+    pairs = empty_lines.py_func(math.prod(shape), np.uint32).reshape(shape)
     Z, _, N = c_ZMN.shape
     down, across = cut.py_func(Z, M, N, WIDTH, threads)
     shape = len(b), -(-N // WIDTH), blocks * DEEP * WIDTH if down > 1 or len(b) < Z else 0
-    panels = empty_pairs.py_func(math.prod(shape)).reshape(shape)
+    panels = empty_lines.py_func(math.prod(shape), np.uint32).reshape(shape)
     parts_KN = np.empty((blocks if sums_N.size else 0, N), np.float32)
     _multiply_bf16(a, b, c_ZMN, pairs, panels, a_transposed, b_transposed, task, bias_N, parts_KN,
                    sums_N, down, across, threads)  # fmt: skip
@@ -115,7 +114,7 @@ def _pack(first, end, b, transposed, K, N, panels_ZJP, parts_KN):
     _, panels, size = panels_ZJP.shape
     deep = size // WIDTH
     flat, parts = panels_ZJP.reshape(-1), parts_KN.reshape(-1)
-    room = empty_pairs(size if transposed else 0)
+    room = empty_lines(size if transposed else 0, np.uint32)
     for i in range(first, end):
         if transposed:
             j = i % panels * WIDTH
@@ -139,14 +138,14 @@ def _do_jobs(
     pairs, a_matrix = pairs_ZMP.reshape(-1), rows * row if len(pairs_ZMP) > 1 else 0
     b_matrix, b_row, b_column = b_steps
     packed, size = panels_ZJP.reshape(-1), panels_ZJP.shape[2]
-    for_rows = empty_pairs(ROOM).view(np.float32)
-    room = empty_pairs(0 if packed.size else WIDTH * DEPTH)
+    for_rows = empty_lines(ROOM, np.float32)
+    room = empty_lines(0 if packed.size else WIDTH * DEPTH, np.uint32)
     most_rows = (M + TALL * down - 1) // (TALL * down) * TALL
     most_columns = (N + WIDTH * across - 1) // (WIDTH * across) * WIDTH
-    panels = packed if packed.size else empty_pairs(DEPTH * most_columns)
+    panels = packed if packed.size else empty_lines(DEPTH * most_columns, np.uint32)
     deep, parts = padded_pairs(K), parts_KN.reshape(-1)
     steps = (deep + DEPTH - 1) // DEPTH
-    sums = empty_pairs(most_rows * most_columns if steps > 1 else 0).view(np.float32)
+    sums = empty_lines(most_rows * most_columns if steps > 1 else 0, np.float32)
     streams = c.size >= STREAMED and N % LANES == 0 and c.ctypes.data % LINE == 0
     open_tiles()
     for job in range(first, end):

@@ -10,7 +10,7 @@ are made at once, and turned where rows of a or panels of a transposed b need it
 import numpy as np
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.microkernel import LINE, pair
+from autograd.kernels.microkernel import pair
 from autograd.kernels.register_tile import (
     pack_rows,
     pair_panel_row,
@@ -22,14 +22,6 @@ from autograd.kernels.tiles import BYTES, VECTORS
 DEEP = 16
 LANES = BYTES // 4
 WIDTH = VECTORS * LANES
-
-
-@helper
-def empty_pairs(size):
-    """Memory that begins with a line of the cache: a row of a tile that lies across two lines is
-    read twice, which takes AMX's blocks four times as long."""
-    x = np.empty(size + LINE // 4, np.uint32)
-    return x[-x.ctypes.data % LINE // 4 :][:size]
 
 
 @helper

@@ -2,10 +2,14 @@
 
 `autograd.kernels.microkernel` documents them and makes them of vector instructions;
 `autograd.kernels.plain_tile` has them as loops, where `autograd.kernels.tiles` knows no vectors.
-Products and attention share two more: `tile_height`, and `pack_rows`, which makes panels.
+Products and attention share three more: `empty_lines`; `tile_height`; and `pack_rows`, which makes
+panels.
 """
 
+import numpy as np
+
 from autograd.kernels.compiler import helper
+from autograd.kernels.microkernel import LINE
 from autograd.kernels.tiles import BYTES, HEIGHTS, TILE, VECTORS
 
 if TILE == "plain":
@@ -18,6 +22,15 @@ copy_panel_row = tile.copy_panel_row
 pair_panel_row, pair_row = tile.pair_panel_row, tile.pair_row
 transpose_block = tile.transpose_block
 stream_row, finish_streams = tile.stream_row, tile.finish_streams
+
+
+@helper
+def empty_lines(size, dtype):
+    """Memory for `size` entries that begins with a line of the cache: a vector of 64 bytes that
+    lies across two lines is read twice, and a block of AMX takes four times as long.
+    """
+    x = np.empty(size + LINE, dtype)
+    return x[-x.ctypes.data % LINE // x.itemsize :][:size]
 
 
 @helper
