@@ -88,12 +88,15 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, 
     x_NC, table_VC = rows(x), contiguous(table)
     N, V = len(x_NC), len(table_VC)
     dx_NC = np.empty_like(x_NC) if needs[0] else None
-    dtable_VC = np.zeros_like(table_VC) if needs[1] else None
+    dtable_VC = None
     total, step, scale, bf16 = 0.0, chunk_rows(V), x.dtype.type(1 / count), in_bf16(x)
     for start in range(0, N, step):
         n = slice(start, start + step)
         dx_nC = None if dx_NC is None else dx_NC[n]
-        total += _loss_of_chunk(x_NC[n], table_VC, targets_N[n], scale, dx_nC, dtable_VC, bf16)
+        loss, dtable_VC = _loss_of_chunk(
+            x_NC[n], table_VC, targets_N[n], scale, dx_nC, dtable_VC, needs[1], bf16
+        )
+        total += loss
     dx = None if dx_NC is None else dx_NC.reshape(x.shape)
     return x.dtype.type(total / count), (dx, dtable_VC)
 
@@ -103,21 +106,23 @@ def linear_cross_entropy_vjp(dloss, saved):
     return tuple(d if d is None or dloss == 1 else d * dloss for d in saved)
 
 
-def _loss_of_chunk(x_nC, table_VC, targets_n, scale, dx_nC, dtable_VC, bf16):
-    """The sum of the rows' losses; their gradients, times scale, go to dx and are added to dtable,
-    where these are not None.
+def _loss_of_chunk(x_nC, table_VC, targets_n, scale, dx_nC, dtable_VC, needs_table, bf16):
+    """(the sum of the rows' losses, the gradient of the table so far and of these rows). That was
+    dtable before, or None. Gradients are times scale; that of the rows goes to dx if it is there.
 
     A function, so that the logits are forgotten before the next ones are made.
     """
     logits_nV = backend.matmul_nt(x_nC[None], table_VC[None], bf16)[0]
     losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_n)
-    if dx_nC is not None or dtable_VC is not None:
+    if dx_nC is not None or needs_table:
         dlogits_nV = backend.cross_entropy_backward(logits_nV, targets_n, *sums_n, scale)
     if dx_nC is not None:
         dx_nC[...] = backend.matmul(dlogits_nV[None], table_VC[None], bf16)[0]
-    if dtable_VC is not None:
+    if needs_table and dtable_VC is None:
+        dtable_VC = backend.matmul_tn(dlogits_nV[None], x_nC[None], bf16)[0]
+    elif needs_table:
         backend.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None], bf16)
-    return losses_n.sum(dtype=np.float64)
+    return losses_n.sum(dtype=np.float64), dtable_VC
 
 
 def checked_targets(name, logits_shape, targets, ignore_index):
