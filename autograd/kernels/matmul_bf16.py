@@ -22,10 +22,8 @@ from numba import prange
 from autograd.kernels.bf16_tile import ROOM, TALL, close_tiles, multiply_rows, open_tiles
 from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, bounds, cut
-from autograd.kernels.microkernel import LINE
 from autograd.kernels.pairs import (
     DEEP,
-    LANES,
     WIDTH,
     pack_pairs,
     padded_pairs,
@@ -33,9 +31,8 @@ from autograd.kernels.pairs import (
     pairs_side_by_side,
     turn_pairs,
 )
-from autograd.kernels.register_tile import empty_lines, finish_streams
+from autograd.kernels.register_tile import can_stream, empty_lines, finish_streams
 
-STREAMED = 1 << 20  # numbers of a c
 NEAR = 1 << 19  # pairs of a job's rows that fit a cache of the second level
 DEPTH = 192  # pairs of a step, a multiple of DEEP
 
@@ -155,7 +152,7 @@ def _do_jobs(
     deep, parts = padded_pairs(K), parts_KN.reshape(-1)
     steps = (deep + DEPTH - 1) // DEPTH
     sums = empty_lines(most_rows * most_columns if steps > 1 else 0, np.float32)
-    streams = c.size >= STREAMED and N % LANES == 0 and c.ctypes.data % LINE == 0
+    streams = can_stream(c, N)
     open_tiles()
     for job in range(first, end):
         z, part = job // (down * across), job % (down * across)

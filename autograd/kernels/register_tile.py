@@ -12,6 +12,8 @@ from autograd.kernels.compiler import helper
 from autograd.kernels.microkernel import LINE
 from autograd.kernels.tiles import BYTES, HEIGHTS, TILE, VECTORS
 
+STREAMED = 1 << 22  # bytes
+
 if TILE == "plain":
     from autograd.kernels import plain_tile as tile
 else:
@@ -31,6 +33,17 @@ def empty_lines(size, dtype):
     """
     x = np.empty(size + LINE, dtype)
     return x[-x.ctypes.data % LINE // x.itemsize :][:size]
+
+
+@helper
+def can_stream(c, row):
+    """Whether `stream_row` can write rows of this many entries of c; and c is so large that it
+    leaves the caches before it is read again."""
+    return (
+        c.size * c.itemsize >= STREAMED
+        and row * c.itemsize % LINE == 0
+        and c.ctypes.data % LINE == 0
+    )
 
 
 @helper
