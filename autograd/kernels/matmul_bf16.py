@@ -43,71 +43,75 @@ def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N,
     Z, _, N = c_ZMN.shape
     blocks = -(-K // (2 * DEEP))
     down, across = cut.py_func(Z, M, N, WIDTH, threads)
+    steps = -(-blocks * DEEP // DEPTH)
+    depth = -(-blocks // steps) * DEEP
     # An odd number of cache lines to a row. Rows that are 4 KiB apart share a set of the cache,
     # which has fewer places than a tile has rows.
-    row = (blocks | 1) * DEEP
-    near = len(a) == Z and down >= threads and -(-M // down) * row <= NEAR
-    shape = 0 if near else len(a), -(-M // TALL) * TALL, row
+    row = (depth // DEEP | 1) * DEEP
+    near = len(a) == Z and down >= threads and -(-M // down) * steps * row <= NEAR
+    shape = 0 if near else len(a), steps, -(-M // TALL) * TALL, row
     pairs = empty_lines.py_func(math.prod(shape), np.uint32).reshape(shape)
     shape = len(b), -(-N // WIDTH), blocks * DEEP * WIDTH if down > 1 or len(b) < Z else 0
     panels = empty_lines.py_func(math.prod(shape), np.uint32).reshape(shape)
     parts_KN = np.empty((blocks if sums_N.size else 0, N), np.float32)
     _multiply_bf16(a, b, c_ZMN, pairs, panels, a_transposed, b_transposed, task, bias_N, parts_KN,
-                   sums_N, down, across, threads)  # fmt: skip
+                   sums_N, depth, down, across, threads)  # fmt: skip
 
 
 @kernel
 def _multiply_bf16(
-    a, b, c_ZMN, pairs_ZMP, panels, a_transposed, b_transposed, task, bias_N, parts_KN, sums_N,
-    down, across, threads,
+    a, b, c_ZMN, pairs_ZSMP, panels, a_transposed, b_transposed, task, bias_N, parts_KN, sums_N,
+    depth, down, across, threads,
 ):  # fmt: skip
     Z, M, N = c_ZMN.shape
     K = a.shape[1 if a_transposed else 2]
     b_steps = K * N if len(b) == Z else 0, 1 if b_transposed else N, K if b_transposed else 1
     a_flat, b_flat, c_flat = a.reshape(-1), b.reshape(-1), c_ZMN.reshape(-1)
     blocks = padded_pairs(K) // DEEP
-    of_a = len(pairs_ZMP) * (blocks if a_transposed else M)
+    of_a = len(pairs_ZSMP) * (blocks if a_transposed else M)
     of_b = len(b) * (len(panels[0]) if b_transposed else blocks) if panels.size else 0
     for thread in prange(threads):
         first, end = of_a * thread // threads, of_a * (thread + 1) // threads
-        _round_all(first, end, a_flat, a_transposed, M, K, pairs_ZMP)
+        _round_all(first, end, a_flat, a_transposed, M, K, depth, pairs_ZSMP)
         first, end = of_b * thread // threads, of_b * (thread + 1) // threads
         _pack(first, end, b_flat, b_transposed, K, N, panels, parts_KN)
     jobs = Z * down * across
     for thread in prange(threads):
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
-                 a_flat, a_transposed, pairs_ZMP, b_flat, b_steps, panels, c_flat, M, N, K, task,
-                 bias_N, parts_KN)  # fmt: skip
+                 a_flat, a_transposed, pairs_ZSMP, b_flat, b_steps, panels, c_flat, M, N, K, depth,
+                 task, bias_N, parts_KN)  # fmt: skip
     for k in range(len(parts_KN)):
         for j in range(N):
             sums_N[j] += parts_KN[k, j]
 
 
 @helper
-def _round_all(first, end, a, transposed, M, K, pairs_ZMP):
+def _round_all(first, end, a, transposed, M, K, depth, pairs_ZSMP):
     """Rows of all matrices, counted together; of a^T, DEEP pairs of all rows of a matrix."""
-    _, rows, row = pairs_ZMP.shape
-    pairs, steps = pairs_ZMP.reshape(-1), padded_pairs(K) // DEEP
+    _, steps, rows, row = pairs_ZSMP.shape
+    pairs, blocks = pairs_ZSMP.reshape(-1), padded_pairs(K) // DEEP
     for i in range(first, end):
         if transposed:
-            z, p = i // steps, i % steps * DEEP
-            _round(a, z * K * M, True, M, K, 0, M, p, p + DEEP, pairs, z * rows * row, row)
+            z, p = i // blocks, i % blocks * DEEP
+            _round(a, z * K * M, True, M, K, 0, M, p, p + DEEP, depth,
+                   pairs, z * steps * rows * row, rows, row)  # fmt: skip
         else:
             z = i // M
-            _round(a, z * K * M, False, M, K, i % M, i % M + 1, 0, steps * DEEP,
-                   pairs, z * rows * row, row)  # fmt: skip
+            _round(a, z * K * M, False, M, K, i % M, i % M + 1, 0, blocks * DEEP, depth,
+                   pairs, z * steps * rows * row, rows, row)  # fmt: skip
 
 
 @helper
-def _round(a, a0, transposed, M, K, i0, i1, p0, p1, y, y0, y_row):
-    """Pairs p0 to p1 of rows i0 to i1 of a matrix that begins at a0, to rows of y."""
-    if transposed:
-        room = np.empty(DEEP * (i1 - i0) + WIDTH, np.uint32)
-        for p in range(p0, p1, DEEP):
-            turn_pairs(a, a0 + 2 * p * M + i0, M, K - 2 * p, i1 - i0,
-                       y, y0 + i0 * y_row + p, y_row, room)  # fmt: skip
-    else:
-        pairs_side_by_side(a, a0 + i0 * K, K, i1 - i0, K, y, y0 + i0 * y_row, y_row, p1)
+def _round(a, a0, transposed, M, K, i0, i1, p0, p1, depth, y, y0, y_rows, y_row):
+    """y[step, i, p]: pairs p0 to p1 of rows i0 to i1 of a matrix that begins at a0."""
+    room = np.empty(DEEP * (i1 - i0) + WIDTH if transposed else 0, np.uint32)
+    for p in range(p0, p1, DEEP if transposed else depth):
+        to = y0 + (p // depth * y_rows + i0) * y_row + p % depth
+        if transposed:
+            turn_pairs(a, a0 + 2 * p * M + i0, M, K - 2 * p, i1 - i0, y, to, y_row, room)
+        else:
+            pairs_side_by_side(a, a0 + i0 * K + 2 * p, K, i1 - i0, K - 2 * p, y, to, y_row,
+                               min(depth, p1 - p))  # fmt: skip
 
 
 @helper
@@ -134,23 +138,23 @@ def _pack(first, end, b, transposed, K, N, panels_ZJP, parts_KN):
 
 @helper
 def _do_jobs(
-    first, end, down, across, a, a_transposed, pairs_ZMP, b, b_steps, panels_ZJP, c, M, N, K, task,
-    bias, parts_KN,
+    first, end, down, across, a, a_transposed, pairs_ZSMP, b, b_steps, panels_ZJP, c, M, N, K,
+    most, task, bias, parts_KN,
 ):  # fmt: skip
-    _, rows, row = pairs_ZMP.shape
-    pairs, a_matrix = pairs_ZMP.reshape(-1), rows * row if len(pairs_ZMP) > 1 else 0
+    _, steps, rows, row = pairs_ZSMP.shape
+    pairs, a_matrix = pairs_ZSMP.reshape(-1), steps * rows * row if len(pairs_ZSMP) > 1 else 0
     b_matrix, b_row, b_column = b_steps
     packed, size = panels_ZJP.reshape(-1), panels_ZJP.shape[2]
     for_rows = empty_lines(ROOM, np.float32)
-    room = empty_lines(0 if packed.size else WIDTH * DEPTH, np.uint32)
+    room = empty_lines(0 if packed.size else WIDTH * most, np.uint32)
     most_rows = (M + TALL * down - 1) // (TALL * down) * TALL
     most_columns = (N + WIDTH * across - 1) // (WIDTH * across) * WIDTH
-    near, rounded = len(pairs_ZMP) == 0, -1
+    near, rounded = len(pairs_ZSMP) == 0, -1
     if near:
-        pairs = empty_lines(most_rows * row, np.uint32)
-    panels = packed if packed.size else empty_lines(DEPTH * most_columns, np.uint32)
+        rows = most_rows
+        pairs = empty_lines(steps * rows * row, np.uint32)
+    panels = packed if packed.size else empty_lines(most * most_columns, np.uint32)
     deep, parts = padded_pairs(K), parts_KN.reshape(-1)
-    steps = (deep + DEPTH - 1) // DEPTH
     sums = empty_lines(most_rows * most_columns if steps > 1 else 0, np.float32)
     streams = can_stream(c, N)
     open_tiles()
@@ -160,12 +164,12 @@ def _do_jobs(
         j0, j1 = bounds(N, WIDTH, part % across, across)
         if near and rounded != job // across:
             rounded = job // across
-            _round(a, z * M * K, a_transposed, M, K, i0, i1, 0, deep, pairs, -i0 * row, row)
+            _round(a, z * M * K, a_transposed, M, K, i0, i1, 0, deep, most,
+                   pairs, -i0 * row, rows, row)  # fmt: skip
         a0 = 0 if near else z * a_matrix + i0 * row
-        p0 = 0
         for step in range(steps):
-            p1 = deep // DEEP * (step + 1) // steps * DEEP
-            depth = p1 - p0
+            p0 = step * most
+            depth = min(most, deep - p0)
             panel, panel_size = 0, depth
             if packed.size:
                 panel_size = deep
@@ -184,11 +188,10 @@ def _do_jobs(
                 if step > 0:
                     s, s0, s_row = sums, so_far, WIDTH
                 to, to0, to_row = (c, c0, N) if last else (sums, so_far, WIDTH)
-                multiply_rows(pairs, a0 + p0, row,
+                multiply_rows(pairs, a0 + step * rows * row, row,
                               panels, panel + j * panel_size, s, s0, s_row, to, to0, to_row,
                               depth, i1 - i0, min(WIDTH, j1 - j0 - j), task != REPLACE or step > 0,
                               streams and last, for_rows)  # fmt: skip
-            p0 = p1
     close_tiles()
     finish_streams()
 
