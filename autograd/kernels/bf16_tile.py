@@ -3,7 +3,8 @@
 multiply_rows(a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, stream,
               room)
     c_ij becomes the sum over `depth` pairs, a multiple of 16, of a_ip b_pj, plus s_ij if `add`:
-    a in rows of which there is a multiple of TALL, b one panel. `room` has ROOM numbers.
+    a in rows of which there is a multiple of TALL, b one panel. `room` has ROOM numbers. Whole
+    blocks of AMX are written past the caches if `stream`.
 open_tiles(), close_tiles()
     Before the first product of a thread, and after its last.
 """

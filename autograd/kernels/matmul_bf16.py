@@ -5,8 +5,11 @@
 A product of two such numbers is exact in float32. Instructions for them multiply pairs along k:
 `autograd.kernels.microkernel`. Read `autograd.kernels.matmul` first. The differences:
 
-- All of a is rounded first, by all threads, to rows of pairs, which every job reads. b is rounded
-  into panels by each job, as it is copied there.
+- a is rounded to rows of pairs, [step of the depth, row, pair]. A job rounds its rows where they
+  fit a cache; else all threads round all of a first. b becomes panels, those of a step by each job,
+  or all of them first if more jobs than one read them.
+- Until the last step the sums of a job are kept side by side, for c can be large and is written
+  once: past the caches, if it fits none (`register_tile.stream_row`).
 - Nothing is read in place, and a single row is a product like any other.
 - The sums of the rows of b, a gradient, are those of its numbers before they are rounded.
 
@@ -21,7 +24,7 @@ from numba import prange
 
 from autograd.kernels.bf16_tile import ROOM, TALL, close_tiles, multiply_rows, open_tiles
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, bounds, cut
+from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, Matrix, bounds, cut
 from autograd.kernels.pairs import (
     DEEP,
     WIDTH,
@@ -38,7 +41,10 @@ DEPTH = 192  # pairs of a step, a multiple of DEEP
 
 
 def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, threads):
-    """The product of float32 matrices that `autograd.kernels.matmul` describes, into c."""
+    """The product of float32 matrices that `autograd.kernels.matmul` describes, into c.
+
+    parts_KN   the sums of 2 DEEP rows of b each, if they are wanted
+    """
     M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
     Z, _, N = c_ZMN.shape
     blocks = -(-K // (2 * DEEP))
@@ -119,7 +125,7 @@ def _pack(first, end, b, transposed, K, N, panels_ZJP, parts_KN):
     """A panel of b^T at a time, or DEEP pairs of all columns of b."""
     _, panels, size = panels_ZJP.shape
     deep = size // WIDTH
-    flat, parts = panels_ZJP.reshape(-1), parts_KN.reshape(-1)
+    flat = panels_ZJP.reshape(-1)
     room = empty_lines(size if transposed else 0, np.uint32)
     for i in range(first, end):
         if transposed:
@@ -132,8 +138,19 @@ def _pack(first, end, b, transposed, K, N, panels_ZJP, parts_KN):
             start = (z * K + 2 * p) * N
             pairs_across(b, start, N, K - 2 * p, N, flat, z * panels * size + p * WIDTH, WIDTH,
                          size, DEEP)  # fmt: skip
-            if parts.size:
-                _sum_rows(b, start, N, min(2 * DEEP, K - 2 * p), N, parts, block * N)
+            if len(parts_KN):
+                _sum_rows(b, start, N, min(2 * DEEP, K - 2 * p), N, parts_KN[block], 0)
+
+
+@helper
+def _pack_step(b, p0, K, columns, depth, panels, room, parts_KN, j0):
+    """Panels of a job's columns, from pair p0 on."""
+    start = b.start + 2 * p0 * b.row
+    pack_pairs(b.flat, start, b.row, b.column, K - 2 * p0, columns, depth, panels, room)
+    for block in range(p0 // DEEP, min((p0 + depth) // DEEP, len(parts_KN))):
+        k = 2 * DEEP * block
+        _sum_rows(b.flat, b.start + k * b.row, b.row, min(2 * DEEP, K - k), columns,
+                  parts_KN[block], j0)  # fmt: skip
 
 
 @helper
@@ -154,7 +171,7 @@ def _do_jobs(
         rows = most_rows
         pairs = empty_lines(steps * rows * row, np.uint32)
     panels = packed if packed.size else empty_lines(most * most_columns, np.uint32)
-    deep, parts = padded_pairs(K), parts_KN.reshape(-1)
+    deep = padded_pairs(K)
     sums = empty_lines(most_rows * most_columns if steps > 1 else 0, np.float32)
     streams = can_stream(c, N)
     open_tiles()
@@ -170,17 +187,13 @@ def _do_jobs(
         for step in range(steps):
             p0 = step * most
             depth = min(most, deep - p0)
-            panel, panel_size = 0, depth
+            panel, panel_size = j0 * deep + p0 * WIDTH, deep
             if packed.size:
-                panel_size = deep
-                panel = (z * panels_ZJP.shape[1] * size if b_matrix else 0) + j0 * deep + p0 * WIDTH
+                panel += z * panels_ZJP.shape[1] * size if b_matrix else 0
             else:
-                start = z * b_matrix + j0 * b_column + 2 * p0 * b_row
-                pack_pairs(b, start, b_row, b_column, K - 2 * p0, j1 - j0, depth, panels, room)
-                if parts.size:
-                    for p in range(0, depth, DEEP):
-                        _sum_rows(b, start + 2 * p * b_row, b_row, min(2 * DEEP, K - 2 * (p0 + p)),
-                                  j1 - j0, parts, (p0 + p) // DEEP * N + j0)  # fmt: skip
+                panel, panel_size = 0, depth
+                _pack_step(Matrix(b, z * b_matrix + j0 * b_column, b_row, b_column), p0, K,
+                           j1 - j0, depth, panels, room, parts_KN, j0)  # fmt: skip
             last = step == steps - 1
             for j in range(0, j1 - j0, WIDTH):
                 c0, so_far = z * M * N + i0 * N + j0 + j, j * (i1 - i0)
@@ -198,7 +211,7 @@ def _do_jobs(
 
 @helper
 def _sum_rows(x, x0, x_row, rows, columns, y, y0):
-    """y_j = sum_i x_ij"""
+    """y[y0 + j] = sum_i x_ij"""
     y_J = y[y0:][:columns]
     y_J[:] = 0
     for i in range(rows):

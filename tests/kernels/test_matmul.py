@@ -31,6 +31,7 @@ SIZES = [
     (1, 16, 17, 600),  # columns divided among threads
     (5, 64, 64, 32),  # several products, not a multiple of the threads
     (1, 1030, 390, 8),  # too many rows for one job, and two steps of the depth
+    (1, 1100, 20, 1024),  # a result that is written past the caches
     (1, 8, 9000, 32),  # fewer rows than can be divided, and many steps of the depth
 ]
 
