@@ -1,0 +1,268 @@
+"""Many small trainings side by side, kept as they end, and what their differences are worth.
+
+A trial is its settings, a dict of JSON values with its seed, and what was measured of it, another.
+`run` does those that a file does not have yet, so that a study that was stopped goes on where it
+was. Small models are trained fastest in processes of one thread, as many as there are cores.
+
+`paired` compares two settings by their results for equal seeds, which begin with the same weights
+and read the same batches: much of what is chance is in both, and goes out of the difference.
+"""
+
+import json
+import math
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from npgpt.training.estimate import clock
+
+ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+SAID_EVERY = 60  # seconds between two lines of progress where there is no terminal
+
+
+def run(trials, measure, path, workers=None):
+    """The results of the trials, in their order.
+
+    trials    list of settings. `flops` among them, if all have it, says how long a trial takes
+              beside others, for the time that is left.
+    measure   settings -> result; a function of a module that a new process can import
+    path      a .jsonl file, with {"settings": ..., "result": ..., "seconds": ...} for each trial
+              that has ended, in the order in which they did; what is not in `trials` stays
+    workers   processes; None: one for each core; 0: none, all in this process
+
+    A result is made of JSON values, and no number is NaN or infinite. Ctrl-C leaves what is done.
+    Raises RuntimeError for trials that failed, once the others are done.
+    """
+    path, done = Path(path), {key(row["settings"]): row for row in kept(path)}
+    waiting = {key(trial): trial for trial in trials if key(trial) not in done}
+    workers = min(len(waiting), (os.cpu_count() or 1) if workers is None else workers)
+    finished = _in_processes(waiting, measure, workers) if workers else _here(waiting, measure)
+    failures = []
+    with Progress(path.stem, trials, done) as progress:
+        for settings, result, seconds, failure in finished:
+            if failure:
+                failures.append(f"{settings}\n{failure}")
+                continue
+            row = {"settings": settings, "result": result, "seconds": round(seconds, 2)}
+            _append(path, row)
+            done[key(settings)] = row
+            progress.update(settings, seconds)
+    if failures:
+        raise RuntimeError(f"{len(failures)} of {len(trials)} trials failed, one of them for "
+                           f"{failures[0]}")  # fmt: skip
+    return [done[key(trial)]["result"] for trial in trials]
+
+
+def key(settings):
+    """What a trial is known by: its settings as text, whatever their order."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def kept(path):
+    """The rows of a file of results. What a crash left of a last line is cut off the file."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
+        os.truncate(path, path.stat().st_size - len(lines.pop()))
+    return [json.loads(line) for line in lines]
+
+
+def _append(path, row):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _here(waiting, measure):
+    for settings in waiting.values():
+        started = time.perf_counter()
+        yield settings, measure(settings), time.perf_counter() - started, None
+
+
+def _in_processes(waiting, measure, workers):
+    """Yield (settings, result, seconds, None), or the failure last, of each as it ends."""
+    trials, running, processes = iter(waiting.values()), {}, []
+
+    def start():
+        pipe, process = _started(measure)
+        processes.append(process)
+        return pipe
+
+    def give(pipe):
+        if settings := next(trials, None):
+            pipe.send(settings)
+            running[pipe] = settings
+
+    try:
+        for _ in range(workers):
+            give(start())
+        while running:
+            for pipe in wait(list(running)):
+                settings = running.pop(pipe)
+                try:
+                    found = pipe.recv()
+                except EOFError:
+                    found, pipe = (None, 0.0, "its process was killed"), start()
+                give(pipe)
+                yield settings, *found
+    finally:
+        for process in processes:
+            process.terminate()
+
+
+def _started(measure):
+    """(our end of its pipe, a new process of one thread)"""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    try:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(measure, theirs), daemon=True)
+        process.start()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+    theirs.close()  # so that the end of the process is the end of the pipe
+    return ours, process
+
+
+def _work(measure, pipe):
+    """A process: trials from the pipe, one after the other, until the study has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which ends this
+    while True:
+        try:
+            settings = pipe.recv()
+            started = time.perf_counter()
+            try:
+                found = measure(settings), None
+            except Exception:
+                found = None, traceback.format_exc()
+            pipe.send((found[0], time.perf_counter() - started, found[1]))
+        except (EOFError, OSError):  # the study is gone
+            return
+
+
+class Progress:
+    """Trials done and the time left: a bar on a terminal, else a line a minute."""
+
+    def __init__(self, name, trials, done):
+        self.weighted = all("flops" in trial for trial in trials)
+        self.left = sum(self._size(trial) for trial in trials if key(trial) not in done)
+        self.name, self.size, self.started = name, 0.0, time.monotonic()
+        self.said = self.started
+        already = sum(key(trial) in done for trial in trials)
+        self.bar = tqdm(total=len(trials), initial=already, unit="trial", desc=name, disable=None)
+        self.count = already
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.bar.close()
+
+    def _size(self, trial):
+        return trial["flops"] if self.weighted else 1
+
+    def update(self, settings, seconds):
+        self.size += self._size(settings)
+        self.left -= self._size(settings)
+        self.count += 1
+        now = time.monotonic()
+        left = clock(self.left * (now - self.started) / self.size)
+        self.bar.set_postfix_str(f"{left} left", refresh=False)
+        self.bar.update()
+        if self.bar.disable and (now - self.said > SAID_EVERY or self.left <= 0):
+            self.said = now
+            print(f"{self.name}: {self.count} of {self.bar.total} trials, {left} left", flush=True)
+
+
+class Spread(NamedTuple):
+    """Some numbers: their mean, standard deviation (0 for one), least and largest."""
+
+    n: int
+    mean: float
+    deviation: float
+    least: float
+    largest: float
+
+
+def spread(numbers):
+    n, mean = len(numbers), math.fsum(numbers) / len(numbers)
+    squares = math.fsum((x - mean) ** 2 for x in numbers)
+    return Spread(n, mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, *_ends(numbers))
+
+
+def _ends(numbers):
+    return min(numbers), max(numbers)
+
+
+class Difference(NamedTuple):
+    """n pairs: the mean of their differences, its 95 % interval, and how likely one as large is
+    if there is none. Of one pair nothing is known but the difference."""
+
+    n: int
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    p: float
+
+
+def paired(numbers, others, level=0.95):
+    """The `Difference` numbers - others, two lists by seed, by Student's t test of pairs.
+
+    The test takes the differences to be normally distributed, which three of them cannot show. It
+    is used all the same, as a test without that (turning signs) can give no p below 1/4 then.
+    """
+    n, mean, deviation, *_ = spread([a - b for a, b in zip(numbers, others, strict=True)])
+    if n < 2:
+        return Difference(n, mean, 0.0, -math.inf, math.inf, 1.0)
+    error = deviation / math.sqrt(n)
+    if error == 0:
+        return Difference(n, mean, 0.0, mean, mean, 0.0 if mean else 1.0)
+    reach = error * student_quantile(level, n - 1)
+    p = 1 - student_within(abs(mean) / error, n - 1)
+    return Difference(n, mean, deviation, mean - reach, mean + reach, p)
+
+
+def student_within(t, df):
+    """The probability that Student's t with so many degrees of freedom is between -t and t.
+
+    For whole degrees of freedom it is a finite sum. Source: Abramowitz and Stegun, Handbook of
+    Mathematical Functions, 1964, 26.7.3 and 26.7.4.
+
+    >>> round(student_within(4.303, 2), 4), round(student_within(2.571, 5), 4)
+    (0.95, 0.95)
+    """
+    angle = math.atan2(t, math.sqrt(df))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    term, total = (cosine, 0.0) if df % 2 else (1.0, 0.0)
+    for k in range(df % 2 + 1, df, 2):
+        total += term
+        term *= cosine**2 * k / (k + 1)
+    if df % 2:
+        return 2 / math.pi * (angle + sine * total)
+    return sine * total
+
+
+def student_quantile(level, df):
+    """The t between whose negative and itself Student's t is with that probability."""
+    low, high = 0.0, 1.0
+    while student_within(high, df) < level:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if student_within(middle, df) < level else (low, middle)
+    return high
