@@ -23,7 +23,6 @@ Try:
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -31,7 +30,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from example import FIGURES, expect, picture
+from example import FIGURES, expect, into_concepts, picture
 from families import (
     BATCH,
     FAMILIES,
@@ -60,8 +59,6 @@ from npgpt.training.estimate import clock
 
 HERE = Path(__file__).parent
 RESULTS, TABLES = HERE / "10_families.json", HERE / "10_families.md"
-CONCEPTS, BEGINS = HERE.parent / "CONCEPTS.md", "<!-- examples/10_families.py -->"
-MARKS = re.compile(rf"({BEGINS}\n).*?(<!-- end -->)", re.S)
 SEEDS = (1, 2, 3)
 TASKS = ("training", "word", "go on", "pronoun", "rewrite")
 FLOPS, REWRITE_FLOPS = 7.5e12, 2.5e12  # of a run: its training, and its training to rewrite
@@ -249,11 +246,7 @@ def write_report():
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     text = report(results)
     atomic_write(TABLES, text.encode())
-    concepts = CONCEPTS.read_text(encoding="utf-8")
-    concepts, found = MARKS.subn(lambda marks: marks[1] + summary(results) + marks[2], concepts)
-    if found != 1:
-        raise SystemExit(f"CONCEPTS.md has lost a mark: {BEGINS} or <!-- end -->; put it back")
-    atomic_write(CONCEPTS, concepts.encode())
+    into_concepts("10_families", summary(results))
     picture(draw_results, FIGURES / "10_families.png", results)
     print(text)
     return results

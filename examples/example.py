@@ -5,14 +5,17 @@ Each example has `main(quick=False, figures=FIGURES)`, which returns the numbers
 
 import argparse
 import inspect
+import re
 import sys
 import textwrap
 from pathlib import Path
 
 from npgpt import plots
+from npgpt.files import atomic_write
 from npgpt.generation.text import visible
 
 FIGURES = Path(__file__).parent / "figures"
+CONCEPTS = Path(__file__).parents[1] / "CONCEPTS.md"
 
 
 def run(main):
@@ -37,6 +40,24 @@ def picture(draw, path, *content, **options):
         print(f"\npicture {draw(path, *content, **options)}")
     except plots.MatplotlibMissing as missing:
         print(f"\nno picture: {missing}")
+
+
+def wrapped(line):
+    """A line of Markdown in lines of at most 100 characters; rows of tables, titles stay whole."""
+    if line.startswith(("|", "#", "!")):
+        return line
+    return textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False,
+                         subsequent_indent="  " if line.startswith("- ") else "")  # fmt: skip
+
+
+def into_concepts(name, text):
+    """Put a text between the marks that CONCEPTS.md has for an example."""
+    begins, concepts = f"<!-- examples/{name}.py -->", CONCEPTS.read_text(encoding="utf-8")
+    marks = re.compile(rf"({begins}\n).*?(<!-- end -->)", re.S)
+    concepts, found = marks.subn(lambda between: between[1] + text + between[2], concepts)
+    if found != 1:
+        raise SystemExit(f"CONCEPTS.md has lost a mark: {begins} or <!-- end -->; put it back")
+    atomic_write(CONCEPTS, concepts.encode())
 
 
 def draw_bars(path, panels, title):

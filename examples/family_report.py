@@ -3,8 +3,7 @@
 results   family -> seed -> task -> numbers, as examples/10_families.json has them
 """
 
-import textwrap
-
+from example import wrapped
 from families import FAMILIES, NAMES
 
 from npgpt import plots
@@ -84,15 +83,7 @@ def report(results):
           f"{n.of(f, 'training', 'steps')[0]:,} | {ASKS[f]} |" for f in FAMILIES), "",
         *_words(n), *_stories(n), *_rewriting(n), *_pronouns(n), *_verdicts(n),
     ]  # fmt: skip
-    return "\n".join(map(_wrapped, lines))
-
-
-def _wrapped(line):
-    """A line of text in lines of at most 100 characters; rows of tables and titles stay whole."""
-    if line.startswith(("|", "#", "!")):
-        return line
-    return textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False,
-                         subsequent_indent="  " if line.startswith("- ") else "")  # fmt: skip
+    return "\n".join(map(wrapped, lines))
 
 
 def summary(results):

@@ -27,15 +27,19 @@ ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "M
 SAID_EVERY = 60  # seconds between two lines of progress where there is no terminal
 
 
-def run(trials, measure, path, workers=None):
+def flops_of(settings):
+    return settings.get("flops", 1.0)
+
+
+def run(trials, measure, path, workers=None, cost=flops_of):
     """The results of the trials, in their order.
 
-    trials    list of settings. `flops` among them, if all have it, says how long a trial takes
-              beside others, for the time that is left.
+    trials    list of settings
     measure   settings -> result; a function of a module that a new process can import
     path      a .jsonl file, with {"settings": ..., "result": ..., "seconds": ...} for each trial
               that has ended, in the order in which they did; what is not in `trials` stays
     workers   processes; None: one for each core; 0: none, all in this process
+    cost      settings -> how long a trial takes beside others, for the time that is left
 
     A result is made of JSON values, and no number is NaN or infinite. Ctrl-C leaves what is done.
     Raises RuntimeError for trials that failed, once the others are done.
@@ -45,7 +49,7 @@ def run(trials, measure, path, workers=None):
     workers = min(len(waiting), (os.cpu_count() or 1) if workers is None else workers)
     finished = _in_processes(waiting, measure, workers) if workers else _here(waiting, measure)
     failures = []
-    with Progress(path.stem, trials, done) as progress:
+    with Progress(path.stem, trials, done, cost) as progress:
         for settings, result, seconds, failure in finished:
             if failure:
                 failures.append(f"{settings}\n{failure}")
@@ -53,7 +57,7 @@ def run(trials, measure, path, workers=None):
             row = {"settings": settings, "result": result, "seconds": round(seconds, 2)}
             _append(path, row)
             done[key(settings)] = row
-            progress.update(settings, seconds)
+            progress.update(settings)
     if failures:
         raise RuntimeError(f"{len(failures)} of {len(trials)} trials failed, one of them for "
                            f"{failures[0]}")  # fmt: skip
@@ -157,14 +161,14 @@ def _work(measure, pipe):
 class Progress:
     """Trials done and the time left: a bar on a terminal, else a line a minute."""
 
-    def __init__(self, name, trials, done):
-        self.weighted = all("flops" in trial for trial in trials)
-        self.left = sum(self._size(trial) for trial in trials if key(trial) not in done)
-        self.name, self.size, self.started = name, 0.0, time.monotonic()
-        self.said = self.started
-        already = sum(key(trial) in done for trial in trials)
-        self.bar = tqdm(total=len(trials), initial=already, unit="trial", desc=name, disable=None)
-        self.count = already
+    def __init__(self, name, trials, done, cost):
+        self.name, self.cost = name, cost
+        left = [trial for trial in trials if key(trial) not in done]
+        self.left, self.done = sum(map(cost, left)), 0.0
+        self.started = self.said = time.monotonic()
+        self.bar = tqdm(total=len(trials), initial=len(trials) - len(left),
+                        unit="trial", desc=name, disable=None)  # fmt: skip
+        self.count = len(trials) - len(left)
 
     def __enter__(self):
         return self
@@ -172,20 +176,16 @@ class Progress:
     def __exit__(self, *exception):
         self.bar.close()
 
-    def _size(self, trial):
-        return trial["flops"] if self.weighted else 1
-
-    def update(self, settings, seconds):
-        self.size += self._size(settings)
-        self.left -= self._size(settings)
+    def update(self, settings):
+        self.left, self.done = self.left - self.cost(settings), self.done + self.cost(settings)
         self.count += 1
         now = time.monotonic()
-        left = clock(self.left * (now - self.started) / self.size)
-        self.bar.set_postfix_str(f"{left} left", refresh=False)
+        left = f"{clock(self.left * (now - self.started) / self.done)} left"
+        self.bar.set_postfix_str(left, refresh=False)
         self.bar.update()
-        if self.bar.disable and (now - self.said > SAID_EVERY or self.left <= 0):
+        if self.bar.disable and (now - self.said > SAID_EVERY or self.count == self.bar.total):
             self.said = now
-            print(f"{self.name}: {self.count} of {self.bar.total} trials, {left} left", flush=True)
+            print(f"{self.name}: {self.count} of {self.bar.total} trials, {left}", flush=True)
 
 
 class Spread(NamedTuple):

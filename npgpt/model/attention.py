@@ -24,10 +24,13 @@ class CausalSelfAttention(Module):
         q, k, v = self.heads(x_BTC)
         if cache is not None:
             k, v = cache.extend(self, k.data, v.data)
-        # scores are divided by sqrt(D) there, unless it is given a `scale`
-        y_BHTD = scaled_dot_product_attention(q, k, v, causal=True)
+        y_BHTD = self.attend(q, k, v)
         y_BTC = y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape)  # b h t d -> b t (h d)
         return self.c_proj(y_BTC)
+
+    def attend(self, q, k, v):
+        # scores are divided by sqrt(D) there, unless it is given a `scale`
+        return scaled_dot_product_attention(q, k, v, causal=True)
 
     def heads(self, x_BTC):
         """Queries, keys and values, (B, H, T, D) each."""

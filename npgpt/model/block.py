@@ -15,11 +15,13 @@ class Block(Module):
     drop   what is done to each branch before it is added: dropout, or nothing
     """
 
+    Norm, Attention, FeedForward = LayerNorm, CausalSelfAttention, MLP  # a subclass may have others
+
     def __init__(self, rng, config, dtype):
-        self.ln_1 = LayerNorm(config.n_embd, bias=config.bias, dtype=dtype)
-        self.attn = CausalSelfAttention(rng, config, dtype)
-        self.ln_2 = LayerNorm(config.n_embd, bias=config.bias, dtype=dtype)
-        self.mlp = MLP(rng, config, dtype)
+        self.ln_1 = self.Norm(config.n_embd, bias=config.bias, dtype=dtype)
+        self.attn = self.Attention(rng, config, dtype)
+        self.ln_2 = self.Norm(config.n_embd, bias=config.bias, dtype=dtype)
+        self.mlp = self.FeedForward(rng, config, dtype)
 
     def __call__(self, x_BTC, drop, cache=None):
         x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache))

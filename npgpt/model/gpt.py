@@ -19,15 +19,16 @@ class GPT(CausalTransformer):
     """A decoder-only transformer; what it shares with other models is in `transformer`."""
 
     Config, layout, decodes = GPTConfig, gpt2, True
+    Block, Norm, Positions = Block, LayerNorm, Embedding  # a subclass may have others
 
     def __init__(self, config, seed=0, dtype=np.float32):
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C, V = config.n_embd, config.vocab_size
         self.wte = Embedding(rng, V, C, dtype=dtype)
-        self.wpe = Embedding(rng, config.block_size, C, dtype=dtype)
-        self.h = [Block(rng, config, dtype) for _ in range(config.n_layer)]
-        self.ln_f = LayerNorm(C, bias=config.bias, dtype=dtype)
+        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype)
+        self.h = [self.Block(rng, config, dtype) for _ in range(config.n_layer)]
+        self.ln_f = self.Norm(C, bias=config.bias, dtype=dtype)
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 

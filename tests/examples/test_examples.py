@@ -50,7 +50,7 @@ def results(mains, tmp_path_factory):
 def test_there_is_one_for_each_section():
     assert SCRIPTS == [
         "00_autograd", "01_language_model", "02_tokenization", "03_embeddings", "04_attention",
-        "05_transformer", "06_training", "07_generation", "10_families",
+        "05_transformer", "06_training", "07_generation", "08_ablations", "10_families",
     ]  # fmt: skip
 
 
@@ -175,6 +175,28 @@ def test_10_the_documents_have_the_numbers_that_are_kept(mains):
     assert len(flops) == 1 and len({tuple(found) for found in results.values()}) == 1
 
 
+def test_08_a_quick_study_has_each_number(results):
+    found, folder = results("08_ablations")
+    assert (folder / "08_details.png").exists()
+    base = found.spread(("Base", "GPT: pre-norm, GELU, tied"))
+    assert base.n == 2 and 1 < base.mean < 5
+    assert len(found.noise[0][1]) == 3
+
+
+def test_08_the_documents_have_the_numbers_that_are_kept(mains):
+    import ablation_report
+    from ablation_numbers import Study
+    from ablation_rows import NOISE, ROWS
+    from laboratory import kept, key
+
+    rows = kept(EXAMPLES / "08_ablations.jsonl")
+    study = Study(ROWS, {key(row["settings"]): row["result"] for row in rows}, NOISE)
+    tables = (EXAMPLES / "08_ablations.md").read_text(encoding="utf-8")
+    assert ablation_report.report(study) == tables
+    concepts = (EXAMPLES.parent / "CONCEPTS.md").read_text(encoding="utf-8")
+    assert ablation_report.summary(study) + "<!-- end -->" in concepts
+
+
 @pytest.fixture(scope="module")
 def tasks(mains):
     import families
@@ -257,6 +279,18 @@ def test_10_it_is_the_animal_or_what_is_in_its_way(tasks):
         reasons[pronoun.meant].add(tokenizer.pieces[pronoun.ids_T[pronoun.at + 3]].strip())
     assert reasons[0] <= {"tired", "hungry", "thirsty", "cold", "sad", "scared"}
     assert reasons[1] <= {"noisy", "crowded", "deep", "wide", "steep", "high"}
+
+
+def test_all_studies_run_by_one_command_and_what_is_kept_is_not_run_again():
+    spec = importlib.util.spec_from_file_location("studies", EXAMPLES / "__main__.py")
+    studies = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(studies)
+    there = [name for name in studies.STUDIES if name in SCRIPTS]
+    for flags in ([], ["--quick"], ["--all"]):
+        found = {Path(script).stem: rest for _, script, *rest in studies.commands(flags)}
+        assert [*found] == there
+        assert found["08_ablations"] == flags
+        assert found["10_families"] == (flags if flags == ["--quick"] else ["--report"])
 
 
 def test_without_matplotlib_the_numbers_are_there_and_the_way_to_get_pictures(

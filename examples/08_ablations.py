@@ -1,0 +1,113 @@
+"""Why these choices? Some ninety small GPTs, each with one part or setting replaced.
+
+    python examples/08_ablations.py              the core of the study, or what is left of it
+    python examples/08_ablations.py --all        six seeds, not three
+    python examples/08_ablations.py --report     tables and figures from the numbers that are there
+    python examples/08_ablations.py --quick      tiny models for a few steps: does it run?
+
+Each is trained on 6,400 tales with three seeds, by `laboratory.py`. `variants.py` has the models,
+`ablations.py` the training and its measure, the loss above the least that is possible, and
+`ablation_rows.py` the rows of the study. All numbers come to stand in examples/08_ablations.jsonl,
+the tables in examples/08_ablations.md.
+
+Try:
+- a variant of your own: a subclass in `variants.py`, a row in `ablation_rows.py`.
+- BASE in `ablations.py` with 12 blocks: which verdicts change?
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from ablation_numbers import CLAIMS, Study, verdicts
+from ablation_report import draw_details, draw_forest, report, summary
+from ablation_rows import ALL_SEEDS, NOISE, NORMS, ROWS, SEEDS, first_trials, other_trials
+from ablations import BASE, measured
+from example import FIGURES, expect, into_concepts, picture
+from laboratory import kept, key, run
+
+from npgpt.files import atomic_write
+
+HERE = Path(__file__).parent
+RESULTS, TABLES = HERE / "08_ablations.jsonl", HERE / "08_ablations.md"
+QUICK_GROUPS = "Base", "Attention", "Learning rate"
+QUICK = {"steps": 20, "warm_up": 2, "n_layer": 1}
+
+
+def study(seeds=SEEDS, workers=None):
+    """Part by part, each with one seed, then with the others at the best rates of that."""
+    for rows in parts():
+        first = first_trials(rows)
+        results = run(first, measured, RESULTS, workers)
+        found = {key(trial): result for trial, result in zip(first, results, strict=True)}
+        run(first + other_trials(rows, found, seeds), measured, RESULTS, workers)
+    run(NOISE[: len(seeds)], measured, RESULTS, workers)
+
+
+def parts():
+    """The rows: those that the verdicts need, the norms of 4 blocks, all others, those of 12."""
+    needed = {name for claim in CLAIMS for name in (claim.low, claim.high)}
+    norms = [row for row in ROWS if row.group == NORMS]
+    others = [row for row in ROWS if row.group != NORMS]
+    yield [row for row in others if row[:2] in needed]
+    yield [row for row in norms if row.changes["n_layer"] == 4]
+    yield [row for row in others if row[:2] not in needed]
+    yield [row for row in norms if row.changes["n_layer"] == 12]
+
+
+def quick_study(folder):
+    """The rows of two groups, a few steps each, and the gradient's noise."""
+    rows = [row._replace(changes=row.changes | QUICK) for row in ROWS if row.group in QUICK_GROUPS]
+    noise = [NOISE[0] | QUICK | {"sizes": [2, 4, 8], "draws": 4}]
+    trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows] + noise
+    results = run(trials, measured, folder / "quick.jsonl", workers=0)
+    return Study(rows, dict(zip(map(key, trials), results, strict=True)), noise)
+
+
+def write_report():
+    """Make the tables, the figures and the part of CONCEPTS.md from the numbers that are there."""
+    found = Study(ROWS, {key(row["settings"]): row["result"] for row in kept(RESULTS)}, NOISE)
+    atomic_write(TABLES, report(found))
+    into_concepts("08_ablations", summary(found))
+    _draw(found, FIGURES)
+    return found
+
+
+def _draw(found, figures):
+    picture(draw_forest, figures / "08_ablations.png", found)
+    picture(draw_details, figures / "08_details.png", found)
+
+
+def main(quick=False, figures=FIGURES, seeds=SEEDS, workers=None):
+    expect(f"""
+        GPTs of {BASE["n_layer"]} blocks, each with one thing replaced. Expect most to end within
+        thousandths of a nat of one another; a missing mask, missing residuals, decay in the
+        gradient and wrong learning rates to stand out.
+        """)
+    if quick:
+        with tempfile.TemporaryDirectory() as folder:
+            found = quick_study(Path(folder))
+        _draw(found, figures)
+    else:
+        study(seeds, workers)
+        found = write_report()
+    for verdict in verdicts(found):
+        print(f"{verdict.sentence}: {verdict.verdict}")
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny models, less than a minute")
+    parser.add_argument("--report", action="store_true", help="no training: tables and figures")
+    parser.add_argument("--all", action="store_true", help="six seeds, not three")
+    parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
+    args = parser.parse_args()
+    if args.report:
+        write_report()
+    else:
+        # a quick picture does not take the place of the study's
+        figures = FIGURES / "quick" if args.quick else FIGURES
+        main(args.quick, figures, ALL_SEEDS if args.all else SEEDS, args.workers)

@@ -1,0 +1,254 @@
+"""The tables and figures of `08_ablations.py`, made from its numbers alone."""
+
+from ablation_numbers import B, verdicts, written
+from ablation_rows import ROWS
+from ablations import BASE, LEARNED
+from example import wrapped
+
+from npgpt import plots
+
+MARKERS = ("o", "s", "^", "v", "D", "P")
+TICKS = (0.03, 0.1, 0.3, 1, 3)
+GROUPS = {row.group for row in ROWS}
+TITLE = "Most choices matter little at this size; the spread over seeds shows which do"
+DETAILS = "Few learning rates work, noise falls as 1/√B, and a leak shows below the entropy"
+
+
+def report(study):
+    """A document in Markdown."""
+    lines = [
+        "# Why these choices", "",
+        "Written by `python examples/08_ablations.py` (`--report` from the numbers in "
+        f"08_ablations.jsonl). The base is a GPT of {study.of(B, 'parameters')[0]:,} parameters "
+        f"({BASE['n_layer']} blocks of {BASE['n_embd']} channels), trained on "
+        f"{BASE['steps'] * BASE['batch_size']:,} tales, a word a token, for {BASE['steps']} steps "
+        f"of {BASE['batch_size']} stories, {study.of(B, 'flops')[0]:.2g} FLOPs, at a rate of "
+        f"{BASE['lr']:g}. Each row changes one thing. The measure is the loss on 1,000 other "
+        "stories above the least that is possible on them, in nats per token: the grammar gives "
+        "that exactly. Steps are those until the loss in training, over 160 stories, is "
+        f"{LEARNED} times the entropy. Of several rates, all were tried with seed 1, and the best "
+        "of them is shown; * marks one at the end of those tried, where a still better one may be "
+        "outside.", "",
+        "A number is the mean over n seeds, in parentheses the least and the largest. The "
+        "difference is to the base, or to the row named, for equal seeds, which have the same "
+        "weights and stories; its interval of 95 % and p are by Student's t of pairs. Seeds are "
+        "few: a difference has to be several times its spread to be found. Of tests at 5 %, one in "
+        "twenty finds a difference where there is none; here are "
+        f"{len(_tests(study))}.", "",
+        "![each choice and the spread over seeds](figures/08_ablations.png)", "",
+        "![learning rates, gradient noise, a leak](figures/08_details.png)", "",
+        "## Rows", "", *_rows(study), "", "## Learning rates", "", *_rates(study), "",
+        "## The document's sentences", "", *_verdicts(study), "",
+    ]  # fmt: skip
+    return "\n".join(map(wrapped, lines))
+
+
+def _tests(study):
+    found = [study.difference(name) for name in study.found if name != B and study.has(name)]
+    return [difference for difference in found if difference and difference.n > 1]
+
+
+def _rows(study):
+    yield "| | rate | parameters | FLOPs | n | excess | steps | difference | 95 % | p |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    for (group, label), found in study.found.items():
+        if not found or group == "Learning rate":
+            continue
+        name, row = (group, label), study.rows[group, label]
+        rate, at_end = study.rate(name)
+        against = "" if row.against in (B, name) else f" to {row.against[1]}"
+        yield (
+            f"| {group}: {label} | {rate:g}{'*' * at_end} | {study.of(name, 'parameters')[0]:,} | "
+            f"{study.of(name, 'flops')[0]:.2g} | {len(found)} | "
+            f"{_numbers(study, name, 'excess')} | {_numbers(study, name, 'steps_to', 'steps')} | "
+            f"{_difference(None if name in (B, row.against) else study.difference(name), against)}"
+        )
+
+
+def _rates(study):
+    yield "| rate | n | excess | steps | diverged |"
+    yield "| --- | --- | --- | --- | --- |"
+    for (group, label), found in study.found.items():
+        if found and group == "Learning rate":
+            stopped = [r["stopped"] for r in found.values() if r["stopped"]]
+            yield (f"| {label} | {len(found)} | {_numbers(study, (group, label), 'excess')} | "
+                   f"{_numbers(study, (group, label), 'steps_to', 'steps')} | "
+                   f"{'; '.join(stopped) or 'no'} |")  # fmt: skip
+
+
+def _numbers(study, name, measure, unit="nats"):
+    numbers = study.of(name, measure)
+    missing = sum(x is None for x in numbers)
+    if not missing:
+        return written(study.spread(name, measure), unit)
+    return "none" if missing == len(numbers) else f"{len(numbers) - missing} of {len(numbers)}"
+
+
+def _difference(difference, against=""):
+    """The last three cells of a row."""
+    if difference is None:
+        return "| | |"
+    text = f"{difference.mean:+.4f}{against}"
+    if difference.n < 2:
+        return f"{text} | one seed | |"
+    return f"{text} | {difference.low:+.4f} to {difference.high:+.4f} | {_p(difference.p)} |"
+
+
+def _p(p, equal=""):
+    return "< 0.001" if p < 0.001 else f"{equal}{p:.3f}"
+
+
+def _verdicts(study):
+    for v in verdicts(study):
+        d, tested = v.difference, ""
+        if d and d.n > 1:
+            form = "{:+.0f}" if v.unit == "steps" else "{:+.4f}"
+            mean, low, high = (form.format(x) for x in (d.mean, d.low, d.high))
+            tested = f" For it: {mean} {v.unit} ({low} to {high}), n = {d.n}, p {_p(d.p, '= ')}."
+        yield f"- **{v.sentence}**: {v.verdict}. {v.text}{tested}"
+
+
+def summary(study):
+    """What CONCEPTS.md has of it, in Markdown."""
+    lines = [
+        "Effect: by how much the loss is lower with what the sentence speaks for, in nats per "
+        "token. Spread: the standard deviation of that over n seeds. The base is a GPT of "
+        f"{study.of(B, 'parameters')[0]:,} parameters, {written(study.spread(B))} nats above the "
+        "entropy in the end; what is behind each line is in `examples/08_ablations.md`.", "",
+        "| The document's sentence | n | effect | spread | p | verdict |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(_in_short(verdict) for verdict in verdicts(study)), "",
+    ]  # fmt: skip
+    return "\n".join(map(wrapped, lines))
+
+
+def _in_short(v):
+    d = v.difference
+    if d is None:
+        return f"| {v.sentence} | | {v.text} | | | {v.verdict} |"
+    form = "{:+.0f} steps" if v.unit == "steps" else "{:+.4f}"
+    spread = form.format(d.deviation).lstrip("+") if d.n > 1 else ""
+    p = _p(d.p) if d.n > 1 else ""
+    return f"| {v.sentence} | {d.n} | {form.format(d.mean)} | {spread} | {p} | {v.verdict} |"
+
+
+# ---- figures
+
+
+def draw_forest(path, study):
+    """Excess loss of each row, a mark for each seed; the band is the base's spread."""
+    rows = [name for name in study.found if study.has(name) and name[0] != "Learning rate"]
+    half = _break(rows)
+    drawing, axes = plots.figure(11, 0.19 * max(half, len(rows) - half) + 1.6, 1, 2, sharex=True)
+    limits = _limits(study, rows)
+    for panel, names in zip(axes, (rows[:half], rows[half:]), strict=True):
+        _forest(panel, study, names, limits)
+    drawing.suptitle(TITLE)
+    return plots.save(drawing, path)
+
+
+def _break(rows):
+    """Where the second column begins: with a group, near the middle."""
+    starts = [i for i in range(1, len(rows)) if rows[i][0] != rows[i - 1][0]]
+    return min(starts, key=lambda i: abs(i - len(rows) / 2), default=len(rows))
+
+
+def _limits(study, rows):
+    numbers = [x for name in rows for x in study.of(name) if x is not None and x > 0]
+    return (min(numbers) / 1.3, max(numbers) * 1.6) if numbers else (0.01, 1)
+
+
+def _forest(axes, study, names, limits):
+    ticks, y, group = {}, 0, None
+    base = [x for x in study.of(B) if x is not None]
+    axes.set(xscale="log", xlabel="loss above the entropy, nats per token")
+    if base:
+        axes.axvspan(min(base), max(base), color="#cccccc", linewidth=0)
+        axes.axvline(sum(base) / len(base), **plots.LANDMARK)
+    for name in names:
+        if name[0] != group:
+            group, y = name[0], y + 0.7
+            ticks[y] = group
+            y += 1
+        ticks[y] = name[1]
+        _marks(axes, y, study, name)
+        y += 1
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.set_ylim(y, 0)
+    axes.tick_params(axis="y", labelsize=8, length=0)
+    for tick in axes.get_yticklabels():
+        tick.set_fontweight("bold" if tick.get_text() in GROUPS else "normal")
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.minorticks_off()
+    axes.set_xlim(limits)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+
+
+def _marks(axes, y, study, name):
+    numbers, colour = study.of(name), plots.COLOURS[0]
+    positive = [x for x in numbers if x is not None and x > 0]
+    for x, marker in zip(numbers, MARKERS, strict=False):
+        if x is not None and x > 0:
+            axes.plot(x, y, marker, color=colour, markersize=5, markerfacecolor="none")
+    if positive:
+        mean = sum(positive) / len(positive)
+        axes.plot([mean, mean], [y - 0.35, y + 0.35], color=plots.INK, linewidth=1.3)
+    below, diverged = ([x for x in numbers if x is not None and x <= 0], numbers.count(None))
+    note = f"← below the entropy: {sum(below) / len(below):.2f}" if below else ""
+    if diverged:
+        note = f"{diverged} of {len(numbers)} diverged"
+    axes.annotate(note, (0.97, y), xycoords=("axes fraction", "data"), fontsize=8, va="center",
+                  ha="right")  # fmt: skip
+
+
+def draw_details(path, study):
+    """Excess by learning rate; noise of the gradient by batch size; the curve of a leak."""
+    drawing, (rates, noise, leak) = plots.figure(12, 3.9, 1, 3)
+    _draw_rates(rates, study)
+    _draw_noise(noise, study)
+    _draw_leak(leak, study)
+    drawing.suptitle(DETAILS)
+    return plots.save(drawing, path)
+
+
+def _draw_rates(axes, study):
+    names = [name for name in study.found if name[0] == "Learning rate" and study.has(name)]
+    means = []
+    for name in names:
+        numbers = [x for x in study.of(name) if x is not None and x > 0]
+        axes.plot([float(name[1])] * len(numbers), numbers, "o", color=plots.COLOURS[0],
+                  markersize=4, markerfacecolor="none")  # fmt: skip
+        means.append((float(name[1]), sum(numbers) / len(numbers) if numbers else float("nan")))
+    axes.plot(*zip(*means, strict=True), color=plots.COLOURS[0], linewidth=0.9)
+    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy",
+             title="rates: typical ones (grey) are low here")  # fmt: skip
+    axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
+
+
+def _draw_noise(axes, study):
+    for (trial, found), marker in zip(study.noise, MARKERS, strict=False):
+        axes.plot(trial["sizes"], found, marker, color=plots.COLOURS[0], markerfacecolor="none",
+                  label=f"seed {trial['seed']}")  # fmt: skip
+    if study.noise:
+        trial, found = study.noise[0]
+        sizes = trial["sizes"]
+        axes.plot(sizes, [found[0] * (sizes[0] / b) ** 0.5 for b in sizes], **plots.LANDMARK,
+                  label="1/√B")  # fmt: skip
+        axes.legend(frameon=False, fontsize=8)
+    axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
+             ylabel="noise : gradient", title="noise of the gradient")  # fmt: skip
+
+
+def _draw_leak(axes, study):
+    leaking = ("Attention", "mask off")
+    for name, label, style in ((B, "causal", "-"), (leaking, "mask off", "--")):
+        if study.has(name):
+            curve = next(iter(study.found[name].values()))["curve"]
+            steps = [BASE["steps"] * (i + 1) / len(curve) for i in range(len(curve))]
+            axes.plot(steps, curve, style, label=label, color=plots.COLOURS[style == "--"])
+    axes.axhline(0, **plots.LANDMARK)
+    axes.annotate("the entropy", (0, 0), (4, -10), xycoords=("axes fraction", "data"),
+                  **plots.NOTE)  # fmt: skip
+    axes.set(xlabel="step", ylabel="nats above the entropy, in training",
+             title="without the mask, the answer is read off")  # fmt: skip
+    axes.legend(frameon=False, fontsize=8)

@@ -1,0 +1,269 @@
+"""One training of `08_ablations.py`, from its settings to what is measured of it.
+
+The text is tales cut into words (`families.WordTokenizer`), and a row of a batch is one story from
+its beginning: so a model has seen all that its next word depends on, and the least loss that is
+possible on these very stories is known exactly, -ln P(story) by the grammar. The measure is how far
+a model's loss is above it. No story is read twice unless a study says so, so that the loss of a
+training step is that of stories the model does not know.
+"""
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from families import WordTokenizer, told
+from variants import VARIANTS
+
+from autograd import observing
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.data import tales
+from npgpt.data.batches import NOT_COUNTED
+from npgpt.data.objectives import Batch
+from npgpt.training.loop import training_steps
+from npgpt.training.optim import AdamW, global_norm
+from npgpt.training.profile import OpCosts
+
+LONGEST = 53  # tokens of a story
+BASE = {
+    "variant": "GPT", "n_layer": 2, "n_head": 4, "n_embd": 64, "bias": False, "tied": True,
+    "dropout": 0.0, "optimizer": "AdamW", "lr": 4e-3, "warm_up": 80, "decay": 0.1, "clip": 1.0,
+    "batch_size": 8, "steps": 800, "stories": 0, "bad_batches": 0, "seed": 1,
+}  # fmt: skip
+LEARNED = 1.05  # of the entropy: where a model counts as one that has learned the text
+AVERAGED = 160  # stories that a loss in training is the mean of
+CHARACTERS = {"train": 5_000_000, "test": 165_000}
+POINTS = 40  # of a curve
+
+
+class AdamL2(AdamW):
+    """Adam with the decay in the gradient, where the division by its usual size gets hold of it."""
+
+    def __init__(self, parameters, weight_decay, **settings):
+        super().__init__(parameters, weight_decay=0.0, **settings)
+        self.l2 = weight_decay
+
+    def step(self, lr=None):
+        for weight in self.parameters.values():
+            if weight.ndim == 2:
+                weight.grad = weight.grad + weight.dtype.type(self.l2) * weight.data
+        return super().step(lr)
+
+
+class SGD(AdamW):
+    """m = momentum m + g, w = w - lr m; the momentum is the first beta."""
+
+    def step(self, lr=None):
+        norm = global_norm([weight.grad for weight in self.parameters.values()])
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"SGD: the gradient norm is {norm}")
+        scale = min(1.0, self.grad_clip / norm) if self.grad_clip else 1.0
+        for name, weight in self.parameters.items():
+            decay = self.weight_decay if weight.ndim == 2 else 0.0
+            self.m[name] *= self.betas[0]
+            self.m[name] += scale * weight.grad + decay * weight.data
+            weight.data -= lr * self.m[name]
+        return norm
+
+
+OPTIMIZERS = {"AdamW": AdamW, "Adam, L2": AdamL2, "SGD": SGD}
+
+
+class Stories(NamedTuple):
+    """Stories as rows of tokens: what is read, what is asked for, -ln P of each story."""
+
+    x_NT: np.ndarray
+    y_NT: np.ndarray
+    nats_N: np.ndarray
+
+    def batch(self, rows):
+        """(a `Batch` of these rows, the least loss that is possible on it)"""
+        batch = Batch((self.x_NT[rows],), self.y_NT[rows], {})
+        return batch._replace(asked=batch.counted), self.nats_N[rows].sum() / batch.counted
+
+
+@cache
+def tokenizer():
+    return WordTokenizer("".join(told(600_000, seed=0)))
+
+
+@cache
+def stories(part):
+    """`Stories` to train on ("train") or to test on ("test")."""
+    texts = told(CHARACTERS[part], seed=("train", "test").index(part))
+    end = tokenizer().ids["\n"]  # also what stands before a story, and after it for the others
+    x_NT = np.full((len(texts), LONGEST), end)
+    y_NT = np.full((len(texts), LONGEST), NOT_COUNTED)
+    for x_T, y_T, text in zip(x_NT, y_NT, texts, strict=True):
+        ids = tokenizer().encode(text)
+        x_T[1 : len(ids)], y_T[: len(ids)] = ids[:-1], ids
+    return Stories(x_NT, y_NT, -np.array([tales.log_probability(text) for text in texts]))
+
+
+class InOrder:
+    """The objective: stories in an order that the seed decides, again and again.
+
+    n     so many of the stories only; 0: all
+    bad   steps whose targets are words at random
+    """
+
+    def __init__(self, seed, n=0, bad=()):
+        order = np.random.default_rng(seed).permutation(len(stories("train").nats_N))
+        self.order, self.bad = order[: n or None], bad
+        self.floor = None  # the least loss that is possible on the batch that was last sampled
+
+    def sample(self, stories, block_size, batch_size, *, seed, step, rows=slice(None)):
+        at = (np.arange(batch_size) + step * batch_size) % len(self.order)
+        batch, self.floor = stories.batch(self.order[at])
+        if step in self.bad:
+            words = np.random.default_rng((seed, step)).integers(0, 400, batch.targets_BT.shape)
+            batch = batch._replace(
+                targets_BT=np.where(batch.targets_BT < 0, NOT_COUNTED, words)
+            )
+        return batch
+
+
+def new_model(settings, dtype=np.float32):
+    s = BASE | settings
+    config = GPTConfig(
+        tokenizer().vocab_size, LONGEST, s["n_layer"], s["n_head"], s["n_embd"],
+        dropout=s["dropout"], bias=s["bias"], tie_weights=s["tied"],
+    )  # fmt: skip
+    return VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
+
+
+def train(model, settings):
+    """(loss of each step, the least that was possible on its batch, what stopped it or None)"""
+    s = BASE | settings
+    middle = s["steps"] // 2
+    objective = InOrder(s["seed"], s["stories"], range(middle, middle + s["bad_batches"]))
+    optimizer = OPTIMIZERS[s["optimizer"]](
+        model.parameters(), lr=s["lr"], weight_decay=s["decay"], grad_clip=s["clip"]
+    )
+    config = TrainConfig(
+        max_iters=s["steps"], batch_size=s["batch_size"], lr=s["lr"], min_lr=s["lr"] / 50,
+        warmup_iters=s["warm_up"], seed=s["seed"],
+    )  # fmt: skip
+    losses, floors, stopped = [], [], None
+    try:
+        for step in training_steps(model, optimizer, stories("train"), config,
+                                   objective=objective):  # fmt: skip
+            losses.append(step.loss)
+            floors.append(objective.floor)
+    except FloatingPointError as error:
+        stopped = str(error).split(",")[0].split(";")[0]
+    return np.array(losses), np.array(floors), stopped
+
+
+def measure(settings):
+    """What is known of a training once it has ended; numbers that no machine changes."""
+    model, s = new_model(settings), BASE | settings
+    flops = flops_of_a_step(model, s["batch_size"]) * s["steps"]
+    losses, floors, stopped = train(model, settings)
+    mean = max(1, AVERAGED // s["batch_size"])
+    ratios = running(losses, mean) / running(floors, mean)
+    learned = np.flatnonzero(ratios <= LEARNED)
+    fresh = not s["stories"]  # a text that is read again is known in the end, not learned
+    steps = int(learned[0]) + mean if fresh and len(learned) else None
+    excess = running(losses - floors, mean)
+    test = None if stopped else finite(test_excess(model))
+    return {
+        "parameters": model.num_parameters(), "flops": flops, "stopped": stopped,
+        "steps": len(losses), "steps_to": steps,
+        "tokens_to": steps and round(steps * s["batch_size"] * tokens_per_story()),
+        "excess": test, "train_excess": finite(excess[-1]) if len(excess) else None,
+        "unled_excess": None if stopped or s["variant"] != "leaking" else unled_excess(model),
+        "curve": [finite(x) for x in excess[:: max(1, s["steps"] // POINTS)]],
+    }  # fmt: skip
+
+
+def running(values, n):
+    """The mean of each n values that follow one another."""
+    if len(values) < n:
+        return np.empty(0)
+    total = np.append(0.0, np.cumsum(values))
+    return (total[n:] - total[:-n]) / n
+
+
+def finite(x):
+    return round(float(x), 5) if math.isfinite(x) else None
+
+
+@cache
+def tokens_per_story():
+    return float((stories("train").y_NT >= 0).sum(axis=1).mean())
+
+
+def flops_of_a_step(model, batch_size):
+    """FLOPs of the ops of a step, forward and backward, padding included."""
+    costs = OpCosts()
+    with observing(costs):
+        stories("train").batch(np.arange(batch_size))[0].loss(model).backward()
+    for weight in model.parameters().values():
+        weight.grad = None
+    return sum(cost.flops for cost in costs.costs.values())
+
+
+def test_excess(model):
+    """Nats per token above the least loss that is possible, on stories that no training has."""
+    total = count = 0
+    with model.evaluating(), np.errstate(all="ignore"):
+        for first in range(0, len(stories("test").nats_N), 64):
+            batch, floor = stories("test").batch(slice(first, first + 64))
+            total += (batch.loss(model).item() - floor) * batch.counted
+            count += batch.counted
+    return total / count
+
+
+def unled_excess(model, n=300):
+    """`test_excess` on n stories, each word asked for when nothing after it is there, as when a
+    model writes. For a causal model it is the same."""
+    test, total, count = stories("test"), 0.0, 0
+    with model.evaluating():
+        for t in range(LONGEST):
+            rows = np.flatnonzero(test.y_NT[:n, t] >= 0)
+            if len(rows):
+                logits_BV = model.next_logits(test.x_NT[rows, : t + 1]).astype(float)
+                shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
+                logs_BV = shifted_BV - np.log(np.exp(shifted_BV).sum(axis=1, keepdims=True))
+                total -= logs_BV[np.arange(len(rows)), test.y_NT[rows, t]].sum()
+                count += len(rows)
+    return finite((total - test.nats_N[:n].sum()) / count)
+
+
+def measure_noise(settings):
+    """How far the gradient of a batch is from that of all stories, by the size of the batch, in
+    lengths of the latter; for a model that has been trained for `steps`.
+
+    sizes   of batches    draws   of each
+    """
+    model = new_model(settings)
+    train(model, settings)
+    order = np.random.default_rng(settings["seed"]).permutation(len(stories("train").nats_N))
+    sums, squares, used = {}, {}, 0
+    for size in settings["sizes"]:
+        sums[size], squares[size] = 0.0, 0.0
+        for _ in range(settings["draws"]):
+            rows = order[np.arange(used, used + size) % len(order)]
+            used += size
+            stories("train").batch(rows)[0].loss(model).backward()
+            gradient = np.concatenate(
+                [weight.grad.ravel() for weight in model.parameters().values()], dtype=float
+            )
+            sums[size] += gradient
+            squares[size] += (gradient**2).sum()
+            for weight in model.parameters().values():
+                weight.grad = None
+    n, mean = settings["draws"], sum(sums.values()) / (settings["draws"] * len(sums))
+    length = math.sqrt((mean**2).sum())
+    return {
+        "noise": [
+            finite(math.sqrt((squares[b] - (sums[b] ** 2).sum() / n) / (n - 1)) / length)
+            for b in settings["sizes"]
+        ]
+    }
+
+
+def measured(settings):
+    """What a trial of 08_ablations.py is measured by."""
+    return (measure_noise if "sizes" in settings else measure)(settings)

@@ -1,0 +1,189 @@
+"""GPTs with one part replaced, for `08_ablations.py`: each is a subclass of a few lines.
+
+What a model of npgpt is made of is a class attribute of it (`npgpt.model.gpt.GPT`, `block.Block`),
+and a subclass names another part there, or calls the same parts in another order. These are for
+training only: their `hidden` takes no cache.
+"""
+
+import math
+
+import numpy as np
+
+from autograd import Tensor, relu, rotary_embedding, scaled_dot_product_attention, silu
+from npgpt.config import LlamaConfig
+from npgpt.model.attention import CausalSelfAttention
+from npgpt.model.block import Block
+from npgpt.model.gpt import GPT
+from npgpt.model.llama import Llama
+from npgpt.model.mlp import MLP, GatedFeedForward
+from npgpt.model.module import INIT_STD, Module, RMSNorm, branch_std
+from npgpt.model.neighbours import waves
+
+
+class Nothing(Module):
+    """In the place of a norm: x as it is."""
+
+    def __init__(self, n_embd, *, bias, dtype):
+        pass
+
+    def __call__(self, x_BTC):
+        return x_BTC
+
+
+class PostNorm(Block):
+    """As the first transformer: the sum is normalised, and with it the stream."""
+
+    def __call__(self, x_BTC, drop, cache=None):
+        x_BTC = self.ln_1(x_BTC + drop(self.attn(x_BTC, cache)))
+        return self.ln_2(x_BTC + drop(self.mlp(x_BTC)))
+
+
+class NoResiduals(Block):
+    """What a branch gives takes the place of the stream."""
+
+    def __call__(self, x_BTC, drop, cache=None):
+        x_BTC = drop(self.attn(self.ln_1(x_BTC), cache))
+        return drop(self.mlp(self.ln_2(x_BTC)))
+
+
+class Scale(RMSNorm):
+    """RMSNorm, made as a LayerNorm is."""
+
+    def __init__(self, n_embd, *, bias, dtype):
+        super().__init__(n_embd, dtype=dtype)
+
+
+class ReluMLP(MLP):
+    def __init__(self, rng, config, dtype):
+        super().__init__(rng, config, dtype)
+        self.f = relu
+
+
+class SiluMLP(MLP):
+    def __init__(self, rng, config, dtype):
+        super().__init__(rng, config, dtype)
+        self.f = silu
+
+
+class SwiGLU(GatedFeedForward):
+    """Three matrices of 8/3 C channels, which are as many weights as two of 4 C."""
+
+    def __init__(self, rng, config, dtype):
+        C, std = config.n_embd, (INIT_STD, branch_std(config))
+        super().__init__(rng, C, round(8 * C / 3), silu, dtype=dtype, std=std)
+
+
+class NoPositions(Module):
+    """In the place of the embedding of positions: nothing is added."""
+
+    def __init__(self, rng, n_rows, n_embd, *, dtype):
+        self.dtype = dtype
+
+    def __call__(self, positions_T):
+        return Tensor(self.dtype(0))
+
+
+class Sinusoids(NoPositions):
+    """Sines and cosines of the positions, as large as the learned ones begin."""
+
+    def __init__(self, rng, n_rows, n_embd, *, dtype):
+        self.waves_TC = (INIT_STD * waves(n_rows, n_embd)).astype(dtype)
+
+    def __call__(self, positions_T):
+        return Tensor(self.waves_TC[positions_T])
+
+
+class Rotary(CausalSelfAttention):
+    """Queries and keys are turned by their positions."""
+
+    def heads(self, x_BTC):
+        q, k, v = super().heads(x_BTC)
+        positions_T = np.arange(x_BTC.shape[1])
+        return rotary_embedding(q, positions_T), rotary_embedding(k, positions_T), v
+
+
+class Undivided(CausalSelfAttention):
+    """Scores q . k, not divided by sqrt(D)."""
+
+    def attend(self, q, k, v):
+        return scaled_dot_product_attention(q, k, v, causal=True, scale=1.0)
+
+
+class Leaking(CausalSelfAttention):
+    """Every position sees all, the answer too."""
+
+    def attend(self, q, k, v):
+        return scaled_dot_product_attention(q, k, v, causal=False)
+
+
+class OtherSize(GPT):
+    """Initial matrices are multiplied by `factor(name)`."""
+
+    def __init__(self, config, seed=0, dtype=np.float32):
+        super().__init__(config, seed, dtype)
+        for name, weight in self.parameters().items():
+            if weight.ndim == 2:
+                weight.data *= self.factor(name)
+
+
+class TenTimes(OtherSize):
+    """A deviation of 0.2."""
+
+    def factor(self, name):
+        return 10
+
+
+class ByWidth(OtherSize):
+    """A deviation of 1/sqrt(C)."""
+
+    def factor(self, name):
+        return 1 / (INIT_STD * math.sqrt(self.config.n_embd))
+
+
+class LargeBranches(OtherSize):
+    """The last matrix of a branch begins as large as the others: not 1/sqrt(2 n_layer) of it."""
+
+    def factor(self, name):
+        return math.sqrt(2 * self.config.n_layer) if "c_proj" in name else 1
+
+
+class LlamaOfEqualSize(Llama):
+    """npgpt's Llama with GPT's settings, and as many weights in its MLP."""
+
+    def __init__(self, config, seed=0, dtype=np.float32):
+        sizes = {
+            name: getattr(config, name)
+            for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "tie_weights")
+        }
+        inner = round(8 * config.n_embd / 3)
+        super().__init__(LlamaConfig(**sizes, n_inner=inner), seed, dtype)
+
+
+def gpt(block=Block, **parts):
+    """A kind of GPT with other blocks, and other parts beside them."""
+    return type("Variant", (GPT,), {"Block": block, **parts})
+
+
+def block(**parts):
+    return type("Variant", (Block,), parts)
+
+
+VARIANTS = {
+    "GPT": GPT,
+    "post-norm": gpt(PostNorm, Norm=Nothing),  # the last block ends with a norm
+    "no norm": gpt(block(Norm=Nothing), Norm=Nothing),
+    "no residuals": gpt(NoResiduals),
+    "RMSNorm": gpt(block(Norm=Scale), Norm=Scale),
+    "ReLU": gpt(block(FeedForward=ReluMLP)),
+    "SiLU": gpt(block(FeedForward=SiluMLP)),
+    "SwiGLU": gpt(block(FeedForward=SwiGLU)),
+    "no positions": gpt(Positions=NoPositions),
+    "sinusoids": gpt(Positions=Sinusoids),
+    "rotary": gpt(block(Attention=Rotary), Positions=NoPositions),
+    "undivided": gpt(block(Attention=Undivided)),
+    "leaking": gpt(block(Attention=Leaking)),
+    "weights of 0.2": TenTimes,
+    "weights of 1/sqrt(C)": ByWidth,
+    "large branches": LargeBranches,
+    "Llama": LlamaOfEqualSize,
+}

@@ -1,0 +1,160 @@
+"""The variants of 08_ablations.py have right gradients, and trainings are measured rightly."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autograd import Tensor, gradcheck
+from npgpt.config import GPTConfig
+from npgpt.training.optim import AdamW
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+EXAMPLES = str(Path(__file__).parents[2] / "examples")
+sys.path.insert(0, EXAMPLES)
+from ablation_rows import ROWS, best_rate, first_trials, other_trials  # noqa: E402
+from ablations import (  # noqa: E402
+    BASE,
+    LONGEST,
+    SGD,
+    AdamL2,
+    InOrder,
+    measured,
+    new_model,
+    running,
+    stories,
+    tokenizer,
+    train,
+    unled_excess,
+)
+from laboratory import key  # noqa: E402
+from variants import VARIANTS  # noqa: E402
+
+sys.path.remove(EXAMPLES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_has_the_gradients_of_finite_differences(name):
+    config = GPTConfig(vocab_size=7, block_size=5, n_layer=2, n_head=2, n_embd=8)
+    model = VARIANTS[name](config, seed=1, dtype=np.float64)
+    rng = np.random.default_rng(1)
+    for weight in model.parameters().values():
+        weight.data[...] = rng.normal(1.0 if weight.ndim == 1 else 0.0, 0.5, weight.shape)
+    x_BT, y_BT = rng.integers(0, 7, (2, 2, 5))
+    report = gradcheck(lambda **_: model(x_BT, y_BT)[1], model.parameters())
+    assert len(report.inputs) == len(model.parameters())
+
+
+def test_variants_are_as_large_as_the_base():
+    sizes = {name: new_model({"variant": name}).num_parameters() for name in VARIANTS}
+    for name, size in sizes.items():
+        without_positions = name in ("no positions", "sinusoids", "rotary", "Llama")
+        assert size == pytest.approx(sizes["GPT"] - 64 * LONGEST * without_positions, rel=0.005)
+
+
+def test_each_variant_is_tried():
+    assert {row.changes.get("variant", "GPT") for row in ROWS} == {*VARIANTS}
+
+
+def test_post_norm_leaves_every_position_with_mean_0_and_variance_1():
+    x_BTC = new_model({"variant": "post-norm"}).hidden(np.arange(20)[None]).data
+    np.testing.assert_allclose(x_BTC.mean(axis=-1), 0, atol=1e-5)
+    np.testing.assert_allclose(x_BTC.var(axis=-1), 1, rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_only_without_the_mask_does_a_position_see_what_comes_after_it(name):
+    model = new_model({"variant": name})
+    x_BT = np.arange(20)[None]
+    changed_BT = np.append(x_BT[:, :-1], [[99]], axis=1)
+    before = [model.hidden(ids_BT).data[0, :-1] for ids_BT in (x_BT, changed_BT)]
+    assert np.allclose(*before, rtol=1e-4, atol=1e-5) == (name != "leaking")
+
+
+def _weight():
+    w = Tensor(np.array([[1.0, -2.0]]), requires_grad=True)
+    w.grad = np.array([[0.3, 0.1]])
+    return w
+
+
+def test_l2_is_a_part_of_the_gradient():
+    found, expected = _weight(), _weight()
+    AdamL2({"w": found}, lr=0.1, weight_decay=0.5, grad_clip=0).step()
+    expected.grad = expected.grad + 0.5 * expected.data
+    AdamW({"w": expected}, lr=0.1, weight_decay=0.0, grad_clip=0).step()
+    np.testing.assert_allclose(found.data, expected.data)
+
+
+def test_momentum_adds_up_gradients():
+    w = _weight()
+    optimizer = SGD({"w": w}, betas=(0.9, 0.99), weight_decay=0.0, grad_clip=0)
+    optimizer.step(0.1)
+    np.testing.assert_allclose(w.data, [[0.97, -2.01]])
+    optimizer.step(0.1)
+    np.testing.assert_allclose(w.data, [[0.97 - 0.057, -2.01 - 0.019]])
+    w.grad = w.grad * 100
+    assert optimizer.step(0.1) == pytest.approx(100 * 0.1**0.5)
+
+
+def test_a_row_is_one_story_and_its_floor_that_of_the_grammar():
+    x_NT, y_NT, nats_N = stories("test")
+    for x_T, y_T in zip(x_NT[:50], y_NT[:50], strict=True):
+        length = (y_T >= 0).sum()
+        np.testing.assert_array_equal(x_T[1:length], y_T[: length - 1])
+        text = tokenizer().decode(y_T[:length])
+        assert text.endswith(".\n\n") and text.count("\n\n") == 1
+    batch, floor = stories("test").batch(np.arange(400))
+    assert floor == pytest.approx(nats_N[:400].sum() / batch.counted)
+    assert floor == pytest.approx(1.397, abs=0.02)  # 0.394 a character, over a token's characters
+
+
+@pytest.mark.slow
+def test_no_story_is_read_twice_unless_it_is_asked_for():
+    def rows(n, steps):
+        objective = InOrder(1, n)
+        batches = (objective.sample(stories("train"), 0, 8, seed=1, step=s) for s in range(steps))
+        return [x_T.tobytes() for batch in batches for x_T in batch.inputs[0]]
+
+    assert len({*rows(0, 100)}) == 800
+    assert len({*rows(16, 100)}) == 16
+
+
+def test_of_a_causal_model_nothing_that_comes_later_changes_the_loss():
+    model = new_model({"n_layer": 1})
+    batch, floor = stories("test").batch(np.arange(40))
+    with model.evaluating():
+        excess = batch.loss(model).item() - floor
+    assert unled_excess(model, 40) == pytest.approx(excess, abs=1e-4)
+
+
+def test_running_means():
+    np.testing.assert_allclose(running(np.arange(5.0), 2), [0.5, 1.5, 2.5, 3.5])
+    assert running(np.arange(3.0), 4).size == 0
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_says_how():
+    settings = BASE | {"n_layer": 1, "lr": 1e30, "clip": 0.0, "steps": 30, "warm_up": 0}
+    *_, stopped = train(new_model(settings), settings)
+    assert "nan" in stopped or "inf" in stopped
+
+
+@pytest.mark.slow
+def test_a_short_training_is_measured():
+    found = measured(BASE | {"n_layer": 1, "steps": 60, "warm_up": 6})
+    assert found["stopped"] is None and found["steps_to"] is None
+    assert 0.3 < found["excess"] < 4 and 0.3 < found["train_excess"] < 4
+
+
+def test_other_seeds_are_tried_at_the_best_rate_of_the_first():
+    row = next(row for row in ROWS if row.rates)
+    results = {
+        key(trial): {"excess": None if i == 0 else 1 / (1 + i)}
+        for i, trial in enumerate(row.trials(1))
+    }
+    assert best_rate(row, results) == row.rates[-1:]
+    seeds = {trial["seed"] for trial in other_trials(ROWS, results)}
+    assert seeds == {2, 3}
+    assert {trial["seed"] for trial in first_trials(ROWS)} == {1}
