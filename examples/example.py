@@ -10,6 +10,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from snippets import NOTEBOOK, SCRIPT, as_notebook, as_script
+
 from npgpt import plots
 from npgpt.files import atomic_write
 from npgpt.generation.text import visible
@@ -51,13 +53,16 @@ def wrapped(line):
 
 
 def into_concepts(name, text):
-    """Put a text between the marks that CONCEPTS.md has for an example."""
+    """Put a text between the marks that CONCEPTS.md has for an example, and into what is made of
+    the document."""
     begins, concepts = f"<!-- examples/{name}.py -->", CONCEPTS.read_text(encoding="utf-8")
     marks = re.compile(rf"({begins}\n).*?(<!-- end -->)", re.S)
     concepts, found = marks.subn(lambda between: between[1] + text + between[2], concepts)
     if found != 1:
         raise SystemExit(f"CONCEPTS.md has lost a mark: {begins} or <!-- end -->; put it back")
-    atomic_write(CONCEPTS, concepts.encode())
+    atomic_write(CONCEPTS, concepts)
+    atomic_write(SCRIPT, as_script(concepts))
+    atomic_write(NOTEBOOK, as_notebook(concepts))
 
 
 def draw_bars(path, panels, title):
