@@ -11,7 +11,6 @@ MARKERS = ("o", "s", "^", "v", "D", "P")
 TICKS = (0.03, 0.1, 0.3, 1, 3)
 GROUPS = {row.group for row in ROWS}
 TITLE = "Most choices matter little at this size; the spread over seeds shows which do"
-DETAILS = "Few learning rates work, noise falls as 1/√B, and a leak shows below the entropy"
 
 
 def report(study):
@@ -36,7 +35,7 @@ def report(study):
         "twenty finds a difference where there is none; here are "
         f"{len(_tests(study))}.", "",
         "![each choice and the spread over seeds](figures/08_ablations.png)", "",
-        "![learning rates, gradient noise, a leak](figures/08_details.png)", "",
+        "![learning rates, a gradient's noise, a leak](figures/08_details.png)", "",
         "## Rows", "", *_rows(study), "", "## Learning rates", "", *_rates(study), "",
         "## The document's sentences", "", *_verdicts(study), "",
     ]  # fmt: skip
@@ -202,12 +201,16 @@ def _marks(axes, y, study, name):
 
 
 def draw_details(path, study):
-    """Excess by learning rate; noise of the gradient by batch size; the curve of a leak."""
-    drawing, (rates, noise, leak) = plots.figure(12, 3.9, 1, 3)
-    _draw_rates(rates, study)
-    _draw_noise(noise, study)
-    _draw_leak(leak, study)
-    drawing.suptitle(DETAILS)
+    """Excess by learning rate; noise of the gradient by batch size; the curve of a leak: those of
+    which there are numbers."""
+    there = {
+        _draw_rates: any(study.has(name) for name in study.found if name[0] == "Learning rate"),
+        _draw_noise: study.noise, _draw_leak: study.has(B, ("Attention", "mask off")),
+    }  # fmt: skip
+    panels = [draw for draw, has_numbers in there.items() if has_numbers]
+    drawing, axes = plots.figure(4 * len(panels), 3.7, 1, len(panels), squeeze=False)
+    for draw, panel in zip(panels, axes[0], strict=True):
+        draw(panel, study)
     return plots.save(drawing, path)
 
 
@@ -221,7 +224,7 @@ def _draw_rates(axes, study):
         means.append((float(name[1]), sum(numbers) / len(numbers) if numbers else float("nan")))
     axes.plot(*zip(*means, strict=True), color=plots.COLOURS[0], linewidth=0.9)
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy",
-             title="rates: typical ones (grey) are low here")  # fmt: skip
+             title="typical rates (grey) are low here")  # fmt: skip
     axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
 
 
@@ -229,26 +232,24 @@ def _draw_noise(axes, study):
     for (trial, found), marker in zip(study.noise, MARKERS, strict=False):
         axes.plot(trial["sizes"], found, marker, color=plots.COLOURS[0], markerfacecolor="none",
                   label=f"seed {trial['seed']}")  # fmt: skip
-    if study.noise:
-        trial, found = study.noise[0]
-        sizes = trial["sizes"]
-        axes.plot(sizes, [found[0] * (sizes[0] / b) ** 0.5 for b in sizes], **plots.LANDMARK,
-                  label="1/√B")  # fmt: skip
-        axes.legend(frameon=False, fontsize=8)
+    trial, found = study.noise[0]
+    sizes = trial["sizes"]
+    axes.plot(sizes, [found[0] * (sizes[0] / b) ** 0.5 for b in sizes], **plots.LANDMARK,
+              label="1/√B")  # fmt: skip
+    axes.legend(frameon=False, fontsize=8)
     axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
-             ylabel="noise : gradient", title="noise of the gradient")  # fmt: skip
+             ylabel="noise : gradient", title="a gradient's noise falls as 1/√B")  # fmt: skip
 
 
 def _draw_leak(axes, study):
     leaking = ("Attention", "mask off")
     for name, label, style in ((B, "causal", "-"), (leaking, "mask off", "--")):
-        if study.has(name):
-            curve = next(iter(study.found[name].values()))["curve"]
-            steps = [BASE["steps"] * (i + 1) / len(curve) for i in range(len(curve))]
-            axes.plot(steps, curve, style, label=label, color=plots.COLOURS[style == "--"])
+        curve = next(iter(study.found[name].values()))["curve"]
+        steps = [BASE["steps"] * (i + 1) / len(curve) for i in range(len(curve))]
+        axes.plot(steps, curve, style, label=label, color=plots.COLOURS[style == "--"])
     axes.axhline(0, **plots.LANDMARK)
     axes.annotate("the entropy", (0, 0), (4, -10), xycoords=("axes fraction", "data"),
                   **plots.NOTE)  # fmt: skip
     axes.set(xlabel="step", ylabel="nats above the entropy, in training",
-             title="without the mask, the answer is read off")  # fmt: skip
+             title="a leak goes below the entropy")  # fmt: skip
     axes.legend(frameon=False, fontsize=8)
