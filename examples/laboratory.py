@@ -115,7 +115,7 @@ def _in_processes(waiting, measure, workers):
                 settings = running.pop(pipe)
                 try:
                     found = pipe.recv()
-                except EOFError:
+                except (EOFError, OSError):  # OSError: it died with something unread
                     found, pipe = (None, 0.0, "its process was killed"), start()
                 give(pipe)
                 yield settings, *found
