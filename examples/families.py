@@ -40,10 +40,10 @@ class WordTokenizer:
     those of the text it is made from.
     """
 
-    def __init__(self, text):
-        self.pieces = [*sorted(set(_pieces(text))), *SPECIAL]
+    def __init__(self, text, special=SPECIAL):
+        self.pieces = [*sorted(set(_pieces(text))), *special]
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
-        self.special_ids = {token: self.ids[token] for token in SPECIAL}
+        self.special_ids = {token: self.ids[token] for token in special}
         self.vocab_size = len(self.pieces)
         self.tokens = [piece.encode() for piece in self.pieces]
 

@@ -60,8 +60,8 @@ def spans_log_probability(
 
     None if the grammar does not derive the story.
     """
-    sizes = grammar.parse("".join(story))
-    if sizes is None:
+    of_story = grammar.log_probability("".join(story))
+    if of_story is None:
         return None
     pattern, before = [], 0
     for first, last in spans:
@@ -70,7 +70,7 @@ def spans_log_probability(
     pattern += story[before:]
     cut = longest + 1 - (last - first) if spans and last == len(story) else 1
     total = _Completions(grammar, pattern, write).total
-    return math.log(cut / total) - math.fsum(map(math.log, sizes))
+    return math.log(cut / total) + of_story
 
 
 class _Rest:
@@ -141,7 +141,7 @@ class _Completions:
             if self._matched(option.lead, at):
                 chosen = {Mention(slot, trait): text for trait, text in option.traits.items()}
                 following = self.grammar.before(option.parts, rest.after)
-                yield 1 / len(options), (), (following, _kept(bound | chosen, following), at)
+                yield option.probability, (), (following, _kept(bound | chosen, following), at)
 
     def _endings(self, at):
         *before, word = at

@@ -9,7 +9,8 @@ set of named lists of options. An option is a template, text with fields in brac
     {pal}                 say again what `pal` was
     {hero.his}            say the trait `his` of what `hero` was
 
-Every choice is uniform over its list. A text is written by expanding the list `story`.
+Every choice is uniform over its list, unless options have weights: (template, traits, weight). A
+text is written by expanding the list `story`.
 
 Unambiguous by construction: every option begins with literal text (its *lead*), and no lead in
 a list is a prefix of another. So, reading from left to right, at most one option continues the
@@ -20,10 +21,11 @@ the text is the entropy of the choices.
 
 import math
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 FIELD = re.compile(r"\{([^{}]*)\}")
@@ -44,16 +46,18 @@ class Choice(NamedTuple):
 
 
 class Option(NamedTuple):
-    """One option of a list: its parts in order, and the traits that later fields mention."""
+    """One option of a list: its parts in order, the traits that later fields mention, and how
+    likely it is among the options of its list."""
 
     parts: tuple[str | Mention | Choice, ...]
     traits: Mapping[str, str]
+    probability: float
 
     @classmethod
-    def parse(cls, template: str, traits: Mapping[str, str]) -> "Option":
+    def parse(cls, template: str, traits: Mapping[str, str], probability: float) -> "Option":
         texts = FIELD.split(template)  # literal text, field, literal text, field, ..., literal text
         parts = [_field(text) if i % 2 else text for i, text in enumerate(texts)]
-        return cls(tuple(part for part in parts if part), {"": template, **traits})
+        return cls(tuple(part for part in parts if part), {"": template, **traits}, probability)
 
     @property
     def lead(self) -> str:
@@ -68,20 +72,35 @@ def _field(text: str) -> Mention | Choice:
     return Choice(slot, Mention(*source.split(".")) if "." in source else source)
 
 
+class Options(tuple[Option, ...]):
+    """The options of a list.    rows: (template, traits, weight) of each"""
+
+    def __new__(cls, rows: Iterable[tuple[str, Mapping[str, str], float]]):
+        rows = list(rows)
+        ends = list(accumulate(weight for *_, weight in rows))
+        self = super().__new__(cls, (Option.parse(*row[:2], row[2] / ends[-1]) for row in rows))
+        self.ends = ends
+        return self
+
+    def draw(self, u: float) -> Option:
+        """The option that a uniform random number, 0 <= u < 1, chooses."""
+        return self[bisect_right(self.ends, u * self.ends[-1])]
+
+
 class Grammar:
-    """Named lists of options, each a template or a pair (template, traits).
+    """Named lists of options, each a template, (template, traits) or (template, traits, weight).
 
     Raises ValueError if a list is ambiguous: if an option's lead is a prefix of another's.
     """
 
-    def __init__(self, lists: Mapping[str, Iterable[str | tuple[str, Mapping[str, str]]]]):
-        self.lists: dict[str, tuple[Option, ...]] = {}
+    def __init__(self, lists: Mapping[str, Iterable[str | tuple]]):
+        self.lists: dict[str, Options] = {}
         for name, options in lists.items():
-            pairs = [(o, {}) if isinstance(o, str) else o for o in options]
-            self.lists[name] = tuple(Option.parse(*pair) for pair in pairs)
+            rows = [(o,) if isinstance(o, str) else o for o in options]
+            self.lists[name] = Options((*row, *({}, 1)[len(row) - 1 :]) for row in rows)
             _check_leads(name, self.lists[name])
 
-    def write(self, choose: Callable[[Sequence[Option], list[str]], Option]) -> str:
+    def write(self, choose: Callable[[Options, list[str]], Option]) -> str:
         """Expand `story`. `choose(options, so_far)` picks an option; so_far: the text's parts."""
         so_far: list[str] = []
         self._expand(Choice("", "story"), choose, {}, so_far)
@@ -100,24 +119,33 @@ class Grammar:
             else:
                 so_far.append(bound[part.slot][part.trait])
 
-    def parse(self, text: str) -> list[int] | None:
-        """The derivation of `text`: how many options each choice had. None if it has none."""
-        sizes = []
+    def parse(self, text: str) -> list[Option] | None:
+        """The derivation of `text`: the option of each choice. None if it has none."""
+        chosen = []
 
-        def continuing(options: Sequence[Option], so_far: list[str]) -> Option:
+        def continuing(options: Options, so_far: list[str]) -> Option:
             position = sum(map(len, so_far))
-            sizes.append(len(options))
-            return next(o for o in options if text.startswith(o.lead, position))
+            chosen.append(next(o for o in options if text.startswith(o.lead, position)))
+            return chosen[-1]
 
         try:
-            return sizes if self.write(continuing) == text else None
+            return chosen if self.write(continuing) == text else None
         except StopIteration:  # no option continues the text
             return None
 
-    def expectation(self) -> tuple[float, float]:
-        """(entropy of a text in nats, expected length of a text in characters), both exact."""
-        total = _Expectation(self.lists).of((Choice("", "story"),), frozenset())
-        return total["nats"], total["characters"]
+    def log_probability(self, text: str) -> float | None:
+        """ln of the probability that a text is this one; None if it has no derivation."""
+        chosen = self.parse(text)
+        return None if chosen is None else math.fsum(math.log(o.probability) for o in chosen)
+
+    def expectation(self, length: Callable[[str], float] = len) -> tuple[float, float]:
+        """(entropy of a text in nats, expected length of a text), both exact.
+
+        length   of a piece of literal text or a trait, in characters if not given; the length of a
+                 text is the sum over its pieces
+        """
+        total = _Expectation(self.lists, length).of((Choice("", "story"),), frozenset())
+        return total["nats"], total["length"]
 
 
 def _check_leads(name: str, options: Sequence[Option]) -> None:
@@ -134,14 +162,14 @@ class _Expectation:
 
     The expectation of a sequence is the sum of its parts' (the chain rule for the entropy,
     linearity for the length). But a mention repeats words chosen earlier, of any length. So the
-    expectation of a remainder is linear in them, {"nats": h, "characters": c, mention: expected
+    expectation of a remainder is linear in them, {"nats": h, "length": c, mention: expected
     number of times, ...}, and the choice that binds the slot puts in the lengths. A remainder
     depends on the choices before it only through the traits that name lists; these are few, and
     remainders that agree in them share their expectation.
     """
 
-    def __init__(self, lists: Mapping[str, Sequence[Option]]):
-        self.lists = lists
+    def __init__(self, lists: Mapping[str, Options], length: Callable[[str], float]):
+        self.lists, self.length = lists, length
         parts = [part for options in lists.values() for option in options for part in option.parts]
         sources = [part.source for part in parts if isinstance(part, Choice)]
         self.steering = {source for source in sources if isinstance(source, Mention)}
@@ -158,21 +186,23 @@ class _Expectation:
             if isinstance(part, Mention):
                 total[part] += 1
             else:
-                total["characters"] += len(part)
+                total["length"] += self.length(part)
         return total
 
     def _of_choice(self, choice: Choice, rest: tuple, known: frozenset) -> dict:
         slot, source = choice
         options = self.lists[source if isinstance(source, str) else dict(known)[source]]
-        total = defaultdict(float, nats=math.log(len(options)))
+        total = defaultdict(float)
         for option in options:
+            p = option.probability
+            total["nats"] -= p * math.log(p)
             chosen = {Mention(slot, trait): text for trait, text in option.traits.items()}
             kept = {pair for pair in known if pair[0].slot != slot}
             then = kept | {pair for pair in chosen.items() if pair[0] in self.steering}
             after = self.of(option.parts + rest, frozenset(then))
             for key, amount in after.items():
                 if key in chosen:
-                    total["characters"] += amount * len(chosen[key]) / len(options)
+                    total["length"] += p * amount * self.length(chosen[key])
                 else:
-                    total[key] += amount / len(options)
+                    total[key] += p * amount
         return total

@@ -5,7 +5,6 @@ comes to the best possible. And each story asks for something that attention is 
 or "she" is, what was eaten, that three hens "were" and one "was".
 """
 
-import math
 import random
 from functools import cache
 
@@ -124,7 +123,7 @@ def generate(n_characters: int, seed: int = 0, grammar: Grammar = GRAMMAR) -> st
     draw = random.Random(seed).random
     written, length = [], 0
     while length < n_characters:
-        written.append(grammar.write(lambda options, _: options[int(draw() * len(options))]))
+        written.append(grammar.write(lambda options, _: options.draw(draw())))
         length += len(written[-1])
     return "".join(written)[:n_characters]
 
@@ -149,8 +148,7 @@ def entropy_rate() -> float:
 
 def log_probability(story: str) -> float | None:
     """ln of the probability that a story is this one, its END included; None if it is none."""
-    sizes = GRAMMAR.parse(story)
-    return None if sizes is None else -math.fsum(map(math.log, sizes))
+    return GRAMMAR.log_probability(story)
 
 
 def stories(text: str) -> list[str]:

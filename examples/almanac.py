@@ -1,0 +1,106 @@
+"""An almanac of people: text whose facts are as rare as Zipf's law says, of exactly known entropy.
+
+    Once Bado Kel the baker came from Rinoria with his dog.
+
+Each person has a calling, a land, a pet, and is a "he" or a "she"; nothing in a name tells which.
+A model that knows a person says the right one. The n-th person is met with a probability in
+proportion to (n + SHIFT)**-EXPONENT, as words are in real texts, so there is always somebody whom a model has
+not met often enough, or has no room for.
+"""
+
+import random
+import re
+from itertools import product
+
+import numpy as np
+from families import WordTokenizer
+
+from npgpt.data.grammar import Grammar
+from npgpt.data.words import HE, SHE, WORDS, words
+
+PEOPLE, EXPONENT, SHIFT = 128 * 128, 1.2, 10
+FACTS = 24  # different callings, lands, pets
+JOBS = WORDS["job"] + words(
+    "miller tailor weaver sailor potter tanner mason farmer hunter fisher barber cooper smith dyer"
+)
+STORIES = (
+    "Once {p:person} the {p.job} came from {p.land} with {p.his} {p.pet}",
+    "One {:time} {p:person} left {p.land} and {p.he} took {p.his} {:look} {p.pet} along",
+    "The {:mood} {p:person} met {q:person} in {p.land}, so {p.he} {:danced} and {q.he} fed the "
+    "{p.pet}",
+    "At {:time} {p:person}, a {:mood} {p.job}, saw a {q:animal} and {p.he} gave the {q} to {p.his} "
+    "{p.pet}",
+)
+END, LINE_END = ".\n", "\n"
+LONGEST = 22  # tokens of a story
+
+
+def people(count=PEOPLE, exponent=EXPONENT):
+    """(name, traits, weight) of each, the most frequent first."""
+    rng = random.Random(0)
+    side = round(count**0.5)
+    syllables = "BDKLNRSTVZ", "aeiou", "dlnrstv", "aeiou"
+    givens = _names(rng, side, *syllables)
+    families = _names(rng, side, *syllables, "nkx")
+    lands = _names(rng, FACTS, *syllables, ("land", "mark"))
+    facts = {"job": JOBS[:FACTS], "land": lands, "pet": WORDS["animal"][:FACTS]}
+    names = list(product(givens, families))
+    rng.shuffle(names)
+    for n, name in enumerate(names, 1):
+        known = {fact: rng.choice(options) for fact, options in facts.items()}
+        yield " ".join(name), rng.choice((HE, SHE)) | known, (n + SHIFT) ** -exponent
+
+
+def _names(rng, count, *syllables):
+    return rng.sample(["".join(letters) for letters in product(*syllables)], count)
+
+
+def zipf(options):
+    """Options of which the n-th has the weight 1 / n."""
+    return [(option, {}, 1 / n) for n, option in enumerate(options, 1)]
+
+
+def grammar(**options):
+    free = {name: zipf(WORDS[name]) for name in ("time", "look", "mood", "danced", "animal")}
+    return Grammar(free | {"person": list(people(**options)), "story": [s + END for s in STORIES]})
+
+
+def tokens(piece):
+    """How many tokens a piece of text adds: words, and characters that are neither word nor space.
+
+    >>> tokens(", so ")
+    2
+    """
+    return len(re.findall("[A-Za-z]+|[^A-Za-z ]", piece))
+
+
+class Almanac:
+    """A grammar, its tokenizer, and the floor of every loss, in nats per token."""
+
+    def __init__(self, **options):
+        self.grammar = grammar(**options)
+        nats, self.mean_length = self.grammar.expectation(tokens)
+        self.entropy = nats / self.mean_length
+        self.tokenizer = WordTokenizer(self._all_words(), special=())
+
+    def _all_words(self):
+        """Every word with a space before it, unless a story begins with it."""
+        lists = self.grammar.lists
+        first = LINE_END.join(option.lead.strip() for option in lists["story"])
+        texts = {text for options in lists.values() for o in options for text in _texts(o)}
+        return LINE_END.join([first, *(f" {text.strip()}" for text in sorted(texts) if text)])
+
+    def stories(self, count, seed):
+        """Stories, in a list; the same ones for the same seed."""
+        draw = random.Random(seed).random
+        return [self.grammar.write(lambda options, _: options.draw(draw())) for _ in range(count)]
+
+    def ids(self, count, seed):
+        """The token ids of so many stories, with a line end before the first."""
+        return self.tokenizer.encode(LINE_END + "".join(self.stories(count, seed))).astype(np.int16)
+
+
+def _texts(option):
+    """What an option writes, and what is said of it later."""
+    traits = {trait: text for trait, text in option.traits.items() if trait}
+    return [*(part for part in option.parts if isinstance(part, str)), *traits.values()]
