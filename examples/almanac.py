@@ -18,6 +18,11 @@ from families import WordTokenizer
 from npgpt.data.grammar import Grammar
 from npgpt.data.words import HE, SHE, WORDS, words
 
+def zipf(options):
+    """Options of which the n-th has the weight 1 / n."""
+    return [(option, {}, 1 / n) for n, option in enumerate(options, 1)]
+
+
 PEOPLE, EXPONENT, SHIFT = 128 * 128, 1.2, 10
 FACTS = 24  # different callings, lands, pets
 JOBS = WORDS["job"] + words(
@@ -31,6 +36,7 @@ STORIES = (
     "At {:time} {p:person}, a {:mood} {p.job}, saw a {q:animal} and {p.he} gave the {q} to {p.his} "
     "{p.pet}",
 )
+FREE = {name: zipf(WORDS[name]) for name in ("time", "look", "mood", "danced", "animal")}
 END, LINE_END = ".\n", "\n"
 LONGEST = 22  # tokens of a story
 
@@ -55,14 +61,18 @@ def _names(rng, count, *syllables):
     return rng.sample(["".join(letters) for letters in product(*syllables)], count)
 
 
-def zipf(options):
-    """Options of which the n-th has the weight 1 / n."""
-    return [(option, {}, 1 / n) for n, option in enumerate(options, 1)]
-
-
 def grammar(**options):
-    free = {name: zipf(WORDS[name]) for name in ("time", "look", "mood", "danced", "animal")}
-    return Grammar(free | {"person": list(people(**options)), "story": [s + END for s in STORIES]})
+    return Grammar(
+        FREE | {"person": list(people(**options)), "story": [story + END for story in STORIES]}
+    )
+
+
+def form(grammar):
+    """A grammar of the same stories, told of anybody with any facts."""
+    people = grammar.lists["person"]
+    facts = {fact: sorted({o.traits[fact] for o in people}) for fact in people[0].traits if fact}
+    stories = [re.sub(r"\{[pq]\.(\w+)\}", r"{:\1}", story) + END for story in STORIES]
+    return Grammar(FREE | facts | {"person": [o.lead for o in people], "story": stories})
 
 
 def tokens(piece):
@@ -79,6 +89,7 @@ class Almanac:
 
     def __init__(self, **options):
         self.grammar = grammar(**options)
+        self.form = form(self.grammar)
         nats, self.mean_length = self.grammar.expectation(tokens)
         self.entropy = nats / self.mean_length
         self.tokenizer = WordTokenizer(self._all_words(), special=())

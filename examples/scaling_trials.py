@@ -1,6 +1,15 @@
-"""Trainings for `09_scaling_laws.py`: a size, a budget, a text; what the loss comes to."""
+"""The trainings of `09_scaling_laws.py`: settings in, measured numbers out.
+
+    channels   of a GPT with two blocks; its parameters follow
+    flops      of the training, forward and backward; with the size it says how many tokens are read
+    rate       of learning, at its peak
+    stories    how many the text to read has; none: as many as are asked for, each once
+    text       "almanac", or the name of the file that the environment variable CORPUS leads to
+    seed       of the first weights and of the order of the text
+"""
 
 import math
+import os
 from functools import cache
 from pathlib import Path
 
@@ -8,19 +17,68 @@ import numpy as np
 from almanac import LINE_END, LONGEST, Almanac
 from families import padded
 
-from npgpt import GPT, GPTConfig, TrainConfig
-from npgpt.data.batches import NOT_COUNTED
-from npgpt.data.objectives import Batch
+from autograd import Tensor, log_softmax
+from npgpt import GPT, CharTokenizer, GPTConfig, TrainConfig
+from npgpt.data.batches import NOT_COUNTED, split_text
+from npgpt.data.objectives import CAUSAL, Batch
 from npgpt.model.size import flops_per_token, parameters_by_part
-from npgpt.training.loop import training_steps
+from npgpt.training.loop import evaluate, training_steps
 from npgpt.training.optim import make_optimizer
 
-BLOCK, BATCH = 3 * LONGEST, 8
+CORPUS = "SCALING_CORPUS"
+BLOCK = 3 * LONGEST  # tokens: three stories
+BATCH = 8
+POOL = 1_200_000  # stories of the text that has no end
+ASKED, WRITTEN = 8000, 300  # stories to measure the loss on, and to let a model write
+BANDS = (10, 100, 1000, 128 * 128)  # up to which rank a person is in a band
+
+
+def measure(settings):
+    """Train, and measure: a dict of numbers."""
+    return of_almanac(settings) if settings["text"] == "almanac" else of_file(settings)
+
+
+def shape(channels, vocab_size, block_size=BLOCK):
+    heads = 2 if channels < 64 else 4
+    return GPTConfig(vocab_size, block_size, 2, heads, channels, bias=False)
+
+
+def training(settings, config):
+    steps = max(2, round(settings["flops"] / (3 * flops_per_token(config) * _step(config))))
+    lr = settings["rate"]
+    return TrainConfig(
+        max_iters=steps, batch_size=BATCH, lr=lr, min_lr=lr / 50, warmup_iters=min(200, steps // 10),
+        seed=settings["seed"], weight_decay=0.01,
+    )  # fmt: skip
+
+
+def _step(config):
+    """Tokens of a step."""
+    return BATCH * config.block_size
+
+
+def train(config, settings, ids_N, objective):
+    """(the trained model, what is to be said of every training)"""
+    model, plan = GPT(config, seed=settings["seed"]), training(settings, config)
+    steps = training_steps(model, make_optimizer(model, plan), ids_N, plan, objective=objective)
+    losses = [step.loss for step in steps]
+    parts = parameters_by_part(config)
+    embeddings = parts["token embedding"] + parts["position embedding"]
+    return model.eval(), {
+        "parameters": model.num_parameters(),
+        "without embeddings": model.num_parameters() - embeddings,
+        "tokens": plan.max_iters * _step(config),
+        "steps": plan.max_iters,
+        "training loss": float(np.mean(losses[-max(1, len(losses) // 10) :])),
+    }
+
+
+# ---- the almanac
 
 
 class FromLineStarts:
-    """The objective: windows that begin where a story does, so that nothing is asked of which the
-    reason stands before the window."""
+    """The objective to go on with stories, in windows that begin where a story does: what a word
+    depends on is in the window."""
 
     def __init__(self, ids_N, line_end):
         starts = np.flatnonzero(ids_N == line_end)
@@ -39,41 +97,131 @@ def almanac():
 
 @cache
 def text(stories):
-    return almanac().ids(stories, seed=0)
+    """Token ids of so many stories, kept in a file under runs/ if they are many."""
+    if stories < POOL:
+        return almanac().ids(stories, seed=0)
+    kept = Path(__file__).parents[1] / "runs" / f"almanac-{stories}.npy"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        np.save(kept, almanac().ids(stories, seed=0))
+    return np.load(kept, mmap_mode="r")
 
 
-def shape(channels, vocab_size):
-    return GPTConfig(vocab_size, BLOCK, 2, 4 if channels >= 64 else 2, channels, bias=False)
+def of_almanac(settings):
+    al = almanac()
+    ids_N = text(settings.get("stories", settings.get("pool", POOL)))
+    objective = FromLineStarts(ids_N, al.tokenizer.ids[LINE_END])
+    config = shape(settings["channels"], al.tokenizer.vocab_size)
+    model, result = train(config, settings, ids_N, objective)
+    told = al.stories(settings.get("asked", ASKED), seed=1)
+    result |= compared(model, told)
+    result |= {"entropy": al.entropy, "loss": al.entropy + result["excess"]}
+    if "stories" in settings:
+        read = al.stories(min(settings["stories"], len(told)), seed=0)
+        result["excess on text read"] = compared(model, read)["excess"]
+        result["characters"] = sum(map(len, al.stories(settings["stories"], seed=0)))
+    return result | {"written": written(model, settings.get("written", WRITTEN))}
 
 
-def trained(settings):
-    C, flops = settings["channels"], settings["flops"]
-    config = shape(C, almanac().tokenizer.vocab_size)
-    steps = max(2, round(flops / (3 * flops_per_token(config) * BLOCK * BATCH)))
-    training = TrainConfig(
-        max_iters=steps, batch_size=BATCH, lr=settings["lr"], min_lr=settings["lr"] / 50,
-        warmup_iters=min(200, steps // 10), seed=settings["seed"], weight_decay=settings.get("wd", 0.1)
-    )  # fmt: skip
-    ids_N = text(settings["stories"])
-    model = GPT(config, seed=settings["seed"])
-    objective = FromLineStarts(ids_N, almanac().tokenizer.ids[LINE_END])
-    losses = [s.loss for s in training_steps(model, make_optimizer(model, training), ids_N, training, objective=objective)]
-    return model.eval(), steps, losses
+def compared(model, told):
+    """The loss on stories against the grammar's on the same, in nats per token, and what was right.
 
-
-def excess(model, stories):
-    """By how much the loss on whole stories lies above that of the grammar on the same, in nats per
-    token, and its standard error."""
-    tokenizer, over = almanac().tokenizer, []
-    for first in range(0, len(stories), 64):
-        some = [tokenizer.encode(LINE_END + story) for story in stories[first : first + 64]]
-        inputs_BT = padded([ids[:-1] for ids in some], 0)
-        targets_BT = padded([ids[1:] for ids in some], NOT_COUNTED)
-        from autograd import log_softmax, Tensor
+    The difference to the grammar's loss has little of the chance by which stories are drawn, so the
+    loss is taken to be the exact entropy and this difference: `excess`, with its standard error.
+    """
+    al, over, right = almanac(), [], []
+    for first in range(0, len(told), 64):
+        some = told[first : first + 64]
+        ids = [al.tokenizer.encode(LINE_END + story) for story in some]
+        targets_BT = padded([row[1:] for row in ids], NOT_COUNTED)
         with model.evaluating():
-            logs = log_softmax(model(inputs_BT)[0]).data
-        kept = np.take_along_axis(logs, np.maximum(targets_BT, 0)[:, :, None], 2)[:, :, 0]
-        over += list(-(kept * (targets_BT >= 0)).sum(1))
-    best = np.array([almanac().grammar.log_probability(story) for story in stories])
-    over_N = np.array(over) + best
-    return float(over_N.mean() / almanac().mean_length), float(over_N.std() / math.sqrt(len(stories)) / almanac().mean_length)
+            logs_BTV = log_softmax(model(padded([row[:-1] for row in ids], 0))[0]).data
+        kept_BT1 = np.take_along_axis(logs_BTV, np.maximum(targets_BT, 0)[:, :, None], 2)
+        nats_B = -(kept_BT1[:, :, 0] * (targets_BT >= 0)).sum(axis=1)
+        over += [n + al.grammar.log_probability(s) for n, s in zip(nats_B, some, strict=True)]
+        for story, row, logs_TV in zip(some, ids, logs_BTV, strict=True):
+            for kind, band, at, words in questions(story, row):
+                likeliest = words[logs_TV[at - 1, words].argmax()]
+                right.append((kind, band, bool(likeliest == row[at])))
+    over_N = np.array(over) / al.mean_length
+    return {
+        "excess": float(over_N.mean()), "error": float(over_N.std() / math.sqrt(len(told))),
+        "right": _shares(right),
+    }  # fmt: skip
+
+
+def _shares(right):
+    """kind -> [(share of right answers, how many were asked) of each band of people]"""
+    found = {}
+    for kind in sorted({kind for kind, *_ in right}):
+        rows = [[ok for k, b, ok in right if (k, b) == (kind, band)] for band in range(len(BANDS))]
+        found[kind] = [(round(float(np.mean(row)), 4) if row else 0.0, len(row)) for row in rows]
+    return found
+
+
+@cache
+def _words():
+    """(name of a person -> rank from 0 on, fact -> its words' ids, pronouns' ids)"""
+    al = almanac()
+    people = al.grammar.lists["person"]
+    ids = {
+        fact: np.array(sorted({al.tokenizer.ids[f" {o.traits[fact]}"] for o in people}))
+        for fact in ("job", "land", "pet", "he", "his")
+    }
+    return {o.lead: rank for rank, o in enumerate(people)}, ids
+
+
+def questions(story, ids_T):
+    """(kind, band of the person, position, ids to choose from) for each word that is decided.
+
+    fact             calling, land, pet: a model has to know the person
+    pronoun          the first of a person: it has to know whether this is a he or a she
+    second pronoun   it stands already in the story whether it is a he or a she
+    """
+    al, (ranks, words) = almanac(), _words()
+    people = [o for o in al.grammar.parse(story) if o.lead in ranks]
+    bands = [int(np.searchsorted(BANDS, ranks[o.lead], side="right")) for o in people]
+    for fact in ("job", "land", "pet"):
+        at = np.flatnonzero(ids_T == al.tokenizer.ids[f" {people[0].traits[fact]}"])
+        if len(at):
+            yield "fact", bands[0], at[-1], words[fact]
+    for form in ("he", "his"):
+        for n, at in enumerate(np.flatnonzero(np.isin(ids_T, words[form]))):
+            of_second = form == "he" and n == 1
+            known = form == "his" and np.isin(ids_T[:at], words["he"]).any()
+            yield "second pronoun" if known else "pronoun", bands[of_second], at, words[form]
+
+
+def written(model, count):
+    """Of stories that a model writes, the shares that the grammar derives: with the facts, and with
+    any facts."""
+    al = almanac()
+    begin, rows = al.tokenizer.ids[LINE_END], []
+    for first in range(0, count, 50):
+        prompts = np.full((min(50, count - first), 1), begin)
+        rows += list(model.generate(prompts, LONGEST + 2, seed=first, stop=begin))
+    told = [al.tokenizer.decode(row[1:]) for row in rows]
+    told = [story.partition(LINE_END)[0] + LINE_END for story in told]
+    return {
+        "derived": float(np.mean([al.grammar.parse(story) is not None for story in told])),
+        "form": float(np.mean([al.form.parse(story) is not None for story in told])),
+        "example": told[0].strip(),
+    }
+
+
+# ---- a text whose entropy nobody knows
+
+
+@cache
+def split_corpus():
+    whole = Path(os.environ[CORPUS]).read_text(encoding="utf-8")
+    tokenizer = CharTokenizer.train(whole)
+    return tokenizer.vocab_size, *(tokenizer.encode(part) for part in split_text(whole, 0.9))
+
+
+def of_file(settings):
+    vocab_size, train_ids, val_ids = split_corpus()
+    config = shape(settings["channels"], vocab_size, block_size=128)
+    model, result = train(config, settings, train_ids, CAUSAL)
+    loss, _ = evaluate(model, val_ids, stride=64)
+    return result | {"loss": loss}

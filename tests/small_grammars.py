@@ -1,28 +1,39 @@
 """Grammars small enough to enumerate every text of, for the tests of what is computed from one."""
 
+import math
+
 from hypothesis import strategies as st
 
 from npgpt.data.grammar import Grammar
 
 
 def derivations(grammar):
-    """(text, sizes of its choices) of every derivation, found by counting through the choices."""
+    """(text, the option of each choice) of every derivation, found by counting through them."""
     picks = []
     while True:
-        sizes = []
+        sizes, chosen = [], []
 
-        def choose(options, _, sizes=sizes):
+        def choose(options, _, sizes=sizes, chosen=chosen):
             if len(sizes) == len(picks):
                 picks.append(0)
             sizes.append(len(options))
-            return options[picks[len(sizes) - 1]]
+            chosen.append(options[picks[len(chosen)]])
+            return chosen[-1]
 
-        yield grammar.write(choose), sizes
+        yield grammar.write(choose), chosen
         while picks and picks[-1] == sizes[len(picks) - 1] - 1:
             picks.pop()
         if not picks:
             return
         picks[-1] += 1
+
+
+def texts_of(grammar):
+    """text -> its probability"""
+    return {
+        text: math.prod(option.probability for option in chosen)
+        for text, chosen in derivations(grammar)
+    }
 
 
 PETS = Grammar(
@@ -42,7 +53,8 @@ PETS = Grammar(
 
 @st.composite
 def grammars(draw):
-    """Lists that refer to later lists; the options of a list begin with different letters."""
+    """Lists that refer to later lists; the options of a list begin with different letters, and half
+    of them have weights."""
     texts = st.text("xy", max_size=2)
     count = draw(st.integers(1, 3))
     lists = {"few": ["x"], "many": ["xy", "yx"]}
@@ -56,7 +68,7 @@ def grammars(draw):
                 mention = draw(st.sampled_from(["", f"{{{slot}.t}}", f"{{:{slot}.names}}"]))
                 template += f"{{{slot}:list{later}}}" + mention + draw(texts)
             traits = {"t": draw(texts), "names": draw(st.sampled_from(["few", "many"]))}
-            options.append((template, traits))
+            options.append((template, traits, draw(st.sampled_from([1, 1, 0.25, 3]))))
         lists["story" if i == 0 else f"list{i}"] = options
     return Grammar(lists)
 

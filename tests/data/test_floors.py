@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_grammars import any_grammar, derivations
+from small_grammars import any_grammar, texts_of
 
 from npgpt.data import tales
 from npgpt.data.floors import (
@@ -27,11 +27,6 @@ from npgpt.data.grammar import Grammar
 from npgpt.tokenizer import WordTokenizer
 
 LONGEST = 3
-
-
-def texts_of(grammar):
-    """text -> its probability"""
-    return {text: 1 / math.prod(sizes) for text, sizes in derivations(grammar)}
 
 
 def tokenizers(texts):
@@ -107,7 +102,7 @@ def source_of(tokens, spans):
 
 
 @settings(max_examples=60)
-@given(any_grammar.filter(lambda g: max(len(t) for t, _ in derivations(g)) <= 14), st.data())
+@given(any_grammar.filter(lambda g: max(map(len, texts_of(g))) <= 14), st.data())
 @pytest.mark.slow
 def test_spans_are_as_likely_as_counting_all_texts_and_cuts_says(grammar, data):
     check_spans(grammar, data)

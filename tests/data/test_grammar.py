@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_grammars import PETS, any_grammar, derivations
+from small_grammars import PETS, any_grammar, derivations, texts_of
 
 from npgpt.data.grammar import Grammar
 
@@ -14,25 +14,40 @@ from npgpt.data.grammar import Grammar
 def test_pets_by_hand():
     texts = dict(derivations(PETS))
     assert len(texts) == 1 + 3 * (2 + 3)
-    assert texts["A red cat mewed, so Ada fed the cat."] == [2, 3, 2, 2]
-    assert texts["A red dog barked, so King Otto fed the dog."] == [2, 3, 2, 1, 3]
+    likely = {text: [1 / o.probability for o in chosen] for text, chosen in texts.items()}
+    assert likely["A red cat mewed, so Ada fed the cat."] == [2, 3, 2, 2]
+    assert likely["A red dog barked, so King Otto fed the dog."] == [2, 3, 2, 1, 3]
 
 
 @given(any_grammar)
 def test_every_text_has_one_derivation_and_parse_finds_it(grammar):
     found = list(derivations(grammar))
     assert max(Counter(text for text, _ in found).values()) == 1
-    for text, sizes in found:
-        assert grammar.parse(text) == sizes
+    for text, chosen in found:
+        assert grammar.parse(text) == chosen
 
 
 @given(any_grammar)
 def test_expectation_is_that_of_the_enumeration(grammar):
-    found = [(text, 1 / math.prod(sizes)) for text, sizes in derivations(grammar)]
-    assert math.fsum(p for _, p in found) == pytest.approx(1)
-    entropy = -math.fsum(p * math.log(p) for _, p in found)
-    length = math.fsum(p * len(text) for text, p in found)
+    found = texts_of(grammar)
+    assert math.fsum(found.values()) == pytest.approx(1)
+    entropy = -math.fsum(p * math.log(p) for p in found.values())
+    length = math.fsum(p * len(text) for text, p in found.items())
     assert grammar.expectation() == pytest.approx((entropy, length))
+    xs = math.fsum(p * text.count("x") for text, p in found.items())
+    assert grammar.expectation(lambda piece: piece.count("x"))[1] == pytest.approx(xs)
+    for text, p in found.items():
+        assert grammar.log_probability(text) == pytest.approx(math.log(p), abs=1e-12)
+    assert grammar.log_probability("z") is None
+
+
+def test_options_are_drawn_as_often_as_their_weights_say():
+    weights = {"red": 5, "blue": 1, "green": 2}
+    grammar = Grammar({"story": [(word, {}, weight) for word, weight in weights.items()]})
+    drawn = Counter(
+        grammar.write(lambda options, _: options.draw(i / 8000)) for i in range(8000)
+    )
+    assert drawn == {word: 1000 * weight for word, weight in weights.items()}
 
 
 @given(any_grammar, st.text("abcxy"))

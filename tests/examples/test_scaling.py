@@ -1,0 +1,94 @@
+"""The fit of a scaling law on losses made with known constants, and the almanac's entropy."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _examples():
+    sys.path.insert(0, str(EXAMPLES))
+    yield
+    sys.path.remove(str(EXAMPLES))
+
+
+CHINCHILLA = 1.69, 406.4, 410.7, 0.34, 0.28
+
+
+def grid(budgets, sizes):
+    """(C, N, D) of each size at each budget."""
+    C, N = (x.ravel() for x in np.meshgrid(budgets, sizes, indexing="ij"))
+    return C, N, C / (6 * N)
+
+
+def test_published_constants_come_back_from_losses_made_with_them():
+    from scaling_fit import Law, fit
+
+    law = Law(*CHINCHILLA)
+    _, N, D = grid(np.geomspace(6e18, 3e21, 9), np.geomspace(7e7, 1.6e10, 20))
+    assert fit(N, D, law.loss(N, D)) == pytest.approx(law, rel=1e-6)
+    assert fit(N, D, law.loss(N, D), floor=1.69) == pytest.approx(law, rel=1e-6)
+
+
+def test_planted_constants_are_in_their_intervals():
+    from scaling_fit import Law, bootstrap, fit, interval
+
+    law = Law(0.8, 6.0, 60.0, 0.35, 0.4)
+    C, N, D = grid(np.geomspace(1e11, 6.4e12, 4), np.geomspace(3e3, 1e6, 6))
+    covered = []
+    for seed in range(10):
+        noise = np.random.default_rng(seed).normal(0, 0.003, len(N))
+        L = law.loss(N, D) * np.exp(noise)
+        samples = bootstrap(N, D, L, samples=200, seed=seed)
+        pairs = zip([*law, law.exponent], [*samples, samples.exponent], strict=True)
+        covered.append([low < x < high for x, (low, high) in ((x, interval(s)) for x, s in pairs)])
+        assert fit(N, D, L).E == pytest.approx(0.8, rel=0.05)
+    assert np.mean(covered) > 0.8  # 95 % if there were more than 24 runs
+
+
+def test_an_error_of_one_run_moves_nothing():
+    from scaling_fit import Law, fit
+
+    law = Law(*CHINCHILLA)
+    _, N, D = grid(np.geomspace(6e18, 3e21, 5), np.geomspace(7e7, 1.6e10, 8))
+    L = law.loss(N, D)
+    L[7] *= 1.5
+    np.testing.assert_allclose(fit(N, D, L).loss(N, D), law.loss(N, D), rtol=2e-3)
+
+
+def test_the_best_size_is_where_the_law_has_its_least_loss():
+    from scaling_fit import Law, power, valley
+
+    law = Law(*CHINCHILLA)
+    for C in (1e18, 1e20, 5.76e23):
+        N = np.geomspace(1e6, 1e13, 20_001)
+        assert law.best_size(C) == pytest.approx(N[law.loss(N, C / 6 / N).argmin()], rel=1e-3)
+    budgets = np.geomspace(1e18, 1e21, 4)
+    found = [law.best_size(C) * np.geomspace(0.8, 1.25, 5) for C in budgets]
+    valleys = [valley(N, law.loss(N, C / 6 / N)) for C, N in zip(budgets, found, strict=True)]
+    assert all(v.inside for v in valleys)
+    assert power(budgets, [v.size for v in valleys])[1] == pytest.approx(law.exponent, abs=1e-3)
+    larger = 2 * found[0]
+    assert not valley(larger, law.loss(larger, budgets[0] / 6 / larger)).inside
+    assert valley(larger, law.loss(larger, budgets[0] / 6 / larger), nearest=3).size < larger[0]
+
+
+@pytest.mark.slow
+def test_the_almanacs_entropy_is_that_of_what_it_writes():
+    from almanac import LONGEST, Almanac, tokens
+
+    almanac = Almanac()
+    told = almanac.stories(20_000, seed=3)
+    nats = -np.array([almanac.grammar.log_probability(story) for story in told])
+    length = np.array([len(almanac.tokenizer.encode(story)) for story in told])
+    assert length.max() <= LONGEST
+    assert list(length) == [tokens(story) for story in told]
+    assert length.mean() == pytest.approx(almanac.mean_length, abs=4 * length.std() / 20_000**0.5)
+    entropy, error = almanac.entropy * almanac.mean_length, nats.std() / 20_000**0.5
+    assert abs(nats.mean() - entropy) < 4 * error < 0.02 * entropy
+    assert all(almanac.form.parse(story) for story in told[:100])
+    assert almanac.tokenizer.decode(almanac.ids(3, seed=3)) == "\n" + "".join(told[:3])
