@@ -1,15 +1,15 @@
 """Section 9, scaling laws: what a model's loss owes to its size, its text and its FLOPs.
 
     python examples/09_scaling_laws.py                 the core, or what is left of it
-    python examples/09_scaling_laws.py --all           other seeds, too
+    python examples/09_scaling_laws.py --all           a larger budget and other seeds, too
     python examples/09_scaling_laws.py --corpus FILE   the same on a text whose entropy nobody knows
     python examples/09_scaling_laws.py --report        tables and figures from the numbers there are
     python examples/09_scaling_laws.py --quick         a few steps of each: does it run?
 
-The text is an almanac (`almanac.py`) of exactly known entropy: E of the law L = E + A/N^a + B/D^b is
-known before anything is fitted. `scaling_trials.py` has the trainings, `scaling_fit.py` the fit,
-`scaling_numbers.py` and `scaling_report.py` what follows. The largest run is predicted before it is
-trained; 09_scaling_laws.jsonl has both, in that order.
+The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
+L = E + A/N^alpha + B/D^beta is known before it is fitted. `scaling_trials.py` has the trainings,
+`scaling_fit.py` the fit, `scaling_numbers.py` and `scaling_report.py` what follows. The largest run
+is predicted before it is trained; 09_scaling_laws.jsonl has both, in that order.
 
 Try:
 - EXPONENT in `almanac.py`: with rarer people, how do the law's exponents change?
@@ -21,6 +21,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from example import FIGURES, expect, into_concepts, picture
 from laboratory import kept, run
 from scaling_numbers import Numbers
@@ -36,52 +37,61 @@ BUDGETS = {  # FLOPs -> channels: each budget's best size is inside
     1e11: (8, 12, 16, 24, 32, 48),
     4e11: (12, 16, 24, 32, 48, 64),
     1.6e12: (16, 24, 32, 48, 64, 96),
-    6.4e12: (24, 32, 48, 64, 96, 128),
 }
-HELD_OUT = 4 * max(BUDGETS)
-RATES = {16: (1.2e-2, 2.4e-2, 4.8e-2), 32: (6e-3, 1.2e-2, 2.4e-2), 64: (6e-3, 1.2e-2, 2.4e-2)}
-TRIED = {16: 1e11, 32: 4e11, 64: 1.6e12}  # the budget at which rates are tried
+LARGER = {6.4e12: (32, 48, 64, 96, 128, 192)}
+AHEAD = 4  # by how much the run that is predicted is above the largest budget
+RATES = {  # (channels, FLOPs) -> learning rates to try
+    (16, 1e11): (6e-3, 1.2e-2, 2.4e-2, 4.8e-2),
+    (32, 4e11): (6e-3, 1.2e-2, 2.4e-2),
+    (96, 1.6e12): (3e-3, 6e-3, 1.2e-2),
+}
 TEXTS, READER = (130, 1300, 13_000, 130_000), (48, 1.6e12)  # stories; who reads them, how long
 QUICK = {1e9: (8, 12, 16), 2e9: (8, 12, 16), 4e9: (8, 12, 16)}
 
 
-def rate(channels):
-    """The learning rate of a width."""
-    return 1.2e-2 if channels <= 32 else 6e-3
+class Study:
+    """The trials, all kept in one file; `run` does those that it has not."""
 
+    def __init__(self, path, workers=None, text="almanac", **more):
+        self.path, self.workers, self.fixed = path, workers, {"text": text, **more}
+        self.rates = {}
 
-def trial(channels, flops, seed=1, text="almanac", **more):
-    return {"text": text, "channels": channels, "flops": flops, "rate": rate(channels),
-            "seed": seed} | more  # fmt: skip
+    def run(self, trials):
+        return run(trials, measure, self.path, self.workers)
 
+    def trial(self, channels, flops, rate=None, seed=1, **more):
+        rate = self.rate(channels) if rate is None else rate
+        settings = {"channels": channels, "flops": flops, "rate": rate, "seed": seed}
+        return self.fixed | settings | more
 
-def grid(budgets, **more):
-    return [trial(C, flops, **more) for flops, sizes in budgets.items() for C in sizes]
+    def grid(self, budgets, **more):
+        return [self.trial(C, flops, **more) for flops, sizes in budgets.items() for C in sizes]
 
+    def try_rates(self, plan):
+        """Find the best rates of some widths; `rate` goes by these."""
+        pairs = [(where, rate) for where, rates in plan.items() for rate in rates]
+        results = self.run([self.trial(*where, rate) for where, rate in pairs])
+        found = zip(pairs, results, strict=True)
+        for ((channels, _), rate), _ in sorted(found, key=lambda one: -one[1]["loss"]):
+            self.rates[channels] = rate  # the best one last
 
-def core():
-    rates = [trial(C, TRIED[C]) | {"rate": r} for C, rates in RATES.items() for r in rates]
-    texts = [trial(*READER, stories=stories) for stories in TEXTS]
-    return rates + grid(BUDGETS) + texts
+    def rate(self, channels):
+        """The learning rate of a width, between those of the widths for which rates were tried."""
+        widths = sorted(self.rates)
+        logs = np.log([self.rates[width] for width in widths])
+        return float(f"{np.exp(np.interp(np.log(channels), np.log(widths), logs)):.3g}")
 
+    def predict_and_train(self, flops):
+        """Predict the loss at a budget by the runs of smaller ones; train; both are kept."""
+        (told,) = run([{"predict": flops}], lambda _: self.predicted(flops), self.path, workers=0)
+        self.run([self.trial(told["channels"], flops)])
 
-def others():
-    cheap = dict(list(BUDGETS.items())[:3])
-    return [trial for seed in (2, 3) for trial in grid(cheap, seed=seed)]
-
-
-def held_out(path, flops, **more):
-    """Predict the loss at a budget by the runs that there are; train; keep both."""
-    asked = {"predict": flops} | more
-    (told,) = run([asked], lambda _: prediction(kept(path), flops), path, workers=0)
-    run([trial(told["channels"], flops, **more)], measure, path, workers=1)
-
-
-def prediction(rows, flops):
-    numbers, vocab_size = Numbers(rows), almanac().tokenizer.vocab_size
-    best = numbers.law("given").best_size(flops)
-    channels = min(range(8, 513, 8), key=lambda C: abs(_size(C, vocab_size) - best))
-    return {"channels": channels} | numbers.predicted(shape(channels, vocab_size), flops)
+    def predicted(self, flops):
+        rows = [row for row in kept(self.path) if row["settings"].get("flops", flops) < flops]
+        numbers, vocab_size = Numbers(rows), almanac().tokenizer.vocab_size
+        best = numbers.law(True).best_size(flops)
+        channels = min(range(8, 513, 8), key=lambda C: abs(_size(C, vocab_size) - best))
+        return {"channels": channels} | numbers.predicted(shape(channels, vocab_size), flops)
 
 
 def _size(channels, vocab_size):
@@ -100,10 +110,11 @@ def write_report():
 
 def quick_study(figures):
     with tempfile.TemporaryDirectory() as folder:
-        path, few = Path(folder) / "quick.jsonl", {"asked": 200, "written": 20, "pool": 20_000}
-        texts = [trial(8, 1e9, stories=stories, **few) for stories in (60, 120)]
-        run([*grid(QUICK, **few), *texts], measure, path, workers=0)
-        held_out(path, 1e10, **few)
+        path = Path(folder) / "quick.jsonl"
+        study = Study(path, workers=0, asked=200, written=20, pool=20_000)
+        study.try_rates({(8, 1e9): (6e-3, 1.2e-2)})
+        study.run(study.grid(QUICK) + [study.trial(8, 1e9, stories=n) for n in (60, 120)])
+        study.predict_and_train(1.6e10)
         numbers = Numbers(kept(path))
     print(report(numbers))
     picture(draw_laws, figures / "09_scaling_laws.png", numbers)
@@ -112,21 +123,25 @@ def quick_study(figures):
 
 def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
     expect("""
-        GPTs of 5,000 to 450,000 parameters, each budget of FLOPs spent on small models that read
+        GPTs of 5,000 to 300,000 parameters: each budget of FLOPs is spent on small models that read
         much and on large ones that read little. Expect the best size to grow with the budget, the
         fit to find the entropy of the text, and the loss of a run of four times the largest budget
         to be foretold.
         """)
     if quick:
         return quick_study(figures)
+    study = Study(RESULTS, workers)
+    study.try_rates(RATES)
     if corpus:
         os.environ[CORPUS] = str(corpus)
-        run(grid(BUDGETS, text=Path(corpus).stem), measure, RESULTS, workers)
-    else:
-        run(core(), measure, RESULTS, workers)
-        held_out(RESULTS, HELD_OUT)
-        if extra:
-            run(others(), measure, RESULTS, workers)
+        study.run(study.grid(BUDGETS, text=Path(corpus).stem))
+        return write_report()
+    study.run(study.grid(BUDGETS) + [study.trial(*READER, stories=n) for n in TEXTS])
+    study.predict_and_train(AHEAD * max(BUDGETS))
+    if extra:
+        study.run(study.grid(LARGER))
+        study.predict_and_train(AHEAD * max(LARGER))
+        study.run([trial for seed in (2, 3) for trial in study.grid(BUDGETS, seed=seed)])
     return write_report()
 
 
@@ -136,7 +151,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--quick", action="store_true", help="a few steps of tiny models")
     parser.add_argument("--report", action="store_true", help="no training: tables and figures")
-    parser.add_argument("--all", action="store_true", help="two more seeds of the smaller budgets")
+    parser.add_argument("--all", action="store_true", help="a larger budget and two more seeds")
     parser.add_argument("--corpus", type=Path, help="the same budgets on a text file")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()

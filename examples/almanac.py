@@ -3,9 +3,9 @@
     Once Bado Kel the baker came from Rinoria with his dog.
 
 Each person has a calling, a land, a pet, and is a "he" or a "she"; nothing in a name tells which.
-A model that knows a person says the right one. The n-th person is met with a probability in
-proportion to (n + SHIFT)**-EXPONENT, as words are in real texts, so there is always somebody whom a model has
-not met often enough, or has no room for.
+A model that knows a person says the right one. The n-th person is met as often as
+(n + SHIFT)**-EXPONENT says, much as words are in real texts, so there is always somebody whom a
+model has not met often enough, or has no room for.
 """
 
 import random
@@ -17,6 +17,7 @@ from families import WordTokenizer
 
 from npgpt.data.grammar import Grammar
 from npgpt.data.words import HE, SHE, WORDS, words
+
 
 def zipf(options):
     """Options of which the n-th has the weight 1 / n."""

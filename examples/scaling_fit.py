@@ -2,9 +2,9 @@
 
     N  parameters    D  tokens read    L  loss in nats per token
 
-As Hoffmann et al. fitted theirs: Huber's loss of the errors of log L, from several starts. Here each
-step is one of Gauss and Newton, damped as Levenberg and Marquardt do; many fits go side by side,
-those of all starts and of all bootstrap samples.
+As Hoffmann et al. fitted theirs: Huber's loss of the errors of log L, from several starts. Here
+each step is one of Gauss and Newton, damped as Levenberg and Marquardt do, and the fits of all
+bootstrap samples go side by side.
 
 Source: Hoffmann et al., Training Compute-Optimal Large Language Models, 2022, section 3.3; the
 bootstrap as in Besiroglu et al., Chinchilla Scaling: A Replication Attempt, 2024.
@@ -49,7 +49,8 @@ def fit(N, D, L, floor=None):
 
     floor    E, if it is known; else it is fitted, too
     """
-    return Law(*(x[0] for x in _fits(N, D, L, floor, np.ones((1, len(N))), _starts(N, D, L, floor))))
+    once, starts = np.ones((1, len(N))), _starts(N, D, L, floor)
+    return Law(*(x[0] for x in _fits(N, D, L, floor, once, starts)))
 
 
 def bootstrap(N, D, L, floor=None, samples=SAMPLES, seed=0):

@@ -39,13 +39,18 @@ class Numbers:
     """Everything that the tables, the figure and the sentences say."""
 
     def __init__(self, rows):
-        self.told = {r["settings"]["predict"]: r["result"] for r in rows if "predict" in r["settings"]}
+        self.told = {
+            r["settings"]["predict"]: r["result"] for r in rows if "predict" in r["settings"]
+        }
         runs = [r for r in rows if "predict" not in r["settings"]]
         self.texts = sorted((r for r in runs if "stories" in r["settings"]),
                             key=lambda r: r["settings"]["stories"])  # fmt: skip
         self.of_file = [r for r in runs if r["settings"]["text"] != "almanac"]
         runs = [r for r in runs if r not in self.texts and r not in self.of_file]
-        self.largest = [r for r in runs if r["settings"]["flops"] in self.told]
+        told = {(flops, found["channels"]) for flops, found in self.told.items()}
+        self.largest = [
+            r for r in runs if (r["settings"]["flops"], r["settings"]["channels"]) in told
+        ]
         self.tried = [r for r in runs if r not in self.largest]
         self.runs = at_the_best_rate(self.tried)
         self.floor = self.runs[0]["result"]["entropy"]
@@ -87,7 +92,7 @@ class Numbers:
         points = points or self.points(count)
         return [
             valley(some.N, some.L, nearest)
-            for some in (points.where(points.C == budget) for budget in self.budgets)
+            for some in (points.where(budget == points.C) for budget in self.budgets)
         ]
 
     def by_valleys(self, count="parameters", nearest=NEAREST):

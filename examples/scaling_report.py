@@ -218,8 +218,8 @@ def _sizes(n):
         "share in which every fact is right as well (the grammar derives them), facts right by how "
         "rare a person is (by chance 4 %), and how often the second pronoun of a story is that of "
         "the first, which only needs looking back (by chance 50 %).", "",
-        f"By size, each trained for {flops(largest)} FLOPs:", "", *_abilities(by_size, "parameters"),
-        "By budget, each with its best size:", "", *_abilities(by_budget, "FLOPs"),
+        f"By size, each trained for {flops(largest)} FLOPs:", "",
+        *_abilities(by_size, "parameters"), "By budget, each with its best size:", "", *_abilities(by_budget, "FLOPs"),
     ]  # fmt: skip
 
 
@@ -285,7 +285,7 @@ def draw_laws(path, n):
 def _draw_budgets(axes, n):
     points, law = n.points(), n.law(True)
     for i, (budget, valley) in enumerate(zip(n.budgets, n.valleys(), strict=True)):
-        some = points.where(points.C == budget)
+        some = points.where(budget == points.C)
         colour, marker = plots.COLOURS[i % 6], MARKERS[i % 6]
         axes.plot(some.N, some.L - n.floor, marker, color=colour, markersize=5)
         N = np.geomspace(some.N.min(), some.N.max(), 60)

@@ -17,7 +17,7 @@ import numpy as np
 from almanac import LINE_END, LONGEST, Almanac
 from families import padded
 
-from autograd import Tensor, log_softmax
+from autograd import log_softmax
 from npgpt import GPT, CharTokenizer, GPTConfig, TrainConfig
 from npgpt.data.batches import NOT_COUNTED, split_text
 from npgpt.data.objectives import CAUSAL, Batch
@@ -47,8 +47,8 @@ def training(settings, config):
     steps = max(2, round(settings["flops"] / (3 * flops_per_token(config) * _step(config))))
     lr = settings["rate"]
     return TrainConfig(
-        max_iters=steps, batch_size=BATCH, lr=lr, min_lr=lr / 50, warmup_iters=min(200, steps // 10),
-        seed=settings["seed"], weight_decay=0.01,
+        max_iters=steps, batch_size=BATCH, lr=lr, min_lr=lr / 50, weight_decay=0.01,
+        warmup_iters=min(200, steps // 10), seed=settings["seed"],
     )  # fmt: skip
 
 
