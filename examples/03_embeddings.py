@@ -13,8 +13,11 @@ Try:
 - `npgpt look RUN`, view Embeddings: the vectors of your own model, and who is near whom.
 """
 
+from itertools import permutations
+
 import numpy as np
 from example import FIGURES, expect, picture, run
+from heads import streams
 from small_model import train_small_gpt
 
 from autograd import Tensor, embedding, matmul
@@ -22,7 +25,20 @@ from npgpt import plots
 from npgpt.data import tales
 
 WORDS_TO_ASK = (" dog", " King", " red", " tired", " street")
-ANALOGIES = ((" King", " he", " she"), (" King", " Lord", " Lady"), (" his", " he", " she"))
+RELATIONS = {  # name -> pairs of words
+    "what is wrong, the cure": [
+        ("tired", "slept"), ("hungry", "ate"), ("thirsty", "drank"), ("cold", "put"),
+        ("sad", "played"), ("scared", "lit"),
+    ],
+    "he and she": [
+        ("he", "she"), ("He", "She"), ("his", "her"), ("King", "Queen"), ("Duke", "Dame"),
+        ("Lord", "Lady"),
+    ],
+}  # fmt: skip
+GOOD = (  # beginnings that end in " good": of an animal, and of food
+    ("A good", "The good", "Then a good", "One dawn good", "Long ago there was a good"),
+    ("so it ate good", "They had good", "Who ate my good", "and had good", "baked him good"),
+)
 
 
 def rows_of_a_table():
@@ -86,32 +102,71 @@ def compare(tokenizer, weight_VC):
 def analogies(tokenizer, weight_VC):
     expect("""
         3. Differences of vectors. "king - man + woman is near queen" is said of vectors trained on
-        billions of words. Expect little of it here: the tales tell lords from ladies by what may
-        follow, so that step leads from one cloud to the other, but whether somebody is a King or
-        a Duke changes nothing in a tale, and the vectors do not know it.
+        billions of words. Here each pair of a relation is tried with each other pair: is "tired",
+        less "slept", plus "ate", nearest to "hungry", these three left out? One example can always
+        be found; expect the share of all to be small, though far above that of a word at random.
         """)
+    ids_V = {tokenizer.decode([i]): i for i in range(len(weight_VC))}
     found = {}
-    for start, minus, plus in ANALOGIES:
-        ids = [tokenizer.encode(word) for word in (start, minus, plus)]
-        if max(map(len, ids)) > 1:
-            print(f"{start} -{minus} +{plus}: not all are one token")
+    for name, pairs in RELATIONS.items():
+        ids = [[ids_V[f" {word}"] for word in pair] for pair in pairs
+               if all(f" {word}" in ids_V for word in pair)]  # fmt: skip
+        if len(ids) < 2:
+            print(f"{name:25} not enough of its words are one token")
             continue
-        start_C, minus_C, plus_C = weight_VC[np.concatenate(ids)]
-        cosine_V = cosines((start_C - minus_C + plus_C)[None], weight_VC)[0]
-        best = np.argsort(-cosine_V)[:6]
-        name = f"{start} -{minus} +{plus}".strip()
-        found[name] = [tokenizer.decode([i]) for i in best if [i] not in [list(x) for x in ids]][:3]
-        print(f"{name:22} is nearest to{','.join(found[name])}; the start itself: "
-              f"{cosine_V[ids[0][0]]:.2f}, the best other: "
-              f"{max(cosine_V[i] for i in best if i != ids[0][0]):.2f}")  # fmt: skip
+        right, alone, tried = 0, 0, 0
+        for (a, b), (c, d) in permutations(ids, 2):
+            moved_C = weight_VC[a] - weight_VC[b] + weight_VC[d]
+            right += _nearest(moved_C, weight_VC, {a, b, d}) == c
+            alone += _nearest(weight_VC[d], weight_VC, {a, b, d}) == c
+            tried += 1
+        others = len({word for pair in ids for word in pair}) - 3
+        found[name] = {"right": right, "alone": alone, "tried": tried, "chance": 1 / others}
+        print(f"{name:25} {len(ids):2} pairs: {right:3} of {tried:3} right ({right / tried:4.0%}); "
+              f"nearest to the last word alone {alone / tried:4.0%}; any word of these pairs at "
+              f"random {1 / others:4.0%}, of all {1 / (len(weight_VC) - 3):.1%}")  # fmt: skip
+    return found
+
+
+def _nearest(vector_C, weight_VC, left_out):
+    """The token of the largest cosine with a vector, but for some."""
+    order = np.argsort(-cosines(vector_C[None], weight_VC)[0])
+    return next(int(i) for i in order if i not in left_out)
+
+
+def in_two_contexts(trained):
+    expect("""
+        4. A word in two contexts. "good" is said of an animal and of food. At the table it is one
+        vector; expect the blocks to tell the two apart: the cosine between the two contexts to
+        fall, block by block, below that between two sentences of the same kind.
+        """)
+    ids = [[trained.tokenizer.encode(text) for text in texts] for texts in GOOD]
+    good, weight_VC = trained.tokenizer.encode(" good"), trained.model.wte.weight.data
+    if len(good) > 1 or any(row[-1] != good[0] for rows in ids for row in rows):
+        print("' good' is not one token here")
+        return {}
+    vectors = [  # of each sentence: " good" in the table, and after each block
+        [weight_VC[good[0]], *(x.data[0, -1] for x in streams(trained.model, row[None])[1:])]
+        for rows in ids for row in rows
+    ]  # fmt: skip
+    found, n = {"same": [], "other": []}, len(GOOD[0])
+    off = ~np.eye(n, dtype=bool)
+    for layer, vectors_NC in enumerate(np.array(vectors).swapaxes(0, 1)):
+        cosine_NN = cosines(vectors_NC, vectors_NC)
+        same = (cosine_NN[:n, :n][off].mean() + cosine_NN[n:, n:][off].mean()) / 2
+        found["same"].append(float(same))
+        found["other"].append(float(cosine_NN[:n, n:].mean()))
+        where = f"after block {layer - 1}" if layer else "the table"
+        print(f"{where:14} same kind of sentence {found['same'][-1]:5.2f}, the other kind "
+              f"{found['other'][-1]:5.2f}")  # fmt: skip
     return found
 
 
 def draw(vectors, figures):
     expect("""
-        4. The same vectors in the plane that shows most of their spread (principal components).
-        Expect a cloud for each group, lords beside ladies. "good" is said of food as well as of
-        people, and should stand off the other moods.
+        5. The vectors of the table in the plane that shows most of their spread (principal
+        components). Expect a cloud for each group, lords beside ladies. "good" is said of food as
+        well as of people, and should stand off the other moods.
         """)
     all_NC = np.concatenate([vectors_NC for vectors_NC, _ in vectors.values()])
     mean_C = all_NC.mean(axis=0)
@@ -198,7 +253,7 @@ def covers(box, taken, pixels, panel):
 
 def positions(model):
     expect("""
-        5. The vectors of the positions. Expect neighbours in the text to have similar vectors, and
+        6. The vectors of the positions. Expect neighbours in the text to have similar vectors, and
         similarity to fall with distance. The same token at two positions enters the model as two
         different vectors.
         """)
@@ -218,8 +273,10 @@ def main(quick=False, figures=FIGURES):
     trained = train_small_gpt(quick)
     vectors, cosine = compare(trained.tokenizer, trained.model.wte.weight.data)
     found = analogies(trained.tokenizer, trained.model.wte.weight.data)
+    contexts = in_two_contexts(trained)
     draw(vectors, figures)
-    return numbers | cosine | {"analogies": found} | positions(trained.model)
+    numbers |= cosine | {"analogies": found, "contexts": contexts}
+    return numbers | positions(trained.model)
 
 
 if __name__ == "__main__":

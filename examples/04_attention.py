@@ -10,19 +10,31 @@ Try:
   gradient is 0, and nothing is learned; the division by sqrt(D) keeps products of long vectors
   from going there.
 - Train with another seed, in `main`: the heads share the work in another way.
+- In `OTHERWISE`, put "cold" or "thirsty": is it carried by the same positions?
 - `npgpt look RUN`, view Attention: every head of your own model, as you type; click a weight to see
   how it came about.
 """
 
 import numpy as np
 from example import FIGURES, expect, picture, run
-from small_model import train_small_gpt
+from heads import (
+    attention,
+    induction,
+    losses_without_each_head,
+    maps_of_every_head,
+    patched,
+    said_twice,
+)
+from small_model import train, train_small_gpt
 
-from autograd import no_grad, scaled_dot_product_attention, softmax
-from npgpt import plots
+from autograd import scaled_dot_product_attention
+from npgpt import GPT, GPTConfig, TrainConfig, plots
 from npgpt.data.tales import REFERENT_OF_IT, SENTENCE_WITH_IT
 from npgpt.generation import Sampling
 from npgpt.tokenizer.pretokenize import split
+
+OTHERWISE = "hungry"  # what the animal is instead of tired
+TWICE, ELSEWHERE = 24, 17  # tokens said twice, to look for induction
 
 # The beginning of a tale, and the word in it that decides what comes next.
 DECIDED = (
@@ -33,14 +45,6 @@ DECIDED = (
     ("Long ago there was a shy red fox in Velaria.", "was"),
     ("Long ago there were three shy red foxes in Velaria.", "were"),
 )
-
-
-def attention(q, k):
-    """The scores q k' / sqrt(D), and their causal softmax.    (..., T, D) each -> (..., T, T)"""
-    T, D = q.shape[-2:]
-    scores = q @ k.swapaxes(-1, -2) / np.sqrt(D)
-    may_read_TT = np.tril(np.ones((T, T), bool))
-    return scores, softmax(np.where(may_read_TT, scores, -np.inf)).data
 
 
 def by_hand():
@@ -68,18 +72,6 @@ def by_hand():
     return {"hand_weights": weights_TT, "op_gap": gap}
 
 
-@no_grad()
-def maps_of_every_head(model, ids_T):
-    """The attention weights inside a model that reads a text: (n_layer, H, T, T)."""
-    x_BTC = model.wte(ids_T[None]) + model.wpe(np.arange(len(ids_T)))
-    maps = []
-    for block in model.h:
-        q_BHTD, k_BHTD, _ = block.attn.heads(block.ln_1(x_BTC))
-        maps.append(attention(q_BHTD.data, k_BHTD.data)[1][0])
-        x_BTC = block(x_BTC, drop=lambda branch: branch)
-    return np.stack(maps)
-
-
 def positions_of(word, text, tokenizer):
     """For each occurrence of a word in a text: the positions of its tokens."""
     positions, start = [], 0
@@ -102,7 +94,7 @@ def in_a_model(trained, figures):
         """)
     ids_T = trained.tokenizer.encode(SENTENCE_WITH_IT)
     tokens = [trained.tokenizer.decode([i]) for i in ids_T]
-    maps_LHTT = maps_of_every_head(trained.model, ids_T)
+    maps_LHTT = maps_of_every_head(trained.model, ids_T[None])[:, 0]
     words = (REFERENT_OF_IT, "street", "tired")
     positions = {
         word: positions_of(word, SENTENCE_WITH_IT, trained.tokenizer)[0] for word in words
@@ -193,7 +185,7 @@ def what_decides(trained):
         ids_T = trained.tokenizer.encode(beginning)
         probs_V = Sampling().probabilities(trained.model.next_logits(ids_T[None])[0])
         positions = positions_of(word, beginning, trained.tokenizer)[0]
-        maps = maps_of_every_head(trained.model, ids_T)
+        maps = maps_of_every_head(trained.model, ids_T[None])[:, 0]
         weight = maps[:, :, -1, positions].sum(axis=-1).max()
         answers[word] = trained.tokenizer.decode([probs_V.argmax()])
         print(f"{word!r:9} {'... ' + beginning[-26:]:30} -> {answers[word]!r:9} "
@@ -214,10 +206,152 @@ def causality(trained):
     return {"moved_before": moved_T[:-1].max(), "moved_last": moved_T[-1]}
 
 
+def heads_removed(trained):
+    expect("""
+        5. What each head is good for: the loss on other tales when it says nothing. Expect some
+        heads to matter much and others hardly at all.
+        """)
+    loss, grown_LH = losses_without_each_head(trained.model, trained.val_ids)
+    print(f"loss {loss:.3f}; by how much it grows without")
+    for layer, head in np.ndindex(grown_LH.shape):
+        print(f"  layer {layer}, head {head}: {grown_LH[layer, head]:6.3f}")
+    return {"loss": loss, "grown": grown_LH}
+
+
+class Watch:
+    """Called in training: notes at some steps how much induction there is on tokens said twice."""
+
+    def __init__(self, steps, length=TWICE):
+        self.at = {*np.linspace(0, steps, 41, dtype=int).tolist()}
+        self.length, self.steps, self.rows = length, [], []
+
+    def __call__(self, step, model):
+        if step in self.at:
+            with model.evaluating():
+                scores_LH, _, second = induction(model, self.length)
+            self.steps.append(step)
+            self.rows.append((scores_LH.max(), second))
+
+    def curves(self):
+        """Steps, and at each the best head's score and the loss of what is said again."""
+        return np.array(self.steps), *np.array(self.rows).T
+
+
+def both(*watches):
+    return lambda step, model: [watch(step, model) for watch in watches]
+
+
+def induction_learned(watch, quick):
+    expect(f"""
+        6. Induction: of {TWICE} random tokens that are said twice, what follows the second time is
+        known from the first. A head's score is the weight that it gives to what followed its
+        token then. Tales hardly reward that: expect no such head in the model above. Trained on
+        tokens said twice, always {TWICE} of them, expect a loss that stays where it was, and then
+        falls at once, as the score jumps. But is that induction, to look for the token itself, or
+        does a head look {TWICE - 1} back? Expect the latter: said twice at another distance, of
+        which it has read nothing, they are not found. At many distances looking back does not do,
+        and so few steps are too few to learn anything else.
+        """)
+    steps, V = (60, 32) if quick else (600, 64)
+    lengths = {"one distance": np.full(6000, TWICE),
+               "many distances": np.random.default_rng(1).integers(6, TWICE + 1, 6000)}  # fmt: skip
+    training = TrainConfig(max_iters=steps, batch_size=32, lr=2e-3, min_lr=2e-3, warmup_iters=20)
+    found = {"tales": watch.curves()}
+    for name, row in lengths.items():
+        same, other = Watch(steps), Watch(steps, ELSEWHERE)
+        model = GPT(GPTConfig(V, 2 * TWICE, 2, 4, 64, bias=False), seed=1)
+        train(model, said_twice(V, row, seed=1), training, both(same, other))
+        found[f"{name}, read at {TWICE}"] = same.curves()
+        found[f"{name}, read at {ELSEWHERE}"] = other.curves()
+    print(f"{'trained on':28} step   score of the best head   loss of what is said again")
+    for name, (at, score, second) in found.items():
+        for i in np.linspace(0, len(at) - 1, 6).round().astype(int):
+            print(f"{name:28} {at[i]:4}   {score[i]:22.2f}   {second[i]:26.2f}")
+    print(f"score if all positions before were read alike: {1 / (1.5 * TWICE):.2f}")
+    return found
+
+
+def it_with_the_answer_visible(trained):
+    expect(f"""
+        7. "... because it was too tired, so it": the animal slept. Told that it was {OTHERWISE},
+        it ate. One vector of one position is put in from the other sentence: 1 is a change as
+        large as that of the whole sentence. Expect the word itself to carry the difference before
+        the first block, and the last position after the last; a head of some block reads it over.
+        """)
+    texts = SENTENCE_WITH_IT, SENTENCE_WITH_IT.replace("tired", OTHERWISE)
+    ids = [trained.tokenizer.encode(text) for text in texts]
+    if len(ids[0]) != len(ids[1]):
+        print(f"'tired' and {OTHERWISE!r} are not as many tokens here")
+        return {}
+    answers = [int(trained.model.next_logits(row[None])[0].argmax()) for row in ids]
+    print(" | ".join(f"{text[-24:]!r} -> {trained.tokenizer.decode([a])!r}"
+                     for text, a in zip(texts, answers, strict=True)))  # fmt: skip
+    if answers[0] == answers[1]:
+        print("the model says the same after both: nothing to follow")
+        return {}
+    moved_LT = patched(trained.model, *ids, *answers)
+    first = int(np.flatnonzero(ids[0] != ids[1])[0])  # positions before it are the same
+    tokens = [visible(trained.tokenizer.decode([i])) for i in ids[0][first:]]
+    print(f"{'':20}{''.join(f'{token:>9}' for token in tokens)}")
+    for layer, row in enumerate(moved_LT):
+        where = f"before block {layer}" if layer + 1 < len(moved_LT) else "after the last"
+        print(f"  {where:18}{''.join(f'{x:9.2f}' for x in row[first:])}")
+    return {"moved": moved_LT[:, first:], "tokens": tokens}
+
+
+def draw_heads(path, removed, found, followed):
+    """What heads are good for, how induction comes, and who carries the answer."""
+    drawing, axes = plots.figure(11, 3.9, 1, 3)
+    _draw_removed(axes[0], removed["grown"])
+    _draw_induction(axes[1], found)
+    _draw_followed(axes[2], followed)
+    return plots.save(drawing, path)
+
+
+def _draw_removed(axes, grown_LH):
+    names = [f"layer {layer}, head {head}" for layer, head in np.ndindex(grown_LH.shape)]
+    axes.barh(names, grown_LH.ravel(), color=plots.COLOURS[0])
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=8)
+    axes.set(xlabel="growth of the loss without it, nats")
+    axes.set_title(f"Without one head the loss grows by up to {grown_LH.max():.2f}", fontsize=10)
+
+
+def _draw_induction(axes, found):
+    styles = ("-", "--", "-.", ":", (0, (1, 3)))
+    for i, (name, (at, score, _)) in enumerate(found.items()):
+        axes.plot(at, score, linestyle=styles[i], color=plots.COLOURS[i], label=name)
+    axes.set(xlabel="step", ylabel="weight on what followed the last time", ylim=(0, 1.05))
+    axes.legend(fontsize=7, title="trained on", title_fontsize=7)
+    axes.set_title("It looks like induction, and is a fixed distance", fontsize=10)
+
+
+def _draw_followed(axes, followed):
+    axes.set_title("“tired” or “hungry”: who carries it", fontsize=10)
+    if not followed:
+        axes.text(0.5, 0.5, "not learned", ha="center", transform=axes.transAxes)
+        return
+    moved_LT = followed["moved"]
+    axes.imshow(np.clip(moved_LT, 0, 1), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    for (layer, at), x in np.ndenumerate(moved_LT):
+        axes.text(at, layer, f"{x:.2f}", ha="center", va="center", fontsize=8)
+    L = len(moved_LT) - 1
+    axes.set_xticks(range(len(followed["tokens"])), followed["tokens"], fontsize=8)
+    axes.set_yticks(range(L + 1), [f"before\nblock {i}" for i in range(L)] + ["after\nthe last"],
+                    fontsize=8)  # fmt: skip
+    axes.set(xlabel="position whose vector is exchanged")
+
+
 def main(quick=False, figures=FIGURES):
     numbers = by_hand()
-    trained = train_small_gpt(quick, seed=1)
-    return numbers | in_a_model(trained, figures) | what_decides(trained) | causality(trained)
+    steps = 50 if quick else 500
+    watch = Watch(steps)
+    trained = train_small_gpt(quick, seed=1, watch=watch)
+    numbers |= in_a_model(trained, figures) | what_decides(trained) | causality(trained)
+    removed, found = heads_removed(trained), induction_learned(watch, quick)
+    followed = it_with_the_answer_visible(trained)
+    picture(draw_heads, figures / "04_heads.png", removed, found, followed)
+    return numbers | {"removed": removed, "induction": found, "followed": followed}
 
 
 if __name__ == "__main__":

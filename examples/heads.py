@@ -75,10 +75,10 @@ def losses_without_each_head(model, ids_N, max_tokens=8000):
     return loss, grown
 
 
-def said_twice(vocab_size, length, rows, seed):
-    """Random tokens, and the same ones again: (rows, 2 * length)."""
-    once = np.random.default_rng(seed).integers(0, vocab_size, (rows, length))
-    return np.concatenate([once, once], axis=1)
+def said_twice(vocab_size, lengths, seed):
+    """So many random tokens and the same ones again, for one length after the other: (N,)."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([np.tile(rng.integers(0, vocab_size, n), 2) for n in lengths])
 
 
 @no_grad()
@@ -88,7 +88,7 @@ def induction(model, length=24, rows=16, seed=0):
     A head's score is the weight that it gives, at a token's second time, to what followed its
     first. Reading all positions alike would give about 1 / (1.5 length).
     """
-    ids_BT = said_twice(model.config.vocab_size, length, rows, seed)
+    ids_BT = said_twice(model.config.vocab_size, [length] * rows, seed).reshape(rows, -1)
     maps = maps_of_every_head(model, ids_BT)
     second = np.arange(length, 2 * length - 1)
     scores = maps[..., second, second - length + 1].mean(axis=(1, 3))

@@ -219,7 +219,8 @@ def _sizes(n):
         "rare a person is (by chance 4 %), and how often the second pronoun of a story is that of "
         "the first, which only needs looking back (by chance 50 %).", "",
         f"By size, each trained for {flops(largest)} FLOPs:", "",
-        *_abilities(by_size, "parameters"), "By budget, each with its best size:", "", *_abilities(by_budget, "FLOPs"),
+        *_abilities(by_size, "parameters"),
+        "By budget, each with its best size:", "", *_abilities(by_budget, "FLOPs"),
     ]  # fmt: skip
 
 

@@ -32,8 +32,11 @@ def tokenized_tales(quick=False, vocab_size=1024, n_characters=1_000_000):
     return tokenizer, *(tokenizer.encode(part) for part in split_text(text, 0.9))
 
 
-def train_small_gpt(quick=False, seed=1, **text):
-    """A `Trained` GPT of 2 layers with 4 heads each (quick: 2 heads, 50 steps)."""
+def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text):
+    """A `Trained` GPT of 2 layers with 4 heads each (quick: 2 heads, 50 steps).
+
+    watch   called before the first step, and after each with how many are done
+    """
     tokenizer, train_ids, val_ids = tokenized_tales(quick, **text)
     config = GPTConfig(
         vocab_size=tokenizer.vocab_size, block_size=64, n_layer=2, n_head=2 if quick else 4,
@@ -47,13 +50,14 @@ def train_small_gpt(quick=False, seed=1, **text):
     model = GPT(config, seed=seed)
     print(f"training a GPT with {model.num_parameters():,} parameters on {len(train_ids):,} tokens "
           f"of tales, {training.max_iters} steps")  # fmt: skip
-    return Trained(train(model, train_ids, training), tokenizer, train_ids, val_ids)
+    return Trained(train(model, train_ids, training, watch), tokenizer, train_ids, val_ids)
 
 
-def train(model, ids_N, training):
+def train(model, ids_N, training, watch=lambda step, model: None):
     """The model, trained as a TrainConfig says, and switched to evaluation."""
     optimizer = AdamW(model.parameters(), lr=training.lr)
     steps = training_steps(model, optimizer, ids_N, training)
-    for _ in tqdm(steps, total=training.max_iters, leave=False, disable=None):
-        pass
+    watch(0, model)
+    for step in tqdm(steps, total=training.max_iters, leave=False, disable=None):
+        watch(step.step, model)
     return model.eval()

@@ -50,7 +50,8 @@ def results(mains, tmp_path_factory):
 def test_there_is_one_for_each_section():
     assert SCRIPTS == [
         "00_autograd", "01_language_model", "02_tokenization", "03_embeddings", "04_attention",
-        "05_transformer", "06_training", "07_generation", "08_ablations", "10_families",
+        "05_transformer", "06_training", "07_generation", "08_ablations", "09_scaling_laws",
+        "10_families",
     ]  # fmt: skip
 
 
@@ -97,7 +98,11 @@ def test_03_a_row_is_looked_up_and_words_of_a_group_come_to_stand_together(resul
     shown, _ = results("03_embeddings")
     assert shown["lookup_is_product"] and shown["row_gradients"] == [1, 0, 2, 0, 0]
     assert shown["within"] > shown["between"] + 0.1
-    assert all(len(nearest) <= 3 for nearest in shown["analogies"].values())
+    for counts in shown["analogies"].values():
+        assert 0 <= counts["right"] <= counts["tried"] and 0 < counts["chance"] < 1
+    if contexts := shown["contexts"]:  # one vector in the table, whatever the sentence
+        assert contexts["same"][0] == pytest.approx(1) == contexts["other"][0]
+        assert contexts["other"][-1] < contexts["same"][-1] < 1
     assert shown["apart"] > 0
 
 
@@ -110,6 +115,32 @@ def test_04_weights_are_shares_of_the_past_and_the_future_has_no_influence(resul
         assert weights.min() >= 0
         assert np.triu(weights, 1).max() == 0
     assert shown["moved_before"] == 0 < shown["moved_last"]
+    assert shown["removed"]["grown"].shape == shown["maps"].shape[:2]
+    assert all(0 <= curve[1].min() and curve[1].max() <= 1 for curve in shown["induction"].values())
+
+
+def test_04_an_exchanged_vector_carries_what_comes_after_it(mains):
+    from heads import losses_without_each_head, patched, without_head
+
+    from npgpt import GPT, GPTConfig
+
+    mains("04_attention")
+    model = GPT(GPTConfig(20, 16, 2, 2, 8, bias=False), seed=1).eval()
+    for weight in model.parameters().values():
+        weight.data *= 20 if weight.ndim > 1 else 1  # so that everything matters
+    ids_T = np.random.default_rng(0).integers(0, 20, 8)
+    others_T = np.where(np.arange(8) == 3, (ids_T + 1) % 20, ids_T)
+    moved_LT = patched(model, ids_T, others_T, 2, 5)
+    np.testing.assert_allclose(moved_LT[0], np.arange(8) == 3, atol=1e-4)
+    np.testing.assert_allclose(moved_LT[-1], np.arange(8) == 7, atol=1e-4)
+    assert np.abs(moved_LT[1, :3]).max() < 1e-4 < np.abs(moved_LT[1, 3:]).min()
+    text = np.random.default_rng(1).integers(0, 20, 200)
+    before = model(ids_T[None])[0].data
+    _, grown_LH = losses_without_each_head(model, text)
+    assert np.abs(grown_LH).min() > 1e-3
+    np.testing.assert_array_equal(model(ids_T[None])[0].data, before)
+    with without_head(model, 0, 0), without_head(model, 0, 1):
+        assert not model.h[0].attn(model.wte(ids_T[None])).data.any()
 
 
 def test_05_the_pass_by_hand_is_the_models(results):
@@ -148,6 +179,17 @@ def test_07_settings_keep_what_they_say_and_the_cache_changes_nothing(results):
     assert set(shown["kept_by_context"]["top-k 3"]) == {3}
     assert len(set(shown["kept_by_context"]["top-p 0.8"])) > 1
     assert shown["positions"] == [[16, 16 * 17 // 2], [32, 32 * 33 // 2]]
+
+
+def test_09_the_floor_is_not_passed_and_the_prediction_comes_before_its_run(results):
+    numbers, _ = results("09_scaling_laws")
+    assert all(r["result"]["excess"] > 0 for r in numbers.runs)
+    ((flops, told, run),) = numbers.foretold()
+    assert flops == 4 * max(numbers.budgets) and run["result"]["tokens"] > 0
+    assert told["parameters"] == run["result"]["parameters"]
+    assert told["tokens"] == pytest.approx(run["result"]["tokens"], rel=0.05)
+    best = [numbers.best(C)["result"]["excess"] for C in numbers.budgets]
+    assert best == sorted(best, reverse=True)
 
 
 def test_10_every_family_does_every_task(results):
