@@ -2,6 +2,8 @@
 
 import numpy as np
 from example import wrapped
+from scaling_fit import bootstrap, fit, interval
+from scaling_numbers import Value, at_the_best_rate
 from scaling_trials import BANDS
 
 from npgpt import plots
@@ -227,50 +229,140 @@ def _sizes(n):
 def _texts(n):
     if not n.texts:
         return []
-    rows = [
-        (f"{r['result']['characters'] / 1e6:.2g} MB",
-         f"{r['result']['tokens'] * r['result']['characters'] / _tokens_of(r) / 1e6:.0f} MB",
-         f"{r['result']['excess']:.3f}", f"{r['result']['excess on text read']:.3f}")
-        for r in n.texts
-    ]  # fmt: skip
-    first = n.texts[0]
+    first, rows = n.texts[0], []
+    for r in n.texts:
+        tokens = r["settings"]["stories"] * TOKENS
+        rows.append((
+            _megabytes(r), f"{r['result']['tokens'] / tokens:,.1f}",
+            f"{r['result']['excess']:.3f}", f"{r['result']['excess on text read']:.3f}",
+        ))  # fmt: skip
     return [
         "## The same model on little text and on much", "",
         f"{first['result']['parameters']:,} parameters, {flops(first['settings']['flops'])} FLOPs. "
         "A loss below that of the grammar (a negative excess) is memory: no one who knows the "
         "grammar alone could tell which story comes next.", "",
-        *_table(("text", "read in all", "excess on other stories", "excess on the stories read"),
+        *_table(("text", "times read", "excess on other stories", "excess on the stories read"),
                 rows),
-        *_abilities([(row[0], r) for row, r in zip(rows, n.texts, strict=True)], "text"),
+        *_abilities([(_megabytes(r), r) for r in n.texts], "text"),
     ]  # fmt: skip
-
-
-def _tokens_of(row):
-    return row["settings"]["stories"] * TOKENS
 
 
 TOKENS = 17.5  # of a story in the mean
 
 
 def _of_file(n):
-    return []
+    """The law of a text whose entropy nobody knows: how uncertain E is then."""
+    if len(n.of_file) < 9:
+        return []
+    points = n.points(rows=at_the_best_rate(n.of_file))
+    law, samples = fit(*points[1:]), bootstrap(*points[1:])
+    return [
+        f"## The same on {n.of_file[0]['settings']['text']}", "",
+        f"{len(points.N)} runs on characters; the loss is that of the last tenth of the text. E is "
+        f"{shown(Value(law.E, *interval(samples.E)))} nats per character, alpha "
+        f"{shown(Value(law.alpha, *interval(samples.alpha)), 2)} and beta "
+        f"{shown(Value(law.beta, *interval(samples.beta)), 2)}.", "",
+        *_table(("FLOPs", "parameters", "loss"),
+                [(flops(C), f"{N:,.0f}", f"{L:.3f}") for C, N, _, L in zip(*points, strict=True)]),
+    ]  # fmt: skip
 
 
 def summary(n):
     """The part of CONCEPTS.md, in Markdown."""
+    best = [(C, n.best(C)) for C in n.budgets] + [(C, run) for C, _, run in n.foretold()]
     rows = [
-        (flops(C), f"{v.size:,.0f}", f"{n.best(C)['result']['excess']:.3f}")
-        for C, v in zip(n.budgets, n.valleys(), strict=True)
+        (flops(C), f"{r['result']['parameters']:,}", f"{r['result']['tokens'] / 1e6:.1f} M",
+         f"{r['result']['excess']:.3f}", f"{r['result']['written']['form']:.0%}",
+         f"{r['result']['written']['derived']:.0%}")
+        for C, r in best
     ]  # fmt: skip
-    return "\n".join([*_table(("FLOPs", "best size", "its excess"), rows),
-                      *(wrapped(f"- {line}") for line in sentences(n)), ""])  # fmt: skip
+    head = ("FLOPs", "best of the sizes tried", "tokens", "loss above the entropy",
+            "stories of the right form", "and with the right facts")  # fmt: skip
+    return "\n".join([
+        "![scaling laws](examples/figures/09_scaling_laws.png)", "", *_table(head, rows),
+        *(wrapped(f"- {line}") for line in sentences(n)), "",
+        wrapped("All tables: [examples/09_scaling_laws.md](examples/09_scaling_laws.md)."), "",
+    ])  # fmt: skip
 
 
 def sentences(n):
+    """Each claim about scaling, and what came of it here."""
     yield entropy_found(n)
+    yield from map(_foretold_in_words, [n] * len(n.foretold()), n.foretold())
+    yield _diminishing(n)
+    yield _more_compute(n)
+    yield _split(n)
+    if n.texts:
+        yield _memory(n)
 
 
-GREY_TITLE = {"fontsize": 10}
+def _foretold_in_words(n, found):
+    C, told, run = found
+    excess = run["result"]["excess"]
+    value, low, high = (x - n.floor for x in told["E given"])
+    error = value / excess - 1
+    return (
+        f"A run of {flops(C)} FLOPs was predicted from smaller ones before it was trained: "
+        f"{value:.3f} above the entropy ({low:.3f} to {high:.3f}), and {excess:.3f} was measured; "
+        f"the prediction is {abs(error):.1%} too {'high' if error > 0 else 'low'}."
+    )
+
+
+def _diminishing(n):
+    C = n.budgets[-1]
+    runs = sorted((r for r in n.runs if r["settings"]["flops"] == C),
+                  key=lambda r: r["result"]["parameters"])  # fmt: skip
+    smallest, best, largest = runs[0], n.best(C), runs[-1]
+    alpha = n.constant("alpha", True)
+    return (
+        f"“Bigger models are generally better, but with diminishing returns”: at equal tokens, yes "
+        f"(alpha = {shown(alpha, 2)}: ten times the parameters leave {10**-alpha.value:.0%} of "
+        f"what the loss owes to size). At equal FLOPs there is a best size: for {flops(C)}, "
+        f"{best['result']['parameters']:,} parameters end {best['result']['excess']:.3f} above the "
+        f"entropy, {smallest['result']['parameters']:,} end {smallest['result']['excess']:.3f} and "
+        f"{largest['result']['parameters']:,} {largest['result']['excess']:.3f} above it."
+    )
+
+
+def _more_compute(n):
+    best = [n.best(C)["result"]["excess"] for C in n.budgets]
+    power = np.polyfit(np.log(n.budgets), np.log(best), 1)[0]
+    return (
+        f"“More compute = better model”: with the size chosen for each budget, ten times the FLOPs "
+        f"leave {10**power:.0%} of the loss above the entropy "
+        f"({', '.join(f'{x:.3f}' for x in best)})."
+    )
+
+
+def _split(n):
+    parts = [
+        f"{shown(n.by_valleys(count), 2)} by parabolas and "
+        f"{shown(n.constant('exponent', True, count), 2)} by the law, {label}"
+        for count, label in COUNTED.items()
+    ]
+    return (
+        "The best size grows as a power of the budget, with the exponent "
+        f"{parts[0]}; {parts[1]}. Published are 0.5 (Hoffmann et al., all parameters) and 0.73 "
+        "(Kaplan et al., without embeddings): how parameters are counted is part of the difference."
+    )
+
+
+def _memory(n):
+    few = n.texts[0]["result"]
+    rows = ", ".join(
+        f"{r['result']['excess']:.2f} of {_megabytes(r)} "
+        f"({r['result']['excess on text read']:+.2f} on the stories read)" for r in n.texts
+    )
+    return (
+        f"“1 MB: very limited”: a model of {few['parameters']:,} parameters that reads for "
+        f"{flops(n.texts[0]['settings']['flops'])} FLOPs ends above the entropy by {rows}. Below "
+        "the grammar's own loss, where the number is negative, is memory."
+    )
+
+
+def _megabytes(row):
+    size = row["result"]["characters"]
+    return f"{size / 1e3:.0f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
 
 
 def draw_laws(path, n):
@@ -297,7 +389,7 @@ def _draw_budgets(axes, n):
         if valley.inside:
             axes.plot(valley.size, valley.loss - n.floor, "*", color=plots.INK, markersize=10)
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="loss above the entropy, nats")
-    axes.set_title("Each budget has a best size (star), larger for more", **GREY_TITLE)
+    axes.set_title("Each budget has a best size (star), larger for more", fontsize=10)
     axes.margins(x=0.2)
 
 
@@ -313,7 +405,7 @@ def _draw_foretold(axes, n):
                       label="predicted before the training")  # fmt: skip
         axes.plot(C, run["result"]["excess"], "x", color=plots.INK, markersize=8, label="measured")
     axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="loss above the entropy, nats")
-    axes.set_title("A run of four times the largest budget, foretold", **GREY_TITLE)
+    axes.set_title("A run of four times the largest budget, foretold", fontsize=10)
     axes.legend(fontsize=8)
 
 
@@ -328,7 +420,7 @@ def _draw_texts(axes, n):
     axes.annotate("the grammar's loss", (1, 0), (-4, 3), xycoords=("axes fraction", "data"),
                   ha="right", **plots.NOTE)  # fmt: skip
     axes.set(xscale="log", xlabel="characters of text", ylabel="loss above the grammar's, nats")
-    axes.set_title("Of little text the model learns the text by heart", **GREY_TITLE)
+    axes.set_title("Of little text the model learns the text by heart", fontsize=10)
     axes.legend(fontsize=8)
 
 
@@ -343,5 +435,5 @@ def _draw_people(axes, n):
     axes.set_xticks(range(len(RANKS)), RANKS, fontsize=8)
     axes.set(ylim=(0, 1.03), xlabel="rank of the person, by how often it is met",
              ylabel="facts right")  # fmt: skip
-    axes.set_title("More FLOPs: rarer people are known", **GREY_TITLE)
+    axes.set_title("More FLOPs: rarer people are known", fontsize=10)
     axes.legend(title="FLOPs, best size", fontsize=8, title_fontsize=8)

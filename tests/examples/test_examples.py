@@ -116,7 +116,7 @@ def test_04_weights_are_shares_of_the_past_and_the_future_has_no_influence(resul
         assert np.triu(weights, 1).max() == 0
     assert shown["moved_before"] == 0 < shown["moved_last"]
     assert shown["removed"]["grown"].shape == shown["maps"].shape[:2]
-    assert all(0 <= curve[1].min() and curve[1].max() <= 1 for curve in shown["induction"].values())
+    assert all(curve[1].min() >= 0 and curve[1].max() <= 1 for curve in shown["induction"].values())
 
 
 def test_04_an_exchanged_vector_carries_what_comes_after_it(mains):
