@@ -45,6 +45,10 @@ RATES = {  # (channels, FLOPs) -> learning rates to try
     (32, 4e11): (6e-3, 1.2e-2, 2.4e-2),
     (96, 1.6e12): (3e-3, 6e-3, 1.2e-2),
 }
+ALSO = {  # where the rate between two of these widths may be wrong: others, the best counts
+    (24, 1e11): (2.4e-2,), (48, 1e11): (1.2e-2,), (24, 4e11): (2.4e-2,), (48, 4e11): (1.2e-2,),
+    (64, 4e11): (1.2e-2,), (48, 1.6e12): (1.2e-2,), (64, 1.6e12): (1.2e-2,),
+}  # fmt: skip
 TEXTS, READER = (130, 1300, 13_000, 130_000), (48, 1.6e12)  # stories; who reads them, how long
 QUICK = {1e9: (8, 12, 16), 2e9: (8, 12, 16), 4e9: (8, 12, 16)}
 
@@ -67,13 +71,17 @@ class Study:
     def grid(self, budgets, **more):
         return [self.trial(C, flops, **more) for flops, sizes in budgets.items() for C in sizes]
 
+    def at_rates(self, plan):
+        """Trials of a plan {(channels, FLOPs): rates}."""
+        return [self.trial(*where, rate) for where, rates in plan.items() for rate in rates]
+
     def try_rates(self, plan):
         """Find the best rates of some widths; `rate` goes by these."""
-        pairs = [(where, rate) for where, rates in plan.items() for rate in rates]
-        results = self.run([self.trial(*where, rate) for where, rate in pairs])
-        found = zip(pairs, results, strict=True)
-        for ((channels, _), rate), _ in sorted(found, key=lambda one: -one[1]["loss"]):
-            self.rates[channels] = rate  # the best one last
+        trials = self.at_rates(plan)
+        results = self.run(trials)
+        found = zip(trials, results, strict=True)
+        for trial, _ in sorted(found, key=lambda pair: -pair[1]["loss"]):
+            self.rates[trial["channels"]] = trial["rate"]  # the best one last
 
     def rate(self, channels):
         """The learning rate of a width, between those of the widths for which rates were tried."""
@@ -136,7 +144,8 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         os.environ[CORPUS] = str(corpus)
         study.run(study.grid(BUDGETS, text=Path(corpus).stem))
         return write_report()
-    study.run(study.grid(BUDGETS) + [study.trial(*READER, stories=n) for n in TEXTS])
+    texts = [study.trial(*READER, stories=n) for n in TEXTS]
+    study.run(study.grid(BUDGETS) + study.at_rates(ALSO) + texts)
     study.predict_and_train(AHEAD * max(BUDGETS))
     if extra:
         study.run(study.grid(LARGER))

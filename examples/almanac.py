@@ -39,7 +39,7 @@ STORIES = (
 )
 FREE = {name: zipf(WORDS[name]) for name in ("time", "look", "mood", "danced", "animal")}
 END, LINE_END = ".\n", "\n"
-LONGEST = 22  # tokens of a story
+LONGEST, MEAN = 22, 17.5  # tokens of a story
 
 
 def people(count=PEOPLE, exponent=EXPONENT):

@@ -1,10 +1,11 @@
 """The tables, the sentences and the figure of `09_scaling_laws.py`, from a `Numbers` alone."""
 
 import numpy as np
+from almanac import EXPONENT, MEAN, SHIFT
 from example import wrapped
 from scaling_fit import bootstrap, fit, interval
 from scaling_numbers import Value, at_the_best_rate
-from scaling_trials import BANDS
+from scaling_trials import ASKED, BANDS, BATCH, BLOCK
 
 from npgpt import plots
 
@@ -50,12 +51,12 @@ def _opening(n):
         "Written by `python examples/09_scaling_laws.py` (`--report` from the numbers in "
         "09_scaling_laws.jsonl). GPTs of two blocks read an almanac of "
         f"{BANDS[-1]:,} people, each with a calling, a land, a pet and a pronoun; whoever is at "
-        "rank n is met in proportion to (n + 10)^-1.2. The entropy of the text is "
+        f"rank n is met in proportion to (n + {SHIFT})^-{EXPONENT}. The entropy of the text is "
         f"{n.floor:.4f} nats per token, exactly. {len(n.runs)} runs, {min(sizes):,} to "
-        f"{max(sizes):,} parameters, batches of 8 windows of 66 tokens, AdamW, the rate falling by "
-        "a cosine to the end of each run. What is given is the excess: the loss on 8,000 other "
-        "stories less that of the grammar on the same ones, as this difference has little of the "
-        "chance by which stories are drawn.", "",
+        f"{max(sizes):,} parameters, batches of {BATCH} windows of {BLOCK} tokens, AdamW, the rate "
+        "falling by a cosine to the end of each run. What is given is the excess: the loss on "
+        f"{ASKED:,} other stories less that of the grammar on the same ones, as this difference "
+        "has little of the chance by which stories are drawn.", "",
         "![scaling laws](figures/09_scaling_laws.png)", "",
     ]  # fmt: skip
 
@@ -231,9 +232,8 @@ def _texts(n):
         return []
     first, rows = n.texts[0], []
     for r in n.texts:
-        tokens = r["settings"]["stories"] * TOKENS
         rows.append((
-            _megabytes(r), f"{r['result']['tokens'] / tokens:,.1f}",
+            _megabytes(r), f"{r['result']['tokens'] / MEAN / r['settings']['stories']:,.1f}",
             f"{r['result']['excess']:.3f}", f"{r['result']['excess on text read']:.3f}",
         ))  # fmt: skip
     return [
@@ -245,9 +245,6 @@ def _texts(n):
                 rows),
         *_abilities([(_megabytes(r), r) for r in n.texts], "text"),
     ]  # fmt: skip
-
-
-TOKENS = 17.5  # of a story in the mean
 
 
 def _of_file(n):
