@@ -75,6 +75,11 @@ class Numbers:
     def _samples(self, known, count="parameters"):
         return bootstrap(*self.points(count)[1:], floor=self.floor if known else None)
 
+    def missed(self, count="parameters"):
+        """By what share of the loss the runs miss the law, E given: the root of the mean square."""
+        _, N, D, L = self.points(count)
+        return float(np.sqrt(np.mean(np.log(self.law(True, count).loss(N, D) / L) ** 2)))
+
     def constant(self, name, known, count="parameters"):
         samples = getattr(self.samples(known, count), name)
         return Value(getattr(self.law(known, count), name), *interval(samples))
@@ -98,9 +103,8 @@ class Numbers:
     def by_valleys(self, count="parameters", nearest=NEAREST):
         """The exponent of the best size by parabolas, drawn again with noise of the size by which
         the losses miss the law."""
-        points, rng = self.points(count), np.random.default_rng(0)
-        noise = np.std(np.log(self.law(True, count).loss(points.N, points.D) / points.L))
-        found = []
+        points, rng, found = self.points(count), np.random.default_rng(0), []
+        noise = self.missed(count)
         for _ in range(DRAWS):
             again = points._replace(L=points.L * np.exp(rng.normal(0, noise, len(points.L))))
             found.append(self._exponent(self.valleys(count, nearest, again)))
