@@ -291,7 +291,7 @@ def it_with_the_answer_visible(trained):
         return {}
     moved_LT = patched(trained.model, *ids, *answers)
     first = int(np.flatnonzero(ids[0] != ids[1])[0])  # positions before it are the same
-    tokens = [visible(trained.tokenizer.decode([i])) for i in ids[0][first:]]
+    tokens = [trained.tokenizer.decode([i]).strip() for i in ids[0][first:]]
     print(f"{'':20}{''.join(f'{token:>9}' for token in tokens)}")
     for layer, row in enumerate(moved_LT):
         where = f"before block {layer}" if layer + 1 < len(moved_LT) else "after the last"
