@@ -94,3 +94,16 @@ def test_the_almanacs_entropy_is_that_of_what_it_writes():
     assert abs(nats.mean() - entropy) < 4 * error < 0.02 * entropy
     assert all(almanac.form.parse(story) for story in told[:100])
     assert almanac.tokenizer.decode(almanac.ids(3, seed=3)) == "\n" + "".join(told[:3])
+
+
+@pytest.mark.slow
+def test_a_text_of_ones_own_is_read_by_characters(tmp_path, monkeypatch):
+    import scaling_trials
+
+    file = tmp_path / "mine.txt"
+    file.write_text("so it goes, and goes on. " * 200, encoding="utf-8")
+    monkeypatch.setenv(scaling_trials.CORPUS, str(file))
+    asked = {"text": "mine", "channels": 8, "rate": 2e-2, "seed": 1}
+    found = [scaling_trials.measure(asked | {"flops": flops}) for flops in (1e8, 4e9)]
+    assert found[0]["loss"] > 2 > found[1]["loss"] > 0
+    assert found[0]["parameters"] - found[0]["without embeddings"] == (12 + 128) * 8  # characters, positions
