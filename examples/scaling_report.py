@@ -427,8 +427,8 @@ def _draw_texts(axes, n):
     ):
         axes.plot(size, [r["result"][key] for r in n.texts], marker, color=colour, label=label)
     axes.axhline(0, **plots.LANDMARK)
-    axes.annotate("the grammar's loss", (1, 0), (-4, 3), xycoords=("axes fraction", "data"),
-                  ha="right", **plots.NOTE)  # fmt: skip
+    axes.annotate("the grammar's loss", (0, 0), (4, 3), xycoords=("axes fraction", "data"),
+                  **plots.NOTE)  # fmt: skip
     axes.set(xscale="log", xlabel="characters of text", ylabel="loss above the grammar's, nats")
     axes.set_title("Of little text the model learns the text by heart", fontsize=10)
     axes.legend(fontsize=8)
