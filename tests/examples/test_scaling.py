@@ -106,4 +106,4 @@ def test_a_text_of_ones_own_is_read_by_characters(tmp_path, monkeypatch):
     asked = {"text": "mine", "channels": 8, "rate": 2e-2, "seed": 1}
     found = [scaling_trials.measure(asked | {"flops": flops}) for flops in (1e8, 4e9)]
     assert found[0]["loss"] > 2 > found[1]["loss"] > 0
-    assert found[0]["parameters"] - found[0]["without embeddings"] == (12 + 128) * 8  # characters, positions
+    assert found[0]["parameters"] - found[0]["without embeddings"] == (12 + 128) * 8  # V C + T C
