@@ -34,6 +34,8 @@ BEGINNING = "A shy small dog of Velaria did not cross the red street because it 
 CONTEXTS = (
     "Long ago there was", BEGINNING, "They danced until", "One dawn shy King", "A shy small",
 )  # fmt: skip
+TOLD = ("greedy", "temperature 0.1", "temperature 1", "temperature 2", "top-k 3", "top-p 0.8")
+SAID_BEFORE = 8  # tokens in a row, for a text to have said them before
 
 
 def distributions(trained, figures):
@@ -45,16 +47,17 @@ def distributions(trained, figures):
     logits_V = trained.model.next_logits(trained.tokenizer.encode(BEGINNING)[None])[0]
     order = np.argsort(-logits_V)[:10]
     labels = [trained.tokenizer.decode([i]) for i in order]
-    panels, kept = {}, {}
+    panels, kept, likeliest = {}, {}, {}
     for name, settings in SETTINGS.items():
         probs_V = Sampling(**settings).probabilities(logits_V)
         panels[name] = labels, probs_V[order]
+        likeliest[name] = float(probs_V.max())
         kept[name] = int((probs_V > 0).sum())
         print(f"{name:16} keeps {kept[name]:4} tokens; likeliest: "
               f"{labels[0]!r} {probs_V[order[0]]:.2f}")  # fmt: skip
     title = f"the token after “... {BEGINNING[-10:]}”"
     picture(draw_bars, figures / "07_generation.png", panels, title)
-    return kept
+    return {"kept": kept, "likeliest": likeliest}
 
 
 def top_p_in_contexts(trained):
@@ -92,6 +95,29 @@ def texts_of(trained, tokens):
     return texts
 
 
+def quality_and_diversity(trained, quick):
+    expect("""
+        4. Longer texts of several stories. Expect the greedy one to say again what it said, and
+        one at a temperature of 0.1 often; and the settings that cut off unlikely tokens to tell
+        more stories that the grammar of the tales derives than temperature 1 does, at the price of
+        fewer different words. At a temperature of 2 hardly any story is one.
+        """)
+    prompt_T, found = trained.tokenizer.encode("\n\n"), {}
+    print(f"{'':16} stories derived   said before   different words")
+    for name in TOLD:
+        ids_T = trained.model.generate(prompt_T, 100 if quick else 3_000, seed=3, **SETTINGS[name])
+        text = trained.tokenizer.decode(ids_T)
+        stories = [story + "\n\n" for story in text.split("\n\n")[1:-1]]
+        derived = sum(tales.log_probability(story) is not None for story in stories)
+        windows = np.lib.stride_tricks.sliding_window_view(ids_T, SAID_BEFORE)
+        again = 1 - len(np.unique(windows, axis=0)) / len(windows)
+        words = len(set(text.split()))
+        share = derived / max(1, len(stories))
+        found[name] = {"derived": share, "again": again, "words": words}
+        print(f"{name:16} {derived:7} of {len(stories):4} {again:13.0%} {words:17}")
+    return {"told": found}
+
+
 class Counting:
     """A model's `next_logits` that counts the positions it computes."""
 
@@ -105,7 +131,7 @@ class Counting:
 
 def kept_keys_and_values(quick):
     expect("""
-        4. One text with keys and values kept and without, by a model that is not trained, since
+        5. One text with keys and values kept and without, by a model that is not trained, since
         what it says does not matter here. Expect the same tokens, and count the positions that
         the model computes: with them one for each token, without them all tokens so far, for each
         token anew, so that a text of twice the length takes four times as many.
@@ -129,7 +155,7 @@ def kept_keys_and_values(quick):
 
 def main(quick=False, figures=FIGURES):
     trained = train_small_gpt(quick)
-    kept, by_context = distributions(trained, figures), top_p_in_contexts(trained)
+    shown, by_context = distributions(trained, figures), top_p_in_contexts(trained)
     tokens = 10 if quick else 50
     texts = texts_of(trained, tokens)
     again = trained.model.generate(
@@ -138,11 +164,11 @@ def main(quick=False, figures=FIGURES):
     stories = [text.split("\n\n")[0] + "\n\n" for name, text in texts.items() if name != "greedy"]
     parsed = sum(tales.log_probability(story) is not None for story in stories)
     print(f"{parsed} of {len(stories)} drawn stories follow the grammar of the tales")
-    return {
-        "kept": kept,
+    shown |= {
         "kept_by_context": by_context,
         "greedy_repeats": trained.tokenizer.decode(again) == texts["greedy"],
-    } | kept_keys_and_values(quick)
+    }
+    return shown | quality_and_diversity(trained, quick) | kept_keys_and_values(quick)
 
 
 if __name__ == "__main__":
