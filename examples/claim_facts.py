@@ -1,0 +1,105 @@
+"""What can be counted or computed at once of the claims: sizes, shapes, sums, slopes."""
+
+import tracemalloc
+
+import numpy as np
+
+import autograd
+from autograd import Tensor
+from npgpt import GPT, AdamW, BPETokenizer, CharTokenizer, GPTConfig
+from npgpt.data import tales
+from npgpt.model.size import flops_per_token, parameters_by_part
+
+GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
+BATCHES = (4, 32)
+
+
+def facts():
+    """Name -> number."""
+    return _tokens() | _parts() | _arithmetic() | _a_step()
+
+
+def _tokens():
+    text = tales.generate(300_000, seed=1)
+    char, bpe = CharTokenizer.train(text), BPETokenizer.train(text, 1024)
+    parts = [part.decode() for part in bpe.merge_steps(" unhappiness")[-1]]
+    rare = " a zebra in Zanzibar"
+    return {
+        "characters": char.vocab_size,
+        "unhappiness": "|".join(parts),
+        "rare": bpe.decode(bpe.encode(rare)) == rare,
+        "rare per token": len(rare) / len(bpe.encode(rare)),
+        "ids of characters": char.encode("Hello").tolist(),
+    }
+
+
+def _parts():
+    parts = parameters_by_part(GPT2)
+    whole = sum(parts.values())
+    table = GPT2.vocab_size * GPT2.n_embd
+    shallow, deep = (
+        flops_per_token(GPTConfig(GPT2.vocab_size, 1024, layers, 12, 768)) - 2 * table
+        for layers in (1, 12)
+    )
+    return {
+        "gpt2 parameters": whole,
+        "table": [GPT2.vocab_size, GPT2.n_embd],
+        "positions": [GPT2.block_size, GPT2.n_embd],
+        "untied adds": table / whole,
+        "mlp share": parts["MLP"] / (parts["MLP"] + parts["attention"]),
+        "flops of 12 blocks by 1": deep / shallow,
+    }
+
+
+def _arithmetic():
+    rng = np.random.default_rng(0)
+    x_NC = rng.normal(3, 5, (1000, 64))
+    normed = autograd.layer_norm(Tensor(x_NC), np.ones(64), np.zeros(64)).data
+    score_NT = rng.normal(size=(1000, 50, 64)).sum(axis=2)
+    weights_NT = autograd.softmax(score_NT).data
+    z = Tensor(np.array([-1.0]), requires_grad=True)
+    autograd.gelu(z).sum().backward()
+    gelu_slope = z.grad[0]
+    z.grad = None
+    autograd.relu(z).sum().backward()
+    around = np.array([-0.01, 0.01])
+    turns = {}
+    for name, activation in (("relu", autograd.relu), ("gelu", autograd.gelu)):
+        x = Tensor(around, requires_grad=True)
+        activation(x).sum().backward()
+        turns[name] = float(x.grad[1] - x.grad[0])
+    return {
+        "norm mean": float(np.abs(normed.mean(axis=1)).max()),
+        "norm std": [float(normed.std(axis=1).min()), float(normed.std(axis=1).max())],
+        "softmax sum": float(np.abs(weights_NT.sum(axis=1) - 1).max()),
+        "largest undivided": float(weights_NT.max(axis=1).mean()),
+        "largest divided": float(autograd.softmax(score_NT / 8).data.max(axis=1).mean()),
+        "gelu slope": float(gelu_slope),
+        "relu slope": float(z.grad[0]),
+        "turn of the slope": turns,
+    }
+
+
+def _a_step():
+    """Of a small GPT: the memory of a step by batch, clipping, and AdamW's first step."""
+    config, rng = GPTConfig(50, 64, 2, 4, 64), np.random.default_rng(0)
+    model, memory = GPT(config), []
+    for B in BATCHES:
+        x_BT, y_BT = rng.integers(0, 50, (2, B, 64))
+        tracemalloc.start()
+        model(x_BT, y_BT)[1].backward()
+        memory.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    w = Tensor(np.zeros(4), requires_grad=True)
+    (w * np.array([300.0, 400.0, 0.0, 0.0])).sum().backward()
+    clipped = AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=1.0)
+    norm, norm_clipped = clipped.step(), np.linalg.norm(clipped.m["w"]) / 0.1  # m = 0.1 g
+    w = Tensor(np.ones(3), requires_grad=True)
+    (w * np.array([0.01, -1.0, 1000.0])).sum().backward()
+    AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=None).step()
+    return {
+        "memory by batch": memory,
+        "norm before clipping": float(norm),
+        "norm clipped": float(norm_clipped),
+        "first steps": np.abs(w.data - 1).tolist(),
+    }
