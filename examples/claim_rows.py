@@ -1,15 +1,20 @@
 """The claims of the concepts document, section by section, each with what was found of it.
 
 n   "01" to "07": the numbers that the main of that example returned, and "facts" those of
-    `claim_facts`, as examples/claims.json has them; "10": examples/10_families.json
+    `claim_facts`, as examples/claims.json has them; "08", "09", "10": those of the studies
 
 A verdict is not written down but follows from conditions on the numbers: all of them met, some,
 or none.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
-from family_report import Numbers, verdicts
+import ablation_numbers
+import family_report
+import scaling_numbers
+from ablation_rows import NOISE, ROWS
+from laboratory import key
 
 HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold here"
 
@@ -31,8 +36,8 @@ def language_model(n):
     kept = n["07"]["kept_by_context"]["top-p 0.8"]
     return [
         claim("Given some text, it predicts what comes next", "01_language_model",
-              f"after “too tired, so it” and “too thirsty, so it”: “{n['01']['answers'][0].strip()}”"
-              f" and “{n['01']['answers'][1].strip()}”",
+              "after “too tired, so it” and “too thirsty, so it”: "
+              f"“{n['01']['answers'][0].strip()}” and “{n['01']['answers'][1].strip()}”",
               n["01"]["answers"] == [" slept", " drank"]),
         claim("One continuation is likely, others are possible", "07_generation",
               f"tokens that make up 80 %, in five contexts: {', '.join(map(str, kept))}",
@@ -102,8 +107,11 @@ def tokenization(n):
 
 def embeddings(n):
     f, shown = n["facts"], n["03"]
-    first = {sum_: found[0].strip() for sum_, found in shown["analogies"].items()}
-    queen = first["King - he + she"]
+    tried = shown["analogies"]
+    right = sum(found["right"] for found in tried.values())
+    of = sum(found["tried"] for found in tried.values())
+    by_chance = sum(found["chance"] * found["tried"] for found in tried.values())
+    same, other = shown["contexts"]["same"], shown["contexts"]["other"]
     near, far = shown["position_cosines"]["1"], shown["position_cosines"]["32"]
     return [
         claim("A token is a vector of numbers", "claim_facts",
@@ -112,8 +120,13 @@ def embeddings(n):
               f"cosine of words of a kind {shown['within']:.2f}, of others {shown['between']:.2f}",
               shown["within"] > shown["between"] + 0.2),
         claim("king − man + woman is near queen", "03_embeddings",
-              f"King − he + she: {queen}; King − Lord + Lady: {first['King - Lord + Lady']}",
-              queen == "Queen", first["King - Lord + Lady"] == "Queen"),
+              f"of all analogies of {len(tried)} relations {right} of {of} come out; by chance, "
+              f"among the words of the relation, {by_chance:.0f}",
+              right > 2 * by_chance, right > of / 2),
+        claim("A vector holds the context (bank: money or river)", "03_embeddings",
+              f"“good” of an animal and of food: cosine {other[0]:.2f} in the table, "
+              f"{other[-1]:.2f} after the last block; within one meaning {same[-1]:.2f}",
+              other[0] < 0.999, other[-1] < same[-1] - 0.05),
         claim("Token embeddings: (vocabulary, channels), learned", "03_embeddings",
               f"GPT-2 {f['table'][0]:,} by {f['table'][1]}; rows looked up twice get a gradient of "
               f"{shown['row_gradients'][2]:.0f}, others of {shown['row_gradients'][1]:.0f}",
@@ -131,8 +144,10 @@ def embeddings(n):
 def attention(n):
     f, shown = n["facts"], n["04"]
     row = shown["hand_weights"][3]
+    grown = [more for layer in shown["removed"]["grown"] for more in layer]
+    score, apart = shown["induction"]["tales"][1][-1], 1 / 36
     answers = shown["answers"]
-    family = Numbers(n["10"])
+    family = family_report.Numbers(n["10"])
     at, later = (family.of("gpt", "pronoun", p, "share").mean for p in ("it", "it, later"))
     return [
         claim("Attention tells what “it” refers to", "10_families",
@@ -145,6 +160,13 @@ def attention(n):
               "; ".join(f"{word}: {answer.strip()}" for word, answer in answers.items()),
               (answers["tired"], answers["King"]) == (" slept", " his"),
               (answers["hungry"], answers["Queen"]) == (" ate", " her")),
+        claim("Several heads: each learns different patterns", "04_attention",
+              f"the loss grows by {min(grown):.3f} to {max(grown):.3f} without one of "
+              f"{len(grown)} heads", max(grown) > 0.05, min(grown) > 0.01),
+        claim("Heads have roles (grammar, semantics, syntax)", "04_attention",
+              "the role that can be tested, to find what followed a token before: score "
+              f"{score:.2f} after training on tales, {apart:.2f} where nothing is looked for",
+              score > 0.5),
         claim("Three vectors: query, key, value", "04_attention",
               f"written out, the result is the op's to {shown['op_gap']:.0e}",
               shown["op_gap"] < 1e-12),
@@ -183,9 +205,6 @@ def transformer(n):
               warm["pre-norm"] < warm["no residual"] - 0.3),
         claim("The network widens to 4 d and back, at each position", "claim_facts",
               f"{f['mlp share']:.0%} of a block's parameters", 0.6 < f["mlp share"] < 0.7),
-        claim("More layers are slower", "claim_facts",
-              f"12 blocks take {f['flops of 12 blocks by 1']:.0f} times the FLOPs of one",
-              f["flops of 12 blocks by 1"] > 11),
     ]  # fmt: skip
 
 
@@ -195,10 +214,9 @@ KINDS = ("pre-norm", "post-norm", "no residual")
 def training(n):
     f, shown = n["facts"], n["06"]
     loss = shown["rows"][-1]["val_loss"]
-    family, answers = Numbers(n["10"]), n["04"]["answers"]
+    family, answers = family_report.Numbers(n["10"]), n["04"]["answers"]
     whole = family.of("gpt", "go on", "whole").mean
     sides = {word: answers[word].strip() for word in ("King", "Queen", "was", "were")}
-    B4, B32 = f["memory by batch"]
     return [
         claim("Objective: predict the next token; the loss compares with what came",
               "06_training",
@@ -225,8 +243,6 @@ def training(n):
               f"{family.of('gpt', 'rewrite', 'exact').mean:.0%} of stories",
               family.of("gpt", "pronoun", "it, later", "share").mean > 0.8,
               family.of("gpt", "rewrite", "exact").mean > 0.5),
-        claim("Larger batches need more memory", "claim_facts",
-              f"a step's peak for 8 times the batch: {B32 / B4:.1f} times", B32 > 4 * B4),
         claim("Clipping limits the gradient's norm", "claim_facts",
               f"a norm of {f['norm before clipping']:.0f} enters AdamW as {f['norm clipped']:.2f}",
               f["norm clipped"] < 1.0001 < f["norm before clipping"]),
@@ -277,20 +293,17 @@ def generation(n):
 
 def choices(n):
     f = n["facts"]
-    family = [
+    families = [
         Claim(sentence, "10_families", _first_sentence(reason),
               {"holds here": HOLDS, "holds in part": PARTLY}.get(verdict, NOT))
-        for sentence, verdict, reason in verdicts(Numbers(n["10"]))
+        for sentence, verdict, reason in family_report.verdicts(family_report.Numbers(n["10"]))
     ]  # fmt: skip
     relu, gelu = f["turn of the slope"]["relu"], f["turn of the slope"]["gelu"]
     return [
-        *family,
+        *families,
         claim("Causal attention: no cheating by looking ahead; needed to generate",
               "04_attention", f"another last token moves earlier logits by "
               f"{n['04']['moved_before']:g}", n["04"]["moved_before"] == 0),
-        claim("Tied embeddings: fewer parameters", "claim_facts",
-              f"a second table would add {f['untied adds']:.0%} to GPT-2's "
-              f"{f['gpt2 parameters'] / 1e6:.0f} million", f["untied adds"] > 0.1),
         claim("GELU is smoother than ReLU", "claim_facts",
               f"from -0.01 to 0.01 the slope turns by {gelu:.2f}, ReLU's by {relu:.0f}",
               gelu < 0.1 * relu),
@@ -306,10 +319,80 @@ def choices(n):
     ]  # fmt: skip
 
 
+def scaling(n):
+    law, script = scaling_numbers.Numbers(n["09"]), "09_scaling_laws"
+    runs = sorted((r["result"] for r in law.runs if r["settings"]["flops"] == law.budgets[-1]),
+                  key=lambda result: result["parameters"])  # fmt: skip
+    losses = [result["excess"] for result in runs]
+    best = [law.best(flops)["result"] for flops in law.budgets]
+    right = [result["written"]["derived"] for result in best]
+    texts = [row["result"] for row in law.texts]
+    alpha = law.constant("alpha", True)
+    exponent = law.constant("exponent", True)
+    least = min(range(len(losses)), key=losses.__getitem__)
+    return [
+        claim("Bigger models are generally better", script,
+              "nats above the entropy for equal FLOPs: " + ", ".join(
+                  f"{r['parameters']:,} parameters {r['excess']:.3f}" for r in runs),
+              losses[0] > losses[least], least == len(losses) - 1),
+        claim("Diminishing returns", script,
+              f"at equal tokens ten times the parameters leave {10**-alpha.value:.0%} of what the "
+              f"loss owes to size (exponent {alpha.value:.2f}, {alpha.low:.2f} to {alpha.high:.2f})",
+              alpha.low > 0),
+        claim("A table of sizes tells what a model can do", script,
+              "stories with all facts right, of the best size for a budget: " + ", ".join(
+                  f"{r['parameters']:,} {share:.0%}" for r, share in zip(best, right, strict=True))
+              + f"; the largest for the last budget {runs[-1]['written']['derived']:.0%}",
+              right == sorted(right), runs[-1]["written"]["derived"] >= max(right)),
+        claim("A table of text sizes: 1 MB is very limited, more is better", script,
+              "nats above the entropy: " + ", ".join(
+                  f"{r['characters'] / 1e6:.2g} MB {r['excess']:.2f}" for r in texts),
+              all(a["excess"] > b["excess"] for a, b in pairwise(texts))),
+        claim("More compute: a better model", script,
+              "nats above the entropy: " + ", ".join(
+                  f"{flops:.2g} FLOPs {r['excess']:.3f}"
+                  for flops, r in zip(law.budgets, best, strict=True)),
+              all(a["excess"] > b["excess"] for a, b in pairwise(best))),
+        claim("Balance model size, data and compute", script,
+              f"the best size goes as the budget to the power {exponent.value:.2f} "
+              f"({exponent.low:.2f} to {exponent.high:.2f}), and the best text as the rest",
+              0 < exponent.low, exponent.high < 1),
+    ]  # fmt: skip
+
+
 def _first_sentence(text):
     return text.split(". ")[0].rstrip(".")
 
 
+def ablations(n, section):
+    """The verdicts of the study on sentences of a section."""
+    results = {key(row["settings"]): row["result"] for row in n["08"]}
+    found = ablation_numbers.verdicts(ablation_numbers.Study(ROWS, results, NOISE))
+    return [
+        Claim(v.sentence, "08_ablations", _measured(v), _in_short(v.verdict))
+        for v in found if v.sentence.startswith(IN_SECTIONS[section])
+    ]  # fmt: skip
+
+
+def _in_short(verdict):
+    """"holds here", "holds, by counting" and the like are one."""
+    return HOLDS if verdict.startswith("holds") else verdict
+
+
+def _measured(verdict):
+    if not verdict.difference:
+        return verdict.text
+    d = verdict.difference
+    p = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
+    return f"{verdict.text} Difference {d.mean:+.4f} {verdict.unit}, n = {d.n}, {p}"
+
+
+IN_SECTIONS = {  # how the study's sentences begin, by the section that they are about
+    "Attention Mechanism": ("Multi-head", "Scores are"),
+    "Transformer Architecture": ("LayerNorm", "Residual", "More layers"),
+    "Training Process": ("Learning rate", "Batch size", "Gradient clipping", "Dropout", "Warm-up"),
+    "Why These Choices?": ("Causal", "Pre-norm", "Tied", "GELU", "AdamW", "Llama"),
+}
 SECTIONS = {
     "What is a Language Model?": language_model,
     "Tokenization": tokenization,
@@ -319,4 +402,5 @@ SECTIONS = {
     "Training Process": training,
     "Text Generation": generation,
     "Why These Choices?": choices,
+    "Scaling Laws": scaling,
 }

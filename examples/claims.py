@@ -1,7 +1,8 @@
 """The table at the end of CONCEPTS.md: every claim of the concepts document, and what was found.
 
     python examples/claims.py             write the table from the numbers that are there
-    python examples/claims.py --measure   run the examples 00 to 07 first, a few minutes
+    python examples/claims.py --measure   run the examples 00 to 07 first, a few minutes;
+                                          or those that are named, as 03 04
 
 Numbers are kept in examples/claims.json; those of the studies, in the files of these.
 """
@@ -9,29 +10,29 @@ Numbers are kept in examples/claims.json; those of the studies, in the files of 
 import argparse
 import importlib
 import json
-import re
 from pathlib import Path
 
 import claim_facts
 import numpy as np
-from claim_rows import SECTIONS
-from example import FIGURES
+from claim_rows import IN_SECTIONS, SECTIONS, ablations
+from example import FIGURES, into_concepts
+from laboratory import kept
 
 from npgpt.files import atomic_write
 
 HERE = Path(__file__).parent
-NUMBERS, FAMILIES = HERE / "claims.json", HERE / "10_families.json"
-CONCEPTS, BEGINS = HERE.parent / "CONCEPTS.md", "<!-- examples/claims.py -->"
-MARKS = re.compile(rf"({BEGINS}\n).*?(<!-- end -->)", re.S)
+NUMBERS = HERE / "claims.json"
 LONGEST = 20  # of a list, more of which only the ends are kept
 
 
-def measure():
-    """Run the examples of the sections, and keep what they return."""
-    found = {"facts": claim_facts.facts()}
+def measure(names=()):
+    """Run the examples of the sections, or those named ("03"), and keep what they return."""
+    found = json.loads(NUMBERS.read_text(encoding="utf-8")) if names else {}
+    found["facts"] = plain(claim_facts.facts())
     for path in sorted(HERE.glob("0[0-7]_*.py")):
-        found[path.stem[:2]] = importlib.import_module(path.stem).main()
-    atomic_write(NUMBERS, (json.dumps(plain(found), indent=1) + "\n").encode())
+        if not names or path.stem[:2] in names:
+            found[path.stem[:2]] = plain(importlib.import_module(path.stem).main())
+    atomic_write(NUMBERS, (json.dumps(found, indent=1) + "\n").encode())
 
 
 def plain(value):
@@ -59,9 +60,16 @@ def claims():
     try:
         numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SystemExit(f"{NUMBERS} is missing; run: python examples/claims.py --measure") from None
-    numbers["10"] = json.loads(FAMILIES.read_text(encoding="utf-8"))
-    return {section: of(numbers) for section, of in SECTIONS.items()}
+        raise SystemExit(
+            f"{NUMBERS} is missing; run: python examples/claims.py --measure"
+        ) from None
+    numbers["08"] = kept(HERE / "08_ablations.jsonl")
+    numbers["09"] = kept(HERE / "09_scaling_laws.jsonl")
+    numbers["10"] = json.loads((HERE / "10_families.json").read_text(encoding="utf-8"))
+    return {
+        section: of(numbers) + (ablations(numbers, section) if section in IN_SECTIONS else [])
+        for section, of in SECTIONS.items()
+    }
 
 
 def table(by_section):
@@ -86,21 +94,12 @@ def _link(script):
     return f"[`{script}`](examples/{script}.py){drawn}"
 
 
-def write():
-    """Put the table into CONCEPTS.md. Raises SystemExit if its marks are not there."""
-    text, found = MARKS.subn(
-        lambda marks: marks[1] + table(claims()) + marks[2], CONCEPTS.read_text(encoding="utf-8")
-    )
-    if found != 1:
-        raise SystemExit(f"CONCEPTS.md has lost a mark: {BEGINS} or <!-- end -->; put it back")
-    atomic_write(CONCEPTS, text.encode())
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--measure", action="store_true", help="run the examples first")
-    if parser.parse_args().measure:
-        measure()
-    write()
+    parser.add_argument("--measure", nargs="*", metavar="EXAMPLE", help="run examples first")
+    names = parser.parse_args().measure
+    if names is not None:
+        measure(names)
+    into_concepts("claims", table(claims()))
