@@ -134,7 +134,7 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         GPTs of 5,000 to 300,000 parameters: each budget of FLOPs is spent on small models that read
         much and on large ones that read little. Expect the best size to grow with the budget, the
         fit to find the entropy of the text, and the loss of a run of four times the largest budget
-        to be foretold.
+        to be predicted.
         """)
     if quick:
         return quick_study(figures)

@@ -136,7 +136,9 @@ def _in_short(v):
 
 def draw_forest(path, study):
     """Excess loss of each row, a mark for each seed; the band is the base's spread."""
-    rows = [name for name in study.found if study.has(name) and name[0] != "Learning rate"]
+    groups = list(dict.fromkeys(group for group, _ in study.found if group != "Learning rate"))
+    there = [name for name in study.found if study.has(name)]
+    rows = [name for group in groups for name in there if name[0] == group]
     half = _break(rows)
     drawing, axes = plots.figure(11, 0.19 * max(half, len(rows) - half) + 1.6, 1, 2, sharex=True)
     limits = _limits(study, rows)

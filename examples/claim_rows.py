@@ -15,6 +15,7 @@ import family_report
 import scaling_numbers
 from ablation_rows import NOISE, ROWS
 from laboratory import key
+from scaling_report import shown
 
 HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold here"
 
@@ -78,8 +79,9 @@ def tokenization(n):
               f"learning to spell; one of {sizes[best]} tokens at {bits[best]:.2f}",
               bits[0] > 2 * bits[best]),
         claim("Byte pairs: “unhappiness” is un, happi, ness", "claim_facts",
-              f"learned from tales: “{f['unhappiness'].replace('|', '·')}”",
-              f["unhappiness"].split("|")[-1] == "ness", f["unhappiness"].count("|") > 0),
+              f"learned from tales it is {f['unhappiness'].count('|') + 1} tokens: "
+              f"“{f['unhappiness'].replace('|', '·')}”",
+              f["unhappiness"].endswith("|ness"), "|" in f["unhappiness"]),
         claim("Byte pairs: the most frequent pair is merged, again and again", "02_tokenization",
               "the first: " + ", ".join(f"“{m}”" for m in shown["first_merges"][:6]),
               shown["first_merges"][0] == "he"),
@@ -327,8 +329,7 @@ def scaling(n):
     best = [law.best(flops)["result"] for flops in law.budgets]
     right = [result["written"]["derived"] for result in best]
     texts = [row["result"] for row in law.texts]
-    alpha = law.constant("alpha", True)
-    exponent = law.constant("exponent", True)
+    alpha, exponent = law.constant("alpha", True), law.constant("exponent", True)
     least = min(range(len(losses)), key=losses.__getitem__)
     return [
         claim("Bigger models are generally better", script,
@@ -337,8 +338,7 @@ def scaling(n):
               losses[0] > losses[least], least == len(losses) - 1),
         claim("Diminishing returns", script,
               f"at equal tokens ten times the parameters leave {10**-alpha.value:.0%} of what the "
-              f"loss owes to size (exponent {alpha.value:.2f}, {alpha.low:.2f} to {alpha.high:.2f})",
-              alpha.low > 0),
+              f"loss owes to size (an exponent of {shown(alpha, 2)})", alpha.low > 0),
         claim("A table of sizes tells what a model can do", script,
               "stories with all facts right, of the best size for a budget: " + ", ".join(
                   f"{r['parameters']:,} {share:.0%}" for r, share in zip(best, right, strict=True))
@@ -354,9 +354,9 @@ def scaling(n):
                   for flops, r in zip(law.budgets, best, strict=True)),
               all(a["excess"] > b["excess"] for a, b in pairwise(best))),
         claim("Balance model size, data and compute", script,
-              f"the best size goes as the budget to the power {exponent.value:.2f} "
-              f"({exponent.low:.2f} to {exponent.high:.2f}), and the best text as the rest",
-              0 < exponent.low, exponent.high < 1),
+              f"the best size goes as the budget to the power {shown(exponent, 2)}, and the best "
+              "text as the rest",
+              exponent.low > 0, exponent.high < 1),
     ]  # fmt: skip
 
 

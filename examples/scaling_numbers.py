@@ -133,7 +133,7 @@ class Numbers:
             found[name] = Value(float(self.law(known).loss(N, D)), *interval(losses))
         return found
 
-    def foretold(self):
+    def predictions(self):
         """(FLOPs, the prediction, the run) of each budget that was predicted and is trained."""
         return [
             (r["settings"]["flops"], self.told[r["settings"]["flops"]], r) for r in self.largest

@@ -32,7 +32,7 @@ def flops(C):
 
 def report(n):
     """A document in Markdown."""
-    parts = [_opening(n), _losses(n), _law(n), _exponents(n), _foretold(n), _few(n), _sizes(n),
+    parts = [_opening(n), _losses(n), _law(n), _exponents(n), _predictions(n), _few(n), _sizes(n),
              _texts(n), _of_file(n)]  # fmt: skip
     return "\n".join(wrapped(line) for part in parts for line in part)
 
@@ -152,9 +152,9 @@ def _exponents(n):
     ]  # fmt: skip
 
 
-def _foretold(n):
+def _predictions(n):
     lines = []
-    for C, told, run in n.foretold():
+    for C, told, run in n.predictions():
         given, free, excess = told["E given"], told["E free"], run["result"]["excess"]
         rows = [
             (label, f"{v[0]:.4f} ({v[1]:.4f} to {v[2]:.4f})", f"{v[0] - n.floor:.4f}",
@@ -216,7 +216,7 @@ def _sizes(n):
         (f"{r['result']['parameters']:,}", r) for r in n.runs if r["settings"]["flops"] == largest
     ]
     by_budget = [(flops(C), n.best(C)) for C in n.budgets]
-    by_budget += [(flops(C), run) for C, _, run in n.foretold()]
+    by_budget += [(flops(C), run) for C, _, run in n.predictions()]
     return [
         "## What models can do, by size and by budget", "",
         "The document's tables say “1M: basic patterns, 10M: simple coherence, ...”. Here each "
@@ -269,7 +269,7 @@ def _of_file(n):
 
 def summary(n):
     """The part of CONCEPTS.md, in Markdown."""
-    best = [(C, n.best(C)) for C in n.budgets] + [(C, run) for C, _, run in n.foretold()]
+    best = [(C, n.best(C)) for C in n.budgets] + [(C, run) for C, _, run in n.predictions()]
     rows = [
         (flops(C), f"{r['result']['parameters']:,}", f"{r['result']['tokens'] / 1e6:.1f} M",
          f"{r['result']['excess']:.3f}", f"{r['result']['written']['form']:.0%}",
@@ -295,7 +295,7 @@ def summary(n):
 def sentences(n):
     """Each claim about scaling, and what came of it here."""
     yield entropy_found(n)
-    yield from map(_foretold_in_words, [n] * len(n.foretold()), n.foretold())
+    yield from map(_prediction_in_words, [n] * len(n.predictions()), n.predictions())
     yield _diminishing(n)
     yield _more_compute(n)
     yield _split(n)
@@ -303,7 +303,7 @@ def sentences(n):
         yield _memory(n)
 
 
-def _foretold_in_words(n, found):
+def _prediction_in_words(n, found):
     C, told, run = found
     excess = run["result"]["excess"]
     value, low, high = (x - n.floor for x in told["E given"])
@@ -376,7 +376,7 @@ def draw_laws(path, n):
     """Budgets' curves, the prediction, memory, and who is known."""
     drawing, axes = plots.figure(10, 7.6, 2, 2)
     _draw_budgets(axes[0, 0], n)
-    _draw_foretold(axes[0, 1], n)
+    _draw_prediction(axes[0, 1], n)
     _draw_texts(axes[1, 0], n)
     _draw_people(axes[1, 1], n)
     return plots.save(drawing, path)
@@ -400,19 +400,19 @@ def _draw_budgets(axes, n):
     axes.set_xlim(right=4 * points.N.max())
 
 
-def _draw_foretold(axes, n):
+def _draw_prediction(axes, n):
     points = n.points()
     axes.plot(points.C, points.L - n.floor, ".", color=plots.GREY, label="all runs")
     best = [n.best(C)["result"]["excess"] for C in n.budgets]
     axes.plot(n.budgets, best, "o-", color=plots.COLOURS[0], label="the best of each budget")
-    for C, told, run in n.foretold():
+    for C, told, run in n.predictions():
         value, low, high = (x - n.floor for x in told["E given"])
         axes.errorbar([C], [value], [[max(0, value - low)], [max(0, high - value)]], fmt="s",
                       color=plots.COLOURS[1], markersize=8, markerfacecolor="none", capsize=4,
                       label="predicted before the training")  # fmt: skip
         axes.plot(C, run["result"]["excess"], "x", color=plots.INK, markersize=8, label="measured")
     axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="loss above the entropy, nats")
-    axes.set_title("A run of four times the largest budget, foretold", fontsize=10)
+    axes.set_title("A run of four times the largest budget, predicted", fontsize=10)
     axes.legend(fontsize=8)
 
 
@@ -430,13 +430,13 @@ def _draw_texts(axes, n):
     axes.annotate("the grammar's loss", (0, 0), (4, 3), xycoords=("axes fraction", "data"),
                   **plots.NOTE)  # fmt: skip
     axes.set(xscale="log", xlabel="characters of text", ylabel="loss above the grammar's, nats")
-    axes.set_title("Of little text the model learns the text by heart", fontsize=10)
+    axes.set_title("A small text is memorised", fontsize=10)
     axes.legend(fontsize=8)
 
 
 def _draw_people(axes, n):
     rows = [(f"{flops(C)}", n.best(C)) for C in n.budgets]
-    rows += [(f"{flops(C)}", run) for C, _, run in n.foretold()]
+    rows += [(f"{flops(C)}", run) for C, _, run in n.predictions()]
     for i, (label, r) in enumerate(rows):
         axes.plot([share for share, _ in r["result"]["right"]["fact"]], MARKERS[i % 6] + "-",
                   color=plots.COLOURS[i % 6], label=label)  # fmt: skip

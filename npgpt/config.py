@@ -291,7 +291,7 @@ PRESETS = {
     "tales-t5": {
         "arch": "t5", "block_size": 96, "n_layer": 2, "n_decoder_layer": 3, "n_head": 8,
         "n_embd": 128, "n_inner": 256, "tie_weights": False,
-        "corpus": ("tales",), "tokenizer": "words", "max_iters": 5500, "batch_size": 16,
+        "corpus": ("tales",), "tokenizer": "words", "max_iters": 8500, "batch_size": 16,
         "lr": 1.5e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 500,
     },
     # nanoGPT's recipe for a CPU

@@ -184,7 +184,7 @@ def test_07_settings_keep_what_they_say_and_the_cache_changes_nothing(results):
 def test_09_the_floor_is_not_passed_and_the_prediction_comes_before_its_run(results):
     numbers, _ = results("09_scaling_laws")
     assert all(r["result"]["excess"] > 0 for r in numbers.runs)
-    ((flops, told, run),) = numbers.foretold()
+    ((flops, told, run),) = numbers.predictions()
     assert flops == 4 * max(numbers.budgets) and run["result"]["tokens"] > 0
     assert told["parameters"] == run["result"]["parameters"]
     assert told["tokens"] == pytest.approx(run["result"]["tokens"], rel=0.05)
