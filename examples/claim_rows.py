@@ -35,11 +35,13 @@ def claim(sentence, script, result, *met):
 def language_model(n):
     losses, told = n["01"]["losses"], n["07"]["told"]
     kept = n["07"]["kept_by_context"]["top-p 0.8"]
+    answers = n["01"]["answers"]
+    right = answers[0] == " slept", answers[1] == " drank"
     return [
         claim("Given some text, it predicts what comes next", "01_language_model",
               "after “too tired, so it” and “too thirsty, so it”: "
-              f"“{n['01']['answers'][0].strip()}” and “{n['01']['answers'][1].strip()}”",
-              n["01"]["answers"] == [" slept", " drank"]),
+              f"“{answers[0].strip()}” and “{answers[1].strip()}”, {sum(right)} of 2 right",
+              all(right)),
         claim("One continuation is likely, others are possible", "07_generation",
               f"tokens that make up 80 %, in five contexts: {', '.join(map(str, kept))}",
               min(kept) == 1, max(kept) > 1),
@@ -69,7 +71,8 @@ def tokenization(n):
               f"{f['characters']} in the tales; GPT-2 has {f['table'][0]:,} tokens",
               f["characters"] < 100),
         claim("Characters: can represent any text", "02_tokenization",
-              "no: “naïve” is refused, as the training text has no “ï”; bytes can",
+              f"no: “ï” is refused, as it is not among the {f['characters']} of the training text; "
+              "256 bytes can",
               not shown["refused"]),
         claim("Characters: long sequences", "02_tokenization",
               f"{per_token[-1] / per_token[0]:.1f} times as long as with 2,000 byte pairs",
@@ -83,7 +86,7 @@ def tokenization(n):
               f"“{f['unhappiness'].replace('|', '·')}”",
               f["unhappiness"].endswith("|ness"), "|" in f["unhappiness"]),
         claim("Byte pairs: the most frequent pair is merged, again and again", "02_tokenization",
-              "the first: " + ", ".join(f"“{m}”" for m in shown["first_merges"][:6]),
+              "the first 6: " + ", ".join(f"“{m}”" for m in shown["first_merges"][:6]),
               shown["first_merges"][0] == "he"),
         claim("Byte pairs: shorter sequences than characters", "02_tokenization",
               f"{per_token[5]:.1f} characters a token with a vocabulary of 768", per_token[5] > 2),
@@ -139,16 +142,21 @@ def embeddings(n):
               f"{shown['apart']:.2f} apart; cosine of neighbouring positions {near:.2f}, of "
               f"positions 32 apart {far:.2f}", shown["apart"] > 0.1, near > far),
         claim("What enters is the sum of both", "05_transformer",
-              "added by hand, the logits are the model's to the bit", n["05"]["same_as_model"]),
+              "added by hand, the logits of the model to the bit, and the loss of "
+              f"{n['05']['loss']:.2f}", n["05"]["same_as_model"]),
     ]  # fmt: skip
+
+
+FOLLOWS = {"tired": "slept", "hungry": "ate", "King": "his", "Queen": "her", "was": "It",
+           "were": "They"}  # fmt: skip
 
 
 def attention(n):
     f, shown = n["facts"], n["04"]
-    row = shown["hand_weights"][3]
+    row, answers = shown["hand_weights"][3], shown["answers"]
     grown = [more for layer in shown["removed"]["grown"] for more in layer]
+    right = [answers[word].strip() == answer for word, answer in FOLLOWS.items()]
     score, apart = shown["induction"]["tales"][1][-1], 1 / 36
-    answers = shown["answers"]
     family = family_report.Numbers(n["10"])
     at, later = (family.of("gpt", "pronoun", p, "share").mean for p in ("it", "it, later"))
     return [
@@ -159,9 +167,9 @@ def attention(n):
               f"by hand, the last of four positions reads them with {row[0]:.2f}, {row[1]:.2f}, "
               f"{row[2]:.2f} and {row[3]:.2f}", max(row) > 0.9),
         claim("What is read decides what follows", "04_attention",
-              "; ".join(f"{word}: {answer.strip()}" for word, answer in answers.items()),
-              (answers["tired"], answers["King"]) == (" slept", " his"),
-              (answers["hungry"], answers["Queen"]) == (" ate", " her")),
+              f"{sum(right)} of {len(right)} answers follow the word: "
+              + "; ".join(f"{word}: {answer.strip()}" for word, answer in answers.items()),
+              sum(right) > 2, all(right)),
         claim("Several heads: each learns different patterns", "04_attention",
               f"the loss grows by {min(grown):.3f} to {max(grown):.3f} without one of "
               f"{len(grown)} heads", max(grown) > 0.05, min(grown) > 0.01),
@@ -194,7 +202,8 @@ def transformer(n):
     low, high = f["norm std"]
     return [
         claim("A block: norm, attention, add; norm, network, add", "05_transformer",
-              "by hand, the logits are the model's to the bit", shown["same_as_model"]),
+              f"by hand, of {shown['parameters']:,} parameters, the model's logits to the bit",
+              shown["same_as_model"]),
         claim("Layer norm: mean 0, standard deviation 1", "claim_facts",
               f"of vectors around 3 with spread 5: mean {f['norm mean']:.0e}, deviation {low:.6f} "
               f"to {high:.6f}", f["norm mean"] < 1e-12, 0.999 < low <= high < 1.001),
@@ -219,6 +228,7 @@ def training(n):
     family, answers = family_report.Numbers(n["10"]), n["04"]["answers"]
     whole = family.of("gpt", "go on", "whole").mean
     sides = {word: answers[word].strip() for word in ("King", "Queen", "was", "were")}
+    right = [answer == FOLLOWS[word] for word, answer in sides.items()]
     return [
         claim("Objective: predict the next token; the loss compares with what came",
               "06_training",
@@ -237,8 +247,8 @@ def training(n):
         claim("The model learns grammar", "10_families",
               f"{whole:.0%} of stories begun are ended as the grammar does", whole > 0.4),
         claim("The model learns facts (those of the text)", "04_attention",
-              "; ".join(f"{word}: {answer}" for word, answer in sides.items()),
-              sides == {"King": "his", "Queen": "her", "was": "It", "were": "They"}),
+              f"{sum(right)} of {len(right)} right: "
+              + "; ".join(f"{word}: {answer}" for word, answer in sides.items()), all(right)),
         claim("The model learns reasoning patterns", "10_families",
               "what follows from a reason, "
               f"{family.of('gpt', 'pronoun', 'it, later', 'share').mean:.0%}; to rewrite a story, "
@@ -256,7 +266,7 @@ def generation(n):
     likeliest, kept = shown["likeliest"], shown["kept_by_context"]
     return [
         claim("Greedy: deterministic", "07_generation",
-              "the same text for another seed", shown["greedy_repeats"]),
+              "for another seed all 50 tokens are the same", shown["greedy_repeats"]),
         claim("Greedy: can be repetitive", "07_generation",
               f"{told['greedy']['again']:.0%} of its runs of 8 tokens were said before, at "
               f"temperature 1 {told['temperature 1']['again']:.0%}",
