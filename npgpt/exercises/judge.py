@@ -175,13 +175,19 @@ def _line(function, result):
     node = max(returns, key=_lineno).value
     if isinstance(node, ast.Tuple) and result < len(node.elts):
         node = node.elts[result]
+    what = "is made"
     if isinstance(node, ast.Name):
+        what = "was last changed"
         node = max((n for n in ast.walk(body) if _sets(n, node.id)), key=_lineno, default=node)
-    return f"It is made in line {first + node.lineno - 1}:\n    {lines[node.lineno - 1].strip()}"
+    return f"It {what} in line {first + node.lineno - 1}:\n    {lines[node.lineno - 1].strip()}"
 
 
 def _sets(node, name):
-    """Whether a node of the syntax is `name = ...`, `name[...] = ...` or the like."""
+    """Whether a node of the syntax is `name = ...`, `name[...] = ...`, `name.append(...)`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        changed = node.func.value
+        grows = node.func.attr in ("append", "extend", "insert")
+        return grows and isinstance(changed, ast.Name) and changed.id == name
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
         return isinstance(node.value, ast.Name) and node.value.id == name
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 # A file with an exercise's solution, in which one text is replaced: (exercise, text, replacement,
 # what the program says, the line that it names).
 WRONG_FILES = [
-    ("merge", "i += 2", "i += 1", "ids", None),
+    ("merge", "i += 2", "i += 1", "ids", "merged.append(ids[i])"),
     ("encode", "min(pairs", "max(pairs", "the pair that was learned last is merged first", None),
     ("embedding_vjp", "zeros((V,", "ones((V,", "dweight is wrong in 8 of 8", "dweight_VC = np"),
     ("causal_mask", "<=", "<", "a position does not read itself", "return np.arange"),
@@ -131,7 +131,7 @@ def test_a_wrong_file_is_refused_with_the_fault_and_its_line(
     assert status == 1 and says in out and "--hint" in out
     if line:
         lines = [i for i, text in enumerate(wrong.splitlines(), 1) if text.strip().startswith(line)]
-        assert f"It is made in line {lines[-1]}:\n    {line}" in out
+        assert f" in line {lines[-1]}:\n    {line}" in out
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("merge", "encode", "causal_mask")])
