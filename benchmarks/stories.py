@@ -2,13 +2,15 @@
 
     npgpt train && python -m benchmarks.stories runs/tales
 
-Words that stand nowhere in the run's text are in another colour.
+Words that stand nowhere in the run's text are in another colour, and italic.
 """
 
 import argparse
 import re
 import textwrap
 from pathlib import Path
+
+import numpy as np
 
 from npgpt import plots
 from npgpt.data.corpora import load_corpus
@@ -57,7 +59,9 @@ def draw(path, found, known):
         curve.annotate(f"{name} {level:.2f}", (found["step"][-1], level), (0, -3), ha="right",
                        va="top", **plots.NOTE)  # fmt: skip
     curve.set(xlabel="step", ylabel="loss, nats per character", ylim=(0, None))
-    curve.legend(frameon=False, loc="upper center")
+    between = np.mean(sorted(level for _, level in found["levels"])[-2:])  # the two highest lines
+    curve.legend(frameon=False, loc="center", bbox_to_anchor=(0.5, between),
+                 bbox_transform=curve.get_yaxis_transform())  # fmt: skip
     page.axis("off")
     y, losses = 0.0, dict(found["val"])
     for step, text in chosen(found["samples"]):
@@ -76,7 +80,7 @@ def write(page, lines, y, known, **font):
                 match[0], (0, 1), (match.start() * MONOSPACE * SIZE, y), va="top",
                 xycoords="axes fraction", textcoords="offset points", family="monospace",
                 fontsize=SIZE, color=plots.COLOURS[1] if strange else plots.INK, parse_math=False,
-                **font,
+                style="italic" if strange else "normal", **font,
             )  # fmt: skip
         y -= LINE
     return y

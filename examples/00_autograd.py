@@ -105,7 +105,7 @@ def the_graph(figures):
     same = all(tensors[name].grad == gradients[tensors[name]] for name in LEAVES)
     print(f"\nlargest difference {max(errors):.1e}; loss.backward() left the same values "
           f"in the .grad of the leaves: {same}")  # fmt: skip
-    title = "value, gradient of the loss with respect to it, and its finite difference"
+    title = "The gradient of each box agrees with its finite difference; h is used twice"
     picture(draw_graph, figures / "00_autograd.png", boxes, arrows, title)
     return {"graph_error": max(errors), "backward_agrees": same}
 

@@ -50,7 +50,8 @@ def predictions(trained, ngrams, figures):
             shown = (f"{word!r} {p:.2f}" for word, p in zip(*panels[name], strict=True))
             print(f"    {name:8} {', '.join(list(shown)[:5])}")
         answers[beginning] = panels["GPT"][0][0]
-    title = f"the token after “... {BEGINNINGS[-1][-25:].strip()}”"
+    shown = BEGINNINGS[-1][-25:].strip()
+    title = f"Only the GPT looks back to “thirsty”\nthe token after “... {shown}”"
     picture(draw_bars, figures / "01_language_model.png", panels, title)
     return answers
 

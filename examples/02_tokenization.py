@@ -106,7 +106,8 @@ def lengths(text, unseen, figures):
     picture(
         plots.curves_picture, figures / "02_tokenization.png",
         {name: (SIZES, curve) for name, curve in curves.items()},
-        xlabel="vocabulary size", ylabel="characters per token", title="BPE trained on tales",
+        xlabel="vocabulary size", ylabel="characters per token",
+        title="Merges help on text like the one they were learned from",
         marks=[("bytes only", SIZES[0])],
     )  # fmt: skip
     tales_curve, other_curve = curves.values()

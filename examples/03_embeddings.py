@@ -35,6 +35,7 @@ RELATIONS = {  # name -> pairs of words
         ("Lord", "Lady"),
     ],
 }  # fmt: skip
+MOST_LABELS, BESIDE = 10, 4  # in a panel of the figure; points between a dot and its label
 GOOD = (  # beginnings that end in " good": of an animal, and of food
     ("A good", "The good", "Then a good", "One dawn good", "Long ago there was a good"),
     ("so it ate good", "They had good", "Who ate my good", "and had good", "baked him good"),
@@ -177,12 +178,12 @@ def draw(vectors, figures):
         group: ((vectors_NC - mean_C) @ directions_CC[:2].T, words)
         for group, (vectors_NC, words) in vectors.items()
     }
-    title = f"embeddings of words, in the plane with {share:.0%} of their spread"
+    title = "Words used alike lie together (each other panel is a close-up)"
     picture(draw_clouds, figures / "03_embeddings.png", groups, title)
 
 
 def draw_clouds(path, groups, title):
-    """All points in one panel; then each cloud by itself, larger, with all its words.
+    """All points in one panel; then each cloud by itself, larger, with some of its words.
 
     groups   name -> (points (n, 2), labels)
     """
@@ -197,14 +198,16 @@ def draw_clouds(path, groups, title):
     for panel, names in zip(axes.flat, panels, strict=False):
         for name in names:
             points, _ = groups[name]
-            panel.scatter(points[:, 0], points[:, 1], s=12, color=colours[name])
-        panel.margins(0.16)
-        panel.tick_params(labelsize=7)
+            whole = panel is axes.flat[0]
+            panel.scatter(*points.T, s=12, color=colours[name], alpha=1 if whole else 0.35,
+                          linewidth=0)  # fmt: skip
+        panel.margins(0.2)
+        panel.tick_params(labelsize=9)
         panel.locator_params(nbins=4)
-        panel.set_title("all" if panel is axes.flat[0] else ", ".join(names), fontsize=10)
+        panel.set_title("all" if whole else ", ".join(names), fontsize=13)
     for panel in axes.flat[len(panels) :]:
         panel.axis("off")
-    drawing.suptitle(title)
+    drawing.suptitle(title, fontsize=15)
     drawing.draw_without_rendering()  # the layout decides where a point is and how large a text
     for panel, names in zip(axes.flat, panels, strict=False):
         points = np.concatenate([groups[name][0] for name in names])
@@ -213,19 +216,32 @@ def draw_clouds(path, groups, title):
             write_beside(panel, middles, names, points)
         else:
             labels = [label for name in names for label in groups[name][1]]
-            write_beside(panel, points, labels, points)
+            some = spread_out(points, MOST_LABELS)
+            colour = [colours[name] for name in names for _ in groups[name][1]]
+            panel.scatter(*points[some].T, s=26, color=[colour[i] for i in some])
+            write_beside(panel, points[some], [labels[i] for i in some], points)
     return plots.save(drawing, path)
 
 
+def spread_out(points, most):
+    """Indices of some points, as far from each other as may be: each is far from those before."""
+    scaled = (points - points.mean(axis=0)) / np.ptp(points, axis=0)
+    chosen = [int((scaled**2).sum(axis=1).argmax())]
+    while len(chosen) < min(most, len(points)):
+        apart = ((scaled[:, None] - scaled[chosen]) ** 2).sum(axis=2).min(axis=1)
+        chosen.append(int(apart.argmax()))
+    return chosen
+
+
 def write_beside(panel, points, labels, all_points):
-    """Write each label beside its point, where it covers nothing, with a line if it is far."""
+    """Write each label where it covers nothing: beside its point, or with a line to it."""
     pixels, taken = panel.transData.transform(all_points), []
     for point, label in zip(points, labels, strict=True):
         at = panel.transData.transform(point)
-        note = panel.annotate(label, point, (0, 0), textcoords="offset points", fontsize=7)
+        note = panel.annotate(label, point, (0, 0), textcoords="offset points", fontsize=11)
         size = np.array(note.get_window_extent().size)
         boxes = []
-        for distance in (4, 9, 15, 22, 30, 40, 52):
+        for distance in (BESIDE, 9, 15, 22, 30, 40, 52, 66, 80):
             for angle in np.arange(0, 2 * np.pi, np.pi / 6):
                 direction = np.array([np.cos(angle), np.sin(angle)])
                 middle = at + direction * (distance * panel.figure.dpi / 72 + size / 2)
@@ -235,9 +251,9 @@ def write_beside(panel, points, labels, all_points):
         )
         taken.append((low, high))
         note.set_position((low - at) * 72 / panel.figure.dpi)
-        if distance > 9:
+        if distance > BESIDE:
             end = panel.transData.inverted().transform(np.clip(at, low, high))
-            panel.plot(*zip(point, end, strict=True), color=plots.GREY, linewidth=0.5, zorder=0)
+            panel.plot(*zip(point, end, strict=True), color=plots.INK, linewidth=0.7, zorder=0)
 
 
 def covers(box, taken, pixels, panel):

@@ -119,7 +119,7 @@ def in_a_model(trained, figures):
         'how much each position (row) reads from each other (column); framed: what "it" reads',
         marked=its,
     )  # fmt: skip
-    picture(draw_rows, figures / "04_it.png", maps_LHTT, tokens, its)
+    picture(draw_rows, figures / "04_it.png", maps_LHTT, tokens, its, positions["tired"])
     return {"maps": maps_LHTT}
 
 
@@ -150,15 +150,22 @@ def draw_maps(path, weights_LHTS, tokens, title, marked):
     return plots.save(drawing, path)
 
 
-def draw_rows(path, weights_LHTT, tokens, rows):
+def draw_rows(path, weights_LHTT, tokens, rows, reason):
     """What one position reads in every head: a strip for each head, a panel for each position.
 
-    tokens   the T tokens;  rows   the positions, each the first of some
+    tokens   the T tokens;  rows   the positions of the first and of the last "it"
+    reason   the positions of "tired", between the two
     """
     L, H, T, _ = weights_LHTT.shape
     heads = [f"layer {layer}, head {head}" for layer, head in np.ndindex(L, H)]
     drawing, axes = plots.figure(7.4, 0.24 * L * H * len(rows) + 2.2, len(rows), 1, sharex=True)
-    for panel, row, which in zip(axes, rows, ("first", "last"), strict=True):
+    reading = (weights_LHTT[:, :, rows[-1], reason].sum(axis=-1) > 0.5).sum()
+    number = f"{('no', 'one', 'two', 'three', 'four')[reading] if reading < 5 else reading}"
+    titles = (
+        "At the first “it” the reason is still to come",
+        f"At the last, {number} {'head reads' if reading == 1 else 'heads read'} “tired”",
+    )
+    for panel, row, title in zip(axes, rows, titles, strict=True):
         seen_NT = np.where(np.arange(T) <= row, weights_LHTT[:, :, row].reshape(L * H, T), np.nan)
         image = panel.imshow(seen_NT, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (head, t), weight in np.ndenumerate(seen_NT):
@@ -166,7 +173,7 @@ def draw_rows(path, weights_LHTT, tokens, rows):
                 colour = "white" if weight > 0.5 else plots.INK
                 panel.text(t, head, f"{weight:.1f}", ha="center", va="center", fontsize=7.5,
                            color=colour)  # fmt: skip
-        panel.set_title(f'what the {which} "it" reads', fontsize=10)
+        panel.set_title(title, fontsize=10)
         panel.set_yticks(range(L * H), heads, fontsize=8)
     axes[-1].set_xticks(range(T), [token.strip() for token in tokens], fontsize=8, rotation=90)
     drawing.colorbar(image, ax=axes, shrink=0.6, label="weight; a row sums to 1")

@@ -124,7 +124,8 @@ def draw(path, rows, curves, entropy, unigram):
     styles = zip(plots.COLOURS * 9, ("--", "-", ":", "-.") * 9, strict=False)
     for (lr, values), (colour, style) in zip(curves.items(), styles, strict=False):
         others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"{lr:g}")
-    others.set(title="the loss with each learning rate", xlabel="step", ylabel="loss", ylim=(0, 8))
+    others.set(title="too low crawls, too high sticks at the unigram loss", xlabel="step",
+               ylabel="loss", ylim=(0, 8))  # fmt: skip
     others.axhline(unigram, color=plots.GREY, linestyle="--", label="unigram model")
     for panel in (losses, norms, others):
         panel.legend(frameon=False, fontsize=8)

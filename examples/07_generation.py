@@ -55,9 +55,22 @@ def distributions(trained, figures):
         kept[name] = int((probs_V > 0).sum())
         print(f"{name:16} keeps {kept[name]:4} tokens; likeliest: "
               f"{labels[0]!r} {probs_V[order[0]]:.2f}")  # fmt: skip
-    title = f"the token after “... {BEGINNING[-10:]}”"
+    sure = max(CONTEXTS, key=lambda text: _probabilities(trained, text).max())
+    probs_V = _probabilities(trained, sure, **SETTINGS["top-p 0.8"])
+    order = np.argsort(-probs_V)[:10]
+    panels[f"top-p 0.8 where the model is sure:\nafter “... {sure[-14:].strip()}”"] = (
+        [trained.tokenizer.decode([i]) for i in order], probs_V[order],
+    )  # fmt: skip
+    title = ("Temperature reshapes, top-k and top-p cut\n"
+             f"the token after “... {BEGINNING[-10:]}”")  # fmt: skip
     picture(draw_bars, figures / "07_generation.png", panels, title)
     return {"kept": kept, "likeliest": likeliest}
+
+
+def _probabilities(trained, context, **settings):
+    """Of each token after a context, (V,)."""
+    logits_V = trained.model.next_logits(trained.tokenizer.encode(context)[None])[0]
+    return Sampling(**settings).probabilities(logits_V)
 
 
 def top_p_in_contexts(trained):
@@ -69,11 +82,10 @@ def top_p_in_contexts(trained):
     kept = {name: [] for name in settings}
     print(f"{'':28}{'likeliest':>20}  " + "  ".join(f"{name:>9}" for name in settings))
     for context in CONTEXTS:
-        logits_V = trained.model.next_logits(trained.tokenizer.encode(context)[None])[0]
-        best = trained.tokenizer.decode([logits_V.argmax()])
+        probs_V = _probabilities(trained, context)
+        best, share = trained.tokenizer.decode([probs_V.argmax()]), probs_V.max()
         for name, of in settings.items():
-            kept[name].append(int((Sampling(**of).probabilities(logits_V) > 0).sum()))
-        share = Sampling().probabilities(logits_V).max()
+            kept[name].append(int((_probabilities(trained, context, **of) > 0).sum()))
         counts = "  ".join(f"{counts[-1]:9}" for counts in kept.values())
         print(f"{'... ' + context[-24:]:28}{best!r:>15} {share:4.2f}  {counts}")
     return kept

@@ -89,6 +89,7 @@ def block(path):
                  bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white",
                        "edgecolor": plots.INK})  # fmt: skip
     one.text(-0.35, 5.0, "the residual stream", rotation=90, ha="center", va="center", fontsize=8.5)
+    drawing.suptitle("A block only adds to the residual stream", fontsize=12)
     return plots.save(drawing, path)
 
 
@@ -109,11 +110,15 @@ def heads(path, seed=5):
     D = C // H
     rng = np.random.default_rng(seed)
     q_TC, k_TC, v_TC = (rng.normal(size=(3, T, C)) * 1.6).round(1)
-    drawing, axes = plots.figure(7.4, 5.0)
-    plain(axes, (-0.3, 18.3), (-9.9, 2.6))
+    drawing, axes = plots.figure(7.4, 5.4)
+    plain(axes, (-0.3, 18.3), (-10.2, 2.9))
     both = [BLUE] * D + [ORANGE] * D
     for row, (name, x_TC) in enumerate((("q", q_TC), ("k", k_TC), ("v", v_TC))):
         table(axes, 0, 1.6 - 3.4 * row, x_TC, both, f"{name} (T, C) = (3, 4)")
+    for head, colour in enumerate((BLUE, ORANGE)):
+        axes.text(1 + 2 * head, 2.55, f"head {head}", ha="center", va="center", fontsize=9,
+                  color=colour, weight="bold")  # fmt: skip
+    axes.text(2, 2.55, "|", ha="center", va="center", fontsize=9, color=plots.INK)
     axes.plot([4.2, 4.45, 4.45, 4.2], [1.6, 1.6, -7.1, -7.1], color=plots.INK, linewidth=1.2)
     joined = []
     for head, (colour, y) in enumerate(((BLUE, 1.6), (ORANGE, -3.9))):
@@ -122,7 +127,7 @@ def heads(path, seed=5):
         score_TT[np.triu_indices(T, 1)] = -np.inf
         weight_TT = autograd.softmax(score_TT).data
         joined.append(weight_TT @ v)
-        table(axes, 5.4, y, score_TT, [colour] * T, f"head {head + 1}: q kᵀ / √2, masked")
+        table(axes, 5.4, y, score_TT, [colour] * T, f"head {head}: q kᵀ / √2, masked")
         table(axes, 9.6, y, weight_TT, [colour] * T, "softmax of each row", decimals=2)
         table(axes, 13.8, y, joined[-1], [colour] * D, "weights times v")
         for x in (4.45, 8.5, 12.7):
@@ -131,9 +136,11 @@ def heads(path, seed=5):
     table(axes, 13.8, -7.6, y_TC, both, "both, side by side: y (T, C)")
     axes.plot([16.0, 16.3, 16.3, 16.0], [1.6, 1.6, -5.8, -5.8], color=plots.INK, linewidth=1.2)
     arrow(axes, (16.3, -2.1), (17.3, -2.1), (17.3, -6.8))
-    axes.text(5.4, -7.4, "Channels 1 and 2 (blue) are head 1,\nchannels 3 and 4 (orange) head 2."
-              "\nA row is a position: it reads itself\nand what is above it, never below.",
+    axes.text(15.8, -9.85, "then times W (C, C)", ha="center", va="center", fontsize=8.5,
+              color=plots.INK)  # fmt: skip
+    axes.text(5.4, -7.4, "A row is a position: it reads itself\nand what is above it, never below.",
               fontsize=8.5, va="top", color=plots.INK)  # fmt: skip
+    axes.set_title("Each head attends by itself, with its own channels", fontsize=12)
     shapes = (x.reshape(1, T, H, D).swapaxes(1, 2) for x in (q_TC, k_TC, v_TC))
     attended = autograd.scaled_dot_product_attention(*shapes).data[0]
     assert np.allclose(attended.swapaxes(0, 1).reshape(T, C), y_TC)
@@ -159,6 +166,7 @@ def scores(path, sizes=(1, 4, 16, 64, 256), keys=50, repeats=400):
     axes.set_ylabel(f"the largest of {keys} weights")
     axes.set_xticks(sizes, map(str, sizes))
     axes.minorticks_off()
+    axes.set_title("Undivided, wide heads put nearly all weight on one position", fontsize=11)
     return plots.save(drawing, path)
 
 
@@ -184,6 +192,8 @@ def layer_norm(path):
         panel.set_xlabel("channel", fontsize=8)
         panel.set_xticks(range(6))
         panel.tick_params(labelsize=8)
+    drawing.suptitle("Backward takes out what layer norm would undo: a shift and a scale",
+                     fontsize=11)  # fmt: skip
     return plots.save(drawing, path)
 
 
@@ -202,6 +212,7 @@ def activations(path):
         panel.set(title=title, xlabel="input")
         panel.axhline(0, color=plots.GREY, linewidth=0.7, zorder=0)
         panel.legend(frameon=False)
+    drawing.suptitle("ReLU's slope jumps from 0 to 1, GELU's is smooth", fontsize=12)
     return plots.save(drawing, path)
 
 
@@ -217,9 +228,10 @@ def budgets(path, FLOPs=(1e20, 1e21, 1e22, 1e23)):
         best.append((N[loss.argmin()], loss.min()))
     axes.plot(*zip(*best, strict=True), "o", color=plots.INK, label="the best size")
     axes.axhline(E, **plots.LANDMARK)
-    axes.annotate("E, the floor", (N[0], E), (0, 3), **plots.NOTE)
+    axes.annotate(f"E = {E:.2f}, the floor", (N[0], E), (0, 3), **plots.NOTE)
     axes.set(xscale="log", xlabel="N, parameters", ylabel="loss, nats per token", ylim=(1.7, 3.6))
-    axes.legend(frameon=False, ncols=2, loc="upper left", fontsize=9)
+    axes.set_title("The best size grows with the budget", fontsize=11)
+    axes.legend(frameon=False, ncols=2, loc="upper left", fontsize=9, handlelength=3)
     return plots.save(drawing, path)
 
 

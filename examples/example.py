@@ -76,11 +76,13 @@ def draw_bars(path, panels, title):
     )  # fmt: skip
     for panel in axes.flat[len(panels) :]:
         panel.axis("off")
-    for panel, (name, (labels, values)) in zip(axes.flat, panels.items(), strict=False):
+    for i, (name, (labels, values)) in enumerate(panels.items()):
+        panel = axes.flat[i]
         panel.barh([visible(label) for label in labels], values, color=plots.COLOURS[0])
         panel.invert_yaxis()
         panel.set_title(name, fontsize=9)
-        panel.tick_params(labelsize=8)
-        panel.set_xlabel("probability", fontsize=8)
+        lowest = i + columns >= len(panels)  # of its column: numbers and their name stand there
+        panel.tick_params(labelsize=8, labelbottom=lowest)
+        panel.set_xlabel("probability" * lowest, fontsize=8)
     drawing.suptitle(title)
     return plots.save(drawing, path)

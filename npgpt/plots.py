@@ -16,6 +16,7 @@ from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
+LINES = ("o-", "s--", "^:", "D-.")  # that can be told apart without colours, too
 LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
 NOTE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
 
@@ -121,15 +122,16 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
     marks   pairs (name, x): vertical lines
     """
     drawing, axes = figure()
-    for (name, (xs, ys)), colour in zip(curves.items(), COLOURS * 9, strict=False):
-        axes.plot(xs, ys, "o-", markersize=3, color=colour, label=name)
+    looks = zip(COLOURS * 9, LINES * 9, strict=False)
+    for (name, (xs, ys)), (colour, line) in zip(curves.items(), looks, strict=False):
+        axes.plot(xs, ys, line, markersize=4, color=colour, label=name)
     for name, x in marks:
         axes.axvline(x, **LANDMARK)
         axes.annotate(name, (x, 0), (3, 4), xycoords=("data", "axes fraction"), **NOTE)
     for axis in log:
         axes.set(**{f"{axis}scale": "log"})
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, handlelength=4)
     return save(drawing, path)
 
 
