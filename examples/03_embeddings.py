@@ -35,7 +35,7 @@ RELATIONS = {  # name -> pairs of words
         ("Lord", "Lady"),
     ],
 }  # fmt: skip
-MOST_LABELS, BESIDE = 10, 4  # in a panel of the figure; points between a dot and its label
+MOST_LABELS, BESIDE = 9, 5  # in a panel of the figure; points between a dot and its label
 GOOD = (  # beginnings that end in " good": of an animal, and of food
     ("A good", "The good", "Then a good", "One dawn good", "Long ago there was a good"),
     ("so it ate good", "They had good", "Who ate my good", "and had good", "baked him good"),
@@ -213,7 +213,7 @@ def draw_clouds(path, groups, title):
         points = np.concatenate([groups[name][0] for name in names])
         if panel is axes.flat[0]:
             middles = np.array([groups[name][0].mean(axis=0) for name in names])
-            write_beside(panel, middles, names, points)
+            write_beside(panel, middles, names, points, lines=False)
         else:
             labels = [label for name in names for label in groups[name][1]]
             some = spread_out(points, MOST_LABELS)
@@ -233,9 +233,10 @@ def spread_out(points, most):
     return chosen
 
 
-def write_beside(panel, points, labels, all_points):
+def write_beside(panel, points, labels, all_points, lines=True):
     """Write each label where it covers nothing: beside its point, or with a line to it."""
     pixels, taken = panel.transData.transform(all_points), []
+    inverse = panel.transData.inverted()
     for point, label in zip(points, labels, strict=True):
         at = panel.transData.transform(point)
         note = panel.annotate(label, point, (0, 0), textcoords="offset points", fontsize=11)
@@ -245,24 +246,29 @@ def write_beside(panel, points, labels, all_points):
             for angle in np.arange(0, 2 * np.pi, np.pi / 6):
                 direction = np.array([np.cos(angle), np.sin(angle)])
                 middle = at + direction * (distance * panel.figure.dpi / 72 + size / 2)
-                boxes.append((middle - size / 2, middle + size / 2, distance))
-        low, high, distance = next(
+                low, high = middle - size / 2, middle + size / 2
+                line = np.linspace(at, np.clip(at, low, high), 20)
+                boxes.append((low, high, line, lines and distance > BESIDE))
+        low, high, line, far = next(
             (box for box in boxes if not covers(box, taken, pixels, panel)), boxes[0]
         )
         taken.append((low, high))
         note.set_position((low - at) * 72 / panel.figure.dpi)
-        if distance > BESIDE:
-            end = panel.transData.inverted().transform(np.clip(at, low, high))
-            panel.plot(*zip(point, end, strict=True), color=plots.INK, linewidth=0.7, zorder=0)
+        if far:
+            pixels = np.concatenate([pixels, line])
+            panel.plot(*inverse.transform(line).T, color=plots.INK, linewidth=0.7, zorder=0)
 
 
 def covers(box, taken, pixels, panel):
-    """Whether a box lies over another, over a point, or over the edge of the panel."""
-    low, high, _ = box
-    inside = panel.bbox
+    """Whether a box lies over another, over a point, or over the edge of the panel; or its line
+    over another box, or over a point other than its own."""
+    low, high, line, far = box
+    inside, others = panel.bbox, pixels[(abs(pixels - line[0]) > 0.5).any(axis=1)]
     return (
-        any((low < other[1]).all() and (other[0] < high).all() for other in taken)
-        or ((low - 2 < pixels) & (pixels < high + 2)).all(axis=1).any()
+        any((low < other[1]).all() and (other[0] < high).all()
+            or ((other[0] < line) & (line < other[1])).all(axis=1).any() for other in taken)
+        or ((low - 5 < pixels) & (pixels < high + 5)).all(axis=1).any()
+        or far and (np.linalg.norm(line[:, None] - others, axis=2) < 9).any()
         or low[0] < inside.x0 or high[0] > inside.x1 or low[1] < inside.y0 or high[1] > inside.y1
     )  # fmt: skip
 

@@ -57,8 +57,8 @@ def distributions(trained, figures):
               f"{labels[0]!r} {probs_V[order[0]]:.2f}")  # fmt: skip
     sure = max(CONTEXTS, key=lambda text: _probabilities(trained, text).max())
     probs_V = _probabilities(trained, sure, **SETTINGS["top-p 0.8"])
-    order = np.argsort(-probs_V)[:10]
-    panels[f"top-p 0.8 where the model is sure:\nafter “... {sure[-14:].strip()}”"] = (
+    order = np.argsort(-_probabilities(trained, sure))[:10]
+    panels[f"top-p 0.8 where it is sure,\nafter “... {sure[-18:].strip()}”"] = (
         [trained.tokenizer.decode([i]) for i in order], probs_V[order],
     )  # fmt: skip
     title = ("Temperature reshapes, top-k and top-p cut\n"

@@ -110,7 +110,7 @@ def heads(path, seed=5):
     D = C // H
     rng = np.random.default_rng(seed)
     q_TC, k_TC, v_TC = (rng.normal(size=(3, T, C)) * 1.6).round(1)
-    drawing, axes = plots.figure(7.4, 5.4)
+    drawing, axes = plots.figure(7.4, 5.55)
     plain(axes, (-0.3, 18.3), (-10.2, 2.9))
     both = [BLUE] * D + [ORANGE] * D
     for row, (name, x_TC) in enumerate((("q", q_TC), ("k", k_TC), ("v", v_TC))):
