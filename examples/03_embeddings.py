@@ -265,10 +265,10 @@ def covers(box, taken, pixels, panel):
     low, high, line, far = box
     inside, others = panel.bbox, pixels[(abs(pixels - line[0]) > 0.5).any(axis=1)]
     return (
-        any((low < other[1]).all() and (other[0] < high).all()
+        any(((low < other[1]).all() and (other[0] < high).all())
             or ((other[0] < line) & (line < other[1])).all(axis=1).any() for other in taken)
         or ((low - 5 < pixels) & (pixels < high + 5)).all(axis=1).any()
-        or far and (np.linalg.norm(line[:, None] - others, axis=2) < 9).any()
+        or (far and (np.linalg.norm(line[:, None] - others, axis=2) < 9).any())
         or low[0] < inside.x0 or high[0] > inside.x1 or low[1] < inside.y0 or high[1] > inside.y1
     )  # fmt: skip
 
