@@ -347,8 +347,8 @@ def scaling(n):
                   f"{r['parameters']:,} parameters {r['excess']:.3f}" for r in runs),
               losses[0] > losses[least], least == len(losses) - 1),
         claim("Diminishing returns", script,
-              f"at equal tokens ten times the parameters leave {10**-alpha.value:.0%} of what the "
-              f"loss owes to size (an exponent of {shown(alpha, 2)})", alpha.low > 0),
+              f"at equal tokens ten times the parameters leave {10**-alpha.value:.0%} of the term "
+              f"A/N^alpha (alpha = {shown(alpha, 2)})", alpha.low > 0),
         claim("A table of sizes tells what a model can do", script,
               "stories with all facts right, of the best size for a budget: " + ", ".join(
                   f"{r['parameters']:,} {share:.0%}" for r, share in zip(best, right, strict=True))

@@ -139,6 +139,11 @@ class Numbers:
             (r["settings"]["flops"], self.told[r["settings"]["flops"]], r) for r in self.largest
         ]
 
+    def sizes(self, budget):
+        """How many sizes of model were trained at a budget."""
+        runs = self.runs + self.largest
+        return len({r["settings"]["channels"] for r in runs if r["settings"]["flops"] == budget})
+
     def best(self, budget):
         """The run of the least loss at a budget."""
         runs = [r for r in self.runs if r["settings"]["flops"] == budget]

@@ -10,6 +10,7 @@ from scaling_trials import ASKED, BANDS, BATCH, BLOCK
 from npgpt import plots
 
 MARKERS = "osD^vP"
+TICKS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1, 2, 3, 5)  # nats
 PUBLISHED = {"without embeddings": ("Kaplan et al.", 0.73), "parameters": ("Hoffmann et al.", 0.5)}
 COUNTED = {"parameters": "all parameters", "without embeddings": "without embeddings"}
 RANKS = [f"{low + 1:,} to {high:,}" for low, high in zip((0, *BANDS), BANDS, strict=False)]
@@ -269,15 +270,18 @@ def _of_file(n):
 
 def summary(n):
     """The part of CONCEPTS.md, in Markdown."""
-    best = [(C, n.best(C)) for C in n.budgets] + [(C, run) for C, _, run in n.predictions()]
+    parabolas = [f"{v.size:,.0f}" if v.inside else "outside" for v in n.valleys()]
+    best = [(C, n.best(C), size) for C, size in zip(n.budgets, parabolas, strict=True)]
+    best += [(C, run, "") for C, _, run in n.predictions()]
     rows = [
-        (flops(C), f"{r['result']['parameters']:,}", f"{r['result']['tokens'] / 1e6:.1f} M",
-         f"{r['result']['excess']:.3f}", f"{r['result']['written']['form']:.0%}",
-         f"{r['result']['written']['derived']:.0%}")
-        for C, r in best
+        (flops(C), f"{r['result']['parameters']:,}" + " (only this one)" * (n.sizes(C) == 1), size,
+         f"{r['result']['tokens'] / 1e6:.1f} M", f"{r['result']['excess']:.3f}",
+         f"{r['result']['written']['form']:.0%}", f"{r['result']['written']['derived']:.0%}")
+        for C, r, size in best
     ]  # fmt: skip
-    head = ("FLOPs", "best of the sizes tried", "tokens", "loss above the entropy",
-            "stories of the right form", "and with the right facts")  # fmt: skip
+    head = ("FLOPs", "best of the sizes tried", "best by parabola", "tokens",
+            "loss above the entropy", "stories of the right form",
+            "and with the right facts")  # fmt: skip
     intro = (
         "**Measured here** (`09_scaling_laws.py`): GPTs of two blocks read an almanac in which "
         "some people are met often and most hardly ever, as words are. Its entropy is exact, so E "
@@ -287,7 +291,7 @@ def summary(n):
     return "\n".join([
         wrapped(intro), "", f"![{alt}](examples/figures/09_scaling_laws.png)", "",
         *_table(head, rows),
-        *(wrapped(f"- {line}") for line in sentences(n)), "",
+        *(wrapped(f"- {line}") for line in sentences(n)), "", *_memory(n),
         wrapped("All tables: [examples/09_scaling_laws.md](examples/09_scaling_laws.md)."), "",
     ])  # fmt: skip
 
@@ -299,8 +303,6 @@ def sentences(n):
     yield _diminishing(n)
     yield _more_compute(n)
     yield _split(n)
-    if n.texts:
-        yield _memory(n)
 
 
 def _prediction_in_words(n, found):
@@ -324,7 +326,7 @@ def _diminishing(n):
     return (
         f"“Bigger models are generally better, but with diminishing returns”: at equal tokens, yes "
         f"(alpha = {shown(alpha, 2)}: ten times the parameters leave {10**-alpha.value:.0%} of "
-        f"what the loss owes to size). At equal FLOPs there is a best size: for {flops(C)}, "
+        f"the term A/N^alpha). At equal FLOPs there is a best size: for {flops(C)}, "
         f"{best['result']['parameters']:,} parameters end {best['result']['excess']:.3f} above the "
         f"entropy, {smallest['result']['parameters']:,} end {smallest['result']['excess']:.3f} and "
         f"{largest['result']['parameters']:,} {largest['result']['excess']:.3f} above it."
@@ -355,16 +357,22 @@ def _split(n):
 
 
 def _memory(n):
-    few = n.texts[0]["result"]
-    rows = ", ".join(
-        f"{r['result']['excess']:.2f} of {_megabytes(r)} "
-        f"({r['result']['excess on text read']:+.2f} on the stories read)" for r in n.texts
-    )
-    return (
-        f"“1 MB: very limited”: a model of {few['parameters']:,} parameters that reads for "
-        f"{flops(n.texts[0]['settings']['flops'])} FLOPs ends above the entropy by {rows}. Below "
-        "the grammar's own loss, where the number is negative, is memory."
-    )
+    """Lines on one model and several sizes of text."""
+    if not n.texts:
+        return []
+    first = n.texts[0]
+    rows = [
+        (_megabytes(r), f"{r['result']['excess']:.2f}", f"{r['result']['excess on text read']:.2f}")
+        for r in n.texts
+    ]
+    return [
+        wrapped(
+            f"“1 MB: very limited”: a model of {first['result']['parameters']:,} parameters reads "
+            f"for {flops(first['settings']['flops'])} FLOPs, a small text many times. A negative "
+            "number, a loss below the grammar's own, is memory."
+        ), "",
+        *_table(("text", "loss above the entropy on other stories", "on those read"), rows),
+    ]  # fmt: skip
 
 
 def _megabytes(row):
@@ -396,6 +404,7 @@ def _draw_budgets(axes, n):
         if valley.inside:
             axes.plot(valley.size, valley.loss - n.floor, "*", color=plots.INK, markersize=10)
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="loss above the entropy, nats")
+    _plain_ticks(axes)
     axes.set_title("Each budget has a best size (star), larger for more", fontsize=10)
     axes.set_xlim(right=4 * points.N.max())
 
@@ -412,8 +421,17 @@ def _draw_prediction(axes, n):
                       label="predicted before the training")  # fmt: skip
         axes.plot(C, run["result"]["excess"], "x", color=plots.INK, markersize=8, label="measured")
     axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="loss above the entropy, nats")
+    _plain_ticks(axes)
     axes.set_title("A run of four times the largest budget, predicted", fontsize=10)
     axes.legend(fontsize=8)
+
+
+def _plain_ticks(axes):
+    """On a logarithmic axis of losses 0.6, not a power of ten."""
+    limits = axes.get_ylim()
+    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.set_yticks([], minor=True)
+    axes.set_ylim(limits)  # ticks outside would widen it
 
 
 def _draw_texts(axes, n):
@@ -442,7 +460,9 @@ def _draw_people(axes, n):
                   color=plots.COLOURS[i % 6], label=label)  # fmt: skip
     axes.axhline(1 / 24, **plots.LANDMARK)
     axes.annotate("chance", (0, 1 / 24), (0, 3), **plots.NOTE)
-    axes.set_xticks(range(len(RANKS)), RANKS, fontsize=8)
+    axes.set_xticks(range(len(RANKS)), [ranks.replace(" to ", " to\n") for ranks in RANKS],
+                    fontsize=8)  # fmt: skip
+    axes.set_xlim(-0.3, len(RANKS) - 0.7)
     axes.set(ylim=(0, 1.03), xlabel="rank of the person, by how often it is met",
              ylabel="facts right")  # fmt: skip
     axes.set_title("More FLOPs: rarer people are known", fontsize=10)
