@@ -239,8 +239,10 @@ def _label(name):
 
 
 def _described(study, name, measure):
-    unit = "steps" if measure == "steps_to" else "nats"
-    return f"{_label(name)} {written(spread(study.of(name, measure)), unit)}"
+    numbers, unit = study.of(name, measure), "steps" if measure == "steps_to" else "nats"
+    if None in numbers:
+        return f"{_label(name)}: {runs_lost(numbers, measure)}"
+    return f"{_label(name)} {written(spread(numbers), unit)}"
 
 
 def written(spread, unit="nats"):
