@@ -205,7 +205,7 @@ def _without_numbers(study, claim):
 
 
 def _counted(study, claim):
-    """How many runs of both rows have no number."""
+    """How many runs of both rows have no number, and the numbers where all have one."""
     sides = claim.sides or [f"{_label(name)}:" for name in (claim.low, claim.high)]
     measures = claim.measure, claim.high_measure or claim.measure
     found = zip(sides, (claim.low, claim.high), measures, strict=True)
@@ -218,19 +218,20 @@ def runs_lost(numbers, measure="excess"):
     """How many of some runs diverged, or did not get there: they have None for a number.
 
     >>> runs_lost([0.04, 0.05, 0.06])
-    'all three runs learn'
+    'all three runs learn, to 0.0500 (0.0400 to 0.0600)'
     >>> runs_lost([None, 0.05, 0.06])
     'one of three diverges'
     >>> runs_lost([None, 0.05, None], "steps_to")
     'two of three do not get there'
     """
+    steps, lost, n = measure == "steps_to", numbers.count(None), len(numbers)
     learn, one, several = (
-        ("get there", "does not get there", "do not get there") if measure == "steps_to"
-        else ("learn", "diverges", "diverge")
+        ("get there, in", "does not get there", "do not get there") if steps
+        else ("learn, to", "diverges", "diverge")
     )  # fmt: skip
-    lost, n = numbers.count(None), len(numbers)
     if not lost:
-        return f"all {COUNTS[n]} runs {learn}"
+        found = written(spread(numbers), "steps" if steps else "nats")
+        return f"all {COUNTS[n]} runs {learn} {found}{' steps' * steps}"
     return f"{COUNTS[lost]} of {COUNTS[n]} {one if lost == 1 else several}"
 
 
