@@ -13,6 +13,7 @@ from npgpt.training.optim import AdamW
 pytestmark = pytest.mark.usefixtures("one_thread")
 EXAMPLES = str(Path(__file__).parents[2] / "examples")
 sys.path.insert(0, EXAMPLES)
+from ablation_numbers import runs_lost  # noqa: E402
 from ablation_rows import ROWS, best_rate, first_trials, other_trials  # noqa: E402
 from ablations import (  # noqa: E402
     BASE,
@@ -132,6 +133,12 @@ def test_of_a_causal_model_nothing_that_comes_later_changes_the_loss():
 def test_running_means():
     np.testing.assert_allclose(running(np.arange(5.0), 2), [0.5, 1.5, 2.5, 3.5])
     assert running(np.arange(3.0), 4).size == 0
+
+
+def test_runs_that_diverged_are_counted_in_words():
+    assert runs_lost([0.04, 0.05, 0.06]) == "all three runs learn, to 0.0500 (0.0400 to 0.0600)"
+    assert runs_lost([None, 0.05, 0.06]) == "one of three diverges"
+    assert runs_lost([None, 502, None], "steps_to") == "two of three do not get there"
 
 
 @pytest.mark.slow
