@@ -124,7 +124,7 @@ class Result:
             "bits per byte": last.get("val_bits_per_byte"),
             "best validation loss": best.get("val_loss"),
             "at step": best.get("step"),
-            "least possible": self.floor,
+            "least on average": self.floor,
             "above it": loss / self.floor - 1 if loss and self.floor else None,
         }
 
