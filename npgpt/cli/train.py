@@ -127,8 +127,8 @@ def run(args):
 def _started(args, ranks, stack):
     """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
     initial = _initial(args)
-    settings, training = _settings(args, initial)
-    kind, bpe_size = _tokens(args, training.corpus)
+    preset, settings, training = _settings(args, initial)
+    kind, bpe_size = _tokens(args, preset, training.corpus)
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus, training.arch))
     if ranks:
         _check_shared(training, args)
@@ -185,7 +185,7 @@ def _continued(args, ranks, stack):
 def _started_with(args):
     """What has to be the same on all ranks before they read or write anything: name -> value."""
     known = not (args.resume or args.init_from)  # else what is there says it, on each rank
-    model, training = _settings(args) if known else ({}, None)
+    _, model, training = _settings(args) if known else ("", {}, None)
     training = asdict(training) if training else {}
     program = {"backend": backend.name, "run format": RUN_FORMAT} | versions()
     return vars(args) | model | training | program
@@ -212,7 +212,7 @@ def _check_shared(training, args):
         raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
 
 
-def _tokens(args, corpus):
+def _tokens(args, preset, corpus):
     """(what tokens are, one of KINDS; how many byte pairs, None if they are none)"""
     if args.tokenizer not in (None, "char") and prepared_paths(corpus):
         raise ValueError(
@@ -225,7 +225,7 @@ def _tokens(args, corpus):
         raise ValueError(
             "--vocab-size is for --tokenizer bpe; characters and words are as many as there are"
         )
-    return args.tokenizer or PRESETS[_preset(args)].get("tokenizer", "char"), None
+    return args.tokenizer or PRESETS[preset].get("tokenizer", "char"), None
 
 
 def _initial(args):
@@ -256,28 +256,23 @@ def _initial(args):
 
 
 def _settings(args, initial=None):
-    """(the model's settings, TrainConfig): the preset's, changed by the file, then by the flags;
-    those of the model are those of the `initial` one."""
+    """(the preset's name, the model's settings, TrainConfig): the preset that is named, or else fits
+    the corpus and the kind of model, changed by the file, then by the flags; the model's settings
+    are those of the `initial` one."""
     given = (read_settings(args.config) if args.config else {}) | _given(args)
     if initial:
         shape = asdict(initial.model.config) | {"arch": initial.training.arch}
         del shape["vocab_size"]
         given = shape | given
-    preset = _preset(args, given)
-    given.pop("preset", None)
+    corpus = tuple(given.get("corpus", ("tales",)))
     if "corpus" in given:
-        given["corpus"] = tuple(given["corpus"])
+        given["corpus"] = corpus
+    preset = given.pop("preset", None)
+    preset = args.preset or preset or preset_for(corpus, given.get("arch", "gpt"))
     if initial and given.get("eval_stride") is None:  # a preset's may be longer than this window
         stride = min(PRESETS[preset].get("eval_stride", 0), initial.model.config.block_size)
         given["eval_stride"] = stride
-    return from_preset(preset, **given)
-
-
-def _preset(args, given=None):
-    """The name of the preset that is named, or else fits the corpus and the kind of model."""
-    given = given or (read_settings(args.config) if args.config else {}) | _given(args)
-    corpus = tuple(given.get("corpus", ("tales",)))
-    return args.preset or given.get("preset") or preset_for(corpus, given.get("arch", "gpt"))
+    return preset, *from_preset(preset, **given)
 
 
 def _given(args):
@@ -316,7 +311,7 @@ def _new_folder(name):
 
 
 def _last_folder(args):
-    training = _settings(args)[1]
+    _, _, training = _settings(args)
     name = _run_name(training.corpus, training.arch)
     folders = list(takewhile(Path.exists, _folders(name)))
     if not folders:

@@ -10,7 +10,7 @@ import threading
 import pytest
 from tiny_run import TEXT, TINY, files
 
-from npgpt.tokenizer import load_tokenizer
+from npgpt.tokenizer import WordTokenizer, load_tokenizer
 from npgpt.training.checkpoint import FILES
 
 LOADED = ("config.json", "tokenizer.json", "model.safetensors")
@@ -170,6 +170,18 @@ def test_a_prompt_and_settings_may_come_from_a_pipe_that_ends(cli, here, run, co
         assert out.startswith(TEXT[:4]) if status == 0 else "max_iters=0; use 1 or more" in err
         status, _, err = cli(*arguments, "/dev/zero")
         assert status == 1 and "/dev/zero is longer than 16,777,216 bytes; name a shorter" in err
+
+
+def test_a_pipe_of_settings_is_read_once_and_its_preset_says_what_tokens_are(cli, here):
+    os.mkfifo(here / "pipe")
+    text = b'preset = "tales-bert"\n[model]\nn_inner = 16\n[training]\ntrain_fraction = 0.99\n'
+    writer = threading.Thread(target=(here / "pipe").write_bytes, args=[text])
+    writer.start()
+    sizes = [*TINY, "--block-size", 190]
+    status, _, err = cli("train", "--config", "pipe", "--corpus", "tales", *sizes, "--out", "new")
+    writer.join()
+    assert status == 0, err
+    assert isinstance(load_tokenizer(here / "new" / "tokenizer.json"), WordTokenizer)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "metrics.csv"])
