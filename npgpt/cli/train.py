@@ -256,7 +256,7 @@ def _initial(args):
 
 
 def _settings(args, initial=None):
-    """(the preset's name, the model's settings, TrainConfig): the preset that is named, or else fits
+    """(the preset's name, the model's settings, TrainConfig): of the preset that is named, or fits
     the corpus and the kind of model, changed by the file, then by the flags; the model's settings
     are those of the `initial` one."""
     given = (read_settings(args.config) if args.config else {}) | _given(args)
