@@ -1,17 +1,14 @@
 """What can be counted or computed at once of the claims: sizes, shapes, sums, slopes."""
 
-import tracemalloc
-
 import numpy as np
 
 import autograd
 from autograd import Tensor
-from npgpt import GPT, AdamW, BPETokenizer, CharTokenizer, GPTConfig
+from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig
 from npgpt.data import tales
-from npgpt.model.size import flops_per_token, parameters_by_part
+from npgpt.model.size import parameters_by_part
 
 GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
-BATCHES = (4, 32)
 
 
 def facts():
@@ -35,19 +32,10 @@ def _tokens():
 
 def _parts():
     parts = parameters_by_part(GPT2)
-    whole = sum(parts.values())
-    table = GPT2.vocab_size * GPT2.n_embd
-    shallow, deep = (
-        flops_per_token(GPTConfig(GPT2.vocab_size, 1024, layers, 12, 768)) - 2 * table
-        for layers in (1, 12)
-    )
     return {
-        "gpt2 parameters": whole,
         "table": [GPT2.vocab_size, GPT2.n_embd],
         "positions": [GPT2.block_size, GPT2.n_embd],
-        "untied adds": table / whole,
         "mlp share": parts["MLP"] / (parts["MLP"] + parts["attention"]),
-        "flops of 12 blocks by 1": deep / shallow,
     }
 
 
@@ -81,15 +69,7 @@ def _arithmetic():
 
 
 def _a_step():
-    """Of a small GPT: the memory of a step by batch, clipping, and AdamW's first step."""
-    config, rng = GPTConfig(50, 64, 2, 4, 64), np.random.default_rng(0)
-    model, memory = GPT(config), []
-    for B in BATCHES:
-        x_BT, y_BT = rng.integers(0, 50, (2, B, 64))
-        tracemalloc.start()
-        model(x_BT, y_BT)[1].backward()
-        memory.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+    """Of AdamW: clipping, and the first step."""
     w = Tensor(np.zeros(4), requires_grad=True)
     (w * np.array([300.0, 400.0, 0.0, 0.0])).sum().backward()
     clipped = AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=1.0)
@@ -98,7 +78,6 @@ def _a_step():
     (w * np.array([0.01, -1.0, 1000.0])).sum().backward()
     AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=None).step()
     return {
-        "memory by batch": memory,
         "norm before clipping": float(norm),
         "norm clipped": float(norm_clipped),
         "first steps": np.abs(w.data - 1).tolist(),
