@@ -15,7 +15,6 @@ Try:
 - BASE in `ablations.py` with 12 blocks: which verdicts change?
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from ablation_numbers import CLAIMS, Study, verdicts
 from ablation_report import draw_details, draw_forest, report, summary
 from ablation_rows import ALL_SEEDS, NOISE, NORMS, ROWS, SEEDS, first_trials, other_trials
 from ablations import BASE, measured
-from example import FIGURES, expect, into_concepts, picture
+from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
 from laboratory import kept, key, run
 
 from npgpt.files import atomic_write
@@ -97,17 +96,11 @@ def main(quick=False, figures=FIGURES, seeds=SEEDS, workers=None):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="tiny models, less than a minute")
-    parser.add_argument("--report", action="store_true", help="no training: tables and figures")
+    parser = study_arguments(__doc__, quick="tiny models, less than a minute")
     parser.add_argument("--all", action="store_true", help="six seeds, not three")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()
     if args.report:
         write_report()
     else:
-        # a quick picture does not take the place of the study's
-        figures = FIGURES / "quick" if args.quick else FIGURES
-        main(args.quick, figures, ALL_SEEDS if args.all else SEEDS, args.workers)
+        main(args.quick, figures_of(args.quick), ALL_SEEDS if args.all else SEEDS, args.workers)

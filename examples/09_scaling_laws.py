@@ -16,13 +16,12 @@ Try:
 - Leave two of the BUDGETS out: how much wider are the intervals, and how far off is E?
 """
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from example import FIGURES, expect, into_concepts, picture
+from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
 from laboratory import kept, run
 from scaling_numbers import Numbers
 from scaling_report import draw_laws, report, summary
@@ -155,11 +154,7 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="a few steps of tiny models")
-    parser.add_argument("--report", action="store_true", help="no training: tables and figures")
+    parser = study_arguments(__doc__, quick="a few steps of tiny models")
     parser.add_argument("--all", action="store_true", help="a larger budget and two more seeds")
     parser.add_argument("--corpus", type=Path, help="the same budgets on a text file")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
@@ -167,6 +162,4 @@ if __name__ == "__main__":
     if args.report:
         write_report()
     else:
-        # a quick picture does not take the place of the study's
-        figures = FIGURES / "quick" if args.quick else FIGURES
-        main(args.quick, figures, args.all, args.corpus, args.workers)
+        main(args.quick, figures_of(args.quick), args.all, args.corpus, args.workers)

@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from example import FIGURES, expect, into_concepts, picture
+from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
 from families import (
     BATCH,
     FAMILIES,
@@ -270,11 +270,7 @@ def main(quick=False, figures=FIGURES, processes=2):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="tiny models, a few seconds")
-    parser.add_argument("--report", action="store_true", help="no training: tables and figure")
+    parser = study_arguments(__doc__, quick="tiny models, a few seconds")
     parser.add_argument("--processes", type=int, default=2, help="jobs at a time")
     parser.add_argument("--job", nargs=2, metavar=("FAMILY", "SEED"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -283,5 +279,4 @@ if __name__ == "__main__":
     elif args.report:
         write_report()
     else:
-        # a quick picture does not take the place of the study's
-        main(args.quick, FIGURES / "quick" if args.quick else FIGURES, args.processes)
+        main(args.quick, figures_of(args.quick), args.processes)

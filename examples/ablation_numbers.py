@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ablation_rows import AGAIN, ALL_SEEDS, EIGHT, NORMS, best_rate
 from ablations import BASE
 from laboratory import key, paired, spread
+from scaling_fit import power
 
 from npgpt.config import GPTConfig
 from npgpt.model.size import step_memory
@@ -314,19 +315,12 @@ def _rates(study):
 
 def _noise(study):
     if study.noise:
-        slopes = [slope(t["sizes"], noise) for t, noise in study.noise]
+        slopes = [power(t["sizes"], noise)[1] for t, noise in study.noise]
         return Verdict(
             "Batch size: smaller, noisier", "holds here" if max(slopes) < 0 else "does not hold",
             f"The noise of the gradient goes as B to the power {spread(slopes).mean:.2f} (1/√B: "
             f"-0.5); n = {len(slopes)}.",
         )  # fmt: skip
-
-
-def slope(xs, ys):
-    """Of the line of least squares through the logarithms."""
-    import numpy as np
-
-    return float(np.polyfit(np.log(xs), np.log(ys), 1)[0])
 
 
 RULES = (_fewer_parameters, _reaching, _slower, _rates, _memory, _noise)

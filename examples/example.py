@@ -31,6 +31,21 @@ def run(main):
     main(quick=parser.parse_args().quick)
 
 
+def study_arguments(doc, quick):
+    """A parser of the command line that the studies have in common.    quick: what --quick does"""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--report", action="store_true", help="no training: tables and figures")
+    return parser
+
+
+def figures_of(quick):
+    """Where a study draws: a quick picture does not take the place of the study's."""
+    return FIGURES / "quick" if quick else FIGURES
+
+
 def expect(text):
     """Say what comes next and what it should show, before it does."""
     print("\n" + textwrap.fill(" ".join(text.split()), 96, subsequent_indent="    ") + "\n")

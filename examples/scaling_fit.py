@@ -162,7 +162,7 @@ def valley(N, L, nearest=None):
     return Valley(float(np.exp(x + middle)), float(level + slope * x / 2), bool(inside))
 
 
-def power(C, N):
-    """(k, p) of the best N = k * C**p through some budgets, by least squares of the logs."""
-    p, log_k = np.polyfit(np.log(C), np.log(N), 1)
+def power(x, y):
+    """(k, p) of y = k * x**p through some points, by least squares of the logarithms."""
+    p, log_k = np.polyfit(np.log(x), np.log(y), 1)
     return float(np.exp(log_k)), float(p)

@@ -3,7 +3,7 @@
 import numpy as np
 from almanac import EXPONENT, MEAN, SHIFT
 from example import wrapped
-from scaling_fit import bootstrap, fit, interval
+from scaling_fit import bootstrap, fit, interval, power
 from scaling_numbers import Value, at_the_best_rate
 from scaling_trials import ASKED, BANDS, BATCH, BLOCK
 
@@ -335,10 +335,10 @@ def _diminishing(n):
 
 def _more_compute(n):
     best = [n.best(C)["result"]["excess"] for C in n.budgets]
-    power = np.polyfit(np.log(n.budgets), np.log(best), 1)[0]
+    _, exponent = power(n.budgets, best)
     return (
         f"“More compute = better model”: with the size chosen for each budget, ten times the FLOPs "
-        f"leave {10**power:.0%} of the loss above the entropy "
+        f"leave {10**exponent:.0%} of the loss above the entropy "
         f"({', '.join(f'{x:.3f}' for x in best)})."
     )
 
