@@ -6,6 +6,7 @@ are the same on every run; elsewhere each run tries others.
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,10 @@ settings.register_profile(
     "npgpt", deadline=None, derandomize="CI" in os.environ, print_blob=True
 )
 settings.load_profile("npgpt")
+
+# A shell starts what goes to the background deaf to Ctrl-C, which processes started here inherit:
+# those that a test sends one would never end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
