@@ -27,6 +27,7 @@ from numba.extending import intrinsic
 
 from autograd.kernels.compiler import helper
 from autograd.kernels.microkernel import stream_row
+from autograd.kernels.vectors import position
 
 SIDE = 16
 TALL = 2 * SIDE  # rows of a block; it has as many columns
@@ -141,8 +142,7 @@ def _quarters(builder, start, step):
 
 
 def _address(context, builder, array_type, array, start):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [start]), POINTER)
+    return builder.bitcast(position(context, builder, array_type, array, start), POINTER)
 
 
 def _call(builder, name, *arguments):

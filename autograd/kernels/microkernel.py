@@ -12,9 +12,9 @@ tile, up to ROWS rows of VECTORS vectors, stays in registers while k runs over t
             products to the VECTORS sums of this row
 
 which is ROWS + VECTORS reads for ROWS VECTORS multiply-adds, and no write. LLVM's vectoriser does
-not find this arrangement, so the functions here build LLVM's intermediate code themselves, with
-what is in `autograd.kernels.vectors`. They are called from compiled code, with flat arrays and
-positions in them. A vector has `lanes` entries, a full tile `width` columns.
+not find this arrangement, so the functions here are made of vectors (`autograd.kernels.vectors`).
+They are called from compiled code, with flat arrays and positions in them. A vector has `lanes`
+entries, a full tile `width` columns.
 
 multiply_tile(a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
               depth, height, columns, add)

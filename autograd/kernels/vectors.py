@@ -1,9 +1,8 @@
-"""Vectors in LLVM's intermediate code, for the functions that build some themselves.
+"""Vectors in LLVM's intermediate code: Numba has none, so what needs them builds this code itself.
 
-Numba has no vectors, so `autograd.kernels.microkernel`, `autograd.kernels.pair_tile` and
-`autograd.kernels.stored_tile` are written in what `llvmlite` calls a builder's instructions. Here
-is what they share: how a vector comes from an array, whole or in part, and goes back. Flat arrays
-come with positions in them; a mask says which lanes of a vector are meant.
+`autograd.kernels.microkernel` does, and the tiles for other operands. Here is what they share: how
+a vector comes from a flat array, whole or in part, and goes back. A vector has `lanes` numbers; a
+mask says which of them are meant.
 """
 
 from llvmlite import ir
@@ -15,11 +14,13 @@ INT32 = ir.IntType(32)
 
 
 def vector_of(context, array_type):
+    """The type of a vector of an array's numbers."""
     dtype = array_type.dtype
     return ir.VectorType(context.get_data_type(dtype), 8 * BYTES // dtype.bitwidth)
 
 
 def position(context, builder, array_type, array, start):
+    """A pointer to entry `start` of an array."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [start])
 
 
