@@ -9,9 +9,10 @@ import ctypes
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.microkernel import pointer
 
 CHUNK = 4096  # elements that are worked on at a time, never of two arrays
 
@@ -50,4 +51,14 @@ def find_chunk(owner, first, sizes, chunk):
 @helper
 def array_at(address, start, size, like):
     """The elements from `start` on of the array at an address, of the dtype of `like`."""
-    return numba.carray(pointer(address + start * like.itemsize, like), size)
+    return numba.carray(_pointer(address + start * like.itemsize, like), size)
+
+
+@intrinsic
+def _pointer(typing, address, like):
+    """An integer as a pointer to elements of the dtype of `like`."""
+
+    def generate(context, builder, signature, values):
+        return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), generate

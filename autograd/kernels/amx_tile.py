@@ -6,7 +6,7 @@ bfloat16 in blocks.
 A register is 16 rows of 64 bytes: 16 by 16 sums, 16 rows of 16 pairs of a, or 16 pairs deep 16
 columns of b. One instruction multiplies two of these and adds to the sums. Of the eight registers
 four hold sums, two a and two b, so that four instructions follow four reads. Pairs are those of
-`autograd.kernels.microkernel`, and lie as there: a in rows, b in panels. What LLVM's instructions
+`autograd.kernels.pair_tile`, and lie as there: a in rows, b in panels. What LLVM's instructions
 take are the numbers of registers.
 
 open_tiles(), close_tiles()
@@ -27,6 +27,7 @@ from numba.extending import intrinsic
 
 from autograd.kernels.compiler import helper
 from autograd.kernels.microkernel import stream_row
+from autograd.kernels.vectors import position
 
 SIDE = 16
 TALL = 2 * SIDE  # rows of a block; it has as many columns
@@ -141,8 +142,7 @@ def _quarters(builder, start, step):
 
 
 def _address(context, builder, array_type, array, start):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [start]), POINTER)
+    return builder.bitcast(position(context, builder, array_type, array, start), POINTER)
 
 
 def _call(builder, name, *arguments):

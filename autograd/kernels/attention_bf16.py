@@ -54,14 +54,20 @@ HALF = BLOCK // 2  # pairs of a block
 
 
 @helper
-def _panels(columns):
-    return (columns + WIDTH - 1) // WIDTH
+def _size_of_panels(columns, depth):
+    return (columns + WIDTH - 1) // WIDTH * WIDTH * depth
 
 
 @helper
-def _empty_panels(D):
-    """Memory for the panels of one block."""
-    return empty_lines(_panels(D) * WIDTH * HALF, np.uint32)
+def _empty_rows(S, D):
+    """Memory for S rows along D, and for a block that begins with the last."""
+    return empty_lines((S + BLOCK) * padded_pairs(D), np.uint32)
+
+
+@helper
+def _empty_panels(S, D):
+    """Memory for the panels, as wide as D, of each block of S rows."""
+    return empty_lines((S + BLOCK - 1) // BLOCK * _size_of_panels(D, HALF), np.uint32)
 
 
 @helper
@@ -71,31 +77,18 @@ def _room(D):
 
 
 @helper
-def _rows_along(x, x_row, S, D):
-    """All rows of a head as pairs along D, and room for a block that begins anywhere."""
-    deep = padded_pairs(D)
-    y = empty_lines((S + BLOCK) * deep, np.uint32)
-    pairs_side_by_side(x, 0, x_row, S, D, y, 0, deep, deep)
-    return y
-
-
-@helper
-def _panels_across(x, x_row, S, D, room):
-    """All rows of a head in panels as wide as D, one after another for each block."""
-    blocks, size = (S + BLOCK - 1) // BLOCK, _panels(D) * WIDTH * HALF
-    y = empty_lines(blocks * size, np.uint32)
-    for i in range(blocks):
-        s0 = i * BLOCK
-        pack_pairs(x, s0 * x_row, x_row, 1, min(BLOCK, S - s0), D, HALF, y[i * size :], room)
-    return y
+def _pack_blocks(x, x_row, S, D, panels, room):
+    for s0 in range(0, S, BLOCK):
+        pack_pairs(x, s0 * x_row, x_row, 1, min(BLOCK, S - s0), D, HALF,
+                   panels[s0 // BLOCK * _size_of_panels(D, HALF) :], room)  # fmt: skip
 
 
 @helper
 def _panels_of_block(all_panels, x, x_row, S, D, s0, keys, block_panels, room):
-    """(panels of `keys` rows from s0 on, where they begin in these): what `_panels_across` has made
+    """(panels of `keys` rows from s0 on, where they begin in these): what `_pack_blocks` has made
     if that is a block of it; else they are made here."""
     if s0 % BLOCK == 0 and keys == min(BLOCK, S - s0):
-        return all_panels, s0 // BLOCK * (_panels(D) * WIDTH * HALF)
+        return all_panels, s0 // BLOCK * _size_of_panels(D, HALF)
     pack_pairs(x, s0 * x_row, x_row, 1, keys, D, HALF, block_panels, room)
     return block_panels, 0
 
@@ -142,28 +135,28 @@ def _query_blocks(first, end, blocks, table, lse_BHT, mask_BS, bias_BHTS, G, S, 
     lse = lse_BHT.reshape(-1)
     row, deep = row_length(D, lse), padded_pairs(D)
     pairs, sums = _room(D), empty_lines(ROOM, np.float32)
-    q_panels = empty_lines(_panels(BLOCK) * WIDTH * deep, np.uint32)
-    rows, v_panels = empty_lines(BLOCK * HALF, np.uint32), _empty_panels(D)
+    keys_SD, values_SD = _empty_rows(S, D), _empty_panels(S, D)
+    q_panels = empty_lines(_size_of_panels(BLOCK, deep), np.uint32)
+    rows, v_panels = empty_lines(BLOCK * HALF, np.uint32), _empty_panels(BLOCK, D)
     a_SQ, values_KD = empty(BLOCK**2, lse), empty(BLOCK * row, lse)
     m, part, change = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
     total = np.empty(BLOCK)
     scale = lse.dtype.type(1 / math.sqrt(D))
     extras, prepared = mask_BS.size > 0 or bias_BHTS.size > 0, -1
-    keys_SD = values_SD = rows
-    v, v_row = head(table, V, 0, G, S, D, lse)
     open_tiles()
     for job in range(first, end):
         z, block = job // blocks, job % blocks
         b, h = z // H, z % H
         group = b * G + h * G // H
         t0 = BLOCK * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
-        if group != prepared:
-            k, k_row = head(table, K, group, G, S, D, lse)
-            v, v_row = head(table, V, group, G, S, D, lse)
-            keys_SD, values_SD = _rows_along(k, k_row, S, D), _panels_across(v, v_row, S, D, pairs)
-            prepared = group
         q, q_row = head(table, Q, z, H, T, D, lse)
+        k, k_row = head(table, K, group, G, S, D, lse)
+        v, v_row = head(table, V, group, G, S, D, lse)
         y, y_row = head(table, Y, z, H, T, D, lse)
+        if group != prepared:
+            pairs_side_by_side(k, 0, k_row, S, D, keys_SD, 0, deep, deep)
+            _pack_blocks(v, v_row, S, D, values_SD, pairs)
+            prepared = group
         n, y0 = min(BLOCK, T - t0), t0 * y_row
         pack_pairs(q, t0 * q_row, 1, q_row, D, n, deep, q_panels, pairs)
         for t in range(BLOCK):
@@ -218,15 +211,14 @@ def _groups_backward(
     _, H, T = lse_BHT.shape
     lse, heads, deep = lse_BHT.reshape(-1), H // G, padded_pairs(D)
     pairs, sums = _room(D), empty_lines(ROOM, np.float32)
-    q_along = empty_lines(_panels(BLOCK) * WIDTH * deep, np.uint32)
+    keys_SD, values_SD, keys_across = _empty_rows(S, D), _empty_rows(S, D), _empty_panels(S, D)
+    q_along = empty_lines(_size_of_panels(BLOCK, deep), np.uint32)
     dy_along = empty_lines(q_along.size, np.uint32)
-    q_across, dy_across, k_panels = _empty_panels(D), _empty_panels(D), _empty_panels(D)
-    rows = empty_lines(BLOCK * HALF, np.uint32)
+    q_across, dy_across = _empty_panels(BLOCK, D), _empty_panels(BLOCK, D)
+    rows, k_panels = empty_lines(BLOCK * HALF, np.uint32), _empty_panels(BLOCK, D)
     a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
     minus_lse, minus_dot = empty(BLOCK, lse), empty(BLOCK, lse)
     scale = lse.dtype.type(1 / math.sqrt(D))
-    keys_SD = values_SD = keys_across = rows
-    k, k_row = head(table, K, 0, G, S, D, lse)
     open_tiles()
     for job in range(first * together * heads, end * together * heads):
         unit, h_in_group = job // (together * heads), job % heads
@@ -234,16 +226,17 @@ def _groups_backward(
         h, group = g * heads + h_in_group, b * G + g
         z = b * H + h
         q, q_row = head(table, Q, z, H, T, D, lse)
+        k, k_row = head(table, K, group, G, S, D, lse)
+        v, v_row = head(table, V, group, G, S, D, lse)
         y, y_row = head(table, Y, z, H, T, D, lse)
         dy, dy_row = head(table, DY, z, H, T, D, lse)
         dq, dq_row = head(table, DQ, z, H, T, D, lse)
         dk, dk_row = head(table, DK, group, G, S, D, lse)
         dv, dv_row = head(table, DV, group, G, S, D, lse)
         if h_in_group == 0:
-            k, k_row = head(table, K, group, G, S, D, lse)
-            v, v_row = head(table, V, group, G, S, D, lse)
-            keys_SD, values_SD = _rows_along(k, k_row, S, D), _rows_along(v, v_row, S, D)
-            keys_across = _panels_across(k, k_row, S, D, pairs)
+            pairs_side_by_side(k, 0, k_row, S, D, keys_SD, 0, deep, deep)
+            pairs_side_by_side(v, 0, v_row, S, D, values_SD, 0, deep, deep)
+            _pack_blocks(k, k_row, S, D, keys_across, pairs)
         seen_before = 0
         for t0 in range(0, T, BLOCK):
             n = min(BLOCK, T - t0)

@@ -10,8 +10,9 @@ open_tiles(), close_tiles()
 """
 
 from autograd.kernels.compiler import helper
+from autograd.kernels.pair_tile import multiply_pairs
 from autograd.kernels.pairs import LANES, WIDTH
-from autograd.kernels.register_tile import multiply_tile, tile_height
+from autograd.kernels.register_tile import tile_height
 from autograd.kernels.tiles import TILE
 
 if TILE == "amx":
@@ -26,8 +27,8 @@ else:
         i = 0
         while i < rows:
             height = tile_height(rows - i)
-            multiply_tile(a, a0 + i * a_row, a_row, 1, b, b0, WIDTH, s, s0 + i * s_row, s_row,
-                          c, c0 + i * c_row, c_row, depth, height, columns, add)  # fmt: skip
+            multiply_pairs(a, a0 + i * a_row, a_row, 1, b, b0, WIDTH, s, s0 + i * s_row, s_row,
+                           c, c0 + i * c_row, c_row, depth, height, columns, add)  # fmt: skip
             i += height
 
     @helper

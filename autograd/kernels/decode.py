@@ -27,7 +27,8 @@ from numba import prange
 
 from autograd.kernels.addresses import array_at
 from autograd.kernels.compiler import helper, kernel, serial_kernel
-from autograd.kernels.register_tile import multiply_streamed, tile_height
+from autograd.kernels.register_tile import tile_height
+from autograd.kernels.stored_tile import multiply_streamed
 from autograd.kernels.tiles import BYTES, ROWS, VECTORS
 from autograd.kernels.vector_math import exp
 

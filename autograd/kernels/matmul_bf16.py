@@ -3,7 +3,7 @@
     c_ij = sum_k r(a_ik) r(b_kj),    r(x) the bfloat16 nearest to x, of 8 bits, ties to even
 
 A product of two such numbers is exact in float32. Instructions for them multiply pairs along k:
-`autograd.kernels.microkernel`. Read `autograd.kernels.matmul` first. The differences:
+`autograd.kernels.pair_tile`. Read `autograd.kernels.matmul` first. The differences:
 
 - a is rounded to rows of pairs, [step of the depth, row, pair]. A job rounds its rows where they
   fit a cache; else all threads round all of a first. b becomes panels, those of a step by each job,
@@ -95,16 +95,13 @@ def _multiply_bf16(
 def _round_all(first, end, a, transposed, M, K, depth, pairs_ZSMP):
     """Rows of all matrices, counted together; of a^T, DEEP pairs of all rows of a matrix."""
     _, steps, rows, row = pairs_ZSMP.shape
-    pairs, blocks = pairs_ZSMP.reshape(-1), padded_pairs(K) // DEEP
-    for i in range(first, end):
-        if transposed:
-            z, p = i // blocks, i % blocks * DEEP
-            _round(a, z * K * M, True, M, K, 0, M, p, p + DEEP, depth,
-                   pairs, z * steps * rows * row, rows, row)  # fmt: skip
-        else:
-            z = i // M
-            _round(a, z * K * M, False, M, K, i % M, i % M + 1, 0, blocks * DEEP, depth,
-                   pairs, z * steps * rows * row, rows, row)  # fmt: skip
+    pairs, deep = pairs_ZSMP.reshape(-1), padded_pairs(K)
+    parts = deep // DEEP if transposed else M
+    for job in range(first, end):
+        z, i, p = job // parts, job % parts, job % parts * DEEP
+        i0, i1, p0, p1 = (0, M, p, p + DEEP) if transposed else (i, i + 1, 0, deep)
+        _round(a, z * K * M, transposed, M, K, i0, i1, p0, p1, depth,
+               pairs, z * steps * rows * row, rows, row)  # fmt: skip
 
 
 @helper

@@ -1,6 +1,6 @@
 """Matrices of float32 as pairs of bfloat16 along k, in the order in which tiles read them.
 
-A pair is what `autograd.kernels.microkernel` says. Of an a there are rows of pairs, y[i, p], of a
+A pair is what `autograd.kernels.pair_tile` says. Of an a there are rows of pairs, y[i, p], of a
 b panels, y[panel, p, column]; p counts pairs, k = 2p. Both are filled up with zeros to a depth that
 is a multiple of DEEP, because the blocks of some tiles are that deep. Two numbers that make a pair
 lie side by side in memory if the matrix lies along k, else one row apart; then rows of many pairs
@@ -10,13 +10,8 @@ are made at once, and turned where rows of a or panels of a transposed b need it
 import numpy as np
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.microkernel import pair
-from autograd.kernels.register_tile import (
-    pack_rows,
-    pair_panel_row,
-    pair_row,
-    transpose_block,
-)
+from autograd.kernels.pair_tile import pair, pair_panel_row, pair_row
+from autograd.kernels.register_tile import pack_rows, transpose_block
 from autograd.kernels.tiles import BYTES, VECTORS
 
 DEEP = 16

@@ -1,6 +1,7 @@
 """The micro-kernel as plain loops, for processors whose vectors `tiles` does not know.
 
-The functions and their arguments are those of `autograd.kernels.microkernel`.
+The functions and their arguments are those of `autograd.kernels.microkernel`; `multiply_tile` takes
+what `autograd.kernels.stored_tile` and `autograd.kernels.pair_tile` do, too.
 """
 
 import numpy as np
@@ -8,11 +9,9 @@ from numba import types
 from numba.extending import overload
 
 from autograd.kernels.compiler import FASTMATH, helper
-from autograd.kernels.microkernel import lower, pair, upper
 from autograd.kernels.tiles import BYTES, VECTORS
 
-LANES = BYTES // 4
-WIDTH = VECTORS * LANES
+WIDTH = VECTORS * BYTES // 4
 
 
 @helper
@@ -30,31 +29,27 @@ def multiply_tile(
                 c_i[j] = s_i[j] + term if k > 0 or add else term
 
 
-multiply_streamed = multiply_tile
-
-
 def _product(a, b):
-    """a b; of two pairs, the sum of both products; b may be stored in fewer bytes."""
+    """a b, where b may be stored in fewer bytes; of pairs of bfloat16 the sum of both products."""
 
 
 @overload(_product, jit_options={"fastmath": FASTMATH, "error_model": "numpy"})
 def _product_of(a, b):
     if a == types.uint32:
-        return lambda a, b: lower(a) * lower(b) + upper(a) * upper(b)
-    return lambda a, b: a * widened(b)
-
-
-def widened(b):
-    """What is stored in fewer bytes than a float32, as a float32."""
-
-
-@overload(widened, jit_options={"error_model": "numpy"})
-def _widened(b):
+        return lambda a, b: (
+            _number(a << 16) * _number(b << 16) + _number(a & 0xFFFF0000) * _number(b & 0xFFFF0000)
+        )
     if b == types.uint16:
-        return lambda b: np.uint32(np.uint32(b) << np.uint32(16)).view(np.float32)
+        return lambda a, b: a * _number(b << 16)
     if b == types.int8:
-        return lambda b: np.float32(b)  # noqa: PLW0108 (Numba takes a function of Python)
-    return lambda b: b
+        return lambda a, b: a * np.float32(b)
+    return lambda a, b: a * b
+
+
+@helper
+def _number(bits):
+    """The float32 with the lower 32 of these bits."""
+    return np.uint32(bits).view(np.float32)
 
 
 @helper
@@ -72,20 +67,6 @@ def stream_row(x, x0, y, y0):
 @helper
 def finish_streams():
     pass
-
-
-@helper
-def pair_panel_row(x, low0, high0, columns, y, y0):
-    for j in range(columns):
-        y[y0 + j] = pair(x[low0 + j], x[high0 + j])
-
-
-@helper
-def pair_row(x, x0, count, y, y0):
-    nothing = np.float32(0)
-    for p in range(LANES):
-        low = x[x0 + 2 * p] if 2 * p < count else nothing
-        y[y0 + p] = pair(low, x[x0 + 2 * p + 1] if 2 * p + 1 < count else nothing)
 
 
 @helper

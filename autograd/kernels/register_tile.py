@@ -9,8 +9,7 @@ panels.
 import numpy as np
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.microkernel import LINE
-from autograd.kernels.tiles import BYTES, HEIGHTS, TILE, VECTORS
+from autograd.kernels.tiles import BYTES, HEIGHTS, LINE, TILE, VECTORS
 
 STREAMED = 1 << 22  # bytes
 
@@ -19,9 +18,7 @@ if TILE == "plain":
 else:
     from autograd.kernels import microkernel as tile
 
-multiply_tile, multiply_streamed = tile.multiply_tile, tile.multiply_streamed
-copy_panel_row = tile.copy_panel_row
-pair_panel_row, pair_row = tile.pair_panel_row, tile.pair_row
+multiply_tile, copy_panel_row = tile.multiply_tile, tile.copy_panel_row
 transpose_block = tile.transpose_block
 stream_row, finish_streams = tile.stream_row, tile.finish_streams
 

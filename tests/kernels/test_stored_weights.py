@@ -12,7 +12,7 @@ from autograd import backend
 
 pytestmark = pytest.mark.kernels
 if backend.name == "numba":
-    from autograd.kernels.register_tile import multiply_streamed
+    from autograd.kernels.stored_tile import multiply_streamed
     from autograd.kernels.tiles import BYTES, HEIGHTS, TILES, VECTORS
 
     WIDTH = VECTORS * BYTES // 4
