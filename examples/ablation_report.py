@@ -44,8 +44,8 @@ def report(study):
         "The excess with seed 1; in bold where 1.05 times the entropy is reached.", "",
         *_norms(study), "",
         "## Batches", "",
-        f"What it takes to come to {LEARNED} times the entropy: fewer steps of more stories, or fewer "
-        "tokens.", "", *_batches(study), "",
+        f"What it takes to come to {LEARNED} times the entropy: fewer steps of more stories, or "
+        "fewer tokens.", "", *_batches(study), "",
         "## Sentences and verdicts", "", *_verdicts(study), "",
     ]  # fmt: skip
     return "\n".join(map(wrapped, lines))
