@@ -307,11 +307,11 @@ def it_with_the_answer_visible(trained):
 
 
 def draw_heads(path, removed, found, followed):
-    """What heads are good for, how induction comes, and who carries the answer."""
-    drawing, axes = plots.figure(11, 3.9, 1, 3)
-    _draw_removed(axes[0], removed["grown"])
-    _draw_induction(axes[1], found)
-    _draw_followed(axes[2], followed)
+    """What heads are good for, what carries the answer, how induction comes."""
+    drawing, axes = plots.figure(10, 7.4, 2, 2)
+    _draw_removed(axes[0, 0], removed["grown"])
+    _draw_followed(axes[0, 1], followed)
+    _draw_induction(*axes[1], found)
     return plots.save(drawing, path)
 
 
@@ -324,24 +324,32 @@ def _draw_removed(axes, grown_LH):
     axes.set_title(f"Without one head the loss grows by up to {grown_LH.max():.2f}", fontsize=10)
 
 
-def _draw_induction(axes, found):
-    styles = ("-", "--", "-.", ":", (0, (1, 3)))
-    for i, (name, (at, score, _)) in enumerate(found.items()):
-        axes.plot(at, score, linestyle=styles[i], color=plots.COLOURS[i], label=name)
-    axes.set(xlabel="step", ylabel="weight on what followed the last time", ylim=(0, 1.05))
-    axes.legend(fontsize=7, title="trained on", title_fontsize=7)
-    axes.set_title("It looks like induction, and is a fixed distance", fontsize=10)
+def _draw_induction(scores, losses, found):
+    styles = {"tales": "-", f"one distance, read at {TWICE}": "--",
+              f"one distance, read at {ELSEWHERE}": "-.",
+              f"many distances, read at {ELSEWHERE}": ":"}  # fmt: skip
+    for (name, style), colour in zip(styles.items(), plots.COLOURS, strict=False):
+        at, score, second = found[name]
+        scores.plot(at, score, style, color=colour, label=name)
+        if name != "tales":  # which has many more tokens, and a loss that is no match for these
+            losses.plot(at, second, style, color=colour)
+    scores.set(xlabel="step", ylabel="weight on what followed the last time", ylim=(0, 1.05))
+    scores.legend(fontsize=8, title="trained on", title_fontsize=8)
+    scores.set_title("It looks like induction, and is a fixed distance", fontsize=10)
+    losses.set(xlabel="step", ylabel="loss of what is said again, nats", ylim=(0, None))
+    losses.set_title("When that head comes, the loss falls at once", fontsize=10)
 
 
 def _draw_followed(axes, followed):
-    axes.set_title("“tired” or “hungry”: who carries it", fontsize=10)
+    axes.set_title("After one block, “it” carries the answer", fontsize=10)
     if not followed:
         axes.text(0.5, 0.5, "not learned", ha="center", transform=axes.transAxes)
         return
     moved_LT = followed["moved"]
     axes.imshow(np.clip(moved_LT, 0, 1), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
     for (layer, at), x in np.ndenumerate(moved_LT):
-        axes.text(at, layer, f"{x:.2f}", ha="center", va="center", fontsize=8)
+        axes.text(at, layer, f"{x:.2f}", ha="center", va="center", fontsize=8,
+                  color="white" if x > 0.5 else plots.INK)  # fmt: skip
     L = len(moved_LT) - 1
     axes.set_xticks(range(len(followed["tokens"])), followed["tokens"], fontsize=8)
     axes.set_yticks(range(L + 1), [f"before\nblock {i}" for i in range(L)] + ["after\nthe last"],

@@ -1,21 +1,26 @@
 """What the trainings of `08_ablations.py` say: numbers by row, differences, and a verdict for each
 sentence of the document that the reader holds.
 
-A verdict is by the test of pairs alone (`laboratory.paired`), at 5 %. With three seeds only a
-difference that is several times its spread is found, so that "no difference found" is not "equal".
+A verdict is by the test of pairs alone (`laboratory.paired`), at 5 % after a correction for the
+number of tests (`laboratory.holm`); a p that is below 5 % only before it is a hint. With three
+seeds only a difference that is several times its spread is found, so that "no difference found" is
+not "equal". Of runs that diverge there are too few for a test: three of three against none have
+p = 0.1 by Fisher's.
 """
 
+import math
 from typing import NamedTuple
 
 from ablation_rows import AGAIN, EIGHT, NORMS, SEEDS, best_rate
-from ablations import BASE
-from laboratory import key, paired, spread
+from ablations import BASE, LONGEST, tokenizer
+from laboratory import holm, key, paired, spread
 from scaling_fit import power
 
 from npgpt.config import GPTConfig
 from npgpt.model.size import step_memory
 
 SURE = 0.05
+NOTHING = "no difference found"
 COUNTS = ("none", "one", "two", "three", "four", "five", "six")
 
 
@@ -111,8 +116,8 @@ def _rate(rate):
 
 
 CLAIMS = [
-    Claim("Causal attention: can't cheat by looking ahead (how much lower a model without the mask "
-          "gets)", ("Attention", "mask off"), B,
+    Claim("Causal attention: without its mask a model cheats by looking ahead",
+          ("Attention", "mask off"), B,
           note="Without the mask the loss falls below the entropy: that is how a leak shows."),
     Claim("Causal attention: necessary for autoregressive generation", B,
           ("Attention", "mask off"), high_measure="unled_excess",
@@ -130,11 +135,13 @@ CLAIMS = [
     Claim("LayerNorm: stabilizes training, 12 blocks", _norm("pre-norm, 12 blocks"),
           _norm("no-norm, 12 blocks")),
     Claim("Residual connections: help gradients flow", B, ("Residuals", "none")),
+    Claim("Positions: a model has to be told them", B, ("Positions", "none")),
     Claim("Multi-head attention: better than one head", B, ("Heads", "1")),
+    Claim("Multi-head attention: eight heads better than four", ("Heads", "8"), B),
     Claim("Scores are divided by √D", B, ("Attention", "scores undivided")),
     Claim("Tied embeddings: better performance", B, ("Output", "untied")),
     Claim("Tied embeddings: better performance, at equal parameters",
-          ("Output", "tied, as many parameters as untied"), ("Output", "untied")),
+          ("Output", "tied, equal parameters"), ("Output", "untied")),
     Claim("GELU: better gradient flow than ReLU", B, ("Activation", "ReLU")),
     Claim("GELU: better gradient flow than ReLU, by steps", B, ("Activation", "ReLU"),
           "steps_to"),
@@ -160,49 +167,66 @@ CLAIMS = [
     Claim("Gradient clipping: prevents instability, with three bad batches",
           ("Clipping", "on, 3 bad batches"), ("Clipping", "off, 3 bad batches")),
     Claim("Gradient clipping: prevents instability, for SGD", ("Optimizer", "SGD with momentum"),
-          ("Clipping", "off, SGD"), sides=("With clipping", "without,")),
+          ("Clipping", "off, SGD"), note="The rate was chosen with clipping.",
+          sides=("With clipping", "without,")),
     Claim("More layers: fit a text read 8 times better, at equal steps and rate",
           (EIGHT, "12 blocks"), (EIGHT, "2 blocks"), "train_excess"),
     Claim("More layers: harder to train", B, ("Depth", "12 blocks"), "steps_to"),
     Claim("Warm-up helps, 12 blocks", _norm("pre-norm, 12 blocks"),
           _norm("pre-norm, 12 blocks, no warm-up")),
+    Claim("Warm-up helps post-norm, 4 blocks", _norm("post-norm, 4 blocks"),
+          _norm("post-norm, 4 blocks, no warm-up")),
+    Claim("Warm-up helps post-norm, 12 blocks", _norm("post-norm, 12 blocks"),
+          _norm("post-norm, 12 blocks, no warm-up")),
+    Claim("Initial weights: 0.02 better than 0.2", B, ("Initial weights", "0.2")),
+    Claim("Initial weights: 0.02 better than 1/√C", B, ("Initial weights", "1/√C")),
+    Claim("Initial weights: better smaller at the end of a branch", B,
+          ("Initial weights", "branches not scaled")),
     Claim("Llama's block against GPT's", ("Llama's parts", "all: Llama"), B),
+    Claim("Llama's RMSNorm alone", ("Llama's parts", "RMSNorm"), B),
+    Claim("Llama's rotary positions alone", ("Positions", "rotary"), B),
+    Claim("Llama's SwiGLU alone", ("Activation", "SwiGLU"), B),
 ]  # fmt: skip
 
 
 def verdicts(study):
     """A `Verdict` for each sentence of which there are numbers."""
-    found = [claimed(study, claim) for claim in CLAIMS if study.has(claim.low, claim.high)]
+    claims = [claim for claim in CLAIMS if study.has(claim.low, claim.high)]
+    differences = [
+        study.difference(claim.high, claim.low, claim.high_measure or claim.measure, claim.measure)
+        for claim in claims
+    ]
+    corrected = iter(holm([difference.p for difference in differences if difference]))
+    found = [
+        claimed(study, claim, difference, decided(difference, next(corrected)))
+        if difference else uncounted(study, claim)
+        for claim, difference in zip(claims, differences, strict=True)
+    ]  # fmt: skip
     return [verdict for verdict in found + [rule(study) for rule in RULES] if verdict]
 
 
-def claimed(study, claim):
-    difference = study.difference(claim.high, claim.low, claim.high_measure or claim.measure,
-                                  claim.measure)  # fmt: skip
-    unit = "steps" if claim.measure == "steps_to" else "nats"
-    if difference is None:
-        text = f"{_counted(study, claim)}. {claim.note}".strip()
-        return Verdict(claim.sentence, _without_numbers(study, claim), text, None, unit)
+def claimed(study, claim, difference, verdict):
     text = (f"{_described(study, claim.low, claim.measure)}; "
             f"{_described(study, claim.high, claim.high_measure or claim.measure)}. {claim.note}")
-    return Verdict(claim.sentence, decided(difference), text.strip(), difference, unit)
+    unit = "steps" if claim.measure == "steps_to" else "nats"
+    return Verdict(claim.sentence, verdict, text.strip(), difference, unit)
 
 
-def decided(difference):
+def uncounted(study, claim):
+    """Where a seed diverged, or did not get as far."""
+    text = f"{_counted(study, claim)}. {claim.note}"
+    return Verdict(claim.sentence, "too few to tell", text.strip())
+
+
+def decided(difference, corrected):
+    """By a difference and its p after the correction."""
     if difference.n < 2:
         return "one seed: no verdict"
     if difference.p > SURE:
-        return "no difference found"
+        return NOTHING
+    if corrected > SURE:
+        return "a hint" if difference.mean > 0 else "a hint of the reverse"
     return "holds here" if difference.mean > 0 else "the reverse is so here"
-
-
-def _without_numbers(study, claim):
-    """Where a seed diverged, or did not get as far: it counts for the row of which all did."""
-    low = None in study.of(claim.low, claim.measure)
-    high = None in study.of(claim.high, claim.high_measure or claim.measure)
-    if low and high:
-        return "neither gets there"
-    return "the reverse is so here, without a test" if low else "holds here, without a test"
 
 
 def _counted(study, claim):
@@ -273,44 +297,79 @@ def _slower(study):
 
 
 def _memory(study):
-    config = GPTConfig(479, 53, BASE["n_layer"], BASE["n_head"], BASE["n_embd"], bias=False)
+    config = GPTConfig(
+        tokenizer().vocab_size, LONGEST, BASE["n_layer"], BASE["n_head"], BASE["n_embd"], bias=False
+    )
     small, large = (step_memory(config, size).total / 1e6 for size in (4, 32))
     return Verdict("Batch size: larger needs more memory", "holds, by counting",
                    f"{small:.0f} MB for 4 stories, {large:.0f} MB for 32.")  # fmt: skip
 
 
 def _reaching(study):
-    """Stability by rates: of those that were tried, how many end within 1.05 of the entropy."""
-    names = {n: _norm(f"{n}-norm, 4 blocks, no warm-up") for n in ("pre", "post")}
-    if not study.has(*names.values()):
+    """Stability by rates: of those that were tried, how many end within 1.05 of the entropy, and
+    where the largest ends."""
+    cells = [f"{n} blocks{warm_up}" for n in (4, 12) for warm_up in ("", ", no warm-up")]
+    names = {kind: [_norm(f"{kind}-norm, {cell}") for cell in cells] for kind in ("pre", "post")}
+    if not study.has(*names["pre"], *names["post"]):
         return None
-    tried = {n: study.rates_tried(name) for n, name in names.items()}
-    good = {n: sum(r["steps_to"] is not None for r in found.values()) for n, found in tried.items()}
-    verdict = "no difference found"
-    if good["pre"] != good["post"]:
-        verdict = "holds here" if good["pre"] > good["post"] else "the reverse is so here"
-    counted = ", ".join(f"{n}-norm with {good[n]} of {len(tried[n])}" for n in names)
-    return Verdict("Pre-norm: more stable training, by rates that work", f"{verdict} (one seed)",
-                   f"Without warm-up, 1.05 times the entropy is reached by {counted}.")  # fmt: skip
+    tried = {kind: [study.rates_tried(name) for name in names[kind]] for kind in names}
+    good = {kind: [sum(r["steps_to"] is not None for r in of.values()) for of in tried[kind]]
+            for kind in tried}  # fmt: skip
+    ends = {kind: [of[max(of)]["excess"] or math.inf for of in tried[kind]] for kind in tried}
+    more = [pre > post for pre, post in zip(good["pre"], good["post"], strict=True)]
+    verdict = "holds here" if all(more) else "holds partly" if any(more) else "does not hold here"
+    counted = ", ".join(
+        f"{pre} and {post} of {len(of)} ({cell})"
+        for pre, post, of, cell in zip(good["pre"], good["post"], tried["pre"], cells, strict=True)
+    )
+    return Verdict(
+        "Pre-norm: more stable training, by rates that work", f"{verdict} (one seed)",
+        "Rates with which pre-norm and post-norm reach 1.05 times the entropy: "
+        f"{counted}. With the largest, pre-norm ends at {_range(ends['pre'], 2)} nats, post-norm "
+        f"at {_range(ends['post'], 2)}.",
+    )  # fmt: skip
+
+
+def _range(numbers, digits):
+    return f"{min(numbers):.{digits}f} to {max(numbers):.{digits}f}"
 
 
 def _rates(study):
-    """The learning rates that get there, those that are at the end, and where numbers run out."""
+    """The learning rates that get there, and the plateau, the overflow and the NaN above them."""
     found = {float(label): (group, label) for group, label in study.found
              if group == "Learning rate" and study.has((group, label))}  # fmt: skip
     learned = [rate for rate, name in found.items() if None not in study.of(name, "steps_to")]
-    stopped = [rate for rate, name in found.items() if any(study.of(name, "stopped"))]
-    if len(found) < 5 or not learned:
+    if len(found) < 5 or len(learned) < 2:
         return None
-    best = min(learned, key=lambda rate: study.spread(found[rate]).mean)
-    ends = f"at {stopped[0]:g} it is no number" if stopped else f"none up to {max(found):g} is NaN"
+    best, next_best = sorted(learned, key=lambda rate: study.spread(found[rate]).mean)[:2]
+    p = study.difference(found[best], found[next_best]).p
     outside = min(found) < min(learned) and max(learned) < max(found)
     return Verdict(
         "Learning rate: too high or too low", "holds here" if outside else "does not hold here",
         f"Rates from {min(learned):g} to {max(learned):g} reach 1.05 times the entropy with every "
-        f"seed, {best:g} comes closest; the loss of others stays finite where the gradient is "
-        f"clipped: {ends}.",
+        f"seed; {best:g} comes closest, {'better than' if p < SURE else 'no different from'} "
+        f"{next_best:g} (p = {p:.2f}). "
+        + _above(study, {rate: found[rate] for rate in found if rate > max(learned)}),
     )  # fmt: skip
+
+
+def _above(study, found):
+    """What becomes of rates that are too large.    found: rate -> name of the row"""
+    means = {rate: study.spread(name).mean for rate, name in found.items() if study.spread(name)}
+    plateau = {rate: mean for rate, mean in means.items() if mean > 1}
+    far = [rate for rate, name in found.items()
+           if any(x and x > 1000 for curve in study.of(name, "curve") for x in curve)]  # fmt: skip
+    stopped = [rate for rate, name in found.items() if any(study.of(name, "stopped"))]
+    text = ""
+    if plateau:
+        text = (f"From {min(plateau):g} to {max(plateau):g} the loss ends on a plateau, "
+                f"{_range(plateau.values(), 1)} nats above the entropy: a step of Adam is as long "
+                "as the rate, however large the gradient.")  # fmt: skip
+    if far:
+        text += f" At {min(far):g} the loss passes 1,000 nats on its way."
+    if stopped:
+        text += f" At {', '.join(f'{rate:g}' for rate in stopped)} it ends as NaN."
+    return text
 
 
 def _noise(study):

@@ -1,7 +1,7 @@
 """The tables and figures of `08_ablations.py`, made from its numbers alone."""
 
-from ablation_numbers import B, verdicts, written
-from ablation_rows import ROWS
+from ablation_numbers import NOTHING, SURE, B, verdicts, written
+from ablation_rows import NORMS, ROWS
 from ablations import BASE, LEARNED
 from example import wrapped
 
@@ -11,6 +11,8 @@ MARKERS = ("o", "s", "^", "v", "D", "P")
 TICKS = (0.03, 0.1, 0.3, 1, 3)
 GROUPS = {row.group for row in ROWS}
 TITLE = "Most choices matter little at this size; the spread over seeds shows which do"
+KEY = ("circle, square, triangle: seeds 1, 2, 3; bar: their mean; grey: mean, least and largest of "
+       "the row that it is compared with, mostly the base")  # fmt: skip
 
 
 def report(study):
@@ -26,18 +28,25 @@ def report(study):
         "stories above the least that is possible on them, in nats per token: the grammar gives "
         "that exactly. Steps are those until the loss in training, over 160 stories, is "
         f"{LEARNED} times the entropy. Of several rates, all were tried with seed 1, and the best "
-        "of them is shown; * marks one at the end of those tried, where a still better one may be "
-        "outside.", "",
+        "of them is shown; as that seed is in the mean, this flatters it a little. * marks a rate "
+        "at the end of those tried, where a still better one may be outside.", "",
         "A number is the mean over n seeds, in parentheses the least and the largest. The "
-        "difference is to the base, or to the row named, for equal seeds, which have the same "
-        "weights and stories; its interval of 95 % and p are by Student's t of pairs. Seeds are "
-        "few: a difference has to be several times its spread to be found. Of tests at 5 %, one in "
-        "twenty finds a difference where there is none; here are "
-        f"{len(_tests(study))}.", "",
+        "difference is to the base, or to the row named, for equal seeds, which read the same "
+        "stories in the same order and, where the shapes agree, begin with the same weights; its "
+        "interval of 95 % and p are by Student's t of pairs. Seeds are few: a difference has to be "
+        "several times its spread to be found. Of tests at 5 %, one in twenty finds a difference "
+        f"where there is none; here are {len(_tests(study))}, and their p are as they are. The "
+        "verdicts below are by p corrected for their number (Holm, 1979).", "",
         "![each choice and the spread over seeds](figures/08_ablations.png)", "",
         "![learning rates, a gradient's noise, a leak](figures/08_details.png)", "",
         "## Rows", "", *_rows(study), "", "## Learning rates", "", *_rates(study), "",
-        "## The document's sentences", "", *_verdicts(study), "",
+        "## Norms by learning rate", "",
+        "The excess with seed 1; in bold where 1.05 times the entropy is reached.", "",
+        *_norms(study), "",
+        "## Batches", "",
+        f"What it takes to come to {LEARNED} times the entropy: fewer steps of more stories, or "
+        "fewer tokens.", "", *_batches(study), "",
+        "## Sentences and verdicts", "", *_verdicts(study), "",
     ]  # fmt: skip
     return "\n".join(map(wrapped, lines))
 
@@ -75,6 +84,35 @@ def _rates(study):
                    f"{'; '.join(stopped) or 'no'} |")  # fmt: skip
 
 
+def _norms(study):
+    names = [name for name in study.found if name[0] == NORMS]
+    tried = {name: study.rates_tried(name) for name in names}
+    rates = sorted({rate for found in tried.values() for rate in found})
+    yield "| | " + " | ".join(f"{rate:g}" for rate in rates) + " |"
+    yield "| --- |" + " --- |" * len(rates)
+    for name, found in tried.items():
+        cells = [_norm_cell(found[rate]) if rate in found else "" for rate in rates]
+        yield f"| {name[1]} | " + " | ".join(cells) + " |"
+
+
+def _norm_cell(result):
+    excess = result["excess"]
+    if excess is None:
+        return "diverged"
+    text = f"{excess:.4f}" if excess < 1000 else f"{excess:.0e}"
+    return f"**{text}**" if result["steps_to"] else text
+
+
+def _batches(study):
+    yield "| | rate | steps | tokens | excess |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name in [B, *(name for name in study.found if name[0].startswith("Batches"))]:
+        if study.has(name):
+            steps, tokens = (_numbers(study, name, m, "steps") for m in ("steps_to", "tokens_to"))
+            yield (f"| {': '.join(name)} | {study.rate(name)[0]:g} | {steps} | {tokens} | "
+                   f"{_numbers(study, name, 'excess')} |")  # fmt: skip
+
+
 def _numbers(study, name, measure, unit="nats"):
     numbers = study.of(name, measure)
     missing = sum(x is None for x in numbers)
@@ -103,20 +141,29 @@ def _verdicts(study):
         if d and d.n > 1:
             form = "{:+.0f}" if v.unit == "steps" else "{:+.4f}"
             mean, low, high = (form.format(x) for x in (d.mean, d.low, d.high))
-            tested = f" For it: {mean} {v.unit} ({low} to {high}), n = {d.n}, p {_p(d.p, '= ')}."
+            tested = (f" Difference in its favour: {mean} {v.unit} ({low} to {high}), n = {d.n}, "
+                      f"p {_p(d.p, '= ')}.")  # fmt: skip
         yield f"- **{v.sentence}**: {v.verdict}. {v.text}{tested}"
 
 
 def summary(study):
     """What CONCEPTS.md has of it, in Markdown."""
+    found = verdicts(study)
+    below = [v for v in found if v.difference and v.difference.p < SURE]
+    hints = [v for v in below if v.verdict.startswith("a hint")]
+    tests = sum(v.difference is not None for v in found)
     lines = [
-        "Effect: by how much the loss is lower with what the sentence speaks for, in nats per "
+        "Effect: by how much the loss is lower where the sentence says that it is, in nats per "
         "token. Spread: the standard deviation of that over n seeds. The base is a GPT of "
         f"{study.of(B, 'parameters')[0]:,} parameters, {written(study.spread(B))} nats above the "
-        "entropy in the end; what is behind each line is in `examples/08_ablations.md`.", "",
-        "| The document's sentence | n | effect | spread | p | verdict |",
+        "entropy in the end; what is behind each line is in `examples/08_ablations.md`. Of "
+        f"{tests} tests at 5 %, {SURE * tests:.0f} or so find a difference by chance. {len(below)} "
+        f"have p < 0.05; {len(below) - len(hints)} of them remain after Holm's correction for so "
+        f"many tests, and the other {len(hints)} are called a hint. Where no difference is found, "
+        "a larger one than said is unlikely: it is outside the 95 % interval.", "",
+        "| Sentence | n | effect | spread | p | verdict |",
         "| --- | --- | --- | --- | --- | --- |",
-        *(_in_short(verdict) for verdict in verdicts(study)), "",
+        *(_in_short(verdict) for verdict in found), "",
     ]  # fmt: skip
     return "\n".join(map(wrapped, lines))
 
@@ -127,15 +174,17 @@ def _in_short(v):
         return f"| {v.sentence} | | {v.text} | | | {v.verdict} |"
     form = "{:+.0f} steps" if v.unit == "steps" else "{:+.4f}"
     spread = form.format(d.deviation).lstrip("+") if d.n > 1 else ""
-    p = _p(d.p) if d.n > 1 else ""
-    return f"| {v.sentence} | {d.n} | {form.format(d.mean)} | {spread} | {p} | {v.verdict} |"
+    p, verdict = _p(d.p) if d.n > 1 else "", v.verdict
+    if verdict == NOTHING:
+        verdict += f", none above {form.format(max(-d.low, d.high)).lstrip('+')}"
+    return f"| {v.sentence} | {d.n} | {form.format(d.mean)} | {spread} | {p} | {verdict} |"
 
 
 # ---- figures
 
 
 def draw_forest(path, study):
-    """Excess loss of each row, a mark for each seed; the band is the base's spread."""
+    """Excess loss of each row, a mark for each seed; the band is that of the row compared with."""
     groups = list(dict.fromkeys(group for group, _ in study.found if group != "Learning rate"))
     there = [name for name in study.found if study.has(name)]
     rows = [name for group in groups for name in there if name[0] == group]
@@ -145,6 +194,8 @@ def draw_forest(path, study):
     for panel, names in zip(axes, (rows[:half], rows[half:]), strict=True):
         _forest(panel, study, names, limits)
     drawing.suptitle(TITLE)
+    drawing.supxlabel(KEY, fontsize=9)
+    drawing.get_layout_engine().set(w_pad=0.1)
     return plots.save(drawing, path)
 
 
@@ -161,17 +212,14 @@ def _limits(study, rows):
 
 def _forest(axes, study, names, limits):
     ticks, y, group = {}, 0, None
-    base = [x for x in study.of(B) if x is not None]
     axes.set(xscale="log", xlabel="loss above the entropy, nats per token")
-    if base:
-        axes.axvspan(min(base), max(base), color="#cccccc", linewidth=0)
-        axes.axvline(sum(base) / len(base), **plots.LANDMARK)
     for name in names:
         if name[0] != group:
             group, y = name[0], y + 0.7
             ticks[y] = group
             y += 1
         ticks[y] = name[1]
+        _landmark(axes, y, study, study.rows[name].against)
         _marks(axes, y, study, name)
         y += 1
     axes.set_yticks(list(ticks), list(ticks.values()))
@@ -185,13 +233,22 @@ def _forest(axes, study, names, limits):
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
 
 
+def _landmark(axes, y, study, name):
+    """Where the row is that this one is compared with."""
+    found = study.has(name) and study.spread(name)
+    if found:
+        axes.fill_betweenx((y - 0.5, y + 0.5), found.least, found.largest, color="#cccccc",
+                           linewidth=0)  # fmt: skip
+        axes.plot([found.mean] * 2, [y - 0.5, y + 0.5], **plots.LANDMARK)
+
+
 def _marks(axes, y, study, name):
     numbers, colour = study.of(name), plots.COLOURS[0]
     positive = [x for x in numbers if x is not None and x > 0]
     for x, marker in zip(numbers, MARKERS, strict=False):
         if x is not None and x > 0:
             axes.plot(x, y, marker, color=colour, markersize=5, markerfacecolor="none")
-    if positive:
+    if len(positive) == len(numbers):
         mean = sum(positive) / len(positive)
         axes.plot([mean, mean], [y - 0.35, y + 0.35], color=plots.INK, linewidth=1.3)
     below, diverged = ([x for x in numbers if x is not None and x <= 0], numbers.count(None))
@@ -218,16 +275,32 @@ def draw_details(path, study):
 
 def _draw_rates(axes, study):
     names = [name for name in study.found if name[0] == "Learning rate" and study.has(name)]
-    means = []
+    marks, means, lost, blue = [], {}, [], plots.COLOURS[0]
     for name in names:
-        numbers = [x for x in study.of(name) if x is not None and x > 0]
-        axes.plot([float(name[1])] * len(numbers), numbers, "o", color=plots.COLOURS[0],
-                  markersize=4, markerfacecolor="none")  # fmt: skip
-        means.append((float(name[1]), sum(numbers) / len(numbers) if numbers else float("nan")))
-    axes.plot(*zip(*means, strict=True), color=plots.COLOURS[0], linewidth=0.9)
+        rate, numbers = float(name[1]), [x for x in study.of(name) if x is not None]
+        marks += [(rate, x) for x in numbers]
+        if len(numbers) == len(study.of(name)):
+            means[rate] = sum(numbers) / len(numbers)
+        else:
+            lost.append(rate)
+    axes.plot(*zip(*marks, strict=True), "o", color=blue, markersize=4, markerfacecolor="none")
+    axes.plot(means.keys(), means.values(), color=blue, linewidth=0.9)
+    axes.annotate("plateau", (max(means), means[max(means)]), (-4, -14), ha="right", **plots.NOTE)
+    if lost:
+        above = axes.get_xaxis_transform()  # y = 1: at the upper edge, whatever the losses are
+        axes.plot(lost, [1] * len(lost), "x", color=blue, transform=above, clip_on=False)
+        axes.annotate("NaN", (lost[0], 1), (0, -14), xycoords=above, **plots.NOTE)
+    axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy",
              title="typical rates (grey) are low here")  # fmt: skip
-    axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
+    _plain(axes.xaxis, (0.0001, 0.01, 1, 100))
+    _plain(axes.yaxis, TICKS)
+
+
+def _plain(axis, ticks):
+    """Few ticks, written as numbers and not as powers of ten."""
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
 
 
 def _draw_noise(axes, study):
@@ -240,10 +313,10 @@ def _draw_noise(axes, study):
               label="1/√B")  # fmt: skip
     axes.legend(frameon=False, fontsize=8)
     axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
-             ylabel="noise : gradient", title="a gradient's noise falls as 1/√B")  # fmt: skip
-    for axis, ticks in ((axes.xaxis, sizes), (axes.yaxis, (1.5, 2, 3, 4, 6, 8))):
-        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
-        axis.set_ticks([], minor=True)
+             ylabel="noise / length of the gradient",
+             title="a gradient's noise falls as 1/√B")  # fmt: skip
+    _plain(axes.xaxis, sizes)
+    _plain(axes.yaxis, (1.5, 2, 3, 4, 6, 8))
 
 
 def _draw_leak(axes, study):

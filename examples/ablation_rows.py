@@ -18,8 +18,9 @@ RATES = {  # by the number of blocks
     12: (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2),
 }
 LEARNING_RATES = (
-    1e-5, 1e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 1000.0,
-)
+    1e-5, 1e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0,
+    300.0, 1000.0,
+)  # fmt: skip
 TEXT = 6400  # stories that the base reads
 READ_AGAIN = {"stories": TEXT // 50}
 
@@ -76,10 +77,10 @@ ROWS = [
     Row("Base", "GPT: pre-norm, GELU, tied", {}),
     Row("Residuals", "none", {"variant": "no residuals"}, RATES[2]),
     Row("Output", "untied", {"tied": False}),
-    Row("Output", "tied, as many parameters as untied", {"n_embd": 72}),
+    Row("Output", "tied, equal parameters", {"n_embd": 72}),
     _variant("Activation", "ReLU", "ReLU"),
     _variant("Activation", "SiLU", "SiLU"),
-    _variant("Activation", "SwiGLU", "SwiGLU"),
+    Row("Activation", "SwiGLU", {"variant": "SwiGLU"}, RATES[2]),
     Row("Optimizer", "AdamW, no decay", {"decay": 0.0}),
     *(Row("Optimizer", f"Adam, L2 of {decay:g}", {"optimizer": "Adam, L2", "decay": decay})
       for decay in (1e-4, 1e-2, 0.1)),
@@ -96,7 +97,7 @@ ROWS = [
     _variant("Initial weights", "1/√C", "weights of 1/sqrt(C)"),
     _variant("Initial weights", "branches not scaled", "large branches"),
     _variant("Llama's parts", "RMSNorm", "RMSNorm"),
-    _variant("Llama's parts", "all: Llama", "Llama"),
+    Row("Llama's parts", "all: Llama", {"variant": "Llama"}, RATES[2]),
     Row("Biases", "in all layers", {"bias": True}),
     Row("Clipping", "off", {"clip": 0.0}),
     Row("Clipping", "on, 3 bad batches", {"bad_batches": 3}),

@@ -208,8 +208,9 @@ def transformer(n):
               f"of vectors around 3 with spread 5: mean {f['norm mean']:.0e}, deviation {low:.6f} "
               f"to {high:.6f}", f["norm mean"] < 1e-12, 0.999 < low <= high < 1.001),
         claim("Norm before each sub-layer stabilises training", "05_transformer",
-              f"12 blocks, no warm-up: {first['pre-norm']:.2f} nats; norm after the sum "
-              f"{first['post-norm']:.2f}, no more than frequencies tell, {shown['unigram']:.2f}",
+              f"one run each at the same rate, 12 blocks, no warm-up: {first['pre-norm']:.2f} "
+              f"nats; norm after the sum {first['post-norm']:.2f}, no more than frequencies tell, "
+              f"{shown['unigram']:.2f}; for each at its best rate see Why These Choices?",
               first["pre-norm"] < first["post-norm"] - 0.3),
         claim("Residual connections: gradients flow, deep networks train", "05_transformer",
               f"12 blocks: {warm['pre-norm']:.2f} with, {warm['no residual']:.2f} without",
@@ -386,6 +387,8 @@ def ablations(n, section):
 
 def _in_short(verdict):
     """"holds here", "holds, by counting" and the like are one."""
+    if verdict.startswith(PARTLY):
+        return PARTLY
     return HOLDS if verdict.startswith("holds") else verdict
 
 
@@ -394,10 +397,14 @@ def _measured(verdict):
         return verdict.text
     d = verdict.difference
     p = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
-    return f"{verdict.text} Difference {d.mean:+.4f} {verdict.unit}, n = {d.n}, {p}"
+    form = "{:+.0f}" if verdict.unit == "steps" else "{:+.4f}"
+    mean, low, high = (form.format(x) for x in (d.mean, d.low, d.high))
+    return (f"{verdict.text} Difference in its favour {mean} {verdict.unit} ({low} to {high}), "
+            f"n = {d.n}, {p}")  # fmt: skip
 
 
 IN_SECTIONS = {  # how the study's sentences begin, by the section that they are about
+    "Embeddings": ("Positions",),
     "Attention Mechanism": ("Multi-head", "Scores are"),
     "Transformer Architecture": ("LayerNorm", "Residual", "More layers"),
     "Training Process": ("Learning rate", "Batch size", "Gradient clipping", "Dropout", "Warm-up"),

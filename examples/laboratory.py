@@ -4,8 +4,9 @@ A trial is its settings, a dict of JSON values with its seed, and what was measu
 `run` does those that a file does not have yet, so that a study that was stopped goes on where it
 was. Small models are trained fastest in processes of one thread, as many as there are cores.
 
-`paired` compares two settings by their results for equal seeds, which begin with the same weights
-and read the same batches: much of what is chance is in both, and goes out of the difference.
+`paired` compares two settings by their results for equal seeds, which read the same batches and,
+where the shapes agree, begin with the same weights: what chance is in both goes out of the
+difference.
 """
 
 import json
@@ -15,6 +16,7 @@ import os
 import signal
 import time
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +26,7 @@ from tqdm import tqdm
 from npgpt.training.estimate import clock
 
 ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+KILLED = "its process was killed (out of memory?): try fewer at a time, as --workers 1"
 SAID_EVERY = 60  # seconds between two lines of progress where there is no terminal
 
 
@@ -59,7 +62,8 @@ def run(trials, measure, path, workers=None, cost=flops_of):
             done[key(settings)] = row
             progress.update(settings)
     if failures:
-        raise RuntimeError(f"{len(failures)} of {len(trials)} trials failed, one of them for "
+        raise RuntimeError(f"{len(failures)} of {len(trials)} trials failed; the others are kept: "
+                           "mend the cause and run again. One of them failed for "
                            f"{failures[0]}")  # fmt: skip
     return [done[key(trial)]["result"] for trial in trials]
 
@@ -104,8 +108,9 @@ def _in_processes(waiting, measure, workers):
 
     def give(pipe):
         if settings := next(trials, None):
-            pipe.send(settings)
             running[pipe] = settings
+            with suppress(BrokenPipeError):  # it died while it started: `recv` will say so
+                pipe.send(settings)
 
     try:
         for _ in range(workers):
@@ -116,7 +121,7 @@ def _in_processes(waiting, measure, workers):
                 try:
                     found = pipe.recv()
                 except (EOFError, OSError):  # OSError: it died with something unread
-                    found, pipe = (None, 0.0, "its process was killed"), start()
+                    found, pipe = (None, 0.0, KILLED), start()
                 give(pipe)
                 yield settings, *found
     finally:
@@ -201,11 +206,8 @@ class Spread(NamedTuple):
 def spread(numbers):
     n, mean = len(numbers), math.fsum(numbers) / len(numbers)
     squares = math.fsum((x - mean) ** 2 for x in numbers)
-    return Spread(n, mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, *_ends(numbers))
-
-
-def _ends(numbers):
-    return min(numbers), max(numbers)
+    deviation = math.sqrt(squares / (n - 1)) if n > 1 else 0.0
+    return Spread(n, mean, deviation, min(numbers), max(numbers))
 
 
 class Difference(NamedTuple):
@@ -235,6 +237,20 @@ def paired(numbers, others, level=0.95):
     reach = error * student_quantile(level, n - 1)
     p = 1 - student_within(abs(mean) / error, n - 1)
     return Difference(n, mean, deviation, mean - reach, mean + reach, p)
+
+
+def holm(ps):
+    """The p of several tests, corrected for their number. That any of those that are then below
+    5 % is there by chance alone has a probability of at most 5 %.
+
+    The least is multiplied by their number, the next by one less, and so on; none becomes less
+    than one before it. Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+    """
+    corrected, least = [0.0] * len(ps), 0.0
+    for rank, i in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[i]))
+        corrected[i] = least
+    return corrected
 
 
 def student_within(t, df):

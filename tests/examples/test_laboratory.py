@@ -82,7 +82,7 @@ def test_what_fails_is_said_once_the_rest_is_done(laboratory, tmp_path):
     import measures
 
     path, trials = tmp_path / "a.jsonl", [{"seed": seed} for seed in range(5)]
-    with pytest.raises(RuntimeError, match="2 of 5 trials failed"):
+    with pytest.raises(RuntimeError, match="2 of 5 trials failed; the others are kept"):
         laboratory.run(trials, measures.fails_or_dies, path, workers=2)
     assert sorted(row["settings"]["seed"] for row in laboratory.kept(path)) == [0, 3, 4]
 
@@ -130,6 +130,12 @@ def test_equal_seeds_are_paired(laboratory):
     assert laboratory.paired(others, numbers).mean == pytest.approx(-1.2)
     assert laboratory.paired([1.0], [2.0])[1:] == (-1, 0, float("-inf"), float("inf"), 1)
     assert laboratory.paired([1.0, 2.0], [1.0, 2.0]).p == 1
+
+
+def test_of_several_tests_p_is_corrected_by_holm(laboratory):
+    # sorted: 4 * 0.01, 3 * 0.015, 2 * 0.02 (no less than the one before), 1 * 0.9
+    assert laboratory.holm([0.02, 0.9, 0.01, 0.015]) == pytest.approx([0.045, 0.9, 0.04, 0.045])
+    assert laboratory.holm([0.6, 0.7]) == [1, 1]
 
 
 def test_a_spread_has_the_deviation_of_a_sample(laboratory):
