@@ -8,23 +8,26 @@
 
 The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
 L = E + A/N^alpha + B/D^beta is known before it is fitted. `scaling_trials.py` has the trainings,
-`scaling_fit.py` the fit, `scaling_numbers.py` and `scaling_report.py` what follows. The largest run
-is predicted before it is trained; 09_scaling_laws.jsonl has both, in that order.
+`scaling_fit.py` the fit, `scaling_numbers.py` what follows; `scaling_report.py`,
+`scaling_summary.py` and `scaling_figure.py` show it. The largest run is predicted before it is
+trained; 09_scaling_laws.jsonl has both, in that order.
 
 Try:
-- EXPONENT in `almanac.py`: with rarer people, how do the law's exponents change?
+- ALMANAC in `almanac.py`: with an exponent of 2, how do those of the law change?
 - Leave two of the BUDGETS out: how much wider are the intervals, and how far off is E?
 """
 
+import math
 import os
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
 from laboratory import kept, run
+from scaling_figure import draw_laws
 from scaling_numbers import Numbers
-from scaling_report import draw_laws, report, summary
+from scaling_report import report
+from scaling_summary import summary
 from scaling_trials import CORPUS, almanac, measure, shape
 
 from npgpt.files import atomic_write
@@ -38,16 +41,8 @@ BUDGETS = {  # FLOPs -> channels: each budget's best size is inside
     1.6e12: (16, 24, 32, 48, 64, 96),
 }
 LARGER = {6.4e12: (32, 48, 64, 96, 128, 192)}
+RATES = 6e-3, 1.2e-2, 2.4e-2  # each is tried with each size at each budget, the best one counts
 AHEAD = 4  # by how much the run that is predicted is above the largest budget
-RATES = {  # (channels, FLOPs) -> learning rates to try
-    (16, 1e11): (6e-3, 1.2e-2, 2.4e-2, 4.8e-2),
-    (32, 4e11): (6e-3, 1.2e-2, 2.4e-2),
-    (96, 1.6e12): (3e-3, 6e-3, 1.2e-2),
-}
-ALSO = {  # where the rate between two of these widths may be wrong: others, the best counts
-    (24, 1e11): (2.4e-2,), (48, 1e11): (1.2e-2,), (24, 4e11): (2.4e-2,), (48, 4e11): (1.2e-2,),
-    (64, 4e11): (1.2e-2,), (48, 1.6e12): (1.2e-2,), (64, 1.6e12): (1.2e-2,),
-}  # fmt: skip
 TEXTS, READER = (130, 1300, 13_000, 130_000), (48, 1.6e12)  # stories; who reads them, how long
 QUICK = {1e9: (8, 12, 16), 2e9: (8, 12, 16), 4e9: (8, 12, 16)}
 
@@ -55,38 +50,33 @@ QUICK = {1e9: (8, 12, 16), 2e9: (8, 12, 16), 4e9: (8, 12, 16)}
 class Study:
     """The trials, all kept in one file; `run` does those that it has not."""
 
-    def __init__(self, path, workers=None, text="almanac", **more):
-        self.path, self.workers, self.fixed = path, workers, {"text": text, **more}
-        self.rates = {}
+    def __init__(self, path, budgets, workers=None, **fixed):
+        self.path, self.budgets, self.workers = path, budgets, workers
+        self.fixed = {"text": "almanac"} | fixed
 
     def run(self, trials):
         return run(trials, measure, self.path, self.workers)
 
     def trial(self, channels, flops, rate=None, seed=1, **more):
-        rate = self.rate(channels) if rate is None else rate
+        rate = self.rate(channels, flops) if rate is None else rate
         settings = {"channels": channels, "flops": flops, "rate": rate, "seed": seed}
         return self.fixed | settings | more
 
-    def grid(self, budgets, **more):
-        return [self.trial(C, flops, **more) for flops, sizes in budgets.items() for C in sizes]
+    def grid(self, budgets, rates=(None,), **more):
+        """Trials of each size at each budget; of rates, None is the best one that is known."""
+        points = [(C, flops) for flops, sizes in budgets.items() for C in sizes]
+        return [self.trial(*point, rate, **more) for point in points for rate in rates]
 
-    def at_rates(self, plan):
-        """Trials of a plan {(channels, FLOPs): rates}."""
-        return [self.trial(*where, rate) for where, rates in plan.items() for rate in rates]
+    def rate(self, channels, flops):
+        """The best learning rate of the nearest budget and width with which all were tried."""
+        def distance(row):
+            own = row["settings"]
+            return (abs(math.log(own["flops"] / flops)), abs(math.log(own["channels"] / channels)),
+                    row["result"]["loss"])  # fmt: skip
 
-    def try_rates(self, plan):
-        """Find the best rates of some widths; `rate` goes by these."""
-        trials = self.at_rates(plan)
-        results = self.run(trials)
-        found = zip(trials, results, strict=True)
-        for trial, _ in sorted(found, key=lambda pair: -pair[1]["loss"]):
-            self.rates[trial["channels"]] = trial["rate"]  # the best one last
-
-    def rate(self, channels):
-        """The learning rate of a width, between those of the widths for which rates were tried."""
-        widths = sorted(self.rates)
-        logs = np.log([self.rates[width] for width in widths])
-        return float(f"{np.exp(np.interp(np.log(channels), np.log(widths), logs)):.3g}")
+        rows = Numbers(kept(self.path)).tried
+        rows = [row for row in rows if row["settings"]["flops"] in self.budgets]
+        return min(rows, key=distance)["settings"]["rate"]
 
     def predict_and_train(self, flops):
         """Predict the loss at a budget by the runs of smaller ones; train; both are kept."""
@@ -95,7 +85,7 @@ class Study:
 
     def predicted(self, flops):
         rows = [row for row in kept(self.path) if row["settings"].get("flops", flops) < flops]
-        numbers, vocab_size = Numbers(rows), almanac().tokenizer.vocab_size
+        numbers, vocab_size = Numbers(rows), almanac("almanac").tokenizer.vocab_size
         best = numbers.law(True).best_size(flops)
         channels = min(range(8, 513, 8), key=lambda C: abs(_size(C, vocab_size) - best))
         return {"channels": channels} | numbers.predicted(shape(channels, vocab_size), flops)
@@ -118,9 +108,9 @@ def write_report():
 def quick_study(figures):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
-        study = Study(path, workers=0, asked=200, written=20, pool=20_000)
-        study.try_rates({(8, 1e9): (6e-3, 1.2e-2)})
-        study.run(study.grid(QUICK) + [study.trial(8, 1e9, stories=n) for n in (60, 120)])
+        study = Study(path, QUICK, workers=0, asked=200, written=20, pool=20_000)
+        study.run(study.grid(QUICK, RATES[:2]))
+        study.run([study.trial(8, 1e9, stories=n) for n in (60, 120)])
         study.predict_and_train(1.6e10)
         numbers = Numbers(kept(path))
     print(report(numbers))
@@ -137,25 +127,25 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         """)
     if quick:
         return quick_study(figures)
-    study = Study(RESULTS, workers)
-    study.try_rates(RATES)
+    study = Study(RESULTS, BUDGETS, workers)
+    study.run(study.grid(BUDGETS, RATES))
     if corpus:
         os.environ[CORPUS] = str(corpus)
         study.run(study.grid(BUDGETS, text=Path(corpus).stem))
         return write_report()
-    texts = [study.trial(*READER, stories=n) for n in TEXTS]
-    study.run(study.grid(BUDGETS) + study.at_rates(ALSO) + texts)
+    study.run([study.trial(*READER, stories=n) for n in TEXTS])
     study.predict_and_train(AHEAD * max(BUDGETS))
     if extra:
         study.run(study.grid(LARGER))
-        study.predict_and_train(AHEAD * max(LARGER))
         study.run([trial for seed in (2, 3) for trial in study.grid(BUDGETS, seed=seed)])
+        study.predict_and_train(AHEAD * max(LARGER))
+        study.run(study.grid(BUDGETS, text="long tail"))
     return write_report()
 
 
 if __name__ == "__main__":
     parser = study_arguments(__doc__, quick="a few steps of tiny models")
-    parser.add_argument("--all", action="store_true", help="a larger budget and two more seeds")
+    parser.add_argument("--all", action="store_true", help="a larger budget, other seeds and text")
     parser.add_argument("--corpus", type=Path, help="the same budgets on a text file")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()

@@ -333,10 +333,11 @@ def choices(n):
 
 def scaling(n):
     law, script = scaling_numbers.Numbers(n["09"]), "09_scaling_laws"
-    runs = sorted((r["result"] for r in law.runs if r["settings"]["flops"] == law.budgets[-1]),
+    runs = sorted((r["result"] | {"excess": law.excess(r)} for r in law.runs
+                   if r["settings"]["flops"] == law.budgets[-1]),
                   key=lambda result: result["parameters"])  # fmt: skip
     losses = [result["excess"] for result in runs]
-    best = [law.best(flops)["result"] for flops in law.budgets]
+    best = [r["result"] | {"excess": law.excess(r)} for r in map(law.best, law.budgets)]
     right = [result["written"]["derived"] for result in best]
     texts = [row["result"] for row in law.texts]
     alpha, exponent = law.constant("alpha", True), law.constant("exponent", True)

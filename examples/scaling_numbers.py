@@ -7,7 +7,8 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from scaling_fit import bootstrap, fit, interval, power, valley
+from almanac import PEOPLE
+from scaling_fit import bootstrap, falling, fit, interval, power, valley
 
 from npgpt.model.size import flops_per_token, parameters_by_part
 
@@ -45,26 +46,44 @@ class Numbers:
         runs = [r for r in rows if "predict" not in r["settings"]]
         self.texts = sorted((r for r in runs if "stories" in r["settings"]),
                             key=lambda r: r["settings"]["stories"])  # fmt: skip
-        self.of_file = [r for r in runs if r["settings"]["text"] != "almanac"]
-        runs = [r for r in runs if r not in self.texts and r not in self.of_file]
+        runs = [r for r in runs if "stories" not in r["settings"]]
+        names = sorted({r["settings"]["text"] for r in runs} - {"almanac"})
+        self.others = {name: [r for r in runs if r["settings"]["text"] == name] for name in names}
+        runs = [r for r in runs if r["settings"]["text"] == "almanac"]
+        self.excesses = {}  # of all seeds, by flops, channels and rate
+        for r in runs:
+            self.excesses.setdefault(_where(r), []).append(r["result"]["excess"])
+        self.tried = [r for r in runs if r["settings"]["seed"] == 1]
+        best = at_the_best_rate(self.tried)
+        budgets = [r["settings"]["flops"] for r in best]
+        self.budgets = [C for C in sorted(set(budgets)) if budgets.count(C) > 2]
+        self.runs = [r for r in best if r["settings"]["flops"] in self.budgets]
+        self.floor = self.tried[0]["result"]["entropy"]
         told = {(flops, found["channels"]) for flops, found in self.told.items()}
-        self.largest = [
-            r for r in runs if (r["settings"]["flops"], r["settings"]["channels"]) in told
-        ]
-        self.tried = [r for r in runs if r not in self.largest]
-        self.runs = at_the_best_rate(self.tried)
-        self.floor = self.runs[0]["result"]["entropy"]
-        self.budgets = sorted({r["settings"]["flops"] for r in self.runs})
+        self.largest = [r for r in best if _where(r)[:2] in told]
         self.law, self.samples = cache(self._law), cache(self._samples)
 
-    def points(self, count="parameters", rows=None):
+    def excess(self, row):
+        """The loss above the entropy: the mean of all seeds with a row's other settings."""
+        return float(np.mean(self.excesses[_where(row)]))
+
+    def points(self, count="parameters"):
         """count: how parameters are counted, with or "without embeddings"."""
-        rows = self.runs if rows is None else rows
-        found = [
-            (r["settings"]["flops"], r["result"][count], r["result"]["tokens"], r["result"]["loss"])
-            for r in rows
-        ]
-        return Points(*np.array(found, float).T)
+        return Points(*np.array([
+            (r["settings"]["flops"], r["result"][count], r["result"]["tokens"],
+             self.floor + self.excess(r))
+            for r in self.runs
+        ], float).T)  # fmt: skip
+
+    def seeds(self):
+        """The least number of seeds with which a run of the grid was repeated."""
+        return min(len(self.excesses[_where(r)]) for r in self.runs)
+
+    def spread(self):
+        """The standard deviation of the excess between seeds, as a share of the excess: the root of
+        the mean square over all runs that were repeated."""
+        repeated = [x for r in self.runs if len(x := self.excesses[_where(r)]) > 1]
+        return float(np.sqrt(np.mean([np.var(x, ddof=1) / np.mean(x) ** 2 for x in repeated])))
 
     # ---- the law
 
@@ -91,6 +110,30 @@ class Numbers:
         law, samples = fit(*some[1:]), bootstrap(*some[1:])
         return Value(law.E, *interval(samples.E)), Value(law.exponent, *interval(samples.exponent))
 
+    def by_squares(self):
+        """E by least squares of log L, where Huber's loss gives far runs less weight."""
+        _, N, D, L = self.points()
+        return Value(fit(N, D, L, delta=1).E, *interval(bootstrap(N, D, L, delta=1).E))
+
+    def by_the_best(self):
+        """E by the least loss of each budget, as it falls to E with a power of the budget."""
+        C = np.array(self.budgets)
+
+        def found(points):
+            return falling(C, np.array([v.loss for v in self.valleys(points=points)]))[0]
+
+        return Value(found(self.points()), *interval([found(again) for again in self._redrawn()]))
+
+    def of_other(self, text):
+        """The points of another text, the law fitted to them with E free, and E's interval."""
+        rows = at_the_best_rate(self.others[text])
+        points = Points(*np.array([
+            (r["settings"]["flops"], r["result"]["parameters"], r["result"]["tokens"],
+             r["result"]["loss"])
+            for r in rows
+        ], float).T)  # fmt: skip
+        return points, fit(*points[1:]), bootstrap(*points[1:])
+
     # ---- the best size of a budget
 
     def valleys(self, count="parameters", nearest=NEAREST, points=None):
@@ -101,14 +144,17 @@ class Numbers:
         ]
 
     def by_valleys(self, count="parameters", nearest=NEAREST):
-        """The exponent of the best size by parabolas, drawn again with noise of the size by which
-        the losses miss the law."""
-        points, rng, found = self.points(count), np.random.default_rng(0), []
+        """The exponent of the best size by parabolas."""
+        found = [self._exponent(self.valleys(count, nearest, again))
+                 for again in self._redrawn(count)]  # fmt: skip
+        return Value(self._exponent(self.valleys(count, nearest)), *interval(found))
+
+    def _redrawn(self, count="parameters"):
+        """Points with noise of the size by which the losses miss the law, again and again."""
+        points, rng = self.points(count), np.random.default_rng(0)
         noise = self.missed(count)
         for _ in range(DRAWS):
-            again = points._replace(L=points.L * np.exp(rng.normal(0, noise, len(points.L))))
-            found.append(self._exponent(self.valleys(count, nearest, again)))
-        return Value(self._exponent(self.valleys(count, nearest)), *interval(found))
+            yield points._replace(L=points.L * np.exp(rng.normal(0, noise, len(points.L))))
 
     def _exponent(self, valleys):
         """Of valleys inside the sizes that were tried; NaN for fewer than two."""
@@ -139,21 +185,29 @@ class Numbers:
             (r["settings"]["flops"], self.told[r["settings"]["flops"]], r) for r in self.largest
         ]
 
-    def sizes(self, budget):
-        """How many sizes of model were trained at a budget."""
-        runs = self.runs + self.largest
-        return len({r["settings"]["channels"] for r in runs if r["settings"]["flops"] == budget})
-
     def best(self, budget):
         """The run of the least loss at a budget."""
-        runs = [r for r in self.runs if r["settings"]["flops"] == budget]
-        return min(runs, key=lambda r: r["result"]["loss"])
+        return min((r for r in self.runs if r["settings"]["flops"] == budget), key=self.excess)
+
+    def bests(self):
+        """(FLOPs, the best run) of each budget, then predicted runs of budgets beyond."""
+        found = [(C, self.best(C)) for C in self.budgets]
+        return found + [(C, run) for C, _, run in self.predictions() if C not in self.budgets]
+
+
+def _where(row):
+    return tuple(row["settings"][name] for name in ("flops", "channels", "rate"))
 
 
 def at_the_best_rate(rows):
     """Of runs that differ in their learning rate only, the one of the least loss."""
     best = {}
     for row in sorted(rows, key=lambda r: -r["result"]["loss"]):
-        settings = row["settings"]
-        best[settings["flops"], settings["channels"], settings["seed"]] = row
+        best[_where(row)[:2]] = row
     return [best[key] for key in sorted(best)]
+
+
+def unknown_share(exponent, shift, known, people=PEOPLE):
+    """How often people are met, of all that are met, who are not among the `known` first ones."""
+    often_N = (np.arange(1, people + 1) + shift) ** -float(exponent)
+    return 1 - np.cumsum(often_N)[np.asarray(known) - 1] / often_N.sum()

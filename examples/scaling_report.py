@@ -1,17 +1,13 @@
-"""The tables, the sentences and the figure of `09_scaling_laws.py`, from a `Numbers` alone."""
+"""The tables and the sentences of `09_scaling_laws.py`, from a `Numbers` alone."""
 
-import numpy as np
-from almanac import EXPONENT, MEAN, SHIFT
+from almanac import ALMANAC, MEAN
 from example import wrapped
-from scaling_fit import bootstrap, fit, interval, power
-from scaling_numbers import Value, at_the_best_rate
-from scaling_trials import ASKED, BANDS, BATCH, BLOCK
+from scaling_fit import falling, interval
+from scaling_numbers import NEAREST, Value, unknown_share
+from scaling_trials import ALMANACS, ASKED, BANDS, BATCH, BLOCK, almanac
 
-from npgpt import plots
-
-MARKERS = "osD^vP"
-TICKS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1, 2, 3, 5)  # nats
 PUBLISHED = {"without embeddings": ("Kaplan et al.", 0.73), "parameters": ("Hoffmann et al.", 0.5)}
+KNOWN = (30, 50, 100, 200, 300, 500, 1000)
 COUNTED = {"parameters": "all parameters", "without embeddings": "without embeddings"}
 RANKS = [f"{low + 1:,} to {high:,}" for low, high in zip((0, *BANDS), BANDS, strict=False)]
 
@@ -34,11 +30,11 @@ def flops(C):
 def report(n):
     """A document in Markdown."""
     parts = [_opening(n), _losses(n), _law(n), _exponents(n), _predictions(n), _few(n), _sizes(n),
-             _texts(n), _of_file(n)]  # fmt: skip
+             _texts(n), *(_of_other(n, text) for text in n.others)]  # fmt: skip
     return "\n".join(wrapped(line) for part in parts for line in part)
 
 
-def _table(head, rows):
+def table(head, rows):
     return [
         f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |",
         *(f"| {' | '.join(map(str, row))} |" for row in rows), "",
@@ -52,12 +48,13 @@ def _opening(n):
         "Written by `python examples/09_scaling_laws.py` (`--report` from the numbers in "
         "09_scaling_laws.jsonl). GPTs of two blocks read an almanac of "
         f"{BANDS[-1]:,} people, each with a calling, a land, a pet and a pronoun; whoever is at "
-        f"rank n is met in proportion to (n + {SHIFT})^-{EXPONENT}. The entropy of the text is "
-        f"{n.floor:.4f} nats per token, exactly. {len(n.runs)} runs, {min(sizes):,} to "
+        f"rank n is met in proportion to n^-{ALMANAC['exponent']}. The entropy of the text is "
+        f"{n.floor:.4f} nats per token, exactly. {len(n.runs)} models, {min(sizes):,} to "
         f"{max(sizes):,} parameters, batches of {BATCH} windows of {BLOCK} tokens, AdamW, the rate "
         "falling by a cosine to the end of each run. What is given is the excess: the loss on "
-        f"{ASKED:,} other stories less that of the grammar on the same ones, as this difference "
-        "has little of the chance by which stories are drawn.", "",
+        f"{ASKED:,} other stories less that of the grammar on the same ones, in which nobody is "
+        "met much more or less often than is to be expected, so that little of the chance by which "
+        "stories are drawn is left (±).", "",
         "![scaling laws](figures/09_scaling_laws.png)", "",
     ]  # fmt: skip
 
@@ -66,34 +63,39 @@ def _losses(n):
     rows = []
     for budget in n.budgets:
         runs = sorted((r for r in n.runs if r["settings"]["flops"] == budget),
-                      key=lambda r: (r["result"]["parameters"], r["settings"]["seed"]))  # fmt: skip
+                      key=lambda r: r["result"]["parameters"])  # fmt: skip
         best = n.best(budget)
         rows += [
             (flops(budget), f"{r['result']['parameters']:,}",
              f"{r['result']['without embeddings']:,}", f"{r['result']['tokens'] / 1e6:.2f} M",
              f"{r['settings']['rate']:g}",
-             f"{'**' * (r is best)}{r['result']['excess']:.4f}{'**' * (r is best)} ± "
+             f"{'**' * (r is best)}{n.excess(r):.4f}{'**' * (r is best)} ± "
              f"{r['result']['error']:.4f}")
             for r in runs
         ]  # fmt: skip
     head = ("FLOPs", "parameters", "without embeddings", "tokens", "rate", "excess, nats per token")
-    return ["## The losses", "", *_table(head, rows), *_rates(n)]
+    seeds = (f"Means of {n.seeds()} seeds, whose standard deviation is {n.spread():.1%} of an "
+             "excess. " if n.seeds() > 1 else "One seed. ")  # fmt: skip
+    return [
+        "## The losses", "",
+        seeds + "The rate is the best of those tried with the first seed, or, at a budget at which "
+        "none were tried, of the nearest budget and width.", "",
+        *table(head, rows), *_rates(n),
+    ]  # fmt: skip
 
 
 def _rates(n):
     tried = {}
     for r in n.tried:
-        key = (r["settings"]["channels"], r["settings"]["flops"])
-        if r["settings"]["seed"] == 1:
-            tried.setdefault(key, []).append((r["settings"]["rate"], r["result"]["excess"]))
+        place = tried.setdefault((r["settings"]["flops"], r["result"]["parameters"]), {})
+        place[r["settings"]["rate"]] = f"{r['result']['excess']:.4f}"
+    rates = sorted({rate for found in tried.values() if len(found) > 1 for rate in found})
     rows = [
-        (flops(C), width, ", ".join(f"{excess:.4f} at {rate:g}" for rate, excess in sorted(found)))
-        for (width, C), found in sorted(tried.items()) if len(found) > 1
+        (flops(C), f"{size:,}", *(found.get(rate, "") for rate in rates))
+        for (C, size), found in sorted(tried.items()) if len(found) > 1
     ]  # fmt: skip
-    if not rows:
-        return []
-    return ["Learning rates that were tried:", "",
-            *_table(("FLOPs", "channels", "excess at each rate"), rows)]  # fmt: skip
+    head = ("FLOPs", "parameters", *(f"rate {rate:g}" for rate in rates))
+    return ["The excess at each rate, first seed:", "", *table(head, rows)]
 
 
 def _law(n):
@@ -108,11 +110,21 @@ def _law(n):
         "## The law", "",
         "L = E + A / N^alpha + B / D^beta, Huber's loss of log L; in parentheses what 95 % of 500 "
         "bootstrap samples are in.", "",
-        *_table(("", *names), rows), entropy_found(n), "",
+        *table(("", *names), rows), entropy_found(n), "",
+        "E in other ways, none of which is told it:", "", *table(("", "E", "error"), _ways(n)),
         f"The runs miss the law of which E is given by {n.missed():.1%} of their loss (root mean "
-        "square), from which the intervals come: one seed of each, and rates between those of the "
-        "widths for which rates were tried.", "",
+        "square), from which the intervals come.", "",
     ]  # fmt: skip
+
+
+def _ways(n):
+    ways = [
+        ("Huber's loss of log L, as above", n.constant("E", False)),
+        ("least squares of log L", n.by_squares()),
+    ]
+    if len(n.budgets) > 3:  # three constants: three budgets leave nothing to tell an error by
+        ways.append(("the least loss of each budget, E + K / FLOPs^g", n.by_the_best()))
+    return [(way, shown(E), f"{100 * (E.value / n.floor - 1):+.1f} %") for way, E in ways]
 
 
 def entropy_found(n):
@@ -143,10 +155,10 @@ def _exponents(n):
         "## The best size of a budget", "",
         "By the lowest point of a parabola in log N through the four sizes about each budget's "
         "best:", "",
-        *_table(("FLOPs", "best size", "its excess", "inside the sizes tried", "by the law"),
+        *table(("FLOPs", "best size", "its excess", "inside the sizes tried", "by the law"),
                 valleys),
         "It grows as a power of the budget, with the exponent", "",
-        *_table(("parameters counted", "by parabolas", "by the law, E given",
+        *table(("parameters counted", "by parabolas", "by the law, E given",
                  "by the law, E fitted", "published"), rows),
         "Embeddings grow as the width, the blocks as its square. At sizes where embeddings are "
         "much of a model, the count without them grows faster for the same models.", "",
@@ -169,28 +181,30 @@ def _predictions(n):
             f"{flops(C)} FLOPs, {C / n.budgets[-1]:g} times the largest budget, on "
             f"{run['result']['parameters']:,} parameters and {run['result']['tokens'] / 1e6:.1f} "
             "million tokens. The prediction stands in 09_scaling_laws.jsonl before the run.", "",
-            *_table(("", "loss", "excess", "error of the excess"), rows),
+            *table(("", "loss", "excess", "error of the excess"), rows),
         ]  # fmt: skip
     return lines
 
 
 def _few(n):
+    some = [(f"the {k} smallest budgets", n.budgets[:k]) for k in range(2, len(n.budgets))]
+    some += [(f"the {k} largest budgets", n.budgets[-k:]) for k in range(2, len(n.budgets))]
     rows = []
-    for last in range(2, len(n.budgets) + 1):
-        E, exponent = n.of_few(n.budgets[:last])
-        rows.append((f"the {last} smallest budgets", shown(E), shown(exponent, 2)))
+    for label, budgets in [*some, ("all budgets", n.budgets)]:
+        E, exponent = n.of_few(budgets)
+        rows.append((label, shown(E), shown(exponent, 2)))
     own = n.law(True).exponent
     return [
         "## How such fits go wrong", "",
         f"Few points: E (exactly {n.floor:.3f}) and the exponent of the best size, fitted to some "
         "of the budgets.", "",
-        *_table(("runs", "E", "exponent"), rows),
+        *table(("runs", "E", "exponent"), rows),
         "Parabolas: of losses that follow the fitted law itself, at the sizes that were run, the "
         f"exponent is {own:.3f}; parabolas through all sizes of each budget find "
-        f"{n.of_the_laws_own(None):.3f}, through the {4} about the best "
-        f"{n.of_the_laws_own(4):.3f}. Through the measured losses they find "
+        f"{n.of_the_laws_own(None):.3f}, through the {NEAREST} about the best "
+        f"{n.of_the_laws_own(NEAREST):.3f}. Through the measured losses they find "
         f"{n.by_valleys(nearest=None).value:.3f} and {n.by_valleys().value:.3f}.", "",
-        "Counting: the two rows of the table above.", "",
+        "Counting: the two rows of the table of exponents.", "",
     ]  # fmt: skip
 
 
@@ -208,7 +222,7 @@ def _abilities(rows, first):
             f"{written['derived']:.0%}", *(f"{share:.0%}" for share, _ in right["fact"]),
             f"{agree:.0%}",
         ))  # fmt: skip
-    return _table((first, *head[1:]), table)
+    return table((first, *head[1:]), table)
 
 
 def _sizes(n):
@@ -216,8 +230,7 @@ def _sizes(n):
     by_size = [
         (f"{r['result']['parameters']:,}", r) for r in n.runs if r["settings"]["flops"] == largest
     ]
-    by_budget = [(flops(C), n.best(C)) for C in n.budgets]
-    by_budget += [(flops(C), run) for C, _, run in n.predictions()]
+    by_budget = [(flops(C), run) for C, run in n.bests()]
     return [
         "## What models can do, by size and by budget", "",
         "The document's tables say “1M: basic patterns, 10M: simple coherence, ...”. Here each "
@@ -237,7 +250,7 @@ def _texts(n):
     first, rows = n.texts[0], []
     for r in n.texts:
         rows.append((
-            _megabytes(r), f"{r['result']['tokens'] / MEAN / r['settings']['stories']:,.1f}",
+            megabytes(r), f"{r['result']['tokens'] / MEAN / r['settings']['stories']:,.1f}",
             f"{r['result']['excess']:.3f}", f"{r['result']['excess on text read']:.3f}",
         ))  # fmt: skip
     return [
@@ -245,225 +258,49 @@ def _texts(n):
         f"{first['result']['parameters']:,} parameters, {flops(first['settings']['flops'])} FLOPs. "
         "A loss below that of the grammar (a negative excess) is memory: no one who knows the "
         "grammar alone could tell which story comes next.", "",
-        *_table(("text", "times read", "excess on other stories", "excess on the stories read"),
+        *table(("text", "times read", "excess on other stories", "excess on the stories read"),
                 rows),
-        *_abilities([(_megabytes(r), r) for r in n.texts], "text"),
+        *_abilities([(megabytes(r), r) for r in n.texts], "text"),
     ]  # fmt: skip
 
 
-def _of_file(n):
-    """The law of a text whose entropy nobody knows: how uncertain E is then."""
-    if len(n.of_file) < 9:
+def _of_other(n, text):
+    """The law of another text: of one whose entropy is known, or of one where nobody knows it."""
+    points, law, samples = n.of_other(text)
+    if len(points.L) < 9:
         return []
-    points = n.points(rows=at_the_best_rate(n.of_file))
-    law, samples = fit(*points[1:]), bootstrap(*points[1:])
-    return [
-        f"## The same on {n.of_file[0]['settings']['text']}", "",
-        f"{len(points.N)} runs on characters; the loss is that of the last tenth of the text. E is "
-        f"{shown(Value(law.E, *interval(samples.E)))} nats per character, alpha "
+    E = shown(Value(law.E, *interval(samples.E)))
+    told = _of_long_tail(text, law, E) if text in ALMANACS else [
+        f"## The same on {text}", "",
+        f"{len(points.N)} runs on characters; the loss is that of the last tenth of the text, "
+        f"whose entropy nobody knows. E is {E} nats per character, alpha "
         f"{shown(Value(law.alpha, *interval(samples.alpha)), 2)} and beta "
         f"{shown(Value(law.beta, *interval(samples.beta)), 2)}.", "",
-        *_table(("FLOPs", "parameters", "loss"),
-                [(flops(C), f"{N:,.0f}", f"{L:.3f}") for C, N, _, L in zip(*points, strict=True)]),
     ]  # fmt: skip
+    rows = [(flops(C), f"{N:,.0f}", f"{L:.3f}") for C, N, _, L in zip(*points, strict=True)]
+    return [*told, *table(("FLOPs", "parameters", "loss"), rows)]
 
 
-def summary(n):
-    """The part of CONCEPTS.md, in Markdown."""
-    parabolas = [f"{v.size:,.0f}" if v.inside else "outside" for v in n.valleys()]
-    best = [(C, n.best(C), size) for C, size in zip(n.budgets, parabolas, strict=True)]
-    best += [(C, run, "") for C, _, run in n.predictions()]
-    rows = [
-        (flops(C), f"{r['result']['parameters']:,}" + " (only this one)" * (n.sizes(C) == 1), size,
-         f"{r['result']['tokens'] / 1e6:.1f} M", f"{r['result']['excess']:.3f}",
-         f"{r['result']['written']['form']:.0%}", f"{r['result']['written']['derived']:.0%}")
-        for C, r, size in best
-    ]  # fmt: skip
-    head = ("FLOPs", "best of the sizes tried", "best by parabola", "tokens",
-            "loss above the entropy", "stories of the right form",
-            "and with the right facts")  # fmt: skip
-    intro = (
-        "**Measured here** (`09_scaling_laws.py`): GPTs of two blocks read an almanac in which "
-        "some people are met often and most hardly ever, as words are. Its entropy is exact, so E "
-        "is known before anything is fitted."
-    )
-    alt = "Losses by size at each budget, the run that was predicted, little text, who is known"
-    return "\n".join([
-        wrapped(intro), "", f"![{alt}](examples/figures/09_scaling_laws.png)", "",
-        *_table(head, rows),
-        *(wrapped(f"- {line}") for line in sentences(n)), "", *_memory(n),
-        wrapped("All tables: [examples/09_scaling_laws.md](examples/09_scaling_laws.md)."), "",
-    ])  # fmt: skip
-
-
-def sentences(n):
-    """Each claim about scaling, and what came of it here."""
-    yield entropy_found(n)
-    yield from map(_prediction_in_words, [n] * len(n.predictions()), n.predictions())
-    yield _diminishing(n)
-    yield _more_compute(n)
-    yield _split(n)
-
-
-def _prediction_in_words(n, found):
-    C, told, run = found
-    excess = run["result"]["excess"]
-    value, low, high = (x - n.floor for x in told["E given"])
-    error = value / excess - 1
-    return (
-        f"A run of {flops(C)} FLOPs was predicted from smaller ones before it was trained: "
-        f"{value:.3f} above the entropy ({low:.3f} to {high:.3f}), and {excess:.3f} was measured; "
-        f"the prediction is {abs(error):.1%} too {'high' if error > 0 else 'low'}."
-    )
-
-
-def _diminishing(n):
-    C = n.budgets[-1]
-    runs = sorted((r for r in n.runs if r["settings"]["flops"] == C),
-                  key=lambda r: r["result"]["parameters"])  # fmt: skip
-    smallest, best, largest = runs[0], n.best(C), runs[-1]
-    alpha = n.constant("alpha", True)
-    return (
-        f"“Bigger models are generally better, but with diminishing returns”: at equal tokens, yes "
-        f"(alpha = {shown(alpha, 2)}: ten times the parameters leave {10**-alpha.value:.0%} of "
-        f"the term A/N^alpha). At equal FLOPs there is a best size: for {flops(C)}, "
-        f"{best['result']['parameters']:,} parameters end {best['result']['excess']:.3f} above the "
-        f"entropy, {smallest['result']['parameters']:,} end {smallest['result']['excess']:.3f} and "
-        f"{largest['result']['parameters']:,} {largest['result']['excess']:.3f} above it."
-    )
-
-
-def _more_compute(n):
-    best = [n.best(C)["result"]["excess"] for C in n.budgets]
-    _, exponent = power(n.budgets, best)
-    return (
-        f"“More compute = better model”: with the size chosen for each budget, ten times the FLOPs "
-        f"leave {10**exponent:.0%} of the loss above the entropy "
-        f"({', '.join(f'{x:.3f}' for x in best)})."
-    )
-
-
-def _split(n):
-    parts = [
-        f"{shown(n.by_valleys(count), 2)} by parabolas and "
-        f"{shown(n.constant('exponent', True, count), 2)} by the law, {label}"
-        for count, label in COUNTED.items()
-    ]
-    return (
-        "The best size grows as a power of the budget, with the exponent "
-        f"{parts[0]}; {parts[1]}. Published are 0.5 (Hoffmann et al., all parameters) and 0.73 "
-        "(Kaplan et al., without embeddings): how parameters are counted is part of the difference."
-    )
-
-
-def _memory(n):
-    """Lines on one model and several sizes of text."""
-    if not n.texts:
-        return []
-    first = n.texts[0]
-    rows = [
-        (_megabytes(r), f"{r['result']['excess']:.2f}", f"{r['result']['excess on text read']:.2f}")
-        for r in n.texts
-    ]
+def _of_long_tail(text, law, E):
+    exact, how_often = almanac(text).entropy, ALMANACS[text]
     return [
-        wrapped(
-            f"“1 MB: very limited”: a model of {first['result']['parameters']:,} parameters reads "
-            f"for {flops(first['settings']['flops'])} FLOPs, a small text many times. A negative "
-            "number, a loss below the grammar's own, is memory."
-        ), "",
-        *_table(("text", "loss above the entropy on other stories", "on those read"), rows),
+        f"## An almanac with a {text}", "",
+        f"Whoever is at rank n is met in proportion to (n + {how_often['shift']})^"
+        f"-{how_often['exponent']}. The fit finds {E} for the exact {exact:.3f}, "
+        f"{100 * (law.E / exact - 1):+.1f} %. One reason can be computed without a training. A "
+        "model that knows the K people met most often and nobody else would still have "
+        "those to learn that are met in the rest of the text; a curve c + a / K^b through their "
+        f"share, from K = {KNOWN[0]} to {KNOWN[-1]:,}, has c = {_end_of_tail(text):.3f}, where the "
+        f"truth is 0: there are {BANDS[-1]:,} people, and no power of K has an end. In the almanac "
+        f"above c is {_end_of_tail('almanac'):.3f}.", "",
     ]  # fmt: skip
 
 
-def _megabytes(row):
+def _end_of_tail(text):
+    """What a curve through the shares of people that are not known yet tends to."""
+    return falling(KNOWN, unknown_share(**ALMANACS[text], known=KNOWN))[0]
+
+
+def megabytes(row):
     size = row["result"]["characters"]
     return f"{size / 1e3:.0f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
-
-
-def draw_laws(path, n):
-    """Budgets' curves, the prediction, memory, and who is known."""
-    drawing, axes = plots.figure(10, 7.6, 2, 2)
-    _draw_budgets(axes[0, 0], n)
-    _draw_prediction(axes[0, 1], n)
-    _draw_texts(axes[1, 0], n)
-    _draw_people(axes[1, 1], n)
-    return plots.save(drawing, path)
-
-
-def _draw_budgets(axes, n):
-    points, law = n.points(), n.law(True)
-    for i, (budget, valley) in enumerate(zip(n.budgets, n.valleys(), strict=True)):
-        some = points.where(budget == points.C)
-        colour, marker = plots.COLOURS[i % 6], MARKERS[i % 6]
-        axes.plot(some.N, some.L - n.floor, marker, color=colour, markersize=5)
-        N = np.geomspace(some.N.min(), some.N.max(), 60)
-        axes.plot(N, law.loss(N, np.exp(np.interp(np.log(N), np.log(some.N), np.log(some.D))))
-                  - n.floor, color=colour, linewidth=1)  # fmt: skip
-        axes.annotate(f"{flops(budget)} FLOPs", (some.N[-1], some.L[-1] - n.floor), (5, 0),
-                      va="center", **plots.NOTE)  # fmt: skip
-        if valley.inside:
-            axes.plot(valley.size, valley.loss - n.floor, "*", color=plots.INK, markersize=10)
-    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="loss above the entropy, nats")
-    _plain_ticks(axes)
-    axes.set_title("Each budget has a best size (star), larger for more", fontsize=10)
-    axes.set_xlim(right=4 * points.N.max())
-
-
-def _draw_prediction(axes, n):
-    points = n.points()
-    axes.plot(points.C, points.L - n.floor, ".", color=plots.GREY, label="all runs")
-    best = [n.best(C)["result"]["excess"] for C in n.budgets]
-    axes.plot(n.budgets, best, "o-", color=plots.COLOURS[0], label="the best of each budget")
-    for C, told, run in n.predictions():
-        value, low, high = (x - n.floor for x in told["E given"])
-        axes.errorbar([C], [value], [[max(0, value - low)], [max(0, high - value)]], fmt="s",
-                      color=plots.COLOURS[1], markersize=8, markerfacecolor="none", capsize=4,
-                      label="predicted before the training")  # fmt: skip
-        axes.plot(C, run["result"]["excess"], "x", color=plots.INK, markersize=8, label="measured")
-    axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="loss above the entropy, nats")
-    _plain_ticks(axes)
-    axes.set_title("A run of four times the largest budget, predicted", fontsize=10)
-    axes.legend(fontsize=8)
-
-
-def _plain_ticks(axes):
-    """On a logarithmic axis of losses 0.6, not a power of ten."""
-    limits = axes.get_ylim()
-    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
-    axes.set_yticks([], minor=True)
-    axes.set_ylim(limits)  # ticks outside would widen it
-
-
-def _draw_texts(axes, n):
-    if not n.texts:
-        axes.axis("off")
-        return
-    size = [r["result"]["characters"] for r in n.texts]
-    for key, label, marker, colour in (
-        ("excess", "on other stories", "o-", plots.COLOURS[0]),
-        ("excess on text read", "on the stories read", "s--", plots.COLOURS[1]),
-    ):
-        axes.plot(size, [r["result"][key] for r in n.texts], marker, color=colour, label=label)
-    axes.axhline(0, **plots.LANDMARK)
-    axes.annotate("the grammar's loss", (0, 0), (4, 3), xycoords=("axes fraction", "data"),
-                  **plots.NOTE)  # fmt: skip
-    axes.set(xscale="log", xlabel="characters of text", ylabel="loss above the grammar's, nats")
-    axes.set_title("A small text is memorised", fontsize=10)
-    axes.legend(fontsize=8)
-
-
-def _draw_people(axes, n):
-    rows = [(f"{flops(C)}", n.best(C)) for C in n.budgets]
-    rows += [(f"{flops(C)}", run) for C, _, run in n.predictions()]
-    for i, (label, r) in enumerate(rows):
-        axes.plot([share for share, _ in r["result"]["right"]["fact"]], MARKERS[i % 6] + "-",
-                  color=plots.COLOURS[i % 6], label=label)  # fmt: skip
-    axes.axhline(1 / 24, **plots.LANDMARK)
-    axes.annotate("chance", (0, 1 / 24), (0, 3), **plots.NOTE)
-    axes.set_xticks(range(len(RANKS)), [ranks.replace(" to ", " to\n") for ranks in RANKS],
-                    fontsize=8)  # fmt: skip
-    axes.set_xlim(-0.3, len(RANKS) - 0.7)
-    axes.set(ylim=(0, 1.03), xlabel="rank of the person, by how often it is met",
-             ylabel="facts right")  # fmt: skip
-    axes.set_title("More FLOPs: rarer people are known", fontsize=10)
-    axes.legend(title="FLOPs, best size", fontsize=8, title_fontsize=8)

@@ -188,9 +188,9 @@ def test_09_the_floor_is_not_passed_and_the_prediction_comes_before_its_run(resu
     assert flops == 4 * max(numbers.budgets) and run["result"]["tokens"] > 0
     assert told["parameters"] == run["result"]["parameters"]
     assert told["tokens"] == pytest.approx(run["result"]["tokens"], rel=0.05)
-    best = [numbers.best(C)["result"]["excess"] for C in numbers.budgets]
+    best = [numbers.excess(numbers.best(C)) for C in numbers.budgets]
     assert best == sorted(best, reverse=True)
-    from scaling_report import summary
+    from scaling_summary import summary
 
     of_one_size = [line for line in summary(numbers).splitlines() if "(only this one)" in line]
     assert [line.split()[1] for line in of_one_size] == [f"{flops:.2g}".replace("+", "")]
