@@ -1,7 +1,6 @@
 """Why these choices? Some ninety small GPTs, each with one part or setting replaced.
 
     python examples/08_ablations.py              the core of the study, or what is left of it
-    python examples/08_ablations.py --all        six seeds, not three
     python examples/08_ablations.py --report     tables and figures from the numbers that are there
     python examples/08_ablations.py --quick      tiny models for a few steps: does it run?
 
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from ablation_numbers import CLAIMS, Study, verdicts
 from ablation_report import draw_details, draw_forest, report, summary
-from ablation_rows import ALL_SEEDS, NOISE, NORMS, ROWS, SEEDS, first_trials, other_trials
+from ablation_rows import NOISE, NORMS, ROWS, SEEDS, first_trials, other_trials
 from ablations import BASE, measured
 from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
 from laboratory import kept, key, run
@@ -33,14 +32,14 @@ QUICK_GROUPS = "Base", "Attention", "Learning rate"
 QUICK = {"steps": 20, "warm_up": 2, "n_layer": 1}
 
 
-def study(seeds=SEEDS, workers=None):
+def study(workers=None):
     """Part by part, each with one seed, then with the others at the best rates of that."""
     for rows in parts():
         first = first_trials(rows)
         results = run(first, measured, RESULTS, workers)
         found = {key(trial): result for trial, result in zip(first, results, strict=True)}
-        run(first + other_trials(rows, found, seeds), measured, RESULTS, workers)
-    run(NOISE[: len(seeds)], measured, RESULTS, workers)
+        run(first + other_trials(rows, found), measured, RESULTS, workers)
+    run(NOISE, measured, RESULTS, workers)
 
 
 def parts():
@@ -77,7 +76,7 @@ def _draw(found, figures):
     picture(draw_details, figures / "08_details.png", found)
 
 
-def main(quick=False, figures=FIGURES, seeds=SEEDS, workers=None):
+def main(quick=False, figures=FIGURES, workers=None):
     expect(f"""
         GPTs of {BASE["n_layer"]} blocks, each with one thing replaced. Expect most to end within
         thousandths of a nat of one another; a missing mask, missing residuals, decay in the
@@ -88,7 +87,7 @@ def main(quick=False, figures=FIGURES, seeds=SEEDS, workers=None):
             found = quick_study(Path(folder))
         _draw(found, figures)
     else:
-        study(seeds, workers)
+        study(workers)
         found = write_report()
     for verdict in verdicts(found):
         print(f"{verdict.sentence}: {verdict.verdict}")
@@ -97,10 +96,9 @@ def main(quick=False, figures=FIGURES, seeds=SEEDS, workers=None):
 
 if __name__ == "__main__":
     parser = study_arguments(__doc__, quick="tiny models, less than a minute")
-    parser.add_argument("--all", action="store_true", help="six seeds, not three")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()
     if args.report:
         write_report()
     else:
-        main(args.quick, figures_of(args.quick), ALL_SEEDS if args.all else SEEDS, args.workers)
+        main(args.quick, figures_of(args.quick), args.workers)

@@ -1,7 +1,7 @@
 """The studies behind "Why These Choices?" and "Scaling Laws", one after another.
 
     python -m examples            the core: what is not among the numbers that are kept is run
-    python -m examples --all      more seeds, larger trainings
+    python -m examples --all      of the scaling laws also a larger budget, more seeds, other texts
     python -m examples --report   no training: tables, figures and text from the numbers
     python -m examples --quick    tiny models: does it all run?
 
@@ -15,18 +15,21 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STUDIES = ("08_ablations", "09_scaling_laws", "10_families")
+STUDIES = {  # with the flags that each has
+    "08_ablations": ("--quick", "--report"),
+    "09_scaling_laws": ("--quick", "--report", "--all"),
+    "10_families": ("--quick",),
+}
 
 
 def commands(flags):
     """The command of each study that is there."""
-    for name in STUDIES:
-        script = HERE / f"{name}.py"
-        if name == "10_families" and "--quick" not in flags:
-            # it keeps its parts in runs/, not beside the example, and has nothing but its core
-            flags = ["--report"] if (HERE / "10_families.json").exists() else []
+    for name, known in STUDIES.items():
+        script, own = HERE / f"{name}.py", [flag for flag in flags if flag in known]
+        if name == "10_families" and not own and script.with_suffix(".json").exists():
+            own = ["--report"]  # it keeps its parts in runs/, not beside the example
         if script.exists():
-            yield [sys.executable, str(script), *flags]
+            yield [sys.executable, str(script), *own]
 
 
 def main():
@@ -36,7 +39,7 @@ def main():
     )  # fmt: skip
     which = parser.add_mutually_exclusive_group()
     for flag, help in (("--quick", "tiny models"), ("--report", "no training"),
-                       ("--all", "more seeds, larger trainings")):  # fmt: skip
+                       ("--all", "larger trainings, too")):  # fmt: skip
         which.add_argument(flag, action="append_const", const=flag, dest="flags", help=help)
     for command in commands(parser.parse_args().flags or []):
         print("\n$", *command[1:], flush=True)

@@ -7,7 +7,7 @@ difference that is several times its spread is found, so that "no difference fou
 
 from typing import NamedTuple
 
-from ablation_rows import AGAIN, ALL_SEEDS, EIGHT, NORMS, best_rate
+from ablation_rows import AGAIN, EIGHT, NORMS, SEEDS, best_rate
 from ablations import BASE
 from laboratory import key, paired, spread
 from scaling_fit import power
@@ -33,7 +33,7 @@ class Study:
         if row.rates and len(self.rates_tried((row.group, row.label))) < len(row.rates):
             return {}
         rate = best_rate(row, self.results)
-        trials = {seed: row.trials(seed, rate)[0] for seed in ALL_SEEDS}
+        trials = {seed: row.trials(seed, rate)[0] for seed in SEEDS}
         return {s: self.results[key(t)] for s, t in trials.items() if key(t) in self.results}
 
     def has(self, *names):

@@ -241,6 +241,9 @@ def _draw_noise(axes, study):
     axes.legend(frameon=False, fontsize=8)
     axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
              ylabel="noise : gradient", title="a gradient's noise falls as 1/√B")  # fmt: skip
+    for axis, ticks in ((axes.xaxis, sizes), (axes.yaxis, (1.5, 2, 3, 4, 6, 8))):
+        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
 
 
 def _draw_leak(axes, study):

@@ -335,7 +335,8 @@ def test_all_studies_run_by_one_command_and_what_is_kept_is_not_run_again():
     for flags in ([], ["--quick"], ["--all"]):
         found = {Path(script).stem: rest for _, script, *rest in studies.commands(flags)}
         assert [*found] == there
-        assert found["08_ablations"] == flags
+        assert found["08_ablations"] == [flag for flag in flags if flag != "--all"]
+        assert found["09_scaling_laws"] == flags
         assert found["10_families"] == (flags if flags == ["--quick"] else ["--report"])
 
 
