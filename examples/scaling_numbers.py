@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from almanac import PEOPLE
+from laboratory import paired
 from scaling_fit import bootstrap, falling, fit, interval, power, valley
 
 from npgpt.model.size import flops_per_token, parameters_by_part
@@ -50,8 +51,8 @@ class Numbers:
         names = sorted({r["settings"]["text"] for r in runs} - {"almanac"})
         self.others = {name: [r for r in runs if r["settings"]["text"] == name] for name in names}
         runs = [r for r in runs if r["settings"]["text"] == "almanac"]
-        self.excesses = {}  # of all seeds, by flops, channels and rate
-        for r in runs:
+        self.excesses = {}  # by flops, channels and rate: those of all seeds, in their order
+        for r in sorted(runs, key=lambda r: r["settings"]["seed"]):
             self.excesses.setdefault(_where(r), []).append(r["result"]["excess"])
         self.tried = [r for r in runs if r["settings"]["seed"] == 1]
         best = at_the_best_rate(self.tried)
@@ -74,6 +75,11 @@ class Numbers:
              self.floor + self.excess(r))
             for r in self.runs
         ], float).T)  # fmt: skip
+
+    def worse(self, row, other):
+        """The `Difference` of a run's excess to that of another one, seed by seed."""
+        pairs = zip(*(self.excesses[_where(r)] for r in (row, other)), strict=False)
+        return paired(*zip(*pairs, strict=True))
 
     def seeds(self):
         """The least number of seeds with which a run of the grid was repeated."""

@@ -208,21 +208,21 @@ def _few(n):
     ]  # fmt: skip
 
 
-def _abilities(rows, first):
-    """Rows of what models can do.    first: label of a row"""
-    head = ("", "excess", "stories of the right form", "and with the right facts",
+def _abilities(labelled, first):
+    """A table of what models can do.    labelled: (label, run)    first: what the labels are"""
+    head = ("excess", "stories of the right form", "and with the right facts",
             *(f"facts of people {ranks}" for ranks in RANKS), "second pronoun agrees")  # fmt: skip
-    table = []
-    for label, r in rows:
+    rows = []
+    for label, r in labelled:
         right, written = r["result"]["right"], r["result"]["written"]
         second = right["second pronoun"]
         agree = sum(share * count for share, count in second) / sum(count for _, count in second)
-        table.append((
+        rows.append((
             label, f"{r['result']['excess']:.3f}", f"{written['form']:.0%}",
             f"{written['derived']:.0%}", *(f"{share:.0%}" for share, _ in right["fact"]),
             f"{agree:.0%}",
         ))  # fmt: skip
-    return table((first, *head[1:]), table)
+    return table((first, *head), rows)
 
 
 def _sizes(n):

@@ -1,5 +1,7 @@
 """What `09_scaling_laws.py` says in CONCEPTS.md, from a `Numbers` alone."""
 
+from itertools import pairwise
+
 from example import wrapped
 from scaling_fit import power
 from scaling_report import COUNTED, entropy_found, flops, megabytes, shown, table
@@ -41,6 +43,14 @@ def sentences(n):
     yield _split(n)
 
 
+def tested(difference):
+    """A `Difference` as text."""
+    if difference.n < 2:
+        return f"{difference.mean:.3f}"
+    p = f"p = {difference.p:.3f}" if difference.p >= 0.001 else "p < 0.001"
+    return f"{difference.mean:.3f} ± {difference.deviation:.3f}, {p}"
+
+
 def _prediction_in_words(n, found):
     C, told, run = found
     excess = run["result"]["excess"]
@@ -65,7 +75,9 @@ def _diminishing(n):
         f"the term A/N^alpha). At equal FLOPs there is a best size: for {flops(C)}, "
         f"{best['result']['parameters']:,} parameters end {n.excess(best):.3f} above the "
         f"entropy, {smallest['result']['parameters']:,} end {n.excess(smallest):.3f} and "
-        f"{largest['result']['parameters']:,} {n.excess(largest):.3f} above it."
+        f"{largest['result']['parameters']:,} {n.excess(largest):.3f} above it (the smallest is "
+        f"worse by {tested(n.worse(smallest, best))}, the largest by "
+        f"{tested(n.worse(largest, best))})."
     )
 
 
@@ -75,7 +87,8 @@ def _more_compute(n):
     return (
         f"“More compute = better model”: with the size chosen for each budget, ten times the FLOPs "
         f"leave {10**exponent:.0%} of the loss above the entropy "
-        f"({', '.join(f'{x:.3f}' for x in best)})."
+        f"({', '.join(f'{x:.3f}' for x in best)}; from each budget to the next it falls by "
+        f"{', '.join(tested(n.worse(n.best(a), n.best(b))) for a, b in pairwise(n.budgets))})."
     )
 
 
