@@ -81,15 +81,15 @@ class Numbers:
         pairs = zip(*(self.excesses[_where(r)] for r in (row, other)), strict=False)
         return paired(*zip(*pairs, strict=True))
 
-    def seeds(self):
-        """The least number of seeds with which a run of the grid was repeated."""
-        return min(len(self.excesses[_where(r)]) for r in self.runs)
+    def seeds(self, row):
+        return len(self.excesses[_where(row)])
 
     def spread(self):
         """The standard deviation of the excess between seeds, as a share of the excess: the root of
-        the mean square over all runs that were repeated."""
+        the mean square over all runs that were repeated; NaN if none was."""
         repeated = [x for r in self.runs if len(x := self.excesses[_where(r)]) > 1]
-        return float(np.sqrt(np.mean([np.var(x, ddof=1) / np.mean(x) ** 2 for x in repeated])))
+        squares = [np.var(x, ddof=1) / np.mean(x) ** 2 for x in repeated]
+        return float(np.mean(squares) ** 0.5) if squares else float("nan")
 
     # ---- the law
 

@@ -68,18 +68,18 @@ def _losses(n):
         rows += [
             (flops(budget), f"{r['result']['parameters']:,}",
              f"{r['result']['without embeddings']:,}", f"{r['result']['tokens'] / 1e6:.2f} M",
-             f"{r['settings']['rate']:g}",
+             f"{r['settings']['rate']:g}", n.seeds(r),
              f"{'**' * (r is best)}{n.excess(r):.4f}{'**' * (r is best)} ± "
              f"{r['result']['error']:.4f}")
             for r in runs
         ]  # fmt: skip
-    head = ("FLOPs", "parameters", "without embeddings", "tokens", "rate", "excess, nats per token")
-    seeds = (f"Means of {n.seeds()} seeds, whose standard deviation is {n.spread():.1%} of an "
-             "excess. " if n.seeds() > 1 else "One seed. ")  # fmt: skip
+    head = ("FLOPs", "parameters", "without embeddings", "tokens", "rate", "seeds",
+            "excess, nats per token")  # fmt: skip
     return [
         "## The losses", "",
-        seeds + "The rate is the best of those tried with the first seed, or, at a budget at which "
-        "none were tried, of the nearest budget and width.", "",
+        "The rate is the best of those tried with the first seed, or, at a budget at which none "
+        "were tried, of the nearest budget and width. The excess is the mean of the seeds; where "
+        f"there are several, their standard deviation is {n.spread():.1%} of it.", "",
         *table(head, rows), *_rates(n),
     ]  # fmt: skip
 
