@@ -78,14 +78,15 @@ class Study:
         rows = [row for row in rows if row["settings"]["flops"] in self.budgets]
         return min(rows, key=distance)["settings"]["rate"]
 
-    def predict_and_train(self, flops):
+    def predict_and_train(self, flops, text="almanac"):
         """Predict the loss at a budget by the runs of smaller ones; train; both are kept."""
-        (told,) = run([{"predict": flops}], lambda _: self.predicted(flops), self.path, workers=0)
-        self.run([self.trial(told["channels"], flops)])
+        (told,) = run([{"predict": flops, "text": text}], self.predicted, self.path, workers=0)
+        self.run([self.trial(told["channels"], flops, text=text)])
 
-    def predicted(self, flops):
+    def predicted(self, asked):
+        flops, text = asked["predict"], asked["text"]
         rows = [row for row in kept(self.path) if row["settings"].get("flops", flops) < flops]
-        numbers, vocab_size = Numbers(rows), almanac("almanac").tokenizer.vocab_size
+        numbers, vocab_size = Numbers(rows, text), almanac(text).tokenizer.vocab_size
         best = numbers.law(True).best_size(flops)
         channels = min(range(8, 513, 8), key=lambda C: abs(_size(C, vocab_size) - best))
         return {"channels": channels} | numbers.predicted(shape(channels, vocab_size), flops)
@@ -97,11 +98,14 @@ def _size(channels, vocab_size):
 
 def write_report():
     """Make the tables, the figures and the part of CONCEPTS.md from the numbers that are there."""
-    numbers = Numbers(kept(RESULTS))
-    atomic_write(TABLES, report(numbers).encode())
-    into_concepts("09_scaling_laws", summary(numbers))
+    rows = kept(RESULTS)
+    texts = sorted({row["settings"]["text"] for row in rows})
+    numbers, *others = [Numbers(rows, text) for text in texts]
+    others = {text: other for text, other in zip(texts[1:], others, strict=True)}
+    atomic_write(TABLES, report(numbers, others).encode())
+    into_concepts("09_scaling_laws", summary(numbers, others))
     picture(draw_laws, FIGURES / "09_scaling_laws.png", numbers)
-    print(report(numbers))
+    print(report(numbers, others))
     return numbers
 
 
@@ -113,7 +117,7 @@ def quick_study(figures):
         study.run([study.trial(8, 1e9, stories=n) for n in (60, 120)])
         study.predict_and_train(1.6e10)
         numbers = Numbers(kept(path))
-    print(report(numbers))
+    print(report(numbers, {}))
     picture(draw_laws, figures / "09_scaling_laws.png", numbers)
     return numbers
 
@@ -140,6 +144,7 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         study.run([trial for seed in (2, 3) for trial in study.grid(BUDGETS, seed=seed)])
         study.predict_and_train(AHEAD * max(LARGER))
         study.run(study.grid(BUDGETS, text="long tail"))
+        study.predict_and_train(AHEAD * max(BUDGETS), text="long tail")
     return write_report()
 
 

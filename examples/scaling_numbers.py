@@ -38,9 +38,10 @@ class Points(NamedTuple):
 
 
 class Numbers:
-    """Everything that the tables, the figure and the sentences say."""
+    """Everything that is said of a text."""
 
-    def __init__(self, rows):
+    def __init__(self, rows, text="almanac"):
+        rows = [r for r in rows if r["settings"]["text"] == text]
         self.told = {
             r["settings"]["predict"]: r["result"] for r in rows if "predict" in r["settings"]
         }
@@ -48,47 +49,48 @@ class Numbers:
         self.texts = sorted((r for r in runs if "stories" in r["settings"]),
                             key=lambda r: r["settings"]["stories"])  # fmt: skip
         runs = [r for r in runs if "stories" not in r["settings"]]
-        names = sorted({r["settings"]["text"] for r in runs} - {"almanac"})
-        self.others = {name: [r for r in runs if r["settings"]["text"] == name] for name in names}
-        runs = [r for r in runs if r["settings"]["text"] == "almanac"]
-        self.excesses = {}  # by flops, channels and rate: those of all seeds, in their order
+        self.losses = {}  # by flops, channels and rate: those of all seeds, in their order
         for r in sorted(runs, key=lambda r: r["settings"]["seed"]):
-            self.excesses.setdefault(_where(r), []).append(r["result"]["excess"])
+            self.losses.setdefault(_where(r), []).append(r["result"]["loss"])
         self.tried = [r for r in runs if r["settings"]["seed"] == 1]
         best = at_the_best_rate(self.tried)
         budgets = [r["settings"]["flops"] for r in best]
         self.budgets = [C for C in sorted(set(budgets)) if budgets.count(C) > 2]
         self.runs = [r for r in best if r["settings"]["flops"] in self.budgets]
-        self.floor = self.tried[0]["result"]["entropy"]
+        self.floor = runs[0]["result"].get("entropy") if runs else None
         told = {(flops, found["channels"]) for flops, found in self.told.items()}
         self.largest = [r for r in best if _where(r)[:2] in told]
         self.law, self.samples = cache(self._law), cache(self._samples)
 
+    def loss(self, row):
+        """The mean of all seeds with a row's other settings."""
+        return float(np.mean(self.losses[_where(row)]))
+
     def excess(self, row):
-        """The loss above the entropy: the mean of all seeds with a row's other settings."""
-        return float(np.mean(self.excesses[_where(row)]))
+        """The loss above the entropy."""
+        return self.loss(row) - self.floor
 
     def points(self, count="parameters"):
         """count: how parameters are counted, with or "without embeddings"."""
         return Points(*np.array([
             (r["settings"]["flops"], r["result"][count], r["result"]["tokens"],
-             self.floor + self.excess(r))
+             self.loss(r))
             for r in self.runs
         ], float).T)  # fmt: skip
 
     def worse(self, row, other):
-        """The `Difference` of a run's excess to that of another one, seed by seed."""
-        pairs = zip(*(self.excesses[_where(r)] for r in (row, other)), strict=False)
+        """The `Difference` of a run's loss to that of another one, seed by seed."""
+        pairs = zip(*(self.losses[_where(r)] for r in (row, other)), strict=False)
         return paired(*zip(*pairs, strict=True))
 
     def seeds(self, row):
-        return len(self.excesses[_where(row)])
+        return len(self.losses[_where(row)])
 
     def spread(self):
         """The standard deviation of the excess between seeds, as a share of the excess: the root of
         the mean square over all runs that were repeated; NaN if none was."""
-        repeated = [x for r in self.runs if len(x := self.excesses[_where(r)]) > 1]
-        squares = [np.var(x, ddof=1) / np.mean(x) ** 2 for x in repeated]
+        repeated = [r for r in self.runs if self.seeds(r) > 1]
+        squares = [np.var(self.losses[_where(r)], ddof=1) / self.excess(r) ** 2 for r in repeated]
         return float(np.mean(squares) ** 0.5) if squares else float("nan")
 
     # ---- the law
@@ -129,16 +131,6 @@ class Numbers:
             return falling(C, np.array([v.loss for v in self.valleys(points=points)]))[0]
 
         return Value(found(self.points()), *interval([found(again) for again in self._redrawn()]))
-
-    def of_other(self, text):
-        """The points of another text, the law fitted to them with E free, and E's interval."""
-        rows = at_the_best_rate(self.others[text])
-        points = Points(*np.array([
-            (r["settings"]["flops"], r["result"]["parameters"], r["result"]["tokens"],
-             r["result"]["loss"])
-            for r in rows
-        ], float).T)  # fmt: skip
-        return points, fit(*points[1:]), bootstrap(*points[1:])
 
     # ---- the best size of a budget
 
@@ -193,7 +185,7 @@ class Numbers:
 
     def best(self, budget):
         """The run of the least loss at a budget."""
-        return min((r for r in self.runs if r["settings"]["flops"] == budget), key=self.excess)
+        return min((r for r in self.runs if r["settings"]["flops"] == budget), key=self.loss)
 
     def bests(self):
         """(FLOPs, the best run) of each budget, then predicted runs of budgets beyond."""

@@ -2,9 +2,9 @@
 
 from almanac import ALMANAC, MEAN
 from example import wrapped
-from scaling_fit import falling, interval
-from scaling_numbers import NEAREST, Value, unknown_share
-from scaling_trials import ALMANACS, ASKED, BANDS, BATCH, BLOCK, almanac
+from scaling_fit import falling
+from scaling_numbers import NEAREST, unknown_share
+from scaling_trials import ALMANACS, ASKED, BANDS, BATCH, BLOCK
 
 PUBLISHED = {"without embeddings": ("Kaplan et al.", 0.73), "parameters": ("Hoffmann et al.", 0.5)}
 KNOWN = (30, 50, 100, 200, 300, 500, 1000)
@@ -27,10 +27,10 @@ def flops(C):
     return f"{C:.2g}".replace("e+", "e")
 
 
-def report(n):
-    """A document in Markdown."""
+def report(n, others):
+    """A document in Markdown.    others: text -> its `Numbers`"""
     parts = [_opening(n), _losses(n), _law(n), _exponents(n), _predictions(n), _few(n), _sizes(n),
-             _texts(n), *(_of_other(n, text) for text in n.others)]  # fmt: skip
+             _texts(n), *(_of_other(text, other) for text, other in others.items())]  # fmt: skip
     return "\n".join(wrapped(line) for part in parts for line in part)
 
 
@@ -186,6 +186,18 @@ def _predictions(n):
     return lines
 
 
+def prediction_in_words(n, found):
+    C, told, run = found
+    excess = run["result"]["excess"]
+    value, low, high = (x - n.floor for x in told["E given"])
+    error = value / excess - 1
+    return (
+        f"A run of {flops(C)} FLOPs was predicted from smaller ones before it was trained: "
+        f"{value:.3f} above the entropy ({low:.3f} to {high:.3f}), and {excess:.3f} was measured; "
+        f"the prediction is {abs(error):.1%} too {'high' if error > 0 else 'low'}."
+    )
+
+
 def _few(n):
     some = [(f"the {k} smallest budgets", n.budgets[:k]) for k in range(2, len(n.budgets))]
     some += [(f"the {k} largest budgets", n.budgets[-k:]) for k in range(2, len(n.budgets))]
@@ -264,35 +276,37 @@ def _texts(n):
     ]  # fmt: skip
 
 
-def _of_other(n, text):
+def _of_other(text, n):
     """The law of another text: of one whose entropy is known, or of one where nobody knows it."""
-    points, law, samples = n.of_other(text)
-    if len(points.L) < 9:
+    if len(n.runs) < 9:
         return []
-    E = shown(Value(law.E, *interval(samples.E)))
-    told = _of_long_tail(text, law, E) if text in ALMANACS else [
-        f"## The same on {text}", "",
-        f"{len(points.N)} runs on characters; the loss is that of the last tenth of the text, "
-        f"whose entropy nobody knows. E is {E} nats per character, alpha "
-        f"{shown(Value(law.alpha, *interval(samples.alpha)), 2)} and beta "
-        f"{shown(Value(law.beta, *interval(samples.beta)), 2)}.", "",
-    ]  # fmt: skip
-    rows = [(flops(C), f"{N:,.0f}", f"{L:.3f}") for C, N, _, L in zip(*points, strict=True)]
-    return [*told, *table(("FLOPs", "parameters", "loss"), rows)]
-
-
-def _of_long_tail(text, law, E):
-    exact, how_often = almanac(text).entropy, ALMANACS[text]
+    if n.floor:
+        return [f"## An almanac with a {text}", "", *_of_long_tail(text, n), *_losses_alone(n)]
+    alpha, beta = (shown(n.constant(name, False), 2) for name in ("alpha", "beta"))
     return [
-        f"## An almanac with a {text}", "",
+        f"## The same on {text}", "",
+        f"{len(n.runs)} runs on characters; the loss is that of the last tenth of the text, whose "
+        f"entropy nobody knows. E is {shown(n.constant('E', False))} nats per character, alpha "
+        f"{alpha} and beta {beta}.", "", *_losses_alone(n),
+    ]  # fmt: skip
+
+
+def _losses_alone(n):
+    rows = [(flops(C), f"{N:,.0f}", f"{L:.3f}") for C, N, _, L in zip(*n.points(), strict=True)]
+    return table(("FLOPs", "parameters", "loss"), rows)
+
+
+def _of_long_tail(text, n):
+    how_often = ALMANACS[text]
+    return [
         f"Whoever is at rank n is met in proportion to (n + {how_often['shift']})^"
-        f"-{how_often['exponent']}. The fit finds {E} for the exact {exact:.3f}, "
-        f"{100 * (law.E / exact - 1):+.1f} %. One reason can be computed without a training. A "
-        "model that knows the K people met most often and nobody else would still have "
+        f"-{how_often['exponent']}. {entropy_found(n)} One reason can be computed without a "
+        "training. A model that knows the K people met most often and nobody else would still have "
         "those to learn that are met in the rest of the text; a curve c + a / K^b through their "
         f"share, from K = {KNOWN[0]} to {KNOWN[-1]:,}, has c = {_end_of_tail(text):.3f}, where the "
         f"truth is 0: there are {BANDS[-1]:,} people, and no power of K has an end. In the almanac "
         f"above c is {_end_of_tail('almanac'):.3f}.", "",
+        *(line for found in n.predictions() for line in (prediction_in_words(n, found), "")),
     ]  # fmt: skip
 
 

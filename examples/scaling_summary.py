@@ -4,11 +4,19 @@ from itertools import pairwise
 
 from example import wrapped
 from scaling_fit import power
-from scaling_report import COUNTED, entropy_found, flops, megabytes, shown, table
+from scaling_report import (
+    COUNTED,
+    entropy_found,
+    flops,
+    megabytes,
+    prediction_in_words,
+    shown,
+    table,
+)  # fmt: skip
 
 
-def summary(n):
-    """The part of CONCEPTS.md, in Markdown."""
+def summary(n, others):
+    """The part of CONCEPTS.md, in Markdown.    others: text -> its `Numbers`"""
     parabolas = [f"{v.size:,.0f}" if v.inside else "outside" for v in n.valleys()]
     sizes = dict(zip(n.budgets, parabolas, strict=True))
     rows = [
@@ -32,18 +40,24 @@ def summary(n):
     return "\n".join([
         wrapped(intro), "", f"![{alt}](examples/figures/09_scaling_laws.png)", "",
         *table(head, rows),
-        *(wrapped(f"- {line}") for line in sentences(n)), "", *_memory(n),
+        *(wrapped(f"- {line}") for line in sentences(n, others)), "", *_memory(n),
         wrapped("All tables: [examples/09_scaling_laws.md](examples/09_scaling_laws.md)."), "",
     ])  # fmt: skip
 
 
-def sentences(n):
+def sentences(n, others):
     """Each claim about scaling, and what came of it here."""
     yield entropy_found(n)
-    yield from map(_prediction_in_words, [n] * len(n.predictions()), n.predictions())
+    yield from (prediction_in_words(n, found) for found in n.predictions())
+    yield from (_of_long_tail(other) for other in others.values() if other.floor and other.runs)
     yield _diminishing(n)
     yield _more_compute(n)
     yield _split(n)
+
+
+def _of_long_tail(n):
+    told = " ".join(prediction_in_words(n, found) for found in n.predictions())
+    return f"Another almanac, in which rare people are more of the text: {entropy_found(n)} {told}"
 
 
 def tested(difference):
@@ -52,18 +66,6 @@ def tested(difference):
         return f"{difference.mean:.3f}"
     p = f"p = {difference.p:.3f}" if difference.p >= 0.001 else "p < 0.001"
     return f"{difference.mean:.3f} ± {difference.deviation:.3f}, {p}"
-
-
-def _prediction_in_words(n, found):
-    C, told, run = found
-    excess = run["result"]["excess"]
-    value, low, high = (x - n.floor for x in told["E given"])
-    error = value / excess - 1
-    return (
-        f"A run of {flops(C)} FLOPs was predicted from smaller ones before it was trained: "
-        f"{value:.3f} above the entropy ({low:.3f} to {high:.3f}), and {excess:.3f} was measured; "
-        f"the prediction is {abs(error):.1%} too {'high' if error > 0 else 'low'}."
-    )
 
 
 def _diminishing(n):

@@ -192,7 +192,7 @@ def test_09_the_floor_is_not_passed_and_the_prediction_comes_before_its_run(resu
     assert best == sorted(best, reverse=True)
     from scaling_summary import summary
 
-    of_one_size = [line for line in summary(numbers).splitlines() if "(only this one)" in line]
+    of_one_size = [line for line in summary(numbers, {}).splitlines() if "(only this one)" in line]
     assert [line.split()[1] for line in of_one_size] == [f"{flops:.2g}".replace("+", "")]
 
 
