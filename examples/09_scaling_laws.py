@@ -96,12 +96,16 @@ def _size(channels, vocab_size):
     return sum(parameters_by_part(shape(channels, vocab_size)).values())
 
 
+def by_text():
+    """The `Numbers` of the almanac, and those of the other texts by their names."""
+    rows = kept(RESULTS)
+    found = {text: Numbers(rows, text) for text in sorted({r["settings"]["text"] for r in rows})}
+    return found.pop("almanac"), found
+
+
 def write_report():
     """Make the tables, the figures and the part of CONCEPTS.md from the numbers that are there."""
-    rows = kept(RESULTS)
-    texts = sorted({row["settings"]["text"] for row in rows})
-    numbers, *others = [Numbers(rows, text) for text in texts]
-    others = {text: other for text, other in zip(texts[1:], others, strict=True)}
+    numbers, others = by_text()
     atomic_write(TABLES, report(numbers, others).encode())
     into_concepts("09_scaling_laws", summary(numbers, others))
     picture(draw_laws, FIGURES / "09_scaling_laws.png", numbers)
@@ -143,8 +147,8 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         study.run(study.grid(LARGER))
         study.run([trial for seed in (2, 3) for trial in study.grid(BUDGETS, seed=seed)])
         study.predict_and_train(AHEAD * max(LARGER))
-        study.run(study.grid(BUDGETS, text="long tail"))
-        study.predict_and_train(AHEAD * max(BUDGETS), text="long tail")
+        study.run(study.grid(BUDGETS, RATES, text="famous"))
+        study.predict_and_train(AHEAD * max(BUDGETS), text="famous")
     return write_report()
 
 
