@@ -8,6 +8,7 @@ from scaling_trials import ALMANACS, ASKED, BANDS, BATCH, BLOCK
 
 PUBLISHED = {"without embeddings": ("Kaplan et al.", 0.73), "parameters": ("Hoffmann et al.", 0.5)}
 KNOWN = (30, 50, 100, 200, 300, 500, 1000)
+TAILS = (*(tuple(almanac.values()) for almanac in ALMANACS.values()), (1.2, 10))
 COUNTED = {"parameters": "all parameters", "without embeddings": "without embeddings"}
 RANKS = [f"{low + 1:,} to {high:,}" for low, high in zip((0, *BANDS), BANDS, strict=False)]
 
@@ -48,7 +49,7 @@ def _opening(n):
         "Written by `python examples/09_scaling_laws.py` (`--report` from the numbers in "
         "09_scaling_laws.jsonl). GPTs of two blocks read an almanac of "
         f"{BANDS[-1]:,} people, each with a calling, a land, a pet and a pronoun; whoever is at "
-        f"rank n is met in proportion to n^-{ALMANAC['exponent']}. The entropy of the text is "
+        f"rank n is met in proportion to {often(**ALMANAC)}. The entropy of the text is "
         f"{n.floor:.4f} nats per token, exactly. {len(n.runs)} models, {min(sizes):,} to "
         f"{max(sizes):,} parameters, batches of {BATCH} windows of {BLOCK} tokens, AdamW, the rate "
         "falling by a cosine to the end of each run. What is given is the excess: the loss on "
@@ -217,6 +218,14 @@ def _few(n):
         f"{n.of_the_laws_own(NEAREST):.3f}. Through the measured losses they find "
         f"{n.by_valleys(nearest=None).value:.3f} and {n.by_valleys().value:.3f}.", "",
         "Counting: the two rows of the table of exponents.", "",
+        "The form: a model that knows the K people met most often and nobody else has those to "
+        "learn that are met in the rest of the text. A curve c + a / K^b through their share, from "
+        f"K = {KNOWN[0]} to {KNOWN[-1]:,}, should end at c = 0. It does not, as there are "
+        f"{BANDS[-1]:,} people, which no power of K knows, and as n is shifted; and by as much of "
+        "what there is to learn about people E would be off.", "",
+        *table(("people are met in proportion to", "c"), [
+            (often(*law), f"{falling(KNOWN, unknown_share(*law, KNOWN))[0]:.3f}") for law in TAILS
+        ]),
     ]  # fmt: skip
 
 
@@ -281,7 +290,7 @@ def _of_other(text, n):
     if len(n.runs) < 9:
         return []
     if n.floor:
-        return [f"## An almanac with a {text}", "", *_of_long_tail(text, n), *_losses_alone(n)]
+        return [f"## An almanac of a {text} few", "", *_of_almanac(text, n), *_losses_alone(n)]
     alpha, beta = (shown(n.constant(name, False), 2) for name in ("alpha", "beta"))
     return [
         f"## The same on {text}", "",
@@ -296,23 +305,19 @@ def _losses_alone(n):
     return table(("FLOPs", "parameters", "loss"), rows)
 
 
-def _of_long_tail(text, n):
-    how_often = ALMANACS[text]
+def _of_almanac(text, n):
+    first = 1 - float(unknown_share(**ALMANACS[text], known=1))
     return [
-        f"Whoever is at rank n is met in proportion to (n + {how_often['shift']})^"
-        f"-{how_often['exponent']}. {entropy_found(n)} One reason can be computed without a "
-        "training. A model that knows the K people met most often and nobody else would still have "
-        "those to learn that are met in the rest of the text; a curve c + a / K^b through their "
-        f"share, from K = {KNOWN[0]} to {KNOWN[-1]:,}, has c = {_end_of_tail(text):.3f}, where the "
-        f"truth is 0: there are {BANDS[-1]:,} people, and no power of K has an end. In the almanac "
-        f"above c is {_end_of_tail('almanac'):.3f}.", "",
+        f"Whoever is at rank n is met in proportion to {often(**ALMANACS[text])} here, the first "
+        f"in {first:.0%} of all meetings. {entropy_found(n)} The runs miss the law of which E is "
+        f"given by {n.missed():.1%} of their loss.", "",
         *(line for found in n.predictions() for line in (prediction_in_words(n, found), "")),
     ]  # fmt: skip
 
 
-def _end_of_tail(text):
-    """What a curve through the shares of people that are not known yet tends to."""
-    return falling(KNOWN, unknown_share(**ALMANACS[text], known=KNOWN))[0]
+def often(exponent, shift):
+    """How often people are met, as a formula of their rank."""
+    return f"(n + {shift})^-{exponent}" if shift else f"n^-{exponent}"
 
 
 def megabytes(row):

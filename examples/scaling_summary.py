@@ -49,15 +49,15 @@ def sentences(n, others):
     """Each claim about scaling, and what came of it here."""
     yield entropy_found(n)
     yield from (prediction_in_words(n, found) for found in n.predictions())
-    yield from (_of_long_tail(other) for other in others.values() if other.floor and other.runs)
+    yield from (_of_almanac(other) for other in others.values() if other.floor and other.runs)
     yield _diminishing(n)
     yield _more_compute(n)
     yield _split(n)
 
 
-def _of_long_tail(n):
+def _of_almanac(n):
     told = " ".join(prediction_in_words(n, found) for found in n.predictions())
-    return f"Another almanac, in which rare people are more of the text: {entropy_found(n)} {told}"
+    return f"In another almanac, where a few people are met all the time: {entropy_found(n)} {told}"
 
 
 def tested(difference):
@@ -106,8 +106,18 @@ def _split(n):
     return (
         "The best size grows as a power of the budget, with the exponent "
         f"{parts[0]}; {parts[1]}. Published are 0.5 (Hoffmann et al., all parameters) and 0.73 "
-        "(Kaplan et al., without embeddings): how parameters are counted is part of the difference."
+        f"(Kaplan et al., without embeddings). {_counting(n)}"
     )
+
+
+def _counting(n):
+    """Whether the two ways to count parameters differ here as the publications do."""
+    all_of_them, without = (n.by_valleys(count) for count in COUNTED)
+    if without.value < all_of_them.value:
+        return "Here the count without embeddings does not give the larger exponent."
+    apart = "apart" if without.low > all_of_them.high else "not apart, so it is no proof"
+    return ("The count without embeddings gives the larger exponent here, too; the intervals are "
+            f"{apart}.")  # fmt: skip
 
 
 def _memory(n):
