@@ -8,7 +8,7 @@ from scaling_trials import ALMANACS, ASKED, BANDS, BATCH, BLOCK
 
 PUBLISHED = {"without embeddings": ("Kaplan et al.", 0.73), "parameters": ("Hoffmann et al.", 0.5)}
 KNOWN = (30, 50, 100, 200, 300, 500, 1000)
-TAILS = (*(tuple(almanac.values()) for almanac in ALMANACS.values()), (1.2, 10))
+TAILS = (*(tuple(almanac.values()) for almanac in ALMANACS.values()), (1.5, 0))
 COUNTED = {"parameters": "all parameters", "without embeddings": "without embeddings"}
 RANKS = [f"{low + 1:,} to {high:,}" for low, high in zip((0, *BANDS), BANDS, strict=False)]
 
@@ -290,7 +290,7 @@ def _of_other(text, n):
     if len(n.runs) < 9:
         return []
     if n.floor:
-        return [f"## An almanac of a {text} few", "", *_of_almanac(text, n), *_losses_alone(n)]
+        return [f"## An almanac with a {text}", "", *_of_almanac(text, n), *_losses_alone(n)]
     alpha, beta = (shown(n.constant(name, False), 2) for name in ("alpha", "beta"))
     return [
         f"## The same on {text}", "",

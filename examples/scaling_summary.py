@@ -57,7 +57,7 @@ def sentences(n, others):
 
 def _of_almanac(n):
     told = " ".join(prediction_in_words(n, found) for found in n.predictions())
-    return f"In another almanac, where a few people are met all the time: {entropy_found(n)} {told}"
+    return f"In an almanac where rare people are more of the text: {entropy_found(n)} {told}"
 
 
 def tested(difference):

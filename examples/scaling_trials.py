@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from almanac import ALMANAC, FAMOUS, LINE_END, LONGEST, Almanac
+from almanac import ALMANAC, LINE_END, LONG_TAIL, LONGEST, Almanac
 from families import padded
 
 from autograd import log_softmax
@@ -27,7 +27,7 @@ from npgpt.training.loop import evaluate, training_steps
 from npgpt.training.optim import make_optimizer
 
 CORPUS = "SCALING_CORPUS"
-ALMANACS = {"almanac": ALMANAC, "famous": FAMOUS}
+ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL}
 BLOCK = 3 * LONGEST  # tokens: three stories
 BATCH = 8
 POOL = 1_200_000  # stories of the text that has no end
