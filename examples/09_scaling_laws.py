@@ -144,10 +144,11 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
     study.run([study.trial(*READER, stories=n) for n in TEXTS])
     study.predict_and_train(AHEAD * max(BUDGETS))
     if extra:
-        study.run(study.grid(LARGER) + study.grid(BUDGETS, text="long tail"))
+        study.run(study.grid(LARGER))
+        study.predict_and_train(AHEAD * max(LARGER))
+        study.run(study.grid(BUDGETS, text="long tail"))
         study.predict_and_train(AHEAD * max(BUDGETS), text="long tail")
         study.run([trial for seed in (2, 3) for trial in study.grid(BUDGETS, seed=seed)])
-        study.predict_and_train(AHEAD * max(LARGER))
     return write_report()
 
 
