@@ -40,8 +40,12 @@ BUDGETS = {  # FLOPs -> channels: each budget's best size is inside
     4e11: (12, 16, 24, 32, 48, 64),
     1.6e12: (16, 24, 32, 48, 64, 96),
 }
-LARGER = {6.4e12: (32, 48, 64, 96, 128, 192)}
-RATES = 6e-3, 1.2e-2, 2.4e-2  # each is tried with each size at each budget, the best one counts
+RATES = {  # that are tried with each size at a budget; the best one counts
+    1e11: (6e-3, 1.2e-2, 2.4e-2, 4.8e-2),
+    4e11: (6e-3, 1.2e-2, 2.4e-2),
+    1.6e12: (3e-3, 6e-3, 1.2e-2, 2.4e-2),
+}
+LARGER = {6.4e12: (32, 48, 64, 96, 128, 192)}  # at the best rates of the largest of BUDGETS
 AHEAD = 4  # by how much the run that is predicted is above the largest budget
 TEXTS, READER = (130, 1300, 13_000, 130_000), (48, 1.6e12)  # stories; who reads them, how long
 QUICK = {1e9: (8, 12, 16), 2e9: (8, 12, 16), 4e9: (8, 12, 16)}
@@ -62,10 +66,13 @@ class Study:
         settings = {"channels": channels, "flops": flops, "rate": rate, "seed": seed}
         return self.fixed | settings | more
 
-    def grid(self, budgets, rates=(None,), **more):
-        """Trials of each size at each budget; of rates, None is the best one that is known."""
-        points = [(C, flops) for flops, sizes in budgets.items() for C in sizes]
-        return [self.trial(*point, rate, **more) for point in points for rate in rates]
+    def grid(self, budgets, rates=None, **more):
+        """Trials of each size at each budget.    rates: by budget; none: the best known one"""
+        return [
+            self.trial(C, flops, rate, **more)
+            for flops, sizes in budgets.items() for C in sizes
+            for rate in (rates[flops] if rates else (None,))
+        ]  # fmt: skip
 
     def rate(self, channels, flops):
         """The best learning rate of the nearest budget and width with which all were tried."""
@@ -117,7 +124,7 @@ def quick_study(figures):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
         study = Study(path, QUICK, workers=0, asked=200, written=20, pool=20_000)
-        study.run(study.grid(QUICK, RATES[:2]))
+        study.run(study.grid(QUICK, dict.fromkeys(QUICK, (6e-3, 1.2e-2))))
         study.run([study.trial(8, 1e9, stories=n) for n in (60, 120)])
         study.predict_and_train(1.6e10)
         numbers = Numbers(kept(path))
@@ -145,7 +152,6 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
     study.predict_and_train(AHEAD * max(BUDGETS))
     if extra:
         study.run(study.grid(LARGER))
-        study.predict_and_train(AHEAD * max(LARGER))
         study.run(study.grid(BUDGETS, text="long tail"))
         study.predict_and_train(AHEAD * max(BUDGETS), text="long tail")
         study.run([trial for seed in (2, 3) for trial in study.grid(BUDGETS, seed=seed)])
