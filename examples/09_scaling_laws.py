@@ -1,7 +1,7 @@
 """Section 9, scaling laws: what a model's loss owes to its size, its text and its FLOPs.
 
     python examples/09_scaling_laws.py                 the core, or what is left of it
-    python examples/09_scaling_laws.py --all           a larger budget and other seeds, too
+    python examples/09_scaling_laws.py --all           other seeds and another almanac, too
     python examples/09_scaling_laws.py --corpus FILE   the same on a text whose entropy nobody knows
     python examples/09_scaling_laws.py --report        tables and figures from the numbers there are
     python examples/09_scaling_laws.py --quick         a few steps of each: does it run?
@@ -43,7 +43,7 @@ BUDGETS = {  # FLOPs -> channels: each budget's best size is inside
 RATES = {  # that are tried with each size at a budget; the best one counts
     1e11: (6e-3, 1.2e-2, 2.4e-2, 4.8e-2),
     4e11: (6e-3, 1.2e-2, 2.4e-2),
-    1.6e12: (3e-3, 6e-3, 1.2e-2, 2.4e-2),
+    1.6e12: (6e-3, 1.2e-2, 2.4e-2),
 }
 LARGER = {6.4e12: (32, 48, 64, 96, 128, 192)}  # at the best rates of the largest of BUDGETS
 AHEAD = 4  # by how much the run that is predicted is above the largest budget
@@ -150,8 +150,9 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         return write_report()
     study.run([study.trial(*READER, stories=n) for n in TEXTS])
     study.predict_and_train(AHEAD * max(BUDGETS))
+    study.run(study.grid(LARGER))
+    study.predict_and_train(AHEAD * max(LARGER))
     if extra:
-        study.run(study.grid(LARGER))
         study.run(study.grid(BUDGETS, text="long tail"))
         study.predict_and_train(AHEAD * max(BUDGETS), text="long tail")
         study.run([trial for seed in (2, 3) for trial in study.grid(BUDGETS, seed=seed)])
@@ -160,7 +161,7 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
 
 if __name__ == "__main__":
     parser = study_arguments(__doc__, quick="a few steps of tiny models")
-    parser.add_argument("--all", action="store_true", help="a larger budget, other seeds and text")
+    parser.add_argument("--all", action="store_true", help="other seeds, another almanac, too")
     parser.add_argument("--corpus", type=Path, help="the same budgets on a text file")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()

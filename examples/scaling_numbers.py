@@ -13,6 +13,7 @@ from scaling_fit import bootstrap, falling, fit, interval, power, valley
 
 from npgpt.model.size import flops_per_token, parameters_by_part
 
+FITTED = 3  # budgets, the largest, that the law is fitted to
 NEAREST = 4  # sizes about a budget's best one, to which its parabola is fitted
 DRAWS = 300  # of the noise that exponents by parabolas are drawn again with
 
@@ -41,7 +42,7 @@ class Numbers:
     """Everything that is said of a text."""
 
     def __init__(self, rows, text="almanac"):
-        rows = [r for r in rows if r["settings"]["text"] == text]
+        self.text, rows = text, [r for r in rows if r["settings"]["text"] == text]
         self.told = {
             r["settings"]["predict"]: r["result"] for r in rows if "predict" in r["settings"]
         }
@@ -57,6 +58,7 @@ class Numbers:
         budgets = [r["settings"]["flops"] for r in best]
         self.budgets = [C for C in sorted(set(budgets)) if budgets.count(C) > 2]
         self.runs = [r for r in best if r["settings"]["flops"] in self.budgets]
+        self.fitted = [r for r in self.runs if r["settings"]["flops"] in self.budgets[-FITTED:]]
         self.floor = runs[0]["result"].get("entropy") if runs else None
         told = {(flops, found["channels"]) for flops, found in self.told.items()}
         self.largest = [r for r in best if _where(r)[:2] in told]
@@ -70,12 +72,12 @@ class Numbers:
         """The loss above the entropy."""
         return self.loss(row) - self.floor
 
-    def points(self, count="parameters"):
-        """count: how parameters are counted, with or "without embeddings"."""
+    def points(self, count="parameters", rows=None):
+        """count: how parameters are counted, with or "without embeddings"    rows: none: all runs"""
         return Points(*np.array([
             (r["settings"]["flops"], r["result"][count], r["result"]["tokens"],
              self.loss(r))
-            for r in self.runs
+            for r in rows or self.runs
         ], float).T)  # fmt: skip
 
     def worse(self, row, other):
@@ -88,28 +90,32 @@ class Numbers:
 
     def spread(self):
         """The standard deviation of the excess between seeds, as a share of the excess: the root of
-        the mean square over all runs that were repeated; NaN if none was."""
+        the mean square over all runs that were repeated; if none was, as the law misses them."""
         repeated = [r for r in self.runs if self.seeds(r) > 1]
         squares = [np.var(self.losses[_where(r)], ddof=1) / self.excess(r) ** 2 for r in repeated]
-        return float(np.mean(squares) ** 0.5) if squares else float("nan")
+        return float(np.mean(squares or self.missed() ** 2) ** 0.5)
+
+    def repeated(self):
+        """The budgets whose runs all have several seeds."""
+        once = {r["settings"]["flops"] for r in self.runs if self.seeds(r) == 1}
+        return [C for C in self.budgets if C not in once]
 
     # ---- the law
 
-    def _law(self, known, count="parameters"):
+    def _law(self, known):
         """The fit with E given, the entropy (known), or free."""
-        return fit(*self.points(count)[1:], floor=self.floor if known else None)
+        return fit(*self.points(rows=self.fitted)[1:], floor=self.floor if known else None)
 
-    def _samples(self, known, count="parameters"):
-        return bootstrap(*self.points(count)[1:], floor=self.floor if known else None)
+    def _samples(self, known):
+        return bootstrap(*self.points(rows=self.fitted)[1:], floor=self.floor if known else None)
 
-    def missed(self, count="parameters"):
-        """By what share of the loss the runs miss the law, E given: the root of the mean square."""
-        _, N, D, L = self.points(count)
-        return float(np.sqrt(np.mean(np.log(self.law(True, count).loss(N, D) / L) ** 2)))
+    def missed(self):
+        """The law's excess, E given, over that of each run that it is fitted to, less 1."""
+        _, N, D, L = self.points(rows=self.fitted)
+        return (self.law(True).loss(N, D) - self.floor) / (L - self.floor) - 1
 
-    def constant(self, name, known, count="parameters"):
-        samples = getattr(self.samples(known, count), name)
-        return Value(getattr(self.law(known, count), name), *interval(samples))
+    def constant(self, name, known):
+        return Value(getattr(self.law(known), name), *interval(getattr(self.samples(known), name)))
 
     def of_few(self, budgets):
         """The law, E free, by the runs of some budgets only, and E's interval."""
@@ -120,7 +126,7 @@ class Numbers:
 
     def by_squares(self):
         """E by least squares of log L, where Huber's loss gives far runs less weight."""
-        _, N, D, L = self.points()
+        _, N, D, L = self.points(rows=self.fitted)
         return Value(fit(N, D, L, delta=1).E, *interval(bootstrap(N, D, L, delta=1).E))
 
     def by_the_best(self):
@@ -148,11 +154,27 @@ class Numbers:
         return Value(self._exponent(self.valleys(count, nearest)), *interval(found))
 
     def _redrawn(self, count="parameters"):
-        """Points with noise of the size by which the losses miss the law, again and again."""
+        """Points with the noise of seeds, again and again: it is a share of the excess."""
         points, rng = self.points(count), np.random.default_rng(0)
-        noise = self.missed(count)
+        noise_R = self.spread() / np.sqrt([self.seeds(r) for r in self.runs])
         for _ in range(DRAWS):
-            yield points._replace(L=points.L * np.exp(rng.normal(0, noise, len(points.L))))
+            yield points._replace(
+                L=self.floor + (points.L - self.floor) * np.exp(rng.normal(0, noise_R))
+            )
+
+    def counting(self):
+        """By how much the exponent by parabolas is larger if embeddings are not counted: the same
+        losses, drawn again in the same way, are counted in both ways."""
+        ways = "without embeddings", "parameters"
+        values = [self._exponent(self.valleys(way)) for way in ways]
+        drawn = [[self._exponent(self.valleys(way, points=again)) for again in self._redrawn(way)]
+                 for way in ways]  # fmt: skip
+        return Value(values[0] - values[1], *interval(np.subtract(*drawn)))
+
+    def at_one_rate(self, rate):
+        """The exponent by parabolas if all models had been trained at one rate."""
+        runs = Numbers([r for r in self.tried if r["settings"]["rate"] == rate], self.text)
+        return runs._exponent(runs.valleys())
 
     def _exponent(self, valleys):
         """Of valleys inside the sizes that were tried; NaN for fewer than two."""
@@ -176,6 +198,10 @@ class Numbers:
             losses = self.samples(known).loss(N, D)
             found[name] = Value(float(self.law(known).loss(N, D)), *interval(losses))
         return found
+
+    def rates(self, row):
+        """The learning rates that were tried with a run's size and budget."""
+        return sorted(r["settings"]["rate"] for r in self.tried if _where(r)[:2] == _where(row)[:2])
 
     def predictions(self):
         """(FLOPs, the prediction, the run) of each budget that was predicted and is trained."""
