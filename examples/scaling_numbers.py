@@ -73,7 +73,7 @@ class Numbers:
         return self.loss(row) - self.floor
 
     def points(self, count="parameters", rows=None):
-        """count: how parameters are counted, with or "without embeddings"    rows: none: all runs"""
+        """count: how parameters are counted, or "without embeddings"    rows: none: all runs"""
         return Points(*np.array([
             (r["settings"]["flops"], r["result"][count], r["result"]["tokens"],
              self.loss(r))
