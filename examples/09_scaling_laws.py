@@ -28,7 +28,7 @@ from scaling_figure import draw_laws
 from scaling_numbers import Numbers
 from scaling_report import report
 from scaling_summary import summary
-from scaling_trials import CORPUS, almanac, measure, shape
+from scaling_trials import ALMANACS, CORPUS, almanac, measure, shape
 
 from npgpt.files import atomic_write
 from npgpt.model.size import parameters_by_part
@@ -133,6 +133,15 @@ def quick_study(figures):
     return numbers
 
 
+def of_corpus(path):
+    """Settings of trials on a text file; a file of other content has other settings."""
+    if not path.is_file() or path.stem in ALMANACS:
+        raise SystemExit(f"--corpus {path}: give a text file whose name is not "
+                         f"{' or '.join(ALMANACS)}")  # fmt: skip
+    os.environ[CORPUS] = str(path)
+    return {"text": path.stem, "bytes": path.stat().st_size}
+
+
 def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
     expect("""
         GPTs of 5,000 to 300,000 parameters: each budget of FLOPs is spent on small models that read
@@ -142,11 +151,11 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         """)
     if quick:
         return quick_study(figures)
+    of_text = corpus and of_corpus(corpus)  # before the hours that come first
     study = Study(RESULTS, BUDGETS, workers)
     study.run(study.grid(BUDGETS, RATES))
-    if corpus:
-        os.environ[CORPUS] = str(corpus)
-        study.run(study.grid(BUDGETS, text=Path(corpus).stem))
+    if of_text:
+        study.run(study.grid(BUDGETS, **of_text))
         return write_report()
     study.run([study.trial(*READER, stories=n) for n in TEXTS])
     study.predict_and_train(AHEAD * max(BUDGETS))

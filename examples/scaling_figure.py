@@ -1,11 +1,12 @@
 """The figure of `09_scaling_laws.py`, from a `Numbers` alone."""
 
 import numpy as np
-from scaling_report import RANKS, flops
+from scaling_report import RANKS, flops, megabytes
 
 from npgpt import plots
 
 MARKERS = "osD^vP"
+ABOVE = "loss above the entropy, nats per token"
 TICKS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1, 2, 3, 5)  # nats
 
 
@@ -25,16 +26,20 @@ def _draw_budgets(axes, n):
         some = points.where(budget == points.C)
         colour, marker = plots.COLOURS[i % 6], MARKERS[i % 6]
         axes.plot(some.N, some.L - n.floor, marker, color=colour, markersize=5)
-        N = np.geomspace(some.N.min(), some.N.max(), 60)
-        axes.plot(N, law.loss(N, np.exp(np.interp(np.log(N), np.log(some.N), np.log(some.D))))
-                  - n.floor, color=colour, linewidth=1)  # fmt: skip
+        if budget in n.fitted_budgets:
+            N = np.geomspace(some.N.min(), some.N.max(), 60)
+            D = np.exp(np.interp(np.log(N), np.log(some.N), np.log(some.D)))
+            axes.plot(N, law.loss(N, D) - n.floor, color=colour, linewidth=1)
         axes.annotate(f"{flops(budget)} FLOPs", (some.N[-1], some.L[-1] - n.floor), (5, 0),
                       va="center", **plots.NOTE)  # fmt: skip
         if valley.inside:
             axes.plot(valley.size, valley.loss - n.floor, "*", color=plots.INK, markersize=10)
-    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="loss above the entropy, nats")
+    axes.annotate("lines: the law of the three largest budgets\n"
+                  "stars: parabolas through the four best sizes", (0.03, 0.03),
+                  xycoords="axes fraction", **plots.NOTE)  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=ABOVE)
     _plain_ticks(axes)
-    axes.set_title("Each budget has a best size (star), larger for more", fontsize=10)
+    axes.set_title("The best size (star) grows with the budget", fontsize=10)
     axes.set_xlim(right=4 * points.N.max())
 
 
@@ -43,15 +48,16 @@ def _draw_prediction(axes, n):
     axes.plot(points.C, points.L - n.floor, ".", color=plots.GREY, label="all runs")
     best = [n.excess(n.best(C)) for C in n.budgets]
     axes.plot(n.budgets, best, "o-", color=plots.COLOURS[0], label="the best of each budget")
-    for C, told, run in n.predictions():
+    for i, (C, told, run) in enumerate(n.predictions()):
         value, low, high = (x - n.floor for x in told["E given"])
         axes.errorbar([C], [value], [[max(0, value - low)], [max(0, high - value)]], fmt="s",
                       color=plots.COLOURS[1], markersize=8, markerfacecolor="none", capsize=4,
-                      label="predicted before the training")  # fmt: skip
-        axes.plot(C, run["result"]["excess"], "x", color=plots.INK, markersize=8, label="measured")
-    axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="loss above the entropy, nats")
+                      label="" if i else "predicted before the training")  # fmt: skip
+        axes.plot(C, n.excess(run), "x", color=plots.INK, markersize=8,
+                  label="" if i else "measured")  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel=ABOVE)
     _plain_ticks(axes)
-    axes.set_title("A run of four times the largest budget, predicted", fontsize=10)
+    axes.set_title("A run of four times the FLOPs, predicted by the smaller ones", fontsize=10)
     axes.legend(fontsize=8)
 
 
@@ -76,8 +82,11 @@ def _draw_texts(axes, n):
     axes.axhline(0, **plots.LANDMARK)
     axes.annotate("the grammar's loss", (0, 0), (4, 3), xycoords=("axes fraction", "data"),
                   **plots.NOTE)  # fmt: skip
-    axes.set(xscale="log", xlabel="characters of text", ylabel="loss above the grammar's, nats")
-    axes.set_title("A small text is memorised", fontsize=10)
+    axes.set(xscale="log", xlabel="characters of text",
+             ylabel="loss above the grammar's, nats per token")  # fmt: skip
+    known = [r for r in n.texts if r["result"]["excess on text read"] < 0]
+    axes.set_title(f"A text of {megabytes(known[-1])} is memorised" if known else
+                   "No text is memorised", fontsize=10)  # fmt: skip
     axes.legend(fontsize=8)
 
 
@@ -92,5 +101,5 @@ def _draw_people(axes, n):
     axes.set_xlim(-0.3, len(RANKS) - 0.7)
     axes.set(ylim=(0, 1.03), xlabel="rank of the person, by how often it is met",
              ylabel="facts right")  # fmt: skip
-    axes.set_title("More FLOPs: rarer people are known", fontsize=10)
+    axes.set_title("With more FLOPs rarer people are known", fontsize=10)
     axes.legend(title="FLOPs, best size", fontsize=8, title_fontsize=8)

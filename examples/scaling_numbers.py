@@ -58,7 +58,8 @@ class Numbers:
         budgets = [r["settings"]["flops"] for r in best]
         self.budgets = [C for C in sorted(set(budgets)) if budgets.count(C) > 2]
         self.runs = [r for r in best if r["settings"]["flops"] in self.budgets]
-        self.fitted = [r for r in self.runs if r["settings"]["flops"] in self.budgets[-FITTED:]]
+        self.fitted_budgets = self.budgets[-FITTED:]
+        self.fitted = [r for r in self.runs if r["settings"]["flops"] in self.fitted_budgets]
         self.floor = runs[0]["result"].get("entropy") if runs else None
         told = {(flops, found["channels"]) for flops, found in self.told.items()}
         self.largest = [r for r in best if _where(r)[:2] in told]

@@ -8,7 +8,7 @@ from scaling_fit import power
 from scaling_report import GOAL, flops, megabytes, shown, table
 
 HOLDS, IN_PART, REVERSE = "holds here", "holds in part", "the reverse is so here"
-BY_THE_LAW = "by the fitted law, which no two runs test"
+BY_THE_LAW = "holds by the law, which no two runs test"
 
 
 class Row(NamedTuple):
