@@ -34,8 +34,7 @@ def _draw_budgets(axes, n):
                       va="center", **plots.NOTE)  # fmt: skip
         if valley.inside:
             axes.plot(valley.size, valley.loss - n.floor, "*", color=plots.INK, markersize=10)
-    axes.annotate("lines: the law of the three largest budgets\n"
-                  "stars: parabolas through the four best sizes", (0.03, 0.03),
+    axes.annotate("lines: the law; stars: parabolas", (0.97, 0.76), (0, 0), ha="right",
                   xycoords="axes fraction", **plots.NOTE)  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=ABOVE)
     _plain_ticks(axes)
@@ -57,7 +56,7 @@ def _draw_prediction(axes, n):
                   label="" if i else "measured")  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel=ABOVE)
     _plain_ticks(axes)
-    axes.set_title("A run of four times the FLOPs, predicted by the smaller ones", fontsize=10)
+    axes.set_title("Runs of four times the FLOPs, predicted", fontsize=10)
     axes.legend(fontsize=8)
 
 

@@ -99,7 +99,7 @@ def _sizes(n):
             f"Bigger models are generally better: {where} the best size of {flops(C)} FLOPs",
             str(worse.n),
             f"{other['result']['parameters']:,} parameters instead of {name}: {worse.mean:+.4f} "
-            "nats", *_of_seeds(worse), verdict if worse.low > 0 else "no difference found",
+            "nats", *_of_seeds(worse), _verdict(worse, verdict),
         )  # fmt: skip
     least, middle, most = (10 ** -float(x) for x in (alpha.high, alpha.value, alpha.low))
     yield Row(
@@ -107,6 +107,12 @@ def _sizes(n):
         f"ten times the parameters leave {middle:.0%} of A/N^alpha, alpha = {alpha.value:.2f}",
         f"{least:.0%} to {most:.0%}", "", BY_THE_LAW,
     )  # fmt: skip
+
+
+def _verdict(difference, verdict):
+    if difference.n < 2:
+        return "one seed: no verdict"
+    return verdict if difference.low > 0 else "no difference found"
 
 
 def _of_seeds(difference):
