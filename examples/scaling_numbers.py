@@ -172,10 +172,14 @@ class Numbers:
                  for way in ways]  # fmt: skip
         return Value(values[0] - values[1], *interval(np.subtract(*drawn)))
 
-    def at_one_rate(self, rate):
-        """The exponent by parabolas if all models had been trained at one rate."""
-        runs = Numbers([r for r in self.tried if r["settings"]["rate"] == rate], self.text)
-        return runs._exponent(runs.valleys())
+    def at_one_rate(self):
+        """rate -> the exponent by parabolas if all models had been trained at this one."""
+        found = {}
+        for rate in sorted({r["settings"]["rate"] for r in self.tried}):
+            runs = Numbers([r for r in self.tried if r["settings"]["rate"] == rate], self.text)
+            if len(runs.budgets) > 2:
+                found[rate] = runs._exponent(runs.valleys())
+        return found
 
     def _exponent(self, valleys):
         """Of valleys inside the sizes that were tried; NaN for fewer than two."""

@@ -245,6 +245,7 @@ def _few(n):
         E, exponent = n.of_few(budgets)
         rows.append((label, shown(E), shown(exponent, 2)))
     own = n.law(True).exponent
+    at_one_rate = ", ".join(f"{x:.2f} at {rate:g}" for rate, x in n.at_one_rate().items())
     return [
         "## How such fits go wrong", "",
         f"Few points: E (exactly {n.floor:.3f}) and the exponent of the best size, fitted to some "
@@ -255,10 +256,8 @@ def _few(n):
         f"{n.of_the_laws_own(None):.3f}, through the {NEAREST} about the best "
         f"{n.of_the_laws_own(NEAREST):.3f}. Through the measured losses they find "
         f"{n.by_valleys(nearest=None).value:.3f} and {n.by_valleys().value:.3f}.", "",
-        "Rates: " + ", ".join(
-            f"with a rate of {rate:g} for all models the exponent by parabolas is "
-            f"{n.at_one_rate(rate):.2f}" for rate in (6e-3, 1.2e-2, 2.4e-2)
-        ) + f"; at the best rate of each it is {n.by_valleys().value:.2f}.", "",
+        f"Rates: by parabolas the exponent would be {at_one_rate}, were all models trained at one "
+        f"rate; at the best rate of each it is {n.by_valleys().value:.2f}.", "",
         "Counting: see the two rows of the table of exponents.", "",
         "The form: suppose a model knows the K people met most often and no others. What it still "
         "gets wrong is the share of meetings with everyone else. Fit c + a / K^b to that share for "
