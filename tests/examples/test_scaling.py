@@ -1,5 +1,6 @@
 """The fit of a scaling law on losses made with known constants, and the almanac's entropy."""
 
+import importlib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -145,3 +146,16 @@ def test_what_is_left_of_a_tail_is_the_share_of_the_people_beyond():
     found = unknown_share(exponent=1.5, shift=2, known=(1, 4, 5), people=5)
     assert found == pytest.approx([weights[1:].sum() / weights.sum(),
                                    weights[4] / weights.sum(), 0], abs=1e-12)  # fmt: skip
+
+
+def test_a_text_file_is_known_by_its_name_and_size_and_looked_for_first(tmp_path, monkeypatch):
+    study = importlib.import_module("09_scaling_laws")
+    monkeypatch.setenv("SCALING_CORPUS", "")  # what of_corpus sets is taken back
+    file = tmp_path / "mine.txt"
+    file.write_text("so it goes", encoding="utf-8")
+    assert study.of_corpus(file) == {"text": "mine", "bytes": 10}
+    taken = tmp_path / "almanac.txt"
+    taken.write_text("so it goes", encoding="utf-8")
+    for wrong in (tmp_path / "none.txt", tmp_path, taken):
+        with pytest.raises(SystemExit, match="give a text file whose name is not almanac"):
+            study.of_corpus(wrong)
