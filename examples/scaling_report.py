@@ -1,5 +1,7 @@
 """The tables and the sentences of `09_scaling_laws.py`, from a `Numbers` alone."""
 
+from itertools import pairwise
+
 import numpy as np
 from almanac import ALMANAC, MEAN
 from example import wrapped
@@ -321,11 +323,20 @@ def _texts(n):
         "## The same model on little text and on much", "",
         f"{first['result']['parameters']:,} parameters, {flops(first['settings']['flops'])} FLOPs. "
         "A loss below that of the grammar (a negative excess) is memory: no one who knows the "
-        "grammar alone could tell which story comes next.", "",
+        f"grammar alone could tell which story comes next. {where_memory_begins(n.texts)}", "",
         *table(("text", "times read", "excess on other stories", "excess on the stories read"),
                 rows),
         *_abilities([(megabytes(r), r) for r in n.texts], "text"),
     ]  # fmt: skip
+
+
+def where_memory_begins(texts):
+    """A sentence on the texts, by size, between which the loss on what was read passes 0."""
+    for smaller, larger in pairwise(texts):
+        if smaller["result"]["excess on text read"] < 0 <= larger["result"]["excess on text read"]:
+            return (f"So memorising begins between {megabytes(larger)} and {megabytes(smaller)} "
+                    "of text.")  # fmt: skip
+    return "Where memorising begins is outside the sizes of text that were tried."
 
 
 def _of_other(text, n):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from example import wrapped
 from scaling_fit import power
-from scaling_report import GOAL, flops, megabytes, shown, table
+from scaling_report import GOAL, flops, megabytes, shown, table, where_memory_begins
 
 HOLDS, IN_PART, REVERSE = "holds here", "holds in part", "the reverse is so here"
 BY_THE_LAW = "holds by the law, which no two runs test"
@@ -189,7 +189,7 @@ def _memory(n):
         wrapped(
             f"“1 MB: very limited”: a model of {first['result']['parameters']:,} parameters reads "
             f"for {flops(first['settings']['flops'])} FLOPs, a small text many times. A negative "
-            "number, a loss below the grammar's own, is memory."
+            f"number, a loss below the grammar's own, is memory. {where_memory_begins(n.texts)}"
         ), "",
         *table(("text", "loss above the entropy on other stories", "on those read"), rows),
     ]  # fmt: skip
