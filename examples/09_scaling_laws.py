@@ -86,9 +86,13 @@ class Study:
         return min(rows, key=distance)["settings"]["rate"]
 
     def predict_and_train(self, flops, text="almanac"):
-        """Predict the loss at a budget by the runs of smaller ones; train; both are kept."""
+        """Predict the loss at a budget by the runs of smaller ones; train; both are kept.
+
+        The best rate falls as budgets grow, so half of the one that is known is tried, too.
+        """
         (told,) = run([{"predict": flops, "text": text}], self.predicted, self.path, workers=0)
-        self.run([self.trial(told["channels"], flops, text=text)])
+        rate = self.rate(told["channels"], flops)
+        self.run([self.trial(told["channels"], flops, r, text=text) for r in (rate, rate / 2)])
 
     def predicted(self, asked):
         flops, text = asked["predict"], asked["text"]

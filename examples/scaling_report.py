@@ -230,12 +230,12 @@ def _of_the_goal(n, C, predicted, excess):
     if abs(predicted / excess - 1) <= GOAL:
         return f"With E given, the goal of {GOAL:.0%} is met."
     known = Numbers([r for r in n.tried if r["settings"]["flops"] < C], n.text)
-    best = known.best(known.budgets[-1])
-    (missed,) = (x for x, r in zip(known.missed(), known.fitted, strict=True) if r is best)
+    missed = float(np.mean(known.missed() ** 2) ** 0.5)
     return (
-        f"The goal of {GOAL:.0%} is missed. The law, fitted to the budgets below, is off by "
-        f"{100 * missed:+.0f} % at the best size of the largest of them already: losses of large "
-        "budgets fall more slowly than the two powers through all runs."
+        f"The goal of {GOAL:.0%} is missed. The law misses the excess of the runs that it was "
+        f"fitted to by {missed:.0%} (root of the mean square) already. And the larger the budget, "
+        f"the less is left to miss: of the whole loss, the prediction is off by "
+        f"{100 * (n.floor + predicted) / (n.floor + excess) - 100:+.1f} %."
     )
 
 
