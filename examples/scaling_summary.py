@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 from example import wrapped
 from scaling_fit import power
-from scaling_report import GOAL, flops, megabytes, shown, table, where_memory_begins
+from scaling_report import (
+    GOAL,
+    NOT_WITHIN,
+    flops,
+    megabytes,
+    of_the_goal,
+    shown,
+    table,
+    where_memory_begins,
+)
 
 HOLDS, IN_PART, REVERSE = "holds here", "holds in part", "the reverse is so here"
 BY_THE_LAW = "holds by the law, which no two runs test"
@@ -73,18 +82,20 @@ def _law(text, n):
         f"{E.low:.3f} to {E.high:.3f}", "", _within(E.value / n.floor - 1),
     )  # fmt: skip
     for C, told, run in n.predictions():
-        value, low, high = (x - n.floor for x in told["E given"])
         excess = n.excess(run)
+        given, fitted = ([x - n.floor for x in told[way]] for way in ("E given", "E free"))
         yield Row(
             f"A run of {flops(C)} FLOPs is predicted, then trained: {text}", "1 run",
-            f"{value:.4f} above the entropy predicted, {excess:.4f} measured, "
-            f"{100 * (value / excess - 1):+.1f} %", f"{low:.3f} to {high:.3f}", "",
-            _within(value / excess - 1),
+            f"above the entropy {excess:.4f} measured, {given[0]:.4f} predicted with E given "
+            f"({100 * (given[0] / excess - 1):+.1f} %), {fitted[0]:.4f} with E fitted "
+            f"({100 * (fitted[0] / excess - 1):+.1f} %)",
+            ", ".join(f"{low:.3f} to {high:.3f}" for _, low, high in (given, fitted)), "",
+            of_the_goal(n, told, run),
         )  # fmt: skip
 
 
 def _within(error):
-    return f"{HOLDS}, within {GOAL:.0%}" if abs(error) <= GOAL else f"not within {GOAL:.0%}"
+    return f"{HOLDS}, within {GOAL:.0%}" if abs(error) <= GOAL else NOT_WITHIN
 
 
 def _sizes(n):
