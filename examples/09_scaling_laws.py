@@ -1,31 +1,34 @@
 """Section 9, scaling laws: what a model's loss owes to its size, its text and its FLOPs.
 
     python examples/09_scaling_laws.py                 the core, or what is left of it
-    python examples/09_scaling_laws.py --all           a larger budget and other seeds, too
+    python examples/09_scaling_laws.py --all           other seeds and another almanac, too
     python examples/09_scaling_laws.py --corpus FILE   the same on a text whose entropy nobody knows
     python examples/09_scaling_laws.py --report        tables and figures from the numbers there are
     python examples/09_scaling_laws.py --quick         a few steps of each: does it run?
 
 The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
 L = E + A/N^alpha + B/D^beta is known before it is fitted. `scaling_trials.py` has the trainings,
-`scaling_fit.py` the fit, `scaling_numbers.py` and `scaling_report.py` what follows. The largest run
-is predicted before it is trained; 09_scaling_laws.jsonl has both, in that order.
+`scaling_fit.py` the fit, `scaling_numbers.py` what follows; `scaling_report.py`,
+`scaling_summary.py` and `scaling_figure.py` show it. The largest run is predicted before it is
+trained; 09_scaling_laws.jsonl has both, in that order.
 
 Try:
-- EXPONENT in `almanac.py`: with rarer people, how do the law's exponents change?
+- ALMANAC in `almanac.py`: with an exponent of 2, how do those of the law change?
 - Leave two of the BUDGETS out: how much wider are the intervals, and how far off is E?
 """
 
+import math
 import os
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
 from laboratory import kept, run
+from scaling_figure import draw_laws
 from scaling_numbers import Numbers
-from scaling_report import draw_laws, report, summary
-from scaling_trials import CORPUS, almanac, measure, shape
+from scaling_report import report
+from scaling_summary import summary
+from scaling_trials import ALMANACS, CORPUS, almanac, measure, shape
 
 from npgpt.files import atomic_write
 from npgpt.model.size import parameters_by_part
@@ -37,17 +40,14 @@ BUDGETS = {  # FLOPs -> channels: each budget's best size is inside
     4e11: (12, 16, 24, 32, 48, 64),
     1.6e12: (16, 24, 32, 48, 64, 96),
 }
-LARGER = {6.4e12: (32, 48, 64, 96, 128, 192)}
-AHEAD = 4  # by how much the run that is predicted is above the largest budget
-RATES = {  # (channels, FLOPs) -> learning rates to try
-    (16, 1e11): (6e-3, 1.2e-2, 2.4e-2, 4.8e-2),
-    (32, 4e11): (6e-3, 1.2e-2, 2.4e-2),
-    (96, 1.6e12): (3e-3, 6e-3, 1.2e-2),
+RATES = {  # that are tried with each size at a budget; the best one counts
+    1e11: (6e-3, 1.2e-2, 2.4e-2, 4.8e-2),
+    4e11: (6e-3, 1.2e-2, 2.4e-2),
+    1.6e12: (6e-3, 1.2e-2, 2.4e-2),
 }
-ALSO = {  # where the rate between two of these widths may be wrong: others, the best counts
-    (24, 1e11): (2.4e-2,), (48, 1e11): (1.2e-2,), (24, 4e11): (2.4e-2,), (48, 4e11): (1.2e-2,),
-    (64, 4e11): (1.2e-2,), (48, 1.6e12): (1.2e-2,), (64, 1.6e12): (1.2e-2,),
-}  # fmt: skip
+LARGER = {6.4e12: (32, 48, 64, 96, 128, 192)}  # at the best rates of the largest of BUDGETS
+SEVERAL_SEEDS = 1e11, 4e11  # budgets whose models are trained with seeds 2 and 3, too
+AHEAD = 4  # by how much the run that is predicted is above the largest budget
 TEXTS, READER = (130, 1300, 13_000, 130_000), (48, 1.6e12)  # stories; who reads them, how long
 QUICK = {1e9: (8, 12, 16), 2e9: (8, 12, 16), 4e9: (8, 12, 16)}
 
@@ -55,47 +55,50 @@ QUICK = {1e9: (8, 12, 16), 2e9: (8, 12, 16), 4e9: (8, 12, 16)}
 class Study:
     """The trials, all kept in one file; `run` does those that it has not."""
 
-    def __init__(self, path, workers=None, text="almanac", **more):
-        self.path, self.workers, self.fixed = path, workers, {"text": text, **more}
-        self.rates = {}
+    def __init__(self, path, budgets, workers=None, **fixed):
+        self.path, self.budgets, self.workers = path, budgets, workers
+        self.fixed = {"text": "almanac"} | fixed
 
     def run(self, trials):
         return run(trials, measure, self.path, self.workers)
 
     def trial(self, channels, flops, rate=None, seed=1, **more):
-        rate = self.rate(channels) if rate is None else rate
+        rate = self.rate(channels, flops) if rate is None else rate
         settings = {"channels": channels, "flops": flops, "rate": rate, "seed": seed}
         return self.fixed | settings | more
 
-    def grid(self, budgets, **more):
-        return [self.trial(C, flops, **more) for flops, sizes in budgets.items() for C in sizes]
+    def grid(self, budgets, rates=None, **more):
+        """Trials of each size at each budget.    rates: by budget; none: the best known one"""
+        return [
+            self.trial(C, flops, rate, **more)
+            for flops, sizes in budgets.items() for C in sizes
+            for rate in (rates[flops] if rates else (None,))
+        ]  # fmt: skip
 
-    def at_rates(self, plan):
-        """Trials of a plan {(channels, FLOPs): rates}."""
-        return [self.trial(*where, rate) for where, rates in plan.items() for rate in rates]
+    def rate(self, channels, flops):
+        """The best learning rate of the nearest budget and width with which all were tried."""
+        def distance(row):
+            own = row["settings"]
+            return (abs(math.log(own["flops"] / flops)), abs(math.log(own["channels"] / channels)),
+                    row["result"]["loss"])  # fmt: skip
 
-    def try_rates(self, plan):
-        """Find the best rates of some widths; `rate` goes by these."""
-        trials = self.at_rates(plan)
-        results = self.run(trials)
-        found = zip(trials, results, strict=True)
-        for trial, _ in sorted(found, key=lambda pair: -pair[1]["loss"]):
-            self.rates[trial["channels"]] = trial["rate"]  # the best one last
+        rows = Numbers(kept(self.path)).tried
+        rows = [row for row in rows if row["settings"]["flops"] in self.budgets]
+        return min(rows, key=distance)["settings"]["rate"]
 
-    def rate(self, channels):
-        """The learning rate of a width, between those of the widths for which rates were tried."""
-        widths = sorted(self.rates)
-        logs = np.log([self.rates[width] for width in widths])
-        return float(f"{np.exp(np.interp(np.log(channels), np.log(widths), logs)):.3g}")
+    def predict_and_train(self, flops, text="almanac"):
+        """Predict the loss at a budget by the runs of smaller ones; train; both are kept.
 
-    def predict_and_train(self, flops):
-        """Predict the loss at a budget by the runs of smaller ones; train; both are kept."""
-        (told,) = run([{"predict": flops}], lambda _: self.predicted(flops), self.path, workers=0)
-        self.run([self.trial(told["channels"], flops)])
+        The best rate falls as budgets grow, so half of the one that is known is tried, too.
+        """
+        (told,) = run([{"predict": flops, "text": text}], self.predicted, self.path, workers=0)
+        rate = self.rate(told["channels"], flops)
+        self.run([self.trial(told["channels"], flops, r, text=text) for r in (rate, rate / 2)])
 
-    def predicted(self, flops):
+    def predicted(self, asked):
+        flops, text = asked["predict"], asked["text"]
         rows = [row for row in kept(self.path) if row["settings"].get("flops", flops) < flops]
-        numbers, vocab_size = Numbers(rows), almanac().tokenizer.vocab_size
+        numbers, vocab_size = Numbers(rows, text), almanac(text).tokenizer.vocab_size
         best = numbers.law(True).best_size(flops)
         channels = min(range(8, 513, 8), key=lambda C: abs(_size(C, vocab_size) - best))
         return {"channels": channels} | numbers.predicted(shape(channels, vocab_size), flops)
@@ -105,27 +108,43 @@ def _size(channels, vocab_size):
     return sum(parameters_by_part(shape(channels, vocab_size)).values())
 
 
+def by_text():
+    """The `Numbers` of the almanac, and those of the other texts by their names."""
+    rows = kept(RESULTS)
+    found = {text: Numbers(rows, text) for text in sorted({r["settings"]["text"] for r in rows})}
+    return found.pop("almanac"), found
+
+
 def write_report():
     """Make the tables, the figures and the part of CONCEPTS.md from the numbers that are there."""
-    numbers = Numbers(kept(RESULTS))
-    atomic_write(TABLES, report(numbers).encode())
-    into_concepts("09_scaling_laws", summary(numbers))
+    numbers, others = by_text()
+    atomic_write(TABLES, report(numbers, others).encode())
+    into_concepts("09_scaling_laws", summary(numbers, others))
     picture(draw_laws, FIGURES / "09_scaling_laws.png", numbers)
-    print(report(numbers))
+    print(report(numbers, others))
     return numbers
 
 
 def quick_study(figures):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
-        study = Study(path, workers=0, asked=200, written=20, pool=20_000)
-        study.try_rates({(8, 1e9): (6e-3, 1.2e-2)})
-        study.run(study.grid(QUICK) + [study.trial(8, 1e9, stories=n) for n in (60, 120)])
+        study = Study(path, QUICK, workers=0, asked=200, written=20, pool=20_000)
+        study.run(study.grid(QUICK, dict.fromkeys(QUICK, (6e-3, 1.2e-2))))
+        study.run([study.trial(8, 1e9, stories=n) for n in (60, 120)])
         study.predict_and_train(1.6e10)
         numbers = Numbers(kept(path))
-    print(report(numbers))
+    print(report(numbers, {}))
     picture(draw_laws, figures / "09_scaling_laws.png", numbers)
     return numbers
+
+
+def of_corpus(path):
+    """Settings of trials on a text file; a file of other content has other settings."""
+    if not path.is_file() or path.stem in ALMANACS:
+        raise SystemExit(f"--corpus {path}: give a text file whose name is not "
+                         f"{' or '.join(ALMANACS)}")  # fmt: skip
+    os.environ[CORPUS] = str(path)
+    return {"text": path.stem, "bytes": path.stat().st_size}
 
 
 def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
@@ -137,25 +156,27 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         """)
     if quick:
         return quick_study(figures)
-    study = Study(RESULTS, workers)
-    study.try_rates(RATES)
-    if corpus:
-        os.environ[CORPUS] = str(corpus)
-        study.run(study.grid(BUDGETS, text=Path(corpus).stem))
+    of_text = corpus and of_corpus(corpus)  # before the hours that come first
+    study = Study(RESULTS, BUDGETS, workers)
+    study.run(study.grid(BUDGETS, RATES))
+    if of_text:
+        study.run(study.grid(BUDGETS, **of_text))
         return write_report()
-    texts = [study.trial(*READER, stories=n) for n in TEXTS]
-    study.run(study.grid(BUDGETS) + study.at_rates(ALSO) + texts)
+    study.run([study.trial(*READER, stories=n) for n in TEXTS])
     study.predict_and_train(AHEAD * max(BUDGETS))
+    study.run(study.grid(LARGER))
+    study.predict_and_train(AHEAD * max(LARGER))
     if extra:
-        study.run(study.grid(LARGER))
-        study.predict_and_train(AHEAD * max(LARGER))
-        study.run([trial for seed in (2, 3) for trial in study.grid(BUDGETS, seed=seed)])
+        study.run(study.grid(BUDGETS, text="long tail"))
+        study.predict_and_train(AHEAD * max(BUDGETS), text="long tail")
+        again = {flops: BUDGETS[flops] for flops in SEVERAL_SEEDS}
+        study.run([trial for seed in (2, 3) for trial in study.grid(again, seed=seed)])
     return write_report()
 
 
 if __name__ == "__main__":
     parser = study_arguments(__doc__, quick="a few steps of tiny models")
-    parser.add_argument("--all", action="store_true", help="a larger budget and two more seeds")
+    parser.add_argument("--all", action="store_true", help="other seeds, another almanac, too")
     parser.add_argument("--corpus", type=Path, help="the same budgets on a text file")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()

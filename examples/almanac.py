@@ -3,11 +3,12 @@
     Once Bado Kel the baker came from Rinoria with his dog.
 
 Each person has a calling, a land, a pet, and is a "he" or a "she"; nothing in a name tells which.
-A model that knows a person says the right one. The n-th person is met as often as
-(n + SHIFT)**-EXPONENT says, much as words are in real texts, so there is always somebody whom a
-model has not met often enough, or has no room for.
+A model that knows a person says the right one. The n-th person is met in proportion to
+(n + shift)**-exponent, much as words are in real texts, so there is always somebody whom a model
+has not met often enough, or has no room for.
 """
 
+import itertools
 import random
 import re
 from itertools import product
@@ -24,7 +25,9 @@ def zipf(options):
     return [(option, {}, 1 / n) for n, option in enumerate(options, 1)]
 
 
-PEOPLE, EXPONENT, SHIFT = 128 * 128, 1.2, 10
+PEOPLE = 128 * 128
+ALMANAC = {"exponent": 1.5, "shift": 5}
+LONG_TAIL = {"exponent": 1.2, "shift": 10}  # the rare ones are more of the text, together
 FACTS = 24  # different callings, lands, pets
 JOBS = WORDS["job"] + words(
     "miller tailor weaver sailor potter tanner mason farmer hunter fisher barber cooper smith dyer"
@@ -40,9 +43,10 @@ STORIES = (
 FREE = {name: zipf(WORDS[name]) for name in ("time", "look", "mood", "danced", "animal")}
 END, LINE_END = ".\n", "\n"
 LONGEST, MEAN = 22, 17.5  # tokens of a story
+GOLDEN = (5**0.5 - 1) / 2  # its multiples, less their whole part, are spread evenly, however many
 
 
-def people(count=PEOPLE, exponent=EXPONENT):
+def people(exponent, shift, count=PEOPLE):
     """(name, traits, weight) of each, the most frequent first."""
     rng = random.Random(0)
     side = round(count**0.5)
@@ -55,16 +59,16 @@ def people(count=PEOPLE, exponent=EXPONENT):
     rng.shuffle(names)
     for n, name in enumerate(names, 1):
         known = {fact: rng.choice(options) for fact, options in facts.items()}
-        yield " ".join(name), rng.choice((HE, SHE)) | known, (n + SHIFT) ** -exponent
+        yield " ".join(name), rng.choice((HE, SHE)) | known, (n + shift) ** -exponent
 
 
 def _names(rng, count, *syllables):
     return rng.sample(["".join(letters) for letters in product(*syllables)], count)
 
 
-def grammar(**options):
+def grammar(**how_often):
     return Grammar(
-        FREE | {"person": list(people(**options)), "story": [story + END for story in STORIES]}
+        FREE | {"person": list(people(**how_often)), "story": [story + END for story in STORIES]}
     )
 
 
@@ -86,10 +90,13 @@ def tokens(piece):
 
 
 class Almanac:
-    """A grammar, its tokenizer, and the floor of every loss, in nats per token."""
+    """A grammar, its tokenizer, and the floor of every loss, in nats per token.
 
-    def __init__(self, **options):
-        self.grammar = grammar(**options)
+    exponent, shift    say how often each person is met, as in ALMANAC and LONG_TAIL
+    """
+
+    def __init__(self, **how_often):
+        self.grammar = grammar(**how_often)
         self.form = form(self.grammar)
         nats, self.mean_length = self.grammar.expectation(tokens)
         self.entropy = nats / self.mean_length
@@ -102,10 +109,19 @@ class Almanac:
         texts = {text for options in lists.values() for o in options for text in _texts(o)}
         return LINE_END.join([first, *(f" {text.strip()}" for text in sorted(texts) if text)])
 
-    def stories(self, count, seed):
-        """Stories, in a list; the same ones for the same seed."""
-        draw = random.Random(seed).random
-        return [self.grammar.write(lambda options, _: options.draw(draw())) for _ in range(count)]
+    def stories(self, count, seed, even=False):
+        """Stories, in a list; the same ones for the same seed.
+
+        even    nobody is met much more or less often than is to be expected of so many stories: the
+                mean of a loss then has little of the chance by which people are drawn
+        """
+        draw, people = random.Random(seed).random, self.grammar.lists["person"]
+        evenly = (u % 1 for u in itertools.count(draw(), GOLDEN))
+
+        def choose(options, _):
+            return options.draw(next(evenly) if even and options is people else draw())
+
+        return [self.grammar.write(choose) for _ in range(count)]
 
     def ids(self, count, seed):
         """The token ids of so many stories, with a line end before the first."""

@@ -7,15 +7,14 @@ A verdict is not written down but follows from conditions on the numbers: all of
 or none; but for one, what GPT-3 is, which no number here decides.
 """
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import ablation_numbers
 import family_report
 import scaling_numbers
+import scaling_summary
 from ablation_rows import NOISE, ROWS
 from laboratory import key
-from scaling_report import shown
 
 HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold here"
 
@@ -333,41 +332,12 @@ def choices(n):
 
 
 def scaling(n):
-    law, script = scaling_numbers.Numbers(n["09"]), "09_scaling_laws"
-    runs = sorted((r["result"] for r in law.runs if r["settings"]["flops"] == law.budgets[-1]),
-                  key=lambda result: result["parameters"])  # fmt: skip
-    losses = [result["excess"] for result in runs]
-    best = [law.best(flops)["result"] for flops in law.budgets]
-    right = [result["written"]["derived"] for result in best]
-    texts = [row["result"] for row in law.texts]
-    alpha, exponent = law.constant("alpha", True), law.constant("exponent", True)
-    least = min(range(len(losses)), key=losses.__getitem__)
+    rows = scaling_summary.sentences(scaling_numbers.Numbers(n["09"]), {})
     return [
-        claim("Bigger models are generally better", script,
-              "nats above the entropy for equal FLOPs: " + ", ".join(
-                  f"{r['parameters']:,} parameters {r['excess']:.3f}" for r in runs),
-              losses[0] > losses[least], least == len(losses) - 1),
-        claim("Diminishing returns", script,
-              f"at equal tokens ten times the parameters leave {10**-alpha.value:.0%} of the term "
-              f"A/N^alpha (alpha = {shown(alpha, 2)})", alpha.low > 0),
-        claim("A table of sizes tells what a model can do", script,
-              "stories with all facts right, of the best size for a budget: " + ", ".join(
-                  f"{r['parameters']:,} {share:.0%}" for r, share in zip(best, right, strict=True))
-              + f"; the largest for the last budget {runs[-1]['written']['derived']:.0%}",
-              right == sorted(right), runs[-1]["written"]["derived"] >= max(right)),
-        claim("A table of text sizes: 1 MB is very limited, more is better", script,
-              "nats above the entropy: " + ", ".join(
-                  f"{r['characters'] / 1e6:.2g} MB {r['excess']:.2f}" for r in texts),
-              all(a["excess"] > b["excess"] for a, b in pairwise(texts))),
-        claim("More compute: a better model", script,
-              "nats above the entropy: " + ", ".join(
-                  f"{flops:.2g} FLOPs {r['excess']:.3f}"
-                  for flops, r in zip(law.budgets, best, strict=True)),
-              all(a["excess"] > b["excess"] for a, b in pairwise(best))),
-        claim("Balance model size, data and compute", script,
-              f"the best size goes as the budget to the power {shown(exponent, 2)}, and the best "
-              "text as the rest",
-              exponent.low > 0, exponent.high < 1),
+        Claim(row.sentence, "09_scaling_laws",
+              row.found + f" ({row.spread})" * bool(row.spread)
+              + f", n = {row.n}" + f", p = {row.p}" * bool(row.p), _in_short(row.verdict))
+        for row in rows
     ]  # fmt: skip
 
 

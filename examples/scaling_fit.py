@@ -44,26 +44,27 @@ class Law(NamedTuple):
         return ratio ** (1 / (self.alpha + self.beta)) * (flops / 6) ** self.exponent
 
 
-def fit(N, D, L, floor=None):
+def fit(N, D, L, floor=None, delta=DELTA):
     """The `Law` of the least error.    N, D, L: (R,) of each run
 
     floor    E, if it is known; else it is fitted, too
+    delta    of Huber's loss; if no error is as large, it is that of least squares
     """
     once, starts = np.ones((1, len(N))), _starts(N, D, L, floor)
-    return Law(*(x[0] for x in _fits(N, D, L, floor, once, starts)))
+    return Law(*(x[0] for x in _fits(N, D, L, floor, once, starts, delta)))
 
 
-def bootstrap(N, D, L, floor=None, samples=SAMPLES, seed=0):
+def bootstrap(N, D, L, floor=None, delta=DELTA, samples=SAMPLES, seed=0):
     """The `Law`s of so many samples, each of as many runs, drawn with repetition: arrays in a Law.
 
     Each fit starts from that of all runs.
     """
-    R, law = len(N), fit(N, D, L, floor)
+    R, law = len(N), fit(N, D, L, floor, delta)
     counts = np.random.default_rng(seed).multinomial(R, np.full(R, 1 / R), samples)
-    return Law(*_fits(N, D, L, floor, counts, [law]))
+    return Law(*_fits(N, D, L, floor, counts, [law], delta))
 
 
-def _fits(N, D, L, floor, counts_MR, starts):
+def _fits(N, D, L, floor, counts_MR, starts, delta):
     """The constants, (M,) each, by runs that count as often as `counts_MR` says, in M fits."""
     n_R, d_R, y_R = (np.log(np.asarray(x, float)) for x in (N, D, L))
     middle_n, middle_d = n_R.mean(), d_R.mean()  # sizes around 1: else A and alpha hang together
@@ -71,7 +72,8 @@ def _fits(N, D, L, floor, counts_MR, starts):
     for E, A, B, alpha, beta in starts:
         a, b = np.log(A) - alpha * middle_n, np.log(B) - beta * middle_d
         theta_M5 = np.tile([np.log(E), a, b, alpha, beta], (len(counts_MR), 1))
-        found.append(_descend(theta_M5, n_R - middle_n, d_R - middle_d, y_R, counts_MR, floor))
+        sizes = n_R - middle_n, d_R - middle_d
+        found.append(_descend(theta_M5, *sizes, y_R, counts_MR, floor, delta))
     best_M = np.argmin([error_M for _, error_M in found], axis=0)
     theta_SM5 = np.array([theta_M5 for theta_M5, _ in found])
     e, a, b, alpha, beta = theta_SM5[best_M, np.arange(len(counts_MR))].T
@@ -87,17 +89,17 @@ def _starts(N, D, L, floor):
         yield Law(E, half * n**alpha, half * d**beta, alpha, beta)
 
 
-def _descend(theta_M5, n_R, d_R, y_R, counts_MR, floor):
+def _descend(theta_M5, n_R, d_R, y_R, counts_MR, floor, delta):
     """(the constants, the error of each fit) after STEPS steps from some constants."""
     free = slice(0 if floor is None else 1, 5)
     if floor is not None:
         theta_M5[:, 0] = np.log(floor)
     damping_M = np.full(len(theta_M5), 1e-2)
     residual_MR, slope_MR5 = _residuals(theta_M5, n_R, d_R, y_R)
-    error_M = _huber(residual_MR, counts_MR)
+    error_M = _huber(residual_MR, counts_MR, delta)
     for _ in range(STEPS):
-        size_MR = np.maximum(np.abs(residual_MR), DELTA)
-        weight_MR = counts_MR * DELTA / size_MR  # by which a square has Huber's gradient
+        size_MR = np.maximum(np.abs(residual_MR), delta)
+        weight_MR = counts_MR * delta / size_MR  # by which a square has Huber's gradient
         J = slope_MR5[:, :, free]
         H = np.einsum("mr,mri,mrj->mij", weight_MR, J, J)
         gradient = np.einsum("mr,mri->mi", weight_MR * residual_MR, J)
@@ -109,7 +111,7 @@ def _descend(theta_M5, n_R, d_R, y_R, counts_MR, floor):
         tried_M5[:, free] -= np.clip(step, -1, 1)
         tried_M5[:, 3:] = np.clip(tried_M5[:, 3:], 1e-3, 5)
         tried, slopes = _residuals(tried_M5, n_R, d_R, y_R)
-        tried_error_M = _huber(tried, counts_MR)
+        tried_error_M = _huber(tried, counts_MR, delta)
         better_M = tried_error_M < error_M
         damping_M = np.clip(np.where(better_M, damping_M / 3, damping_M * 4), 1e-9, 1e9)
         theta_M5[better_M], residual_MR[better_M] = tried_M5[better_M], tried[better_M]
@@ -126,9 +128,9 @@ def _residuals(theta_M5, n_R, d_R, y_R):
     return np.log(law_MR) - y_R, np.stack([E, A, B, -A * n_R, -B * d_R], axis=-1)
 
 
-def _huber(residual_MR, counts_MR):
+def _huber(residual_MR, counts_MR, delta):
     size_MR = np.abs(residual_MR)
-    each = np.where(size_MR < DELTA, size_MR**2 / 2, DELTA * (size_MR - DELTA / 2))
+    each = np.where(size_MR < delta, size_MR**2 / 2, delta * (size_MR - delta / 2))
     return (counts_MR * each).sum(axis=1)
 
 
@@ -166,3 +168,14 @@ def power(x, y):
     """(k, p) of y = k * x**p through some points, by least squares of the logarithms."""
     p, log_k = np.polyfit(np.log(x), np.log(y), 1)
     return float(np.exp(log_k)), float(p)
+
+
+def falling(x, y):
+    """(c, k, p) of y = c + k / x**p through some points, by least squares; p is searched for."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    found = []
+    for p in np.geomspace(0.02, 3, 400):
+        terms = np.stack([np.ones_like(x), (x / x[0]) ** -p], axis=1)
+        (c, k), *_ = np.linalg.lstsq(terms, y, rcond=None)
+        found.append((np.sum((terms @ (c, k) - y) ** 2), float(c), float(k * x[0] ** p), float(p)))
+    return min(found)[1:]

@@ -7,10 +7,13 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from scaling_fit import bootstrap, fit, interval, power, valley
+from almanac import PEOPLE
+from laboratory import paired
+from scaling_fit import bootstrap, falling, fit, interval, power, valley
 
 from npgpt.model.size import flops_per_token, parameters_by_part
 
+FITTED = 3  # budgets, the largest, that the law is fitted to
 NEAREST = 4  # sizes about a budget's best one, to which its parabola is fitted
 DRAWS = 300  # of the noise that exponents by parabolas are drawn again with
 
@@ -36,53 +39,84 @@ class Points(NamedTuple):
 
 
 class Numbers:
-    """Everything that the tables, the figure and the sentences say."""
+    """Everything that is said of a text."""
 
-    def __init__(self, rows):
+    def __init__(self, rows, text="almanac"):
+        self.text, rows = text, [r for r in rows if r["settings"]["text"] == text]
         self.told = {
             r["settings"]["predict"]: r["result"] for r in rows if "predict" in r["settings"]
         }
         runs = [r for r in rows if "predict" not in r["settings"]]
         self.texts = sorted((r for r in runs if "stories" in r["settings"]),
                             key=lambda r: r["settings"]["stories"])  # fmt: skip
-        self.of_file = [r for r in runs if r["settings"]["text"] != "almanac"]
-        runs = [r for r in runs if r not in self.texts and r not in self.of_file]
+        runs = [r for r in runs if "stories" not in r["settings"]]
+        self.losses = {}  # by flops, channels and rate: those of all seeds, in their order
+        for r in sorted(runs, key=lambda r: r["settings"]["seed"]):
+            self.losses.setdefault(_where(r), []).append(r["result"]["loss"])
+        self.tried = [r for r in runs if r["settings"]["seed"] == 1]
+        best = at_the_best_rate(self.tried)
+        budgets = [r["settings"]["flops"] for r in best]
+        self.budgets = [C for C in sorted(set(budgets)) if budgets.count(C) > 2]
+        self.runs = [r for r in best if r["settings"]["flops"] in self.budgets]
+        self.fitted_budgets = self.budgets[-FITTED:]
+        self.fitted = [r for r in self.runs if r["settings"]["flops"] in self.fitted_budgets]
+        self.floor = runs[0]["result"].get("entropy") if runs else None
         told = {(flops, found["channels"]) for flops, found in self.told.items()}
-        self.largest = [
-            r for r in runs if (r["settings"]["flops"], r["settings"]["channels"]) in told
-        ]
-        self.tried = [r for r in runs if r not in self.largest]
-        self.runs = at_the_best_rate(self.tried)
-        self.floor = self.runs[0]["result"]["entropy"]
-        self.budgets = sorted({r["settings"]["flops"] for r in self.runs})
+        self.largest = [r for r in best if _where(r)[:2] in told]
         self.law, self.samples = cache(self._law), cache(self._samples)
 
+    def loss(self, row):
+        """The mean of all seeds with a row's other settings."""
+        return float(np.mean(self.losses[_where(row)]))
+
+    def excess(self, row):
+        """The loss above the entropy."""
+        return self.loss(row) - self.floor
+
     def points(self, count="parameters", rows=None):
-        """count: how parameters are counted, with or "without embeddings"."""
-        rows = self.runs if rows is None else rows
-        found = [
-            (r["settings"]["flops"], r["result"][count], r["result"]["tokens"], r["result"]["loss"])
-            for r in rows
-        ]
-        return Points(*np.array(found, float).T)
+        """count: how parameters are counted, or "without embeddings"    rows: none: all runs"""
+        return Points(*np.array([
+            (r["settings"]["flops"], r["result"][count], r["result"]["tokens"],
+             self.loss(r))
+            for r in rows or self.runs
+        ], float).T)  # fmt: skip
+
+    def worse(self, row, other):
+        """The `Difference` of a run's loss to that of another one, seed by seed."""
+        pairs = zip(*(self.losses[_where(r)] for r in (row, other)), strict=False)
+        return paired(*zip(*pairs, strict=True))
+
+    def seeds(self, row):
+        return len(self.losses[_where(row)])
+
+    def spread(self):
+        """The standard deviation of the excess between seeds, as a share of the excess: the root of
+        the mean square over all runs that were repeated; if none was, as the law misses them."""
+        repeated = [r for r in self.runs if self.seeds(r) > 1]
+        squares = [np.var(self.losses[_where(r)], ddof=1) / self.excess(r) ** 2 for r in repeated]
+        return float(np.mean(squares or self.missed() ** 2) ** 0.5)
+
+    def repeated(self):
+        """The budgets whose runs all have several seeds."""
+        once = {r["settings"]["flops"] for r in self.runs if self.seeds(r) == 1}
+        return [C for C in self.budgets if C not in once]
 
     # ---- the law
 
-    def _law(self, known, count="parameters"):
+    def _law(self, known):
         """The fit with E given, the entropy (known), or free."""
-        return fit(*self.points(count)[1:], floor=self.floor if known else None)
+        return fit(*self.points(rows=self.fitted)[1:], floor=self.floor if known else None)
 
-    def _samples(self, known, count="parameters"):
-        return bootstrap(*self.points(count)[1:], floor=self.floor if known else None)
+    def _samples(self, known):
+        return bootstrap(*self.points(rows=self.fitted)[1:], floor=self.floor if known else None)
 
-    def missed(self, count="parameters"):
-        """By what share of the loss the runs miss the law, E given: the root of the mean square."""
-        _, N, D, L = self.points(count)
-        return float(np.sqrt(np.mean(np.log(self.law(True, count).loss(N, D) / L) ** 2)))
+    def missed(self):
+        """The law's excess, E given, over that of each run that it is fitted to, less 1."""
+        _, N, D, L = self.points(rows=self.fitted)
+        return (self.law(True).loss(N, D) - self.floor) / (L - self.floor) - 1
 
-    def constant(self, name, known, count="parameters"):
-        samples = getattr(self.samples(known, count), name)
-        return Value(getattr(self.law(known, count), name), *interval(samples))
+    def constant(self, name, known):
+        return Value(getattr(self.law(known), name), *interval(getattr(self.samples(known), name)))
 
     def of_few(self, budgets):
         """The law, E free, by the runs of some budgets only, and E's interval."""
@@ -90,6 +124,20 @@ class Numbers:
         some = points.where(np.isin(points.C, budgets))
         law, samples = fit(*some[1:]), bootstrap(*some[1:])
         return Value(law.E, *interval(samples.E)), Value(law.exponent, *interval(samples.exponent))
+
+    def by_squares(self):
+        """E by least squares of log L, where Huber's loss gives far runs less weight."""
+        _, N, D, L = self.points(rows=self.fitted)
+        return Value(fit(N, D, L, delta=1).E, *interval(bootstrap(N, D, L, delta=1).E))
+
+    def by_the_best(self):
+        """E by the least loss of each budget, as it falls to E with a power of the budget."""
+        C = np.array(self.budgets)
+
+        def found(points):
+            return falling(C, np.array([v.loss for v in self.valleys(points=points)]))[0]
+
+        return Value(found(self.points()), *interval([found(again) for again in self._redrawn()]))
 
     # ---- the best size of a budget
 
@@ -101,14 +149,37 @@ class Numbers:
         ]
 
     def by_valleys(self, count="parameters", nearest=NEAREST):
-        """The exponent of the best size by parabolas, drawn again with noise of the size by which
-        the losses miss the law."""
-        points, rng, found = self.points(count), np.random.default_rng(0), []
-        noise = self.missed(count)
-        for _ in range(DRAWS):
-            again = points._replace(L=points.L * np.exp(rng.normal(0, noise, len(points.L))))
-            found.append(self._exponent(self.valleys(count, nearest, again)))
+        """The exponent of the best size by parabolas."""
+        found = [self._exponent(self.valleys(count, nearest, again))
+                 for again in self._redrawn(count)]  # fmt: skip
         return Value(self._exponent(self.valleys(count, nearest)), *interval(found))
+
+    def _redrawn(self, count="parameters"):
+        """Points with the noise of seeds, again and again: it is a share of the excess."""
+        points, rng = self.points(count), np.random.default_rng(0)
+        noise_R = self.spread() / np.sqrt([self.seeds(r) for r in self.runs])
+        for _ in range(DRAWS):
+            yield points._replace(
+                L=self.floor + (points.L - self.floor) * np.exp(rng.normal(0, noise_R))
+            )
+
+    def counting(self):
+        """By how much the exponent by parabolas is larger if embeddings are not counted: the same
+        losses, drawn again in the same way, are counted in both ways."""
+        ways = "without embeddings", "parameters"
+        values = [self._exponent(self.valleys(way)) for way in ways]
+        drawn = [[self._exponent(self.valleys(way, points=again)) for again in self._redrawn(way)]
+                 for way in ways]  # fmt: skip
+        return Value(values[0] - values[1], *interval(np.subtract(*drawn)))
+
+    def at_one_rate(self):
+        """rate -> the exponent by parabolas if all models had been trained at this one."""
+        found = {}
+        for rate in sorted({r["settings"]["rate"] for r in self.tried}):
+            runs = Numbers([r for r in self.tried if r["settings"]["rate"] == rate], self.text)
+            if len(runs.budgets) > 2:
+                found[rate] = runs._exponent(runs.valleys())
+        return found
 
     def _exponent(self, valleys):
         """Of valleys inside the sizes that were tried; NaN for fewer than two."""
@@ -133,27 +204,39 @@ class Numbers:
             found[name] = Value(float(self.law(known).loss(N, D)), *interval(losses))
         return found
 
+    def rates(self, row):
+        """The learning rates that were tried with a run's size and budget."""
+        return sorted(r["settings"]["rate"] for r in self.tried if _where(r)[:2] == _where(row)[:2])
+
     def predictions(self):
         """(FLOPs, the prediction, the run) of each budget that was predicted and is trained."""
         return [
             (r["settings"]["flops"], self.told[r["settings"]["flops"]], r) for r in self.largest
         ]
 
-    def sizes(self, budget):
-        """How many sizes of model were trained at a budget."""
-        runs = self.runs + self.largest
-        return len({r["settings"]["channels"] for r in runs if r["settings"]["flops"] == budget})
-
     def best(self, budget):
         """The run of the least loss at a budget."""
-        runs = [r for r in self.runs if r["settings"]["flops"] == budget]
-        return min(runs, key=lambda r: r["result"]["loss"])
+        return min((r for r in self.runs if r["settings"]["flops"] == budget), key=self.loss)
+
+    def bests(self):
+        """(FLOPs, the best run) of each budget, then predicted runs of budgets beyond."""
+        found = [(C, self.best(C)) for C in self.budgets]
+        return found + [(C, run) for C, _, run in self.predictions() if C not in self.budgets]
+
+
+def _where(row):
+    return tuple(row["settings"][name] for name in ("flops", "channels", "rate"))
 
 
 def at_the_best_rate(rows):
     """Of runs that differ in their learning rate only, the one of the least loss."""
     best = {}
     for row in sorted(rows, key=lambda r: -r["result"]["loss"]):
-        settings = row["settings"]
-        best[settings["flops"], settings["channels"], settings["seed"]] = row
+        best[_where(row)[:2]] = row
     return [best[key] for key in sorted(best)]
+
+
+def unknown_share(exponent, shift, known, people=PEOPLE):
+    """How often people are met, of all that are met, who are not among the `known` first ones."""
+    often_N = (np.arange(1, people + 1) + shift) ** -float(exponent)
+    return 1 - np.cumsum(often_N)[np.asarray(known) - 1] / often_N.sum()

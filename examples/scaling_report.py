@@ -1,17 +1,23 @@
-"""The tables, the sentences and the figure of `09_scaling_laws.py`, from a `Numbers` alone."""
+"""The tables and the sentences of `09_scaling_laws.py`, from a `Numbers` alone."""
+
+from itertools import pairwise
 
 import numpy as np
-from almanac import EXPONENT, MEAN, SHIFT
+from almanac import ALMANAC, MEAN
 from example import wrapped
-from scaling_fit import bootstrap, fit, interval, power
-from scaling_numbers import Value, at_the_best_rate
-from scaling_trials import ASKED, BANDS, BATCH, BLOCK
+from scaling_fit import SAMPLES, falling
+from scaling_numbers import FITTED, NEAREST, Numbers, unknown_share
+from scaling_trials import ALMANACS, ASKED, BANDS, BATCH, BLOCK, GROUPS
 
-from npgpt import plots
-
-MARKERS = "osD^vP"
-TICKS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1, 2, 3, 5)  # nats
 PUBLISHED = {"without embeddings": ("Kaplan et al.", 0.73), "parameters": ("Hoffmann et al.", 0.5)}
+OTHERS_FITS = (
+    ("Hoffmann et al., 2022", 1.69, 406.4, 410.7, 0.34, 0.28),
+    ("Besiroglu et al., 2024, of the same runs", 1.8172, 482.01, 2085.43, 0.3478, 0.3658),
+)
+KNOWN = (30, 50, 100, 200, 300, 500, 1000)
+TAILS = (*(tuple(almanac.values()) for almanac in ALMANACS.values()), (1.5, 0))
+GOAL = 0.03  # of the exact E, and of the excess of a run that was predicted
+NOT_WITHIN = f"not within {GOAL:.0%}"
 COUNTED = {"parameters": "all parameters", "without embeddings": "without embeddings"}
 RANKS = [f"{low + 1:,} to {high:,}" for low, high in zip((0, *BANDS), BANDS, strict=False)]
 
@@ -31,14 +37,14 @@ def flops(C):
     return f"{C:.2g}".replace("e+", "e")
 
 
-def report(n):
-    """A document in Markdown."""
+def report(n, others):
+    """A document in Markdown.    others: text -> its `Numbers`"""
     parts = [_opening(n), _losses(n), _law(n), _exponents(n), _predictions(n), _few(n), _sizes(n),
-             _texts(n), _of_file(n)]  # fmt: skip
+             _texts(n), *(_of_other(text, other) for text, other in others.items())]  # fmt: skip
     return "\n".join(wrapped(line) for part in parts for line in part)
 
 
-def _table(head, rows):
+def table(head, rows):
     return [
         f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |",
         *(f"| {' | '.join(map(str, row))} |" for row in rows), "",
@@ -52,12 +58,12 @@ def _opening(n):
         "Written by `python examples/09_scaling_laws.py` (`--report` from the numbers in "
         "09_scaling_laws.jsonl). GPTs of two blocks read an almanac of "
         f"{BANDS[-1]:,} people, each with a calling, a land, a pet and a pronoun; whoever is at "
-        f"rank n is met in proportion to (n + {SHIFT})^-{EXPONENT}. The entropy of the text is "
-        f"{n.floor:.4f} nats per token, exactly. {len(n.runs)} runs, {min(sizes):,} to "
+        f"rank n is met in proportion to {often(**ALMANAC)}. The entropy of the text is "
+        f"{n.floor:.4f} nats per token, exactly. {len(n.runs)} models, {min(sizes):,} to "
         f"{max(sizes):,} parameters, batches of {BATCH} windows of {BLOCK} tokens, AdamW, the rate "
-        "falling by a cosine to the end of each run. What is given is the excess: the loss on "
-        f"{ASKED:,} other stories less that of the grammar on the same ones, as this difference "
-        "has little of the chance by which stories are drawn.", "",
+        f"falling by a cosine to the end of each run. Loss is measured on {ASKED:,} other stories. "
+        "The grammar's own loss on the same stories is subtracted; the rest is the excess. The "
+        "stories are drawn so that each person appears about as often as is to be expected.", "",
         "![scaling laws](figures/09_scaling_laws.png)", "",
     ]  # fmt: skip
 
@@ -66,34 +72,53 @@ def _losses(n):
     rows = []
     for budget in n.budgets:
         runs = sorted((r for r in n.runs if r["settings"]["flops"] == budget),
-                      key=lambda r: (r["result"]["parameters"], r["settings"]["seed"]))  # fmt: skip
+                      key=lambda r: r["result"]["parameters"])  # fmt: skip
         best = n.best(budget)
         rows += [
             (flops(budget), f"{r['result']['parameters']:,}",
              f"{r['result']['without embeddings']:,}", f"{r['result']['tokens'] / 1e6:.2f} M",
-             f"{r['settings']['rate']:g}",
-             f"{'**' * (r is best)}{r['result']['excess']:.4f}{'**' * (r is best)} ± "
+             f"{r['settings']['rate']:g}{'*' * (r['settings']['rate'] in ends(n, r))}", n.seeds(r),
+             f"{'**' * (r is best)}{n.excess(r):.4f}{'**' * (r is best)} ± "
              f"{r['result']['error']:.4f}")
             for r in runs
         ]  # fmt: skip
-    head = ("FLOPs", "parameters", "without embeddings", "tokens", "rate", "excess, nats per token")
-    return ["## The losses", "", *_table(head, rows), *_rates(n)]
+    head = ("FLOPs", "parameters", "without embeddings", "tokens", "rate", "seeds",
+            "excess, nats per token")  # fmt: skip
+    return [
+        "## The losses", "",
+        "The rate is the best of those tried with the first seed; * marks the lowest or highest of "
+        "them, beside which a better one may be. At a budget at which none were tried it is that "
+        "of the nearest budget and width. ± is the standard error of the first seed's mean over "
+        f"{GROUPS} sets of stories. {_seeds(n)}", "",
+        *table(head, rows), *_rates(n),
+    ]  # fmt: skip
+
+
+def ends(n, row):
+    """The lowest and the highest of the rates that were tried in the place of a run."""
+    rates = n.rates(row)
+    return (rates[0], rates[-1]) if len(rates) > 1 else ()
+
+
+def _seeds(n):
+    if not n.repeated():
+        return "One seed."
+    return (f"With several seeds it is their mean; their standard deviation is {n.spread():.1%} of "
+            "the excess (root of the mean square).")  # fmt: skip
 
 
 def _rates(n):
     tried = {}
     for r in n.tried:
-        key = (r["settings"]["channels"], r["settings"]["flops"])
-        if r["settings"]["seed"] == 1:
-            tried.setdefault(key, []).append((r["settings"]["rate"], r["result"]["excess"]))
+        place = tried.setdefault((r["settings"]["flops"], r["result"]["parameters"]), {})
+        place[r["settings"]["rate"]] = f"{r['result']['excess']:.4f}"
+    rates = sorted({rate for found in tried.values() if len(found) > 1 for rate in found})
     rows = [
-        (flops(C), width, ", ".join(f"{excess:.4f} at {rate:g}" for rate, excess in sorted(found)))
-        for (width, C), found in sorted(tried.items()) if len(found) > 1
+        (flops(C), f"{size:,}", *(found.get(rate, "") for rate in rates))
+        for (C, size), found in sorted(tried.items()) if len(found) > 1
     ]  # fmt: skip
-    if not rows:
-        return []
-    return ["Learning rates that were tried:", "",
-            *_table(("FLOPs", "channels", "excess at each rate"), rows)]  # fmt: skip
+    head = ("FLOPs", "parameters", *(f"rate {rate:g}" for rate in rates))
+    return ["The excess at each rate, first seed:", "", *table(head, rows)]
 
 
 def _law(n):
@@ -101,18 +126,42 @@ def _law(n):
     rows = []
     for known, label in ((True, "E given"), (False, "E fitted")):
         values = [n.constant(name, known) for name in names]
-        rows.append((label, *(shown(v, 3) if name in ("E", "alpha", "beta") else
-                              f"{v.value:.3g} ({v.low:.3g} to {v.high:.3g})"
-                              for name, v in zip(names, values, strict=True))))  # fmt: skip
+        texts = [shown(v, 3) if name in ("E", "alpha", "beta") else
+                 f"{v.value:.3g} ({v.low:.3g} to {v.high:.3g})"
+                 for name, v in zip(names, values, strict=True)]  # fmt: skip
+        rows.append((label, "given" if known else texts[0], *texts[1:]))
+    rows += [(who, *constants) for who, *constants in OTHERS_FITS]
     return [
         "## The law", "",
-        "L = E + A / N^alpha + B / D^beta, Huber's loss of log L; in parentheses what 95 % of 500 "
-        "bootstrap samples are in.", "",
-        *_table(("", *names), rows), entropy_found(n), "",
-        f"The runs miss the law of which E is given by {n.missed():.1%} of their loss (root mean "
-        "square), from which the intervals come: one seed of each, and rates between those of the "
-        "widths for which rates were tried.", "",
+        f"L = E + A / N^alpha + B / D^beta, fitted to the {len(n.fitted)} models of the "
+        f"{FITTED} largest budgets by Huber's loss of log L; in parentheses what 95 % of {SAMPLES} "
+        "bootstrap samples of them are in. Below it, fits to other people's texts of words, in "
+        "nats per token of theirs.", "",
+        *table(("", *names), rows), entropy_found(n), "",
+        "E in other ways, none of which is told it:", "", *table(("", "E", "error"), _ways(n)),
+        _how_well(n), "",
     ]  # fmt: skip
+
+
+def _how_well(n):
+    """A sentence on how far the law, E given, is from the runs."""
+    missed = n.missed()
+    best = [x for x, r in zip(missed, n.fitted, strict=True) if r is n.best(r["settings"]["flops"])]
+    return (
+        "The law of which E is given misses the excess of the runs by "
+        f"{np.mean(missed**2) ** 0.5:.0%} (root of the mean square), that of each budget's best by "
+        f"{', '.join(f'{100 * x:+.0f} %' for x in best)}."
+    )
+
+
+def _ways(n):
+    ways = [
+        ("Huber's loss of log L, as above", n.constant("E", False)),
+        ("least squares of log L", n.by_squares()),
+    ]
+    if len(n.budgets) > 3:  # three constants: three budgets leave nothing to tell an error by
+        ways.append(("the least loss of each budget, E + K / FLOPs^g", n.by_the_best()))
+    return [(way, shown(E), f"{100 * (E.value / n.floor - 1):+.1f} %") for way, E in ways]
 
 
 def entropy_found(n):
@@ -130,10 +179,10 @@ def _exponents(n):
     rows = []
     for count, label in COUNTED.items():
         who, exponent = PUBLISHED[count]
-        rows.append((
-            label, shown(n.by_valleys(count), 2), shown(n.constant("exponent", True, count), 2),
-            shown(n.constant("exponent", False, count), 2), f"{exponent} ({who})",
-        ))  # fmt: skip
+        law = [shown(n.constant("exponent", known), 2) for known in (True, False)]
+        if count != "parameters":
+            law = ["", ""]  # it takes the FLOPs to be 6 N D, and N then has the embeddings
+        rows.append((label, shown(n.by_valleys(count), 2), *law, f"{exponent} ({who})"))
     valleys = [
         (flops(C), f"{v.size:,.0f}", f"{v.loss - n.floor:.4f}", "yes" if v.inside else "no",
          f"{n.law(True).best_size(C):,.0f}")
@@ -143,72 +192,112 @@ def _exponents(n):
         "## The best size of a budget", "",
         "By the lowest point of a parabola in log N through the four sizes about each budget's "
         "best:", "",
-        *_table(("FLOPs", "best size", "its excess", "inside the sizes tried", "by the law"),
+        *table(("FLOPs", "best size", "its excess", "inside the sizes tried", "by the law"),
                 valleys),
         "It grows as a power of the budget, with the exponent", "",
-        *_table(("parameters counted", "by parabolas", "by the law, E given",
+        *table(("parameters counted", "by parabolas", "by the law, E given",
                  "by the law, E fitted", "published"), rows),
-        "Embeddings grow as the width, the blocks as its square. At sizes where embeddings are "
-        "much of a model, the count without them grows faster for the same models.", "",
+        "Embeddings grow as the width, the blocks as its square. Where embeddings are much of a "
+        "model, the count without them grows faster for the same models: by "
+        f"{shown(n.counting(), 2)} in the exponent, for losses that are drawn again with the noise "
+        "of seeds and counted in both ways.", "",
     ]  # fmt: skip
 
 
 def _predictions(n):
     lines = []
     for C, told, run in n.predictions():
-        given, free, excess = told["E given"], told["E free"], run["result"]["excess"]
+        given, free, excess = told["E given"], told["E free"], n.excess(run)
+        below = max(budget for budget in n.budgets if budget < C)
         rows = [
             (label, f"{v[0]:.4f} ({v[1]:.4f} to {v[2]:.4f})", f"{v[0] - n.floor:.4f}",
              f"{100 * ((v[0] - n.floor) / excess - 1):+.1f} %")
             for label, v in (("E given", given), ("E fitted", free))
         ]  # fmt: skip
-        rows.append(("measured", f"{run['result']['loss']:.4f}",
+        rows.append(("measured", f"{n.loss(run):.4f}",
                      f"{excess:.4f} ± {run['result']['error']:.4f}", ""))  # fmt: skip
         lines += [
-            "## A run that was predicted, and then trained", "",
-            f"{flops(C)} FLOPs, {C / n.budgets[-1]:g} times the largest budget, on "
+            f"## A run of {flops(C)} FLOPs that was predicted, and then trained", "",
+            f"That is {C / below:g} times the largest budget whose runs were known then; on "
             f"{run['result']['parameters']:,} parameters and {run['result']['tokens'] / 1e6:.1f} "
             "million tokens. The prediction stands in 09_scaling_laws.jsonl before the run.", "",
-            *_table(("", "loss", "excess", "error of the excess"), rows),
+            *table(("", "loss", "excess", "error of the excess"), rows),
+            f"The error is {of_the_goal(n, told, run)}. {_why(n, C)}", "",
         ]  # fmt: skip
     return lines
 
 
+def of_the_goal(n, told, run):
+    """Which of the two predictions of a run are within the goal."""
+    errors = {
+        way: (told[name][0] - n.floor) / n.excess(run) - 1
+        for way, name in (("E given", "E given"), ("E fitted", "E free"))
+    }
+    right = [way for way, error in errors.items() if abs(error) <= GOAL]
+    return f"within {GOAL:.0%}, with {' and with '.join(right)}" if right else NOT_WITHIN
+
+
+def _why(n, C):
+    """How well a prediction could have been, as far as the runs before it tell."""
+    known = Numbers([r for r in n.tried if r["settings"]["flops"] < C], n.text)
+    missed = float(np.mean(known.missed() ** 2) ** 0.5)
+    return (
+        f"The law with E given misses the excess of the {len(known.fitted)} runs that it was "
+        f"fitted to by {missed:.0%} (root of the mean square): a prediction from beyond them is no "
+        "better, but by luck."
+    )
+
+
 def _few(n):
+    some = [(f"the {k} smallest budgets", n.budgets[:k]) for k in range(2, len(n.budgets))]
+    some += [(f"the {k} largest budgets", n.budgets[-k:]) for k in range(2, len(n.budgets))]
     rows = []
-    for last in range(2, len(n.budgets) + 1):
-        E, exponent = n.of_few(n.budgets[:last])
-        rows.append((f"the {last} smallest budgets", shown(E), shown(exponent, 2)))
+    for label, budgets in [*some, ("all budgets", n.budgets)]:
+        E, exponent = n.of_few(budgets)
+        rows.append((label, shown(E), shown(exponent, 2)))
     own = n.law(True).exponent
+    at_one_rate = ", ".join(f"{x:.2f} at {rate:g}" for rate, x in n.at_one_rate().items())
     return [
         "## How such fits go wrong", "",
         f"Few points: E (exactly {n.floor:.3f}) and the exponent of the best size, fitted to some "
         "of the budgets.", "",
-        *_table(("runs", "E", "exponent"), rows),
+        *table(("runs", "E", "exponent"), rows),
         "Parabolas: of losses that follow the fitted law itself, at the sizes that were run, the "
         f"exponent is {own:.3f}; parabolas through all sizes of each budget find "
-        f"{n.of_the_laws_own(None):.3f}, through the {4} about the best "
-        f"{n.of_the_laws_own(4):.3f}. Through the measured losses they find "
+        f"{n.of_the_laws_own(None):.3f}, through the {NEAREST} about the best "
+        f"{n.of_the_laws_own(NEAREST):.3f}. Through the measured losses they find "
         f"{n.by_valleys(nearest=None).value:.3f} and {n.by_valleys().value:.3f}.", "",
-        "Counting: the two rows of the table above.", "",
+        f"Rates: by parabolas the exponent would be {at_one_rate}, were all models trained at one "
+        f"rate; at the best rate of each it is {n.by_valleys().value:.2f}.", "",
+        "Counting: see the two rows of the table of exponents.", "",
+        "The form: suppose a model knows the K people met most often and no others. What it still "
+        "gets wrong is the share of meetings with everyone else. Fit c + a / K^b to that share for "
+        f"K = {KNOWN[0]} to {KNOWN[-1]:,}. The true limit is 0, as all people can be known; a c "
+        "below 0 means that such a fit puts E too low, by that share of what is to be learnt about "
+        "people. So even perfect memory is no exact power law. An error of E the other way has "
+        "other reasons: what is learnt first, how sentences go, is learnt faster than people are.",
+        "",
+        *table(("people are met in proportion to", "c"), [
+            (often(*law), f"{falling(KNOWN, unknown_share(*law, KNOWN))[0]:.3f}") for law in TAILS
+        ]),
     ]  # fmt: skip
 
 
-def _abilities(rows, first):
-    """Rows of what models can do.    first: label of a row"""
-    head = ("", "excess", "stories of the right form", "and with the right facts",
+def _abilities(labelled, first):
+    """A table of what models can do.    labelled: (label, run)    first: what the labels are"""
+    head = ("excess", "stories of the right form", "and with the right facts",
             *(f"facts of people {ranks}" for ranks in RANKS), "second pronoun agrees")  # fmt: skip
-    table = []
-    for label, r in rows:
+    rows = []
+    for label, r in labelled:
         right, written = r["result"]["right"], r["result"]["written"]
         second = right["second pronoun"]
         agree = sum(share * count for share, count in second) / sum(count for _, count in second)
-        table.append((
+        rows.append((
             label, f"{r['result']['excess']:.3f}", f"{written['form']:.0%}",
             f"{written['derived']:.0%}", *(f"{share:.0%}" for share, _ in right["fact"]),
             f"{agree:.0%}",
         ))  # fmt: skip
-    return _table((first, *head[1:]), table)
+    return table((first, *head), rows)
 
 
 def _sizes(n):
@@ -216,8 +305,7 @@ def _sizes(n):
     by_size = [
         (f"{r['result']['parameters']:,}", r) for r in n.runs if r["settings"]["flops"] == largest
     ]
-    by_budget = [(flops(C), n.best(C)) for C in n.budgets]
-    by_budget += [(flops(C), run) for C, _, run in n.predictions()]
+    by_budget = [(flops(C), run) for C, run in n.bests()]
     return [
         "## What models can do, by size and by budget", "",
         "The document's tables say “1M: basic patterns, 10M: simple coherence, ...”. Here each "
@@ -237,233 +325,64 @@ def _texts(n):
     first, rows = n.texts[0], []
     for r in n.texts:
         rows.append((
-            _megabytes(r), f"{r['result']['tokens'] / MEAN / r['settings']['stories']:,.1f}",
+            megabytes(r), f"{r['result']['tokens'] / MEAN / r['settings']['stories']:,.1f}",
             f"{r['result']['excess']:.3f}", f"{r['result']['excess on text read']:.3f}",
         ))  # fmt: skip
     return [
         "## The same model on little text and on much", "",
         f"{first['result']['parameters']:,} parameters, {flops(first['settings']['flops'])} FLOPs. "
         "A loss below that of the grammar (a negative excess) is memory: no one who knows the "
-        "grammar alone could tell which story comes next.", "",
-        *_table(("text", "times read", "excess on other stories", "excess on the stories read"),
+        f"grammar alone could tell which story comes next. {where_memory_begins(n.texts)}", "",
+        *table(("text", "times read", "excess on other stories", "excess on the stories read"),
                 rows),
-        *_abilities([(_megabytes(r), r) for r in n.texts], "text"),
+        *_abilities([(megabytes(r), r) for r in n.texts], "text"),
     ]  # fmt: skip
 
 
-def _of_file(n):
-    """The law of a text whose entropy nobody knows: how uncertain E is then."""
-    if len(n.of_file) < 9:
+def where_memory_begins(texts):
+    """A sentence on the texts, by size, between which the loss on what was read passes 0."""
+    for smaller, larger in pairwise(texts):
+        if smaller["result"]["excess on text read"] < 0 <= larger["result"]["excess on text read"]:
+            return (f"So memorising begins between {megabytes(larger)} and {megabytes(smaller)} "
+                    "of text.")  # fmt: skip
+    return "Where memorising begins is outside the sizes of text that were tried."
+
+
+def _of_other(text, n):
+    """The law of another text: of one whose entropy is known, or of one where nobody knows it."""
+    if len(n.runs) < 9:
         return []
-    points = n.points(rows=at_the_best_rate(n.of_file))
-    law, samples = fit(*points[1:]), bootstrap(*points[1:])
+    if n.floor:
+        return [f"## An almanac with a {text}", "", *_of_almanac(text, n), *_losses_alone(n)]
+    alpha, beta = (shown(n.constant(name, False), 2) for name in ("alpha", "beta"))
     return [
-        f"## The same on {n.of_file[0]['settings']['text']}", "",
-        f"{len(points.N)} runs on characters; the loss is that of the last tenth of the text. E is "
-        f"{shown(Value(law.E, *interval(samples.E)))} nats per character, alpha "
-        f"{shown(Value(law.alpha, *interval(samples.alpha)), 2)} and beta "
-        f"{shown(Value(law.beta, *interval(samples.beta)), 2)}.", "",
-        *_table(("FLOPs", "parameters", "loss"),
-                [(flops(C), f"{N:,.0f}", f"{L:.3f}") for C, N, _, L in zip(*points, strict=True)]),
+        f"## The same on {text}", "",
+        f"{len(n.runs)} runs on characters, at the rates that are best in the almanac; the loss is "
+        "that of the last tenth of the text, whose entropy nobody knows. E is "
+        f"{shown(n.constant('E', False))} nats per character, alpha "
+        f"{alpha} and beta {beta}.", "", *_losses_alone(n),
     ]  # fmt: skip
 
 
-def summary(n):
-    """The part of CONCEPTS.md, in Markdown."""
-    parabolas = [f"{v.size:,.0f}" if v.inside else "outside" for v in n.valleys()]
-    best = [(C, n.best(C), size) for C, size in zip(n.budgets, parabolas, strict=True)]
-    best += [(C, run, "") for C, _, run in n.predictions()]
-    rows = [
-        (flops(C), f"{r['result']['parameters']:,}" + " (only this one)" * (n.sizes(C) == 1), size,
-         f"{r['result']['tokens'] / 1e6:.1f} M", f"{r['result']['excess']:.3f}",
-         f"{r['result']['written']['form']:.0%}", f"{r['result']['written']['derived']:.0%}")
-        for C, r, size in best
-    ]  # fmt: skip
-    head = ("FLOPs", "best of the sizes tried", "best by parabola", "tokens",
-            "loss above the entropy", "stories of the right form",
-            "and with the right facts")  # fmt: skip
-    intro = (
-        "**Measured here** (`09_scaling_laws.py`): GPTs of two blocks read an almanac in which "
-        "some people are met often and most hardly ever, as words are. Its entropy is exact, so E "
-        "is known before anything is fitted."
-    )
-    alt = "Losses by size at each budget, the run that was predicted, little text, who is known"
-    return "\n".join([
-        wrapped(intro), "", f"![{alt}](examples/figures/09_scaling_laws.png)", "",
-        *_table(head, rows),
-        *(wrapped(f"- {line}") for line in sentences(n)), "", *_memory(n),
-        wrapped("All tables: [examples/09_scaling_laws.md](examples/09_scaling_laws.md)."), "",
-    ])  # fmt: skip
+def _losses_alone(n):
+    rows = [(flops(C), f"{N:,.0f}", f"{L:.3f}") for C, N, _, L in zip(*n.points(), strict=True)]
+    return table(("FLOPs", "parameters", "loss"), rows)
 
 
-def sentences(n):
-    """Each claim about scaling, and what came of it here."""
-    yield entropy_found(n)
-    yield from map(_prediction_in_words, [n] * len(n.predictions()), n.predictions())
-    yield _diminishing(n)
-    yield _more_compute(n)
-    yield _split(n)
-
-
-def _prediction_in_words(n, found):
-    C, told, run = found
-    excess = run["result"]["excess"]
-    value, low, high = (x - n.floor for x in told["E given"])
-    error = value / excess - 1
-    return (
-        f"A run of {flops(C)} FLOPs was predicted from smaller ones before it was trained: "
-        f"{value:.3f} above the entropy ({low:.3f} to {high:.3f}), and {excess:.3f} was measured; "
-        f"the prediction is {abs(error):.1%} too {'high' if error > 0 else 'low'}."
-    )
-
-
-def _diminishing(n):
-    C = n.budgets[-1]
-    runs = sorted((r for r in n.runs if r["settings"]["flops"] == C),
-                  key=lambda r: r["result"]["parameters"])  # fmt: skip
-    smallest, best, largest = runs[0], n.best(C), runs[-1]
-    alpha = n.constant("alpha", True)
-    return (
-        f"“Bigger models are generally better, but with diminishing returns”: at equal tokens, yes "
-        f"(alpha = {shown(alpha, 2)}: ten times the parameters leave {10**-alpha.value:.0%} of "
-        f"the term A/N^alpha). At equal FLOPs there is a best size: for {flops(C)}, "
-        f"{best['result']['parameters']:,} parameters end {best['result']['excess']:.3f} above the "
-        f"entropy, {smallest['result']['parameters']:,} end {smallest['result']['excess']:.3f} and "
-        f"{largest['result']['parameters']:,} {largest['result']['excess']:.3f} above it."
-    )
-
-
-def _more_compute(n):
-    best = [n.best(C)["result"]["excess"] for C in n.budgets]
-    _, exponent = power(n.budgets, best)
-    return (
-        f"“More compute = better model”: with the size chosen for each budget, ten times the FLOPs "
-        f"leave {10**exponent:.0%} of the loss above the entropy "
-        f"({', '.join(f'{x:.3f}' for x in best)})."
-    )
-
-
-def _split(n):
-    parts = [
-        f"{shown(n.by_valleys(count), 2)} by parabolas and "
-        f"{shown(n.constant('exponent', True, count), 2)} by the law, {label}"
-        for count, label in COUNTED.items()
-    ]
-    return (
-        "The best size grows as a power of the budget, with the exponent "
-        f"{parts[0]}; {parts[1]}. Published are 0.5 (Hoffmann et al., all parameters) and 0.73 "
-        "(Kaplan et al., without embeddings): how parameters are counted is part of the difference."
-    )
-
-
-def _memory(n):
-    """Lines on one model and several sizes of text."""
-    if not n.texts:
-        return []
-    first = n.texts[0]
-    rows = [
-        (_megabytes(r), f"{r['result']['excess']:.2f}", f"{r['result']['excess on text read']:.2f}")
-        for r in n.texts
-    ]
+def _of_almanac(text, n):
+    first = 1 - float(unknown_share(**ALMANACS[text], known=1))
     return [
-        wrapped(
-            f"“1 MB: very limited”: a model of {first['result']['parameters']:,} parameters reads "
-            f"for {flops(first['settings']['flops'])} FLOPs, a small text many times. A negative "
-            "number, a loss below the grammar's own, is memory."
-        ), "",
-        *_table(("text", "loss above the entropy on other stories", "on those read"), rows),
+        f"Whoever is at rank n is met in proportion to {often(**ALMANACS[text])} here, the first "
+        f"in {first:.0%} of all meetings. The rates are those that are best in the almanac above. "
+        f"{entropy_found(n)} {_how_well(n)}", "", *_predictions(n),
     ]  # fmt: skip
 
 
-def _megabytes(row):
+def often(exponent, shift):
+    """How often people are met, as a formula of their rank."""
+    return f"(n + {shift})^-{exponent}" if shift else f"n^-{exponent}"
+
+
+def megabytes(row):
     size = row["result"]["characters"]
     return f"{size / 1e3:.0f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
-
-
-def draw_laws(path, n):
-    """Budgets' curves, the prediction, memory, and who is known."""
-    drawing, axes = plots.figure(10, 7.6, 2, 2)
-    _draw_budgets(axes[0, 0], n)
-    _draw_prediction(axes[0, 1], n)
-    _draw_texts(axes[1, 0], n)
-    _draw_people(axes[1, 1], n)
-    return plots.save(drawing, path)
-
-
-def _draw_budgets(axes, n):
-    points, law = n.points(), n.law(True)
-    for i, (budget, valley) in enumerate(zip(n.budgets, n.valleys(), strict=True)):
-        some = points.where(budget == points.C)
-        colour, marker = plots.COLOURS[i % 6], MARKERS[i % 6]
-        axes.plot(some.N, some.L - n.floor, marker, color=colour, markersize=5)
-        N = np.geomspace(some.N.min(), some.N.max(), 60)
-        axes.plot(N, law.loss(N, np.exp(np.interp(np.log(N), np.log(some.N), np.log(some.D))))
-                  - n.floor, color=colour, linewidth=1)  # fmt: skip
-        axes.annotate(f"{flops(budget)} FLOPs", (some.N[-1], some.L[-1] - n.floor), (5, 0),
-                      va="center", **plots.NOTE)  # fmt: skip
-        if valley.inside:
-            axes.plot(valley.size, valley.loss - n.floor, "*", color=plots.INK, markersize=10)
-    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="loss above the entropy, nats")
-    _plain_ticks(axes)
-    axes.set_title("Each budget has a best size (star), larger for more", fontsize=10)
-    axes.set_xlim(right=4 * points.N.max())
-
-
-def _draw_prediction(axes, n):
-    points = n.points()
-    axes.plot(points.C, points.L - n.floor, ".", color=plots.GREY, label="all runs")
-    best = [n.best(C)["result"]["excess"] for C in n.budgets]
-    axes.plot(n.budgets, best, "o-", color=plots.COLOURS[0], label="the best of each budget")
-    for C, told, run in n.predictions():
-        value, low, high = (x - n.floor for x in told["E given"])
-        axes.errorbar([C], [value], [[max(0, value - low)], [max(0, high - value)]], fmt="s",
-                      color=plots.COLOURS[1], markersize=8, markerfacecolor="none", capsize=4,
-                      label="predicted before the training")  # fmt: skip
-        axes.plot(C, run["result"]["excess"], "x", color=plots.INK, markersize=8, label="measured")
-    axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="loss above the entropy, nats")
-    _plain_ticks(axes)
-    axes.set_title("A run of four times the largest budget, predicted", fontsize=10)
-    axes.legend(fontsize=8)
-
-
-def _plain_ticks(axes):
-    """On a logarithmic axis of losses 0.6, not a power of ten."""
-    limits = axes.get_ylim()
-    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
-    axes.set_yticks([], minor=True)
-    axes.set_ylim(limits)  # ticks outside would widen it
-
-
-def _draw_texts(axes, n):
-    if not n.texts:
-        axes.axis("off")
-        return
-    size = [r["result"]["characters"] for r in n.texts]
-    for key, label, marker, colour in (
-        ("excess", "on other stories", "o-", plots.COLOURS[0]),
-        ("excess on text read", "on the stories read", "s--", plots.COLOURS[1]),
-    ):
-        axes.plot(size, [r["result"][key] for r in n.texts], marker, color=colour, label=label)
-    axes.axhline(0, **plots.LANDMARK)
-    axes.annotate("the grammar's loss", (0, 0), (4, 3), xycoords=("axes fraction", "data"),
-                  **plots.NOTE)  # fmt: skip
-    axes.set(xscale="log", xlabel="characters of text", ylabel="loss above the grammar's, nats")
-    axes.set_title("A small text is memorised", fontsize=10)
-    axes.legend(fontsize=8)
-
-
-def _draw_people(axes, n):
-    rows = [(f"{flops(C)}", n.best(C)) for C in n.budgets]
-    rows += [(f"{flops(C)}", run) for C, _, run in n.predictions()]
-    for i, (label, r) in enumerate(rows):
-        axes.plot([share for share, _ in r["result"]["right"]["fact"]], MARKERS[i % 6] + "-",
-                  color=plots.COLOURS[i % 6], label=label)  # fmt: skip
-    axes.axhline(1 / 24, **plots.LANDMARK)
-    axes.annotate("chance", (0, 1 / 24), (0, 3), **plots.NOTE)
-    axes.set_xticks(range(len(RANKS)), [ranks.replace(" to ", " to\n") for ranks in RANKS],
-                    fontsize=8)  # fmt: skip
-    axes.set_xlim(-0.3, len(RANKS) - 0.7)
-    axes.set(ylim=(0, 1.03), xlabel="rank of the person, by how often it is met",
-             ylabel="facts right")  # fmt: skip
-    axes.set_title("More FLOPs: rarer people are known", fontsize=10)
-    axes.legend(title="FLOPs, best size", fontsize=8, title_fontsize=8)

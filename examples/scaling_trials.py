@@ -4,38 +4,41 @@
     flops      of the training, forward and backward; with the size it says how many tokens are read
     rate       of learning, at its peak
     stories    how many the text to read has; none: as many as are asked for, each once
-    text       "almanac", or the name of the file that the environment variable CORPUS leads to
+    text       one of ALMANACS, or the name of the file that is at the environment variable CORPUS
     seed       of the first weights and of the order of the text
 """
 
-import math
+import io
 import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from almanac import LINE_END, LONGEST, Almanac
+from almanac import ALMANAC, LINE_END, LONG_TAIL, LONGEST, Almanac
 from families import padded
 
 from autograd import log_softmax
 from npgpt import GPT, CharTokenizer, GPTConfig, TrainConfig
 from npgpt.data.batches import NOT_COUNTED, split_text
 from npgpt.data.objectives import CAUSAL, Batch
+from npgpt.files import atomic_write
 from npgpt.model.size import flops_per_token, parameters_by_part
 from npgpt.training.loop import evaluate, training_steps
 from npgpt.training.optim import make_optimizer
 
 CORPUS = "SCALING_CORPUS"
+ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL}
 BLOCK = 3 * LONGEST  # tokens: three stories
 BATCH = 8
 POOL = 1_200_000  # stories of the text that has no end
-ASKED, WRITTEN = 8000, 300  # stories to measure the loss on, and to let a model write
+ASKED, WRITTEN = 16_000, 300  # stories to measure the loss on, and to let a model write
+GROUPS = 8  # of the stories asked; the error of a mean is by how much theirs differ
 BANDS = (10, 100, 1000, 128 * 128)  # up to which rank a person is in a band
 
 
 def measure(settings):
     """Train, and measure: a dict of numbers."""
-    return of_almanac(settings) if settings["text"] == "almanac" else of_file(settings)
+    return of_almanac(settings) if settings["text"] in ALMANACS else of_file(settings)
 
 
 def shape(channels, vocab_size, block_size=BLOCK):
@@ -91,45 +94,48 @@ class FromLineStarts:
 
 
 @cache
-def almanac():
-    return Almanac()
+def almanac(name):
+    return Almanac(**ALMANACS[name])
 
 
 @cache
-def text(stories):
+def text(name, stories):
     """Token ids of so many stories, kept in a file under runs/ if they are many."""
     if stories < POOL:
-        return almanac().ids(stories, seed=0)
-    kept = Path(__file__).parents[1] / "runs" / f"almanac-{stories}.npy"
+        return almanac(name).ids(stories, seed=0)
+    numbers = "-".join(map(str, ALMANACS[name].values()))
+    kept = Path(__file__).parents[1] / "runs" / f"almanac-{numbers}-{stories}.npy"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
-        np.save(kept, almanac().ids(stories, seed=0))
+        np.save(file := io.BytesIO(), almanac(name).ids(stories, seed=0))
+        atomic_write(kept, file.getvalue())  # as other workers ask for it, too
     return np.load(kept, mmap_mode="r")
 
 
 def of_almanac(settings):
-    al = almanac()
-    ids_N = text(settings.get("stories", settings.get("pool", POOL)))
+    al = almanac(settings["text"])
+    ids_N = text(settings["text"], settings.get("stories", settings.get("pool", POOL)))
     objective = FromLineStarts(ids_N, al.tokenizer.ids[LINE_END])
     config = shape(settings["channels"], al.tokenizer.vocab_size)
     model, result = train(config, settings, ids_N, objective)
-    told = al.stories(settings.get("asked", ASKED), seed=1)
-    result |= compared(model, told)
+    asked = settings.get("asked", ASKED) // GROUPS
+    told = [story for seed in range(GROUPS) for story in al.stories(asked, 1 + seed, even=True)]
+    result |= compared(al, model, told)
     result |= {"entropy": al.entropy, "loss": al.entropy + result["excess"]}
     if "stories" in settings:
         read = al.stories(min(settings["stories"], len(told)), seed=0)
-        result["excess on text read"] = compared(model, read)["excess"]
+        result["excess on text read"] = compared(al, model, read)["excess"]
         result["characters"] = sum(map(len, al.stories(settings["stories"], seed=0)))
-    return result | {"written": written(model, settings.get("written", WRITTEN))}
+    return result | {"written": written(al, model, settings.get("written", WRITTEN))}
 
 
-def compared(model, told):
+def compared(al, model, told):
     """The loss on stories against the grammar's on the same, in nats per token, and what was right.
 
     The difference to the grammar's loss has little of the chance by which stories are drawn, so the
     loss is taken to be the exact entropy and this difference: `excess`, with its standard error.
     """
-    al, over, right = almanac(), [], []
+    over, right = [], []
     for first in range(0, len(told), 64):
         some = told[first : first + 64]
         ids = [al.tokenizer.encode(LINE_END + story) for story in some]
@@ -140,12 +146,12 @@ def compared(model, told):
         nats_B = -(kept_BT1[:, :, 0] * (targets_BT >= 0)).sum(axis=1)
         over += [n + al.grammar.log_probability(s) for n, s in zip(nats_B, some, strict=True)]
         for story, row, logs_TV in zip(some, ids, logs_BTV, strict=True):
-            for kind, band, at, words in questions(story, row):
+            for kind, band, at, words in questions(al, story, row):
                 likeliest = words[logs_TV[at - 1, words].argmax()]
                 right.append((kind, band, bool(likeliest == row[at])))
-    over_N = np.array(over) / al.mean_length
+    groups = [np.mean(group) / al.mean_length for group in np.array_split(over, GROUPS)]
     return {
-        "excess": float(over_N.mean()), "error": float(over_N.std() / math.sqrt(len(told))),
+        "excess": float(np.mean(groups)), "error": float(np.std(groups, ddof=1) / GROUPS**0.5),
         "right": _shares(right),
     }  # fmt: skip
 
@@ -160,9 +166,8 @@ def _shares(right):
 
 
 @cache
-def _words():
+def _words(al):
     """(name of a person -> rank from 0 on, fact -> its words' ids, pronouns' ids)"""
-    al = almanac()
     people = al.grammar.lists["person"]
     ids = {
         fact: np.array(sorted({al.tokenizer.ids[f" {o.traits[fact]}"] for o in people}))
@@ -171,14 +176,14 @@ def _words():
     return {o.lead: rank for rank, o in enumerate(people)}, ids
 
 
-def questions(story, ids_T):
+def questions(al, story, ids_T):
     """(kind, band of the person, position, ids to choose from) for each word that is decided.
 
     fact             calling, land, pet: a model has to know the person
     pronoun          the first of a person: it has to know whether this is a he or a she
     second pronoun   it stands already in the story whether it is a he or a she
     """
-    al, (ranks, words) = almanac(), _words()
+    ranks, words = _words(al)
     people = [o for o in al.grammar.parse(story) if o.lead in ranks]
     bands = [int(np.searchsorted(BANDS, ranks[o.lead], side="right")) for o in people]
     for fact in ("job", "land", "pet"):
@@ -192,10 +197,9 @@ def questions(story, ids_T):
             yield "second pronoun" if known else "pronoun", bands[of_second], at, words[form]
 
 
-def written(model, count):
+def written(al, model, count):
     """Of stories that a model writes, the shares that the grammar derives: with the facts, and with
     any facts."""
-    al = almanac()
     begin, rows = al.tokenizer.ids[LINE_END], []
     for first in range(0, count, 50):
         prompts = np.full((min(50, count - first), 1), begin)

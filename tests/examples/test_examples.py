@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -188,12 +189,34 @@ def test_09_the_floor_is_not_passed_and_the_prediction_comes_before_its_run(resu
     assert flops == 4 * max(numbers.budgets) and run["result"]["tokens"] > 0
     assert told["parameters"] == run["result"]["parameters"]
     assert told["tokens"] == pytest.approx(run["result"]["tokens"], rel=0.05)
-    best = [numbers.best(C)["result"]["excess"] for C in numbers.budgets]
+    best = [numbers.excess(numbers.best(C)) for C in numbers.budgets]
     assert best == sorted(best, reverse=True)
-    from scaling_report import summary
+    from scaling_summary import summary
 
-    of_one_size = [line for line in summary(numbers).splitlines() if "(only this one)" in line]
+    of_one_size = [line for line in summary(numbers, {}).splitlines() if "(only this one)" in line]
     assert [line.split()[1] for line in of_one_size] == [f"{flops:.2g}".replace("+", "")]
+
+
+def test_09_the_documents_have_the_numbers_that_are_kept(mains):
+    """Up to what another processor's rounding makes of the samples of a bootstrap."""
+    from scaling_report import report
+    from scaling_summary import summary
+
+    study = importlib.import_module("09_scaling_laws")
+    concepts = (EXAMPLES.parent / "CONCEPTS.md").read_text(encoding="utf-8")
+    part = concepts.split("<!-- examples/09_scaling_laws.py -->\n")[1].split("<!-- end -->")[0]
+    tables = (EXAMPLES / "09_scaling_laws.md").read_text(encoding="utf-8")
+    for made, written in ((report, tables), (summary, part)):
+        found, there = (_words_and_numbers(text) for text in (made(*study.by_text()), written))
+        assert found[0] == there[0]
+        assert found[1] == pytest.approx(there[1], rel=0.05, abs=0.02)
+
+
+def _words_and_numbers(text):
+    """The text without its numbers and line breaks, and the numbers."""
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
+    number = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+    return re.sub(number, "#", text).split(), [float(x) for x in re.findall(number, text)]
 
 
 def test_10_every_family_does_every_task(results):

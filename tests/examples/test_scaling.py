@@ -1,6 +1,8 @@
 """The fit of a scaling law on losses made with known constants, and the almanac's entropy."""
 
+import importlib
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +82,9 @@ def test_the_best_size_is_where_the_law_has_its_least_loss():
 
 @pytest.mark.slow
 def test_the_almanacs_entropy_is_that_of_what_it_writes():
-    from almanac import LONGEST, MEAN, Almanac, tokens
+    from almanac import ALMANAC, LONGEST, MEAN, Almanac, tokens
 
-    almanac = Almanac()
+    almanac = Almanac(**ALMANAC)
     told = almanac.stories(20_000, seed=3)
     nats = -np.array([almanac.grammar.log_probability(story) for story in told])
     length = np.array([len(almanac.tokenizer.encode(story)) for story in told])
@@ -107,3 +109,53 @@ def test_a_text_of_ones_own_is_read_by_characters(tmp_path, monkeypatch):
     found = [scaling_trials.measure(asked | {"flops": flops}) for flops in (1e8, 4e9)]
     assert found[0]["loss"] > 2 > found[1]["loss"] > 0
     assert found[0]["parameters"] - found[0]["without embeddings"] == (12 + 128) * 8  # V C + T C
+
+
+@pytest.mark.slow
+def test_in_an_even_choice_of_stories_everybody_is_met_as_often_as_is_expected():
+    from almanac import ALMANAC, Almanac
+
+    almanac = Almanac(**ALMANAC)
+    people, count = almanac.grammar.lists["person"], 4000
+
+    leads = {person.lead for person in people}
+
+    def misses(even):
+        """By how many meetings the first 20 people miss what is expected, each."""
+        told = almanac.stories(count, seed=1, even=even)
+        met = Counter(o.lead for story in told for o in almanac.grammar.parse(story)
+                      if o.lead in leads)  # fmt: skip
+        expected = [person.probability * met.total() for person in people[:20]]
+        return np.abs(np.array([met[person.lead] for person in people[:20]]) - expected)
+
+    assert misses(even=True).max() < 3 < 10 < misses(even=False).max()
+
+
+def test_a_curve_that_falls_to_a_level_is_found_with_the_level():
+    from scaling_fit import falling
+
+    x = np.geomspace(1e10, 1e13, 5)
+    assert falling(x, 0.7 + 30 * x**-0.2) == pytest.approx((0.7, 30, 0.2), rel=0.02)
+    assert falling([1, 10, 100], [3, 2.1, 2.01])[0] == pytest.approx(2, abs=1e-3)
+
+
+def test_what_is_left_of_a_tail_is_the_share_of_the_people_beyond():
+    from scaling_numbers import unknown_share
+
+    weights = np.array([(n + 2) ** -1.5 for n in range(1, 6)])
+    found = unknown_share(exponent=1.5, shift=2, known=(1, 4, 5), people=5)
+    assert found == pytest.approx([weights[1:].sum() / weights.sum(),
+                                   weights[4] / weights.sum(), 0], abs=1e-12)  # fmt: skip
+
+
+def test_a_text_file_is_known_by_its_name_and_size_and_looked_for_first(tmp_path, monkeypatch):
+    study = importlib.import_module("09_scaling_laws")
+    monkeypatch.setenv("SCALING_CORPUS", "")  # what of_corpus sets is taken back
+    file = tmp_path / "mine.txt"
+    file.write_text("so it goes", encoding="utf-8")
+    assert study.of_corpus(file) == {"text": "mine", "bytes": 10}
+    taken = tmp_path / "almanac.txt"
+    taken.write_text("so it goes", encoding="utf-8")
+    for wrong in (tmp_path / "none.txt", tmp_path, taken):
+        with pytest.raises(SystemExit, match="give a text file whose name is not almanac"):
+            study.of_corpus(wrong)
