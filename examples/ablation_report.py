@@ -189,12 +189,12 @@ def draw_forest(path, study):
     there = [name for name in study.found if study.has(name)]
     rows = [name for group in groups for name in there if name[0] == group]
     half = _break(rows)
-    drawing, axes = plots.figure(11, 0.19 * max(half, len(rows) - half) + 1.6, 1, 2, sharex=True)
+    drawing, axes = plots.figure(9.6, 0.165 * max(half, len(rows) - half) + 1.6, 1, 2, sharex=True)
     limits = _limits(study, rows)
     for panel, names in zip(axes, (rows[:half], rows[half:]), strict=True):
         _forest(panel, study, names, limits)
     drawing.suptitle(TITLE)
-    drawing.supxlabel(KEY, fontsize=9)
+    drawing.supxlabel(KEY, fontsize=8)
     drawing.get_layout_engine().set(w_pad=0.1)
     return plots.save(drawing, path)
 
@@ -224,7 +224,7 @@ def _forest(axes, study, names, limits):
         y += 1
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_ylim(y, 0)
-    axes.tick_params(axis="y", labelsize=8, length=0)
+    axes.tick_params(axis="y", labelsize=7, length=0)
     for tick in axes.get_yticklabels():
         tick.set_fontweight("bold" if tick.get_text() in GROUPS else "normal")
     axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
@@ -247,7 +247,7 @@ def _marks(axes, y, study, name):
     positive = [x for x in numbers if x is not None and x > 0]
     for x, marker in zip(numbers, MARKERS, strict=False):
         if x is not None and x > 0:
-            axes.plot(x, y, marker, color=colour, markersize=5, markerfacecolor="none")
+            axes.plot(x, y, marker, color=colour, markersize=4.5, markerfacecolor="none")
     if len(positive) == len(numbers):
         mean = sum(positive) / len(positive)
         axes.plot([mean, mean], [y - 0.35, y + 0.35], color=plots.INK, linewidth=1.3)
