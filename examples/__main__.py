@@ -1,12 +1,14 @@
 """The studies behind "Why These Choices?" and "Scaling Laws", one after another.
 
     python -m examples            the core: what is not among the numbers that are kept is run
-    python -m examples --all      of the scaling laws also a larger budget, more seeds, other texts
+    python -m examples --all      of the scaling laws also more seeds and another text
     python -m examples --report   no training: tables, figures and text from the numbers
     python -m examples --quick    tiny models: does it all run?
 
-Each trains what its file of numbers lacks, so that a study that was stopped goes on, and writes its
-tables, its figures and its part of CONCEPTS.md. The studies are scripts, and run as such.
+The core is all of 08 and, of 09, the almanac's four budgets with the first seed, the runs that are
+predicted, and little text: from nothing, an hour to an hour and a half on two cores. Each study
+trains what its file of numbers lacks, so that one that was stopped goes on, and writes its tables,
+its figures and its part of CONCEPTS.md. The studies are scripts, and run as such.
 """
 
 import argparse
@@ -39,7 +41,7 @@ def main():
     )  # fmt: skip
     which = parser.add_mutually_exclusive_group()
     for flag, help in (("--quick", "tiny models"), ("--report", "no training"),
-                       ("--all", "larger trainings, too")):  # fmt: skip
+                       ("--all", "more seeds, another text")):  # fmt: skip
         which.add_argument(flag, action="append_const", const=flag, dest="flags", help=help)
     for command in commands(parser.parse_args().flags or []):
         print("\n$", *command[1:], flush=True)
