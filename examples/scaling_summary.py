@@ -67,6 +67,13 @@ def sentences(n, others):
     for text, other in others.items():
         if other.floor and len(other.budgets) > 1:
             yield from _law(f"an almanac with a {text}", other)
+        elif len(other.budgets) > 1:
+            E = other.constant("E", False)
+            yield Row(
+                f"E of {text}, whose entropy nobody knows", f"{len(other.fitted)} runs",
+                f"{E.value:.2f} nats per character", f"{E.low:.2f} to {E.high:.2f}", "",
+                "anything in this interval",
+            )  # fmt: skip
     yield from _sizes(n)
     yield _more_compute(n)
     yield from _split(n)
