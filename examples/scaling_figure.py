@@ -51,7 +51,7 @@ def _draw_prediction(axes, n):
         value, low, high = (x - n.floor for x in told["E given"])
         axes.errorbar([C], [value], [[max(0, value - low)], [max(0, high - value)]], fmt="s",
                       color=plots.COLOURS[1], markersize=8, markerfacecolor="none", capsize=4,
-                      label="" if i else "predicted before the training")  # fmt: skip
+                      label="" if i else "predicted before, with E given")  # fmt: skip
         axes.plot(C, n.excess(run), "x", color=plots.INK, markersize=8,
                   label="" if i else "measured")  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel=ABOVE)

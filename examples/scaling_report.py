@@ -217,7 +217,8 @@ def _predictions(n):
         rows.append(("measured", f"{n.loss(run):.4f}",
                      f"{excess:.4f} ± {run['result']['error']:.4f}", ""))  # fmt: skip
         lines += [
-            f"## A run of {flops(C)} FLOPs that was predicted, and then trained", "",
+            f"## A run of {flops(C)} FLOPs that was predicted, and then trained"
+            + f" ({n.text})" * (n.text != "almanac"), "",
             f"That is {C / below:g} times the largest budget whose runs were known then; on "
             f"{run['result']['parameters']:,} parameters and {run['result']['tokens'] / 1e6:.1f} "
             "million tokens. The prediction stands in 09_scaling_laws.jsonl before the run.", "",
@@ -274,9 +275,9 @@ def _few(n):
         "gets wrong is the share of meetings with everyone else. Fit c + a / K^b to that share for "
         f"K = {KNOWN[0]} to {KNOWN[-1]:,}. The true limit is 0, as all people can be known; a c "
         "below 0 means that such a fit puts E too low, by that share of what is to be learnt about "
-        "people. So even perfect memory is no exact power law. An error of E the other way has "
-        "other reasons: what is learnt first, how sentences go, is learnt faster than people are.",
-        "",
+        "people. So even perfect memory is no exact power law. With small budgets E comes "
+        "out too high, for another reason: how sentences go is learnt first, and faster than "
+        "people are.", "",
         *table(("people are met in proportion to", "c"), [
             (often(*law), f"{falling(KNOWN, unknown_share(*law, KNOWN))[0]:.3f}") for law in TAILS
         ]),
