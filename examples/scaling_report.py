@@ -275,9 +275,9 @@ def _few(n):
         "gets wrong is the share of meetings with everyone else. Fit c + a / K^b to that share for "
         f"K = {KNOWN[0]} to {KNOWN[-1]:,}. The true limit is 0, as all people can be known; a c "
         "below 0 means that such a fit puts E too low, by that share of what is to be learnt about "
-        "people. So even perfect memory is no exact power law. With small budgets E comes "
-        "out too high, for another reason: how sentences go is learnt first, and faster than "
-        "people are.", "",
+        "people. So even perfect memory is no exact power law. With the smallest budget "
+        "in the fit as well (all budgets) E comes out higher, for another reason: how sentences go "
+        "is learnt first, and faster than people are.", "",
         *table(("people are met in proportion to", "c"), [
             (often(*law), f"{falling(KNOWN, unknown_share(*law, KNOWN))[0]:.3f}") for law in TAILS
         ]),
