@@ -221,11 +221,23 @@ def _predictions(n):
             + f" ({n.text})" * (n.text != "almanac"), "",
             f"That is {C / below:g} times the largest budget whose runs were known then; on "
             f"{run['result']['parameters']:,} parameters and {run['result']['tokens'] / 1e6:.1f} "
-            "million tokens. The prediction stands in 09_scaling_laws.jsonl before the run.", "",
+            "million tokens. The prediction stands in 09_scaling_laws.jsonl before the runs, at "
+            "the rate that was best at the nearest budget and at half of it, as best rates fall when "
+            f"budgets grow. The better one counts; the excess is {_at_each_rate(n, run)}.", "",
             *table(("", "loss", "excess", "error of the excess"), rows),
             f"The error is {of_the_goal(n, told, run)}. {_why(n, C)}", "",
         ]  # fmt: skip
     return lines
+
+
+def _at_each_rate(n, run):
+    """The excess, first seed, at each rate that was tried in the place of a run."""
+    place = [run["settings"][name] for name in ("flops", "channels")]
+    found = sorted(
+        (r["settings"]["rate"], r["result"]["excess"]) for r in n.tried
+        if [r["settings"][name] for name in ("flops", "channels")] == place
+    )  # fmt: skip
+    return ", ".join(f"{excess:.4f} at {rate:g}" for rate, excess in found)
 
 
 def of_the_goal(n, told, run):
