@@ -222,8 +222,8 @@ def _predictions(n):
             f"That is {C / below:g} times the largest budget whose runs were known then; on "
             f"{run['result']['parameters']:,} parameters and {run['result']['tokens'] / 1e6:.1f} "
             "million tokens. The prediction stands in 09_scaling_laws.jsonl before the runs, at "
-            "the rate that was best at the nearest budget and at half of it, as best rates fall when "
-            f"budgets grow. The better one counts; the excess is {_at_each_rate(n, run)}.", "",
+            "the rate that was best at the nearest budget and at half of it, as best rates fall "
+            f"when budgets grow. The better one counts; the excess is {_at_each_rate(n, run)}.", "",
             *table(("", "loss", "excess", "error of the excess"), rows),
             f"The error is {of_the_goal(n, told, run)}. {_why(n, C)}", "",
         ]  # fmt: skip
