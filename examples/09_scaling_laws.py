@@ -118,10 +118,11 @@ def by_text():
 def write_report():
     """Make the tables, the figures and the part of CONCEPTS.md from the numbers that are there."""
     numbers, others = by_text()
-    atomic_write(TABLES, report(numbers, others).encode())
+    tables = report(numbers, others)
+    atomic_write(TABLES, tables.encode())
     into_concepts("09_scaling_laws", summary(numbers, others))
     picture(draw_laws, FIGURES / "09_scaling_laws.png", numbers)
-    print(report(numbers, others))
+    print(tables)
     return numbers
 
 

@@ -3,7 +3,8 @@
 from ablation_numbers import NOTHING, SURE, B, verdicts, written
 from ablation_rows import NORMS, ROWS
 from ablations import BASE, LEARNED
-from example import wrapped
+from example import plain_ticks, wrapped
+from laboratory import p_text
 
 from npgpt import plots
 
@@ -128,11 +129,7 @@ def _difference(difference, against=""):
     text = f"{difference.mean:+.4f}{against}"
     if difference.n < 2:
         return f"{text} | one seed | |"
-    return f"{text} | {difference.low:+.4f} to {difference.high:+.4f} | {_p(difference.p)} |"
-
-
-def _p(p, equal=""):
-    return "< 0.001" if p < 0.001 else f"{equal}{p:.3f}"
+    return f"{text} | {difference.low:+.4f} to {difference.high:+.4f} | {p_text(difference.p)} |"
 
 
 def _verdicts(study):
@@ -142,7 +139,7 @@ def _verdicts(study):
             form = "{:+.0f}" if v.unit == "steps" else "{:+.4f}"
             mean, low, high = (form.format(x) for x in (d.mean, d.low, d.high))
             tested = (f" Difference in its favour: {mean} {v.unit} ({low} to {high}), n = {d.n}, "
-                      f"p {_p(d.p, '= ')}.")  # fmt: skip
+                      f"p {p_text(d.p, '= ')}.")  # fmt: skip
         yield f"- **{v.sentence}**: {v.verdict}. {v.text}{tested}"
 
 
@@ -174,7 +171,7 @@ def _in_short(v):
         return f"| {v.sentence} | | {v.text} | | | {v.verdict} |"
     form = "{:+.0f} steps" if v.unit == "steps" else "{:+.4f}"
     spread = form.format(d.deviation).lstrip("+") if d.n > 1 else ""
-    p, verdict = _p(d.p) if d.n > 1 else "", v.verdict
+    p, verdict = p_text(d.p) if d.n > 1 else "", v.verdict
     if verdict == NOTHING:
         verdict += f", none above {form.format(max(-d.low, d.high)).lstrip('+')}"
     return f"| {v.sentence} | {d.n} | {form.format(d.mean)} | {spread} | {p} | {verdict} |"
@@ -293,14 +290,8 @@ def _draw_rates(axes, study):
     axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy",
              title="typical rates (grey) are low here")  # fmt: skip
-    _plain(axes.xaxis, (0.0001, 0.01, 1, 100))
-    _plain(axes.yaxis, TICKS)
-
-
-def _plain(axis, ticks):
-    """Few ticks, written as numbers and not as powers of ten."""
-    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.set_ticks([], minor=True)
+    plain_ticks(axes.xaxis, (0.0001, 0.01, 1, 100))
+    plain_ticks(axes.yaxis, TICKS)
 
 
 def _draw_noise(axes, study):
@@ -315,8 +306,8 @@ def _draw_noise(axes, study):
     axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
              ylabel="noise / length of the gradient",
              title="a gradient's noise falls as 1/√B")  # fmt: skip
-    _plain(axes.xaxis, sizes)
-    _plain(axes.yaxis, (1.5, 2, 3, 4, 6, 8))
+    plain_ticks(axes.xaxis, sizes)
+    plain_ticks(axes.yaxis, (1.5, 2, 3, 4, 6, 8))
 
 
 def _draw_leak(axes, study):

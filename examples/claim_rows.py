@@ -14,7 +14,7 @@ import family_report
 import scaling_numbers
 import scaling_summary
 from ablation_rows import NOISE, ROWS
-from laboratory import key
+from laboratory import key, p_text
 
 HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold here"
 
@@ -336,9 +336,15 @@ def scaling(n):
     return [
         Claim(row.sentence, "09_scaling_laws",
               row.found + f" ({row.spread})" * bool(row.spread)
-              + f", n = {row.n}" + f", p = {row.p}" * bool(row.p), _in_short(row.verdict))
+              + f", n = {row.n}" + _p(row), _in_short(row.verdict))
         for row in rows
     ]  # fmt: skip
+
+
+def _p(row):
+    if not row.p:
+        return ""
+    return f", p {row.p}" if row.p.startswith("<") else f", p = {row.p}"
 
 
 def _first_sentence(text):
@@ -366,7 +372,7 @@ def _measured(verdict):
     if not verdict.difference:
         return verdict.text
     d = verdict.difference
-    p = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
+    p = f"p {p_text(d.p, '= ')}"
     form = "{:+.0f}" if verdict.unit == "steps" else "{:+.4f}"
     mean, low, high = (form.format(x) for x in (d.mean, d.low, d.high))
     return (f"{verdict.text} Difference in its favour {mean} {verdict.unit} ({low} to {high}), "

@@ -59,6 +59,12 @@ def picture(draw, path, *content, **options):
         print(f"\nno picture: {missing}")
 
 
+def plain_ticks(axis, ticks):
+    """Few ticks, written as numbers and not as powers of ten."""
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
+
+
 def wrapped(line):
     """A line of Markdown in lines of at most 100 characters; rows of tables, titles stay whole."""
     if line.startswith(("|", "#", "!")):

@@ -253,6 +253,11 @@ def holm(ps):
     return corrected
 
 
+def p_text(p, equal=""):
+    """A p as text.    equal: what to put before one that is not just said to be small"""
+    return "< 0.001" if p < 0.001 else f"{equal}{p:.3f}"
+
+
 def student_within(t, df):
     """The probability that Student's t with so many degrees of freedom is between -t and t.
 

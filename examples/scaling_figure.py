@@ -1,6 +1,7 @@
 """The figure of `09_scaling_laws.py`, from a `Numbers` alone."""
 
 import numpy as np
+from example import plain_ticks
 from scaling_report import RANKS, flops, megabytes
 
 from npgpt import plots
@@ -37,7 +38,7 @@ def _draw_budgets(axes, n):
     axes.annotate("lines: the law; stars: parabolas", (0.97, 0.76), (0, 0), ha="right",
                   xycoords="axes fraction", **plots.NOTE)  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=ABOVE)
-    _plain_ticks(axes)
+    _plain_losses(axes)
     axes.set_title("The best size (star) grows with the budget", fontsize=10)
     axes.set_xlim(right=4 * points.N.max())
 
@@ -55,16 +56,14 @@ def _draw_prediction(axes, n):
         axes.plot(C, n.excess(run), "x", color=plots.INK, markersize=8,
                   label="" if i else "measured")  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel=ABOVE)
-    _plain_ticks(axes)
+    _plain_losses(axes)
     axes.set_title("Runs of four times the FLOPs, predicted", fontsize=10)
     axes.legend(fontsize=8)
 
 
-def _plain_ticks(axes):
-    """On a logarithmic axis of losses 0.6, not a power of ten."""
+def _plain_losses(axes):
     limits = axes.get_ylim()
-    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
-    axes.set_yticks([], minor=True)
+    plain_ticks(axes.yaxis, TICKS)
     axes.set_ylim(limits)  # ticks outside would widen it
 
 

@@ -64,6 +64,7 @@ class Numbers:
         told = {(flops, found["channels"]) for flops, found in self.told.items()}
         self.largest = [r for r in best if _where(r)[:2] in told]
         self.law, self.samples = cache(self._law), cache(self._samples)
+        self.by_valleys = cache(self.by_valleys)
 
     def loss(self, row):
         """The mean of all seeds with a row's other settings."""
@@ -94,7 +95,7 @@ class Numbers:
         the mean square over all runs that were repeated; if none was, as the law misses them."""
         repeated = [r for r in self.runs if self.seeds(r) > 1]
         squares = [np.var(self.losses[_where(r)], ddof=1) / self.excess(r) ** 2 for r in repeated]
-        return float(np.mean(squares or self.missed() ** 2) ** 0.5)
+        return float(np.mean(squares) ** 0.5) if squares else rms(self.missed())
 
     def repeated(self):
         """The budgets whose runs all have several seeds."""
@@ -204,9 +205,10 @@ class Numbers:
             found[name] = Value(float(self.law(known).loss(N, D)), *interval(losses))
         return found
 
-    def rates(self, row):
-        """The learning rates that were tried with a run's size and budget."""
-        return sorted(r["settings"]["rate"] for r in self.tried if _where(r)[:2] == _where(row)[:2])
+    def at_each_rate(self, row):
+        """rate -> the first seed's excess, of the rates tried with a run's size and budget."""
+        same = [r for r in self.tried if _where(r)[:2] == _where(row)[:2]]
+        return dict(sorted((r["settings"]["rate"], r["result"]["excess"]) for r in same))
 
     def predictions(self):
         """(FLOPs, the prediction, the run) of each budget that was predicted and is trained."""
@@ -222,6 +224,11 @@ class Numbers:
         """(FLOPs, the best run) of each budget, then predicted runs of budgets beyond."""
         found = [(C, self.best(C)) for C in self.budgets]
         return found + [(C, run) for C, _, run in self.predictions() if C not in self.budgets]
+
+
+def rms(numbers):
+    """The root of the mean square."""
+    return float(np.mean(np.square(numbers)) ** 0.5)
 
 
 def _where(row):

@@ -2,11 +2,10 @@
 
 from itertools import pairwise
 
-import numpy as np
 from almanac import ALMANAC, MEAN
 from example import wrapped
 from scaling_fit import SAMPLES, falling
-from scaling_numbers import FITTED, NEAREST, Numbers, unknown_share
+from scaling_numbers import FITTED, NEAREST, Numbers, rms, unknown_share
 from scaling_trials import ALMANACS, ASKED, BANDS, BATCH, BLOCK, GROUPS
 
 PUBLISHED = {"without embeddings": ("Kaplan et al.", 0.73), "parameters": ("Hoffmann et al.", 0.5)}
@@ -96,7 +95,7 @@ def _losses(n):
 
 def ends(n, row):
     """The lowest and the highest of the rates that were tried in the place of a run."""
-    rates = n.rates(row)
+    rates = list(n.at_each_rate(row))
     return (rates[0], rates[-1]) if len(rates) > 1 else ()
 
 
@@ -149,7 +148,7 @@ def _how_well(n):
     best = [x for x, r in zip(missed, n.fitted, strict=True) if r is n.best(r["settings"]["flops"])]
     return (
         "The law of which E is given misses the excess of the runs by "
-        f"{np.mean(missed**2) ** 0.5:.0%} (root of the mean square), that of each budget's best by "
+        f"{rms(missed):.0%} (root of the mean square), that of each budget's best by "
         f"{', '.join(f'{100 * x:+.0f} %' for x in best)}."
     )
 
@@ -179,9 +178,9 @@ def _exponents(n):
     rows = []
     for count, label in COUNTED.items():
         who, exponent = PUBLISHED[count]
-        law = [shown(n.constant("exponent", known), 2) for known in (True, False)]
-        if count != "parameters":
-            law = ["", ""]  # it takes the FLOPs to be 6 N D, and N then has the embeddings
+        law = ["", ""]  # it takes the FLOPs to be 6 N D, and N then has the embeddings
+        if count == "parameters":
+            law = [shown(n.constant("exponent", known), 2) for known in (True, False)]
         rows.append((label, shown(n.by_valleys(count), 2), *law, f"{exponent} ({who})"))
     valleys = [
         (flops(C), f"{v.size:,.0f}", f"{v.loss - n.floor:.4f}", "yes" if v.inside else "no",
@@ -208,6 +207,7 @@ def _predictions(n):
     lines = []
     for C, told, run in n.predictions():
         given, free, excess = told["E given"], told["E free"], n.excess(run)
+        tried = ", ".join(f"{x:.4f} at {rate:g}" for rate, x in n.at_each_rate(run).items())
         below = max(budget for budget in n.budgets if budget < C)
         rows = [
             (label, f"{v[0]:.4f} ({v[1]:.4f} to {v[2]:.4f})", f"{v[0] - n.floor:.4f}",
@@ -223,21 +223,11 @@ def _predictions(n):
             f"{run['result']['parameters']:,} parameters and {run['result']['tokens'] / 1e6:.1f} "
             "million tokens. The prediction stands in 09_scaling_laws.jsonl before the runs, at "
             "the rate that was best at the nearest budget and at half of it, as best rates fall "
-            f"when budgets grow. The better one counts; the excess is {_at_each_rate(n, run)}.", "",
+            f"when budgets grow. The better one counts; the excess is {tried}.", "",
             *table(("", "loss", "excess", "error of the excess"), rows),
             f"The error is {of_the_goal(n, told, run)}. {_why(n, C)}", "",
         ]  # fmt: skip
     return lines
-
-
-def _at_each_rate(n, run):
-    """The excess, first seed, at each rate that was tried in the place of a run."""
-    place = [run["settings"][name] for name in ("flops", "channels")]
-    found = sorted(
-        (r["settings"]["rate"], r["result"]["excess"]) for r in n.tried
-        if [r["settings"][name] for name in ("flops", "channels")] == place
-    )  # fmt: skip
-    return ", ".join(f"{excess:.4f} at {rate:g}" for rate, excess in found)
 
 
 def of_the_goal(n, told, run):
@@ -253,11 +243,10 @@ def of_the_goal(n, told, run):
 def _why(n, C):
     """How well a prediction could have been, as far as the runs before it tell."""
     known = Numbers([r for r in n.tried if r["settings"]["flops"] < C], n.text)
-    missed = float(np.mean(known.missed() ** 2) ** 0.5)
     return (
         f"The law with E given misses the excess of the {len(known.fitted)} runs that it was "
-        f"fitted to by {missed:.0%} (root of the mean square): a prediction from beyond them is no "
-        "better, but by luck."
+        f"fitted to by {rms(known.missed()):.0%} (root of the mean square): a prediction from "
+        "beyond them is no better, but by luck."
     )
 
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from example import wrapped
+from laboratory import p_text
 from scaling_fit import power
 from scaling_report import (
     GOAL,
@@ -137,8 +138,7 @@ def _of_seeds(difference):
     """(spread, p) as text."""
     if difference.n < 2:
         return "one seed", ""
-    p = f"{difference.p:.3f}" if difference.p >= 0.001 else "< 0.001"
-    return f"{difference.deviation:.4f}", p
+    return f"{difference.deviation:.4f}", p_text(difference.p)
 
 
 def _more_compute(n):
