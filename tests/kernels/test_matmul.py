@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tile_process import run_with
+from tile_process import run_with, skip_without_instructions
 
 from autograd import kernels, reference
 from autograd.kernels import tiles
@@ -90,8 +90,7 @@ def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(
 @pytest.mark.parametrize("tile", TILES)
 @pytest.mark.slow
 def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
-    if TILES.index(tile) < TILES.index(tiles.TILE) and tile in ("amx", "avx512bf16"):
-        pytest.skip(f"this processor has no instruction of the tile {tile}")
+    skip_without_instructions(tile)
     run = run_with(tile, __file__)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == [tile, "right"]

@@ -12,6 +12,8 @@ from autograd import backend
 
 pytestmark = pytest.mark.kernels
 if backend.name == "numba":
+    from tile_process import skip_without_instructions
+
     from autograd.kernels.stored_tile import multiply_streamed
     from autograd.kernels.tiles import BYTES, HEIGHTS, TILES, VECTORS
 
@@ -47,6 +49,7 @@ def main():
 
 @pytest.mark.parametrize("tile", TILES)
 def test_every_tile_widens_what_is_stored(tile):
+    skip_without_instructions(tile)
     run = subprocess.run(
         [sys.executable, "-c", "import test_stored_weights as test; test.main()"],
         env=os.environ | {"AUTOGRAD_TILE": tile, "PYTHONPATH": os.pathsep.join(sys.path)},
