@@ -42,7 +42,7 @@ def _operators(name: str) -> tuple[Callable[..., "Tensor"], Callable[..., "Tenso
 def _method(name: str) -> Callable[..., "Tensor"]:
     """x.sum(axis=0) is autograd.sum(x, axis=0)."""
 
-    def method(x, *arguments, **settings):
+    def method(x: "Tensor", *arguments: Any, **settings: Any) -> "Tensor":
         return OPS[name](x, *arguments, **settings)
 
     method.__doc__, method.__name__ = f"autograd.{name}(x, ...)", name

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_run import TEXT, TINY
 
 from npgpt import cli
 
@@ -89,6 +90,9 @@ def test_every_dotted_name_of_our_code_resolves(path):
 def test_the_snippets_run_in_order_and_print_what_stands_beneath(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = read(path)
+    if "runs/tales" in "".join(snippet.code for snippet in snippets.snippets(text)):
+        (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
+        assert cli.main(["train", *TINY, "--corpus", "a.txt", "--out", "runs/tales"]) == 0
     found = snippets.snippets(text)
     for snippet, printed in zip(found, snippets.what_they_print(found, path), strict=True):
         if path == CONCEPTS or snippet.printed:
