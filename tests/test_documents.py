@@ -119,7 +119,9 @@ def test_the_notebook_has_the_form_that_notebooks_have():
         assert set(cell) == keys
         for link in LINKED_FILE.findall(FENCED.sub("", cell["source"])):
             assert (snippets.NOTEBOOK.parent / link).exists(), link
-    codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    set_up, *codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    assert set_up == cells[0]["source"] and "%pip install" in set_up and "compile" in set_up
+    assert all(line.startswith("#") for line in set_up.splitlines())  # not run with the others
     assert "\n".join(codes).split() == "".join(
         snippet.code for snippet in snippets.snippets(read(CONCEPTS))
     ).split()
@@ -200,7 +202,7 @@ def test_what_a_snippet_prints_is_written_beneath_it_and_found_there():
     other = snippets.with_outputs(written, ["3\n", ""])
     assert snippets.snippets(other)[0].printed == "3\n"
     assert [cell["cell_type"] for cell in json.loads(snippets.as_notebook(other))["cells"]] == [
-        "markdown", "code", "markdown", "code", "markdown"
+        "code", "markdown", "code", "markdown", "code", "markdown"
     ]  # fmt: skip
 
 
