@@ -19,7 +19,7 @@ from npgpt.model.embeddings import Embedding
 from npgpt.model.mlp import FeedForward
 from npgpt.model.module import INIT_STD, LayerNorm, Linear, Module
 from npgpt.model.neighbours import WAVES, look_at_neighbours, waves
-from npgpt.model.transformer import Transformer, with_loss
+from npgpt.model.transformer import LogitsAndLoss, MaybeIds, Transformer, with_loss
 
 exact_gelu = partial(gelu, approximate="none")
 norm = partial(LayerNorm, bias=True, eps=1e-12)
@@ -59,18 +59,16 @@ class Bert(Transformer):
             self.mlm = MaskedTokenHead(rng, config, dtype)
 
     def __call__(
-        self, idx_BT: ArrayLike, targets_BT: ArrayLike | None = None, *,
-        segments_BT: ArrayLike | None = None, mask_BT: ArrayLike | None = None,
-    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        self, idx_BT: ArrayLike, targets_BT: MaybeIds = None, *, segments_BT: MaybeIds = None,
+        mask_BT: MaybeIds = None,
+    ) -> LogitsAndLoss:  # fmt: skip
         """(logits (B, T, V), loss): the mean cross-entropy in nats per target, None without."""
         x_BTC = self._head()(self.hidden(idx_BT, segments_BT, mask_BT))
         logits_BTV = linear(x_BTC, transpose(self.wte.weight), self.mlm.bias)
         return with_loss(logits_BTV, targets_BT)
 
-    def loss(
-        self, idx_BT: ArrayLike, targets_BT: ArrayLike, *,
-        segments_BT: ArrayLike | None = None, mask_BT: ArrayLike | None = None,
-    ) -> Tensor:  # fmt: skip
+    def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike, *,
+             segments_BT: MaybeIds = None, mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
         """The loss alone: the head computes positions with a target only, and no whole logits."""
         x_BTC, targets_BT = self.hidden(idx_BT, segments_BT, mask_BT), np.asarray(targets_BT)
         if targets_BT.shape == x_BTC.shape[:2] and (targets_BT != -1).any():
@@ -81,10 +79,8 @@ class Bert(Transformer):
         table = concat([self.wte.weight, self.mlm.bias.reshape(-1, 1)], axis=1)
         return linear_cross_entropy(concat([x, ones], axis=-1), table, targets_BT)
 
-    def hidden(
-        self, idx_BT: ArrayLike, segments_BT: ArrayLike | None = None,
-        mask_BT: ArrayLike | None = None,
-    ) -> Tensor:  # fmt: skip
+    def hidden(self, idx_BT: ArrayLike, segments_BT: MaybeIds = None,
+               mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
         """What the last block gives for each position, (B, T, C)."""
         idx_BT = self._checked(idx_BT, self.config.block_size)
         segments_BT = np.zeros_like(idx_BT) if segments_BT is None else np.asarray(segments_BT)

@@ -30,6 +30,9 @@ from npgpt.interop.huggingface import load_folder, local_folder, save_folder
 from npgpt.model.module import Module, without_initial_weights
 from npgpt.model.size import check_size
 
+MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
+LogitsAndLoss = tuple[Tensor, Tensor | None]
+
 
 class Transformer(Module):
     """A model. A subclass names its settings' class, `Config`, and its files' `layout`, a module of
@@ -180,9 +183,7 @@ class Transformer(Module):
 class CausalTransformer(Transformer):
     """A decoder-only model. A subclass has `hidden(idx_BT, cache=None)`, (B, T, C)."""
 
-    def __call__(
-        self, idx_BT: ArrayLike, targets_BT: ArrayLike | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, idx_BT: ArrayLike, targets_BT: MaybeIds = None) -> LogitsAndLoss:
         """(logits (B, T, V), loss): the mean cross-entropy in nats per token, None without targets.
 
         idx_BT      token ids, T at most block_size
@@ -247,9 +248,7 @@ class CausalTransformer(Transformer):
         )  # fmt: skip
 
 
-def with_loss(
-    logits_BTV: Tensor, targets_BT: ArrayLike | None
-) -> tuple[Tensor, Tensor | None]:
+def with_loss(logits_BTV: Tensor, targets_BT: MaybeIds) -> LogitsAndLoss:
     """(logits, their loss), None without targets."""
     if targets_BT is None:
         return logits_BTV, None

@@ -52,9 +52,7 @@ class AdamW:
 
     def __repr__(self) -> str:
         size = sum(p.size for p in self.parameters.values())
-        names = ("lr", "betas", "eps", "weight_decay", "grad_clip", "steps")
-        settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
-        return f"AdamW({size:,} parameters, {settings})"
+        return f"AdamW({size:,} parameters, lr={self.lr}, steps={self.steps})"
 
     def step(self, lr: float | None = None) -> float:
         """Update every weight that has a gradient; return the global norm before clipping.
