@@ -149,7 +149,7 @@ class Op(Generic[P]):
         return results if several else results[0]
 
     def __reduce__(self):
-        return self.__qualname__  # a copy is the op itself; a pickle has where it is found
+        return self.__qualname__  # a copy is the op itself; a pickle says where to find it
 
     def gradients(self, d_output, saved, needs):
         """The VJP's result as a tuple, one array (or None) per array input.

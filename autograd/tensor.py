@@ -156,7 +156,7 @@ class Tensor:
             "build a new one with autograd.where or autograd.concat, or assign to .data of a leaf"
         )
 
-    if not TYPE_CHECKING:  # which would take it that every name is there
+    if not TYPE_CHECKING:  # a type checker would then accept any name
 
         def __getattr__(self, name):
             said = f"'Tensor' object has no attribute {name!r}"
