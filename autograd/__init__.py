@@ -70,3 +70,14 @@ from autograd.ops.shaping import (
 from autograd.precision import matmul_precision, set_matmul_precision, using_matmul_precision
 from autograd.recording import Observer, no_grad, observing, op, vjp
 from autograd.tensor import OPS, Tensor
+
+__all__ = [
+    "backward", "GradcheckError", "gradcheck", "abs", "add", "clip", "div", "exp", "log",
+    "maximum", "mul", "neg", "pow", "sqrt", "sub", "tanh", "where", "linear", "matmul",
+    "cross_entropy", "linear_cross_entropy", "dropout", "embedding", "gelu", "layer_norm",
+    "log_softmax", "relu", "rms_norm", "rotary_embedding", "scaled_dot_product_attention",
+    "sigmoid", "silu", "softmax", "logsumexp", "max", "mean", "sum", "var", "broadcast_to",
+    "concat", "getitem", "pad", "reshape", "split", "stack", "swapaxes", "transpose",
+    "matmul_precision", "set_matmul_precision", "using_matmul_precision", "Observer", "no_grad",
+    "observing", "op", "vjp", "OPS", "Tensor",
+]  # fmt: skip

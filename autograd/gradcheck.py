@@ -29,8 +29,10 @@ which takes nothing but forwards: the directional derivative of L. Both sides ar
 
 import inspect
 import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -81,11 +83,11 @@ class Report:
     inputs: tuple
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         return not any(x.wrong for x in self.inputs)
 
     @property
-    def worst(self):
+    def worst(self) -> InputReport:
         """The InputReport with the largest error; a wrong one before one that passes."""
         return max(self.inputs, key=lambda x: (x.wrong > 0, x.error))
 
@@ -98,7 +100,10 @@ class Report:
         return "\n  ".join([head, *map(str, wrong or self.inputs)])
 
 
-def gradcheck(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0):
+def gradcheck(
+    f: Callable, inputs: Iterable | Mapping[str, Any], *, eps: float = EPS, rtol: float = RTOL,
+    atol: float = ATOL, seed: int = 0,
+) -> Report:  # fmt: skip
     """Compare backward through f with finite differences, and return a Report.
 
     f        a function of Tensors; returns a Tensor or a tuple of Tensors
@@ -155,7 +160,7 @@ class OpReport:
     failure: str | None
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         return self.failure is None
 
 

@@ -9,11 +9,14 @@ or for their time, subclass `Observer`.
 import functools
 import inspect
 import time
+from collections.abc import Callable
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
+from typing import Any, Generic, ParamSpec, overload
 
 from autograd.tensor import OPS, Tensor, as_arrays
 
+P = ParamSpec("P")  # of an op's forward, which its callers see
 _recording = ContextVar("recording", default=True)
 current_observer = ContextVar("observer", default=None)
 
@@ -21,11 +24,11 @@ current_observer = ContextVar("observer", default=None)
 class no_grad(ContextDecorator):
     """`with no_grad():` or `@no_grad()`: ops compute, and record nothing to differentiate."""
 
-    def __enter__(self):
+    def __enter__(self) -> "no_grad":
         self.token = _recording.set(False)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         _recording.reset(self.token)
 
     def _recreate_cm(self):  # a decorated function that calls itself needs one token per call
@@ -92,7 +95,7 @@ class Need:
         self.sum_so_far = sum_so_far
 
 
-class Op:
+class Op(Generic[P]):
     """A forward and its VJP under one name, callable on Tensors.
 
     In a forward's signature, the parameters before `/` are the arrays, and may be Tensors,
@@ -102,7 +105,7 @@ class Op:
     gradients backward may ask for, as it does to a VJP.
     """
 
-    def __init__(self, forward, keeps_dtype, flops):
+    def __init__(self, forward: Callable[P, Any], keeps_dtype: bool, flops: Any) -> None:
         functools.update_wrapper(self, forward)
         self.name = forward.__name__
         self.forward, self.vjp = forward, None
@@ -118,8 +121,12 @@ class Op:
         self.takes_list = not self.array_names
         self.setting_names = [p.name for p in parameters[len(self.array_names) or 1 :]]
 
-    def __call__(self, *arguments, **settings):
+    def __call__(self, *arguments: P.args, **settings: P.kwargs) -> Tensor:
         inputs, rest = self._split_arguments(arguments, settings)
+        for name in settings:
+            if name not in self.setting_names:
+                known = ", ".join(self.setting_names) or "no settings"
+                raise TypeError(f"{self.name}: no argument {name!r}; it has {known}")
         arrays = as_arrays(self.name, inputs, self.keeps_dtype)
         edges = [_edge(x) for x in inputs] if _recording.get() else [None] * len(inputs)
         wanted = [edge is not None for edge in edges]
@@ -140,6 +147,9 @@ class Op:
             outputs = tuple([result.data for result in results])
             observer.forward(self, node, tuple(arrays), named, outputs, seconds)
         return results if several else results[0]
+
+    def __reduce__(self):
+        return self.__qualname__  # a copy is the op itself; a pickle says where to find it
 
     def gradients(self, d_output, saved, needs):
         """The VJP's result as a tuple, one array (or None) per array input.
@@ -185,7 +195,11 @@ class Op:
         return inputs, _without_tensors(rest, settings) if rest or settings else ()
 
 
-def op(forward=None, *, keeps_dtype=False, flops=1):
+@overload
+def op(forward: Callable[P, Any]) -> Op[P]: ...
+@overload
+def op(*, keeps_dtype: bool = False, flops: Any = 1) -> Callable[[Callable[P, Any]], Op[P]]: ...
+def op(forward: Any = None, *, keeps_dtype: bool = False, flops: Any = 1) -> Any:
     """Register a forward as an op under its own name; `@vjp(the_op)` adds the derivative.
 
     keeps_dtype   for ops that only move elements: integers and bools then stay what they are,
@@ -199,7 +213,7 @@ def op(forward=None, *, keeps_dtype=False, flops=1):
     return OPS[forward.__name__]
 
 
-def vjp(of, *, flops=1):
+def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
     """Attach a vector-Jacobian product to the op `of`.
 
     flops   FLOPs of the VJP over those of the forward

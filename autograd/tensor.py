@@ -5,13 +5,27 @@ forward in `autograd.ops`) and does not know how gradients travel (that is `auto
 Its operators and methods name the ops that they call, which are found in OPS.
 """
 
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
 import numpy as np
+from numpy.typing import ArrayLike
 
-OPS = {}  # every op by name: what can be differentiated, and what gradient checks must cover
+# Every op by name: what can be differentiated, and what gradient checks must cover.
+OPS: dict[str, Any] = {}
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # dtypes that have gradients
+# ndarray + Tensor calls numpy.add, which asks the Tensor.
+OPERATORS = {np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div",
+             np.power: "pow", np.matmul: "matmul"}  # fmt: skip
+INSTEAD = {  # what PyTorch has as an attribute of a tensor, and what to write here
+    "numpy": "x.data", "tolist": "x.data.tolist()", "argmax": "x.data.argmax(axis)",
+    "view": "x.reshape(shape)", "unsqueeze": "x.reshape(shape)", "squeeze": "x.reshape(shape)",
+    "permute": "x.transpose(axes)", "T": "x.swapaxes(-1, -2)", "zero_": "x.grad = None",
+    "clone": "Tensor(x.data.copy())", "to": "Tensor(x.data.astype(dtype))",
+}  # fmt: skip
 
 
-def _operators(name):
+def _operators(name: str) -> tuple[Callable[..., "Tensor"], Callable[..., "Tensor"]]:
     """x + y is autograd.add(x, y); 2 - x, for which Python asks x, is autograd.sub(2, x)."""
 
     def operator(x, y):
@@ -25,10 +39,10 @@ def _operators(name):
     return operator, reflected
 
 
-def _method(name):
+def _method(name: str) -> Callable[..., "Tensor"]:
     """x.sum(axis=0) is autograd.sum(x, axis=0)."""
 
-    def method(x, *arguments, **settings):
+    def method(x: "Tensor", *arguments: Any, **settings: Any) -> "Tensor":
         return OPS[name](x, *arguments, **settings)
 
     method.__doc__, method.__name__ = f"autograd.{name}(x, ...)", name
@@ -48,9 +62,8 @@ class Tensor:
     """
 
     __slots__ = ("data", "grad", "node", "output_index", "requires_grad")
-    __array_ufunc__ = None  # ndarray * Tensor is then left to Tensor.__rmul__
 
-    def __init__(self, data, requires_grad=False):
+    def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
         self.data = as_supported_array(data)
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(
@@ -58,8 +71,8 @@ class Tensor:
                 "use float data, or requires_grad=False"
             )
         self.requires_grad = requires_grad
-        self.grad = None
-        self.node = None  # the recording.Node that computed this tensor; None for a leaf
+        self.grad: np.ndarray | None = None
+        self.node: Any = None  # the recording.Node that computed this tensor; None for a leaf
         self.output_index = 0  # which of the node's outputs it is
 
     __add__, __radd__ = _operators("add")
@@ -72,7 +85,7 @@ class Tensor:
     sum, mean, max = _method("sum"), _method("mean"), _method("max")
     reshape, transpose, swapaxes = _method("reshape"), _method("transpose"), _method("swapaxes")
 
-    def backward(self, gradient=None):
+    def backward(self, gradient: "ArrayLike | Tensor | None" = None) -> None:
         """Add d(self)/d(leaf), times `gradient`, to `.grad` of every leaf it was computed from.
 
         gradient   an array of this tensor's shape; may be left out for a single element (it is 1)
@@ -85,43 +98,49 @@ class Tensor:
         autograd.engine.backward(self, gradient)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         return self.data.shape
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         return self.data.dtype
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return self.data.ndim
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.data.size
 
-    def item(self):
+    def item(self) -> float:
         """The value of a one-element tensor as a Python number."""
         if self.size != 1:
             raise ValueError(f"item: needs one element, got shape {self.shape}; use .data")
         return self.data.item()
 
-    def detach(self):
+    def detach(self) -> "Tensor":
         """The same values as a constant: no gradient flows through the result."""
         return Tensor(self.data)
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError("len: a 0-d tensor has no length; use .size or .item()")
         return self.shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator["Tensor"]:
         return (self[i] for i in range(len(self)))
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.item())
 
-    def __eq__(self, other):
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __eq__(self, other: object) -> bool:
         if self is not other:
             raise TypeError(
                 "Tensors are not compared: compare their values, as in x.data == 3, or ask whether "
@@ -131,11 +150,27 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    def __setitem__(self, index, value):
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise TypeError(
             "a Tensor cannot be assigned to: a changed value would make recorded gradients wrong; "
             "build a new one with autograd.where or autograd.concat, or assign to .data of a leaf"
         )
+
+    if not TYPE_CHECKING:  # a type checker would then accept any name
+
+        def __getattr__(self, name):
+            said = f"'Tensor' object has no attribute {name!r}"
+            instead = f"autograd.{name}(x)" if name in OPS else INSTEAD.get(name)
+            raise AttributeError(said + f"; write {instead}" * bool(instead), name=name, obj=self)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **settings):
+        if ufunc in OPERATORS and method == "__call__" and not settings:
+            return OPS[OPERATORS[ufunc]](*inputs)
+        name = ufunc.__name__
+        raise TypeError(
+            f"numpy.{name} of a Tensor; write " + f"autograd.{name}(x), or " * (name in OPS)
+            + f"numpy.{name}(x.data), which has no gradient"
+        )  # fmt: skip
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
@@ -143,13 +178,13 @@ class Tensor:
             "Tensor of a list of them with autograd.stack"
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         made_by = f", made by {self.node.op.name}" if self.node else ""
         wants = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({self.data}, dtype={self.dtype}{wants}{made_by})"
 
 
-def as_supported_array(data):
+def as_supported_array(data: ArrayLike) -> np.ndarray:
     """`data` as a float32, float64, integer or bool ndarray; TypeError for anything else."""
     if type(data) is np.ndarray and data.dtype in FLOATS:
         return data

@@ -184,4 +184,4 @@ if __name__ == "__main__":
     if args.report:
         write_report()
     else:
-        main(args.quick, figures_of(args.quick), args.all, args.corpus, args.workers)
+        main(args.quick, figures_of(not args.quick), args.all, args.corpus, args.workers)

@@ -279,4 +279,4 @@ if __name__ == "__main__":
     elif args.report:
         write_report()
     else:
-        main(args.quick, figures_of(args.quick), args.processes)
+        main(args.quick, figures_of(not args.quick), args.processes)

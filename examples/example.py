@@ -28,7 +28,9 @@ def run(main):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="a few seconds, and cruder results")
-    main(quick=parser.parse_args().quick)
+    parser.add_argument("--write", action="store_true", help="draw the figure that CONCEPTS.md has")
+    args = parser.parse_args()
+    main(quick=args.quick, figures=figures_of(args.write))
 
 
 def study_arguments(doc, quick):
@@ -41,9 +43,9 @@ def study_arguments(doc, quick):
     return parser
 
 
-def figures_of(quick):
-    """Where a study draws: a quick picture does not take the place of the study's."""
-    return FIGURES / "quick" if quick else FIGURES
+def figures_of(kept):
+    """Return where to draw: beside the figures of CONCEPTS.md, or where git ignores it."""
+    return FIGURES if kept else FIGURES / "new"
 
 
 def expect(text):

@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "CONCEPTS.md"
 SCRIPT, NOTEBOOK = ROOT / "examples" / "concepts.py", ROOT / "examples" / "concepts.ipynb"
 COMMAND = "python examples/snippets.py --write"
+SET_UP = """\
+# %pip install -e ..    # once, from a clone of the project: without the first # of this line
+# The first cells that call a kernel compile it, which may take half a minute, once."""
 
 SNIPPET = re.compile(
     r"^(?P<indent> *)```python\n(?P<code>(?s:.*?))^ *```\n"
@@ -97,8 +100,8 @@ def as_script(text):
 def as_notebook(text):
     """The document as a notebook: its text in cells between the snippets."""
     cells = []
-    for number, part in enumerate(parts(text)):
-        cell = {"id": f"part-{number}", "metadata": {}}
+    for number, part in enumerate([Snippet(0, SET_UP, "", ()), *parts(text)], -1):
+        cell = {"id": f"part-{number}" if number >= 0 else "set-up", "metadata": {}}
         if isinstance(part, Snippet):
             cell |= {"cell_type": "code", "execution_count": None, "source": part.code.rstrip("\n")}
             stream = {"output_type": "stream", "name": "stdout", "text": part.printed}

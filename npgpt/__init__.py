@@ -18,7 +18,24 @@ Reading order, one package for each section of CONCEPTS.md:
 29600
 """
 
+import autograd
+
+if not hasattr(autograd, "OPS"):
+    raise ImportError(
+        f"{autograd.__file__} is of another package named autograd, and npgpt brings its own: "
+        "install npgpt alone into a new virtual environment, as its README does"
+    )
+
 from npgpt.config import BertConfig, GPTConfig, LlamaConfig, T5Config, TrainConfig
 from npgpt.model import GPT, T5, Bert, Llama
 from npgpt.tokenizer import BPETokenizer, CharTokenizer
 from npgpt.training import AdamW
+from npgpt.training.checkpoint import load_run
+from npgpt.training.checkpoint import version_of as _version_of
+
+__version__ = _version_of("npgpt")
+
+__all__ = [
+    "BertConfig", "GPTConfig", "LlamaConfig", "T5Config", "TrainConfig", "GPT", "T5", "Bert",
+    "Llama", "BPETokenizer", "CharTokenizer", "AdamW", "load_run", "__version__",
+]  # fmt: skip

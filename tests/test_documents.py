@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_run import TEXT, TINY
 
 from npgpt import cli
 
@@ -89,6 +90,9 @@ def test_every_dotted_name_of_our_code_resolves(path):
 def test_the_snippets_run_in_order_and_print_what_stands_beneath(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = read(path)
+    if "runs/tales" in "".join(snippet.code for snippet in snippets.snippets(text)):
+        (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
+        assert cli.main(["train", *TINY, "--corpus", "a.txt", "--out", "runs/tales"]) == 0
     found = snippets.snippets(text)
     for snippet, printed in zip(found, snippets.what_they_print(found, path), strict=True):
         if path == CONCEPTS or snippet.printed:
@@ -115,7 +119,9 @@ def test_the_notebook_has_the_form_that_notebooks_have():
         assert set(cell) == keys
         for link in LINKED_FILE.findall(FENCED.sub("", cell["source"])):
             assert (snippets.NOTEBOOK.parent / link).exists(), link
-    codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    set_up, *codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    assert set_up == cells[0]["source"] and "%pip install" in set_up and "compile" in set_up
+    assert all(line.startswith("#") for line in set_up.splitlines())  # not run with the others
     assert "\n".join(codes).split() == "".join(
         snippet.code for snippet in snippets.snippets(read(CONCEPTS))
     ).split()
@@ -196,7 +202,7 @@ def test_what_a_snippet_prints_is_written_beneath_it_and_found_there():
     other = snippets.with_outputs(written, ["3\n", ""])
     assert snippets.snippets(other)[0].printed == "3\n"
     assert [cell["cell_type"] for cell in json.loads(snippets.as_notebook(other))["cells"]] == [
-        "markdown", "code", "markdown", "code", "markdown"
+        "code", "markdown", "code", "markdown", "code", "markdown"
     ]  # fmt: skip
 
 

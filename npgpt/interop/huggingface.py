@@ -152,6 +152,11 @@ def _read_config(path, layout):
             "`npgpt export` wrote, or one downloaded whole from a model's page"
         )
     config, here = read_json(path), CLASSES[layout.MODEL_TYPE]
+    if "made_by" in config:
+        raise ValueError(
+            f"{path.parent} is a run of npgpt train; write model, tokenizer, run = "
+            f"npgpt.load_run({str(path.parent)!r}), or export it with `npgpt export`"
+        )
     found = config.get("model_type", layout.MODEL_TYPE)
     if found != layout.MODEL_TYPE:
         other = CLASSES.get(found) if isinstance(found, str) else None

@@ -9,6 +9,7 @@ Source: Devlin et al., BERT, 2018. Blocks are post-norm, as published: x = norm(
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
 from npgpt.config import BertConfig
@@ -18,7 +19,7 @@ from npgpt.model.embeddings import Embedding
 from npgpt.model.mlp import FeedForward
 from npgpt.model.module import INIT_STD, LayerNorm, Linear, Module
 from npgpt.model.neighbours import WAVES, look_at_neighbours, waves
-from npgpt.model.transformer import Transformer, with_loss
+from npgpt.model.transformer import LogitsAndLoss, MaybeIds, Transformer, with_loss
 
 exact_gelu = partial(gelu, approximate="none")
 norm = partial(LayerNorm, bias=True, eps=1e-12)
@@ -44,7 +45,7 @@ class Bert(Transformer):
 
     Config, layout = BertConfig, bert
 
-    def __init__(self, config, seed=0, dtype=np.float32):
+    def __init__(self, config: BertConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C = config.n_embd
@@ -57,13 +58,17 @@ class Bert(Transformer):
         if config.mlm_head:
             self.mlm = MaskedTokenHead(rng, config, dtype)
 
-    def __call__(self, idx_BT, targets_BT=None, *, segments_BT=None, mask_BT=None):
+    def __call__(
+        self, idx_BT: ArrayLike, targets_BT: MaybeIds = None, *, segments_BT: MaybeIds = None,
+        mask_BT: MaybeIds = None,
+    ) -> LogitsAndLoss:  # fmt: skip
         """(logits (B, T, V), loss): the mean cross-entropy in nats per target, None without."""
         x_BTC = self._head()(self.hidden(idx_BT, segments_BT, mask_BT))
         logits_BTV = linear(x_BTC, transpose(self.wte.weight), self.mlm.bias)
         return with_loss(logits_BTV, targets_BT)
 
-    def loss(self, idx_BT, targets_BT, *, segments_BT=None, mask_BT=None):
+    def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike, *,
+             segments_BT: MaybeIds = None, mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
         """The loss alone: the head computes positions with a target only, and no whole logits."""
         x_BTC, targets_BT = self.hidden(idx_BT, segments_BT, mask_BT), np.asarray(targets_BT)
         if targets_BT.shape == x_BTC.shape[:2] and (targets_BT != -1).any():
@@ -74,7 +79,8 @@ class Bert(Transformer):
         table = concat([self.wte.weight, self.mlm.bias.reshape(-1, 1)], axis=1)
         return linear_cross_entropy(concat([x, ones], axis=-1), table, targets_BT)
 
-    def hidden(self, idx_BT, segments_BT=None, mask_BT=None):
+    def hidden(self, idx_BT: ArrayLike, segments_BT: MaybeIds = None,
+               mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
         """What the last block gives for each position, (B, T, C)."""
         idx_BT = self._checked(idx_BT, self.config.block_size)
         segments_BT = np.zeros_like(idx_BT) if segments_BT is None else np.asarray(segments_BT)

@@ -6,8 +6,11 @@ Source: Radford et al., Language Models are Unsupervised Multitask Learners (GPT
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
+from autograd import Tensor
 from npgpt.config import GPTConfig
+from npgpt.generation.cache import KVCache
 from npgpt.interop import gpt2
 from npgpt.model.block import Block
 from npgpt.model.embeddings import Embedding
@@ -21,7 +24,7 @@ class GPT(CausalTransformer):
     Config, layout, decodes = GPTConfig, gpt2, True
     Block, Norm, Positions = Block, LayerNorm, Embedding  # a subclass may have others
 
-    def __init__(self, config, seed=0, dtype=np.float32):
+    def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C, V = config.n_embd, config.vocab_size
@@ -32,7 +35,7 @@ class GPT(CausalTransformer):
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 
-    def hidden(self, idx_BT, cache=None):
+    def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
         """What the last norm gives for each position, (B, T, C).
 
         cache   a `npgpt.generation.cache.KVCache` of the tokens before these; without gradients

@@ -9,9 +9,11 @@ Source: Touvron et al., LLaMA, 2023, section 2.2; Llama 2, 2023, for the shared 
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from autograd import rotary_embedding, silu
+from autograd import Tensor, rotary_embedding, silu
 from npgpt.config import LlamaConfig
+from npgpt.generation.cache import KVCache
 from npgpt.interop import llama
 from npgpt.model.attention import Attention
 from npgpt.model.embeddings import Embedding
@@ -25,7 +27,7 @@ class Llama(CausalTransformer):
 
     Config, layout = LlamaConfig, llama
 
-    def __init__(self, config, seed=0, dtype=np.float32):
+    def __init__(self, config: LlamaConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C, V = config.n_embd, config.vocab_size
@@ -35,7 +37,7 @@ class Llama(CausalTransformer):
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 
-    def hidden(self, idx_BT, cache=None):
+    def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
         """What the last norm gives for each position, (B, T, C).
 
         cache   a `npgpt.generation.cache.KVCache` of the tokens before these; without gradients

@@ -6,6 +6,7 @@ weights, so a path such as `h.0.attn.c_attn.weight` means the same array here an
 """
 
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,14 +19,14 @@ INIT_STD = 0.02  # GPT-2's
 class Module:
     """A part of a model. Subclasses set Tensors, Modules and lists of Modules as attributes."""
 
-    def named_parameters(self):
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield (dotted name, Tensor) for each weight, in the order the attributes were set."""
         for path, module in self.named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, Tensor):
                     yield f"{path}.{name}" if path else name, value
 
-    def named_modules(self, path=""):
+    def named_modules(self, path: str = "") -> Iterator[tuple[str, "Module"]]:
         """Yield (dotted path, Module) for this part, whose path is `path`, and all parts of it."""
         yield path, self
         for name, value in vars(self).items():

@@ -11,10 +11,12 @@ head of its own are those of T5 1.1.
 """
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from autograd import gelu, relu
+from autograd import Tensor, gelu, relu
 from npgpt.config import T5Config
 from npgpt.interop import t5
 from npgpt.model.attention import Attention
@@ -22,7 +24,7 @@ from npgpt.model.embeddings import Embedding
 from npgpt.model.mlp import FeedForward, GatedFeedForward
 from npgpt.model.module import INIT_STD, Linear, Module, RMSNorm
 from npgpt.model.neighbours import BIAS, neighbours
-from npgpt.model.transformer import Transformer, with_loss
+from npgpt.model.transformer import LogitsAndLoss, MaybeIds, Transformer, with_loss
 
 
 class T5(Transformer):
@@ -41,7 +43,7 @@ class T5(Transformer):
 
     Config, layout = T5Config, t5
 
-    def __init__(self, config, seed=0, dtype=np.float32):
+    def __init__(self, config: T5Config, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C, V = config.n_embd, config.vocab_size
@@ -52,25 +54,29 @@ class T5(Transformer):
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 
-    def __call__(self, source_BS, inputs_BT, targets_BT=None, *, mask_BS=None):
+    def __call__(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: MaybeIds = None, *,
+                 mask_BS: MaybeIds = None) -> LogitsAndLoss:  # fmt: skip
         """(logits (B, T, V), loss): the mean cross-entropy in nats per target, None without."""
         return with_loss(self.head(self.hidden(source_BS, inputs_BT, mask_BS)), targets_BT)
 
-    def loss(self, source_BS, inputs_BT, targets_BT, *, mask_BS=None):
+    def loss(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: ArrayLike, *,
+             mask_BS: MaybeIds = None) -> Tensor:  # fmt: skip
         """The loss alone, which for training is enough: the logits are never whole in memory."""
         return self.head_loss(self.hidden(source_BS, inputs_BT, mask_BS), targets_BT)
 
-    def hidden(self, source_BS, inputs_BT, mask_BS=None):
+    def hidden(self, source_BS: ArrayLike, inputs_BT: ArrayLike,
+               mask_BS: MaybeIds = None) -> Tensor:  # fmt: skip
         """What the head reads, (B, T, C)."""
         drop = self._dropout()
         return self.decode(inputs_BT, self.encode(source_BS, mask_BS, drop), mask_BS, drop)
 
-    def encode(self, source_BS, mask_BS=None, drop=None):
+    def encode(self, source_BS: ArrayLike, mask_BS: MaybeIds = None, drop: Any = None) -> Tensor:
         """What the encoder makes of the source, (B, S, C)."""
         x_BSC = self.wte(self._checked(source_BS))
         return self.encoder(x_BSC, drop or self._dropout(), mask=mask_BS)
 
-    def decode(self, inputs_BT, encoded_BSC, mask_BS=None, drop=None):
+    def decode(self, inputs_BT: ArrayLike, encoded_BSC: Tensor, mask_BS: MaybeIds = None,
+               drop: Any = None) -> Tensor:  # fmt: skip
         """What the decoder makes of its inputs and what `encode` gave, (B, T, C)."""
         x_BTC = self.wte(self._checked(inputs_BT))
         x_BTC = self.decoder(x_BTC, drop or self._dropout(), encoded_BSC, mask_BS)

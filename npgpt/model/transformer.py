@@ -3,12 +3,17 @@ those that continue a text, how.
 """
 
 import itertools
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from autograd import (
+    Tensor,
     backend,
     cross_entropy,
     dropout,
@@ -24,6 +29,9 @@ from npgpt.generation.weights import use_weights
 from npgpt.interop.huggingface import load_folder, local_folder, save_folder
 from npgpt.model.module import Module, without_initial_weights
 from npgpt.model.size import check_size
+
+MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
+LogitsAndLoss = tuple[Tensor, Tensor | None]
 
 
 class Transformer(Module):
@@ -45,28 +53,35 @@ class Transformer(Module):
 
     decodes, weights = False, None
 
-    def __init__(self, config, seed):
+    def __init__(self, config: Any, seed: int) -> None:
+        if not isinstance(config, self.Config):
+            name, kind = type(self).__name__, self.Config.__name__
+            raise TypeError(f"{name}: the config is a {type(config).__name__}; write "
+                            f"{name}({kind}(...))")  # fmt: skip
         self.config, self.seed = config, seed
         self.training, self.dropout_step = True, 0
 
-    def head(self, x_BTC):
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config}, {self.num_parameters():,} parameters)"
+
+    def head(self, x_BTC: Tensor) -> Tensor:
         """Logits: how well each token's output vector agrees with x.    (..., C) -> (..., V)"""
         if self.config.tie_weights:
             return linear(x_BTC, transpose(self.wte.weight))
         return self.lm_head(x_BTC)
 
-    def head_loss(self, x_BTC, targets_BT):
+    def head_loss(self, x_BTC: Tensor, targets_BT: ArrayLike) -> Tensor:
         """The loss of these logits, which are never whole in memory."""
         table_VC = self.wte.weight if self.config.tie_weights else transpose(self.lm_head.weight)
         return linear_cross_entropy(x_BTC, table_VC, targets_BT)
 
-    def save_pretrained(self, folder):
+    def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors as the transformers library reads them."""
         weights = {name: weight.data for name, weight in self.parameters().items()}
         save_folder(folder, self.layout, asdict(self.config), weights)
 
     @classmethod
-    def from_pretrained(cls, folder, weights=None):
+    def from_pretrained(cls, folder: str | Path, weights: str | None = None) -> Self:
         """The model in a folder of the transformers library's layout, in float32.
 
         folder    or, with huggingface_hub installed, the name of a model there
@@ -110,25 +125,25 @@ class Transformer(Module):
             )
         return model
 
-    def parameters(self):
+    def parameters(self) -> dict[str, Tensor]:
         """Each weight once, by its dotted name, in a fixed order."""
         return dict(self.named_parameters())
 
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         return sum(weight.size for weight in self.parameters().values())
 
-    def train(self):
+    def train(self) -> Self:
         """Switch dropout on."""
         self.training = True
         return self
 
-    def eval(self):
+    def eval(self) -> Self:
         """Switch dropout off."""
         self.training = False
         return self
 
     @contextmanager
-    def evaluating(self):
+    def evaluating(self) -> Iterator[None]:
         """`with model.evaluating():` no dropout and no gradients; the mode is restored after."""
         was_training = self.training
         self.eval()
@@ -168,7 +183,7 @@ class Transformer(Module):
 class CausalTransformer(Transformer):
     """A decoder-only model. A subclass has `hidden(idx_BT, cache=None)`, (B, T, C)."""
 
-    def __call__(self, idx_BT, targets_BT=None):
+    def __call__(self, idx_BT: ArrayLike, targets_BT: MaybeIds = None) -> LogitsAndLoss:
         """(logits (B, T, V), loss): the mean cross-entropy in nats per token, None without targets.
 
         idx_BT      token ids, T at most block_size
@@ -179,11 +194,11 @@ class CausalTransformer(Transformer):
         """
         return with_loss(self.head(self.hidden(idx_BT)), targets_BT)
 
-    def loss(self, idx_BT, targets_BT):
+    def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike) -> Tensor:
         """The loss alone, which for training is enough: the logits are never whole in memory."""
         return self.head_loss(self.hidden(idx_BT), targets_BT)
 
-    def next_logits(self, idx_BT, cache=None):
+    def next_logits(self, idx_BT: ArrayLike, cache: Any = None) -> np.ndarray:
         """The logits of the token after the last, an ndarray (B, V); no gradients, no dropout.
 
         cache   a `npgpt.generation.cache.KVCache` of the tokens before these
@@ -191,7 +206,7 @@ class CausalTransformer(Transformer):
         with self.evaluating():
             return self.head(self.hidden(idx_BT, cache)[:, -1]).data
 
-    def decoder(self):
+    def decoder(self) -> Callable[..., np.ndarray]:
         """What computes logits for a loop over tokens: `Decoder` for a GPT whose `weights` say how
         it is to read them, else `CachedLogits`, the plain path.
 
@@ -205,24 +220,35 @@ class CausalTransformer(Transformer):
 
         return Decoder(self, self.weights)
 
-    def generate(self, idx, max_new_tokens, *, seed=None, stop=None, **sampling):
+    def generate(
+        self, idx: Any, max_new_tokens: int, *, temperature: float = 1.0, top_k: int | None = None,
+        top_p: float | None = None, min_p: float | None = None, repetition_penalty: float = 1.0,
+        seed: int | None = None, stop: int | Collection[int] | None = None,
+    ) -> Any:  # fmt: skip
         """Continue token ids (T,) or (B, T), or a list of rows of any lengths; see
-        `npgpt.generation.generate.generate`. `sampling` are the settings of `Sampling`.
+        `npgpt.generation.generate.generate`, and `Sampling` for the settings.
         """
         return generate(
-            self.decoder(), idx, max_new_tokens, Sampling(**sampling),
+            self.decoder(), idx, max_new_tokens,
+            Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
             block_size=self.config.block_size, seed=seed, stop=stop,
         )  # fmt: skip
 
-    def stream(self, idx_T, max_new_tokens, *, seed=None, stop=None, **sampling):
+    def stream(
+        self, idx_T: ArrayLike, max_new_tokens: int, *, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
+        repetition_penalty: float = 1.0, seed: int | None = None,
+        stop: int | Collection[int] | None = None,
+    ) -> Iterator[int]:  # fmt: skip
         """Continue one text: an iterator over new token ids; the keywords are `generate`'s."""
         return stream(
-            self.decoder(), idx_T, max_new_tokens, Sampling(**sampling),
+            self.decoder(), idx_T, max_new_tokens,
+            Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
             block_size=self.config.block_size, seed=seed, stop=stop,
         )  # fmt: skip
 
 
-def with_loss(logits_BTV, targets_BT):
+def with_loss(logits_BTV: Tensor, targets_BT: MaybeIds) -> LogitsAndLoss:
     """(logits, their loss), None without targets."""
     if targets_BT is None:
         return logits_BTV, None

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,7 +63,7 @@ class BPETokenizer:
         *,
         pattern: str | None = "gpt2",
         ids: Sequence[int] | None = None,
-    ):
+    ) -> None:
         check_pattern(pattern)
         merged = check_merges(merges)
         check_special_tokens(special_tokens)
@@ -125,6 +126,9 @@ class BPETokenizer:
         """One more than the largest id: how many rows a model's embedding needs."""
         return len(self.tokens)
 
+    def __repr__(self) -> str:
+        return f"BPETokenizer(vocab_size={self.vocab_size})"
+
     def encode(
         self,
         text: str,
@@ -145,7 +149,7 @@ class BPETokenizer:
         return self._codec.encode(data, special.spans(data, chosen))
 
     def encode_batch(
-        self, texts: Sequence[str], *, threads: int | None = None, **special_tokens
+        self, texts: Sequence[str], *, threads: int | None = None, **special_tokens: Any
     ) -> list[np.ndarray]:
         """`encode` of several texts, on several threads (None: ThreadPoolExecutor's number)."""
         encode = functools.partial(self.encode, **special_tokens)

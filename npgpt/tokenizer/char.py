@@ -33,7 +33,7 @@ class CharTokenizer:
     'hole'
     """
 
-    def __init__(self, characters: str, special_tokens: Sequence[str] = ()):
+    def __init__(self, characters: str, special_tokens: Sequence[str] = ()) -> None:
         check_text(characters)
         check_special_tokens(special_tokens)
         if not characters:
@@ -50,7 +50,7 @@ class CharTokenizer:
 
     @classmethod
     def train(cls, text: str) -> "CharTokenizer":
-        """The tokenizer whose vocabulary is the sorted distinct characters of `text`.
+        """The tokenizer whose vocabulary is the sorted distinct characters of `text`, no path.
 
         Raises ValueError for an empty text or a lone surrogate.
         """
@@ -65,6 +65,9 @@ class CharTokenizer:
     def tokens(self) -> list[bytes]:
         """The bytes of every token, by id."""
         return [token.encode("utf-8") for token in (*self.characters, *self.special_ids)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(vocab_size={self.vocab_size})"
 
     def encode(
         self,

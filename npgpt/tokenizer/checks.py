@@ -22,7 +22,8 @@ def check_text(text: str) -> None:
     """
     if not isinstance(text, str):
         raise TypeError(
-            f"expected a str, got {type(text).__name__}; decode bytes with .decode('utf-8') first"
+            f"expected a str, got {type(text).__name__}; decode bytes with .decode('utf-8'), join "
+            "a list with ''.join(texts), read a file with path.read_text(encoding='utf-8')"
         )
     try:
         text.encode("utf-8")

@@ -36,7 +36,9 @@ class WordTokenizer(CharTokenizer):
     [b'a', b' dog', b' ', b'd']
     """
 
-    def __init__(self, characters: str, words: Sequence[str], special_tokens: Sequence[str] = ()):
+    def __init__(
+        self, characters: str, words: Sequence[str], special_tokens: Sequence[str] = ()
+    ) -> None:
         super().__init__(characters, special_tokens)
         self.words = list(words)
         wrong = [word for word in self.words if len(word) < 2 or WORD.findall(word) != [word]]
@@ -51,7 +53,9 @@ class WordTokenizer(CharTokenizer):
         self.special_ids = {token: len(self._ids) + i for i, token in enumerate(special_tokens)}
 
     @classmethod
-    def train(cls, parts: Iterable[str], characters: str, special_tokens: Sequence[str] = ()):
+    def train(
+        cls, parts: Iterable[str], characters: str, special_tokens: Sequence[str] = ()
+    ) -> "WordTokenizer":
         """The tokenizer of the words that a text, given in parts, has `OFTEN` or more often.
 
         characters: those of its vocabulary, sorted.

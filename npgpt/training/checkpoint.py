@@ -51,7 +51,8 @@ from npgpt.folders import check_free, new_folder, working_in
 from npgpt.model import MODELS
 from npgpt.model.module import without_initial_weights
 from npgpt.model.size import check_size
-from npgpt.tokenizer import load_tokenizer
+from npgpt.model.transformer import Transformer
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
 from npgpt.training.diagnostics import weights_not_finite
 
 MADE_BY = "npgpt"
@@ -159,10 +160,10 @@ def _settings(run):
 def versions():
     """What a run is computed with: package -> version, Python among them."""
     packages = ("npgpt", "numpy", "numba", "safetensors")
-    return {name: _version(name) for name in packages} | {"python": platform.python_version()}
+    return {name: version_of(name) for name in packages} | {"python": platform.python_version()}
 
 
-def _version(package):
+def version_of(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:  # as npgpt in a source tree that pip has not installed
@@ -205,7 +206,7 @@ def read_run(folder):
         ) from error
 
 
-def load_run(folder):
+def load_run(folder: str | Path) -> tuple[Transformer, CharTokenizer | BPETokenizer, Run]:
     """(model, tokenizer, Run) of a run folder, the model with its latest saved weights.
 
     Raises RunError for a folder that is missing, damaged, or not a run of npgpt.

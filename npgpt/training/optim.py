@@ -4,10 +4,11 @@ The equations stand in `autograd.kernels.optimizer`, and in NumPy in `autograd.r
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from autograd import backend
+from autograd import Tensor, backend
 
 
 class AdamW:
@@ -21,32 +22,48 @@ class AdamW:
                    embeddings only: biases and gains of norms do not overfit, and must not shrink
     grad_clip      largest norm of all gradients together; None or 0 for no clipping
 
+    PyTorch's AdamW has other defaults: betas (0.9, 0.999), a weight_decay of 0.01 on every weight,
+    biases too, and no clipping.
+
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2.
     """
 
-    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1,
-                 grad_clip=1.0):  # fmt: skip
+    def __init__(
+        self, parameters: Mapping[str, Tensor], lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8, weight_decay: float = 0.1,
+        grad_clip: float | None = 1.0,
+    ) -> None:  # fmt: skip
+        if not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"AdamW: parameters is a {type(parameters).__name__}; give a dict from name to "
+                "Tensor, since moments are saved by name: AdamW(model.parameters())"
+            )
         self.parameters = dict(parameters)
         arrays = [p.data for p in self.parameters.values() if p.size]
         if len({a.__array_interface__["data"] for a in arrays}) < len(arrays):
             raise ValueError("AdamW: a weight is listed twice, and would move twice; name it once")
         if len({p.dtype for p in self.parameters.values()}) > 1:
             raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
-        self.lr, self.betas, self.eps = lr, betas, eps
+        self.lr, self.betas, self.eps = _checked_rate(lr), betas, eps
         self.weight_decay, self.grad_clip = weight_decay, grad_clip
         self.steps = 0
         self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
 
-    def step(self, lr=None):
+    def __repr__(self) -> str:
+        size = sum(p.size for p in self.parameters.values())
+        return f"AdamW({size:,} parameters, lr={self.lr}, steps={self.steps})"
+
+    def step(self, lr: float | None = None) -> float:
         """Update every weight that has a gradient; return the global norm before clipping.
 
         lr   the rate of this step, if a schedule sets it
 
-        Raises RuntimeError without any gradient, ValueError for a weight that cannot be updated
-        in place or whose gradient has another shape, FloatingPointError if the norm is not
-        finite: no weight has moved then.
+        Raises RuntimeError without any gradient, ValueError for a negative rate, for a weight that
+        cannot be updated in place or whose gradient has another shape, FloatingPointError if the
+        norm is not finite: no weight has moved then.
         """
+        lr = _checked_rate(self.lr if lr is None else lr)
         names = [name for name, p in self.parameters.items() if p.grad is not None]
         if not names:
             raise RuntimeError("AdamW: no weight has a gradient; call loss.backward() first")
@@ -59,7 +76,6 @@ class AdamW:
                 "diverged: start again with a lower learning rate or a longer warm-up"
             )
         scale = min(1.0, self.grad_clip / norm) if self.grad_clip and norm > 0 else 1.0
-        lr = self.lr if lr is None else lr
         self.steps += 1
         backend.adamw_(
             weights, gradients, [self.m[name] for name in names], [self.v[name] for name in names],
@@ -94,10 +110,16 @@ class AdamW:
             )
         return np.ascontiguousarray(gradient, weight.dtype)
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Forget the gradients: the next backward starts from nothing."""
         for p in self.parameters.values():
             p.grad = None
+
+
+def _checked_rate(lr):
+    if not 0 <= lr < math.inf:
+        raise ValueError(f"AdamW: lr={lr}; use a finite number of 0 or more")
+    return lr
 
 
 def global_norm(gradients):

@@ -1,6 +1,9 @@
 """Tensor: what it holds, what it refuses, and its operators."""
 
+import copy
 import operator
+import typing
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -81,6 +84,23 @@ def test_item():
         Tensor([]).item()
 
 
+@given(st.floats(width=32), st.integers(0, 2))
+def test_a_number_is_formatted_and_converted_as_python_s(number, ndim):
+    x = Tensor(np.full((1,) * ndim, number, np.float32), requires_grad=True)
+    assert f"{x:.3f} {x:>9.2e}" == f"{number:.3f} {number:>9.2e}"
+    np.testing.assert_equal(float(x), number)
+    assert f"{x}" == str(x) == repr(x)
+    assert type(float(Tensor(3))) is float
+
+
+def test_several_numbers_are_no_number():
+    x = Tensor([1.0, 2.0])
+    assert f"{x}" == repr(x)
+    for convert in (float, lambda x: f"{x:.3f}"):
+        with pytest.raises(ValueError, match=r"item: needs one element, got shape \(2,\); use"):
+            convert(x)
+
+
 def test_bool():
     assert Tensor(1.0) and not Tensor([0.0])
     with pytest.raises(ValueError, match="needs one element"):
@@ -108,11 +128,82 @@ def test_repr():
 
 
 def test_no_silent_conversion_to_an_array():
-    for convert in (np.asarray, np.array, lambda x: np.add(np.ones(2), x), np.sum, np.exp):
+    for convert in (np.asarray, np.array, lambda x: np.add.reduce([x, x]), np.sum, np.exp):
         with pytest.raises(TypeError):
             convert(Tensor([1.0, 2.0], requires_grad=True))
     with pytest.raises(TypeError, match=r"write tensor\.data"):
         np.asarray(Tensor([1.0]))
+
+
+@pytest.mark.parametrize(("call", "instead"), [
+    (np.exp, r"numpy\.exp of a Tensor; write autograd\.exp\(x\), or numpy\.exp\(x\.data\)"),
+    (np.sin, r"numpy\.sin of a Tensor; .*\.data"),
+    (lambda x: np.exp(np.ones(2), out=x), r"numpy\.exp of a Tensor"),
+    (lambda x: np.add(np.ones(2), x, out=np.ones(2)), r"numpy\.add of a Tensor"),
+    (lambda x: np.add.outer(x, x), r"numpy\.add of a Tensor"),
+    (lambda x: np.ones(2) < x, r"numpy\.less of a Tensor; .*\.data"),
+    (np.sum, r"sum: no argument '(out|dtype)'; it has axis, keepdims"),
+])  # fmt: skip
+def test_functions_of_numpy_say_which_op_to_call(call, instead):
+    with pytest.raises(TypeError, match=instead):
+        call(Tensor([1.0, 2.0], requires_grad=True))
+
+
+def test_an_array_in_place_is_not_changed():
+    array = np.ones(2)
+    with pytest.raises(TypeError, match=r"numpy\.add of a Tensor"):
+        array += Tensor([1.0, 2.0])
+    np.testing.assert_array_equal(array, [1, 1])
+
+
+@pytest.mark.parametrize(("missing", "instead"), [
+    ("numpy", r"\.data"), ("tolist", r"\.data\.tolist"), ("T", r"\.swapaxes\(-1, -2\)"),
+    ("view", r"\.reshape\("), ("unsqueeze", r"\.reshape\("), ("permute", r"\.transpose\("),
+    ("argmax", r"\.data\.argmax\("), ("exp", r"autograd\.exp\("),
+    ("softmax", r"autograd\.softmax\("), ("clone", r"\.data\.copy\("), ("zero_", r"\.grad = None"),
+    ("to", r"\.data\.astype\("),
+])  # fmt: skip
+def test_names_of_pytorch_say_what_to_write(missing, instead):
+    x = Tensor([1.0, 2.0])
+    said = f"'Tensor' object has no attribute '{missing}'; write .*{instead}"
+    with pytest.raises(AttributeError, match=said) as error:
+        getattr(x, missing)
+    assert not hasattr(x, missing) and error.value.name == missing
+
+
+def test_any_other_missing_name_is_pythons_error():
+    x = Tensor([1.0, 2.0])
+    with pytest.raises(AttributeError, match=r"^'Tensor' object has no attribute 'shap'$"):
+        _ = x.shap
+    with pytest.raises(AttributeError, match="'grd'"):
+        x.grd = 1
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: x.sum(dim=0), lambda x: autograd.softmax(x, dim=0),
+    lambda x: autograd.stack([x], dim=0),
+])  # fmt: skip
+def test_dim_is_called_axis(call):
+    with pytest.raises(TypeError, match=r"(sum|softmax|stack): no argument 'dim'; it has axis"):
+        call(Tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("again", [
+    copy.copy, copy.deepcopy, lambda x: ForkingPickler.loads(ForkingPickler.dumps(x)),
+])  # fmt: skip
+def test_an_op_is_copied_and_pickled_by_its_name(again):
+    for op in autograd.OPS.values():
+        assert again(op) is op
+    leaf = again(Tensor([1.0, 2.0], requires_grad=True))
+    np.testing.assert_array_equal(leaf.data, [1, 2])
+    assert leaf.requires_grad and leaf.node is None
+
+
+def test_hints_of_types():
+    for function in (Tensor.__init__, Tensor.backward, Tensor.item, Tensor.detach, autograd.op,
+                     autograd.vjp, autograd.gradcheck, autograd.softmax.__call__):  # fmt: skip
+        assert typing.get_type_hints(function).get("return") is not None, function
+    assert typing.get_type_hints(Tensor.__init__)["requires_grad"] is bool
 
 
 def test_assignment_is_refused():

@@ -373,11 +373,27 @@ def test_without_matplotlib_the_numbers_are_there_and_the_way_to_get_pictures(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_example_runs_as_a_script_from_any_folder(tmp_path):
-    # Its quick picture is its full one, so that a reader's picture is not replaced by a lesser.
-    script = EXAMPLES / "00_autograd.py"
+@pytest.mark.parametrize("flags", [[], ["--quick"], ["--write"], ["--quick", "--write"]])
+def test_only_a_flag_draws_where_the_pictures_of_the_lesson_are(monkeypatch, mains, flags):
+    drawn = {}
+    monkeypatch.setattr(sys, "argv", ["example", *flags])
+    mains("00_autograd")  # which puts the examples on the path
+    import example
+
+    example.run(lambda **settings: drawn.update(settings))
+    kept = EXAMPLES / "figures"
+    assert drawn == {"quick": "--quick" in flags,
+                     "figures": kept if "--write" in flags else kept / "new"}  # fmt: skip
+    ignored = (EXAMPLES.parent / ".gitignore").read_text(encoding="utf-8").split()
+    assert "examples/figures/new/" in ignored
+
+
+def test_an_example_runs_as_a_script_from_any_folder_and_changes_no_picture_of_the_lesson(tmp_path):
+    script, kept = EXAMPLES / "00_autograd.py", EXAMPLES / "figures"
+    before = {path: path.stat().st_mtime_ns for path in kept.glob("*.png")}
     run = subprocess.run([sys.executable, script, "--quick"], cwd=tmp_path, check=False,
                          capture_output=True, encoding="utf-8")  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert "picture" in run.stdout
+    assert f"picture {kept / 'new' / '00_autograd.png'}" in run.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in kept.glob("*.png")}
     assert not list(tmp_path.iterdir())

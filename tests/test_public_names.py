@@ -1,0 +1,238 @@
+"""What a program of one's own calls: names that are there, typed, shown, copied, loaded; and what
+is said to habits from elsewhere.
+"""
+
+import copy
+import inspect
+import subprocess
+import sys
+import typing
+from dataclasses import fields
+from importlib.metadata import version
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import TEXT, TINY, environment
+
+import autograd
+import npgpt
+from autograd import Tensor
+from npgpt import GPT, T5, AdamW, Bert, BPETokenizer, CharTokenizer, Llama
+from npgpt.generation import Sampling
+from npgpt.model import MODELS
+from npgpt.tokenizer import WordTokenizer
+from npgpt.training.checkpoint import RunError
+
+ROOT = Path(__file__).parents[1]
+SIZES = {"vocab_size": 11, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
+MODEL = pytest.mark.parametrize("cls", list(MODELS.values()), ids=list(MODELS))
+# A habit from elsewhere, and what a type checker says of it.
+PROGRAM = """
+import numpy as np
+from autograd import Tensor, gradcheck, layer_norm, no_grad, softmax
+from npgpt import GPT, AdamW, BPETokenizer, CharTokenizer, GPTConfig, load_run
+
+tokenizer = CharTokenizer.train("to be or not to be")
+ids: np.ndarray = tokenizer.encode("to be")
+config = GPTConfig(tokenizer.vocab_size, block_size=8, n_layer=1, n_head=2, n_embd=8)
+model = GPT(config, seed=0)
+optimizer = AdamW(model.parameters(), lr=1e-3)
+logits, loss = model(ids[None, :-1], ids[None, 1:])
+assert loss is not None
+loss.backward()
+norm: float = optimizer.step()
+weights: dict[str, Tensor] = model.parameters()
+text: str = tokenizer.decode(model.generate(ids, 5, temperature=0.0, top_k=3, seed=1, stop=2))
+for token in model.stream(ids, 5, top_p=0.9):
+    number: int = token
+probabilities: Tensor = 2.0 * softmax(logits, axis=-1) @ Tensor(np.eye(8))
+with no_grad():
+    worst: float = gradcheck(layer_norm, [np.ones((2, 3)), np.ones(3)]).worst.error
+bpe: BPETokenizer = BPETokenizer.train("hug hug", 257)
+loaded, its_tokenizer, run = load_run("runs/tales")
+GPT.from_pretrained("folder", weights="int8").save_pretrained("other")
+"""
+MISTAKES = {
+    "softmax(Tensor([1.0]), dim=0)": "dim",
+    "Tensor([1.0]).numpy()": "numpy",
+    "AdamW([Tensor([1.0])])": "AdamW",
+    "GPT({'n_embd': 8})": "GPT",
+    "model.generate(ids, 5, temprature=1.0)": "temprature",
+    "CharTokenizer.train(['a'])": "CharTokenizer",
+}
+
+
+def made(cls):
+    return cls(cls.Config(**SIZES), seed=1)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run that `npgpt train` has made."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    command = [sys.executable, "-m", "npgpt.cli", "train", *TINY, "--corpus", "text.txt"]
+    subprocess.run([*command, "--out", "tiny"], cwd=folder, check=True, capture_output=True,
+                   env=environment(AUTOGRAD_BACKEND="numpy"))  # fmt: skip
+    return folder / "tiny"
+
+
+# ---- runs
+
+
+def test_a_run_is_loaded_by_a_public_name(run_folder):
+    model, tokenizer, run = npgpt.load_run(run_folder)
+    assert type(model) is GPT and model.config == run.model
+    ids = model.generate(tokenizer.encode("The"), 5, temperature=0)
+    assert tokenizer.decode(ids).startswith("The")
+    with pytest.raises(RunError, match="is not a run folder"):
+        npgpt.load_run(run_folder.parent)
+
+
+@MODEL
+def test_from_pretrained_of_a_run_says_how_to_load_it(cls, run_folder):
+    with pytest.raises(ValueError, match=r"tiny.* is a run of npgpt train; .*npgpt\.load_run\("):
+        cls.from_pretrained(run_folder)
+
+
+def test_the_version_is_that_of_the_package():
+    assert npgpt.__version__ == version("npgpt")
+
+
+# ---- copies, and what is shown
+
+
+@MODEL
+@pytest.mark.parametrize("again", [
+    copy.copy, copy.deepcopy, lambda x: ForkingPickler.loads(ForkingPickler.dumps(x)),
+])  # fmt: skip
+def test_a_model_is_copied_and_pickled(cls, again):
+    model = made(cls)
+    other = again(model)
+    idx_BT = np.arange(8).reshape(2, 4)
+    inputs = (idx_BT, idx_BT) if cls is T5 else (idx_BT,)
+    np.testing.assert_array_equal(model(*inputs)[0].data, other(*inputs)[0].data)
+    assert other.config == model.config and list(other.parameters()) == list(model.parameters())
+
+
+@MODEL
+def test_a_model_shows_its_settings_and_its_size(cls):
+    model = made(cls)
+    assert repr(model) == f"{cls.__name__}({model.config}, {model.num_parameters():,} parameters)"
+
+
+def test_tokenizers_and_optimizers_show_what_they_are():
+    assert repr(CharTokenizer.train("hello")) == "CharTokenizer(vocab_size=4)"
+    assert repr(WordTokenizer(" adegot", [" dog"])) == "WordTokenizer(vocab_size=8)"
+    assert repr(BPETokenizer.train("hug hug", 257)) == "BPETokenizer(vocab_size=257)"
+    shown = repr(AdamW({"w": Tensor(np.ones((30, 50)))}, lr=0.5))
+    assert shown == "AdamW(1,500 parameters, lr=0.5, steps=0)"
+
+
+# ---- habits from elsewhere
+
+
+@pytest.mark.parametrize("given", [
+    lambda model: model, lambda model: model.parameters().values(),
+    lambda model: list(model.parameters().values()), lambda model: list(model.parameters()),
+    lambda model: model.wte.weight,
+])  # fmt: skip
+def test_an_optimizer_of_weights_without_names_says_what_to_write(given):
+    with pytest.raises(TypeError, match=r"give a dict from name .* AdamW\(model\.parameters\(\)\)"):
+        AdamW(given(made(GPT)))
+
+
+@pytest.mark.parametrize("lr", [-1, -1e-9, float("nan"), float("inf")])
+def test_a_learning_rate_is_not_below_0(lr):
+    weight = Tensor([1.0], requires_grad=True)
+    with pytest.raises(ValueError, match=f"AdamW: lr={lr}; use a finite number of 0 or more"):
+        AdamW({"w": weight}, lr=lr)
+    optimizer, weight.grad = AdamW({"w": weight}, lr=0), np.ones(1, np.float32)
+    with pytest.raises(ValueError, match=f"AdamW: lr={lr}; use a finite number of 0 or more"):
+        optimizer.step(lr=lr)
+    optimizer.step()
+    assert weight.data == 1 and optimizer.steps == 1
+
+
+@MODEL
+@pytest.mark.parametrize("config", [SIZES, None, "gpt2"], ids=repr)
+def test_a_model_of_a_dict_says_what_to_write(cls, config):
+    name = cls.__name__
+    with pytest.raises(TypeError, match=rf"{name}: .*; write {name}\({name}Config\(\.\.\.\)\)"):
+        cls(config)
+
+
+def test_a_tokenizer_of_a_list_or_a_path_says_what_to_write():
+    for given, said in [(["a", "b"], r"''\.join\(texts\)"), (b"ab", r"\.decode\('utf-8'\)"),
+                        (Path("text.txt"), r"path\.read_text\(encoding='utf-8'\)")]:  # fmt: skip
+        with pytest.raises(TypeError, match=f"a str, got {type(given).__name__}; .*{said}"):
+            CharTokenizer.train(given)
+
+
+def test_another_package_autograd_is_named(tmp_path):
+    """As `pip install autograd` leaves it: its __init__ in the place of ours, beside our files."""
+    (tmp_path / "autograd").mkdir()
+    (tmp_path / "autograd" / "__init__.py").write_text("def grad(f): ...\n", encoding="utf-8")
+    (tmp_path / "autograd" / "precision.py").write_text("PRECISIONS = ()\n", encoding="utf-8")
+    run = subprocess.run([sys.executable, "-c", "import npgpt"], check=False, capture_output=True,
+                         cwd=tmp_path, encoding="utf-8")  # fmt: skip
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: ") and str(tmp_path) in last, run.stderr
+    assert "another package named autograd" in last and "virtual environment" in last
+
+
+# ---- types
+
+
+def public_functions():
+    for cls in (GPT, Llama, Bert, T5, AdamW, CharTokenizer, WordTokenizer, BPETokenizer, Tensor):
+        for name in dir(cls):
+            function = getattr(cls, name)
+            is_public = not name.startswith("_") or name in ("__init__", "__call__")
+            if is_public and inspect.isroutine(function) and hasattr(function, "__code__"):
+                yield pytest.param(function, id=f"{cls.__name__}.{name}")
+    for function in (npgpt.load_run, autograd.gradcheck, autograd.op, autograd.vjp):
+        yield pytest.param(function, id=function.__name__)
+
+
+@pytest.mark.parametrize("function", list(public_functions()))
+def test_public_names_have_types(function):
+    hints = typing.get_type_hints(function)
+    parameters = [p for p in inspect.signature(function).parameters if p not in ("self", "cls")]
+    assert set(parameters) <= set(hints)
+    assert "return" in hints
+
+
+@pytest.mark.parametrize("method", [GPT.generate, GPT.stream])
+def test_generation_lists_every_setting_of_sampling(method):
+    known = inspect.signature(method).parameters
+    for field in fields(Sampling):
+        assert known[field.name].default == field.default, field.name
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_the_public_names(tmp_path):
+    pytest.importorskip("mypy", reason="mypy, of the extra 'peers', is not installed")
+    for package in (autograd, npgpt):
+        assert (Path(package.__file__).parent / "py.typed").exists()
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM + "\n".join(MISTAKES), encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent",
+               f"--cache-dir={tmp_path}", program.name]  # fmt: skip
+    run = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, encoding="utf-8",
+                         env=environment(MYPYPATH=str(ROOT)))  # fmt: skip
+    errors = [line for line in run.stdout.splitlines() if ": error:" in line]
+    first = PROGRAM.count("\n") + 1
+    for line, (mistake, word) in enumerate(MISTAKES.items(), first):
+        assert any(e.startswith(f"program.py:{line}:") and word in e for e in errors), mistake
+    assert len(errors) == len(MISTAKES), run.stdout
+
+
+@pytest.mark.parametrize("package", [autograd, npgpt], ids=lambda package: package.__name__)
+def test_public_names_are_listed_for_type_checkers(package):
+    imported = {name for name, value in vars(package).items()
+                if not name.startswith("_") and not inspect.ismodule(value)}  # fmt: skip
+    assert len(package.__all__) == len(set(package.__all__))
+    assert imported == set(package.__all__) - {"__version__"}
