@@ -148,7 +148,7 @@ class OpReport:
     """What `check_op` found.
 
     worst     the largest relative error of a gradient, over all cases
-    where     its case, input and entry
+    where     its input, entry and case
     failure   the report on the first case that failed; None if none did
     """
 
@@ -181,7 +181,7 @@ def check_op(name, seed=0):
             break
         if not report.worst.error <= worst:
             worst = report.worst.error
-            where = f"{case.label}: {report.worst.name}, {list(report.worst.index)}"
+            where = f"{report.worst.name}{list(report.worst.index)} ({case.label})"
         if not report.passed:
             failure = str(report)
             break

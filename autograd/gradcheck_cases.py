@@ -240,7 +240,7 @@ CASES = {
         Case("weight and bias", nn.layer_norm, normal(2, 2, 5), normal(5), normal(5)),
         Case("no bias", lambda x, weight: nn.layer_norm(x, weight, None), normal(3, 4), normal(4)),
         Case("no weight", lambda x, bias: nn.layer_norm(x, None, bias), normal(3, 4), normal(4)),
-        Case("neither", lambda x: nn.layer_norm(x, None, None), normal(3, 4)),
+        Case("no weight, no bias", lambda x: nn.layer_norm(x, None, None), normal(3, 4)),
         Case("eps=0.1", partial(nn.layer_norm, eps=0.1), normal(4), normal(4), normal(4)),
     ],
     "rms_norm": [

@@ -19,9 +19,11 @@ SPLITS = ("tail", "documents")
 RUN_FORMAT = 4  # of the config.json of run folders; 1, without a number, was the first
 
 
-def setting(help, since=1, before=None, **default):
-    """A field. since: the first RUN_FORMAT that has it; before: its value in runs before that."""
-    return field(metadata={"help": help, "since": since, "before": before}, **default)
+def setting(help, since=1, before=None, group=None, **default):
+    """A field. since: the first RUN_FORMAT that has it; before: its value in runs before that;
+    group: the heading in `npgpt train --help` from this field on."""
+    metadata = {"help": help, "since": since, "before": before, "group": group}
+    return field(metadata=metadata, **default)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class GPTConfig:
     """The shape of a GPT. Raises ValueError for a shape that cannot be built."""
 
     vocab_size: int = setting("V, the number of different tokens")
-    block_size: int = setting("T, the longest context in tokens")
+    block_size: int = setting("T, the longest context in tokens", group="the model")
     n_layer: int = setting("number of transformer blocks")
     n_head: int = setting("H, attention heads per block")
     n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
@@ -52,7 +54,7 @@ class LlamaConfig:
     n_head: int = setting("H, heads of queries per block")
     n_embd: int = setting("C, channels of the residual stream; an even multiple of n_head")
     n_kv_head: int = setting("heads of keys and values, which divide n_head; 0: n_head", default=0)
-    n_inner: int = setting("F, channels inside the MLP; 0: 8/3 C up to a multiple of 8", default=0)
+    n_inner: int = setting("F, channels inside the MLP; 0: 4 C, llama 8/3 C rounded up", default=0)
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
     rope_base: float = setting("base of the wavelengths of rotary positions", default=10000.0)
@@ -185,13 +187,13 @@ class TrainConfig:
     corpus: tuple[str, ...] = setting(
         "tales, shakespeare, files, folders, patterns such as 'books/*.txt', a folder of npgpt "
         "prepare, or - for standard input",
-        default=("tales",),
-    )
+        group="the text", default=("tales",),
+    )  # fmt: skip
     train_fraction: float = setting("share of the text that is trained on", default=0.9)
     split: str = setting(
         "what is for validation: the tail of the text, or whole documents", default="tail"
     )
-    max_iters: int = setting("optimizer steps", default=2000)
+    max_iters: int = setting("optimizer steps", group="training", default=2000)
     batch_size: int = setting("B, windows of text in one forward and backward", default=12)
     gradient_accumulation_steps: int = setting(
         "batches whose gradients are added up for one step: less memory than one large batch",
@@ -204,7 +206,9 @@ class TrainConfig:
     beta2: float = setting("AdamW: memory of the mean squared gradient", default=0.99)
     weight_decay: float = setting("AdamW: decay of matrices and embeddings", default=0.1)
     grad_clip: float = setting("largest global gradient norm; 0 for no clipping", default=1.0)
-    eval_interval: int = setting("steps between evaluations and checkpoints", default=250)
+    eval_interval: int = setting(
+        "steps between evaluations and checkpoints", group="evaluation", default=250
+    )
     eval_stride: int = setting(
         "targets counted per validation window; 0 for all, in disjoint windows", default=0
     )
@@ -213,16 +217,16 @@ class TrainConfig:
         default=20_000,
     )
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
-    seed: int = setting("weights, batches, dropout and samples follow from it", default=1)
+    seed: int = setting("of weights, batches, dropout and samples", group="the run", default=1)
     arch: str = setting(
         "the kind of model: gpt and llama continue a text, bert fills in hidden tokens, t5 "
         "rewrites hidden spans",
-        since=3, before="gpt", default="gpt",
+        since=3, before="gpt", group="the model", default="gpt",
     )  # fmt: skip
     matmul_precision: str = setting(
         "what matrix products multiply: float32, or operands rounded to bfloat16, which is faster "
         "on processors that have instructions for it",
-        since=4, before="float32", default="float32",
+        since=4, before="float32", group="training", default="float32",
     )  # fmt: skip
 
     def __post_init__(self):
@@ -262,8 +266,8 @@ def model_settings(*archs):
 
     vocab_size is not among them, as it comes from the tokenizer.
     """
-    configs = [CONFIGS[arch] for arch in archs or CONFIGS]
-    found = {field.name: field for config in reversed(configs) for field in fields(config)}
+    known = [field for arch in archs or CONFIGS for field in fields(CONFIGS[arch])]
+    found = {f.name: f for f in known} | {f.name: f for f in reversed(known)}  # the first of a name
     del found["vocab_size"]
     return found
 
@@ -369,20 +373,20 @@ def from_preset(name, **changes):
 
 
 def read_settings(path):
-    """The settings in a TOML file, as a dict for `from_preset`, "preset" among them if it is given.
-
-        preset = "tales"
-        [model]
-        n_layer = 2
-        [training]
-        corpus = ["my.txt"]
-        lr = 1e-3
+    """The settings in a TOML file, as `npgpt train --help` shows one: a dict for `from_preset`,
+    "preset" among them if it is given.
 
     Raises ValueError, with the path, for what is not TOML, not a setting, or of the wrong type.
     """
+    data = read_given(path)
+    if data.lstrip()[:1] == b"{":
+        raise ValueError(
+            f"{path} is JSON; npgpt train --help shows a file of settings, in TOML. A run that has "
+            "a config.json is continued by --resume --out RUN, and its model by --init-from RUN"
+        )
     try:
         # some editors of Windows begin a file with a byte order mark, which is not TOML
-        tables = tomllib.loads(read_given(path).decode("utf-8-sig"))
+        tables = tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}; correct it there") from error
     known = {"preset": str, "model": dict, "training": dict}
@@ -403,8 +407,8 @@ def read_settings(path):
 def _check_entry(path, name, value, types, table=""):
     if name not in types:
         raise ValueError(
-            f"{path}: {name!r} is unknown{table}{_elsewhere(name) or nearest(name, types)}; what "
-            f"is known there: {', '.join(types)}"
+            f"{path}: {name!r} is unknown{table}{_elsewhere(name, types)}; what is known "
+            f"there: {', '.join(types)}"
         )
     wanted = _wanted(value, types[name])
     if wanted:
@@ -455,15 +459,17 @@ def _wanted(value, type):
     return None
 
 
-def _elsewhere(name):
-    """Where a name that is not a setting of its table belongs, or nothing."""
+def _elsewhere(name, known):
+    """Where a name that is not `known` in its table belongs, or the nearest name, or nothing."""
     if name in ("tokenizer", "vocab_size"):
         return f": give it as the flag --{name.replace('_', '-')}"
-    training = {field.name for field in fields(TrainConfig)}
-    for table, settings in (("model", model_settings()), ("training", training)):
-        if name in settings:
-            return f": it belongs in the table [{table}]"
-    return ""
+    tables = dict.fromkeys(model_settings(), "model")
+    tables |= {field.name: "training" for field in fields(TrainConfig)}
+    if name in tables:
+        return f": it belongs in the table [{tables[name]}]"
+    near = difflib.get_close_matches(name, [*known, *tables], n=1)
+    where = f", in the table [{tables[near[0]]}]" if near and near[0] not in known else ""
+    return f": did you mean {near[0]}{where}?" if near else ""
 
 
 def nearest(name, known):

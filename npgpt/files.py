@@ -6,12 +6,14 @@ a link to a file of yours. Also what several packages read: arrays of safetensor
 JSON files, and files fetched once and kept.
 """
 
+import errno
 import json
 import math
 import os
 import secrets
 import shlex
 import stat
+import sys
 import time
 from contextlib import contextmanager, suppress
 from mmap import ACCESS_COPY, mmap
@@ -58,6 +60,10 @@ def atomic_file(path):
             file.flush()
             os.fsync(file.fileno())  # or the rename could reach the disk before the content
         move(temporary, path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            error.filename = str(path)  # the system does not say which file found no room
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -265,12 +271,23 @@ def fetch(source, sha256, name, downloader=None):
     """The path of a file in the cache, fetched from `source` if it is not there yet.
 
     The cache is the folder that the environment variable NPGPT_DATA names, or the user's cache
-    folder. downloader: another than pooch's for this kind of source. Raises OSError if the source
-    cannot be reached, ValueError if what it gives has another SHA-256.
+    folder. downloader: another than pooch's for this kind of source. A line on standard error says
+    what is fetched, before it is. Raises OSError with the reason, in a line, if the source cannot
+    be reached, ValueError if what it gives has another SHA-256.
     """
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
     folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)  # or compiled code is not trusted there
-    return Path(pooch.retrieve(source, f"sha256:{sha256}", name, folder, downloader=downloader))
+
+    def download(*arguments):
+        print(f"fetching {source} into {folder}, once", file=sys.stderr)
+        (downloader or pooch.HTTPDownloader())(*arguments)
+
+    try:
+        return Path(pooch.retrieve(source, f"sha256:{sha256}", name, folder, downloader=download))
+    except OSError as error:
+        while error.__context__:  # the system's error, in urllib3's, in requests'
+            error = error.__context__
+        raise OSError(getattr(error, "strerror", None) or str(error)) from None

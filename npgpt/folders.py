@@ -61,6 +61,10 @@ def new_folder(folder, how=""):
             if real.exists():
                 real.rmdir()  # it is empty; Windows renames only to a path that is free
             move(building, real)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            error.filename = str(folder)
+        raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

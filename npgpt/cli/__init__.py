@@ -1,16 +1,7 @@
-"""The program `npgpt`: one file for each command, and here what they share.
-
-    train       a model on a text: a run folder with weights, metrics, a loss picture, samples
-    prepare     a large text as token files, for train
-    generate    text from a model: continued, filled in or rewritten
-    tokenize    a text as the tokens of a tokenizer
-    eval        the loss of a run on a text
-    info        parameters, arithmetic and memory of a run or a preset
-    gradcheck   every gradient against finite differences
-    export      a run as a folder that the transformers library loads
-    look        a run as one HTML file in which it runs and can be looked into
+"""The program `npgpt`: one file for each command in COMMANDS, and here what they share.
 
 A command's module has `add_arguments(parser)` and `run(args)`, which may return an exit status.
+`npgpt` alone prints its help, with status 2: nothing was asked, and nothing was done.
 
 If nobody reads what a command prints any more, as after `npgpt train | head`, it goes on without a
 word with what it writes to files, and ends with its own status; what only prints ends, with status
@@ -18,6 +9,7 @@ word with what it writes to files, and ends with its own status; what only print
 """
 
 import argparse
+import errno
 import importlib
 import json
 import math
@@ -40,6 +32,11 @@ COMMANDS = {
     "compare": "lay runs over each other: losses in one picture, and the settings that differ",
     "exercise": "write a part of a GPT yourself, and be told what is wrong with it",
 }
+EXAMPLES = """\
+examples:
+  npgpt train                                  learn endless tales, in a few minutes
+  npgpt generate runs/tales                    write more of them
+  npgpt train --corpus my.txt                  learn a text of your own"""
 # They write files, or their status is the answer, whether anybody reads what they print or not.
 TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "compare", "exercise")
 # What a command raises for input it cannot use; the message tells the user what to do.
@@ -70,8 +67,21 @@ def main(argv=None):
             return 1
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose epilog, of examples, is printed as it is."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message):
+        line = printable(" ".join(message.split()))
+        self.exit(2, f"{self.prog}: {line} ({self.prog} --help shows usage)\n")
+
+
 def _in_words(error):
     """What went wrong, in a line or a few, with what to do."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"no space is left to write {error.filename or 'the output'}; make room there"
     if isinstance(error, MemoryError):
         why = f" ({error})" if str(error) else ""
         return (
@@ -101,33 +111,46 @@ def _finite(value):
 
 
 def _parsed(argv):
-    """The arguments of a command. An unknown flag is an error that names the nearest."""
+    """The arguments of a command. An unknown command or flag is an error that names the nearest."""
     argv = sys.argv[1:] if argv is None else argv
-    parser, commands = _parser(argv[:1])
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:2], "--help"]
+    first = "".join(argv[:1])
+    parser, commands = _parser(first)
+    if argv and first not in COMMANDS and not first.startswith("-"):
+        parser.error(f"there is no command {first}{nearest(first, COMMANDS)}")
     args, unknown = parser.parse_known_args(argv)
-    if unknown:
+    if unknown and first in COMMANDS:
         # Python before 3.13 gives an optional argument up at a flag that comes before it.
-        command = commands[args.command]
-        args = argparse.Namespace(command=args.command)
-        args, unknown = command.parse_known_intermixed_args(argv[1:], args)
+        parser, args = commands[first], argparse.Namespace(command=first)
+        args, unknown = parser.parse_known_intermixed_args(argv[1:], args)
     if unknown:
-        flags = [flag for action in command._actions for flag in action.option_strings]
-        command.error("".join(
-            f"unknown argument {word}{nearest(word.split('=')[0], flags)} " for word in unknown
-        ) + f"(npgpt {args.command} --help lists them all)")  # fmt: skip
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        words = [word for word in unknown if word.startswith("-")] or unknown  # or values of those
+        near = (word + nearest(word.split("=")[0], flags) for word in words)
+        parser.error(f"unknown argument {' unknown argument '.join(near)}")
+    if args.command is None:
+        if args.version:
+            from npgpt.training.checkpoint import versions
+
+            print(", ".join(f"{package} {version}" for package, version in versions().items()))
+        else:
+            parser.print_help()
+        parser.exit(0 if args.version else 2)
     return args
 
 
 def _parser(asked):
     """The program's parser, and those of its commands; only the command asked for has its flags,
-    since with each come the modules that it needs.    asked: a list of its name, or of none"""
-    parser = argparse.ArgumentParser(prog="npgpt", description="A GPT to read, train and talk to.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    since with each come the modules that it needs.    asked: its name, or any other text"""
+    parser = Parser(prog="npgpt", description="A GPT to read, train and talk to.", epilog=EXAMPLES)
+    parser.add_argument("-V", "--version", action="store_true", help="print versions and end")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose)
         command.add_argument(
             "--traceback", action="store_true", help="on an error, show where in the code it arose"
         )
-        if name in asked:
+        if name == asked:
             importlib.import_module(f"npgpt.cli.{name}").add_arguments(command)
     return parser, commands.choices

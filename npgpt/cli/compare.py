@@ -22,7 +22,7 @@ LONGEST = 100  # characters of a name that is made of the runs' names
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="two or more run folders, such as runs/tales")
+    add("runs", nargs="+", metavar="MODEL", help="two or more run folders, such as runs/tales")
     add("--out", metavar="FILE.png", help="the picture; default: NAME-NAME.png here, of the runs")
     add("--json", action="store_true", help="one JSON object")
 

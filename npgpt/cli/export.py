@@ -8,8 +8,8 @@ from npgpt.training.checkpoint import load_run
 
 
 def add_arguments(parser):
-    parser.add_argument("run", help="a run folder, such as runs/tales")
-    parser.add_argument("folder", metavar="DIR", help="where to write; must not exist, or be empty")
+    parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales")
+    parser.add_argument("folder", metavar="FOLDER", help="where to write; is new, or empty")
 
 
 def run(args):

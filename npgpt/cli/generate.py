@@ -3,6 +3,7 @@
 The flags and what is asked with them; the continuations are those of `writer`.
 """
 
+import secrets
 import sys
 from contextlib import suppress
 
@@ -22,13 +23,20 @@ from npgpt.training.warmup import warm_up
 from npgpt.training.writing import WRITERS
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
+EXAMPLES = """\
+examples:
+  npgpt generate runs/tales --prompt "The hen" --temperature 0.8
+  npgpt generate runs/tales --interactive
+  npgpt generate runs/tales --n 3 --seed 1 --json"""
 # what only models that continue a text can do
 CONTINUING = ("n", "stop", "logprobs", "interactive", "stats", "repetition_penalty")
 
 
 def add_arguments(parser):
+    parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("model", help="a run folder, such as runs/tales; a folder of the transformers library; or, "
+    add("model", metavar="MODEL",
+        help="a run folder, such as runs/tales; a folder of the transformers library; or, "
         "with npgpt[hub] installed, the name of a model on the Hugging Face Hub")  # fmt: skip
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
@@ -52,7 +60,8 @@ def add_arguments(parser):
         help="with --json: the log-probability of each token, and the K likeliest")  # fmt: skip
     add("--weights", choices=KINDS, default="fp32",
         help="how a gpt's weights are stored: fewer bytes are read faster; default fp32")
-    add("--seed", type=int, metavar="S", help="the same text each time")
+    add("--seed", type=int, metavar="S",
+        help="the same text each time; --stats, or a terminal, shows the one that was drawn")
     add("--stats", action="store_true",
         help="print tokens/s, time to the first token, share of the memory limit")  # fmt: skip
     add("--json", action="store_true", help="one JSON object: prompt, text, tokens")
@@ -68,6 +77,10 @@ def run(args):
             weights=args.weights)  # fmt: skip
     objective = OBJECTIVES[arch](tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
+    if args.seed is None and args.temperature != 0 and not args.interactive:
+        args.seed = secrets.randbelow(2**32)
+        if args.stats or sys.stderr.isatty():
+            print(f"--seed {args.seed} writes this text again", file=sys.stderr)
     sampling = {name: getattr(args, name) for name in SAMPLING}
     if not continues:
         return _restore(args, model, arch, tokenizer, objective, prompt, sampling)
@@ -82,9 +95,10 @@ def run(args):
         result |= {"samples": samples} if args.n else {}
         print_json(result | ({"stats": writer.stats()} if args.stats else {}))
         return None
+    shown = prompt.lstrip("\n")
     if writer.n == 1:
-        _show(prompt.lstrip("\n"))
-    writer.write(tokenizer.encode(prompt), _show)
+        _show(shown)
+    writer.write(tokenizer.encode(prompt), _show, shown)
     print()
     return writer.print_stats()
 
@@ -125,14 +139,19 @@ def _talk(writer, tokenizer):
     if sys.stdin.isatty():
         with suppress(ImportError):
             import readline  # noqa: F401 (input() then has a history)
-    said = np.zeros(0, np.int64)
+    print("what you type is continued as it stands; an empty line starts afresh, Ctrl-D leaves",
+          file=sys.stderr)  # fmt: skip
+    said = nothing = np.zeros(0, np.int64)
     while True:
         try:
             line = input("> " if sys.stdin.isatty() else "")
         except EOFError:
             return
+        if not line:
+            said = nothing
+            continue
         try:
-            said = np.concatenate([said, tokenizer.encode(line + "\n")])
+            said = np.concatenate([said, tokenizer.encode(line)])
         except ValueError as error:  # a character that the model does not know
             print(error)
             continue

@@ -20,7 +20,8 @@ SOURCES = {
 def add_arguments(parser):
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--op", metavar="NAME", help="one op; default: all of them")
+    add("name", nargs="?", metavar="OP", help="one op, as --op; default: all of them")
+    what.add_argument("--op", metavar="OP", help="one op")
     what.add_argument(
         "--model", action="store_true", help="the loss of a small model, by parameter"
     )
@@ -35,11 +36,13 @@ def run(args):
         raise ValueError(f"--seed {args.seed}: give 0 or more")
     if args.arch and not args.model:
         raise ValueError(f"--arch {args.arch} is of a model: give --model, too")
+    if args.name and (args.op or args.model or args.plot):
+        raise ValueError(f"{args.name} is one op already: leave --op, --model and --plot out")
     if args.plot:
         path = str(_plot(args))
         print(json.dumps({"picture": path}) if args.json else f"picture {path}")
         return
-    ops = [args.op] if args.op else list(OPS)
+    ops = [args.op or args.name] if args.op or args.name else list(OPS)
     if not args.model:
         for name in ops:
             cases_of(name)  # says so if there are none, before any table
@@ -82,7 +85,7 @@ def _model_rows(arch, seed):
     return [
         {
             "name": found.name, "samples": found.compared, "error": found.error,
-            "where": f"entry {list(found.index)}", "seconds": seconds / len(report.inputs),
+            "where": str(list(found.index)), "seconds": seconds / len(report.inputs),
             "failure": str(found) if found.wrong else None,
         }
         for found in report.inputs
@@ -128,7 +131,8 @@ def _print_heading(first):
     """Whose gradients these are, and the table's first line, before the first kernel compiles."""
     tried = "entries" if first == "parameter" else "cases"
     print(f"gradients by {SOURCES[backend.name]}\n")
-    print(f"{first:<{NAMES}}{tried:>8}  {'worst error':>11}{'seconds':>9}  where", flush=True)
+    print(f"{first:<{NAMES}}{tried:>8}  {'worst error':>11}{'seconds':>9}  worst entry (case)",
+          flush=True)  # fmt: skip
 
 
 def _print_row(row):

@@ -1,5 +1,6 @@
 """`npgpt info RUN` or `--preset NAME`: how large a model is and what a training step costs."""
 
+import math
 from dataclasses import asdict
 
 from npgpt.cli import print_json
@@ -13,9 +14,9 @@ CHARACTERS = {"tales": 50, "shakespeare": 65}  # different ones, in the text of 
 
 
 def add_arguments(parser):
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("run", nargs="?", help="a run folder, such as runs/tales")
-    what.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
+    # in no group: Python before 3.13 has no intermixed parsing of a positional in one
+    parser.add_argument("run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales")
+    parser.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
         "--vocab-size", type=int, metavar="V",
         help="for a preset: number of tokens; default: those of its text; of gpt2's 50257",
@@ -24,6 +25,8 @@ def add_arguments(parser):
 
 
 def run(args):
+    if (args.run is None) == (args.preset is None):
+        raise ValueError("name a run folder, or a preset with --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
         size = CHARACTERS[training.corpus[0]] + len(OBJECTIVES[training.arch].special_tokens)
@@ -57,11 +60,17 @@ def run(args):
     for part, count in parts.items():
         print(f"  {part:<18} {count:>10,}  {count / result['parameters']:6.1%}")
     print("\narithmetic per token")
-    print(f"  forward            {flops_per_token(config) / 1e6:10.2f} MFLOP")
-    print(f"  training           {3 * flops_per_token(config) / 1e6:10.2f} MFLOP")
+    print(f"  forward            {scaled(flops_per_token(config), 'FLOP'):>16}")
+    print(f"  training           {scaled(3 * flops_per_token(config), 'FLOP'):>16}")
     print(f"\na training step on {result['tokens_per_step']:,} tokens, "
           f"{training.batch_size} x {config.block_size} at a time")  # fmt: skip
     flops = 3 * flops_per_token(config) * result["tokens_per_step"]
-    print(f"  arithmetic         {flops / 1e9:10.2f} GFLOP")
+    print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
-        print(f"  {part:<18} {size / 1e6:10.1f} MB")
+        print(f"  {part:<18} {scaled(size, 'B'):>13}")
+
+
+def scaled(count, unit):
+    """Return a count as text with a prefix of its unit: `13.07 TFLOP`."""
+    power = min(int(math.log10(count or 1)) // 3, 5)
+    return f"{count / 1000**power:,.2f} {'kMGTP'[power - 1] if power else ''}{unit}"

@@ -1,4 +1,4 @@
-"""`npgpt look RUN|FOLDER`: one HTML file in which a trained GPT runs, and can be looked into."""
+"""`npgpt look MODEL`: one HTML file in which a trained GPT runs, and can be looked into."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from npgpt.look.weights import KINDS
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("run", metavar="RUN|FOLDER",
+    add("run", metavar="MODEL",
         help="a run folder, such as runs/tales, or a folder or a model's name as npgpt generate "
         "takes it")  # fmt: skip
     add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")

@@ -15,12 +15,14 @@ from npgpt.tokenizer import CharTokenizer, load_tokenizer
 def add_arguments(parser):
     add = parser.add_argument
     help_of = {field.name: field.metadata["help"] for field in fields(TrainConfig)}
-    add("folder", help="what to make: train.bin, val.bin and tokenizer.json are written there")
+    add("folder", metavar="FOLDER",
+        help="what to make: train.bin, val.bin and tokenizer.json are written there")  # fmt: skip
     add("--corpus", nargs="+", action="extend", required=True, metavar="NAME|PATH",
         help=help_of["corpus"])  # fmt: skip
     add("--tokenizer", metavar="FILE", help="a tokenizer.json; default: one token a character")
     add("--split", choices=SPLITS, default="tail", help=help_of["split"])
-    add("--train-fraction", type=float, default=0.9, help=help_of["train_fraction"])
+    add("--train-fraction", type=float, default=0.9, metavar="X",
+        help=help_of["train_fraction"] + "; default 0.9")  # fmt: skip
 
 
 def run(args):

@@ -16,10 +16,11 @@ COLOURS = (153, 223, 157, 218, 229)
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("tokenizer", help="a run folder, a tokenizer.json, or gpt2 for GPT-2's own")
-    add("text", nargs="?", default="-", help="the text; - or nothing reads it from stdin")
+    add("tokenizer", metavar="MODEL|FILE",
+        help="a run folder, a tokenizer.json, or gpt2 for GPT-2's own")  # fmt: skip
+    add("text", nargs="?", default="-", metavar="TEXT", help="- or nothing reads it from stdin")
     add("--tree", action="store_true", help="also how each token was merged from bytes")
-    add("--colour", choices=("auto", "always", "never"), default="auto",
+    add("--colour", "--color", choices=("auto", "always", "never"), default="auto",
         help="default auto: in a terminal, unless NO_COLOR is set")  # fmt: skip
     add("--json", action="store_true", help="one JSON object: ids, tokens, bytes, bytes_per_token")
 

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 from contextlib import ExitStack, closing
-from dataclasses import MISSING, asdict, fields, replace
+from dataclasses import asdict, fields, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -50,31 +50,47 @@ from npgpt.training.summary import print_estimate, print_results, print_summary
 from npgpt.training.warmup import WarmUp
 
 CHOICES = {"split": SPLITS, "arch": tuple(CONFIGS), "matmul_precision": PRECISIONS}
+GROUPS = ("the run", "the text", "the model", "training", "evaluation")
+EXAMPLES = """\
+examples:
+  npgpt train                                            endless tales, in a few minutes
+  npgpt train --corpus my.txt --tokenizer bpe            your own text
+  npgpt train --n-layer 1 --out runs/flat                another setting, to compare
+
+a file for --config, with any of the settings above:
+  preset = "tales"
+  [model]
+  n_layer = 2
+  [training]
+  corpus = ["my.txt"]
+  lr = 2e-3"""
 LONGEST = 60  # characters of a run's name that is made of its corpus's
 
 
 def add_arguments(parser):
-    add = parser.add_argument
-    add("--preset", choices=PRESETS, help="settings to start from; default: that of the corpus")
+    parser.usage, parser.epilog = "npgpt train [FLAG ...]", EXAMPLES
+    groups = {title: parser.add_argument_group(title).add_argument for title in GROUPS}
+    add = groups["the run"]
+    add("--preset", choices=PRESETS,
+        help="settings to start from; default: that of the corpus and the --arch. The defaults "
+        "below are of a plain npgpt train; npgpt info --preset NAME --json has others")  # fmt: skip
     add("--config", metavar="FILE.toml", help="settings; they change the preset's")
     add("--init-from", metavar="MODEL",
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
         "as npgpt generate takes it")  # fmt: skip
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
-    add("--tokenizer", choices=KINDS, default=None,
-        help="tokens are characters, words that the text has often, or byte pairs of it; default: "
-        "those of the preset, which are words for bert and t5 and characters else")  # fmt: skip
-    add("--vocab-size", type=int, metavar="N", dest="bpe_size",
-        help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
         "memorised?")  # fmt: skip
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
+    group = None
     for field in _all_fields():
+        group = field.metadata["group"] or group
+        add = groups[group]
         flag = "--" + field.name.replace("_", "-")
-        help = field.metadata["help"] + _defaults(field)
+        help = _help(field)
         options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
@@ -84,6 +100,12 @@ def add_arguments(parser):
             add(flag, choices=CHOICES[field.name], **options)
         else:
             add(flag, type=field.type, metavar="N" if field.type is int else "X", **options)
+    add = groups["the text"]
+    add("--tokenizer", choices=KINDS, default=None,
+        help="tokens are characters, words that the text has often, or byte pairs of it; default: "
+        "those of the preset, which are words for bert and t5 and characters else")  # fmt: skip
+    add("--vocab-size", type=int, metavar="N", dest="bpe_size",
+        help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
 
 
 def run(args):
@@ -281,7 +303,7 @@ def _given(args):
 
 
 def _all_fields():
-    return *model_settings().values(), *fields(TrainConfig)
+    return *fields(TrainConfig), *model_settings().values()
 
 
 def _run_name(corpus, arch="gpt"):
@@ -325,14 +347,11 @@ def _folders(name):
         yield Path("runs") / f"{name}-{number}"
 
 
-def _defaults(field):
-    """What a setting is if it is not given, for its help: in general, and in presets."""
-    values = {name: preset[field.name] for name, preset in PRESETS.items() if field.name in preset}
-    known = [] if field.default is MISSING else [_shown(field.default)]
-    if field.name != "corpus":
-        known += [f"{_shown(value)} in {name}" for name, value in values.items()]
-    return "; default " + ", ".join(known)
-
-
-def _shown(value):
-    return " ".join(value) if isinstance(value, tuple) else str(value)
+def _help(field):
+    """What a setting is, of which kinds of model if not of all, and its default in a plain run."""
+    archs = [arch for arch in CONFIGS if field.name in model_settings(arch)]
+    of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(CONFIGS) else ""
+    preset = PRESETS[preset_for(("tales",), archs[0] if archs else "gpt")]
+    value = preset.get(field.name, field.default)
+    value = " ".join(value) if isinstance(value, tuple) else value
+    return f"{of_some}{field.metadata['help']}; default {value}"

@@ -19,9 +19,9 @@ class Writer:
         self.n, self.decoder = 1 if args.n is None else args.n, model.decoder()
         self.times = []
 
-    def write(self, prompt_T, show):
+    def write(self, prompt_T, show, prompt=""):
         """The continuations of a prompt, as dicts; `show` is called with text as it comes, or of
-        several continuations with each when all are done."""
+        several continuations with each, the text `prompt` before it, when all are done."""
         args = self.args
         new = 500 if args.max_new_tokens is None else args.max_new_tokens
         texts = [TextStream(self.tokenizer, args.stop or ()) for _ in range(self.n)]
@@ -46,7 +46,7 @@ class Writer:
             rest = text.end()
             sample["text"] += rest
             sample["tokens"] = len(sample["ids"])
-            show(rest if self.n == 1 else f"--- {i + 1} of {self.n}\n{sample['text']}\n")
+            show(rest if self.n == 1 else f"--- {i + 1} of {self.n}\n{prompt}{sample['text']}\n")
         return samples
 
     def _add_logprobs(self, sample, logits_V, token):

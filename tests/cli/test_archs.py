@@ -1,7 +1,10 @@
 """Every kind of model by the program: trained, resumed, evaluated beside its floor, writing."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from tiny_run import TINY, files
@@ -185,3 +188,17 @@ def test_words_may_be_the_tokens_of_every_kind_of_model(cli, here, corpus):
 def test_every_kind_has_a_preset():
     archs = {preset.get("arch", "gpt") for preset in PRESETS.values()}
     assert archs == {"gpt", *OTHERS}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_a_terminal_is_told_the_seed_of_what_was_filled_in(runs, arch):
+    hidden = STORY.replace("small", {"bert": "<mask>", "t5": "<extra_id_0>"}[arch])
+    command = [sys.executable, "-m", "npgpt.cli", "generate", runs[arch], "--prompt", hidden]
+    reading, terminal = os.openpty()
+    wrote = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=terminal).stdout
+    os.close(terminal)
+    (seed,) = re.findall(rb"--seed (\d+) writes this text again", os.read(reading, 10_000))
+    os.close(reading)
+    again = subprocess.run([*command, "--seed", seed], check=True, capture_output=True).stdout
+    assert again == wrote

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from autograd.gradcheck_cases import CASES
 from npgpt import GPT
 from npgpt.cli import main
 from npgpt.cli.gradcheck import SOURCES, small_model
+from npgpt.cli.info import scaled
 from npgpt.data.batches import split_text
 from npgpt.data.corpora import load_corpus
 from npgpt.data.objectives import Floor
@@ -137,6 +139,24 @@ def test_a_loss_is_said_to_be_above_or_below_the_least_possible(loss, said):
     assert f"entropy 0.4000: the loss is {said}" in beside_floor(loss, Floor("entropy", 0.4, 1.0))
     part = beside_floor(loss, Floor("entropy", 0.4, 0.5))
     assert f"(of 50.0% of the draws, which are enumerated): the loss is {said}" in part
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0.00 B"), (999, "999.00 B"), (1000, "1.00 kB"), (13072.31e9, "13.07 TB"),
+     (24_500, "24.50 kB"), (10**15, "1.00 PB"), (4 * 10**18, "4,000.00 PB")],
+)  # fmt: skip
+def test_numbers_are_in_units_that_can_be_read(value, shown):
+    assert scaled(value, "B") == shown
+
+
+def test_info_of_a_large_model_is_in_large_units(cli):
+    out = cli("info", "--preset", "gpt2-xl")[1]
+    result = json.loads(cli("info", "--preset", "gpt2-xl", "--json")[1])
+    flops = result["flops_per_token_training"] * result["tokens_per_step"]
+    memory = result["step_memory_bytes"]["total"]
+    assert f"{flops / 1e12:.2f} TFLOP" in out and f"{memory / 1e9:.2f} GB" in out
+    assert not re.search(r"\d{4}", out.replace("50257", "").replace("1024", "").replace("1600", ""))
 
 
 def test_info_of_a_run_and_of_a_preset(cli, finished):

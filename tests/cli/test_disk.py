@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,33 @@ sys.exit(main(sys.argv[1:]))
     assert "No space left on device" in stopped.stderr
     (small_disk / "filling").unlink()
     check_stopped_and_resumes(stopped, folder, whole, step=10)
+
+
+def test_a_full_disk_is_said_with_what_was_being_written(cli, small_disk, corpus, finished):
+    with suppress(OSError), open(small_disk / "filling", "wb", buffering=0) as file:
+        file.write(bytes(1 << 20))
+    for arguments in (
+        ["export", finished, small_disk / "out"],
+        ["prepare", small_disk / "out", "--corpus", corpus],
+        ["train", "--corpus", corpus, "--out", small_disk / "out", *TINY],
+        ["look", finished, "--out", small_disk / "out"],
+    ):
+        status, _, err = cli(*arguments)
+        said = f"npgpt {arguments[0]}: no space is left to write {small_disk / 'out'}; make room"
+        cannot = f"{small_disk / 'out'} cannot be made ([Errno 28] No space left on device"
+        assert status == 1 and (said in err or cannot in err), err
+        assert not (small_disk / "out").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_under_the_output_is_said(finished):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "npgpt.cli", "info", finished], cwd=ROOT, check=False,
+            stdout=full, stderr=subprocess.PIPE, encoding="utf-8",
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "npgpt info: no space is left to write the output; make room there" in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no permissions of this kind")

@@ -3,8 +3,12 @@
 import io
 import json
 import math
+import os
+import re
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from npgpt.config import LlamaConfig
 from npgpt.files import read_arrays
 from npgpt.tokenizer import BPETokenizer
 
+ROOT = Path(__file__).parents[2]
 SHORT = ("--max-new-tokens", 12, "--seed", 1)
 
 
@@ -106,14 +111,55 @@ def test_a_repetition_penalty_changes_what_is_written(cli, finished):
     assert len(set(other)) > len(set(plain))
 
 
-def test_a_talk_continues_all_that_was_said(cli, finished, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("the hen\nand\nx\u20ac\n"))
+def test_a_talk_continues_what_is_typed_as_it_stands(cli, finished, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the h\nand\nx\u20ac\n\nthe h\n"))
     status, out, err = cli("generate", finished, *SHORT, "--interactive", "--stop", "zzz")
     assert status == 0
-    first = as_json(cli, finished, *SHORT, "--prompt", "the hen\n")["text"]
-    second = as_json(cli, finished, *SHORT, "--prompt", f"the hen\n{first}and\n")["text"]
+    first = as_json(cli, finished, *SHORT, "--prompt", "the h")["text"]
+    second = as_json(cli, finished, *SHORT, "--prompt", f"the h{first}and")["text"]
     assert out.startswith(f"{first}\n{second}\n")
     assert "unknown character 'x'" in out  # the line that it cannot read, explained
+    assert out.endswith(f"\n{first}\n")  # after an empty line, nothing was said before
+    assert err.count("\n") == 1 and "an empty line starts afresh" in err and "Ctrl-D" in err
+
+
+def test_a_talk_writes_what_a_prompt_writes(finished):
+    command = [sys.executable, "-m", "npgpt.cli", "generate", finished, "--temperature", "0",
+               "--max-new-tokens", "30"]  # fmt: skip
+    prompted = subprocess.check_output([*command, "--prompt", "the he"], cwd=ROOT)
+    talked = subprocess.check_output([*command, "--interactive"], cwd=ROOT, input=b"the he\n")
+    assert prompted == b"the he" + talked
+
+
+def test_each_of_several_continuations_begins_with_the_prompt(cli, finished):
+    samples = as_json(cli, finished, *SHORT, "--n", 2, "--prompt", "the hen")["samples"]
+    _, out, _ = cli("generate", finished, *SHORT, "--n", 2, "--prompt", "the hen")
+    first, second = (sample["text"] for sample in samples)
+    assert out == f"--- 1 of 2\nthe hen{first}\n--- 2 of 2\nthe hen{second}\n\n"
+
+
+def test_a_text_that_was_liked_can_be_had_again(cli, finished):
+    told = []
+    for _ in range(2):
+        _, out, err = cli("generate", finished, "--max-new-tokens", 30, "--stats")
+        (seed,) = re.findall(r"^--seed (\d+) writes this text again$", err, re.M)
+        _, again, err = cli("generate", finished, "--max-new-tokens", 30, "--seed", seed, "--stats")
+        assert again == out and "again" not in err
+        told.append(seed)
+    assert told[0] != told[1]
+    greedy = cli("generate", finished, *SHORT[:2], "--stats", "--temperature", 0)
+    assert "again" not in greedy[2]
+    assert cli("generate", finished, "--max-new-tokens", 3)[2] == ""  # not a terminal
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_a_terminal_is_told_the_seed(finished):
+    reading, terminal = os.openpty()
+    command = [sys.executable, "-m", "npgpt.cli", "generate", finished, "--max-new-tokens", "3"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=terminal)
+    os.close(terminal)
+    assert b"writes this text again" in os.read(reading, 1000)
+    os.close(reading)
 
 
 def test_stats_say_how_fast_and_how_near_the_limit(cli, finished):

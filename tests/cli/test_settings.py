@@ -52,6 +52,10 @@ def test_a_file_changes_the_preset_and_flags_change_the_file(cli, here, file):
     [
         ("n_layer", "n_layers", "'n_layers' is unknown in [model]: did you mean n_layer?"),
         ("batch_size", "batchsize", "'batchsize' is unknown in [training]: did you mean batch_siz"),
+        ("[model]", "max_itres = 2\n[model]",
+         "'max_itres' is unknown: did you mean max_iters, in the table [training]?"),
+        ("n_head = 2", "max_itres = 2",
+         "'max_itres' is unknown in [model]: did you mean max_iters, in the table [training]?"),
         ("[training]", "[train]", "'train' is unknown: did you mean training?"),
         ("lr = 1", 'lr = "fast"', "lr = 'fast' in [training]; give a float"),
         ("n_head = 2", "n_head = 2.0", "n_head = 2.0 in [model]; give a int"),
@@ -105,12 +109,13 @@ def test_what_is_said_before_the_first_step(cli, here, corpus):
     assert "bits per byte" in out and "the best of the evaluations on the way" in out
 
 
-def test_the_help_says_what_a_setting_is_in_each_preset(cli, capfd):
-    with pytest.raises(SystemExit):
-        cli("train", "--help")
-    said = " ".join(capfd.readouterr().out.split())
-    assert "optimizer steps; default 2000, 3000 in tales" in said
-    assert "the longest context in tokens; default 256 in tales, 256 in tales-llama, 96 in" in said
+def test_the_settings_of_a_run_are_no_file_of_settings(cli, finished, tmp_path):
+    status, _, err = cli("train", "--config", finished / "config.json")
+    assert status == 1 and "config.json is JSON; npgpt train --help shows a file of" in err
+    assert "continued by --resume --out RUN" in err and "by --init-from RUN" in err
+    (tmp_path / "bytes.toml").write_bytes(b"{\xff")
+    status, _, err = cli("train", "--config", tmp_path / "bytes.toml")
+    assert status == 1 and "bytes.toml" in err
 
 
 def test_settings_that_can_not_be_read(cli, here):

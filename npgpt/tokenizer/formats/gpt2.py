@@ -28,8 +28,8 @@ def fetch_gpt2() -> list[Path]:
     except (OSError, ValueError) as error:  # no network; another file than the one asked for
         raise FileNotFoundError(
             f"GPT-2's tokenizer is not cached, and {GPT2_URL} did not give it ({error}); connect "
-            "to the network, or get its two files by other means and pass them to "
-            "BPETokenizer.from_gpt2(encoder_json, vocab_bpe)"
+            f"to the network, or put its files, as gpt2-{' and gpt2-'.join(GPT2_FILES)}, into a "
+            "folder that the environment variable NPGPT_DATA names"
         ) from error
 
 

@@ -1,0 +1,3 @@
+"""`python -m npgpt`: the program without its installed script."""
+
+import npgpt.cli.__main__  # noqa: F401
