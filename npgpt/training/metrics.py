@@ -1,4 +1,4 @@
-"""metrics.csv: one row a step, readable by any program.
+"""metrics.csv: one row a step, readable by any program; and result.json, what came out at the end.
 
     step                optimizer steps done
     loss                nats per token of the batch of that step, before the step
@@ -13,14 +13,46 @@ import csv
 import io
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.files import atomic_write, open_file, read_text
+from npgpt.config import RUN_FORMAT, check_types, settings_from_json
+from npgpt.files import atomic_write, open_file, read_json, read_text
 
 COLUMNS = (
     "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
 )  # fmt: skip
 MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio")
+
+
+@dataclass(frozen=True)
+class Result:
+    """result.json: a model after so many steps, evaluated on all `tokens` of the validation text.
+
+    loss and floor (`npgpt.data.objectives.Floor`) in nats per target; None for what is not known
+    """
+
+    step: int
+    loss: float
+    bits_per_byte: float | None
+    floor: float | None
+    tokens: int
+
+    def __post_init__(self):
+        check_types(self)
+        for value in (self.loss, self.bits_per_byte, self.floor):
+            if not 0 <= (value or 0) < math.inf:
+                raise ValueError(f"Result: {value}; a finite number of 0 or more is wanted")
+
+
+def read_result(path):
+    """The `Result` in a file, None if there is none. Raises ValueError, with the path."""
+    if not path.exists():
+        return None
+    try:
+        return settings_from_json(Result, read_json(path), RUN_FORMAT)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; remove it, and write it again with --resume") from error
 
 
 class Metrics:
