@@ -58,7 +58,8 @@ def save(drawing, path, made_by=""):
     with warnings.catch_warnings():  # of a name in a script that the font lacks it draws boxes
         warnings.filterwarnings("ignore", r"Glyph|Matplotlib currently does not support")
         drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
-    atomic_write(path, _of_256_colours(picture, made_by) if path.suffix == ".png" else picture.getvalue())
+    is_png = path.suffix == ".png"
+    atomic_write(path, _of_256_colours(picture, made_by) if is_png else picture.getvalue())
     return path
 
 

@@ -188,7 +188,9 @@ def draw(path, results):
     floors = {
         name: result.floor * factors[name] for name, result in results.items() if result.floor
     }  # fmt: skip
-    return plots.comparison_picture(path, curves, floors=floors, ylabel=f"loss, {unit}", made_by=MADE_BY)
+    return plots.comparison_picture(
+        path, curves, floors=floors, ylabel=f"loss, {unit}", made_by=MADE_BY
+    )
 
 
 def units(results):

@@ -46,7 +46,7 @@ from npgpt.training.models import load_model
 from npgpt.training.optim import make_optimizer
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
 from npgpt.training.run import run_worker, train
-from npgpt.training.summary import print_estimate, print_results, print_summary
+from npgpt.training.summary import print_results, print_summary
 from npgpt.training.warmup import WarmUp
 
 CHOICES = {"split": SPLITS, "arch": tuple(CONFIGS), "matmul_precision": PRECISIONS}
@@ -116,7 +116,6 @@ def run(args):
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
             return 0  # so that mpirun waits until the first rank has saved
-        print_estimate(run, optimizer.steps, peak)
         status = train(run, dataset, model, optimizer, peak=peak, ranks=ranks,
                        profile_steps=args.profile)  # fmt: skip
         if status == 0:
@@ -200,7 +199,8 @@ def _works_on(run, tokenizer, optimizer):
 
 def _warm_up(config, training, byte_pairs, ranks, stack):
     kernels = WarmUp(
-        config, byte_pairs, shown=is_main_rank(ranks), precision=training.matmul_precision
+        config, byte_pairs, shown=is_main_rank(ranks), precision=training.matmul_precision,
+        command="npgpt train",
     )
     return stack.enter_context(closing(kernels))
 

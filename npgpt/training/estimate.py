@@ -1,4 +1,4 @@
-"""How long training will take: its arithmetic over what the machine can do."""
+"""What the machine can do: how fast it multiplies and reads, and whether a step fits into it."""
 
 import os
 import time
@@ -7,9 +7,7 @@ import numpy as np
 
 import autograd
 from autograd import backend
-from npgpt.model.size import flops_per_token, step_memory
-
-EXPECTED_SHARE = 0.5  # of the peak, until steps have been measured
+from npgpt.model.size import step_memory
 
 
 def peak_flops(size=1024, seconds=0.1):
@@ -40,12 +38,6 @@ def read_bandwidth(size, seconds=0.2):
 def tokens_per_step(model_config, training):
     windows = training.batch_size * training.gradient_accumulation_steps
     return windows * model_config.block_size
-
-
-def expected_seconds(model_config, training, steps, peak):
-    """What so many steps take, by their arithmetic and the machine's peak alone."""
-    flops = 3 * flops_per_token(model_config) * tokens_per_step(model_config, training)
-    return steps * flops / (EXPECTED_SHARE * peak)
 
 
 def check_memory(model_config, training, ranks=1):

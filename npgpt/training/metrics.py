@@ -38,11 +38,7 @@ class Result:
     floor: float | None
     tokens: int
 
-    def __post_init__(self):
-        check_types(self)
-        for value in (self.loss, self.bits_per_byte, self.floor):
-            if not 0 <= (value or 0) < math.inf:
-                raise ValueError(f"Result: {value}; a finite number of 0 or more is wanted")
+    __post_init__ = check_types
 
 
 def read_result(path):

@@ -1,10 +1,11 @@
-"""What a run says while it works: its rate, the share of the machine's peak, the time left.
+"""What a run says while it works: the time left, its loss, its rate, the share of the peak.
 
 On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
 """
 
 import sys
 import time
+from contextlib import contextmanager
 
 from tqdm import tqdm
 
@@ -13,7 +14,31 @@ from npgpt.model.size import flops_per_token
 from npgpt.training.estimate import clock, tokens_per_step
 
 MEASURED = 20  # steps after which the estimate of the time is corrected
-LINE_SECONDS = 30  # between two plain lines
+LINE_SECONDS = 30  # between two plain lines of training
+COUNT_SECONDS = 10  # of an evaluation
+BAR = 10  # columns that are left to the bar itself, at least
+
+
+@contextmanager
+def counting(total, what):
+    """Yield a function to call with each number of tokens done of `total`: it moves a bar, or in a
+    pipe prints a line to standard error from time to time."""
+    started = said = time.perf_counter()
+    with tqdm(total=total, desc=what, unit="token", unit_scale=True, leave=False,
+              disable=None) as bar:  # fmt: skip
+        done = 0
+
+        def count(tokens):
+            nonlocal said, done
+            done += tokens
+            bar.update(tokens)
+            now = time.perf_counter()
+            if bar.disable and now - said > COUNT_SECONDS:
+                said, left = now, (now - started) / done * (total - done)
+                print(f"{what}: {done:,} of {total:,} tokens, {clock(max(0, left))} left",
+                      file=sys.stderr, flush=True)  # fmt: skip
+
+        yield count
 
 
 class Progress:
@@ -28,10 +53,10 @@ class Progress:
         self.tokens = tokens_per_step(model_config, training)
         self.flops = 3 * flops_per_token(model_config) * self.tokens
         self.peak, self.seconds, self.recent = peak, seconds, None
-        self.validated = ""
+        self.validated, self.first_seconds = "", 0.0
         self.started = self.said = time.perf_counter()
         self.bar = tqdm(
-            total=self.total, initial=first_step, smoothing=0.1, disable=None,
+            total=self.total, initial=first_step, disable=None, dynamic_ncols=True,
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
         )  # fmt: skip
 
@@ -42,9 +67,14 @@ class Progress:
         self.bar.close()
 
     def left(self):
-        """Seconds to the end, evaluations included, at the mean rate of this session."""
-        done = self.done - self.first_step
-        return (time.perf_counter() - self.started) / max(1, done) * (self.total - self.done)
+        """Seconds to the end, evaluations included, at the mean rate of this session.
+
+        Its first step, which asks the system for memory, counts only while there is no other.
+        """
+        done, passed = self.done - self.first_step, time.perf_counter() - self.started
+        if done > 1:
+            done, passed = done - 1, passed - self.first_seconds
+        return passed / max(1, done) * (self.total - self.done)
 
     def update(self, step):
         """Show a `npgpt.training.loop.Step`."""
@@ -55,10 +85,11 @@ class Progress:
         self.bar.set_postfix_str(self._status(step), refresh=False)
         self.bar.update()
         now = time.perf_counter()
+        self.first_seconds = self.first_seconds or now - self.started
         if self.done - self.first_step == MEASURED:
-            self.write(f"time    {self._rate()}; about {clock(self.left())} to go")
+            self.write(f"time    {', '.join(self._rate())}; about {clock(self.left())} to go")
         elif self.bar.disable and now - self.said > LINE_SECONDS:
-            self.write(f"step {self.done}/{self.total} {self._status(step)}")
+            self.write(f"step {self.done}/{self.total}, {self._status(step)}")
 
     def write(self, text):
         """Print text above the bar."""
@@ -68,11 +99,20 @@ class Progress:
         sys.stdout.flush()
 
     def _status(self, step):
-        return (
-            f"loss {step.loss:.3f}{self.validated} lr {step.lr:.1e} |g| {step.grad_norm:.2f}, "
-            f"{self._rate()}, {clock(self.left())} left"
-        )
+        """The most wanted first; of a bar, as much as fits in the terminal."""
+        parts = [
+            f"{clock(self.left())} left", f"loss {step.loss:.3f}", self.validated, *self._rate(),
+            f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
+        ]  # fmt: skip
+        parts, columns = list(filter(None, parts)), self.bar.format_dict["ncols"]
+        around = len(f"100%|| {self.done}/{self.total}, ") + BAR
+        while columns and len(parts) > 1 and around + len(", ".join(parts)) > columns:
+            parts.pop()
+        return ", ".join(parts)
 
     def _rate(self):
-        tokens, share = self.tokens / self.recent, self.flops / self.recent / self.peak
-        return f"{tokens / 1e3:.1f}k tokens/s, {share:.0%} of peak"
+        """Tokens/s, and their share of the peak unless that was exceeded: then it was none."""
+        if self.flops / self.recent > self.peak:
+            self.peak = 0.0
+        share = [f"{self.flops / self.recent / self.peak:.0%} of peak"] if self.peak else []
+        return [f"{self.tokens / self.recent / 1e3:.1f}k tokens/s", *share]

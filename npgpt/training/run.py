@@ -68,7 +68,7 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
                 text += sample_text(model, dataset, config, step)
                 save(folder, metrics, text, model, optimizer)
                 progress.write(text)
-                progress.validated = f" validation {val_loss:.3f}"
+                progress.validated = f"validation {val_loss:.3f}"
             if last:
                 break
     if optimizer.steps >= config.max_iters:

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 
 import numpy as np
-from tqdm import tqdm
 
 from npgpt import plots
 from npgpt.data import tales
@@ -13,9 +12,10 @@ from npgpt.files import atomic_write, quoted
 from npgpt.generation.text import starting_prompt
 from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.training.estimate import EXPECTED_SHARE, clock, expected_seconds, tokens_per_step
+from npgpt.training.estimate import clock, tokens_per_step
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import Result, bits_per_byte, read_metrics
+from npgpt.training.progress import counting
 
 
 def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
@@ -54,24 +54,13 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         print(f"note    there will be no loss.png: {plots.WAY_OUT}")
 
 
-def print_estimate(run, first_step, peak):
-    """Print how long the steps will take, before any has been measured.    peak: FLOP/s"""
-    steps = run.training.max_iters - first_step
-    seconds = expected_seconds(run.model, run.training, steps, peak)
-    print(
-        f"time    about {clock(seconds)} for {steps:,} steps, if they reach {EXPECTED_SHARE:.0%} "
-        f"of the {peak / 1e9:.0f} GFLOP/s at which matrices are multiplied here", flush=True
-    )  # fmt: skip
-
-
 def print_results(run, dataset, model):
     """Print the loss on the whole validation text, and for tales the share of stories that parse;
     draw loss.png."""
     ids, stride, objective = dataset.val_ids, run.training.eval_stride, dataset.objective
-    with tqdm(total=objective.asked_of(ids), desc="the whole validation text", unit="token",
-              unit_scale=True, leave=False, disable=None) as bar:  # fmt: skip
+    with counting(objective.asked_of(ids), "the whole validation text") as count:
         loss, tokens = evaluate(
-            model, ids, stride=stride or None, progress=bar.update, objective=objective,
+            model, ids, stride=stride or None, progress=count, objective=objective,
             seed=run.training.seed,
         )  # fmt: skip
     bits, per_byte = "", None
