@@ -16,6 +16,7 @@ from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
+COMPARED = "npgpt compare"  # as it stands in the pictures of that command
 LINES = ("o-", "s--", "^:", "D-.")  # that can be told apart without colours, too
 LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
 NOTE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
@@ -139,7 +140,7 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
     return save(drawing, path)
 
 
-def comparison_picture(path, runs, *, floors, ylabel, made_by):
+def comparison_picture(path, runs, *, floors, ylabel):
     """The losses of several runs against the step: of validation a line, of training a faint one.
 
     runs     name -> (rows as `read_metrics` gives them, what the losses are multiplied by, the
@@ -165,7 +166,7 @@ def comparison_picture(path, runs, *, floors, ylabel, made_by):
     legend = axes.legend(frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return save(drawing, path, made_by)
+    return save(drawing, path, COMPARED)
 
 
 def _as_text(name):

@@ -17,7 +17,6 @@ from npgpt.training.estimate import clock, tokens_per_step
 from npgpt.training.metrics import read_metrics, read_result
 
 OUT = " with --out"
-MADE_BY = "npgpt compare"
 LONGEST = 100  # characters of a name that is made of the runs' names
 
 
@@ -47,7 +46,7 @@ def run(args):
     try:  # after the tables, which need no file
         if path.is_dir():
             raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.png")
-        check_free(path, OUT, b"tEXtSoftware\0" + MADE_BY.encode())
+        check_free(path, OUT, b"tEXtSoftware\0" + plots.COMPARED.encode())
         replaces = ", which replaces the one that compare drew before" * path.exists()
         picture = draw(path, results)
         said = f"picture {picture}{replaces}"
@@ -85,24 +84,22 @@ def default_path(names):
 
 
 class Result:
-    """A run folder: its settings, its metrics, its losses and the best possible one.
+    """A run folder: its settings, its metrics, and the best possible loss there.
 
-    whole     the `npgpt.training.metrics.Result` of its last step, None if there is none
-    drawn     whether the evaluations in training, and so in metrics.csv, are of a drawn part
-    floor     the best possible loss, in nats per target, on what `loss` is of; None if not known
+    whole   its loss on the whole validation text, a `npgpt.training.metrics.Result` or None
+    drawn   whether the evaluations in metrics.csv are of a drawn part
     """
 
     def __init__(self, folder):
         self.run = read_run(folder)
         with refusing():
             self.rows = read_metrics(member(folder, "metrics.csv"))
-            self.whole = read_result(member(folder, "result.json"))
+            self.steps = self.rows[-1]["step"] if self.rows else 0
+            self.whole = read_result(member(folder, "result.json"), self.steps)
             self.tokens = read_text(member(folder, "tokenizer.json"))
             tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
         self.objective = OBJECTIVES[self.run.training.arch](tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
-        if self.whole and self.whole.step != (self.rows[-1]["step"] if self.rows else 0):
-            self.whole = None
         drawn = self.run.training.eval_tokens
         self.drawn = drawn > 0 and not (self.whole and self.whole.tokens <= drawn)
         self.floor = self.whole.floor if self.whole else self._floor(tokenizer)
@@ -125,24 +122,22 @@ class Result:
 
     def numbers(self):
         """What came out, by name; None for what is not known. Losses in nats per target."""
-        run, steps = self.run, self.rows[-1]["step"] if self.rows else 0
+        run, whole = self.run, self.whole
         last = self.validated[-1] if self.validated else {}
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
-        loss, bits = last.get("val_loss"), last.get("val_bits_per_byte")
-        if self.whole:
-            loss, bits = self.whole.loss, self.whole.bits_per_byte
-        drawn = self.drawn and not self.whole
+        loss = whole.loss if whole else last.get("val_loss")
+        drawn = self.drawn and not whole
         # The entropy is that of the text on average, not of a part that happens to be easy.
         held = loss and self.floor and not (drawn and self.objective.every_token)
         return {
             "parameters": sum(parameters_by_part(run.model).values()),
-            "steps": steps,
-            "tokens read": steps * tokens_per_step(run.model, run.training),
+            "steps": self.steps,
+            "tokens read": self.steps * tokens_per_step(run.model, run.training),
             "seconds": self.rows[-1]["seconds"] if self.rows else None,
             "training loss": float(plots.smoothed(self.column("loss"))[-1]) if self.rows else None,
             "validation loss": loss,
             "validation text": loss and ("drawn part" if drawn else "all"),
-            "bits per byte": bits,
+            "bits per byte": whole.bits_per_byte if whole else last.get("val_bits_per_byte"),
             "best possible loss": self.floor,
             "loss above best": loss / self.floor - 1 if held else None,
             "best evaluation": best.get("val_loss"),
@@ -163,10 +158,7 @@ def differing(settings):
 
 def not_comparable(results):
     """What makes losses of these runs mean different things, a line each."""
-    drawn = (
-        "evaluations in training are of a drawn part of the validation text; they may lie below "
-        "the best possible loss, which is that of the whole"
-    )
+    drawn = "evaluations in training are of a drawn part, which may be easier than the whole text"
     return [
         f"the {what} differ, so that these losses do not measure the same"
         for what, values in (
@@ -181,16 +173,9 @@ def not_comparable(results):
 def draw(path, results):
     """One picture of all."""
     factors, unit = units(results)
-    curves = {
-        name: (result.rows, factors[name], result.whole and result.whole.loss)
-        for name, result in results.items()
-    }  # fmt: skip
-    floors = {
-        name: result.floor * factors[name] for name, result in results.items() if result.floor
-    }  # fmt: skip
-    return plots.comparison_picture(
-        path, curves, floors=floors, ylabel=f"loss, {unit}", made_by=MADE_BY
-    )
+    curves = {n: (r.rows, factors[n], r.whole and r.whole.loss) for n, r in results.items()}
+    floors = {n: r.floor * factors[n] for n, r in results.items() if r.floor}
+    return plots.comparison_picture(path, curves, floors=floors, ylabel=f"loss, {unit}")
 
 
 def units(results):
@@ -208,8 +193,7 @@ def units(results):
 
 def in_words(found):
     """The numbers of the runs as they are printed: name -> a text for each."""
-    forms = {"seconds": clock, "loss above best": "{:+.1%}".format, "at step": "{:,}".format,
-             "validation text": str}  # fmt: skip
+    forms = {"seconds": clock, "loss above best": "{:+.1%}".format, "validation text": str}
     rows = {}
     for name in found[0]:
         form = forms.get(name, lambda value: f"{value:,}" if type(value) is int else f"{value:.4f}")

@@ -26,11 +26,10 @@ def run(args):
     check_target(path)
     subject = open_subject(args.run)
     html, record = make_page(subject, args.prompt, args.weights)
-    replaces = path.exists()
+    replaced = " (in the place of the page that look made before)" * path.exists()
     write_page(path, html)
-    print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
-    if replaces:
-        print("  it replaces the page that look made before")
+    print(f"{path}: {len(html.encode()) / 1e6:.2f} MB{replaced}, open it in a browser; it needs no "
+          "network")  # fmt: skip
     count = f"{record['parameters']:,} parameters"
     if record["kind"]:
         print(f"  it holds the model itself, {count} as {record['kind']}, and runs it on any text")

@@ -1,25 +1,12 @@
-"""What the machine can do: how fast it multiplies and reads, and whether a step fits into it."""
+"""What the machine can do: how fast it reads, and whether a training step fits into it."""
 
 import os
 import time
 
 import numpy as np
 
-import autograd
 from autograd import backend
 from npgpt.model.size import step_memory
-
-
-def peak_flops(size=1024, seconds=0.1):
-    """FLOP/s at which this machine multiplies two large float32 matrices, at best in this time."""
-    a = np.random.default_rng(0).standard_normal((size, size), np.float32)
-    autograd.matmul(a, a)  # compiles or loads the kernel, wakes its threads
-    best, end = np.inf, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        started = time.perf_counter()
-        autograd.matmul(a, a)
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
 
 
 def read_bandwidth(size, seconds=0.2):

@@ -41,12 +41,13 @@ class Result:
     __post_init__ = check_types
 
 
-def read_result(path):
-    """The `Result` in a file, None if there is none. Raises ValueError, with the path."""
+def read_result(path, step):
+    """The `Result` in a file; None if it is missing or of another step. Raises ValueError."""
     if not path.exists():
         return None
     try:
-        return settings_from_json(Result, read_json(path), RUN_FORMAT)
+        result = settings_from_json(Result, read_json(path), RUN_FORMAT)
+        return result if result.step == step else None
     except ValueError as error:
         raise ValueError(f"{path}: {error}; remove it, and write it again with --resume") from error
 

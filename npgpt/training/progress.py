@@ -1,4 +1,4 @@
-"""What a run says while it works: the time left, its loss, its rate, the share of the peak.
+"""What a run says while it works: the time left, its loss, its rate.
 
 On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
 """
@@ -23,20 +23,17 @@ BAR = 10  # columns that are left to the bar itself, at least
 def counting(total, what):
     """Yield a function to call with each number of tokens done of `total`: it moves a bar, or in a
     pipe prints a line to standard error from time to time."""
-    started = said = time.perf_counter()
+    said, done = time.perf_counter(), 0
     with tqdm(total=total, desc=what, unit="token", unit_scale=True, leave=False,
               disable=None) as bar:  # fmt: skip
-        done = 0
 
         def count(tokens):
             nonlocal said, done
             done += tokens
             bar.update(tokens)
-            now = time.perf_counter()
-            if bar.disable and now - said > COUNT_SECONDS:
-                said, left = now, (now - started) / done * (total - done)
-                print(f"{what}: {done:,} of {total:,} tokens, {clock(max(0, left))} left",
-                      file=sys.stderr, flush=True)  # fmt: skip
+            if bar.disable and time.perf_counter() - said > COUNT_SECONDS:
+                said = time.perf_counter()
+                print(f"{what}: {done:,} of {total:,} tokens", file=sys.stderr, flush=True)
 
         yield count
 
@@ -44,16 +41,15 @@ def counting(total, what):
 class Progress:
     """Adds up the time of the steps and tells how they go.
 
-    peak      FLOP/s of the machine, all ranks of a parallel run together
     seconds   of training in earlier sessions of the run, to which this one's are added
     """
 
-    def __init__(self, model_config, training, *, first_step, peak, seconds=0.0):
+    def __init__(self, model_config, training, *, first_step, seconds=0.0):
         self.total, self.first_step, self.done = training.max_iters, first_step, first_step
         self.tokens = tokens_per_step(model_config, training)
         self.flops = 3 * flops_per_token(model_config) * self.tokens
-        self.peak, self.seconds, self.recent = peak, seconds, None
-        self.validated, self.first_seconds = "", 0.0
+        self.seconds, self.recent = seconds, None
+        self.validated = ""
         self.started = self.said = time.perf_counter()
         self.bar = tqdm(
             total=self.total, initial=first_step, disable=None, dynamic_ncols=True,
@@ -67,14 +63,9 @@ class Progress:
         self.bar.close()
 
     def left(self):
-        """Seconds to the end, evaluations included, at the mean rate of this session.
-
-        Its first step, which asks the system for memory, counts only while there is no other.
-        """
-        done, passed = self.done - self.first_step, time.perf_counter() - self.started
-        if done > 1:
-            done, passed = done - 1, passed - self.first_seconds
-        return passed / max(1, done) * (self.total - self.done)
+        """Seconds to the end, evaluations included, at the mean rate of this session."""
+        done = self.done - self.first_step
+        return (time.perf_counter() - self.started) / max(1, done) * (self.total - self.done)
 
     def update(self, step):
         """Show a `npgpt.training.loop.Step`."""
@@ -85,9 +76,8 @@ class Progress:
         self.bar.set_postfix_str(self._status(step), refresh=False)
         self.bar.update()
         now = time.perf_counter()
-        self.first_seconds = self.first_seconds or now - self.started
         if self.done - self.first_step == MEASURED:
-            self.write(f"time    {', '.join(self._rate())}; about {clock(self.left())} to go")
+            self.write(f"time    {self._rate()}; about {clock(self.left())} to go")
         elif self.bar.disable and now - self.said > LINE_SECONDS:
             self.write(f"step {self.done}/{self.total}, {self._status(step)}")
 
@@ -101,8 +91,8 @@ class Progress:
     def _status(self, step):
         """The most wanted first; of a bar, as much as fits in the terminal."""
         parts = [
-            f"{clock(self.left())} left", f"loss {step.loss:.3f}", self.validated, *self._rate(),
-            f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
+            f"{clock(self.left())} left", f"loss {step.loss:.3f}", self.validated,
+            *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
         ]  # fmt: skip
         parts, columns = list(filter(None, parts)), self.bar.format_dict["ncols"]
         around = len(f"100%|| {self.done}/{self.total}, ") + BAR
@@ -111,8 +101,5 @@ class Progress:
         return ", ".join(parts)
 
     def _rate(self):
-        """Tokens/s, and their share of the peak unless that was exceeded: then it was none."""
-        if self.flops / self.recent > self.peak:
-            self.peak = 0.0
-        share = [f"{self.flops / self.recent / self.peak:.0%} of peak"] if self.peak else []
-        return [f"{self.tokens / self.recent / 1e3:.1f}k tokens/s", *share]
+        tokens, flops = self.tokens / self.recent, self.flops / self.recent
+        return f"{tokens / 1e3:.1f}k tokens/s, {flops / 1e9:.3g} GFLOP/s"

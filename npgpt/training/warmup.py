@@ -152,15 +152,15 @@ class KernelBar:
                 self._show(name)
 
     def _show(self, name):
-        count = len(self.needed | self.begun) if self.needed else ""  # else they come one by one
+        # where none was announced they come one by one
+        count = f" {len(self.needed | self.begun)}" if self.needed else ""
         if self.bar is None:
-            what = f"{count} kernels" if count else "kernels"
-            print(f"compiling {what} for {self.command} (kept on disk)", file=self.file)
+            print(f"compiling{count} kernels for {self.command} (kept on disk)", file=self.file)
             # disable=None: no bar in a pipe or a file
             self.bar = tqdm(bar_format="    {elapsed} {desc}", leave=False, disable=None)
             self.ticking = threading.Thread(target=self._tick, daemon=True)
             self.ticking.start()
-        said = f"kernel {len(self.begun)}{count and f' of {count}'}: {name}"
+        said = f"kernel {len(self.begun)}{count and f' of{count}'}: {name}"
         self.bar.set_description_str(said)
         if self.bar.disable:
             print(f"    {said}", file=self.file, flush=True)
