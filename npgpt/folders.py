@@ -11,7 +11,7 @@ import socket
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from npgpt.files import check_regular, move, open_file, temporary_name
+from npgpt.files import move, open_file, temporary_name
 
 try:
     import fcntl
@@ -24,11 +24,13 @@ BEYOND = 1 << 30  # the byte that is locked on Windows, where nobody can read a 
 def check_free(folder, how="", own=b""):
     """Raise ValueError unless `new_folder` can make `folder`; `how` to name another is added.
 
-    It can where nothing is, or an empty folder, or a link to either. A file that begins with the
-    bytes `own`, or has them soon after, is free too: the command that asks made it.
+    It can where nothing is, or an empty folder, or a link to either. A file, but no link to one,
+    with the bytes `own` near its beginning is free too: the command that asks made it.
     """
-    if own and _is_own(folder, own):
-        return
+    if own and Path(folder).is_file() and not Path(folder).is_symlink():
+        with open_file(folder, "rb") as file:
+            if own in file.read(200):
+                return
     real = Path(os.path.realpath(folder))
     what = None
     if os.path.lexists(real) and not real.is_dir():
@@ -43,15 +45,6 @@ def check_free(folder, how="", own=b""):
     if above and not (above.is_dir() and os.access(above, os.W_OK)):
         what = "cannot be written to" if above.is_dir() else "is a file"
         raise ValueError(f"{folder} cannot be made, as {above} {what}: name another{how}")
-
-
-def _is_own(path, own):
-    try:
-        check_regular(path, os.lstat(path))
-        with open_file(path, "rb") as file:
-            return own in file.read(200)
-    except (OSError, ValueError):
-        return False
 
 
 @contextmanager

@@ -52,7 +52,6 @@ def figure(width=7.0, height=4.0, rows=1, columns=1, **options):
 
 
 def save(drawing, path, made_by=""):
-    """Write a figure to `path`; a PNG says in itself what it was `made_by`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()

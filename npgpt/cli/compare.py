@@ -1,5 +1,6 @@
 """`npgpt compare RUN RUN ...`: losses of runs in one picture, beside the settings that differ."""
 
+import math
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,7 @@ def run(args):
     found = {name: result.numbers() for name, result in results.items()}
     differ = differing({name: result.settings() for name, result in results.items()})
     notes = not_comparable(results.values())
+    result = {"runs": found, "settings": differ, "notes": notes, "picture": None}
     if not args.json:
         print_table(folders, {name: list(map(str, values)) for name, values in differ.items()})
         if not differ:
@@ -42,22 +44,18 @@ def run(args):
         print_table(folders, in_words(list(found.values())))
         for note in notes:
             print(f"note    {note}")
-    picture, said = None, ""
     try:  # after the tables, which need no file
         if path.is_dir():
             raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.png")
         check_free(path, OUT, b"tEXtSoftware\0" + plots.COMPARED.encode())
         replaces = ", which replaces the one that compare drew before" * path.exists()
-        picture = draw(path, results)
-        said = f"picture {picture}{replaces}"
+        result["picture"] = str(draw(path, results))
+        said = f"picture {path}{replaces}"
     except plots.MatplotlibMissing as error:
         said = f"no picture: {error}"
     finally:
         if args.json:
-            print_json({
-                "runs": found, "settings": differ, "notes": notes,
-                "picture": picture and str(picture),
-            })  # fmt: skip
+            print_json(result)
     if not args.json:
         print(said)
 
@@ -84,11 +82,8 @@ def default_path(names):
 
 
 class Result:
-    """A run folder: its settings, its metrics, and the best possible loss there.
-
-    whole   its loss on the whole validation text, a `npgpt.training.metrics.Result` or None
-    drawn   whether the evaluations in metrics.csv are of a drawn part
-    """
+    """A run folder: its settings, its metrics, its result on the whole validation text if there is
+    one, whether the evaluations before that are of a drawn part, and the best possible loss."""
 
     def __init__(self, folder):
         self.run = read_run(folder)
@@ -100,9 +95,8 @@ class Result:
             tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
         self.objective = OBJECTIVES[self.run.training.arch](tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
-        drawn = self.run.training.eval_tokens
-        self.drawn = drawn > 0 and not (self.whole and self.whole.tokens <= drawn)
-        self.floor = self.whole.floor if self.whole else self._floor(tokenizer)
+        self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
+        self.floor = self.whole.get("floor") if self.whole else self._floor(tokenizer)
 
     def _floor(self, tokenizer):
         run, val_ids = self.run, ()
@@ -125,7 +119,7 @@ class Result:
         run, whole = self.run, self.whole
         last = self.validated[-1] if self.validated else {}
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
-        loss = whole.loss if whole else last.get("val_loss")
+        loss = whole.get("loss") if whole else last.get("val_loss")
         drawn = self.drawn and not whole
         # The entropy is that of the text on average, not of a part that happens to be easy.
         held = loss and self.floor and not (drawn and self.objective.every_token)
@@ -137,7 +131,7 @@ class Result:
             "training loss": float(plots.smoothed(self.column("loss"))[-1]) if self.rows else None,
             "validation loss": loss,
             "validation text": loss and ("drawn part" if drawn else "all"),
-            "bits per byte": whole.bits_per_byte if whole else last.get("val_bits_per_byte"),
+            "bits per byte": (whole or last).get("bits_per_byte" if whole else "val_bits_per_byte"),
             "best possible loss": self.floor,
             "loss above best": loss / self.floor - 1 if held else None,
             "best evaluation": best.get("val_loss"),
@@ -173,7 +167,7 @@ def not_comparable(results):
 def draw(path, results):
     """One picture of all."""
     factors, unit = units(results)
-    curves = {n: (r.rows, factors[n], r.whole and r.whole.loss) for n, r in results.items()}
+    curves = {n: (r.rows, factors[n], r.whole.get("loss")) for n, r in results.items()}
     floors = {n: r.floor * factors[n] for n, r in results.items() if r.floor}
     return plots.comparison_picture(path, curves, floors=floors, ylabel=f"loss, {unit}")
 

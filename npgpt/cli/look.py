@@ -26,10 +26,9 @@ def run(args):
     check_target(path)
     subject = open_subject(args.run)
     html, record = make_page(subject, args.prompt, args.weights)
-    replaced = " (in the place of the page that look made before)" * path.exists()
+    replaced = ", which replaces the page that look made before" * path.exists()
     write_page(path, html)
-    print(f"{path}: {len(html.encode()) / 1e6:.2f} MB{replaced}, open it in a browser; it needs no "
-          "network")  # fmt: skip
+    print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
     count = f"{record['parameters']:,} parameters"
     if record["kind"]:
         print(f"  it holds the model itself, {count} as {record['kind']}, and runs it on any text")
@@ -42,4 +41,4 @@ def run(args):
         ("the grammar of the tales", "grammar"),
     ) if record[key]]  # fmt: skip
     print(f"  and {', '.join(more)}")
-    print(f"  open {quoted(os.path.abspath(path))}")
+    print(f"  open {quoted(os.path.abspath(path))}{replaced}")

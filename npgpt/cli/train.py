@@ -115,9 +115,7 @@ def run(args):
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
             return 0  # so that mpirun waits until the first rank has saved
-        status = train(
-            run, dataset, model, optimizer, ranks=ranks, profile_steps=args.profile
-        )
+        status = train(run, dataset, model, optimizer, ranks=ranks, profile_steps=args.profile)
         if status == 0:
             print_results(run, dataset, model)
         return status

@@ -1,4 +1,4 @@
-"""metrics.csv: one row a step, readable by any program; and result.json, what came out at the end.
+"""metrics.csv: one row a step, readable by any program.
 
     step                optimizer steps done
     loss                nats per token of the batch of that step, before the step
@@ -7,16 +7,17 @@
     lr, grad_norm       learning rate; length of the gradient before clipping
     update_ratio        length of the step over the length of the weights, where it was measured
     seconds             of training since the run's beginning, evaluations left out
+
+result.json has the loss on all `tokens` of the validation text after the last `step`, and beside it
+the best possible one, `floor`, both in nats per target; null for what is not known.
 """
 
 import csv
 import io
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.config import RUN_FORMAT, check_types, settings_from_json
 from npgpt.files import atomic_write, open_file, read_json, read_text
 
 COLUMNS = (
@@ -25,31 +26,12 @@ COLUMNS = (
 MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio")
 
 
-@dataclass(frozen=True)
-class Result:
-    """result.json: a model after so many steps, evaluated on all `tokens` of the validation text.
-
-    loss and floor (`npgpt.data.objectives.Floor`) in nats per target; None for what is not known
-    """
-
-    step: int
-    loss: float
-    bits_per_byte: float | None
-    floor: float | None
-    tokens: int
-
-    __post_init__ = check_types
-
-
 def read_result(path, step):
-    """The `Result` in a file; None if it is missing or of another step. Raises ValueError."""
-    if not path.exists():
-        return None
-    try:
-        result = settings_from_json(Result, read_json(path), RUN_FORMAT)
-        return result if result.step == step else None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; remove it, and write it again with --resume") from error
+    """Return result.json, {} if it is missing or of another step; ValueError if it is damaged."""
+    found = read_json(path) if path.exists() else {}
+    if not all(type(value) in (int, float, type(None)) for value in found.values()):
+        raise ValueError(f"{path} holds what is no number; remove it, then train with --resume")
+    return found if found.get("step") == step else {}
 
 
 class Metrics:

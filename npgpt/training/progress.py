@@ -16,13 +16,11 @@ from npgpt.training.estimate import clock, tokens_per_step
 MEASURED = 20  # steps after which the estimate of the time is corrected
 LINE_SECONDS = 30  # between two plain lines of training
 COUNT_SECONDS = 10  # of an evaluation
-BAR = 10  # columns that are left to the bar itself, at least
 
 
 @contextmanager
 def counting(total, what):
-    """Yield a function to call with each number of tokens done of `total`: it moves a bar, or in a
-    pipe prints a line to standard error from time to time."""
+    """Yield a function that counts tokens up to `total`: a bar, or in a pipe some lines."""
     said, done = time.perf_counter(), 0
     with tqdm(total=total, desc=what, unit="token", unit_scale=True, leave=False,
               disable=None) as bar:  # fmt: skip
@@ -95,7 +93,7 @@ class Progress:
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
         ]  # fmt: skip
         parts, columns = list(filter(None, parts)), self.bar.format_dict["ncols"]
-        around = len(f"100%|| {self.done}/{self.total}, ") + BAR
+        around = len(f"100%|a short bar| {self.done}/{self.total}, ")
         while columns and len(parts) > 1 and around + len(", ".join(parts)) > columns:
             parts.pop()
         return ", ".join(parts)

@@ -6,7 +6,6 @@ import threading
 from contextlib import contextmanager, suppress
 
 HANG_UP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
-STOPPING = b"\nstopping after this step, which is evaluated and saved; once more: at once\n"
 SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)))
 
 
@@ -50,7 +49,7 @@ def stop_request(ranks=None):
         restore()
         if not ranks or ranks.rank == 0:
             with suppress(OSError):  # not print: a signal may come while something is printed
-                os.write(2, STOPPING)
+                os.write(2, b"\nstopping after this step, which is evaluated and saved\n")
 
     ignored = HANG_UP and signal.getsignal(HANG_UP) == signal.SIG_IGN
     numbers = [number for number in SIGNALS if not (ignored and number == HANG_UP)]

@@ -14,7 +14,7 @@ from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.training.estimate import clock, tokens_per_step
 from npgpt.training.loop import evaluate
-from npgpt.training.metrics import Result, bits_per_byte, read_metrics
+from npgpt.training.metrics import bits_per_byte, read_metrics
 from npgpt.training.progress import counting
 
 
@@ -86,9 +86,10 @@ def print_results(run, dataset, model):
         told, right = stories_told(model, dataset.tokenizer)
         share = f"of {told} stories told by the model, {right} parse under the grammar"
         print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
-    result = Result(run.training.max_iters, loss, per_byte, floor and floor.nats, len(ids) - 1)
+    result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
+              "floor": floor and floor.nats, "tokens": len(ids) - 1}  # fmt: skip
     try:
-        atomic_write(run.folder / "result.json", json.dumps(asdict(result), indent=2) + "\n")
+        atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
         print(f"picture {draw_loss(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")

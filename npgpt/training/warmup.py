@@ -152,8 +152,7 @@ class KernelBar:
                 self._show(name)
 
     def _show(self, name):
-        # where none was announced they come one by one
-        count = f" {len(self.needed | self.begun)}" if self.needed else ""
+        count = f" {len(self.needed | self.begun)}" if self.needed else ""  # else: one by one
         if self.bar is None:
             print(f"compiling{count} kernels for {self.command} (kept on disk)", file=self.file)
             # disable=None: no bar in a pipe or a file

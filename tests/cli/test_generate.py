@@ -127,13 +127,13 @@ def test_stats_say_how_fast_and_how_near_the_limit(cli, finished, monkeypatch):
     assert "tokens/s" in err and "tokens/s" not in out and "% of what reading" in err
 
 
-def test_a_limit_that_was_exceeded_is_none(cli, finished, monkeypatch):
+def test_no_share_of_the_limit_is_above_1(cli, finished, monkeypatch):
     monkeypatch.setattr(writer, "read_bandwidth", lambda size: 1.0)  # measured at a bad moment
     stats = as_json(cli, finished, *SHORT, "--stats")["stats"]
-    assert stats["tokens_per_second"] > 0 and stats["share_of_memory_limit"] is None
-    assert stats["memory_limit_tokens_per_second"] is None
+    assert stats["memory_limit_tokens_per_second"] == stats["tokens_per_second"] > 0
+    assert stats["share_of_memory_limit"] == 1
     err = cli("generate", finished, *SHORT, "--stats")[2]
-    assert "tokens/s; first token" in err and "%" not in err
+    assert "tokens/s, 100% of what reading" in err
 
 
 @pytest.mark.parametrize(

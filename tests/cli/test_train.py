@@ -137,7 +137,7 @@ def test_a_stopped_run_has_the_exit_status_of_its_signal(cli, here, corpus, monk
 
     monkeypatch.setattr(training_run, "training_steps", signalled)
     status, out, err = cli("train", "--corpus", corpus, "--out", "run", *TINY)
-    assert err == "\nstopping after this step, which is evaluated and saved; once more: at once\n"
+    assert err == "\nstopping after this step, which is evaluated and saved\n"
     assert status == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
     assert "stopped after step 2, which is saved" in out
     monkeypatch.undo()
