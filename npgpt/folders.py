@@ -21,11 +21,16 @@ except ImportError:  # Windows
 BEYOND = 1 << 30  # the byte that is locked on Windows, where nobody can read a locked one
 
 
-def check_free(folder, how=""):
+def check_free(folder, how="", own=b""):
     """Raise ValueError unless `new_folder` can make `folder`; `how` to name another is added.
 
-    It can where nothing is, or an empty folder, or a link to either.
+    It can where nothing is, or an empty folder, or a link to either. A file, but no link to one,
+    with the bytes `own` near its beginning is free too: the command that asks made it.
     """
+    if own and Path(folder).is_file() and not Path(folder).is_symlink():
+        with open_file(folder, "rb") as file:
+            if own in file.read(200):
+                return
     real = Path(os.path.realpath(folder))
     what = None
     if os.path.lexists(real) and not real.is_dir():

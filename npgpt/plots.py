@@ -16,6 +16,7 @@ from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
+COMPARED = "npgpt compare"  # as it stands in the pictures of that command
 LINES = ("o-", "s--", "^:", "D-.")  # that can be told apart without colours, too
 LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
 NOTE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
@@ -50,24 +51,27 @@ def figure(width=7.0, height=4.0, rows=1, columns=1, **options):
     return drawing, drawing.subplots(rows, columns, **options)
 
 
-def save(drawing, path):
+def save(drawing, path, made_by=""):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()
     with warnings.catch_warnings():  # of a name in a script that the font lacks it draws boxes
         warnings.filterwarnings("ignore", r"Glyph|Matplotlib currently does not support")
         drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
-    atomic_write(path, _of_256_colours(picture) if path.suffix == ".png" else picture.getvalue())
+    is_png = path.suffix == ".png"
+    atomic_write(path, _of_256_colours(picture, made_by) if is_png else picture.getvalue())
     return path
 
 
-def _of_256_colours(png):
+def _of_256_colours(png, made_by):
     """A PNG in a third of the bytes: lines, letters and one scale of colours need no more."""
-    from PIL import Image  # which matplotlib needs
+    from PIL import Image, PngImagePlugin  # which matplotlib needs
 
-    smaller = io.BytesIO()
+    smaller, about = io.BytesIO(), PngImagePlugin.PngInfo()
+    if made_by:
+        about.add_text("Software", made_by)
     palette = Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    palette.save(smaller, "png", optimize=True)
+    palette.save(smaller, "png", optimize=True, pnginfo=about)
     return smaller.getvalue()
 
 
@@ -138,26 +142,30 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
 def comparison_picture(path, runs, *, floors, ylabel):
     """The losses of several runs against the step: of validation a line, of training a faint one.
 
-    runs     name -> (rows as `read_metrics` gives them, what the losses are multiplied by)
+    runs     name -> (rows as `read_metrics` gives them, what the losses are multiplied by, the
+             loss on the whole validation text, in nats, or None)
     floors   name of the run -> the least loss that is possible there, in the picture's unit
     """
     drawing, axes = figure(7.0, 4.5)
-    for (name, (rows, unit)), colour in zip(runs.items(), COLOURS * 9, strict=False):
+    for (name, (rows, unit, whole)), colour in zip(runs.items(), COLOURS * 9, strict=False):
         steps, losses = _column(rows, "loss")
         axes.plot(steps, smoothed(np.array(losses) * unit), color=colour, alpha=0.4, linewidth=0.9)
         steps, losses = _column(rows, "val_loss")
-        axes.plot(steps, np.array(losses) * unit, "o-", markersize=3, color=colour,
-                  label=_as_text(name))  # fmt: skip
+        label = _as_text(name)
+        if whole:
+            label += f" {whole * unit:.3f}"
+            axes.plot(rows[-1]["step"], whole * unit, "D", markersize=6, color=colour)
+        axes.plot(steps, np.array(losses) * unit, "o-", markersize=3, color=colour, label=label)
     for level in sorted(set(floors.values())):
         axes.axhline(level, **LANDMARK)
         axes.annotate(f"floor {level:.3f}", (1, level), (-4, -3),
                       xycoords=("axes fraction", "data"), ha="right", va="top", **NOTE)  # fmt: skip
     axes.set(xlabel="step", ylabel=ylabel, ylim=(0, None))
-    axes.set_title("validation; faint: training", fontsize=10)
+    axes.set_title("validation (diamond: the whole text); faint: training", fontsize=10)
     legend = axes.legend(frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return save(drawing, path)
+    return save(drawing, path, COMPARED)
 
 
 def _as_text(name):

@@ -5,8 +5,10 @@ Compiling a kernel makes a first example slow, so no example has a deadline. In 
 are the same on every run; elsewhere each run tries others.
 """
 
+import io
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -43,6 +45,43 @@ def one_thread():
     numba.set_num_threads(1)
     yield
     numba.set_num_threads(before)
+
+
+class Terminal(io.StringIO):
+    """What is drawn in a terminal, whose size is that of a real one."""
+
+    def __init__(self, descriptor):
+        super().__init__()
+        self.descriptor = descriptor
+
+    def isatty(self):
+        return True
+
+    def fileno(self):
+        return self.descriptor
+
+    def line(self):
+        """The line as it was drawn last."""
+        return [line for line in self.getvalue().split("\r") if line.strip()][-1].rstrip()
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A function that makes standard error a new `Terminal` of so many columns.
+
+    tqdm leaves the last column free, so that there is one more.
+    """
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    ours, theirs = pty.openpty()
+
+    def new(columns):
+        termios.tcsetwinsize(theirs, (25, columns + 1))
+        monkeypatch.setattr(sys, "stderr", Terminal(theirs))
+        return sys.stderr
+
+    yield new
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`npgpt compare RUN RUN ...`: losses of runs in one picture, beside the settings that differ."""
 
+import math
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from npgpt.tokenizer import load_tokenizer
 from npgpt.training.checkpoint import read_run, refusing
 from npgpt.training.dataset import open_dataset
 from npgpt.training.estimate import clock, tokens_per_step
-from npgpt.training.metrics import read_metrics
+from npgpt.training.metrics import read_metrics, read_result
 
 OUT = " with --out"
 LONGEST = 100  # characters of a name that is made of the runs' names
@@ -30,31 +31,33 @@ def add_arguments(parser):
 def run(args):
     folders = named(args.runs)
     path = Path(args.out) if args.out else default_path(folders)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.png")
-    check_free(path, OUT)
     results = {name: Result(folder) for name, folder in folders.items()}
     found = {name: result.numbers() for name, result in results.items()}
     differ = differing({name: result.settings() for name, result in results.items()})
     notes = not_comparable(results.values())
-    picture, missing = None, None
-    try:
-        picture = draw(path, results)
+    result = {"runs": found, "settings": differ, "notes": notes, "picture": None}
+    if not args.json:
+        print_table(folders, {name: list(map(str, values)) for name, values in differ.items()})
+        if not differ:
+            print("no setting differs")
+        print()
+        print_table(folders, in_words(list(found.values())))
+        for note in notes:
+            print(f"note    {note}")
+    try:  # after the tables, which need no file
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.png")
+        check_free(path, OUT, b"tEXtSoftware\0" + plots.COMPARED.encode())
+        replaces = ", which replaces the one that compare drew before" * path.exists()
+        result["picture"] = str(draw(path, results))
+        said = f"picture {path}{replaces}"
     except plots.MatplotlibMissing as error:
-        missing = f"no picture: {error}"
-    if args.json:
-        print_json({
-            "runs": found, "settings": differ, "notes": notes, "picture": picture and str(picture),
-        })  # fmt: skip
-        return
-    print_table(folders, {name: list(map(str, values)) for name, values in differ.items()})
-    if not differ:
-        print("no setting differs")
-    print()
-    print_table(folders, in_words(list(found.values())))
-    for note in notes:
-        print(f"note    {note}")
-    print(missing or f"picture {picture}")
+        said = f"no picture: {error}"
+    finally:
+        if args.json:
+            print_json(result)
+    if not args.json:
+        print(said)
 
 
 def named(paths):
@@ -79,20 +82,23 @@ def default_path(names):
 
 
 class Result:
-    """A run folder: its settings, its metrics, and the least loss that is possible there."""
+    """A run folder: its settings, its metrics, its result on the whole validation text if there is
+    one, whether the evaluations before that are of a drawn part, and the best possible loss."""
 
     def __init__(self, folder):
         self.run = read_run(folder)
         with refusing():
             self.rows = read_metrics(member(folder, "metrics.csv"))
+            self.steps = self.rows[-1]["step"] if self.rows else 0
+            self.whole = read_result(member(folder, "result.json"), self.steps)
             self.tokens = read_text(member(folder, "tokenizer.json"))
             tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
         self.objective = OBJECTIVES[self.run.training.arch](tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
-        self.floor = self._floor(tokenizer)
+        self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
+        self.floor = self.whole.get("floor") if self.whole else self._floor(tokenizer)
 
     def _floor(self, tokenizer):
-        """In nats per target of the evaluations; None if it is not known."""
         run, val_ids = self.run, ()
         if not run.text.entropy_rate:
             return None
@@ -110,22 +116,26 @@ class Result:
 
     def numbers(self):
         """What came out, by name; None for what is not known. Losses in nats per target."""
-        run, steps = self.run, self.rows[-1]["step"] if self.rows else 0
+        run, whole = self.run, self.whole
         last = self.validated[-1] if self.validated else {}
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
-        loss = last.get("val_loss")
+        loss = whole.get("loss") if whole else last.get("val_loss")
+        drawn = self.drawn and not whole
+        # The entropy is that of the text on average, not of a part that happens to be easy.
+        held = loss and self.floor and not (drawn and self.objective.every_token)
         return {
             "parameters": sum(parameters_by_part(run.model).values()),
-            "steps": steps,
-            "tokens read": steps * tokens_per_step(run.model, run.training),
+            "steps": self.steps,
+            "tokens read": self.steps * tokens_per_step(run.model, run.training),
             "seconds": self.rows[-1]["seconds"] if self.rows else None,
             "training loss": float(plots.smoothed(self.column("loss"))[-1]) if self.rows else None,
             "validation loss": loss,
-            "bits per byte": last.get("val_bits_per_byte"),
-            "best validation loss": best.get("val_loss"),
+            "validation text": loss and ("drawn part" if drawn else "all"),
+            "bits per byte": (whole or last).get("bits_per_byte" if whole else "val_bits_per_byte"),
+            "best possible loss": self.floor,
+            "loss above best": loss / self.floor - 1 if held else None,
+            "best evaluation": best.get("val_loss"),
             "at step": best.get("step"),
-            "least on average": self.floor,
-            "above it": loss / self.floor - 1 if loss and self.floor else None,
         }
 
     def column(self, name):
@@ -142,6 +152,7 @@ def differing(settings):
 
 def not_comparable(results):
     """What makes losses of these runs mean different things, a line each."""
+    drawn = "evaluations in training are of a drawn part, which may be easier than the whole text"
     return [
         f"the {what} differ, so that these losses do not measure the same"
         for what, values in (
@@ -150,16 +161,14 @@ def not_comparable(results):
             ("tokenizers", {result.tokens for result in results}),
         )
         if len(values) > 1
-    ]
+    ] + [drawn] * any(result.drawn for result in results)
 
 
 def draw(path, results):
     """One picture of all."""
     factors, unit = units(results)
-    curves = {name: (result.rows, factors[name]) for name, result in results.items()}
-    floors = {
-        name: result.floor * factors[name] for name, result in results.items() if result.floor
-    }  # fmt: skip
+    curves = {n: (r.rows, factors[n], r.whole.get("loss")) for n, r in results.items()}
+    floors = {n: r.floor * factors[n] for n, r in results.items() if r.floor}
     return plots.comparison_picture(path, curves, floors=floors, ylabel=f"loss, {unit}")
 
 
@@ -178,7 +187,7 @@ def units(results):
 
 def in_words(found):
     """The numbers of the runs as they are printed: name -> a text for each."""
-    forms = {"seconds": clock, "above it": "{:+.1%}".format, "at step": "{:,}".format}
+    forms = {"seconds": clock, "loss above best": "{:+.1%}".format, "validation text": str}
     rows = {}
     for name in found[0]:
         form = forms.get(name, lambda value: f"{value:,}" if type(value) is int else f"{value:.4f}")

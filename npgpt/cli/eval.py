@@ -7,8 +7,6 @@ what a fixed draw hides.
 import math
 from contextlib import ExitStack
 
-from tqdm import tqdm
-
 from autograd import using_matmul_precision
 from npgpt.cli import print_json
 from npgpt.data.objectives import OBJECTIVES
@@ -19,6 +17,7 @@ from npgpt.training.dataset import open_dataset, open_whole_text
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte
 from npgpt.training.models import load_model
+from npgpt.training.progress import counting
 from npgpt.training.summary import beside_floor
 from npgpt.training.warmup import warm_up
 
@@ -32,7 +31,8 @@ def add_arguments(parser):
     add("--split", choices=("val", "train", "all"), default="val",
         help="which part of the text, cut as in training; default val")  # fmt: skip
     add("--stride", type=int, metavar="N",
-        help="targets counted per window, 0 for all; default: as in training")  # fmt: skip
+        help="targets counted per window; 0 for all, the quickest; default: as in "
+        "training")  # fmt: skip
     add("--weights", nargs="*", choices=KINDS, metavar="KIND",
         help="also the loss of a gpt whose weights are stored so: fp32, bf16, int8; default all")
     add("--json", action="store_true", help="one JSON object")
@@ -47,7 +47,7 @@ def run(args):
         raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
     precision = training.matmul_precision
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            precision=precision)  # fmt: skip
+            precision=precision, command="npgpt eval")  # fmt: skip
     objective = OBJECTIVES[training.arch](tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
@@ -55,11 +55,10 @@ def run(args):
         source, ids_N = _ids(args, training, tokenizer, stack)
 
         def evaluated():
-            with tqdm(total=objective.asked_of(ids_N), unit="token", unit_scale=True, leave=False,
-                      disable=None) as bar:  # fmt: skip
+            with counting(objective.asked_of(ids_N), f"{source.name} ({args.split})") as count:
                 return evaluate(
-                    model, ids_N, stride=stride or None, progress=bar.update,
-                    objective=objective, seed=training.seed,
+                    model, ids_N, stride=stride or None, progress=count, objective=objective,
+                    seed=training.seed,
                 )  # fmt: skip
 
         loss, tokens = evaluated()

@@ -74,7 +74,7 @@ def run(args):
     continues = WRITERS[arch] is WRITERS["gpt"]
     _check_flags(args, arch, continues)
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            weights=args.weights)  # fmt: skip
+            weights=args.weights, command="npgpt generate")  # fmt: skip
     objective = OBJECTIVES[arch](tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     if args.seed is None and args.temperature != 0 and not args.interactive:

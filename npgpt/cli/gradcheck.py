@@ -145,6 +145,7 @@ def _plot(args):
     """The V-curve: too large a step is wrong by its square, too small a one by rounding."""
     from npgpt import plots
 
+    plots.figure()  # raises an error before all is computed if there can be none
     steps = 2.0 ** np.arange(-40, 1)
     curves = {
         dtype.__name__: (steps, error_by_step(*_small_network(args.seed), steps, dtype, args.seed))

@@ -26,6 +26,7 @@ def run(args):
     check_target(path)
     subject = open_subject(args.run)
     html, record = make_page(subject, args.prompt, args.weights)
+    replaced = ", which replaces the page that look made before" * path.exists()
     write_page(path, html)
     print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
     count = f"{record['parameters']:,} parameters"
@@ -40,4 +41,4 @@ def run(args):
         ("the grammar of the tales", "grammar"),
     ) if record[key]]  # fmt: skip
     print(f"  and {', '.join(more)}")
-    print(f"  open {quoted(os.path.abspath(path))}")
+    print(f"  open {quoted(os.path.abspath(path))}{replaced}")

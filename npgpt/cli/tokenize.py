@@ -27,7 +27,8 @@ def add_arguments(parser):
 
 def run(args):
     tokenizer = _tokenizer(args.tokenizer)
-    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
+    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
+            command="npgpt tokenize")  # fmt: skip
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))

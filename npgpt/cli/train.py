@@ -41,12 +41,12 @@ from npgpt.training.checkpoint import (
 )
 from npgpt.training.dataset import KINDS, open_dataset
 from npgpt.training.diagnostics import check_model
-from npgpt.training.estimate import check_memory, peak_flops
+from npgpt.training.estimate import check_memory
 from npgpt.training.models import load_model
 from npgpt.training.optim import make_optimizer
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
 from npgpt.training.run import run_worker, train
-from npgpt.training.summary import print_estimate, print_results, print_summary
+from npgpt.training.summary import print_results, print_summary
 from npgpt.training.warmup import WarmUp
 
 CHOICES = {"split": SPLITS, "arch": tuple(CONFIGS), "matmul_precision": PRECISIONS}
@@ -134,13 +134,10 @@ def run(args):
         if main_rank and not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer)
             lock_run(run.folder, stack)
-        peak = ranks.total(peak_flops()) if ranks else peak_flops()
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
             return 0  # so that mpirun waits until the first rank has saved
-        print_estimate(run, optimizer.steps, peak)
-        status = train(run, dataset, model, optimizer, peak=peak, ranks=ranks,
-                       profile_steps=args.profile)  # fmt: skip
+        status = train(run, dataset, model, optimizer, ranks=ranks, profile_steps=args.profile)
         if status == 0:
             print_results(run, dataset, model)
         return status
@@ -222,7 +219,8 @@ def _works_on(run, tokenizer, optimizer):
 
 def _warm_up(config, training, byte_pairs, ranks, stack):
     kernels = WarmUp(
-        config, byte_pairs, shown=is_main_rank(ranks), precision=training.matmul_precision
+        config, byte_pairs, shown=is_main_rank(ranks), precision=training.matmul_precision,
+        command="npgpt train",
     )
     return stack.enter_context(closing(kernels))
 

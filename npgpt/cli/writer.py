@@ -64,8 +64,9 @@ class Writer:
         start, *times = self.times
         tokens, seconds = len(times) - 1, times[-1] - times[0] if times else 0
         size = getattr(self.decoder, "bytes_per_token", 4 * self.model.num_parameters())
-        limit = read_bandwidth(size) / size
         rate = tokens / seconds if tokens > 0 else None
+        # Generating reads the weights too, and may have met a better moment.
+        limit = max(read_bandwidth(size) / size, rate or 0)
         return {
             "tokens_per_second": rate and rate * self.n,
             "seconds_to_first_token": times[0] - start if times else None,

@@ -120,8 +120,8 @@ def split_chunks(corpus, stats, split, train_fraction) -> Iterator[tuple[int, st
 def _by_document(corpus, count, share):
     if count < 2:
         raise ValueError(
-            f"{corpus.name} is one document, so it cannot be split by documents; use split=tail, "
-            "or give a folder or several files"
+            f"{corpus.name} is one document, so it cannot be split by documents: give a folder "
+            "or several files, use --split tail, or evaluate all of it with npgpt eval --split all"
         )
     wanted = min(count - 1, max(1, round(share * count)))
     index_of = {}  # documents without text do not count

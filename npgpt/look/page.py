@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -34,14 +35,15 @@ SCRIPTS = (  # each after those that it imports
     "views/backward", "views/training", "look",
 )  # fmt: skip
 OUT = " with --out"
+OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
 
 
 def check_target(path):
-    """Raise ValueError unless a new file can be written at `path`."""
+    """Raise ValueError unless nothing is at `path`, or a page that was made here before."""
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.html")
-    check_free(path, OUT)
+    check_free(path, OUT, OWN)
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent}; make it first, or name a file{OUT}")
 
@@ -66,6 +68,8 @@ def make_page(subject, prompt=None, kind="fp16"):
         def progress(what):
             bar.set_description(what)
             bar.update()
+            if bar.disable:  # in a pipe
+                print(what, file=sys.stderr, flush=True)
 
         record = _record(subject, prompt, kind, progress)
     return assemble(record), record

@@ -5,6 +5,7 @@
     model.safetensors          the weights, by name; rewritten at every checkpoint
     train_state.safetensors    all that continuing needs: weights, AdamW's moments, step
     metrics.csv, samples.txt, loss.png
+    result.json                the loss at the end on the whole validation text
 
 train_state.safetensors holds the weights a second time, so that one file is one moment of
 training: its renaming is the instant at which a checkpoint counts. The folder itself appears whole,
@@ -58,7 +59,7 @@ from npgpt.training.diagnostics import weights_not_finite
 MADE_BY = "npgpt"
 FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
-    "loss.png",
+    "loss.png", "result.json",
 )  # fmt: skip
 OUT = " with --out"
 

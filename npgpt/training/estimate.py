@@ -1,27 +1,12 @@
-"""How long training will take: its arithmetic over what the machine can do."""
+"""What the machine can do: how fast it reads, and whether a training step fits into it."""
 
 import os
 import time
 
 import numpy as np
 
-import autograd
 from autograd import backend
-from npgpt.model.size import flops_per_token, step_memory
-
-EXPECTED_SHARE = 0.5  # of the peak, until steps have been measured
-
-
-def peak_flops(size=1024, seconds=0.1):
-    """FLOP/s at which this machine multiplies two large float32 matrices, at best in this time."""
-    a = np.random.default_rng(0).standard_normal((size, size), np.float32)
-    autograd.matmul(a, a)  # compiles or loads the kernel, wakes its threads
-    best, end = np.inf, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        started = time.perf_counter()
-        autograd.matmul(a, a)
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
+from npgpt.model.size import step_memory
 
 
 def read_bandwidth(size, seconds=0.2):
@@ -40,12 +25,6 @@ def read_bandwidth(size, seconds=0.2):
 def tokens_per_step(model_config, training):
     windows = training.batch_size * training.gradient_accumulation_steps
     return windows * model_config.block_size
-
-
-def expected_seconds(model_config, training, steps, peak):
-    """What so many steps take, by their arithmetic and the machine's peak alone."""
-    flops = 3 * flops_per_token(model_config) * tokens_per_step(model_config, training)
-    return steps * flops / (EXPECTED_SHARE * peak)
 
 
 def check_memory(model_config, training, ranks=1):

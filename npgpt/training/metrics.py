@@ -7,6 +7,9 @@
     lr, grad_norm       learning rate; length of the gradient before clipping
     update_ratio        length of the step over the length of the weights, where it was measured
     seconds             of training since the run's beginning, evaluations left out
+
+result.json has the loss on all `tokens` of the validation text after the last `step`, and beside it
+the best possible one, `floor`, both in nats per target; null for what is not known.
 """
 
 import csv
@@ -15,12 +18,20 @@ import math
 import os
 from pathlib import Path
 
-from npgpt.files import atomic_write, open_file, read_text
+from npgpt.files import atomic_write, open_file, read_json, read_text
 
 COLUMNS = (
     "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
 )  # fmt: skip
 MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio")
+
+
+def read_result(path, step):
+    """Return result.json, {} if it is missing or of another step; ValueError if it is damaged."""
+    found = read_json(path) if path.exists() else {}
+    if not all(type(value) in (int, float, type(None)) for value in found.values()):
+        raise ValueError(f"{path} holds what is no number; remove it, then train with --resume")
+    return found if found.get("step") == step else {}
 
 
 class Metrics:

@@ -1,10 +1,11 @@
-"""What a run says while it works: its rate, the share of the machine's peak, the time left.
+"""What a run says while it works: the time left, its loss, its rate.
 
 On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
 """
 
 import sys
 import time
+from contextlib import contextmanager
 
 from tqdm import tqdm
 
@@ -13,25 +14,43 @@ from npgpt.model.size import flops_per_token
 from npgpt.training.estimate import clock, tokens_per_step
 
 MEASURED = 20  # steps after which the estimate of the time is corrected
-LINE_SECONDS = 30  # between two plain lines
+LINE_SECONDS = 30  # between two plain lines of training
+COUNT_SECONDS = 10  # of an evaluation
+
+
+@contextmanager
+def counting(total, what):
+    """Yield a function that counts tokens up to `total`: a bar, or in a pipe some lines."""
+    said, done = time.perf_counter(), 0
+    with tqdm(total=total, desc=what, unit="token", unit_scale=True, leave=False,
+              disable=None) as bar:  # fmt: skip
+
+        def count(tokens):
+            nonlocal said, done
+            done += tokens
+            bar.update(tokens)
+            if bar.disable and time.perf_counter() - said > COUNT_SECONDS:
+                said = time.perf_counter()
+                print(f"{what}: {done:,} of {total:,} tokens", file=sys.stderr, flush=True)
+
+        yield count
 
 
 class Progress:
     """Adds up the time of the steps and tells how they go.
 
-    peak      FLOP/s of the machine, all ranks of a parallel run together
     seconds   of training in earlier sessions of the run, to which this one's are added
     """
 
-    def __init__(self, model_config, training, *, first_step, peak, seconds=0.0):
+    def __init__(self, model_config, training, *, first_step, seconds=0.0):
         self.total, self.first_step, self.done = training.max_iters, first_step, first_step
         self.tokens = tokens_per_step(model_config, training)
         self.flops = 3 * flops_per_token(model_config) * self.tokens
-        self.peak, self.seconds, self.recent = peak, seconds, None
+        self.seconds, self.recent = seconds, None
         self.validated = ""
         self.started = self.said = time.perf_counter()
         self.bar = tqdm(
-            total=self.total, initial=first_step, smoothing=0.1, disable=None,
+            total=self.total, initial=first_step, disable=None, dynamic_ncols=True,
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
         )  # fmt: skip
 
@@ -58,7 +77,7 @@ class Progress:
         if self.done - self.first_step == MEASURED:
             self.write(f"time    {self._rate()}; about {clock(self.left())} to go")
         elif self.bar.disable and now - self.said > LINE_SECONDS:
-            self.write(f"step {self.done}/{self.total} {self._status(step)}")
+            self.write(f"step {self.done}/{self.total}, {self._status(step)}")
 
     def write(self, text):
         """Print text above the bar."""
@@ -68,11 +87,17 @@ class Progress:
         sys.stdout.flush()
 
     def _status(self, step):
-        return (
-            f"loss {step.loss:.3f}{self.validated} lr {step.lr:.1e} |g| {step.grad_norm:.2f}, "
-            f"{self._rate()}, {clock(self.left())} left"
-        )
+        """The most wanted first; of a bar, as much as fits in the terminal."""
+        parts = [
+            f"{clock(self.left())} left", f"loss {step.loss:.3f}", self.validated,
+            *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
+        ]  # fmt: skip
+        parts, columns = list(filter(None, parts)), self.bar.format_dict["ncols"]
+        around = len(f"100%|a short bar| {self.done}/{self.total}, ")
+        while columns and len(parts) > 1 and around + len(", ".join(parts)) > columns:
+            parts.pop()
+        return ", ".join(parts)
 
     def _rate(self):
-        tokens, share = self.tokens / self.recent, self.flops / self.recent / self.peak
-        return f"{tokens / 1e3:.1f}k tokens/s, {share:.0%} of peak"
+        tokens, flops = self.tokens / self.recent, self.flops / self.recent
+        return f"{tokens / 1e3:.1f}k tokens/s, {flops / 1e9:.3g} GFLOP/s"

@@ -24,12 +24,11 @@ from npgpt.training.signals import stop_request
 from npgpt.training.writing import WRITERS
 
 
-def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
+def train(run, dataset, model, optimizer, *, ranks=None, profile_steps=0):
     """Train from `optimizer.steps` to the last step, or to Ctrl-C; return the exit status.
 
     run       a `npgpt.training.checkpoint.Run`, whose folder is there
     dataset   a `npgpt.training.dataset.Dataset`
-    peak      FLOP/s of the machine, for the progress bar
     ranks     `npgpt.training.parallel.Ranks` if several processes share each batch; this is rank 0
 
     The status is 0 if the last step was done, or else 128 + the signal's number. Raises
@@ -44,9 +43,7 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
     drop_samples_after(first_step, folder / "samples.txt")
     objective = dataset.objective
     bytes_each = bytes_per_token(dataset.val_ids, dataset.tokenizer)
-    progress = Progress(
-        run.model, config, first_step=first_step, peak=peak, seconds=metrics.seconds
-    )
+    progress = Progress(run.model, config, first_step=first_step, seconds=metrics.seconds)
     profile = Profile(profile_steps, optimizer, report=progress.write)
     ids = dataset.train_ids
     with (
@@ -68,7 +65,7 @@ def train(run, dataset, model, optimizer, *, peak, ranks=None, profile_steps=0):
                 text += sample_text(model, dataset, config, step)
                 save(folder, metrics, text, model, optimizer)
                 progress.write(text)
-                progress.validated = f" validation {val_loss:.3f}"
+                progress.validated = f"validation {val_loss:.3f}"
             if last:
                 break
     if optimizer.steps >= config.max_iters:

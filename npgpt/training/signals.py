@@ -1,8 +1,9 @@
 """Ctrl-C, SIGTERM and SIGHUP as a wish that the training loop grants after the step at hand."""
 
+import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 HANG_UP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
 SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)))
@@ -46,6 +47,9 @@ def stop_request(ranks=None):
     def note(number, frame):
         request.received.append(number)
         restore()
+        if not ranks or ranks.rank == 0:
+            with suppress(OSError):  # not print: a signal may come while something is printed
+                os.write(2, b"\nstopping after this step, which is evaluated and saved\n")
 
     ignored = HANG_UP and signal.getsignal(HANG_UP) == signal.SIG_IGN
     numbers = [number for number in SIGNALS if not (ignored and number == HANG_UP)]

@@ -1,20 +1,21 @@
 """What `npgpt train` prints before the first step and after the last."""
 
+import json
 from dataclasses import asdict
 
 import numpy as np
-from tqdm import tqdm
 
 from npgpt import plots
 from npgpt.data import tales
 from npgpt.data.tokens import SAMPLE, bytes_per_token
-from npgpt.files import quoted
+from npgpt.files import atomic_write, quoted
 from npgpt.generation.text import starting_prompt
 from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.training.estimate import EXPECTED_SHARE, clock, expected_seconds, tokens_per_step
+from npgpt.training.estimate import clock, tokens_per_step
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte, read_metrics
+from npgpt.training.progress import counting
 
 
 def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
@@ -53,27 +54,16 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         print(f"note    there will be no loss.png: {plots.WAY_OUT}")
 
 
-def print_estimate(run, first_step, peak):
-    """Print how long the steps will take, before any has been measured.    peak: FLOP/s"""
-    steps = run.training.max_iters - first_step
-    seconds = expected_seconds(run.model, run.training, steps, peak)
-    print(
-        f"time    about {clock(seconds)} for {steps:,} steps, if they reach {EXPECTED_SHARE:.0%} "
-        f"of the {peak / 1e9:.0f} GFLOP/s at which matrices are multiplied here", flush=True
-    )  # fmt: skip
-
-
 def print_results(run, dataset, model):
     """Print the loss on the whole validation text, and for tales the share of stories that parse;
     draw loss.png."""
     ids, stride, objective = dataset.val_ids, run.training.eval_stride, dataset.objective
-    with tqdm(total=objective.asked_of(ids), desc="the whole validation text", unit="token",
-              unit_scale=True, leave=False, disable=None) as bar:  # fmt: skip
+    with counting(objective.asked_of(ids), "the whole validation text") as count:
         loss, tokens = evaluate(
-            model, ids, stride=stride or None, progress=bar.update, objective=objective,
+            model, ids, stride=stride or None, progress=count, objective=objective,
             seed=run.training.seed,
         )  # fmt: skip
-    bits = ""
+    bits, per_byte = "", None
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
         bits = f" {per_byte:.4f} bits per byte,"
@@ -94,16 +84,19 @@ def print_results(run, dataset, model):
         print(beside_floor(loss, floor))
     if run.text.name == "tales" and objective.every_token:
         told, right = stories_told(model, dataset.tokenizer)
-        print(f"of {told} stories told by the model, {right} parse under the grammar "
-              f"({right / max(1, told):.0%})")  # fmt: skip
+        share = f"of {told} stories told by the model, {right} parse under the grammar"
+        print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
+    result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
+              "floor": floor and floor.nats, "tokens": len(ids) - 1}  # fmt: skip
     try:
+        atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
         print(f"picture {draw_loss(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
     except OSError as error:
         raise OSError(
-            f"loss.png could not be written ({error}); the run is complete and saved. Make room, "
-            f"then draw it with: npgpt train --resume --out {quoted(run.folder)}"
+            f"the results could not be written ({error}); the run is complete and saved. Make "
+            f"room, then write them with: npgpt train --resume --out {quoted(run.folder)}"
         ) from error
     print(f"more text: npgpt generate {quoted(run.folder)}")
     if run.training.arch == "gpt":

@@ -46,13 +46,14 @@ class WarmUp:
     precision    of the products (`autograd.set_matmul_precision`)
     weights      of which kind (`npgpt.generation.weights`) a GPT generates; None for none: the
                  compiled steps of generation are not needed
+    command      what they are compiled for, as it is shown
 
     To be closed, finished or not.
     """
 
     def __init__(self, config, byte_pairs=False, shown=True, trains=True, precision="float32",
-                 weights=None):  # fmt: skip
-        self.bar, self.parts = KernelBar(shown, None if trains else sys.stderr), []
+                 weights=None, command="this program"):  # fmt: skip
+        self.bar, self.parts = KernelBar(command, shown, None if trains else sys.stderr), []
         try:
             if byte_pairs:
                 self.add_byte_pairs()
@@ -130,40 +131,45 @@ def _write(model, arch, tokenizer, batch):
 
 
 class KernelBar:
-    """Shows which kernels are compiled, in whichever process; in a pipe, line by line.
+    """Shows which kernels are compiled, in whichever process, and the time since the first; in a
+    pipe, line by line. A kernel takes 0.03 to 30 s, so that nobody can tell the time left.
 
-    file   where the lines go; None for standard output
+    command   that needs them    file   where the lines go; None for standard output
     """
 
-    def __init__(self, shown=True, file=None):
-        self.shown, self.file, self.bar, self.lock = shown, file, None, threading.Lock()
-        self.needed, self.begun, self.ended = {}, {}, {}  # as sets, in order
+    def __init__(self, command, shown=True, file=None):
+        self.command, self.shown, self.file, self.bar = command, shown, file, None
+        self.lock, self.closed, self.ticking = threading.Lock(), threading.Event(), None
+        self.needed, self.begun = set(), set()
 
     def report(self, what, name):
         """That a kernel is needed, begun or compiled ("needs", "begin", "end")."""
         with self.lock:
-            self.needed[name] = True
             if what == "needs":
-                return
-            seen = self.begun if what == "begin" else self.ended
-            if self.shown and name not in seen:
-                seen[name] = True
-                self._show(what, name)
+                self.needed.add(name)
+            elif what == "begin" and self.shown and name not in self.begun:
+                self.begun.add(name)
+                self._show(name)
 
-    def _show(self, what, name):
+    def _show(self, name):
+        count = f" {len(self.needed | self.begun)}" if self.needed else ""  # else: one by one
         if self.bar is None:
-            print("compiling the kernels, once for all runs", file=self.file)
+            print(f"compiling{count} kernels for {self.command} (kept on disk)", file=self.file)
             # disable=None: no bar in a pipe or a file
-            self.bar = tqdm(unit="kernel", leave=False, disable=None)
-        self.bar.total = len(self.needed)
-        if what == "end":
-            self.bar.update()
-            return
-        self.bar.set_description(name)
+            self.bar = tqdm(bar_format="    {elapsed} {desc}", leave=False, disable=None)
+            self.ticking = threading.Thread(target=self._tick, daemon=True)
+            self.ticking.start()
+        said = f"kernel {len(self.begun)}{count and f' of{count}'}: {name}"
+        self.bar.set_description_str(said)
         if self.bar.disable:
-            said = f"    kernel {len(self.begun)} of {len(self.needed)}: {name}"
-            print(said, file=self.file, flush=True)
+            print(f"    {said}", file=self.file, flush=True)
+
+    def _tick(self):
+        while not self.closed.wait(1):
+            self.bar.refresh()
 
     def close(self):
         if self.bar is not None:
+            self.closed.set()
+            self.ticking.join()
             self.bar.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import TEXT, environment, files
+from tiny_run import TEXT, TINY, environment, files
 
 from autograd import backend
 from autograd.gradcheck_cases import CASES
@@ -118,6 +118,31 @@ def test_eval_of_another_text(cli, finished, tmp_path):
     other.write_text("said the hen " * 20, encoding="utf-8")
     _, out, _ = cli("eval", finished, "--corpus", other, "--split", "all")
     assert "over 259 tokens" in out and "bits per byte" in out
+
+
+def test_eval_of_one_document_by_a_run_that_split_by_documents_advises_what_works(
+    cli, tmp_path
+):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "texts").mkdir(exist_ok=True)
+        (tmp_path / "texts" / name).write_text(TEXT, encoding="utf-8")
+    train = ["train", "--corpus", tmp_path / "texts", "--out", tmp_path / "run", *TINY]
+    assert cli(*train, "--split", "documents")[0] == 0
+    command = ["eval", tmp_path / "run", "--corpus", tmp_path / "texts" / "a.txt"]
+    status, _, err = cli(*command)
+    assert status == 1 and "is one document" in err
+    advised = re.search(r"with npgpt eval (--\w+ \w+)", err)[1].split()
+    status, out, err = cli(*command, *advised)
+    assert (status, err) == (0, "") and f"over {len(TEXT) - 1:,} tokens" in out
+    advised = re.search(r"use (--split \w+)", cli(*command)[2])[1].split()
+    one = ["train", "--corpus", tmp_path / "texts" / "a.txt", "--out", tmp_path / "one", *TINY]
+    assert cli(*one, *advised)[0] == 0
+
+
+def test_eval_in_a_pipe_says_how_far_it_is(cli, finished, monkeypatch):
+    monkeypatch.setattr("npgpt.training.progress.COUNT_SECONDS", 0)
+    _, out, err = cli("eval", finished, "--json")
+    assert json.loads(out) and re.search(r"hens.txt \(val\): \d+ of \d+ tokens\n", err)
 
 
 def test_eval_without_the_text_of_the_run_asks_for_it(cli, finished, tmp_path, monkeypatch):
@@ -255,6 +280,11 @@ def test_gradcheck_of_an_unknown_op_lists_the_known(cli):
 def test_a_picture_without_matplotlib_says_how_to_install_it(cli, tmp_path, monkeypatch):
     for name in ("matplotlib", "matplotlib.figure", "matplotlib.backends.backend_agg"):
         monkeypatch.setitem(sys.modules, name, None)
+
+    def compute(*arguments):
+        raise AssertionError("computed before it is known whether a picture can be drawn")
+
+    monkeypatch.setattr("npgpt.cli.gradcheck.error_by_step", compute)
     status, _, err = cli("gradcheck", "--plot", tmp_path / "v.png")
     assert status == 1 and "pip install 'npgpt[plot]'" in err
     assert files(tmp_path) == {}

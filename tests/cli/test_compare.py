@@ -1,6 +1,8 @@
 """`npgpt compare`: what it finds to differ and prints, and what it refuses, with nothing lost."""
 
 import json
+import os
+import re
 import shutil
 import sys
 
@@ -31,7 +33,8 @@ def other(tmp_path_factory, corpus):
 
 def rows_in(out):
     """Name in the first column -> the other cells."""
-    return {line[:22].strip(): line[22:].split() for line in out.splitlines()}
+    rows = (re.split(r"\s{2,}", line) for line in out.splitlines())
+    return {name: cells for name, *cells in rows}
 
 
 @given(st.dictionaries(st.text(min_size=1), SETTINGS, min_size=2, max_size=4))
@@ -64,9 +67,10 @@ def test_two_runs_side_by_side(cli, finished, other, here):
     assert table[0] == ["hens", "deep"]
     sizes = [f"{load_run(folder)[0].num_parameters():,}" for folder in (finished, other)]
     assert ["parameters", *sizes] in [line.split() for line in lines]
-    last = [read_metrics(folder / "metrics.csv")[-1] for folder in (finished, other)]
-    losses = [f"{row['val_loss']:.4f}" for row in last]
+    losses = [f"{json.loads(cli('eval', folder, '--json')[1])['loss']:.4f}"
+              for folder in (finished, other)]  # fmt: skip
     assert ["validation", "loss", *losses] in [line.split() for line in lines]
+    assert rows_in(out)["validation text"] == ["all", "all"]
     assert "note" not in out
 
 
@@ -76,7 +80,8 @@ def test_as_json(cli, finished, other, tmp_path):
     assert result["settings"] == {"lr": [0.001, 0.01], "n_layer": [1, 2]}
     assert result["picture"] == str(tmp_path / "a.png") and result["notes"] == []
     hens = result["runs"]["hens"]
-    assert hens["steps"] == 6 and hens["least on average"] is None
+    assert hens["steps"] == 6 and hens["best possible loss"] is None
+    assert hens["validation text"] == "all"
     assert result["runs"]["hens"]["tokens read"] == 6 * 4 * 16
 
 
@@ -87,12 +92,54 @@ def test_the_floor_is_there_where_it_is_known_and_other_texts_are_noted(cli, fin
         assert cli("train", *flags, "--out", arch, *sizes)[0] == 0
     result = json.loads(cli("compare", "gpt", "bert", finished, "--json")[1])
     gpt, bert, hens = result["runs"].values()
-    assert gpt["least on average"] == pytest.approx(0.394, abs=1e-3)
-    assert gpt["above it"] == pytest.approx(gpt["validation loss"] / gpt["least on average"] - 1)
-    assert 0 < bert["least on average"] != gpt["least on average"]
-    assert hens["least on average"] is None
-    assert [note.split()[1] for note in result["notes"]] == ["texts", "kinds", "tokenizers"]
+    assert gpt["best possible loss"] == pytest.approx(0.394, abs=1e-3)
+    for run, name in ((gpt, "gpt"), (bert, "bert")):
+        whole = json.loads(cli("eval", name, "--json")[1])
+        assert run["validation loss"] == whole["loss"] and run["validation text"] == "all"
+        assert run["best possible loss"] == whole["floor"]
+        assert run["loss above best"] == pytest.approx(whole["loss"] / whole["floor"] - 1)
+    assert 0 < bert["best possible loss"] != gpt["best possible loss"]
+    assert hens["best possible loss"] is None
+    assert [note.split()[1] for note in result["notes"][:3]] == ["texts", "kinds", "tokenizers"]
+    assert "drawn part" in result["notes"][3] and len(result["notes"]) == 4
     assert "n_inner" in result["settings"] and result["settings"]["n_inner"][0] is None
+
+
+def test_a_drawn_part_is_said_to_be_one_and_is_not_held_to_the_whole_texts_entropy(
+    cli, here
+):
+    """An older run, and one that went on after its end: its result.json is of another step."""
+    flags = ["--preset", "tales", "--eval-tokens", "2000", "--eval-stride", "0"]
+    status, out, _ = cli("train", *flags, "--out", "new", *TINY)
+    assert status == 0 and "no story was finished" in out and "parse" not in out
+    shutil.copytree("new", "old")
+    (here / "old" / "result.json").unlink()
+    shutil.copytree("new", "longer")
+    lines = (here / "longer" / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    more = lines[-1].replace("6,", "7,", 1)
+    lines = "\n".join([*lines, more, ""])
+    (here / "longer" / "metrics.csv").write_text(lines, encoding="utf-8")
+    status, out, _ = cli("compare", "new", "old", "longer")
+    table = rows_in(out)
+    assert status == 0 and table["validation text"] == ["all", "drawn part", "drawn part"]
+    part = read_metrics(here / "old" / "metrics.csv")[-1]["val_loss"]
+    whole = json.loads(cli("eval", "new", "--json")[1])["loss"]
+    assert table["validation loss"] == [f"{whole:.4f}", f"{part:.4f}", f"{part:.4f}"]
+    assert table["loss above best"][1:] == ["-", "-"] and table["loss above best"][0][0] == "+"
+    assert "note    evaluations in training are of a drawn part" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("{", "is damaged"), ("[6]", "is damaged"), (None, "holds what is no number")],
+)
+def test_a_damaged_result_is_refused_with_the_file(cli, finished, other, tmp_path, content, says):
+    path = shutil.copytree(other, tmp_path / "run") / "result.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["step"] == 6
+    path.write_text(content or json.dumps(found | {"loss": "low"}), encoding="utf-8")
+    status, out, err = cli("compare", finished, tmp_path / "run", "--out", tmp_path / "a.png")
+    assert status == 1 and says in err and "result.json" in err and out == ""
 
 
 def test_runs_on_other_tokens_are_drawn_in_bits_per_byte(cli, finished, other, corpus, tmp_path):
@@ -174,8 +221,39 @@ def test_nothing_that_is_there_is_overwritten(cli, finished, other, tmp_path, th
         if there == "link":
             out.symlink_to(path)
     before = files(tmp_path)
-    status, _, err = cli("compare", finished, other, "--out", out)
+    status, table, err = cli("compare", finished, other, "--out", out)
     assert status == 1 and "--out" in err and files(tmp_path) == before
+    assert "validation loss" in table and "n_layer" in table  # which need no file
+    status, table, err = cli("compare", finished, other, "--out", out, "--json")
+    assert status == 1 and "--out" in err and files(tmp_path) == before
+    assert json.loads(table)["picture"] is None
+
+
+def test_its_own_picture_is_replaced_and_that_is_said(cli, finished, other, here):
+    out = cli("compare", finished, other)[1]
+    picture = here / "hens-deep.png"
+    before = picture.read_bytes()
+    assert "replaces" not in out
+    os.link(picture, here / "old")  # it changes with the file if that is written in place
+    out = cli("compare", other, finished, "--out", picture)[1]
+    assert f"picture {picture}, which replaces the one that compare drew before" in out
+    assert picture.read_bytes() != before == (here / "old").read_bytes()
+    assert json.loads(cli("compare", finished, other, "--json")[1])["picture"] == picture.name
+
+
+@pytest.mark.parametrize("made_by", ["train", "gradcheck", "a link"])
+def test_a_picture_that_compare_did_not_draw_stays(cli, finished, other, here, made_by):
+    picture = here / "a.png"
+    if made_by == "train":
+        shutil.copy(finished / "loss.png", picture)
+    elif made_by == "gradcheck":
+        plots.curves_picture(picture, {"a": ([1], [1])}, xlabel="", ylabel="", title="compare")
+    else:
+        cli("compare", finished, other, "--out", here / "mine.png")
+        picture.symlink_to(here / "mine.png")
+    before = files(here)
+    status, _, err = cli("compare", finished, other, "--out", picture)
+    assert status == 1 and "--out" in err and files(here) == before
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=200), st.floats(-5, 5))

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from npgpt import GPT, GPTConfig, Llama
+from npgpt.cli import writer
 from npgpt.config import LlamaConfig
 from npgpt.files import read_arrays
 from npgpt.tokenizer import BPETokenizer
@@ -162,13 +163,23 @@ def test_a_terminal_is_told_the_seed(finished):
     os.close(reading)
 
 
-def test_stats_say_how_fast_and_how_near_the_limit(cli, finished):
+def test_stats_say_how_fast_and_how_near_the_limit(cli, finished, monkeypatch):
+    monkeypatch.setattr(writer, "read_bandwidth", lambda size: 1e15)
     stats = as_json(cli, finished, *SHORT, "--stats", "--n", 2)["stats"]
     assert stats["tokens_per_second"] > 0 and stats["seconds_to_first_token"] > 0
     limit = stats["memory_limit_tokens_per_second"]
     assert stats["share_of_memory_limit"] == pytest.approx(stats["tokens_per_second"] / limit)
     status, out, err = cli("generate", finished, *SHORT, "--stats")
-    assert "tokens/s" in err and "tokens/s" not in out
+    assert "tokens/s" in err and "tokens/s" not in out and "% of what reading" in err
+
+
+def test_no_share_of_the_limit_is_above_1(cli, finished, monkeypatch):
+    monkeypatch.setattr(writer, "read_bandwidth", lambda size: 1.0)  # measured at a bad moment
+    stats = as_json(cli, finished, *SHORT, "--stats")["stats"]
+    assert stats["memory_limit_tokens_per_second"] == stats["tokens_per_second"] > 0
+    assert stats["share_of_memory_limit"] == 1
+    err = cli("generate", finished, *SHORT, "--stats")[2]
+    assert "tokens/s, 100% of what reading" in err
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,9 @@ def test_what_is_said_before_the_first_step(cli, here, corpus):
     start = out[: out.index("step 3:")]
     for words in (
         "MLP 512", "attention", "position embedding 128", "GFLOP", "MB of memory", "weights",
-        "time    about 0:00 for 6 steps", "GFLOP/s",
     ):  # fmt: skip
         assert words in start
+    assert "time  " not in start  # before a step was taken nobody knows how long it takes
     assert "bits per byte" in out and "the best of the evaluations on the way" in out
 
 

@@ -27,8 +27,8 @@ def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
     assert (status, err) == (0, "")
     folder = here / "runs" / "hens"
     assert sorted(files(folder)) == [
-        "config.json", "loss.png", "metrics.csv", "model.safetensors", "samples.txt",
-        "tokenizer.json", "train_state.safetensors",
+        "config.json", "loss.png", "metrics.csv", "model.safetensors", "result.json",
+        "samples.txt", "tokenizer.json", "train_state.safetensors",
     ]  # fmt: skip
     assert f"picture {Path('runs', 'hens', 'loss.png')}" in out
     assert "validation loss" in out and "step 6: loss" in out
@@ -136,7 +136,8 @@ def test_a_stopped_run_has_the_exit_status_of_its_signal(cli, here, corpus, monk
             yield step
 
     monkeypatch.setattr(training_run, "training_steps", signalled)
-    status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
+    status, out, err = cli("train", "--corpus", corpus, "--out", "run", *TINY)
+    assert err == "\nstopping after this step, which is evaluated and saved\n"
     assert status == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
     assert "stopped after step 2, which is saved" in out
     monkeypatch.undo()

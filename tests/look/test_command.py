@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 
 import pytest
@@ -117,6 +118,36 @@ def test_nothing_that_is_there_is_overwritten(cli, run, tmp_path, there):
     before = files(tmp_path)
     status, _, err = cli("look", run, "--out", out)
     assert status == 1 and "--out" in err and files(tmp_path) == before
+
+
+def test_its_own_page_is_replaced_and_that_is_said(cli, run, tmp_path):
+    out = tmp_path / "a.html"
+    said = cli("look", run, "--out", out, "--prompt", "The end")[1]
+    assert "replaces" not in said
+    os.link(out, tmp_path / "old")  # it changes with the file if that is written in place
+    status, said, _ = cli("look", run, "--out", out, "--prompt", "The hen")
+    assert status == 0 and said.endswith("a.html, which replaces the page that look made before\n")
+    assert record_in(out)["prompt"] == "The hen"
+    assert record_in(tmp_path / "old")["prompt"] == "The end"
+
+
+@pytest.mark.parametrize("mark", ["comment", "text", "link"])
+def test_a_page_that_only_speaks_of_look_stays(cli, run, tmp_path, mark):
+    out, marker = tmp_path / "a.html", '<meta name="generator" content="npgpt look">'
+    if mark == "link":
+        cli("look", run, "--out", tmp_path / "mine.html")
+        out.symlink_to(tmp_path / "mine.html")
+    else:
+        text = f"<!DOCTYPE html>\n<!-- {marker} -->" if mark == "comment" else marker
+        out.write_text(text, encoding="utf-8")
+    before = files(tmp_path)
+    status, _, err = cli("look", run, "--out", out)
+    assert status == 1 and "--out" in err and files(tmp_path) == before
+
+
+def test_in_a_pipe_each_part_of_the_work_is_a_line(cli, run, tmp_path):
+    err = cli("look", run, "--out", tmp_path / "a.html")[2]
+    assert "recording forward and backward" in err and "packing the weights" in err
 
 
 def test_a_file_that_comes_meanwhile_is_kept(cli, run, tmp_path, monkeypatch):

@@ -1,14 +1,19 @@
 """What is said of a run's pace, on a terminal and elsewhere."""
 
 import doctest
+import re
+import threading
+from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from npgpt import GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.model.size import flops_per_token
 from npgpt.training import estimate, metrics, progress
-from npgpt.training.estimate import expected_seconds, peak_flops, tokens_per_step
+from npgpt.training.estimate import clock, tokens_per_step
 from npgpt.training.loop import Step
 from npgpt.training.progress import Progress
 
@@ -32,37 +37,86 @@ def steps(time, first, seconds):
 
 def test_the_estimate_is_corrected_after_some_steps(time, capsys):
     flops = 3 * flops_per_token(CONFIG) * 48
-    with Progress(CONFIG, TRAINING, first_step=10, peak=8 * flops, seconds=5.0) as shown:
+    with Progress(CONFIG, TRAINING, first_step=10, seconds=5.0) as shown:
         for step in steps(time, 10, seconds=0.5):
             shown.update(step)
-    # A step of 1/8 of the peak's second takes 0.5 s; 20 of 30 are measured, 10 are left.
-    assert "time    0.1k tokens/s, 25% of peak; about 0:05 to go" in capsys.readouterr().out
+    # 20 steps of 30 are measured, 10 are left.
+    rate = f"0.1k tokens/s, {2 * flops / 1e9:.3g} GFLOP/s"
+    assert f"time    {rate}; about 0:05 to go" in capsys.readouterr().out
     assert shown.seconds == 5.0 + 30 * 0.5
 
 
 def test_without_a_terminal_a_line_is_said_from_time_to_time(time, capsys):
-    with Progress(CONFIG, TRAINING, first_step=0, peak=1e9) as shown:
-        shown.validated = " validation 1.600"
+    with Progress(CONFIG, TRAINING, first_step=0) as shown:
+        shown.validated = "validation 1.600"
         for step in steps(time, 0, seconds=4.0):
             shown.update(step)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
-    assert [line.split()[1] for line in lines] == ["8/40", "16/40", "28/40", "36/40"]
-    assert lines[0].startswith("step 8/40 loss 1.500 validation 1.600 lr 1.0e-03 |g| 0.25, ")
-    assert lines[0].endswith("2:08 left")
+    assert [line.split()[1] for line in lines] == ["8/40,", "16/40,", "28/40,", "36/40,"]
+    assert lines[0].startswith("step 8/40, 2:08 left, loss 1.500, validation 1.600, ")
+    assert lines[0].endswith(" GFLOP/s, |g| 0.25, lr 1.0e-03")
+
+
+SIZES = st.one_of(st.floats(0, 10), st.floats(0, 1e30, allow_nan=False))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    columns=st.integers(60, 200), total=st.integers(1, 10**8), share=st.floats(0, 1),
+    step_seconds=st.floats(1e-4, 1e4), loss=SIZES, grad_norm=SIZES, lr=st.floats(0, 1),
+    validated=st.none() | SIZES,
+)  # fmt: skip
+def test_the_time_left_is_seen_in_any_terminal(
+    time, terminal, columns, total, share, step_seconds, loss, grad_norm, lr, validated
+):
+    done = max(1, round(share * total))
+    screen = terminal(columns)
+    training = replace(TRAINING, max_iters=total)
+    with Progress(CONFIG, training, first_step=done - 1) as shown:
+        if validated is not None:
+            shown.validated = f"validation {validated:.3f}"
+        time[0] += step_seconds
+        shown.update(Step(done, loss, lr, grad_norm, seconds=step_seconds))
+        shown.bar.refresh()
+    line = screen.line()
+    left = f"{clock(step_seconds * (total - done))} left"
+    assert left in line and f"| {done}/{total}, " in line and len(line) <= columns
+    for part in line.split("/", 1)[1].split(", ")[2:]:  # each is whole
+        assert re.fullmatch(
+            r"loss [\d.]+|validation [\d.]+|[\d.]+k tokens/s|\S+ GFLOP/s|\|g\| [\d.]+|lr \S+", part
+        )  # fmt: skip
+
+
+def test_a_wide_terminal_has_it_all_and_a_narrow_one_what_matters_most(time, terminal):
+    for columns, last in ((60, "k tokens/s"), (80, "GFLOP/s"), (140, "lr 1.0e-03")):
+        screen = terminal(columns)
+        with Progress(CONFIG, TRAINING, first_step=0) as shown:
+            shown.update(next(steps(time, 0, seconds=1.0)))
+            shown.bar.refresh()
+        assert screen.line().endswith(last)
 
 
 def test_a_step_has_the_tokens_of_all_its_micro_batches():
     assert tokens_per_step(CONFIG, TRAINING) == 3 * 2 * 8
-    flops = 3 * flops_per_token(CONFIG) * 48
-    assert expected_seconds(CONFIG, TRAINING, 10, peak=flops / estimate.EXPECTED_SHARE) == 10
 
 
-def test_the_peak_is_that_of_the_fastest_product(monkeypatch):
-    peak_flops(size=64, seconds=0)  # compiles, with a look at the clock
-    # begin; then for each of three products: is there time left, its start, its end; no time left
-    clock = iter([0, 0, 0, 1, 1, 1, 1.25, 1.25, 1.25, 1.75, 2])
-    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(clock))
-    assert peak_flops(size=64, seconds=2) == 2 * 64**3 / 0.25
+def test_an_evaluation_in_a_pipe_says_from_time_to_time_how_far_it_is(time, capsys):
+    with progress.counting(100_000, "the whole text") as count:
+        for _ in range(5):
+            time[0] += 6
+            count(20_000)
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        "the whole text: 40,000 of 100,000 tokens", "the whole text: 80,000 of 100,000 tokens",
+    ] and out == ""  # fmt: skip
+
+
+def test_an_evaluation_in_a_terminal_is_a_bar(terminal):
+    screen = terminal(80)
+    with progress.counting(100_000, "the whole text") as count:
+        threading.Event().wait(0.2)  # tqdm draws ten times a second
+        count(20_000)
+        assert "the whole text:" in screen.line() and "20.0k/100k" in screen.line()
 
 
 @pytest.mark.parametrize("module", [estimate, metrics])
