@@ -37,6 +37,7 @@ from npgpt.training.checkpoint import (
     load_run,
     lock_run,
     refuse_taken,
+    set_max_iters,
     versions,
 )
 from npgpt.training.dataset import KINDS, open_dataset
@@ -46,6 +47,7 @@ from npgpt.training.models import load_model
 from npgpt.training.optim import make_optimizer
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
 from npgpt.training.run import run_worker, train
+from npgpt.training.schedule import learning_rate
 from npgpt.training.summary import print_estimate, print_results, print_summary
 from npgpt.training.warmup import WarmUp
 
@@ -61,7 +63,8 @@ def add_arguments(parser):
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
         "as npgpt generate takes it")  # fmt: skip
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
-    add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    add("--resume", action="store_true",
+        help="continue the run in --out from its last checkpoint, with --max-iters to another end")
     add("--tokenizer", choices=KINDS, default=None,
         help="tokens are characters, words that the text has often, or byte pairs of it; default: "
         "those of the preset, which are words for bert and t5 and characters else")  # fmt: skip
@@ -112,6 +115,11 @@ def run(args):
         if main_rank and not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer)
             lock_run(run.folder, stack)
+        elif main_rank and args.max_iters:
+            set_max_iters(run)
+            rate = learning_rate(optimizer.steps, run.training)
+            print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows "
+                  f"the new end: {rate:.1e} at the next step")  # fmt: skip
         peak = ranks.total(peak_flops()) if ranks else peak_flops()
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
@@ -162,7 +170,7 @@ def _started(args, ranks, stack):
 
 def _continued(args, ranks, stack):
     """The same of a run that was there, as its last checkpoint left it."""
-    changed = [name for name in _given(args) if name != "corpus"]
+    changed = [name for name in _given(args) if name not in ("corpus", "max_iters")]
     others = ("preset", "config", "check", "tokenizer", "bpe_size", "init_from")
     changed += [name for name in others if getattr(args, name)]
     if changed:
@@ -174,11 +182,18 @@ def _continued(args, ranks, stack):
     if is_main_rank(ranks):
         lock_run(folder, stack)
     model, tokenizer, run = load_run(folder)
+    optimizer = make_optimizer(model, run.training)
+    load_checkpoint(run, model, optimizer)
+    if args.max_iters is not None:
+        if args.max_iters <= optimizer.steps:
+            raise ValueError(
+                f"--max-iters {args.max_iters}: {optimizer.steps:,} steps are done; give more, such "
+                f"as --max-iters {2 * optimizer.steps}, or start a new run without --resume"
+            )
+        run = replace(run, training=replace(run.training, max_iters=args.max_iters))
     byte_pairs = isinstance(tokenizer, BPETokenizer)
     kernels = _warm_up(run.model, run.training, byte_pairs, ranks, stack)
     dataset = open_dataset(run.training, stack, args.corpus, tokenizer, expected=run.text)
-    optimizer = make_optimizer(model, run.training)
-    load_checkpoint(run, model, optimizer)
     return run, dataset, model, optimizer, kernels
 
 
@@ -268,7 +283,9 @@ def _settings(args, initial=None):
     if "corpus" in given:
         given["corpus"] = corpus
     preset = given.pop("preset", None)
-    preset = args.preset or preset or preset_for(corpus, given.get("arch", "gpt"))
+    fitting = preset_for(corpus, given.get("arch", "gpt"))
+    fitting = "shakespeare-cpu" if initial and fitting == "text" else fitting  # a lower rate
+    preset = args.preset or preset or fitting
     if initial and given.get("eval_stride") is None:  # a preset's may be longer than this window
         stride = min(PRESETS[preset].get("eval_stride", 0), initial.model.config.block_size)
         given["eval_stride"] = stride
