@@ -334,8 +334,7 @@ def preset_for(corpus, arch="gpt"):
     is not a GPT, there is one."""
     if arch != "gpt":
         return f"tales-{arch}"
-    named = {("tales",): "tales", ("shakespeare",): "shakespeare-cpu"}
-    return named.get(tuple(corpus), "text")
+    return {("tales",): "tales", ("shakespeare",): "shakespeare-cpu"}.get(tuple(corpus), "text")
 
 
 def from_preset(name, **changes):

@@ -63,8 +63,7 @@ def add_arguments(parser):
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
         "as npgpt generate takes it")  # fmt: skip
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
-    add("--resume", action="store_true",
-        help="continue the run in --out from its last checkpoint, with --max-iters to another end")
+    add("--resume", action="store_true", help="continue the run in --out, to --max-iters if given")
     add("--tokenizer", choices=KINDS, default=None,
         help="tokens are characters, words that the text has often, or byte pairs of it; default: "
         "those of the preset, which are words for bert and t5 and characters else")  # fmt: skip
@@ -117,9 +116,8 @@ def run(args):
             lock_run(run.folder, stack)
         elif main_rank and args.max_iters:
             set_max_iters(run)
-            rate = learning_rate(optimizer.steps, run.training)
-            print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows "
-                  f"the new end: {rate:.1e} at the next step")  # fmt: skip
+            print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
+                  f"{learning_rate(optimizer.steps, run.training):.1e} next")  # fmt: skip
         peak = ranks.total(peak_flops()) if ranks else peak_flops()
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
@@ -186,10 +184,7 @@ def _continued(args, ranks, stack):
     load_checkpoint(run, model, optimizer)
     if args.max_iters is not None:
         if args.max_iters <= optimizer.steps:
-            raise ValueError(
-                f"--max-iters {args.max_iters}: {optimizer.steps:,} steps are done; give more, such "
-                f"as --max-iters {2 * optimizer.steps}, or start a new run without --resume"
-            )
+            raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
         run = replace(run, training=replace(run.training, max_iters=args.max_iters))
     byte_pairs = isinstance(tokenizer, BPETokenizer)
     kernels = _warm_up(run.model, run.training, byte_pairs, ranks, stack)
@@ -283,9 +278,8 @@ def _settings(args, initial=None):
     if "corpus" in given:
         given["corpus"] = corpus
     preset = given.pop("preset", None)
-    fitting = preset_for(corpus, given.get("arch", "gpt"))
-    fitting = "shakespeare-cpu" if initial and fitting == "text" else fitting  # a lower rate
-    preset = args.preset or preset or fitting
+    like = ("shakespeare",) if initial and corpus != ("tales",) else corpus  # at a lower rate
+    preset = args.preset or preset or preset_for(like, given.get("arch", "gpt"))
     if initial and given.get("eval_stride") is None:  # a preset's may be longer than this window
         stride = min(PRESETS[preset].get("eval_stride", 0), initial.model.config.block_size)
         given["eval_stride"] = stride

@@ -184,8 +184,8 @@ def _version(package):
 
 
 def read_run(folder):
-    """The settings of the run in `folder`, or of that whose best.safetensors it is. Raises RunError
-    if it is not a whole run of npgpt."""
+    """The settings of the run in `folder`; that may be RUN/best.safetensors too. Raises RunError if
+    it is not a whole run of npgpt."""
     folder = Path(folder)
     if folder.name == BEST and not folder.is_dir():
         folder = folder.parent
@@ -223,8 +223,7 @@ def read_run(folder):
 
 
 def load_run(folder):
-    """(model, tokenizer, Run) of a run folder, the model with its latest saved weights; with its
-    best ones if `folder` is the path of its best.safetensors.
+    """(model, tokenizer, Run) of RUN, with its latest saved weights, or of RUN/best.safetensors.
 
     Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
     """

@@ -28,8 +28,7 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
     if dataset.contents:
         print(f"files   {printable(dataset.contents)}")
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
-        print("note    most of so many characters are rare: --tokenizer bpe does better on such a "
-              "text, as it makes them of bytes")  # fmt: skip
+        print("note    most of so many characters are rare: --tokenizer bpe does better there")
     floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)
     if floor:
         print(f"        {floor.name}: {floor.nats:.4f} nats per {dataset.objective.target}; no "
