@@ -77,4 +77,6 @@ def test_shakespeare_cpu_is_nanogpts_recipe():
 
 def test_a_corpus_has_its_preset():
     assert preset_for(("tales",)) == "tales"
-    assert preset_for(("book.txt", "tales")) == "shakespeare-cpu"
+    assert preset_for(("shakespeare",)) == "shakespeare-cpu"
+    assert preset_for(("book.txt", "tales")) == preset_for(("book.txt",)) == "text"
+    assert preset_for(("book.txt",), "llama") == "tales-llama"

@@ -37,6 +37,7 @@ from npgpt.training.checkpoint import (
     load_run,
     lock_run,
     refuse_taken,
+    set_max_iters,
     versions,
 )
 from npgpt.training.dataset import KINDS, open_dataset
@@ -46,6 +47,7 @@ from npgpt.training.models import load_model
 from npgpt.training.optim import make_optimizer
 from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
 from npgpt.training.run import run_worker, train
+from npgpt.training.schedule import learning_rate
 from npgpt.training.summary import print_results, print_summary
 from npgpt.training.warmup import WarmUp
 
@@ -79,7 +81,7 @@ def add_arguments(parser):
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
         "as npgpt generate takes it")  # fmt: skip
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
-    add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    add("--resume", action="store_true", help="continue the run in --out, to --max-iters if given")
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
         "memorised?")  # fmt: skip
@@ -134,6 +136,10 @@ def run(args):
         if main_rank and not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer)
             lock_run(run.folder, stack)
+        elif main_rank and args.max_iters:
+            set_max_iters(run)
+            print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
+                  f"{learning_rate(optimizer.steps, run.training):.1e} next")  # fmt: skip
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
             return 0  # so that mpirun waits until the first rank has saved
@@ -181,7 +187,7 @@ def _started(args, ranks, stack):
 
 def _continued(args, ranks, stack):
     """The same of a run that was there, as its last checkpoint left it."""
-    changed = [name for name in _given(args) if name != "corpus"]
+    changed = [name for name in _given(args) if name not in ("corpus", "max_iters")]
     others = ("preset", "config", "check", "tokenizer", "bpe_size", "init_from")
     changed += [name for name in others if getattr(args, name)]
     if changed:
@@ -193,11 +199,15 @@ def _continued(args, ranks, stack):
     if is_main_rank(ranks):
         lock_run(folder, stack)
     model, tokenizer, run = load_run(folder)
+    optimizer = make_optimizer(model, run.training)
+    load_checkpoint(run, model, optimizer)
+    if args.max_iters is not None:
+        if args.max_iters <= optimizer.steps:
+            raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
+        run = replace(run, training=replace(run.training, max_iters=args.max_iters))
     byte_pairs = isinstance(tokenizer, BPETokenizer)
     kernels = _warm_up(run.model, run.training, byte_pairs, ranks, stack)
     dataset = open_dataset(run.training, stack, args.corpus, tokenizer, expected=run.text)
-    optimizer = make_optimizer(model, run.training)
-    load_checkpoint(run, model, optimizer)
     return run, dataset, model, optimizer, kernels
 
 
@@ -288,7 +298,8 @@ def _settings(args, initial=None):
     if "corpus" in given:
         given["corpus"] = corpus
     preset = given.pop("preset", None)
-    preset = args.preset or preset or preset_for(corpus, given.get("arch", "gpt"))
+    like = ("shakespeare",) if initial and corpus != ("tales",) else corpus  # at a lower rate
+    preset = args.preset or preset or preset_for(like, given.get("arch", "gpt"))
     if initial and given.get("eval_stride") is None:  # a preset's may be longer than this window
         stride = min(PRESETS[preset].get("eval_stride", 0), initial.model.config.block_size)
         given["eval_stride"] = stride

@@ -39,11 +39,14 @@ class Corpus:
 
     documents      for each document a function that gives its text in chunks
     entropy_rate   nats per character, None where unknown
+    files, skipped the names of the files that are read, and how many others folders hold
     """
 
     name: str
     documents: Sequence[Callable[[], Iterable[str]]]
     entropy_rate: float | None = None
+    files: tuple[str, ...] = ()
+    skipped: int = 0
 
     def chunks(self) -> Iterator[tuple[int, str]]:
         """(index of the document, chunk of its text), each document on a new line."""
@@ -59,6 +62,13 @@ class Corpus:
     def text(self) -> str:
         """The whole text at once: for a corpus that is small beside the memory."""
         return "".join(chunk for _, chunk in self.chunks())
+
+    @property
+    def contents(self) -> str:
+        """How many files are read, the first names, and how many are skipped, for a person."""
+        names = [name[:40] for name in self.files[:3]] + ["..."] * (len(self.files) > 3)
+        skipped = f"; {self.skipped:,} skipped, which hold a zero byte" * (self.skipped > 0)
+        return f"{len(self.files):,}: {', '.join(names)}{skipped}" if names else ""
 
 
 def load_corpus(specs: Sequence[str]) -> Corpus:
@@ -92,7 +102,9 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     if len(corpora) == 1:
         return corpora[0]
     documents = [document for corpus in corpora for document in corpus.documents]
-    return Corpus(" + ".join(c.name for c in corpora), documents)
+    files = tuple(name for corpus in corpora for name in corpus.files)
+    skipped = sum(corpus.skipped for corpus in corpora)
+    return Corpus(" + ".join(c.name for c in corpora), documents, None, files, skipped)
 
 
 def _load(spec: str) -> Corpus:
@@ -120,8 +132,9 @@ def _is_file(path: Path) -> bool:
     return path.is_file()
 
 
-def _files(name: str, paths: Iterable[Path]) -> Corpus:
-    return Corpus(name, [partial(read_chunks, path) for path in paths])
+def _files(name: str, paths: Sequence[Path], skipped: int = 0) -> Corpus:
+    documents = [partial(read_chunks, path) for path in paths]
+    return Corpus(name, documents, None, tuple(path.name for path in paths), skipped)
 
 
 def _folder(folder: Path) -> Corpus:
@@ -140,14 +153,14 @@ def _folder(folder: Path) -> Corpus:
             f"are texts in it, name them: {quoted(folder / '*.txt')}"
         )
     paths = [path for path in visible if no_text.isdisjoint(path.parents) and _is_file(path)]
-    paths = [path for path in paths if not has_zero_byte(path)]
-    if not paths:
+    texts = [path for path in paths if not has_zero_byte(path)]
+    if not texts:
         raise ValueError(
             f"no text file is in the folder {folder} (hidden files, those of folders with a model "
             "or tokens, and files that hold a zero byte do not count); name a folder or a file "
             "with UTF-8 text"
         )
-    return _files(str(folder), paths)
+    return _files(str(folder), texts, len(paths) - len(texts))
 
 
 def _is_of_a_model(path: Path) -> bool:

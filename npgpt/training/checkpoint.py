@@ -3,6 +3,7 @@
     config.json                settings with the seed, the text's name and hash, versions, machine
     tokenizer.json             text to ids and back
     model.safetensors          the weights, by name; rewritten at every checkpoint
+    best.safetensors           those of the evaluation with the lowest loss so far
     train_state.safetensors    all that continuing needs: weights, AdamW's moments, step
     metrics.csv, samples.txt, loss.png
     result.json                the loss at the end on the whole validation text
@@ -57,9 +58,10 @@ from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
 from npgpt.training.diagnostics import weights_not_finite
 
 MADE_BY = "npgpt"
+BEST = "best.safetensors"
 FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
-    "loss.png", "result.json",
+    "loss.png", "result.json", BEST,
 )  # fmt: skip
 OUT = " with --out"
 
@@ -112,10 +114,22 @@ def create_run(run, tokenizer, model, optimizer):
     refuse_taken(run.folder)
     with new_folder(run.folder, OUT) as building:
         tokenizer.save(building / "tokenizer.json")
-        settings = json.dumps(_settings(run), indent=2, ensure_ascii=False) + "\n"
-        # A path that is not UTF-8 has lone surrogates, which JSON has as \udc80.
-        atomic_write(building / "config.json", settings.encode("utf-8", "backslashreplace"))
+        _write_config(building, _settings(run))
         save_checkpoint(building, model, optimizer)
+
+
+def set_max_iters(run):
+    """Write the run's max_iters to its config.json, where all else stays: before any step beyond
+    the old end, so that no checkpoint is ever beyond what config.json says."""
+    settings = read_json(run.folder / "config.json")
+    settings["training"]["max_iters"] = run.training.max_iters
+    _write_config(run.folder, settings)
+
+
+def _write_config(folder, settings):
+    text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+    # A path that is not UTF-8 has lone surrogates, which JSON has as \udc80.
+    atomic_write(folder / "config.json", text.encode("utf-8", "backslashreplace"))
 
 
 def refuse_taken(folder):
@@ -172,8 +186,11 @@ def version_of(package: str) -> str:
 
 
 def read_run(folder):
-    """The settings of the run in `folder`. Raises RunError if it is not a whole run of npgpt."""
+    """The settings of the run in `folder`; that may be RUN/best.safetensors too. Raises RunError if
+    it is not a whole run of npgpt."""
     folder = Path(folder)
+    if folder.name == BEST and not folder.is_dir():
+        folder = folder.parent
     path = folder / "config.json"
     if not path.exists():
         raise RunError(
@@ -208,13 +225,13 @@ def read_run(folder):
 
 
 def load_run(folder: str | Path) -> tuple[Transformer, CharTokenizer | BPETokenizer, Run]:
-    """(model, tokenizer, Run) of a run folder, the model with its latest saved weights.
+    """(model, tokenizer, Run) of RUN, with its latest saved weights, or of RUN/best.safetensors.
 
     Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
     """
     run = read_run(folder)
     tokenizer = _tokenizer(run)
-    path = run.folder / "model.safetensors"
+    path = run.folder / ("model.safetensors" if run.folder == Path(folder) else BEST)
     arrays = _read(run, path.name)
     with refusing():
         check_size(run.model, arrays, path)
@@ -236,10 +253,13 @@ def save_checkpoint(folder, model, optimizer):
     Raises OSError if the disk is full or the folder cannot be written to; the checkpoint that was
     there before is whole then.
     """
-    weights = save(_weights(model), metadata={"format": "pt"})
-    atomic_write(folder / "model.safetensors", weights)
+    save_weights(folder / "model.safetensors", model)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
     atomic_write(folder / RUN_STATE, save(state))
+
+
+def save_weights(path, model):
+    atomic_write(path, save(_weights(model), metadata={"format": "pt"}))
 
 
 def load_checkpoint(run, model, optimizer):

@@ -32,6 +32,7 @@ class Dataset:
     train_ids: TokenFile
     val_ids: TokenFile
     objective: Causal | MaskedTokens | SpanCorruption
+    contents: str = ""  # the files of the text, for a person
 
 
 def open_dataset(
@@ -105,7 +106,7 @@ def _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size):
     train_ids, val_ids = ids_of_text(chunks(), tokenizer)
     stack.callback(train_ids.close)
     stack.callback(val_ids.close)
-    return Dataset(source, tokenizer, train_ids, val_ids, objective(tokenizer))
+    return Dataset(source, tokenizer, train_ids, val_ids, objective(tokenizer), corpus.contents)
 
 
 def _of_tokens(paths, training, stack, tokenizer, expected):

@@ -58,6 +58,11 @@ class Metrics:
         """Of training, as of the last row."""
         return self.rows[-1]["seconds"] if self.rows else 0.0
 
+    def lowest_at(self, step):
+        """Whether the evaluation after `step` has the lowest loss so far."""
+        losses = {row["step"]: row["val_loss"] for row in self.rows if row["val_loss"] is not None}
+        return min(losses, key=losses.get, default=None) == step
+
     def add(self, step, val_loss, val_bits_per_byte, seconds):
         """A row for a `npgpt.training.loop.Step`; None where nothing was evaluated."""
         cells = (step.step, step.loss, val_loss, val_bits_per_byte, step.lr, step.grad_norm,

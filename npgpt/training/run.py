@@ -10,7 +10,7 @@ from npgpt.data.objectives import CAUSAL
 from npgpt.data.tokens import bytes_per_token
 from npgpt.files import atomic_write, open_file, quoted
 from npgpt.generation.text import starting_prompt
-from npgpt.training.checkpoint import save_checkpoint
+from npgpt.training.checkpoint import BEST, save_checkpoint, save_weights
 from npgpt.training.diagnostics import (
     DivergedError,
     divergence_explained,
@@ -41,6 +41,8 @@ def train(run, dataset, model, optimizer, *, ranks=None, profile_steps=0):
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
               "without them")  # fmt: skip
     drop_samples_after(first_step, folder / "samples.txt")
+    if metrics.lowest_at(first_step):  # a kill may have come before it was kept
+        save_weights(folder / BEST, model)
     objective = dataset.objective
     bytes_each = bytes_per_token(dataset.val_ids, dataset.tokenizer)
     progress = Progress(run.model, config, first_step=first_step, seconds=metrics.seconds)
@@ -133,6 +135,8 @@ def save(folder, metrics, text, model, optimizer):
         with open_file(folder / "samples.txt", "a", encoding="utf-8") as file:
             file.write(text + "\n")
         save_checkpoint(folder, model, optimizer)
+        if metrics.lowest_at(optimizer.steps):  # last, so that it is never beyond the checkpoint
+            save_weights(folder / BEST, model)
     except OSError as error:
         raise OSError(
             f"step {optimizer.steps} could not be saved ({error}). The checkpoint before it is "

@@ -9,9 +9,10 @@ from npgpt import plots
 from npgpt.data import tales
 from npgpt.data.tokens import SAMPLE, bytes_per_token
 from npgpt.files import atomic_write, quoted
-from npgpt.generation.text import starting_prompt
+from npgpt.generation.text import printable, starting_prompt
 from npgpt.model.ngram import NgramModel
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.training.checkpoint import BEST
 from npgpt.training.estimate import clock, tokens_per_step
 from npgpt.training.loop import evaluate
 from npgpt.training.metrics import bits_per_byte, read_metrics
@@ -25,6 +26,10 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         f"text    {run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens; "
         f"{len(dataset.train_ids):,} to train on, {len(dataset.val_ids):,} to validate"
     )
+    if dataset.contents:
+        print(f"files   {printable(dataset.contents)}")
+    if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
+        print("note    most of so many characters are rare: --tokenizer bpe does better there")
     floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)
     if floor:
         print(f"        {floor.name}: {floor.nats:.4f} nats per {dataset.objective.target}; no "
@@ -45,6 +50,10 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         f"step    {tokens:,} tokens, {3 * flops_per_token(run.model) * tokens / 1e9:,.2f} GFLOP; "
         f"{memory.total / 1e6:,.0f} MB of memory ({sizes})"
     )
+    if trains:
+        reads = run.training.max_iters * tokens / len(dataset.train_ids)
+        once = f"; --max-iters {-(-len(dataset.train_ids) // tokens)} reads it once" * (reads < 1)
+        print(f"        {run.training.max_iters:,} steps read the text {reads:,.2f} times{once}")
     if ranks:
         print(f"ranks   {ranks.size}, each computes its share of every batch")
     if trains:
@@ -78,6 +87,8 @@ def print_results(run, dataset, model):
         part = f", each on {drawn:,} drawn tokens," if 0 < drawn < len(ids) - 1 else ""
         print(f"the best of the evaluations on the way{part} was {best['val_loss']:.4f}, at step "
               f"{best['step']}; {clock(rows[-1]['seconds'])} of training")  # fmt: skip
+        if best["step"] < rows[-1]["step"] and (run.folder / BEST).exists():
+            print(f"its weights are kept too: npgpt generate {quoted(run.folder / BEST)}")
     else:
         print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
     if floor:

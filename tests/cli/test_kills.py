@@ -6,6 +6,7 @@ NPGPT_KILLS=50 kills more often than the two times of the quick suite.
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,12 @@ from pathlib import Path
 import pytest
 from tiny_run import TINY, environment
 
-from npgpt.training.checkpoint import load_run
+from npgpt.training.checkpoint import load_run, read_run
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("NPGPT_KILLS", "2"))
 SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0"]
-SAVED = ("model.safetensors", "train_state.safetensors")
+SAVED = ("model.safetensors", "train_state.safetensors", "best.safetensors")
 
 # Kills itself in the middle of writing a file: after some writes of `atomic_write`, before its
 # rename, or with the last bytes missing. The arguments are the number of the write, and the moment.
@@ -113,13 +114,52 @@ def test_killed_at_any_moment(tmp_path, corpus, whole, kill):
 def test_killed_while_saving(tmp_path, corpus, whole, kill):
     draw = random.Random(1000 + kill)
     moment = draw.choice(["written", "rename", "renamed"])
-    number = draw.randint(1, 45)  # the files of the new run, then two and the metrics for each save
+    number = draw.randint(1, 60)  # files of the new run, then three and the metrics for each save
     folder = tmp_path / "run"
     arguments = [number, moment, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
     process = start(arguments, SAVE_AND_DIE)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     check_resumes(folder, whole[0], corpus)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory, corpus):
+    """(folder of a run of 52 steps, folder of the same made longer, both without a kill)."""
+    folder = tmp_path_factory.mktemp("ended") / "run"
+    train = ["train", "--corpus", corpus, "--out", folder, *SETTINGS, "--max-iters", "52"]
+    start(train).communicate()
+    longer = shutil.copytree(folder, folder.with_name("longer"))
+    start(["train", "--resume", "--max-iters", "60", "--out", longer]).communicate()
+    assert steps(longer)[-1][0] == "60"
+    return folder, longer
+
+
+# The first write of such a resume is config.json with the new end, then metrics.csv, perhaps
+# best.safetensors, and a checkpoint.
+@pytest.mark.parametrize("again", [[], ["--max-iters", "60"]])
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(1, "written"), (1, "rename"), (1, "renamed"), (2, "renamed"), (5, "rename"), (6, "renamed")],
+)
+def test_killed_while_it_is_made_longer(tmp_path, corpus, ended, number, moment, again):
+    before, longer = ended
+    folder = shutil.copytree(before, tmp_path / "run")
+    arguments = ["train", "--resume", "--max-iters", "60", "--out", folder]
+    process = start([number, moment, *arguments], SAVE_AND_DIE)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    load_run(folder)
+    end = read_run(folder).training.max_iters
+    assert end == (52 if number == 1 and moment != "renamed" else 60)
+    process = start(["train", "--resume", "--out", folder, *again])
+    error = process.communicate()[1].decode()
+    assert process.returncode == 0, error
+    if end == 52 and not again:  # it has ended where it had been meant to
+        for name in (*SAVED, "config.json", "samples.txt"):
+            assert (folder / name).read_bytes() == (before / name).read_bytes(), name
+        start(arguments).communicate()
+    check_resumes(folder, longer, corpus)
 
 
 # Kills itself where a tokenizer has just been saved, or the model of an export.
