@@ -63,7 +63,7 @@ def test_two_runs_side_by_side(cli, finished, other, here):
     assert picture.read_bytes().startswith(b"\x89PNG")
     lines = out.splitlines()
     table = [line.split() for line in lines[: lines.index("")]]
-    assert sorted(table[1:]) == [["lr", "0.001", "0.01"], ["n_layer", "1", "2"]]
+    assert sorted(table[1:]) == [["lr", "0.003", "0.01"], ["n_layer", "1", "2"]]
     assert table[0] == ["hens", "deep"]
     sizes = [f"{load_run(folder)[0].num_parameters():,}" for folder in (finished, other)]
     assert ["parameters", *sizes] in [line.split() for line in lines]
