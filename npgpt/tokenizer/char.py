@@ -23,6 +23,7 @@ class CharTokenizer:
             `CharTokenizer.train` makes it from a text.
         special_tokens: texts that are one token each, such as "<mask>". Their ids follow those of
             the characters; `special_ids` is a dict from each to its id.
+        added: more characters, in any order. Their ids are the last, see `with_characters`.
 
     >>> tokenizer = CharTokenizer.train("hello")
     >>> tokenizer.characters
@@ -33,20 +34,32 @@ class CharTokenizer:
     'hole'
     """
 
-    def __init__(self, characters: str, special_tokens: Sequence[str] = ()):
+    def __init__(self, characters: str, special_tokens: Sequence[str] = (), added: str = ""):
         check_text(characters)
+        check_text(added)
         check_special_tokens(special_tokens)
         if not characters:
             raise ValueError("a vocabulary needs at least one character, got an empty text")
-        self.characters = characters
-        self._points_V = _code_points(characters)
-        if (self._points_V[1:] <= self._points_V[:-1]).any():
+        points_V = _code_points(characters)
+        if (points_V[1:] <= points_V[:-1]).any():
             raise ValueError(
                 "the characters of a vocabulary must be distinct and sorted by code point; "
                 "CharTokenizer.train(text) sorts them"
             )
-        first = len(characters)
+        if len(set(characters + added)) < len(characters) + len(added):
+            raise ValueError("the vocabulary has an added character twice; list each one once")
+        self.characters, self.added = characters, added
+        self._set_ids([], special_tokens)
+
+    def _set_ids(self, words, special_tokens):
+        first = len(self.characters) + len(words)
         self.special_ids = {token: first + i for i, token in enumerate(special_tokens)}
+        self._texts = [*self.characters, *words, *special_tokens, *self.added]
+        points_V = _code_points(self.characters + self.added)
+        ids_V = np.arange(len(points_V), dtype=np.int32)
+        ids_V[len(self.characters) :] += len(words) + len(special_tokens)
+        order = np.argsort(points_V)
+        self._points_V, self._ids_V = points_V[order], ids_V[order]
 
     @classmethod
     def train(cls, text: str) -> "CharTokenizer":
@@ -59,12 +72,12 @@ class CharTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        return len(self.characters) + len(self.special_ids)
+        return len(self._texts)
 
     @property
     def tokens(self) -> list[bytes]:
         """The bytes of every token, by id."""
-        return [token.encode("utf-8") for token in (*self.characters, *self.special_ids)]
+        return [text.encode("utf-8") for text in self._texts]
 
     def encode(
         self,
@@ -91,33 +104,39 @@ class CharTokenizer:
 
     def _plain(self, text: str) -> np.ndarray:
         points_N = _code_points(text)
-        ids_N = np.searchsorted(self._points_V, points_N)
-        ids_N[ids_N == len(self.characters)] = 0  # beyond the last: unknown, caught below
-        unknown = np.flatnonzero(self._points_V[ids_N] != points_N)
+        found_N = np.searchsorted(self._points_V, points_N)
+        found_N[found_N == len(self._points_V)] = 0  # beyond the last: unknown, caught below
+        unknown = np.flatnonzero(self._points_V[found_N] != points_N)
         if unknown.size:
             character = text[unknown[0]]
             raise ValueError(
                 f"unknown character {character!r} (U+{ord(character):04X}) at position "
-                f"{unknown[0]}: it is not among the {len(self.characters)} characters this "
+                f"{unknown[0]}: it is not among the {len(self._points_V)} characters this "
                 "tokenizer was trained on. Train on text that has it, remove it, or use a "
                 "BPETokenizer, which encodes any text"
             )
-        return ids_N.astype(np.int32)
+        return self._ids_V[found_N]
+
+    def with_characters(self, characters: str) -> "CharTokenizer":
+        """Return a tokenizer that knows these characters too: old ids stay, new ones follow them.
+
+        >>> CharTokenizer("abc").with_characters("a cab").tokens
+        [b'a', b'b', b'c', b' ']
+        """
+        new = "".join(sorted(set(characters).difference(self.characters + self.added)))
+        arguments = self._arguments()
+        return type(self)(**arguments | {"added": self.added + new}) if new else self
 
     def chunks(self, parts: Iterable[str]) -> Iterable[str]:
         """The parts of a text, whose ids, joined, are those of the whole wherever it was cut."""
         return parts
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text whose characters have these ids, a flat sequence of integers.
+        """The text whose tokens have these ids, a flat sequence of integers.
 
         Raises IndexError for an id outside [0, vocab_size).
         """
-        ids_N = check_ids(ids, self.vocab_size)
-        if not self.special_ids:
-            return self._points_V[ids_N].tobytes().decode("utf-32-le")
-        texts = (*self.characters, *self.special_ids)
-        return "".join(texts[token] for token in ids_N)
+        return "".join(self._texts[i] for i in check_ids(ids, self.vocab_size).tolist())
 
     def pieces(self, ids: ArrayLike) -> list[str]:
         """The text of each token."""
@@ -134,7 +153,11 @@ class CharTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        tokenizer_json.save_characters(path, self.characters, list(self.special_ids))
+        tokenizer_json.save_characters(path, **self._arguments())
+
+    def _arguments(self):
+        return {"characters": self.characters, "special_tokens": list(self.special_ids),
+                "added": self.added}  # fmt: skip
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":

@@ -4,7 +4,8 @@ CharTokenizer has a format of our own, one JSON object:
 
     {"type": "char", "version": 1, "characters": "\\n !abc"}
 
-or, if it has special tokens, version 2 with one more field: "special_tokens": ["<mask>"].
+or, if it has special tokens, version 2 with one more field: "special_tokens": ["<mask>"]; with
+characters that came later, version 3 with one more: "added": "1?".
 WordTokenizer has the same, with the type "words" and a field "words": [" dog"].
 
 BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`.
@@ -17,16 +18,19 @@ from typing import Any
 from npgpt.files import atomic_write, read_json
 from npgpt.tokenizer.formats import huggingface
 
-VERSION = 2  # of our own format
+VERSION = 3  # of our own format
 
 
 def save_characters(
-    path: str | Path, characters: str, special_tokens: list[str], words: list[str] | None = None
-) -> None:
-    version = VERSION if special_tokens or words is not None else 1
+    path: str | Path, characters: str, special_tokens: list[str], added: str = "",
+    words: list[str] | None = None,
+) -> None:  # fmt: skip
+    version = 3 if added else 2 if special_tokens or words is not None else 1
     fields = {"type": "char", "version": version, "characters": characters}
     if version > 1:
         fields["special_tokens"] = special_tokens
+    if added:
+        fields["added"] = added
     if words is not None:
         fields |= {"type": "words", "words": words}
     atomic_write(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
@@ -69,6 +73,5 @@ def _characters(fields: dict, path: Path) -> dict:
             f"{path} has version {fields.get('version')!r}, this npgpt reads up to {VERSION}; "
             "install the npgpt that wrote it, or train the tokenizer again"
         )
-    special_tokens = fields["special_tokens"] if fields["version"] > 1 else []
-    words = {"words": fields["words"]} if fields["type"] == "words" else {}
-    return {"characters": fields["characters"], "special_tokens": special_tokens} | words
+    names = ("characters", *("special_tokens", "added")[: fields["version"] - 1])
+    return {name: fields[name] for name in names + ("words",) * (fields["type"] == "words")}
