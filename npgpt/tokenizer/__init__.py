@@ -10,14 +10,19 @@ cuts texts larger than memory.
 All tokenizers encode to a flat int32 array, and decode any flat sequence of integers.
 """
 
+import json
 from pathlib import Path
 
+from npgpt.files import atomic_write
 from npgpt.tokenizer.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizer.char import CharTokenizer
-from npgpt.tokenizer.formats import tokenizer_json
+from npgpt.tokenizer.formats import huggingface, tokenizer_json
 from npgpt.tokenizer.words import WordTokenizer
 
-__all__ = ["BPETokenizer", "CharTokenizer", "WordTokenizer", "compile_kernels", "load_tokenizer"]
+__all__ = [
+    "BPETokenizer", "CharTokenizer", "WordTokenizer", "compile_kernels", "load_tokenizer",
+    "save_pretrained",
+]  # fmt: skip
 
 
 def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
@@ -27,6 +32,18 @@ def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
     """
     classes = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer}
     return tokenizer_json.load(path, classes)
+
+
+def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path) -> None:
+    """Write tokenizer.json and tokenizer_config.json, which transformers' AutoTokenizer reads."""
+    bpe, folder = isinstance(tokenizer, BPETokenizer), Path(folder)
+    to_json = huggingface.to_json if bpe else huggingface.characters_to_json
+    # without the class, the one of the model's published tokenizers would be made
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    roles = [role for role in ("pad", "mask") if f"<{role}>" in tokenizer.special_ids]
+    config |= {f"{role}_token": f"<{role}>" for role in roles}
+    atomic_write(folder / "tokenizer.json", to_json(tokenizer))
+    atomic_write(folder / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
 
 
 def compile_kernels() -> None:

@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny_run import TINY, files
 
 from npgpt import GPT, CharTokenizer
+from npgpt.cli import main
 from npgpt.training import run as training_run
 from npgpt.training.checkpoint import load_run
 from npgpt.training.models import load_model
@@ -149,6 +152,21 @@ def test_few_of_many_new_characters_are_shown(cli, finished, tmp_path):
     line = next(line for line in text.splitlines() if line.startswith("note"))
     assert "256 characters" in line and "\u4e00" in line and "\u4e80" not in line
     assert line.endswith("...")
+
+
+plain = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+
+
+@given(plain)
+@settings(max_examples=8)
+def test_any_text_will_do(finished, tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "any.txt").write_text(text + "x" * 200, encoding="utf-8", newline="")
+    arguments = ("--init-from", finished, "--corpus", folder / "any.txt", "--out", folder / "run")
+    assert main([str(a) for a in ("train", *arguments, *SCHEDULE)]) == 0
+    _, tokenizer, _ = load_run(folder / "run")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_token_files_of_other_tokens_are_refused(cli, finished, other_text, tmp_path):

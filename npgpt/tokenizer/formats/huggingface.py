@@ -1,4 +1,5 @@
-"""tokenizer.json as Hugging Face's `tokenizers` has it: what BPETokenizer is kept in.
+"""tokenizer.json as Hugging Face's `tokenizers` has it: what BPETokenizer is kept in, and what
+`npgpt export` makes of a tokenizer of characters or words.
 
 Tokens are spelled with GPT-2's printable characters for bytes, so that the file is text:
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from npgpt.tokenizer.formats.gpt2 import byte_to_unicode, from_spelled
 from npgpt.tokenizer.pretokenize import PATTERNS
 
+SPELLED = {"type": "Fuse"}  # the decoder where a token is a text, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 # The same splits as other programs write them.
 OTHER_SPELLINGS = {
@@ -34,26 +36,55 @@ def to_json(tokenizer) -> str:
     table = byte_to_unicode()
     spelled = ["".join(map(table.__getitem__, tokenizer.tokens[i])) for i in tokenizer.ids]
     vocab = dict(zip(spelled, tokenizer.ids, strict=True))
-    for token, i in tokenizer.special_ids.items():
+    merges = [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges]
+    pre_tokenizer, decoder = _pre_tokenizer(tokenizer.pattern), BYTE_LEVEL | {"use_regex": True}
+    fields = _fields(vocab, merges, tokenizer.special_ids, pre_tokenizer, decoder)
+    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+
+
+def characters_to_json(tokenizer) -> str:
+    """A CharTokenizer or a WordTokenizer as the library has it; `save` writes a shorter file.
+
+    Without merges, BPE spells a pre-token by its characters, and ignore_merges has it find whole
+    words first. The unknown token is not in the vocabulary: an unknown character is an error.
+    """
+    texts = [token.decode() for token in tokenizer.tokens]
+    vocab, words = {text: i for i, text in enumerate(texts)}, hasattr(tokenizer, "words")
+    fields = _characters_fields(vocab, tokenizer.special_ids, words)
+    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+
+
+def _characters_fields(vocab, special_ids, words):
+    # programs differ in what is a letter, so that those of the vocabulary are listed
+    letters = "".join(c for c in vocab if len(c) == 1 and c.isalnum() and not c.isdecimal())
+    split = {"type": "Split", "pattern": {"Regex": f" ?[{letters or 'a'}]+|[\\s\\S]"},
+             "behavior": "Isolated", "invert": False}  # fmt: skip
+    return _fields(vocab, [], special_ids, split if words else None, SPELLED, unk_token="<unk>",
+                   ignore_merges=True)  # fmt: skip
+
+
+def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
+    for token, i in special_ids.items():
         vocab.setdefault(token, i)  # or `tokenizers` would give it an id of its own
     added = [
         {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": True}
-        for token, i in tokenizer.special_ids.items()
+        for token, i in special_ids.items()
     ]  # fmt: skip
     model = {
         "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
         "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
         "ignore_merges": False,
+    } | changes  # fmt: skip
+    model |= {
         "vocab": dict(sorted(vocab.items(), key=lambda item: item[1])),
-        "merges": [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges],
-    }  # fmt: skip
-    fields = {
+        "merges": merges,
+    }
+    return {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
-        "normalizer": None, "pre_tokenizer": _pre_tokenizer(tokenizer.pattern),
-        "post_processor": None, "decoder": BYTE_LEVEL | {"use_regex": True}, "model": model,
+        "normalizer": None, "pre_tokenizer": pre_tokenizer,
+        "post_processor": None, "decoder": decoder, "model": model,
     }  # fmt: skip
-    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
 
 
 def _pre_tokenizer(pattern):
@@ -62,6 +93,40 @@ def _pre_tokenizer(pattern):
     split = {"type": "Split", "pattern": {"Regex": PATTERNS[pattern]}, "behavior": "Isolated",
              "invert": False}  # fmt: skip
     return {"type": "Sequence", "pretokenizers": [split, BYTE_LEVEL | {"use_regex": False}]}
+
+
+def kind(fields: dict) -> str:
+    """What the tokenizer in a tokenizer.json is: "bpe", "char" or "words"."""
+    if fields.get("decoder") != SPELLED:
+        return "bpe"
+    return "char" if fields.get("pre_tokenizer") is None else "words"
+
+
+def characters_from_json(fields: dict, path: Path) -> dict:
+    """The arguments of CharTokenizer or WordTokenizer in what `characters_to_json` wrote.
+
+    Raises ValueError for anything else; KeyError, TypeError or AttributeError as `from_json` does.
+    """
+    special_ids = {token["content"]: token["id"] for token in fields["added_tokens"]}
+    vocab = fields["model"]["vocab"] | special_ids
+    texts = [text for text in sorted(vocab, key=vocab.get) if text not in special_ids]
+    single = [text for text in texts if len(text) == 1]
+    words = [text for text in texts if len(text) != 1] if kind(fields) == "words" else []
+    n = 0  # sorted characters that come first; the others were added
+    while n < len(single) and vocab[single[n]] == n and (not n or single[n - 1] < single[n]):
+        n += 1
+    expected = [*single[:n], *words, *special_ids, *single[n:]]
+    expected = {text: i for i, text in enumerate(expected)}
+    whole = _characters_fields(expected, special_ids, kind(fields) == "words")
+    for part in ("normalizer", "pre_tokenizer", "model"):
+        if fields[part] != whole[part]:
+            raise ValueError(
+                f"{path} has a {part} that neither CharTokenizer nor WordTokenizer has; use the "
+                "library it was made with"
+            )
+    arguments = {"characters": "".join(single[:n]), "special_tokens": list(special_ids),
+                 "added": "".join(single[n:])}  # fmt: skip
+    return arguments | ({"words": words} if kind(fields) == "words" else {})
 
 
 def from_json(fields: dict, path: Path) -> dict:

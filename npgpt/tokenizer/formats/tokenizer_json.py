@@ -8,7 +8,8 @@ or, if it has special tokens, version 2 with one more field: "special_tokens": [
 characters that came later, version 3 with one more: "added": "1?".
 WordTokenizer has the same, with the type "words" and a field "words": [" dog"].
 
-BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`.
+BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`, in which exported ones of
+the other kinds are, too.
 """
 
 import json
@@ -43,7 +44,8 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
     """
     path = Path(path)
     fields = read_json(path)
-    kind = "bpe" if isinstance(fields.get("model"), dict) else fields.get("type")
+    theirs = isinstance(fields.get("model"), dict)
+    kind = huggingface.kind(fields) if theirs else fields.get("type")
     if kind not in ("char", "words", "bpe"):
         raise ValueError(
             f'{path} is not a tokenizer file: it has no "model", and its "type" is {kind!r}, not '
@@ -54,7 +56,8 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
             f"{path} holds a tokenizer of type {kind!r}, not {' or '.join(map(repr, classes))}; "
             "npgpt.tokenizer.load_tokenizer(path) reads every type"
         )
-    read = huggingface.from_json if kind == "bpe" else _characters
+    spelled = huggingface.characters_from_json if theirs else _characters
+    read = huggingface.from_json if kind == "bpe" else spelled
     try:
         return classes[kind](**read(fields, path))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
