@@ -3,11 +3,8 @@
 from pathlib import Path
 
 from npgpt.folders import check_free, new_folder
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer, save_pretrained
+from npgpt.tokenizer import save_pretrained
 from npgpt.training.checkpoint import load_run
-
-TOKENS = {CharTokenizer: "of characters", WordTokenizer: "of words and characters",
-          BPETokenizer: "of byte pairs"}  # fmt: skip
 
 
 def add_arguments(parser):
@@ -24,6 +21,6 @@ def run(args):
         save_pretrained(tokenizer, building)
     print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json")
     print(f"  transformers: {model.layout.CLASS}.from_pretrained({str(folder)!r})")
-    print(f"  its tokenizer, {TOKENS[type(tokenizer)]}: "
-          f"AutoTokenizer.from_pretrained({str(folder)!r})")  # fmt: skip
+    print(f"                AutoTokenizer.from_pretrained({str(folder)!r}), with the ids of this "
+          f"{type(tokenizer).__name__}")  # fmt: skip
     print(f"  npgpt: {type(model).__name__}.from_pretrained({str(folder)!r})")

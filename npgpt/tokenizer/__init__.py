@@ -19,10 +19,8 @@ from npgpt.tokenizer.char import CharTokenizer
 from npgpt.tokenizer.formats import huggingface, tokenizer_json
 from npgpt.tokenizer.words import WordTokenizer
 
-__all__ = [
-    "BPETokenizer", "CharTokenizer", "WordTokenizer", "compile_kernels", "load_tokenizer",
-    "save_pretrained",
-]  # fmt: skip
+__all__ = ["BPETokenizer", "CharTokenizer", "WordTokenizer", "compile_kernels", "load_tokenizer",
+           "save_pretrained"]  # fmt: skip
 
 
 def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
@@ -36,14 +34,17 @@ def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
 
 def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path) -> None:
     """Write tokenizer.json and tokenizer_config.json, which transformers' AutoTokenizer reads."""
-    bpe, folder = isinstance(tokenizer, BPETokenizer), Path(folder)
-    to_json = huggingface.to_json if bpe else huggingface.characters_to_json
+    if isinstance(tokenizer, CharTokenizer):
+        texts = [token.decode() for token in tokenizer.tokens]
+        content = huggingface.characters_to_json(tokenizer.kind, texts, tokenizer.special_ids)
+    else:
+        content = huggingface.to_json(tokenizer)
     # without the class, the one of the model's published tokenizers would be made
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     roles = [role for role in ("pad", "mask") if f"<{role}>" in tokenizer.special_ids]
     config |= {f"{role}_token": f"<{role}>" for role in roles}
-    atomic_write(folder / "tokenizer.json", to_json(tokenizer))
-    atomic_write(folder / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
+    atomic_write(Path(folder) / "tokenizer.json", content)
+    atomic_write(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
 
 
 def compile_kernels() -> None:

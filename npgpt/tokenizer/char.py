@@ -34,14 +34,15 @@ class CharTokenizer:
     'hole'
     """
 
+    kind, words = "char", ()
+
     def __init__(self, characters: str, special_tokens: Sequence[str] = (), added: str = ""):
         check_text(characters)
         check_text(added)
         check_special_tokens(special_tokens)
         if not characters:
             raise ValueError("a vocabulary needs at least one character, got an empty text")
-        points_V = _code_points(characters)
-        if (points_V[1:] <= points_V[:-1]).any():
+        if list(characters) != sorted(set(characters)):
             raise ValueError(
                 "the characters of a vocabulary must be distinct and sorted by code point; "
                 "CharTokenizer.train(text) sorts them"
@@ -49,17 +50,12 @@ class CharTokenizer:
         if len(set(characters + added)) < len(characters) + len(added):
             raise ValueError("the vocabulary has an added character twice; list each one once")
         self.characters, self.added = characters, added
-        self._set_ids([], special_tokens)
-
-    def _set_ids(self, words, special_tokens):
-        first = len(self.characters) + len(words)
-        self.special_ids = {token: first + i for i, token in enumerate(special_tokens)}
-        self._texts = [*self.characters, *words, *special_tokens, *self.added]
-        points_V = _code_points(self.characters + self.added)
-        ids_V = np.arange(len(points_V), dtype=np.int32)
-        ids_V[len(self.characters) :] += len(words) + len(special_tokens)
+        first, more = len(characters), [*self.words, *special_tokens]
+        self._texts = [*characters, *more, *added]
+        self.special_ids = {t: first + len(self.words) + i for i, t in enumerate(special_tokens)}
+        points_V = _code_points(characters + added)
         order = np.argsort(points_V)
-        self._points_V, self._ids_V = points_V[order], ids_V[order]
+        self._points_V, self._ids_V = points_V[order], order + len(more) * (order >= first)
 
     @classmethod
     def train(cls, text: str) -> "CharTokenizer":
@@ -115,7 +111,7 @@ class CharTokenizer:
                 "tokenizer was trained on. Train on text that has it, remove it, or use a "
                 "BPETokenizer, which encodes any text"
             )
-        return self._ids_V[found_N]
+        return self._ids_V[found_N].astype(np.int32)
 
     def with_characters(self, characters: str) -> "CharTokenizer":
         """Return a tokenizer that knows these characters too: old ids stay, new ones follow them.
@@ -123,9 +119,9 @@ class CharTokenizer:
         >>> CharTokenizer("abc").with_characters("a cab").tokens
         [b'a', b'b', b'c', b' ']
         """
-        new = "".join(sorted(set(characters).difference(self.characters + self.added)))
-        arguments = self._arguments()
-        return type(self)(**arguments | {"added": self.added + new}) if new else self
+        new = sorted(set(characters).difference(self.characters + self.added))
+        added = "".join([self.added, *new])
+        return type(self)(**self.arguments() | {"added": added}) if new else self
 
     def chunks(self, parts: Iterable[str]) -> Iterable[str]:
         """The parts of a text, whose ids, joined, are those of the whole wherever it was cut."""
@@ -153,11 +149,13 @@ class CharTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        tokenizer_json.save_characters(path, **self._arguments())
+        tokenizer_json.save_characters(path, self.kind, self.arguments())
 
-    def _arguments(self):
-        return {"characters": self.characters, "special_tokens": list(self.special_ids),
-                "added": self.added}  # fmt: skip
+    def arguments(self) -> dict:
+        """What makes the same tokenizer again, by the names of the arguments of the class."""
+        found = {"characters": self.characters, "special_tokens": list(self.special_ids),
+                 "added": self.added}  # fmt: skip
+        return found | ({"words": self.words} if self.kind == "words" else {})
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":
@@ -165,7 +163,7 @@ class CharTokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
         """
-        return tokenizer_json.load(path, {"char": cls})
+        return tokenizer_json.load(path, {cls.kind: cls})
 
 
 def _code_points(text: str) -> np.ndarray:

@@ -7,12 +7,10 @@ that the training text hardly has, such as a name, is as many tokens as it has c
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from npgpt.tokenizer.char import CharTokenizer
-from npgpt.tokenizer.formats import tokenizer_json
 
 OFTEN = 20  # times that a text has a word for it to be a token
 WORD = re.compile(r" ?[^\W\d_]+|.", re.DOTALL)  # letters, with a space before them; or a character
@@ -34,12 +32,14 @@ class WordTokenizer(CharTokenizer):
     [b'a', b' dog', b' ', b'd']
     """
 
+    kind = "words"
+
     def __init__(
         self, characters: str, words: Sequence[str], special_tokens: Sequence[str] = (),
         added: str = "",
     ):  # fmt: skip
-        super().__init__(characters, special_tokens, added)
         self.words = list(words)
+        super().__init__(characters, special_tokens, added)
         wrong = [word for word in self.words if len(word) < 2 or WORD.findall(word) != [word]]
         if wrong or len(set(self.words)) < len(self.words):
             raise ValueError(
@@ -47,7 +47,6 @@ class WordTokenizer(CharTokenizer):
                 "letters, two characters or more" if wrong else "the vocabulary has a word twice"
             )
         self._begun = {word[:n] for word in self.words for n in range(1, len(word) + 1)}
-        self._set_ids(self.words, special_tokens)
         numbered = enumerate(self._texts)
         self._ids = {text: i for i, text in numbered if self.special_ids.get(text) != i}
 
@@ -85,17 +84,6 @@ class WordTokenizer(CharTokenizer):
     def chunks(self, parts: Iterable[str]) -> Iterator[str]:
         """A text in parts that cut no word, so that their ids, joined, are those of the whole."""
         return _uncut(parts)
-
-    def _arguments(self):
-        return super()._arguments() | {"words": self.words}
-
-    @classmethod
-    def load(cls, path: str | Path) -> "WordTokenizer":
-        """Read a tokenizer that `save` wrote.
-
-        Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
-        """
-        return tokenizer_json.load(path, {"words": cls})
 
 
 def _uncut(parts):

@@ -20,7 +20,7 @@ from pathlib import Path
 from npgpt.tokenizer.formats.gpt2 import byte_to_unicode, from_spelled
 from npgpt.tokenizer.pretokenize import PATTERNS
 
-SPELLED = {"type": "Fuse"}  # the decoder where a token is a text, not bytes
+FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 # The same splits as other programs write them.
 OTHER_SPELLINGS = {
@@ -37,30 +37,21 @@ def to_json(tokenizer) -> str:
     spelled = ["".join(map(table.__getitem__, tokenizer.tokens[i])) for i in tokenizer.ids]
     vocab = dict(zip(spelled, tokenizer.ids, strict=True))
     merges = [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges]
-    pre_tokenizer, decoder = _pre_tokenizer(tokenizer.pattern), BYTE_LEVEL | {"use_regex": True}
-    fields = _fields(vocab, merges, tokenizer.special_ids, pre_tokenizer, decoder)
-    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+    return _fields(vocab, merges, tokenizer.special_ids, _pre_tokenizer(tokenizer.pattern),
+                   BYTE_LEVEL | {"use_regex": True})  # fmt: skip
 
 
-def characters_to_json(tokenizer) -> str:
-    """A CharTokenizer or a WordTokenizer as the library has it; `save` writes a shorter file.
+def characters_to_json(kind, texts, special_ids) -> str:
+    """A tokenizer of characters, or of words too, whose tokens these texts are.
 
     Without merges, BPE spells a pre-token by its characters, and ignore_merges has it find whole
     words first. The unknown token is not in the vocabulary: an unknown character is an error.
     """
-    texts = [token.decode() for token in tokenizer.tokens]
-    vocab, words = {text: i for i, text in enumerate(texts)}, hasattr(tokenizer, "words")
-    fields = _characters_fields(vocab, tokenizer.special_ids, words)
-    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
-
-
-def _characters_fields(vocab, special_ids, words):
     # programs differ in what is a letter, so that those of the vocabulary are listed
-    letters = "".join(c for c in vocab if len(c) == 1 and c.isalnum() and not c.isdecimal())
-    split = {"type": "Split", "pattern": {"Regex": f" ?[{letters or 'a'}]+|[\\s\\S]"},
-             "behavior": "Isolated", "invert": False}  # fmt: skip
-    return _fields(vocab, [], special_ids, split if words else None, SPELLED, unk_token="<unk>",
-                   ignore_merges=True)  # fmt: skip
+    letters = "".join(c for c in texts if len(c) == 1 and c.isalnum() and not c.isdecimal())
+    split = _split(f" ?[{letters or 'a'}]+|[\\s\\S]") if kind == "words" else None
+    vocab = {text: i for i, text in enumerate(texts)}
+    return _fields(vocab, [], special_ids, split, FUSE, unk_token="<unk>", ignore_merges=True)
 
 
 def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
@@ -76,28 +67,30 @@ def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
         "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
         "ignore_merges": False,
     } | changes  # fmt: skip
-    model |= {
-        "vocab": dict(sorted(vocab.items(), key=lambda item: item[1])),
-        "merges": merges,
-    }
-    return {
+    vocab = dict(sorted(vocab.items(), key=lambda item: item[1]))
+    fields = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
         "normalizer": None, "pre_tokenizer": pre_tokenizer,
-        "post_processor": None, "decoder": decoder, "model": model,
+        "post_processor": None, "decoder": decoder,
+        "model": model | {"vocab": vocab, "merges": merges},
     }  # fmt: skip
+    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
 
 
 def _pre_tokenizer(pattern):
     if pattern in ("gpt2", None):
         return BYTE_LEVEL | {"use_regex": pattern == "gpt2"}
-    split = {"type": "Split", "pattern": {"Regex": PATTERNS[pattern]}, "behavior": "Isolated",
-             "invert": False}  # fmt: skip
-    return {"type": "Sequence", "pretokenizers": [split, BYTE_LEVEL | {"use_regex": False}]}
+    steps = [_split(PATTERNS[pattern]), BYTE_LEVEL | {"use_regex": False}]
+    return {"type": "Sequence", "pretokenizers": steps}
+
+
+def _split(regex):
+    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
 
 
 def kind(fields: dict) -> str:
     """What the tokenizer in a tokenizer.json is: "bpe", "char" or "words"."""
-    if fields.get("decoder") != SPELLED:
+    if fields.get("decoder") != FUSE:
         return "bpe"
     return "char" if fields.get("pre_tokenizer") is None else "words"
 
@@ -108,25 +101,22 @@ def characters_from_json(fields: dict, path: Path) -> dict:
     Raises ValueError for anything else; KeyError, TypeError or AttributeError as `from_json` does.
     """
     special_ids = {token["content"]: token["id"] for token in fields["added_tokens"]}
-    vocab = fields["model"]["vocab"] | special_ids
+    vocab = fields["model"]["vocab"]
     texts = [text for text in sorted(vocab, key=vocab.get) if text not in special_ids]
     single = [text for text in texts if len(text) == 1]
-    words = [text for text in texts if len(text) != 1] if kind(fields) == "words" else []
     n = 0  # sorted characters that come first; the others were added
     while n < len(single) and vocab[single[n]] == n and (not n or single[n - 1] < single[n]):
         n += 1
-    expected = [*single[:n], *words, *special_ids, *single[n:]]
-    expected = {text: i for i, text in enumerate(expected)}
-    whole = _characters_fields(expected, special_ids, kind(fields) == "words")
+    found = {"characters": "".join(single[:n]), "special_tokens": list(special_ids),
+             "added": "".join(single[n:])}  # fmt: skip
+    if kind(fields) == "words":
+        found["words"] = [text for text in texts if len(text) != 1]
+    expected = [*single[:n], *found.get("words", ()), *special_ids, *single[n:]]
+    whole = json.loads(characters_to_json(kind(fields), expected, special_ids))
     for part in ("normalizer", "pre_tokenizer", "model"):
         if fields[part] != whole[part]:
-            raise ValueError(
-                f"{path} has a {part} that neither CharTokenizer nor WordTokenizer has; use the "
-                "library it was made with"
-            )
-    arguments = {"characters": "".join(single[:n]), "special_tokens": list(special_ids),
-                 "added": "".join(single[n:])}  # fmt: skip
-    return arguments | ({"words": words} if kind(fields) == "words" else {})
+            raise _unsupported(path, f"a {part} {str(fields[part])[:60]}")
+    return found
 
 
 def from_json(fields: dict, path: Path) -> dict:
@@ -182,5 +172,8 @@ def _pattern(pre_tokenizer, path):
 
 def _unsupported(path, what):
     return ValueError(
-        f"{path} asks for {what}, which BPETokenizer does not do; use the library it was made with"
+        f"{path} asks for {what}, which no tokenizer here does; use the library it was made with"
     )
+
+
+READERS = {"bpe": from_json, "char": characters_from_json, "words": characters_from_json}

@@ -22,19 +22,18 @@ from npgpt.tokenizer.formats import huggingface
 VERSION = 3  # of our own format
 
 
-def save_characters(
-    path: str | Path, characters: str, special_tokens: list[str], added: str = "",
-    words: list[str] | None = None,
-) -> None:  # fmt: skip
-    version = 3 if added else 2 if special_tokens or words is not None else 1
-    fields = {"type": "char", "version": version, "characters": characters}
-    if version > 1:
-        fields["special_tokens"] = special_tokens
-    if added:
-        fields["added"] = added
-    if words is not None:
-        fields |= {"type": "words", "words": words}
+def save_characters(path: str | Path, kind: str, arguments: dict) -> None:
+    """Write a tokenizer of characters or words: its `kind` and `arguments`."""
+    special = arguments["special_tokens"] or kind == "words"
+    version = 3 if arguments["added"] else 2 if special else 1
+    fields = {"type": kind, "version": version}
+    fields |= {name: arguments[name] for name in _names(fields)}
     atomic_write(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+
+
+def _names(fields):
+    names = ("characters", "special_tokens", "added")[: fields["version"]]
+    return names + ("words",) * (fields["type"] == "words")
 
 
 def load(path: str | Path, classes: dict[str, type]) -> Any:
@@ -56,8 +55,7 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
             f"{path} holds a tokenizer of type {kind!r}, not {' or '.join(map(repr, classes))}; "
             "npgpt.tokenizer.load_tokenizer(path) reads every type"
         )
-    spelled = huggingface.characters_from_json if theirs else _characters
-    read = huggingface.from_json if kind == "bpe" else spelled
+    read = huggingface.READERS[kind] if theirs else _characters
     try:
         return classes[kind](**read(fields, path))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -76,5 +74,4 @@ def _characters(fields: dict, path: Path) -> dict:
             f"{path} has version {fields.get('version')!r}, this npgpt reads up to {VERSION}; "
             "install the npgpt that wrote it, or train the tokenizer again"
         )
-    names = ("characters", *("special_tokens", "added")[: fields["version"] - 1])
-    return {name: fields[name] for name in names + ("words",) * (fields["type"] == "words")}
+    return {name: fields[name] for name in _names(fields)}

@@ -118,7 +118,7 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False
         (char_file | {"characters": "\ud800"}, "lone surrogate"),
         (char_file | {"characters": ["a"]}, "expected a str, got list"),
         ({"model": {"type": "BPE"}}, "'pre_tokenizer' is missing"),
-        (model_with(type="Unigram"), "a model of type 'Unigram', which BPETokenizer does not do"),
+        (model_with(type="Unigram"), "a model of type 'Unigram', which no tokenizer here does"),
         (model_with(dropout=0.1), "dropout 0.1"),
         (model_with(ignore_merges=True), "ignore_merges"),
         (bpe_with(normalizer={"type": "NFC"}), "a normalizer"),
@@ -185,9 +185,8 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkey
 
 # ---- characters and words as they are exported
 
-words_file = json.loads(
-    huggingface.characters_to_json(WordTokenizer(" ab", ["ab", " b"], ["<mask>"], "?!"))
-)
+WORDS = [" ", "a", "b", "ab", " b", "<mask>", "?", "!"]
+words_file = json.loads(huggingface.characters_to_json("words", WORDS, {"<mask>": 5}))
 
 
 def words_model(**changes):
@@ -199,7 +198,7 @@ def words_model(**changes):
     [
         (words_file | {"normalizer": {"type": "NFC"}}, "normalizer"),
         (words_file | {"pre_tokenizer": SPLIT}, "pre_tokenizer"),
-        (words_file | {"pre_tokenizer": None}, "a model that"),
+        (words_file | {"pre_tokenizer": None}, "a model"),
         (words_model(merges=["a b"]), "model"),
         (words_model(unk_token="a"), "model"),
         (words_model(ignore_merges=False), "model"),
