@@ -51,7 +51,6 @@ from npgpt.training.warmup import WarmUp
 
 CHOICES = {"split": SPLITS, "arch": tuple(CONFIGS), "matmul_precision": PRECISIONS}
 LONGEST = 60  # characters of a run's name that is made of its corpus's
-MOST_SHOWN = 40  # characters that --init-from adds
 
 
 def add_arguments(parser):
@@ -157,9 +156,9 @@ def _started(args, ranks, stack):
     if new:
         model = initial.model.grown(config, training.seed)
         if is_main_rank(ranks):
-            shown = b"".join(new[:MOST_SHOWN]).decode()
+            shown = repr(b"".join(new[:40]).decode()) + "..." * (len(new) > 40)
             tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "
-                       f"new tokens: {shown!r}{'...' * (len(new) > MOST_SHOWN)}")  # fmt: skip
+                       f"new tokens: {shown}")  # fmt: skip
     elif initial:
         model = initial.model
         model.config, model.seed = config, training.seed

@@ -41,8 +41,8 @@ def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path)
         content = huggingface.to_json(tokenizer)
     # without the class, the one of the model's published tokenizers would be made
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    roles = [role for role in ("pad", "mask") if f"<{role}>" in tokenizer.special_ids]
-    config |= {f"{role}_token": f"<{role}>" for role in roles}
+    roles = {"pad_token": "<pad>", "mask_token": "<mask>"}.items()
+    config |= {role: token for role, token in roles if token in tokenizer.special_ids}
     atomic_write(Path(folder) / "tokenizer.json", content)
     atomic_write(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
 

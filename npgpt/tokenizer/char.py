@@ -114,11 +114,7 @@ class CharTokenizer:
         return self._ids_V[found_N].astype(np.int32)
 
     def with_characters(self, characters: str) -> "CharTokenizer":
-        """Return a tokenizer that knows these characters too: old ids stay, new ones follow them.
-
-        >>> CharTokenizer("abc").with_characters("a cab").tokens
-        [b'a', b'b', b'c', b' ']
-        """
+        """Return a tokenizer that knows these characters too; their ids follow the old ones."""
         new = sorted(set(characters).difference(self.characters + self.added))
         added = "".join([self.added, *new])
         return type(self)(**self.arguments() | {"added": added}) if new else self
@@ -153,9 +149,8 @@ class CharTokenizer:
 
     def arguments(self) -> dict:
         """What makes the same tokenizer again, by the names of the arguments of the class."""
-        found = {"characters": self.characters, "special_tokens": list(self.special_ids),
-                 "added": self.added}  # fmt: skip
-        return found | ({"words": self.words} if self.kind == "words" else {})
+        names = ("characters", "added") + ("words",) * (self.kind == "words")
+        return {n: getattr(self, n) for n in names} | {"special_tokens": list(self.special_ids)}
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":

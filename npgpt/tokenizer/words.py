@@ -34,10 +34,7 @@ class WordTokenizer(CharTokenizer):
 
     kind = "words"
 
-    def __init__(
-        self, characters: str, words: Sequence[str], special_tokens: Sequence[str] = (),
-        added: str = "",
-    ):  # fmt: skip
+    def __init__(self, characters, words, special_tokens=(), added=""):
         self.words = list(words)
         super().__init__(characters, special_tokens, added)
         wrong = [word for word in self.words if len(word) < 2 or WORD.findall(word) != [word]]
@@ -47,8 +44,7 @@ class WordTokenizer(CharTokenizer):
                 "letters, two characters or more" if wrong else "the vocabulary has a word twice"
             )
         self._begun = {word[:n] for word in self.words for n in range(1, len(word) + 1)}
-        numbered = enumerate(self._texts)
-        self._ids = {text: i for i, text in numbered if self.special_ids.get(text) != i}
+        self._ids = {t: i for i, t in enumerate(self._texts) if self.special_ids.get(t) != i}
 
     @classmethod
     def train(cls, parts: Iterable[str], characters: str, special_tokens: Sequence[str] = ()):

@@ -90,16 +90,12 @@ def _split(regex):
 
 def kind(fields: dict) -> str:
     """What the tokenizer in a tokenizer.json is: "bpe", "char" or "words"."""
-    if fields.get("decoder") != FUSE:
-        return "bpe"
-    return "char" if fields.get("pre_tokenizer") is None else "words"
+    spelled = "words" if fields.get("pre_tokenizer") else "char"
+    return spelled if fields.get("decoder") == FUSE else "bpe"
 
 
 def characters_from_json(fields: dict, path: Path) -> dict:
-    """The arguments of CharTokenizer or WordTokenizer in what `characters_to_json` wrote.
-
-    Raises ValueError for anything else; KeyError, TypeError or AttributeError as `from_json` does.
-    """
+    """The arguments of CharTokenizer or WordTokenizer in what `characters_to_json` wrote."""
     special_ids = {token["content"]: token["id"] for token in fields["added_tokens"]}
     vocab = fields["model"]["vocab"]
     texts = [text for text in sorted(vocab, key=vocab.get) if text not in special_ids]
@@ -115,16 +111,18 @@ def characters_from_json(fields: dict, path: Path) -> dict:
     whole = json.loads(characters_to_json(kind(fields), expected, special_ids))
     for part in ("normalizer", "pre_tokenizer", "model"):
         if fields[part] != whole[part]:
-            raise _unsupported(path, f"a {part} {str(fields[part])[:60]}")
+            raise _unsupported(path, f"a {part} of its own")
     return found
 
 
 def from_json(fields: dict, path: Path) -> dict:
-    """The arguments of BPETokenizer in the content of a tokenizer.json.
+    """The arguments of BPETokenizer, or of the class of another `kind`, in a tokenizer.json.
 
-    Raises ValueError for what is not a byte-level BPE; KeyError, TypeError or AttributeError if a
-    field is missing or of another type.
+    Raises ValueError for what none of them does; KeyError, TypeError or AttributeError if a field
+    is missing or of another type.
     """
+    if kind(fields) != "bpe":
+        return characters_from_json(fields, path)
     model = fields["model"]
     if model["type"] != "BPE":
         raise _unsupported(path, f"a model of type {model['type']!r}")
@@ -174,6 +172,3 @@ def _unsupported(path, what):
     return ValueError(
         f"{path} asks for {what}, which no tokenizer here does; use the library it was made with"
     )
-
-
-READERS = {"bpe": from_json, "char": characters_from_json, "words": characters_from_json}

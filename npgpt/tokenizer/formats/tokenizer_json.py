@@ -55,7 +55,7 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
             f"{path} holds a tokenizer of type {kind!r}, not {' or '.join(map(repr, classes))}; "
             "npgpt.tokenizer.load_tokenizer(path) reads every type"
         )
-    read = huggingface.READERS[kind] if theirs else _characters
+    read = huggingface.from_json if theirs else _characters
     try:
         return classes[kind](**read(fields, path))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
