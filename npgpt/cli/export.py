@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from npgpt.files import atomic_write, member, open_file
 from npgpt.folders import check_free, new_folder
+from npgpt.tokenizer import save_pretrained
 from npgpt.training.checkpoint import load_run
 
 
@@ -15,11 +15,12 @@ def add_arguments(parser):
 def run(args):
     folder = Path(args.folder)
     check_free(folder)
-    model, _, run = load_run(args.run)
+    model, tokenizer, _ = load_run(args.run)
     with new_folder(folder) as building:
         model.save_pretrained(building)
-        with open_file(member(run.folder, "tokenizer.json"), "rb") as file:
-            atomic_write(building / "tokenizer.json", file.read())
-    print(f"{folder}: config.json, model.safetensors, tokenizer.json")
+        save_pretrained(tokenizer, building)
+    print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json")
     print(f"  transformers: {model.layout.CLASS}.from_pretrained({str(folder)!r})")
+    print(f"                AutoTokenizer.from_pretrained({str(folder)!r}), with the ids of this "
+          f"{type(tokenizer).__name__}")  # fmt: skip
     print(f"  npgpt: {type(model).__name__}.from_pretrained({str(folder)!r})")

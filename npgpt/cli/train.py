@@ -168,15 +168,23 @@ def _started(args, ranks, stack):
     byte_pairs = bpe_size is not None or isinstance(tokenizer, BPETokenizer)
     kernels = _warm_up(config, training, byte_pairs, ranks, stack)
     dataset = open_dataset(
-        training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size
-    )
+        training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
+        grow=initial is not None,
+    )  # fmt: skip
     if not byte_pairs and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
         kernels.add_byte_pairs()
     dataset.objective.check_stride(training.eval_stride or None)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     check_length(dataset.train_ids, config.block_size, "training")
     check_length(dataset.val_ids, config.block_size, "validation")
-    if initial:
+    new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
+    if new:
+        model = initial.model.grown(config, training.seed)
+        if is_main_rank(ranks):
+            shown = repr(b"".join(new[:40]).decode()) + "..." * (len(new) > 40)
+            tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "
+                       f"new tokens: {shown}")  # fmt: skip
+    elif initial:
         model = initial.model
         model.config, model.seed = config, training.seed
     else:

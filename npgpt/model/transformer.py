@@ -125,6 +125,16 @@ class Transformer(Module):
             )
         return model
 
+    def grown(self, config, seed):
+        """Return a model of this config and these weights; the vocabulary may be larger than here.
+
+        The rows of new tokens, which come last, are those of a new model of this seed.
+        """
+        larger, old = type(self)(config, seed, self.wte.weight.dtype), self.parameters()
+        for name, weight in larger.parameters().items():
+            weight.data[tuple(map(slice, old[name].shape))] = old[name].data
+        return larger
+
     def parameters(self) -> dict[str, Tensor]:
         """Each weight once, by its dotted name, in a fixed order."""
         return dict(self.named_parameters())

@@ -10,14 +10,17 @@ cuts texts larger than memory.
 All tokenizers encode to a flat int32 array, and decode any flat sequence of integers.
 """
 
+import json
 from pathlib import Path
 
+from npgpt.files import atomic_write
 from npgpt.tokenizer.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizer.char import CharTokenizer
-from npgpt.tokenizer.formats import tokenizer_json
+from npgpt.tokenizer.formats import huggingface, tokenizer_json
 from npgpt.tokenizer.words import WordTokenizer
 
-__all__ = ["BPETokenizer", "CharTokenizer", "WordTokenizer", "compile_kernels", "load_tokenizer"]
+__all__ = ["BPETokenizer", "CharTokenizer", "WordTokenizer", "compile_kernels", "load_tokenizer",
+           "save_pretrained"]  # fmt: skip
 
 
 def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
@@ -27,6 +30,21 @@ def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
     """
     classes = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer}
     return tokenizer_json.load(path, classes)
+
+
+def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path) -> None:
+    """Write tokenizer.json and tokenizer_config.json, which transformers' AutoTokenizer reads."""
+    if isinstance(tokenizer, CharTokenizer):
+        texts = [token.decode() for token in tokenizer.tokens]
+        content = huggingface.characters_to_json(tokenizer.kind, texts, tokenizer.special_ids)
+    else:
+        content = huggingface.to_json(tokenizer)
+    # without the class, the one of the model's published tokenizers would be made
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    roles = {"pad_token": "<pad>", "mask_token": "<mask>"}.items()
+    config |= {role: token for role, token in roles if token in tokenizer.special_ids}
+    atomic_write(Path(folder) / "tokenizer.json", content)
+    atomic_write(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
 
 
 def compile_kernels() -> None:

@@ -23,6 +23,7 @@ class CharTokenizer:
             `CharTokenizer.train` makes it from a text.
         special_tokens: texts that are one token each, such as "<mask>". Their ids follow those of
             the characters; `special_ids` is a dict from each to its id.
+        added: more characters, in any order. Their ids are the last, see `with_characters`.
 
     >>> tokenizer = CharTokenizer.train("hello")
     >>> tokenizer.characters
@@ -33,20 +34,30 @@ class CharTokenizer:
     'hole'
     """
 
-    def __init__(self, characters: str, special_tokens: Sequence[str] = ()) -> None:
+    kind, words = "char", ()
+
+    def __init__(
+        self, characters: str, special_tokens: Sequence[str] = (), added: str = ""
+    ) -> None:
         check_text(characters)
+        check_text(added)
         check_special_tokens(special_tokens)
         if not characters:
             raise ValueError("a vocabulary needs at least one character, got an empty text")
-        self.characters = characters
-        self._points_V = _code_points(characters)
-        if (self._points_V[1:] <= self._points_V[:-1]).any():
+        if list(characters) != sorted(set(characters)):
             raise ValueError(
                 "the characters of a vocabulary must be distinct and sorted by code point; "
                 "CharTokenizer.train(text) sorts them"
             )
-        first = len(characters)
-        self.special_ids = {token: first + i for i, token in enumerate(special_tokens)}
+        if len(set(characters + added)) < len(characters) + len(added):
+            raise ValueError("the vocabulary has an added character twice; list each one once")
+        self.characters, self.added = characters, added
+        first, more = len(characters), [*self.words, *special_tokens]
+        self._texts = [*characters, *more, *added]
+        self.special_ids = {t: first + len(self.words) + i for i, t in enumerate(special_tokens)}
+        points_V = _code_points(characters + added)
+        order = np.argsort(points_V)
+        self._points_V, self._ids_V = points_V[order], order + len(more) * (order >= first)
 
     @classmethod
     def train(cls, text: str) -> "CharTokenizer":
@@ -59,12 +70,12 @@ class CharTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        return len(self.characters) + len(self.special_ids)
+        return len(self._texts)
 
     @property
     def tokens(self) -> list[bytes]:
         """The bytes of every token, by id."""
-        return [token.encode("utf-8") for token in (*self.characters, *self.special_ids)]
+        return [text.encode("utf-8") for text in self._texts]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(vocab_size={self.vocab_size})"
@@ -94,33 +105,35 @@ class CharTokenizer:
 
     def _plain(self, text: str) -> np.ndarray:
         points_N = _code_points(text)
-        ids_N = np.searchsorted(self._points_V, points_N)
-        ids_N[ids_N == len(self.characters)] = 0  # beyond the last: unknown, caught below
-        unknown = np.flatnonzero(self._points_V[ids_N] != points_N)
+        found_N = np.searchsorted(self._points_V, points_N)
+        found_N[found_N == len(self._points_V)] = 0  # beyond the last: unknown, caught below
+        unknown = np.flatnonzero(self._points_V[found_N] != points_N)
         if unknown.size:
             character = text[unknown[0]]
             raise ValueError(
                 f"unknown character {character!r} (U+{ord(character):04X}) at position "
-                f"{unknown[0]}: it is not among the {len(self.characters)} characters this "
+                f"{unknown[0]}: it is not among the {len(self._points_V)} characters this "
                 "tokenizer was trained on. Train on text that has it, remove it, or use a "
                 "BPETokenizer, which encodes any text"
             )
-        return ids_N.astype(np.int32)
+        return self._ids_V[found_N].astype(np.int32)
+
+    def with_characters(self, characters: str) -> "CharTokenizer":
+        """Return a tokenizer that knows these characters too; their ids follow the old ones."""
+        new = sorted(set(characters).difference(self.characters + self.added))
+        added = "".join([self.added, *new])
+        return type(self)(**self.arguments() | {"added": added}) if new else self
 
     def chunks(self, parts: Iterable[str]) -> Iterable[str]:
         """The parts of a text, whose ids, joined, are those of the whole wherever it was cut."""
         return parts
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text whose characters have these ids, a flat sequence of integers.
+        """The text whose tokens have these ids, a flat sequence of integers.
 
         Raises IndexError for an id outside [0, vocab_size).
         """
-        ids_N = check_ids(ids, self.vocab_size)
-        if not self.special_ids:
-            return self._points_V[ids_N].tobytes().decode("utf-32-le")
-        texts = (*self.characters, *self.special_ids)
-        return "".join(texts[token] for token in ids_N)
+        return "".join(self._texts[i] for i in check_ids(ids, self.vocab_size).tolist())
 
     def pieces(self, ids: ArrayLike) -> list[str]:
         """The text of each token."""
@@ -137,7 +150,12 @@ class CharTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        tokenizer_json.save_characters(path, self.characters, list(self.special_ids))
+        tokenizer_json.save_characters(path, self.kind, self.arguments())
+
+    def arguments(self) -> dict:
+        """What makes the same tokenizer again, by the names of the arguments of the class."""
+        names = ("characters", "added") + ("words",) * (self.kind == "words")
+        return {n: getattr(self, n) for n in names} | {"special_tokens": list(self.special_ids)}
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":
@@ -145,7 +163,7 @@ class CharTokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
         """
-        return tokenizer_json.load(path, {"char": cls})
+        return tokenizer_json.load(path, {cls.kind: cls})
 
 
 def _code_points(text: str) -> np.ndarray:

@@ -7,14 +7,10 @@ that the training text hardly has, such as a name, is as many tokens as it has c
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from npgpt.tokenizer.char import CharTokenizer
-from npgpt.tokenizer.checks import check_ids
-from npgpt.tokenizer.formats import tokenizer_json
 
 OFTEN = 20  # times that a text has a word for it to be a token
 WORD = re.compile(r" ?[^\W\d_]+|.", re.DOTALL)  # letters, with a space before them; or a character
@@ -29,18 +25,21 @@ class WordTokenizer(CharTokenizer):
         characters: as of a `CharTokenizer`.
         words: of two characters or more: letters, or a space and letters. Their ids follow those of
             the characters.
-        special_tokens: as of a `CharTokenizer`; their ids are the last.
+        special_tokens, added: as of a `CharTokenizer`; their ids follow those of the words.
 
     >>> tokenizer = WordTokenizer(" adegot", [" dog"])
     >>> [tokenizer.tokens[i] for i in tokenizer.encode("a dog dogged")][:4]
     [b'a', b' dog', b' ', b'd']
     """
 
+    kind = "words"
+
     def __init__(
-        self, characters: str, words: Sequence[str], special_tokens: Sequence[str] = ()
-    ) -> None:
-        super().__init__(characters, special_tokens)
+        self, characters: str, words: Sequence[str], special_tokens: Sequence[str] = (),
+        added: str = "",
+    ) -> None:  # fmt: skip
         self.words = list(words)
+        super().__init__(characters, special_tokens, added)
         wrong = [word for word in self.words if len(word) < 2 or WORD.findall(word) != [word]]
         if wrong or len(set(self.words)) < len(self.words):
             raise ValueError(
@@ -48,9 +47,7 @@ class WordTokenizer(CharTokenizer):
                 "letters, two characters or more" if wrong else "the vocabulary has a word twice"
             )
         self._begun = {word[:n] for word in self.words for n in range(1, len(word) + 1)}
-        self._texts = [*characters, *self.words, *special_tokens]
-        self._ids = {text: i for i, text in enumerate([*characters, *self.words])}
-        self.special_ids = {token: len(self._ids) + i for i, token in enumerate(special_tokens)}
+        self._ids = {t: i for i, t in enumerate(self._texts) if self.special_ids.get(t) != i}
 
     @classmethod
     def train(
@@ -63,15 +60,6 @@ class WordTokenizer(CharTokenizer):
         counts = Counter(word for part in _uncut(parts) for word in WORD.findall(part))
         words = sorted(word for word, n in counts.items() if n >= OFTEN and len(word) > 1)
         return cls(characters, words, special_tokens)
-
-    @property
-    def vocab_size(self) -> int:
-        return len(self._texts)
-
-    @property
-    def tokens(self) -> list[bytes]:
-        """The bytes of every token, by id."""
-        return [text.encode("utf-8") for text in self._texts]
 
     def _plain(self, text: str) -> np.ndarray:
         ids = []
@@ -97,22 +85,6 @@ class WordTokenizer(CharTokenizer):
     def chunks(self, parts: Iterable[str]) -> Iterator[str]:
         """A text in parts that cut no word, so that their ids, joined, are those of the whole."""
         return _uncut(parts)
-
-    def decode(self, ids: ArrayLike) -> str:
-        """The text whose tokens have these ids. Raises IndexError for an id of no token."""
-        return "".join(self._texts[i] for i in check_ids(ids, self.vocab_size))
-
-    def save(self, path: str | Path) -> None:
-        """Write the tokenizer to `path`, replacing a file there in one step."""
-        tokenizer_json.save_characters(path, self.characters, list(self.special_ids), self.words)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "WordTokenizer":
-        """Read a tokenizer that `save` wrote.
-
-        Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
-        """
-        return tokenizer_json.load(path, {"words": cls})
 
 
 def _uncut(parts):

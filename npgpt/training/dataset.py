@@ -37,7 +37,7 @@ class Dataset:
 
 def open_dataset(
     training, stack: ExitStack, corpus=None, tokenizer=None, expected=None, kind="char",
-    bpe_size=None,
+    bpe_size=None, grow=False,
 ):  # fmt: skip
     """The `Dataset` of a TrainConfig; its files are closed with the stack.
 
@@ -46,12 +46,13 @@ def open_dataset(
     expected    the `TextSource` that a run goes on with; RunError if it is another text
     kind        what the tokens of a text are if there is no tokenizer: one of KINDS
     bpe_size    how many tokens there are, if they are byte pairs of the training text
+    grow        whether characters of the text that the tokenizer lacks become tokens
     """
     specs = tuple(corpus or training.corpus)
     with _moved_explained(by_run=not corpus and tokenizer is not None):
         paths = prepared_paths(specs)
         if paths is None:
-            return _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size)
+            return _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size, grow)
         return _of_tokens(paths, training, stack, tokenizer, expected)
 
 
@@ -82,7 +83,7 @@ def open_whole_text(training, stack: ExitStack, corpus, tokenizer):
     return TextSource(corpus.name, None, "", _entropy_rate(corpus, tokenizer)), ids
 
 
-def _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size):
+def _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size, grow):
     corpus = load_corpus(specs)
     stats = scan(corpus, training.split)
 
@@ -100,6 +101,8 @@ def _of_text(specs, training, stack, tokenizer, expected, kind, bpe_size):
             tokenizer = WordTokenizer.train(text, stats.alphabet, special)
         else:
             tokenizer = BPETokenizer.train(text, bpe_size, special)
+    elif grow and isinstance(tokenizer, CharTokenizer):
+        tokenizer = tokenizer.with_characters(stats.alphabet)
     entropy = _entropy_rate(corpus, tokenizer)
     source = TextSource(corpus.name, stats.characters, stats.sha256, entropy)
     _check_same(source, expected)

@@ -77,7 +77,7 @@ def test_two_runs_side_by_side(cli, finished, other, here):
 def test_as_json(cli, finished, other, tmp_path):
     out = cli("compare", finished, other, "--json", "--out", tmp_path / "a.png")[1]
     result = json.loads(out)
-    assert result["settings"] == {"lr": [0.001, 0.01], "n_layer": [1, 2]}
+    assert result["settings"] == {"lr": [0.003, 0.01], "n_layer": [1, 2]}
     assert result["picture"] == str(tmp_path / "a.png") and result["notes"] == []
     hens = result["runs"]["hens"]
     assert hens["steps"] == 6 and hens["best possible loss"] is None

@@ -4,10 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny_run import TINY, files
 
-from npgpt import GPT
+from npgpt import GPT, CharTokenizer
+from npgpt.cli import main
+from npgpt.training import run as training_run
 from npgpt.training.checkpoint import load_run
+from npgpt.training.models import load_model
 
 SCHEDULE = ("--max-iters", 3, "--eval-interval", 3, "--warmup-iters", 1, "--sample-tokens", 4,
             "--batch-size", 2)  # fmt: skip
@@ -82,8 +87,93 @@ def test_flags_and_presets_of_the_same_shape_are_no_contradiction(
     assert cli("train", *arguments, *flags, *SCHEDULE)[0] == 0
 
 
-def test_a_text_with_unknown_characters_is_refused(cli, finished, tmp_path):
-    path, out = tmp_path / "greek.txt", tmp_path / "tuned"
-    path.write_text("\u03b1\u03b2\u03b3\n" * 200, encoding="utf-8")
-    status, _, err = cli("train", "--init-from", finished, "--corpus", path, "--out", out)
-    assert status == 1 and "\u03b1" in err and not out.exists()
+PROMPTS = {"bert": "(1) \u03b1 <mask>", "t5": "(1) \u03b1 <extra_id_0>"}
+GREEK = "\u03b1\u03b2 (1): \x1b[2J the hen, said the hen\n\n" * 60
+KINDS = [("gpt", "char"), ("gpt", "words"), ("llama", "char"), ("bert", "words"), ("t5", "words")]
+
+
+@pytest.mark.parametrize(("arch", "tokens"), KINDS)
+def test_characters_that_the_model_does_not_know_get_rows_of_their_own(
+    cli, corpus, tmp_path, monkeypatch, arch, tokens
+):
+    start, out, path = (tmp_path / name for name in ("start", "tuned", "greek.txt"))
+    path.write_text(GREEK, encoding="utf-8")
+    flags = ("--arch", arch, "--tokenizer", tokens, *TINY, "--eval-stride", 0)
+    assert cli("train", *flags, "--corpus", corpus, "--out", start)[0] == 0
+    tune = ("train", "--init-from", start, "--corpus", path, "--seed", 7, *SCHEDULE)
+    tune += ("--eval-interval", 1, "--lr", 1e-9, "--min-lr", 0)
+    status, text, err = cli(*tune, "--out", out)
+    assert status == 0, err
+    line = f"10 characters that {start} does not know are new tokens: '\\x1b()12:J[\u03b1\u03b2'\n"
+    assert text.count(line) == 1
+
+    (old, known, _), (model, tokenizer, run) = load_run(start), load_run(out)
+    V = known.vocab_size
+    assert tokenizer.tokens[:V] == known.tokens and run.model.vocab_size == V + 10
+    assert tokenizer.special_ids == known.special_ids
+    assert model.parameters().keys() == old.parameters().keys()
+    for name, weight in model.parameters().items():  # the rate is almost 0
+        before = old.parameters()[name].data
+        same = weight.data[tuple(map(slice, before.shape))]
+        np.testing.assert_allclose(same, before, atol=1e-6, err_msg=name)
+    assert cli("generate", out, "--prompt", PROMPTS.get(arch, "(1) \u03b1"))[0] == 0
+
+    folder = tmp_path / "exported"
+    assert cli("export", out, folder)[0] == 0
+    again = load_model(folder)
+    assert again.tokenizer.tokens == tokenizer.tokens and type(again.tokenizer) is type(tokenizer)
+    for name, weight in model.parameters().items():
+        np.testing.assert_array_equal(weight.data, again.model.parameters()[name].data)
+    assert cli("eval", start, "--corpus", path)[0] == 1  # that one knows no more than it did
+
+    steps = training_run.training_steps
+
+    def stopped(*arguments):
+        for step in steps(*arguments):
+            yield step
+            if step.step == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_run, "training_steps", stopped)
+    assert cli(*tune, "--out", tmp_path / "resumed")[0] == 130
+    monkeypatch.undo()
+    status, text, err = cli("train", "--resume", "--out", tmp_path / "resumed")
+    assert status == 0 and "from step 2" in text and "new tokens" not in text, err
+    for name in ("model.safetensors", "train_state.safetensors", "tokenizer.json", "samples.txt"):
+        assert (tmp_path / "resumed" / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_few_of_many_new_characters_are_shown(cli, finished, tmp_path):
+    path, out = tmp_path / "many.txt", tmp_path / "tuned"
+    path.write_text("".join(map(chr, range(0x4E00, 0x4F00))) * 3, encoding="utf-8")
+    status, text, err = cli("train", "--init-from", finished, "--corpus", path, "--out", out,
+                            *SCHEDULE)  # fmt: skip
+    assert status == 0, err
+    line = next(line for line in text.splitlines() if line.startswith("note"))
+    assert "256 characters" in line and "\u4e00" in line and "\u4e80" not in line
+    assert line.endswith("...")
+
+
+plain = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+
+
+@given(plain)
+@settings(max_examples=8)
+def test_any_text_will_do(finished, tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "any.txt").write_text(text + "x" * 200, encoding="utf-8", newline="")
+    arguments = ("--init-from", finished, "--corpus", folder / "any.txt", "--out", folder / "run")
+    assert main([str(a) for a in ("train", *arguments, *SCHEDULE)]) == 0
+    _, tokenizer, _ = load_run(folder / "run")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_token_files_of_other_tokens_are_refused(cli, finished, other_text, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    CharTokenizer.train(other_text.read_text(encoding="utf-8") + "1").save(path)
+    prepared, out = tmp_path / "tokens", tmp_path / "tuned"
+    assert cli("prepare", "--corpus", other_text, "--tokenizer", path, "--",
+               prepared)[0] == 0  # fmt: skip
+    status, _, err = cli("train", "--init-from", finished, "--corpus", prepared, "--out", out)
+    assert status == 1 and "are not those of" in err and not out.exists()

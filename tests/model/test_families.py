@@ -5,9 +5,11 @@ from dataclasses import MISSING, fields, replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autograd import gradcheck
-from npgpt import T5, Bert, BertConfig, Llama, LlamaConfig, T5Config
+from npgpt import T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
 from npgpt.generation import Sampling, generate
 from npgpt.generation.cache import KVCache
 from npgpt.model import MODELS
@@ -295,3 +297,38 @@ def test_ids_outside_the_vocabulary_or_of_no_segment_are_refused():
             call(model, np.array([[1, 11]]))
     with pytest.raises(IndexError, match=r"index 2 .* is outside \[0, 2\)"):
         Bert(BERT)(ids(1, 2), segments_BT=[[0, 2]])
+
+
+# ---- a larger vocabulary
+
+GROWN = [*SMALL.values(), GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)]
+GROWN += [replace(config, tie_weights=False) for config in GROWN if hasattr(config, "tie_weights")]
+GROWN += [replace(BERT, mlm_head=False)]
+
+
+@pytest.mark.parametrize("config", GROWN)
+@given(more=st.integers(1, 30), seed=st.integers(0, 3))
+@settings(max_examples=5)
+def test_rows_of_new_tokens_are_initial_ones_and_the_rest_stays(config, more, seed):
+    before, larger = made(config), replace(config, vocab_size=11 + more)
+    model, fresh = before.grown(larger, seed), type(before)(larger, seed, np.float64)
+    assert model.config == larger and model.seed == seed and model.training
+    assert list(model.parameters()) == list(before.parameters())
+    of_vocabulary = set()
+    for name, weight in model.parameters().items():
+        old, new = before.parameters()[name].data, fresh.parameters()[name].data
+        assert weight.shape == new.shape and weight.dtype == np.float64 and weight.requires_grad
+        if weight.shape != old.shape:
+            of_vocabulary.add(name)
+            axis = weight.shape.index(11 + more)
+            parts = (np.split(array, [11], axis) for array in (weight.data, new))
+            (kept, added), (_, drawn) = parts
+            np.testing.assert_array_equal(added, drawn)
+            assert name == "mlm.bias" or abs(added).min() > 0
+        else:
+            kept = weight.data
+        np.testing.assert_array_equal(kept, old)
+    tied = getattr(config, "tie_weights", True)
+    has_bias = getattr(config, "mlm_head", False)
+    expected = ["wte.weight"] + ["lm_head.weight"] * (not tied) + ["mlm.bias"] * has_bias
+    assert of_vocabulary == set(expected)

@@ -120,3 +120,35 @@ def test_a_file_without_special_tokens_is_what_it_was_before_there_were_any(tmp_
 def test_an_empty_special_token_is_an_error():
     with pytest.raises(ValueError, match="special token 0 is empty"):
         CharTokenizer("ab", [""])
+
+
+# ---- more characters
+
+
+@given(st.text(min_size=1), st.text(), st.text(), st.sampled_from([[], ["<mask>", "<pad>"]]))
+def test_more_characters_follow_all_that_is_there(known, second, third, special_tokens):
+    first = CharTokenizer("".join(sorted(set(known))), special_tokens)
+    larger = first.with_characters(second).with_characters(third)
+    assert larger.tokens[: first.vocab_size] == first.tokens
+    assert larger.vocab_size == len(set(known + second + third)) + len(special_tokens)
+    assert larger.special_ids == first.special_ids
+    assert larger.encode(known).tolist() == first.encode(known).tolist()
+    text = third + known + second + "".join(special_tokens)
+    ids = larger.encode(text, allowed_special="all")
+    assert larger.decode(ids) == "".join(larger.pieces(ids)) == text
+    again = first.with_characters(second)
+    assert again.with_characters(known + second) is again
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_a_tokenizer_with_more_characters_is_saved_and_loaded(tmp_path_factory, known, more):
+    path = tmp_path_factory.mktemp("more") / "tokenizer.json"
+    tokenizer = CharTokenizer.train(known).with_characters(more)
+    tokenizer.save(path)
+    assert CharTokenizer.load(path).tokens == tokenizer.tokens
+
+
+@pytest.mark.parametrize("added", ["xx", "a", "c\ud800"])
+def test_added_characters_must_be_new(added):
+    with pytest.raises(ValueError, match="twice|lone surrogate"):
+        CharTokenizer("ab", added=added)

@@ -91,3 +91,14 @@ def test_it_is_saved_and_loaded(tmp_path):
     path.write_text(damaged, encoding="utf-8")
     with pytest.raises(ValueError, match=r"is damaged: the vocabulary has the word ' a b'"):
         load_tokenizer(path)
+
+
+def test_more_characters_follow_the_special_tokens_and_no_word_is_added(tmp_path):
+    larger = TOKENIZER.with_characters("ac1\n")
+    assert larger.tokens == [*TOKENIZER.tokens, b"1", b"c"]
+    assert pieces("ab, abc1", larger)[-5:] == [" ", "a", "b", "c", "1"]
+    ids = larger.encode("ab<mask> a1", allowed_special="all")
+    assert larger.decode(ids) == "ab<mask> a1" and larger.special_ids == TOKENIZER.special_ids
+    larger.save(tmp_path / "tokenizer.json")
+    loaded = load_tokenizer(tmp_path / "tokenizer.json")
+    assert type(loaded) is WordTokenizer and loaded.tokens == larger.tokens

@@ -1,4 +1,5 @@
-"""tokenizer.json as Hugging Face's `tokenizers` has it: what BPETokenizer is kept in.
+"""tokenizer.json as Hugging Face's `tokenizers` has it: what BPETokenizer is kept in, and what
+`npgpt export` makes of a tokenizer of characters or words.
 
 Tokens are spelled with GPT-2's printable characters for bytes, so that the file is text:
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from npgpt.tokenizer.formats.gpt2 import byte_to_unicode, from_spelled
 from npgpt.tokenizer.pretokenize import PATTERNS
 
+FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 # The same splits as other programs write them.
 OTHER_SPELLINGS = {
@@ -34,24 +36,43 @@ def to_json(tokenizer) -> str:
     table = byte_to_unicode()
     spelled = ["".join(map(table.__getitem__, tokenizer.tokens[i])) for i in tokenizer.ids]
     vocab = dict(zip(spelled, tokenizer.ids, strict=True))
-    for token, i in tokenizer.special_ids.items():
+    merges = [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges]
+    return _fields(vocab, merges, tokenizer.special_ids, _pre_tokenizer(tokenizer.pattern),
+                   BYTE_LEVEL | {"use_regex": True})  # fmt: skip
+
+
+def characters_to_json(kind, texts, special_ids) -> str:
+    """A tokenizer of characters, or of words too, whose tokens these texts are.
+
+    Without merges, BPE spells a pre-token by its characters, and ignore_merges has it find whole
+    words first. The unknown token is not in the vocabulary: an unknown character is an error.
+    """
+    # programs differ in what is a letter, so that those of the vocabulary are listed
+    letters = "".join(c for c in texts if len(c) == 1 and c.isalnum() and not c.isdecimal())
+    split = _split(f" ?[{letters or 'a'}]+|[\\s\\S]") if kind == "words" else None
+    vocab = {text: i for i, text in enumerate(texts)}
+    return _fields(vocab, [], special_ids, split, FUSE, unk_token="<unk>", ignore_merges=True)
+
+
+def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
+    for token, i in special_ids.items():
         vocab.setdefault(token, i)  # or `tokenizers` would give it an id of its own
     added = [
         {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": True}
-        for token, i in tokenizer.special_ids.items()
+        for token, i in special_ids.items()
     ]  # fmt: skip
     model = {
         "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
         "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
         "ignore_merges": False,
-        "vocab": dict(sorted(vocab.items(), key=lambda item: item[1])),
-        "merges": [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges],
-    }  # fmt: skip
+    } | changes  # fmt: skip
+    vocab = dict(sorted(vocab.items(), key=lambda item: item[1]))
     fields = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
-        "normalizer": None, "pre_tokenizer": _pre_tokenizer(tokenizer.pattern),
-        "post_processor": None, "decoder": BYTE_LEVEL | {"use_regex": True}, "model": model,
+        "normalizer": None, "pre_tokenizer": pre_tokenizer,
+        "post_processor": None, "decoder": decoder,
+        "model": model | {"vocab": vocab, "merges": merges},
     }  # fmt: skip
     return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
 
@@ -59,17 +80,49 @@ def to_json(tokenizer) -> str:
 def _pre_tokenizer(pattern):
     if pattern in ("gpt2", None):
         return BYTE_LEVEL | {"use_regex": pattern == "gpt2"}
-    split = {"type": "Split", "pattern": {"Regex": PATTERNS[pattern]}, "behavior": "Isolated",
-             "invert": False}  # fmt: skip
-    return {"type": "Sequence", "pretokenizers": [split, BYTE_LEVEL | {"use_regex": False}]}
+    steps = [_split(PATTERNS[pattern]), BYTE_LEVEL | {"use_regex": False}]
+    return {"type": "Sequence", "pretokenizers": steps}
+
+
+def _split(regex):
+    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
+
+
+def kind(fields: dict) -> str:
+    """What the tokenizer in a tokenizer.json is: "bpe", "char" or "words"."""
+    spelled = "words" if fields.get("pre_tokenizer") else "char"
+    return spelled if fields.get("decoder") == FUSE else "bpe"
+
+
+def characters_from_json(fields: dict, path: Path) -> dict:
+    """The arguments of CharTokenizer or WordTokenizer in what `characters_to_json` wrote."""
+    special_ids = {token["content"]: token["id"] for token in fields["added_tokens"]}
+    vocab = fields["model"]["vocab"]
+    texts = [text for text in sorted(vocab, key=vocab.get) if text not in special_ids]
+    single = [text for text in texts if len(text) == 1]
+    n = 0  # sorted characters that come first; the others were added
+    while n < len(single) and vocab[single[n]] == n and (not n or single[n - 1] < single[n]):
+        n += 1
+    found = {"characters": "".join(single[:n]), "special_tokens": list(special_ids),
+             "added": "".join(single[n:])}  # fmt: skip
+    if kind(fields) == "words":
+        found["words"] = [text for text in texts if len(text) != 1]
+    expected = [*single[:n], *found.get("words", ()), *special_ids, *single[n:]]
+    whole = json.loads(characters_to_json(kind(fields), expected, special_ids))
+    for part in ("normalizer", "pre_tokenizer", "model"):
+        if fields[part] != whole[part]:
+            raise _unsupported(path, f"a {part} of its own")
+    return found
 
 
 def from_json(fields: dict, path: Path) -> dict:
-    """The arguments of BPETokenizer in the content of a tokenizer.json.
+    """The arguments of BPETokenizer, or of the class of another `kind`, in a tokenizer.json.
 
-    Raises ValueError for what is not a byte-level BPE; KeyError, TypeError or AttributeError if a
-    field is missing or of another type.
+    Raises ValueError for what none of them does; KeyError, TypeError or AttributeError if a field
+    is missing or of another type.
     """
+    if kind(fields) != "bpe":
+        return characters_from_json(fields, path)
     model = fields["model"]
     if model["type"] != "BPE":
         raise _unsupported(path, f"a model of type {model['type']!r}")
@@ -117,5 +170,5 @@ def _pattern(pre_tokenizer, path):
 
 def _unsupported(path, what):
     return ValueError(
-        f"{path} asks for {what}, which BPETokenizer does not do; use the library it was made with"
+        f"{path} asks for {what}, which no tokenizer here does; use the library it was made with"
     )

@@ -4,10 +4,12 @@ CharTokenizer has a format of our own, one JSON object:
 
     {"type": "char", "version": 1, "characters": "\\n !abc"}
 
-or, if it has special tokens, version 2 with one more field: "special_tokens": ["<mask>"].
+or, if it has special tokens, version 2 with one more field: "special_tokens": ["<mask>"]; with
+characters that came later, version 3 with one more: "added": "1?".
 WordTokenizer has the same, with the type "words" and a field "words": [" dog"].
 
-BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`.
+BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`, in which exported ones of
+the other kinds are, too.
 """
 
 import json
@@ -17,19 +19,21 @@ from typing import Any
 from npgpt.files import atomic_write, read_json
 from npgpt.tokenizer.formats import huggingface
 
-VERSION = 2  # of our own format
+VERSION = 3  # of our own format
 
 
-def save_characters(
-    path: str | Path, characters: str, special_tokens: list[str], words: list[str] | None = None
-) -> None:
-    version = VERSION if special_tokens or words is not None else 1
-    fields = {"type": "char", "version": version, "characters": characters}
-    if version > 1:
-        fields["special_tokens"] = special_tokens
-    if words is not None:
-        fields |= {"type": "words", "words": words}
+def save_characters(path: str | Path, kind: str, arguments: dict) -> None:
+    """Write a tokenizer of characters or words: its `kind` and `arguments`."""
+    special = arguments["special_tokens"] or kind == "words"
+    version = 3 if arguments["added"] else 2 if special else 1
+    fields = {"type": kind, "version": version}
+    fields |= {name: arguments[name] for name in _names(fields)}
     atomic_write(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+
+
+def _names(fields):
+    names = ("characters", "special_tokens", "added")[: fields["version"]]
+    return names + ("words",) * (fields["type"] == "words")
 
 
 def load(path: str | Path, classes: dict[str, type]) -> Any:
@@ -39,7 +43,8 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
     """
     path = Path(path)
     fields = read_json(path)
-    kind = "bpe" if isinstance(fields.get("model"), dict) else fields.get("type")
+    theirs = isinstance(fields.get("model"), dict)
+    kind = huggingface.kind(fields) if theirs else fields.get("type")
     if kind not in ("char", "words", "bpe"):
         raise ValueError(
             f'{path} is not a tokenizer file: it has no "model", and its "type" is {kind!r}, not '
@@ -50,7 +55,7 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
             f"{path} holds a tokenizer of type {kind!r}, not {' or '.join(map(repr, classes))}; "
             "npgpt.tokenizer.load_tokenizer(path) reads every type"
         )
-    read = huggingface.from_json if kind == "bpe" else _characters
+    read = huggingface.from_json if theirs else _characters
     try:
         return classes[kind](**read(fields, path))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -69,6 +74,4 @@ def _characters(fields: dict, path: Path) -> dict:
             f"{path} has version {fields.get('version')!r}, this npgpt reads up to {VERSION}; "
             "install the npgpt that wrote it, or train the tokenizer again"
         )
-    special_tokens = fields["special_tokens"] if fields["version"] > 1 else []
-    words = {"words": fields["words"]} if fields["type"] == "words" else {}
-    return {"characters": fields["characters"], "special_tokens": special_tokens} | words
+    return {name: fields[name] for name in _names(fields)}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
+from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer, load_tokenizer
 from npgpt.tokenizer.formats import huggingface
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
@@ -108,7 +108,9 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False
         (b"1" * 5000, "is damaged"),
         ([1, 2], "holds a list, not an object"),
         ({"type": ["char"]}, r"\"type\" is \['char'\]"),
-        (char_file | {"version": 3}, "version 3, this npgpt reads up to 2"),
+        (char_file | {"version": 4}, "version 4, this npgpt reads up to 3"),
+        (char_file | {"version": 3, "special_tokens": []}, "the field .added. is missing"),
+        (char_file | {"version": 3, "special_tokens": [], "added": 1}, "expected a str, got int"),
         (char_file | {"version": 2}, "the field .special_tokens. is missing"),
         ({"type": "char", "version": 1}, "the field 'characters' is missing"),
         (char_file | {"characters": "cba"}, "distinct and sorted"),
@@ -116,7 +118,7 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False
         (char_file | {"characters": "\ud800"}, "lone surrogate"),
         (char_file | {"characters": ["a"]}, "expected a str, got list"),
         ({"model": {"type": "BPE"}}, "'pre_tokenizer' is missing"),
-        (model_with(type="Unigram"), "a model of type 'Unigram', which BPETokenizer does not do"),
+        (model_with(type="Unigram"), "a model of type 'Unigram', which no tokenizer here does"),
         (model_with(dropout=0.1), "dropout 0.1"),
         (model_with(ignore_merges=True), "ignore_merges"),
         (bpe_with(normalizer={"type": "NFC"}), "a normalizer"),
@@ -179,3 +181,40 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkey
         TOKENIZERS["bpe"].save(path)
     assert_same(load_tokenizer(path), TOKENIZERS["char"])
     assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- characters and words as they are exported
+
+WORDS = [" ", "a", "b", "ab", " b", "<mask>", "?", "!"]
+words_file = json.loads(huggingface.characters_to_json("words", WORDS, {"<mask>": 5}))
+
+
+def words_model(**changes):
+    return words_file | {"model": words_file["model"] | changes}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (words_file | {"normalizer": {"type": "NFC"}}, "normalizer"),
+        (words_file | {"pre_tokenizer": SPLIT}, "pre_tokenizer"),
+        (words_file | {"pre_tokenizer": None}, "a model"),
+        (words_model(merges=["a b"]), "model"),
+        (words_model(unk_token="a"), "model"),
+        (words_model(ignore_merges=False), "model"),
+        (words_model(type="WordLevel"), "model"),
+        (words_model(vocab={}), "pre_tokenizer"),
+        (words_model(vocab={"a": 0, "b": 2}), "model|ids"),
+        (words_model(vocab={"a": 0, "b": "1"}), "damaged"),
+        (words_model(vocab=["a"]), "damaged"),
+        (words_file | {"added_tokens": [{"content": "<mask>"}]}, "'id' is missing"),
+    ],
+)
+def test_a_changed_file_of_words_is_refused_by_name(content, message, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as error:
+        load_tokenizer(path)
+    assert str(path) in str(error.value)
+    path.write_text(json.dumps(words_file), encoding="utf-8")
+    assert WordTokenizer.load(path).words == ["ab", " b"]

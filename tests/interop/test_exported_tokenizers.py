@@ -1,0 +1,140 @@
+"""Tokenizers as `export` writes them: read by `tokenizers` and `transformers`, and here.
+
+Every id and every text has to be that of our own tokenizer.
+"""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_run import TINY
+
+from npgpt import BPETokenizer, CharTokenizer
+from npgpt.config import CONFIGS
+from npgpt.data.objectives import OBJECTIVES
+from npgpt.model import MODELS
+from npgpt.tokenizer import WordTokenizer, load_tokenizer, save_pretrained
+
+SPECIAL = ["<pad>", "<mask>", "<extra_id_0>"]
+characters = st.characters(codec="utf-8")
+# What cuts words, and letters and numbers of which programs differ in what they are.
+odd = st.sampled_from(" \n\r\t_',.-0123456789aäßñ\u0301\u00b2\u00bd\u2167\u0660\u1c89\u3007一")
+alphabets = st.lists(characters | odd, min_size=1, max_size=20, unique=True).map(
+    lambda found: "".join(sorted(found))
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder that the examples of a property test may share."""
+    return tmp_path_factory.mktemp("exported")
+
+
+@st.composite
+def tokenizers_and_texts(draw):
+    """A tokenizer of characters or words, and a text of characters that it knows."""
+    alphabet, special = draw(alphabets), draw(st.sampled_from([[], SPECIAL]))
+    if draw(st.booleans()):
+        tokenizer = CharTokenizer(alphabet, special)
+    else:
+        letters = [c for c in alphabet if c.isalnum() and not c.isdecimal()]
+        bare = st.text(letters, min_size=1, max_size=3) if letters else st.nothing()
+        words = bare.filter(lambda word: len(word) > 1)
+        if " " in alphabet:
+            words |= bare.map(lambda word: " " + word)
+        tokenizer = WordTokenizer(alphabet, draw(st.lists(words, unique=True)), special)
+    tokenizer = tokenizer.with_characters(draw(st.text(characters | odd, max_size=4)))
+    known = st.sampled_from(tokenizer.characters + tokenizer.added)
+    parts = [known, *(st.sampled_from(p) for p in (getattr(tokenizer, "words", []), special) if p)]
+    return tokenizer, "".join(draw(st.lists(st.one_of(parts), max_size=40)))
+
+
+@given(tokenizers_and_texts())
+def test_an_exported_file_is_the_same_tokenizer_here(folder, drawn):
+    tokenizer, text = drawn
+    save_pretrained(tokenizer, folder)
+    loaded = load_tokenizer(folder / "tokenizer.json")
+    assert type(loaded) is type(tokenizer) and loaded.tokens == tokenizer.tokens
+    assert loaded.special_ids == tokenizer.special_ids
+    for allowed in ((), "all"):
+        try:
+            ids = tokenizer.encode(text, allowed_special=allowed).tolist()
+        except ValueError:  # of a special token that is plain text here
+            continue
+        assert loaded.encode(text, allowed_special=allowed).tolist() == ids
+
+
+@given(tokenizers_and_texts())
+def test_the_library_tokenizers_gives_the_same_ids_and_texts(folder, drawn):
+    library = pytest.importorskip("tokenizers", reason="the peer: pip install '.[peers]'")
+    tokenizer, text = drawn
+    save_pretrained(tokenizer, folder)
+    theirs = library.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ids = tokenizer.encode(text, allowed_special="all").tolist()
+    assert theirs.encode(text).ids == ids
+    assert theirs.decode(ids, skip_special_tokens=False) == text
+    assert theirs.get_vocab_size() == tokenizer.vocab_size
+    assert theirs.to_str() == library.Tokenizer.from_str(theirs.to_str()).to_str()
+    (folder / "again.json").write_text(theirs.to_str(), encoding="utf-8")  # as the library saves it
+    assert load_tokenizer(folder / "again.json").tokens == tokenizer.tokens
+
+
+def test_what_is_unknown_is_an_error_there_too(folder):
+    library = pytest.importorskip("tokenizers", reason="the peer: pip install '.[peers]'")
+    for tokenizer in (CharTokenizer("ab"), WordTokenizer(" ab", ["ab"])):
+        save_pretrained(tokenizer, folder)
+        theirs = library.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        with pytest.raises(Exception, match="<unk>"):
+            theirs.encode("abc")
+
+
+LETTERS = "\n ,1abä"
+TOKENIZERS = {
+    "char": lambda special: CharTokenizer(LETTERS, special).with_characters("?!"),
+    "words": lambda special: WordTokenizer(LETTERS, ["ab", " ab", " abä"], special, "?!"),
+    "bpe": lambda special: BPETokenizer.train("ab ab äb", 260 + len(special), special),
+}
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("arch", MODELS)
+def test_auto_tokenizer_reads_what_is_beside_a_model(tmp_path, arch, kind):
+    transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
+    special = OBJECTIVES[arch].special_tokens
+    tokenizer = TOKENIZERS[kind](special)
+    sizes = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 4}
+    config = CONFIGS[arch](vocab_size=tokenizer.vocab_size, **sizes)
+    MODELS[arch](config).save_pretrained(tmp_path)
+    save_pretrained(tokenizer, tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert len(theirs) == tokenizer.vocab_size
+    for text in (" ab\n\n ab,ab  abä 1 , ab ?!", "\n", "ab " + " ".join(special)):
+        ids = tokenizer.encode(text, allowed_special="all").tolist()
+        assert theirs(text)["input_ids"] == ids
+        assert theirs.decode(ids) == text
+    assert theirs.mask_token == ("<mask>" if arch == "bert" else None)
+    assert theirs.pad_token == ("<pad>" if special else None)
+    theirs.save_pretrained(tmp_path / "again")
+    assert load_tokenizer(tmp_path / "again" / "tokenizer.json").tokens == tokenizer.tokens
+
+
+@pytest.mark.parametrize("kind", ["char", "words", "bpe"])
+def test_export_says_what_the_tokenizer_is(cli, tmp_path, kind):
+    corpus, out = tmp_path / "hens.txt", tmp_path / "exported"
+    corpus.write_text("The hen, said the hen.\n\n" * 60, encoding="utf-8")
+    flags = ("--tokenizer", kind, *TINY)
+    assert cli("train", "--corpus", corpus, "--out", tmp_path / "hens", *flags)[0] == 0
+    status, text, _ = cli("export", tmp_path / "hens", out)
+    assert status == 0 and f"AutoTokenizer.from_pretrained('{out}')" in text
+    for name in text.splitlines()[0].partition(": ")[2].split(", "):
+        assert (out / name).is_file()
+    assert len(list(out.iterdir())) == 4
+    flags = ("--max-new-tokens", 12, "--seed", 1, "--json")
+    told, told_again = (json.loads(cli("generate", x, *flags)[1]) for x in (tmp_path / "hens", out))
+    assert told == told_again
+    transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
+    ids = transformers.AutoTokenizer.from_pretrained(out)("The hen")["input_ids"]
+    assert ids == load_tokenizer(tmp_path / "hens" / "tokenizer.json").encode("The hen").tolist()
+
+
