@@ -236,7 +236,7 @@ def test_a_picture_without_matplotlib_says_how_to_install_it(cli, tmp_path, monk
     for name in ("matplotlib", "matplotlib.figure", "matplotlib.backends.backend_agg"):
         monkeypatch.setitem(sys.modules, name, None)
     status, _, err = cli("gradcheck", "--plot", tmp_path / "v.png")
-    assert status == 1 and "pip install 'npgpt[plot]'" in err
+    assert status == 1 and "pip install -e '.[plot]'" in err
     assert files(tmp_path) == {}
 
 
