@@ -163,8 +163,7 @@ def member(folder, name):
     """Return the path of a file in a folder that may be a stranger's.
 
     Raises ValueError if its name or a link leads out of the folder: it could be any file of yours.
-    A link may lead from snapshots/REVISION to blobs beside snapshots, as all do in the cache of the
-    Hugging Face Hub.
+    Links in snapshots/REVISION may lead to blobs beside snapshots, as in the cache of the Hub.
     """
     path = Path(folder, name)
     home, target = Path(os.path.realpath(folder)), os.path.realpath(path)

@@ -68,10 +68,7 @@ def model_type_of(folder):
 
 
 def tokenizer_in(folder):
-    """Return the tokenizer in a folder of either kind.
-
-    Raises FileNotFoundError if there is none, ValueError if it is damaged.
-    """
+    """Return a folder's tokenizer. Raises FileNotFoundError for none, ValueError if damaged."""
     path, *of_gpt2 = (member(folder, name) for name in TOKENIZER_FILES)
     if path.is_file():
         return load_tokenizer(path)
