@@ -166,16 +166,18 @@ def read_given(path):
 
 
 def member(folder, name):
-    """The path of a file in a folder that may be a stranger's.
+    """Return the path of a file in a folder that may be a stranger's.
 
-    Raises ValueError if a link there leads out of the folder: it could be to any file of yours.
+    Raises ValueError if its name or a link leads out of the folder: it could be any file of yours.
+    Links in snapshots/REVISION may lead to blobs beside snapshots, as in the cache of the Hub.
     """
     path = Path(folder, name)
-    target = os.path.realpath(path)
-    if not Path(target).is_relative_to(os.path.realpath(folder)):
+    home, target = Path(os.path.realpath(folder)), os.path.realpath(path)
+    homes = [home] + [home.parent.parent / "blobs"] * (home.parent.name == "snapshots")
+    if not any(map(Path(target).is_relative_to, homes)):
         raise ValueError(
-            f"{path} is a link that leads out of its folder, to {target}, which is not read; put "
-            "the file itself there"
+            f"{path} leads out of its folder, to {target}, which is not read; put the file itself "
+            "there"
         )
     return path
 

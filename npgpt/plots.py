@@ -21,10 +21,7 @@ LINES = ("o-", "s--", "^:", "D-.")  # that can be told apart without colours, to
 LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
 NOTE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
 
-WAY_OUT = (
-    "pictures need matplotlib; install it with: pip install 'npgpt[plot]' (from a clone: "
-    "pip install -e '.[plot]')"
-)
+WAY_OUT = "pictures need matplotlib; install it with: pip install -e '.[plot]'"
 
 
 def installed():

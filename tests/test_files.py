@@ -1,6 +1,7 @@
 """Safetensors files, read in place: `npgpt.files.read_arrays`, beside the library's own reader."""
 
 import json
+import os
 import struct
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from npgpt.files import read_arrays
+from npgpt.files import member, read_arrays
 
 DTYPES = [np.float64, np.float32, np.float16, np.int64, np.int8, np.uint16, np.bool_]
 HERE = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -108,3 +109,40 @@ def test_an_array_that_is_not_aligned_is_copied(tmp_path):
     }
     found = read(tmp_path / "a.safetensors", file_of(header, body))
     assert found["b"].tolist() == [0, 1, 2] and found["b"].flags.aligned
+
+
+TARGETS = [
+    "file", "missing", "sub/file", "../../blobs/file", "../../blobs/link", "../../blobs",
+    "../../blobs-2/file", "../../file", "../other/file", "../..", ".", "link", "again",
+]  # fmt: skip
+NAMES = ["file", "link", "again", "link/file", "again/file", *TARGETS[2:5], "../other/file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@given(
+    parent=st.sampled_from(["snapshots", "shots"]), name=st.sampled_from(NAMES),
+    link=st.sampled_from(TARGETS), again=st.sampled_from(TARGETS),
+    of_blobs=st.sampled_from(["file", "../file", "../blobs-2/file", "../snapshots/1/file"]),
+)  # fmt: skip
+def test_what_is_read_of_a_folder_is_its_own(
+    tmp_path_factory, parent, name, link, again, of_blobs
+):
+    """Or its blobs', in a cache of the Hub; never anything else, whatever links there are."""
+    model = tmp_path_factory.mktemp("hub") / "model"
+    folder = model / parent / "1"
+    own = {folder, folder / "sub"} | ({model / "blobs"} if parent == "snapshots" else set())
+    others = {model, model / "blobs", model / "blobs-2", model / parent / "other"} - own
+    for place in sorted(own | others):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "file").write_bytes(b"own" if place in own else b"of others")
+    (folder / "link").symlink_to(link)
+    (folder / "again").symlink_to(again)
+    (model / "blobs" / "link").symlink_to(of_blobs)
+    path = folder / name
+    content = path.read_bytes() if path.is_file() else None
+    try:
+        found = member(folder, name)
+    except ValueError as error:
+        assert content != b"own" and "put the file itself there" in str(error)
+    else:
+        assert found == path and content in (None, b"own")

@@ -37,7 +37,7 @@ def add_arguments(parser):
     add = parser.add_argument
     add("model", metavar="MODEL",
         help="a run folder, such as runs/tales; a folder of the transformers library; or, "
-        "with npgpt[hub] installed, the name of a model on the Hugging Face Hub")  # fmt: skip
+        "with the extra hub installed, the name of a model on the Hugging Face Hub")  # fmt: skip
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
         "--prompt", metavar="TEXT", help="the text to continue; for bert with <mask> for each "

@@ -1,21 +1,27 @@
-"""`npgpt info RUN` or `--preset NAME`: how large a model is and what a training step costs."""
+"""`npgpt info MODEL` or `--preset NAME`: how large a model is and what a training step costs."""
 
 import math
 from dataclasses import asdict
 
 from npgpt.cli import print_json
-from npgpt.config import CONFIGS, PRESETS, VOCABULARIES, from_preset
+from npgpt.config import CONFIGS, PRESETS, VOCABULARIES, TrainConfig, from_preset
 from npgpt.data.objectives import OBJECTIVES
+from npgpt.interop.huggingface import local_folder
+from npgpt.model import MODELS
 from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.training.checkpoint import read_run
 from npgpt.training.estimate import tokens_per_step
+from npgpt.training.models import arch_of, model_type_of
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # different ones, in the text of a preset
 
 
 def add_arguments(parser):
     # in no group: Python before 3.13 has no intermixed parsing of a positional in one
-    parser.add_argument("run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales")
+    parser.add_argument(
+        "run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or, to be "
+        "trained with default settings, what else npgpt generate takes",
+    )  # fmt: skip
     parser.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
         "--vocab-size", type=int, metavar="V",
@@ -35,9 +41,12 @@ def run(args):
         config = CONFIGS[training.arch](vocab_size=size, **model)
     elif args.vocab_size is not None:
         raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
-    else:
-        run = read_run(args.run)
+    elif model_type_of(folder := local_folder(args.run)) is None:
+        run = read_run(folder)
         config, training = run.model, run.training
+    else:
+        training = TrainConfig(arch=arch_of(folder))
+        config = MODELS[training.arch].from_pretrained(folder).config
     parts = parameters_by_part(config)
     memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
     result = {

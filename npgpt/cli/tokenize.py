@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 from npgpt.cli import print_json
-from npgpt.files import member
 from npgpt.generation.text import visible
+from npgpt.interop.huggingface import TOKENIZER_FILES, local_folder
 from npgpt.tokenizer import BPETokenizer, load_tokenizer
+from npgpt.training.checkpoint import runs_near
+from npgpt.training.models import tokenizer_in
 from npgpt.training.warmup import warm_up
 
 # Backgrounds that black text can be read on, out of the 256 colours of a terminal.
@@ -17,7 +19,8 @@ COLOURS = (153, 223, 157, 218, 229)
 def add_arguments(parser):
     add = parser.add_argument
     add("tokenizer", metavar="MODEL|FILE",
-        help="a run folder, a tokenizer.json, or gpt2 for GPT-2's own")  # fmt: skip
+        help="a tokenizer.json, gpt2 for GPT-2's own, or a MODEL as npgpt generate takes "
+        "it")  # fmt: skip
     add("text", nargs="?", default="-", metavar="TEXT", help="- or nothing reads it from stdin")
     add("--tree", action="store_true", help="also how each token was merged from bytes")
     add("--colour", "--color", choices=("auto", "always", "never"), default="auto",
@@ -97,7 +100,14 @@ def _name(tokenizer, token_id):
 
 
 def _tokenizer(name):
-    path = Path(name)
-    if name == "gpt2" and not path.exists():
+    if name == "gpt2" and not Path(name).exists():
         return BPETokenizer.gpt2()
-    return load_tokenizer(member(path, "tokenizer.json") if path.is_dir() else path)
+    path = local_folder(name, TOKENIZER_FILES)
+    if path.is_dir():
+        return tokenizer_in(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{name} is not there; name a tokenizer.json, a run folder, a folder of the "
+            f"transformers library, or gpt2 for GPT-2's own; {runs_near(path)}"
+        )
+    return load_tokenizer(path)

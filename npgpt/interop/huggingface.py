@@ -14,14 +14,14 @@ and most have NAMES, from our modules to theirs, for `our_weights` and `their_we
 """
 
 import json
-import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
 
-from npgpt.files import atomic_write, read_arrays, read_json
+from npgpt.files import atomic_write, member, read_arrays, read_json
 
 CLASSES = {"gpt2": "GPT", "llama": "Llama", "bert": "Bert", "t5": "T5"}  # by model_type
 HEAD = "lm_head.weight"
@@ -48,23 +48,22 @@ def save_folder(folder, layout, settings, weights):
 
 
 # What a model's page is asked for: no pickles.
-HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json",
-             "vocab.json", "merges.txt")  # fmt: skip
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
+HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
 HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
 
-def local_folder(name):
-    """The path of a folder: `name` if it is one, else that of a model of this name on the Hub.
+def local_folder(name, files=HUB_FILES):
+    """Return the path of the folder `name`, or download `files` of the model of this name.
 
-    A name is OWNER/MODEL, where OWNER is no folder here, or one of HUB_NAMES. Raises
-    FileNotFoundError, which says how to get the folder, if it cannot be had.
+    hf:OWNER/MODEL is always on the Hub. Where no such folder exists, so are HUB_NAMES, and
+    OWNER/MODEL unless OWNER is a folder or `runs`: a mistyped run must not load a stranger's model.
+    Raises FileNotFoundError, which says how to get the folder, if the Hub does not give it.
     """
-    path, parts = Path(name), str(name).split("/")
-    is_name = str(name) in HUB_NAMES or (
-        len(parts) == 2 and all(re.fullmatch(r"\w[\w.-]*", part) for part in parts)
-        and not Path(parts[0]).exists()
-    )  # fmt: skip
-    if path.exists() or not is_name:
+    path, given, name = Path(name), str(name), str(name).removeprefix("hf:")
+    owner = re.fullmatch(r"(\w[\w.-]*)/\w[\w.-]*", name)
+    is_name = owner and owner[1] != "runs" and not Path(owner[1]).exists()
+    if given == name and (path.exists() or not (is_name or name in HUB_NAMES)):
         return path
     by_hand = f"download its files from https://huggingface.co/{name} and name their folder"
     try:
@@ -72,15 +71,16 @@ def local_folder(name):
     except ImportError as error:
         raise FileNotFoundError(
             f"there is no folder {name}; if it is a model on the Hugging Face Hub, "
-            f"pip install 'npgpt[hub]' and try again, or {by_hand}"
+            f"pip install -e '.[hub]' and try again, or {by_hand}"
         ) from error
+    print(f"downloading {name} from the Hugging Face Hub, or reading its cache", file=sys.stderr)
     try:
-        return Path(snapshot_download(str(name), allow_patterns=HUB_FILES))
+        return Path(snapshot_download(name, allow_patterns=files))
     except Exception as error:  # of many kinds: no network, no such model, no permission
         why = str(error).partition("\n")[0]
         raise FileNotFoundError(
-            f"there is no folder {name}, and the Hugging Face Hub did not give a model of this "
-            f"name ({why}); check the name and the network, or {by_hand}"
+            f"the Hugging Face Hub did not give a model {name} ({why}); check the name and the "
+            f"network, or {by_hand}"
         ) from error
 
 
@@ -91,7 +91,7 @@ def load_folder(folder, layout):
     file that is damaged.
     """
     folder = Path(folder)
-    config = _read_config(folder / "config.json", layout)
+    config = _read_config(member(folder, "config.json"), layout)
     arrays = {}
     for path in _weight_files(folder):
         arrays |= read_arrays(path)
@@ -185,35 +185,20 @@ def _read_config(path, layout):
 
 def _weight_files(folder):
     """The one file of weights, or those that an index lists."""
-    index = folder / "model.safetensors.index.json"
+    index = member(folder, "model.safetensors.index.json")
     if index.is_file():
         files = read_json(index).get("weight_map")
-        if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
+        names = files.values() if isinstance(files, dict) else [None]
+        if not all(isinstance(name, str) and "\0" not in name for name in names):
             raise ValueError(
                 f"{index} has no weight_map from the names of weights to names of files; download "
                 "it again, whole"
             )
-        return [_in_folder(folder, name) for name in sorted(set(files.values()))]
-    path = _in_folder(folder, "model.safetensors")
+        return [member(folder, name) for name in sorted(set(names))]
+    path = member(folder, "model.safetensors")
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} has no model.safetensors; pickled weights (pytorch_model.bin) are not read, "
             "since unpickling can run any code: convert them with transformers' save_pretrained"
         )
     return [path]
-
-
-def _in_folder(folder, name):
-    """The path of a file that is in the folder itself, and is no link to one that is elsewhere.
-
-    Only the Hugging Face cache has links: from snapshots/REVISION into blobs beside snapshots.
-    """
-    home = Path(os.path.realpath(folder))  # not resolve(), which links in a circle make fail
-    homes = [home] + [home.parent.parent / "blobs"] * (home.parent.name == "snapshots")
-    path = folder / name
-    if Path(name).name != name or "\0" in name or Path(os.path.realpath(path)).parent not in homes:
-        raise ValueError(
-            f"{path} leads out of its folder, and nothing else is read; put a copy of the file "
-            "there, and its name into model.safetensors.index.json if that lists it"
-        )
-    return path

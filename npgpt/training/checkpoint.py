@@ -45,6 +45,7 @@ from npgpt.files import (
     atomic_write,
     check_regular,
     member,
+    quoted,
     read_arrays,
     read_json,
     remove_unfinished,
@@ -193,9 +194,10 @@ def read_run(folder):
         folder = folder.parent
     path = folder / "config.json"
     if not path.exists():
+        why = "has no config.json" if folder.exists() else "is not there"
         raise RunError(
-            f"{folder} is not a run folder: it has no config.json; name the folder that "
-            "`npgpt train` printed, such as runs/tales"
+            f"{folder} {why}: it is neither a run folder nor a folder of the transformers library; "
+            + runs_near(folder)
         )
     with refusing():
         settings = read_json(member(folder, "config.json"))
@@ -222,6 +224,15 @@ def read_run(folder):
         raise RunError(
             f"{path} is damaged ({error}); restore it from a copy, or train again"
         ) from error
+
+
+def runs_near(folder):
+    """Return a clause that names the runs in a folder, or beside it if it does not exist."""
+    home = folder if folder.is_dir() else folder.parent
+    found = sorted(p.parent for here in (home, home / "runs") for p in here.glob(f"*/{RUN_STATE}"))
+    if not found:
+        return f"there are no runs in {os.path.abspath(home)}; `npgpt train` makes one"
+    return "the runs there are: " + ", ".join([*map(quoted, found[:20]), "..."][: len(found)])
 
 
 def load_run(folder: str | Path) -> tuple[Transformer, CharTokenizer | BPETokenizer, Run]:

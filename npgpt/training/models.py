@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from npgpt.config import TrainConfig
 from npgpt.files import member, read_json
-from npgpt.interop.huggingface import CLASSES, local_folder
+from npgpt.interop.huggingface import CLASSES, TOKENIZER_FILES, local_folder
 from npgpt.model import MODELS
 from npgpt.model.transformer import Transformer
 from npgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
@@ -33,7 +33,7 @@ def load_model(name):
         return Loaded(model, tokenizer, run.training, run)
     arch = arch_of(folder)
     model = MODELS[arch].from_pretrained(folder)
-    tokenizer = _tokenizer(folder)
+    tokenizer = tokenizer_in(folder)
     if tokenizer.vocab_size != model.config.vocab_size:
         raise ValueError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
@@ -63,15 +63,17 @@ def model_type_of(folder):
         config = read_json(member(folder, "config.json"))
     except (FileNotFoundError, ValueError):  # load_run has more to say about it
         return None
-    return None if "made_by" in config else config.get("model_type")
+    found = config.get("model_type")
+    return found if isinstance(found, str) and "made_by" not in config else None
 
 
-def _tokenizer(folder):
-    if (folder / "tokenizer.json").is_file():
-        return load_tokenizer(folder / "tokenizer.json")
-    files = folder / "vocab.json", folder / "merges.txt"
-    if all(file.is_file() for file in files):
-        return BPETokenizer.from_gpt2(*files)
+def tokenizer_in(folder):
+    """Return a folder's tokenizer. Raises FileNotFoundError for none, ValueError if damaged."""
+    path, *of_gpt2 = (member(folder, name) for name in TOKENIZER_FILES)
+    if path.is_file():
+        return load_tokenizer(path)
+    if all(file.is_file() for file in of_gpt2):
+        return BPETokenizer.from_gpt2(*of_gpt2)
     raise FileNotFoundError(
         f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder "
         "whole, or put the model's tokenizer there"

@@ -32,7 +32,7 @@ def find_ranks():
     except ImportError as error:
         raise ImportError(
             "this process was started by mpirun, and training on several ranks needs mpi4py; "
-            "install it with: pip install 'npgpt[mpi]'"
+            "install it with: pip install -e '.[mpi]'"
         ) from error
     return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
 

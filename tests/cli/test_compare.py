@@ -204,7 +204,7 @@ def test_one_run_one_run_twice_and_no_run_are_refused(cli, finished, here):
     for runs, says in (
         ([finished], "alone has nothing to be compared with"),
         ([finished, finished], "named twice"),
-        ([finished, here / "nowhere"], "is not a run folder"),
+        ([finished, here / "nowhere"], "neither a run folder"),
     ):
         status, out, err = cli("compare", *runs)
         assert status == 1 and says in err and out == "" and list(here.iterdir()) == []

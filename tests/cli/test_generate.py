@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -245,32 +244,6 @@ def test_a_model_that_is_changed_changes_no_file(exported):
     assert (exported / "model.safetensors").read_bytes() == before
     arrays = read_arrays(exported / "model.safetensors")
     assert all(array.flags.writeable for array in arrays.values())
-
-
-def test_names_on_the_hub(cli, here, exported, monkeypatch):
-    """Without the package, without a network, and where the hub gives a folder."""
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    status, _, err = cli("generate", "openai-community/gpt2")
-    assert status == 1 and "pip install 'npgpt[hub]'" in err and "download its files" in err
-    status, _, err = cli("generate", "runs")  # no name of a model
-    assert status == 1 and "is not a run folder" in err
-    asked = []
-
-    def download(name, allow_patterns):
-        asked.append(name)
-        if name == "nobody/none":
-            raise OSError("401 Client Error\nmore")
-        return str(exported)
-
-    hub = types.SimpleNamespace(snapshot_download=download)
-    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
-    assert as_json(cli, "somebody/hens", *SHORT) == as_json(cli, exported, *SHORT)
-    status, _, err = cli("generate", "nobody/none")
-    assert status == 1 and "(401 Client Error); check the name and the network" in err
-    assert asked == ["somebody/hens", "nobody/none"]
-    (here / "runs").mkdir()
-    status, _, err = cli("generate", "runs/tales")
-    assert status == 1 and "is not a run folder" in err
 
 
 @pytest.mark.parametrize("flag", [["--n", 2], ["--stats"], ["--weights", "int8"]])

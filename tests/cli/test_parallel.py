@@ -193,4 +193,4 @@ def test_without_mpi4py_a_launched_process_says_what_to_install(cli, here, corpu
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     monkeypatch.setitem(os.environ, "OMPI_COMM_WORLD_SIZE", "2")
     status, _, err = cli("train", "--corpus", corpus, *SETTINGS)
-    assert status == 1 and "pip install 'npgpt[mpi]'" in err
+    assert status == 1 and "pip install -e '.[mpi]'" in err

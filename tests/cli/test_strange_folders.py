@@ -65,7 +65,7 @@ def test_a_resume_writes_through_no_link(cli, run, tmp_path, name):
     before = move_out(run / name, tmp_path / "outside")
     status, _, err = cli("train", "--resume", "--out", run)
     assert (tmp_path / "outside").read_bytes() == before
-    assert status == 1 and f"{name} is a link" in err
+    assert status == 1 and (f"{name} is a link" in err or f"{name} leads out of its folder" in err)
 
 
 @pytest.mark.parametrize("name", [*FILES, ".lock"])
@@ -104,14 +104,14 @@ def test_no_file_outside_of_a_run_is_read(cli, run, tmp_path, command, name):
     move_out(run / name, tmp_path / "outside")
     status, _, err = cli(command, run, *arguments)
     assert status == (name in read), err
-    assert not status or f"{name} is a link that leads out of its folder" in err
+    assert not status or f"{name} leads out of its folder" in err
 
 
 @pytest.mark.parametrize("name", TOKENS)
 def test_no_file_outside_of_a_prepared_folder_is_read(cli, tokens, tmp_path, name):
     move_out(tokens / name, tmp_path / "outside")
     status, _, err = cli("train", "--corpus", tokens, "--out", tmp_path / "run", *TINY)
-    assert status == 1 and f"{name} is a link that leads out of its folder" in err
+    assert status == 1 and f"{name} leads out of its folder" in err
 
 
 def test_links_inside_of_a_folder_and_to_it_are_followed(cli, run, tmp_path):

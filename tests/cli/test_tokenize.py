@@ -62,7 +62,7 @@ def test_a_run_of_characters_can_be_looked_at_too(cli, finished):
 
 def test_no_tokenizer_is_a_refusal(cli, tmp_path):
     status, _, err = cli("tokenize", tmp_path / "none.json", "text")
-    assert status == 1 and "is missing; check the path" in err
+    assert status == 1 and "none.json is not there; name a tokenizer.json" in err
 
 
 def test_training_on_byte_pairs(cli, corpus, tmp_path):

@@ -296,7 +296,7 @@ def test_training_goes_on_without_matplotlib(cli, here, corpus, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     status, out, err = cli("train", "--corpus", corpus, *TINY)
     assert (status, err) == (0, "")
-    assert "there will be no loss.png" in out and "pip install 'npgpt[plot]'" in out
+    assert "there will be no loss.png" in out and "pip install -e '.[plot]'" in out
     assert "metrics.csv" in files(here / "runs" / "hens")
     assert "loss.png" not in files(here / "runs" / "hens")
 

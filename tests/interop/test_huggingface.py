@@ -114,7 +114,8 @@ def test_gelu_pytorch_tanh_is_the_same_function(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [b"{}", b'{"weight_map": null}', b'{"weight_map": ["a"]}', b'{"weight_map": {"a": 3}}',
-     b'{"weight_map": {"a": null}}', b"[]", b"{", b'{"a": ' * 100_000, b"\xff", b""],
+     b'{"weight_map": {"a": null}}', b'{"weight_map": {"a": "a\\u0000b"}}', b"[]", b"{",
+     b'{"a": ' * 100_000, b"\xff", b""],
 )  # fmt: skip
 def test_an_index_that_lists_no_files_is_refused_by_name(tmp_path, content):
     GPT(CONFIG).save_pretrained(tmp_path)
@@ -133,38 +134,20 @@ def linked(path, target):
 
 
 @pytest.mark.parametrize(
-    "name", ["../elsewhere.safetensors", "{outside}", "sub/x.safetensors", "link", "device",
-             "..", "", "a\0b"],
+    "name", ["../elsewhere.safetensors", "{outside}", "sub/../../elsewhere.safetensors", "link",
+             "device", ".."],
 )  # fmt: skip
 def test_no_file_outside_the_folder_is_read(tmp_path, name):
     folder, outside = tmp_path / "model", tmp_path / "elsewhere.safetensors"
     GPT(CONFIG).save_pretrained(folder)
     (folder / "sub").mkdir()
-    for path in (outside, folder / "sub/x.safetensors"):
-        shutil.copy(folder / "model.safetensors", path)
+    shutil.copy(folder / "model.safetensors", outside)
     if name == "link":
         linked(folder / name, outside)
     elif name == "device":
         linked(folder / name, os.devnull)
     index = {"weight_map": {"a": name.format(outside=outside)}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
-    with pytest.raises(ValueError, match="leads out of its folder"):
-        GPT.from_pretrained(folder)
-
-
-def test_the_weights_are_no_link_but_in_the_cache_of_hugging_face(tmp_path):
-    folder = tmp_path / "snapshots" / "abc"
-    model = order_one(GPT(CONFIG))
-    model.save_pretrained(folder)
-    for kept in ("blobs", "elsewhere"):
-        (tmp_path / kept).mkdir()
-        shutil.copy(folder / "model.safetensors", tmp_path / kept / "123")
-    (folder / "model.safetensors").unlink()
-    linked(folder / "model.safetensors", "../../blobs/123")
-    again = GPT.from_pretrained(folder)
-    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
-    (folder / "model.safetensors").unlink()
-    linked(folder / "model.safetensors", "../../elsewhere/123")
     with pytest.raises(ValueError, match="leads out of its folder"):
         GPT.from_pretrained(folder)
 

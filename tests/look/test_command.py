@@ -195,7 +195,7 @@ def test_a_damaged_run_is_refused_with_the_file(cli, run, tmp_path, name, conten
 def test_what_is_no_run_at_all_is_refused(cli, tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         status, _, err = cli("look", folder, "--out", tmp_path / "a.html")
-        assert status == 1 and "is not a run folder" in err
+        assert status == 1 and "neither a run folder" in err
 
 
 def test_a_long_history_is_thinned_to_means_and_keeps_its_samples(run, tmp_path):

@@ -1,0 +1,348 @@
+"""Models of the Hugging Face Hub: its cache, where every file is a link, and names of models."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file, save_file
+from tiny_run import TEXT, environment
+
+from npgpt import GPT, BPETokenizer, GPTConfig
+from npgpt.files import RUN_STATE
+from npgpt.tokenizer.formats.gpt2 import byte_to_unicode
+
+REVISION = "a" * 40
+SCHEDULE = ("--max-iters", 1, "--warmup-iters", 1, "--sample-tokens", 2, "--batch-size", 2)
+FILES = {
+    "whole": ("config.json", "model.safetensors", "tokenizer.json"),
+    "parts": ("config.json", "model.safetensors.index.json", "one.safetensors", "two.safetensors",
+              "vocab.json", "merges.txt"),
+}  # fmt: skip
+CASES = [(kind, name) for kind, names in FILES.items() for name in names]
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+needs_hub = pytest.mark.skipif(
+    find_spec("huggingface_hub") is None, reason="the Hub's client: pip install -e '.[hub]'"
+)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A model as model pages have it: in one file, and in parts. Not to be written to."""
+    whole, parts = (tmp_path_factory.mktemp(kind) / "y" for kind in FILES)
+    tokenizer = BPETokenizer.train(TEXT, 270)
+    GPT(GPTConfig(270, 16, 1, 2, 8)).save_pretrained(whole)
+    tokenizer.save(whole / "tokenizer.json")
+    parts.mkdir()
+    shutil.copy(whole / "config.json", parts)
+    arrays = load_file(whole / "model.safetensors")
+    names, table = sorted(arrays), byte_to_unicode()
+    places = {name: ("one", "two")[i % 2] + ".safetensors" for i, name in enumerate(names)}
+    for file in set(places.values()):
+        save_file({name: arrays[name] for name in names if places[name] == file}, parts / file)
+    index = parts / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": places}), encoding="utf-8")
+    spelled = ["".join(table[byte] for byte in token) for token in tokenizer.tokens]
+    vocab = {token: i for i, token in enumerate(spelled)}
+    (parts / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
+    merges = [f"{spelled[a]} {spelled[b]}\n" for a, b in tokenizer.merges]
+    (parts / "merges.txt").write_text("".join(merges), encoding="utf-8")
+    return {"whole": whole, "parts": parts}
+
+
+def etag(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def in_cache(folder, home):
+    """Lay out files as the Hub's client does, and return the snapshot: a folder of links."""
+    model = home / "models--x--y"
+    snapshot = model / "snapshots" / REVISION
+    for part in (snapshot, model / "blobs", model / "refs"):
+        part.mkdir(parents=True)
+    (model / "refs" / "main").write_text(REVISION, encoding="utf-8")
+    for file in folder.iterdir():
+        shutil.copy(file, model / "blobs" / etag(file))
+        (snapshot / file.name).symlink_to(f"../../blobs/{etag(file)}")
+    return snapshot
+
+
+def used(call, model, corpus, out):
+    """What all commands that take a model make of it."""
+
+    def done(*arguments):
+        status, said, err = call(*arguments)
+        assert status == 0, err
+        return said
+
+    out.mkdir()
+    answers = {
+        command: json.loads(done(command, model, *arguments, "--json"))
+        for command, *arguments in (
+            ("generate", "--max-new-tokens", 5, "--seed", 1),
+            ("eval", "--corpus", corpus), ("info",), ("tokenize", "The hen"),
+        )
+    }  # fmt: skip
+    assert "it holds the model itself" in done("look", model, "--out", out / "a.html")
+    done("train", "--init-from", model, "--corpus", corpus, "--out", out / "run", *SCHEDULE)
+    return answers | {"trained": (out / "run" / "model.safetensors").read_bytes()}
+
+
+# ---- the cache, given by path: this needs no client
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_snapshot_of_links_is_used_as_a_folder_is(cli, published, corpus, tmp_path, kind):
+    snapshot = in_cache(published[kind], tmp_path / "hub")
+    assert all(file.is_symlink() for file in snapshot.iterdir())
+    expected = used(cli, published[kind], corpus, tmp_path / "plain")
+    assert expected["info"]["model"]["n_embd"] == 8 and expected["info"]["parameters"] > 0
+    assert expected["tokenize"]["bytes"] == 7
+    assert used(cli, snapshot, corpus, tmp_path / "linked") == expected
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+@pytest.mark.parametrize("where", ["folder", "snapshot", "blobs"])
+def test_no_link_of_a_model_is_followed_elsewhere(cli, published, tmp_path, kind, name, where):
+    outside = tmp_path / "outside"
+    if where == "folder":
+        folder = shutil.copytree(published[kind], tmp_path / "y")
+        shutil.move(folder / name, outside)
+    else:
+        folder = in_cache(published[kind], tmp_path / "hub")
+        blob = (folder / name).resolve()
+        (folder / name).unlink()
+        if where == "snapshot":
+            blob.rename(outside)
+        else:  # they are links themselves
+            shutil.move(blob.parent, tmp_path / "elsewhere")
+            blob.parent.symlink_to(tmp_path / "elsewhere")
+            outside = blob
+    (folder / name).symlink_to(outside)
+    status, out, err = cli("generate", folder, "--max-new-tokens", 1)
+    assert status == 1 and out == "" and "leads out of its folder" in err
+    assert where == "blobs" or f"{name} leads out" in err
+
+
+# ---- names
+
+
+class Hub(ThreadingHTTPServer):
+    """As much of the Hub as its client asks for, with one model, x/y."""
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.folder, self.asked, self.is_open = folder, [], threading.Event()
+        self.is_open.set()
+
+
+class Answer(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        path, hub = self.path.partition("?")[0], self.server
+        hub.asked.append(path)
+        files = {file.name: file for file in hub.folder.iterdir()}
+        file, headers, content = files.get(path.rpartition("/")[2]), {}, None
+        if not hub.is_open.wait(20):
+            status = 503
+        elif "/x/y" not in path:
+            status, headers = 404, {"X-Error-Code": "RepoNotFound"}
+        elif path.startswith("/api/models/"):
+            status = 200
+            entries = [{"type": "file", "path": name, "rfilename": name, "oid": etag(file),
+                        "size": file.stat().st_size} for name, file in files.items()]  # fmt: skip
+            model = {"id": "x/y", "modelId": "x/y", "sha": REVISION, "siblings": entries}
+            content = json.dumps(entries if "/tree/" in path else model).encode()
+        elif file:
+            status, content = 200, file.read_bytes()
+            headers = {"ETag": f'"{etag(file)}"', "X-Repo-Commit": REVISION}
+        else:
+            status, headers = 404, {"X-Error-Code": "EntryNotFound"}
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content or b""))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        return content
+
+    def do_GET(self):
+        self.wfile.write(self.do_HEAD() or b"")
+
+
+@pytest.fixture
+def hub(published):
+    server = Hub(published["whole"])
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def started(hub, here):
+    """Start the program in an empty working folder, with that Hub and a cache of its own."""
+    variables = environment(
+        HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}", HF_HOME=str(here / "hf"),
+        HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="0",
+        NO_PROXY="127.0.0.1", no_proxy="127.0.0.1",
+    )  # fmt: skip
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "npgpt.cli", *map(str, arguments)], env=variables,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture
+def called(started):
+    def call(*arguments):
+        process = started(*arguments)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+    return call
+
+
+def layout(folder):
+    """Files below a folder, with where their links lead."""
+    return {
+        path.relative_to(folder).as_posix(): os.readlink(path) if path.is_symlink() else None
+        for path in folder.rglob("*")
+        if path.is_file() and ".locks" not in path.parts
+    }
+
+
+@needs_hub
+@pytest.mark.slow
+def test_a_model_is_used_by_its_name(cli, called, hub, published, corpus, here):
+    expected = used(cli, published["whole"], corpus, here / "plain")
+    assert used(called, "x/y", corpus, here / "named") == expected
+    [snapshot] = (here / "hf").glob("hub/models--x--y/snapshots/*")
+    assert used(cli, snapshot, corpus, here / "linked") == expected
+    in_cache(published["whole"], here / "by-hand")
+    laid_out = layout(here / "by-hand" / "models--x--y").items()
+    assert laid_out <= layout(here / "hf" / "hub" / "models--x--y").items()
+
+
+@needs_hub
+@pytest.mark.slow
+def test_a_tokenizer_is_had_without_the_weights(called, hub):
+    status, out, err = called("tokenize", "x/y", "The hen", "--json")
+    assert status == 0 and json.loads(out)["bytes"] == 7, err
+    assert not any("safetensors" in path for path in hub.asked)
+
+
+@needs_hub
+@pytest.mark.slow
+def test_it_is_said_before_the_hub_is_asked(started, hub):
+    hub.is_open.clear()
+    process = started("generate", "x/y", "--max-new-tokens", 2, "--json")
+    line = process.stderr.readline()
+    hub.is_open.set()
+    out, err = process.communicate(timeout=300)
+    assert "downloading x/y from the Hugging Face Hub" in line
+    assert process.returncode == 0 and json.loads(out)["text"], err
+
+
+@needs_hub
+@pytest.mark.slow
+def test_which_names_the_hub_is_asked_for(called, hub, published, here):
+    (here / "exports").mkdir()
+    for name in ("runs/tales", "exports/tales", "./x/y", "tales", "a/b/c", ""):
+        status, _, err = called("generate", name)
+        assert status == 1 and "downloading" not in err and hub.asked == [], name
+    shutil.copytree(published["whole"], here / "x" / "y")
+    assert called("generate", "x/y", "--max-new-tokens", 1)[0] == 0 and hub.asked == []
+    assert called("info", "hf:x/y")[0] == 0 and hub.asked
+    for name in ("hf:runs/tales", "nobody/none", "hf:no name"):
+        status, _, err = called("generate", name)
+        assert status == 1 and "check the name and the network" in err, err
+        asked = name.removeprefix("hf:")
+        assert f"downloading {asked} from" in err and f"huggingface.co/{asked}" in err
+    assert "/api/models/runs/tales/revision/main" in hub.asked
+
+
+def test_without_the_client_it_is_said_how_to_get_it(cli, here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for command in ("generate", "info", "tokenize"):
+        for name in ("openai-community/gpt2", "hf:gpt2"):
+            status, _, err = cli(command, name)
+            assert status == 1 and "pip install -e '.[hub]'" in err
+            assert f"https://huggingface.co/{name.removeprefix('hf:')}" in err
+
+
+# ---- names of nothing
+
+
+@pytest.mark.parametrize(
+    "command", ["generate", "eval", "info", "look", "tokenize", "export", "compare"]
+)
+def test_a_mistyped_run_is_answered_with_those_there_are(cli, finished, here, command):
+    more = {"export": ["out"], "tokenize": ["hen"], "compare": ["runs/hen"]}.get(command, [])
+    status, _, err = cli(command, "runs/tale", *more)
+    assert status == 1 and f"there are no runs in {here / 'runs'}" in err
+    for name in ("tales", "my runs"):
+        shutil.copytree(finished, here / "runs" / name)
+    (here / "runs" / "no-run").mkdir()
+    for name in ("runs/tale", "tales", *["runs"] * (command != "tokenize")):
+        status, _, err = cli(command, name, *more)
+        assert status == 1 and "the runs there are: 'runs/my runs', runs/tales" in err, err
+        assert "no-run" not in err
+
+
+@pytest.mark.parametrize("command", ["generate", "eval", "info", "look"])
+def test_what_is_neither_kind_of_folder_is_told_both(cli, here, command):
+    for name, why in (("nowhere", "is not there"), (here, "has no config.json")):
+        status, _, err = cli(command, name)
+        assert status == 1 and f"{name} {why}" in err
+        assert "a run folder" in err and "a folder of the transformers library" in err
+
+
+def test_a_wrong_name_of_a_tokenizer_is_told_what_names_there_are(cli, here):
+    status, _, err = cli("tokenize", "gpt3", "hen")
+    assert status == 1 and "gpt3 is not there" in err and "restore" not in err
+    assert "a run folder" in err and "a tokenizer.json" in err and "gpt2 for GPT-2's own" in err
+    status, _, err = cli("tokenize", here, "hen")
+    assert status == 1 and "has no tokenizer.json, nor vocab.json and merges.txt" in err
+
+
+def test_what_is_to_be_installed_can_be_had_from_a_clone():
+    """No registry has a package npgpt of ours, so that npgpt[hub] would be a stranger's."""
+    root = Path(__file__).parents[2]
+    texts = [path for part in ("npgpt", "autograd", "benchmarks", "examples")
+             for path in (root / part).rglob("*.py")]  # fmt: skip
+    advice = "npgpt" + "["
+    for path in [*texts, *root.glob("*.md")]:
+        assert advice not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("odd", [[], {}, 3, None])
+@pytest.mark.parametrize("command", ["generate", "info", "look"])
+def test_an_odd_kind_of_model_is_refused(cli, here, command, odd):
+    (here / "config.json").write_text(json.dumps({"model_type": odd}), encoding="utf-8")
+    status, _, err = cli(command, here)
+    assert status == 1 and "config.json was not written by npgpt train" in err
+
+
+@pytest.mark.parametrize("count", [1, 20, 21, 40])
+def test_of_many_runs_twenty_are_named(cli, here, count):
+    for i in range(count):
+        (here / "runs" / f"r{i:02}").mkdir(parents=True)
+        (here / "runs" / f"r{i:02}" / RUN_STATE).touch()
+    status, _, err = cli("generate", "runs/none")
+    assert status == 1 and err.count("runs/r") == min(count, 20)
+    assert err.endswith(", ...\n") is (count > 20)
