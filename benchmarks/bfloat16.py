@@ -12,7 +12,7 @@ from benchmarks.report import comparison_table
 from benchmarks.runners import BF16, BF16_OPERANDS, BF16_TUNED, OURS_BF16_PRODUCTS
 from benchmarks.shapes import models
 from benchmarks.train_step import LONG
-from npgpt.model.size import flops_per_token
+from npgpt.families.size import flops_per_token
 
 PRODUCTS = (OURS_BF16_PRODUCTS, BF16_TUNED, BF16_OPERANDS)
 STEPS = (OURS_BF16_PRODUCTS, BF16_TUNED, BF16)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from benchmarks.machine import described
 from benchmarks.quality import train, validation_loss
+from npgpt import tales
 from npgpt.config import TrainConfig
-from npgpt.data import tales
-from npgpt.data.grammar import Grammar
-from npgpt.data.words import WOES
+from npgpt.tales.grammar import Grammar
+from npgpt.tales.words import WOES
 
 SIZE, GOAL = 1_000_000, 1.05  # characters; of the entropy
 FRESH, TUNED, RATE = (1500, 2250), (300, 600), TrainConfig.lr

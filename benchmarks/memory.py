@@ -10,7 +10,7 @@ from benchmarks.measure import Comparison, compared
 from benchmarks.report import Table, comparison_table
 from benchmarks.runners import JAX, OURS, TORCH, Runner, missing
 from benchmarks.shapes import TINY, models
-from npgpt.model.size import step_memory
+from npgpt.families.size import step_memory
 
 BASELINES = (TORCH, JAX)
 STEPS, ROUNDS = 3, 3
@@ -63,5 +63,5 @@ def prediction(name, predicted, measured):
         ["measured, without the libraries", f"{measured / 1e6:,.0f} MB"],
         ["predicted / measured", f"{predicted.total / measured:.2f}" if measured else "too small"],
     ]
-    return Table(f"Memory of our step of `{name}`, by `npgpt.model.size.step_memory`", ["", ""],
+    return Table(f"Memory of our step of `{name}`, by `npgpt.families.size.step_memory`", ["", ""],
                  cells)  # fmt: skip

@@ -24,9 +24,9 @@ from benchmarks.machine import described
 from benchmarks.shapes import CONFIGURATIONS
 from npgpt import GPT, AdamW
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.training.loop import micro_batches
-from npgpt.training.parallel import find_ranks
+from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.run.parallel import find_ranks
+from npgpt.train import micro_batches
 
 PAGE = Path(__file__).parent / "PARALLEL.md"
 MEGABYTES = (0.004, 1, 16, 43, 256)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from benchmarks.report import Table
 from benchmarks.runners import DEFAULT_THREADS, ROOT, environment
-from npgpt import BPETokenizer
-from npgpt.data import tales
+from npgpt import BPETokenizer, tales
 
 SIZES = (60, 240)  # megabytes
 CHILD = """

@@ -17,13 +17,13 @@ from autograd import using_matmul_precision
 from benchmarks.machine import described
 from benchmarks.stories import main as draw_stories
 from npgpt import plots
+from npgpt.batches import split_text
+from npgpt.checkpoint import load_run
 from npgpt.cli import main as npgpt
-from npgpt.data.batches import split_text
-from npgpt.data.corpora import load_corpus
-from npgpt.training.checkpoint import load_run
-from npgpt.training.loop import evaluate
-from npgpt.training.metrics import read_metrics
-from npgpt.training.summary import stories_told
+from npgpt.io.corpora import load_corpus
+from npgpt.metrics import read_metrics
+from npgpt.run.summary import stories_told
+from npgpt.train import evaluate
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -8,9 +8,9 @@ import autograd
 from autograd import Tensor, backend
 from benchmarks import ladder, shapes
 from npgpt import GPT, AdamW, GPTConfig
-from npgpt.generation import Sampling, generate
-from npgpt.generation.cache import KVCache
-from npgpt.generation.weights import use_weights
+from npgpt.fast.weights import use_weights
+from npgpt.generate import KVCache, generate
+from npgpt.sampling import Sampling
 
 FORMS = {"nn": "matmul", "nt": "matmul_nt", "tn": "matmul_tn"}
 

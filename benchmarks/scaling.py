@@ -14,7 +14,7 @@ from benchmarks.report import comparison_table
 from benchmarks.runners import OURS, TORCH_TUNED
 from npgpt import plots
 from npgpt.config import GPTConfig
-from npgpt.model.size import flops_per_token
+from npgpt.families.size import flops_per_token
 
 PICTURE = Path(__file__).parent / "figures" / "scaling.png"
 EFFORT = Effort(seconds=1.5, least=3, most=9)

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from npgpt import plots
-from npgpt.data.corpora import load_corpus
+from npgpt.checkpoint import load_run
+from npgpt.io.corpora import load_corpus
 from npgpt.look.history import history
-from npgpt.training.checkpoint import load_run
 
 PICTURE = Path(__file__).parent / "stories.png"
 SHARES = (0, 0.1, 0.3, 0.55, 1)  # of the run, at which a sample is shown

@@ -15,12 +15,11 @@ import numpy as np
 
 from benchmarks.measure import compared
 from benchmarks.report import Table, comparison_table
-from npgpt import BPETokenizer
-from npgpt.data import tales
-from npgpt.data.corpora import load_corpus
-from npgpt.tokenizer import compile_kernels
-from npgpt.tokenizer.formats.gpt2 import GPT2_FILES, byte_to_unicode
-from npgpt.tokenizer.pretokenize import PATTERNS
+from npgpt import BPETokenizer, tales
+from npgpt.fast.tokenizer import compile_kernels
+from npgpt.io.corpora import load_corpus
+from npgpt.io.tokenizers.gpt2 import GPT2_FILES, byte_to_unicode
+from npgpt.pretokenize import PATTERNS
 
 TIKTOKEN, TOKENIZERS = "tiktoken", "tokenizers"
 _seconds = partial(timeit.timeit, number=1)

@@ -18,7 +18,7 @@ from benchmarks.runners import (
     TORCH_TUNED,
 )
 from benchmarks.shapes import models
-from npgpt.model.size import flops_per_token
+from npgpt.families.size import flops_per_token
 
 LONG = Effort(seconds=30.0, least=5, most=15)
 ALL = (TORCH_TUNED, JAX_TUNED, BF16_TUNED, TORCH, COMPILED, BF16, JAX)

@@ -18,10 +18,10 @@ import numpy as np
 from example import FIGURES, draw_bars, expect, picture, run
 from small_model import train_small_gpt
 
-from npgpt.data import tales
-from npgpt.generation import Sampling
-from npgpt.model.ngram import NgramModel
-from npgpt.training.loop import evaluate
+from npgpt import tales
+from npgpt.ngram import NgramModel
+from npgpt.sampling import Sampling
+from npgpt.train import evaluate
 
 BEGINNINGS = (
     "A shy small dog of Velaria did not cross the red street because it was too tired, so it",

@@ -17,13 +17,11 @@ import numpy as np
 from example import FIGURES, expect, picture, run
 from small_model import train
 
-from npgpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, plots
-from npgpt.data import tales
-from npgpt.data.tokens import bytes_per_token
-from npgpt.model.size import flops_per_token
-from npgpt.training.loop import evaluate
-from npgpt.training.metrics import bits_per_byte
-from npgpt.training.warmup import warm_up
+from npgpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, plots, tales
+from npgpt.families.size import flops_per_token
+from npgpt.metrics import bits_per_byte, bytes_per_token
+from npgpt.run.warmup import warm_up
+from npgpt.train import evaluate
 
 SIZES = (256, 288, 320, 384, 512, 768, 1024, 2000)
 TRAINED = (256, 384, 768, 2000)  # vocabularies that a GPT is trained with

@@ -21,8 +21,7 @@ from heads import streams
 from small_model import train_small_gpt
 
 from autograd import Tensor, embedding, matmul
-from npgpt import plots
-from npgpt.data import tales
+from npgpt import plots, tales
 
 WORDS_TO_ASK = (" dog", " King", " red", " tired", " street")
 RELATIONS = {  # name -> pairs of words

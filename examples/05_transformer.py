@@ -17,11 +17,10 @@ import numpy as np
 from example import FIGURES, expect, picture, run
 
 from autograd import cross_entropy
-from npgpt import GPT, AdamW, CharTokenizer, GPTConfig, plots
-from npgpt.data import tales
-from npgpt.data.batches import sample_batch
-from npgpt.model.ngram import NgramModel
-from npgpt.model.size import flops_per_token, parameters_by_part
+from npgpt import GPT, AdamW, CharTokenizer, GPTConfig, plots, tales
+from npgpt.batches import sample_batch
+from npgpt.families.size import flops_per_token, parameters_by_part
+from npgpt.ngram import NgramModel
 
 CONFIG = GPTConfig(vocab_size=50, block_size=32, n_layer=4, n_head=4, n_embd=64)
 LAYERS = 12

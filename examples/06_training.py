@@ -1,7 +1,7 @@
 """Section 6, training: predict, measure the surprise, follow the gradient down, many times.
 
 First one batch is memorised, which any sound model and optimizer can do. Then the loop of
-`npgpt.training.loop` is written out on a text too long to memorise, and the loss on other text of
+`npgpt.train` is written out on a text too long to memorise, and the loss on other text of
 the same kind is what counts. It cannot fall below the text's entropy.
 
 Try:
@@ -22,13 +22,12 @@ from example import FIGURES, expect, picture, run
 from small_model import tokenized_tales
 from tqdm import tqdm
 
-from npgpt import GPT, AdamW, GPTConfig, TrainConfig, plots
-from npgpt.data import tales
-from npgpt.data.batches import sample_batch
-from npgpt.model.ngram import NgramModel
-from npgpt.training.loop import evaluate
-from npgpt.training.schedule import learning_rate
-from npgpt.training.warmup import warm_up
+from npgpt import GPT, AdamW, GPTConfig, TrainConfig, plots, tales
+from npgpt.batches import sample_batch
+from npgpt.ngram import NgramModel
+from npgpt.optim import learning_rate
+from npgpt.run.warmup import warm_up
+from npgpt.train import evaluate
 
 RATE = 5e-3  # of the training in part 2
 RATES = (1e-4, RATE, 0.3)  # to compare in part 3

@@ -15,10 +15,9 @@ import numpy as np
 from example import FIGURES, draw_bars, expect, picture, run
 from small_model import train_small_gpt
 
-from npgpt import GPT, GPTConfig
-from npgpt.data import tales
-from npgpt.generation import Sampling, generate
-from npgpt.generation.cache import CachedLogits
+from npgpt import GPT, GPTConfig, tales
+from npgpt.generate import CachedLogits, generate
+from npgpt.sampling import Sampling
 
 SETTINGS = {
     "greedy": {"temperature": 0},

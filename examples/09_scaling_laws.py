@@ -30,8 +30,8 @@ from scaling_report import report
 from scaling_summary import summary
 from scaling_trials import ALMANACS, CORPUS, almanac, measure, shape
 
+from npgpt.families.size import parameters_by_part
 from npgpt.files import atomic_write
-from npgpt.model.size import parameters_by_part
 
 HERE = Path(__file__).parent
 RESULTS, TABLES = HERE / "09_scaling_laws.jsonl", HERE / "09_scaling_laws.md"

@@ -53,9 +53,9 @@ from family_tasks import (
 )
 from tqdm import tqdm
 
+from npgpt.families import family
 from npgpt.files import atomic_write
-from npgpt.model import MODELS
-from npgpt.training.estimate import clock
+from npgpt.run.estimate import clock
 
 HERE = Path(__file__).parent
 RESULTS, TABLES = HERE / "10_families.json", HERE / "10_families.md"
@@ -107,7 +107,7 @@ class Job:
             self.keep("training", {"parameters": model.num_parameters(), "flops": self.flops,
                                    "steps": steps, "loss": loss})  # fmt: skip
         self.say(self.flops, last=True)
-        return MODELS[self.family].from_pretrained(weights).eval()
+        return family(self.family).Model.from_pretrained(weights).eval()
 
     def word(self, model):
         hidden = hidden_words(self.tokenizer, self.test_stories[: 2 * self.sizes["words"]])

@@ -17,7 +17,7 @@ from laboratory import holm, key, paired, spread
 from scaling_fit import power
 
 from npgpt.config import GPTConfig
-from npgpt.model.size import step_memory
+from npgpt.families.size import step_memory
 
 SURE = 0.05
 NOTHING = "no difference found"

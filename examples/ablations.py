@@ -16,13 +16,12 @@ from families import WordTokenizer, told
 from variants import VARIANTS
 
 from autograd import observing
+from npgpt import tales
+from npgpt.batches import NOT_COUNTED, Batch
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.data import tales
-from npgpt.data.batches import NOT_COUNTED
-from npgpt.data.objectives import Batch
-from npgpt.training.loop import training_steps
-from npgpt.training.optim import AdamW, global_norm
-from npgpt.training.profile import OpCosts
+from npgpt.optim import AdamW, global_norm
+from npgpt.run.profile import OpCosts
+from npgpt.train import training_steps
 
 LONGEST = 53  # tokens of a story
 BASE = {
@@ -210,7 +209,8 @@ def test_excess(model):
     with model.evaluating(), np.errstate(all="ignore"):
         for first in range(0, len(stories("test").nats_N), 64):
             batch, floor = stories("test").batch(slice(first, first + 64))
-            total += (batch.loss(model).item() - floor) * batch.counted
+            loss = model.loss(*batch.inputs, batch.targets_BT).item()
+            total += (loss - floor) * batch.counted
             count += batch.counted
     return total / count
 

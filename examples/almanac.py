@@ -16,8 +16,8 @@ from itertools import product
 import numpy as np
 from families import WordTokenizer
 
-from npgpt.data.grammar import Grammar
-from npgpt.data.words import HE, SHE, WORDS, words
+from npgpt.tales.grammar import Grammar
+from npgpt.tales.words import HE, SHE, WORDS, words
 
 
 def zipf(options):

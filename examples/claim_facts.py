@@ -4,9 +4,8 @@ import numpy as np
 
 import autograd
 from autograd import Tensor
-from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig
-from npgpt.data import tales
-from npgpt.model.size import parameters_by_part
+from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig, tales
+from npgpt.families.size import parameters_by_part
 
 GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 

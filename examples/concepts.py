@@ -14,11 +14,11 @@ import autograd
 from autograd import Tensor
 from npgpt import GPT, AdamW, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig
 from npgpt import Bert, BertConfig, Llama, LlamaConfig
-from npgpt.data import tales
-from npgpt.data.batches import split_text
-from npgpt.model.ngram import NgramModel
-from npgpt.model.size import flops_per_token
-from npgpt.training.loop import evaluate, training_steps
+from npgpt import tales
+from npgpt.batches import split_text
+from npgpt.ngram import NgramModel
+from npgpt.families.size import flops_per_token
+from npgpt.train import evaluate, training_steps
 
 text = tales.generate(300_000, seed=1)
 print(textwrap.fill(tales.stories(text)[0], 90))
@@ -222,7 +222,7 @@ print(f"first step {steps[0].loss:.1f}; bigrams {ngram_losses[2]:.1f}; "
 
 # ---- Other objectives
 
-from npgpt.data.floors import hidden_log_probabilities
+from npgpt.families.floors import hidden_log_probabilities
 
 story = "One dawn shy King Dadado of Dadadia lost his red map in Dadadia. A shy red dog found it "
 story += "near a red mill, so he kissed the dog on its head.\n\n"
@@ -310,7 +310,7 @@ for by_op, by_hand in ((q.grad, dq_TD), (k.grad, dk_TD), (v.grad, dv_TD)):
 
 # ---- Text Generation
 
-from npgpt.generation.sampling import Sampling
+from npgpt.sampling import Sampling
 
 logits_V = np.log([0.5, 0.3, 0.15, 0.05])
 for settings in (

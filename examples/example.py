@@ -14,7 +14,7 @@ from snippets import NOTEBOOK, SCRIPT, as_notebook, as_script
 
 from npgpt import plots
 from npgpt.files import atomic_write
-from npgpt.generation.text import visible
+from npgpt.text import visible
 
 FIGURES = Path(__file__).parent / "figures"
 CONCEPTS = Path(__file__).parents[1] / "CONCEPTS.md"

@@ -2,7 +2,7 @@
 
 A token is a word, so that what models understand shows before they have learned to spell: a story
 has 45 tokens, where it has 160 characters. FLOPs are those of the steps as they are run, forward
-and backward, padding included (`npgpt.training.profile.OpCosts`).
+and backward, padding included (`npgpt.run.profile.OpCosts`).
 """
 
 import re
@@ -10,14 +10,16 @@ import re
 import numpy as np
 
 from autograd import observing
-from npgpt.config import BertConfig, GPTConfig, T5Config, TrainConfig
-from npgpt.data import tales
-from npgpt.data.batches import NOT_COUNTED
-from npgpt.data.objectives import MASK, OBJECTIVES, PAD, SENTINELS, Batch
-from npgpt.model import MODELS
-from npgpt.training.loop import training_steps
-from npgpt.training.optim import make_optimizer
-from npgpt.training.profile import OpCosts
+from npgpt import tales
+from npgpt.batches import NOT_COUNTED, Batch
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.families import family as family_record
+from npgpt.families.bert import BertConfig
+from npgpt.families.objectives import MASK, PAD, SENTINELS
+from npgpt.families.t5 import T5Config
+from npgpt.optim import make_optimizer
+from npgpt.run.profile import OpCosts
+from npgpt.train import training_steps
 
 FAMILIES = ("gpt", "bert", "t5")
 NAMES = {"gpt": "GPT", "bert": "BERT", "t5": "T5"}
@@ -36,7 +38,7 @@ NAME = re.compile(r"( ?[A-Z][aeiou])([a-z][aeiou])([a-z](?:o|a|ia))")  # " Badad
 class WordTokenizer:
     """A word with the space before it is a token, and each syllable of a name.
 
-    Has what `npgpt.data.objectives` asks of a tokenizer. Raises KeyError for other words than
+    Has what `npgpt.families.objectives` asks of a tokenizer. Raises KeyError for other words than
     those of the text it is made from.
     """
 
@@ -148,16 +150,16 @@ def flops_of_a_step(model, family, text, objective):
             batch = objective.sample(
                 text, model.config.block_size, BATCH[family], seed=0, step=step
             )
-            batch.loss(model).backward()
+            model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
     for weight in model.parameters().values():
         weight.grad = None
     return sum(cost.flops for cost in costs.costs.values()) / MEASURED
 
 
 def new_model(family, tokenizer, seed, quick=False):
-    return MODELS[family](model_config(family, tokenizer.vocab_size, quick), seed=seed)
+    return family_record(family).Model(model_config(family, tokenizer.vocab_size, quick), seed=seed)
 
 
 def pretraining(family, tokenizer):
     """What each family is published with: next tokens, hidden tokens, hidden spans."""
-    return OBJECTIVES[family](tokenizer)
+    return family_record(family).Objective(tokenizer)

@@ -15,9 +15,9 @@ import numpy as np
 from families import LONGEST, Rewriting, padded
 
 from autograd import Tensor, log_softmax
-from npgpt.data import tales
-from npgpt.data.objectives import MASK, PAD, SENTINELS
-from npgpt.training.writing import filled, rewritten
+from npgpt import tales
+from npgpt.families.objectives import MASK, PAD, SENTINELS
+from npgpt.families.writing import filled, rewritten
 
 NOBLES = tales.GRAMMAR.lists["noble"]  # three lords, then the three ladies
 TELLS = 0.1  # nats that what follows has to say of a hidden word

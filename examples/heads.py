@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from autograd import cross_entropy, no_grad, softmax
-from npgpt.training.loop import evaluate
+from npgpt.train import evaluate
 
 
 def attention(q, k):

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from npgpt.training.estimate import clock
+from npgpt.run.estimate import clock
 
 ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 KILLED = "its process was killed (out of memory?): try fewer at a time, as --workers 1"

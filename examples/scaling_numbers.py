@@ -11,7 +11,7 @@ from almanac import PEOPLE
 from laboratory import paired
 from scaling_fit import bootstrap, falling, fit, interval, power, valley
 
-from npgpt.model.size import flops_per_token, parameters_by_part
+from npgpt.families.size import flops_per_token, parameters_by_part
 
 FITTED = 3  # budgets, the largest, that the law is fitted to
 NEAREST = 4  # sizes about a budget's best one, to which its parabola is fitted

@@ -19,12 +19,11 @@ from families import padded
 
 from autograd import log_softmax
 from npgpt import GPT, CharTokenizer, GPTConfig, TrainConfig
-from npgpt.data.batches import NOT_COUNTED, split_text
-from npgpt.data.objectives import CAUSAL, Batch
+from npgpt.batches import NEXT_TOKEN, NOT_COUNTED, Batch, split_text
+from npgpt.families.size import flops_per_token, parameters_by_part
 from npgpt.files import atomic_write
-from npgpt.model.size import flops_per_token, parameters_by_part
-from npgpt.training.loop import evaluate, training_steps
-from npgpt.training.optim import make_optimizer
+from npgpt.optim import make_optimizer
+from npgpt.train import evaluate, training_steps
 
 CORPUS = "SCALING_CORPUS"
 ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL}
@@ -226,6 +225,6 @@ def split_corpus():
 def of_file(settings):
     vocab_size, train_ids, val_ids = split_corpus()
     config = shape(settings["channels"], vocab_size, block_size=128)
-    model, result = train(config, settings, train_ids, CAUSAL)
+    model, result = train(config, settings, train_ids, NEXT_TOKEN)
     loss, _ = evaluate(model, val_ids, stride=64)
     return result | {"loss": loss}

@@ -9,11 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from npgpt import GPT, AdamW, BPETokenizer, GPTConfig, TrainConfig
-from npgpt.data import tales
-from npgpt.data.batches import split_text
-from npgpt.training.loop import training_steps
-from npgpt.training.warmup import warm_up
+from npgpt import GPT, AdamW, BPETokenizer, GPTConfig, TrainConfig, tales
+from npgpt.batches import split_text
+from npgpt.run.warmup import warm_up
+from npgpt.train import training_steps
 
 
 class Trained(NamedTuple):

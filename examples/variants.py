@@ -1,6 +1,6 @@
 """GPTs with one part replaced, for `08_ablations.py`: each is a subclass of a few lines.
 
-What a model of npgpt is made of is a class attribute of it (`npgpt.model.gpt.GPT`, `block.Block`),
+What a model of npgpt is made of is a class attribute of it (`npgpt.gpt.GPT`, `block.Block`),
 and a subclass names another part there, or calls the same parts in another order. These are for
 training only: their `hidden` takes no cache.
 """
@@ -10,14 +10,10 @@ import math
 import numpy as np
 
 from autograd import Tensor, relu, rotary_embedding, scaled_dot_product_attention, silu
-from npgpt.config import LlamaConfig
-from npgpt.model.attention import CausalSelfAttention
-from npgpt.model.block import Block
-from npgpt.model.gpt import GPT
-from npgpt.model.llama import Llama
-from npgpt.model.mlp import MLP, GatedFeedForward
-from npgpt.model.module import INIT_STD, Module, RMSNorm, branch_std
-from npgpt.model.neighbours import waves
+from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.families.neighbours import waves
+from npgpt.families.parts import GatedFeedForward, RMSNorm
+from npgpt.gpt import GPT, INIT_STD, MLP, Block, CausalSelfAttention, Module, branch_std
 
 
 class Nothing(Module):

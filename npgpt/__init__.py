@@ -1,16 +1,25 @@
 """A GPT to read: tokenizers, data, the model, its training and generation.
 
-Reading order, one package for each section of CONCEPTS.md:
+The core, one file for each section of CONCEPTS.md, in reading order:
 
-    config.py      the settings of a model and of its training
-    tokenizer/     text to token ids and back
-    data/          where text comes from, and batches of it
-    model/         embeddings, attention, blocks, the GPT
-    training/      optimizer, schedule, loop, checkpoints
-    generation/    choosing the next token, again and again
-    interop/       models in other programs' files
-    plots.py       pictures of all that
-    cli/           the program `npgpt`
+    config.py       the settings of a GPT and of training
+    char.py words.py pretokenize.py bpe.py      text to token ids and back
+    tales/          stories told by a grammar whose entropy is known exactly
+    ngram.py        models that count
+    batches.py      windows of text: inputs and targets
+    gpt.py          the whole model: embeddings, attention, MLP, block, logits, loss
+    optim.py        AdamW and the learning rate
+    train.py        steps, evaluations, samples, checkpoints
+    checkpoint.py metrics.py    what a run folder holds
+    sampling.py generate.py text.py             the next token, again and again
+
+The rooms around it import the core, and it imports none of them:
+
+    families/   other kinds of models: Llama, BERT, T5
+    fast/       the same results sooner: compiled decoding, stored weights, the compiled tokenizer
+    io/         other people's files, corpora, token files
+    run/        what a long run needs: progress, profile, diagnosis, several processes
+    cli/        the program `npgpt`     look/  the microscope     exercises/     plots.py
 
 >>> from npgpt import GPT, GPTConfig
 >>> model = GPT(GPTConfig(vocab_size=65, block_size=64, n_layer=2, n_head=2, n_embd=32))
@@ -26,12 +35,16 @@ if not hasattr(autograd, "OPS"):
         "install npgpt alone into a new virtual environment, as its README does"
     )
 
-from npgpt.config import BertConfig, GPTConfig, LlamaConfig, T5Config, TrainConfig
-from npgpt.model import GPT, T5, Bert, Llama
-from npgpt.tokenizer import BPETokenizer, CharTokenizer
-from npgpt.training import AdamW
-from npgpt.training.checkpoint import load_run
-from npgpt.training.checkpoint import version_of as _version_of
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
+from npgpt.checkpoint import load_run
+from npgpt.checkpoint import version_of as _version_of
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.families.bert import Bert, BertConfig
+from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.families.t5 import T5, T5Config
+from npgpt.gpt import GPT
+from npgpt.optim import AdamW
 
 __version__ = _version_of("npgpt")
 

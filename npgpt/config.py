@@ -1,4 +1,4 @@
-"""The settings of a model and of its training, one dataclass each, and presets of both.
+"""The settings of a GPT and of training, one dataclass each, and presets of both.
 
 Hyper-parameters have nanoGPT's names. A field's description is also its help text on the command
 line, where every field is a flag: `n_layer` is `--n-layer`. In a TOML file it stands in the table
@@ -7,11 +7,9 @@ of its class, [model] or [training].
 
 import difflib
 import math
-import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from autograd.precision import PRECISIONS
-from npgpt.files import read_given
 
 SPLITS = ("tail", "documents")
 
@@ -40,122 +38,11 @@ class GPTConfig:
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
 
     def __post_init__(self):
-        _check_sizes(self)
-        _check_shares(self)
+        check_sizes(self)
+        check_heads(self)
 
 
-@dataclass(frozen=True)
-class LlamaConfig:
-    """The shape of a Llama. Raises ValueError for a shape that cannot be built."""
-
-    vocab_size: int = setting("V, the number of different tokens")
-    block_size: int = setting("T, the longest context in tokens")
-    n_layer: int = setting("number of transformer blocks")
-    n_head: int = setting("H, heads of queries per block")
-    n_embd: int = setting("C, channels of the residual stream; an even multiple of n_head")
-    n_kv_head: int = setting("heads of keys and values, which divide n_head; 0: n_head", default=0)
-    n_inner: int = setting("F, channels inside the MLP; 0: 4 C, llama 8/3 C rounded up", default=0)
-    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
-    tie_weights: bool = setting("the output projection is the token embedding", default=True)
-    rope_base: float = setting("base of the wavelengths of rotary positions", default=10000.0)
-    norm_eps: float = setting("what RMSNorm adds to the mean square", default=1e-6)
-
-    @property
-    def kv_heads(self):
-        return self.n_kv_head or self.n_head
-
-    @property
-    def inner(self):
-        return self.n_inner or (8 * self.n_embd + 23) // 24 * 8
-
-    def __post_init__(self):
-        _check_sizes(self, "n_kv_head", "n_inner")
-        _check_shares(self)
-        if self.n_embd // self.n_head % 2:
-            raise ValueError(
-                f"LlamaConfig: n_embd={self.n_embd} and n_head={self.n_head} make heads of "
-                f"{self.n_embd // self.n_head} channels, which rotary positions turn in pairs; "
-                f"use n_embd={self.n_embd + self.n_head}"
-            )
-        if self.n_head % self.kv_heads:
-            raise ValueError(
-                f"LlamaConfig: n_kv_head={self.n_kv_head} does not divide n_head={self.n_head}; "
-                "use a divisor, each of whose heads serves as many heads of queries"
-            )
-        for name in ("rope_base", "norm_eps"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"LlamaConfig: {name}={getattr(self, name)}; use more than 0")
-
-
-@dataclass(frozen=True)
-class BertConfig:
-    """The shape of a BERT. Raises ValueError for a shape that cannot be built."""
-
-    vocab_size: int = setting("V, the number of different tokens")
-    block_size: int = setting("T, the longest text in tokens")
-    n_layer: int = setting("number of transformer blocks")
-    n_head: int = setting("H, attention heads per block")
-    n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
-    n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
-    n_segment: int = setting("kinds of segments, such as first and second text", default=2)
-    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
-    mlm_head: bool = setting("whether it has a head that predicts hidden tokens", default=True)
-
-    @property
-    def inner(self):
-        return self.n_inner or 4 * self.n_embd
-
-    def __post_init__(self):
-        _check_sizes(self, "n_inner")
-        _check_shares(self)
-
-
-@dataclass(frozen=True)
-class T5Config:
-    """The shape of a T5. Raises ValueError for a shape that cannot be built."""
-
-    vocab_size: int = setting("V, the number of different tokens")
-    block_size: int = setting("longest text to train on; relative positions have no longest")
-    n_layer: int = setting("number of blocks of the encoder")
-    n_head: int = setting("H, attention heads per block")
-    n_embd: int = setting("C, channels of the residual streams; a multiple of n_head")
-    n_decoder_layer: int = setting("number of blocks of the decoder; 0: n_layer", default=0)
-    n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
-    head_size: int = setting("D, channels of a head; 0: C / H", default=0)
-    n_bucket: int = setting("buckets that distances between positions fall into", default=32)
-    max_distance: int = setting("distance from which on all are in the last bucket", default=128)
-    gated: bool = setting("an MLP gated by GELU, of T5 1.1, not a ReLU", default=False)
-    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
-    tie_weights: bool = setting("the output projection is the token embedding", default=True)
-
-    @property
-    def decoder_layers(self):
-        return self.n_decoder_layer or self.n_layer
-
-    @property
-    def inner(self):
-        return self.n_inner or 4 * self.n_embd
-
-    @property
-    def head_channels(self):
-        return self.head_size or self.n_embd // self.n_head
-
-    def __post_init__(self):
-        _check_sizes(self, "n_decoder_layer", "n_inner", "head_size")
-        if not self.head_size:
-            _check_shares(self)
-        if self.n_bucket < 4 or self.max_distance <= self.n_bucket // 2:
-            raise ValueError(
-                f"T5Config: n_bucket={self.n_bucket}, max_distance={self.max_distance}; half of "
-                "the buckets are for one distance each: use 4 buckets or more, and a max_distance "
-                "above half of them"
-            )
-
-
-CONFIGS = {"gpt": GPTConfig, "llama": LlamaConfig, "bert": BertConfig, "t5": T5Config}
-
-
-def _check_sizes(config, *optional):
+def check_sizes(config, *optional):
     """Ints that are 1 or more, or, those that are `optional`, 0; a dropout; the types of all."""
     for known in fields(config):
         value, least = getattr(config, known.name), 0 if known.name in optional else 1
@@ -170,7 +57,7 @@ def _check_sizes(config, *optional):
         )
 
 
-def _check_shares(config):
+def check_heads(config):
     if config.n_embd % config.n_head:
         below = config.n_embd - config.n_embd % config.n_head
         raise ValueError(
@@ -248,7 +135,7 @@ class TrainConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use [0, 1)")
         for name, known in (
-            ("split", SPLITS), ("arch", CONFIGS), ("matmul_precision", PRECISIONS)
+            ("split", SPLITS), ("matmul_precision", PRECISIONS)
         ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -261,42 +148,13 @@ class TrainConfig:
             )
 
 
-def model_settings(*archs):
-    """The fields of the models' settings that a user gives, by name: of some kinds, or of all.
-
-    vocab_size is not among them, as it comes from the tokenizer.
-    """
-    known = [field for arch in archs or CONFIGS for field in fields(CONFIGS[arch])]
-    found = {f.name: f for f in known} | {f.name: f for f in reversed(known)}  # the first of a name
-    del found["vocab_size"]
-    return found
-
-
 # Fields that differ from the defaults above; vocab_size comes from the tokenizer, which learns
 # "char", "words" or "bpe": characters, unless a preset names another.
-PRESETS = {
+GPT_PRESETS = {
     "tales": {
         "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
         "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
         "eval_stride": 64,
-    },
-    "tales-llama": {
-        "arch": "llama", "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128,
-        "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
-        "eval_stride": 64,
-    },
-    # A story has at most 69 tokens where frequent words are tokens. Only what is hidden teaches, a
-    # seventh of the text: so these are half as deep, and take many steps.
-    "tales-bert": {
-        "arch": "bert", "block_size": 96, "n_layer": 2, "n_head": 8, "n_embd": 128, "n_inner": 256,
-        "corpus": ("tales",), "tokenizer": "words", "max_iters": 12000, "batch_size": 16,
-        "lr": 2e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 1000,
-    },
-    "tales-t5": {
-        "arch": "t5", "block_size": 96, "n_layer": 2, "n_decoder_layer": 3, "n_head": 8,
-        "n_embd": 128, "n_inner": 256, "tie_weights": False,
-        "corpus": ("tales",), "tokenizer": "words", "max_iters": 8500, "batch_size": 16,
-        "lr": 1.5e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 500,
     },
     # Any other text. At the cost of the next, a longer window and a higher rate: it learns more.
     "text": {
@@ -315,17 +173,13 @@ PRESETS = {
     },
 }  # fmt: skip
 
-
 GPT2 = {
     "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",), "batch_size": 1,
     "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5, "warmup_iters": 200,
     "beta2": 0.95, "max_iters": 2000,
 }  # fmt: skip
-# Vocabularies are for `npgpt info`; in training they are those of the tokenizer.
-VOCABULARIES = {"tales-bert": 399, "tales-t5": 430}
 # The published sizes.
-VOCABULARIES |= dict.fromkeys(("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"), 50257)
-PRESETS |= {
+GPT_PRESETS |= {
     "gpt2": GPT2 | {"n_layer": 12, "n_head": 12, "n_embd": 768},
     "gpt2-medium": GPT2 | {"n_layer": 24, "n_head": 16, "n_embd": 1024},
     "gpt2-large": GPT2 | {"n_layer": 36, "n_head": 20, "n_embd": 1280},
@@ -333,124 +187,17 @@ PRESETS |= {
 }
 
 
-def preset_for(corpus, arch="gpt"):
-    """The preset of a corpus; texts without one of their own have `text`. Of a kind of model that
-    is not a GPT, there is one."""
-    if arch != "gpt":
-        return f"tales-{arch}"
-    return {("tales",): "tales", ("shakespeare",): "shakespeare-cpu"}.get(tuple(corpus), "text")
-
-
-def from_preset(name, **changes):
-    """(settings of the model without vocab_size as a dict, TrainConfig) of a preset, with changes.
-
-    Raises ValueError for an unknown preset or setting, naming the nearest that exists, and for
-    settings that contradict each other.
-    """
-    if name not in PRESETS:
-        raise ValueError(
-            f"preset {name!r} is unknown{nearest(name, PRESETS)}; use one of: {', '.join(PRESETS)}"
-        )
-    chosen = PRESETS[name] | changes
-    arch, training_fields = PRESETS[name].get("arch", "gpt"), {f.name for f in fields(TrainConfig)}
-    if chosen.get("arch", "gpt") != arch:
-        raise ValueError(
-            f"preset {name!r} is for arch={arch}, not {chosen['arch']}; use one of the same arch, "
-            f"such as {preset_for((), chosen['arch'])}, or leave it out"
-        )
-    model_fields = model_settings(arch).keys()
-    for setting in changes.keys() - model_fields - training_fields:
-        owners = [other for other in CONFIGS if setting in model_settings(other)]
-        of_others = f": it is one of arch={' and '.join(owners)}, not of {arch}" if owners else ""
-        raise ValueError(
-            f"setting {setting!r} is unknown"
-            f"{of_others or nearest(setting, model_fields | training_fields)}; "
-            "npgpt train --help lists them all"
-        )
-    model = {k: v for k, v in chosen.items() if k in model_fields}
-    training = replace(TrainConfig(), **{k: v for k, v in chosen.items() if k in training_fields})
-    if training.eval_stride > model["block_size"]:
-        raise ValueError(
-            f"eval_stride={training.eval_stride} is larger than a window, block_size="
-            f"{model['block_size']}; use eval_stride={model['block_size']} or less, or 0"
-        )
-    return model, training
-
-
-def read_settings(path):
-    """The settings in a TOML file, as `npgpt train --help` shows one: a dict for `from_preset`,
-    "preset" among them if it is given.
-
-    Raises ValueError, with the path, for what is not TOML, not a setting, or of the wrong type.
-    """
-    data = read_given(path)
-    if data.lstrip()[:1] == b"{":
-        raise ValueError(
-            f"{path} is JSON; npgpt train --help shows a file of settings, in TOML. A run that has "
-            "a config.json is continued by --resume --out RUN, and its model by --init-from RUN"
-        )
-    try:
-        # some editors of Windows begin a file with a byte order mark, which is not TOML
-        tables = tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a TOML file: {error}; correct it there") from error
-    known = {"preset": str, "model": dict, "training": dict}
-    settings = {}
-    for name, value in tables.items():
-        _check_entry(path, name, value, known)
-        if name == "preset":
-            settings[name] = value
-            continue
-        known_there = fields(TrainConfig) if name == "training" else model_settings().values()
-        types = {f.name: f.type for f in known_there}
-        for entry, inner in value.items():
-            _check_entry(path, entry, inner, types, f" in [{name}]")
-            settings[entry] = tuple(inner) if entry == "corpus" else inner
-    return settings
-
-
-def _check_entry(path, name, value, types, table=""):
-    if name not in types:
-        raise ValueError(
-            f"{path}: {name!r} is unknown{table}{_elsewhere(name, types)}; what is known "
-            f"there: {', '.join(types)}"
-        )
-    wanted = _wanted(value, types[name])
-    if wanted:
-        raise ValueError(f"{path}: {name} = {value!r}{table}; give {wanted}")
-
-
-def settings_from_json(cls, table, run_format):
-    """The `cls`, a dataclass of settings, that an object in the config.json of a run describes.
-
-    Raises ValueError for what is missing though runs of this format had it, for what no format has,
-    and for all that `cls` itself refuses.
-    """
-    known = {field.name: field for field in fields(cls)}
-    if not isinstance(table, dict):
-        raise ValueError(f"{cls.__name__} is {table!r}; an object with its settings is wanted")
-    for name in table.keys() - known.keys():
-        raise ValueError(f"{cls.__name__}: {name!r} is unknown{nearest(name, known)}")
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}
-    for name in known.keys() - table.keys():
-        added = known[name].metadata
-        if added.get("since", 1) <= run_format:
-            raise ValueError(f"{cls.__name__}: {name} is missing")
-        values[name] = added["before"]
-    return cls(**values)
-
-
 def check_types(settings):
     """Raise ValueError unless each field of a dataclass holds what its type says."""
     for known in fields(settings):
         value = getattr(settings, known.name)
-        wanted = _wanted(value, known.type)
-        if wanted:
-            raise ValueError(f"{type(settings).__name__}: {known.name}={value!r}; use {wanted}")
+        instead = wanted(value, known.type)
+        if instead:
+            raise ValueError(f"{type(settings).__name__}: {known.name}={value!r}; use {instead}")
 
 
-def _wanted(value, type):
-    """What to give instead of a value that is not of a setting's type; None if it is."""
+def wanted(value, type):
+    """Return what to give instead of a value that is not of a setting's type; None if it is."""
     if type == tuple[str, ...]:
         fits = isinstance(value, (tuple, list)) and all(isinstance(item, str) for item in value)
         return None if fits else 'a list of texts, as ["a.txt"]'
@@ -464,17 +211,20 @@ def _wanted(value, type):
     return None
 
 
-def _elsewhere(name, known):
-    """Where a name that is not `known` in its table belongs, or the nearest name, or nothing."""
-    if name in ("tokenizer", "vocab_size"):
-        return f": give it as the flag --{name.replace('_', '-')}"
-    tables = dict.fromkeys(model_settings(), "model")
-    tables |= {field.name: "training" for field in fields(TrainConfig)}
-    if name in tables:
-        return f": it belongs in the table [{tables[name]}]"
-    near = difflib.get_close_matches(name, [*known, *tables], n=1)
-    where = f", in the table [{tables[near[0]]}]" if near and near[0] not in known else ""
-    return f": did you mean {near[0]}{where}?" if near else ""
+def check_known(config, known, reader):
+    """Raise ValueError if a setting that is not in `known` differs from its default.
+
+    For whoever handles settings by hand: `reader` would compute or write something else than the
+    model does, without a word.
+    """
+    for setting in fields(config):
+        value = getattr(config, setting.name)
+        if setting.name not in known and value != setting.default:
+            raise ValueError(
+                f"{reader} does not know the setting {setting.name}={value!r} of a "
+                f"{type(config).__name__}; use a model with the default, {setting.default!r}, or "
+                f"teach it there"
+            )
 
 
 def nearest(name, known):

@@ -75,7 +75,7 @@ def _of_256_colours(png, made_by):
 def loss_picture(path, rows, *, title, levels, whole):
     """Training and validation loss against the optimizer step; below, gradient norm and updates.
 
-    rows     as `npgpt.training.metrics.read_metrics` gives them
+    rows     as `npgpt.metrics.read_metrics` gives them
     levels   pairs (name, nats per token) to draw as horizontal lines: what a bigram model reaches,
              the entropy of the text
     whole    the loss at the end on the whole validation text: a dot, where the curve is made of

@@ -4,7 +4,7 @@ import math
 
 from hypothesis import strategies as st
 
-from npgpt.data.grammar import Grammar
+from npgpt.tales.grammar import Grammar
 
 
 def derivations(grammar):

@@ -20,14 +20,14 @@ import autograd
 import npgpt
 from autograd import Tensor
 from npgpt import GPT, T5, AdamW, Bert, BPETokenizer, CharTokenizer, Llama
-from npgpt.generation import Sampling
-from npgpt.model import MODELS
-from npgpt.tokenizer import WordTokenizer
-from npgpt.training.checkpoint import RunError
+from npgpt.checkpoint import RunError
+from npgpt.families import FAMILIES
+from npgpt.sampling import Sampling
+from npgpt.words import WordTokenizer
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"vocab_size": 11, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
-MODEL = pytest.mark.parametrize("cls", list(MODELS.values()), ids=list(MODELS))
+MODEL = pytest.mark.parametrize("cls", list(FAMILIES.values()), ids=list(FAMILIES))
 # A habit from elsewhere, and what a type checker says of it.
 PROGRAM = """
 import numpy as np

@@ -40,7 +40,7 @@ with settings_of_numba():
     from autograd.kernels.compiler import compiled_code_cached
 
 with compiled_code_cached():
-    import autograd.kernels.decode  # for npgpt.generation.decoder
+    import autograd.kernels.decode  # for npgpt.fast.decoder
     from autograd.kernels.activations import (
         dropout,
         gelu,

@@ -17,7 +17,7 @@ import sys
 
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.config import nearest
-from npgpt.generation.text import printable
+from npgpt.text import printable
 
 COMMANDS = {
     "train": "train a model on a text; writes a run folder",
@@ -131,7 +131,7 @@ def _parsed(argv):
         parser.error(f"unknown argument {' unknown argument '.join(near)}")
     if args.command is None:
         if args.version:
-            from npgpt.training.checkpoint import versions
+            from npgpt.checkpoint import versions
 
             print(", ".join(f"{package} {version}" for package, version in versions().items()))
         else:

@@ -6,16 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from npgpt import plots
+from npgpt.checkpoint import read_run, refusing
 from npgpt.cli import print_json
-from npgpt.data.objectives import OBJECTIVES
+from npgpt.families import family
+from npgpt.families.size import parameters_by_part
 from npgpt.files import member, read_text
-from npgpt.folders import check_free
-from npgpt.model.size import parameters_by_part
-from npgpt.tokenizer import load_tokenizer
-from npgpt.training.checkpoint import read_run, refusing
-from npgpt.training.dataset import open_dataset
-from npgpt.training.estimate import clock, tokens_per_step
-from npgpt.training.metrics import read_metrics, read_result
+from npgpt.io.dataset import open_dataset
+from npgpt.io.folders import check_free
+from npgpt.io.tokenizers import load_tokenizer
+from npgpt.metrics import read_metrics, read_result
+from npgpt.run.estimate import clock, tokens_per_step
 
 OUT = " with --out"
 LONGEST = 100  # characters of a name that is made of the runs' names
@@ -93,7 +93,7 @@ class Result:
             self.whole = read_result(member(folder, "result.json"), self.steps)
             self.tokens = read_text(member(folder, "tokenizer.json"))
             tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
-        self.objective = OBJECTIVES[self.run.training.arch](tokenizer)
+        self.objective = family(self.run.training.arch).Objective(tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
         self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
         self.floor = self.whole.get("floor") if self.whole else self._floor(tokenizer)

@@ -8,18 +8,17 @@ import math
 from contextlib import ExitStack
 
 from autograd import using_matmul_precision
+from npgpt.bpe_tokenizer import BPETokenizer
 from npgpt.cli import print_json
-from npgpt.data.objectives import OBJECTIVES
-from npgpt.data.tokens import bytes_per_token
-from npgpt.generation.weights import KINDS, use_weights
-from npgpt.tokenizer import BPETokenizer
-from npgpt.training.dataset import open_dataset, open_whole_text
-from npgpt.training.loop import evaluate
-from npgpt.training.metrics import bits_per_byte
-from npgpt.training.models import load_model
-from npgpt.training.progress import counting
-from npgpt.training.summary import beside_floor
-from npgpt.training.warmup import warm_up
+from npgpt.families import family
+from npgpt.families.models import load_model
+from npgpt.fast.weights import KINDS, use_weights
+from npgpt.io.dataset import open_dataset, open_whole_text
+from npgpt.metrics import bits_per_byte, bytes_per_token
+from npgpt.run.progress import counting
+from npgpt.run.summary import beside_floor
+from npgpt.run.warmup import warm_up
+from npgpt.train import evaluate
 
 
 def add_arguments(parser):
@@ -48,7 +47,7 @@ def run(args):
     precision = training.matmul_precision
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
             precision=precision, command="npgpt eval")  # fmt: skip
-    objective = OBJECTIVES[training.arch](tokenizer)
+    objective = family(training.arch).Objective(tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(precision))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from npgpt.folders import check_free, new_folder
+from npgpt.checkpoint import load_run
+from npgpt.io.folders import check_free, new_folder
 from npgpt.tokenizer import save_pretrained
-from npgpt.training.checkpoint import load_run
 
 
 def add_arguments(parser):

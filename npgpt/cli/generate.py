@@ -9,18 +9,17 @@ from contextlib import suppress
 
 import numpy as np
 
+from npgpt.bpe_tokenizer import BPETokenizer
 from npgpt.cli import print_json
 from npgpt.cli.writer import Writer
-from npgpt.data.objectives import OBJECTIVES
-from npgpt.data.texts import decode_whole
+from npgpt.families import family
+from npgpt.families.models import load_model
+from npgpt.fast.weights import KINDS, use_weights
 from npgpt.files import read_given
-from npgpt.generation.sampling import Sampling
-from npgpt.generation.text import decoded, printable, starting_prompt
-from npgpt.generation.weights import KINDS, use_weights
-from npgpt.tokenizer import BPETokenizer
-from npgpt.training.models import load_model
-from npgpt.training.warmup import warm_up
-from npgpt.training.writing import WRITERS
+from npgpt.io.texts import decode_whole
+from npgpt.run.warmup import warm_up
+from npgpt.sampling import Sampling
+from npgpt.text import decoded, printable, starting_prompt
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\
@@ -71,11 +70,11 @@ def run(args):
     loaded = load_model(args.model)
     arch, tokenizer = loaded.training.arch, loaded.tokenizer
     model = use_weights(loaded.model, args.weights)
-    continues = WRITERS[arch] is WRITERS["gpt"]
+    continues = family(arch).write is family("gpt").write
     _check_flags(args, arch, continues)
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
             weights=args.weights, command="npgpt generate")  # fmt: skip
-    objective = OBJECTIVES[arch](tokenizer)
+    objective = family(arch).Objective(tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     if args.seed is None and args.temperature != 0 and not args.interactive:
         args.seed = secrets.randbelow(2**32)
@@ -121,7 +120,7 @@ def _check_flags(args, arch, continues):
 
 
 def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
-    ids = WRITERS[arch](
+    ids = family(arch).write(
         model, tokenizer, objective.prompt(prompt),
         500 if args.max_new_tokens is None else args.max_new_tokens, seed=args.seed, **sampling,
     )  # fmt: skip

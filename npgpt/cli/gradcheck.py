@@ -8,7 +8,7 @@ import numpy as np
 from autograd import OPS, backend
 from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt.cli import print_json
-from npgpt.config import CONFIGS
+from npgpt.families import FAMILIES, family
 
 NAMES = 30  # columns, for the longest name of an op
 SOURCES = {
@@ -26,7 +26,7 @@ def add_arguments(parser):
         "--model", action="store_true", help="the loss of a small model, by parameter"
     )
     what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
-    add("--arch", choices=CONFIGS, help="of the model; default gpt")
+    add("--arch", choices=FAMILIES, help="of the model; default gpt")
     add("--seed", type=int, default=0, metavar="S", help="of the arrays drawn; default 0")
     add("--json", action="store_true", help="one JSON object")
 
@@ -99,7 +99,6 @@ def small_model(arch, seed):
     the T5 are smaller, as its scores are not divided and the loss would bend too much; and it has
     a gate, because a ReLU has no derivative at 0, where differences might look for one.
     """
-    from npgpt.model import MODELS
 
     shapes = {
         "gpt": {"n_embd": 6},
@@ -110,7 +109,7 @@ def small_model(arch, seed):
     }  # fmt: skip
     settings = {"vocab_size": 7, "block_size": 5, "n_layer": 2, "n_head": 2, "dropout": 0.2}
     spread = 0.3 if arch == "t5" else 0.7
-    cls = MODELS[arch]
+    cls = family(arch).Model
     model = cls(cls.Config(**settings | shapes[arch]), seed=seed, dtype=np.float64)
     rng = np.random.default_rng(seed)
     for weight in model.parameters().values():

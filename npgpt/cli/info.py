@@ -3,15 +3,15 @@
 import math
 from dataclasses import asdict
 
+from npgpt.checkpoint import read_run
 from npgpt.cli import print_json
-from npgpt.config import CONFIGS, PRESETS, VOCABULARIES, TrainConfig, from_preset
-from npgpt.data.objectives import OBJECTIVES
-from npgpt.interop.huggingface import local_folder
-from npgpt.model import MODELS
-from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.training.checkpoint import read_run
-from npgpt.training.estimate import tokens_per_step
-from npgpt.training.models import arch_of, model_type_of
+from npgpt.config import TrainConfig
+from npgpt.families import family
+from npgpt.families.models import arch_of, model_type_of
+from npgpt.families.presets import PRESETS, VOCABULARIES, from_preset
+from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.io.huggingface import local_folder
+from npgpt.run.estimate import tokens_per_step
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # different ones, in the text of a preset
 
@@ -35,10 +35,10 @@ def run(args):
         raise ValueError("name a run folder, or a preset with --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
-        size = CHARACTERS[training.corpus[0]] + len(OBJECTIVES[training.arch].special_tokens)
+        size = CHARACTERS[training.corpus[0]] + len(family(training.arch).Objective.special_tokens)
         size = VOCABULARIES.get(args.preset, size)
         size = size if args.vocab_size is None else args.vocab_size
-        config = CONFIGS[training.arch](vocab_size=size, **model)
+        config = family(training.arch).Config(vocab_size=size, **model)
     elif args.vocab_size is not None:
         raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
     elif model_type_of(folder := local_folder(args.run)) is None:
@@ -46,7 +46,7 @@ def run(args):
         config, training = run.model, run.training
     else:
         training = TrainConfig(arch=arch_of(folder))
-        config = MODELS[training.arch].from_pretrained(folder).config
+        config = family(training.arch).Model.from_pretrained(folder).config
     parts = parameters_by_part(config)
     memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
     result = {

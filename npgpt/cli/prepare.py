@@ -4,12 +4,13 @@ from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 
+from npgpt.char import CharTokenizer
 from npgpt.config import SPLITS, TrainConfig
-from npgpt.data.corpora import load_corpus
-from npgpt.data.tokens import PARTS, scan, split_chunks, token_dtype, write_ids
 from npgpt.files import atomic_file, quoted
-from npgpt.folders import check_free, new_folder
-from npgpt.tokenizer import CharTokenizer, load_tokenizer
+from npgpt.io.corpora import load_corpus
+from npgpt.io.folders import check_free, new_folder
+from npgpt.io.tokenizers import load_tokenizer
+from npgpt.io.tokens import PARTS, scan, split_chunks, token_dtype, write_ids
 
 
 def add_arguments(parser):

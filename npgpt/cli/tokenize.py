@@ -4,13 +4,14 @@ import os
 import sys
 from pathlib import Path
 
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.checkpoint import runs_near
 from npgpt.cli import print_json
-from npgpt.generation.text import visible
-from npgpt.interop.huggingface import TOKENIZER_FILES, local_folder
-from npgpt.tokenizer import BPETokenizer, load_tokenizer
-from npgpt.training.checkpoint import runs_near
-from npgpt.training.models import tokenizer_in
-from npgpt.training.warmup import warm_up
+from npgpt.families.models import tokenizer_in
+from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
+from npgpt.io.tokenizers import load_tokenizer
+from npgpt.run.warmup import warm_up
+from npgpt.text import visible
 
 # Backgrounds that black text can be read on, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)

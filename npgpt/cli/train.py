@@ -1,4 +1,4 @@
-"""`npgpt train`: its flags, and how a run starts or continues. `npgpt.training.run` is the run."""
+"""`npgpt train`: its flags, and how a run starts or continues. `npgpt.train` is the run."""
 
 import argparse
 import glob
@@ -14,22 +14,9 @@ from tqdm import tqdm
 
 from autograd import backend, using_matmul_precision
 from autograd.precision import PRECISIONS
-from npgpt.config import (
-    CONFIGS,
-    PRESETS,
-    RUN_FORMAT,
-    SPLITS,
-    TrainConfig,
-    from_preset,
-    model_settings,
-    preset_for,
-    read_settings,
-)
-from npgpt.data.batches import check_length
-from npgpt.data.tokens import prepared_paths
-from npgpt.model import MODELS
-from npgpt.tokenizer import BPETokenizer
-from npgpt.training.checkpoint import (
+from npgpt.batches import check_length
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.checkpoint import (
     Run,
     RunError,
     create_run,
@@ -40,18 +27,24 @@ from npgpt.training.checkpoint import (
     set_max_iters,
     versions,
 )
-from npgpt.training.dataset import KINDS, open_dataset
-from npgpt.training.diagnostics import check_model
-from npgpt.training.estimate import check_memory
-from npgpt.training.models import load_model
-from npgpt.training.optim import make_optimizer
-from npgpt.training.parallel import ending_together, find_ranks, is_main_rank
-from npgpt.training.run import run_worker, train
-from npgpt.training.schedule import learning_rate
-from npgpt.training.summary import print_results, print_summary
-from npgpt.training.warmup import WarmUp
+from npgpt.cli.settings import read_settings
+from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
+from npgpt.families import FAMILIES, family
+from npgpt.families.models import load_model
+from npgpt.families.presets import PRESETS, from_preset, model_settings, preset_for
+from npgpt.files import quoted
+from npgpt.io.dataset import KINDS, open_dataset
+from npgpt.io.tokens import prepared_paths
+from npgpt.optim import learning_rate, make_optimizer
+from npgpt.run.diagnostics import check_model
+from npgpt.run.estimate import check_memory
+from npgpt.run.parallel import ending_together, find_ranks, is_main_rank, run_worker
+from npgpt.run.summary import print_results, print_summary
+from npgpt.run.warmup import WarmUp
+from npgpt.run.watch import LiveWatch
+from npgpt.train import train
 
-CHOICES = {"split": SPLITS, "arch": tuple(CONFIGS), "matmul_precision": PRECISIONS}
+CHOICES = {"split": SPLITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS}
 GROUPS = ("the run", "the text", "the model", "training", "evaluation")
 EXAMPLES = """\
 examples:
@@ -143,10 +136,13 @@ def run(args):
         if not main_rank:
             run_worker(run, dataset, model, optimizer, ranks)
             return 0  # so that mpirun waits until the first rank has saved
-        status = train(run, dataset, model, optimizer, ranks=ranks, profile_steps=args.profile)
-        if status == 0:
+        watch = LiveWatch(run, dataset, model, optimizer, ranks, args.profile)
+        if train(run, dataset, model, optimizer, watch=watch, ranks=ranks):
             print_results(run, dataset, model)
-        return status
+            return 0
+        print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
+              f"    npgpt train --resume --out {quoted(run.folder)}")  # fmt: skip
+        return watch.stop.exit_status()
 
 
 def _started(args, ranks, stack):
@@ -159,7 +155,7 @@ def _started(args, ranks, stack):
         _check_shared(training, args)
     if not args.check and is_main_rank(ranks):
         refuse_taken(folder)
-    config = CONFIGS[training.arch](vocab_size=bpe_size or 1, **settings)
+    config = family(training.arch).Config(vocab_size=bpe_size or 1, **settings)
     tokenizer = None
     if initial:
         tokenizer = initial.tokenizer
@@ -188,7 +184,7 @@ def _started(args, ranks, stack):
         model = initial.model
         model.config, model.seed = config, training.seed
     else:
-        model = MODELS[training.arch](config, seed=training.seed)
+        model = family(training.arch).Model(config, seed=training.seed)
     run = Run(folder, config, training, dataset.source)
     return run, dataset, model, make_optimizer(model, training), kernels
 
@@ -366,8 +362,8 @@ def _folders(name):
 
 def _help(field):
     """What a setting is, of which kinds of model if not of all, and its default in a plain run."""
-    archs = [arch for arch in CONFIGS if field.name in model_settings(arch)]
-    of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(CONFIGS) else ""
+    archs = [arch for arch in FAMILIES if field.name in model_settings(arch)]
+    of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(FAMILIES) else ""
     preset = PRESETS[preset_for(("tales",), archs[0] if archs else "gpt")]
     value = preset.get(field.name, field.default)
     value = " ".join(value) if isinstance(value, tuple) else value

@@ -5,10 +5,10 @@ import time
 
 import numpy as np
 
-from npgpt.generation.generate import columns
-from npgpt.generation.sampling import log_probabilities
-from npgpt.generation.text import TextStream
-from npgpt.training.estimate import read_bandwidth
+from npgpt.generate import decoding_steps
+from npgpt.run.estimate import read_bandwidth
+from npgpt.sampling import log_probabilities
+from npgpt.text import TextStream
 
 
 class Writer:
@@ -27,20 +27,20 @@ class Writer:
         texts = [TextStream(self.tokenizer, args.stop or ()) for _ in range(self.n)]
         samples = [{"text": "", "tokens": 0, "ids": []} for _ in texts]
         self.times = [time.perf_counter()]
-        for column in columns(
+        for step in decoding_steps(
             self.decoder, [np.asarray(prompt_T)] * self.n, new, self.sampling,
             block_size=self.model.config.block_size, seed=args.seed,
         ):  # fmt: skip
-            for b in np.flatnonzero(~column.finished_B):
-                token, sample = int(column.next_B[b]), samples[b]
+            for b in np.flatnonzero(~step.finished_B):
+                token, sample = int(step.next_B[b]), samples[b]
                 text = texts[b].add(token)
                 sample["text"] += text
                 sample["ids"].append(token)
                 if args.logprobs is not None:
-                    self._add_logprobs(sample, column.logits_BV[b], token)
+                    self._add_logprobs(sample, step.logits_BV[b], token)
                 if self.n == 1:
                     show(text)
-                column.finished_B[b] = texts[b].ended
+                step.finished_B[b] = texts[b].ended
             self.times.append(time.perf_counter())
         for i, (sample, text) in enumerate(zip(samples, texts, strict=True)):
             rest = text.end()

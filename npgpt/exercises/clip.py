@@ -9,7 +9,7 @@ Gradient clipping: the gradients of all weights are taken as one long vector. If
 as they are. So the direction of the step stays. Here there are two weights.
 """
 RETURNS = ("a", "b")
-WHERE = "npgpt.training.optim.AdamW.step"
+WHERE = "npgpt.optim.AdamW.step"
 HINTS = (
     "The length is the root of the sum of all squares, of both arrays.",
     "The factor is longest / length, and never more than 1.",

@@ -12,7 +12,7 @@ a b c, with (b, c) learned before (a, b), comes a bc.
 """
 HELPERS = (merge,)
 RETURNS = ("ids",)
-WHERE = "npgpt.tokenizer.bpe.encode_word"
+WHERE = "npgpt.bpe.encode_word"
 HINTS = (
     "A merge that was learned earlier has a smaller new id: merges maps a pair to that id.",
     "List all pairs of neighbours. Of those in merges take that for which merges[pair] is least.",

@@ -9,7 +9,7 @@ The learning rate of step 0, 1, 2, ...: in the first `warmup` steps it rises in 
 `lowest` at step `steps`; after that it stays there.
 """
 RETURNS = ("rate",)
-WHERE = "npgpt.training.schedule.learning_rate"
+WHERE = "npgpt.optim.learning_rate"
 HINTS = (
     "How far along the fall is a step? From 0 at step warmup to 1 at step steps, and not beyond.",
     "(1 + cos(pi * along)) / 2 goes from 1 to 0.",

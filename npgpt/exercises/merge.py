@@ -9,7 +9,7 @@ makes it a token of its own, wherever it stands. Write that second half: from le
 what was merged is not merged again (of 7 7 7 and the pair 7 7, the first two become one).
 """
 RETURNS = ("ids",)
-WHERE = "npgpt.tokenizer.bpe.merge_pair"
+WHERE = "npgpt.bpe.merge_pair"
 HINTS = (
     "Walk over ids with an index that moves by 1, or by 2 after a merge.",
     "At i, the pair is there if ids[i] and ids[i + 1] are its two tokens; mind the last i.",

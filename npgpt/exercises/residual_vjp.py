@@ -9,7 +9,7 @@ this, with those of the branch and of the norm given: f_vjp(d) takes a gradient 
 what f returned and gives the one with respect to what f was given; norm_vjp likewise.
 """
 RETURNS = ("dx",)
-WHERE = "npgpt.model.block.Block"
+WHERE = "npgpt.gpt.Block"
 HINTS = (
     "x reaches y by two ways: as it is, and by the branch. The gradients of both add up.",
     "Backward through the branch, the last function comes first.",

@@ -6,7 +6,7 @@ The C channels of a position are the heads side by side: the first D of them are
 D are head 1, and so on. Attention wants each head apart, as (B, H, T, D). Split them.
 """
 RETURNS = ("heads",)
-WHERE = "npgpt.model.attention.CausalSelfAttention.heads"
+WHERE = "npgpt.gpt.CausalSelfAttention.heads"
 HINTS = (
     "Two steps: C becomes two axes, then axes change places.",
     "A reshape moves no entry past another: (B, T, C) can become (B, T, H, D), not (B, H, T, D).",

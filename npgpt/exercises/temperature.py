@@ -9,7 +9,7 @@ are the model's own, below they lean to the likeliest, above they are flatter. D
 temperature logits are large, and e^1000 is not a number.
 """
 RETURNS = ("p",)
-WHERE = "npgpt.generation.sampling.Sampling"
+WHERE = "npgpt.sampling.Sampling"
 HINTS = (
     "Divide the logits, not the probabilities.",
     "softmax stays the same if a number is subtracted from all; subtract the largest.",

@@ -9,7 +9,7 @@ get probability 0. What stays sums to 1 again. Where probabilities are equal, th
 first.
 """
 RETURNS = ("p",)
-WHERE = "npgpt.generation.sampling.Sampling"
+WHERE = "npgpt.sampling.Sampling"
 HINTS = (
     "Which ids have the k largest probabilities? np.argsort sorts upwards.",
     "np.argsort(-p, kind='stable')[:k] are these ids; of equals the lower id is first.",

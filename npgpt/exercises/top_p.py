@@ -9,7 +9,7 @@ Top-p: of the most probable tokens as few stay as are needed for their probabili
 again. Where the model is sure that is one token, where it is not it is many.
 """
 RETURNS = ("p",)
-WHERE = "npgpt.generation.sampling.Sampling"
+WHERE = "npgpt.sampling.Sampling"
 HINTS = (
     "Sort the ids by probability, the largest first, and add up: np.cumsum.",
     "A token stays if the sum of those before it has not reached the share yet.",

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import numpy as np
 
 from npgpt.files import member, read_text
-from npgpt.model.ngram import NgramModel
-from npgpt.training.dataset import open_dataset
-from npgpt.training.metrics import read_metrics
+from npgpt.io.dataset import open_dataset
+from npgpt.metrics import read_metrics
+from npgpt.ngram import NgramModel
 
 POINTS = 400  # of a curve, each the mean of the steps around it
 SAMPLES = 60_000  # characters

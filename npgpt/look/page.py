@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from npgpt.data import tales
-from npgpt.data.grammar import Mention
+from npgpt import tales
+from npgpt.char import CharTokenizer
 from npgpt.files import atomic_write
-from npgpt.folders import check_free
-from npgpt.generation.text import starting_prompt
+from npgpt.gpt import GPT
+from npgpt.io.folders import check_free
 from npgpt.look.history import history, is_tales
 from npgpt.look.record import record_gradient, record_pass
 from npgpt.look.weights import base64_of, pack
-from npgpt.model import GPT
-from npgpt.tokenizer import CharTokenizer
+from npgpt.tales.grammar import Mention
+from npgpt.text import starting_prompt
 
 LIVE = 4_000_000  # parameters up to which a page holds the model itself
 WINDOW = 512  # tokens that a page shows at most

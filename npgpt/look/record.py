@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd import Observer, Tensor, no_grad, observing, softmax
 from npgpt.look.weights import base64_of
-from npgpt.training.diagnostics import module_at_work
+from npgpt.run.diagnostics import module_at_work
 
 LARGEST, DRAWN = 8, 64  # entries of a gradient that a page holds of each weight
 LIKELIEST = 12  # tokens of a distribution that a page without weights holds

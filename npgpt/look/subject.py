@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.interop.huggingface import local_folder
-from npgpt.model import GPT
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer
-from npgpt.training.checkpoint import Run
-from npgpt.training.models import arch_of, load_model
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
+from npgpt.checkpoint import Run
+from npgpt.families.models import arch_of, load_model
+from npgpt.gpt import GPT
+from npgpt.io.huggingface import local_folder
+from npgpt.words import WordTokenizer
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Subject:
 
 
 def open_subject(name):
-    """The `Subject` that `npgpt.training.models.load_model` finds; ValueError for no GPT."""
+    """The `Subject` that `npgpt.families.models.load_model` finds; ValueError for no GPT."""
     folder = local_folder(name)
     arch = arch_of(folder)
     if arch != "gpt":

@@ -10,7 +10,7 @@ import base64
 
 import numpy as np
 
-from npgpt.generation.weights import stored
+from npgpt.fast.weights import stored
 
 KINDS = ("fp16", "int8")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.fine_tuning import changed_grammar, steps_to
-from npgpt.data import tales
+from npgpt import tales
 
 
 def test_the_changed_grammar_tells_other_stories_in_the_same_characters():

@@ -9,7 +9,7 @@ import pytest
 from autograd import backend
 from benchmarks import generation, runner_npgpt
 from npgpt import GPT, GPTConfig
-from npgpt.generation.weights import use_weights
+from npgpt.fast.weights import use_weights
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 CONFIG = asdict(GPTConfig(vocab_size=40, block_size=32, n_layer=2, n_head=2, n_embd=32))

@@ -8,7 +8,7 @@ from benchmarks.machine import peak_memory
 from benchmarks.memory import peak_memory as peak_of
 from benchmarks.runners import OURS
 from npgpt import GPTConfig
-from npgpt.model.size import step_memory
+from npgpt.families.size import step_memory
 
 pytestmark = pytest.mark.skipif(
     peak_memory() is None, reason="this system does not tell a process its peak memory"

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.parallel import MODELS, TOKENS, page, step_costs
-from npgpt.model.size import flops_per_token
+from npgpt.families.size import flops_per_token
 
 MEASURED = {
     "alone": [2.0, 2.2, 2.1], "together": [1.0, 1.1, 1.05], "reduce": {"1": 1e-4, "43": 5e-3},

@@ -9,10 +9,10 @@ import sys
 import pytest
 from tiny_run import TINY, files
 
-from npgpt.config import PRESETS
-from npgpt.data import tales
-from npgpt.training import run as training_run
-from npgpt.training.checkpoint import load_run
+from npgpt import tales
+from npgpt import train as training_run
+from npgpt.checkpoint import load_run
+from npgpt.families.presets import PRESETS
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ import shutil
 import pytest
 from tiny_run import TINY, files
 
+from npgpt.checkpoint import load_run
 from npgpt.files import read_arrays
-from npgpt.training.checkpoint import load_run
-from npgpt.training.metrics import read_metrics
+from npgpt.metrics import read_metrics
 
 BEST = "best.safetensors"
 # At this rate the text is unlearned soon.

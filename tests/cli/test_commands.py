@@ -18,18 +18,17 @@ from tiny_run import TEXT, TINY, environment, files
 from autograd import backend
 from autograd.gradcheck_cases import CASES
 from npgpt import GPT
+from npgpt.batches import Floor, split_text
+from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.cli.gradcheck import SOURCES, small_model
 from npgpt.cli.info import scaled
-from npgpt.data.batches import split_text
-from npgpt.data.corpora import load_corpus
-from npgpt.data.objectives import Floor
-from npgpt.model import MODELS
-from npgpt.model.size import parameters_by_part
-from npgpt.tokenizer import load_tokenizer
-from npgpt.training.checkpoint import load_run
-from npgpt.training.loop import evaluate
-from npgpt.training.summary import beside_floor
+from npgpt.families import FAMILIES
+from npgpt.families.size import parameters_by_part
+from npgpt.io.corpora import load_corpus
+from npgpt.io.tokenizers import load_tokenizer
+from npgpt.run.summary import beside_floor
+from npgpt.train import evaluate
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,7 +139,7 @@ def test_eval_of_one_document_by_a_run_that_split_by_documents_advises_what_work
 
 
 def test_eval_in_a_pipe_says_how_far_it_is(cli, finished, monkeypatch):
-    monkeypatch.setattr("npgpt.training.progress.COUNT_SECONDS", 0)
+    monkeypatch.setattr("npgpt.run.progress.COUNT_SECONDS", 0)
     _, out, err = cli("eval", finished, "--json")
     assert json.loads(out) and re.search(r"hens.txt \(val\): \d+ of \d+ tokens\n", err)
 
@@ -229,7 +228,7 @@ def test_gradcheck_prints_a_table_of_ops(cli):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", MODELS)
+@pytest.mark.parametrize("arch", FAMILIES)
 def test_gradcheck_of_a_model_covers_every_parameter(cli, arch):
     result = json.loads(cli("gradcheck", "--model", "--arch", arch, "--json")[1])
     assert result["passed"]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tiny_run import TINY, files
 
 from npgpt import plots
+from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.cli.compare import Result, differing, named, units
-from npgpt.training.checkpoint import load_run
-from npgpt.training.metrics import read_metrics
+from npgpt.metrics import read_metrics
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
 SETTINGS = st.dictionaries(st.sampled_from("abcdef"), VALUES)

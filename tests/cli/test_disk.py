@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_run import TINY, environment, files
 
-from npgpt.training.checkpoint import load_run
+from npgpt.checkpoint import load_run
 
 pytestmark = pytest.mark.slow
 

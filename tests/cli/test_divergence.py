@@ -7,8 +7,8 @@ import pytest
 from tiny_run import TINY, files
 
 from autograd import OPS
-from npgpt.training import run
-from npgpt.training.checkpoint import load_run
+from npgpt import train as run
+from npgpt.checkpoint import load_run
 
 SETTINGS = [*TINY, "--n-layer", "4", "--sample-tokens", "0"]
 

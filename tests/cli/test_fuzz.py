@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from tiny_run import TINY
 
 from npgpt import GPT, BPETokenizer
+from npgpt.checkpoint import load_run
 from npgpt.cli import main
-from npgpt.config import from_preset, read_settings
-from npgpt.training.checkpoint import load_run
+from npgpt.cli.settings import read_settings
+from npgpt.families.presets import from_preset
 
 MOST_SECONDS, MOST_KILOBYTES = 60, 300_000
 

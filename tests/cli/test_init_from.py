@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tiny_run import TINY, files
 
 from npgpt import GPT, CharTokenizer
+from npgpt import train as training_run
+from npgpt.checkpoint import load_run
 from npgpt.cli import main
-from npgpt.training import run as training_run
-from npgpt.training.checkpoint import load_run
-from npgpt.training.models import load_model
+from npgpt.families.models import load_model
 
 SCHEDULE = ("--max-iters", 3, "--eval-interval", 3, "--warmup-iters", 1, "--sample-tokens", 4,
             "--batch-size", 2)  # fmt: skip

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tiny_run import TINY, environment
 
-from npgpt.training.checkpoint import load_run, read_run
+from npgpt.checkpoint import load_run, read_run
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("NPGPT_KILLS", "2"))

@@ -11,7 +11,7 @@ from tiny_run import TEXT, TINY, environment, files
 
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.cli import main
-from npgpt.data.tokens import SAMPLE
+from npgpt.io.tokens import SAMPLE
 
 pytestmark = pytest.mark.slow
 

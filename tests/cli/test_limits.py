@@ -11,9 +11,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_run import TEXT, TINY, files
 
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
 from npgpt.cli import main, print_json
-from npgpt.generation.text import printable, visible
-from npgpt.tokenizer import BPETokenizer, CharTokenizer
+from npgpt.text import printable, visible
 
 
 def one_line(err):
@@ -104,7 +105,7 @@ def test_token_files_that_change_while_they_are_trained_on(
                     file.write(b"\x99" * len(content))
                 file.truncate({"cut": 100, "empty": 0, "odd": 101}.get(damage, len(content)))
 
-    monkeypatch.setattr("npgpt.training.progress.Progress.update", lambda self, step: spoil(step))
+    monkeypatch.setattr("npgpt.run.progress.Progress.update", lambda self, step: spoil(step))
     status, _, err = cli("train", "--corpus", "tokens", "--out", "run", *TINY)
     assert status == 1 and "Traceback" not in err and one_line(err)
     if damage == "other ids":

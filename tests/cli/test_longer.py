@@ -6,9 +6,9 @@ import shutil
 import pytest
 from tiny_run import files
 
-from npgpt.training.checkpoint import read_run
-from npgpt.training.metrics import read_metrics
-from npgpt.training.schedule import learning_rate
+from npgpt.checkpoint import read_run
+from npgpt.metrics import read_metrics
+from npgpt.optim import learning_rate
 
 
 def with_steps(folder, target, steps):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tiny_run import TINY, environment
 
+from npgpt.checkpoint import load_run
 from npgpt.config import RUN_FORMAT
-from npgpt.training.checkpoint import load_run
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = [*TINY, "--sample-tokens", "0", "--max-iters", "100", "--eval-interval", "50"]
@@ -180,7 +180,7 @@ def test_ranks_with_other_tokens_or_texts_are_refused_by_all(tmp_path, corpus):
          "text"),
     ):  # fmt: skip
         otherwise = (
-            "from npgpt import CharTokenizer; from npgpt.training.checkpoint import TextSource; "
+            "from npgpt import CharTokenizer; from npgpt.checkpoint import TextSource; "
             f"setattr({changed})"
         )
         arguments = [otherwise, "train", "--corpus", corpus, "--out", folder, *SETTINGS]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from tiny_run import TEXT, TINY, environment, files
 
+from npgpt import train as training_run
+from npgpt.checkpoint import FILES, read_run
 from npgpt.cli import _parsed
 from npgpt.cli import train as train_command
-from npgpt.folders import working_in
-from npgpt.training import run as training_run
-from npgpt.training.checkpoint import FILES, read_run
+from npgpt.io.folders import working_in
 
 ROOT = Path(__file__).parents[2]
 LINKS = pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
@@ -148,7 +148,7 @@ def test_no_other_process_continues_a_run_that_is_being_trained(cli, here, corpu
 HOLD = """
 import sys, time
 from pathlib import Path
-from npgpt.folders import working_in
+from npgpt.io.folders import working_in
 with working_in(Path(sys.argv[1])):
     print(flush=True)
     time.sleep(60)
@@ -178,7 +178,7 @@ def test_where_nothing_can_be_locked_that_is_said_once(cli, here, corpus, monkey
     def lock(descriptor):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("npgpt.folders.lock", lock)
+    monkeypatch.setattr("npgpt.io.folders.lock", lock)
     status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
     assert status == 0 and out.count("run cannot be locked: train it in one process") == 1
 

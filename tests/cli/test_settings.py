@@ -5,7 +5,7 @@ import json
 import pytest
 from tiny_run import TINY, files
 
-from npgpt.config import read_settings
+from npgpt.cli.settings import read_settings
 
 FILE = """
 preset = "shakespeare-cpu"

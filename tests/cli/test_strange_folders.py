@@ -10,8 +10,9 @@ import threading
 import pytest
 from tiny_run import TEXT, TINY, files
 
-from npgpt.tokenizer import WordTokenizer, load_tokenizer
-from npgpt.training.checkpoint import FILES
+from npgpt.checkpoint import FILES
+from npgpt.io.tokenizers import load_tokenizer
+from npgpt.words import WordTokenizer
 
 LOADED = ("config.json", "tokenizer.json", "model.safetensors")
 TOKENS = ("train.bin", "val.bin", "tokenizer.json")

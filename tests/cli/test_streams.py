@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_run import TINY, environment
 
-from npgpt.training.checkpoint import load_run
+from npgpt.checkpoint import load_run
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = [*TINY, "--max-iters", "40", "--eval-interval", "5"]

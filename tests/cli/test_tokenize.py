@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tiny_run import TEXT, TINY
 
-from npgpt.tokenizer import BPETokenizer, load_tokenizer
-from npgpt.tokenizer.formats import gpt2
-from npgpt.training.checkpoint import load_run
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.checkpoint import load_run
+from npgpt.io.tokenizers import gpt2, load_tokenizer
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 from tiny_run import TEXT, TINY, environment, files
 
 from autograd import Observer, matmul_precision, observing
+from npgpt import train as training_run
 from npgpt.cli.train import LONGEST, _run_name
-from npgpt.training import run as training_run
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "npgpt.cli"]

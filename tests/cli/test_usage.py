@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tiny_run import TEXT, TINY, files
 
 from npgpt import cli as program
-from npgpt.config import CONFIGS, PRESETS, read_settings
-from npgpt.training.checkpoint import read_run, versions
+from npgpt.checkpoint import read_run, versions
+from npgpt.cli.settings import read_settings
+from npgpt.families import FAMILIES
+from npgpt.families.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 METAVARS = {"MODEL", "FOLDER", "FILE", "NAME", "PATH", "TEXT", "OP", "N", "X", "V", "S", "T", "P",
@@ -208,5 +210,5 @@ def test_the_file_of_settings_in_the_help_can_be_copied(asked, here):
 
 def test_settings_of_all_kinds_are_flags():
     flags = {action.dest for action in parser_of("train")._actions}
-    for config in CONFIGS.values():
+    for config in (family.Config for family in FAMILIES.values()):
         assert set(config.__dataclass_fields__) - {"vocab_size"} <= flags

@@ -1,4 +1,4 @@
-"""Windows of token ids: `npgpt.data.batches`.
+"""Windows of token ids: `npgpt.batches`.
 
 Each id is its own position, so that a window shows where it was cut.
 """
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.data import batches
-from npgpt.data.batches import evaluation_batches, sample_batch, split_text
+from npgpt import batches
+from npgpt.batches import evaluation_batches, sample_batch, split_text
 
 lengths = st.integers(2, 150)
 block_sizes = st.integers(1, 40)

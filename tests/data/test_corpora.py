@@ -1,4 +1,4 @@
-"""Where text comes from, and what is said when there is none: `npgpt.data.corpora`."""
+"""Where text comes from, and what is said when there is none: `npgpt.io.corpora`."""
 
 import errno
 import hashlib
@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.data import corpora, tales
-from npgpt.data.corpora import load_corpus
+from npgpt import tales
+from npgpt.io import corpora
+from npgpt.io.corpora import load_corpus
 
 PLAY = "First Citizen:\nSpeak, speak.\n"
 
@@ -128,7 +129,7 @@ def test_a_built_in_name_is_not_a_path_unless_written_as_one(here):
 
 
 def test_importing_it_is_cheap():
-    program = "import sys, npgpt.data.corpora; print({'pooch', 'requests'} & set(sys.modules))"
+    program = "import sys, npgpt.io.corpora; print({'pooch', 'requests'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.strip() == b"set()"
 

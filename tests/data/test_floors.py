@@ -16,15 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_grammars import any_grammar, texts_of
 
-from npgpt.data import tales
-from npgpt.data.floors import (
+from npgpt import tales
+from npgpt.families.floors import (
     HIDDEN,
     _Completions,
     hidden_log_probabilities,
     spans_log_probability,
 )
-from npgpt.data.grammar import Grammar
-from npgpt.tokenizer import WordTokenizer
+from npgpt.tales.grammar import Grammar
+from npgpt.words import WordTokenizer
 
 LONGEST = 3
 

@@ -1,4 +1,4 @@
-"""Grammars small enough to enumerate every text of: `npgpt.data.grammar`."""
+"""Grammars small enough to enumerate every text of: `npgpt.tales.grammar`."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_grammars import PETS, any_grammar, derivations, texts_of
 
-from npgpt.data.grammar import Grammar
+from npgpt.tales.grammar import Grammar
 
 
 def test_pets_by_hand():

@@ -1,4 +1,4 @@
-"""What models are asked: `npgpt.data.objectives`. Causal windows are those of `test_batches`."""
+"""What BERT and T5 are asked: `npgpt.families.objectives`; windows are in `test_batches`."""
 
 from itertools import pairwise
 
@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.data import tales
-from npgpt.data.batches import evaluation_batches, sample_batch
-from npgpt.data.objectives import (
-    CAUSAL,
+from npgpt import tales
+from npgpt.batches import NEXT_TOKEN, NextToken, evaluation_batches, sample_batch
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
+from npgpt.families.objectives import (
     LONGEST_SPAN,
     MASK,
-    OBJECTIVES,
     PAD,
     SENTINELS,
-    Causal,
     MaskedTokens,
     SpanCorruption,
 )
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer
+from npgpt.words import WordTokenizer
 
 TEXT = tales.generate(30_000, seed=1)
 DENOISING = (MaskedTokens, SpanCorruption)
@@ -55,11 +54,11 @@ def flat(batch):
 
 def test_causal_batches_are_those_of_windows():
     ids = np.arange(100)
-    batch = CAUSAL.sample(ids, 8, 6, seed=1, step=2, rows=slice(2, 4))
+    batch = NEXT_TOKEN.sample(ids, 8, 6, seed=1, step=2, rows=slice(2, 4))
     x_BT, y_BT = sample_batch(ids, 8, 6, seed=1, step=2, rows=slice(2, 4))
     assert np.array_equal(batch.inputs[0], x_BT) and np.array_equal(batch.targets_BT, y_BT)
     assert batch.masks == {} and (batch.asked, batch.counted) == (48, 16)
-    found = CAUSAL.evaluation(ids, 8, 3, 4, max_tokens=20, seed=5)
+    found = NEXT_TOKEN.evaluation(ids, 8, 3, 4, max_tokens=20, seed=5)
     for batch, (x_BT, y_BT) in zip(
         found, evaluation_batches(ids, 8, 3, 4, max_tokens=20, seed=5), strict=True
     ):
@@ -266,7 +265,7 @@ def test_passages_are_found_whatever_the_tokens_are():
 def test_rows_that_span_the_parts_in_which_a_file_is_read(monkeypatch):
     objective, ids = made(MaskedTokens)
     whole = objective.rows(ids, 192)
-    monkeypatch.setattr("npgpt.data.objectives.SAMPLE", 37)
+    monkeypatch.setattr("npgpt.families.objectives.SAMPLE", 37)
     for (row, hidden), (again, same) in zip(objective.rows(ids, 192), whole, strict=True):
         assert np.array_equal(row, again) and np.array_equal(hidden, same)
 
@@ -296,10 +295,10 @@ def test_the_share_of_draws_that_the_grammar_derives_is_stated():
 
 
 def test_the_floor_of_causal_models_is_the_entropy_of_the_text():
-    assert CAUSAL.floor([], 8, 0.25).nats == 0.25
-    assert CAUSAL.floor([], 8, None) is None
-    assert Causal(CharTokenizer("ab")).floor([], 8, 0.25).nats == 0.25
-    assert Causal(WordTokenizer("ab", ["ab"])).floor([], 8, 0.25) is None  # it is of characters
+    assert NEXT_TOKEN.floor([], 8, 0.25).nats == 0.25
+    assert NEXT_TOKEN.floor([], 8, None) is None
+    assert NextToken(CharTokenizer("ab")).floor([], 8, 0.25).nats == 0.25
+    assert NextToken(WordTokenizer("ab", ["ab"])).floor([], 8, 0.25) is None  # it is of characters
 
 
 @pytest.mark.parametrize("cls", DENOISING)
@@ -334,11 +333,3 @@ def test_a_prompt_of_words_has_no_space_before_what_stands_for_a_word(cls, token
     ids = objective.prompt(f"A {token} the")
     assert ids.tolist() == objective.prompt(f"A{token} the").tolist()
     assert objective.tokenizer.pieces(ids) == ["A", token, " the"]
-
-
-def test_every_kind_of_model_has_an_objective():
-    from npgpt.config import CONFIGS
-    from npgpt.model import MODELS
-    from npgpt.training.writing import WRITERS
-
-    assert OBJECTIVES.keys() == CONFIGS.keys() == MODELS.keys() == WRITERS.keys()

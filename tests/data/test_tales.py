@@ -1,4 +1,4 @@
-"""The embedded corpus: its text, and what is claimed of it: `npgpt.data.tales`."""
+"""The embedded corpus: its text, and what is claimed of it: `npgpt.tales`."""
 
 import hashlib
 import math
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.data import tales
+from npgpt import tales
 
 TEXT = tales.generate(500_000, seed=7)
 STORIES = tales.stories(TEXT)

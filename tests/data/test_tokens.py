@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import BPETokenizer, CharTokenizer
-from npgpt.data import texts
-from npgpt.data.batches import sample_batch, split_text
-from npgpt.data.corpora import Corpus, load_corpus
-from npgpt.data.texts import decode_whole, read_chunks
-from npgpt.data.tokens import (
+from npgpt.batches import sample_batch, split_text
+from npgpt.fast.tokenizer import streams
+from npgpt.io import texts
+from npgpt.io.corpora import Corpus, load_corpus
+from npgpt.io.texts import decode_whole, read_chunks
+from npgpt.io.tokens import (
     TokenFile,
     bytes_per_token,
     fingerprint,
@@ -24,7 +25,6 @@ from npgpt.data.tokens import (
     split_chunks,
     token_dtype,
 )
-from npgpt.tokenizer.compiled import streams
 
 LETTERS = "ab é\n\r\t"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npgpt.data import tales
-from npgpt.data.floors import spans_log_probability
+from npgpt import tales
+from npgpt.families.floors import spans_log_probability
 
 pytestmark = pytest.mark.slow
 
@@ -278,7 +278,7 @@ def tasks(mains):
 def test_10_families_have_equal_parameters(tasks):
     import families
 
-    from npgpt.model.size import parameters_by_part
+    from npgpt.families.size import parameters_by_part
 
     sizes = [
         sum(parameters_by_part(families.model_config(family, tasks[2].vocab_size)).values())

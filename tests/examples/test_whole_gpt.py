@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npgpt import GPT, AdamW, GPTConfig, TrainConfig
-from npgpt.data import tales
-from npgpt.training.schedule import learning_rate
+from npgpt import GPT, AdamW, GPTConfig, TrainConfig, tales
+from npgpt.optim import learning_rate
 
 PATH = Path(__file__).parents[2] / "examples" / "whole_gpt.py"
 NAMES = {

@@ -20,13 +20,13 @@ from tiny_run import environment, files
 
 from autograd import reference
 from npgpt import GPTConfig, TrainConfig
+from npgpt.bpe import encode_word, merge_pair
 from npgpt.exercises import NAMES, function_of, load
 from npgpt.exercises.judge import WrongError, difference, judge
 from npgpt.exercises.sheet import BLANK, sheet, solution
-from npgpt.generation.sampling import Sampling
-from npgpt.model.size import parameters_by_part
-from npgpt.tokenizer.bpe import encode_word, merge_pair
-from npgpt.training.schedule import learning_rate
+from npgpt.families.size import parameters_by_part
+from npgpt.optim import learning_rate
+from npgpt.sampling import Sampling
 
 NUMBERS = range(1, len(NAMES) + 1)
 FAULTS = [(n, words) for n in NUMBERS for words in load(n).FAULTS]

@@ -1,4 +1,4 @@
-"""The fast path, `npgpt.generation.decoder`, against the plain one: the model itself."""
+"""The fast path, `npgpt.fast.decoder`, against the plain one: the model itself."""
 
 import numpy as np
 import pytest
@@ -7,17 +7,16 @@ from hypothesis import strategies as st
 
 from autograd import backend
 from npgpt import GPT, GPTConfig, Llama
-from npgpt.config import LlamaConfig
-from npgpt.generation import Sampling, generate
-from npgpt.generation.cache import CachedLogits
-from npgpt.generation.generate import columns
-from npgpt.generation.weights import KINDS, restored, stored, use_weights
+from npgpt.families.llama import LlamaConfig
+from npgpt.fast.weights import KINDS, restored, stored, use_weights
+from npgpt.generate import CachedLogits, columns, generate
+from npgpt.sampling import Sampling
 
 pytestmark = pytest.mark.kernels
 if backend.name == "numba":
     from autograd.kernels import decode
-    from npgpt.generation import decoder
-    from npgpt.generation.decoder import Decoder
+    from npgpt.fast import decoder
+    from npgpt.fast.decoder import Decoder
 
 V, BLOCK_SIZE = 61, 16
 CLOSE = 1e-5  # of the largest logit: what rounding may do

@@ -1,4 +1,4 @@
-"""The autoregressive loop: `npgpt.generation.generate`."""
+"""The autoregressive loop: `npgpt.generate.generate`."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from npgpt.generation import Sampling, generate, stream
-from npgpt.generation.generate import columns, window_start
+from npgpt.generate import columns, generate, stream, window_start
+from npgpt.sampling import Sampling
 
 V = 7
 BLOCK_SIZE = 4

@@ -1,4 +1,4 @@
-"""One token from one row of logits: `npgpt.generation.sampling`."""
+"""One token from one row of logits: `npgpt.sampling`."""
 
 import itertools
 import math
@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from npgpt.generation import Sampling
-from npgpt.generation.sampling import log_probabilities
+from npgpt.sampling import Sampling, log_probabilities
 
 # Few distinct values, so that ties are the rule; -inf is a token that is ruled out.
 tied_values = st.sampled_from([-np.inf, -3.0, -1.0, 0.0, 0.5, 2.0])

@@ -1,4 +1,4 @@
-"""Tokens as text, given out as soon as it is certain: `npgpt.generation.text`."""
+"""Tokens as text, given out as soon as it is certain: `npgpt.text`."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.generation.text import TextStream, decoded
+from npgpt.text import TextStream, decoded
 
 
 class Tokens:

@@ -10,7 +10,7 @@ import autograd.backend
 import autograd.reference
 from autograd.finite_differences import Function
 from npgpt.config import GPTConfig
-from npgpt.model import GPT
+from npgpt.gpt import GPT
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,9 +8,7 @@ import pytest
 from autograd import OPS, Tensor, gradcheck
 from autograd.gradcheck import examine
 from npgpt.config import GPTConfig
-from npgpt.model.attention import CausalSelfAttention
-from npgpt.model.block import Block
-from npgpt.model.mlp import MLP
+from npgpt.gpt import MLP, Block, CausalSelfAttention
 
 IDX_BT = np.array([[1, 6, 0, 2], [3, 3, 1, 0]])
 TARGETS_BT = np.array([[6, 0, 2, 5], [3, 1, -1, 4]])

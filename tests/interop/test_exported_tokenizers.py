@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tiny_run import TINY
 
 from npgpt import BPETokenizer, CharTokenizer
-from npgpt.config import CONFIGS
-from npgpt.data.objectives import OBJECTIVES
-from npgpt.model import MODELS
-from npgpt.tokenizer import WordTokenizer, load_tokenizer, save_pretrained
+from npgpt.families import FAMILIES, family
+from npgpt.io.tokenizers import load_tokenizer
+from npgpt.tokenizer import save_pretrained
+from npgpt.words import WordTokenizer
 
 SPECIAL = ["<pad>", "<mask>", "<extra_id_0>"]
 characters = st.characters(codec="utf-8")
@@ -98,14 +98,14 @@ TOKENIZERS = {
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-@pytest.mark.parametrize("arch", MODELS)
+@pytest.mark.parametrize("arch", FAMILIES)
 def test_auto_tokenizer_reads_what_is_beside_a_model(tmp_path, arch, kind):
     transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
-    special = OBJECTIVES[arch].special_tokens
+    special = family(arch).Objective.special_tokens
     tokenizer = TOKENIZERS[kind](special)
     sizes = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 4}
-    config = CONFIGS[arch](vocab_size=tokenizer.vocab_size, **sizes)
-    MODELS[arch](config).save_pretrained(tmp_path)
+    config = family(arch).Config(vocab_size=tokenizer.vocab_size, **sizes)
+    family(arch).Model(config).save_pretrained(tmp_path)
     save_pretrained(tokenizer, tmp_path)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert len(theirs) == tokenizer.vocab_size

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from autograd import backend, kernels, reference
 from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
-from npgpt.model.t5 import relative_buckets
+from npgpt.families.t5 import relative_buckets
 
 torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
 transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")

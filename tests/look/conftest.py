@@ -11,13 +11,14 @@ import shutil
 import numpy as np
 import pytest
 
+from npgpt import tales
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
+from npgpt.checkpoint import Run, TextSource
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.data import tales
+from npgpt.gpt import GPT
 from npgpt.look.page import make_page
 from npgpt.look.subject import Subject
-from npgpt.model import GPT
-from npgpt.tokenizer import BPETokenizer, CharTokenizer
-from npgpt.training.checkpoint import Run, TextSource
 
 TEXT = tales.generate(20_000, seed=3)
 KINDS = ("tales", "bpe", "untied")

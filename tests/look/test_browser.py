@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograd import Tensor, no_grad
-from npgpt.data import tales
-from npgpt.generation.sampling import Sampling
+from npgpt import tales
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.look.weights import pack
-from npgpt.model import GPT
-from npgpt.tokenizer import BPETokenizer
+from npgpt.sampling import Sampling
 
 pytestmark = pytest.mark.slow
 

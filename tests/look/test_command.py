@@ -8,13 +8,15 @@ import shutil
 import pytest
 from tiny_run import TEXT, TINY, files
 
+from npgpt import LlamaConfig
+from npgpt.char import CharTokenizer
+from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.config import GPTConfig
+from npgpt.families import FAMILIES, family
+from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.history import POINTS, history
-from npgpt.model import GPT, MODELS
-from npgpt.tokenizer import CharTokenizer
-from npgpt.training.checkpoint import load_run
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +73,13 @@ def test_a_large_model_is_said_to_be_a_recorded_pass(cli, run, tmp_path, monkeyp
     assert status == 0 and "what the model" in out and "for this prompt alone" in out
 
 
-@pytest.mark.parametrize("arch", [arch for arch in MODELS if arch != "gpt"])
+@pytest.mark.parametrize("arch", [arch for arch in FAMILIES if arch != "gpt"])
 def test_another_kind_of_model_is_refused_by_name(cli, run, tmp_path, arch):
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     settings["training"]["arch"] = arch
-    known = MODELS[arch].Config(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=8)
+    known = family(arch).Model.Config(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=8)
     settings["model"] = vars(known)
     path.write_text(json.dumps(settings), encoding="utf-8")
     status, _, err = cli("look", tmp_path / "run", "--out", tmp_path / "a.html")
@@ -87,8 +89,8 @@ def test_another_kind_of_model_is_refused_by_name(cli, run, tmp_path, arch):
 
 def test_a_published_model_of_another_kind_is_refused_by_name(cli, tmp_path):
     folder = tmp_path / "llama"
-    config = MODELS["llama"].Config(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=8)
-    MODELS["llama"](config).save_pretrained(folder)
+    config = LlamaConfig(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=8)
+    family("llama").Model(config).save_pretrained(folder)
     status, _, err = cli("look", folder, "--out", tmp_path / "a.html")
     assert status == 1 and "is a llama, and the page shows GPTs only" in err
 

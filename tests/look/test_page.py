@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograd import OPS
-from npgpt.data import tales
+from npgpt import tales
 from npgpt.look import page
 from npgpt.look.page import SCRIPTS, assemble, make_page
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from autograd import Observer, Tensor, no_grad, observing
+from npgpt.gpt import GPT
 from npgpt.look.record import LARGEST, LIKELIEST, Recorder, record_gradient, record_pass
 from npgpt.look.weights import pack
-from npgpt.model import GPT
 
 
 @pytest.fixture(scope="module")

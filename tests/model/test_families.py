@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from autograd import gradcheck
 from npgpt import T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
-from npgpt.generation import Sampling, generate
-from npgpt.generation.cache import KVCache
-from npgpt.model import MODELS
-from npgpt.model.size import parameters_by_part
-from npgpt.model.t5 import relative_buckets
+from npgpt.families import family, family_of
+from npgpt.families.size import parameters_by_part
+from npgpt.families.t5 import relative_buckets
+from npgpt.generate import KVCache, generate
+from npgpt.sampling import Sampling
 
 LLAMA = LlamaConfig(vocab_size=11, block_size=8, n_layer=2, n_head=4, n_embd=16)
 BERT = BertConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=8)
@@ -39,7 +39,7 @@ def small_arrays(one_thread):
 
 def made(config, spread=0.4, **options):
     """A model in float64 with weights of order one."""
-    cls = next(cls for cls in MODELS.values() if isinstance(config, cls.Config))
+    cls = family_of(config).Model
     model, rng = cls(config, dtype=np.float64, **options), np.random.default_rng(0)
     for name, weight in model.parameters().items():
         of_a_norm = "ln_" in name and name.endswith("weight")
@@ -92,7 +92,7 @@ def test_a_setting_makes_a_difference_and_its_gradients_are_right(arch, name):
 @EVERY_SETTING
 def test_its_parameters_are_counted(arch, name):
     config = replace(SMALL[arch], **{name: OTHERS[arch][name]})
-    model = MODELS[arch](config)
+    model = family(arch).Model(config)
     assert sum(parameters_by_part(config).values()) == model.num_parameters()
     assert model.num_parameters() == sum(w.size for w in set(model.parameters().values()))
 
@@ -100,8 +100,8 @@ def test_its_parameters_are_counted(arch, name):
 @FAMILIES
 def test_what_the_models_share_is_as_for_a_gpt(arch):
     model, batch = made(replace(SMALL[arch], dropout=0.5), seed=3), batch_of(arch)
-    single = MODELS[arch](SMALL[arch], seed=5)
-    double = MODELS[arch](SMALL[arch], seed=5, dtype=np.float64)
+    single = family(arch).Model(SMALL[arch], seed=5)
+    double = family(arch).Model(SMALL[arch], seed=5, dtype=np.float64)
     for name, weight in double.parameters().items():
         np.testing.assert_array_equal(single.parameters()[name].data, weight.data.astype("f4"))
     first = model.loss(*batch).item()
@@ -124,7 +124,7 @@ def test_the_first_loss_is_about_that_of_a_uniform_guess(arch, tie_weights):
     for seed in range(4):
         rng = np.random.default_rng(seed)
         batch = [rng.integers(0, 65, (8, 64)) for _ in batch_of(arch)]
-        losses.append(MODELS[arch](config, seed=seed)(*batch)[1].item())
+        losses.append(family(arch).Model(config, seed=seed)(*batch)[1].item())
     assert np.mean(losses) == pytest.approx(math.log(65), abs=0.15)
 
 

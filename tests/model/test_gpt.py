@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import GPT, GPTConfig
-from npgpt.generation import Sampling, generate
+from npgpt.generate import generate
+from npgpt.sampling import Sampling
 
 SMALL = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=12)
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import T5, Bert, BertConfig, T5Config
-from npgpt.model.neighbours import BIAS, neighbours, waves
-from npgpt.model.t5 import relative_buckets
+from npgpt.families.neighbours import BIAS, neighbours, waves
+from npgpt.families.t5 import relative_buckets
 
 
 def test_offsets():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.model.ngram import NgramModel
+from npgpt.ngram import NgramModel
 
 texts = st.integers(1, 4).flatmap(
     lambda V: st.tuples(st.just(V), st.lists(st.integers(0, V - 1), min_size=3, max_size=30))

@@ -7,8 +7,8 @@ import pytest
 
 from autograd import gradcheck
 from npgpt import GPT, GPTConfig
-from npgpt.generation.cache import KVCache
-from npgpt.model.size import parameters_by_part
+from npgpt.families.size import parameters_by_part
+from npgpt.generate import KVCache
 
 # For each field of GPTConfig with a default, a value that is another.
 OTHERS = {"dropout": 0.3, "bias": False, "tie_weights": False}

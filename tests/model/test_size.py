@@ -7,8 +7,8 @@ import pytest
 
 from autograd import Observer, observing
 from npgpt import GPT, BertConfig, GPTConfig, LlamaConfig, T5Config
-from npgpt.model import MODELS
-from npgpt.model.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.families import family_of
+from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 
 MARKS = {
     "token embedding": "wte.", "position embedding": "wpe.", "attention": ".attn.", "MLP": ".mlp.",
@@ -62,7 +62,7 @@ def test_flops_of_other_models_are_those_of_their_ops(config):
             if op.name in ("linear", "matmul", "scaled_dot_product_attention"):
                 self.total += op.flops(inputs, outputs, settings)
 
-    model = next(cls for cls in MODELS.values() if isinstance(config, cls.Config))(config)
+    model = family_of(config).Model(config)
     idx_BT = np.zeros((2, 64), np.int64)
     with observing(Products()) as products:
         model(*[idx_BT] * (2 if isinstance(config, T5Config) else 1))
@@ -72,7 +72,7 @@ def test_flops_of_other_models_are_those_of_their_ops(config):
 @pytest.mark.kernels
 @pytest.mark.parametrize("config", OTHERS)
 def test_a_training_step_of_other_models_takes_about_the_memory_that_is_predicted(config):
-    cls = next(cls for cls in MODELS.values() if isinstance(config, cls.Config))
+    cls = family_of(config).Model
     idx_BT = np.zeros((12, 64), np.int64)
     batch = [idx_BT] * (3 if isinstance(config, T5Config) else 2)
     cls(config).loss(*batch).backward()  # compiled, imported

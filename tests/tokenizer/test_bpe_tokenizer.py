@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import BPETokenizer
-from npgpt.tokenizer.bpe import learn_merges
-from npgpt.tokenizer.pretokenize import split
+from npgpt.bpe import learn_merges
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.pretokenize import split
 
 STORY = """The king was unhappy. His unhappiness was great, and the happiness of the queen was gone.
 "Be happy!" said the cat; it's the cat's 12 or 13th word, and they've heard it.  Naïve?\n\n"""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import CharTokenizer
+from npgpt.char import CharTokenizer
 
 
 def test_the_vocabulary_is_the_sorted_distinct_characters():

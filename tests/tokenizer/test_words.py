@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer, load_tokenizer
-from npgpt.tokenizer.words import OFTEN
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
+from npgpt.io.tokenizers import load_tokenizer
+from npgpt.words import OFTEN, WordTokenizer
 
 LETTERS = "\n ,abä"
 TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>"])

@@ -6,27 +6,26 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from npgpt import AdamW, CharTokenizer
-from npgpt.config import CONFIGS, TrainConfig
-from npgpt.data import tales
-from npgpt.data.objectives import MASK, OBJECTIVES, SENTINELS
-from npgpt.model import MODELS
-from npgpt.training.diagnostics import check_model, diagnosis, sees_ahead
-from npgpt.training.loop import evaluate, training_steps
-from npgpt.training.writing import WRITERS
+from npgpt import AdamW, CharTokenizer, tales
+from npgpt.config import TrainConfig
+from npgpt.families import FAMILIES, family
+from npgpt.families.objectives import MASK, SENTINELS
+from npgpt.run.diagnostics import check_model, diagnosis, sees_ahead
+from npgpt.train import evaluate, training_steps
 
-ARCHS = tuple(MODELS)
+ARCHS = tuple(FAMILIES)
 TEXT = tales.generate(6_000, seed=2)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)
 
 
 def made(arch, dtype=np.float32, **changes):
     """(model, objective, ids) of a tiny one."""
-    objective = OBJECTIVES[arch]
+    objective = family(arch).Objective
     tokenizer = CharTokenizer("".join(sorted(set(TEXT))), objective.special_tokens)
     settings = {"block_size": 190, "n_layer": 1, "n_head": 2, "n_embd": 8} | changes
-    config = CONFIGS[arch](vocab_size=tokenizer.vocab_size, **settings)
-    return MODELS[arch](config, seed=1, dtype=dtype), objective(tokenizer), tokenizer.encode(TEXT)
+    config = family(arch).Config(vocab_size=tokenizer.vocab_size, **settings)
+    model = family(arch).Model(config, seed=1, dtype=dtype)
+    return model, objective(tokenizer), tokenizer.encode(TEXT)
 
 
 def trained(arch, count, first_step=0, model=None, optimizer=None, training=TRAINING, **changes):
@@ -71,7 +70,8 @@ def test_an_evaluation_is_the_mean_over_all_targets_in_whatever_batches(arch):
     assert again == pytest.approx(loss, rel=1e-5)
     by_row = [objective.batch([(*row, None)]) for row in rows]
     with model.evaluating():
-        nats = sum(batch.loss(model).item() * batch.counted for batch in by_row)
+        losses = [model.loss(*b.inputs, b.targets_BT, **b.masks).item() for b in by_row]
+        nats = sum(loss * b.counted for loss, b in zip(losses, by_row, strict=True))
     assert loss == pytest.approx(nats / tokens, rel=1e-5)  # padding changes nothing
 
 
@@ -111,20 +111,20 @@ def test_a_step_that_diverges_is_traced(arch):
 def test_masks_are_filled_in_and_the_rest_is_left_as_it_is():
     model, objective, _ = made("bert")
     ids = objective.prompt(f"A sm{MASK}ll d{MASK}g{MASK}")
-    found = list(WRITERS["bert"](model, objective.tokenizer, ids, 99, seed=1))
+    found = list(family("bert").write(model, objective.tokenizer, ids, 99, seed=1))
     text = objective.tokenizer.decode(found)
     assert len(text) == 12 and text[:4] == "A sm" and text[5:9] == "ll d" and text[10] == "g"
-    assert found == list(WRITERS["bert"](model, objective.tokenizer, ids, 99, seed=1))
-    one = list(WRITERS["bert"](model, objective.tokenizer, ids, 1, seed=1))
+    assert found == list(family("bert").write(model, objective.tokenizer, ids, 99, seed=1))
+    one = list(family("bert").write(model, objective.tokenizer, ids, 1, seed=1))
     assert one[:5] == found[:5] and one.count(objective.special[1]) == 2
     with pytest.raises(ValueError, match="block_size"):
-        WRITERS["bert"](model, objective.tokenizer, objective.prompt(MASK * 191), 1)
+        family("bert").write(model, objective.tokenizer, objective.prompt(MASK * 191), 1)
 
 
 def test_a_mask_is_drawn_from_what_the_model_says_of_it_and_sees_those_before_it():
     model, objective, _ = made("bert")
     ids = objective.prompt(f"a{MASK}b{MASK}").astype(np.int64)
-    found = list(WRITERS["bert"](model, objective.tokenizer, ids, 9, temperature=0))
+    found = list(family("bert").write(model, objective.tokenizer, ids, 9, temperature=0))
     for t in (1, 3):
         with model.evaluating():
             logits_V = model(ids[None])[0].data[0, t]
@@ -136,7 +136,7 @@ def test_spans_are_rewritten_as_the_decoder_writes_them_greedily():
     model, objective, _ = made("t5", n_embd=32)
     tokenizer, (pad, *sentinels) = objective.tokenizer, objective.special
     ids = objective.prompt(f"A {SENTINELS[0]} dog{SENTINELS[1]} sat.")
-    found = list(WRITERS["t5"](model, tokenizer, ids, 12, temperature=0))
+    found = list(family("t5").write(model, tokenizer, ids, 12, temperature=0))
     written, spans = [pad], []
     for i in (0, 1):
         written.append(sentinels[i])
@@ -157,7 +157,7 @@ def test_spans_are_rewritten_as_the_decoder_writes_them_greedily():
 @pytest.mark.parametrize("arch", ["bert", "t5"])
 def test_a_text_of_which_nothing_is_hidden_stays_as_it_is(arch):
     model, objective, ids = made(arch)
-    found = list(WRITERS[arch](model, objective.tokenizer, ids[:20], 9))
+    found = list(family(arch).write(model, objective.tokenizer, ids[:20], 9))
     assert found == ids[:20].tolist()
     example = objective.example(ids, 190, seed=3)
     assert objective.prompt(objective.tokenizer.decode(example)).tolist() == example.tolist()

@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
-from npgpt.config import TrainConfig
-from npgpt.files import atomic_write, move
-from npgpt.training.checkpoint import (
+from npgpt.checkpoint import (
     Run,
     RunError,
     TextSource,
@@ -24,8 +22,10 @@ from npgpt.training.checkpoint import (
     read_run,
     save_checkpoint,
 )
-from npgpt.training.loop import Step
-from npgpt.training.metrics import Metrics, read_metrics
+from npgpt.config import TrainConfig
+from npgpt.files import atomic_write, move
+from npgpt.metrics import Metrics, read_metrics
+from npgpt.train import Step
 
 CONFIG = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4)
 FILES = ("config.json", "tokenizer.json", "model.safetensors", "train_state.safetensors")

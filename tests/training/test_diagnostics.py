@@ -9,14 +9,8 @@ import pytest
 from autograd import OPS, Observer, observing
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.training.diagnostics import (
-    diagnosis,
-    loss_at_start,
-    module_at_work,
-    overfit,
-    sees_ahead,
-)
-from npgpt.training.loop import training_steps
+from npgpt.run.diagnostics import diagnosis, loss_at_start, module_at_work, overfit, sees_ahead
+from npgpt.train import training_steps
 
 CONFIG = GPTConfig(vocab_size=7, block_size=8, n_layer=4, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=9, batch_size=4, warmup_iters=2)

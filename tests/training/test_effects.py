@@ -8,8 +8,8 @@ import pytest
 
 from npgpt import GPT, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.training.loop import training_steps
-from npgpt.training.optim import make_optimizer
+from npgpt.optim import make_optimizer
+from npgpt.train import training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)

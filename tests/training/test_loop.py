@@ -8,7 +8,7 @@ import pytest
 
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.training.loop import evaluate, training_steps
+from npgpt.train import evaluate, training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16, dropout=0.1)
 TRAINING = TrainConfig(max_iters=60, batch_size=8, lr=1e-2, min_lr=1e-3, warmup_iters=5)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from npgpt.training.loop import Step
-from npgpt.training.metrics import COLUMNS, Metrics, read_metrics
+from npgpt.metrics import COLUMNS, Metrics, read_metrics
+from npgpt.train import Step
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from autograd import Tensor
 from npgpt import AdamW
 from npgpt.config import TrainConfig
-from npgpt.training.schedule import learning_rate
+from npgpt.optim import learning_rate
 
 
 def parameters(dtype=np.float64, seed=0):

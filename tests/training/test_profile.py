@@ -7,9 +7,9 @@ import autograd
 from autograd import Tensor, observing
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.model.size import flops_per_token
-from npgpt.training.loop import training_steps
-from npgpt.training.profile import SKIPPED, OpCosts, Profile
+from npgpt.families.size import flops_per_token
+from npgpt.run.profile import SKIPPED, OpCosts, Profile
+from npgpt.train import training_steps
 
 CONFIG = GPTConfig(vocab_size=9, block_size=8, n_layer=2, n_head=2, n_embd=8)
 BATCH = 3

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from npgpt import GPTConfig
+from npgpt import GPTConfig, metrics
 from npgpt.config import TrainConfig
-from npgpt.model.size import flops_per_token
-from npgpt.training import estimate, metrics, progress
-from npgpt.training.estimate import clock, tokens_per_step
-from npgpt.training.loop import Step
-from npgpt.training.progress import Progress
+from npgpt.families.size import flops_per_token
+from npgpt.run import estimate, progress
+from npgpt.run.estimate import clock, tokens_per_step
+from npgpt.run.progress import Progress
+from npgpt.train import Step
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
 TRAINING = TrainConfig(max_iters=40, batch_size=3, gradient_accumulation_steps=2)

@@ -12,11 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from npgpt import AdamW
-from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, read_settings, setting
-from npgpt.config import settings_from_json as from_json
-from npgpt.files import read_json
-from npgpt.model import MODELS
-from npgpt.training.checkpoint import (
+from npgpt.checkpoint import (
     Run,
     RunError,
     TextSource,
@@ -25,6 +21,11 @@ from npgpt.training.checkpoint import (
     load_run,
     read_run,
 )
+from npgpt.checkpoint import settings_from_json as from_json
+from npgpt.cli.settings import read_settings
+from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, setting
+from npgpt.families import FAMILIES
+from npgpt.files import read_json
 
 CONFIG = """{
   "made_by": "npgpt",%s
@@ -212,7 +213,7 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     config = json.loads(FORMATS[2])
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
-    monkeypatch.setitem(MODELS, "gpt", None)
+    monkeypatch.setitem(FAMILIES, "gpt", None)
     with pytest.raises(RunError, match="model.safetensors has 68 weights, but the model in config"):
         load_run(folder)
 

@@ -17,7 +17,7 @@ from tiny_run import TEXT, TINY
 
 from autograd.kernels import compiler
 from npgpt import tokenizer
-from npgpt.training.warmup import KernelBar
+from npgpt.run.warmup import KernelBar
 
 pytestmark = [pytest.mark.slow, pytest.mark.kernels]
 
@@ -27,7 +27,7 @@ from contextlib import closing
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 from npgpt import GPT, AdamW, BPETokenizer, GPTConfig
-from npgpt.training.warmup import WarmUp
+from npgpt.run.warmup import WarmUp
 config = GPTConfig(9, 8, 2, 2, 8, dropout=float(sys.argv[1]))
 with closing(WarmUp(config, byte_pairs="tokenizer" in sys.argv)) as warming_up:
     warming_up.finish()
@@ -39,7 +39,7 @@ idx = np.arange(8)[None]
 model.loss(idx, idx).backward()
 optimizer.step()
 model.generate(idx[0], 3)
-packages = "autograd.kernels", "npgpt.tokenizer.compiled.kernels"
+packages = "autograd.kernels", "npgpt.fast.tokenizer.kernels"
 modules = [m for name, m in sys.modules.items() if name.startswith(packages)]
 found = {f.__name__: f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)}
 for name, f in found.items():

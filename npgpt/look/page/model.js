@@ -3,7 +3,7 @@
 
 import { add, attention, gelu, layerNorm, matmul } from "./ops.js";
 
-// All rows that a forward computes, by name: what npgpt.generation.cache keeps of keys and values,
+// All rows that a forward computes, by name: what npgpt.generate keeps of keys and values,
 // kept of everything. So a longer text costs its new positions, and every view can look inside.
 export class Trace {
   constructor() {

@@ -13,13 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autograd import backend
-from npgpt.data import tales
-from npgpt.tokenizer import BPETokenizer, bpe, special
-from npgpt.tokenizer.compiled import bpe as compiled
-from npgpt.tokenizer.compiled import kernels
-from npgpt.tokenizer.formats.gpt2 import GPT2_FILES, byte_to_unicode
-from npgpt.tokenizer.pretokenize import PATTERNS, split
-from npgpt.tokenizer.unicode_classes import LETTERS, NUMBERS, ranges
+from npgpt import bpe, special, tales
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.fast.tokenizer import bpe as compiled
+from npgpt.fast.tokenizer import kernels
+from npgpt.io.tokenizers.gpt2 import GPT2_FILES, byte_to_unicode
+from npgpt.pretokenize import PATTERNS, split
+from npgpt.unicode_classes import LETTERS, NUMBERS, ranges
 
 PROSE = tales.generate(30_000, seed=1) + (
     "Naïve café's 12345 — Москва 東京タワー 🐕 WE'RE {}\r\n\r\n  it'll ＡＢ \u00a0x"

@@ -15,7 +15,7 @@ from numba.core.dispatcher import Dispatcher
 from npgpt.tokenizer import BPETokenizer, compile_kernels
 
 def specialised():
-    modules = [m for name, m in sys.modules.items() if name.startswith("npgpt.tokenizer.compiled")]
+    modules = [m for name, m in sys.modules.items() if name.startswith("npgpt.fast.tokenizer")]
     functions = [f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)]
     return sorted({f"{f.__name__}{s}" for f in functions for s in f.signatures})
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import BPETokenizer
-from npgpt.tokenizer.formats.gpt2 import byte_to_unicode, from_spelled
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZER = BPETokenizer.train(TEXT, 270, special_tokens=["<|end|>", "<ü>"])

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer, load_tokenizer
-from npgpt.tokenizer.formats import huggingface
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
+from npgpt.io.tokenizers import huggingface, load_tokenizer
+from npgpt.words import WordTokenizer
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZERS = {

@@ -1,0 +1,358 @@
+"""A run folder: what a training run leaves, and what a later one needs to go on from it.
+
+    config.json                settings with the seed, the text's name and hash, versions, machine
+    tokenizer.json             text to ids and back
+    model.safetensors          the weights, by name; rewritten at every checkpoint
+    best.safetensors           those of the evaluation with the lowest loss so far
+    train_state.safetensors    all that continuing needs: weights, AdamW's moments, step
+    metrics.csv, samples.txt, loss.png
+    result.json                the loss at the end on the whole validation text
+
+train_state.safetensors holds the weights a second time, so that one file is one moment of
+training: its renaming is the instant at which a checkpoint counts. The folder itself appears whole,
+with a checkpoint of step 0 in it. So a run that is killed at any moment can be loaded and resumed.
+Nothing is pickled, so loading a stranger's run executes none of their code; nor is a link followed
+out of the folder, nor anything written through one. While a process trains the run, the file .lock
+says which.
+"""
+
+import json
+import math
+import os
+import platform
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from autograd import backend
+from autograd.anomaly import described
+from npgpt.config import RUN_FORMAT, TrainConfig, check_types, nearest
+from npgpt.files import (
+    RUN_STATE,
+    atomic_write,
+    check_regular,
+    member,
+    quoted,
+    read_arrays,
+    read_json,
+    remove_unfinished,
+)
+from npgpt.gpt import Model, without_initial_weights
+
+MADE_BY = "npgpt"
+BEST = "best.safetensors"
+FILES = (
+    "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
+    "loss.png", "result.json", BEST,
+)  # fmt: skip
+OUT = " with --out"
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked; the message says what to do."""
+
+
+@contextmanager
+def refusing():
+    """Inside, what makes a file of a run unusable is a RunError."""
+    try:
+        yield
+    except (FileNotFoundError, ValueError) as error:
+        raise RunError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Which text a run was trained on. entropy_rate in nats per character, None if unknown."""
+
+    name: str
+    characters: int | None
+    sha256: str
+    entropy_rate: float | None
+
+    def __post_init__(self):
+        check_types(self)
+        for value in (self.characters, self.entropy_rate):
+            if not 0 <= (value or 0) < math.inf:
+                raise ValueError(f"TextSource: {value}; use a finite number of 0 or more, or null")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What config.json says."""
+
+    folder: Path
+    model: Any  # the settings of a model of the kind `training.arch`, such as a GPTConfig
+    training: TrainConfig
+    text: TextSource
+
+
+def create_run(run, tokenizer, model, optimizer):
+    """Make the folder of a new run, with a checkpoint of the model as it is.
+
+    It appears whole. Raises RunError if there is anything at its path already, other than an empty
+    folder.
+    """
+    from npgpt.io.folders import new_folder
+
+    refuse_taken(run.folder)
+    with new_folder(run.folder, OUT) as building:
+        tokenizer.save(building / "tokenizer.json")
+        _write_config(building, _settings(run))
+        save_checkpoint(building, model, optimizer)
+
+
+def set_max_iters(run):
+    """Write the run's max_iters to its config.json, where all else stays: before any step beyond
+    the old end, so that no checkpoint is ever beyond what config.json says."""
+    settings = read_json(run.folder / "config.json")
+    settings["training"]["max_iters"] = run.training.max_iters
+    _write_config(run.folder, settings)
+
+
+def _write_config(folder, settings):
+    text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+    # A path that is not UTF-8 has lone surrogates, which JSON has as \udc80.
+    atomic_write(folder / "config.json", text.encode("utf-8", "backslashreplace"))
+
+
+def refuse_taken(folder):
+    """Raise RunError unless a run can be created at `folder`."""
+    from npgpt.io.folders import check_free
+
+    is_run = (folder / RUN_STATE).exists()
+    with refusing():
+        check_free(folder, OUT + ", or continue the run in it with --resume" * is_run)
+
+
+def lock_run(folder, stack):
+    """Let no other process train the run in `folder` until the stack ends; tidy up after
+    a killed one.
+
+    Raises RunError if another trains it, or if it is no run that can be written to: if there is a
+    link, a pipe or a device where a file of a run is.
+    """
+    from npgpt.io.folders import working_in
+
+    read_run(folder)
+    with refusing():
+        for name in FILES:
+            with suppress(FileNotFoundError):
+                check_regular(folder / name, os.lstat(folder / name))
+        if not stack.enter_context(working_in(folder)):
+            print(f"note    {folder} cannot be locked: train it in one process at a time")
+    remove_unfinished(folder, FILES)
+
+
+def _settings(run):
+    return {
+        "made_by": MADE_BY,
+        "format": RUN_FORMAT,
+        "model": asdict(run.model),
+        "training": asdict(run.training),
+        "text": asdict(run.text),
+        "versions": versions(),
+        "machine": {
+            "system": platform.platform(),
+            "processors": os.cpu_count(),
+            "backend": backend.name,
+        },
+    }
+
+
+def versions():
+    """What a run is computed with: package -> version, Python among them."""
+    packages = ("npgpt", "numpy", "numba", "safetensors")
+    return {name: version_of(name) for name in packages} | {"python": platform.python_version()}
+
+
+def version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # as npgpt in a source tree that pip has not installed
+        return "not installed"
+
+
+def read_run(folder):
+    """The settings of the run in `folder`; that may be RUN/best.safetensors too. Raises RunError if
+    it is not a whole run of npgpt."""
+    from npgpt.families import family
+
+    folder = Path(folder)
+    if folder.name == BEST and not folder.is_dir():
+        folder = folder.parent
+    path = folder / "config.json"
+    if not path.exists():
+        why = "has no config.json" if folder.exists() else "is not there"
+        raise RunError(
+            f"{folder} {why}: it is neither a run folder nor a folder of the transformers library; "
+            + runs_near(folder)
+        )
+    with refusing():
+        settings = read_json(member(folder, "config.json"))
+    made_by, run_format = settings.get("made_by"), settings.get("format", 1)
+    if made_by != MADE_BY:
+        raise RunError(
+            f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
+            "folder of this program, such as runs/tales"
+        )
+    if type(run_format) is not int or not 1 <= run_format <= RUN_FORMAT:
+        raise RunError(
+            f"{path} has the format {run_format!r}, and this npgpt reads up to {RUN_FORMAT}; "
+            "install the one that wrote it, or a later one"
+        )
+
+    def part(name, cls):
+        return settings_from_json(cls, settings.get(name), run_format)
+
+    try:
+        training = part("training", TrainConfig)
+        model = part("model", family(training.arch).Config)
+        return Run(folder, model, training, part("text", TextSource))
+    except ValueError as error:
+        raise RunError(
+            f"{path} is damaged ({error}); restore it from a copy, or train again"
+        ) from error
+
+
+def runs_near(folder):
+    """Return a clause that names the runs in a folder, or beside it if it does not exist."""
+    home = folder if folder.is_dir() else folder.parent
+    found = sorted(p.parent for here in (home, home / "runs") for p in here.glob(f"*/{RUN_STATE}"))
+    if not found:
+        return f"there are no runs in {os.path.abspath(home)}; `npgpt train` makes one"
+    return "the runs there are: " + ", ".join([*map(quoted, found[:20]), "..."][: len(found)])
+
+
+def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
+    """(model, tokenizer, Run) of RUN, with its latest saved weights, or of RUN/best.safetensors.
+
+    Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
+    """
+    from npgpt.families import family
+    from npgpt.families.size import check_size
+
+    run = read_run(folder)
+    tokenizer = _tokenizer(run)
+    path = run.folder / ("model.safetensors" if run.folder == Path(folder) else BEST)
+    arrays = _read(run, path.name)
+    with refusing():
+        check_size(run.model, arrays, path)
+    with without_initial_weights():
+        model = family(run.training.arch).Model(run.model, seed=run.training.seed)
+    _copy_into(_weights(model), arrays, path)
+    broken = weights_not_finite(model)
+    if broken:
+        raise RunError(
+            f"{path}: {broken}, so nothing can be computed with it; restore it from a copy, or "
+            "train again with a lower learning rate"
+        )
+    return model, tokenizer, run
+
+
+def weights_not_finite(model):
+    """Return the first weight that holds NaN or infinity, described; None if all are finite."""
+    for name, weight in model.parameters().items():
+        if not np.isfinite(weight.data).all():
+            return f"the weight {name} has {described(weight.data)}"
+    return None
+
+
+def save_checkpoint(folder, model, optimizer):
+    """Write the weights and the training state as they are after `optimizer.steps` steps.
+
+    Raises OSError if the disk is full or the folder cannot be written to; the checkpoint that was
+    there before is whole then.
+    """
+    save_weights(folder / "model.safetensors", model)
+    state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
+    atomic_write(folder / RUN_STATE, save(state))
+
+
+def save_weights(path, model):
+    atomic_write(path, save(_weights(model), metadata={"format": "pt"}))
+
+
+def load_checkpoint(run, model, optimizer):
+    """Set the model and the optimizer to the run's last checkpoint; return the steps it had done.
+
+    Raises RunError, with model and optimizer untouched, if there is no whole checkpoint.
+    """
+    path = run.folder / RUN_STATE
+    arrays = _read(run, path.name)
+    step = arrays.pop("step", None)
+    if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
+        raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
+    _copy_into(_state(model, optimizer), arrays, path)
+    optimizer.steps = int(step[0])
+    return optimizer.steps
+
+
+def _weights(model):
+    return {name: weight.data for name, weight in model.parameters().items()}
+
+
+def _state(model, optimizer):
+    parts = {"weight": _weights(model), "m": optimizer.m, "v": optimizer.v}
+    return {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
+
+
+def _tokenizer(run):
+    from npgpt.io.tokenizers import load_tokenizer
+
+    with refusing():
+        tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
+    if tokenizer.vocab_size != run.model.vocab_size:
+        raise RunError(
+            f"{run.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, but the model in "
+            f"config.json {run.model.vocab_size}; restore the files of one run"
+        )
+    return tokenizer
+
+
+def _read(run, name):
+    with refusing():
+        return read_arrays(member(run.folder, name))
+
+
+def _copy_into(targets, arrays, path):
+    """Copy each array into the target of its name, after checking that all of them fit."""
+    for name in sorted(targets.keys() | arrays.keys()):
+        expected = _described(targets.get(name))
+        found = _described(arrays.get(name))
+        if found != expected:
+            raise RunError(
+                f"{path} is of another model: {name} is {found} there, but {expected} by "
+                "config.json; restore the files of one run"
+            )
+    for name, target in targets.items():
+        target[...] = arrays[name]
+
+
+def _described(array):
+    return "absent" if array is None else f"{array.dtype} {array.shape}"
+
+
+def settings_from_json(cls, table, run_format):
+    """The `cls`, a dataclass of settings, that an object in the config.json of a run describes.
+
+    Raises ValueError for what is missing though runs of this format had it, for what no format has,
+    and for all that `cls` itself refuses.
+    """
+    known = {field.name: field for field in fields(cls)}
+    if not isinstance(table, dict):
+        raise ValueError(f"{cls.__name__} is {table!r}; an object with its settings is wanted")
+    for name in table.keys() - known.keys():
+        raise ValueError(f"{cls.__name__}: {name!r} is unknown{nearest(name, known)}")
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}
+    for name in known.keys() - table.keys():
+        added = known[name].metadata
+        if added.get("since", 1) <= run_format:
+            raise ValueError(f"{cls.__name__}: {name} is missing")
+        values[name] = added["before"]
+    return cls(**values)

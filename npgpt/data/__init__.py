@@ -1,2 +1,0 @@
-"""From text to batches. Reading order: grammar, words, tales, texts, corpora, tokens,
-batches."""

@@ -1,0 +1,73 @@
+"""Kinds of models. A file each: its settings, model, files and size in one record, a `Family`.
+
+To add one, write its file and list it here. `parts` are shared, `objectives` are what BERT and T5
+are asked of a text, with their exact bounds in `floors`; `writing` is how each kind writes, `size`
+what it takes, `presets` the named settings, `models` a model in any folder.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from npgpt.config import check_known
+from npgpt.families import bert, gpt, llama, t5
+from npgpt.fast.weights import use_weights
+from npgpt.gpt import without_initial_weights
+from npgpt.io.huggingface import load_folder, local_folder, save_folder
+
+FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt, llama, bert, t5)}
+
+
+def family(arch):
+    """Return the `Family` of a name. Raises ValueError for a name that is not known."""
+    if arch not in FAMILIES:
+        raise ValueError(f"arch={arch!r}; use {' or '.join(FAMILIES)}")
+    return FAMILIES[arch]
+
+
+def family_of(config):
+    """Return the `Family` of a config."""
+    return next(f for f in FAMILIES.values() if isinstance(config, f.Config))
+
+
+def save_pretrained(model, folder):
+    """Write a model's config.json and model.safetensors, as the transformers library reads them."""
+    files = family_of(model.config).files
+    check_known(model.config, {*files.settings, *files.derived}, "the transformers library's file")
+    weights = {name: weight.data for name, weight in model.parameters().items()}
+    save_folder(folder, files, asdict(model.config), weights)
+
+
+def load_pretrained(cls, folder, weights=None):
+    """Return the model of class `cls` in a folder; see `npgpt.gpt.Model.from_pretrained`."""
+    from npgpt.families.size import check_size
+
+    folder = local_folder(folder)
+    files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
+    settings, arrays = load_folder(folder, files, cls.__name__)
+    try:
+        config = cls.Config(**settings)
+    except ValueError as error:
+        raise ValueError(f"{folder}: config.json describes no model; {error}") from error
+    check_size(config, arrays, folder)
+    with without_initial_weights():
+        model = cls(config)
+    for name, parameter in model.parameters().items():
+        found = arrays.pop(name, None)
+        if found is None or found.shape != parameter.shape:
+            raise ValueError(
+                f"{folder}: weight {name} is {'absent' if found is None else found.shape}, by "
+                f"config.json {parameter.shape}; use the two files of one model"
+            )
+        if not np.isfinite(found).all():
+            raise ValueError(
+                f"{folder}: weight {name} has values that are not finite; restore its file from a "
+                "copy, or write it again"
+            )
+        parameter.data = found
+    if arrays:
+        raise ValueError(
+            f"{folder}: weights {sorted(arrays)} have no place in a model of this config.json; use "
+            "the two files of one model"
+        )
+    return use_weights(model, weights) if weights else model

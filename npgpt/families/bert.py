@@ -1,0 +1,304 @@
+"""BERT: an encoder, in which every position sees all others, that predicts tokens it cannot see.
+
+    tokens (B, T) -> embeddings (B, T, C) -> norm -> n_layer blocks -> hidden states (B, T, C)
+    hidden states -> the head's transform -> logits (B, T, V)
+
+Source: Devlin et al., BERT, 2018. Blocks are post-norm, as published: x = norm(x + branch(x)).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
+from npgpt.config import check_heads, check_sizes, setting
+from npgpt.families.family import Family
+from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
+from npgpt.families.objectives import MaskedTokens
+from npgpt.families.parts import Attention, FeedForward, with_loss
+from npgpt.families.writing import fill_masks
+from npgpt.gpt import (
+    INIT_STD,
+    Embedding,
+    LayerNorm,
+    Linear,
+    LogitsAndLoss,
+    MaybeIds,
+    Model,
+    Module,
+)
+from npgpt.io.huggingface import REQUIRED, Files, our_weights, their_weights
+
+exact_gelu = partial(gelu, approximate="none")
+norm = partial(LayerNorm, bias=True, eps=1e-12)
+# A step of AdamW, about the rate whatever a weight's size, is a small share of large embeddings.
+# The head's norm scales down by as much, so that a model begins near a uniform guess.
+EMBEDDING_STD = 0.35
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The shape of a BERT. Raises ValueError for a shape that cannot be built."""
+
+    vocab_size: int = setting("V, the number of different tokens")
+    block_size: int = setting("T, the longest text in tokens")
+    n_layer: int = setting("number of transformer blocks")
+    n_head: int = setting("H, attention heads per block")
+    n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
+    n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
+    n_segment: int = setting("number of segments, such as first and second text", default=2)
+    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    mlm_head: bool = setting("a head that predicts hidden tokens", default=True)
+
+    @property
+    def inner(self):
+        return self.n_inner or 4 * self.n_embd
+
+    def __post_init__(self):
+        check_sizes(self, "n_inner")
+        check_heads(self)
+
+
+class Bert(Model):
+    """An encoder.
+
+    Arguments of its methods:
+
+    idx_BT        token ids, T at most block_size
+    targets_BT    what stands at each position; -1 for one that does not count
+    segments_BT   which text of two each token is of, from 0 on; all 0 if left out
+    mask_BT       1 for a token, 0 for padding, which no position sees; all 1 if left out. If a row
+                  is all padding, its positions see nothing, and attention adds 0 to them.
+
+    Raises ValueError for a wrong rank or a text longer than block_size, IndexError for ids outside
+    the vocabulary or of no segment.
+    """
+
+    Config = BertConfig
+
+    def __init__(self, config: BertConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
+        super().__init__(config, seed)
+        rng = np.random.default_rng(seed)
+        C = config.n_embd
+        self.wte = Embedding(rng, config.vocab_size, C, dtype=dtype, std=EMBEDDING_STD)
+        self.wpe = Embedding(rng, config.block_size, C, dtype=dtype)
+        self.wpe.weight.data[...] = WAVES * EMBEDDING_STD * waves(config.block_size, C)
+        self.wse = Embedding(rng, config.n_segment, C, dtype=dtype, std=EMBEDDING_STD)
+        self.ln_e = norm(C, dtype=dtype)
+        self.h = [BertBlock(rng, config, dtype) for _ in range(config.n_layer)]
+        if config.mlm_head:
+            self.mlm = MaskedTokenHead(rng, config, dtype)
+
+    def __call__(
+        self, idx_BT: ArrayLike, targets_BT: MaybeIds = None, *, segments_BT: MaybeIds = None,
+        mask_BT: MaybeIds = None,
+    ) -> LogitsAndLoss:  # fmt: skip
+        """Return (logits (B, T, V), mean cross-entropy in nats per target or None)."""
+        x_BTC = self._head()(self.hidden(idx_BT, segments_BT, mask_BT))
+        logits_BTV = linear(x_BTC, transpose(self.wte.weight), self.mlm.bias)
+        return with_loss(logits_BTV, targets_BT)
+
+    def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike, *,
+             segments_BT: MaybeIds = None, mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
+        """Return the loss alone; the head computes positions with a target only."""
+        x_BTC, targets_BT = self.hidden(idx_BT, segments_BT, mask_BT), np.asarray(targets_BT)
+        if targets_BT.shape == x_BTC.shape[:2] and (targets_BT != -1).any():
+            kept = np.nonzero(targets_BT != -1)
+            x_BTC, targets_BT = x_BTC[kept], targets_BT[kept]
+        x = self._head()(x_BTC)
+        ones = np.ones((*x.shape[:-1], 1), x.dtype)  # the bias is one more channel of the table
+        table = concat([self.wte.weight, self.mlm.bias.reshape(-1, 1)], axis=1)
+        return linear_cross_entropy(concat([x, ones], axis=-1), table, targets_BT)
+
+    def hidden(self, idx_BT: ArrayLike, segments_BT: MaybeIds = None,
+               mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
+        """Return the output of the last block at each position, (B, T, C)."""
+        idx_BT = self._checked(idx_BT, self.config.block_size)
+        segments_BT = np.zeros_like(idx_BT) if segments_BT is None else np.asarray(segments_BT)
+        if segments_BT.shape != idx_BT.shape:
+            raise ValueError(
+                f"Bert: segments of shape {segments_BT.shape} for token ids {idx_BT.shape}; give "
+                "one for each token, or leave them out"
+            )
+        drop = self._dropout()
+        positions_T = np.arange(idx_BT.shape[1])
+        x_BTC = self.wte(idx_BT) + self.wpe(positions_T) + self.wse(segments_BT)
+        x_BTC = drop(self.ln_e(x_BTC))
+        for block in self.h:
+            x_BTC = block(x_BTC, drop, mask_BT)
+        return x_BTC
+
+    def _head(self):
+        if not self.config.mlm_head:
+            raise ValueError(
+                "Bert: this model has no head for hidden tokens; use hidden(idx), or one of a "
+                "folder with the weights cls.predictions"
+            )
+        return self.mlm
+
+
+class BertBlock(Module):
+    """(B, T, C) -> (B, T, C), post-norm.    mask_BT   1 for a token, 0 for padding"""
+
+    def __init__(self, rng, config, dtype):
+        C, H = config.n_embd, config.n_head
+        std = (INIT_STD, INIT_STD, C**-0.5, INIT_STD)
+        self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype, std=std)
+        look_at_neighbours(rng, self.attn, C // H)
+        self.ln_1 = norm(C, dtype=dtype)
+        self.mlp = FeedForward(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype)
+        self.ln_2 = norm(C, dtype=dtype)
+
+    def __call__(self, x_BTC, drop, mask_BT=None):
+        x_BTC = self.ln_1(x_BTC + drop(self.attn(x_BTC, causal=False, mask=mask_BT)))
+        return self.ln_2(x_BTC + drop(self.mlp(x_BTC)))
+
+
+class MaskedTokenHead(Module):
+    """(..., C) -> (..., C), to be compared with token embeddings; and a bias for each token."""
+
+    def __init__(self, rng, config, dtype):
+        C = config.n_embd
+        self.dense = Linear(rng, C, C, bias=True, dtype=dtype)
+        self.ln = norm(C, dtype=dtype)
+        self.ln.weight.data *= INIT_STD / EMBEDDING_STD
+        self.bias = Tensor(np.zeros(config.vocab_size, dtype), requires_grad=True)
+
+    def __call__(self, x):
+        return self.ln(exact_gelu(self.dense(x)))
+
+
+# ---- Its files in the transformers library, with the head for masked tokens or without a head
+
+PREFIX, HEAD = "bert.", "cls."
+NAMES = {
+    "wte": "embeddings.word_embeddings",
+    "wpe": "embeddings.position_embeddings",
+    "wse": "embeddings.token_type_embeddings",
+    "ln_e": "embeddings.LayerNorm",
+    "h.{}.attn.q": "encoder.layer.{}.attention.self.query",
+    "h.{}.attn.k": "encoder.layer.{}.attention.self.key",
+    "h.{}.attn.v": "encoder.layer.{}.attention.self.value",
+    "h.{}.attn.o": "encoder.layer.{}.attention.output.dense",
+    "h.{}.ln_1": "encoder.layer.{}.attention.output.LayerNorm",
+    "h.{}.mlp.c_fc": "encoder.layer.{}.intermediate.dense",
+    "h.{}.mlp.c_proj": "encoder.layer.{}.output.dense",
+    "h.{}.ln_2": "encoder.layer.{}.output.LayerNorm",
+    "mlm": "cls.predictions",
+    "mlm.dense": "cls.predictions.transform.dense",
+    "mlm.ln": "cls.predictions.transform.LayerNorm",
+}
+LEFT_OUT = (
+    "pooler.", "cls.seq_relationship.", "cls.predictions.decoder.", "embeddings.position_ids",
+)  # fmt: skip
+
+
+def read(settings, config, arrays):
+    kept = {
+        # what the oldest files call the weight and the bias of a norm
+        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("Norm.beta", "Norm.bias"): array
+        for name, array in arrays.items()
+        if not name.removeprefix(PREFIX).startswith(LEFT_OUT)
+    }
+    settings["mlm_head"] = any(name.startswith(HEAD) for name in kept)
+    return settings, our_weights(kept, NAMES, PREFIX)
+
+
+def write(settings, weights):
+    config = {
+        "intermediate_size": weights["h.0.mlp.c_fc.weight"].shape[1],
+        "attention_probs_dropout_prob": 0.0,
+    }
+    if settings["mlm_head"]:
+        return config, their_weights(weights, NAMES, PREFIX, HEAD)
+    return config | {"architectures": ["BertModel"]}, their_weights(weights, NAMES, "", HEAD)
+
+
+FILES = Files(
+    model_type="bert",
+    class_name="BertForMaskedLM",
+    examples="bert-base-uncased or all-MiniLM-L6-v2",
+    settings={
+        "vocab_size": ("vocab_size", REQUIRED),
+        "block_size": ("max_position_embeddings", REQUIRED),
+        "n_layer": ("num_hidden_layers", REQUIRED),
+        "n_head": ("num_attention_heads", REQUIRED),
+        "n_embd": ("hidden_size", REQUIRED),
+        "n_inner": ("intermediate_size", REQUIRED),
+        "n_segment": ("type_vocab_size", 2),
+        "dropout": ("hidden_dropout_prob", 0.1),
+    },
+    derived=("mlm_head",),
+    only={
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "position_embedding_type": "absolute",
+        "is_decoder": False,
+        "add_cross_attention": False,
+        "tie_word_embeddings": True,
+    },
+    read=read, write=write,
+)  # fmt: skip
+
+
+# ---- Its size
+
+
+SIZED = {  # settings that these know
+    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
+    "n_inner", "n_segment", "mlm_head",
+}  # fmt: skip
+
+
+def parts(config):
+    C, L, F, V = config.n_embd, config.n_layer, config.inner, config.vocab_size
+    return {
+        "token embedding": V * C,
+        "position embedding": config.block_size * C,
+        "segment embedding": config.n_segment * C,
+        "attention": L * 4 * (C * C + C),
+        "MLP": L * (2 * C * F + F + C),
+        "norms": (L * 2 + 1) * 2 * C,
+        "output head": C * C + C + 2 * C + V if config.mlm_head else 0,
+    }
+
+
+def products(config):
+    """Return both numbers; the head is counted for each token, with a target or not."""
+    C, L, F = config.n_embd, config.n_layer, config.inner
+    return C * config.vocab_size + C * C + L * (4 * C * C + 2 * C * F), L * config.block_size * C
+
+
+def saved(config, tokens):
+    """Return the floats saved: in a block the norms' inputs and outputs, q, k, v, the result, the
+    MLP's hidden layer before and after GELU; around it the norm of the embeddings, the head's two
+    layers and its norm."""
+    C, F = config.n_embd, config.inner
+    return tokens * (config.n_layer * (8 * C + 2 * F) + 8 * C)
+
+
+# A story has at most 69 tokens where frequent words are tokens. Only what is hidden teaches, a
+# seventh of the text: so this is half as deep as a GPT, and takes many steps.
+PRESETS = {
+    "tales-bert": {
+        "arch": "bert", "block_size": 96, "n_layer": 2, "n_head": 8, "n_embd": 128, "n_inner": 256,
+        "corpus": ("tales",), "tokenizer": "words", "max_iters": 12000, "batch_size": 16,
+        "lr": 2e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 1000,
+    },
+}  # fmt: skip
+
+FAMILY = Family(
+    arch="bert",
+    Config=BertConfig,
+    Model=Bert,
+    Objective=MaskedTokens,
+    write=fill_masks,
+    files=FILES,
+    sized=SIZED,
+    parts=parts,
+    products=products,
+    saved=saved,
+    presets=PRESETS,
+)

@@ -1,0 +1,131 @@
+"""GPT as a family: its files in the transformers library, where it is GPT-2, and its size.
+
+The weights have the same names and shapes there as in `npgpt.gpt`, with three exceptions. A
+language model's names begin with `transformer.`; GPT-2's linear layers and norms always have
+biases, written as zeros where a model has none; and a separate output layer is stored as (V, C),
+here (C, V).
+"""
+
+import numpy as np
+
+from npgpt.batches import NextToken
+from npgpt.config import GPT_PRESETS, GPTConfig
+from npgpt.families.family import Family
+from npgpt.families.writing import continue_text
+from npgpt.gpt import GPT
+from npgpt.io.huggingface import HEAD, REQUIRED, Files, without_tied_head
+
+PREFIX = "transformer."
+# A linear layer's or a norm's weight has a bias beside it; an embedding has none.
+WITHOUT_BIAS = ("wte.weight", "wpe.weight", HEAD)
+CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")  # constants that older files hold as weights
+
+
+def wrong(config):
+    """Return the settings in a GPT-2 config.json that no `GPT` can have."""
+    found = {}
+    if config.get("activation_function", "gelu_new") not in ("gelu_new", "gelu_pytorch_tanh"):
+        found["activation_function"] = config["activation_function"]
+    if config.get("n_inner") not in (None, 4 * config["n_embd"]):
+        found["n_inner"] = config["n_inner"]
+    return found
+
+
+def read(settings, config, arrays):
+    weights = {}
+    for name, array in arrays.items():
+        name = name.removeprefix(PREFIX)
+        if not name.endswith(CAUSAL_MASKS):
+            weights[name] = array.T if name == HEAD else array
+    weights = without_tied_head(weights) if settings["tie_weights"] else weights
+    return settings | {"bias": True}, weights
+
+
+def write(settings, weights):
+    config = {
+        "activation_function": "gelu_new",
+        "embd_pdrop": settings["dropout"],
+        "attn_pdrop": 0.0,
+    }
+    arrays = {}
+    for name, weight in weights.items():
+        if name == HEAD:
+            arrays[HEAD] = np.ascontiguousarray(weight.T)
+            continue
+        arrays[PREFIX + name] = weight
+        bias = name.removesuffix("weight") + "bias"
+        if name.endswith(".weight") and name not in WITHOUT_BIAS and bias not in weights:
+            arrays[PREFIX + bias] = np.zeros(weight.shape[-1], weight.dtype)
+    return config, arrays
+
+
+FILES = Files(
+    model_type="gpt2",
+    class_name="GPT2LMHeadModel",
+    examples="gpt2, gpt2-medium or distilgpt2",
+    settings={
+        "vocab_size": ("vocab_size", REQUIRED),
+        "block_size": ("n_positions", 1024),
+        "n_layer": ("n_layer", REQUIRED),
+        "n_head": ("n_head", REQUIRED),
+        "n_embd": ("n_embd", REQUIRED),
+        "dropout": ("resid_pdrop", 0.1),
+        "tie_weights": ("tie_word_embeddings", True),
+    },
+    derived=("bias",),
+    only={
+        "layer_norm_epsilon": 1e-5,
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+    },
+    wrong=wrong, read=read, write=write,
+)  # fmt: skip
+
+
+SIZED = {  # settings that these know
+    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
+}  # fmt: skip
+
+
+def parts(config):
+    """Return {part: parameters}; a tied head counts once, as embedding."""
+    C, L, V = config.n_embd, config.n_layer, config.vocab_size
+    bias = C if config.bias else 0
+    return {
+        "token embedding": V * C,
+        "position embedding": config.block_size * C,
+        "attention": L * (3 * (C * C + bias) + C * C + bias),  # q, k, v; then the projection
+        "MLP": L * (C * 4 * C + 4 * bias + 4 * C * C + bias),
+        "norms": L * 2 * (C + bias),
+        "final norm": C + bias,
+        "output head": 0 if config.tie_weights else C * V,
+    }
+
+
+def products(config):
+    C, L = config.n_embd, config.n_layer
+    return C * config.vocab_size + L * 12 * C * C, L * (config.block_size + 1) / 2 * C
+
+
+def saved(config, tokens):
+    """Return the floats saved: per token and block both norms' inputs and outputs (4 C), q, k, v
+    (3 C), the attention's result (C), the MLP's hidden layer before and after GELU (8 C). Dropout
+    saves none. The last norm's input and result, and the gradient of the result, are 3 C more.
+    """
+    return tokens * (16 * config.n_layer + 3) * config.n_embd
+
+
+FAMILY = Family(
+    arch="gpt",
+    Config=GPTConfig,
+    Model=GPT,
+    Objective=NextToken,
+    write=continue_text,
+    files=FILES,
+    sized=SIZED,
+    parts=parts,
+    products=products,
+    saved=saved,
+    presets=GPT_PRESETS,
+)

@@ -1,0 +1,247 @@
+"""Llama: a decoder-only transformer with today's parts.
+
+    tokens (B, T) -> embeddings (B, T, C) -> n_layer blocks -> norm -> logits (B, T, V)
+
+It differs from a GPT in five ways: positions rotate queries and keys (`rotary_embedding`) and are
+not vectors that are added; norms only scale; the MLP is gated by a SiLU; several heads of queries
+may share one head of keys and values, which makes the cache of generation smaller; nothing has a
+bias. Source: Touvron et al., LLaMA, 2023, section 2.2; Llama 2, 2023, for the shared heads.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from autograd import Tensor, rotary_embedding, silu
+from npgpt.batches import NextToken
+from npgpt.config import check_heads, check_sizes, setting
+from npgpt.families.family import Family
+from npgpt.families.parts import Attention, GatedFeedForward, RMSNorm
+from npgpt.families.writing import continue_text
+from npgpt.generate import KVCache
+from npgpt.gpt import GPT, INIT_STD, Embedding, Linear, Model, Module, branch_std
+from npgpt.io.huggingface import REQUIRED, Files, our_weights, their_weights, without_tied_head
+
+
+@dataclass(frozen=True)
+class LlamaConfig:
+    """The shape of a Llama. Raises ValueError for a shape that cannot be built."""
+
+    vocab_size: int = setting("V, the number of different tokens")
+    block_size: int = setting("T, the longest context in tokens")
+    n_layer: int = setting("number of transformer blocks")
+    n_head: int = setting("H, heads of queries per block")
+    n_embd: int = setting("C, channels of the residual stream; an even multiple of n_head")
+    n_kv_head: int = setting("heads of keys and values, which divide n_head; 0: n_head", default=0)
+    n_inner: int = setting("F, channels inside the MLP; 0: 8/3 C up to a multiple of 8", default=0)
+    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    tie_weights: bool = setting("the output projection is the token embedding", default=True)
+    rope_base: float = setting("base of the wavelengths of rotary positions", default=10000.0)
+    norm_eps: float = setting("added to the mean square by RMSNorm", default=1e-6)
+
+    @property
+    def kv_heads(self):
+        return self.n_kv_head or self.n_head
+
+    @property
+    def inner(self):
+        return self.n_inner or (8 * self.n_embd + 23) // 24 * 8
+
+    def __post_init__(self):
+        check_sizes(self, "n_kv_head", "n_inner")
+        check_heads(self)
+        if self.n_embd // self.n_head % 2:
+            raise ValueError(
+                f"LlamaConfig: n_embd={self.n_embd} and n_head={self.n_head} make heads of "
+                f"{self.n_embd // self.n_head} channels, which rotary positions rotate in pairs; "
+                f"use n_embd={self.n_embd + self.n_head}"
+            )
+        if self.n_head % self.kv_heads:
+            raise ValueError(
+                f"LlamaConfig: n_kv_head={self.n_kv_head} does not divide n_head={self.n_head}; "
+                "use a divisor, each of whose heads serves as many heads of queries"
+            )
+        for name in ("rope_base", "norm_eps"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"LlamaConfig: {name}={getattr(self, name)}; use more than 0")
+
+
+class Llama(GPT):
+    """A decoder-only transformer, called and continued as a `GPT`."""
+
+    Config = LlamaConfig
+
+    def __init__(self, config: LlamaConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
+        Model.__init__(self, config, seed)
+        rng = np.random.default_rng(seed)
+        C, V = config.n_embd, config.vocab_size
+        self.wte = Embedding(rng, V, C, dtype=dtype)
+        self.h = [LlamaBlock(rng, config, dtype) for _ in range(config.n_layer)]
+        self.ln_f = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
+        if not config.tie_weights:
+            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
+
+    def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
+        """Return the output of the last norm at each position, (B, T, C).
+
+        cache   a `KVCache` of the tokens before these
+        """
+        before = cache.length if cache else 0
+        idx_BT = self._checked(idx_BT, self.config.block_size - before)
+        drop = self._dropout()
+        positions_T = np.arange(before, before + idx_BT.shape[1])
+        x_BTC = drop(self.wte(idx_BT))
+        for block in self.h:
+            x_BTC = block(x_BTC, positions_T, drop, cache)
+        return self.ln_f(x_BTC)
+
+
+class LlamaBlock(Module):
+    """(B, T, C) -> (B, T, C), pre-norm as `npgpt.gpt.Block`."""
+
+    def __init__(self, rng, config, dtype):
+        C, H, std = config.n_embd, config.n_head, branch_std(config)
+        self.rope_base = config.rope_base
+        self.ln_1 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
+        self.attn = Attention(rng, C, H, C // H, config.kv_heads, bias=False, dtype=dtype,
+                              std=(INIT_STD,) * 3 + (std,))  # fmt: skip
+        self.ln_2 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
+        self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=(INIT_STD, std))
+
+    def __call__(self, x_BTC, positions_T, drop, cache=None):
+        def rotate(x_BHTD):
+            return rotary_embedding(x_BHTD, positions_T, self.rope_base)
+
+        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), rotate=rotate, cache=cache, causal=True))
+        return x_BTC + drop(self.mlp(self.ln_2(x_BTC)))
+
+
+# ---- Its files in the transformers library, which has models of other makers under this name
+
+PREFIX, HEAD = "model.", "lm_head"
+NAMES = {
+    "wte": "embed_tokens", "ln_f": "norm", HEAD: HEAD,
+    "h.{}.ln_1": "layers.{}.input_layernorm",
+    **{f"h.{{}}.attn.{x}": f"layers.{{}}.self_attn.{x}_proj" for x in "qkvo"},
+    "h.{}.ln_2": "layers.{}.post_attention_layernorm",
+    "h.{}.mlp.gate": "layers.{}.mlp.gate_proj",
+    "h.{}.mlp.up": "layers.{}.mlp.up_proj",
+    "h.{}.mlp.c_proj": "layers.{}.mlp.down_proj",
+}  # fmt: skip
+
+
+def wrong(config):
+    """Return the settings in a config.json that no `Llama` can have."""
+    found, rope = {}, config.get("rope_parameters") or {}
+    plain = ("rope_theta", rope.get("rope_theta")), ("rope_type", "default")
+    scaled = {name: value for name, value in rope.items() if (name, value) not in plain}
+    if scaled:
+        found["rope_parameters"] = scaled
+    size, heads = config["hidden_size"], config["num_attention_heads"]
+    if config.get("head_dim") not in (None, size // max(heads, 1)):
+        found["head_dim"] = config["head_dim"]
+    return found
+
+
+def read(settings, config, arrays):
+    rope = config.get("rope_parameters") or {}
+    settings["rope_base"] = rope.get("rope_theta", settings["rope_base"])
+    settings["n_kv_head"] = settings["n_kv_head"] or settings["n_head"]
+    weights = our_weights(arrays, NAMES, PREFIX)
+    return settings, without_tied_head(weights) if settings["tie_weights"] else weights
+
+
+def write(settings, weights):
+    config = {
+        "num_key_value_heads": settings["n_kv_head"] or settings["n_head"],
+        "intermediate_size": weights["h.0.mlp.up.weight"].shape[1],
+        "rope_parameters": {"rope_type": "default", "rope_theta": settings["rope_base"]},
+    }
+    return config, their_weights(weights, NAMES, PREFIX, HEAD)
+
+
+FILES = Files(
+    model_type="llama",
+    class_name="LlamaForCausalLM",
+    examples="TinyLlama-1.1B or SmolLM-135M",
+    settings={
+        "vocab_size": ("vocab_size", REQUIRED),
+        "block_size": ("max_position_embeddings", 2048),
+        "n_layer": ("num_hidden_layers", REQUIRED),
+        "n_head": ("num_attention_heads", REQUIRED),
+        "n_embd": ("hidden_size", REQUIRED),
+        "n_kv_head": ("num_key_value_heads", None),
+        "n_inner": ("intermediate_size", REQUIRED),
+        "tie_weights": ("tie_word_embeddings", False),
+        "rope_base": ("rope_theta", 10000.0),  # where versions before 5 have it
+        "norm_eps": ("rms_norm_eps", 1e-6),
+    },
+    only={
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "rope_scaling": None,
+        "sliding_window": None,
+    },
+    wrong=wrong, read=read, write=write,
+)  # fmt: skip
+
+
+# ---- Its size
+
+
+SIZED = {  # settings that these know
+    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
+    "n_kv_head", "n_inner", "tie_weights", "rope_base", "norm_eps",
+}  # fmt: skip
+
+
+def parts(config):
+    C, L, V = config.n_embd, config.n_layer, config.vocab_size
+    return {
+        "token embedding": V * C,
+        "attention": L * (2 * C * C + 2 * C * C // config.n_head * config.kv_heads),
+        "MLP": L * 3 * C * config.inner,
+        "norms": L * 2 * C,
+        "final norm": C,
+        "output head": 0 if config.tie_weights else C * V,
+    }
+
+
+def products(config):
+    C, found = config.n_embd, parts(config)
+    weights = C * config.vocab_size + found["attention"] + found["MLP"]
+    return weights, config.n_layer * (config.block_size + 1) / 2 * C
+
+
+def saved(config, tokens):
+    """Return the floats saved: a GPT's, with the MLP's gate before and after SiLU, its second
+    factor and the product; shared heads of keys and values take less."""
+    C, F = config.n_embd, config.inner
+    kv = 2 * C // config.n_head * config.kv_heads
+    return tokens * (config.n_layer * (6 * C + kv + 4 * F) + 3 * C)
+
+
+PRESETS = {
+    "tales-llama": {
+        "arch": "llama", "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128,
+        "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
+        "eval_stride": 64,
+    },
+}  # fmt: skip
+
+FAMILY = Family(
+    arch="llama",
+    Config=LlamaConfig,
+    Model=Llama,
+    Objective=NextToken,
+    write=continue_text,
+    files=FILES,
+    sized=SIZED,
+    parts=parts,
+    products=products,
+    saved=saved,
+    presets=PRESETS,
+)

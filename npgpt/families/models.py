@@ -1,0 +1,82 @@
+"""A model that a command is to use: a run's, or one in the layout of the transformers library."""
+
+from typing import NamedTuple
+
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
+from npgpt.checkpoint import Run, load_run, read_run
+from npgpt.config import TrainConfig
+from npgpt.families import FAMILIES, family
+from npgpt.files import member, read_json
+from npgpt.gpt import Model
+from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
+from npgpt.io.tokenizers import load_tokenizer
+
+
+class Loaded(NamedTuple):
+    """A model and its tokenizer; the settings it was trained with, or the defaults if `run`, what
+    the config.json of a run says, is None."""
+
+    model: Model
+    tokenizer: BPETokenizer | CharTokenizer
+    training: TrainConfig
+    run: Run | None
+
+
+def load_model(name):
+    """What is in a folder, or under a name on the Hugging Face Hub (`local_folder`).
+
+    Raises RunError or ValueError for a folder of neither kind, one that is damaged, or one whose
+    tokenizer and model do not fit; FileNotFoundError for a file that is missing.
+    """
+    folder = local_folder(name)
+    if model_type_of(folder) is None:
+        model, tokenizer, run = load_run(folder)
+        return Loaded(model, tokenizer, run.training, run)
+    arch = arch_of(folder)
+    model = family(arch).Model.from_pretrained(folder)
+    tokenizer = tokenizer_in(folder)
+    if tokenizer.vocab_size != model.config.vocab_size:
+        raise ValueError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
+            f"config.json {model.config.vocab_size:,}; use the files of one model (if its "
+            "vocabulary is padded, cut wte.weight and vocab_size to the tokenizer's)"
+        )
+    return Loaded(model, tokenizer, TrainConfig(arch=arch), None)
+
+
+def arch_of(folder):
+    """Return the arch of the model in a folder of either kind."""
+    model_type = model_type_of(folder)
+    if model_type is None:
+        return read_run(folder).training.arch
+    archs = {f.files.model_type: arch for arch, f in FAMILIES.items()}
+    if model_type not in archs:
+        raise ValueError(
+            f"{folder}: config.json describes a model of model_type={model_type!r}; use one of: "
+            f"{', '.join(archs)}"
+        )
+    return archs[model_type]
+
+
+def model_type_of(folder):
+    """The model_type in a config.json of the transformers library; None if it is not one."""
+    try:
+        config = read_json(member(folder, "config.json"))
+    except (FileNotFoundError, ValueError):  # load_run has more to say about it
+        return None
+    found = config.get("model_type")
+    return found if isinstance(found, str) and "made_by" not in config else None
+
+
+def tokenizer_in(folder):
+    """Return a folder's tokenizer. Raises FileNotFoundError for none, ValueError if damaged."""
+    path, *of_gpt2 = (member(folder, name) for name in TOKENIZER_FILES)
+    if path.is_file():
+        return load_tokenizer(path)
+    if all(file.is_file() for file in of_gpt2):
+        return BPETokenizer.from_gpt2(*of_gpt2)
+    raise FileNotFoundError(
+        f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder "
+        "whole, or put the model's tokenizer there"
+    )

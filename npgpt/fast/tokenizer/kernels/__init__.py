@@ -1,0 +1,32 @@
+"""The tokenizer's inner loops, compiled by Numba: bytes in, ids out, and back.
+
+`npgpt.bpe` and `npgpt.pretokenize` say what is computed; the functions here
+compute the same, faster, and the tests hold them to it. Reading order:
+
+    tables      a hash table of small integers
+    scanner     where the pre-tokens begin
+    vocabulary  the tables that encoding reads
+    encoder     pre-tokens to ids
+    decoder     ids to bytes
+    counter     how often each pre-token occurs in a text
+    trainer     learning merges from those counts
+
+Text is UTF-8 in an array of bytes with PADDING more bytes behind it, so that eight bytes may be
+read at once anywhere. What is called from Python is a `serial_kernel`: it works on one thread and
+lets others run. Where arrays are only read and written, it is a `lean_kernel`: Numba counts the
+references to an array wherever it is passed on, two atomic operations each time, and in functions
+as small as these that took nine tenths of the time. What kernels call is `inlined`.
+"""
+
+from pathlib import Path
+
+from autograd.kernels.compiler import compiled_code_cached
+
+with compiled_code_cached("tokenizer", Path(__file__).parent):
+    from npgpt.fast.tokenizer.kernels.counter import count_pre_tokens, new_pre_tokens
+    from npgpt.fast.tokenizer.kernels.decoder import decode
+    from npgpt.fast.tokenizer.kernels.encoder import encode, new_cache
+    from npgpt.fast.tokenizer.kernels.scanner import Scanner
+    from npgpt.fast.tokenizer.kernels.tables import FULL, PADDING
+    from npgpt.fast.tokenizer.kernels.trainer import Words, count_pairs, learn_merges, new_pairs
+    from npgpt.fast.tokenizer.kernels.vocabulary import build_vocabulary

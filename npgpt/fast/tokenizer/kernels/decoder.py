@@ -1,0 +1,33 @@
+"""Ids to bytes: those of the tokens, one token after the other.
+
+A token of up to eight bytes is written as one word of eight; the next token overwrites what was too
+much. Most are that short, and a loop over their bytes would take several times as long.
+"""
+
+import numpy as np
+
+from autograd.kernels.compiler import serial_kernel
+from npgpt.fast.tokenizer.kernels.tables import PADDING, U, load_word
+
+
+@serial_kernel
+def decode(ids_N, starts_V1, token_bytes):
+    """The bytes of int32 ids, uint8; those of token i are token_bytes[starts[i]:starts[i + 1]].
+
+    `token_bytes` has PADDING more bytes at its end.
+    """
+    total = 0
+    for token in ids_N:
+        total += starts_V1[U(token + 1)] - starts_V1[U(token)]
+    bytes_N = np.empty(total + PADDING, np.uint8)
+    end = 0
+    for token in ids_N:
+        start = starts_V1[U(token)]
+        length = starts_V1[U(token + 1)] - start
+        word = load_word(token_bytes, start)
+        for k in range(8):
+            bytes_N[U(end + k)] = (word >> U(8 * k)) & U(0xFF)
+        for k in range(8, length):
+            bytes_N[U(end + k)] = token_bytes[U(start + k)]
+        end += length
+    return bytes_N[:total]

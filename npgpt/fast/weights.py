@@ -1,0 +1,95 @@
+"""How weights are stored for generation: in float32, as bfloat16, or as int8 with a scale for each
+output.
+
+A token needs every weight once, so fewer bytes make generation faster, and rounding makes the model
+another one, a little. Which, can be seen: `use_weights` leaves in the model what is stored, as
+float32, so that its loss is that of the rounded model; `Decoder` stores the same in fewer bytes.
+The matrices of the blocks and the output layer (with the embedding, if that is the same table) are
+rounded; norms, biases and positions are not.
+"""
+
+import numpy as np
+
+from npgpt.gpt import GPT
+
+DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8}
+KINDS = tuple(DTYPES)
+
+
+def use_weights(model, kind):
+    """Round a GPT's weights in place to what `kind` can store, and let it generate from that.
+
+    Raises ValueError for another kind than KINDS, or a model that stores weights in float32 only.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(KINDS)}")
+    if kind != "fp32":
+        if not decodes(model):
+            raise ValueError(
+                f"weights={kind!r} is for a GPT; a {type(model).__name__} has float32: use fp32"
+            )
+        for name, weight in model.parameters().items():
+            if is_matrix(name):
+                weight_OI = weight.data if name == "wte.weight" else weight.data.T
+                for part in _parts(weight_OI):
+                    weight_OI[part] = restored(*stored(weight_OI[part], kind))
+    model.weights = kind if decodes(model) else None
+    return model
+
+
+def decodes(model):
+    """Return whether the compiled decoder knows this model: a GPT itself, no subclass of it."""
+    return type(model) is GPT
+
+
+def is_matrix(name):
+    """Whether a GPT's parameter of this name is one that generation multiplies with."""
+    return name in ("wte.weight", "lm_head.weight") or (
+        name.endswith(".weight") and name.split(".")[-2].startswith("c_")
+    )
+
+
+def stored(weight_OI, kind):
+    """(array (O, I) of what is stored, scales (O,) in float32)."""
+    scale_O = np.ones(len(weight_OI), np.float32)
+    if kind == "fp32":
+        return weight_OI, scale_O
+    array = np.empty(weight_OI.shape, DTYPES[kind])
+    for part in _parts(array):
+        array[part], scale_O[part] = _stored(np.ascontiguousarray(weight_OI[part]), kind)
+    return array, scale_O
+
+
+def fill_panels(panels_PIW, weight_OI, kind):
+    """Store a weight as (panels, I, width), as `autograd.kernels.decode` reads it; its scales (O,).
+
+    What the last panel has beyond the outputs is zeros.
+    """
+    width, scale_O = panels_PIW.shape[2], np.empty(len(weight_OI), np.float32)
+    for panel_IW, first in zip(panels_PIW, range(0, len(weight_OI), width), strict=True):
+        part = slice(first, first + width)
+        array, scale_O[part] = stored(weight_OI[part], kind)
+        panel_IW[:, : len(array)], panel_IW[:, len(array) :] = array.T, 0
+    return scale_O
+
+
+def _stored(weight_OI, kind):
+    if kind == "bf16":
+        bits = weight_OI.view(np.uint32)
+        even = (bits >> 16) & 1  # to the nearest, and of two to the even one
+        return (bits + (0x7FFF + even)) >> 16, 1
+    scale_O = np.abs(weight_OI).max(axis=1) / np.float32(127)
+    scale_O[scale_O == 0] = 1  # of zeros, and of what is next to nothing
+    return np.rint(weight_OI / scale_O[:, None]).clip(-127, 127), scale_O
+
+
+def _parts(array):
+    """Slices of some rows: what is computed for a large array at once leaves the cache."""
+    return [slice(i, i + 64) for i in range(0, len(array), 64)]
+
+
+def restored(array, scale_O):
+    """What is stored, as float32 (O, I)."""
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32) * scale_O[:, None]

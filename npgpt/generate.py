@@ -1,0 +1,238 @@
+"""Autoregressive generation: predict a token, append it, predict the next.
+
+`stream` continues one text token by token, `generate` a batch of texts; `sampling.py` chooses a
+token. The model comes in as a `decoder`: a callable from contexts, a list of arrays (T,) of token
+ids, to the logits (B, V) of the token that follows each.
+
+A decoder never sees more than `block_size` tokens, so a text of any length can be continued: the
+model forgets its beginning. Moving a GPT's tokens to new positions means computing all of them
+again, so the window does not slide by one token at each step. When it is full, it moves on by half
+of itself (`window_start`): one more position for each token, on average.
+
+Each row of a batch draws from a random generator of its own, spawned from the seed by the row's
+index (`numpy.random.SeedSequence.spawn`). A row's text therefore depends on the seed, its index and
+its prompt, and not on the rows beside it; row 0 draws what `stream` draws from the same seed.
+"""
+
+from collections.abc import Iterable
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+
+
+class KVCache:
+    """For each layer the keys and values (B, H, S, D) of the S tokens read so far.
+
+    In a causal model nothing that follows can change what a position computed. So these are kept,
+    and a step of generation computes the new position only.
+
+    longest   the most tokens that it will hold: room for all is made at the first
+    """
+
+    def __init__(self, longest):
+        self.longest, self.length = longest, 0  # S, of layers that have seen all tokens
+        self.layers = {}
+
+    def extend(self, layer, k_BHTD, v_BHTD):
+        """Add the keys and values of T new tokens in one layer; return all S + T of its."""
+        B, H, T, D = k_BHTD.shape
+        if layer not in self.layers:
+            self.layers[layer] = np.empty((2, B, H, self.longest, D), k_BHTD.dtype)
+        kv, end = self.layers[layer], self.length + T
+        kv[0, :, :, self.length : end], kv[1, :, :, self.length : end] = k_BHTD, v_BHTD
+        return kv[0, :, :, :end], kv[1, :, :, :end]
+
+
+class CachedLogits:
+    """A decoder that computes only the tokens that it has not seen.
+
+    forward      maps (new token ids (B, T), KVCache of the ones before) to logits (B, V)
+    block_size   of the model
+
+    A context that continues the last one is computed from the cache. Any other, such as a window
+    that has moved and so gave each token a new position, is computed afresh. Contexts of one length
+    are a batch.
+    """
+
+    def __init__(self, forward, block_size):
+        self.forward, self.block_size = forward, block_size
+        self.groups = {}  # indices of contexts: (token ids read, KVCache)
+
+    def __call__(self, contexts):
+        """Return logits (B, V) for B contexts (T,)."""
+        lengths = [len(context) for context in contexts]
+        groups, parts = {}, []
+        for length in dict.fromkeys(lengths):
+            rows = tuple(b for b, other in enumerate(lengths) if other == length)
+            context_BT = np.stack([contexts[b] for b in rows])
+            read_BT, cache = self._continued(rows, context_BT)
+            parts.append(self.forward(context_BT[:, read_BT.shape[1] :], cache))
+            cache.length = length
+            groups[rows] = context_BT, cache
+        self.groups = groups
+        order = np.argsort(np.concatenate(list(groups)))
+        return np.concatenate(parts)[order]
+
+    def _continued(self, rows, context_BT):
+        read_BT, cache = self.groups.get(rows, (context_BT, None))
+        S = read_BT.shape[1]
+        if context_BT.shape[1] > S and np.array_equal(context_BT[:, :S], read_BT):
+            return read_BT, cache
+        return context_BT[:, :0], KVCache(self.block_size)
+
+
+def window_start(length, block_size):
+    """Return how many first tokens of a text of `length` tokens the model does not see.
+
+    >>> [window_start(length, 4) for length in range(3, 10)]
+    [0, 0, 2, 2, 4, 4, 6]
+    """
+    step = max(1, block_size // 2)
+    return -(-max(0, length - block_size) // step) * step
+
+
+def stream(decoder, prompt_T, max_new_tokens, sampling, *, block_size, seed=None, stop=None):
+    """Yield the ids that continue one prompt, each an int, at most `max_new_tokens` of them.
+
+    decoder    maps a list of one array (T,) of token ids, T <= block_size, to logits (1, V)
+    prompt_T   at least one integer token id
+    sampling   a `npgpt.sampling.Sampling`
+    seed       a non-negative int for the same tokens each time, None for fresh ones
+    stop       a token id or a collection of them: the first one drawn is yielded, and is the last
+
+    Arguments are checked before the iterator is returned. Raises ValueError for an empty prompt, a
+    negative max_new_tokens or seed, a block_size below 1, or logits of the wrong shape; TypeError
+    for token ids and counts that are not integers.
+    """
+    prompt_T = _token_ids(prompt_T)
+    if prompt_T.ndim != 1:
+        raise ValueError(f"stream continues one prompt, not {prompt_T.shape}: use generate")
+    steps = decoding_steps(
+        decoder, [prompt_T], max_new_tokens, sampling, block_size=block_size, seed=seed, stop=stop
+    )
+    return (int(step.next_B[0]) for step in steps)
+
+
+def generate(decoder, prompt, max_new_tokens, sampling, *, block_size, seed=None, stop=None):
+    """Return a prompt (T,), B prompts (B, T), or a list of prompts of any lengths, continued.
+
+    The result is int64, of the prompt's rank, with up to max_new_tokens more columns; or a list of
+    such rows. The arguments and errors are those of `stream`.
+
+    A row that draws a stop token is finished: it repeats that token until the last row is.
+    """
+    prompts, rank = _prompts(prompt)
+    steps = decoding_steps(
+        decoder, prompts, max_new_tokens, sampling, block_size=block_size, seed=seed, stop=stop
+    )
+    new = [step.next_B for step in steps]
+    new_BN = np.stack(new, axis=1) if new else np.zeros((len(prompts), 0), np.int64)
+    texts = [np.concatenate(row) for row in zip(prompts, new_BN, strict=True)]
+    return texts[0] if rank == 1 else np.stack(texts) if rank == 2 else texts
+
+
+class Step(NamedTuple):
+    """The next token of every row.
+
+    next_B       the tokens
+    logits_BV    the logits they were drawn from, before any setting of sampling
+    finished_B   rows that ended before these tokens; a caller may set one, to end its row here
+    """
+
+    next_B: np.ndarray
+    logits_BV: np.ndarray
+    finished_B: np.ndarray
+
+
+def decoding_steps(
+    decoder, prompts, max_new_tokens, sampling, *, block_size, seed=None, stop=None
+):
+    """Return an iterator over a `Step` for each new token; `prompts` is a list of arrays (T,).
+
+    The other arguments are those of `stream`; they are checked at once.
+    """
+    _check_count("max_new_tokens", max_new_tokens, at_least=0)
+    _check_count("block_size", block_size, at_least=1)
+    if seed is not None:
+        _check_count("seed", seed, at_least=0)
+    stop_ids = _stop_ids(stop)
+    row_seeds = np.random.SeedSequence(seed).spawn(len(prompts))
+    rngs = [np.random.default_rng(row_seed) for row_seed in row_seeds]
+
+    def loop():
+        finished_B = np.zeros(len(prompts), dtype=bool)
+        contexts = [prompt[window_start(len(prompt), block_size) :] for prompt in prompts]
+        for _ in range(max_new_tokens):
+            logits_BV = np.asarray(decoder(contexts))
+            if logits_BV.ndim != 2 or len(logits_BV) != len(contexts):
+                raise ValueError(
+                    f"the decoder returned shape {logits_BV.shape} for {len(contexts)} contexts: "
+                    f"return ({len(contexts)}, V), the logits after the last position only"
+                )
+            next_B = np.array([context[-1] for context in contexts])
+            for b in np.flatnonzero(~finished_B):  # a finished row repeats its stop token
+                next_B[b] = sampling.draw(logits_BV[b], rngs[b], contexts[b])
+            yield Step(next_B, logits_BV, finished_B)
+            finished_B |= np.isin(next_B, stop_ids)
+            if finished_B.all():
+                return
+            contexts = [np.append(*pair) for pair in zip(contexts, next_B, strict=True)]
+            contexts = [context[window_start(len(context), block_size) :] for context in contexts]
+
+    return loop()
+
+
+# ---- Arguments
+
+
+def _prompts(prompt):
+    """Return (a list of arrays (T,), the rank of the result: 1, 2, or 3 for a list)."""
+    if isinstance(prompt, (list, tuple)) and prompt and all(map(_is_sequence, prompt)):
+        rows = [_token_ids(row) for row in prompt]
+        if len({row.shape for row in rows}) > 1 and all(row.ndim == 1 for row in rows):
+            return rows, 3
+    prompt = _token_ids(prompt)
+    return list(np.atleast_2d(prompt)), prompt.ndim
+
+
+def _is_sequence(row):
+    return isinstance(row, (list, tuple, np.ndarray))
+
+
+def _token_ids(prompt):
+    """Return the prompt as int64, (T,) or (B, T), in memory of its own."""
+    prompt = np.asarray(prompt)
+    if prompt.size == 0:
+        raise ValueError(
+            f"the prompt, of shape {prompt.shape}, has no token to continue: "
+            "start from one, such as a newline's"
+        )
+    if not np.issubdtype(prompt.dtype, np.integer):
+        raise TypeError(
+            f"the prompt has dtype {prompt.dtype}: give integer token ids, tokenizer.encode(text)"
+        )
+    if prompt.ndim not in (1, 2):
+        raise ValueError(
+            f"the prompt has shape {prompt.shape}: give token ids (T,) or (B, T), or a list of "
+            "such rows"
+        )
+    return prompt.astype(np.int64)
+
+
+def _stop_ids(stop):
+    """Return the stop tokens as an array: none, one or several."""
+    if stop is None:
+        stop = []
+    ids = list(stop) if isinstance(stop, Iterable) else [stop]
+    for token in ids:
+        if not isinstance(token, Integral):
+            raise TypeError(f"stop={stop!r}: give token ids (tokenizer.encode), not {token!r}")
+    return np.array(ids, dtype=np.int64)
+
+
+def _check_count(name, value, *, at_least):
+    if not isinstance(value, Integral):
+        raise TypeError(f"{name}={value!r}: give an integer >= {at_least}")
+    if value < at_least:
+        raise ValueError(f"{name}={value}: give an integer >= {at_least}")

@@ -1,0 +1,438 @@
+"""GPT, the whole model: token ids in, logits of the next token out, and the loss of a text.
+
+    tokens (B, T) -> embeddings (B, T, C) -> n_layer blocks -> norm -> logits (B, T, V)
+
+Attributes have the names of the published GPT-2 weights, so `h.0.attn.c_attn.weight` is the same
+array here and there. Weights of linear layers are (in, out): code reads x @ w.
+Source: Radford et al., Language Models are Unsupervised Multitask Learners (GPT-2), 2019.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from autograd import (
+    Tensor,
+    backend,
+    cross_entropy,
+    dropout,
+    embedding,
+    gelu,
+    layer_norm,
+    linear,
+    linear_cross_entropy,
+    no_grad,
+    scaled_dot_product_attention,
+    split,
+    transpose,
+)
+from npgpt.config import GPTConfig
+from npgpt.generate import CachedLogits, KVCache, generate, stream
+from npgpt.sampling import Sampling
+
+INIT_STD = 0.02  # of initial weights, GPT-2's
+MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
+LogitsAndLoss = tuple[Tensor, Tensor | None]
+
+
+# ---- Parts with weights
+
+
+class Module:
+    """A part of a model. Its attributes are Tensors, Modules and lists of Modules."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield (dotted name, Tensor) for each weight, in the order the attributes were set."""
+        for path, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor):
+                    yield f"{path}.{name}" if path else name, value
+
+    def named_modules(self, path: str = "") -> Iterator[tuple[str, "Module"]]:
+        """Yield (dotted path, Module) for this part, whose path is `path`, and all parts of it."""
+        yield path, self
+        for name, value in vars(self).items():
+            parts = enumerate(value) if isinstance(value, list) else [(None, value)]
+            for i, part in parts:
+                if isinstance(part, Module):
+                    inner = name if i is None else f"{name}.{i}"
+                    yield from part.named_modules(f"{path}.{inner}" if path else inner)
+
+
+class Linear(Module):
+    """y = x weight + bias.    weight (I, O), bias (O,) or None"""
+
+    def __init__(self, rng, n_in, n_out, *, bias, dtype, std=INIT_STD):
+        self.weight = normal(rng, (n_in, n_out), std, dtype)
+        self.bias = Tensor(np.zeros(n_out, dtype), requires_grad=True) if bias else None
+
+    def __call__(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+class LayerNorm(Module):
+    """Each row to mean 0 and variance 1, then a weight and a bias per channel.    (C,) each"""
+
+    def __init__(self, n_embd, *, bias, dtype, eps=1e-5):
+        self.weight = Tensor(np.ones(n_embd, dtype), requires_grad=True)
+        self.bias = Tensor(np.zeros(n_embd, dtype), requires_grad=True) if bias else None
+        self.eps = eps
+
+    def __call__(self, x):
+        return layer_norm(x, self.weight, self.bias, self.eps)
+
+
+class Embedding(Module):
+    """y = weight[indices], one learned row per index.    weight (rows, C), (...) -> (..., C)"""
+
+    def __init__(self, rng, n_rows, n_embd, *, dtype, std=INIT_STD):
+        self.weight = normal(rng, (n_rows, n_embd), std, dtype)
+
+    def __call__(self, indices):
+        return embedding(self.weight, indices)
+
+
+def normal(rng, shape, std, dtype):
+    """Return weights drawn from a normal distribution with mean 0.
+
+    They are drawn in float64 whatever the dtype: both precisions start from the same model.
+    """
+    if not _drawing:
+        return Tensor(np.empty(shape, dtype), requires_grad=True)
+    return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
+
+
+def branch_std(config):
+    """Return the std of the weights that a branch ends in.
+
+    2 n_layer branches add to the residual stream; this keeps its variance of order one.
+    """
+    return INIT_STD / math.sqrt(2 * config.n_layer)
+
+
+# ---- A block: attention, then an MLP
+
+
+class CausalSelfAttention(Module):
+    """Multi-head attention: where positions read from earlier ones.    (B, T, C) -> (B, T, C)
+
+    Every position has a query (what it looks for), a key (what it is found by) and a value (what it
+    passes on). Each head gives position t the mean of the values at s <= t, weighted by how well
+    the keys there match its query. Heads work side by side on D = C / H channels each; the last
+    projection mixes what they found.
+    """
+
+    def __init__(self, rng, config, dtype):
+        C = config.n_embd
+        self.n_head = config.n_head
+        self.c_attn = Linear(rng, C, 3 * C, bias=config.bias, dtype=dtype)  # q, k and v in one
+        self.c_proj = Linear(rng, C, C, bias=config.bias, dtype=dtype, std=branch_std(config))
+
+    def __call__(self, x_BTC, cache=None):
+        """cache   in generation, a `KVCache` of the keys and values of the tokens before these"""
+        q, k, v = self.heads(x_BTC)
+        if cache is not None:
+            k, v = cache.extend(self, k.data, v.data)
+        y_BHTD = self.attend(q, k, v)
+        return self.c_proj(y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape))  # b h t d -> b t (h d)
+
+    def heads(self, x_BTC):
+        """Return the queries, keys and values, (B, H, T, D) each."""
+        B, T, C = x_BTC.shape
+        H = self.n_head
+        # The 3 C channels are the heads of q side by side, then the heads of k, then of v.
+        qkv_BHTD = self.c_attn(x_BTC).reshape(B, T, 3 * H, C // H).swapaxes(1, 2)
+        return split(qkv_BHTD, H, axis=1)
+
+    def attend(self, q, k, v):
+        return scaled_dot_product_attention(q, k, v, causal=True)  # scores / sqrt(D)
+
+
+class MLP(Module):
+    """y = f(x W + b) W' + b': each position alone, four times wider in between."""
+
+    f = staticmethod(gelu)
+
+    def __init__(self, rng, config, dtype):
+        C = config.n_embd
+        self.c_fc = Linear(rng, C, 4 * C, bias=config.bias, dtype=dtype)
+        self.c_proj = Linear(rng, 4 * C, C, bias=config.bias, dtype=dtype, std=branch_std(config))
+
+    def __call__(self, x_BTC):
+        return self.c_proj(self.f(self.c_fc(x_BTC)))
+
+
+class Block(Module):
+    """Attention, then the MLP, each added to the stream it read from.    (B, T, C) -> (B, T, C)
+
+    Pre-norm: each branch normalises its own input and x + branch(x) is left alone, so that a
+    gradient reaches every block through additions only.
+
+    drop   applied to each branch before it is added: dropout, or nothing
+    """
+
+    Norm, Attention, FeedForward = LayerNorm, CausalSelfAttention, MLP  # subclasses may replace
+
+    def __init__(self, rng, config, dtype):
+        self.ln_1 = self.Norm(config.n_embd, bias=config.bias, dtype=dtype)
+        self.attn = self.Attention(rng, config, dtype)
+        self.ln_2 = self.Norm(config.n_embd, bias=config.bias, dtype=dtype)
+        self.mlp = self.FeedForward(rng, config, dtype)
+
+    def __call__(self, x_BTC, drop, cache=None):
+        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache))
+        return x_BTC + drop(self.mlp(self.ln_2(x_BTC)))
+
+
+# ---- The model
+
+
+class Model(Module):
+    """What every kind of model has: weights by name, a training mode, dropout, an output layer.
+
+    A subclass names the class of its settings, `Config`, and sets `wte`, its token embedding, and
+    `lm_head` unless `config.tie_weights`.
+
+    config   its settings
+    seed     determines the initial weights and the dropout masks
+    dtype    float32 to train, float64 to check gradients; the initial weights are the same
+
+    A model starts in training mode, in which dropout acts; `eval()` and `train()` switch. The masks
+    of a training forward depend on (seed, dropout_step), and each such forward counts
+    dropout_step up: set it to repeat a forward exactly.
+
+    weights   the storage of weights in generation, set by `npgpt.fast.weights.use_weights`;
+              None for the plain path, which reads them as they are
+    """
+
+    weights = None
+
+    def __init__(self, config: Any, seed: int) -> None:
+        if not isinstance(config, self.Config):
+            name, kind = type(self).__name__, self.Config.__name__
+            raise TypeError(f"{name}: the config is a {type(config).__name__}; write "
+                            f"{name}({kind}(...))")  # fmt: skip
+        self.config, self.seed = config, seed
+        self.training, self.dropout_step = True, 0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config}, {self.num_parameters():,} parameters)"
+
+    def head(self, x_BTC: Tensor) -> Tensor:
+        """Return logits, x compared with each token's output vector.    (..., C) -> (..., V)"""
+        if self.config.tie_weights:
+            return linear(x_BTC, transpose(self.wte.weight))
+        return self.lm_head(x_BTC)
+
+    def head_loss(self, x_BTC: Tensor, targets_BT: ArrayLike) -> Tensor:
+        """Return the loss of these logits, which are never whole in memory."""
+        table_VC = self.wte.weight if self.config.tie_weights else transpose(self.lm_head.weight)
+        return linear_cross_entropy(x_BTC, table_VC, targets_BT)
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return each weight once, by its dotted name, in a fixed order."""
+        return dict(self.named_parameters())
+
+    def num_parameters(self) -> int:
+        """Return the number of weights, tied ones counted once."""
+        return sum(weight.size for weight in self.parameters().values())
+
+    def grown(self, config, seed):
+        """Return a model of this config with these weights; its vocabulary may be larger.
+
+        The rows of new tokens, which come last, are the rows of a new model of this seed.
+        """
+        larger, old = type(self)(config, seed, self.wte.weight.dtype), self.parameters()
+        for name, weight in larger.parameters().items():
+            weight.data[tuple(map(slice, old[name].shape))] = old[name].data
+        return larger
+
+    def train(self) -> Self:
+        """Switch dropout on."""
+        self.training = True
+        return self
+
+    def eval(self) -> Self:
+        """Switch dropout off."""
+        self.training = False
+        return self
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Compute without dropout and without gradients; restore the mode afterwards."""
+        was_training = self.training
+        self.eval()
+        try:
+            with no_grad():
+                yield
+        finally:
+            self.training = was_training
+
+    def _dropout(self):
+        """Return the dropout of one forward: a function that uses a new mask at each call."""
+        p = self.config.dropout
+        if p == 0 or not self.training:
+            return lambda x: x
+        # Any distinct seeds will do, as dropout hashes them: 2^12 masks for each forward.
+        masks = itertools.count((self.seed << 40) + (self.dropout_step << 12))
+        self.dropout_step += 1
+        return lambda x: dropout(x, p, seed=next(masks))
+
+    def _checked(self, idx_BT, longest=None):
+        """Return token ids as an array (B, T); ValueError for another rank or T > longest."""
+        idx_BT = np.asarray(idx_BT)
+        name, T = type(self).__name__, self.config.block_size
+        if idx_BT.ndim != 2 or idx_BT.shape[1] < 1:
+            raise ValueError(
+                f"{name}: token ids of shape {idx_BT.shape}; give (batch, time) with 1 to {T} "
+                "tokens: of one sequence make a batch, idx[None]"
+            )
+        if longest is not None and idx_BT.shape[1] > longest:
+            raise ValueError(
+                f"{name}: token ids of shape {idx_BT.shape}; give (batch, time) with 1 to {T} "
+                f"tokens (block_size): of a longer context keep the last, idx[:, -{T}:]"
+            )
+        return idx_BT
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, weights: str | None = None) -> Self:
+        """Return the model in a folder of the transformers library's layout, in float32.
+
+        folder    or, with huggingface_hub installed, the name of a model there
+        weights   "fp32", "bf16" or "int8": how generation stores them (`npgpt.fast.weights`), by
+                  the compiled path; None for the plain path
+
+        Float32 weights are not copied: they are read from the file when first needed. Raises
+        FileNotFoundError for a missing file, ValueError for a different architecture, and for
+        weights that do not fit the configuration or are not finite.
+        """
+        from npgpt.families import load_pretrained
+
+        return load_pretrained(cls, folder, weights)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json and model.safetensors as the transformers library reads them."""
+        from npgpt.families import save_pretrained
+
+        save_pretrained(self, folder)
+
+
+class GPT(Model):
+    """A decoder-only transformer: predicts each token from the tokens before it."""
+
+    Config = GPTConfig
+    Block, Norm, Positions = Block, LayerNorm, Embedding  # subclasses may replace
+
+    def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
+        super().__init__(config, seed)
+        rng = np.random.default_rng(seed)
+        C, V = config.n_embd, config.vocab_size
+        self.wte = Embedding(rng, V, C, dtype=dtype)  # which token
+        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype)  # at which position
+        self.h = [self.Block(rng, config, dtype) for _ in range(config.n_layer)]
+        self.ln_f = self.Norm(C, bias=config.bias, dtype=dtype)
+        if not config.tie_weights:
+            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
+
+    def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
+        """Return the output of the last norm at each position, (B, T, C).
+
+        cache   a `KVCache` of the tokens before these; gradients do not flow into it
+        """
+        before = cache.length if cache else 0
+        idx_BT = self._checked(idx_BT, self.config.block_size - before)
+        drop = self._dropout()
+        positions_T = np.arange(before, before + idx_BT.shape[1])
+        x_BTC = drop(self.wte(idx_BT) + self.wpe(positions_T))
+        for block in self.h:
+            x_BTC = block(x_BTC, drop, cache)
+        return self.ln_f(x_BTC)
+
+    def __call__(self, idx_BT: ArrayLike, targets_BT: MaybeIds = None) -> LogitsAndLoss:
+        """Return (logits (B, T, V), mean cross-entropy in nats per token, None without targets).
+
+        idx_BT      token ids, T at most block_size
+        targets_BT  the token that follows each; -1 for a position that does not count
+
+        Raises ValueError for a wrong rank or a context longer than block_size, TypeError for ids
+        that are not integers, IndexError for ids outside the vocabulary.
+        """
+        logits_BTV = self.head(self.hidden(idx_BT))
+        return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
+
+    def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike) -> Tensor:
+        """Return the loss alone, all that training needs: logits are never whole in memory."""
+        return self.head_loss(self.hidden(idx_BT), targets_BT)
+
+    # ---- Generation
+
+    def next_logits(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> np.ndarray:
+        """Return the logits of the token after the last, an ndarray (B, V), without gradients.
+
+        cache   a `KVCache` of the tokens before these
+        """
+        with self.evaluating():
+            return self.head(self.hidden(idx_BT, cache)[:, -1]).data
+
+    def generate(
+        self, idx: Any, max_new_tokens: int, *, temperature: float = 1.0, top_k: int | None = None,
+        top_p: float | None = None, min_p: float | None = None, repetition_penalty: float = 1.0,
+        seed: int | None = None, stop: int | Collection[int] | None = None,
+    ) -> Any:  # fmt: skip
+        """Continue token ids (T,) or (B, T), or a list of rows of any lengths.
+
+        See `npgpt.generate.generate`, and `npgpt.sampling.Sampling` for the settings.
+        """
+        return generate(
+            self.decoder(), idx, max_new_tokens,
+            Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
+            block_size=self.config.block_size, seed=seed, stop=stop,
+        )  # fmt: skip
+
+    def stream(
+        self, idx_T: ArrayLike, max_new_tokens: int, *, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
+        repetition_penalty: float = 1.0, seed: int | None = None,
+        stop: int | Collection[int] | None = None,
+    ) -> Iterator[int]:  # fmt: skip
+        """Return an iterator over the new token ids of one text; keywords as in `generate`."""
+        return stream(
+            self.decoder(), idx_T, max_new_tokens,
+            Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
+            block_size=self.config.block_size, seed=seed, stop=stop,
+        )  # fmt: skip
+
+    def decoder(self) -> Callable[..., np.ndarray]:
+        """Return the callable from contexts to logits that a loop over tokens asks.
+
+        It is a compiled `Decoder` if `weights` names a storage, else `CachedLogits`, the plain
+        path. A Decoder copies the weights as they are now: to continue many texts, make one and
+        give it to `npgpt.generate.generate` or `stream`.
+        """
+        if self.weights and self.wte.weight.dtype == np.float32 and backend.name == "numba":
+            from npgpt.fast.decoder import Decoder  # NumPy's backend needs no compiler
+
+            return Decoder(self, self.weights)
+        return CachedLogits(self.next_logits, self.config.block_size)
+
+
+_drawing = True
+
+
+@contextmanager
+def without_initial_weights():
+    """Leave the matrices of new models undetermined: a loader is about to replace them, and
+    drawing a hundred million numbers takes seconds."""
+    global _drawing  # noqa: PLW0603
+    before, _drawing = _drawing, False
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        _drawing = before

@@ -1,0 +1,219 @@
+"""Folders of the transformers library: config.json and model.safetensors, for any architecture.
+
+`Files` says what differs between architectures; each file of `npgpt.families` has one.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+from npgpt.files import atomic_write, member, read_arrays, read_json
+
+HEAD = "lm_head.weight"
+REQUIRED = object()
+TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which lie in memory there as here
+
+
+@dataclass(frozen=True)
+class Files:
+    """How an architecture's settings and weights are named in the transformers library.
+
+    model_type, class_name   written into config.json; examples: names of published models
+    settings   a field of our config class -> (its name in config.json, its value if it is absent);
+               REQUIRED as the value of an int that must be there
+    derived    fields of our config class that `read` and `write` find otherwise
+    only       what config.json may change -> the one value that is built here
+    read       (settings, config, arrays) -> settings as changed, weights by our names
+    write      (settings, weights) -> what else config.json needs, arrays by their names
+    wrong      (config) -> what else it asks for that is not built here, as a dict
+    """
+
+    model_type: str
+    class_name: str
+    examples: str
+    settings: dict
+    only: dict
+    read: Callable
+    write: Callable
+    derived: tuple = ()
+    wrong: Callable = lambda config: {}
+
+
+def save_folder(folder, files, settings, weights):
+    """Write a model as config.json and model.safetensors, each whole or not at all.
+
+    folder    made if it does not exist; files of these names are replaced
+    settings  the fields of its config class as a dict
+    weights   arrays by our names
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    more, arrays = files.write(settings, weights)
+    # the special tokens of published models are others, or none, in another vocabulary
+    config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")) | files.only
+    config |= {"model_type": files.model_type, "architectures": [files.class_name]}
+    config |= {theirs: settings[ours] for ours, (theirs, _) in files.settings.items()} | more
+    atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
+    atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+# What a model's page is asked for: no pickles.
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
+HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
+HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
+
+
+def local_folder(name, files=HUB_FILES):
+    """Return the path of the folder `name`, or download `files` of the model of this name.
+
+    hf:OWNER/MODEL is always on the Hub. Where no such folder exists, so are HUB_NAMES, and
+    OWNER/MODEL unless OWNER is a folder or `runs`: a mistyped run must not load a stranger's model.
+    Raises FileNotFoundError, which says how to get the folder, if the Hub does not give it.
+    """
+    path, given, name = Path(name), str(name), str(name).removeprefix("hf:")
+    owner = re.fullmatch(r"(\w[\w.-]*)/\w[\w.-]*", name)
+    is_name = owner and owner[1] != "runs" and not Path(owner[1]).exists()
+    if given == name and (path.exists() or not (is_name or name in HUB_NAMES)):
+        return path
+    by_hand = f"download its files from https://huggingface.co/{name} and name their folder"
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise FileNotFoundError(
+            f"there is no folder {name}; if it is a model on the Hugging Face Hub, "
+            f"pip install -e '.[hub]' and try again, or {by_hand}"
+        ) from error
+    print(f"downloading {name} from the Hugging Face Hub, or reading its cache", file=sys.stderr)
+    try:
+        return Path(snapshot_download(name, allow_patterns=files))
+    except Exception as error:  # of many kinds: no network, no such model, no permission
+        why = str(error).partition("\n")[0]
+        raise FileNotFoundError(
+            f"the Hugging Face Hub did not give a model {name} ({why}); check the name and the "
+            f"network, or {by_hand}"
+        ) from error
+
+
+def load_folder(folder, files, here):
+    """(settings, weights) of a model: the fields of its config class, float32 arrays by our names.
+
+    Raises FileNotFoundError for a missing file, ValueError for a model of another architecture or a
+    file that is damaged.
+    """
+    folder = Path(folder)
+    config = _read_config(member(folder, "config.json"), files, here)
+    arrays = {}
+    for path in _weight_files(folder):
+        arrays |= read_arrays(path)
+    settings = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
+    settings, weights = files.read(settings, config, arrays)
+    return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
+
+
+def their_weights(weights, names, prefix, without_prefix):
+    """Arrays by their names; `prefix` begins them but for those that begin as `without_prefix`."""
+    arrays = {}
+    for name, array in _renamed(weights, names).items():
+        full = name if name.startswith(without_prefix) else prefix + name
+        arrays[full] = np.ascontiguousarray(array)
+    return arrays
+
+
+def our_weights(arrays, names, prefix):
+    """Arrays by our names; one that has no place here keeps its own."""
+    named = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    return _renamed(named, {theirs: ours for ours, theirs in names.items()})
+
+
+def without_tied_head(weights):
+    """Weights by our names, without an output layer that repeats the embedding."""
+    head = weights.pop(HEAD, None)
+    if head is not None and not np.array_equal(head.T, weights.get("wte.weight", head.T)):
+        raise ValueError(
+            f"{HEAD} is another table than the embedding, but config.json ties the two; set "
+            "tie_word_embeddings to false in it"
+        )
+    return weights
+
+
+def _renamed(arrays, names):
+    """Arrays by other names of their modules; weights of linear layers are transposed.
+
+    `names` has {} for the number of a block.
+    """
+    found = {}
+    for name, array in arrays.items():
+        path, _, kind = name.rpartition(".")
+        number = None if path in names else re.search(r"\.(\d+)\.", path)
+        key = path.replace(number[0], ".{}.", 1) if number else path
+        if key not in names:
+            found[name] = array
+            continue
+        new = names[key].format(number and number[1])
+        is_table = any(p.endswith(TABLES) for p in (path, new))
+        found[f"{new}.{kind}"] = array.T if array.ndim == 2 and not is_table else array
+    return found
+
+
+def _read_config(path, files, here):
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path.parent} has no config.json; name a folder that save_pretrained or "
+            "`npgpt export` wrote, or one downloaded whole from a model's page"
+        )
+    config = read_json(path)
+    if "made_by" in config:
+        raise ValueError(
+            f"{path.parent} is a run of npgpt train; write model, tokenizer, run = "
+            f"npgpt.load_run({str(path.parent)!r}), or export it with `npgpt export`"
+        )
+    found = config.get("model_type", files.model_type)
+    if found != files.model_type:
+        raise ValueError(
+            f"{path} describes a model of model_type={found!r}, not {files.model_type!r}; use a "
+            f"model such as {files.examples}, or the class of that type"
+        )
+    sizes = [name for name, default in files.settings.values() if default is REQUIRED]
+    missing = [name for name in sizes if type(config.get(name)) is not int]
+    if missing:
+        raise ValueError(
+            f"{path} does not give {missing} as ints: it is not the config of a {here}; use one "
+            "downloaded whole from a model's page"
+        )
+    only = files.only | {"quantization_config": None}
+    wrong = {name: config[name] for name, value in only.items() if config.get(name, value) != value}
+    wrong |= files.wrong(config)
+    if wrong:
+        asked = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
+        raise ValueError(
+            f"{path} describes a model with {asked}, which this {here} does not have; use a model "
+            f"of its architecture, such as {files.examples}"
+        )
+    return config
+
+
+def _weight_files(folder):
+    """The one file of weights, or those that an index lists."""
+    index = member(folder, "model.safetensors.index.json")
+    if index.is_file():
+        files = read_json(index).get("weight_map")
+        names = files.values() if isinstance(files, dict) else [None]
+        if not all(isinstance(name, str) and "\0" not in name for name in names):
+            raise ValueError(
+                f"{index} has no weight_map from the names of weights to names of files; download "
+                "it again, whole"
+            )
+        return [member(folder, name) for name in sorted(set(names))]
+    path = member(folder, "model.safetensors")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} has no model.safetensors; pickled weights (pytorch_model.bin) are not read, "
+            "since unpickling can run any code: convert them with transformers' save_pretrained"
+        )
+    return [path]

@@ -1,0 +1,43 @@
+"""The files that tokenizers are kept in.
+
+    tokenizer_json   what `save` writes and `load` reads, for either tokenizer
+    huggingface      tokenizer.json of Hugging Face's `tokenizers`: what BPETokenizer is kept in
+    gpt2             GPT-2's encoder.json and vocab.bpe
+    tiktoken         tiktoken's files of ranks
+
+A reader of a format returns the arguments of the tokenizer as a dict: to add a format, write such
+a function, and a classmethod of BPETokenizer that calls it.
+"""
+
+import json
+from pathlib import Path
+
+from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.char import CharTokenizer
+from npgpt.files import atomic_write
+from npgpt.io.tokenizers import huggingface, tokenizer_json
+from npgpt.words import WordTokenizer
+
+
+def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
+    """The tokenizer saved at `path` (a run's tokenizer.json), of whichever kind it is.
+
+    Raises FileNotFoundError without a file, ValueError for one that is not a whole tokenizer.
+    """
+    classes = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer}
+    return tokenizer_json.load(path, classes)
+
+
+def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path) -> None:
+    """Write tokenizer.json and tokenizer_config.json, which transformers' AutoTokenizer reads."""
+    if isinstance(tokenizer, CharTokenizer):
+        texts = [token.decode() for token in tokenizer.tokens]
+        content = huggingface.characters_to_json(tokenizer.kind, texts, tokenizer.special_ids)
+    else:
+        content = huggingface.to_json(tokenizer)
+    # without the class, the one of the model's published tokenizers would be made
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    roles = {"pad_token": "<pad>", "mask_token": "<mask>"}.items()
+    config |= {role: token for role, token in roles if token in tokenizer.special_ids}
+    atomic_write(Path(folder) / "tokenizer.json", content)
+    atomic_write(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")

@@ -1,0 +1,174 @@
+"""tokenizer.json as Hugging Face's `tokenizers` has it: what BPETokenizer is kept in, and what
+`npgpt export` makes of a tokenizer of characters or words.
+
+Tokens are spelled with GPT-2's printable characters for bytes, so that the file is text:
+
+    {"version": "1.0",
+     "added_tokens": [{"id": 50256, "content": "<|endoftext|>", "special": true, ...}],
+     "normalizer": null,
+     "pre_tokenizer": {"type": "ByteLevel", "use_regex": true, ...},
+     "model": {"type": "BPE", "vocab": {"!": 0, ..., "Ġt": 256}, "merges": ["Ġ t", ...], ...}, ...}
+
+Files of other programs are read if they ask for what BPETokenizer does: byte-level BPE with one of
+the split patterns, no normaliser, no prefix space. A post-processor, which adds tokens around a
+text, is not read: that is left to the caller.
+"""
+
+import json
+from pathlib import Path
+
+from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
+from npgpt.pretokenize import PATTERNS
+
+FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+# The same splits as other programs write them.
+OTHER_SPELLINGS = {
+    "gpt2": [r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"],
+    "cl100k": [
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ],
+}
+
+
+def to_json(tokenizer) -> str:
+    table = byte_to_unicode()
+    spelled = ["".join(map(table.__getitem__, tokenizer.tokens[i])) for i in tokenizer.ids]
+    vocab = dict(zip(spelled, tokenizer.ids, strict=True))
+    merges = [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges]
+    return _fields(vocab, merges, tokenizer.special_ids, _pre_tokenizer(tokenizer.pattern),
+                   BYTE_LEVEL | {"use_regex": True})  # fmt: skip
+
+
+def characters_to_json(kind, texts, special_ids) -> str:
+    """A tokenizer of characters, or of words too, whose tokens these texts are.
+
+    Without merges, BPE spells a pre-token by its characters, and ignore_merges has it find whole
+    words first. The unknown token is not in the vocabulary: an unknown character is an error.
+    """
+    # programs differ in what is a letter, so that those of the vocabulary are listed
+    letters = "".join(c for c in texts if len(c) == 1 and c.isalnum() and not c.isdecimal())
+    split = _split(f" ?[{letters or 'a'}]+|[\\s\\S]") if kind == "words" else None
+    vocab = {text: i for i, text in enumerate(texts)}
+    return _fields(vocab, [], special_ids, split, FUSE, unk_token="<unk>", ignore_merges=True)
+
+
+def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
+    for token, i in special_ids.items():
+        vocab.setdefault(token, i)  # or `tokenizers` would give it an id of its own
+    added = [
+        {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
+         "normalized": False, "special": True}
+        for token, i in special_ids.items()
+    ]  # fmt: skip
+    model = {
+        "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+        "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+        "ignore_merges": False,
+    } | changes  # fmt: skip
+    vocab = dict(sorted(vocab.items(), key=lambda item: item[1]))
+    fields = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": None, "pre_tokenizer": pre_tokenizer,
+        "post_processor": None, "decoder": decoder,
+        "model": model | {"vocab": vocab, "merges": merges},
+    }  # fmt: skip
+    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+
+
+def _pre_tokenizer(pattern):
+    if pattern in ("gpt2", None):
+        return BYTE_LEVEL | {"use_regex": pattern == "gpt2"}
+    steps = [_split(PATTERNS[pattern]), BYTE_LEVEL | {"use_regex": False}]
+    return {"type": "Sequence", "pretokenizers": steps}
+
+
+def _split(regex):
+    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
+
+
+def kind(fields: dict) -> str:
+    """What the tokenizer in a tokenizer.json is: "bpe", "char" or "words"."""
+    spelled = "words" if fields.get("pre_tokenizer") else "char"
+    return spelled if fields.get("decoder") == FUSE else "bpe"
+
+
+def characters_from_json(fields: dict, path: Path) -> dict:
+    """The arguments of CharTokenizer or WordTokenizer in what `characters_to_json` wrote."""
+    special_ids = {token["content"]: token["id"] for token in fields["added_tokens"]}
+    vocab = fields["model"]["vocab"]
+    texts = [text for text in sorted(vocab, key=vocab.get) if text not in special_ids]
+    single = [text for text in texts if len(text) == 1]
+    n = 0  # sorted characters that come first; the others were added
+    while n < len(single) and vocab[single[n]] == n and (not n or single[n - 1] < single[n]):
+        n += 1
+    found = {"characters": "".join(single[:n]), "special_tokens": list(special_ids),
+             "added": "".join(single[n:])}  # fmt: skip
+    if kind(fields) == "words":
+        found["words"] = [text for text in texts if len(text) != 1]
+    expected = [*single[:n], *found.get("words", ()), *special_ids, *single[n:]]
+    whole = json.loads(characters_to_json(kind(fields), expected, special_ids))
+    for part in ("normalizer", "pre_tokenizer", "model"):
+        if fields[part] != whole[part]:
+            raise _unsupported(path, f"a {part} of its own")
+    return found
+
+
+def from_json(fields: dict, path: Path) -> dict:
+    """The arguments of BPETokenizer, or of the class of another `kind`, in a tokenizer.json.
+
+    Raises ValueError for what none of them does; KeyError, TypeError or AttributeError if a field
+    is missing or of another type.
+    """
+    if kind(fields) != "bpe":
+        return characters_from_json(fields, path)
+    model = fields["model"]
+    if model["type"] != "BPE":
+        raise _unsupported(path, f"a model of type {model['type']!r}")
+    for setting in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
+        if model.get(setting):
+            raise _unsupported(path, f"{setting} {model[setting]!r}")
+    if fields.get("normalizer"):
+        raise _unsupported(path, "a normalizer")
+    pattern = _pattern(fields["pre_tokenizer"], path)
+    merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+    special_ids = {}
+    for token in fields["added_tokens"] or ():
+        if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
+            raise _unsupported(path, f"an added token that takes spaces, {token['content']!r}")
+        special_ids[token["content"]] = token["id"]
+    arguments = from_spelled(model["vocab"], merges, path, path)
+    known = {*arguments["ids"], *special_ids.values()}
+    for token, i in model["vocab"].items():
+        if i not in known:
+            raise ValueError(f"no merge makes the token {token!r}, and it is not an added token")
+    return arguments | {"special_tokens": special_ids, "pattern": pattern}
+
+
+def _pattern(pre_tokenizer, path):
+    """The name of the split pattern that a pre-tokenizer stands for; None for no split."""
+    steps = (
+        pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
+    )
+    *splits, last = steps
+    if last["type"] != "ByteLevel" or len(splits) > 1:
+        raise _unsupported(path, f"a pre-tokenizer {[step['type'] for step in steps]}")
+    if last.get("add_prefix_space", True):
+        raise _unsupported(path, "add_prefix_space")
+    use_regex = last.get("use_regex", True)
+    if not splits:
+        return "gpt2" if use_regex else None
+    split = splits[0]
+    isolated = split["type"] == "Split" and split["behavior"] == "Isolated"
+    if isolated and not split.get("invert") and not use_regex:
+        for pattern, regex in PATTERNS.items():
+            if split["pattern"].get("Regex") in (regex, *OTHER_SPELLINGS[pattern]):
+                return pattern
+    raise _unsupported(path, f"the split {split.get('pattern')!r}")
+
+
+def _unsupported(path, what):
+    return ValueError(
+        f"{path} asks for {what}, which no tokenizer here does; use the library it was made with"
+    )

@@ -1,0 +1,60 @@
+"""tiktoken's files of ranks, such as cl100k_base.tiktoken: on each line a token and its rank.
+
+    IQ== 0
+    Ig== 1
+    ...
+    IHRo 270
+
+The token's bytes are in base 64. Its rank is its id, and says when it is merged; which two tokens
+it is merged from, the file leaves to be found out.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+
+from npgpt.bpe import Pair, encode_word
+from npgpt.files import read_text
+
+
+def read_tiktoken_ranks(path: str | Path) -> dict:
+    """{"merges": ..., "ids": ...} of a file of ranks. Raises ValueError naming a damaged line."""
+    path = Path(path)
+    id_of = {}
+    for line_number, line in enumerate(read_text(path).splitlines(), 1):
+        try:
+            token, rank = line.split(" ")
+            id_of[base64.b64decode(token, validate=True)] = int(rank)
+        except (ValueError, binascii.Error) as error:
+            raise ValueError(
+                f"line {line_number} of {path} must be a token in base 64, a space and a rank, got "
+                f"{line[:60]!r}; pass a whole .tiktoken file"
+            ) from error
+    single = [bytes([byte]) for byte in range(256)]
+    absent = [byte for byte in range(256) if single[byte] not in id_of]
+    if absent:
+        raise ValueError(
+            f"{path} lacks {len(absent)} of the 256 single bytes, such as {absent[0]}; pass a "
+            "whole .tiktoken file"
+        )
+    merged = sorted((token for token in id_of if len(token) != 1), key=id_of.__getitem__)
+    ids = [id_of[token] for token in single + merged]
+    return {"merges": merges_of_ranked(merged, path), "ids": ids}
+
+
+def merges_of_ranked(tokens: list[bytes], path: Path) -> list[Pair]:
+    """The merge that makes each token, from the tokens in the order of their ranks.
+
+    A token is merged from the two that its bytes are encoded as while it does not exist yet. Raises
+    ValueError if they are not two.
+    """
+    token_of_pair = {}
+    for i, token in enumerate(tokens):
+        parts = encode_word(token, token_of_pair)
+        if len(parts) != 2:
+            raise ValueError(
+                f"the token {token!r} of {path} must be two earlier tokens joined, and it is "
+                f"{len(parts)}; a token seems to be missing: pass a whole file"
+            )
+        token_of_pair[tuple(parts)] = 256 + i
+    return list(token_of_pair)

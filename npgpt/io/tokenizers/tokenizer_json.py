@@ -1,0 +1,77 @@
+"""tokenizer.json, the file that a tokenizer is saved in.
+
+CharTokenizer has a format of our own, one JSON object:
+
+    {"type": "char", "version": 1, "characters": "\\n !abc"}
+
+or, if it has special tokens, version 2 with one more field: "special_tokens": ["<mask>"]; with
+characters that came later, version 3 with one more: "added": "1?".
+WordTokenizer has the same, with the type "words" and a field "words": [" dog"].
+
+BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`, in which exported ones of
+the other kinds are, too.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from npgpt.files import atomic_write, read_json
+from npgpt.io.tokenizers import huggingface
+
+VERSION = 3  # of our own format
+
+
+def save_characters(path: str | Path, kind: str, arguments: dict) -> None:
+    """Write a tokenizer of characters or words: its `kind` and `arguments`."""
+    special = arguments["special_tokens"] or kind == "words"
+    version = 3 if arguments["added"] else 2 if special else 1
+    fields = {"type": kind, "version": version}
+    fields |= {name: arguments[name] for name in _names(fields)}
+    atomic_write(path, json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
+
+
+def _names(fields):
+    names = ("characters", "special_tokens", "added")[: fields["version"]]
+    return names + ("words",) * (fields["type"] == "words")
+
+
+def load(path: str | Path, classes: dict[str, type]) -> Any:
+    """The tokenizer in a tokenizer.json: an object of the class of its kind.
+
+    Raises FileNotFoundError without a file, ValueError naming `path` for everything else.
+    """
+    path = Path(path)
+    fields = read_json(path)
+    theirs = isinstance(fields.get("model"), dict)
+    kind = huggingface.kind(fields) if theirs else fields.get("type")
+    if kind not in ("char", "words", "bpe"):
+        raise ValueError(
+            f'{path} is not a tokenizer file: it has no "model", and its "type" is {kind!r}, not '
+            '"char". GPT-2\'s vocab.json and merges.txt are read by BPETokenizer.from_gpt2'
+        )
+    if kind not in classes:
+        raise ValueError(
+            f"{path} holds a tokenizer of type {kind!r}, not {' or '.join(map(repr, classes))}; "
+            "npgpt.io.tokenizers.load_tokenizer(path) reads every type"
+        )
+    read = huggingface.from_json if theirs else _characters
+    try:
+        return classes[kind](**read(fields, path))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if str(path) in str(error):
+            raise
+        what = f"the field {error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"{path} is damaged: {what}; save the tokenizer again with tokenizer.save(path), or "
+            "restore the file from a copy"
+        ) from error
+
+
+def _characters(fields: dict, path: Path) -> dict:
+    if fields.get("version") not in range(1, VERSION + 1):
+        raise ValueError(
+            f"{path} has version {fields.get('version')!r}, this npgpt reads up to {VERSION}; "
+            "install the npgpt that wrote it, or train the tokenizer again"
+        )
+    return {name: fields[name] for name in _names(fields)}

@@ -1,0 +1,152 @@
+"""metrics.csv: one row a step, readable by any program.
+
+    step                optimizer steps done
+    loss                nats per token of the batch of that step, before the step
+    val_loss            nats per token of the validation text after the step, where evaluated
+    val_bits_per_byte   the same in a unit that does not depend on the tokenizer
+    lr, grad_norm       learning rate; length of the gradient before clipping
+    update_ratio        length of the step over the length of the weights, where it was measured
+    seconds             of training since the run's beginning, evaluations left out
+
+result.json has the loss on all `tokens` of the validation text after the last `step`, and beside it
+the best possible one, `floor`, both in nats per target; null for what is not known.
+"""
+
+import csv
+import io
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from npgpt.files import atomic_write, open_file, read_json, read_text
+
+COLUMNS = (
+    "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
+)  # fmt: skip
+CHUNK = 2_000_000  # ids read at a time
+MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio")
+
+
+def read_result(path, step):
+    """Return result.json, {} if it is missing or of another step; ValueError if it is damaged."""
+    found = read_json(path) if path.exists() else {}
+    if not all(type(value) in (int, float, type(None)) for value in found.values()):
+        raise ValueError(f"{path} holds what is no number; remove it, then train with --resume")
+    return found if found.get("step") == step else {}
+
+
+class Metrics:
+    """The rows of a run. They reach the file at `flush`, before the checkpoint they belong to.
+
+    path        metrics.csv
+    last_step   a run that continues from this step: later rows, written after the checkpoint it
+                continues from, are dropped, since their steps will be taken again
+    missing     steps before it of which the file has no row
+    """
+
+    def __init__(self, path, last_step=0):
+        self.path = Path(path)
+        self.rows = []
+        if last_step and self.path.exists():
+            self.rows = read_metrics(path, last_step)
+        self.columns = tuple(self.rows[0]) if self.rows else COLUMNS
+        self.missing = last_step - len({row["step"] for row in self.rows})
+        self.written = len(self.rows)
+        atomic_write(self.path, self._as_csv(self.rows, header=True))
+
+    @property
+    def seconds(self):
+        """Of training, as of the last row."""
+        return self.rows[-1]["seconds"] if self.rows else 0.0
+
+    def lowest_at(self, step):
+        """Whether the evaluation after `step` has the lowest loss so far."""
+        losses = {row["step"]: row["val_loss"] for row in self.rows if row["val_loss"] is not None}
+        return min(losses, key=losses.get, default=None) == step
+
+    def add(self, step, val_loss, val_bits_per_byte, seconds):
+        """A row for a `npgpt.train.Step`; None where nothing was evaluated."""
+        cells = (step.step, step.loss, val_loss, val_bits_per_byte, step.lr, step.grad_norm,
+                 step.update_ratio, round(seconds, 3))  # fmt: skip
+        self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
+
+    def flush(self):
+        with open_file(self.path, "a", encoding="utf-8", newline="") as file:
+            file.write(self._as_csv(self.rows[self.written :]))
+            file.flush()
+            os.fsync(file.fileno())  # on disk before the checkpoint that belongs to them
+        self.written = len(self.rows)
+
+    def _as_csv(self, rows, header=False):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+
+def read_metrics(path, last_step=math.inf):
+    """The rows as dicts of numbers, None for an empty cell, without those after `last_step`; a last
+    line cut short is left out.
+
+    Columns that are not ours are kept, as text. Raises ValueError, with the line, for a column of
+    ours that is missing, for a cell that is not a number or, where one has to be, empty, and for a
+    step that does not come after the one above.
+    """
+    text = read_text(path).removeprefix("\ufeff")  # which spreadsheets of Windows begin with
+    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    rows = []
+    try:
+        columns = next(reader, COLUMNS)
+        missing = set(COLUMNS) - set(columns)
+        if missing or len(set(columns)) < len(columns):
+            raise ValueError(f"no column {min(missing)}" if missing else "a column is there twice")
+        for cells in filter(None, reader):
+            row = dict(zip(columns, cells, strict=False))
+            if _number("step", row.get("step", "")) > last_step:
+                continue
+            if len(cells) != len(columns):
+                raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
+            rows.append(row | {column: _number(column, row[column]) for column in COLUMNS})
+            if not 0 < rows[-1]["step"] > (rows[-2]["step"] if rows[1:] else 0):
+                raise ValueError(f"step {rows[-1]['step']} does not come after the one above")
+    except (ValueError, csv.Error) as error:
+        raise ValueError(
+            f"{path}, line {reader.line_num}: {error}; correct it there, or remove the file and go "
+            "on without the metrics of the steps before"
+        ) from error
+    return rows
+
+
+def bits_per_byte(nats_per_token, bytes_per_token):
+    """A loss as bits for each byte of the text that its tokens stand for.
+
+    >>> bits_per_byte(math.log(256), 1)
+    8.0
+    """
+    return nats_per_token / bytes_per_token / math.log(2)
+
+
+def bytes_per_token(ids_N, tokenizer):
+    """Return the mean bytes of text for each id except the first, which only gives context."""
+    lengths_V = np.array([len(token) for token in tokenizer.tokens])
+    total = sum(
+        int(lengths_V[np.asarray(ids_N[start : start + CHUNK])].sum())
+        for start in range(1, len(ids_N), CHUNK)
+    )
+    return total / max(1, len(ids_N) - 1)
+
+
+def _number(column, cell):
+    if cell == "" and column in MAY_BE_EMPTY:
+        return None
+    try:
+        number = int(cell) if column == "step" else float(cell)
+        if column != "step" and not math.isfinite(number):  # no run goes on with such a number
+            raise ValueError
+        return number
+    except ValueError:
+        raise ValueError(f"{column} is {cell[:40]!r}, which is not a number") from None

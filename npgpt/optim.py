@@ -1,0 +1,155 @@
+"""AdamW and its learning rate: each weight moves by its mean gradient over its usual size.
+
+The equations stand in `autograd.kernels.optimizer`, and in NumPy in `autograd.reference.adamw_`.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from autograd import Tensor, backend
+
+
+class AdamW:
+    """Adam with decoupled weight decay, after clipping the gradients by their global norm.
+
+    parameters     dict of name -> Tensor, each weight once; updated in place
+    lr             step size: about how far each number moves per step
+    betas          memory of the running means of the gradient and of its square
+    eps            added to the root of the mean square, against division by 0
+    weight_decay   share lr * weight_decay of a weight that is removed per step; matrices and
+                   embeddings only: biases and gains of norms do not overfit, and must not shrink
+    grad_clip      largest norm of all gradients together; None or 0 for no clipping
+
+    PyTorch's AdamW has other defaults: betas (0.9, 0.999), a weight_decay of 0.01 on every weight,
+    biases too, and no clipping.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, Tensor], lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8, weight_decay: float = 0.1,
+        grad_clip: float | None = 1.0,
+    ) -> None:  # fmt: skip
+        if not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"AdamW: parameters is a {type(parameters).__name__}; give a dict from name to "
+                "Tensor, since moments are saved by name: AdamW(model.parameters())"
+            )
+        self.parameters = dict(parameters)
+        arrays = [p.data for p in self.parameters.values() if p.size]
+        if len({a.__array_interface__["data"] for a in arrays}) < len(arrays):
+            raise ValueError("AdamW: a weight is listed twice, and would move twice; name it once")
+        if len({p.dtype for p in self.parameters.values()}) > 1:
+            raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
+        self.lr, self.betas, self.eps = _checked_rate(lr), betas, eps
+        self.weight_decay, self.grad_clip = weight_decay, grad_clip
+        self.steps = 0
+        self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
+        self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
+
+    def __repr__(self) -> str:
+        size = sum(p.size for p in self.parameters.values())
+        return f"AdamW({size:,} parameters, lr={self.lr}, steps={self.steps})"
+
+    def step(self, lr: float | None = None) -> float:
+        """Update every weight that has a gradient; return the global norm before clipping.
+
+        lr   the rate of this step, if a schedule sets it
+
+        Raises RuntimeError without any gradient, ValueError for a negative rate, for a weight that
+        cannot be updated in place or whose gradient has another shape, FloatingPointError if the
+        norm is not finite: no weight has moved then.
+        """
+        lr = _checked_rate(self.lr if lr is None else lr)
+        names = [name for name, p in self.parameters.items() if p.grad is not None]
+        if not names:
+            raise RuntimeError("AdamW: no weight has a gradient; call loss.backward() first")
+        weights = [self._weight(name) for name in names]
+        gradients = [self._gradient(name) for name in names]
+        norm = global_norm(gradients)
+        if not math.isfinite(norm):
+            raise FloatingPointError(
+                f"AdamW: the gradient norm is {norm}, so no weight was moved; the loss has "
+                "diverged: start again with a lower learning rate or a longer warm-up"
+            )
+        scale = min(1.0, self.grad_clip / norm) if self.grad_clip and norm > 0 else 1.0
+        self.steps += 1
+        backend.adamw_(
+            weights, gradients, [self.m[name] for name in names], [self.v[name] for name in names],
+            [self.weight_decay if weight.ndim >= 2 else 0.0 for weight in weights],
+            float(lr), *map(float, self.betas), float(self.eps), float(scale), self.steps,
+        )  # fmt: skip
+        return norm
+
+    def _weight(self, name):
+        """The array to update. The kernel finds it and its moments by address, so that one that was
+        replaced by another of another shape or layout would be written past its end."""
+        weight, m, v = self.parameters[name].data, self.m[name], self.v[name]
+        if not (weight.shape, weight.dtype) == (m.shape, m.dtype) == (v.shape, v.dtype):
+            raise ValueError(
+                f"AdamW: {name} is {weight.dtype} {weight.shape}, its moments are {m.dtype} "
+                f"{m.shape} and {v.dtype} {v.shape}; make a new optimizer after weights have been "
+                "replaced, and copy moments into the arrays that are there"
+            )
+        if not (weight.flags.carray and m.flags.carray and v.flags.carray):  # contiguous, writeable
+            raise ValueError(
+                f"AdamW: {name} or a moment of it is a read-only or transposed view; make it an "
+                "array of its own, np.array(data, order='C')"
+            )
+        return weight
+
+    def _gradient(self, name):
+        weight, gradient = self.parameters[name].data, np.asarray(self.parameters[name].grad)
+        if gradient.shape != weight.shape:
+            raise ValueError(
+                f"AdamW: the gradient of {name} is {gradient.shape}, the weight {weight.shape}; "
+                "a .grad that is set by hand has the shape of its weight"
+            )
+        return np.ascontiguousarray(gradient, weight.dtype)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: the next backward starts from nothing."""
+        for p in self.parameters.values():
+            p.grad = None
+
+
+def _checked_rate(lr):
+    if not 0 <= lr < math.inf:
+        raise ValueError(f"AdamW: lr={lr}; use a finite number of 0 or more")
+    return lr
+
+
+def global_norm(gradients):
+    """The length of all gradients, a list of arrays, taken as one vector."""
+    return math.sqrt(backend.sum_of_squares(gradients))
+
+
+def make_optimizer(model, config):
+    """The AdamW of a model's weights, with the settings of a TrainConfig."""
+    return AdamW(
+        model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay, grad_clip=config.grad_clip,
+    )  # fmt: skip
+
+
+def learning_rate(step, config):
+    """The rate of optimizer step `step`, counted from 0.    config: a TrainConfig
+
+    Warm-up keeps early steps small while AdamW's running means still rest on few gradients. The
+    cosine spends most steps near the peak, and ends slowly.
+
+    Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
+
+    >>> from npgpt.config import TrainConfig
+    >>> config = TrainConfig(max_iters=1000, warmup_iters=100, lr=1e-3, min_lr=1e-4)
+    >>> [round(learning_rate(step, config), 6) for step in (0, 99, 550, 1000)]
+    [1e-05, 0.00099, 0.00055, 0.0001]
+    """
+    if step < config.warmup_iters:
+        return config.lr * (step + 1) / (config.warmup_iters + 1)
+    progress = (step - config.warmup_iters) / max(1, config.max_iters - config.warmup_iters)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return config.min_lr + (config.lr - config.min_lr) * cosine

@@ -1,0 +1,144 @@
+"""What is wrong with a step whose loss is not finite, and is a model fit to be trained at all?"""
+
+import math
+import sys
+from contextlib import contextmanager, suppress
+
+import numpy as np
+
+from autograd.anomaly import AnomalyError, detect_anomaly
+from npgpt.batches import NEXT_TOKEN
+from npgpt.checkpoint import weights_not_finite
+from npgpt.optim import AdamW
+from npgpt.train import DivergedError, micro_batches
+
+
+@contextmanager
+def divergence_explained(run, model, optimizer, ids_N, ranks=None, objective=NEXT_TOKEN):
+    """Inside, training a `Run`: what is not finite is traced to where it began (DivergedError)."""
+    try:
+        yield
+    except FloatingPointError as error:
+        what, step = str(error), optimizer.steps
+        if not isinstance(error, DivergedError):
+            cause = diagnosis(model, ids_N, run.training, step, ranks, objective)
+            what = f"step {step + 1}: {error}\n{cause}"
+        raise DivergedError(
+            f"{what}\nThe last checkpoint in {run.folder} is from before that. The loss has "
+            "diverged: train again with a lower learning rate, a longer warm-up or gradient "
+            "clipping"
+        ) from error
+
+
+def diagnosis(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
+    """Where the first number that is not finite arises in a step, found by computing it again.
+
+    step    counted from 0, and not taken: the weights are those before it
+    ranks   of several, each looks at its own rows of the batch
+    """
+    broken = weights_not_finite(model)
+    if broken:
+        return broken
+    _forget_gradients(model)
+    with detect_anomaly(module_at_work(model)), np.errstate(all="ignore"):
+        try:
+            for batch, _ in micro_batches(model, ids_N, config, step, ranks, objective):
+                model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
+        except AnomalyError as error:
+            return str(error)
+        finally:
+            _forget_gradients(model)
+    found = "each op gives finite numbers; they overflow where gradients are added or squared"
+    return f"on this rank {found}" if ranks else found
+
+
+def module_at_work(model):
+    """A function that says which part of the model is calling it, as `h.3.mlp.c_fc`.
+
+    It looks for the innermost call on the stack whose `self` is a module of the model.
+    """
+    paths = {id(module): path for path, module in model.named_modules()}
+
+    def path():
+        frame = sys._getframe(1)
+        while frame is not None:
+            owner = id(frame.f_locals.get("self"))
+            if owner in paths:
+                return paths[owner]
+            frame = frame.f_back
+        return ""
+
+    return path
+
+
+# ---- npgpt train --check
+
+
+def check_model(model, ids_N, config, objective=NEXT_TOKEN):
+    """Print whether the model starts and learns as it should. Raises ValueError if it does not.
+
+    config   a TrainConfig
+    """
+    loss, uniform = loss_at_start(model, ids_N, config, objective)
+    starts = abs(loss - uniform) < 0.1 * uniform
+    print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
+          f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")  # fmt: skip
+    ahead = sees_ahead(model, ids_N, config, objective) if objective.left_to_right else None
+    wrong = f"WRONG, the last token changes the logits at position {ahead}"
+    if objective.left_to_right:
+        print(f"no look ahead         {'right' if ahead is None else wrong}")
+    losses = overfit(model, ids_N, config, objective=objective)
+    learns = losses[-1] < 0.5 * losses[0]
+    print(f"one batch memorised   {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
+          f"{'right' if learns else 'WRONG, it should fall below a half'}")  # fmt: skip
+    if not (starts and learns and ahead is None):
+        raise ValueError(
+            "the model does not start, look or learn as it should; look for the reason with npgpt "
+            "gradcheck --model, and in what was changed last"
+        )
+
+
+def loss_at_start(model, ids_N, config, objective=NEXT_TOKEN):
+    """(loss of the first batch, ln V): an untrained model should guess nearly uniformly."""
+    with model.evaluating():
+        batch = _first_batch(model, ids_N, config, objective)
+        loss = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
+    return loss.item(), math.log(model.config.vocab_size)
+
+
+def sees_ahead(model, ids_N, config, objective=NEXT_TOKEN):
+    """The first position whose logits change with the last token, later than it; None if none."""
+    *given, x_BT = _first_batch(model, ids_N, config, objective).inputs
+    changed_BT = x_BT.copy()
+    changed_BT[:, -1] = (x_BT[:, -1] + 1) % model.config.vocab_size
+    with model.evaluating():
+        before, after = (model(*given, idx)[0].data[:, :-1] for idx in (x_BT, changed_BT))
+    moved_T = (before != after).any(axis=(0, 2))
+    return int(np.argmax(moved_T)) if moved_T.any() else None
+
+
+def overfit(model, ids_N, config, steps=100, lr=3e-3, objective=NEXT_TOKEN):
+    """The losses of `steps` steps on one batch, which any sound model memorises."""
+    batch = _first_batch(model, ids_N, config, objective)
+    optimizer = AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+    losses = []
+    model.eval()  # dropout is there to prevent exactly this
+    with suppress(FloatingPointError):  # a loss that is not finite is a finding, the last one
+        for _ in range(steps):
+            loss = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
+            losses.append(loss.item())
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    model.train()
+    return losses
+
+
+def _first_batch(model, ids_N, config, objective):
+    B = min(4, config.batch_size)
+    return objective.sample(ids_N, model.config.block_size, B, seed=config.seed, step=0)
+
+
+def _forget_gradients(model):
+    for weight in model.parameters().values():
+        weight.grad = None

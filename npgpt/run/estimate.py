@@ -1,0 +1,57 @@
+"""What the machine can do: how fast it reads, and whether a training step fits into it."""
+
+import os
+import time
+
+import numpy as np
+
+from autograd import backend
+from npgpt.families.size import step_memory
+
+
+def read_bandwidth(size, seconds=0.2):
+    """Bytes/s at which this machine's threads read `size` bytes again and again, at best in this
+    time: if they fit into a cache, from there."""
+    arrays = [np.ones(max(size // 4, 1), np.float32)]
+    backend.sum_of_squares(arrays)  # compiles or loads the kernel, wakes its threads
+    best, end = np.inf, time.perf_counter() + seconds
+    while best == np.inf or time.perf_counter() < end:
+        started = time.perf_counter()
+        backend.sum_of_squares(arrays)
+        best = min(best, time.perf_counter() - started)
+    return arrays[0].nbytes / best
+
+
+def tokens_per_step(model_config, training):
+    windows = training.batch_size * training.gradient_accumulation_steps
+    return windows * model_config.block_size
+
+
+def check_memory(model_config, training, ranks=1):
+    """Raise ValueError if a training step, on so many ranks, takes more memory than is there."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    B, batches = training.batch_size, training.gradient_accumulation_steps
+    needed = step_memory(model_config, B // ranks, batches).total
+    needed += 8 * B * batches  # where the windows start
+    if needed > there:
+        raise ValueError(
+            f"a step of {B:,} x {model_config.block_size:,} tokens on a model of "
+            f"{model_config.n_layer:,} layers and {model_config.n_embd:,} channels takes "
+            f"{needed / 1e9:,.1f} GB of memory, but this machine has {there / 1e9:,.1f}; use a "
+            "smaller --n-embd, --n-layer, --block-size, --batch-size or "
+            "--gradient-accumulation-steps"
+        )
+
+
+def clock(seconds):
+    """A duration as a person reads it.
+
+    >>> [clock(0.4), clock(75), clock(3600 * 30 + 125)]
+    ['0:00', '1:15', '30:02:05']
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,132 @@
+"""Data-parallel training with MPI: every rank has the model, and computes its rows of each batch.
+
+    mpirun -n 2 npgpt train ...
+
+The mean gradient of a batch is the mean of the ranks' gradients. One all-reduce a step adds up a
+flat buffer of all gradients, with the loss and the wish to stop as its last two numbers; after that
+every rank takes the same optimizer step from the same numbers, and so keeps the same weights.
+Rank 0 writes the run folder and prints; the others only compute. A rank that fails ends the job.
+
+Source: Li et al., PyTorch Distributed, 2020 (section 2.3: all-reduce of gradients in buckets).
+"""
+
+import os
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+
+from npgpt.run.diagnostics import divergence_explained
+from npgpt.run.signals import stop_request
+from npgpt.train import training_steps
+
+# What the launchers of Open MPI, MPICH and Slurm tell each process.
+LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
+
+
+def find_ranks():
+    """The `Ranks` of this job if `mpirun` started several processes, else None.
+
+    Raises ImportError, which says what to install, if mpi4py is missing.
+    """
+    if not any(name in os.environ for name in LAUNCHED):
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError(
+            "this process was started by mpirun, and training on several ranks needs mpi4py; "
+            "install it with: pip install -e '.[mpi]'"
+        ) from error
+    return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
+
+
+class Ranks:
+    """The processes of a job, seen from one of them. rank: 0 to size - 1.
+
+    interrupted   not empty if this rank was asked to stop (`npgpt.run.signals`)
+    stopping      whether any rank was, as of the last step: the same answer on each
+    """
+
+    def __init__(self, comm):
+        self.comm, self.rank, self.size = comm, comm.rank, comm.size
+        self.interrupted, self.stopping = [], False
+        self._flat = None
+
+    def check_batch(self, batch_size):
+        """Raise ValueError unless the ranks can share each batch evenly."""
+        if batch_size % self.size:
+            nearest = max(self.size, round(batch_size / self.size) * self.size)
+            raise ValueError(
+                f"batch_size={batch_size} cannot be shared by {self.size} ranks; use "
+                f"--batch-size {nearest}"
+            )
+
+    def check_same(self, settings):
+        """Raise ValueError, on every rank, unless all of them have the same.    name -> value"""
+        everyone = self.comm.allgather(settings)
+        for name in settings:
+            ranks = {repr(theirs.get(name)): rank for rank, theirs in enumerate(everyone)}
+            if len(ranks) > 1:
+                said = ", ".join(f"{value} on rank {rank}" for value, rank in ranks.items())
+                raise ValueError(
+                    f"the ranks differ, so their weights would, too: {name} is {said}; start all "
+                    "with the same settings and programs, on the same files"
+                )
+
+    def average(self, parameters, loss):
+        """Replace every `.grad` by its mean over the ranks; return the mean loss.
+
+        parameters   dict of name -> Tensor, all with gradients
+        """
+        gradients = [weight.grad for weight in parameters.values()]
+        if self._flat is None:
+            size = sum(gradient.size for gradient in gradients)
+            self._flat = np.empty(size + 2, gradients[0].dtype)
+        flat = self._flat
+        np.concatenate([gradient.ravel() for gradient in gradients], out=flat[:-2])
+        flat[-2:] = loss, bool(self.interrupted)
+        from mpi4py import MPI
+
+        self.comm.Allreduce(MPI.IN_PLACE, flat, op=MPI.SUM)
+        self.stopping = bool(flat[-1] > 0)
+        flat /= self.size
+        start = 0
+        for weight in parameters.values():
+            weight.grad = flat[start : start + weight.size].reshape(weight.shape)
+            start += weight.size
+        return float(flat[-2])
+
+    def total(self, value):
+        """The sum of a number over the ranks; every rank has to come here."""
+        return self.comm.allreduce(value)
+
+
+def run_worker(run, dataset, model, optimizer, ranks):
+    """Take the same steps as rank 0, and nothing else."""
+    ids, objective = dataset.train_ids, dataset.objective
+    explained = divergence_explained(run, model, optimizer, ids, ranks, objective)
+    with stop_request(ranks) as stop_asked, explained:
+        for _ in training_steps(model, optimizer, ids, run.training, ranks, objective):
+            if stop_asked:
+                return
+
+
+def is_main_rank(ranks):
+    """Whether this process prints and writes: the only one, or the first of several."""
+    return ranks is None or ranks.rank == 0
+
+
+@contextmanager
+def ending_together(ranks):
+    """Inside, an error of one rank ends all processes of the job; `mpirun` reports an error.
+
+    The other ranks would wait for this one for ever.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if ranks:
+            print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
+            ranks.comm.Abort(1)
+        raise

@@ -1,0 +1,142 @@
+"""Where the time of a training step goes: every op, forward and backward, with its arithmetic.
+
+While steps are profiled, `autograd` tells the profile of each op that runs. What the rest of a step
+takes (drawing the batch, the engine, adding gradients) is a line of its own.
+
+GFLOP/s are counted from shapes, by what each op says of itself (`@op(flops=...)`). GB/s count the
+arrays that an op is given and returns, each once: what it has to move at least. More GB/s than the
+memory's speed mean that arrays came from a cache; an op that is near neither limit waits for
+something else.
+"""
+
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograd import Observer, observing
+
+SKIPPED = 3  # steps before the profile begins: they ask the system for memory
+OPTIMIZER, REST = "AdamW", "the rest"
+
+
+@dataclass
+class Cost:
+    """What one function did in all steps: calls, seconds, FLOPs, bytes."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    flops: float = 0.0
+    moved: float = 0.0
+
+    def add(self, seconds, flops, moved):
+        self.calls += 1
+        self.seconds += seconds
+        self.flops += flops
+        self.moved += moved
+
+
+class OpCosts(Observer):
+    """Costs by (op, "forward" or "backward") of all that is recorded while it observes.
+
+    What records nothing, such as an evaluation between two steps, is not counted.
+    """
+
+    def __init__(self):
+        self.costs = defaultdict(Cost)
+        self.forward_flops = {}
+
+    def forward(self, op, node, inputs, settings, outputs, seconds):
+        if node is not None:
+            flops = op.flops(inputs, outputs, settings)
+            self.forward_flops[node] = flops
+            read = [*inputs, *settings.values()]
+            # of an embedding's table only the rows that were asked for
+            moved = 2 * outputs[0].nbytes if op.name == "embedding" else _moved(read, outputs)
+            self.costs[op.name, "forward"].add(seconds, flops, moved)
+
+    def vjp(self, op, node, d_outputs, gradients, seconds):
+        flops = op.vjp_flops * self.forward_flops.pop(node, 0)
+        read = [*d_outputs, node.saved]
+        moved = 3 * d_outputs[0].nbytes if op.name == "embedding" else _moved(read, gradients)
+        self.costs[op.name, "backward"].add(seconds, flops, moved)
+
+
+def _moved(read, written):
+    """Bytes of the arrays read and written; 0 for an op that gives a view of what it read."""
+    read, written = list(_arrays(read)), list(_arrays(written))
+    if any(np.may_share_memory(x, y) for x in read for y in written):
+        return 0
+    return sum(array.nbytes for array in read + written)
+
+
+def _arrays(value):
+    """The arrays in nested tuples and lists."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _arrays(part)
+
+
+class Profile:
+    """A context manager around a training loop, of which a few early steps are profiled.
+
+    count      how many steps; the first SKIPPED ones of the loop are left out; 0 for none
+    optimizer  the AdamW of the loop
+    report     called with the table when the steps are done, or the loop ends before; not called
+               if it ends before the first of them
+    """
+
+    def __init__(self, count, optimizer, report=print):
+        self.count, self.optimizer, self.report = count, optimizer, report
+        self.ops, self.update_cost = OpCosts(), Cost()
+        self.skipped, self.steps, self.seconds = 0, 0, 0.0
+        self.observing = ExitStack()
+
+    def __enter__(self):
+        if self.count:
+            self.observing.enter_context(observing(self.ops))
+        return self
+
+    def __exit__(self, *exception):
+        self.observing.close()
+        if 0 < self.steps < self.count:
+            self.report(self.table())
+
+    def update(self, step):
+        """Count what was observed since the last call as that of a `npgpt.train.Step`."""
+        if self.skipped < SKIPPED:
+            self.skipped += 1
+            self.ops.costs.clear()
+        elif self.steps < self.count:
+            self.steps += 1
+            self.seconds += step.seconds
+            weights = self.optimizer.parameters.values()
+            # The gradient is read twice (norm, update), the weight and both moments once, and
+            # these three are written; FLOPs as `autograd.kernels.optimizer` counts them.
+            moved = 8 * sum(weight.data.nbytes for weight in weights)
+            flops = 17 * sum(weight.size for weight in weights)
+            self.update_cost.add(step.optimizer_seconds, flops, moved)
+            if self.steps == self.count:
+                self.observing.close()
+                self.report(self.table())
+
+    def table(self):
+        """The costs as text, the most expensive first; ms, calls and shares are of one step."""
+        costs = self.ops.costs | {(OPTIMIZER, ""): self.update_cost}
+        inside = sum(cost.seconds for cost in costs.values())
+        costs[REST, ""] = Cost(self.steps, self.seconds - inside)
+        lines = [
+            f"a step of {1e3 * self.seconds / self.steps:.1f} ms, mean of {self.steps}:",
+            f"{'op':<30} {'':<8} {'calls':>6} {'ms':>9} {'GFLOP/s':>8} {'GB/s':>7} {'of step':>8}",
+        ]
+        for (name, direction), cost in sorted(costs.items(), key=lambda row: -row[1].seconds):
+            rates = [f"{n / cost.seconds / 1e9:.1f}" if n else "" for n in (cost.flops, cost.moved)]
+            lines.append(
+                f"{name:<30} {direction:<8} {cost.calls / self.steps:>6.0f} "
+                f"{1e3 * cost.seconds / self.steps:>9.3f} {rates[0]:>8} {rates[1]:>7} "
+                f"{cost.seconds / self.seconds:>8.1%}"
+            )
+        return "\n".join(lines)

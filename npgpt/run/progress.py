@@ -1,0 +1,99 @@
+"""What a run says while it works: the time left, its loss, its rate.
+
+On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
+"""
+
+import sys
+import time
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from npgpt.families.size import flops_per_token
+from npgpt.run.estimate import clock, tokens_per_step
+from npgpt.text import printable
+
+MEASURED = 20  # steps after which the estimate of the time is corrected
+LINE_SECONDS = 30  # between two plain lines of training
+COUNT_SECONDS = 10  # of an evaluation
+
+
+@contextmanager
+def counting(total, what):
+    """Yield a function that counts tokens up to `total`: a bar, or in a pipe some lines."""
+    said, done = time.perf_counter(), 0
+    with tqdm(total=total, desc=what, unit="token", unit_scale=True, leave=False,
+              disable=None) as bar:  # fmt: skip
+
+        def count(tokens):
+            nonlocal said, done
+            done += tokens
+            bar.update(tokens)
+            if bar.disable and time.perf_counter() - said > COUNT_SECONDS:
+                said = time.perf_counter()
+                print(f"{what}: {done:,} of {total:,} tokens", file=sys.stderr, flush=True)
+
+        yield count
+
+
+class Progress:
+    """Tells how the steps of a run go."""
+
+    def __init__(self, model_config, training, *, first_step):
+        self.total, self.first_step, self.done = training.max_iters, first_step, first_step
+        self.tokens = tokens_per_step(model_config, training)
+        self.flops = 3 * flops_per_token(model_config) * self.tokens
+        self.recent = None
+        self.validated = ""
+        self.started = self.said = time.perf_counter()
+        self.bar = tqdm(
+            total=self.total, initial=first_step, disable=None, dynamic_ncols=True,
+            bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
+        )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.bar.close()
+
+    def left(self):
+        """Seconds to the end, evaluations included, at the mean rate of this session."""
+        done = self.done - self.first_step
+        return (time.perf_counter() - self.started) / max(1, done) * (self.total - self.done)
+
+    def update(self, step):
+        """Show a `npgpt.train.Step`."""
+        self.done = step.step
+        passed = step.seconds if self.recent is None else self.recent
+        self.recent = 0.95 * passed + 0.05 * step.seconds
+        self.bar.set_postfix_str(self._status(step), refresh=False)
+        self.bar.update()
+        now = time.perf_counter()
+        if self.done - self.first_step == MEASURED:
+            self.write(f"time    {self._rate()}; about {clock(self.left())} to go")
+        elif self.bar.disable and now - self.said > LINE_SECONDS:
+            self.write(f"step {self.done}/{self.total}, {self._status(step)}")
+
+    def write(self, text):
+        """Print text above the bar."""
+        self.said = time.perf_counter()
+        text = printable(text) if sys.stdout.isatty() else text  # it may be a sample
+        self.bar.write(text, file=sys.stdout)
+        sys.stdout.flush()
+
+    def _status(self, step):
+        """The most wanted first; of a bar, as much as fits in the terminal."""
+        parts = [
+            f"{clock(self.left())} left", f"loss {step.loss:.3f}", self.validated,
+            *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
+        ]  # fmt: skip
+        parts, columns = list(filter(None, parts)), self.bar.format_dict["ncols"]
+        around = len(f"100%|a short bar| {self.done}/{self.total}, ")
+        while columns and len(parts) > 1 and around + len(", ".join(parts)) > columns:
+            parts.pop()
+        return ", ".join(parts)
+
+    def _rate(self):
+        tokens, flops = self.tokens / self.recent, self.flops / self.recent
+        return f"{tokens / 1e3:.1f}k tokens/s, {flops / 1e9:.3g} GFLOP/s"

@@ -1,0 +1,162 @@
+"""What `npgpt train` prints before the first step and after the last."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+
+from npgpt import plots, tales
+from npgpt.checkpoint import BEST
+from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.files import atomic_write, quoted
+from npgpt.io.tokens import SAMPLE
+from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
+from npgpt.ngram import NgramModel
+from npgpt.run.estimate import clock, tokens_per_step
+from npgpt.run.progress import counting
+from npgpt.text import printable, starting_prompt
+from npgpt.train import evaluate
+
+
+def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
+    """Print what is about to be trained, on what, and if it `trains`, where it goes."""
+    size = f"{run.text.characters:,} characters, " if run.text.characters else ""
+    print(
+        f"text    {run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens; "
+        f"{len(dataset.train_ids):,} to train on, {len(dataset.val_ids):,} to validate"
+    )
+    if dataset.contents:
+        print(f"files   {printable(dataset.contents)}")
+    if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
+        print("note    most of so many characters are rare: --tokenizer bpe does better there")
+    floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)
+    if floor:
+        print(f"        {floor.name}: {floor.nats:.4f} nats per {dataset.objective.target}; no "
+              "model's loss is lower on average")  # fmt: skip
+    parts = parameters_by_part(run.model)
+    print(
+        f"model   {run.training.arch}, {model.num_parameters():,} parameters: "
+        f"{run.model.n_layer} layers, {run.model.n_head} heads, {run.model.n_embd} channels, "
+        f"block {run.model.block_size}"
+    )
+    print("        " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
+    tokens = tokens_per_step(run.model, run.training)
+    memory = step_memory(
+        run.model, run.training.batch_size, run.training.gradient_accumulation_steps
+    )
+    sizes = ", ".join(f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items())
+    print(
+        f"step    {tokens:,} tokens, {3 * flops_per_token(run.model) * tokens / 1e9:,.2f} GFLOP; "
+        f"{memory.total / 1e6:,.0f} MB of memory ({sizes})"
+    )
+    if trains:
+        reads = run.training.max_iters * tokens / len(dataset.train_ids)
+        once = f"; --max-iters {-(-len(dataset.train_ids) // tokens)} reads it once" * (reads < 1)
+        print(f"        {run.training.max_iters:,} steps read the text {reads:,.2f} times{once}")
+    if ranks:
+        print(f"ranks   {ranks.size}, each computes its share of every batch")
+    if trains:
+        since = f", from step {first_step}" if first_step else ""
+        print(f"run     {run.folder}{since}")
+    if trains and not plots.installed():
+        print(f"note    there will be no loss.png: {plots.WAY_OUT}")
+
+
+def print_results(run, dataset, model):
+    """Print the loss on the whole validation text, and for tales the share of stories that parse;
+    draw loss.png."""
+    ids, stride, objective = dataset.val_ids, run.training.eval_stride, dataset.objective
+    with counting(objective.asked_of(ids), "the whole validation text") as count:
+        loss, tokens = evaluate(
+            model, ids, stride=stride or None, progress=count, objective=objective,
+            seed=run.training.seed,
+        )  # fmt: skip
+    bits, per_byte = "", None
+    if objective.every_token:
+        per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
+        bits = f" {per_byte:.4f} bits per byte,"
+    print(f"\nvalidation loss {loss:.4f} nats per {objective.target},{bits} over all "
+          f"{tokens:,} tokens")  # fmt: skip
+    floor = _floor(run, dataset)
+    rows = read_metrics(run.folder / "metrics.csv")
+    validated = [row for row in rows if row["val_loss"] is not None]
+    if validated:
+        best = min(validated, key=lambda row: row["val_loss"])
+        drawn = run.training.eval_tokens
+        part = f", each on {drawn:,} drawn tokens," if 0 < drawn < len(ids) - 1 else ""
+        print(f"the best of the evaluations on the way{part} was {best['val_loss']:.4f}, at step "
+              f"{best['step']}; {clock(rows[-1]['seconds'])} of training")  # fmt: skip
+        if best["step"] < rows[-1]["step"] and (run.folder / BEST).exists():
+            print(f"its weights are kept too: npgpt generate {quoted(run.folder / BEST)}")
+    else:
+        print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
+    if floor:
+        print(beside_floor(loss, floor))
+    if run.text.name == "tales" and objective.every_token:
+        told, right = stories_told(model, dataset.tokenizer)
+        share = f"of {told} stories told by the model, {right} parse under the grammar"
+        print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
+    result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
+              "floor": floor and floor.nats, "tokens": len(ids) - 1}  # fmt: skip
+    try:
+        atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
+        print(f"picture {draw_loss(run, rows, dataset, loss, floor)}")
+    except plots.MatplotlibMissing:
+        print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
+    except OSError as error:
+        raise OSError(
+            f"the results could not be written ({error}); the run is complete and saved. Make "
+            f"room, then write them with: npgpt train --resume --out {quoted(run.folder)}"
+        ) from error
+    print(f"more text: npgpt generate {quoted(run.folder)}")
+    if run.training.arch == "gpt":
+        print(f"a page to look inside: npgpt look {quoted(run.folder)}")
+
+
+def beside_floor(loss, floor):
+    """How far a loss is from its `npgpt.families.objectives.Floor`."""
+    part = "" if floor.share == 1 else f" (of {floor.share:.1%} of the draws, which are enumerated)"
+    level = f"{floor.name} {floor.nats:.4f}{part}"
+    if loss >= floor.nats:
+        return f"{level}: the loss is {loss / floor.nats - 1:.1%} above it"
+    return (
+        f"{level}: the loss is {1 - loss / floor.nats:.1%} BELOW it: by chance if the text is "
+        "short, or because the model memorised this text or sees what it is to predict"
+    )
+
+
+def _floor(run, dataset, max_tokens=None):
+    return dataset.objective.floor(
+        dataset.val_ids, run.model.block_size, run.text.entropy_rate,
+        max_tokens=max_tokens, seed=run.training.seed,
+    )  # fmt: skip
+
+
+def draw_loss(run, rows, dataset, loss, floor):
+    """loss.png of a run, with the least possible loss, and where every token is asked for, what
+    n-gram models reach on the same text.
+
+    Of a long text the n-grams see the first two million tokens.
+    """
+    levels = []
+    if dataset.objective.every_token:
+        train_ids, val_ids = dataset.train_ids[:SAMPLE], dataset.val_ids[:SAMPLE]
+        levels = [
+            (name, NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids))
+            for n, name in enumerate(("unigram", "bigram", "trigram"), 1)
+        ]
+    if floor:
+        levels.append((floor.name, floor.nats))
+    title = f"{run.text.name}: {run.model.n_layer} layers, {run.model.n_embd} channels"
+    return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)
+
+
+def stories_told(model, tokenizer, count=64):
+    """(complete stories that the model tells, how many of them the grammar of tales derives)."""
+    prompt_T = tokenizer.encode(starting_prompt(tokenizer))
+    length = model.config.block_size - len(prompt_T)
+    texts_BT = model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)
+    stories = []
+    for ids_T in texts_BT:
+        stories += tales.stories(tokenizer.decode(ids_T[len(prompt_T) :]))
+    return len(stories), sum(tales.log_probability(story) is not None for story in stories)

@@ -1,0 +1,159 @@
+"""The embedded corpus: endless short stories of kings, queens and animals, told by a grammar.
+
+Why not a real text: the entropy of this one is known exactly, so a reader sees how close a model
+comes to the best possible. And each story asks for something that attention is good at: who "it"
+or "she" is, what was eaten, that three hens "were" and one "was".
+"""
+
+import random
+from functools import cache
+
+from npgpt.tales.grammar import Grammar
+from npgpt.tales.words import LADIES, LORDS, WORDS
+
+END = ".\n\n"  # how a story ends; nothing else in a story reads so
+
+
+def paragraphs(text):
+    """The paragraphs of an indented text, each on one line."""
+    return [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]
+
+
+ONE = {"number": "animal", "was": "was", "It": "It", "it": "it", "them": "it"}
+SEVERAL = {"number": "animals", "was": "were", "It": "They", "it": "they", "them": "them"}
+
+PHRASES = {
+    "man": ["{:B}{:a}{:r}{:a}{:r}o"],
+    "woman": ["{:B}{:a}{:r}{:a}{:r}a"],
+    "land": ["{:B}{:a}{:r}{:a}{:r}ia"],
+    "hero": ["{:mood} {hero:noble} {:hero.names} of {:land}"],
+    "group": [
+        ("was a", ONE),
+        *((f"were {count}", SEVERAL) for count in ("two", "three", "four", "six")),
+    ],
+    # what cures a woe
+    "bed": ["a {:look} bed"],
+    "meal": ["{:taste} {:food}"],
+    "drinks": ["{:taste} {:drink}"],
+    "coat": ["a {:look} coat"],
+    "doll": ["a {:look} doll"],
+    "lamp": ["a {:look} lamp"],
+    "raft": ["a {:look} raft"],
+    "sight": ["a {:look} {:place}"],
+    # how stories end
+    "reward": paragraphs("""
+        gave the {pal} a {:look} {:thing}
+
+        made the {pal} {hero.his} {:mood} {:job}
+
+        fed the {pal} {:taste} {:food} and {:taste} {:drink}
+
+        kissed the {pal} on its {:cheek}
+
+        let the {pal} stay in {:land}
+
+        taught the {pal} a {:mood} {:song}
+    """),
+    "thanks": paragraphs("""
+        gave {hero.him} a {:look} {:thing}
+
+        sang to {hero.him} until {:time}
+
+        became {hero.his} {:mood} {:job}
+
+        baked {hero.him} {:taste} {:food}
+
+        took {hero.him} to {:land}
+    """),
+    "feast": paragraphs("""
+        They {:danced} until {:time}
+
+        Both {:danced} and had {:taste} {:food}
+    """),
+}
+
+STORIES = paragraphs("""
+    One {:time} {:hero} lost {hero.his} {:look} {:thing} in {:land}. A {:mood} {:look} {pal:animal}
+    found it {:near} a {:look} {:place}, so {hero.he} {:reward}
+
+    A {:mood} {:look} {:animal} of {:land} did not cross the {:look} {wall:barrier} because it was
+    too {woe:wall.why}, so it {woe.cure} {:woe.by}. Soon a {:mood} {:look} {:animal} led it to
+    {:land}
+
+    Once a {:mood} {:look} {foe:monster} {:howled} in {:land} because it was {woe:woe}. All fled,
+    but {:hero} gave it {:woe.by}. So the {foe} {:thanks}
+
+    Long ago there {who:group} {:mood} {:look} {:who.number} in {:land}. {who.It} {who.was}
+    {woe:woe}, so {who.it} {woe.cure} {:woe.by}. Then {:hero} led {who.them} to {:land}
+
+    In {:land} {:hero} met {:mood} {love:hero.mates} {:love.names} of {:land}. {hero.He} gave
+    {love.him} a {:look} {:thing} and {love.he} gave {hero.him} {:taste} {:food}. {:feast}
+
+    "Who ate my {:taste} {loot:food}?" asked {:hero}. "Not I," said the {:mood} {:look} {:animal}.
+    But the {:mood} {:look} {:animal} had {loot.trace} on its {:cheek}, so it was sent to {:land}
+""")
+
+GRAMMAR = Grammar(WORDS | PHRASES | {"story": [story + END for story in STORIES]})
+
+# The beginning of a story for attention maps. The first "it" is the animal and not the street: no
+# street is tired. The second is the animal too, and what it did next follows from "tired".
+SENTENCE_WITH_IT = (
+    "A shy small dog of Velaria did not cross the red street because it was too tired, so it"
+)
+REFERENT_OF_IT = "dog"
+
+# Words that belong together, for pictures of embeddings.
+WORD_GROUPS = {
+    "lords": [word for word, _ in LORDS],
+    "ladies": [word for word, _ in LADIES],
+    "animals": WORDS["animal"],
+    "places": WORDS["place"],
+    "things": WORDS["thing"],
+    "foods": [word for word, _ in WORDS["food"]],
+    "moods": WORDS["mood"],
+}
+
+
+def generate(n_characters: int, seed: int = 0, grammar: Grammar = GRAMMAR) -> str:
+    """Stories one after another, cut to exactly n_characters; the same text for the same seed.
+
+    Only `random()` of Python's Random is used: its sequence is the same in every version and on
+    every platform.
+    """
+    draw = random.Random(seed).random
+    written, length = [], 0
+    while length < n_characters:
+        written.append(grammar.write(lambda options, _: options.draw(draw())))
+        length += len(written[-1])
+    return "".join(written)[:n_characters]
+
+
+@cache
+def entropy_rate() -> float:
+    """The exact entropy of the text in nats per character: the least loss that any model can have.
+
+    Cross-entropy is entropy plus a divergence that is never negative, so no model's expected loss
+    is below the entropy of the text. Stories are told independently of each other, so the entropy
+    of n of them is n times that of one, and their length is about n times the expected length of
+    one: the entropy per character is the ratio of the two (the renewal-reward theorem).
+
+    The bound is reached by a model that knows the grammar and all text so far. One that sees only
+    the last T characters has to guess what a story said before them, and its best loss is larger.
+    A story has about 160 characters, so T = 256 costs next to nothing where every prediction has
+    that context; in disjoint windows of T most have less, and the cost shows.
+    """
+    nats, characters = GRAMMAR.expectation()
+    return nats / characters
+
+
+def log_probability(story: str) -> float | None:
+    """ln of the probability that a story is this one, its END included; None if it is none."""
+    return GRAMMAR.log_probability(story)
+
+
+def stories(text: str) -> list[str]:
+    """The complete stories in a text, each with its END; what follows the last END is left out.
+
+    If the text begins inside a story, the rest of that story comes first.
+    """
+    return [story + END for story in text.split(END)[:-1]]

@@ -1,9 +1,0 @@
-"""What makes BPETokenizer fast, and lets it work on texts larger than memory.
-
-    bpe         the functions of `npgpt.tokenizer.bpe`, compiled: what Python calls
-    kernels/    their inner loops, for Numba
-    automaton   the split patterns as a table that the kernels read
-    streams     texts cut into chunks that may be encoded one by one
-
-Importing this package loads no compiler; importing `bpe` in it does.
-"""
