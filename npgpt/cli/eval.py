@@ -12,7 +12,7 @@ from npgpt.bpe_tokenizer import BPETokenizer
 from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.models import load_model
-from npgpt.fast.weights import KINDS, use_weights
+from npgpt.fast.weights import KINDS, decodes, use_weights
 from npgpt.io.dataset import open_dataset, open_whole_text
 from npgpt.metrics import bits_per_byte, bytes_per_token
 from npgpt.run.progress import counting
@@ -42,7 +42,7 @@ def run(args):
     if run is None and not args.corpus:
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
     kinds = args.weights or ([] if args.weights is None else KINDS)
-    if kinds and not model.decodes:
+    if kinds and not decodes(model):
         raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
     precision = training.matmul_precision
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,

@@ -16,7 +16,6 @@ from npgpt.io.corpora import Corpus, load_corpus
 from npgpt.io.texts import decode_whole, read_chunks
 from npgpt.io.tokens import (
     TokenFile,
-    bytes_per_token,
     fingerprint,
     ids_of_text,
     open_prepared,
@@ -25,6 +24,7 @@ from npgpt.io.tokens import (
     split_chunks,
     token_dtype,
 )
+from npgpt.metrics import bytes_per_token
 
 LETTERS = "ab é\n\r\t"
 

@@ -9,7 +9,7 @@ from autograd import backend
 from npgpt import GPT, GPTConfig, Llama
 from npgpt.families.llama import LlamaConfig
 from npgpt.fast.weights import KINDS, restored, stored, use_weights
-from npgpt.generate import CachedLogits, columns, generate
+from npgpt.generate import CachedLogits, decoding_steps, generate
 from npgpt.sampling import Sampling
 
 pytestmark = pytest.mark.kernels
@@ -66,18 +66,18 @@ def test_every_logit_is_that_of_the_plain_path(model, threads, rows, seed, new):
     rows = [np.array(row) for row in rows]
     fast, fresh = Decoder(model), plain(model)
     texts = list(rows)
-    for column in columns(fast, rows, new, Sampling(), block_size=BLOCK_SIZE, seed=seed):
+    for step in decoding_steps(fast, rows, new, Sampling(), block_size=BLOCK_SIZE, seed=seed):
         contexts = fast.read
-        assert_close(column.logits_BV, fresh(contexts))
+        assert_close(step.logits_BV, fresh(contexts))
         whole = [model.next_logits(context[None])[0] for context in contexts]
-        assert_close(column.logits_BV, np.stack(whole))
-        texts = [np.append(text, token) for text, token in zip(texts, column.next_B, strict=True)]
+        assert_close(step.logits_BV, np.stack(whole))
+        texts = [np.append(text, token) for text, token in zip(texts, step.next_B, strict=True)]
     single = [
-        next(columns(Decoder(model), [text], 1, Sampling(), block_size=BLOCK_SIZE)).logits_BV[0]
+        next(decoding_steps(Decoder(model), [text], 1, Sampling(), block_size=BLOCK_SIZE))
         for text in texts
     ]
-    again = next(columns(Decoder(model), texts, 1, Sampling(), block_size=BLOCK_SIZE))
-    assert_close(again.logits_BV, np.stack(single))
+    again = next(decoding_steps(Decoder(model), texts, 1, Sampling(), block_size=BLOCK_SIZE))
+    assert_close(again.logits_BV, np.concatenate([step.logits_BV for step in single]))
 
 
 @pytest.mark.parametrize("kind", ["bf16", "int8"])
@@ -87,9 +87,10 @@ def test_weights_in_fewer_bytes_are_those_left_in_the_model(threads, kind, tie_w
     fast = model.decoder()
     assert isinstance(fast, Decoder)
     rows = [np.arange(5), np.arange(3)]
-    for column in columns(fast, rows, 2 * BLOCK_SIZE, Sampling(), block_size=BLOCK_SIZE, seed=1):
+    new = 2 * BLOCK_SIZE
+    for step in decoding_steps(fast, rows, new, Sampling(), block_size=BLOCK_SIZE, seed=1):
         whole = [model.next_logits(context[None])[0] for context in fast.read]
-        assert_close(column.logits_BV, np.stack(whole))
+        assert_close(step.logits_BV, np.stack(whole))
     weights = 2 * 12 * 48 * 48 + V * 48
     assert fast.bytes_per_token == weights * {"bf16": 2, "int8": 1}[kind]
 
@@ -99,8 +100,8 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     for small in (0, 10**9):
         monkeypatch.setattr(decode, "SMALL", small)
         rows = [np.arange(3)] * 5
-        new = columns(Decoder(model), rows, 6, Sampling(), block_size=BLOCK_SIZE, seed=1)
-        found.append([column.logits_BV for column in new])
+        new = decoding_steps(Decoder(model), rows, 6, Sampling(), block_size=BLOCK_SIZE, seed=1)
+        found.append([step.logits_BV for step in new])
     np.testing.assert_array_equal(*found)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from npgpt.generate import columns, generate, stream, window_start
+from npgpt.generate import decoding_steps, generate, stream, window_start
 from npgpt.sampling import Sampling
 
 V = 7
@@ -20,6 +20,12 @@ lengths = st.integers(0, 9)
 seeds = st.integers(0, 2**64)
 
 
+def by_row(next_logits):
+    """A decoder that asks a function of token ids (B, T) about one context after another."""
+    return lambda contexts: np.concatenate([next_logits(context[None]) for context in contexts])
+
+
+@by_row
 def next_logits(context):
     """A model of the simplest kind: logits that depend on every token of the context, and on
     their order. As a GPT's, each row's depend on that row alone. (B, T) -> (B, V)"""
@@ -29,6 +35,7 @@ def next_logits(context):
     return 2 * np.cos(context @ weights_TV)
 
 
+@by_row
 def counting_up(context):
     """After token v comes v + 1, with certainty."""
     return np.where(np.arange(V) == (context[..., -1:] + 1) % V, 0.0, -np.inf)
@@ -37,9 +44,9 @@ def counting_up(context):
 def recorder(calls):
     """next_logits, noting each context that it is asked about."""
 
-    def next_logits_and_note(context):
-        calls.append(context.tolist())
-        return counting_up(context)
+    def next_logits_and_note(contexts):
+        calls.append([context.tolist() for context in contexts])
+        return counting_up(contexts)
 
     return next_logits_and_note
 
@@ -156,11 +163,11 @@ def test_prompts_of_any_lengths_are_continued_as_each_alone(prompts, n, seed, st
         assert text_T[:shorter].tolist() == alone_T[:shorter].tolist()
 
 
-def test_whoever_reads_the_columns_can_end_a_row():
+def test_whoever_reads_the_steps_can_end_a_row():
     found = []
-    for column in columns(counting_up, [np.array([1]), np.array([4])], 9, PLAIN, block_size=4):
-        found.append(column.next_B.tolist())
-        column.finished_B[np.isin(column.next_B, [0, 3])] = True
+    for step in decoding_steps(counting_up, [np.array([1]), np.array([4])], 9, PLAIN, block_size=4):
+        found.append(step.next_B.tolist())
+        step.finished_B[np.isin(step.next_B, [0, 3])] = True
     assert found == [[2, 5], [3, 6], [3, 0]]
 
 
@@ -253,8 +260,8 @@ def test_stream_takes_one_prompt_only():
 
 
 def test_a_model_that_returns_every_position_is_told_which_one_is_wanted():
-    def all_positions(context):
-        return np.zeros((*context.shape, V))
+    def all_positions(contexts):
+        return np.zeros((len(contexts), len(contexts[0]), V))
 
     with pytest.raises(ValueError, match=r"\(2, 3, 7\).*return \(2, V\), .*last position only"):
         generate(all_positions, np.ones((2, 3), dtype=int), 1, PLAIN, block_size=BLOCK_SIZE)
@@ -264,4 +271,4 @@ def test_a_model_that_returns_every_position_is_told_which_one_is_wanted():
 
 def test_a_diverged_model_is_an_error():
     with pytest.raises(ValueError, match="token 0 is nan"):
-        generate(lambda context: np.full((1, V), np.nan), [1], 1, PLAIN, block_size=BLOCK_SIZE)
+        generate(lambda contexts: np.full((1, V), np.nan), [1], 1, PLAIN, block_size=BLOCK_SIZE)

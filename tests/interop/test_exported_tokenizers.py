@@ -12,8 +12,7 @@ from tiny_run import TINY
 
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.families import FAMILIES, family
-from npgpt.io.tokenizers import load_tokenizer
-from npgpt.tokenizer import save_pretrained
+from npgpt.io.tokenizers import load_tokenizer, save_pretrained
 from npgpt.words import WordTokenizer
 
 SPECIAL = ["<pad>", "<mask>", "<extra_id_0>"]

@@ -147,8 +147,9 @@ def test_generation_with_kept_keys_and_values_is_that_without(settings):
     model = order_one(GPT(SMALL))
     idx_BT = token_ids(SMALL, B=3, T=2)
     without = generate(
-        model.next_logits, idx_BT, 20, Sampling(**settings), block_size=8, seed=4
-    )
+        lambda contexts: model.next_logits(np.stack(contexts)), idx_BT, 20, Sampling(**settings),
+        block_size=8, seed=4,
+    )  # fmt: skip
     kept = model.generate(idx_BT, 20, seed=4, **settings)  # past block_size: the window slides
     np.testing.assert_array_equal(kept, without)
     streamed = list(model.stream(idx_BT[0], 20, seed=4, **settings))

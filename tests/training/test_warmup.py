@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tiny_run import TEXT, TINY
 
 from autograd.kernels import compiler
-from npgpt import tokenizer
+from npgpt import BPETokenizer
+from npgpt.fast import tokenizer
 from npgpt.run.warmup import KernelBar
 
 pytestmark = [pytest.mark.slow, pytest.mark.kernels]
@@ -80,7 +81,7 @@ def compiled_code():
     warmed_up(0.1, "tokenizer")
     return [
         compiler.cache_folder(),
-        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "compiled/kernels"),
+        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "kernels"),
     ]
 
 
@@ -166,7 +167,7 @@ def test_training_on_prepared_byte_pairs_shows_their_kernels_before_the_first_st
     cache, tmp_path
 ):
     (tmp_path / "hens.txt").write_text(TEXT, encoding="utf-8")
-    tokenizer.BPETokenizer.train(TEXT, 260).save(tmp_path / "bpe.json")
+    BPETokenizer.train(TEXT, 260).save(tmp_path / "bpe.json")
     run, tokens = tmp_path / "run", tmp_path / "tokens"
     python("-m", "npgpt.cli", "prepare", tokens, "--corpus", tmp_path / "hens.txt", "--tokenizer",
            tmp_path / "bpe.json", NUMBA_CACHE_DIR=str(cache))  # fmt: skip

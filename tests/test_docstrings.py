@@ -1,4 +1,4 @@
-"""Every module of the tokenizer says what it is, and the examples in its docstrings are true."""
+"""Every module says what it is, and the examples in its docstrings are true."""
 
 import doctest
 import importlib
@@ -6,17 +6,19 @@ import pkgutil
 
 import pytest
 
-from npgpt import tokenizer
+import npgpt
 
+SILENT = ("npgpt.__main__", "npgpt.cli.__main__")
 MODULES = [
     importlib.import_module(module.name)
-    for module in pkgutil.walk_packages(tokenizer.__path__, "npgpt.tokenizer.")
+    for module in pkgutil.walk_packages(npgpt.__path__, "npgpt.")
+    if module.name not in SILENT
 ]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_docstrings(module):
-    assert len(module.__doc__) > 80
+    assert len(module.__doc__) > 20
     assert doctest.testmod(module).failed == 0
 
 
@@ -25,4 +27,4 @@ def test_the_examples_are_found():
     finder = doctest.DocTestFinder(exclude_empty=True)
     with_examples = {m.__name__ for m in MODULES if any(t.examples for t in finder.find(m))}
     names = ("bpe", "bpe_tokenizer", "char", "pretokenize", "special")
-    assert {f"npgpt.tokenizer.{name}" for name in names} <= with_examples
+    assert {f"npgpt.{name}" for name in names} <= with_examples
