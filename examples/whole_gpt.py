@@ -2,7 +2,7 @@
 
 It needs NumPy and a text. These lines write one, and learn it in about a minute and a half:
 
-    python -c "from npgpt.data import tales; print(tales.generate(500_000))" > tales.txt
+    python -c "from npgpt import tales; print(tales.generate(500_000))" > tales.txt
     python examples/whole_gpt.py tales.txt
 
 Read it from top to bottom. An array's name ends in the letters of its axes: B texts at a time,

@@ -243,7 +243,7 @@ class Model(Module):
         """Return the number of weights, tied ones counted once."""
         return sum(weight.size for weight in self.parameters().values())
 
-    def grown(self, config, seed):
+    def grown(self, config: Any, seed: int) -> Self:
         """Return a model of this config with these weights; its vocabulary may be larger.
 
         The rows of new tokens, which come last, are the rows of a new model of this seed.

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from npgpt.checkpoint import load_run
+from npgpt.families import family_of
 from npgpt.io.folders import check_free, new_folder
-from npgpt.tokenizer import save_pretrained
+from npgpt.io.tokenizers import save_pretrained
 
 
 def add_arguments(parser):
@@ -20,7 +21,7 @@ def run(args):
         model.save_pretrained(building)
         save_pretrained(tokenizer, building)
     print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json")
-    print(f"  transformers: {model.layout.CLASS}.from_pretrained({str(folder)!r})")
+    print(f"  transformers: {family_of(model.config).files.class_name}.from_pretrained({str(folder)!r})")
     print(f"                AutoTokenizer.from_pretrained({str(folder)!r}), with the ids of this "
           f"{type(tokenizer).__name__}")  # fmt: skip
     print(f"  npgpt: {type(model).__name__}.from_pretrained({str(folder)!r})")

@@ -44,7 +44,8 @@ def load_pretrained(cls, folder, weights=None):
 
     folder = local_folder(folder)
     files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
-    settings, arrays = load_folder(folder, files, cls.__name__)
+    classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values()}
+    settings, arrays = load_folder(folder, files, classes)
     try:
         config = cls.Config(**settings)
     except ValueError as error:

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
 from npgpt.config import check_heads, check_sizes, setting
-from npgpt.families.family import Family
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
 from npgpt.families.parts import Attention, FeedForward, with_loss
+from npgpt.families.record import Family
 from npgpt.families.writing import fill_masks
 from npgpt.gpt import (
     INIT_STD,

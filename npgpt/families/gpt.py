@@ -10,7 +10,7 @@ import numpy as np
 
 from npgpt.batches import NextToken
 from npgpt.config import GPT_PRESETS, GPTConfig
-from npgpt.families.family import Family
+from npgpt.families.record import Family
 from npgpt.families.writing import continue_text
 from npgpt.gpt import GPT
 from npgpt.io.huggingface import HEAD, REQUIRED, Files, without_tied_head

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from autograd import Tensor, rotary_embedding, silu
 from npgpt.batches import NextToken
 from npgpt.config import check_heads, check_sizes, setting
-from npgpt.families.family import Family
 from npgpt.families.parts import Attention, GatedFeedForward, RMSNorm
+from npgpt.families.record import Family
 from npgpt.families.writing import continue_text
 from npgpt.generate import KVCache
 from npgpt.gpt import GPT, INIT_STD, Embedding, Linear, Model, Module, branch_std

@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, gelu, relu
 from npgpt.config import check_heads, check_sizes, setting
-from npgpt.families.family import Family
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
 from npgpt.families.parts import Attention, FeedForward, GatedFeedForward, RMSNorm, with_loss
+from npgpt.families.record import Family
 from npgpt.families.writing import write_spans
 from npgpt.gpt import INIT_STD, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
 from npgpt.io.huggingface import (

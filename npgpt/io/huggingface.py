@@ -100,14 +100,14 @@ def local_folder(name, files=HUB_FILES):
         ) from error
 
 
-def load_folder(folder, files, here):
+def load_folder(folder, files, classes):
     """(settings, weights) of a model: the fields of its config class, float32 arrays by our names.
 
     Raises FileNotFoundError for a missing file, ValueError for a model of another architecture or a
     file that is damaged.
     """
     folder = Path(folder)
-    config = _read_config(member(folder, "config.json"), files, here)
+    config = _read_config(member(folder, "config.json"), files, classes)
     arrays = {}
     for path in _weight_files(folder):
         arrays |= read_arrays(path)
@@ -161,13 +161,13 @@ def _renamed(arrays, names):
     return found
 
 
-def _read_config(path, files, here):
+def _read_config(path, files, classes):
     if not path.exists():
         raise FileNotFoundError(
             f"{path.parent} has no config.json; name a folder that save_pretrained or "
             "`npgpt export` wrote, or one downloaded whole from a model's page"
         )
-    config = read_json(path)
+    config, here = read_json(path), classes[files.model_type]
     if "made_by" in config:
         raise ValueError(
             f"{path.parent} is a run of npgpt train; write model, tokenizer, run = "
@@ -175,9 +175,10 @@ def _read_config(path, files, here):
         )
     found = config.get("model_type", files.model_type)
     if found != files.model_type:
+        other = classes.get(found) if isinstance(found, str) else None
         raise ValueError(
-            f"{path} describes a model of model_type={found!r}, not {files.model_type!r}; use a "
-            f"model such as {files.examples}, or the class of that type"
+            f"{path} describes a model of model_type={found!r}, not {files.model_type!r}; use "
+            + (f"{other}.from_pretrained" if other else f"a model such as {files.examples}")
         )
     sizes = [name for name, default in files.settings.values() if default is REQUIRED]
     missing = [name for name in sizes if type(config.get(name)) is not int]

@@ -4,7 +4,7 @@ Reading order: `subject` opens what is looked at, `record` watches the engine ta
 `history` reads how the run was trained, `weights` packs the numbers, `page` puts the file together.
 
 What the file holds besides is in `page/`, as it is read by a browser: `ops.js` and `model.js` are
-`npgpt.model` in JavaScript, to be read beside it, `rules.js` the vector-Jacobian products of
+`npgpt.gpt` in JavaScript, to be read beside it, `rules.js` the vector-Jacobian products of
 `autograd.ops`, and `check.js` compares these with finite differences; `tokenizer.js`, `grammar.js`
 and `sampling.js` have the names of what they mirror. `look.js` is the page as a person sees it,
 `state.js` what it knows, `draw.js` its elements, and each view is a file of `views/`. There is no

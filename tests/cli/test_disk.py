@@ -22,7 +22,7 @@ SETTINGS = [*TINY, "--max-iters", "40", "--eval-interval", "5", "--sample-tokens
 LIMITED = """
 import resource, signal, sys
 from npgpt.cli import main
-from npgpt.training import run
+from npgpt import train as run
 
 def save(folder, model, optimizer, saved=run.save_checkpoint):
     if optimizer.steps >= 10:
@@ -92,7 +92,7 @@ def test_a_full_disk_in_mid_save(small_disk, corpus, whole):
     filling = f"""
 import os, sys
 from npgpt.cli import main
-from npgpt.training import run
+from npgpt import train as run
 
 def save(folder, model, optimizer, saved=run.save_checkpoint):
     if optimizer.steps == 10:

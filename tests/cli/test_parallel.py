@@ -30,16 +30,16 @@ SIGNALLED = """
 import os, signal, sys
 from npgpt.cli import main
 from npgpt.config import RUN_FORMAT
-from npgpt.training import run
+from npgpt import train as run
+from npgpt.run import parallel
 
-def signalled(model, optimizer, ids, config, first_step, ranks, objective,
-              steps=run.training_steps):
-    for step in steps(model, optimizer, ids, config, first_step, ranks, objective):
+def signalled(model, optimizer, ids, config, ranks, objective, steps=run.training_steps):
+    for step in steps(model, optimizer, ids, config, ranks, objective):
         yield step
         if ranks.rank == 1 and step.step == 57:
             os.kill(os.getpid(), signal.Signals[sys.argv[1]])
 
-run.training_steps = signalled
+run.training_steps = parallel.training_steps = signalled
 sys.exit(main(sys.argv[2:]))
 """
 

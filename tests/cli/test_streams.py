@@ -131,7 +131,7 @@ HUNG_UP = """
 import os, signal, sys
 signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
 from npgpt.cli import main
-from npgpt.training import run
+from npgpt import train as run
 
 def signalled(model, optimizer, *others, steps=run.training_steps):
     for step in steps(model, optimizer, *others):

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from autograd import backend, kernels, reference
 from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
+from npgpt.families import family_of
 from npgpt.families.t5 import relative_buckets
 
 torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
@@ -120,7 +121,7 @@ def drawn_batch(arch, config, draw):
 def their_model(model, folder):
     """It takes every weight of the folder, and misses none."""
     model.save_pretrained(folder)
-    cls = getattr(transformers, model.layout.CLASS)
+    cls = getattr(transformers, family_of(model.config).files.class_name)
     theirs, found = cls.from_pretrained(folder, output_loading_info=True)
     assert not any(found.values()), found
     return theirs.eval()
@@ -205,7 +206,7 @@ def test_gradients_of_any_shape(tmp_path_factory, arch, alone, module, data):
         found = model.loss(*batch, **keywords) if alone else model(*batch, **keywords)[1]
         found.backward()
     assert found.item() == pytest.approx(loss.item(), rel=1e-9)
-    _, gradients = model.layout.write(
+    _, gradients = family_of(model.config).files.write(
         vars(config), {name: weight.grad for name, weight in model.parameters().items()}
     )
     expected = {name: weight.grad for name, weight in theirs.named_parameters()}

@@ -28,11 +28,11 @@ def made(arch, dtype=np.float32, **changes):
     return model, objective(tokenizer), tokenizer.encode(TEXT)
 
 
-def trained(arch, count, first_step=0, model=None, optimizer=None, training=TRAINING, **changes):
+def trained(arch, count, model=None, optimizer=None, training=TRAINING, **changes):
     made_model, objective, ids = made(arch, **changes)
     model = model or made_model
     optimizer = optimizer or AdamW(model.parameters())
-    steps = training_steps(model, optimizer, ids, training, first_step, objective=objective)
+    steps = training_steps(model, optimizer, ids, training, objective=objective)
     return model, optimizer, list(islice(steps, count))
 
 
@@ -40,7 +40,7 @@ def trained(arch, count, first_step=0, model=None, optimizer=None, training=TRAI
 def test_steps_repeat_to_the_bit_and_can_be_continued(arch):
     whole, _, steps = trained(arch, 6, dropout=0.1)
     part, optimizer, first = trained(arch, 2, dropout=0.1)
-    _, _, rest = trained(arch, 4, 2, part, optimizer, dropout=0.1)
+    _, _, rest = trained(arch, 4, part, optimizer, dropout=0.1)
     assert first + rest == steps
     for name, weight in whole.parameters().items():
         assert weight.data.tobytes() == part.parameters()[name].data.tobytes(), name

@@ -35,7 +35,7 @@ def test_a_predictable_text_is_learned():
 def test_steps_repeat_to_the_bit_and_can_be_continued():
     whole, _, losses = trained(20)
     part, optimizer, first = trained(8)
-    rest = list(islice(training_steps(part, optimizer, IDS, TRAINING, first_step=8), 12))
+    rest = list(islice(training_steps(part, optimizer, IDS, TRAINING), 12))
     assert first + rest == losses
     for name, weight in whole.parameters().items():
         assert weight.data.tobytes() == part.parameters()[name].data.tobytes(), name
@@ -128,6 +128,6 @@ def test_a_loss_that_is_not_finite_stops_before_any_weight_has_moved():
     model.parameters()["ln_f.weight"].data[0] = np.nan
     before = {name: w.data.copy() for name, w in model.parameters().items()}
     with pytest.raises(FloatingPointError, match="the loss is nan"):
-        next(training_steps(model, optimizer, IDS, TRAINING, first_step=3))
+        next(training_steps(model, optimizer, IDS, TRAINING))
     for name, weight in model.parameters().items():
         np.testing.assert_array_equal(weight.data, before[name])

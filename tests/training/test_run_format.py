@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from npgpt import AdamW
+from npgpt import GPT, AdamW
 from npgpt.checkpoint import (
     Run,
     RunError,
@@ -24,7 +24,6 @@ from npgpt.checkpoint import (
 from npgpt.checkpoint import settings_from_json as from_json
 from npgpt.cli.settings import read_settings
 from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, setting
-from npgpt.families import FAMILIES
 from npgpt.files import read_json
 
 CONFIG = """{
@@ -213,7 +212,7 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     config = json.loads(FORMATS[2])
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
-    monkeypatch.setitem(FAMILIES, "gpt", None)
+    monkeypatch.setattr(GPT, "__init__", None)
     with pytest.raises(RunError, match="model.safetensors has 68 weights, but the model in config"):
         load_run(folder)
 

@@ -33,7 +33,7 @@ export class Trace {
 
 export const NOTHING = { heads: new Set(), mlps: new Set(), positions: new Set() };
 
-// The weights are Float64Arrays by name, with the names of npgpt.model.
+// The weights are Float64Arrays by name, with the names of npgpt.gpt.
 export class GPT {
   constructor(config, weights) {
     this.weights = weights;

@@ -12,7 +12,8 @@ import sys
 import numpy as np
 from numba.core import event
 from numba.core.dispatcher import Dispatcher
-from npgpt.tokenizer import BPETokenizer, compile_kernels
+from npgpt import BPETokenizer
+from npgpt.fast.tokenizer import compile_kernels
 
 def specialised():
     modules = [m for name, m in sys.modules.items() if name.startswith("npgpt.fast.tokenizer")]
