@@ -21,7 +21,8 @@ def run(args):
         model.save_pretrained(building)
         save_pretrained(tokenizer, building)
     print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json")
-    print(f"  transformers: {family_of(model.config).files.class_name}.from_pretrained({str(folder)!r})")
+    cls = family_of(model.config).files.class_name
+    print(f"  transformers: {cls}.from_pretrained({str(folder)!r})")
     print(f"                AutoTokenizer.from_pretrained({str(folder)!r}), with the ids of this "
           f"{type(tokenizer).__name__}")  # fmt: skip
     print(f"  npgpt: {type(model).__name__}.from_pretrained({str(folder)!r})")

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The same results sooner: compiled generation, stored weights, the compiled tokenizer."""
