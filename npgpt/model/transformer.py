@@ -125,7 +125,7 @@ class Transformer(Module):
             )
         return model
 
-    def grown(self, config, seed):
+    def grown(self, config: Any, seed: int) -> Self:
         """Return a model of this config and these weights; the vocabulary may be larger than here.
 
         The rows of new tokens, which come last, are those of a new model of this seed.
