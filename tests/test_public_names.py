@@ -87,7 +87,7 @@ def test_a_run_is_loaded_by_a_public_name(run_folder):
     assert type(model) is GPT and model.config == run.model
     ids = model.generate(tokenizer.encode("The"), 5, temperature=0)
     assert tokenizer.decode(ids).startswith("The")
-    with pytest.raises(RunError, match="is not a run folder"):
+    with pytest.raises(RunError, match="it is neither a run folder nor"):
         npgpt.load_run(run_folder.parent)
 
 

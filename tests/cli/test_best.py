@@ -88,7 +88,7 @@ def test_a_folder_without_it_is_whole_and_says_what_is_missing(cli, tmp_path, fi
     status, _, err = cli("eval", folder / BEST)
     assert status == 1 and f"{BEST} is missing" in err
     status, _, err = cli("eval", folder / "train_state.safetensors")
-    assert status == 1 and "is not a run folder" in err
+    assert status == 1 and "it is neither a run folder nor" in err
 
 
 @pytest.mark.parametrize("damage", [b"", b"noise" * 9])

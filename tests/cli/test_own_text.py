@@ -20,7 +20,7 @@ def write(path, content):
 def said(cli, *arguments):
     status, out, err = cli("train", *TINY, "--max-iters", 1, *arguments)
     assert status == 0, err
-    return out[: out.index("time  ")]
+    return out[: out.index("run  ", out.index("step  "))]
 
 
 def test_the_files_of_a_folder_are_counted_and_the_skipped_ones_too(cli, here):
