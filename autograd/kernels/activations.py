@@ -7,10 +7,9 @@
     dropout      y_i = x_i / (1 - p) where hash(seed, i) >= p, else 0
 
 Backward of GELU and SiLU recomputes s from x, which is saved anyway; memory is read and written
-once. GELU is no part of the product that makes its x: its time is that of its arithmetic, not of
-reading x.
-All work on flat arrays in chunks of fixed size: where a chunk ends must not depend on the number
-of threads, because the last few elements of a vector loop are computed by other instructions.
+once. GELU is not fused into the product that makes its x: arithmetic sets its time, not reading x.
+All work on flat arrays in chunks of fixed size: the number of threads must not decide where a chunk
+ends, because different instructions compute the last few elements of a vector loop.
 """
 
 import math
@@ -71,12 +70,12 @@ def _chunk(x, chunk):
 
 @helper
 def _constants(x):
-    """1, 2 sqrt(2/pi) and 0.044715 in the precision of x: a literal would make it float64."""
+    """Return 1, 2 sqrt(2/pi) and 0.044715 in the dtype of x: a literal would make it float64."""
     return x.dtype.type(1), x.dtype.type(TWO_SQRT_2_OVER_PI), x.dtype.type(CUBIC)
 
 
 def gelu_exact(x):
-    """In float32, Phi has an absolute error below 2.5e-7, which y has times |x|."""
+    """In float32 the absolute error of Phi is below 2.5e-7, and that of y is |x| times as large."""
     y = np.empty_like(x)
     _gelu_exact(x, y)
     return y
@@ -138,7 +137,7 @@ def _silu_backward(all_dy, all_x, all_dx):
 
 
 def dropout(x, p, seed):
-    """The same hash as `autograd.reference.dropout`, where it is explained."""
+    """Hash as `autograd.reference.dropout` does, which explains it."""
     y = np.empty_like(x)
     _dropout(x, p, seed, y)
     return y

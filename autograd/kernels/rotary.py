@@ -1,4 +1,4 @@
-"""Rotary positions: each pair of channels of a head is turned by an angle that grows with t.
+"""Rotary positions: each pair of channels of a head is rotated by an angle that grows with t.
 
     y_e = x_e cos - x_(e+E) sin        y_(e+E) = x_(e+E) cos + x_e sin        E = D / 2
 

@@ -35,8 +35,8 @@ def _softmax(x_NC, y_NC):
         for n in range(chunk * rows, end):
             x, y, following = x_NC[n], y_NC[n], x_NC[min(n + 1, end - 1)]
             total, highest = x.dtype.type(0), lowest
-            # The processor has time to read the next row, and to find its maximum, meanwhile. A NaN
-            # need not be found, because it makes the total NaN.
+            # Meanwhile the processor has time to read the next row and find its maximum. A NaN need
+            # not be found, because it makes the total NaN.
             for c in range(x.size):
                 y[c] = exp(x[c] - m)
                 total += y[c]

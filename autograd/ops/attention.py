@@ -5,6 +5,7 @@ The arithmetic is in the backend: `autograd.reference` has it in a few lines of 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,30 +15,42 @@ from autograd.precision import in_bf16
 from autograd.recording import op, vjp
 
 
+class Mask(NamedTuple):
+    """Which keys a query reads, and what is added to their scores: one argument of the backend.
+
+    causal       query t reads keys up to t + S - T; else all of them
+    keys_BS      False for padding, which no query reads; None: there is none
+    bias_BHTS    (B or 1, H, T, S), added to the scores; None: nothing is
+    """
+
+    causal: bool
+    keys_BS: np.ndarray | None = None
+    bias_BHTS: np.ndarray | None = None
+
+
 def _attention_flops(inputs, outputs, settings):
-    """Two products, each of every query with the keys that it sees."""
+    """Count two products, each of every query with the keys that it reads."""
     (B, H, T, D), S = inputs[0].shape, inputs[1].shape[2]
-    keys_seen = S - (T - 1) / 2 if settings["causal"] else S
-    return 4 * B * H * T * keys_seen * D
+    keys_read = S - (T - 1) / 2 if settings["causal"] else S
+    return 4 * B * H * T * keys_read * D
 
 
 @op(flops=_attention_flops)
 def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=None, mask=None):
     """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
 
-    causal=True lets position t see s <= t only. With S > T (keys of earlier text) the queries
-    are the last T positions: query t sees s <= t + S - T.
+    causal  lets position t read s <= t only. With S > T (keys of earlier text) the queries are the
+            last T positions: query t reads s <= t + S - T
+    bias    is added to the scores; one bias for all sequences gets the sum of their gradients
+    scale   replaces 1 / sqrt(D)
+    mask    (B, S): 1 or True for a key, 0 or False for padding that no query reads
 
-    bias    is added to the scores; what its first axis shares, it gets a sum of gradients for
-    scale   a number by which scores, without the bias, are multiplied instead of 1 / sqrt(D)
-    mask    (B, S): 1 or True for a key, 0 or False for padding that no query sees
+    With G < H heads of keys and values, each of them serves H / G neighbouring heads of queries,
+    and sums their gradients. A query that reads no key has y = 0 and no gradient; nor has a bias of
+    -inf.
 
-    With G < H heads of keys and values, each of them serves the H / G heads of queries next to one
-    another, and its gradient is the sum over these. A query that sees no key has y = 0 and passes
-    no gradient on; nor does a bias of -inf.
-
-    Backward recomputes the weights, block by block from each row's saved logsumexp; the T x S
-    matrix of them is never stored. With da_ts = dy_t . v_s and the softmax rule:
+    Backward recomputes the weights, block by block from each row's saved logsumexp; their T x S
+    matrix is never stored. With da_ts = dy_t . v_s and the softmax rule:
 
     dv_s = sum_t a_ts dy_t,    dz_ts = a_ts (da_ts - sum_r a_tr da_tr)
     dq_t = sum_s dz_ts k_s / sqrt(D),    dk_s = sum_t dz_ts q_t / sqrt(D),    dbias_ts = dz_ts
@@ -47,27 +60,27 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     et al., GQA, 2023; the bias: Raffel et al., T5, 2020, section 2.1.
     """
     _check_attention(q, k, v, causal)
-    mask = _checked_mask(mask, k)
-    # The backend divides by sqrt(D); another scale is reached by queries of another length.
-    stretch = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
-    q, k, v = (_with_whole_rows(x) for x in (q if stretch is None else q * stretch, k, v))
     _check_bias(bias, q, k)
-    settings = causal, mask, None if bias is None else contiguous(bias), in_bf16(q)
-    y, lse = backend.attention(q, k, v, *settings)
-    return y, (q, k, v, y, lse, *settings, stretch)
+    # The backend divides by sqrt(D); a different scale is reached by longer or shorter queries.
+    factor = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
+    q, k, v = map(_with_contiguous_rows, (q if factor is None else q * factor, k, v))
+    mask = Mask(causal, _checked_keys(mask, k), None if bias is None else contiguous(bias))
+    bf16 = in_bf16(q)
+    y, lse = backend.attention(q, k, v, mask, bf16)
+    return y, (q, k, v, y, lse, mask, bf16, factor)
 
 
 @vjp(scaled_dot_product_attention, flops=2.5)  # the scores again, and four products of that size
 def scaled_dot_product_attention_vjp(dy, saved):
-    *saved, stretch = saved
-    dq, dk, dv, dbias = backend.attention_backward(_with_whole_rows(dy), *saved)
-    return dq if stretch is None else dq * stretch, dk, dv, dbias
+    *saved, factor = saved
+    dq, dk, dv, dbias = backend.attention_backward(_with_contiguous_rows(dy), *saved)
+    return dq if factor is None else dq * factor, dk, dv, dbias
 
 
-def _with_whole_rows(x):
-    """x as the attention kernels read it: any view whose last axis is contiguous."""
-    whole = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.aligned
-    return x if whole else contiguous(x)
+def _with_contiguous_rows(x):
+    """Return x as the backend reads it: a view whose last axis is contiguous, or a copy."""
+    readable = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.aligned
+    return x if readable else contiguous(x)
 
 
 def _check_attention(q, k, v, causal):
@@ -90,7 +103,7 @@ def _check_attention(q, k, v, causal):
         )
 
 
-def _checked_mask(mask, k):
+def _checked_keys(mask, k):
     if mask is None:
         return None
     mask, (B, _, S, _) = np.asarray(mask), k.shape
