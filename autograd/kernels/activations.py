@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.compiler import filled, helper, kernel
 from autograd.kernels.vector_math import exp, normal_cdf
 
 CHUNK = 4096
@@ -27,9 +27,7 @@ SATURATED = 100  # beyond, s is 0 or 1 in any precision
 
 
 def gelu(x):
-    y = np.empty_like(x)
-    _gelu(x, y)
-    return y
+    return filled(_gelu, x)
 
 
 @kernel
@@ -43,9 +41,7 @@ def _gelu(all_x, all_y):
 
 
 def gelu_backward(dy, x):
-    dx = np.empty_like(x)
-    _gelu_backward(dy, x, dx)
-    return dx
+    return filled(_gelu_backward, dy, x)
 
 
 @kernel
@@ -76,9 +72,7 @@ def _constants(x):
 
 def gelu_exact(x):
     """In float32 the absolute error of Phi is below 2.5e-7, and that of y is |x| times as large."""
-    y = np.empty_like(x)
-    _gelu_exact(x, y)
-    return y
+    return filled(_gelu_exact, x)
 
 
 @kernel
@@ -90,9 +84,7 @@ def _gelu_exact(all_x, all_y):
 
 
 def gelu_exact_backward(dy, x):
-    dx = np.empty_like(x)
-    _gelu_exact_backward(dy, x, dx)
-    return dx
+    return filled(_gelu_exact_backward, dy, x)
 
 
 @kernel
@@ -106,9 +98,7 @@ def _gelu_exact_backward(all_dy, all_x, all_dx):
 
 
 def silu(x):
-    y = np.empty_like(x)
-    _silu(x, y)
-    return y
+    return filled(_silu, x)
 
 
 @kernel
@@ -121,9 +111,7 @@ def _silu(all_x, all_y):
 
 
 def silu_backward(dy, x):
-    dx = np.empty_like(x)
-    _silu_backward(dy, x, dx)
-    return dx
+    return filled(_silu_backward, dy, x)
 
 
 @kernel
@@ -138,9 +126,7 @@ def _silu_backward(all_dy, all_x, all_dx):
 
 def dropout(x, p, seed):
     """Hash as `autograd.reference.dropout` does, which explains it."""
-    y = np.empty_like(x)
-    _dropout(x, p, seed, y)
-    return y
+    return filled(_dropout, x, p, seed)
 
 
 @kernel

@@ -23,6 +23,7 @@ import warnings
 from pathlib import Path
 
 import numba
+import numpy as np
 import platformdirs
 from numba.core import serialize
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
@@ -179,8 +180,8 @@ class _Cache(FunctionCache):
             self._cache_file.save(key, (self._digest(key, code), code))
 
     def _digest(self, key, code):
-        """Of the code and of what it is: compiled from which sources (the folder's name says),
-        which function, for which types and processor (the key)."""
+        """Return a digest of the code, its sources (by the folder's name) and function, and the types
+        and processor that it is for (by the key)."""
         what = Path(self.cache_path).name, self._impl.filename_base, key
         return hashlib.sha256(repr(what).encode() + code).digest()
 
@@ -209,6 +210,13 @@ def _warn(folder, error, consequence, stacklevel):
 def helper(function):
     """Make a serial function for kernels, compiled into each of them."""
     return numba.njit(fastmath=FASTMATH, error_model="numpy")(function)
+
+
+def filled(kernel, x, *arguments):
+    """Return a new array like x, the last argument of a kernel of x and others, which fills it."""
+    y = np.empty_like(x)
+    kernel(x, *arguments, y)
+    return y
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ each.
 import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.compiler import filled, helper, kernel
 from autograd.kernels.vector_math import exp, row_maximum
 
 CHUNK = 4096  # logits that a thread works on at a time
@@ -59,9 +59,7 @@ def _rows_at_once(V):
 
 
 def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):
-    dlogits_NV = np.empty_like(logits_NV)
-    _cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale, dlogits_NV)
-    return dlogits_NV
+    return filled(_cross_entropy_backward, logits_NV, targets_N, m_N, total_N, scale)
 
 
 @kernel

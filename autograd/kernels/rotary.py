@@ -6,16 +6,13 @@ The cosines and sines are one table for all heads. Backward is the turn back: th
 6 FLOPs a pair; what it takes is the time to read x and write y.
 """
 
-import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import kernel
+from autograd.kernels.compiler import filled, kernel
 
 
 def rotary(x_BTHD, cos_TE, sin_TE):
-    y_BTHD = np.empty_like(x_BTHD)
-    _rotary(x_BTHD, cos_TE, sin_TE, y_BTHD)
-    return y_BTHD
+    return filled(_rotary, x_BTHD, cos_TE, sin_TE)
 
 
 @kernel

@@ -38,20 +38,13 @@ open_tiles, close_tiles = tile.open_tiles, tile.close_tiles
 
 
 class Room(NamedTuple):
-    """Memory of a thread.
+    """Memory of a thread for one block, or for one tile of it."""
 
-    pairs      on their way: WIDTH rows along D, or DEEP of a block
-    sums       of a tile
-    weights    of a block, rounded
-    panels     of keys, of a block that begins anywhere
-    values     of a block in float32
-    """
-
-    pairs: np.ndarray
+    pairs: np.ndarray  # not yet in their order: WIDTH rows along D, or DEEP of a block
     sums: np.ndarray
-    weights: np.ndarray
-    panels: np.ndarray
-    values: np.ndarray
+    weights: np.ndarray  # rounded
+    panels: np.ndarray  # of keys that are no block of `take_keys`
+    values: np.ndarray  # in float32
 
 
 @helper
