@@ -4,7 +4,7 @@
     restrict      a_st  += bias_ts sqrt(D), and -inf for a masked key
     add_to_bias   dbias_ts += dz_st sqrt(D)
 
-The loops hand on one `Visible` and look at none of its fields; a new kind of mask is a field here.
+The loops hand on one `Visible`; a new kind of mask is a field here.
 """
 
 from typing import NamedTuple
@@ -30,6 +30,7 @@ class Visible(NamedTuple):
 
 
 def visible(mask, q_BHTD, k_BGSD, dbias_BHTS=None):
+    """Return the Visible of a mask for these queries and keys."""
     T, S = q_BHTD.shape[2], k_BGSD.shape[2]
     keys_BS = np.empty((0, 0), bool) if mask.keys_BS is None else mask.keys_BS
     no_bias = np.empty((0, 0, 0, 0), q_BHTD.dtype)
@@ -39,7 +40,7 @@ def visible(mask, q_BHTD, k_BGSD, dbias_BHTS=None):
 
 @helper
 def only_causal(visible):
-    """Return whether every query reads a key, and its scores are the products of q and k."""
+    """Return whether every query reads a key, and scores are products of q and k alone."""
     return visible.keys_BS.size == 0 and visible.bias_BHTS.size == 0
 
 

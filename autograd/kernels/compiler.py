@@ -180,8 +180,8 @@ class _Cache(FunctionCache):
             self._cache_file.save(key, (self._digest(key, code), code))
 
     def _digest(self, key, code):
-        """Return a digest of the code, its sources (by the folder's name) and function, and the types
-        and processor that it is for (by the key)."""
+        """Return a digest of the code, its sources (in the folder's name) and function, and of the
+        types and processor that it is for (in the key)."""
         what = Path(self.cache_path).name, self._impl.filename_base, key
         return hashlib.sha256(repr(what).encode() + code).digest()
 
