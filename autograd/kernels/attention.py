@@ -77,6 +77,7 @@ def loops_with(products):
         keys_SD = products.empty_keys(S, D, True, False, lse)
         values_SD = products.empty_keys(S, D, False, True, lse)
         queries = products.empty_queries(D, False, lse)
+        k_along, v_across, q_along = keys_SD.along, values_SD.across, queries.along
         a_SQ = empty(BLOCK**2, lse)
         m, part, change = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
         total = np.empty(BLOCK)
@@ -103,14 +104,14 @@ def loops_with(products):
             while s0 < end:
                 diagonal, add = s0 >= whole, s0 > first
                 keys = min(BLOCK, (end if diagonal else whole) - s0)
-                products.scores(keys_SD.along, s0, queries.along, m, False,
-                                keys, n, D, diagonal, a_SQ, room)  # fmt: skip
-                restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale)
+                products.scores(k_along, s0, q_along, m, False, keys, n, D, diagonal, a_SQ, room)
+                if extras:
+                    restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale)
                 weights(a_SQ, keys, diagonal, scale, m, total, part, change)
                 if add:
                     scale_rows(y, t0, n, D, change)
-                products.add_keys(a_SQ, keys, n, diagonal, True, v, values_SD.across, s0, S,
-                                  y, t0, D, add, room)  # fmt: skip
+                products.add_keys(a_SQ, keys, n, diagonal, True, v, v_across, s0, S, y, t0, D,
+                                  add, room)  # fmt: skip
                 s0 += keys
             for i in range(n):
                 nothing = extras and total[i] == 0
@@ -130,9 +131,11 @@ def loops_with(products):
         keys_SD = products.empty_keys(S, D, True, True, lse)
         values_SD = products.empty_keys(S, D, True, False, lse)
         q_QD, dy_QD = products.empty_queries(D, True, lse), products.empty_queries(D, True, lse)
+        k_along, v_along, k_across = keys_SD.along, values_SD.along, keys_SD.across
+        q_along, dy_along, q_across, dy_across = q_QD.along, dy_QD.along, q_QD.across, dy_QD.across
         a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
         minus_lse, minus_dot = empty(BLOCK, lse), empty(BLOCK, lse)
-        scale = lse.dtype.type(1 / math.sqrt(D))
+        scale, extras = lse.dtype.type(1 / math.sqrt(D)), not only_causal(visible)
         products.open_tiles()
         first_job = units * thread // threads * jobs
         for job in range(first_job, units * (thread + 1) // threads * jobs):
@@ -162,18 +165,18 @@ def loops_with(products):
                 while s0 < end:
                     diagonal = s0 >= whole
                     keys = min(BLOCK, (end if diagonal else whole) - s0)
-                    products.scores(keys_SD.along, s0, q_QD.along, minus_lse, True,
+                    products.scores(k_along, s0, q_along, minus_lse, True,
                                     keys, n, D, diagonal, a_SQ, room)  # fmt: skip
-                    products.scores(values_SD.along, s0, dy_QD.along, minus_dot, True,
+                    products.scores(v_along, s0, dy_along, minus_dot, True,
                                     keys, n, D, diagonal, dz_SQ, room)  # fmt: skip
-                    restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale)
+                    if extras:
+                        restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale)
                     weights_backward(a_SQ, dz_SQ, keys, diagonal, scale)
-                    add_to_bias(dz_SQ, keys, n, diagonal, visible, b, h, t0, s0, scale)
-                    products.add_queries(a_SQ, keys, n, diagonal, dy_QD.across,
-                                         dv, s0, D, adds, room)  # fmt: skip
-                    products.add_queries(dz_SQ, keys, n, diagonal, q_QD.across,
-                                         dk, s0, D, adds, room)  # fmt: skip
-                    products.add_keys(dz_SQ, keys, n, diagonal, False, k, keys_SD.across, s0, S,
+                    if extras:
+                        add_to_bias(dz_SQ, keys, n, diagonal, visible, b, h, t0, s0, scale)
+                    products.add_queries(a_SQ, keys, n, diagonal, dy_across, dv, s0, D, adds, room)
+                    products.add_queries(dz_SQ, keys, n, diagonal, q_across, dk, s0, D, adds, room)
+                    products.add_keys(dz_SQ, keys, n, diagonal, False, k, k_across, s0, S,
                                       dq, t0, D, s0 > first, room)  # fmt: skip
                     s0 += keys
         products.close_tiles()

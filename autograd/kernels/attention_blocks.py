@@ -36,7 +36,10 @@ def table_of(*arrays):
 
 
 class Rows(NamedTuple):
-    """A matrix whose row t begins at t * step of a flat array."""
+    """A matrix whose row t begins at t * step of a flat array.
+
+    Take `flat` out before a long loop: each look into a tuple counts references.
+    """
 
     flat: np.ndarray
     step: int
@@ -65,27 +68,30 @@ def empty(size, like):
 @helper
 def minus_dots(x, y, t0, rows, D, dots):
     """dots[i] = -x_i . y_i for the rows from t0 on"""
-    for i in range(rows):
-        x_D, y_D = x.flat[(t0 + i) * x.step :][:D], y.flat[(t0 + i) * y.step :][:D]
+    x_flat, y_flat = x.flat, y.flat
+    for i in range(t0, t0 + rows):
+        x_D, y_D = x_flat[i * x.step :][:D], y_flat[i * y.step :][:D]
         dot = dots.dtype.type(0)
         for d in range(D):
             dot += x_D[d] * y_D[d]
-        dots[i] = -dot
+        dots[i - t0] = -dot
 
 
 @helper
 def begin_sums(dk, dv, first, end, D):
     """Write 0 to the gradients of keys and values that no query before this block has read."""
+    dk_flat, dv_flat = dk.flat, dv.flat
     for s in range(first, end):
-        dk_D, dv_D = dk.flat[s * dk.step :][:D], dv.flat[s * dv.step :][:D]
+        dk_D, dv_D = dk_flat[s * dk.step :][:D], dv_flat[s * dv.step :][:D]
         for d in range(D):
             dk_D[d] = dv_D[d] = 0
 
 
 @helper
 def scale_rows(x, t0, rows, D, factor):
+    x_flat = x.flat
     for i in range(rows):
-        x_D, by = x.flat[(t0 + i) * x.step :][:D], factor[i]
+        x_D, by = x_flat[(t0 + i) * x.step :][:D], factor[i]
         for d in range(D):
             x_D[d] *= by
 

@@ -67,9 +67,11 @@ def empty_queries(D, summed, like):
 
 @helper
 def take_queries(x, t0, n, D, summed, operand, room):
-    pack_rows(x.flat, t0 * x.step, x.step, n, D, operand.along)
-    if summed:
+    if summed:  # packed from the copy, whose rows are near each other
         copy_rows(x, t0, n, D, operand.across)
+        pack_rows(operand.across, 0, row_length(D, x.flat), n, D, operand.along)
+    else:
+        pack_rows(x.flat, t0 * x.step, x.step, n, D, operand.along)
 
 
 @helper
@@ -97,34 +99,36 @@ def add_keys(a_SQ, keys, n, diagonal, careful, x, x_SD, s0, S, y, t0, D, add, ro
 
     0 times infinity or NaN is NaN: if `careful`, such rows are multiplied one query at a time.
     """
-    row = row_length(D, a_SQ)
+    row, c, c_row = row_length(D, a_SQ), y.flat, y.step
     exact = careful and diagonal and not all_finite(x_SD[s0 * row : (s0 + keys) * row])
     i = 0
     while i < n:
         height = 1 if exact else tile_height(n - i)
         depth = min(keys, i + height) if diagonal else keys
-        _row_of_tiles(a_SQ, i, 1, BLOCK, x_SD, s0 * row, row, y, t0 + i, depth, height, D, add)
+        _row_of_tiles(a_SQ, i, 1, BLOCK, x_SD, s0 * row, row, c, (t0 + i) * c_row, c_row,
+                      depth, height, D, add)  # fmt: skip
         i += height
 
 
 @helper
 def add_queries(a_SQ, keys, n, diagonal, x_QD, y, s0, D, add, room):
     """Take, for a tile of keys, the queries from the first that reads one on."""
-    row, i = row_length(D, a_SQ), 0
+    row, c, c_row = row_length(D, a_SQ), y.flat, y.step
+    i = 0
     while i < keys:
         height = tile_height(keys - i)
         first = i if diagonal else 0
         _row_of_tiles(a_SQ, i * BLOCK + first, BLOCK, 1, x_QD, first * row, row,
-                      y, s0 + i, n - first, height, D, add)  # fmt: skip
+                      c, (s0 + i) * c_row, c_row, n - first, height, D, add)  # fmt: skip
         i += height
 
 
 @helper
-def _row_of_tiles(a, a0, a_row, a_col, b, b0, b_row, y, y0, depth, height, D, add):
-    c, c0, width = y.flat, y0 * y.step, VECTORS * (BYTES // a.itemsize)
-    for j in range(0, D, width):
-        multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, y.step, c, c0 + j, y.step,
-                      depth, height, min(width, D - j), add)  # fmt: skip
+def _row_of_tiles(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height, columns, add):
+    width = VECTORS * (BYTES // c.itemsize)
+    for j in range(0, columns, width):
+        multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, c_row, c, c0 + j, c_row,
+                      depth, height, min(width, columns - j), add)  # fmt: skip
 
 
 @helper
@@ -136,11 +140,11 @@ def row_length(D, like):
 
 @helper
 def copy_rows(x, t0, rows, D, y):
-    width, row = VECTORS * (BYTES // y.itemsize), row_length(D, y)
+    width, row, x_flat = VECTORS * (BYTES // y.itemsize), row_length(D, y), x.flat
     for i in range(rows):
         for j in range(0, D, width):
             start = (t0 + i) * x.step + j
-            copy_panel_row(x.flat, start, min(width, D - j), y, i * row + j)
+            copy_panel_row(x_flat, start, min(width, D - j), y, i * row + j)
 
 
 @helper

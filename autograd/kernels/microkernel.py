@@ -178,16 +178,24 @@ def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
     def address(start, step, i, v):
         return builder.gep(start, [builder.add(builder.mul(step, index(i)), index(v * lanes))])
 
-    with builder.if_else(builder.and_(whole, builder.not_(add))) as (replace, otherwise):
-        for branch, masked in (replace, False), (otherwise, True):
-            with branch:
-                for i, row in enumerate(sums):
-                    for v, total in enumerate(row):
-                        inside = mask if masked and total is row[-1] else None
-                        if masked:
-                            old = load(builder, address(s, s_row, i, v), vector, inside)
-                            total = builder.fadd(total, builder.select(add, old, vector(None)))
-                        store(builder, total, address(c, c_row, i, v), inside)
+    def write(add, mask):
+        for i, row in enumerate(sums):
+            for v, total in enumerate(row):
+                inside = mask if total is row[-1] else None
+                if add is not None:
+                    old = load(builder, address(s, s_row, i, v), vector, inside)
+                    total = builder.fadd(total, builder.select(add, old, vector(None)))
+                store(builder, total, address(c, c_row, i, v), inside)
+
+    # Whole tiles have their own code: writing masked vectors takes longer.
+    with builder.if_else(whole) as (complete, partial):
+        with complete, builder.if_else(add) as (then, otherwise):
+            with then:
+                write(ir.Constant(add.type, 1), None)
+            with otherwise:
+                write(None, None)
+        with partial:
+            write(add, mask)
 
 
 @intrinsic
