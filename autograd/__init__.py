@@ -39,6 +39,7 @@ from autograd.ops.arithmetic import (
     tanh,
     where,
 )
+from autograd.ops.attention import scaled_dot_product_attention
 from autograd.ops.linalg import linear, matmul
 from autograd.ops.loss import cross_entropy, linear_cross_entropy
 from autograd.ops.nn import (
@@ -50,7 +51,6 @@ from autograd.ops.nn import (
     relu,
     rms_norm,
     rotary_embedding,
-    scaled_dot_product_attention,
     sigmoid,
     silu,
     softmax,

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from autograd.ops import arithmetic, linalg, loss, nn, reductions, shaping
+from autograd.ops import arithmetic, attention, linalg, loss, nn, reductions, shaping
 
 
 class Case:
@@ -259,11 +259,11 @@ CASES = {
     "dropout": with_settings(nn.dropout, normal(3, 4),
                              {"p": 0.3, "seed": 1}, {"p": 0.7, "seed": 2}, {"p": 0.0, "seed": 3}),
     "scaled_dot_product_attention": [
-        Case(label, partial(nn.scaled_dot_product_attention, **settings),
+        Case(label, partial(attention.scaled_dot_product_attention, **settings),
              normal(*q), normal(*kv), normal(*kv))
         for label, (settings, q, kv) in HEADS.items()
     ] + [
-        Case(label, partial(nn.scaled_dot_product_attention, **settings),
+        Case(label, partial(attention.scaled_dot_product_attention, **settings),
              normal(*q), normal(*kv), normal(*kv), normal(*bias))
         for label, (settings, q, kv, bias) in BIASES.items()
     ],

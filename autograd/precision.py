@@ -1,7 +1,7 @@
 """In which precision matrix products are computed: a setting of the process, for float32 arrays.
 
 With "bfloat16" the operands of each product are rounded to 8 bits of precision, and multiplied and
-added up in float32 (`autograd.kernels.matmul_bf16`). Weights, activations, gradients and all else
+added up in float32 (`autograd.kernels.bf16.matmul`). Weights, activations, gradients and all else
 stay float32. An op reads the setting in its forward, and its backward uses the same. Products of
 float64 arrays, as gradients are checked with, are float64 always.
 """

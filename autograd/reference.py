@@ -181,68 +181,60 @@ def _mix(z):
         return z ^ (z >> np.uint64(31))
 
 
-def attention(q_BHTD, k_BGSD, v_BGSD, causal, mask_BS=None, bias_BHTS=None, bf16=False):
-    q_BHTD, k_BGSD, v_BGSD = (_operand(x, bf16) for x in (q_BHTD, k_BGSD, v_BGSD))
-    k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
-    score_BHTS = _scores(q_BHTD, k_BHSD, causal, mask_BS, bias_BHTS)
+def attention(q_BHTD, k_BGSD, v_BGSD, mask, bf16=False):
+    q_BHTD, k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask, bf16)
+    score_BHTS = _scores(q_BHTD, k_BHSD, mask)
     # Where all scores are -inf, the maximum is a number nevertheless, and all weights are 0.
     m_BHT1 = np.maximum(score_BHTS.max(axis=3, keepdims=True), np.finfo(q_BHTD.dtype).min)
     e_BHTS = np.exp(score_BHTS - m_BHT1)
     total_BHT1 = e_BHTS.sum(axis=3, keepdims=True)
-    nothing_BHT1 = (total_BHT1 == 0) & (mask_BS is not None or bias_BHTS is not None)
+    nothing_BHT1 = (total_BHT1 == 0) & (mask.keys_BS is not None or mask.bias_BHTS is not None)
     total_BHT1 = np.where(nothing_BHT1, 1, total_BHT1).astype(q_BHTD.dtype)
     lse_BHT1 = np.where(nothing_BHT1, 0, m_BHT1 + np.log(total_BHT1)).astype(q_BHTD.dtype)
     return _operand(e_BHTS, bf16) @ v_BHSD / total_BHT1, lse_BHT1[..., 0]
 
 
-def attention_backward(
-    dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, causal, mask_BS=None, bias_BHTS=None,
-    bf16=False,
-):  # fmt: skip
+def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask, bf16=False):
     # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
     dot_BHT1 = (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True)
-    dy_BHTD, q_BHTD, k_BGSD, v_BGSD = (
-        _operand(x, bf16) for x in (dy_BHTD, q_BHTD, k_BGSD, v_BGSD)
-    )
-    k_BHSD, v_BHSD = _for_each_query_head(q_BHTD, mask_BS, k_BGSD, v_BGSD)
-    score_BHTS = _scores(q_BHTD, k_BHSD, causal, mask_BS, bias_BHTS)
+    dy_BHTD = _operand(dy_BHTD, bf16)
+    q_BHTD, k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask, bf16)
+    score_BHTS = _scores(q_BHTD, k_BHSD, mask)
     a_BHTS = np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
     da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
-    dz_BHTS = a_BHTS * (da_BHTS - dot_BHT1)
-    dbias_BHTS = None
-    if bias_BHTS is not None:
-        dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if len(bias_BHTS) == 1 else dz_BHTS
+    dbias_BHTS, dz_BHTS = None, a_BHTS * (da_BHTS - dot_BHT1)
+    if mask.bias_BHTS is not None:
+        shared = len(mask.bias_BHTS) == 1
+        dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if shared else dz_BHTS
     dz_BHTS = _operand(dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3])), bf16)
-    a_BHTS = _operand(a_BHTS, bf16)
-    dk_BHSD, dv_BHSD = dz_BHTS.swapaxes(2, 3) @ q_BHTD, a_BHTS.swapaxes(2, 3) @ dy_BHTD
-    dk_BGSD, dv_BGSD = (_sum_of_groups(x, k_BGSD.shape[1]) for x in (dk_BHSD, dv_BHSD))
+    dk_BHSD = dz_BHTS.swapaxes(2, 3) @ q_BHTD
+    dv_BHSD = _operand(a_BHTS, bf16).swapaxes(2, 3) @ dy_BHTD
+    B, G, S, D = k_BGSD.shape
+    dk_BGSD, dv_BGSD = (x.reshape(B, G, -1, S, D).sum(axis=2) for x in (dk_BHSD, dv_BHSD))
     return dz_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, dbias_BHTS
 
 
-def _scores(q_BHTD, k_BHSD, causal, mask_BS, bias_BHTS):
+def _scores(q_BHTD, k_BHSD, mask):
     T, S, D = q_BHTD.shape[2], k_BHSD.shape[2], q_BHTD.shape[3]
     score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * q_BHTD.dtype.type(1 / math.sqrt(D))
-    if bias_BHTS is not None:
-        score_BHTS += bias_BHTS
-    if causal:
+    if mask.bias_BHTS is not None:
+        score_BHTS += mask.bias_BHTS
+    if mask.causal:
         score_BHTS[..., ~np.tri(T, S, S - T, dtype=bool)] = -np.inf
-    if mask_BS is not None:
-        score_BHTS = np.where(mask_BS[:, None, None], score_BHTS, q_BHTD.dtype.type(-np.inf))
+    if mask.keys_BS is not None:
+        score_BHTS = np.where(mask.keys_BS[:, None, None], score_BHTS, -np.inf)
     return score_BHTS
 
 
-def _for_each_query_head(q_BHTD, mask_BS, *arrays):
-    """Keys and values, repeated for the heads of a group; those of padding are 0, even if NaN."""
-    repeats = q_BHTD.shape[1] // arrays[0].shape[1]
-    for x_BGSD in arrays:
-        if mask_BS is not None:
-            x_BGSD = np.where(mask_BS[:, None, :, None], x_BGSD, x_BGSD.dtype.type(0))
-        yield np.repeat(x_BGSD, repeats, axis=1)
-
-
-def _sum_of_groups(x_BHSD, G):
-    B, H, S, D = x_BHSD.shape
-    return x_BHSD.reshape(B, G, H // G, S, D).sum(axis=2)
+def _heads(q_BHTD, k_BGSD, v_BGSD, mask, bf16):
+    """Return q, and keys and values for each of its heads; those of padding are 0, even if NaN."""
+    arrays, repeats = [_operand(q_BHTD, bf16)], q_BHTD.shape[1] // k_BGSD.shape[1]
+    for x_BGSD in (k_BGSD, v_BGSD):
+        x_BGSD = _operand(x_BGSD, bf16)
+        if mask.keys_BS is not None:
+            x_BGSD = np.where(mask.keys_BS[:, None, :, None], x_BGSD, 0)
+        arrays.append(np.repeat(x_BGSD, repeats, axis=1))
+    return arrays
 
 
 def cross_entropy(logits_NV, targets_N):

@@ -5,33 +5,34 @@ The contract, the same for every kernel and for its reference implementation of 
 
 - Arguments are C-contiguous arrays, all float32 or all float64 (indices int64); the same source
   serves both types. Results are new arrays. A name that ends in `_` works in place.
-  Attention alone takes views, and gives some: see there.
+  Only attention takes views, and returns some: see there.
 - No checks (the op has made them), no hidden state. An argument is written to only in place, and
-  shares no memory with another one then.
-- Each thread writes to parts of the result that no other one writes to. A sum across such parts
-  goes through partial sums over chunks of fixed size, added in fixed order. So the result is the
-  same to the last bit whatever the number of threads (set by NUMBA_NUM_THREADS).
+  then shares no memory with another one.
+- Each thread writes parts of the result that no other thread writes. A sum across such parts goes
+  through partial sums over chunks of fixed size, added in fixed order. So the number of threads
+  (NUMBA_NUM_THREADS) changes no bit of the result.
 - NaN in, NaN out.
-- `bf16` says of a product of float32 arrays that its operands are rounded to bfloat16 first.
+- `bf16` is for products of float32 arrays: their operands are rounded to bfloat16 first.
 
 Dimension letters, which end the name of every array of known rank:
 
     B batch    T query time    S key time    C channels    H heads    D head size
     F MLP hidden    V vocabulary    N flattened rows    I, O features in, out
-    E half of D    G heads of keys and values, where they are fewer than those of queries
+    E half of D    G heads of keys and values, where they are fewer than heads of queries
     Z independent problems (batch times heads)    M, N, K of a matrix product (M,K) (K,N)
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
 adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, cross_entropy,
-embedding, optimizer. `decode` is a whole step of generation, and its reference the model.
-`compiler` has the decorators and the cache of compiled code, `environment` what Numba is told,
+embedding, optimizer. `products` calls matmul and attention, or their counterparts in `bf16`, which
+no other file imports. `decode` is a whole step of generation, and its reference is the model.
+`compiler` has the decorators and the cache of compiled code, `environment` the settings of Numba,
 `vector_math` exp, `addresses` lists of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
-calls the kernel of its name with a `_` before it; `embedding_backward_`, which needs no room, is
-itself the kernel. Loops run over rows or slices from 0: only of such an index is the compiler
-certain that it is never negative, which in Python counts from the end, and that what it reads lies
-side by side. Without that there are no vector instructions.
+calls a kernel; `embedding_backward_`, which needs no room, is itself one. Loops run over rows or
+slices from 0. Only then is the compiler certain that an index is never negative, which in Python
+counts from the end, and that the entries lie side by side: without that there are no vector
+instructions.
 """
 
 from autograd.kernels.environment import settings_of_numba
@@ -50,19 +51,20 @@ with compiled_code_cached():
         silu,
         silu_backward,
     )
-    from autograd.kernels.attention import attention, attention_backward
     from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
     from autograd.kernels.embedding import embedding, embedding_backward_
     from autograd.kernels.layer_norm import layer_norm, layer_norm_backward
-    from autograd.kernels.matmul import (
+    from autograd.kernels.optimizer import adamw_, sum_of_squares
+    from autograd.kernels.products import (
         add_matmul_tn_,
+        attention,
+        attention_backward,
         linear,
         linear_backward,
         matmul,
         matmul_nt,
         matmul_tn,
     )
-    from autograd.kernels.optimizer import adamw_, sum_of_squares
     from autograd.kernels.rms_norm import rms_norm, rms_norm_backward
     from autograd.kernels.rotary import rotary
     from autograd.kernels.softmax import (

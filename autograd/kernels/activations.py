@@ -7,10 +7,9 @@
     dropout      y_i = x_i / (1 - p) where hash(seed, i) >= p, else 0
 
 Backward of GELU and SiLU recomputes s from x, which is saved anyway; memory is read and written
-once. GELU is no part of the product that makes its x: its time is that of its arithmetic, not of
-reading x.
-All work on flat arrays in chunks of fixed size: where a chunk ends must not depend on the number
-of threads, because the last few elements of a vector loop are computed by other instructions.
+once. GELU is not fused into the product that makes its x: arithmetic sets its time, not reading x.
+All work on flat arrays in chunks of fixed size: the number of threads must not decide where a chunk
+ends, because different instructions compute the last few elements of a vector loop.
 """
 
 import math
@@ -18,7 +17,7 @@ import math
 import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.compiler import filled, helper, kernel
 from autograd.kernels.vector_math import exp, normal_cdf
 
 CHUNK = 4096
@@ -28,9 +27,7 @@ SATURATED = 100  # beyond, s is 0 or 1 in any precision
 
 
 def gelu(x):
-    y = np.empty_like(x)
-    _gelu(x, y)
-    return y
+    return filled(_gelu, x)
 
 
 @kernel
@@ -44,9 +41,7 @@ def _gelu(all_x, all_y):
 
 
 def gelu_backward(dy, x):
-    dx = np.empty_like(x)
-    _gelu_backward(dy, x, dx)
-    return dx
+    return filled(_gelu_backward, dy, x)
 
 
 @kernel
@@ -71,15 +66,13 @@ def _chunk(x, chunk):
 
 @helper
 def _constants(x):
-    """1, 2 sqrt(2/pi) and 0.044715 in the precision of x: a literal would make it float64."""
+    """Return 1, 2 sqrt(2/pi) and 0.044715 in the dtype of x: a literal would make it float64."""
     return x.dtype.type(1), x.dtype.type(TWO_SQRT_2_OVER_PI), x.dtype.type(CUBIC)
 
 
 def gelu_exact(x):
-    """In float32, Phi has an absolute error below 2.5e-7, which y has times |x|."""
-    y = np.empty_like(x)
-    _gelu_exact(x, y)
-    return y
+    """In float32 the absolute error of Phi is below 2.5e-7, and that of y is |x| times as large."""
+    return filled(_gelu_exact, x)
 
 
 @kernel
@@ -91,9 +84,7 @@ def _gelu_exact(all_x, all_y):
 
 
 def gelu_exact_backward(dy, x):
-    dx = np.empty_like(x)
-    _gelu_exact_backward(dy, x, dx)
-    return dx
+    return filled(_gelu_exact_backward, dy, x)
 
 
 @kernel
@@ -107,9 +98,7 @@ def _gelu_exact_backward(all_dy, all_x, all_dx):
 
 
 def silu(x):
-    y = np.empty_like(x)
-    _silu(x, y)
-    return y
+    return filled(_silu, x)
 
 
 @kernel
@@ -122,9 +111,7 @@ def _silu(all_x, all_y):
 
 
 def silu_backward(dy, x):
-    dx = np.empty_like(x)
-    _silu_backward(dy, x, dx)
-    return dx
+    return filled(_silu_backward, dy, x)
 
 
 @kernel
@@ -138,10 +125,8 @@ def _silu_backward(all_dy, all_x, all_dx):
 
 
 def dropout(x, p, seed):
-    """The same hash as `autograd.reference.dropout`, where it is explained."""
-    y = np.empty_like(x)
-    _dropout(x, p, seed, y)
-    return y
+    """Hash as `autograd.reference.dropout` does, which explains it."""
+    return filled(_dropout, x, p, seed)
 
 
 @kernel

@@ -1,8 +1,8 @@
 """Arrays by their addresses: how one launch works on any number of arrays of any sizes.
 
 Numba compiles a function anew for every number of arguments, and unpacks each array of each call. A
-table of addresses is one argument. Whoever makes the table keeps the arrays alive meanwhile, and
-sees to it that they are contiguous and of the dtype that the kernel takes them for.
+table of addresses is one argument. Its maker keeps the arrays alive, contiguous and of the dtype
+that the kernel expects.
 """
 
 import ctypes
@@ -18,9 +18,9 @@ CHUNK = 4096  # elements that are worked on at a time, never of two arrays
 
 
 class Table:
-    """Lists of arrays as what kernels take.
+    """Lists of arrays in the form that kernels take.
 
-    All are of one dtype; lists[k][p] has the same size for every k.
+    All have one dtype; lists[k][p] has the same size for every k.
     """
 
     def __init__(self, *lists):
@@ -33,7 +33,7 @@ class Table:
 
 
 def _address(array):
-    """Where a contiguous array begins: by its buffer, in a third of the time of its ctypes.data."""
+    """Return a contiguous array's address by its buffer: a third of the time of ctypes.data."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     except (TypeError, ValueError):  # read-only, or empty
@@ -42,7 +42,7 @@ def _address(array):
 
 @helper
 def find_chunk(owner, first, sizes, chunk):
-    """(p, start, size): the chunk with this index is part of array p."""
+    """Return (p, start, size): the chunk with this index is part of array p."""
     p = owner[chunk]
     start = (chunk - first[p]) * CHUNK
     return p, start, min(CHUNK, sizes[p] - start)
@@ -50,13 +50,13 @@ def find_chunk(owner, first, sizes, chunk):
 
 @helper
 def array_at(address, start, size, like):
-    """The elements from `start` on of the array at an address, of the dtype of `like`."""
+    """Return the elements from `start` on of the array at an address, with the dtype of `like`."""
     return numba.carray(_pointer(address + start * like.itemsize, like), size)
 
 
 @intrinsic
 def _pointer(typing, address, like):
-    """An integer as a pointer to elements of the dtype of `like`."""
+    """Return an integer as a pointer to elements of the dtype of `like`."""
 
     def generate(context, builder, signature, values):
         return builder.inttoptr(values[0], context.get_value_type(signature.return_type))

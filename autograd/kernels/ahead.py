@@ -1,15 +1,14 @@
 """Compiling ahead: the kernels that a function needs, compiled by other processes before it runs.
 
-Numba compiles a kernel at its first call, on one core, and keeps the machine code on disk for every
-process that comes later. So a program that knows what it will do can have it compiled on all cores
-meanwhile. What it will do is a function that uses kernels as the program will, such as a training
-step of a tiny model.
+Numba compiles a kernel at its first call, on one core, and keeps the machine code on disk for later
+processes. So a program can have its kernels compiled on all cores before it needs them. It names a
+function that uses kernels as the program will, such as a training step of a tiny model.
 
-Which kernels that needs is seen, not listed: each worker process runs it on the reference
-implementations, watches which of these are called and with what, and calls the kernels of the same
-names with the same arguments. A kernel that no other worker has begun is compiled; so the workers
-share out the kernels as they get ready. A function that calls kernels without a reference
-implementation, as a tokenizer's are, is run as it is, by a single worker.
+Nobody lists the kernels: each worker process runs the function on the reference implementations,
+watches which of these are called and with what, and calls the kernels of the same names with the
+same arguments. It compiles a kernel that no other worker has begun, so that the workers share out
+the kernels. A function that calls kernels without a reference implementation, such as a
+tokenizer's, is run as it is, by a single worker.
 """
 
 import contextlib
@@ -32,7 +31,7 @@ REFERENCE = "autograd.reference"
 
 
 class NotCompiledError(Exception):
-    """This kernel would have to be compiled first."""
+    """A kernel would have to be compiled first."""
 
     def __init__(self, kernel):
         super().__init__(kernel.__name__)
@@ -40,7 +39,7 @@ class NotCompiledError(Exception):
 
 
 class _Listener(event.Listener):
-    """Told of each kernel that Numba compiles here; not of the helpers that it compiles with it."""
+    """Call `begin` and `end` for each kernel that Numba compiles here, not for its helpers."""
 
     def __init__(self, begin, end):
         self.begin, self.end, self.depth = begin, end, 0
@@ -57,16 +56,15 @@ class _Listener(event.Listener):
 
 
 def listening(begin, end=lambda kernel: None):
-    """Inside, for each kernel that this process compiles: begin(kernel, types), then end(kernel).
+    """While open, call begin(kernel, types), then end(kernel) for each kernel compiled here.
 
-    If begin raises, the kernel is not compiled, and whoever called it gets the error.
+    If begin raises, the kernel is not compiled, and its caller gets the error.
     """
     return event.install_listener(COMPILING, _Listener(begin, end))
 
 
 def missing_kernel(function):
-    """The first kernel that function() would have to compile; None if it has run to its end with
-    what is there or on disk."""
+    """Return the first kernel that function() would have to compile; None if all are compiled."""
 
     def refuse(kernel, types):
         raise NotCompiledError(kernel)
@@ -80,16 +78,16 @@ def missing_kernel(function):
 
 
 class CompileAhead:
-    """From now on until `finish`, other processes compile what function(*arguments) needs.
+    """Have other processes compile what function(*arguments) needs, until `finish`.
 
-    function    of a module, by whose name the others find it; it may be called several times
-    arguments   as JSON has them
+    function    of a module, found by its name; it may be called several times
+    arguments   that JSON can hold
     report      called with ("needs" or "begin" or "end", name of a kernel), from any thread
-    shared      whether it calls kernels through `autograd.backend` only, so that several processes
-                can share them
+    shared      whether it calls kernels through `autograd.backend` only: then several processes
+                share them
 
-    Nothing is started if all is on disk, nor if compiled code is not kept there. A process that
-    fails leaves the rest to `finish`. To be closed, finished or not.
+    Nothing is started if all is on disk, or if no compiled code is kept there. A process that fails
+    leaves the rest to `finish`. Close it, finished or not.
     """
 
     def __init__(self, function, *arguments, report, shared=True):
@@ -108,7 +106,7 @@ class CompileAhead:
                     )
 
     def finish(self):
-        """Wait for the others; load what they compiled, and compile what is not there after all."""
+        """Wait for the other processes; load what they compiled, and compile what is missing."""
         if not self.finished:
             self._wait()
             with listening(

@@ -6,8 +6,8 @@ file of the kernel itself, not at the files of the functions it calls. The folde
 named after a hash of all kernel sources: after any edit the code comes from an empty folder, and
 the one before is removed when it has not been used for a month.
 
-What is loaded is run, so a folder that another user could have put code into is not used, but
-another. One that cannot be written to is: what is missing there is compiled in every run.
+Loaded code is run, so a folder that another user could have put code into is passed over. A
+read-only folder is used: every run compiles what is missing there.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ import warnings
 from pathlib import Path
 
 import numba
+import numpy as np
 import platformdirs
 from numba.core import serialize
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
@@ -39,24 +40,24 @@ KEPT_UNUSED = 30 * 24 * 60 * 60  # seconds
 
 
 def kernel(function):
-    """A parallel function called from Python; compiled for each dtype at the first call."""
+    """Make a parallel function for Python, compiled for each dtype at the first call."""
     _start_threads()
     return _compiled(function, parallel=True, fastmath=FASTMATH)
 
 
 def serial_kernel(function):
-    """A function for one thread, which lets Python run others meanwhile."""
+    """Make a function for one thread, which lets Python run other threads meanwhile."""
     return _compiled(function, nogil=True)
 
 
 def lean_kernel(function):
-    """A serial kernel without the counting of references to arrays; it cannot make any."""
+    """Make a serial kernel that does not count references to arrays, and cannot make any."""
     return _compiled(function, nogil=True, _nrt=False)
 
 
 @functools.cache
 def _start_threads():
-    """Here, where it is an error; loading a kernel would take it for damaged code."""
+    """Raise ValueError here: loading a kernel would take the error for damaged code."""
     try:
         numba.get_num_threads()
     except ValueError as error:
@@ -81,13 +82,13 @@ def _compiled(function, **options):
 
 
 class _Compiler(Compiler):
-    """Numba's compiler with a `_Library`, and for a `kernel` with a promise: an array that it
-    writes shares no memory with its other arrays.
+    """Numba's compiler with a `_Library`, and for a `kernel` with the promise that an array which
+    it writes shares no memory with its other arrays.
 
-    Without it a loop first looks at the addresses of its arrays, and if they are fewer than some
-    vectors apart it adds up one number after another, which rounds differently: the last bits of
-    the sum of a short row would depend on where the result happens to lie. Serial kernels work on
-    integers, and may be given two views of one array.
+    Without the promise a loop first compares the addresses of its arrays. If they are less than
+    some vectors apart it adds up one number after another, which rounds differently: the last bits
+    of a short row's sum would depend on the result's address. Serial kernels work on integers, and
+    may be given two views of one array.
     """
 
     def define_pipelines(self):
@@ -99,13 +100,12 @@ class _Compiler(Compiler):
 
 
 class _Library(JITCodeLibrary):
-    """The code of a kernel and of all it calls, which it calls in its own copy always.
+    """The code of a kernel and of its callees, bound to its own copies of them.
 
-    Numba compiles the body of a prange loop, and every helper, for itself first, links that into
-    the kernel, and optimises it there again, after which sums may go in another order. By their
-    names, calls would find the first copy in the process that compiles, and the kernel's in one
-    that loads the kernel from disk: the results would differ in the last bits. Calls of an internal
-    function are bound to the copy that lies beside them.
+    Numba compiles the body of a prange loop, and every helper, on its own, links it into the
+    kernel, and optimises it there again, which may reorder sums. By name, calls would find the
+    first copy in the process that compiles, and the kernel's copy in one that loads the kernel from
+    disk: the last bits would differ. Calls of an internal function find the copy beside them.
     """
 
     def _optimize_final_module(self):
@@ -116,7 +116,7 @@ class _Library(JITCodeLibrary):
 
 
 class _Locator(CompileResultCacheImpl._locator_classes[0]):
-    """Numba's for the folder CACHE_DIR, which has all files here, and may be read-only."""
+    """Numba's locator for CACHE_DIR, which has all files here, and may be read-only."""
 
     def __init__(self, function, file):
         super().__init__(function, file)
@@ -180,15 +180,15 @@ class _Cache(FunctionCache):
             self._cache_file.save(key, (self._digest(key, code), code))
 
     def _digest(self, key, code):
-        """Of the code and of what it is: compiled from which sources (the folder's name says),
-        which function, for which types and processor (the key)."""
+        """Return a digest of the code, its sources (in the folder's name) and function, and of the
+        types and processor that it is for (in the key)."""
         what = Path(self.cache_path).name, self._impl.filename_base, key
         return hashlib.sha256(repr(what).encode() + code).digest()
 
 
 @contextlib.contextmanager
 def _writing(folder):
-    """Inside, that nothing can be written to a folder is a warning."""
+    """Warn if nothing can be written to a folder."""
     try:
         yield
     except OSError as error:
@@ -196,7 +196,7 @@ def _writing(folder):
 
 
 def _warn(folder, error, consequence, stacklevel):
-    """Once in a process, naming the line that is so many calls away."""
+    """Warn once in a process, naming the line that is so many calls away."""
     if not _Cache.warned:
         _Cache.warned = True
         warnings.warn(
@@ -208,15 +208,22 @@ def _warn(folder, error, consequence, stacklevel):
 
 
 def helper(function):
-    """A serial function called from kernels; compiled into each of them."""
+    """Make a serial function for kernels, compiled into each of them."""
     return numba.njit(fastmath=FASTMATH, error_model="numpy")(function)
+
+
+def filled(kernel, x, *arguments):
+    """Return a new array like x, the last argument of a kernel of x and others, which fills it."""
+    y = np.empty_like(x)
+    kernel(x, *arguments, y)
+    return y
 
 
 @contextlib.contextmanager
 def compiled_code_cached(name="kernels", sources=None):
-    """Kernels that are defined inside this context keep their machine code in `cache_folder()`.
+    """Keep the machine code of kernels that are defined meanwhile in `cache_folder()`.
 
-    `sources` is the folder of their source files if it is not this one, `name` says whose they are.
+    `sources` is the folder of their source files if not this one, `name` the kernels' owner.
 
     Numba reads its cache setting when a function is decorated. It is set for our kernels only and
     put back, so that another package's jitted functions stay where their author or user put them.
@@ -231,11 +238,11 @@ def compiled_code_cached(name="kernels", sources=None):
 
 
 def cache_folder(name="kernels", sources=None):
-    """The folder of compiled kernels; None, with a warning, if there can be none to be trusted.
+    """Return the folder of compiled kernels; None, with a warning, if none can be trusted.
 
-    Below NUMBA_CACHE_DIR if that is set, else below the user's cache folder: never beside the
-    sources, which may be installed read-only. It may be read-only itself. Where it cannot be, or
-    is not trusted, it is below the user's cache folder or, as the last, that of temporary files.
+    It is below NUMBA_CACHE_DIR if set, else below the user's cache folder: never beside the
+    sources, which may be installed read-only. It may be read-only itself. Where it cannot be made
+    or trusted, the user's cache folder and then the folder of temporary files take its place.
     """
     refused = []
     for parent in _parents():
@@ -300,7 +307,7 @@ def _remove_unused(parent, name):
 
 
 def source_hash(sources=None):
-    """Twelve hex digits that change with any kernel source file, this one, the tile, or Numba."""
+    """Return 12 hex digits that change with any source file of kernels, the tile, or Numba."""
     compiled_by = numba.__version__ + TILE
     digest = hashlib.sha256(compiled_by.encode())
     for path in hashed_files(sources):
@@ -309,9 +316,9 @@ def source_hash(sources=None):
 
 
 def hashed_files(sources=None):
-    """The files that the compiled code is made of: nothing of ours is to be frozen from others.
+    """Return the source files of the compiled code, which may import nothing else of ours.
 
     Numba compiles the value of a module's global into the code, wherever it was imported from.
     """
     here = Path(__file__)
-    return sorted((sources or here.parent).glob("*.py")) + ([here] if sources else [])
+    return sorted((sources or here.parent).rglob("*.py")) + ([here] if sources else [])

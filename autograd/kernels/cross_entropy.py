@@ -14,7 +14,7 @@ each.
 import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.compiler import filled, helper, kernel
 from autograd.kernels.vector_math import exp, row_maximum
 
 CHUNK = 4096  # logits that a thread works on at a time
@@ -32,7 +32,7 @@ def cross_entropy(logits_NV, targets_N):
 
 @kernel
 def _cross_entropy(logits_NV, targets_N, z_N, m_N, total_N):
-    """z is the target's logit less m, and stays as it is without a target."""
+    """Write z, the target's logit less m, only where there is a target."""
     N, V = logits_NV.shape
     rows = _rows_at_once(V)
     for chunk in prange((N + rows - 1) // rows):
@@ -53,15 +53,13 @@ def _cross_entropy(logits_NV, targets_N, z_N, m_N, total_N):
 
 @helper
 def _rows_at_once(V):
-    """Some rows, an even number: all their maxima are found before the sums, and a loop goes along
-    two rows. Where rows are short, the processor is busy with several of them then."""
+    """Return an even number of rows whose maxima are found before the sums; a loop takes two rows,
+    so that short ones keep the processor busy."""
     return 2 + CHUNK // V // 2 * 2
 
 
 def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):
-    dlogits_NV = np.empty_like(logits_NV)
-    _cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale, dlogits_NV)
-    return dlogits_NV
+    return filled(_cross_entropy_backward, logits_NV, targets_N, m_N, total_N, scale)
 
 
 @kernel

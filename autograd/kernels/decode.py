@@ -1,8 +1,8 @@
 """A GPT's next token, for each row of a batch, in a single call: where generation spends its time.
 
-Each weight is needed once for a token, so with few rows memory sets the time: a token takes as long
-as reading all weights does. So nothing is computed between two matrices that is not needed, Python
-is called once a token, and weights may be stored in fewer bytes:
+A token needs each weight once, so with few rows memory sets the time: a token takes as long as
+reading all weights. So nothing else is computed between two matrices, Python is called once a
+token, and weights may be stored in fewer bytes:
 
     float32   as they are
     uint16    bfloat16, the upper half of a float32: widened by a shift
@@ -34,15 +34,15 @@ from autograd.kernels.vector_math import exp
 
 TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
 CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
-REPLACE, ADD, GELU = range(3)  # what becomes of a product: y = x W + b; y += x W + b; gelu(x W + b)
+REPLACE, ADD, GELU = range(3)  # y = x W + b; y += x W + b; y = gelu(x W + b)
 SMALL = 300_000  # bytes of the largest matrix up to which one thread is as fast as several
 WIDTH = VECTORS * BYTES // 4  # outputs of a panel
 QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
 
 
 def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV):
-    """The logits after the last tokens, as many as logits_BV has rows, into it; the keys and values
-    of all, into the cache. The tokens are the next ones of several rows, or several of one row.
+    """Write the logits after the last tokens to the rows of logits_BV, and all keys and values to
+    the cache. The tokens are the next ones of several rows, or several of one row.
 
     x_BC          the tokens' embeddings, positions added; it is overwritten
     products      (4 L + 1, 3) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
@@ -62,7 +62,7 @@ def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, log
 @serial_kernel
 def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads):
     B, C = x_BC.shape
-    n_TBC = np.empty((threads, B, C), np.float32)  # what a norm gives: each thread makes its own
+    n_TBC = np.empty((threads, B, C), np.float32)  # normalized rows: each thread makes its own
     qkv_BC3, y_BC = np.empty((B, 3 * C), np.float32), np.empty((B, C), np.float32)
     hidden_BF = np.empty((B, inner), np.float32)
     none = norms[0, :0]
@@ -83,7 +83,7 @@ def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, lo
 
 @helper
 def _product(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
-    """y = x W + b, of the norm of x if `norm` is not empty, by all threads."""
+    """Compute y = x W + b with all threads; x is normalized first if `norm` is not empty."""
     if len(n_TBI) == 1:
         _share(x_BI, norm, eps, n_TBI, product, like, y_BO, 0, task)
     else:
@@ -131,7 +131,7 @@ def _norm(x_BC, norm, eps, y_BC):
 
 @helper
 def _multiply(x_BI, product, like, y_BO, thread, threads, task):
-    """One thread's share of the outputs: those of some panels of the weight."""
+    """Compute one thread's share of the outputs: some panels of the weight."""
     B, I = x_BI.shape  # noqa: E741
     O = y_BO.shape[1]  # noqa: E741
     panels = (O + WIDTH - 1) // WIDTH
@@ -164,7 +164,7 @@ def _finish(sums, scale, bias, y, task):
 
 @helper
 def _store(qkv_BC3, kv, rows_B, lengths_B):
-    """The new keys and values, before anybody looks at them."""
+    """Write the new keys and values to the cache, before attention reads them."""
     H, S, D = kv.shape[2:]
     for b in range(len(qkv_BC3)):
         for part in range(2):
@@ -177,7 +177,7 @@ def _store(qkv_BC3, kv, rows_B, lengths_B):
 
 @helper
 def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
-    """Each head of each row looks at all it has."""
+    """Compute one thread's share of attention: each head of each row reads all its keys."""
     B, C = y_BC.shape
     H, S, D = kv.shape[2:]
     scale = np.float32(1 / math.sqrt(D))

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def settings_of_numba():
-    """Inside, Numba is imported. Raises ValueError for a variable in the environment that it cannot
-    use, of which it would print a traceback and go on, or end with one."""
+    """Raise ValueError if an import of Numba meets a variable of the environment that it cannot
+    use, where Numba would print a traceback."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "Environment variable", RuntimeWarning)

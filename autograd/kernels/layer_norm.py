@@ -63,8 +63,8 @@ def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
 def _layer_norm_backward(
     dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, dweights, dbiases, dweight_C, dbias_C, zeros_C
 ):
-    """dweights and dbiases are sums over CHUNK rows each, dweight and dbias over all rows, in
-    float64: as many float32 additions as there may be chunks would round too often.
+    """dweights and dbiases are sums over CHUNK rows each. Sums of these, dweight and dbias, are
+    float64: so many float32 additions would round too often.
 
     Two rows at a time, because reading and writing these sums takes as long as reading a row.
     """

@@ -35,23 +35,11 @@ Source of blocks and panels: Goto and van de Geijn, Anatomy of High-Performance 
 Multiplication, 2008.
 """
 
-import math
-
-import numba
 import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.matmul_bf16 import multiply_bf16
-from autograd.kernels.matmul_jobs import (
-    ADD,
-    ADD_BIAS,
-    REPLACE,
-    SUMMED,
-    Matrix,
-    bounds,
-    cut,
-)
+from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, SUMMED, Matrix, bounds, cut
 from autograd.kernels.register_tile import (
     copy_panel_row,
     empty_lines,
@@ -68,61 +56,8 @@ FEW_ROWS = VECTORS * BYTES
 FEW_PANELS = 3  # that do not repay the copy of a tile's rows of a^T
 
 
-def matmul(a_ZMK, b_ZKN, bf16=False):
-    """a b; a stack of one matrix is multiplied with each of the other, here and below."""
-    return _product(a_ZMK, b_ZKN, bf16)
-
-
-def matmul_nt(a_ZMK, b_ZNK, bf16=False):
-    """a b^T: the gradient of the left operand, da = dc b^T."""
-    return _product(a_ZMK, b_ZNK, bf16, b_transposed=True)
-
-
-def matmul_tn(a_ZKM, b_ZKN, bf16=False):
-    """a^T b: the gradient of the right operand, db = a^T dc."""
-    return _product(a_ZKM, b_ZKN, bf16, a_transposed=True)
-
-
-def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN, bf16=False):
-    """c += a^T b: one more part of a gradient."""
-    _product(a_ZKM, b_ZKN, bf16, a_transposed=True, task=ADD, c=c_ZMN)
-
-
-def linear(x_NI, weight_IO, bias_O, bf16=False):
-    """x weight + bias."""
-    return _product(x_NI[None], weight_IO[None], bf16, task=ADD_BIAS, bias_N=bias_O)[0]
-
-
-def linear_backward(dy_NO, x_NI, bf16=False):
-    """dweight = x^T dy and dbias, the sum of the rows of dy. (dx = dy weight^T is matmul_nt.)"""
-    dbias_O = np.zeros(dy_NO.shape[1])
-    dweight_1IO = _product(x_NI[None], dy_NO[None], bf16, a_transposed=True, sums_N=dbias_O)
-    return dweight_1IO[0], dbias_O.astype(dy_NO.dtype)
-
-
-def _product(a, b, bf16, a_transposed=False, b_transposed=False, task=REPLACE, c=None, bias_N=None,
-             sums_N=None):  # fmt: skip
-    """a b in a new array, or in c if that is given. The sums of the rows of b are added to sums."""
-    Z = max(len(a), len(b)) if len(a) and len(b) else 0
-    M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
-    if c is None:
-        # Allocated by NumPy, which asks the system for large pages: fewer faults at first writing.
-        shape = Z, M, b.shape[1 if b_transposed else 2]
-        c = empty_lines.py_func(math.prod(shape), a.dtype).reshape(shape)
-    bias_N = np.empty(0, a.dtype) if bias_N is None else bias_N
-    sums_N = np.empty(0) if sums_N is None else sums_N
-    if K == 0:  # a sum of nothing: the product with a column of zeros
-        a, b = np.zeros((1, M, 1), a.dtype), np.zeros((1, 1, c.shape[2]), a.dtype)
-        a_transposed = b_transposed = False
-    if c.size or sums_N.size:
-        multiply = multiply_bf16 if bf16 else _multiply
-        threads = numba.get_num_threads()
-        multiply(a, b, c, a_transposed, b_transposed, task, bias_N, sums_N, threads)
-    return c
-
-
 @kernel
-def _multiply(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, threads):
+def multiply(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, threads):
     Z, M, N = c_ZMN.shape
     K = a.shape[1 if a_transposed else 2]
     # The steps in the flat arrays from one matrix, row and column to the next.
@@ -178,13 +113,13 @@ def _dot_products(a_K, b, b0, c_J):
 
 @helper
 def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels, a_rows):
-    """One job: c = a b for `rows` rows of a and `columns` columns of b, which are Matrices.
+    """Do one job: c = a b for `rows` rows of a and `columns` columns of b, which are Matrices.
 
     A sum over k begins at the entry of `begin` if `add`, else at 0. If `sums` is not empty, the
     sums of the columns of b are added to it.
     """
     width = VECTORS * (BYTES // c.flat.itemsize)
-    turned = a.row == 1 and a.column != 1 and columns >= FEW_PANELS * width and width >= ROWS
+    copied = a.row == 1 and a.column != 1 and columns >= FEW_PANELS * width and width >= ROWS
     in_place = rows <= FEW_ROWS and b.column == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
@@ -199,7 +134,7 @@ def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels, a_rows
         while i < rows:
             height = tile_height(rows - i)
             tile = Matrix(a.flat, a_k + i * a.row, a.row, a.column)
-            if turned:
+            if copied:
                 for k in range(depth):
                     copy_panel_row(a.flat, tile.start + k * a.column, height, a_rows, k * ROWS)
                 tile = Matrix(a_rows, 0, 1, ROWS)

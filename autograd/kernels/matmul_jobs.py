@@ -7,13 +7,13 @@ import numpy as np
 from autograd.kernels.compiler import helper
 
 COLUMNS, TALLEST = 256, 512
-REPLACE, ADD, ADD_BIAS = range(3)  # what becomes of a product: c = a b; c += a b; c = a b + bias
+REPLACE, ADD, ADD_BIAS = range(3)  # c = a b; c += a b; c = a b + bias
 SUMMED = 32  # rows of b that are summed before they are added up in float64
-PACKING = 8  # the copy of a panel takes as long as the product of so many rows with it
+PACKING = 8  # copying a panel takes as long as multiplying so many rows with it
 
 
 class Matrix(NamedTuple):
-    """Where a matrix lies in a flat array: entry (i, j) at start + i row + j column."""
+    """A matrix in a flat array: entry (i, j) is at start + i row + j column."""
 
     flat: np.ndarray
     start: int
@@ -23,7 +23,7 @@ class Matrix(NamedTuple):
 
 @helper
 def cut(Z, M, N, width, threads):
-    """Into how many parts to cut the rows and the columns of c, for all threads to have work."""
+    """Return into how many parts to cut rows and columns of c, so that all threads have work."""
     across = (N + COLUMNS - 1) // COLUMNS
     down = max(1, (M + TALLEST - 1) // TALLEST)
     more = 1
@@ -37,6 +37,6 @@ def cut(Z, M, N, width, threads):
 
 @helper
 def bounds(size, step, part, parts):
-    """The bounds of one part of `size`, cut into parts between multiples of `step`."""
+    """Return the bounds of one part of `size`, cut into parts at multiples of `step`."""
     steps = (size + step - 1) // step
     return steps * part // parts * step, min(size, steps * (part + 1) // parts * step)

@@ -28,7 +28,7 @@ stream_row(x, x0, y, y0), finish_streams()
     whole need not be read first, which takes a third of the time where it is in no cache. y[y0]
     begins a line. A thread finishes its streams before another may read them.
 transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
-    y[y0 + j y_row + i] = x[x0 + i x_row + j] for at most `lanes` rows and columns, turned in
+    y[y0 + j y_row + i] = x[x0 + i x_row + j] for at most `lanes` rows and columns, transposed in
     registers; y is written for all `lanes` of both, with anything beyond the last.
 
 `autograd.kernels.tiles` has the sizes; for processors without any there,
@@ -58,7 +58,7 @@ from autograd.kernels.vectors import (
 
 
 def read_row(builder, b, vectors, vector):
-    """So many vectors of b, from a pointer on."""
+    """Load so many vectors of b, from a pointer on."""
     held = ir.VectorType(b.type.pointee, vector.count)
     steps = [INT32(v * vector.count) for v in range(vectors)]
     return [load(builder, builder.gep(b, [step]), held) for step in steps]
@@ -71,7 +71,7 @@ def multiply_add(builder, a, b, c):
 
 
 def tile_of(read=read_row, multiply_add=multiply_add):
-    """multiply_tile, or what differs from it in how b is read, or in the arithmetic."""
+    """Return multiply_tile, or a variant of it that reads b or multiplies differently."""
 
     @intrinsic
     def multiply(
@@ -101,9 +101,9 @@ def _call_tile(context, builder, signature, values, read, multiply_add):
 
 
 def _tile_function(module, vector, argument_types, read, multiply_add):
-    """One function for each kind of operands, which branches to the tile of the size asked for.
+    """Return the function for operands of these types, which branches to the tile of a size.
 
-    Not inlined: how well LLVM fills the registers must not depend on what is around the call.
+    It is not inlined: how well LLVM fills the registers must not depend on the caller's code.
     """
     signature = ir.FunctionType(ir.VoidType(), argument_types)
     b_type = argument_types[3].pointee
@@ -139,7 +139,7 @@ def _tile_function(module, vector, argument_types, read, multiply_add):
 def _sum_over_k(
     builder, height, vectors, vector, a, a_row, a_col, b, b_row, depth, read, multiply_add
 ):
-    """The loop: the sums of the tile, a list of vectors for each row."""
+    """Build the loop; return the sums of the tile, a list of vectors for each row."""
     index = depth.type
     before = builder.block
     loop, after = builder.append_basic_block("k"), builder.append_basic_block("after")
@@ -172,22 +172,30 @@ def _sum_over_k(
 
 
 def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
-    """Only lanes in `mask` of the last vector of a row are read and written, if not `whole`."""
+    """Store the sums. If not `whole`, only lanes in `mask` of a row's last vector are touched."""
     index, vector, lanes = c_row.type, sums[0][0].type, sums[0][0].type.count
 
     def address(start, step, i, v):
         return builder.gep(start, [builder.add(builder.mul(step, index(i)), index(v * lanes))])
 
-    with builder.if_else(builder.and_(whole, builder.not_(add))) as (replace, otherwise):
-        for branch, masked in (replace, False), (otherwise, True):
-            with branch:
-                for i, row in enumerate(sums):
-                    for v, total in enumerate(row):
-                        inside = mask if masked and total is row[-1] else None
-                        if masked:
-                            old = load(builder, address(s, s_row, i, v), vector, inside)
-                            total = builder.fadd(total, builder.select(add, old, vector(None)))
-                        store(builder, total, address(c, c_row, i, v), inside)
+    def write(add, mask):
+        for i, row in enumerate(sums):
+            for v, total in enumerate(row):
+                inside = mask if total is row[-1] else None
+                if add is not None:
+                    old = load(builder, address(s, s_row, i, v), vector, inside)
+                    total = builder.fadd(total, builder.select(add, old, vector(None)))
+                store(builder, total, address(c, c_row, i, v), inside)
+
+    # Whole tiles have their own code: writing masked vectors takes longer.
+    with builder.if_else(whole) as (complete, partial):
+        with complete, builder.if_else(add) as (then, otherwise):
+            with then:
+                write(ir.Constant(add.type, 1), None)
+            with otherwise:
+                write(None, None)
+        with partial:
+            write(add, mask)
 
 
 @intrinsic
@@ -259,7 +267,7 @@ def transpose_block(typing, x, x0, x_row, rows, columns, y, y0, y_row):
 
 
 def _transpose(builder, rows):
-    """A square of vectors: swap its off-diagonal quarters, then those of every quarter."""
+    """Swap the off-diagonal quarters of a square of vectors, then those of every quarter."""
     lanes = len(rows)
     half = lanes // 2
     while half:

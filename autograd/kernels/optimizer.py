@@ -22,7 +22,7 @@ from autograd.kernels.compiler import kernel
 
 
 def adamw_(weights, gradients, ms, vs, decays, lr, beta1, beta2, eps, scale, step):
-    """Lists of contiguous arrays of one dtype, of one size at each index; a decay for each.
+    """Update lists of contiguous arrays of one dtype, of one size at each index.
 
     weights, ms and vs are updated in place.
     """
@@ -51,7 +51,7 @@ def _adamw(addresses, sizes, first, owner, keeps, scale, new1, new2, rate, unbia
 
 
 def sum_of_squares(arrays):
-    """Of a list of contiguous arrays of one dtype, in float64, chunk by chunk in fixed order."""
+    """Sum over contiguous arrays of one dtype, in float64, chunk by chunk in fixed order."""
     if not arrays:
         return 0.0
     table = Table(arrays)

@@ -1,7 +1,7 @@
 """The micro-kernel as plain loops, for processors whose vectors `tiles` does not know.
 
-The functions and their arguments are those of `autograd.kernels.microkernel`; `multiply_tile` takes
-what `autograd.kernels.stored_tile` and `autograd.kernels.pair_tile` do, too.
+The functions have the names and arguments of `autograd.kernels.microkernel`; `multiply_tile` also
+takes the operands of `autograd.kernels.stored_tile` and `autograd.kernels.bf16.pair_tile`.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def multiply_tile(
 
 
 def _product(a, b):
-    """a b, where b may be stored in fewer bytes; of pairs of bfloat16 the sum of both products."""
+    """Return a b, where b may be stored in fewer bytes; for pairs, the sum of both products."""
 
 
 @overload(_product, jit_options={"fastmath": FASTMATH, "error_model": "numpy"})
@@ -48,7 +48,7 @@ def _product_of(a, b):
 
 @helper
 def _number(bits):
-    """The float32 with the lower 32 of these bits."""
+    """Return the float32 with the lower 32 of these bits."""
     return np.uint32(bits).view(np.float32)
 
 

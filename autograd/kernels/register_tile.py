@@ -25,8 +25,9 @@ stream_row, finish_streams = tile.stream_row, tile.finish_streams
 
 @helper
 def empty_lines(size, dtype):
-    """Memory for `size` entries that begins with a line of the cache: a vector of 64 bytes that
-    lies across two lines is read twice, and a block of AMX takes four times as long.
+    """Return memory for `size` entries that begins with a line of the cache.
+
+    A vector of 64 bytes across two lines is read twice; a block of AMX takes four times as long.
     """
     x = np.empty(size + LINE, dtype)
     return x[-x.ctypes.data % LINE // x.itemsize :][:size]
@@ -34,8 +35,8 @@ def empty_lines(size, dtype):
 
 @helper
 def can_stream(c, row):
-    """Whether `stream_row` can write rows of this many entries of c; and c is so large that it
-    leaves the caches before it is read again."""
+    """Return whether `stream_row` can write rows of this many entries of c, and should: whether c
+    is so large that it leaves the caches before it is read again."""
     return (
         c.size * c.itemsize >= STREAMED
         and row * c.itemsize % LINE == 0
@@ -45,7 +46,7 @@ def can_stream(c, row):
 
 @helper
 def tile_height(rows):
-    """The tallest tile that fits."""
+    """Return the tallest tile that fits."""
     height = 1
     for h in HEIGHTS:
         if height < h <= rows:
@@ -55,7 +56,7 @@ def tile_height(rows):
 
 @helper
 def pack_rows(x, x0, x_row, rows, depth, panels):
-    """panels[panel, k, row] from the rows of x, which begin at x0: side by side, for tiles to read.
+    """Write the rows of x from x0 on as panels[panel, k, row]: side by side, for tiles to read.
 
     Blocks of `lanes` by `lanes` entries are written whole, with anything beyond the last row and
     the depth: the memory of the last panel must go on for `lanes` more k.

@@ -1,4 +1,4 @@
-"""Rotary positions: each pair of channels of a head is turned by an angle that grows with t.
+"""Rotary positions: each pair of channels of a head is rotated by an angle that grows with t.
 
     y_e = x_e cos - x_(e+E) sin        y_(e+E) = x_(e+E) cos + x_e sin        E = D / 2
 
@@ -6,16 +6,13 @@ The cosines and sines are one table for all heads. Backward is the turn back: th
 6 FLOPs a pair; what it takes is the time to read x and write y.
 """
 
-import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import kernel
+from autograd.kernels.compiler import filled, kernel
 
 
 def rotary(x_BTHD, cos_TE, sin_TE):
-    y_BTHD = np.empty_like(x_BTHD)
-    _rotary(x_BTHD, cos_TE, sin_TE, y_BTHD)
-    return y_BTHD
+    return filled(_rotary, x_BTHD, cos_TE, sin_TE)
 
 
 @kernel

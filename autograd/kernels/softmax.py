@@ -12,16 +12,14 @@ import math
 import numpy as np
 from numba import prange
 
-from autograd.kernels.compiler import kernel
+from autograd.kernels.compiler import filled, kernel
 from autograd.kernels.vector_math import exp, float_of, ordered_int, row_maximum
 
 CHUNK = 4096  # elements, of whole rows, that a thread works on at a time
 
 
 def softmax(x_NC):
-    y_NC = np.empty_like(x_NC)
-    _softmax(x_NC, y_NC)
-    return y_NC
+    return filled(_softmax, x_NC)
 
 
 @kernel
@@ -35,8 +33,8 @@ def _softmax(x_NC, y_NC):
         for n in range(chunk * rows, end):
             x, y, following = x_NC[n], y_NC[n], x_NC[min(n + 1, end - 1)]
             total, highest = x.dtype.type(0), lowest
-            # The processor has time to read the next row, and to find its maximum, meanwhile. A NaN
-            # need not be found, because it makes the total NaN.
+            # Meanwhile the processor has time to read the next row and find its maximum. A NaN need
+            # not be found, because it makes the total NaN.
             for c in range(x.size):
                 y[c] = exp(x[c] - m)
                 total += y[c]
@@ -49,9 +47,7 @@ def _softmax(x_NC, y_NC):
 
 def softmax_backward(dy_NC, y_NC):
     """dx_i = y_i (dy_i - sum_j dy_j y_j)"""
-    dx_NC = np.empty_like(y_NC)
-    _softmax_backward(dy_NC, y_NC, dx_NC)
-    return dx_NC
+    return filled(_softmax_backward, dy_NC, y_NC)
 
 
 @kernel
@@ -66,9 +62,7 @@ def _softmax_backward(dy_NC, y_NC, dx_NC):
 
 
 def log_softmax(x_NC):
-    y_NC = np.empty_like(x_NC)
-    _log_softmax(x_NC, y_NC)
-    return y_NC
+    return filled(_log_softmax, x_NC)
 
 
 @kernel
@@ -89,9 +83,7 @@ def _log_softmax(x_NC, y_NC):
 
 def log_softmax_backward(dy_NC, y_NC):
     """dx_i = dy_i - e^(y_i) sum_j dy_j"""
-    dx_NC = np.empty_like(y_NC)
-    _log_softmax_backward(dy_NC, y_NC, dx_NC)
-    return dx_NC
+    return filled(_log_softmax_backward, dy_NC, y_NC)
 
 
 @kernel

@@ -1,10 +1,10 @@
-"""A tile of c whose b is a matrix of weights in memory, which may be stored in few bytes.
+"""A tile of c whose b is a matrix of weights in memory, which may be quantized.
 
 multiply_streamed(...)
-    As multiply_tile of `autograd.kernels.microkernel`, where b comes from memory, once: it is asked
-    for AHEAD bytes before it is needed. One core then reads 16 to 18 GB/s, whatever the height,
-    where it read 13 for a single row and 9 for 8; bytes of int8, 15 for 11, and 9 for 3. Where a
-    and c are float32, b may be uint16, the upper halves of float32 (bfloat16), or int8.
+    As multiply_tile of `autograd.kernels.microkernel`, where b is read from memory once: it is
+    prefetched AHEAD bytes before it is needed. One core then reads 16 to 18 GB/s at any height,
+    and without prefetching 13 for a single row and 9 for 8; of int8 15 instead of 11, and 9 instead
+    of 3. If a and c are float32, b may be uint16, upper halves of float32 (bfloat16), or int8.
 """
 
 from llvmlite import ir
@@ -36,7 +36,7 @@ def _prefetch(builder, start, size):
 
 
 def _widened(builder, b, vector):
-    """A vector of what may be stored in fewer bytes than a float32."""
+    """Return a vector as float32, which may be stored in fewer bytes."""
     stored, wide = str(b.type.element), ir.VectorType(INT32, vector.count)
     if stored == "i16":  # the upper half of a float32
         sixteen = wide([16] * vector.count)

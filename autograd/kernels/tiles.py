@@ -4,10 +4,9 @@ A tile is what `autograd.kernels.microkernel` holds in registers: ROWS rows of V
 BYTES bytes. The sizes use the registers up: 32 of 64 bytes in AVX-512, 16 of 32 bytes in AVX2, 32
 of 16 bytes in NEON. AUTOGRAD_TILE overrides the choice; results are right on any processor.
 
-The first two differ from `avx512` in products of bfloat16 only: `avx512bf16` has an instruction for
-pairs of them, `amx` one for blocks of 16 by 16 sums (`autograd.kernels.amx_tile`). The others
-multiply them as float32: ARM's `bfmmla` and `bfdot`, too, as no processor that has them has tested
-a tile of theirs.
+The first two differ from `avx512` only in products of bfloat16: `avx512bf16` has an instruction for
+pairs, `amx` one for blocks of 16 by 16 sums (`autograd.kernels.bf16.amx_tile`). The remaining tiles
+multiply bfloat16 as float32; ARM's `bfmmla` and `bfdot` are unused, as no test has run on them.
 """
 
 import ctypes
@@ -26,11 +25,11 @@ TILES = {
 
 
 def _best_tile():
-    """The one for the widest vectors with a multiply-add that Numba compiles for.
+    """Return the tile for the widest vectors with a multiply-add that Numba compiles for.
 
-    Not always those of the machine: Windows on ARM runs programs for x86, and with
-    NUMBA_CPU_NAME=generic only what every processor has is used. A multiply-add that is no
-    instruction is the call of a function.
+    The machine may have wider ones: Windows on ARM runs programs for x86, and
+    NUMBA_CPU_NAME=generic allows only the instructions of every processor. Without an instruction a
+    multiply-add is the call of a function.
     """
     if binding.get_process_triple().startswith(("aarch64", "arm64")):
         return "neon"
@@ -44,8 +43,8 @@ def _best_tile():
 
 
 def _amx_permitted():
-    """Ask Linux for the registers of AMX, 8 KiB more for each thread; other systems are not known
-    to give them.
+    """Ask Linux for the registers of AMX, 8 KiB for each thread; no other system is known to give
+    them.
 
     Source: Linux, Documentation/arch/x86/xstate.rst.
     """

@@ -1,5 +1,4 @@
-"""exp, the normal distribution and the maximum of a row, written so that the compiler makes vector
-instructions of them.
+"""exp, the normal distribution and the maximum of a row, in a form that compiles to vector code.
 
 A loop around `math.exp` calls a scalar function for each element. For float32 `exp` is
 straight-line arithmetic, so that the loop around it becomes vector code:
@@ -33,7 +32,7 @@ ZERO = np.float32(0)
 
 
 def exp(x):
-    """e^x in the precision of x; only callable from kernels."""
+    """Return e^x in the dtype of x; only callable from kernels."""
     raise NotImplementedError("exp is for kernels; use numpy.exp")
 
 
@@ -47,7 +46,7 @@ def _exp(x):
         r = x - n * LN2_HIGH - n * LN2_LOW
         y = ONE + r * (ONE + r * (C2 + r * (C3 + r * (C4 + r * C5))))
         y = np.int32(np.float32(y).view(np.int32) + (np.int32(n) << np.int32(23))).view(np.float32)
-        # Where n is no exponent, y is anything: below and above, but not NaN, whose r is NaN.
+        # Where n is no exponent, below and above, y may be anything; a NaN keeps its NaN in r.
         y = ZERO if x < LOWEST else y
         return INFINITY if x > HIGHEST else y
 
@@ -63,13 +62,13 @@ ROOT_HALF = np.float32(math.sqrt(0.5))
 
 
 def normal_cdf(x):
-    """Phi(x), the chance that a standard normal number is below x; only callable from kernels."""
+    """Return Phi(x), the normal distribution function; only callable from kernels."""
     raise NotImplementedError("normal_cdf is for kernels; use math.erfc")
 
 
 @overload(normal_cdf, jit_options={"fastmath": {"contract", "nsz"}, "error_model": "numpy"})
 def _normal_cdf(x):
-    """By the tail on the side of x: from the other one, 1 - tail is all rounding error.
+    """Take the tail on the side of x: 1 - the opposite tail would be all rounding error.
 
     The absolute error is below 2.5e-7 in float32; relative to a small Phi it is larger.
     """
@@ -86,13 +85,13 @@ def _normal_cdf(x):
 
 
 def row_maximum(x):
-    """The largest element of x, which is not empty; NaN if there is one. Only for kernels."""
+    """Return the largest element of a non-empty x, NaN if there is one; only for kernels."""
     raise NotImplementedError("row_maximum is for kernels; use x.max()")
 
 
 @overload(row_maximum, jit_options={"error_model": "numpy"})
 def _row_maximum(x):
-    """By integers of the same order, because the maximum of floats is no vector reduction: with NaN
+    """Compare integers of the same order. The maximum of floats is no vector reduction: with NaN
     all comparisons are false, so that the order in which floats are compared counts."""
 
     def row_maximum(x):
@@ -107,10 +106,10 @@ def _row_maximum(x):
 
 
 def ordered_int(x):
-    """An integer with the bits of x's size, larger for the larger of two floats; for kernels.
+    """Return an integer of x's size that is larger for the larger of two floats; for kernels.
 
     The bits of a float, taken as an integer, have its order; below 0 all but the sign have to be
-    inverted. NaNs are above infinity, or if they have a minus below -infinity.
+    inverted. NaNs are above infinity, or with a minus sign below -infinity.
     """
     raise NotImplementedError("ordered_int is for kernels")
 
@@ -128,7 +127,7 @@ def _ordered_int(x):
 
 
 def float_of(key):
-    """The float x whose ordered_int(x) is key; only callable from kernels."""
+    """Return the float x whose ordered_int(x) is key; only callable from kernels."""
     raise NotImplementedError("float_of is for kernels")
 
 

@@ -1,8 +1,8 @@
-"""Vectors in LLVM's intermediate code: Numba has none, so what needs them builds this code itself.
+"""Vectors in LLVM's intermediate code, which Numba does not have.
 
-`autograd.kernels.microkernel` does, and the tiles for other operands. Here is what they share: how
-a vector comes from a flat array, whole or in part, and goes back. A vector has `lanes` numbers; a
-mask says which of them are meant.
+`autograd.kernels.microkernel` and the tiles for different operands share these functions: they load
+a vector from a flat array, whole or in part, and store it. A vector has `lanes` numbers; a mask
+selects some of them.
 """
 
 from llvmlite import ir
@@ -14,18 +14,18 @@ INT32 = ir.IntType(32)
 
 
 def vector_of(context, array_type):
-    """The type of a vector of an array's numbers."""
+    """Return the type of a vector of an array's numbers."""
     dtype = array_type.dtype
     return ir.VectorType(context.get_data_type(dtype), 8 * BYTES // dtype.bitwidth)
 
 
 def position(context, builder, array_type, array, start):
-    """A pointer to entry `start` of an array."""
+    """Return a pointer to entry `start` of an array."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [start])
 
 
 def load_parts(builder, addresses, vector, whole, inside):
-    """A vector from each address; unless `whole`, only its first `inside` lanes are read."""
+    """Load a vector from each address; unless `whole`, only its first `inside` lanes."""
     with builder.if_else(whole) as (then, otherwise):
         with then:
             complete = [load(builder, address, vector) for address in addresses]
@@ -66,7 +66,7 @@ def copies(builder, scalar, lanes):
 
 
 def first_lanes(builder, count, lanes):
-    """The mask of the first `count` lanes."""
+    """Return the mask of the first `count` lanes."""
     lane = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
     return builder.icmp_signed("<", lane, copies(builder, count, lanes))
 
@@ -76,7 +76,7 @@ def constants(integers):
 
 
 def vector_function(module, name, vector, returns, takes):
-    """LLVM's function of this name for a type of vector."""
+    """Return LLVM's function of this name for a type of vector."""
     dtype = {"float": "f32", "double": "f64", "i32": "i32"}[str(vector.element)]
     name = f"llvm.{name}.v{vector.count}{dtype}" + (".p0" if name != "fma" else "")
     return cgutils.get_or_insert_function(module, ir.FunctionType(returns, takes), name)

@@ -1,4 +1,4 @@
-"""What a transformer is made of: activations, softmax, layer norm, embedding, dropout, attention.
+"""What a transformer is made of: activations, softmax, layer norm, embedding, dropout.
 
 The derivations, in the notation of the docstrings: `dy` is the gradient of the loss with respect
 to the output y, and every rule follows from dx_i = sum_j dy_j (dy_j/dx_i): `dy_j` alone is that
@@ -6,14 +6,11 @@ gradient, `dy_j/dx_i` a partial derivative. The arithmetic itself is in the back
 `autograd.reference` has it in a few lines of NumPy, `autograd.kernels` fast.
 """
 
-import math
-
 import numpy as np
 
 from autograd import backend
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.reductions import INTEGERS, check_axis, check_not_empty
-from autograd.precision import in_bf16
 from autograd.recording import op, vjp
 
 
@@ -280,56 +277,6 @@ def dropout_vjp(dy, saved):
     return _dropped(dy, *saved)
 
 
-def _attention_flops(inputs, outputs, settings):
-    """Two products, each of every query with the keys that it sees."""
-    (B, H, T, D), S = inputs[0].shape, inputs[1].shape[2]
-    keys_seen = S - (T - 1) / 2 if settings["causal"] else S
-    return 4 * B * H * T * keys_seen * D
-
-
-@op(flops=_attention_flops)
-def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=None, mask=None):
-    """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
-
-    causal=True lets position t see s <= t only. With S > T (keys of earlier text) the queries
-    are the last T positions: query t sees s <= t + S - T.
-
-    bias    is added to the scores; what its first axis shares, it gets a sum of gradients for
-    scale   a number by which scores, without the bias, are multiplied instead of 1 / sqrt(D)
-    mask    (B, S): 1 or True for a key, 0 or False for padding that no query sees
-
-    With G < H heads of keys and values, each of them serves the H / G heads of queries next to one
-    another, and its gradient is the sum over these. A query that sees no key has y = 0 and passes
-    no gradient on; nor does a bias of -inf.
-
-    Backward recomputes the weights, block by block from each row's saved logsumexp; the T x S
-    matrix of them is never stored. With da_ts = dy_t . v_s and the softmax rule:
-
-    dv_s = sum_t a_ts dy_t,    dz_ts = a_ts (da_ts - sum_r a_tr da_tr)
-    dq_t = sum_s dz_ts k_s / sqrt(D),    dk_s = sum_t dz_ts q_t / sqrt(D),    dbias_ts = dz_ts
-
-    q (B, H, T, D), k and v (B, G, S, D), bias (B or 1, H, T, S) or None -> y (B, H, T, D)
-    Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.1. Groups of heads: Ainslie
-    et al., GQA, 2023; the bias: Raffel et al., T5, 2020, section 2.1.
-    """
-    _check_attention(q, k, v, causal)
-    mask = _checked_mask(mask, k)
-    # The backend divides by sqrt(D); another scale is reached by queries of another length.
-    stretch = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
-    q, k, v = (_with_whole_rows(x) for x in (q if stretch is None else q * stretch, k, v))
-    _check_bias(bias, q, k)
-    settings = causal, mask, None if bias is None else contiguous(bias), in_bf16(q)
-    y, lse = backend.attention(q, k, v, *settings)
-    return y, (q, k, v, y, lse, *settings, stretch)
-
-
-@vjp(scaled_dot_product_attention, flops=2.5)  # the scores again, and four products of that size
-def scaled_dot_product_attention_vjp(dy, saved):
-    *saved, stretch = saved
-    dq, dk, dv, dbias = backend.attention_backward(_with_whole_rows(dy), *saved)
-    return dq if stretch is None else dq * stretch, dk, dv, dbias
-
-
 def _along_rows(function, axis, *arrays):
     """Apply a backend function of rows (N, C) along any axis."""
     swapped = [a.swapaxes(axis, -1) for a in arrays]
@@ -347,12 +294,6 @@ def _dropped(x, p, seed):
     return backend.dropout(contiguous(x).reshape(-1), float(p), seed).reshape(x.shape)
 
 
-def _with_whole_rows(x):
-    """x as the attention kernels read it: any view whose last axis is contiguous."""
-    whole = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.aligned
-    return x if whole else contiguous(x)
-
-
 def checked_indices(name, indices, size):
     indices = np.asarray(indices)
     if indices.size and indices.dtype.kind not in "iu":  # [] is an array of floats to NumPy
@@ -366,46 +307,3 @@ def checked_indices(name, indices, size):
             "check that the tokenizer's vocabulary is the model's"
         )
     return checked
-
-
-def _check_attention(q, k, v, causal):
-    shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
-    if not q.ndim == k.ndim == v.ndim == 4 or k.shape != v.shape:
-        raise ValueError(
-            f"scaled_dot_product_attention: {shapes}; each is (batch, heads, time, head size), "
-            "and k and v are alike: reshape (B, T, C) to (B, T, H, D) and swap axes 1 and 2"
-        )
-    (B, H, _, D), G = q.shape, k.shape[1]
-    if (k.shape[0], k.shape[3]) != (B, D) or H % max(G, 1) or 0 in (G, D, k.shape[2]):
-        raise ValueError(
-            f"scaled_dot_product_attention: {shapes}; batch and head size must agree, heads of q "
-            "be as many as those of k or a multiple, and head size and key time be 1 or more"
-        )
-    if causal and q.shape[2] > k.shape[2]:
-        raise ValueError(
-            f"scaled_dot_product_attention: {q.shape[2]} queries but {k.shape[2]} keys; a causal "
-            "query needs at least its own key: give as many keys as queries, or causal=False"
-        )
-
-
-def _checked_mask(mask, k):
-    if mask is None:
-        return None
-    mask, (B, _, S, _) = np.asarray(mask), k.shape
-    if mask.shape != (B, S) or not ((mask == 0) | (mask == 1)).all():
-        raise ValueError(
-            f"scaled_dot_product_attention: mask of shape {mask.shape} for k {k.shape}; give a 1 "
-            f"for each key and a 0 for padding, {(B, S)}"
-        )
-    return contiguous(mask.astype(bool))
-
-
-def _check_bias(bias, q, k):
-    if bias is None:
-        return
-    (B, H, T, _), S = q.shape, k.shape[2]
-    if bias.shape not in ((B, H, T, S), (1, H, T, S)):
-        raise ValueError(
-            f"scaled_dot_product_attention: bias {bias.shape} for q {q.shape} and k {k.shape}; "
-            f"give a number for each score, {(B, H, T, S)}, or {(1, H, T, S)} for all sequences"
-        )

@@ -170,13 +170,13 @@ def test_a_folder_in_use_stays(tmp_path, monkeypatch):
 # ---- never stale
 
 
-@pytest.mark.parametrize("source", sorted(KERNELS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", sorted(KERNELS.rglob("*.py")), ids=lambda path: path.stem)
 def test_an_edit_of_any_source_changes_the_folder(source, tmp_path, monkeypatch):
     copy = tmp_path / "kernels"
     shutil.copytree(KERNELS, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(compiler, "__file__", str(copy / "compiler.py"))
     before = compiler.source_hash()
-    edited = copy / source.name
+    edited = copy / source.relative_to(KERNELS)
     edited.write_bytes(edited.read_bytes() + b"#")
     after = compiler.source_hash()
     edited.rename(copy / "renamed.py")
@@ -193,7 +193,7 @@ def test_an_edit_of_the_compiler_changes_the_tokenizers_folder(tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     ("source", "sources"),
-    [(path, sources) for sources in (KERNELS, TOKENIZER) for path in sources.glob("*.py")],
+    [(path, sources) for sources in (KERNELS, TOKENIZER) for path in sources.rglob("*.py")],
     ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_kernels_import_nothing_of_ours_whose_edit_would_not_be_seen(source, sources):

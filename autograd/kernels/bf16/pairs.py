@@ -1,16 +1,16 @@
 """Matrices of float32 as pairs of bfloat16 along k, in the order in which tiles read them.
 
-A pair is what `autograd.kernels.pair_tile` says. Of an a there are rows of pairs, y[i, p], of a
-b panels, y[panel, p, column]; p counts pairs, k = 2p. Both are filled up with zeros to a depth that
-is a multiple of DEEP, because the blocks of some tiles are that deep. Two numbers that make a pair
-lie side by side in memory if the matrix lies along k, else one row apart; then rows of many pairs
-are made at once, and turned where rows of a or panels of a transposed b need it.
+`autograd.kernels.bf16.pair_tile` defines pairs. Operand a becomes rows of pairs, y[i, p], operand b
+panels, y[panel, p, column]; p counts pairs, k = 2p. Zeros fill both up to a multiple of DEEP, the
+depth of some tiles' blocks. The two numbers of a pair lie side by side if the matrix lies along k,
+else one row apart. Then many pairs are made at once, and transposed where rows of a or panels of a
+transposed b need it.
 """
 
 import numpy as np
 
+from autograd.kernels.bf16.pair_tile import pair, pair_panel_row, pair_row
 from autograd.kernels.compiler import helper
-from autograd.kernels.pair_tile import pair, pair_panel_row, pair_row
 from autograd.kernels.register_tile import pack_rows, transpose_block
 from autograd.kernels.tiles import BYTES, VECTORS
 
@@ -21,7 +21,7 @@ WIDTH = VECTORS * LANES
 
 @helper
 def padded_pairs(K):
-    """How many pairs there are for K numbers."""
+    """Return the number of pairs for K numbers, with the zeros that fill them up."""
     return (K + 2 * DEEP - 1) // (2 * DEEP) * DEEP
 
 
@@ -35,8 +35,10 @@ def pairs_side_by_side(x, x0, x_row, rows, K, y, y0, y_row, depth):
 
 @helper
 def pairs_across(x, x0, x_row, K, columns, y, y0, y_row, y_panel, depth):
-    """y[panel, p, j] = x[2p, j] and x[2p + 1, j], with 0 beyond the K rows; WIDTH columns are a
-    panel, and written whole, with anything beyond the last."""
+    """y[panel, p, j] = x[2p, j] and x[2p + 1, j], with 0 beyond the K rows.
+
+    A panel is WIDTH columns and written whole, with anything beyond the last column.
+    """
     nothing = np.float32(0)
     whole = min(K // 2, depth)
     for p in range(whole):
@@ -54,9 +56,9 @@ def pairs_across(x, x0, x_row, K, columns, y, y0, y_row, y_panel, depth):
 
 @helper
 def pack_pairs(b, b0, b_row, b_column, K, columns, depth, panels, room):
-    """panels[panel, p, column] from a block of b; the last panel may have columns to spare.
+    """Write a block of b as panels[panel, p, column]; the last panel may have columns to spare.
 
-    room   for WIDTH rows of `depth` pairs, if b lies along k
+    room   memory for WIDTH rows of `depth` pairs, used if b lies along k
     """
     if b_column == 1:
         pairs_across(b, b0, b_row, K, columns, panels, 0, WIDTH, WIDTH * depth, depth)
@@ -69,9 +71,10 @@ def pack_pairs(b, b0, b_row, b_column, K, columns, depth, panels, room):
 
 @helper
 def turn_pairs(x, x0, x_row, K, rows, y, y0, y_row, room):
-    """y[i, p], DEEP pairs of `rows` rows, from an x that has its rows as columns.
+    """Write DEEP pairs of `rows` rows, y[i, p], from an x whose columns are these rows.
 
-    Blocks of LANES rows are written whole. room: for DEEP rows of `rows` pairs, and WIDTH more
+    Blocks of LANES rows are written whole.
+    room   memory for DEEP rows of `rows` pairs, and WIDTH more
     """
     pairs_across(x, x0, x_row, K, rows, room, 0, rows, WIDTH, DEEP)
     for i in range(0, rows, LANES):

@@ -1,9 +1,9 @@
-"""Products of bfloat16 numbers in a tile, as vector instructions, and how numbers become them.
+"""Products of bfloat16 numbers in a tile, as vector instructions, and how numbers are rounded.
 
-A bfloat16 is the upper half of a float32, and sums stay float32, so that the instruction for them
-takes two k at once: a sum of 32 bits with a pair of 16 bits from each operand. A pair is one
-32-bit integer here, k in its lower half and k + 1 in its upper, and x and y below are arrays of
-float32 and of pairs. The rest is as in `autograd.kernels.microkernel`.
+A bfloat16 is the upper half of a float32, and sums stay float32. So one instruction takes two k at
+once: it adds to a sum of 32 bits the products of a pair of 16 bits from each operand. A pair is one
+32-bit integer here, k in its lower half and k + 1 in its upper. Below, x is an array of float32, y
+of pairs. The rest is as in `autograd.kernels.microkernel`.
 
 multiply_pairs(...)
     As multiply_tile, with pairs in a and b: k counts these.
@@ -15,9 +15,9 @@ pair_row(x, x0, count, y, y0)
     y[y0 + p] = the pair of x[x0 + 2p] and x[x0 + 2p + 1], for all `lanes` p, with 0 beyond `count`
     numbers.
 
-LLVM's instruction takes vectors of `bfloat`, a type that llvmlite does not have, so it is declared
-here; values become it by a bitcast of vectors of pairs. On processors without the instruction
-the halves become float32 numbers by a shift and by a mask, and two multiply-adds take them.
+LLVM's instruction takes vectors of `bfloat`, a type that llvmlite lacks, so it is declared here;
+vectors of pairs are bitcast to it. On processors without the instruction a shift and a mask make
+float32 numbers of the halves, for two multiply-adds.
 """
 
 from llvmlite import ir
@@ -40,13 +40,13 @@ from autograd.kernels.vectors import (
 
 
 class BFloat(ir.Type):
-    """LLVM's type of 16 bits, the upper half of a float32."""
+    """LLVM's type of 16 bits: the upper half of a float32."""
 
     def _to_string(self):
         return "bfloat"
 
 
-BFLOAT = BFloat()  # llvmlite compares types by what they are, and this one by which
+BFLOAT = BFloat()  # one instance: llvmlite compares this type by identity
 
 
 def _multiply_add_pairs(builder, a, b, c):
@@ -119,7 +119,7 @@ def _pairs_of_rows(builder, low, high, pairs):
 
 
 def _halves(builder, first, second):
-    """The numbers of two vectors, rounded, in a vector of 16-bit integers."""
+    """Return the rounded numbers of two vectors, in a vector of 16-bit integers."""
     count = 2 * first.type.count
     # The instruction's first operand becomes the upper half.
     halves = _call_bfloat16(builder, "cvtne2ps2bf16", ir.VectorType(BFLOAT, count), [second, first])
@@ -156,22 +156,22 @@ def pair_row(typing, x, x0, count, y, y0):
 
 
 def _pair(builder, low, high):
-    """Of integers with the bits of float32 numbers, or of vectors of them."""
+    """Return a pair of integers that have the bits of float32 numbers, or pairs of vectors."""
     low, high = _rounded(builder, low), _rounded(builder, high)
     low = builder.lshr(low, _all(low.type, 16))
     return builder.or_(low, builder.and_(high, _all(high.type, 0xFFFF0000)))
 
 
 def _all(type, value):
-    """A constant, or a vector of it."""
+    """Return a constant, or a vector of it."""
     return type([value] * type.count) if isinstance(type, ir.VectorType) else type(value)
 
 
 def _rounded(builder, bits):
-    """The bits of a float32, the upper half rounded; the lower is to be cut off. Also of vectors.
+    """Return the bits of a float32 with the upper half rounded; the caller cuts off the lower.
 
-    Adding half of the last bit of the upper half carries over where it is to be rounded up; one
-    less where that bit is even, so that a tie stays. Not for NaN, which could become infinite.
+    Adding half of the upper half's last bit carries over where it has to be rounded up. One less is
+    added where that bit is even, so that a tie stays. NaN is left out: it could become infinite.
     """
     half, one, sixteen = (_all(bits.type, i) for i in (0x7FFF, 1, 16))
     quiet, sign, infinity = (_all(bits.type, i) for i in (0x400000, 0x7FFFFFFF, 0x7F800000))

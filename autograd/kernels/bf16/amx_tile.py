@@ -5,9 +5,9 @@ bfloat16 in blocks.
 
 A register is 16 rows of 64 bytes: 16 by 16 sums, 16 rows of 16 pairs of a, or 16 pairs deep 16
 columns of b. One instruction multiplies two of these and adds to the sums. Of the eight registers
-four hold sums, two a and two b, so that four instructions follow four reads. Pairs are those of
-`autograd.kernels.pair_tile`, and lie as there: a in rows, b in panels. What LLVM's instructions
-take are the numbers of registers.
+four hold sums, two a and two b, so that four instructions follow four reads. The pairs of
+`autograd.kernels.bf16.pair_tile` lie as there: a in rows, b in panels. LLVM's instructions take the
+numbers of registers.
 
 open_tiles(), close_tiles()
     Before the first tile of a thread, and after its last.
@@ -15,7 +15,7 @@ multiply_block(a, a0, a_row, b, b0, b_row, s, s0, s_row, c, c0, c_row, depth, ad
     c_ij becomes the sum over `depth` pairs, a multiple of SIDE, plus s_ij if `add`, as in
     `multiply_tile`. All 32 rows of a and 32 columns of b are read.
 multiply_rows
-    As `autograd.kernels.bf16_tile` says; what is not a whole block is computed in `room`.
+    As `autograd.kernels.bf16.tile` says; a part of a block is computed in `room`.
 Source: Intel, Architecture Instruction Set Extensions Programming Reference, chapter 3.
 """
 
@@ -134,7 +134,7 @@ def _generate_block(context, builder, signature, values):
 
 
 def _quarters(builder, start, step):
-    """The four registers of sums, and where each lies in a matrix."""
+    """Yield the four registers of sums, and the address of each in a matrix."""
     for i in range(2):
         row = builder.gep(start, [builder.mul(step, INT64(SIDE * i))])
         for j in range(2):

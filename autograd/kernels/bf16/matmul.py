@@ -3,18 +3,18 @@
     c_ij = sum_k r(a_ik) r(b_kj),    r(x) the bfloat16 nearest to x, of 8 bits, ties to even
 
 A product of two such numbers is exact in float32. Instructions for them multiply pairs along k:
-`autograd.kernels.pair_tile`. Read `autograd.kernels.matmul` first. The differences:
+`autograd.kernels.bf16.pair_tile`. Read `autograd.kernels.matmul` first. The differences:
 
 - a is rounded to rows of pairs, [step of the depth, row, pair]. A job rounds its rows where they
-  fit a cache; else all threads round all of a first. b becomes panels, those of a step by each job,
-  or all of them first if more jobs than one read them.
+  fit a cache; else all threads round all of a first. b becomes panels: a job makes those of a step,
+  or all are made first if several jobs read them.
 - Until the last step the sums of a job are kept side by side, for c can be large and is written
   once: past the caches, if it fits none (`register_tile.stream_row`).
 - Nothing is read in place, and a single row is a product like any other.
-- The sums of the rows of b, a gradient, are those of its numbers before they are rounded.
+- The sums of the rows of b, a gradient, are taken before b is rounded.
 
-Each c_ij is the sum over k in order, in equal steps, as there. How the terms of a step are added,
-two or 32 at once, and whether numbers below 1e-38 count as 0, is the processor's.
+Each c_ij is the sum over k in order, in equal steps, as there. The processor decides whether two or
+32 terms of a step are added at once, and whether numbers below 1e-38 count as 0.
 """
 
 import math
@@ -22,10 +22,7 @@ import math
 import numpy as np
 from numba import prange
 
-from autograd.kernels.bf16_tile import ROOM, TALL, close_tiles, multiply_rows, open_tiles
-from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, Matrix, bounds, cut
-from autograd.kernels.pairs import (
+from autograd.kernels.bf16.pairs import (
     DEEP,
     WIDTH,
     pack_pairs,
@@ -34,16 +31,19 @@ from autograd.kernels.pairs import (
     pairs_side_by_side,
     turn_pairs,
 )
+from autograd.kernels.bf16.tile import ROOM, TALL, close_tiles, multiply_rows, open_tiles
+from autograd.kernels.compiler import helper, kernel
+from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, Matrix, bounds, cut
 from autograd.kernels.register_tile import can_stream, empty_lines, finish_streams
 
-NEAR = 1 << 19  # pairs of a job's rows that fit a cache of the second level
+NEAR = 1 << 19  # pairs that fit the L2 cache
 DEPTH = 192  # pairs of a step, a multiple of DEEP
 
 
 def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, threads):
-    """The product of float32 matrices that `autograd.kernels.matmul` describes, into c.
+    """Compute c as `autograd.kernels.matmul.multiply` does.
 
-    parts_KN   the sums of 2 DEEP rows of b each, if they are wanted
+    parts_KN   sums over 2 DEEP rows of b each, if sums_N has a size
     """
     M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
     Z, _, N = c_ZMN.shape
@@ -93,7 +93,7 @@ def _multiply_bf16(
 
 @helper
 def _round_all(first, end, a, transposed, M, K, depth, pairs_ZSMP):
-    """Rows of all matrices, counted together; of a^T, DEEP pairs of all rows of a matrix."""
+    """Round rows of all matrices, counted together; for a^T, DEEP pairs of all rows of one."""
     _, steps, rows, row = pairs_ZSMP.shape
     pairs, deep = pairs_ZSMP.reshape(-1), padded_pairs(K)
     parts = deep // DEEP if transposed else M
@@ -106,7 +106,7 @@ def _round_all(first, end, a, transposed, M, K, depth, pairs_ZSMP):
 
 @helper
 def _round(a, a0, transposed, M, K, i0, i1, p0, p1, depth, y, y0, y_rows, y_row):
-    """y[step, i, p]: pairs p0 to p1 of rows i0 to i1 of a matrix that begins at a0."""
+    """Write pairs p0 to p1 of rows i0 to i1 of the matrix at a0 as y[step, i, p]."""
     room = np.empty(DEEP * (i1 - i0) + WIDTH if transposed else 0, np.uint32)
     for p in range(p0, p1, DEEP if transposed else depth):
         to = y0 + (p // depth * y_rows + i0) * y_row + p % depth
@@ -119,7 +119,7 @@ def _round(a, a0, transposed, M, K, i0, i1, p0, p1, depth, y, y0, y_rows, y_row)
 
 @helper
 def _pack(first, end, b, transposed, K, N, panels_ZJP, parts_KN):
-    """A panel of b^T at a time, or DEEP pairs of all columns of b."""
+    """Pack a panel of b^T at a time, or DEEP pairs of all columns of b."""
     _, panels, size = panels_ZJP.shape
     deep = size // WIDTH
     flat = panels_ZJP.reshape(-1)
@@ -141,7 +141,7 @@ def _pack(first, end, b, transposed, K, N, panels_ZJP, parts_KN):
 
 @helper
 def _pack_step(b, p0, K, columns, depth, panels, room, parts_KN, j0):
-    """Panels of a job's columns, from pair p0 on."""
+    """Pack panels of a job's columns, from pair p0 on."""
     start = b.start + 2 * p0 * b.row
     pack_pairs(b.flat, start, b.row, b.column, K - 2 * p0, columns, depth, panels, room)
     for block in range(p0 // DEEP, min((p0 + depth) // DEEP, len(parts_KN))):

@@ -1,0 +1,126 @@
+"""Attention: a weighted look-up, where positions read from one another.
+
+The arithmetic is in the backend: `autograd.reference` has it in a few lines of NumPy,
+`autograd.kernels.attention` without the matrix of weights.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from autograd import backend
+from autograd.ops.linalg import contiguous
+from autograd.precision import in_bf16
+from autograd.recording import op, vjp
+
+
+class Mask(NamedTuple):
+    """Which keys a query reads, and what is added to their scores: one argument of the backend.
+
+    causal       query t reads keys up to t + S - T; else all of them
+    keys_BS      False for padding, which no query reads; None: there is none
+    bias_BHTS    (B or 1, H, T, S), added to the scores; None: nothing is
+    """
+
+    causal: bool
+    keys_BS: np.ndarray | None = None
+    bias_BHTS: np.ndarray | None = None
+
+
+def _attention_flops(inputs, outputs, settings):
+    """Count two products, each of every query with the keys that it reads."""
+    (B, H, T, D), S = inputs[0].shape, inputs[1].shape[2]
+    keys_read = S - (T - 1) / 2 if settings["causal"] else S
+    return 4 * B * H * T * keys_read * D
+
+
+@op(flops=_attention_flops)
+def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=None, mask=None):
+    """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
+
+    causal  lets position t read s <= t only. With S > T (keys of earlier text) the queries are the
+            last T positions: query t reads s <= t + S - T
+    bias    is added to the scores; one bias for all sequences gets the sum of their gradients
+    scale   replaces 1 / sqrt(D)
+    mask    (B, S): 1 or True for a key, 0 or False for padding that no query reads
+
+    With G < H heads of keys and values, each of them serves H / G neighbouring heads of queries,
+    and sums their gradients. A query that reads no key has y = 0 and no gradient; nor has a bias of
+    -inf.
+
+    Backward recomputes the weights, block by block from each row's saved logsumexp; their T x S
+    matrix is never stored. With da_ts = dy_t . v_s and the softmax rule:
+
+    dv_s = sum_t a_ts dy_t,    dz_ts = a_ts (da_ts - sum_r a_tr da_tr)
+    dq_t = sum_s dz_ts k_s / sqrt(D),    dk_s = sum_t dz_ts q_t / sqrt(D),    dbias_ts = dz_ts
+
+    q (B, H, T, D), k and v (B, G, S, D), bias (B or 1, H, T, S) or None -> y (B, H, T, D)
+    Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.1. Groups of heads: Ainslie
+    et al., GQA, 2023; the bias: Raffel et al., T5, 2020, section 2.1.
+    """
+    _check_attention(q, k, v, causal)
+    _check_bias(bias, q, k)
+    # The backend divides by sqrt(D); a different scale is reached by longer or shorter queries.
+    factor = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
+    q, k, v = map(_with_contiguous_rows, (q if factor is None else q * factor, k, v))
+    mask = Mask(causal, _checked_keys(mask, k), None if bias is None else contiguous(bias))
+    bf16 = in_bf16(q)
+    y, lse = backend.attention(q, k, v, mask, bf16)
+    return y, (q, k, v, y, lse, mask, bf16, factor)
+
+
+@vjp(scaled_dot_product_attention, flops=2.5)  # the scores again, and four products of that size
+def scaled_dot_product_attention_vjp(dy, saved):
+    *saved, factor = saved
+    dq, dk, dv, dbias = backend.attention_backward(_with_contiguous_rows(dy), *saved)
+    return dq if factor is None else dq * factor, dk, dv, dbias
+
+
+def _with_contiguous_rows(x):
+    """Return x as the backend reads it: a view whose last axis is contiguous, or a copy."""
+    readable = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.aligned
+    return x if readable else contiguous(x)
+
+
+def _check_attention(q, k, v, causal):
+    shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
+    if not q.ndim == k.ndim == v.ndim == 4 or k.shape != v.shape:
+        raise ValueError(
+            f"scaled_dot_product_attention: {shapes}; each is (batch, heads, time, head size), "
+            "and k and v are alike: reshape (B, T, C) to (B, T, H, D) and swap axes 1 and 2"
+        )
+    (B, H, _, D), G = q.shape, k.shape[1]
+    if (k.shape[0], k.shape[3]) != (B, D) or H % max(G, 1) or 0 in (G, D, k.shape[2]):
+        raise ValueError(
+            f"scaled_dot_product_attention: {shapes}; batch and head size must agree, heads of q "
+            "be as many as those of k or a multiple, and head size and key time be 1 or more"
+        )
+    if causal and q.shape[2] > k.shape[2]:
+        raise ValueError(
+            f"scaled_dot_product_attention: {q.shape[2]} queries but {k.shape[2]} keys; a causal "
+            "query needs at least its own key: give as many keys as queries, or causal=False"
+        )
+
+
+def _checked_keys(mask, k):
+    if mask is None:
+        return None
+    mask, (B, _, S, _) = np.asarray(mask), k.shape
+    if mask.shape != (B, S) or not ((mask == 0) | (mask == 1)).all():
+        raise ValueError(
+            f"scaled_dot_product_attention: mask of shape {mask.shape} for k {k.shape}; give a 1 "
+            f"for each key and a 0 for padding, {(B, S)}"
+        )
+    return contiguous(mask.astype(bool))
+
+
+def _check_bias(bias, q, k):
+    if bias is None:
+        return
+    (B, H, T, _), S = q.shape, k.shape[2]
+    if bias.shape not in ((B, H, T, S), (1, H, T, S)):
+        raise ValueError(
+            f"scaled_dot_product_attention: bias {bias.shape} for q {q.shape} and k {k.shape}; "
+            f"give a number for each score, {(B, H, T, S)}, or {(1, H, T, S)} for all sequences"
+        )
