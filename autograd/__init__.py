@@ -2,9 +2,8 @@
 
 Reading order:
 
-    tensor.py        an array, its gradient, the op that made it
-    recording.py     what an op is, how its calls are recorded, and who is told of them
-    engine.py        how gradients travel back along the record
+    engine.py        an array that remembers how it was computed, what an op is, how its calls are
+                     recorded, and how gradients travel back along the record
     ops/             each op: a forward and its vector-Jacobian product, side by side
     gradcheck.py     is a gradient right? finite differences against it: finite_differences.py
                      has both sides, gradcheck_cases.py what each op is checked on
@@ -21,7 +20,7 @@ Reading order:
 array([2., 4., 6.], dtype=float32)
 """
 
-from autograd.engine import backward
+from autograd.engine import OPS, Observer, Tensor, backward, no_grad, observing, op, vjp
 from autograd.gradcheck import GradcheckError, gradcheck
 from autograd.ops.arithmetic import (
     abs,
@@ -68,5 +67,3 @@ from autograd.ops.shaping import (
     transpose,
 )
 from autograd.precision import matmul_precision, set_matmul_precision, using_matmul_precision
-from autograd.recording import Observer, no_grad, observing, op, vjp
-from autograd.tensor import OPS, Tensor

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from autograd.recording import Observer, observing
+from autograd.engine import Observer, observing
 
 
 class AnomalyError(FloatingPointError):

@@ -1,21 +1,362 @@
-"""Reverse-mode differentiation: what was computed is walked backwards, from the loss to the leaves.
+"""The engine: arrays that remember how they were computed, and the walk back from a loss.
 
-Every op (see `autograd.ops`) is a pair of plain functions on ndarrays:
+An op (see `autograd.ops`) is a pair of plain functions on ndarrays:
 
     forward(x, y, ...)      -> output, saved       saved: the tuple that backward will need
     vjp(d_output, saved)    -> d_x, d_y, ...       the vector-Jacobian product
 
 For a loss L and an output z = f(x, y), `d_z` stands for dL/dz, an array shaped like z. The chain
-rule turns it into d_x = d_z . dz/dx without ever forming the Jacobian dz/dx. `autograd.recording`
-keeps a node for each op that is called; `backward` visits the nodes.
+rule turns it into d_x = d_z . dz/dx without ever forming the Jacobian dz/dx.
+
+In reading order: a `Tensor` holds an array. `@op` and `@vjp` turn a pair of functions into an `Op`.
+Each call of an op is recorded as a `Node`. `backward` walks along the nodes from the loss to the
+leaves. An `Observer` watches the calls, for a NaN or for their time.
 """
 
+import functools
+import inspect
 import time
+from contextlib import ContextDecorator, contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
-from autograd.recording import Need, current_observer
-from autograd.tensor import Tensor, as_arrays
+OPS = {}  # every op by name: what can be differentiated, and what gradient checks must cover
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # dtypes that have gradients
+
+_recording = ContextVar("recording", default=True)
+_observer = ContextVar("observer", default=None)
+
+
+# ---- Tensors
+
+
+def _method(name):
+    """Return a method: x.sum(axis=0) is autograd.sum(x, axis=0)."""
+
+    def method(x, *arguments, **settings):
+        return OPS[name](x, *arguments, **settings)
+
+    method.__name__, method.__doc__ = name, f"autograd.{name}(x, ...)"
+    return method
+
+
+def _operators(name):
+    """Return two methods: x - y is autograd.sub(x, y), and 2 - x is autograd.sub(2, x)."""
+
+    def method(x, y):
+        return OPS[name](x, y)
+
+    def reflected(x, y):
+        return OPS[name](y, x)
+
+    method.__doc__, reflected.__doc__ = f"autograd.{name}(x, y)", f"autograd.{name}(y, x)"
+    method.__name__ = reflected.__name__ = name
+    return method, reflected
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was computed.
+
+    data           anything `numpy.asarray` takes. An ndarray is kept, not copied. Python numbers
+                   and lists of them become float32 (or int64, or bool).
+    requires_grad  True for the arrays to differentiate with respect to: `backward` then leaves
+                   dloss/dtensor in `.grad`, an ndarray of the same shape and dtype.
+
+    Raises TypeError for a dtype other than float32, float64, integer or bool, and if gradients of
+    integers are required.
+    """
+
+    __slots__ = ("data", "grad", "node", "output_index", "requires_grad")
+    __array_ufunc__ = None  # ndarray * Tensor is then left to Tensor.__rmul__
+
+    def __init__(self, data, requires_grad=False):
+        self.data = _as_tensor_data(data)
+        if requires_grad and self.data.dtype not in FLOATS:
+            raise TypeError(f"Tensor: {self.data.dtype} values have no gradient; use float data")
+        self.requires_grad = requires_grad
+        self.grad = None
+        self.node = None  # the Node that computed this tensor; None for a leaf
+        self.output_index = 0  # its position among the node's outputs
+
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("sub")
+    __mul__, __rmul__ = _operators("mul")
+    __truediv__, __rtruediv__ = _operators("div")
+    __pow__, __rpow__ = _operators("pow")
+    __matmul__, __rmatmul__ = _operators("matmul")
+    __neg__, __abs__, __getitem__ = _method("neg"), _method("abs"), _method("getitem")
+    sum, mean, max = _method("sum"), _method("mean"), _method("max")
+    reshape, transpose, swapaxes = _method("reshape"), _method("transpose"), _method("swapaxes")
+
+    shape = property(lambda self: self.data.shape)
+    dtype = property(lambda self: self.data.dtype)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+
+    def backward(self, gradient=None):
+        """Add d(self)/d(leaf) to `.grad` of every leaf: see `autograd.engine.backward`."""
+        backward(self, gradient)
+
+    def item(self):
+        """Return the value of a one-element tensor as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item: needs one element, got shape {self.shape}; use .data")
+        return self.data.item()
+
+    def detach(self):
+        """Return a constant of the same values: no gradient flows through it."""
+        return Tensor(self.data)
+
+    def __len__(self):
+        if self.ndim == 0:
+            raise TypeError("len: a 0-d tensor has no length; use .size or .item()")
+        return self.shape[0]
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __eq__(self, other):
+        if self is not other:
+            raise TypeError("Tensors are not compared; compare x.data == 3, or objects with `is`")
+        return True
+
+    __hash__ = object.__hash__
+
+    def __setitem__(self, index, value):
+        raise TypeError("a Tensor cannot be assigned to; use autograd.where, or .data of a leaf")
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("a Tensor is no array; write tensor.data, or autograd.stack of a list")
+
+    def __repr__(self):
+        made_by = f", made by {self.node.op.name}" if self.node else ""
+        wants = ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({self.data}, dtype={self.dtype}{wants}{made_by})"
+
+
+def _as_tensor_data(data):
+    if type(data) is np.ndarray and data.dtype in FLOATS:
+        return data
+    if isinstance(data, Tensor):
+        raise TypeError("Tensor: the data is a Tensor already; use it as it is, or its .detach()")
+    array = _as_array("Tensor", data)
+    single = array.dtype == np.float64 and not isinstance(data, np.ndarray | np.generic)
+    return array.astype(np.float32) if single else array
+
+
+def _as_array(name, x):
+    array = np.asarray(x)
+    if array.dtype not in FLOATS and array.dtype.kind not in "iub":
+        raise TypeError(f"{name}: dtype {array.dtype} is not supported; use float32 or float64")
+    return array
+
+
+def _as_arrays(name, inputs, keeps_dtype):
+    """Return the array inputs of the op `name` as ndarrays of one float dtype; None stays None.
+
+    The dtype is that of the float Tensors, else of the float ndarrays, else float32. An op that
+    `keeps_dtype` gets bools as they are, and integers too unless there are floats beside them.
+    """
+    arrays = [
+        x.data if isinstance(x, Tensor) else x if x is None else _as_array(name, x) for x in inputs
+    ]
+    dtype = arrays[0].dtype if isinstance(inputs[0], Tensor) else None
+    for a in arrays:
+        if a is not None and a.dtype is not dtype:
+            break
+    else:
+        if dtype in FLOATS:
+            return arrays  # the usual case needs no more
+    for kind in (Tensor, np.ndarray):
+        pairs = zip(inputs, arrays, strict=True)
+        dtypes = {a.dtype for x, a in pairs if isinstance(x, kind) and a.dtype.kind == "f"}
+        if dtypes:
+            break
+    if len(dtypes) > 1:
+        raise TypeError(
+            f"{name}: float32 and float64 in one op; convert one: x.data.astype(numpy.float64)"
+        )
+    kept = ("b" if dtypes else "iub") if keeps_dtype else ""
+    dtype = dtypes.pop() if dtypes else FLOATS[0]
+    return [
+        a if a is None or a.dtype == dtype or a.dtype.kind in kept else a.astype(dtype)
+        for a in arrays
+    ]
+
+
+# ---- Ops, and the record of their calls
+
+
+class no_grad(ContextDecorator):
+    """`with no_grad():` or `@no_grad()`: ops compute, and record nothing to differentiate."""
+
+    def __enter__(self):
+        self.token = _recording.set(False)
+        return self
+
+    def __exit__(self, *exception):
+        _recording.reset(self.token)
+
+    def _recreate_cm(self):  # a decorated function that calls itself needs one token per call
+        return type(self)()
+
+
+class Node:
+    """One application of an op: what backward needs of it, and nothing else.
+
+    edges    per array input, where its gradient goes: None (not wanted), a leaf Tensor, or the
+             pair (node, index) for output `index` of another node. Inputs themselves are not
+             kept: an array stays alive through backward only if some op saved it.
+    outputs  (shape, dtype) of each output: what its gradient must look like
+    """
+
+    __slots__ = ("__weakref__", "edges", "op", "outputs", "saved")
+
+    def __init__(self, op, saved, edges, outputs):
+        self.op, self.saved, self.edges, self.outputs = op, saved, edges, outputs
+
+
+def _edge(x):
+    if not (isinstance(x, Tensor) and x.requires_grad):
+        return None
+    return x if x.node is None else (x.node, x.output_index)
+
+
+class Op:
+    """A forward and its VJP under one name, callable on Tensors.
+
+    In a forward's signature, the parameters before `/` are the arrays: Tensors, ndarrays, numbers,
+    or None where that is the default. An op whose forward takes `*arrays` is called with a list of
+    them. All other parameters are settings and reach the forward as they are. The engine adds
+    `needs` where the forward has that parameter: a bool per array, whether backward may ask for its
+    gradient.
+    """
+
+    def __init__(self, forward, keeps_dtype, flops):
+        functools.update_wrapper(self, forward)
+        self.name, self.forward, self.keeps_dtype = forward.__name__, forward, keeps_dtype
+        self.vjp, self.vjp_takes, self.vjp_flops, self._flops = None, (), 1.0, flops
+        signature = inspect.signature(forward)
+        self.forward_takes_needs = "needs" in signature.parameters
+        parameters = [p for p in signature.parameters.values() if p.name != "needs"]
+        self.__signature__ = signature.replace(parameters=parameters)
+        self.array_names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        self.optional_names = {p.name for p in parameters if p.default is None}
+        self.setting_names = [p.name for p in parameters[len(self.array_names) or 1 :]]
+
+    def __call__(self, *arguments, **settings):
+        inputs, rest = self._split(arguments, settings)
+        arrays = _as_arrays(self.name, inputs, self.keeps_dtype)
+        edges = [_edge(x) for x in inputs] if _recording.get() else [None] * len(inputs)
+        needs = [edge is not None for edge in edges]
+        kwargs = {"needs": needs} if self.forward_takes_needs else {}
+        observer = _observer.get()
+        start = observer and time.perf_counter()
+        output, saved = self.forward(*arrays, *rest, **settings, **kwargs)
+        seconds = observer and time.perf_counter() - start
+        results = tuple(map(Tensor, output if isinstance(output, tuple) else (output,)))
+        node = None
+        if any(needs):
+            node = Node(self, saved, edges, [(r.data.shape, r.data.dtype) for r in results])
+            for index, result in enumerate(results):
+                result.node, result.output_index, result.requires_grad = node, index, True
+        if observer:
+            bound = self.__signature__.bind(*arrays, *rest, **settings)
+            bound.apply_defaults()
+            by_name = {name: bound.arguments[name] for name in self.setting_names}
+            outputs = tuple([r.data for r in results])
+            observer.forward(self, node, tuple(arrays), by_name, outputs, seconds)
+        return results if isinstance(output, tuple) else results[0]
+
+    def gradients(self, d_output, saved, needs, sums=None):
+        """Return the VJP's result as a tuple, one array (or None) per array input.
+
+        needs, sums   as the VJP may take them: see `vjp`
+        """
+        kwargs = {}
+        if self.vjp_takes:
+            given = {"needs": needs, "sums": sums or [None] * len(needs)}
+            kwargs = {name: given[name] for name in self.vjp_takes}
+        gradients = self.vjp(d_output, saved, **kwargs)
+        return gradients if isinstance(gradients, tuple) else (gradients,)
+
+    def flops(self, inputs, outputs, settings):
+        """Return the FLOPs of a forward, from what an Observer is given."""
+        if callable(self._flops):
+            return self._flops(inputs, outputs, settings)
+        return self._flops * sum(array.size for array in outputs)
+
+    def _split(self, arguments, settings):
+        """Return (array inputs, positional settings); arrays given by name leave `settings`.
+
+        Settings such as indices may be given as Tensors; a forward sees only arrays.
+        """
+        names, count = self.array_names, len(self.array_names)
+        inputs, rest = arguments[:count], arguments[count:]
+        if len(inputs) < count:
+            inputs += tuple(settings.pop(name, None) for name in names[len(inputs) :])
+        for i, x in enumerate(inputs):
+            if x is None and (name := names[i]) not in self.optional_names:
+                raise TypeError(f"{self.name}: {name} is missing or None; give an array or number")
+        if count == 0:  # it takes a list
+            inputs, *rest = arguments or ((),)
+            usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
+            if not (usable and inputs) or len(rest) > len(self.setting_names):
+                raise TypeError(
+                    f"{self.name}: takes one list of tensors; write {self.name}([a, b]), "
+                    f"with {', '.join(self.setting_names)} after the list"
+                )
+            settings.update(zip(self.setting_names, rest, strict=False))
+            rest = ()
+        if settings or rest:
+            settings.update((k, x.data) for k, x in settings.items() if isinstance(x, Tensor))
+            rest = [x.data if isinstance(x, Tensor) else x for x in rest]
+        return inputs, rest
+
+
+def op(forward=None, *, keeps_dtype=False, flops=1):
+    """Register a forward as an op under its own name; `@vjp(the_op)` adds the derivative.
+
+    keeps_dtype   for ops that only move elements: integers and bools then stay what they are,
+                  where other ops take them as floats
+    flops         FLOPs per element of the output, an exponential counted as 10; or a function
+                  (inputs, outputs, settings) -> FLOPs
+    """
+    if forward is None:
+        return functools.partial(op, keeps_dtype=keeps_dtype, flops=flops)
+    OPS[forward.__name__] = Op(forward, keeps_dtype, flops)
+    return OPS[forward.__name__]
+
+
+def vjp(of, *, flops=1):
+    """Attach a vector-Jacobian product to the op `of`.
+
+    flops   FLOPs of the VJP over those of the forward
+
+    The function takes (d_output, saved) and returns one gradient per array input: an array, or
+    None for an input that has no derivative. It must not write into d_output, return an array that
+    it saved and still needs, or return one new array for two inputs. It may take two more
+    parameters, each with an entry per array input:
+
+    needs   whether the gradient is wanted; where it is not, None may be returned
+    sums    None, or the sum of the gradients that a leaf has had from its other uses. The VJP may
+            add to that array and return it, where a new array would be large and mostly zeros.
+    """
+
+    def attach(function):
+        of.vjp, of.vjp_flops = function, flops
+        parameters = inspect.signature(function).parameters
+        of.vjp_takes = [name for name in ("needs", "sums") if name in parameters]
+        return function
+
+    return attach
+
+
+# ---- The walk back
 
 
 def backward(tensor, gradient=None):
@@ -26,71 +367,58 @@ def backward(tensor, gradient=None):
     The graph is freed on the way: activations live until their op has been visited, and a second
     backward through the same nodes is an error. Gradients of gradients are not recorded. If an op
     fails, no `.grad` has changed.
+
+    Raises RuntimeError if nothing requires a gradient, if there are several elements and no
+    `gradient`, or if an earlier backward has freed the graph; ValueError for a gradient of another
+    shape.
     """
-    gradient = _starting_gradient(tensor, gradient)
-    if tensor.node is None:
-        _add_to_leaf(tensor, gradient.copy())
-        return
-    leaf_grads = {}  # per leaf, its sum so far: arrays that nobody else holds, added to in place
-    output_grads = {(tensor.node, tensor.output_index): gradient}  # per output of a node, its sum
+    # For each leaf, and each output (node, index): the sum of the gradients of its uses so far.
+    sums = {_edge(tensor): _first_gradient(tensor, gradient)}
     pending = _count_uses(tensor.node)
     # A node is visited when the gradients of all its uses have been added, not at the first one.
     # In `b = a + a; c = b + b`, a depth-first walk would pass on the gradient of b's first use
     # before the second one was added, and visit everything below b twice.
-    ready = [tensor.node]
+    ready = [tensor.node] if tensor.node else []
     while ready:
         node = ready.pop()
-        d_output = _complete(output_grads, node)
-        gradients = _apply_vjp(node, d_output, leaf_grads)
-        _check(node, gradients)
-        edges, node.saved, node.edges = node.edges, None, ()
-        d_outputs = _as_tuple(d_output)
-        for i, (edge, d_input) in enumerate(zip(edges, gradients, strict=True)):
-            if edge is None:
-                continue
-            if isinstance(edge, Tensor):
-                # The arrays beside it are not given a name here, which would keep them alive.
-                _add_to_sum(
-                    leaf_grads, edge, d_input, (*d_outputs, *gradients[:i], *gradients[i + 1 :])
-                )
-                continue
-            parent, index = edge
-            # Out of place: the array may also be on its way to another input.
-            output_grads[edge] = output_grads[edge] + d_input if edge in output_grads else d_input
+        parents = [edge[0] for edge in node.edges if isinstance(edge, tuple)]
+        _visit(node, sums)
+        for parent in parents:
             pending[parent] -= 1
             if pending[parent] == 0:
                 ready.append(parent)
-    for leaf, gradient in leaf_grads.items():
-        _add_to_leaf(leaf, gradient)
+    for leaf, gradient in sums.items():
+        if leaf.grad is not None:
+            gradient += leaf.grad  # not the other way: the user may still hold the previous .grad
+        leaf.grad = gradient
 
 
-def _starting_gradient(tensor, gradient):
+def _first_gradient(tensor, gradient):
     if not tensor.requires_grad:
         raise RuntimeError(
-            "backward: nothing this tensor was computed from requires a gradient; create those "
-            "inputs with requires_grad=True, and do not compute it under no_grad()"
+            "backward: no input of this tensor requires a gradient; create inputs with "
+            "requires_grad=True, and do not compute it under no_grad()"
         )
     if gradient is None:
         if tensor.size != 1:
             raise RuntimeError(
-                f"backward: a tensor of shape {tensor.shape} is not a single number; call "
-                f"backward on its sum or mean, or pass gradient=, an array of that shape"
+                f"backward: shape {tensor.shape} is not a single number; take its sum or mean, "
+                "or pass gradient="
             )
         return np.ones(tensor.shape, tensor.dtype)
     given = gradient.data if isinstance(gradient, Tensor) else gradient
-    _, gradient = as_arrays("backward", [tensor, given], keeps_dtype=False)
-    if gradient.shape != tensor.shape:
+    _, array = _as_arrays("backward", [tensor, given], keeps_dtype=False)
+    if array.shape != tensor.shape:
         raise ValueError(
-            f"backward: gradient of shape {gradient.shape} for a tensor of shape {tensor.shape}; "
+            f"backward: gradient of shape {array.shape} for a tensor of shape {tensor.shape}; "
             "they must be equal"
         )
-    return gradient
+    return array.copy()
 
 
 def _count_uses(root):
-    """For each node that root was computed from: by how many edges it is used on the way."""
-    uses = {root: 0}
-    stack = [root]
+    """Return, for each node that root was computed from, by how many edges it is used."""
+    uses, stack = {}, [root] if root else []
     while stack:
         node = stack.pop()
         if not node.edges:
@@ -108,32 +436,40 @@ def _count_uses(root):
     return uses
 
 
-def _complete(output_grads, node):
-    """The d_output of a VJP: outputs of the op that nobody used have gradient zero."""
-    if len(node.outputs) == 1:
-        return output_grads.pop((node, 0))
-    found = [output_grads.pop((node, i), None) for i in range(len(node.outputs))]
-    return tuple(
-        np.zeros(shape, dtype) if d is None else d
-        for d, (shape, dtype) in zip(found, node.outputs, strict=True)
-    )
+def _visit(node, sums):
+    """Call the node's VJP, add its gradients to the sums of its inputs, and free the node."""
+    d_outputs = tuple([
+        np.zeros(shape, dtype) if d is None else d  # outputs that nobody used
+        for i, (shape, dtype) in enumerate(node.outputs) for d in [sums.pop((node, i), None)]
+    ])  # fmt: skip
+    gradients = _call_vjp(node, d_outputs, sums)
+    _check(node, gradients)
+    edges, node.saved, node.edges = node.edges, None, ()
+    for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
+        if edge is None:
+            continue
+        if isinstance(edge, tuple):
+            # Out of place: the array may also be on its way to another input.
+            sums[edge] = sums[edge] + gradient if edge in sums else gradient
+        elif edge not in sums:
+            sums[edge] = _owned(gradient, (*d_outputs, *gradients[:i], *gradients[i + 1 :]))
+        elif gradient is not sums[edge]:  # else the VJP has added to it in place
+            sums[edge] += gradient
 
 
-def _apply_vjp(node, d_output, leaf_grads):
-    """The gradients of the node's inputs; an observer is told of them."""
-    needs = tuple([edge if edge is None else Need(leaf_grads.get(edge)) for edge in node.edges])
-    observer = current_observer.get()
-    if observer is None:
-        return node.op.gradients(d_output, node.saved, needs)
-    start = time.perf_counter()
-    gradients = node.op.gradients(d_output, node.saved, needs)
-    seconds = time.perf_counter() - start
-    observer.vjp(node.op, node, _as_tuple(d_output), gradients, seconds)
+def _call_vjp(node, d_outputs, sums):
+    """Return the gradients of the node's inputs, and tell an observer of them."""
+    op, needs = node.op, [edge is not None for edge in node.edges]
+    of_leaves = None
+    if "sums" in op.vjp_takes:
+        of_leaves = [sums.get(edge) if isinstance(edge, Tensor) else None for edge in node.edges]
+    observer = _observer.get()
+    start = observer and time.perf_counter()
+    d_output = d_outputs if len(d_outputs) > 1 else d_outputs[0]
+    gradients = op.gradients(d_output, node.saved, needs, of_leaves)
+    if observer:
+        observer.vjp(op, node, d_outputs, gradients, time.perf_counter() - start)
     return gradients
-
-
-def _as_tuple(d_output):
-    return d_output if isinstance(d_output, tuple) else (d_output,)
 
 
 def _check(node, gradients):
@@ -142,40 +478,55 @@ def _check(node, gradients):
     for edge, gradient in zip(node.edges, gradients, strict=True):
         if edge is None:
             continue
-        if isinstance(edge, Tensor):
-            expected = (edge.data.shape, edge.data.dtype)
-        else:
-            parent, index = edge
-            expected = parent.outputs[index]
+        leaf = isinstance(edge, Tensor)
+        expected = (edge.data.shape, edge.data.dtype) if leaf else edge[0].outputs[edge[1]]
         if gradient is None:
             raise RuntimeError(
                 f"backward: {name} has no derivative with respect to an input of shape "
-                f"{expected[0]} that requires a gradient; pass that input's .detach() to {name}"
+                f"{expected[0]}; pass that input's .detach()"
             )
         found = (gradient.shape, gradient.dtype)
         assert found == expected, f"{name}: gradient is {found}, its input {expected}"
 
 
-def _add_to_sum(leaf_grads, leaf, gradient, others):
-    """Add a gradient to the leaf's sum so far, unless the VJP has added it in place (`Need`).
-
-    others   the arrays that came in and go out beside it, None among them
-    """
-    if leaf not in leaf_grads:
-        leaf_grads[leaf] = _owned(gradient, others)
-    elif gradient is not leaf_grads[leaf]:
-        leaf_grads[leaf] += gradient
-
-
 def _owned(gradient, others):
-    """`gradient` as an array that a leaf may keep: writable, its memory held by nobody else."""
-    whole = gradient.flags.carray  # row-major, aligned and writable
-    for d in others:
-        whole = whole and (d is None or not np.may_share_memory(gradient, d))
-    return gradient if whole else np.array(gradient, order="C")
+    """Return `gradient` as an array that a leaf may keep: writable, and shared with nobody.
+
+    others   the arrays that came into the VJP and left it beside this one, None among them
+    """
+    shared = any(d is not None and np.may_share_memory(gradient, d) for d in others)
+    return gradient if gradient.flags.carray and not shared else np.array(gradient, order="C")
 
 
-def _add_to_leaf(tensor, gradient):
-    if tensor.grad is not None:
-        gradient += tensor.grad  # not the other way: the user may still hold the previous .grad
-    tensor.grad = gradient
+# ---- Watching
+
+
+class Observer:
+    """What `observing` tells of each op; a subclass overrides what it wants to know.
+
+    op        the Op: its name, array_names, flops
+    node      the Node of this call, the same object in `forward` and `vjp`; None if nothing is
+              recorded
+    seconds   what the op's own function took
+
+    An exception raised here ends the computation.
+    """
+
+    def forward(self, op, node, inputs, settings, outputs, seconds):
+        """Take a forward: a tuple of its arrays (None for an absent one), a dict of all its
+        settings by name, and a tuple of the arrays it computed."""
+
+    def vjp(self, op, node, d_outputs, gradients, seconds):
+        """Take a vector-Jacobian product: a tuple of the gradients of the op's outputs, and a tuple
+        of the gradients of its array inputs, None where not wanted. A gradient that the VJP added
+        in place (`sums`) is the leaf's sum."""
+
+
+@contextmanager
+def observing(observer):
+    """Tell the observer of each op of this thread inside; if they nest, only the innermost."""
+    token = _observer.set(observer)
+    try:
+        yield observer
+    finally:
+        _observer.reset(token)

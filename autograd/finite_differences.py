@@ -10,8 +10,7 @@ import inspect
 
 import numpy as np
 
-from autograd.recording import no_grad
-from autograd.tensor import Tensor
+from autograd.engine import Tensor, no_grad
 
 
 class GradcheckError(AssertionError):

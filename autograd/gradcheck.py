@@ -35,9 +35,9 @@ from functools import partial
 import numpy as np
 
 from autograd import backend
+from autograd.engine import OPS
 from autograd.finite_differences import Function, GradcheckError, random_signed
 from autograd.gradcheck_cases import CASES
-from autograd.recording import OPS
 
 EPS = 2.0**-17
 RTOL = 1e-6

@@ -8,8 +8,8 @@ several positions, so backward sums over these: `unbroadcast`.
 
 import numpy as np
 
+from autograd.engine import op, vjp
 from autograd.ops.reductions import sum_over
-from autograd.recording import op, vjp
 
 
 def unbroadcast(gradient, shape):

@@ -16,9 +16,9 @@ import math
 import numpy as np
 
 from autograd import backend
+from autograd.engine import op, vjp
 from autograd.ops.arithmetic import unbroadcast
 from autograd.precision import in_bf16
-from autograd.recording import op, vjp
 
 
 def _product_flops(inputs, outputs, settings):

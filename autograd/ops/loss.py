@@ -8,10 +8,10 @@ gradient. So in training they are made, used and forgotten, some rows at a time.
 import numpy as np
 
 from autograd import backend
+from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.nn import checked_indices
 from autograd.precision import in_bf16
-from autograd.recording import op, vjp
 
 FLOPS_PER_LOGIT = 13, 12  # of the loss and of its gradient, the exponentials counted as 10
 

@@ -11,10 +11,10 @@ import math
 import numpy as np
 
 from autograd import backend
+from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.reductions import INTEGERS, check_axis, check_not_empty
 from autograd.precision import in_bf16
-from autograd.recording import op, vjp
 
 
 @op
@@ -248,9 +248,9 @@ def embedding(weight, /, indices):
 
 
 @vjp(embedding)
-def embedding_vjp(dy, saved, needs):
+def embedding_vjp(dy, saved, sums):
     indices, vocab_size = saved
-    dweight = needs[0].sum_so_far
+    (dweight,) = sums
     if dweight is None:
         dweight = np.zeros((vocab_size, dy.shape[-1]), dy.dtype)
     backend.embedding_backward_(dweight, rows(dy), indices.reshape(-1))

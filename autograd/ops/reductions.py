@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from autograd.recording import op, vjp
+from autograd.engine import op, vjp
 
 INTEGERS = int | np.integer  # made once: making it takes longer than the check itself
 FEW = 16

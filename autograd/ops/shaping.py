@@ -9,10 +9,9 @@ import operator
 
 import numpy as np
 
+from autograd.engine import Tensor, op, vjp
 from autograd.ops.arithmetic import unbroadcast
 from autograd.ops.reductions import INTEGERS, check_axis
-from autograd.recording import op, vjp
-from autograd.tensor import Tensor
 
 
 @op(keeps_dtype=True, flops=0)
