@@ -5,12 +5,13 @@ Reading order:
     engine.py        an array that remembers how it was computed, what an op is, how its calls are
                      recorded, and how gradients travel back along the record
     ops/             each op: a forward and its vector-Jacobian product, side by side
+    checks.py        what ops refuse, and what to write instead
     gradcheck.py     is a gradient right? finite differences against it: finite_differences.py
                      has both sides, gradcheck_cases.py what each op is checked on
     anomaly.py       which op was the first to give a NaN?
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
-    backend.py       chooses between the last two; process.py: settings for the kernels' sake
+    backend.py       chooses between the last two
     precision.py     float32 products, or those of numbers rounded to bfloat16
 
 >>> from autograd import Tensor

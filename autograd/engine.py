@@ -173,7 +173,7 @@ def _as_arrays(name, inputs, keeps_dtype):
             return arrays  # the usual case needs no more
     for kind in (Tensor, np.ndarray):
         pairs = zip(inputs, arrays, strict=True)
-        dtypes = {a.dtype for x, a in pairs if isinstance(x, kind) and a.dtype.kind == "f"}
+        dtypes = {a.dtype for x, a in pairs if isinstance(x, kind) and a.dtype in FLOATS}
         if dtypes:
             break
     if len(dtypes) > 1:
