@@ -22,10 +22,8 @@ def broadcast(op, *shapes):
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:
-        raise ValueError(
-            f"{op}: shapes {' and '.join(map(str, shapes))} do not broadcast; compared from the "
-            "right, axes must be equal or 1: x.reshape(-1, 1) makes a column"
-        ) from None
+        raise ValueError(f"{op}: shapes {' and '.join(map(str, shapes))} do not broadcast; from "
+                         "the right, axes are equal or 1: x.reshape(-1, 1)") from None  # fmt: skip
 
 
 def axis(op, axis, shape):
@@ -62,46 +60,26 @@ def axes(op, axis, shape):
 def not_empty(op, shape, axes):
     """Refuse to reduce over nothing."""
     if 0 in shape and math.prod(shape[i] for i in axes) == 0:
-        raise ValueError(f"{op}: nothing to reduce in shape {shape} over axes {axes}; "
-                         "test for an empty array first")  # fmt: skip
+        raise ValueError(f"{op}: nothing to reduce in {shape} over axes {axes}; test .size first")
 
 
 def count(op, shape, axes, correction):
     """Return n - correction for the n elements that are reduced; refuse one below 1."""
     n = math.prod(shape[i] for i in axes)
     if n <= correction:
-        raise ValueError(f"{op}: correction={correction} for {n} element(s) in shape {shape}; "
-                         "use correction=0, or more elements")  # fmt: skip
+        raise ValueError(f"{op}: {shape} has {n} elements for correction={correction}; use 0")
     return n - correction
 
 
 # ---- Moving elements
 
 
-def unfilled(op, x, shape):
-    """Return the error that the elements of x do not fill a shape."""
-    return ValueError(f"{op}: {x.size} elements of shape {x.shape} do not fill shape {shape}; "
-                      "lengths are ints with that product, one of them may be -1")  # fmt: skip
-
-
 def permutation(op, axes, shape):
     """Return `axes` as non-negative ints; refuse those that do not name each axis once."""
     axes = tuple(axis(op, a, shape) for a in axes)
     if sorted(axes) != list(range(len(shape))):
-        raise ValueError(f"{op}: axes {axes} for shape {shape}; name each of the {len(shape)} "
-                         "axes once, or use swapaxes to exchange two")  # fmt: skip
+        raise ValueError(f"{op}: axes {axes} for shape {shape}; name each once, or use swapaxes")
     return axes
-
-
-def broadcast_to(op, x, shape):
-    """Refuse a shape to which x does not broadcast."""
-    try:
-        np.broadcast_to(x, shape)
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"{op}: shape {x.shape} does not broadcast to {shape}; compared from the right, an "
-            "axis of x must be equal or 1: reshape x first"
-        ) from None
 
 
 def index(op, part):
@@ -110,10 +88,9 @@ def index(op, part):
         raise TypeError(f"{op}: a float is not an index; use ints, slices, or index.astype(int)")
 
 
-def outside(op, x, error):
-    """Return NumPy's error about an index of x, with the shape and advice."""
-    return IndexError(f"{op}: {error}, for shape {x.shape}; use ints inside the axes, slices, or "
-                      "arrays of ints")  # fmt: skip
+def advised(op, x, error, advice, kind=ValueError):
+    """Return an error with what NumPy says of x, its shape, and advice."""
+    return kind(f"{op}: {error}, for shape {x.shape}; {advice}")
 
 
 def alike(op, arrays, axis=None):
@@ -147,8 +124,7 @@ def widths(op, widths, shape):
     except (ValueError, TypeError):
         pairs = None
     if pairs is None or len(pairs) != len(shape) or any(min(pair) < 0 for pair in pairs):
-        raise ValueError(f"{op}: widths {widths} for shape {shape}; use one (before, after) of "
-                         f"ints from 0 for each of its {len(shape)} axes")  # fmt: skip
+        raise ValueError(f"{op}: widths {widths} for shape {shape}; use (before, after) per axis")
     return pairs
 
 
@@ -166,8 +142,7 @@ def product(op, a, b):
     try:
         np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
-        raise ValueError(f"{shapes}; the leading axes {a.shape[:-2]} and {b.shape[:-2]} do not "
-                         "broadcast: make them equal or 1") from None  # fmt: skip
+        raise ValueError(f"{shapes}; make the axes before the last two equal or 1") from None
 
 
 def linear(op, x, weight, bias):
@@ -176,33 +151,28 @@ def linear(op, x, weight, bias):
         raise ValueError(f"{op}: x {x.shape} and weight {weight.shape}; x ends in `in`, weight is "
                          "(in, out): transpose one stored as (out, in)")  # fmt: skip
     if bias is not None and bias.shape != weight.shape[1:]:
-        raise ValueError(f"{op}: bias {bias.shape} for weight {weight.shape}; use (out,): "
-                         f"{weight.shape[1:]}")  # fmt: skip
+        raise ValueError(f"{op}: bias {bias.shape} for weight {weight.shape}; use (out,)")
 
 
 def table(op, x, table):
     """Refuse a table that is not (vocabulary, channels) for an x that ends in `channels`."""
     if table.ndim != 2 or x.ndim == 0 or x.shape[-1] != table.shape[1]:
-        raise ValueError(
-            f"{op}: x {x.shape} and table {table.shape}; x ends in `channels`, the table is "
-            "(vocabulary, channels): transpose one stored as (in, out)"
-        )
+        raise ValueError(f"{op}: x {x.shape} and table {table.shape}; the table is (vocabulary, "
+                         "channels): transpose one stored as (in, out)")  # fmt: skip
 
 
 def per_channel(op, x, **arrays):
     """Refuse a weight or bias without one number per channel, and an x without any."""
     for name, array in arrays.items():
         if x.ndim == 0 or (array is not None and array.shape != x.shape[-1:]):
-            raise ValueError(f"{op}: x {x.shape} and {name} {np.shape(array)}; use one number per "
-                             "channel, the last axis of x")  # fmt: skip
+            raise ValueError(f"{op}: x {x.shape} and {name} {np.shape(array)}; use x.shape[-1:]")
     not_empty(op, x.shape, (x.ndim - 1,))
 
 
 def positions(op, x, positions):
     """Return `positions` as an array; refuse an x that is not (B, H, T, D) with an even D."""
     if x.ndim != 4 or x.shape[3] % 2:
-        raise ValueError(f"{op}: x {x.shape}; use (batch, heads, time, head size), with an even "
-                         "head size for pairs of channels")  # fmt: skip
+        raise ValueError(f"{op}: x {x.shape}; use (batch, heads, time, head size), the last even")
     found, T = np.asarray(positions), x.shape[2]
     if found.shape != (T,) or found.dtype.kind not in "iu":
         raise ValueError(f"{op}: positions {found.shape} of {found.dtype} for x {x.shape}; use one "
@@ -217,8 +187,7 @@ def bounds(op, low, high, dtype):
     """Return two numbers of a dtype, in order; None stays None."""
     for bound in (low, high):
         if np.ndim(bound) > 0:
-            raise ValueError(f"{op}: a bound of shape {np.shape(bound)}; use a number, or "
-                             "maximum(x, low) and -maximum(-x, -high)")  # fmt: skip
+            raise ValueError(f"{op}: a bound of shape {np.shape(bound)}; use maximum(x, low)")
     low, high = (None if bound is None else dtype.type(bound) for bound in (low, high))
     if low is not None and high is not None and low > high:
         raise ValueError(f"{op}: low={low} is above high={high}; exchange them")

@@ -8,9 +8,9 @@ An op (see `autograd.ops`) is a pair of plain functions on ndarrays:
 For a loss L and an output z = f(x, y), `d_z` stands for dL/dz, an array shaped like z. The chain
 rule turns it into d_x = d_z . dz/dx without ever forming the Jacobian dz/dx.
 
-In reading order: a `Tensor` holds an array. `@op` and `@vjp` turn a pair of functions into an `Op`.
-Each call of an op is recorded as a `Node`. `backward` walks along the nodes from the loss to the
-leaves. An `Observer` watches the calls, for a NaN or for their time.
+In reading order: a `Tensor` holds an array; `@op` and `@vjp` make an `Op` of two functions; each
+call of an op is recorded as a `Node`; `backward` walks along the nodes from the loss to the leaves;
+an `Observer` watches the calls, for a NaN or for their time.
 """
 
 import functools
@@ -43,28 +43,19 @@ def _method(name):
 
 def _operators(name):
     """Return two methods: x - y is autograd.sub(x, y), and 2 - x is autograd.sub(2, x)."""
-
-    def method(x, y):
-        return OPS[name](x, y)
-
-    def reflected(x, y):
-        return OPS[name](y, x)
-
-    method.__doc__, reflected.__doc__ = f"autograd.{name}(x, y)", f"autograd.{name}(y, x)"
-    method.__name__ = reflected.__name__ = name
-    return method, reflected
+    methods = [lambda x, y: OPS[name](x, y), lambda x, y: OPS[name](y, x)]  # noqa: PLW0108
+    for method, arguments in zip(methods, ("x, y", "y, x"), strict=True):
+        method.__name__, method.__doc__ = name, f"autograd.{name}({arguments})"
+    return methods
 
 
 class Tensor:
     """An n-dimensional array that remembers how it was computed.
 
-    data           anything `numpy.asarray` takes. An ndarray is kept, not copied. Python numbers
-                   and lists of them become float32 (or int64, or bool).
-    requires_grad  True for the arrays to differentiate with respect to: `backward` then leaves
-                   dloss/dtensor in `.grad`, an ndarray of the same shape and dtype.
-
-    Raises TypeError for a dtype other than float32, float64, integer or bool, and if gradients of
-    integers are required.
+    data           anything `numpy.asarray` takes. An ndarray is not copied. Python numbers and
+                   lists of them become float32 (or int64, or bool).
+    requires_grad  whether `backward` leaves dloss/dtensor in `.grad`, an ndarray of this shape and
+                   dtype; TypeError for integers
     """
 
     __slots__ = ("data", "grad", "node", "output_index", "requires_grad")
@@ -74,10 +65,8 @@ class Tensor:
         self.data = _as_tensor_data(data)
         if requires_grad and self.data.dtype not in FLOATS:
             raise TypeError(f"Tensor: {self.data.dtype} values have no gradient; use float data")
-        self.requires_grad = requires_grad
-        self.grad = None
-        self.node = None  # the Node that computed this tensor; None for a leaf
-        self.output_index = 0  # its position among the node's outputs
+        self.requires_grad, self.grad = requires_grad, None
+        self.node, self.output_index = None, 0  # which output of which Node it is; None: a leaf
 
     __add__, __radd__ = _operators("add")
     __sub__, __rsub__ = _operators("sub")
@@ -158,7 +147,7 @@ def _as_array(name, x):
 def _as_arrays(name, inputs, keeps_dtype):
     """Return the array inputs of the op `name` as ndarrays of one float dtype; None stays None.
 
-    The dtype is that of the float Tensors, else of the float ndarrays, else float32. An op that
+    The float Tensors decide the dtype, else the float ndarrays, else it is float32. An op that
     `keeps_dtype` gets bools as they are, and integers too unless there are floats beside them.
     """
     arrays = [
@@ -206,12 +195,11 @@ class no_grad(ContextDecorator):
 
 
 class Node:
-    """One application of an op: what backward needs of it, and nothing else.
+    """One call of an op: what backward needs of it. Inputs are kept only if the op saved them.
 
     edges    per array input, where its gradient goes: None (not wanted), a leaf Tensor, or the
-             pair (node, index) for output `index` of another node. Inputs themselves are not
-             kept: an array stays alive through backward only if some op saved it.
-    outputs  (shape, dtype) of each output: what its gradient must look like
+             pair (node, index) for output `index` of another node
+    outputs  (shape, dtype) of each output, and of its gradient
     """
 
     __slots__ = ("__weakref__", "edges", "op", "outputs", "saved")
@@ -230,10 +218,9 @@ class Op:
     """A forward and its VJP under one name, callable on Tensors.
 
     In a forward's signature, the parameters before `/` are the arrays: Tensors, ndarrays, numbers,
-    or None where that is the default. An op whose forward takes `*arrays` is called with a list of
-    them. All other parameters are settings and reach the forward as they are. The engine adds
-    `needs` where the forward has that parameter: a bool per array, whether backward may ask for its
-    gradient.
+    or None where that is the default. An op whose forward takes `*arrays` is called with a list.
+    All other parameters are settings and reach the forward as they are, except `needs`: the engine
+    says there, for each array, whether backward may ask for its gradient.
     """
 
     def __init__(self, forward, keeps_dtype, flops):
@@ -273,15 +260,9 @@ class Op:
         return results if isinstance(output, tuple) else results[0]
 
     def gradients(self, d_output, saved, needs, sums=None):
-        """Return the VJP's result as a tuple, one array (or None) per array input.
-
-        needs, sums   as the VJP may take them: see `vjp`
-        """
-        kwargs = {}
-        if self.vjp_takes:
-            given = {"needs": needs, "sums": sums or [None] * len(needs)}
-            kwargs = {name: given[name] for name in self.vjp_takes}
-        gradients = self.vjp(d_output, saved, **kwargs)
+        """Return the VJP's result as a tuple; needs and sums (see `vjp`) are given if it asks."""
+        given = {"needs": needs, "sums": sums or [None] * len(needs)} if self.vjp_takes else {}
+        gradients = self.vjp(d_output, saved, **{name: given[name] for name in self.vjp_takes})
         return gradients if isinstance(gradients, tuple) else (gradients,)
 
     def flops(self, inputs, outputs, settings):
@@ -291,10 +272,7 @@ class Op:
         return self._flops * sum(array.size for array in outputs)
 
     def _split(self, arguments, settings):
-        """Return (array inputs, positional settings); arrays given by name leave `settings`.
-
-        Settings such as indices may be given as Tensors; a forward sees only arrays.
-        """
+        """Return (array inputs, positional settings); arrays given by name leave `settings`."""
         names, count = self.array_names, len(self.array_names)
         inputs, rest = arguments[:count], arguments[count:]
         if len(inputs) < count:
@@ -306,13 +284,11 @@ class Op:
             inputs, *rest = arguments or ((),)
             usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
             if not (usable and inputs) or len(rest) > len(self.setting_names):
-                raise TypeError(
-                    f"{self.name}: takes one list of tensors; write {self.name}([a, b]), "
-                    f"with {', '.join(self.setting_names)} after the list"
-                )
+                raise TypeError(f"{self.name}: takes one list of tensors; write {self.name}([a, b])"
+                                f", with {', '.join(self.setting_names)} after it")  # fmt: skip
             settings.update(zip(self.setting_names, rest, strict=False))
             rest = ()
-        if settings or rest:
+        if settings or rest:  # indices, say, may be Tensors; a forward sees arrays
             settings.update((k, x.data) for k, x in settings.items() if isinstance(x, Tensor))
             rest = [x.data if isinstance(x, Tensor) else x for x in rest]
         return inputs, rest
@@ -321,8 +297,7 @@ class Op:
 def op(forward=None, *, keeps_dtype=False, flops=1):
     """Register a forward as an op under its own name; `@vjp(the_op)` adds the derivative.
 
-    keeps_dtype   for ops that only move elements: integers and bools then stay what they are,
-                  where other ops take them as floats
+    keeps_dtype   for ops that only move elements: integers and bools do not become floats
     flops         FLOPs per element of the output, an exponential counted as 10; or a function
                   (inputs, outputs, settings) -> FLOPs
     """
@@ -333,9 +308,7 @@ def op(forward=None, *, keeps_dtype=False, flops=1):
 
 
 def vjp(of, *, flops=1):
-    """Attach a vector-Jacobian product to the op `of`.
-
-    flops   FLOPs of the VJP over those of the forward
+    """Attach a vector-Jacobian product to the op `of`; flops are those of the VJP per forward FLOP.
 
     The function takes (d_output, saved) and returns one gradient per array input: an array, or
     None for an input that has no derivative. It must not write into d_output, return an array that
@@ -343,8 +316,8 @@ def vjp(of, *, flops=1):
     parameters, each with an entry per array input:
 
     needs   whether the gradient is wanted; where it is not, None may be returned
-    sums    None, or the sum of the gradients that a leaf has had from its other uses. The VJP may
-            add to that array and return it, where a new array would be large and mostly zeros.
+    sums    None, or the sum of the gradients of a leaf's other uses. The VJP may add to that array
+            and return it, where a new array would be large and mostly zeros.
     """
 
     def attach(function):
@@ -364,13 +337,8 @@ def backward(tensor, gradient=None):
 
     gradient   an array of the tensor's shape; may be left out for a single element (it is 1)
 
-    The graph is freed on the way: activations live until their op has been visited, and a second
-    backward through the same nodes is an error. Gradients of gradients are not recorded. If an op
-    fails, no `.grad` has changed.
-
-    Raises RuntimeError if nothing requires a gradient, if there are several elements and no
-    `gradient`, or if an earlier backward has freed the graph; ValueError for a gradient of another
-    shape.
+    Activations are freed as their op is visited, so a second backward through the same nodes is a
+    RuntimeError. Gradients of gradients are not recorded. If an op fails, no `.grad` has changed.
     """
     # For each leaf, and each output (node, index): the sum of the gradients of its uses so far.
     sums = {_edge(tensor): _first_gradient(tensor, gradient)}
@@ -395,24 +363,18 @@ def backward(tensor, gradient=None):
 
 def _first_gradient(tensor, gradient):
     if not tensor.requires_grad:
-        raise RuntimeError(
-            "backward: no input of this tensor requires a gradient; create inputs with "
-            "requires_grad=True, and do not compute it under no_grad()"
-        )
+        raise RuntimeError("backward: no input of this tensor requires a gradient; make them with "
+                           "requires_grad=True, and do not compute it under no_grad()")  # fmt: skip
     if gradient is None:
         if tensor.size != 1:
-            raise RuntimeError(
-                f"backward: shape {tensor.shape} is not a single number; take its sum or mean, "
-                "or pass gradient="
-            )
+            raise RuntimeError(f"backward: shape {tensor.shape} is not a single number; take its "
+                               "sum or mean, or pass gradient=")  # fmt: skip
         return np.ones(tensor.shape, tensor.dtype)
     given = gradient.data if isinstance(gradient, Tensor) else gradient
     _, array = _as_arrays("backward", [tensor, given], keeps_dtype=False)
     if array.shape != tensor.shape:
-        raise ValueError(
-            f"backward: gradient of shape {array.shape} for a tensor of shape {tensor.shape}; "
-            "they must be equal"
-        )
+        raise ValueError(f"backward: gradient of shape {array.shape} for a tensor of shape "
+                         f"{tensor.shape}; they must be equal")  # fmt: skip
     return array.copy()
 
 
@@ -422,17 +384,14 @@ def _count_uses(root):
     while stack:
         node = stack.pop()
         if not node.edges:
-            raise RuntimeError(
-                f"backward: the graph below op {node.op.name!r} was used by an earlier backward "
-                "and is freed; compute the loss again, or add the losses and go backward once"
-            )
+            raise RuntimeError(f"backward: the graph below op {node.op.name!r} was used by an "
+                               "earlier backward and is freed; compute the loss again, or add the "
+                               "losses before one backward")  # fmt: skip
         for edge in node.edges:
             if isinstance(edge, tuple):
-                parent = edge[0]
-                if parent not in uses:
-                    uses[parent] = 0
-                    stack.append(parent)
-                uses[parent] += 1
+                if edge[0] not in uses:
+                    stack.append(edge[0])
+                uses[edge[0]] = uses.get(edge[0], 0) + 1
     return uses
 
 
@@ -442,9 +401,18 @@ def _visit(node, sums):
         np.zeros(shape, dtype) if d is None else d  # outputs that nobody used
         for i, (shape, dtype) in enumerate(node.outputs) for d in [sums.pop((node, i), None)]
     ])  # fmt: skip
-    gradients = _call_vjp(node, d_outputs, sums)
+    edges, op, observer = node.edges, node.op, _observer.get()
+    needs = [edge is not None for edge in edges]
+    of_leaves = None
+    if "sums" in op.vjp_takes:
+        of_leaves = [sums.get(edge) if isinstance(edge, Tensor) else None for edge in edges]
+    start = observer and time.perf_counter()
+    d_output = d_outputs if len(d_outputs) > 1 else d_outputs[0]
+    gradients = op.gradients(d_output, node.saved, needs, of_leaves)
+    if observer:
+        observer.vjp(op, node, d_outputs, gradients, time.perf_counter() - start)
     _check(node, gradients)
-    edges, node.saved, node.edges = node.edges, None, ()
+    node.saved, node.edges = None, ()
     for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
         if edge is None:
             continue
@@ -457,21 +425,6 @@ def _visit(node, sums):
             sums[edge] += gradient
 
 
-def _call_vjp(node, d_outputs, sums):
-    """Return the gradients of the node's inputs, and tell an observer of them."""
-    op, needs = node.op, [edge is not None for edge in node.edges]
-    of_leaves = None
-    if "sums" in op.vjp_takes:
-        of_leaves = [sums.get(edge) if isinstance(edge, Tensor) else None for edge in node.edges]
-    observer = _observer.get()
-    start = observer and time.perf_counter()
-    d_output = d_outputs if len(d_outputs) > 1 else d_outputs[0]
-    gradients = op.gradients(d_output, node.saved, needs, of_leaves)
-    if observer:
-        observer.vjp(op, node, d_outputs, gradients, time.perf_counter() - start)
-    return gradients
-
-
 def _check(node, gradients):
     name = node.op.name
     assert len(gradients) == len(node.edges), f"{name}: one gradient per array input is needed"
@@ -481,19 +434,14 @@ def _check(node, gradients):
         leaf = isinstance(edge, Tensor)
         expected = (edge.data.shape, edge.data.dtype) if leaf else edge[0].outputs[edge[1]]
         if gradient is None:
-            raise RuntimeError(
-                f"backward: {name} has no derivative with respect to an input of shape "
-                f"{expected[0]}; pass that input's .detach()"
-            )
+            raise RuntimeError(f"backward: {name} has no derivative with respect to an input of "
+                               f"shape {expected[0]}; pass that input's .detach()")  # fmt: skip
         found = (gradient.shape, gradient.dtype)
         assert found == expected, f"{name}: gradient is {found}, its input {expected}"
 
 
 def _owned(gradient, others):
-    """Return `gradient` as an array that a leaf may keep: writable, and shared with nobody.
-
-    others   the arrays that came into the VJP and left it beside this one, None among them
-    """
+    """Return `gradient` as a writable array that shares no memory with the VJP's other arrays."""
     shared = any(d is not None and np.may_share_memory(gradient, d) for d in others)
     return gradient if gradient.flags.carray and not shared else np.array(gradient, order="C")
 
@@ -502,29 +450,24 @@ def _owned(gradient, others):
 
 
 class Observer:
-    """What `observing` tells of each op; a subclass overrides what it wants to know.
+    """The base of what `observing` calls; an exception raised in a method ends the computation.
 
     op        the Op: its name, array_names, flops
-    node      the Node of this call, the same object in `forward` and `vjp`; None if nothing is
-              recorded
-    seconds   what the op's own function took
-
-    An exception raised here ends the computation.
+    node      the Node of this call, the same in `forward` and `vjp`; None if nothing is recorded
+    seconds   the time of the op's own function
     """
 
     def forward(self, op, node, inputs, settings, outputs, seconds):
-        """Take a forward: a tuple of its arrays (None for an absent one), a dict of all its
-        settings by name, and a tuple of the arrays it computed."""
+        """Take a tuple of arrays (None for an absent one), all settings by name, the outputs."""
 
     def vjp(self, op, node, d_outputs, gradients, seconds):
-        """Take a vector-Jacobian product: a tuple of the gradients of the op's outputs, and a tuple
-        of the gradients of its array inputs, None where not wanted. A gradient that the VJP added
-        in place (`sums`) is the leaf's sum."""
+        """Take the gradients of the outputs and of the array inputs (None where not wanted), as
+        tuples. Where the VJP added in place (`sums`), the leaf's sum is its gradient."""
 
 
 @contextmanager
 def observing(observer):
-    """Tell the observer of each op of this thread inside; if they nest, only the innermost."""
+    """Call the observer for each op of this thread inside; if they nest, only the innermost."""
     token = _observer.set(observer)
     try:
         yield observer

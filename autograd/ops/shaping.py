@@ -19,8 +19,9 @@ def reshape(x, /, *shape):
     shape = _one_tuple(shape)
     try:
         return x.reshape(shape), (x.shape,)
-    except (ValueError, TypeError):
-        raise checks.unfilled("reshape", x, shape) from None
+    except (ValueError, TypeError) as error:
+        advice = "lengths are ints with the same product, one of them may be -1"
+        raise checks.advised("reshape", x, error, advice) from None
 
 
 @vjp(reshape)
@@ -58,8 +59,10 @@ def swapaxes_vjp(dz, saved):
 @op(keeps_dtype=True, flops=0)
 def broadcast_to(x, /, shape):
     """Copies of x along new or length-1 axes, as NumPy broadcasts."""
-    checks.broadcast_to("broadcast_to", x, shape)
-    return np.broadcast_to(x, shape).copy(), (x.shape,)
+    try:
+        return np.broadcast_to(x, shape).copy(), (x.shape,)
+    except (ValueError, TypeError) as error:
+        raise checks.advised("broadcast_to", x, error, "reshape x first") from None
 
 
 @vjp(broadcast_to)
@@ -78,7 +81,8 @@ def getitem(x, /, index):
     try:
         return x[index], (x.shape, index)
     except IndexError as error:
-        raise checks.outside("getitem", x, error) from None
+        advice = "use ints inside the axes, slices, or arrays of ints"
+        raise checks.advised("getitem", x, error, advice, IndexError) from None
 
 
 @vjp(getitem)

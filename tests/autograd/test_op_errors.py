@@ -26,9 +26,9 @@ def targets(*ids):
 
 ag = autograd
 attention = autograd.scaled_dot_product_attention
-BROADCAST = r"shapes \(2, 3\) and \(4,\) do not broadcast; .*x\.reshape\(-1, 1\) makes a col"
+BROADCAST = r"shapes \(2, 3\) and \(4,\) do not broadcast; .*x\.reshape\(-1, 1\)"
 AXIS = r"axis 2 for shape \(2, 3\); use an int from -2 to 1"
-EMPTY = r"nothing to reduce in shape \(2, 0\) over axes \((0, )?1,?\); test for an empty array"
+EMPTY = r"nothing to reduce in \(2, 0\) over axes \((0, )?1,?\); test \.size"
 
 ERRORS = [
     # arithmetic
@@ -42,7 +42,7 @@ ERRORS = [
      r"where: shapes \(2, 3\) and \(4,\) and \(2, 3\) do not broadcast"),
     (lambda: ag.clip(t(2), 3, 1), ValueError, "clip: low=3.0 is above high=1.0; exchange them"),
     (lambda: ag.clip(t(2), np.zeros(2)), ValueError,
-     r"clip: a bound of shape \(2,\); .* maximum\(x, low\)"),
+     r"clip: a bound of shape \(2,\); use maximum\(x, low\)"),
     # reductions
     *[(lambda f=f: f(t(2, 3), 2), ValueError, f"{f.name}: {AXIS}")
       for f in (ag.sum, ag.mean, ag.max, ag.logsumexp, ag.var)],
@@ -56,21 +56,21 @@ ERRORS = [
     (lambda: ag.sum(t(2, 3), "all"), ValueError, r"sum: axis 'all' for shape \(2, 3\); use an int"),
     (lambda: ag.max(t(), 0), ValueError, r"max: axis 0 for shape \(\); a 0-d array has no axis"),
     (lambda: ag.var(t(2, 3), 0, correction=2), ValueError,
-     r"var: correction=2 for 2 element\(s\) in shape \(2, 3\); use correction=0"),
+     r"var: \(2, 3\) has 2 elements for correction=2; use 0"),
     # shaping
     (lambda: t(2, 3).reshape(4, 2), ValueError,
-     r"reshape: 6 elements of shape \(2, 3\) do not fill shape \(4, 2\); .* may be -1"),
-    (lambda: t(2, 3).reshape(-1, -1), ValueError, r"reshape: .* shape \(-1, -1\)"),
-    (lambda: t(2, 3).reshape(6.0), ValueError, r"reshape: .* shape \(6\.0,\); lengths are ints"),
+     r"reshape: .*size 6 into shape \(4, ?2\), for shape \(2, 3\); .* may be -1"),
+    (lambda: t(2, 3).reshape(-1, -1), ValueError, r"reshape: can only specify one unknown"),
+    (lambda: t(2, 3).reshape(6.0), ValueError, r"reshape: .*float.* for shape \(2, 3\); len"),
     (lambda: t(2, 3).transpose(0, 0), ValueError,
-     r"transpose: axes \(0, 0\) for shape \(2, 3\); name each of the 2 axes once, or use swapaxes"),
+     r"transpose: axes \(0, 0\) for shape \(2, 3\); name each once, or use swapaxes"),
     (lambda: t(2, 3).transpose(0), ValueError, r"transpose: axes \(0,\) for shape \(2, 3\)"),
     (lambda: t(2, 3).transpose(0, 2), ValueError, f"transpose: {AXIS}"),
     (lambda: t(2, 3).swapaxes(0, 2), ValueError, f"swapaxes: {AXIS}"),
     (lambda: t(2, 3).swapaxes(None, 1), ValueError, "swapaxes: axis None for shape"),
     (lambda: ag.broadcast_to(t(2, 3), (4, 3)), ValueError,
-     r"broadcast_to: shape \(2, 3\) does not broadcast to \(4, 3\); .*reshape x first"),
-    (lambda: ag.broadcast_to(t(), (1.5,)), ValueError, r"broadcast_to: .* to \(1\.5,\); "),
+     r"broadcast_to: .*\(4, ?3\).*, for shape \(2, 3\); reshape x first"),
+    (lambda: ag.broadcast_to(t(), (1.5,)), ValueError, r"broadcast_to: .*float.*; "),
     (lambda: t(2, 3)[5], IndexError,
      r"getitem: index 5 is out of bounds .*, for shape \(2, 3\); use ints inside the axes"),
     (lambda: t(2, 3)[np.array([0, 9])], IndexError, r"getitem: index 9 .* for shape \(2, 3\)"),
@@ -96,7 +96,7 @@ ERRORS = [
        r"split: size .* for shape \(2, 3\); .* list that adds up to 3, the length of axis 1")
       for size in ([1, 1], [4, -1], [], [1.5, 1.5], 1.5, "ab", [[3]])],
     *[(lambda widths=widths: ag.pad(t(2, 3), widths), ValueError,
-       r"pad: widths .* for shape \(2, 3\); use one \(before, after\) of .* each of its 2 axes")
+       r"pad: widths .* for shape \(2, 3\); use \(before, after\) per axis")
       for widths in (1, [(1, 1)], [(1, 1), (1, -1)], [(1, 1), (0.5, 1)], [(1, 1), (1,)])],
     # linalg
     (lambda: t(2, 3) @ t(4, 2), ValueError,
@@ -104,13 +104,13 @@ ERRORS = [
     (lambda: t(3) @ t(4), ValueError, r"matmul: shapes \(3,\) and \(4,\); the last axis"),
     (lambda: t(2, 3) @ 2.0, ValueError, r"matmul: shapes \(2, 3\) and \(\); .*: use \* instead"),
     (lambda: t(2, 2, 3) @ t(3, 3, 2), ValueError,
-     r"matmul: shapes \(2, 2, 3\) and \(3, 3, 2\); the leading axes \(2,\) and \(3,\) do not bro"),
+     r"matmul: shapes \(2, 2, 3\) and \(3, 3, 2\); make the axes before the last two equal or 1"),
     (lambda: ag.linear(t(2, 3), t(4, 3)), ValueError,
      r"linear: x \(2, 3\) and weight \(4, 3\); .*: transpose one stored as \(out, in"),
     (lambda: ag.linear(t(), t(4, 3)), ValueError, r"linear: x \(\) and weight \(4, 3\)"),
     (lambda: ag.linear(t(2, 3), t(3)), ValueError, r"linear: x \(2, 3\) and weight \(3,\)"),
     (lambda: ag.linear(t(2, 3), t(3, 4), t(3)), ValueError,
-     r"linear: bias \(3,\) for weight \(3, 4\); use \(out,\): \(4,\)"),
+     r"linear: bias \(3,\) for weight \(3, 4\); use \(out,\)"),
     # nn
     (lambda: ag.gelu(t(2), approximate="erf"), ValueError,
      "gelu: approximate='erf'; use 'tanh' or 'none'"),
@@ -120,17 +120,17 @@ ERRORS = [
     (lambda: ag.log_softmax(t(2, 3), 2), ValueError, f"log_softmax: {AXIS}"),
     (lambda: ag.log_softmax(t(2, 0)), ValueError, f"log_softmax: {EMPTY}"),
     (lambda: ag.layer_norm(t(2, 3), t(2), t(3)), ValueError,
-     r"layer_norm: x \(2, 3\) and weight \(2,\); use one number per channel, the last axis"),
+     r"layer_norm: x \(2, 3\) and weight \(2,\); use x\.shape\[-1:\]"),
     (lambda: ag.layer_norm(t(2, 3), t(3), t()), ValueError,
-     r"layer_norm: x \(2, 3\) and bias \(\); use one number per channel, the last axis of x"),
+     r"layer_norm: x \(2, 3\) and bias \(\); use x\.shape\[-1:\]"),
     (lambda: ag.layer_norm(t()), ValueError, r"layer_norm: x \(\) and weight \(\)"),
     (lambda: ag.layer_norm(t(2, 0)), ValueError, f"layer_norm: {EMPTY}"),
     (lambda: ag.rms_norm(t(2, 3), t(2)), ValueError,
-     r"rms_norm: x \(2, 3\) and weight \(2,\); use one number per channel, the last axis"),
+     r"rms_norm: x \(2, 3\) and weight \(2,\); use x\.shape\[-1:\]"),
     (lambda: ag.rms_norm(t(), t()), ValueError, r"rms_norm: x \(\) and weight \(\)"),
     (lambda: ag.rms_norm(t(2, 0), t(0)), ValueError, f"rms_norm: {EMPTY}"),
     (lambda: ag.rotary_embedding(t(1, 2, 3, 5), [0, 1, 2]), ValueError,
-     r"rotary_embedding: x \(1, 2, 3, 5\); use \(batch, heads, time, head size\), with an even"),
+     r"rotary_embedding: x \(1, 2, 3, 5\); use \(batch, heads, time, head size\), the last even"),
     (lambda: ag.rotary_embedding(t(3, 4), [0, 1, 2]), ValueError, r"rotary_embedding: x \(3, 4\)"),
     *[(lambda positions=positions: ag.rotary_embedding(t(1, 2, 3, 4), positions), ValueError,
        r"rotary_embedding: positions .*; use one integer for each of its 3 times, such as np\.ara")
@@ -185,7 +185,7 @@ ERRORS = [
       for call in (lambda: ag.linear(t(2, 3), None), lambda: ag.linear(t(2, 3)),
                    lambda: ag.linear(t(2, 3), bias=t(3, 4)))],
     *[(lambda wrong=wrong: ag.concat(*wrong), TypeError,
-       r"concat: takes one list of tensors; write concat\(\[a, b\]\), with axis after")
+       r"concat: takes one list of tensors; write concat\(\[a, b\]\), with axis aft")
       for wrong in ([], [t(2)], [t(2), t(2)], [[]], [[t(2), None]], [[t(2)], 0, 1])],
     (lambda: t(2) * Tensor(np.ones(2)), TypeError,
      "mul: float32 and float64 in one op; convert one: x"),
