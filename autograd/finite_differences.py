@@ -46,10 +46,8 @@ class Function:
         tensors = {label: x for label, x in self.inputs.items() if isinstance(x, Tensor)}
         self.checked = {label: x for label, x in tensors.items() if x.requires_grad and x.size}
         if not self.checked:
-            raise ValueError(
-                "gradcheck: nothing to check; give a non-empty float64 array, or a Tensor with "
-                "requires_grad=True"
-            )
+            raise ValueError("gradcheck: nothing to check; give a non-empty float64 array, or a "
+                             "Tensor with requires_grad=True")  # fmt: skip
 
     def __call__(self):
         result = self.f(**self.inputs) if self.by_name else self.f(*self.inputs.values())
@@ -78,10 +76,8 @@ class Function:
                 raise TypeError(f"gradcheck: f returns {y.dtype}; keep everything in it float64")
         first, second = ([(y.shape, y.data.tobytes()) for y in ys] for ys in (outputs, again))
         if first != second:
-            raise GradcheckError(
-                "gradcheck: f returns something else when called again with the same inputs; seed "
-                "what is random, such as dropout"
-            )
+            raise GradcheckError("gradcheck: f returns something else when called again; seed what "
+                                 "is random, such as dropout")  # fmt: skip
         return [random_signed(rng, y.shape) for y in outputs]
 
     def gradients(self, cotangents):
@@ -136,9 +132,7 @@ class Function:
     def _check_unchanged(self, who, before):
         for label, content in self._bytes_of_inputs().items():
             if content != before[label]:
-                raise GradcheckError(
-                    f"gradcheck: {who} writes into {label}; let it write into a copy"
-                )
+                raise GradcheckError(f"gradcheck: {who} writes into {label}; use a copy")
 
 
 @contextlib.contextmanager
@@ -176,15 +170,11 @@ def _as_input(label, x):
     if array.dtype.kind != "f":
         return x
     if array.dtype != np.float64:
-        raise TypeError(
-            f"gradcheck: {label} is {array.dtype}, too coarse to tell a wrong gradient from "
-            "rounding; convert it: Tensor(x.data.astype(numpy.float64), requires_grad=True)"
-        )
+        raise TypeError(f"gradcheck: {label} is {array.dtype}, too coarse to tell errors from "
+                        "rounding; use x.data.astype(numpy.float64)")  # fmt: skip
     if isinstance(x, Tensor) and x.node is not None:
-        raise ValueError(
-            f"gradcheck: {label} was computed by op {x.node.op.name!r}; give what it was computed "
-            "from, or a leaf: Tensor(x.data, requires_grad=True)"
-        )
+        raise ValueError(f"gradcheck: {label} was computed by op {x.node.op.name!r}; give a leaf: "
+                         "Tensor(x.data, requires_grad=True)")  # fmt: skip
     return x if isinstance(x, Tensor) else Tensor(array, requires_grad=True)
 
 

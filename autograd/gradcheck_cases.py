@@ -18,7 +18,7 @@ from autograd.ops import arithmetic, linalg, loss, nn, reductions, shaping
 
 
 class Case:
-    """A call: f, a function of Tensors, on the arrays that `makers` make from a generator."""
+    """A call of f, a function of Tensors, on the arrays that `makers` make from a generator."""
 
     def __init__(self, label, f, *makers):
         self.label, self.f, self.makers = label, f, makers
@@ -37,7 +37,7 @@ def positive(*shape):
 
 
 def apart(*shape, offset=0.125):
-    """Numbers at least 0.1 from one another and, unless offset=0, from 0, 1/4, 1/2, ...
+    """Make numbers at least 0.1 from one another and, unless offset=0, from multiples of 1/4.
 
     Numbers with offset=0 are at least 0.05 from numbers with the offset 0.125.
     """
