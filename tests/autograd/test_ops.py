@@ -13,7 +13,7 @@ from op_table import TABLE, call, draw_call
 from autograd import OPS, Tensor, backend, kernels
 
 BACKENDS = pytest.mark.parametrize("module", ["numba", "numpy"])
-CLOSE = {np.float32: {"rtol": 1e-4, "atol": 1e-5}, np.float64: {"rtol": 1e-9, "atol": 1e-11}}
+CLOSE = {np.float32: {"rtol": 1e-4, "atol": 1e-5}, np.float64: {"rtol": 1e-12, "atol": 1e-13}}
 
 
 def tensors(arrays, dtype=np.float64, requires_grad=False):
