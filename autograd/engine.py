@@ -242,22 +242,22 @@ class Op:
         needs = [edge is not None for edge in edges]
         kwargs = {"needs": needs} if self.forward_takes_needs else {}
         observer = _observer.get()
-        start = observer and time.perf_counter()
+        start = None if observer is None else time.perf_counter()
         output, saved = self.forward(*arrays, *rest, **settings, **kwargs)
-        seconds = observer and time.perf_counter() - start
-        results = tuple(map(Tensor, output if isinstance(output, tuple) else (output,)))
-        node = None
+        seconds = None if observer is None else time.perf_counter() - start
+        several, node = isinstance(output, tuple), None
+        results = tuple(map(Tensor, output)) if several else (Tensor(output),)
         if any(needs):
             node = Node(self, saved, edges, [(r.data.shape, r.data.dtype) for r in results])
             for index, result in enumerate(results):
                 result.node, result.output_index, result.requires_grad = node, index, True
-        if observer:
+        if observer is not None:
             bound = self.__signature__.bind(*arrays, *rest, **settings)
             bound.apply_defaults()
             by_name = {name: bound.arguments[name] for name in self.setting_names}
             outputs = tuple([r.data for r in results])
             observer.forward(self, node, tuple(arrays), by_name, outputs, seconds)
-        return results if isinstance(output, tuple) else results[0]
+        return results if several else results[0]
 
     def gradients(self, d_output, saved, needs, sums=None):
         """Return the VJP's result as a tuple; needs and sums (see `vjp`) are given if it asks."""
@@ -406,10 +406,10 @@ def _visit(node, sums):
     of_leaves = None
     if "sums" in op.vjp_takes:
         of_leaves = [sums.get(edge) if isinstance(edge, Tensor) else None for edge in edges]
-    start = observer and time.perf_counter()
+    start = None if observer is None else time.perf_counter()
     d_output = d_outputs if len(d_outputs) > 1 else d_outputs[0]
     gradients = op.gradients(d_output, node.saved, needs, of_leaves)
-    if observer:
+    if observer is not None:
         observer.vjp(op, node, d_outputs, gradients, time.perf_counter() - start)
     _check(node, gradients)
     node.saved, node.edges = None, ()
