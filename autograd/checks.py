@@ -39,21 +39,18 @@ def axis(op, axis, shape):
     return int(axis) % ndim
 
 
-_axis = axis  # where an argument has its name
-
-
-def axes(op, axis, shape):
+def axes(op, given, shape):
     """Return an axis, a tuple or list of them, or None for all, as sorted non-negative ints.
 
     >>> axes("sum", (-1, 0), (4, 3))
     (0, 1)
     """
-    if axis is None:
+    if given is None:
         return tuple(range(len(shape)))
-    given = axis if isinstance(axis, tuple | list) else (axis,)
-    found = tuple(sorted(_axis(op, a, shape) for a in given))
+    several = given if isinstance(given, tuple | list) else (given,)
+    found = tuple(sorted(axis(op, a, shape) for a in several))
     if len(set(found)) < len(found):
-        raise ValueError(f"{op}: axis {axis} for shape {shape} names an axis twice; name it once")
+        raise ValueError(f"{op}: axis {given} for shape {shape} names an axis twice; name it once")
     return found
 
 

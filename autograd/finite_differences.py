@@ -100,7 +100,7 @@ class Function:
         """
         data = x.data
         if data.dtype.kind == "c":
-            return self.complex_derivative({id(x): v}, cotangents, eps)
+            return self.complex_derivative([(x, v)], cotangents, eps)
         h = eps / np.linalg.norm(v)
         step = (v * h).astype(data.dtype)
         with no_grad():
@@ -113,15 +113,17 @@ class Function:
         terms = zip(cotangents, above, below, strict=True)
         return float(sum(np.sum(c * (a.data - b.data)) for c, a, b in terms)) / (2 * h)
 
-    def complex_derivative(self, directions, cotangents, h=COMPLEX_STEP):
-        """Return Im L(x + i h v) / h for all inputs at once, `directions` by the id of the Tensor.
+    def complex_derivative(self, along, cotangents, h=COMPLEX_STEP):
+        """Return dL/dv by a complex step h, for the pairs (x, v) in `along` at once.
 
         Computed by the reference implementation, on any backend. TypeError, or ComplexWarning, if
         it is not made for complex numbers.
         """
         with self.restored(), no_grad(), backend.using("numpy"), _complex_numbers():
             for x in self.checked.values():
-                x.data = x.data + 1j * h * directions.get(id(x), np.zeros(x.shape))
+                x.data = x.data.astype(np.complex128)
+            for x, v in along:
+                x.data = x.data + 1j * h * v
             terms = zip(cotangents, self(), strict=True)
             return float(sum(np.sum(c * y.data.imag) for c, y in terms)) / h
 

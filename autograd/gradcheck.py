@@ -294,17 +294,16 @@ def _transpose_gap(function, gradients, cotangents, eps, rng):
     A complex step goes wrong without a word where a forward drops the imaginary part: it counts
     only if differences along the same v agree with it. They were compared with the rule before.
     """
-    checked = function.checked
-    v = {label: random_signed(rng, x.shape) for label, x in checked.items()}
-    along = [(x, v[label]) for label, x in checked.items()]
+    along = [(x, random_signed(rng, x.shape)) for x in function.checked.values()]
     try:
-        Jv = function.complex_derivative({id(x): v_x for x, v_x in along}, cotangents)
+        Jv = function.complex_derivative(along, cotangents)
     except (TypeError, np.exceptions.ComplexWarning):
         return None
-    differences = [function.directional_derivative(x, cotangents, eps, v_x) for x, v_x in along]
+    differences = [function.directional_derivative(x, cotangents, eps, v) for x, v in along]
     if not abs(Jv - sum(differences)) <= RTOL * max(1, abs(Jv)):
         return None
-    terms = np.concatenate([(gradients[label] * v[label]).ravel() for label in v])
+    pairs = zip(gradients.values(), along, strict=True)
+    terms = np.concatenate([(gradient * v).ravel() for gradient, (_, v) in pairs])
     return abs(Jv - terms.sum()) / max(np.abs(terms).sum(), ATOL / RTOL_OF_CASES)
 
 

@@ -47,6 +47,11 @@ def test_complex_steps_have_no_valley():
     assert errors[28:].max() < 2e-15 < 1e-3 * error_by_step(function, inputs(), STEPS).min()
 
 
+def test_a_complex_step_of_one_tensor_given_twice():
+    x = Tensor(np.array([3.0]), requires_grad=True)
+    assert error_by_step(ag.mul, [x, x], [1e-30], np.complex128) < 1e-15
+
+
 def test_rounding_grows_as_the_step_shrinks():
     short_steps = 2.0 ** -np.arange(22, 36.0)
     errors = error_by_step(function, inputs(), short_steps)
