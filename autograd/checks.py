@@ -231,15 +231,15 @@ def targets(op, logits_shape, targets, ignore_index):
     """Return (targets_N, count): -1 where there is no loss, and how many targets have one."""
     targets = np.asarray(targets)
     if not logits_shape or targets.shape != logits_shape[:-1]:
-        raise ValueError(f"{op}: logits {logits_shape} and targets {targets.shape}; use targets of "
-                         "the logits' shape without the vocabulary, its last axis")  # fmt: skip
+        raise ValueError(f"{op}: logits {logits_shape} and targets {targets.shape}; targets have "
+                         "the shape of logits without the last axis")  # fmt: skip
     kept = targets != ignore_index
     count = int(np.count_nonzero(kept))
     some = targets if count == targets.size else np.where(kept, targets, 0)
     targets_N = indices(op, some, logits_shape[-1]).reshape(-1)
     if count == 0:
-        raise ValueError(f"{op}: all {targets.size} targets are ignore_index={ignore_index}, and "
-                         "nothing has no mean; give one other target")  # fmt: skip
+        raise ValueError(f"{op}: no target is kept, all {targets.size} are ignore_index="
+                         f"{ignore_index}; give at least one")  # fmt: skip
     if some is not targets:
         targets_N[~kept.reshape(-1)] = -1
     return targets_N, count

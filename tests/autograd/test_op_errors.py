@@ -165,7 +165,7 @@ ERRORS = [
     (lambda: attention(*[t(2, 2, 3, 4)] * 3, t(2, 3, 3)), ValueError,
      r"attention: bias \(2, 3, 3\) for .*; give a number for each score, \(2, 2, 3, 3\), or "),
     (lambda: ag.cross_entropy(t(2, 3), targets(0)), ValueError,
-     r"cross_entropy: logits \(2, 3\) and targets \(1,\); use targets of the logits' shape"),
+     r"cross_entropy: logits \(2, 3\) and targets \(1,\); targets have the shape of logits"),
     (lambda: ag.linear_cross_entropy(t(2, 3), t(3, 4), targets(0, 0)), ValueError,
      r"linear_cross_entropy: x \(2, 3\) and table \(3, 4\); .*: transpose one stored as \(in"),
     (lambda: ag.linear_cross_entropy(t(2, 3), t(4, 3), targets(0, 4)), IndexError,
@@ -178,7 +178,7 @@ ERRORS = [
     (lambda: ag.cross_entropy(t(2, 3), targets(0.0, 1.0)), TypeError,
      r"cross_entropy: indices of dtype float64; use integers"),
     (lambda: ag.cross_entropy(t(2, 3), targets(-1, -1)), ValueError,
-     r"cross_entropy: all 2 targets are ignore_index=-1, and nothing has no mean; give one other"),
+     r"cross_entropy: no target is kept, all 2 are ignore_index=-1; give at least one"),
     # what the engine refuses before an op sees it
     (lambda: t(2) + None, TypeError, "add: b is missing or None; give an array or number"),
     *[(call, TypeError, "linear: weight is missing or None; give an array or number")
