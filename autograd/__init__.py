@@ -2,16 +2,16 @@
 
 Reading order:
 
-    tensor.py        an array, its gradient, the op that made it
-    recording.py     what an op is, how its calls are recorded, and who is told of them
-    engine.py        how gradients travel back along the record
+    engine.py        an array that remembers how it was computed, what an op is, how its calls are
+                     recorded, and how gradients travel back along the record
     ops/             each op: a forward and its vector-Jacobian product, side by side
+    checks.py        what ops refuse, and what to write instead
     gradcheck.py     is a gradient right? finite differences against it: finite_differences.py
                      has both sides, gradcheck_cases.py what each op is checked on
     anomaly.py       which op was the first to give a NaN?
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
-    backend.py       chooses between the last two; process.py: settings for the kernels' sake
+    backend.py       chooses between the last two
     precision.py     float32 products, or those of numbers rounded to bfloat16
 
 >>> from autograd import Tensor
@@ -21,7 +21,7 @@ Reading order:
 array([2., 4., 6.], dtype=float32)
 """
 
-from autograd.engine import backward
+from autograd.engine import OPS, Observer, Tensor, backward, no_grad, observing, op, vjp
 from autograd.gradcheck import GradcheckError, gradcheck
 from autograd.ops.arithmetic import (
     abs,
@@ -68,8 +68,6 @@ from autograd.ops.shaping import (
     transpose,
 )
 from autograd.precision import matmul_precision, set_matmul_precision, using_matmul_precision
-from autograd.recording import Observer, no_grad, observing, op, vjp
-from autograd.tensor import OPS, Tensor
 
 __all__ = [
     "backward", "GradcheckError", "gradcheck", "abs", "add", "clip", "div", "exp", "log",

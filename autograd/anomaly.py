@@ -1,19 +1,19 @@
 """Anomaly mode: which op was the first to give a number that is not finite?
 
-A NaN in a loss is the end of a chain: whatever reads a NaN gives one. The first op of the chain is
-found by running the same computation once more and looking at every array on the way, which costs
-more than the computation itself and is therefore no permanent state.
+A NaN in a loss is the end of a chain, because an op that reads a NaN returns one. To find the first
+op of the chain, run the computation again and look at every array on the way. That takes several
+times as long as the computation, so it is not always on.
 """
 
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from autograd.recording import Observer, observing
+from autograd.engine import Observer, observing
 
 
 class AnomalyError(FloatingPointError):
-    """The first op whose result is not finite. op: its name; where: in which part of the model."""
+    """The first op whose result is not finite. op: its name; where: its part of the model."""
 
     def __init__(self, message, op, where):
         super().__init__(message)
@@ -21,12 +21,12 @@ class AnomalyError(FloatingPointError):
 
 
 def detect_anomaly(where=lambda: ""):
-    """Inside, an op raises `AnomalyError` if its output, or one of its gradients, is not finite.
+    """Raise `AnomalyError` inside if an output or a gradient of an op is not finite.
 
-    where   called at each forward: in which part of the model it is, for the message
+    where   called at each forward; returns the part of the model, for the message
 
-    For forward and backward of one thread; ops take several times as long. An op that gives an
-    infinity on purpose is reported too. What was recorded before is not looked at in backward.
+    For forward and backward of one thread. An intended infinity is reported too; ops that were
+    recorded before are not looked at in backward.
     """
     return observing(_FiniteOnly(where))
 
@@ -50,38 +50,26 @@ class _FiniteOnly(Observer):
         where = self.called_in[node]
         for name, gradient in zip(_input_names(op, gradients), gradients, strict=True):
             if gradient is not None and not np.isfinite(gradient).all():
-                message = (
-                    f"backward of {op.name}{_in(where)}: the gradient of its input {name} "
-                    f"has {described(gradient)}"
-                )
-                raise AnomalyError(message, op.name, where)
+                raise AnomalyError(f"backward of {op.name}{_in(where)}: the gradient of its input "
+                                   f"{name} has {described(gradient)}", op.name, where)  # fmt: skip
 
 
 def described(array):
-    """How many entries of an array are not finite, and which is the first.
+    """Return in words how many entries of an array are not finite, and where the first is.
 
     >>> described(np.array([[1.0, np.nan], [np.inf, 2.0]]))
     '1 nan and 1 inf among its 4 numbers of shape (2, 2), the first at [0, 1]'
     """
-    wrong = np.argwhere(~np.isfinite(array))
-    first = [int(i) for i in wrong[0]]
-    nans = int(np.isnan(array).sum())
-    return (
-        f"{nans} nan and {len(wrong) - nans} inf among its {array.size} numbers of shape "
-        f"{array.shape}, the first at {first}"
-    )
+    wrong, nans = np.argwhere(~np.isfinite(array)), int(np.isnan(array).sum())
+    return (f"{nans} nan and {len(wrong) - nans} inf among its {array.size} numbers of shape "
+            f"{array.shape}, the first at {wrong[0].tolist()}")  # fmt: skip
 
 
 def _of_forward(op, where, inputs, output):
-    ranges = [
-        f"{name} {array.shape} {_range(array)}"
-        for name, array in zip(_input_names(op, inputs), inputs, strict=True)
-        if array is not None
-    ]
-    return (
-        f"forward of {op.name}{_in(where)}: the output has {described(output)}; "
-        f"inputs: {', '.join(ranges)}"
-    )
+    named = zip(_input_names(op, inputs), inputs, strict=True)
+    ranges = [f"{name} {x.shape} {_range(x)}" for name, x in named if x is not None]
+    return (f"forward of {op.name}{_in(where)}: the output has {described(output)}; "
+            f"inputs: {', '.join(ranges)}")  # fmt: skip
 
 
 def _input_names(op, arrays):

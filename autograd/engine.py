@@ -1,21 +1,394 @@
-"""Reverse-mode differentiation: what was computed is walked backwards, from the loss to the leaves.
+"""The engine: arrays that remember how they were computed, and the walk back from a loss.
 
-Every op (see `autograd.ops`) is a pair of plain functions on ndarrays:
+An op (see `autograd.ops`) is a pair of plain functions on ndarrays:
 
     forward(x, y, ...)      -> output, saved       saved: the tuple that backward will need
     vjp(d_output, saved)    -> d_x, d_y, ...       the vector-Jacobian product
 
 For a loss L and an output z = f(x, y), `d_z` stands for dL/dz, an array shaped like z. The chain
-rule turns it into d_x = d_z . dz/dx without ever forming the Jacobian dz/dx. `autograd.recording`
-keeps a node for each op that is called; `backward` visits the nodes.
+rule turns it into d_x = d_z . dz/dx without ever forming the Jacobian dz/dx.
+
+In reading order: a `Tensor` holds an array; `@op` and `@vjp` make an `Op` of two functions; each
+call of an op is recorded as a `Node`; `backward` walks along the nodes from the loss to the leaves;
+an `Observer` watches the calls, for a NaN or for their time.
 """
 
+import functools
+import inspect
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from autograd.recording import Need, current_observer
-from autograd.tensor import Tensor, as_arrays
+P = ParamSpec("P")  # of an op's forward, which its callers see
+# Every op by name: what can be differentiated, and what gradient checks must cover.
+OPS: dict[str, Any] = {}
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # dtypes that have gradients
+# ndarray + Tensor calls numpy.add, which asks the Tensor.
+OPERATORS = {np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div",
+             np.power: "pow", np.matmul: "matmul"}  # fmt: skip
+INSTEAD = {  # attributes of PyTorch's tensors -> what to write here
+    "numpy": "x.data", "tolist": "x.data.tolist()", "argmax": "x.data.argmax(axis)",
+    "view": "x.reshape(shape)", "unsqueeze": "x.reshape(shape)", "squeeze": "x.reshape(shape)",
+    "permute": "x.transpose(axes)", "T": "x.swapaxes(-1, -2)", "zero_": "x.grad = None",
+    "clone": "Tensor(x.data.copy())", "to": "Tensor(x.data.astype(dtype))",
+}  # fmt: skip
+
+_recording = ContextVar("recording", default=True)
+_observer = ContextVar("observer", default=None)
+
+
+# ---- Tensors
+
+
+def _method(name: str) -> Callable[..., "Tensor"]:
+    """Return a method: x.sum(axis=0) is autograd.sum(x, axis=0)."""
+
+    def method(x, *arguments, **settings):
+        return OPS[name](x, *arguments, **settings)
+
+    method.__name__, method.__doc__ = name, f"autograd.{name}(x, ...)"
+    return method
+
+
+def _operators(name: str) -> list[Callable[..., "Tensor"]]:
+    """Return two methods: x - y is autograd.sub(x, y), and 2 - x is autograd.sub(2, x)."""
+    methods = [lambda x, y: OPS[name](x, y), lambda x, y: OPS[name](y, x)]  # noqa: PLW0108
+    for method, arguments in zip(methods, ("x, y", "y, x"), strict=True):
+        method.__name__, method.__doc__ = name, f"autograd.{name}({arguments})"
+    return methods
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was computed.
+
+    data           anything `numpy.asarray` takes. An ndarray is not copied. Python numbers and
+                   lists of them become float32 (or int64, or bool).
+    requires_grad  whether `backward` leaves dloss/dtensor in `.grad`, an ndarray of this shape and
+                   dtype; TypeError for integers
+    """
+
+    __slots__ = ("data", "grad", "node", "output_index", "requires_grad")
+
+    def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
+        self.data = _as_tensor_data(data)
+        if requires_grad and self.data.dtype not in FLOATS:
+            raise TypeError(f"Tensor: {self.data.dtype} values have no gradient; use float data")
+        self.requires_grad = requires_grad
+        self.grad: np.ndarray | None = None
+        self.node: Any = None  # the Node that computed it; None: a leaf
+        self.output_index = 0  # which of the node's outputs it is
+
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("sub")
+    __mul__, __rmul__ = _operators("mul")
+    __truediv__, __rtruediv__ = _operators("div")
+    __pow__, __rpow__ = _operators("pow")
+    __matmul__, __rmatmul__ = _operators("matmul")
+    __neg__, __abs__, __getitem__ = _method("neg"), _method("abs"), _method("getitem")
+    sum, mean, max = _method("sum"), _method("mean"), _method("max")
+    reshape, transpose, swapaxes = _method("reshape"), _method("transpose"), _method("swapaxes")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    if TYPE_CHECKING:  # it is the function `backward` below
+
+        def backward(self, gradient: "ArrayLike | Tensor | None" = None) -> None: ...
+
+    def item(self) -> float:
+        """Return the value of a one-element tensor as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item: needs one element, got shape {self.shape}; use .data")
+        return self.data.item()
+
+    def detach(self) -> "Tensor":
+        """Return a constant of the same values: no gradient flows through it."""
+        return Tensor(self.data)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len: a 0-d tensor has no length; use .size or .item()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        if self is not other:
+            raise TypeError("Tensors are not compared; compare x.data == 3, or objects with `is`")
+        return True
+
+    __hash__ = object.__hash__
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError("a Tensor cannot be assigned to; use autograd.where, or .data of a leaf")
+
+    if not TYPE_CHECKING:  # a type checker would then accept any name
+
+        def __getattr__(self, name):
+            said = f"'Tensor' object has no attribute {name!r}"
+            instead = f"autograd.{name}(x)" if name in OPS else INSTEAD.get(name)
+            raise AttributeError(said + f"; write {instead}" * bool(instead), name=name, obj=self)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **settings):
+        if ufunc in OPERATORS and method == "__call__" and not settings:
+            return OPS[OPERATORS[ufunc]](*inputs)
+        name = ufunc.__name__
+        raise TypeError(
+            f"numpy.{name} of a Tensor; write " + f"autograd.{name}(x), or " * (name in OPS)
+            + f"numpy.{name}(x.data), which has no gradient"
+        )  # fmt: skip
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("a Tensor is no array; write tensor.data, or autograd.stack of a list")
+
+    def __repr__(self) -> str:
+        made_by = f", made by {self.node.op.name}" if self.node else ""
+        wants = ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({self.data}, dtype={self.dtype}{wants}{made_by})"
+
+
+def _as_tensor_data(data):
+    if type(data) is np.ndarray and data.dtype in FLOATS:
+        return data
+    if isinstance(data, Tensor):
+        raise TypeError("Tensor: the data is a Tensor already; use it as it is, or its .detach()")
+    array = _as_array("Tensor", data)
+    single = array.dtype == np.float64 and not isinstance(data, np.ndarray | np.generic)
+    return array.astype(np.float32) if single else array
+
+
+def _as_array(name, x):
+    array = np.asarray(x)
+    if array.dtype not in FLOATS and array.dtype.kind not in "iub":
+        raise TypeError(f"{name}: dtype {array.dtype} is not supported; use float32 or float64")
+    return array
+
+
+def _as_arrays(name, inputs, keeps_dtype):
+    """Return the array inputs of the op `name` as ndarrays of one float dtype; None stays None.
+
+    The float Tensors decide the dtype, else the float ndarrays, else it is float32. An op that
+    `keeps_dtype` gets bools as they are, and integers too unless there are floats beside them.
+    """
+    arrays = [
+        x.data if isinstance(x, Tensor) else x if x is None else _as_array(name, x) for x in inputs
+    ]
+    dtype = arrays[0].dtype if isinstance(inputs[0], Tensor) else None
+    for a in arrays:
+        if a is not None and a.dtype is not dtype:
+            break
+    else:
+        if dtype in FLOATS:
+            return arrays  # the usual case needs no more
+    for kind in (Tensor, np.ndarray):
+        pairs = zip(inputs, arrays, strict=True)
+        dtypes = {a.dtype for x, a in pairs if isinstance(x, kind) and a.dtype in FLOATS}
+        if dtypes:
+            break
+    if len(dtypes) > 1:
+        raise TypeError(
+            f"{name}: float32 and float64 in one op; convert one: x.data.astype(numpy.float64)"
+        )
+    kept = ("b" if dtypes else "iub") if keeps_dtype else ""
+    dtype = dtypes.pop() if dtypes else FLOATS[0]
+    return [
+        a if a is None or a.dtype == dtype or a.dtype.kind in kept else a.astype(dtype)
+        for a in arrays
+    ]
+
+
+# ---- Ops, and the record of their calls
+
+
+class no_grad(ContextDecorator):
+    """`with no_grad():` or `@no_grad()`: ops compute, and record nothing to differentiate."""
+
+    def __enter__(self) -> "no_grad":
+        self.token = _recording.set(False)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        _recording.reset(self.token)
+
+    def _recreate_cm(self):  # a decorated function that calls itself needs one token per call
+        return type(self)()
+
+
+class Node:
+    """One call of an op: what backward needs of it. Inputs are kept only if the op saved them.
+
+    edges    per array input, where its gradient goes: None (not wanted), a leaf Tensor, or the
+             pair (node, index) for output `index` of another node
+    outputs  (shape, dtype) of each output, and of its gradient
+    """
+
+    __slots__ = ("__weakref__", "edges", "op", "outputs", "saved")
+
+    def __init__(self, op, saved, edges, outputs):
+        self.op, self.saved, self.edges, self.outputs = op, saved, edges, outputs
+
+
+def _edge(x):
+    if not (isinstance(x, Tensor) and x.requires_grad):
+        return None
+    return x if x.node is None else (x.node, x.output_index)
+
+
+class Op(Generic[P]):
+    """A forward and its VJP under one name, callable on Tensors.
+
+    In a forward's signature, the parameters before `/` are the arrays: Tensors, ndarrays, numbers,
+    or None where that is the default. An op whose forward takes `*arrays` is called with a list.
+    All other parameters are settings and reach the forward as they are, except `needs`: the engine
+    says there, for each array, whether backward may ask for its gradient.
+    """
+
+    def __init__(self, forward: Callable[P, Any], keeps_dtype: bool, flops: Any) -> None:
+        functools.update_wrapper(self, forward)
+        self.name, self.forward, self.keeps_dtype = forward.__name__, forward, keeps_dtype
+        self.vjp, self.vjp_takes, self.vjp_flops, self._flops = None, (), 1.0, flops
+        signature = inspect.signature(forward)
+        self.forward_takes_needs = "needs" in signature.parameters
+        parameters = [p for p in signature.parameters.values() if p.name != "needs"]
+        self.__signature__ = signature.replace(parameters=parameters)
+        self.array_names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        self.optional_names = {p.name for p in parameters if p.default is None}
+        self.setting_names = [p.name for p in parameters[len(self.array_names) or 1 :]]
+
+    def __call__(self, *arguments: P.args, **settings: P.kwargs) -> Tensor:
+        inputs, rest = self._split(arguments, settings)
+        arrays = _as_arrays(self.name, inputs, self.keeps_dtype)
+        edges = [_edge(x) for x in inputs] if _recording.get() else [None] * len(inputs)
+        needs = [edge is not None for edge in edges]
+        kwargs = {"needs": needs} if self.forward_takes_needs else {}
+        observer = _observer.get()
+        start = None if observer is None else time.perf_counter()
+        output, saved = self.forward(*arrays, *rest, **settings, **kwargs)
+        seconds = None if observer is None else time.perf_counter() - start
+        several, node = isinstance(output, tuple), None
+        results = tuple(map(Tensor, output)) if several else (Tensor(output),)
+        if any(needs):
+            node = Node(self, saved, edges, [(r.data.shape, r.data.dtype) for r in results])
+            for index, result in enumerate(results):
+                result.node, result.output_index, result.requires_grad = node, index, True
+        if observer is not None:
+            bound = self.__signature__.bind(*arrays, *rest, **settings)
+            bound.apply_defaults()
+            by_name = {name: bound.arguments[name] for name in self.setting_names}
+            outputs = tuple([r.data for r in results])
+            observer.forward(self, node, tuple(arrays), by_name, outputs, seconds)
+        return results if several else results[0]
+
+    def __reduce__(self):
+        return self.__qualname__  # a copy is the op itself; a pickle says where to find it
+
+    def gradients(self, d_output, saved, needs, sums=None):
+        """Return the VJP's result as a tuple; needs and sums (see `vjp`) are given if it asks."""
+        given = {"needs": needs, "sums": sums or [None] * len(needs)} if self.vjp_takes else {}
+        gradients = self.vjp(d_output, saved, **{name: given[name] for name in self.vjp_takes})
+        return gradients if isinstance(gradients, tuple) else (gradients,)
+
+    def flops(self, inputs, outputs, settings):
+        """Return the FLOPs of a forward, from what an Observer is given."""
+        if callable(self._flops):
+            return self._flops(inputs, outputs, settings)
+        return self._flops * sum(array.size for array in outputs)
+
+    def _split(self, arguments, settings):
+        """Return (array inputs, positional settings); arrays given by name leave `settings`."""
+        names, count = self.array_names, len(self.array_names)
+        inputs, rest = arguments[:count], arguments[count:]
+        if len(inputs) < count:
+            inputs += tuple(settings.pop(name, None) for name in names[len(inputs) :])
+        for i, x in enumerate(inputs):
+            if x is None and (name := names[i]) not in self.optional_names:
+                raise TypeError(f"{self.name}: {name} is missing or None; give an array or number")
+        if count == 0:  # it takes a list
+            inputs, *rest = arguments or ((),)
+            usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
+            if not (usable and inputs) or len(rest) > len(self.setting_names):
+                raise TypeError(f"{self.name}: takes one list of tensors; write {self.name}([a, b])"
+                                f", with {', '.join(self.setting_names)} after it")  # fmt: skip
+            settings.update(zip(self.setting_names, rest, strict=False))
+            rest = ()
+        for name in settings:
+            if name not in self.setting_names:
+                known = ", ".join(self.setting_names) or "no settings"
+                raise TypeError(f"{self.name}: no argument {name!r}; it has {known}")
+        if settings or rest:  # indices, say, may be Tensors; a forward sees arrays
+            settings.update((k, x.data) for k, x in settings.items() if isinstance(x, Tensor))
+            rest = [x.data if isinstance(x, Tensor) else x for x in rest]
+        return inputs, rest
+
+
+@overload
+def op(forward: Callable[P, Any]) -> Op[P]: ...
+@overload
+def op(*, keeps_dtype: bool = False, flops: Any = 1) -> Callable[[Callable[P, Any]], Op[P]]: ...
+def op(forward: Any = None, *, keeps_dtype: bool = False, flops: Any = 1) -> Any:
+    """Register a forward as an op under its own name; `@vjp(the_op)` adds the derivative.
+
+    keeps_dtype   for ops that only move elements: integers and bools do not become floats
+    flops         FLOPs per element of the output, an exponential counted as 10; or a function
+                  (inputs, outputs, settings) -> FLOPs
+    """
+    if forward is None:
+        return functools.partial(op, keeps_dtype=keeps_dtype, flops=flops)
+    OPS[forward.__name__] = Op(forward, keeps_dtype, flops)
+    return OPS[forward.__name__]
+
+
+def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
+    """Attach a vector-Jacobian product to the op `of`; flops are those of the VJP per forward FLOP.
+
+    The function takes (d_output, saved) and returns one gradient per array input: an array, or
+    None for an input that has no derivative. It must not write into d_output, return an array that
+    it saved and still needs, or return one new array for two inputs. It may take two more
+    parameters, each with an entry per array input:
+
+    needs   whether the gradient is wanted; where it is not, None may be returned
+    sums    None, or the sum of the gradients of a leaf's other uses. The VJP may add to that array
+            and return it, where a new array would be large and mostly zeros.
+    """
+
+    def attach(function):
+        of.vjp, of.vjp_flops = function, flops
+        parameters = inspect.signature(function).parameters
+        of.vjp_takes = [name for name in ("needs", "sums") if name in parameters]
+        return function
+
+    return attach
+
+
+# ---- The walk back
 
 
 def backward(tensor, gradient=None):
@@ -23,117 +396,95 @@ def backward(tensor, gradient=None):
 
     gradient   an array of the tensor's shape; may be left out for a single element (it is 1)
 
-    The graph is freed on the way: activations live until their op has been visited, and a second
-    backward through the same nodes is an error. Gradients of gradients are not recorded. If an op
-    fails, no `.grad` has changed.
+    Activations are freed as their op is visited, so a second backward through the same nodes is a
+    RuntimeError. Gradients of gradients are not recorded. If an op fails, no `.grad` has changed.
     """
-    gradient = _starting_gradient(tensor, gradient)
-    if tensor.node is None:
-        _add_to_leaf(tensor, gradient.copy())
-        return
-    leaf_grads = {}  # per leaf, its sum so far: arrays that nobody else holds, added to in place
-    output_grads = {(tensor.node, tensor.output_index): gradient}  # per output of a node, its sum
+    # For each leaf, and each output (node, index): the sum of the gradients of its uses so far.
+    sums = {_edge(tensor): _first_gradient(tensor, gradient)}
     pending = _count_uses(tensor.node)
     # A node is visited when the gradients of all its uses have been added, not at the first one.
     # In `b = a + a; c = b + b`, a depth-first walk would pass on the gradient of b's first use
     # before the second one was added, and visit everything below b twice.
-    ready = [tensor.node]
+    ready = [tensor.node] if tensor.node else []
     while ready:
         node = ready.pop()
-        d_output = _complete(output_grads, node)
-        gradients = _apply_vjp(node, d_output, leaf_grads)
-        _check(node, gradients)
-        edges, node.saved, node.edges = node.edges, None, ()
-        d_outputs = _as_tuple(d_output)
-        for i, (edge, d_input) in enumerate(zip(edges, gradients, strict=True)):
-            if edge is None:
-                continue
-            if isinstance(edge, Tensor):
-                # The arrays beside it are not given a name here, which would keep them alive.
-                _add_to_sum(
-                    leaf_grads, edge, d_input, (*d_outputs, *gradients[:i], *gradients[i + 1 :])
-                )
-                continue
-            parent, index = edge
-            # Out of place: the array may also be on its way to another input.
-            output_grads[edge] = output_grads[edge] + d_input if edge in output_grads else d_input
+        parents = [edge[0] for edge in node.edges if isinstance(edge, tuple)]
+        _visit(node, sums)
+        for parent in parents:
             pending[parent] -= 1
             if pending[parent] == 0:
                 ready.append(parent)
-    for leaf, gradient in leaf_grads.items():
-        _add_to_leaf(leaf, gradient)
+    for leaf, gradient in sums.items():
+        if leaf.grad is not None:
+            gradient += leaf.grad  # not the other way: the user may still hold the previous .grad
+        leaf.grad = gradient
 
 
-def _starting_gradient(tensor, gradient):
+Tensor.backward = backward  # loss.backward(): the method is this function
+
+
+def _first_gradient(tensor, gradient):
     if not tensor.requires_grad:
-        raise RuntimeError(
-            "backward: nothing this tensor was computed from requires a gradient; create those "
-            "inputs with requires_grad=True, and do not compute it under no_grad()"
-        )
+        raise RuntimeError("backward: no input of this tensor requires a gradient; make them with "
+                           "requires_grad=True, and do not compute it under no_grad()")  # fmt: skip
     if gradient is None:
         if tensor.size != 1:
-            raise RuntimeError(
-                f"backward: a tensor of shape {tensor.shape} is not a single number; call "
-                f"backward on its sum or mean, or pass gradient=, an array of that shape"
-            )
+            raise RuntimeError(f"backward: shape {tensor.shape} is not a single number; take its "
+                               "sum or mean, or pass gradient=")  # fmt: skip
         return np.ones(tensor.shape, tensor.dtype)
     given = gradient.data if isinstance(gradient, Tensor) else gradient
-    _, gradient = as_arrays("backward", [tensor, given], keeps_dtype=False)
-    if gradient.shape != tensor.shape:
-        raise ValueError(
-            f"backward: gradient of shape {gradient.shape} for a tensor of shape {tensor.shape}; "
-            "they must be equal"
-        )
-    return gradient
+    _, array = _as_arrays("backward", [tensor, given], keeps_dtype=False)
+    if array.shape != tensor.shape:
+        raise ValueError(f"backward: gradient of shape {array.shape} for a tensor of shape "
+                         f"{tensor.shape}; they must be equal")  # fmt: skip
+    return array.copy()
 
 
 def _count_uses(root):
-    """For each node that root was computed from: by how many edges it is used on the way."""
-    uses = {root: 0}
-    stack = [root]
+    """Return, for each node that root was computed from, by how many edges it is used."""
+    uses, stack = {}, [root] if root else []
     while stack:
         node = stack.pop()
         if not node.edges:
-            raise RuntimeError(
-                f"backward: the graph below op {node.op.name!r} was used by an earlier backward "
-                "and is freed; compute the loss again, or add the losses and go backward once"
-            )
+            raise RuntimeError(f"backward: the graph below op {node.op.name!r} was used by an "
+                               "earlier backward and is freed; compute the loss again, or add the "
+                               "losses before one backward")  # fmt: skip
         for edge in node.edges:
             if isinstance(edge, tuple):
-                parent = edge[0]
-                if parent not in uses:
-                    uses[parent] = 0
-                    stack.append(parent)
-                uses[parent] += 1
+                if edge[0] not in uses:
+                    stack.append(edge[0])
+                uses[edge[0]] = uses.get(edge[0], 0) + 1
     return uses
 
 
-def _complete(output_grads, node):
-    """The d_output of a VJP: outputs of the op that nobody used have gradient zero."""
-    if len(node.outputs) == 1:
-        return output_grads.pop((node, 0))
-    found = [output_grads.pop((node, i), None) for i in range(len(node.outputs))]
-    return tuple(
-        np.zeros(shape, dtype) if d is None else d
-        for d, (shape, dtype) in zip(found, node.outputs, strict=True)
-    )
-
-
-def _apply_vjp(node, d_output, leaf_grads):
-    """The gradients of the node's inputs; an observer is told of them."""
-    needs = tuple([edge if edge is None else Need(leaf_grads.get(edge)) for edge in node.edges])
-    observer = current_observer.get()
-    if observer is None:
-        return node.op.gradients(d_output, node.saved, needs)
-    start = time.perf_counter()
-    gradients = node.op.gradients(d_output, node.saved, needs)
-    seconds = time.perf_counter() - start
-    observer.vjp(node.op, node, _as_tuple(d_output), gradients, seconds)
-    return gradients
-
-
-def _as_tuple(d_output):
-    return d_output if isinstance(d_output, tuple) else (d_output,)
+def _visit(node, sums):
+    """Call the node's VJP, add its gradients to the sums of its inputs, and free the node."""
+    d_outputs = tuple([
+        np.zeros(shape, dtype) if d is None else d  # outputs that nobody used
+        for i, (shape, dtype) in enumerate(node.outputs) for d in [sums.pop((node, i), None)]
+    ])  # fmt: skip
+    edges, op, observer = node.edges, node.op, _observer.get()
+    needs = [edge is not None for edge in edges]
+    of_leaves = None
+    if "sums" in op.vjp_takes:
+        of_leaves = [sums.get(edge) if isinstance(edge, Tensor) else None for edge in edges]
+    start = None if observer is None else time.perf_counter()
+    d_output = d_outputs if len(d_outputs) > 1 else d_outputs[0]
+    gradients = op.gradients(d_output, node.saved, needs, of_leaves)
+    if observer is not None:
+        observer.vjp(op, node, d_outputs, gradients, time.perf_counter() - start)
+    _check(node, gradients)
+    node.saved, node.edges = None, ()
+    for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
+        if edge is None:
+            continue
+        if isinstance(edge, tuple):
+            # Out of place: the array may also be on its way to another input.
+            sums[edge] = sums[edge] + gradient if edge in sums else gradient
+        elif edge not in sums:
+            sums[edge] = _owned(gradient, (*d_outputs, *gradients[:i], *gradients[i + 1 :]))
+        elif gradient is not sums[edge]:  # else the VJP has added to it in place
+            sums[edge] += gradient
 
 
 def _check(node, gradients):
@@ -142,40 +493,45 @@ def _check(node, gradients):
     for edge, gradient in zip(node.edges, gradients, strict=True):
         if edge is None:
             continue
-        if isinstance(edge, Tensor):
-            expected = (edge.data.shape, edge.data.dtype)
-        else:
-            parent, index = edge
-            expected = parent.outputs[index]
+        leaf = isinstance(edge, Tensor)
+        expected = (edge.data.shape, edge.data.dtype) if leaf else edge[0].outputs[edge[1]]
         if gradient is None:
-            raise RuntimeError(
-                f"backward: {name} has no derivative with respect to an input of shape "
-                f"{expected[0]} that requires a gradient; pass that input's .detach() to {name}"
-            )
+            raise RuntimeError(f"backward: {name} has no derivative with respect to an input of "
+                               f"shape {expected[0]}; pass that input's .detach()")  # fmt: skip
         found = (gradient.shape, gradient.dtype)
         assert found == expected, f"{name}: gradient is {found}, its input {expected}"
 
 
-def _add_to_sum(leaf_grads, leaf, gradient, others):
-    """Add a gradient to the leaf's sum so far, unless the VJP has added it in place (`Need`).
-
-    others   the arrays that came in and go out beside it, None among them
-    """
-    if leaf not in leaf_grads:
-        leaf_grads[leaf] = _owned(gradient, others)
-    elif gradient is not leaf_grads[leaf]:
-        leaf_grads[leaf] += gradient
-
-
 def _owned(gradient, others):
-    """`gradient` as an array that a leaf may keep: writable, its memory held by nobody else."""
-    whole = gradient.flags.carray  # row-major, aligned and writable
-    for d in others:
-        whole = whole and (d is None or not np.may_share_memory(gradient, d))
-    return gradient if whole else np.array(gradient, order="C")
+    """Return `gradient` as a writable array that shares no memory with the VJP's other arrays."""
+    shared = any(d is not None and np.may_share_memory(gradient, d) for d in others)
+    return gradient if gradient.flags.carray and not shared else np.array(gradient, order="C")
 
 
-def _add_to_leaf(tensor, gradient):
-    if tensor.grad is not None:
-        gradient += tensor.grad  # not the other way: the user may still hold the previous .grad
-    tensor.grad = gradient
+# ---- Watching
+
+
+class Observer:
+    """The base of what `observing` calls; an exception raised in a method ends the computation.
+
+    op        the Op: its name, array_names, flops
+    node      the Node of this call, the same in `forward` and `vjp`; None if nothing is recorded
+    seconds   the time of the op's own function
+    """
+
+    def forward(self, op, node, inputs, settings, outputs, seconds):
+        """Take a tuple of arrays (None for an absent one), all settings by name, the outputs."""
+
+    def vjp(self, op, node, d_outputs, gradients, seconds):
+        """Take the gradients of the outputs and of the array inputs (None where not wanted), as
+        tuples. Where the VJP added in place (`sums`), the leaf's sum is its gradient."""
+
+
+@contextmanager
+def observing(observer):
+    """Call the observer for each op of this thread inside; if they nest, only the innermost."""
+    token = _observer.set(observer)
+    try:
+        yield observer
+    finally:
+        _observer.reset(token)

@@ -1,4 +1,4 @@
-"""Is a gradient right? Finite differences against what `backward` computes.
+"""Is a gradient right? Derivatives that take only forwards, against what `backward` computes.
 
 For a function f of an array x and a fixed array c, the cotangent, the number
 
@@ -8,23 +8,31 @@ has the gradient that backward, started with c, leaves in x.grad. Along any dire
 
     (L(x + eps v) - L(x - eps v)) / (2 eps)  =  x.grad . v  +  O(eps^2)
 
-which takes nothing but forwards: the directional derivative of L. Both sides are compared
+Both sides are compared
 
 - for every entry of an input with up to 100 entries: v is 1 in that entry and 0 elsewhere;
-- for 32 random entries of a larger one, and along 4 random directions in which no entry is still.
-  An entry that is wrong by more than 2 rtol |x.grad| shows in each of these directions; one that
-  is wrong by less is found only if it is among the 32.
+- for 32 random entries of a larger input, and along 4 random directions without a zero. An entry
+  that is wrong by more than 2 rtol |x.grad| shows in each of these directions; a smaller error is
+  found only if its entry is among the 32.
 
 `gradcheck` does this for any function; `check_op` for an op, on its cases in
-`autograd.gradcheck_cases`. What makes such a check worth something:
+`autograd.gradcheck_cases`, and adds the transpose test. With J the Jacobian of f and u a cotangent,
+backward computes J^T u, a forward derivative J v, and
+
+    <u, J v>  =  <J^T u, v>
+
+By a complex step (`autograd.finite_differences`) both sides are known to about 1e-16, and each rule
+is held to 1e-14. A rule whose forward has no complex step is held to the differences only.
+
+What makes such checks worth something:
 
 - c is random, of order one and of both signs. With all c_i = 1 the gradient of a softmax is 0, and
   a rule that is doubled, or has the wrong sign, passes.
 - An error is measured relative to the largest entry of that gradient, input by input, and not
   against a constant below which a small gradient can hide anything.
 - float64. eps is near the cube root of its precision, where the error of the formula, as eps^2,
-  and that of rounding, as 1 / eps, are alike small: `error_by_step` shows both sides of that
-  valley. It is a power of two, so that x + eps is exact. Inputs should be of order one.
+  and the error of rounding, as 1 / eps, are both small: `error_by_step` shows both sides of that
+  valley. It is a power of two, so x + eps is exact. Inputs should be of order one.
 """
 
 import inspect
@@ -37,14 +45,15 @@ from typing import Any
 import numpy as np
 
 from autograd import backend
+from autograd.engine import OPS
 from autograd.finite_differences import Function, GradcheckError, random_signed
 from autograd.gradcheck_cases import CASES
-from autograd.recording import OPS
 
 EPS = 2.0**-17
 RTOL = 1e-6
-RTOL_OF_CASES = 1e-7  # they bend little: their differences are right to about 1e-9
-ATOL = 1e-10  # rounding: a difference of numbers of order one is known to about 1e-16 / EPS
+RTOL_OF_CASES = 1e-7  # of nearly linear functions: differences are right to about 1e-9
+RTOL_OF_TRANSPOSE = 1e-14  # by a complex step; the worst of all ops and backends has 1e-15
+ATOL = 1e-10  # a difference of numbers of order one is known to about 1e-16 / EPS
 EVERY_ENTRY, SOME_ENTRIES, DIRECTIONS = 100, 32, 4
 
 
@@ -53,7 +62,7 @@ class InputReport:
     """The gradient with respect to one input, and the entry in which it agrees worst.
 
     error     |analytic - numeric| there, relative to the largest entry of the gradient
-    compared  how many entries were, of which `wrong` differ by more than is allowed
+    compared  the number of entries that were compared; `wrong` of them differ too much
     """
 
     name: str
@@ -76,28 +85,35 @@ class InputReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found of the function `name`: an InputReport for each input."""
+    """The result for the function `name`: an InputReport for each input.
+
+    transpose    the relative gap between <u, J v> and <J^T u, v>; None if Jv has no complex step
+    """
 
     name: str
     rtol: float
     inputs: tuple
+    transpose: float | None = None
 
     @property
     def passed(self) -> bool:
-        return not any(x.wrong for x in self.inputs)
+        untransposed = self.transpose is not None and not self.transpose <= RTOL_OF_TRANSPOSE
+        return not (untransposed or any(x.wrong for x in self.inputs))
 
     @property
     def worst(self) -> InputReport:
-        """The InputReport with the largest error; a wrong one before one that passes."""
+        """Return the InputReport with the largest error, a wrong one before one that passes."""
         return max(self.inputs, key=lambda x: (x.wrong > 0, x.error))
 
     def __str__(self):
         wrong = [x for x in self.inputs if x.wrong]
-        head = (
-            f"gradcheck of {self.name}: {len(wrong)} of {len(self.inputs)} gradients wrong "
-            f"(relative error allowed: {self.rtol:g})"
-        )
-        return "\n  ".join([head, *map(str, wrong or self.inputs)])
+        head = (f"gradcheck of {self.name}: {len(wrong)} of {len(self.inputs)} gradients wrong "
+                f"(relative error allowed: {self.rtol:g})")  # fmt: skip
+        lines = [head, *map(str, wrong or self.inputs)]
+        if self.transpose is not None and not self.transpose <= RTOL_OF_TRANSPOSE:
+            lines.append(f"<u, J v> and <J^T u, v> are {self.transpose:.2g} apart, relatively "
+                         f"(allowed: {RTOL_OF_TRANSPOSE:g})")  # fmt: skip
+        return "\n  ".join(lines)
 
 
 def gradcheck(
@@ -127,8 +143,11 @@ def gradcheck(
     return report
 
 
-def examine(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0, name=None):
-    """As `gradcheck`, but a wrong gradient is left to the Report, which calls f `name`."""
+def examine(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0, name=None, transpose=False):
+    """Return the Report of `gradcheck` also if a gradient is wrong; it calls f `name`.
+
+    transpose   whether to make the transpose test, for an f whose rounding is that of one op
+    """
     if not (eps > 0 and rtol > 0 and atol >= 0):
         raise ValueError(f"gradcheck: eps={eps}, rtol={rtol}, atol={atol}; use positive numbers")
     function = Function(f, inputs)
@@ -140,21 +159,25 @@ def examine(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0, name=None):
         for label, x in function.checked.items():
             derivative = partial(function.directional_derivative, x, cotangents, eps)
             found.append(_compare(label, gradients[label], derivative, rtol, atol, rng))
-    return Report(name or getattr(f, "__name__", str(f)), rtol, tuple(found))
+        gap = _transpose_gap(function, gradients, cotangents, eps, rng) if transpose else None
+    return Report(name or getattr(f, "__name__", str(f)), rtol, tuple(found), gap)
 
 
 @dataclass(frozen=True)
 class OpReport:
-    """What `check_op` found.
+    """The result of `check_op`.
 
-    worst     the largest relative error of a gradient, over all cases
-    where     its input, entry and case
-    failure   the report on the first case that failed; None if none did
+    worst      the largest relative error of a gradient, over all cases
+    transpose  the largest relative gap between <u, J v> and <J^T u, v>; None if a case has no J v
+               by a complex step
+    where      its input, entry and case
+    failure    the report on the first case that failed; None if none did
     """
 
     op: str
     cases: int
     worst: float
+    transpose: float | None
     where: str
     seconds: float
     failure: str | None
@@ -171,14 +194,16 @@ def check_op(name, seed=0):
     """
     start = time.perf_counter()
     cases = cases_of(name)
-    worst, where, failure = -1.0, "", None
+    worst, where, failure, gaps = -1.0, "", None, []
     for case in cases:
         title = f"{name}, {case.label}"
+        settings = {"rtol": RTOL_OF_CASES, "seed": seed, "name": title, "transpose": True}
         try:
-            report = examine(case.f, case.inputs(seed), rtol=RTOL_OF_CASES, seed=seed, name=title)
+            report = examine(case.f, case.inputs(seed), **settings)
         except AssertionError as error:  # no gradient to compare: the engine refused it, say
             worst, where, failure = float("nan"), case.label, f"{title}: {error}"
             break
+        gaps.append(report.transpose)
         if not report.worst.error <= worst:
             worst = report.worst.error
             where = f"{report.worst.name}{list(report.worst.index)} ({case.label})"
@@ -187,11 +212,12 @@ def check_op(name, seed=0):
             break
     if failure:
         failure += "\n  the gradients are those of " + ", by ".join(_rule_and_arithmetic(name))
-    return OpReport(name, len(cases), worst, where, time.perf_counter() - start, failure)
+    gap = max(gaps) if gaps and None not in gaps else None
+    return OpReport(name, len(cases), worst, gap, where, time.perf_counter() - start, failure)
 
 
 def _rule_and_arithmetic(name):
-    """Where the rule of an op is, and what it calls of the backend: name, file and line of each."""
+    """Yield name, file and line of the rule of an op, and of what it calls of the backend."""
     rule = OPS[name].vjp
     called = (getattr(backend, attribute, None) for attribute in rule.__code__.co_names)
     for function in (rule, *filter(inspect.isfunction, called)):
@@ -201,32 +227,31 @@ def _rule_and_arithmetic(name):
 
 
 def cases_of(name):
-    """The cases on which an op is checked; ValueError if there is no such op, or no case of it."""
+    """Return the cases of an op; ValueError if there is no such op, or no case of it."""
     if name not in OPS:
         raise ValueError(f"no such op: {name!r}; use one of: {', '.join(sorted(OPS))}")
     if not CASES.get(name):
-        raise ValueError(
-            f"op {name!r} has no gradcheck cases; add an entry {name!r} to CASES in "
-            "autograd/gradcheck_cases.py, with calls that vary its shapes and settings"
-        )
+        raise ValueError(f"op {name!r} has no gradcheck cases; add {name!r} to CASES in "
+                         "autograd/gradcheck_cases.py")  # fmt: skip
     return CASES[name]
 
 
 def error_by_step(f, inputs, steps, dtype=np.float64, seed=0):
-    """How far finite differences are off at each step: by their formula or by rounding.
+    """Return the error of a derivative for each step: its formula's, or by rounding.
 
-    The truth is the gradient that backward computes in float64; the differences are computed
-    with f in `dtype`, float32 or float64. f, inputs and seed as for `gradcheck`.
+    dtype   float32 or float64: of f, for central differences; complex128: for complex steps, which
+            do not round. The gradient that backward computes in float64 counts as the truth.
 
-    Returns an array as long as `steps`: the largest error, relative to the largest gradient.
+    f, inputs and seed as for `gradcheck`. Returns an array as long as `steps`: the largest error,
+    relative to the largest gradient.
     """
     function = Function(f, inputs)
     checked = function.checked
     rng = np.random.default_rng(seed)
     errors = np.zeros(len(steps))
     with function.restored():
-        for x in checked.values():  # the truth about the very numbers that f sees in `dtype`
-            x.data = x.data.astype(dtype).astype(np.float64)
+        for x in checked.values():  # the gradient at the rounded numbers that f sees in `dtype`
+            x.data = x.data.astype(dtype).real.astype(np.float64)
         cotangents = function.cotangents(rng)
         gradients = function.gradients(cotangents)
         scale = max(np.abs(gradient).max() for gradient in gradients.values()) or 1.0
@@ -268,6 +293,25 @@ def _compare(label, gradient, derivative, rtol, atol, rng):
     )  # fmt: skip
 
 
+def _transpose_gap(function, gradients, cotangents, eps, rng):
+    """Return |<u, J v> - <J^T u, v>|, relatively; None if J v cannot be had by a complex step.
+
+    A complex step goes wrong without a word where a forward drops the imaginary part: it counts
+    only if differences along the same v agree with it. They were compared with the rule before.
+    """
+    along = [(x, random_signed(rng, x.shape)) for x in function.checked.values()]
+    try:
+        Jv = function.complex_derivative(along, cotangents)
+    except (TypeError, np.exceptions.ComplexWarning):
+        return None
+    differences = [function.directional_derivative(x, cotangents, eps, v) for x, v in along]
+    if not abs(Jv - sum(differences)) <= RTOL * max(1, abs(Jv)):
+        return None
+    pairs = zip(gradients.values(), along, strict=True)
+    terms = np.concatenate([(gradient * v).ravel() for gradient, (_, v) in pairs])
+    return abs(Jv - terms.sum()) / max(np.abs(terms).sum(), ATOL / RTOL_OF_CASES)
+
+
 def _entries(size, rng):
     if size <= EVERY_ENTRY:
         return np.arange(size)
@@ -275,7 +319,7 @@ def _entries(size, rng):
 
 
 def _only(v, entries):
-    """v in these entries, 0 elsewhere."""
+    """Return v with zeros outside these entries."""
     part = np.zeros(v.shape)
     part.flat[entries] = v.flat[entries]
     return part
@@ -286,12 +330,12 @@ def _numeric(derivative, entries, shape):
 
 
 def _gap(gradient, derivative, v, entries):
-    """How far the two sides are apart along v, in these entries only."""
+    """Return how far the two sides are apart along v, in these entries only."""
     return abs(gradient.flat[entries] @ v.flat[entries] - derivative(_only(v, entries)))
 
 
 def _entry_with_gap(gradient, derivative, v):
-    """The entry to blame for a gap along v: halve v, keep the half with more of it, and so on."""
+    """Return the entry to blame for a gap along v: halve v, keep the worse half, and so on."""
     entries = np.arange(v.size)
     while entries.size > 1:
         halves = np.array_split(entries, 2)

@@ -1,9 +1,9 @@
-"""In which precision matrix products are computed: a setting of the process, for float32 arrays.
+"""The precision of matrix products: a setting of the process, for float32 arrays.
 
-With "bfloat16" the operands of each product are rounded to 8 bits of precision, and multiplied and
-added up in float32 (`autograd.kernels.bf16.matmul`). Weights, activations, gradients and all else
-stay float32. An op reads the setting in its forward, and its backward uses the same. Products of
-float64 arrays, as gradients are checked with, are float64 always.
+"bfloat16" rounds the operands of each product to 8 bits of precision, and multiplies and adds them
+in float32 (`autograd.kernels.bf16.matmul`). Weights, activations and gradients stay float32. An op
+reads the setting in its forward, and its backward uses the same. Products of float64 arrays, on
+which gradients are checked, are float64 always.
 """
 
 import warnings
@@ -37,13 +37,13 @@ def set_matmul_precision(precision):
 
 
 def matmul_precision():
-    """The precision that `set_matmul_precision` has set."""
+    """Return the precision that `set_matmul_precision` has set."""
     return _setting["precision"]
 
 
 @contextmanager
 def using_matmul_precision(precision):
-    """`with using_matmul_precision("bfloat16"):` the setting inside; the one before is restored."""
+    """Set the precision inside `with using_matmul_precision("bfloat16"):`, and restore it."""
     before = matmul_precision()
     set_matmul_precision(precision)
     try:
@@ -53,5 +53,5 @@ def using_matmul_precision(precision):
 
 
 def in_bf16(x):
-    """Whether a product with the array x is one of numbers rounded to bfloat16."""
+    """Return whether a product rounds the array x to bfloat16."""
     return x.dtype == np.float32 and matmul_precision() == "bfloat16"

@@ -157,7 +157,7 @@ print(f"loss {loss.item():.3f} = -ln 0.2; gradient {z.grad.round(3)}")
 
 # ---- Gradients
 
-from autograd.recording import op, vjp
+from autograd.engine import op, vjp
 from autograd.gradcheck import examine, gradcheck
 
 @op

@@ -3,13 +3,14 @@
 Each op is a forward, and below it the vector-Jacobian product of that forward. `dz` is the
 gradient of the loss with respect to the output z; the docstring gives the rule as an equation.
 Two arrays of different shapes broadcast as in NumPy. Broadcasting forward copies an element to
-several positions, so backward sums over these: `unbroadcast`.
+several positions, so backward sums over these positions: `unbroadcast`.
 """
 
 import numpy as np
 
+from autograd import checks
+from autograd.engine import op, vjp
 from autograd.ops.reductions import sum_over
-from autograd.recording import op, vjp
 
 
 def unbroadcast(gradient, shape):
@@ -27,23 +28,10 @@ def unbroadcast(gradient, shape):
     return sum_over(gradient, tuple(range(added)) + stretched).reshape(shape)
 
 
-def check_broadcast(name, *shapes):
-    """ValueError that names the op and its shapes, if they do not broadcast."""
-    if len(set(shapes)) == 1:
-        return
-    try:
-        np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ValueError(
-            f"{name}: shapes {' and '.join(map(str, shapes))} do not broadcast; compared from the "
-            "right, axes must be equal or 1: reshape one of them, for example x.reshape(-1, 1)"
-        ) from None
-
-
 @op
 def add(a, b, /):
     """z = a + b.    da = dz,  db = dz"""
-    check_broadcast("add", a.shape, b.shape)
+    checks.broadcast("add", a.shape, b.shape)
     return a + b, (a.shape, b.shape)
 
 
@@ -56,7 +44,7 @@ def add_vjp(dz, saved):
 @op
 def sub(a, b, /):
     """z = a - b.    da = dz,  db = -dz"""
-    check_broadcast("sub", a.shape, b.shape)
+    checks.broadcast("sub", a.shape, b.shape)
     return a - b, (a.shape, b.shape)
 
 
@@ -69,7 +57,7 @@ def sub_vjp(dz, saved):
 @op
 def mul(a, b, /):
     """z = a b.    da = dz b,  db = dz a"""
-    check_broadcast("mul", a.shape, b.shape)
+    checks.broadcast("mul", a.shape, b.shape)
     return a * b, (a, b)
 
 
@@ -82,7 +70,7 @@ def mul_vjp(dz, saved):
 @op
 def div(a, b, /):
     """z = a / b.    da = dz / b,  db = -dz a / b^2"""
-    check_broadcast("div", a.shape, b.shape)
+    checks.broadcast("div", a.shape, b.shape)
     return a / b, (a, b)
 
 
@@ -109,7 +97,7 @@ def pow(a, b, /):
 
     The exponent's gradient exists for a > 0. At a = 0 it is the limit: 0 for b >= 0, else -inf.
     """
-    check_broadcast("pow", a.shape, b.shape)
+    checks.broadcast("pow", a.shape, b.shape)
     z = a**b
     return z, (a, b, z)
 
@@ -194,11 +182,11 @@ def abs_vjp(dz, saved):
 
 @op
 def maximum(a, b, /):
-    """z = the larger of a and b.    It gets all of dz; at a tie each gets half.
+    """z = the larger of a and b.    The larger one gets all of dz; at a tie each gets half.
 
-    Where one of them is NaN, z is NaN and both get dz, as in PyTorch.
+    Where a or b is NaN, z is NaN and both get dz, as in PyTorch.
     """
-    check_broadcast("maximum", a.shape, b.shape)
+    checks.broadcast("maximum", a.shape, b.shape)
     return np.maximum(a, b), (a, b)
 
 
@@ -211,8 +199,8 @@ def maximum_vjp(dz, saved):
 
 @op(keeps_dtype=True)
 def where(condition, a, b, /):
-    """z = a where condition is true, else b.    Each gets dz where it was taken."""
-    check_broadcast("where", condition.shape, a.shape, b.shape)
+    """z = a where condition is true, else b.    Each gets dz where z is taken from it."""
+    checks.broadcast("where", condition.shape, a.shape, b.shape)
     condition = condition.astype(bool)
     return np.where(condition, a, b), (condition, a.shape, b.shape)
 
@@ -230,11 +218,9 @@ def where_vjp(dz, saved):
 def clip(x, /, low=None, high=None):
     """z = x, moved into [low, high].    dx = dz where x is inside, else 0
 
-    low, high   scalars; None leaves that side open. ValueError if low > high.
+    low, high   scalars with low <= high; None leaves that side open
     """
-    low, high = _bound(low, x.dtype), _bound(high, x.dtype)
-    if low is not None and high is not None and low > high:
-        raise ValueError(f"clip: low={low} is above high={high}; exchange them")
+    low, high = checks.bounds("clip", low, high, x.dtype)
     z = x if low is None and high is None else np.clip(x, low, high)
     return z, (z == x,)
 
@@ -243,12 +229,3 @@ def clip(x, /, low=None, high=None):
 def clip_vjp(dz, saved):
     (inside,) = saved
     return dz * inside
-
-
-def _bound(bound, dtype):
-    if np.ndim(bound) > 0:
-        raise ValueError(
-            f"clip: a bound of shape {np.shape(bound)}; low and high are numbers: for arrays "
-            "of bounds use maximum(x, low) and -maximum(-x, -high)"
-        )
-    return None if bound is None else dtype.type(bound)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autograd import backend
+from autograd import backend, checks
+from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous
 from autograd.precision import in_bf16
-from autograd.recording import op, vjp
 
 
 class Mask(NamedTuple):
@@ -59,12 +59,12 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     Source: Vaswani et al., Attention Is All You Need, 2017, section 3.2.1. Groups of heads: Ainslie
     et al., GQA, 2023; the bias: Raffel et al., T5, 2020, section 2.1.
     """
-    _check_attention(q, k, v, causal)
-    _check_bias(bias, q, k)
+    name = "scaled_dot_product_attention"
+    checks.attention(name, q, k, v, bias, causal)
     # The backend divides by sqrt(D); a different scale is reached by longer or shorter queries.
     factor = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
     q, k, v = map(_with_contiguous_rows, (q if factor is None else q * factor, k, v))
-    mask = Mask(causal, _checked_keys(mask, k), None if bias is None else contiguous(bias))
+    mask = Mask(causal, checks.keys(name, mask, k), None if bias is None else contiguous(bias))
     bf16 = in_bf16(q)
     y, lse = backend.attention(q, k, v, mask, bf16)
     return y, (q, k, v, y, lse, mask, bf16, factor)
@@ -81,46 +81,3 @@ def _with_contiguous_rows(x):
     """Return x as the backend reads it: a view whose last axis is contiguous, or a copy."""
     readable = x.strides[-1] == x.itemsize and min(x.strides) >= 0 and x.flags.aligned
     return x if readable else contiguous(x)
-
-
-def _check_attention(q, k, v, causal):
-    shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
-    if not q.ndim == k.ndim == v.ndim == 4 or k.shape != v.shape:
-        raise ValueError(
-            f"scaled_dot_product_attention: {shapes}; each is (batch, heads, time, head size), "
-            "and k and v are alike: reshape (B, T, C) to (B, T, H, D) and swap axes 1 and 2"
-        )
-    (B, H, _, D), G = q.shape, k.shape[1]
-    if (k.shape[0], k.shape[3]) != (B, D) or H % max(G, 1) or 0 in (G, D, k.shape[2]):
-        raise ValueError(
-            f"scaled_dot_product_attention: {shapes}; batch and head size must agree, heads of q "
-            "be as many as those of k or a multiple, and head size and key time be 1 or more"
-        )
-    if causal and q.shape[2] > k.shape[2]:
-        raise ValueError(
-            f"scaled_dot_product_attention: {q.shape[2]} queries but {k.shape[2]} keys; a causal "
-            "query needs at least its own key: give as many keys as queries, or causal=False"
-        )
-
-
-def _checked_keys(mask, k):
-    if mask is None:
-        return None
-    mask, (B, _, S, _) = np.asarray(mask), k.shape
-    if mask.shape != (B, S) or not ((mask == 0) | (mask == 1)).all():
-        raise ValueError(
-            f"scaled_dot_product_attention: mask of shape {mask.shape} for k {k.shape}; give a 1 "
-            f"for each key and a 0 for padding, {(B, S)}"
-        )
-    return contiguous(mask.astype(bool))
-
-
-def _check_bias(bias, q, k):
-    if bias is None:
-        return
-    (B, H, T, _), S = q.shape, k.shape[2]
-    if bias.shape not in ((B, H, T, S), (1, H, T, S)):
-        raise ValueError(
-            f"scaled_dot_product_attention: bias {bias.shape} for q {q.shape} and k {k.shape}; "
-            f"give a number for each score, {(B, H, T, S)}, or {(1, H, T, S)} for all sequences"
-        )

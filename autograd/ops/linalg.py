@@ -4,25 +4,25 @@ For Z = A B, entry Z_ij = sum_k A_ik B_kj, the chain rule gives
 
     dA = dZ B^T        dB = A^T dZ
 
-so that backward is two more products of the same size, and a training step costs three times the
-forward's FLOPs. The backend has one function for each layout: `matmul` (A B), `matmul_nt` (A B^T)
-and `matmul_tn` (A^T B), all on stacks (Z, rows, columns). `product` takes the one that reads a
-transposed view as it lies in memory, so that no .T below is a copy. Backward rounds the operands of
-its products to bfloat16 if forward has (`autograd.precision`).
+so backward is two more products of the same size, and a training step costs three times the FLOPs
+of the forward. The backend has one function for each layout: `matmul` (A B), `matmul_nt` (A B^T)
+and `matmul_tn` (A^T B), all on stacks (Z, rows, columns). `product` chooses the one that reads a
+transposed view in place, so no .T below is a copy. Backward rounds the operands of its products to
+bfloat16 if forward did.
 """
 
 import math
 
 import numpy as np
 
-from autograd import backend
+from autograd import backend, checks
+from autograd.engine import op, vjp
 from autograd.ops.arithmetic import unbroadcast
 from autograd.precision import in_bf16
-from autograd.recording import op, vjp
 
 
 def _product_flops(inputs, outputs, settings):
-    """2 M K N for every matrix of the stack."""
+    """Return 2 M K N for every matrix of the stack."""
     a, b = inputs[:2]
     inner, columns = a.shape[-1], b.shape[-1] if b.ndim > 1 else 1
     a_rows = a.shape[-2] if a.ndim > 1 else 1
@@ -38,7 +38,7 @@ def matmul(a, b, /):
 
     a (..., M, K), b (..., K, N) -> z (..., M, N)
     """
-    _check_matmul(a, b)
+    checks.product("matmul", a, b)
     a2 = a[None, :] if a.ndim == 1 else a
     b2 = b[:, None] if b.ndim == 1 else b
     bf16 = in_bf16(a)
@@ -58,7 +58,7 @@ def matmul_vjp(dz, saved, needs):
     if needs[0]:
         da = unbroadcast(product(dz, b2.swapaxes(-1, -2), bf16), a2.shape).reshape(a.shape)
     if needs[1]:
-        if b2.ndim == 2 < a2.ndim:  # one matrix for the whole stack: its gradient is one product
+        if b2.ndim == 2 < a2.ndim:  # one matrix for the whole stack: the sum is one product
             a2, dz = rows(a2), rows(dz)
         db = unbroadcast(product(a2.swapaxes(-1, -2), dz, bf16), b2.shape).reshape(b.shape)
     return da, db
@@ -70,16 +70,7 @@ def linear(x, weight, bias=None, /):
 
     x (..., I), weight (I, O), bias (O,) or None -> y (..., O)
     """
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
-        raise ValueError(
-            f"linear: x {x.shape} and weight {weight.shape}; weight is (in, out) and x ends in "
-            "`in`: transpose a weight that is stored as (out, in)"
-        )
-    if bias is not None and bias.shape != weight.shape[1:]:
-        raise ValueError(
-            f"linear: bias {bias.shape} for weight {weight.shape}; bias is (out,): "
-            f"({weight.shape[1]},)"
-        )
+    checks.linear("linear", x, weight, bias)
     x_NI, bf16 = rows(x), in_bf16(x)
     if bias is None:
         y_NO = product(x_NI, weight, bf16)
@@ -96,19 +87,19 @@ def linear_vjp(dy, saved, needs):
     if needs[0]:
         dx = product(dy_NO, weight.T, bf16).reshape(x_shape)
     if needs[1] and not weight.flags.c_contiguous:  # a transposed view
-        dweight = product(dy_NO.T, x_NI, bf16).T  # lies in memory as it does
+        dweight = product(dy_NO.T, x_NI, bf16).T  # the same layout
     elif needs[1] and needs[2]:
         dweight, dbias = backend.linear_backward(dy_NO, x_NI, bf16)
     elif needs[1]:
         dweight = product(x_NI.T, dy_NO, bf16)
     if needs[2] and dbias is None:
-        # With an x of no columns: the same additions, so the same bits, as with a trained weight.
+        # With an x of no columns: the same additions, hence the same bits, as beside a dweight.
         _, dbias = backend.linear_backward(dy_NO, np.empty((len(dy_NO), 0), dy.dtype), bf16)
     return dx, dweight, dbias
 
 
 def product(a, b, bf16):
-    """a (..., M, K) times b (..., K, N) for leading axes that broadcast, in any memory layout.
+    """Return a (..., M, K) times b (..., K, N); leading axes broadcast, any memory layout will do.
 
     bf16   whether both are rounded to bfloat16 first
     """
@@ -128,20 +119,21 @@ def product(a, b, bf16):
 
 
 def rows(x):
-    """(..., C) as a contiguous (N, C): every axis but the last flattened, as kernels want it."""
+    """Return (..., C) as a contiguous (N, C), all axes but the last flattened, for a kernel."""
     return contiguous(x).reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def contiguous(x):
-    """x in row-major order and writable: for any other kind a kernel would be compiled anew."""
+    """Return x contiguous and writable: for any other layout a kernel would be compiled anew."""
     x = np.asarray(x, order="C")
     return x if x.flags.writeable else x.copy()
 
 
 def _stack(x, batch):
-    """Matrices (..., M, K) as a contiguous stack (Z, M, K), or (Z, K, M) and True, transposed.
+    """Return matrices (..., M, K) as a contiguous stack (Z, M, K), or (Z, K, M) if transposed.
 
-    Z is the product of `batch`, or 1 if all leading axes of x are broadcast.
+    The second result says whether it is transposed. Z is the product of `batch`, or 1 if all
+    leading axes of x are broadcast.
     """
     Z = math.prod(x.shape[:-2])
     if Z != 1 and x.shape[:-2] != batch:
@@ -149,23 +141,3 @@ def _stack(x, batch):
     transposed = x.swapaxes(-1, -2).flags.c_contiguous and not x.flags.c_contiguous
     x = contiguous(x.swapaxes(-1, -2) if transposed else x)
     return x.reshape(Z, *x.shape[-2:]), transposed
-
-
-def _check_matmul(a, b):
-    if a.ndim == 0 or b.ndim == 0:
-        raise ValueError(
-            f"matmul: shapes {a.shape} and {b.shape}; a number has no rows: use * instead"
-        )
-    inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
-    if a.shape[-1] != inner:
-        raise ValueError(
-            f"matmul: shapes {a.shape} and {b.shape}; the last axis of the left one and the "
-            f"second to last of the right one must agree: swapaxes(-1, -2) transposes a matrix"
-        )
-    try:
-        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except ValueError:
-        raise ValueError(
-            f"matmul: shapes {a.shape} and {b.shape}; the leading axes {a.shape[:-2]} and "
-            f"{b.shape[:-2]} do not broadcast: make them equal or 1"
-        ) from None

@@ -1,19 +1,19 @@
-"""The loss: cross-entropy of logits, and of an output layer whose logits are never whole in memory.
+"""The loss: cross-entropy of logits, and of an output layer whose logits are made in chunks.
 
 The logits of N positions over a vocabulary of V tokens are the largest array of a GPT: 512
-positions of GPT-2 have 26 million. But each row of them is needed only by its own loss and its own
-gradient. So in training they are made, used and forgotten, some rows at a time.
+positions of GPT-2 have 26 million. But a row of logits is needed only for one loss and one row of
+the gradient. So in training they are computed, used and freed some rows at a time.
 """
 
 import numpy as np
 
-from autograd import backend
+from autograd import backend, checks
+from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
-from autograd.ops.nn import checked_indices
+from autograd.ops.reductions import wide
 from autograd.precision import in_bf16
-from autograd.recording import op, vjp
 
-FLOPS_PER_LOGIT = 13, 12  # of the loss and of its gradient, the exponentials counted as 10
+FLOPS_PER_LOGIT = 13, 12  # for the loss and for its gradient, an exponential counted as 10
 
 
 def _cross_entropy_flops(inputs, outputs, settings):
@@ -22,19 +22,19 @@ def _cross_entropy_flops(inputs, outputs, settings):
 
 @op(flops=_cross_entropy_flops)
 def cross_entropy(logits, /, targets, *, ignore_index=-1):
-    """loss = mean over kept rows of -ln softmax(logits)[target], in nats.
+    """loss = mean over the kept rows of -ln softmax(logits)[target], in nats.
 
-    dlogits_nv = dloss (softmax(logits_n)_v - [v = target_n]) / kept,  0 in rows not kept
+    dlogits_nv = dloss (softmax(logits_n)_v - [v = target_n]) / kept,  0 in the other rows
 
     Softmax, logarithm and choice are one step: ln sum_v e^(l_v) - l_target needs no division and
-    cannot take the logarithm of 0.
+    never takes the logarithm of 0. A row is kept unless its target is ignore_index.
 
-    logits (..., V), targets (...) integers in [0, V), or ignore_index for a row without a loss
+    logits (..., V), targets (...) integers in [0, V) or ignore_index
     """
-    targets_N, count = checked_targets("cross_entropy", logits.shape, targets, ignore_index)
+    targets_N, count = checks.targets("cross_entropy", logits.shape, targets, ignore_index)
     logits_NV = rows(logits)
     losses_N, m_N, total_N = backend.cross_entropy(logits_NV, targets_N)
-    loss = losses_N.sum(dtype=np.float64) / count
+    loss = losses_N.sum(dtype=wide(losses_N)) / count
     return logits.dtype.type(loss), (logits_NV, targets_N, m_N, total_N, count, logits.shape)
 
 
@@ -46,18 +46,18 @@ def cross_entropy_vjp(dloss, saved):
     return dlogits_NV.reshape(shape)
 
 
-# Every chunk reads the table and adds to its gradient: fewer than 256 rows would spend more time on
-# that than on arithmetic. Small vocabularies need no cutting: 2^20 logits are 4 MB.
+# Every chunk reads the table and adds to its gradient. With fewer than 256 rows, this memory
+# traffic would take longer than the arithmetic. For small vocabularies 2^20 logits, 4 MB, will do.
 CHUNK_ROWS, CHUNK_SIZE = 256, 1 << 20
 
 
 def chunk_rows(vocab_size):
-    """How many rows of logits are held at once."""
+    """Return how many rows of logits are held at once."""
     return max(CHUNK_ROWS, CHUNK_SIZE // vocab_size)
 
 
 def _linear_cross_entropy_flops(inputs, outputs, settings):
-    """Three products, and the loss with its gradient."""
+    """Return the FLOPs of three products, of the loss and of its gradient."""
     x, table = inputs
     logits = x.size // x.shape[-1] * table.shape[0]
     return 3 * 2 * x.size * table.shape[0] + sum(FLOPS_PER_LOGIT) * logits
@@ -65,26 +65,22 @@ def _linear_cross_entropy_flops(inputs, outputs, settings):
 
 @op(flops=_linear_cross_entropy_flops)
 def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, True)):
-    """loss = mean over kept rows of -ln softmax(table x)[target], in nats.
+    """loss = mean over the kept rows of -ln softmax(table x)[target], in nats.
 
-    As `cross_entropy` of the logits x table^T:  with p = softmax(logits) and P = [v = target_n],
+    It is `cross_entropy` of the logits x table^T. With p = softmax(logits) and P = [v = target_n],
 
     dlogits = dloss (p - P) / kept,    dx = dlogits table,    dtable = dlogits^T x
 
-    For dloss = 1 the gradients are computed here, with the loss, while a chunk of logits is at
-    hand; backward multiplies them with dloss. Without that it would need the logits again, which
-    are a third of the arithmetic. `needs` says of x and of table whether that is wanted at all.
+    The gradients for dloss = 1 are computed here, while a chunk of logits exists, and backward
+    multiplies them by dloss. Otherwise backward would compute the logits again, a third of the
+    arithmetic. `needs` says whether the gradients of x and of the table are wanted.
 
     x (..., C), table (V, C): one row per token, targets (...) integers in [0, V) or ignore_index
     Source of the idea: Hsu et al., Liger Kernel, 2024, section 3.2.
     """
-    if table.ndim != 2 or x.ndim == 0 or x.shape[-1] != table.shape[1]:
-        raise ValueError(
-            f"linear_cross_entropy: x {x.shape} and table {table.shape}; the table is (vocabulary, "
-            "channels) and x ends in `channels`: transpose a weight that is stored as (in, out)"
-        )
+    checks.table("linear_cross_entropy", x, table)
     logits_shape = (*x.shape[:-1], table.shape[0])
-    targets_N, count = checked_targets("linear_cross_entropy", logits_shape, targets, ignore_index)
+    targets_N, count = checks.targets("linear_cross_entropy", logits_shape, targets, ignore_index)
     x_NC, table_VC = rows(x), contiguous(table)
     N, V = len(x_NC), len(table_VC)
     dx_NC = np.empty_like(x_NC) if needs[0] else None
@@ -107,10 +103,11 @@ def linear_cross_entropy_vjp(dloss, saved):
 
 
 def _loss_of_chunk(x_nC, table_VC, targets_n, scale, dx_nC, dtable_VC, needs_table, bf16):
-    """(the sum of the rows' losses, the gradient of the table so far and of these rows). That was
-    dtable before, or None. Gradients are times scale; that of the rows goes to dx if it is there.
+    """Return (the sum of the rows' losses, dtable with these rows' contribution added).
 
-    A function, so that the logits are forgotten before the next ones are made.
+    dtable_VC is None before the first chunk. The rows' own gradient is written into dx_nC, unless
+    that is None. All gradients are multiplied by scale. It is a function of its own so that a chunk
+    of logits is freed before the next is computed.
     """
     logits_nV = backend.matmul_nt(x_nC[None], table_VC[None], bf16)[0]
     losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_n)
@@ -122,26 +119,4 @@ def _loss_of_chunk(x_nC, table_VC, targets_n, scale, dx_nC, dtable_VC, needs_tab
         dtable_VC = backend.matmul_tn(dlogits_nV[None], x_nC[None], bf16)[0]
     elif needs_table:
         backend.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None], bf16)
-    return losses_n.sum(dtype=np.float64), dtable_VC
-
-
-def checked_targets(name, logits_shape, targets, ignore_index):
-    """(targets_N, count): targets with -1 where no loss is wanted, and how many are kept."""
-    targets = np.asarray(targets)
-    if not logits_shape or targets.shape != logits_shape[:-1]:
-        raise ValueError(
-            f"{name}: logits {logits_shape} and targets {targets.shape}; "
-            "targets have the shape of logits without its last axis, the vocabulary"
-        )
-    kept = targets != ignore_index
-    count = int(np.count_nonzero(kept))
-    some = targets if count == targets.size else np.where(kept, targets, 0)
-    targets_N = checked_indices(name, some, logits_shape[-1]).reshape(-1)
-    if count == 0:
-        raise ValueError(
-            f"{name}: no target is kept (all {targets.size} are ignore_index="
-            f"{ignore_index}); the mean of nothing is undefined: give at least one"
-        )
-    if some is not targets:
-        targets_N[~kept.reshape(-1)] = -1
-    return targets_N, count
+    return losses_n.sum(dtype=wide(losses_n)), dtable_VC

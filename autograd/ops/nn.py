@@ -1,17 +1,16 @@
 """What a transformer is made of: activations, softmax, layer norm, embedding, dropout.
 
-The derivations, in the notation of the docstrings: `dy` is the gradient of the loss with respect
-to the output y, and every rule follows from dx_i = sum_j dy_j (dy_j/dx_i): `dy_j` alone is that
-gradient, `dy_j/dx_i` a partial derivative. The arithmetic itself is in the backend:
-`autograd.reference` has it in a few lines of NumPy, `autograd.kernels` fast.
+In the docstrings `dy` is the gradient of the loss with respect to the output y. Every rule follows
+from dx_i = sum_j dy_j (dy_j/dx_i), where `dy_j` alone is that gradient and `dy_j/dx_i` a partial
+derivative. The arithmetic is in the backend: `autograd.reference` has it in a few lines of NumPy,
+`autograd.kernels` compiled.
 """
 
 import numpy as np
 
-from autograd import backend
+from autograd import backend, checks
+from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
-from autograd.ops.reductions import INTEGERS, check_axis, check_not_empty
-from autograd.recording import op, vjp
 
 
 @op
@@ -30,10 +29,9 @@ def relu_vjp(dy, saved):
 def sigmoid(x, /):
     """y = 1 / (1 + e^-x).    dx = dy y (1 - y)
 
-    Below 0 computed as e^x / (1 + e^x), which is the same: so nothing overflows, and a small y
-    keeps all its digits.
+    For x < 0 it is computed as e^x / (1 + e^x): nothing overflows, and a small y keeps its digits.
     """
-    e = np.exp(-np.abs(x))
+    e = np.exp(np.where(x < 0, x, -x))
     y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
     return y, (y,)
 
@@ -46,18 +44,17 @@ def sigmoid_vjp(dy, saved):
 
 @op(flops=20)
 def gelu(x, /, approximate="tanh"):
-    """y = x P(X <= x) for a standard normal X: a gate that opens smoothly with x itself.
+    """y = x P(X <= x) for a standard normal X: a gate that x opens smoothly.
 
     approximate="none"   y = x Phi(x),             dx = dy (Phi(x) + x phi(x))
     approximate="tanh"   y = x sigmoid(2u),        dx = dy (s + x s (1-s) 2 du/dx),  s = sigmoid(2u)
                          u = sqrt(2/pi) (x + 0.044715 x^3)
 
-    with Phi the normal distribution function and phi its density. The tanh form is GPT-2's; it
-    is usually written x/2 (1 + tanh u), and (1 + tanh u)/2 is sigmoid(2u).
+    with Phi the normal distribution function and phi its density. GPT-2 has the tanh form, usually
+    written x/2 (1 + tanh u), where (1 + tanh u)/2 is sigmoid(2u).
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
     """
-    if approximate not in ("tanh", "none"):
-        raise ValueError(f"gelu: approximate={approximate!r}; use 'tanh' or 'none'")
+    checks.one_of("gelu", ("tanh", "none"), approximate=approximate)
     x = contiguous(x)
     function = backend.gelu if approximate == "tanh" else backend.gelu_exact
     return function(x.reshape(-1)).reshape(x.shape), (x, approximate)
@@ -91,11 +88,11 @@ def silu_vjp(dy, saved):
 def softmax(x, /, axis=-1):
     """y_i = e^(x_i) / sum_j e^(x_j) along an axis.    dx_i = y_i (dy_i - sum_j dy_j y_j)
 
-    From dy_j/dx_i = y_j ([i = j] - y_i). The outputs sum to 1, so a constant added to all dy
-    changes nothing: the subtracted sum removes it.
+    dy_j/dx_i is y_j ([i = j] - y_i). The outputs sum to 1, so a constant added to all dy changes
+    nothing: the subtracted sum removes it.
     """
-    axis = check_axis("softmax", axis, x.shape)
-    check_not_empty("softmax", x.shape, (axis,))
+    axis = checks.axis("softmax", axis, x.shape)
+    checks.not_empty("softmax", x.shape, (axis,))
     y = _along_rows(backend.softmax, axis, x)
     return y, (y, axis)
 
@@ -109,8 +106,8 @@ def softmax_vjp(dy, saved):
 @op(flops=14)
 def log_softmax(x, /, axis=-1):
     """y_i = x_i - ln sum_j e^(x_j) along an axis.    dx_i = dy_i - e^(y_i) sum_j dy_j"""
-    axis = check_axis("log_softmax", axis, x.shape)
-    check_not_empty("log_softmax", x.shape, (axis,))
+    axis = checks.axis("log_softmax", axis, x.shape)
+    checks.not_empty("log_softmax", x.shape, (axis,))
     y = _along_rows(backend.log_softmax, axis, x)
     return y, (y, axis)
 
@@ -130,22 +127,16 @@ def layer_norm(x, weight=None, bias=None, /, eps=1e-5):
     dx = (g - mean(g) - n mean(g n)) / sqrt(var + eps)
     dweight = sum over rows of dy n,    dbias = sum over rows of dy
 
-    A row can change n neither by a shift nor by a scale: mean(g) and n mean(g n) are the parts
-    of g along these two directions, and they are taken out.
+    Neither a shift nor a scaling of the row changes n. mean(g) and n mean(g n), the components of g
+    along these two directions, are subtracted.
 
-    Where the squares of x - mean overflow in their sum, in float32 with an x - mean of about
-    2e19 / sqrt(C) or more, n is 0 and y is the bias.
+    Where the sum of the squares of x - mean overflows (float32: from about 2e19 / sqrt(C)), n is 0
+    and y is the bias.
 
     x (..., C), weight (C,) or None for 1, bias (C,) or None for 0 -> y (..., C)
     Source: Ba, Kiros and Hinton, Layer Normalization, 2016.
     """
-    for name, array in (("weight", weight), ("bias", bias)):
-        if x.ndim == 0 or (array is not None and array.shape != x.shape[-1:]):
-            raise ValueError(
-                f"layer_norm: x {x.shape} and {name} {np.shape(array)}; "
-                f"{name} has one number per channel, the last axis of x"
-            )
-    check_not_empty("layer_norm", x.shape, (x.ndim - 1,))
+    checks.per_channel("layer_norm", x, weight=weight, bias=bias)
     x_NC = rows(x)
     weight_C = np.ones(x.shape[-1], x.dtype) if weight is None else contiguous(weight)
     bias_C = np.zeros(x.shape[-1], x.dtype) if bias is None else contiguous(bias)
@@ -170,18 +161,13 @@ def rms_norm(x, weight, /, eps=1e-6):
 
     dx = (g - n mean(g n)) / sqrt(mean(x^2) + eps),    dweight = sum over rows of dy n
 
-    It is `layer_norm` without the shift: a row can change n by no scale, and that direction is
-    taken out of g. Where the squares overflow in their sum, n and y are 0.
+    It is `layer_norm` without the shift: a scaling of the row does not change n, and only that
+    direction is subtracted. Where the sum of squares overflows, n and y are 0.
 
     x (..., C), weight (C,) -> y (..., C)
     Source: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
     """
-    if x.ndim == 0 or weight.shape != x.shape[-1:]:
-        raise ValueError(
-            f"rms_norm: x {x.shape} and weight {weight.shape}; "
-            "weight has one number per channel, the last axis of x"
-        )
-    check_not_empty("rms_norm", x.shape, (x.ndim - 1,))
+    checks.per_channel("rms_norm", x, weight=weight)
     x_NC, weight_C = rows(x), contiguous(weight)
     y_NC, rstd_N = backend.rms_norm(x_NC, weight_C, float(eps))
     return y_NC.reshape(x.shape), (x_NC, weight_C, rstd_N, x.shape)
@@ -196,59 +182,46 @@ def rms_norm_vjp(dy, saved):
 
 @op(flops=3)
 def rotary_embedding(x, /, positions, base=10000.0):
-    """Channels e and e + D/2 of a head, as a point in the plane, turned by the angle t w_e:
+    """Channels e and e + D/2 of a head, as a point in the plane, rotated by the angle t w_e:
 
     y_e = x_e cos(t w_e) - x_(e+D/2) sin(t w_e),    w_e = base^(-2e/D),  e < D/2
     y_(e+D/2) = x_(e+D/2) cos(t w_e) + x_e sin(t w_e)
 
-    at position t. The product of a query turned by t and a key turned by s depends on t - s only.
-    The inverse of a turn is its transpose, so dx is dy turned by -t w_e.
+    at position t. The product of a query rotated by t and a key rotated by s depends only on t - s.
+    The transpose of a rotation is its inverse, so dx is dy rotated by -t w_e.
 
     x (B, H, T, D), D even, positions (T,) integers -> y (B, H, T, D)
     Source: Su et al., RoFormer, 2021, section 3.2.2; the pairs are those of the Llama models.
     """
-    if x.ndim != 4 or x.shape[3] % 2:
-        raise ValueError(
-            f"rotary_embedding: x {x.shape}; give (batch, heads, time, head size) with an even "
-            "head size, whose channels are turned in pairs"
-        )
-    positions_T = np.asarray(positions)
-    if positions_T.shape != x.shape[2:3] or positions_T.dtype.kind not in "iu":
-        raise ValueError(
-            f"rotary_embedding: positions of shape {positions_T.shape} and dtype "
-            f"{positions_T.dtype} for x {x.shape}; give one integer for each of its "
-            f"{x.shape[2]} times, such as np.arange({x.shape[2]})"
-        )
+    positions_T = checks.positions("rotary_embedding", x, positions)
     E = x.shape[3] // 2
     angle_TE = positions_T[:, None] * float(base) ** (-np.arange(E) / E)
     cos_TE, sin_TE = np.cos(angle_TE).astype(x.dtype), np.sin(angle_TE).astype(x.dtype)
-    return _turned(x, cos_TE, sin_TE), (cos_TE, sin_TE)
+    return _rotated(x, cos_TE, sin_TE), (cos_TE, sin_TE)
 
 
 @vjp(rotary_embedding)
 def rotary_embedding_vjp(dy, saved):
     cos_TE, sin_TE = saved
-    return _turned(dy, cos_TE, -sin_TE)
+    return _rotated(dy, cos_TE, -sin_TE)
 
 
 @op(flops=0)
 def embedding(weight, /, indices):
-    """y = weight[indices]: a row of the table per index.    dweight_v = sum of dy where index = v
+    """y = weight[indices], a row per index.    dweight_v = sum of dy over the positions of index v
 
     weight (V, C), indices (...) integers in [0, V) -> y (..., C)
     """
-    if weight.ndim != 2:
-        raise ValueError(f"embedding: weight {weight.shape}; give a table, (vocabulary, channels)")
-    indices = checked_indices("embedding", indices, weight.shape[0])
+    indices = checks.rows_of("embedding", weight, indices)
     y_NC = backend.embedding(contiguous(weight), indices.reshape(-1))
     return y_NC.reshape(*indices.shape, weight.shape[1]), (indices, weight.shape[0])
 
 
 @vjp(embedding)
-def embedding_vjp(dy, saved, needs):
+def embedding_vjp(dy, saved, sums):
     indices, vocab_size = saved
-    dweight = needs[0].sum_so_far
-    if dweight is None:
+    (dweight,) = sums
+    if dweight is None:  # else in place: a second array of GPT-2's would take 147 MB and 38 ms
         dweight = np.zeros((vocab_size, dy.shape[-1]), dy.dtype)
     backend.embedding_backward_(dweight, rows(dy), indices.reshape(-1))
     return dweight
@@ -256,19 +229,16 @@ def embedding_vjp(dy, saved, needs):
 
 @op(flops=10)
 def dropout(x, /, p, *, seed):
-    """y_i = x_i / (1 - p) with probability 1 - p, else 0.    dx = dy, dropped the same way
+    """y_i = x_i / (1 - p) with probability 1 - p, else 0.    dx_i = dy_i / (1 - p) or 0, alike
 
-    Whether element i is kept depends only on (seed, i), through a hash: the mask is never stored
-    and the same call always drops the same elements. Dividing by 1 - p keeps the mean of y that
-    of x, so that nothing has to change when dropout is switched off.
+    A hash of (seed, i) decides whether element i is dropped: the mask is never stored, and the same
+    call always drops the same elements. Division by 1 - p leaves the mean unchanged, so a model
+    needs no rescaling when dropout is switched off.
 
     p in [0, 1), seed an int of any size and sign.
     Source: Srivastava et al., Dropout, 2014. The hash is described in `autograd.reference`.
     """
-    if not isinstance(p, float | int | np.number) or not 0 <= p < 1:
-        raise ValueError(f"dropout: p={p!r}; the share of dropped elements lies in [0, 1)")
-    if not isinstance(seed, INTEGERS):
-        raise TypeError(f"dropout: seed={seed!r}; an int, another one for each call and step")
+    checks.dropout("dropout", p, seed)
     return _dropped(x, p, seed), (p, seed)
 
 
@@ -278,14 +248,14 @@ def dropout_vjp(dy, saved):
 
 
 def _along_rows(function, axis, *arrays):
-    """Apply a backend function of rows (N, C) along any axis."""
+    """Apply a backend function of contiguous rows (N, C) along any axis."""
     swapped = [a.swapaxes(axis, -1) for a in arrays]
     y = function(*map(rows, swapped)).reshape(swapped[0].shape)
     return y.swapaxes(axis, -1)
 
 
-def _turned(x_BHTD, cos_TE, sin_TE):
-    """The heads of a position lie side by side, as they come from a projection."""
+def _rotated(x_BHTD, cos_TE, sin_TE):
+    """Rotate (B, T, H, D), the layout of a projection: the heads of a position are contiguous."""
     return backend.rotary(contiguous(x_BHTD.swapaxes(1, 2)), cos_TE, sin_TE).swapaxes(1, 2)
 
 
@@ -294,16 +264,3 @@ def _dropped(x, p, seed):
     return backend.dropout(contiguous(x).reshape(-1), float(p), seed).reshape(x.shape)
 
 
-def checked_indices(name, indices, size):
-    indices = np.asarray(indices)
-    if indices.size and indices.dtype.kind not in "iu":  # [] is an array of floats to NumPy
-        raise TypeError(f"{name}: indices of dtype {indices.dtype}; use integers (.astype(int))")
-    checked = indices.astype(np.int64)
-    unsigned = checked.view(np.uint64)  # in which negative ones are the largest
-    if checked.size and unsigned.max() >= size:
-        position = tuple(int(i) for i in np.argwhere(unsigned >= size)[0])
-        raise IndexError(
-            f"{name}: index {indices[position]} at position {position} is outside [0, {size}); "
-            "check that the tokenizer's vocabulary is the model's"
-        )
-    return checked

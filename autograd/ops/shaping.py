@@ -1,18 +1,16 @@
 """Moving elements without changing them: reshape, transpose, index, join, cut, pad.
 
-Backward moves the gradients the opposite way. Where one element was copied to several
-positions (broadcast_to, an index used twice), the gradients of these add up.
+Backward moves the gradients the opposite way. Where one element was copied to several positions
+(broadcast_to, an index used twice), the gradients of these positions add up.
 """
 
 import itertools
-import operator
 
 import numpy as np
 
+from autograd import checks
+from autograd.engine import Tensor, op, vjp
 from autograd.ops.arithmetic import unbroadcast
-from autograd.ops.reductions import INTEGERS, check_axis
-from autograd.recording import op, vjp
-from autograd.tensor import Tensor
 
 
 @op(keeps_dtype=True, flops=0)
@@ -21,11 +19,9 @@ def reshape(x, /, *shape):
     shape = _one_tuple(shape)
     try:
         return x.reshape(shape), (x.shape,)
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"reshape: {x.size} elements of shape {x.shape} do not fill shape {shape}; "
-            "lengths are ints, their product must agree, and one of them may be -1"
-        ) from None
+    except (ValueError, TypeError) as error:
+        advice = "lengths are ints with the same product, one of them may be -1"
+        raise checks.advised("reshape", x, error, advice) from None
 
 
 @vjp(reshape)
@@ -38,12 +34,7 @@ def reshape_vjp(dz, saved):
 def transpose(x, /, *axes):
     """Axis i of the result is axis axes[i] of x; without axes, their order is reversed."""
     axes = _one_tuple(axes) or tuple(reversed(range(x.ndim)))
-    axes = tuple(check_axis("transpose", a, x.shape) for a in axes)
-    if sorted(axes) != list(range(x.ndim)):
-        raise ValueError(
-            f"transpose: axes {axes} for shape {x.shape}; name each of the {x.ndim} axes once, "
-            "or use swapaxes to exchange two"
-        )
+    axes = checks.permutation("transpose", axes, x.shape)
     return x.transpose(axes), (axes,)
 
 
@@ -55,8 +46,8 @@ def transpose_vjp(dz, saved):
 
 @op(keeps_dtype=True, flops=0)
 def swapaxes(x, /, first, second):
-    """Two axes exchanged. Its own inverse."""
-    axes = (check_axis("swapaxes", first, x.shape), check_axis("swapaxes", second, x.shape))
+    """Two axes of x exchanged; the op is its own inverse."""
+    axes = (checks.axis("swapaxes", first, x.shape), checks.axis("swapaxes", second, x.shape))
     return x.swapaxes(*axes), axes
 
 
@@ -70,11 +61,8 @@ def broadcast_to(x, /, shape):
     """Copies of x along new or length-1 axes, as NumPy broadcasts."""
     try:
         return np.broadcast_to(x, shape).copy(), (x.shape,)
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"broadcast_to: shape {x.shape} does not broadcast to {shape}; compared from the "
-            "right, an axis of x is equal or 1, and lengths are ints: reshape x first"
-        ) from None
+    except (ValueError, TypeError) as error:
+        raise checks.advised("broadcast_to", x, error, "reshape x first") from None
 
 
 @vjp(broadcast_to)
@@ -87,17 +75,14 @@ def broadcast_to_vjp(dz, saved):
 def getitem(x, /, index):
     """x[index], with ints, slices, None, `...`, integer arrays and boolean masks, as in NumPy.
 
-    An element that an integer array names twice gets both gradients.
+    An element that an integer array names twice gets the sum of both gradients.
     """
     index = _plain_index(index)
     try:
-        z = x[index]
+        return x[index], (x.shape, index)
     except IndexError as error:
-        raise IndexError(
-            f"getitem: {error}, for shape {x.shape}; use ints inside the axes, slices, or arrays "
-            "of integers"
-        ) from None
-    return z, (x.shape, index)
+        advice = "use ints inside the axes, slices, or arrays of ints"
+        raise checks.advised("getitem", x, error, advice, IndexError) from None
 
 
 @vjp(getitem)
@@ -115,8 +100,8 @@ def getitem_vjp(dz, saved):
 @op(keeps_dtype=True, flops=0)
 def concat(*arrays, axis=0):
     """Arrays joined along an existing axis: concat([a, b], axis=0)."""
-    axis = check_axis("concat", axis, arrays[0].shape)
-    _check_alike("concat", arrays, axis)
+    axis = checks.axis("concat", axis, arrays[0].shape)
+    checks.alike("concat", arrays, axis)
     return np.concatenate(arrays, axis), ([a.shape[axis] for a in arrays], axis)
 
 
@@ -131,25 +116,10 @@ def split(x, /, size, axis=0):
     """x cut along an axis into a tuple of parts; the inverse of concat.
 
     size   an int, the length of each part (the last may be shorter), or a list of lengths that
-           add up to the axis: PyTorch's rule, not that of `numpy.split`, which counts parts.
+           add up to the axis, as in PyTorch (`numpy.split` takes the number of parts)
     """
-    axis = check_axis("split", axis, x.shape)
-    length = x.shape[axis]
-    if isinstance(size, INTEGERS):
-        if size < 1:
-            raise ValueError(
-                f"split: size={size} for shape {x.shape}; a part has a length of 1 or more"
-            )
-        sizes = [min(size, length - i) for i in range(0, length, size)] or [0]
-    else:
-        sizes = list(size) if np.ndim(size) == 1 else []
-        integers = all(isinstance(n, INTEGERS) for n in sizes)
-        if not sizes or not integers or sum(sizes) != length or min(sizes) < 0:
-            raise ValueError(
-                f"split: size {size!r} for shape {x.shape}; give the length of each part, or a "
-                f"list of lengths that add up to {length}, the length of axis {axis}"
-            )
-    return _parts(x, sizes, axis), (axis,)
+    axis = checks.axis("split", axis, x.shape)
+    return _parts(x, checks.sizes("split", size, x.shape, axis), axis), (axis,)
 
 
 @vjp(split)
@@ -162,15 +132,9 @@ def split_vjp(dz, saved):
 
 @op(keeps_dtype=True, flops=0)
 def stack(*arrays, axis=0):
-    """Arrays of one shape joined along an axis that is created: stack([a, b], axis=0)."""
-    first = arrays[0].shape
-    wrong = [a.shape for a in arrays if a.shape != first]
-    if wrong:
-        raise ValueError(
-            f"stack: shapes {first} and {wrong[0]} differ; stack joins equal shapes, "
-            "concat joins along an existing axis"
-        )
-    axis = check_axis("stack", axis, (len(arrays), *first))
+    """Arrays of one shape joined along a new axis: stack([a, b], axis=0)."""
+    checks.alike("stack", arrays)
+    axis = checks.axis("stack", axis, (len(arrays), *arrays[0].shape))
     return np.stack(arrays, axis), (axis,)
 
 
@@ -186,15 +150,7 @@ def pad(x, /, widths, value=0.0):
 
     widths   (before, after) for each axis, for example ((0, 0), (1, 2))
     """
-    try:
-        pairs = [(operator.index(before), operator.index(after)) for before, after in widths]
-    except (ValueError, TypeError):
-        pairs = None
-    if pairs is None or len(pairs) != x.ndim or any(min(pair) < 0 for pair in pairs):
-        raise ValueError(
-            f"pad: widths {widths} for shape {x.shape}; give one (before, after) of "
-            f"non-negative ints for each of its {x.ndim} axes"
-        )
+    pairs = checks.widths("pad", widths, x.shape)
     z = np.pad(x, pairs or 0, constant_values=value)  # for a 0-d x NumPy takes no empty list
     return z, (x.shape, pairs)
 
@@ -206,14 +162,14 @@ def pad_vjp(dz, saved):
 
 
 def _parts(x, sizes, axis):
-    """Consecutive parts of x along an axis, as views."""
+    """Return consecutive parts of x along an axis, as views."""
     ends = list(itertools.accumulate(sizes))
     before = (slice(None),) * axis
     return tuple(x[(*before, slice(end - n, end))] for n, end in zip(sizes, ends, strict=True))
 
 
 def _uncut(parts, axis):
-    """The array that the parts are consecutive parts of, as a view; None if they are not."""
+    """Return the array that was cut into these parts, as a view; None if it was not one."""
     first, length = parts[0], 0
     for part in parts:
         in_one_array = part.base is not None and part.base is first.base
@@ -226,14 +182,14 @@ def _uncut(parts, axis):
 
 
 def _one_tuple(given):
-    """Both x.reshape(2, 3) and x.reshape((2, 3)) are written."""
+    """Return (2, 3) for both x.reshape(2, 3) and x.reshape((2, 3))."""
     if len(given) == 1 and isinstance(given[0], tuple | list):
         return tuple(given[0])
     return tuple(given)
 
 
 def _plain_index(index):
-    """An index without Tensors or lists, its arrays copied: backward must see them unchanged."""
+    """Return an index without Tensors or lists, its arrays copied for an unchanged backward."""
     if isinstance(index, tuple):
         return tuple(_plain_part(part) for part in index)
     return _plain_part(index)
@@ -246,22 +202,5 @@ def _plain_part(part):
         part = np.array(part, dtype=None if part else int)
     elif isinstance(part, np.ndarray):
         part = part.copy()
-    # A float is an error here, not a surprise in NumPy.
-    if isinstance(part, float) or getattr(part, "dtype", np.dtype(int)).kind == "f":
-        raise TypeError(
-            "getitem: a float is not an index; use ints, slices, or arrays of integers, "
-            "for example index.astype(int)"
-        )
+    checks.index("getitem", part)
     return part
-
-
-def _check_alike(name, arrays, axis):
-    def others(shape):
-        return [n for i, n in enumerate(shape) if i != axis]
-
-    for a in arrays[1:]:
-        if a.ndim != arrays[0].ndim or others(a.shape) != others(arrays[0].shape):
-            raise ValueError(
-                f"{name}: shapes {arrays[0].shape} and {a.shape} differ outside axis {axis}; "
-                "only the joined axis may differ"
-            )

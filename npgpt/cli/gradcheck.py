@@ -1,4 +1,7 @@
-"""`npgpt gradcheck`: every explicit gradient beside finite differences, as a table."""
+"""`npgpt gradcheck`: every explicit gradient beside finite differences, as a table.
+
+The column "transpose" has the gap between <u, J v> and <J^T u, v>, J v by a complex step.
+"""
 
 import json
 import time
@@ -73,7 +76,8 @@ def _op_rows(ops, seed):
         report = check_op(name, seed)
         yield {
             "name": name, "samples": report.cases, "error": report.worst,
-            "where": report.where, "seconds": report.seconds, "failure": report.failure,
+            "transpose": report.transpose, "where": report.where, "seconds": report.seconds,
+            "failure": report.failure,
         }  # fmt: skip
 
 
@@ -84,7 +88,7 @@ def _model_rows(arch, seed):
     seconds = time.perf_counter() - started
     return [
         {
-            "name": found.name, "samples": found.compared, "error": found.error,
+            "name": found.name, "samples": found.compared, "error": found.error, "transpose": None,
             "where": str(list(found.index)), "seconds": seconds / len(report.inputs),
             "failure": str(found) if found.wrong else None,
         }
@@ -130,28 +134,33 @@ def _print_heading(first):
     """Whose gradients these are, and the table's first line, before the first kernel compiles."""
     tried = "entries" if first == "parameter" else "cases"
     print(f"gradients by {SOURCES[backend.name]}\n")
-    print(f"{first:<{NAMES}}{tried:>8}  {'worst error':>11}{'seconds':>9}  worst entry (case)",
-          flush=True)  # fmt: skip
+    print(f"{first:<{NAMES}}{tried:>8}  {'worst error':>11}{'transpose':>11}{'seconds':>9}  "
+          "worst entry (case)", flush=True)  # fmt: skip
 
 
 def _print_row(row):
     verdict = "WRONG at " if row["failure"] else ""
-    print(f"{row['name']:<{NAMES}}{row['samples']:>8}  {row['error']:>11.1e}"
+    transpose = "-" if row["transpose"] is None else f"{row['transpose']:.1e}"
+    print(f"{row['name']:<{NAMES}}{row['samples']:>8}  {row['error']:>11.1e}{transpose:>11}"
           f"{row['seconds']:>9.2f}  {verdict}{row['where']}", flush=True)  # fmt: skip
 
 
 def _plot(args):
-    """The V-curve: too large a step is wrong by its square, too small a one by rounding."""
+    """Draw the error against the step: a valley for differences, none for complex steps."""
     from npgpt import plots
 
     plots.figure()  # raises an error before all is computed if there can be none
     steps = 2.0 ** np.arange(-40, 1)
+    dtypes = {
+        "differences, float32": np.float32, "differences, float64": np.float64,
+        "complex steps": np.complex128,
+    }  # fmt: skip
     curves = {
-        dtype.__name__: (steps, error_by_step(*_small_network(args.seed), steps, dtype, args.seed))
-        for dtype in (np.float32, np.float64)
+        name: (steps, error_by_step(*_small_network(args.seed), steps, dtype, args.seed))
+        for name, dtype in dtypes.items()
     }
     return plots.curves_picture(
-        args.plot, curves, log="xy", xlabel="step of the finite difference",
+        args.plot, curves, log="xy", xlabel="step",
         ylabel="error relative to the largest gradient",
         title="A finite difference is off by its formula (right) or by rounding (left)",
         marks=[(f"the step used, {EPS:.1e}", EPS)],
@@ -159,14 +168,14 @@ def _plot(args):
 
 
 def _small_network(seed):
-    """(f, inputs): a norm, a linear layer, a GELU and a loss, of order one."""
-    from autograd import Tensor, cross_entropy, gelu, layer_norm, linear
+    """Return (f, inputs): a norm, a linear layer, a tanh and a loss, of order one."""
+    from autograd import Tensor, cross_entropy, linear, rms_norm, tanh
 
     rng = np.random.default_rng(seed)
     shapes = {"x": (4, 6), "scale": (6,), "weight": (6, 5), "bias": (5,)}
     inputs = {n: Tensor(rng.normal(size=s), requires_grad=True) for n, s in shapes.items()}
 
     def loss(x, scale, weight, bias):
-        return cross_entropy(gelu(linear(layer_norm(x, scale), weight, bias)), np.arange(4))
+        return cross_entropy(tanh(linear(rms_norm(x, scale), weight, bias)), np.arange(4))
 
     return loss, inputs

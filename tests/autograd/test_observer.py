@@ -88,6 +88,16 @@ def test_of_nested_observers_the_innermost_is_told():
     assert [call[0].name for call in inner.forwards] == ["mul"]
 
 
+def test_an_observer_that_is_an_empty_list_is_told():
+    class Names(Observer, list):
+        def forward(self, op, *others):
+            self.append(op.name)
+
+    with observing(Names()) as names:
+        leaf(1) + 1
+    assert names == ["add"]
+
+
 def test_another_thread_is_not_observed():
     with observing(Diary()) as diary:
         thread = threading.Thread(target=lambda: leaf(1) + 1)

@@ -1,13 +1,9 @@
 """What the tests of gradients share: one thread, float32 beside float64, a GPT of order one."""
 
-import importlib
-import inspect
-
 import numpy as np
 import pytest
 
 import autograd.backend
-import autograd.reference
 from autograd.finite_differences import Function
 from npgpt.config import GPTConfig
 from npgpt.gpt import GPT
@@ -18,13 +14,11 @@ def small_arrays(one_thread):
     """Every test of this folder runs on one thread."""
 
 
-@pytest.fixture(params=["kernels", "reference"])
-def backend(request, monkeypatch):
+@pytest.fixture(params=["numba", "numpy"])
+def backend(request):
     """A test with this argument runs on the compiled kernels and on their reference."""
-    module = importlib.import_module(f"autograd.{request.param}")
-    for name, _ in inspect.getmembers(autograd.reference, inspect.isfunction):
-        if not name.startswith("_"):
-            monkeypatch.setattr(autograd.backend, name, getattr(module, name))
+    with autograd.backend.using(request.param):
+        yield
 
 
 @pytest.fixture(scope="session")

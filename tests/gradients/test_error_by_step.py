@@ -41,6 +41,17 @@ def test_float32_has_a_higher_valley_at_a_longer_step():
     assert single[-1] >= 0.9  # x + step is x: the difference is 0
 
 
+def test_complex_steps_have_no_valley():
+    errors = error_by_step(function, inputs(), STEPS, np.complex128)
+    assert np.allclose(errors[4:9] / errors[5:10], 4, rtol=0.05)
+    assert errors[28:].max() < 2e-15 < 1e-3 * error_by_step(function, inputs(), STEPS).min()
+
+
+def test_a_complex_step_of_one_tensor_given_twice():
+    x = Tensor(np.array([3.0]), requires_grad=True)
+    assert error_by_step(ag.mul, [x, x], [1e-30], np.complex128) < 1e-15
+
+
 def test_rounding_grows_as_the_step_shrinks():
     short_steps = 2.0 ** -np.arange(22, 36.0)
     errors = error_by_step(function, inputs(), short_steps)

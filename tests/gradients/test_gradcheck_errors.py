@@ -86,7 +86,7 @@ def test_inputs_are_given_in_a_list(inputs):
 
 def test_an_input_that_was_computed_is_refused():
     x = Tensor(array(3), requires_grad=True)
-    with pytest.raises(ValueError, match="x was computed by op 'exp'; give what it was"):
+    with pytest.raises(ValueError, match="x was computed by op 'exp'; give a leaf"):
         gradcheck(ag.log, [ag.exp(x)])
 
 
@@ -98,7 +98,7 @@ def test_settings_that_would_check_nothing(settings):
 
 def test_a_function_that_is_not_deterministic():
     rng, shapes = np.random.default_rng(0), itertools.cycle([(3, 3), (9,)])
-    with pytest.raises(GradcheckError, match="returns something else when called again.*seed"):
+    with pytest.raises(GradcheckError, match="returns something else when called again; seed"):
         gradcheck(lambda x: ag.dropout(x, 0.5, seed=int(rng.integers(1000))), [array(9)])
     with pytest.raises(GradcheckError, match="returns something else"):
         gradcheck(lambda x: x.reshape(next(shapes)), [array(9)])
@@ -116,7 +116,7 @@ def test_a_forward_that_writes_into_an_input():
         return y
 
     for name, f in {"x": halves_in_place, "rows": sorts_its_indices}.items():
-        with pytest.raises(GradcheckError, match=f"f writes into {name}; let it write into a"):
+        with pytest.raises(GradcheckError, match=f"f writes into {name}; use a copy"):
             gradcheck(f, [array(3), np.array([2, 0])])
 
 
@@ -127,7 +127,7 @@ def test_a_backward_that_writes_into_an_input():
         x[...] *= dz
         return x.copy()
 
-    with exp_with(rule), pytest.raises(GradcheckError, match="backward writes into x; let"):
+    with exp_with(rule), pytest.raises(GradcheckError, match="backward writes into x; use"):
         gradcheck(ag.exp, [x])
 
 

@@ -7,6 +7,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from op_table import TABLE
 
 import autograd
 import autograd.ops
@@ -49,6 +50,8 @@ def omissions(name):
             f"autograd/gradcheck_cases.py: an entry {name!r} in CASES, with calls that vary its "
             "shapes and settings"
         )
+    if name not in TABLE:
+        yield f"tests/op_table.py: an Entry for {name!r} in TABLE, its definition and calls"
 
 
 @pytest.mark.parametrize("name", every_op())
@@ -68,6 +71,7 @@ def test_whatever_is_missing_of_an_op_is_named_with_its_file():
             __name__.replace(".", "/") + ".py",
             "autograd/__init__.py",
             "autograd/gradcheck_cases.py",
+            "tests/op_table.py",
         ]
 
 

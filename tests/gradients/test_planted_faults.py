@@ -14,9 +14,11 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from op_table import TABLE
 
-from autograd import OPS
-from autograd.gradcheck import check_op
+from autograd import OPS, Tensor, engine
+from autograd.finite_differences import Function
+from autograd.gradcheck import check_op, examine
 from autograd.gradcheck_cases import CASES
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +48,7 @@ ALWAYS = {
     "largest entry scaled by 1.001": one_entry(lambda g: g * 1.001, rank=1),
     "median entry scaled by 1.001": one_entry(lambda g: g * 1.001, rank=0.5),
 }
+TINY = 1 + 1e-12  # too small for any difference: the transpose test alone sees it
 SOMETIMES = {
     "rolled by one": lambda gradient: np.roll(gradient, 1),
     "reversed": lambda gradient: gradient.reshape(-1)[::-1].reshape(gradient.shape),
@@ -62,8 +65,8 @@ def planted(name, change):
     seen = SimpleNamespace(inputs=0, changed=False)
     gradients = OPS[name].gradients
 
-    def wrong_gradients(d_output, saved, needs):
-        right = gradients(d_output, saved, needs)
+    def wrong_gradients(d_output, saved, needs, sums):
+        right = gradients(d_output, saved, needs, sums)
         wrong = tuple(change(list(right)))
         same = [np.array_equal(r, w) for r, w in zip(right, wrong, strict=True)]
         seen.inputs = max(seen.inputs, len(right))
@@ -114,6 +117,28 @@ def test_a_fault_in_the_gradient_of_any_input_is_caught(name, fault):
     caught = [is_caught(name, in_input(i, ALWAYS[fault])) for i in range(number_of_inputs(name))]
     without_gradient = {"where": [0]}.get(name, [])  # its condition is no number
     assert [i for i, was in enumerate(caught) if not was] == without_gradient
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_the_transpose_test_notices_an_error_of_the_twelfth_digit(name):
+    exact = TABLE[name].exact
+    assert (check_op(name).transpose is not None) == exact
+    for i in range(number_of_inputs(name)):
+        with planted(name, in_input(i, lambda gradient: gradient * TINY)) as seen:
+            report = check_op(name)
+        assert report.passed == (not exact or not seen.changed)
+        if not report.passed:
+            assert "<u, J v> and <J^T u, v> are" in report.failure
+
+
+def test_a_forward_that_drops_the_imaginary_part_is_left_to_differences():
+    f = Function(OPS["abs"], [np.array([1.0, 2.0])])
+    x = f.checked["x"]
+    assert f.complex_derivative([(x, np.ones(2))], [np.ones(2)]) == 0  # and not 2
+    assert examine(f.f, [x.data], transpose=True).transpose is None
+    with pytest.raises(np.exceptions.ComplexWarning):
+        Function(lambda x: Tensor(x.data.astype(float)), [np.ones(2)]).complex_derivative([], [1])
+    assert (x.data.tolist(), engine.FLOATS[-1]) == ([1.0, 2.0], np.float64)
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
