@@ -101,3 +101,13 @@ def test_a_name_that_no_backend_has():
 def test_ops_call_what_the_backend_gives_them(monkeypatch):
     monkeypatch.setattr(backend, "softmax", lambda x_NC: x_NC * 0 + 7)
     np.testing.assert_array_equal(autograd.softmax(Tensor([1.0, 2.0])).data, [7, 7])
+
+
+@pytest.mark.parametrize(("which", "module"), [("numpy", reference), ("numba", kernels)])
+def test_a_block_computes_by_a_backend_and_restores_the_one_before(which, module):
+    before = backend.softmax
+    with pytest.raises(ZeroDivisionError), backend.using(which):
+        assert (backend.softmax, backend.rotary) == (module.softmax, module.rotary)
+        raise ZeroDivisionError
+    assert backend.softmax is before
+    assert backend.rotary.__module__.startswith(before.__module__.split(".softmax")[0])
