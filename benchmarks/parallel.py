@@ -25,7 +25,7 @@ from benchmarks.shapes import CONFIGURATIONS
 from npgpt import GPT, AdamW
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.run.parallel import find_ranks
+from npgpt.run.parallel import join_ranks
 from npgpt.train import micro_batches
 
 PAGE = Path(__file__).parent / "PARALLEL.md"
@@ -58,8 +58,12 @@ def main():
 
 
 def measure():
-    """What each of two ranks does; rank 0 prints the times in seconds as JSON."""
-    ranks = find_ranks()
+    """Time steps on each of two ranks; rank 0 prints the seconds as JSON."""
+    with join_ranks() as ranks:
+        measure_on(ranks)
+
+
+def measure_on(ranks):
     batch, config = CONFIGURATIONS["baby"]
     model = GPT(config, seed=0)
     optimizer = AdamW(model.parameters())
@@ -68,7 +72,7 @@ def measure():
 
     def step(index, shared):
         for part, _ in micro_batches(model, ids, training, index, shared):
-            loss = part.loss(model)
+            loss = model.loss(*part.inputs, part.targets_BT, **part.masks)
             loss.backward()
         if shared:
             shared.average(optimizer.parameters, loss.item())

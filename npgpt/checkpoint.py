@@ -92,11 +92,11 @@ class Run:
     text: TextSource
 
 
-def create_run(run, tokenizer, model, optimizer):
+def create_run(run, tokenizer, model, optimizer, stack=None):
     """Make the folder of a new run, with a checkpoint of the model as it is.
 
-    It appears whole. Raises RunError if there is anything at its path already, other than an empty
-    folder.
+    It appears whole, and stays locked until the `stack`, an ExitStack, ends. Raises RunError if
+    there is anything at its path already, other than an empty folder.
     """
     from npgpt.io.folders import new_folder
 
@@ -105,6 +105,8 @@ def create_run(run, tokenizer, model, optimizer):
         tokenizer.save(building / "tokenizer.json")
         _write_config(building, _settings(run))
         save_checkpoint(building, model, optimizer)
+    if stack is not None:
+        _lock(run.folder, stack)
 
 
 def set_max_iters(run):
@@ -131,22 +133,25 @@ def refuse_taken(folder):
 
 
 def lock_run(folder, stack):
-    """Let no other process train the run in `folder` until the stack ends; tidy up after
-    a killed one.
+    """Lock the run in `folder` until the stack ends; remove the unfinished files of a killed one.
 
-    Raises RunError if another trains it, or if it is no run that can be written to: if there is a
+    Raises RunError if a process trains it, or if it is no run that can be written to: if there is a
     link, a pipe or a device where a file of a run is.
     """
-    from npgpt.io.folders import working_in
-
     read_run(folder)
     with refusing():
         for name in FILES:
             with suppress(FileNotFoundError):
                 check_regular(folder / name, os.lstat(folder / name))
-        if not stack.enter_context(working_in(folder)):
-            print(f"note    {folder} cannot be locked: train it in one process at a time")
+        _lock(folder, stack)
     remove_unfinished(folder, FILES)
+
+
+def _lock(folder, stack):
+    from npgpt.io.folders import working_in
+
+    if not stack.enter_context(working_in(folder)):
+        print(f"note    {folder} cannot be locked: train it in one process at a time")
 
 
 def _settings(run):

@@ -30,20 +30,19 @@ from npgpt.checkpoint import (
 from npgpt.cli.settings import read_settings
 from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family
-from npgpt.families.models import load_model
 from npgpt.families.presets import PRESETS, from_preset, model_settings, preset_for
 from npgpt.files import quoted
 from npgpt.io.dataset import KINDS, open_dataset
 from npgpt.io.tokens import prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
-from npgpt.run.diagnostics import check_model
 from npgpt.run.estimate import check_memory
-from npgpt.run.parallel import ending_together, find_ranks, is_main_rank, run_worker
 from npgpt.run.summary import print_results, print_summary
 from npgpt.run.warmup import WarmUp
 from npgpt.run.watch import LiveWatch
 from npgpt.train import train
 
+# Set by the launchers of Open MPI, MPICH and Slurm in each process.
+LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
 CHOICES = {"split": SPLITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS}
 GROUPS = ("the run", "the text", "the model", "training", "evaluation")
 EXAMPLES = """\
@@ -80,12 +79,18 @@ def add_arguments(parser):
         "memorised?")  # fmt: skip
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
+    known = {arch: model_settings(arch) for arch in FAMILIES}
+    presets = {arch: PRESETS[preset_for(("tales",), arch)] for arch in FAMILIES}
     group = None
     for field in _all_fields():
         group = field.metadata["group"] or group
         add = groups[group]
         flag = "--" + field.name.replace("_", "-")
-        help = _help(field)
+        archs = [arch for arch in FAMILIES if field.name in known[arch]]
+        of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(FAMILIES) else ""
+        value = presets[archs[0] if archs else "gpt"].get(field.name, field.default)
+        value = " ".join(value) if isinstance(value, tuple) else value
+        help = f"{of_some}{field.metadata['help']}; default {value}"
         options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
@@ -107,9 +112,13 @@ def run(args):
     """Start or continue a run and train; return the exit status."""
     if args.profile < 0 or (args.profile and args.check):
         raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
-    ranks = find_ranks()
-    main_rank = is_main_rank(ranks)
-    with ending_together(ranks), ExitStack() as stack:
+    with ExitStack() as stack:
+        ranks = None
+        if any(name in os.environ for name in LAUNCHED):
+            from npgpt.run.parallel import join_ranks
+
+            ranks = stack.enter_context(join_ranks())
+        main_rank = ranks is None or ranks.rank == 0
         if ranks:
             ranks.check_same(_started_with(args))
         begin = _continued if args.resume else _started
@@ -124,16 +133,19 @@ def run(args):
         kernels.finish()
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
         if args.check:
+            from npgpt.run.diagnostics import check_model
+
             check_model(model, dataset.train_ids, run.training, dataset.objective)
             return 0
         if main_rank and not args.resume:
-            create_run(run, dataset.tokenizer, model, optimizer)
-            lock_run(run.folder, stack)
+            create_run(run, dataset.tokenizer, model, optimizer, stack)
         elif main_rank and args.max_iters:
             set_max_iters(run)
             print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
                   f"{learning_rate(optimizer.steps, run.training):.1e} next")  # fmt: skip
         if not main_rank:
+            from npgpt.run.parallel import run_worker
+
             run_worker(run, dataset, model, optimizer, ranks)
             return 0  # so that mpirun waits until the first rank has saved
         watch = LiveWatch(run, dataset, model, optimizer, ranks, args.profile)
@@ -153,7 +165,8 @@ def _started(args, ranks, stack):
     folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus, training.arch))
     if ranks:
         _check_shared(training, args)
-    if not args.check and is_main_rank(ranks):
+    main_rank = ranks is None or ranks.rank == 0
+    if main_rank and not args.check:
         refuse_taken(folder)
     config = family(training.arch).Config(vocab_size=bpe_size or 1, **settings)
     tokenizer = None
@@ -176,7 +189,7 @@ def _started(args, ranks, stack):
     new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
     if new:
         model = initial.model.grown(config, training.seed)
-        if is_main_rank(ranks):
+        if main_rank:
             shown = repr(b"".join(new[:40]).decode()) + "..." * (len(new) > 40)
             tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "
                        f"new tokens: {shown}")  # fmt: skip
@@ -200,7 +213,7 @@ def _continued(args, ranks, stack):
             "the run's folder with --out, or start a new run without --resume"
         )
     folder = Path(args.out or _last_folder(args))
-    if is_main_rank(ranks):
+    if ranks is None or ranks.rank == 0:
         lock_run(folder, stack)
     model, tokenizer, run = load_run(folder)
     optimizer = make_optimizer(model, run.training)
@@ -232,9 +245,9 @@ def _works_on(run, tokenizer, optimizer):
 
 
 def _warm_up(config, training, byte_pairs, ranks, stack):
+    shown = ranks is None or ranks.rank == 0
     kernels = WarmUp(
-        config, byte_pairs, shown=is_main_rank(ranks), precision=training.matmul_precision,
-        command="npgpt train",
+        config, byte_pairs, shown=shown, precision=training.matmul_precision, command="npgpt train"
     )
     return stack.enter_context(closing(kernels))
 
@@ -267,6 +280,8 @@ def _initial(args):
     flags and settings that ask for another model than that."""
     if not args.init_from:
         return None
+    from npgpt.families.models import load_model
+
     initial = load_model(args.init_from)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
     given = (read_settings(args.config) if args.config else {}) | _given(args)
@@ -358,13 +373,3 @@ def _folders(name):
     yield Path("runs") / name
     for number in itertools.count(2):
         yield Path("runs") / f"{name}-{number}"
-
-
-def _help(field):
-    """What a setting is, of which kinds of model if not of all, and its default in a plain run."""
-    archs = [arch for arch in FAMILIES if field.name in model_settings(arch)]
-    of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(FAMILIES) else ""
-    preset = PRESETS[preset_for(("tales",), archs[0] if archs else "gpt")]
-    value = preset.get(field.name, field.default)
-    value = " ".join(value) if isinstance(value, tuple) else value
-    return f"{of_some}{field.metadata['help']}; default {value}"

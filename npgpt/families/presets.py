@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 from npgpt.config import TrainConfig, nearest
-from npgpt.families import FAMILIES, family
+from npgpt.families import FAMILIES
 
 PRESETS = {name: settings for f in FAMILIES.values() for name, settings in f.presets.items()}
 # Vocabularies are for `npgpt info`; in training they are those of the tokenizer.
@@ -16,7 +16,7 @@ def model_settings(*archs):
 
     vocab_size is not among them, as it comes from the tokenizer.
     """
-    known = [field for arch in archs or FAMILIES for field in fields(family(arch).Config)]
+    known = [field for arch in archs or FAMILIES for field in fields(FAMILIES[arch].Config)]
     found = {f.name: f for f in known} | {f.name: f for f in reversed(known)}  # the first of a name
     del found["vocab_size"]
     return found

@@ -10,7 +10,6 @@ Rank 0 writes the run folder and prints; the others only compute. A rank that fa
 Source: Li et al., PyTorch Distributed, 2020 (section 2.3: all-reduce of gradients in buckets).
 """
 
-import os
 import sys
 from contextlib import contextmanager
 
@@ -20,17 +19,14 @@ from npgpt.run.diagnostics import divergence_explained
 from npgpt.run.signals import stop_request
 from npgpt.train import training_steps
 
-# What the launchers of Open MPI, MPICH and Slurm tell each process.
-LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
 
+@contextmanager
+def join_ranks():
+    """Yield the `Ranks` of this job, None if it has one process only.
 
-def find_ranks():
-    """The `Ranks` of this job if `mpirun` started several processes, else None.
-
-    Raises ImportError, which says what to install, if mpi4py is missing.
+    An error of one rank inside ends all processes of the job, since the others would wait for ever;
+    `mpirun` then reports an error. Raises ImportError, which says what to install, without mpi4py.
     """
-    if not any(name in os.environ for name in LAUNCHED):
-        return None
     try:
         from mpi4py import MPI
     except ImportError as error:
@@ -38,7 +34,14 @@ def find_ranks():
             "this process was started by mpirun, and training on several ranks needs mpi4py; "
             "install it with: pip install -e '.[mpi]'"
         ) from error
-    return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
+    ranks = Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
+    try:
+        yield ranks
+    except BaseException as error:
+        if ranks:
+            print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
+            ranks.comm.Abort(1)
+        raise
 
 
 class Ranks:
@@ -110,23 +113,3 @@ def run_worker(run, dataset, model, optimizer, ranks):
         for _ in training_steps(model, optimizer, ids, run.training, ranks, objective):
             if stop_asked:
                 return
-
-
-def is_main_rank(ranks):
-    """Whether this process prints and writes: the only one, or the first of several."""
-    return ranks is None or ranks.rank == 0
-
-
-@contextmanager
-def ending_together(ranks):
-    """Inside, an error of one rank ends all processes of the job; `mpirun` reports an error.
-
-    The other ranks would wait for this one for ever.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if ranks:
-            print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
-            ranks.comm.Abort(1)
-        raise

@@ -2,16 +2,15 @@
 
 import json
 from dataclasses import asdict
+from importlib.util import find_spec
 
 import numpy as np
 
-from npgpt import plots, tales
 from npgpt.checkpoint import BEST
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.files import atomic_write, quoted
 from npgpt.io.tokens import SAMPLE
 from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
-from npgpt.ngram import NgramModel
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import counting
 from npgpt.text import printable, starting_prompt
@@ -58,13 +57,17 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
     if trains:
         since = f", from step {first_step}" if first_step else ""
         print(f"run     {run.folder}{since}")
-    if trains and not plots.installed():
-        print(f"note    there will be no loss.png: {plots.WAY_OUT}")
+    if trains and not find_spec("matplotlib"):
+        from npgpt.plots import WAY_OUT
+
+        print(f"note    there will be no loss.png: {WAY_OUT}")
 
 
 def print_results(run, dataset, model):
     """Print the loss on the whole validation text, and for tales the share of stories that parse;
     draw loss.png."""
+    from npgpt import plots
+
     ids, stride, objective = dataset.val_ids, run.training.eval_stride, dataset.objective
     with counting(objective.asked_of(ids), "the whole validation text") as count:
         loss, tokens = evaluate(
@@ -138,6 +141,9 @@ def draw_loss(run, rows, dataset, loss, floor):
 
     Of a long text the n-grams see the first two million tokens.
     """
+    from npgpt import plots
+    from npgpt.ngram import NgramModel
+
     levels = []
     if dataset.objective.every_token:
         train_ids, val_ids = dataset.train_ids[:SAMPLE], dataset.val_ids[:SAMPLE]
@@ -153,6 +159,8 @@ def draw_loss(run, rows, dataset, loss, floor):
 
 def stories_told(model, tokenizer, count=64):
     """(complete stories that the model tells, how many of them the grammar of tales derives)."""
+    from npgpt import tales
+
     prompt_T = tokenizer.encode(starting_prompt(tokenizer))
     length = model.config.block_size - len(prompt_T)
     texts_BT = model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)

@@ -2,8 +2,6 @@
 
 from contextlib import ExitStack
 
-from npgpt.run.diagnostics import divergence_explained
-from npgpt.run.profile import Profile
 from npgpt.run.progress import Progress
 from npgpt.run.signals import stop_request
 from npgpt.train import Watch
@@ -16,28 +14,34 @@ class LiveWatch(Watch):
     """
 
     def __init__(self, run, dataset, model, optimizer, ranks=None, profile_steps=0):
+        self.trained = run, model, optimizer, dataset.train_ids, ranks, dataset.objective
         self.progress = Progress(run.model, run.training, first_step=optimizer.steps)
-        self.contexts = (
-            self.progress,
-            Profile(profile_steps, optimizer, report=self.progress.write),
-            stop_request(ranks),
-            divergence_explained(
-                run, model, optimizer, dataset.train_ids, ranks, dataset.objective
-            ),
-        )
-        self.stack = ExitStack()
+        self.profile_steps, self.stack = profile_steps, ExitStack()
 
     def __enter__(self):
-        _, self.profile, self.stop, _ = map(self.stack.enter_context, self.contexts)
+        _, _, optimizer, _, ranks, _ = self.trained
+        self.stack.enter_context(self.progress)
+        if self.profile_steps:
+            from npgpt.run.profile import Profile
+
+            profile = Profile(self.profile_steps, optimizer, report=self.progress.write)
+            self.profile = self.stack.enter_context(profile)
+        self.stop = self.stack.enter_context(stop_request(ranks))
         return self
 
-    def __exit__(self, *exception):
-        return self.stack.__exit__(*exception)
+    def __exit__(self, kind, error, traceback):
+        with self.stack:
+            if isinstance(error, FloatingPointError):
+                from npgpt.run.diagnostics import divergence_explained
+
+                with divergence_explained(*self.trained):
+                    raise error
 
     def update(self, step):
         super().update(step)
         self.progress.update(step)
-        self.profile.update(step)
+        if self.profile_steps:
+            self.profile.update(step)
 
     def evaluated(self, text, val_loss):
         self.progress.write(text)
