@@ -391,7 +391,7 @@ def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
 # ---- The walk back
 
 
-def backward(tensor, gradient=None):
+def backward(tensor: Tensor, gradient: "ArrayLike | Tensor | None" = None) -> None:
     """Add d(tensor)/d(leaf), times `gradient`, to `.grad` of every leaf it was computed from.
 
     gradient   an array of the tensor's shape; may be left out for a single element (it is 1)

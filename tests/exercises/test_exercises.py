@@ -19,6 +19,7 @@ from hypothesis.extra.numpy import arrays
 from tiny_run import environment, files
 
 from autograd import reference
+from autograd.ops.attention import Mask
 from npgpt import GPTConfig, TrainConfig
 from npgpt.bpe import encode_word, merge_pair
 from npgpt.exercises import NAMES, function_of, load
@@ -186,7 +187,8 @@ def test_the_solutions_are_what_the_program_computes():
         (solutions["cross_entropy_vjp"](x, ids),
          reference.cross_entropy_backward(x, ids, m_N, total_N, 1 / 5)),
         (solutions["embedding_vjp"](dy, ids, 6), dweight),
-        (solutions["hunt_attention"](*qkv[:, 0, 0]), reference.attention(*qkv, True)[0][0, 0]),
+        (solutions["hunt_attention"](*qkv[:, 0, 0]),
+         reference.attention(*qkv, Mask(causal=True))[0][0, 0]),
         (solutions["temperature"](x[0], 0.7), Sampling(temperature=0.7).probabilities(x[0])),
         (solutions["top_k"](p[0], 2), Sampling(top_k=2).probabilities(np.log(p[0]))),
         (solutions["top_p"](p[0], 0.6), Sampling(top_p=0.6).probabilities(np.log(p[0]))),
