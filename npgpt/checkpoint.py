@@ -1,19 +1,18 @@
-"""A run folder: what a training run leaves, and what a later one needs to go on from it.
+"""A run folder: all that a training run leaves, and that a later one needs to continue it.
 
     config.json                settings with the seed, the text's name and hash, versions, machine
     tokenizer.json             text to ids and back
     model.safetensors          the weights, by name; rewritten at every checkpoint
-    best.safetensors           those of the evaluation with the lowest loss so far
+    best.safetensors           the weights at the evaluation with the lowest loss so far
     train_state.safetensors    all that continuing needs: weights, AdamW's moments, step
     metrics.csv, samples.txt, loss.png
     result.json                the loss at the end on the whole validation text
 
-train_state.safetensors holds the weights a second time, so that one file is one moment of
-training: its renaming is the instant at which a checkpoint counts. The folder itself appears whole,
+train_state.safetensors holds the weights a second time: one file is one moment of training, and a
+checkpoint counts from the instant that the file is renamed. The folder itself appears complete,
 with a checkpoint of step 0 in it. So a run that is killed at any moment can be loaded and resumed.
-Nothing is pickled, so loading a stranger's run executes none of their code; nor is a link followed
-out of the folder, nor anything written through one. While a process trains the run, the file .lock
-says which.
+Nothing is pickled: loading a stranger's run executes none of their code, and no link out of the
+folder is read or written through. While a process trains the run, the file .lock names it.
 """
 
 import json
@@ -59,7 +58,7 @@ class RunError(ValueError):
 
 @contextmanager
 def refusing():
-    """Inside, what makes a file of a run unusable is a RunError."""
+    """Turn the errors of an unusable file into a RunError."""
     try:
         yield
     except (FileNotFoundError, ValueError) as error:
@@ -68,7 +67,7 @@ def refusing():
 
 @dataclass(frozen=True)
 class TextSource:
-    """Which text a run was trained on. entropy_rate in nats per character, None if unknown."""
+    """The text of a run. entropy_rate in nats per character, None if unknown."""
 
     name: str
     characters: int | None
@@ -84,7 +83,7 @@ class TextSource:
 
 @dataclass(frozen=True)
 class Run:
-    """What config.json says."""
+    """The settings of a run, as config.json has them."""
 
     folder: Path
     model: Any  # the settings of a model of the kind `training.arch`, such as a GPTConfig
@@ -110,8 +109,10 @@ def create_run(run, tokenizer, model, optimizer, stack=None):
 
 
 def set_max_iters(run):
-    """Write the run's max_iters to its config.json, where all else stays: before any step beyond
-    the old end, so that no checkpoint is ever beyond what config.json says."""
+    """Write the run's max_iters to its config.json and leave everything else there.
+
+    Call it before any step beyond the old end: no checkpoint may be ahead of config.json.
+    """
     settings = read_json(run.folder / "config.json")
     settings["training"]["max_iters"] = run.training.max_iters
     _write_config(run.folder, settings)
@@ -171,7 +172,7 @@ def _settings(run):
 
 
 def versions():
-    """What a run is computed with: package -> version, Python among them."""
+    """Return the versions that a run is computed with: package -> version, Python among them."""
     packages = ("npgpt", "numpy", "numba", "safetensors")
     return {name: version_of(name) for name in packages} | {"python": platform.python_version()}
 
@@ -184,8 +185,10 @@ def version_of(package: str) -> str:
 
 
 def read_run(folder):
-    """The settings of the run in `folder`; that may be RUN/best.safetensors too. Raises RunError if
-    it is not a whole run of npgpt."""
+    """Return the `Run` in `folder`, which may also be RUN/best.safetensors.
+
+    Raises RunError if it is not a complete run of npgpt.
+    """
     from npgpt.families import family
 
     folder = Path(folder)
@@ -235,7 +238,7 @@ def runs_near(folder):
 
 
 def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
-    """(model, tokenizer, Run) of RUN, with its latest saved weights, or of RUN/best.safetensors.
+    """Return (model, tokenizer, Run) of RUN with its latest weights, or of RUN/best.safetensors.
 
     Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
     """
@@ -344,14 +347,14 @@ def _described(array):
 
 
 def settings_from_json(cls, table, run_format):
-    """The `cls`, a dataclass of settings, that an object in the config.json of a run describes.
+    """Return the settings, a dataclass `cls`, in a table of the config.json of a run.
 
-    Raises ValueError for what is missing though runs of this format had it, for what no format has,
-    and for all that `cls` itself refuses.
+    Raises ValueError for a missing field that this format had, for a field that no format has, and
+    for every value that `cls` refuses.
     """
     known = {field.name: field for field in fields(cls)}
     if not isinstance(table, dict):
-        raise ValueError(f"{cls.__name__} is {table!r}; an object with its settings is wanted")
+        raise ValueError(f"{cls.__name__} is {table!r}; give an object with its settings")
     for name in table.keys() - known.keys():
         raise ValueError(f"{cls.__name__}: {name!r} is unknown{nearest(name, known)}")
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}

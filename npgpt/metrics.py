@@ -8,8 +8,8 @@
     update_ratio        length of the step over the length of the weights, where it was measured
     seconds             of training since the run's beginning, evaluations left out
 
-result.json has the loss on all `tokens` of the validation text after the last `step`, and beside it
-the best possible one, `floor`, both in nats per target; null for what is not known.
+result.json has the loss on all `tokens` of the validation text after the last `step`, and the best
+possible loss, `floor`, both in nats per target; null where unknown.
 """
 
 import csv
@@ -33,7 +33,7 @@ def read_result(path, step):
     """Return result.json, {} if it is missing or of another step; ValueError if it is damaged."""
     found = read_json(path) if path.exists() else {}
     if not all(type(value) in (int, float, type(None)) for value in found.values()):
-        raise ValueError(f"{path} holds what is no number; remove it, then train with --resume")
+        raise ValueError(f"{path}: a value is not a number; remove it, then train with --resume")
     return found if found.get("step") == step else {}
 
 
@@ -58,16 +58,16 @@ class Metrics:
 
     @property
     def seconds(self):
-        """Of training, as of the last row."""
+        """Seconds of training, as of the last row."""
         return self.rows[-1]["seconds"] if self.rows else 0.0
 
     def lowest_at(self, step):
-        """Whether the evaluation after `step` has the lowest loss so far."""
+        """Return True if the evaluation after `step` has the lowest loss so far."""
         losses = {row["step"]: row["val_loss"] for row in self.rows if row["val_loss"] is not None}
         return min(losses, key=losses.get, default=None) == step
 
     def add(self, step, val_loss, val_bits_per_byte, seconds):
-        """A row for a `npgpt.train.Step`; None where nothing was evaluated."""
+        """Add a row for a `npgpt.train.Step`; None where nothing was evaluated."""
         cells = (step.step, step.loss, val_loss, val_bits_per_byte, step.lr, step.grad_norm,
                  step.update_ratio, round(seconds, 3))  # fmt: skip
         self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
@@ -89,12 +89,11 @@ class Metrics:
 
 
 def read_metrics(path, last_step=math.inf):
-    """The rows as dicts of numbers, None for an empty cell, without those after `last_step`; a last
-    line cut short is left out.
+    """Return the rows up to `last_step` as dicts of numbers, None for an empty cell.
 
-    Columns that are not ours are kept, as text. Raises ValueError, with the line, for a column of
-    ours that is missing, for a cell that is not a number or, where one has to be, empty, and for a
-    step that does not come after the one above.
+    A last line cut short is left out; columns that a person has added stay, as text. Raises
+    ValueError, with the line, for a missing column, for a cell that is not a number or is empty
+    where it must not be, and for a step that does not come after the step above.
     """
     text = read_text(path).removeprefix("\ufeff")  # which spreadsheets of Windows begin with
     reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
@@ -122,7 +121,7 @@ def read_metrics(path, last_step=math.inf):
 
 
 def bits_per_byte(nats_per_token, bytes_per_token):
-    """A loss as bits for each byte of the text that its tokens stand for.
+    """Return a loss in bits for each byte of the text that its tokens stand for.
 
     >>> bits_per_byte(math.log(256), 1)
     8.0

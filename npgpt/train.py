@@ -28,12 +28,12 @@ SAMPLE_SIZE = 1 << 20  # weights that it looks at; more would show in the memory
 
 
 class DivergedError(FloatingPointError):
-    """Training cannot go on; the message says since when, why, and what to do."""
+    """The loss or a weight is not finite; the message says since when, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A text as token ids, its tokenizer, and what a model is asked of it.
+    """A text as token ids, its tokenizer, and the objective of a model.
 
     train_ids, val_ids   arrays of ids, or `npgpt.io.tokens.TokenFile`s
     write      (model, tokenizer, prompt ids, max_new_tokens, *, seed) -> an iterator over ids
@@ -69,7 +69,7 @@ class Step:
 
 
 class Watch:
-    """Watches a run in silence; a subclass shows it. Use it as a context manager.
+    """A silent observer of a run; a subclass shows it. Use it as a context manager.
 
     stop      true once training is to stop after the step at hand
     seconds   of training, evaluations left out
@@ -92,7 +92,7 @@ class Watch:
 
 
 def train(run, dataset, model, optimizer, *, watch=None, ranks=None):
-    """Train from `optimizer.steps` to the last step, or until `watch.stop`; return if all is done.
+    """Train from `optimizer.steps` to the last step or until `watch.stop`; return True at the end.
 
     run       a `npgpt.checkpoint.Run`, whose folder is there
     dataset   a `Dataset`

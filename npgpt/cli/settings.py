@@ -10,8 +10,9 @@ from npgpt.files import read_given
 
 
 def read_settings(path):
-    """The settings in a TOML file, as `npgpt train --help` shows one: a dict for `from_preset`,
-    "preset" among them if it is given.
+    """Return the settings in a TOML file as a dict for `from_preset`, with "preset" if it is there.
+
+    `npgpt train --help` shows such a file.
 
     Raises ValueError, with the path, for what is not TOML, not a setting, or of the wrong type.
     """
@@ -53,7 +54,7 @@ def _check_entry(path, name, value, types, table=""):
 
 
 def _elsewhere(name, known):
-    """Where a name that is not `known` in its table belongs, or the nearest name, or nothing."""
+    """Return advice on a name that is not `known`: its place, the nearest name, or nothing."""
     if name in ("tokenizer", "vocab_size"):
         return f": give it as the flag --{name.replace('_', '-')}"
     tables = dict.fromkeys(model_settings(), "model")

@@ -158,7 +158,7 @@ def run(args):
 
 
 def _started(args, ranks, stack):
-    """(Run, Dataset, model, optimizer, kernels) of a new run; the kernels are being compiled."""
+    """Return (Run, Dataset, model, optimizer, kernels) of a new run; kernels still compile."""
     initial = _initial(args)
     preset, settings, training = _settings(args, initial)
     kind, bpe_size = _tokens(args, preset, training.corpus)
@@ -203,7 +203,7 @@ def _started(args, ranks, stack):
 
 
 def _continued(args, ranks, stack):
-    """The same of a run that was there, as its last checkpoint left it."""
+    """Return the same for the run in a folder, as its last checkpoint left it."""
     changed = [name for name in _given(args) if name not in ("corpus", "max_iters")]
     others = ("preset", "config", "check", "tokenizer", "bpe_size", "init_from")
     changed += [name for name in others if getattr(args, name)]
@@ -229,7 +229,7 @@ def _continued(args, ranks, stack):
 
 
 def _started_with(args):
-    """What has to be the same on all ranks before they read or write anything: name -> value."""
+    """Return name -> value of all that must agree on all ranks before they read or write."""
     known = not (args.resume or args.init_from)  # else what is there says it, on each rank
     _, model, training = _settings(args) if known else ("", {}, None)
     training = asdict(training) if training else {}
@@ -238,7 +238,7 @@ def _started_with(args):
 
 
 def _works_on(run, tokenizer, optimizer):
-    """What has to be the same before they train."""
+    """Return name -> value of all that must agree before they train."""
     tokens = hashlib.sha256(repr(tokenizer.tokens).encode()).hexdigest()
     found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
     return asdict(run.model) | asdict(run.training) | found
@@ -260,7 +260,7 @@ def _check_shared(training, args):
 
 
 def _tokens(args, preset, corpus):
-    """(what tokens are, one of KINDS; how many byte pairs, None if they are none)"""
+    """Return (the kind of tokens, one of KINDS; the number of byte pairs or None)."""
     if args.tokenizer not in (None, "char") and prepared_paths(corpus):
         raise ValueError(
             "token files have their tokens already: leave --tokenizer out, or prepare the text "
@@ -276,8 +276,10 @@ def _tokens(args, preset, corpus):
 
 
 def _initial(args):
-    """What --init-from names; None without it. Raises ValueError, which says what to leave out, for
-    flags and settings that ask for another model than that."""
+    """Return the model that --init-from names, None without the flag.
+
+    Raises ValueError, which says what to leave out, for settings that ask for a different model.
+    """
     if not args.init_from:
         return None
     from npgpt.families.models import load_model
@@ -305,9 +307,11 @@ def _initial(args):
 
 
 def _settings(args, initial=None):
-    """(the preset's name, the model's settings, TrainConfig): of the preset that is named, or fits
-    the corpus and the kind of model, changed by the file, then by the flags; the model's settings
-    are those of the `initial` one."""
+    """Return (the preset's name, the model's settings, TrainConfig).
+
+    The preset is the one named, or the one that fits the corpus and the kind of model. The file
+    changes it, then the flags do; an `initial` model gives the model's settings.
+    """
     given = (read_settings(args.config) if args.config else {}) | _given(args)
     if initial:
         shape = asdict(initial.model.config) | {"arch": initial.training.arch}
@@ -335,11 +339,10 @@ def _all_fields():
 
 
 def _run_name(corpus, arch="gpt"):
-    """A short name of a run, for a folder: that of its corpus, as `tales`, or `plays-poems` of two
-    files; and of a model that is not a GPT its arch, as `tales-bert`.
+    """Return a short name for a run's folder: `tales`, `plays-poems` of two files, `tales-bert`.
 
-    A pattern such as books/*.txt is named after the folder before it: a folder named * would be a
-    trap for the shell, and Windows makes none. More than LONGEST characters end in a hash.
+    A pattern such as books/*.txt is named after its folder: a folder named * would be a trap for
+    the shell, and Windows makes none. A name of more than LONGEST characters ends in a hash.
     """
     names = ["stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus]
     name = "-".join(names + [arch] * (arch != "gpt"))
@@ -348,7 +351,7 @@ def _run_name(corpus, arch="gpt"):
 
 
 def _stem(path):
-    """The name of a path without its ending; of a pattern, that of its last part that is none."""
+    """Return the name of a path without its ending; for a pattern, its last plain part."""
     if not path.exists():
         plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
         path = Path(*plain)
@@ -356,7 +359,7 @@ def _stem(path):
 
 
 def _new_folder(name):
-    """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
+    """Return runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
     return next(folder for folder in _folders(name) if not os.path.lexists(folder))
 
 

@@ -1,4 +1,4 @@
-"""What the machine can do: how fast it reads, and whether a training step fits into it."""
+"""Limits of the machine: the speed of its memory, and the size of a step that fits into it."""
 
 import os
 import time
@@ -10,8 +10,8 @@ from npgpt.families.size import step_memory
 
 
 def read_bandwidth(size, seconds=0.2):
-    """Bytes/s at which this machine's threads read `size` bytes again and again, at best in this
-    time: if they fit into a cache, from there."""
+    """Return the bytes/s at which all threads read `size` bytes again and again, at best in this
+    time; bytes that fit into a cache are read from there."""
     arrays = [np.ones(max(size // 4, 1), np.float32)]
     backend.sum_of_squares(arrays)  # compiles or loads the kernel, wakes its threads
     best, end = np.inf, time.perf_counter() + seconds
@@ -47,7 +47,7 @@ def check_memory(model_config, training, ranks=1):
 
 
 def clock(seconds):
-    """A duration as a person reads it.
+    """Return a duration as a person reads it.
 
     >>> [clock(0.4), clock(75), clock(3600 * 30 + 125)]
     ['0:00', '1:15', '30:02:05']

@@ -1,4 +1,4 @@
-"""What a run says while it works: the time left, its loss, its rate.
+"""Progress of a run: the time left, its loss, its rate.
 
 On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
 """
@@ -37,7 +37,7 @@ def counting(total, what):
 
 
 class Progress:
-    """Tells how the steps of a run go."""
+    """The bar of a run, or its plain lines."""
 
     def __init__(self, model_config, training, *, first_step):
         self.total, self.first_step, self.done = training.max_iters, first_step, first_step
@@ -58,7 +58,7 @@ class Progress:
         self.bar.close()
 
     def left(self):
-        """Seconds to the end, evaluations included, at the mean rate of this session."""
+        """Return the seconds to the end, evaluations included, at this session's mean rate."""
         done = self.done - self.first_step
         return (time.perf_counter() - self.started) / max(1, done) * (self.total - self.done)
 
@@ -83,7 +83,7 @@ class Progress:
         sys.stdout.flush()
 
     def _status(self, step):
-        """The most wanted first; of a bar, as much as fits in the terminal."""
+        """Return the numbers of a step, the most wanted first; for a bar, as many as fit."""
         parts = [
             f"{clock(self.left())} left", f"loss {step.loss:.3f}", self.validated,
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",

@@ -1,4 +1,4 @@
-"""What `npgpt train` prints before the first step and after the last."""
+"""The lines that `npgpt train` prints before the first step and after the last."""
 
 import json
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from npgpt.train import evaluate
 
 
 def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
-    """Print what is about to be trained, on what, and if it `trains`, where it goes."""
+    """Print the text, the model, the cost of a step and, if it `trains`, the run folder."""
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
     print(
         f"text    {run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens; "
@@ -64,8 +64,8 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
 
 
 def print_results(run, dataset, model):
-    """Print the loss on the whole validation text, and for tales the share of stories that parse;
-    draw loss.png."""
+    """Print the loss on the whole validation text and, for tales, the share of stories that parse;
+    write result.json and loss.png."""
     from npgpt import plots
 
     ids, stride, objective = dataset.val_ids, run.training.eval_stride, dataset.objective
@@ -117,7 +117,7 @@ def print_results(run, dataset, model):
 
 
 def beside_floor(loss, floor):
-    """How far a loss is from its `npgpt.families.objectives.Floor`."""
+    """Return a line: how far a loss is above its `npgpt.batches.Floor`."""
     part = "" if floor.share == 1 else f" (of {floor.share:.1%} of the draws, which are enumerated)"
     level = f"{floor.name} {floor.nats:.4f}{part}"
     if loss >= floor.nats:
@@ -136,10 +136,10 @@ def _floor(run, dataset, max_tokens=None):
 
 
 def draw_loss(run, rows, dataset, loss, floor):
-    """loss.png of a run, with the least possible loss, and where every token is asked for, what
-    n-gram models reach on the same text.
+    """Draw loss.png of a run, with the least possible loss as a line; return its path.
 
-    Of a long text the n-grams see the first two million tokens.
+    Where every token is a target, the losses of n-gram models on the same text are lines too. Of a
+    long text they see the first two million tokens.
     """
     from npgpt import plots
     from npgpt.ngram import NgramModel
@@ -158,7 +158,7 @@ def draw_loss(run, rows, dataset, loss, floor):
 
 
 def stories_told(model, tokenizer, count=64):
-    """(complete stories that the model tells, how many of them the grammar of tales derives)."""
+    """Return (complete stories by the model, how many of them the grammar of tales derives)."""
     from npgpt import tales
 
     prompt_T = tokenizer.encode(starting_prompt(tokenizer))

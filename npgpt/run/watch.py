@@ -8,7 +8,7 @@ from npgpt.train import Watch
 
 
 class LiveWatch(Watch):
-    """Shows progress, profiles early steps, stops at Ctrl-C, explains a loss that is not finite.
+    """Progress, a profile of early steps, Ctrl-C, and a diagnosis of a loss that is not finite.
 
     profile_steps   how many steps to profile, 0 for none
     """

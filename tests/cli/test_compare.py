@@ -131,7 +131,7 @@ def test_a_drawn_part_is_said_to_be_one_and_is_not_held_to_the_whole_texts_entro
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "is damaged"), ("[6]", "is damaged"), (None, "holds what is no number")],
+    [("{", "is damaged"), ("[6]", "is damaged"), (None, "a value is not a number")],
 )
 def test_a_damaged_result_is_refused_with_the_file(cli, finished, other, tmp_path, content, says):
     path = shutil.copytree(other, tmp_path / "run") / "result.json"
