@@ -10,7 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from snippets import NOTEBOOK, SCRIPT, as_notebook, as_script
+from snippets import NOTEBOOK, as_notebook
 
 from npgpt import plots
 from npgpt.files import atomic_write
@@ -84,7 +84,6 @@ def into_concepts(name, text):
     if found != 1:
         raise SystemExit(f"CONCEPTS.md has lost a mark: {begins} or <!-- end -->; put it back")
     atomic_write(CONCEPTS, concepts)
-    atomic_write(SCRIPT, as_script(concepts))
     atomic_write(NOTEBOOK, as_notebook(concepts))
 
 
