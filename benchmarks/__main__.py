@@ -3,9 +3,9 @@
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
 
 Without a PART all of them run, for a quarter of an hour or more. Every library has a process of its
-own (`benchmarks.runners`). Only the sections of what was measured are replaced, and what README.md
-sums up of them. --quick is a look at whether everything runs: its numbers mean little, and it
-writes no file unless --out names one.
+own (`benchmarks.runners`). Only the measured sections are replaced, and the summary of a training
+step in README.md. --quick checks that everything runs: its numbers mean little, and it writes no
+file unless --out names one.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.report import HEADLINES, section, with_headline, with_section
+from benchmarks.report import HEADLINE, section, with_headline, with_section
 from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 
 PARTS = {
@@ -47,8 +47,8 @@ def main(argv=None):
             before = out.read_text(encoding="utf-8") if out.exists() else ""
             document = with_section(before, part, section(part, *found[part]), PARTS)
             out.write_text(document, encoding="utf-8")
-        if out == RESULTS and part in HEADLINES:
-            readme = with_headline(README.read_text(encoding="utf-8"), part, *found[part])
+        if out == RESULTS and part == HEADLINE:
+            readme = with_headline(README.read_text(encoding="utf-8"), *found[part])
             README.write_text(readme, encoding="utf-8")
     if args.json:
         print(json.dumps({

@@ -17,12 +17,7 @@ beside it stand the smallest and the largest of the rounds. Where other work sha
 another day's ratios may differ by more than the rounds of one do.
 """
 SECTION = re.compile(r"<!-- ([\w ]+) -->\n(.*?)<!-- end of \1 -->\n", re.S)
-# part: how the titles of its tables begin that README.md sums up, and what it calls them
-HEADLINES = {
-    "train_step": ("Training step", "A training step in float32"),
-    "bfloat16": ("Training step", "A training step in bfloat16 (npgpt: ours in float32)"),
-    "generation": ("The same", "100 new tokens, greedily, batch 1"),
-}
+HEADLINE = "train_step"  # the part that README.md sums up
 
 
 @dataclass
@@ -92,29 +87,22 @@ def with_section(document, part, text, order):
     )
 
 
-def with_headline(document, part, machine, tables):
-    """README.md with what was measured of a part, and where, summed up between the marks for it."""
-    begins, title = HEADLINES[part]
-    found = [c for table in tables if table.title.startswith(begins) for c in table.comparisons]
-    models, cells = dict.fromkeys(_model_and_kind(c)[0] for c in found), {}
+def with_headline(document, machine, tables):
+    """Return README.md with the ratios of a training step to the tuned peers, between its marks."""
+    found = [c for table in tables if table.title.startswith("Training step")
+             for c in table.comparisons if c["peer"].endswith(", tuned")]  # fmt: skip
+    models, cells = dict.fromkeys(c["what"].split(":")[0] for c in found), {}
     for c in found:
-        model, kind = _model_and_kind(c)
         ratio = f"{c['ratio']:.2f} ({c['low']:.2f} – {c['high']:.2f})" if "ratio" in c else ""
-        cells.setdefault(f"{kind}{c['peer']}", {})[model] = ratio
+        cells.setdefault(c["peer"], {})[c["what"].split(":")[0]] = ratio
     lines = [
         f"{machine}:", "",
-        _row([f"{title}: times as long as ours", *models]), _row(["---"] * (1 + len(models))),
+        _row(["A training step in float32: times as long as ours", *models]),
+        _row(["---"] * (1 + len(models))),
         *(_row([name, *(row.get(model, "") for model in models)]) for name, row in cells.items()),
     ]  # fmt: skip
-    marks = re.compile(rf"(<!-- benchmarks {part} -->\n).*?(<!-- end -->)", re.S)
+    marks = re.compile(rf"(<!-- benchmarks {HEADLINE} -->\n).*?(<!-- end -->)", re.S)
     return marks.sub(lambda m: m[1] + "\n".join(lines) + "\n" + m[2], document)
-
-
-def _model_and_kind(comparison):
-    """(`gpt2`, "ours in int8 against ") of "`gpt2`, npgpt, int8"; else (model, "")."""
-    model, _, rest = comparison["what"].partition(", ")
-    kind = rest.partition(f"{OURS}, ")[2]
-    return model.split(":")[0], f"ours in {kind} against " if kind else ""
 
 
 def is_behind(ratio):
