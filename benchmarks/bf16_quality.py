@@ -43,7 +43,7 @@ def main():
 
 
 def table(recipe, seeds, corpus, folder):
-    """A row for each seed, and below it the mean difference with its interval."""
+    """Return a row for each seed, and below it the mean difference with its interval."""
     rows, differences = [], []
     for seed in seeds:
         losses = []

@@ -37,7 +37,7 @@ def tables(threads, quick=False):
 
 
 def rungs(contest, size):
-    """GFLOP/s of each rung of the ladder on square matrices, then ours and NumPy's."""
+    """Return GFLOP/s of each rung of the ladder on square matrices, then ours and NumPy's."""
     seconds = {}
     for function in ladder.RUNGS:
         name = function.__name__
@@ -79,7 +79,7 @@ def gemm(contest, models, **options):
 
 
 def summary(comparisons):
-    """Geometric mean and worst of the products, by baseline and model."""
+    """Return geometric mean and worst of the products, by baseline and model."""
     cells = []
     for name in dict.fromkeys(c.baseline for c in comparisons if c.ratio):
         groups = {"all": [c for c in comparisons if c.baseline == name]}

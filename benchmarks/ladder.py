@@ -16,7 +16,7 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 @numba.njit
 def three_loops(a_MK, b_KN):
-    """The definition. Each addition waits for the one before, b is read down its columns."""
+    """Return the definition. Each addition waits for the one before, b is read down its columns."""
     (M, K), N = a_MK.shape, b_KN.shape[1]
     c_MN = np.zeros((M, N), a_MK.dtype)
     for m in range(M):

@@ -22,7 +22,7 @@ def described(packages=("numpy", "numba")):
 
 
 def measured_on():
-    """The line above measured times, for the process that it is called in."""
+    """Return the line above measured times, for the process that it is called in."""
     from benchmarks.runners import threads
 
     return (

@@ -126,7 +126,7 @@ class Contest(contextlib.ExitStack):
 
 
 def compared(what, baseline, ours, theirs, **more):
-    """The Comparison of two equally long lists, paired by index."""
+    """Return the Comparison of two equally long lists, paired by index."""
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
     return Comparison(
         what, baseline, statistics.median(ours), statistics.median(theirs),

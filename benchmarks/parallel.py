@@ -88,7 +88,7 @@ def measure():
 
 
 def _reduces(ranks):
-    """MB -> seconds of an all-reduce of so many float32."""
+    """Return MB -> seconds of an all-reduce of so many float32."""
     from mpi4py import MPI
 
     times = {}
@@ -104,7 +104,7 @@ def _reduces(ranks):
 
 
 def step_costs(config, n_ranks, flops_per_second, bandwidth):
-    """(seconds of arithmetic, seconds of the all-reduce) of one step on TOKENS tokens.
+    """Return (seconds of arithmetic, seconds of the all-reduce) of one step on TOKENS tokens.
 
     A ring all-reduce sends 2 (R - 1) / R times the gradients through each rank's link, whatever
     the number of ranks R: half of it to add up, half to pass the sums on. Its latency, microseconds
@@ -116,7 +116,7 @@ def step_costs(config, n_ranks, flops_per_second, bandwidth):
 
 
 def page(measured, machine):
-    """The Markdown page. measured: as `measure` prints it."""
+    """Return the Markdown page. measured: as `measure` prints it."""
     batch, baby = CONFIGURATIONS["baby"]
     ratios = sorted(a / b for a, b in zip(measured["alone"], measured["together"], strict=True))
     alone, together = median(measured["alone"]), median(measured["together"])

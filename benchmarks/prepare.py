@@ -46,7 +46,7 @@ def tables(threads, quick=False, sizes=SIZES):
 
 
 def _prepared(folder, text, megabytes, flags, threads):
-    """(seconds, bytes at the peak) of preparing a text repeated to a size."""
+    """Return (seconds, bytes at the peak) of preparing a text repeated to a size."""
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         corpus = Path(inside) / "text.txt"
         with open(corpus, "w", encoding="utf-8", newline="") as file:

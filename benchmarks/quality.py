@@ -53,7 +53,7 @@ def main():
 
 
 def shakespeare(folder, corpus):
-    """The table of the three seeds, as Markdown lines; draws the curves."""
+    """Return the table of the three seeds, as Markdown lines; draws the curves."""
     lines = [
         "| `npgpt train --preset shakespeare-cpu` | validation loss, nats per character | "
         "training |",
@@ -78,7 +78,7 @@ def shakespeare(folder, corpus):
 
 
 def tales(folder):
-    """The default run against the entropy of its text, as Markdown lines."""
+    """Return the default run against the entropy of its text, as Markdown lines."""
     out = folder / "tales"
     train(["--out", out, "--sample-tokens", 200])
     draw_stories([str(out)])
@@ -104,7 +104,7 @@ def train(arguments):
 
 
 def validation_loss(folder):
-    """(loss, tokens) over the whole validation split, as the end of the run evaluated it."""
+    """Return (loss, tokens) over the whole validation split, as the end of the run evaluated it."""
     model, tokenizer, run = load_run(folder)
     text = split_text(load_corpus(run.training.corpus).text, run.training.train_fraction)[1]
     with using_matmul_precision(run.training.matmul_precision):

@@ -54,7 +54,7 @@ def comparison_table(title, comparisons, text=""):
 
 
 def not_ahead(tables):
-    """The paragraph that names every comparison with a ratio below 1."""
+    """Return the paragraph that names every comparison with a ratio below 1."""
     measured = [c for table in tables for c in table.comparisons if "ratio" in c]
     worse = [
         f"- {c['what']} against {c['peer']}: {c['ratio']:.2f} "
@@ -70,7 +70,7 @@ def not_ahead(tables):
 
 
 def section(part, described, tables):
-    """The Markdown of one part: where it was measured, its tables, where we are behind."""
+    """Return the Markdown of one part: where it was measured, its tables, where we are behind."""
     parts = [f"## {part}", described, *(table.markdown() for table in tables), not_ahead(tables)]
     return "\n\n".join(text.strip("\n") for text in parts if text) + "\n"
 
@@ -111,13 +111,13 @@ def is_behind(ratio):
 
 
 def seconds(value):
-    """A time in the unit that needs no zeros in front."""
+    """Return a time in the unit that needs no zeros in front."""
     unit, scale = ("s", 1) if value >= 1 else ("ms", 1e3) if value >= 1e-3 else ("µs", 1e6)
     return f"{value * scale:.3g} {unit}"
 
 
 def quantity(value, unit, flops=None):
-    """A time, with the rate if FLOPs are known, or an amount of memory."""
+    """Return a time, with the rate if FLOPs are known, or an amount of memory."""
     if unit == "B":
         return f"{value / 1e6:,.0f} MB"
     return seconds(value) + (f", {flops / value / 1e9:.0f} GFLOP/s" if flops else "")

@@ -82,7 +82,7 @@ class Model:
         lib.llama_memory_clear(lib.llama_get_memory(self.context), False)
 
     def read(self, idx_BT, position):
-        """The likeliest token of each text after some more of its tokens, (B,)."""
+        """Return the likeliest token of each text after some more of its tokens, (B,)."""
         B, T = idx_BT.shape
         self.batch.n_tokens = size = B * T
         self.tokens[:size] = idx_BT.T.ravel()
@@ -94,7 +94,7 @@ class Model:
         return self.logits(B).argmax(axis=1)
 
     def logits(self, B):
-        """Those of the last `read`, (B, V)."""
+        """Return those of the last `read`, (B, V)."""
         return as_array(lib.llama_get_logits(self.context), (B, self.vocab_size))
 
     def __del__(self):

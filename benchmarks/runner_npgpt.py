@@ -22,7 +22,7 @@ def product(form, Z, M, N, K, bf16=False):
 
 
 def rung(name, size):
-    """A rung of the ladder to `product`."""
+    """Return a rung of the ladder to `product`."""
     a, b = shapes.random(size, size), shapes.random(size, size, seed=1)
     function = getattr(ladder, name)
     return lambda: function(a, b)
@@ -74,7 +74,7 @@ def training_step(batch, config, bf16=False):
 
 
 def generation(config, batch, prompt, new, weights="fp32", reading=False):
-    """`reading`: of all that, only reading as many bytes as the weights have."""
+    """Return `reading`: of all that, only reading as many bytes as the weights have."""
     model = use_weights(GPT(GPTConfig(**config)), weights)
     decoder = model.decoder()
     if reading:

@@ -91,7 +91,7 @@ def missing(name):
 
 
 def environment(threads, **more):
-    """The environment variables of a measuring process."""
+    """Return the environment variables of a measuring process."""
     kept = {key: value for key, value in os.environ.items() if key not in HINDRANCES}
     return kept | dict.fromkeys(LIMITS, str(threads)) | {"JAX_PLATFORMS": "cpu"} | more
 
@@ -126,7 +126,7 @@ class Runner:
         return self._ask(count=count, wake=wake)
 
     def call(self, name, **arguments):
-        """The result of `module:function` in that process."""
+        """Return the result of `module:function` in that process."""
         return self._ask(call=name, arguments=arguments)
 
     def _ask(self, **request):
@@ -162,12 +162,12 @@ def main():
 
 
 def threads():
-    """How many threads this process was started to use."""
+    """Return how many threads this process was started to use."""
     return int(os.environ.get(THREADS, DEFAULT_THREADS))
 
 
 def _time(function, count, wake=0.0):
-    """Seconds a call. Python's garbage collector is off while the clock runs."""
+    """Return seconds a call. Python's garbage collector is off while the clock runs."""
     gc.collect()
     gc.disable()
     end = time.perf_counter() + wake

@@ -39,7 +39,7 @@ def products(batch, config):
 
 
 def random(*shape, seed=0):
-    """Standard normal numbers in float32: the same for every runner."""
+    """Return standard normal numbers in float32: the same for every runner."""
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
@@ -62,11 +62,11 @@ def op_arrays(name, sizes):
 
 
 def tokens(batch, config):
-    """Inputs and targets, (B, T) each."""
+    """Return inputs and targets, (B, T) each."""
     rng = np.random.default_rng(0)
     return rng.integers(0, config.vocab_size, (2, batch, config.block_size))
 
 
 def prompts(batch, length, config):
-    """Prompts (batch, length) for a model of these settings (a dict)."""
+    """Return prompts (batch, length) for a model of these settings (a dict)."""
     return np.random.default_rng(5).integers(0, config["vocab_size"], (batch, length))

@@ -67,7 +67,7 @@ def tables(threads, quick=False):
 
 
 def first_step(threads, **variables):
-    """Seconds from starting `npgpt train` in a new process to the end of its first step."""
+    """Return seconds from starting `npgpt train` in a new process to the end of its first step."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "run")
         start = time.time()

@@ -43,7 +43,7 @@ def words(text):
 
 
 def chosen(samples):
-    """Some of the samples: pairs (step, text)."""
+    """Return some of the samples: pairs (step, text)."""
     last = len(samples) - 1
     return [samples[i] for i in dict.fromkeys(round(share * last) for share in SHARES)]
 

@@ -87,7 +87,7 @@ def _training(prose, mixed, rounds):
 
 
 def _first_calls(prose, tokenizer):
-    """A new tokenizer's first text, and the same again."""
+    """Return a new tokenizer's first text, and the same again."""
     fresh = BPETokenizer(tokenizer.merges, pattern=tokenizer.pattern, ids=tokenizer.ids)
     n_bytes = len(prose.encode("utf-8"))
     build = _seconds(lambda: fresh.encode(""))
@@ -102,7 +102,7 @@ def _first_calls(prose, tokenizer):
 
 
 def _worst_cases(prose, tokenizer, size):
-    """Time for a byte of texts without words, as multiples of prose's."""
+    """Return time for a byte of texts without words, as multiples of prose's."""
     rng = np.random.default_rng(0)
     texts = {
         "prose": prose,
@@ -126,7 +126,7 @@ def _worst_cases(prose, tokenizer, size):
 
 
 def _in_turn(what, peer, ours, theirs, rounds):
-    """The Comparison of two functions that run in turn; a round before is not counted."""
+    """Return the Comparison of two functions that run in turn; a round before is not counted."""
     taken = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds + 1)]
     return compared(what, peer, *zip(*taken[1:], strict=True))
 

@@ -45,7 +45,7 @@ def missing(package):
 
 
 def _asks(package):
-    """Whether its products go through MKL on a processor that is not Intel's."""
+    """Return whether its products go through MKL on a processor that is not Intel's."""
     if package != "torch" or platform.machine() not in ("x86_64", "AMD64"):
         return False
     return in_proc("cpuinfo", "vendor_id") != "GenuineIntel"
@@ -53,7 +53,7 @@ def _asks(package):
 
 @cache
 def _answer():
-    """(folder that is deleted when this process ends, library in it with the answer)"""
+    """Return (folder that is deleted when this process ends, library in it with the answer)"""
     folder = tempfile.TemporaryDirectory(prefix="npgpt-benchmarks-")
     source, library = Path(folder.name, "answer.c"), Path(folder.name, "answer.so")
     source.write_text(ANSWER, encoding="ascii")

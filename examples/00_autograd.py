@@ -36,7 +36,7 @@ POSITIONS = {  # (column, row) in the picture
 
 
 def compute(nudged=None, by=0.0):
-    """Every tensor of the graph by name; `by` is added to the one called `nudged`."""
+    """Return every tensor of the graph by name; `by` is added to the one called `nudged`."""
     tensors = {}
     for name, value in LEAVES.items():
         moved = value + (by if name == nudged else 0)
@@ -49,7 +49,7 @@ def compute(nudged=None, by=0.0):
 
 
 def finite_difference(name, step=1e-5):
-    """(loss with the value a bit larger - loss with it a bit smaller) / the distance."""
+    """Return (loss with the value a bit larger - loss with it a bit smaller) / the distance."""
     return (compute(name, step)["loss"].item() - compute(name, -step)["loss"].item()) / (2 * step)
 
 
@@ -111,7 +111,7 @@ def the_graph(figures):
 
 
 def draw_graph(path, boxes, arrows, title):
-    """A computation graph from left to right.
+    """Return a computation graph from left to right.
 
     boxes    name -> (column, row, text)
     arrows   pairs of names (from, to)

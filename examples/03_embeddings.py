@@ -129,7 +129,7 @@ def analogies(tokenizer, weight_VC):
 
 
 def _nearest(vector_C, weight_VC, left_out):
-    """The token of the largest cosine with a vector, but for some."""
+    """Return the token of the largest cosine with a vector, but for some."""
     order = np.argsort(-cosines(vector_C[None], weight_VC)[0])
     return next(int(i) for i in order if i not in left_out)
 
@@ -182,7 +182,7 @@ def draw(vectors, figures):
 
 
 def draw_clouds(path, groups, title):
-    """All points in one panel; then each cloud by itself, larger, with some of its words.
+    """Return all points in one panel; then each cloud by itself, larger, with some of its words.
 
     groups   name -> (points (n, 2), labels)
     """

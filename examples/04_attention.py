@@ -124,7 +124,7 @@ def in_a_model(trained, figures):
 
 
 def draw_maps(path, weights_LHTS, tokens, title, marked):
-    """The attention weights of the heads of each layer; row: the position that reads.
+    """Return the attention weights of the heads of each layer; row: the position that reads.
 
     tokens   the T tokens, one for each row and column
     marked   rows to frame

@@ -142,7 +142,7 @@ def norms_and_residuals(steps, figures):
 
 
 def draw_wirings(path, curves, unigram):
-    """A panel for each learning rate.    curves: rate -> wiring -> (steps, losses)"""
+    """Return a panel for each learning rate.    curves: rate -> wiring -> (steps, losses)"""
     drawing, axes = plots.figure(
         4.6 * len(curves), 4, 1, len(curves), squeeze=False, sharey=True, sharex=True
     )

@@ -55,7 +55,7 @@ def one_batch_memorised(config, train_ids, steps):
 
 
 def train(config, settings, train_ids, val_ids=None):
-    """The training loop. A dict for each step, which is a row of a run's metrics.csv."""
+    """Return the training loop. A dict for each step, which is a row of a run's metrics.csv."""
     model = GPT(config, seed=settings.seed)
     optimizer = AdamW(model.parameters(), weight_decay=settings.weight_decay)
     rows = []

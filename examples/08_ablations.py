@@ -54,7 +54,7 @@ def parts():
 
 
 def quick_study(folder):
-    """The rows of two groups, a few steps each, and the gradient's noise."""
+    """Return the rows of two groups, a few steps each, and the gradient's noise."""
     rows = [row._replace(changes=row.changes | QUICK) for row in ROWS if row.group in QUICK_GROUPS]
     noise = [NOISE[0] | QUICK | {"sizes": [2, 4, 8], "draws": 4}]
     trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows] + noise

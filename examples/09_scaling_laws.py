@@ -109,7 +109,7 @@ def _size(channels, vocab_size):
 
 
 def by_text():
-    """The `Numbers` of the almanac, and those of the other texts by their names."""
+    """Return the `Numbers` of the almanac, and those of the other texts by their names."""
     rows = kept(RESULTS)
     found = {text: Numbers(rows, text) for text in sorted({r["settings"]["text"] for r in rows})}
     return found.pop("almanac"), found
@@ -140,7 +140,7 @@ def quick_study(figures):
 
 
 def of_corpus(path):
-    """Settings of trials on a text file; a file of other content has other settings."""
+    """Return settings of trials on a text file; a file of other content has other settings."""
     if not path.is_file() or path.stem in ALMANACS:
         raise SystemExit(f"--corpus {path}: give a text file whose name is not "
                          f"{' or '.join(ALMANACS)}")  # fmt: skip

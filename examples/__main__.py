@@ -25,7 +25,7 @@ STUDIES = {  # with the flags that each has
 
 
 def commands(flags):
-    """The command of each study that is there."""
+    """Yield the command of each study that is there."""
     for name, known in STUDIES.items():
         script, own = HERE / f"{name}.py", [flag for flag in flags if flag in known]
         if name == "10_families" and not own and script.with_suffix(".json").exists():

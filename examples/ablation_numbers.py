@@ -55,7 +55,7 @@ class Study:
         return [found[measure] for found in self.found[name].values()]
 
     def spread(self, name, measure="excess"):
-        """The `Spread` over the seeds; None if a seed has no number."""
+        """Return the `Spread` over the seeds; None if a seed has no number."""
         numbers = self.of(name, measure)
         return None if None in numbers else spread(numbers)
 
@@ -190,7 +190,7 @@ CLAIMS = [
 
 
 def verdicts(study):
-    """A `Verdict` for each sentence of which there are numbers."""
+    """Return a `Verdict` for each sentence of which there are numbers."""
     claims = [claim for claim in CLAIMS if study.has(claim.low, claim.high)]
     differences = [
         study.difference(claim.high, claim.low, claim.high_measure or claim.measure, claim.measure)
@@ -230,7 +230,7 @@ def decided(difference, corrected):
 
 
 def _counted(study, claim):
-    """How many runs of both rows have no number, and the numbers where all have one."""
+    """Return how many runs of both rows have no number, and the numbers where all have one."""
     sides = claim.sides or [f"{_label(name)}:" for name in (claim.low, claim.high)]
     measures = claim.measure, claim.high_measure or claim.measure
     found = zip(sides, (claim.low, claim.high), measures, strict=True)
@@ -240,7 +240,7 @@ def _counted(study, claim):
 
 
 def runs_lost(numbers, measure="excess"):
-    """How many of some runs diverged, or did not get there: they have None for a number.
+    """Return how many of some runs diverged, or did not get there: they have None for a number.
 
     >>> runs_lost([0.04, 0.05, 0.06])
     'all three runs learn, to 0.0500 (0.0400 to 0.0600)'
@@ -272,7 +272,7 @@ def _described(study, name, measure):
 
 
 def written(spread, unit="nats"):
-    """A mean, and the least and largest of several."""
+    """Return a mean, and the least and largest of several."""
     form = "{:,.0f}" if unit == "steps" else "{:.4f}"
     mean = form.format(spread.mean)
     if spread.n == 1:

@@ -17,7 +17,7 @@ KEY = ("circle, square, triangle: seeds 1, 2, 3; bar: their mean; grey: mean, le
 
 
 def report(study):
-    """A document in Markdown."""
+    """Return a document in Markdown."""
     lines = [
         "# Why these choices", "",
         "Written by `python examples/08_ablations.py` (`--report` from the numbers in "
@@ -123,7 +123,7 @@ def _numbers(study, name, measure, unit="nats"):
 
 
 def _difference(difference, against=""):
-    """The last three cells of a row."""
+    """Return the last three cells of a row."""
     if difference is None:
         return "| | |"
     text = f"{difference.mean:+.4f}{against}"

@@ -76,7 +76,7 @@ class Stories(NamedTuple):
     nats_N: np.ndarray
 
     def batch(self, rows):
-        """(a `Batch` of these rows, the least loss that is possible on it)"""
+        """Return (a `Batch` of these rows, the least loss that is possible on it)"""
         batch = Batch((self.x_NT[rows],), self.y_NT[rows], {})
         return batch._replace(asked=batch.counted), self.nats_N[rows].sum() / batch.counted
 
@@ -88,7 +88,7 @@ def tokenizer():
 
 @cache
 def stories(part):
-    """`Stories` to train on ("train") or to test on ("test")."""
+    """Return `Stories` to train on ("train") or to test on ("test")."""
     texts = told(CHARACTERS[part], seed=("train", "test").index(part))
     end = tokenizer().ids["\n"]  # also what stands before a story, and after it for the others
     x_NT = np.full((len(texts), LONGEST), end)
@@ -177,7 +177,7 @@ def measure(settings):
 
 
 def running(values, n):
-    """The mean of each n values that follow one another."""
+    """Return the mean of each n values that follow one another."""
     if len(values) < n:
         return np.empty(0)
     total = np.append(0.0, np.cumsum(values))
@@ -194,7 +194,7 @@ def tokens_per_story():
 
 
 def flops_of_a_step(model, batch_size):
-    """FLOPs of the ops of a step, forward and backward, padding included."""
+    """Return FLOPs of the ops of a step, forward and backward, padding included."""
     costs = OpCosts()
     with observing(costs):
         stories("train").batch(np.arange(batch_size))[0].loss(model).backward()

@@ -27,7 +27,7 @@ class Claim(NamedTuple):
 
 
 def claim(sentence, script, result, *met):
-    """A `Claim`; met: conditions on the numbers that the sentence asks for."""
+    """Return a `Claim`; met: conditions on the numbers that the sentence asks for."""
     return Claim(sentence, script, result, HOLDS if all(met) else PARTLY if any(met) else NOT)
 
 
@@ -352,7 +352,7 @@ def _first_sentence(text):
 
 
 def ablations(n, section):
-    """The verdicts of the study on sentences of a section."""
+    """Return the verdicts of the study on sentences of a section."""
     results = {key(row["settings"]): row["result"] for row in n["08"]}
     found = ablation_numbers.verdicts(ablation_numbers.Study(ROWS, results, NOISE))
     return [

@@ -52,7 +52,7 @@ def plain(axes, xlim, ylim):
 
 
 def block(path):
-    """A GPT from token ids to logits, and what one of its blocks does."""
+    """Return a GPT from token ids to logits, and what one of its blocks does."""
     drawing, (whole, one) = plots.figure(7.4, 4.7, 1, 2)
     plain(whole, (-2.3, 3.3), (-0.5, 7.5))
     whole.set_title("a GPT", fontsize=11)
@@ -105,7 +105,7 @@ def table(axes, x, y, values, colours, title, decimals=1):
 
 
 def heads(path, seed=5):
-    """(T, C) cut into H heads of D channels each; each attends by itself; joined again."""
+    """Return (T, C) cut into H heads of D channels each; each attends by itself; joined again."""
     T, C, H = 3, 4, 2
     D = C // H
     rng = np.random.default_rng(seed)
@@ -148,7 +148,7 @@ def heads(path, seed=5):
 
 
 def scores(path, sizes=(1, 4, 16, 64, 256), keys=50, repeats=400):
-    """The largest of 50 attention weights, with scores divided by the root of D and not."""
+    """Return the largest of 50 attention weights, with scores divided by the root of D and not."""
     rng = np.random.default_rng(0)
     curves = {"scores as they are": [], "divided by √D": []}
     for D in sizes:

@@ -32,12 +32,12 @@ class Seeds(tuple):
         return Seeds(100 * x for x in self)._text("{:.0f}", " %")
 
     def _text(self, form, unit):
-        """The mean, and the least and the largest if they differ."""
+        """Return the mean, and the least and the largest if they differ."""
         mean, least, largest = (form.format(x) for x in (self.mean, min(self), max(self)))
         return f"{mean}{unit}" + (f" ({least} to {largest})" if least != largest else "")
 
     def above(self, others):
-        """Whether the least of these is more than the largest of the others."""
+        """Return whether the least of these is more than the largest of the others."""
         return min(self) > max(others)
 
 
@@ -66,7 +66,7 @@ class Numbers:
 
 
 def report(results):
-    """A document in Markdown."""
+    """Return a document in Markdown."""
     n = Numbers(results)
     flops, more = n.of("gpt", "training", "flops")[0], n.of("gpt", "rewrite", "flops")[0]
     lines = [
@@ -87,7 +87,7 @@ def report(results):
 
 
 def summary(results):
-    """The numbers that CONCEPTS.md has, in Markdown."""
+    """Return the numbers that CONCEPTS.md has, in Markdown."""
     n = Numbers(results)
     ways = {
         f: " or ".join(
@@ -295,7 +295,7 @@ def _decoder(n):
 
 
 def draw_results(path, results):
-    """A panel for each task, a mark for each seed."""
+    """Return a panel for each task, a mark for each seed."""
     n = Numbers(results)
     drawing, axes = plots.figure(9.5, 6.6, 2, 2)
     word, story, anew, pronoun = axes.ravel()
@@ -320,7 +320,7 @@ TITLE = "Equal parameters and FLOPs: GPT tells stories, T5 and BERT rewrite (a m
 
 
 def _rows(n, task, **labels):
-    """Rows of `_dots`: numbers of a task by their label, for one family after the other."""
+    """Return rows of `_dots`: numbers of a task by their label, for one family after the other."""
     return {
         f"{NAMES[f]}, {label}": (f, n.of(f, task, name))
         for f in FAMILIES for name, label in labels.items()

@@ -25,7 +25,7 @@ RIDGE = 1.0  # of the linear probe, for inputs of variance 1
 
 
 def choices(story):
-    """The choices that derive a story: (where, the options, the one taken) each."""
+    """Return the choices that derive a story: (where, the options, the one taken) each."""
     found = []
 
     def continuing(options, so_far):
@@ -53,7 +53,7 @@ class Hidden(NamedTuple):
 
 
 def hidden_words(tokenizer, stories, seed=0):
-    """A `Hidden` for each story that has a word of which what follows tells something.
+    """Return a `Hidden` for each story that has a word of which what follows tells something.
 
     What could be there are the options of the grammar's choice, all as likely by what came before.
     With what follows, each is as likely as the grammar makes the story with it.
@@ -189,7 +189,7 @@ def words_allowed(tokenizer, ids):
 
 
 def _agreeing(a, b):
-    """How many first characters two texts have in common."""
+    """Return how many first characters two texts have in common."""
     pairs = enumerate(zip(a, b, strict=False))
     return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
 
@@ -205,7 +205,7 @@ def _gpt_goes_on(model, tokenizer, ids_T, given, seed):
 
 
 def _bert_goes_on(model, tokenizer, ids_T, given, seed):
-    """A mask for each word that is to come, as many as the true story has."""
+    """Return a mask for each word that is to come, as many as the true story has."""
     hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
     return list(filled(model, tokenizer, hidden_T, LONGEST, seed=seed))
 
@@ -224,7 +224,7 @@ WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on}
 
 
 def _up_to_its_end(tokenizer, ids):
-    """A story ends at the first line end, and with it the empty line that follows."""
+    """Return a story ends at the first line end, and with it the empty line that follows."""
     line_end = tokenizer.ids["\n"]
     return [*ids[: ids.index(line_end)], line_end, line_end] if line_end in ids else ids
 
@@ -254,7 +254,7 @@ def swapped(story):
 
 
 def pairs_to_rewrite(tokenizer, stories):
-    """(source ids, target ids) of stories with a hero."""
+    """Return (source ids, target ids) of stories with a hero."""
     pairs = [(story, swapped(story)) for story in stories]
     return [(tokenizer.encode(a), tokenizer.encode(b)) for a, b in pairs if b]
 
@@ -365,7 +365,7 @@ def pronouns(tokenizer, stories):
 
 
 def _reasons_of(barrier):
-    """All reasons why one stops in front of a barrier."""
+    """Return all reasons why one stops in front of a barrier."""
     options = {option.lead: option for option in tales.GRAMMAR.lists["barrier"]}
     return {option.lead for option in tales.GRAMMAR.lists[options[barrier].traits["why"]]}
 
@@ -387,7 +387,7 @@ def _balanced(rows):
 
 
 def probe(family, model, tokenizer, rows):
-    """The share of pronouns of which a linear probe says what is meant.
+    """Return the share of pronouns of which a linear probe says what is meant.
 
     Each fold counts once; the next chooses the block (of T5's encoder) whose output is read, and
     the others fit the probe.
@@ -418,7 +418,7 @@ def _fitted(x_NC, meant_N, fit_N):
 
 
 def _states(family, model, tokenizer, rows):
-    """The output of each block at the positions that are probed, (N, C) each."""
+    """Return the output of each block at the positions that are probed, (N, C) each."""
     stack = model.encoder if family == "t5" else model
     blocks, pad = stack.h, tokenizer.special_ids[PAD]
     outputs = [[] for _ in blocks]

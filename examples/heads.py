@@ -43,7 +43,7 @@ def streams(model, ids_BT, patch=None):
 
 @no_grad()
 def maps_of_every_head(model, ids_BT):
-    """The attention weights inside a model that reads texts: (n_layer, B, H, T, T)."""
+    """Return the attention weights inside a model that reads texts: (n_layer, B, H, T, T)."""
     maps = []
     for block, x_BTC in zip(model.h, streams(model, ids_BT), strict=False):
         q_BHTD, k_BHTD, _ = block.attn.heads(block.ln_1(x_BTC))
@@ -66,7 +66,7 @@ def without_head(model, layer, head):
 
 
 def losses_without_each_head(model, ids_N, max_tokens=8000):
-    """(the loss on a text, by how much it grows without each head (n_layer, H))"""
+    """Return (the loss on a text, by how much it grows without each head (n_layer, H))"""
     loss, _ = evaluate(model, ids_N, max_tokens=max_tokens)
     grown = np.zeros((len(model.h), model.config.n_head))
     for layer, head in np.ndindex(grown.shape):
@@ -102,7 +102,7 @@ def induction(model, length=24, rows=16, seed=0):
 
 @no_grad()
 def logits_after(model, ids_T, patch=None):
-    """The logits (V,) of the token that follows."""
+    """Return the logits (V,) of the token that follows."""
     x_BTC = streams(model, ids_T[None], patch)[-1]
     return model.head(model.ln_f(x_BTC)[:, -1]).data[0]
 

@@ -72,7 +72,7 @@ class Value:
 
 
 def in_order(last):
-    """All that a value depends on, each after those that it was computed from."""
+    """Return all that a value depends on, each after those that it was computed from."""
     order, seen, stack = [], set(), [(last, False)]
     while stack:
         value, sources_are_listed = stack.pop()

@@ -67,11 +67,11 @@ class Numbers:
         self.by_valleys = cache(self.by_valleys)
 
     def loss(self, row):
-        """The mean of all seeds with a row's other settings."""
+        """Return the mean of all seeds with a row's other settings."""
         return float(np.mean(self.losses[_where(row)]))
 
     def excess(self, row):
-        """The loss above the entropy."""
+        """Return the loss above the entropy."""
         return self.loss(row) - self.floor
 
     def points(self, count="parameters", rows=None):
@@ -83,7 +83,7 @@ class Numbers:
         ], float).T)  # fmt: skip
 
     def worse(self, row, other):
-        """The `Difference` of a run's loss to that of another one, seed by seed."""
+        """Return the `Difference` of a run's loss to that of another one, seed by seed."""
         pairs = zip(*(self.losses[_where(r)] for r in (row, other)), strict=False)
         return paired(*zip(*pairs, strict=True))
 
@@ -98,21 +98,21 @@ class Numbers:
         return float(np.mean(squares) ** 0.5) if squares else rms(self.missed())
 
     def repeated(self):
-        """The budgets whose runs all have several seeds."""
+        """Return the budgets whose runs all have several seeds."""
         once = {r["settings"]["flops"] for r in self.runs if self.seeds(r) == 1}
         return [C for C in self.budgets if C not in once]
 
     # ---- the law
 
     def _law(self, known):
-        """The fit with E given, the entropy (known), or free."""
+        """Return the fit with E given, the entropy (known), or free."""
         return fit(*self.points(rows=self.fitted)[1:], floor=self.floor if known else None)
 
     def _samples(self, known):
         return bootstrap(*self.points(rows=self.fitted)[1:], floor=self.floor if known else None)
 
     def missed(self):
-        """The law's excess, E given, over that of each run that it is fitted to, less 1."""
+        """Return the law's excess, E given, over that of each run that it is fitted to, less 1."""
         _, N, D, L = self.points(rows=self.fitted)
         return (self.law(True).loss(N, D) - self.floor) / (L - self.floor) - 1
 
@@ -120,7 +120,7 @@ class Numbers:
         return Value(getattr(self.law(known), name), *interval(getattr(self.samples(known), name)))
 
     def of_few(self, budgets):
-        """The law, E free, by the runs of some budgets only, and E's interval."""
+        """Return the law, E free, by the runs of some budgets only, and E's interval."""
         points = self.points()
         some = points.where(np.isin(points.C, budgets))
         law, samples = fit(*some[1:]), bootstrap(*some[1:])
@@ -150,13 +150,13 @@ class Numbers:
         ]
 
     def by_valleys(self, count="parameters", nearest=NEAREST):
-        """The exponent of the best size by parabolas."""
+        """Return the exponent of the best size by parabolas."""
         found = [self._exponent(self.valleys(count, nearest, again))
                  for again in self._redrawn(count)]  # fmt: skip
         return Value(self._exponent(self.valleys(count, nearest)), *interval(found))
 
     def _redrawn(self, count="parameters"):
-        """Points with the noise of seeds, again and again: it is a share of the excess."""
+        """Yield points with the noise of seeds, again and again: it is a share of the excess."""
         points, rng = self.points(count), np.random.default_rng(0)
         noise_R = self.spread() / np.sqrt([self.seeds(r) for r in self.runs])
         for _ in range(DRAWS):
@@ -217,17 +217,17 @@ class Numbers:
         ]
 
     def best(self, budget):
-        """The run of the least loss at a budget."""
+        """Return the run of the least loss at a budget."""
         return min((r for r in self.runs if r["settings"]["flops"] == budget), key=self.loss)
 
     def bests(self):
-        """(FLOPs, the best run) of each budget, then predicted runs of budgets beyond."""
+        """Return (FLOPs, the best run) of each budget, then predicted runs of budgets beyond."""
         found = [(C, self.best(C)) for C in self.budgets]
         return found + [(C, run) for C, _, run in self.predictions() if C not in self.budgets]
 
 
 def rms(numbers):
-    """The root of the mean square."""
+    """Return the root of the mean square."""
     return float(np.mean(np.square(numbers)) ** 0.5)
 
 

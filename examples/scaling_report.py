@@ -22,13 +22,13 @@ RANKS = [f"{low + 1:,} to {high:,}" for low, high in zip((0, *BANDS), BANDS, str
 
 
 def shown(value, digits=3):
-    """A `Value` as text, with its interval."""
+    """Return a `Value` as text, with its interval."""
     number, low, high = (f"{x:.{digits}f}" for x in value)
     return f"{number} ({low} to {high})"
 
 
 def flops(C):
-    """FLOPs as text.
+    """Return FLOPs as text.
 
     >>> flops(1.6e12)
     '1.6e12'
@@ -37,7 +37,7 @@ def flops(C):
 
 
 def report(n, others):
-    """A document in Markdown.    others: text -> its `Numbers`"""
+    """Return a document in Markdown.    others: text -> its `Numbers`"""
     parts = [_opening(n), _losses(n), _law(n), _exponents(n), _predictions(n), _few(n), _sizes(n),
              _texts(n), *(_of_other(text, other) for text, other in others.items())]  # fmt: skip
     return "\n".join(wrapped(line) for part in parts for line in part)
@@ -94,7 +94,7 @@ def _losses(n):
 
 
 def ends(n, row):
-    """The lowest and the highest of the rates that were tried in the place of a run."""
+    """Return the lowest and the highest of the rates that were tried in the place of a run."""
     rates = list(n.at_each_rate(row))
     return (rates[0], rates[-1]) if len(rates) > 1 else ()
 
@@ -143,7 +143,7 @@ def _law(n):
 
 
 def _how_well(n):
-    """A sentence on how far the law, E given, is from the runs."""
+    """Return a sentence on how far the law, E given, is from the runs."""
     missed = n.missed()
     best = [x for x, r in zip(missed, n.fitted, strict=True) if r is n.best(r["settings"]["flops"])]
     return (
@@ -164,7 +164,7 @@ def _ways(n):
 
 
 def entropy_found(n):
-    """The sentence on whether the fit finds the entropy."""
+    """Return the sentence on whether the fit finds the entropy."""
     E = n.constant("E", False)
     inside = "holds" if E.low <= n.floor <= E.high else "does not hold"
     return (
@@ -241,7 +241,7 @@ def of_the_goal(n, told, run):
 
 
 def _why(n, C):
-    """How well a prediction could have been, as far as the runs before it tell."""
+    """Return how well a prediction could have been, as far as the runs before it tell."""
     known = Numbers([r for r in n.tried if r["settings"]["flops"] < C], n.text)
     return (
         f"The law with E given misses the excess of the {len(known.fitted)} runs that it was "
@@ -342,7 +342,7 @@ def _texts(n):
 
 
 def where_memory_begins(texts):
-    """A sentence on the texts, by size, between which the loss on what was read passes 0."""
+    """Return a sentence on the texts, by size, between which the loss on what was read passes 0."""
     for smaller, larger in pairwise(texts):
         if smaller["result"]["excess on text read"] < 0 <= larger["result"]["excess on text read"]:
             return (f"So memorising begins between {megabytes(larger)} and {megabytes(smaller)} "
@@ -381,7 +381,7 @@ def _of_almanac(text, n):
 
 
 def often(exponent, shift):
-    """How often people are met, as a formula of their rank."""
+    """Return how often people are met, as a formula of their rank."""
     return f"(n + {shift})^-{exponent}" if shift else f"n^-{exponent}"
 
 

@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def summary(n, others):
-    """The part of CONCEPTS.md, in Markdown.    others: text -> its `Numbers`"""
+    """Return the part of CONCEPTS.md, in Markdown.    others: text -> its `Numbers`"""
     parabolas = [f"{v.size:,.0f}" if v.inside else "outside" for v in n.valleys()]
     sizes = dict(zip(n.budgets, parabolas, strict=True))
     rows = [
@@ -63,7 +63,7 @@ def summary(n, others):
 
 
 def sentences(n, others):
-    """The `Row` of each sentence."""
+    """Yield the `Row` of each sentence."""
     yield from _law("the almanac", n)
     for text, other in others.items():
         if other.floor and len(other.budgets) > 1:
@@ -82,7 +82,7 @@ def sentences(n, others):
 
 
 def _law(text, n):
-    """Whether the law finds the entropy of a text, and what lies beyond its runs."""
+    """Yield whether the law finds the entropy of a text, and what lies beyond its runs."""
     E, runs = n.constant("E", False), f"{len(n.fitted)} runs"
     yield Row(
         f"E is the entropy of the text, as far as a fit can tell: {text}", runs,
@@ -135,7 +135,7 @@ def _verdict(difference, verdict):
 
 
 def _of_seeds(difference):
-    """(spread, p) as text."""
+    """Return (spread, p) as text."""
     if difference.n < 2:
         return "one seed", ""
     return f"{difference.deviation:.4f}", p_text(difference.p)
@@ -195,7 +195,7 @@ def _texts(n):
 
 
 def _memory(n):
-    """Lines on one model and several sizes of text."""
+    """Return lines on one model and several sizes of text."""
     if not n.texts:
         return []
     first = n.texts[0]

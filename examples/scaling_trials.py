@@ -55,12 +55,12 @@ def training(settings, config):
 
 
 def _step(config):
-    """Tokens of a step."""
+    """Return tokens of a step."""
     return BATCH * config.block_size
 
 
 def train(config, settings, ids_N, objective):
-    """(the trained model, what is to be said of every training)"""
+    """Return (the trained model, what is to be said of every training)"""
     model, plan = GPT(config, seed=settings["seed"]), training(settings, config)
     steps = training_steps(model, make_optimizer(model, plan), ids_N, plan, objective=objective)
     losses = [step.loss for step in steps]
@@ -166,7 +166,7 @@ def _shares(right):
 
 @cache
 def _words(al):
-    """(name of a person -> rank from 0 on, fact -> its words' ids, pronouns' ids)"""
+    """Return (name of a person -> rank from 0 on, fact -> its words' ids, pronouns' ids)"""
     people = al.grammar.lists["person"]
     ids = {
         fact: np.array(sorted({al.tokenizer.ids[f" {o.traits[fact]}"] for o in people}))
@@ -176,7 +176,7 @@ def _words(al):
 
 
 def questions(al, story, ids_T):
-    """(kind, band of the person, position, ids to choose from) for each word that is decided.
+    """Yield (kind, band of the person, position, ids to choose from) for each word that is decided.
 
     fact             calling, land, pet: a model has to know the person
     pronoun          the first of a person: it has to know whether this is a he or a she

@@ -32,7 +32,7 @@ def tokenized_tales(quick=False, vocab_size=1024, n_characters=1_000_000):
 
 
 def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text):
-    """A `Trained` GPT of 2 layers with 4 heads each (quick: 2 heads, 50 steps).
+    """Return a `Trained` GPT of 2 layers with 4 heads each (quick: 2 heads, 50 steps).
 
     watch   called before the first step, and after each with how many are done
     """
@@ -53,7 +53,7 @@ def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text)
 
 
 def train(model, ids_N, training, watch=lambda step, model: None):
-    """The model, trained as a TrainConfig says, and switched to evaluation."""
+    """Return the model, trained as a TrainConfig says, and switched to evaluation."""
     optimizer = AdamW(model.parameters(), lr=training.lr)
     steps = training_steps(model, optimizer, ids_N, training)
     watch(0, model)

@@ -156,7 +156,7 @@ class LlamaOfEqualSize(Llama):
 
 
 def gpt(block=Block, **parts):
-    """A kind of GPT with other blocks, and other parts beside them."""
+    """Return a kind of GPT with other blocks, and other parts beside them."""
     return type("Variant", (GPT,), {"Block": block, **parts})
 
 

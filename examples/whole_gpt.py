@@ -155,7 +155,7 @@ def block_backward(dx, saved, w):
 
 
 def forward(weights, x_BT, H):
-    """Logits (B, T, V): how strongly each character is expected after each of x."""
+    """Return logits (B, T, V): how strongly each character is expected after each of x."""
     outside, *blocks = weights
     x, saved = outside["wte"][x_BT] + outside["wpe"][: x_BT.shape[1]], []  # what is here; where
     for w in blocks:
@@ -165,7 +165,7 @@ def forward(weights, x_BT, H):
     return n @ outside["wte"].T, (n, norm, saved)  # compared with the vector of each character
 
 def backward(dlogits_BTV, weights, x_BT, saved):
-    """The gradient of every weight, in lists and dicts like those of the weights."""
+    """Return the gradient of every weight, in lists and dicts like those of the weights."""
     outside, *blocks = weights
     n, norm, of_blocks = saved
     d, dblocks = {}, []
