@@ -1,4 +1,4 @@
-"""Anomaly mode: which op was the first to give a number that is not finite?
+"""Anomaly mode finds the first op with a result that is not finite.
 
 A NaN in a loss is the end of a chain, because an op that reads a NaN returns one. To find the first
 op of the chain, run the computation again and look at every array on the way. That takes several

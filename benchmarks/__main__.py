@@ -82,7 +82,7 @@ def _arguments(argv):
 
 
 def _run(part, args):
-    """(where it was measured, its tables), printed as they come: a part's module yields them."""
+    """Print a part's tables as its module yields them; return (machine, tables)."""
     with Runner(NUMPY, args.threads) as runner:
         machine = runner.call("benchmarks.machine:measured_on")
     _say(args, f"## {part}\n\n{machine}\n")

@@ -1,4 +1,4 @@
-"""What products of bfloat16 cost in loss: pairs of runs that differ in nothing else.
+"""The cost of bfloat16 products in loss: pairs of runs that differ in nothing else.
 
     python -m benchmarks.bf16_quality [--recipe NAME] [--seeds N ...] [--corpus FILE] [--runs F]
 

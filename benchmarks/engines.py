@@ -1,4 +1,4 @@
-"""What each rung brings: the same training step number by number, by hand, by the engine on NumPy,
+"""The gain of each rung: the same training step number by number, by hand, by the engine on NumPy,
 by the engine on its kernels."""
 
 from dataclasses import asdict

@@ -72,7 +72,7 @@ def changed_grammar():
 
 
 def steps_to(goal, numbers, losses, floor):
-    """Where the line through two distances from the floor, both on logarithmic scales, is there."""
+    """Return the steps at which the line through two distances, both logarithmic, is there."""
     (n1, n2), (d1, d2) = numbers, (loss - floor for loss in losses)
     slope = math.log(d2 / d1) / math.log(n2 / n1)
     return n1 * ((goal - floor) / d1) ** (1 / slope)

@@ -1,4 +1,4 @@
-"""Tokens a second, beside what reading the weights allows, and beside other libraries.
+"""Tokens a second, beside the limit of reading the weights, and beside other libraries.
 
 A token takes at least as long as reading all weights from memory, or from the cache that they fit
 in. How fast that goes is measured in the same rounds, by adding up as many bytes of float32. Each
@@ -89,7 +89,7 @@ def _speed(what, new, size, seconds, reading):
 
 
 def _batches(contest, singles, batches):
-    """Tokens/s of a batch over those of batch 1, in the same rounds: ours of each kind."""
+    """Return tokens/s of a batch over tokens/s of batch 1, in the same rounds."""
     rows = []
     for model, (settings, most) in singles.items():
         for kind in KINDS:

@@ -58,7 +58,7 @@ def rungs(contest, size):
 
 
 def gemm(contest, models, **options):
-    """Every product of a training step: forward, gradient of the input, gradient of the weight.
+    """Return the products of a training step: forward, and both gradients.
 
     options   of `Contest.compare`
     """
@@ -99,7 +99,7 @@ def summary(comparisons):
 
 
 def batched(contest, models):
-    """Scores q k^T and weighted values a v of all heads at once."""
+    """Return a table of scores q k^T and weighted values a v of all heads at once."""
     found = []
     for model, (batch, config) in models.items():
         Z, T, D = batch * config.n_head, config.block_size, config.n_embd // config.n_head
@@ -115,7 +115,7 @@ def batched(contest, models):
 
 
 def bound(contest, comparisons):
-    """What the ratios would be if ours took no time but that of its arithmetic."""
+    """Return the ratios if ours took only the time of its arithmetic."""
     peak = contest.runners[OURS].call("benchmarks.peak:peak_flops", threads=contest.threads)
     most = [f"{c.theirs / (c.flops / peak):.2f}" for c in comparisons if c.theirs]
     return (
@@ -124,7 +124,7 @@ def bound(contest, comparisons):
 
 
 def attention(contest, shrink):
-    """GPT-2's heads over several lengths. 14 T S D FLOPs forward and backward, half if causal."""
+    """Measure GPT-2's heads over several lengths: 14 T S D FLOPs in all, half if causal."""
     found = []
     for T in (64 // shrink, 256 // shrink, 1024 // shrink):
         found += contest.compare(
@@ -135,7 +135,7 @@ def attention(contest, shrink):
 
 
 def rows(contest, shrink, models):
-    """What reads and writes whole arrays, and computes little."""
+    """Measure ops that read and write large arrays and compute little."""
     N, few, V = 4096 // shrink, 512 // shrink, 50304 // shrink
     found = []
     for name, *sizes in (

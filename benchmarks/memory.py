@@ -44,7 +44,7 @@ def tables(threads, quick=False):
 
 
 def peak_memory(name, threads, batch, config):
-    """(bytes of the libraries, bytes at the peak of training steps) of a new process, or Nones."""
+    """Return (bytes of libraries, bytes at the peak) of a new process that trains, or Nones."""
     ask = "benchmarks.machine:peak_memory"
     with Runner(name, threads) as runner:
         tiny_batch, tiny = TINY["tiny"]
@@ -56,7 +56,7 @@ def peak_memory(name, threads, batch, config):
 
 
 def prediction(name, predicted, measured):
-    """What is in the memory of our step, and how near its sum is."""
+    """Return a table of the parts of our step's memory, and the error of their sum."""
     cells = [[part, f"{size / 1e6:,.0f} MB"] for part, size in asdict(predicted).items()]
     cells += [
         ["predicted peak", f"{predicted.total / 1e6:,.0f} MB"],

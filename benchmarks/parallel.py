@@ -58,7 +58,7 @@ def main():
 
 
 def measure():
-    """What each of two ranks does; rank 0 prints the times in seconds as JSON."""
+    """Measure on each of two ranks; rank 0 prints the times in seconds as JSON."""
     ranks = find_ranks()
     batch, config = CONFIGURATIONS["baby"]
     model = GPT(config, seed=0)

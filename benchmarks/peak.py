@@ -1,4 +1,4 @@
-"""What the processor can do at most: multiply-adds in float32, on all threads.
+"""The processor's peak: multiply-adds in float32, on all threads.
 
 The loop below does nothing else. Each element goes through eight multiply-adds between one read and
 one write, so that memory does not count; elements do not depend on one another, so that the

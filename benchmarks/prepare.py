@@ -1,4 +1,4 @@
-"""`npgpt prepare` on large texts: seconds and peak memory, which is that of a process of its own.
+"""`npgpt prepare` on large texts: seconds and peak memory, each in a process of its own.
 
 `python -m benchmarks.prepare MEGABYTES ...` prints the table for other sizes, such as 1000.
 """

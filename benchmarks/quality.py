@@ -1,11 +1,11 @@
-"""How good the presets' models become: trains them and writes what it saw into README.md.
+"""The losses of the presets' models: trains them and writes the results into README.md.
 
     python -m benchmarks.quality [--corpus FILE]
 
 Two jobs. `shakespeare-cpu` for the seeds 1, 2 and 3, each evaluated over the whole validation
 split in disjoint windows; and `tales`, the default of `npgpt train`, against the exact entropy of
-its text. The README's results stand between two marks, and are replaced; the pictures, also that
-of `benchmarks.stories`, go beside this file. About ten minutes on two cores.
+its text. The README's results stand between two marks, and are replaced; the pictures, also the
+one of `benchmarks.stories`, go beside this file. About ten minutes on two cores.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Tables of what was measured, as Markdown, and the sections of RESULTS.md.
+"""Tables of measurements, as Markdown, and the sections of RESULTS.md.
 
 A section stands between two marks, so that one part can be measured again without the others.
 """
@@ -42,7 +42,7 @@ class Table:
 
 
 def comparison_table(title, comparisons, text=""):
-    """One row for each thing measured, with the baselines side by side."""
+    """Return a `Table` with a row for each measured task, the baselines side by side."""
     by_what, baselines = {}, list(dict.fromkeys(c.baseline for c in comparisons))
     for c in comparisons:
         by_what.setdefault(c.what, {})[c.baseline] = c
@@ -76,7 +76,7 @@ def section(part, described, tables):
 
 
 def with_section(document, part, text, order):
-    """`document` with the section of `part` replaced, or put where `order` (of parts) wants it."""
+    """Return `document` with the section of `part` replaced, or put in its place in `order`."""
     document = document or HEAD
     sections = dict(SECTION.findall(document))
     sections[part] = text
@@ -106,7 +106,7 @@ def with_headline(document, machine, tables):
 
 
 def is_behind(ratio):
-    """As the tables show it, with two digits: 0.998 is even."""
+    """Return whether a ratio is below 1 with the two digits of the tables: 0.998 is even."""
     return round(ratio, 2) < 1
 
 

@@ -94,7 +94,7 @@ class Model:
         return self.logits(B).argmax(axis=1)
 
     def logits(self, B):
-        """Return those of the last `read`, (B, V)."""
+        """Return the logits of the last `read`, (B, V)."""
         return as_array(lib.llama_get_logits(self.context), (B, self.vocab_size))
 
     def __del__(self):
@@ -104,7 +104,7 @@ class Model:
 
 
 def write_gguf(path, config, dtype):
-    """The new GPT of these settings; `dtype` is that of its matrices."""
+    """Write the new GPT of these settings; `dtype` is the type of its matrices."""
     kind = gguf.GGMLQuantizationType[dtype]
     config = GPTConfig(**config)
     writer = gguf.GGUFWriter(path, "gpt2")

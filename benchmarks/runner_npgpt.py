@@ -29,7 +29,7 @@ def rung(name, size):
 
 
 def op(name, sizes):
-    """Forward and backward of an op on the arrays of `shapes.op_arrays`."""
+    """Return forward and backward of an op on the arrays of `shapes.op_arrays`."""
     inputs, targets, d_output = shapes.op_arrays(name, sizes)
     function = {
         "attention": partial(autograd.scaled_dot_product_attention, causal=True),
@@ -49,7 +49,7 @@ def op(name, sizes):
 
 
 def adamw(config):
-    """Clipping by the global norm, and the update of all weights of a model."""
+    """Return clipping by the global norm and the update of all weights of a model."""
     model = GPT(GPTConfig(**config))
     for p in model.parameters().values():
         p.grad = shapes.random(*p.shape)

@@ -79,7 +79,7 @@ LIMITS = (
 
 
 def missing(name):
-    """Why a library cannot be measured and what to do about it; "" if it can."""
+    """Return why a library cannot be measured and what to do about it; "" if it can."""
     package = RUNNERS[name][0]
     if package == "llama_cpp" and not all(map(importlib.util.find_spec, (package, "gguf"))):
         return "not measured: pip install llama-cpp-python gguf (builds it: needs gcc and cmake)"
@@ -122,7 +122,7 @@ class Runner:
         return self._ask(task=task, settings=settings | self.extra)
 
     def time(self, count, wake=0.0):
-        """Seconds a call, of `count` calls, after `wake` seconds of calls that are not timed."""
+        """Return seconds a call, of `count` calls, after `wake` seconds of untimed calls."""
         return self._ask(count=count, wake=wake)
 
     def call(self, name, **arguments):

@@ -1,4 +1,4 @@
-"""Start-up: what one waits for before anything is trained. Each time is of a new process.
+"""Start-up: the wait before anything is trained. Each time is of a new process.
 
     import        `import npgpt`, inside the process
     warm start    from starting `npgpt train` to the end of the first training step

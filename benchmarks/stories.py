@@ -1,4 +1,4 @@
-"""The picture that README.md opens with: what a run wrote on its way, beside its loss and a floor.
+"""The picture that README.md opens with: stories by a run on its way, beside its loss and a floor.
 
     npgpt train && python -m benchmarks.stories runs/tales
 

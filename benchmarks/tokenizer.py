@@ -139,7 +139,7 @@ def _prose():
 
 
 def _mixed(prose, size):
-    """Prose, with accents, Cyrillic, Greek, Chinese, emoji, digits and code after every 2,000."""
+    """Return prose with accents, Cyrillic, Greek, Chinese, emoji, digits, code every 2,000."""
     others = (
         "Ça va, naïve Élodie? ", "Съешь ещё этих мягких французских булок. ", "Ξεσκεπάζω τὴν. ",
         "我们在东京吃饭。", "👩‍🔬🐕 ", "3.14159 + 2,718 = ", "def f(x):\n    return x[1:]\r\n",

@@ -48,7 +48,7 @@ def tables(threads, quick=False):
 
 
 def utilisation(comparisons, peak):
-    """Useful FLOPs of our steps over what the processor can do."""
+    """Return a table of our steps' useful FLOPs over the processor's peak."""
     rates = {c.what.split(":")[0]: c.flops / c.ours for c in comparisons}
     cells = [[name, f"{rate / 1e9:.0f}", f"{rate / peak:.0%}"] for name, rate in rates.items()]
     return Table(

@@ -2,7 +2,7 @@
 
 A computation is a graph. To learn, we need the derivative of the loss with respect to each value in
 it; the chain rule gives them all in one walk from the loss back to the leaves. A finite difference
-finds each of them by trying: change one value a little, run everything again, compare the losses.
+finds each of them by trial: change one value a little, run everything again, compare the losses.
 
 Try:
 - In STEPS, make h `relu` instead of `tanh` and b = -2: s is negative, the derivative of relu
@@ -54,12 +54,12 @@ def finite_difference(name, step=1e-5):
 
 
 def sources(node):
-    """What a node was computed from: nodes, leaf tensors, None for a constant."""
+    """Return the inputs of a node: nodes, leaf tensors, None for a constant."""
     return [edge[0] if isinstance(edge, tuple) else edge for edge in node.edges]
 
 
 def in_order(node, seen):
-    """The nodes of a graph, each after all those it was computed from, as the keys of `seen`."""
+    """Return the nodes of a graph, each after its inputs, as the keys of `seen`."""
     if node not in seen:
         for source in sources(node):
             if source is not None and not isinstance(source, Tensor):
@@ -69,7 +69,7 @@ def in_order(node, seen):
 
 
 def walk_back(loss):
-    """Node or leaf -> d(loss)/d(its value). What `backward` does, without freeing anything."""
+    """Return node or leaf -> d(loss)/d(its value), as `backward` does, but free nothing."""
     gradients = {loss.node: np.ones(())}  # d(loss)/d(loss)
     for node in reversed(in_order(loss.node, {})):
         needs = tuple(edge is not None for edge in node.edges)  # a constant has no edge

@@ -1,8 +1,8 @@
 """Section 3, embeddings: a vector for every token, and one for every position.
 
 The table is a matrix, and looking up a row is a matrix product with a one-hot vector. The vectors
-start as random numbers. Training gives similar vectors to tokens that are used alike, since the
-model has to treat them alike: nobody told it what an animal is.
+start as random numbers. Training gives similar vectors to tokens that are used alike, because
+the model has to treat them alike: nobody told it what an animal is.
 
 Try:
 - Give `compare` the vectors of an untrained model, `GPT(trained.model.config)`: no neighbour has
@@ -60,7 +60,7 @@ def rows_of_a_table():
 
 
 def cosines(a_NC, b_MC):
-    """Cosines of the angles between vectors, (N, M): 1 same direction, 0 unrelated, -1 opposite."""
+    """Return cosines between vectors, (N, M): 1 same direction, 0 unrelated, -1 opposite."""
     a_NC = a_NC / np.linalg.norm(a_NC, axis=1, keepdims=True)
     b_MC = b_MC / np.linalg.norm(b_MC, axis=1, keepdims=True)
     return a_NC @ b_MC.T
@@ -223,7 +223,7 @@ def draw_clouds(path, groups, title):
 
 
 def spread_out(points, most):
-    """Indices of some points, as far from each other as may be: each is far from those before."""
+    """Return indices of points far from one another: each is far from those before it."""
     scaled = (points - points.mean(axis=0)) / np.ptp(points, axis=0)
     chosen = [int((scaled**2).sum(axis=1).argmax())]
     while len(chosen) < min(most, len(points)):

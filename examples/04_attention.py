@@ -1,4 +1,4 @@
-"""Section 4, attention: each position reads from the positions before it, as much as they fit.
+"""Section 4, attention: each position reads from earlier ones, as they match its query.
 
 A position asks with its query, is found by its key, and hands over its value. The weights are a
 softmax of query-key products, so they are positive and sum to 1. A model has several heads: each
@@ -9,7 +9,7 @@ Try:
 - Let it ask with (30, 0): all its weight is on one token. Where a softmax is that sure, its
   gradient is 0, and nothing is learned; the division by sqrt(D) keeps products of long vectors
   from going there.
-- Train with another seed, in `main`: the heads share the work in another way.
+- Train with a different seed, in `main`: the heads share the work differently.
 - In `OTHERWISE`, put "cold" or "thirsty": is it carried by the same positions?
 - `npgpt look RUN`, view Attention: every head of your own model, as you type; click a weight to see
   how it came about.
@@ -73,7 +73,7 @@ def by_hand():
 
 
 def positions_of(word, text, tokenizer):
-    """For each occurrence of a word in a text: the positions of its tokens."""
+    """Return the positions of the tokens of each occurrence of a word in a text."""
     positions, start = [], 0
     for pre_token in split(text):
         end = start + len(tokenizer.encode(pre_token))
@@ -151,7 +151,7 @@ def draw_maps(path, weights_LHTS, tokens, title, marked):
 
 
 def draw_rows(path, weights_LHTT, tokens, rows, reason):
-    """What one position reads in every head: a strip for each head, a panel for each position.
+    """Draw the weights of single positions: a strip for each head, a panel for each position.
 
     tokens   the T tokens;  rows   the positions of the first and of the last "it"
     reason   the positions of "tired", between the two
@@ -240,7 +240,7 @@ class Watch:
             self.rows.append((scores_LH.max(), second))
 
     def curves(self):
-        """Steps, and at each the best head's score and the loss of what is said again."""
+        """Return steps, and at each the best head's score and the loss of the repetition."""
         return np.array(self.steps), *np.array(self.rows).T
 
 
@@ -307,7 +307,7 @@ def it_with_the_answer_visible(trained):
 
 
 def draw_heads(path, removed, found, followed):
-    """What heads are good for, what carries the answer, how induction comes."""
+    """Draw the loss without each head, the carriers of the answer, the growth of induction."""
     drawing, axes = plots.figure(10, 7.4, 2, 2)
     _draw_removed(axes[0, 0], removed["grown"])
     _draw_followed(axes[0, 1], followed)

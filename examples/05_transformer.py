@@ -72,7 +72,7 @@ def sizes(config):
 
 
 def stream(kind, model, x_BTC):
-    """What the blocks make of the stream, wired in one of three ways."""
+    """Return the stream after the blocks, wired in one of three ways."""
     for block in model.h:
         if kind == "pre-norm":
             x_BTC = x_BTC + block.attn(block.ln_1(x_BTC))

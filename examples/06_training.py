@@ -1,8 +1,8 @@
 """Section 6, training: predict, measure the surprise, follow the gradient down, many times.
 
-First one batch is memorised, which any sound model and optimizer can do. Then the loop of
-`npgpt.train` is written out on a text too long to memorise, and the loss on other text of
-the same kind is what counts. It cannot fall below the text's entropy.
+First the model memorises one batch, as any sound model and optimizer can. Then the loop of
+`npgpt.train` is written out on a text too long to memorise; the loss on new text of the same
+kind counts. It cannot fall below the text's entropy.
 
 Try:
 - Leave `optimizer.zero_grad()` out: every step then follows the sum of all gradients so far, and

@@ -1,13 +1,13 @@
 """Section 7, generation: draw a token, append it, and ask again.
 
 A model only gives a distribution. Temperature makes it sharper or flatter, top-k and top-p cut off
-its tail; greedy takes the likeliest token each time. While a context grows, nothing that was
-computed for its earlier tokens changes, so their keys and values are kept.
+its tail; greedy takes the likeliest token each time. While a context grows, the keys and values of
+its earlier tokens do not change, so a cache stores them.
 
 Try:
 - Another seed in `texts_of`: all but the greedy text change.
-- A context longer than block_size: the window slides, every token gets another position, and the
-  kept keys and values are of no use.
+- A context longer than block_size: the window slides, every token gets a new position, and the
+  cached keys and values are of no use.
 - `npgpt look RUN`, view Tokens: move the sliders, and see which tokens fall away.
 """
 
@@ -67,7 +67,7 @@ def distributions(trained, figures):
 
 
 def _probabilities(trained, context, **settings):
-    """Of each token after a context, (V,)."""
+    """Return the probability of each token after a context, (V,)."""
     logits_V = trained.model.next_logits(trained.tokenizer.encode(context)[None])[0]
     return Sampling(**settings).probabilities(logits_V)
 

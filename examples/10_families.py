@@ -4,14 +4,14 @@
     python examples/10_families.py --report      tables and figure from the numbers that are there
     python examples/10_families.py --quick       tiny models for a few steps: does it run?
 
-The document's section says that an encoder (BERT) is good for understanding and not for generation,
-an encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
+It is said that an encoder (BERT) is good for understanding and not for generation, an
+encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
 though it can do understanding tasks, too. The tales' grammar knows every right answer, so each of
 these can be measured: `family_tasks.py` has the tasks, `families.py` the models.
 
 Each family and seed is a job, a process of one thread. What a job has found stays in its folder
-under runs/, so that a study that was stopped goes on where it was. All numbers come to stand in
-examples/10_families.json, the tables in examples/10_families.md.
+under runs/, so that a study that was stopped goes on where it was. Numbers go into
+examples/10_families.json, tables into examples/10_families.md.
 
 Try:
 - FLOPS = 4e12: which family suffers most from a smaller budget?
@@ -126,7 +126,7 @@ class Job:
         }
 
     def rewrite(self, model):
-        """Trains the model to rewrite, so it is the last of the tasks."""
+        """Train the model to rewrite, and return its numbers; this changes it, so it comes last."""
         pairs = pairs_to_rewrite(self.tokenizer, self.to_rewrite)
         model, steps, loss = train(
             model.train(), self.family, pairs, self.rewrite_flops, seed=self.seed, rate=0.5,
@@ -147,7 +147,7 @@ class Job:
         atomic_write(self.file(task), json.dumps(result, indent=1).encode())
 
     def results(self):
-        """Task -> what was found, of the tasks that are done."""
+        """Return task -> numbers, of the tasks that are done."""
         return {t: json.loads(self.file(t).read_text()) for t in TASKS if self.file(t).exists()}
 
     def say(self, flops, last=False):

@@ -1,9 +1,9 @@
 """The studies behind "Why These Choices?" and "Scaling Laws", one after another.
 
-    python -m examples            the core: what is not among the numbers that are kept is run
+    python -m examples            the core: runs the trainings whose numbers are missing
     python -m examples --all      of the scaling laws also more seeds and another text
     python -m examples --report   no training: tables, figures and text from the numbers
-    python -m examples --quick    tiny models: does it all run?
+    python -m examples --quick    tiny models: checks that all of it runs
 
 The core is all of 08 and, of 09, the almanac's four budgets with the first seed, the runs that are
 predicted, and little text: from nothing, an hour to an hour and a half on two cores. Each study

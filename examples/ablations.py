@@ -1,4 +1,4 @@
-"""One training of `08_ablations.py`, from its settings to what is measured of it.
+"""One training of `08_ablations.py`, from its settings to its measurements.
 
 The text is tales cut into words (`families.WordTokenizer`), and a row of a batch is one story from
 its beginning: so a model has seen all that its next word depends on, and the least loss that is
@@ -155,7 +155,7 @@ def train(model, settings):
 
 
 def measure(settings):
-    """What is known of a training once it has ended; no times."""
+    """Return the measurements of a finished training; no times."""
     model, s = new_model(settings), BASE | settings
     flops = flops_of_a_step(model, s["batch_size"]) * s["steps"]
     losses, floors, stopped = train(model, settings)

@@ -1,4 +1,4 @@
-"""What can be counted or computed at once of the claims: sizes, shapes, sums, slopes."""
+"""Claims that need no training: sizes, shapes, sums, slopes."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What the three families are asked, on stories that none was trained on, with exact answers.
+"""The tasks of the three families, on stories that none was trained on, with exact answers.
 
     word        which word is hidden? beside the grammar's own odds
     go on       go on with a story that is begun; the grammar says how far it is one

@@ -1,4 +1,4 @@
-"""What attention heads are for, by changing one and measuring what becomes of the answer.
+"""The purpose of attention heads, found by changing one and measuring the answer.
 
     removed     the loss of a text when a head says nothing
     induction   how much a head reads what followed the last time, on random tokens said twice
@@ -27,7 +27,7 @@ def attention(q, k):
 
 
 def streams(model, ids_BT, patch=None):
-    """What enters each block, and what leaves the last: a list of L + 1 Tensors (B, T, C).
+    """Return the input of each block and the output of the last: L + 1 Tensors (B, T, C).
 
     patch   (layer, position, vector_C): put that vector there
     """
@@ -53,7 +53,7 @@ def maps_of_every_head(model, ids_BT):
 
 @contextmanager
 def without_head(model, layer, head):
-    """What a head finds is thrown away: its rows of the projection are 0 for the while."""
+    """Silence a head inside: its rows of the projection are 0."""
     attn = model.h[layer].attn
     weight_CC = attn.c_proj.weight.data
     D = len(weight_CC) // attn.n_head
@@ -76,7 +76,7 @@ def losses_without_each_head(model, ids_N, max_tokens=8000):
 
 
 def said_twice(vocab_size, lengths, seed):
-    """So many random tokens and the same ones again, for one length after the other: (N,)."""
+    """Return random tokens and the same ones again, for one length after another: (N,)."""
     rng = np.random.default_rng(seed)
     return np.concatenate([np.tile(rng.integers(0, vocab_size, n), 2) for n in lengths])
 
@@ -109,7 +109,7 @@ def logits_after(model, ids_T, patch=None):
 
 @no_grad()
 def patched(model, ids_T, others_T, answer, other_answer):
-    """Which positions carry the difference between two texts of one length to what follows.
+    """Return the effect of each position's vector, copied from one text into another.
 
     Of the first text, one position's vector before one block is replaced by that of the second
     text. 0: the answer stays; 1: it is as much the other one as if the whole text had been

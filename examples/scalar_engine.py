@@ -171,7 +171,7 @@ def grads(found):
 
 
 def loss_and_gradients(weights, x_BT, y_BT, H):
-    """As in whole_gpt.py. Also the number of Values that it took."""
+    """Return loss and gradients as whole_gpt.py does, and the number of Values they took."""
     of_values = [{name: values(w.tolist()) for name, w in of.items()} for of in weights]
     found = loss(of_values, x_BT, y_BT, H)
     count = found.backward()
