@@ -259,8 +259,8 @@ def write_beside(panel, points, labels, all_points, lines=True):
 
 
 def covers(box, taken, pixels, panel):
-    """Whether a box lies over another, over a point, or over the edge of the panel; or its line
-    over another box, or over a point other than its own."""
+    """Return whether a box lies over another, over a point, or over the edge of the panel; or its
+    line over another box, or over a point other than its own."""
     low, high, line, far = box
     inside, others = panel.bbox, pixels[(abs(pixels - line[0]) > 0.5).any(axis=1)]
     return (

@@ -34,7 +34,7 @@ class Study:
         self.found = {name: self._by_seed(row) for name, row in self.rows.items()}
 
     def _by_seed(self, row):
-        """seed -> result, of those that are there; none before all rates have been tried."""
+        """Return seed -> result, of those that are there; none before all rates have been tried."""
         if row.rates and len(self.rates_tried((row.group, row.label))) < len(row.rates):
             return {}
         rate = best_rate(row, self.results)
@@ -51,7 +51,7 @@ class Study:
         return rate, bool(row.rates) and rate in (row.rates[0], row.rates[-1])
 
     def of(self, name, measure="excess"):
-        """One number for each seed; None where a training diverged or did not get there."""
+        """Return one number for each seed; None where a training diverged or did not get there."""
         return [found[measure] for found in self.found[name].values()]
 
     def spread(self, name, measure="excess"):
@@ -70,7 +70,7 @@ class Study:
         return paired(*zip(*pairs, strict=True))
 
     def rates_tried(self, name, seed=1):
-        """learning rate -> result with the first seed."""
+        """Return learning rate -> result with the first seed."""
         trials = self.rows[name].trials(seed)
         return {t["lr"]: self.results[key(t)] for t in trials if key(t) in self.results}
 

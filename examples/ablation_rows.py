@@ -134,7 +134,7 @@ def unique(trials):
 
 
 def first_trials(rows):
-    """Everything with the first seed."""
+    """Return everything with the first seed."""
     return unique([trial for row in rows for trial in row.trials(SEEDS[0])])
 
 

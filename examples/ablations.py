@@ -216,8 +216,8 @@ def test_excess(model):
 
 
 def unled_excess(model, n=300):
-    """`test_excess` on n stories, each word asked for when nothing after it is there, as when a
-    model writes. For a causal model it is the same."""
+    """Return `test_excess` on n stories, each word asked for when nothing after it is there, as
+    when a model writes. For a causal model it is the same."""
     test, total, count = stories("test"), 0.0, 0
     with model.evaluating():
         for t in range(LONGEST):

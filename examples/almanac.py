@@ -21,7 +21,7 @@ from npgpt.tales.words import HE, SHE, WORDS, words
 
 
 def zipf(options):
-    """Options of which the n-th has the weight 1 / n."""
+    """Return options of which the n-th has the weight 1 / n."""
     return [(option, {}, 1 / n) for n, option in enumerate(options, 1)]
 
 

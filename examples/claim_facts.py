@@ -11,7 +11,7 @@ GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 
 
 def facts():
-    """Name -> number."""
+    """Return name -> number."""
     return _tokens() | _parts() | _arithmetic() | _a_step()
 
 

@@ -56,7 +56,7 @@ def _large(value):
 
 
 def claims():
-    """Section -> its claims, from the numbers that are there."""
+    """Return section -> its claims, from the numbers that are there."""
     try:
         numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -63,7 +63,7 @@ def _pieces(text):
 
 
 def told(n_characters, seed):
-    """Whole stories, in a list."""
+    """Return whole stories, in a list."""
     return tales.stories(tales.generate(n_characters, seed))
 
 

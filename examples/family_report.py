@@ -220,8 +220,8 @@ def _verdicts(n):
 
 
 def verdicts(n):
-    """(sentence, whether it holds, the numbers) each. What is to be better has to be so in its
-    worst seed, against the best of the other."""
+    """Return (sentence, whether it holds, the numbers) each. What is to be better has to be so in
+    its worst seed, against the best of the other."""
     return [_understanding(n), _not_generation(n), _translation(n), _generation(n), _decoder(n)]
 
 

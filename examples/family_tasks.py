@@ -125,7 +125,7 @@ def _by_left(model, tokenizer, hidden):
 
 
 def _by_whole(model, tokenizer, hidden):
-    """ln of the probability of the story with each word in turn."""
+    """Return ln of the probability of the story with each word in turn."""
     texts_KT = np.tile(np.append(_begin(tokenizer), hidden.ids_T), (len(hidden.words_K), 1))
     texts_KT[:, 2 + hidden.at] = hidden.words_K
     logs = log_softmax(model(texts_KT[:, :-1])[0]).data
@@ -139,7 +139,7 @@ def _by_mask(model, tokenizer, hidden):
 
 
 def _by_span(model, tokenizer, hidden):
-    """ln of the probability that the decoder writes each word, and then ends the span."""
+    """Return ln of the probability that the decoder writes each word, and then ends the span."""
     K, ids_T = len(hidden.words_K), hidden.ids_T.copy()
     pad, first, second = (tokenizer.special_ids[name] for name in (PAD, *SENTINELS[:2]))
     ids_T[hidden.at] = first
@@ -153,10 +153,9 @@ def _by_span(model, tokenizer, hidden):
 
 
 def go_on(family, model, tokenizer, stories, seed=0):
-    """Shares of stories that the grammar derives, and of what was written before the first word
-    that it does not allow. A third of each story is given; words are drawn, each as likely as the
-    model has it.
-    """
+    """Return shares of stories that the grammar derives, and of what was written before the first
+    word that it does not allow. A third of each story is given; words are drawn, each as likely as
+    the model has it."""
     whole, allowed = [], []
     for i, story in enumerate(stories):
         ids_T = tokenizer.encode(story)
@@ -260,8 +259,8 @@ def pairs_to_rewrite(tokenizer, stories):
 
 
 def rewrite(family, model, tokenizer, pairs):
-    """Shares of stories rewritten without a fault, and of words right: of those that change, and of
-    those that stay as they are."""
+    """Return shares of stories rewritten without a fault, and of words right: of those that change,
+    and of those that stay as they are."""
     exact, right, count = 0, np.zeros(2, int), np.zeros(2, int)
     for first in range(0, len(pairs), 32):
         some = pairs[first : first + 32]

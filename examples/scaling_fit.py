@@ -120,7 +120,7 @@ def _descend(theta_M5, n_R, d_R, y_R, counts_MR, floor, delta):
 
 
 def _residuals(theta_M5, n_R, d_R, y_R):
-    """log L by the law less that of the runs, (M, R), and its slopes (M, R, 5)."""
+    """Return log L by the law less that of the runs, (M, R), and its slopes (M, R, 5)."""
     e, a, b, alpha, beta = theta_M5.T[:, :, None]
     terms = np.exp(np.stack(np.broadcast_arrays(e + 0 * n_R, a - alpha * n_R, b - beta * d_R)))
     law_MR = terms.sum(axis=0)

@@ -127,7 +127,7 @@ class Numbers:
         return Value(law.E, *interval(samples.E)), Value(law.exponent, *interval(samples.exponent))
 
     def by_squares(self):
-        """E by least squares of log L, where Huber's loss gives far runs less weight."""
+        """Return E by least squares of log L, where Huber's loss gives far runs less weight."""
         _, N, D, L = self.points(rows=self.fitted)
         return Value(fit(N, D, L, delta=1).E, *interval(bootstrap(N, D, L, delta=1).E))
 
@@ -174,7 +174,7 @@ class Numbers:
         return Value(values[0] - values[1], *interval(np.subtract(*drawn)))
 
     def at_one_rate(self):
-        """rate -> the exponent by parabolas if all models had been trained at this one."""
+        """Return rate -> the exponent by parabolas if all models had been trained at this one."""
         found = {}
         for rate in sorted({r["settings"]["rate"] for r in self.tried}):
             runs = Numbers([r for r in self.tried if r["settings"]["rate"] == rate], self.text)

@@ -99,7 +99,7 @@ def almanac(name):
 
 @cache
 def text(name, stories):
-    """Token ids of so many stories, kept in a file under runs/ if they are many."""
+    """Return token ids of so many stories, kept in a file under runs/ if they are many."""
     if stories < POOL:
         return almanac(name).ids(stories, seed=0)
     numbers = "-".join(map(str, ALMANACS[name].values()))
@@ -156,7 +156,7 @@ def compared(al, model, told):
 
 
 def _shares(right):
-    """kind -> [(share of right answers, how many were asked) of each band of people]"""
+    """Return kind -> [(share of right answers, how many were asked) of each band of people]"""
     found = {}
     for kind in sorted({kind for kind, *_ in right}):
         rows = [[ok for k, b, ok in right if (k, b) == (kind, band)] for band in range(len(BANDS))]
