@@ -213,13 +213,13 @@ def claimed(study, claim, difference, verdict):
 
 
 def uncounted(study, claim):
-    """Where a seed diverged, or did not get as far."""
+    """Return a verdict where a seed diverged, or did not get as far."""
     text = f"{_counted(study, claim)}. {claim.note}"
     return Verdict(claim.sentence, "too few to tell", text.strip())
 
 
 def decided(difference, corrected):
-    """By a difference and its p after the correction."""
+    """Return the verdict by a difference and its p after the correction."""
     if difference.n < 2:
         return "one seed: no verdict"
     if difference.p > SURE:
@@ -354,7 +354,7 @@ def _rates(study):
 
 
 def _above(study, found):
-    """What becomes of rates that are too large.    found: rate -> name of the row"""
+    """Return a sentence on rates that are too large.    found: rate -> name of the row"""
     means = {rate: study.spread(name).mean for rate, name in found.items() if study.spread(name)}
     plateau = {rate: mean for rate, mean in means.items() if mean > 1}
     far = [rate for rate, name in found.items()

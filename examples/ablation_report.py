@@ -144,7 +144,7 @@ def _verdicts(study):
 
 
 def summary(study):
-    """What CONCEPTS.md has of it, in Markdown."""
+    """Return the part of CONCEPTS.md, in Markdown."""
     found = verdicts(study)
     below = [v for v in found if v.difference and v.difference.p < SURE]
     hints = [v for v in below if v.verdict.startswith("a hint")]
@@ -197,7 +197,7 @@ def draw_forest(path, study):
 
 
 def _break(rows):
-    """Where the second column begins: with a group, near the middle."""
+    """Return where the second column begins: with a group, near the middle."""
     starts = [i for i in range(1, len(rows)) if rows[i][0] != rows[i - 1][0]]
     return min(starts, key=lambda i: abs(i - len(rows) / 2), default=len(rows))
 

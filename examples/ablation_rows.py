@@ -1,4 +1,4 @@
-"""What `08_ablations.py` tries: rows of its figure, each a setting or two away from the base.
+"""The rows of `08_ablations.py`'s figure, each a setting or two away from the base.
 
 A row has one learning rate or several. Of several, all are tried with the first seed, and the other
 seeds with the best of them: "each at its own best rate".
@@ -125,7 +125,7 @@ NOISE = [
 
 
 def unique(trials):
-    """Without those that are there already: a setting may stand in several rows."""
+    """Return the trials without repetition: a setting may stand in several rows."""
     found = []
     for trial in trials:
         if trial not in found:

@@ -269,5 +269,5 @@ def measure_noise(settings):
 
 
 def measured(settings):
-    """What a trial of 08_ablations.py is measured by."""
+    """Return the measurements of a trial of 08_ablations.py."""
     return (measure_noise if "sizes" in settings else measure)(settings)

@@ -129,6 +129,6 @@ class Almanac:
 
 
 def _texts(option):
-    """What an option writes, and what is said of it later."""
+    """Return the text of an option, and the later texts about it."""
     traits = {trait: text for trait, text in option.traits.items() if trait}
     return [*(part for part in option.parts if isinstance(part, str)), *traits.values()]

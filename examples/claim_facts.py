@@ -68,7 +68,7 @@ def _arithmetic():
 
 
 def _a_step():
-    """Of AdamW: clipping, and the first step."""
+    """Return numbers of AdamW: clipping, and the first step."""
     w = Tensor(np.zeros(4), requires_grad=True)
     (w * np.array([300.0, 400.0, 0.0, 0.0])).sum().backward()
     clipped = AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=1.0)

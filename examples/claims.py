@@ -73,7 +73,7 @@ def claims():
 
 
 def table(by_section):
-    """Markdown."""
+    """Return the table in Markdown."""
     counts = [claim.verdict for found in by_section.values() for claim in found]
     counted = ", ".join(f"{counts.count(verdict)} {verdict}" for verdict in dict.fromkeys(counts))
     lines = [f"{len(counts)} claims: {counted}.", ""]

@@ -23,7 +23,7 @@ PALE = {BLUE: "#d6e9f5", ORANGE: "#fbe3d0", GREEN: "#d3efe6", plots.GREY: "#f0f0
 
 
 def box(axes, x, y, text, colour=plots.GREY, width=2.0, height=0.62, size=9):
-    """A box with its middle at (x, y)."""
+    """Draw a box with its middle at (x, y)."""
     axes.text(x, y, text, ha="center", va="center", fontsize=size, color=plots.INK, zorder=3)
     axes.add_patch(_rectangle(x, y, width, height, PALE[colour], colour))
 
@@ -39,7 +39,7 @@ def _rectangle(x, y, width, height, face, edge):
 
 
 def arrow(axes, *points, colour=plots.INK):
-    """A line along points, with a head at the last."""
+    """Draw a line along points, with a head at the last."""
     axes.plot(*zip(*points[:-1], strict=True), color=colour, linewidth=1.2, zorder=1)
     style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", points[-1], points[-2], arrowprops=style)
@@ -94,7 +94,7 @@ def block(path):
 
 
 def table(axes, x, y, values, colours, title, decimals=1):
-    """A matrix as cells with numbers; its left upper corner at (x, y).    colours: one a column"""
+    """Draw a matrix of numbers, its upper left corner at (x, y).    colours: one a column"""
     for (row, column), value in np.ndenumerate(values):
         colour = colours[column]
         at = x + column + 0.5, y - 0.62 * row - 0.31
@@ -171,7 +171,7 @@ def scores(path, sizes=(1, 4, 16, 64, 256), keys=50, repeats=400):
 
 
 def layer_norm(path):
-    """What the backward rule takes out of a gradient: its parts along the row's two directions."""
+    """Draw the two parts that the backward rule of layer norm takes out of a gradient."""
     rng = np.random.default_rng(2)
     x_C, g_C = rng.normal(size=(2, 6))
     x = Tensor(x_C[None], requires_grad=True)
@@ -198,7 +198,7 @@ def layer_norm(path):
 
 
 def activations(path):
-    """ReLU and GELU, and their slopes by `autograd`."""
+    """Draw ReLU and GELU, and their slopes by `autograd`."""
     z = np.linspace(-4, 3, 701)
     drawing, panels = plots.figure(7.4, 2.9, 1, 2)
     for activation, colour, style in ((autograd.relu, ORANGE, "--"), (autograd.gelu, BLUE, "-")):
@@ -217,7 +217,7 @@ def activations(path):
 
 
 def budgets(path, FLOPs=(1e20, 1e21, 1e22, 1e23)):
-    """Loss by size of model for several budgets, by the law that Besiroglu et al. fitted."""
+    """Draw the loss by size for several budgets, by the law that Besiroglu et al. fitted."""
     E, A, B, alpha, beta = 1.8172, 482.01, 2085.43, 0.3478, 0.3658
     N = np.logspace(8, 11.5, 400)
     drawing, axes = plots.figure(6.4, 3.4)

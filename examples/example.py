@@ -1,4 +1,4 @@
-"""What the examples have in common: the --quick flag, saying what to expect, pictures.
+"""Shared parts of the examples: the --quick flag, announcements, pictures.
 
 Each example has `main(quick=False, figures=FIGURES)`, which returns the numbers it claims.
 """
@@ -62,7 +62,7 @@ def picture(draw, path, *content, **options):
 
 
 def plain_ticks(axis, ticks):
-    """Few ticks, written as numbers and not as powers of ten."""
+    """Set few ticks, written as numbers and not as powers of ten."""
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_ticks([], minor=True)
 
@@ -88,7 +88,7 @@ def into_concepts(name, text):
 
 
 def draw_bars(path, panels, title):
-    """Probabilities of tokens as bars, one panel each.    panels: name -> (labels, values)"""
+    """Draw probabilities of tokens as bars, one panel each.    panels: name -> (labels, values)"""
     longest = max(len(labels) for labels, _ in panels.values())
     rows = -(-len(panels) // 4)
     columns = -(-len(panels) // rows)

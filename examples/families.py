@@ -161,5 +161,5 @@ def new_model(family, tokenizer, seed, quick=False):
 
 
 def pretraining(family, tokenizer):
-    """What each family is published with: next tokens, hidden tokens, hidden spans."""
+    """Return each family's published objective: next tokens, hidden tokens, hidden spans."""
     return family_record(family).Objective(tokenizer)

@@ -210,7 +210,7 @@ def _bert_goes_on(model, tokenizer, ids_T, given, seed):
 
 
 def _t5_goes_on(model, tokenizer, ids_T, given, seed):
-    """Span by span, each after all that is there."""
+    """Write span by span, each after all text before it."""
     text, longer = [], ids_T[:given].tolist()
     sentinel = tokenizer.special_ids[SENTINELS[0]]
     while len(text) < len(longer) < LONGEST and tokenizer.ids["\n"] not in longer:
@@ -302,7 +302,7 @@ def _t5_rewrites(model, tokenizer, sources):
 
 
 def _length(ids_T, end):
-    """Up to and with the first `end`."""
+    """Return the length up to and with the first `end`."""
     found = np.flatnonzero(ids_T == end)
     return found[0] + 1 if len(found) else len(ids_T)
 
@@ -370,13 +370,13 @@ def _reasons_of(barrier):
 
 
 def _after(tokenizer, ids_T, *words):
-    """Where the second of two words stands, that follows the first."""
+    """Return the position of the second of two words, which follows the first."""
     first, second = (tokenizer.ids[word] for word in words)
     return 1 + int(np.flatnonzero((ids_T[:-1] == first) & (ids_T[1:] == second))[0])
 
 
 def _balanced(rows):
-    """As many of each kind in each fold."""
+    """Return rows with as many of each meaning in each fold."""
     meanings = sorted({row.meant for row in rows})
     kinds = [
         [[row for row in rows if (row.fold, row.meant) == (fold, meant)] for meant in meanings]
@@ -408,7 +408,7 @@ def probe(family, model, tokenizer, rows):
 
 
 def _fitted(x_NC, meant_N, fit_N):
-    """What a probe says is meant, (N,), by least squares on the rows that fit it."""
+    """Return the word that a probe chooses, (N,), by least squares on the rows that fit it."""
     x_NC = (x_NC - x_NC[fit_N].mean(axis=0)) / (x_NC[fit_N].std(axis=0) + 1e-6)
     x_NC = np.append(x_NC, np.ones((len(x_NC), 1)), axis=1)
     squares_CC = x_NC[fit_N].T @ x_NC[fit_N] + RIDGE * np.eye(x_NC.shape[1])

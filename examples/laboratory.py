@@ -69,7 +69,7 @@ def run(trials, measure, path, workers=None, cost=flops_of):
 
 
 def key(settings):
-    """What a trial is known by: its settings as text, whatever their order."""
+    """Return the key of a trial: its settings as text, whatever their order."""
     return json.dumps(settings, sort_keys=True)
 
 
@@ -148,7 +148,7 @@ def _started(measure):
 
 
 def _work(measure, pipe):
-    """A process: trials from the pipe, one after the other, until the study has ended."""
+    """Do trials from the pipe, one after another, until the study has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which ends this
     while True:
         try:

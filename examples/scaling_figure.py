@@ -12,7 +12,7 @@ TICKS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1, 2, 3, 5)  # n
 
 
 def draw_laws(path, n):
-    """Budgets' curves, the prediction, memory, and who is known."""
+    """Draw the budgets' curves, the prediction, memory, and who is known."""
     drawing, axes = plots.figure(10, 7.6, 2, 2)
     _draw_budgets(axes[0, 0], n)
     _draw_prediction(axes[0, 1], n)

@@ -1,4 +1,4 @@
-"""What the runs of `09_scaling_laws.py` come to: fits, best sizes, the prediction and its error.
+"""The results of `09_scaling_laws.py`: fits, best sizes, the prediction and its error.
 
 rows   {"settings": ..., "result": ...} of each trial, as 09_scaling_laws.jsonl has them
 """
@@ -183,7 +183,7 @@ class Numbers:
         return found
 
     def _exponent(self, valleys):
-        """Of valleys inside the sizes that were tried; NaN for fewer than two."""
+        """Return the exponent of valleys inside the tried sizes; NaN for fewer than two."""
         pairs = [(C, v.size) for C, v in zip(self.budgets, valleys, strict=True) if v.inside]
         return power(*zip(*pairs, strict=True))[1] if len(pairs) > 1 else float("nan")
 
@@ -196,7 +196,7 @@ class Numbers:
     # ---- the run outside the grid
 
     def predicted(self, config, flops):
-        """What the fits say of a size at a budget."""
+        """Return the loss of a size at a budget by the fits."""
         N = sum(parameters_by_part(config).values())
         D = flops / (3 * flops_per_token(config))
         found = {"parameters": N, "tokens": int(D)}
@@ -236,7 +236,7 @@ def _where(row):
 
 
 def at_the_best_rate(rows):
-    """Of runs that differ in their learning rate only, the one of the least loss."""
+    """Return the run of least loss among runs that differ only in their learning rate."""
     best = {}
     for row in sorted(rows, key=lambda r: -r["result"]["loss"]):
         best[_where(row)[:2]] = row

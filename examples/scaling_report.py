@@ -231,7 +231,7 @@ def _predictions(n):
 
 
 def of_the_goal(n, told, run):
-    """Which of the two predictions of a run are within the goal."""
+    """Return which of the two predictions of a run are within the goal."""
     errors = {
         way: (told[name][0] - n.floor) / n.excess(run) - 1
         for way, name in (("E given", "E given"), ("E fitted", "E free"))

@@ -1,4 +1,4 @@
-"""What `09_scaling_laws.py` says in CONCEPTS.md, from `Numbers` alone."""
+"""The part of CONCEPTS.md by `09_scaling_laws.py`, from `Numbers` alone."""
 
 from itertools import pairwise
 from typing import NamedTuple
