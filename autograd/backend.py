@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors to jump to
         gelu_exact, gelu_exact_backward, layer_norm, layer_norm_backward, linear, linear_backward,
         log_softmax, log_softmax_backward, matmul, matmul_nt, matmul_tn, rms_norm,
         rms_norm_backward, rotary, silu, silu_backward, softmax, softmax_backward, sum_of_squares,
-    )  # fmt: skip
+    )
     # isort: on
 
 

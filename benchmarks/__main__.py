@@ -54,7 +54,7 @@ def main(argv=None):
         print(json.dumps({
             part: {"machine": machine, "tables": [asdict(table) for table in tables]}
             for part, (machine, tables) in found.items()
-        }))  # fmt: skip
+        }))
     elif out:
         print(f"written to {out}")
 
@@ -71,7 +71,7 @@ def _arguments(argv):
     parser.add_argument(
         "--threads", type=int, default=DEFAULT_THREADS, metavar="N",
         help="threads of every library; default %(default)s",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default benchmarks/RESULTS.md")
     args = parser.parse_args(argv)
     if unknown := [part for part in args.parts if part not in PARTS]:

@@ -30,7 +30,7 @@ def main():
     parser.add_argument(
         "--corpus", default="shakespeare", metavar="FILE",
         help="a file with Shakespeare's text, where it cannot be fetched",
-    )  # fmt: skip
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/bf16"), metavar="FOLDER")
     args = parser.parse_args()
     for recipe in [args.recipe] if args.recipe else SEEDS:
@@ -61,11 +61,11 @@ def table(recipe, seeds, corpus, folder):
     if len(differences) in STUDENT:
         error = statistics.stdev(differences) / len(differences) ** 0.5
         text = (f"In the mean {mean:+.4f} nats, with a 95 % interval of "
-                f"{STUDENT[len(differences)] * error:.4f} to either side.")  # fmt: skip
+                f"{STUDENT[len(differences)] * error:.4f} to either side.")
     return Table(
         f"`npgpt train --preset {recipe}`: validation loss, nats per character",
         ["seed", *PRECISIONS, "difference"], rows, text,
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

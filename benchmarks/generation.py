@@ -36,7 +36,7 @@ KINDS = {
 READERS = KINDS[OURS][1]  # of a prompt, in float32 as we do
 BASELINES = (
     OURS_BF16, OURS_INT8, READING, *READERS, LLAMACPP_BF16, LLAMACPP_Q8, TRANSFORMERS_BF16, CT2_INT8
-)  # fmt: skip
+)
 
 
 def tables(threads, quick=False):
@@ -56,7 +56,7 @@ def tables(threads, quick=False):
             f"A text of a prompt of {PROMPT} tokens and {NEW} new ones, batch 1",
             ["", "tokens/s", "the limit of memory", "share (min – max)"], speeds,
             "The limit is how often the weights can be read in a second.",
-        )  # fmt: skip
+        )
         for kind, rows in found.items():
             yield comparison_table(f"The same: {kind} beside others", rows)
         yield _batches(contest, singles, (2, 4) if quick else (8, 32))
@@ -75,7 +75,7 @@ def _compared(what, times, kind, others, absent):
     return [compared(what, name, ours, times[name]) for name in others if name in times] + [
         Comparison(what, name, statistics.median(ours), note=absent[name])
         for name in others if name in absent
-    ]  # fmt: skip
+    ]
 
 
 def _speed(what, new, size, seconds, reading):
@@ -85,7 +85,7 @@ def _speed(what, new, size, seconds, reading):
     return [
         what, f"{new / statistics.median(seconds):,.1f}", f"{statistics.median(limits):,.1f}",
         f"{statistics.median(shares):.0%} ({min(shares):.0%} – {max(shares):.0%})",
-    ]  # fmt: skip
+    ]
 
 
 def _batches(contest, singles, batches):
@@ -106,4 +106,4 @@ def _batches(contest, singles, batches):
         "Tokens/s of a batch, and how many times those of batch 1",
         ["", "batch 1", *(f"batch {batch}" for batch in batches)], rows,
         "The best of the rounds of each, one after the other.",
-    )  # fmt: skip
+    )

@@ -27,13 +27,13 @@ def tables(threads, quick=False):
         yield comparison_table(
             "Attention, causal, forward and backward", attention(contest, shrink),
             "PyTorch's is its fused `scaled_dot_product_attention`.",
-        )  # fmt: skip
+        )
         yield comparison_table(
             "Row by row, forward and backward; the optimizer",
             rows(contest, shrink, models(quick)),
             "AdamW with clipping by the global norm; PyTorch's is its fused one. It reads and "
             f"writes {OPTIMIZER_BYTES} bytes for each weight, which is what its time goes to.",
-        )  # fmt: skip
+        )
 
 
 def rungs(contest, size):
@@ -54,7 +54,7 @@ def rungs(contest, size):
         f"The ladder of the matrix product, ({size}, {size}) x ({size}, {size})",
         ["rung", "GFLOP/s", "times the first"], cells,
         "`benchmarks/ladder.py` has the rungs; the first three run on one thread.",
-    )  # fmt: skip
+    )
 
 
 def gemm(contest, models, **options):
@@ -74,7 +74,7 @@ def gemm(contest, models, **options):
                 found += contest.compare(
                     f"{model}, {layer}: {equation}", "product", flops=2 * N * n_in * n_out,
                     form=form, Z=1, **dict(zip("MNK", MNK, strict=True)), **options,
-                )  # fmt: skip
+                )
     return found
 
 
@@ -91,11 +91,11 @@ def summary(comparisons):
                 name, group, str(len(members)),
                 f"{statistics.geometric_mean(c.ratio for c in members):.2f}",
                 f"{worst.ratio:.2f} ({worst.what})",
-            ])  # fmt: skip
+            ])
     return Table(
         "Matrix products of a training step, together",
         ["peer", "model", "products", "ratio, geometric mean", "worst"], cells,
-    )  # fmt: skip
+    )
 
 
 def batched(contest, models):
@@ -110,7 +110,7 @@ def batched(contest, models):
             found += contest.compare(
                 f"{model}, {what}: {Z} of ({T}, {D})", "product", baselines=(NUMPY,),
                 flops=2 * Z * T * T * D, Z=Z, **sizes,
-            )  # fmt: skip
+            )
     return found
 
 
@@ -130,7 +130,7 @@ def attention(contest, shrink):
         found += contest.compare(
             f"T = {T}, 24 heads of 64", "op", baselines=PYTORCH,
             flops=14 * 24 * T * (T + 1) / 2 * 64, name="attention", sizes=(2, 12, T, 64),
-        )  # fmt: skip
+        )
     return found
 
 
@@ -141,7 +141,7 @@ def rows(contest, shrink, models):
     for name, *sizes in (
         ("layer_norm", N, 384), ("softmax", N, 256), ("softmax", few, V), ("gelu", N, 1536),
         ("cross_entropy", N, 65), ("cross_entropy", few, V),
-    ):  # fmt: skip
+    ):
         what = f"{name} {tuple(sizes)}"
         found += contest.compare(what, "op", baselines=PYTORCH, name=name, sizes=sizes)
     for model, (_, config) in models.items():

@@ -58,7 +58,7 @@ def blocks(a_MK, b_KN):
                         c_N[n] += (
                             a_K[k] * b0[n] + a_K[k + 1] * b1[n]
                             + a_K[k + 2] * b2[n] + a_K[k + 3] * b3[n]
-                        )  # fmt: skip
+                        )
                 for k in range(last, k1):
                     for n in range(c_N.size):
                         c_N[n] += a_K[k] * b_KN[k, n0 + n]

@@ -45,7 +45,7 @@ def blas():
         for library in threadpoolctl.threadpool_info()
         if library["user_api"] == "blas" and home in Path(library["filepath"]).parents
         and "numpy" in library["filepath"]
-    ]  # fmt: skip
+    ]
     return "; ".join(found) or "BLAS of NumPy not found by threadpoolctl"
 
 

@@ -110,7 +110,7 @@ class Contest(contextlib.ExitStack):
         runners = {
             name: runner for name, runner in self.runners.items()
             if name == OURS or baselines is None or name in baselines
-        }  # fmt: skip
+        }
         seconds = {name: runner.prepare(task, settings) for name, runner in runners.items()}
         counts = {
             name: max(1, math.ceil(effort.block / max(s, 1e-6))) for name, s in seconds.items()
@@ -131,4 +131,4 @@ def compared(what, baseline, ours, theirs, **more):
     return Comparison(
         what, baseline, statistics.median(ours), statistics.median(theirs),
         statistics.median(ratios), min(ratios), max(ratios), **more,
-    )  # fmt: skip
+    )

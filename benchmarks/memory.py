@@ -29,14 +29,14 @@ def tables(threads, quick=False):
         yield Table(
             "Peak memory", ["", ""], [[what, "not measured: this system does not tell a process "
                                              "its peak memory; Linux and macOS do"]],
-        )  # fmt: skip
+        )
         return
     peaks = {name: [found[name][1] for found in rounds] for name in names}
     found = [
         compared(what, baseline, peaks[OURS], peaks[baseline], unit="B") if baseline in peaks
         else Comparison(what, baseline, ours, unit="B", note=missing(baseline))
         for baseline in BASELINES
-    ]  # fmt: skip
+    ]
     yield comparison_table(
         "Peak memory, libraries included", found, "Ratio: how many times as much the peer takes."
     )
@@ -64,4 +64,4 @@ def prediction(name, predicted, measured):
         ["predicted / measured", f"{predicted.total / measured:.2f}" if measured else "too small"],
     ]
     return Table(f"Memory of our step of `{name}`, by `npgpt.families.size.step_memory`", ["", ""],
-                 cells)  # fmt: skip
+                 cells)

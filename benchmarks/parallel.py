@@ -141,7 +141,7 @@ def page(measured, machine):
         f"through links of 10 or 100 Gbit/s, or at the {shared / 1e9:.1f} GB/s of the largest "
         "all-reduce above. A rank of 16 such cores has 16 times the rate, and is reached by the "
         "cost of the network with a 16th of the ranks.", "",
-    ]  # fmt: skip
+    ]
     for name, config in MODELS.items():
         lines += _model_section(name, config, rate, {"memory": shared} | NETWORKS)
     return "\n".join(lines)
@@ -161,7 +161,7 @@ def _model_section(name, config, rate, links):
         "| ranks | arithmetic | " + " | ".join(f"all-reduce, {link}" for link in links)
         + " | efficiency | GB/s for 90 % | days |",
         "| --- " * (5 + len(links)) + "|",
-    ]  # fmt: skip
+    ]
     for n in RANKS:
         costs = [step_costs(config, n, rate, bandwidth) for bandwidth in links.values()]
         arithmetic, slowest = costs[0][0], costs[list(links).index("10 Gbit/s")][1]
@@ -170,7 +170,7 @@ def _model_section(name, config, rate, links):
             f"| {n} | {arithmetic:,.1f} s | " + " | ".join(f"{c:.2f} s" for _, c in costs)
             + f" | {arithmetic / (arithmetic + slowest):.0%} | {needed / 1e9:.3f} | "
             f"{steps * (arithmetic + slowest) / 86400:,.1f} |"
-        )  # fmt: skip
+        )
     whole = step_costs(config, 1, rate, 1.0)[0]
     limits = {link: whole * bandwidth / (8 * parameters) for link, bandwidth in links.items()}
     return [
@@ -181,7 +181,7 @@ def _model_section(name, config, rate, links):
         + ", ".join(f"{n:,.0f} ranks ({link})" for link, n in limits.items())
         + ". From there on twice the ranks give at most a third more speed, and data parallelism "
         "has stopped paying. 512 ranks are the end in any case: each has one window.", "",
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def tables(threads, quick=False, sizes=SIZES):
                 for size in (2,) if quick else sizes:
                     taken, peak = _prepared(folder, text, size, flags, threads)
                     rows.append([name, "byte pairs" if flags else "characters", f"{size:,} MB",
-                                 f"{taken:.1f} s", f"{peak / 1e6:.0f} MB"])  # fmt: skip
+                                 f"{taken:.1f} s", f"{peak / 1e6:.0f} MB"])
     columns = ["text", "tokens", "size", "time", "peak memory"]
     yield Table("`npgpt prepare`", columns, rows, "A process each, start and imports included.")
 
@@ -56,7 +56,7 @@ def _prepared(folder, text, megabytes, flags, threads):
         said = subprocess.run(
             [*command, "--corpus", corpus, *flags], cwd=ROOT, env=environment(threads), check=True,
             stdout=subprocess.PIPE, encoding="utf-8",
-        ).stdout  # fmt: skip
+        ).stdout
         return time.perf_counter() - start, int(said.split()[-1])
 
 

@@ -37,13 +37,13 @@ def main():
     parser.add_argument(
         "--corpus", default="shakespeare", metavar="FILE",
         help="a file with Shakespeare's text, where it cannot be fetched",
-    )  # fmt: skip
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         text = "\n".join([
             f"Measured by `python -m benchmarks.quality` on {described()}.", "",
             *shakespeare(Path(folder), args.corpus), *tales(Path(folder)), "",
-        ])  # fmt: skip
+        ])
     document = README.read_text(encoding="utf-8")
     document, found = MARKS.subn(lambda marks: marks[1] + text + marks[2], document)
     if found != 1:
@@ -67,13 +67,13 @@ def shakespeare(folder, corpus):
         rows = [row for row in read_metrics(out / "metrics.csv") if row["val_loss"] is not None]
         curves[f"seed {seed}: {loss:.3f}"] = (
             [row["step"] for row in rows], [row["val_loss"] for row in rows]
-        )  # fmt: skip
+        )
         lines.append(f"| `--seed {seed}` | {loss:.4f} over {tokens:,} tokens | "
-                     f"{rows[-1]['seconds']:.0f} s |")  # fmt: skip
+                     f"{rows[-1]['seconds']:.0f} s |")
     plots.curves_picture(
         PICTURE, curves, xlabel="step", ylabel="validation loss, nats per character",
         title="nanoGPT's CPU recipe on Shakespeare's characters",
-    )  # fmt: skip
+    )
     return [*lines, "", f"![validation loss by step](benchmarks/{PICTURE.name})", ""]
 
 

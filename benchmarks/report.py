@@ -37,7 +37,7 @@ class Table:
         lines = [
             f"### {self.title}", "",
             _row(self.columns), _row(["---"] * len(self.columns)), *map(_row, self.rows),
-        ]  # fmt: skip
+        ]
         return "\n".join(lines + (["", self.text] if self.text else [])) + "\n"
 
 
@@ -60,7 +60,7 @@ def not_ahead(tables):
         f"- {c['what']} against {c['peer']}: {c['ratio']:.2f} "
         f"({c['low']:.2f} – {c['high']:.2f})"
         for c in measured if is_behind(c["ratio"])
-    ]  # fmt: skip
+    ]
     if not measured:
         return ""
     heading, count = "**Where this project is not ahead", len(measured)
@@ -90,7 +90,7 @@ def with_section(document, part, text, order):
 def with_headline(document, machine, tables):
     """Return README.md with the ratios of a training step to the tuned peers, between its marks."""
     found = [c for table in tables if table.title.startswith("Training step")
-             for c in table.comparisons if c["peer"].endswith(", tuned")]  # fmt: skip
+             for c in table.comparisons if c["peer"].endswith(", tuned")]
     models, cells = dict.fromkeys(c["what"].split(":")[0] for c in found), {}
     for c in found:
         ratio = f"{c['ratio']:.2f} ({c['low']:.2f} – {c['high']:.2f})" if "ratio" in c else ""
@@ -100,7 +100,7 @@ def with_headline(document, machine, tables):
         _row(["A training step in float32: times as long as ours", *models]),
         _row(["---"] * (1 + len(models))),
         *(_row([name, *(row.get(model, "") for model in models)]) for name, row in cells.items()),
-    ]  # fmt: skip
+    ]
     marks = re.compile(rf"(<!-- benchmarks {HEADLINE} -->\n).*?(<!-- end -->)", re.S)
     return marks.sub(lambda m: m[1] + "\n".join(lines) + "\n" + m[2], document)
 

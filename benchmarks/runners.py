@@ -75,7 +75,7 @@ HINDRANCES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_DISABLE_JIT", "AUT
 THREADS = "NPGPT_BENCHMARK_THREADS"
 LIMITS = (
     "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", THREADS,
-)  # fmt: skip
+)
 
 
 def missing(name):
@@ -107,7 +107,7 @@ class Runner:
             [sys.executable, "-m", "benchmarks.runners", f"benchmarks.{module}"], cwd=ROOT,
             env=environment(threads, **more),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
-        )  # fmt: skip
+        )
 
     def __enter__(self):
         return self

@@ -63,7 +63,7 @@ def tables(threads, quick=False):
     yield Table(
         "Start-up", ["", "median", "min – max", "processes", "goal", ""], rows,
         "The run is the default one, `npgpt train`, on `tales`.",
-    )  # fmt: skip
+    )
 
 
 def first_step(threads, **variables):
@@ -79,7 +79,7 @@ def _output(code, env, *arguments):
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, env=env, check=False,
         capture_output=True, encoding="utf-8",
-    )  # fmt: skip
+    )
     if done.returncode:
         raise RuntimeError(f"a process to be timed failed:\n{done.stderr}")
     return done.stdout
@@ -91,4 +91,4 @@ def _row(what, times, goal=None):
     return [
         what, seconds(median), f"{seconds(min(times))} – {seconds(max(times))}", str(len(times)),
         f"{goal:g} s" if goal else "", kept,
-    ]  # fmt: skip
+    ]

@@ -40,7 +40,7 @@ def tables(threads, quick=False):
     yield comparison_table(
         "Tokenizer", found, "Ratio: how many times as long the peer takes. tiktoken and we encode "
         "on one thread; tokenizers trains on all."
-    )  # fmt: skip
+    )
     yield _first_calls(prose, tokenizer)
     yield _worst_cases(prose, tokenizer, 10_000_000 // scale)
 
@@ -51,7 +51,7 @@ def _coding(tokenizer, texts, rounds):
     peer = tiktoken.Encoding(
         "peer", pat_str=PATTERNS[tokenizer.pattern],
         mergeable_ranks={tokenizer.tokens[i]: i for i in tokenizer.ids}, special_tokens={},
-    )  # fmt: skip
+    )
     found = []
     for name, text in texts.items():
         few = rounds if len(text) < 5_000_000 else min(rounds, 2)
@@ -143,7 +143,7 @@ def _mixed(prose, size):
     others = (
         "Ça va, naïve Élodie? ", "Съешь ещё этих мягких французских булок. ", "Ξεσκεπάζω τὴν. ",
         "我们在东京吃饭。", "👩‍🔬🐕 ", "3.14159 + 2,718 = ", "def f(x):\n    return x[1:]\r\n",
-    )  # fmt: skip
+    )
     parts = []
     for k, start in enumerate(range(0, len(prose), 2000)):
         parts += [prose[start : start + 2000], others[k % len(others)] * (1 + k % 5)]

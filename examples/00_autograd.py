@@ -32,7 +32,7 @@ STEPS = {
 POSITIONS = {  # (column, row) in the picture
     "x": (0, 0), "w": (0, 1), "z": (1, 0), "b": (1, 1), "s": (2, 0), "h": (3, 0), "v": (3, 1),
     "m": (4, 1), "out": (5, 0), "y": (5, 1), "e": (6, 0), "loss": (7, 0),
-}  # fmt: skip
+}
 
 
 def compute(nudged=None, by=0.0):
@@ -98,13 +98,13 @@ def the_graph(figures):
         made_by = node.op.name if node else "-"
         print(f"{name:6}{made_by:9}{tensor.item():10.4f}{gradient:17.10f}{difference:21.10f}")
         text = (f"{name}   {made_by if node else 'leaf'}\n{tensor.item():.3f}"
-                f"\ngradient {gradient:.3f}\ntried {difference:.3f}")  # fmt: skip
+                f"\ngradient {gradient:.3f}\ntried {difference:.3f}")
         boxes[name] = (*POSITIONS[name], text)
         arrows += [(of[source], name) for source in (sources(node) if node else ())]
     tensors["loss"].backward()
     same = all(tensors[name].grad == gradients[tensors[name]] for name in LEAVES)
     print(f"\nlargest difference {max(errors):.1e}; loss.backward() left the same values "
-          f"in the .grad of the leaves: {same}")  # fmt: skip
+          f"in the .grad of the leaves: {same}")
     title = "The gradient of each box agrees with its finite difference; h is used twice"
     picture(draw_graph, figures / "00_autograd.png", boxes, arrows, title)
     return {"graph_error": max(errors), "backward_agrees": same}
@@ -124,12 +124,12 @@ def draw_graph(path, boxes, arrows, title):
         axes.annotate(
             "", (x1, -y1), (x0, -y0),
             arrowprops={"arrowstyle": "-|>", "color": plots.GREY, "shrinkA": 30, "shrinkB": 37},
-        )  # fmt: skip
+        )
     for column, row, text in boxes.values():
         axes.text(
             column, -row, text, ha="center", va="center", fontsize=8, color=plots.INK,
             bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": plots.COLOURS[0]},
-        )  # fmt: skip
+        )
     axes.set(title=title, xlim=(-0.6, columns - 0.4), ylim=(-rows + 0.4, 0.6))
     axes.axis("off")
     return plots.save(drawing, path)

@@ -33,7 +33,7 @@ RELATIONS = {  # name -> pairs of words
         ("he", "she"), ("He", "She"), ("his", "her"), ("King", "Queen"), ("Duke", "Dame"),
         ("Lord", "Lady"),
     ],
-}  # fmt: skip
+}
 MOST_LABELS, BESIDE = 9, 5  # in a panel of the figure; points between a dot and its label
 GOOD = (  # beginnings that end in " good": of an animal, and of food
     ("A good", "The good", "Then a good", "One dawn good", "Long ago there was a good"),
@@ -54,7 +54,7 @@ def rows_of_a_table():
     looked_up_TC.sum().backward()
     print(f"ids {ids_T}, one-hot\n{one_hot_TV}\none-hot @ table\n{product_TC.data}\n"
           f"rows of the table\n{looked_up_TC.data}\n"
-          f"gradient of the table\n{weight_VC.grad}")  # fmt: skip
+          f"gradient of the table\n{weight_VC.grad}")
     same = np.array_equal(product_TC.data, looked_up_TC.data)
     return {"lookup_is_product": same, "row_gradients": weight_VC.grad[:, 0].tolist()}
 
@@ -110,7 +110,7 @@ def analogies(tokenizer, weight_VC):
     found = {}
     for name, pairs in RELATIONS.items():
         ids = [[ids_V[f" {word}"] for word in pair] for pair in pairs
-               if all(f" {word}" in ids_V for word in pair)]  # fmt: skip
+               if all(f" {word}" in ids_V for word in pair)]
         if len(ids) < 2:
             print(f"{name:25} not enough of its words are one token")
             continue
@@ -124,7 +124,7 @@ def analogies(tokenizer, weight_VC):
         found[name] = {"right": right, "alone": alone, "tried": tried, "chance": 1 / others}
         print(f"{name:25} {len(ids):2} pairs: {right:3} of {tried:3} right ({right / tried:4.0%}); "
               f"nearest to the last word alone {alone / tried:4.0%}; any word of these pairs at "
-              f"random {1 / others:4.0%}, of all {1 / (len(weight_VC) - 3):.1%}")  # fmt: skip
+              f"random {1 / others:4.0%}, of all {1 / (len(weight_VC) - 3):.1%}")
     return found
 
 
@@ -148,7 +148,7 @@ def in_two_contexts(trained):
     vectors = [  # of each sentence: " good" in the table, and after each block
         [weight_VC[good[0]], *(x.data[0, -1] for x in streams(trained.model, row[None])[1:])]
         for rows in ids for row in rows
-    ]  # fmt: skip
+    ]
     found, n = {"same": [], "other": []}, len(GOOD[0])
     off = ~np.eye(n, dtype=bool)
     for layer, vectors_NC in enumerate(np.array(vectors).swapaxes(0, 1)):
@@ -158,7 +158,7 @@ def in_two_contexts(trained):
         found["other"].append(float(cosine_NN[:n, n:].mean()))
         where = f"after block {layer - 1}" if layer else "the table"
         print(f"{where:14} same kind of sentence {found['same'][-1]:5.2f}, the other kind "
-              f"{found['other'][-1]:5.2f}")  # fmt: skip
+              f"{found['other'][-1]:5.2f}")
     return found
 
 
@@ -199,7 +199,7 @@ def draw_clouds(path, groups, title):
             points, _ = groups[name]
             whole = panel is axes.flat[0]
             panel.scatter(*points.T, s=12, color=colours[name], alpha=1 if whole else 0.35,
-                          linewidth=0)  # fmt: skip
+                          linewidth=0)
         panel.margins(0.2)
         panel.tick_params(labelsize=9)
         panel.locator_params(nbins=4)
@@ -269,7 +269,7 @@ def covers(box, taken, pixels, panel):
         or ((low - 5 < pixels) & (pixels < high + 5)).all(axis=1).any()
         or (far and (np.linalg.norm(line[:, None] - others, axis=2) < 9).any())
         or low[0] < inside.x0 or high[0] > inside.x1 or low[1] < inside.y0 or high[1] > inside.y1
-    )  # fmt: skip
+    )
 
 
 def positions(model):

@@ -37,7 +37,7 @@ def forward_by_hand(model, idx_BT, targets_BT):
 
     def show(name, x):
         print(f"{name:22} {x.shape!s:14} mean length of a vector "
-              f"{np.linalg.norm(x.data, axis=-1).mean():.3f}")  # fmt: skip
+              f"{np.linalg.norm(x.data, axis=-1).mean():.3f}")
 
     print(f"{'token ids':22} {idx_BT.shape}")
     positions_T = np.arange(idx_BT.shape[1])
@@ -67,7 +67,7 @@ def sizes(config):
         print(f"{part:20} {count:9,}  {count / sum(parts.values()):5.1%}")
     of_a_block = (parts["attention"] + parts["MLP"]) / config.n_layer
     print(f"{'in all':20} {sum(parts.values()):9,}; {flops_per_token(config):,} FLOPs per token "
-          f"forward; a block has {of_a_block / C**2:.2f} C^2")  # fmt: skip
+          f"forward; a block has {of_a_block / C**2:.2f} C^2")
     return parts
 
 

@@ -32,7 +32,7 @@ BEGINNING = "A shy small dog of Velaria did not cross the red street because it 
 # Contexts in which the model is more and less sure.
 CONTEXTS = (
     "Long ago there was", BEGINNING, "They danced until", "One dawn shy King", "A shy small",
-)  # fmt: skip
+)
 TOLD = ("greedy", "temperature 0.1", "temperature 1", "temperature 2", "top-k 3", "top-p 0.8")
 SAID_BEFORE = 8  # tokens in a row, for a text to have said them before
 
@@ -53,15 +53,15 @@ def distributions(trained, figures):
         likeliest[name] = float(probs_V.max())
         kept[name] = int((probs_V > 0).sum())
         print(f"{name:16} keeps {kept[name]:4} tokens; likeliest: "
-              f"{labels[0]!r} {probs_V[order[0]]:.2f}")  # fmt: skip
+              f"{labels[0]!r} {probs_V[order[0]]:.2f}")
     sure = max(CONTEXTS, key=lambda text: _probabilities(trained, text).max())
     probs_V = _probabilities(trained, sure, **SETTINGS["top-p 0.8"])
     order = np.argsort(-_probabilities(trained, sure))[:10]
     panels[f"top-p 0.8 where it is sure,\nafter “... {sure[-18:].strip()}”"] = (
         [trained.tokenizer.decode([i]) for i in order], probs_V[order],
-    )  # fmt: skip
+    )
     title = ("Temperature reshapes, top-k and top-p cut\n"
-             f"the token after “... {BEGINNING[-10:]}”")  # fmt: skip
+             f"the token after “... {BEGINNING[-10:]}”")
     picture(draw_bars, figures / "07_generation.png", panels, title)
     return {"kept": kept, "likeliest": likeliest}
 
@@ -160,7 +160,7 @@ def kept_keys_and_values(quick):
         same = same and np.array_equal(*texts)
         computed.append(counts)
         print(f"{new:4} tokens: {counts[0]:4} positions with, {counts[1]:6,} without; "
-              f"the same tokens: {np.array_equal(*texts)}")  # fmt: skip
+              f"the same tokens: {np.array_equal(*texts)}")
     return {"cache_is_exact": same, "positions": computed}
 
 

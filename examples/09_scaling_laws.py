@@ -73,14 +73,14 @@ class Study:
             self.trial(C, flops, rate, **more)
             for flops, sizes in budgets.items() for C in sizes
             for rate in (rates[flops] if rates else (None,))
-        ]  # fmt: skip
+        ]
 
     def rate(self, channels, flops):
         """The best learning rate of the nearest budget and width with which all were tried."""
         def distance(row):
             own = row["settings"]
             return (abs(math.log(own["flops"] / flops)), abs(math.log(own["channels"] / channels)),
-                    row["result"]["loss"])  # fmt: skip
+                    row["result"]["loss"])
 
         rows = Numbers(kept(self.path)).tried
         rows = [row for row in rows if row["settings"]["flops"] in self.budgets]
@@ -143,7 +143,7 @@ def of_corpus(path):
     """Return settings of trials on a text file; a file of other content has other settings."""
     if not path.is_file() or path.stem in ALMANACS:
         raise SystemExit(f"--corpus {path}: give a text file whose name is not "
-                         f"{' or '.join(ALMANACS)}")  # fmt: skip
+                         f"{' or '.join(ALMANACS)}")
     os.environ[CORPUS] = str(path)
     return {"text": path.stem, "bytes": path.stat().st_size}
 

@@ -67,7 +67,7 @@ SIZES = {  # characters to train on and to test on, stories of a task, stories t
     False: {"train": 10_000_000, "test": 1_200_000, "words": 400, "stories": 100,
             "rewritten": 300, "pairs": 20_000},
     True: {"train": 60_000, "test": 200_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
-}  # fmt: skip
+}
 QUICK_FLOPS = 3e8
 
 
@@ -102,10 +102,10 @@ class Job:
             model, steps, loss = train(
                 model, self.family, self.train_ids, self.flops, seed=self.seed,
                 objective=pretraining(self.family, self.tokenizer), report=self.say,
-            )  # fmt: skip
+            )
             model.save_pretrained(weights)
             self.keep("training", {"parameters": model.num_parameters(), "flops": self.flops,
-                                   "steps": steps, "loss": loss})  # fmt: skip
+                                   "steps": steps, "loss": loss})
         self.say(self.flops, last=True)
         return family(self.family).Model.from_pretrained(weights).eval()
 
@@ -132,13 +132,13 @@ class Job:
             model.train(), self.family, pairs, self.rewrite_flops, seed=self.seed, rate=0.5,
             objective=Rewriting(self.family, self.tokenizer),
             report=lambda flops: self.say(self.flops + flops),
-        )  # fmt: skip
+        )
         self.say(self.flops + self.rewrite_flops, last=True)
         asked = pairs_to_rewrite(self.tokenizer, self.test_stories)[: self.sizes["rewritten"]]
         return rewrite(self.family, model, self.tokenizer, asked) | {
             "flops": self.rewrite_flops, "steps": steps, "loss": loss,
             "pairs": steps * BATCH[self.family],
-        }  # fmt: skip
+        }
 
     def file(self, task):
         return self.folder / f"{self.name}-{task.replace(' ', '-')}.json"
@@ -228,7 +228,7 @@ class StudyBar:
             rate = max(done - self.before, 1e9) / (now - self.started)
             print(f"{done / self.whole:.0%} of {self.whole:.2g} FLOPs, {', '.join(running)}; "
                   f"{rate / 1e9:.0f} GFLOP/s, {clock((self.whole - done) / rate)} left",
-                  flush=True)  # fmt: skip
+                  flush=True)
 
 
 def collect(jobs):

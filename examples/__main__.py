@@ -38,10 +38,10 @@ def main():
     parser = argparse.ArgumentParser(
         prog="python -m examples", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     which = parser.add_mutually_exclusive_group()
     for flag, help in (("--quick", "tiny models"), ("--report", "no training"),
-                       ("--all", "more seeds, another text")):  # fmt: skip
+                       ("--all", "more seeds, another text")):
         which.add_argument(flag, action="append_const", const=flag, dest="flags", help=help)
     for command in commands(parser.parse_args().flags or []):
         print("\n$", *command[1:], flush=True)

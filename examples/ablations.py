@@ -28,7 +28,7 @@ BASE = {
     "variant": "GPT", "n_layer": 2, "n_head": 4, "n_embd": 64, "bias": False, "tied": True,
     "dropout": 0.0, "optimizer": "AdamW", "lr": 4e-3, "warm_up": 80, "decay": 0.1, "clip": 1.0,
     "batch_size": 8, "steps": 800, "stories": 0, "bad_batches": 0, "seed": 1,
-}  # fmt: skip
+}
 LEARNED = 1.05  # of the entropy: where a model counts as one that has learned the text
 AVERAGED = 160  # stories that a loss in training is the mean of
 CHARACTERS = {"train": 5_000_000, "test": 165_000}
@@ -127,7 +127,7 @@ def new_model(settings, dtype=np.float32):
     config = GPTConfig(
         tokenizer().vocab_size, LONGEST, s["n_layer"], s["n_head"], s["n_embd"],
         dropout=s["dropout"], bias=s["bias"], tie_weights=s["tied"],
-    )  # fmt: skip
+    )
     return VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
 
 
@@ -142,11 +142,11 @@ def train(model, settings):
     config = TrainConfig(
         max_iters=s["steps"], batch_size=s["batch_size"], lr=s["lr"], min_lr=s["lr"] / 50,
         warmup_iters=s["warm_up"], seed=s["seed"],
-    )  # fmt: skip
+    )
     losses, floors, stopped = [], [], None
     try:
         for step in training_steps(model, optimizer, stories("train"), config,
-                                   objective=objective):  # fmt: skip
+                                   objective=objective):
             losses.append(step.loss)
             floors.append(objective.floor)
     except FloatingPointError as error:
@@ -173,7 +173,7 @@ def measure(settings):
         "excess": test, "train_excess": finite(excess[-1]) if len(excess) else None,
         "unled_excess": None if stopped or s["variant"] != "leaking" else unled_excess(model),
         "curve": [finite(x) for x in excess[:: max(1, s["steps"] // POINTS)]],
-    }  # fmt: skip
+    }
 
 
 def running(values, n):

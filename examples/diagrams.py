@@ -35,7 +35,7 @@ def _rectangle(x, y, width, height, face, edge):
     return FancyBboxPatch(
         corner, width, height, boxstyle="round,pad=0.02,rounding_size=0.08", facecolor=face,
         edgecolor=edge, linewidth=1.2, zorder=2,
-    )  # fmt: skip
+    )
 
 
 def arrow(axes, *points, colour=plots.INK):
@@ -78,7 +78,7 @@ def block(path):
     arrow(one, (0, 3.15), (0, 6.35))
     arrow(one, (0, 6.65), (0, 7.3))
     branches = ((0.5, "norm", "attention: reads\nother positions"),
-                (4.0, "norm", "MLP: each position\nby itself"))  # fmt: skip
+                (4.0, "norm", "MLP: each position\nby itself"))
     for y, norm, branch in branches:
         arrow(one, (0, y), (2.3, y), (2.3, y + 0.35))
         box(one, 2.3, y + 0.65, norm, plots.GREY, width=1.5, height=0.55)
@@ -87,7 +87,7 @@ def block(path):
         arrow(one, (2.3, y + 2.1), (2.3, y + 2.5), (0.17, y + 2.5))
         one.text(0, y + 2.5, "+", ha="center", va="center", fontsize=12, zorder=3,
                  bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white",
-                       "edgecolor": plots.INK})  # fmt: skip
+                       "edgecolor": plots.INK})
     one.text(-0.35, 5.0, "the residual stream", rotation=90, ha="center", va="center", fontsize=8.5)
     drawing.suptitle("A block only adds to the residual stream", fontsize=12)
     return plots.save(drawing, path)
@@ -117,7 +117,7 @@ def heads(path, seed=5):
         table(axes, 0, 1.6 - 3.4 * row, x_TC, both, f"{name} (T, C) = (3, 4)")
     for head, colour in enumerate((BLUE, ORANGE)):
         axes.text(1 + 2 * head, 2.55, f"head {head}", ha="center", va="center", fontsize=9,
-                  color=colour, weight="bold")  # fmt: skip
+                  color=colour, weight="bold")
     axes.text(2, 2.55, "|", ha="center", va="center", fontsize=9, color=plots.INK)
     axes.plot([4.2, 4.45, 4.45, 4.2], [1.6, 1.6, -7.1, -7.1], color=plots.INK, linewidth=1.2)
     joined = []
@@ -137,9 +137,9 @@ def heads(path, seed=5):
     axes.plot([16.0, 16.3, 16.3, 16.0], [1.6, 1.6, -5.8, -5.8], color=plots.INK, linewidth=1.2)
     arrow(axes, (16.3, -2.1), (17.3, -2.1), (17.3, -6.8))
     axes.text(15.8, -9.85, "then times W (C, C)", ha="center", va="center", fontsize=8.5,
-              color=plots.INK)  # fmt: skip
+              color=plots.INK)
     axes.text(5.4, -7.4, "A row is a position: it reads itself\nand what is above it, never below.",
-              fontsize=8.5, va="top", color=plots.INK)  # fmt: skip
+              fontsize=8.5, va="top", color=plots.INK)
     axes.set_title("Each head attends by itself, with its own channels", fontsize=12)
     shapes = (x.reshape(1, T, H, D).swapaxes(1, 2) for x in (q_TC, k_TC, v_TC))
     attended = autograd.scaled_dot_product_attention(*shapes).data[0]
@@ -184,7 +184,7 @@ def layer_norm(path):
     panels = (
         ("g, the gradient of n", g_C, plots.GREY), ("its mean: a shift", shift_C, ORANGE),
         ("along n: a scale", scale_C, GREEN), ("what is left", left_C, BLUE),
-    )  # fmt: skip
+    )
     for panel, (title, values, colour), sign in zip(axes, panels, ("", "–", "–", "="), strict=True):
         panel.bar(range(6), values, color=colour)
         panel.axhline(0, color=plots.INK, linewidth=0.7)
@@ -193,7 +193,7 @@ def layer_norm(path):
         panel.set_xticks(range(6))
         panel.tick_params(labelsize=8)
     drawing.suptitle("Backward takes out what layer norm would undo: a shift and a scale",
-                     fontsize=11)  # fmt: skip
+                     fontsize=11)
     return plots.save(drawing, path)
 
 

@@ -72,7 +72,7 @@ def wrapped(line):
     if line.startswith(("|", "#", "!")):
         return line
     return textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False,
-                         subsequent_indent="  " if line.startswith("- ") else "")  # fmt: skip
+                         subsequent_indent="  " if line.startswith("- ") else "")
 
 
 def into_concepts(name, text):
@@ -95,7 +95,7 @@ def draw_bars(path, panels, title):
     drawing, axes = plots.figure(
         2.4 * columns + 0.6, (0.22 * longest + 0.9) * rows + 0.3, rows, columns, squeeze=False,
         sharex=True,
-    )  # fmt: skip
+    )
     for panel in axes.flat[len(panels) :]:
         panel.axis("off")
     for i, (name, (labels, values)) in enumerate(panels.items()):

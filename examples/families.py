@@ -78,7 +78,7 @@ def model_config(family, vocab_size, quick=False):
     return T5Config(
         vocab_size, LONGEST, max(1, layers // 2), H, C, n_decoder_layer=max(1, layers - 1),
         n_inner=11 * C // 8, tie_weights=False,
-    )  # fmt: skip
+    )
 
 
 class Rewriting:
@@ -133,7 +133,7 @@ def train(model, family, text, flops, *, seed, objective, rate=1.0, report=lambd
     config = TrainConfig(
         arch=family, max_iters=steps, batch_size=BATCH[family], lr=lr, min_lr=lr / 50,
         warmup_iters=min(200, steps // 10), seed=seed,
-    )  # fmt: skip
+    )
     losses = []
     optimizer = make_optimizer(model, config)
     for step in training_steps(model, optimizer, text, config, objective=objective):

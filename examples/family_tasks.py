@@ -79,7 +79,7 @@ def _hidden_in(tokenizer, story):
         odds_K = np.array([0.0 if nats is None else math.exp(nats) for nats in likely])
         ids = np.array([tokenizer.ids[word] for word in words])
         yield Hidden(tokenizer.encode(story), len(tokenizer.encode(before)), ids,
-                     options.index(taken), odds_K / odds_K.sum())  # fmt: skip
+                     options.index(taken), odds_K / odds_K.sum())
 
 
 def _tells(odds_K):
@@ -165,7 +165,7 @@ def go_on(family, model, tokenizer, stories, seed=0):
         written = max(1, len(ids) - given)
         allowed.append((words_allowed(tokenizer, ids) - given) / written)
     return {"stories": len(stories), "whole": float(np.mean(whole)),
-            "allowed": float(np.mean(allowed))}  # fmt: skip
+            "allowed": float(np.mean(allowed))}
 
 
 def words_allowed(tokenizer, ids):
@@ -320,7 +320,7 @@ WAYS_TO_REWRITE = {"gpt": _gpt_rewrites, "bert": _bert_rewrites, "t5": _t5_rewri
 REASONS = (
     ("tired", "noisy"), ("hungry", "crowded"), ("thirsty", "deep"), ("cold", "wide"),
     ("sad", "steep"), ("scared", "high"),
-)  # fmt: skip
+)
 
 
 class Pronoun(NamedTuple):
@@ -404,7 +404,7 @@ def probe(family, model, tokenizer, rows):
     return {
         "share": float(right_N.mean()), "tested": len(rows), "chance": 1 / len(set(meant_N)),
         "majority": float(common_N.mean()),
-    }  # fmt: skip
+    }
 
 
 def _fitted(x_NC, meant_N, fit_N):

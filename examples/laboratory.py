@@ -64,7 +64,7 @@ def run(trials, measure, path, workers=None, cost=flops_of):
     if failures:
         raise RuntimeError(f"{len(failures)} of {len(trials)} trials failed; the others are kept: "
                            "mend the cause and run again. One of them failed for "
-                           f"{failures[0]}")  # fmt: skip
+                           f"{failures[0]}")
     return [done[key(trial)]["result"] for trial in trials]
 
 
@@ -172,7 +172,7 @@ class Progress:
         self.left, self.done = sum(map(cost, left)), 0.0
         self.started = self.said = time.monotonic()
         self.bar = tqdm(total=len(trials), initial=len(trials) - len(left),
-                        unit="trial", desc=name, disable=None)  # fmt: skip
+                        unit="trial", desc=name, disable=None)
         self.count = len(trials) - len(left)
 
     def __enter__(self):

@@ -191,9 +191,9 @@ def main():
     gap = max(
         np.abs(g - by_arrays[part][name]).max()
         for part, of in enumerate(gradients) for name, g in of.items()
-    )  # fmt: skip
+    )
     print(f"{T} characters: {count:,} values, {middle - started:.2f} s; with arrays "
-          f"{(ended - middle) * 1e3:.1f} ms")  # fmt: skip
+          f"{(ended - middle) * 1e3:.1f} ms")
     print(f"loss {found:.6f}, with arrays {expected:.6f}; gradients differ by {gap:.1e} at most")
     return {"gap": max(gap, abs(found - expected)), "values": count}
 

@@ -48,7 +48,7 @@ class Numbers:
         }
         runs = [r for r in rows if "predict" not in r["settings"]]
         self.texts = sorted((r for r in runs if "stories" in r["settings"]),
-                            key=lambda r: r["settings"]["stories"])  # fmt: skip
+                            key=lambda r: r["settings"]["stories"])
         runs = [r for r in runs if "stories" not in r["settings"]]
         self.losses = {}  # by flops, channels and rate: those of all seeds, in their order
         for r in sorted(runs, key=lambda r: r["settings"]["seed"]):
@@ -80,7 +80,7 @@ class Numbers:
             (r["settings"]["flops"], r["result"][count], r["result"]["tokens"],
              self.loss(r))
             for r in rows or self.runs
-        ], float).T)  # fmt: skip
+        ], float).T)
 
     def worse(self, row, other):
         """Return the `Difference` of a run's loss to that of another one, seed by seed."""
@@ -152,7 +152,7 @@ class Numbers:
     def by_valleys(self, count="parameters", nearest=NEAREST):
         """Return the exponent of the best size by parabolas."""
         found = [self._exponent(self.valleys(count, nearest, again))
-                 for again in self._redrawn(count)]  # fmt: skip
+                 for again in self._redrawn(count)]
         return Value(self._exponent(self.valleys(count, nearest)), *interval(found))
 
     def _redrawn(self, count="parameters"):
@@ -170,7 +170,7 @@ class Numbers:
         ways = "without embeddings", "parameters"
         values = [self._exponent(self.valleys(way)) for way in ways]
         drawn = [[self._exponent(self.valleys(way, points=again)) for again in self._redrawn(way)]
-                 for way in ways]  # fmt: skip
+                 for way in ways]
         return Value(values[0] - values[1], *interval(np.subtract(*drawn)))
 
     def at_one_rate(self):

@@ -51,7 +51,7 @@ def training(settings, config):
     return TrainConfig(
         max_iters=steps, batch_size=BATCH, lr=lr, min_lr=lr / 50, weight_decay=0.01,
         warmup_iters=min(200, steps // 10), seed=settings["seed"],
-    )  # fmt: skip
+    )
 
 
 def _step(config):
@@ -152,7 +152,7 @@ def compared(al, model, told):
     return {
         "excess": float(np.mean(groups)), "error": float(np.std(groups, ddof=1) / GROUPS**0.5),
         "right": _shares(right),
-    }  # fmt: skip
+    }
 
 
 def _shares(right):

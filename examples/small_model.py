@@ -40,15 +40,15 @@ def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text)
     config = GPTConfig(
         vocab_size=tokenizer.vocab_size, block_size=64, n_layer=2, n_head=2 if quick else 4,
         n_embd=32 if quick else 64, bias=False,
-    )  # fmt: skip
+    )
     training = TrainConfig(
         max_iters=50 if quick else 500, batch_size=12, lr=5e-3, min_lr=5e-4, warmup_iters=20,
         seed=seed,
-    )  # fmt: skip
+    )
     warm_up(config)
     model = GPT(config, seed=seed)
     print(f"training a GPT with {model.num_parameters():,} parameters on {len(train_ids):,} tokens "
-          f"of tales, {training.max_iters} steps")  # fmt: skip
+          f"of tales, {training.max_iters} steps")
     return Trained(train(model, train_ids, training, watch), tokenizer, train_ids, val_ids)
 
 

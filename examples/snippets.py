@@ -57,7 +57,7 @@ def snippets(text):
             match["printed"] or "", match.span(),
         )
         for match in SNIPPET.finditer(text)
-    ]  # fmt: skip
+    ]
 
 
 def what_they_print(found, path):
@@ -98,7 +98,7 @@ def as_notebook(text):
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {
         "cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5,
-    }  # fmt: skip
+    }
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -129,7 +129,7 @@ def main():
     stale = [
         path for path, content in wanted.items()
         if not path.exists() or path.read_text(encoding="utf-8") != content
-    ]  # fmt: skip
+    ]
     for path in stale:
         if write:
             path.write_text(wanted[path], encoding="utf-8", newline="\n")

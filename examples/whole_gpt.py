@@ -41,7 +41,7 @@ def initial_weights(rng, V, T, C, layers, dtype=np.float32):
         "w_o": normal(C, C, std=end), "b_o": same(0, C),
         "g2": same(1, C), "b2": same(0, C), "w_up": normal(C, 4 * C), "b_up": same(0, 4 * C),
         "w_down": normal(4 * C, C, std=end), "b_down": same(0, C),
-    } for _ in range(layers)]  # fmt: skip
+    } for _ in range(layers)]
     return [outside, *blocks]
 
 
@@ -239,7 +239,7 @@ def main(path, steps=STEPS):
         if step % 100 == 0 or step == steps - 1:
             other, _ = cross_entropy(forward(weights, unseen[0], H)[0], unseen[1])
             print(f"step {step:4}  {time.perf_counter() - started:3.0f} s  loss {loss:.3f}, "
-                  f"on text that it has not seen {other:.3f}", flush=True)  # fmt: skip
+                  f"on text that it has not seen {other:.3f}", flush=True)
     print("".join(alphabet[i] for i in sample(weights, seen[:1].tolist(), 600, rng, T, H)))
 
 
