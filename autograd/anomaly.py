@@ -1,4 +1,4 @@
-"""Anomaly mode: which op was the first to give a number that is not finite?
+"""Anomaly mode finds the first op with a result that is not finite.
 
 A NaN in a loss is the end of a chain, because an op that reads a NaN returns one. To find the first
 op of the chain, run the computation again and look at every array on the way. That takes several
@@ -51,7 +51,7 @@ class _FiniteOnly(Observer):
         for name, gradient in zip(_input_names(op, gradients), gradients, strict=True):
             if gradient is not None and not np.isfinite(gradient).all():
                 raise AnomalyError(f"backward of {op.name}{_in(where)}: the gradient of its input "
-                                   f"{name} has {described(gradient)}", op.name, where)  # fmt: skip
+                                   f"{name} has {described(gradient)}", op.name, where)
 
 
 def described(array):
@@ -62,14 +62,14 @@ def described(array):
     """
     wrong, nans = np.argwhere(~np.isfinite(array)), int(np.isnan(array).sum())
     return (f"{nans} nan and {len(wrong) - nans} inf among its {array.size} numbers of shape "
-            f"{array.shape}, the first at {wrong[0].tolist()}")  # fmt: skip
+            f"{array.shape}, the first at {wrong[0].tolist()}")
 
 
 def _of_forward(op, where, inputs, output):
     named = zip(_input_names(op, inputs), inputs, strict=True)
     ranges = [f"{name} {x.shape} {_range(x)}" for name, x in named if x is not None]
     return (f"forward of {op.name}{_in(where)}: the output has {described(output)}; "
-            f"inputs: {', '.join(ranges)}")  # fmt: skip
+            f"inputs: {', '.join(ranges)}")
 
 
 def _input_names(op, arrays):

@@ -1,4 +1,4 @@
-"""Who computes: the Numba kernels, or the reference implementation they are checked against.
+"""The choice of backend: the Numba kernels, or the reference implementation that tests them.
 
 `AUTOGRAD_BACKEND=numba` (the default) takes `autograd.kernels`: compiled, parallel, fast.
 `AUTOGRAD_BACKEND=numpy` takes `autograd.reference`: slow, and readable in a debugger.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors to jump to
         gelu_exact, gelu_exact_backward, layer_norm, layer_norm_backward, linear, linear_backward,
         log_softmax, log_softmax_backward, matmul, matmul_nt, matmul_tn, rms_norm,
         rms_norm_backward, rotary, silu, silu_backward, softmax, softmax_backward, sum_of_squares,
-    )  # fmt: skip
+    )
     # isort: on
 
 
@@ -33,8 +33,8 @@ def _prepare_for_kernels():
     still bridge the gap between two kernels. GOMP_SPINCOUNT in the environment has precedence.
 
     By default the C library returns large arrays to the system, which clears each page before it
-    hands it out again: a tenth of the time of a training step. So up to 1 GB of freed memory is
-    kept, on the heap, because an array that is a mapping of its own is always returned.
+    hands it out again: a tenth of the time of a training step. So up to 1 GB of freed memory
+    stays on the heap, because an array with a mapping of its own is always returned.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

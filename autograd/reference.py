@@ -1,8 +1,8 @@
-"""What every kernel computes, in a few lines of NumPy each.
+"""The arithmetic of every kernel, in a few lines of NumPy each.
 
 Same names, same signatures, same results (up to rounding) as `autograd.kernels`, whose docstring
-has the contract and the dimension letters. Here to be read, to be stepped through
-(`AUTOGRAD_BACKEND=numpy` runs everything on it), and to be what the kernels are tested against.
+has the contract and the dimension letters. It is there to be read, to be stepped
+through (`AUTOGRAD_BACKEND=numpy` runs everything on it), and to test the kernels.
 """
 
 import math
@@ -37,10 +37,10 @@ def linear_backward(dy_NO, x_NI, bf16=False):
 
 
 def _operand(x, bf16):
-    """x, or each number of it rounded to the nearest bfloat16: the upper 16 bits of a float32.
+    """Return x, rounded if bf16 to the nearest bfloat16: the upper 16 bits of a float32.
 
-    To what is cut off, half of the last bit that stays is added first, less one where that bit is
-    even: so a tie goes to even. NaN stays as it is.
+    Half of the last remaining bit is added before the cut, less one where that bit is even: so a
+    tie goes to even. NaN stays NaN.
     """
     if not bf16:
         return x
@@ -95,7 +95,7 @@ def silu_backward(dy, x):
 
 
 def _sigmoid(x):
-    """Without overflow: ln(1 + e^-x) is at most about |x|."""
+    """Return 1 / (1 + e^-x), without overflow: ln(1 + e^-x) is at most about |x|."""
     return np.exp(-np.logaddexp(0, -x))
 
 
@@ -162,14 +162,14 @@ def embedding_backward_(dweight_VC, dy_NC, indices_N):
 
 
 def dropout(x, p, seed):
-    """Element i is kept if hash(seed, i), a number in [0, 1), is at least p."""
+    """Scale element i by 1 / (1 - p) if hash(seed, i), in [0, 1), is at least p; else drop it."""
     i = np.arange(x.size, dtype=np.uint64)
     uniform = (_mix(_mix(np.uint64(seed % 2**64)) + i) >> np.uint64(40)) * 2.0**-24
     return np.where(uniform >= p, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
 
 
 def _mix(z):
-    """A bijection of 64-bit numbers in which every bit of the result depends on every bit of z.
+    """Map 64-bit numbers one to one; every bit of the result depends on every bit of z.
 
     Source: the finaliser of SplitMix64. Steele, Lea and Flood, Fast Splittable Pseudorandom
     Number Generators, 2014.
@@ -227,7 +227,7 @@ def _scores(q_BHTD, k_BHSD, mask):
 
 
 def _heads(q_BHTD, k_BGSD, v_BGSD, mask, bf16):
-    """Return q, and keys and values for each of its heads; those of padding are 0, even if NaN."""
+    """Return q, and keys and values for each of its heads; padding is 0, even if NaN."""
     arrays, repeats = [_operand(q_BHTD, bf16)], q_BHTD.shape[1] // k_BGSD.shape[1]
     for x_BGSD in (k_BGSD, v_BGSD):
         x_BGSD = _operand(x_BGSD, bf16)

@@ -1,10 +1,10 @@
-"""What the documents claim in numbers, measured: each module is one command that can be run again.
+"""Measurements behind the numbers in the documents: each module is a command to run again.
 
     python -m benchmarks             speed and memory against NumPy, PyTorch and JAX: RESULTS.md
     python -m benchmarks.quality     losses of the presets, into README.md
 
-Reading order of the first: `measure` says how times are compared, `runners` in what kind of
-processes; `runner_npgpt` has what is timed, and `runner_numpy`, `runner_torch`, `runner_jax` have
-the same by other libraries, the baselines. `kernels`, `train_step`, `generation`, `memory`,
-`prepare`, `start_up` and `scaling` are the parts, `report` makes tables of what they find.
+Reading order of the first: `measure` says how times are compared, `runners` in which processes;
+`runner_npgpt` has the timed functions, and `runner_numpy`, `runner_torch`, `runner_jax` have the
+baselines, the same functions by other libraries. `kernels`, `train_step`, `generation`, `memory`,
+`prepare`, `start_up` and `scaling` are the parts, `report` makes their tables.
 """

@@ -3,9 +3,9 @@
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
 
 Without a PART all of them run, for a quarter of an hour or more. Every library has a process of its
-own (`benchmarks.runners`). Only the sections of what was measured are replaced, and what README.md
-sums up of them. --quick is a look at whether everything runs: its numbers mean little, and it
-writes no file unless --out names one.
+own (`benchmarks.runners`). Only the measured sections are replaced, and the summary of a training
+step in README.md. --quick checks that everything runs: its numbers mean little, and it writes no
+file unless --out names one.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.report import HEADLINES, section, with_headline, with_section
+from benchmarks.report import HEADLINE, section, with_headline, with_section
 from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 
 PARTS = {
@@ -47,14 +47,14 @@ def main(argv=None):
             before = out.read_text(encoding="utf-8") if out.exists() else ""
             document = with_section(before, part, section(part, *found[part]), PARTS)
             out.write_text(document, encoding="utf-8")
-        if out == RESULTS and part in HEADLINES:
-            readme = with_headline(README.read_text(encoding="utf-8"), part, *found[part])
+        if out == RESULTS and part == HEADLINE:
+            readme = with_headline(README.read_text(encoding="utf-8"), *found[part])
             README.write_text(readme, encoding="utf-8")
     if args.json:
         print(json.dumps({
             part: {"machine": machine, "tables": [asdict(table) for table in tables]}
             for part, (machine, tables) in found.items()
-        }))  # fmt: skip
+        }))
     elif out:
         print(f"written to {out}")
 
@@ -71,7 +71,7 @@ def _arguments(argv):
     parser.add_argument(
         "--threads", type=int, default=DEFAULT_THREADS, metavar="N",
         help="threads of every library; default %(default)s",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default benchmarks/RESULTS.md")
     args = parser.parse_args(argv)
     if unknown := [part for part in args.parts if part not in PARTS]:
@@ -82,7 +82,7 @@ def _arguments(argv):
 
 
 def _run(part, args):
-    """(where it was measured, its tables), printed as they come: a part's module yields them."""
+    """Print a part's tables as its module yields them; return (machine, tables)."""
     with Runner(NUMPY, args.threads) as runner:
         machine = runner.call("benchmarks.machine:measured_on")
     _say(args, f"## {part}\n\n{machine}\n")

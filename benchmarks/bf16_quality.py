@@ -1,4 +1,4 @@
-"""What products of bfloat16 cost in loss: pairs of runs that differ in nothing else.
+"""The cost of bfloat16 products in loss: pairs of runs that differ in nothing else.
 
     python -m benchmarks.bf16_quality [--recipe NAME] [--seeds N ...] [--corpus FILE] [--runs F]
 
@@ -30,7 +30,7 @@ def main():
     parser.add_argument(
         "--corpus", default="shakespeare", metavar="FILE",
         help="a file with Shakespeare's text, where it cannot be fetched",
-    )  # fmt: skip
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/bf16"), metavar="FOLDER")
     args = parser.parse_args()
     for recipe in [args.recipe] if args.recipe else SEEDS:
@@ -43,7 +43,7 @@ def main():
 
 
 def table(recipe, seeds, corpus, folder):
-    """A row for each seed, and below it the mean difference with its interval."""
+    """Return a row for each seed, and below it the mean difference with its interval."""
     rows, differences = [], []
     for seed in seeds:
         losses = []
@@ -61,11 +61,11 @@ def table(recipe, seeds, corpus, folder):
     if len(differences) in STUDENT:
         error = statistics.stdev(differences) / len(differences) ** 0.5
         text = (f"In the mean {mean:+.4f} nats, with a 95 % interval of "
-                f"{STUDENT[len(differences)] * error:.4f} to either side.")  # fmt: skip
+                f"{STUDENT[len(differences)] * error:.4f} to either side.")
     return Table(
         f"`npgpt train --preset {recipe}`: validation loss, nats per character",
         ["seed", *PRECISIONS, "difference"], rows, text,
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def tables(threads, quick=False):
         "Matrix products of bfloat16 operands, each", found,
         "Ours take and give float32, and round inside. PyTorch's are cast to bfloat16 and back, or "
         "have been before.",
-    )  # fmt: skip
+    )
     found = []
     for name, (batch, config) in models(quick).items():
         flops = 3 * flops_per_token(config) * batch * config.block_size
@@ -35,5 +35,5 @@ def tables(threads, quick=False):
             found += contest.compare(
                 f"`{name}`", "training_step", flops=flops, batch=batch, config=asdict(config),
                 first=OURS_BF16_PRODUCTS,
-            )  # fmt: skip
+            )
     yield comparison_table("Training step with bfloat16 products", found)

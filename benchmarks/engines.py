@@ -1,4 +1,4 @@
-"""What each rung brings: the same training step number by number, by hand, by the engine on NumPy,
+"""The gain of each rung: the same training step number by number, by hand, by the engine on NumPy,
 by the engine on its kernels."""
 
 from dataclasses import asdict
@@ -19,7 +19,7 @@ def tables(threads, quick=False):
     found = []
     for name, (batch, config, baselines) in list(SETTINGS.items())[: 1 if quick else None]:
         what = (f"`{name}`: {config.n_layer} layers, {config.n_embd} wide, "
-                f"T={config.block_size}, B={batch}, V={config.vocab_size}")  # fmt: skip
+                f"T={config.block_size}, B={batch}, V={config.vocab_size}")
         with Contest(threads, baselines, QUICK if quick else LONG) as contest:
             found += contest.compare(what, "training_step", batch=batch, config=asdict(config))
     yield comparison_table(
@@ -28,4 +28,4 @@ def tables(threads, quick=False):
         "its backward is written out, in NumPy. The engine with AUTOGRAD_BACKEND=numpy does the "
         "same arithmetic and keeps its own record, of arrays; with the kernels it is npgpt as "
         "installed. Where arrays are tiny, calls cost more than arithmetic.",
-    )  # fmt: skip
+    )

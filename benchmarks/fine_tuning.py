@@ -32,7 +32,7 @@ def main():
     floor = nats / characters
     print(f"Measured by `python -m benchmarks.fine_tuning` on {described()}. The entropy is "
           f"{floor:.4f} nats per character.\n\n| | steps | loss | above the entropy |\n"
-          "| --- | --- | --- | --- |", flush=True)  # fmt: skip
+          "| --- | --- | --- | --- |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         corpus = folder / "changed.txt"
@@ -46,7 +46,7 @@ def main():
             for steps in numbers:
                 out = folder / f"{name}-{steps}"
                 train(["--preset", "tales", "--corpus", corpus, "--max-iters", steps, "--out", out,
-                       *arguments])  # fmt: skip
+                       *arguments])
                 found.append(validation_loss(out)[0])
                 above = found[-1] / floor - 1
                 print(f"| {name} | {steps} | {found[-1]:.4f} | {above:.1%} |", flush=True)
@@ -55,7 +55,7 @@ def main():
         fresh = losses("fresh", FRESH)
         tuned = losses("fine-tuned", TUNED, "--init-from", start, "--lr", RATE)
     print(f"\n{GOAL - 1:.0%} above the entropy: a fresh model after {fresh:,.0f} steps, a "
-          f"fine-tuned one after {tuned:,.0f}, {tuned / fresh:.2f} of them.")  # fmt: skip
+          f"fine-tuned one after {tuned:,.0f}, {tuned / fresh:.2f} of them.")
 
 
 def changed_grammar():
@@ -72,7 +72,7 @@ def changed_grammar():
 
 
 def steps_to(goal, numbers, losses, floor):
-    """Where the line through two distances from the floor, both on logarithmic scales, is there."""
+    """Return the steps at which the line through two distances, both logarithmic, is there."""
     (n1, n2), (d1, d2) = numbers, (loss - floor for loss in losses)
     slope = math.log(d2 / d1) / math.log(n2 / n1)
     return n1 * ((goal - floor) / d1) ** (1 / slope)

@@ -1,4 +1,4 @@
-"""Tokens a second, beside what reading the weights allows, and beside other libraries.
+"""Tokens a second, beside the limit of reading the weights, and beside other libraries.
 
 A token takes at least as long as reading all weights from memory, or from the cache that they fit
 in. How fast that goes is measured in the same rounds, by adding up as many bytes of float32. Each
@@ -36,7 +36,7 @@ KINDS = {
 READERS = KINDS[OURS][1]  # of a prompt, in float32 as we do
 BASELINES = (
     OURS_BF16, OURS_INT8, READING, *READERS, LLAMACPP_BF16, LLAMACPP_Q8, TRANSFORMERS_BF16, CT2_INT8
-)  # fmt: skip
+)
 
 
 def tables(threads, quick=False):
@@ -56,7 +56,7 @@ def tables(threads, quick=False):
             f"A text of a prompt of {PROMPT} tokens and {NEW} new ones, batch 1",
             ["", "tokens/s", "the limit of memory", "share (min – max)"], speeds,
             "The limit is how often the weights can be read in a second.",
-        )  # fmt: skip
+        )
         for kind, rows in found.items():
             yield comparison_table(f"The same: {kind} beside others", rows)
         yield _batches(contest, singles, (2, 4) if quick else (8, 32))
@@ -75,7 +75,7 @@ def _compared(what, times, kind, others, absent):
     return [compared(what, name, ours, times[name]) for name in others if name in times] + [
         Comparison(what, name, statistics.median(ours), note=absent[name])
         for name in others if name in absent
-    ]  # fmt: skip
+    ]
 
 
 def _speed(what, new, size, seconds, reading):
@@ -85,11 +85,11 @@ def _speed(what, new, size, seconds, reading):
     return [
         what, f"{new / statistics.median(seconds):,.1f}", f"{statistics.median(limits):,.1f}",
         f"{statistics.median(shares):.0%} ({min(shares):.0%} – {max(shares):.0%})",
-    ]  # fmt: skip
+    ]
 
 
 def _batches(contest, singles, batches):
-    """Tokens/s of a batch over those of batch 1, in the same rounds: ours of each kind."""
+    """Return tokens/s of a batch over tokens/s of batch 1, in the same rounds."""
     rows = []
     for model, (settings, most) in singles.items():
         for kind in KINDS:
@@ -106,4 +106,4 @@ def _batches(contest, singles, batches):
         "Tokens/s of a batch, and how many times those of batch 1",
         ["", "batch 1", *(f"batch {batch}" for batch in batches)], rows,
         "The best of the rounds of each, one after the other.",
-    )  # fmt: skip
+    )

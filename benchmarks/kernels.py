@@ -27,17 +27,17 @@ def tables(threads, quick=False):
         yield comparison_table(
             "Attention, causal, forward and backward", attention(contest, shrink),
             "PyTorch's is its fused `scaled_dot_product_attention`.",
-        )  # fmt: skip
+        )
         yield comparison_table(
             "Row by row, forward and backward; the optimizer",
             rows(contest, shrink, models(quick)),
             "AdamW with clipping by the global norm; PyTorch's is its fused one. It reads and "
             f"writes {OPTIMIZER_BYTES} bytes for each weight, which is what its time goes to.",
-        )  # fmt: skip
+        )
 
 
 def rungs(contest, size):
-    """GFLOP/s of each rung of the ladder on square matrices, then ours and NumPy's."""
+    """Return GFLOP/s of each rung of the ladder on square matrices, then ours and NumPy's."""
     seconds = {}
     for function in ladder.RUNGS:
         name = function.__name__
@@ -54,11 +54,11 @@ def rungs(contest, size):
         f"The ladder of the matrix product, ({size}, {size}) x ({size}, {size})",
         ["rung", "GFLOP/s", "times the first"], cells,
         "`benchmarks/ladder.py` has the rungs; the first three run on one thread.",
-    )  # fmt: skip
+    )
 
 
 def gemm(contest, models, **options):
-    """Every product of a training step: forward, gradient of the input, gradient of the weight.
+    """Return the products of a training step: forward, and both gradients.
 
     options   of `Contest.compare`
     """
@@ -74,12 +74,12 @@ def gemm(contest, models, **options):
                 found += contest.compare(
                     f"{model}, {layer}: {equation}", "product", flops=2 * N * n_in * n_out,
                     form=form, Z=1, **dict(zip("MNK", MNK, strict=True)), **options,
-                )  # fmt: skip
+                )
     return found
 
 
 def summary(comparisons):
-    """Geometric mean and worst of the products, by baseline and model."""
+    """Return geometric mean and worst of the products, by baseline and model."""
     cells = []
     for name in dict.fromkeys(c.baseline for c in comparisons if c.ratio):
         groups = {"all": [c for c in comparisons if c.baseline == name]}
@@ -91,15 +91,15 @@ def summary(comparisons):
                 name, group, str(len(members)),
                 f"{statistics.geometric_mean(c.ratio for c in members):.2f}",
                 f"{worst.ratio:.2f} ({worst.what})",
-            ])  # fmt: skip
+            ])
     return Table(
         "Matrix products of a training step, together",
         ["peer", "model", "products", "ratio, geometric mean", "worst"], cells,
-    )  # fmt: skip
+    )
 
 
 def batched(contest, models):
-    """Scores q k^T and weighted values a v of all heads at once."""
+    """Return a table of scores q k^T and weighted values a v of all heads at once."""
     found = []
     for model, (batch, config) in models.items():
         Z, T, D = batch * config.n_head, config.block_size, config.n_embd // config.n_head
@@ -110,12 +110,12 @@ def batched(contest, models):
             found += contest.compare(
                 f"{model}, {what}: {Z} of ({T}, {D})", "product", baselines=(NUMPY,),
                 flops=2 * Z * T * T * D, Z=Z, **sizes,
-            )  # fmt: skip
+            )
     return found
 
 
 def bound(contest, comparisons):
-    """What the ratios would be if ours took no time but that of its arithmetic."""
+    """Return the ratios if ours took only the time of its arithmetic."""
     peak = contest.runners[OURS].call("benchmarks.peak:peak_flops", threads=contest.threads)
     most = [f"{c.theirs / (c.flops / peak):.2f}" for c in comparisons if c.theirs]
     return (
@@ -124,24 +124,24 @@ def bound(contest, comparisons):
 
 
 def attention(contest, shrink):
-    """GPT-2's heads over several lengths. 14 T S D FLOPs forward and backward, half if causal."""
+    """Measure GPT-2's heads over several lengths: 14 T S D FLOPs in all, half if causal."""
     found = []
     for T in (64 // shrink, 256 // shrink, 1024 // shrink):
         found += contest.compare(
             f"T = {T}, 24 heads of 64", "op", baselines=PYTORCH,
             flops=14 * 24 * T * (T + 1) / 2 * 64, name="attention", sizes=(2, 12, T, 64),
-        )  # fmt: skip
+        )
     return found
 
 
 def rows(contest, shrink, models):
-    """What reads and writes whole arrays, and computes little."""
+    """Measure ops that read and write large arrays and compute little."""
     N, few, V = 4096 // shrink, 512 // shrink, 50304 // shrink
     found = []
     for name, *sizes in (
         ("layer_norm", N, 384), ("softmax", N, 256), ("softmax", few, V), ("gelu", N, 1536),
         ("cross_entropy", N, 65), ("cross_entropy", few, V),
-    ):  # fmt: skip
+    ):
         what = f"{name} {tuple(sizes)}"
         found += contest.compare(what, "op", baselines=PYTORCH, name=name, sizes=sizes)
     for model, (_, config) in models.items():

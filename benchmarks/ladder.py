@@ -16,7 +16,7 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 @numba.njit
 def three_loops(a_MK, b_KN):
-    """The definition. Each addition waits for the one before, b is read down its columns."""
+    """Follow the definition: each addition waits for the last, b is read down its columns."""
     (M, K), N = a_MK.shape, b_KN.shape[1]
     c_MN = np.zeros((M, N), a_MK.dtype)
     for m in range(M):
@@ -28,7 +28,7 @@ def three_loops(a_MK, b_KN):
 
 @numba.njit(fastmath=FASTMATH)
 def loop_order(a_MK, b_KN):
-    """The loop over n innermost: rows of b and c are read and written in order, as vectors."""
+    """Put the loop over n innermost: rows of b and c are read and written as vectors."""
     (M, K), N = a_MK.shape, b_KN.shape[1]
     c_MN = np.zeros((M, N), a_MK.dtype)
     for m in range(M):
@@ -40,7 +40,7 @@ def loop_order(a_MK, b_KN):
 
 @numba.njit(fastmath=FASTMATH)
 def blocks(a_MK, b_KN):
-    """Block by block of b, which stays in the cache for all rows of a; and four rows of b at a
+    """Take b in blocks that stay in the cache for all rows of a, and four rows of b at a
     time, so that an element of c is read and written once for four multiply-adds."""
     (M, K), N = a_MK.shape, b_KN.shape[1]
     c_MN = np.zeros((M, N), a_MK.dtype)
@@ -58,7 +58,7 @@ def blocks(a_MK, b_KN):
                         c_N[n] += (
                             a_K[k] * b0[n] + a_K[k + 1] * b1[n]
                             + a_K[k + 2] * b2[n] + a_K[k + 3] * b3[n]
-                        )  # fmt: skip
+                        )
                 for k in range(last, k1):
                     for n in range(c_N.size):
                         c_N[n] += a_K[k] * b_KN[k, n0 + n]
@@ -67,7 +67,7 @@ def blocks(a_MK, b_KN):
 
 @numba.njit(fastmath=FASTMATH, parallel=True)
 def threads(a_MK, b_KN):
-    """Blocks, on all threads: each computes a band of rows of c with the rung before."""
+    """Use blocks on all threads: each computes a band of rows of c with the rung before."""
     M, N = a_MK.shape[0], b_KN.shape[1]
     c_MN = np.empty((M, N), a_MK.dtype)
     for band in numba.prange((M + BLOCK - 1) // BLOCK):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def described(packages=("numpy", "numba")):
-    """One line, for the head of a table of results."""
+    """Return a line on this machine, for the head of a table."""
     versions = [f"Python {platform.python_version()}"]
     for name in packages:
         with suppress(PackageNotFoundError):
@@ -22,7 +22,7 @@ def described(packages=("numpy", "numba")):
 
 
 def measured_on():
-    """The line above measured times, for the process that it is called in."""
+    """Return the line above measured times, for the process that it is called in."""
     from benchmarks.runners import threads
 
     return (
@@ -32,7 +32,7 @@ def measured_on():
 
 
 def blas():
-    """The BLAS that this process's NumPy calls, with the kernel it chose for this processor."""
+    """Return the BLAS that this process's NumPy calls, with its kernel for this processor."""
     if importlib.util.find_spec("threadpoolctl") is None:
         return "BLAS unknown (pip install threadpoolctl tells)"
     import numpy
@@ -45,12 +45,12 @@ def blas():
         for library in threadpoolctl.threadpool_info()
         if library["user_api"] == "blas" and home in Path(library["filepath"]).parents
         and "numpy" in library["filepath"]
-    ]  # fmt: skip
+    ]
     return "; ".join(found) or "BLAS of NumPy not found by threadpoolctl"
 
 
 def peak_memory():
-    """The most bytes that this process ever had resident; None where the system does not say.
+    """Return the most bytes this process had resident; None where the system does not say.
 
     Linux: VmHWM, and not getrusage's maxrss, which also counts what the parent process had
     resident when it started this one.
@@ -66,7 +66,7 @@ def peak_memory():
 
 
 def in_proc(file, key):
-    """The value of the first line `key: value` of a file in /proc; "" where there is none."""
+    """Return the value of the first line `key: value` of a file in /proc, or ""."""
     path = Path("/proc", file)
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     found = re.search(rf"^{key}\s*:\s*(.*)", text, re.M)

@@ -8,7 +8,7 @@ times that were taken one right after the other. So:
   reported are the median of these and the smallest and largest of them.
 - Each library has a process of its own; `benchmarks.runners` says why.
 - A peer is measured at its best, or the number is worth nothing: PyTorch and JAX both as they are
-  installed and tuned (`benchmarks.tuning`). A single number is that of the tuned one.
+  installed and tuned (`benchmarks.tuning`). A single number means the tuned one.
 - A first round, not counted, compiles, fills caches and finds how many calls one timing needs to
   be long against the clock's own noise.
 - Before each timing there is a pause, in which the waiting threads of the library before fall
@@ -68,7 +68,7 @@ class Comparison:
     note: str = ""
 
     def as_dict(self):
-        """What --json prints: there the baseline's key is `peer`."""
+        """Return the dict that --json prints: there the baseline's key is `peer`."""
         known = {key: value for key, value in asdict(self).items() if value not in (None, "")}
         return {"peer": known.pop("baseline")} | known
 
@@ -90,7 +90,7 @@ class Contest(contextlib.ExitStack):
         }
 
     def compare(self, what, task, *, flops=None, baselines=None, first=OURS, **settings):
-        """A Comparison with each baseline (or those given), of a task of the runners' modules.
+        """Return a Comparison with each (given) baseline, of a task of the runners' modules.
 
         first   which runner the others are compared with, one of ours
         """
@@ -110,7 +110,7 @@ class Contest(contextlib.ExitStack):
         runners = {
             name: runner for name, runner in self.runners.items()
             if name == OURS or baselines is None or name in baselines
-        }  # fmt: skip
+        }
         seconds = {name: runner.prepare(task, settings) for name, runner in runners.items()}
         counts = {
             name: max(1, math.ceil(effort.block / max(s, 1e-6))) for name, s in seconds.items()
@@ -126,9 +126,9 @@ class Contest(contextlib.ExitStack):
 
 
 def compared(what, baseline, ours, theirs, **more):
-    """The Comparison of two equally long lists, paired by index."""
+    """Return the Comparison of two equally long lists, paired by index."""
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
     return Comparison(
         what, baseline, statistics.median(ours), statistics.median(theirs),
         statistics.median(ratios), min(ratios), max(ratios), **more,
-    )  # fmt: skip
+    )

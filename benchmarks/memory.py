@@ -29,14 +29,14 @@ def tables(threads, quick=False):
         yield Table(
             "Peak memory", ["", ""], [[what, "not measured: this system does not tell a process "
                                              "its peak memory; Linux and macOS do"]],
-        )  # fmt: skip
+        )
         return
     peaks = {name: [found[name][1] for found in rounds] for name in names}
     found = [
         compared(what, baseline, peaks[OURS], peaks[baseline], unit="B") if baseline in peaks
         else Comparison(what, baseline, ours, unit="B", note=missing(baseline))
         for baseline in BASELINES
-    ]  # fmt: skip
+    ]
     yield comparison_table(
         "Peak memory, libraries included", found, "Ratio: how many times as much the peer takes."
     )
@@ -44,7 +44,7 @@ def tables(threads, quick=False):
 
 
 def peak_memory(name, threads, batch, config):
-    """(bytes of the libraries, bytes at the peak of training steps) of a new process, or Nones."""
+    """Return (bytes of libraries, bytes at the peak) of a new process that trains, or Nones."""
     ask = "benchmarks.machine:peak_memory"
     with Runner(name, threads) as runner:
         tiny_batch, tiny = TINY["tiny"]
@@ -56,7 +56,7 @@ def peak_memory(name, threads, batch, config):
 
 
 def prediction(name, predicted, measured):
-    """What is in the memory of our step, and how near its sum is."""
+    """Return a table of the parts of our step's memory, and the error of their sum."""
     cells = [[part, f"{size / 1e6:,.0f} MB"] for part, size in asdict(predicted).items()]
     cells += [
         ["predicted peak", f"{predicted.total / 1e6:,.0f} MB"],
@@ -64,4 +64,4 @@ def prediction(name, predicted, measured):
         ["predicted / measured", f"{predicted.total / measured:.2f}" if measured else "too small"],
     ]
     return Table(f"Memory of our step of `{name}`, by `npgpt.families.size.step_memory`", ["", ""],
-                 cells)  # fmt: skip
+                 cells)

@@ -92,7 +92,7 @@ def measure_on(ranks):
 
 
 def _reduces(ranks):
-    """MB -> seconds of an all-reduce of so many float32."""
+    """Return MB -> seconds of an all-reduce of so many float32."""
     from mpi4py import MPI
 
     times = {}
@@ -108,7 +108,7 @@ def _reduces(ranks):
 
 
 def step_costs(config, n_ranks, flops_per_second, bandwidth):
-    """(seconds of arithmetic, seconds of the all-reduce) of one step on TOKENS tokens.
+    """Return (seconds of arithmetic, seconds of the all-reduce) of one step on TOKENS tokens.
 
     A ring all-reduce sends 2 (R - 1) / R times the gradients through each rank's link, whatever
     the number of ranks R: half of it to add up, half to pass the sums on. Its latency, microseconds
@@ -120,7 +120,7 @@ def step_costs(config, n_ranks, flops_per_second, bandwidth):
 
 
 def page(measured, machine):
-    """The Markdown page. measured: as `measure` prints it."""
+    """Return the Markdown page. measured: as `measure` prints it."""
     batch, baby = CONFIGURATIONS["baby"]
     ratios = sorted(a / b for a, b in zip(measured["alone"], measured["together"], strict=True))
     alone, together = median(measured["alone"]), median(measured["together"])
@@ -145,7 +145,7 @@ def page(measured, machine):
         f"through links of 10 or 100 Gbit/s, or at the {shared / 1e9:.1f} GB/s of the largest "
         "all-reduce above. A rank of 16 such cores has 16 times the rate, and is reached by the "
         "cost of the network with a 16th of the ranks.", "",
-    ]  # fmt: skip
+    ]
     for name, config in MODELS.items():
         lines += _model_section(name, config, rate, {"memory": shared} | NETWORKS)
     return "\n".join(lines)
@@ -165,7 +165,7 @@ def _model_section(name, config, rate, links):
         "| ranks | arithmetic | " + " | ".join(f"all-reduce, {link}" for link in links)
         + " | efficiency | GB/s for 90 % | days |",
         "| --- " * (5 + len(links)) + "|",
-    ]  # fmt: skip
+    ]
     for n in RANKS:
         costs = [step_costs(config, n, rate, bandwidth) for bandwidth in links.values()]
         arithmetic, slowest = costs[0][0], costs[list(links).index("10 Gbit/s")][1]
@@ -174,7 +174,7 @@ def _model_section(name, config, rate, links):
             f"| {n} | {arithmetic:,.1f} s | " + " | ".join(f"{c:.2f} s" for _, c in costs)
             + f" | {arithmetic / (arithmetic + slowest):.0%} | {needed / 1e9:.3f} | "
             f"{steps * (arithmetic + slowest) / 86400:,.1f} |"
-        )  # fmt: skip
+        )
     whole = step_costs(config, 1, rate, 1.0)[0]
     limits = {link: whole * bandwidth / (8 * parameters) for link, bandwidth in links.items()}
     return [
@@ -185,7 +185,7 @@ def _model_section(name, config, rate, links):
         + ", ".join(f"{n:,.0f} ranks ({link})" for link, n in limits.items())
         + ". From there on twice the ranks give at most a third more speed, and data parallelism "
         "has stopped paying. 512 ranks are the end in any case: each has one window.", "",
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

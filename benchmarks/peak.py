@@ -1,4 +1,4 @@
-"""What the processor can do at most: multiply-adds in float32, on all threads.
+"""The processor's peak: multiply-adds in float32, on all threads.
 
 The loop below does nothing else. Each element goes through eight multiply-adds between one read and
 one write, so that memory does not count; elements do not depend on one another, so that the
@@ -35,7 +35,7 @@ def _one_thread(rounds, x, y):
 
 
 def peak_flops(threads, seconds=0.5):
-    """The best FLOPs a second that the loop reached in this time."""
+    """Return the best FLOPs a second that the loop reached in this time."""
     x, y = np.float32(0.999), np.float32(0.001)
     _multiply_add(1, threads, x, y)
     rounds, best, end = 50_000, 0.0, time.perf_counter() + seconds

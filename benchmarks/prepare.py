@@ -1,4 +1,4 @@
-"""`npgpt prepare` on large texts: seconds and peak memory, which is that of a process of its own.
+"""`npgpt prepare` on large texts: seconds and peak memory, each in a process of its own.
 
 `python -m benchmarks.prepare MEGABYTES ...` prints the table for other sizes, such as 1000.
 """
@@ -40,13 +40,13 @@ def tables(threads, quick=False, sizes=SIZES):
                 for size in (2,) if quick else sizes:
                     taken, peak = _prepared(folder, text, size, flags, threads)
                     rows.append([name, "byte pairs" if flags else "characters", f"{size:,} MB",
-                                 f"{taken:.1f} s", f"{peak / 1e6:.0f} MB"])  # fmt: skip
+                                 f"{taken:.1f} s", f"{peak / 1e6:.0f} MB"])
     columns = ["text", "tokens", "size", "time", "peak memory"]
     yield Table("`npgpt prepare`", columns, rows, "A process each, start and imports included.")
 
 
 def _prepared(folder, text, megabytes, flags, threads):
-    """(seconds, bytes at the peak) of preparing a text repeated to a size."""
+    """Return (seconds, bytes at the peak) of preparing a text repeated to a size."""
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         corpus = Path(inside) / "text.txt"
         with open(corpus, "w", encoding="utf-8", newline="") as file:
@@ -56,7 +56,7 @@ def _prepared(folder, text, megabytes, flags, threads):
         said = subprocess.run(
             [*command, "--corpus", corpus, *flags], cwd=ROOT, env=environment(threads), check=True,
             stdout=subprocess.PIPE, encoding="utf-8",
-        ).stdout  # fmt: skip
+        ).stdout
         return time.perf_counter() - start, int(said.split()[-1])
 
 

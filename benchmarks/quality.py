@@ -1,11 +1,11 @@
-"""How good the presets' models become: trains them and writes what it saw into README.md.
+"""The losses of the presets' models: trains them and writes the results into README.md.
 
     python -m benchmarks.quality [--corpus FILE]
 
 Two jobs. `shakespeare-cpu` for the seeds 1, 2 and 3, each evaluated over the whole validation
 split in disjoint windows; and `tales`, the default of `npgpt train`, against the exact entropy of
-its text. The README's results stand between two marks, and are replaced; the pictures, also that
-of `benchmarks.stories`, go beside this file. About ten minutes on two cores.
+its text. The README's results stand between two marks, and are replaced; the pictures, also the
+one of `benchmarks.stories`, go beside this file. About ten minutes on two cores.
 """
 
 import argparse
@@ -37,13 +37,13 @@ def main():
     parser.add_argument(
         "--corpus", default="shakespeare", metavar="FILE",
         help="a file with Shakespeare's text, where it cannot be fetched",
-    )  # fmt: skip
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         text = "\n".join([
             f"Measured by `python -m benchmarks.quality` on {described()}.", "",
             *shakespeare(Path(folder), args.corpus), *tales(Path(folder)), "",
-        ])  # fmt: skip
+        ])
     document = README.read_text(encoding="utf-8")
     document, found = MARKS.subn(lambda marks: marks[1] + text + marks[2], document)
     if found != 1:
@@ -53,7 +53,7 @@ def main():
 
 
 def shakespeare(folder, corpus):
-    """The table of the three seeds, as Markdown lines; draws the curves."""
+    """Return the table of the three seeds, as Markdown lines; draws the curves."""
     lines = [
         "| `npgpt train --preset shakespeare-cpu` | validation loss, nats per character | "
         "training |",
@@ -67,18 +67,18 @@ def shakespeare(folder, corpus):
         rows = [row for row in read_metrics(out / "metrics.csv") if row["val_loss"] is not None]
         curves[f"seed {seed}: {loss:.3f}"] = (
             [row["step"] for row in rows], [row["val_loss"] for row in rows]
-        )  # fmt: skip
+        )
         lines.append(f"| `--seed {seed}` | {loss:.4f} over {tokens:,} tokens | "
-                     f"{rows[-1]['seconds']:.0f} s |")  # fmt: skip
+                     f"{rows[-1]['seconds']:.0f} s |")
     plots.curves_picture(
         PICTURE, curves, xlabel="step", ylabel="validation loss, nats per character",
         title="nanoGPT's CPU recipe on Shakespeare's characters",
-    )  # fmt: skip
+    )
     return [*lines, "", f"![validation loss by step](benchmarks/{PICTURE.name})", ""]
 
 
 def tales(folder):
-    """The default run against the entropy of its text, as Markdown lines."""
+    """Return the default run against the entropy of its text, as Markdown lines."""
     out = folder / "tales"
     train(["--out", out, "--sample-tokens", 200])
     draw_stories([str(out)])
@@ -104,7 +104,7 @@ def train(arguments):
 
 
 def validation_loss(folder):
-    """(loss, tokens) over the whole validation split, as the end of the run evaluated it."""
+    """Return (loss, tokens) over the whole validation split, as the end of the run evaluated it."""
     model, tokenizer, run = load_run(folder)
     text = split_text(load_corpus(run.training.corpus).text, run.training.train_fraction)[1]
     with using_matmul_precision(run.training.matmul_precision):

@@ -1,4 +1,4 @@
-"""Tables of what was measured, as Markdown, and the sections of RESULTS.md.
+"""Tables of measurements, as Markdown, and the sections of RESULTS.md.
 
 A section stands between two marks, so that one part can be measured again without the others.
 """
@@ -17,12 +17,7 @@ beside it stand the smallest and the largest of the rounds. Where other work sha
 another day's ratios may differ by more than the rounds of one do.
 """
 SECTION = re.compile(r"<!-- ([\w ]+) -->\n(.*?)<!-- end of \1 -->\n", re.S)
-# part: how the titles of its tables begin that README.md sums up, and what it calls them
-HEADLINES = {
-    "train_step": ("Training step", "A training step in float32"),
-    "bfloat16": ("Training step", "A training step in bfloat16 (npgpt: ours in float32)"),
-    "generation": ("The same", "100 new tokens, greedily, batch 1"),
-}
+HEADLINE = "train_step"  # the part that README.md sums up
 
 
 @dataclass
@@ -42,12 +37,12 @@ class Table:
         lines = [
             f"### {self.title}", "",
             _row(self.columns), _row(["---"] * len(self.columns)), *map(_row, self.rows),
-        ]  # fmt: skip
+        ]
         return "\n".join(lines + (["", self.text] if self.text else [])) + "\n"
 
 
 def comparison_table(title, comparisons, text=""):
-    """One row for each thing measured, with the baselines side by side."""
+    """Return a `Table` with a row for each measured task, the baselines side by side."""
     by_what, baselines = {}, list(dict.fromkeys(c.baseline for c in comparisons))
     for c in comparisons:
         by_what.setdefault(c.what, {})[c.baseline] = c
@@ -59,13 +54,13 @@ def comparison_table(title, comparisons, text=""):
 
 
 def not_ahead(tables):
-    """The paragraph that names every comparison with a ratio below 1."""
+    """Return the paragraph that names every comparison with a ratio below 1."""
     measured = [c for table in tables for c in table.comparisons if "ratio" in c]
     worse = [
         f"- {c['what']} against {c['peer']}: {c['ratio']:.2f} "
         f"({c['low']:.2f} – {c['high']:.2f})"
         for c in measured if is_behind(c["ratio"])
-    ]  # fmt: skip
+    ]
     if not measured:
         return ""
     heading, count = "**Where this project is not ahead", len(measured)
@@ -75,13 +70,13 @@ def not_ahead(tables):
 
 
 def section(part, described, tables):
-    """The Markdown of one part: where it was measured, its tables, where we are behind."""
+    """Return the Markdown of one part: where it was measured, its tables, where we are behind."""
     parts = [f"## {part}", described, *(table.markdown() for table in tables), not_ahead(tables)]
     return "\n\n".join(text.strip("\n") for text in parts if text) + "\n"
 
 
 def with_section(document, part, text, order):
-    """`document` with the section of `part` replaced, or put where `order` (of parts) wants it."""
+    """Return `document` with the section of `part` replaced, or put in its place in `order`."""
     document = document or HEAD
     sections = dict(SECTION.findall(document))
     sections[part] = text
@@ -92,44 +87,37 @@ def with_section(document, part, text, order):
     )
 
 
-def with_headline(document, part, machine, tables):
-    """README.md with what was measured of a part, and where, summed up between the marks for it."""
-    begins, title = HEADLINES[part]
-    found = [c for table in tables if table.title.startswith(begins) for c in table.comparisons]
-    models, cells = dict.fromkeys(_model_and_kind(c)[0] for c in found), {}
+def with_headline(document, machine, tables):
+    """Return README.md with the ratios of a training step to the tuned peers, between its marks."""
+    found = [c for table in tables if table.title.startswith("Training step")
+             for c in table.comparisons if c["peer"].endswith(", tuned")]
+    models, cells = dict.fromkeys(c["what"].split(":")[0] for c in found), {}
     for c in found:
-        model, kind = _model_and_kind(c)
         ratio = f"{c['ratio']:.2f} ({c['low']:.2f} – {c['high']:.2f})" if "ratio" in c else ""
-        cells.setdefault(f"{kind}{c['peer']}", {})[model] = ratio
+        cells.setdefault(c["peer"], {})[c["what"].split(":")[0]] = ratio
     lines = [
         f"{machine}:", "",
-        _row([f"{title}: times as long as ours", *models]), _row(["---"] * (1 + len(models))),
+        _row(["A training step in float32: times as long as ours", *models]),
+        _row(["---"] * (1 + len(models))),
         *(_row([name, *(row.get(model, "") for model in models)]) for name, row in cells.items()),
-    ]  # fmt: skip
-    marks = re.compile(rf"(<!-- benchmarks {part} -->\n).*?(<!-- end -->)", re.S)
+    ]
+    marks = re.compile(rf"(<!-- benchmarks {HEADLINE} -->\n).*?(<!-- end -->)", re.S)
     return marks.sub(lambda m: m[1] + "\n".join(lines) + "\n" + m[2], document)
 
 
-def _model_and_kind(comparison):
-    """(`gpt2`, "ours in int8 against ") of "`gpt2`, npgpt, int8"; else (model, "")."""
-    model, _, rest = comparison["what"].partition(", ")
-    kind = rest.partition(f"{OURS}, ")[2]
-    return model.split(":")[0], f"ours in {kind} against " if kind else ""
-
-
 def is_behind(ratio):
-    """As the tables show it, with two digits: 0.998 is even."""
+    """Return whether a ratio is below 1 with the two digits of the tables: 0.998 is even."""
     return round(ratio, 2) < 1
 
 
 def seconds(value):
-    """A time in the unit that needs no zeros in front."""
+    """Return a time in the unit that needs no zeros in front."""
     unit, scale = ("s", 1) if value >= 1 else ("ms", 1e3) if value >= 1e-3 else ("µs", 1e6)
     return f"{value * scale:.3g} {unit}"
 
 
 def quantity(value, unit, flops=None):
-    """A time, with the rate if FLOPs are known, or an amount of memory."""
+    """Return a time, with the rate if FLOPs are known, or an amount of memory."""
     if unit == "B":
         return f"{value / 1e6:,.0f} MB"
     return seconds(value) + (f", {flops / value / 1e9:.0f} GFLOP/s" if flops else "")

@@ -25,7 +25,7 @@ def generation(config, batch, prompt, new, dtype="float32"):
         results = generator.generate_batch(
             tokens, max_length=prompt + new - 1, min_length=prompt + new - 1,
             sampling_topk=1, include_prompt_in_result=True, end_token=[],
-        )  # fmt: skip
+        )
         return [list(map(int, result.sequences[0])) for result in results]
 
     return run

@@ -19,7 +19,7 @@ def training_step(batch, config, scalars=False):
     weights = whole_gpt.initial_weights(
         np.random.default_rng(0), config.vocab_size, config.block_size, config.n_embd,
         config.n_layer,
-    )  # fmt: skip
+    )
     m, v = ([{name: 0 * w for name, w in of.items()} for of in weights] for _ in "mv")
     x_BT, y_BT = shapes.tokens(batch, config)
     function = (scalar_engine if scalars else whole_gpt).loss_and_gradients

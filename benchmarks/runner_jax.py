@@ -35,7 +35,7 @@ def training_step(batch, config):
 
 
 def loss_of(weights, idx_BT, targets_BT, config):
-    """The mean cross-entropy; weights: name -> array."""
+    """Return the mean cross-entropy; weights: name -> array."""
     T = idx_BT.shape[1]
     x_BTC = weights["wte.weight"][idx_BT] + weights["wpe.weight"][:T]
     for i in range(config.n_layer):

@@ -24,7 +24,7 @@ NAMES = {
     "wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm", "ln_1": "attn_norm",
     "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm",
     "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
-}  # fmt: skip
+}
 
 
 def generation(config, batch, prompt, new, dtype="F32"):
@@ -82,7 +82,7 @@ class Model:
         lib.llama_memory_clear(lib.llama_get_memory(self.context), False)
 
     def read(self, idx_BT, position):
-        """The likeliest token of each text after some more of its tokens, (B,)."""
+        """Return the likeliest token of each text after some more of its tokens, (B,)."""
         B, T = idx_BT.shape
         self.batch.n_tokens = size = B * T
         self.tokens[:size] = idx_BT.T.ravel()
@@ -94,7 +94,7 @@ class Model:
         return self.logits(B).argmax(axis=1)
 
     def logits(self, B):
-        """Those of the last `read`, (B, V)."""
+        """Return the logits of the last `read`, (B, V)."""
         return as_array(lib.llama_get_logits(self.context), (B, self.vocab_size))
 
     def __del__(self):
@@ -104,7 +104,7 @@ class Model:
 
 
 def write_gguf(path, config, dtype):
-    """The new GPT of these settings; `dtype` is that of its matrices."""
+    """Write the new GPT of these settings; `dtype` is the type of its matrices."""
     kind = gguf.GGMLQuantizationType[dtype]
     config = GPTConfig(**config)
     writer = gguf.GGUFWriter(path, "gpt2")

@@ -22,14 +22,14 @@ def product(form, Z, M, N, K, bf16=False):
 
 
 def rung(name, size):
-    """A rung of the ladder to `product`."""
+    """Return a rung of the ladder to `product`."""
     a, b = shapes.random(size, size), shapes.random(size, size, seed=1)
     function = getattr(ladder, name)
     return lambda: function(a, b)
 
 
 def op(name, sizes):
-    """Forward and backward of an op on the arrays of `shapes.op_arrays`."""
+    """Return forward and backward of an op on the arrays of `shapes.op_arrays`."""
     inputs, targets, d_output = shapes.op_arrays(name, sizes)
     function = {
         "attention": partial(autograd.scaled_dot_product_attention, causal=True),
@@ -49,7 +49,7 @@ def op(name, sizes):
 
 
 def adamw(config):
-    """Clipping by the global norm, and the update of all weights of a model."""
+    """Return clipping by the global norm and the update of all weights of a model."""
     model = GPT(GPTConfig(**config))
     for p in model.parameters().values():
         p.grad = shapes.random(*p.shape)
@@ -74,7 +74,7 @@ def training_step(batch, config, bf16=False):
 
 
 def generation(config, batch, prompt, new, weights="fp32", reading=False):
-    """`reading`: of all that, only reading as many bytes as the weights have."""
+    """Return `reading`: of all that, only reading as many bytes as the weights have."""
     model = use_weights(GPT(GPTConfig(**config)), weights)
     decoder = model.decoder()
     if reading:

@@ -28,10 +28,10 @@ class Block(nn.Module):
         self.ln_1, self.ln_2 = nn.LayerNorm(n_embd), nn.LayerNorm(n_embd)
         self.attn = nn.ModuleDict({
             "c_attn": nn.Linear(n_embd, 3 * n_embd), "c_proj": nn.Linear(n_embd, n_embd),
-        })  # fmt: skip
+        })
         self.mlp = nn.ModuleDict({
             "c_fc": nn.Linear(n_embd, 4 * n_embd), "c_proj": nn.Linear(4 * n_embd, n_embd),
-        })  # fmt: skip
+        })
 
     def forward(self, x_BTC):
         B, T, C = x_BTC.shape

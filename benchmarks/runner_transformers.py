@@ -13,7 +13,7 @@ torch.set_num_threads(threads())
 
 
 def loaded(config, dtype="float32"):
-    """The GPT2LMHeadModel with the weights of our new GPT of these settings."""
+    """Return the GPT2LMHeadModel with the weights of our new GPT of these settings."""
     with tempfile.TemporaryDirectory() as folder:
         GPT(GPTConfig(**config)).save_pretrained(folder)
         return GPT2LMHeadModel.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()

@@ -75,11 +75,11 @@ HINDRANCES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_DISABLE_JIT", "AUT
 THREADS = "NPGPT_BENCHMARK_THREADS"
 LIMITS = (
     "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", THREADS,
-)  # fmt: skip
+)
 
 
 def missing(name):
-    """Why a library cannot be measured and what to do about it; "" if it can."""
+    """Return why a library cannot be measured and what to do about it; "" if it can."""
     package = RUNNERS[name][0]
     if package == "llama_cpp" and not all(map(importlib.util.find_spec, (package, "gguf"))):
         return "not measured: pip install llama-cpp-python gguf (builds it: needs gcc and cmake)"
@@ -91,7 +91,7 @@ def missing(name):
 
 
 def environment(threads, **more):
-    """The environment variables of a measuring process."""
+    """Return the environment variables of a measuring process."""
     kept = {key: value for key, value in os.environ.items() if key not in HINDRANCES}
     return kept | dict.fromkeys(LIMITS, str(threads)) | {"JAX_PLATFORMS": "cpu"} | more
 
@@ -107,7 +107,7 @@ class Runner:
             [sys.executable, "-m", "benchmarks.runners", f"benchmarks.{module}"], cwd=ROOT,
             env=environment(threads, **more),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
-        )  # fmt: skip
+        )
 
     def __enter__(self):
         return self
@@ -122,11 +122,11 @@ class Runner:
         return self._ask(task=task, settings=settings | self.extra)
 
     def time(self, count, wake=0.0):
-        """Seconds a call, of `count` calls, after `wake` seconds of calls that are not timed."""
+        """Return seconds a call, of `count` calls, after `wake` seconds of untimed calls."""
         return self._ask(count=count, wake=wake)
 
     def call(self, name, **arguments):
-        """The result of `module:function` in that process."""
+        """Return the result of `module:function` in that process."""
         return self._ask(call=name, arguments=arguments)
 
     def _ask(self, **request):
@@ -162,12 +162,12 @@ def main():
 
 
 def threads():
-    """How many threads this process was started to use."""
+    """Return how many threads this process was started to use."""
     return int(os.environ.get(THREADS, DEFAULT_THREADS))
 
 
 def _time(function, count, wake=0.0):
-    """Seconds a call. Python's garbage collector is off while the clock runs."""
+    """Return seconds a call. Python's garbage collector is off while the clock runs."""
     gc.collect()
     gc.disable()
     end = time.perf_counter() + wake

@@ -47,7 +47,7 @@ def tables(threads, quick=False):
                     f"{axis} {value}", "training_step",
                     flops=3 * flops_per_token(config) * tokens,
                     batch=tokens // config.block_size, config=asdict(config),
-                )  # fmt: skip
+                )
         ours, theirs = [c.ours for c in found], [c.theirs for c in found]
         curves[axis] = values, {OURS: ours, TORCH_TUNED: theirs}
         last = drawn and len(curves) == len(AXES)

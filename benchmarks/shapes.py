@@ -27,7 +27,7 @@ def models(quick):
 
 
 def products(batch, config):
-    """layer -> (N, I, O): rows, features in and out of each of a model's matrix products."""
+    """Return layer -> (N, I, O): rows, features in and out of a model's matrix products."""
     N, C = batch * config.block_size, config.n_embd
     return {
         "qkv": (N, C, 3 * C),
@@ -39,12 +39,12 @@ def products(batch, config):
 
 
 def random(*shape, seed=0):
-    """Standard normal numbers in float32: the same for every runner."""
+    """Return standard normal numbers in float32: the same for every runner."""
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
 def operands(form, Z, M, N, K):
-    """a and b of a stack of Z products c (M, N) with K terms each, stored as `form` reads them.
+    """Return a and b of a stack of Z products c (M, N) of K terms, stored as `form` reads them.
 
     form   "nn": a b    "nt": a b^T, b stored (Z, N, K)    "tn": a^T b, a stored (Z, K, M)
     """
@@ -53,7 +53,7 @@ def operands(form, Z, M, N, K):
 
 
 def op_arrays(name, sizes):
-    """(inputs, targets, gradient of the output) of an op whose first input has these sizes."""
+    """Return (inputs, targets, gradient of the output) of an op; sizes: of its first input."""
     N, C = sizes[0], sizes[-1]
     more = {"layer_norm": [(C,), (C,)], "attention": [sizes, sizes]}.get(name, [])
     inputs = [random(*shape, seed=seed) for seed, shape in enumerate([sizes, *more])]
@@ -62,11 +62,11 @@ def op_arrays(name, sizes):
 
 
 def tokens(batch, config):
-    """Inputs and targets, (B, T) each."""
+    """Return inputs and targets, (B, T) each."""
     rng = np.random.default_rng(0)
     return rng.integers(0, config.vocab_size, (2, batch, config.block_size))
 
 
 def prompts(batch, length, config):
-    """Prompts (batch, length) for a model of these settings (a dict)."""
+    """Return prompts (batch, length) for a model of these settings (a dict)."""
     return np.random.default_rng(5).integers(0, config["vocab_size"], (batch, length))

@@ -1,4 +1,4 @@
-"""Start-up: what one waits for before anything is trained. Each time is of a new process.
+"""Start-up: the wait before anything is trained. Each time is of a new process.
 
     import        `import npgpt`, inside the process
     warm start    from starting `npgpt train` to the end of the first training step
@@ -63,11 +63,11 @@ def tables(threads, quick=False):
     yield Table(
         "Start-up", ["", "median", "min – max", "processes", "goal", ""], rows,
         "The run is the default one, `npgpt train`, on `tales`.",
-    )  # fmt: skip
+    )
 
 
 def first_step(threads, **variables):
-    """Seconds from starting `npgpt train` in a new process to the end of its first step."""
+    """Return seconds from starting `npgpt train` in a new process to the end of its first step."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "run")
         start = time.time()
@@ -79,7 +79,7 @@ def _output(code, env, *arguments):
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, env=env, check=False,
         capture_output=True, encoding="utf-8",
-    )  # fmt: skip
+    )
     if done.returncode:
         raise RuntimeError(f"a process to be timed failed:\n{done.stderr}")
     return done.stdout
@@ -91,4 +91,4 @@ def _row(what, times, goal=None):
     return [
         what, seconds(median), f"{seconds(min(times))} – {seconds(max(times))}", str(len(times)),
         f"{goal:g} s" if goal else "", kept,
-    ]  # fmt: skip
+    ]

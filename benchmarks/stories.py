@@ -1,4 +1,4 @@
-"""The picture that README.md opens with: what a run wrote on its way, beside its loss and a floor.
+"""The picture that README.md opens with: stories by a run on its way, beside its loss and a floor.
 
     npgpt train && python -m benchmarks.stories runs/tales
 
@@ -28,7 +28,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", help="a run folder, such as runs/tales")
     parser.add_argument("--out", type=Path, default=PICTURE, metavar="FILE.png",
-                        help="default: %(default)s")  # fmt: skip
+                        help="default: %(default)s")
     args = parser.parse_args(argv)
     _, tokenizer, run = load_run(args.run)
     found = history(run, tokenizer)
@@ -43,7 +43,7 @@ def words(text):
 
 
 def chosen(samples):
-    """Some of the samples: pairs (step, text)."""
+    """Return some of the samples: pairs (step, text)."""
     last = len(samples) - 1
     return [samples[i] for i in dict.fromkeys(round(share * last) for share in SHARES)]
 
@@ -53,15 +53,15 @@ def draw(path, found, known):
     drawing, (curve, page) = plots.figure(11, 4.3, 1, 2, width_ratios=(1, 1.15))
     curve.plot(found["step"], found["loss"], color=plots.COLOURS[0], linewidth=1, label="training")
     curve.plot(*zip(*found["val"], strict=True), "o", markersize=4, color=plots.COLOURS[1],
-               label="validation")  # fmt: skip
+               label="validation")
     for name, level in found["levels"]:
         curve.axhline(level, **plots.LANDMARK)
         curve.annotate(f"{name} {level:.2f}", (found["step"][-1], level), (0, -3), ha="right",
-                       va="top", **plots.NOTE)  # fmt: skip
+                       va="top", **plots.NOTE)
     curve.set(xlabel="step", ylabel="loss, nats per character", ylim=(0, None))
     between = np.mean(sorted(level for _, level in found["levels"])[-2:])  # the two highest lines
     curve.legend(frameon=False, loc="center", bbox_to_anchor=(0.5, between),
-                 bbox_transform=curve.get_yaxis_transform())  # fmt: skip
+                 bbox_transform=curve.get_yaxis_transform())
     page.axis("off")
     y, losses = 0.0, dict(found["val"])
     for step, text in chosen(found["samples"]):
@@ -81,7 +81,7 @@ def write(page, lines, y, known, **font):
                 xycoords="axes fraction", textcoords="offset points", family="monospace",
                 fontsize=SIZE, color=plots.COLOURS[1] if strange else plots.INK, parse_math=False,
                 style="italic" if strange else "normal", **font,
-            )  # fmt: skip
+            )
         y -= LINE
     return y
 

@@ -40,7 +40,7 @@ def tables(threads, quick=False):
     yield comparison_table(
         "Tokenizer", found, "Ratio: how many times as long the peer takes. tiktoken and we encode "
         "on one thread; tokenizers trains on all."
-    )  # fmt: skip
+    )
     yield _first_calls(prose, tokenizer)
     yield _worst_cases(prose, tokenizer, 10_000_000 // scale)
 
@@ -51,7 +51,7 @@ def _coding(tokenizer, texts, rounds):
     peer = tiktoken.Encoding(
         "peer", pat_str=PATTERNS[tokenizer.pattern],
         mergeable_ranks={tokenizer.tokens[i]: i for i in tokenizer.ids}, special_tokens={},
-    )  # fmt: skip
+    )
     found = []
     for name, text in texts.items():
         few = rounds if len(text) < 5_000_000 else min(rounds, 2)
@@ -87,7 +87,7 @@ def _training(prose, mixed, rounds):
 
 
 def _first_calls(prose, tokenizer):
-    """A new tokenizer's first text, and the same again."""
+    """Return a new tokenizer's first text, and the same again."""
     fresh = BPETokenizer(tokenizer.merges, pattern=tokenizer.pattern, ids=tokenizer.ids)
     n_bytes = len(prose.encode("utf-8"))
     build = _seconds(lambda: fresh.encode(""))
@@ -102,7 +102,7 @@ def _first_calls(prose, tokenizer):
 
 
 def _worst_cases(prose, tokenizer, size):
-    """Time for a byte of texts without words, as multiples of prose's."""
+    """Return time for a byte of texts without words, as multiples of prose's."""
     rng = np.random.default_rng(0)
     texts = {
         "prose": prose,
@@ -126,7 +126,7 @@ def _worst_cases(prose, tokenizer, size):
 
 
 def _in_turn(what, peer, ours, theirs, rounds):
-    """The Comparison of two functions that run in turn; a round before is not counted."""
+    """Return the Comparison of two functions that run in turn; a round before is not counted."""
     taken = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds + 1)]
     return compared(what, peer, *zip(*taken[1:], strict=True))
 
@@ -139,11 +139,11 @@ def _prose():
 
 
 def _mixed(prose, size):
-    """Prose, with accents, Cyrillic, Greek, Chinese, emoji, digits and code after every 2,000."""
+    """Return prose with accents, Cyrillic, Greek, Chinese, emoji, digits, code every 2,000."""
     others = (
         "Ça va, naïve Élodie? ", "Съешь ещё этих мягких французских булок. ", "Ξεσκεπάζω τὴν. ",
         "我们在东京吃饭。", "👩‍🔬🐕 ", "3.14159 + 2,718 = ", "def f(x):\n    return x[1:]\r\n",
-    )  # fmt: skip
+    )
     parts = []
     for k, start in enumerate(range(0, len(prose), 2000)):
         parts += [prose[start : start + 2000], others[k % len(others)] * (1 + k % 5)]

@@ -30,7 +30,7 @@ def tables(threads, quick=False):
     found = []
     for name, (batch, config) in models(quick).items():
         what = (f"`{name}`: {config.n_layer} layers, {config.n_embd} wide, "
-                f"T={config.block_size}, B={batch}, V={config.vocab_size}")  # fmt: skip
+                f"T={config.block_size}, B={batch}, V={config.vocab_size}")
         flops = 3 * flops_per_token(config) * batch * config.block_size
         effort = QUICK if quick else FULL if name == "cpu" else LONG
         with Contest(threads, BASELINES.get(name, ALL), effort) as contest:
@@ -43,12 +43,12 @@ def tables(threads, quick=False):
         "float32 everywhere but in the columns that say bf16. Tuned: `benchmarks/tuning.py` says "
         "how; else as installed. GFLOP/s are useful FLOPs: those of the model's matrix products, "
         "and of causal attention counted once.",
-    )  # fmt: skip
+    )
     yield utilisation(found, peak)
 
 
 def utilisation(comparisons, peak):
-    """Useful FLOPs of our steps over what the processor can do."""
+    """Return a table of our steps' useful FLOPs over the processor's peak."""
     rates = {c.what.split(":")[0]: c.flops / c.ours for c in comparisons}
     cells = [[name, f"{rate / 1e9:.0f}", f"{rate / peak:.0%}"] for name, rate in rates.items()]
     return Table(
@@ -56,4 +56,4 @@ def utilisation(comparisons, peak):
         ["model", "GFLOP/s", "of the peak"], cells,
         "The peak is what `benchmarks/peak.py` reaches: a loop of float32 multiply-adds without "
         "memory, best of half a second.",
-    )  # fmt: skip
+    )

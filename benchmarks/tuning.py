@@ -1,4 +1,4 @@
-"""What makes PyTorch and JAX as fast as they can be here, beside how they are installed.
+"""Settings that make PyTorch and JAX as fast as they can be here.
 
 Two things hold them back that are not their own:
 
@@ -26,7 +26,7 @@ ANSWER = "int mkl_serv_intel_cpu_true(void) { return 1; }\n"
 
 
 def environment(package):
-    """The environment variables that a process of this package is tuned by; {} if there are none.
+    """Return the environment variables that tune a process of this package, or {}.
 
     Raises CalledProcessError if a library has to be built for it and the C compiler does not.
     """
@@ -36,7 +36,7 @@ def environment(package):
 
 
 def missing(package):
-    """Why the package cannot be tuned, and what to do about it; "" if it can."""
+    """Return why the package cannot be tuned and what to do about it; "" if it can."""
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return "as installed: there is nothing to tune but glibc's malloc and MKL on Linux"
     if _asks(package) and not shutil.which("cc"):
@@ -45,7 +45,7 @@ def missing(package):
 
 
 def _asks(package):
-    """Whether its products go through MKL on a processor that is not Intel's."""
+    """Return whether PyTorch's products go through MKL on a processor that is not Intel's."""
     if package != "torch" or platform.machine() not in ("x86_64", "AMD64"):
         return False
     return in_proc("cpuinfo", "vendor_id") != "GenuineIntel"
@@ -53,7 +53,7 @@ def _asks(package):
 
 @cache
 def _answer():
-    """(folder that is deleted when this process ends, library in it with the answer)"""
+    """Return (folder that is deleted when this process ends, library in it with the answer)"""
     folder = tempfile.TemporaryDirectory(prefix="npgpt-benchmarks-")
     source, library = Path(folder.name, "answer.c"), Path(folder.name, "answer.so")
     source.write_text(ANSWER, encoding="ascii")

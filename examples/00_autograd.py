@@ -2,7 +2,7 @@
 
 A computation is a graph. To learn, we need the derivative of the loss with respect to each value in
 it; the chain rule gives them all in one walk from the loss back to the leaves. A finite difference
-finds each of them by trying: change one value a little, run everything again, compare the losses.
+finds each of them by trial: change one value a little, run everything again, compare the losses.
 
 Try:
 - In STEPS, make h `relu` instead of `tanh` and b = -2: s is negative, the derivative of relu
@@ -32,11 +32,11 @@ STEPS = {
 POSITIONS = {  # (column, row) in the picture
     "x": (0, 0), "w": (0, 1), "z": (1, 0), "b": (1, 1), "s": (2, 0), "h": (3, 0), "v": (3, 1),
     "m": (4, 1), "out": (5, 0), "y": (5, 1), "e": (6, 0), "loss": (7, 0),
-}  # fmt: skip
+}
 
 
 def compute(nudged=None, by=0.0):
-    """Every tensor of the graph by name; `by` is added to the one called `nudged`."""
+    """Return every tensor of the graph by name; `by` is added to the one called `nudged`."""
     tensors = {}
     for name, value in LEAVES.items():
         moved = value + (by if name == nudged else 0)
@@ -49,17 +49,17 @@ def compute(nudged=None, by=0.0):
 
 
 def finite_difference(name, step=1e-5):
-    """(loss with the value a bit larger - loss with it a bit smaller) / the distance."""
+    """Return (loss with the value a bit larger - loss with it a bit smaller) / the distance."""
     return (compute(name, step)["loss"].item() - compute(name, -step)["loss"].item()) / (2 * step)
 
 
 def sources(node):
-    """What a node was computed from: nodes, leaf tensors, None for a constant."""
+    """Return the inputs of a node: nodes, leaf tensors, None for a constant."""
     return [edge[0] if isinstance(edge, tuple) else edge for edge in node.edges]
 
 
 def in_order(node, seen):
-    """The nodes of a graph, each after all those it was computed from, as the keys of `seen`."""
+    """Return the nodes of a graph, each after its inputs, as the keys of `seen`."""
     if node not in seen:
         for source in sources(node):
             if source is not None and not isinstance(source, Tensor):
@@ -69,7 +69,7 @@ def in_order(node, seen):
 
 
 def walk_back(loss):
-    """Node or leaf -> d(loss)/d(its value). What `backward` does, without freeing anything."""
+    """Return node or leaf -> d(loss)/d(its value), as `backward` does, but free nothing."""
     gradients = {loss.node: np.ones(())}  # d(loss)/d(loss)
     for node in reversed(in_order(loss.node, {})):
         needs = tuple(edge is not None for edge in node.edges)  # a constant has no edge
@@ -98,20 +98,20 @@ def the_graph(figures):
         made_by = node.op.name if node else "-"
         print(f"{name:6}{made_by:9}{tensor.item():10.4f}{gradient:17.10f}{difference:21.10f}")
         text = (f"{name}   {made_by if node else 'leaf'}\n{tensor.item():.3f}"
-                f"\ngradient {gradient:.3f}\ntried {difference:.3f}")  # fmt: skip
+                f"\ngradient {gradient:.3f}\ntried {difference:.3f}")
         boxes[name] = (*POSITIONS[name], text)
         arrows += [(of[source], name) for source in (sources(node) if node else ())]
     tensors["loss"].backward()
     same = all(tensors[name].grad == gradients[tensors[name]] for name in LEAVES)
     print(f"\nlargest difference {max(errors):.1e}; loss.backward() left the same values "
-          f"in the .grad of the leaves: {same}")  # fmt: skip
+          f"in the .grad of the leaves: {same}")
     title = "The gradient of each box agrees with its finite difference; h is used twice"
     picture(draw_graph, figures / "00_autograd.png", boxes, arrows, title)
     return {"graph_error": max(errors), "backward_agrees": same}
 
 
 def draw_graph(path, boxes, arrows, title):
-    """A computation graph from left to right.
+    """Return a computation graph from left to right.
 
     boxes    name -> (column, row, text)
     arrows   pairs of names (from, to)
@@ -124,12 +124,12 @@ def draw_graph(path, boxes, arrows, title):
         axes.annotate(
             "", (x1, -y1), (x0, -y0),
             arrowprops={"arrowstyle": "-|>", "color": plots.GREY, "shrinkA": 30, "shrinkB": 37},
-        )  # fmt: skip
+        )
     for column, row, text in boxes.values():
         axes.text(
             column, -row, text, ha="center", va="center", fontsize=8, color=plots.INK,
             bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": plots.COLOURS[0]},
-        )  # fmt: skip
+        )
     axes.set(title=title, xlim=(-0.6, columns - 0.4), ylim=(-rows + 0.4, 0.6))
     axes.axis("off")
     return plots.save(drawing, path)

@@ -1,15 +1,15 @@
-"""Section 1, what is a language model: something that says how likely each next token is.
+"""Section 1, what is a language model: a program that says how likely each next token is.
 
 The oldest count: how often did a token follow the one before (bigram), the two before (trigram)?
-A GPT reads all that came before. They are compared by their loss, the mean of -ln of what they
-gave the token that did come. The tales are written by a grammar, whose entropy is the loss of a
-model that knows the grammar itself: on average no model does better.
+A GPT reads all tokens before. The models are compared by their loss, the mean of -ln of the
+probability that they gave the token that came. A grammar writes the tales, and its entropy is the
+loss of a model that knows the grammar: on average no model does better.
 
 Try:
 - Change BEGINNINGS: end one in "was too hungry, so it". The GPT's answer follows, while to the
   trigram model all of these beginnings are the same two tokens.
-- Add "4-gram": 4 to ORDERS. It is worse than the trigram: most of its contexts are new, and a
-  count of nothing says nothing.
+- Add "4-gram": 4 to ORDERS. It is worse than the trigram: most of its contexts are new, and
+  zero counts say nothing.
 - Train longer, with more steps in small_model.py: the GPT gets closer to the entropy.
 - `npgpt look RUN`, view Tokens: the grammar's odds beside those of your own model, as you type.
 """

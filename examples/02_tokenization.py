@@ -47,7 +47,7 @@ def two_tokenizers(text):
         print(f"{name}: vocabulary {tokenizer.vocab_size}, {len(ids_N)} tokens for "
               f"{len(SENTENCE)} characters\n    "
               f"{' '.join(map(str, ids_N))}\n    "
-              f"{'|'.join(tokenizer.decode([i]) for i in ids_N)}")  # fmt: skip
+              f"{'|'.join(tokenizer.decode([i]) for i in ids_N)}")
     return char, bpe
 
 
@@ -83,7 +83,7 @@ def round_trip(char, bpe):
     ids_N = bpe.encode(STRANGE)
     same = bpe.decode(ids_N) == STRANGE
     print(f"BPE: {len(STRANGE)} characters, {len(STRANGE.encode('utf-8'))} bytes, {len(ids_N)} "
-          f"tokens; decode(encode(text)) == text: {same}")  # fmt: skip
+          f"tokens; decode(encode(text)) == text: {same}")
     return {"refused": refused, "round_trip": same}
 
 
@@ -100,14 +100,14 @@ def lengths(text, unseen, figures):
         for curve, sample in zip(curves.values(), (unseen, other), strict=True):
             curve.append(len(sample) / len(bpe.encode(sample)))
         print(f"{bpe.vocab_size:10}   " + "   ".join(
-            f"{curve[-1]:{len(name)}.2f}" for name, curve in curves.items()))  # fmt: skip
+            f"{curve[-1]:{len(name)}.2f}" for name, curve in curves.items()))
     picture(
         plots.curves_picture, figures / "02_tokenization.png",
         {name: (SIZES, curve) for name, curve in curves.items()},
         xlabel="vocabulary size", ylabel="characters per token",
         title="Merges help on text like the one they were learned from",
         marks=[("bytes only", SIZES[0])],
-    )  # fmt: skip
+    )
     tales_curve, other_curve = curves.values()
     return {"tales_per_token": tales_curve, "other_per_token": other_curve}
 
@@ -128,7 +128,7 @@ def equal_compute(text, unseen, quick):
         cost_of_bytes = cost_of_bytes or cost
         n_steps = round((20 if quick else 300) * cost_of_bytes / cost)
         training = TrainConfig(max_iters=n_steps, batch_size=12, lr=3e-3, min_lr=3e-4,
-                               warmup_iters=10)  # fmt: skip
+                               warmup_iters=10)
         warm_up(config)
         ids_N, unseen_N = bpe.encode(text), bpe.encode(unseen)
         model = train(GPT(config, seed=1), ids_N, training)
@@ -137,7 +137,7 @@ def equal_compute(text, unseen, quick):
         seen = n_steps * 12 * config.block_size
         per_token = len(text) / len(ids_N)
         print(f"{bpe.vocab_size:10}   {model.num_parameters():10,}   {n_steps:5}   "
-              f"{seen:11,}   {seen * per_token:9,.0f}   {loss:10.3f}   {bits:9.3f}")  # fmt: skip
+              f"{seen:11,}   {seen * per_token:9,.0f}   {loss:10.3f}   {bits:9.3f}")
         found.append((model.num_parameters(), seen * per_token, bits))
     parameters, characters, bits = np.array(found).T.tolist()
     return {"parameters": parameters, "characters_seen": characters, "bits_per_byte": bits}
@@ -150,7 +150,7 @@ def main(quick=False, figures=FIGURES):
     return (
         merges(bpe) | round_trip(char, bpe) | lengths(text, unseen, figures)
         | equal_compute(text, unseen, quick)
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Section 3, embeddings: a vector for every token, and one for every position.
 
 The table is a matrix, and looking up a row is a matrix product with a one-hot vector. The vectors
-start as random numbers. Training gives similar vectors to tokens that are used alike, since the
-model has to treat them alike: nobody told it what an animal is.
+start as random numbers. Training gives similar vectors to tokens that are used alike, because
+the model has to treat them alike: nobody told it what an animal is.
 
 Try:
 - Give `compare` the vectors of an untrained model, `GPT(trained.model.config)`: no neighbour has
@@ -33,7 +33,7 @@ RELATIONS = {  # name -> pairs of words
         ("he", "she"), ("He", "She"), ("his", "her"), ("King", "Queen"), ("Duke", "Dame"),
         ("Lord", "Lady"),
     ],
-}  # fmt: skip
+}
 MOST_LABELS, BESIDE = 9, 5  # in a panel of the figure; points between a dot and its label
 GOOD = (  # beginnings that end in " good": of an animal, and of food
     ("A good", "The good", "Then a good", "One dawn good", "Long ago there was a good"),
@@ -54,13 +54,13 @@ def rows_of_a_table():
     looked_up_TC.sum().backward()
     print(f"ids {ids_T}, one-hot\n{one_hot_TV}\none-hot @ table\n{product_TC.data}\n"
           f"rows of the table\n{looked_up_TC.data}\n"
-          f"gradient of the table\n{weight_VC.grad}")  # fmt: skip
+          f"gradient of the table\n{weight_VC.grad}")
     same = np.array_equal(product_TC.data, looked_up_TC.data)
     return {"lookup_is_product": same, "row_gradients": weight_VC.grad[:, 0].tolist()}
 
 
 def cosines(a_NC, b_MC):
-    """Cosines of the angles between vectors, (N, M): 1 same direction, 0 unrelated, -1 opposite."""
+    """Return cosines between vectors, (N, M): 1 same direction, 0 unrelated, -1 opposite."""
     a_NC = a_NC / np.linalg.norm(a_NC, axis=1, keepdims=True)
     b_MC = b_MC / np.linalg.norm(b_MC, axis=1, keepdims=True)
     return a_NC @ b_MC.T
@@ -110,7 +110,7 @@ def analogies(tokenizer, weight_VC):
     found = {}
     for name, pairs in RELATIONS.items():
         ids = [[ids_V[f" {word}"] for word in pair] for pair in pairs
-               if all(f" {word}" in ids_V for word in pair)]  # fmt: skip
+               if all(f" {word}" in ids_V for word in pair)]
         if len(ids) < 2:
             print(f"{name:25} not enough of its words are one token")
             continue
@@ -124,12 +124,12 @@ def analogies(tokenizer, weight_VC):
         found[name] = {"right": right, "alone": alone, "tried": tried, "chance": 1 / others}
         print(f"{name:25} {len(ids):2} pairs: {right:3} of {tried:3} right ({right / tried:4.0%}); "
               f"nearest to the last word alone {alone / tried:4.0%}; any word of these pairs at "
-              f"random {1 / others:4.0%}, of all {1 / (len(weight_VC) - 3):.1%}")  # fmt: skip
+              f"random {1 / others:4.0%}, of all {1 / (len(weight_VC) - 3):.1%}")
     return found
 
 
 def _nearest(vector_C, weight_VC, left_out):
-    """The token of the largest cosine with a vector, but for some."""
+    """Return the token of the largest cosine with a vector, but for some."""
     order = np.argsort(-cosines(vector_C[None], weight_VC)[0])
     return next(int(i) for i in order if i not in left_out)
 
@@ -148,7 +148,7 @@ def in_two_contexts(trained):
     vectors = [  # of each sentence: " good" in the table, and after each block
         [weight_VC[good[0]], *(x.data[0, -1] for x in streams(trained.model, row[None])[1:])]
         for rows in ids for row in rows
-    ]  # fmt: skip
+    ]
     found, n = {"same": [], "other": []}, len(GOOD[0])
     off = ~np.eye(n, dtype=bool)
     for layer, vectors_NC in enumerate(np.array(vectors).swapaxes(0, 1)):
@@ -158,7 +158,7 @@ def in_two_contexts(trained):
         found["other"].append(float(cosine_NN[:n, n:].mean()))
         where = f"after block {layer - 1}" if layer else "the table"
         print(f"{where:14} same kind of sentence {found['same'][-1]:5.2f}, the other kind "
-              f"{found['other'][-1]:5.2f}")  # fmt: skip
+              f"{found['other'][-1]:5.2f}")
     return found
 
 
@@ -182,7 +182,7 @@ def draw(vectors, figures):
 
 
 def draw_clouds(path, groups, title):
-    """All points in one panel; then each cloud by itself, larger, with some of its words.
+    """Return all points in one panel; then each cloud by itself, larger, with some of its words.
 
     groups   name -> (points (n, 2), labels)
     """
@@ -199,7 +199,7 @@ def draw_clouds(path, groups, title):
             points, _ = groups[name]
             whole = panel is axes.flat[0]
             panel.scatter(*points.T, s=12, color=colours[name], alpha=1 if whole else 0.35,
-                          linewidth=0)  # fmt: skip
+                          linewidth=0)
         panel.margins(0.2)
         panel.tick_params(labelsize=9)
         panel.locator_params(nbins=4)
@@ -223,7 +223,7 @@ def draw_clouds(path, groups, title):
 
 
 def spread_out(points, most):
-    """Indices of some points, as far from each other as may be: each is far from those before."""
+    """Return indices of points far from one another: each is far from those before it."""
     scaled = (points - points.mean(axis=0)) / np.ptp(points, axis=0)
     chosen = [int((scaled**2).sum(axis=1).argmax())]
     while len(chosen) < min(most, len(points)):
@@ -259,8 +259,8 @@ def write_beside(panel, points, labels, all_points, lines=True):
 
 
 def covers(box, taken, pixels, panel):
-    """Whether a box lies over another, over a point, or over the edge of the panel; or its line
-    over another box, or over a point other than its own."""
+    """Return whether a box lies over another, over a point, or over the edge of the panel; or its
+    line over another box, or over a point other than its own."""
     low, high, line, far = box
     inside, others = panel.bbox, pixels[(abs(pixels - line[0]) > 0.5).any(axis=1)]
     return (
@@ -269,7 +269,7 @@ def covers(box, taken, pixels, panel):
         or ((low - 5 < pixels) & (pixels < high + 5)).all(axis=1).any()
         or (far and (np.linalg.norm(line[:, None] - others, axis=2) < 9).any())
         or low[0] < inside.x0 or high[0] > inside.x1 or low[1] < inside.y0 or high[1] > inside.y1
-    )  # fmt: skip
+    )
 
 
 def positions(model):

@@ -1,4 +1,4 @@
-"""Section 4, attention: each position reads from the positions before it, as much as they fit.
+"""Section 4, attention: each position reads from earlier ones, as they match its query.
 
 A position asks with its query, is found by its key, and hands over its value. The weights are a
 softmax of query-key products, so they are positive and sum to 1. A model has several heads: each
@@ -9,7 +9,7 @@ Try:
 - Let it ask with (30, 0): all its weight is on one token. Where a softmax is that sure, its
   gradient is 0, and nothing is learned; the division by sqrt(D) keeps products of long vectors
   from going there.
-- Train with another seed, in `main`: the heads share the work in another way.
+- Train with a different seed, in `main`: the heads share the work differently.
 - In `OTHERWISE`, put "cold" or "thirsty": is it carried by the same positions?
 - `npgpt look RUN`, view Attention: every head of your own model, as you type; click a weight to see
   how it came about.
@@ -61,7 +61,7 @@ def by_hand():
     result_TD = weights_TT @ v_TD
     titles = "Q", "K", "V", "scores by " + " ".join(tokens), "weights on the same", "result"
     print(f"{'':8}" + "".join(title.ljust(width) for title, width in
-                             zip(titles, (13, 13, 13, 30, 30, 0), strict=True)))  # fmt: skip
+                             zip(titles, (13, 13, 13, 30, 30, 0), strict=True)))
     for t, token in enumerate(tokens):
         rows = (part[t] for part in (q_TD, k_TD, v_TD, scores_TT, weights_TT, result_TD))
         cells = (" ".join(f"{value:5.2f}" for value in row) for row in rows)
@@ -73,7 +73,7 @@ def by_hand():
 
 
 def positions_of(word, text, tokenizer):
-    """For each occurrence of a word in a text: the positions of its tokens."""
+    """Return the positions of the tokens of each occurrence of a word in a text."""
     positions, start = [], 0
     for pre_token in split(text):
         end = start + len(tokenizer.encode(pre_token))
@@ -111,20 +111,20 @@ def in_a_model(trained, figures):
     finders = [
         f"layer {layer}, head {head}" for layer, head in np.ndindex(maps_LHTT.shape[:2])
         if maps_LHTT[layer, head, its][:, positions[REFERENT_OF_IT]].sum(axis=-1).min() > 0.5
-    ]  # fmt: skip
+    ]
     print(f'heads that read "{REFERENT_OF_IT}" with more than half their weight at both: '
-          f"{', '.join(finders) or 'none'}")  # fmt: skip
+          f"{', '.join(finders) or 'none'}")
     picture(
         draw_maps, figures / "04_attention.png", maps_LHTT, tokens,
         'how much each position (row) reads from each other (column); framed: what "it" reads',
         marked=its,
-    )  # fmt: skip
+    )
     picture(draw_rows, figures / "04_it.png", maps_LHTT, tokens, its, positions["tired"])
     return {"maps": maps_LHTT}
 
 
 def draw_maps(path, weights_LHTS, tokens, title, marked):
-    """The attention weights of the heads of each layer; row: the position that reads.
+    """Return the attention weights of the heads of each layer; row: the position that reads.
 
     tokens   the T tokens, one for each row and column
     marked   rows to frame
@@ -151,7 +151,7 @@ def draw_maps(path, weights_LHTS, tokens, title, marked):
 
 
 def draw_rows(path, weights_LHTT, tokens, rows, reason):
-    """What one position reads in every head: a strip for each head, a panel for each position.
+    """Draw the weights of single positions: a strip for each head, a panel for each position.
 
     tokens   the T tokens;  rows   the positions of the first and of the last "it"
     reason   the positions of "tired", between the two
@@ -172,7 +172,7 @@ def draw_rows(path, weights_LHTT, tokens, rows, reason):
             if weight >= 0.2:  # written, too: a shade is hard to read
                 colour = "white" if weight > 0.5 else plots.INK
                 panel.text(t, head, f"{weight:.1f}", ha="center", va="center", fontsize=7.5,
-                           color=colour)  # fmt: skip
+                           color=colour)
         panel.set_title(title, fontsize=10)
         panel.set_yticks(range(L * H), heads, fontsize=8)
     axes[-1].set_xticks(range(T), [token.strip() for token in tokens], fontsize=8, rotation=90)
@@ -196,7 +196,7 @@ def what_decides(trained):
         weight = maps[:, :, -1, positions].sum(axis=-1).max()
         answers[word] = trained.tokenizer.decode([probs_V.argmax()])
         print(f"{word!r:9} {'... ' + beginning[-26:]:30} -> {answers[word]!r:9} "
-              f"{probs_V.max():.2f}, a head reads {word!r} with {weight:.2f}")  # fmt: skip
+              f"{probs_V.max():.2f}, a head reads {word!r} with {weight:.2f}")
     return {"answers": answers}
 
 
@@ -240,7 +240,7 @@ class Watch:
             self.rows.append((scores_LH.max(), second))
 
     def curves(self):
-        """Steps, and at each the best head's score and the loss of what is said again."""
+        """Return steps, and at each the best head's score and the loss of the repetition."""
         return np.array(self.steps), *np.array(self.rows).T
 
 
@@ -261,7 +261,7 @@ def induction_learned(watch, quick):
         """)
     steps, V = (60, 32) if quick else (600, 64)
     lengths = {"one distance": np.full(6000, TWICE),
-               "many distances": np.random.default_rng(1).integers(6, TWICE + 1, 6000)}  # fmt: skip
+               "many distances": np.random.default_rng(1).integers(6, TWICE + 1, 6000)}
     training = TrainConfig(max_iters=steps, batch_size=32, lr=2e-3, min_lr=2e-3, warmup_iters=20)
     found = {"tales": watch.curves()}
     for name, row in lengths.items():
@@ -292,7 +292,7 @@ def it_with_the_answer_visible(trained):
         return {}
     answers = [int(trained.model.next_logits(row[None])[0].argmax()) for row in ids]
     print(" | ".join(f"{text[-24:]!r} -> {trained.tokenizer.decode([a])!r}"
-                     for text, a in zip(texts, answers, strict=True)))  # fmt: skip
+                     for text, a in zip(texts, answers, strict=True)))
     if answers[0] == answers[1]:
         print("the model says the same after both: nothing to follow")
         return {}
@@ -307,7 +307,7 @@ def it_with_the_answer_visible(trained):
 
 
 def draw_heads(path, removed, found, followed):
-    """What heads are good for, what carries the answer, how induction comes."""
+    """Draw the loss without each head, the carriers of the answer, the growth of induction."""
     drawing, axes = plots.figure(10, 7.4, 2, 2)
     _draw_removed(axes[0, 0], removed["grown"])
     _draw_followed(axes[0, 1], followed)
@@ -327,7 +327,7 @@ def _draw_removed(axes, grown_LH):
 def _draw_induction(scores, losses, found):
     styles = {"tales": "-", f"one distance, read at {TWICE}": "--",
               f"one distance, read at {ELSEWHERE}": "-.",
-              f"many distances, read at {ELSEWHERE}": ":"}  # fmt: skip
+              f"many distances, read at {ELSEWHERE}": ":"}
     for (name, style), colour in zip(styles.items(), plots.COLOURS, strict=False):
         at, score, second = found[name]
         scores.plot(at, score, style, color=colour, label=name)
@@ -349,11 +349,11 @@ def _draw_followed(axes, followed):
     axes.imshow(np.clip(moved_LT, 0, 1), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
     for (layer, at), x in np.ndenumerate(moved_LT):
         axes.text(at, layer, f"{x:.2f}", ha="center", va="center", fontsize=8,
-                  color="white" if x > 0.5 else plots.INK)  # fmt: skip
+                  color="white" if x > 0.5 else plots.INK)
     L = len(moved_LT) - 1
     axes.set_xticks(range(len(followed["tokens"])), followed["tokens"], fontsize=8)
     axes.set_yticks(range(L + 1), [f"before\nblock {i}" for i in range(L)] + ["after\nthe last"],
-                    fontsize=8)  # fmt: skip
+                    fontsize=8)
     axes.set(xlabel="position whose vector is exchanged")
 
 

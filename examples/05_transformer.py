@@ -37,7 +37,7 @@ def forward_by_hand(model, idx_BT, targets_BT):
 
     def show(name, x):
         print(f"{name:22} {x.shape!s:14} mean length of a vector "
-              f"{np.linalg.norm(x.data, axis=-1).mean():.3f}")  # fmt: skip
+              f"{np.linalg.norm(x.data, axis=-1).mean():.3f}")
 
     print(f"{'token ids':22} {idx_BT.shape}")
     positions_T = np.arange(idx_BT.shape[1])
@@ -67,12 +67,12 @@ def sizes(config):
         print(f"{part:20} {count:9,}  {count / sum(parts.values()):5.1%}")
     of_a_block = (parts["attention"] + parts["MLP"]) / config.n_layer
     print(f"{'in all':20} {sum(parts.values()):9,}; {flops_per_token(config):,} FLOPs per token "
-          f"forward; a block has {of_a_block / C**2:.2f} C^2")  # fmt: skip
+          f"forward; a block has {of_a_block / C**2:.2f} C^2")
     return parts
 
 
 def stream(kind, model, x_BTC):
-    """What the blocks make of the stream, wired in one of three ways."""
+    """Return the stream after the blocks, wired in one of three ways."""
     for block in model.h:
         if kind == "pre-norm":
             x_BTC = x_BTC + block.attn(block.ln_1(x_BTC))
@@ -142,7 +142,7 @@ def norms_and_residuals(steps, figures):
 
 
 def draw_wirings(path, curves, unigram):
-    """A panel for each learning rate.    curves: rate -> wiring -> (steps, losses)"""
+    """Return a panel for each learning rate.    curves: rate -> wiring -> (steps, losses)"""
     drawing, axes = plots.figure(
         4.6 * len(curves), 4, 1, len(curves), squeeze=False, sharey=True, sharex=True
     )

@@ -1,8 +1,8 @@
 """Section 6, training: predict, measure the surprise, follow the gradient down, many times.
 
-First one batch is memorised, which any sound model and optimizer can do. Then the loop of
-`npgpt.train` is written out on a text too long to memorise, and the loss on other text of
-the same kind is what counts. It cannot fall below the text's entropy.
+First the model memorises one batch, as any sound model and optimizer can. Then the loop of
+`npgpt.train` is written out on a text too long to memorise; the loss on new text of the same
+kind counts. It cannot fall below the text's entropy.
 
 Try:
 - Leave `optimizer.zero_grad()` out: every step then follows the sum of all gradients so far, and
@@ -55,7 +55,7 @@ def one_batch_memorised(config, train_ids, steps):
 
 
 def train(config, settings, train_ids, val_ids=None):
-    """The training loop. A dict for each step, which is a row of a run's metrics.csv."""
+    """Return the training loop. A dict for each step, which is a row of a run's metrics.csv."""
     model = GPT(config, seed=settings.seed)
     optimizer = AdamW(model.parameters(), weight_decay=settings.weight_decay)
     rows = []
@@ -72,7 +72,7 @@ def train(config, settings, train_ids, val_ids=None):
         if val_ids is not None and (step + 1) % settings.eval_interval == 0:
             row["val_loss"] = evaluate(model, val_ids, stride=16)[0]
             tqdm.write(f"step {step + 1:4}: loss {row['loss']:.3f}, validation "
-                       f"{row['val_loss']:.3f}, lr {lr:.5f}, gradient norm {norm:.2f}")  # fmt: skip
+                       f"{row['val_loss']:.3f}, lr {lr:.5f}, gradient norm {norm:.2f}")
         rows.append(row)
     return rows
 
@@ -101,7 +101,7 @@ def learning_rates(config, settings, train_ids, unigram):
         losses = np.array([row["loss"] for row in train(config, changed, train_ids)])
         curves[lr] = losses
         print(f"lr {lr:<7g} loss of the last 10 steps {losses[-10:].mean():.3f}, highest "
-              f"{losses.max():.2f}")  # fmt: skip
+              f"{losses.max():.2f}")
     best = min(curves, key=lambda lr: curves[lr][-10:].mean())
     print(f"the best of these is {best:g}: lower ones are too slow, higher ones too coarse")
     return curves
@@ -124,7 +124,7 @@ def draw(path, rows, curves, entropy, unigram):
     for (lr, values), (colour, style) in zip(curves.items(), styles, strict=False):
         others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"{lr:g}")
     others.set(title="too low crawls, too high sticks at the unigram loss", xlabel="step",
-               ylabel="loss", ylim=(0, 8))  # fmt: skip
+               ylabel="loss", ylim=(0, 8))
     others.axhline(unigram, color=plots.GREY, linestyle="--", label="unigram model")
     for panel in (losses, norms, others):
         panel.legend(frameon=False, fontsize=8)
@@ -137,12 +137,12 @@ def main(quick=False, figures=FIGURES):
     config = GPTConfig(
         tokenizer.vocab_size, block_size=64, n_layer=2, n_head=4, n_embd=32 if quick else 64,
         bias=False,
-    )  # fmt: skip
+    )
     warm_up(config)
     settings = TrainConfig(
         max_iters=60 if quick else 500, batch_size=12, lr=RATE, min_lr=RATE / 10, warmup_iters=20,
         eval_interval=20 if quick else 50,
-    )  # fmt: skip
+    )
     numbers = one_batch_memorised(config, train_ids, 40 if quick else 150)
     rows = another_batch_each_step(config, settings, train_ids, val_ids[:4_001], entropy)
     shorter = replace(settings, max_iters=30 if quick else 150)

@@ -1,13 +1,13 @@
 """Section 7, generation: draw a token, append it, and ask again.
 
 A model only gives a distribution. Temperature makes it sharper or flatter, top-k and top-p cut off
-its tail; greedy takes the likeliest token each time. While a context grows, nothing that was
-computed for its earlier tokens changes, so their keys and values are kept.
+its tail; greedy takes the likeliest token each time. While a context grows, the keys and values of
+its earlier tokens do not change, so a cache stores them.
 
 Try:
 - Another seed in `texts_of`: all but the greedy text change.
-- A context longer than block_size: the window slides, every token gets another position, and the
-  kept keys and values are of no use.
+- A context longer than block_size: the window slides, every token gets a new position, and the
+  cached keys and values are of no use.
 - `npgpt look RUN`, view Tokens: move the sliders, and see which tokens fall away.
 """
 
@@ -32,7 +32,7 @@ BEGINNING = "A shy small dog of Velaria did not cross the red street because it 
 # Contexts in which the model is more and less sure.
 CONTEXTS = (
     "Long ago there was", BEGINNING, "They danced until", "One dawn shy King", "A shy small",
-)  # fmt: skip
+)
 TOLD = ("greedy", "temperature 0.1", "temperature 1", "temperature 2", "top-k 3", "top-p 0.8")
 SAID_BEFORE = 8  # tokens in a row, for a text to have said them before
 
@@ -53,21 +53,21 @@ def distributions(trained, figures):
         likeliest[name] = float(probs_V.max())
         kept[name] = int((probs_V > 0).sum())
         print(f"{name:16} keeps {kept[name]:4} tokens; likeliest: "
-              f"{labels[0]!r} {probs_V[order[0]]:.2f}")  # fmt: skip
+              f"{labels[0]!r} {probs_V[order[0]]:.2f}")
     sure = max(CONTEXTS, key=lambda text: _probabilities(trained, text).max())
     probs_V = _probabilities(trained, sure, **SETTINGS["top-p 0.8"])
     order = np.argsort(-_probabilities(trained, sure))[:10]
     panels[f"top-p 0.8 where it is sure,\nafter “... {sure[-18:].strip()}”"] = (
         [trained.tokenizer.decode([i]) for i in order], probs_V[order],
-    )  # fmt: skip
+    )
     title = ("Temperature reshapes, top-k and top-p cut\n"
-             f"the token after “... {BEGINNING[-10:]}”")  # fmt: skip
+             f"the token after “... {BEGINNING[-10:]}”")
     picture(draw_bars, figures / "07_generation.png", panels, title)
     return {"kept": kept, "likeliest": likeliest}
 
 
 def _probabilities(trained, context, **settings):
-    """Of each token after a context, (V,)."""
+    """Return the probability of each token after a context, (V,)."""
     logits_V = trained.model.next_logits(trained.tokenizer.encode(context)[None])[0]
     return Sampling(**settings).probabilities(logits_V)
 
@@ -160,7 +160,7 @@ def kept_keys_and_values(quick):
         same = same and np.array_equal(*texts)
         computed.append(counts)
         print(f"{new:4} tokens: {counts[0]:4} positions with, {counts[1]:6,} without; "
-              f"the same tokens: {np.array_equal(*texts)}")  # fmt: skip
+              f"the same tokens: {np.array_equal(*texts)}")
     return {"cache_is_exact": same, "positions": computed}
 
 

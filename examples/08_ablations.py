@@ -6,8 +6,8 @@
 
 Each is trained on 6,400 tales with three seeds, by `laboratory.py`. `variants.py` has the models,
 `ablations.py` the training and its measure, the loss above the least that is possible, and
-`ablation_rows.py` the rows of the study. All numbers come to stand in examples/08_ablations.jsonl,
-the tables in examples/08_ablations.md.
+`ablation_rows.py` the rows of the study. Numbers go into examples/08_ablations.jsonl, tables into
+examples/08_ablations.md.
 
 Try:
 - a variant of your own: a subclass in `variants.py`, a row in `ablation_rows.py`.
@@ -33,7 +33,7 @@ QUICK = {"steps": 20, "warm_up": 2, "n_layer": 1}
 
 
 def study(workers=None):
-    """Part by part, each with one seed, then with the others at the best rates of that."""
+    """Run the study part by part: first one seed, then the others at its best rates."""
     for rows in parts():
         first = first_trials(rows)
         results = run(first, measured, RESULTS, workers)
@@ -54,7 +54,7 @@ def parts():
 
 
 def quick_study(folder):
-    """The rows of two groups, a few steps each, and the gradient's noise."""
+    """Return the rows of two groups, a few steps each, and the gradient's noise."""
     rows = [row._replace(changes=row.changes | QUICK) for row in ROWS if row.group in QUICK_GROUPS]
     noise = [NOISE[0] | QUICK | {"sizes": [2, 4, 8], "draws": 4}]
     trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows] + noise

@@ -73,14 +73,14 @@ class Study:
             self.trial(C, flops, rate, **more)
             for flops, sizes in budgets.items() for C in sizes
             for rate in (rates[flops] if rates else (None,))
-        ]  # fmt: skip
+        ]
 
     def rate(self, channels, flops):
         """The best learning rate of the nearest budget and width with which all were tried."""
         def distance(row):
             own = row["settings"]
             return (abs(math.log(own["flops"] / flops)), abs(math.log(own["channels"] / channels)),
-                    row["result"]["loss"])  # fmt: skip
+                    row["result"]["loss"])
 
         rows = Numbers(kept(self.path)).tried
         rows = [row for row in rows if row["settings"]["flops"] in self.budgets]
@@ -109,7 +109,7 @@ def _size(channels, vocab_size):
 
 
 def by_text():
-    """The `Numbers` of the almanac, and those of the other texts by their names."""
+    """Return the `Numbers` of the almanac, and those of the other texts by their names."""
     rows = kept(RESULTS)
     found = {text: Numbers(rows, text) for text in sorted({r["settings"]["text"] for r in rows})}
     return found.pop("almanac"), found
@@ -140,10 +140,10 @@ def quick_study(figures):
 
 
 def of_corpus(path):
-    """Settings of trials on a text file; a file of other content has other settings."""
+    """Return settings of trials on a text file; a file of other content has other settings."""
     if not path.is_file() or path.stem in ALMANACS:
         raise SystemExit(f"--corpus {path}: give a text file whose name is not "
-                         f"{' or '.join(ALMANACS)}")  # fmt: skip
+                         f"{' or '.join(ALMANACS)}")
     os.environ[CORPUS] = str(path)
     return {"text": path.stem, "bytes": path.stat().st_size}
 

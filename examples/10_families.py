@@ -4,14 +4,14 @@
     python examples/10_families.py --report      tables and figure from the numbers that are there
     python examples/10_families.py --quick       tiny models for a few steps: does it run?
 
-The document's section says that an encoder (BERT) is good for understanding and not for generation,
-an encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
+It is said that an encoder (BERT) is good for understanding and not for generation, an
+encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
 though it can do understanding tasks, too. The tales' grammar knows every right answer, so each of
 these can be measured: `family_tasks.py` has the tasks, `families.py` the models.
 
 Each family and seed is a job, a process of one thread. What a job has found stays in its folder
-under runs/, so that a study that was stopped goes on where it was. All numbers come to stand in
-examples/10_families.json, the tables in examples/10_families.md.
+under runs/, so that a study that was stopped goes on where it was. Numbers go into
+examples/10_families.json, tables into examples/10_families.md.
 
 Try:
 - FLOPS = 4e12: which family suffers most from a smaller budget?
@@ -67,7 +67,7 @@ SIZES = {  # characters to train on and to test on, stories of a task, stories t
     False: {"train": 10_000_000, "test": 1_200_000, "words": 400, "stories": 100,
             "rewritten": 300, "pairs": 20_000},
     True: {"train": 60_000, "test": 200_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
-}  # fmt: skip
+}
 QUICK_FLOPS = 3e8
 
 
@@ -102,10 +102,10 @@ class Job:
             model, steps, loss = train(
                 model, self.family, self.train_ids, self.flops, seed=self.seed,
                 objective=pretraining(self.family, self.tokenizer), report=self.say,
-            )  # fmt: skip
+            )
             model.save_pretrained(weights)
             self.keep("training", {"parameters": model.num_parameters(), "flops": self.flops,
-                                   "steps": steps, "loss": loss})  # fmt: skip
+                                   "steps": steps, "loss": loss})
         self.say(self.flops, last=True)
         return family(self.family).Model.from_pretrained(weights).eval()
 
@@ -126,19 +126,19 @@ class Job:
         }
 
     def rewrite(self, model):
-        """Trains the model to rewrite, so it is the last of the tasks."""
+        """Train the model to rewrite, and return its numbers; this changes it, so it comes last."""
         pairs = pairs_to_rewrite(self.tokenizer, self.to_rewrite)
         model, steps, loss = train(
             model.train(), self.family, pairs, self.rewrite_flops, seed=self.seed, rate=0.5,
             objective=Rewriting(self.family, self.tokenizer),
             report=lambda flops: self.say(self.flops + flops),
-        )  # fmt: skip
+        )
         self.say(self.flops + self.rewrite_flops, last=True)
         asked = pairs_to_rewrite(self.tokenizer, self.test_stories)[: self.sizes["rewritten"]]
         return rewrite(self.family, model, self.tokenizer, asked) | {
             "flops": self.rewrite_flops, "steps": steps, "loss": loss,
             "pairs": steps * BATCH[self.family],
-        }  # fmt: skip
+        }
 
     def file(self, task):
         return self.folder / f"{self.name}-{task.replace(' ', '-')}.json"
@@ -147,7 +147,7 @@ class Job:
         atomic_write(self.file(task), json.dumps(result, indent=1).encode())
 
     def results(self):
-        """Task -> what was found, of the tasks that are done."""
+        """Return task -> numbers, of the tasks that are done."""
         return {t: json.loads(self.file(t).read_text()) for t in TASKS if self.file(t).exists()}
 
     def say(self, flops, last=False):
@@ -228,7 +228,7 @@ class StudyBar:
             rate = max(done - self.before, 1e9) / (now - self.started)
             print(f"{done / self.whole:.0%} of {self.whole:.2g} FLOPs, {', '.join(running)}; "
                   f"{rate / 1e9:.0f} GFLOP/s, {clock((self.whole - done) / rate)} left",
-                  flush=True)  # fmt: skip
+                  flush=True)
 
 
 def collect(jobs):

@@ -1,9 +1,9 @@
 """The studies behind "Why These Choices?" and "Scaling Laws", one after another.
 
-    python -m examples            the core: what is not among the numbers that are kept is run
+    python -m examples            the core: runs the trainings whose numbers are missing
     python -m examples --all      of the scaling laws also more seeds and another text
     python -m examples --report   no training: tables, figures and text from the numbers
-    python -m examples --quick    tiny models: does it all run?
+    python -m examples --quick    tiny models: checks that all of it runs
 
 The core is all of 08 and, of 09, the almanac's four budgets with the first seed, the runs that are
 predicted, and little text: from nothing, an hour to an hour and a half on two cores. Each study
@@ -25,7 +25,7 @@ STUDIES = {  # with the flags that each has
 
 
 def commands(flags):
-    """The command of each study that is there."""
+    """Yield the command of each study that is there."""
     for name, known in STUDIES.items():
         script, own = HERE / f"{name}.py", [flag for flag in flags if flag in known]
         if name == "10_families" and not own and script.with_suffix(".json").exists():
@@ -38,10 +38,10 @@ def main():
     parser = argparse.ArgumentParser(
         prog="python -m examples", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     which = parser.add_mutually_exclusive_group()
     for flag, help in (("--quick", "tiny models"), ("--report", "no training"),
-                       ("--all", "more seeds, another text")):  # fmt: skip
+                       ("--all", "more seeds, another text")):
         which.add_argument(flag, action="append_const", const=flag, dest="flags", help=help)
     for command in commands(parser.parse_args().flags or []):
         print("\n$", *command[1:], flush=True)

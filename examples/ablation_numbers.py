@@ -34,7 +34,7 @@ class Study:
         self.found = {name: self._by_seed(row) for name, row in self.rows.items()}
 
     def _by_seed(self, row):
-        """seed -> result, of those that are there; none before all rates have been tried."""
+        """Return seed -> result, of those that are there; none before all rates have been tried."""
         if row.rates and len(self.rates_tried((row.group, row.label))) < len(row.rates):
             return {}
         rate = best_rate(row, self.results)
@@ -51,11 +51,11 @@ class Study:
         return rate, bool(row.rates) and rate in (row.rates[0], row.rates[-1])
 
     def of(self, name, measure="excess"):
-        """One number for each seed; None where a training diverged or did not get there."""
+        """Return one number for each seed; None where a training diverged or did not get there."""
         return [found[measure] for found in self.found[name].values()]
 
     def spread(self, name, measure="excess"):
-        """The `Spread` over the seeds; None if a seed has no number."""
+        """Return the `Spread` over the seeds; None if a seed has no number."""
         numbers = self.of(name, measure)
         return None if None in numbers else spread(numbers)
 
@@ -70,7 +70,7 @@ class Study:
         return paired(*zip(*pairs, strict=True))
 
     def rates_tried(self, name, seed=1):
-        """learning rate -> result with the first seed."""
+        """Return learning rate -> result with the first seed."""
         trials = self.rows[name].trials(seed)
         return {t["lr"]: self.results[key(t)] for t in trials if key(t) in self.results}
 
@@ -186,11 +186,11 @@ CLAIMS = [
     Claim("Llama's RMSNorm alone", ("Llama's parts", "RMSNorm"), B),
     Claim("Llama's rotary positions alone", ("Positions", "rotary"), B),
     Claim("Llama's SwiGLU alone", ("Activation", "SwiGLU"), B),
-]  # fmt: skip
+]
 
 
 def verdicts(study):
-    """A `Verdict` for each sentence of which there are numbers."""
+    """Return a `Verdict` for each sentence of which there are numbers."""
     claims = [claim for claim in CLAIMS if study.has(claim.low, claim.high)]
     differences = [
         study.difference(claim.high, claim.low, claim.high_measure or claim.measure, claim.measure)
@@ -201,7 +201,7 @@ def verdicts(study):
         claimed(study, claim, difference, decided(difference, next(corrected)))
         if difference else uncounted(study, claim)
         for claim, difference in zip(claims, differences, strict=True)
-    ]  # fmt: skip
+    ]
     return [verdict for verdict in found + [rule(study) for rule in RULES] if verdict]
 
 
@@ -213,13 +213,13 @@ def claimed(study, claim, difference, verdict):
 
 
 def uncounted(study, claim):
-    """Where a seed diverged, or did not get as far."""
+    """Return a verdict where a seed diverged, or did not get as far."""
     text = f"{_counted(study, claim)}. {claim.note}"
     return Verdict(claim.sentence, "too few to tell", text.strip())
 
 
 def decided(difference, corrected):
-    """By a difference and its p after the correction."""
+    """Return the verdict by a difference and its p after the correction."""
     if difference.n < 2:
         return "one seed: no verdict"
     if difference.p > SURE:
@@ -230,7 +230,7 @@ def decided(difference, corrected):
 
 
 def _counted(study, claim):
-    """How many runs of both rows have no number, and the numbers where all have one."""
+    """Return how many runs of both rows have no number, and the numbers where all have one."""
     sides = claim.sides or [f"{_label(name)}:" for name in (claim.low, claim.high)]
     measures = claim.measure, claim.high_measure or claim.measure
     found = zip(sides, (claim.low, claim.high), measures, strict=True)
@@ -240,7 +240,7 @@ def _counted(study, claim):
 
 
 def runs_lost(numbers, measure="excess"):
-    """How many of some runs diverged, or did not get there: they have None for a number.
+    """Return how many of some runs diverged, or did not get there: they have None for a number.
 
     >>> runs_lost([0.04, 0.05, 0.06])
     'all three runs learn, to 0.0500 (0.0400 to 0.0600)'
@@ -253,7 +253,7 @@ def runs_lost(numbers, measure="excess"):
     learn, one, several = (
         ("get there, in", "does not get there", "do not get there") if steps
         else ("learn, to", "diverges", "diverge")
-    )  # fmt: skip
+    )
     if not lost:
         found = written(spread(numbers), "steps" if steps else "nats")
         return f"all {COUNTS[n]} runs {learn} {found}{' steps' * steps}"
@@ -272,7 +272,7 @@ def _described(study, name, measure):
 
 
 def written(spread, unit="nats"):
-    """A mean, and the least and largest of several."""
+    """Return a mean, and the least and largest of several."""
     form = "{:,.0f}" if unit == "steps" else "{:.4f}"
     mean = form.format(spread.mean)
     if spread.n == 1:
@@ -285,7 +285,7 @@ def _fewer_parameters(study):
     if study.has(*names):
         tied, untied = (study.of(name, "parameters")[0] for name in names)
         return Verdict("Tied embeddings: fewer parameters", "holds, by counting",
-                       f"{tied:,} against {untied:,}.")  # fmt: skip
+                       f"{tied:,} against {untied:,}.")
 
 
 def _slower(study):
@@ -293,7 +293,7 @@ def _slower(study):
     if study.has(*names):
         base, deep = (study.of(name, "flops")[0] for name in names)
         return Verdict("More layers: slower", "holds, by counting",
-                       f"12 blocks take {deep / base:.1f} times the FLOPs of 2.")  # fmt: skip
+                       f"12 blocks take {deep / base:.1f} times the FLOPs of 2.")
 
 
 def _memory(study):
@@ -302,7 +302,7 @@ def _memory(study):
     )
     small, large = (step_memory(config, size).total / 1e6 for size in (4, 32))
     return Verdict("Batch size: larger needs more memory", "holds, by counting",
-                   f"{small:.0f} MB for 4 stories, {large:.0f} MB for 32.")  # fmt: skip
+                   f"{small:.0f} MB for 4 stories, {large:.0f} MB for 32.")
 
 
 def _reaching(study):
@@ -314,7 +314,7 @@ def _reaching(study):
         return None
     tried = {kind: [study.rates_tried(name) for name in names[kind]] for kind in names}
     good = {kind: [sum(r["steps_to"] is not None for r in of.values()) for of in tried[kind]]
-            for kind in tried}  # fmt: skip
+            for kind in tried}
     ends = {kind: [of[max(of)]["excess"] or math.inf for of in tried[kind]] for kind in tried}
     more = [pre > post for pre, post in zip(good["pre"], good["post"], strict=True)]
     verdict = "holds here" if all(more) else "holds partly" if any(more) else "does not hold here"
@@ -327,7 +327,7 @@ def _reaching(study):
         "Rates with which pre-norm and post-norm reach 1.05 times the entropy: "
         f"{counted}. With the largest, pre-norm ends at {_range(ends['pre'], 2)} nats, post-norm "
         f"at {_range(ends['post'], 2)}.",
-    )  # fmt: skip
+    )
 
 
 def _range(numbers, digits):
@@ -337,7 +337,7 @@ def _range(numbers, digits):
 def _rates(study):
     """The learning rates that get there, and the plateau, the overflow and the NaN above them."""
     found = {float(label): (group, label) for group, label in study.found
-             if group == "Learning rate" and study.has((group, label))}  # fmt: skip
+             if group == "Learning rate" and study.has((group, label))}
     learned = [rate for rate, name in found.items() if None not in study.of(name, "steps_to")]
     if len(found) < 5 or len(learned) < 2:
         return None
@@ -350,21 +350,21 @@ def _rates(study):
         f"seed; {best:g} comes closest, {'better than' if p < SURE else 'no different from'} "
         f"{next_best:g} (p = {p:.2f}). "
         + _above(study, {rate: found[rate] for rate in found if rate > max(learned)}),
-    )  # fmt: skip
+    )
 
 
 def _above(study, found):
-    """What becomes of rates that are too large.    found: rate -> name of the row"""
+    """Return a sentence on rates that are too large.    found: rate -> name of the row"""
     means = {rate: study.spread(name).mean for rate, name in found.items() if study.spread(name)}
     plateau = {rate: mean for rate, mean in means.items() if mean > 1}
     far = [rate for rate, name in found.items()
-           if any(x and x > 1000 for curve in study.of(name, "curve") for x in curve)]  # fmt: skip
+           if any(x and x > 1000 for curve in study.of(name, "curve") for x in curve)]
     stopped = [rate for rate, name in found.items() if any(study.of(name, "stopped"))]
     text = ""
     if plateau:
         text = (f"From {min(plateau):g} to {max(plateau):g} the loss ends on a plateau, "
                 f"{_range(plateau.values(), 1)} nats above the entropy: a step of Adam is as long "
-                "as the rate, however large the gradient.")  # fmt: skip
+                "as the rate, however large the gradient.")
     if far:
         text += f" At {min(far):g} the loss passes 1,000 nats on its way."
     if stopped:
@@ -379,7 +379,7 @@ def _noise(study):
             "Batch size: smaller, noisier", "holds here" if max(slopes) < 0 else "does not hold",
             f"The noise of the gradient goes as B to the power {spread(slopes).mean:.2f} (1/√B: "
             f"-0.5); n = {len(slopes)}.",
-        )  # fmt: skip
+        )
 
 
 RULES = (_fewer_parameters, _reaching, _slower, _rates, _memory, _noise)

@@ -13,11 +13,11 @@ TICKS = (0.03, 0.1, 0.3, 1, 3)
 GROUPS = {row.group for row in ROWS}
 TITLE = "Most choices matter little at this size; the spread over seeds shows which do"
 KEY = ("circle, square, triangle: seeds 1, 2, 3; bar: their mean; grey: mean, least and largest of "
-       "the row that it is compared with, mostly the base")  # fmt: skip
+       "the row that it is compared with, mostly the base")
 
 
 def report(study):
-    """A document in Markdown."""
+    """Return a document in Markdown."""
     lines = [
         "# Why these choices", "",
         "Written by `python examples/08_ablations.py` (`--report` from the numbers in "
@@ -48,7 +48,7 @@ def report(study):
         f"What it takes to come to {LEARNED} times the entropy: fewer steps of more stories, or "
         "fewer tokens.", "", *_batches(study), "",
         "## Sentences and verdicts", "", *_verdicts(study), "",
-    ]  # fmt: skip
+    ]
     return "\n".join(map(wrapped, lines))
 
 
@@ -82,7 +82,7 @@ def _rates(study):
             stopped = [r["stopped"] for r in found.values() if r["stopped"]]
             yield (f"| {label} | {len(found)} | {_numbers(study, (group, label), 'excess')} | "
                    f"{_numbers(study, (group, label), 'steps_to', 'steps')} | "
-                   f"{'; '.join(stopped) or 'no'} |")  # fmt: skip
+                   f"{'; '.join(stopped) or 'no'} |")
 
 
 def _norms(study):
@@ -111,7 +111,7 @@ def _batches(study):
         if study.has(name):
             steps, tokens = (_numbers(study, name, m, "steps") for m in ("steps_to", "tokens_to"))
             yield (f"| {': '.join(name)} | {study.rate(name)[0]:g} | {steps} | {tokens} | "
-                   f"{_numbers(study, name, 'excess')} |")  # fmt: skip
+                   f"{_numbers(study, name, 'excess')} |")
 
 
 def _numbers(study, name, measure, unit="nats"):
@@ -123,7 +123,7 @@ def _numbers(study, name, measure, unit="nats"):
 
 
 def _difference(difference, against=""):
-    """The last three cells of a row."""
+    """Return the last three cells of a row."""
     if difference is None:
         return "| | |"
     text = f"{difference.mean:+.4f}{against}"
@@ -139,12 +139,12 @@ def _verdicts(study):
             form = "{:+.0f}" if v.unit == "steps" else "{:+.4f}"
             mean, low, high = (form.format(x) for x in (d.mean, d.low, d.high))
             tested = (f" Difference in its favour: {mean} {v.unit} ({low} to {high}), n = {d.n}, "
-                      f"p {p_text(d.p, '= ')}.")  # fmt: skip
+                      f"p {p_text(d.p, '= ')}.")
         yield f"- **{v.sentence}**: {v.verdict}. {v.text}{tested}"
 
 
 def summary(study):
-    """What CONCEPTS.md has of it, in Markdown."""
+    """Return the part of CONCEPTS.md, in Markdown."""
     found = verdicts(study)
     below = [v for v in found if v.difference and v.difference.p < SURE]
     hints = [v for v in below if v.verdict.startswith("a hint")]
@@ -161,7 +161,7 @@ def summary(study):
         "| Sentence | n | effect | spread | p | verdict |",
         "| --- | --- | --- | --- | --- | --- |",
         *(_in_short(verdict) for verdict in found), "",
-    ]  # fmt: skip
+    ]
     return "\n".join(map(wrapped, lines))
 
 
@@ -197,7 +197,7 @@ def draw_forest(path, study):
 
 
 def _break(rows):
-    """Where the second column begins: with a group, near the middle."""
+    """Return where the second column begins: with a group, near the middle."""
     starts = [i for i in range(1, len(rows)) if rows[i][0] != rows[i - 1][0]]
     return min(starts, key=lambda i: abs(i - len(rows) / 2), default=len(rows))
 
@@ -235,7 +235,7 @@ def _landmark(axes, y, study, name):
     found = study.has(name) and study.spread(name)
     if found:
         axes.fill_betweenx((y - 0.5, y + 0.5), found.least, found.largest, color="#cccccc",
-                           linewidth=0)  # fmt: skip
+                           linewidth=0)
         axes.plot([found.mean] * 2, [y - 0.5, y + 0.5], **plots.LANDMARK)
 
 
@@ -253,7 +253,7 @@ def _marks(axes, y, study, name):
     if diverged:
         note = f"{diverged} of {len(numbers)} diverged"
     axes.annotate(note, (0.97, y), xycoords=("axes fraction", "data"), fontsize=8, va="center",
-                  ha="right")  # fmt: skip
+                  ha="right")
 
 
 def draw_details(path, study):
@@ -262,7 +262,7 @@ def draw_details(path, study):
     there = {
         _draw_rates: any(study.has(name) for name in study.found if name[0] == "Learning rate"),
         _draw_noise: study.noise, _draw_leak: study.has(B, ("Attention", "mask off")),
-    }  # fmt: skip
+    }
     panels = [draw for draw, has_numbers in there.items() if has_numbers]
     drawing, axes = plots.figure(4 * len(panels), 3.7, 1, len(panels), squeeze=False)
     for draw, panel in zip(panels, axes[0], strict=True):
@@ -289,7 +289,7 @@ def _draw_rates(axes, study):
         axes.annotate("NaN", (lost[0], 1), (0, -14), xycoords=above, **plots.NOTE)
     axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy",
-             title="typical rates (grey) are low here")  # fmt: skip
+             title="typical rates (grey) are low here")
     plain_ticks(axes.xaxis, (0.0001, 0.01, 1, 100))
     plain_ticks(axes.yaxis, TICKS)
 
@@ -297,15 +297,15 @@ def _draw_rates(axes, study):
 def _draw_noise(axes, study):
     for (trial, found), marker in zip(study.noise, MARKERS, strict=False):
         axes.plot(trial["sizes"], found, marker, color=plots.COLOURS[0], markerfacecolor="none",
-                  label=f"seed {trial['seed']}")  # fmt: skip
+                  label=f"seed {trial['seed']}")
     trial, found = study.noise[0]
     sizes = trial["sizes"]
     axes.plot(sizes, [found[0] * (sizes[0] / b) ** 0.5 for b in sizes], **plots.LANDMARK,
-              label="1/√B")  # fmt: skip
+              label="1/√B")
     axes.legend(frameon=False, fontsize=8)
     axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
              ylabel="noise / length of the gradient",
-             title="a gradient's noise falls as 1/√B")  # fmt: skip
+             title="a gradient's noise falls as 1/√B")
     plain_ticks(axes.xaxis, sizes)
     plain_ticks(axes.yaxis, (1.5, 2, 3, 4, 6, 8))
 
@@ -318,7 +318,7 @@ def _draw_leak(axes, study):
         axes.plot(steps, curve, style, label=label, color=plots.COLOURS[style == "--"])
     axes.axhline(0, **plots.LANDMARK)
     axes.annotate("the entropy", (0, 0), (4, -10), xycoords=("axes fraction", "data"),
-                  **plots.NOTE)  # fmt: skip
+                  **plots.NOTE)
     axes.set(xlabel="step", ylabel="nats above the entropy, in training",
-             title="a leak goes below the entropy")  # fmt: skip
+             title="a leak goes below the entropy")
     axes.legend(frameon=False, fontsize=8)

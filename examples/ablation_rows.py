@@ -1,4 +1,4 @@
-"""What `08_ablations.py` tries: rows of its figure, each a setting or two away from the base.
+"""The rows of `08_ablations.py`'s figure, each a setting or two away from the base.
 
 A row has one learning rate or several. Of several, all are tried with the first seed, and the other
 seeds with the best of them: "each at its own best rate".
@@ -20,7 +20,7 @@ RATES = {  # by the number of blocks
 LEARNING_RATES = (
     1e-5, 1e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0,
     300.0, 1000.0,
-)  # fmt: skip
+)
 TEXT = 6400  # stories that the base reads
 READ_AGAIN = {"stories": TEXT // 50}
 
@@ -57,7 +57,7 @@ def _norms():
                     f"{name}-norm, {n_layer} blocks" + ", no warm-up" * (not warm_up),
                     {"variant": variant, "n_layer": n_layer, "warm_up": warm_up},
                     RATES[n_layer], against=(NORMS, f"pre-norm, {n_layer} blocks"),
-                )  # fmt: skip
+                )
 
 
 def _batches():
@@ -68,7 +68,7 @@ def _batches():
         if B != 8:
             yield Row("Batches, equal tokens", f"{B} stories", same)
             yield Row("Batches, equal tokens, rate as the root", f"{B} stories at {by_root:g}",
-                      same | {"lr": by_root})  # fmt: skip
+                      same | {"lr": by_root})
             if 2 < B < 64:
                 yield Row("Batches, equal steps", f"{B} stories", {"batch_size": B})
 
@@ -117,7 +117,7 @@ ROWS = [
     *_batches(),
     *(Row("Learning rate", f"{rate:g}", {"lr": rate}) for rate in LEARNING_RATES),
     *_norms(),
-]  # fmt: skip
+]
 NOISE = [
     BASE | {"sizes": [4, 8, 16, 32, 64, 128], "draws": 24, "steps": 200, "warm_up": 20, "seed": s}
     for s in SEEDS
@@ -125,7 +125,7 @@ NOISE = [
 
 
 def unique(trials):
-    """Without those that are there already: a setting may stand in several rows."""
+    """Return the trials without repetition: a setting may stand in several rows."""
     found = []
     for trial in trials:
         if trial not in found:
@@ -134,7 +134,7 @@ def unique(trials):
 
 
 def first_trials(rows):
-    """Everything with the first seed."""
+    """Return everything with the first seed."""
     return unique([trial for row in rows for trial in row.trials(SEEDS[0])])
 
 
@@ -143,7 +143,7 @@ def other_trials(rows, results):
     return unique([
         trial for seed in SEEDS[1:] for row in rows
         for trial in row.trials(seed, best_rate(row, results))
-    ])  # fmt: skip
+    ])
 
 
 def best_rate(row, results):
@@ -153,6 +153,6 @@ def best_rate(row, results):
     found = {
         trial["lr"]: results[key(trial)]["excess"] for trial in row.trials(SEEDS[0])
         if key(trial) in results
-    }  # fmt: skip
+    }
     found = {rate: excess for rate, excess in found.items() if excess is not None}
     return (min(found, key=found.get),) if found else row.rates[:1]

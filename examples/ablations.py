@@ -1,4 +1,4 @@
-"""One training of `08_ablations.py`, from its settings to what is measured of it.
+"""One training of `08_ablations.py`, from its settings to its measurements.
 
 The text is tales cut into words (`families.WordTokenizer`), and a row of a batch is one story from
 its beginning: so a model has seen all that its next word depends on, and the least loss that is
@@ -28,7 +28,7 @@ BASE = {
     "variant": "GPT", "n_layer": 2, "n_head": 4, "n_embd": 64, "bias": False, "tied": True,
     "dropout": 0.0, "optimizer": "AdamW", "lr": 4e-3, "warm_up": 80, "decay": 0.1, "clip": 1.0,
     "batch_size": 8, "steps": 800, "stories": 0, "bad_batches": 0, "seed": 1,
-}  # fmt: skip
+}
 LEARNED = 1.05  # of the entropy: where a model counts as one that has learned the text
 AVERAGED = 160  # stories that a loss in training is the mean of
 CHARACTERS = {"train": 5_000_000, "test": 165_000}
@@ -76,7 +76,7 @@ class Stories(NamedTuple):
     nats_N: np.ndarray
 
     def batch(self, rows):
-        """(a `Batch` of these rows, the least loss that is possible on it)"""
+        """Return (a `Batch` of these rows, the least loss that is possible on it)"""
         batch = Batch((self.x_NT[rows],), self.y_NT[rows], {})
         return batch._replace(asked=batch.counted), self.nats_N[rows].sum() / batch.counted
 
@@ -88,7 +88,7 @@ def tokenizer():
 
 @cache
 def stories(part):
-    """`Stories` to train on ("train") or to test on ("test")."""
+    """Return `Stories` to train on ("train") or to test on ("test")."""
     texts = told(CHARACTERS[part], seed=("train", "test").index(part))
     end = tokenizer().ids["\n"]  # also what stands before a story, and after it for the others
     x_NT = np.full((len(texts), LONGEST), end)
@@ -127,7 +127,7 @@ def new_model(settings, dtype=np.float32):
     config = GPTConfig(
         tokenizer().vocab_size, LONGEST, s["n_layer"], s["n_head"], s["n_embd"],
         dropout=s["dropout"], bias=s["bias"], tie_weights=s["tied"],
-    )  # fmt: skip
+    )
     return VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
 
 
@@ -142,11 +142,11 @@ def train(model, settings):
     config = TrainConfig(
         max_iters=s["steps"], batch_size=s["batch_size"], lr=s["lr"], min_lr=s["lr"] / 50,
         warmup_iters=s["warm_up"], seed=s["seed"],
-    )  # fmt: skip
+    )
     losses, floors, stopped = [], [], None
     try:
         for step in training_steps(model, optimizer, stories("train"), config,
-                                   objective=objective):  # fmt: skip
+                                   objective=objective):
             losses.append(step.loss)
             floors.append(objective.floor)
     except FloatingPointError as error:
@@ -155,7 +155,7 @@ def train(model, settings):
 
 
 def measure(settings):
-    """What is known of a training once it has ended; no times."""
+    """Return the measurements of a finished training; no times."""
     model, s = new_model(settings), BASE | settings
     flops = flops_of_a_step(model, s["batch_size"]) * s["steps"]
     losses, floors, stopped = train(model, settings)
@@ -173,11 +173,11 @@ def measure(settings):
         "excess": test, "train_excess": finite(excess[-1]) if len(excess) else None,
         "unled_excess": None if stopped or s["variant"] != "leaking" else unled_excess(model),
         "curve": [finite(x) for x in excess[:: max(1, s["steps"] // POINTS)]],
-    }  # fmt: skip
+    }
 
 
 def running(values, n):
-    """The mean of each n values that follow one another."""
+    """Return the mean of each n values that follow one another."""
     if len(values) < n:
         return np.empty(0)
     total = np.append(0.0, np.cumsum(values))
@@ -194,7 +194,7 @@ def tokens_per_story():
 
 
 def flops_of_a_step(model, batch_size):
-    """FLOPs of the ops of a step, forward and backward, padding included."""
+    """Return FLOPs of the ops of a step, forward and backward, padding included."""
     costs = OpCosts()
     with observing(costs):
         stories("train").batch(np.arange(batch_size))[0].loss(model).backward()
@@ -216,8 +216,8 @@ def test_excess(model):
 
 
 def unled_excess(model, n=300):
-    """`test_excess` on n stories, each word asked for when nothing after it is there, as when a
-    model writes. For a causal model it is the same."""
+    """Return `test_excess` on n stories, each word asked for when nothing after it is there, as
+    when a model writes. For a causal model it is the same."""
     test, total, count = stories("test"), 0.0, 0
     with model.evaluating():
         for t in range(LONGEST):
@@ -269,5 +269,5 @@ def measure_noise(settings):
 
 
 def measured(settings):
-    """What a trial of 08_ablations.py is measured by."""
+    """Return the measurements of a trial of 08_ablations.py."""
     return (measure_noise if "sizes" in settings else measure)(settings)

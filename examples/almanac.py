@@ -21,7 +21,7 @@ from npgpt.tales.words import HE, SHE, WORDS, words
 
 
 def zipf(options):
-    """Options of which the n-th has the weight 1 / n."""
+    """Return options of which the n-th has the weight 1 / n."""
     return [(option, {}, 1 / n) for n, option in enumerate(options, 1)]
 
 
@@ -47,7 +47,7 @@ GOLDEN = (5**0.5 - 1) / 2  # its multiples, less their whole part, are spread ev
 
 
 def people(exponent, shift, count=PEOPLE):
-    """(name, traits, weight) of each, the most frequent first."""
+    """Yield (name, traits, weight) of each, the most frequent first."""
     rng = random.Random(0)
     side = round(count**0.5)
     syllables = "BDKLNRSTVZ", "aeiou", "dlnrstv", "aeiou"
@@ -73,7 +73,7 @@ def grammar(**how_often):
 
 
 def form(grammar):
-    """A grammar of the same stories, told of anybody with any facts."""
+    """Return a grammar of the same stories, told of anybody with any facts."""
     people = grammar.lists["person"]
     facts = {fact: sorted({o.traits[fact] for o in people}) for fact in people[0].traits if fact}
     stories = [re.sub(r"\{[pq]\.(\w+)\}", r"{:\1}", story) + END for story in STORIES]
@@ -103,7 +103,7 @@ class Almanac:
         self.tokenizer = WordTokenizer(self._all_words(), special=())
 
     def _all_words(self):
-        """Every word with a space before it, unless a story begins with it."""
+        """Return every word with a space before it, unless a story begins with it."""
         lists = self.grammar.lists
         first = LINE_END.join(option.lead.strip() for option in lists["story"])
         texts = {text for options in lists.values() for o in options for text in _texts(o)}
@@ -124,11 +124,11 @@ class Almanac:
         return [self.grammar.write(choose) for _ in range(count)]
 
     def ids(self, count, seed):
-        """The token ids of so many stories, with a line end before the first."""
+        """Return the token ids of so many stories, with a line end before the first."""
         return self.tokenizer.encode(LINE_END + "".join(self.stories(count, seed))).astype(np.int16)
 
 
 def _texts(option):
-    """What an option writes, and what is said of it later."""
+    """Return the text of an option, and the later texts about it."""
     traits = {trait: text for trait, text in option.traits.items() if trait}
     return [*(part for part in option.parts if isinstance(part, str)), *traits.values()]

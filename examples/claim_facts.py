@@ -1,4 +1,4 @@
-"""What can be counted or computed at once of the claims: sizes, shapes, sums, slopes."""
+"""Claims that need no training: sizes, shapes, sums, slopes."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 
 
 def facts():
-    """Name -> number."""
+    """Return name -> number."""
     return _tokens() | _parts() | _arithmetic() | _a_step()
 
 
@@ -68,7 +68,7 @@ def _arithmetic():
 
 
 def _a_step():
-    """Of AdamW: clipping, and the first step."""
+    """Return numbers of AdamW: clipping, and the first step."""
     w = Tensor(np.zeros(4), requires_grad=True)
     (w * np.array([300.0, 400.0, 0.0, 0.0])).sum().backward()
     clipped = AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=1.0)

@@ -27,7 +27,7 @@ class Claim(NamedTuple):
 
 
 def claim(sentence, script, result, *met):
-    """A `Claim`; met: conditions on the numbers that the sentence asks for."""
+    """Return a `Claim`; met: conditions on the numbers that the sentence asks for."""
     return Claim(sentence, script, result, HOLDS if all(met) else PARTLY if any(met) else NOT)
 
 
@@ -54,7 +54,7 @@ def language_model(n):
         claim("The patterns serve to generate new text", "07_generation",
               f"{told['temperature 1']['derived']:.0%} of the stories of a model of half a minute "
               "follow the grammar in every letter", told["temperature 1"]["derived"] > 0.1),
-    ]  # fmt: skip
+    ]
 
 
 def tokenization(n):
@@ -106,7 +106,7 @@ def tokenization(n):
               "bits per byte for equal FLOPs: " + ", ".join(
                   f"{size:,} {loss:.2f}" for size, loss in zip(sizes, bits, strict=True)),
               bits[best] < 0.5 * bits[0]),
-    ]  # fmt: skip
+    ]
 
 
 def embeddings(n):
@@ -143,11 +143,11 @@ def embeddings(n):
         claim("What enters is the sum of both", "05_transformer",
               "added by hand, the logits of the model to the bit, and the loss of "
               f"{n['05']['loss']:.2f}", n["05"]["same_as_model"]),
-    ]  # fmt: skip
+    ]
 
 
 FOLLOWS = {"tired": "slept", "hungry": "ate", "King": "his", "Queen": "her", "was": "It",
-           "were": "They"}  # fmt: skip
+           "were": "They"}
 
 
 def attention(n):
@@ -191,7 +191,7 @@ def attention(n):
               f"{n['07']['positions'][-1][0]} tokens take {n['07']['positions'][-1][0]} positions "
               "with kept keys and values, and are the same as without",
               n["07"]["cache_is_exact"]),
-    ]  # fmt: skip
+    ]
 
 
 def transformer(n):
@@ -216,7 +216,7 @@ def transformer(n):
               warm["pre-norm"] < warm["no residual"] - 0.3),
         claim("The network widens to 4 d and back, at each position", "claim_facts",
               f"{f['mlp share']:.0%} of a block's parameters", 0.6 < f["mlp share"] < 0.7),
-    ]  # fmt: skip
+    ]
 
 
 KINDS = ("pre-norm", "post-norm", "no residual")
@@ -258,7 +258,7 @@ def training(n):
         claim("Clipping limits the gradient's norm", "claim_facts",
               f"a norm of {f['norm before clipping']:.0f} enters AdamW as {f['norm clipped']:.2f}",
               f["norm clipped"] < 1.0001 < f["norm before clipping"]),
-    ]  # fmt: skip
+    ]
 
 
 def generation(n):
@@ -300,7 +300,7 @@ def generation(n):
               "sampling is no part of a model; Brown et al. (2020) draw the samples of their "
               "appendix with p = 0.9 and answer tasks by beam search. Here: stories of the grammar "
               f"{told['top-p 0.8']['derived']:.0%} with p = 0.8", PARTLY),
-    ]  # fmt: skip
+    ]
 
 
 def choices(n):
@@ -309,7 +309,7 @@ def choices(n):
         Claim(sentence, "10_families", _first_sentence(reason),
               {"holds here": HOLDS, "holds in part": PARTLY}.get(verdict, NOT))
         for sentence, verdict, reason in family_report.verdicts(family_report.Numbers(n["10"]))
-    ]  # fmt: skip
+    ]
     relu, gelu = f["turn of the slope"]["relu"], f["turn of the slope"]["gelu"]
     return [
         *families,
@@ -328,7 +328,7 @@ def choices(n):
               "first steps for gradients of 0.01, 1 and 1000: "
               + ", ".join(f"{step:.3f}" for step in f["first steps"]),
               max(f["first steps"]) < 1.01 * min(f["first steps"])),
-    ]  # fmt: skip
+    ]
 
 
 def scaling(n):
@@ -338,7 +338,7 @@ def scaling(n):
               row.found + f" ({row.spread})" * bool(row.spread)
               + f", n = {row.n}" + _p(row), _in_short(row.verdict))
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _p(row):
@@ -352,13 +352,13 @@ def _first_sentence(text):
 
 
 def ablations(n, section):
-    """The verdicts of the study on sentences of a section."""
+    """Return the verdicts of the study on sentences of a section."""
     results = {key(row["settings"]): row["result"] for row in n["08"]}
     found = ablation_numbers.verdicts(ablation_numbers.Study(ROWS, results, NOISE))
     return [
         Claim(v.sentence, "08_ablations", _measured(v), _in_short(v.verdict))
         for v in found if v.sentence.startswith(IN_SECTIONS[section])
-    ]  # fmt: skip
+    ]
 
 
 def _in_short(verdict):
@@ -376,7 +376,7 @@ def _measured(verdict):
     form = "{:+.0f}" if verdict.unit == "steps" else "{:+.4f}"
     mean, low, high = (form.format(x) for x in (d.mean, d.low, d.high))
     return (f"{verdict.text} Difference in its favour {mean} {verdict.unit} ({low} to {high}), "
-            f"n = {d.n}, {p}")  # fmt: skip
+            f"n = {d.n}, {p}")
 
 
 IN_SECTIONS = {  # how the study's sentences begin, by the section that they are about

@@ -1,10 +1,10 @@
-"""The table at the end of CONCEPTS.md: every claim of the concepts document, and what was found.
+"""The table at the end of CONCEPTS.md: every claim, and its measurement.
 
-    python examples/claims.py             write the table from the numbers that are there
+    python examples/claims.py             write the table from the stored numbers
     python examples/claims.py --measure   run the examples 00 to 07 first, a few minutes;
-                                          or those that are named, as 03 04
+                                          or only the named ones, as 03 04
 
-Numbers are kept in examples/claims.json; those of the studies, in the files of these.
+Numbers are in examples/claims.json; the studies have files of their own.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def _large(value):
 
 
 def claims():
-    """Section -> its claims, from the numbers that are there."""
+    """Return section -> its claims, from the numbers that are there."""
     try:
         numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def claims():
 
 
 def table(by_section):
-    """Markdown."""
+    """Return the table in Markdown."""
     counts = [claim.verdict for found in by_section.values() for claim in found]
     counted = ", ".join(f"{counts.count(verdict)} {verdict}" for verdict in dict.fromkeys(counts))
     lines = [f"{len(counts)} claims: {counted}.", ""]

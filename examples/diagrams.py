@@ -23,7 +23,7 @@ PALE = {BLUE: "#d6e9f5", ORANGE: "#fbe3d0", GREEN: "#d3efe6", plots.GREY: "#f0f0
 
 
 def box(axes, x, y, text, colour=plots.GREY, width=2.0, height=0.62, size=9):
-    """A box with its middle at (x, y)."""
+    """Draw a box with its middle at (x, y)."""
     axes.text(x, y, text, ha="center", va="center", fontsize=size, color=plots.INK, zorder=3)
     axes.add_patch(_rectangle(x, y, width, height, PALE[colour], colour))
 
@@ -35,11 +35,11 @@ def _rectangle(x, y, width, height, face, edge):
     return FancyBboxPatch(
         corner, width, height, boxstyle="round,pad=0.02,rounding_size=0.08", facecolor=face,
         edgecolor=edge, linewidth=1.2, zorder=2,
-    )  # fmt: skip
+    )
 
 
 def arrow(axes, *points, colour=plots.INK):
-    """A line along points, with a head at the last."""
+    """Draw a line along points, with a head at the last."""
     axes.plot(*zip(*points[:-1], strict=True), color=colour, linewidth=1.2, zorder=1)
     style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", points[-1], points[-2], arrowprops=style)
@@ -52,7 +52,7 @@ def plain(axes, xlim, ylim):
 
 
 def block(path):
-    """A GPT from token ids to logits, and what one of its blocks does."""
+    """Return a GPT from token ids to logits, and what one of its blocks does."""
     drawing, (whole, one) = plots.figure(7.4, 4.7, 1, 2)
     plain(whole, (-2.3, 3.3), (-0.5, 7.5))
     whole.set_title("a GPT", fontsize=11)
@@ -78,7 +78,7 @@ def block(path):
     arrow(one, (0, 3.15), (0, 6.35))
     arrow(one, (0, 6.65), (0, 7.3))
     branches = ((0.5, "norm", "attention: reads\nother positions"),
-                (4.0, "norm", "MLP: each position\nby itself"))  # fmt: skip
+                (4.0, "norm", "MLP: each position\nby itself"))
     for y, norm, branch in branches:
         arrow(one, (0, y), (2.3, y), (2.3, y + 0.35))
         box(one, 2.3, y + 0.65, norm, plots.GREY, width=1.5, height=0.55)
@@ -87,14 +87,14 @@ def block(path):
         arrow(one, (2.3, y + 2.1), (2.3, y + 2.5), (0.17, y + 2.5))
         one.text(0, y + 2.5, "+", ha="center", va="center", fontsize=12, zorder=3,
                  bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white",
-                       "edgecolor": plots.INK})  # fmt: skip
+                       "edgecolor": plots.INK})
     one.text(-0.35, 5.0, "the residual stream", rotation=90, ha="center", va="center", fontsize=8.5)
     drawing.suptitle("A block only adds to the residual stream", fontsize=12)
     return plots.save(drawing, path)
 
 
 def table(axes, x, y, values, colours, title, decimals=1):
-    """A matrix as cells with numbers; its left upper corner at (x, y).    colours: one a column"""
+    """Draw a matrix of numbers, its upper left corner at (x, y).    colours: one a column"""
     for (row, column), value in np.ndenumerate(values):
         colour = colours[column]
         at = x + column + 0.5, y - 0.62 * row - 0.31
@@ -105,7 +105,7 @@ def table(axes, x, y, values, colours, title, decimals=1):
 
 
 def heads(path, seed=5):
-    """(T, C) cut into H heads of D channels each; each attends by itself; joined again."""
+    """Return (T, C) cut into H heads of D channels each; each attends by itself; joined again."""
     T, C, H = 3, 4, 2
     D = C // H
     rng = np.random.default_rng(seed)
@@ -117,7 +117,7 @@ def heads(path, seed=5):
         table(axes, 0, 1.6 - 3.4 * row, x_TC, both, f"{name} (T, C) = (3, 4)")
     for head, colour in enumerate((BLUE, ORANGE)):
         axes.text(1 + 2 * head, 2.55, f"head {head}", ha="center", va="center", fontsize=9,
-                  color=colour, weight="bold")  # fmt: skip
+                  color=colour, weight="bold")
     axes.text(2, 2.55, "|", ha="center", va="center", fontsize=9, color=plots.INK)
     axes.plot([4.2, 4.45, 4.45, 4.2], [1.6, 1.6, -7.1, -7.1], color=plots.INK, linewidth=1.2)
     joined = []
@@ -137,9 +137,9 @@ def heads(path, seed=5):
     axes.plot([16.0, 16.3, 16.3, 16.0], [1.6, 1.6, -5.8, -5.8], color=plots.INK, linewidth=1.2)
     arrow(axes, (16.3, -2.1), (17.3, -2.1), (17.3, -6.8))
     axes.text(15.8, -9.85, "then times W (C, C)", ha="center", va="center", fontsize=8.5,
-              color=plots.INK)  # fmt: skip
+              color=plots.INK)
     axes.text(5.4, -7.4, "A row is a position: it reads itself\nand what is above it, never below.",
-              fontsize=8.5, va="top", color=plots.INK)  # fmt: skip
+              fontsize=8.5, va="top", color=plots.INK)
     axes.set_title("Each head attends by itself, with its own channels", fontsize=12)
     shapes = (x.reshape(1, T, H, D).swapaxes(1, 2) for x in (q_TC, k_TC, v_TC))
     attended = autograd.scaled_dot_product_attention(*shapes).data[0]
@@ -148,7 +148,7 @@ def heads(path, seed=5):
 
 
 def scores(path, sizes=(1, 4, 16, 64, 256), keys=50, repeats=400):
-    """The largest of 50 attention weights, with scores divided by the root of D and not."""
+    """Return the largest of 50 attention weights, with scores divided by the root of D and not."""
     rng = np.random.default_rng(0)
     curves = {"scores as they are": [], "divided by √D": []}
     for D in sizes:
@@ -171,7 +171,7 @@ def scores(path, sizes=(1, 4, 16, 64, 256), keys=50, repeats=400):
 
 
 def layer_norm(path):
-    """What the backward rule takes out of a gradient: its parts along the row's two directions."""
+    """Draw the two parts that the backward rule of layer norm takes out of a gradient."""
     rng = np.random.default_rng(2)
     x_C, g_C = rng.normal(size=(2, 6))
     x = Tensor(x_C[None], requires_grad=True)
@@ -184,7 +184,7 @@ def layer_norm(path):
     panels = (
         ("g, the gradient of n", g_C, plots.GREY), ("its mean: a shift", shift_C, ORANGE),
         ("along n: a scale", scale_C, GREEN), ("what is left", left_C, BLUE),
-    )  # fmt: skip
+    )
     for panel, (title, values, colour), sign in zip(axes, panels, ("", "–", "–", "="), strict=True):
         panel.bar(range(6), values, color=colour)
         panel.axhline(0, color=plots.INK, linewidth=0.7)
@@ -193,12 +193,12 @@ def layer_norm(path):
         panel.set_xticks(range(6))
         panel.tick_params(labelsize=8)
     drawing.suptitle("Backward takes out what layer norm would undo: a shift and a scale",
-                     fontsize=11)  # fmt: skip
+                     fontsize=11)
     return plots.save(drawing, path)
 
 
 def activations(path):
-    """ReLU and GELU, and their slopes by `autograd`."""
+    """Draw ReLU and GELU, and their slopes by `autograd`."""
     z = np.linspace(-4, 3, 701)
     drawing, panels = plots.figure(7.4, 2.9, 1, 2)
     for activation, colour, style in ((autograd.relu, ORANGE, "--"), (autograd.gelu, BLUE, "-")):
@@ -217,7 +217,7 @@ def activations(path):
 
 
 def budgets(path, FLOPs=(1e20, 1e21, 1e22, 1e23)):
-    """Loss by size of model for several budgets, by the law that Besiroglu et al. fitted."""
+    """Draw the loss by size for several budgets, by the law that Besiroglu et al. fitted."""
     E, A, B, alpha, beta = 1.8172, 482.01, 2085.43, 0.3478, 0.3658
     N = np.logspace(8, 11.5, 400)
     drawing, axes = plots.figure(6.4, 3.4)

@@ -1,4 +1,4 @@
-"""What the examples have in common: the --quick flag, saying what to expect, pictures.
+"""Shared parts of the examples: the --quick flag, announcements, pictures.
 
 Each example has `main(quick=False, figures=FIGURES)`, which returns the numbers it claims.
 """
@@ -10,7 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from snippets import NOTEBOOK, SCRIPT, as_notebook, as_script
+from snippets import NOTEBOOK, as_notebook
 
 from npgpt import plots
 from npgpt.files import atomic_write
@@ -62,7 +62,7 @@ def picture(draw, path, *content, **options):
 
 
 def plain_ticks(axis, ticks):
-    """Few ticks, written as numbers and not as powers of ten."""
+    """Set few ticks, written as numbers and not as powers of ten."""
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_ticks([], minor=True)
 
@@ -72,7 +72,7 @@ def wrapped(line):
     if line.startswith(("|", "#", "!")):
         return line
     return textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False,
-                         subsequent_indent="  " if line.startswith("- ") else "")  # fmt: skip
+                         subsequent_indent="  " if line.startswith("- ") else "")
 
 
 def into_concepts(name, text):
@@ -84,19 +84,18 @@ def into_concepts(name, text):
     if found != 1:
         raise SystemExit(f"CONCEPTS.md has lost a mark: {begins} or <!-- end -->; put it back")
     atomic_write(CONCEPTS, concepts)
-    atomic_write(SCRIPT, as_script(concepts))
     atomic_write(NOTEBOOK, as_notebook(concepts))
 
 
 def draw_bars(path, panels, title):
-    """Probabilities of tokens as bars, one panel each.    panels: name -> (labels, values)"""
+    """Draw probabilities of tokens as bars, one panel each.    panels: name -> (labels, values)"""
     longest = max(len(labels) for labels, _ in panels.values())
     rows = -(-len(panels) // 4)
     columns = -(-len(panels) // rows)
     drawing, axes = plots.figure(
         2.4 * columns + 0.6, (0.22 * longest + 0.9) * rows + 0.3, rows, columns, squeeze=False,
         sharex=True,
-    )  # fmt: skip
+    )
     for panel in axes.flat[len(panels) :]:
         panel.axis("off")
     for i, (name, (labels, values)) in enumerate(panels.items()):

@@ -63,12 +63,12 @@ def _pieces(text):
 
 
 def told(n_characters, seed):
-    """Whole stories, in a list."""
+    """Return whole stories, in a list."""
     return tales.stories(tales.generate(n_characters, seed))
 
 
 def model_config(family, vocab_size, quick=False):
-    """The shape of a family: 0.9 million parameters each (quick: few)."""
+    """Return the shape of a family: 0.9 million parameters each (quick: few)."""
     C, H, layers = (32, 2, 1) if quick else (128, 8, 4)
     if family == "gpt":
         return GPTConfig(vocab_size, 2 * LONGEST, layers, H // 2, C, bias=False)
@@ -78,7 +78,7 @@ def model_config(family, vocab_size, quick=False):
     return T5Config(
         vocab_size, LONGEST, max(1, layers // 2), H, C, n_decoder_layer=max(1, layers - 1),
         n_inner=11 * C // 8, tie_weights=False,
-    )  # fmt: skip
+    )
 
 
 class Rewriting:
@@ -92,7 +92,7 @@ class Rewriting:
         self.family, self.pad = family, tokenizer.special_ids[PAD]
 
     def sample(self, pairs, block_size, batch_size, *, seed, step, rows=slice(None)):
-        """The `Batch` of a step, a function of (seed, step)."""
+        """Return the `Batch` of a step, a function of (seed, step)."""
         drawn = np.random.default_rng((seed, step)).integers(0, len(pairs), batch_size)[rows]
         batch = self.batch([pairs[i] for i in drawn])
         return batch._replace(asked=batch.counted)
@@ -113,7 +113,7 @@ class Rewriting:
 
 
 def padded(rows, value):
-    """Rows of ids, made as long as the longest: (B, T) int64."""
+    """Return rows of ids, made as long as the longest: (B, T) int64."""
     padded_BT = np.full((len(rows), max(map(len, rows))), value, np.int64)
     for row_T, row in zip(padded_BT, rows, strict=True):
         row_T[: len(row)] = row
@@ -133,7 +133,7 @@ def train(model, family, text, flops, *, seed, objective, rate=1.0, report=lambd
     config = TrainConfig(
         arch=family, max_iters=steps, batch_size=BATCH[family], lr=lr, min_lr=lr / 50,
         warmup_iters=min(200, steps // 10), seed=seed,
-    )  # fmt: skip
+    )
     losses = []
     optimizer = make_optimizer(model, config)
     for step in training_steps(model, optimizer, text, config, objective=objective):
@@ -143,7 +143,7 @@ def train(model, family, text, flops, *, seed, objective, rate=1.0, report=lambd
 
 
 def flops_of_a_step(model, family, text, objective):
-    """FLOPs of a training step, forward and backward, in the mean."""
+    """Return FLOPs of a training step, forward and backward, in the mean."""
     costs = OpCosts()
     with observing(costs):
         for step in range(MEASURED):
@@ -161,5 +161,5 @@ def new_model(family, tokenizer, seed, quick=False):
 
 
 def pretraining(family, tokenizer):
-    """What each family is published with: next tokens, hidden tokens, hidden spans."""
+    """Return each family's published objective: next tokens, hidden tokens, hidden spans."""
     return family_record(family).Objective(tokenizer)

@@ -12,10 +12,10 @@ MARKERS = {"gpt": "o", "bert": "s", "t5": "^"}
 WAYS = {  # who finds hidden words, and how: label -> (family, way)
     "GPT, from the left": ("gpt", "left"), "GPT, tries each word": ("gpt", "both"),
     "BERT, from both sides": ("bert", "both"), "T5, from both sides": ("t5", "both"),
-}  # fmt: skip
+}
 PROBES = {
     "it": "“it”, at the word", "it, later": "“it”, read four words later", "she": "“she”",
-}  # fmt: skip
+}
 
 
 class Seeds(tuple):
@@ -32,12 +32,12 @@ class Seeds(tuple):
         return Seeds(100 * x for x in self)._text("{:.0f}", " %")
 
     def _text(self, form, unit):
-        """The mean, and the least and the largest if they differ."""
+        """Return the mean, and the least and the largest if they differ."""
         mean, least, largest = (form.format(x) for x in (self.mean, min(self), max(self)))
         return f"{mean}{unit}" + (f" ({least} to {largest})" if least != largest else "")
 
     def above(self, others):
-        """Whether the least of these is more than the largest of the others."""
+        """Return whether the least of these is more than the largest of the others."""
         return min(self) > max(others)
 
 
@@ -66,7 +66,7 @@ class Numbers:
 
 
 def report(results):
-    """A document in Markdown."""
+    """Return a document in Markdown."""
     n = Numbers(results)
     flops, more = n.of("gpt", "training", "flops")[0], n.of("gpt", "rewrite", "flops")[0]
     lines = [
@@ -82,12 +82,12 @@ def report(results):
         *(f"| {NAMES[f]} | {n.of(f, 'training', 'parameters')[0]:,} | "
           f"{n.of(f, 'training', 'steps')[0]:,} | {ASKS[f]} |" for f in FAMILIES), "",
         *_words(n), *_stories(n), *_rewriting(n), *_pronouns(n), *_verdicts(n),
-    ]  # fmt: skip
+    ]
     return "\n".join(map(wrapped, lines))
 
 
 def summary(results):
-    """The numbers that CONCEPTS.md has, in Markdown."""
+    """Return the numbers that CONCEPTS.md has, in Markdown."""
     n = Numbers(results)
     ways = {
         f: " or ".join(
@@ -95,13 +95,13 @@ def summary(results):
             if way[0] == f
         )
         for f in FAMILIES
-    }  # fmt: skip
+    }
     rows = [
         (NAMES[f], ways[f], n.of(f, "go on", "whole").percent(),
          n.of(f, "rewrite", "exact").percent(), n.of(f, "pronoun", "it", "share").percent(),
          n.of(f, "pronoun", "it, later", "share").percent())
         for f in FAMILIES
-    ]  # fmt: skip
+    ]
     return "\n".join([
         "| | a hidden word, nats above the optimum | stories ended as the grammar does | rewritten "
         "without a fault | what “it” means, read at “it” | four words later |",
@@ -110,13 +110,13 @@ def summary(results):
         f"Mean of {len(n.seeds)} seeds, least and largest. By these numbers, at this size and for "
         f"{n.of('gpt', 'training', 'flops')[0]:.2g} FLOPs:", "",
         *(f"- {sentence}: {verdict}" for sentence, verdict, _ in verdicts(n)), "",
-    ])  # fmt: skip
+    ])
 
 
 HOW = {
     "GPT, from the left": " from the left", "GPT, tries each word": " by trying each word",
     "BERT, from both sides": "", "T5, from both sides": "",
-}  # fmt: skip
+}
 ASKS = {
     "gpt": "every next word",
     "bert": "15 % of the words, from both sides",
@@ -131,7 +131,7 @@ def _words(n):
         ("the grammar, from the left", best.nats(), guess.percent()),
         *((label, n.nats(*way).nats(), n.found(*way).percent())
           for label, way in WAYS.items()),
-    ]  # fmt: skip
+    ]
     return [
         "## A hidden word", "",
         f"In {n.of('gpt', 'word', 'words')[0]} stories one word is hidden of which the words after "
@@ -141,7 +141,7 @@ def _words(n):
         "compares how likely the whole story is.", "",
         "| | nats above the optimum | words found |", "| --- | --- | --- |",
         *(f"| {' | '.join(row)} |" for row in rows), "",
-    ]  # fmt: skip
+    ]
 
 
 def _stories(n):
@@ -155,7 +155,7 @@ def _stories(n):
         "| | whole stories | words before the first mistake |", "| --- | --- | --- |",
         *(f"| {NAMES[f]} | {n.of(f, 'go on', 'whole').percent()} | "
           f"{n.of(f, 'go on', 'allowed').percent()} |" for f in FAMILIES), "",
-    ]  # fmt: skip
+    ]
 
 
 def _rewriting(n):
@@ -178,14 +178,14 @@ def _rewriting(n):
           f"{n.of(f, 'rewrite', 'changed').percent()} | "
           f"{n.of(f, 'rewrite', 'kept').percent()} | "
           f"{n.of(f, 'rewrite', 'pairs')[0]:,} |" for f in FAMILIES), "",
-    ]  # fmt: skip
+    ]
 
 
 def _pronouns(n):
     head = [
         f"{label}; chance {n.of('gpt', 'pronoun', p, 'chance').percent()}, majority "
         f"{n.of('gpt', 'pronoun', p, 'majority').percent()}" for p, label in PROBES.items()
-    ]  # fmt: skip
+    ]
     rows = []
     for f in FAMILIES:
         for name, key in ((NAMES[f], "share"), (f"{NAMES[f]}, untrained", "untrained")):
@@ -204,7 +204,7 @@ def _pronouns(n):
         f"{n.of('gpt', 'pronoun', 'it', 'tested')[0]} and "
         f"{n.of('gpt', 'pronoun', 'she', 'tested')[0]} stories, in six folds.", "",
         f"| | {' | '.join(head)} |", "| --- | --- | --- | --- |", *rows, "",
-    ]  # fmt: skip
+    ]
 
 
 def _verdicts(n):
@@ -213,15 +213,15 @@ def _verdicts(n):
         "Here means: at this size, after so many FLOPs, on this text. GPT learns from every word "
         "of a story, BERT and T5 from 15 % of them, so that a larger budget leaves more to gain "
         "to these. “Holds in part”: some of the comparisons named come out so, not all.", "",
-    ]  # fmt: skip
+    ]
     for sentence, verdict, why in verdicts(n):
         lines.append(f"- **{sentence}**: {verdict}. {why}")
     return [*lines, ""]
 
 
 def verdicts(n):
-    """(sentence, whether it holds, the numbers) each. What is to be better has to be so in its
-    worst seed, against the best of the other."""
+    """Return (sentence, whether it holds, the numbers) each. What is to be better has to be so in
+    its worst seed, against the best of the other."""
     return [_understanding(n), _not_generation(n), _translation(n), _generation(n), _decoder(n)]
 
 
@@ -241,7 +241,7 @@ def _understanding(n):
         f"optimum; a decoder that sees the left loses {left.nats()}, but one that tries "
         f"each word {both.nats()}. At the word “it” a probe reads off what it means in "
         f"{it.percent()} of stories, of an untrained BERT in {untrained.percent()}.",
-    )  # fmt: skip
+    )
 
 
 def _not_generation(n):
@@ -252,7 +252,7 @@ def _not_generation(n):
         f"BERT, though it is told how long the story is, ends {whole.percent()} of stories as the "
         f"grammar does, GPT {gpt.percent()}; {allowed.percent()} of its words come before the "
         "first mistake.",
-    )  # fmt: skip
+    )
 
 
 def _translation(n):
@@ -265,7 +265,7 @@ def _translation(n):
         f"that stay as they are GPT gets {kept.percent()} right, which is copying. BERT, which "
         f"answers word for word in place, rewrites {bert.percent()}; it could not if the answer "
         "had another length. Summarization was not tried.",
-    )  # fmt: skip
+    )
 
 
 def _generation(n):
@@ -276,7 +276,7 @@ def _generation(n):
         f"{t5.percent()}; before the first mistake come "
         + ", ".join(f"{n.of(f, 'go on', 'allowed').percent()} ({NAMES[f]})" for f in FAMILIES)
         + " of the words.",
-    )  # fmt: skip
+    )
 
 
 def _decoder(n):
@@ -291,11 +291,11 @@ def _decoder(n):
         f"off in {later.percent()} of stories once what tells it has been said (of an untrained "
         f"GPT in {untrained.percent()}). Where it does not: at the word itself, before that, in "
         f"{at.percent()}, by chance one half.",
-    )  # fmt: skip
+    )
 
 
 def draw_results(path, results):
-    """A panel for each task, a mark for each seed."""
+    """Return a panel for each task, a mark for each seed."""
     n = Numbers(results)
     drawing, axes = plots.figure(9.5, 6.6, 2, 2)
     word, story, anew, pronoun = axes.ravel()
@@ -320,11 +320,11 @@ TITLE = "Equal parameters and FLOPs: GPT tells stories, T5 and BERT rewrite (a m
 
 
 def _rows(n, task, **labels):
-    """Rows of `_dots`: numbers of a task by their label, for one family after the other."""
+    """Return rows of `_dots`: numbers of a task by their label, for one family after the other."""
     return {
         f"{NAMES[f]}, {label}": (f, n.of(f, task, name))
         for f in FAMILIES for name, label in labels.items()
-    }  # fmt: skip
+    }
 
 
 def _dots(axes, rows, share=False):
@@ -332,7 +332,7 @@ def _dots(axes, rows, share=False):
     for y, (family, numbers) in enumerate(rows.values()):
         colour = plots.COLOURS[FAMILIES.index(family)]
         axes.plot(numbers, [y] * len(numbers), MARKERS[family], color=colour, markersize=6,
-                  markerfacecolor="none", clip_on=False)  # fmt: skip
+                  markerfacecolor="none", clip_on=False)
     axes.set_yticks(range(len(rows)), rows)
     axes.invert_yaxis()
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
@@ -343,4 +343,4 @@ def _dots(axes, rows, share=False):
 def _landmark(axes, x, name, height=0.0):
     axes.axvline(x, **plots.LANDMARK)
     axes.annotate(name, (x, height), (-3, 3), xycoords=("data", "axes fraction"), ha="right",
-                  **plots.NOTE)  # fmt: skip
+                  **plots.NOTE)

@@ -1,4 +1,4 @@
-"""What the three families are asked, on stories that none was trained on, with exact answers.
+"""The tasks of the three families, on stories that none was trained on, with exact answers.
 
     word        which word is hidden? beside the grammar's own odds
     go on       go on with a story that is begun; the grammar says how far it is one
@@ -25,7 +25,7 @@ RIDGE = 1.0  # of the linear probe, for inputs of variance 1
 
 
 def choices(story):
-    """The choices that derive a story: (where, the options, the one taken) each."""
+    """Return the choices that derive a story: (where, the options, the one taken) each."""
     found = []
 
     def continuing(options, so_far):
@@ -53,7 +53,7 @@ class Hidden(NamedTuple):
 
 
 def hidden_words(tokenizer, stories, seed=0):
-    """A `Hidden` for each story that has a word of which what follows tells something.
+    """Return a `Hidden` for each story that has a word of which what follows tells something.
 
     What could be there are the options of the grammar's choice, all as likely by what came before.
     With what follows, each is as likely as the grammar makes the story with it.
@@ -79,7 +79,7 @@ def _hidden_in(tokenizer, story):
         odds_K = np.array([0.0 if nats is None else math.exp(nats) for nats in likely])
         ids = np.array([tokenizer.ids[word] for word in words])
         yield Hidden(tokenizer.encode(story), len(tokenizer.encode(before)), ids,
-                     options.index(taken), odds_K / odds_K.sum())  # fmt: skip
+                     options.index(taken), odds_K / odds_K.sum())
 
 
 def _tells(odds_K):
@@ -125,7 +125,7 @@ def _by_left(model, tokenizer, hidden):
 
 
 def _by_whole(model, tokenizer, hidden):
-    """ln of the probability of the story with each word in turn."""
+    """Return ln of the probability of the story with each word in turn."""
     texts_KT = np.tile(np.append(_begin(tokenizer), hidden.ids_T), (len(hidden.words_K), 1))
     texts_KT[:, 2 + hidden.at] = hidden.words_K
     logs = log_softmax(model(texts_KT[:, :-1])[0]).data
@@ -139,7 +139,7 @@ def _by_mask(model, tokenizer, hidden):
 
 
 def _by_span(model, tokenizer, hidden):
-    """ln of the probability that the decoder writes each word, and then ends the span."""
+    """Return ln of the probability that the decoder writes each word, and then ends the span."""
     K, ids_T = len(hidden.words_K), hidden.ids_T.copy()
     pad, first, second = (tokenizer.special_ids[name] for name in (PAD, *SENTINELS[:2]))
     ids_T[hidden.at] = first
@@ -153,10 +153,9 @@ def _by_span(model, tokenizer, hidden):
 
 
 def go_on(family, model, tokenizer, stories, seed=0):
-    """Shares of stories that the grammar derives, and of what was written before the first word
-    that it does not allow. A third of each story is given; words are drawn, each as likely as the
-    model has it.
-    """
+    """Return shares of stories that the grammar derives, and of what was written before the first
+    word that it does not allow. A third of each story is given; words are drawn, each as likely as
+    the model has it."""
     whole, allowed = [], []
     for i, story in enumerate(stories):
         ids_T = tokenizer.encode(story)
@@ -166,7 +165,7 @@ def go_on(family, model, tokenizer, stories, seed=0):
         written = max(1, len(ids) - given)
         allowed.append((words_allowed(tokenizer, ids) - given) / written)
     return {"stories": len(stories), "whole": float(np.mean(whole)),
-            "allowed": float(np.mean(allowed))}  # fmt: skip
+            "allowed": float(np.mean(allowed))}
 
 
 def words_allowed(tokenizer, ids):
@@ -189,7 +188,7 @@ def words_allowed(tokenizer, ids):
 
 
 def _agreeing(a, b):
-    """How many first characters two texts have in common."""
+    """Return how many first characters two texts have in common."""
     pairs = enumerate(zip(a, b, strict=False))
     return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
 
@@ -205,13 +204,13 @@ def _gpt_goes_on(model, tokenizer, ids_T, given, seed):
 
 
 def _bert_goes_on(model, tokenizer, ids_T, given, seed):
-    """A mask for each word that is to come, as many as the true story has."""
+    """Return a mask for each word that is to come, as many as the true story has."""
     hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
     return list(filled(model, tokenizer, hidden_T, LONGEST, seed=seed))
 
 
 def _t5_goes_on(model, tokenizer, ids_T, given, seed):
-    """Span by span, each after all that is there."""
+    """Write span by span, each after all text before it."""
     text, longer = [], ids_T[:given].tolist()
     sentinel = tokenizer.special_ids[SENTINELS[0]]
     while len(text) < len(longer) < LONGEST and tokenizer.ids["\n"] not in longer:
@@ -224,7 +223,7 @@ WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on}
 
 
 def _up_to_its_end(tokenizer, ids):
-    """A story ends at the first line end, and with it the empty line that follows."""
+    """Return a story ends at the first line end, and with it the empty line that follows."""
     line_end = tokenizer.ids["\n"]
     return [*ids[: ids.index(line_end)], line_end, line_end] if line_end in ids else ids
 
@@ -254,14 +253,14 @@ def swapped(story):
 
 
 def pairs_to_rewrite(tokenizer, stories):
-    """(source ids, target ids) of stories with a hero."""
+    """Return (source ids, target ids) of stories with a hero."""
     pairs = [(story, swapped(story)) for story in stories]
     return [(tokenizer.encode(a), tokenizer.encode(b)) for a, b in pairs if b]
 
 
 def rewrite(family, model, tokenizer, pairs):
-    """Shares of stories rewritten without a fault, and of words right: of those that change, and of
-    those that stay as they are."""
+    """Return shares of stories rewritten without a fault, and of words right: of those that change,
+    and of those that stay as they are."""
     exact, right, count = 0, np.zeros(2, int), np.zeros(2, int)
     for first in range(0, len(pairs), 32):
         some = pairs[first : first + 32]
@@ -303,7 +302,7 @@ def _t5_rewrites(model, tokenizer, sources):
 
 
 def _length(ids_T, end):
-    """Up to and with the first `end`."""
+    """Return the length up to and with the first `end`."""
     found = np.flatnonzero(ids_T == end)
     return found[0] + 1 if len(found) else len(ids_T)
 
@@ -321,7 +320,7 @@ WAYS_TO_REWRITE = {"gpt": _gpt_rewrites, "bert": _bert_rewrites, "t5": _t5_rewri
 REASONS = (
     ("tired", "noisy"), ("hungry", "crowded"), ("thirsty", "deep"), ("cold", "wide"),
     ("sad", "steep"), ("scared", "high"),
-)  # fmt: skip
+)
 
 
 class Pronoun(NamedTuple):
@@ -365,19 +364,19 @@ def pronouns(tokenizer, stories):
 
 
 def _reasons_of(barrier):
-    """All reasons why one stops in front of a barrier."""
+    """Return all reasons why one stops in front of a barrier."""
     options = {option.lead: option for option in tales.GRAMMAR.lists["barrier"]}
     return {option.lead for option in tales.GRAMMAR.lists[options[barrier].traits["why"]]}
 
 
 def _after(tokenizer, ids_T, *words):
-    """Where the second of two words stands, that follows the first."""
+    """Return the position of the second of two words, which follows the first."""
     first, second = (tokenizer.ids[word] for word in words)
     return 1 + int(np.flatnonzero((ids_T[:-1] == first) & (ids_T[1:] == second))[0])
 
 
 def _balanced(rows):
-    """As many of each kind in each fold."""
+    """Return rows with as many of each meaning in each fold."""
     meanings = sorted({row.meant for row in rows})
     kinds = [
         [[row for row in rows if (row.fold, row.meant) == (fold, meant)] for meant in meanings]
@@ -387,7 +386,7 @@ def _balanced(rows):
 
 
 def probe(family, model, tokenizer, rows):
-    """The share of pronouns of which a linear probe says what is meant.
+    """Return the share of pronouns of which a linear probe says what is meant.
 
     Each fold counts once; the next chooses the block (of T5's encoder) whose output is read, and
     the others fit the probe.
@@ -405,11 +404,11 @@ def probe(family, model, tokenizer, rows):
     return {
         "share": float(right_N.mean()), "tested": len(rows), "chance": 1 / len(set(meant_N)),
         "majority": float(common_N.mean()),
-    }  # fmt: skip
+    }
 
 
 def _fitted(x_NC, meant_N, fit_N):
-    """What a probe says is meant, (N,), by least squares on the rows that fit it."""
+    """Return the word that a probe chooses, (N,), by least squares on the rows that fit it."""
     x_NC = (x_NC - x_NC[fit_N].mean(axis=0)) / (x_NC[fit_N].std(axis=0) + 1e-6)
     x_NC = np.append(x_NC, np.ones((len(x_NC), 1)), axis=1)
     squares_CC = x_NC[fit_N].T @ x_NC[fit_N] + RIDGE * np.eye(x_NC.shape[1])
@@ -418,7 +417,7 @@ def _fitted(x_NC, meant_N, fit_N):
 
 
 def _states(family, model, tokenizer, rows):
-    """The output of each block at the positions that are probed, (N, C) each."""
+    """Return the output of each block at the positions that are probed, (N, C) each."""
     stack = model.encoder if family == "t5" else model
     blocks, pad = stack.h, tokenizer.special_ids[PAD]
     outputs = [[] for _ in blocks]

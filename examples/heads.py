@@ -1,4 +1,4 @@
-"""What attention heads are for, by changing one and measuring what becomes of the answer.
+"""The purpose of attention heads, found by changing one and measuring the answer.
 
     removed     the loss of a text when a head says nothing
     induction   how much a head reads what followed the last time, on random tokens said twice
@@ -27,7 +27,7 @@ def attention(q, k):
 
 
 def streams(model, ids_BT, patch=None):
-    """What enters each block, and what leaves the last: a list of L + 1 Tensors (B, T, C).
+    """Return the input of each block and the output of the last: L + 1 Tensors (B, T, C).
 
     patch   (layer, position, vector_C): put that vector there
     """
@@ -43,7 +43,7 @@ def streams(model, ids_BT, patch=None):
 
 @no_grad()
 def maps_of_every_head(model, ids_BT):
-    """The attention weights inside a model that reads texts: (n_layer, B, H, T, T)."""
+    """Return the attention weights inside a model that reads texts: (n_layer, B, H, T, T)."""
     maps = []
     for block, x_BTC in zip(model.h, streams(model, ids_BT), strict=False):
         q_BHTD, k_BHTD, _ = block.attn.heads(block.ln_1(x_BTC))
@@ -53,7 +53,7 @@ def maps_of_every_head(model, ids_BT):
 
 @contextmanager
 def without_head(model, layer, head):
-    """What a head finds is thrown away: its rows of the projection are 0 for the while."""
+    """Silence a head inside: its rows of the projection are 0."""
     attn = model.h[layer].attn
     weight_CC = attn.c_proj.weight.data
     D = len(weight_CC) // attn.n_head
@@ -66,7 +66,7 @@ def without_head(model, layer, head):
 
 
 def losses_without_each_head(model, ids_N, max_tokens=8000):
-    """(the loss on a text, by how much it grows without each head (n_layer, H))"""
+    """Return (the loss on a text, by how much it grows without each head (n_layer, H))"""
     loss, _ = evaluate(model, ids_N, max_tokens=max_tokens)
     grown = np.zeros((len(model.h), model.config.n_head))
     for layer, head in np.ndindex(grown.shape):
@@ -76,7 +76,7 @@ def losses_without_each_head(model, ids_N, max_tokens=8000):
 
 
 def said_twice(vocab_size, lengths, seed):
-    """So many random tokens and the same ones again, for one length after the other: (N,)."""
+    """Return random tokens and the same ones again, for one length after another: (N,)."""
     rng = np.random.default_rng(seed)
     return np.concatenate([np.tile(rng.integers(0, vocab_size, n), 2) for n in lengths])
 
@@ -102,14 +102,14 @@ def induction(model, length=24, rows=16, seed=0):
 
 @no_grad()
 def logits_after(model, ids_T, patch=None):
-    """The logits (V,) of the token that follows."""
+    """Return the logits (V,) of the token that follows."""
     x_BTC = streams(model, ids_T[None], patch)[-1]
     return model.head(model.ln_f(x_BTC)[:, -1]).data[0]
 
 
 @no_grad()
 def patched(model, ids_T, others_T, answer, other_answer):
-    """Which positions carry the difference between two texts of one length to what follows.
+    """Return the effect of each position's vector, copied from one text into another.
 
     Of the first text, one position's vector before one block is replaced by that of the second
     text. 0: the answer stays; 1: it is as much the other one as if the whole text had been

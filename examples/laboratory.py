@@ -35,7 +35,7 @@ def flops_of(settings):
 
 
 def run(trials, measure, path, workers=None, cost=flops_of):
-    """The results of the trials, in their order.
+    """Return the results of the trials, in their order.
 
     trials    list of settings
     measure   settings -> result; a function of a module that a new process can import
@@ -64,12 +64,12 @@ def run(trials, measure, path, workers=None, cost=flops_of):
     if failures:
         raise RuntimeError(f"{len(failures)} of {len(trials)} trials failed; the others are kept: "
                            "mend the cause and run again. One of them failed for "
-                           f"{failures[0]}")  # fmt: skip
+                           f"{failures[0]}")
     return [done[key(trial)]["result"] for trial in trials]
 
 
 def key(settings):
-    """What a trial is known by: its settings as text, whatever their order."""
+    """Return the key of a trial: its settings as text, whatever their order."""
     return json.dumps(settings, sort_keys=True)
 
 
@@ -130,7 +130,7 @@ def _in_processes(waiting, measure, workers):
 
 
 def _started(measure):
-    """(our end of its pipe, a new process of one thread)"""
+    """Return (our end of its pipe, a new process of one thread)"""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     try:
@@ -148,7 +148,7 @@ def _started(measure):
 
 
 def _work(measure, pipe):
-    """A process: trials from the pipe, one after the other, until the study has ended."""
+    """Do trials from the pipe, one after another, until the study has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which ends this
     while True:
         try:
@@ -172,7 +172,7 @@ class Progress:
         self.left, self.done = sum(map(cost, left)), 0.0
         self.started = self.said = time.monotonic()
         self.bar = tqdm(total=len(trials), initial=len(trials) - len(left),
-                        unit="trial", desc=name, disable=None)  # fmt: skip
+                        unit="trial", desc=name, disable=None)
         self.count = len(trials) - len(left)
 
     def __enter__(self):
@@ -223,7 +223,7 @@ class Difference(NamedTuple):
 
 
 def paired(numbers, others, level=0.95):
-    """The `Difference` numbers - others, two lists by seed, by Student's t test of pairs.
+    """Return the `Difference` numbers - others, two lists by seed, by Student's t test of pairs.
 
     The test takes the differences to be normally distributed, which three of them cannot show. It
     is used all the same, as a test without that (turning signs) can give no p below 1/4 then.
@@ -254,12 +254,12 @@ def holm(ps):
 
 
 def p_text(p, equal=""):
-    """A p as text.    equal: what to put before one that is not just said to be small"""
+    """Return a p as text.    equal: what to put before one that is not just said to be small"""
     return "< 0.001" if p < 0.001 else f"{equal}{p:.3f}"
 
 
 def student_within(t, df):
-    """The probability that Student's t with so many degrees of freedom is between -t and t.
+    """Return the probability that Student's t with so many degrees of freedom is between -t and t.
 
     For whole degrees of freedom it is a finite sum. Source: Abramowitz and Stegun, Handbook of
     Mathematical Functions, 1964, 26.7.3 and 26.7.4.
@@ -279,7 +279,7 @@ def student_within(t, df):
 
 
 def student_quantile(level, df):
-    """The t between whose negative and itself Student's t is with that probability."""
+    """Return the t between whose negative and itself Student's t is with that probability."""
     low, high = 0.0, 1.0
     while student_within(high, df) < level:
         high *= 2

@@ -72,7 +72,7 @@ class Value:
 
 
 def in_order(last):
-    """All that a value depends on, each after those that it was computed from."""
+    """Return all that a value depends on, each after those that it was computed from."""
     order, seen, stack = [], set(), [(last, False)]
     while stack:
         value, sources_are_listed = stack.pop()
@@ -171,7 +171,7 @@ def grads(found):
 
 
 def loss_and_gradients(weights, x_BT, y_BT, H):
-    """As in whole_gpt.py. Also the number of Values that it took."""
+    """Return loss and gradients as whole_gpt.py does, and the number of Values they took."""
     of_values = [{name: values(w.tolist()) for name, w in of.items()} for of in weights]
     found = loss(of_values, x_BT, y_BT, H)
     count = found.backward()
@@ -191,9 +191,9 @@ def main():
     gap = max(
         np.abs(g - by_arrays[part][name]).max()
         for part, of in enumerate(gradients) for name, g in of.items()
-    )  # fmt: skip
+    )
     print(f"{T} characters: {count:,} values, {middle - started:.2f} s; with arrays "
-          f"{(ended - middle) * 1e3:.1f} ms")  # fmt: skip
+          f"{(ended - middle) * 1e3:.1f} ms")
     print(f"loss {found:.6f}, with arrays {expected:.6f}; gradients differ by {gap:.1e} at most")
     return {"gap": max(gap, abs(found - expected)), "values": count}
 

@@ -12,7 +12,7 @@ TICKS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1, 2, 3, 5)  # n
 
 
 def draw_laws(path, n):
-    """Budgets' curves, the prediction, memory, and who is known."""
+    """Draw the budgets' curves, the prediction, memory, and who is known."""
     drawing, axes = plots.figure(10, 7.6, 2, 2)
     _draw_budgets(axes[0, 0], n)
     _draw_prediction(axes[0, 1], n)
@@ -32,11 +32,11 @@ def _draw_budgets(axes, n):
             D = np.exp(np.interp(np.log(N), np.log(some.N), np.log(some.D)))
             axes.plot(N, law.loss(N, D) - n.floor, color=colour, linewidth=1)
         axes.annotate(f"{flops(budget)} FLOPs", (some.N[-1], some.L[-1] - n.floor), (5, 0),
-                      va="center", **plots.NOTE)  # fmt: skip
+                      va="center", **plots.NOTE)
         if valley.inside:
             axes.plot(valley.size, valley.loss - n.floor, "*", color=plots.INK, markersize=10)
     axes.annotate("lines: the law; stars: parabolas", (0.97, 0.76), (0, 0), ha="right",
-                  xycoords="axes fraction", **plots.NOTE)  # fmt: skip
+                  xycoords="axes fraction", **plots.NOTE)
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=ABOVE)
     _plain_losses(axes)
     axes.set_title("The best size (star) grows with the budget", fontsize=10)
@@ -52,9 +52,9 @@ def _draw_prediction(axes, n):
         value, low, high = (x - n.floor for x in told["E given"])
         axes.errorbar([C], [value], [[max(0, value - low)], [max(0, high - value)]], fmt="s",
                       color=plots.COLOURS[1], markersize=8, markerfacecolor="none", capsize=4,
-                      label="" if i else "predicted before, with E given")  # fmt: skip
+                      label="" if i else "predicted before, with E given")
         axes.plot(C, n.excess(run), "x", color=plots.INK, markersize=8,
-                  label="" if i else "measured")  # fmt: skip
+                  label="" if i else "measured")
     axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel=ABOVE)
     _plain_losses(axes)
     axes.set_title("Runs of four times the FLOPs, predicted", fontsize=10)
@@ -79,25 +79,25 @@ def _draw_texts(axes, n):
         axes.plot(size, [r["result"][key] for r in n.texts], marker, color=colour, label=label)
     axes.axhline(0, **plots.LANDMARK)
     axes.annotate("the grammar's loss", (0, 0), (4, 3), xycoords=("axes fraction", "data"),
-                  **plots.NOTE)  # fmt: skip
+                  **plots.NOTE)
     axes.set(xscale="log", xlabel="characters of text",
-             ylabel="loss above the grammar's, nats per token")  # fmt: skip
+             ylabel="loss above the grammar's, nats per token")
     known = [r for r in n.texts if r["result"]["excess on text read"] < 0]
     axes.set_title(f"A text of {megabytes(known[-1])} is memorised" if known else
-                   "No text is memorised", fontsize=10)  # fmt: skip
+                   "No text is memorised", fontsize=10)
     axes.legend(fontsize=8)
 
 
 def _draw_people(axes, n):
     for i, (C, r) in enumerate(n.bests()):
         axes.plot([share for share, _ in r["result"]["right"]["fact"]], MARKERS[i % 6] + "-",
-                  color=plots.COLOURS[i % 6], label=flops(C))  # fmt: skip
+                  color=plots.COLOURS[i % 6], label=flops(C))
     axes.axhline(1 / 24, **plots.LANDMARK)
     axes.annotate("chance", (0, 1 / 24), (0, 3), **plots.NOTE)
     axes.set_xticks(range(len(RANKS)), [ranks.replace(" to ", " to\n") for ranks in RANKS],
-                    fontsize=8)  # fmt: skip
+                    fontsize=8)
     axes.set_xlim(-0.3, len(RANKS) - 0.7)
     axes.set(ylim=(0, 1.03), xlabel="rank of the person, by how often it is met",
-             ylabel="facts right")  # fmt: skip
+             ylabel="facts right")
     axes.set_title("With more FLOPs rarer people are known", fontsize=10)
     axes.legend(title="FLOPs, best size", fontsize=8, title_fontsize=8)

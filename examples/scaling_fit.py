@@ -35,17 +35,17 @@ class Law(NamedTuple):
 
     @property
     def exponent(self):
-        """The best N for a budget of C = 6 N D FLOPs grows as C to this power."""
+        """Return the best N for a budget of C = 6 N D FLOPs grows as C to this power."""
         return self.beta / (self.alpha + self.beta)
 
     def best_size(self, flops):
-        """The N of the least loss, where N D = flops / 6."""
+        """Return the N of the least loss, where N D = flops / 6."""
         ratio = self.alpha * self.A / (self.beta * self.B)
         return ratio ** (1 / (self.alpha + self.beta)) * (flops / 6) ** self.exponent
 
 
 def fit(N, D, L, floor=None, delta=DELTA):
-    """The `Law` of the least error.    N, D, L: (R,) of each run
+    """Return the `Law` of the least error.    N, D, L: (R,) of each run
 
     floor    E, if it is known; else it is fitted, too
     delta    of Huber's loss; if no error is as large, it is that of least squares
@@ -90,7 +90,7 @@ def _starts(N, D, L, floor):
 
 
 def _descend(theta_M5, n_R, d_R, y_R, counts_MR, floor, delta):
-    """(the constants, the error of each fit) after STEPS steps from some constants."""
+    """Return (the constants, the error of each fit) after STEPS steps from some constants."""
     free = slice(0 if floor is None else 1, 5)
     if floor is not None:
         theta_M5[:, 0] = np.log(floor)
@@ -120,7 +120,7 @@ def _descend(theta_M5, n_R, d_R, y_R, counts_MR, floor, delta):
 
 
 def _residuals(theta_M5, n_R, d_R, y_R):
-    """log L by the law less that of the runs, (M, R), and its slopes (M, R, 5)."""
+    """Return log L by the law less that of the runs, (M, R), and its slopes (M, R, 5)."""
     e, a, b, alpha, beta = theta_M5.T[:, :, None]
     terms = np.exp(np.stack(np.broadcast_arrays(e + 0 * n_R, a - alpha * n_R, b - beta * d_R)))
     law_MR = terms.sum(axis=0)
@@ -135,7 +135,7 @@ def _huber(residual_MR, counts_MR, delta):
 
 
 def interval(samples):
-    """The two ends between which LEVEL % of the samples are."""
+    """Return the two ends between which LEVEL % of the samples are."""
     tail = (100 - LEVEL) / 2
     low, high = np.nanpercentile(samples, (tail, 100 - tail))
     return float(low), float(high)
@@ -165,7 +165,7 @@ def valley(N, L, nearest=None):
 
 
 def power(x, y):
-    """(k, p) of y = k * x**p through some points, by least squares of the logarithms."""
+    """Return (k, p) of y = k * x**p through some points, by least squares of the logarithms."""
     p, log_k = np.polyfit(np.log(x), np.log(y), 1)
     return float(np.exp(log_k)), float(p)
 

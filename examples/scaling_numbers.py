@@ -1,4 +1,4 @@
-"""What the runs of `09_scaling_laws.py` come to: fits, best sizes, the prediction and its error.
+"""The results of `09_scaling_laws.py`: fits, best sizes, the prediction and its error.
 
 rows   {"settings": ..., "result": ...} of each trial, as 09_scaling_laws.jsonl has them
 """
@@ -48,7 +48,7 @@ class Numbers:
         }
         runs = [r for r in rows if "predict" not in r["settings"]]
         self.texts = sorted((r for r in runs if "stories" in r["settings"]),
-                            key=lambda r: r["settings"]["stories"])  # fmt: skip
+                            key=lambda r: r["settings"]["stories"])
         runs = [r for r in runs if "stories" not in r["settings"]]
         self.losses = {}  # by flops, channels and rate: those of all seeds, in their order
         for r in sorted(runs, key=lambda r: r["settings"]["seed"]):
@@ -67,11 +67,11 @@ class Numbers:
         self.by_valleys = cache(self.by_valleys)
 
     def loss(self, row):
-        """The mean of all seeds with a row's other settings."""
+        """Return the mean of all seeds with a row's other settings."""
         return float(np.mean(self.losses[_where(row)]))
 
     def excess(self, row):
-        """The loss above the entropy."""
+        """Return the loss above the entropy."""
         return self.loss(row) - self.floor
 
     def points(self, count="parameters", rows=None):
@@ -80,10 +80,10 @@ class Numbers:
             (r["settings"]["flops"], r["result"][count], r["result"]["tokens"],
              self.loss(r))
             for r in rows or self.runs
-        ], float).T)  # fmt: skip
+        ], float).T)
 
     def worse(self, row, other):
-        """The `Difference` of a run's loss to that of another one, seed by seed."""
+        """Return the `Difference` of a run's loss to that of another one, seed by seed."""
         pairs = zip(*(self.losses[_where(r)] for r in (row, other)), strict=False)
         return paired(*zip(*pairs, strict=True))
 
@@ -98,21 +98,21 @@ class Numbers:
         return float(np.mean(squares) ** 0.5) if squares else rms(self.missed())
 
     def repeated(self):
-        """The budgets whose runs all have several seeds."""
+        """Return the budgets whose runs all have several seeds."""
         once = {r["settings"]["flops"] for r in self.runs if self.seeds(r) == 1}
         return [C for C in self.budgets if C not in once]
 
     # ---- the law
 
     def _law(self, known):
-        """The fit with E given, the entropy (known), or free."""
+        """Return the fit with E given, the entropy (known), or free."""
         return fit(*self.points(rows=self.fitted)[1:], floor=self.floor if known else None)
 
     def _samples(self, known):
         return bootstrap(*self.points(rows=self.fitted)[1:], floor=self.floor if known else None)
 
     def missed(self):
-        """The law's excess, E given, over that of each run that it is fitted to, less 1."""
+        """Return the law's excess, E given, over that of each run that it is fitted to, less 1."""
         _, N, D, L = self.points(rows=self.fitted)
         return (self.law(True).loss(N, D) - self.floor) / (L - self.floor) - 1
 
@@ -120,14 +120,14 @@ class Numbers:
         return Value(getattr(self.law(known), name), *interval(getattr(self.samples(known), name)))
 
     def of_few(self, budgets):
-        """The law, E free, by the runs of some budgets only, and E's interval."""
+        """Return the law, E free, by the runs of some budgets only, and E's interval."""
         points = self.points()
         some = points.where(np.isin(points.C, budgets))
         law, samples = fit(*some[1:]), bootstrap(*some[1:])
         return Value(law.E, *interval(samples.E)), Value(law.exponent, *interval(samples.exponent))
 
     def by_squares(self):
-        """E by least squares of log L, where Huber's loss gives far runs less weight."""
+        """Return E by least squares of log L, where Huber's loss gives far runs less weight."""
         _, N, D, L = self.points(rows=self.fitted)
         return Value(fit(N, D, L, delta=1).E, *interval(bootstrap(N, D, L, delta=1).E))
 
@@ -150,13 +150,13 @@ class Numbers:
         ]
 
     def by_valleys(self, count="parameters", nearest=NEAREST):
-        """The exponent of the best size by parabolas."""
+        """Return the exponent of the best size by parabolas."""
         found = [self._exponent(self.valleys(count, nearest, again))
-                 for again in self._redrawn(count)]  # fmt: skip
+                 for again in self._redrawn(count)]
         return Value(self._exponent(self.valleys(count, nearest)), *interval(found))
 
     def _redrawn(self, count="parameters"):
-        """Points with the noise of seeds, again and again: it is a share of the excess."""
+        """Yield points with the noise of seeds, again and again: it is a share of the excess."""
         points, rng = self.points(count), np.random.default_rng(0)
         noise_R = self.spread() / np.sqrt([self.seeds(r) for r in self.runs])
         for _ in range(DRAWS):
@@ -170,11 +170,11 @@ class Numbers:
         ways = "without embeddings", "parameters"
         values = [self._exponent(self.valleys(way)) for way in ways]
         drawn = [[self._exponent(self.valleys(way, points=again)) for again in self._redrawn(way)]
-                 for way in ways]  # fmt: skip
+                 for way in ways]
         return Value(values[0] - values[1], *interval(np.subtract(*drawn)))
 
     def at_one_rate(self):
-        """rate -> the exponent by parabolas if all models had been trained at this one."""
+        """Return rate -> the exponent by parabolas if all models had been trained at this one."""
         found = {}
         for rate in sorted({r["settings"]["rate"] for r in self.tried}):
             runs = Numbers([r for r in self.tried if r["settings"]["rate"] == rate], self.text)
@@ -183,7 +183,7 @@ class Numbers:
         return found
 
     def _exponent(self, valleys):
-        """Of valleys inside the sizes that were tried; NaN for fewer than two."""
+        """Return the exponent of valleys inside the tried sizes; NaN for fewer than two."""
         pairs = [(C, v.size) for C, v in zip(self.budgets, valleys, strict=True) if v.inside]
         return power(*zip(*pairs, strict=True))[1] if len(pairs) > 1 else float("nan")
 
@@ -196,7 +196,7 @@ class Numbers:
     # ---- the run outside the grid
 
     def predicted(self, config, flops):
-        """What the fits say of a size at a budget."""
+        """Return the loss of a size at a budget by the fits."""
         N = sum(parameters_by_part(config).values())
         D = flops / (3 * flops_per_token(config))
         found = {"parameters": N, "tokens": int(D)}
@@ -217,17 +217,17 @@ class Numbers:
         ]
 
     def best(self, budget):
-        """The run of the least loss at a budget."""
+        """Return the run of the least loss at a budget."""
         return min((r for r in self.runs if r["settings"]["flops"] == budget), key=self.loss)
 
     def bests(self):
-        """(FLOPs, the best run) of each budget, then predicted runs of budgets beyond."""
+        """Return (FLOPs, the best run) of each budget, then predicted runs of budgets beyond."""
         found = [(C, self.best(C)) for C in self.budgets]
         return found + [(C, run) for C, _, run in self.predictions() if C not in self.budgets]
 
 
 def rms(numbers):
-    """The root of the mean square."""
+    """Return the root of the mean square."""
     return float(np.mean(np.square(numbers)) ** 0.5)
 
 
@@ -236,7 +236,7 @@ def _where(row):
 
 
 def at_the_best_rate(rows):
-    """Of runs that differ in their learning rate only, the one of the least loss."""
+    """Return the run of least loss among runs that differ only in their learning rate."""
     best = {}
     for row in sorted(rows, key=lambda r: -r["result"]["loss"]):
         best[_where(row)[:2]] = row

@@ -22,13 +22,13 @@ RANKS = [f"{low + 1:,} to {high:,}" for low, high in zip((0, *BANDS), BANDS, str
 
 
 def shown(value, digits=3):
-    """A `Value` as text, with its interval."""
+    """Return a `Value` as text, with its interval."""
     number, low, high = (f"{x:.{digits}f}" for x in value)
     return f"{number} ({low} to {high})"
 
 
 def flops(C):
-    """FLOPs as text.
+    """Return FLOPs as text.
 
     >>> flops(1.6e12)
     '1.6e12'
@@ -37,9 +37,9 @@ def flops(C):
 
 
 def report(n, others):
-    """A document in Markdown.    others: text -> its `Numbers`"""
+    """Return a document in Markdown.    others: text -> its `Numbers`"""
     parts = [_opening(n), _losses(n), _law(n), _exponents(n), _predictions(n), _few(n), _sizes(n),
-             _texts(n), *(_of_other(text, other) for text, other in others.items())]  # fmt: skip
+             _texts(n), *(_of_other(text, other) for text, other in others.items())]
     return "\n".join(wrapped(line) for part in parts for line in part)
 
 
@@ -47,7 +47,7 @@ def table(head, rows):
     return [
         f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |",
         *(f"| {' | '.join(map(str, row))} |" for row in rows), "",
-    ]  # fmt: skip
+    ]
 
 
 def _opening(n):
@@ -64,14 +64,14 @@ def _opening(n):
         "The grammar's own loss on the same stories is subtracted; the rest is the excess. The "
         "stories are drawn so that each person appears about as often as is to be expected.", "",
         "![scaling laws](figures/09_scaling_laws.png)", "",
-    ]  # fmt: skip
+    ]
 
 
 def _losses(n):
     rows = []
     for budget in n.budgets:
         runs = sorted((r for r in n.runs if r["settings"]["flops"] == budget),
-                      key=lambda r: r["result"]["parameters"])  # fmt: skip
+                      key=lambda r: r["result"]["parameters"])
         best = n.best(budget)
         rows += [
             (flops(budget), f"{r['result']['parameters']:,}",
@@ -80,9 +80,9 @@ def _losses(n):
              f"{'**' * (r is best)}{n.excess(r):.4f}{'**' * (r is best)} ± "
              f"{r['result']['error']:.4f}")
             for r in runs
-        ]  # fmt: skip
+        ]
     head = ("FLOPs", "parameters", "without embeddings", "tokens", "rate", "seeds",
-            "excess, nats per token")  # fmt: skip
+            "excess, nats per token")
     return [
         "## The losses", "",
         "The rate is the best of those tried with the first seed; * marks the lowest or highest of "
@@ -90,11 +90,11 @@ def _losses(n):
         "of the nearest budget and width. ± is the standard error of the first seed's mean over "
         f"{GROUPS} sets of stories. {_seeds(n)}", "",
         *table(head, rows), *_rates(n),
-    ]  # fmt: skip
+    ]
 
 
 def ends(n, row):
-    """The lowest and the highest of the rates that were tried in the place of a run."""
+    """Return the lowest and the highest of the rates that were tried in the place of a run."""
     rates = list(n.at_each_rate(row))
     return (rates[0], rates[-1]) if len(rates) > 1 else ()
 
@@ -103,7 +103,7 @@ def _seeds(n):
     if not n.repeated():
         return "One seed."
     return (f"With several seeds it is their mean; their standard deviation is {n.spread():.1%} of "
-            "the excess (root of the mean square).")  # fmt: skip
+            "the excess (root of the mean square).")
 
 
 def _rates(n):
@@ -115,7 +115,7 @@ def _rates(n):
     rows = [
         (flops(C), f"{size:,}", *(found.get(rate, "") for rate in rates))
         for (C, size), found in sorted(tried.items()) if len(found) > 1
-    ]  # fmt: skip
+    ]
     head = ("FLOPs", "parameters", *(f"rate {rate:g}" for rate in rates))
     return ["The excess at each rate, first seed:", "", *table(head, rows)]
 
@@ -127,7 +127,7 @@ def _law(n):
         values = [n.constant(name, known) for name in names]
         texts = [shown(v, 3) if name in ("E", "alpha", "beta") else
                  f"{v.value:.3g} ({v.low:.3g} to {v.high:.3g})"
-                 for name, v in zip(names, values, strict=True)]  # fmt: skip
+                 for name, v in zip(names, values, strict=True)]
         rows.append((label, "given" if known else texts[0], *texts[1:]))
     rows += [(who, *constants) for who, *constants in OTHERS_FITS]
     return [
@@ -139,11 +139,11 @@ def _law(n):
         *table(("", *names), rows), entropy_found(n), "",
         "E in other ways, none of which is told it:", "", *table(("", "E", "error"), _ways(n)),
         _how_well(n), "",
-    ]  # fmt: skip
+    ]
 
 
 def _how_well(n):
-    """A sentence on how far the law, E given, is from the runs."""
+    """Return a sentence on how far the law, E given, is from the runs."""
     missed = n.missed()
     best = [x for x, r in zip(missed, n.fitted, strict=True) if r is n.best(r["settings"]["flops"])]
     return (
@@ -164,7 +164,7 @@ def _ways(n):
 
 
 def entropy_found(n):
-    """The sentence on whether the fit finds the entropy."""
+    """Return the sentence on whether the fit finds the entropy."""
     E = n.constant("E", False)
     inside = "holds" if E.low <= n.floor <= E.high else "does not hold"
     return (
@@ -186,7 +186,7 @@ def _exponents(n):
         (flops(C), f"{v.size:,.0f}", f"{v.loss - n.floor:.4f}", "yes" if v.inside else "no",
          f"{n.law(True).best_size(C):,.0f}")
         for C, v in zip(n.budgets, n.valleys(), strict=True)
-    ]  # fmt: skip
+    ]
     return [
         "## The best size of a budget", "",
         "By the lowest point of a parabola in log N through the four sizes about each budget's "
@@ -200,7 +200,7 @@ def _exponents(n):
         "model, the count without them grows faster for the same models: by "
         f"{shown(n.counting(), 2)} in the exponent, for losses that are drawn again with the noise "
         "of seeds and counted in both ways.", "",
-    ]  # fmt: skip
+    ]
 
 
 def _predictions(n):
@@ -213,9 +213,9 @@ def _predictions(n):
             (label, f"{v[0]:.4f} ({v[1]:.4f} to {v[2]:.4f})", f"{v[0] - n.floor:.4f}",
              f"{100 * ((v[0] - n.floor) / excess - 1):+.1f} %")
             for label, v in (("E given", given), ("E fitted", free))
-        ]  # fmt: skip
+        ]
         rows.append(("measured", f"{n.loss(run):.4f}",
-                     f"{excess:.4f} ± {run['result']['error']:.4f}", ""))  # fmt: skip
+                     f"{excess:.4f} ± {run['result']['error']:.4f}", ""))
         lines += [
             f"## A run of {flops(C)} FLOPs that was predicted, and then trained"
             + f" ({n.text})" * (n.text != "almanac"), "",
@@ -226,12 +226,12 @@ def _predictions(n):
             f"when budgets grow. The better one counts; the excess is {tried}.", "",
             *table(("", "loss", "excess", "error of the excess"), rows),
             f"The error is {of_the_goal(n, told, run)}. {_why(n, C)}", "",
-        ]  # fmt: skip
+        ]
     return lines
 
 
 def of_the_goal(n, told, run):
-    """Which of the two predictions of a run are within the goal."""
+    """Return which of the two predictions of a run are within the goal."""
     errors = {
         way: (told[name][0] - n.floor) / n.excess(run) - 1
         for way, name in (("E given", "E given"), ("E fitted", "E free"))
@@ -241,7 +241,7 @@ def of_the_goal(n, told, run):
 
 
 def _why(n, C):
-    """How well a prediction could have been, as far as the runs before it tell."""
+    """Return how well a prediction could have been, as far as the runs before it tell."""
     known = Numbers([r for r in n.tried if r["settings"]["flops"] < C], n.text)
     return (
         f"The law with E given misses the excess of the {len(known.fitted)} runs that it was "
@@ -282,13 +282,13 @@ def _few(n):
         *table(("people are met in proportion to", "c"), [
             (often(*law), f"{falling(KNOWN, unknown_share(*law, KNOWN))[0]:.3f}") for law in TAILS
         ]),
-    ]  # fmt: skip
+    ]
 
 
 def _abilities(labelled, first):
     """A table of what models can do.    labelled: (label, run)    first: what the labels are"""
     head = ("excess", "stories of the right form", "and with the right facts",
-            *(f"facts of people {ranks}" for ranks in RANKS), "second pronoun agrees")  # fmt: skip
+            *(f"facts of people {ranks}" for ranks in RANKS), "second pronoun agrees")
     rows = []
     for label, r in labelled:
         right, written = r["result"]["right"], r["result"]["written"]
@@ -298,7 +298,7 @@ def _abilities(labelled, first):
             label, f"{r['result']['excess']:.3f}", f"{written['form']:.0%}",
             f"{written['derived']:.0%}", *(f"{share:.0%}" for share, _ in right["fact"]),
             f"{agree:.0%}",
-        ))  # fmt: skip
+        ))
     return table((first, *head), rows)
 
 
@@ -318,7 +318,7 @@ def _sizes(n):
         f"By size, each trained for {flops(largest)} FLOPs:", "",
         *_abilities(by_size, "parameters"),
         "By budget, each with its best size:", "", *_abilities(by_budget, "FLOPs"),
-    ]  # fmt: skip
+    ]
 
 
 def _texts(n):
@@ -329,7 +329,7 @@ def _texts(n):
         rows.append((
             megabytes(r), f"{r['result']['tokens'] / MEAN / r['settings']['stories']:,.1f}",
             f"{r['result']['excess']:.3f}", f"{r['result']['excess on text read']:.3f}",
-        ))  # fmt: skip
+        ))
     return [
         "## The same model on little text and on much", "",
         f"{first['result']['parameters']:,} parameters, {flops(first['settings']['flops'])} FLOPs. "
@@ -338,15 +338,15 @@ def _texts(n):
         *table(("text", "times read", "excess on other stories", "excess on the stories read"),
                 rows),
         *_abilities([(megabytes(r), r) for r in n.texts], "text"),
-    ]  # fmt: skip
+    ]
 
 
 def where_memory_begins(texts):
-    """A sentence on the texts, by size, between which the loss on what was read passes 0."""
+    """Return a sentence on the texts, by size, between which the loss on what was read passes 0."""
     for smaller, larger in pairwise(texts):
         if smaller["result"]["excess on text read"] < 0 <= larger["result"]["excess on text read"]:
             return (f"So memorising begins between {megabytes(larger)} and {megabytes(smaller)} "
-                    "of text.")  # fmt: skip
+                    "of text.")
     return "Where memorising begins is outside the sizes of text that were tried."
 
 
@@ -363,7 +363,7 @@ def _of_other(text, n):
         "that of the last tenth of the text, whose entropy nobody knows. E is "
         f"{shown(n.constant('E', False))} nats per character, alpha "
         f"{alpha} and beta {beta}.", "", *_losses_alone(n),
-    ]  # fmt: skip
+    ]
 
 
 def _losses_alone(n):
@@ -377,11 +377,11 @@ def _of_almanac(text, n):
         f"Whoever is at rank n is met in proportion to {often(**ALMANACS[text])} here, the first "
         f"in {first:.0%} of all meetings. The rates are those that are best in the almanac above. "
         f"{entropy_found(n)} {_how_well(n)}", "", *_predictions(n),
-    ]  # fmt: skip
+    ]
 
 
 def often(exponent, shift):
-    """How often people are met, as a formula of their rank."""
+    """Return how often people are met, as a formula of their rank."""
     return f"(n + {shift})^-{exponent}" if shift else f"n^-{exponent}"
 
 

@@ -1,4 +1,4 @@
-"""What `09_scaling_laws.py` says in CONCEPTS.md, from `Numbers` alone."""
+"""The part of CONCEPTS.md by `09_scaling_laws.py`, from `Numbers` alone."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def summary(n, others):
-    """The part of CONCEPTS.md, in Markdown.    others: text -> its `Numbers`"""
+    """Return the part of CONCEPTS.md, in Markdown.    others: text -> its `Numbers`"""
     parabolas = [f"{v.size:,.0f}" if v.inside else "outside" for v in n.valleys()]
     sizes = dict(zip(n.budgets, parabolas, strict=True))
     rows = [
@@ -41,10 +41,10 @@ def summary(n, others):
          sizes.get(C, ""), f"{r['result']['tokens'] / 1e6:.1f} M", f"{n.excess(r):.3f}",
          f"{r['result']['written']['form']:.0%}", f"{r['result']['written']['derived']:.0%}")
         for C, r in n.bests()
-    ]  # fmt: skip
+    ]
     head = ("FLOPs", "best of the sizes tried", "best by parabola", "tokens",
             "loss above the entropy", "stories of the right form",
-            "and with the right facts")  # fmt: skip
+            "and with the right facts")
     alt = "Losses by size at each budget, the run that was predicted, little text, who is known"
     return "\n".join([
         wrapped(
@@ -59,11 +59,11 @@ def summary(n, others):
             "bootstrap are in."
         ), "", *table(Row._fields, sentences(n, others)), *_memory(n),
         wrapped("All tables: [examples/09_scaling_laws.md](examples/09_scaling_laws.md)."), "",
-    ])  # fmt: skip
+    ])
 
 
 def sentences(n, others):
-    """The `Row` of each sentence."""
+    """Yield the `Row` of each sentence."""
     yield from _law("the almanac", n)
     for text, other in others.items():
         if other.floor and len(other.budgets) > 1:
@@ -74,7 +74,7 @@ def sentences(n, others):
                 f"E of {text}, whose entropy nobody knows", f"{len(other.fitted)} runs",
                 f"{E.value:.2f} nats per character", f"{E.low:.2f} to {E.high:.2f}", "",
                 "anything in this interval",
-            )  # fmt: skip
+            )
     yield from _sizes(n)
     yield _more_compute(n)
     yield from _split(n)
@@ -82,13 +82,13 @@ def sentences(n, others):
 
 
 def _law(text, n):
-    """Whether the law finds the entropy of a text, and what lies beyond its runs."""
+    """Yield whether the law finds the entropy of a text, and what lies beyond its runs."""
     E, runs = n.constant("E", False), f"{len(n.fitted)} runs"
     yield Row(
         f"E is the entropy of the text, as far as a fit can tell: {text}", runs,
         f"{E.value:.3f} for the exact {n.floor:.3f}, {100 * (E.value / n.floor - 1):+.1f} %",
         f"{E.low:.3f} to {E.high:.3f}", "", _within(E.value / n.floor - 1),
-    )  # fmt: skip
+    )
     for C, told, run in n.predictions():
         excess = n.excess(run)
         given, fitted = ([x - n.floor for x in told[way]] for way in ("E given", "E free"))
@@ -99,7 +99,7 @@ def _law(text, n):
             f"({100 * (fitted[0] / excess - 1):+.1f} %)",
             ", ".join(f"{low:.3f} to {high:.3f}" for _, low, high in (given, fitted)), "",
             of_the_goal(n, told, run),
-        )  # fmt: skip
+        )
 
 
 def _within(error):
@@ -109,7 +109,7 @@ def _within(error):
 def _sizes(n):
     C = (n.repeated() or n.budgets)[-1]
     runs = sorted((r for r in n.runs if r["settings"]["flops"] == C),
-                  key=lambda r: r["result"]["parameters"])  # fmt: skip
+                  key=lambda r: r["result"]["parameters"])
     best, alpha = n.best(C), n.constant("alpha", True)
     name = f"{best['result']['parameters']:,}"
     for where, other, verdict in (("up to", runs[0], HOLDS), ("beyond", runs[-1], REVERSE)):
@@ -119,13 +119,13 @@ def _sizes(n):
             str(worse.n),
             f"{other['result']['parameters']:,} parameters instead of {name}: {worse.mean:+.4f} "
             "nats", *_of_seeds(worse), _verdict(worse, verdict),
-        )  # fmt: skip
+        )
     least, middle, most = (10 ** -float(x) for x in (alpha.high, alpha.value, alpha.low))
     yield Row(
         "Diminishing returns of size, at equal tokens", f"{len(n.fitted)} runs",
         f"ten times the parameters leave {middle:.0%} of A/N^alpha, alpha = {alpha.value:.2f}",
         f"{least:.0%} to {most:.0%}", "", BY_THE_LAW,
-    )  # fmt: skip
+    )
 
 
 def _verdict(difference, verdict):
@@ -135,7 +135,7 @@ def _verdict(difference, verdict):
 
 
 def _of_seeds(difference):
-    """(spread, p) as text."""
+    """Return (spread, p) as text."""
     if difference.n < 2:
         return "one seed", ""
     return f"{difference.deviation:.4f}", p_text(difference.p)
@@ -152,7 +152,7 @@ def _more_compute(n):
         f"before; ten times the FLOPs leave {10 ** power(n.budgets, best)[1]:.0%}",
         ", ".join(spreads), ", ".join(ps),
         HOLDS if all(fall.low > 0 for fall in falls) else IN_PART,
-    )  # fmt: skip
+    )
 
 
 def _split(n):
@@ -164,14 +164,14 @@ def _split(n):
         f"exponent {parabolas.value:.2f} by parabolas, {shown(law, 2)} by the law; published 0.5 "
         "(Hoffmann et al.)", f"{parabolas.low:.2f} to {parabolas.high:.2f}", "",
         HOLDS if parabolas.low > 0 and parabolas.high < 1 else IN_PART,
-    )  # fmt: skip
+    )
     yield Row(
         "How parameters are counted parts 0.73 (Kaplan et al.) from 0.5",
         f"{len(n.budgets)} budgets",
         f"{n.by_valleys('without embeddings').value:.2f} without embeddings, "
         f"{counted.value:+.2f}", f"{counted.low:+.2f} to {counted.high:+.2f}", "",
         HOLDS if counted.low > 0 else "no difference found",
-    )  # fmt: skip
+    )
 
 
 def _texts(n):
@@ -184,18 +184,18 @@ def _texts(n):
         ", ".join(f"{megabytes(r)} {x:.2f}" for r, x in zip(n.texts, excess, strict=True))
         + " above the entropy", "one seed", "",
         HOLDS if all(a > b for a, b in pairwise(excess)) else IN_PART,
-    )  # fmt: skip
+    )
     yield Row(
         "A table of sizes tells what a model can do", "1 run each",
         "stories with all facts right, of the best size for each budget: "
         + ", ".join(f"{n.best(C)['result']['parameters']:,} {share:.0%}"
                     for C, share in zip(n.budgets, right, strict=True)), "one seed", "",
         f"{HOLDS}, if size grows with compute" if right == sorted(right) else IN_PART,
-    )  # fmt: skip
+    )
 
 
 def _memory(n):
-    """Lines on one model and several sizes of text."""
+    """Return lines on one model and several sizes of text."""
     if not n.texts:
         return []
     first = n.texts[0]
@@ -210,4 +210,4 @@ def _memory(n):
             f"number, a loss below the grammar's own, is memory. {where_memory_begins(n.texts)}"
         ), "",
         *table(("text", "loss above the entropy on other stories", "on those read"), rows),
-    ]  # fmt: skip
+    ]

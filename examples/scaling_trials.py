@@ -51,16 +51,16 @@ def training(settings, config):
     return TrainConfig(
         max_iters=steps, batch_size=BATCH, lr=lr, min_lr=lr / 50, weight_decay=0.01,
         warmup_iters=min(200, steps // 10), seed=settings["seed"],
-    )  # fmt: skip
+    )
 
 
 def _step(config):
-    """Tokens of a step."""
+    """Return tokens of a step."""
     return BATCH * config.block_size
 
 
 def train(config, settings, ids_N, objective):
-    """(the trained model, what is to be said of every training)"""
+    """Return (the trained model, what is to be said of every training)"""
     model, plan = GPT(config, seed=settings["seed"]), training(settings, config)
     steps = training_steps(model, make_optimizer(model, plan), ids_N, plan, objective=objective)
     losses = [step.loss for step in steps]
@@ -99,7 +99,7 @@ def almanac(name):
 
 @cache
 def text(name, stories):
-    """Token ids of so many stories, kept in a file under runs/ if they are many."""
+    """Return token ids of so many stories, kept in a file under runs/ if they are many."""
     if stories < POOL:
         return almanac(name).ids(stories, seed=0)
     numbers = "-".join(map(str, ALMANACS[name].values()))
@@ -152,11 +152,11 @@ def compared(al, model, told):
     return {
         "excess": float(np.mean(groups)), "error": float(np.std(groups, ddof=1) / GROUPS**0.5),
         "right": _shares(right),
-    }  # fmt: skip
+    }
 
 
 def _shares(right):
-    """kind -> [(share of right answers, how many were asked) of each band of people]"""
+    """Return kind -> [(share of right answers, how many were asked) of each band of people]"""
     found = {}
     for kind in sorted({kind for kind, *_ in right}):
         rows = [[ok for k, b, ok in right if (k, b) == (kind, band)] for band in range(len(BANDS))]
@@ -166,7 +166,7 @@ def _shares(right):
 
 @cache
 def _words(al):
-    """(name of a person -> rank from 0 on, fact -> its words' ids, pronouns' ids)"""
+    """Return (name of a person -> rank from 0 on, fact -> its words' ids, pronouns' ids)"""
     people = al.grammar.lists["person"]
     ids = {
         fact: np.array(sorted({al.tokenizer.ids[f" {o.traits[fact]}"] for o in people}))
@@ -176,7 +176,7 @@ def _words(al):
 
 
 def questions(al, story, ids_T):
-    """(kind, band of the person, position, ids to choose from) for each word that is decided.
+    """Yield (kind, band of the person, position, ids to choose from) for each word that is decided.
 
     fact             calling, land, pet: a model has to know the person
     pronoun          the first of a person: it has to know whether this is a he or a she

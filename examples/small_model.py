@@ -32,7 +32,7 @@ def tokenized_tales(quick=False, vocab_size=1024, n_characters=1_000_000):
 
 
 def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text):
-    """A `Trained` GPT of 2 layers with 4 heads each (quick: 2 heads, 50 steps).
+    """Return a `Trained` GPT of 2 layers with 4 heads each (quick: 2 heads, 50 steps).
 
     watch   called before the first step, and after each with how many are done
     """
@@ -40,20 +40,20 @@ def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text)
     config = GPTConfig(
         vocab_size=tokenizer.vocab_size, block_size=64, n_layer=2, n_head=2 if quick else 4,
         n_embd=32 if quick else 64, bias=False,
-    )  # fmt: skip
+    )
     training = TrainConfig(
         max_iters=50 if quick else 500, batch_size=12, lr=5e-3, min_lr=5e-4, warmup_iters=20,
         seed=seed,
-    )  # fmt: skip
+    )
     warm_up(config)
     model = GPT(config, seed=seed)
     print(f"training a GPT with {model.num_parameters():,} parameters on {len(train_ids):,} tokens "
-          f"of tales, {training.max_iters} steps")  # fmt: skip
+          f"of tales, {training.max_iters} steps")
     return Trained(train(model, train_ids, training, watch), tokenizer, train_ids, val_ids)
 
 
 def train(model, ids_N, training, watch=lambda step, model: None):
-    """The model, trained as a TrainConfig says, and switched to evaluation."""
+    """Return the model, trained as a TrainConfig says, and switched to evaluation."""
     optimizer = AdamW(model.parameters(), lr=training.lr)
     steps = training_steps(model, optimizer, ids_N, training)
     watch(0, model)

@@ -1,11 +1,11 @@
-"""The snippets of CONCEPTS.md: run them, and keep beside each what it prints.
+"""The snippets of CONCEPTS.md: run them, and write the output of each beneath it.
 
-    python examples/snippets.py            do the document and the files made from it agree?
-    python examples/snippets.py --write    write what is printed into CONCEPTS.md, and make
-                                           examples/concepts.py and examples/concepts.ipynb anew
+    python examples/snippets.py            check the document and the notebook
+    python examples/snippets.py --write    write the outputs into CONCEPTS.md, and make
+                                           examples/concepts.ipynb anew
 
-A snippet is a block of ```python. All of them run in one session, from top to bottom. What one
-prints stands beneath it, in a block of ```text.
+A snippet is a block of ```python. All of them run in one session, from top to bottom. The output
+of a snippet stands beneath it, in a block of ```text.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "CONCEPTS.md"
-SCRIPT, NOTEBOOK = ROOT / "examples" / "concepts.py", ROOT / "examples" / "concepts.ipynb"
+NOTEBOOK = ROOT / "examples" / "concepts.ipynb"
 COMMAND = "python examples/snippets.py --write"
 SET_UP = """\
 # %pip install -e ..    # once, from a clone of the project: without the first # of this line
@@ -39,8 +39,8 @@ class Snippet(NamedTuple):
 
     line      the number of its first line
     code      its text
-    printed   what the document says that it prints; "" for nothing
-    span      (start, end) of the block and what is printed beneath, in characters
+    printed   its output by the document; "" for none
+    span      (start, end) of the block and the output beneath it, in characters
     """
 
     line: int
@@ -50,18 +50,18 @@ class Snippet(NamedTuple):
 
 
 def snippets(text):
-    """The snippets of a document, in order."""
+    """Return the snippets of a document, in order."""
     return [
         Snippet(
             text.count("\n", 0, match.start("code")) + 1, textwrap.dedent(match["code"]),
             match["printed"] or "", match.span(),
         )
         for match in SNIPPET.finditer(text)
-    ]  # fmt: skip
+    ]
 
 
 def what_they_print(found, path):
-    """Run snippets one after another in one session; what each of them prints."""
+    """Run snippets one after another in one session; return the output of each."""
     namespace, printed = {"__name__": "snippets"}, []
     for snippet in found:
         # Empty lines in front: a traceback then gives the line of the document.
@@ -73,7 +73,7 @@ def what_they_print(found, path):
 
 
 def with_outputs(text, printed):
-    """A document in which each snippet is followed by what it prints."""
+    """Return a document in which each snippet is followed by its output."""
     pieces, end = [], 0
     for snippet, output in zip(snippets(text), printed, strict=True):
         pieces += [text[end : snippet.span[0]], f"```python\n{snippet.code}```\n"]
@@ -82,23 +82,8 @@ def with_outputs(text, printed):
     return "".join([*pieces, text[end:]])
 
 
-def as_script(text):
-    """All snippets as one file, under the headings of the document."""
-    lines = [
-        '"""The snippets of CONCEPTS.md, from top to bottom.', "",
-        f"Made by `{COMMAND}`.", '"""',
-    ]  # fmt: skip
-    for part in parts(text):
-        if isinstance(part, Snippet):
-            lines += ["", part.code.rstrip("\n")]
-        else:
-            headings = re.findall(r"^##+ (.*)$", part, re.M)
-            lines += [f"\n\n# ---- {heading}" for heading in headings[-1:]]
-    return "\n".join(lines) + "\n"
-
-
 def as_notebook(text):
-    """The document as a notebook: its text in cells between the snippets."""
+    """Return the document as a notebook, a text in JSON: cells of text between the snippets."""
     cells = []
     for number, part in enumerate([Snippet(0, SET_UP, "", ()), *parts(text)], -1):
         cell = {"id": f"part-{number}" if number >= 0 else "set-up", "metadata": {}}
@@ -113,12 +98,12 @@ def as_notebook(text):
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {
         "cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5,
-    }  # fmt: skip
+    }
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def parts(text):
-    """A document as pieces of text and snippets, in turn."""
+    """Yield a document as pieces of text and snippets, in turn."""
     end = 0
     for snippet in snippets(text):
         yield text[end : snippet.span[0]]
@@ -128,7 +113,7 @@ def parts(text):
 
 
 def _from_examples(path):
-    """A path beside CONCEPTS.md, as it is from the folder of the notebook."""
+    """Return a path beside CONCEPTS.md as seen from the folder of the notebook."""
     return path.removeprefix("examples/") if path.startswith("examples/") else f"../{path}"
 
 
@@ -140,11 +125,11 @@ def main():
     write = parser.parse_args().write
     text = DOCUMENT.read_text(encoding="utf-8")
     text = with_outputs(text, what_they_print(snippets(text), DOCUMENT))
-    wanted = {DOCUMENT: text, SCRIPT: as_script(text), NOTEBOOK: as_notebook(text)}
+    wanted = {DOCUMENT: text, NOTEBOOK: as_notebook(text)}
     stale = [
         path for path, content in wanted.items()
         if not path.exists() or path.read_text(encoding="utf-8") != content
-    ]  # fmt: skip
+    ]
     for path in stale:
         if write:
             path.write_text(wanted[path], encoding="utf-8", newline="\n")

@@ -1,8 +1,8 @@
 """GPTs with one part replaced, for `08_ablations.py`: each is a subclass of a few lines.
 
-What a model of npgpt is made of is a class attribute of it (`npgpt.gpt.GPT`, `block.Block`),
-and a subclass names another part there, or calls the same parts in another order. These are for
-training only: their `hidden` takes no cache.
+The parts of a model are class attributes (`npgpt.gpt.GPT`, `npgpt.gpt.Block`). A subclass replaces
+one there, or calls the same parts in a different order. These models are for training only: their
+`hidden` takes no cache.
 """
 
 import math
@@ -17,7 +17,7 @@ from npgpt.gpt import GPT, INIT_STD, MLP, Block, CausalSelfAttention, Module, br
 
 
 class Nothing(Module):
-    """In the place of a norm: x as it is."""
+    """Instead of a norm: x unchanged."""
 
     def __init__(self, n_embd, *, bias, dtype):
         pass
@@ -27,7 +27,7 @@ class Nothing(Module):
 
 
 class PostNorm(Block):
-    """As the first transformer: the sum is normalised, and with it the stream."""
+    """The first transformer's: it normalises the sum, and so the stream."""
 
     def __call__(self, x_BTC, drop, cache=None):
         x_BTC = self.ln_1(x_BTC + drop(self.attn(x_BTC, cache)))
@@ -35,7 +35,7 @@ class PostNorm(Block):
 
 
 class NoResiduals(Block):
-    """What a branch gives takes the place of the stream."""
+    """The output of a branch replaces the stream."""
 
     def __call__(self, x_BTC, drop, cache=None):
         x_BTC = drop(self.attn(self.ln_1(x_BTC), cache))
@@ -70,7 +70,7 @@ class SwiGLU(GatedFeedForward):
 
 
 class NoPositions(Module):
-    """In the place of the embedding of positions: nothing is added."""
+    """Instead of position embeddings: nothing is added."""
 
     def __init__(self, rng, n_rows, n_embd, *, dtype):
         self.dtype = dtype
@@ -90,7 +90,7 @@ class Sinusoids(NoPositions):
 
 
 class Rotary(CausalSelfAttention):
-    """Queries and keys are turned by their positions."""
+    """Queries and keys are rotated by their positions."""
 
     def heads(self, x_BTC):
         q, k, v = super().heads(x_BTC)
@@ -106,7 +106,7 @@ class Undivided(CausalSelfAttention):
 
 
 class Leaking(CausalSelfAttention):
-    """Every position sees all, the answer too."""
+    """Every position sees all others, the answer too."""
 
     def attend(self, q, k, v):
         return scaled_dot_product_attention(q, k, v, causal=False)
@@ -156,7 +156,7 @@ class LlamaOfEqualSize(Llama):
 
 
 def gpt(block=Block, **parts):
-    """A kind of GPT with other blocks, and other parts beside them."""
+    """Return a kind of GPT with other blocks, and other parts beside them."""
     return type("Variant", (GPT,), {"Block": block, **parts})
 
 

@@ -100,10 +100,8 @@ def test_the_snippets_run_in_order_and_print_what_stands_beneath(path, tmp_path,
             assert printed == snippet.printed, f"{where}; mend it with: {snippets.COMMAND}"
 
 
-def test_the_script_and_the_notebook_are_what_the_document_gives():
-    text = read(CONCEPTS)
-    assert read(snippets.SCRIPT) == snippets.as_script(text), snippets.COMMAND
-    assert read(snippets.NOTEBOOK) == snippets.as_notebook(text), snippets.COMMAND
+def test_the_notebook_is_what_the_document_gives():
+    assert read(snippets.NOTEBOOK) == snippets.as_notebook(read(CONCEPTS)), snippets.COMMAND
 
 
 def test_the_notebook_has_the_form_that_notebooks_have():
