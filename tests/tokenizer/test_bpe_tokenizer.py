@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe import learn_merges
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer, learn_merges
 from npgpt.pretokenize import split
 
 STORY = """The king was unhappy. His unhappiness was great, and the happiness of the queen was gone.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from npgpt import unicode_classes
 from npgpt.fast.tokenizer import automaton
-from npgpt.fast.tokenizer.bpe import count_words
+from npgpt.fast.tokenizer.bpe import count_pre_tokens
 from npgpt.pretokenize import PATTERNS, split
 from npgpt.unicode_classes import LETTERS, NUMBERS, ranges
 
@@ -93,7 +93,7 @@ def agreed_characters():
 def scanned(text, pattern):
     """The pre-tokens that the compiled scanner finds: each once, in order, and how often."""
     data = text.encode("utf-8")
-    counts = count_words(data, np.array([[0, len(data), -1]]), pattern)
+    counts = count_pre_tokens(data, np.array([[0, len(data), -1]]), pattern)
     return [(word.decode("utf-8"), times) for word, times in counts.items()]
 
 

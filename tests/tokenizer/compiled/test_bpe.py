@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autograd import backend
-from npgpt import bpe, special, tales
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt import bpe, tales
+from npgpt.bpe import BPETokenizer
 from npgpt.fast.tokenizer import bpe as compiled
 from npgpt.fast.tokenizer import kernels
 from npgpt.io.tokenizers.gpt2 import GPT2_FILES, byte_to_unicode
-from npgpt.pretokenize import PATTERNS, split
+from npgpt.pretokenize import PATTERNS, spans, split
 from npgpt.unicode_classes import LETTERS, NUMBERS, ranges
 
 PROSE = tales.generate(30_000, seed=1) + (
@@ -44,14 +44,14 @@ def reference_ids(tokenizer, text):
     """The ids of `bpe`."""
     data = text.encode("utf-8")
     codec = bpe.Codec(tokenizer.merges, tokenizer.tokens, tokenizer.ids, tokenizer.pattern)
-    return codec.encode(data, special.spans(data, tokenizer.special_ids)).tolist()
+    return codec.encode(data, spans(data, tokenizer.special_ids)).tolist()
 
 
 # The reference implementation
 
 
 def test_both_implementations_are_called_in_the_same_way():
-    for name in ("count_words", "learn_merges", "Codec", "Codec.encode", "Codec.decode"):
+    for name in ("count_pre_tokens", "learn_merges", "Codec", "Codec.encode", "Codec.decode"):
         of_both = [inspect.signature(attrgetter(name)(module)) for module in (bpe, compiled)]
         assert of_both[0].parameters.keys() == of_both[1].parameters.keys()
 
@@ -122,7 +122,7 @@ def test_many_merges_equal_those_of_the_reference(monkeypatch):
 def test_tables_that_turn_out_too_small_are_made_larger():
     text = "".join(f"{i:x}!" for i in range(20_000))  # few of its pre-tokens are alike
     data = text.encode("utf-8")
-    counts = compiled.count_words(data, np.array([[0, len(data), -1]]), "gpt2")
+    counts = compiled.count_pre_tokens(data, np.array([[0, len(data), -1]]), "gpt2")
     assert counts == Counter(word.encode("utf-8") for word in split(text))
     pairs = kernels.new_pairs(4, 100, 300, np.arange(300))
     assert not kernels.count_pairs(compiled._linked({b"abcdefgh": 1}), pairs)

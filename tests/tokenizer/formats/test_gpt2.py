@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.io.tokenizers.gpt2 import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"

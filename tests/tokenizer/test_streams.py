@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.bpe_tokenizer import BPETokenizer, count_words
+from npgpt.bpe import BPETokenizer, count_words
 from npgpt.char import CharTokenizer
-from npgpt.fast.tokenizer import streams
+from npgpt.io import streams
 from npgpt.pretokenize import PATTERNS
 
 PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\r\n  it'll \u00a0x"
@@ -29,7 +29,7 @@ LEARNED = {  # merges of prose, of runs, and ones that join halves of characters
 
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
 def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
-    monkeypatch.setattr("npgpt.fast.tokenizer.streams.CHUNK", 500)
+    monkeypatch.setattr("npgpt.io.streams.CHUNK", 500)
     rng = random.Random(0)
     often = ["<|end|>", "<| and |>", "<| and |>", " ", "\n", "  ", "\r\n"]
     words = re.findall(r"\S+ ?|\s+", PROSE)
