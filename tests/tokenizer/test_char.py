@@ -1,4 +1,4 @@
-"""CharTokenizer: its vocabulary, its round trip, and what it refuses."""
+"""CharTokenizer: its vocabulary, its round trip, and the input that it refuses."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Texts larger than memory: the tokens of the chunks are those of the whole text."""
+"""Texts larger than memory: their chunks have the same tokens as the text at once."""
 
 import random
 import re
@@ -66,7 +66,7 @@ OTHERS = [*"a. 1\t\x1c\x85\u3000", "'ll", "<|end|>", "<|end|>>", "<ab"]
 @given(data=st.data())
 @pytest.mark.slow
 def test_the_parts_of_a_text_have_the_ids_of_the_whole(pattern, data):
-    """Long runs of one kind too, of which each is a single pre-token."""
+    """Draw long runs too, each of which is a single pre-token."""
     runs = st.lists(st.tuples(st.sampled_from(UNITS + OTHERS), st.integers(1, 30)), max_size=8)
     text = "".join(unit * times for unit, times in data.draw(runs))
     learned = data.draw(st.sampled_from(list(LEARNED[pattern])))

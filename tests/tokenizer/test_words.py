@@ -1,4 +1,4 @@
-"""Words as tokens: what is one and what is spelled, in one go and character by character."""
+"""Words as tokens, known or spelled, encoded at once and character by character."""
 
 import re
 
@@ -63,7 +63,7 @@ def test_words_that_a_text_has_often_are_tokens():
     assert tokenizer.special_ids == {"<mask>": 8} and tokenizer.vocab_size == 9
 
 
-def test_special_tokens_and_what_is_unknown():
+def test_special_tokens_and_unknown_characters():
     ids = TOKENIZER.encode("ab<mask> a", allowed_special="all")
     assert [TOKENIZER.tokens[i] for i in ids] == [b"ab", b"<mask>", b" a"]
     with pytest.raises(ValueError, match="unknown character '<'"):
@@ -75,7 +75,7 @@ def test_special_tokens_and_what_is_unknown():
 
 
 @pytest.mark.parametrize("words", [["a"], [" "], ["a b"], ["ab,"], ["ab", "ab"]])
-def test_what_is_no_word_is_refused(words):
+def test_invalid_words_are_refused(words):
     with pytest.raises(ValueError, match="the vocabulary has "):
         WordTokenizer(LETTERS, words)
 

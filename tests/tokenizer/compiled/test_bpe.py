@@ -17,7 +17,6 @@ from npgpt.fast.tokenizer import bpe as compiled
 from npgpt.fast.tokenizer import kernels
 from npgpt.io.tokenizers.gpt2 import GPT2_FILES, byte_to_unicode
 from npgpt.pretokenize import PATTERNS, spans, split
-from npgpt.unicode_classes import LETTERS, NUMBERS, ranges
 
 PROSE = tales.generate(30_000, seed=1) + (
     "Naïve café's 12345 — Москва 東京タワー 🐕 WE'RE {}\r\n\r\n  it'll ＡＢ \u00a0x"
@@ -179,30 +178,6 @@ def test_ids_equal_those_of_tiktoken(pattern, peers, text):
     assert peers[pattern].decode(ids) == text
     as_text = tokenizer.encode(text, allowed_special=(), disallowed_special=()).tolist()
     assert as_text == peers[pattern].encode_ordinary(text)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_every_code_point_is_cut_as_tiktoken_cuts_it(pattern, peers):
-    """Cut all planes, assigned or not: the tables have tiktoken's version of Unicode."""
-    points = [chr(p) for p in range(0x110000) if not 0xD800 <= p < 0xE000]
-    if not same_unicode():
-        pytest.skip("this tiktoken has another version of Unicode than our tables")
-    for neighbour in ("", "a", " 1"):
-        text = neighbour.join(points)
-        assert TOKENIZERS[pattern].encode(text).tolist() == peers[pattern].encode_ordinary(text)
-
-
-def same_unicode():
-    tiktoken = pytest.importorskip("tiktoken", reason="needs tiktoken, of the extra `peers`")
-    everything = "".join(chr(p) for p in range(0x110000) if not 0xD800 <= p < 0xE000)
-    for name, table in ((r"\p{L}", LETTERS), (r"\p{N}", NUMBERS)):
-        bytes_only = {bytes([i]): i for i in range(256)}
-        peer = tiktoken.Encoding("p", pat_str=name, mergeable_ranks=bytes_only, special_tokens={})
-        ours = {chr(p) for first, last in ranges(table) for p in range(first, last + 1)}
-        if set(peer.decode(peer.encode_ordinary(everything))) != ours:
-            return False
-    return True
 
 
 # GPT-2's own vocabulary

@@ -11,7 +11,7 @@ TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 
 
 def write_ranks(path, tokenizer):
-    """A rank file of the tokens that are bytes or made by merges."""
+    """Write a rank file of the bytes and the merged tokens; return its lines."""
     spellings = [tokenizer.tokens[i] for i in tokenizer.ids]
     lines = [
         f"{base64.b64encode(spelling).decode()} {i}\n"

@@ -21,7 +21,7 @@ TOKENIZERS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder that the examples of a property test may share."""
+    """Return a folder that the examples of a property test share."""
     return tmp_path_factory.mktemp("tokenizers")
 
 
