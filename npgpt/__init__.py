@@ -35,7 +35,7 @@ if not hasattr(autograd, "OPS"):
         "install npgpt alone into a new virtual environment, as its README does"
     )
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import load_run
 from npgpt.checkpoint import version_of as _version_of

@@ -2,16 +2,17 @@
 
 The vocabulary is small and nothing needs learning, but sequences are long, one token a character,
 and a character the training text lacks cannot be encoded. `bpe` removes both limits.
+
+The checks at the end are common to all tokenizers, so that they report a mistake in the same words.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from npgpt import special
-from npgpt.token_checks import check_ids, check_special_tokens, check_text
+from npgpt.pretokenize import recognised, spans
 
 
 class CharTokenizer:
@@ -20,8 +21,8 @@ class CharTokenizer:
     Args:
         characters: the vocabulary, each character once, in increasing order of code point.
             `CharTokenizer.train` makes it from a text.
-        special_tokens: texts that are one token each, such as "<mask>". Their ids follow those of
-            the characters; `special_ids` is a dict from each to its id.
+        special_tokens: texts that are one token each, such as "<mask>". Their ids follow the
+            characters'; `special_ids` is a dict from each to its id.
         added: more characters, in any order. Their ids are the last, see `with_characters`.
 
     >>> tokenizer = CharTokenizer.train("hello")
@@ -60,7 +61,7 @@ class CharTokenizer:
 
     @classmethod
     def train(cls, text: str) -> "CharTokenizer":
-        """The tokenizer whose vocabulary is the sorted distinct characters of `text`, no path.
+        """Return the tokenizer of the sorted distinct characters of `text`, which is not a path.
 
         Raises ValueError for an empty text or a lone surrogate.
         """
@@ -86,18 +87,18 @@ class CharTokenizer:
         allowed_special: str | Collection[str] = (),
         disallowed_special: str | Collection[str] = (),
     ) -> np.ndarray:
-        """The ids of the characters of `text`: int32 of shape (N,), N = len(text).
+        """Return the ids of the characters of `text`: int32 of shape (N,), N = len(text).
 
         allowed_special: the special tokens that are one token where they occur in `text`, or "all".
-        disallowed_special: those that are an error there; the others are characters as any.
+        disallowed_special: the ones that are an error there; any others are plain characters.
         Raises ValueError for the first character that is not in the vocabulary.
         """
         check_text(text)
-        chosen = special.allowed(text, self.special_ids, allowed_special, disallowed_special)
-        if not chosen:
+        special_ids = recognised(text, self.special_ids, allowed_special, disallowed_special)
+        if not special_ids:
             return self._plain(text)
         data, parts = text.encode("utf-8"), []
-        for begin, stop, token in special.spans(data, chosen).tolist():
+        for begin, stop, token in spans(data, special_ids).tolist():
             parts.append(self._plain(data[begin:stop].decode("utf-8")))
             parts.append(np.array([token] if token >= 0 else [], np.int32))
         return np.concatenate(parts)
@@ -124,26 +125,26 @@ class CharTokenizer:
         return type(self)(**self.arguments() | {"added": added}) if new else self
 
     def chunks(self, parts: Iterable[str]) -> Iterable[str]:
-        """The parts of a text, whose ids, joined, are those of the whole wherever it was cut."""
+        """Return the parts of a text in chunks whose ids, joined, are the ids of the text."""
         return parts
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text whose tokens have these ids, a flat sequence of integers.
+        """Return the text of a flat sequence of integer ids.
 
         Raises IndexError for an id outside [0, vocab_size).
         """
-        return "".join(self._texts[i] for i in check_ids(ids, self.vocab_size).tolist())
+        return "".join(self.pieces(ids))
 
     def pieces(self, ids: ArrayLike) -> list[str]:
-        """The text of each token."""
-        tokens = self.tokens
-        return [tokens[i].decode("utf-8") for i in check_ids(ids, self.vocab_size)]
+        """Return the text of each token of a flat sequence of integer ids."""
+        return [self._texts[i] for i in check_ids(ids, self.vocab_size).tolist()]
 
     @staticmethod
     def write(word: str, character: str) -> tuple[tuple[str, ...], str]:
-        """One character of a text: (the tokens that are known now, what may yet become one).
+        """Add a character to a text; return (the tokens that are certain now, what is pending).
 
-        word: what the call before has returned; at first "". character: "" where the text ends.
+        word: the pending part that the last call returned; at first "". character: "" at the end of
+        the text.
         """
         return (character,) * bool(character), ""
 
@@ -154,7 +155,7 @@ class CharTokenizer:
         tokenizer_json.save_characters(path, self.kind, self.arguments())
 
     def arguments(self) -> dict:
-        """What makes the same tokenizer again, by the names of the arguments of the class."""
+        """Return the arguments of the class, by name, that make the same tokenizer again."""
         names = ("characters", "added") + ("words",) * (self.kind == "words")
         return {n: getattr(self, n) for n in names} | {"special_tokens": list(self.special_ids)}
 
@@ -162,7 +163,7 @@ class CharTokenizer:
     def load(cls, path: str | Path) -> "CharTokenizer":
         """Read a tokenizer that `save` wrote.
 
-        Raises FileNotFoundError without a file, ValueError if it is damaged or of another kind.
+        Raises FileNotFoundError without a file, ValueError if it is damaged or of a different kind.
         """
         from npgpt.io.tokenizers import tokenizer_json
 
@@ -170,9 +171,78 @@ class CharTokenizer:
 
 
 def _code_points(text: str) -> np.ndarray:
-    """The code point of each character, without a Python loop: UTF-32 is an array of them.
+    """Return the code point of each character, without a Python loop: UTF-32 is an array of them.
 
     >>> _code_points("Aé").tolist()
     [65, 233]
     """
     return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+
+
+def check_text(text: str) -> None:
+    """Raise TypeError unless `text` is a str, ValueError if it holds a lone surrogate.
+
+    Half a surrogate pair (U+D800 to U+DFFF) is not a character and has no UTF-8 form. It gets into
+    a str from files read with errors="surrogateescape" and from cut UTF-16.
+    """
+    if not isinstance(text, str):
+        raise TypeError(
+            f"expected a str, got {type(text).__name__}; decode bytes with .decode('utf-8'), join "
+            "a list with ''.join(texts), read a file with path.read_text(encoding='utf-8')"
+        )
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"lone surrogate U+{ord(text[error.start]):04X} at position {error.start}: it is no "
+            "character and cannot be encoded. Read the file with encoding='utf-8', "
+            "errors='replace', or remove it from the text"
+        ) from None
+
+
+def check_ids(ids: ArrayLike, vocab_size: int, unused: ArrayLike = ()) -> np.ndarray:
+    """Return `ids` as an int32 array of shape (N,), each in [0, vocab_size) and none unused.
+
+    Raises TypeError for anything but integers, ValueError for more than one dimension, and
+    IndexError for an id outside the vocabulary.
+    """
+    ids = np.asarray(ids)
+    if ids.size and ids.dtype.kind not in "iu":
+        raise TypeError(
+            f"token ids must be a list or an array of integers, got dtype {ids.dtype}; "
+            "convert them with .astype('int32')"
+        )
+    if ids.ndim != 1:
+        raise ValueError(
+            f"token ids must be one flat sequence, got shape {ids.shape}; decode one row at a time"
+        )
+    if ids.size and (ids.min() < 0 or ids.max() >= vocab_size):
+        position = np.flatnonzero((ids < 0) | (ids >= vocab_size))[0]
+        raise IndexError(
+            f"token id {ids[position]} at position {position} is outside the vocabulary of "
+            f"{vocab_size} tokens (0 to {vocab_size - 1}); decode with the tokenizer that encoded"
+        )
+    gaps = np.flatnonzero(np.isin(ids, unused)) if len(unused) else ()
+    if len(gaps):
+        raise IndexError(
+            f"token id {ids[gaps[0]]} at position {gaps[0]} is one that this vocabulary leaves "
+            "unused; decode with the tokenizer that encoded"
+        )
+    return ids.astype(np.int32)
+
+
+def check_special_tokens(special_tokens: Sequence[str] | Mapping[str, int]) -> None:
+    """Raise TypeError or ValueError unless these are distinct texts of at least one character."""
+    if not isinstance(special_tokens, (tuple, list, Mapping)):
+        raise TypeError(
+            f"special_tokens must be a list or tuple of texts, got {special_tokens!r}; write "
+            "['<|endoftext|>'] for a single one"
+        )
+    seen = set()
+    for i, token in enumerate(special_tokens):
+        check_text(token)
+        if not token:
+            raise ValueError(f"special token {i} is empty; give it a text, as '<|endoftext|>'")
+        if token in seen:
+            raise ValueError(f"special token {i}, {token!r}, occurs twice; list each one once")
+        seen.add(token)

@@ -1,27 +1,27 @@
-"""Between a model's token ids and text that a person reads: what to start from, and streaming.
+"""Text for a person to read: a prompt to start from, safe printing, and tokens as a stream of text.
 
-A tokenizer comes in as an argument, of any kind with `encode` and `decode`.
+The functions take any tokenizer with `encode` and `decode`.
 """
 
 import codecs
 import re
 
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
-# What acts on a terminal: control characters but for tabs and line ends, and those that turn the
-# direction of writing. Halves of surrogate pairs cannot be written at all.
+# Characters that act on a terminal: control characters except tabs and line ends, and marks that
+# change the direction of writing. Halves of surrogate pairs cannot be written at all.
 ACTS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def visible(token):
-    """A token as a label: spaces, line ends and all else that has no shape made visible."""
+    """Return a token as a label: spaces, line ends and everything else without a shape visible."""
     shapes = (VISIBLE.get(character, character) for character in token)
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shapes)
 
 
 def printable(text):
-    """A text for a terminal: what would act on it is escaped, as JSON does.
+    """Return a text for a terminal, with the characters that act on it escaped as in JSON.
 
     >>> print(printable("a" + chr(27) + "[2J"))
     a\\u001b[2J
@@ -30,7 +30,7 @@ def printable(text):
 
 
 def starting_prompt(tokenizer):
-    """What a text starts after: an empty line, or the first token if there is no line end."""
+    """Return a prompt for a new text: an empty line, or the first token if there is no line end."""
     try:
         tokenizer.encode("\n\n")
         return "\n\n"
@@ -39,12 +39,12 @@ def starting_prompt(tokenizer):
 
 
 class TextStream:
-    """The text of tokens that come one by one, given out as soon as it is certain.
+    """The text of tokens that come one by one, returned as soon as it is certain.
 
-    A character may need the bytes of several tokens, and a stop string the characters of several:
-    what may be the beginning of one is kept until it is clear.
+    A character may need the bytes of several tokens, and a stop string their characters: text that
+    may be the beginning of a stop string is held back until more tokens decide.
 
-    tokenizer   one whose `tokens` are bytes
+    tokenizer   a tokenizer whose `tokens` are bytes
     stop        strings: the text ends before the first that occurs in it, and `ended` is True then
     """
 
@@ -56,11 +56,11 @@ class TextStream:
         self.kept, self.ended = "", False
 
     def add(self, token):
-        """The text that one more token makes certain, which may be none."""
+        """Return the text that one more token makes certain; it may be empty."""
         return self._certain(self.decoder.decode(self.tokens[token]))
 
     def end(self):
-        """What is left when no token follows."""
+        """Return the rest of the text when no token follows."""
         return self._certain(self.decoder.decode(b"", final=True), last=True)
 
     def _certain(self, text, last=False):
@@ -79,7 +79,7 @@ class TextStream:
 
 
 def decoded(tokenizer, ids):
-    """The text of an iterator over ids, as soon as it is certain: an iterator over strings."""
+    """Yield the text of an iterator over ids as soon as it is certain."""
     stream = TextStream(tokenizer)
     for token in ids:
         yield stream.add(token)

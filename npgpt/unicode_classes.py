@@ -1,8 +1,8 @@
-"""Which code points are letters, numbers and white space: Unicode 16.0, the version of tiktoken.
+"""The code points of letters, numbers and white space in Unicode 16.0, the version of tiktoken.
 
 Every Python brings the Unicode of its own year, and a code point that one version leaves unassigned
 may be a letter in the next: the same text would be cut, and encoded, in different ways. So the
-classes are kept here. The tables are what this prints under a Python that has Unicode 16.0 (3.14):
+classes are written out here. A Python with Unicode 16.0 (3.14) prints the tables:
 
     python -m npgpt.unicode_classes
 
@@ -110,7 +110,7 @@ FE76-FEFC FF21-FF3A FF41-FF5A FF66-FFBE FFC2-FFC7 FFCA-FFCF FFD2-FFD7 FFDA-FFDC 
 
 
 def ranges(table: str) -> list[tuple[int, int]]:
-    """The (first, last) code points of each range in one of the tables.
+    """Return the (first, last) code points of each range in one of the tables.
 
     >>> ranges("9-D 20")
     [(9, 13), (32, 32)]
@@ -120,7 +120,7 @@ def ranges(table: str) -> list[tuple[int, int]]:
 
 
 def table_of(category: str) -> str:
-    """A table of the code points whose category starts with `category`, from this Python."""
+    """Return a table of the code points of this Python whose category starts with `category`."""
     initials = "".join(unicodedata.category(chr(i))[0] for i in range(sys.maxunicode + 1))
     runs = ((run.start(), run.end() - 1) for run in re.finditer(f"{category}+", initials))
     items = (f"{first:X}" if first == last else f"{first:X}-{last:X}" for first, last in runs)

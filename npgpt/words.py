@@ -1,7 +1,8 @@
-"""Words that a text has often, each with the space before it, are a token; the rest is spelled.
+"""Every frequent word, with the space before it, is a token; rare words are spelled.
 
-Between `char` and `bpe`: sequences are short, since words are whole, and nothing is merged. A word
-that the training text hardly has, such as a name, is as many tokens as it has characters.
+This is between `char` and `bpe`: sequences are short, since a frequent word is one token, and
+nothing is merged. A word that is rare in the training text, such as a name, takes one token a
+character.
 """
 
 import re
@@ -12,20 +13,20 @@ import numpy as np
 
 from npgpt.char import CharTokenizer
 
-OFTEN = 20  # times that a text has a word for it to be a token
+OFTEN = 20  # occurrences that make a word a token
 WORD = re.compile(r" ?[^\W\d_]+|.", re.DOTALL)  # letters, with a space before them; or a character
 
-SPELLED = None  # what `write` has of a word whose characters are tokens
+SPELLED = None  # the pending part that `write` returns inside a word that is spelled
 
 
 class WordTokenizer(CharTokenizer):
-    """One token a word of the vocabulary, and one a character of all else.
+    """One token for each word of the vocabulary, and one a character for everything else.
 
     Args:
-        characters: as of a `CharTokenizer`.
-        words: of two characters or more: letters, or a space and letters. Their ids follow those of
-            the characters.
-        special_tokens, added: as of a `CharTokenizer`; their ids follow those of the words.
+        characters: as for a `CharTokenizer`.
+        words: letters, or a space and letters, of two characters or more. Their ids follow the
+            characters'.
+        special_tokens, added: as for a `CharTokenizer`; their ids follow the words'.
 
     >>> tokenizer = WordTokenizer(" adegot", [" dog"])
     >>> [tokenizer.tokens[i] for i in tokenizer.encode("a dog dogged")][:4]
@@ -53,9 +54,9 @@ class WordTokenizer(CharTokenizer):
     def train(
         cls, parts: Iterable[str], characters: str, special_tokens: Sequence[str] = ()
     ) -> "WordTokenizer":
-        """The tokenizer of the words that a text, given in parts, has `OFTEN` or more often.
+        """Return the tokenizer of the words that the parts of a text have `OFTEN` times or more.
 
-        characters: those of its vocabulary, sorted.
+        characters: the characters of its vocabulary, sorted.
         """
         counts = Counter(word for part in _uncut(parts) for word in WORD.findall(part))
         words = sorted(word for word, n in counts.items() if n >= OFTEN and len(word) > 1)
@@ -69,7 +70,7 @@ class WordTokenizer(CharTokenizer):
         return np.array(ids, np.int32)
 
     def write(self, word: str | None, character: str) -> tuple[tuple[str, ...], str | None]:
-        """As of a `CharTokenizer`. Of a word that is spelled, what follows is known at once."""
+        """Add a character as a `CharTokenizer` does; `word` is SPELLED inside a spelled word."""
         if word is SPELLED:
             goes_on = character and WORD.fullmatch("a" + character)
             return ((character,), SPELLED) if goes_on else self.write("", character)
@@ -83,12 +84,12 @@ class WordTokenizer(CharTokenizer):
         return tuple(joined), SPELLED if WORD.fullmatch(joined + "a") else ""
 
     def chunks(self, parts: Iterable[str]) -> Iterator[str]:
-        """A text in parts that cut no word, so that their ids, joined, are those of the whole."""
+        """Yield a text in chunks that cut no word; their ids, joined, are the ids of the text."""
         return _uncut(parts)
 
 
 def _uncut(parts):
-    """The same text in parts that end where a word does."""
+    """Yield the same text in parts that end at the end of a word."""
     rest = ""
     for part in parts:
         rest += part

@@ -8,7 +8,7 @@ import math
 from contextlib import ExitStack
 
 from autograd import using_matmul_precision
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.models import load_model

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.cli import print_json
 from npgpt.cli.writer import Writer
 from npgpt.families import family

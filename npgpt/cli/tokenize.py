@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import runs_near
 from npgpt.cli import print_json
 from npgpt.families.models import tokenizer_in

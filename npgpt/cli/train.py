@@ -15,7 +15,7 @@ from tqdm import tqdm
 from autograd import backend, using_matmul_precision
 from autograd.precision import PRECISIONS
 from npgpt.batches import check_length
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import (
     Run,
     RunError,

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run, load_run, read_run
 from npgpt.config import TrainConfig

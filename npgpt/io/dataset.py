@@ -4,7 +4,7 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import RunError, TextSource
 from npgpt.families import family

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.fast.tokenizer import streams
-from npgpt.fast.tokenizer.streams import token_dtype
 from npgpt.files import check_regular, member, open_file
+from npgpt.io import streams
+from npgpt.io.streams import token_dtype
 
 PARTS = ("train.bin", "val.bin")
 SAMPLE = 2_000_000  # tokens read at a time

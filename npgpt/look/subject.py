@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run
 from npgpt.families.models import arch_of, load_model

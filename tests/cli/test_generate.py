@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from npgpt import GPT, GPTConfig, Llama
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.cli import writer
 from npgpt.families.llama import LlamaConfig
 from npgpt.files import read_arrays

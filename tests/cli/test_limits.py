@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_run import TEXT, TINY, files
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.cli import main, print_json
 from npgpt.text import printable, visible

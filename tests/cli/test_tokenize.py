@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny_run import TEXT, TINY
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import load_run
 from npgpt.io.tokenizers import gpt2, load_tokenizer
 

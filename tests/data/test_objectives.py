@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from npgpt import tales
 from npgpt.batches import NEXT_TOKEN, NextToken, evaluation_batches, sample_batch
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.families.objectives import (
     LONGEST_SPAN,

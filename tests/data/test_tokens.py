@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.batches import sample_batch, split_text
-from npgpt.fast.tokenizer import streams
-from npgpt.io import texts
+from npgpt.io import streams, texts
 from npgpt.io.corpora import Corpus, load_corpus
 from npgpt.io.texts import decode_whole, read_chunks
 from npgpt.io.tokens import (

@@ -1,4 +1,4 @@
-"""Tokens as text, given out as soon as it is certain: `npgpt.text`."""
+"""Tokens as text, returned as soon as it is certain: `npgpt.text`."""
 
 import itertools
 
@@ -10,14 +10,14 @@ from npgpt.text import TextStream, decoded
 
 
 class Tokens:
-    """A tokenizer of these tokens."""
+    """A tokenizer with these tokens."""
 
     def __init__(self, tokens):
         self.tokens = tokens
 
 
 def cut(data, at):
-    """Bytes cut into tokens."""
+    """Return a tokenizer whose tokens are the parts of these bytes."""
     edges = sorted({0, *at, len(data)})
     return Tokens([data[a:b] for a, b in itertools.pairwise(edges)])
 

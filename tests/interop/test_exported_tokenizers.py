@@ -1,4 +1,4 @@
-"""Tokenizers as `export` writes them: read by `tokenizers` and `transformers`, and here.
+"""Tokenizers that `export` wrote, read by `tokenizers`, by `transformers`, and here.
 
 Every id and every text has to be that of our own tokenizer.
 """
@@ -17,7 +17,7 @@ from npgpt.words import WordTokenizer
 
 SPECIAL = ["<pad>", "<mask>", "<extra_id_0>"]
 characters = st.characters(codec="utf-8")
-# What cuts words, and letters and numbers of which programs differ in what they are.
+# Characters that cut words, and letters and numbers on which programs disagree.
 odd = st.sampled_from(" \n\r\t_',.-0123456789aäßñ\u0301\u00b2\u00bd\u2167\u0660\u1c89\u3007一")
 alphabets = st.lists(characters | odd, min_size=1, max_size=20, unique=True).map(
     lambda found: "".join(sorted(found))
@@ -26,13 +26,13 @@ alphabets = st.lists(characters | odd, min_size=1, max_size=20, unique=True).map
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder that the examples of a property test may share."""
+    """Return a folder that the examples of a property test share."""
     return tmp_path_factory.mktemp("exported")
 
 
 @st.composite
 def tokenizers_and_texts(draw):
-    """A tokenizer of characters or words, and a text of characters that it knows."""
+    """Draw a tokenizer of characters or words, and a text of characters that it knows."""
     alphabet, special = draw(alphabets), draw(st.sampled_from([[], SPECIAL]))
     if draw(st.booleans()):
         tokenizer = CharTokenizer(alphabet, special)
@@ -79,7 +79,7 @@ def test_the_library_tokenizers_gives_the_same_ids_and_texts(folder, drawn):
     assert load_tokenizer(folder / "again.json").tokens == tokenizer.tokens
 
 
-def test_what_is_unknown_is_an_error_there_too(folder):
+def test_an_unknown_character_is_an_error_there_too(folder):
     library = pytest.importorskip("tokenizers", reason="the peer: pip install '.[peers]'")
     for tokenizer in (CharTokenizer("ab"), WordTokenizer(" ab", ["ab"])):
         save_pretrained(tokenizer, folder)
@@ -119,7 +119,7 @@ def test_auto_tokenizer_reads_what_is_beside_a_model(tmp_path, arch, kind):
 
 
 @pytest.mark.parametrize("kind", ["char", "words", "bpe"])
-def test_export_says_what_the_tokenizer_is(cli, tmp_path, kind):
+def test_export_names_the_tokenizer(cli, tmp_path, kind):
     corpus, out = tmp_path / "hens.txt", tmp_path / "exported"
     corpus.write_text("The hen, said the hen.\n\n" * 60, encoding="utf-8")
     flags = ("--tokenizer", kind, *TINY)

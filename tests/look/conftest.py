@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from npgpt import tales
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run, TextSource
 from npgpt.config import GPTConfig, TrainConfig

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autograd import Tensor, no_grad
 from npgpt import tales
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.page import make_page

@@ -1,4 +1,4 @@
-"""BPETokenizer: training and encoding against ten naive lines and tiktoken, and what it refuses."""
+"""BPETokenizer: training and encoding against ten naive lines, and the input that it refuses."""
 
 from itertools import pairwise
 
@@ -7,21 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe import learn_merges
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer, learn_merges
 from npgpt.pretokenize import split
 
 STORY = """The king was unhappy. His unhappiness was great, and the happiness of the queen was gone.
 "Be happy!" said the cat; it's the cat's 12 or 13th word, and they've heard it.  Naïve?\n\n"""
 FEW_CHARACTERS = "ab ab c'sé1\n"  # few enough that pairs repeat
 small_texts = st.text(FEW_CHARACTERS, max_size=60)
-word_counts = st.dictionaries(
-    st.text("abc", min_size=1, max_size=12).map(str.encode), st.integers(1, 5), max_size=8
-)
 
 
 def naive_train(text, n_merges):
-    """Merges and final words. A token is the character of its id, a merge is a str.replace."""
+    """Return merges. A token is the character of its id, a merge is a str.replace."""
     words = ["".join(map(chr, word.encode())) for word in split(text)]
     merges = []
     for new_id in range(256, 256 + n_merges):
@@ -31,7 +27,15 @@ def naive_train(text, n_merges):
         left, right = min(set(seen), key=lambda pair: (-seen.count(pair), pair))
         merges.append((ord(left), ord(right)))
         words = [word.replace(left + right, chr(new_id)) for word in words]
-    return merges, words
+    return merges
+
+
+def replayed(text, merges):
+    """Return the ids of a text: every merge in turn, as a str.replace."""
+    words = "\0".join("".join(map(chr, word.encode())) for word in split(text))
+    for new_id, (left, right) in enumerate(merges, 256):
+        words = words.replace(chr(left) + chr(right), chr(new_id))
+    return [ord(token) for token in words if token != "\0"]
 
 
 @pytest.fixture(scope="module")
@@ -42,59 +46,13 @@ def story_tokenizer():
 # Training
 
 
-@given(small_texts, st.integers(0, 25))
-def test_training_and_encoding_equal_the_naive_ones(text, n_merges):
-    merges, words = naive_train(text, n_merges)
+@given(small_texts, small_texts, st.integers(0, 70))
+def test_training_and_encoding_equal_the_naive_ones(text, unseen, n_merges):
     tokenizer = BPETokenizer.train(text, 256 + n_merges)
-    assert tokenizer.merges == merges
-    assert tokenizer.encode(text).tolist() == [ord(token) for word in words for token in word]
-
-
-@given(small_texts, small_texts)
-def test_encoding_another_text_replays_the_merges_in_order(text, other):
-    tokenizer = BPETokenizer.train(text, 300)
-    words = "\0".join("".join(map(chr, word.encode())) for word in split(other))
-    for new_id, (left, right) in enumerate(tokenizer.merges, 256):
-        words = words.replace(chr(left) + chr(right), chr(new_id))
-    assert tokenizer.encode(other).tolist() == [ord(token) for token in words if token != "\0"]
-
-
-def test_concepts_example_unhappiness():
-    text = "un un un happi happi happi ness ness ness"
-    tokenizer = BPETokenizer.train(text.replace(" ", "\n"), 256 + 8)
-    assert tokenizer.merge_steps("unhappiness")[-1] == [b"un", b"happi", b"ness"]
-
-
-def test_ties_go_to_the_smallest_pair_of_ids():
-    assert learn_merges({b"cd": 1, b"ab": 1, b"ax": 1}, 3) == [(97, 98), (97, 120), (99, 100)]
-    assert learn_merges({b"cd": 2, b"ab": 1}, 1) == [(99, 100)]
-
-
-def test_overlapping_pairs_count_each_time():
-    assert learn_merges({b"aaaa": 1, b"bc": 2}, 1) == [(97, 97)]
-
-
-@given(word_counts, st.randoms())
-def test_the_order_of_the_words_does_not_matter(counts, rng):
-    shuffled = rng.sample(sorted(counts.items()), len(counts))
-    assert learn_merges(counts, 20) == learn_merges(dict(shuffled), 20)
-
-
-@given(small_texts)
-def test_training_stops_early_when_every_word_is_one_token(text):
-    tokenizer = BPETokenizer.train(text, 10_000)
-    assert tokenizer.vocab_size < 10_000
-    assert len(tokenizer.encode(text)) == len(split(text))
-
-
-@given(small_texts, st.integers(0, 30))
-def test_every_token_is_a_byte_or_its_two_parts_joined(text, n_merges):
-    tokenizer = BPETokenizer.train(text, 257 + n_merges, special_tokens=["<|end|>"])
-    assert tokenizer.tokens[:256] == [bytes([i]) for i in range(256)]
-    for new_id, (left, right) in enumerate(tokenizer.merges, 256):
-        assert tokenizer.tokens[new_id] == tokenizer.tokens[left] + tokenizer.tokens[right]
-    assert tokenizer.tokens[-1] == b"<|end|>"
-    assert tokenizer.vocab_size == len(set(tokenizer.tokens)) == 257 + len(tokenizer.merges)
+    assert tokenizer.merges == naive_train(text, n_merges)
+    assert tokenizer.vocab_size == 256 + len(tokenizer.merges)
+    for each in (text, unseen):
+        assert tokenizer.encode(each).tolist() == replayed(each, tokenizer.merges)
 
 
 def test_special_tokens_in_the_training_text_are_boundaries():
@@ -105,7 +63,7 @@ def test_special_tokens_in_the_training_text_are_boundaries():
 # Encoding and decoding
 
 
-@given(st.text())
+@given(st.text() | st.text("<|end|> happiness"))
 def test_round_trip(story_tokenizer, text):
     ids = story_tokenizer.encode(text)
     assert ids.dtype == np.int32
@@ -113,31 +71,10 @@ def test_round_trip(story_tokenizer, text):
     assert story_tokenizer.decode(ids) == story_tokenizer.decode(ids.tolist()) == text
 
 
-@given(st.text("<|end|> happiness"))
-def test_round_trip_with_special_tokens(story_tokenizer, text):
-    assert story_tokenizer.decode(story_tokenizer.encode(text)) == text
-
-
-def test_a_long_text_round_trips(story_tokenizer):
-    text = STORY * 300 + "a" * 50_000
-    ids = story_tokenizer.encode(text)
-    assert story_tokenizer.decode(ids) == text
-    assert len(ids) < len(text) * 0.8
-
-
-def test_without_merges_the_ids_are_the_bytes():
-    assert BPETokenizer([]).encode("é!").tolist() == list("é!".encode())
-
-
 def test_special_tokens_have_the_last_ids_and_the_longer_wins(story_tokenizer):
     assert story_tokenizer.special_ids == {"<|end|>": 328, "<|end|>>": 329}
     assert story_tokenizer.encode("<|end|><|end|>>").tolist() == [328, 329]
     assert story_tokenizer.decode([328, 104, 105]) == "<|end|>hi"
-
-
-def test_a_special_token_that_is_also_a_word_keeps_its_own_id():
-    tokenizer = BPETokenizer.train("hug hug", 300, special_tokens=["hug"])
-    assert tokenizer.encode("hug hug").tolist() == [tokenizer.special_ids["hug"], 32, 256]
 
 
 def test_half_a_character_decodes_to_the_replacement_character():
@@ -183,9 +120,11 @@ def test_the_merge_steps_of_a_word(story_tokenizer):
         assert b"".join(tokens) == b"".join(merged) == b" unhappiness"
         assert len(merged) < len(tokens)
     assert story_tokenizer.merge_steps("") == [[]]
+    with pytest.raises(ValueError, match=r"pass one of \['two', ' words'\]"):
+        story_tokenizer.merge_steps("two words")
 
 
-# What it refuses
+# Refused input
 
 
 @pytest.mark.parametrize(
@@ -212,6 +151,8 @@ def test_arguments_that_make_no_vocabulary(vocab_size, special_tokens, error, me
         ([(97, 98), (256, 257)], "merge 1 must join two tokens from 0 to 256"),
         ([(-1, 98)], "merge 0 must join two tokens from 0 to 255"),
         ([(97, 98), (97, 98)], "merge 1, .*, makes the same token .* as merge 0"),
+        ([(97, 98), (98, 99), (256, 99), (97, 257)], "merge 3, .* same token b'abc' as merge 2"),
+        ([(97, 97), *((256 + i,) * 2 for i in range(40))], "tokens up to merge .* bytes in all"),
         ([(97, 98, 99)], "merge 0 must be a pair of ints"),
         ([(97, 98.0)], "merge 0 must be a pair of ints"),
         (["ab"], "merge 0 must be a pair of ints"),
@@ -222,20 +163,20 @@ def test_merges_that_make_no_vocabulary(merges, message):
         BPETokenizer(merges)
 
 
-def test_two_merges_that_make_the_same_bytes_are_refused():
-    with pytest.raises(ValueError, match=r"merge 3, .* same token b'abc' as merge 2"):
-        BPETokenizer([(97, 98), (98, 99), (256, 99), (97, 257)])
-
-
-def test_merges_that_double_their_length_again_and_again_are_refused():
-    with pytest.raises(ValueError, match="tokens up to merge .* bytes in all"):
-        BPETokenizer([(97, 97), *((256 + i, 256 + i) for i in range(40))])
-
-
-@pytest.mark.parametrize("byte_order", [range(255), [0] * 256, range(1, 257)])
-def test_byte_orders_that_are_none(byte_order):
-    with pytest.raises(ValueError, match="each of the bytes 0 to 255 exactly once"):
-        BPETokenizer.train("text", 300, byte_order=byte_order)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"byte_order": range(255)}, "each of the bytes 0 to 255 exactly once"),
+        ({"byte_order": [0] * 256}, "each of the bytes 0 to 255 exactly once"),
+        ({"pattern": "p50k"}, "choose 'gpt2', 'cl100k' or None"),
+        ({"pattern": ""}, "there is no split pattern ''"),
+    ],
+)
+def test_settings_that_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        BPETokenizer.train("", 300, **settings)
+    with pytest.raises(ValueError, match="there is no split pattern"):
+        BPETokenizer([], pattern="p50k")
 
 
 @pytest.mark.parametrize(
@@ -251,13 +192,6 @@ def test_byte_orders_that_are_none(byte_order):
 def test_ids_that_make_no_vocabulary(ids, special, message):
     with pytest.raises(ValueError, match=message):
         BPETokenizer([], special, ids=ids)
-
-
-def test_an_unknown_pattern_is_refused():
-    with pytest.raises(ValueError, match="choose 'gpt2', 'cl100k' or None"):
-        BPETokenizer([], pattern="p50k")
-    with pytest.raises(ValueError, match="there is no split pattern ''"):
-        BPETokenizer.train("", 256, pattern="")
 
 
 def test_text_must_be_a_str_without_lone_surrogates(story_tokenizer):
@@ -278,8 +212,3 @@ def test_ids_outside_the_vocabulary_are_named_with_their_position(story_tokenize
     with_gap = BPETokenizer([], {"<end>": 300})
     with pytest.raises(IndexError, match=r"token id 299 at position 1 .* leaves unused"):
         with_gap.decode([300, 299])
-
-
-def test_merge_steps_takes_one_word(story_tokenizer):
-    with pytest.raises(ValueError, match=r"pass one of \['two', ' words'\]"):
-        story_tokenizer.merge_steps("two words")

@@ -1,4 +1,4 @@
-"""CharTokenizer: its vocabulary, its round trip, and what it refuses."""
+"""CharTokenizer: its vocabulary, its round trip, and the input that it refuses."""
 
 import numpy as np
 import pytest
@@ -8,29 +8,16 @@ from hypothesis import strategies as st
 from npgpt.char import CharTokenizer
 
 
-def test_the_vocabulary_is_the_sorted_distinct_characters():
-    tokenizer = CharTokenizer.train("banana é\U0001f389\n")
-    assert tokenizer.characters == "\n abné\U0001f389"
-    assert tokenizer.vocab_size == 7
-    assert tokenizer.encode("ban\U0001f389").tolist() == [3, 2, 4, 6]
-
-
 @given(st.text(min_size=1))
 def test_round_trip(text):
     tokenizer = CharTokenizer.train(text)
-    ids = tokenizer.encode(text)
-    assert ids.dtype == np.int32
-    assert ids.shape == (len(text),)
+    assert tokenizer.characters == "".join(sorted(set(text)))
     assert tokenizer.vocab_size == len(set(text))
-    assert [tokenizer.characters[i] for i in ids] == list(text)
-    assert tokenizer.decode(ids) == tokenizer.decode(ids.tolist()) == text
-
-
-def test_nothing_encodes_to_no_ids():
-    tokenizer = CharTokenizer.train("ab")
-    assert tokenizer.encode("").shape == (0,)
-    assert tokenizer.encode("").dtype == np.int32
-    assert tokenizer.decode([]) == ""
+    for part in (text, ""):
+        ids = tokenizer.encode(part)
+        assert ids.dtype == np.int32 and ids.shape == (len(part),)
+        assert [tokenizer.characters[i] for i in ids] == list(part)
+        assert tokenizer.decode(ids) == tokenizer.decode(ids.tolist()) == part
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
@@ -63,11 +50,8 @@ def test_the_first_unknown_character_is_named_with_its_position(known, text):
 def test_ids_that_cannot_be_decoded(ids, error, message):
     with pytest.raises(error, match=message):
         CharTokenizer.train("ab").decode(ids)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.int64, np.uint64])
-def test_ids_of_every_integer_type_are_decoded(dtype):
-    assert CharTokenizer.train("ab").decode(np.array([1, 0], dtype)) == "ba"
+    for dtype in (np.uint8, np.int16, np.int64, np.uint64):
+        assert CharTokenizer.train("ab").decode(np.array([1, 0], dtype)) == "ba"
 
 
 @pytest.mark.parametrize("use", [CharTokenizer.train, CharTokenizer.train("ab").encode])
@@ -84,6 +68,8 @@ def test_a_vocabulary_must_be_sorted_distinct_and_not_empty():
     for characters in ["ba", "aab"]:
         with pytest.raises(ValueError, match="distinct and sorted"):
             CharTokenizer(characters)
+    with pytest.raises(ValueError, match="special token 0 is empty"):
+        CharTokenizer("ab", [""])
 
 
 # ---- special tokens
@@ -117,11 +103,6 @@ def test_a_file_without_special_tokens_is_what_it_was_before_there_were_any(tmp_
     assert text == '{\n  "type": "char",\n  "version": 1,\n  "characters": "ab"\n}\n'
 
 
-def test_an_empty_special_token_is_an_error():
-    with pytest.raises(ValueError, match="special token 0 is empty"):
-        CharTokenizer("ab", [""])
-
-
 # ---- more characters
 
 
@@ -138,14 +119,6 @@ def test_more_characters_follow_all_that_is_there(known, second, third, special_
     assert larger.decode(ids) == "".join(larger.pieces(ids)) == text
     again = first.with_characters(second)
     assert again.with_characters(known + second) is again
-
-
-@given(st.text(min_size=1), st.text(min_size=1))
-def test_a_tokenizer_with_more_characters_is_saved_and_loaded(tmp_path_factory, known, more):
-    path = tmp_path_factory.mktemp("more") / "tokenizer.json"
-    tokenizer = CharTokenizer.train(known).with_characters(more)
-    tokenizer.save(path)
-    assert CharTokenizer.load(path).tokens == tokenizer.tokens
 
 
 @pytest.mark.parametrize("added", ["xx", "a", "c\ud800"])

@@ -1,4 +1,4 @@
-"""Words as tokens: what is one and what is spelled, in one go and character by character."""
+"""Words as tokens, known or spelled, encoded at once and character by character."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.io.tokenizers import load_tokenizer
 from npgpt.words import OFTEN, WordTokenizer
@@ -63,7 +63,7 @@ def test_words_that_a_text_has_often_are_tokens():
     assert tokenizer.special_ids == {"<mask>": 8} and tokenizer.vocab_size == 9
 
 
-def test_special_tokens_and_what_is_unknown():
+def test_special_tokens_and_unknown_characters():
     ids = TOKENIZER.encode("ab<mask> a", allowed_special="all")
     assert [TOKENIZER.tokens[i] for i in ids] == [b"ab", b"<mask>", b" a"]
     with pytest.raises(ValueError, match="unknown character '<'"):
@@ -75,17 +75,18 @@ def test_special_tokens_and_what_is_unknown():
 
 
 @pytest.mark.parametrize("words", [["a"], [" "], ["a b"], ["ab,"], ["ab", "ab"]])
-def test_what_is_no_word_is_refused(words):
+def test_invalid_words_are_refused(words):
     with pytest.raises(ValueError, match="the vocabulary has "):
         WordTokenizer(LETTERS, words)
 
 
 def test_it_is_saved_and_loaded(tmp_path):
     path = tmp_path / "tokenizer.json"
-    TOKENIZER.save(path)
-    for loaded in (load_tokenizer(path), WordTokenizer.load(path)):
-        assert type(loaded) is WordTokenizer and loaded.tokens == TOKENIZER.tokens
-        assert pieces("ab abab", loaded) == pieces("ab abab")
+    for tokenizer in (TOKENIZER, TOKENIZER.with_characters("1")):
+        tokenizer.save(path)
+        for loaded in (load_tokenizer(path), WordTokenizer.load(path)):
+            assert type(loaded) is WordTokenizer and loaded.tokens == tokenizer.tokens
+            assert pieces("ab abab", loaded) == pieces("ab abab")
     for other in (CharTokenizer, BPETokenizer):
         with pytest.raises(ValueError, match="holds a tokenizer of type 'words'"):
             other.load(path)
@@ -95,12 +96,9 @@ def test_it_is_saved_and_loaded(tmp_path):
         load_tokenizer(path)
 
 
-def test_more_characters_follow_the_special_tokens_and_no_word_is_added(tmp_path):
+def test_more_characters_follow_the_special_tokens_and_no_word_is_added():
     larger = TOKENIZER.with_characters("ac1\n")
     assert larger.tokens == [*TOKENIZER.tokens, b"1", b"c"]
     assert pieces("ab, abc1", larger)[-5:] == [" ", "a", "b", "c", "1"]
     ids = larger.encode("ab<mask> a1", allowed_special="all")
     assert larger.decode(ids) == "ab<mask> a1" and larger.special_ids == TOKENIZER.special_ids
-    larger.save(tmp_path / "tokenizer.json")
-    loaded = load_tokenizer(tmp_path / "tokenizer.json")
-    assert type(loaded) is WordTokenizer and loaded.tokens == larger.tokens

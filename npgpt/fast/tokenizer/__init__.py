@@ -1,17 +1,21 @@
-"""What makes BPETokenizer fast, and lets it work on texts larger than memory.
+"""The compiled side of BPETokenizer: the results of `npgpt.bpe`, sooner.
 
-    bpe         the functions of `npgpt.bpe`, compiled: what Python calls
+    bpe         the functions of `npgpt.bpe` that BPETokenizer calls, by the same names
     kernels/    their inner loops, for Numba
     automaton   the split patterns as a table that the kernels read
-    streams     texts cut into chunks that may be encoded one by one
 
 Importing this package loads no compiler; importing `bpe` in it does.
 """
 
+import numpy as np
+
 
 def compile_kernels() -> None:
-    """Compile, or load from disk, all that learning, encoding and decoding byte pairs call."""
-    from npgpt.bpe_tokenizer import BPETokenizer
+    """Compile, or load from disk, every kernel that learning, encoding and decoding call."""
+    from npgpt.fast.tokenizer import bpe
 
-    tokenizer = BPETokenizer.train("hug hug pug", 258)
-    tokenizer.decode(tokenizer.encode("hugs"))
+    spans_P3 = np.array([[0, 4, -1]])
+    merges = bpe.learn_merges(bpe.count_pre_tokens(b"hugs", spans_P3, "gpt2"), 1)
+    tokens = [*(bytes([byte]) for byte in range(256)), bytes(merges[0])]
+    codec = bpe.Codec(merges, tokens, range(257), "gpt2")
+    codec.decode(codec.encode(b"hugs", spans_P3))

@@ -1,9 +1,9 @@
 """The split patterns of `pretokenize` as an automaton: one table look-up a character.
 
-To say where pre-tokens begin, reading from left to right, little has to be remembered: the kind of
-the pre-token that is being read, and for white space how much of it there was. These are the
-states. Each character is one of six classes, and (state, class) gives the next state and up to
-three boundaries that are now certain:
+Reading from left to right, little has to be remembered to find where pre-tokens begin: the kind of
+the current pre-token, and for white space how much of it there was. These are the states. Each
+character is in one of six classes, and (state, class) gives the next state and up to three
+boundaries that are now certain:
 
     BOUNDARY_HERE          a pre-token begins with this character
     BOUNDARY_BEFORE_LAST   one began with the character before: the last of several white spaces,
@@ -40,11 +40,11 @@ CONTRACTIONS = {None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE}
 
 
 def step(pattern: str | None, state: tuple, of: int) -> tuple[tuple, int]:
-    """The next state after a character of class `of`, and the flags of the boundaries it settles.
+    """Return the next state after a character of class `of`, and the flags of its boundaries.
 
-    States: ("start",), ("letters",), ("digits", how many), ("symbols", whether it is one symbol,
-    which letters may join), ("line ends",) after symbols, and for white space ("white", whether it
-    has a line end, how many characters since then, up to 2, whether the last one is " ").
+    States: ("start",), ("letters",), ("digits", count), ("symbols", True for one symbol, which
+    letters may join), ("line ends",) after symbols, and for white space ("white", True after a line
+    end, characters since then, up to 2, True if the last one is " ").
     """
     if pattern is None:
         return ("letters",), 0 if state == ("letters",) else BOUNDARY_HERE
@@ -90,7 +90,10 @@ def _white_step(state: tuple, of: int) -> tuple[tuple, int]:
 
 
 def table(pattern: str | None) -> np.ndarray:
-    """uint16: entry 8 * state + class holds 8 * (next state) + flags. State 0 is the start."""
+    """Return the automaton of a pattern as uint16; state 0 is the start.
+
+    Entry 8 * state + class holds 8 * (next state) + flags.
+    """
     states = [("start",)]
     entries = []
     for state in states:  # the list grows meanwhile
@@ -104,9 +107,9 @@ def table(pattern: str | None) -> np.ndarray:
 
 @functools.cache
 def classes_by_block() -> tuple[np.ndarray, np.ndarray]:
-    """The class of every code point, in blocks of 128; equal blocks are kept once.
+    """Return (block_of, classes): the class of every code point, in blocks of 128.
 
-    (block_of, classes): the class of p is classes[128 * block_of[p // 128] + p % 128].
+    The class of p is classes[128 * block_of[p // 128] + p % 128]. Equal blocks are stored once.
     """
     class_of = np.full(0x110000, SYMBOL, np.uint8)
     for members, of in ((LETTERS, LETTER), (NUMBERS, NUMBER), (WHITE_SPACE, WHITE)):
@@ -120,7 +123,7 @@ def classes_by_block() -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def scanner(pattern: str | None) -> Scanner:
-    """A split pattern as the kernels take it."""
+    """Return a split pattern in the form that the kernels take."""
     block_of, classes = classes_by_block()
     ascii_classes = classes[128 * int(block_of[0]) :][:128].copy()
     return Scanner(table(pattern), CONTRACTIONS[pattern], ascii_classes, block_of, classes)

@@ -1,8 +1,8 @@
-"""The functions of `npgpt.bpe`, with the same arguments and results, compiled.
+"""The functions of `npgpt.bpe` that BPETokenizer calls: the same arguments and results, compiled.
 
-This is the side of the kernels that Python sees: texts, lists and dicts become arrays here, and
-arrays that turn out too small are made larger. Importing it loads the compiler, so `bpe_tokenizer`
-does that at the first use.
+Texts, lists and dicts become arrays for the kernels here, and arrays that turn out too small are
+made larger. Importing this file loads the compiler, so `npgpt.bpe.implementation` imports it at the
+first use.
 """
 
 import functools
@@ -18,7 +18,7 @@ from npgpt.fast.tokenizer import automaton, kernels
 MERGES_AT_A_TIME = 500  # between two updates of the progress bar
 
 
-def count_words(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
+def count_pre_tokens(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
     text_N = _padded(data)
     capacity = len(data) // 16 + 1024
     while True:
@@ -35,7 +35,7 @@ def count_words(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Count
 def learn_merges(
     word_counts: dict[bytes, int], n_merges: int, byte_order: Sequence[int] = range(256)
 ) -> list[tuple[int, int]]:
-    """Raises ValueError if the text has more different pairs than `most_pairs`."""
+    """Learn as `npgpt.bpe` does. Raises ValueError for more distinct pairs than `most_pairs`."""
     n_tokens = 256 + n_merges
     rank_of = np.arange(n_tokens, dtype=np.int64)
     rank_of[list(byte_order)] = np.arange(256)
@@ -57,12 +57,12 @@ def learn_merges(
 
 
 def most_pairs(n_tokens: int) -> int:
-    """How many pairs can have an index beside two tokens in the 63 bits of a table's word."""
+    """Return how many pairs can have an index beside two tokens in a table's word of 63 bits."""
     return 1 << 63 - 2 * (n_tokens - 1).bit_length()
 
 
 def _learn(words, pairs, merges_M2):
-    """Fill `merges_M2`; return how many were learned, or FULL."""
+    """Fill `merges_M2`; return the number of merges learned, or FULL."""
     if not kernels.count_pairs(words, pairs):
         return kernels.FULL
     total = len(merges_M2)
@@ -77,7 +77,7 @@ def _learn(words, pairs, merges_M2):
 
 
 def _linked(word_counts):
-    """The words end to end, each position linked to its neighbours in the word."""
+    """Return the words end to end, each position linked to its neighbours in the word."""
     token = np.frombuffer(b"".join(word_counts), np.uint8).astype(np.int32)
     lengths = np.fromiter(map(len, word_counts), np.int64, len(word_counts))
     counts = np.fromiter(word_counts.values(), np.int64, len(word_counts))
@@ -90,7 +90,7 @@ def _linked(word_counts):
 
 
 class Codec:
-    """UTF-8 bytes to ids and back. Several threads may use it at once."""
+    """The way from UTF-8 bytes to ids and back. Several threads may use it at once."""
 
     def __init__(self, merges, tokens, ids, pattern):
         self.merges, self.tokens, self.ids = merges, tokens, ids
@@ -100,7 +100,7 @@ class Codec:
 
     @functools.cached_property
     def vocabulary(self):
-        """What encoding reads; decoding does not need it."""
+        """The tables that encoding reads, made at its first call; decoding needs none of them."""
         starts_V1, token_bytes = _joined([self.tokens[token_id] for token_id in self.ids])
         order_V = np.argsort(np.diff(starts_V1), kind="stable")
         merges_M2 = np.array(self.merges, np.int64).reshape(-1, 2)
@@ -129,7 +129,7 @@ class Codec:
 
 
 def _joined(tokens):
-    """(where each token starts, all bytes), in one array that is padded for the kernels."""
+    """Return (the start of each token, the bytes of all tokens, padded for the kernels)."""
     starts_V1 = np.zeros(len(tokens) + 1, np.int64)
     np.cumsum([len(token) for token in tokens], out=starts_V1[1:])
     return starts_V1, _padded(b"".join(tokens))

@@ -1,7 +1,7 @@
-"""The files that tokenizers are kept in.
+"""The files that tokenizers are saved in.
 
-    tokenizer_json   what `save` writes and `load` reads, for either tokenizer
-    huggingface      tokenizer.json of Hugging Face's `tokenizers`: what BPETokenizer is kept in
+    tokenizer_json   what `save` writes and `load` reads, for every tokenizer
+    huggingface      tokenizer.json of Hugging Face's `tokenizers`, the format of BPETokenizer
     gpt2             GPT-2's encoder.json and vocab.bpe
     tiktoken         tiktoken's files of ranks
 
@@ -12,7 +12,7 @@ a function, and a classmethod of BPETokenizer that calls it.
 import json
 from pathlib import Path
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.files import atomic_write
 from npgpt.io.tokenizers import huggingface, tokenizer_json
@@ -20,9 +20,9 @@ from npgpt.words import WordTokenizer
 
 
 def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
-    """The tokenizer saved at `path` (a run's tokenizer.json), of whichever kind it is.
+    """Read the tokenizer at `path` (a run's tokenizer.json), of any kind.
 
-    Raises FileNotFoundError without a file, ValueError for one that is not a whole tokenizer.
+    Raises FileNotFoundError without a file, ValueError for a file that is not a complete tokenizer.
     """
     classes = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer}
     return tokenizer_json.load(path, classes)
@@ -35,7 +35,7 @@ def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path)
         content = huggingface.characters_to_json(tokenizer.kind, texts, tokenizer.special_ids)
     else:
         content = huggingface.to_json(tokenizer)
-    # without the class, the one of the model's published tokenizers would be made
+    # without a class, AutoTokenizer makes the class of the model's published tokenizers
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     roles = {"pad_token": "<pad>", "mask_token": "<mask>"}.items()
     config |= {role: token for role, token in roles if token in tokenizer.special_ids}

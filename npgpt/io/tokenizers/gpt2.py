@@ -20,12 +20,12 @@ GPT2_URL = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
 
 
 def fetch_gpt2() -> list[Path]:
-    """OpenAI's encoder.json and vocab.bpe, from the cache or fetched once and checked."""
+    """Return the paths of OpenAI's encoder.json and vocab.bpe, fetched once, checked and cached."""
     try:
         return [
             fetch(GPT2_URL + name, digest, f"gpt2-{name}") for name, digest in GPT2_FILES.items()
         ]
-    except (OSError, ValueError) as error:  # no network; another file than the one asked for
+    except (OSError, ValueError) as error:  # no network; a file with a different hash
         raise FileNotFoundError(
             f"GPT-2's tokenizer is not cached, and {GPT2_URL} did not give it ({error}); connect "
             f"to the network, or put its files, as gpt2-{' and gpt2-'.join(GPT2_FILES)}, into a "
@@ -34,11 +34,11 @@ def fetch_gpt2() -> list[Path]:
 
 
 def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
-    """{"merges": ..., "ids": ..., "special_tokens": ...} of GPT-2's two files.
+    """Return {"merges": ..., "ids": ..., "special_tokens": ...} from GPT-2's two files.
 
-    Tokens of `vocab_json` that are no byte and made by no merge become special tokens. Raises
-    ValueError if the two files do not belong together, or if merges seem to be missing: if such a
-    token is two others joined, and not in brackets, since <s> may be two tokens joined by chance.
+    Tokens of `vocab_json` that are not bytes and that no merge makes become special tokens. Raises
+    ValueError if the two files do not belong together, or if merges seem to be missing: if a
+    special token is two tokens joined. In brackets it may be, since <s> may be so by chance.
     """
     vocab_json, merges_txt = Path(vocab_json), Path(merges_txt)
     vocab = read_json(vocab_json)
@@ -61,10 +61,10 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
 
 
 def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path) -> dict:
-    """{"merges": ..., "ids": ...} of tokens that are spelled with `byte_to_unicode`.
+    """Return {"merges": ..., "ids": ...} from tokens that are spelled with `byte_to_unicode`.
 
-    Where several merges make the same token, as in files converted from tiktoken's, the one counts
-    that happens when the token's own bytes are encoded.
+    Where several merges make the same token, as in files converted from tiktoken's, only the merge
+    counts that happens when the token's own bytes are encoded.
     """
     for token, i in vocab.items():
         if type(i) is not int or i < 0:
@@ -107,9 +107,9 @@ def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path)
 
 
 def byte_to_unicode() -> dict[int, str]:
-    """GPT-2's printable stand-in for each byte, in GPT-2's order of the bytes.
+    """Return GPT-2's printable character for each byte, in GPT-2's order of the bytes.
 
-    The 188 bytes that are visible characters in Latin-1 stand for themselves; the others, in
+    The 188 bytes that are visible characters in Latin-1 stand for themselves; the hidden bytes, in
     increasing order, take the characters from U+0100 on (encoder.py of the GPT-2 release).
 
     >>> table = byte_to_unicode()

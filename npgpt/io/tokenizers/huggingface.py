@@ -1,5 +1,6 @@
-"""tokenizer.json as Hugging Face's `tokenizers` has it: what BPETokenizer is kept in, and what
-`npgpt export` makes of a tokenizer of characters or words.
+"""tokenizer.json in the format of Hugging Face's `tokenizers`.
+
+BPETokenizer is saved in it, and `npgpt export` writes tokenizers of characters or words in it.
 
 Tokens are spelled with GPT-2's printable characters for bytes, so that the file is text:
 
@@ -9,9 +10,9 @@ Tokens are spelled with GPT-2's printable characters for bytes, so that the file
      "pre_tokenizer": {"type": "ByteLevel", "use_regex": true, ...},
      "model": {"type": "BPE", "vocab": {"!": 0, ..., "Ġt": 256}, "merges": ["Ġ t", ...], ...}, ...}
 
-Files of other programs are read if they ask for what BPETokenizer does: byte-level BPE with one of
-the split patterns, no normaliser, no prefix space. A post-processor, which adds tokens around a
-text, is not read: that is left to the caller.
+Files from other programs are read if BPETokenizer can do what they ask for: byte-level BPE with one
+of the split patterns, no normaliser, no prefix space. A post-processor is not read: adding tokens
+around a text is left to the caller.
 """
 
 import json
@@ -22,7 +23,7 @@ from npgpt.pretokenize import PATTERNS
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-# The same splits as other programs write them.
+# The spellings of the same splits that other programs write.
 OTHER_SPELLINGS = {
     "gpt2": [r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"],
     "cl100k": [
@@ -33,6 +34,7 @@ OTHER_SPELLINGS = {
 
 
 def to_json(tokenizer) -> str:
+    """Return the tokenizer.json of a BPETokenizer."""
     table = byte_to_unicode()
     spelled = ["".join(map(table.__getitem__, tokenizer.tokens[i])) for i in tokenizer.ids]
     vocab = dict(zip(spelled, tokenizer.ids, strict=True))
@@ -42,12 +44,12 @@ def to_json(tokenizer) -> str:
 
 
 def characters_to_json(kind, texts, special_ids) -> str:
-    """A tokenizer of characters, or of words too, whose tokens these texts are.
+    """Return the tokenizer.json of a tokenizer of `kind` "char" or "words" with these tokens.
 
-    Without merges, BPE spells a pre-token by its characters, and ignore_merges has it find whole
+    Without merges, BPE spells a pre-token by its characters, and ignore_merges makes it look for
     words first. The unknown token is not in the vocabulary: an unknown character is an error.
     """
-    # programs differ in what is a letter, so that those of the vocabulary are listed
+    # programs disagree on which characters are letters, so the vocabulary's letters are listed
     letters = "".join(c for c in texts if len(c) == 1 and c.isalnum() and not c.isdecimal())
     split = _split(f" ?[{letters or 'a'}]+|[\\s\\S]") if kind == "words" else None
     vocab = {text: i for i, text in enumerate(texts)}
@@ -56,7 +58,7 @@ def characters_to_json(kind, texts, special_ids) -> str:
 
 def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
     for token, i in special_ids.items():
-        vocab.setdefault(token, i)  # or `tokenizers` would give it an id of its own
+        vocab.setdefault(token, i)  # or `tokenizers` would give it a new id
     added = [
         {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": True}
@@ -89,18 +91,18 @@ def _split(regex):
 
 
 def kind(fields: dict) -> str:
-    """What the tokenizer in a tokenizer.json is: "bpe", "char" or "words"."""
+    """Return the kind of the tokenizer in a tokenizer.json: "bpe", "char" or "words"."""
     spelled = "words" if fields.get("pre_tokenizer") else "char"
     return spelled if fields.get("decoder") == FUSE else "bpe"
 
 
 def characters_from_json(fields: dict, path: Path) -> dict:
-    """The arguments of CharTokenizer or WordTokenizer in what `characters_to_json` wrote."""
+    """Return the arguments of the CharTokenizer or WordTokenizer that was written to `path`."""
     special_ids = {token["content"]: token["id"] for token in fields["added_tokens"]}
     vocab = fields["model"]["vocab"]
     texts = [text for text in sorted(vocab, key=vocab.get) if text not in special_ids]
     single = [text for text in texts if len(text) == 1]
-    n = 0  # sorted characters that come first; the others were added
+    n = 0  # sorted characters come first, added ones after them
     while n < len(single) and vocab[single[n]] == n and (not n or single[n - 1] < single[n]):
         n += 1
     found = {"characters": "".join(single[:n]), "special_tokens": list(special_ids),
@@ -116,10 +118,10 @@ def characters_from_json(fields: dict, path: Path) -> dict:
 
 
 def from_json(fields: dict, path: Path) -> dict:
-    """The arguments of BPETokenizer, or of the class of another `kind`, in a tokenizer.json.
+    """Return the arguments of the class of this `kind` from a tokenizer.json.
 
-    Raises ValueError for what none of them does; KeyError, TypeError or AttributeError if a field
-    is missing or of another type.
+    Raises ValueError for settings that no class supports; KeyError, TypeError or AttributeError if
+    a field is missing or of a wrong type.
     """
     if kind(fields) != "bpe":
         return characters_from_json(fields, path)
@@ -147,7 +149,7 @@ def from_json(fields: dict, path: Path) -> dict:
 
 
 def _pattern(pre_tokenizer, path):
-    """The name of the split pattern that a pre-tokenizer stands for; None for no split."""
+    """Return the name of the split pattern of a pre-tokenizer; None for no split."""
     steps = (
         pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
     )

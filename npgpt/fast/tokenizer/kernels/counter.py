@@ -1,4 +1,4 @@
-"""Counting the different pre-tokens of a text, which is all that learning merges looks at."""
+"""Counts of the distinct pre-tokens of a text, from which merges are learned."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from npgpt.fast.tokenizer.kernels.tables import FULL, U, inlined, load_word, mix
 
 
 class PreTokens(NamedTuple):
-    """Different pre-tokens of a text: where each first begins, its length, how often it occurs.
+    """The distinct pre-tokens of a text: the first start, length and count of each.
 
     slots: a hash table of their indices, -1 where free. boundaries_K: room for one block.
     """
@@ -24,7 +24,7 @@ class PreTokens(NamedTuple):
 
 
 def new_pre_tokens(capacity):
-    """Room for so many different pre-tokens."""
+    """Return room for `capacity` distinct pre-tokens."""
     hashes, starts, lengths, times = (
         np.empty(capacity, dtype) for dtype in (np.uint64, np.int64, np.int64, np.int64)
     )
@@ -45,7 +45,7 @@ def _hash_of(text_N, start, length):
 
 @inlined
 def _is_same(found, index, text_N, code, start, length):
-    """Whether the pre-token of this index is the one of hash `code` at `start`."""
+    """Return True if the pre-token of this index equals the one of hash `code` at `start`."""
     same = found.hashes[index] == code and found.lengths[index] == length
     other = found.starts[index]
     k = 0
@@ -57,7 +57,7 @@ def _is_same(found, index, text_N, code, start, length):
 
 @lean_kernel
 def count_pre_tokens(text_N, spans_P3, scanner, found):
-    """Fill `found`; return how many different pre-tokens there are, or FULL if they do not fit."""
+    """Fill `found`; return the number of distinct pre-tokens, or FULL if they do not fit."""
     used = 0
     boundaries_K, slots = found.boundaries_K, found.slots
     for p in range(len(spans_P3)):

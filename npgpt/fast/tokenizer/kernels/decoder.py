@@ -1,7 +1,7 @@
-"""Ids to bytes: those of the tokens, one token after the other.
+"""Ids to the bytes of their tokens.
 
-A token of up to eight bytes is written as one word of eight; the next token overwrites what was too
-much. Most are that short, and a loop over their bytes would take several times as long.
+A token of up to eight bytes is written as one word of eight; the next token overwrites the surplus.
+Most tokens are that short, and a loop over their bytes would take several times as long.
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ from npgpt.fast.tokenizer.kernels.tables import PADDING, U, load_word
 
 @serial_kernel
 def decode(ids_N, starts_V1, token_bytes):
-    """The bytes of int32 ids, uint8; those of token i are token_bytes[starts[i]:starts[i + 1]].
+    """Return the bytes of int32 ids as uint8 (N,).
 
-    `token_bytes` has PADDING more bytes at its end.
+    Token i has the bytes token_bytes[starts[i]:starts[i + 1]]; PADDING more follow the last token.
     """
     total = 0
     for token in ids_N:

@@ -1,16 +1,16 @@
-"""Bytes to ids: cut, look up, and encode only what has not been seen before.
+"""Bytes to ids: cut, look up, and encode only the pre-tokens that are new.
 
-Text repeats its words. A pre-token of up to SHORT bytes is kept with its ids in a cache, and the
+Text repeats its words. A pre-token of up to SHORT bytes is stored with its ids in a cache, and the
 next time one read answers. The cache has a fixed size; a new entry replaces an older one.
 
 A pre-token that is not in the cache is encoded from left to right. A sequence of tokens is the
 result of the merges exactly if any two neighbours in it stay apart when merged on their own
 (`vocabulary.stay_apart`): the first merge across a boundary of tokens would also occur between
 these two alone. So the longest token that the rest begins with is tried first, then the shorter
-ones that it begins with; where none may follow, the last token is taken back. What stands to the
-left of a position is always the one encoding of these bytes, so a position from which there was no
-way on is marked as a dead end and not tried again. That keeps the work proportional to the length,
-on any input; replaying the merges takes time in proportion to its square.
+tokens that it begins with; where none may follow, the last token is taken back. The tokens to the
+left of a position are always the only encoding of their bytes, so a position without a way on is
+marked as a dead end and not tried again. That keeps the work proportional to the length, on any
+input; replaying the merges takes time in proportion to its square.
 """
 
 from typing import NamedTuple
@@ -31,12 +31,12 @@ HIGH_BITS = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(16)], np.uint6
 
 
 class Cache(NamedTuple):
-    """What was encoded before. One thread at a time may use it.
+    """Pre-tokens that were encoded before, with their ids. One thread at a time may use it.
 
-    words, entries: the same memory, 64 bytes for a pre-token. Of words, uint64 (E, 8), columns 0
-    and 1 hold its bytes and how many they are; of entries, int32 (E, 16), column 4 holds the number
-    of its ids, and the columns from 5 on hold the ids.
-    neighbours: left << 22 | right << 1 | whether these two tokens stay apart.
+    words, entries: the same memory, 64 bytes for a pre-token. Columns 0 and 1 of words, uint64
+    (E, 8), hold its bytes and their number. Column 4 of entries, int32 (E, 16), holds the number of
+    its ids, and the columns from 5 on hold the ids.
+    neighbours: left << 22 | right << 1 | (1 if these two tokens stay apart).
     boundaries_K: room for the boundaries of one block.
     """
 
@@ -47,7 +47,7 @@ class Cache(NamedTuple):
 
 
 def new_cache():
-    """An empty Cache, of 4 megabytes."""
+    """Return an empty Cache of 4 megabytes."""
     words = np.zeros((1 << ENTRY_BITS, 8), np.uint64)
     neighbours = np.full(1 << NEIGHBOUR_BITS, EMPTY, np.uint64)
     return Cache(words, words.view(np.int32), neighbours, new_boundaries())
@@ -55,7 +55,7 @@ def new_cache():
 
 @inlined
 def longest_token(text_N, start, stop, vocabulary):
-    """The longest token that text_N[start:stop] begins with."""
+    """Return the longest token that text_N[start:stop] begins with."""
     V = len(vocabulary.left_V)
     token = np.int64(text_N[U(start)])
     if start + 1 < stop:
@@ -73,7 +73,7 @@ def longest_token(text_N, start, stop, vocabulary):
 
 @inlined
 def may_follow(left, right, vocabulary, neighbours):
-    """`stay_apart`, remembered."""
+    """Return the answer of `stay_apart`, from `neighbours` if it was computed before."""
     key = U(left) << U(TOKEN_BITS) | U(right)
     slot = (key * MIX_A) >> U(64 - NEIGHBOUR_BITS)
     word = neighbours[slot]
@@ -88,7 +88,7 @@ def may_follow(left, right, vocabulary, neighbours):
 
 @inlined
 def encode_pre_token(text_N, start, stop, vocabulary, neighbours, dead_N, ids_N, count):
-    """Write the ids of one pre-token behind the `count` there are; return how many there are."""
+    """Append the ids of one pre-token to the `count` ids there are; return the new count."""
     first = count
     token = np.int64(-1)
     while True:
@@ -120,7 +120,7 @@ def encode_pre_token(text_N, start, stop, vocabulary, neighbours, dead_N, ids_N,
 
 @inlined
 def encode_pre_tokens(text_N, boundaries_K, K, vocabulary, cache, dead_N, ids_N, count):
-    """Write the ids of the pre-tokens between the first K boundaries."""
+    """Append the ids of the pre-tokens between the first K boundaries; return the new count."""
     words, entries = cache.words, cache.entries
     for k in range(K - 1):
         start = boundaries_K[U(k)]
@@ -160,11 +160,11 @@ def encode_pre_tokens(text_N, boundaries_K, K, vocabulary, cache, dead_N, ids_N,
 
 @lean_kernel
 def encode(text_N, spans_P3, scanner, vocabulary, cache, dead_N, ids_N):
-    """Write the ids of a text into ids_N, and return how many there are.
+    """Write the ids of a text into ids_N; return how many there are.
 
-    spans_P3: int64 rows (begin, stop, special id): the text between special tokens, and the id of
-    the one that follows, or -1. dead_N: uint8 zeros, one more than the text has bytes. ids_N: int32
-    with room for one id a byte and 4 more.
+    spans_P3: int64 rows (begin, stop, id): the text between special tokens, and the id of the
+    special token that follows, or -1. dead_N: uint8 zeros, one more than the text has bytes. ids_N:
+    int32 with room for one id a byte, one a span and 4 more.
     """
     boundaries_K = cache.boundaries_K
     count = 0

@@ -1,12 +1,11 @@
-"""Where the pre-tokens of a text begin: `npgpt.fast.tokenizer.automaton` at work.
+"""The boundaries of the pre-tokens of a text, found by `npgpt.fast.tokenizer.automaton`.
 
-For every character the automaton says of three positions whether a pre-token begins there: at the
-end of the last line, at the character before, at this one. All three are written down always, and
-the count of boundaries is raised only for those that hold. A program that asked for each character
-whether a pre-token ends would be eight times slower: a processor guesses the answers ahead, and
-where words end it cannot guess.
+At every character the automaton decides for three positions if a pre-token begins there: after the
+last line end, at the character before, at this one. All three positions are always written, and the
+count of boundaries rises only for the true ones. A branch for each character would be eight times
+slower: a processor predicts branches, and the ends of words cannot be predicted.
 
-Contractions such as "'ll" are the one thing the automaton does not know; apostrophes are rare.
+Contractions such as "'ll" are the only thing the automaton does not know; apostrophes are rare.
 """
 
 from typing import NamedTuple
@@ -16,10 +15,10 @@ import numpy as np
 from npgpt.fast.tokenizer.kernels.tables import U, inlined
 
 APOSTROPHE = ord("'")
-BLOCK = 1024  # bytes that are scanned before their pre-tokens are worked on
+BLOCK = 1024  # bytes that are scanned before their pre-tokens are encoded or counted
 
-# What the integers in a Scanner mean. They are compiled into the kernels, so they stand here and
-# not in `automaton`: `source_hash` sees an edit of this folder only.
+# The integers in a Scanner. They are compiled into the kernels, so they stand here and not in
+# `automaton`: `source_hash` sees an edit of this folder only.
 SYMBOL, LETTER, NUMBER, SPACE, WHITE, NEWLINE = range(6)  # SPACE is " ", NEWLINE is \r or \n
 BOUNDARY_AFTER_LINE, BOUNDARY_BEFORE_LAST, BOUNDARY_HERE = 1, 2, 4
 FLAG_BITS = 3
@@ -30,7 +29,7 @@ class Scanner(NamedTuple):
     """A split pattern as arrays, made by `npgpt.fast.tokenizer.automaton.scanner`.
 
     steps: uint16, for state * 8 + class the next state in the upper bits and flags in the lower.
-    contractions: which contractions are pre-tokens, one of the three constants above.
+    contractions: the contractions that are pre-tokens, one of the three constants above.
     ascii_classes: uint8 (128,), the class of each ASCII character.
     block_of, classes: the class of code point p is classes[128 * block_of[p // 128] + p % 128].
     """
@@ -43,13 +42,13 @@ class Scanner(NamedTuple):
 
 
 def new_boundaries():
-    """Room for the boundaries of a block."""
+    """Return room for the boundaries of a block."""
     return np.empty(BLOCK + 8, np.int64)
 
 
 @inlined
 def class_and_length(text_N, i, block_of, classes):
-    """The class of the character of several bytes at `i`, and how many bytes it has."""
+    """Return the class of the character of several bytes at `i`, and its number of bytes."""
     first = np.int64(text_N[i])
     if first < 0xE0:
         point = (first & 0x1F) << 6 | np.int64(text_N[i + 1] & 0x3F)
@@ -71,7 +70,7 @@ def class_and_length(text_N, i, block_of, classes):
 
 @inlined
 def contraction_length(text_N, i, stop, any_case):
-    """How many bytes 's 't 'm 'd 're 've 'll have at the apostrophe `i`, or 0 if none is there."""
+    """Return the number of bytes of 's 't 'm 'd 're 've 'll at the apostrophe `i`; 0 for none."""
     one = text_N[i + 1] if i + 1 < stop else 0
     two = text_N[i + 2] if i + 2 < stop else 0
     long_s = any_case and one == 0xC5 and two == 0xBF  # the letter ſ is an s of another case
@@ -93,7 +92,7 @@ def contraction_length(text_N, i, stop, any_case):
 
 @inlined
 def start_at(begin):
-    """The cursor of `scan` at the beginning of a text."""
+    """Return the cursor of `scan` at the beginning of a text."""
     return begin, np.int64(0), begin, begin, np.int64(0)
 
 
@@ -102,8 +101,7 @@ def scan(text_N, cursor, stop, scanner, boundaries_K):
     """Scan the next BLOCK bytes of a text that ends at `stop`; return the cursor to go on from.
 
     A cursor is (i, state, start of the last character, end of the last line, number of boundaries).
-    The pre-tokens found lie between neighbours of these boundaries. Before the next call belongs
-    one of `keep_last`.
+    The pre-tokens found lie between neighbouring boundaries. Call `keep_last` before the next call.
     """
     steps, contractions, ascii_classes, block_of, classes = scanner
     i, state, last, line, count = cursor
@@ -137,7 +135,7 @@ def scan(text_N, cursor, stop, scanner, boundaries_K):
 
 @inlined
 def keep_last(cursor, boundaries_K):
-    """Make the last boundary the first: a pre-token that is still being read begins there."""
+    """Make the last boundary the first: the pre-token that goes on begins there."""
     i, state, last, line, count = cursor
     if count > 0:
         boundaries_K[0] = boundaries_K[count - 1]

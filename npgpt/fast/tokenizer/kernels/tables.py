@@ -1,8 +1,8 @@
 """A hash table from small integers to small integers, in one array of 64-bit words.
 
 A word holds the key in its upper bits and the value in its lower `value_bits`, so that one read
-finds both. A key whose slot is taken by another goes to the next free slot (open addressing with
-linear probing); at most half of the slots are taken. EMPTY, all bits set, is no entry: keys and
+finds both. A key whose slot is taken goes to the next free slot (open addressing with linear
+probing); at most half of the slots are taken. EMPTY, all bits set, marks a free slot: keys and
 values together must stay below it.
 
 Also here: eight bytes of a text as one word, and the hash of two words.
@@ -13,7 +13,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
-FULL = -1  # what a kernel returns if its arrays have no room for all there is
+FULL = -1  # the return value of a kernel whose arrays are too small
 PADDING = 16
 U = np.uint64
 
@@ -25,7 +25,7 @@ MIX_A, MIX_B, MIX_C = U(0x9E3779B97F4A7C15), U(0xC2B2AE3D27D4EB4F), U(0xFF51AFD7
 
 @register_jitable
 def new_size(entries):
-    """How many slots a table for so many entries has: a power of two, at least twice as many."""
+    """Return the slots of a table for so many entries: a power of two, at least twice as many."""
     size = 256
     while size < 2 * entries:
         size *= 2
@@ -34,13 +34,13 @@ def new_size(entries):
 
 @inlined
 def first_slot(table, key):
-    """Where the search for `key` begins."""
+    """Return the slot at which the search for `key` begins."""
     return ((U(key) * MIX_A) >> U(32)) & U(len(table) - 1)
 
 
 @inlined
 def find(table, key, value_bits):
-    """The value of `key`, or -1."""
+    """Return the value of `key`, or -1."""
     slot = first_slot(table, key)
     found = np.int64(-1)
     while True:
@@ -56,7 +56,7 @@ def find(table, key, value_bits):
 
 @inlined
 def put(table, key, value, value_bits):
-    """Enter a key that is not in the table."""
+    """Add a key that is not in the table."""
     slot = first_slot(table, key)
     while table[slot] != EMPTY:
         slot = (slot + U(1)) & U(len(table) - 1)
@@ -65,7 +65,7 @@ def put(table, key, value, value_bits):
 
 @inlined
 def load_word(text_N, start):
-    """Eight bytes from `start` on as one integer. The compiler makes a single read of it."""
+    """Return the eight bytes from `start` on as one integer, which is compiled to a single read."""
     i = U(start)
     return (
         U(text_N[i])
@@ -81,6 +81,6 @@ def load_word(text_N, start):
 
 @inlined
 def mixed(low, high):
-    """A hash of two words, good in its upper bits."""
+    """Return a hash of two words whose upper bits are good."""
     mix = low * MIX_A ^ high * MIX_B
     return (mix ^ (mix >> U(32))) * MIX_C

@@ -1,13 +1,13 @@
-"""Learning merges from counted words.
+"""Merges learned from counted words.
 
-The words lie one behind the other in an array of tokens, and the positions of a word are linked
-both ways. A merge writes the new token to the position of its left part and unlinks the other.
+The words lie end to end in an array of tokens, and the positions of a word are linked both ways. A
+merge writes the new token to the position of its left part and unlinks the position of its right.
 
-Of every pair is kept how often it occurs and a list of the positions where it did. A heap has the
-most frequent pair on top. Neither is corrected when a merge elsewhere takes an occurrence away: a
-position is looked at again when its pair's turn comes, and a pair whose count has fallen since it
-was put on the heap goes back with what is left. Counts rise only for pairs with the token that was
-just made, so these are all that is put on the heap later.
+Every pair has a count and a list of the positions where it occurred. A heap has the most frequent
+pair on top. Neither the lists nor the heap are corrected when another merge takes an occurrence
+away: a position is checked again when its pair is merged, and a pair whose count has fallen since
+it went on the heap goes back with its present count. Counts rise only for pairs with the token that
+was just made, so only these pairs are pushed later.
 
 So a merge costs in proportion to the positions that it changes, not to the text.
 """
@@ -23,7 +23,7 @@ PAIRS, ITEMS, HEAPED = range(3)  # what Pairs.used counts
 
 
 class Words(NamedTuple):
-    """The token at each position, its neighbours' positions, and how often the word occurs.
+    """Words by position: its token, its neighbours' positions, and the count of its word.
 
     -1 is no position: before the first and after the last token of a word.
     """
@@ -38,8 +38,8 @@ class Pairs(NamedTuple):
     """Pairs by index: their two tokens, their count, and the first item of their list.
 
     table: hash table from (left, right) to index. item_position, item_next: the lists of positions.
-    heap_count, heap_pair: the heap. used: how many pairs, list items and heap entries there are.
-    token_bits: bits of a token in a key. rank_of: decides among equally frequent pairs, by token.
+    heap_count, heap_pair: the heap. used: the numbers of pairs, list items and heap entries.
+    token_bits: bits of a token in a key. rank_of: the rank of each token, which decides ties.
     """
 
     left: np.ndarray
@@ -57,7 +57,7 @@ class Pairs(NamedTuple):
 
 
 def new_pairs(capacity, positions, tokens, rank_of):
-    """Room for `capacity` different pairs, in words of so many positions and different tokens."""
+    """Return room for `capacity` distinct pairs, in words of so many positions and tokens."""
     left, right, first = (np.empty(capacity, np.int32) for _ in range(3))
     count, table = np.zeros(capacity, np.int64), np.full(new_size(capacity), EMPTY, np.uint64)
     item_position, item_next = (np.empty(3 * positions + 1, np.int32) for _ in range(2))
@@ -98,7 +98,7 @@ def _remove(pairs, left, right, times):
 
 @inlined
 def _comes_first(pairs, count, pair, other_count, other):
-    """Whether a pair comes before another on the heap: more frequent, or of smaller ranks."""
+    """Return True if `pair` goes above `other` on the heap: more frequent, or of smaller ranks."""
     first = count > other_count
     if count == other_count:
         rank, other_rank = pairs.rank_of[pairs.left[pair]], pairs.rank_of[pairs.left[other]]
@@ -124,7 +124,7 @@ def _push(pairs, count, pair):
 
 @inlined
 def _sink(pairs, count, pair):
-    """Put a pair on the heap instead of the top one."""
+    """Replace the top pair of the heap."""
     counts, heap = pairs.heap_count, pairs.heap_pair
     size = pairs.used[HEAPED]
     slot = 0
@@ -143,7 +143,7 @@ def _sink(pairs, count, pair):
 
 @inlined
 def _most_frequent(pairs):
-    """Take the most frequent pair off the heap; -1 if none is left."""
+    """Take the most frequent pair off the heap and return it; -1 if none is left."""
     found = np.int64(-1)
     while pairs.used[HEAPED] > 0:
         count, pair = pairs.heap_count[0], np.int64(pairs.heap_pair[0])

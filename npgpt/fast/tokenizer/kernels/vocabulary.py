@@ -1,15 +1,14 @@
 """The tables that encoding reads, built once from the merges of a tokenizer.
 
-Tokens go by their indices here: 0 to 255 are the bytes, 256 + i is what merge i makes.
+Tokens go by their indices here: 0 to 255 are the bytes, 256 + i is the token of merge i.
 
-A *trie* answers which tokens a text begins with: from its root each byte leads to a node, and a
+A *trie* finds the tokens that a text begins with: from its root each byte leads to a node, and a
 node that stands for a token has the token's index. Other nodes have the indices from V on; V is the
 root. Its edges are in one hash table, (node, byte) to node.
 
-A token is left out of the trie if its own bytes are not encoded as that token. Merges that were
-learned make no such token; a list written by hand may. With (a b) (b c) (ab c) the text "abc"
-becomes "ab" "c", then "abc"; with (b c) (a b) (ab c) it becomes "a" "bc", and the last merge never
-happens.
+A token is left out of the trie if its own bytes are not encoded as that token. Learned merges make
+no such token; a list written by hand may. With (a b) (b c) (ab c) the text "abc" becomes "ab" "c",
+then "abc"; with (b c) (a b) (ab c) it becomes "a" "bc", and the last merge never happens.
 """
 
 from typing import NamedTuple
@@ -24,9 +23,9 @@ NODE_BITS = 28
 
 
 class Vocabulary(NamedTuple):
-    """What the merges of a tokenizer say about its tokens.
+    """The tables of a tokenizer's tokens.
 
-    left_V, right_V: the two parts of each token, of a byte itself twice.
+    left_V, right_V: the two parts of each token; both parts of a byte are the byte.
     length_V: bytes of each token. shorter_V: the longest token that it begins with, or -1.
     pairs: hash table, left << 21 | right to the token they make. edges: hash table of the trie.
     two: node of the trie after each two bytes, or -1. ids_V: the id of each token.
@@ -44,12 +43,12 @@ class Vocabulary(NamedTuple):
 
 @inlined
 def stay_apart(pairs, left_V, right_V, left, right, limit):
-    """Whether the bytes of `left` and `right` together are encoded as these two tokens.
+    """Return True if the bytes of `left` and `right` together are encoded as these two tokens.
 
-    Undoes the merges one by one. Of the two tokens the one with the higher index was merged last;
-    before that, its nearer half was at the boundary. At no time may the two tokens at the boundary
-    have been a pair that is merged before the merge that did come next, which is `limit`. Of equal
-    pairs the one to the left is merged first, hence the + 1.
+    Undoes the merges one by one. The token with the higher index was merged last; before that, its
+    nearer half was at the boundary. At no time may the two tokens at the boundary have been a pair
+    that is merged before the merge that did come next, `limit`. Among equal pairs the left one is
+    merged first, hence the + 1.
     """
     apart = True
     while True:
@@ -70,9 +69,9 @@ def stay_apart(pairs, left_V, right_V, left, right, limit):
 
 @serial_kernel
 def build_vocabulary(merges_M2, ids_V, starts_V1, token_bytes, order_V):
-    """The Vocabulary of int64 merges (M, 2).
+    """Return the Vocabulary of int64 merges (M, 2).
 
-    ids_V: int32 (256 + M,). The bytes of token i are token_bytes[starts[i]:starts[i + 1]]. order_V:
+    ids_V: int32 (256 + M,). Token i has the bytes token_bytes[starts[i]:starts[i + 1]]. order_V:
     the tokens from the shortest to the longest.
     """
     M = len(merges_M2)
@@ -98,9 +97,9 @@ def build_vocabulary(merges_M2, ids_V, starts_V1, token_bytes, order_V):
 
 @inlined
 def _trie(tokens, starts_V1, token_bytes):
-    """(shorter_V, edges, two) of tokens from the shortest to the longest.
+    """Return (shorter_V, edges, two) of tokens that come from the shortest to the longest.
 
-    So the nodes of the tokens that a token begins with are there already.
+    In that order the nodes of the tokens that a token begins with exist already.
     """
     V = len(starts_V1) - 1
     shorter_V = np.full(V, -1, np.int32)

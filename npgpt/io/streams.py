@@ -1,15 +1,15 @@
-"""Texts larger than memory: cut where a cut changes nothing, and encoded one chunk at a time.
+"""Texts larger than memory, cut where a cut changes no token, and encoded one chunk at a time.
 
-A cut before a space, after a character that is no white space, is one that every split pattern
-makes anyway, and the text on one side of it does not change where the other side is cut. The same
-holds after a line end between two such characters, and after a letter before what is none. A text
-without such a place near its end so far is cut into pre-tokens from its beginning on, and the last
-of those that no further text changes ends the chunk. A single pre-token, which may be as long as
-the text, is cut between two of its tokens.
+Every split pattern cuts before a space that follows something other than white space, and the text
+on one side of that cut does not change how the other side is cut. The same holds after a line end
+between two such characters, and between a letter and anything else. A text without such a position
+near its end so far is cut into pre-tokens from its beginning, and the chunk ends after the last
+pre-token that no further text changes. A single pre-token, which may be as long as the text, is cut
+between two of its tokens.
 
-So memory does not grow with the text, with two exceptions. Under "cl100k" what comes after white
-space decides whether the last line end in it ends a pre-token, so what follows that line end has to
-wait. And tokens written by hand may all end inside characters, where no text is cut.
+So memory does not grow with the text, with two exceptions. Under "cl100k" the character after white
+space decides whether the last line end in it ends a pre-token, so the text after that line end has
+to wait. And tokens written by hand may all end inside characters, where no text is cut.
 """
 
 import re
@@ -19,28 +19,26 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from npgpt.char import check_text
 from npgpt.files import open_file
 from npgpt.pretokenize import compiled, pre_tokens
-from npgpt.token_checks import check_text
-
-Text = str | Path | Iterable[str]  # a text, the path of its file, or its parts, cut anywhere
 
 CHUNK = 1 << 20  # characters
 SAFE_CUT = r"(?<=\S)(?=[ \t])|(?<=\S\n)(?=\S)|(?<=\p{L})(?=[^\p{L}])"
 LOOK_BACK = 1 << 12
-LONGEST_TOKENS = 8  # of text that a cut inside a pre-token is from the end that is known
+LONGEST_TOKENS = 8  # a cut inside a pre-token is at least so many from the end that is known
 
 
 def token_dtype(vocab_size: int) -> type[np.unsignedinteger]:
-    """The type of ids in a file."""
+    """Return the dtype of ids in a file: uint16 where they fit, else uint32."""
     return np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
-def write_ids(tokenizer, text: Text, file) -> int:
-    """Encode a text into an open binary file, as little-endian `token_dtype`; return how many ids.
+def write_ids(tokenizer, text: Path | Iterable[str], file) -> int:
+    """Write the ids of a text to an open binary file; return how many there are.
 
-    The ids are those of encoding the whole text at once. Raises what `tokenizer.encode` and reading
-    the text raise.
+    They are little-endian, of `token_dtype`, and the same as from encoding the text at once. Raises
+    the errors of `tokenizer.encode` and of reading the text.
     """
     dtype = np.dtype(token_dtype(tokenizer.vocab_size)).newbyteorder("<")
     count = 0
@@ -52,20 +50,16 @@ def write_ids(tokenizer, text: Text, file) -> int:
 
 
 def chunks(
-    text: Text,
+    text: Path | Iterable[str],
     special_tokens: Iterable[str],
     pattern: str | None,
     cut_word: Callable[[str], int] = lambda word: 0,
 ) -> Iterator[str]:
-    """The text in chunks that may be encoded one by one.
+    """Yield a text, given as a file or in parts, in chunks that may be encoded one by one.
 
     cut_word: gives a position where the beginning of a pre-token may be cut, or 0; see `word_cut`.
-    Raises FileNotFoundError if there is no such file, ValueError where it is no UTF-8.
+    Raises FileNotFoundError if there is no such file, ValueError if it is not UTF-8.
     """
-    if isinstance(text, (str, bytes)):
-        check_text(text)
-        yield text
-        return
     pending, enough = "", CHUNK
     for part in _read(text) if isinstance(text, Path) else text:
         check_text(part)
@@ -77,14 +71,14 @@ def chunks(
             if cut:
                 yield pending[:cut]
                 pending = pending[cut:]
-            # Wait for as much again as was in vain: all searches together stay linear.
+            # Wait until the text has doubled: all searches together stay linear.
             enough = max(CHUNK, 2 * len(pending))
     if pending:
         yield pending
 
 
 def _last_cut(text, special_tokens, pattern, cut_word):
-    """The last position found where `text`, which goes on, may be cut; 0 if there is none."""
+    """Return the last position found where `text`, which goes on, may be cut; 0 if none is."""
     longest = max(map(len, special_tokens), default=1)
     end = max(0, len(text) - longest + 1)  # a special token may just have begun
     safe = compiled(SAFE_CUT).finditer(text, max(0, end - LOOK_BACK), end) if pattern else ()
@@ -98,7 +92,7 @@ def _last_cut(text, special_tokens, pattern, cut_word):
 
 
 def _after_special_tokens(text, special_tokens, end):
-    """Where the last special token stops that begins before `end`; 0 if there is none."""
+    """Return the end of the last special token that begins before `end`; 0 if there is none."""
     stop = 0
     if special_tokens:
         longer_first = sorted(special_tokens, key=len, reverse=True)
@@ -110,10 +104,10 @@ def _after_special_tokens(text, special_tokens, end):
 
 
 def _last_boundary(known, pattern):
-    """Where the last pre-token begins that may be cut off; 0 if only the first may be one.
+    """Return the start of the last pre-token that may be cut off; 0 if only the first is certain.
 
-    Not the last two characters: what follows may make "'l" one pre-token, "'ll". And white space at
-    the end of a text is one pre-token, where before other text it may be two.
+    The last two characters are left out: further text may turn "'l" into one pre-token, "'ll". And
+    white space is one pre-token at the end of a text, but may be two before more text.
     """
     found = before = 0
     for match in pre_tokens(known, pattern):
@@ -127,8 +121,10 @@ def _last_boundary(known, pattern):
 
 
 def _certain(known, pattern):
-    """What of the beginning of a pre-token is in it whatever follows, and whose every end is read
-    as its continuation when it is encoded alone."""
+    """Return the part of a pre-token's beginning that belongs to it whatever text follows.
+
+    Encoded alone, any end of that part is read as its continuation too.
+    """
     word = known[:-2]  # the last white space may be left to the next word
     line_end = re.search(r"[\r\n]", word) if pattern == "cl100k" else None
     if line_end and compiled(r"\s+").fullmatch(word):
@@ -137,16 +133,16 @@ def _certain(known, pattern):
 
 
 def word_cut(word: str, encode_word: Callable[[bytes], np.ndarray], tokens: Sequence[bytes]) -> int:
-    """A position where the beginning of a pre-token is cut by its tokens, whatever follows; or 0.
+    """Return where tokens cut the beginning of a pre-token whatever text follows; 0 if unknown.
 
-    encode_word: the ids of the bytes of one pre-token. tokens: the bytes of each token, by id.
+    encode_word: gives the ids of the bytes of one pre-token. tokens: the bytes of tokens, by id.
 
-    Neighbours in an encoding stay neighbours in that of any part of it, and tokens of which any
-    two neighbours do so are an encoding (see `kernels.encoder`). Of the whole pre-token's tokens,
-    one begins at or before the end of `word`, at most a longest token before it: up to there they
-    are the encoding of that much of the word. If there is a boundary after the same token in all
-    these encodings, there is one in the whole. They need not be made from the beginning on: any
-    that begins with a token of the word's encoding continues what is before that token.
+    Neighbours in an encoding are also neighbours when only a part of it is encoded, and any tokens
+    whose neighbours all are so form an encoding (see `kernels.encoder`). The tokens of the complete
+    pre-token have a boundary at the end of `word` or less than a longest token before it, and up to
+    that boundary they are the encoding of that much of the word. If all these encodings have a
+    boundary after the same token, so has the complete one. They need not start at the beginning of
+    the word: an encoding that begins with a token of the word's continues the tokens before it.
     """
     data = word.encode("utf-8")
     ids_N = encode_word(data)
@@ -166,7 +162,7 @@ def word_cut(word: str, encode_word: Callable[[bytes], np.ndarray], tokens: Sequ
 
 
 def _read(path):
-    """A file's text a chunk at a time, with a progress bar."""
+    """Yield a file's text a chunk at a time, with a progress bar."""
     if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"there is no file {path}; give the path of a text file")
     with (

@@ -1,4 +1,4 @@
-"""Texts larger than memory: the tokens of the chunks are those of the whole text."""
+"""Texts larger than memory: their chunks have the same tokens as the text at once."""
 
 import random
 import re
@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.bpe_tokenizer import BPETokenizer, count_words
-from npgpt.char import CharTokenizer
-from npgpt.fast.tokenizer import streams
+from npgpt.bpe import BPETokenizer
+from npgpt.io import streams
 from npgpt.pretokenize import PATTERNS
 
 PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\r\n  it'll \u00a0x"
@@ -29,7 +28,7 @@ LEARNED = {  # merges of prose, of runs, and ones that join halves of characters
 
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
 def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
-    monkeypatch.setattr("npgpt.fast.tokenizer.streams.CHUNK", 500)
+    monkeypatch.setattr("npgpt.io.streams.CHUNK", 500)
     rng = random.Random(0)
     often = ["<|end|>", "<| and |>", "<| and |>", " ", "\n", "  ", "\r\n"]
     words = re.findall(r"\S+ ?|\s+", PROSE)
@@ -50,20 +49,6 @@ def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
     assert trained.merges == whole.merges
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@settings(max_examples=300)
-@given(
-    parts=st.lists(st.sampled_from([*"a'。é1! \n\n\r\t\x1c\x85", "'s", "<\n>", "<|end|>", "東\n"])),
-    size=st.integers(1, 9),
-)
-def test_the_parts_of_a_text_have_the_words_of_the_whole(pattern, parts, size):
-    special_tokens = ["<|end|>", "<\n>"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "CHUNK", size)
-        counts = count_words(parts, special_tokens, pattern)
-    assert counts == count_words("".join(parts), special_tokens, pattern)
-
-
 def test_lines_without_spaces_are_encoded_in_chunks(monkeypatch):
     monkeypatch.setattr(streams, "CHUNK", 100)
     chunks = list(streams.chunks(["東京都。\n"] * 1000, ["<|end|>"], "gpt2"))
@@ -81,7 +66,7 @@ OTHERS = [*"a. 1\t\x1c\x85\u3000", "'ll", "<|end|>", "<|end|>>", "<ab"]
 @given(data=st.data())
 @pytest.mark.slow
 def test_the_parts_of_a_text_have_the_ids_of_the_whole(pattern, data):
-    """Long runs of one kind too, of which each is a single pre-token."""
+    """Draw long runs too, each of which is a single pre-token."""
     runs = st.lists(st.tuples(st.sampled_from(UNITS + OTHERS), st.integers(1, 30)), max_size=8)
     text = "".join(unit * times for unit, times in data.draw(runs))
     learned = data.draw(st.sampled_from(list(LEARNED[pattern])))
@@ -148,13 +133,6 @@ def test_a_text_without_a_cut_is_not_searched_again_and_again(monkeypatch):
     assert sum(searched) <= 2 * 2000
 
 
-@pytest.mark.parametrize("tokenizer", [BPETokenizer([(97, 98)]), CharTokenizer("abc")])
-def test_ids_are_written_from_either_tokenizer(tokenizer, tmp_path):
-    with open(tmp_path / "ids", "wb") as file:
-        assert streams.write_ids(tokenizer, ["ab", "c"], file) == len(tokenizer.encode("abc"))
-    assert np.fromfile(tmp_path / "ids", "<u2").tolist() == tokenizer.encode("abc").tolist()
-
-
 def test_many_ids_take_four_bytes_each(tmp_path):
     (tmp_path / "text").write_text("ab<|end|>", encoding="utf-8")
     tokenizer = BPETokenizer([(97, 98)], {"<|end|>": 70_000})
@@ -164,19 +142,13 @@ def test_many_ids_take_four_bytes_each(tmp_path):
 
 def test_a_file_may_be_replaced_by_its_ids_and_stays_where_that_fails(tmp_path):
     text, tokenizer = tmp_path / "text", BPETokenizer([])
-    text.write_text("abc", encoding="utf-8")
-    with pytest.raises(FileNotFoundError):
+    text.write_bytes(b"caf\xe9 " * 9)
+    with pytest.raises(FileNotFoundError, match="there is no file"):
         tokenizer.encode_file(tmp_path / "none", text)
-    assert text.read_bytes() == b"abc"
+    with pytest.raises(ValueError, match="text is no UTF-8 near byte"):
+        tokenizer.encode_file(text, text)
+    assert text.read_bytes() == b"caf\xe9 " * 9
+    text.write_text("abc", encoding="utf-8")
     assert tokenizer.encode_file(text, text) == 3
     assert np.fromfile(text, "<u2").tolist() == [97, 98, 99]
     assert list(tmp_path.iterdir()) == [text]
-
-
-def test_a_file_that_is_no_text_is_named_and_leaves_nothing(tmp_path):
-    (tmp_path / "text").write_bytes(b"caf\xe9 " * 9)
-    with pytest.raises(ValueError, match="text is no UTF-8 near byte"):
-        BPETokenizer([]).encode_file(tmp_path / "text", tmp_path / "ids")
-    with pytest.raises(FileNotFoundError, match="there is no file"):
-        BPETokenizer([]).encode_file(tmp_path / "none", tmp_path / "ids")
-    assert [path.name for path in tmp_path.iterdir()] == ["text"]
