@@ -84,14 +84,6 @@ def test_a_batch_keeps_its_rank_and_starts_with_its_prompts(prompt_BT, n, seed):
     assert (text_BT[:, :T] == prompt_BT).all()
 
 
-@given(prompts_BT, lengths)
-def test_greedy_rows_are_what_each_prompt_gives_alone(prompt_BT, n):
-    text_BT = generate(next_logits, prompt_BT, n, GREEDY, block_size=BLOCK_SIZE)
-    for prompt_T, text_T in zip(prompt_BT, text_BT, strict=True):
-        alone_T = generate(next_logits, prompt_T, n, GREEDY, block_size=BLOCK_SIZE)
-        assert text_T.tolist() == alone_T.tolist()
-
-
 def test_the_prompt_is_left_as_it_was():
     prompt_T = np.array([1, 2], dtype=np.uint16)
     text_T = generate(counting_up, prompt_T, 2, PLAIN, block_size=BLOCK_SIZE)
