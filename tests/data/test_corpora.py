@@ -76,6 +76,23 @@ def test_a_folder_is_its_text_files_in_sorted_order(here):
     assert load_corpus(["books/.git"]).text == "no"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="folders there have no such modes")
+def test_a_folder_that_may_not_be_read_is_an_error_and_is_not_left_out(here):
+    write(here / "books/a", "text")
+    write(here / "books/sub/b", "more")
+    (here / "books/sub").chmod(0)
+    here.chmod(0o755)
+    user = os.geteuid()
+    if user == 0:  # who may read all
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError, match="books/sub"):
+            load_corpus(["books"])
+    finally:
+        os.seteuid(user)
+        (here / "books/sub").chmod(0o755)
+
+
 @pytest.mark.parametrize("name", corpora.NO_TEXT)
 def test_what_npgpt_made_is_no_text(here, name):
     """Of a folder in a folder of texts nothing is read; the folder itself is refused by name."""
