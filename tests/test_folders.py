@@ -1,4 +1,4 @@
-"""Folders that appear whole, and have one process at work at a time."""
+"""Folders that appear complete, and the lock of a folder: `npgpt.io.folders`."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ with getattr(sys.modules["npgpt.io.folders"], sys.argv[1])(Path(sys.argv[2])) as
 
 @pytest.fixture
 def at_work(tmp_path):
-    """Start a process in `new_folder` or `working_in`; return it and what it says once inside."""
+    """Start a process in `new_folder` or `working_in`; return it and its first line."""
     started = []
 
     def start(what, folder):

