@@ -1,7 +1,7 @@
 """Batches: windows cut out of one long row of token ids.
 
-A window of T tokens x = ids[i : i + T] has the targets y = ids[i + 1 : i + 1 + T]: at every
-position the model is asked for the token that follows, so one window holds T questions.
+A window of T tokens x = ids[i : i + T] has the targets y = ids[i + 1 : i + 1 + T]. At every
+position the target is the token that follows, so one window trains T predictions.
 """
 
 from typing import NamedTuple
@@ -10,13 +10,13 @@ import numpy as np
 
 from npgpt.words import WordTokenizer
 
-NOT_COUNTED = -1  # a target that `autograd.cross_entropy` ignores
+NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
 
 
 def split_text(text, train_fraction):
-    """(training text, validation text): the first `train_fraction` of the characters, and the rest.
+    """Return (training text, validation text): the first `train_fraction` of it, and the rest.
 
-    The tail, not random parts: a validation window must not overlap what was trained on.
+    Validation takes the tail, not random parts, so that no window overlaps the training text.
 
     >>> split_text("abcdefghij", 0.9)
     ('abcdefghi', 'j')
@@ -26,14 +26,12 @@ def split_text(text, train_fraction):
 
 
 def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
-    """Inputs and targets, (B, T) int64 each, of `batch_size` windows at random positions.
+    """Return inputs and targets, (B, T) int64 each, of `batch_size` windows at random positions.
 
-    The positions are a function of (seed, step) alone: there is no state to save, and a run that is
-    continued sees the batches that it would have seen.
+    rows   a slice of the batch, for one of its micro-batches
 
-    rows   the rows of the batch that are wanted, if it is computed in micro-batches
-
-    Raises ValueError if the text has no window: it needs block_size + 1 tokens.
+    The positions are a function of (seed, step) alone. So there is no state to save, and a resumed
+    run sees the same batches. Raises ValueError for a text shorter than block_size + 1 tokens.
     """
     check_length(ids_N, block_size, "training")
     rng = np.random.default_rng((seed, step))
@@ -42,16 +40,16 @@ def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None))
 
 
 def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-    """Batches (inputs, targets) that ask for every token but the first exactly once.
+    """Yield batches (inputs, targets) in which every token but the first is a target exactly once.
 
-    stride       None: disjoint windows of block_size. Smaller: windows start `stride` apart and
-                 only the last `stride` targets of each count (all of them in the first), so that
-                 every other token is predicted from more than block_size - stride tokens.
-    max_tokens   None for all windows; else as many, drawn at random by `seed`, as count about
-                 so many tokens
+    stride       distance between the starts of windows. None: block_size, so windows are disjoint.
+                 Smaller: each window after the first counts only its last `stride` targets, so each
+                 of them is predicted from more than block_size - stride tokens.
+    max_tokens   None for all windows; else a random sample of windows, drawn by `seed`, with about
+                 that many targets
 
-    Targets that do not count are -1; the last batch may have fewer windows. Raises ValueError for
-    a text of fewer than 2 tokens or a stride outside 1..block_size.
+    Masked targets are -1, and the last batch may have fewer windows. Raises ValueError for a text
+    of fewer than 2 tokens or a stride outside 1..block_size.
     """
     stride = block_size if stride is None else stride
     if not 1 <= stride <= block_size:
@@ -63,7 +61,7 @@ def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens
     T = min(block_size, len(ids_N) - 1)
     last = len(ids_N) - 1 - T
     starts = np.append(np.arange(0, last, stride), last)
-    asked_before = np.append(0, starts[:-1] + T) - starts  # targets that the window before asks for
+    asked_before = np.append(0, starts[:-1] + T) - starts  # targets shared with the window before
     if max_tokens is not None and len(starts) * stride > max_tokens:
         drawn = np.random.default_rng(seed).choice(
             len(starts), -(-max_tokens // stride), replace=False
@@ -89,12 +87,17 @@ def _windows(ids_N, starts_B, T):
     ids_BT1 = ids_N[starts_B[:, None] + np.arange(T + 1)]
     return ids_BT1[:, :-1].astype(np.int64), ids_BT1[:, 1:].astype(np.int64)
 
-class Batch(NamedTuple):
-    """What a model is called with.
 
-    targets_BT   -1 for a position that does not count
-    masks        name of the argument -> (B, T) int64: 1 for a token of the text, 0 for padding
-    asked        targets that count in the whole batch of a step, of which this may be some rows
+# ---- objectives
+
+
+class Batch(NamedTuple):
+    """The arguments of a model's loss, for a batch or some rows of it.
+
+    inputs       int64 arrays of token ids: (B, T) for a GPT
+    targets_BT   the right token at each position, or -1 where the loss is masked
+    masks        name of an argument -> (B, T) int64: 1 for a token of the text, 0 for padding
+    asked        number of targets in the complete batch of a step
     """
 
     inputs: tuple[np.ndarray, ...]
@@ -104,14 +107,14 @@ class Batch(NamedTuple):
 
     @property
     def counted(self):
-        """The number of targets that count in these rows."""
+        """The number of targets in these rows that are not masked."""
         return int((self.targets_BT >= 0).sum())
 
 
 class Floor(NamedTuple):
-    """The loss that no model is expected to go below, in nats per target.
+    """A lower bound of any model's expected loss, in nats per target.
 
-    share   of the draws for which it was computed; it is the mean over these
+    share   the bound is the mean over this share of the batches drawn
     """
 
     name: str
@@ -120,33 +123,33 @@ class Floor(NamedTuple):
 
 
 class NextToken:
-    """The objective of a GPT: the next token at every position of a window.
+    """The objective of a GPT: predict the next token at every position of a window.
 
-    `npgpt.families.objectives` has those of BERT and T5, with the same methods.
+    `npgpt.families.objectives` has the objectives of BERT and T5, with the same methods.
     """
 
     special_tokens = ()
     left_to_right = True  # no output of the model depends on later inputs
-    every_token = True  # each is a target once, so the loss is the loss of the whole text
+    every_token = True  # an evaluation has each token as a target, so its loss is the text's
     target = "token"
 
     def __init__(self, tokenizer=None):
         self.tokenizer = tokenizer
 
     def check_stride(self, stride):
-        """Accept any stride of an evaluation; other objectives take none."""
+        """Accept any stride of an evaluation; BERT's and T5's objectives refuse one."""
 
     def prompt(self, text):
-        """Return the token ids of a text that a model is to continue."""
+        """Return the token ids of a text for the model to continue."""
         return self.tokenizer.encode(text)
 
     def asked_of(self, ids_N):
-        """Return about how many targets a text has."""
+        """Return the approximate number of targets in a text."""
         return len(ids_N) - 1
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
-        """Return the `Floor` of any text of this entropy in nats per character; None if it is not
-        known, or if a token may be a word."""
+        """Return the `Floor` of a text; None if its entropy, in nats per character, is unknown, or
+        if a token may be a word."""
         if not entropy_rate or isinstance(self.tokenizer, WordTokenizer):
             return None
         return Floor("entropy of the text", entropy_rate, 1.0)
@@ -157,10 +160,10 @@ class NextToken:
         return Batch((x_BT,), y_BT, {}, batch_size * block_size)
 
     def example(self, ids_N, block_size, seed):
-        """Return None: a sample continues the beginning of a text, not a drawn passage."""
+        """Return None: a sample begins a new text and continues no passage of this one."""
 
     def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-        """Yield the batches in which a text, or a part drawn by `seed`, is evaluated."""
+        """Yield each `Batch` of an evaluation; the arguments are those of `evaluation_batches`."""
         for x_BT, y_BT in evaluation_batches(
             ids_N, block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
         ):

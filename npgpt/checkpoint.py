@@ -306,7 +306,7 @@ def _weights(model):
 
 
 def _state(model, optimizer):
-    parts = {"weight": _weights(model), "m": optimizer.m, "v": optimizer.v}
+    parts = {"weight": _weights(model)} | optimizer.state()
     return {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
 
 

@@ -1,9 +1,8 @@
-"""Files that are whole or absent, and files that are what they seem.
+"""Files that are complete or absent, and files from strangers, read with care.
 
-What is written appears in one step: under another name first, then renamed. What is read, and what
-is appended to, is a regular file: a folder that a stranger made may hold a pipe that never ends, or
-a link to a file of yours. Also what several packages read: arrays of safetensors files, objects of
-JSON files, and files fetched once and kept.
+A file is written under a temporary name and then renamed, so that it appears in one step. Only
+regular files are read or appended to: a folder from a stranger may hold a pipe that never ends, or
+a link to a file of yours. Also here: the readers of safetensors and JSON files.
 """
 
 import errno
@@ -13,20 +12,17 @@ import os
 import secrets
 import shlex
 import stat
-import sys
-import time
 from contextlib import contextmanager, suppress
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 
 import numpy as np
 
-RUN_STATE = "train_state.safetensors"  # a folder with a file of this name is a run's
-PATIENCE = 2.0  # seconds
-LONGEST = 1 << 24  # bytes of what is typed by hand: a device may never end
+RUN_STATE = "train_state.safetensors"  # a folder that holds this file is a run
+LONGEST = 1 << 24  # bytes of a file that is named by hand: a device may never end
 UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
-LONGEST_HEADER = 100_000_000  # bytes, as the safetensors library has it
-# Dtypes of safetensors files. BF16, which NumPy lacks, is the upper half of a float32.
+LONGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors library
+# Dtypes of safetensors files. NumPy lacks BF16, the upper half of a float32.
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
     **{f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)},
@@ -36,9 +32,8 @@ DTYPES = {
 def atomic_write(path, content):
     """Write bytes or text (as UTF-8) to `path` in one step, replacing a file that is there.
 
-    A crash, a full disk or a power cut at any moment leaves the old file or the new one, never
-    part of one. A link is replaced, not followed. Raises OSError, as any write does; the old file
-    is whole then.
+    A crash, a full disk or a power cut leaves the complete old file or the complete new one. A link
+    is replaced, not followed. Raises OSError as any write does, and the old file is intact then.
     """
     with atomic_file(path) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
@@ -46,9 +41,9 @@ def atomic_write(path, content):
 
 @contextmanager
 def atomic_file(path):
-    """A binary file to write in parts; it is at `path` once the block ends without an exception.
+    """Yield a binary file to write in parts, and rename it to `path` once the block has succeeded.
 
-    An exception in the block leaves the old file, or none, as `atomic_write` does.
+    An exception in the block leaves the old file, or none, as with `atomic_write`.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -59,68 +54,42 @@ def atomic_file(path):
             yield file
             file.flush()
             os.fsync(file.fileno())  # or the rename could reach the disk before the content
-        move(temporary, path)
+        os.replace(temporary, path)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            error.filename = str(path)  # the system does not say which file found no room
+            error.filename = str(path)  # the system does not name the file that found no room
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def temporary_name(path):
-    """A hidden name beside `path` that nothing has: a process number may be that of a dead one."""
+    """Return a hidden path beside `path`, random since a dead process may have had our number."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def move(source, target):
-    """Rename a file onto another, or a folder to where none is, in one step.
-
-    Windows refuses that while any program has a file of either open, as one that reads the weights
-    or looks for viruses has for a moment; only when PATIENCE has run out is it an error here.
-    """
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return os.replace(source, target)
-        except PermissionError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
-
-
 def remove_unfinished(folder, names):
-    """Delete what `atomic_file` leaves of files with these names if its process is killed."""
+    """Delete the temporary files of these names that a killed `atomic_file` left in `folder`."""
     for name in names:
         for path in folder.glob(f".{name}.*.tmp"):
             path.unlink(missing_ok=True)
 
 
-# ---- what is there already
+# ---- reading
 
 
 def open_file(path, mode="r", **options):
-    """`open` for regular files. Raises ValueError at once for a pipe, a device or a folder, and if
-    it is opened for writing, for a link."""
-    return open(path, mode, opener=_open_regular, **options)
+    """Open a regular file as `open` does.
 
-
-def _open_regular(path, flags):
-    writes = flags & (os.O_WRONLY | os.O_RDWR)
-    with suppress(FileNotFoundError):  # os.open makes it, or raises the same again
-        check_regular(path, os.stat(path, follow_symlinks=not writes))
-    # Whatever may have taken its place since: a pipe does not wait, a link is not followed.
-    flags |= getattr(os, "O_NONBLOCK", 0) | (getattr(os, "O_NOFOLLOW", 0) if writes else 0)
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        check_regular(path, os.fstat(descriptor))
-    except ValueError:
-        os.close(descriptor)
-        raise
-    return descriptor
+    Raises ValueError for a pipe, a device or a folder, and for a link unless it is only read.
+    """
+    with suppress(FileNotFoundError):  # `open` makes the file, or raises this again
+        check_regular(path, os.stat(path, follow_symlinks=mode in ("r", "rb")))
+    return open(path, mode, **options)
 
 
 def check_there(path):
+    """Raise FileNotFoundError if there is nothing at `path`."""
     if not path.exists():
         raise FileNotFoundError(
             f"{path} is missing; check the path, restore it from a copy, or write it again"
@@ -128,7 +97,7 @@ def check_there(path):
 
 
 def check_regular(path, status):
-    """Raise ValueError unless `status`, of os.stat, os.lstat or os.fstat, is a regular file's."""
+    """Raise ValueError unless `status`, the result of os.stat or os.lstat, is of a regular file."""
     if stat.S_ISLNK(status.st_mode):
         raise ValueError(
             f"{path} is a link, and nothing is written through one; put the file itself there"
@@ -139,8 +108,10 @@ def check_regular(path, status):
 
 
 def read_text(path):
-    """The text of a UTF-8 file. Raises FileNotFoundError if it is missing, ValueError, with the
-    path, for anything else."""
+    """Return the text of a UTF-8 file.
+
+    Raises FileNotFoundError if it is missing, ValueError if it cannot be read; both name the path.
+    """
     check_there(path)
     with open_file(path, "rb") as file:
         data = file.read()
@@ -151,9 +122,9 @@ def read_text(path):
 
 
 def read_given(path):
-    """The bytes of a file that a user names; it may be a pipe, as `<(command)` is.
+    """Return the bytes of a file that a user names; it may be a pipe, as in `<(command)`.
 
-    Raises ValueError, with the path, if it cannot be read, or has more than LONGEST bytes.
+    Raises ValueError, which names the path, if it cannot be read or has more than LONGEST bytes.
     """
     try:
         with open(path, "rb") as file:
@@ -166,9 +137,9 @@ def read_given(path):
 
 
 def member(folder, name):
-    """Return the path of a file in a folder that may be a stranger's.
+    """Return the path of a file in a folder that may come from a stranger.
 
-    Raises ValueError if its name or a link leads out of the folder: it could be any file of yours.
+    Raises ValueError if the name or a link leads out of the folder, perhaps to a file of yours.
     Links in snapshots/REVISION may lead to blobs beside snapshots, as in the cache of the Hub.
     """
     path = Path(folder, name)
@@ -183,18 +154,18 @@ def member(folder, name):
 
 
 def read_arrays(path):
-    """The arrays of a safetensors file, by name; those of bfloat16 as the same numbers in float32.
+    """Return the arrays of a safetensors file by name; bfloat16 arrays become float32.
 
-    The others are not copied: they are parts of the file in memory, which the system reads when
-    they are used, and which nothing is written through. Whoever replaces the file meanwhile has to
-    do so in one step, as `atomic_write` does. Raises FileNotFoundError if it is missing, ValueError
-    if it is damaged; the message names it and says what to do.
+    The file is mapped, not copied: the system reads an array when it is used, and writing to one
+    does not change the file. Meanwhile the file may be replaced only in one step, as `atomic_write`
+    does. Raises FileNotFoundError if it is missing, ValueError if it is damaged; the message names
+    it and says what to do.
     """
     check_there(path)
     try:
         with open_file(path, "rb") as file:
             empty = os.fstat(file.fileno()).st_size == 0  # and cannot be mapped
-            # Windows lets nobody replace a file that is mapped.
+            # Windows does not replace a file that is mapped.
             read = empty or os.name == "nt"
             data = bytearray(file.read()) if read else mmap(file.fileno(), 0, access=ACCESS_COPY)
         return _arrays(data)
@@ -206,8 +177,11 @@ def read_arrays(path):
 
 
 def _arrays(data):
-    """Eight bytes with the length of the header, the header as JSON, the arrays one after another:
-    nothing between them, nothing after, and no two in one place."""
+    """Return the arrays in the bytes of a safetensors file.
+
+    Eight bytes with the length of the header, the header as JSON, then the arrays one after
+    another: no gaps, no overlaps, and nothing after the last.
+    """
     start = 8 + int.from_bytes(data[:8], "little")
     if not 8 < start <= min(len(data), LONGEST_HEADER):
         raise ValueError(f"its header would end at byte {start:,} of {len(data):,}")
@@ -243,10 +217,11 @@ def _supported(array, dtype):
 
 
 def read_json(path):
-    """The object in a JSON file.
+    """Return the object in a JSON file as a dict.
 
-    Raises FileNotFoundError if it is missing, ValueError if it cannot be read or is anything else,
-    holds a number that JSON has not (NaN, Infinity), or is nested too deeply; the message names it.
+    Raises FileNotFoundError if the file is missing, ValueError if it cannot be read, holds no
+    object or a number that JSON lacks (NaN, Infinity), or is nested too deeply; the message names
+    the file.
     """
 
     def refuse(constant):
@@ -263,33 +238,7 @@ def read_json(path):
 
 
 def quoted(path):
-    """A path as it is typed in a command, such as 'my runs/tales'."""
+    """Return a path as it is typed in a command, such as 'my runs/tales'."""
     if os.name == "nt":
         return f'"{path}"' if " " in str(path) else str(path)
     return shlex.quote(str(path))
-
-
-def fetch(source, sha256, name, downloader=None):
-    """The path of a file in the cache, fetched from `source` if it is not there yet.
-
-    The cache is the folder that the environment variable NPGPT_DATA names, or the user's cache
-    folder. downloader: another than pooch's for this kind of source. A line on standard error says
-    what is fetched, before it is. Raises OSError with the reason, in a line, if the source cannot
-    be reached, ValueError if what it gives has another SHA-256.
-    """
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-    folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)  # or compiled code is not trusted there
-
-    def download(*arguments):
-        print(f"fetching {source} into {folder}, once", file=sys.stderr)
-        (downloader or pooch.HTTPDownloader())(*arguments)
-
-    try:
-        return Path(pooch.retrieve(source, f"sha256:{sha256}", name, folder, downloader=download))
-    except OSError as error:
-        while error.__context__:  # the system's error, in urllib3's, in requests'
-            error = error.__context__
-        raise OSError(getattr(error, "strerror", None) or str(error)) from None

@@ -1,17 +1,17 @@
 """Autoregressive generation: predict a token, append it, predict the next.
 
 `stream` continues one text token by token, `generate` a batch of texts; `sampling.py` chooses a
-token. The model comes in as a `decoder`: a callable from contexts, a list of arrays (T,) of token
-ids, to the logits (B, V) of the token that follows each.
+token. The model is passed as a `decoder`: a callable that maps contexts, a list of arrays (T,) of
+token ids, to the logits (B, V) of the next token of each.
 
-A decoder never sees more than `block_size` tokens, so a text of any length can be continued: the
-model forgets its beginning. Moving a GPT's tokens to new positions means computing all of them
-again, so the window does not slide by one token at each step. When it is full, it moves on by half
-of itself (`window_start`): one more position for each token, on average.
+A decoder never sees more than `block_size` tokens: a text may grow longer, and the model forgets
+its beginning. A GPT has to compute a token again when its position changes, so the window does not
+slide by one token at each step. When it is full, it moves on by half its length (`window_start`):
+on average one more position is computed for each token.
 
-Each row of a batch draws from a random generator of its own, spawned from the seed by the row's
-index (`numpy.random.SeedSequence.spawn`). A row's text therefore depends on the seed, its index and
-its prompt, and not on the rows beside it; row 0 draws what `stream` draws from the same seed.
+Each row of a batch has its own random generator, spawned from the seed by the row's index
+(`numpy.random.SeedSequence.spawn`). So the text of a row depends on the seed, its index and its
+prompt, but not on the rows beside it, and row 0 draws what `stream` draws from the same seed.
 """
 
 from collections.abc import Iterable
@@ -22,20 +22,20 @@ import numpy as np
 
 
 class KVCache:
-    """For each layer the keys and values (B, H, S, D) of the S tokens read so far.
+    """The keys and values (B, H, S, D) of the S tokens read so far, for each layer.
 
-    In a causal model nothing that follows can change what a position computed. So these are kept,
-    and a step of generation computes the new position only.
+    In a causal model a later token cannot change the keys and values of an earlier one. So they are
+    stored, and a step of generation computes the new position only.
 
-    longest   the most tokens that it will hold: room for all is made at the first
+    longest   the largest S: memory for it is allocated at the first token
     """
 
     def __init__(self, longest):
-        self.longest, self.length = longest, 0  # S, of layers that have seen all tokens
+        self.longest, self.length = longest, 0  # the length is S before this forward
         self.layers = {}
 
     def extend(self, layer, k_BHTD, v_BHTD):
-        """Add the keys and values of T new tokens in one layer; return all S + T of its."""
+        """Add the keys and values of T new tokens to a layer; return all of its S + T."""
         B, H, T, D = k_BHTD.shape
         if layer not in self.layers:
             self.layers[layer] = np.empty((2, B, H, self.longest, D), k_BHTD.dtype)
@@ -45,19 +45,19 @@ class KVCache:
 
 
 class CachedLogits:
-    """A decoder that computes only the tokens that it has not seen.
+    """A decoder that computes only the tokens it has not seen.
 
-    forward      maps (new token ids (B, T), KVCache of the ones before) to logits (B, V)
-    block_size   of the model
+    forward      maps (new token ids (B, T), KVCache of the tokens before) to logits (B, V)
+    block_size   the model's
 
-    A context that continues the last one is computed from the cache. Any other, such as a window
-    that has moved and so gave each token a new position, is computed afresh. Contexts of one length
-    are a batch.
+    A context that continues the previous one is computed from the cache. Any different context is
+    computed afresh, as when the window has moved and each token has a new position. Contexts of
+    equal length are a batch.
     """
 
     def __init__(self, forward, block_size):
         self.forward, self.block_size = forward, block_size
-        self.groups = {}  # indices of contexts: (token ids read, KVCache)
+        self.groups = {}  # indices of contexts -> (token ids read, KVCache)
 
     def __call__(self, contexts):
         """Return logits (B, V) for B contexts (T,)."""
@@ -83,7 +83,7 @@ class CachedLogits:
 
 
 def window_start(length, block_size):
-    """Return how many first tokens of a text of `length` tokens the model does not see.
+    """Return the position where the window begins in a text of `length` tokens.
 
     >>> [window_start(length, 4) for length in range(3, 10)]
     [0, 0, 2, 2, 4, 4, 6]
@@ -93,12 +93,12 @@ def window_start(length, block_size):
 
 
 def stream(decoder, prompt_T, max_new_tokens, sampling, *, block_size, seed=None, stop=None):
-    """Yield the ids that continue one prompt, each an int, at most `max_new_tokens` of them.
+    """Return an iterator over the ids that continue one prompt: at most `max_new_tokens` ints.
 
     decoder    maps a list of one array (T,) of token ids, T <= block_size, to logits (1, V)
     prompt_T   at least one integer token id
     sampling   a `npgpt.sampling.Sampling`
-    seed       a non-negative int for the same tokens each time, None for fresh ones
+    seed       a non-negative int for the same tokens each time, None for new ones
     stop       a token id or a collection of them: the first one drawn is yielded, and is the last
 
     Arguments are checked before the iterator is returned. Raises ValueError for an empty prompt, a
@@ -118,9 +118,9 @@ def generate(decoder, prompt, max_new_tokens, sampling, *, block_size, seed=None
     """Return a prompt (T,), B prompts (B, T), or a list of prompts of any lengths, continued.
 
     The result is int64, of the prompt's rank, with up to max_new_tokens more columns; or a list of
-    such rows. The arguments and errors are those of `stream`.
+    such rows. The arguments and errors are as in `stream`.
 
-    A row that draws a stop token is finished: it repeats that token until the last row is.
+    A row that draws a stop token is finished: it repeats that token until all rows are finished.
     """
     prompts, rank = _prompts(prompt)
     steps = decoding_steps(
@@ -135,9 +135,9 @@ def generate(decoder, prompt, max_new_tokens, sampling, *, block_size, seed=None
 class Step(NamedTuple):
     """The next token of every row.
 
-    next_B       the tokens
-    logits_BV    the logits they were drawn from, before any setting of sampling
-    finished_B   rows that ended before these tokens; a caller may set one, to end its row here
+    next_B       token ids
+    logits_BV    the model's logits, before any setting of sampling
+    finished_B   True for rows that ended before this step; a caller may set an entry to end its row
     """
 
     next_B: np.ndarray
@@ -150,7 +150,7 @@ def decoding_steps(
 ):
     """Return an iterator over a `Step` for each new token; `prompts` is a list of arrays (T,).
 
-    The other arguments are those of `stream`; they are checked at once.
+    The remaining arguments are as in `stream`; they are checked at once.
     """
     _check_count("max_new_tokens", max_new_tokens, at_least=0)
     _check_count("block_size", block_size, at_least=1)
@@ -201,7 +201,7 @@ def _is_sequence(row):
 
 
 def _token_ids(prompt):
-    """Return the prompt as int64, (T,) or (B, T), in memory of its own."""
+    """Return a copy of the prompt as int64, (T,) or (B, T)."""
     prompt = np.asarray(prompt)
     if prompt.size == 0:
         raise ValueError(
@@ -221,7 +221,7 @@ def _token_ids(prompt):
 
 
 def _stop_ids(stop):
-    """Return the stop tokens as an array: none, one or several."""
+    """Return the ids of zero or more stop tokens as an array."""
     if stop is None:
         stop = []
     ids = list(stop) if isinstance(stop, Iterable) else [stop]

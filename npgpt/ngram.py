@@ -1,7 +1,7 @@
-"""N-gram models: the next token's distribution from counts of the n - 1 tokens before it.
+"""N-gram models: predict the next token by counting what followed the n - 1 tokens before it.
 
-What language models were before networks, and the landmarks in a GPT's loss picture: a GPT that
-only learned which tokens are frequent equals the unigram model, one that learned which follows
+Language models before networks, and landmarks in a GPT's loss curve: a GPT that has learned only
+which tokens are frequent equals the unigram model, and one that has learned which token follows
 which equals the bigram model. Source: Shannon, A Mathematical Theory of Communication, 1948.
 """
 
@@ -9,25 +9,29 @@ import numpy as np
 
 
 class NgramModel:
-    """P(token | n - 1 tokens before) = (count(before, token) + a) / (count(before) + a V)
+    """An n-gram model: P(token | before) = (count(before, token) + a) / (count(before) + a V)
+
+    `before` is the n - 1 tokens before the token.
 
     ids_N       the training text as token ids
     vocab_size  V
-    n           1, 2, 3, ...: unigram, bigram, trigram. Raises ValueError if V^n passes 2^63.
+    n           1, 2, 3, ...: unigram, bigram, trigram
     smoothing   a: the count that each token starts from, so that none is impossible
+
+    Raises ValueError for n < 1 or V^n >= 2^63.
     """
 
     def __init__(self, ids_N, vocab_size, n, smoothing=0.1):
         if n < 1 or vocab_size**n >= 2**63:
             raise ValueError(f"NgramModel: n={n}, {vocab_size} tokens; use a smaller n, at least 1")
         self.vocab_size, self.n, self.smoothing = vocab_size, n, smoothing
-        # Grams are numbered like digits: token t after `before` has the code before * V + t.
+        # An n-gram is a number with n digits in base V: token t after `before` is before * V + t.
         codes = self._codes(np.asarray(ids_N, np.int64))
         self.grams, self.gram_counts = np.unique(codes, return_counts=True)
         self.befores, self.before_counts = np.unique(codes // vocab_size, return_counts=True)
 
     def probabilities(self, context):
-        """The distribution (V,) of the token that follows; the last n - 1 ids of context count.
+        """Return the distribution (V,) of the token that follows the last n - 1 ids of `context`.
 
         Raises ValueError for a context of fewer than n - 1 tokens.
         """
@@ -39,7 +43,7 @@ class NgramModel:
         return self._probability(code + np.arange(self.vocab_size))
 
     def loss(self, ids_N):
-        """Mean -ln P, in nats per token, over the tokens of a text that have n - 1 before them."""
+        """Return the mean -ln P, in nats per token, over all tokens but the first n - 1."""
         codes = self._codes(np.asarray(ids_N, np.int64))
         return float(-np.log(self._probability(codes)).mean())
 
@@ -60,6 +64,6 @@ class NgramModel:
 
 
 def _lookup(keys, counts, wanted):
-    """The count of each wanted key, 0 where it is not among the sorted keys."""
+    """Return the count of each wanted key, 0 where it is not among the sorted keys."""
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[at] == wanted, counts[at], 0)

@@ -1,6 +1,6 @@
-"""AdamW and its learning rate: each weight moves by its mean gradient over its usual size.
+"""AdamW and its learning rate: a weight moves by its mean gradient over the gradient's usual size.
 
-The equations stand in `autograd.kernels.optimizer`, and in NumPy in `autograd.reference.adamw_`.
+The equations are in `autograd.kernels.optimizer`, and in NumPy in `autograd.reference.adamw_`.
 """
 
 import math
@@ -15,15 +15,15 @@ class AdamW:
     """Adam with decoupled weight decay, after clipping the gradients by their global norm.
 
     parameters     dict of name -> Tensor, each weight once; updated in place
-    lr             step size: about how far each number moves per step
-    betas          memory of the running means of the gradient and of its square
+    lr             learning rate: about how far each entry of a weight moves per step
+    betas          decay rates of the running means m of the gradient and v of its square
     eps            added to the root of the mean square, against division by 0
-    weight_decay   share lr * weight_decay of a weight that is removed per step; matrices and
-                   embeddings only: biases and gains of norms do not overfit, and must not shrink
-    grad_clip      largest norm of all gradients together; None or 0 for no clipping
+    weight_decay   a step removes the share lr * weight_decay of a weight; matrices and embeddings
+                   only: biases and gains of norms do not overfit, and must not shrink
+    grad_clip      largest norm of all gradients as one vector; None or 0 for no clipping
 
-    PyTorch's AdamW has other defaults: betas (0.9, 0.999), a weight_decay of 0.01 on every weight,
-    biases too, and no clipping.
+    PyTorch's defaults differ: betas (0.9, 0.999), a weight_decay of 0.01 on every weight, biases
+    included, and no clipping.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2.
     """
@@ -54,14 +54,21 @@ class AdamW:
         size = sum(p.size for p in self.parameters.values())
         return f"AdamW({size:,} parameters, lr={self.lr}, steps={self.steps})"
 
+    def state(self) -> dict[str, dict[str, np.ndarray]]:
+        """Return the arrays that a checkpoint stores beside the weights: kind -> name -> array.
+
+        They are the optimizer's own, so copying into them restores it.
+        """
+        return {"m": self.m, "v": self.v}
+
     def step(self, lr: float | None = None) -> float:
         """Update every weight that has a gradient; return the global norm before clipping.
 
-        lr   the rate of this step, if a schedule sets it
+        lr   learning rate of this step, if a schedule sets it
 
-        Raises RuntimeError without any gradient, ValueError for a negative rate, for a weight that
-        cannot be updated in place or whose gradient has another shape, FloatingPointError if the
-        norm is not finite: no weight has moved then.
+        Raises RuntimeError if no weight has a gradient, ValueError for a negative rate, a weight
+        that cannot be updated in place or a gradient of the wrong shape, FloatingPointError if the
+        norm is not finite. After an error no weight has moved.
         """
         lr = _checked_rate(self.lr if lr is None else lr)
         names = [name for name, p in self.parameters.items() if p.grad is not None]
@@ -85,8 +92,8 @@ class AdamW:
         return norm
 
     def _weight(self, name):
-        """The array to update. The kernel finds it and its moments by address, so that one that was
-        replaced by another of another shape or layout would be written past its end."""
+        """Return the array to update. The kernel writes to it and its moments by address, so a
+        replacement of a different shape or layout would be written past its end."""
         weight, m, v = self.parameters[name].data, self.m[name], self.v[name]
         if not (weight.shape, weight.dtype) == (m.shape, m.dtype) == (v.shape, v.dtype):
             raise ValueError(
@@ -111,7 +118,7 @@ class AdamW:
         return np.ascontiguousarray(gradient, weight.dtype)
 
     def zero_grad(self) -> None:
-        """Forget the gradients: the next backward starts from nothing."""
+        """Set every gradient to None, so that the next backward does not add to it."""
         for p in self.parameters.values():
             p.grad = None
 
@@ -123,12 +130,12 @@ def _checked_rate(lr):
 
 
 def global_norm(gradients):
-    """The length of all gradients, a list of arrays, taken as one vector."""
+    """Return the L2 norm of a list of gradients, taken as one vector."""
     return math.sqrt(backend.sum_of_squares(gradients))
 
 
 def make_optimizer(model, config):
-    """The AdamW of a model's weights, with the settings of a TrainConfig."""
+    """Return an AdamW of a model's weights with the settings of a TrainConfig."""
     return AdamW(
         model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay, grad_clip=config.grad_clip,
@@ -136,10 +143,10 @@ def make_optimizer(model, config):
 
 
 def learning_rate(step, config):
-    """The rate of optimizer step `step`, counted from 0.    config: a TrainConfig
+    """Return the learning rate of step `step`, counted from 0.    config: a TrainConfig
 
-    Warm-up keeps early steps small while AdamW's running means still rest on few gradients. The
-    cosine spends most steps near the peak, and ends slowly.
+    Warm-up: the rate rises linearly while AdamW's running means still rest on few gradients. Then
+    half a cosine: it falls from lr to min_lr, slowly near both ends.
 
     Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
 

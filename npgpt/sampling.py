@@ -1,21 +1,21 @@
-"""Drawing the next token from one row of logits: greedy, temperature, top-k, top-p, min-p.
+"""Draw the next token from one row of logits: greedy, temperature, top-k, top-p, min-p.
 
-This file holds the choice of a single token and no loop; `generate.py` repeats it.
+This file chooses a single token; `generate.py` repeats the choice.
 
-The settings combine in this order, whichever of them are given:
+The settings apply in this order:
 
-1. repetition penalty r: of tokens that are in the context, logits above 0 are divided by r, those
-   below multiplied (Keskar et al., CTRL, 4.1);
-2. temperature t: probabilities are softmax(logits / t), and t = 0 puts them all on one token;
-3. top-k: the k tokens with the largest logits stay, the others get probability zero;
-4. top-p: of what top-k kept, renormalised, the fewest most probable tokens whose total reaches
-   p stay (nucleus sampling: Holtzman et al., "The Curious Case of Neural Text Degeneration", 3.1);
-5. min-p: of these, tokens at least m times as probable as the most probable one stay (Nguyen et
+1. repetition penalty r: for each token in the context, a logit above 0 is divided by r and one
+   below 0 multiplied by r (Keskar et al., CTRL, 4.1);
+2. temperature t: the probabilities are softmax(logits / t); at t = 0 the largest logit has all;
+3. top-k: the k tokens with the largest logits stay, and the rest get probability zero;
+4. top-p: the remaining probabilities are renormalised, and the fewest of the most probable tokens
+   stay whose total reaches p (nucleus sampling: Holtzman et al., "The Curious Case of Neural Text
+   Degeneration", 3.1);
+5. min-p: a token stays if it is at least m times as probable as the most probable one (Nguyen et
    al., "Turning Up the Heat", 2024).
 
-Wherever two tokens tie, the one with the lower index goes first. Everything is computed in
-float64, whatever the model's dtype: a running total in float32 over a large vocabulary no longer
-notices the least likely tokens.
+Of two tokens that tie, the lower index goes first. Everything is computed in float64, whatever the
+model's dtype: a running total in float32 over a large vocabulary loses the least likely tokens.
 """
 
 import math
@@ -24,19 +24,19 @@ from numbers import Integral
 
 import numpy as np
 
-FIRST_SORTED = 256  # tokens that are sorted at first to find the most probable ones
+FIRST_SORTED = 256  # tokens to sort in the first attempt to find the most probable ones
 EPS = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen.
+    """The settings by which the next token is drawn.
 
     temperature          0 for the most likely token, 1 for the model's own probabilities
-    top_k                how many tokens stay, None for all; may exceed the vocabulary
-    top_p                the probability that the tokens which stay have together, None for all
-    min_p                the least probability of one, as a share of the largest; None for all
-    repetition_penalty   1 for none, above 1 against tokens that are in the context
+    top_k                number of tokens that stay, None for all; may exceed the vocabulary
+    top_p                total probability of the tokens that stay, None for all
+    min_p                lowest probability of one, as a share of the largest; None for all
+    repetition_penalty   1 for none, above 1 to make tokens of the context less likely
 
     Raises ValueError, which says what to use instead, on a setting outside its range.
     """
@@ -70,7 +70,7 @@ class Sampling:
             )
 
     def probabilities(self, logits_V, context=()):
-        """The probabilities (V,), in float64, with which `draw` returns each of V tokens.
+        """Return the probabilities (V,), in float64, with which `draw` chooses each of V tokens.
 
         A logit of -inf has probability zero. Raises ValueError on logits that are not one row of
         numbers with a finite maximum.
@@ -81,24 +81,23 @@ class Sampling:
         return probs_V
 
     def draw(self, logits_V, rng, context=()):
-        """One token id (an int), drawn with one call of `rng.random()`.
+        """Return one token id (an int), drawn with one call of `rng.random()`.
 
-        context   the token ids that a repetition penalty is for
+        context   token ids to which the repetition penalty applies
 
-        At temperature 0 it is that of the largest logit (the first of equals), and `rng` is not
-        used. A token of probability zero is never drawn. Raises what `probabilities` raises.
+        At temperature 0 the largest logit wins (the first of equals), and `rng` is not used. A
+        token of probability zero is never drawn. Raises what `probabilities` raises.
         """
         ids_K, numerators_K = self._kept(_checked(logits_V), context)
         if self.temperature == 0:
             return int(ids_K[0])
-        # The inverse of the cumulative distribution. random() is below 1, so the point lies below
-        # the last total; and side="right" finds the first token whose total is above the point,
-        # which therefore adds something to the total of the tokens before it.
+        # The inverse of the cumulative distribution: the first token whose total is above the
+        # point (side="right"), so its probability is not zero. There is one, as random() < 1.
         total_K = np.cumsum(numerators_K)
         return int(ids_K[np.searchsorted(total_K, rng.random() * total_K[-1], side="right")])
 
     def _kept(self, logits_V, context):
-        """(ids, in order; numerators of their probabilities) of the tokens that stay."""
+        """Return (ids in ascending order, numerators of their probabilities) of what stays."""
         if self.repetition_penalty != 1 and len(context):
             logits_V = self._penalised(logits_V, np.asarray(context))
         if self.temperature == 0:
@@ -124,7 +123,7 @@ class Sampling:
 
 
 def _largest(logits_V, k):
-    """The ids of the k largest logits, in the order of ids; of equals the first."""
+    """Return the ids of the k largest logits in ascending order; of equals the first."""
     if k >= len(logits_V):
         return np.arange(len(logits_V))
     kth = np.partition(logits_V, -k)[-k]
@@ -133,11 +132,11 @@ def _largest(logits_V, k):
 
 
 def _reaching(share, logits_K, numerators_K):
-    """Indices of the fewest largest whose numerators reach a share of the total of all."""
-    # Of probabilities 0.5, 0.3, 0.2, two reach 0.8: rounding in exp must not ask for a third.
+    """Return the indices of the fewest largest numerators that reach a share of their total."""
+    # Of probabilities 0.5, 0.3, 0.2, two reach 0.8: rounding in exp must not add a third.
     wanted = (share - len(logits_K) * EPS) * numerators_K.sum()
     some = FIRST_SORTED
-    while True:  # sorting all of a large vocabulary takes longer than what a model does
+    while True:  # sorting a complete large vocabulary takes longer than the model does
         largest = _largest(logits_K, some)
         largest = largest[np.argsort(-logits_K[largest], kind="stable")]
         total = np.cumsum(numerators_K[largest])
@@ -147,13 +146,13 @@ def _reaching(share, logits_K, numerators_K):
 
 
 def _unnormalised(logits_V, temperature):
-    """The numerators of softmax(logits / temperature), less the maximum, so that none overflows."""
+    """Return the numerators of softmax(logits / temperature), scaled so that the largest is 1."""
     with np.errstate(over="ignore"):  # far below the maximum, -inf is the right exponent
         return np.exp((logits_V - logits_V.max()) / temperature)
 
 
 def _checked(logits_V):
-    """The logits as float64, or a ValueError that says which of them cannot be sampled from."""
+    """Return the logits as float64. Raises ValueError, naming the first, if one is unusable."""
     logits_V = np.asarray(logits_V, dtype=np.float64)
     if logits_V.ndim != 1 or logits_V.size == 0:
         raise ValueError(
@@ -174,8 +173,9 @@ def _checked(logits_V):
 
 
 def log_probabilities(logits_V, token, most):
-    """(log-probability of a token, the `most` likeliest as (token, log-probability) pairs): the
-    model's own, before any setting of sampling.
+    """Return (log-probability of `token`, [(token, log-probability)] of the `most` likeliest).
+
+    They are the model's own, before any setting of sampling.
     """
     logits_V = _checked(logits_V)
     log_total = logits_V.max() + math.log(_unnormalised(logits_V, 1).sum())

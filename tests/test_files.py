@@ -1,4 +1,4 @@
-"""Safetensors files, read in place: `npgpt.files.read_arrays`, beside the library's own reader."""
+"""Files from strangers: `npgpt.files.read_arrays` beside the safetensors library, and `member`."""
 
 import json
 import os
@@ -127,7 +127,7 @@ NAMES = ["file", "link", "again", "link/file", "again/file", *TARGETS[2:5], "../
 def test_what_is_read_of_a_folder_is_its_own(
     tmp_path_factory, parent, name, link, again, of_blobs
 ):
-    """Or its blobs', in a cache of the Hub; never anything else, whatever links there are."""
+    """Or from blobs in a cache of the Hub; no link leads anywhere else."""
     model = tmp_path_factory.mktemp("hub") / "model"
     folder = model / parent / "1"
     own = {folder, folder / "sub"} | ({model / "blobs"} if parent == "snapshots" else set())

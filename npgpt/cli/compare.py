@@ -11,9 +11,9 @@ from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.size import parameters_by_part
 from npgpt.files import member, read_text
-from npgpt.io.dataset import open_dataset
 from npgpt.io.folders import check_free
 from npgpt.io.tokenizers import load_tokenizer
+from npgpt.io.tokens import open_dataset
 from npgpt.metrics import read_metrics, read_result
 from npgpt.run.estimate import clock, tokens_per_step
 
@@ -104,7 +104,8 @@ class Result:
             return None
         with ExitStack() as stack:
             if not self.objective.every_token:  # it depends on what the evaluation hides
-                val_ids = open_dataset(run.training, stack, tokenizer=tokenizer).val_ids
+                kind = family(run.training.arch)
+                val_ids = open_dataset(kind, run.training, stack, tokenizer=tokenizer).val_ids
             floor = self.objective.floor(
                 val_ids, run.model.block_size, run.text.entropy_rate,
                 max_tokens=run.training.eval_tokens or None, seed=run.training.seed,

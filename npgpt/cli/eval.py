@@ -13,7 +13,7 @@ from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.models import load_model
 from npgpt.fast.weights import KINDS, decodes, use_weights
-from npgpt.io.dataset import open_dataset, open_whole_text
+from npgpt.io.tokens import open_dataset, open_whole_text
 from npgpt.metrics import bits_per_byte, bytes_per_token
 from npgpt.run.progress import counting
 from npgpt.run.summary import beside_floor
@@ -117,5 +117,5 @@ def _ids(args, training, tokenizer, stack):
     """(TextSource, token ids) of what is asked for."""
     if args.split == "all":
         return open_whole_text(training, stack, args.corpus, tokenizer)
-    dataset = open_dataset(training, stack, args.corpus, tokenizer)
+    dataset = open_dataset(family(training.arch), training, stack, args.corpus, tokenizer)
     return dataset.source, dataset.val_ids if args.split == "val" else dataset.train_ids

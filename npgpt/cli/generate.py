@@ -16,7 +16,7 @@ from npgpt.families import family
 from npgpt.families.models import load_model
 from npgpt.fast.weights import KINDS, use_weights
 from npgpt.files import read_given
-from npgpt.io.texts import decode_whole
+from npgpt.io.corpora import decode_whole
 from npgpt.run.warmup import warm_up
 from npgpt.sampling import Sampling
 from npgpt.text import decoded, printable, starting_prompt

@@ -32,8 +32,7 @@ from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.presets import PRESETS, from_preset, model_settings, preset_for
 from npgpt.files import quoted
-from npgpt.io.dataset import KINDS, open_dataset
-from npgpt.io.tokens import prepared_paths
+from npgpt.io.tokens import KINDS, open_dataset, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.run.estimate import check_memory
 from npgpt.run.summary import print_results, print_summary
@@ -168,7 +167,8 @@ def _started(args, ranks, stack):
     main_rank = ranks is None or ranks.rank == 0
     if main_rank and not args.check:
         refuse_taken(folder)
-    config = family(training.arch).Config(vocab_size=bpe_size or 1, **settings)
+    kind_of_model = family(training.arch)
+    config = kind_of_model.Config(vocab_size=bpe_size or 1, **settings)
     tokenizer = None
     if initial:
         tokenizer = initial.tokenizer
@@ -177,7 +177,7 @@ def _started(args, ranks, stack):
     byte_pairs = bpe_size is not None or isinstance(tokenizer, BPETokenizer)
     kernels = _warm_up(config, training, byte_pairs, ranks, stack)
     dataset = open_dataset(
-        training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
+        kind_of_model, training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
         grow=initial is not None,
     )  # fmt: skip
     if not byte_pairs and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
@@ -197,7 +197,7 @@ def _started(args, ranks, stack):
         model = initial.model
         model.config, model.seed = config, training.seed
     else:
-        model = family(training.arch).Model(config, seed=training.seed)
+        model = kind_of_model.Model(config, seed=training.seed)
     run = Run(folder, config, training, dataset.source)
     return run, dataset, model, make_optimizer(model, training), kernels
 
@@ -224,7 +224,8 @@ def _continued(args, ranks, stack):
         run = replace(run, training=replace(run.training, max_iters=args.max_iters))
     byte_pairs = isinstance(tokenizer, BPETokenizer)
     kernels = _warm_up(run.model, run.training, byte_pairs, ranks, stack)
-    dataset = open_dataset(run.training, stack, args.corpus, tokenizer, expected=run.text)
+    kind = family(run.training.arch)
+    dataset = open_dataset(kind, run.training, stack, args.corpus, tokenizer, expected=run.text)
     return run, dataset, model, optimizer, kernels
 
 

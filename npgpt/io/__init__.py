@@ -1,2 +1,2 @@
-"""Files of others and large ones: corpora, token files, folders of the transformers library, the
-formats of tokenizers."""
+"""Formats of files and large data: corpora, token files, downloads, run folders' locks, models of
+the transformers library, tokenizers."""

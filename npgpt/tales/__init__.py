@@ -1,8 +1,8 @@
-"""The embedded corpus: endless short stories of kings, queens and animals, told by a grammar.
+"""The embedded corpus: endless short stories of kings, queens and animals, written by a grammar.
 
-Why not a real text: the entropy of this one is known exactly, so a reader sees how close a model
-comes to the best possible. And each story asks for something that attention is good at: who "it"
-or "she" is, what was eaten, that three hens "were" and one "was".
+Its entropy is known exactly, as no real text's is, so a loss shows how close a model comes to the
+best possible one. And each story needs attention: who is "it" or "she", what was eaten, and that
+three hens "were" but one "was".
 """
 
 import random
@@ -11,11 +11,11 @@ from functools import cache
 from npgpt.tales.grammar import Grammar
 from npgpt.tales.words import LADIES, LORDS, WORDS
 
-END = ".\n\n"  # how a story ends; nothing else in a story reads so
+END = ".\n\n"  # the end of a story, which occurs nowhere else in it
 
 
 def paragraphs(text):
-    """The paragraphs of an indented text, each on one line."""
+    """Return the paragraphs of an indented text, each on one line."""
     return [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]
 
 
@@ -96,7 +96,7 @@ STORIES = paragraphs("""
 GRAMMAR = Grammar(WORDS | PHRASES | {"story": [story + END for story in STORIES]})
 
 # The beginning of a story for attention maps. The first "it" is the animal and not the street: no
-# street is tired. The second is the animal too, and what it did next follows from "tired".
+# street is tired. The second is the animal too, and its next action follows from "tired".
 SENTENCE_WITH_IT = (
     "A shy small dog of Velaria did not cross the red street because it was too tired, so it"
 )
@@ -115,10 +115,10 @@ WORD_GROUPS = {
 
 
 def generate(n_characters: int, seed: int = 0, grammar: Grammar = GRAMMAR) -> str:
-    """Stories one after another, cut to exactly n_characters; the same text for the same seed.
+    """Return stories one after another, cut to exactly n_characters.
 
-    Only `random()` of Python's Random is used: its sequence is the same in every version and on
-    every platform.
+    The same seed gives the same text everywhere: of Python's Random only `random()` is used, whose
+    sequence is the same in every version and on every platform.
     """
     draw = random.Random(seed).random
     written, length = [], 0
@@ -130,30 +130,31 @@ def generate(n_characters: int, seed: int = 0, grammar: Grammar = GRAMMAR) -> st
 
 @cache
 def entropy_rate() -> float:
-    """The exact entropy of the text in nats per character: the least loss that any model can have.
+    """Return the exact entropy of the text in nats per character: the lowest expected loss.
 
     Cross-entropy is entropy plus a divergence that is never negative, so no model's expected loss
-    is below the entropy of the text. Stories are told independently of each other, so the entropy
-    of n of them is n times that of one, and their length is about n times the expected length of
-    one: the entropy per character is the ratio of the two (the renewal-reward theorem).
+    is below the entropy of the text. Stories are independent of each other. So n stories have n
+    times the entropy of one story, and about n times its expected length: the entropy per character
+    is the ratio of the two (the renewal-reward theorem).
 
-    The bound is reached by a model that knows the grammar and all text so far. One that sees only
-    the last T characters has to guess what a story said before them, and its best loss is larger.
-    A story has about 160 characters, so T = 256 costs next to nothing where every prediction has
-    that context; in disjoint windows of T most have less, and the cost shows.
+    A model that knows the grammar and all text so far reaches the bound. A model that sees only the
+    last T characters has to guess the beginning of the story, so its lowest loss is higher. A story
+    has about 160 characters: T = 256 costs next to nothing where every prediction has that much
+    context, but in disjoint windows most predictions have less, and the cost shows.
     """
     nats, characters = GRAMMAR.expectation()
     return nats / characters
 
 
 def log_probability(story: str) -> float | None:
-    """ln of the probability that a story is this one, its END included; None if it is none."""
+    """Return ln P(story), its END included; None if the grammar cannot write it."""
     return GRAMMAR.log_probability(story)
 
 
 def stories(text: str) -> list[str]:
-    """The complete stories in a text, each with its END; what follows the last END is left out.
+    """Return the complete stories in a text, each with its END.
 
-    If the text begins inside a story, the rest of that story comes first.
+    Text after the last END is left out. If the text begins inside a story, the rest of that story
+    comes first.
     """
     return [story + END for story in text.split(END)[:-1]]

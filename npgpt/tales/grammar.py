@@ -1,22 +1,22 @@
-"""A grammar that writes text, recognises its own text, and knows the exact entropy of it.
+"""A grammar that writes text, parses its own text, and knows the exact entropy of that text.
 
-This file is the machinery; the words are in `words.py`, the stories in `tales.py`. A grammar is a
-set of named lists of options. An option is a template, text with fields in braces:
+The words are in `words.py`, the stories in `__init__.py`. A grammar is a set of named lists of
+options. An option is a template, text with fields in braces:
 
     {:animal}             choose from the list `animal`
-    {pal:animal}          choose from it, and remember the choice under the slot `pal`
+    {pal:animal}          choose from it, and store the choice in the slot `pal`
     {name:hero.names}     choose from the list that the trait `names` of the slot `hero` names
-    {pal}                 say again what `pal` was
-    {hero.his}            say the trait `his` of what `hero` was
+    {pal}                 repeat the text in the slot `pal`
+    {hero.his}            write the trait `his` of the choice in the slot `hero`
 
 Every choice is uniform over its list, unless options have weights: (template, traits, weight). A
 text is written by expanding the list `story`.
 
-Unambiguous by construction: every option begins with literal text (its *lead*), and no lead in
-a list is a prefix of another. So, reading from left to right, at most one option continues the
-text at each choice, and all between two choices is decided by the choices before. A text has
-one derivation, its probability is the product of its choices' probabilities, and the entropy of
-the text is the entropy of the choices.
+The grammar is unambiguous by construction: every option begins with literal text, its *lead*, and
+no lead in a list is a prefix of another. So, reading from left to right, at most one option
+continues the text at each choice, and the choices so far determine the text up to the next choice.
+A text has one derivation, its probability is the product of the probabilities of its choices, and
+the entropy of the text is the entropy of the choices.
 """
 
 import math
@@ -32,22 +32,22 @@ FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 class Mention(NamedTuple):
-    """The field `{slot.trait}`. The trait "" is the option's own text."""
+    """A field `{slot.trait}`. The trait "" is the option's own text."""
 
     slot: str
     trait: str = ""
 
 
 class Choice(NamedTuple):
-    """The field `{slot:source}`: a choice from a list, named or mentioned by `source`."""
+    """A field `{slot:source}`: a choice from the list that `source` names or mentions."""
 
     slot: str
     source: str | Mention
 
 
 class Option(NamedTuple):
-    """One option of a list: its parts in order, the traits that later fields mention, and how
-    likely it is among the options of its list."""
+    """An option of a list: its parts in order, the traits that later fields mention, and its
+    probability in the list."""
 
     parts: tuple[str | Mention | Choice, ...]
     traits: Mapping[str, str]
@@ -61,7 +61,7 @@ class Option(NamedTuple):
 
     @property
     def lead(self) -> str:
-        """The literal text that the option begins with, by which a reader recognises it."""
+        """The literal text at the option's beginning, by which a parser recognises it."""
         return self.parts[0] if self.parts and isinstance(self.parts[0], str) else ""
 
 
@@ -73,7 +73,7 @@ def _field(text: str) -> Mention | Choice:
 
 
 class Options(tuple[Option, ...]):
-    """The options of a list.    rows: (template, traits, weight) of each"""
+    """The options of a list.    rows: a (template, traits, weight) for each"""
 
     def __new__(cls, rows: Iterable[tuple[str, Mapping[str, str], float]]):
         rows = list(rows)
@@ -83,14 +83,14 @@ class Options(tuple[Option, ...]):
         return self
 
     def draw(self, u: float) -> Option:
-        """The option that a uniform random number, 0 <= u < 1, chooses."""
+        """Return the option that a uniform random number, 0 <= u < 1, chooses."""
         return self[bisect_right(self.ends, u * self.ends[-1])]
 
 
 class Grammar:
     """Named lists of options, each a template, (template, traits) or (template, traits, weight).
 
-    Raises ValueError if a list is ambiguous: if an option's lead is a prefix of another's.
+    Raises ValueError for an ambiguous list, in which one option's lead is a prefix of another's.
     """
 
     def __init__(self, lists: Mapping[str, Iterable[str | tuple]]):
@@ -101,7 +101,10 @@ class Grammar:
             _check_leads(name, self.lists[name])
 
     def write(self, choose: Callable[[Options, list[str]], Option]) -> str:
-        """Expand `story`. `choose(options, so_far)` picks an option; so_far: the text's parts."""
+        """Return a text, the expansion of `story`.
+
+        choose   (options, parts of the text so far) -> one of the options
+        """
         so_far: list[str] = []
         self._expand(Choice("", "story"), choose, {}, so_far)
         return "".join(so_far)
@@ -120,7 +123,7 @@ class Grammar:
                 so_far.append(bound[part.slot][part.trait])
 
     def parse(self, text: str) -> list[Option] | None:
-        """The derivation of `text`: the option of each choice. None if it has none."""
+        """Return the derivation of `text`, the option of each choice; None if it has none."""
         chosen = []
 
         def continuing(options: Options, so_far: list[str]) -> Option:
@@ -134,15 +137,15 @@ class Grammar:
             return None
 
     def log_probability(self, text: str) -> float | None:
-        """ln of the probability that a text is this one; None if it has no derivation."""
+        """Return ln P(text); None if the text has no derivation."""
         chosen = self.parse(text)
         return None if chosen is None else math.fsum(math.log(o.probability) for o in chosen)
 
     def expectation(self, length: Callable[[str], float] = len) -> tuple[float, float]:
-        """(entropy of a text in nats, expected length of a text), both exact.
+        """Return (entropy of a text in nats, expected length of a text), both exact.
 
-        length   of a piece of literal text or a trait, in characters if not given; the length of a
-                 text is the sum over its pieces
+        length   maps a literal text or a trait to its length, by default in characters; the length
+                 of a text is the sum of the lengths of its parts
         """
         total = _Expectation(self.lists, length).of((Choice("", "story"),), frozenset())
         return total["nats"], total["length"]
@@ -158,14 +161,14 @@ def _check_leads(name: str, options: Sequence[Option]) -> None:
 
 
 class _Expectation:
-    """Exact expectations over all texts, by recursion on what is left to write.
+    """Exact expectations over all texts, by recursion on the parts that are left to write.
 
-    The expectation of a sequence is the sum of its parts' (the chain rule for the entropy,
-    linearity for the length). But a mention repeats words chosen earlier, of any length. So the
-    expectation of a remainder is linear in them, {"nats": h, "length": c, mention: expected
-    number of times, ...}, and the choice that binds the slot puts in the lengths. A remainder
-    depends on the choices before it only through the traits that name lists; these are few, and
-    remainders that agree in them share their expectation.
+    The expectation of a sequence is the sum over its parts (by the chain rule for the entropy, by
+    linearity for the length). But a mention repeats an earlier choice, whose length varies. So an
+    expectation is a linear function of these lengths, {"nats": h, "length": c, mention: expected
+    count, ...}, and the choice that fills the slot substitutes them. The parts that are left depend
+    on earlier choices only through traits that name lists. Such traits are few, so the results are
+    cached by them.
     """
 
     def __init__(self, lists: Mapping[str, Options], length: Callable[[str], float]):
@@ -176,7 +179,7 @@ class _Expectation:
         self.of_choice = cache(self._of_choice)
 
     def of(self, parts: tuple, known: frozenset) -> dict:
-        """`known` is a set of pairs (mention that names a list, name of the list)."""
+        """Return the expectation of `parts`.    known: pairs (mention, the list that it names)"""
         total = defaultdict(float)
         for i, part in enumerate(parts):
             if isinstance(part, Choice):

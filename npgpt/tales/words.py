@@ -1,17 +1,18 @@
-"""The words of the tales: lists to choose from, grouped by what the words are.
+"""The words of the tales: lists to choose from.
 
-A word that may follow "a" begins with a consonant, and within a list no word is the beginning of
-another (`npgpt.tales.grammar` says why). There are few words and most are short, so that a small
-model meets each of them hundreds of times in a minute of training.
+A word that may follow "a" begins with a consonant, and in a list no word is a prefix of another, so
+that the grammar is unambiguous (`npgpt.tales.grammar`). The words are few and mostly short, so that
+a small model reads each of them hundreds of times in a minute of training.
 """
 
 
 def words(text: str) -> list[str]:
+    """Return the words of a text."""
     return text.split()
 
 
 def alike(text: str, **traits: str) -> list[tuple[str, dict[str, str]]]:
-    """Words that have their traits in common."""
+    """Return the words of a text, each with the same traits."""
     return [(word, traits) for word in text.split()]
 
 
@@ -20,7 +21,7 @@ SHE = {"he": "she", "He": "She", "him": "her", "his": "her"}
 LORDS = alike("King Duke Lord", names="man", mates="lady", **HE)
 LADIES = alike("Queen Dame Lady", names="woman", mates="lord", **SHE)
 
-# What is wrong, its cure, and the list of what cures it: it was (tired), so it (slept in) (a bed).
+# A woe, its cure, and the list of things for it: it was (tired), so it (slept in) (a bed).
 WOES = [
     *alike("tired", cure="slept in", by="bed"),
     *alike("hungry", cure="ate", by="meal"),
@@ -36,7 +37,7 @@ WORDS = {
     "lady": LADIES,
     "noble": LORDS + LADIES,
     "job": words("cook guard page clerk judge singer baker nurse butler painter"),
-    # creatures, one and several, and where one is kissed
+    # creatures, singular and plural, and the parts of one to kiss
     "animal": words("""
         cat dog pig cow goat lamb pony calf mule fox wolf bear hare mole lynx deer mouse boar hen
         duck goose swan crow lark wren dove gull robin
@@ -46,7 +47,7 @@ WORDS = {
     """),
     "monster": words("dragon troll ogre ghost giant witch griffin beast"),
     "cheek": words("head cheek chin brow back tail"),
-    # what they are like
+    # adjectives: character and appearance
     "mood": words("""
         shy sly kind bold wise meek calm keen good nice vain proud brave busy jolly merry funny
         happy lazy witty moody silly loyal noble gentle polite clever quiet
@@ -55,7 +56,7 @@ WORDS = {
         big small tiny little lovely pretty fine plain red blue green black white grey pink brown
         golden silver dark pale
     """),
-    # why they stop: something is wrong with them, or with what is in their way
+    # reasons to stop: a woe of their own, or a barrier
     "woe": WOES,
     "barrier": [
         *alike("road street lane square", why="street woe"),
@@ -65,11 +66,11 @@ WORDS = {
     "street woe": WOES + alike("noisy crowded", cure="waited until", by="time"),
     "river woe": WOES + alike("deep wide", cure="built", by="raft"),
     "hill woe": WOES + alike("steep high", cure="took a path by", by="sight"),
-    # what they do
+    # actions
     "howled": words("howled roared wept sat growled moaned"),
     "danced": words("danced sang laughed played skipped joked hummed swam rowed"),
     "song": words("song dance game joke rhyme trick"),
-    # what they have; food leaves traces
+    # possessions; food leaves traces
     "thing": words("""
         ring coin key bell drum lamp harp lute cup bowl book map hat shoe kite doll ball rope pen
         gem crown sock boot fork
@@ -81,15 +82,15 @@ WORDS = {
         *alike("plums pears figs grapes melon cherries", trace="juice"),
         *alike("soup stew broth gravy honey jam", trace="drops"),
     ],
-    # where and when
+    # places and times
     "place": words("""
         mill farm barn lake pond well gate hill cave rock tree bush hedge bench fence tower castle
         church market meadow hut shed tent stone bridge fountain
     """),
     "near": words("near by behind beside"),
     "time": words("dawn dusk noon night Monday Friday Sunday spring summer winter"),
-    # Names are spelled by choices, as {:B}{:a}{:r}{:a}{:r}o, so that they are too many to memorise.
-    # The consonants are those that spell no word unfit for a tale.
+    # Names are spelled letter by letter, {:B}{:a}{:r}{:a}{:r}o: there are too many to memorise. No
+    # name with these consonants is a rude word.
     "B": words("B D K L N R S T V Z"),
     "r": words("d l n r s t v"),
     "a": words("a e i o u"),

@@ -84,12 +84,6 @@ def test_every_token_but_the_first_counts_once_with_its_context(data, N, block_s
     assert set(heights[:-1]) <= {B} and 1 <= heights[-1] <= B
 
 
-def test_disjoint_windows_by_hand():
-    (batch,) = evaluation_batches(np.array([5, 6, 7, 8, 9, 4]), 3, 8)
-    np.testing.assert_array_equal(batch[0], [[5, 6, 7], [7, 8, 9]])
-    np.testing.assert_array_equal(batch[1], [[6, 7, 8], [-1, 9, 4]])
-
-
 @given(st.data(), lengths, block_sizes, st.integers(1, 60))
 def test_drawn_windows_ask_as_they_would_among_all(data, N, block_size, max_tokens):
     stride = data.draw(st.none() | st.integers(1, block_size))

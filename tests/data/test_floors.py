@@ -1,4 +1,4 @@
-"""The least loss where text is hidden: by counting all texts, and by sampling them.
+"""The lowest loss on hidden text: by counting all texts, and by sampling them.
 
 The grammars in `small_grammars` have few texts, so that the sum over those that agree with what is
 visible can be taken one by one. The tales have too many: there, frequencies in sampled stories are
@@ -30,7 +30,7 @@ LONGEST = 3
 
 
 def tokenizers(texts):
-    """A tokenizer whose words some words of the texts are, and some beginnings of words."""
+    """Draw a tokenizer whose words are some words of the texts, or beginnings of them."""
     known = {word for text in texts for word in re.findall(r" ?[A-Za-z]+", text)}
     known |= {word[:n] for word in known for n in (2, 3)}
     words = sorted(word for word in known if len(word) > 1 and word.strip())
@@ -58,7 +58,7 @@ def test_hidden_tokens_are_as_likely_as_counting_all_texts_says(grammar, data):
 
 
 def counted(texts, text, hidden):
-    """The same from all texts: a dict from their tokens to how likely they are."""
+    """Return the same from an enumeration.    texts: tokens of a text -> its probability"""
     visible = set(range(len(text))) - set(hidden)
     agreeing = {
         other: p for other, p in texts.items()
@@ -72,10 +72,10 @@ def counted(texts, text, hidden):
 
 
 def cuts(length):
-    """Every way to hide spans in so many characters -> how likely it is.
+    """Return the probability of each way to hide spans in a text of `length` characters.
 
-    At each visible character a span begins with probability 0.3, but not right after another; its
-    length is 1 to LONGEST, each as likely, and it is cut where the text ends.
+    At each visible character a span begins with probability 0.3, but not right after a span; its
+    length is uniform in 1 to LONGEST, and it is cut where the text ends.
     """
     found = defaultdict(float)
 
@@ -166,7 +166,7 @@ def test_a_text_that_the_grammar_does_not_derive_has_no_floor():
 
 
 def test_likelihoods_are_frequencies_among_the_sampled_stories_that_agree():
-    """Rejection, in tales of two words a list: of stories alike in length and end, the rest."""
+    """By rejection sampling, in tales with two words a list: equal length and end are given."""
     lists = {
         name: [(option.traits[""], option.traits) for option in options[:2]]
         for name, options in tales.GRAMMAR.lists.items()
@@ -188,7 +188,7 @@ def test_likelihoods_are_frequencies_among_the_sampled_stories_that_agree():
 
 @pytest.mark.slow
 def test_the_loss_of_a_right_predictor_is_the_doubt_that_it_states():
-    """On average over sampled stories; a predictor that is too sure or too unsure loses more."""
+    """An average over sampled stories: an over- or underconfident predictor loses more."""
     rng, differences, losses = np.random.default_rng(0), [], []
     for story in tales.stories(tales.generate(60_000, seed=3))[:300]:
         hidden = sorted(rng.permutation(len(story))[: len(story) // 7].tolist())

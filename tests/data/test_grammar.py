@@ -1,4 +1,4 @@
-"""Grammars small enough to enumerate every text of: `npgpt.tales.grammar`."""
+"""Grammars small enough to enumerate all their texts: `npgpt.tales.grammar`."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What BERT and T5 are asked: `npgpt.families.objectives`; windows are in `test_batches`."""
+"""The objectives of BERT and T5: `npgpt.families.objectives`."""
 
 from itertools import pairwise
 
@@ -26,13 +26,13 @@ DENOISING = (MaskedTokens, SpanCorruption)
 
 
 def made(cls, text=TEXT):
-    """(objective, ids) of a text whose characters are the tokens."""
+    """Return (objective, ids) of a text with characters as tokens."""
     tokenizer = CharTokenizer("".join(sorted(set(text))), cls.special_tokens)
     return cls(tokenizer), tokenizer.encode(text)
 
 
 def made_of_words(cls):
-    """The same, words being tokens."""
+    """Return the same with words as tokens."""
     tokenizer = WordTokenizer.train([TEXT], "".join(sorted(set(TEXT))), cls.special_tokens)
     return cls(tokenizer), tokenizer.encode(TEXT)
 
@@ -111,7 +111,7 @@ def test_of_a_short_passage_one_token_is_hidden_and_of_one_token_all():
 
 
 def restored(source, targets, sentinels):
-    """The text of a source whose sentinels are replaced by what the targets say of them."""
+    """Return (ids with each sentinel replaced by its span in the targets, the spans)."""
     spans, opened = {}, None
     for token in targets.tolist():
         if token in sentinels:

@@ -1,4 +1,4 @@
-"""The embedded corpus: its text, and what is claimed of it: `npgpt.tales`."""
+"""The embedded corpus: its text, and the claims about it: `npgpt.tales`."""
 
 import hashlib
 import math
@@ -18,7 +18,7 @@ some_story = st.sampled_from(STORIES)
 
 
 def found(pattern):
-    """All matches in the stories; a pattern without any would make its test empty."""
+    """Return all matches in the stories; with none the test would test nothing."""
     matches = re.findall(pattern, "".join(STORIES))
     assert len(matches) > 50, pattern
     return matches
@@ -39,7 +39,7 @@ def test_another_seed_tells_other_stories():
 
 
 def test_the_text_is_the_same_everywhere():
-    """Saved models and published losses are of this text: it changes only deliberately."""
+    """Saved models and published losses belong to this text: it changes only deliberately."""
     digest = hashlib.sha256(tales.generate(10_000, seed=0).encode("utf-8")).hexdigest()
     assert digest == "60151f0b707c0e8fc29bbf0685ff5b0afef2f9c0a04145ea209632470432b0e4"
 

@@ -1,5 +1,6 @@
-"""Token files hold the tokens of their text, and are read as an array of them would be."""
+"""Token files hold the tokens of their text and are read like an array: `npgpt.io.tokens`."""
 
+from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
 
@@ -10,9 +11,8 @@ from hypothesis import strategies as st
 
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.batches import sample_batch, split_text
-from npgpt.io import streams, texts
-from npgpt.io.corpora import Corpus, load_corpus
-from npgpt.io.texts import decode_whole, read_chunks
+from npgpt.io import corpora, streams
+from npgpt.io.corpora import Corpus, decode_whole, load_corpus, read_chunks
 from npgpt.io.tokens import (
     TokenFile,
     fingerprint,
@@ -34,16 +34,14 @@ def corpus_of(*documents):
 
 def ids_of(corpus, tokenizer, split="tail", train_fraction=0.9):
     found = scan(corpus)
-    files = ids_of_text(split_chunks(corpus, found, split, train_fraction), tokenizer)
-    ids = [file[:].tolist() for file in files]
-    for file in files:
-        file.close()
-    return ids
+    with ExitStack() as stack:
+        chunks = split_chunks(corpus, found, split, train_fraction)
+        return [ids[:].tolist() for ids in ids_of_text(chunks, tokenizer, stack)]
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(texts, "CHUNK", 3)
+    monkeypatch.setattr(corpora, "CHUNK", 3)
 
 
 # ---- texts in chunks
@@ -55,7 +53,7 @@ def test_chunks_of_a_file_are_its_text(tmp_path_factory, text, marked):
     data = (b"\xef\xbb\xbf" if marked else b"") + text.encode("utf-8")
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(texts, "CHUNK", 3)
+        patched.setattr(corpora, "CHUNK", 3)
         chunks = list(read_chunks(path))
     assert "".join(chunks) == decode_whole(data, "file")
     assert all(chunks)
@@ -68,7 +66,7 @@ def test_tokens_of_chunks_are_those_of_the_text(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("text") / "file"
     path.write_bytes(text.encode("utf-8"))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(texts, "CHUNK", 5)
+        patched.setattr(corpora, "CHUNK", 5)
         patched.setattr(streams, "CHUNK", 5)
         chunks = tokenizer.chunks(read_chunks(path))
         ids = [token for chunk in chunks for token in tokenizer.encode(chunk)]
@@ -205,11 +203,10 @@ def test_token_files_are_found_by_name_or_folder(tmp_path):
 
 def test_one_file_is_split_into_head_and_tail(tmp_path):
     np.arange(10, dtype="<u2").tofile(tmp_path / "x.bin")
-    head, tail = open_prepared([tmp_path / "x.bin"], 65, 0.7)
-    assert head[:].tolist() == list(range(7)) and tail[:].tolist() == [7, 8, 9]
-    assert fingerprint(head) != fingerprint(tail)
-    head.close()
-    tail.close()
+    with ExitStack() as stack:
+        head, tail = open_prepared([tmp_path / "x.bin"], 65, 0.7, stack)
+        assert head[:].tolist() == list(range(7)) and tail[:].tolist() == [7, 8, 9]
+        assert fingerprint(head) != fingerprint(tail)
 
 
 @given(st.text(LETTERS, min_size=2))

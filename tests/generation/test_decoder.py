@@ -1,4 +1,4 @@
-"""The fast path, `npgpt.fast.decoder`, against the plain one: the model itself."""
+"""The fast path, `npgpt.fast.decoder`, against the plain path: the model itself."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ CLOSE = 1e-5  # of the largest logit: what rounding may do
 
 
 def a_model(**changes):
-    """Weights of order one: with those of a new model all logits are nearly the same."""
+    """Return a GPT with weights of order one: a new model's logits are nearly the same."""
     config = {"vocab_size": V, "block_size": BLOCK_SIZE, "n_layer": 2, "n_head": 3, "n_embd": 48}
     model = GPT(GPTConfig(**config | changes), seed=3)
     rng = np.random.default_rng(4)
@@ -62,7 +62,7 @@ prompts = st.lists(
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(prompts, st.integers(0, 2**32), st.integers(1, 2 * BLOCK_SIZE))
 def test_every_logit_is_that_of_the_plain_path(model, threads, rows, seed, new):
-    """Rows of any lengths, in which windows slide at different times, some of them the same."""
+    """Rows of any lengths, whose windows move at different times."""
     rows = [np.array(row) for row in rows]
     fast, fresh = Decoder(model), plain(model)
     texts = list(rows)
@@ -165,7 +165,7 @@ def test_rounded_weights_are_the_nearest_that_can_be_stored(kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0, 1])
 def test_both_paths_draw_the_same_tokens_for_a_thousand_prompts(temperature):
-    """Except where the logits decide by less than their rounding: those rows end there, counted."""
+    """Except where logits differ by less than their rounding: such rows are counted."""
     model, rng = a_model(), np.random.default_rng(5)
     lengths = rng.integers(1, 40, 1000)
     rows = [rng.integers(V, size=length) for length in lengths]
@@ -181,7 +181,7 @@ def test_both_paths_draw_the_same_tokens_for_a_thousand_prompts(temperature):
 @pytest.mark.slow
 @pytest.mark.parametrize("fast", [True, False])
 def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monkeypatch):
-    """One of its own, and of the half window that is computed again at every half window one."""
+    """Its own, and one of the half window that is computed again whenever the window moves."""
     monkeypatch.setattr(decoder, "SHORT", 0)
     model = a_model(n_layer=1)
     asked, next_logits = [], model.next_logits
@@ -203,7 +203,7 @@ def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monk
 
 
 def test_a_decoder_goes_on_with_another_text(model):
-    """One token longer than the last, so that it could be mistaken for a continuation."""
+    """It is one token longer than the last text, so it could be mistaken for a continuation."""
     fast = Decoder(model)
     fast([np.array([1, 2, 3]), np.array([4, 5])])
     contexts = [np.array([1, 9, 3, 7]), np.array([4, 5, 6])]

@@ -1,4 +1,4 @@
-"""Models in the layout of the transformers library: the same numbers there and here."""
+"""Models in the format of the transformers library, with the same numbers there and here."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def test_weights_in_half_the_bits_are_read_as_transformers_reads_them(tmp_path, 
 
 
 def bfloat16_file(path, name, bits):
-    """A safetensors file with one array of bfloat16, given as the bits of each number."""
+    """Write a safetensors file with one bfloat16 array.    bits: the bits of each number"""
     head = {name: {"dtype": "BF16", "shape": [len(bits)], "data_offsets": [0, 2 * len(bits)]}}
     header = json.dumps(head).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + np.array(bits, "<u2").tobytes())

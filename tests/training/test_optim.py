@@ -1,4 +1,4 @@
-"""AdamW against its algorithm written out, and PyTorch's; the schedule; clipping."""
+"""AdamW against the published algorithm and PyTorch's; clipping, state, the schedule."""
 
 import math
 from itertools import pairwise
@@ -29,7 +29,7 @@ def set_gradients(weights, rng, size=1.0):
 
 
 def algorithm_2(w, g, m, v, t, lr, beta1, beta2, eps, decay):
-    """One step as in Loshchilov and Hutter 2019, with PyTorch's lr times decay."""
+    """Return (w, m, v) after a step by Loshchilov and Hutter, 2019, decaying by lr * decay."""
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -167,6 +167,28 @@ def test_zero_grad_forgets_and_a_weight_without_gradient_stays():
     weights["bias"].grad = np.ones(5)
     optimizer.step()
     np.testing.assert_array_equal(weights["matrix"].data, before)
+
+
+def test_state_is_what_continuing_needs():
+    """Two steps, and a step of a new optimizer with the weights, state and count after the first,
+    end with the same bits."""
+    weights, rng = parameters(), np.random.default_rng(0)
+    set_gradients(weights, rng)
+    optimizer = AdamW(weights)
+    optimizer.step()
+    copies = {n: Tensor(w.data.copy(), requires_grad=True) for n, w in weights.items()}
+    continued = AdamW(copies)
+    continued.steps = optimizer.steps
+    for kind, arrays in optimizer.state().items():
+        for name, array in arrays.items():
+            continued.state()[kind][name][...] = array
+    set_gradients(weights, rng)
+    for name, weight in weights.items():
+        copies[name].grad = weight.grad
+    optimizer.step()
+    continued.step()
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(copies[name].data, weight.data)
 
 
 @given(

@@ -9,7 +9,8 @@ Tokens are spelled with a printable character for each byte, see `byte_to_unicod
 
 from pathlib import Path
 
-from npgpt.files import fetch, read_json, read_text
+from npgpt.files import read_json, read_text
+from npgpt.io.download import fetch
 from npgpt.io.tokenizers.tiktoken import merges_of_ranked
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
