@@ -1,4 +1,4 @@
-"""`npgpt info MODEL` or `--preset NAME`: how large a model is and what a training step costs."""
+"""`npgpt info MODEL` or `--preset NAME`: a model's size and the cost of a training step."""
 
 import math
 from dataclasses import asdict
@@ -13,26 +13,26 @@ from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.io.huggingface import local_folder
 from npgpt.run.estimate import tokens_per_step
 
-CHARACTERS = {"tales": 50, "shakespeare": 65}  # different ones, in the text of a preset
+CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset
 
 
 def add_arguments(parser):
-    # in no group: Python before 3.13 has no intermixed parsing of a positional in one
+    # No group: before Python 3.13 a positional argument in one cannot be parsed intermixed.
     parser.add_argument(
-        "run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or, to be "
-        "trained with default settings, what else npgpt generate takes",
+        "run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or "
+        "another MODEL of npgpt generate, to be trained with default settings",
     )  # fmt: skip
     parser.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
         "--vocab-size", type=int, metavar="V",
-        help="for a preset: number of tokens; default: those of its text; of gpt2's 50257",
+        help="for a preset: number of tokens; default: its text's; for gpt2 50257",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args):
     if (args.run is None) == (args.preset is None):
-        raise ValueError("name a run folder, or a preset with --preset: one of them")
+        raise ValueError("name either a run folder, or a preset with --preset")
     if args.preset:
         model, training = from_preset(args.preset)
         size = CHARACTERS[training.corpus[0]] + len(family(training.arch).Objective.special_tokens)
