@@ -32,7 +32,7 @@ def add_arguments(parser):
 
 def run(args):
     if (args.run is None) == (args.preset is None):
-        raise ValueError("name either a run folder, or a preset with --preset")
+        raise ValueError("name a run folder, or a preset with --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
         size = CHARACTERS[training.corpus[0]] + len(family(training.arch).Objective.special_tokens)
