@@ -214,12 +214,11 @@ def test_eval_shows_the_loss_by_how_weights_are_stored(cli, finished):
 # ---- weights that cannot be used
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_weights_that_are_no_numbers_are_refused(cli, exported, tmp_path, bad):
+def test_weights_that_are_not_finite_are_refused(cli, exported, tmp_path):
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((exported / name).read_bytes())
     arrays = load_file(exported / "model.safetensors")
-    arrays["transformer.ln_f.weight"][1] = bad
+    arrays["transformer.ln_f.weight"][1] = math.inf
     save_file(arrays, tmp_path / "model.safetensors")
     status, _, err = cli("generate", tmp_path)
     assert status == 1 and "weight ln_f.weight has values that are not finite" in err
