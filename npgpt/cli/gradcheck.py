@@ -3,7 +3,6 @@
 The column "transpose" has the gap between <u, J v> and <J^T u, v>, with J v by a complex step.
 """
 
-import json
 import time
 
 import numpy as np
@@ -43,21 +42,20 @@ def run(args):
         raise ValueError(f"{args.name} is one op already: leave --op, --model and --plot out")
     if args.plot:
         path = str(_plot(args))
-        print(json.dumps({"picture": path}) if args.json else f"picture {path}")
+        print_json({"picture": path}) if args.json else print(f"picture {path}")
         return
     ops = [args.op or args.name] if args.op or args.name else list(OPS)
     if not args.model:
         for name in ops:
             cases_of(name)  # raises an error for a name without cases, before any table
     started = time.perf_counter()
-    rows = []
     if not args.json:
         _print_heading("parameter" if args.model else "op")
-    arch, seed = args.arch or "gpt", args.seed
-    for row in _model_rows(arch, seed) if args.model else _op_rows(ops, seed):
+    rows = []
+    for row in _model_rows(args.arch or "gpt", args.seed) if args.model else _op_rows(ops, args.seed):
+        rows.append(row)
         if not args.json:
             _print_row(row)
-        rows.append(row)
     wrong = [row for row in rows if row["failure"]]
     if args.json:
         print_json({"rows": rows, "passed": not wrong, "backend": backend.name})

@@ -24,7 +24,7 @@ SETTINGS = st.dictionaries(st.sampled_from("abcdef"), VALUES)
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory, corpus):
-    """A run that differs from `finished` in its rate and its depth. Not to be written to."""
+    """Return a run with a different rate and depth than `finished`; do not write to it."""
     folder = tmp_path_factory.mktemp("other") / "deep"
     flags = ["--lr", "0.01", "--n-layer", "2"]
     assert main(["train", "--corpus", str(corpus), "--out", str(folder), *TINY, *flags]) == 0

@@ -25,7 +25,7 @@ SHORT = ("--max-new-tokens", 12, "--seed", 1)
 
 @pytest.fixture(scope="module")
 def exported(finished, tmp_path_factory):
-    """A folder of the transformers library. Not to be written to."""
+    """Return a folder of the transformers library; do not write to it."""
     from npgpt.cli import main
 
     folder = tmp_path_factory.mktemp("exported") / "hens"

@@ -37,7 +37,7 @@ def in_time():
 
 @pytest.fixture
 def run(finished, tmp_path):
-    """A run that a resume takes one step further."""
+    """Return a run that a resume takes one step further."""
     folder = shutil.copytree(finished, tmp_path / "run")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["training"]["max_iters"] = 7
@@ -144,7 +144,7 @@ def test_a_pipe_or_device_as_a_tokenizer_or_part_of_a_corpus_is_refused(cli, her
 
 
 def test_a_prompt_and_settings_may_come_from_a_pipe_that_ends(cli, here, run, corpus):
-    """As of `<(command)`, whose name is that of a pipe; /dev/zero never ends."""
+    """`<(command)` is the name of a pipe; /dev/zero never ends."""
     os.mkfifo(here / "pipe")
     for content, *arguments in (
         (TEXT[:4].encode(), "generate", run, "--max-new-tokens", 1, "--prompt-file"),

@@ -1,5 +1,4 @@
-"""Output that nobody reads any more, streams that are closed from the start, a terminal that hangs
-up: what is written to files is whole all the same."""
+"""Files are complete without a reader, with streams that are closed, and after a hang-up."""
 
 import os
 import shlex
@@ -29,8 +28,7 @@ def started(arguments, **options):
 
 
 def without_reader(arguments, streams=("stdout",), lines=0):
-    """(status, what was read of stdout, stderr) of a command whose reader leaves after so many
-    lines of standard output."""
+    """Return (status, lines read, stderr) of a command whose reader leaves after `lines` lines."""
     reading, writing = os.pipe()
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = started(arguments, **options | dict.fromkeys(streams, writing))

@@ -64,7 +64,7 @@ WRONG_FILES = [
 
 
 def filled(number):
-    """The file of an exercise with the solution in it."""
+    """Return the file of an exercise with the solution in it."""
     text = sheet(load(number), "a command")
     given = ast.get_source_segment(text, ast.parse(text).body[-1])
     return text[: text.index(given)] + solution(load(number))
