@@ -42,8 +42,7 @@ def run(args):
         raise ValueError(f"{args.name} is one op already: leave --op, --model and --plot out")
     if args.plot:
         path = str(_plot(args))
-        print_json({"picture": path}) if args.json else print(f"picture {path}")
-        return
+        return print_json({"picture": path}) if args.json else print(f"picture {path}")
     ops = [args.op or args.name] if args.op or args.name else list(OPS)
     if not args.model:
         for name in ops:
@@ -51,8 +50,8 @@ def run(args):
     started = time.perf_counter()
     if not args.json:
         _print_heading("parameter" if args.model else "op")
-    rows = []
-    for row in _model_rows(args.arch or "gpt", args.seed) if args.model else _op_rows(ops, args.seed):
+    arch, seed, rows = args.arch or "gpt", args.seed, []
+    for row in _model_rows(arch, seed) if args.model else _op_rows(ops, seed):
         rows.append(row)
         if not args.json:
             _print_row(row)

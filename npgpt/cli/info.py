@@ -48,14 +48,15 @@ def run(args):
         training = TrainConfig(arch=arch_of(folder))
         config = family(training.arch).Model.from_pretrained(folder).config
     parts = parameters_by_part(config)
+    forward, training_flops = flops_per_token(config), 3 * flops_per_token(config)
     memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
     result = {
         "model": asdict(config),
         "training": asdict(training),
         "parameters": sum(parts.values()),
         "parameters_by_part": parts,
-        "flops_per_token_forward": flops_per_token(config),
-        "flops_per_token_training": 3 * flops_per_token(config),
+        "flops_per_token_forward": forward,
+        "flops_per_token_training": training_flops,
         "tokens_per_step": tokens_per_step(config, training),
         "step_memory_bytes": asdict(memory) | {"total": memory.total},
     }
@@ -63,17 +64,17 @@ def run(args):
         print_json(result)
         return
     print(f"{training.arch}: {config.n_layer} layers, {config.n_head} heads, "
-          f"{config.n_embd} channels, "
-          f"block {config.block_size}, {config.vocab_size} tokens")  # fmt: skip
+          f"{config.n_embd} channels, block {config.block_size}, "
+          f"{config.vocab_size} tokens")  # fmt: skip
     print(f"\nparameters {result['parameters']:>20,}")
     for part, count in parts.items():
         print(f"  {part:<18} {count:>10,}  {count / result['parameters']:6.1%}")
     print("\narithmetic per token")
-    print(f"  forward            {scaled(flops_per_token(config), 'FLOP'):>16}")
-    print(f"  training           {scaled(3 * flops_per_token(config), 'FLOP'):>16}")
+    print(f"  forward            {scaled(forward, 'FLOP'):>16}")
+    print(f"  training           {scaled(training_flops, 'FLOP'):>16}")
     print(f"\na training step on {result['tokens_per_step']:,} tokens, "
           f"{training.batch_size} x {config.block_size} at a time")  # fmt: skip
-    flops = 3 * flops_per_token(config) * result["tokens_per_step"]
+    flops = training_flops * result["tokens_per_step"]
     print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
         print(f"  {part:<18} {scaled(size, 'B'):>13}")
