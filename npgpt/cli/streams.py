@@ -48,11 +48,8 @@ class Stream:
 @contextmanager
 def standard_streams():
     """Ensure that all three streams are open, in UTF-8; yield the `Stream` of the output."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass  # closed, as by >&-: a file would get its number, and its text
-    os.close(descriptor)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
+        if getattr(sys, name) is None:  # closed, as by >&-: a file would get its number
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
         elif mode == "w" and hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(encoding="utf-8", errors="replace")
