@@ -1,8 +1,7 @@
 """The pictures that the program draws: the loss of a run, and curves.
 
-The only module of npgpt that imports matplotlib, and only when something is drawn, so that
-everything else works without it. A function that ends in `_picture` draws one into a PNG file and
-returns its path.
+Only this module imports matplotlib, and only to draw; everything else works without it. A function
+named `..._picture` writes a PNG file and returns its path.
 """
 
 import importlib.util
@@ -16,8 +15,8 @@ from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
-COMPARED = "npgpt compare"  # as it stands in the pictures of that command
-LINES = ("o-", "s--", "^:", "D-.")  # that can be told apart without colours, too
+COMPARED = "npgpt compare"  # the mark of that command's pictures
+LINES = ("o-", "s--", "^:", "D-.")  # different without colours, too
 LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
 NOTE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
 
@@ -25,7 +24,7 @@ WAY_OUT = "pictures need matplotlib; install it with: pip install -e '.[plot]'"
 
 
 def installed():
-    """Whether pictures can be drawn; without the second that importing matplotlib takes."""
+    """Return whether matplotlib is installed, without importing it, which takes a second."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
@@ -34,7 +33,7 @@ class MatplotlibMissing(ImportError):
 
 
 def figure(width=7.0, height=4.0, rows=1, columns=1, **options):
-    """(figure, axes) of matplotlib, drawn without a window. Sizes in inches.
+    """Return (figure, axes) of matplotlib, for a file and not a window. Sizes in inches.
 
     Raises MatplotlibMissing, which says how to install it.
     """
@@ -52,7 +51,7 @@ def save(drawing, path, made_by=""):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()
-    with warnings.catch_warnings():  # of a name in a script that the font lacks it draws boxes
+    with warnings.catch_warnings():  # a script that the font lacks becomes boxes
         warnings.filterwarnings("ignore", r"Glyph|Matplotlib currently does not support")
         drawing.savefig(picture, format=path.suffix.removeprefix(".") or "png")
     is_png = path.suffix == ".png"
@@ -61,7 +60,7 @@ def save(drawing, path, made_by=""):
 
 
 def _of_256_colours(png, made_by):
-    """A PNG in a third of the bytes: lines, letters and one scale of colours need no more."""
+    """Return a PNG in a third of the bytes; lines, letters and one colour scale need no more."""
     from PIL import Image, PngImagePlugin  # which matplotlib needs
 
     smaller, about = io.BytesIO(), PngImagePlugin.PngInfo()
@@ -73,13 +72,12 @@ def _of_256_colours(png, made_by):
 
 
 def loss_picture(path, rows, *, title, levels, whole):
-    """Training and validation loss against the optimizer step; below, gradient norm and updates.
+    """Draw training and validation loss against the step; below, gradient norm and update ratio.
 
-    rows     as `npgpt.metrics.read_metrics` gives them
-    levels   pairs (name, nats per token) to draw as horizontal lines: what a bigram model reaches,
-             the entropy of the text
-    whole    the loss at the end on the whole validation text: a dot, where the curve is made of
-             losses on a drawn part of it
+    rows     from `npgpt.metrics.read_metrics`
+    levels   pairs (name, nats per token) for horizontal lines: the loss of a bigram model, the
+             entropy of the text
+    whole    the final loss on the whole validation text, a dot; the curve is of drawn parts
     """
     drawing, (axes, below) = figure(7.0, 5.5, 2, 1, sharex=True, height_ratios=(3, 1))
     steps, losses = _column(rows, "loss")
@@ -92,11 +90,7 @@ def loss_picture(path, rows, *, title, levels, whole):
         label = "validation, the whole text"
         axes.plot(rows[-1]["step"], whole, "D", markersize=6, color=COLOURS[2], label=label)
     for name, level in levels:
-        axes.axhline(level, **LANDMARK)
-        axes.annotate(
-            f"{name} {level:.3f}", (1, level), (-4, -3), xycoords=("axes fraction", "data"),
-            ha="right", va="top", **NOTE,
-        )  # fmt: skip
+        _landmark(axes, name, level)
     axes.set(ylabel="loss, nats per token", ylim=(0, None))
     axes.set_title(_as_text(title), parse_math=False)  # a $ in a name begins no formula
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.97), frameon=False)
@@ -104,9 +98,17 @@ def loss_picture(path, rows, *, title, levels, whole):
     return save(drawing, path)
 
 
+def _landmark(axes, name, level):
+    axes.axhline(level, **LANDMARK)
+    axes.annotate(f"{name} {level:.3f}", (1, level), (-4, -3), ha="right", va="top",
+                  xycoords=("axes fraction", "data"), **NOTE)  # fmt: skip
+
+
 def _health_panel(axes, rows):
-    """Length of the gradient, and of the step over that of the weights: both move smoothly in a
-    healthy run, and jump before it diverges."""
+    """Draw the gradient norm and the update ratio (norm of the step over norm of the weights).
+
+    Both move smoothly in a healthy run, and jump before it diverges.
+    """
     for name, label, colour in (
         ("grad_norm", "gradient norm", COLOURS[2]),
         ("update_ratio", "update : weights", COLOURS[3]),
@@ -118,9 +120,11 @@ def _health_panel(axes, rows):
 
 
 def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
-    """Lines in one picture. curves: name -> (xs, ys); log: "", "x", "y" or "xy".
+    """Draw several lines.
 
-    marks   pairs (name, x): vertical lines
+    curves   name -> (xs, ys)
+    log      logarithmic axes: "", "x", "y" or "xy"
+    marks    pairs (name, x) for vertical lines
     """
     drawing, axes = figure()
     looks = zip(COLOURS * 9, LINES * 9, strict=False)
@@ -137,11 +141,11 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
 
 
 def comparison_picture(path, runs, *, floors, ylabel):
-    """The losses of several runs against the step: of validation a line, of training a faint one.
+    """Draw the losses of several runs against the step: validation, and training in faint lines.
 
-    runs     name -> (rows as `read_metrics` gives them, what the losses are multiplied by, the
-             loss on the whole validation text, in nats, or None)
-    floors   name of the run -> the least loss that is possible there, in the picture's unit
+    runs     name -> (rows from `read_metrics`, factor of the losses, loss on the whole validation
+             text in nats, or None)
+    floors   name -> the least possible loss of that run, in the picture's unit
     """
     drawing, axes = figure(7.0, 4.5)
     for (name, (rows, unit, whole)), colour in zip(runs.items(), COLOURS * 9, strict=False):
@@ -154,9 +158,7 @@ def comparison_picture(path, runs, *, floors, ylabel):
             axes.plot(rows[-1]["step"], whole * unit, "D", markersize=6, color=colour)
         axes.plot(steps, np.array(losses) * unit, "o-", markersize=3, color=colour, label=label)
     for level in sorted(set(floors.values())):
-        axes.axhline(level, **LANDMARK)
-        axes.annotate(f"floor {level:.3f}", (1, level), (-4, -3),
-                      xycoords=("axes fraction", "data"), ha="right", va="top", **NOTE)  # fmt: skip
+        _landmark(axes, "floor", level)
     axes.set(xlabel="step", ylabel=ylabel, ylim=(0, None))
     axes.set_title("validation (diamond: the whole text); faint: training", fontsize=10)
     legend = axes.legend(frameon=False)
@@ -166,8 +168,11 @@ def comparison_picture(path, runs, *, floors, ylabel):
 
 
 def _as_text(name):
-    """A name of a file that is not UTF-8 has lone surrogates, for which there is no glyph; one that
-    begins with an underscore is no entry of a legend."""
+    """Return a name that can be drawn.
+
+    Lone surrogates, of a file name that is not UTF-8, have no glyph; and matplotlib leaves a label
+    that begins with an underscore out of the legend.
+    """
     name = name.encode(errors="replace").decode()
     return f" {name}" if name.startswith("_") else name
 
@@ -178,10 +183,10 @@ def _column(rows, name):
 
 
 def smoothed(values):
-    """A running mean over 1/20 of the run, in which the noise of single batches is gone.
+    """Return a running mean over 1/20 of the run, without the noise of single batches.
 
-    At the beginning, where a loss falls steeply, the mean is over fewer steps, as many after each
-    as there are before it: else the fall would be drawn as a slope that never was.
+    At the beginning, where a loss falls steeply, each mean takes as many steps after a step as
+    there are before it; a wider one would flatten the fall.
     """
     total = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
     half, i = max(1, len(values) // 40), np.arange(len(values))

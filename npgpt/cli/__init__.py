@@ -1,11 +1,11 @@
-"""The program `npgpt`: one file for each command in COMMANDS, and here what they share.
+"""The program `npgpt`: each command in COMMANDS has a file; this one runs them.
 
 A command's module has `add_arguments(parser)` and `run(args)`, which may return an exit status.
-`npgpt` alone prints its help, with status 2: nothing was asked, and nothing was done.
+`npgpt` alone prints its help, with status 2.
 
-If nobody reads what a command prints any more, as after `npgpt train | head`, it goes on without a
-word with what it writes to files, and ends with its own status; what only prints ends, with status
-0. A stream that is closed from the start is one that nobody reads.
+When its reader leaves, as after `npgpt train | head`, a command that writes files goes on silently
+and ends with its own status; a command that only prints ends, with status 0. A stream that is
+closed from the start has no reader.
 """
 
 import argparse
@@ -22,24 +22,24 @@ from npgpt.text import printable
 COMMANDS = {
     "train": "train a model on a text; writes a run folder",
     "prepare": "encode a large text into token files to train on",
-    "generate": "continue a text with a trained model, or find what is hidden in it",
+    "generate": "continue a text with a trained model, or restore its hidden tokens",
     "tokenize": "show a text as tokens, with their ids and how they were merged",
-    "eval": "the loss of a run on a text",
-    "info": "parameters, arithmetic and memory of a run or a preset",
+    "eval": "measure the loss of a run on a text",
+    "info": "show the parameters, arithmetic and memory of a run or a preset",
     "gradcheck": "check every gradient against finite differences",
     "export": "write a run as a model that the transformers library loads",
-    "look": "write a GPT as one HTML page in which it runs and can be looked into",
-    "compare": "lay runs over each other: losses in one picture, and the settings that differ",
-    "exercise": "write a part of a GPT yourself, and be told what is wrong with it",
+    "look": "write a GPT as one HTML page, in which it runs and shows its numbers",
+    "compare": "compare runs: losses in one picture, and the settings that differ",
+    "exercise": "write a part of a GPT yourself, and learn what is wrong with it",
 }
 EXAMPLES = """\
 examples:
   npgpt train                                  learn endless tales, in a few minutes
   npgpt generate runs/tales                    write more of them
   npgpt train --corpus my.txt                  learn a text of your own"""
-# They write files, or their status is the answer, whether anybody reads what they print or not.
+# These write files, or their status is the answer; they go on without a reader.
 TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "compare", "exercise")
-# What a command raises for input it cannot use; the message tells the user what to do.
+# Errors for input that a command cannot use; the message tells the user what to do.
 BEYOND = (OverflowError, RecursionError, IndexError)
 REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *BEYOND)
 
@@ -68,7 +68,7 @@ def main(argv=None):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose epilog, of examples, is printed as it is."""
+    """A parser whose errors are one line, and whose epilog is printed as it stands."""
 
     def __init__(self, **options):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
@@ -79,26 +79,26 @@ class Parser(argparse.ArgumentParser):
 
 
 def _in_words(error):
-    """What went wrong, in a line or a few, with what to do."""
+    """Return an error's message, with advice."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"no space is left to write {error.filename or 'the output'}; make room there"
     if isinstance(error, MemoryError):
         why = f" ({error})" if str(error) else ""
         return (
             f"there is not enough memory{why}; use a smaller model, batch or text (npgpt info "
-            "shows what a model takes)"
+            "shows the memory of a model)"
         )
     if isinstance(error, BEYOND):
         return (
             f"{printable(str(error))}: a number, a text or a file is not usable by this "
-            "command, or a file was changed while it was read; use a smaller or a whole one "
-            "(--traceback shows where it was met)"
+            "command, or a file was changed while it was read; use a smaller or an intact one "
+            "(--traceback shows where)"
         )
     return printable(str(error))
 
 
 def print_json(result):
-    """Print an object as JSON, which has no NaN and no infinity: null stands for them."""
+    """Print an object as JSON; null stands for NaN and infinities, which JSON lacks."""
     print(printable(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False)))
 
 
@@ -111,7 +111,7 @@ def _finite(value):
 
 
 def _parsed(argv):
-    """The arguments of a command. An unknown command or flag is an error that names the nearest."""
+    """Return the arguments of a command; the error for an unknown name suggests the nearest."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["help"]:
         argv = [*argv[1:2], "--help"]
@@ -126,7 +126,7 @@ def _parsed(argv):
         args, unknown = parser.parse_known_intermixed_args(argv[1:], args)
     if unknown:
         flags = [flag for action in parser._actions for flag in action.option_strings]
-        words = [word for word in unknown if word.startswith("-")] or unknown  # or values of those
+        words = [word for word in unknown if word.startswith("-")] or unknown
         near = (word + nearest(word.split("=")[0], flags) for word in words)
         parser.error(f"unknown argument {' unknown argument '.join(near)}")
     if args.command is None:
@@ -141,8 +141,10 @@ def _parsed(argv):
 
 
 def _parser(asked):
-    """The program's parser, and those of its commands; only the command asked for has its flags,
-    since with each come the modules that it needs.    asked: its name, or any other text"""
+    """Return the program's parser and the commands' parsers, by name.
+
+    Only the command `asked` gets its flags, because they import the modules that it needs.
+    """
     parser = Parser(prog="npgpt", description="A GPT to read, train and talk to.", epilog=EXAMPLES)
     parser.add_argument("-V", "--version", action="store_true", help="print versions and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

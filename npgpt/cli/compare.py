@@ -1,4 +1,4 @@
-"""`npgpt compare RUN RUN ...`: losses of runs in one picture, beside the settings that differ."""
+"""`npgpt compare RUN RUN ...`: losses in one picture, and the settings that differ."""
 
 import math
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ from npgpt.metrics import read_metrics, read_result
 from npgpt.run.estimate import clock, tokens_per_step
 
 OUT = " with --out"
-LONGEST = 100  # characters of a name that is made of the runs' names
+LONGEST = 100  # characters of a file name that is made of the runs' names
 
 
 def add_arguments(parser):
@@ -61,14 +61,17 @@ def run(args):
 
 
 def named(paths):
-    """Name of a run, in tables and pictures -> its folder. Raises ValueError for fewer than two."""
+    """Return {name of a run, for tables and pictures: its folder}.
+
+    Raises ValueError for fewer than two runs, or one that is named twice.
+    """
     folders = [Path(path) for path in paths]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ValueError("a run is named twice; name each once")
     if len(folders) < 2:
         raise ValueError(
             f"{paths[0]} alone has nothing to be compared with; name two runs or more "
-            "(a picture of one is its loss.png)"
+            "(its own picture is its loss.png)"
         )
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
@@ -82,8 +85,12 @@ def default_path(names):
 
 
 class Result:
-    """A run folder: its settings, its metrics, its result on the whole validation text if there is
-    one, whether the evaluations before that are of a drawn part, and the best possible loss."""
+    """A run folder's settings, metrics and losses.
+
+    whole   the result on the whole validation text, empty if the run has not ended
+    drawn   whether the evaluations before that sampled a part of the text
+    floor   the least possible loss in nats per target, or None
+    """
 
     def __init__(self, folder):
         self.run = read_run(folder)
@@ -103,7 +110,7 @@ class Result:
         if not run.text.entropy_rate:
             return None
         with ExitStack() as stack:
-            if not self.objective.every_token:  # it depends on what the evaluation hides
+            if not self.objective.every_token:  # it depends on the hidden tokens
                 kind = family(run.training.arch)
                 val_ids = open_dataset(kind, run.training, stack, tokenizer=tokenizer).val_ids
             floor = self.objective.floor(
@@ -116,13 +123,13 @@ class Result:
         return {"text": self.run.text.name} | asdict(self.run.model) | asdict(self.run.training)
 
     def numbers(self):
-        """What came out, by name; None for what is not known. Losses in nats per target."""
+        """Return the results by name, None where unknown. Losses in nats per target."""
         run, whole = self.run, self.whole
         last = self.validated[-1] if self.validated else {}
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
         loss = whole.get("loss") if whole else last.get("val_loss")
         drawn = self.drawn and not whole
-        # The entropy is that of the text on average, not of a part that happens to be easy.
+        # The entropy is the average of the whole text; a drawn part may be easier.
         held = loss and self.floor and not (drawn and self.objective.every_token)
         return {
             "parameters": sum(parameters_by_part(run.model).values()),
@@ -144,15 +151,17 @@ class Result:
 
 
 def differing(settings):
-    """The settings that are not the same for all: name -> a value for each, None where a kind of
-    model has no such setting.    settings: name of the run -> {name of the setting: value}"""
+    """Return the settings that differ: name -> a value for each run, None where a family lacks it.
+
+    settings   name of the run -> {name of the setting: value}
+    """
     names = dict.fromkeys(name for of_run in settings.values() for name in of_run)
     rows = {name: [of_run.get(name) for of_run in settings.values()] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
 
 
 def not_comparable(results):
-    """What makes losses of these runs mean different things, a line each."""
+    """Return the reasons why losses of these runs mean different things, a line each."""
     drawn = "evaluations in training are of a drawn part, which may be easier than the whole text"
     return [
         f"the {what} differ, so that these losses do not measure the same"
@@ -166,7 +175,7 @@ def not_comparable(results):
 
 
 def draw(path, results):
-    """One picture of all."""
+    """Draw all runs in one picture; return its path."""
     factors, unit = units(results)
     curves = {n: (r.rows, factors[n], r.whole.get("loss")) for n, r in results.items()}
     floors = {n: r.floor * factors[n] for n, r in results.items() if r.floor}
@@ -174,8 +183,11 @@ def draw(path, results):
 
 
 def units(results):
-    """(name -> what losses are multiplied by, the unit then): bits per byte where the tokens are
-    not the same in all runs and that is known, else nats per target."""
+    """Return ({name: factor of its losses}, their unit).
+
+    The unit is bits per byte if the runs' tokens differ and all of them know it, else nats per
+    target.
+    """
     factors = {}
     for name, result in results.items():
         last = result.validated[-1] if result.validated else {}
@@ -187,24 +199,20 @@ def units(results):
 
 
 def in_words(found):
-    """The numbers of the runs as they are printed: name -> a text for each."""
+    """Return the numbers of the runs as they are printed: name -> a text for each run."""
     forms = {"seconds": clock, "loss above best": "{:+.1%}".format, "validation text": str}
     rows = {}
     for name in found[0]:
         form = forms.get(name, lambda value: f"{value:,}" if type(value) is int else f"{value:.4f}")
-        rows[name] = [
-            "-" if numbers[name] is None else form(numbers[name]) for numbers in found
-        ]  # fmt: skip
+        rows[name] = ["-" if run[name] is None else form(run[name]) for run in found]
     return rows
 
 
 def print_table(columns, rows):
-    """columns   names of the runs    rows   name -> a text for each run"""
-    widths = [
-        max(len(name), *(len(row[i]) for row in rows.values()), 0)
-        for i, name in enumerate(columns)
-    ]  # fmt: skip
-    first = max(map(len, rows), default=0)
-    for name, row in [("", list(columns)), *rows.items()] if rows else []:
+    """Print a table.    columns: names of the runs    rows: name -> a text for each run"""
+    table = {"": list(columns)} | rows if rows else {}
+    first = max(map(len, table), default=0)
+    widths = [max(map(len, column)) for column in zip(*table.values(), strict=True)]
+    for name, row in table.items():
         cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
         print(f"{name:<{first}}  {'  '.join(cells)}".rstrip())

@@ -1,7 +1,7 @@
-"""`npgpt eval MODEL`: the loss of a trained model on a text, beside the least that is possible.
+"""`npgpt eval MODEL`: the loss of a trained model on a text, beside the least possible loss.
 
-A model that continues a text is asked for every token once; one that restores what is hidden, for
-what a fixed draw hides.
+A model that continues a text predicts every token once; a model that restores hidden tokens
+predicts those that a fixed draw hides.
 """
 
 import math
@@ -28,12 +28,12 @@ def add_arguments(parser):
     add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
         help="default: the text it was trained on")  # fmt: skip
     add("--split", choices=("val", "train", "all"), default="val",
-        help="which part of the text, cut as in training; default val")  # fmt: skip
+        help="part of the text, cut as in training; default val")  # fmt: skip
     add("--stride", type=int, metavar="N",
         help="targets counted per window; 0 for all, the quickest; default: as in "
         "training")  # fmt: skip
     add("--weights", nargs="*", choices=KINDS, metavar="KIND",
-        help="also the loss of a gpt whose weights are stored so: fp32, bf16, int8; default all")
+        help="also the loss of a gpt with weights stored as fp32, bf16, int8; default all")
     add("--json", action="store_true", help="one JSON object")
 
 
@@ -100,7 +100,7 @@ def run(args):
 
 
 def _by_weights(model, kinds, loss, evaluated):
-    """The loss by how weights are stored: {kind: loss}. The model is left as it was."""
+    """Return {kind of stored weights: loss}; the model's own weights are restored at the end."""
     weights = model.parameters()
     before = {name: weight.data for name, weight in weights.items()}
     found = {}
@@ -114,7 +114,7 @@ def _by_weights(model, kinds, loss, evaluated):
 
 
 def _ids(args, training, tokenizer, stack):
-    """(TextSource, token ids) of what is asked for."""
+    """Return the (TextSource, token ids) of the text and split in `args`."""
     if args.split == "all":
         return open_whole_text(training, stack, args.corpus, tokenizer)
     dataset = open_dataset(family(training.arch), training, stack, args.corpus, tokenizer)

@@ -1,7 +1,7 @@
-"""`npgpt exercise [N]`: a function to write, and what is wrong with what was written.
+"""`npgpt exercise [N]`: write a file with a function to complete, or check that file.
 
-The reader's code runs in this process, as a script of theirs would: their errors are told with
-their line, and Ctrl-C ends a loop without an end.
+The reader's code runs in this process: errors are reported with their line, and Ctrl-C ends an
+endless loop.
 """
 
 import os
@@ -15,12 +15,12 @@ from npgpt.files import quoted, read_text
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("number", nargs="?", type=int, metavar="N", help="which; without, they are listed")
+    add("number", nargs="?", type=int, metavar="N", help="its number; without it, all are listed")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--hint", nargs="?", type=int, const=1, metavar="K",
-                      help="a nudge; with --hint 2, --hint 3 more is given away")  # fmt: skip
-    what.add_argument("--solution", action="store_true", help="print the function as it is here")
-    add("--out", metavar="FILE.py", help="where it is, or is to be; default: exercise_N_NAME.py")
+                      help="show one hint; --hint 2 and --hint 3 show more")  # fmt: skip
+    what.add_argument("--solution", action="store_true", help="print the solution")
+    add("--out", metavar="FILE.py", help="the file; default: exercise_N_NAME.py")
 
 
 def run(args):
@@ -65,20 +65,20 @@ def print_hints(exercise, count, number):
 
 def begin(exercise, path, command):
     text = sheet(exercise, command)
-    with open(path, "x", encoding="utf-8") as file:  # x: nothing that is there is overwritten
+    with open(path, "x", encoding="utf-8") as file:  # x: overwrites nothing
         file.write(text)
     print(exercise.TASK.strip())
     print(f"\n{path} has the function to write. Check it with: {command}")
 
 
 def check(exercise, path, command):
-    """Print what is wrong in a file; return the exit status."""
+    """Print the verdict on a file; return the exit status."""
     if BLANK.strip() in read_text(path):
         print(f"{path} still has its blank. Write the function, then check it with: {command}")
         return 1
     try:
         judge_file(exercise, path)
     except WrongError as error:
-        print(f"{path}: {error}\n\na nudge: {command} --hint")
+        print(f"{path}: {error}\n\na hint: {command} --hint")
         return 1
     print(f"{path} is right. The same in this program: {exercise.WHERE}")

@@ -10,7 +10,7 @@ from npgpt.io.tokenizers import save_pretrained
 
 def add_arguments(parser):
     parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales")
-    parser.add_argument("folder", metavar="FOLDER", help="where to write; is new, or empty")
+    parser.add_argument("folder", metavar="FOLDER", help="where to write: a new or an empty folder")
 
 
 def run(args):

@@ -1,25 +1,24 @@
-"""`npgpt generate MODEL`: continue a text, or find what is hidden in it.
-
-The flags and what is asked with them; the continuations are those of `writer`.
-"""
+"""`npgpt generate MODEL`: continue a text, or restore its hidden tokens."""
 
 import secrets
 import sys
+import time
 from contextlib import suppress
 
 import numpy as np
 
 from npgpt.bpe import BPETokenizer
 from npgpt.cli import print_json
-from npgpt.cli.writer import Writer
 from npgpt.families import family
 from npgpt.families.models import load_model
 from npgpt.fast.weights import KINDS, use_weights
 from npgpt.files import read_given
+from npgpt.generate import decoding_steps
 from npgpt.io.corpora import decode_whole
+from npgpt.run.estimate import read_bandwidth
 from npgpt.run.warmup import warm_up
-from npgpt.sampling import Sampling
-from npgpt.text import decoded, printable, starting_prompt
+from npgpt.sampling import Sampling, log_probabilities
+from npgpt.text import TextStream, decoded, printable, starting_prompt
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\
@@ -27,7 +26,7 @@ examples:
   npgpt generate runs/tales --prompt "The hen" --temperature 0.8
   npgpt generate runs/tales --interactive
   npgpt generate runs/tales --n 3 --seed 1 --json"""
-# what only models that continue a text can do
+# Only models that continue a text can do this.
 CONTINUING = ("n", "stop", "logprobs", "interactive", "stats", "repetition_penalty")
 
 
@@ -44,7 +43,7 @@ def add_arguments(parser):
     )  # fmt: skip
     prompt.add_argument("--prompt-file", metavar="FILE", help="read it from a file, or - for stdin")
     prompt.add_argument("--interactive", action="store_true",
-                        help="continue each line that is typed, after all before it")  # fmt: skip
+                        help="continue the conversation with each typed line")  # fmt: skip
     add("--max-new-tokens", type=int, metavar="N", help="default 500; not for bert")
     add("--temperature", type=float, default=1.0, metavar="T", help="0 is greedy; default 1")
     add("--top-k", type=int, metavar="K", help="draw from the K most likely tokens only")
@@ -52,15 +51,15 @@ def add_arguments(parser):
     add("--min-p", type=float, metavar="P",
         help="draw from tokens at least P times as likely as the likeliest")  # fmt: skip
     add("--repetition-penalty", type=float, metavar="R",
-        help="above 1: against tokens that are in the text")  # fmt: skip
+        help="above 1: makes tokens of the text so far less likely")  # fmt: skip
     add("--stop", action="append", metavar="TEXT", help="end before this text; may be repeated")
-    add("--n", type=int, metavar="N", help="so many continuations")
+    add("--n", type=int, metavar="N", help="number of continuations")
     add("--logprobs", type=int, metavar="K",
         help="with --json: the log-probability of each token, and the K likeliest")  # fmt: skip
     add("--weights", choices=KINDS, default="fp32",
         help="how a gpt's weights are stored: fewer bytes are read faster; default fp32")
     add("--seed", type=int, metavar="S",
-        help="the same text each time; --stats, or a terminal, shows the one that was drawn")
+        help="write the same text each time; --stats, or a terminal, shows the seed that was drawn")
     add("--stats", action="store_true",
         help="print tokens/s, time to the first token, share of the memory limit")  # fmt: skip
     add("--json", action="store_true", help="one JSON object: prompt, text, tokens")
@@ -87,7 +86,7 @@ def run(args):
         sampling["repetition_penalty"] = args.repetition_penalty
     writer = Writer(args, model, tokenizer, Sampling(**sampling))
     if args.interactive:
-        return _talk(writer, tokenizer)
+        return _talk(writer)
     if args.json:
         samples = writer.write(tokenizer.encode(prompt), show=lambda text: None)
         result = {"prompt": prompt} | samples[0]
@@ -102,13 +101,90 @@ def run(args):
     return writer.print_stats()
 
 
+class Writer:
+    """One model with one set of flags; it continues prompts, and measures how fast."""
+
+    def __init__(self, args, model, tokenizer, sampling):
+        self.args, self.model, self.tokenizer, self.sampling = args, model, tokenizer, sampling
+        self.n, self.decoder = 1 if args.n is None else args.n, model.decoder()
+        self.times = []
+
+    def write(self, prompt_T, show, prompt=""):
+        """Return the continuations of a prompt, as dicts, and show them.
+
+        show     called with text: of a single continuation as it comes, of several with each, after
+                 `prompt`, when all are complete
+        """
+        args = self.args
+        texts = [TextStream(self.tokenizer, args.stop or ()) for _ in range(self.n)]
+        samples = [{"text": "", "tokens": 0, "ids": []} for _ in texts]
+        self.times = [time.perf_counter()]
+        for step in decoding_steps(
+            self.decoder, [np.asarray(prompt_T)] * self.n, _most_tokens(args), self.sampling,
+            block_size=self.model.config.block_size, seed=args.seed,
+        ):  # fmt: skip
+            for b in np.flatnonzero(~step.finished_B):
+                token, sample = int(step.next_B[b]), samples[b]
+                text = texts[b].add(token)
+                sample["text"] += text
+                sample["ids"].append(token)
+                if args.logprobs is not None:
+                    found = self._logprobs(step.logits_BV[b], token)
+                    sample.setdefault("logprobs", []).append(found)
+                if self.n == 1:
+                    show(text)
+                step.finished_B[b] = texts[b].ended
+            self.times.append(time.perf_counter())
+        for i, (sample, text) in enumerate(zip(samples, texts, strict=True), 1):
+            rest = text.end()
+            sample["text"] += rest
+            sample["tokens"] = len(sample["ids"])
+            show(rest if self.n == 1 else f"--- {i} of {self.n}\n{prompt}{sample['text']}\n")
+        return samples
+
+    def _logprobs(self, logits_V, token):
+        own, likeliest = log_probabilities(logits_V, token, self.args.logprobs)
+        text = [token.decode("utf-8", "replace") for token in self.tokenizer.tokens]
+        top = [{"token": text[v], "logprob": p} for v, p in likeliest]
+        return {"token": text[token], "logprob": own, "top": top}
+
+    def stats(self):
+        """Return the speed of the last `write`, without the first token, of all continuations."""
+        start, *times = self.times
+        tokens, seconds = len(times) - 1, times[-1] - times[0] if times else 0
+        size = getattr(self.decoder, "bytes_per_token", 4 * self.model.num_parameters())
+        rate = tokens / seconds if tokens > 0 else None
+        # Generating reads the weights too, and may have met a better moment.
+        limit = max(read_bandwidth(size) / size, rate or 0)
+        return {
+            "tokens_per_second": rate and rate * self.n,
+            "seconds_to_first_token": times[0] - start if times else None,
+            "weights_bytes": size,
+            "memory_limit_tokens_per_second": limit * self.n,
+            "share_of_memory_limit": rate and rate / limit,
+        }
+
+    def print_stats(self):
+        """Print the stats on standard error, if --stats asks for them."""
+        if not self.args.stats:
+            return
+        found = self.stats()
+        rate, first = found["tokens_per_second"], found["seconds_to_first_token"]
+        if rate is None:
+            print("too few tokens to measure", file=sys.stderr)
+            return
+        print(f"{rate:,.1f} tokens/s, {found['share_of_memory_limit']:.0%} of what reading the "
+              f"weights ({found['weights_bytes'] / 1e6:,.1f} MB) allows; first token after "
+              f"{first:.3f} s", file=sys.stderr)  # fmt: skip
+
+
 def _check_flags(args, arch, continues):
     if arch == "bert" and args.max_new_tokens is not None:
-        raise ValueError("--max-new-tokens: bert fills in as many as are hidden; leave it out")
+        raise ValueError("--max-new-tokens: bert fills in all hidden tokens; leave it out")
     given = [f"--{name.replace('_', '-')}" for name in CONTINUING if getattr(args, name)]
     if given and not continues:
         raise ValueError(
-            f"{', '.join(given)}: only models that continue a text, gpt and llama, can do that, "
+            f"{', '.join(given)}: only models that continue a text, gpt and llama, have this, "
             f"and this is a {arch}; leave it out"
         )
     if args.n is not None and args.n < 1:
@@ -121,9 +197,8 @@ def _check_flags(args, arch, continues):
 
 def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
     ids = family(arch).write(
-        model, tokenizer, objective.prompt(prompt),
-        500 if args.max_new_tokens is None else args.max_new_tokens, seed=args.seed, **sampling,
-    )  # fmt: skip
+        model, tokenizer, objective.prompt(prompt), _most_tokens(args), seed=args.seed, **sampling
+    )
     if args.json:
         ids = list(ids)
         print_json({"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)})
@@ -133,8 +208,8 @@ def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
     print()
 
 
-def _talk(writer, tokenizer):
-    """Read a line, continue all that was said so far, until the input ends."""
+def _talk(writer):
+    """Read a line, continue the conversation so far, until the input ends."""
     if sys.stdin.isatty():
         with suppress(ImportError):
             import readline  # noqa: F401 (input() then has a history)
@@ -150,7 +225,7 @@ def _talk(writer, tokenizer):
             said = nothing
             continue
         try:
-            said = np.concatenate([said, tokenizer.encode(line)])
+            said = np.concatenate([said, writer.tokenizer.encode(line)])
         except ValueError as error:  # a character that the model does not know
             print(error)
             continue
@@ -158,6 +233,10 @@ def _talk(writer, tokenizer):
         print()
         said = np.concatenate([said, np.array(sample["ids"], np.int64)])
         writer.print_stats()
+
+
+def _most_tokens(args):
+    return 500 if args.max_new_tokens is None else args.max_new_tokens
 
 
 def _show(text):

@@ -1,9 +1,8 @@
-"""`npgpt gradcheck`: every explicit gradient beside finite differences, as a table.
+"""`npgpt gradcheck`: a table of every explicit gradient against finite differences.
 
-The column "transpose" has the gap between <u, J v> and <J^T u, v>, J v by a complex step.
+The column "transpose" has the gap between <u, J v> and <J^T u, v>, with J v by a complex step.
 """
 
-import json
 import time
 
 import numpy as np
@@ -13,7 +12,7 @@ from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt.cli import print_json
 from npgpt.families import FAMILIES, family
 
-NAMES = 30  # columns, for the longest name of an op
+NAMES = 30  # columns for the names of ops
 SOURCES = {
     "numba": "the compiled kernels, autograd/kernels (compiling them takes some seconds once)",
     "numpy": "the kernels' reference implementation, autograd/reference.py",
@@ -23,14 +22,14 @@ SOURCES = {
 def add_arguments(parser):
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group()
-    add("name", nargs="?", metavar="OP", help="one op, as --op; default: all of them")
+    add("name", nargs="?", metavar="OP", help="one op, as --op; default: all")
     what.add_argument("--op", metavar="OP", help="one op")
     what.add_argument(
         "--model", action="store_true", help="the loss of a small model, by parameter"
     )
     what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
-    add("--arch", choices=FAMILIES, help="of the model; default gpt")
-    add("--seed", type=int, default=0, metavar="S", help="of the arrays drawn; default 0")
+    add("--arch", choices=FAMILIES, help="the model's family; default gpt")
+    add("--seed", type=int, default=0, metavar="S", help="seed of the arrays; default 0")
     add("--json", action="store_true", help="one JSON object")
 
 
@@ -38,26 +37,24 @@ def run(args):
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: give 0 or more")
     if args.arch and not args.model:
-        raise ValueError(f"--arch {args.arch} is of a model: give --model, too")
+        raise ValueError(f"--arch {args.arch} is for a model: give --model, too")
     if args.name and (args.op or args.model or args.plot):
         raise ValueError(f"{args.name} is one op already: leave --op, --model and --plot out")
     if args.plot:
         path = str(_plot(args))
-        print(json.dumps({"picture": path}) if args.json else f"picture {path}")
-        return
+        return print_json({"picture": path}) if args.json else print(f"picture {path}")
     ops = [args.op or args.name] if args.op or args.name else list(OPS)
     if not args.model:
         for name in ops:
-            cases_of(name)  # says so if there are none, before any table
+            cases_of(name)  # raises an error for a name without cases, before any table
     started = time.perf_counter()
-    rows = []
     if not args.json:
         _print_heading("parameter" if args.model else "op")
-    arch, seed = args.arch or "gpt", args.seed
+    arch, seed, rows = args.arch or "gpt", args.seed, []
     for row in _model_rows(arch, seed) if args.model else _op_rows(ops, seed):
+        rows.append(row)
         if not args.json:
             _print_row(row)
-        rows.append(row)
     wrong = [row for row in rows if row["failure"]]
     if args.json:
         print_json({"rows": rows, "passed": not wrong, "backend": backend.name})
@@ -71,7 +68,7 @@ def run(args):
 
 
 def _op_rows(ops, seed):
-    """A row for each op, as soon as it is known."""
+    """Yield a row for each op, as soon as it is checked."""
     for name in ops:
         report = check_op(name, seed)
         yield {
@@ -97,13 +94,12 @@ def _model_rows(arch, seed):
 
 
 def small_model(arch, seed):
-    """(a float64 model, its loss as a function for `autograd.gradcheck`), dropout included.
+    """Return (a float64 model, its loss as a function for `autograd.gradcheck`), with dropout.
 
-    The weights are of order one, not 0.02: else most gradients are too small to be wrong. Those of
-    the T5 are smaller, as its scores are not divided and the loss would bend too much; and it has
-    a gate, because a ReLU has no derivative at 0, where differences might look for one.
+    The weights are of order one: at 0.02 most gradients are too small to be wrong. T5's are
+    smaller, because its scores are not divided and the loss would bend too much; it has a gate,
+    because a ReLU has no derivative at 0.
     """
-
     shapes = {
         "gpt": {"n_embd": 6},
         "llama": {"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
@@ -131,7 +127,7 @@ def small_model(arch, seed):
 
 
 def _print_heading(first):
-    """Whose gradients these are, and the table's first line, before the first kernel compiles."""
+    """Print the backend and the table's first line, before the first kernel compiles."""
     tried = "entries" if first == "parameter" else "cases"
     print(f"gradients by {SOURCES[backend.name]}\n")
     print(f"{first:<{NAMES}}{tried:>8}  {'worst error':>11}{'transpose':>11}{'seconds':>9}  "
@@ -149,7 +145,7 @@ def _plot(args):
     """Draw the error against the step: a valley for differences, none for complex steps."""
     from npgpt import plots
 
-    plots.figure()  # raises an error before all is computed if there can be none
+    plots.figure()  # raises an error first if matplotlib is missing
     steps = 2.0 ** np.arange(-40, 1)
     dtypes = {
         "differences, float32": np.float32, "differences, float64": np.float64,

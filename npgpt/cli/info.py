@@ -1,4 +1,4 @@
-"""`npgpt info MODEL` or `--preset NAME`: how large a model is and what a training step costs."""
+"""`npgpt info MODEL` or `--preset NAME`: a model's size and the cost of a training step."""
 
 import math
 from dataclasses import asdict
@@ -13,19 +13,19 @@ from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.io.huggingface import local_folder
 from npgpt.run.estimate import tokens_per_step
 
-CHARACTERS = {"tales": 50, "shakespeare": 65}  # different ones, in the text of a preset
+CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset
 
 
 def add_arguments(parser):
-    # in no group: Python before 3.13 has no intermixed parsing of a positional in one
+    # No group: before Python 3.13 a positional argument in one cannot be parsed intermixed.
     parser.add_argument(
-        "run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or, to be "
-        "trained with default settings, what else npgpt generate takes",
+        "run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or "
+        "another MODEL of npgpt generate, to be trained with default settings",
     )  # fmt: skip
     parser.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
         "--vocab-size", type=int, metavar="V",
-        help="for a preset: number of tokens; default: those of its text; of gpt2's 50257",
+        help="for a preset: number of tokens; default: its text's; for gpt2 50257",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -48,14 +48,15 @@ def run(args):
         training = TrainConfig(arch=arch_of(folder))
         config = family(training.arch).Model.from_pretrained(folder).config
     parts = parameters_by_part(config)
+    forward, training_flops = flops_per_token(config), 3 * flops_per_token(config)
     memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
     result = {
         "model": asdict(config),
         "training": asdict(training),
         "parameters": sum(parts.values()),
         "parameters_by_part": parts,
-        "flops_per_token_forward": flops_per_token(config),
-        "flops_per_token_training": 3 * flops_per_token(config),
+        "flops_per_token_forward": forward,
+        "flops_per_token_training": training_flops,
         "tokens_per_step": tokens_per_step(config, training),
         "step_memory_bytes": asdict(memory) | {"total": memory.total},
     }
@@ -63,17 +64,17 @@ def run(args):
         print_json(result)
         return
     print(f"{training.arch}: {config.n_layer} layers, {config.n_head} heads, "
-          f"{config.n_embd} channels, "
-          f"block {config.block_size}, {config.vocab_size} tokens")  # fmt: skip
+          f"{config.n_embd} channels, block {config.block_size}, "
+          f"{config.vocab_size} tokens")  # fmt: skip
     print(f"\nparameters {result['parameters']:>20,}")
     for part, count in parts.items():
         print(f"  {part:<18} {count:>10,}  {count / result['parameters']:6.1%}")
     print("\narithmetic per token")
-    print(f"  forward            {scaled(flops_per_token(config), 'FLOP'):>16}")
-    print(f"  training           {scaled(3 * flops_per_token(config), 'FLOP'):>16}")
+    print(f"  forward            {scaled(forward, 'FLOP'):>16}")
+    print(f"  training           {scaled(training_flops, 'FLOP'):>16}")
     print(f"\na training step on {result['tokens_per_step']:,} tokens, "
           f"{training.batch_size} x {config.block_size} at a time")  # fmt: skip
-    flops = 3 * flops_per_token(config) * result["tokens_per_step"]
+    flops = training_flops * result["tokens_per_step"]
     print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
         print(f"  {part:<18} {scaled(size, 'B'):>13}")

@@ -1,4 +1,4 @@
-"""`npgpt look MODEL`: one HTML file in which a trained GPT runs, and can be looked into."""
+"""`npgpt look MODEL`: one HTML file, in which a trained GPT runs and shows its numbers."""
 
 import os
 from pathlib import Path
@@ -15,10 +15,9 @@ def add_arguments(parser):
         help="a run folder, such as runs/tales, or a folder or a model's name as npgpt generate "
         "takes it")  # fmt: skip
     add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")
-    add("--out", metavar="FILE.html", help="default: NAME.html here, of the folder's name")
+    add("--out", metavar="FILE.html", help="default: NAME.html here, after the folder")
     add("--weights", choices=KINDS, default="fp16",
-        help="16 or 8 bits each; default fp16. int8 makes half the file, and a coarser model"
-        )  # fmt: skip
+        help="16 or 8 bits each; default fp16. int8 halves the file and rounds more")
 
 
 def run(args):

@@ -17,7 +17,7 @@ def add_arguments(parser):
     add = parser.add_argument
     help_of = {field.name: field.metadata["help"] for field in fields(TrainConfig)}
     add("folder", metavar="FOLDER",
-        help="what to make: train.bin, val.bin and tokenizer.json are written there")  # fmt: skip
+        help="a new folder, for train.bin, val.bin and tokenizer.json")  # fmt: skip
     add("--corpus", nargs="+", action="extend", required=True, metavar="NAME|PATH",
         help=help_of["corpus"])  # fmt: skip
     add("--tokenizer", metavar="FILE", help="a tokenizer.json; default: one token a character")

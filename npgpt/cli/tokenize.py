@@ -1,4 +1,4 @@
-"""`npgpt tokenize RUN|FILE|gpt2 TEXT`: a text as tokens, their ids, and how they were merged."""
+"""`npgpt tokenize RUN|FILE|gpt2 TEXT`: a text as tokens, their ids and their merges."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from npgpt.io.tokenizers import load_tokenizer
 from npgpt.run.warmup import warm_up
 from npgpt.text import visible
 
-# Backgrounds that black text can be read on, out of the 256 colours of a terminal.
+# Backgrounds for black text, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)
 
 
@@ -23,7 +23,7 @@ def add_arguments(parser):
         help="a tokenizer.json, gpt2 for GPT-2's own, or a MODEL as npgpt generate takes "
         "it")  # fmt: skip
     add("text", nargs="?", default="-", metavar="TEXT", help="- or nothing reads it from stdin")
-    add("--tree", action="store_true", help="also how each token was merged from bytes")
+    add("--tree", action="store_true", help="also the merges of each token, down to bytes")
     add("--colour", "--color", choices=("auto", "always", "never"), default="auto",
         help="default auto: in a terminal, unless NO_COLOR is set")  # fmt: skip
     add("--json", action="store_true", help="one JSON object: ids, tokens, bytes, bytes_per_token")
@@ -60,7 +60,7 @@ def run(args):
 
 
 def painted(items, colour, between):
-    """Items in a row with something between them, and each on a background of its own."""
+    """Return items in a row, joined by `between`, in alternating background colours if asked."""
     if not colour:
         return between.join(items)
     return between.join(
@@ -69,7 +69,7 @@ def painted(items, colour, between):
 
 
 def tree(tokenizer, token_id):
-    """The lines of a token's merges, down to bytes.
+    """Return the lines of a token's merges, down to bytes.
 
     >>> print("\\n".join(tree(BPETokenizer.train("hug hug hug pug", 258), 257)))
     257 hug
@@ -90,7 +90,7 @@ def tree(tokenizer, token_id):
 
 
 def _name(tokenizer, token_id):
-    """A token as text, with spaces and line ends visible; its bytes if it is no whole character."""
+    """Return a token as text, with visible spaces and line ends; its bytes if it is not UTF-8."""
     if not isinstance(tokenizer, BPETokenizer):
         return visible(tokenizer.decode([token_id]))
     token = tokenizer.token_bytes(token_id)

@@ -1,18 +1,18 @@
-"""Exercises: each has a function to write, and knows what it looks like if it is wrong.
+"""Exercises: each has a function to write, and recognises common faults.
 
 An exercise is a module here, named after the function to write. It has
 
     SECTION    of CONCEPTS.md
-    TASK       what to do, with the equation; the docstring of the reader's file
-    RETURNS    names of what the function returns
-    WHERE      what does the same in this program
-    HINTS      from a nudge to nearly the answer
-    NAME(...)  the function itself, which is the solution; its docstring says what goes in and out
+    TASK       the task with its equation; the docstring of the reader's file
+    RETURNS    names of the function's results
+    WHERE      the same function in this program
+    HINTS      from a first step to nearly the answer
+    NAME(...)  the solution; its docstring has the shapes of arguments and results
     cases      a random generator -> dicts of arguments
-    FAULTS     what is wrong, in words -> a function that is wrong in just this way
-    planted    in a hunt: the function with faults that the reader gets, and not a blank
+    FAULTS     description of a fault -> a function with this fault
+    planted    in a hunt: the function with faults that the reader gets, instead of a blank
 
-`sheet.py` writes the file with the blank, `judge.py` says what is wrong in it.
+`sheet.py` writes the file with the blank, `judge.py` reports what is wrong in it.
 """
 
 import importlib
@@ -29,12 +29,12 @@ NAMES = (
 
 
 def load(number):
-    """The module of an exercise, counted from 1. Raises ValueError for a number that has none."""
+    """Return the module of an exercise, counted from 1. Raises ValueError for a wrong number."""
     if not 1 <= number <= len(NAMES):
         raise ValueError(f"there is no exercise {number}; give 1 to {len(NAMES)}")
     return importlib.import_module(f"npgpt.exercises.{NAMES[number - 1]}")
 
 
 def function_of(exercise):
-    """The solution of an exercise's module."""
+    """Return the solution of an exercise's module."""
     return getattr(exercise, exercise.__name__.rpartition(".")[2])

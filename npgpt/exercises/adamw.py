@@ -5,24 +5,24 @@ import numpy as np
 SECTION = "Training Process"
 TASK = """
 A step of AdamW, t = 1, 2, ..., for a weight w with gradient g. m and v are running means of g and
-of g^2, which begin at 0; what they lack for that is made up for by dividing by 1 - b^t.
+of g^2, which begin at 0; dividing by 1 - b^t corrects this bias.
 
     m <- b1 m + (1 - b1) g              v <- b2 v + (1 - b2) g^2
     w <- w - rate decay w - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
-The decay is of w as it was before the step.
+The decay uses w from before the step.
 """
 RETURNS = ("w", "m", "v")
 WHERE = "autograd.reference.adamw_"
 HINTS = (
-    "Two lines for m and v; and do not change the arrays that you were given.",
+    "Two lines for m and v; and do not change the arrays in place.",
     "The new m and v, not the old, are divided by 1 - b1**t and 1 - b2**t.",
     "w * (1 - rate * decay) - rate * mean / (np.sqrt(square) + eps)",
 )
 
 
 def adamw(w, g, m, v, t, rate, b1, b2, eps, decay):
-    """w, m, v after the step.    w, g, m, v: arrays of one shape; t counts from 1"""
+    """Return w, m, v after the step.    w, g, m, v: arrays of one shape; t counts from 1"""
     m = b1 * m + (1 - b1) * g
     v = b2 * v + (1 - b2) * g**2
     mean, square = m / (1 - b1**t), v / (1 - b2**t)
@@ -49,13 +49,13 @@ def _faulty(mean=True, square=True, l2=False, inside=False, root=True, up=1, dec
 
 
 FAULTS = {
-    "the step leads up: a sign is turned": _faulty(up=-1),
+    "the step leads up: a sign is flipped": _faulty(up=-1),
     "m and v are not divided by 1 - b^t: the first steps are wrong": _faulty(False, False),
     "m is not divided by 1 - b1^t": _faulty(mean=False),
     "v is not divided by 1 - b2^t": _faulty(square=False),
     "the decay is part of the gradient, as in Adam with L2: dividing by sqrt(v) undoes it":
         _faulty(l2=True),
-    "eps stands under the root": _faulty(inside=True),
+    "eps is under the root": _faulty(inside=True),
     "it divides by v, and not by its root": _faulty(root=False),
     "there is no weight decay": _faulty(decays=False),
 }  # fmt: skip

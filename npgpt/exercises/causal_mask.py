@@ -1,11 +1,11 @@
-"""Who may read whom."""
+"""The causal mask."""
 
 import numpy as np
 
 SECTION = "Attention Mechanism"
 TASK = """
-In a model that continues a text, position t reads positions 0 to t, itself among them: what comes
-later is what it is to predict. Write the mask of this: row t says which positions s it may read.
+In a model that continues a text, position t reads positions 0 to t, including itself; it has to
+predict the later ones. Write this mask: row t says which positions s it may read.
 """
 RETURNS = ("mask",)
 WHERE = "autograd.reference.attention"
@@ -17,7 +17,7 @@ HINTS = (
 
 
 def causal_mask(T):
-    """A boolean array (T, T), True where position t (row) may read position s (column)."""
+    """Return a boolean array (T, T), True where position t (row) may read position s (column)."""
     return np.arange(T)[None, :] <= np.arange(T)[:, None]
 
 
@@ -28,10 +28,10 @@ def cases(rng):
 
 FAULTS = {
     "a position does not read itself": lambda T: np.tri(T, k=-1) > 0,
-    "a position reads the one after it, which is what it has to predict": lambda T:
+    "a position reads the one after it, which it has to predict": lambda T:
         np.tri(T, k=1) > 0,
-    "rows and columns are swapped: it reads what comes later": lambda T: np.tri(T).T > 0,
-    "True stands for what is hidden": lambda T: np.tri(T) == 0,
-    "everything is seen": lambda T: np.ones((T, T), bool),
+    "rows and columns are swapped: it reads later positions": lambda T: np.tri(T).T > 0,
+    "True stands for hidden positions": lambda T: np.tri(T) == 0,
+    "every position is visible": lambda T: np.ones((T, T), bool),
     "a position reads only itself": lambda T: np.eye(T, dtype=bool),
 }  # fmt: skip

@@ -4,9 +4,9 @@ import numpy as np
 
 SECTION = "Training Process"
 TASK = """
-Gradient clipping: the gradients of all weights are taken as one long vector. If it is longer than
-`longest`, all are scaled down by one factor, so that it is just as long; if it is not, they stay
-as they are. So the direction of the step stays. Here there are two weights.
+Gradient clipping: the gradients of all weights form one long vector. If its norm is above
+`longest`, one factor scales all of them down to this norm; otherwise they do not change. So the
+direction of the step is preserved. Here there are two weights.
 """
 RETURNS = ("a", "b")
 WHERE = "npgpt.optim.AdamW.step"
@@ -18,7 +18,7 @@ HINTS = (
 
 
 def clip(a, b, longest):
-    """a and b, clipped.    a, b: gradients of any shapes, not both 0"""
+    """Return a and b, clipped.    a, b: gradients of any shapes, not both 0"""
     length = np.sqrt((a**2).sum() + (b**2).sum())
     factor = min(1.0, longest / length)
     return a * factor, b * factor
@@ -51,7 +51,7 @@ FAULTS = {
     "a short gradient is scaled up": _by(_norm, always=True),
     "the length lacks its root": _by(lambda a, b: (a**2).sum() + (b**2).sum()),
     "the largest entry is taken for the length": _by(lambda a, b: max(abs(a).max(), abs(b).max())),
-    "the lengths of the two are added, where their squares are": _by(
+    "the lengths of the two are added, instead of their squares": _by(
         lambda a, b: _norm(a) + _norm(b)
     ),
     "only the first gradient counts for the length": _by(lambda a, b: _norm(a)),

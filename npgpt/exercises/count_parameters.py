@@ -1,4 +1,4 @@
-"""How large a GPT is."""
+"""The number of parameters of a GPT."""
 
 SECTION = "Scaling Laws"
 TASK = """
@@ -18,7 +18,7 @@ HINTS = (
 
 
 def count_parameters(V, T, C, L):
-    """A number.    V tokens, T positions, C channels, L blocks"""
+    """Return a number.    V tokens, T positions, C channels, L blocks"""
     matrices = 3 * C * C + C * C + 4 * C * C + 4 * C * C
     vectors = 3 * C + C + 4 * C + C + 2 * 2 * C
     return V * C + T * C + L * (matrices + vectors) + 2 * C

@@ -4,9 +4,9 @@ import numpy as np
 
 SECTION = "Training Process"
 TASK = """
-The loss is the mean, over N positions, of minus the log of the probability that softmax gives to
-what came: loss = mean_n (ln sum_v e^(z_nv) - z_n,target). Write its gradient with respect to the
-logits z: it is where all of backward begins. Logits can be large; e^1000 is not a number.
+The loss is the mean, over N positions, of minus the log of the softmax probability of the target:
+loss = mean_n (ln sum_v e^(z_nv) - z_n,target). Write its gradient with respect to the logits z, the
+first step of backward. Logits can be large; e^1000 overflows.
 """
 RETURNS = ("dlogits",)
 WHERE = "autograd.reference.cross_entropy_backward"
@@ -18,7 +18,7 @@ HINTS = (
 
 
 def cross_entropy_vjp(logits_NV, targets_N):
-    """dlogits (N, V).    logits (N, V), targets (N,) token ids"""
+    """Return dlogits (N, V).    logits (N, V), targets (N,) token ids"""
     e_NV = np.exp(logits_NV - logits_NV.max(axis=1, keepdims=True))
     dlogits_NV = e_NV / e_NV.sum(axis=1, keepdims=True)
     dlogits_NV[np.arange(len(targets_N)), targets_N] -= 1
@@ -45,13 +45,13 @@ FAULTS = {
         cross_entropy_vjp(logits_NV, targets_N) * len(targets_N),
     "it is divided by N times V": lambda logits_NV, targets_N:
         cross_entropy_vjp(logits_NV, targets_N) / logits_NV.shape[1],
-    "the sign is turned: it leads up the loss": lambda logits_NV, targets_N:
+    "the sign is flipped: it leads up the loss": lambda logits_NV, targets_N:
         -cross_entropy_vjp(logits_NV, targets_N),
     "the 1 at the target is left out": lambda logits_NV, targets_N:
         _probabilities(logits_NV) / len(targets_N),
     "only the targets get a gradient; all logits share the sum": lambda logits_NV, targets_N:
         cross_entropy_vjp(logits_NV, targets_N) * _one_hot(logits_NV, targets_N),
-    "the logits stand where their softmax should": lambda logits_NV, targets_N:
+    "the logits are used instead of their softmax": lambda logits_NV, targets_N:
         (logits_NV - _one_hot(logits_NV, targets_N)) / len(targets_N),
     "e^z overflows: subtract the largest logit of each row first": lambda logits_NV, targets_N:
         (_probabilities(logits_NV, shift=False) - _one_hot(logits_NV, targets_N)) / len(targets_N),

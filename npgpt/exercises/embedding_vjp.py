@@ -5,20 +5,20 @@ import numpy as np
 SECTION = "Embeddings"
 TASK = """
 An embedding is a lookup: y = weight[indices], a row of the table for each index. Write its
-backward: from dy, the gradient of the loss with respect to y, the one with respect to the table.
-A row that was looked up twice reaches the loss twice; one that was not does not reach it at all.
+backward: from dy, the gradient with respect to y, to the gradient with respect to the table. A row
+that was looked up twice reaches the loss twice; a row that was never looked up does not reach it.
 """
 RETURNS = ("dweight",)
 WHERE = "autograd.reference.embedding_backward_"
 HINTS = (
-    "Begin with zeros of the table's shape, and add each row of dy where its row was taken from.",
+    "Begin with zeros of the table's shape, and add each row of dy to the row of its index.",
     "dweight[indices] += dy looks right, but NumPy adds only one of the rows of a repeated index.",
     "np.add.at(dweight, indices, dy), or a loop over zip(indices, dy).",
 )
 
 
 def embedding_vjp(dy_NC, indices_N, V):
-    """dweight (V, C).    dy (N, C), indices (N,) of the rows that were looked up"""
+    """Return dweight (V, C).    dy (N, C), indices (N,) of the rows that were looked up"""
     dweight_VC = np.zeros((V, dy_NC.shape[1]))
     np.add.at(dweight_VC, indices_N, dy_NC)
     return dweight_VC

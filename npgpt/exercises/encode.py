@@ -1,4 +1,4 @@
-"""Byte pair encoding: a text into tokens."""
+"""Byte pair encoding: from a text to tokens."""
 
 from itertools import pairwise
 
@@ -6,22 +6,22 @@ from npgpt.exercises.merge import merge
 
 SECTION = "Tokenization"
 TASK = """
-Encode with merges that were learned. Among the pairs that stand in ids, the one that was learned
-first is merged, wherever it stands; then again, until no pair has a merge. The order counts: from
-a b c, with (b, c) learned before (a, b), comes a bc.
+Encode with learned merges. Of the pairs of neighbours in ids, merge the one that was learned first,
+everywhere; repeat until no pair has a merge. The order counts: with (b, c) learned before (a, b),
+a b c becomes a bc.
 """
 HELPERS = (merge,)
 RETURNS = ("ids",)
 WHERE = "npgpt.bpe.encode_word"
 HINTS = (
     "A merge that was learned earlier has a smaller new id: merges maps a pair to that id.",
-    "List all pairs of neighbours. Of those in merges take that for which merges[pair] is least.",
+    "List all pairs of neighbours. Of the pairs in merges take the one with the least new id.",
     "while True: pairs = [...]; if there are none, return ids; pair = min(pairs, key=merges.get)",
 )
 
 
 def encode(ids, merges):
-    """A list of token ids, to which merges were applied.    merges: pair of ids -> new id"""
+    """Return token ids with all merges applied.    merges: pair of ids -> new id"""
     while True:
         pairs = [(ids[i], ids[i + 1]) for i in range(len(ids) - 1)]
         pairs = [pair for pair in pairs if pair in merges]
@@ -60,13 +60,13 @@ def _one_pass(ids, merges):
 
 
 FAULTS = {
-    "the pair furthest to the left is merged first, whenever it was learned": _by(
+    "the leftmost pair is merged first, whenever it was learned": _by(
         lambda pairs, merges: pairs[0]
     ),
     "the pair that was learned last is merged first": _by(
         lambda pairs, merges: max(pairs, key=merges.get)
     ),
     "it ends after one merge": _by(lambda pairs, merges: min(pairs, key=merges.get), once=True),
-    "what was merged is never merged with its neighbours again": _one_pass,
+    "a merged token is never merged with its neighbours again": _one_pass,
     "nothing is merged": lambda ids, merges: ids,
 }

@@ -7,7 +7,7 @@ import numpy as np
 SECTION = "Transformer Architecture"
 TASK = """
 GELU lets x through by a gate: y = x s, with s = (1 + tanh(u)) / 2 between 0 and 1, and u =
-sqrt(2/pi) (x + 0.044715 x^3). Write its backward: x reaches y in front, and in the gate. The
+sqrt(2/pi) (x + 0.044715 x^3). Write its backward: x reaches y directly, and through the gate. The
 derivative of tanh(u) is 1 - tanh(u)^2.
 """
 RETURNS = ("dx",)
@@ -20,7 +20,7 @@ HINTS = (
 
 
 def gelu_vjp(dy, x):
-    """dx, an array like x.    dy, x: arrays of one shape"""
+    """Return dx, of the shape of x.    dy, x: arrays of one shape"""
     tanh = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
     slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
     return dy * ((1 + tanh) / 2 + x * (1 - tanh**2) / 2 * slope)

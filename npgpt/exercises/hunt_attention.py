@@ -5,20 +5,20 @@ import numpy as np
 SECTION = "Attention Mechanism"
 TASK = """
 A hunt. The function below is causal attention of one head: each position gets the average of the
-values v of those up to it, weighted by a softmax of its scores. It runs, its results look fine,
-and it is wrong in two places. Find and mend both. The shapes tell nothing; the definition does.
+values v up to it, weighted by a softmax of its scores. It runs, its results look fine, and it is
+wrong in two places. Find and mend both. The shapes do not help; the definition does.
 """
 RETURNS = ("y",)
 WHERE = "autograd.reference.attention"
 HINTS = (
     "Does each row of weights sum to 1? Look at what happens after the softmax.",
-    "What is hidden has to be hidden before the softmax, by a score of -inf, and not after it.",
-    "The other: with D channels the scores are divided by sqrt(D), and k.shape[0] is not D.",
+    "Later positions have to be masked before the softmax, by a score of -inf, not after it.",
+    "The second fault: with D channels the scores are divided by sqrt(D), and k.shape[0] is not D.",
 )
 
 
 def planted(q_TD, k_TD, v_TD):
-    """y (T, D).    q, k, v (T, D)"""
+    """Return y (T, D).    q, k, v (T, D)"""
     score_TS = q_TD @ k_TD.T / np.sqrt(k_TD.shape[0])
     e_TS = np.exp(score_TS - score_TS.max(axis=1, keepdims=True))
     a_TS = e_TS / e_TS.sum(axis=1, keepdims=True)
@@ -27,7 +27,7 @@ def planted(q_TD, k_TD, v_TD):
 
 
 def hunt_attention(q_TD, k_TD, v_TD):
-    """y (T, D).    q, k, v (T, D)"""
+    """Return y (T, D).    q, k, v (T, D)"""
     score_TS = q_TD @ k_TD.T / np.sqrt(k_TD.shape[1])
     score_TS = np.where(np.tri(len(q_TD), dtype=bool), score_TS, -np.inf)
     e_TS = np.exp(score_TS - score_TS.max(axis=1, keepdims=True))
@@ -57,16 +57,16 @@ def _late_mask(q_TD, k_TD, v_TD):
 
 FAULTS = {
     "nothing was changed yet": planted,
-    "the softmax still sums over positions that are hidden only afterwards": _late_mask,
+    "the softmax still sums over positions that are masked only afterwards": _late_mask,
     "the scores are still divided by the root of the number of positions":
         lambda q_TD, k_TD, v_TD: _attention(q_TD, k_TD, v_TD, axis=0),
     "the scores are not divided at all": lambda q_TD, k_TD, v_TD:
         _attention(q_TD, k_TD, v_TD, divide=False),
-    "nothing is hidden": lambda q_TD, k_TD, v_TD:
+    "nothing is masked": lambda q_TD, k_TD, v_TD:
         _attention(q_TD, k_TD, v_TD, k=len(q_TD)),
     "a position sees the one after it": lambda q_TD, k_TD, v_TD:
         _attention(q_TD, k_TD, v_TD, k=1),
-    "hidden scores are 0 and not -inf: e^0 is 1, so they still have weight":
+    "masked scores are 0 and not -inf: e^0 is 1, so they still have weight":
         lambda q_TD, k_TD, v_TD:
         _softmax(np.tril(q_TD @ k_TD.T) / np.sqrt(q_TD.shape[1])) @ v_TD,
 }  # fmt: skip

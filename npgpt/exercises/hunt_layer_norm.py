@@ -11,20 +11,20 @@ RETURNS = ("y",)
 WHERE = "autograd.reference.layer_norm"
 HINTS = (
     "Put in a row such as [1, 2, 6] with weight 1 and bias 0: what are the mean and variance of y?",
-    "Over which axis is each of the means? A row is one position, and knows nothing of others.",
-    "The other: the variance is the mean of squares of the distances from the mean.",
+    "Over which axis is each of the means? A row is one position, independent of the other rows.",
+    "The second fault: the variance is the mean of the squared distances from the mean.",
 )
 
 
 def planted(x_NC, weight_C, bias_C):
-    """y (N, C).    x (N, C), weight (C,), bias (C,)"""
+    """Return y (N, C).    x (N, C), weight (C,), bias (C,)"""
     mean = x_NC.mean(axis=0, keepdims=True)
     variance_N1 = (x_NC**2).mean(axis=1, keepdims=True)
     return (x_NC - mean) / np.sqrt(variance_N1 + 1e-5) * weight_C + bias_C
 
 
 def hunt_layer_norm(x_NC, weight_C, bias_C):
-    """y (N, C).    x (N, C), weight (C,), bias (C,)"""
+    """Return y (N, C).    x (N, C), weight (C,), bias (C,)"""
     mean_N1 = x_NC.mean(axis=1, keepdims=True)
     variance_N1 = ((x_NC - mean_N1) ** 2).mean(axis=1, keepdims=True)
     return (x_NC - mean_N1) / np.sqrt(variance_N1 + 1e-5) * weight_C + bias_C
@@ -50,8 +50,8 @@ def _faulty(mean_axis=1, centred=True, axis=1, root=True, eps=1e-5, ddof=0):
 FAULTS = {
     "nothing was changed yet": planted,
     "the variance is still the mean of x^2, and not of (x - mean)^2": _faulty(centred=False),
-    "the mean is still that of each column": _faulty(mean_axis=0),
-    "mean and variance are those of each column, as in batch norm": _faulty(mean_axis=0, axis=0),
+    "the mean is still taken down each column": _faulty(mean_axis=0),
+    "mean and variance are taken down each column, as in batch norm": _faulty(mean_axis=0, axis=0),
     "it divides by the variance, and not by its root": _faulty(root=False),
     "the squares are divided by C - 1": _faulty(ddof=1),
     "eps is missing: a row of equal entries has variance 0": _faulty(eps=0.0),

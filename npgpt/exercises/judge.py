@@ -1,7 +1,7 @@
-"""What is wrong with what a reader wrote: which result, entry and line, by what factor, and why.
+"""Verdicts on a reader's function: the wrong result, its entry, its factor, its line, its cause.
 
-The reader's function and the solution get the same arguments. Where they differ, the difference is
-put in words; and if all that the function returns is what comes out of a known fault, that is said.
+The reader's function and the solution get the same arguments. The first difference is reported; if
+a known fault explains all results, so is the fault.
 """
 
 import ast
@@ -11,18 +11,19 @@ import runpy
 import textwrap
 import traceback
 import warnings
+from operator import attrgetter
 
 import numpy as np
 
 from npgpt.exercises import function_of
 
 TOLERANCE = 1e-6  # relative to the largest entry
-SHOWN = 8  # entries of an array that is written out
-FACTOR = 1e-3  # how far apart ratios of entries are that count as one factor
+SHOWN = 8  # most entries of an array that is printed in full
+FACTOR = 1e-3  # ratios of entries closer than this count as one factor
 
 
 class WrongError(Exception):
-    """An answer that is not right; the message says why."""
+    """A wrong answer; the message says why."""
 
 
 def judge_file(exercise, path):
@@ -30,7 +31,7 @@ def judge_file(exercise, path):
     name = function_of(exercise).__name__
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a SyntaxWarning, say: what counts comes below
+            warnings.simplefilter("ignore")  # such as a SyntaxWarning
             found = runpy.run_path(str(path)).get(name)
     except SyntaxError as error:
         text = f":\n    {error.text.strip()}" if error.text else ""
@@ -55,12 +56,12 @@ def judge(exercise, function, path=None):
     result, what = wrong
     reason = next((words for words, fault in exercise.FAULTS.items() if _is(fault, results)), None)
     parts = [what, _line(function, exercise.RETURNS.index(result)) if path and result else None,
-             reason and f"This is what comes out if {reason}."]  # fmt: skip
+             reason and f"This is the result if {reason}."]  # fmt: skip
     raise WrongError("\n".join(filter(None, parts)))
 
 
 def _is(fault, results):
-    """Whether a faulty function returns the reader's results."""
+    """Return whether a faulty function returns the reader's results."""
     try:
         return all(same(found, _call(fault, arguments)) for arguments, found in results)
     except WrongError:
@@ -68,14 +69,14 @@ def _is(fault, results):
 
 
 def same(found, expected):
-    """Whether two results are equal but for rounding."""
+    """Return whether two results are equal up to rounding."""
     return _count(found) == _count(expected) and all(
         difference("", *pair) is None for pair in _pairs(found, expected)
     )
 
 
 def difference(name, found, expected):
-    """How a result is not what it should be, in words; None if it is."""
+    """Return a description of how a result differs from the expected one; None if it does not."""
     try:
         found, expected = np.asarray(found), np.asarray(expected)
     except (TypeError, ValueError):
@@ -90,7 +91,7 @@ def difference(name, found, expected):
     a, b = found.astype(float), expected.astype(float)
     with np.errstate(all="ignore"):
         equal = (a == b) | (np.isnan(a) & np.isnan(b))  # infinities and NaNs, too
-        gap = np.array(np.where(equal, 0, np.abs(a - b)))  # of which a NaN is the largest
+        gap = np.array(np.where(equal, 0, np.abs(a - b)))  # argmax finds a NaN first
     allowed = TOLERANCE * max(np.abs(b[np.isfinite(b)]).max(initial=0), 1e-9)
     wrong = ~(gap <= allowed)
     return _in_numbers(name, a, b, wrong, gap) if wrong.any() else None
@@ -109,17 +110,17 @@ def _in_numbers(name, a, b, wrong, gap):
     if np.isfinite(ratios).all() and np.ptp(ratios) <= FACTOR * np.abs(ratios).max():
         every = ", as in all that are wrong" if wrong.sum() > 1 else ""
         return f"{text}: {_factor(ratios[0])}{every}"
-    return f"{text}: {_factor(a[at] / b[at])} there, another elsewhere"
+    return f"{text}: {_factor(a[at] / b[at])} there, different elsewhere"
 
 
 def _factor(ratio):
     if abs(ratio + 1) < FACTOR:
-        return "its sign is turned"
+        return "its sign is flipped"
     return f"a factor of {ratio:.4g}" if abs(ratio - 1) > FACTOR else f"{ratio - 1:+.1e} of it"
 
 
 def _compared(exercise, found, expected, arguments):
-    """(name of a result, what is wrong with it), or None."""
+    """Return (name of a result, its fault), or None if all are right."""
     given = ", ".join(f"{name} {_described(value)}" for name, value in arguments.items())
     names = exercise.RETURNS
     if found is None or found is ...:
@@ -134,7 +135,7 @@ def _compared(exercise, found, expected, arguments):
 
 
 def _call(function, arguments, path=None):
-    """What it returns. Raises WrongError for an error, and if it changes an argument."""
+    """Return a function's result. Raises WrongError for an error, or a changed argument."""
     theirs = copy.deepcopy(arguments)
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -145,13 +146,13 @@ def _call(function, arguments, path=None):
     for name, value in arguments.items():
         if isinstance(value, (np.ndarray, list)) and not same(theirs[name], value):
             raise WrongError(
-                f"it changes its argument {name}, which others still need; make a copy first"
+                f"it changes its argument {name}, which the caller still needs; make a copy first"
             )
     return result
 
 
 def _in_their_words(error, path, arguments=None):
-    """An error in the reader's code as a WrongError with their line. Ctrl-C stays what it is."""
+    """Return an error in the reader's code as a WrongError with its line; Ctrl-C unchanged."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     where = f"line {frames[-1].lineno}: " if frames else ""
     if isinstance(error, KeyboardInterrupt):
@@ -163,7 +164,7 @@ def _in_their_words(error, path, arguments=None):
 
 
 def _line(function, result):
-    """The line of a reader's file that made a result: where its name was set last, or returned."""
+    """Return the line that made a result: the last one that set its name, or its return."""
     try:
         lines, first = inspect.getsourcelines(function)
         body = ast.parse(textwrap.dedent("".join(lines)))
@@ -172,29 +173,25 @@ def _line(function, result):
     returns = [node for node in ast.walk(body) if isinstance(node, ast.Return) and node.value]
     if not returns:
         return None
-    node = max(returns, key=_lineno).value
+    node = max(returns, key=attrgetter("lineno")).value
     if isinstance(node, ast.Tuple) and result < len(node.elts):
         node = node.elts[result]
     what = "is made"
     if isinstance(node, ast.Name):
         what = "was last changed"
-        node = max((n for n in ast.walk(body) if _sets(n, node.id)), key=_lineno, default=node)
+        found = [n for n in ast.walk(body) if _sets(n, node.id)]
+        node = max(found, key=attrgetter("lineno"), default=node)
     return f"It {what} in line {first + node.lineno - 1}:\n    {lines[node.lineno - 1].strip()}"
 
 
 def _sets(node, name):
-    """Whether a node of the syntax is `name = ...`, `name[...] = ...`, `name.append(...)`."""
+    """Return whether a node is `name = ...`, `name[...] = ...` or `name.append(...)`."""
+    sets = isinstance(getattr(node, "ctx", None), ast.Store)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        changed = node.func.value
-        grows = node.func.attr in ("append", "extend", "insert")
-        return grows and isinstance(changed, ast.Name) and changed.id == name
-    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-        return isinstance(node.value, ast.Name) and node.value.id == name
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name
-
-
-def _lineno(node):
-    return node.lineno
+        node, sets = node.func, node.func.attr in ("append", "extend", "insert")
+    if isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return sets and isinstance(node, ast.Name) and node.id == name
 
 
 def _pairs(found, expected):
@@ -202,7 +199,7 @@ def _pairs(found, expected):
 
 
 def _count(result):
-    """How many results these are: a tuple, or a list of arrays, holds several."""
+    """Return the number of results; a tuple, or a list of arrays, holds several."""
     several = isinstance(result, list) and any(isinstance(item, np.ndarray) for item in result)
     return len(result) if isinstance(result, tuple) or several else 1
 

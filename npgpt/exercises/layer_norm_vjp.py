@@ -18,13 +18,13 @@ RETURNS = ("dx", "dweight", "dbias")
 WHERE = "autograd.reference.layer_norm_backward"
 HINTS = (
     "dbias and dweight first: y depends on the bias by 1, on the weight by n, in every row.",
-    "dweight is the sum over rows of dy n; dbias is that of dy.",
+    "dweight is the sum over rows of dy n; dbias is the sum of dy.",
     "mean(g) is g.mean(axis=1, keepdims=True): one number for each row, kept as a column.",
 )
 
 
 def layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C):
-    """dx (N, C), dweight (C,), dbias (C,).    dy, n (N, C), rstd (N,), weight (C,)"""
+    """Return dx (N, C), dweight (C,), dbias (C,).    dy, n (N, C), rstd (N,), weight (C,)"""
     g_NC = dy_NC * weight_C
     along_shift = g_NC.mean(axis=1, keepdims=True)
     along_scale = n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)
@@ -63,11 +63,11 @@ def _gain_in_dweight(dy_NC, n_NC, rstd_N, weight_C):
 
 
 FAULTS = {
-    "n mean(g n) is added: a sign is turned": _faulty(scale=-1),
-    "mean(g) is added: a sign is turned": _faulty(shift=-1),
+    "n mean(g n) is added: a sign is flipped": _faulty(scale=-1),
+    "mean(g) is added: a sign is flipped": _faulty(shift=-1),
     "n mean(g n) is left out, as if a scale of the row changed n": _faulty(scale=0),
     "mean(g) is left out, as if a shift of the row changed n": _faulty(shift=0),
-    "dx lacks the factor weight: dy stands where g should": _faulty(gain=False),
+    "dx lacks the factor weight: dy is used instead of g": _faulty(gain=False),
     "dx lacks the factor rstd": _faulty(rstd=0),
     "dx is divided by rstd where it should be multiplied": _faulty(rstd=-1),
     "weight and bias get the mean over rows, and not the sum": _faulty(rows="mean"),

@@ -4,21 +4,21 @@ import math
 
 SECTION = "Training Process"
 TASK = """
-The learning rate of step 0, 1, 2, ...: in the first `warmup` steps it rises in a line, (step + 1)
-/ (warmup + 1) of the peak; then it falls along half a cosine, from the peak at step `warmup` to
-`lowest` at step `steps`; after that it stays there.
+The learning rate of step 0, 1, 2, ...: in the first `warmup` steps it rises linearly, (step + 1) /
+(warmup + 1) of the peak; then it falls along half a cosine, from the peak at step `warmup` to
+`lowest` at step `steps`; after that it is constant.
 """
 RETURNS = ("rate",)
 WHERE = "npgpt.optim.learning_rate"
 HINTS = (
-    "How far along the fall is a step? From 0 at step warmup to 1 at step steps, and not beyond.",
+    "The share of the fall that is behind: 0 at step warmup, 1 at step steps, and never above 1.",
     "(1 + cos(pi * along)) / 2 goes from 1 to 0.",
     "lowest + (peak - lowest) * that",
 )
 
 
 def learning_rate(step, steps, warmup, peak, lowest):
-    """A number.    step counts from 0"""
+    """Return a number.    step counts from 0"""
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     along = min(1.0, (step - warmup) / (steps - warmup))
@@ -49,7 +49,7 @@ FAULTS = {
     "the cosine is counted from step 0, and jumps where the warm-up ends": _faulty(start=False),
     "it falls to 0, and not to lowest": _faulty(to_lowest=False),
     "after the last step the cosine rises again": _faulty(stays=False),
-    "it falls in a line, and not along a cosine": _faulty(line=True),
+    "it falls linearly, and not along a cosine": _faulty(line=True),
     "it is a whole cosine: the rate is back at its peak at the end": _faulty(half=False),
     "there is no warm-up": lambda step, steps, warmup, peak, lowest:
         learning_rate(max(step, warmup), steps, warmup, peak, lowest),

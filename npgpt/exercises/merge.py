@@ -4,9 +4,9 @@ from itertools import pairwise
 
 SECTION = "Tokenization"
 TASK = """
-Byte pair encoding learns a merge at a time: it takes the most frequent pair of neighbours, and
-makes it a token of its own, wherever it stands. Write that second half: from left to right, and
-what was merged is not merged again (of 7 7 7 and the pair 7 7, the first two become one).
+Byte pair encoding learns one merge at a time: it takes the most frequent pair of neighbours, and
+replaces it everywhere by a new token. Write the replacement: go from left to right, and do not
+merge a merged token again (of 7 7 7 and the pair 7 7, the first two become one).
 """
 RETURNS = ("ids",)
 WHERE = "npgpt.bpe.merge_pair"
@@ -18,7 +18,7 @@ HINTS = (
 
 
 def merge(ids, pair, new_id):
-    """A list of token ids in which new_id stands for each pair; pair is a tuple of two ids."""
+    """Return token ids with new_id in place of each pair; pair is a tuple of two ids."""
     merged, i = [], 0
     while i < len(ids):
         if tuple(ids[i : i + 2]) == pair:
@@ -68,7 +68,7 @@ def _either_order(ids, pair, new_id):
 
 FAULTS = {
     "only the first pair is merged": _first_only,
-    "pairs overlap: a token that was merged already is merged again": _overlapping,
+    "pairs overlap: a merged token is merged again": _overlapping,
     "the second token of a pair stays behind": _second_kept,
     "a pair is taken in either order, and (1, 2) is not (2, 1)": _either_order,
     "the last token is lost": lambda ids, pair, new_id: merge(ids[:-1], pair, new_id),

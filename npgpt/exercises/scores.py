@@ -1,25 +1,25 @@
-"""How well queries and keys agree."""
+"""The scores of queries and keys."""
 
 import numpy as np
 
 SECTION = "Attention Mechanism"
 TASK = """
 A head compares the query of each position t with the key of each position s: their dot product,
-over the D channels, divided by sqrt(D). Of vectors with entries of variance 1 the product has
-variance D; divided it has 1, so that the softmax that follows starts out neither flat nor all on
-one position.
+over the D channels, divided by sqrt(D). For vectors with entries of variance 1 the product has
+variance D, and the quotient has variance 1, so that the softmax begins neither flat nor with all
+its weight on one position.
 """
 RETURNS = ("scores",)
 WHERE = "autograd.reference.attention"
 HINTS = (
     "A matrix product of q with k, whose last two axes are swapped.",
-    "Leave the axes in front alone: k.swapaxes(-1, -2), not k.T.",
+    "The axis of heads stays first: k.swapaxes(-1, -2), not k.T.",
     "q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])",
 )
 
 
 def scores(q_HTD, k_HSD):
-    """(H, T, S).    q (H, T, D), k (H, S, D): H heads"""
+    """Return scores (H, T, S).    q (H, T, D), k (H, S, D): H heads"""
     return q_HTD @ k_HSD.swapaxes(1, 2) / np.sqrt(q_HTD.shape[2])
 
 

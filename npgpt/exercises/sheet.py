@@ -1,4 +1,4 @@
-"""The file that a reader gets: the task, and a function whose body is for them to write."""
+"""The file that a reader gets: the task, and a function with a blank for its body."""
 
 import ast
 import inspect
@@ -10,7 +10,7 @@ BLANK = "    ...  # write this\n"
 
 
 def sheet(exercise, command):
-    """The text of the file.    command: what checks it"""
+    """Return the text of the file.    command: the one that checks it"""
     task = textwrap.dedent(exercise.TASK).strip()
     helpers = [inspect.getsource(helper) for helper in getattr(exercise, "HELPERS", ())]
     parts = [f'"""{task}\n\nCheck it: {command}\n"""\n\nimport math\n\nimport numpy as np\n']
@@ -22,7 +22,7 @@ def solution(exercise):
 
 
 def _given(exercise):
-    """The function with a blank or, in a hunt, with faults."""
+    """Return the function with a blank or, in a hunt, with faults."""
     source, name = solution(exercise), function_of(exercise).__name__
     if hasattr(exercise, "planted"):
         return inspect.getsource(exercise.planted).replace("def planted(", f"def {name}(", 1)

@@ -4,19 +4,19 @@ SECTION = "Attention Mechanism"
 TASK = """
 y is the softmax of x, row by row: y_i = e^(x_i) / sum_j e^(x_j). If x_i grows, y_i grows at the
 expense of all: dy_j/dx_i = y_j ([i = j] - y_i). The gradient with respect to x_i is the sum over
-j of dy_j times that. Write it, without a loop, and without the whole matrix dy_j/dx_i.
+j of dy_j times this derivative. Write it without a loop and without the matrix dy_j/dx_i.
 """
 RETURNS = ("dx",)
 WHERE = "autograd.reference.softmax_backward"
 HINTS = (
-    "Write the sum out: one term has i = j, the other is y_i times a sum that i does not occur in.",
+    "Write the sum out: one term has i = j, the rest is y_i times a sum that does not depend on i.",
     "dx_i = y_i dy_i - y_i sum_j dy_j y_j. The sum is one number for each row.",
     "(dy * y).sum(axis=1, keepdims=True) is that number, as a column.",
 )
 
 
 def softmax_vjp(dy_NC, y_NC):
-    """dx (N, C).    dy (N, C); y (N, C), the softmax of each row of x"""
+    """Return dx (N, C).    dy (N, C); y (N, C), the softmax of each row of x"""
     return y_NC * (dy_NC - (dy_NC * y_NC).sum(axis=1, keepdims=True))
 
 
@@ -27,7 +27,7 @@ def cases(rng):
 
 
 FAULTS = {
-    "the sum is left out: it is what the others lose": lambda dy_NC, y_NC: y_NC * dy_NC,
+    "the sum is left out: the other outputs lose it": lambda dy_NC, y_NC: y_NC * dy_NC,
     "each output is taken to depend on its own input only, as in a sigmoid": lambda dy_NC, y_NC:
         dy_NC * y_NC * (1 - y_NC),
     "the sum is taken down the columns, and not along each row": lambda dy_NC, y_NC:
@@ -36,7 +36,7 @@ FAULTS = {
         y_NC * (dy_NC - (dy_NC * y_NC).sum()),
     "the sum is added, and not subtracted": lambda dy_NC, y_NC:
         y_NC * (dy_NC + (dy_NC * y_NC).sum(axis=1, keepdims=True)),
-    "there is a mean where the sum should be": lambda dy_NC, y_NC:
+    "a mean is used instead of the sum": lambda dy_NC, y_NC:
         y_NC * (dy_NC - (dy_NC * y_NC).mean(axis=1, keepdims=True)),
     "the factor y in front is left out": lambda dy_NC, y_NC:
         dy_NC - (dy_NC * y_NC).sum(axis=1, keepdims=True),

@@ -1,21 +1,21 @@
-"""Channels to heads."""
+"""From channels to heads."""
 
 SECTION = "Attention Mechanism"
 TASK = """
 The C channels of a position are the heads side by side: the first D of them are head 0, the next
-D are head 1, and so on. Attention wants each head apart, as (B, H, T, D). Split them.
+D are head 1, and so on. Attention needs separate heads, as (B, H, T, D). Split them.
 """
 RETURNS = ("heads",)
 WHERE = "npgpt.gpt.CausalSelfAttention.heads"
 HINTS = (
     "Two steps: C becomes two axes, then axes change places.",
-    "A reshape moves no entry past another: (B, T, C) can become (B, T, H, D), not (B, H, T, D).",
+    "A reshape keeps the order of entries: (B, T, C) can become (B, T, H, D), not (B, H, T, D).",
     "x.reshape(B, T, H, C // H), and then swap axes 1 and 2.",
 )
 
 
 def split_heads(x_BTC, H):
-    """(B, H, T, D) with D = C / H.    x (B, T, C)"""
+    """Return (B, H, T, D) with D = C / H.    x (B, T, C)"""
     B, T, C = x_BTC.shape
     return x_BTC.reshape(B, T, H, C // H).swapaxes(1, 2)
 

@@ -5,20 +5,20 @@ import numpy as np
 SECTION = "Text Generation"
 TASK = """
 The probabilities of the next token, at a temperature: softmax(logits / temperature). At 1 they
-are the model's own, below they lean to the likeliest, above they are flatter. Divided by a small
-temperature logits are large, and e^1000 is not a number.
+are the model's own, below 1 they favour the likeliest token, above 1 they are flatter. Divided by a
+small temperature logits are large, and e^1000 overflows.
 """
 RETURNS = ("p",)
 WHERE = "npgpt.sampling.Sampling"
 HINTS = (
     "Divide the logits, not the probabilities.",
-    "softmax stays the same if a number is subtracted from all; subtract the largest.",
+    "softmax does not change if a number is subtracted from all logits; subtract the largest.",
     "z = (logits - logits.max()) / temperature; np.exp(z) / np.exp(z).sum()",
 )
 
 
 def temperature(logits_V, temperature):
-    """Probabilities (V,).    logits (V,), temperature above 0"""
+    """Return probabilities (V,).    logits (V,), temperature above 0"""
     e_V = np.exp((logits_V - logits_V.max()) / temperature)
     return e_V / e_V.sum()
 

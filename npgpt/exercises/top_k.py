@@ -4,21 +4,20 @@ import numpy as np
 
 SECTION = "Text Generation"
 TASK = """
-Top-k: only the k most probable tokens stay, with the same proportions among them, and all others
-get probability 0. What stays sums to 1 again. Where probabilities are equal, the lower id goes
-first.
+Top-k: only the k most probable tokens stay, in the same proportions, and all other tokens get
+probability 0. The result sums to 1 again. Of equal probabilities the lower id goes first.
 """
 RETURNS = ("p",)
 WHERE = "npgpt.sampling.Sampling"
 HINTS = (
-    "Which ids have the k largest probabilities? np.argsort sorts upwards.",
+    "Find the ids of the k largest probabilities; np.argsort sorts upwards.",
     "np.argsort(-p, kind='stable')[:k] are these ids; of equals the lower id is first.",
     "Zeros, with p in the places of these ids, divided by their sum.",
 )
 
 
 def top_k(p_V, k):
-    """Probabilities (V,).    p (V,) probabilities, k from 1 to V"""
+    """Return probabilities (V,).    p (V,) probabilities, k from 1 to V"""
     ids_K = np.argsort(-p_V, kind="stable")[:k]
     kept_V = np.zeros(len(p_V))
     kept_V[ids_K] = p_V[ids_K]
@@ -37,7 +36,7 @@ def _scaled(kept_V):
 
 
 FAULTS = {
-    "what stays is not divided by its sum": lambda p_V, k:
+    "the result is not divided by its sum": lambda p_V, k:
         np.where(top_k(p_V, k) > 0, p_V, 0),
     "the k least probable stay": lambda p_V, k: _scaled(
         np.where(np.argsort(np.argsort(p_V, kind="stable")) < k, p_V, 0)),
@@ -46,7 +45,7 @@ FAULTS = {
     "all tokens that are as probable as the last one stay, more than k": lambda p_V, k: _scaled(
         np.where(p_V >= np.sort(p_V)[-k], p_V, 0)),
     "of equal probabilities the higher id goes first": lambda p_V, k: top_k(p_V[::-1], k)[::-1],
-    "those that stay are all equally probable": lambda p_V, k: (top_k(p_V, k) > 0) / k,
+    "the tokens that stay are all equally probable": lambda p_V, k: (top_k(p_V, k) > 0) / k,
     "the probabilities are sorted, and no longer at the ids of their tokens": lambda p_V, k:
         np.sort(top_k(p_V, k))[::-1],
 }  # fmt: skip

@@ -4,21 +4,21 @@ import numpy as np
 
 SECTION = "Text Generation"
 TASK = """
-Top-p: of the most probable tokens as few stay as are needed for their probabilities to reach
-`share` together; the one that reaches it stays, too. All others get 0, what stays sums to 1
-again. Where the model is sure that is one token, where it is not it is many.
+Top-p: the fewest most probable tokens stay whose probabilities together reach `share`, including
+the token that reaches it. All other tokens get 0, and the result sums to 1 again. A sure model
+leaves one token, an unsure one many.
 """
 RETURNS = ("p",)
 WHERE = "npgpt.sampling.Sampling"
 HINTS = (
     "Sort the ids by probability, the largest first, and add up: np.cumsum.",
-    "A token stays if the sum of those before it has not reached the share yet.",
+    "A token stays if the sum before it has not reached the share yet.",
     "before = np.cumsum(p[ids]) - p[ids]; ids[before < share] stay.",
 )
 
 
 def top_p(p_V, share):
-    """Probabilities (V,).    p (V,) probabilities, share between 0 and 1"""
+    """Return probabilities (V,).    p (V,) probabilities, share between 0 and 1"""
     ids_V = np.argsort(-p_V, kind="stable")
     before_V = np.cumsum(p_V[ids_V]) - p_V[ids_V]
     stay = ids_V[before_V < share]
@@ -54,7 +54,7 @@ def _one_more(p_V, share):
 FAULTS = {
     "the token that reaches the share is left out": _without_the_last,
     "one token more stays than is needed": _one_more,
-    "what stays is not divided by its sum": lambda p_V, share:
+    "the result is not divided by its sum": lambda p_V, share:
         _kept(p_V, top_p(p_V, share) > 0, scaled=False),
     "the probabilities are added up in the order of ids, without sorting": lambda p_V, share:
         _kept(p_V, np.cumsum(p_V) - p_V < share),
@@ -62,6 +62,6 @@ FAULTS = {
         _kept(p_V, p_V >= share),
     "the least probable are added up first": lambda p_V, share:
         _kept(p_V, [p_V[p_V < p].sum() < share for p in p_V]),
-    "those that stay are all equally probable": lambda p_V, share:
+    "the tokens that stay are all equally probable": lambda p_V, share:
         (top_p(p_V, share) > 0) / (top_p(p_V, share) > 0).sum(),
 }  # fmt: skip

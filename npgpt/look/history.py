@@ -1,4 +1,4 @@
-"""How a run was trained, from its folder: losses, gradients, samples, and what to hold them to."""
+"""The training of a run, from its folder: losses, gradient norms, samples, and reference losses."""
 
 import math
 import re
@@ -17,12 +17,12 @@ SAMPLES = 60_000  # characters
 
 
 def is_tales(run):
-    """Whether a run was trained on the embedded text, whose grammar is known."""
+    """Return whether a run was trained on the embedded text, whose grammar is known."""
     return run is not None and run.training.corpus == ("tales",)
 
 
 def history(run, tokenizer):
-    """A run's metrics.csv and samples.txt as JSON will have them; None if it has no steps.
+    """Return a run's metrics.csv and samples.txt as objects for JSON; None if it has no steps.
 
     Raises ValueError for a metrics.csv that is damaged, with its line.
     """
@@ -45,8 +45,10 @@ def _parts(values):
 
 
 def _levels(run, tokenizer):
-    """[name, nats per token] of what a loss is held to; n-grams of the embedded text only, which is
-    there without a file or a network."""
+    """Return reference losses as [name, nats per token].
+
+    N-gram models are fitted to the embedded text only, which needs no file and no network.
+    """
     levels = [["a uniform guess", math.log(run.model.vocab_size)]]
     if is_tales(run):
         with ExitStack() as stack:
@@ -63,7 +65,7 @@ def _levels(run, tokenizer):
 
 
 def _samples(run):
-    """[step, text] of the last samples."""
+    """Return the last samples as [step, text]."""
     path = member(run.folder, "samples.txt")
     text = read_text(path) if path.exists() else ""
     parts = re.split(r"^step (\d{1,18}): .*\n", text, flags=re.M)

@@ -1,8 +1,7 @@
 """The page: one HTML file that needs no server and no network, and cannot reach one.
 
-Texts, such as the name of a run or a prompt, reach it as JSON in which nothing can be read as
-markup, and the page shows them as text. Its content security policy allows no source but the one
-script and the one style sheet in it, each by its hash.
+Names and prompts reach it as JSON that contains no markup, and the page shows them as text. Its
+content security policy allows only its own script and its own style sheet, each by its hash.
 """
 
 import base64
@@ -27,9 +26,9 @@ from npgpt.look.weights import base64_of, pack
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
 
-LIVE = 4_000_000  # parameters up to which a page holds the model itself
-WINDOW = 512  # tokens that a page shows at most
-SCRIPTS = (  # each after those that it imports
+LIVE = 4_000_000  # most parameters of a model that a page holds
+WINDOW = 512  # most tokens that a page shows
+SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
     "views/tokens", "views/attention", "views/residual", "views/knockout", "views/embeddings",
     "views/backward", "views/training", "look",
@@ -39,7 +38,7 @@ OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt lo
 
 
 def check_target(path):
-    """Raise ValueError unless nothing is at `path`, or a page that was made here before."""
+    """Raise ValueError unless `path` is free or holds a page that was made here before."""
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.html")
@@ -49,17 +48,17 @@ def check_target(path):
 
 
 def write_page(path, html):
-    """Write the page, unless something has come to be at `path` since it was checked."""
+    """Write the page; raise ValueError if `path` has been taken since it was checked."""
     check_target(path)
     atomic_write(path, html)
 
 
 def make_page(subject, prompt=None, kind="fp16"):
-    """(HTML, record): the page of a `npgpt.look.subject.Subject`, and what it holds, by name.
+    """Return (HTML, record): the page of a `npgpt.look.subject.Subject`, and its data by name.
 
-    prompt   the text that it opens with; default: the sentence with "it" of the tales, or a text
-             that the model writes
-    kind     how weights are stored, of `npgpt.look.weights.KINDS`
+    prompt   the text that it opens with; default: the tales' sentence with "it", or a text that the
+             model writes
+    kind     storage of the weights, one of `npgpt.look.weights.KINDS`
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
@@ -92,9 +91,9 @@ def _record(subject, prompt, kind, progress):
     progress("recording forward and backward (compiling, the first time)")
     gradient = record_gradient(model, ids)
     passed = None if live else record_pass(model, ids)
-    progress("reading how it was trained")
+    progress("reading the run's metrics")
     trained = history(run, tokenizer) if run else None
-    told = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # it knows characters
+    told = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # the grammar is of characters
     progress("writing")
     return {
         "name": subject.name,
@@ -120,13 +119,13 @@ def default_prompt(subject):
         return tales.SENTENCE_WITH_IT + " "
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
     text = subject.tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
-    # What a token leaves of a character that was cut is no text to type.
+    # A character that was cut in the middle cannot be typed.
     return text.lstrip("\n").replace("\ufffd", "") or text
 
 
 def _tokenizer(tokenizer, live, ids, passed):
-    """What the page needs to encode, or, without a model, the texts of the tokens that it shows."""
-    names = [token.decode("latin-1") for token in tokenizer.tokens]  # a character a byte
+    """Return the tokenizer for the page; without a model, only the texts of the shown tokens."""
+    names = [token.decode("latin-1") for token in tokenizer.tokens]  # one character per byte
     if not live:
         shown = set(ids.tolist()) | {v for row in passed["lens"] for t in row for v, _ in t}
         return {"kind": "none", "tokens": {v: names[v] for v in sorted(shown)}}
@@ -137,7 +136,7 @@ def _tokenizer(tokenizer, live, ids, passed):
 
 
 def _plane(table_VC):
-    """Where each token's embedding lies in the plane of their two main directions."""
+    """Return each token embedding's coordinates along the first two principal components."""
     centred_VC = table_VC - table_VC.mean(axis=0)
     u_VK, size_K, _ = np.linalg.svd(centred_VC, full_matrices=False)
     xy_V2 = np.zeros((len(table_VC), 2))
@@ -147,8 +146,8 @@ def _plane(table_VC):
 
 
 def _grammar(grammar):
-    """Lists of options, each [parts, traits]; a mention is [slot, trait], a choice [slot, list] or
-    [slot, mention] under the key "choose"."""
+    """Return {name: options}; an option is [parts, traits], and a part is a text, {"say": [slot,
+    trait]} for a mention, or {"choose": source, "slot": slot}."""
 
     def part(part):
         if isinstance(part, str):
@@ -164,7 +163,7 @@ def _grammar(grammar):
 
 
 def assemble(record):
-    """The HTML of a record."""
+    """Return the HTML of a record."""
     folder = files("npgpt.look") / "page"
 
     def read(name):
@@ -182,7 +181,7 @@ def assemble(record):
 
 
 def _joined(name, script):
-    """A module as a part of one script: a function that is called at once, for its own scope."""
+    """Return a module as part of one script: a function with its own scope, called at once."""
     exported = re.findall(r"^export (?:function|class|const) (\w+)", script, re.M)
 
     def imported(found):
@@ -194,7 +193,7 @@ def _joined(name, script):
 
 
 def _as_json(value):
-    """JSON that can stand in a script element: ASCII, and without <, > and &."""
+    """Return JSON that is safe in a script element: ASCII, without <, > and &."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
 

@@ -1,8 +1,8 @@
-"""What the engine does for one loss, watched by an observer: nothing is computed a second way.
+"""One loss and its gradient, recorded by an observer of the engine.
 
-Of forward: which op was called where in the model, on what shapes, and what it saved. Of backward:
-the gradient of every weight, and how large the gradient at each op's output is. Of a model too
-large for a page also the numbers that its views show.
+The forward gives each op, its module path, its shapes and its saved arrays. The backward gives the
+gradient of every weight and the gradient norm at each op's output. For a model that is too large
+for a page, `record_pass` adds the numbers that the views show.
 """
 
 import numpy as np
@@ -11,17 +11,18 @@ from autograd import Observer, Tensor, no_grad, observing, softmax
 from npgpt.look.weights import base64_of
 from npgpt.run.diagnostics import module_at_work
 
-LARGEST, DRAWN = 8, 64  # entries of a gradient that a page holds of each weight
-LIKELIEST = 12  # tokens of a distribution that a page without weights holds
+LARGEST, DRAWN = 8, 64  # entries of each weight's gradient that a page holds
+LIKELIEST = 12  # tokens of each distribution in a page without weights
 
 
 class Recorder(Observer):
-    """The ops of a forward in order, as JSON will have them, and its arrays by name.
+    """The ops of a forward in order, as objects for JSON, and its arrays by name.
 
-    ops      op, module path, shapes, inputs (the index of an op, or a weight's name, or null), what
-             is saved; after backward the Euclidean norm of the gradient of its output
+    ops      op, module path, shapes, inputs (an op's index, a weight's name, or null), saved
+             arrays; after backward the Euclidean norm of its output's gradient
     arrays   the residual stream before the first block and after each branch ("x.0", "x.1", ...),
-             queries, keys and values ("h.0.attn"), the gradient of the tokens' rows ("d_tokens")
+             queries, keys and values ("h.0.attn"), the gradient of the token embeddings
+             ("d_tokens")
     """
 
     def __init__(self, model):
@@ -63,14 +64,15 @@ class Recorder(Observer):
 
 
 def record_gradient(model, ids_T, seed=0):
-    """One loss of a model, of each token of a text given those before it, as JSON will have it.
+    """Return the loss of a text's next tokens and its gradient, as an object for JSON.
 
-    loss       nats per token        ops        what a `Recorder` says of them
+    loss       nats per token
+    ops        `Recorder.ops`
+    saliency   for each input token, the norm of its embedding's gradient
+    weights    name -> norm, largest magnitude, and some entries: their flat indices `at` and
+               `values`; the largest ones, and a sample drawn with the seed
+
     Raises FloatingPointError if the loss is not finite.
-
-    saliency   by token of the text that is read, the norm of the gradient of its embedding
-    weights    name -> norm, largest magnitude, and some entries: their indices in the flat array
-               `at`, and `values`; the largest, and others drawn with the seed
     """
     model.eval()
     with observing(Recorder(model)) as recorder:
@@ -106,13 +108,13 @@ def record_gradient(model, ids_T, seed=0):
 
 
 def record_pass(model, ids_T):
-    """The forward of a text, for a page without weights: what its views show, as JSON will have it.
+    """Return the forward of a text as an object for JSON, for a page without weights.
 
     arrays   name -> base64 of float16: the stream, (T, C) each, and queries, keys and values side
              by side, (T, 3 C) each
     lens     by point of the stream, by position: the likeliest tokens [id, probability] if the
-             stream were read out there; the last point is the model's answer
-    given    by position, the probability of the token that follows
+             head read the stream there; the last point is the model's prediction
+    given    by position, the probability of the next token
     """
     with model.evaluating(), observing(Recorder(model)) as recorder:
         model.hidden(ids_T[None])
@@ -143,7 +145,7 @@ def _flat(saved):
 
 
 def _described(item):
-    """What an op saved, in a few words."""
+    """Return a short description of what an op saved."""
     if isinstance(item, np.ndarray):
         return f"{item.dtype} {item.shape}"
     return repr(item)[:40]

@@ -1,4 +1,4 @@
-"""What is looked at: a GPT with its tokenizer, from a run folder or the transformers library."""
+"""A GPT with its tokenizer, from a run folder or a folder of the transformers library."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from npgpt.words import WordTokenizer
 
 @dataclass(frozen=True)
 class Subject:
-    """A GPT, and the run that trained it, None if the folder does not tell."""
+    """A GPT, and the run that trained it, or None."""
 
     name: str
     model: GPT
@@ -23,7 +23,7 @@ class Subject:
 
 
 def open_subject(name):
-    """The `Subject` that `npgpt.families.models.load_model` finds; ValueError for no GPT."""
+    """Return the `Subject` in a folder or under a name; raise ValueError if it is not a GPT."""
     folder = local_folder(name)
     arch = arch_of(folder)
     if arch != "gpt":
@@ -34,7 +34,7 @@ def open_subject(name):
     model, tokenizer, _, run = load_model(folder)
     if isinstance(tokenizer, WordTokenizer):
         raise ValueError(
-            f"{folder} has words as tokens, which the page does not write: name the run of a gpt "
+            f"{folder} has words as tokens, which the page cannot encode: name the run of a gpt "
             "that has characters or byte pairs, such as runs/tales"
         )
     return Subject(Path(name).resolve().name, model, tokenizer, run)

@@ -1,7 +1,7 @@
-"""Weights as text in a page: 16 or 8 bits each, in base64; and the model that they make.
+"""Weights in base64 with 16 or 8 bits each, and the rounded values that they stand for.
 
-    fp16   each weight as the nearest float16
-    int8   each row of a matrix as integers from -127 to 127, times a number of its own
+    fp16   each weight rounded to float16
+    int8   each row of a matrix as integers from -127 to 127, with a scale for the row
 
 Vectors, which are few, stay in float32.
 """
@@ -16,13 +16,13 @@ KINDS = ("fp16", "int8")
 
 
 def base64_of(array, dtype):
-    """The bytes of an array, little-endian, as base64."""
+    """Return the bytes of an array, little-endian, as base64."""
     little = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<"))
     return base64.b64encode(little.tobytes()).decode("ascii")
 
 
 def pack(weights, kind):
-    """(name -> JSON of the packed array, name -> float64 array of what that stands for).
+    """Return ({name: object for JSON of the packed array}, {name: its values in float64}).
 
     weights   name -> array
     kind      one of KINDS. Raises ValueError for fp16 if a weight is too large for it.

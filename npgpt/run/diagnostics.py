@@ -1,4 +1,4 @@
-"""What is wrong with a step whose loss is not finite, and is a model fit to be trained at all?"""
+"""Diagnosis of a step whose loss is not finite, and checks of a model before training."""
 
 import math
 import sys
@@ -15,7 +15,10 @@ from npgpt.train import DivergedError, micro_batches
 
 @contextmanager
 def divergence_explained(run, model, optimizer, ids_N, ranks=None, objective=NEXT_TOKEN):
-    """Inside, training a `Run`: what is not finite is traced to where it began (DivergedError)."""
+    """Trace a number that is not finite, while a `Run` is trained, to the op that made it.
+
+    Raises DivergedError with that op in its message.
+    """
     try:
         yield
     except FloatingPointError as error:
@@ -31,10 +34,10 @@ def divergence_explained(run, model, optimizer, ids_N, ranks=None, objective=NEX
 
 
 def diagnosis(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
-    """Where the first number that is not finite arises in a step, found by computing it again.
+    """Return where the first number that is not finite arises in a step, by computing it again.
 
-    step    counted from 0, and not taken: the weights are those before it
-    ranks   of several, each looks at its own rows of the batch
+    step    counted from 0; the weights are from before it
+    ranks   each rank looks at its own rows of the batch
     """
     broken = weights_not_finite(model)
     if broken:
@@ -53,9 +56,9 @@ def diagnosis(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
 
 
 def module_at_work(model):
-    """A function that says which part of the model is calling it, as `h.3.mlp.c_fc`.
+    """Return a function that returns the path of the module that calls it, as `h.3.mlp.c_fc`.
 
-    It looks for the innermost call on the stack whose `self` is a module of the model.
+    It searches the stack for the innermost call whose `self` is a module of the model.
     """
     paths = {id(module): path for path, module in model.named_modules()}
 
@@ -75,7 +78,7 @@ def module_at_work(model):
 
 
 def check_model(model, ids_N, config, objective=NEXT_TOKEN):
-    """Print whether the model starts and learns as it should. Raises ValueError if it does not.
+    """Print whether the model starts, masks and learns as it should; raise ValueError if not.
 
     config   a TrainConfig
     """
@@ -93,13 +96,13 @@ def check_model(model, ids_N, config, objective=NEXT_TOKEN):
           f"{'right' if learns else 'WRONG, it should fall below a half'}")  # fmt: skip
     if not (starts and learns and ahead is None):
         raise ValueError(
-            "the model does not start, look or learn as it should; look for the reason with npgpt "
-            "gradcheck --model, and in what was changed last"
+            "the model does not start, mask or learn as it should; look for the reason with npgpt "
+            "gradcheck --model, and in the last change"
         )
 
 
 def loss_at_start(model, ids_N, config, objective=NEXT_TOKEN):
-    """(loss of the first batch, ln V): an untrained model should guess nearly uniformly."""
+    """Return (loss of the first batch, ln V): an untrained model should guess almost uniformly."""
     with model.evaluating():
         batch = _first_batch(model, ids_N, config, objective)
         loss = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
@@ -107,7 +110,7 @@ def loss_at_start(model, ids_N, config, objective=NEXT_TOKEN):
 
 
 def sees_ahead(model, ids_N, config, objective=NEXT_TOKEN):
-    """The first position whose logits change with the last token, later than it; None if none."""
+    """Return the first position whose logits change with the last token after it, or None."""
     *given, x_BT = _first_batch(model, ids_N, config, objective).inputs
     changed_BT = x_BT.copy()
     changed_BT[:, -1] = (x_BT[:, -1] + 1) % model.config.vocab_size
@@ -118,11 +121,11 @@ def sees_ahead(model, ids_N, config, objective=NEXT_TOKEN):
 
 
 def overfit(model, ids_N, config, steps=100, lr=3e-3, objective=NEXT_TOKEN):
-    """The losses of `steps` steps on one batch, which any sound model memorises."""
+    """Return the losses of `steps` steps on one batch, which any sound model memorises."""
     batch = _first_batch(model, ids_N, config, objective)
     optimizer = AdamW(model.parameters(), lr=lr, weight_decay=0.0)
     losses = []
-    model.eval()  # dropout is there to prevent exactly this
+    model.eval()  # without dropout, which prevents memorising
     with suppress(FloatingPointError):  # a loss that is not finite is a finding, the last one
         for _ in range(steps):
             loss = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)

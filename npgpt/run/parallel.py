@@ -2,10 +2,10 @@
 
     mpirun -n 2 npgpt train ...
 
-The mean gradient of a batch is the mean of the ranks' gradients. One all-reduce a step adds up a
-flat buffer of all gradients, with the loss and the wish to stop as its last two numbers; after that
-every rank takes the same optimizer step from the same numbers, and so keeps the same weights.
-Rank 0 writes the run folder and prints; the others only compute. A rank that fails ends the job.
+The mean gradient of a batch is the mean of the ranks' gradients. One all-reduce per step sums a
+flat buffer of all gradients; its last two numbers are the loss and the request to stop. Then every
+rank takes the same optimizer step from the same numbers, so the weights stay equal. Rank 0 writes
+the run folder and prints; the other ranks only compute. A rank that fails ends the job.
 
 Source: Li et al., PyTorch Distributed, 2020 (section 2.3: all-reduce of gradients in buckets).
 """
@@ -47,8 +47,8 @@ def join_ranks():
 class Ranks:
     """The processes of a job, seen from one of them. rank: 0 to size - 1.
 
-    interrupted   not empty if this rank was asked to stop (`npgpt.run.signals`)
-    stopping      whether any rank was, as of the last step: the same answer on each
+    interrupted   not empty if this rank received a signal to stop (`npgpt.run.signals`)
+    stopping      whether any rank had received one at the last step: equal on all ranks
     """
 
     def __init__(self, comm):
@@ -66,7 +66,7 @@ class Ranks:
             )
 
     def check_same(self, settings):
-        """Raise ValueError, on every rank, unless all of them have the same.    name -> value"""
+        """Raise ValueError, on every rank, unless all ranks have equal settings {name: value}."""
         everyone = self.comm.allgather(settings)
         for name in settings:
             ranks = {repr(theirs.get(name)): rank for rank, theirs in enumerate(everyone)}
@@ -101,12 +101,12 @@ class Ranks:
         return float(flat[-2])
 
     def total(self, value):
-        """The sum of a number over the ranks; every rank has to come here."""
+        """Return the sum of a number over the ranks; every rank has to call it."""
         return self.comm.allreduce(value)
 
 
 def run_worker(run, dataset, model, optimizer, ranks):
-    """Take the same steps as rank 0, and nothing else."""
+    """Take the same steps as rank 0, without evaluating or writing."""
     ids, objective = dataset.train_ids, dataset.objective
     explained = divergence_explained(run, model, optimizer, ids, ranks, objective)
     with stop_request(ranks) as stop_asked, explained:

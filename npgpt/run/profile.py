@@ -1,12 +1,11 @@
-"""Where the time of a training step goes: every op, forward and backward, with its arithmetic.
+"""A profile of training steps: the time and arithmetic of every op, forward and backward.
 
-While steps are profiled, `autograd` tells the profile of each op that runs. What the rest of a step
-takes (drawing the batch, the engine, adding gradients) is a line of its own.
+While steps are profiled, an `autograd.Observer` sees each op. The rest of a step (drawing the
+batch, the engine, adding gradients) has its own line.
 
-GFLOP/s are counted from shapes, by what each op says of itself (`@op(flops=...)`). GB/s count the
-arrays that an op is given and returns, each once: what it has to move at least. More GB/s than the
-memory's speed mean that arrays came from a cache; an op that is near neither limit waits for
-something else.
+GFLOP/s are counted from shapes, as each op declares (`@op(flops=...)`). GB/s count an op's inputs
+and outputs once each, the least that it has to move. More GB/s than the memory's speed mean that
+arrays came from a cache; an op that is near neither limit waits for something else.
 """
 
 from collections import defaultdict
@@ -17,13 +16,13 @@ import numpy as np
 
 from autograd import Observer, observing
 
-SKIPPED = 3  # steps before the profile begins: they ask the system for memory
+SKIPPED = 3  # steps before the profile begins, which allocate memory
 OPTIMIZER, REST = "AdamW", "the rest"
 
 
 @dataclass
 class Cost:
-    """What one function did in all steps: calls, seconds, FLOPs, bytes."""
+    """The cost of one function in all steps: calls, seconds, FLOPs, bytes."""
 
     calls: int = 0
     seconds: float = 0.0
@@ -38,9 +37,9 @@ class Cost:
 
 
 class OpCosts(Observer):
-    """Costs by (op, "forward" or "backward") of all that is recorded while it observes.
+    """Costs of recorded ops by (op, "forward" or "backward").
 
-    What records nothing, such as an evaluation between two steps, is not counted.
+    Ops outside of a graph, such as those of an evaluation between two steps, are not counted.
     """
 
     def __init__(self):
@@ -52,7 +51,7 @@ class OpCosts(Observer):
             flops = op.flops(inputs, outputs, settings)
             self.forward_flops[node] = flops
             read = [*inputs, *settings.values()]
-            # of an embedding's table only the rows that were asked for
+            # An embedding reads only the looked-up rows of its table.
             moved = 2 * outputs[0].nbytes if op.name == "embedding" else _moved(read, outputs)
             self.costs[op.name, "forward"].add(seconds, flops, moved)
 
@@ -64,7 +63,7 @@ class OpCosts(Observer):
 
 
 def _moved(read, written):
-    """Bytes of the arrays read and written; 0 for an op that gives a view of what it read."""
+    """Return the bytes of the arrays read and written; 0 for an op that returns a view."""
     read, written = list(_arrays(read)), list(_arrays(written))
     if any(np.may_share_memory(x, y) for x in read for y in written):
         return 0
@@ -72,7 +71,7 @@ def _moved(read, written):
 
 
 def _arrays(value):
-    """The arrays in nested tuples and lists."""
+    """Yield the arrays in nested tuples and lists."""
     if isinstance(value, np.ndarray):
         yield value
     elif isinstance(value, tuple | list):
@@ -81,12 +80,12 @@ def _arrays(value):
 
 
 class Profile:
-    """A context manager around a training loop, of which a few early steps are profiled.
+    """A context manager around a training loop that profiles a few early steps.
 
-    count      how many steps; the first SKIPPED ones of the loop are left out; 0 for none
+    count      number of profiled steps, after the first SKIPPED ones; 0 for none
     optimizer  the AdamW of the loop
-    report     called with the table when the steps are done, or the loop ends before; not called
-               if it ends before the first of them
+    report     called with the table after `count` steps, or at the end of a shorter loop; not
+               called if no step was profiled
     """
 
     def __init__(self, count, optimizer, report=print):
@@ -106,7 +105,7 @@ class Profile:
             self.report(self.table())
 
     def update(self, step):
-        """Count what was observed since the last call as that of a `npgpt.train.Step`."""
+        """Count the observed ops since the last call as the cost of a `npgpt.train.Step`."""
         if self.skipped < SKIPPED:
             self.skipped += 1
             self.ops.costs.clear()
@@ -114,8 +113,8 @@ class Profile:
             self.steps += 1
             self.seconds += step.seconds
             weights = self.optimizer.parameters.values()
-            # The gradient is read twice (norm, update), the weight and both moments once, and
-            # these three are written; FLOPs as `autograd.kernels.optimizer` counts them.
+            # The gradient is read twice (norm, update); the weight and both moments are read and
+            # written once. FLOPs are those of `autograd.kernels.optimizer`.
             moved = 8 * sum(weight.data.nbytes for weight in weights)
             flops = 17 * sum(weight.size for weight in weights)
             self.update_cost.add(step.optimizer_seconds, flops, moved)
@@ -124,7 +123,7 @@ class Profile:
                 self.report(self.table())
 
     def table(self):
-        """The costs as text, the most expensive first; ms, calls and shares are of one step."""
+        """Return the costs of one step as text, the most expensive op first."""
         costs = self.ops.costs | {(OPTIMIZER, ""): self.update_cost}
         inside = sum(cost.seconds for cost in costs.values())
         costs[REST, ""] = Cost(self.steps, self.seconds - inside)

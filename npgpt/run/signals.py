@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a wish that the training loop grants after the step at hand."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request to stop after the current step."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)))
 
 
 class StopRequest:
-    """Whether training is to stop. Of several ranks, each learns of it in the same step.
+    """A flag that is true once training has to stop, on all ranks from the same step on.
 
-    received   numbers of the signals that arrived in this process
+    received   signal numbers that this process received
     """
 
     def __init__(self, ranks=None):
@@ -24,16 +24,16 @@ class StopRequest:
         return self.ranks.stopping if self.ranks else bool(self.received)
 
     def exit_status(self):
-        """128 + the signal's number, as shells have it; SIGTERM's if another rank received it."""
+        """Return 128 + the signal's number, as shells do; SIGTERM's if another rank received it."""
         return 128 + (self.received[0] if self.received else signal.SIGTERM)
 
 
 @contextmanager
 def stop_request(ranks=None):
-    """Inside, a first Ctrl-C, SIGTERM or SIGHUP is noted in the `StopRequest`; a second stops at
-    once. SIGHUP stays ignored where it was, as under nohup.
+    """Yield a `StopRequest`, set by the first Ctrl-C, SIGTERM or SIGHUP; a second ends at once.
 
-    Only the main thread of a program may listen to signals; in another one nothing is noted.
+    SIGHUP stays ignored if it was, as under nohup. Only the main thread of a program can receive
+    signals; in other threads the request is never set.
     """
     request = StopRequest(ranks)
     if threading.current_thread() is not threading.main_thread():

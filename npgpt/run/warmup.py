@@ -29,6 +29,8 @@ TINY = {
 
 def warm_up(config, **options):
     """Compile, or load from disk, what a `WarmUp` of these arguments does."""
+    if backend.name != "numba":
+        return
     with contextlib.closing(WarmUp(config, **options)) as warming_up:
         warming_up.finish()
 

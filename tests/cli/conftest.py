@@ -15,7 +15,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, corpus):
-    """The folder of a finished run of 6 steps. Not to be written to."""
+    """Return the folder of a finished run of 6 steps; do not write to it."""
     folder = tmp_path_factory.mktemp("runs") / "hens"
     assert main(["train", "--corpus", str(corpus), "--out", str(folder), *TINY]) == 0
     return folder

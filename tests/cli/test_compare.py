@@ -24,7 +24,7 @@ SETTINGS = st.dictionaries(st.sampled_from("abcdef"), VALUES)
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory, corpus):
-    """A run that differs from `finished` in its rate and its depth. Not to be written to."""
+    """Return a run with a different rate and depth than `finished`; do not write to it."""
     folder = tmp_path_factory.mktemp("other") / "deep"
     flags = ["--lr", "0.01", "--n-layer", "2"]
     assert main(["train", "--corpus", str(corpus), "--out", str(folder), *TINY, *flags]) == 0
@@ -85,6 +85,7 @@ def test_as_json(cli, finished, other, tmp_path):
     assert result["runs"]["hens"]["tokens read"] == 6 * 4 * 16
 
 
+@pytest.mark.slow
 def test_the_floor_is_there_where_it_is_known_and_other_texts_are_noted(cli, finished, here):
     for arch, sizes in (("gpt", []), ("bert", ["--n-inner", "16"])):
         flags = ["--preset", "tales" if arch == "gpt" else "tales-bert", "--eval-tokens", "2000"]
@@ -105,6 +106,7 @@ def test_the_floor_is_there_where_it_is_known_and_other_texts_are_noted(cli, fin
     assert "n_inner" in result["settings"] and result["settings"]["n_inner"][0] is None
 
 
+@pytest.mark.slow
 def test_a_drawn_part_is_said_to_be_one_and_is_not_held_to_the_whole_texts_entropy(
     cli, here
 ):

@@ -74,7 +74,7 @@ def test_a_file_cut_short_in_mid_save(tmp_path, corpus, whole, which):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk in memory. Skipped without the right to mount one."""
+    """Mount a disk in memory; skip without the right to."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = shutil.which("mount")

@@ -78,7 +78,7 @@ def test_check_finds_a_model_that_looks_ahead(cli, here, corpus, monkeypatch):
     right = attention.forward
     monkeypatch.setattr(attention, "forward", lambda *qkv, causal: right(*qkv, causal=False))
     status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
-    assert status == 1 and "look or learn as it should" in err
+    assert status == 1 and "mask or learn as it should" in err
     assert "WRONG, the last token changes the logits at position 0" in out
 
 

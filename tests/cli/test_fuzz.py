@@ -37,7 +37,7 @@ def train_on(folder):
 
 
 def commands(*names):
-    """Of a run: each command in turn, until one refuses it."""
+    """Return a reader of a run: each command in turn, until one refuses it."""
     extra = {"generate": ["--max-new-tokens", "2"], "tokenize": ["the hen"], "eval": ["--json"]}
 
     def call(folder):
@@ -47,7 +47,7 @@ def commands(*names):
 
 
 def called(function):
-    """Of what is no command: a ValueError or OSError with a text is its refusal."""
+    """Return a reader whose refusal is a ValueError or OSError with a text."""
 
     def call(folder):
         try:
@@ -113,7 +113,7 @@ max_iters = 10
 
 
 def in_bounds(function, folder):
-    """The status of a reader; what it printed on stderr. It may not wait nor take much memory."""
+    """Return (status, stderr) of a reader; fail if it waits or takes much memory."""
     said = io.StringIO()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -135,7 +135,7 @@ def in_bounds(function, folder):
 
 @st.composite
 def damaged(draw, name, content):
-    """The content of a file, changed somewhere: its bytes, or an entry of the JSON in it."""
+    """Draw a file's content with a change in its bytes or in an entry of its JSON."""
     if name.endswith(".json") and draw(st.booleans()):
         return json.dumps(draw(changed(json.loads(content)))).encode()
     if name.endswith(".safetensors") and draw(st.booleans()):
@@ -152,7 +152,7 @@ def damaged(draw, name, content):
 
 @st.composite
 def changed(draw, value):
-    """A JSON value with an entry that is another, is missing, or has another name."""
+    """Draw a JSON value with an entry that is changed, missing or renamed."""
     entries = list(value) if isinstance(value, dict) else list(range(len(value)))
     if not entries:
         return draw(st.sampled_from(ODD))
@@ -172,7 +172,7 @@ def changed(draw, value):
 
 @pytest.fixture(scope="module")
 def folders(finished, corpus, tmp_path_factory):
-    """A sound folder of each kind."""
+    """Make a sound folder of each kind."""
     made = tmp_path_factory.mktemp("sound")
     assert main(["prepare", str(made / "tokens"), "--corpus", str(corpus)]) == 0
     assert main(["export", str(finished), str(made / "exported")]) == 0
@@ -217,7 +217,7 @@ def test_a_strange_file_is_read_or_refused(kind, name, strange, folders, tmp_pat
 
 
 def check(kind, name, folder, refused=False):
-    """The file of this name has a result or is refused in words."""
+    """Check that a file of this name gives a result or a refusal in words."""
     status, said = in_bounds(READERS[kind][name], folder)
     assert "Traceback" not in said
     assert status == 0 or "npgpt" in said or said == ""

@@ -76,7 +76,7 @@ def in_cache(folder, home):
 
 
 def used(call, model, corpus, out):
-    """What all commands that take a model make of it."""
+    """Return the results of all commands that take a model."""
 
     def done(*arguments):
         status, said, err = call(*arguments)
@@ -136,7 +136,7 @@ def test_no_link_of_a_model_is_followed_elsewhere(cli, published, tmp_path, kind
 
 
 class Hub(ThreadingHTTPServer):
-    """As much of the Hub as its client asks for, with one model, x/y."""
+    """Serve the part of the Hub that its client uses, with one model, x/y."""
 
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), Answer)

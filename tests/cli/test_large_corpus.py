@@ -35,7 +35,7 @@ measured = pytest.mark.skipif(
 
 
 def peak(*command, stdin=None):
-    """The most bytes that the program held."""
+    """Return the peak memory of the program in bytes."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, *command], cwd=ROOT, env=environment(), check=False,
         capture_output=True, encoding="utf-8", stdin=stdin,

@@ -1,4 +1,4 @@
-"""What is beyond all bounds, not a number, or made to act on a terminal: said in a line."""
+"""One-line refusals of excessive sizes, numbers that are not finite, and control characters."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from npgpt.text import printable, visible
 
 
 def one_line(err):
-    """Whether a refusal is a line of words."""
+    """Return whether a refusal is one line of words."""
     return err.startswith("npgpt ") and err.count("\n") == 1 and "Traceback" not in err
 
 
@@ -177,7 +177,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def escaping(finished, tmp_path):
-    """A run whose tokens are control characters, most of them."""
+    """Return a run most of whose tokens are control characters."""
     folder = shutil.copytree(finished, tmp_path / "run")
     size = CharTokenizer.train(TEXT).vocab_size
     letters = "\n" + CONTROLS + "".join(map(chr, range(0x61, 0x7B)))

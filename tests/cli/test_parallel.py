@@ -72,7 +72,7 @@ def losses(folder):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory, corpus):
-    """The folder of a run on two ranks, and what it printed."""
+    """Return the folder of a run on two ranks, and its output."""
     folder = tmp_path_factory.mktemp("pair") / "run"
     done = two_ranks("train", "--corpus", corpus, "--out", folder, *SETTINGS)
     assert done.returncode == 0, done.stderr
@@ -159,7 +159,7 @@ def test_ranks_with_other_settings_are_refused_by_all(tmp_path, corpus, otherwis
 
 
 def test_a_settings_file_that_is_another_one_on_a_rank_is_refused(tmp_path, corpus):
-    """Of one name: each machine has its own, say."""
+    """Each machine may have its own file of this name."""
     for name, batch in (("one", 4), ("two", 8)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.toml").write_text(f"[training]\nbatch_size = {batch}\n", "utf-8")

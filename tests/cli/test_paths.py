@@ -86,7 +86,7 @@ def test_a_run_without_a_name_takes_no_link_for_a_free_one(cli, here, corpus):
 
 
 def test_a_leftover_of_a_process_with_the_same_number_is_no_obstacle(cli, here, corpus):
-    """As the first process of each container has."""
+    """The first process of each container has the same number."""
     leftover = here / "runs" / f".hens.{os.getpid()}.tmp"
     leftover.mkdir(parents=True)
     (leftover / "config.json").touch()

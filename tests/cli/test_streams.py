@@ -1,5 +1,4 @@
-"""Output that nobody reads any more, streams that are closed from the start, a terminal that hangs
-up: what is written to files is whole all the same."""
+"""Files are complete without a reader, with streams that are closed, and after a hang-up."""
 
 import os
 import shlex
@@ -29,8 +28,7 @@ def started(arguments, **options):
 
 
 def without_reader(arguments, streams=("stdout",), lines=0):
-    """(status, what was read of stdout, stderr) of a command whose reader leaves after so many
-    lines of standard output."""
+    """Return (status, lines read, stderr) of a command whose reader leaves after `lines` lines."""
     reading, writing = os.pipe()
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = started(arguments, **options | dict.fromkeys(streams, writing))
@@ -76,11 +74,12 @@ def test_no_command_minds_that_nobody_reads(tmp_path, corpus, whole, what):
     page = tmp_path / "page.html"
     names = {"RUN": whole, "OUT": tmp_path / "out", "TEXT": corpus, "PAGE": page}
     status, _, err = without_reader([names.get(word, word) for word in what])
-    assert (status, err) == (0, b"")
+    assert status == 0 and not {b"Traceback", b"npgpt"} & set(err.replace(b":", b" ").split())
     assert page.exists() == ("PAGE" in what)
     if "OUT" in what:
-        written = sorted(path.name for path in (tmp_path / "out").iterdir())
-        assert "tokenizer.json" in written and len(written) == 3
+        written = {path.name for path in (tmp_path / "out").iterdir()}
+        of_prepare, of_export = {"train.bin", "val.bin"}, {"config.json", "model.safetensors"}
+        assert written >= {"tokenizer.json"} | (of_prepare if "TEXT" in what else of_export)
 
 
 @pytest.mark.slow

@@ -98,7 +98,7 @@ def test_what_the_flags_of_the_tokenizer_refuse(cli, corpus, finished, tmp_path)
 def test_without_a_network_the_files_of_gpt2_can_be_put_where_they_are_looked_for(
     cli, tmp_path, monkeypatch
 ):  # fmt: skip
-    """In the folder that the message names, under the names that it gives."""
+    """The message names the folder and the files."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}/"

@@ -1,4 +1,4 @@
-"""The exercises: what is right is accepted however it is written, what is wrong is named."""
+"""The exercises: right answers are accepted in any form, wrong ones are named."""
 
 import ast
 import inspect
@@ -44,13 +44,13 @@ WRONG_FILES = [
     ("softmax_vjp", "axis=1", "axis=0", "down the columns", "return y_NC * (dy_NC"),
     ("split_heads", ".swapaxes(1, 2)", "", "has the shape (1, 3, 2, 2)", "return x_BTC"),
     ("layer_norm_vjp", "- along_scale", "+ along_scale", "n mean(g n) is added", "dx_NC = (g_NC"),
-    ("layer_norm_vjp", "dy_NC * n_NC).sum", "-dy_NC * n_NC).sum", "its sign is turned", "return"),
+    ("layer_norm_vjp", "dy_NC * n_NC).sum", "-dy_NC * n_NC).sum", "its sign is flipped", "return"),
     ("layer_norm_vjp", "dy_NC.sum(axis=0)", "3 * dy_NC.sum(axis=0)",
      "dbias is wrong in 3 of 3 entries", "return dx_NC"),
     ("gelu_vjp", "1 + 3 * 0.044715", "1 + 0.044715", "lacks its 3", "return dy * ("),
     ("residual_vjp", "return dy + ", "return ", "no residual connection", "return norm_vjp"),
     ("hunt_layer_norm", "mean(axis=1, keepdims=True)\n    variance", "mean(axis=0, keepdims=True)\n"
-     "    variance", "the mean is still that of each column", "return (x_NC"),
+     "    variance", "the mean is still taken down each column", "return (x_NC"),
     ("cross_entropy_vjp", " / len(targets_N)", "", "not divided by N", "dlogits_NV[np.arange"),
     ("learning_rate", "min(1.0, (step - warmup) / (steps - warmup))",
      "(step - warmup) / (steps - warmup)", "the cosine rises again", "return lowest"),
@@ -64,7 +64,7 @@ WRONG_FILES = [
 
 
 def filled(number):
-    """The file of an exercise with the solution in it."""
+    """Return the file of an exercise with the solution in it."""
     text = sheet(load(number), "a command")
     given = ast.get_source_segment(text, ast.parse(text).body[-1])
     return text[: text.index(given)] + solution(load(number))
@@ -79,7 +79,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def answer(tmp_path):
-    """Write a file; its path."""
+    """Return a function that writes a file and returns its path."""
 
     def write(text):
         (tmp_path / "answer.py").write_text(text, encoding="utf-8")
@@ -112,7 +112,7 @@ def test_a_known_fault_is_refused_by_its_name(number, words):
     exercise = load(number)
     with pytest.raises(WrongError) as refused:
         judge(exercise, exercise.FAULTS[words])
-    assert str(refused.value).endswith(f"This is what comes out if {words}.")
+    assert str(refused.value).endswith(f"This is the result if {words}.")
     assert any(f"{name}" in str(refused.value) for name in exercise.RETURNS)
 
 
@@ -159,7 +159,7 @@ def test_one_wrong_entry_is_named_with_its_factor(data, expected, factor):
     found[at] = np.nan
     assert f"dx{list(at)} is nan" in difference("dx", found, expected)
     assert difference("dx", expected * (1 + 1e-9), expected) is None
-    assert difference("dx", -expected, expected).endswith("sign is turned" + (
+    assert difference("dx", -expected, expected).endswith("sign is flipped" + (
         ", as in all that are wrong" if expected.size > 1 else ""))  # fmt: skip
     assert "has the shape" in difference("dx", expected[None], expected)
     assert "no numbers" in difference("dx", np.full(expected.shape, "a"), expected)

@@ -74,7 +74,7 @@ def test_a_diagnosis_changes_nothing(model):
 
 
 class Paths(Observer):
-    """Where linear layers are computed."""
+    """Return the modules that compute linear layers."""
 
     def __init__(self, where):
         self.where, self.seen = where, set()

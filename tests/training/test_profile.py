@@ -16,7 +16,7 @@ BATCH = 3
 
 
 def profiled(count, of):
-    """The steps taken while `count` of `of` are profiled, and what was reported."""
+    """Return the steps taken while `count` of `of` are profiled, and the reports."""
     model, reports = GPT(CONFIG), []
     optimizer = AdamW(model.parameters())
     training = TrainConfig(batch_size=BATCH, max_iters=of)

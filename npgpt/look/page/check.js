@@ -15,7 +15,7 @@ const own = new Trace();
 // The gradients of the text by rules.js, with the fault that is planted; `of` says what they are of.
 export const computed = { of: "", loss: 0, grads: {}, saliency: [] };
 
-// What gradients depend on, and what a finite difference and its curve do.
+// The inputs of the gradients, of a finite difference and of its curve.
 export function wanted() {
   return JSON.stringify([pass.ids, state.fault]);
 }
@@ -105,7 +105,7 @@ export function checkPanel() {
   return { root, update };
 }
 
-// The finite difference, once the page has shown what was quick, and then those of the curve.
+// Computes the finite difference after the page has shown the quick results; then the curve.
 function answer(question, name, at, numbers, plot) {
   const key = keyOf(name, at);
   if (asked !== question || question !== key + state.step || state.view !== "backward") {
@@ -123,7 +123,7 @@ function largestRecorded(name) {
     (Math.abs(value) > Math.abs(values[best]) ? i : best), 0)];
 }
 
-// How far the rules of this page are from the engine, in all entries that it recorded.
+// The largest error of the page's rules in all entries that the engine recorded.
 function besideEngine() {
   if (pass.ids.join() !== record.ids.join()) return "The engine's record is of another text.";
   const entries = Object.entries(record.gradient.weights).flatMap(

@@ -204,7 +204,7 @@ export function chart(label, curves, { levels = [], log = "", unit = "", mark = 
   return root;
 }
 
-// Where values lie between the two ends of a chart's side, and some round ones with their names.
+// The scale of a chart's axis, and its round values with their names.
 function axis(values, log, from, to) {
   const bound = (f, start) => values.reduce((a, b) => f(a, b), start);
   let low = bound(Math.min, log ? Infinity : 0), high = bound(Math.max, -Infinity);

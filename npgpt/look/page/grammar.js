@@ -1,5 +1,5 @@
-// What may come next in a tale, and how likely, exactly: npgpt/data/grammar.py read character by
-// character. A reading is what is left to write, what was chosen, and the probability of all that.
+// The exact distribution of the next character of a tale: npgpt/tales/grammar.py read character by
+// character. A reading is the rest to write, the choices so far, and their probability.
 
 const END = ".\n\n";
 
@@ -30,8 +30,8 @@ function read(grammar, { left, bound, p }, character) {
   return open(grammar, { left: [left[0].slice(1), ...left.slice(1)], bound, p });
 }
 
-// The same reading with all choices made that lead to its next literal character. A story that is
-// told is followed by another.
+// The same reading with all choices made that lead to its next literal character. After the end of
+// a story the next one begins.
 function open(grammar, { left, bound, p }) {
   for (;;) {
     if (!left.length) left = [{ choose: "story", slot: "" }];

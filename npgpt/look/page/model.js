@@ -1,17 +1,17 @@
-// GPT: from token ids to the logits of the next token. To be read beside npgpt/model/: gpt.py,
-// block.py, attention.py, mlp.py have the same functions under the same names.
+// GPT: from token ids to the logits of the next token. Read it beside npgpt/gpt.py, which has the
+// same functions under the same names.
 
 import { add, attention, gelu, layerNorm, matmul } from "./ops.js";
 
-// All rows that a forward computes, by name: what npgpt.generate keeps of keys and values,
-// kept of everything. So a longer text costs its new positions, and every view can look inside.
+// All rows that a forward computes, by name: a cache like npgpt.generate.KVCache, but of every row.
+// So a longer text costs only its new positions, and views can show every number.
 export class Trace {
   constructor() {
     this.ids = [];
     this.capacity = 0; // rows that there is room for
   }
 
-  // From where on `ids` has to be computed: rows start..T.
+  // The first row of `ids` that has to be computed; rows start..T are new.
   begin(ids) {
     if (ids.length > this.capacity) {
       this.capacity = 64;
@@ -119,7 +119,7 @@ export class GPT {
   }
 }
 
-// What a branch that adds to the stream is called: 0 the embeddings, then attention and MLP of each
+// The name of a branch that adds to the stream: 0 the embeddings, then attention and MLP of each
 // block in turn.
 export function branchName(k) {
   if (k === 0) return "embeddings";

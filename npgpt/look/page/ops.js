@@ -1,5 +1,5 @@
-// What a GPT is made of, as autograd/reference.py has it. Arrays are flat, one row of numbers after
-// another; each function fills rows `from` to `to` of `y`, one for each position of the text.
+// The ops of a GPT, as in autograd/reference.py. Arrays are flat, in rows; each function fills rows
+// `from` to `to` of `y`, one for each position of the text.
 
 const sums = new Float64Array(8);
 
@@ -76,7 +76,7 @@ export function softmax(x, at, count) {
 
 // Queries, keys and values lie side by side in a row of qkv, each as H heads of D channels.
 // Of position t and head h, the weights of positions 0..t begin at weights[(t H + h) S].
-// hidden: a set of positions that nobody but themselves sees.
+// hidden: a set of positions that no other position reads.
 export function attention(qkv, weights, y, from, to, H, D, S, hidden) {
   const C = H * D, scale = 1 / Math.sqrt(D);
   for (let t = from; t < to; t++) {

@@ -3,7 +3,7 @@
 
 import { geluGate, matmul, meanAndRstd, softmax } from "./ops.js";
 
-// What is changed in a rule when a fault is planted in it.
+// The faults that can be planted in a rule.
 export const FAULTS = {
   layer_norm: "the mean of the gradient is not taken out",
   gelu: "the gate's own slope is forgotten",

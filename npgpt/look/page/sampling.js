@@ -1,6 +1,6 @@
-// Drawing the next token: npgpt/generation/sampling.py. The order is temperature, top-k, top-p.
+// Drawing the next token: npgpt/sampling.py. The order is temperature, top-k, top-p.
 
-// Probabilities (V,) with which each token is drawn, 0 for those that fell away.
+// Probabilities (V,) with which each token is drawn, 0 for removed tokens.
 export function probabilities(logits, { temperature, topK, topP }) {
   const order = likeliestFirst(logits), largest = logits[order[0]];
   const probs = new Float64Array(logits.length);

@@ -1,5 +1,5 @@
-// What the page knows: the record that Python wrote, the state that the reader chose, which is the
-// address too, and the pass of the text. Views read from here, and change it by `set`.
+// The state of the page: the record that Python wrote, the reader's choices, which are in the
+// address too, and the pass of the text. Views read it, and change it by `set`.
 
 import { nextCharacters } from "./grammar.js";
 import { GPT, losses, Trace } from "./model.js";
@@ -26,8 +26,8 @@ const DEFAULTS = {
 const FRACTIONS = { temperature: [0, 2], topP: [0.01, 1], step: [-9, -1] }; // and their bounds
 export const state = { ...DEFAULTS };
 
-// The pass of the text: what a forward left. `note` says what is wrong with the text, if anything;
-// the pass is then that of the last text that was right.
+// The pass of the text: the arrays of a forward. `note` says what is wrong with the text, if
+// anything; then the pass is from the last valid text.
 export const pass = { ids: [], T: 0, trace: new Trace(), lens: new Map(), note: "", cut: 0 };
 
 let listener = () => {};
@@ -93,7 +93,7 @@ function playRecorded() {
 }
 
 // The n likeliest next tokens [id, probability] of position t, if the stream were read out after k
-// branches (the logit lens); after all 2 L of them it is the model's answer.
+// branches (the logit lens); after all 2 L branches it is the model's prediction.
 export function likeliest(k, t, n) {
   if (!live) return record.pass.lens[k][t].slice(0, n);
   const key = k * 1024 + t;

@@ -1,4 +1,4 @@
-// Text to token ids and back: npgpt/tokenizer/char.py, pretokenize.py and bpe.py.
+// Text to token ids and back: npgpt/char.py, pretokenize.py and bpe.py.
 
 const PATTERNS = {
   gpt2: /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu,
@@ -68,7 +68,7 @@ export class Tokenizer {
     return utf8(ids.map((id) => this.tokens[id] ?? "").join(""));
   }
 
-  // A token as a label: its text, or its bytes if it is no whole character.
+  // A token as a label: its text, or its bytes if it is not UTF-8.
   label(id) {
     const text = this.decode([id]);
     if (!text.includes("\ufffd")) return visible(text);
@@ -87,7 +87,7 @@ function utf8(bytes) {
     Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 }
 
-// Spaces, line ends and whatever else has no shape, made visible.
+// Makes spaces, line ends and all unprintable characters visible.
 export function visible(text) {
   const shapes = { " ": "␣", "\n": "⏎", "\t": "⇥" };
   return text.replace(/[ \n\t]/g, (c) => shapes[c]).replace(/[\p{C}\p{Z}]/gu, (c) => {

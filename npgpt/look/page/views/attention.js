@@ -1,4 +1,4 @@
-// Which position reads from which: every head, one of them large, and the arithmetic of one weight.
+// Attention weights: every head, one of them large, and the arithmetic of one weight.
 
 import { button, colour, css, el, matrix, percent, position, short, svg, table } from "../draw.js";
 import { C, D, H, L, live, pass, set, state } from "../state.js";
@@ -91,7 +91,7 @@ function drawLarge(canvas, width) {
   canvas.setAttribute("aria-label", `weights of block ${layer}, head ${head}; ${inWords()}`);
 }
 
-// The position that the chosen one reads: as chosen, or where most of the weight is.
+// The position that the chosen one reads: as chosen, or the one with the largest weight.
 function column() {
   return state.s < 0 ? mostRead() : state.s;
 }
@@ -143,7 +143,7 @@ function drawArcs(box) {
   return [root];
 }
 
-// softmax over s of (q_t . k_s / sqrt(D)), and what is read: every number of it.
+// softmax over s of (q_t . k_s / sqrt(D)) and the weighted values, with every number.
 function arithmetic() {
   const { layer: l, head: h, t } = state, s = column();
   const qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);

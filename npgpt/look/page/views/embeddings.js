@@ -1,4 +1,4 @@
-// The table of tokens: its plane of largest spread, and who is near whom.
+// The table of tokens: its first two principal components, and nearest neighbours.
 
 import { bar, el, percent, short, svg, table } from "../draw.js";
 import { bytes, C, model, pass, record, set, state, tokenizer, V } from "../state.js";

@@ -1,10 +1,10 @@
-// What the loss does, token by token, if a head, an MLP or a position is taken out.
+// The change of the loss, token by token, if a head, an MLP or a position is knocked out.
 
 import { button, el, paint, palette, percent, range, short, table, tokenStrip } from "../draw.js";
 import { losses, mean, NOTHING, Trace } from "../model.js";
 import { H, L, logitsOf, model, pass, set, state, V } from "../state.js";
 
-// [kind, which, name] of what can be taken out, by block.
+// [kind, index, name] of the parts that can be knocked out, by block.
 const PARTS = range(L).map((l) => [
   ...range(H).map((h) => ["heads", `${l}.${h}`, `block ${l}, head ${h}`]),
   ["mlps", l, `block ${l}, MLP`],
@@ -65,7 +65,7 @@ function toggle(kind, which, more = {}) {
   set({ [kind]: [...parts].join(","), ...more });
 }
 
-// The losses with some parts taken out; a trace is kept for those that were taken out last.
+// The losses with some parts knocked out; the last trace is cached.
 function knockedOut(off) {
   if (!state.heads && !state.mlps && !state.positions) return pass.losses;
   const key = JSON.stringify([state.heads, state.mlps, state.positions]);
@@ -93,7 +93,7 @@ function grid() {
   return [table(head, rows, { "aria-label": "parts of the model" }), update];
 }
 
-// One part after another, without keeping the page from answering.
+// One part after another, so that the page stays responsive.
 function measure(i, text = state.text) {
   const part = PARTS.flat()[i];
   if (!part || pass.T < 2 || text !== state.text || state.view !== "knockout") return;

@@ -1,5 +1,5 @@
-// The residual stream: what each branch adds, what the model would answer there, and who moved the
-// logit of one token against another's.
+// The residual stream: the output of each branch, the logit lens, and each branch's share in the
+// difference of two logits.
 
 import { bar, el, paint, percent, short, table, tokenStrip } from "../draw.js";
 import { colour, css, palette, sized } from "../draw.js";
@@ -50,8 +50,8 @@ export const residual = {
   },
 };
 
-// The two tokens that are compared: as chosen, or what really follows (else the likeliest) and the
-// likeliest of the others.
+// The two compared tokens: as chosen, or the next token of the text (else the likeliest) and the
+// likeliest of the remaining ones.
 function contenders() {
   const order = likeliest(2 * L, state.t, 3).map(([id]) => id);
   const follows = state.t + 1 < pass.T ? pass.ids[state.t + 1] : order[0];
@@ -66,7 +66,7 @@ function offer(select, chosen) {
   select.value = chosen;
 }
 
-// A row for each branch. The last norm divides by a number of its own, so that its result is a sum
+// A row for each branch. The last norm divides by one number, so that its result is a sum
 // over the branches; a logit is a product with a token's vector, so two differ by such a sum too.
 function parts(a, b) {
   const { t } = state, at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
@@ -95,7 +95,7 @@ function list(texts) {
   return el("td", {}, texts.flatMap((text) => [el("span", { class: "whole" }, text), " "]));
 }
 
-// How much of the logit of a, less that of b, comes from a vector that was added to the stream x.
+// The share of a vector that was added to the stream x in the logit of a minus the logit of b.
 function contribution(x, a, b) {
   const [, rstd] = meanAndRstd(x, 0, C), weight = model.weights["ln_f.weight"];
   return (part) => {
@@ -110,7 +110,7 @@ function difference(y, a, b) {
   return y.reduce((sum, value, c) => sum + value * (out(a, c) - out(b, c)), 0);
 }
 
-// What each head of a block adds to the stream; c_proj's bias belongs to none of them.
+// The output of each head of a block to the stream; c_proj's bias belongs to no head.
 function ofHeads(l, t) {
   const weight = model.weights[`h.${l}.attn.c_proj.weight`];
   const y = pass.trace.arrays.get(`h.${l}.attn.y`);

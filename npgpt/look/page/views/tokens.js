@@ -1,4 +1,4 @@
-// The text with the probability of each token, what may come next, and what is drawn from that.
+// The text with the probability of each token, the distribution of the next, and draws from it.
 
 import { bar, button, el, palette, percent, short, slider, table, tokenStrip } from "../draw.js";
 import { mean } from "../model.js";
@@ -74,7 +74,7 @@ function distribution(model, drawn, exact) {
   return table(head, rows, { "aria-label": "distribution of the next token" });
 }
 
-// KL(grammar || model): what the model loses here beside the best guess, in nats.
+// KL(grammar || model): the model's excess loss here over the best guess, in nats.
 function klDivergence(exact, probs) {
   const given = (c) => probs[tokenizer.known.get(c)] ?? 0; // a character that it may not know
   return Array.from(exact).reduce((sum, [c, p]) => sum + p * Math.log(p / given(c)), 0);

@@ -1,4 +1,4 @@
-// How the run was trained, from its folder.
+// The training of the run, from its folder.
 
 import { chart, el, slider } from "../draw.js";
 import { record } from "../state.js";
