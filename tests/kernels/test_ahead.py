@@ -86,9 +86,14 @@ def test_what_others_cannot_do_is_done_here_and_reported(child, before, others):
 
 
 def test_others_end_with_this_process(child):
-    found = child(meanwhile="work.close(); work.lines = None")
+    found = child(meanwhile="work.close(); work.finish = int")
     assert all(found["others"]), "they were not ended, but waited for"
-    assert not found["missing"]
+    assert found["missing"]
+
+
+def test_when_others_are_ended_this_process_compiles_the_rest(child):
+    found = child(meanwhile="[process.kill() for process in work.processes]")
+    assert found["others"] == [-9, -9] and not found["missing"]
 
 
 def test_what_else_they_say_is_read_and_not_reported(child):

@@ -1,4 +1,4 @@
-"""Kernels are compiled ahead by other processes, and each is shown once, whoever compiles it."""
+"""Other processes compile kernels ahead, and each kernel is printed once, whoever compiles it."""
 
 import json
 import os
@@ -48,7 +48,7 @@ for name, f in found.items():
 
 
 def python(*arguments, **variables):
-    """The lines that a new process printed."""
+    """Return the lines that a new process printed."""
     run = subprocess.run(
         [sys.executable, *map(str, arguments)],
         check=False, capture_output=True, encoding="utf-8", env=os.environ | variables,
@@ -62,7 +62,7 @@ def without_seconds(lines):
 
 
 def warmed_up(*arguments, **variables):
-    """What was printed meanwhile, and {kernel: (times loaded, times compiled)}."""
+    """Return the lines printed meanwhile, and {kernel: (times loaded, times compiled)}."""
     lines = without_seconds(python("-c", USED, *arguments, **variables))
     said = [line for line in lines if line.startswith(("compiling", "kernel"))]
     used = (line.split() for line in lines[len(said) :])
@@ -78,7 +78,7 @@ def forget(cache, *names):
 
 @pytest.fixture(scope="module")
 def compiled_code():
-    """The folders of all kernels that are used here, filled."""
+    """The folders of all kernels used here, filled."""
     warmed_up(0.1, "tokenizer")
     return [
         compiler.cache_folder(),
@@ -103,7 +103,7 @@ def cache(compiled_code, tmp_path):
     ],
 )
 def test_other_processes_compile_what_is_not_on_disk_and_nothing_is_left(cache, missing):
-    """Without the code of a few kernels: all would take long."""
+    """Only a few kernels are missing: to compile all would take long."""
     forget(cache, *missing)
     what = "tokenizer" if "count_pairs" in missing else ""
     said, used = warmed_up(0.1, what, NUMBA_CACHE_DIR=str(cache), NUMBA_NUM_THREADS="2")
@@ -183,7 +183,7 @@ def test_training_on_prepared_byte_pairs_shows_their_kernels_before_the_first_st
 
 
 def reported(capsys, *reports, **options):
-    """The lines printed, without their seconds."""
+    """Return the lines printed, without their seconds."""
     with closing(WarmUp(None, **options)) as warming_up:
         for report in reports:
             warming_up._report(*report)
