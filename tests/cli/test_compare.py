@@ -85,6 +85,7 @@ def test_as_json(cli, finished, other, tmp_path):
     assert result["runs"]["hens"]["tokens read"] == 6 * 4 * 16
 
 
+@pytest.mark.slow
 def test_the_floor_is_there_where_it_is_known_and_other_texts_are_noted(cli, finished, here):
     for arch, sizes in (("gpt", []), ("bert", ["--n-inner", "16"])):
         flags = ["--preset", "tales" if arch == "gpt" else "tales-bert", "--eval-tokens", "2000"]
