@@ -209,8 +209,9 @@ def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask, b
     dz_BHTS = _operand(dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3])), bf16)
     dk_BHSD = dz_BHTS.swapaxes(2, 3) @ q_BHTD
     dv_BHSD = _operand(a_BHTS, bf16).swapaxes(2, 3) @ dy_BHTD
-    B, G, S, D = k_BGSD.shape
-    dk_BGSD, dv_BGSD = (x.reshape(B, G, -1, S, D).sum(axis=2) for x in (dk_BHSD, dv_BHSD))
+    B, H, S, D = dk_BHSD.shape
+    G = k_BGSD.shape[1]
+    dk_BGSD, dv_BGSD = (x.reshape(B, G, H // G, S, D).sum(axis=2) for x in (dk_BHSD, dv_BHSD))
     return dz_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, dbias_BHTS
 
 

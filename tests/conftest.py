@@ -1,8 +1,7 @@
-"""For the whole suite: settings of hypothesis, the marker `kernels`, one thread for small arrays,
-the program.
+"""Settings of hypothesis, the marker `kernels`, one thread for small arrays, the program.
 
 Compiling a kernel makes a first example slow, so no example has a deadline. In CI the examples
-are the same on every run; elsewhere each run tries others.
+are the same in every run; elsewhere each run draws new ones.
 """
 
 import io
@@ -20,8 +19,8 @@ settings.register_profile(
 )
 settings.load_profile("npgpt")
 
-# A shell starts what goes to the background deaf to Ctrl-C, which processes started here inherit:
-# those that a test sends one would never end.
+# A shell starts background jobs with Ctrl-C ignored, which processes started here inherit: a test
+# that interrupts one would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -35,7 +34,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """For a few numbers a second thread takes longer to wake than to compute.
+    """Compute on one thread: for a few numbers a second takes longer to wake than to compute.
 
     The results do not depend on the number of threads.
     """
@@ -48,7 +47,7 @@ def one_thread():
 
 
 class Terminal(io.StringIO):
-    """What is drawn in a terminal, whose size is that of a real one."""
+    """The output to a terminal, with the size of a real one."""
 
     def __init__(self, descriptor):
         super().__init__()
@@ -61,15 +60,15 @@ class Terminal(io.StringIO):
         return self.descriptor
 
     def line(self):
-        """The line as it was drawn last."""
+        """Return the line as last drawn."""
         return [line for line in self.getvalue().split("\r") if line.strip()][-1].rstrip()
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A function that makes standard error a new `Terminal` of so many columns.
+    """A function that replaces standard error by a new `Terminal` of so many columns.
 
-    tqdm leaves the last column free, so that there is one more.
+    It has one column more, as tqdm leaves the last one free.
     """
     pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     ours, theirs = pty.openpty()
@@ -86,7 +85,7 @@ def terminal(monkeypatch):
 
 @pytest.fixture
 def cli(capfd):
-    """Call the program in this process: (exit status, what it printed, what it said on stderr)."""
+    """A function that calls the program in this process: (status, its stdout, its stderr)."""
 
     def call(*arguments):
         from npgpt.cli import main

@@ -1,7 +1,7 @@
-"""What the documents and the project files promise: names resolve, snippets run and print what
-stands beneath them, commands are commands, imports are lean.
+"""The documents and project files are true: names resolve, snippets print the text beneath them,
+commands exist, imports are lean.
 
-A snippet is checked by the `assert` lines that stand in it, and by what it prints.
+A snippet is checked by its `assert` lines and by its output.
 """
 
 import ast
@@ -46,7 +46,7 @@ def read(path):
 
 
 def docstrings(path):
-    """Every docstring of a Python file, joined."""
+    """Return every docstring of a Python file, joined."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     nodes = [node for node in ast.walk(ast.parse(read(path))) if isinstance(node, documented)]
     return "\n".join(ast.get_docstring(node) or "" for node in nodes)
@@ -67,7 +67,7 @@ snippets = module_of(ROOT / "examples" / "snippets.py")
 
 
 def commands(text):
-    """The commands of a document: an indented line each, up to two spaces and what it does."""
+    """Return the commands of a document: indented lines, up to two spaces and a description."""
     lines = re.findall(r"^    (?:\S+=\S+ )*(\.venv/bin/\S.*)$", FENCED.sub("", text), re.M)
     return [re.split(r"  +|(?: \| )|(?: > )|(?: && )", line)[0] for line in lines]
 
@@ -222,7 +222,7 @@ def test_importing_us_warns_of_nothing_and_loads_no_compiler_no_plotting_and_no_
 
 
 def imported_packages(path):
-    """The top-level packages that a file imports, anywhere in it."""
+    """Yield the top-level packages that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(read(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)

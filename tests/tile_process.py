@@ -1,4 +1,4 @@
-"""A test file as a script, in a process with another tile than that of this machine.
+"""A test file run as a script, in a process with a different tile than this machine's.
 
 A tile is chosen when the kernels are imported. The process may use three threads on any machine.
 Tiles of other machines divide the work for three threads, but do it on one: serial code compiles
@@ -26,8 +26,8 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 
 
 def skip_without_instructions(tile):
-    """Skip a test of a tile whose instructions the processor in use lacks, as AUTOGRAD_TILE or
-    the machine itself says; the other tiles compile to what it has."""
+    """Skip a test of a tile whose instructions this processor lacks, or AUTOGRAD_TILE rules out;
+    the remaining tiles compile for any processor."""
     if tile in ("amx", "avx512bf16") and KINDS.index(tile) < KINDS.index(tiles.TILE):
         pytest.skip(f"this processor has no instruction of the tile {tile}")
 

@@ -1,14 +1,13 @@
 """Compiling ahead: the kernels that a function needs, compiled by other processes before it runs.
 
-Numba compiles a kernel at its first call, on one core, and keeps the machine code on disk for later
-processes. So a program can have its kernels compiled on all cores before it needs them. It names a
-function that uses kernels as the program will, such as a training step of a tiny model.
+Numba compiles a kernel at its first call, on one core, and stores the machine code on disk for
+later processes. So a program can have its kernels compiled on all cores before it needs them, by
+naming a function that uses kernels as the program will, such as a training step of a tiny model.
 
 Nobody lists the kernels: each worker process runs the function on the reference implementations,
-watches which of these are called and with what, and calls the kernels of the same names with the
-same arguments. It compiles a kernel that no other worker has begun, so that the workers share out
-the kernels. A function that calls kernels without a reference implementation, such as a
-tokenizer's, is run as it is, by a single worker.
+records their calls, and calls the kernels of the same names with the same arguments. It compiles
+a kernel that no other worker has begun, so that the workers share out the kernels. A function that
+calls kernels without a reference implementation, such as a tokenizer's, is run by a single worker.
 """
 
 import contextlib
@@ -18,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import zlib
 from functools import partial
 from pathlib import Path
@@ -39,10 +37,10 @@ class NotCompiledError(Exception):
 
 
 class _Listener(event.Listener):
-    """Call `begin` and `end` for each kernel that Numba compiles here, not for its helpers."""
+    """A call of `begin` for each kernel that Numba compiles here, not for its helpers."""
 
-    def __init__(self, begin, end):
-        self.begin, self.end, self.depth = begin, end, 0
+    def __init__(self, begin):
+        self.begin, self.depth = begin, 0
 
     def on_start(self, event):
         if self.depth == 0:
@@ -51,16 +49,14 @@ class _Listener(event.Listener):
 
     def on_end(self, event):
         self.depth -= 1
-        if self.depth == 0:
-            self.end(event.data["dispatcher"])
 
 
-def listening(begin, end=lambda kernel: None):
-    """While open, call begin(kernel, types), then end(kernel) for each kernel compiled here.
+def listening(begin):
+    """While open, call begin(kernel, types) for each kernel about to be compiled here.
 
     If begin raises, the kernel is not compiled, and its caller gets the error.
     """
-    return event.install_listener(COMPILING, _Listener(begin, end))
+    return event.install_listener(COMPILING, _Listener(begin))
 
 
 def missing_kernel(function):
@@ -78,77 +74,64 @@ def missing_kernel(function):
 
 
 class CompileAhead:
-    """Have other processes compile what function(*arguments) needs, until `finish`.
+    """Compile what function(*arguments) needs in other processes, while this one goes on.
 
     function    of a module, found by its name; it may be called several times
     arguments   that JSON can hold
-    report      called with ("needs" or "begin" or "end", name of a kernel), from any thread
+    report      called by `finish` with ("needs" or "begin", name of a kernel)
     shared      whether it calls kernels through `autograd.backend` only: then several processes
                 share them
 
-    Nothing is started if all is on disk, or if no compiled code is kept there. A process that fails
+    Nothing is started if all is on disk, or if nothing can be stored there. A process that fails
     leaves the rest to `finish`. Close it, finished or not.
     """
 
     def __init__(self, function, *arguments, report, shared=True):
         self.call, self.report = partial(function, *arguments), report
-        self.processes, self.readers, self.claims = [], [], None
+        self.processes, self.lines, self.claims = [], None, None
         missing = missing_kernel(self.call)
         self.finished = missing is None
-        if missing is not None and missing.stats.cache_path:
+        if missing is not None and os.access(missing.stats.cache_path, os.W_OK):
             self.claims = tempfile.TemporaryDirectory()
             target = f"{function.__module__}:{function.__name__}"
-            with contextlib.suppress(OSError):
-                for _ in range(get_num_threads() if shared else 1):
-                    self._start(
-                        [self.claims.name, target, json.dumps(arguments)],
-                        {"AUTOGRAD_BACKEND": "numpy" if shared else "numba"},
-                    )
+            self._start([self.claims.name, target, json.dumps(arguments)], shared)
+
+    def _start(self, arguments, shared):
+        ours, theirs = os.pipe()
+        self.lines = os.fdopen(ours, encoding="utf-8")
+        environment = os.environ | {
+            "AUTOGRAD_BACKEND": "numpy" if shared else "numba",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONSAFEPATH": "1",  # the current folder is in it if it is in sys.path here
+        }
+        command = [sys.executable, "-m", __name__, *arguments]
+        with os.fdopen(theirs, "w", encoding="utf-8") as out, contextlib.suppress(OSError):
+            for _ in range(get_num_threads() if shared else 1):
+                process = subprocess.Popen(
+                    command, env=environment, stdin=subprocess.DEVNULL, stdout=out,
+                    stderr=subprocess.DEVNULL,
+                )  # fmt: skip
+                self.processes.append(process)
 
     def finish(self):
         """Wait for the other processes; load what they compiled, and compile what is missing."""
-        if not self.finished:
-            self._wait()
-            with listening(
-                lambda kernel, types: self.report("begin", kernel.__name__),
-                lambda kernel: self.report("end", kernel.__name__),
-            ):
-                self.call()
-            self.finished = True
+        if self.finished:
+            return
+        for line in self.lines or ():  # until the last process ends
+            what, _, name = line.strip().partition(" ")
+            if what in ("needs", "begin"):  # Numba may print other lines
+                self.report(what, name)
+        with listening(lambda kernel, types: self.report("begin", kernel.__name__)):
+            self.call()
+        self.finished = True
 
     def close(self):
         for process in self.processes:
             process.kill()
-        self._wait()
-        if self.claims:
-            self.claims.cleanup()
-
-    def _start(self, arguments, settings):
-        process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *arguments],
-            env=os.environ | settings | {
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "PYTHONSAFEPATH": "1",  # the current folder is in it if it is in sys.path here
-            },
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-        )  # fmt: skip
-        reader = threading.Thread(target=self._read, args=[process])
-        reader.start()
-        self.processes.append(process)
-        self.readers.append(reader)
-
-    def _read(self, process):
-        with process.stdout as lines:
-            for line in lines:
-                what, _, name = line.strip().partition(" ")
-                if what in ("needs", "begin", "end"):  # Numba may print other lines
-                    self.report(what, name)
-
-    def _wait(self):
-        for reader, process in zip(self.readers, self.processes, strict=True):
-            reader.join()
             process.wait()
+        if self.claims:
+            self.lines.close()
+            self.claims.cleanup()
 
 
 # ---- in a worker
@@ -168,29 +151,22 @@ def work(claims, target, arguments):
             Path(claims, name).touch(exist_ok=False)
         except FileExistsError:
             raise NotCompiledError(kernel) from None
-        tell("begin", kernel)
+        print("begin", kernel.__name__, flush=True)
 
-    def compile_unclaimed(call):
-        with contextlib.suppress(NotCompiledError), listening(claim, partial(tell, "end")):
-            return call()
-        return None
-
-    calls = compile_unclaimed(lambda: _kernel_calls(lambda: function(*arguments))) or []
+    with listening(claim):
+        calls = _kernel_calls(partial(function, *arguments))
     needed = {call: missing_kernel(call) for call in calls}
     for kernel in dict.fromkeys(filter(None, needed.values())):
-        tell("needs", kernel)
+        print("needs", kernel.__name__, flush=True)
     for call, kernel in needed.items():
         if kernel is not None:
-            compile_unclaimed(call)
-
-
-def tell(what, kernel):
-    print(what, kernel.__name__, flush=True)
+            with contextlib.suppress(NotCompiledError), listening(claim):
+                call()
 
 
 def _kernel_calls(function):
-    """Run a function on the reference implementations; return the calls of kernels that stand for
-    those that it makes, as functions without arguments."""
+    """Run a function on the reference implementations; return the matching calls of kernels, as
+    functions without arguments."""
     kernels, calls = importlib.import_module("autograd.kernels"), []
 
     def watch(frame, what, _):

@@ -126,9 +126,8 @@ def run(args):
             ranks.check_same(_works_on(run, dataset.tokenizer, optimizer))
             ranks.check_batch(run.training.batch_size)
         if main_rank:
-            with tqdm.external_write_mode():  # the bar of compiled kernels may be there
-                print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
-                              trains=not args.check)  # fmt: skip
+            print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
+                          trains=not args.check)  # fmt: skip
         kernels.finish()
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
         if args.check:

@@ -1,17 +1,16 @@
-"""The compiler's waiting time, spent before training begins and shown while it lasts.
+"""The compiler's waiting time, spent before training begins, with a line for each kernel.
 
-Numba compiles a kernel at its first call and keeps the machine code on disk for later processes.
-`autograd.kernels.ahead` has that done on all cores for what a step of a tiny model calls, which is
-every kernel that a training run will. A tokenizer of byte pairs has kernels of its own.
+Numba compiles a kernel at its first call and stores the machine code on disk for later processes.
+`autograd.kernels.ahead` has that done on all cores for the kernels that a step of a tiny model
+calls: every kernel that a training run will need. A tokenizer of byte pairs has its own kernels.
 """
 
-import contextlib
 import sys
-import threading
+import time
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 
 import numpy as np
-from tqdm import tqdm
 
 from autograd import backend, using_matmul_precision
 from npgpt.char import CharTokenizer
@@ -20,7 +19,7 @@ from npgpt.fast.tokenizer import compile_kernels
 from npgpt.fast.weights import use_weights
 from npgpt.optim import AdamW
 
-# The settings of a tiny model of any kind; 0 is what follows from the others.
+# The settings of a tiny model of any kind; 0 derives a setting from the others.
 TINY = {
     "block_size": 32, "n_layer": 1, "n_head": 1, "n_embd": 4, "n_kv_head": 0, "n_inner": 0,
     "n_decoder_layer": 0, "head_size": 0,
@@ -28,10 +27,10 @@ TINY = {
 
 
 def warm_up(config, **options):
-    """Compile, or load from disk, what a `WarmUp` of these arguments does."""
+    """Compile, or load from disk, the kernels that a `WarmUp` of these arguments does."""
     if backend.name != "numba":
         return
-    with contextlib.closing(WarmUp(config, **options)) as warming_up:
+    with closing(WarmUp(config, **options)) as warming_up:
         warming_up.finish()
 
 
@@ -40,27 +39,28 @@ class WarmUp:
 
     config       the settings of a model of any vocabulary; None if there is no model
     byte_pairs   whether a tokenizer of byte pairs is used, too; its kernels are ready at once
-    shown        whether to print what is compiled: of several ranks, one does
-    trains       whether the model is trained; if not, what is compiled is shown on standard error,
-                 as the output is the answer to what was asked
+    shown        whether to print the kernels compiled: of several ranks, one does
+    trains       whether the model is trained; if not, the kernels are printed on standard error,
+                 as standard output is for the answer
     precision    of the products (`autograd.set_matmul_precision`)
-    weights      of which kind (`npgpt.fast.weights`) a GPT generates; None for none: the
+    weights      the precision in which a GPT generates (`npgpt.fast.weights`); None if the
                  compiled steps of generation are not needed
-    command      what they are compiled for, as it is shown
+    command      the name of the command that needs them, as printed
 
     To be closed, finished or not.
     """
 
     def __init__(self, config, byte_pairs=False, shown=True, trains=True, precision="float32",
                  weights=None, command="this program"):  # fmt: skip
-        self.bar, self.parts = KernelBar(command, shown, None if trains else sys.stderr), []
+        self.command, self.shown, self.file = command, shown, None if trains else sys.stderr
+        self.parts, self.needed, self.begun, self.start = [], set(), set(), time.monotonic()
         try:
             if byte_pairs:
                 self.add_byte_pairs()
             if config is not None:
                 arch = family_of(config).arch
                 tiny = asdict(config) | {n: v for n, v in TINY.items() if hasattr(config, n)}
-                self._begin(tiny_step if trains else tiny_forward, arch, tiny, precision)
+                self._begin(tiny_step, arch, tiny, precision, trains)
                 if weights and arch == "gpt":
                     self._begin(tiny_decoding, arch, tiny, weights, shared=False)
             if byte_pairs and self.parts:
@@ -77,7 +77,21 @@ class WarmUp:
         if backend.name == "numba":
             from autograd.kernels.ahead import CompileAhead  # NumPy's backend needs no compiler
 
-            self.parts.append(CompileAhead(*call, report=self.bar.report, **options))
+            self.parts.append(CompileAhead(*call, report=self._report, **options))
+
+    def _report(self, what, name):
+        """Count a kernel that is needed; print one that is begun, and the time since the start."""
+        if what == "needs":
+            self.needed.add(name)
+        elif self.shown and name not in self.begun:
+            if not self.begun:
+                print(f"compiling kernels for {self.command} (stored on disk)", file=self.file)
+            self.begun.add(name)
+            count = f"{len(self.begun)}"
+            if self.needed:  # else they are found one by one
+                count += f" of {len(self.needed | self.begun)}"
+            seconds = time.monotonic() - self.start
+            print(f"    {seconds:3.0f} s  kernel {count}: {name}", file=self.file, flush=True)
 
     def finish(self):
         """Wait until all is compiled."""
@@ -87,30 +101,23 @@ class WarmUp:
     def close(self):
         for part in self.parts:
             part.close()
-        self.bar.close()
 
 
-def tiny_step(arch, settings, precision):
-    """A training step by a model of these settings (a dict), and what it writes."""
+def tiny_step(arch, settings, precision, trains):
+    """Run a training step of a model of these settings (a dict), or only its loss, and write."""
     model, tokenizer, batch = _tiny(arch, settings)
-    optimizer = AdamW(model.parameters())
-    with using_matmul_precision(precision):
-        model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
-        optimizer.step()
-        _write(model, arch, tokenizer, batch)
-
-
-def tiny_forward(arch, settings, precision):
-    """A loss, and what it writes, without gradients."""
-    model, tokenizer, batch = _tiny(arch, settings)
-    with using_matmul_precision(precision), model.evaluating():
-        model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
-        _write(model, arch, tokenizer, batch)
+    with using_matmul_precision(precision), nullcontext() if trains else model.evaluating():
+        loss = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
+        if trains:
+            optimizer = AdamW(model.parameters())
+            loss.backward()
+            optimizer.step()
+        list(family(arch).write(model, tokenizer, batch.inputs[0][0], 1))
 
 
 def tiny_decoding(arch, settings, weights):
-    """What a GPT writes from weights of a kind."""
-    model, tokenizer, batch = _tiny(arch, settings)
+    """Generate from weights of a precision."""
+    model, _, batch = _tiny(arch, settings)
     list(use_weights(model, weights).stream(batch.inputs[0][0][:1], 2))
 
 
@@ -123,53 +130,3 @@ def _tiny(arch, settings):
     return model, tokenizer, objective(tokenizer).sample(
         ids_N, settings["block_size"], 1, seed=0, step=0
     )
-
-
-def _write(model, arch, tokenizer, batch):
-    prompt_T = batch.inputs[0][0]
-    list(family(arch).write(model, tokenizer, prompt_T, 1))
-
-
-class KernelBar:
-    """Shows which kernels are compiled, in whichever process, and the time since the first; in a
-    pipe, line by line. A kernel takes 0.03 to 30 s, so that nobody can tell the time left.
-
-    command   that needs them    file   where the lines go; None for standard output
-    """
-
-    def __init__(self, command, shown=True, file=None):
-        self.command, self.shown, self.file, self.bar = command, shown, file, None
-        self.lock, self.closed, self.ticking = threading.Lock(), threading.Event(), None
-        self.needed, self.begun = set(), set()
-
-    def report(self, what, name):
-        """That a kernel is needed, begun or compiled ("needs", "begin", "end")."""
-        with self.lock:
-            if what == "needs":
-                self.needed.add(name)
-            elif what == "begin" and self.shown and name not in self.begun:
-                self.begun.add(name)
-                self._show(name)
-
-    def _show(self, name):
-        count = f" {len(self.needed | self.begun)}" if self.needed else ""  # else: one by one
-        if self.bar is None:
-            print(f"compiling{count} kernels for {self.command} (kept on disk)", file=self.file)
-            # disable=None: no bar in a pipe or a file
-            self.bar = tqdm(bar_format="    {elapsed} {desc}", leave=False, disable=None)
-            self.ticking = threading.Thread(target=self._tick, daemon=True)
-            self.ticking.start()
-        said = f"kernel {len(self.begun)}{count and f' of{count}'}: {name}"
-        self.bar.set_description_str(said)
-        if self.bar.disable:
-            print(f"    {said}", file=self.file, flush=True)
-
-    def _tick(self):
-        while not self.closed.wait(1):
-            self.bar.refresh()
-
-    def close(self):
-        if self.bar is not None:
-            self.closed.set()
-            self.ticking.join()
-            self.bar.close()

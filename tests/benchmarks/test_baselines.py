@@ -14,7 +14,7 @@ BATCH = 3
 
 @pytest.fixture
 def model():
-    """With weights of order one, so that a wrong gradient is not small beside the tolerance."""
+    """A model with weights of order one: a wrong gradient is large beside the tolerance."""
     model, rng = GPT(CONFIG), np.random.default_rng(1)
     for p in model.parameters().values():
         p.data[:] = rng.standard_normal(p.shape) * 0.5
@@ -39,7 +39,7 @@ def jax_runner():
 
 
 def ours(model):
-    """(loss, name -> gradient)"""
+    """Return (loss, name -> gradient)."""
     loss = model.loss(*shapes.tokens(BATCH, CONFIG))
     loss.backward()
     return loss.item(), {name: p.grad for name, p in model.parameters().items()}

@@ -1,4 +1,4 @@
-"""What fine-tuning is measured on: a text that a model of the tales can read, but does not know."""
+"""The text for fine-tuning: in the characters of the tales, but with different stories."""
 
 import pytest
 

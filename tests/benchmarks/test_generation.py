@@ -35,7 +35,7 @@ def test_they_write_the_same(theirs):
     [("F32", "fp32", 2e-3), ("BF16", "bf16", 1e-2), ("Q8_0", "int8", 5e-2)],
 )
 def test_llamacpp_has_all_weights_of_a_model(monkeypatch, dtype, weights, bound):
-    """Of one whose norms and biases differ. It keeps keys in float16, and rounds x for Q8_0."""
+    """Norms and biases differ. llama.cpp stores keys in float16, and rounds x for Q8_0."""
     pytest.importorskip("llama_cpp", reason="needs it: pip install llama-cpp-python gguf")
     from benchmarks import runner_llamacpp
 

@@ -1,4 +1,4 @@
-"""What the kernels' part measures is right: rungs and runners compute the same products."""
+"""Rungs and runners of the kernels' benchmark compute the same products."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Peak memory: that it is measured, and that the prediction meets it for a whole process."""
+"""Peak memory is measured, and the prediction is near that of a process."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The page of arithmetic: what a step costs on more ranks."""
+"""The page of arithmetic: the cost of a step on more ranks."""
 
 import pytest
 

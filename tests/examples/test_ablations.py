@@ -148,7 +148,7 @@ def _result(excess, steps_to=None, curve=()):
 
 
 def _verdicts(excess_by_row):
-    """Sentence -> `Verdict` of a study of these rows.    (group, label) -> excess for each seed"""
+    """Return sentence -> `Verdict` of a study of {(group, label): excess of each seed}."""
     rows = {row[:2]: row._replace(rates=()) for row in ROWS if row[:2] in excess_by_row}
     results = {
         key(rows[name].trials(seed)[0]): _result(excess)

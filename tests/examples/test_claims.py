@@ -1,4 +1,4 @@
-"""The table of claims in CONCEPTS.md: full, and what the numbers that are kept say."""
+"""The table of claims in CONCEPTS.md is complete, and follows from the stored numbers."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each example in its quick mode: what it claims to show, and that it leaves a picture."""
+"""Each example in its quick mode shows its claims, and leaves a picture."""
 
 import importlib.util
 import json
@@ -21,7 +21,7 @@ SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("[0-9][0-9]_*.py"))
 
 @pytest.fixture(scope="module")
 def mains():
-    """The main function of an example, by the name of its file."""
+    """A function from the name of an example's file to its main function."""
 
     def main_of(name):
         spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
@@ -36,7 +36,7 @@ def mains():
 
 @pytest.fixture(scope="module")
 def results(mains, tmp_path_factory):
-    """Run an example once; (what its main returned, the folder of its picture)."""
+    """A function that runs an example once: (returned by main, the folder of its picture)."""
     found = {}
 
     def run(name):
@@ -213,7 +213,7 @@ def test_09_the_documents_have_the_numbers_that_are_kept(mains):
 
 
 def _words_and_numbers(text):
-    """The text without its numbers and line breaks, and the numbers."""
+    """Return the words of a text without its numbers, and the numbers."""
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     number = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
     return re.sub(number, "#", text).split(), [float(x) for x in re.findall(number, text)]
@@ -232,16 +232,24 @@ def test_10_every_family_does_every_task(results):
     assert shown["gpt"]["1"]["word"]["left nats"] == pytest.approx(word["guess nats"], abs=0.1)
 
 
-def test_10_the_documents_have_the_numbers_that_are_kept(mains):
+def test_the_documents_have_the_numbers_of_the_studies(mains):
+    import ablation_report
     import family_report
+    from ablation_numbers import Study
+    from ablation_rows import NOISE, ROWS
+    from laboratory import kept, key
 
-    results = json.loads((EXAMPLES / "10_families.json").read_text(encoding="utf-8"))
-    tables = (EXAMPLES / "10_families.md").read_text(encoding="utf-8")
-    assert family_report.report(results) == tables
+    rows = kept(EXAMPLES / "08_ablations.jsonl")
+    study = Study(ROWS, {key(row["settings"]): row["result"] for row in rows}, NOISE)
+    families = json.loads((EXAMPLES / "10_families.json").read_text(encoding="utf-8"))
     concepts = (EXAMPLES.parent / "CONCEPTS.md").read_text(encoding="utf-8")
-    assert family_report.summary(results) + "<!-- end -->" in concepts
-    flops = {runs["training"]["flops"] for found in results.values() for runs in found.values()}
-    assert len(flops) == 1 and len({tuple(found) for found in results.values()}) == 1
+    for name, page, numbers in (
+        ("08_ablations", ablation_report, study), ("10_families", family_report, families)
+    ):  # fmt: skip
+        assert page.report(numbers) == (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
+        assert page.summary(numbers) + "<!-- end -->" in concepts
+    flops = {runs["training"]["flops"] for found in families.values() for runs in found.values()}
+    assert len(flops) == 1 and len({tuple(found) for found in families.values()}) == 1
 
 
 def test_08_a_quick_study_has_each_number(results):
@@ -250,20 +258,6 @@ def test_08_a_quick_study_has_each_number(results):
     base = found.spread(("Base", "GPT: pre-norm, GELU, tied"))
     assert base.n == 2 and 1 < base.mean < 5
     assert len(found.noise[0][1]) == 3
-
-
-def test_08_the_documents_have_the_numbers_that_are_kept(mains):
-    import ablation_report
-    from ablation_numbers import Study
-    from ablation_rows import NOISE, ROWS
-    from laboratory import kept, key
-
-    rows = kept(EXAMPLES / "08_ablations.jsonl")
-    study = Study(ROWS, {key(row["settings"]): row["result"] for row in rows}, NOISE)
-    tables = (EXAMPLES / "08_ablations.md").read_text(encoding="utf-8")
-    assert ablation_report.report(study) == tables
-    concepts = (EXAMPLES.parent / "CONCEPTS.md").read_text(encoding="utf-8")
-    assert ablation_report.summary(study) + "<!-- end -->" in concepts
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The laboratory: trials are kept and not run twice, and differences are tested as tables say."""
+"""The laboratory stores trials, runs none twice, and tests differences as tables do."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def fails_or_dies(settings):
 
 @pytest.fixture
 def laboratory(monkeypatch, tmp_path):
-    """The module; another, `measures`, is there to import, in this process and in new ones."""
+    """The module; a second, `measures`, can be imported in this process and in new ones."""
     (tmp_path / "measures.py").write_text(MEASURES, encoding="utf-8")
     monkeypatch.syspath_prepend(str(EXAMPLES))
     monkeypatch.syspath_prepend(str(tmp_path))

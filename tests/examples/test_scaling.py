@@ -121,7 +121,7 @@ def test_in_an_even_choice_of_stories_everybody_is_met_as_often_as_is_expected()
     leads = {person.lead for person in people}
 
     def misses(even):
-        """By how many meetings the first 20 people miss what is expected, each."""
+        """Return the error of the number of meetings, for each of the first 20 people."""
         told = almanac.stories(count, seed=1, even=even)
         met = Counter(o.lead for story in told for o in almanac.grammar.parse(story)
                       if o.lead in leads)  # fmt: skip

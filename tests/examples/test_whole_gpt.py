@@ -38,7 +38,7 @@ def scalar_engine(page):
 
 
 def by_name(parts):
-    """The page's arrays by the names of a GPT's parameters."""
+    """Return the page's arrays by the names of a GPT's parameters."""
     return {
         (f"h.{part - 1}." if part else "") + NAMES[name]: array
         for part, of in enumerate(parts)
@@ -46,8 +46,8 @@ def by_name(parts):
     }
 
 
-def twins(page, config, seed, spread=0.5):
-    """(GPT in float64, the page's weights): the same, of order one, gains and biases too."""
+def equal_models(page, config, seed, spread=0.5):
+    """Return (GPT in float64, the page's equal weights), of order one, gains and biases too."""
     model = GPT(config, seed=seed, dtype=np.float64)
     rng = np.random.default_rng(seed)
     C, T = config.n_embd, config.block_size
@@ -66,7 +66,7 @@ def twins(page, config, seed, spread=0.5):
 )  # fmt: skip
 def test_the_loss_and_every_gradient_are_the_models(page, B, T, unused, H, D, layers, V, seed):
     config = GPTConfig(V, T + unused, layers, H, H * D)
-    model, weights = twins(page, config, seed)
+    model, weights = equal_models(page, config, seed)
     x_BT, y_BT = np.random.default_rng(seed).integers(0, V, (2, B, T))
     _, loss = model(x_BT, y_BT)
     loss.backward()
@@ -88,7 +88,7 @@ def test_it_begins_and_moves_as_the_model_does(page):
     for name, array in by_name(weights).items():
         np.testing.assert_array_equal(array, model.parameters()[name].data, err_msg=name)
 
-    model, weights = twins(page, config, seed=4)
+    model, weights = equal_models(page, config, seed=4)
     optimizer = AdamW(model.parameters())
     m, v = ([{name: 0 * w for name, w in of.items()} for of in weights] for _ in "mv")
     training = TrainConfig(max_iters=6, warmup_iters=2, lr=0.05, min_lr=0.005)
@@ -122,7 +122,7 @@ def test_it_is_one_page_of_numpy():
 def test_number_by_number_the_gradients_are_the_same(
     page, scalar_engine, B, T, H, D, layers, V, seed
 ):
-    _, weights = twins(page, GPTConfig(V, T, layers, H, H * D), seed)
+    _, weights = equal_models(page, GPTConfig(V, T, layers, H, H * D), seed)
     x_BT, y_BT = np.random.default_rng(seed).integers(0, V, (2, B, T))
     loss, gradients = page.loss_and_gradients(weights, x_BT, y_BT, H)
     by_number, found, _ = scalar_engine.loss_and_gradients(weights, x_BT, y_BT, H)

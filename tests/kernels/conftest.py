@@ -81,7 +81,7 @@ def after_cross_entropy(logits, targets):
 
 
 def make_arguments(name, sizes, dtype, seed=0, change=lambda array: array):
-    """A tuple of arguments for the kernel; each random array of floats goes through `change`."""
+    """Return the tuple of a kernel's arguments; `change` maps each random array of floats."""
     rng = np.random.default_rng(seed)
     return ARGUMENTS[name](
         lambda *shape: change(rng.standard_normal(shape).astype(dtype)),
@@ -92,7 +92,7 @@ def make_arguments(name, sizes, dtype, seed=0, change=lambda array: array):
 
 @pytest.fixture(autouse=True, scope="module")
 def small_arrays(one_thread):
-    """Every test of this folder runs on one thread."""
+    """Run every test of this folder on one thread."""
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
-"""A kernel gives the same bits at whatever addresses its arrays are, also side by side.
+"""A kernel gives the same bits wherever its arrays lie, also side by side.
 
-Those of a small example are close together, and which of them is next to which differs from run to
-run.
+Small arrays lie close together, in an order that differs from run to run.
 """
 
 from importlib import import_module
@@ -27,7 +26,7 @@ def test_softmax_beside_its_result(shape, dtype):
 
 
 def pairs_of_arrays(shape, dtype):
-    """Two arrays far apart, then in either order with every gap between them."""
+    """Yield two arrays far apart, then in either order with every gap between them."""
     memory = np.zeros(2 * FAR, np.uint8)
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
 

@@ -1,4 +1,4 @@
-"""Compiling ahead: other processes compile what a function needs; when they fail, this one does."""
+"""Other processes compile ahead what a function needs; when they fail, this one compiles it."""
 
 import json
 import os
@@ -21,7 +21,6 @@ def use_kernels(size):
 """
 CHILD = """
 import json, os, sys
-{first}
 from contextlib import closing
 from autograd import kernels
 from autograd.kernels import ahead
@@ -38,7 +37,6 @@ print(json.dumps({{
     "reports": reports, "others": [p.returncode for p in work.processes],
     "loaded": [sum(s.cache_hits.values()) for s in stats],
     "compiled": [name for what, name in reports if what == "begin"],
-    "alive": [t.is_alive() for t in work.readers],
     "missing": ahead.missing_kernel(lambda: use_kernels(2)) is not None,
 }}))
 """
@@ -47,12 +45,12 @@ NAMES = {"_sum_of_squares", "_embedding"}
 
 @pytest.fixture
 def child(tmp_path):
-    """Run the code above, with statements first of all, before the work begins, and meanwhile."""
+    """Run the code above, with statements before the work begins and meanwhile."""
     (tmp_path / "quick.py").write_text(MODULE, encoding="utf-8")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
 
-    def run(before="pass", meanwhile="pass", first="pass", **variables):
-        code = CHILD.format(first=first, before=before, meanwhile=meanwhile)
+    def run(before="pass", meanwhile="pass", **variables):
+        code = CHILD.format(before=before, meanwhile=meanwhile)
         done = subprocess.run(
             [sys.executable, "-c", code],
             env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path,
@@ -88,21 +86,24 @@ def test_what_others_cannot_do_is_done_here_and_reported(child, before, others):
 
 
 def test_others_end_with_this_process(child):
-    found = child(meanwhile="work.close()")
+    found = child(meanwhile="work.close(); work.finish = int")
     assert all(found["others"]), "they were not ended, but waited for"
-    assert found["alive"] == [False, False] and not found["missing"]
+    assert found["missing"]
+
+
+def test_when_others_are_ended_this_process_compiles_the_rest(child):
+    found = child(meanwhile="[process.kill() for process in work.processes]")
+    assert found["others"] == [-9, -9] and not found["missing"]
 
 
 def test_what_else_they_say_is_read_and_not_reported(child):
     found = child(NUMBA_DEBUG_CACHE="1", before="sys.stdout = sys.stderr",
-                  meanwhile="sys.stdout = sys.__stdout__; os.environ['NUMBA_DEBUG_CACHE'] = '0'; "
-                            "import numba; numba.config.DEBUG_CACHE = 0")  # fmt: skip
+                  meanwhile="sys.stdout = sys.__stdout__; import numba; "
+                            "numba.config.DEBUG_CACHE = 0")  # fmt: skip
     assert found["others"] == [0, 0] and {name for _, name in found["reports"]} == NAMES
 
 
 def test_where_code_is_not_kept_no_process_is_started(child, tmp_path):
     (tmp_path / "cache").write_text("a file in the place of the folder", encoding="utf-8")
-    places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(tmp_path / "cache"))
-    nowhere = "import tempfile; tempfile.tempdir = os.environ['NUMBA_CACHE_DIR']"
-    found = child(first=nowhere, PYTHONWARNINGS="ignore", **places)
+    found = child(PYTHONWARNINGS="ignore")
     assert found["others"] == [] and sorted(found["compiled"]) == sorted(NAMES)

@@ -1,8 +1,8 @@
 """Attention at the edges of its blocks, on views, with every tile and any number of threads.
 
-`test_reference` has it at any sizes in memory of its own; here are the sizes at which blocks of
-queries and of keys begin and end, groups of heads, the views that a model hands it, padding and a
-bias, and extreme scores. What rounding to bfloat16 may change is in `test_attention_bf16`.
+`test_reference` has it at any sizes in contiguous memory; here are the sizes at which blocks of
+queries and of keys begin and end, groups of heads, the views that a model passes, padding and a
+bias, and extreme scores. `test_attention_bf16` bounds the effect of rounding to bfloat16.
 """
 
 import os
@@ -37,7 +37,7 @@ SIZES = [
 
 
 def make(sizes, dtype, causal=True, G=None, shared=None, masked=False, seed=0):
-    """dy, q, k, v, mask: q, k and v cut from one array (B, T, 3 C), as GPT does, if they can be.
+    """Return dy, q, k, v, mask; q, k and v are cut from one array (B, T, 3 C) if they can be.
 
     shared   whether all sequences have the same bias; None: there is none
     masked   whether some keys are padding, and in the first of several sequences all
@@ -116,7 +116,7 @@ def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
 
 
 @DTYPES
-def test_a_view_between_whole_numbers_is_copied(dtype):
+def test_a_view_between_elements_is_copied(dtype):
     """Steps of a packed structure are no multiples of an element's size."""
     packed = np.zeros((1, 2, 5), np.dtype([("x", dtype, (8,)), ("flag", np.int8)]))["x"]
     packed[:] = np.random.default_rng(0).standard_normal(packed.shape)
@@ -241,7 +241,7 @@ print(-call(64) + call(8192))
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="asks the system for the peak of memory")
 def test_weights_of_8192_keys_are_never_in_memory():
-    """They would be 256 MB; the process has about as much, and grows by a small part of it."""
+    """They would take 256 MB; the process grows by a small part of that."""
     run = subprocess.run(
         [sys.executable, "-c", MEMORY],
         env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=True,
@@ -252,7 +252,7 @@ def test_weights_of_8192_keys_are_never_in_memory():
 
 @CAUSAL
 def test_thousands_of_keys_of_one_sign(causal):
-    """What cancels in dz is only as exact as the sum of the weights."""
+    """Differences in dz are only as exact as the sum of the weights."""
     rng = np.random.default_rng(0)
     q, dy = rng.uniform(0.5, 1.5, (2, 1, 1, 256, 32)).astype(np.float32)
     k, v = rng.uniform(0.5, 1.5, (2, 1, 1, 4096, 32)).astype(np.float32)
@@ -274,7 +274,7 @@ def test_a_single_query_over_a_million_keys():
 
 
 def main():
-    """In a process of its own: all sizes, with one, two and three threads.
+    """Check all sizes with one, two and three threads, in a separate process.
 
     In float32 only, because compiling takes most of the time.
     """

@@ -1,8 +1,8 @@
-"""Attention with rounded operands: off from the reference, which rounds too, by what rounding may.
+"""Attention with rounded operands differs from the reference, which rounds too, by rounding only.
 
-Weights are rounded relative to the largest score so far, and so not as in the reference. Each is
-off by half of its last of 8 bits at most; the bound on a result is the sum of these over what they
-are multiplied with. The sizes are those at which blocks, panels and pairs begin and end.
+Weights are rounded relative to the largest score so far, and so not as in the reference. Each has
+an error of at most half of its last bit of 8; the bound on a result is the sum of these errors
+times their factors. The sizes are those at which blocks, panels and pairs begin and end.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ SIZES = [
 
 
 def make(sizes, causal, masked=False, seed=0):
-    """dy, q, k, v, mask"""
+    """Return dy, q, k, v, mask."""
     B, H, G, T, S, D = sizes
     rng = np.random.default_rng(seed)
     arrays = (
@@ -65,7 +65,7 @@ def assert_right(sizes, causal, masked=False, seed=0):
 
 
 def _weights(dy, q, k, v, y, lse, mask):
-    """Sizes of the weights and of the gradients of scores, which are rounded."""
+    """Return the magnitudes of the weights and of the scores' gradients, which are rounded."""
     q, k, v, dy_ = (reference._operand(x, True) for x in (q, k, v, dy))
     a = np.exp(reference._scores(q, k, mask) - lse[..., None])
     a = np.where(np.isfinite(a), a, 0)

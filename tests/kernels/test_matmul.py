@@ -1,6 +1,6 @@
 """The three matrix products: every tile, every edge of a block, any number of threads.
 
-Each tile runs in a process of its own (`tile_process`). `test_reference` has the products at any
+Each tile runs in a separate process (`tile_process`). `test_reference` has the products at any
 sizes for the tile of this machine; the sizes here are those at which blocks, panels and jobs begin
 and end.
 """
@@ -37,7 +37,7 @@ SIZES = [
 
 
 def operands(form, sizes, dtype, seed=0):
-    """a and b in the layout of the form, and a and b in the plain one."""
+    """Return a and b in the layout of the form, and untransposed."""
     Z, M, K, N = sizes
     rng = np.random.default_rng(seed)
     a_ZMK = rng.standard_normal((Z, M, K)).astype(dtype)
@@ -48,7 +48,7 @@ def operands(form, sizes, dtype, seed=0):
 
 
 def assert_right(form, sizes, dtype, bf16=False, seed=0):
-    """Each c_ij within the bound on the rounding of a sum of K products, in any order."""
+    """Assert that each c_ij is within the rounding bound of a sum of K products, in any order."""
     a, b, a_ZMK, b_ZKN = operands(form, sizes, dtype, seed)
     c_ZMN = getattr(kernels, form)(a, b, bf16)
     a_ZMK, b_ZKN = (reference._operand(x, bf16) for x in (a_ZMK, b_ZKN))
@@ -114,7 +114,7 @@ def test_an_unknown_tile_names_the_known_ones():
     ],
 )
 def test_the_tile_is_that_of_the_processor_compiled_for(monkeypatch, triple, features, tile):
-    """Whatever this machine is: an x86 program may run on another one, in an emulator."""
+    """An x86 program may run in an emulator, on a machine with a different processor."""
     monkeypatch.setattr("platform.machine", lambda: "ARM64")
     monkeypatch.setattr(tiles.binding, "get_process_triple", lambda: triple)
     monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
@@ -142,7 +142,7 @@ def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, b
 
 
 def assert_layer_right(sizes, dtype, bf16):
-    """A layer of one matrix: y = x w + bias, and the gradients dw = x^T dy and dbias."""
+    """Check a layer of one matrix: y = x w + bias, and the gradients dw = x^T dy and dbias."""
     a, _, x_NI, w_IO = (stack[0] for stack in operands("matmul_tn", sizes, dtype))
     bias_O = w_IO.sum(axis=0)
     y_NO = kernels.linear(x_NI, w_IO, bias_O, bf16)
@@ -156,7 +156,7 @@ def assert_layer_right(sizes, dtype, bf16):
 
 
 def main():
-    """In a process of its own: all sizes, with one, two and three threads."""
+    """Check all sizes with one, two and three threads, in a separate process."""
     for sizes in SIZES:
         for dtype, bf16 in OPERANDS:
             found = set()

@@ -27,7 +27,7 @@ NEED_A_ROW = {
 
 
 def call(module, name, arguments):
-    """What the function returns, or leaves in its arguments, as a list of arrays."""
+    """Return the list of arrays that the function returns, or leaves in its arguments."""
     with np.errstate(all="ignore"):
         returned = getattr(module, name)(*arguments)
     if name in IN_PLACE:
@@ -37,13 +37,13 @@ def call(module, name, arguments):
 
 
 def arrays_in(arguments):
-    """The arrays among arguments, and those in lists and masks among them."""
+    """Return the arrays among arguments, and in lists and masks among them."""
     flat = [x for a in arguments for x in (a if isinstance(a, list | Mask) else [a])]
     return [x for x in flat if isinstance(x, np.ndarray)]
 
 
 def copied(arguments, from_dtype=None, to_dtype=None):
-    """Arguments with copies of the arrays, those of the one dtype converted to the other."""
+    """Return the arguments with copies of the arrays; from_dtype is converted to to_dtype."""
 
     def copy(a):
         if isinstance(a, list):
@@ -57,7 +57,7 @@ def copied(arguments, from_dtype=None, to_dtype=None):
 
 
 def assert_alike(name, arguments, dtype):
-    """Dtype and shape are those of the reference, and the values but for rounding."""
+    """Assert the reference's dtype and shape, and its values up to rounding."""
     found = call(kernels, name, copied(arguments))
     same_dtype = call(reference, name, copied(arguments))
     exact = call(reference, name, copied(arguments, dtype, np.float64))
@@ -157,8 +157,11 @@ def test_nan_comes_out_where_the_reference_has_it(arguments, name, dtype):
 
 
 @MODULES
-def test_no_argument_is_written_to_or_handed_back(arguments, module, name):
-    given_arguments = list(arguments(name, (2, 7, 33), np.float32))
+@DTYPES
+def test_results_are_new_contiguous_and_of_the_dtype_of_the_arguments(
+    arguments, module, name, dtype
+):
+    given_arguments = list(arguments(name, (2, 7, 33), dtype))
     before = copied(given_arguments)
     returned = call(module, name, given_arguments)
     kept = slice(IN_PLACE.get(name, 0), None)
@@ -167,12 +170,7 @@ def test_no_argument_is_written_to_or_handed_back(arguments, module, name):
     if name not in IN_PLACE:
         sources = arrays_in(given_arguments)
         assert not any(np.may_share_memory(r, a) for r in returned for a in sources)
-
-
-@MODULES
-@DTYPES
-def test_results_are_contiguous_and_of_the_dtype_of_the_arguments(arguments, module, name, dtype):
-    for result in call(module, name, list(arguments(name, (2, 7, 33), dtype))):
+    for result in returned:
         merged = result.swapaxes(1, 2) if result.ndim == 4 else result  # heads of a position
         assert result.flags.c_contiguous or merged.flags.c_contiguous
         assert result.dtype == (np.float64 if name == "sum_of_squares" else dtype)

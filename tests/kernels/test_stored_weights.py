@@ -1,4 +1,4 @@
-"""Tiles whose b is stored in fewer bytes, and read from memory, on every kind of processor."""
+"""Every tile with a b that is stored in fewer bytes and read from memory."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ else:
 
 
 def main():
-    """Every height, with b of each dtype, against NumPy."""
+    """Check every height, with b of each dtype, against NumPy."""
 
     @numba.njit
     def product(x, w, y, depth, height):

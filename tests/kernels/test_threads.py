@@ -1,31 +1,18 @@
 """Every kernel gives the same bits whatever the number of threads.
 
-The kernels run in a process of their own, which may use three threads on any machine.
+The kernels run in a separate process, which may use three threads on any machine.
 """
-
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tile_process import run_with
 
-import autograd
-
-PROJECT = Path(autograd.__file__).parents[1]
+from autograd.kernels import tiles
 
 
 @pytest.mark.slow
 def test_the_number_of_threads_changes_no_bit():
-    run = subprocess.run(
-        [sys.executable, __file__],
-        env=os.environ | {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    run = run_with(tiles.TILE, __file__)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split()[-1] == "same", run.stdout
 

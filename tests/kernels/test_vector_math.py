@@ -1,5 +1,4 @@
-"""exp for kernels: the error over the whole range of float32, and what lies outside it; and the
-normal distribution and the maximum."""
+"""The kernels' exp over the range of float32 and beyond, the normal distribution, the maximum."""
 
 import math
 
@@ -17,7 +16,7 @@ from autograd.kernels.vector_math import HIGHEST, LOWEST
 
 @njit(fastmath=FASTMATH, error_model="numpy")
 def exp_of_each(x):
-    """Compiled as kernels are: what their flags would do to the polynomial, they do here."""
+    """Compile exp as kernels do: their flags act on the polynomial here too."""
     y = np.empty_like(x)
     for i in range(x.size):
         y[i] = vector_math.exp(x[i])
@@ -38,7 +37,7 @@ def maximum_of(x):
 
 
 def float32s(low, high, count):
-    """Numbers in [low, high], evenly spread over the float32s there: as many near 0 as near 88."""
+    """Return numbers in [low, high], evenly spread over the float32s: as many near 0 as near 88."""
     bits = np.linspace(0, np.float32(high).view(np.int32), count).astype(np.int32)
     positive = bits.view(np.float32)
     negative = -np.linspace(0, np.float32(-low).view(np.int32), count).astype(np.int32).view(

@@ -1,4 +1,4 @@
-"""Kernels are compiled ahead by other processes, and each is shown once, whoever compiles it."""
+"""Other processes compile kernels ahead, and each kernel is printed once, whoever compiles it."""
 
 import json
 import os
@@ -6,19 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from tiny_run import TEXT, TINY
 
 from autograd.kernels import compiler
 from npgpt import BPETokenizer
 from npgpt.fast import tokenizer
-from npgpt.run.warmup import KernelBar
+from npgpt.run.warmup import WarmUp
 
 pytestmark = [pytest.mark.slow, pytest.mark.kernels]
 
@@ -51,7 +48,7 @@ for name, f in found.items():
 
 
 def python(*arguments, **variables):
-    """The lines that a new process printed."""
+    """Return the lines that a new process printed."""
     run = subprocess.run(
         [sys.executable, *map(str, arguments)],
         check=False, capture_output=True, encoding="utf-8", env=os.environ | variables,
@@ -60,10 +57,14 @@ def python(*arguments, **variables):
     return run.stdout.splitlines()
 
 
+def without_seconds(lines):
+    return [re.sub(r"^ +\d+ s  (?=kernel)", "", line) for line in lines]
+
+
 def warmed_up(*arguments, **variables):
-    """What was printed meanwhile, and {kernel: (times loaded, times compiled)}."""
-    lines = python("-c", USED, *arguments, **variables)
-    said = [line for line in lines if line.startswith(("compiling", "   "))]
+    """Return the lines printed meanwhile, and {kernel: (times loaded, times compiled)}."""
+    lines = without_seconds(python("-c", USED, *arguments, **variables))
+    said = [line for line in lines if line.startswith(("compiling", "kernel"))]
     used = (line.split() for line in lines[len(said) :])
     return said, {name: (int(loaded), int(compiled)) for name, loaded, compiled in used}
 
@@ -77,7 +78,7 @@ def forget(cache, *names):
 
 @pytest.fixture(scope="module")
 def compiled_code():
-    """The folders of all kernels that are used here, filled."""
+    """The folders of all kernels used here, filled."""
     warmed_up(0.1, "tokenizer")
     return [
         compiler.cache_folder(),
@@ -102,13 +103,13 @@ def cache(compiled_code, tmp_path):
     ],
 )
 def test_other_processes_compile_what_is_not_on_disk_and_nothing_is_left(cache, missing):
-    """Without the code of a few kernels: all would take long."""
+    """Only a few kernels are missing: to compile all would take long."""
     forget(cache, *missing)
     what = "tokenizer" if "count_pairs" in missing else ""
     said, used = warmed_up(0.1, what, NUMBA_CACHE_DIR=str(cache), NUMBA_NUM_THREADS="2")
     assert missing <= set(used)
     assert [name for name, (_, compiled) in used.items() if compiled] == []
-    assert re.fullmatch(r"compiling (\d+ )?kernels for this program \(kept on disk\)", said[0])
+    assert said[0] == "compiling kernels for this program (stored on disk)"
     numbers, names = zip(*(line.split(": ") for line in said[1:]), strict=True)
     assert [line.split()[1] for line in numbers] == [str(n + 1) for n in range(len(missing))]
     assert set(names) == missing
@@ -126,8 +127,9 @@ def test_a_run_with_byte_pairs_says_what_is_compiled_before_it_has_read_the_text
         forget(cache, name)
         lines = python("-m", "npgpt.cli", "train", "--out", tmp_path / "run", *arguments,
                        NUMBA_CACHE_DIR=str(cache))  # fmt: skip
-        assert lines[0] == "compiling kernels for npgpt train (kept on disk)"
-        assert lines[1] == f"    kernel 1: {name}"
+        lines = without_seconds(lines)
+        assert lines[:2] == ["compiling kernels for npgpt train (stored on disk)",
+                             f"kernel 1: {name}"]  # fmt: skip
         assert lines[2].startswith("text ")
 
 
@@ -155,11 +157,10 @@ def test_what_a_command_compiles_is_shown_beside_its_answer(cache, tmp_path, wha
         for _ in range(2)
     )  # fmt: skip
     assert json.loads(first.stdout) and again.stderr == ""
-    alone = missing == "build_vocabulary"  # of a tokenizer: how many follow is not known
-    count, of = ("", "") if alone else ("1 ", " of 1")
-    assert first.stderr.splitlines() == [
-        f"compiling {count}kernels for npgpt {what[0]} (kept on disk)",
-        f"    kernel 1{of}: {missing}",
+    of = "" if missing == "build_vocabulary" else " of 1"  # a tokenizer's are found one by one
+    assert without_seconds(first.stderr.splitlines()) == [
+        f"compiling kernels for npgpt {what[0]} (stored on disk)",
+        f"kernel 1{of}: {missing}",
     ]
 
 
@@ -175,71 +176,29 @@ def test_training_on_prepared_byte_pairs_shows_their_kernels_before_the_first_st
     lines = python("-m", "npgpt.cli", "train", "--corpus", tokens, "--out", run, *TINY,
                    NUMBA_CACHE_DIR=str(cache))  # fmt: skip
     first_step = next(i for i, line in enumerate(lines) if line.startswith("step 3:"))
-    assert "    kernel 1: build_vocabulary" in lines[:first_step]
+    assert "kernel 1: build_vocabulary" in without_seconds(lines[:first_step])
 
 
-# ---- the bar
+# ---- the lines
 
 
-def test_in_a_pipe_each_kernel_is_a_line(capsys):
-    with closing(KernelBar("npgpt train")) as bar:
-        bar.report("needs", "_gelu")
-        bar.report("needs", "_adamw")
-        for name in ("_gelu", "_adamw"):
-            bar.report("begin", name)
-            bar.report("end", name)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines == ["compiling 2 kernels for npgpt train (kept on disk)",
-                     "    kernel 1 of 2: _gelu", "    kernel 2 of 2: _adamw"]  # fmt: skip
+def reported(capsys, *reports, **options):
+    """Return the lines printed, without their seconds."""
+    with closing(WarmUp(None, **options)) as warming_up:
+        for report in reports:
+            warming_up._report(*report)
+    return without_seconds(capsys.readouterr().out.splitlines())
 
 
-def test_how_many_there_will_be_is_not_said_before_it_is_known(capsys):
-    """What a tokenizer needs is found one by one."""
-    with closing(KernelBar("npgpt tokenize")) as bar:
-        for name in ("count_pairs", "build_vocabulary"):
-            bar.report("begin", name)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines == ["compiling kernels for npgpt tokenize (kept on disk)",
-                     "    kernel 1: count_pairs", "    kernel 2: build_vocabulary"]  # fmt: skip
+def test_each_kernel_is_a_line_with_the_time(capsys):
+    needed = [("needs", "_gelu"), ("needs", "_adamw")]
+    begun = [("begin", "_gelu"), ("begin", "_adamw"), ("begin", "_gelu")]  # by two processes
+    assert reported(capsys, *needed, *begun, command="npgpt train") == [
+        "compiling kernels for npgpt train (stored on disk)",
+        "kernel 1 of 2: _gelu",
+        "kernel 2 of 2: _adamw",
+    ]
 
 
-def test_a_kernel_is_counted_once_though_another_process_began_it(capsys):
-    with closing(KernelBar("npgpt train")) as bar:
-        for what in ("begin", "begin", "end", "end"):
-            bar.report(what, "_gelu")
-    assert len(capsys.readouterr().out.splitlines()) == 2
-
-
-def test_what_is_not_to_be_shown_is_not(capsys):
-    with closing(KernelBar("npgpt train", shown=False)) as bar:
-        bar.report("begin", "_gelu")
-    assert capsys.readouterr().out == ""
-
-
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(columns=st.integers(60, 200), names=st.lists(st.text("ab_", min_size=1, max_size=40),
-                                                    min_size=1, max_size=20, unique=True))
-def test_the_bar_tells_the_time_that_has_passed_and_no_end(terminal, columns, names):
-    """Kernels take from hundredths of a second to half a minute: no rate is one."""
-    screen = terminal(columns)
-    with closing(KernelBar("npgpt train")) as bar:
-        for name in names:
-            bar.report("needs", name)
-        for i, name in enumerate(names):
-            bar.report("begin", name)
-            bar.bar.start_t -= 12
-            bar.bar.refresh()
-            minutes, seconds = divmod(12 * (i + 1), 60)
-            said = f"    {minutes:02}:{seconds:02} kernel {i + 1} of {len(names)}: {name}"
-            assert screen.line().rstrip(": ") == said[:columns].rstrip(": ")
-            bar.report("end", name)
-
-
-def test_the_time_goes_on_while_a_kernel_compiles(terminal):
-    screen = terminal(80)
-    with closing(KernelBar("npgpt train")) as bar:
-        bar.report("begin", "_gelu")
-        time.sleep(2.5)
-    assert "00:01 kernel 1" in screen.getvalue() and "00:02 kernel 1" in screen.getvalue()
+def test_a_rank_that_is_not_to_be_shown_prints_nothing(capsys):
+    assert reported(capsys, ("begin", "_gelu"), shown=False) == []
