@@ -106,10 +106,8 @@ class TrainConfig:
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
     seed: int = setting("of weights, batches, dropout and samples", group="the run", default=1)
     arch: str = setting(
-        "the kind of model: gpt and llama continue a text, bert fills in hidden tokens, t5 "
-        "rewrites hidden spans",
-        since=3, before="gpt", group="the model", default="gpt",
-    )  # fmt: skip
+        "the kind of model", since=3, before="gpt", group="the model", default="gpt"
+    )
     matmul_precision: str = setting(
         "what matrix products multiply: float32, or operands rounded to bfloat16, which is faster "
         "on processors that have instructions for it",
@@ -148,8 +146,8 @@ class TrainConfig:
             )
 
 
-# Fields that differ from the defaults above; vocab_size comes from the tokenizer, which learns
-# "char", "words" or "bpe": characters, unless a preset names another.
+# Fields that differ from the defaults above. The tokenizer, "char" unless a preset names "words"
+# or "bpe", determines vocab_size in training; a preset's vocab_size is for `npgpt info`.
 GPT_PRESETS = {
     "tales": {
         "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
@@ -174,9 +172,9 @@ GPT_PRESETS = {
 }  # fmt: skip
 
 GPT2 = {
-    "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",), "batch_size": 1,
-    "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5, "warmup_iters": 200,
-    "beta2": 0.95, "max_iters": 2000,
+    "vocab_size": 50257, "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",),
+    "batch_size": 1, "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5,
+    "warmup_iters": 200, "beta2": 0.95, "max_iters": 2000,
 }  # fmt: skip
 # The published sizes.
 GPT_PRESETS |= {
@@ -214,16 +212,16 @@ def wanted(value, type):
 def check_known(config, known, reader):
     """Raise ValueError if a setting that is not in `known` differs from its default.
 
-    For whoever handles settings by hand: `reader` would compute or write something else than the
-    model does, without a word.
+    For code that reads settings by hand, `reader`: without this check it would silently compute or
+    write something different from the model.
     """
-    for setting in fields(config):
-        value = getattr(config, setting.name)
-        if setting.name not in known and value != setting.default:
+    for unread in fields(config):
+        value = getattr(config, unread.name)
+        if unread.name not in known and value != unread.default:
             raise ValueError(
-                f"{reader} does not know the setting {setting.name}={value!r} of a "
-                f"{type(config).__name__}; use a model with the default, {setting.default!r}, or "
-                f"teach it there"
+                f"{reader} does not know the setting {unread.name}={value!r} of a "
+                f"{type(config).__name__}; use the default, {unread.default!r}, or implement it "
+                "there and add its name to the list there"
             )
 
 

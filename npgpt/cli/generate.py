@@ -12,8 +12,9 @@ import numpy as np
 from npgpt.bpe_tokenizer import BPETokenizer
 from npgpt.cli import print_json
 from npgpt.cli.writer import Writer
-from npgpt.families import family
+from npgpt.families import FAMILIES, family
 from npgpt.families.models import load_model
+from npgpt.families.writing import continue_text, fill_masks
 from npgpt.fast.weights import KINDS, use_weights
 from npgpt.files import read_given
 from npgpt.io.texts import decode_whole
@@ -70,7 +71,7 @@ def run(args):
     loaded = load_model(args.model)
     arch, tokenizer = loaded.training.arch, loaded.tokenizer
     model = use_weights(loaded.model, args.weights)
-    continues = family(arch).write is family("gpt").write
+    continues = family(arch).write is continue_text
     _check_flags(args, arch, continues)
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
             weights=args.weights, command="npgpt generate")  # fmt: skip
@@ -103,12 +104,13 @@ def run(args):
 
 
 def _check_flags(args, arch, continues):
-    if arch == "bert" and args.max_new_tokens is not None:
-        raise ValueError("--max-new-tokens: bert fills in as many as are hidden; leave it out")
+    if family(arch).write is fill_masks and args.max_new_tokens is not None:
+        raise ValueError(f"--max-new-tokens: {arch} fills in as many as are hidden; leave it out")
     given = [f"--{name.replace('_', '-')}" for name in CONTINUING if getattr(args, name)]
     if given and not continues:
+        able = " and ".join(name for name, f in FAMILIES.items() if f.write is continue_text)
         raise ValueError(
-            f"{', '.join(given)}: only models that continue a text, gpt and llama, can do that, "
+            f"{', '.join(given)}: only models that continue a text, {able}, can do that, "
             f"and this is a {arch}; leave it out"
         )
     if args.n is not None and args.n < 1:

@@ -31,7 +31,7 @@ from npgpt.cli.settings import read_settings
 from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.models import load_model
-from npgpt.families.presets import PRESETS, from_preset, model_settings, preset_for
+from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
 from npgpt.io.dataset import KINDS, open_dataset
 from npgpt.io.tokens import prepared_paths
@@ -278,7 +278,7 @@ def _initial(args):
     leave_out = [f"--{name.replace('_', '-')}" for name in sorted(wanted)]
     leave_out += ["--tokenizer"] * bool(args.tokenizer) + ["--vocab-size"] * bool(args.bpe_size)
     leave_out += ["--check"] * args.check
-    if preset in PRESETS and PRESETS[preset].get("arch", "gpt") != is_now["arch"]:
+    if preset in PRESETS and arch_of_preset(preset) != is_now["arch"]:
         leave_out.append("--preset")
     if leave_out:
         shape = ", ".join(f"{name}={is_now[name]}" for name in sorted(wanted) if name in is_now)
@@ -303,7 +303,7 @@ def _settings(args, initial=None):
         given["corpus"] = corpus
     preset = given.pop("preset", None)
     like = ("shakespeare",) if initial and corpus != ("tales",) else corpus  # at a lower rate
-    preset = args.preset or preset or preset_for(like, given.get("arch", "gpt"))
+    preset = args.preset or preset or preset_for(like, given.get("arch", TrainConfig.arch))
     if initial and given.get("eval_stride") is None:  # a preset's may be longer than this window
         stride = min(PRESETS[preset].get("eval_stride", 0), initial.model.config.block_size)
         given["eval_stride"] = stride
@@ -319,7 +319,7 @@ def _all_fields():
     return *fields(TrainConfig), *model_settings().values()
 
 
-def _run_name(corpus, arch="gpt"):
+def _run_name(corpus, arch=TrainConfig.arch):
     """A short name of a run, for a folder: that of its corpus, as `tales`, or `plays-poems` of two
     files; and of a model that is not a GPT its arch, as `tales-bert`.
 
@@ -327,7 +327,7 @@ def _run_name(corpus, arch="gpt"):
     trap for the shell, and Windows makes none. More than LONGEST characters end in a hash.
     """
     names = ["stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus]
-    name = "-".join(names + [arch] * (arch != "gpt"))
+    name = "-".join(names + [arch] * (arch != TrainConfig.arch))
     digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
 
@@ -364,7 +364,10 @@ def _help(field):
     """What a setting is, of which kinds of model if not of all, and its default in a plain run."""
     archs = [arch for arch in FAMILIES if field.name in model_settings(arch)]
     of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(FAMILIES) else ""
-    preset = PRESETS[preset_for(("tales",), archs[0] if archs else "gpt")]
+    help = field.metadata["help"]
+    if field.name == "arch":
+        help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in FAMILIES.items())
+    preset = PRESETS[preset_for(("tales",), *archs[:1])]
     value = preset.get(field.name, field.default)
     value = " ".join(value) if isinstance(value, tuple) else value
-    return f"{of_some}{field.metadata['help']}; default {value}"
+    return f"{of_some}{help}; default {value}"

@@ -1,8 +1,9 @@
-"""Kinds of models. A file each: its settings, model, files and size in one record, a `Family`.
+"""Kinds of models, one file each: settings, model, files and size in one record, a `Family`.
 
-To add one, write its file and list it here. `parts` are shared, `objectives` are what BERT and T5
-are asked of a text, with their exact bounds in `floors`; `writing` is how each kind writes, `size`
-what it takes, `presets` the named settings, `models` a model in any folder.
+To add a kind, write its file and list it in `FAMILIES`. Shared modules: `parts` (layers),
+`objectives` (the training tasks of BERT and T5, with exact lower bounds of their losses in
+`floors`), `writing` (generation), `size` (parameters, FLOPs, memory), `presets` (named settings),
+`models` (loading a model from any folder).
 """
 
 from dataclasses import asdict
@@ -26,16 +27,26 @@ def family(arch):
 
 
 def family_of(config):
-    """Return the `Family` of a config."""
-    return next(f for f in FAMILIES.values() if isinstance(config, f.Config))
+    """Return the `Family` of a config, or of the nearest class that it is derived from."""
+    found = {f.Config: f for f in FAMILIES.values()}
+    return next(found[cls] for cls in type(config).__mro__ if cls in found)
 
 
 def save_pretrained(model, folder):
     """Write a model's config.json and model.safetensors, as the transformers library reads them."""
-    files = family_of(model.config).files
+    files = _files_of(family_of(model.config))
     check_known(model.config, {*files.settings, *files.derived}, "the transformers library's file")
     weights = {name: weight.data for name, weight in model.parameters().items()}
     save_folder(folder, files, asdict(model.config), weights)
+
+
+def _files_of(kind):
+    if kind.files is None:
+        raise ValueError(
+            f"the transformers library has no {kind.arch}; use the folder of a run, which "
+            "npgpt.load_run reads"
+        )
+    return kind.files
 
 
 def load_pretrained(cls, folder, weights=None):
@@ -43,8 +54,8 @@ def load_pretrained(cls, folder, weights=None):
     from npgpt.families.size import check_size
 
     folder = local_folder(folder)
-    files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
-    classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values()}
+    files = _files_of(next(f for f in FAMILIES.values() if f.Config is cls.Config))
+    classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values() if f.files}
     settings, arrays = load_folder(folder, files, classes)
     try:
         config = cls.Config(**settings)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
+from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
@@ -283,7 +284,8 @@ def saved(config, tokens):
 # seventh of the text: so this is half as deep as a GPT, and takes many steps.
 PRESETS = {
     "tales-bert": {
-        "arch": "bert", "block_size": 96, "n_layer": 2, "n_head": 8, "n_embd": 128, "n_inner": 256,
+        "arch": "bert", "vocab_size": 399, "block_size": 96, "n_layer": 2, "n_head": 8,
+        "n_embd": 128, "n_inner": 256,
         "corpus": ("tales",), "tokenizer": "words", "max_iters": 12000, "batch_size": 16,
         "lr": 2e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 1000,
     },
@@ -291,6 +293,7 @@ PRESETS = {
 
 FAMILY = Family(
     arch="bert",
+    does="fills in hidden tokens",
     Config=BertConfig,
     Model=Bert,
     Objective=MaskedTokens,
@@ -301,4 +304,5 @@ FAMILY = Family(
     products=products,
     saved=saved,
     presets=PRESETS,
+    batch=lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {"mask_BT": mask_BT}),
 )

@@ -234,6 +234,7 @@ PRESETS = {
 
 FAMILY = Family(
     arch="llama",
+    does="continues a text",
     Config=LlamaConfig,
     Model=Llama,
     Objective=NextToken,
@@ -244,4 +245,5 @@ FAMILY = Family(
     products=products,
     saved=saved,
     presets=PRESETS,
+    small={"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
 )

@@ -56,7 +56,7 @@ class Denoising:
         """Raise ValueError for a stride in an evaluation, since nothing is read twice."""
         if stride is not None:
             raise ValueError(
-                "a stride is for models that continue a text (gpt, llama): leave it out, or give 0"
+                "a stride is for models that continue a text: leave it out, or give 0"
             )
 
     def prompt(self, text):

@@ -1,4 +1,4 @@
-"""What is looked at: a GPT with its tokenizer, from a run folder or the transformers library."""
+"""Open the GPT that a page shows, with its tokenizer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from npgpt.bpe_tokenizer import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run
+from npgpt.families import family
 from npgpt.families.models import arch_of, load_model
 from npgpt.gpt import GPT
 from npgpt.io.huggingface import local_folder
@@ -14,7 +15,7 @@ from npgpt.words import WordTokenizer
 
 @dataclass(frozen=True)
 class Subject:
-    """A GPT, and the run that trained it, None if the folder does not tell."""
+    """A GPT and the run that trained it, None if it comes from the transformers library."""
 
     name: str
     model: GPT
@@ -23,10 +24,10 @@ class Subject:
 
 
 def open_subject(name):
-    """The `Subject` that `npgpt.families.models.load_model` finds; ValueError for no GPT."""
+    """Return the `Subject` in a folder; ValueError for a different kind of model."""
     folder = local_folder(name)
     arch = arch_of(folder)
-    if arch != "gpt":
+    if family(arch).Model is not GPT:
         raise ValueError(
             f"{folder} is a {arch}, and the page shows GPTs only: name the run of a gpt, such as "
             "runs/tales"
