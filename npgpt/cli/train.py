@@ -29,7 +29,7 @@ from npgpt.checkpoint import (
 )
 from npgpt.cli.settings import read_settings
 from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
-from npgpt.families import FAMILIES, family
+from npgpt.families import FAMILIES, family, grown
 from npgpt.families.models import load_model
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
@@ -175,7 +175,7 @@ def _started(args, ranks, stack):
     check_length(dataset.val_ids, config.block_size, "validation")
     new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
     if new:
-        model = initial.model.grown(config, training.seed)
+        model = grown(initial.model, config, training.seed)
         if is_main_rank(ranks):
             shown = repr(b"".join(new[:40]).decode()) + "..." * (len(new) > 40)
             tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "

@@ -6,6 +6,7 @@ To add a kind, write its file and list it in `FAMILIES`. Shared modules: `parts`
 `models` (loading a model from any folder).
 """
 
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from npgpt.config import check_known
 from npgpt.families import bert, gpt, llama, t5
 from npgpt.fast.weights import use_weights
-from npgpt.gpt import without_initial_weights
+from npgpt.gpt import DRAWN
 from npgpt.io.huggingface import load_folder, local_folder, save_folder
 
 FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt, llama, bert, t5)}
@@ -83,3 +84,28 @@ def load_pretrained(cls, folder, weights=None):
             "the two files of one model"
         )
     return use_weights(model, weights) if weights else model
+
+
+@contextmanager
+def without_initial_weights():
+    """Leave the matrices of new models uninitialised inside a `with` block.
+
+    A loader replaces them, and drawing a hundred million numbers takes seconds.
+    """
+    before = DRAWN.set(False)
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        DRAWN.reset(before)
+
+
+def grown(model, config, seed):
+    """Return a model of this config with the weights of `model`, whose vocabulary may be smaller.
+
+    New tokens come last; their rows are the initial ones of this seed.
+    """
+    larger, old = type(model)(config, seed, model.wte.weight.dtype), model.parameters()
+    for name, weight in larger.parameters().items():
+        weight.data[tuple(map(slice, old[name].shape))] = old[name].data
+    return larger

@@ -22,8 +22,9 @@ class Family:
     products    (config) -> (weights that multiply a token, channels of keys that it reads), in a
                 forward pass of full blocks, for `npgpt.families.size.flops_per_token`
     saved       (config, tokens) -> floats that a forward pass saves for backward
+    presets     name -> settings that differ from the defaults, the kind's own preset first;
+                vocab_size is for `npgpt info`
     files       the layout in the transformers library; None if the library has no such model
-    presets     name -> settings that differ from the defaults; vocab_size is for `npgpt info`
     small       settings of a model that finite differences can check in a second
     small_std   the standard deviation of the small model's weights
     batch       (idx_BT, targets_BT, mask_BT) -> the small model's `npgpt.batches.Batch`
@@ -39,8 +40,8 @@ class Family:
     parts: Callable
     products: Callable
     saved: Callable
+    presets: dict
     files: Files | None = None
-    presets: dict = field(default_factory=dict)
     small: dict = field(default_factory=lambda: {"n_embd": 6})
     small_std: float = 0.7
     batch: Callable = lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autograd import gradcheck
 from npgpt import T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
-from npgpt.families import family, family_of
+from npgpt.families import family, family_of, grown
 from npgpt.families.size import parameters_by_part
 from npgpt.families.t5 import relative_buckets
 from npgpt.generate import KVCache, generate
@@ -314,7 +314,7 @@ GROWN += [replace(BERT, mlm_head=False)]
 @settings(max_examples=5)
 def test_rows_of_new_tokens_are_initial_ones_and_the_rest_stays(config, more, seed):
     before, larger = made(config), replace(config, vocab_size=11 + more)
-    model, fresh = before.grown(larger, seed), type(before)(larger, seed, np.float64)
+    model, fresh = grown(before, larger, seed), type(before)(larger, seed, np.float64)
     assert model.config == larger and model.seed == seed and model.training
     assert list(model.parameters()) == list(before.parameters())
     of_vocabulary = set()
