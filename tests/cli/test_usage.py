@@ -156,7 +156,7 @@ def test_every_flag_of_train_is_in_a_group():
 
 def test_a_flag_of_some_kinds_of_model_says_of_which(asked):
     said = " ".join(asked("train", "--help")[1].split())
-    for words in ("t5: buckets that", "bert: kinds of segments", "llama: base of the wavelengths",
+    for words in ("t5: buckets that", "bert: number of segments", "llama: base of the wavelengths",
                   "llama, bert, t5: F, channels", "gpt: biases in", "N number of transformer"):
         assert words in said  # fmt: skip
 
