@@ -41,7 +41,7 @@ from npgpt.files import (
     read_json,
     remove_unfinished,
 )
-from npgpt.gpt import Model, without_initial_weights
+from npgpt.gpt import Model
 
 MADE_BY = "npgpt"
 BEST = "best.safetensors"
@@ -242,7 +242,7 @@ def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
 
     Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
     """
-    from npgpt.families import family
+    from npgpt.families import family, without_initial_weights
     from npgpt.families.size import check_size
 
     run = read_run(folder)

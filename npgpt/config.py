@@ -1,8 +1,8 @@
-"""The settings of a GPT and of training, one dataclass each, and presets of both.
+"""The settings of a GPT and of training, a dataclass each, and their presets.
 
-Hyper-parameters have nanoGPT's names. A field's description is also its help text on the command
-line, where every field is a flag: `n_layer` is `--n-layer`. In a TOML file it stands in the table
-of its class, [model] or [training].
+Hyper-parameters are named as in nanoGPT. Every field is a flag on the command line, with its
+description as the help text: `n_layer` is `--n-layer`. In a TOML file it belongs to the table of
+its class, [model] or [training].
 """
 
 import difflib
@@ -12,14 +12,16 @@ from dataclasses import dataclass, field, fields
 from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
-
-
-RUN_FORMAT = 4  # of the config.json of run folders; 1, without a number, was the first
+RUN_FORMAT = 4  # of the config.json in run folders; format 1 has no number
 
 
 def setting(help, since=1, before=None, group=None, **default):
-    """A field. since: the first RUN_FORMAT that has it; before: its value in runs before that;
-    group: the heading in `npgpt train --help` from this field on."""
+    """Return a dataclass field with metadata.
+
+    since    the first RUN_FORMAT that has the field
+    before   its value in older runs
+    group    the heading in `npgpt train --help` from this field on
+    """
     metadata = {"help": help, "since": since, "before": before, "group": group}
     return field(metadata=metadata, **default)
 
@@ -43,7 +45,7 @@ class GPTConfig:
 
 
 def check_sizes(config, *optional):
-    """Ints that are 1 or more, or, those that are `optional`, 0; a dropout; the types of all."""
+    """Raise ValueError for an int below 1, or below 0 if `optional`, a wrong type or dropout."""
     for known in fields(config):
         value, least = getattr(config, known.name), 0 if known.name in optional else 1
         if known.type is int and (type(value) is not int or value < least):
@@ -58,6 +60,7 @@ def check_sizes(config, *optional):
 
 
 def check_heads(config):
+    """Raise ValueError unless n_head divides n_embd."""
     if config.n_embd % config.n_head:
         below = config.n_embd - config.n_embd % config.n_head
         raise ValueError(
@@ -69,7 +72,7 @@ def check_heads(config):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained. Raises ValueError for settings that contradict each other."""
+    """The settings of training. Raises ValueError for settings that contradict each other."""
 
     corpus: tuple[str, ...] = setting(
         "tales, shakespeare, files, folders, patterns such as 'books/*.txt', a folder of npgpt "
@@ -106,10 +109,8 @@ class TrainConfig:
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
     seed: int = setting("of weights, batches, dropout and samples", group="the run", default=1)
     arch: str = setting(
-        "the kind of model: gpt and llama continue a text, bert fills in hidden tokens, t5 "
-        "rewrites hidden spans",
-        since=3, before="gpt", group="the model", default="gpt",
-    )  # fmt: skip
+        "the kind of model", since=3, before="gpt", group="the model", default="gpt"
+    )
     matmul_precision: str = setting(
         "what matrix products multiply: float32, or operands rounded to bfloat16, which is faster "
         "on processors that have instructions for it",
@@ -134,9 +135,7 @@ class TrainConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use [0, 1)")
-        for name, known in (
-            ("split", SPLITS), ("matmul_precision", PRECISIONS)
-        ):  # fmt: skip
+        for name, known in (("split", SPLITS), ("matmul_precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"TrainConfig: {name}={getattr(self, name)!r}; use {' or '.join(known)}"
@@ -148,15 +147,16 @@ class TrainConfig:
             )
 
 
-# Fields that differ from the defaults above; vocab_size comes from the tokenizer, which learns
-# "char", "words" or "bpe": characters, unless a preset names another.
+# Fields that differ from the defaults above. The tokenizer, "char" unless a preset names "words"
+# or "bpe", determines vocab_size in training; a preset's vocab_size is for `npgpt info`.
 GPT_PRESETS = {
     "tales": {
         "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
         "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
         "eval_stride": 64,
     },
-    # Any other text. At the cost of the next, a longer window and a higher rate: it learns more.
+    # For any other text. It costs as much as shakespeare-cpu, but has a longer window and a higher
+    # learning rate, and reaches a lower loss.
     "text": {
         "block_size": 128, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
         "max_iters": 2000, "batch_size": 6, "lr": 3e-3,
@@ -174,9 +174,9 @@ GPT_PRESETS = {
 }  # fmt: skip
 
 GPT2 = {
-    "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",), "batch_size": 1,
-    "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5, "warmup_iters": 200,
-    "beta2": 0.95, "max_iters": 2000,
+    "vocab_size": 50257, "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",),
+    "batch_size": 1, "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5,
+    "warmup_iters": 200, "beta2": 0.95, "max_iters": 2000,
 }  # fmt: skip
 # The published sizes.
 GPT_PRESETS |= {
@@ -188,7 +188,7 @@ GPT_PRESETS |= {
 
 
 def check_types(settings):
-    """Raise ValueError unless each field of a dataclass holds what its type says."""
+    """Raise ValueError unless each field of a dataclass has a value of its type."""
     for known in fields(settings):
         value = getattr(settings, known.name)
         instead = wanted(value, known.type)
@@ -197,7 +197,7 @@ def check_types(settings):
 
 
 def wanted(value, type):
-    """Return what to give instead of a value that is not of a setting's type; None if it is."""
+    """Return what to use instead of a value that does not fit a setting's type, else None."""
     if type == tuple[str, ...]:
         fits = isinstance(value, (tuple, list)) and all(isinstance(item, str) for item in value)
         return None if fits else 'a list of texts, as ["a.txt"]'
@@ -214,21 +214,21 @@ def wanted(value, type):
 def check_known(config, known, reader):
     """Raise ValueError if a setting that is not in `known` differs from its default.
 
-    For whoever handles settings by hand: `reader` would compute or write something else than the
-    model does, without a word.
+    For code that reads settings by hand, `reader`: without this check it would silently compute or
+    write something different from the model.
     """
-    for setting in fields(config):
-        value = getattr(config, setting.name)
-        if setting.name not in known and value != setting.default:
+    for unread in fields(config):
+        value = getattr(config, unread.name)
+        if unread.name not in known and value != unread.default:
             raise ValueError(
-                f"{reader} does not know the setting {setting.name}={value!r} of a "
-                f"{type(config).__name__}; use a model with the default, {setting.default!r}, or "
-                f"teach it there"
+                f"{reader} does not know the setting {unread.name}={value!r} of a "
+                f"{type(config).__name__}; use the default, {unread.default!r}, or implement it "
+                "there and add its name to the list there"
             )
 
 
 def nearest(name, known):
-    """`: did you mean X?` for a name that is not known, or nothing.
+    """Return ": did you mean X?" for an unknown name that resembles a known one, else "".
 
     >>> nearest("n_layers", ["n_layer", "n_head"])
     ': did you mean n_layer?'

@@ -1,9 +1,9 @@
-"""GPT, the whole model: token ids in, logits of the next token out, and the loss of a text.
+"""GPT, the complete model: from token ids to the logits of the next token, and the loss.
 
     tokens (B, T) -> embeddings (B, T, C) -> n_layer blocks -> norm -> logits (B, T, V)
 
-Attributes have the names of the published GPT-2 weights, so `h.0.attn.c_attn.weight` is the same
-array here and there. Weights of linear layers are (in, out): code reads x @ w.
+Attributes are named as in the published GPT-2: `h.0.attn.c_attn.weight` is the same array in both.
+Weights of linear layers have shape (in, out), so that code reads x @ w.
 Source: Radford et al., Language Models are Unsupervised Multitask Learners (GPT-2), 2019.
 """
 
@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,26 +37,27 @@ from npgpt.config import GPTConfig
 from npgpt.generate import CachedLogits, KVCache, generate, stream
 from npgpt.sampling import Sampling
 
-INIT_STD = 0.02  # of initial weights, GPT-2's
+INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
+DRAWN = ContextVar("drawn", default=True)  # False where a loader replaces the initial weights
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
-LogitsAndLoss = tuple[Tensor, Tensor | None]
+LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 
 
-# ---- Parts with weights
+# ---- Layers
 
 
 class Module:
     """A part of a model. Its attributes are Tensors, Modules and lists of Modules."""
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield (dotted name, Tensor) for each weight, in the order the attributes were set."""
+        """Yield (dotted name, Tensor) for each weight, in the order of the attributes."""
         for path, module in self.named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, Tensor):
                     yield f"{path}.{name}" if path else name, value
 
     def named_modules(self, path: str = "") -> Iterator[tuple[str, "Module"]]:
-        """Yield (dotted path, Module) for this part, whose path is `path`, and all parts of it."""
+        """Yield (dotted path, Module) for this part, at `path`, and for all parts of it."""
         yield path, self
         for name, value in vars(self).items():
             parts = enumerate(value) if isinstance(value, list) else [(None, value)]
@@ -77,7 +79,7 @@ class Linear(Module):
 
 
 class LayerNorm(Module):
-    """Each row to mean 0 and variance 1, then a weight and a bias per channel.    (C,) each"""
+    """y = (x - mean) / std * weight + bias, over channels.    weight (C,), bias (C,) or None"""
 
     def __init__(self, n_embd, *, bias, dtype, eps=1e-5):
         self.weight = Tensor(np.ones(n_embd, dtype), requires_grad=True)
@@ -101,17 +103,17 @@ class Embedding(Module):
 def normal(rng, shape, std, dtype):
     """Return weights drawn from a normal distribution with mean 0.
 
-    They are drawn in float64 whatever the dtype: both precisions start from the same model.
+    They are drawn in float64 and then rounded: both precisions start from the same model.
     """
-    if not _drawing:
+    if not DRAWN.get():
         return Tensor(np.empty(shape, dtype), requires_grad=True)
     return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
 
 
 def branch_std(config):
-    """Return the std of the weights that a branch ends in.
+    """Return the standard deviation of the last weights of a branch.
 
-    2 n_layer branches add to the residual stream; this keeps its variance of order one.
+    2 n_layer branches add to the residual stream. This keeps its variance of order one.
     """
     return INIT_STD / math.sqrt(2 * config.n_layer)
 
@@ -120,12 +122,12 @@ def branch_std(config):
 
 
 class CausalSelfAttention(Module):
-    """Multi-head attention: where positions read from earlier ones.    (B, T, C) -> (B, T, C)
+    """Multi-head attention: each position reads from earlier ones.    (B, T, C) -> (B, T, C)
 
-    Every position has a query (what it looks for), a key (what it is found by) and a value (what it
-    passes on). Each head gives position t the mean of the values at s <= t, weighted by how well
-    the keys there match its query. Heads work side by side on D = C / H channels each; the last
-    projection mixes what they found.
+    Every position has a query (what it looks for), a key (what it offers) and a value (what it
+    passes on). In each head, position t receives a weighted mean of the values at s <= t. A weight
+    is large if the key at s matches the query at t. H heads work side by side on D = C / H channels
+    each; the last projection mixes their results.
     """
 
     def __init__(self, rng, config, dtype):
@@ -135,7 +137,7 @@ class CausalSelfAttention(Module):
         self.c_proj = Linear(rng, C, C, bias=config.bias, dtype=dtype, std=branch_std(config))
 
     def __call__(self, x_BTC, cache=None):
-        """cache   in generation, a `KVCache` of the keys and values of the tokens before these"""
+        """cache   in generation, a `KVCache`: the keys and values of the tokens before these"""
         q, k, v = self.heads(x_BTC)
         if cache is not None:
             k, v = cache.extend(self, k.data, v.data)
@@ -146,7 +148,7 @@ class CausalSelfAttention(Module):
         """Return the queries, keys and values, (B, H, T, D) each."""
         B, T, C = x_BTC.shape
         H = self.n_head
-        # The 3 C channels are the heads of q side by side, then the heads of k, then of v.
+        # The 3 C channels hold all heads of q, then all heads of k, then all heads of v.
         qkv_BHTD = self.c_attn(x_BTC).reshape(B, T, 3 * H, C // H).swapaxes(1, 2)
         return split(qkv_BHTD, H, axis=1)
 
@@ -155,7 +157,10 @@ class CausalSelfAttention(Module):
 
 
 class MLP(Module):
-    """y = f(x W + b) W' + b': each position alone, four times wider in between."""
+    """y = f(x W + b) W' + b', 4 C channels in between.    (B, T, C) -> (B, T, C)
+
+    Positions do not interact here.
+    """
 
     f = staticmethod(gelu)
 
@@ -169,15 +174,15 @@ class MLP(Module):
 
 
 class Block(Module):
-    """Attention, then the MLP, each added to the stream it read from.    (B, T, C) -> (B, T, C)
+    """Attention, then an MLP, each added to the residual stream.    (B, T, C) -> (B, T, C)
 
-    Pre-norm: each branch normalises its own input and x + branch(x) is left alone, so that a
-    gradient reaches every block through additions only.
+    Pre-norm: a branch normalises its own input, and the sum x + branch(x) is not normalised. A
+    gradient therefore reaches every block through additions only.
 
-    drop   applied to each branch before it is added: dropout, or nothing
+    drop   the dropout applied to each branch before it is added
     """
 
-    Norm, Attention, FeedForward = LayerNorm, CausalSelfAttention, MLP  # subclasses may replace
+    Norm, Attention, FeedForward = LayerNorm, CausalSelfAttention, MLP  # subclasses may differ
 
     def __init__(self, rng, config, dtype):
         self.ln_1 = self.Norm(config.n_embd, bias=config.bias, dtype=dtype)
@@ -194,21 +199,20 @@ class Block(Module):
 
 
 class Model(Module):
-    """What every kind of model has: weights by name, a training mode, dropout, an output layer.
+    """The base class of all models: weights by name, a training mode, dropout, an output layer.
 
-    A subclass names the class of its settings, `Config`, and sets `wte`, its token embedding, and
+    A subclass names the class of its settings, `Config`. It sets `wte`, the token embedding, and
     `lm_head` unless `config.tie_weights`.
 
-    config   its settings
-    seed     determines the initial weights and the dropout masks
-    dtype    float32 to train, float64 to check gradients; the initial weights are the same
+    config    the settings
+    seed      determines the initial weights and the dropout masks
+    dtype     float32 for training, float64 for gradient checks; both have the same initial weights
+    weights   how generation stores the weights, set by `npgpt.fast.weights.use_weights`; None for
+              the plain path, which reads the parameters
 
-    A model starts in training mode, in which dropout acts; `eval()` and `train()` switch. The masks
-    of a training forward depend on (seed, dropout_step), and each such forward counts
-    dropout_step up: set it to repeat a forward exactly.
-
-    weights   the storage of weights in generation, set by `npgpt.fast.weights.use_weights`;
-              None for the plain path, which reads them as they are
+    A model starts in training mode, in which dropout acts; `eval()` and `train()` switch it. The
+    dropout masks depend on (seed, dropout_step), and each forward pass in training increments
+    dropout_step. Set it to repeat a forward pass exactly.
     """
 
     weights = None
@@ -225,13 +229,13 @@ class Model(Module):
         return f"{type(self).__name__}({self.config}, {self.num_parameters():,} parameters)"
 
     def head(self, x_BTC: Tensor) -> Tensor:
-        """Return logits, x compared with each token's output vector.    (..., C) -> (..., V)"""
+        """Return logits, dot products of x with each token's vector.    (..., C) -> (..., V)"""
         if self.config.tie_weights:
             return linear(x_BTC, transpose(self.wte.weight))
         return self.lm_head(x_BTC)
 
     def head_loss(self, x_BTC: Tensor, targets_BT: ArrayLike) -> Tensor:
-        """Return the loss of these logits, which are never whole in memory."""
+        """Return the mean cross-entropy of `head(x_BTC)` without holding all logits in memory."""
         table_VC = self.wte.weight if self.config.tie_weights else transpose(self.lm_head.weight)
         return linear_cross_entropy(x_BTC, table_VC, targets_BT)
 
@@ -242,16 +246,6 @@ class Model(Module):
     def num_parameters(self) -> int:
         """Return the number of weights, tied ones counted once."""
         return sum(weight.size for weight in self.parameters().values())
-
-    def grown(self, config: Any, seed: int) -> Self:
-        """Return a model of this config with these weights; its vocabulary may be larger.
-
-        The rows of new tokens, which come last, are the rows of a new model of this seed.
-        """
-        larger, old = type(self)(config, seed, self.wte.weight.dtype), self.parameters()
-        for name, weight in larger.parameters().items():
-            weight.data[tuple(map(slice, old[name].shape))] = old[name].data
-        return larger
 
     def train(self) -> Self:
         """Switch dropout on."""
@@ -265,7 +259,7 @@ class Model(Module):
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Compute without dropout and without gradients; restore the mode afterwards."""
+        """Switch dropout and gradients off inside a `with` block; restore the mode afterwards."""
         was_training = self.training
         self.eval()
         try:
@@ -275,41 +269,36 @@ class Model(Module):
             self.training = was_training
 
     def _dropout(self):
-        """Return the dropout of one forward: a function that uses a new mask at each call."""
+        """Return the dropout of one forward pass: a function with a new mask at each call."""
         p = self.config.dropout
         if p == 0 or not self.training:
             return lambda x: x
-        # Any distinct seeds will do, as dropout hashes them: 2^12 masks for each forward.
+        # Dropout hashes its seed, so distinct seeds suffice: 2^12 for each forward pass.
         masks = itertools.count((self.seed << 40) + (self.dropout_step << 12))
         self.dropout_step += 1
         return lambda x: dropout(x, p, seed=next(masks))
 
-    def _checked(self, idx_BT, longest=None):
-        """Return token ids as an array (B, T); ValueError for another rank or T > longest."""
-        idx_BT = np.asarray(idx_BT)
-        name, T = type(self).__name__, self.config.block_size
-        if idx_BT.ndim != 2 or idx_BT.shape[1] < 1:
+    def _checked(self, idx_BT, longest=math.inf):
+        """Return token ids as an array (B, T); ValueError for a wrong rank, or T > longest."""
+        idx_BT, T = np.asarray(idx_BT), self.config.block_size
+        if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= longest:
             raise ValueError(
-                f"{name}: token ids of shape {idx_BT.shape}; give (batch, time) with 1 to {T} "
-                "tokens: of one sequence make a batch, idx[None]"
-            )
-        if longest is not None and idx_BT.shape[1] > longest:
-            raise ValueError(
-                f"{name}: token ids of shape {idx_BT.shape}; give (batch, time) with 1 to {T} "
-                f"tokens (block_size): of a longer context keep the last, idx[:, -{T}:]"
+                f"{type(self).__name__}: token ids of shape {idx_BT.shape}; give (batch, time) "
+                f"with 1 to {T} tokens (block_size): of one sequence make a batch, idx[None]; of a "
+                f"longer context keep the last, idx[:, -{T}:]"
             )
         return idx_BT
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, weights: str | None = None) -> Self:
-        """Return the model in a folder of the transformers library's layout, in float32.
+        """Return the float32 model in a folder that the transformers library has written.
 
-        folder    or, with huggingface_hub installed, the name of a model there
-        weights   "fp32", "bf16" or "int8": how generation stores them (`npgpt.fast.weights`), by
-                  the compiled path; None for the plain path
+        folder    or the name of a model on the Hugging Face Hub, if huggingface_hub is installed
+        weights   "fp32", "bf16" or "int8": how compiled generation stores the weights
+                  (`npgpt.fast.weights`); None for the plain path
 
-        Float32 weights are not copied: they are read from the file when first needed. Raises
-        FileNotFoundError for a missing file, ValueError for a different architecture, and for
+        Float32 weights are not copied but read from the file when first needed. Raises
+        FileNotFoundError for a missing file, ValueError for a different architecture and for
         weights that do not fit the configuration or are not finite.
         """
         from npgpt.families import load_pretrained
@@ -317,24 +306,24 @@ class Model(Module):
         return load_pretrained(cls, folder, weights)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors as the transformers library reads them."""
+        """Write config.json and model.safetensors for the transformers library."""
         from npgpt.families import save_pretrained
 
         save_pretrained(self, folder)
 
 
 class GPT(Model):
-    """A decoder-only transformer: predicts each token from the tokens before it."""
+    """A decoder-only transformer, which predicts each token from the tokens before it."""
 
     Config = GPTConfig
-    Block, Norm, Positions = Block, LayerNorm, Embedding  # subclasses may replace
+    Block, Norm, Positions = Block, LayerNorm, Embedding  # subclasses may differ
 
     def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C, V = config.n_embd, config.vocab_size
-        self.wte = Embedding(rng, V, C, dtype=dtype)  # which token
-        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype)  # at which position
+        self.wte = Embedding(rng, V, C, dtype=dtype)  # a vector for each token ...
+        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype)  # ... and position
         self.h = [self.Block(rng, config, dtype) for _ in range(config.n_layer)]
         self.ln_f = self.Norm(C, bias=config.bias, dtype=dtype)
         if not config.tie_weights:
@@ -343,7 +332,7 @@ class GPT(Model):
     def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
         """Return the output of the last norm at each position, (B, T, C).
 
-        cache   a `KVCache` of the tokens before these; gradients do not flow into it
+        cache   a `KVCache` of the tokens before these; it receives no gradients
         """
         before = cache.length if cache else 0
         idx_BT = self._checked(idx_BT, self.config.block_size - before)
@@ -358,7 +347,7 @@ class GPT(Model):
         """Return (logits (B, T, V), mean cross-entropy in nats per token, None without targets).
 
         idx_BT      token ids, T at most block_size
-        targets_BT  the token that follows each; -1 for a position that does not count
+        targets_BT  the token that follows each; -1 excludes a position from the loss
 
         Raises ValueError for a wrong rank or a context longer than block_size, TypeError for ids
         that are not integers, IndexError for ids outside the vocabulary.
@@ -367,7 +356,7 @@ class GPT(Model):
         return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
 
     def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike) -> Tensor:
-        """Return the loss alone, all that training needs: logits are never whole in memory."""
+        """Return the loss alone, for training: it needs less memory than all logits."""
         return self.head_loss(self.hidden(idx_BT), targets_BT)
 
     # ---- Generation
@@ -385,7 +374,7 @@ class GPT(Model):
         top_p: float | None = None, min_p: float | None = None, repetition_penalty: float = 1.0,
         seed: int | None = None, stop: int | Collection[int] | None = None,
     ) -> Any:  # fmt: skip
-        """Continue token ids (T,) or (B, T), or a list of rows of any lengths.
+        """Continue token ids (T,) or (B, T), or a list of rows of different lengths.
 
         See `npgpt.generate.generate`, and `npgpt.sampling.Sampling` for the settings.
         """
@@ -409,30 +398,14 @@ class GPT(Model):
         )  # fmt: skip
 
     def decoder(self) -> Callable[..., np.ndarray]:
-        """Return the callable from contexts to logits that a loop over tokens asks.
+        """Return the callable from contexts to next-token logits that the generation loop calls.
 
-        It is a compiled `Decoder` if `weights` names a storage, else `CachedLogits`, the plain
-        path. A Decoder copies the weights as they are now: to continue many texts, make one and
-        give it to `npgpt.generate.generate` or `stream`.
+        It is the compiled `Decoder` if `weights` is set, else `CachedLogits`, the plain path. A
+        Decoder copies the current weights: to continue many texts, make one and pass it to
+        `npgpt.generate.generate` or `stream`.
         """
         if self.weights and self.wte.weight.dtype == np.float32 and backend.name == "numba":
-            from npgpt.fast.decoder import Decoder  # NumPy's backend needs no compiler
+            from npgpt.fast.decoder import Decoder  # the NumPy backend needs no compiler
 
             return Decoder(self, self.weights)
         return CachedLogits(self.next_logits, self.config.block_size)
-
-
-_drawing = True
-
-
-@contextmanager
-def without_initial_weights():
-    """Leave the matrices of new models undetermined: a loader is about to replace them, and
-    drawing a hundred million numbers takes seconds."""
-    global _drawing  # noqa: PLW0603
-    before, _drawing = _drawing, False
-    try:
-        with np.errstate(all="ignore"):
-            yield
-    finally:
-        _drawing = before

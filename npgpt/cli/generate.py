@@ -9,8 +9,9 @@ import numpy as np
 
 from npgpt.bpe import BPETokenizer
 from npgpt.cli import print_json
-from npgpt.families import family
+from npgpt.families import FAMILIES, family
 from npgpt.families.models import load_model
+from npgpt.families.writing import continue_text, fill_masks
 from npgpt.fast.weights import KINDS, use_weights
 from npgpt.files import read_given
 from npgpt.generate import decoding_steps
@@ -69,7 +70,7 @@ def run(args):
     loaded = load_model(args.model)
     arch, tokenizer = loaded.training.arch, loaded.tokenizer
     model = use_weights(loaded.model, args.weights)
-    continues = family(arch).write is family("gpt").write
+    continues = family(arch).write is continue_text
     _check_flags(args, arch, continues)
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
             weights=args.weights, command="npgpt generate")  # fmt: skip
@@ -179,12 +180,13 @@ class Writer:
 
 
 def _check_flags(args, arch, continues):
-    if arch == "bert" and args.max_new_tokens is not None:
-        raise ValueError("--max-new-tokens: bert fills in all hidden tokens; leave it out")
+    if family(arch).write is fill_masks and args.max_new_tokens is not None:
+        raise ValueError(f"--max-new-tokens: {arch} fills in all hidden tokens; leave it out")
     given = [f"--{name.replace('_', '-')}" for name in CONTINUING if getattr(args, name)]
     if given and not continues:
+        able = " and ".join(name for name, f in FAMILIES.items() if f.write is continue_text)
         raise ValueError(
-            f"{', '.join(given)}: only models that continue a text, gpt and llama, have this, "
+            f"{', '.join(given)}: only models that continue a text, {able}, have this, "
             f"and this is a {arch}; leave it out"
         )
     if args.n is not None and args.n < 1:

@@ -10,6 +10,7 @@ import numpy as np
 from autograd import OPS, backend
 from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt.cli import print_json
+from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 
 NAMES = 30  # columns for the names of ops
@@ -50,7 +51,7 @@ def run(args):
     started = time.perf_counter()
     if not args.json:
         _print_heading("parameter" if args.model else "op")
-    arch, seed, rows = args.arch or "gpt", args.seed, []
+    arch, seed, rows = args.arch or TrainConfig.arch, args.seed, []
     for row in _model_rows(arch, seed) if args.model else _op_rows(ops, seed):
         rows.append(row)
         if not args.json:
@@ -93,35 +94,26 @@ def _model_rows(arch, seed):
     ]  # fmt: skip
 
 
-def small_model(arch, seed):
+def small_model(arch, seed, **changes):
     """Return (a float64 model, its loss as a function for `autograd.gradcheck`), with dropout.
 
-    The weights are of order one: at 0.02 most gradients are too small to be wrong. T5's are
-    smaller, because its scores are not divided and the loss would bend too much; it has a gate,
-    because a ReLU has no derivative at 0.
+    changes   settings that differ from the family's `small` ones
+
+    The weights are of order one, not 0.02: else most gradients are too small to be wrong.
     """
-    shapes = {
-        "gpt": {"n_embd": 6},
-        "llama": {"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
-        "bert": {"n_embd": 6},
-        "t5": {"n_embd": 4, "n_layer": 1, "n_decoder_layer": 2, "gated": True, "n_bucket": 4,
-               "max_distance": 4},
-    }  # fmt: skip
+    kind = family(arch)
     settings = {"vocab_size": 7, "block_size": 5, "n_layer": 2, "n_head": 2, "dropout": 0.2}
-    spread = 0.3 if arch == "t5" else 0.7
-    cls = family(arch).Model
-    model = cls(cls.Config(**settings | shapes[arch]), seed=seed, dtype=np.float64)
-    rng = np.random.default_rng(seed)
+    config = kind.Config(**settings | kind.small | changes)
+    model, rng = kind.Model(config, seed=seed, dtype=np.float64), np.random.default_rng(seed)
     for weight in model.parameters().values():
-        weight.data[...] = rng.normal(1.0 if weight.data.ndim == 1 else 0.0, spread, weight.shape)
-    batch, mask = list(rng.integers(0, 7, (2, 2, 5))), np.array([[1, 1, 1, 1, 0], [0, 1, 1, 1, 1]])
-    keywords = {"bert": {"mask_BT": mask}, "t5": {"mask_BS": mask}}.get(arch, {})
-    if arch == "t5":
-        batch.insert(0, batch[0][:, ::-1])
+        mean = 1.0 if weight.data.ndim == 1 else 0.0
+        weight.data[...] = rng.normal(mean, kind.small_std, weight.shape)
+    idx_BT, targets_BT = rng.integers(0, 7, (2, 2, 5))
+    batch = kind.batch(idx_BT, targets_BT, np.array([[1, 1, 1, 1, 0], [0, 1, 1, 1, 1]]))
 
     def loss(**parameters):
-        model.dropout_step = 0  # the same mask each time
-        return model(*batch, **keywords)[1]
+        model.dropout_step = 0  # the same dropout mask each time
+        return model(*batch.inputs, batch.targets_BT, **batch.masks)[1]
 
     return model, loss
 

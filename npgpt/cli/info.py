@@ -8,7 +8,7 @@ from npgpt.cli import print_json
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.families.models import arch_of, model_type_of
-from npgpt.families.presets import PRESETS, VOCABULARIES, from_preset
+from npgpt.families.presets import PRESETS, from_preset
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.io.huggingface import local_folder
 from npgpt.run.estimate import tokens_per_step
@@ -36,7 +36,7 @@ def run(args):
     if args.preset:
         model, training = from_preset(args.preset)
         size = CHARACTERS[training.corpus[0]] + len(family(training.arch).Objective.special_tokens)
-        size = VOCABULARIES.get(args.preset, size)
+        size = PRESETS[args.preset].get("vocab_size", size)
         size = size if args.vocab_size is None else args.vocab_size
         config = family(training.arch).Config(vocab_size=size, **model)
     elif args.vocab_size is not None:

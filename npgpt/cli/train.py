@@ -29,8 +29,8 @@ from npgpt.checkpoint import (
 )
 from npgpt.cli.settings import read_settings
 from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
-from npgpt.families import FAMILIES, family
-from npgpt.families.presets import PRESETS, from_preset, model_settings, preset_for
+from npgpt.families import FAMILIES, family, grown
+from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
 from npgpt.io.tokens import KINDS, open_dataset, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
@@ -87,9 +87,12 @@ def add_arguments(parser):
         flag = "--" + field.name.replace("_", "-")
         archs = [arch for arch in FAMILIES if field.name in known[arch]]
         of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(FAMILIES) else ""
-        value = presets[archs[0] if archs else "gpt"].get(field.name, field.default)
+        value = presets[archs[0] if archs else TrainConfig.arch].get(field.name, field.default)
         value = " ".join(value) if isinstance(value, tuple) else value
-        help = f"{of_some}{field.metadata['help']}; default {value}"
+        help = of_some + field.metadata["help"]
+        if field.name == "arch":
+            help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in FAMILIES.items())
+        help += f"; default {value}"
         options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
@@ -187,7 +190,7 @@ def _started(args, ranks, stack):
     check_length(dataset.val_ids, config.block_size, "validation")
     new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
     if new:
-        model = initial.model.grown(config, training.seed)
+        model = grown(initial.model, config, training.seed)
         if main_rank:
             shown = repr(b"".join(new[:40]).decode()) + "..." * (len(new) > 40)
             tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "
@@ -295,7 +298,7 @@ def _initial(args):
     leave_out = [f"--{name.replace('_', '-')}" for name in sorted(wanted)]
     leave_out += ["--tokenizer"] * bool(args.tokenizer) + ["--vocab-size"] * bool(args.bpe_size)
     leave_out += ["--check"] * args.check
-    if preset in PRESETS and PRESETS[preset].get("arch", "gpt") != is_now["arch"]:
+    if preset in PRESETS and arch_of_preset(preset) != is_now["arch"]:
         leave_out.append("--preset")
     if leave_out:
         shape = ", ".join(f"{name}={is_now[name]}" for name in sorted(wanted) if name in is_now)
@@ -322,7 +325,7 @@ def _settings(args, initial=None):
         given["corpus"] = corpus
     preset = given.pop("preset", None)
     like = ("shakespeare",) if initial and corpus != ("tales",) else corpus  # at a lower rate
-    preset = args.preset or preset or preset_for(like, given.get("arch", "gpt"))
+    preset = args.preset or preset or preset_for(like, given.get("arch", TrainConfig.arch))
     if initial and given.get("eval_stride") is None:  # a preset's may be longer than this window
         stride = min(PRESETS[preset].get("eval_stride", 0), initial.model.config.block_size)
         given["eval_stride"] = stride
@@ -338,14 +341,14 @@ def _all_fields():
     return *fields(TrainConfig), *model_settings().values()
 
 
-def _run_name(corpus, arch="gpt"):
+def _run_name(corpus, arch=TrainConfig.arch):
     """Return a short name for a run's folder: `tales`, `plays-poems` of two files, `tales-bert`.
 
     A pattern such as books/*.txt is named after its folder: a folder named * would be a trap for
     the shell, and Windows makes none. A name of more than LONGEST characters ends in a hash.
     """
     names = ["stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus]
-    name = "-".join(names + [arch] * (arch != "gpt"))
+    name = "-".join(names + [arch] * (arch != TrainConfig.arch))
     digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
 

@@ -1,10 +1,12 @@
-"""Kinds of models. A file each: its settings, model, files and size in one record, a `Family`.
+"""Kinds of models, one file each: settings, model, files and size in one record, a `Family`.
 
-To add one, write its file and list it here. `parts` are shared, `objectives` are what BERT and T5
-are asked of a text, with their exact bounds in `floors`; `writing` is how each kind writes, `size`
-what it takes, `presets` the named settings, `models` a model in any folder.
+To add a kind, write its file and list it in `FAMILIES`. Shared modules: `parts` (layers),
+`objectives` (the training tasks of BERT and T5, with exact lower bounds of their losses in
+`floors`), `writing` (generation), `size` (parameters, FLOPs, memory), `presets` (named settings),
+`models` (loading a model from any folder).
 """
 
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from npgpt.config import check_known
 from npgpt.families import bert, gpt, llama, t5
 from npgpt.fast.weights import use_weights
-from npgpt.gpt import without_initial_weights
+from npgpt.gpt import DRAWN
 from npgpt.io.huggingface import load_folder, local_folder, save_folder
 
 FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt, llama, bert, t5)}
@@ -26,16 +28,26 @@ def family(arch):
 
 
 def family_of(config):
-    """Return the `Family` of a config."""
-    return next(f for f in FAMILIES.values() if isinstance(config, f.Config))
+    """Return the `Family` of a config, or of the nearest class that it is derived from."""
+    found = {f.Config: f for f in FAMILIES.values()}
+    return next(found[cls] for cls in type(config).__mro__ if cls in found)
 
 
 def save_pretrained(model, folder):
     """Write a model's config.json and model.safetensors, as the transformers library reads them."""
-    files = family_of(model.config).files
+    files = _files_of(family_of(model.config))
     check_known(model.config, {*files.settings, *files.derived}, "the transformers library's file")
     weights = {name: weight.data for name, weight in model.parameters().items()}
     save_folder(folder, files, asdict(model.config), weights)
+
+
+def _files_of(kind):
+    if kind.files is None:
+        raise ValueError(
+            f"the transformers library has no {kind.arch}; use the folder of a run, which "
+            "npgpt.load_run reads"
+        )
+    return kind.files
 
 
 def load_pretrained(cls, folder, weights=None):
@@ -43,8 +55,8 @@ def load_pretrained(cls, folder, weights=None):
     from npgpt.families.size import check_size
 
     folder = local_folder(folder)
-    files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
-    classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values()}
+    files = _files_of(next(f for f in FAMILIES.values() if f.Config is cls.Config))
+    classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values() if f.files}
     settings, arrays = load_folder(folder, files, classes)
     try:
         config = cls.Config(**settings)
@@ -72,3 +84,28 @@ def load_pretrained(cls, folder, weights=None):
             "the two files of one model"
         )
     return use_weights(model, weights) if weights else model
+
+
+@contextmanager
+def without_initial_weights():
+    """Leave the matrices of new models uninitialised inside a `with` block.
+
+    A loader replaces them, and drawing a hundred million numbers takes seconds.
+    """
+    before = DRAWN.set(False)
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        DRAWN.reset(before)
+
+
+def grown(model, config, seed):
+    """Return a model of this config with the weights of `model`, whose vocabulary may be smaller.
+
+    New tokens come last; their rows are the initial ones of this seed.
+    """
+    larger, old = type(model)(config, seed, model.wte.weight.dtype), model.parameters()
+    for name, weight in larger.parameters().items():
+        weight.data[tuple(map(slice, old[name].shape))] = old[name].data
+    return larger

@@ -1,4 +1,4 @@
-"""BERT: an encoder, in which every position sees all others, that predicts tokens it cannot see.
+"""BERT: an encoder whose positions see all others; it predicts hidden tokens.
 
     tokens (B, T) -> embeddings (B, T, C) -> norm -> n_layer blocks -> hidden states (B, T, C)
     hidden states -> the head's transform -> logits (B, T, V)
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
+from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
@@ -33,8 +34,9 @@ from npgpt.io.huggingface import REQUIRED, Files, our_weights, their_weights
 
 exact_gelu = partial(gelu, approximate="none")
 norm = partial(LayerNorm, bias=True, eps=1e-12)
-# A step of AdamW, about the rate whatever a weight's size, is a small share of large embeddings.
-# The head's norm scales down by as much, so that a model begins near a uniform guess.
+# A step of AdamW is about the learning rate, whatever the size of a weight: a small share of these
+# large embeddings. The head's norm scales them down again, so that a model starts near a uniform
+# guess.
 EMBEDDING_STD = 0.35
 
 
@@ -67,13 +69,13 @@ class Bert(Model):
     Arguments of its methods:
 
     idx_BT        token ids, T at most block_size
-    targets_BT    what stands at each position; -1 for one that does not count
-    segments_BT   which text of two each token is of, from 0 on; all 0 if left out
-    mask_BT       1 for a token, 0 for padding, which no position sees; all 1 if left out. If a row
-                  is all padding, its positions see nothing, and attention adds 0 to them.
+    targets_BT    the token at each position; -1 excludes a position from the loss
+    segments_BT   the segment of each token, from 0 on; default: all 0
+    mask_BT       1 for a token, 0 for padding, which no position sees; default: all 1. In a row of
+                  padding only, attention adds 0.
 
     Raises ValueError for a wrong rank or a text longer than block_size, IndexError for ids outside
-    the vocabulary or of no segment.
+    the vocabulary or the segments.
     """
 
     Config = BertConfig
@@ -102,7 +104,7 @@ class Bert(Model):
 
     def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike, *,
              segments_BT: MaybeIds = None, mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
-        """Return the loss alone; the head computes positions with a target only."""
+        """Return the loss alone; the head is computed at positions with a target only."""
         x_BTC, targets_BT = self.hidden(idx_BT, segments_BT, mask_BT), np.asarray(targets_BT)
         if targets_BT.shape == x_BTC.shape[:2] and (targets_BT != -1).any():
             kept = np.nonzero(targets_BT != -1)
@@ -157,7 +159,8 @@ class BertBlock(Module):
 
 
 class MaskedTokenHead(Module):
-    """(..., C) -> (..., C), to be compared with token embeddings; and a bias for each token."""
+    """The output layer before the token embeddings, and a bias per token.    (..., C) -> (..., C)
+    """
 
     def __init__(self, rng, config, dtype):
         C = config.n_embd
@@ -197,7 +200,7 @@ LEFT_OUT = (
 
 def read(settings, config, arrays):
     kept = {
-        # what the oldest files call the weight and the bias of a norm
+        # the names of a norm's weight and bias in the oldest files
         name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("Norm.beta", "Norm.bias"): array
         for name, array in arrays.items()
         if not name.removeprefix(PREFIX).startswith(LEFT_OUT)
@@ -266,24 +269,27 @@ def parts(config):
 
 
 def products(config):
-    """Return both numbers; the head is counted for each token, with a target or not."""
+    """Return both numbers; the head counts for every token, with or without a target."""
     C, L, F = config.n_embd, config.n_layer, config.inner
     return C * config.vocab_size + C * C + L * (4 * C * C + 2 * C * F), L * config.block_size * C
 
 
 def saved(config, tokens):
-    """Return the floats saved: in a block the norms' inputs and outputs, q, k, v, the result, the
-    MLP's hidden layer before and after GELU; around it the norm of the embeddings, the head's two
-    layers and its norm."""
+    """Return the floats saved.
+
+    In a block: inputs and outputs of the norms, q, k, v, the result of attention, the MLP's hidden
+    layer before and after GELU. Outside: the norm of the embeddings, the head's layers and norm.
+    """
     C, F = config.n_embd, config.inner
     return tokens * (config.n_layer * (8 * C + 2 * F) + 8 * C)
 
 
-# A story has at most 69 tokens where frequent words are tokens. Only what is hidden teaches, a
-# seventh of the text: so this is half as deep as a GPT, and takes many steps.
+# A story has at most 69 tokens if frequent words are tokens. Only hidden tokens, a seventh of the
+# text, have a loss: so this model is half as deep as a GPT and trains for many steps.
 PRESETS = {
     "tales-bert": {
-        "arch": "bert", "block_size": 96, "n_layer": 2, "n_head": 8, "n_embd": 128, "n_inner": 256,
+        "arch": "bert", "vocab_size": 399, "block_size": 96, "n_layer": 2, "n_head": 8,
+        "n_embd": 128, "n_inner": 256,
         "corpus": ("tales",), "tokenizer": "words", "max_iters": 12000, "batch_size": 16,
         "lr": 2e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 1000,
     },
@@ -291,6 +297,7 @@ PRESETS = {
 
 FAMILY = Family(
     arch="bert",
+    does="fills in hidden tokens",
     Config=BertConfig,
     Model=Bert,
     Objective=MaskedTokens,
@@ -301,4 +308,5 @@ FAMILY = Family(
     products=products,
     saved=saved,
     presets=PRESETS,
+    batch=lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {"mask_BT": mask_BT}),
 )

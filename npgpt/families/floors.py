@@ -1,16 +1,15 @@
-"""The best loss that any model can have where parts of a story are hidden, exactly.
+"""The exact lower bound of the loss on hidden parts of a story, for any model.
 
-The grammar gives every story a probability, and what is hidden was chosen without a look at the
-story. So of all stories that agree with what is visible, the true one has the probability
+The grammar gives every story a probability, and hidden positions are chosen independently of the
+story. Among all stories that match the visible tokens, the true one therefore has the probability
 
-    P(story | visible) = P(story) / sum of P(s) over the stories s that agree
+    P(story | visible) = P(story) / sum of P(s) over the stories s that match
 
-and a hidden token is v with the probability that the stories with v there have among them.
+and a hidden token is v with the total probability of the matching stories that have v there.
 
-The sum goes over all derivations that agree, by recursion on what is left to write, as in
-`npgpt.tales.grammar`. What is left depends on the choices before only through what it mentions, so
-derivations that differ in nothing else share their sum. Few choices agree with a story of which
-most is visible; of what is wholly hidden all are summed.
+The sum runs over all matching derivations, by recursion on the rest of the story, as in
+`npgpt.tales.grammar`. The rest depends on earlier choices only through its mentions, so derivations
+with equal mentions share a sum. Visible text leaves few choices; hidden text leaves all of them.
 """
 
 import math
@@ -21,23 +20,23 @@ from typing import NamedTuple
 from npgpt.char import CharTokenizer
 from npgpt.tales.grammar import Choice, Grammar, Mention
 
-HIDDEN = None  # in a pattern: one token that is not known
+HIDDEN = None  # in a pattern: one unknown token
 
 
 class Gap(NamedTuple):
-    """In a pattern: 1 to `longest` tokens that are not known."""
+    """In a pattern: 1 to `longest` unknown tokens."""
 
     longest: int
 
 
 def hidden_log_probabilities(grammar: Grammar, story, hidden: list[int], write=CharTokenizer.write):
-    """ln P(token | all that is visible), for each position that is hidden in a story: a list.
+    """Return a list of ln P(token | visible tokens), one for each hidden position of a story.
 
-    story    its tokens: a text whose characters they are, or a list
+    story    its tokens: a list, or a text whose characters are the tokens
     hidden   positions, increasing
-    write    what tokens a text is, character by character, as `CharTokenizer.write`
+    write    the tokenizer, character by character, such as `CharTokenizer.write`
 
-    None if the grammar does not derive the story.
+    Return None if the grammar does not derive the story.
     """
     if grammar.parse("".join(story)) is None:
         return None
@@ -52,13 +51,13 @@ def hidden_log_probabilities(grammar: Grammar, story, hidden: list[int], write=C
 def spans_log_probability(
     grammar: Grammar, story, spans, longest: int, write=CharTokenizer.write
 ):
-    """ln P(spans | what is visible between them), their lengths unknown too: a float.
+    """Return ln P(spans | visible tokens), a float; the lengths of the spans are unknown too.
 
     story, write   as above
-    spans          pairs (first, last + 1) of positions, increasing, that do not touch. Each length
-                   from 1 to `longest` was as likely; a span that passed the end was cut there.
+    spans          pairs (first, last + 1) of positions, increasing, that do not touch. Lengths 1 to
+                   `longest` were equally likely; a span beyond the end was cut off there.
 
-    None if the grammar does not derive the story.
+    Return None if the grammar does not derive the story.
     """
     of_story = grammar.log_probability("".join(story))
     if of_story is None:
@@ -74,34 +73,34 @@ def spans_log_probability(
 
 
 class _Rest:
-    """What is left to write: a part, and then another `_Rest`. Alike ones are one object."""
+    """The rest of a story: a part, then a further `_Rest`. Equal rests are one object."""
 
     def __init__(self, part, after, mentions):
         self.part, self.after, self.mentions = part, after, mentions
 
 
 class _Completions:
-    """The derivations that agree with a pattern, as a graph whose paths they are.
+    """The derivations that match a pattern, as the paths of a graph.
 
-    A state is (`_Rest`, what it mentions, how far the pattern is matched). An edge writes a text or
-    chooses an option, and has a weight; the sum over all paths from a state is the weight of its
-    edges times the sums of the states that they lead to.
+    A state is (`_Rest`, its mentions, position in the pattern). An edge writes a text or chooses an
+    option, and has a weight. The sum over all paths from a state is the sum over its edges of
+    weight times the sum of the next state.
 
-    How far: (i, 0, word) before element i of the pattern, or (i, n, word) with n tokens in its gap
-    and more to come; `word` is what has been written since (`_matched`). A gap at the end of the
-    pattern stays open, and a story may end in it: it was cut there out of any length from n to the
-    longest.
+    Position: (i, 0, word) before element i of the pattern, or (i, n, word) with n tokens in its gap
+    and more to come; `word` is the text of an unfinished token (`_matched`). A gap at the end of
+    the pattern stays open. A story may end in it: a span of any length from n to the longest was
+    cut off there.
     """
 
     def __init__(self, grammar, pattern, write=CharTokenizer.write):
         self.grammar, self.pattern, self.write = _compiled(grammar), pattern, write
-        self.states = {}  # state -> (sum, its edges), each after those that it leads to
+        self.states = {}  # state -> (sum, edges), in topological order from the end
         self.root = (self.grammar.start, frozenset(), (0, 0, ""))
         self.total = self._sum(self.root)
 
     def of_tokens(self):
-        """(position, token) -> the sum over the derivations that write it there."""
-        into = defaultdict(float, {self.root: 1.0})  # sums over all paths that lead to a state
+        """Return {(position, token): sum over the derivations that write it there}."""
+        into = defaultdict(float, {self.root: 1.0})  # sums over all paths to a state
         found = defaultdict(float)
         for state in reversed(self.states):
             for weight, written, following in self.states[state][1]:
@@ -121,7 +120,7 @@ class _Completions:
         return self.states[state][0]
 
     def _edges(self, rest, bound, at):
-        """(weight, what was hidden and is written, the state that follows; None at the end)"""
+        """Return an iterator over (weight, hidden tokens written, next state; None at the end)."""
         if rest is None:
             return self._endings(at)
         ways = self._choices if isinstance(rest.part, Choice) else self._writings
@@ -153,7 +152,7 @@ class _Completions:
                 yield self.pattern[i].longest + 1 - n, written, None
 
     def _matched(self, text, at):
-        """(how far, what was hidden) -> in how many ways, once a text is written from `at` on."""
+        """Return {(position, hidden tokens): number of ways} after writing a text from `at`."""
         ends = {(at, ()): 1}
         for character in text:
             before, ends = ends, defaultdict(int)
@@ -167,7 +166,7 @@ class _Completions:
         return ends
 
     def _may_write(self, i, word):
-        """Whether a word that begins so, or its characters, may stand at element i."""
+        """Return whether a word that starts like this, or its characters, fits element i."""
         if i == len(self.pattern):
             return False
         element = self.pattern[i]
@@ -176,7 +175,7 @@ class _Completions:
         return element.startswith(word) or word.startswith(element)
 
     def _taken(self, i, n, tokens):
-        """Where tokens lead from (i, n), one way each, and what of them was hidden."""
+        """Return the (position, hidden tokens) that tokens lead to from (i, n), one per way."""
         ends = [((i, n), ())]
         for token in tokens:
             ends = [
@@ -201,7 +200,7 @@ class _Completions:
 
 
 class _Compiled:
-    """A grammar's lists, and what is left to write of them, shared by all patterns."""
+    """A grammar's lists and the rests of its stories, shared by all patterns."""
 
     def __init__(self, grammar):
         self.lists = grammar.lists
@@ -210,7 +209,7 @@ class _Compiled:
         self.start = self.before((Choice("", "story"),), None)
 
     def _before(self, parts, after):
-        """The `_Rest` that writes `parts`, and then the rest `after`."""
+        """Return the `_Rest` that writes `parts`, then the rest `after`."""
         if not parts:
             return after
         later = self.before(parts[1:], after)
@@ -218,7 +217,7 @@ class _Compiled:
         return _Rest(parts[0], later, mentions)
 
     def _mentions(self, parts):
-        """What is mentioned in parts, or in anything that they may choose."""
+        """Return the mentions in parts and in all options that they may choose."""
         found = set()
         for part in parts:
             if isinstance(part, Mention):
@@ -241,7 +240,7 @@ _compiled = cache(_Compiled)
 
 
 def _kept(bound, rest):
-    """Of what was chosen, what is mentioned later."""
+    """Return the earlier choices that the rest mentions."""
     if rest is None or not rest.mentions:
         return frozenset()
     return frozenset(pair for pair in bound.items() if pair[0] in rest.mentions)

@@ -118,6 +118,7 @@ def saved(config, tokens):
 
 FAMILY = Family(
     arch="gpt",
+    does="continues a text",
     Config=GPTConfig,
     Model=GPT,
     Objective=NextToken,

@@ -2,10 +2,10 @@
 
     tokens (B, T) -> embeddings (B, T, C) -> n_layer blocks -> norm -> logits (B, T, V)
 
-It differs from a GPT in five ways: positions rotate queries and keys (`rotary_embedding`) and are
-not vectors that are added; norms only scale; the MLP is gated by a SiLU; several heads of queries
-may share one head of keys and values, which makes the cache of generation smaller; nothing has a
-bias. Source: Touvron et al., LLaMA, 2023, section 2.2; Llama 2, 2023, for the shared heads.
+It differs from a GPT in five ways: positions rotate queries and keys (`rotary_embedding`) instead
+of being added; norms only scale; a SiLU gates the MLP; several heads of queries may share a head of
+keys and values, for a smaller cache in generation; there are no biases. Source: Touvron et al.,
+LLaMA, 2023, section 2.2; Llama 2, 2023, for the shared heads.
 """
 
 import math
@@ -217,8 +217,8 @@ def products(config):
 
 
 def saved(config, tokens):
-    """Return the floats saved: a GPT's, with the MLP's gate before and after SiLU, its second
-    factor and the product; shared heads of keys and values take less."""
+    """Return the floats saved: as in a GPT, but in the MLP the gate before and after SiLU, the
+    second factor and the product; shared heads of keys and values save fewer."""
     C, F = config.n_embd, config.inner
     kv = 2 * C // config.n_head * config.kv_heads
     return tokens * (config.n_layer * (6 * C + kv + 4 * F) + 3 * C)
@@ -234,6 +234,7 @@ PRESETS = {
 
 FAMILY = Family(
     arch="llama",
+    does="continues a text",
     Config=LlamaConfig,
     Model=Llama,
     Objective=NextToken,
@@ -244,4 +245,5 @@ FAMILY = Family(
     products=products,
     saved=saved,
     presets=PRESETS,
+    small={"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
 )

@@ -1,4 +1,4 @@
-"""A model that a command is to use: a run's, or one in the layout of the transformers library."""
+"""Load the model that a command is to use, from a run or from the transformers library's files."""
 
 from typing import NamedTuple
 
@@ -14,8 +14,11 @@ from npgpt.io.tokenizers import load_tokenizer
 
 
 class Loaded(NamedTuple):
-    """A model and its tokenizer; the settings it was trained with, or the defaults if `run`, what
-    the config.json of a run says, is None."""
+    """A model and its tokenizer.
+
+    training   the settings it was trained with; defaults if run is None
+    run        the run that trained it; None if it comes from the transformers library
+    """
 
     model: Model
     tokenizer: BPETokenizer | CharTokenizer
@@ -24,10 +27,10 @@ class Loaded(NamedTuple):
 
 
 def load_model(name):
-    """What is in a folder, or under a name on the Hugging Face Hub (`local_folder`).
+    """Return what a folder, or a name on the Hugging Face Hub (`local_folder`), holds.
 
-    Raises RunError or ValueError for a folder of neither kind, one that is damaged, or one whose
-    tokenizer and model do not fit; FileNotFoundError for a file that is missing.
+    Raises RunError or ValueError for a folder of neither kind, for a damaged one, and for a
+    tokenizer and a model that do not fit; FileNotFoundError for a missing file.
     """
     folder = local_folder(name)
     if model_type_of(folder) is None:
@@ -50,7 +53,7 @@ def arch_of(folder):
     model_type = model_type_of(folder)
     if model_type is None:
         return read_run(folder).training.arch
-    archs = {f.files.model_type: arch for arch, f in FAMILIES.items()}
+    archs = {f.files.model_type: arch for arch, f in FAMILIES.items() if f.files}
     if model_type not in archs:
         raise ValueError(
             f"{folder}: config.json describes a model of model_type={model_type!r}; use one of: "
@@ -60,7 +63,7 @@ def arch_of(folder):
 
 
 def model_type_of(folder):
-    """The model_type in a config.json of the transformers library; None if it is not one."""
+    """Return the model_type in a config.json of the transformers library; None in any other."""
     try:
         config = read_json(member(folder, "config.json"))
     except (FileNotFoundError, ValueError):  # load_run has more to say about it

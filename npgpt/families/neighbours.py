@@ -1,32 +1,32 @@
-"""How attention begins in a model that finds what is hidden: heads look at neighbours.
+"""Initial attention weights of models that predict hidden tokens: heads attend to neighbours.
 
-A hidden token says nothing but where it is. Before heads find its neighbours, such a model can
-learn no more than how often each token occurs, and most of a short training would go by. So the
-initial weights make heads look a step or more away; they are trained as all others.
+A hidden token carries no information but its position. Until heads find its neighbours, the model
+learns only token frequencies, and a short training would be spent on that. Initial weights
+therefore make heads attend one or more positions away. They are trained like all others.
 """
 
 import numpy as np
 
 from npgpt.gpt import INIT_STD
 
-# How many times the initial token embeddings the positions are, and the score, where nothing else
-# is, between a query and the key that it looks for.
+# The size of positions relative to initial token embeddings, and the score between a query and the
+# key at its target position.
 WAVES, PEAK = 2.0, 15.0
-BIAS = 9.0  # the same where a bias of scores says how far away a key is
-# Radians a position of the fastest wave, which tells neighbours apart; the slowest has a 30th.
+BIAS = 9.0  # this score in a model with relative position biases
+# Radians per position of the fastest wave, which separates neighbours; its ratio to the slowest.
 FASTEST, RANGE = 2.5, 30.0
 
 
 def neighbours(n_head, causal=False):
-    """How far ahead each head looks: -1, 1, -2, 2, ... or, if causal, -1, -2, -3, ..."""
+    """Return each head's target offset: -1, 1, -2, 2, ... or, if causal, -1, -2, -3, ..."""
     return [-h - 1 if causal else (-1) ** (h + 1) * (h // 2 + 1) for h in range(n_head)]
 
 
 def waves(T, C):
-    """Sines, then cosines, of the positions, (T, C), of mean square 1.
+    """Return sines, then cosines, of the positions, (T, C), with mean square 1.
 
-    Then to go ahead is to turn each pair of them by an angle. Source: Vaswani et al., Attention Is
-    All You Need, 2017, section 3.5.
+    An offset in position rotates each pair (sine, cosine) by a fixed angle. Source: Vaswani et al.,
+    Attention Is All You Need, 2017, section 3.5.
     """
     angles = np.arange(T)[:, None] * _speeds(C)
     waves_TC = np.zeros((T, C))
@@ -37,9 +37,9 @@ def waves(T, C):
 def look_at_neighbours(rng, attention, D):
     """Draw queries and keys of an `Attention` with heads of D channels, for positions as `waves`.
 
-    The heads share the waves out. A key is the head's part of them; the query at t is the same,
-    turned ahead: it agrees most with the key whose position is so far ahead of t. Random weights
-    are added to both.
+    Each head gets a part of the waves. Its key is this part; its query at t is the same part
+    rotated by the head's offset, so that it matches best the key at t + offset. Random weights are
+    added to both.
     """
     H, C = attention.n_head, len(attention.k.weight.data)
     keys_CHD = np.zeros((C, H, D))
@@ -58,5 +58,5 @@ def look_at_neighbours(rng, attention, D):
 
 
 def _speeds(C):
-    """Radians a position, of C // 2 waves."""
+    """Return the radians per position of each of C // 2 waves."""
     return FASTEST * RANGE ** (-np.arange(C // 2) / max(1, C // 2))

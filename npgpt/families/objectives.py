@@ -1,13 +1,12 @@
-"""The objectives of BERT and T5, which find hidden tokens or spans of a text.
+"""The training objectives of BERT and T5: predict hidden tokens or hidden spans of a text.
 
-    MaskedTokens       tokens hidden here and there, found from both sides: BERT
-    SpanCorruption     short spans cut out of a text, written one after another: T5
+    MaskedTokens       random tokens hidden, predicted from both sides: BERT
+    SpanCorruption     short spans cut out, written one after another: T5
 
-As `npgpt.batches.NextToken`, an objective turns token ids into a `Batch`, as a function of
+Like `npgpt.batches.NextToken`, an objective turns token ids into a `Batch` that depends on
 (seed, step) alone. These two read passages: the text between two blank lines, such as a story of
-the tales, or a part of it if it is longer than the model reads. For these the best possible loss on
-the very same draws is known, where the grammar of the tales derives the passage
-(`npgpt.families.floors`).
+the tales, or a part of it if it exceeds the block size. Where the grammar of the tales derives the
+passage, `npgpt.families.floors` computes the best possible loss on the same draws.
 
 Sources: Devlin et al., BERT, 2018, section 3.1; Raffel et al., T5, 2020, section 3.1.4.
 """
@@ -23,14 +22,11 @@ from npgpt.words import WordTokenizer
 PAD, MASK = "<pad>", "<mask>"
 SENTINELS = tuple(f"<extra_id_{i}>" for i in range(32))  # the published names
 HIDDEN_SHARE = 0.15
-LONGEST_SPAN = 5  # each length from 1 on is as likely, so the mean is 3
+LONGEST_SPAN = 5  # lengths 1 to 5 are equally likely, so the mean is 3
 
 
 class Denoising:
-    """The parts that both share. tokenizer: one with the objective's special tokens.
-
-    Raises ValueError if it lacks one.
-    """
+    """The base class of both. Raises ValueError for a tokenizer without their special tokens."""
 
     left_to_right, every_token, asked_share = False, False, HIDDEN_SHARE
 
@@ -38,8 +34,8 @@ class Denoising:
         missing = [token for token in self.special_tokens if token not in tokenizer.special_ids]
         if missing:
             raise ValueError(
-                f"the vocabulary has no {missing[0]}, which hides what a model of this kind is to "
-                "find: train on the text itself, which makes a vocabulary that has it, and not on "
+                f"the vocabulary has no {missing[0]}, which hides tokens from this model: train "
+                "on the text itself, which makes a vocabulary that has it, and not on "
                 "token files; or use --arch gpt"
             )
         self.tokenizer = tokenizer
@@ -53,17 +49,17 @@ class Denoising:
         self.begins_line_V = np.array([token[:1] == b"\n" for token in tokenizer.tokens])
 
     def check_stride(self, stride):
-        """Raise ValueError for a stride in an evaluation, since nothing is read twice."""
+        """Raise ValueError for an evaluation stride, since passages do not overlap."""
         if stride is not None:
             raise ValueError(
-                "a stride is for models that continue a text (gpt, llama): leave it out, or give 0"
+                "a stride is for models that continue a text: leave it out, or give 0"
             )
 
     def prompt(self, text):
-        """The token ids of a text in which special tokens stand for what a model is to find.
+        """Return the token ids of a text in which special tokens mark what to predict.
 
-        Where words are tokens, the space before one is part of what it stands for. Raises
-        ValueError if there are none, or not as the model knows them.
+        With words as tokens, the space before a mark belongs to the hidden word. Raises ValueError
+        for a text without marks, or with marks in an order that the model does not know.
         """
         for token in self.special_tokens if self.words else ():
             text = text.replace(f" {token}", token)
@@ -75,11 +71,11 @@ class Denoising:
         return ids_T
 
     def asked_of(self, ids_N):
-        """About how many targets a text has."""
+        """Return the approximate number of targets in a text."""
         return round(self.asked_share * len(ids_N))
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
-        """The `Batch` of a step, or some rows of it: the passages after random positions.
+        """Return the `Batch` of a step, or some rows of it: the passages after random positions.
 
         Raises ValueError if the text is not longer than block_size.
         """
@@ -96,15 +92,15 @@ class Denoising:
         return self.batch(drawn[rows])._replace(asked=asked)
 
     def example(self, ids_N, block_size, seed):
-        """Token ids to let a model write from: a passage with some of it hidden."""
+        """Return token ids for generation: a passage with parts hidden."""
         row = self.rows(ids_N, block_size, max_tokens=1, seed=seed)[0]
         return self.batch([(*row, None)]).inputs[0][0]
 
     def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-        """The batches in which a text, or a part drawn by `seed`, is evaluated.
+        """Yield the batches for evaluating a text, or passages of it drawn by `seed`.
 
-        All that is chosen is hidden there, the same tokens of a passage each time. Raises
-        ValueError for a stride, and for a text of no token.
+        All chosen tokens are hidden, the same ones each time. Raises ValueError for a stride and
+        for an empty text.
         """
         self.check_stride(stride)
         rows = self.rows(ids_N, block_size, max_tokens=max_tokens, seed=seed)
@@ -112,10 +108,10 @@ class Denoising:
             yield self.batch([(*row, None) for row in rows[first : first + batch_size]])
 
     def floor(self, ids_N, block_size, entropy_rate, *, max_tokens=None, seed=0):
-        """The `Floor` on the very draws of `evaluation`: what the best predictor loses there.
+        """Return the `Floor` on the draws of `evaluation`: the loss of the best predictor.
 
-        It is exact for the passages that the grammar of the tales derives. None if there are none,
-        or if the entropy_rate is not known.
+        It is exact for passages that the grammar of the tales derives. Return None if there are
+        none, or if the entropy_rate is unknown.
         """
         if not entropy_rate:
             return None
@@ -128,7 +124,7 @@ class Denoising:
         return Floor("best possible loss on these draws", nats / asked, len(known) / len(rows))
 
     def rows(self, ids_N, block_size, *, max_tokens=None, seed=0):
-        """The passages of a text, or some drawn by `seed`, each with which tokens are hidden."""
+        """Return (ids, hidden) of the passages of a text, or of some drawn by `seed`."""
         if not len(ids_N):
             raise ValueError("no token to evaluate on; give a text of 1 or more")
         spans = self._spans(ids_N, block_size)
@@ -142,9 +138,9 @@ class Denoising:
         ]
 
     def _spans(self, ids_N, block_size):
-        """(first, last + 1) of each passage, and of each part of those longer than block_size.
+        """Return (first, last + 1) of each passage, long ones in parts of block_size.
 
-        What comes before the first blank line and after the last is left out, as it may be cut.
+        Text before the first blank line and after the last may be cut off, and is left out.
         """
         edges = []
         for start in range(0, len(ids_N), SAMPLE):
@@ -158,7 +154,7 @@ class Denoising:
         ]
 
     def _passage_after(self, ids_N, block_size):
-        """The first passage that begins in a window, but for a window's beginning if none does."""
+        """Return the first passage that begins in a window; without one, the window's start."""
         edges = self._begins(ids_N)
         first = edges[0] if len(edges) and edges[0] <= block_size else 0
         last = edges[np.searchsorted(edges, first, "right") :][:1]
@@ -166,18 +162,17 @@ class Denoising:
         return ids_N[first:end].astype(np.int64)
 
     def _begins(self, ids_N):
-        """Where in these ids passages begin: after a blank line, at what is no line end."""
+        """Return the positions where passages begin: after a blank line, not at a line end."""
         ends_N = self.line_ends_V[ids_N]
         blank_N = ends_N[1:] + self.only_ends_V[ids_N[1:]] * ends_N[:-1] > 1
         return 2 + np.flatnonzero(blank_N[:-1] & ~self.begins_line_V[ids_N[2:]])
 
 
 class MaskedTokens(Denoising):
-    """Tokens that are hidden here and there, found from both sides.
+    """Random tokens hidden, predicted from both sides.
 
-    15 % are chosen, one at least. In training 80 % of them are the mask token, 10 % a token drawn
-    at random, and 10 % stay, so that a model has to look at visible tokens too; in an evaluation
-    all are hidden.
+    15 % are chosen, at least one. In training the mask token replaces 80 % of them and a random
+    token 10 %; 10 % stay, so that visible tokens matter too. In an evaluation all are masked.
     """
 
     special_tokens = (PAD, MASK)
@@ -188,21 +183,21 @@ class MaskedTokens(Denoising):
     )
 
     def as_given(self, found, known):
-        """What special tokens a prompt with so many of them has."""
+        """Return the special tokens expected in a prompt with as many gaps as `found`."""
         return known * len(found)
 
     def hide(self, length, rng):
-        """Which tokens are chosen, (length,) bool."""
+        """Return the choice of tokens to predict, (length,) bool."""
         hidden_T = np.zeros(length, bool)
         hidden_T[rng.permutation(length)[: max(1, round(HIDDEN_SHARE * length))]] = True
         return hidden_T
 
     def count(self, hidden_T):
-        """How many targets a row has."""
+        """Return the number of targets of a row."""
         return int(hidden_T.sum())
 
     def batch(self, rows):
-        """The `Batch` of triples (ids, which are chosen, random generator; None to hide all)."""
+        """Return the `Batch` of rows (ids, chosen, random generator; None to mask all chosen)."""
         pad, _ = self.special
         given = [self._hidden(*row) for row in rows]
         targets = [np.where(hidden_T, ids_T, NOT_COUNTED) for ids_T, hidden_T, _ in rows]
@@ -214,15 +209,15 @@ class MaskedTokens(Denoising):
         if rng is None:
             ids_T[hidden_T] = mask
             return ids_T
-        lot_T = rng.random(len(ids_T))
-        ids_T[hidden_T & (lot_T < 0.8)] = mask
-        random_T = hidden_T & (lot_T >= 0.9)
+        uniform_T = rng.random(len(ids_T))
+        ids_T[hidden_T & (uniform_T < 0.8)] = mask
+        random_T = hidden_T & (uniform_T >= 0.9)
         ids_T[random_T] = rng.choice(self.ordinary, int(random_T.sum()))
         return ids_T
 
     def surprise(self, ids_T, hidden_T):
-        """Nats that the best predictor loses on a story; None if the grammar does not derive it."""
-        from npgpt import tales  # which other objectives do not need
+        """Return the best predictor's loss in nats; None if no grammar derives the story."""
+        from npgpt import tales  # needed for this only
         from npgpt.families import floors
 
         where, story = np.flatnonzero(hidden_T).tolist(), self.tokenizer.pieces(ids_T)
@@ -233,20 +228,20 @@ class MaskedTokens(Denoising):
 
 
 class SpanCorruption(Denoising):
-    """Spans of 1 to 5 tokens cut out of a text, written one after another.
+    """Spans of 1 to 5 tokens, cut out of a text and written one after another.
 
         text      A shy small dog.
         source    A s<extra_id_0>mall d<extra_id_1>.
         targets   <extra_id_0>hy s<extra_id_1>og<extra_id_2>
 
-    The next sentinel ends a span, and the one that the source lacks all of them. 15 % is hidden on
-    average: spans do not touch, and begin as often after each visible token. Spans for which there
-    is no sentinel left stay visible.
+    The next sentinel ends a span; a sentinel that the source lacks ends the last. On average 15 %
+    of the tokens are hidden. Spans do not touch, and begin after each visible token with equal
+    probability. Spans beyond the last sentinel stay visible.
     """
 
     special_tokens = (PAD, *SENTINELS)
     left_to_right = True
-    asked_share = HIDDEN_SHARE * 4 / 3  # with a sentinel each span, of 3 tokens in the mean
+    asked_share = HIDDEN_SHARE * 4 / 3  # a sentinel for each span, whose mean length is 3
     target = "token of the spans"
     purpose = (
         f"rewrites hidden spans: write {SENTINELS[0]}, {SENTINELS[1]} and so on to "
@@ -254,11 +249,11 @@ class SpanCorruption(Denoising):
     )
 
     def as_given(self, found, known):
-        """What special tokens a prompt with so many of them has."""
+        """Return the special tokens expected in a prompt with as many gaps as `found`."""
         return known[:-1][: len(found)]
 
     def hide(self, length, rng):
-        """Which tokens are in spans, (length,) bool."""
+        """Return the tokens that are in spans, (length,) bool."""
         visible = rng.geometric(_BEGINS, len(SENTINELS) - 1)
         visible[0] -= 1  # a text may begin with a span
         spans = rng.integers(1, LONGEST_SPAN + 1, len(visible))
@@ -266,11 +261,11 @@ class SpanCorruption(Denoising):
         return np.searchsorted(edges, np.arange(length), "right") % 2 == 1
 
     def count(self, hidden_T):
-        """How many targets a row has: the hidden tokens, a sentinel each span, and the last."""
+        """Return the number of targets: hidden tokens, a sentinel for each span, the last one."""
         return int(hidden_T.sum()) + len(_runs(hidden_T)) + 1
 
     def batch(self, rows):
-        """The `Batch` of triples (ids, which are in spans, anything)."""
+        """Return the `Batch` of rows (ids, in spans, anything)."""
         pad, *sentinels = self.special
         pairs = [self._cut(ids_T, hidden_T, sentinels) for ids_T, hidden_T, _ in rows]
         sources, targets = zip(*pairs, strict=True)
@@ -288,7 +283,7 @@ class SpanCorruption(Denoising):
         return np.array([*source, *ids_T[before:]]), np.array([*target, closing])
 
     def surprise(self, ids_T, hidden_T):
-        """Nats that the best predictor loses on a story; None if the grammar does not derive it."""
+        """Return the best predictor's loss in nats; None if no grammar derives the story."""
         from npgpt import tales
         from npgpt.families import floors
 
@@ -299,17 +294,18 @@ class SpanCorruption(Denoising):
         return None if found is None else -found
 
 
-# The share that is hidden is the mean span, 3, over that and the mean distance, 1 / _BEGINS.
+# The probability that a span begins after a visible token. The hidden share is the mean span, 3,
+# over the sum of the mean span and the mean distance, 1 / _BEGINS.
 _BEGINS = HIDDEN_SHARE / (1 - HIDDEN_SHARE) / ((1 + LONGEST_SPAN) / 2)
 
 def _runs(hidden_T):
-    """(first, last + 1) of each run of hidden tokens."""
+    """Return (first, last + 1) of each run of hidden tokens."""
     edges = np.flatnonzero(np.diff(hidden_T, prepend=False, append=False))
     return [*zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)]
 
 
 def _padded(rows, value):
-    """Rows of ids, made as long as the longest: (B, T) int64."""
+    """Return rows padded with `value` to the longest, (B, T) int64."""
     padded_BT = np.full((len(rows), max(map(len, rows))), value, np.int64)
     for b, row in enumerate(rows):
         padded_BT[b, : len(row)] = row

@@ -1,4 +1,4 @@
-"""Parts that Llama, BERT and T5 share, beside those of a GPT: norms, attention, gated MLPs."""
+"""Layers that Llama, BERT and T5 share: norms, attention, MLPs."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from npgpt.gpt import INIT_STD, Linear, Module
 
 
 class RMSNorm(Module):
-    """Each row to mean square 1, then a weight per channel.    (C,)"""
+    """y = x / sqrt(mean(x^2)) * weight, over channels.    weight (C,)"""
 
     def __init__(self, n_embd, *, dtype, eps=1e-6):
         self.weight = Tensor(np.ones(n_embd, dtype), requires_grad=True)
@@ -18,10 +18,10 @@ class RMSNorm(Module):
 
 
 class Attention(Module):
-    """Attention with a projection each for q, k and v.    (B, T, C) -> (B, T, C)
+    """Attention with separate projections for q, k, v and the output o.    (B, T, C) -> (B, T, C)
 
-    n_kv_head   heads of keys and values, G, which divide n_head
-    std         of the initial projections to q, k and v, and from the heads
+    n_kv_head   G, heads of keys and values; divides n_head
+    std         standard deviations of the initial weights of q, k, v and o
     """
 
     def __init__(self, rng, n_embd, n_head, head_size, n_kv_head, *, bias, dtype,
@@ -34,10 +34,10 @@ class Attention(Module):
         self.o = Linear(rng, inner, n_embd, bias=bias, dtype=dtype, std=std[3])
 
     def __call__(self, x_BTC, source_BSC=None, *, rotate=None, cache=None, bias=None, **settings):
-        """source   the sequence that is read from, if it is not x
-        rotate   applied to queries and keys before they meet, such as rotary positions
-        cache    in generation, a `KVCache` of the keys and values of the tokens before these
-        bias, settings   of `autograd.scaled_dot_product_attention`
+        """source   the sequence that attention reads, x by default
+        rotate   a function of queries and of keys, such as rotary positions
+        cache    in generation, a `KVCache`: the keys and values of the tokens before these
+        bias, settings   see `autograd.scaled_dot_product_attention`
         """
         source_BSC = x_BTC if source_BSC is None else source_BSC
         q = _heads(self.q(x_BTC), self.n_head)
@@ -59,7 +59,7 @@ def _heads(x_BTC, n_head):
 class FeedForward(Module):
     """y = f(x W + b) W' + b', f an activation.    (B, T, C) -> (B, T, F) -> (B, T, C)
 
-    std   of the initial W and W'
+    std   standard deviations of the initial W and W'
     """
 
     def __init__(self, rng, n_embd, n_inner, f, *, bias, dtype, std=(INIT_STD, INIT_STD)):
@@ -72,7 +72,7 @@ class FeedForward(Module):
 
 
 class GatedFeedForward(Module):
-    """y = (f(x W) * x U) W': the activation f decides how much of x U goes on.
+    """y = (f(x W) * x U) W': f(x W) gates x U.    (B, T, C) -> (B, T, F) -> (B, T, C)
 
     Source: Shazeer, GLU Variants Improve Transformer, 2020.
     """

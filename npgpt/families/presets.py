@@ -1,4 +1,4 @@
-"""Settings by the name of a preset, of every kind of model."""
+"""Settings by the name of a preset, for every kind of model."""
 
 from dataclasses import fields, replace
 
@@ -6,15 +6,12 @@ from npgpt.config import TrainConfig, nearest
 from npgpt.families import FAMILIES
 
 PRESETS = {name: settings for f in FAMILIES.values() for name, settings in f.presets.items()}
-# Vocabularies are for `npgpt info`; in training they are those of the tokenizer.
-VOCABULARIES = {"tales-bert": 399, "tales-t5": 430}
-VOCABULARIES |= dict.fromkeys(("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"), 50257)
 
 
 def model_settings(*archs):
-    """The fields of the models' settings that a user gives, by name: of some kinds, or of all.
+    """Return {name: field} of the settings that a user gives, of some kinds of models or of all.
 
-    vocab_size is not among them, as it comes from the tokenizer.
+    vocab_size is left out, as the tokenizer determines it.
     """
     known = [field for arch in archs or FAMILIES for field in fields(FAMILIES[arch].Config)]
     found = {f.name: f for f in known} | {f.name: f for f in reversed(known)}  # the first of a name
@@ -22,16 +19,22 @@ def model_settings(*archs):
     return found
 
 
-def preset_for(corpus, arch="gpt"):
-    """The preset of a corpus; texts without one of their own have `text`. Of a kind of model that
-    is not a GPT, there is one."""
-    if arch != "gpt":
-        return f"tales-{arch}"
+def preset_for(corpus, arch=TrainConfig.arch):
+    """Return the name of the preset of a corpus: `text` for a text without a preset of its own.
+
+    Every kind of model but a GPT has one preset for all texts.
+    """
+    if arch != TrainConfig.arch:
+        return next(iter(FAMILIES[arch].presets))
     return {("tales",): "tales", ("shakespeare",): "shakespeare-cpu"}.get(tuple(corpus), "text")
 
 
+def arch_of_preset(name):
+    return PRESETS[name].get("arch", TrainConfig.arch)
+
+
 def from_preset(name, **changes):
-    """(settings of the model without vocab_size as a dict, TrainConfig) of a preset, with changes.
+    """Return (the model's settings without vocab_size as a dict, TrainConfig) of a changed preset.
 
     Raises ValueError for an unknown preset or setting, naming the nearest that exists, and for
     settings that contradict each other.
@@ -41,8 +44,8 @@ def from_preset(name, **changes):
             f"preset {name!r} is unknown{nearest(name, PRESETS)}; use one of: {', '.join(PRESETS)}"
         )
     chosen = PRESETS[name] | changes
-    arch, training_fields = PRESETS[name].get("arch", "gpt"), {f.name for f in fields(TrainConfig)}
-    if chosen.get("arch", "gpt") != arch:
+    arch, training_fields = arch_of_preset(name), {f.name for f in fields(TrainConfig)}
+    if chosen.get("arch", arch) != arch:
         raise ValueError(
             f"preset {name!r} is for arch={arch}, not {chosen['arch']}; use one of the same arch, "
             f"such as {preset_for((), chosen['arch'])}, or leave it out"

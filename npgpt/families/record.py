@@ -1,37 +1,47 @@
-"""Family: what the program knows of one kind of model, in one record."""
+"""Family: everything that the program needs to know about one kind of model, in one record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from npgpt.batches import Batch
 from npgpt.io.huggingface import Files
 
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of model. A file of this package each, listed in `npgpt.families.FAMILIES`.
+    """One kind of model, in a file of its own that is listed in `npgpt.families.FAMILIES`.
 
-    arch        its name on the command line
-    Config      a dataclass of its settings, as `npgpt.config.GPTConfig`
+    arch        the name on the command line
+    does        verb and object for help texts, such as "continues a text"
+    Config      a dataclass of settings, such as `npgpt.config.GPTConfig`
     Model       a `npgpt.gpt.Model` with `loss(*inputs, targets_BT, **masks)`
-    Objective   what it is asked of a text, as `npgpt.batches.NextToken`
-    write       how it writes, a function of `npgpt.families.writing`
-    files       its files in the transformers library
+    Objective   the training task, such as `npgpt.batches.NextToken`
+    write       the generation loop, a function of `npgpt.families.writing`
     sized       the settings that parts, products and saved know; other values are refused
-    parts       (config) -> {part of the model: its number of parameters, tied ones once}
-    products    (config) -> (weights that a token is multiplied with, channels of keys that it
-                reads), in a forward of full blocks, for `npgpt.families.size.flops_per_token`
-    saved       (config, tokens) -> floats that a forward saves for backward
-    presets     name -> settings that differ from the defaults, as `npgpt.config.PRESETS`
+    parts       (config) -> {part of the model: number of parameters, tied ones once}
+    products    (config) -> (weights that multiply a token, channels of keys that it reads), in a
+                forward pass of full blocks, for `npgpt.families.size.flops_per_token`
+    saved       (config, tokens) -> floats that a forward pass saves for backward
+    presets     name -> settings that differ from the defaults, the kind's own preset first;
+                vocab_size is for `npgpt info`
+    files       the layout in the transformers library; None if the library has no such model
+    small       settings of a model that finite differences can check in a second
+    small_std   the standard deviation of the small model's weights
+    batch       (idx_BT, targets_BT, mask_BT) -> the small model's `npgpt.batches.Batch`
     """
 
     arch: str
+    does: str
     Config: type
     Model: type
     Objective: type
     write: Callable
-    files: Files
     sized: set
     parts: Callable
     products: Callable
     saved: Callable
-    presets: dict = field(default_factory=dict)
+    presets: dict
+    files: Files | None = None
+    small: dict = field(default_factory=lambda: {"n_embd": 6})
+    small_std: float = 0.7
+    batch: Callable = lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {})

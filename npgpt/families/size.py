@@ -8,19 +8,18 @@ from npgpt.families import family_of
 
 
 def parameters_by_part(config):
-    """Part of the model -> how many parameters it has. A tied head counts once, as embedding.
+    """Return {part of the model: number of parameters}. A tied head counts once, as embedding.
 
-    Counted by arithmetic: a model of 1.5 billion parameters need not be made to be counted.
+    Arithmetic on the settings counts them, so that a model of 1.5 billion need not be built.
     """
     counts = sized(config).parts(config)
     return {part: count for part, count in counts.items() if count}
 
 
 def check_size(config, arrays, where):
-    """Raise ValueError if a model of this config is far larger than the weights that it is to get.
+    """Raise ValueError if a model of this config is more than twice as large as the weights found.
 
-    It has not been made then. Of a model up to twice as large, the weight that does not fit can be
-    named once it is.
+    Such a model is never built. In a smaller one, the loader names the weight that does not fit.
     """
     wanted = sum(parameters_by_part(config).values())
     found = sum(array.size for array in arrays.values())
@@ -32,20 +31,20 @@ def check_size(config, arrays, where):
 
 
 def flops_per_token(config):
-    """Return the FLOPs of a forward pass, per token of a full block; a training step takes three
-    times as many.
+    """Return the FLOPs of a forward pass per token of a full block.
 
-    Each weight of a matrix product is one multiplication and one addition; causal attention reads
-    (T + 1) / 2 keys and values on average, other attention T, one of each for every channel.
-    Backward does each product twice, for the gradients of its two operands. Norms, activations,
-    rotary positions and softmax are left out.
+    Each weight of a matrix product takes one multiplication and one addition. Causal attention
+    reads (T + 1) / 2 keys and values on average, bidirectional attention T, and each takes the same
+    two FLOPs per channel. Norms, activations, rotary positions and softmax are left out. A training
+    step takes three times as many, since backward has two products for each one, a gradient for
+    each operand.
     """
     weights, keys = sized(config).products(config)
     return int(2 * weights + 4 * keys)
 
 
 def sized(config):
-    """Return the family of a config, all of whose settings its sizes know."""
+    """Return the family of a config; ValueError for a setting that its sizes do not know."""
     found = family_of(config)
     check_known(config, found.sized, f"the size of a {found.arch}")
     return found
@@ -53,15 +52,15 @@ def sized(config):
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of float32 in a training step with the compiled kernels (in plain NumPy it takes more).
+    """Bytes of float32 in a training step with the compiled kernels; plain NumPy takes more.
 
     weights       the parameters
-    moments       AdamW's two for each of them
-    gradients     one more for each, when backward is done
-    accumulated   the same of the batches before, if a step adds up the gradients of several
-    activations   what the forward saves for backward, when the loss is computed
-    head          what the output layer and the loss hold then: their table's gradient, a chunk of
-                  logits and its gradient; of a head of its own also a copy of the table
+    moments       AdamW's two moments of each parameter
+    gradients     the gradient of each parameter, after backward
+    accumulated   the sum of earlier micro-batches' gradients, if a step has several
+    activations   the arrays that the forward pass saves for backward
+    head          the arrays of the output layer and the loss: the gradient of the table, a chunk of
+                  logits and its gradient; for an untied head also a copy of the table
     """
 
     weights: int
@@ -73,19 +72,20 @@ class StepMemory:
 
     @property
     def total(self):
-        """The peak. As backward goes on, gradients come and activations go."""
+        """The peak. During backward, gradients replace activations."""
         kept = self.weights + self.moments + self.accumulated
         return kept + max(self.gradients, self.activations + self.head)
 
 
 def step_memory(config, batch_size, batches=1):
-    """The `StepMemory` of one step on (batch_size, block_size) tokens, `batches` times; for a T5,
-    on as many of the source and of the target.
+    """Return the `StepMemory` of a step of `batches` micro-batches (batch_size, block_size).
+
+    For a T5, source and target have this size each.
     """
     V = config.vocab_size
     tokens = batch_size * config.block_size
     parameters = sum(parameters_by_part(config).values())
-    tables = 1 if getattr(config, "tie_weights", False) else 2  # one is made anew for the loss
+    tables = 1 if getattr(config, "tie_weights", False) else 2  # the loss transposes an untied head
     rows = min(tokens, chunk_rows(V))
     return StepMemory(
         weights=4 * parameters,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, gelu, relu
+from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
@@ -340,8 +341,8 @@ def saved(config, tokens):
 # As deep as a BERT of the tales, for the same reason.
 PRESETS = {
     "tales-t5": {
-        "arch": "t5", "block_size": 96, "n_layer": 2, "n_decoder_layer": 3, "n_head": 8,
-        "n_embd": 128, "n_inner": 256, "tie_weights": False,
+        "arch": "t5", "vocab_size": 430, "block_size": 96, "n_layer": 2, "n_decoder_layer": 3,
+        "n_head": 8, "n_embd": 128, "n_inner": 256, "tie_weights": False,
         "corpus": ("tales",), "tokenizer": "words", "max_iters": 8500, "batch_size": 16,
         "lr": 1.5e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 500,
     },
@@ -349,6 +350,7 @@ PRESETS = {
 
 FAMILY = Family(
     arch="t5",
+    does="rewrites hidden spans",
     Config=T5Config,
     Model=T5,
     Objective=SpanCorruption,
@@ -359,4 +361,13 @@ FAMILY = Family(
     products=products,
     saved=saved,
     presets=PRESETS,
-)
+    # A gate, as a ReLU has no derivative at 0; small weights, as scores are not divided by sqrt(D).
+    small={
+        "n_embd": 4, "n_layer": 1, "n_decoder_layer": 2, "gated": True, "n_bucket": 4,
+        "max_distance": 4,
+    },
+    small_std=0.3,
+    batch=lambda idx_BT, targets_BT, mask_BS: Batch(
+        (idx_BT[:, ::-1], idx_BT), targets_BT, {"mask_BS": mask_BS}
+    ),
+)  # fmt: skip

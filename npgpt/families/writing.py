@@ -1,11 +1,9 @@
-"""How a trained model of each kind writes: it continues a text, fills in hidden tokens, or writes
-what a span was.
+"""Generation by each kind of model: continue a text, fill in hidden tokens, rewrite hidden spans.
 
 A writer, the field `write` of a `Family`, is a function
-(model, tokenizer, idx_T, max_new_tokens, *, seed=None, **sampling) that checks its arguments and
-returns an iterator over token ids: the tokens that follow a text, or the whole text with its hidden
-tokens. `idx_T` comes from an objective's `prompt`; `sampling` are the settings of
-`npgpt.sampling.Sampling`.
+(model, tokenizer, idx_T, max_new_tokens, *, seed=None, **sampling). It checks its arguments and
+returns an iterator over token ids: the tokens that follow a text, or the text with its gaps filled.
+`idx_T` comes from an objective's `prompt`; `sampling` holds settings of `npgpt.sampling.Sampling`.
 """
 
 import numpy as np
@@ -20,9 +18,11 @@ def continue_text(model, tokenizer, idx_T, max_new_tokens, *, seed=None, **sampl
 
 
 def fill_masks(model, tokenizer, idx_T, max_new_tokens, *, seed=None, **sampling):
-    """Return the text with a token for each mask, drawn from left to right: each sees those before.
+    """Return an iterator over the text with a token drawn for each mask, from left to right.
 
-    max_new_tokens   at most so many masks are filled in, the others stay
+    Each draw sees the tokens drawn before it.
+
+    max_new_tokens   the number of masks to fill in; later ones stay
     """
     mask, draw = tokenizer.special_ids[MASK], _drawing(tokenizer, seed, sampling)
     idx_T = np.array(idx_T, np.int64)
@@ -33,9 +33,9 @@ def fill_masks(model, tokenizer, idx_T, max_new_tokens, *, seed=None, **sampling
 
 
 def write_spans(model, tokenizer, idx_T, max_new_tokens, *, seed=None, **sampling):
-    """Return the text with the model's words in the place of each sentinel.
+    """Return an iterator over the text with the model's words in the place of each sentinel.
 
-    max_new_tokens   at most so many tokens are written, sentinels included
+    max_new_tokens   the most tokens that the decoder writes, sentinels included
     """
     sentinels = [tokenizer.special_ids[token] for token in SENTINELS]
     draw, given = _drawing(tokenizer, seed, sampling), np.array([idx_T], np.int64)
@@ -49,7 +49,7 @@ def write_spans(model, tokenizer, idx_T, max_new_tokens, *, seed=None, **samplin
                 yield token
                 continue
             written.append(token)
-            following = sentinels[sentinels.index(token) + 1]  # which ends the span
+            following = sentinels[sentinels.index(token) + 1]  # ends the span
             while len(written) < max_new_tokens:
                 with model.evaluating():
                     x_BTC = model.decode(np.array([written]), encoded)
@@ -63,7 +63,7 @@ def write_spans(model, tokenizer, idx_T, max_new_tokens, *, seed=None, **samplin
 
 
 def _drawing(tokenizer, seed, sampling):
-    """Return a function that draws a token from logits, no special one unless it is `allowed`."""
+    """Return a function that draws a token from logits; special tokens only if `allowed`."""
     sampling, rng = Sampling(**sampling), np.random.default_rng(seed)
     special = list(tokenizer.special_ids.values())
 

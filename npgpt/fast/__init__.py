@@ -1,1 +1,1 @@
-"""The same results sooner: compiled generation, stored weights, the compiled tokenizer."""
+"""Faster paths to the same results: compiled generation, quantised weights, a tokenizer."""

@@ -1,10 +1,9 @@
-"""The fast path of a GPT's generation: a token for all rows is one call of compiled code.
+"""Compiled generation with a GPT: one call of compiled code computes a token for all rows.
 
-The plain path is the model itself, ops under `no_grad`, with the `cache` of keys and values. What
-takes its time with few rows is not arithmetic but reading the weights, and what Python does between
-two ops. `autograd.kernels.decode` computes a whole token without Python, and reads weights that are
-stored in float32, bfloat16 or int8 (`weights`). A long prompt is computed by the plain path, as
-there many positions share each weight.
+The plain path is the model itself, ops under `no_grad` with a `KVCache`. With few rows, its time
+goes into reading the weights and into Python between two ops, not into arithmetic.
+`autograd.kernels.decode` computes a token without Python, from weights in float32, bfloat16 or int8
+(`npgpt.fast.weights`). The plain path computes long prompts, where many positions share each read.
 """
 
 import numpy as np
@@ -14,9 +13,9 @@ from npgpt.config import check_known
 from npgpt.fast.weights import DTYPES, fill_panels
 from npgpt.generate import KVCache
 
-# Tokens of prompts up to which a step, with a row for each, is faster than the plain path: of a
-# GPT-2 with 16 tokens it takes 0.27 of the time in float32 and 0.13 in int8, with 128 half of it,
-# and with 256 as long.
+# The longest prompt, in tokens, that one step computes, a row for each token. With GPT-2 and 16
+# tokens a step takes 0.27 of the plain path's time in float32 and 0.13 in int8; with 128 tokens it
+# takes half of it, with 256 all of it.
 SHORT = 128
 KNOWN = {
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
@@ -25,13 +24,13 @@ PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
 
 class Decoder:
-    """The logits after each of several contexts, as `npgpt.generate.CachedLogits`.
+    """A callable from contexts to next-token logits, as `npgpt.generate.CachedLogits`.
 
-    model   a GPT in float32, as it is now: its matrices are copied
-    kind    of `npgpt.fast.weights.KINDS`: how they are stored
+    model   a GPT in float32, whose matrices are copied
+    kind    their storage, one of `npgpt.fast.weights.KINDS`
 
-    A context that continues the last one of its row by one token is a step. Any other is a prompt;
-    of several that are the same, one is computed.
+    A context that extends its row's previous one by one token is a step. All others are prompts;
+    equal prompts are computed once.
     """
 
     def __init__(self, model, kind="fp32"):
@@ -54,7 +53,7 @@ class Decoder:
             return parameters.get(name, np.zeros(size, np.float32))
 
         rows = [-(-len(weight_OI) // decode.WIDTH) * weight_OI.shape[1] for weight_OI, _ in weights]
-        # One array, which the system gives in large pages: reading int8 takes 0.9 of the time.
+        # One array, which the system puts on large pages: reading int8 takes 0.9 of the time.
         stored = np.empty((sum(rows), decode.WIDTH), DTYPES[kind])
         self.products = []
         parts = np.split(stored, np.cumsum(rows)[:-1])
@@ -66,19 +65,19 @@ class Decoder:
             (parameters[f"{name}.weight"], bias(f"{name}.bias", self.config.n_embd))
             for name in norms
         ]
-        # of arrays that self.products and self.norms keep alive
+        # self.products and self.norms keep the arrays at these addresses alive
         self.addresses = _addresses(self.products), _addresses(self.norms)
         self.like = stored[:0].reshape(-1)
         self.read, self.kv = [], None
 
     @property
     def bytes_per_token(self):
-        """Bytes of weights that a token reads."""
+        """The bytes of weights that a token reads."""
         weights = sum(len(scale_O) * panels.shape[1] for panels, scale_O, _ in self.products)
         return weights * self.like.itemsize
 
     def __call__(self, contexts):
-        """Logits (B, V) for B contexts (T,)."""
+        """Return the logits (B, V) after B contexts (T,)."""
         if len(contexts) != len(self.read):
             c = self.config
             shape = (c.n_layer, 2, len(contexts), c.n_head, c.block_size, c.n_embd // c.n_head)
@@ -110,7 +109,7 @@ class Decoder:
         )  # fmt: skip
 
     def _prompts(self, rows, contexts, logits_BV):
-        """Those of one length are a batch, in which equal ones are computed once."""
+        """Compute prompts of equal length as a batch, and equal prompts once."""
         lengths = np.array([len(contexts[b]) for b in rows])
         for T in dict.fromkeys(lengths.tolist()):
             same = rows[lengths == T]
@@ -120,10 +119,10 @@ class Decoder:
             )  # fmt: skip
             computed, which = same[first], which.reshape(-1)
             known = unique_UT.min() >= 0 and unique_UT.max() < self.config.vocab_size
-            if unique_UT.size <= SHORT and known:  # if not, the model says what is wrong
+            if unique_UT.size <= SHORT and known:  # else the model raises the error
                 U = len(computed)
                 logits_UV = np.empty((U, logits_BV.shape[1]), np.float32)
-                self._compute(  # all first tokens, all second ones, ...: the last ones come last
+                self._compute(  # by position: all first tokens, all second ones, ...
                     np.tile(computed, T), unique_UT.T.ravel(), np.repeat(np.arange(T), U), logits_UV
                 )  # fmt: skip
             else:

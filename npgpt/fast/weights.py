@@ -1,11 +1,10 @@
-"""How weights are stored for generation: in float32, as bfloat16, or as int8 with a scale for each
-output.
+"""Quantised weights for generation: float32, bfloat16, or int8 with a scale for each output.
 
-A token needs every weight once, so fewer bytes make generation faster, and rounding makes the model
-another one, a little. Which, can be seen: `use_weights` leaves in the model what is stored, as
-float32, so that its loss is that of the rounded model; `Decoder` stores the same in fewer bytes.
-The matrices of the blocks and the output layer (with the embedding, if that is the same table) are
-rounded; norms, biases and positions are not.
+A token reads every weight once, so fewer bytes make generation faster. Rounding changes the model a
+little. To make the change measurable, `use_weights` rounds the model's own float32 weights, so that
+its loss is the loss of the rounded model; `Decoder` stores the same values in fewer bytes. The
+matrices of the blocks and the output layer (and a tied embedding) are rounded; norms, biases and
+positions are not.
 """
 
 import numpy as np
@@ -17,9 +16,10 @@ KINDS = tuple(DTYPES)
 
 
 def use_weights(model, kind):
-    """Round a GPT's weights in place to what `kind` can store, and let it generate from that.
+    """Round a GPT's weights in place to values that `kind` can store; return the model.
 
-    Raises ValueError for another kind than KINDS, or a model that stores weights in float32 only.
+    It then generates with the compiled decoder. Raises ValueError for a kind that is not in KINDS,
+    and for a model that has float32 weights only.
     """
     if kind not in KINDS:
         raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(KINDS)}")
@@ -43,14 +43,14 @@ def decodes(model):
 
 
 def is_matrix(name):
-    """Whether a GPT's parameter of this name is one that generation multiplies with."""
+    """Return whether a GPT's parameter of this name is a matrix that generation multiplies with."""
     return name in ("wte.weight", "lm_head.weight") or (
         name.endswith(".weight") and name.split(".")[-2].startswith("c_")
     )
 
 
 def stored(weight_OI, kind):
-    """(array (O, I) of what is stored, scales (O,) in float32)."""
+    """Return (the stored array (O, I), float32 scales (O,)) of a weight."""
     scale_O = np.ones(len(weight_OI), np.float32)
     if kind == "fp32":
         return weight_OI, scale_O
@@ -61,9 +61,9 @@ def stored(weight_OI, kind):
 
 
 def fill_panels(panels_PIW, weight_OI, kind):
-    """Store a weight as (panels, I, width), as `autograd.kernels.decode` reads it; its scales (O,).
+    """Store a weight as (panels, I, width) for `autograd.kernels.decode`; return its scales (O,).
 
-    What the last panel has beyond the outputs is zeros.
+    The last panel is padded with zeros.
     """
     width, scale_O = panels_PIW.shape[2], np.empty(len(weight_OI), np.float32)
     for panel_IW, first in zip(panels_PIW, range(0, len(weight_OI), width), strict=True):
@@ -76,20 +76,20 @@ def fill_panels(panels_PIW, weight_OI, kind):
 def _stored(weight_OI, kind):
     if kind == "bf16":
         bits = weight_OI.view(np.uint32)
-        even = (bits >> 16) & 1  # to the nearest, and of two to the even one
+        even = (bits >> 16) & 1  # round to nearest, ties to even
         return (bits + (0x7FFF + even)) >> 16, 1
     scale_O = np.abs(weight_OI).max(axis=1) / np.float32(127)
-    scale_O[scale_O == 0] = 1  # of zeros, and of what is next to nothing
+    scale_O[scale_O == 0] = 1  # for rows of zeros and of the smallest subnormals
     return np.rint(weight_OI / scale_O[:, None]).clip(-127, 127), scale_O
 
 
 def _parts(array):
-    """Slices of some rows: what is computed for a large array at once leaves the cache."""
+    """Return slices of 64 rows, whose intermediate results fit in the cache."""
     return [slice(i, i + 64) for i in range(0, len(array), 64)]
 
 
 def restored(array, scale_O):
-    """What is stored, as float32 (O, I)."""
+    """Return a stored array as float32 (O, I)."""
     if array.dtype == np.uint16:
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.float32) * scale_O[:, None]

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from npgpt import tales
 from npgpt.char import CharTokenizer
+from npgpt.config import check_known
 from npgpt.files import atomic_write
 from npgpt.gpt import GPT
 from npgpt.io.folders import check_free
@@ -27,6 +28,7 @@ from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
 
 LIVE = 4_000_000  # most parameters of a model that a page holds
+SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
@@ -77,6 +79,7 @@ def make_page(subject, prompt=None, kind="fp16"):
 def _record(subject, prompt, kind, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
     config, weights = model.config, {name: w.data for name, w in model.parameters().items()}
+    check_known(config, {*SHOWN, "dropout"}, "the page of npgpt look")
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject) if prompt is None else prompt
     ids = tokenizer.encode(prompt)[-min(WINDOW, config.block_size) :]
@@ -97,8 +100,7 @@ def _record(subject, prompt, kind, progress):
     progress("writing")
     return {
         "name": subject.name,
-        "config": {name: getattr(config, name) for name in (
-            "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")},
+        "config": {name: getattr(config, name) for name in SHOWN},
         "parameters": model.num_parameters(),
         "kind": kind if live else None,
         "weights": packed,

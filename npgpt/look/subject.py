@@ -6,6 +6,7 @@ from pathlib import Path
 from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run
+from npgpt.families import family
 from npgpt.families.models import arch_of, load_model
 from npgpt.gpt import GPT
 from npgpt.io.huggingface import local_folder
@@ -26,7 +27,7 @@ def open_subject(name):
     """Return the `Subject` in a folder or under a name; raise ValueError if it is not a GPT."""
     folder = local_folder(name)
     arch = arch_of(folder)
-    if arch != "gpt":
+    if family(arch).Model is not GPT:
         raise ValueError(
             f"{folder} is a {arch}, and the page shows GPTs only: name the run of a gpt, such as "
             "runs/tales"

@@ -9,6 +9,7 @@ import numpy as np
 from npgpt.checkpoint import BEST
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.files import atomic_write, quoted
+from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
 from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
 from npgpt.run.estimate import clock, tokens_per_step
@@ -112,7 +113,7 @@ def print_results(run, dataset, model):
             f"room, then write them with: npgpt train --resume --out {quoted(run.folder)}"
         ) from error
     print(f"more text: npgpt generate {quoted(run.folder)}")
-    if run.training.arch == "gpt":
+    if type(model) is GPT:
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")
 
 

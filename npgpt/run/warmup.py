@@ -17,6 +17,7 @@ from npgpt.char import CharTokenizer
 from npgpt.families import family, family_of
 from npgpt.fast.tokenizer import compile_kernels
 from npgpt.fast.weights import use_weights
+from npgpt.gpt import GPT
 from npgpt.optim import AdamW
 
 # The settings of a tiny model of any kind; 0 derives a setting from the others.
@@ -61,7 +62,7 @@ class WarmUp:
                 arch = family_of(config).arch
                 tiny = asdict(config) | {n: v for n, v in TINY.items() if hasattr(config, n)}
                 self._begin(tiny_step, arch, tiny, precision, trains)
-                if weights and arch == "gpt":
+                if weights and family(arch).Model is GPT:
                     self._begin(tiny_decoding, arch, tiny, weights, shared=False)
             if byte_pairs and self.parts:
                 self.parts[0].finish()

@@ -12,11 +12,12 @@ from tiny_run import TINY, files
 from npgpt import tales
 from npgpt import train as training_run
 from npgpt.checkpoint import load_run
+from npgpt.families import FAMILIES
 from npgpt.families.presets import PRESETS
 
 pytestmark = pytest.mark.slow
 
-OTHERS = ("llama", "bert", "t5")
+OTHERS = tuple(arch for arch in FAMILIES if arch != "gpt")
 STORY = "A shy small dog of Velaria did not cross the red street because it was too tired"
 # The stories of tales are longer than the windows of the other tiny runs.
 SETTINGS = [*TINY, "--block-size", "190", "--corpus", "tales", "--train-fraction", "0.99"]

@@ -97,7 +97,7 @@ TOKENIZERS = {
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-@pytest.mark.parametrize("arch", FAMILIES)
+@pytest.mark.parametrize("arch", [arch for arch, f in FAMILIES.items() if f.files])
 def test_auto_tokenizer_reads_what_is_beside_a_model(tmp_path, arch, kind):
     transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
     special = family(arch).Objective.special_tokens

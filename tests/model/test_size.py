@@ -16,10 +16,8 @@ MARKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("tie_weights", [True, False])
-def test_the_parts_are_those_of_the_model(bias, tie_weights):
-    config = GPTConfig(11, 8, 2, 2, 12, bias=bias, tie_weights=tie_weights)
+def test_the_parts_are_those_of_the_model():
+    config = GPTConfig(11, 8, 2, 2, 12, tie_weights=False)
     counted = dict.fromkeys(MARKS, 0)
     for name, weight in GPT(config).parameters().items():
         counted[next(part for part, mark in MARKS.items() if mark in name)] += weight.size
