@@ -48,7 +48,7 @@ _observer = ContextVar("observer", default=None)
 def _method(name: str) -> Callable[..., "Tensor"]:
     """Return a method: x.sum(axis=0) is autograd.sum(x, axis=0)."""
 
-    def method(x, *arguments, **settings):
+    def method(x: "Tensor", *arguments: Any, **settings: Any) -> "Tensor":
         return OPS[name](x, *arguments, **settings)
 
     method.__name__, method.__doc__ = name, f"autograd.{name}(x, ...)"
