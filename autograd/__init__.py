@@ -78,4 +78,4 @@ __all__ = [
     "concat", "getitem", "pad", "reshape", "split", "stack", "swapaxes", "transpose",
     "matmul_precision", "set_matmul_precision", "using_matmul_precision", "Observer", "no_grad",
     "observing", "op", "vjp", "OPS", "Tensor",
-]  # fmt: skip
+]

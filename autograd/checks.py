@@ -23,7 +23,7 @@ def broadcast(op, *shapes):
         np.broadcast_shapes(*shapes)
     except ValueError:
         raise ValueError(f"{op}: shapes {' and '.join(map(str, shapes))} do not broadcast; from "
-                         "the right, axes are equal or 1: x.reshape(-1, 1)") from None  # fmt: skip
+                         "the right, axes are equal or 1: x.reshape(-1, 1)") from None
 
 
 def axis(op, axis, shape):
@@ -97,7 +97,7 @@ def alike(op, arrays, axis=None):
         different = [i for i, n in enumerate(shape) if shapes[0][i : i + 1] != (n,) and i != axis]
         if different or len(shape) != len(shapes[0]):
             where, use = ("", "concat joins along an existing axis") if axis is None else (
-                f" outside axis {axis}", "only the joined axis may")  # fmt: skip
+                f" outside axis {axis}", "only the joined axis may")
             raise ValueError(f"{op}: shapes {shapes[0]} and {shape} differ{where}; {use}")
 
 
@@ -108,9 +108,9 @@ def sizes(op, size, shape, axis):
         return [min(size, length - i) for i in range(0, length, size)] or [0]
     sizes = list(size) if np.ndim(size) == 1 else []
     if not (sizes and all(isinstance(n, INTEGERS) and n >= 0 for n in sizes)
-            and sum(sizes) == length):  # fmt: skip
+            and sum(sizes) == length):
         raise ValueError(f"{op}: size {size!r} for shape {shape}; use a length of 1 or more, or a "
-                         f"list that adds up to {length}, the length of axis {axis}")  # fmt: skip
+                         f"list that adds up to {length}, the length of axis {axis}")
     return sizes
 
 
@@ -135,7 +135,7 @@ def product(op, a, b):
         raise ValueError(f"{shapes}; a number has no rows: use * instead")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ValueError(f"{shapes}; the last axis of the left one must be the second to last of "
-                         "the right one: swapaxes(-1, -2) transposes")  # fmt: skip
+                         "the right one: swapaxes(-1, -2) transposes")
     try:
         np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
@@ -146,7 +146,7 @@ def linear(op, x, weight, bias):
     """Refuse a weight that is not (in, out) for an x that ends in `in`, and a bias not (out,)."""
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
         raise ValueError(f"{op}: x {x.shape} and weight {weight.shape}; x ends in `in`, weight is "
-                         "(in, out): transpose one stored as (out, in)")  # fmt: skip
+                         "(in, out): transpose one stored as (out, in)")
     if bias is not None and bias.shape != weight.shape[1:]:
         raise ValueError(f"{op}: bias {bias.shape} for weight {weight.shape}; use (out,)")
 
@@ -155,7 +155,7 @@ def table(op, x, table):
     """Refuse a table that is not (vocabulary, channels) for an x that ends in `channels`."""
     if table.ndim != 2 or x.ndim == 0 or x.shape[-1] != table.shape[1]:
         raise ValueError(f"{op}: x {x.shape} and table {table.shape}; the table is (vocabulary, "
-                         "channels): transpose one stored as (in, out)")  # fmt: skip
+                         "channels): transpose one stored as (in, out)")
 
 
 def per_channel(op, x, **arrays):
@@ -173,7 +173,7 @@ def positions(op, x, positions):
     found, T = np.asarray(positions), x.shape[2]
     if found.shape != (T,) or found.dtype.kind not in "iu":
         raise ValueError(f"{op}: positions {found.shape} of {found.dtype} for x {x.shape}; use one "
-                         f"integer for each of its {T} times, such as np.arange({T})")  # fmt: skip
+                         f"integer for each of its {T} times, such as np.arange({T})")
     return found
 
 
@@ -185,18 +185,18 @@ def attention(op, q, k, v, bias, causal):
     shapes = f"{op}: q {q.shape}, k {k.shape}, v {v.shape}"
     if not q.ndim == k.ndim == v.ndim == 4 or k.shape != v.shape:
         raise ValueError(f"{shapes}; each is (batch, heads, time, head size), k and v are alike: "
-                         "reshape (B, T, C) to (B, T, H, D) and swap axes 1 and 2")  # fmt: skip
+                         "reshape (B, T, C) to (B, T, H, D) and swap axes 1 and 2")
     (B, H, T, D), (_, G, S, _) = q.shape, k.shape
     if (k.shape[0], k.shape[3]) != (B, D) or H % max(G, 1) or 0 in (G, D, S):
         raise ValueError(f"{shapes}; batch and head size must agree, heads of q be a multiple of "
-                         "k's heads, and head size and key time be 1 or more")  # fmt: skip
+                         "k's heads, and head size and key time be 1 or more")
     if causal and T > S:
         raise ValueError(f"{op}: {T} queries but {S} keys; a causal query needs at least its own "
-                         "key: give as many keys as queries, or causal=False")  # fmt: skip
+                         "key: give as many keys as queries, or causal=False")
     if bias is not None and bias.shape not in ((B, H, T, S), (1, H, T, S)):
         raise ValueError(f"{op}: bias {bias.shape} for q {q.shape} and k {k.shape}; give a number "
                          f"for each score, {(B, H, T, S)}, or {(1, H, T, S)} for all "
-                         "sequences")  # fmt: skip
+                         "sequences")
 
 
 def keys(op, mask, k):
@@ -206,7 +206,7 @@ def keys(op, mask, k):
     mask, (B, _, S, _) = np.asarray(mask), k.shape
     if mask.shape != (B, S) or not ((mask == 0) | (mask == 1)).all():
         raise ValueError(f"{op}: mask of shape {mask.shape} for k {k.shape}; give a 1 for each key "
-                         f"and a 0 for padding, {(B, S)}")  # fmt: skip
+                         f"and a 0 for padding, {(B, S)}")
     return np.ascontiguousarray(mask, bool)
 
 
@@ -249,7 +249,7 @@ def indices(op, indices, size):
     if found.size and unsigned.max() >= size:
         position = tuple(int(i) for i in np.argwhere(unsigned >= size)[0])
         raise IndexError(f"{op}: index {given[position]} at position {position} is outside "
-                         f"[0, {size}); use the tokenizer of this model")  # fmt: skip
+                         f"[0, {size}); use the tokenizer of this model")
     return found
 
 
@@ -265,14 +265,14 @@ def targets(op, logits_shape, targets, ignore_index):
     targets = np.asarray(targets)
     if not logits_shape or targets.shape != logits_shape[:-1]:
         raise ValueError(f"{op}: logits {logits_shape} and targets {targets.shape}; targets have "
-                         "the shape of logits without the last axis")  # fmt: skip
+                         "the shape of logits without the last axis")
     kept = targets != ignore_index
     count = int(np.count_nonzero(kept))
     some = targets if count == targets.size else np.where(kept, targets, 0)
     targets_N = indices(op, some, logits_shape[-1]).reshape(-1)
     if count == 0:
         raise ValueError(f"{op}: no target is kept, all {targets.size} are ignore_index="
-                         f"{ignore_index}; give at least one")  # fmt: skip
+                         f"{ignore_index}; give at least one")
     if some is not targets:
         targets_N[~kept.reshape(-1)] = -1
     return targets_N, count

@@ -30,13 +30,13 @@ OPS: dict[str, Any] = {}
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # dtypes that have gradients
 # ndarray + Tensor calls numpy.add, which asks the Tensor.
 OPERATORS = {np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div",
-             np.power: "pow", np.matmul: "matmul"}  # fmt: skip
+             np.power: "pow", np.matmul: "matmul"}
 INSTEAD = {  # attributes of PyTorch's tensors -> what to write here
     "numpy": "x.data", "tolist": "x.data.tolist()", "argmax": "x.data.argmax(axis)",
     "view": "x.reshape(shape)", "unsqueeze": "x.reshape(shape)", "squeeze": "x.reshape(shape)",
     "permute": "x.transpose(axes)", "T": "x.swapaxes(-1, -2)", "zero_": "x.grad = None",
     "clone": "Tensor(x.data.copy())", "to": "Tensor(x.data.astype(dtype))",
-}  # fmt: skip
+}
 
 _recording = ContextVar("recording", default=True)
 _observer = ContextVar("observer", default=None)
@@ -164,7 +164,7 @@ class Tensor:
         raise TypeError(
             f"numpy.{name} of a Tensor; write " + f"autograd.{name}(x), or " * (name in OPS)
             + f"numpy.{name}(x.data), which has no gradient"
-        )  # fmt: skip
+        )
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError("a Tensor is no array; write tensor.data, or autograd.stack of a list")
@@ -336,7 +336,7 @@ class Op(Generic[P]):
             usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
             if not (usable and inputs) or len(rest) > len(self.setting_names):
                 raise TypeError(f"{self.name}: takes one list of tensors; write {self.name}([a, b])"
-                                f", with {', '.join(self.setting_names)} after it")  # fmt: skip
+                                f", with {', '.join(self.setting_names)} after it")
             settings.update(zip(self.setting_names, rest, strict=False))
             rest = ()
         for name in settings:
@@ -426,17 +426,17 @@ Tensor.backward = backward  # loss.backward(): the method is this function
 def _first_gradient(tensor, gradient):
     if not tensor.requires_grad:
         raise RuntimeError("backward: no input of this tensor requires a gradient; make them with "
-                           "requires_grad=True, and do not compute it under no_grad()")  # fmt: skip
+                           "requires_grad=True, and do not compute it under no_grad()")
     if gradient is None:
         if tensor.size != 1:
             raise RuntimeError(f"backward: shape {tensor.shape} is not a single number; take its "
-                               "sum or mean, or pass gradient=")  # fmt: skip
+                               "sum or mean, or pass gradient=")
         return np.ones(tensor.shape, tensor.dtype)
     given = gradient.data if isinstance(gradient, Tensor) else gradient
     _, array = _as_arrays("backward", [tensor, given], keeps_dtype=False)
     if array.shape != tensor.shape:
         raise ValueError(f"backward: gradient of shape {array.shape} for a tensor of shape "
-                         f"{tensor.shape}; they must be equal")  # fmt: skip
+                         f"{tensor.shape}; they must be equal")
     return array.copy()
 
 
@@ -448,7 +448,7 @@ def _count_uses(root):
         if not node.edges:
             raise RuntimeError(f"backward: the graph below op {node.op.name!r} was used by an "
                                "earlier backward and is freed; compute the loss again, or add the "
-                               "losses before one backward")  # fmt: skip
+                               "losses before one backward")
         for edge in node.edges:
             if isinstance(edge, tuple):
                 if edge[0] not in uses:
@@ -462,7 +462,7 @@ def _visit(node, sums):
     d_outputs = tuple([
         np.zeros(shape, dtype) if d is None else d  # outputs that nobody used
         for i, (shape, dtype) in enumerate(node.outputs) for d in [sums.pop((node, i), None)]
-    ])  # fmt: skip
+    ])
     edges, op, observer = node.edges, node.op, _observer.get()
     needs = [edge is not None for edge in edges]
     of_leaves = None
@@ -497,7 +497,7 @@ def _check(node, gradients):
         expected = (edge.data.shape, edge.data.dtype) if leaf else edge[0].outputs[edge[1]]
         if gradient is None:
             raise RuntimeError(f"backward: {name} has no derivative with respect to an input of "
-                               f"shape {expected[0]}; pass that input's .detach()")  # fmt: skip
+                               f"shape {expected[0]}; pass that input's .detach()")
         found = (gradient.shape, gradient.dtype)
         assert found == expected, f"{name}: gradient is {found}, its input {expected}"
 

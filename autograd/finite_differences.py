@@ -47,7 +47,7 @@ class Function:
         self.checked = {label: x for label, x in tensors.items() if x.requires_grad and x.size}
         if not self.checked:
             raise ValueError("gradcheck: nothing to check; give a non-empty float64 array, or a "
-                             "Tensor with requires_grad=True")  # fmt: skip
+                             "Tensor with requires_grad=True")
 
     def __call__(self):
         result = self.f(**self.inputs) if self.by_name else self.f(*self.inputs.values())
@@ -77,7 +77,7 @@ class Function:
         first, second = ([(y.shape, y.data.tobytes()) for y in ys] for ys in (outputs, again))
         if first != second:
             raise GradcheckError("gradcheck: f returns something else when called again; seed what "
-                                 "is random, such as dropout")  # fmt: skip
+                                 "is random, such as dropout")
         return [random_signed(rng, y.shape) for y in outputs]
 
     def gradients(self, cotangents):
@@ -173,10 +173,10 @@ def _as_input(label, x):
         return x
     if array.dtype != np.float64:
         raise TypeError(f"gradcheck: {label} is {array.dtype}, too coarse to tell errors from "
-                        "rounding; use x.data.astype(numpy.float64)")  # fmt: skip
+                        "rounding; use x.data.astype(numpy.float64)")
     if isinstance(x, Tensor) and x.node is not None:
         raise ValueError(f"gradcheck: {label} was computed by op {x.node.op.name!r}; give a leaf: "
-                         "Tensor(x.data, requires_grad=True)")  # fmt: skip
+                         "Tensor(x.data, requires_grad=True)")
     return x if isinstance(x, Tensor) else Tensor(array, requires_grad=True)
 
 

@@ -108,18 +108,18 @@ class Report:
     def __str__(self):
         wrong = [x for x in self.inputs if x.wrong]
         head = (f"gradcheck of {self.name}: {len(wrong)} of {len(self.inputs)} gradients wrong "
-                f"(relative error allowed: {self.rtol:g})")  # fmt: skip
+                f"(relative error allowed: {self.rtol:g})")
         lines = [head, *map(str, wrong or self.inputs)]
         if self.transpose is not None and not self.transpose <= RTOL_OF_TRANSPOSE:
             lines.append(f"<u, J v> and <J^T u, v> are {self.transpose:.2g} apart, relatively "
-                         f"(allowed: {RTOL_OF_TRANSPOSE:g})")  # fmt: skip
+                         f"(allowed: {RTOL_OF_TRANSPOSE:g})")
         return "\n  ".join(lines)
 
 
 def gradcheck(
     f: Callable, inputs: Iterable | Mapping[str, Any], *, eps: float = EPS, rtol: float = RTOL,
     atol: float = ATOL, seed: int = 0,
-) -> Report:  # fmt: skip
+) -> Report:
     """Compare backward through f with finite differences, and return a Report.
 
     f        a function of Tensors; returns a Tensor or a tuple of Tensors
@@ -232,7 +232,7 @@ def cases_of(name):
         raise ValueError(f"no such op: {name!r}; use one of: {', '.join(sorted(OPS))}")
     if not CASES.get(name):
         raise ValueError(f"op {name!r} has no gradcheck cases; add {name!r} to CASES in "
-                         "autograd/gradcheck_cases.py")  # fmt: skip
+                         "autograd/gradcheck_cases.py")
     return CASES[name]
 
 
@@ -290,7 +290,7 @@ def _compare(label, gradient, derivative, rtol, atol, rng):
     return InputReport(
         label, gradient.shape, index, float(gradient[index]), float(numeric[worst]),
         float(errors[worst]), len(entries), int((~(errors <= rtol)).sum()),
-    )  # fmt: skip
+    )
 
 
 def _transpose_gap(function, gradients, cotangents, eps, rng):

@@ -72,7 +72,7 @@ def over_axes(f, array=normal, axes=(None, 0, -1, 1, (0, 2), (-1, 0), (0, 1, 2))
     return [
         Case(f"axis={a}, keepdims={k}", partial(f, axis=a, keepdims=k, **settings), array(2, 3, 2))
         for a in axes for k in (False, True)
-    ]  # fmt: skip
+    ]
 
 
 def with_settings(f, array, *settings):
@@ -273,4 +273,4 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
         Case("a third of the loss",
              lambda x, table: loss.linear_cross_entropy(x, table, 2) / 3, normal(3), normal(4, 3)),
     ],
-}  # fmt: skip
+}

@@ -51,4 +51,4 @@ __version__ = _version_of("npgpt")
 __all__ = [
     "BertConfig", "GPTConfig", "LlamaConfig", "T5Config", "TrainConfig", "GPT", "T5", "Bert",
     "Llama", "BPETokenizer", "CharTokenizer", "AdamW", "load_run", "__version__",
-]  # fmt: skip
+]

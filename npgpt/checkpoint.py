@@ -48,7 +48,7 @@ BEST = "best.safetensors"
 FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
     "loss.png", "result.json", BEST,
-)  # fmt: skip
+)
 OUT = " with --out"
 
 

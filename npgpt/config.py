@@ -78,7 +78,7 @@ class TrainConfig:
         "tales, shakespeare, files, folders, patterns such as 'books/*.txt', a folder of npgpt "
         "prepare, or - for standard input",
         group="the text", default=("tales",),
-    )  # fmt: skip
+    )
     train_fraction: float = setting("share of the text that is trained on", default=0.9)
     split: str = setting(
         "what is for validation: the tail of the text, or whole documents", default="tail"
@@ -115,7 +115,7 @@ class TrainConfig:
         "what matrix products multiply: float32, or operands rounded to bfloat16, which is faster "
         "on processors that have instructions for it",
         since=4, before="float32", group="training", default="float32",
-    )  # fmt: skip
+    )
 
     def __post_init__(self):
         check_types(self)
@@ -171,13 +171,13 @@ GPT_PRESETS = {
         "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 384, "bias": False, "dropout": 0.2,
         "corpus": ("shakespeare",), "max_iters": 5000, "batch_size": 64,
     },
-}  # fmt: skip
+}
 
 GPT2 = {
     "vocab_size": 50257, "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",),
     "batch_size": 1, "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5,
     "warmup_iters": 200, "beta2": 0.95, "max_iters": 2000,
-}  # fmt: skip
+}
 # The published sizes.
 GPT_PRESETS |= {
     "gpt2": GPT2 | {"n_layer": 12, "n_head": 12, "n_embd": 768},

@@ -26,7 +26,7 @@ LONGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors library
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
     **{f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)},
-}  # fmt: skip
+}
 
 
 def atomic_write(path, content):

@@ -221,7 +221,7 @@ class Model(Module):
         if not isinstance(config, self.Config):
             name, kind = type(self).__name__, self.Config.__name__
             raise TypeError(f"{name}: the config is a {type(config).__name__}; write "
-                            f"{name}({kind}(...))")  # fmt: skip
+                            f"{name}({kind}(...))")
         self.config, self.seed = config, seed
         self.training, self.dropout_step = True, 0
 
@@ -373,7 +373,7 @@ class GPT(Model):
         self, idx: Any, max_new_tokens: int, *, temperature: float = 1.0, top_k: int | None = None,
         top_p: float | None = None, min_p: float | None = None, repetition_penalty: float = 1.0,
         seed: int | None = None, stop: int | Collection[int] | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Continue token ids (T,) or (B, T), or a list of rows of different lengths.
 
         See `npgpt.generate.generate`, and `npgpt.sampling.Sampling` for the settings.
@@ -382,20 +382,20 @@ class GPT(Model):
             self.decoder(), idx, max_new_tokens,
             Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
             block_size=self.config.block_size, seed=seed, stop=stop,
-        )  # fmt: skip
+        )
 
     def stream(
         self, idx_T: ArrayLike, max_new_tokens: int, *, temperature: float = 1.0,
         top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
         repetition_penalty: float = 1.0, seed: int | None = None,
         stop: int | Collection[int] | None = None,
-    ) -> Iterator[int]:  # fmt: skip
+    ) -> Iterator[int]:
         """Return an iterator over the new token ids of one text; keywords as in `generate`."""
         return stream(
             self.decoder(), idx_T, max_new_tokens,
             Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
             block_size=self.config.block_size, seed=seed, stop=stop,
-        )  # fmt: skip
+        )
 
     def decoder(self) -> Callable[..., np.ndarray]:
         """Return the callable from contexts to next-token logits that the generation loop calls.

@@ -24,7 +24,7 @@ from npgpt.files import atomic_write, open_file, read_json, read_text
 
 COLUMNS = (
     "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
-)  # fmt: skip
+)
 CHUNK = 2_000_000  # ids read at a time
 MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio")
 
@@ -69,7 +69,7 @@ class Metrics:
     def add(self, step, val_loss, val_bits_per_byte, seconds):
         """Add a row for a `npgpt.train.Step`; None where nothing was evaluated."""
         cells = (step.step, step.loss, val_loss, val_bits_per_byte, step.lr, step.grad_norm,
-                 step.update_ratio, round(seconds, 3))  # fmt: skip
+                 step.update_ratio, round(seconds, 3))
         self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
 
     def flush(self):

@@ -32,7 +32,7 @@ class AdamW:
         self, parameters: Mapping[str, Tensor], lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8, weight_decay: float = 0.1,
         grad_clip: float | None = 1.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if not isinstance(parameters, Mapping):
             raise TypeError(
                 f"AdamW: parameters is a {type(parameters).__name__}; give a dict from name to "
@@ -88,7 +88,7 @@ class AdamW:
             weights, gradients, [self.m[name] for name in names], [self.v[name] for name in names],
             [self.weight_decay if weight.ndim >= 2 else 0.0 for weight in weights],
             float(lr), *map(float, self.betas), float(self.eps), float(scale), self.steps,
-        )  # fmt: skip
+        )
         return norm
 
     def _weight(self, name):
@@ -139,7 +139,7 @@ def make_optimizer(model, config):
     return AdamW(
         model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay, grad_clip=config.grad_clip,
-    )  # fmt: skip
+    )
 
 
 def learning_rate(step, config):

@@ -101,7 +101,7 @@ def loss_picture(path, rows, *, title, levels, whole):
 def _landmark(axes, name, level):
     axes.axhline(level, **LANDMARK)
     axes.annotate(f"{name} {level:.3f}", (1, level), (-4, -3), ha="right", va="top",
-                  xycoords=("axes fraction", "data"), **NOTE)  # fmt: skip
+                  xycoords=("axes fraction", "data"), **NOTE)
 
 
 def _health_panel(axes, rows):

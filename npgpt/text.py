@@ -73,7 +73,7 @@ class TextStream:
             return text[: min(found)]
         certain = len(text) if last else len(text) - max(
             (k for s in self.stop for k in range(1, len(s)) if text.endswith(s[:k])), default=0
-        )  # fmt: skip
+        )
         self.kept = text[certain:]
         return text[:certain]
 

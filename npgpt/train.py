@@ -107,7 +107,7 @@ def train(run, dataset, model, optimizer, *, watch=None, ranks=None):
     metrics = Metrics(folder / "metrics.csv", first_step)
     if metrics.missing:
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
-              "without them")  # fmt: skip
+              "without them")
     drop_samples_after(first_step, folder / "samples.txt")
     if metrics.lowest_at(first_step):  # a kill may have come before it was kept
         save_weights(folder / BEST, model)
@@ -189,7 +189,7 @@ def micro_batches(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
         batch = objective.sample(
             ids_N, model.config.block_size, parts * B, seed=config.seed, step=step,
             rows=slice(first, first + B // size),
-        )  # fmt: skip
+        )
         yield batch, 1 / (batch.asked / (batch.counted * size))
 
 
@@ -201,7 +201,7 @@ def validation_loss(model, val_ids, config, step, objective=NEXT_TOKEN):
     loss, _ = evaluate(
         model, val_ids, stride=config.eval_stride or None, max_tokens=config.eval_tokens or None,
         seed=config.seed, objective=objective,
-    )  # fmt: skip
+    )
     broken = weights_not_finite(model)
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step}: {broken or f'the validation loss is {loss}'}")
@@ -211,7 +211,7 @@ def validation_loss(model, val_ids, config, step, objective=NEXT_TOKEN):
 def evaluate(
     model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=0, progress=None,
     objective=NEXT_TOKEN,
-):  # fmt: skip
+):
     """Return (mean loss in nats per target over a text, number of targets that counted).
 
     max_tokens   None for every token but the first, once; else about so many, in windows drawn

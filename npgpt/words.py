@@ -38,7 +38,7 @@ class WordTokenizer(CharTokenizer):
     def __init__(
         self, characters: str, words: Sequence[str], special_tokens: Sequence[str] = (),
         added: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.words = list(words)
         super().__init__(characters, special_tokens, added)
         wrong = [word for word in self.words if len(word) < 2 or WORD.findall(word) != [word]]

@@ -444,4 +444,4 @@ TABLE = {
     "embedding": Entry(lambda weight, indices: weight[indices], of_embedding, matrix,
                        lambda weight: F.embedding(torch.tensor([1, 0, 1]), weight),
                        lambda weight: ag.embedding(weight, [1, 0, 1])),
-}  # fmt: skip
+}

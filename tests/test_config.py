@@ -74,7 +74,7 @@ def test_shakespeare_cpu_is_nanogpts_recipe():
         corpus=("shakespeare",), train_fraction=0.9, max_iters=2000, batch_size=12, lr=1e-3,
         min_lr=1e-4, warmup_iters=100, beta1=0.9, beta2=0.99, weight_decay=0.1, grad_clip=1.0,
         eval_stride=0,
-    )  # fmt: skip
+    )
 
 
 def test_a_corpus_has_its_preset():

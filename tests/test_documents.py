@@ -169,7 +169,7 @@ def test_pictures_of_the_lesson_are_small():
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")),
-                         ids=relative)  # fmt: skip
+                         ids=relative)
 def test_every_file_and_picture_that_a_document_links_to_is_there(path):
     linked = LINKED_FILE.findall(FENCED.sub("", read(path)))
     assert [name for name in linked if not (path.parent / name).exists()] == []
@@ -201,7 +201,7 @@ def test_what_a_snippet_prints_is_written_beneath_it_and_found_there():
     assert snippets.snippets(other)[0].printed == "3\n"
     assert [cell["cell_type"] for cell in json.loads(snippets.as_notebook(other))["cells"]] == [
         "code", "markdown", "code", "markdown", "code", "markdown"
-    ]  # fmt: skip
+    ]
 
 
 def test_the_readme_has_exactly_two_set_up_commands():

@@ -114,7 +114,7 @@ def test_an_array_that_is_not_aligned_is_copied(tmp_path):
 TARGETS = [
     "file", "missing", "sub/file", "../../blobs/file", "../../blobs/link", "../../blobs",
     "../../blobs-2/file", "../../file", "../other/file", "../..", ".", "link", "again",
-]  # fmt: skip
+]
 NAMES = ["file", "link", "again", "link/file", "again/file", *TARGETS[2:5], "../other/file"]
 
 
@@ -123,7 +123,7 @@ NAMES = ["file", "link", "again", "link/file", "again/file", *TARGETS[2:5], "../
     parent=st.sampled_from(["snapshots", "shots"]), name=st.sampled_from(NAMES),
     link=st.sampled_from(TARGETS), again=st.sampled_from(TARGETS),
     of_blobs=st.sampled_from(["file", "../file", "../blobs-2/file", "../snapshots/1/file"]),
-)  # fmt: skip
+)
 def test_what_is_read_of_a_folder_is_its_own(
     tmp_path_factory, parent, name, link, again, of_blobs
 ):

@@ -34,7 +34,7 @@ def at_work(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", WORK, what, str(folder)], cwd=ROOT, env=environment(),
             stdout=subprocess.PIPE, encoding="utf-8",
-        )  # fmt: skip
+        )
         started.append(process)
         return process, process.stdout.readline().strip()
 

@@ -37,7 +37,7 @@ def built(tmp_path_factory):
     (copy / "tests" / "b.pyc").write_bytes(b"")
     build = "from setuptools import build_meta as b; b.build_sdist({0!r}); b.build_wheel({0!r})"
     subprocess.run([sys.executable, "-c", build.format(str(out))], cwd=copy, check=True,
-                   capture_output=True)  # fmt: skip
+                   capture_output=True)
     with tarfile.open(next(out.glob("*.tar.gz"))) as sdist:
         names = {m.name.partition("/")[2] for m in sdist.getmembers() if m.isfile()}
     with zipfile.ZipFile(next(out.glob("*.whl"))) as wheel:
@@ -58,7 +58,7 @@ def test_the_wheel_has_the_page_and_the_mark_of_types(built):
     assert {"autograd/py.typed", "npgpt/py.typed"} | page <= names
     assert {name.partition("/")[0] for name in names if "dist-info" not in name} == {
         "autograd", "npgpt"
-    }  # fmt: skip
+    }
 
 
 def test_the_metadata_says_what_this_is(built):

@@ -77,7 +77,7 @@ def run_folder(tmp_path_factory):
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
     command = [sys.executable, "-m", "npgpt.cli", "train", *TINY, "--corpus", "text.txt"]
     subprocess.run([*command, "--out", "tiny"], cwd=folder, check=True, capture_output=True,
-                   env=environment(AUTOGRAD_BACKEND="numpy"))  # fmt: skip
+                   env=environment(AUTOGRAD_BACKEND="numpy"))
     return folder / "tiny"
 
 
@@ -109,7 +109,7 @@ def test_the_version_is_that_of_the_package():
 @MODEL
 @pytest.mark.parametrize("again", [
     copy.copy, copy.deepcopy, lambda x: ForkingPickler.loads(ForkingPickler.dumps(x)),
-])  # fmt: skip
+])
 def test_a_model_is_copied_and_pickled(cls, again):
     model = made(cls)
     other = again(model)
@@ -140,7 +140,7 @@ def test_tokenizers_and_optimizers_show_what_they_are():
     lambda model: model, lambda model: model.parameters().values(),
     lambda model: list(model.parameters().values()), lambda model: list(model.parameters()),
     lambda model: model.wte.weight,
-])  # fmt: skip
+])
 def test_an_optimizer_of_weights_without_names_says_what_to_write(given):
     with pytest.raises(TypeError, match=r"give a dict from name .* AdamW\(model\.parameters\(\)\)"):
         AdamW(given(made(GPT)))
@@ -168,7 +168,7 @@ def test_a_model_of_a_dict_says_what_to_write(cls, config):
 
 def test_a_tokenizer_of_a_list_or_a_path_says_what_to_write():
     for given, said in [(["a", "b"], r"''\.join\(texts\)"), (b"ab", r"\.decode\('utf-8'\)"),
-                        (Path("text.txt"), r"path\.read_text\(encoding='utf-8'\)")]:  # fmt: skip
+                        (Path("text.txt"), r"path\.read_text\(encoding='utf-8'\)")]:
         with pytest.raises(TypeError, match=f"a str, got {type(given).__name__}; .*{said}"):
             CharTokenizer.train(given)
 
@@ -179,7 +179,7 @@ def test_another_package_autograd_is_named(tmp_path):
     (tmp_path / "autograd" / "__init__.py").write_text("def grad(f): ...\n", encoding="utf-8")
     (tmp_path / "autograd" / "precision.py").write_text("PRECISIONS = ()\n", encoding="utf-8")
     run = subprocess.run([sys.executable, "-c", "import npgpt"], check=False, capture_output=True,
-                         cwd=tmp_path, encoding="utf-8")  # fmt: skip
+                         cwd=tmp_path, encoding="utf-8")
     last = run.stderr.splitlines()[-1]
     assert last.startswith("ImportError: ") and str(tmp_path) in last, run.stderr
     assert "another package named autograd" in last and "virtual environment" in last
@@ -222,9 +222,9 @@ def test_a_type_checker_knows_the_public_names(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM + "\n".join(MISTAKES), encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent",
-               f"--cache-dir={tmp_path}", program.name]  # fmt: skip
+               f"--cache-dir={tmp_path}", program.name]
     run = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, encoding="utf-8",
-                         env=environment(MYPYPATH=str(ROOT)))  # fmt: skip
+                         env=environment(MYPYPATH=str(ROOT)))
     errors = [line for line in run.stdout.splitlines() if ": error:" in line]
     first = PROGRAM.count("\n") + 1
     for line, (mistake, word) in enumerate(MISTAKES.items(), first):
@@ -235,6 +235,6 @@ def test_a_type_checker_knows_the_public_names(tmp_path):
 @pytest.mark.parametrize("package", [autograd, npgpt], ids=lambda package: package.__name__)
 def test_public_names_are_listed_for_type_checkers(package):
     imported = {name for name, value in vars(package).items()
-                if not name.startswith("_") and not inspect.ismodule(value)}  # fmt: skip
+                if not name.startswith("_") and not inspect.ismodule(value)}
     assert len(package.__all__) == len(set(package.__all__))
     assert imported == set(package.__all__) - {"__version__"}

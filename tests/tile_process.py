@@ -41,4 +41,4 @@ def run_with(tile, script):
     return subprocess.run(
         [sys.executable, *(["-c", SERIAL] if serial else []), script],
         env=os.environ | variables, capture_output=True, text=True, encoding="utf-8", check=False,
-    )  # fmt: skip
+    )

@@ -110,7 +110,7 @@ class CompileAhead:
                 process = subprocess.Popen(
                     command, env=environment, stdin=subprocess.DEVNULL, stdout=out,
                     stderr=subprocess.DEVNULL,
-                )  # fmt: skip
+                )
                 self.processes.append(process)
 
     def finish(self):

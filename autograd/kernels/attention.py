@@ -111,7 +111,7 @@ def loops_with(products):
                 if add:
                     scale_rows(y, t0, n, D, change)
                 products.add_keys(a_SQ, keys, n, diagonal, True, v, v_across, s0, S, y, t0, D,
-                                  add, room)  # fmt: skip
+                                  add, room)
                 s0 += keys
             for i in range(n):
                 nothing = extras and total[i] == 0
@@ -166,9 +166,9 @@ def loops_with(products):
                     diagonal = s0 >= whole
                     keys = min(BLOCK, (end if diagonal else whole) - s0)
                     products.scores(k_along, s0, q_along, minus_lse, True,
-                                    keys, n, D, diagonal, a_SQ, room)  # fmt: skip
+                                    keys, n, D, diagonal, a_SQ, room)
                     products.scores(v_along, s0, dy_along, minus_dot, True,
-                                    keys, n, D, diagonal, dz_SQ, room)  # fmt: skip
+                                    keys, n, D, diagonal, dz_SQ, room)
                     if extras:
                         restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale)
                     weights_backward(a_SQ, dz_SQ, keys, diagonal, scale)
@@ -177,7 +177,7 @@ def loops_with(products):
                     products.add_queries(a_SQ, keys, n, diagonal, dy_across, dv, s0, D, adds, room)
                     products.add_queries(dz_SQ, keys, n, diagonal, q_across, dk, s0, D, adds, room)
                     products.add_keys(dz_SQ, keys, n, diagonal, False, k, k_across, s0, S,
-                                      dq, t0, D, s0 > first, room)  # fmt: skip
+                                      dq, t0, D, s0 > first, room)
                     s0 += keys
         products.close_tiles()
 

@@ -89,7 +89,7 @@ def scores(keys_SD, s0, queries, begin, add, keys, n, D, diagonal, a_SQ, room):
             end = min(n, panel + width)
             multiply_tile(keys_SD, (s0 + i) * row, row, 1, queries, panel * D + j - panel, width,
                           begin, j, 0, a_SQ, i * BLOCK + j, BLOCK,
-                          D, height, end - j, add)  # fmt: skip
+                          D, height, end - j, add)
             j = end
 
 
@@ -106,7 +106,7 @@ def add_keys(a_SQ, keys, n, diagonal, careful, x, x_SD, s0, S, y, t0, D, add, ro
         height = 1 if exact else tile_height(n - i)
         depth = min(keys, i + height) if diagonal else keys
         _row_of_tiles(a_SQ, i, 1, BLOCK, x_SD, s0 * row, row, c, (t0 + i) * c_row, c_row,
-                      depth, height, D, add)  # fmt: skip
+                      depth, height, D, add)
         i += height
 
 
@@ -119,7 +119,7 @@ def add_queries(a_SQ, keys, n, diagonal, x_QD, y, s0, D, add, room):
         height = tile_height(keys - i)
         first = i if diagonal else 0
         _row_of_tiles(a_SQ, i * BLOCK + first, BLOCK, 1, x_QD, first * row, row,
-                      c, (s0 + i) * c_row, c_row, n - first, height, D, add)  # fmt: skip
+                      c, (s0 + i) * c_row, c_row, n - first, height, D, add)
         i += height
 
 
@@ -128,7 +128,7 @@ def _row_of_tiles(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height
     width = VECTORS * (BYTES // c.itemsize)
     for j in range(0, columns, width):
         multiply_tile(a, a0, a_row, a_col, b, b0 + j, b_row, c, c0 + j, c_row, c, c0 + j, c_row,
-                      depth, height, min(width, columns - j), add)  # fmt: skip
+                      depth, height, min(width, columns - j), add)
 
 
 @helper

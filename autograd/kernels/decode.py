@@ -144,10 +144,10 @@ def _multiply(x_BI, product, like, y_BO, thread, threads, task):
         while b < B:
             height = tile_height(B - b)
             multiply_streamed(x, b * I, I, 1, w, first * I, WIDTH, sums, 0, WIDTH,
-                              sums, 0, WIDTH, I, height, WIDTH, False)  # fmt: skip
+                              sums, 0, WIDTH, I, height, WIDTH, False)
             for i in range(height):
                 _finish(sums[i * WIDTH :], scale[first:end], bias[first:end],
-                        y_BO[b + i, first:end], task)  # fmt: skip
+                        y_BO[b + i, first:end], task)
             b += height
 
 

@@ -55,7 +55,7 @@ def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     _layer_norm_backward(
         dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC,
         sums[:chunks], sums[chunks:-1], dweight_C, dbias_C, sums[-1],
-    )  # fmt: skip
+    )
     return dx_NC, dweight_C.astype(x_NC.dtype), dbias_C.astype(x_NC.dtype)
 
 

@@ -72,7 +72,7 @@ def multiply(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, thre
         # that takes twice as long for small products.
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
                  a_flat, a_steps, b_flat, b_steps, c_flat, M, N, K, depth,
-                 task, bias_N, sums_N)  # fmt: skip
+                 task, bias_N, sums_N)
 
 
 @helper
@@ -97,7 +97,7 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
             begin = Matrix(bias, j0, 0, 1) if task == ADD_BIAS else c_part
             part_sums = sums[j0:j1] if part < across else sums[:0]  # each by one job
             _rectangle(a_part, b_part, begin, c_part, i1 - i0, j1 - j0, K, most,
-                       task != REPLACE, part_sums, panels, a_rows)  # fmt: skip
+                       task != REPLACE, part_sums, panels, a_rows)
 
 
 @helper
@@ -143,7 +143,7 @@ def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels, a_rows
                               panel.flat, panel.start + j * panel.column, panel.row,
                               before.flat, before.start + i * before.row + j, before.row,
                               c.flat, c.start + i * c.row + j, c.row,
-                              depth, height, min(width, columns - j), add or k0 > 0)  # fmt: skip
+                              depth, height, min(width, columns - j), add or k0 > 0)
             i += height
         if sums.size:
             _add_sums(panel, depth, width, sums)
@@ -158,7 +158,7 @@ def _add_sums(b, depth, width, sums):
         for k in range(0, depth, SUMMED):
             multiply_tile(one, 0, 0, 0, b.flat, b.start + j * b.column + k * b.row, b.row,
                           part, 0, 0, part, 0, 0,
-                          min(SUMMED, depth - k), 1, columns, False)  # fmt: skip
+                          min(SUMMED, depth - k), 1, columns, False)
             for i in range(columns):
                 sums[j + i] += part[i]
 
@@ -171,6 +171,6 @@ def _pack(b, depth, columns, panels):
         for k in range(depth):
             for j in range(0, columns, width):
                 copy_panel_row(b.flat, b.start + k * b.row + j, min(width, columns - j),
-                               panels, j * depth + k * width)  # fmt: skip
+                               panels, j * depth + k * width)
     else:
         pack_rows(b.flat, b.start, b.column, columns, depth, panels)

@@ -77,7 +77,7 @@ def tile_of(read=read_row, multiply_add=multiply_add):
     def multiply(
         typing, a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
         depth, height, columns, add,
-    ):  # fmt: skip
+    ):
         n = types.intp
         takes = types.void(a, n, n, n, b, n, n, s, n, n, c, n, n, n, n, n, types.boolean)
         return takes, partial(_call_tile, read=read, multiply_add=multiply_add)

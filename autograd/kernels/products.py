@@ -51,7 +51,7 @@ def linear_backward(dy_NO, x_NI, bf16=False):
 
 
 def _product(a, b, bf16, a_transposed=False, b_transposed=False, task=REPLACE, c=None, bias_N=None,
-             sums_N=None):  # fmt: skip
+             sums_N=None):
     """Return a b in a new array, or in c; add the sums of the rows of b to sums_N."""
     Z = max(len(a), len(b)) if len(a) and len(b) else 0
     M, K = (a.shape[2], a.shape[1]) if a_transposed else a.shape[1:]
@@ -88,7 +88,7 @@ def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask, b
         table = table_of(q_BHTD, y_BHTD, k_BGSD, v_BGSD, dq_BHTD, dy_BHTD, dk_BGSD, dv_BGSD)
         compute = attend_backward_bf16 if bf16 else attend_backward
         compute(table, lse_BHT, visible(mask, q_BHTD, k_BGSD, dbias_BHTS), *k_BGSD.shape[1:],
-                numba.get_num_threads())  # fmt: skip
+                numba.get_num_threads())
     else:
         dk_BGSD[:], dv_BGSD[:] = 0, 0
     return dq_BHTD, dk_BGSD, dv_BGSD, dbias_BHTS

@@ -68,4 +68,4 @@ def pack_rows(x, x0, x_row, rows, depth, panels):
         for k in range(0, depth, lanes):
             # What falls beyond the depth of a panel is in the next one, which is written later.
             transpose_block(x, x0 + i * x_row + k, x_row, min(lanes, rows - i),
-                            min(lanes, depth - k), panels, start + k * width, width)  # fmt: skip
+                            min(lanes, depth - k), panels, start + k * width, width)

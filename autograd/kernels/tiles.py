@@ -21,7 +21,7 @@ from numba.core.codegen import get_host_cpu_features
 TILES = {
     "amx": (14, 2, 64), "avx512bf16": (14, 2, 64), "avx512": (14, 2, 64), "avx2": (6, 2, 32),
     "neon": (8, 3, 16), "plain": (4, 8, 64),
-}  # fmt: skip
+}
 
 
 def _best_tile():

@@ -116,7 +116,7 @@ class Result:
             floor = self.objective.floor(
                 val_ids, run.model.block_size, run.text.entropy_rate,
                 max_tokens=run.training.eval_tokens or None, seed=run.training.seed,
-            )  # fmt: skip
+            )
         return floor and floor.nats
 
     def settings(self):

@@ -24,14 +24,14 @@ from npgpt.train import evaluate
 def add_arguments(parser):
     add = parser.add_argument
     add("run", metavar="MODEL", help="a run folder, such as runs/tales, or a folder or a model's "
-        "name as npgpt generate takes it")  # fmt: skip
+        "name as npgpt generate takes it")
     add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
-        help="default: the text it was trained on")  # fmt: skip
+        help="default: the text it was trained on")
     add("--split", choices=("val", "train", "all"), default="val",
-        help="part of the text, cut as in training; default val")  # fmt: skip
+        help="part of the text, cut as in training; default val")
     add("--stride", type=int, metavar="N",
         help="targets counted per window; 0 for all, the quickest; default: as in "
-        "training")  # fmt: skip
+        "training")
     add("--weights", nargs="*", choices=KINDS, metavar="KIND",
         help="also the loss of a gpt with weights stored as fp32, bf16, int8; default all")
     add("--json", action="store_true", help="one JSON object")
@@ -46,7 +46,7 @@ def run(args):
         raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
     precision = training.matmul_precision
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            precision=precision, command="npgpt eval")  # fmt: skip
+            precision=precision, command="npgpt eval")
     objective = family(training.arch).Objective(tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
@@ -58,7 +58,7 @@ def run(args):
                 return evaluate(
                     model, ids_N, stride=stride or None, progress=count, objective=objective,
                     seed=training.seed,
-                )  # fmt: skip
+                )
 
         loss, tokens = evaluated()
         by_weights = _by_weights(model, kinds, loss, lambda: evaluated()[0])
@@ -90,7 +90,7 @@ def run(args):
     if args.json:
         return
     print(f"{source.name} ({args.split}): loss {loss:.4f} nats per {objective.target} over "
-          f"{tokens:,} tokens")  # fmt: skip
+          f"{tokens:,} tokens")
     per_byte = f"{bits:.4f} bits per byte, " if bits is not None else ""
     print(f"  {per_byte}perplexity {result['perplexity']:.3f}")
     if floor:

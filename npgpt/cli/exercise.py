@@ -18,7 +18,7 @@ def add_arguments(parser):
     add("number", nargs="?", type=int, metavar="N", help="its number; without it, all are listed")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--hint", nargs="?", type=int, const=1, metavar="K",
-                      help="show one hint; --hint 2 and --hint 3 show more")  # fmt: skip
+                      help="show one hint; --hint 2 and --hint 3 show more")
     what.add_argument("--solution", action="store_true", help="print the solution")
     add("--out", metavar="FILE.py", help="the file; default: exercise_N_NAME.py")
 

@@ -24,5 +24,5 @@ def run(args):
     cls = family_of(model.config).files.class_name
     print(f"  transformers: {cls}.from_pretrained({str(folder)!r})")
     print(f"                AutoTokenizer.from_pretrained({str(folder)!r}), with the ids of this "
-          f"{type(tokenizer).__name__}")  # fmt: skip
+          f"{type(tokenizer).__name__}")
     print(f"  npgpt: {type(model).__name__}.from_pretrained({str(folder)!r})")

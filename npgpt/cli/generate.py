@@ -36,33 +36,33 @@ def add_arguments(parser):
     add = parser.add_argument
     add("model", metavar="MODEL",
         help="a run folder, such as runs/tales; a folder of the transformers library; or, "
-        "with the extra hub installed, the name of a model on the Hugging Face Hub")  # fmt: skip
+        "with the extra hub installed, the name of a model on the Hugging Face Hub")
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
         "--prompt", metavar="TEXT", help="the text to continue; for bert with <mask> for each "
         "hidden token, for t5 with <extra_id_0>, <extra_id_1>, ... for hidden spans",
-    )  # fmt: skip
+    )
     prompt.add_argument("--prompt-file", metavar="FILE", help="read it from a file, or - for stdin")
     prompt.add_argument("--interactive", action="store_true",
-                        help="continue the conversation with each typed line")  # fmt: skip
+                        help="continue the conversation with each typed line")
     add("--max-new-tokens", type=int, metavar="N", help="default 500; not for bert")
     add("--temperature", type=float, default=1.0, metavar="T", help="0 is greedy; default 1")
     add("--top-k", type=int, metavar="K", help="draw from the K most likely tokens only")
     add("--top-p", type=float, metavar="P", help="draw from the likeliest that reach P together")
     add("--min-p", type=float, metavar="P",
-        help="draw from tokens at least P times as likely as the likeliest")  # fmt: skip
+        help="draw from tokens at least P times as likely as the likeliest")
     add("--repetition-penalty", type=float, metavar="R",
-        help="above 1: makes tokens of the text so far less likely")  # fmt: skip
+        help="above 1: makes tokens of the text so far less likely")
     add("--stop", action="append", metavar="TEXT", help="end before this text; may be repeated")
     add("--n", type=int, metavar="N", help="number of continuations")
     add("--logprobs", type=int, metavar="K",
-        help="with --json: the log-probability of each token, and the K likeliest")  # fmt: skip
+        help="with --json: the log-probability of each token, and the K likeliest")
     add("--weights", choices=KINDS, default="fp32",
         help="how a gpt's weights are stored: fewer bytes are read faster; default fp32")
     add("--seed", type=int, metavar="S",
         help="write the same text each time; --stats, or a terminal, shows the seed that was drawn")
     add("--stats", action="store_true",
-        help="print tokens/s, time to the first token, share of the memory limit")  # fmt: skip
+        help="print tokens/s, time to the first token, share of the memory limit")
     add("--json", action="store_true", help="one JSON object: prompt, text, tokens")
 
 
@@ -73,7 +73,7 @@ def run(args):
     continues = family(arch).write is continue_text
     _check_flags(args, arch, continues)
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            weights=args.weights, command="npgpt generate")  # fmt: skip
+            weights=args.weights, command="npgpt generate")
     objective = family(arch).Objective(tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     if args.seed is None and args.temperature != 0 and not args.interactive:
@@ -123,7 +123,7 @@ class Writer:
         for step in decoding_steps(
             self.decoder, [np.asarray(prompt_T)] * self.n, _most_tokens(args), self.sampling,
             block_size=self.model.config.block_size, seed=args.seed,
-        ):  # fmt: skip
+        ):
             for b in np.flatnonzero(~step.finished_B):
                 token, sample = int(step.next_B[b]), samples[b]
                 text = texts[b].add(token)
@@ -176,7 +176,7 @@ class Writer:
             return
         print(f"{rate:,.1f} tokens/s, {found['share_of_memory_limit']:.0%} of what reading the "
               f"weights ({found['weights_bytes'] / 1e6:,.1f} MB) allows; first token after "
-              f"{first:.3f} s", file=sys.stderr)  # fmt: skip
+              f"{first:.3f} s", file=sys.stderr)
 
 
 def _check_flags(args, arch, continues):
@@ -216,7 +216,7 @@ def _talk(writer):
         with suppress(ImportError):
             import readline  # noqa: F401 (input() then has a history)
     print("what you type is continued as it stands; an empty line starts afresh, Ctrl-D leaves",
-          file=sys.stderr)  # fmt: skip
+          file=sys.stderr)
     said = nothing = np.zeros(0, np.int64)
     while True:
         try:

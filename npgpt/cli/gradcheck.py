@@ -61,11 +61,11 @@ def run(args):
         print_json({"rows": rows, "passed": not wrong, "backend": backend.name})
     else:
         print(f"\n{len(rows) - len(wrong)} of {len(rows)} right, "
-              f"{time.perf_counter() - started:.1f} s")  # fmt: skip
+              f"{time.perf_counter() - started:.1f} s")
     if wrong:
         raise ValueError("\n\n".join(
             [row["failure"] for row in wrong] + ["compare each VJP with its op's equation"]
-        ))  # fmt: skip
+        ))
 
 
 def _op_rows(ops, seed):
@@ -76,7 +76,7 @@ def _op_rows(ops, seed):
             "name": name, "samples": report.cases, "error": report.worst,
             "transpose": report.transpose, "where": report.where, "seconds": report.seconds,
             "failure": report.failure,
-        }  # fmt: skip
+        }
 
 
 def _model_rows(arch, seed):
@@ -91,7 +91,7 @@ def _model_rows(arch, seed):
             "failure": str(found) if found.wrong else None,
         }
         for found in report.inputs
-    ]  # fmt: skip
+    ]
 
 
 def small_model(arch, seed, **changes):
@@ -123,14 +123,14 @@ def _print_heading(first):
     tried = "entries" if first == "parameter" else "cases"
     print(f"gradients by {SOURCES[backend.name]}\n")
     print(f"{first:<{NAMES}}{tried:>8}  {'worst error':>11}{'transpose':>11}{'seconds':>9}  "
-          "worst entry (case)", flush=True)  # fmt: skip
+          "worst entry (case)", flush=True)
 
 
 def _print_row(row):
     verdict = "WRONG at " if row["failure"] else ""
     transpose = "-" if row["transpose"] is None else f"{row['transpose']:.1e}"
     print(f"{row['name']:<{NAMES}}{row['samples']:>8}  {row['error']:>11.1e}{transpose:>11}"
-          f"{row['seconds']:>9.2f}  {verdict}{row['where']}", flush=True)  # fmt: skip
+          f"{row['seconds']:>9.2f}  {verdict}{row['where']}", flush=True)
 
 
 def _plot(args):
@@ -142,7 +142,7 @@ def _plot(args):
     dtypes = {
         "differences, float32": np.float32, "differences, float64": np.float64,
         "complex steps": np.complex128,
-    }  # fmt: skip
+    }
     curves = {
         name: (steps, error_by_step(*_small_network(args.seed), steps, dtype, args.seed))
         for name, dtype in dtypes.items()
@@ -152,7 +152,7 @@ def _plot(args):
         ylabel="error relative to the largest gradient",
         title="A finite difference is off by its formula (right) or by rounding (left)",
         marks=[(f"the step used, {EPS:.1e}", EPS)],
-    )  # fmt: skip
+    )
 
 
 def _small_network(seed):

@@ -21,12 +21,12 @@ def add_arguments(parser):
     parser.add_argument(
         "run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or "
         "another MODEL of npgpt generate, to be trained with default settings",
-    )  # fmt: skip
+    )
     parser.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
         "--vocab-size", type=int, metavar="V",
         help="for a preset: number of tokens; default: its text's; for gpt2 50257",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -65,7 +65,7 @@ def run(args):
         return
     print(f"{training.arch}: {config.n_layer} layers, {config.n_head} heads, "
           f"{config.n_embd} channels, block {config.block_size}, "
-          f"{config.vocab_size} tokens")  # fmt: skip
+          f"{config.vocab_size} tokens")
     print(f"\nparameters {result['parameters']:>20,}")
     for part, count in parts.items():
         print(f"  {part:<18} {count:>10,}  {count / result['parameters']:6.1%}")
@@ -73,7 +73,7 @@ def run(args):
     print(f"  forward            {scaled(forward, 'FLOP'):>16}")
     print(f"  training           {scaled(training_flops, 'FLOP'):>16}")
     print(f"\na training step on {result['tokens_per_step']:,} tokens, "
-          f"{training.batch_size} x {config.block_size} at a time")  # fmt: skip
+          f"{training.batch_size} x {config.block_size} at a time")
     flops = training_flops * result["tokens_per_step"]
     print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():

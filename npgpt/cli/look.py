@@ -13,7 +13,7 @@ def add_arguments(parser):
     add = parser.add_argument
     add("run", metavar="MODEL",
         help="a run folder, such as runs/tales, or a folder or a model's name as npgpt generate "
-        "takes it")  # fmt: skip
+        "takes it")
     add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")
     add("--out", metavar="FILE.html", help="default: NAME.html here, after the folder")
     add("--weights", choices=KINDS, default="fp16",
@@ -33,11 +33,11 @@ def run(args):
         print(f"  it holds the model itself, {count} as {record['kind']}, and runs it on any text")
     else:
         print(f"  it holds what the model, with {count}, computes for this prompt alone: a page "
-              f"runs models of up to {LIVE:,}")  # fmt: skip
+              f"runs models of up to {LIVE:,}")
     more = [what for what, key in (
         ("the gradient of one loss as the engine recorded it", "gradient"),
         ("the run's metrics and samples", "training"),
         ("the grammar of the tales", "grammar"),
-    ) if record[key]]  # fmt: skip
+    ) if record[key]]
     print(f"  and {', '.join(more)}")
     print(f"  open {quoted(os.path.abspath(path))}{replaced}")

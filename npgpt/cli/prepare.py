@@ -17,13 +17,13 @@ def add_arguments(parser):
     add = parser.add_argument
     help_of = {field.name: field.metadata["help"] for field in fields(TrainConfig)}
     add("folder", metavar="FOLDER",
-        help="a new folder, for train.bin, val.bin and tokenizer.json")  # fmt: skip
+        help="a new folder, for train.bin, val.bin and tokenizer.json")
     add("--corpus", nargs="+", action="extend", required=True, metavar="NAME|PATH",
-        help=help_of["corpus"])  # fmt: skip
+        help=help_of["corpus"])
     add("--tokenizer", metavar="FILE", help="a tokenizer.json; default: one token a character")
     add("--split", choices=SPLITS, default="tail", help=help_of["split"])
     add("--train-fraction", type=float, default=0.9, metavar="X",
-        help=help_of["train_fraction"] + "; default 0.9")  # fmt: skip
+        help=help_of["train_fraction"] + "; default 0.9")
 
 
 def run(args):

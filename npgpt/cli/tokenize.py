@@ -21,18 +21,18 @@ def add_arguments(parser):
     add = parser.add_argument
     add("tokenizer", metavar="MODEL|FILE",
         help="a tokenizer.json, gpt2 for GPT-2's own, or a MODEL as npgpt generate takes "
-        "it")  # fmt: skip
+        "it")
     add("text", nargs="?", default="-", metavar="TEXT", help="- or nothing reads it from stdin")
     add("--tree", action="store_true", help="also the merges of each token, down to bytes")
     add("--colour", "--color", choices=("auto", "always", "never"), default="auto",
-        help="default auto: in a terminal, unless NO_COLOR is set")  # fmt: skip
+        help="default auto: in a terminal, unless NO_COLOR is set")
     add("--json", action="store_true", help="one JSON object: ids, tokens, bytes, bytes_per_token")
 
 
 def run(args):
     tokenizer = _tokenizer(args.tokenizer)
     warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            command="npgpt tokenize")  # fmt: skip
+            command="npgpt tokenize")
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))

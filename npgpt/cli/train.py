@@ -66,18 +66,18 @@ def add_arguments(parser):
     add = groups["the run"]
     add("--preset", choices=PRESETS,
         help="settings to start from; default: that of the corpus and the --arch. The defaults "
-        "below are of a plain npgpt train; npgpt info --preset NAME --json has others")  # fmt: skip
+        "below are of a plain npgpt train; npgpt info --preset NAME --json has others")
     add("--config", metavar="FILE.toml", help="settings; they change the preset's")
     add("--init-from", metavar="MODEL",
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
-        "as npgpt generate takes it")  # fmt: skip
+        "as npgpt generate takes it")
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", action="store_true", help="continue the run in --out, to --max-iters if given")
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
-        "memorised?")  # fmt: skip
+        "memorised?")
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
-        help="print where the time of N early steps goes, op by op; default 20")  # fmt: skip
+        help="print where the time of N early steps goes, op by op; default 20")
     known = {arch: model_settings(arch) for arch in FAMILIES}
     presets = {arch: PRESETS[preset_for(("tales",), arch)] for arch in FAMILIES}
     group = None
@@ -105,9 +105,9 @@ def add_arguments(parser):
     add = groups["the text"]
     add("--tokenizer", choices=KINDS, default=None,
         help="tokens are characters, words that the text has often, or byte pairs of it; default: "
-        "those of the preset, which are words for bert and t5 and characters else")  # fmt: skip
+        "those of the preset, which are words for bert and t5 and characters else")
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
-        help="tokens of --tokenizer bpe, bytes included; default 1024")  # fmt: skip
+        help="tokens of --tokenizer bpe, bytes included; default 1024")
 
 
 def run(args):
@@ -130,7 +130,7 @@ def run(args):
             ranks.check_batch(run.training.batch_size)
         if main_rank:
             print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
-                          trains=not args.check)  # fmt: skip
+                          trains=not args.check)
         kernels.finish()
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
         if args.check:
@@ -143,7 +143,7 @@ def run(args):
         elif main_rank and args.max_iters:
             set_max_iters(run)
             print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
-                  f"{learning_rate(optimizer.steps, run.training):.1e} next")  # fmt: skip
+                  f"{learning_rate(optimizer.steps, run.training):.1e} next")
         if not main_rank:
             from npgpt.run.parallel import run_worker
 
@@ -154,7 +154,7 @@ def run(args):
             print_results(run, dataset, model)
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
-              f"    npgpt train --resume --out {quoted(run.folder)}")  # fmt: skip
+              f"    npgpt train --resume --out {quoted(run.folder)}")
         return watch.stop.exit_status()
 
 
@@ -181,7 +181,7 @@ def _started(args, ranks, stack):
     dataset = open_dataset(
         kind_of_model, training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
         grow=initial is not None,
-    )  # fmt: skip
+    )
     if not byte_pairs and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
         kernels.add_byte_pairs()
     dataset.objective.check_stride(training.eval_stride or None)
@@ -194,7 +194,7 @@ def _started(args, ranks, stack):
         if main_rank:
             shown = repr(b"".join(new[:40]).decode()) + "..." * (len(new) > 40)
             tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "
-                       f"new tokens: {shown}")  # fmt: skip
+                       f"new tokens: {shown}")
     elif initial:
         model = initial.model
         model.config, model.seed = config, training.seed

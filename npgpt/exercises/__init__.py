@@ -25,7 +25,7 @@ NAMES = (
     "cross_entropy_vjp", "learning_rate", "adamw", "clip",
     "temperature", "top_k", "top_p",
     "count_parameters",
-)  # fmt: skip
+)
 
 
 def load(number):

@@ -33,7 +33,7 @@ def cases(rng):
     for t in (1, 7):
         w, g, m, v = rng.normal(size=(4, 3))
         yield {"w": w, "g": g, "m": m * (t > 1), "v": v**2 * (t > 1), "t": t, "rate": 0.1,
-               "b1": 0.9, "b2": 0.99, "eps": 1e-3, "decay": 0.2}  # fmt: skip
+               "b1": 0.9, "b2": 0.99, "eps": 1e-3, "decay": 0.2}
 
 
 def _faulty(mean=True, square=True, l2=False, inside=False, root=True, up=1, decays=True, sq=2):
@@ -58,4 +58,4 @@ FAULTS = {
     "eps is under the root": _faulty(inside=True),
     "it divides by v, and not by its root": _faulty(root=False),
     "there is no weight decay": _faulty(decays=False),
-}  # fmt: skip
+}

@@ -34,4 +34,4 @@ FAULTS = {
     "True stands for hidden positions": lambda T: np.tri(T) == 0,
     "every position is visible": lambda T: np.ones((T, T), bool),
     "a position reads only itself": lambda T: np.eye(T, dtype=bool),
-}  # fmt: skip
+}

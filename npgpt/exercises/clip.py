@@ -56,4 +56,4 @@ FAULTS = {
     ),
     "only the first gradient counts for the length": _by(lambda a, b: _norm(a)),
     "nothing is clipped": lambda a, b, longest: (a, b),
-}  # fmt: skip
+}

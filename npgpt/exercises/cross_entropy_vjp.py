@@ -55,4 +55,4 @@ FAULTS = {
         (logits_NV - _one_hot(logits_NV, targets_N)) / len(targets_N),
     "e^z overflows: subtract the largest logit of each row first": lambda logits_NV, targets_N:
         (_probabilities(logits_NV, shift=False) - _one_hot(logits_NV, targets_N)) / len(targets_N),
-}  # fmt: skip
+}

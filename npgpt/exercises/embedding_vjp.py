@@ -56,4 +56,4 @@ FAULTS = {
         lambda dy_NC, indices_N, V: dy_NC[indices_N % len(dy_NC)],
     "the table is upside down": lambda dy_NC, indices_N, V:
         embedding_vjp(dy_NC, indices_N, V)[::-1],
-}  # fmt: skip
+}

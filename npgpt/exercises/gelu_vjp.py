@@ -52,4 +52,4 @@ FAULTS = {
     "the derivative of tanh is 1 - tanh^2, and not 1 - tanh": _faulty(squared=1),
     "ds/dx lacks the half of s = (1 + tanh) / 2": _faulty(half=1),
     "dy is left out": lambda dy, x: gelu_vjp(np.ones_like(dy), x),
-}  # fmt: skip
+}

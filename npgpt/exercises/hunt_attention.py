@@ -69,4 +69,4 @@ FAULTS = {
     "masked scores are 0 and not -inf: e^0 is 1, so they still have weight":
         lambda q_TD, k_TD, v_TD:
         _softmax(np.tril(q_TD @ k_TD.T) / np.sqrt(q_TD.shape[1])) @ v_TD,
-}  # fmt: skip
+}

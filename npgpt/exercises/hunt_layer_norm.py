@@ -33,7 +33,7 @@ def hunt_layer_norm(x_NC, weight_C, bias_C):
 def cases(rng):
     for N, C in ((2, 3), (5, 4)):
         yield {"x_NC": 0.5 + rng.normal(size=(N, C)), "weight_C": rng.normal(size=C),
-               "bias_C": rng.normal(size=C)}  # fmt: skip
+               "bias_C": rng.normal(size=C)}
     yield {"x_NC": np.full((1, 3), 2.0), "weight_C": np.ones(3), "bias_C": np.arange(3.0)}
 
 

@@ -40,7 +40,7 @@ def judge_file(exercise, path):
         raise _in_their_words(error, path) from error
     if not callable(found):
         raise WrongError(f"there is no function {name} in it; write it, or begin again in a new "
-                         "file (--out)")  # fmt: skip
+                         "file (--out)")
     judge(exercise, found, path)
 
 
@@ -56,7 +56,7 @@ def judge(exercise, function, path=None):
     result, what = wrong
     reason = next((words for words, fault in exercise.FAULTS.items() if _is(fault, results)), None)
     parts = [what, _line(function, exercise.RETURNS.index(result)) if path and result else None,
-             reason and f"This is the result if {reason}."]  # fmt: skip
+             reason and f"This is the result if {reason}."]
     raise WrongError("\n".join(filter(None, parts)))
 
 

@@ -38,7 +38,7 @@ def cases(rng):
         rstd_N = 1 / np.sqrt(x_NC.var(axis=1) + 1e-5)
         n_NC = (x_NC - x_NC.mean(axis=1, keepdims=True)) * rstd_N[:, None]
         yield {"dy_NC": rng.normal(size=(N, C)), "n_NC": n_NC, "rstd_N": rstd_N,
-               "weight_C": rng.normal(size=C)}  # fmt: skip
+               "weight_C": rng.normal(size=C)}
 
 
 def _faulty(shift=1.0, scale=1.0, gain=True, rstd=1.0, rows="sum"):

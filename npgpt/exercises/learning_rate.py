@@ -53,4 +53,4 @@ FAULTS = {
     "it is a whole cosine: the rate is back at its peak at the end": _faulty(half=False),
     "there is no warm-up": lambda step, steps, warmup, peak, lowest:
         learning_rate(max(step, warmup), steps, warmup, peak, lowest),
-}  # fmt: skip
+}

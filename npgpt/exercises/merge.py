@@ -49,7 +49,7 @@ def _overlapping(ids, pair, new_id):
     starts = [i for i, found in enumerate(pairwise(ids)) if found == pair]
     inside = {i + 1 for i in starts}
     return [new_id if i in starts else token for i, token in enumerate(ids)
-            if i in starts or i not in inside]  # fmt: skip
+            if i in starts or i not in inside]
 
 
 def _second_kept(ids, pair, new_id):

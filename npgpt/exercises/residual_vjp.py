@@ -48,4 +48,4 @@ FAULTS = {
         lambda dy, f_vjp, norm_vjp: dy - norm_vjp(f_vjp(dy)),
     "f and the norm are applied in parallel, and not one after the other":
         lambda dy, f_vjp, norm_vjp: dy + f_vjp(dy) + norm_vjp(dy),
-}  # fmt: skip
+}

@@ -39,4 +39,4 @@ FAULTS = {
         q_HTD @ k_HSD.swapaxes(1, 2) / np.sqrt(q_HTD.shape[1]),
     "queries and keys are swapped": lambda q_HTD, k_HSD: scores(k_HSD, q_HTD),
     "the queries are compared with each other": lambda q_HTD, k_HSD: scores(q_HTD, q_HTD),
-}  # fmt: skip
+}

@@ -40,4 +40,4 @@ FAULTS = {
         y_NC * (dy_NC - (dy_NC * y_NC).mean(axis=1, keepdims=True)),
     "the factor y in front is left out": lambda dy_NC, y_NC:
         dy_NC - (dy_NC * y_NC).sum(axis=1, keepdims=True),
-}  # fmt: skip
+}

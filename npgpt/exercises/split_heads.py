@@ -36,4 +36,4 @@ FAULTS = {
         split_heads(x_BTC, H).swapaxes(2, 3),
     "the heads are in the opposite order": lambda x_BTC, H: split_heads(x_BTC, H)[:, ::-1],
     "positions are in the opposite order": lambda x_BTC, H: split_heads(x_BTC, H)[:, :, ::-1],
-}  # fmt: skip
+}

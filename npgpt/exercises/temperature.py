@@ -47,4 +47,4 @@ FAULTS = {
         np.exp(logits_V / temperature) / np.exp(logits_V / temperature).sum(),
     "the largest is subtracted after e^z, where it changes the result": lambda logits_V,
         temperature: (np.exp(logits_V / temperature) - np.exp(logits_V / temperature).max()),
-}  # fmt: skip
+}

@@ -48,4 +48,4 @@ FAULTS = {
     "the tokens that stay are all equally probable": lambda p_V, k: (top_k(p_V, k) > 0) / k,
     "the probabilities are sorted, and no longer at the ids of their tokens": lambda p_V, k:
         np.sort(top_k(p_V, k))[::-1],
-}  # fmt: skip
+}

@@ -64,4 +64,4 @@ FAULTS = {
         _kept(p_V, [p_V[p_V < p].sum() < share for p in p_V]),
     "the tokens that stay are all equally probable": lambda p_V, share:
         (top_p(p_V, share) > 0) / (top_p(p_V, share) > 0).sum(),
-}  # fmt: skip
+}

@@ -96,14 +96,14 @@ class Bert(Model):
     def __call__(
         self, idx_BT: ArrayLike, targets_BT: MaybeIds = None, *, segments_BT: MaybeIds = None,
         mask_BT: MaybeIds = None,
-    ) -> LogitsAndLoss:  # fmt: skip
+    ) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per target or None)."""
         x_BTC = self._head()(self.hidden(idx_BT, segments_BT, mask_BT))
         logits_BTV = linear(x_BTC, transpose(self.wte.weight), self.mlm.bias)
         return with_loss(logits_BTV, targets_BT)
 
     def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike, *,
-             segments_BT: MaybeIds = None, mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
+             segments_BT: MaybeIds = None, mask_BT: MaybeIds = None) -> Tensor:
         """Return the loss alone; the head is computed at positions with a target only."""
         x_BTC, targets_BT = self.hidden(idx_BT, segments_BT, mask_BT), np.asarray(targets_BT)
         if targets_BT.shape == x_BTC.shape[:2] and (targets_BT != -1).any():
@@ -115,7 +115,7 @@ class Bert(Model):
         return linear_cross_entropy(concat([x, ones], axis=-1), table, targets_BT)
 
     def hidden(self, idx_BT: ArrayLike, segments_BT: MaybeIds = None,
-               mask_BT: MaybeIds = None) -> Tensor:  # fmt: skip
+               mask_BT: MaybeIds = None) -> Tensor:
         """Return the output of the last block at each position, (B, T, C)."""
         idx_BT = self._checked(idx_BT, self.config.block_size)
         segments_BT = np.zeros_like(idx_BT) if segments_BT is None else np.asarray(segments_BT)
@@ -195,7 +195,7 @@ NAMES = {
 }
 LEFT_OUT = (
     "pooler.", "cls.seq_relationship.", "cls.predictions.decoder.", "embeddings.position_ids",
-)  # fmt: skip
+)
 
 
 def read(settings, config, arrays):
@@ -243,7 +243,7 @@ FILES = Files(
         "tie_word_embeddings": True,
     },
     read=read, write=write,
-)  # fmt: skip
+)
 
 
 # ---- Its size
@@ -252,7 +252,7 @@ FILES = Files(
 SIZED = {  # settings that these know
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
     "n_inner", "n_segment", "mlm_head",
-}  # fmt: skip
+}
 
 
 def parts(config):
@@ -293,7 +293,7 @@ PRESETS = {
         "corpus": ("tales",), "tokenizer": "words", "max_iters": 12000, "batch_size": 16,
         "lr": 2e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 1000,
     },
-}  # fmt: skip
+}
 
 FAMILY = Family(
     arch="bert",

@@ -80,12 +80,12 @@ FILES = Files(
         "add_cross_attention": False,
     },
     wrong=wrong, read=read, write=write,
-)  # fmt: skip
+)
 
 
 SIZED = {  # settings that these know
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
-}  # fmt: skip
+}
 
 
 def parts(config):

@@ -106,7 +106,7 @@ class LlamaBlock(Module):
         self.rope_base = config.rope_base
         self.ln_1 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
         self.attn = Attention(rng, C, H, C // H, config.kv_heads, bias=False, dtype=dtype,
-                              std=(INIT_STD,) * 3 + (std,))  # fmt: skip
+                              std=(INIT_STD,) * 3 + (std,))
         self.ln_2 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
         self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=(INIT_STD, std))
 
@@ -129,7 +129,7 @@ NAMES = {
     "h.{}.mlp.gate": "layers.{}.mlp.gate_proj",
     "h.{}.mlp.up": "layers.{}.mlp.up_proj",
     "h.{}.mlp.c_proj": "layers.{}.mlp.down_proj",
-}  # fmt: skip
+}
 
 
 def wrong(config):
@@ -186,7 +186,7 @@ FILES = Files(
         "sliding_window": None,
     },
     wrong=wrong, read=read, write=write,
-)  # fmt: skip
+)
 
 
 # ---- Its size
@@ -195,7 +195,7 @@ FILES = Files(
 SIZED = {  # settings that these know
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
     "n_kv_head", "n_inner", "tie_weights", "rope_base", "norm_eps",
-}  # fmt: skip
+}
 
 
 def parts(config):
@@ -230,7 +230,7 @@ PRESETS = {
         "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
         "eval_stride": 64,
     },
-}  # fmt: skip
+}
 
 FAMILY = Family(
     arch="llama",

@@ -25,7 +25,7 @@ class Attention(Module):
     """
 
     def __init__(self, rng, n_embd, n_head, head_size, n_kv_head, *, bias, dtype,
-                 std=(INIT_STD,) * 4):  # fmt: skip
+                 std=(INIT_STD,) * 4):
         self.n_head, self.n_kv_head, inner = n_head, n_kv_head, n_head * head_size
         self.q = Linear(rng, n_embd, inner, bias=bias, dtype=dtype, std=std[0])
         for name, size in (("k", std[1]), ("v", std[2])):

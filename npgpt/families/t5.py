@@ -106,17 +106,17 @@ class T5(Model):
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 
     def __call__(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: MaybeIds = None, *,
-                 mask_BS: MaybeIds = None) -> LogitsAndLoss:  # fmt: skip
+                 mask_BS: MaybeIds = None) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per target or None)."""
         return with_loss(self.head(self.hidden(source_BS, inputs_BT, mask_BS)), targets_BT)
 
     def loss(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: ArrayLike, *,
-             mask_BS: MaybeIds = None) -> Tensor:  # fmt: skip
+             mask_BS: MaybeIds = None) -> Tensor:
         """Return the loss alone, all that training needs: logits are never whole in memory."""
         return self.head_loss(self.hidden(source_BS, inputs_BT, mask_BS), targets_BT)
 
     def hidden(self, source_BS: ArrayLike, inputs_BT: ArrayLike,
-               mask_BS: MaybeIds = None) -> Tensor:  # fmt: skip
+               mask_BS: MaybeIds = None) -> Tensor:
         """Return the input of the head, (B, T, C)."""
         drop = self._dropout()
         return self.decode(inputs_BT, self.encode(source_BS, mask_BS, drop), mask_BS, drop)
@@ -127,7 +127,7 @@ class T5(Model):
         return self.encoder(x_BSC, drop or self._dropout(), mask=mask_BS)
 
     def decode(self, inputs_BT: ArrayLike, encoded_BSC: Tensor, mask_BS: MaybeIds = None,
-               drop: Any = None) -> Tensor:  # fmt: skip
+               drop: Any = None) -> Tensor:
         """Return the decoder's output for its inputs and the encoder's output, (B, T, C)."""
         x_BTC = self.wte(self._checked(inputs_BT))
         x_BTC = self.decoder(x_BTC, drop or self._dropout(), encoded_BSC, mask_BS)
@@ -184,10 +184,10 @@ class T5Block(Module):
     def __call__(self, x_BTC, bias_1HTT, drop, encoded_BSC=None, mask=None):
         own_mask = None if self.causal else mask
         x_BTC = x_BTC + drop(self.attn_self(self.ln_self(x_BTC), bias=bias_1HTT, scale=1.0,
-                                            causal=self.causal, mask=own_mask))  # fmt: skip
+                                            causal=self.causal, mask=own_mask))
         if self.causal:
             x_BTC = x_BTC + drop(self.attn_cross(self.ln_cross(x_BTC), encoded_BSC, scale=1.0,
-                                                 causal=False, mask=mask))  # fmt: skip
+                                                 causal=False, mask=mask))
         return x_BTC + drop(self.mlp(self.ln_mlp(x_BTC)))
 
 
@@ -295,7 +295,7 @@ FILES = Files(
     derived=("gated",),
     only={"layer_norm_epsilon": 1e-6, "is_encoder_decoder": True},
     wrong=wrong, read=read, write=write,
-)  # fmt: skip
+)
 
 
 # ---- Its size
@@ -305,7 +305,7 @@ SIZED = {  # settings that these know
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
     "n_decoder_layer", "n_inner", "head_size", "n_bucket", "max_distance", "gated",
     "tie_weights",
-}  # fmt: skip
+}
 
 
 def parts(config):
@@ -346,7 +346,7 @@ PRESETS = {
         "corpus": ("tales",), "tokenizer": "words", "max_iters": 8500, "batch_size": 16,
         "lr": 1.5e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 500,
     },
-}  # fmt: skip
+}
 
 FAMILY = Family(
     arch="t5",
@@ -370,4 +370,4 @@ FAMILY = Family(
     batch=lambda idx_BT, targets_BT, mask_BS: Batch(
         (idx_BT[:, ::-1], idx_BT), targets_BT, {"mask_BS": mask_BS}
     ),
-)  # fmt: skip
+)

@@ -19,7 +19,7 @@ from npgpt.generate import KVCache
 SHORT = 128
 KNOWN = {
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
-}  # fmt: skip
+}
 PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
 
@@ -42,7 +42,7 @@ class Decoder:
         weights = [
             (parameters[f"{block}{part}.weight"].T, f"{block}{part}.bias")
             for block in blocks for part in PRODUCTS
-        ]  # fmt: skip
+        ]
         table_VC = self.tokens_VC
         if not self.config.tie_weights:
             table_VC = parameters["lm_head.weight"].T
@@ -106,7 +106,7 @@ class Decoder:
         decode.gpt_step(
             x_BC, *self.addresses, self.kv, rows_B, before_B, self.like, 4 * self.config.n_embd,
             1e-5, logits_BV,
-        )  # fmt: skip
+        )
 
     def _prompts(self, rows, contexts, logits_BV):
         """Compute prompts of equal length as a batch, and equal prompts once."""
@@ -116,7 +116,7 @@ class Decoder:
             unique_UT, first, which = np.unique(
                 np.stack([contexts[b] for b in same]), axis=0, return_index=True,
                 return_inverse=True,
-            )  # fmt: skip
+            )
             computed, which = same[first], which.reshape(-1)
             known = unique_UT.min() >= 0 and unique_UT.max() < self.config.vocab_size
             if unique_UT.size <= SHORT and known:  # else the model raises the error
@@ -124,7 +124,7 @@ class Decoder:
                 logits_UV = np.empty((U, logits_BV.shape[1]), np.float32)
                 self._compute(  # by position: all first tokens, all second ones, ...
                     np.tile(computed, T), unique_UT.T.ravel(), np.repeat(np.arange(T), U), logits_UV
-                )  # fmt: skip
+                )
             else:
                 cache = KVCache(T)
                 logits_UV = self.model.next_logits(unique_UT, cache)

@@ -29,7 +29,7 @@ PARTS = ("train.bin", "val.bin")  # token files, which npgpt prepare makes
 # prepare, export or a different program for models.
 NO_TEXT = (
     RUN_STATE, "model.safetensors", "model.safetensors.index.json", "tokenizer.json", *PARTS,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def _read(path):
         open_file(path, encoding="utf-8", newline="") as file,
         tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name, leave=False,
              delay=1, disable=None) as bar,
-    ):  # fmt: skip
+    ):
         while True:
             try:
                 part = file.read(CHUNK)

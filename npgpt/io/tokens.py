@@ -40,7 +40,7 @@ SAMPLE = 2_000_000  # tokens read at a time
 def open_dataset(
     family, training, stack: ExitStack, corpus=None, tokenizer=None, expected=None, kind="char",
     bpe_size=None, grow=False,
-):  # fmt: skip
+):
     """Return the `Dataset` of a `Family` and a TrainConfig; the stack closes its files.
 
     corpus      texts to read instead of the config's

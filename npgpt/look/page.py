@@ -34,7 +34,7 @@ SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
     "views/tokens", "views/attention", "views/residual", "views/knockout", "views/embeddings",
     "views/backward", "views/training", "look",
-)  # fmt: skip
+)
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
 
@@ -113,7 +113,7 @@ def _record(subject, prompt, kind, progress):
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
         "grammar": _grammar(tales.GRAMMAR) if live and told else None,
-    }  # fmt: skip
+    }
 
 
 def default_prompt(subject):
@@ -177,7 +177,7 @@ def assemble(record):
     policy = "; ".join((
         "default-src 'none'", f"script-src '{_hash(script)}'",
         f"style-src '{_hash(parts['style'])}'", "base-uri 'none'", "form-action 'none'",
-    ))  # fmt: skip
+    ))
     parts["policy"] = policy
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("index.html"))
 

@@ -47,7 +47,7 @@ class Recorder(Observer):
             "shapes": [None if array is None else array.shape for array in inputs],
             "outputs": [shape for shape, _ in node.outputs],
             "saved": [_described(item) for item in _flat(node.saved)],
-        })  # fmt: skip
+        })
 
     def _source(self, edge):
         if edge is None:
@@ -131,7 +131,7 @@ def record_pass(model, ids_T):
         lens.append([
             [[int(v), round(float(probs_V[v]), 5)] for v in likeliest_K]
             for probs_V, likeliest_K in zip(probs_TV, likeliest_TK, strict=True)
-        ])  # fmt: skip
+        ])
     given = probs_TV[np.arange(len(ids_T) - 1), ids_T[1:]].tolist()
     return {"arrays": arrays, "lens": lens, "given": given}
 

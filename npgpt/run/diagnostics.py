@@ -85,7 +85,7 @@ def check_model(model, ids_N, config, objective=NEXT_TOKEN):
     loss, uniform = loss_at_start(model, ids_N, config, objective)
     starts = abs(loss - uniform) < 0.1 * uniform
     print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
-          f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")  # fmt: skip
+          f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")
     ahead = sees_ahead(model, ids_N, config, objective) if objective.left_to_right else None
     wrong = f"WRONG, the last token changes the logits at position {ahead}"
     if objective.left_to_right:
@@ -93,7 +93,7 @@ def check_model(model, ids_N, config, objective=NEXT_TOKEN):
     losses = overfit(model, ids_N, config, objective=objective)
     learns = losses[-1] < 0.5 * losses[0]
     print(f"one batch memorised   {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
-          f"{'right' if learns else 'WRONG, it should fall below a half'}")  # fmt: skip
+          f"{'right' if learns else 'WRONG, it should fall below a half'}")
     if not (starts and learns and ahead is None):
         raise ValueError(
             "the model does not start, mask or learn as it should; look for the reason with npgpt "

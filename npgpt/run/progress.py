@@ -23,7 +23,7 @@ def counting(total, what):
     """Yield a function that counts tokens up to `total`: a bar, or in a pipe some lines."""
     said, done = time.perf_counter(), 0
     with tqdm(total=total, desc=what, unit="token", unit_scale=True, leave=False,
-              disable=None) as bar:  # fmt: skip
+              disable=None) as bar:
 
         def count(tokens):
             nonlocal said, done
@@ -49,7 +49,7 @@ class Progress:
         self.bar = tqdm(
             total=self.total, initial=first_step, disable=None, dynamic_ncols=True,
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
-        )  # fmt: skip
+        )
 
     def __enter__(self):
         return self
@@ -87,7 +87,7 @@ class Progress:
         parts = [
             f"{clock(self.left())} left", f"loss {step.loss:.3f}", self.validated,
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
-        ]  # fmt: skip
+        ]
         parts, columns = list(filter(None, parts)), self.bar.format_dict["ncols"]
         around = len(f"100%|a short bar| {self.done}/{self.total}, ")
         while columns and len(parts) > 1 and around + len(", ".join(parts)) > columns:

@@ -32,7 +32,7 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
     floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)
     if floor:
         print(f"        {floor.name}: {floor.nats:.4f} nats per {dataset.objective.target}; no "
-              "model's loss is lower on average")  # fmt: skip
+              "model's loss is lower on average")
     parts = parameters_by_part(run.model)
     print(
         f"model   {run.training.arch}, {model.num_parameters():,} parameters: "
@@ -74,13 +74,13 @@ def print_results(run, dataset, model):
         loss, tokens = evaluate(
             model, ids, stride=stride or None, progress=count, objective=objective,
             seed=run.training.seed,
-        )  # fmt: skip
+        )
     bits, per_byte = "", None
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
         bits = f" {per_byte:.4f} bits per byte,"
     print(f"\nvalidation loss {loss:.4f} nats per {objective.target},{bits} over all "
-          f"{tokens:,} tokens")  # fmt: skip
+          f"{tokens:,} tokens")
     floor = _floor(run, dataset)
     rows = read_metrics(run.folder / "metrics.csv")
     validated = [row for row in rows if row["val_loss"] is not None]
@@ -89,7 +89,7 @@ def print_results(run, dataset, model):
         drawn = run.training.eval_tokens
         part = f", each on {drawn:,} drawn tokens," if 0 < drawn < len(ids) - 1 else ""
         print(f"the best of the evaluations on the way{part} was {best['val_loss']:.4f}, at step "
-              f"{best['step']}; {clock(rows[-1]['seconds'])} of training")  # fmt: skip
+              f"{best['step']}; {clock(rows[-1]['seconds'])} of training")
         if best["step"] < rows[-1]["step"] and (run.folder / BEST).exists():
             print(f"its weights are kept too: npgpt generate {quoted(run.folder / BEST)}")
     else:
@@ -101,7 +101,7 @@ def print_results(run, dataset, model):
         share = f"of {told} stories told by the model, {right} parse under the grammar"
         print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
-              "floor": floor and floor.nats, "tokens": len(ids) - 1}  # fmt: skip
+              "floor": floor and floor.nats, "tokens": len(ids) - 1}
     try:
         atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
         print(f"picture {draw_loss(run, rows, dataset, loss, floor)}")
@@ -133,7 +133,7 @@ def _floor(run, dataset, max_tokens=None):
     return dataset.objective.floor(
         dataset.val_ids, run.model.block_size, run.text.entropy_rate,
         max_tokens=max_tokens, seed=run.training.seed,
-    )  # fmt: skip
+    )
 
 
 def draw_loss(run, rows, dataset, loss, floor):

@@ -24,7 +24,7 @@ from npgpt.optim import AdamW
 TINY = {
     "block_size": 32, "n_layer": 1, "n_head": 1, "n_embd": 4, "n_kv_head": 0, "n_inner": 0,
     "n_decoder_layer": 0, "head_size": 0,
-}  # fmt: skip
+}
 
 
 def warm_up(config, **options):
@@ -52,7 +52,7 @@ class WarmUp:
     """
 
     def __init__(self, config, byte_pairs=False, shown=True, trains=True, precision="float32",
-                 weights=None, command="this program"):  # fmt: skip
+                 weights=None, command="this program"):
         self.command, self.shown, self.file = command, shown, None if trains else sys.stderr
         self.parts, self.needed, self.begun, self.start = [], set(), set(), time.monotonic()
         try:

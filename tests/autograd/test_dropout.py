@@ -51,7 +51,7 @@ def test_neither_neighbours_nor_neighbouring_seeds_are_related():
     n = 1_000_000
     first, second = (mask(n, 0.5, seed) for seed in (10, 11))
     for a, b in [(first, second), (first[1:], first[:-1]), (first[1:], second[:-1]),
-                 (first[64:], first[:-64])]:  # fmt: skip
+                 (first[64:], first[:-64])]:
         assert abs((a == b).mean() - 0.5) < 5 * 0.5 / np.sqrt(n)
 
 

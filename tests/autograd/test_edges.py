@@ -58,7 +58,7 @@ EMPTY = [
     ("scaled_dot_product_attention", [(0, 2, 3, 4)] * 3, (), {}, (0, 2, 3, 4)),
     ("scaled_dot_product_attention", [(1, 2, 0, 4), (1, 2, 3, 4), (1, 2, 3, 4)], (), {},
      (1, 2, 0, 4)),
-]  # fmt: skip
+]
 NOTHING_TO_REDUCE = [
     *[(name, [shape], (), {}) for name in ("mean", "max", "var", "logsumexp")
       for shape in [(0,), (0, 3)]],
@@ -72,7 +72,7 @@ NOTHING_TO_REDUCE = [
     ("linear_cross_entropy", [(2, 3), (0, 3)], (np.zeros(2, int),), {}),
     ("scaled_dot_product_attention", [(1, 1, 0, 4)] * 3, (), {}),
     ("scaled_dot_product_attention", [(1, 1, 2, 0)] * 3, (), {}),
-]  # fmt: skip
+]
 
 
 def case_id(value):

@@ -23,7 +23,7 @@ class Count(Observer):
     ("scaled_dot_product_attention", [(2, 3, 4, 5)] * 3, {"causal": False}, 4 * 2 * 3 * 5 * 16),
     ("cross_entropy", [(4, 7)], {"targets": [0, 1, 2, 3]}, 13 * 28),
     ("linear_cross_entropy", [(4, 3), (7, 3)], {"targets": [0] * 4}, (3 * 2 * 3 + 25) * 28),
-])  # fmt: skip
+])
 def test_flops_of_a_forward(op, shapes, settings, expected):
     with observing(Count()) as count:
         OPS[op](*map(np.ones, shapes), **settings)
@@ -35,4 +35,4 @@ def test_flops_of_backward_over_those_of_forward():
     assert factors == {
         "matmul": 2, "linear": 2, "layer_norm": 2, "rms_norm": 2.5,
         "scaled_dot_product_attention": 2.5, "cross_entropy": 12 / 13, "linear_cross_entropy": 0,
-    }  # fmt: skip
+    }

@@ -30,7 +30,7 @@ def both(x_NC, table_VC, targets_N):
 @given(
     N=st.integers(1, 20), V=st.integers(1, 9), C=st.integers(1, 5), step=st.integers(1, 7),
     seed=st.integers(0, 9),
-)  # fmt: skip
+)
 def test_chunks_of_any_size_add_up(N, V, C, step, seed):
     rng = np.random.default_rng(seed)
     targets_N = rng.integers(-1, V, N)

@@ -151,7 +151,7 @@ def test_gradients_that_nobody_wants_are_not_computed(monkeypatch, frozen):
     autograd.linear(*inputs).sum().backward()
     assert [x.grad is None for x in inputs] == [n == frozen for n in range(3)]
     assert made == [["linear", "linear_backward"], ["linear", "matmul_nt", "linear_backward"],
-                    ["linear", "matmul_nt", "matmul_tn"]][frozen]  # fmt: skip
+                    ["linear", "matmul_nt", "matmul_tn"]][frozen]
 
 
 @pytest.mark.parametrize("N", [1, 4, 8, 500])
@@ -175,7 +175,7 @@ def test_the_gradient_of_a_bias_has_the_same_bits_with_a_frozen_weight(N):
     lambda thin, wide: thin @ wide,
     lambda thin, wide: (wide.swapaxes(-1, -2) @ thin.swapaxes(-1, -2)),
     lambda thin, wide: autograd.linear(thin, wide) if wide.data.ndim == 2 else thin @ wide,
-], ids=["on the right", "on the left", "linear"])  # fmt: skip
+], ids=["on the right", "on the left", "linear"])
 @pytest.mark.parametrize("wide_first", [False, True])
 @pytest.mark.parametrize("stack", [(), (3,)])
 def test_a_transposed_view_is_multiplied_without_a_copy_of_it(product, wide_first, stack):

@@ -62,7 +62,7 @@ def test_several_inputs_and_outputs_are_tuples():
     (lambda x: ag.dropout(x, 0.5, seed=1), {"p": 0.5, "seed": 1}),
     (lambda x: ag.concat([x, x], 1), {"axis": 1}),
     (lambda x: ag.linear_cross_entropy(x, x, (0, 1)), {"targets": (0, 1), "ignore_index": -1}),
-])  # fmt: skip
+])
 def test_settings_are_told_by_name_however_they_were_given(call, settings):
     with observing(Diary()) as diary:
         call(Tensor(np.ones((2, 3))))

@@ -191,7 +191,7 @@ ERRORS = [
      "mul: float32 and float64 in one op; convert one: x"),
     (lambda: ag.exp(np.ones(2, np.float16)), TypeError, "exp: dtype float16 is not supported; use"),
     (lambda: ag.exp("1"), TypeError, "exp: dtype <U1 is not supported; use float32 or float64"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), ERRORS, ids=[e[2][:40] for e in ERRORS])

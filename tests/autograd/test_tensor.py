@@ -143,7 +143,7 @@ def test_no_silent_conversion_to_an_array():
     (lambda x: np.add.outer(x, x), r"numpy\.add of a Tensor"),
     (lambda x: np.ones(2) < x, r"numpy\.less of a Tensor; .*\.data"),
     (np.sum, r"sum: no argument '(out|dtype)'; it has axis, keepdims"),
-])  # fmt: skip
+])
 def test_functions_of_numpy_say_which_op_to_call(call, instead):
     with pytest.raises(TypeError, match=instead):
         call(Tensor([1.0, 2.0], requires_grad=True))
@@ -162,7 +162,7 @@ def test_an_array_in_place_is_not_changed():
     ("argmax", r"\.data\.argmax\("), ("exp", r"autograd\.exp\("),
     ("softmax", r"autograd\.softmax\("), ("clone", r"\.data\.copy\("), ("zero_", r"\.grad = None"),
     ("to", r"\.data\.astype\("),
-])  # fmt: skip
+])
 def test_names_of_pytorch_say_what_to_write(missing, instead):
     x = Tensor([1.0, 2.0])
     said = f"'Tensor' object has no attribute '{missing}'; write .*{instead}"
@@ -182,7 +182,7 @@ def test_any_other_missing_name_is_pythons_error():
 @pytest.mark.parametrize("call", [
     lambda x: x.sum(dim=0), lambda x: autograd.softmax(x, dim=0),
     lambda x: autograd.stack([x], dim=0),
-])  # fmt: skip
+])
 def test_dim_is_called_axis(call):
     with pytest.raises(TypeError, match=r"(sum|softmax|stack): no argument 'dim'; it has axis"):
         call(Tensor([1.0, 2.0]))
@@ -190,7 +190,7 @@ def test_dim_is_called_axis(call):
 
 @pytest.mark.parametrize("again", [
     copy.copy, copy.deepcopy, lambda x: ForkingPickler.loads(ForkingPickler.dumps(x)),
-])  # fmt: skip
+])
 def test_an_op_is_copied_and_pickled_by_its_name(again):
     for op in autograd.OPS.values():
         assert again(op) is op
@@ -201,7 +201,7 @@ def test_an_op_is_copied_and_pickled_by_its_name(again):
 
 def test_hints_of_types():
     for function in (Tensor.__init__, Tensor.backward, Tensor.item, Tensor.detach, autograd.op,
-                     autograd.vjp, autograd.gradcheck, autograd.softmax.__call__):  # fmt: skip
+                     autograd.vjp, autograd.gradcheck, autograd.softmax.__call__):
         assert typing.get_type_hints(function).get("return") is not None, function
     assert typing.get_type_hints(Tensor.__init__)["requires_grad"] is bool
 
@@ -228,7 +228,7 @@ def test_detach_stops_the_gradient_and_shares_the_data():
 
 BINARY = [
     operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.matmul,
-]  # fmt: skip
+]
 MATRIX = np.array([[1.0, 2.0], [3.0, 0.5]])
 
 
@@ -296,7 +296,7 @@ def test_methods_are_the_ops():
     for method, arguments in [
         ("sum", (0,)), ("mean", (1,)), ("max", ()), ("reshape", (3, 2)), ("reshape", ((6,),)),
         ("transpose", ()), ("transpose", (1, 0)), ("swapaxes", (0, -1)),
-    ]:  # fmt: skip
+    ]:
         found = getattr(x, method)(*arguments)
         np.testing.assert_array_equal(found.data, getattr(autograd, method)(x, *arguments).data)
         np.testing.assert_array_equal(found.data, getattr(x.data, method)(*arguments))
@@ -305,7 +305,7 @@ def test_methods_are_the_ops():
 
 def test_help_on_a_method_names_its_op():
     for method, op in [("__add__", "add"), ("__rsub__", "sub"), ("__getitem__", "getitem"),
-                       ("max", "max"), ("reshape", "reshape")]:  # fmt: skip
+                       ("max", "max"), ("reshape", "reshape")]:
         function = getattr(Tensor, method)
         assert function.__name__ == op and f"autograd.{op}" in function.__doc__
     assert "d(tensor)/d(leaf)" in Tensor.backward.__doc__
@@ -314,7 +314,7 @@ def test_help_on_a_method_names_its_op():
 @pytest.mark.parametrize(("method", "arguments", "settings"), [
     ("sum", (0, True, 3), {}), ("sum", (), {"dtype": float}), ("swapaxes", (0,), {}),
     ("__pow__", (2, 5), {}), ("__neg__", (1,), {}), ("reshape", (), {"shape": (6,)}),
-])  # fmt: skip
+])
 def test_methods_refuse_arguments_that_the_op_has_not(method, arguments, settings):
     with pytest.raises(TypeError, match="argument"):
         getattr(Tensor(np.ones((2, 3))), method)(*arguments, **settings)

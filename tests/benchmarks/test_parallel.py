@@ -7,7 +7,7 @@ from npgpt.families.size import flops_per_token
 
 MEASURED = {
     "alone": [2.0, 2.2, 2.1], "together": [1.0, 1.1, 1.05], "reduce": {"1": 1e-4, "43": 5e-3},
-}  # fmt: skip
+}
 
 
 def test_arithmetic_is_shared_and_the_all_reduce_is_not():

@@ -32,7 +32,7 @@ def test_a_row_has_the_baselines_side_by_side_and_says_where_we_are_behind():
     assert table.rows == [[
         "gelu", "1 ms", "2 ms", "2.00 (1.90 – 2.50)", "500 µs", "0.50 (0.40 – 0.60)",
         "not measured: pip install jax", "", "**behind** NumPy",
-    ]]  # fmt: skip
+    ]]
     assert comparison_table("Ops", [AHEAD]).rows[0][-1] == "ahead"
     assert comparison_table("Ops", [ABSENT]).rows[0][-1] == ""
     even = Comparison("gelu", "NumPy", 1.0, 0.996, 0.996, 0.9, 1.1)
@@ -70,7 +70,7 @@ def test_a_readme_has_the_ratios_of_each_tuned_peer_by_model_between_its_marks()
         "| PyTorch, tuned | 2.00 (1.90 – 2.50) | 1.00 (0.90 – 1.10) |",
         "| JAX jit, tuned |  |  |",
         "<!-- end -->", "b <!-- end -->",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(

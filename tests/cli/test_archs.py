@@ -38,7 +38,7 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize("arch", OTHERS)
 def test_a_run_leaves_its_files_and_goes_on_to_the_bits_of_one_that_was_not_stopped(
     cli, runs, tmp_path, monkeypatch, arch
-):  # fmt: skip
+):
     steps = training_run.training_steps
 
     def stopped(*arguments):
@@ -148,7 +148,7 @@ def test_info_check_and_profile(cli, runs, arch, tmp_path):
         (["--arch", "t5", "--eval-stride", 8], "a stride is for models that continue a text"),
         (["--resume", "--arch", "bert"], "leave out arch and name"),
     ],
-)  # fmt: skip
+)
 def test_what_makes_no_sense_is_refused_before_anything_is_written(cli, here, arguments, said):
     status, _, err = cli("train", "--max-iters", 3, *arguments)
     assert status == 1 and said in err

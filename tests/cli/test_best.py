@@ -65,7 +65,7 @@ def test_every_command_takes_it_in_the_place_of_the_run(cli, here, wild, command
     arguments = {
         "generate": ["--prompt", "It ", "--seed", 1, "--max-new-tokens", 20],
         "export": [here / "out"], "look": ["--out", here / "page.html"], "eval": [],
-    }[command]  # fmt: skip
+    }[command]
     as_last = shutil.copytree(wild, here / "best")
     shutil.copy(wild / BEST, as_last / "model.safetensors")
     status, out, err = cli(command, wild / BEST, *arguments)
@@ -81,7 +81,7 @@ def test_every_command_takes_it_in_the_place_of_the_run(cli, here, wild, command
 def test_training_starts_from_it(cli, here, wild):
     corpus = wild.with_name("text.txt")
     status, _, err = cli("train", "--corpus", corpus, "--init-from", wild / BEST, "--out", "tuned",
-                         "--max-iters", 1, "--lr", 1e-9, "--min-lr", 0)  # fmt: skip
+                         "--max-iters", 1, "--lr", 1e-9, "--min-lr", 0)
     assert status == 0, err
     assert loss_of(cli, "tuned") == pytest.approx(lowest(wild)["val_loss"], rel=1e-4)
 

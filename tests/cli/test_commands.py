@@ -167,7 +167,7 @@ def test_a_loss_is_said_to_be_above_or_below_the_least_possible(loss, said):
     ("value", "shown"),
     [(0, "0.00 B"), (999, "999.00 B"), (1000, "1.00 kB"), (13072.31e9, "13.07 TB"),
      (24_500, "24.50 kB"), (10**15, "1.00 PB"), (4 * 10**18, "4,000.00 PB")],
-)  # fmt: skip
+)
 def test_numbers_are_in_units_that_can_be_read(value, shown):
     assert scaled(value, "B") == shown
 
@@ -312,7 +312,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(arguments):
             [sys.executable, "-m", "npgpt.cli", *arguments], cwd=ROOT,
             env=environment(PYTHONUNBUFFERED=""), stdout=writing, stderr=subprocess.PIPE,
             check=False,
-        )  # fmt: skip
+        )
     finally:
         os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, b"")

@@ -68,7 +68,7 @@ def test_two_runs_side_by_side(cli, finished, other, here):
     sizes = [f"{load_run(folder)[0].num_parameters():,}" for folder in (finished, other)]
     assert ["parameters", *sizes] in [line.split() for line in lines]
     losses = [f"{json.loads(cli('eval', folder, '--json')[1])['loss']:.4f}"
-              for folder in (finished, other)]  # fmt: skip
+              for folder in (finished, other)]
     assert ["validation", "loss", *losses] in [line.split() for line in lines]
     assert rows_in(out)["validation text"] == ["all", "all"]
     assert "note" not in out

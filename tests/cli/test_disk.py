@@ -40,7 +40,7 @@ def run(arguments, code=None):
     return subprocess.run(
         [str(part) for part in command], cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"),
         check=False, capture_output=True, encoding="utf-8",
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_full_disk_under_the_output_is_said(finished):
         done = subprocess.run(
             [sys.executable, "-m", "npgpt.cli", "info", finished], cwd=ROOT, check=False,
             stdout=full, stderr=subprocess.PIPE, encoding="utf-8",
-        )  # fmt: skip
+        )
     assert done.returncode == 1
     assert "npgpt info: no space is left to write the output; make room there" in done.stderr
 

@@ -44,7 +44,7 @@ def test_a_nan_stops_the_run_with_its_op_layer_and_step(cli, here, corpus, plant
     assert "from before that" in err and "lower learning rate" in err
     assert all(np.isfinite(w.data).all() for w in load_run("run")[0].parameters().values())
     assert [line.split(",")[0] for line in (here / "run/metrics.csv").read_text("utf-8").split()] \
-        == ["step", "1", "2", "3"]  # fmt: skip
+        == ["step", "1", "2", "3"]
 
 
 def test_weights_that_are_not_finite_are_not_saved(cli, here, corpus, monkeypatch):
@@ -88,6 +88,6 @@ def test_check_finds_a_model_that_does_not_learn(cli, here, corpus, monkeypatch)
     monkeypatch.setattr(
         OPS["linear"], "vjp",
         lambda *a, **k: tuple(None if g is None else -g for g in right[1](*a, **k)),
-    )  # fmt: skip
+    )
     status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
     assert status == 1 and "WRONG, it should fall below a half" in out and "gradcheck" in err

@@ -32,7 +32,7 @@ pytestmark = [
         ("AUTOGRAD_BACKEND=torch", "AUTOGRAD_BACKEND='torch' is unknown; use one of: numba, numpy"),
         ("AUTOGRAD_TILE=16x16", "AUTOGRAD_TILE='16x16' is unknown; use one of: amx, avx512bf16, "),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_setting_is_one_line(setting, said, command, corpus, tmp_path):
     """`import npgpt` needs none of them yet."""
     train = ["-m", "npgpt.cli", "train", "--corpus", corpus, "--out", tmp_path / "run", *TINY]
@@ -41,7 +41,7 @@ def test_a_wrong_setting_is_one_line(setting, said, command, corpus, tmp_path):
     done = subprocess.run(
         [sys.executable, *arguments], env=environment(**{name: value}), check=False,
         capture_output=True, encoding="utf-8",
-    )  # fmt: skip
+    )
     if command == "import":
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         return

@@ -100,7 +100,7 @@ EACH = max(4, int(os.environ.get("NPGPT_FUZZ", "0")) // len(CASES))
 ODD = [
     None, True, -1, 0, 1, 2**31, 2**63, 10**30, -0.0, 1e308, float("inf"), float("nan"), "", "x",
     "../../etc", "\0", "\ud800", [], {}, [[]] * 9, [1, 2], {"a": {}},
-]  # fmt: skip
+]
 SETTINGS = """preset = "tales"
 [model]
 n_layer = 2

@@ -125,7 +125,7 @@ def test_a_talk_continues_what_is_typed_as_it_stands(cli, finished, monkeypatch)
 
 def test_a_talk_writes_what_a_prompt_writes(finished):
     command = [sys.executable, "-m", "npgpt.cli", "generate", finished, "--temperature", "0",
-               "--max-new-tokens", "30"]  # fmt: skip
+               "--max-new-tokens", "30"]
     prompted = subprocess.check_output([*command, "--prompt", "the he"], cwd=ROOT)
     talked = subprocess.check_output([*command, "--interactive"], cwd=ROOT, input=b"the he\n")
     assert prompted == b"the he" + talked

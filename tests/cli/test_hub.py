@@ -25,7 +25,7 @@ FILES = {
     "whole": ("config.json", "model.safetensors", "tokenizer.json"),
     "parts": ("config.json", "model.safetensors.index.json", "one.safetensors", "two.safetensors",
               "vocab.json", "merges.txt"),
-}  # fmt: skip
+}
 CASES = [(kind, name) for kind, names in FILES.items() for name in names]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need rights there")
@@ -90,7 +90,7 @@ def used(call, model, corpus, out):
             ("generate", "--max-new-tokens", 5, "--seed", 1),
             ("eval", "--corpus", corpus), ("info",), ("tokenize", "The hen"),
         )
-    }  # fmt: skip
+    }
     assert "it holds the model itself" in done("look", model, "--out", out / "a.html")
     done("train", "--init-from", model, "--corpus", corpus, "--out", out / "run", *SCHEDULE)
     return answers | {"trained": (out / "run" / "model.safetensors").read_bytes()}
@@ -160,7 +160,7 @@ class Answer(BaseHTTPRequestHandler):
         elif path.startswith("/api/models/"):
             status = 200
             entries = [{"type": "file", "path": name, "rfilename": name, "oid": etag(file),
-                        "size": file.stat().st_size} for name, file in files.items()]  # fmt: skip
+                        "size": file.stat().st_size} for name, file in files.items()]
             model = {"id": "x/y", "modelId": "x/y", "sha": REVISION, "siblings": entries}
             content = json.dumps(entries if "/tree/" in path else model).encode()
         elif file:
@@ -196,13 +196,13 @@ def started(hub, here):
         HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}", HF_HOME=str(here / "hf"),
         HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="0",
         NO_PROXY="127.0.0.1", no_proxy="127.0.0.1",
-    )  # fmt: skip
+    )
 
     def start(*arguments):
         return subprocess.Popen(
             [sys.executable, "-m", "npgpt.cli", *map(str, arguments)], env=variables,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-        )  # fmt: skip
+        )
 
     return start
 
@@ -324,7 +324,7 @@ def test_what_is_to_be_installed_can_be_had_from_a_clone():
     """No registry has a package npgpt of ours, so that npgpt[hub] would be a stranger's."""
     root = Path(__file__).parents[2]
     texts = [path for part in ("npgpt", "autograd", "benchmarks", "examples")
-             for path in (root / part).rglob("*.py")]  # fmt: skip
+             for path in (root / part).rglob("*.py")]
     advice = "npgpt" + "["
     for path in [*texts, *root.glob("*.md")]:
         assert advice not in path.read_text(encoding="utf-8"), path

@@ -15,7 +15,7 @@ from npgpt.cli import main
 from npgpt.families.models import load_model
 
 SCHEDULE = ("--max-iters", 3, "--eval-interval", 3, "--warmup-iters", 1, "--sample-tokens", 4,
-            "--batch-size", 2)  # fmt: skip
+            "--batch-size", 2)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_few_of_many_new_characters_are_shown(cli, finished, tmp_path):
     path, out = tmp_path / "many.txt", tmp_path / "tuned"
     path.write_text("".join(map(chr, range(0x4E00, 0x4F00))) * 3, encoding="utf-8")
     status, text, err = cli("train", "--init-from", finished, "--corpus", path, "--out", out,
-                            *SCHEDULE)  # fmt: skip
+                            *SCHEDULE)
     assert status == 0, err
     line = next(line for line in text.splitlines() if line.startswith("note"))
     assert "256 characters" in line and "\u4e00" in line and "\u4e80" not in line
@@ -174,6 +174,6 @@ def test_token_files_of_other_tokens_are_refused(cli, finished, other_text, tmp_
     CharTokenizer.train(other_text.read_text(encoding="utf-8") + "1").save(path)
     prepared, out = tmp_path / "tokens", tmp_path / "tuned"
     assert cli("prepare", "--corpus", other_text, "--tokenizer", path, "--",
-               prepared)[0] == 0  # fmt: skip
+               prepared)[0] == 0
     status, _, err = cli("train", "--init-from", finished, "--corpus", prepared, "--out", out)
     assert status == 1 and "are not those of" in err and not out.exists()

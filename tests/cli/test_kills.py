@@ -63,7 +63,7 @@ def start(arguments, code=None):
     return subprocess.Popen(
         [str(part) for part in command], cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def peak(*command, stdin=None):
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, *command], cwd=ROOT, env=environment(), check=False,
         capture_output=True, encoding="utf-8", stdin=stdin,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[-1])
 
@@ -56,7 +56,7 @@ def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
         peaks.append(peak(
             "train", "--corpus", folder / "ids.bin", *SETTINGS, "--out", folder / "run",
             "--max-iters", "100", "--train-fraction", "0.9999",
-        ))  # fmt: skip
+        ))
     assert peaks[1] - peaks[0] < 100e6, peaks
 
 
@@ -68,7 +68,7 @@ def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
         ("母鸡说。\n\n", "bpe"), ("hen" * 9999, "bpe"), (" ", "bpe"), ("\n", "bpe"),
     ],
     ids=["prose", "one line", "blank lines-bpe", "one line-bpe", "spaces-bpe", "newlines-bpe"],
-)  # fmt: skip
+)
 def test_a_text_of_any_lines_is_prepared_in_the_memory_of_a_small_one(tmp_path, unit, tokenizer):
     flags = []
     if tokenizer == "bpe":

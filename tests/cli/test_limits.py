@@ -29,7 +29,7 @@ def one_line(err):
     "flags",
     [["--n-embd", 1_000_000], ["--batch-size", 99_999_999_999], ["--n-layer", 2**62],
      ["--block-size", 2**40], ["--gradient-accumulation-steps", 2**62]],
-)  # fmt: skip
+)
 def test_more_memory_than_there_is_is_refused_before_anything_is_made(
     cli, here, corpus, monkeypatch, flags
 ):
@@ -85,7 +85,7 @@ def test_the_tree_of_merges_may_be_deeper_than_python_calls(cli, tmp_path):
     tree = lines[-(1 + 2 * 1500) :]
     assert tree[:3] == [
         f"1755 {text[:1501]}", f"├─ 1754 {text[:1500]}", f"│  ├─ 1753 {text[:1499]}"
-    ]  # fmt: skip
+    ]
     assert tree[-1] == f"└─ {ord(text[1500])} {text[1500]}"
 
 
@@ -132,7 +132,7 @@ def test_weights_that_are_no_numbers_are_refused_by_all(cli, finished, tmp_path,
     for arguments in (["eval", folder], ["eval", folder, "--json"], ["generate", folder],
                       ["export", folder, tmp_path / "out"],
                       ["look", folder, "--out", tmp_path / "out"],
-                      ["train", "--resume", "--out", folder]):  # fmt: skip
+                      ["train", "--resume", "--out", folder]):
         status, out, err = cli(*arguments)
         assert (status, out) == (1, "") and one_line(err)
         assert "model.safetensors: the weight wte.weight has" in err and "restore it" in err
@@ -161,7 +161,7 @@ def test_json_has_no_nan_however_deep(capsys):
     said = capsys.readouterr().out
     assert json.loads(said, parse_constant=pytest.fail) == {
         "rows": [{"error": None, "x": [None, 1.5]}], "text": "\x9b\u202ea"
-    }  # fmt: skip
+    }
     assert "\x9b" not in said and "\u202e" not in said
 
 

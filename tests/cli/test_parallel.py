@@ -23,7 +23,7 @@ LENIENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "TMPDIR": "/tmp",
-}  # fmt: skip
+}
 
 # The second rank gets a signal after step 57.
 SIGNALLED = """
@@ -62,7 +62,7 @@ def two_ranks(*arguments, code=None):
     return subprocess.run(
         [str(part) for part in command], cwd=ROOT, check=False, capture_output=True,
         env=environment(NUMBA_NUM_THREADS="1", **LENIENT), encoding="utf-8", timeout=300,
-    )  # fmt: skip
+    )
 
 
 def losses(folder):
@@ -99,7 +99,7 @@ def test_the_losses_are_those_of_one_process(cli, tmp_path, corpus, pair):
 @pytest.mark.parametrize(("sent", "saved"), [("SIGKILL", 50), ("SIGTERM", 58)])
 def test_a_rank_that_dies_or_stops_ends_the_job_and_the_run_goes_on_to_the_same_bits(
     tmp_path, corpus, pair, sent, saved
-):  # fmt: skip
+):
     folder = tmp_path / "run"
     arguments = [sent, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
     done = two_ranks(*arguments, code=SIGNALLED)
@@ -148,7 +148,7 @@ sys.exit(main(arguments))
         ("import npgpt.config; npgpt.config.RUN_FORMAT = 99",
          f"run format is {RUN_FORMAT} on rank 0, 99 on rank 1"),
     ],
-)  # fmt: skip
+)
 def test_ranks_with_other_settings_are_refused_by_all(tmp_path, corpus, otherwise, said):
     folder = tmp_path / "run"
     arguments = [otherwise, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
@@ -168,7 +168,7 @@ def test_a_settings_file_that_is_another_one_on_a_rank_is_refused(tmp_path, corp
     code = OTHERWISE.replace("if MPI", f"os.chdir({str(tmp_path / 'one')!r})\nif MPI")
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + code
     done = two_ranks(otherwise, "train", "--config", "run.toml", "--corpus", corpus, "--out",
-                     tmp_path / "run", *settings, code=code)  # fmt: skip
+                     tmp_path / "run", *settings, code=code)
     assert done.returncode != 0 and "batch_size is 4 on rank 0, 8 on rank 1" in done.stderr
 
 
@@ -178,7 +178,7 @@ def test_ranks_with_other_tokens_or_texts_are_refused_by_all(tmp_path, corpus):
         ("CharTokenizer, 'tokens', property(lambda self: [b'x'] * self.vocab_size)", "tokenizer"),
         ("TextSource, '__post_init__', lambda self: object.__setattr__(self, 'sha256', '0')",
          "text"),
-    ):  # fmt: skip
+    ):
         otherwise = (
             "from npgpt import CharTokenizer; from npgpt.checkpoint import TextSource; "
             f"setattr({changed})"

@@ -160,7 +160,7 @@ def test_a_second_resume_is_refused_until_the_first_is_killed(cli, here, finishe
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder)], cwd=ROOT, env=environment(),
         stdout=subprocess.PIPE,
-    )  # fmt: skip
+    )
     process.stdout.readline()
     before = {name: data for name, data in files(folder).items() if name != ".lock"}
     status, _, err = cli("train", "--resume", "--out", folder)

@@ -72,7 +72,7 @@ def test_a_file_changes_the_preset_and_flags_change_the_file(cli, here, file):
         ("lr = 1", "eval_stride = 17", "eval_stride=17 is larger than a window, block_size=16"),
         ("[model]", "[model", "is not a TOML file"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_file_is_named_with_what_is_near(cli, here, file, old, new, message):
     path = file(FILE.replace(old, new))
     before = files(here)
@@ -103,7 +103,7 @@ def test_what_is_said_before_the_first_step(cli, here, corpus):
     start = out[: out.index("step 3:")]
     for words in (
         "MLP 512", "attention", "position embedding 128", "GFLOP", "MB of memory", "weights",
-    ):  # fmt: skip
+    ):
         assert words in start
     assert "time  " not in start  # before a step was taken nobody knows how long it takes
     assert "bits per byte" in out and "the best of the evaluations on the way" in out

@@ -68,7 +68,7 @@ def test_training_goes_on_without_a_reader(tmp_path, corpus, whole, streams, lin
              ["eval", "RUN"], ["info", "RUN"], ["generate", "RUN", "--json"], ["--help"],
              ["export", "RUN", "OUT"], ["look", "RUN", "--out", "PAGE"],
              ["prepare", "OUT", "--corpus", "TEXT"]],
-)  # fmt: skip
+)
 @pytest.mark.slow
 def test_no_command_minds_that_nobody_reads(tmp_path, corpus, whole, what):
     page = tmp_path / "page.html"
@@ -106,12 +106,12 @@ def test_streams_that_are_closed_from_the_start_are_no_error(tmp_path, corpus, w
         ["train", "--corpus", corpus, "--out", folder, *SETTINGS],
         ["generate", whole, "--max-new-tokens", "9"], ["tokenize", whole, "The hen"],
         ["eval", whole, "--json"], ["info", "--preset", "tales"],
-    ):  # fmt: skip
+    ):
         line = f"{shlex.join(command(*arguments))} {closed}"
         done = subprocess.run(
             ["sh", "-c", line], cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"), check=False,
             capture_output=True, timeout=200,
-        )  # fmt: skip
+        )
         assert (done.returncode, done.stderr) == (0, b""), arguments
     assert same_run(folder, whole)
 
@@ -151,7 +151,7 @@ def test_a_hang_up_saves_but_under_nohup_is_nothing(tmp_path, corpus, whole, bef
     done = subprocess.run(
         [sys.executable, "-c", HUNG_UP, before, *map(str, arguments)], cwd=ROOT, check=False,
         env=environment(NUMBA_NUM_THREADS="1"), capture_output=True, encoding="utf-8",
-    )  # fmt: skip
+    )
     assert done.returncode == status, done.stderr
     load_run(folder)
     if status:
@@ -180,7 +180,7 @@ def test_a_terminal_that_is_closed_loses_no_step(tmp_path, corpus, whole):
     process = subprocess.Popen(
         [sys.executable, "-c", NO_HANG_UP, *map(str, arguments)], cwd=ROOT,
         env=environment(NUMBA_NUM_THREADS="1"), stdout=theirs, stderr=theirs,
-    )  # fmt: skip
+    )
     os.close(theirs)
     os.read(ours, 100)
     os.close(ours)

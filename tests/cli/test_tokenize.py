@@ -97,7 +97,7 @@ def test_what_the_flags_of_the_tokenizer_refuse(cli, corpus, finished, tmp_path)
 
 def test_without_a_network_the_files_of_gpt2_can_be_put_where_they_are_looked_for(
     cli, tmp_path, monkeypatch
-):  # fmt: skip
+):
     """The message names the folder and the files."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -29,7 +29,7 @@ def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
     assert sorted(files(folder)) == [
         "best.safetensors", "config.json", "loss.png", "metrics.csv", "model.safetensors",
         "result.json", "samples.txt", "tokenizer.json", "train_state.safetensors",
-    ]  # fmt: skip
+    ]
     assert f"picture {Path('runs', 'hens', 'loss.png')}" in out
     assert "validation loss" in out and "step 6: loss" in out
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
@@ -49,7 +49,7 @@ def test_a_run_with_products_of_bfloat16_is_another_and_goes_on_as_one(cli, here
     for name, *options in (
         ["exact"], ["rounded", "--matmul-precision", "bfloat16"],
         ["stopped", "--matmul-precision", "bfloat16", "--max-iters", "3"],
-    ):  # fmt: skip
+    ):
         arguments = [*TINY, *options, "--out", here / name]
         assert cli("train", "--corpus", corpus, *map(str, arguments))[0] == 0
         assert matmul_precision() == "float32"
@@ -107,9 +107,9 @@ def test_the_same_seed_gives_the_same_bits_at_one_and_two_threads(tmp_path, corp
     weights = []
     for threads in ("1", "2"):
         command = [*COMMAND, "train", "--corpus", corpus, "--out", tmp_path / threads, *TINY,
-                   "--n-embd", "24", "--dropout", "0.1"]  # fmt: skip
+                   "--n-embd", "24", "--dropout", "0.1"]
         run = subprocess.run(command, env=environment(NUMBA_NUM_THREADS=threads), cwd=ROOT,
-                             check=False, capture_output=True, encoding="utf-8")  # fmt: skip
+                             check=False, capture_output=True, encoding="utf-8")
         assert run.returncode == 0, run.stderr
         weights.append((tmp_path / threads / name).read_bytes())
     assert weights[0] == weights[1]
@@ -238,7 +238,7 @@ def test_resume_refuses_other_settings_and_another_text(cli, tmp_path, finished)
         (["texts/*.txt"], "texts"), (["texts/**/?.txt"], "texts"), (["*.txt"], "here"),
         (["nowhere/[ab].txt"], "nowhere"),
     ],
-)  # fmt: skip
+)
 def test_a_run_without_a_name_is_called_as_its_corpus(tmp_path, monkeypatch, specs, name):
     (tmp_path / "here" / "texts").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
@@ -312,14 +312,14 @@ def test_a_read_only_installation_is_enough(tmp_path, corpus):
     installed = tmp_path / "site"
     for package in ("autograd", "npgpt"):
         shutil.copytree(ROOT / package, installed / package,
-                        ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
+                        ignore=shutil.ignore_patterns("__pycache__"))
     for path in installed.rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = files(installed)
     command = [*COMMAND, "train", "--corpus", corpus, "--out", tmp_path / "run", *TINY]
     try:
         run = subprocess.run(command, env=environment(PYTHONPATH=str(installed)), cwd=tmp_path,
-                             check=False, capture_output=True, encoding="utf-8")  # fmt: skip
+                             check=False, capture_output=True, encoding="utf-8")
     finally:
         for path in installed.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)

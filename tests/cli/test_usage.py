@@ -20,7 +20,7 @@ from npgpt.families.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 METAVARS = {"MODEL", "FOLDER", "FILE", "NAME", "PATH", "TEXT", "OP", "N", "X", "V", "S", "T", "P",
-            "K", "R", "KIND"}  # fmt: skip
+            "K", "R", "KIND"}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_help_of_a_command(asked):
         (["info", "runs/tales", "runs/flat"], "npgpt info: unknown argument runs/flat"),
         (["generate"], "the following arguments are required: MODEL (npgpt generate --help"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_command_line_is_one_line(asked, here, words, said):
     status, out, err = asked(*words)
     assert (status, out) == (2, "") and said in err
@@ -150,7 +150,7 @@ def test_every_flag_of_train_is_in_a_group():
     titles = ["the run", "the text", "the model", "training", "evaluation"]
     assert [group.title for group in groups] == titles
     for flag, title in (("corpus", 1), ("bpe_size", 1), ("arch", 2), ("n_bucket", 2), ("lr", 3),
-                        ("eval_stride", 4), ("seed", 0), ("resume", 0)):  # fmt: skip
+                        ("eval_stride", 4), ("seed", 0), ("resume", 0)):
         assert flag in {action.dest for action in groups[title]._group_actions}, flag
 
 
@@ -158,7 +158,7 @@ def test_a_flag_of_some_kinds_of_model_says_of_which(asked):
     said = " ".join(asked("train", "--help")[1].split())
     for words in ("t5: buckets that", "bert: number of segments", "llama: base of the wavelengths",
                   "llama, bert, t5: F, channels", "gpt: biases in", "N number of transformer"):
-        assert words in said  # fmt: skip
+        assert words in said
 
 
 def test_a_default_is_the_one_of_a_plain_run_and_told_once(asked):
@@ -167,7 +167,7 @@ def test_a_default_is_the_one_of_a_plain_run_and_told_once(asked):
     said = " ".join(out.split())
     for words in ("optimizer steps; default 3000", "longest context in tokens; default 256 ",
                   "blocks of the decoder; 0: n_layer; default 3 ", "PATH ...] tales, shakespeare"):
-        assert words in said  # fmt: skip
+        assert words in said
     assert not any(f" in {preset}" in said for preset in PRESETS)
     assert "npgpt info --preset" in said
     assert len(out.splitlines()) < 125

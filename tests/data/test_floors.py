@@ -63,7 +63,7 @@ def counted(texts, text, hidden):
     agreeing = {
         other: p for other, p in texts.items()
         if len(other) == len(text) and all(other[i] == text[i] for i in visible)
-    }  # fmt: skip
+    }
     return [
         math.log(sum(p for other, p in agreeing.items() if other[i] == text[i]))
         - math.log(sum(agreeing.values()))
@@ -118,7 +118,7 @@ def test_spans_of_words_are_as_likely_as_counting_all_texts_and_cuts_says(data):
 SHORT = Grammar({
     "story": ["A{pet:pet}{:more}", "No{:more}{:more}"],
     "pet": [" cat", " cow", " d"], "more": [" ate", "n it", "."],
-})  # fmt: skip
+})
 
 
 def check_spans(grammar, data):
@@ -138,7 +138,7 @@ def check_spans(grammar, data):
 
 def test_by_hand():
     grammar = Grammar({"story": ["a {pet:pet} {:place}, {pet}."],
-                       "pet": ["cat", "cow", "dog"], "place": ["in", "out"]})  # fmt: skip
+                       "pet": ["cat", "cow", "dog"], "place": ["in", "out"]})
     text = "a cat in, cat."
     assert hidden_log_probabilities(grammar, text, [2]) == [0.0]  # said again later
     third, both = hidden_log_probabilities(grammar, text, [4, 12])
@@ -225,7 +225,7 @@ def test_spans_of_one_character_are_hidden_characters_found_one_after_another():
         by_chain = [
             hidden_log_probabilities(tales.GRAMMAR, story, hidden[n:])[0]
             for n in range(len(hidden))
-        ]  # fmt: skip
+        ]
         spans = [(i, i + 1) for i in hidden]
         found = spans_log_probability(tales.GRAMMAR, story, spans, 1)
         assert found == pytest.approx(math.fsum(by_chain))

@@ -242,7 +242,7 @@ def test_passages_begin_after_blank_lines_and_are_cut_at_the_longest(text, longe
     ids = objective.tokenizer.encode(text)
     begins = [
         i for i in range(2, len(text)) if text[i - 2 : i] == "\n\n" and text[i] != "\n"
-    ]  # fmt: skip
+    ]
     edges = begins if len(begins) > 1 else [0, len(text)]
     expected = [
         text[a : min(a + longest, last)]
@@ -322,7 +322,7 @@ def test_prompts():
     for objective, text in (
         (masked, "a"), (masked, f"a{PAD}{MASK}"), (spans, "a"), (spans, "a<extra_id_1>"),
         (spans, "<extra_id_0>a<extra_id_0>"), (spans, f"a{PAD}"), (spans, "".join(SENTINELS)),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match=r"this model .*: write <.*; not '"):
             objective.prompt(text)
 

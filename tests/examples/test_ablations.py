@@ -144,7 +144,7 @@ def test_runs_that_diverged_are_counted_in_words():
 def _result(excess, steps_to=None, curve=()):
     stopped = "the loss is nan" if excess is None else None
     return {"excess": excess, "steps_to": steps_to, "stopped": stopped, "curve": curve,
-            "parameters": 1}  # fmt: skip
+            "parameters": 1}
 
 
 def _verdicts(excess_by_row):
@@ -153,7 +153,7 @@ def _verdicts(excess_by_row):
     results = {
         key(rows[name].trials(seed)[0]): _result(excess)
         for name, numbers in excess_by_row.items() for seed, excess in enumerate(numbers, 1)
-    }  # fmt: skip
+    }
     return {v.sentence: v for v in verdicts(Study(rows.values(), results))}
 
 
@@ -163,7 +163,7 @@ def test_a_p_that_is_small_before_the_correction_only_is_a_hint():
         ("Heads", "1"): (0.050, 0.061, 0.072),  # p = 0.003, times 3
         ("Attention", "scores undivided"): (0.050, 0.070, 0.072),  # p = 0.044, times 2
         ("Output", "untied"): (0.04, 0.06, 0.05),
-    })  # fmt: skip
+    })
     assert found["Multi-head attention: better than one head"].verdict == "holds here"
     assert found["Scores are divided by √D"].difference.p == pytest.approx(0.044, abs=1e-3)
     assert found["Scores are divided by √D"].verdict == "a hint"
@@ -187,7 +187,7 @@ def test_the_stability_of_norms_is_judged_in_four_settings(cells, verdict):
     results = {
         key(trial): _result(0.1, 100 if row in pre else None)
         for row in rows for trial in row.trials(1)
-    }  # fmt: skip
+    }
     found = {v.sentence: v for v in verdicts(Study(rows, results))}
     found = found["Pre-norm: more stable training, by rates that work"]
     assert found.verdict == f"{verdict} (one seed)"

@@ -53,7 +53,7 @@ def test_there_is_one_for_each_section():
         "00_autograd", "01_language_model", "02_tokenization", "03_embeddings", "04_attention",
         "05_transformer", "06_training", "07_generation", "08_ablations", "09_scaling_laws",
         "10_families",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -245,7 +245,7 @@ def test_the_documents_have_the_numbers_of_the_studies(mains):
     concepts = (EXAMPLES.parent / "CONCEPTS.md").read_text(encoding="utf-8")
     for name, page, numbers in (
         ("08_ablations", ablation_report, study), ("10_families", family_report, families)
-    ):  # fmt: skip
+    ):
         assert page.report(numbers) == (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
         assert page.summary(numbers) + "<!-- end -->" in concepts
     flops = {runs["training"]["flops"] for found in families.values() for runs in found.values()}
@@ -287,7 +287,7 @@ def test_10_words_are_tokens_and_every_story_comes_back(tasks):
         assert tokenizer.decode(tokenizer.encode(story)) == story
     assert [tokenizer.pieces[i] for i in tokenizer.encode(" Badado sat.")] == [
         " Ba", "da", "do", " sat", "."
-    ]  # fmt: skip
+    ]
 
 
 def test_10_the_odds_of_a_hidden_word_are_those_of_a_hidden_span(tasks):
@@ -377,7 +377,7 @@ def test_only_a_flag_draws_where_the_pictures_of_the_lesson_are(monkeypatch, mai
     example.run(lambda **settings: drawn.update(settings))
     kept = EXAMPLES / "figures"
     assert drawn == {"quick": "--quick" in flags,
-                     "figures": kept if "--write" in flags else kept / "new"}  # fmt: skip
+                     "figures": kept if "--write" in flags else kept / "new"}
     ignored = (EXAMPLES.parent / ".gitignore").read_text(encoding="utf-8").split()
     assert "examples/figures/new/" in ignored
 
@@ -386,7 +386,7 @@ def test_an_example_runs_as_a_script_from_any_folder_and_changes_no_picture_of_t
     script, kept = EXAMPLES / "00_autograd.py", EXAMPLES / "figures"
     before = {path: path.stat().st_mtime_ns for path in kept.glob("*.png")}
     run = subprocess.run([sys.executable, script, "--quick"], cwd=tmp_path, check=False,
-                         capture_output=True, encoding="utf-8")  # fmt: skip
+                         capture_output=True, encoding="utf-8")
     assert run.returncode == 0, run.stderr
     assert f"picture {kept / 'new' / '00_autograd.png'}" in run.stdout
     assert before == {path: path.stat().st_mtime_ns for path in kept.glob("*.png")}

@@ -101,7 +101,7 @@ def test_an_interrupted_study_keeps_what_is_done(laboratory, tmp_path):
         encoding="utf-8",
     )
     study = subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE,
-                             env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)})  # fmt: skip
+                             env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)})
     path, end = tmp_path / "a.jsonl", time.monotonic() + 60
     while not (path.exists() and path.read_bytes().count(b"\n") == 2) and time.monotonic() < end:
         time.sleep(0.1)

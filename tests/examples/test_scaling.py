@@ -124,7 +124,7 @@ def test_in_an_even_choice_of_stories_everybody_is_met_as_often_as_is_expected()
         """Return the error of the number of meetings, for each of the first 20 people."""
         told = almanac.stories(count, seed=1, even=even)
         met = Counter(o.lead for story in told for o in almanac.grammar.parse(story)
-                      if o.lead in leads)  # fmt: skip
+                      if o.lead in leads)
         expected = [person.probability * met.total() for person in people[:20]]
         return np.abs(np.array([met[person.lead] for person in people[:20]]) - expected)
 
@@ -145,7 +145,7 @@ def test_what_is_left_of_a_tail_is_the_share_of_the_people_beyond():
     weights = np.array([(n + 2) ** -1.5 for n in range(1, 6)])
     found = unknown_share(exponent=1.5, shift=2, known=(1, 4, 5), people=5)
     assert found == pytest.approx([weights[1:].sum() / weights.sum(),
-                                   weights[4] / weights.sum(), 0], abs=1e-12)  # fmt: skip
+                                   weights[4] / weights.sum(), 0], abs=1e-12)
 
 
 def test_a_text_file_is_known_by_its_name_and_size_and_looked_for_first(tmp_path, monkeypatch):

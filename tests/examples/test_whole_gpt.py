@@ -19,7 +19,7 @@ NAMES = {
     "b_qkv": "attn.c_attn.bias", "w_o": "attn.c_proj.weight", "b_o": "attn.c_proj.bias",
     "g2": "ln_2.weight", "b2": "ln_2.bias", "w_up": "mlp.c_fc.weight", "b_up": "mlp.c_fc.bias",
     "w_down": "mlp.c_proj.weight", "b_down": "mlp.c_proj.bias",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def equal_models(page, config, seed, spread=0.5):
 @given(
     B=st.integers(1, 3), T=st.integers(1, 7), unused=st.integers(0, 2), H=st.integers(1, 3),
     D=st.integers(1, 4), layers=st.integers(1, 3), V=st.integers(2, 9), seed=st.integers(0, 99),
-)  # fmt: skip
+)
 def test_the_loss_and_every_gradient_are_the_models(page, B, T, unused, H, D, layers, V, seed):
     config = GPTConfig(V, T + unused, layers, H, H * D)
     model, weights = equal_models(page, config, seed)
@@ -118,7 +118,7 @@ def test_it_is_one_page_of_numpy():
 @given(
     B=st.integers(1, 2), T=st.integers(1, 4), H=st.integers(1, 2), D=st.integers(1, 3),
     layers=st.integers(1, 2), V=st.integers(2, 5), seed=st.integers(0, 99),
-)  # fmt: skip
+)
 def test_number_by_number_the_gradients_are_the_same(
     page, scalar_engine, B, T, H, D, layers, V, seed
 ):

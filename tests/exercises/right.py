@@ -127,7 +127,7 @@ def gelu_by_sigmoid(dy, x):
 def gelu_by_cosh(dy, x):
     u = 0.7978845608028654 * (x + 0.044715 * x**3)
     return dy * (0.5 + 0.5 * np.tanh(u) + 0.5 * x / np.cosh(u) ** 2
-                 * 0.7978845608028654 * (1 + 0.134145 * x**2))  # fmt: skip
+                 * 0.7978845608028654 * (1 + 0.134145 * x**2))
 
 
 def residual_in_steps(dy, f_vjp, norm_vjp):

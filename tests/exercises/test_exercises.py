@@ -60,7 +60,7 @@ WRONG_FILES = [
     ("top_k", "-p_V", "p_V", "least probable stay", "return kept_V"),
     ("top_p", "- p_V[ids_V]", "", "is left out", "return kept_V"),
     ("count_parameters", " + T * C", "", "the positions are left out", "return V * C"),
-]  # fmt: skip
+]
 
 
 def filled(number):
@@ -148,7 +148,7 @@ def test_what_is_off_by_a_factor_is_told_it(name):
 
 
 @given(st.data(), arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 4)),
-                         elements=st.floats(1, 9)), st.floats(1.1, 5))  # fmt: skip
+                         elements=st.floats(1, 9)), st.floats(1.1, 5))
 def test_one_wrong_entry_is_named_with_its_factor(data, expected, factor):
     at = tuple(data.draw(st.integers(0, size - 1)) for size in expected.shape)
     found = expected.copy()
@@ -160,7 +160,7 @@ def test_one_wrong_entry_is_named_with_its_factor(data, expected, factor):
     assert f"dx{list(at)} is nan" in difference("dx", found, expected)
     assert difference("dx", expected * (1 + 1e-9), expected) is None
     assert difference("dx", -expected, expected).endswith("sign is flipped" + (
-        ", as in all that are wrong" if expected.size > 1 else ""))  # fmt: skip
+        ", as in all that are wrong" if expected.size > 1 else ""))
     assert "has the shape" in difference("dx", expected[None], expected)
     assert "no numbers" in difference("dx", np.full(expected.shape, "a"), expected)
     assert "different lengths" in difference("dx", [[1], [2, 3]], expected)
@@ -192,7 +192,7 @@ def test_the_solutions_are_what_the_program_computes():
         (solutions["temperature"](x[0], 0.7), Sampling(temperature=0.7).probabilities(x[0])),
         (solutions["top_k"](p[0], 2), Sampling(top_k=2).probabilities(np.log(p[0]))),
         (solutions["top_p"](p[0], 0.6), Sampling(top_p=0.6).probabilities(np.log(p[0]))),
-    ):  # fmt: skip
+    ):
         several = isinstance(found, tuple)
         for one, other in zip(found, expected, strict=True) if several else [(found, expected)]:
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
@@ -265,7 +265,7 @@ HEAD = "def softmax_vjp(dy_NC, y_NC):\n"
         ("", "there is no function"),
         (HEAD + "    return dy_NC[0]\n", "the shape (3,), and should have (2, 3): [1.3"),
     ],
-)  # fmt: skip
+)
 def test_errors_are_told_with_their_line_and_without_a_traceback(cli, answer, text, says):
     status, out, err = cli("exercise", 6, "--out", answer(text))
     assert status == 1 and says in out and "Traceback" not in out + err
@@ -308,7 +308,7 @@ def test_what_cannot_be_asked_is_refused(cli, here):
         ((0,), "give 1 to"), ((99,), "give 1 to"), ((6, "--hint", 9), "has hints 1 to 3"),
         ((6, "--hint", 0), "has hints 1 to 3"), (("--hint",), "of which exercise"),
         ((6, "--out", here / "no" / "a.py"), "no"),
-    ):  # fmt: skip
+    ):
         status, _, err = cli("exercise", *arguments)
         assert status == 1 and says in err and list(here.iterdir()) == []
 
@@ -320,7 +320,7 @@ def test_ctrl_c_ends_a_loop_without_an_end_and_names_its_line(answer):
     process = subprocess.Popen(
         [sys.executable, "-m", "npgpt.cli", "exercise", "6", "--out", str(path)], cwd=ROOT,
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
+    )
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

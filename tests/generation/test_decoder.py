@@ -155,7 +155,7 @@ def test_rounded_weights_are_the_nearest_that_can_be_stored(kind):
     array, scale_O = stored(weight_OI, kind)
     error = np.abs(restored(array, scale_O) - weight_OI)
     half_step = {"fp32": 0 * weight_OI, "bf16": np.abs(weight_OI) * 2**-8,
-                 "int8": np.abs(weight_OI).max(axis=1, keepdims=True) / 254}[kind]  # fmt: skip
+                 "int8": np.abs(weight_OI).max(axis=1, keepdims=True) / 254}[kind]
     assert (error <= half_step * 1.0001).all()
     again, again_scale_O = stored(restored(array, scale_O), kind)
     np.testing.assert_array_equal(again, array)  # so a Decoder stores what the model was left with

@@ -167,7 +167,7 @@ CHI_SQUARE = {1: 15.14, 2: 18.42, 3: 21.11, 4: 23.51, 5: 25.74}
         Sampling(), Sampling(0.7), Sampling(1.5, top_k=3), Sampling(top_p=0.8), Sampling(min_p=0.2),
         Sampling(0.9, top_k=5, top_p=0.95, min_p=0.05, repetition_penalty=1.3),
     ],
-)  # fmt: skip
+)
 def test_draws_have_the_exact_probabilities(sampling):
     """Compare with exact probabilities by chi-square; the seed is fixed."""
     logits_V, context = np.log([0.3, 0.05, 0.25, 0.2, 0.15, 0.05]), [0, 3]

@@ -54,7 +54,7 @@ KNOWN = [
     (autograd.log_softmax, [-1e3, 1e3], [-2e3, 0], [1, -1]),
     (lambda x: autograd.cross_entropy(x, 1), [1e3, -1e3], 2e3, [1, -1]),
     (autograd.layer_norm, [-1e3, 1e3], [-1, 1], [0, 0]),
-]  # fmt: skip
+]
 
 
 @DTYPES

@@ -128,7 +128,7 @@ SAME = {
     "layer_norm": (ag.layer_norm, composed_layer_norm, [normal(4, 6), normal(6), normal(6) + 1]),
     "abs": (ag.abs, lambda x: ag.maximum(x, -x), [normal(20)]),
     "silu": (ag.silu, lambda x: x * ag.sigmoid(x), [normal(20)]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SAME)

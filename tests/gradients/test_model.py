@@ -60,7 +60,7 @@ def test_a_part_with_respect_to_its_parameters_and_its_input(part, bias):
 USED = [
     "add", "cross_entropy", "dropout", "embedding", "gelu", "layer_norm", "linear", "reshape",
     "scaled_dot_product_attention", "split", "swapaxes", "transpose",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("name", USED)

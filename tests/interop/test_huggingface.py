@@ -31,7 +31,7 @@ def order_one(model):
 @given(
     bias=st.booleans(), tie_weights=st.booleans(), n_layer=st.integers(1, 3),
     heads=st.integers(1, 3), size=st.integers(1, 4), vocab_size=st.integers(7, 30),
-)  # fmt: skip
+)
 def test_a_model_comes_back_as_it_was(
     tmp_path_factory, bias, tie_weights, n_layer, heads, size, vocab_size
 ):
@@ -116,7 +116,7 @@ def test_gelu_pytorch_tanh_is_the_same_function(tmp_path):
     [b"{}", b'{"weight_map": null}', b'{"weight_map": ["a"]}', b'{"weight_map": {"a": 3}}',
      b'{"weight_map": {"a": null}}', b'{"weight_map": {"a": "a\\u0000b"}}', b"[]", b"{",
      b'{"a": ' * 100_000, b"\xff", b""],
-)  # fmt: skip
+)
 def test_an_index_that_lists_no_files_is_refused_by_name(tmp_path, content):
     GPT(CONFIG).save_pretrained(tmp_path)
     index = tmp_path / "model.safetensors.index.json"
@@ -136,7 +136,7 @@ def linked(path, target):
 @pytest.mark.parametrize(
     "name", ["../elsewhere.safetensors", "{outside}", "sub/../../elsewhere.safetensors", "link",
              "device", ".."],
-)  # fmt: skip
+)
 def test_no_file_outside_the_folder_is_read(tmp_path, name):
     folder, outside = tmp_path / "model", tmp_path / "elsewhere.safetensors"
     GPT(CONFIG).save_pretrained(folder)
@@ -263,7 +263,7 @@ REFUSED = [
 ]
 CONFIGS = {
     Llama: LlamaConfig(7, 6, 2, 2, 8), Bert: BertConfig(7, 6, 2, 2, 8), T5: T5Config(7, 6, 2, 2, 8),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("cls", "changes", "message"), REFUSED)

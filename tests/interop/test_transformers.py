@@ -45,7 +45,7 @@ sizes = st.integers
 def drawn_gpt(draw):
     H = draw(sizes(1, 3))
     return GPTConfig(draw(sizes(5, 30)), 9, draw(sizes(1, 2)), H, H * draw(sizes(1, 5)),
-                     tie_weights=draw(st.booleans()))  # fmt: skip
+                     tie_weights=draw(st.booleans()))
 
 
 def drawn_llama(draw):
@@ -56,13 +56,13 @@ def drawn_llama(draw):
         n_inner=draw(st.sampled_from([0, 5, 24])), tie_weights=draw(st.booleans()),
         rope_base=draw(st.sampled_from([1e4, 5e5, 3.0])),
         norm_eps=draw(st.sampled_from([1e-6, 1e-5])),
-    )  # fmt: skip
+    )
 
 
 def drawn_bert(draw):
     H = draw(sizes(1, 3))
     return BertConfig(draw(sizes(5, 30)), 9, draw(sizes(1, 3)), H, H * draw(sizes(2, 5)),
-                      draw(st.sampled_from([0, 5])), draw(sizes(1, 3)))  # fmt: skip
+                      draw(st.sampled_from([0, 5])), draw(sizes(1, 3)))
 
 
 def drawn_t5(draw):
@@ -73,7 +73,7 @@ def drawn_t5(draw):
         head_size=draw(sizes(0, 4)), n_bucket=draw(st.sampled_from([4, 8, 9, 32])),
         max_distance=draw(st.sampled_from([17, 128])), gated=draw(st.booleans()),
         tie_weights=draw(st.booleans()),
-    )  # fmt: skip
+    )
 
 
 DRAWN = {"gpt": drawn_gpt, "llama": drawn_llama, "bert": drawn_bert, "t5": drawn_t5}
@@ -252,7 +252,7 @@ def test_generation_is_that_of_the_library(tmp_path):
     theirs = their_model(model, tmp_path)
     idx_BT = np.array([[1, 2, 3]])
     expected = theirs.generate(torch.tensor(idx_BT), max_new_tokens=20, do_sample=False,
-                               attention_mask=torch.ones(1, 3), pad_token_id=0)  # fmt: skip
+                               attention_mask=torch.ones(1, 3), pad_token_id=0)
     found = model.generate(idx_BT, 20, temperature=0)
     np.testing.assert_array_equal(found, expected.numpy())
 
@@ -292,7 +292,7 @@ def test_the_hidden_states_of_minilm():
         expected = theirs(
             input_ids=torch.tensor(idx_BT), token_type_ids=torch.tensor(segments_BT),
             attention_mask=torch.tensor(mask_BT),
-        ).last_hidden_state.numpy()  # fmt: skip
+        ).last_hidden_state.numpy()
     found = ours.hidden(idx_BT, segments_BT, mask_BT).data
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["hidden_size"] == 384

@@ -62,7 +62,7 @@ ARGUMENTS = {
         *([a(Z, M, N), a(0), a(N)] for _ in range(3)), [abs(a(Z, M, N)), a(0), abs(a(N))],
         [0.1, 0.0, 0.0], 1e-2, 0.9, 0.99, 1e-8, 0.7, 3,
     ),
-}  # fmt: skip
+}
 
 
 def some_keys(a, i, Z, M):

@@ -56,7 +56,7 @@ def child(tmp_path):
             env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path,
                               "NUMBA_NUM_THREADS": "2", "AUTOGRAD_BACKEND": "numba"} | variables,
             check=False, capture_output=True, encoding="utf-8",
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -99,7 +99,7 @@ def test_when_others_are_ended_this_process_compiles_the_rest(child):
 def test_what_else_they_say_is_read_and_not_reported(child):
     found = child(NUMBA_DEBUG_CACHE="1", before="sys.stdout = sys.stderr",
                   meanwhile="sys.stdout = sys.__stdout__; import numba; "
-                            "numba.config.DEBUG_CACHE = 0")  # fmt: skip
+                            "numba.config.DEBUG_CACHE = 0")
     assert found["others"] == [0, 0] and {name for _, name in found["reports"]} == NAMES
 
 

@@ -72,7 +72,7 @@ def in_float64(*arrays):
         else x.astype(np.float64) if isinstance(x, np.ndarray) and x.dtype == np.float32
         else x
         for x in arrays
-    ]  # fmt: skip
+    ]
 
 
 def assert_right(*arrays):
@@ -95,7 +95,7 @@ lengths = st.sampled_from([1, 7, 33, 63, 64, 65, 100, 112, 113]) | st.integers(1
     B=st.integers(1, 3), G=st.integers(1, 2), repeats=st.integers(1, 3), T=lengths,
     more=st.sampled_from([0, 0, 1, 70]), D=st.sampled_from([1, 7, 16, 33, 64, 100]),
     shared=st.sampled_from([True, False, None]), masked=st.booleans(), seed=st.integers(0, 1000),
-)  # fmt: skip
+)
 @example(B=2, G=2, repeats=1, T=130, more=0, D=64, shared=None, masked=False, seed=0)
 def test_attention_of_any_size(dtype, causal, B, G, repeats, T, more, D, shared, masked, seed):
     sizes = (B, G * repeats, T, T + more, D)
@@ -245,7 +245,7 @@ def test_weights_of_8192_keys_are_never_in_memory():
     run = subprocess.run(
         [sys.executable, "-c", MEMORY],
         env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    )
     unit = 1 if sys.platform == "darwin" else 1024
     assert int(run.stdout) * unit < 60e6
 

@@ -87,7 +87,7 @@ lengths = st.sampled_from([1, 7, 33, 63, 64, 65, 100, 129]) | st.integers(1, 140
     B=st.integers(1, 2), G=st.integers(1, 2), repeats=st.integers(1, 2), T=lengths,
     more=st.sampled_from([0, 0, 1, 64, 70]), D=st.sampled_from([1, 7, 16, 33, 64, 100]),
     masked=st.booleans(), seed=st.integers(0, 1000),
-)  # fmt: skip
+)
 def test_attention_of_any_size(causal, B, G, repeats, T, more, D, masked, seed):
     assert_right((B, G * repeats, G, T, T + more, D), causal, masked, seed)
 

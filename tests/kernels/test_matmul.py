@@ -66,7 +66,7 @@ def assert_right(form, sizes, dtype, bf16=False, seed=0):
 @given(
     Z=st.integers(0, 3), M=st.integers(0, 70), K=st.integers(0, 70), N=st.integers(0, 70),
     seed=st.integers(0, 1000),
-)  # fmt: skip
+)
 def test_products_of_any_size(form, dtype, bf16, Z, M, K, N, seed):
     assert_right(form, (Z, M, K, N), dtype, bf16, seed)
 

@@ -23,7 +23,7 @@ NEED_A_ROW = {
     "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "layer_norm",
     "layer_norm_backward", "rms_norm", "rms_norm_backward", "attention", "attention_backward",
     "cross_entropy", "cross_entropy_backward",
-}  # fmt: skip
+}
 
 
 def call(module, name, arguments):

@@ -54,5 +54,5 @@ def test_every_tile_widens_what_is_stored(tile):
         [sys.executable, "-c", "import test_stored_weights as test; test.main()"],
         env=os.environ | {"AUTOGRAD_TILE": tile, "PYTHONPATH": os.pathsep.join(sys.path)},
         cwd=os.path.dirname(__file__), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    )
     assert run.returncode == 0, run.stderr

@@ -240,7 +240,7 @@ def test_a_page_that_wanted_a_network_would_be_noticed(browser, pages, tmp_path)
 HOSTILE = (
     "</script><script>hacked = 1</script>", "<img src=x onerror=hacked=1>", "a\0b", "\ud800x",
     "\u202eabc\u2066", '"><svg onload=hacked=1>', "👩‍🚀 é \U0010ffff", "{{script}}", "&lt;b&gt;",
-)  # fmt: skip
+)
 
 
 def test_texts_are_never_markup(browser, subjects, tmp_path):
@@ -257,7 +257,7 @@ def test_texts_are_never_markup(browser, subjects, tmp_path):
         record["training"] = {
             "step": [1, 2], "loss": [2, 1], "grad_norm": [1, 1], "val": [[2, 1]],
             "levels": [[hostile, 1]], "samples": [[1, hostile]],
-        }  # fmt: skip
+        }
         path = tmp_path / "hostile.html"
         path.write_text(page.assemble(record), encoding="utf-8")
         for view in VIEWS:
@@ -350,7 +350,7 @@ def test_what_is_drawn_from_is_what_the_sampler_draws_from(browser, pages):
     cases = [
         (rng.normal(size=9).round(1).tolist(), float(t), int(k), float(p))
         for t in (0, 0.3, 1, 2) for k in (1, 4, 9) for p in (0.05, 0.5, 0.8, 1)
-    ]  # fmt: skip
+    ]
     cases.append((np.log([0.5, 0.3, 0.2]).tolist(), 1.0, 3, 0.8))
     found = browser.run(
         "return arguments[0].map(([z, temperature, topK, topP]) =>"

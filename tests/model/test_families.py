@@ -17,7 +17,7 @@ from npgpt.sampling import Sampling
 LLAMA = LlamaConfig(vocab_size=11, block_size=8, n_layer=2, n_head=4, n_embd=16)
 BERT = BertConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=8)
 T5_ = T5Config(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8, n_decoder_layer=2,
-               n_bucket=4, max_distance=4)  # fmt: skip
+               n_bucket=4, max_distance=4)
 SMALL = {"llama": LLAMA, "bert": BERT, "t5": T5_}
 FAMILIES = pytest.mark.parametrize("arch", SMALL)
 
@@ -237,7 +237,7 @@ def test_what_cannot_be_is_refused_with_what_to_do(call, message):
 def test_ids_outside_the_vocabulary_or_of_no_segment_are_refused():
     for model, call in ((Llama(LLAMA), lambda m, x: m(x)), (Bert(BERT), lambda m, x: m(x)),
                         (T5(T5_), lambda m, x: m(x, ids(1, 2))),
-                        (T5(T5_), lambda m, x: m(ids(1, 2), x))):  # fmt: skip
+                        (T5(T5_), lambda m, x: m(ids(1, 2), x))):
         with pytest.raises(IndexError, match=r"index 11 at position \(0, 1\) is outside \[0, 11\)"):
             call(model, np.array([[1, 11]]))
     with pytest.raises(IndexError, match=r"index 2 .* is outside \[0, 2\)"):

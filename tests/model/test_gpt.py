@@ -65,7 +65,7 @@ def test_a_token_changes_nothing_before_it(data):
         n_layer=data.draw(st.integers(1, 2)), n_head=n_head,
         n_embd=n_head * data.draw(st.integers(1, 4)), bias=data.draw(st.booleans()),
         tie_weights=data.draw(st.booleans()),
-    )  # fmt: skip
+    )
     model = order_one(GPT(config))
     idx_BT = token_ids(config)
     t = data.draw(st.integers(0, config.block_size - 1))
@@ -110,7 +110,7 @@ def test_parameters_come_once_each_under_gpt2s_names_in_a_fixed_order():
         "h.0.attn.c_proj.weight", "h.0.attn.c_proj.bias", "h.0.ln_2.weight", "h.0.ln_2.bias",
         "h.0.mlp.c_fc.weight", "h.0.mlp.c_fc.bias", "h.0.mlp.c_proj.weight",
         "h.0.mlp.c_proj.bias", "ln_f.weight", "ln_f.bias",
-    ]  # fmt: skip
+    ]
     assert not [name for name in GPT(changed(SMALL, bias=False)).parameters() if "bias" in name]
 
 
@@ -149,7 +149,7 @@ def test_generation_with_kept_keys_and_values_is_that_without(settings):
     without = generate(
         lambda contexts: model.next_logits(np.stack(contexts)), idx_BT, 20, Sampling(**settings),
         block_size=8, seed=4,
-    )  # fmt: skip
+    )
     kept = model.generate(idx_BT, 20, seed=4, **settings)  # past block_size: the window slides
     np.testing.assert_array_equal(kept, without)
     streamed = list(model.stream(idx_BT[0], 20, seed=4, **settings))

@@ -33,7 +33,7 @@ def test_heads_of_a_new_bert_find_their_neighbour(n_head, n_embd):
     q, k = (
         (x_TC @ part.weight.data).reshape(60, n_head, -1).swapaxes(0, 1)
         for part in (attention.q, attention.k)
-    )  # fmt: skip
+    )
     for scores_TT, ahead in zip(q @ k.swapaxes(1, 2), neighbours(n_head), strict=True):
         found_T = scores_TT[5:-5].argmax(axis=1) - np.arange(5, 55)
         assert (found_T == ahead).mean() > 0.8

@@ -23,7 +23,7 @@ KINDS = pytest.mark.parametrize("arch", FAMILIES)
 OPTIONAL = [
     (arch, f.name) for arch, kind in FAMILIES.items() for f in fields(kind.Config)
     if f.default is not MISSING
-]  # fmt: skip
+]
 SETTINGS = pytest.mark.parametrize(("arch", "name"), OPTIONAL)
 IDX_BT = np.array([[1, 6, 0, 2], [3, 3, 1, 0]])
 

@@ -13,7 +13,7 @@ from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 MARKS = {
     "token embedding": "wte.", "position embedding": "wpe.", "attention": ".attn.", "MLP": ".mlp.",
     "norms": ".ln_", "final norm": "ln_f.", "output head": "lm_head.",
-}  # fmt: skip
+}
 
 
 def test_the_parts_are_those_of_the_model():

@@ -57,7 +57,7 @@ def test_lines_without_spaces_are_encoded_in_chunks(monkeypatch):
 
 UNITS = [
     *"東 \n!'7é", "\n\n", "\r\n", "ab", "aab", "東京。\n\n", "a\n\n", "!\n\n", "\n \n", "!'s"
-]  # fmt: skip
+]
 OTHERS = [*"a. 1\t\x1c\x85\u3000", "'ll", "<|end|>", "<|end|>>", "<ab"]
 
 

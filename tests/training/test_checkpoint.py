@@ -96,7 +96,7 @@ def test_a_damaged_file_is_named_and_nothing_is_changed(saved, tmp_path, name, d
             path.mkdir()
     else:
         path.write_bytes({"empty": b"", "cut": content[:-1 - len(content) // 3],
-                          "noise": bytes(range(256)) * 3}[damage])  # fmt: skip
+                          "noise": bytes(range(256)) * 3}[damage])
     before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
     with pytest.raises(RunError, match=name):
         load_all(folder)

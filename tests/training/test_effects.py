@@ -19,7 +19,7 @@ OTHERS = {
     "max_iters": 30, "batch_size": 5, "gradient_accumulation_steps": 2, "lr": 2e-2, "min_lr": 5e-3,
     "warmup_iters": 3, "beta1": 0.5, "beta2": 0.9, "weight_decay": 0.5, "grad_clip": 0.01,
     "seed": 2,
-}  # fmt: skip
+}
 # What the others are for, and where that is tested.
 ELSEWHERE = {
     "corpus": "the text: tests/data", "train_fraction": "its parts: tests/data/test_tokens.py",
@@ -30,7 +30,7 @@ ELSEWHERE = {
     "sample_tokens": "samples: tests/cli/test_train.py",
     "arch": "another model: tests/cli/test_archs.py",
     "matmul_precision": "products, of the whole process: tests/cli/test_train.py",
-}  # fmt: skip
+}
 
 
 def weights_after_steps(training):

@@ -65,7 +65,7 @@ def test_what_cannot_be_read_is_refused_with_its_line(path, line, old, new, mess
     lambda lines: [*lines[:2], "\n", *lines[3:]],
     lambda lines: ["\ufeff", *lines[:2], *lines[3:]],  # as a spreadsheet of Windows saves it
     lambda lines: [x.replace("\n", "\r\n") for x in (*lines[:2], *lines[3:])],
-])  # fmt: skip
+])
 def test_the_rows_beside_a_missing_one_are_kept(path, change):
     edit(path, change)
     metrics = Metrics(path, last_step=4)

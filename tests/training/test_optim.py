@@ -194,7 +194,7 @@ def test_state_is_what_continuing_needs():
 @given(
     warmup=st.integers(0, 50), iters=st.integers(1, 200), lr=st.floats(1e-4, 1),
     share=st.just(0.0) | st.floats(1e-6, 1),
-)  # fmt: skip
+)
 def test_the_rate_rises_to_its_peak_then_falls_to_its_minimum(warmup, iters, lr, share):
     config = TrainConfig(warmup_iters=warmup, max_iters=iters, lr=lr, min_lr=lr * share)
     rates = [learning_rate(step, config) for step in range(max(iters, warmup + 1) + 1)]

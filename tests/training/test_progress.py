@@ -64,7 +64,7 @@ SIZES = st.one_of(st.floats(0, 10), st.floats(0, 1e30, allow_nan=False))
     columns=st.integers(60, 200), total=st.integers(1, 10**8), share=st.floats(0, 1),
     step_seconds=st.floats(1e-4, 1e4), loss=SIZES, grad_norm=SIZES, lr=st.floats(0, 1),
     validated=st.none() | SIZES,
-)  # fmt: skip
+)
 def test_the_time_left_is_seen_in_any_terminal(
     time, terminal, columns, total, share, step_seconds, loss, grad_norm, lr, validated
 ):
@@ -83,7 +83,7 @@ def test_the_time_left_is_seen_in_any_terminal(
     for part in line.split("/", 1)[1].split(", ")[2:]:  # each is whole
         assert re.fullmatch(
             r"loss [\d.]+|validation [\d.]+|[\d.]+k tokens/s|\S+ GFLOP/s|\|g\| [\d.]+|lr \S+", part
-        )  # fmt: skip
+        )
 
 
 def test_a_wide_terminal_has_it_all_and_a_narrow_one_what_matters_most(time, terminal):
@@ -107,7 +107,7 @@ def test_an_evaluation_in_a_pipe_says_from_time_to_time_how_far_it_is(time, caps
     out, err = capsys.readouterr()
     assert err.splitlines() == [
         "the whole text: 40,000 of 100,000 tokens", "the whole text: 80,000 of 100,000 tokens",
-    ] and out == ""  # fmt: skip
+    ] and out == ""
 
 
 def test_an_evaluation_in_a_terminal_is_a_bar(terminal):

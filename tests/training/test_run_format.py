@@ -89,7 +89,7 @@ SHAPES = {
     "wte.weight": (3, 2), "wpe.weight": (4, 2), "h.0.ln_1.weight": (2,),
     "h.0.attn.c_attn.weight": (2, 6), "h.0.attn.c_proj.weight": (2, 2), "h.0.ln_2.weight": (2,),
     "h.0.mlp.c_fc.weight": (2, 8), "h.0.mlp.c_proj.weight": (8, 2), "ln_f.weight": (2,),
-}  # fmt: skip
+}
 
 
 def run_folder(folder, config):
@@ -122,7 +122,7 @@ def test_the_format_that_is_written_is_the_last_and_has_a_folder_here(tmp_path):
     create_run(new, tokenizer, model, AdamW(model.parameters()))
     written, known = (json.loads(text) for text in (
         (tmp_path / "new/config.json").read_text(encoding="utf-8"), FORMATS[RUN_FORMAT]
-    ))  # fmt: skip
+    ))
     assert max(FORMATS) == RUN_FORMAT == written["format"]
     for part in ("model", "training", "text"):
         assert written[part] == known[part]
@@ -156,7 +156,7 @@ def settings_of(config):
 
 
 BAD = ["null", "Infinity", "-Infinity", "NaN", "-0.0", "1e999", "-1", str(2**63), "[]", "[1]",
-       "{}", "true", '"1"', "0.5", '["tales", null]', "9" * 5000]  # fmt: skip
+       "{}", "true", '"1"', "0.5", '["tales", null]', "9" * 5000]
 # What of that a setting may be.
 FITS = {
     ("text", "characters"): {"null"}, ("text", "entropy_rate"): {"null", "0.5"},
@@ -166,7 +166,7 @@ FITS = {
     **{("training", name): {"0.5"} for name in (
         "train_fraction", "lr", "beta1", "beta2", "weight_decay", "grad_clip")},
     ("model", "dropout"): {"0.5"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, nam
      '{"a": ' * 100_000, '{"made_by": "npgpt", "model": []}', '{"made_by": ["npgpt"]}',
      '{"made_by": "npgpt", "model": {}, "training": 1, "text": null}',
      CONFIG.replace('"seed": 1', '"seed": 1, "n_layer": 1') % ""],
-)  # fmt: skip
+)
 def test_no_other_object_is_taken_for_settings(tmp_path, content):
     folder, _ = run_folder(tmp_path / "run", content)
     with pytest.raises(RunError, match=r"config\.json (was not written by|is damaged)"):
@@ -230,7 +230,7 @@ def test_a_weight_that_a_model_of_about_that_size_lacks_is_named(tmp_path, chang
     "line", ["lr = inf", "lr = nan", "min_lr = -0.0", "seed = -0.0", "max_iters = 1e3",
              "seed = 9223372036854775808", "lr = " + "9" * 400, "corpus = [[1]]",
              "corpus = " + "[" * 5000 + "]" * 5000],
-)  # fmt: skip
+)
 def test_a_toml_file_is_checked_as_flags_are(tmp_path, line):
     path = tmp_path / "run.toml"
     path.write_text(f"[training]\n{line}\n", encoding="utf-8")

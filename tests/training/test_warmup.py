@@ -52,7 +52,7 @@ def python(*arguments, **variables):
     run = subprocess.run(
         [sys.executable, *map(str, arguments)],
         check=False, capture_output=True, encoding="utf-8", env=os.environ | variables,
-    )  # fmt: skip
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout.splitlines()
 
@@ -126,10 +126,10 @@ def test_a_run_with_byte_pairs_says_what_is_compiled_before_it_has_read_the_text
     for arguments, name in ((start, "count_pairs"), (["--resume"], "build_vocabulary")):
         forget(cache, name)
         lines = python("-m", "npgpt.cli", "train", "--out", tmp_path / "run", *arguments,
-                       NUMBA_CACHE_DIR=str(cache))  # fmt: skip
+                       NUMBA_CACHE_DIR=str(cache))
         lines = without_seconds(lines)
         assert lines[:2] == ["compiling kernels for npgpt train (stored on disk)",
-                             f"kernel 1: {name}"]  # fmt: skip
+                             f"kernel 1: {name}"]
         assert lines[2].startswith("text ")
 
 
@@ -146,7 +146,7 @@ def test_what_a_command_compiles_is_shown_beside_its_answer(cache, tmp_path, wha
     (tmp_path / "hens.txt").write_text(TEXT, encoding="utf-8")
     run = tmp_path / "run"
     python("-m", "npgpt.cli", "train", "--tokenizer", "bpe", "--vocab-size", "260", "--corpus",
-           tmp_path / "hens.txt", "--out", run, *TINY, NUMBA_CACHE_DIR=str(cache))  # fmt: skip
+           tmp_path / "hens.txt", "--out", run, *TINY, NUMBA_CACHE_DIR=str(cache))
     command = ["-m", "npgpt.cli", *(str(run) if word == "RUN" else word for word in what)]
     forget(cache, missing, "_adamw")  # the latter is for training only
     first, again = (
@@ -155,7 +155,7 @@ def test_what_a_command_compiles_is_shown_beside_its_answer(cache, tmp_path, wha
             env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
         )
         for _ in range(2)
-    )  # fmt: skip
+    )
     assert json.loads(first.stdout) and again.stderr == ""
     of = "" if missing == "build_vocabulary" else " of 1"  # a tokenizer's are found one by one
     assert without_seconds(first.stderr.splitlines()) == [
@@ -171,10 +171,10 @@ def test_training_on_prepared_byte_pairs_shows_their_kernels_before_the_first_st
     BPETokenizer.train(TEXT, 260).save(tmp_path / "bpe.json")
     run, tokens = tmp_path / "run", tmp_path / "tokens"
     python("-m", "npgpt.cli", "prepare", tokens, "--corpus", tmp_path / "hens.txt", "--tokenizer",
-           tmp_path / "bpe.json", NUMBA_CACHE_DIR=str(cache))  # fmt: skip
+           tmp_path / "bpe.json", NUMBA_CACHE_DIR=str(cache))
     forget(cache, "build_vocabulary")
     lines = python("-m", "npgpt.cli", "train", "--corpus", tokens, "--out", run, *TINY,
-                   NUMBA_CACHE_DIR=str(cache))  # fmt: skip
+                   NUMBA_CACHE_DIR=str(cache))
     first_step = next(i for i, line in enumerate(lines) if line.startswith("step 3:"))
     assert "kernel 1: build_vocabulary" in without_seconds(lines[:first_step])
 

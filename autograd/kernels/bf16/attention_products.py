@@ -74,7 +74,7 @@ def take_keys(x, S, D, operand, room):
         for s0 in range(0, S, BLOCK):
             panels = operand.across[s0 // BLOCK * _panel_size(D, HALF) :]
             pack_pairs(x.flat, s0 * x.step, x.step, 1, min(BLOCK, S - s0), D, HALF,
-                       panels, room.pairs)  # fmt: skip
+                       panels, room.pairs)
 
 
 @helper
@@ -96,7 +96,7 @@ def scores(keys_SD, s0, queries, begin, add, keys, n, D, diagonal, a_SQ, room):
     deep = padded_pairs(D)
     for j in range(0, BLOCK, WIDTH):
         multiply_rows(keys_SD, s0 * deep, deep, queries, j * deep, begin, j, 0, a_SQ, j, BLOCK,
-                      deep, keys, min(WIDTH, BLOCK - j), add, False, room.sums)  # fmt: skip
+                      deep, keys, min(WIDTH, BLOCK - j), add, False, room.sums)
 
 
 @helper
@@ -116,7 +116,7 @@ def add_keys(a_SQ, keys, n, diagonal, careful, x, panels, s0, S, y, t0, D, add, 
         panels, first = room.panels, 0
     for p in range(0, HALF, DEEP):
         turn_pairs(a_SQ, 2 * p * BLOCK, BLOCK, keys - 2 * p, BLOCK, room.weights, p, HALF,
-                   room.pairs)  # fmt: skip
+                   room.pairs)
     _add_products(panels, first, n, y, t0, D, add, room)
 
 
@@ -135,7 +135,7 @@ def _add_products(panels, first, n, y, y0, D, add, room):
         start = y0 * y.step + j
         multiply_rows(room.weights, 0, HALF, panels, first + j * HALF, y.flat, start, y.step,
                       y.flat, start, y.step,
-                      HALF, n, min(WIDTH, D - j), add, False, room.sums)  # fmt: skip
+                      HALF, n, min(WIDTH, D - j), add, False, room.sums)
 
 
 @helper

@@ -61,14 +61,14 @@ def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N,
     panels = empty_lines.py_func(math.prod(shape), np.uint32).reshape(shape)
     parts_KN = np.empty((blocks if sums_N.size else 0, N), np.float32)
     _multiply_bf16(a, b, c_ZMN, pairs, panels, a_transposed, b_transposed, task, bias_N, parts_KN,
-                   sums_N, depth, down, across, threads)  # fmt: skip
+                   sums_N, depth, down, across, threads)
 
 
 @kernel
 def _multiply_bf16(
     a, b, c_ZMN, pairs_ZSMP, panels, a_transposed, b_transposed, task, bias_N, parts_KN, sums_N,
     depth, down, across, threads,
-):  # fmt: skip
+):
     Z, M, N = c_ZMN.shape
     K = a.shape[1 if a_transposed else 2]
     b_steps = K * N if len(b) == Z else 0, 1 if b_transposed else N, K if b_transposed else 1
@@ -85,7 +85,7 @@ def _multiply_bf16(
     for thread in prange(threads):
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
                  a_flat, a_transposed, pairs_ZSMP, b_flat, b_steps, panels, c_flat, M, N, K, depth,
-                 task, bias_N, parts_KN)  # fmt: skip
+                 task, bias_N, parts_KN)
     for k in range(len(parts_KN)):
         for j in range(N):
             sums_N[j] += parts_KN[k, j]
@@ -101,7 +101,7 @@ def _round_all(first, end, a, transposed, M, K, depth, pairs_ZSMP):
         z, i, p = job // parts, job % parts, job % parts * DEEP
         i0, i1, p0, p1 = (0, M, p, p + DEEP) if transposed else (i, i + 1, 0, deep)
         _round(a, z * K * M, transposed, M, K, i0, i1, p0, p1, depth,
-               pairs, z * steps * rows * row, rows, row)  # fmt: skip
+               pairs, z * steps * rows * row, rows, row)
 
 
 @helper
@@ -114,7 +114,7 @@ def _round(a, a0, transposed, M, K, i0, i1, p0, p1, depth, y, y0, y_rows, y_row)
             turn_pairs(a, a0 + 2 * p * M + i0, M, K - 2 * p, i1 - i0, y, to, y_row, room)
         else:
             pairs_side_by_side(a, a0 + i0 * K + 2 * p, K, i1 - i0, K - 2 * p, y, to, y_row,
-                               min(depth, p1 - p))  # fmt: skip
+                               min(depth, p1 - p))
 
 
 @helper
@@ -128,13 +128,13 @@ def _pack(first, end, b, transposed, K, N, panels_ZJP, parts_KN):
         if transposed:
             j = i % panels * WIDTH
             pack_pairs(b, (i // panels * N + j) * K, 1, K, K, min(WIDTH, N - j), deep,
-                       flat[i * size :], room)  # fmt: skip
+                       flat[i * size :], room)
         else:
             z, block = i // (deep // DEEP), i % (deep // DEEP)
             p = block * DEEP
             start = (z * K + 2 * p) * N
             pairs_across(b, start, N, K - 2 * p, N, flat, z * panels * size + p * WIDTH, WIDTH,
-                         size, DEEP)  # fmt: skip
+                         size, DEEP)
             if len(parts_KN):
                 _sum_rows(b, start, N, min(2 * DEEP, K - 2 * p), N, parts_KN[block], 0)
 
@@ -147,14 +147,14 @@ def _pack_step(b, p0, K, columns, depth, panels, room, parts_KN, j0):
     for block in range(p0 // DEEP, min((p0 + depth) // DEEP, len(parts_KN))):
         k = 2 * DEEP * block
         _sum_rows(b.flat, b.start + k * b.row, b.row, min(2 * DEEP, K - k), columns,
-                  parts_KN[block], j0)  # fmt: skip
+                  parts_KN[block], j0)
 
 
 @helper
 def _do_jobs(
     first, end, down, across, a, a_transposed, pairs_ZSMP, b, b_steps, panels_ZJP, c, M, N, K,
     most, task, bias, parts_KN,
-):  # fmt: skip
+):
     _, steps, rows, row = pairs_ZSMP.shape
     pairs, a_matrix = pairs_ZSMP.reshape(-1), steps * rows * row if len(pairs_ZSMP) > 1 else 0
     b_matrix, b_row, b_column = b_steps
@@ -179,7 +179,7 @@ def _do_jobs(
         if near and rounded != job // across:
             rounded = job // across
             _round(a, z * M * K, a_transposed, M, K, i0, i1, 0, deep, most,
-                   pairs, -i0 * row, rows, row)  # fmt: skip
+                   pairs, -i0 * row, rows, row)
         a0 = 0 if near else z * a_matrix + i0 * row
         for step in range(steps):
             p0 = step * most
@@ -190,7 +190,7 @@ def _do_jobs(
             else:
                 panel, panel_size = 0, depth
                 _pack_step(Matrix(b, z * b_matrix + j0 * b_column, b_row, b_column), p0, K,
-                           j1 - j0, depth, panels, room, parts_KN, j0)  # fmt: skip
+                           j1 - j0, depth, panels, room, parts_KN, j0)
             last = step == steps - 1
             for j in range(0, j1 - j0, WIDTH):
                 c0, so_far = z * M * N + i0 * N + j0 + j, j * (i1 - i0)
@@ -201,7 +201,7 @@ def _do_jobs(
                 multiply_rows(pairs, a0 + step * rows * row, row,
                               panels, panel + j * panel_size, s, s0, s_row, to, to0, to_row,
                               depth, i1 - i0, min(WIDTH, j1 - j0 - j), task != REPLACE or step > 0,
-                              streams and last, for_rows)  # fmt: skip
+                              streams and last, for_rows)
     close_tiles()
     finish_streams()
 

@@ -80,4 +80,4 @@ def turn_pairs(x, x0, x_row, K, rows, y, y0, y_row, room):
     for i in range(0, rows, LANES):
         for p in range(0, DEEP, LANES):
             transpose_block(room, p * rows + i, rows, LANES, min(LANES, rows - i),
-                            y, y0 + i * y_row + p, y_row)  # fmt: skip
+                            y, y0 + i * y_row + p, y_row)

@@ -28,7 +28,7 @@ else:
         while i < rows:
             height = tile_height(rows - i)
             multiply_pairs(a, a0 + i * a_row, a_row, 1, b, b0, WIDTH, s, s0 + i * s_row, s_row,
-                           c, c0 + i * c_row, c_row, depth, height, columns, add)  # fmt: skip
+                           c, c0 + i * c_row, c_row, depth, height, columns, add)
             i += height
 
     @helper

@@ -120,7 +120,7 @@ class Codec:
         dead_N = np.zeros(len(data) + 1, np.uint8)
         count = kernels.encode(
             _padded(data), spans_P3, scanner, self.vocabulary, self.of_thread.cache, dead_N, ids_N
-        )  # fmt: skip
+        )
         ids_N.resize(count, refcheck=False)  # gives back what was not needed, without a copy
         return ids_N
 

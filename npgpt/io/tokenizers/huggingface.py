@@ -40,7 +40,7 @@ def to_json(tokenizer) -> str:
     vocab = dict(zip(spelled, tokenizer.ids, strict=True))
     merges = [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges]
     return _fields(vocab, merges, tokenizer.special_ids, _pre_tokenizer(tokenizer.pattern),
-                   BYTE_LEVEL | {"use_regex": True})  # fmt: skip
+                   BYTE_LEVEL | {"use_regex": True})
 
 
 def characters_to_json(kind, texts, special_ids) -> str:
@@ -63,19 +63,19 @@ def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
         {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": True}
         for token, i in special_ids.items()
-    ]  # fmt: skip
+    ]
     model = {
         "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
         "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
         "ignore_merges": False,
-    } | changes  # fmt: skip
+    } | changes
     vocab = dict(sorted(vocab.items(), key=lambda item: item[1]))
     fields = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
         "normalizer": None, "pre_tokenizer": pre_tokenizer,
         "post_processor": None, "decoder": decoder,
         "model": model | {"vocab": vocab, "merges": merges},
-    }  # fmt: skip
+    }
     return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -106,7 +106,7 @@ def characters_from_json(fields: dict, path: Path) -> dict:
     while n < len(single) and vocab[single[n]] == n and (not n or single[n - 1] < single[n]):
         n += 1
     found = {"characters": "".join(single[:n]), "special_tokens": list(special_ids),
-             "added": "".join(single[n:])}  # fmt: skip
+             "added": "".join(single[n:])}
     if kind(fields) == "words":
         found["words"] = [text for text in texts if len(text) != 1]
     expected = [*single[:n], *found.get("words", ()), *special_ids, *single[n:]]

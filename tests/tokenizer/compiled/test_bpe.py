@@ -223,7 +223,7 @@ def test_merges_equal_those_of_the_tokenizers_library(tmp_path):
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=700, special_tokens=["<|end|>", "<|end|>>"], show_progress=False,
         initial_alphabet=byte_level.alphabet(),
-    )  # fmt: skip
+    )
     peer.train_from_iterator([PROSE], trainer)
     peer.save(str(tmp_path / "peer.json"))
     loaded = BPETokenizer.load(tmp_path / "peer.json")

@@ -57,13 +57,13 @@ def class_and_length(text_N, i, block_of, classes):
         point = (
             (first & 0x0F) << 12 | np.int64(text_N[i + 1] & 0x3F) << 6
             | np.int64(text_N[i + 2] & 0x3F)
-        )  # fmt: skip
+        )
         length = 3
     else:
         point = (
             (first & 0x07) << 18 | np.int64(text_N[i + 1] & 0x3F) << 12
             | np.int64(text_N[i + 2] & 0x3F) << 6 | np.int64(text_N[i + 3] & 0x3F)
-        )  # fmt: skip
+        )
         length = 4
     return np.int64(classes[np.int64(block_of[point >> 7]) << 7 | (point & 127)]), length
 

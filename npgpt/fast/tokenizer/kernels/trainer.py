@@ -65,7 +65,7 @@ def new_pairs(capacity, positions, tokens, rank_of):
     return Pairs(
         left, right, count, first, table, item_position, item_next, heap_count, heap_pair,
         np.zeros(3, np.int64), int(tokens - 1).bit_length(), rank_of,
-    )  # fmt: skip
+    )
 
 
 @inlined
