@@ -1,7 +1,7 @@
-"""What ops refuse: each function checks one kind of argument, for the op whose name it is given.
+"""What ops refuse: each function checks one kind of argument; `op` is the name of the op.
 
 Every error has one form: the op, what is wrong with which shapes; what to write instead. A check
-returns its argument in the form that the op computes with, or nothing.
+returns what the op computes with, or nothing.
 """
 
 import math
@@ -64,7 +64,8 @@ def count(op, shape, axes, correction):
     """Return n - correction for the n elements that are reduced; refuse one below 1."""
     n = math.prod(shape[i] for i in axes)
     if n <= correction:
-        raise ValueError(f"{op}: {shape} has {n} elements for correction={correction}; use 0")
+        raise ValueError(f"{op}: {n} elements of {shape} along axes {axes} for correction="
+                         f"{correction}; use 0")
     return n - correction
 
 
@@ -249,7 +250,7 @@ def indices(op, indices, size):
     if found.size and unsigned.max() >= size:
         position = tuple(int(i) for i in np.argwhere(unsigned >= size)[0])
         raise IndexError(f"{op}: index {given[position]} at position {position} is outside "
-                         f"[0, {size}); use the tokenizer of this model")
+                         f"[0, {size}); if it is a token, use this model's tokenizer")
     return found
 
 

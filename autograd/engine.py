@@ -35,7 +35,8 @@ INSTEAD = {  # attributes of PyTorch's tensors -> what to write here
     "numpy": "x.data", "tolist": "x.data.tolist()", "argmax": "x.data.argmax(axis)",
     "view": "x.reshape(shape)", "unsqueeze": "x.reshape(shape)", "squeeze": "x.reshape(shape)",
     "permute": "x.transpose(axes)", "T": "x.swapaxes(-1, -2)", "zero_": "x.grad = None",
-    "clone": "Tensor(x.data.copy())", "to": "Tensor(x.data.astype(dtype))",
+    "clone": "Tensor(x.data.copy()), a constant",
+    "to": "Tensor(x.data.astype(dtype)), a constant",
 }
 
 _recording = ContextVar("recording", default=True)
@@ -370,9 +371,9 @@ def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
     """Attach a vector-Jacobian product to the op `of`; flops are those of the VJP per forward FLOP.
 
     The function takes (d_output, saved) and returns one gradient per array input: an array, or
-    None for an input that has no derivative. It must not write into d_output, return an array that
-    it saved and still needs, or return one new array for two inputs. It may take two more
-    parameters, each with an entry per array input:
+    None for an input that has no derivative. It must not write into d_output. The engine may write
+    into a returned array, so it must not be an array that the op needs again, nor be returned for
+    two inputs. The function may take two more parameters, each with an entry per array input:
 
     needs   whether the gradient is wanted; where it is not, None may be returned
     sums    None, or the sum of the gradients of a leaf's other uses. The VJP may add to that array
@@ -403,8 +404,8 @@ def backward(tensor: Tensor, gradient: "ArrayLike | Tensor | None" = None) -> No
     sums = {_edge(tensor): _first_gradient(tensor, gradient)}
     pending = _count_uses(tensor.node)
     # A node is visited when the gradients of all its uses have been added, not at the first one.
-    # In `b = a + a; c = b + b`, a depth-first walk would pass on the gradient of b's first use
-    # before the second one was added, and visit everything below b twice.
+    # In `b = a * a; c = 2 * b; d = b + c`, a depth-first walk would pass on the gradient of b's use
+    # in d before its use in c was added, and visit everything below b twice.
     ready = [tensor.node] if tensor.node else []
     while ready:
         node = ready.pop()

@@ -12,8 +12,8 @@ Both sides are compared
 
 - for every entry of an input with up to 100 entries: v is 1 in that entry and 0 elsewhere;
 - for 32 random entries of a larger input, and along 4 random directions without a zero. An entry
-  that is wrong by more than 2 rtol |x.grad| shows in each of these directions; a smaller error is
-  found only if its entry is among the 32.
+  that alone is wrong, by more than 2 rtol times the L2 norm of x.grad, shows in each of these
+  directions; a smaller error is found only if its entry is among the 32.
 
 `gradcheck` does this for any function; `check_op` for an op, on its cases in
 `autograd.gradcheck_cases`, and adds the transpose test. With J the Jacobian of f and u a cotangent,
@@ -28,8 +28,8 @@ What makes such checks worth something:
 
 - c is random, of order one and of both signs. With all c_i = 1 the gradient of a softmax is 0, and
   a rule that is doubled, or has the wrong sign, passes.
-- An error is measured relative to the largest entry of that gradient, input by input, and not
-  against a constant below which a small gradient can hide anything.
+- An error is measured relative to the largest entry of that gradient, input by input. Only below
+  atol, the rounding of the differences, can a wrong gradient hide.
 - float64. eps is near the cube root of its precision, where the error of the formula, as eps^2,
   and the error of rounding, as 1 / eps, are both small: `error_by_step` shows both sides of that
   valley. It is a power of two, so x + eps is exact. Inputs should be of order one.
@@ -61,7 +61,8 @@ EVERY_ENTRY, SOME_ENTRIES, DIRECTIONS = 100, 32, 4
 class InputReport:
     """The gradient with respect to one input, and the entry in which it agrees worst.
 
-    error     |analytic - numeric| there, relative to the largest entry of the gradient
+    error     |analytic - numeric| there, relative to the largest entry of the gradient; for an
+              entry found along a direction, the gap along it relative to the gradient's norm
     compared  the number of entries that were compared; `wrong` of them differ too much
     """
 
@@ -85,7 +86,7 @@ class InputReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The result for the function `name`: an InputReport for each input.
+    """What the check of the function `name` found: an InputReport for each input.
 
     transpose    the relative gap between <u, J v> and <J^T u, v>; None if Jv has no complex step
     """
@@ -97,8 +98,12 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        untransposed = self.transpose is not None and not self.transpose <= RTOL_OF_TRANSPOSE
-        return not (untransposed or any(x.wrong for x in self.inputs))
+        return not (self.not_transposed or any(x.wrong for x in self.inputs))
+
+    @property
+    def not_transposed(self) -> bool:
+        """Return True if the transpose test was made and failed."""
+        return self.transpose is not None and not self.transpose <= RTOL_OF_TRANSPOSE
 
     @property
     def worst(self) -> InputReport:
@@ -110,7 +115,7 @@ class Report:
         head = (f"gradcheck of {self.name}: {len(wrong)} of {len(self.inputs)} gradients wrong "
                 f"(relative error allowed: {self.rtol:g})")
         lines = [head, *map(str, wrong or self.inputs)]
-        if self.transpose is not None and not self.transpose <= RTOL_OF_TRANSPOSE:
+        if self.not_transposed:
             lines.append(f"<u, J v> and <J^T u, v> are {self.transpose:.2g} apart, relatively "
                          f"(allowed: {RTOL_OF_TRANSPOSE:g})")
         return "\n  ".join(lines)
@@ -168,9 +173,9 @@ class OpReport:
     """The result of `check_op`.
 
     worst      the largest relative error of a gradient, over all cases
+    where      the input, entry and case of `worst`
     transpose  the largest relative gap between <u, J v> and <J^T u, v>; None if a case has no J v
                by a complex step
-    where      its input, entry and case
     failure    the report on the first case that failed; None if none did
     """
 
@@ -217,10 +222,13 @@ def check_op(name, seed=0):
 
 
 def _rule_and_arithmetic(name):
-    """Yield name, file and line of the rule of an op, and of what it calls of the backend."""
+    """Yield name, file and line of an op's rule, and of the backend's functions that it calls,
+    itself or in a helper of its own file."""
     rule = OPS[name].vjp
-    called = (getattr(backend, attribute, None) for attribute in rule.__code__.co_names)
-    for function in (rule, *filter(inspect.isfunction, called)):
+    helpers = filter(inspect.isfunction, map(rule.__globals__.get, rule.__code__.co_names))
+    own = [rule, *(helper for helper in helpers if helper.__module__ == rule.__module__)]
+    called = (getattr(backend, name, None) for part in own for name in part.__code__.co_names)
+    for function in map(inspect.unwrap, (rule, *filter(inspect.isfunction, called))):
         file = function.__module__.replace(".", "/") + ".py"
         line = function.__code__.co_firstlineno
         yield f"{function.__module__}.{function.__name__} ({file}, line {line})"
@@ -237,10 +245,10 @@ def cases_of(name):
 
 
 def error_by_step(f, inputs, steps, dtype=np.float64, seed=0):
-    """Return the error of a derivative for each step: its formula's, or by rounding.
+    """Return, for each step, the largest error of the quotient: of its formula, or of rounding.
 
     dtype   float32 or float64: of f, for central differences; complex128: for complex steps, which
-            do not round. The gradient that backward computes in float64 counts as the truth.
+            do not cancel. The gradient that backward computes in float64 counts as the truth.
 
     f, inputs and seed as for `gradcheck`. Returns an array as long as `steps`: the largest error,
     relative to the largest gradient.

@@ -136,7 +136,7 @@ class Counting:
         self.model, self.positions = model, 0
 
     def __call__(self, idx_BT, cache=None):
-        self.positions += idx_BT.size
+        self.positions += np.size(idx_BT)
         return self.model.next_logits(idx_BT, cache)
 
 

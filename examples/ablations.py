@@ -197,7 +197,8 @@ def flops_of_a_step(model, batch_size):
     """Return FLOPs of the ops of a step, forward and backward, padding included."""
     costs = OpCosts()
     with observing(costs):
-        stories("train").batch(np.arange(batch_size))[0].loss(model).backward()
+        batch, _ = stories("train").batch(np.arange(batch_size))
+        model.loss(*batch.inputs, batch.targets_BT).backward()
     for weight in model.parameters().values():
         weight.grad = None
     return sum(cost.flops for cost in costs.costs.values())
@@ -249,7 +250,8 @@ def measure_noise(settings):
         for _ in range(settings["draws"]):
             rows = order[np.arange(used, used + size) % len(order)]
             used += size
-            stories("train").batch(rows)[0].loss(model).backward()
+            batch, _ = stories("train").batch(rows)
+            model.loss(*batch.inputs, batch.targets_BT).backward()
             gradient = np.concatenate(
                 [weight.grad.ravel() for weight in model.parameters().values()], dtype=float
             )

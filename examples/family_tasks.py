@@ -17,7 +17,7 @@ from families import LONGEST, Rewriting, padded
 from autograd import Tensor, log_softmax
 from npgpt import tales
 from npgpt.families.objectives import MASK, PAD, SENTINELS
-from npgpt.families.writing import filled, rewritten
+from npgpt.families.writing import fill_masks, write_spans
 
 NOBLES = tales.GRAMMAR.lists["noble"]  # three lords, then the three ladies
 TELLS = 0.1  # nats that what follows has to say of a hidden word
@@ -206,7 +206,7 @@ def _gpt_goes_on(model, tokenizer, ids_T, given, seed):
 def _bert_goes_on(model, tokenizer, ids_T, given, seed):
     """Return a mask for each word that is to come, as many as the true story has."""
     hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
-    return list(filled(model, tokenizer, hidden_T, LONGEST, seed=seed))
+    return list(fill_masks(model, tokenizer, hidden_T, LONGEST, seed=seed))
 
 
 def _t5_goes_on(model, tokenizer, ids_T, given, seed):
@@ -215,7 +215,7 @@ def _t5_goes_on(model, tokenizer, ids_T, given, seed):
     sentinel = tokenizer.special_ids[SENTINELS[0]]
     while len(text) < len(longer) < LONGEST and tokenizer.ids["\n"] not in longer:
         text = longer
-        longer = list(rewritten(model, tokenizer, [*text, sentinel], 8, seed=seed + len(text)))
+        longer = list(write_spans(model, tokenizer, [*text, sentinel], 8, seed=seed + len(text)))
     return longer
 
 

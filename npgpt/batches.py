@@ -40,9 +40,10 @@ def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None))
 
 
 def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-    """Yield batches (inputs, targets) in which every token but the first is a target exactly once.
+    """Yield batches (inputs, targets) in which each token but the first is a target once.
 
-    stride       distance between the starts of windows. None: block_size, so windows are disjoint.
+    stride       distance between the starts of windows. None: block_size, so windows are disjoint
+                 (the last one ends with the text; targets of the one before are masked in it).
                  Smaller: each window after the first counts only its last `stride` targets, so each
                  of them is predicted from more than block_size - stride tokens.
     max_tokens   None for all windows; else a random sample of windows, drawn by `seed`, with about
@@ -114,7 +115,7 @@ class Batch(NamedTuple):
 class Floor(NamedTuple):
     """A lower bound of any model's expected loss, in nats per target.
 
-    share   the bound is the mean over this share of the batches drawn
+    share   the bound is the mean over this share of the texts or passages
     """
 
     name: str
@@ -148,8 +149,10 @@ class NextToken:
         return len(ids_N) - 1
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
-        """Return the `Floor` of a text; None if its entropy, in nats per character, is unknown, or
-        if a token may be a word."""
+        """Return the `Floor` of a text; None if its entropy in nats per token is unknown.
+
+        `entropy_rate` is per character, so it counts only where every token is a character.
+        """
         if not entropy_rate or isinstance(self.tokenizer, WordTokenizer):
             return None
         return Floor("entropy of the text", entropy_rate, 1.0)

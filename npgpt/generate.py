@@ -28,6 +28,7 @@ class KVCache:
     stored, and a step of generation computes the new position only.
 
     longest   the largest S: memory for it is allocated at the first token
+    length    S before a forward pass; its caller sets it afterwards
     """
 
     def __init__(self, longest):
@@ -75,10 +76,12 @@ class CachedLogits:
         return np.concatenate(parts)[order]
 
     def _continued(self, rows, context_BT):
-        read_BT, cache = self.groups.get(rows, (context_BT, None))
-        S = read_BT.shape[1]
-        if context_BT.shape[1] > S and np.array_equal(context_BT[:, :S], read_BT):
-            return read_BT, cache
+        """Return (ids already read, their cache): none, and a new one, if these do not follow."""
+        if rows in self.groups:
+            read_BT, cache = self.groups[rows]
+            S = read_BT.shape[1]
+            if context_BT.shape[1] > S and np.array_equal(context_BT[:, :S], read_BT):
+                return read_BT, cache
         return context_BT[:, :0], KVCache(self.block_size)
 
 

@@ -113,7 +113,7 @@ def normal(rng, shape, std, dtype):
 def branch_std(config):
     """Return the standard deviation of the last weights of a branch.
 
-    2 n_layer branches add to the residual stream. This keeps its variance of order one.
+    2 n_layer branches add to the residual stream; its initial variance does not grow with n_layer.
     """
     return INIT_STD / math.sqrt(2 * config.n_layer)
 
@@ -176,8 +176,8 @@ class MLP(Module):
 class Block(Module):
     """Attention, then an MLP, each added to the residual stream.    (B, T, C) -> (B, T, C)
 
-    Pre-norm: a branch normalises its own input, and the sum x + branch(x) is not normalised. A
-    gradient therefore reaches every block through additions only.
+    Pre-norm: a branch normalises its own input, and the sum x + branch(x) is not normalised. One
+    path of the gradient therefore leads from `ln_f` to every block through additions alone.
 
     drop   the dropout applied to each branch before it is added
     """
@@ -240,7 +240,7 @@ class Model(Module):
         return linear_cross_entropy(x_BTC, table_VC, targets_BT)
 
     def parameters(self) -> dict[str, Tensor]:
-        """Return each weight once, by its dotted name, in a fixed order."""
+        """Return {dotted name: weight}, each weight once, in a fixed order."""
         return dict(self.named_parameters())
 
     def num_parameters(self) -> int:
@@ -282,10 +282,11 @@ class Model(Module):
         """Return token ids as an array (B, T); ValueError for a wrong rank, or T > longest."""
         idx_BT, T = np.asarray(idx_BT), self.config.block_size
         if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= longest:
+            cached = f" beside the {T - longest} in the cache" if longest < T else ""
             raise ValueError(
-                f"{type(self).__name__}: token ids of shape {idx_BT.shape}; give (batch, time) "
-                f"with 1 to {T} tokens (block_size): of one sequence make a batch, idx[None]; of a "
-                f"longer context keep the last, idx[:, -{T}:]"
+                f"{type(self).__name__}: token ids of shape {idx_BT.shape}{cached}; give (batch, "
+                f"time) with 1 to {T} tokens (block_size): of one sequence make a batch, "
+                f"idx[None]; of a longer context keep the last, idx[:, -{T}:]"
             )
         return idx_BT
 
@@ -405,7 +406,7 @@ class GPT(Model):
         `npgpt.generate.generate` or `stream`.
         """
         if self.weights and self.wte.weight.dtype == np.float32 and backend.name == "numba":
-            from npgpt.fast.decoder import Decoder  # the NumPy backend needs no compiler
+            from npgpt.fast.decoder import Decoder  # here: the NumPy backend never loads Numba
 
             return Decoder(self, self.weights)
         return CachedLogits(self.next_logits, self.config.block_size)

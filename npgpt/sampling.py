@@ -8,9 +8,9 @@ The settings apply in this order:
    below 0 multiplied by r (Keskar et al., CTRL, 4.1);
 2. temperature t: the probabilities are softmax(logits / t); at t = 0 the largest logit has all;
 3. top-k: the k tokens with the largest logits stay, and the rest get probability zero;
-4. top-p: the remaining probabilities are renormalised, and the fewest of the most probable tokens
-   stay whose total reaches p (nucleus sampling: Holtzman et al., "The Curious Case of Neural Text
-   Degeneration", 3.1);
+4. top-p: the remaining probabilities are renormalised; of the tokens sorted by probability, the
+   shortest prefix whose sum is at least p stays (nucleus sampling: Holtzman et al., "The Curious
+   Case of Neural Text Degeneration", 3.1);
 5. min-p: a token stays if it is at least m times as probable as the most probable one (Nguyen et
    al., "Turning Up the Heat", 2024).
 
@@ -81,12 +81,12 @@ class Sampling:
         return probs_V
 
     def draw(self, logits_V, rng, context=()):
-        """Return one token id (an int), drawn with one call of `rng.random()`.
+        """Return one token id (an int), drawn by one `rng.random()`, or by none at temperature 0.
 
         context   token ids to which the repetition penalty applies
 
-        At temperature 0 the largest logit wins (the first of equals), and `rng` is not used. A
-        token of probability zero is never drawn. Raises what `probabilities` raises.
+        At temperature 0 the largest logit wins (the first of equals). A token of probability zero
+        is never drawn. Raises what `probabilities` raises.
         """
         ids_K, numerators_K = self._kept(_checked(logits_V), context)
         if self.temperature == 0:
@@ -97,7 +97,7 @@ class Sampling:
         return int(ids_K[np.searchsorted(total_K, rng.random() * total_K[-1], side="right")])
 
     def _kept(self, logits_V, context):
-        """Return (ids in ascending order, numerators of their probabilities) of what stays."""
+        """Return (ids, ascending; numerators of their probabilities) of the remaining tokens."""
         if self.repetition_penalty != 1 and len(context):
             logits_V = self._penalised(logits_V, np.asarray(context))
         if self.temperature == 0:

@@ -1,10 +1,9 @@
 """Training, top to bottom: a run, its steps, its evaluations, its checkpoints.
 
 `train` is what `npgpt train` runs when its flags are read, its text is encoded and its folder is
-made. Three seams lead to the rooms around it, and none has to be there: `watch` shows progress and
-hears signals (`npgpt.run.watch`), `ranks` shares each batch among several processes
-(`npgpt.run.parallel`), and a dataset's `objective` and `write` come from the kind of model
-(`npgpt.families`).
+made. Optional arguments connect it to other packages: `watch` shows progress and hears signals
+(`npgpt.run.watch`), `ranks` shares each batch among several processes (`npgpt.run.parallel`); a
+dataset's `objective` and `write` come from the kind of model (`npgpt.families`).
 """
 
 import math
@@ -24,11 +23,11 @@ from npgpt.optim import learning_rate
 from npgpt.text import starting_prompt
 
 RATIO_INTERVAL = 10  # steps from one measurement of the update to the next
-SAMPLE_SIZE = 1 << 20  # weights that it looks at; more would show in the memory and time of a step
+RATIO_WEIGHTS = 1 << 20  # weights compared for it; more would show in a step's memory and time
 
 
 class DivergedError(FloatingPointError):
-    """The loss or a weight is not finite; the message says since when, why, and what to do."""
+    """The loss or a weight is not finite."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Step:
-    """The result of one optimizer step. step counts from 1; loss in nats per token, before it.
+    """The result of one optimizer step. step counts from 1; loss in nats per target, before it.
 
     grad_norm      L2 norm of all gradients as one vector, before clipping
     update_ratio   L2 norm of the step over the norm of the weights, every RATIO_INTERVAL steps,
@@ -125,7 +124,7 @@ def train(run, dataset, model, optimizer, *, watch=None, ranks=None):
                 bits = bits_per_byte(val_loss, bytes_each) if objective.every_token else None
             metrics.add(step, val_loss, bits, watch.seconds)
             if val_loss is not None:
-                text = losses(step, val_loss, bits, objective)
+                text = sample_heading(step, val_loss, bits, objective)
                 text += sample_text(model, dataset, config, step)
                 save(folder, metrics, text, model, optimizer)
                 watch.evaluated(text, val_loss)
@@ -190,7 +189,7 @@ def micro_batches(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
             ids_N, model.config.block_size, parts * B, seed=config.seed, step=step,
             rows=slice(first, first + B // size),
         )
-        yield batch, 1 / (batch.asked / (batch.counted * size))
+        yield batch, batch.counted * size / batch.asked
 
 
 def validation_loss(model, val_ids, config, step, objective=NEXT_TOKEN):
@@ -237,7 +236,7 @@ def evaluate(
     return total / count, count
 
 
-def losses(step, val_loss, bits, objective=NEXT_TOKEN):
+def sample_heading(step, val_loss, bits, objective=NEXT_TOKEN):
     """Return the line that heads a sample."""
     return (
         f"step {step.step}: loss {step.loss:.4f}, validation {val_loss:.4f} nats per "
@@ -261,8 +260,8 @@ def sample_text(model, dataset, config, step):
 def save(folder, metrics, text, model, optimizer):
     """Write metrics and samples, then the checkpoint, then the weights if they are the best.
 
-    In this order nothing is lost: on resuming, metrics and samples beyond the checkpoint are
-    dropped, but a checkpoint's own could not be restored.
+    A crash between two of them loses nothing: resuming drops the metrics and samples of steps
+    after the checkpoint. The other way round, those of the checkpoint's own step could be missing.
     """
     try:
         metrics.flush()
@@ -292,7 +291,7 @@ def drop_samples_after(last_step, path):
 
 def _weight_sample(parameters):
     """Return about a million weights, evenly from all of them: a copy, in float64."""
-    step = -(-sum(weight.size for weight in parameters.values()) // SAMPLE_SIZE)
+    step = -(-sum(weight.size for weight in parameters.values()) // RATIO_WEIGHTS)
     parts = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
     return np.concatenate(parts, dtype=np.float64)
 

@@ -40,14 +40,15 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
 
     causal  lets position t read s <= t only. With S > T (keys of earlier text) the queries are the
-            last T positions: query t reads s <= t + S - T
+            last T positions: query t reads s <= t + S - T. (PyTorch's default is not causal, and
+            it aligns the first positions.)
     bias    is added to the scores; one bias for all sequences gets the sum of their gradients
     scale   replaces 1 / sqrt(D)
     mask    (B, S): 1 or True for a key, 0 or False for padding that no query reads
 
     With G < H heads of keys and values, each of them serves H / G neighbouring heads of queries,
-    and sums their gradients. A query that reads no key has y = 0 and no gradient; nor has a bias of
-    -inf.
+    and sums their gradients. A query that reads no key has y = 0 and no gradient; a bias of -inf
+    has gradient 0.
 
     Backward recomputes the weights, block by block from each row's saved logsumexp; their T x S
     matrix is never stored. With da_ts = dy_t . v_s and the softmax rule:

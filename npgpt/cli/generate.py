@@ -94,10 +94,10 @@ def run(args):
         result |= {"samples": samples} if args.n else {}
         print_json(result | ({"stats": writer.stats()} if args.stats else {}))
         return None
-    shown = prompt.lstrip("\n")
+    shown, prompt_T = prompt.lstrip("\n"), tokenizer.encode(prompt)
     if writer.n == 1:
         _show(shown)
-    writer.write(tokenizer.encode(prompt), _show, shown)
+    writer.write(prompt_T, _show, shown)
     print()
     return writer.print_stats()
 

@@ -54,7 +54,7 @@ def _check_entry(path, name, value, types, table=""):
 
 
 def _elsewhere(name, known):
-    """Return advice on a name that is not `known`: its place, the nearest name, or nothing."""
+    """Return advice on a name that no setting has: where it belongs, the nearest one, or ""."""
     if name in ("tokenizer", "vocab_size"):
         return f": give it as the flag --{name.replace('_', '-')}"
     tables = dict.fromkeys(model_settings(), "model")

@@ -18,7 +18,7 @@ HINTS = (
 
 
 def clip(a, b, longest):
-    """Return a and b, clipped.    a, b: gradients of any shapes, not both 0"""
+    """Scale a and b by one factor, so that their joint norm is at most `longest`."""
     length = np.sqrt((a**2).sum() + (b**2).sum())
     factor = min(1.0, longest / length)
     return a * factor, b * factor

@@ -24,7 +24,7 @@ HIDDEN = None  # in a pattern: one unknown token
 
 
 class Gap(NamedTuple):
-    """In a pattern: 1 to `longest` unknown tokens."""
+    """Any 1 to `longest` unknown tokens, as an entry of a pattern."""
 
     longest: int
 
@@ -51,11 +51,11 @@ def hidden_log_probabilities(grammar: Grammar, story, hidden: list[int], write=C
 def spans_log_probability(
     grammar: Grammar, story, spans, longest: int, write=CharTokenizer.write
 ):
-    """Return ln P(spans | visible tokens), a float; the lengths of the spans are unknown too.
+    """Return ln P(tokens of all spans | the other tokens), a float; their number is not given.
 
     story, write   as above
-    spans          pairs (first, last + 1) of positions, increasing, that do not touch. Lengths 1 to
-                   `longest` were equally likely; a span beyond the end was cut off there.
+    spans          pairs (first, last + 1) of positions, increasing, that do not touch. A length is
+                   uniform over 1 to `longest`; the story's end cuts off what is beyond it.
 
     Return None if the grammar does not derive the story.
     """

@@ -138,7 +138,7 @@ class Denoising:
         ]
 
     def _spans(self, ids_N, block_size):
-        """Return (first, last + 1) of each passage, long ones in parts of block_size.
+        """Return the positions (first, last + 1) of each passage; a long one is cut to block_size.
 
         Text before the first blank line and after the last may be cut off, and is left out.
         """

@@ -128,7 +128,7 @@ def their_weights(weights, names, prefix, without_prefix):
 
 
 def our_weights(arrays, names, prefix):
-    """Return arrays by our names; an array that we have no name for keeps the library's."""
+    """Return the arrays under our names for them; one that we have no name for keeps its own."""
     named = {name.removeprefix(prefix): array for name, array in arrays.items()}
     return _renamed(named, {theirs: ours for ours, theirs in names.items()})
 

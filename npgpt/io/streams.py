@@ -55,7 +55,7 @@ def chunks(
     pattern: str | None,
     cut_word: Callable[[str], int] = lambda word: 0,
 ) -> Iterator[str]:
-    """Yield a text, given as a file or in parts, in chunks that may be encoded one by one.
+    """Yield pieces of a text whose ids, one piece after the other, are those of the whole text.
 
     cut_word: gives a position where the beginning of a pre-token may be cut, or 0; see `word_cut`.
     Raises FileNotFoundError if there is no such file, ValueError if it is not UTF-8.

@@ -34,7 +34,7 @@ def divergence_explained(run, model, optimizer, ids_N, ranks=None, objective=NEX
 
 
 def diagnosis(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
-    """Return where the first number that is not finite arises in a step, by computing it again.
+    """Compute a step again, and return in words where its first NaN or infinity arises.
 
     step    counted from 0; the weights are from before it
     ranks   each rank looks at its own rows of the batch

@@ -36,7 +36,7 @@ def warm_up(config, **options):
 
 
 class WarmUp:
-    """`warm_up` in parts: other processes compile while this one reads a text.
+    """Compile the kernels in other processes, while this one goes on and reads a text.
 
     config       the settings of a model of any vocabulary; None if there is no model
     byte_pairs   whether a tokenizer of byte pairs is used, too; its kernels are ready at once

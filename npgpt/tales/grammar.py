@@ -39,7 +39,7 @@ class Mention(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A field `{slot:source}`: a choice from the list that `source` names or mentions."""
+    """A field `{slot:source}` of a template, filled with one entry of the list `source`."""
 
     slot: str
     source: str | Mention

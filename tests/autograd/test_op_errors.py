@@ -56,7 +56,7 @@ ERRORS = [
     (lambda: ag.sum(t(2, 3), "all"), ValueError, r"sum: axis 'all' for shape \(2, 3\); use an int"),
     (lambda: ag.max(t(), 0), ValueError, r"max: axis 0 for shape \(\); a 0-d array has no axis"),
     (lambda: ag.var(t(2, 3), 0, correction=2), ValueError,
-     r"var: \(2, 3\) has 2 elements for correction=2; use 0"),
+     r"var: 2 elements of \(2, 3\) along axes \(0,\) for correction=2; use 0"),
     # shaping
     (lambda: t(2, 3).reshape(4, 2), ValueError,
      r"reshape: .*size 6 into shape \(4, ?2\), for shape \(2, 3\); .* may be -1"),
@@ -138,7 +138,7 @@ ERRORS = [
     (lambda: ag.embedding(t(3), [0]), ValueError,
      r"embedding: weight \(3,\); use a table, \(vocabulary, channels\)"),
     (lambda: ag.embedding(t(3, 2), np.array([[0, 1], [3, -1]])), IndexError,
-     r"embedding: index 3 at position \(1, 0\) is outside \[0, 3\); use the tokenizer of"),
+     r"embedding: index 3 at position \(1, 0\) is outside \[0, 3\); if it is a token, use this"),
     (lambda: ag.embedding(t(3, 2), -1), IndexError, r"embedding: index -1 at position \(\)"),
     *[(lambda ids=ids: ag.embedding(t(3, 2), ids), TypeError,
        r"embedding: indices of dtype .*; use integers \(\.astype\(int\)\)")

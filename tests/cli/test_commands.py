@@ -92,8 +92,8 @@ def test_a_prompt_longer_than_a_block_is_continued_from_its_end(cli, finished):
     ],
 )
 def test_generate_refuses_what_it_can_not_use(cli, finished, arguments, message):
-    status, _, err = cli("generate", finished, *arguments)
-    assert status == 1 and message in err and "Traceback" not in err
+    status, out, err = cli("generate", finished, *arguments)
+    assert status == 1 and out == "" and message in err and "Traceback" not in err
 
 
 def test_eval_counts_the_validation_text_as_training_does(cli, finished):

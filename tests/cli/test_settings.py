@@ -81,6 +81,16 @@ def test_a_mistake_in_a_file_is_named_with_what_is_near(cli, here, file, old, ne
     assert files(here) == before
 
 
+def test_the_stride_of_a_preset_follows_a_smaller_window(cli, here, file):
+    file()
+    arguments = ("train", "--preset", "tales", "--corpus", "hens.txt", *TINY)
+    status, _, err = cli(*arguments, "--eval-stride", 17, "--out", "refused")
+    assert status == 1 and "eval_stride=17 is larger than a window, block_size=16" in err
+    assert cli(*arguments, "--out", "run")[0] == 0
+    config = json.loads((here / "run/config.json").read_text(encoding="utf-8"))
+    assert config["training"]["eval_stride"] == 16
+
+
 def test_a_file_may_begin_with_a_byte_order_mark(file):
     assert read_settings(file("\ufeff" + FILE)) == read_settings(file())
 

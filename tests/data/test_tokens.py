@@ -120,7 +120,7 @@ def test_documents_are_split_whole_and_evenly(count, fraction):
 
 def test_one_document_has_no_split_by_documents():
     corpus = corpus_of("all in one")
-    with pytest.raises(ValueError, match="given is one document.*use --split tail"):
+    with pytest.raises(ValueError, match="given is one document.*train with --split tail"):
         list(split_chunks(corpus, scan(corpus), "documents", 0.9))
 
 

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+import re
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -13,9 +15,10 @@ import autograd
 import autograd.ops
 from autograd import OPS, Tensor, op
 from autograd.finite_differences import Function
-from autograd.gradcheck import check_op
+from autograd.gradcheck import _rule_and_arithmetic, check_op
 from autograd.gradcheck_cases import CASES
 
+ROOT = Path(autograd.__file__).parents[1]
 EVERY_CASE = [
     pytest.param(case, id=f"{name}: {case.label}")
     for name, cases in CASES.items()
@@ -152,3 +155,20 @@ def arrays_in(value):
 
 def shared(array, others):
     return any(np.shares_memory(array, other) for other in others)
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_a_failed_check_names_the_lines_of_the_rule_and_of_its_arithmetic(name):
+    named = list(_rule_and_arithmetic(name))
+    assert name in named[0]
+    for text in named:
+        found = re.fullmatch(r"[\w.]+\.(\w+) \(([\w/]+\.py), line (\d+)\)", text)
+        function, file, line = found.groups()
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1 :]
+        assert f"def {function}(" in "\n".join(lines[:3]), text
+
+
+@pytest.mark.parametrize("name", ["gelu", "layer_norm", "dropout", "rotary_embedding", "linear"])
+def test_a_failed_check_names_the_file_of_the_arithmetic(name):
+    _, *arithmetic = _rule_and_arithmetic(name)
+    assert all("kernels" in text or "reference" in text for text in arithmetic) and arithmetic
