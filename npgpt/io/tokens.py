@@ -184,7 +184,8 @@ def _by_document(corpus, count, share):
     if count < 2:
         raise ValueError(
             f"{corpus.name} is one document, so it cannot be split by documents: give a folder "
-            "or several files, train with --split tail, or evaluate it all: npgpt eval --split all"
+            "or several files, train with --split tail, or evaluate all of it with npgpt eval "
+            "--split all"
         )
     wanted = min(count - 1, max(1, round(share * count)))
     index_of = {}  # empty documents do not count

@@ -108,7 +108,7 @@ def test_generate_continues_fills_in_and_rewrites(cli, runs):
     [
         ("bert", [], "this model fills in what is hidden: write <mask> for each hidden token"),
         ("bert", ["--prompt", "A dog"], "write <mask> for each hidden token, .*; not 'A dog'"),
-        ("bert", ["--prompt", "A <mask>", "--max-new-tokens", 3], "bert fills in all hidden tokens; leave"),
+        ("bert", ["--prompt", "A <mask>", "--max-new-tokens", 3], "all hidden tokens; leave it"),
         ("bert", ["--prompt", "<mask>" * 200], "1 to 190 tokens"),
         ("t5", [], "this model rewrites hidden spans: write <extra_id_0>"),
         ("t5", ["--prompt", "A <extra_id_1>"], "each once and in this order"),

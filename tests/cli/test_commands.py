@@ -131,7 +131,7 @@ def test_eval_of_one_document_by_a_run_that_split_by_documents_advises_what_work
     advised = re.search(r"with npgpt eval (--\w+ \w+)", err)[1].split()
     status, out, err = cli(*command, *advised)
     assert (status, err) == (0, "") and f"over {len(TEXT) - 1:,} tokens" in out
-    advised = re.search(r"use (--split \w+)", cli(*command)[2])[1].split()
+    advised = re.search(r"train with (--split \w+)", cli(*command)[2])[1].split()
     one = ["train", "--corpus", tmp_path / "texts" / "a.txt", "--out", tmp_path / "one", *TINY]
     assert cli(*one, *advised)[0] == 0
 
