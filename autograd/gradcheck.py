@@ -86,7 +86,7 @@ class InputReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What the check of the function `name` found: an InputReport for each input.
+    """The results of checking the function `name`: an InputReport for each input.
 
     transpose    the relative gap between <u, J v> and <J^T u, v>; None if Jv has no complex step
     """

@@ -16,7 +16,7 @@ from autograd.precision import in_bf16
 
 
 class Mask(NamedTuple):
-    """Which keys a query reads, and what is added to their scores: one argument of the backend.
+    """The keys that a query reads, and what is added to their scores: one argument of the backend.
 
     causal       query t reads keys up to t + S - T; else all of them
     keys_BS      False for padding, which no query reads; None: there is none

@@ -326,9 +326,6 @@ def _settings(args, initial=None):
     preset = given.pop("preset", None)
     like = ("shakespeare",) if initial and corpus != ("tales",) else corpus  # at a lower rate
     preset = args.preset or preset or preset_for(like, given.get("arch", TrainConfig.arch))
-    if "block_size" in given and given.get("eval_stride") is None:
-        stride = PRESETS.get(preset, {}).get("eval_stride", 0)  # may be longer than this window
-        given["eval_stride"] = min(stride, given["block_size"])
     return preset, *from_preset(preset, **given)
 
 

@@ -61,6 +61,9 @@ def from_preset(name, **changes):
         )
     model = {k: v for k, v in chosen.items() if k in model_fields}
     training = replace(TrainConfig(), **{k: v for k, v in chosen.items() if k in training_fields})
+    if "eval_stride" not in changes:  # the preset's may be longer than a smaller window
+        stride = min(training.eval_stride, model["block_size"])
+        training = replace(training, eval_stride=stride)
     if training.eval_stride > model["block_size"]:
         raise ValueError(
             f"eval_stride={training.eval_stride} is larger than a window, block_size="
