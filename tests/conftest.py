@@ -1,7 +1,7 @@
 """Settings of hypothesis, the marker `kernels`, one thread for small arrays, the program.
 
-Compiling a kernel makes a first example slow, so no example has a deadline. In CI the examples
-are the same in every run; elsewhere each run draws new ones.
+Compiling a kernel makes a first example slow, so no example has a deadline. The examples are the
+same in every run; `--hypothesis-profile=random` draws new ones.
 """
 
 import io
@@ -14,10 +14,9 @@ from hypothesis import settings
 
 from autograd import backend
 
-settings.register_profile(
-    "npgpt", deadline=None, derandomize="CI" in os.environ, print_blob=True
-)
-settings.load_profile("npgpt")
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.load_profile("same")
 
 # A shell starts background jobs with Ctrl-C ignored, which processes started here inherit: a test
 # that interrupts one would wait for ever.

@@ -75,10 +75,11 @@ def test_the_time_left_is_seen_in_any_terminal(
         if validated is not None:
             shown.validated = f"validation {validated:.3f}"
         time[0] += step_seconds
+        passed = time[0] - shown.started  # rounded as the clock's own seconds are
         shown.update(Step(done, loss, lr, grad_norm, seconds=step_seconds))
         shown.bar.refresh()
     line = screen.line()
-    left = f"{clock(step_seconds * (total - done))} left"
+    left = f"{clock(passed * (total - done))} left"
     assert left in line and f"| {done}/{total}, " in line and len(line) <= columns
     for part in line.split("/", 1)[1].split(", ")[2:]:  # each is whole
         assert re.fullmatch(
