@@ -1,7 +1,7 @@
 """Measurements behind the numbers in the documents: each module is a command to run again.
 
     python -m benchmarks             speed and memory against NumPy, PyTorch and JAX: RESULTS.md
-    python -m benchmarks.quality     losses of the presets, into README.md
+    python -m benchmarks.quality     losses of the presets, into the README.md here
 
 Reading order of the first: `measure` says how times are compared, `runners` in which processes;
 `runner_npgpt` has the timed functions, and `runner_numpy`, `runner_torch`, `runner_jax` have the

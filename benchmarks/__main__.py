@@ -4,7 +4,7 @@
 
 Without a PART all of them run, for a quarter of an hour or more. Every library has a process of its
 own (`benchmarks.runners`). Only the measured sections are replaced, and the summary of a training
-step in README.md. --quick checks that everything runs: its numbers mean little, and it writes no
+step in README.md here. --quick checks that everything runs: its numbers mean little, and it writes no
 file unless --out names one.
 """
 
@@ -31,7 +31,7 @@ PARTS = {
     "scaling": "cost against context length, width, depth, threads",
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).with_name("README.md")
 
 
 def main(argv=None):

@@ -1,4 +1,4 @@
-"""The losses of the presets' models: trains them and writes the results into README.md.
+"""The losses of the presets' models: trains them and writes the results into README.md here.
 
     python -m benchmarks.quality [--corpus FILE]
 
@@ -26,7 +26,7 @@ from npgpt.run.summary import stories_told
 from npgpt.train import evaluate
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+README = ROOT / "benchmarks" / "README.md"
 PICTURE = ROOT / "benchmarks" / "shakespeare-cpu.png"
 SEEDS = (1, 2, 3)
 MARKS = re.compile(r"(<!-- benchmarks\.quality -->\n).*?(<!-- end -->)", re.S)

@@ -17,7 +17,7 @@ beside it stand the smallest and the largest of the rounds. Where other work sha
 another day's ratios may differ by more than the rounds of one do.
 """
 SECTION = re.compile(r"<!-- ([\w ]+) -->\n(.*?)<!-- end of \1 -->\n", re.S)
-HEADLINE = "train_step"  # the part that README.md sums up
+HEADLINE = "train_step"  # the part that benchmarks/README.md sums up
 
 
 @dataclass
@@ -88,7 +88,7 @@ def with_section(document, part, text, order):
 
 
 def with_headline(document, machine, tables):
-    """Return README.md with the ratios of a training step to the tuned peers, between its marks."""
+    """Return a document with a training step's ratios to the tuned peers between its marks."""
     found = [c for table in tables if table.title.startswith("Training step")
              for c in table.comparisons if c["peer"].endswith(", tuned")]
     models, cells = dict.fromkeys(c["what"].split(":")[0] for c in found), {}

@@ -11,23 +11,28 @@ examples/08_ablations.md.
 
 Try:
 - a variant of your own: a subclass in `variants.py`, a row in `ablation_rows.py`.
-- BASE in `ablations.py` with 12 blocks: which verdicts change?
+- BASE in `ablations.py` with 12 blocks: which effects change?
 """
 
 import tempfile
 from pathlib import Path
 
-from ablation_numbers import CLAIMS, Study, verdicts
-from ablation_report import draw_details, draw_forest, report, summary
+from ablation_figures import draw_details, draw_effects
 from ablation_rows import NOISE, NORMS, ROWS, SEEDS, first_trials, other_trials
+from ablation_tables import COMPARISONS, effects, frame, log_ratios, tables
 from ablations import BASE, measured
-from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
+from example import (
+    FIGURES,
+    expect,
+    figures_of,
+    into_concepts,
+    into_document,
+    picture,
+    study_arguments,
+)
 from laboratory import kept, key, run
 
-from npgpt.files import atomic_write
-
-HERE = Path(__file__).parent
-RESULTS, TABLES = HERE / "08_ablations.jsonl", HERE / "08_ablations.md"
+RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 QUICK_GROUPS = "Base", "Attention", "Learning rate"
 QUICK = {"steps": 20, "warm_up": 2, "n_layer": 1}
 
@@ -43,8 +48,8 @@ def study(workers=None):
 
 
 def parts():
-    """The rows: those that the verdicts need, the norms of 4 blocks, all others, those of 12."""
-    needed = {name for claim in CLAIMS for name in (claim.low, claim.high)}
+    """The rows: those that are compared, the norms of 4 blocks, all others, those of 12."""
+    needed = {name for comparison in COMPARISONS for name in comparison[1:]}
     norms = [row for row in ROWS if row.group == NORMS]
     others = [row for row in ROWS if row.group != NORMS]
     yield [row for row in others if row[:2] in needed]
@@ -54,26 +59,34 @@ def parts():
 
 
 def quick_study(folder):
-    """Return the rows of two groups, a few steps each, and the gradient's noise."""
+    """Return results of two groups of rows, a few steps each, and of the gradient's noise."""
     rows = [row._replace(changes=row.changes | QUICK) for row in ROWS if row.group in QUICK_GROUPS]
     noise = [NOISE[0] | QUICK | {"sizes": [2, 4, 8], "draws": 4}]
     trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows] + noise
     results = run(trials, measured, folder / "quick.jsonl", workers=0)
-    return Study(rows, dict(zip(map(key, trials), results, strict=True)), noise)
+    return rows, dict(zip(map(key, trials), results, strict=True)), noise
 
 
 def write_report():
-    """Make the tables, the figures and the part of CONCEPTS.md from the numbers that are there."""
-    found = Study(ROWS, {key(row["settings"]): row["result"] for row in kept(RESULTS)}, NOISE)
-    atomic_write(TABLES, report(found))
-    into_concepts("08_ablations", summary(found))
-    _draw(found, FIGURES)
+    """Put the tables into the two documents, and draw the figures, from the rows that are there."""
+    results = {key(row["settings"]): row["result"] for row in kept(RESULTS)}
+    found = tables(ROWS, results)
+    into_concepts("08_ablations", found["effects"])
+    for name, table in found.items():
+        into_document(REPORT, name, table)
+    return draw(FIGURES, ROWS, results, NOISE)
+
+
+def draw(figures, rows, results, noise):
+    """Draw both figures; return the line of each row and seed."""
+    found = frame(rows, results)
+    there = [c for c in COMPARISONS if len(log_ratios(found, c)) > 1]
+    noise = [(trial, results[key(trial)]["noise"]) for trial in noise]
+    picture(draw_effects, figures / "08_ablations.png", found, there)
+    picture(draw_details, figures / "08_details.png", found, noise)
+    for line in effects(found, there).itertuples():
+        print(f"{line.choice}: {line.word}")
     return found
-
-
-def _draw(found, figures):
-    picture(draw_forest, figures / "08_ablations.png", found)
-    picture(draw_details, figures / "08_details.png", found)
 
 
 def main(quick=False, figures=FIGURES, workers=None):
@@ -82,16 +95,11 @@ def main(quick=False, figures=FIGURES, workers=None):
         thousandths of a nat of one another; a missing mask, missing residuals, decay in the
         gradient and wrong learning rates to stand out.
         """)
-    if quick:
-        with tempfile.TemporaryDirectory() as folder:
-            found = quick_study(Path(folder))
-        _draw(found, figures)
-    else:
+    if not quick:
         study(workers)
-        found = write_report()
-    for verdict in verdicts(found):
-        print(f"{verdict.sentence}: {verdict.verdict}")
-    return found
+        return write_report()
+    with tempfile.TemporaryDirectory() as folder:
+        return draw(figures, *quick_study(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@
 
 The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
 L = E + A/N^alpha + B/D^beta is known before it is fitted. `scaling_trials.py` has the trainings,
-`scaling_fit.py` the fit, `scaling_numbers.py` what follows; `scaling_report.py`,
-`scaling_summary.py` and `scaling_figure.py` show it. The largest run is predicted before it is
-trained; 09_scaling_laws.jsonl has both, in that order.
+`scaling_law.py` the fit, `scaling_tables.py` the tables, `scaling_figure.py` the picture. It needs
+the extra `studies`. The largest run is predicted before it is trained; 09_scaling_laws.jsonl has
+both, in that order.
 
 Try:
 - ALMANAC in `almanac.py`: with an exponent of 2, how do those of the law change?
@@ -22,19 +22,23 @@ import os
 import tempfile
 from pathlib import Path
 
-from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
+from example import (
+    CONCEPTS,
+    FIGURES,
+    expect,
+    figures_of,
+    into_document,
+    picture,
+    study_arguments,
+)
 from laboratory import kept, run
 from scaling_figure import draw_laws
-from scaling_numbers import Numbers
-from scaling_report import report
-from scaling_summary import summary
+from scaling_tables import RESULTS, at_best_rates, frame, largest, law_of, predict, tables
 from scaling_trials import ALMANACS, CORPUS, almanac, measure, shape
 
 from npgpt.families.size import parameters_by_part
-from npgpt.files import atomic_write
 
-HERE = Path(__file__).parent
-RESULTS, TABLES = HERE / "09_scaling_laws.jsonl", HERE / "09_scaling_laws.md"
+REPORT = Path(__file__).with_suffix(".md")
 BUDGETS = {  # FLOPs -> channels: each budget's best size is inside
     1e11: (8, 12, 16, 24, 32, 48),
     4e11: (12, 16, 24, 32, 48, 64),
@@ -76,54 +80,42 @@ class Study:
         ]
 
     def rate(self, channels, flops):
-        """The best learning rate of the nearest budget and width with which all were tried."""
-        def distance(row):
-            own = row["settings"]
-            return (abs(math.log(own["flops"] / flops)), abs(math.log(own["channels"] / channels)),
-                    row["result"]["loss"])
-
-        rows = Numbers(kept(self.path)).tried
-        rows = [row for row in rows if row["settings"]["flops"] in self.budgets]
-        return min(rows, key=distance)["settings"]["rate"]
+        """Return the best rate of the nearest budget and width with which several were tried."""
+        runs = frame(kept(self.path))
+        runs = runs[(runs.seed == 1) & (runs.text == "almanac") & runs.stories.isna()
+                    & runs.flops.isin(list(self.budgets))]
+        nearest = (runs.flops / flops).map(math.log).abs(), (
+            runs.channels / channels).map(math.log).abs()
+        runs = runs.assign(budget=nearest[0], width=nearest[1])
+        return float(runs.sort_values(["budget", "width", "loss"]).rate.iloc[0])
 
     def predict_and_train(self, flops, text="almanac"):
-        """Predict the loss at a budget by the runs of smaller ones; train; both are kept.
-
-        The best rate falls as budgets grow, so half of the one that is known is tried, too.
-        """
+        """Predict the loss at a budget by the runs of smaller ones, then train; both are stored."""
         (told,) = run([{"predict": flops, "text": text}], self.predicted, self.path, workers=0)
-        rate = self.rate(told["channels"], flops)
-        self.run([self.trial(told["channels"], flops, r, text=text) for r in (rate, rate / 2)])
+        self.run([self.trial(told["channels"], flops, text=text)])
 
     def predicted(self, asked):
-        flops, text = asked["predict"], asked["text"]
-        rows = [row for row in kept(self.path) if row["settings"].get("flops", flops) < flops]
-        numbers, vocab_size = Numbers(rows, text), almanac(text).tokenizer.vocab_size
-        best = numbers.law(True).best_size(flops)
+        flops, vocab_size = asked["predict"], almanac(asked["text"]).tokenizer.vocab_size
+        runs = frame(kept(self.path))
+        runs = runs[(runs.text == asked["text"]) & (runs.flops < flops)]
+        cells = largest(at_best_rates(runs))
+        best = law_of(cells, cells.entropy.iloc[0]).best_size(flops)
         channels = min(range(8, 513, 8), key=lambda C: abs(_size(C, vocab_size) - best))
-        return {"channels": channels} | numbers.predicted(shape(channels, vocab_size), flops)
+        return {"channels": channels} | predict(runs, shape(channels, vocab_size), flops)
 
 
 def _size(channels, vocab_size):
     return sum(parameters_by_part(shape(channels, vocab_size)).values())
 
 
-def by_text():
-    """Return the `Numbers` of the almanac, and those of the other texts by their names."""
-    rows = kept(RESULTS)
-    found = {text: Numbers(rows, text) for text in sorted({r["settings"]["text"] for r in rows})}
-    return found.pop("almanac"), found
-
-
 def write_report():
-    """Make the tables, the figures and the part of CONCEPTS.md from the numbers that are there."""
-    numbers, others = by_text()
-    tables = report(numbers, others)
-    atomic_write(TABLES, tables.encode())
-    into_concepts("09_scaling_laws", summary(numbers, others))
-    picture(draw_laws, FIGURES / "09_scaling_laws.png", numbers)
-    print(tables)
-    return numbers
+    """Put the tables into the two documents, and draw the picture, from the rows that are there."""
+    found = tables()
+    into_document(CONCEPTS, "examples/09_scaling_laws.py", found.pop("summary"))
+    for name, table in found.items():
+        into_document(REPORT, name, table)
+    picture(draw_laws, FIGURES / "09_scaling_laws.png", kept(RESULTS))
+    return found
 
 
 def quick_study(figures):
@@ -133,10 +125,10 @@ def quick_study(figures):
         study.run(study.grid(QUICK, dict.fromkeys(QUICK, (6e-3, 1.2e-2))))
         study.run([study.trial(8, 1e9, stories=n) for n in (60, 120)])
         study.predict_and_train(1.6e10)
-        numbers = Numbers(kept(path))
-    print(report(numbers, {}))
-    picture(draw_laws, figures / "09_scaling_laws.png", numbers)
-    return numbers
+        rows = kept(path)
+    print(*tables(rows).values(), sep="\n")
+    picture(draw_laws, figures / "09_scaling_laws.png", rows)
+    return rows
 
 
 def of_corpus(path):

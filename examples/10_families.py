@@ -30,7 +30,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-from example import FIGURES, expect, figures_of, into_concepts, picture, study_arguments
+from example import (
+    FIGURES,
+    expect,
+    figures_of,
+    into_concepts,
+    into_document,
+    picture,
+    study_arguments,
+)
 from families import (
     BATCH,
     FAMILIES,
@@ -41,7 +49,7 @@ from families import (
     told,
     train,
 )
-from family_report import draw_results, report, summary
+from family_tables import draw_results, tables
 from family_tasks import (
     find_words,
     go_on,
@@ -58,7 +66,7 @@ from npgpt.files import atomic_write
 from npgpt.run.estimate import clock
 
 HERE = Path(__file__).parent
-RESULTS, TABLES = HERE / "10_families.json", HERE / "10_families.md"
+RESULTS, REPORT = HERE / "10_families.json", HERE / "10_families.md"
 SEEDS = (1, 2, 3)
 TASKS = ("training", "word", "go on", "pronoun", "rewrite")
 FLOPS, REWRITE_FLOPS = 7.5e12, 2.5e12  # of a run: its training, and its training to rewrite
@@ -242,13 +250,13 @@ def collect(jobs):
 
 
 def write_report():
-    """Make the tables, the figure and the part of CONCEPTS.md from the numbers that are there."""
+    """Put the tables into the two documents, and draw the figure, from the numbers there are."""
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    text = report(results)
-    atomic_write(TABLES, text.encode())
-    into_concepts("10_families", summary(results))
+    found = tables(results)
+    into_concepts("10_families", found.pop("summary"))
+    for name, table in found.items():
+        into_document(REPORT, name, table)
     picture(draw_results, FIGURES / "10_families.png", results)
-    print(text)
     return results
 
 
@@ -262,7 +270,7 @@ def main(quick=False, figures=FIGURES, processes=2):
     if quick:
         with tempfile.TemporaryDirectory() as folder:
             results = {f: {"1": Job(f, 1, folder, quick=True).run()} for f in FAMILIES}
-        print(report(results))
+        print(*tables(results).values(), sep="\n")
         picture(draw_results, figures / "10_families.png", results)
         return results
     study(processes)

@@ -12,6 +12,7 @@ its figures and its part of CONCEPTS.md. The studies are scripts, and run as suc
 """
 
 import argparse
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,10 @@ def main():
     for flag, help in (("--quick", "tiny models"), ("--report", "no training"),
                        ("--all", "more seeds, another text")):
         which.add_argument(flag, action="append_const", const=flag, dest="flags", help=help)
-    for command in commands(parser.parse_args().flags or []):
+    flags = parser.parse_args().flags or []
+    if not all(map(importlib.util.find_spec, ("scipy", "pandas"))):
+        raise SystemExit("the studies need scipy and pandas: pip install -e '.[studies]'")
+    for command in commands(flags):
         print("\n$", *command[1:], flush=True)
         subprocess.run(command, check=True)
 

@@ -1,4 +1,4 @@
-"""The table at the end of CONCEPTS.md: every claim, and its measurement.
+"""The table of CLAIMS.md: every claim of an introduction to GPTs, and its measurement.
 
     python examples/claims.py             write the table from the stored numbers
     python examples/claims.py --measure   run the examples 00 to 07 first, a few minutes;
@@ -14,9 +14,8 @@ from pathlib import Path
 
 import claim_facts
 import numpy as np
-from claim_rows import IN_SECTIONS, SECTIONS, ablations
-from example import FIGURES, into_concepts
-from laboratory import kept
+from claim_rows import DEFINITION, sections
+from example import FIGURES, into_document
 
 from npgpt.files import atomic_write
 
@@ -63,22 +62,16 @@ def claims():
         raise SystemExit(
             f"{NUMBERS} is missing; run: python examples/claims.py --measure"
         ) from None
-    numbers["08"] = kept(HERE / "08_ablations.jsonl")
-    numbers["09"] = kept(HERE / "09_scaling_laws.jsonl")
-    numbers["10"] = json.loads((HERE / "10_families.json").read_text(encoding="utf-8"))
-    return {
-        section: of(numbers) + (ablations(numbers, section) if section in IN_SECTIONS else [])
-        for section, of in SECTIONS.items()
-    }
+    return sections(numbers)
 
 
 def table(by_section):
     """Return the table in Markdown."""
-    counts = [claim.verdict for found in by_section.values() for claim in found]
-    counted = ", ".join(f"{counts.count(verdict)} {verdict}" for verdict in dict.fromkeys(counts))
-    lines = [f"{len(counts)} claims: {counted}.", ""]
+    defined = [c.verdict == DEFINITION for found in by_section.values() for c in found]
+    lines = [f"{defined.count(False)} claims; {sum(defined)} definitions, which could not fail.",
+             ""]
     for section, found in by_section.items():
-        lines += [f"**{section}**", "", "| claim | measured by | result | verdict |"]
+        lines += [f"## {section}", "", "| claim | measured by | result | verdict |"]
         lines += ["| --- | --- | --- | --- |"]
         lines += [
             f"| {claim.sentence} | {_link(claim.script)} | {claim.result} | {claim.verdict} |"
@@ -90,8 +83,8 @@ def table(by_section):
 
 def _link(script):
     picture = FIGURES / f"{script}.png"
-    drawn = f", [figure](examples/figures/{script}.png)" if picture.exists() else ""
-    return f"[`{script}`](examples/{script}.py){drawn}"
+    drawn = f", [figure](figures/{script}.png)" if picture.exists() else ""
+    return f"[`{script}`]({script}.py){drawn}"
 
 
 if __name__ == "__main__":
@@ -102,4 +95,4 @@ if __name__ == "__main__":
     names = parser.parse_args().measure
     if names is not None:
         measure(names)
-    into_concepts("claims", table(claims()))
+    into_document(HERE / "CLAIMS.md", "claims", table(claims()))

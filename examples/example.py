@@ -75,16 +75,22 @@ def wrapped(line):
                          subsequent_indent="  " if line.startswith("- ") else "")
 
 
-def into_concepts(name, text):
-    """Put a text between the marks that CONCEPTS.md has for an example, and into what is made of
-    the document."""
-    begins, concepts = f"<!-- examples/{name}.py -->", CONCEPTS.read_text(encoding="utf-8")
-    marks = re.compile(rf"({begins}\n).*?(<!-- end -->)", re.S)
-    concepts, found = marks.subn(lambda between: between[1] + text + between[2], concepts)
+def into_document(path, name, text):
+    """Put a text between <!-- name --> and <!-- end --> of a document; the notebook follows
+    CONCEPTS.md."""
+    document = path.read_text(encoding="utf-8")
+    marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
+    document, found = marks.subn(lambda between: between[1] + text + between[2], document)
     if found != 1:
-        raise SystemExit(f"CONCEPTS.md has lost a mark: {begins} or <!-- end -->; put it back")
-    atomic_write(CONCEPTS, concepts)
-    atomic_write(NOTEBOOK, as_notebook(concepts))
+        raise SystemExit(f"{path.name} has lost a mark: <!-- {name} --> or <!-- end -->; put it "
+                         "back")
+    atomic_write(path, document.encode())
+    if path == CONCEPTS:
+        atomic_write(NOTEBOOK, as_notebook(document))
+
+
+def into_concepts(name, text):
+    into_document(CONCEPTS, f"examples/{name}.py", text)
 
 
 def draw_bars(path, panels, title):

@@ -1,16 +1,11 @@
-"""Many small trainings side by side, kept as they end, and what their differences are worth.
+"""Many small trainings side by side, stored as they end.
 
 A trial is its settings, a dict of JSON values with its seed, and what was measured of it, another.
 `run` does those that a file does not have yet, so that a study that was stopped goes on where it
 was. Small models are trained fastest in processes of one thread, as many as there are cores.
-
-`paired` compares two settings by their results for equal seeds, which read the same batches and,
-where the shapes agree, begin with the same weights: what chance is in both goes out of the
-difference.
 """
 
 import json
-import math
 import multiprocessing
 import os
 import signal
@@ -19,7 +14,6 @@ import traceback
 from contextlib import suppress
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -191,99 +185,3 @@ class Progress:
         if self.bar.disable and (now - self.said > SAID_EVERY or self.count == self.bar.total):
             self.said = now
             print(f"{self.name}: {self.count} of {self.bar.total} trials, {left}", flush=True)
-
-
-class Spread(NamedTuple):
-    """Some numbers: their mean, standard deviation (0 for one), least and largest."""
-
-    n: int
-    mean: float
-    deviation: float
-    least: float
-    largest: float
-
-
-def spread(numbers):
-    n, mean = len(numbers), math.fsum(numbers) / len(numbers)
-    squares = math.fsum((x - mean) ** 2 for x in numbers)
-    deviation = math.sqrt(squares / (n - 1)) if n > 1 else 0.0
-    return Spread(n, mean, deviation, min(numbers), max(numbers))
-
-
-class Difference(NamedTuple):
-    """n pairs: the mean of their differences, its 95 % interval, and how likely one as large is
-    if there is none. Of one pair nothing is known but the difference."""
-
-    n: int
-    mean: float
-    deviation: float
-    low: float
-    high: float
-    p: float
-
-
-def paired(numbers, others, level=0.95):
-    """Return the `Difference` numbers - others, two lists by seed, by Student's t test of pairs.
-
-    The test takes the differences to be normally distributed, which three of them cannot show. It
-    is used all the same, as a test without that (turning signs) can give no p below 1/4 then.
-    """
-    n, mean, deviation, *_ = spread([a - b for a, b in zip(numbers, others, strict=True)])
-    if n < 2:
-        return Difference(n, mean, 0.0, -math.inf, math.inf, 1.0)
-    error = deviation / math.sqrt(n)
-    if error == 0:
-        return Difference(n, mean, 0.0, mean, mean, 0.0 if mean else 1.0)
-    reach = error * student_quantile(level, n - 1)
-    p = 1 - student_within(abs(mean) / error, n - 1)
-    return Difference(n, mean, deviation, mean - reach, mean + reach, p)
-
-
-def holm(ps):
-    """The p of several tests, corrected for their number. That any of those that are then below
-    5 % is there by chance alone has a probability of at most 5 %.
-
-    The least is multiplied by their number, the next by one less, and so on; none becomes less
-    than one before it. Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
-    """
-    corrected, least = [0.0] * len(ps), 0.0
-    for rank, i in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        least = max(least, min(1.0, (len(ps) - rank) * ps[i]))
-        corrected[i] = least
-    return corrected
-
-
-def p_text(p, equal=""):
-    """Return a p as text.    equal: what to put before one that is not just said to be small"""
-    return "< 0.001" if p < 0.001 else f"{equal}{p:.3f}"
-
-
-def student_within(t, df):
-    """Return the probability that Student's t with so many degrees of freedom is between -t and t.
-
-    For whole degrees of freedom it is a finite sum. Source: Abramowitz and Stegun, Handbook of
-    Mathematical Functions, 1964, 26.7.3 and 26.7.4.
-
-    >>> round(student_within(4.303, 2), 4), round(student_within(2.571, 5), 4)
-    (0.95, 0.95)
-    """
-    angle = math.atan2(t, math.sqrt(df))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    term, total = (cosine, 0.0) if df % 2 else (1.0, 0.0)
-    for k in range(df % 2 + 1, df, 2):
-        total += term
-        term *= cosine**2 * k / (k + 1)
-    if df % 2:
-        return 2 / math.pi * (angle + sine * total)
-    return sine * total
-
-
-def student_quantile(level, df):
-    """Return the t between whose negative and itself Student's t is with that probability."""
-    low, high = 0.0, 1.0
-    while student_within(high, df) < level:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_within(middle, df) < level else (low, middle)
-    return high

@@ -21,7 +21,8 @@ from npgpt import cli
 
 ROOT = Path(__file__).parents[1]
 CONCEPTS = ROOT / "CONCEPTS.md"
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONCEPTS.md") if (ROOT / name).exists()]
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONCEPTS.md", "npgpt/README.md",
+                                      "autograd/README.md", "benchmarks/README.md")]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 FOLDERS_OF_CODE = ("autograd", "npgpt", "tests", "benchmarks", "examples")
 
@@ -127,9 +128,7 @@ def test_the_notebook_has_the_form_that_notebooks_have():
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
 def test_the_commands_that_a_document_prints_are_commands(path, capsys):
-    found = commands(read(path))
-    assert len(found) > 15
-    for command in found:
+    for command in commands(read(path)):
         program, *words = shlex.split(command)
         if program == ".venv/bin/npgpt":
             try:

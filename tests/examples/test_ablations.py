@@ -13,8 +13,7 @@ from npgpt.optim import AdamW
 pytestmark = pytest.mark.usefixtures("one_thread")
 EXAMPLES = str(Path(__file__).parents[2] / "examples")
 sys.path.insert(0, EXAMPLES)
-from ablation_numbers import Study, runs_lost, verdicts  # noqa: E402
-from ablation_rows import NORMS, ROWS, best_rate, first_trials, other_trials  # noqa: E402
+from ablation_rows import ROWS, best_rate, first_trials, other_trials  # noqa: E402
 from ablations import (  # noqa: E402
     BASE,
     LONGEST,
@@ -133,80 +132,6 @@ def test_of_a_causal_model_nothing_that_comes_later_changes_the_loss():
 def test_running_means():
     np.testing.assert_allclose(running(np.arange(5.0), 2), [0.5, 1.5, 2.5, 3.5])
     assert running(np.arange(3.0), 4).size == 0
-
-
-def test_runs_that_diverged_are_counted_in_words():
-    assert runs_lost([0.04, 0.05, 0.06]) == "all three runs learn, to 0.0500 (0.0400 to 0.0600)"
-    assert runs_lost([None, 0.05, 0.06]) == "one of three diverges"
-    assert runs_lost([None, 502, None], "steps_to") == "two of three do not get there"
-
-
-def _result(excess, steps_to=None, curve=()):
-    stopped = "the loss is nan" if excess is None else None
-    return {"excess": excess, "steps_to": steps_to, "stopped": stopped, "curve": curve,
-            "parameters": 1}
-
-
-def _verdicts(excess_by_row):
-    """Return sentence -> `Verdict` of a study of {(group, label): excess of each seed}."""
-    rows = {row[:2]: row._replace(rates=()) for row in ROWS if row[:2] in excess_by_row}
-    results = {
-        key(rows[name].trials(seed)[0]): _result(excess)
-        for name, numbers in excess_by_row.items() for seed, excess in enumerate(numbers, 1)
-    }
-    return {v.sentence: v for v in verdicts(Study(rows.values(), results))}
-
-
-def test_a_p_that_is_small_before_the_correction_only_is_a_hint():
-    found = _verdicts({
-        ROWS[0][:2]: (0.04, 0.05, 0.06),
-        ("Heads", "1"): (0.050, 0.061, 0.072),  # p = 0.003, times 3
-        ("Attention", "scores undivided"): (0.050, 0.070, 0.072),  # p = 0.044, times 2
-        ("Output", "untied"): (0.04, 0.06, 0.05),
-    })
-    assert found["Multi-head attention: better than one head"].verdict == "holds here"
-    assert found["Scores are divided by √D"].difference.p == pytest.approx(0.044, abs=1e-3)
-    assert found["Scores are divided by √D"].verdict == "a hint"
-    assert found["Tied embeddings: better performance"].verdict == "no difference found"
-
-
-def test_of_three_runs_that_diverge_there_are_too_few():
-    sgd, unclipped = ("Optimizer", "SGD with momentum"), ("Clipping", "off, SGD")
-    for numbers in (None, 0.04, 0.05), (None, None, None):
-        found = _verdicts({sgd: (0.04, 0.05, 0.06), unclipped: numbers})
-        verdict = found["Gradient clipping: prevents instability, for SGD"]
-        assert verdict.verdict == "too few to tell" and "diverge" in verdict.text
-
-
-@pytest.mark.parametrize(
-    ("cells", "verdict"), [(4, "holds here"), (1, "holds partly"), (0, "does not hold here")]
-)
-def test_the_stability_of_norms_is_judged_in_four_settings(cells, verdict):
-    rows = [row for row in ROWS if row.group == NORMS]
-    pre = [row for row in rows if row.changes["variant"] == "GPT"][:cells]
-    results = {
-        key(trial): _result(0.1, 100 if row in pre else None)
-        for row in rows for trial in row.trials(1)
-    }
-    found = {v.sentence: v for v in verdicts(Study(rows, results))}
-    found = found["Pre-norm: more stable training, by rates that work"]
-    assert found.verdict == f"{verdict} (one seed)"
-    assert ("6 and 0 of 6 (4 blocks)" in found.text) == (cells > 0)
-
-
-def test_above_the_best_rates_there_are_a_plateau_an_overflow_and_nan():
-    def result(rate):
-        if rate > 300:
-            return _result(None)
-        return _result(0.04, 500) if 0.002 < rate < 0.02 else _result(3.0, None, [rate * 200])
-
-    rows = [row for row in ROWS if row.group == "Learning rate"]
-    results = {key(row.trials(s)[0]): result(row.changes["lr"]) for row in rows for s in (1, 2, 3)}
-    found = {v.sentence: v.text for v in verdicts(Study(rows, results))}
-    text = found["Learning rate: too high or too low"]
-    assert "Rates from 0.004 to 0.016" in text and "no different from 0.008" in text
-    assert "From 0.03 to 300" in text and "3.0 to 3.0 nats" in text
-    assert "At 10 the loss passes" in text and "At 1000 it ends as NaN" in text
 
 
 @pytest.mark.slow

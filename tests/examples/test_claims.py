@@ -1,4 +1,4 @@
-"""The table of claims in CONCEPTS.md is complete, and follows from the stored numbers."""
+"""The table of CLAIMS.md is complete, and follows from the stored numbers."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BEGINS = "<!-- examples/claims.py -->\n"
+BEGINS = "<!-- claims -->\n"
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def claims():
 
 
 def test_the_table_is_what_the_numbers_say(claims):
-    text = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
+    text = (ROOT / "examples" / "CLAIMS.md").read_text(encoding="utf-8")
     written = text.split(BEGINS)[1].split("<!-- end -->")[0]
     assert written == claims.table(claims.claims()), "run: python examples/claims.py"
 

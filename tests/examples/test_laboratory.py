@@ -1,4 +1,4 @@
-"""The laboratory stores trials, runs none twice, and tests differences as tables do."""
+"""The laboratory stores trials and runs none twice."""
 
 import json
 import os
@@ -109,36 +109,3 @@ def test_an_interrupted_study_keeps_what_is_done(laboratory, tmp_path):
     error = study.communicate(timeout=20)[1]
     assert b"KeyboardInterrupt" in error
     assert sorted(row["settings"]["seed"] for row in laboratory.kept(path)) == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("df", "level", "t"),
-    [(1, 0.95, 12.706), (2, 0.95, 4.303), (3, 0.99, 5.841), (4, 0.95, 2.776), (9, 0.9, 1.833)],
-)
-def test_students_t_is_that_of_tables(laboratory, df, level, t):
-    assert laboratory.student_within(t, df) == pytest.approx(level, abs=5e-5)
-    assert laboratory.student_quantile(level, df) == pytest.approx(t, abs=5e-4)
-
-
-def test_equal_seeds_are_paired(laboratory):
-    # Seeds differ by far more than settings do; of the pairs, 1.0, 1.2 and 1.4 are left.
-    numbers, others = [11.0, 21.2, 31.4], [10.0, 20.0, 30.0]
-    found = laboratory.paired(numbers, others)
-    assert found[:3] == pytest.approx((3, 1.2, 0.2))
-    assert (found.low, found.high) == pytest.approx((1.2 - 0.4968, 1.2 + 0.4968), abs=1e-3)
-    assert found.p == pytest.approx(0.0091, abs=1e-4)
-    assert laboratory.paired(others, numbers).mean == pytest.approx(-1.2)
-    assert laboratory.paired([1.0], [2.0])[1:] == (-1, 0, float("-inf"), float("inf"), 1)
-    assert laboratory.paired([1.0, 2.0], [1.0, 2.0]).p == 1
-
-
-def test_of_several_tests_p_is_corrected_by_holm(laboratory):
-    # sorted: 4 * 0.01, 3 * 0.015, 2 * 0.02 (no less than the one before), 1 * 0.9
-    assert laboratory.holm([0.02, 0.9, 0.01, 0.015]) == pytest.approx([0.045, 0.9, 0.04, 0.045])
-    assert laboratory.holm([0.6, 0.7]) == [1, 1]
-
-
-def test_a_spread_has_the_deviation_of_a_sample(laboratory):
-    assert laboratory.spread([1.0, 2.0, 6.0])[:2] == (3, 3)
-    assert laboratory.spread([1.0, 2.0, 6.0]).deviation == pytest.approx(7**0.5)
-    assert laboratory.spread([4.0]) == (1, 4, 0, 4, 4)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("scipy", reason="of the extra 'studies'")
+pytest.importorskip("pandas", reason="of the extra 'studies'")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -28,16 +30,17 @@ def grid(budgets, sizes):
 
 
 def test_published_constants_come_back_from_losses_made_with_them():
-    from scaling_fit import Law, fit
+    from scaling_law import Law, fit
 
     law = Law(*CHINCHILLA)
     _, N, D = grid(np.geomspace(6e18, 3e21, 9), np.geomspace(7e7, 1.6e10, 20))
-    assert fit(N, D, law.loss(N, D)) == pytest.approx(law, rel=1e-6)
-    assert fit(N, D, law.loss(N, D), floor=1.69) == pytest.approx(law, rel=1e-6)
+    assert fit(N, D, law.loss(N, D)) == pytest.approx(law, rel=1e-5)
+    assert fit(N, D, law.loss(N, D), 1.69) == pytest.approx(law, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_planted_constants_are_in_their_intervals():
-    from scaling_fit import Law, bootstrap, fit, interval
+    from scaling_law import Law, bootstrap, fit, interval
 
     law = Law(0.8, 6.0, 60.0, 0.35, 0.4)
     C, N, D = grid(np.geomspace(1e11, 6.4e12, 4), np.geomspace(3e3, 1e6, 6))
@@ -45,8 +48,8 @@ def test_planted_constants_are_in_their_intervals():
     for seed in range(10):
         noise = np.random.default_rng(seed).normal(0, 0.003, len(N))
         L = law.loss(N, D) * np.exp(noise)
-        samples = bootstrap(N, D, L, samples=200, seed=seed)
-        for true, found in zip(law, samples, strict=True):
+        samples = list(bootstrap(N, D, L, samples=60, seed=seed))
+        for true, found in zip(law, zip(*samples, strict=True), strict=True):
             low, high = interval(found)
             covered.append(low < true < high)
         assert abs(fit(N, D, L).E / 0.8 - 1) < 0.05
@@ -54,7 +57,7 @@ def test_planted_constants_are_in_their_intervals():
 
 
 def test_an_error_of_one_run_moves_nothing():
-    from scaling_fit import Law, fit
+    from scaling_law import Law, fit
 
     law = Law(*CHINCHILLA)
     _, N, D = grid(np.geomspace(6e18, 3e21, 5), np.geomspace(7e7, 1.6e10, 8))
@@ -64,7 +67,7 @@ def test_an_error_of_one_run_moves_nothing():
 
 
 def test_the_best_size_is_where_the_law_has_its_least_loss():
-    from scaling_fit import Law, power, valley
+    from scaling_law import Law, lowest, power
 
     law = Law(*CHINCHILLA)
     for C in (1e18, 1e20, 5.76e23):
@@ -72,12 +75,10 @@ def test_the_best_size_is_where_the_law_has_its_least_loss():
         assert law.best_size(C) == pytest.approx(N[law.loss(N, C / 6 / N).argmin()], rel=1e-3)
     budgets = np.geomspace(1e18, 1e21, 4)
     found = [law.best_size(C) * np.geomspace(0.8, 1.25, 5) for C in budgets]
-    valleys = [valley(N, law.loss(N, C / 6 / N)) for C, N in zip(budgets, found, strict=True)]
-    assert all(v.inside for v in valleys)
-    assert power(budgets, [v.size for v in valleys])[1] == pytest.approx(law.exponent, abs=1e-3)
+    sizes = [lowest(N, law.loss(N, C / 6 / N), 5)[0] for C, N in zip(budgets, found, strict=True)]
+    assert power(budgets, np.array(sizes)) == pytest.approx(law.exponent, abs=1e-3)
     larger = 2 * found[0]
-    assert not valley(larger, law.loss(larger, budgets[0] / 6 / larger)).inside
-    assert valley(larger, law.loss(larger, budgets[0] / 6 / larger), nearest=3).size < larger[0]
+    assert np.isnan(lowest(larger, law.loss(larger, budgets[0] / 6 / larger), 5)[0])
 
 
 @pytest.mark.slow
@@ -129,23 +130,6 @@ def test_in_an_even_choice_of_stories_everybody_is_met_as_often_as_is_expected()
         return np.abs(np.array([met[person.lead] for person in people[:20]]) - expected)
 
     assert misses(even=True).max() < 3 < 10 < misses(even=False).max()
-
-
-def test_a_curve_that_falls_to_a_level_is_found_with_the_level():
-    from scaling_fit import falling
-
-    x = np.geomspace(1e10, 1e13, 5)
-    assert falling(x, 0.7 + 30 * x**-0.2) == pytest.approx((0.7, 30, 0.2), rel=0.02)
-    assert falling([1, 10, 100], [3, 2.1, 2.01])[0] == pytest.approx(2, abs=1e-3)
-
-
-def test_what_is_left_of_a_tail_is_the_share_of_the_people_beyond():
-    from scaling_numbers import unknown_share
-
-    weights = np.array([(n + 2) ** -1.5 for n in range(1, 6)])
-    found = unknown_share(exponent=1.5, shift=2, known=(1, 4, 5), people=5)
-    assert found == pytest.approx([weights[1:].sum() / weights.sum(),
-                                   weights[4] / weights.sum(), 0], abs=1e-12)
 
 
 def test_a_text_file_is_known_by_its_name_and_size_and_looked_for_first(tmp_path, monkeypatch):

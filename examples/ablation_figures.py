@@ -1,0 +1,100 @@
+"""The figures of `08_ablations.py`: every comparison with its interval; rates, noise, a leak."""
+
+import numpy as np
+from ablation_tables import NOT_SHOWN, SHOWN, B, effects
+from ablations import BASE
+from example import plain_ticks
+
+from npgpt import plots
+
+MARKERS = "os^vDP"
+NATS = (0.03, 0.1, 0.3, 1, 3)
+TITLE = "How much larger the loss above the entropy is without each choice, with 95 % intervals"
+LEAK = ("Attention", "mask off")
+
+
+def draw_effects(path, found, comparisons):
+    """Draw the comparisons as a sorted column of effects with 95 % intervals."""
+    lines = effects(found, comparisons).sort_values("mean")
+    drawing, axes = plots.figure(8.4, 0.2 * len(lines) + 1.4)
+    for y, r in enumerate(lines.itertuples()):
+        colour = (plots.GREY if r.word.startswith(NOT_SHOWN) else plots.COLOURS[1]
+                  if not r.word.startswith(SHOWN) else plots.COLOURS[0])
+        axes.plot([r.low, r.high], [y, y], color=colour, linewidth=1.6)
+        axes.plot(r.mean, y, "o", color=colour, markersize=4.5)
+    axes.axvline(0, **plots.LANDMARK)
+    axes.set_yticks(range(len(lines)), lines.choice, fontsize=8)
+    ticks = {0.5: "-50 %", 1: "0", 2: "+100 %", 4: "x 4", 10: "x 10", 80: "x 80"}
+    axes.set_xticks(np.log(list(ticks)), ticks.values(), fontsize=8)
+    axes.set_ylim(-1, len(lines))
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    for colour, label in ((plots.COLOURS[0], "shown"), (plots.GREY, "not shown beyond a third"),
+                          (plots.COLOURS[1], "cannot be told")):
+        axes.plot([], [], "o-", color=colour, markersize=4.5, label=label)
+    axes.legend(fontsize=8, loc="lower right")
+    axes.set_title(TITLE, fontsize=10, loc="right")
+    return plots.save(drawing, path)
+
+
+def draw_details(path, found, noise):
+    """Draw the excess by learning rate, a gradient's noise by batch, the curve of a leak.
+
+    noise    (trial, its noise by batch size) of each seed
+    """
+    drawing, axes = plots.figure(12, 3.7, 1, 3)
+    _draw_rates(axes[0], found[found.group == "Learning rate"])
+    _draw_noise(axes[1], noise)
+    _draw_leak(axes[2], found)
+    return plots.save(drawing, path)
+
+
+def _draw_rates(axes, found):
+    rates, blue = found.label.astype(float), plots.COLOURS[0]
+    axes.plot(rates, found.excess.astype(float), "o", color=blue, markersize=4,
+              markerfacecolor="none")
+    mean = found.assign(rate=rates).groupby("rate").excess.agg(
+        lambda of: of.astype(float).mean(skipna=False))
+    lost, mean = mean[mean.isna()], mean.dropna()
+    axes.plot(mean.index, mean, color=blue, linewidth=0.9)
+    axes.annotate("plateau", (mean.index[-1], mean.iloc[-1]), (-4, -14), ha="right", **plots.NOTE)
+    if len(lost):
+        above = axes.get_xaxis_transform()  # y = 1: at the upper edge, whatever the losses are
+        axes.plot(lost.index, [1] * len(lost), "x", color=blue, transform=above, clip_on=False)
+        axes.annotate("NaN", (lost.index[0], 1), (0, -14), xycoords=above, **plots.NOTE)
+    axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
+    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy",
+             title="rates usual for large models (grey) are low here")
+    axes.title.set_fontsize(10)
+    plain_ticks(axes.xaxis, (0.0001, 0.01, 1, 100))
+    plain_ticks(axes.yaxis, NATS)
+
+
+def _draw_noise(axes, noise):
+    for (trial, measured), marker in zip(noise, MARKERS, strict=False):
+        axes.plot(trial["sizes"], measured, marker, color=plots.COLOURS[0], markerfacecolor="none",
+                  label=f"seed {trial['seed']}")
+    trial, measured = noise[0]
+    sizes = trial["sizes"]
+    axes.plot(sizes, [measured[0] * (sizes[0] / b) ** 0.5 for b in sizes], **plots.LANDMARK,
+              label="1/√B")
+    axes.legend(frameon=False, fontsize=8)
+    axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
+             ylabel="noise / length of the gradient")
+    axes.set_title("a gradient's noise falls as 1/√B", fontsize=10)
+    plain_ticks(axes.xaxis, sizes)
+    plain_ticks(axes.yaxis, (1.5, 2, 3, 4, 6, 8))
+
+
+def _draw_leak(axes, found):
+    for (group, label), name, style in ((B, "causal", "-"), (LEAK, "mask off", "--")):
+        some = found[(found.group == group) & (found.label == label)]
+        if len(some):
+            curve = some.curve.iloc[0]
+            steps = [BASE["steps"] * (i + 1) / len(curve) for i in range(len(curve))]
+            axes.plot(steps, curve, style, label=name, color=plots.COLOURS[style == "--"])
+    axes.axhline(0, **plots.LANDMARK)
+    axes.annotate("the entropy", (0, 0), (4, -10), xycoords=("axes fraction", "data"),
+                  **plots.NOTE)
+    axes.set(xlabel="step", ylabel="nats above the entropy, in training")
+    axes.set_title("a leak goes below the entropy", fontsize=10)
+    axes.legend(frameon=False, fontsize=8)
