@@ -365,6 +365,11 @@ def assert_the_ways_are_quoted(scaling_tables, text):
     assert (f"Of its {len(E)} fits half have E between {E.quantile(0.25):.3f} and "
             f"{E.quantile(0.75):.3f}, {near} are within 3 % of the exact value and {nearest} "
             "within 1.1 %") in text
+    cells = scaling_tables.largest(scaling_tables.at_best_rates(runs[runs.text == "almanac"]))
+    law, entropy = scaling_tables.law_of(cells, cells.entropy.iloc[0]), cells.entropy.iloc[0]
+    excess = law.loss(cells.N.astype(float), cells.D.astype(float)) - entropy
+    off = np.sqrt(np.mean((excess / cells.excess - 1) ** 2))
+    assert f"was fitted to by {100 * off:.0f} % (root of the mean square)" in text
     missed = []
     for p in scaling_tables.predictions().to_dict("records")[1:]:
         some = runs[(runs.text == p["text"]) & (runs.flops < p["flops"])]
