@@ -9,10 +9,10 @@ An exercise is a module here, named after the function to write. It has
     HINTS      from a first step to nearly the answer
     NAME(...)  the solution; its docstring has the shapes of arguments and results
     cases      a random generator -> dicts of arguments
-    FAULTS     description of a fault -> a function with this fault
-    planted    in a hunt: the function with faults that the reader gets, instead of a blank
+    FAULTS     description of a fault -> the edits that plant it, {text of the solution: new text}
+    PLANTED    in a hunt: the edits of the solution that make the faulty function of the sheet
 
-`sheet.py` writes the file with the blank, `judge.py` reports what is wrong in it.
+`sheet.py` writes the reader's file, `judge.py` reports what is wrong in it.
 """
 
 import importlib

@@ -16,6 +16,7 @@ from operator import attrgetter
 import numpy as np
 
 from npgpt.exercises import function_of
+from npgpt.exercises.sheet import edited
 
 TOLERANCE = 1e-6  # relative to the largest entry
 SHOWN = 8  # most entries of an array that is printed in full
@@ -57,8 +58,8 @@ def judge(exercise, function, path=None):
     name, what = verdict
     if path and name:
         what += _line(function, names.index(name))
-    for cause, fault in exercise.FAULTS.items():
-        if _explains(fault, calls):
+    for cause, edits in exercise.FAULTS.items():
+        if _explains(edited(exercise, edits), calls):
             raise WrongError(f"{what}\nThis is the result if {cause}.")
     raise WrongError(what)
 

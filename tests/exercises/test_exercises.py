@@ -24,7 +24,7 @@ from npgpt import GPTConfig, TrainConfig
 from npgpt.bpe import encode_word, merge_pair
 from npgpt.exercises import NAMES, function_of, load
 from npgpt.exercises.judge import WrongError, difference, judge
-from npgpt.exercises.sheet import BLANK, sheet, solution
+from npgpt.exercises.sheet import BLANK, edited, sheet, solution
 from npgpt.families.size import parameters_by_part
 from npgpt.optim import learning_rate
 from npgpt.sampling import Sampling
@@ -111,7 +111,7 @@ def test_right_answers_are_accepted_however_they_are_written(number):
 def test_a_known_fault_is_refused_by_its_name(number, words):
     exercise = load(number)
     with pytest.raises(WrongError) as refused:
-        judge(exercise, exercise.FAULTS[words])
+        judge(exercise, edited(exercise, exercise.FAULTS[words]))
     assert str(refused.value).endswith(f"This is the result if {words}.")
     assert any(f"{name}" in str(refused.value) for name in exercise.RETURNS)
 
@@ -238,7 +238,7 @@ def test_a_new_file_compiles_and_does_not_tell_the_solution(cli, tmp_path, numbe
     text = path.read_text(encoding="utf-8")
     compile(text, path, "exec")
     last = solution(load(number)).splitlines()[-1]
-    assert hasattr(load(number), "planted") or last not in text
+    assert hasattr(load(number), "PLANTED") or last not in text
     assert cli("exercise", number, "--out", path)[0] == 1  # a hunt, too, is not right as it is
 
 
