@@ -35,7 +35,8 @@ FAULTS = {
     "of a row that was looked up more than once only the first gradient counts; they add up":
         {"np.add.at(dweight_VC, indices_N, dy_NC)": "dweight_VC[indices_N[::-1]] = dy_NC[::-1]"},
     "the gradients of a row are averaged; they add up":
-        {"return dweight_VC": "return dweight_VC / [[max(1, sum(indices_N == v))] for v in range(V)]"},
+        {"return dweight_VC":
+         "return dweight_VC / np.bincount(indices_N, minlength=V).clip(1)[:, None]"},
     "the sum is divided by the number of lookups":
         {"return dweight_VC": "return dweight_VC / len(indices_N)"},
     "rows are taken from dy, as in the lookup itself, and not added to the table":

@@ -244,12 +244,12 @@ def test_a_bad_argument_is_an_error_before_the_model_is_asked(continue_, error, 
 
 
 def test_a_prompt_of_rank_three_is_an_error():
-    with pytest.raises(ValueError, match=r"shape \(1, 1, 1\): give token ids \(T,\) or \(B, T\)"):
+    with pytest.raises(ValueError, match=r"shape \(1, 1, 1\): give token ids \(T,\), or"):
         generate(next_logits, [[[1]]], 1, PLAIN, block_size=BLOCK_SIZE)
 
 
 def test_stream_takes_one_prompt_only():
-    with pytest.raises(ValueError, match=r"not \(2, 1\): use generate"):
+    with pytest.raises(ValueError, match=r"shape \(2, 1\): give .* to generate also"):
         stream(next_logits, [[1], [2]], 1, PLAIN, block_size=BLOCK_SIZE)
 
 
