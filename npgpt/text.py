@@ -30,7 +30,7 @@ def printable(text):
 
 
 def starting_prompt(tokenizer):
-    """Return the prompt that starts a new text: two line ends, or token 0 if it knows no line end."""
+    """Return the prompt of a new text: two line ends, or token 0 if the tokenizer has none."""
     try:
         tokenizer.encode("\n\n")
         return "\n\n"
