@@ -151,8 +151,8 @@ def learning_rate(step, config):
 
     >>> from npgpt.config import TrainConfig
     >>> config = TrainConfig(max_iters=1000, warmup_iters=100, lr=1e-3, min_lr=1e-4)
-    >>> [round(learning_rate(step, config), 6) for step in (0, 99, 550, 1000)]
-    [1e-05, 0.00099, 0.00055, 0.0001]
+    >>> [round(learning_rate(step, config), 6) for step in (0, 99, 325, 550, 1000)]
+    [1e-05, 0.00099, 0.000868, 0.00055, 0.0001]
     """
     if step < config.warmup_iters:
         return config.lr * (step + 1) / (config.warmup_iters + 1)

@@ -32,15 +32,6 @@ def test_a_predictable_text_is_learned():
     assert model.training
 
 
-def test_steps_repeat_to_the_bit_and_can_be_continued():
-    whole, _, losses = trained(20)
-    part, optimizer, first = trained(8)
-    rest = list(islice(training_steps(part, optimizer, IDS, TRAINING), 12))
-    assert first + rest == losses
-    for name, weight in whole.parameters().items():
-        assert weight.data.tobytes() == part.parameters()[name].data.tobytes(), name
-
-
 @pytest.mark.parametrize("stride", [None, 1, 3, 8])
 def test_evaluation_is_the_mean_over_all_tokens_in_whatever_batches(stride):
     model, _, _ = trained(10)
@@ -58,32 +49,6 @@ def test_evaluation_is_the_mean_over_all_tokens_in_whatever_batches(stride):
             surprises.append(np.log(np.exp(logits).sum()) - logits[ids[t]])
         # The first window counts all its tokens, so token t <= 8 has t before it in both.
         assert loss == pytest.approx(np.mean(surprises), rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "rtol"),
-    [
-        pytest.param(np.float32, 1e-6, marks=pytest.mark.kernels),  # in their order of summation
-        (np.float64, 1e-12),
-    ],
-)
-def test_four_windows_three_times_are_a_batch_of_twelve(dtype, rtol):
-    # Without biases: that of the keys has gradient zero, and AdamW makes steps of its rounding.
-    config = replace(CONFIG, n_layer=2, dropout=0.0, bias=False)
-    ids = np.random.default_rng(0).integers(0, 5, 2000)
-    results = []
-    for count in (1, 3):
-        training = replace(TRAINING, batch_size=12 // count, gradient_accumulation_steps=count)
-        model = GPT(config, seed=1, dtype=dtype)
-        optimizer = AdamW(model.parameters())
-        taken = list(islice(training_steps(model, optimizer, ids, training), 10))
-        # AdamW's steps do not depend on the scale of the gradient; its norm tells that.
-        results.append(([(s.loss, s.grad_norm) for s in taken], model.parameters()))
-    (numbers, whole), (numbers_of_parts, parts) = results
-    np.testing.assert_allclose(numbers_of_parts, numbers, rtol=rtol)
-    for name, weight in whole.items():
-        distance = np.linalg.norm(parts[name].data - weight.data)
-        assert distance <= rtol * np.linalg.norm(weight.data), name
 
 
 def test_micro_batches_have_their_own_dropout_masks():
