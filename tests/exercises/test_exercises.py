@@ -19,16 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tiny_run import environment, files
 
-from autograd import reference
-from autograd.ops.attention import Mask
-from npgpt import GPTConfig, TrainConfig
-from npgpt.bpe import encode_word, merge_pair
 from npgpt.exercises import NAMES, function_of, load
 from npgpt.exercises.judge import WrongError, difference, judge, judge_file
 from npgpt.exercises.sheet import BLANK, edited, sheet, solution
-from npgpt.families.size import parameters_by_part
-from npgpt.optim import learning_rate
-from npgpt.sampling import Sampling
 
 NUMBERS = range(1, len(NAMES) + 1)
 FAULTS = [(n, words) for n in NUMBERS for words in load(n).FAULTS]
@@ -132,52 +125,6 @@ def test_one_wrong_entry_is_named_with_its_factor(data, expected, factor):
     assert "has the shape" in difference("dx", expected[None], expected)
     assert "no numbers" in difference("dx", np.full(expected.shape, "a"), expected)
     assert "different lengths" in difference("dx", [[1], [2, 3]], expected)
-
-
-def test_the_solutions_are_what_the_program_computes():
-    rng = np.random.default_rng(5)
-    solutions = {name: function_of(load(n)) for n, name in enumerate(NAMES, 1)}
-    x, dy, w, b = rng.normal(size=(5, 4)), rng.normal(size=(5, 4)), *rng.normal(size=(2, 4))
-    ids = rng.integers(0, 4, 5)
-    y, mean, rstd = reference.layer_norm(x, w, b, 1e-5)
-    n = (x - mean[:, None]) * rstd[:, None]
-    _, m_N, total_N = reference.cross_entropy(x, ids)
-    dweight = np.zeros((6, 4))
-    reference.embedding_backward_(dweight, dy, ids)
-    qkv = rng.normal(size=(3, 1, 1, 5, 4))
-    p = reference.softmax(x)
-    for found, expected in (
-        (solutions["softmax_vjp"](dy, p), reference.softmax_backward(dy, p)),
-        (solutions["layer_norm_vjp"](dy, n, rstd, w),
-         reference.layer_norm_backward(dy, x, w, mean, rstd)),
-        (solutions["hunt_layer_norm"](x, w, b), y),
-        (solutions["gelu_vjp"](dy, x), reference.gelu_backward(dy, x)),
-        (solutions["cross_entropy_vjp"](x, ids),
-         reference.cross_entropy_backward(x, ids, m_N, total_N, 1 / 5)),
-        (solutions["embedding_vjp"](dy, ids, 6), dweight),
-        (solutions["hunt_attention"](*qkv[:, 0, 0]),
-         reference.attention(*qkv, Mask(causal=True))[0][0, 0]),
-        (solutions["temperature"](x[0], 0.7), Sampling(temperature=0.7).probabilities(x[0])),
-        (solutions["top_k"](p[0], 2), Sampling(top_k=2).probabilities(np.log(p[0]))),
-        (solutions["top_p"](p[0], 0.6), Sampling(top_p=0.6).probabilities(np.log(p[0]))),
-    ):
-        several = isinstance(found, tuple)
-        for one, other in zip(found, expected, strict=True) if several else [(found, expected)]:
-            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
-    training = TrainConfig(max_iters=90, warmup_iters=9, lr=0.01, min_lr=0.001)
-    for step in range(90):
-        rate = solutions["learning_rate"](step, 90, 9, 0.01, 0.001)
-        assert rate == pytest.approx(learning_rate(step, training))
-    config = GPTConfig(50, 8, 3, 2, 12)
-    assert solutions["count_parameters"](50, 8, 12, 3) == sum(parameters_by_part(config).values())
-    new = solutions["adamw"](w, b, 0 * w, 0 * w, 1, 0.1, 0.9, 0.99, 1e-8, 0.2)
-    moved = [w[None].copy(), b[None], np.zeros((1, 4)), np.zeros((1, 4))]
-    reference.adamw_(*([array] for array in moved), [0.2], 0.1, 0.9, 0.99, 1e-8, 1.0, 1)
-    np.testing.assert_allclose(new, [moved[0][0], moved[2][0], moved[3][0]])
-    merges = {(1, 2): 4, (0, 4): 5, (5, 5): 6}
-    for word in rng.integers(0, 3, (20, 6)).tolist():
-        assert solutions["merge"](word, (1, 2), 4) == merge_pair(word, (1, 2), 4)
-        assert solutions["encode"](word, merges) == encode_word(bytes(word), merges)
 
 
 def test_the_list_a_file_its_hints_and_its_solution(cli, here):
