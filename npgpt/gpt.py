@@ -49,12 +49,13 @@ LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 class Module:
     """A part of a model. Its attributes are Tensors, Modules and lists of Modules."""
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield (dotted name, Tensor) for each weight, in the order of the attributes."""
-        for path, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Tensor):
-                    yield f"{path}.{name}".lstrip("."), value
+    def parameters(self) -> dict[str, Tensor]:
+        """Return {dotted name: weight}, each weight once, in a fixed order."""
+        return {
+            f"{path}.{name}".lstrip("."): value
+            for path, module in self.named_modules()
+            for name, value in vars(module).items() if isinstance(value, Tensor)
+        }
 
     def named_modules(self, path: str = "") -> Iterator[tuple[str, "Module"]]:
         """Yield (dotted path, Module) for this part, at `path`, and for all parts of it."""
@@ -227,10 +228,6 @@ class Model(Module):
         """Return the mean cross-entropy of `head(x_BTC)` without holding all logits in memory."""
         table_VC = self.wte.weight if self.config.tie_weights else transpose(self.lm_head.weight)
         return linear_cross_entropy(x_BTC, table_VC, targets_BT)
-
-    def parameters(self) -> dict[str, Tensor]:
-        """Return {dotted name: weight}, each weight once, in a fixed order."""
-        return dict(self.named_parameters())
 
     def num_parameters(self) -> int:
         """Return the number of weights, tied ones counted once."""

@@ -2,7 +2,6 @@
 
 An exercise is a module here, named after the function to write. It has
 
-    SECTION    of CONCEPTS.md
     TASK       the task with its equation; the docstring of the reader's file
     RETURNS    names of the function's results
     WHERE      the same function in this program
@@ -17,15 +16,17 @@ An exercise is a module here, named after the function to write. It has
 
 import importlib
 
-NAMES = (
-    "merge", "encode",
-    "embedding_vjp",
-    "causal_mask", "scores", "softmax_vjp", "split_heads", "hunt_attention",
-    "layer_norm_vjp", "gelu_vjp", "residual_vjp", "hunt_layer_norm",
-    "cross_entropy_vjp", "learning_rate", "adamw", "clip",
-    "temperature", "top_k", "top_p",
-    "count_parameters",
-)
+SECTIONS = {  # of CONCEPTS.md
+    "Tokenization": ("merge", "encode"),
+    "Embeddings": ("embedding_vjp",),
+    "Attention Mechanism":
+        ("causal_mask", "scores", "softmax_vjp", "split_heads", "hunt_attention"),
+    "Transformer Architecture": ("layer_norm_vjp", "gelu_vjp", "residual_vjp", "hunt_layer_norm"),
+    "Training Process": ("cross_entropy_vjp", "learning_rate", "adamw", "clip"),
+    "Text Generation": ("temperature", "top_k", "top_p"),
+    "Scaling Laws": ("count_parameters",),
+}
+NAMES = [name for names in SECTIONS.values() for name in names]
 
 
 def load(number):

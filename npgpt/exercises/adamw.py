@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Training Process"
 TASK = """
 A step of AdamW, t = 1, 2, ..., for a weight w with gradient g. m and v are running means of g and
 of g^2, which begin at 0; dividing by 1 - b^t corrects this bias.

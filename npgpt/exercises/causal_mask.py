@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Attention Mechanism"
 TASK = """
 In a model that continues a text, position t reads positions 0 to t, including itself; it has to
 predict the later ones. Write this mask: row t says which positions s it may read.

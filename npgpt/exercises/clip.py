@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Training Process"
 TASK = """
 Gradient clipping: the gradients of all weights form one long vector. If its norm is above
 `longest`, one factor scales all of them down to this norm; otherwise they do not change. So the

@@ -1,6 +1,5 @@
 """The number of parameters of a GPT."""
 
-SECTION = "Scaling Laws"
 TASK = """
 Count the parameters of a GPT-2: a vector of C channels for each of V tokens and each of T
 positions; L blocks; a last layer norm. A block has two layer norms (weight and bias), a

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Training Process"
 TASK = """
 The loss is the mean, over N positions, of minus the log of the softmax probability of the target:
 loss = mean_n (ln sum_v e^(z_nv) - z_n,target). Write its gradient with respect to the logits z, the

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Embeddings"
 TASK = """
 An embedding is a lookup: y = weight[indices], a row of the table for each index. Write its
 backward: from dy, the gradient with respect to y, to the gradient with respect to the table. A row

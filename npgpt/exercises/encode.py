@@ -2,7 +2,6 @@
 
 from npgpt.exercises.merge import merge
 
-SECTION = "Tokenization"
 TASK = """
 Encode with learned merges. Of the pairs of neighbours in ids, merge the one that was learned first,
 everywhere; repeat until no pair has a merge. The order counts: with (b, c) learned before (a, b),

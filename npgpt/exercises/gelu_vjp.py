@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-SECTION = "Transformer Architecture"
 TASK = """
 GELU lets x through by a gate: y = x s, with s = (1 + tanh(u)) / 2 between 0 and 1, and u =
 sqrt(2/pi) (x + 0.044715 x^3). Write its backward: x reaches y directly, and through the gate. The

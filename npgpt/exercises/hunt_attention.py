@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Attention Mechanism"
 TASK = """
 A hunt. The function below is causal attention of one head: each position gets the average of the
 values v up to it, weighted by a softmax of its scores. It runs, its results look fine, and it is

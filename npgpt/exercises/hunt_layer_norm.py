@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Transformer Architecture"
 TASK = """
 A hunt. The function below is layer norm: each row to mean 0 and variance 1, then a weight and a
 bias per channel. It runs, and it is wrong in two places. Find and mend both.

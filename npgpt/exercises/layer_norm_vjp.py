@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Transformer Architecture"
 TASK = """
 Layer norm brings each row to mean 0 and variance 1, n = (x - mean) rstd with rstd = 1 /
 sqrt(variance + eps), and gives each channel a gain and a bias: y = n weight + bias. Write its

@@ -2,7 +2,6 @@
 
 import math
 
-SECTION = "Training Process"
 TASK = """
 The learning rate of step 0, 1, 2, ...: in the first `warmup` steps it rises linearly, (step + 1) /
 (warmup + 1) of the peak; then it falls along half a cosine, from the peak at step `warmup` to

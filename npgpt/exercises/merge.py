@@ -1,6 +1,5 @@
 """Byte pair encoding: one merge."""
 
-SECTION = "Tokenization"
 TASK = """
 Byte pair encoding learns one merge at a time: it takes the most frequent pair of neighbours, and
 replaces it everywhere by a new token. Write the replacement: go from left to right, and do not

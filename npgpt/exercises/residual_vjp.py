@@ -1,7 +1,6 @@
 """The vector-Jacobian product of a residual connection."""
 
 
-SECTION = "Transformer Architecture"
 TASK = """
 A block adds a branch to the stream: y = x + f(norm(x)). Write its backward, given the backward of
 the branch and of the norm: f_vjp(d) takes the gradient with respect to f's output and returns the

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Attention Mechanism"
 TASK = """
 A head compares the query of each position t with the key of each position s: their dot product,
 over the D channels, divided by sqrt(D). For vectors with entries of variance 1 the product has

@@ -1,6 +1,5 @@
 """The vector-Jacobian product of softmax."""
 
-SECTION = "Attention Mechanism"
 TASK = """
 y is the softmax of x, row by row: y_i = e^(x_i) / sum_j e^(x_j). If x_i grows, y_i grows at the
 expense of all: dy_j/dx_i = y_j ([i = j] - y_i). The gradient with respect to x_i is the sum over

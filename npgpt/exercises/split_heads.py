@@ -1,6 +1,5 @@
 """From channels to heads."""
 
-SECTION = "Attention Mechanism"
 TASK = """
 The C channels of a position are the heads side by side: the first D of them are head 0, the next
 D are head 1, and so on. Attention needs separate heads, as (B, H, T, D). Split them.

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Text Generation"
 TASK = """
 The probabilities of the next token, at a temperature: softmax(logits / temperature). At 1 they
 are the model's own, below 1 they favour the likeliest token, above 1 they are flatter. Divided by a

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Text Generation"
 TASK = """
 Top-k: only the k most probable tokens stay, in the same proportions, and all other tokens get
 probability 0. The result sums to 1 again. Of equal probabilities the lower id goes first.

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Text Generation"
 TASK = """
 Top-p: the fewest most probable tokens stay whose probabilities together reach `share`, including
 the token that reaches it. All other tokens get 0, and the result sums to 1 again. A sure model

@@ -29,7 +29,7 @@ def test_a_predictable_text_is_learned():
     loss, tokens = evaluate(model, IDS)
     assert loss < 0.5 * taken[0].loss
     assert tokens == len(IDS) - 1
-    assert model.training
+    assert model.training and all(w.grad is None for w in model.parameters().values())
 
 
 @pytest.mark.parametrize("stride", [None, 1, 3, 8])
