@@ -8,7 +8,7 @@ import pytest
 
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.train import evaluate, training_steps
+from npgpt.train import evaluate, micro_batches, training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16, dropout=0.1)
 TRAINING = TrainConfig(max_iters=60, batch_size=8, lr=1e-2, min_lr=1e-3, warmup_iters=5)
@@ -51,17 +51,14 @@ def test_evaluation_is_the_mean_over_all_tokens_in_whatever_batches(stride):
         assert loss == pytest.approx(np.mean(surprises), rel=1e-5)
 
 
-def test_micro_batches_have_their_own_dropout_masks():
-    model = GPT(replace(CONFIG, dropout=0.5), seed=1)
-    seen = []
-    loss = type(model).loss
+def test_micro_batches_have_their_own_windows_and_dropout_masks():
+    model, seen = GPT(CONFIG), []
     training = replace(TRAINING, gradient_accumulation_steps=3)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(
-            type(model), "loss", lambda m, *a: seen.append(m.dropout_step) or loss(m, *a)
-        )
-        list(islice(training_steps(model, AdamW(model.parameters()), IDS, training), 2))
-    assert seen == [0, 1, 2, 3, 4, 5]
+    for step in range(2):
+        for batch, weight in micro_batches(model, np.arange(5000), training, step):
+            assert weight == 1 / 3
+            seen.append((model.dropout_step, batch.inputs[0].tobytes()))
+    assert [mask for mask, _ in seen] == list(range(6)) and len({x for _, x in seen}) == 6
 
 
 def test_the_update_is_measured_against_the_weights():
