@@ -148,7 +148,8 @@ def training_steps(model, optimizer, ids_N, config, ranks=None, objective=NEXT_T
         if before is not None:
             moved = _weight_sample(optimizer.parameters) - before
             # Not a product by NumPy's BLAS: its threads would spin for a while afterwards.
-            ratio = math.sqrt(np.sum(moved**2) / np.sum(before**2))
+            length = np.sum(before**2)
+            ratio = math.sqrt(np.sum(moved**2) / length) if length else None
         seconds = time.perf_counter() - started
         yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds)
 
