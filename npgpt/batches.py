@@ -159,7 +159,7 @@ class NextToken:
         """Return None: a sample begins a new text and continues no passage of this one."""
 
     def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-        """Yield each `Batch` of an evaluation; the arguments are those of `evaluation_batches`."""
+        """Yield each `Batch` of an evaluation; arguments as in `evaluation_batches`."""
         for x_BT, y_BT in evaluation_batches(
             ids_N, block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
         ):

@@ -117,7 +117,7 @@ def training_steps(model, optimizer, ids_N, config, ranks=None, objective=NEXT_T
     ids_N       the training text as token ids
     config      a TrainConfig
     ranks       `npgpt.run.parallel.Ranks` if several processes share each batch
-    objective   that of the model: `npgpt.batches.NextToken`, or of `npgpt.families.objectives`
+    objective   `npgpt.batches.NextToken`, or the model's in `npgpt.families.objectives`
 
     Batches, dropout masks and rates are functions of (seed, step, ranks): a run that is continued
     takes the same steps as one that never stopped.
@@ -129,7 +129,7 @@ def training_steps(model, optimizer, ids_N, config, ranks=None, objective=NEXT_T
         started = time.perf_counter()
         lr = learning_rate(step, config)
         loss = 0.0
-        with np.errstate(all="ignore"):  # what is not finite is noticed below, and stops training
+        with np.errstate(all="ignore"):  # a loss or norm that is not finite stops training below
             for batch, weight in micro_batches(model, ids_N, config, step, ranks, objective):
                 mean = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
                 mean.backward(np.asarray(weight, mean.dtype))
@@ -176,8 +176,8 @@ def micro_batches(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
 def evaluation(model, dataset, config, step):
     """Return (loss in nats per target, in bits per byte or None, a text with a sample).
 
-    The loss is that of a part of the validation text, always the same part. Raises DivergedError
-    if it or a weight is not finite: a checkpoint has to be worth loading.
+    The loss is computed on a part of the validation text, always the same part. Raises
+    DivergedError if it or a weight is not finite: a checkpoint has to be worth loading.
     """
     objective, tokenizer, seed = dataset.objective, dataset.tokenizer, config.seed + step.step
     loss, _ = evaluate(
@@ -231,7 +231,7 @@ def save(folder, metrics, text, model, optimizer):
     """Write metrics and samples, then the checkpoint, then the weights if they are the best.
 
     A crash between two of them loses nothing: resuming drops the metrics and samples of steps
-    after the checkpoint. The other way round, those of the checkpoint's own step could be missing.
+    after the checkpoint. Written first, the checkpoint could lack its own metrics and sample.
     """
     try:
         metrics.flush()

@@ -11,7 +11,7 @@ An exercise is a module here, named after the function to write. It has
     FAULTS     description of a fault -> the edits that plant it, {text of the solution: new text}
     PLANTED    in a hunt: the edits of the solution that make the faulty function of the sheet
 
-`sheet.py` writes the reader's file, `judge.py` reports what is wrong in it.
+`sheet.py` writes the reader's file, `judge.py` reports the faults in it.
 """
 
 import importlib

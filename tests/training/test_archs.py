@@ -19,7 +19,7 @@ TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_
 
 
 def made(arch, dtype=np.float32, **changes):
-    """(model, objective, ids) of a tiny one."""
+    """Return (model, objective, ids) of a tiny model and a text."""
     objective = family(arch).Objective
     tokenizer = CharTokenizer("".join(sorted(set(TEXT))), objective.special_tokens)
     settings = {"block_size": 190, "n_layer": 1, "n_head": 2, "n_embd": 8} | changes
