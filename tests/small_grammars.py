@@ -53,8 +53,7 @@ PETS = Grammar(
 
 @st.composite
 def grammars(draw):
-    """Draw lists that refer to later lists; options begin with different letters, half have weights.
-    """
+    """Draw lists that refer to later ones; options have different leads, and half have weights."""
     texts = st.text("xy", max_size=2)
     count = draw(st.integers(1, 3))
     lists = {"few": ["x"], "many": ["xy", "yx"]}
