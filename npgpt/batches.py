@@ -30,8 +30,8 @@ def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None))
 
     rows   a slice of the batch, for one of its micro-batches
 
-    The positions are a function of (seed, step) alone. So there is no state to save, and a resumed
-    run sees the same batches. Raises ValueError for a text shorter than block_size + 1 tokens.
+    The positions are a function of (seed, step) alone: a resumed run sees the same batches. Raises
+    ValueError for a text shorter than block_size + 1 tokens.
     """
     check_length(ids_N, block_size, "training")
     rng = np.random.default_rng((seed, step))
@@ -42,15 +42,13 @@ def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None))
 def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
     """Yield batches (inputs, targets) in which each token but the first is a target once.
 
-    stride       distance between the starts of windows. None: block_size, so windows are disjoint
-                 (the last one ends with the text; targets of the one before are masked in it).
-                 Smaller: each window after the first counts only its last `stride` targets, so each
-                 of them is predicted from more than block_size - stride tokens.
-    max_tokens   None for all windows; else a random sample of windows, drawn by `seed`, with about
-                 that many targets
+    stride       distance between the starts of windows; None for block_size. Targets of the window
+                 before are masked by -1. So a smaller stride predicts each token after the first
+                 window from more than block_size - stride tokens
+    max_tokens   None for all windows; else windows with about that many targets, drawn by `seed`
 
-    Masked targets are -1, and the last batch may have fewer windows. Raises ValueError for a text
-    of fewer than 2 tokens or a stride outside 1..block_size.
+    The last window ends with the text, the last batch may have fewer windows. Raises ValueError for
+    a text of fewer than 2 tokens or a stride outside 1..block_size.
     """
     stride = block_size if stride is None else stride
     if not 1 <= stride <= block_size:
@@ -64,10 +62,8 @@ def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens
     starts = np.append(np.arange(0, last, stride), last)
     asked_before = np.append(0, starts[:-1] + T) - starts  # targets shared with the window before
     if max_tokens is not None and len(starts) * stride > max_tokens:
-        drawn = np.random.default_rng(seed).choice(
-            len(starts), -(-max_tokens // stride), replace=False
-        )
-        drawn.sort()
+        rng, count = np.random.default_rng(seed), -(-max_tokens // stride)
+        drawn = np.sort(rng.choice(len(starts), count, replace=False))
         starts, asked_before = starts[drawn], asked_before[drawn]
     for b in range(0, len(starts), batch_size):
         x_BT, y_BT = _windows(ids_N, starts[b : b + batch_size], T)
@@ -149,10 +145,7 @@ class NextToken:
         return len(ids_N) - 1
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
-        """Return the `Floor` of a text; None if its entropy in nats per token is unknown.
-
-        `entropy_rate` is per character, so it counts only where every token is a character.
-        """
+        """Return the `Floor` of a text, None if unknown.    entropy_rate: in nats per character"""
         if not entropy_rate or isinstance(self.tokenizer, WordTokenizer):
             return None
         return Floor("entropy of the text", entropy_rate, 1.0)
@@ -166,7 +159,7 @@ class NextToken:
         """Return None: a sample begins a new text and continues no passage of this one."""
 
     def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-        """Yield each `Batch` of an evaluation; the arguments are those of `evaluation_batches`."""
+        """Yield each `Batch` of an evaluation; arguments as in `evaluation_batches`."""
         for x_BT, y_BT in evaluation_batches(
             ids_N, block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
         ):

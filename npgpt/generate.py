@@ -4,14 +4,12 @@
 token. The model is passed as a `decoder`: a callable that maps contexts, a list of arrays (T,) of
 token ids, to the logits (B, V) of the next token of each.
 
-A decoder never sees more than `block_size` tokens: a text may grow longer, and the model forgets
-its beginning. A GPT has to compute a token again when its position changes, so the window does not
-slide by one token at each step. When it is full, it moves on by half its length (`window_start`):
-on average one more position is computed for each token.
+A decoder never sees more than `block_size` tokens: a longer text's beginning is forgotten. A GPT
+has to compute a token again when its position changes, so a full window moves on by half its length
+(`window_start`), not by one token: on average one more position is computed for each token.
 
-Each row of a batch has its own random generator, spawned from the seed by the row's index
-(`numpy.random.SeedSequence.spawn`). So the text of a row depends on the seed, its index and its
-prompt, but not on the rows beside it, and row 0 draws what `stream` draws from the same seed.
+Each row of a batch has its own random generator, spawned from the seed by the row's index. So its
+text does not depend on the rows beside it, and row 0 draws what `stream` draws from the same seed.
 """
 
 from collections.abc import Iterable
@@ -32,8 +30,7 @@ class KVCache:
     """
 
     def __init__(self, longest):
-        self.longest, self.length = longest, 0  # the length is S before this forward
-        self.layers = {}
+        self.longest, self.length, self.layers = longest, 0, {}
 
     def extend(self, layer, k_BHTD, v_BHTD):
         """Add the keys and values of T new tokens to a layer; return all of its S + T."""
@@ -51,9 +48,8 @@ class CachedLogits:
     forward      maps (new token ids (B, T), KVCache of the tokens before) to logits (B, V)
     block_size   the model's
 
-    A context that continues the previous one is computed from the cache. Any different context is
-    computed afresh, as when the window has moved and each token has a new position. Contexts of
-    equal length are a batch.
+    A context that does not continue the previous one is computed afresh, as when the window has
+    moved and each token has a new position. Contexts of equal length are a batch.
     """
 
     def __init__(self, forward, block_size):
@@ -108,11 +104,9 @@ def stream(decoder, prompt_T, max_new_tokens, sampling, *, block_size, seed=None
     negative max_new_tokens or seed, a block_size below 1, or logits of the wrong shape; TypeError
     for token ids and counts that are not integers.
     """
-    prompt_T = _token_ids(prompt_T)
-    if prompt_T.ndim != 1:
-        raise ValueError(f"stream continues one prompt, not {prompt_T.shape}: use generate")
     steps = decoding_steps(
-        decoder, [prompt_T], max_new_tokens, sampling, block_size=block_size, seed=seed, stop=stop
+        decoder, [_token_ids(prompt_T, 1)], max_new_tokens, sampling, block_size=block_size,
+        seed=seed, stop=stop,
     )
     return (int(step.next_B[0]) for step in steps)
 
@@ -125,14 +119,22 @@ def generate(decoder, prompt, max_new_tokens, sampling, *, block_size, seed=None
 
     A row that draws a stop token is finished: it repeats that token until all rows are finished.
     """
-    prompts, rank = _prompts(prompt)
+    try:
+        prompt = np.asarray(prompt)
+    except ValueError:  # rows of different lengths
+        prompts = [_token_ids(row, 1) for row in prompt]
+    else:
+        prompt = _token_ids(prompt, 1, 2)
+        prompts = list(np.atleast_2d(prompt))
     steps = decoding_steps(
         decoder, prompts, max_new_tokens, sampling, block_size=block_size, seed=seed, stop=stop
     )
     new = [step.next_B for step in steps]
     new_BN = np.stack(new, axis=1) if new else np.zeros((len(prompts), 0), np.int64)
     texts = [np.concatenate(row) for row in zip(prompts, new_BN, strict=True)]
-    return texts[0] if rank == 1 else np.stack(texts) if rank == 2 else texts
+    if isinstance(prompt, np.ndarray):
+        return np.stack(texts) if prompt.ndim == 2 else texts[0]
+    return texts
 
 
 class Step(NamedTuple):
@@ -155,11 +157,16 @@ def decoding_steps(
 
     The remaining arguments are as in `stream`; they are checked at once.
     """
-    _check_count("max_new_tokens", max_new_tokens, at_least=0)
-    _check_count("block_size", block_size, at_least=1)
+    counts = {"max_new_tokens": (max_new_tokens, 0), "block_size": (block_size, 1)}
     if seed is not None:
-        _check_count("seed", seed, at_least=0)
-    stop_ids = _stop_ids(stop)
+        counts["seed"] = (seed, 0)
+    for name, (value, least) in counts.items():
+        if not isinstance(value, Integral) or value < least:
+            error = ValueError if isinstance(value, Integral) else TypeError
+            raise error(f"{name}={value!r}: give an integer >= {least}")
+    stops = list(stop) if isinstance(stop, Iterable) else [] if stop is None else [stop]
+    if not all(isinstance(token, Integral) for token in stops):
+        raise TypeError(f"stop={stop!r}: give token ids (tokenizer.encode)")
     row_seeds = np.random.SeedSequence(seed).spawn(len(prompts))
     rngs = [np.random.default_rng(row_seed) for row_seed in row_seeds]
 
@@ -177,7 +184,7 @@ def decoding_steps(
             for b in np.flatnonzero(~finished_B):  # a finished row repeats its stop token
                 next_B[b] = sampling.draw(logits_BV[b], rngs[b], contexts[b])
             yield Step(next_B, logits_BV, finished_B)
-            finished_B |= np.isin(next_B, stop_ids)
+            finished_B |= np.isin(next_B, stops)
             if finished_B.all():
                 return
             contexts = [np.append(*pair) for pair in zip(contexts, next_B, strict=True)]
@@ -186,25 +193,8 @@ def decoding_steps(
     return loop()
 
 
-# ---- Arguments
-
-
-def _prompts(prompt):
-    """Return (a list of arrays (T,), the rank of the result: 1, 2, or 3 for a list)."""
-    if isinstance(prompt, (list, tuple)) and prompt and all(map(_is_sequence, prompt)):
-        rows = [_token_ids(row) for row in prompt]
-        if len({row.shape for row in rows}) > 1 and all(row.ndim == 1 for row in rows):
-            return rows, 3
-    prompt = _token_ids(prompt)
-    return list(np.atleast_2d(prompt)), prompt.ndim
-
-
-def _is_sequence(row):
-    return isinstance(row, (list, tuple, np.ndarray))
-
-
-def _token_ids(prompt):
-    """Return a copy of the prompt as int64, (T,) or (B, T)."""
+def _token_ids(prompt, *ranks):
+    """Return a copy of a prompt as int64. Raises an error unless its rank is one of `ranks`."""
     prompt = np.asarray(prompt)
     if prompt.size == 0:
         raise ValueError(
@@ -215,27 +205,9 @@ def _token_ids(prompt):
         raise TypeError(
             f"the prompt has dtype {prompt.dtype}: give integer token ids, tokenizer.encode(text)"
         )
-    if prompt.ndim not in (1, 2):
+    if prompt.ndim not in ranks:
         raise ValueError(
-            f"the prompt has shape {prompt.shape}: give token ids (T,) or (B, T), or a list of "
-            "such rows"
+            f"the prompt has shape {prompt.shape}: give token ids (T,), or to generate also (B, T) "
+            "or a list of rows (T,)"
         )
     return prompt.astype(np.int64)
-
-
-def _stop_ids(stop):
-    """Return the ids of zero or more stop tokens as an array."""
-    if stop is None:
-        stop = []
-    ids = list(stop) if isinstance(stop, Iterable) else [stop]
-    for token in ids:
-        if not isinstance(token, Integral):
-            raise TypeError(f"stop={stop!r}: give token ids (tokenizer.encode), not {token!r}")
-    return np.array(ids, dtype=np.int64)
-
-
-def _check_count(name, value, *, at_least):
-    if not isinstance(value, Integral):
-        raise TypeError(f"{name}={value!r}: give an integer >= {at_least}")
-    if value < at_least:
-        raise ValueError(f"{name}={value}: give an integer >= {at_least}")

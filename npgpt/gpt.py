@@ -49,22 +49,24 @@ LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 class Module:
     """A part of a model. Its attributes are Tensors, Modules and lists of Modules."""
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield (dotted name, Tensor) for each weight, in the order of the attributes."""
-        for path, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Tensor):
-                    yield f"{path}.{name}" if path else name, value
+    def parameters(self) -> dict[str, Tensor]:
+        """Return {dotted name: weight}, each weight once, in a fixed order."""
+        return {
+            f"{path}.{name}".lstrip("."): value
+            for path, module in self.named_modules()
+            for name, value in vars(module).items() if isinstance(value, Tensor)
+        }
 
     def named_modules(self, path: str = "") -> Iterator[tuple[str, "Module"]]:
         """Yield (dotted path, Module) for this part, at `path`, and for all parts of it."""
         yield path, self
         for name, value in vars(self).items():
-            parts = enumerate(value) if isinstance(value, list) else [(None, value)]
-            for i, part in parts:
+            parts = {name: value}
+            if isinstance(value, list):
+                parts = {f"{name}.{i}": part for i, part in enumerate(value)}
+            for inner, part in parts.items():
                 if isinstance(part, Module):
-                    inner = name if i is None else f"{name}.{i}"
-                    yield from part.named_modules(f"{path}.{inner}" if path else inner)
+                    yield from part.named_modules(f"{path}.{inner}".lstrip("."))
 
 
 class Linear(Module):
@@ -101,20 +103,14 @@ class Embedding(Module):
 
 
 def normal(rng, shape, std, dtype):
-    """Return weights drawn from a normal distribution with mean 0.
-
-    They are drawn in float64 and then rounded: both precisions start from the same model.
-    """
+    """Return weights drawn in float64, then rounded: all dtypes start from the same model."""
     if not DRAWN.get():
         return Tensor(np.empty(shape, dtype), requires_grad=True)
     return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
 
 
 def branch_std(config):
-    """Return the standard deviation of the last weights of a branch.
-
-    2 n_layer branches add to the residual stream; its initial variance does not grow with n_layer.
-    """
+    """Return the standard deviation of the last weights of a branch: 2 n_layer branches add up."""
     return INIT_STD / math.sqrt(2 * config.n_layer)
 
 
@@ -125,9 +121,10 @@ class CausalSelfAttention(Module):
     """Multi-head attention: each position reads from earlier ones.    (B, T, C) -> (B, T, C)
 
     Every position has a query (what it looks for), a key (what it offers) and a value (what it
-    passes on). In each head, position t receives a weighted mean of the values at s <= t. A weight
-    is large if the key at s matches the query at t. H heads work side by side on D = C / H channels
-    each; the last projection mixes their results.
+    passes on). In each of H heads, with D = C / H channels, position t receives the mean of the
+    values at s <= t, weighted by how well the key at s matches the query at t.
+
+    cache   in generation, a `KVCache`: the keys and values of the tokens before these
     """
 
     def __init__(self, rng, config, dtype):
@@ -137,7 +134,6 @@ class CausalSelfAttention(Module):
         self.c_proj = Linear(rng, C, C, bias=config.bias, dtype=dtype, std=branch_std(config))
 
     def __call__(self, x_BTC, cache=None):
-        """cache   in generation, a `KVCache`: the keys and values of the tokens before these"""
         q, k, v = self.heads(x_BTC)
         if cache is not None:
             k, v = cache.extend(self, k.data, v.data)
@@ -157,10 +153,7 @@ class CausalSelfAttention(Module):
 
 
 class MLP(Module):
-    """y = f(x W + b) W' + b', 4 C channels in between.    (B, T, C) -> (B, T, C)
-
-    Positions do not interact here.
-    """
+    """y = f(x W + b) W' + b' at each position, 4 C channels inside.    (B, T, C) -> (B, T, C)"""
 
     f = staticmethod(gelu)
 
@@ -176,8 +169,8 @@ class MLP(Module):
 class Block(Module):
     """Attention, then an MLP, each added to the residual stream.    (B, T, C) -> (B, T, C)
 
-    Pre-norm: a branch normalises its own input, and the sum x + branch(x) is not normalised. One
-    path of the gradient therefore leads from `ln_f` to every block through additions alone.
+    Pre-norm: a branch normalises its own input, and the sum x + branch(x) is not normalised. So the
+    gradient has a path from `ln_f` to every block through additions alone.
 
     drop   the dropout applied to each branch before it is added
     """
@@ -201,27 +194,24 @@ class Block(Module):
 class Model(Module):
     """The base class of all models: weights by name, a training mode, dropout, an output layer.
 
-    A subclass names the class of its settings, `Config`. It sets `wte`, the token embedding, and
-    `lm_head` unless `config.tie_weights`.
+    A subclass has `Config`, the class of its settings, `wte`, the token embedding, and `lm_head`
+    unless `config.tie_weights`.
 
-    config    the settings
-    seed      determines the initial weights and the dropout masks
-    dtype     float32 for training, float64 for gradient checks; both have the same initial weights
-    weights   how generation stores the weights, set by `npgpt.fast.weights.use_weights`; None for
-              the plain path, which reads the parameters
+    seed    determines the initial weights and the dropout masks
+    dtype   float32 for training, float64 for gradient checks; both have the same initial weights
 
     A model starts in training mode, in which dropout acts; `eval()` and `train()` switch it. The
-    dropout masks depend on (seed, dropout_step), and each forward pass in training increments
-    dropout_step. Set it to repeat a forward pass exactly.
+    masks depend on (seed, dropout_step); each forward pass in training increments dropout_step. Set
+    it to repeat a forward pass exactly.
     """
 
-    weights = None
+    weights = None  # or how generation stores them: `npgpt.fast.weights.use_weights` sets it
 
     def __init__(self, config: Any, seed: int) -> None:
         if not isinstance(config, self.Config):
-            name, kind = type(self).__name__, self.Config.__name__
+            name = type(self).__name__
             raise TypeError(f"{name}: the config is a {type(config).__name__}; write "
-                            f"{name}({kind}(...))")
+                            f"{name}({self.Config.__name__}(...))")
         self.config, self.seed = config, seed
         self.training, self.dropout_step = True, 0
 
@@ -238,10 +228,6 @@ class Model(Module):
         """Return the mean cross-entropy of `head(x_BTC)` without holding all logits in memory."""
         table_VC = self.wte.weight if self.config.tie_weights else transpose(self.lm_head.weight)
         return linear_cross_entropy(x_BTC, table_VC, targets_BT)
-
-    def parameters(self) -> dict[str, Tensor]:
-        """Return {dotted name: weight}, each weight once, in a fixed order."""
-        return dict(self.named_parameters())
 
     def num_parameters(self) -> int:
         """Return the number of weights, tied ones counted once."""
@@ -298,8 +284,7 @@ class Model(Module):
         weights   "fp32", "bf16" or "int8": how compiled generation stores the weights
                   (`npgpt.fast.weights`); None for the plain path
 
-        Float32 weights are not copied but read from the file when first needed. Raises
-        FileNotFoundError for a missing file, ValueError for a different architecture and for
+        Raises FileNotFoundError for a missing file, ValueError for a different architecture and for
         weights that do not fit the configuration or are not finite.
         """
         from npgpt.families import load_pretrained
@@ -399,11 +384,10 @@ class GPT(Model):
         )
 
     def decoder(self) -> Callable[..., np.ndarray]:
-        """Return the callable from contexts to next-token logits that the generation loop calls.
+        """Return the function from contexts to next-token logits that generation calls.
 
         It is the compiled `Decoder` if `weights` is set, else `CachedLogits`, the plain path. A
-        Decoder copies the current weights: to continue many texts, make one and pass it to
-        `npgpt.generate.generate` or `stream`.
+        Decoder copies the weights: make one for many texts, and give it to `npgpt.generate`.
         """
         if self.weights and self.wte.weight.dtype == np.float32 and backend.name == "numba":
             from npgpt.fast.decoder import Decoder  # here: the NumPy backend never loads Numba

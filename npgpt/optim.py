@@ -71,11 +71,10 @@ class AdamW:
         norm is not finite. After an error no weight has moved.
         """
         lr = _checked_rate(self.lr if lr is None else lr)
-        names = [name for name, p in self.parameters.items() if p.grad is not None]
-        if not names:
+        updated = [self._arrays(name) for name, p in self.parameters.items() if p.grad is not None]
+        if not updated:
             raise RuntimeError("AdamW: no weight has a gradient; call loss.backward() first")
-        weights = [self._weight(name) for name in names]
-        gradients = [self._gradient(name) for name in names]
+        weights, gradients, m, v = zip(*updated, strict=True)
         norm = global_norm(gradients)
         if not math.isfinite(norm):
             raise FloatingPointError(
@@ -84,17 +83,21 @@ class AdamW:
             )
         scale = min(1.0, self.grad_clip / norm) if self.grad_clip and norm > 0 else 1.0
         self.steps += 1
+        decay = [self.weight_decay if weight.ndim >= 2 else 0.0 for weight in weights]
         backend.adamw_(
-            weights, gradients, [self.m[name] for name in names], [self.v[name] for name in names],
-            [self.weight_decay if weight.ndim >= 2 else 0.0 for weight in weights],
-            float(lr), *map(float, self.betas), float(self.eps), float(scale), self.steps,
+            weights, gradients, m, v, decay, float(lr), *map(float, self.betas), float(self.eps),
+            float(scale), self.steps,
         )
         return norm
 
-    def _weight(self, name):
-        """Return the array to update. The kernel writes to it and its moments by address, so a
-        replacement of a different shape or layout would be written past its end."""
+    def _arrays(self, name):
+        """Return (weight, gradient, m, v).
+
+        The kernel writes to a weight and its moments by address: a replacement of a different shape
+        or layout would be written past its end.
+        """
         weight, m, v = self.parameters[name].data, self.m[name], self.v[name]
+        gradient = np.asarray(self.parameters[name].grad)
         if not (weight.shape, weight.dtype) == (m.shape, m.dtype) == (v.shape, v.dtype):
             raise ValueError(
                 f"AdamW: {name} is {weight.dtype} {weight.shape}, its moments are {m.dtype} "
@@ -106,16 +109,12 @@ class AdamW:
                 f"AdamW: {name} or a moment of it is a read-only or transposed view; make it an "
                 "array of its own, np.array(data, order='C')"
             )
-        return weight
-
-    def _gradient(self, name):
-        weight, gradient = self.parameters[name].data, np.asarray(self.parameters[name].grad)
         if gradient.shape != weight.shape:
             raise ValueError(
                 f"AdamW: the gradient of {name} is {gradient.shape}, the weight {weight.shape}; "
                 "a .grad that is set by hand has the shape of its weight"
             )
-        return np.ascontiguousarray(gradient, weight.dtype)
+        return weight, np.ascontiguousarray(gradient, weight.dtype), m, v
 
     def zero_grad(self) -> None:
         """Set every gradient to None, so that the next backward does not add to it."""
@@ -152,8 +151,8 @@ def learning_rate(step, config):
 
     >>> from npgpt.config import TrainConfig
     >>> config = TrainConfig(max_iters=1000, warmup_iters=100, lr=1e-3, min_lr=1e-4)
-    >>> [round(learning_rate(step, config), 6) for step in (0, 99, 550, 1000)]
-    [1e-05, 0.00099, 0.00055, 0.0001]
+    >>> [round(learning_rate(step, config), 6) for step in (0, 99, 325, 550, 1000)]
+    [1e-05, 0.00099, 0.000868, 0.00055, 0.0001]
     """
     if step < config.warmup_iters:
         return config.lr * (step + 1) / (config.warmup_iters + 1)

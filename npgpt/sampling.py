@@ -48,34 +48,32 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self):
-        temperature, top_k = self.temperature, self.top_k
-        if not (math.isfinite(temperature) and temperature >= 0):
-            raise ValueError(
-                f"temperature={temperature}: use a finite number > 0, or 0 for the most likely "
-                "token"
-            )
-        if top_k is not None and not (isinstance(top_k, Integral) and top_k >= 1):
-            raise ValueError(f"top_k={top_k!r}: use an integer >= 1, or leave it out to keep all")
-        for name in ("top_p", "min_p"):
-            share = getattr(self, name)
-            if share is not None and not 0 < share <= 1:
-                raise ValueError(
-                    f"{name}={share}: use a number with 0 < {name} <= 1, or leave it out to keep "
-                    "all"
-                )
-        if not 0 < self.repetition_penalty < math.inf:
-            raise ValueError(
-                f"repetition_penalty={self.repetition_penalty}: use a finite number > 0, or 1 for "
-                "none"
-            )
+        def share(number):
+            return number is None or 0 < number <= 1
+
+        top_k, all_stay = self.top_k, "or leave it out to keep all"
+        for name, fits, instead in (
+            ("temperature", 0 <= self.temperature < math.inf,
+             "a finite number > 0, or 0 for the most likely token"),
+            ("top_k", top_k is None or (isinstance(top_k, Integral) and top_k >= 1),
+             f"an integer >= 1, {all_stay}"),
+            ("top_p", share(self.top_p), f"a number with 0 < top_p <= 1, {all_stay}"),
+            ("min_p", share(self.min_p), f"a number with 0 < min_p <= 1, {all_stay}"),
+            ("repetition_penalty", 0 < self.repetition_penalty < math.inf,
+             "a finite number > 0, or 1 for none"),
+        ):
+            if not fits:
+                raise ValueError(f"{name}={getattr(self, name)!r}: use {instead}")
 
     def probabilities(self, logits_V, context=()):
         """Return the probabilities (V,), in float64, with which `draw` chooses each of V tokens.
 
+        context   token ids to which the repetition penalty applies
+
         A logit of -inf has probability zero. Raises ValueError on logits that are not one row of
         numbers with a finite maximum.
         """
-        ids_K, numerators_K = self._kept(_checked(logits_V), context)
+        ids_K, numerators_K = self._kept(logits_V, context)
         probs_V = np.zeros(np.size(logits_V))
         probs_V[ids_K] = numerators_K / numerators_K.sum()
         return probs_V
@@ -83,12 +81,9 @@ class Sampling:
     def draw(self, logits_V, rng, context=()):
         """Return one token id (an int), drawn by one `rng.random()`, or by none at temperature 0.
 
-        context   token ids to which the repetition penalty applies
-
-        At temperature 0 the largest logit wins (the first of equals). A token of probability zero
-        is never drawn. Raises what `probabilities` raises.
+        A token of probability zero is never drawn. Arguments and errors are as in `probabilities`.
         """
-        ids_K, numerators_K = self._kept(_checked(logits_V), context)
+        ids_K, numerators_K = self._kept(logits_V, context)
         if self.temperature == 0:
             return int(ids_K[0])
         # The inverse of the cumulative distribution: the first token whose total is above the
@@ -98,8 +93,11 @@ class Sampling:
 
     def _kept(self, logits_V, context):
         """Return (ids, ascending; numerators of their probabilities) of the remaining tokens."""
+        logits_V = _checked(logits_V)
         if self.repetition_penalty != 1 and len(context):
-            logits_V = self._penalised(logits_V, np.asarray(context))
+            context, penalty = np.asarray(context), self.repetition_penalty
+            logits_V, seen = logits_V.copy(), logits_V[context]
+            logits_V[context] = np.where(seen > 0, seen / penalty, seen * penalty)
         if self.temperature == 0:
             return np.array([np.argmax(logits_V)]), np.ones(1)
         ids_K = np.arange(len(logits_V))
@@ -114,12 +112,6 @@ class Sampling:
         if self.min_p is not None:
             stays_K &= numerators_K >= self.min_p - 4 * EPS  # the largest is 1; rounding in exp
         return ids_K[stays_K], numerators_K[stays_K]
-
-    def _penalised(self, logits_V, context):
-        logits_V, seen = logits_V.copy(), logits_V[context]
-        penalty = self.repetition_penalty
-        logits_V[context] = np.where(seen > 0, seen / penalty, seen * penalty)
-        return logits_V
 
 
 def _largest(logits_V, k):
@@ -164,8 +156,7 @@ def _checked(logits_V):
         token = int(np.argmin(logits_V < np.inf))
         raise ValueError(
             f"the logit of token {token} is {logits_V[token]}: the model has diverged (load an "
-            "earlier checkpoint, or train with a lower learning rate); to force a token, give "
-            "all others -inf instead"
+            "earlier checkpoint); to force a token, give all others -inf instead"
         )
     if largest == -np.inf:
         raise ValueError("every logit is -inf, which rules out all tokens: leave one finite")

@@ -30,7 +30,7 @@ def printable(text):
 
 
 def starting_prompt(tokenizer):
-    """Return a prompt for a new text: an empty line, or the first token if there is no line end."""
+    """Return the prompt of a new text: two line ends, or token 0 if the tokenizer has none."""
     try:
         tokenizer.encode("\n\n")
         return "\n\n"

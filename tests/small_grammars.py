@@ -1,4 +1,4 @@
-"""Grammars small enough to enumerate every text of, for the tests of what is computed from one."""
+"""Grammars that are small enough to enumerate all their texts."""
 
 import math
 
@@ -8,7 +8,7 @@ from npgpt.tales.grammar import Grammar
 
 
 def derivations(grammar):
-    """(text, the option of each choice) of every derivation, found by counting through them."""
+    """Yield (text, the option of each choice) for every derivation, by counting through them."""
     picks = []
     while True:
         sizes, chosen = [], []
@@ -29,7 +29,7 @@ def derivations(grammar):
 
 
 def texts_of(grammar):
-    """text -> its probability"""
+    """Return {text: probability}."""
     return {
         text: math.prod(option.probability for option in chosen)
         for text, chosen in derivations(grammar)
@@ -53,8 +53,7 @@ PETS = Grammar(
 
 @st.composite
 def grammars(draw):
-    """Lists that refer to later lists; the options of a list begin with different letters, and half
-    of them have weights."""
+    """Draw lists that refer to later ones; options have different leads, and half have weights."""
     texts = st.text("xy", max_size=2)
     count = draw(st.integers(1, 3))
     lists = {"few": ["x"], "many": ["xy", "yx"]}

@@ -7,7 +7,7 @@ endless loop.
 import os
 from pathlib import Path
 
-from npgpt.exercises import NAMES, function_of, load
+from npgpt.exercises import NAMES, SECTIONS, function_of, load
 from npgpt.exercises.judge import WrongError, judge_file
 from npgpt.exercises.sheet import BLANK, sheet, solution
 from npgpt.files import quoted, read_text
@@ -43,13 +43,11 @@ def run(args):
 
 
 def print_list():
-    section = None
-    for number, name in enumerate(NAMES, 1):
-        exercise = load(number)
-        if section != exercise.SECTION:
-            section = exercise.SECTION
-            print(section)
-        print(f"  {number:>2}  {name:<18}{exercise.__doc__.splitlines()[0]}")
+    for section, names in SECTIONS.items():
+        print(section)
+        for name in names:
+            number = NAMES.index(name) + 1
+            print(f"  {number:>2}  {name:<18}{load(number).__doc__.splitlines()[0]}")
     print("\nnpgpt exercise N writes a file to fill in; the same again checks it, --hint helps")
 
 

@@ -37,7 +37,7 @@ from npgpt.optim import learning_rate, make_optimizer
 from npgpt.run.estimate import check_memory
 from npgpt.run.summary import print_results, print_summary
 from npgpt.run.warmup import WarmUp
-from npgpt.run.watch import LiveWatch
+from npgpt.run.watch import Watch
 from npgpt.train import train
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.
@@ -149,8 +149,8 @@ def run(args):
 
             run_worker(run, dataset, model, optimizer, ranks)
             return 0  # so that mpirun waits until the first rank has saved
-        watch = LiveWatch(run, dataset, model, optimizer, ranks, args.profile)
-        if train(run, dataset, model, optimizer, watch=watch, ranks=ranks):
+        watch = Watch(run, dataset, model, optimizer, ranks, args.profile)
+        if train(run, dataset, model, optimizer, watch, ranks):
             print_results(run, dataset, model)
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"

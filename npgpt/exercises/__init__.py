@@ -2,30 +2,31 @@
 
 An exercise is a module here, named after the function to write. It has
 
-    SECTION    of CONCEPTS.md
     TASK       the task with its equation; the docstring of the reader's file
     RETURNS    names of the function's results
     WHERE      the same function in this program
     HINTS      from a first step to nearly the answer
     NAME(...)  the solution; its docstring has the shapes of arguments and results
     cases      a random generator -> dicts of arguments
-    FAULTS     description of a fault -> a function with this fault
-    planted    in a hunt: the function with faults that the reader gets, instead of a blank
+    FAULTS     description of a fault -> the edits that plant it, {text of the solution: new text}
+    PLANTED    in a hunt: the edits of the solution that make the faulty function of the sheet
 
-`sheet.py` writes the file with the blank, `judge.py` reports what is wrong in it.
+`sheet.py` writes the reader's file, `judge.py` reports the faults in it.
 """
 
 import importlib
 
-NAMES = (
-    "merge", "encode",
-    "embedding_vjp",
-    "causal_mask", "scores", "softmax_vjp", "split_heads", "hunt_attention",
-    "layer_norm_vjp", "gelu_vjp", "residual_vjp", "hunt_layer_norm",
-    "cross_entropy_vjp", "learning_rate", "adamw", "clip",
-    "temperature", "top_k", "top_p",
-    "count_parameters",
-)
+SECTIONS = {  # of CONCEPTS.md
+    "Tokenization": ("merge", "encode"),
+    "Embeddings": ("embedding_vjp",),
+    "Attention Mechanism":
+        ("causal_mask", "scores", "softmax_vjp", "split_heads", "hunt_attention"),
+    "Transformer Architecture": ("layer_norm_vjp", "gelu_vjp", "residual_vjp", "hunt_layer_norm"),
+    "Training Process": ("cross_entropy_vjp", "learning_rate", "adamw", "clip"),
+    "Text Generation": ("temperature", "top_k", "top_p"),
+    "Scaling Laws": ("count_parameters",),
+}
+NAMES = [name for names in SECTIONS.values() for name in names]
 
 
 def load(number):

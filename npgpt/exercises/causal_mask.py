@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Attention Mechanism"
 TASK = """
 In a model that continues a text, position t reads positions 0 to t, including itself; it has to
 predict the later ones. Write this mask: row t says which positions s it may read.
@@ -27,11 +26,10 @@ def cases(rng):
 
 
 FAULTS = {
-    "a position does not read itself": lambda T: np.tri(T, k=-1) > 0,
-    "a position reads the one after it, which it has to predict": lambda T:
-        np.tri(T, k=1) > 0,
-    "rows and columns are swapped: it reads later positions": lambda T: np.tri(T).T > 0,
-    "True stands for hidden positions": lambda T: np.tri(T) == 0,
-    "every position is visible": lambda T: np.ones((T, T), bool),
-    "a position reads only itself": lambda T: np.eye(T, dtype=bool),
+    "a position does not read itself": {"<=": "<"},
+    "a position reads the one after it, which it has to predict": {"<=": "<= 1 +"},
+    "rows and columns are swapped: it reads later positions": {"<=": ">="},
+    "True stands for hidden positions": {"<=": ">"},
+    "every position is visible": {"<=": "<= T +"},
+    "a position reads only itself": {"<=": "=="},
 }

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Training Process"
 TASK = """
 Gradient clipping: the gradients of all weights form one long vector. If its norm is above
 `longest`, one factor scales all of them down to this norm; otherwise they do not change. So the
@@ -30,30 +29,18 @@ def cases(rng):
     yield {"a": rng.normal(size=(2, 3)), "b": 5 * rng.normal(size=4), "longest": 2.0}
 
 
-def _by(length, always=False):
-    def clip(a, b, longest):
-        factor = longest / length(a, b)
-        factor = factor if always else min(1.0, factor)
-        return a * factor, b * factor
-
-    return clip
-
-
-def _norm(*arrays):
-    return np.sqrt(sum((array**2).sum() for array in arrays))
-
-
+LENGTH = "np.sqrt((a**2).sum() + (b**2).sum())"
 FAULTS = {
     "each gradient is clipped by its own length, which turns the direction of the step":
-        lambda a, b, longest: tuple(x * min(1.0, longest / _norm(x)) for x in (a, b)),
+        {"return a * factor, b * factor":
+         "return tuple(x * min(1.0, longest / np.linalg.norm(x)) for x in (a, b))"},
     "each entry is clipped on its own, which turns the direction of the step":
-        lambda a, b, longest: (np.clip(a, -longest, longest), np.clip(b, -longest, longest)),
-    "a short gradient is scaled up": _by(_norm, always=True),
-    "the length lacks its root": _by(lambda a, b: (a**2).sum() + (b**2).sum()),
-    "the largest entry is taken for the length": _by(lambda a, b: max(abs(a).max(), abs(b).max())),
-    "the lengths of the two are added, instead of their squares": _by(
-        lambda a, b: _norm(a) + _norm(b)
-    ),
-    "only the first gradient counts for the length": _by(lambda a, b: _norm(a)),
-    "nothing is clipped": lambda a, b, longest: (a, b),
+        {"a * factor, b * factor": "a.clip(-longest, longest), b.clip(-longest, longest)"},
+    "a short gradient is scaled up": {"min(1.0, ": "("},
+    "the length lacks its root": {"np.sqrt": ""},
+    "the largest entry is taken for the length": {LENGTH: "max(abs(a).max(), abs(b).max())"},
+    "the lengths of the two are added, instead of their squares":
+        {LENGTH: "np.linalg.norm(a) + np.linalg.norm(b)"},
+    "only the first gradient counts for the length": {" + (b**2).sum()": ""},
+    "nothing is clipped": {" * factor": ""},
 }

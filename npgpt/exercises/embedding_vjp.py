@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Embeddings"
 TASK = """
 An embedding is a lookup: y = weight[indices], a row of the table for each index. Write its
 backward: from dy, the gradient with respect to y, to the gradient with respect to the table. A row
@@ -29,31 +28,17 @@ def cases(rng):
     yield {"dy_NC": rng.normal(size=(7, 3)), "indices_N": rng.integers(0, 4, 7), "V": 6}
 
 
-def _last_wins(dy_NC, indices_N, V):
-    dweight_VC = np.zeros((V, dy_NC.shape[1]))
-    dweight_VC[indices_N] += dy_NC
-    return dweight_VC
-
-
-def _first_wins(dy_NC, indices_N, V):
-    return _last_wins(dy_NC[::-1], indices_N[::-1], V)
-
-
-def _mean(dy_NC, indices_N, V):
-    count_V = np.bincount(indices_N, minlength=V)
-    return embedding_vjp(dy_NC, indices_N, V) / np.maximum(count_V, 1)[:, None]
-
-
 FAULTS = {
     "of a row that was looked up more than once only the last gradient counts; they add up":
-        _last_wins,
+        {"np.add.at(dweight_VC, indices_N, dy_NC)": "dweight_VC[indices_N] = dy_NC"},
     "of a row that was looked up more than once only the first gradient counts; they add up":
-        _first_wins,
-    "the gradients of a row are averaged; they add up": _mean,
-    "the sum is divided by the number of lookups": lambda dy_NC, indices_N, V:
-        embedding_vjp(dy_NC, indices_N, V) / len(indices_N),
+        {"np.add.at(dweight_VC, indices_N, dy_NC)": "dweight_VC[indices_N[::-1]] = dy_NC[::-1]"},
+    "the gradients of a row are averaged; they add up":
+        {"return dweight_VC":
+         "return dweight_VC / np.bincount(indices_N, minlength=V).clip(1)[:, None]"},
+    "the sum is divided by the number of lookups":
+        {"return dweight_VC": "return dweight_VC / len(indices_N)"},
     "rows are taken from dy, as in the lookup itself, and not added to the table":
-        lambda dy_NC, indices_N, V: dy_NC[indices_N % len(dy_NC)],
-    "the table is upside down": lambda dy_NC, indices_N, V:
-        embedding_vjp(dy_NC, indices_N, V)[::-1],
+        {"return dweight_VC": "return dy_NC[indices_N % len(dy_NC)]"},
+    "the table is upside down": {"return dweight_VC": "return dweight_VC[::-1]"},
 }

@@ -1,10 +1,7 @@
 """Byte pair encoding: from a text to tokens."""
 
-from itertools import pairwise
-
 from npgpt.exercises.merge import merge
 
-SECTION = "Tokenization"
 TASK = """
 Encode with learned merges. Of the pairs of neighbours in ids, merge the one that was learned first,
 everywhere; repeat until no pair has a merge. The order counts: with (b, c) learned before (a, b),
@@ -39,34 +36,12 @@ def cases(rng):
         yield {"ids": rng.integers(0, 3, size).tolist(), "merges": merges}
 
 
-def _by(key, once=False):
-    def encode(ids, merges):
-        while True:
-            pairs = [pair for pair in pairwise(ids) if pair in merges]
-            if not pairs:
-                return ids
-            pair = key(pairs, merges)
-            ids = merge(ids, pair, merges[pair])
-            if once:
-                return ids
-
-    return encode
-
-
-def _one_pass(ids, merges):
-    for pair, new_id in list(merges.items())[:2]:
-        ids = merge(ids, pair, new_id)
-    return ids
-
-
 FAULTS = {
-    "the leftmost pair is merged first, whenever it was learned": _by(
-        lambda pairs, merges: pairs[0]
-    ),
-    "the pair that was learned last is merged first": _by(
-        lambda pairs, merges: max(pairs, key=merges.get)
-    ),
-    "it ends after one merge": _by(lambda pairs, merges: min(pairs, key=merges.get), once=True),
-    "a merged token is never merged with its neighbours again": _one_pass,
-    "nothing is merged": lambda ids, merges: ids,
+    "the leftmost pair is merged first, whenever it was learned":
+        {"min(pairs, key=merges.get)": "pairs[0]"},
+    "the pair that was learned last is merged first": {"min(": "max("},
+    "it ends after one merge": {"ids = merge(": "return merge("},
+    "a merged token is never merged with its neighbours again":
+        {"if pair in merges": "if pair in merges and max(pair) < min(merges.values())"},
+    "nothing is merged": {"if not pairs": "if True"},
 }

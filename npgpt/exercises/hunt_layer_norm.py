@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Transformer Architecture"
 TASK = """
 A hunt. The function below is layer norm: each row to mean 0 and variance 1, then a weight and a
 bias per channel. It runs, and it is wrong in two places. Find and mend both.
@@ -14,13 +13,6 @@ HINTS = (
     "Over which axis is each of the means? A row is one position, independent of the other rows.",
     "The second fault: the variance is the mean of the squared distances from the mean.",
 )
-
-
-def planted(x_NC, weight_C, bias_C):
-    """Return y (N, C).    x (N, C), weight (C,), bias (C,)"""
-    mean = x_NC.mean(axis=0, keepdims=True)
-    variance_N1 = (x_NC**2).mean(axis=1, keepdims=True)
-    return (x_NC - mean) / np.sqrt(variance_N1 + 1e-5) * weight_C + bias_C
 
 
 def hunt_layer_norm(x_NC, weight_C, bias_C):
@@ -37,22 +29,15 @@ def cases(rng):
     yield {"x_NC": np.full((1, 3), 2.0), "weight_C": np.ones(3), "bias_C": np.arange(3.0)}
 
 
-def _faulty(mean_axis=1, centred=True, axis=1, root=True, eps=1e-5, ddof=0):
-    def layer_norm(x_NC, weight_C, bias_C):
-        mean = x_NC.mean(axis=mean_axis, keepdims=True)
-        away = x_NC - mean if centred else x_NC
-        variance = (away**2).sum(axis=axis, keepdims=True) / (x_NC.shape[axis] - ddof) + eps
-        return (x_NC - mean) / (np.sqrt(variance) if root else variance) * weight_C + bias_C
-
-    return layer_norm
-
-
+NOT_CENTRED = {"((x_NC - mean_N1) ** 2)": "(x_NC**2)"}
+WRONG_AXIS = {"x_NC.mean(axis=1": "x_NC.mean(axis=0"}
+PLANTED = NOT_CENTRED | WRONG_AXIS | {"mean_N1": "mean"}
 FAULTS = {
-    "nothing was changed yet": planted,
-    "the variance is still the mean of x^2, and not of (x - mean)^2": _faulty(centred=False),
-    "the mean is still taken down each column": _faulty(mean_axis=0),
-    "mean and variance are taken down each column, as in batch norm": _faulty(mean_axis=0, axis=0),
-    "it divides by the variance, and not by its root": _faulty(root=False),
-    "the squares are divided by C - 1": _faulty(ddof=1),
-    "eps is missing: a row of equal entries has variance 0": _faulty(eps=0.0),
+    "nothing was changed yet": PLANTED,
+    "the variance is still the mean of x^2, and not of (x - mean)^2": NOT_CENTRED,
+    "the mean is still taken down each column": WRONG_AXIS,
+    "mean and variance are taken down each column, as in batch norm": {"axis=1": "axis=0"},
+    "it divides by the variance, and not by its root": {"np.sqrt": ""},
+    "the squares are divided by C - 1": {"2).mean(": "2 / (1 - 1 / len(bias_C))).mean("},
+    "eps is missing: a row of equal entries has variance 0": {" + 1e-5": ""},
 }

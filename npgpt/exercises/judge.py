@@ -1,7 +1,7 @@
 """Verdicts on a reader's function: the wrong result, its entry, its factor, its line, its cause.
 
-The reader's function and the solution get the same arguments. The first difference is reported; if
-a known fault explains all results, so is the fault.
+The reader's function and the solution get the same arguments. The first difference is reported, and
+so is a known fault that explains all results.
 """
 
 import ast
@@ -16,6 +16,7 @@ from operator import attrgetter
 import numpy as np
 
 from npgpt.exercises import function_of
+from npgpt.exercises.sheet import edited
 
 TOLERANCE = 1e-6  # relative to the largest entry
 SHOWN = 8  # most entries of an array that is printed in full
@@ -44,37 +45,64 @@ def judge_file(exercise, path):
     judge(exercise, found, path)
 
 
+@np.errstate(all="ignore")
 def judge(exercise, function, path=None):
     """Raise WrongError unless a function returns what the solution does, for all cases."""
-    solution, wrong, results = function_of(exercise), None, []
+    solution, names, calls, verdict = function_of(exercise), exercise.RETURNS, [], None
     for arguments in exercise.cases(np.random.default_rng(0)):
-        results.append((arguments, _call(function, arguments, path)))
-        expected = _call(solution, arguments)
-        wrong = wrong or _compared(exercise, results[-1][1], expected, arguments)
-    if wrong is None:
+        found, expected = _call(function, arguments, path), _call(solution, arguments)
+        calls.append((arguments, found))
+        verdict = verdict or _compared(names, found, expected, arguments)
+    if verdict is None:
         return
-    result, what = wrong
-    reason = next((words for words, fault in exercise.FAULTS.items() if _is(fault, results)), None)
-    parts = [what, _line(function, exercise.RETURNS.index(result)) if path and result else None,
-             reason and f"This is the result if {reason}."]
-    raise WrongError("\n".join(filter(None, parts)))
+    name, what = verdict
+    if path and name:
+        what += _line(function, names.index(name))
+    for cause, edits in exercise.FAULTS.items():
+        if _explains(edited(exercise, edits), calls):
+            raise WrongError(f"{what}\nThis is the result if {cause}.")
+    raise WrongError(what)
 
 
-def _is(fault, results):
-    """Return whether a faulty function returns the reader's results."""
+def _compared(names, found, expected, arguments):
+    """Return (name of a result, its difference), or None if all are right."""
+    if found is None or found is ...:
+        return "", "it returns nothing yet; is there a `return`?"
+    found = _results(found)
+    if len(found) != len(names):
+        return "", f"it returns {len(found)} results, and should return {', '.join(names)}"
+    for name, *pair in zip(names, found, _results(expected), strict=True):
+        what = difference(name, *pair)
+        if what:
+            given = ", ".join(f"{name} {_described(value)}" for name, value in arguments.items())
+            return name, f"{what}\nThe arguments were {given}."
+    return None
+
+
+def _explains(fault, calls):
+    """Return whether a faulty function returns the reader's results.
+
+    calls   pairs (arguments, the reader's results)
+    """
     try:
-        return all(same(found, _call(fault, arguments)) for arguments, found in results)
+        return all(_same(found, _call(fault, arguments)) for arguments, found in calls)
     except WrongError:
         return False
 
 
-def same(found, expected):
-    """Return whether two results are equal up to rounding."""
-    return _count(found) == _count(expected) and all(
-        difference("", *pair) is None for pair in _pairs(found, expected)
-    )
+def _same(found, expected):
+    found, expected = _results(found), _results(expected)
+    pairs = zip(found, expected, strict=False)
+    return len(found) == len(expected) and not any(difference("", *pair) for pair in pairs)
 
 
+def _results(result):
+    """Return the results of a function as a tuple; several may come as a list of arrays."""
+    several = isinstance(result, list) and any(isinstance(item, np.ndarray) for item in result)
+    return tuple(result) if isinstance(result, tuple) or several else (result,)
+
+
+@np.errstate(all="ignore")
 def difference(name, found, expected):
     """Return a description of how a result differs from the expected one; None if it does not."""
     try:
@@ -89,28 +117,22 @@ def difference(name, found, expected):
     if found.size and not np.issubdtype(found.dtype, np.number) and found.dtype != bool:
         return f"{name} has entries that are no numbers: {found.ravel()[0]!r}"
     a, b = found.astype(float), expected.astype(float)
-    with np.errstate(all="ignore"):
-        equal = (a == b) | (np.isnan(a) & np.isnan(b))  # infinities and NaNs, too
-        gap = np.array(np.where(equal, 0, np.abs(a - b)))  # argmax finds a NaN first
-    allowed = TOLERANCE * max(np.abs(b[np.isfinite(b)]).max(initial=0), 1e-9)
-    wrong = ~(gap <= allowed)
-    return _in_numbers(name, a, b, wrong, gap) if wrong.any() else None
-
-
-def _in_numbers(name, a, b, wrong, gap):
-    at = np.unravel_index(gap.argmax(), gap.shape)
-    where = f"{name}{list(map(int, at))}" if a.ndim else name
-    text = f"{where} is {a[at]:.6g}, and should be {b[at]:.6g}"
+    equal = (a == b) | (np.isnan(a) & np.isnan(b))  # infinities and NaNs, too
+    gap = np.array(np.where(equal, 0, np.abs(a - b)))
+    wrong = ~(gap <= TOLERANCE * max(np.abs(b[np.isfinite(b)]).max(initial=0), 1e-9))
+    if not wrong.any():
+        return None
+    at = np.unravel_index(gap.argmax(), gap.shape)  # a NaN first
+    text = f"is {a[at]:.6g}, and should be {b[at]:.6g}"
     if a.ndim:
-        text = f"{name} is wrong in {wrong.sum()} of {a.size} entries: {text}"
-    with np.errstate(all="ignore"):
-        ratios = a[wrong] / b[wrong]
+        text = f"is wrong in {wrong.sum()} of {a.size} entries: {name}{list(map(int, at))} {text}"
     if not np.isfinite(a[at]) or b[at] == 0:
-        return text
+        return f"{name} {text}"
+    ratios = a[wrong] / b[wrong]
     if np.isfinite(ratios).all() and np.ptp(ratios) <= FACTOR * np.abs(ratios).max():
         every = ", as in all that are wrong" if wrong.sum() > 1 else ""
-        return f"{text}: {_factor(ratios[0])}{every}"
-    return f"{text}: {_factor(a[at] / b[at])} there, different elsewhere"
+        return f"{name} {text}: {_factor(ratios[0])}{every}"
+    return f"{name} {text}: {_factor(a[at] / b[at])} there, different elsewhere"
 
 
 def _factor(ratio):
@@ -119,32 +141,17 @@ def _factor(ratio):
     return f"a factor of {ratio:.4g}" if abs(ratio - 1) > FACTOR else f"{ratio - 1:+.1e} of it"
 
 
-def _compared(exercise, found, expected, arguments):
-    """Return (name of a result, its fault), or None if all are right."""
-    given = ", ".join(f"{name} {_described(value)}" for name, value in arguments.items())
-    names = exercise.RETURNS
-    if found is None or found is ...:
-        return "", "it returns nothing yet; is there a `return`?"
-    if _count(found) != _count(expected):
-        return "", f"it returns {_count(found)} results, and should return {', '.join(names)}"
-    for name, (one, other) in zip(names, _pairs(found, expected), strict=True):
-        what = difference(name, one, other)
-        if what:
-            return name, f"{what}\nThe arguments were {given}."
-    return None
-
-
 def _call(function, arguments, path=None):
     """Return a function's result. Raises WrongError for an error, or a changed argument."""
     theirs = copy.deepcopy(arguments)
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = function(**theirs)
     except BaseException as error:
         raise _in_their_words(error, path, arguments) from error
     for name, value in arguments.items():
-        if isinstance(value, (np.ndarray, list)) and not same(theirs[name], value):
+        if isinstance(value, (np.ndarray, list)) and not _same(theirs[name], value):
             raise WrongError(
                 f"it changes its argument {name}, which the caller still needs; make a copy first"
             )
@@ -164,44 +171,31 @@ def _in_their_words(error, path, arguments=None):
 
 
 def _line(function, result):
-    """Return the line that made a result: the last one that set its name, or its return."""
+    """Return a sentence on the line that made a result: the last that set its name, or a return."""
     try:
         lines, first = inspect.getsourcelines(function)
-        body = ast.parse(textwrap.dedent("".join(lines)))
+        body = ast.walk(ast.parse(textwrap.dedent("".join(lines))))
     except (OSError, SyntaxError, TypeError):
-        return None
-    returns = [node for node in ast.walk(body) if isinstance(node, ast.Return) and node.value]
-    if not returns:
-        return None
-    node = max(returns, key=attrgetter("lineno")).value
+        return ""
+    statements = sorted((n for n in body if isinstance(n, ast.stmt)), key=attrgetter("lineno"))
+    returned = [n.value for n in statements if isinstance(n, ast.Return) and n.value]
+    if not returned:
+        return ""
+    node, what = returned[-1], "is made"
     if isinstance(node, ast.Tuple) and result < len(node.elts):
         node = node.elts[result]
-    what = "is made"
     if isinstance(node, ast.Name):
-        what = "was last changed"
-        found = [n for n in ast.walk(body) if _sets(n, node.id)]
-        node = max(found, key=attrgetter("lineno"), default=node)
-    return f"It {what} in line {first + node.lineno - 1}:\n    {lines[node.lineno - 1].strip()}"
+        what, name = "was last changed", node.id
+        node = next((n for n in reversed(statements) if name in _changed(n)), node)
+    return f"\nIt {what} in line {first + node.lineno - 1}:\n    {lines[node.lineno - 1].strip()}"
 
 
-def _sets(node, name):
-    """Return whether a node is `name = ...`, `name[...] = ...` or `name.append(...)`."""
-    sets = isinstance(getattr(node, "ctx", None), ast.Store)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        node, sets = node.func, node.func.attr in ("append", "extend", "insert")
-    if isinstance(node, ast.Subscript | ast.Attribute):
-        node = node.value
-    return sets and isinstance(node, ast.Name) and node.id == name
-
-
-def _pairs(found, expected):
-    return zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]
-
-
-def _count(result):
-    """Return the number of results; a tuple, or a list of arrays, holds several."""
-    several = isinstance(result, list) and any(isinstance(item, np.ndarray) for item in result)
-    return len(result) if isinstance(result, tuple) or several else 1
+def _changed(statement):
+    """Return the names in x of the statements x = ..., x[...] = ... and x.append(...)."""
+    left = getattr(statement, "targets", [getattr(statement, "target", None)])
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        left = [statement.value.func]
+    return {n.id for x in left if x for n in ast.walk(x) if isinstance(n, ast.Name)}
 
 
 def _described(value):

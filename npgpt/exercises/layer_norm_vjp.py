@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Transformer Architecture"
 TASK = """
 Layer norm brings each row to mean 0 and variance 1, n = (x - mean) rstd with rstd = 1 /
 sqrt(variance + eps), and gives each channel a gain and a bias: y = n weight + bias. Write its
@@ -41,36 +40,16 @@ def cases(rng):
                "weight_C": rng.normal(size=C)}
 
 
-def _faulty(shift=1.0, scale=1.0, gain=True, rstd=1.0, rows="sum"):
-    def layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C):
-        g_NC = dy_NC * weight_C if gain else dy_NC
-        along_shift = shift * g_NC.mean(axis=1, keepdims=True)
-        along_scale = scale * n_NC * (g_NC * n_NC).mean(axis=1, keepdims=True)
-        dx_NC = (g_NC - along_shift - along_scale) * rstd_N[:, None] ** rstd
-        return dx_NC, getattr(dy_NC * n_NC, rows)(axis=0), getattr(dy_NC, rows)(axis=0)
-
-    return layer_norm_vjp
-
-
-def _no_n_in_dweight(dy_NC, n_NC, rstd_N, weight_C):
-    dx_NC, _, dbias_C = layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C)
-    return dx_NC, dbias_C, dbias_C
-
-
-def _gain_in_dweight(dy_NC, n_NC, rstd_N, weight_C):
-    dx_NC, dweight_C, dbias_C = layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C)
-    return dx_NC, dweight_C * weight_C, dbias_C
-
-
 FAULTS = {
-    "n mean(g n) is added: a sign is flipped": _faulty(scale=-1),
-    "mean(g) is added: a sign is flipped": _faulty(shift=-1),
-    "n mean(g n) is left out, as if a scale of the row changed n": _faulty(scale=0),
-    "mean(g) is left out, as if a shift of the row changed n": _faulty(shift=0),
-    "dx lacks the factor weight: dy is used instead of g": _faulty(gain=False),
-    "dx lacks the factor rstd": _faulty(rstd=0),
-    "dx is divided by rstd where it should be multiplied": _faulty(rstd=-1),
-    "weight and bias get the mean over rows, and not the sum": _faulty(rows="mean"),
-    "dweight lacks the factor n": _no_n_in_dweight,
-    "dweight has a factor weight too many: n does not depend on it": _gain_in_dweight,
+    "n mean(g n) is added: a sign is flipped": {"- along_scale": "+ along_scale"},
+    "mean(g) is added: a sign is flipped": {"- along_shift": "+ along_shift"},
+    "n mean(g n) is left out, as if a scale of the row changed n": {" - along_scale": ""},
+    "mean(g) is left out, as if a shift of the row changed n": {" - along_shift": ""},
+    "dx lacks the factor weight: dy is used instead of g": {"= dy_NC * weight_C": "= dy_NC"},
+    "dx lacks the factor rstd": {" * rstd_N[:, None]": ""},
+    "dx is divided by rstd where it should be multiplied": {"* rstd_N": "/ rstd_N"},
+    "weight and bias get the mean over rows, and not the sum": {".sum(": ".mean("},
+    "dweight lacks the factor n": {"(dy_NC * n_NC).sum": "dy_NC.sum"},
+    "dweight has a factor weight too many: n does not depend on it":
+        {"(dy_NC * n_NC)": "(dy_NC * n_NC * weight_C)"},
 }

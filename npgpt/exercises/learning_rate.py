@@ -2,7 +2,6 @@
 
 import math
 
-SECTION = "Training Process"
 TASK = """
 The learning rate of step 0, 1, 2, ...: in the first `warmup` steps it rises linearly, (step + 1) /
 (warmup + 1) of the peak; then it falls along half a cosine, from the peak at step `warmup` to
@@ -31,26 +30,14 @@ def cases(rng):
     yield {"step": 0, "steps": 50, "warmup": 0, "peak": 1.0, "lowest": 0.0}
 
 
-def _faulty(first=1, start=True, to_lowest=True, stays=True, line=False, half=True):
-    def learning_rate(step, steps, warmup, peak, lowest):
-        if step < warmup:
-            return peak * (step + first) / (warmup + first)
-        begin, lowest = (warmup if start else 0), (lowest if to_lowest else 0)
-        along = (step - begin) / (steps - begin)
-        along = min(1.0, along) if stays else along
-        fall = 1 - along if line else (1 + math.cos((1 if half else 2) * math.pi * along)) / 2
-        return lowest + (peak - lowest) * fall
-
-    return learning_rate
-
-
 FAULTS = {
-    "step 0 has a rate of 0, so nothing is learned in it": _faulty(first=0),
-    "the cosine is counted from step 0, and jumps where the warm-up ends": _faulty(start=False),
-    "it falls to 0, and not to lowest": _faulty(to_lowest=False),
-    "after the last step the cosine rises again": _faulty(stays=False),
-    "it falls linearly, and not along a cosine": _faulty(line=True),
-    "it is a whole cosine: the rate is back at its peak at the end": _faulty(half=False),
-    "there is no warm-up": lambda step, steps, warmup, peak, lowest:
-        learning_rate(max(step, warmup), steps, warmup, peak, lowest),
+    "step 0 has a rate of 0, so nothing is learned in it": {" + 1)": ")"},
+    "the cosine is counted from step 0, and jumps where the warm-up ends":
+        {"(step - warmup) / (steps - warmup)": "step / steps"},
+    "it falls to 0, and not to lowest": {"lowest + (peak - lowest) *": "peak *"},
+    "after the last step the cosine rises again": {"min(1.0, ": "("},
+    "it falls linearly, and not along a cosine":
+        {"(1 + math.cos(math.pi * along)) / 2": "(1 - along)"},
+    "it is a whole cosine: the rate is back at its peak at the end": {"math.pi": "2 * math.pi"},
+    "there is no warm-up": {"    if step": "    step = max(step, warmup)\n    if step"},
 }

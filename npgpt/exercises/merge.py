@@ -1,8 +1,5 @@
 """Byte pair encoding: one merge."""
 
-from itertools import pairwise
-
-SECTION = "Tokenization"
 TASK = """
 Byte pair encoding learns one merge at a time: it takes the most frequent pair of neighbours, and
 replaces it everywhere by a new token. Write the replacement: go from left to right, and do not
@@ -38,39 +35,13 @@ def cases(rng):
         yield {"ids": rng.integers(0, 2, size).tolist(), "pair": (0, 1), "new_id": 2}
 
 
-def _first_only(ids, pair, new_id):
-    for i in range(len(ids) - 1):
-        if (ids[i], ids[i + 1]) == pair:
-            return ids[:i] + [new_id] + ids[i + 2 :]
-    return ids
-
-
-def _overlapping(ids, pair, new_id):
-    starts = [i for i, found in enumerate(pairwise(ids)) if found == pair]
-    inside = {i + 1 for i in starts}
-    return [new_id if i in starts else token for i, token in enumerate(ids)
-            if i in starts or i not in inside]
-
-
-def _second_kept(ids, pair, new_id):
-    found = [i for i in range(len(ids) - 1) if (ids[i], ids[i + 1]) == pair]
-    return [new_id if i in found else token for i, token in enumerate(ids)]
-
-
-def _either_order(ids, pair, new_id):
-    merged, i = [], 0
-    while i < len(ids):
-        here = sorted(ids[i : i + 2]) == sorted(pair)
-        merged.append(new_id if here else ids[i])
-        i += 2 if here else 1
-    return merged
-
-
 FAULTS = {
-    "only the first pair is merged": _first_only,
-    "pairs overlap: a merged token is merged again": _overlapping,
-    "the second token of a pair stays behind": _second_kept,
-    "a pair is taken in either order, and (1, 2) is not (2, 1)": _either_order,
-    "the last token is lost": lambda ids, pair, new_id: merge(ids[:-1], pair, new_id),
-    "the ids are returned as they were": lambda ids, pair, new_id: ids,
+    "only the first pair is merged": {"i += 2": "return merged + ids[i + 2 :]"},
+    "pairs overlap: a merged token is merged again":
+        {"i += 2": "i += 1 if tuple(ids[i + 1 : i + 3]) == pair else 2"},
+    "the second token of a pair stays behind": {"i += 2": "i += 1"},
+    "a pair is taken in either order, and (1, 2) is not (2, 1)":
+        {"== pair": "in (pair, pair[::-1])"},
+    "the last token is lost": {"merged, i = [], 0": "merged, i, ids = [], 0, ids[:-1]"},
+    "the ids are returned as they were": {"return merged": "return ids"},
 }

@@ -1,8 +1,6 @@
 """The vector-Jacobian product of a residual connection."""
 
-import numpy as np
 
-SECTION = "Transformer Architecture"
 TASK = """
 A block adds a branch to the stream: y = x + f(norm(x)). Write its backward, given the backward of
 the branch and of the norm: f_vjp(d) takes the gradient with respect to f's output and returns the
@@ -36,16 +34,14 @@ def cases(rng):
 
 
 FAULTS = {
-    "the path around the branch is left out: there is no residual connection":
-        lambda dy, f_vjp, norm_vjp: norm_vjp(f_vjp(dy)),
-    "the branch is left out": lambda dy, f_vjp, norm_vjp: np.array(dy),
+    "the path around the branch is left out: there is no residual connection": {"dy + ": ""},
+    "the branch is left out": {" + norm_vjp(f_vjp(dy))": ""},
     "the norm comes before f, as forward; backward the order is reversed":
-        lambda dy, f_vjp, norm_vjp: dy + f_vjp(norm_vjp(dy)),
-    "the norm is left out": lambda dy, f_vjp, norm_vjp: dy + f_vjp(dy),
+        {"norm_vjp(f_vjp(": "f_vjp(norm_vjp("},
+    "the norm is left out": {"norm_vjp(f_vjp(dy))": "f_vjp(dy)"},
     "dy is passed through the norm as well, as in post-norm":
-        lambda dy, f_vjp, norm_vjp: norm_vjp(dy + f_vjp(dy)),
-    "the gradient of the branch is subtracted, and not added":
-        lambda dy, f_vjp, norm_vjp: dy - norm_vjp(f_vjp(dy)),
+        {"dy + norm_vjp(f_vjp(dy))": "norm_vjp(dy + f_vjp(dy))"},
+    "the gradient of the branch is subtracted, and not added": {"dy + ": "dy - "},
     "f and the norm are applied in parallel, and not one after the other":
-        lambda dy, f_vjp, norm_vjp: dy + f_vjp(dy) + norm_vjp(dy),
+        {"norm_vjp(f_vjp(dy))": "f_vjp(dy) + norm_vjp(dy)"},
 }

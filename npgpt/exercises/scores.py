@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Attention Mechanism"
 TASK = """
 A head compares the query of each position t with the key of each position s: their dot product,
 over the D channels, divided by sqrt(D). For vectors with entries of variance 1 the product has
@@ -29,14 +28,10 @@ def cases(rng):
 
 
 FAULTS = {
-    "the products are not divided by sqrt(D)": lambda q_HTD, k_HSD:
-        q_HTD @ k_HSD.swapaxes(1, 2),
-    "the products are divided by D, not by its root": lambda q_HTD, k_HSD:
-        q_HTD @ k_HSD.swapaxes(1, 2) / q_HTD.shape[2],
-    "the products are multiplied by sqrt(D)": lambda q_HTD, k_HSD:
-        q_HTD @ k_HSD.swapaxes(1, 2) * np.sqrt(q_HTD.shape[2]),
-    "the root is of the number of positions, not of channels": lambda q_HTD, k_HSD:
-        q_HTD @ k_HSD.swapaxes(1, 2) / np.sqrt(q_HTD.shape[1]),
-    "queries and keys are swapped": lambda q_HTD, k_HSD: scores(k_HSD, q_HTD),
-    "the queries are compared with each other": lambda q_HTD, k_HSD: scores(q_HTD, q_HTD),
+    "the products are not divided by sqrt(D)": {" / np.sqrt(q_HTD.shape[2])": ""},
+    "the products are divided by D, not by its root": {"np.sqrt(q_HTD.shape[2])": "q_HTD.shape[2]"},
+    "the products are multiplied by sqrt(D)": {"/ np.sqrt": "* np.sqrt"},
+    "the root is of the number of positions, not of channels": {"shape[2]": "shape[1]"},
+    "queries and keys are swapped": {"q_HTD @ k_HSD": "k_HSD @ q_HTD"},
+    "the queries are compared with each other": {"@ k_HSD": "@ q_HTD"},
 }

@@ -1,8 +1,9 @@
-"""The file that a reader gets: the task, and a function with a blank for its body."""
+"""The file that a reader gets: the task, and a function with a blank or with faults in it."""
 
 import ast
 import inspect
 import textwrap
+from types import CodeType, FunctionType
 
 from npgpt.exercises import function_of
 
@@ -14,17 +15,30 @@ def sheet(exercise, command):
     task = textwrap.dedent(exercise.TASK).strip()
     helpers = [inspect.getsource(helper) for helper in getattr(exercise, "HELPERS", ())]
     parts = [f'"""{task}\n\nCheck it: {command}\n"""\n\nimport math\n\nimport numpy as np\n']
-    return "\n\n".join([*parts, *helpers, _given(exercise)])
+    return "\n\n".join([*parts, *helpers, _to_complete(exercise)])
 
 
-def solution(exercise):
-    return inspect.getsource(function_of(exercise))
+def solution(exercise, edits=()):
+    """Return the source of the solution, with `edits` applied, {text: new text}."""
+    source = inspect.getsource(function_of(exercise))
+    for text, new in dict(edits).items():
+        if text not in source:
+            raise ValueError(f"{exercise.__name__}: {text!r} is not in the solution; mend the edit")
+        source = source.replace(text, new)
+    return source
 
 
-def _given(exercise):
-    """Return the function with a blank or, in a hunt, with faults."""
-    source, name = solution(exercise), function_of(exercise).__name__
-    if hasattr(exercise, "planted"):
-        return inspect.getsource(exercise.planted).replace("def planted(", f"def {name}(", 1)
+def edited(exercise, edits):
+    """Return the solution with `edits` applied, as a function."""
+    module = compile(solution(exercise, edits), exercise.__file__, "exec")
+    code = next(part for part in module.co_consts if isinstance(part, CodeType))
+    return FunctionType(code, vars(exercise))
+
+
+def _to_complete(exercise):
+    """Return the source of the reader's function: with a blank or, in a hunt, with faults."""
+    if hasattr(exercise, "PLANTED"):
+        return solution(exercise, exercise.PLANTED)
+    source = solution(exercise)
     docstring = ast.parse(source).body[0].body[0]
     return "".join(source.splitlines(keepends=True)[: docstring.end_lineno]) + BLANK

@@ -1,6 +1,5 @@
 """The vector-Jacobian product of softmax."""
 
-SECTION = "Attention Mechanism"
 TASK = """
 y is the softmax of x, row by row: y_i = e^(x_i) / sum_j e^(x_j). If x_i grows, y_i grows at the
 expense of all: dy_j/dx_i = y_j ([i = j] - y_i). The gradient with respect to x_i is the sum over
@@ -27,17 +26,13 @@ def cases(rng):
 
 
 FAULTS = {
-    "the sum is left out: the other outputs lose it": lambda dy_NC, y_NC: y_NC * dy_NC,
-    "each output is taken to depend on its own input only, as in a sigmoid": lambda dy_NC, y_NC:
-        dy_NC * y_NC * (1 - y_NC),
-    "the sum is taken down the columns, and not along each row": lambda dy_NC, y_NC:
-        y_NC * (dy_NC - (dy_NC * y_NC).sum(axis=0, keepdims=True)),
-    "the sum is over all rows together": lambda dy_NC, y_NC:
-        y_NC * (dy_NC - (dy_NC * y_NC).sum()),
-    "the sum is added, and not subtracted": lambda dy_NC, y_NC:
-        y_NC * (dy_NC + (dy_NC * y_NC).sum(axis=1, keepdims=True)),
-    "a mean is used instead of the sum": lambda dy_NC, y_NC:
-        y_NC * (dy_NC - (dy_NC * y_NC).mean(axis=1, keepdims=True)),
-    "the factor y in front is left out": lambda dy_NC, y_NC:
-        dy_NC - (dy_NC * y_NC).sum(axis=1, keepdims=True),
+    "the sum is left out: the other outputs lose it":
+        {" - (dy_NC * y_NC).sum(axis=1, keepdims=True)": ""},
+    "each output is taken to depend on its own input only, as in a sigmoid":
+        {".sum(axis=1, keepdims=True)": ""},
+    "the sum is taken down the columns, and not along each row": {"axis=1": "axis=0"},
+    "the sum is over all rows together": {"axis=1, keepdims=True": ""},
+    "the sum is added, and not subtracted": {"dy_NC - (": "dy_NC + ("},
+    "a mean is used instead of the sum": {".sum(": ".mean("},
+    "the factor y in front is left out": {"return y_NC * (": "return ("},
 }

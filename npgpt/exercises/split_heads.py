@@ -1,6 +1,5 @@
 """From channels to heads."""
 
-SECTION = "Attention Mechanism"
 TASK = """
 The C channels of a position are the heads side by side: the first D of them are head 0, the next
 D are head 1, and so on. Attention needs separate heads, as (B, H, T, D). Split them.
@@ -26,14 +25,12 @@ def cases(rng):
 
 
 FAULTS = {
-    "it is reshaped at once, which mixes positions up with heads": lambda x_BTC, H:
-        x_BTC.reshape(len(x_BTC), H, x_BTC.shape[1], -1),
-    "a head takes every H-th channel, and not D neighbours": lambda x_BTC, H:
-        x_BTC.reshape(*x_BTC.shape[:2], -1, H).transpose(0, 3, 1, 2),
-    "the axes of heads and positions are not swapped": lambda x_BTC, H:
-        x_BTC.reshape(*x_BTC.shape[:2], H, -1),
-    "the last two axes are swapped, too": lambda x_BTC, H:
-        split_heads(x_BTC, H).swapaxes(2, 3),
-    "the heads are in the opposite order": lambda x_BTC, H: split_heads(x_BTC, H)[:, ::-1],
-    "positions are in the opposite order": lambda x_BTC, H: split_heads(x_BTC, H)[:, :, ::-1],
+    "it is reshaped at once, which mixes positions up with heads":
+        {"T, H, C // H).swapaxes(1, 2)": "H, T, C // H)"},
+    "a head takes every H-th channel, and not D neighbours":
+        {"H, C // H).swapaxes(1, 2)": "C // H, H).transpose(0, 3, 1, 2)"},
+    "the axes of heads and positions are not swapped": {".swapaxes(1, 2)": ""},
+    "the last two axes are swapped, too": {".swapaxes(1, 2)": ".transpose(0, 2, 3, 1)"},
+    "the heads are in the opposite order": {".swapaxes(1, 2)": ".swapaxes(1, 2)[:, ::-1]"},
+    "positions are in the opposite order": {".swapaxes(1, 2)": ".swapaxes(1, 2)[:, :, ::-1]"},
 }

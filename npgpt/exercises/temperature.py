@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Text Generation"
 TASK = """
 The probabilities of the next token, at a temperature: softmax(logits / temperature). At 1 they
 are the model's own, below 1 they favour the likeliest token, above 1 they are flatter. Divided by a
@@ -29,22 +28,15 @@ def cases(rng):
     yield {"logits_V": np.array([10.0, 9.99, 0.0]), "temperature": 0.01}
 
 
-def _softmax(z_V):
-    return np.exp(z_V - z_V.max()) / np.exp(z_V - z_V.max()).sum()
-
-
 FAULTS = {
-    "the temperature multiplies: high and low are swapped": lambda logits_V, temperature:
-        _softmax(logits_V * temperature),
-    "the temperature is left out": lambda logits_V, temperature: _softmax(logits_V),
-    "the probabilities are divided, and no longer sum to 1": lambda logits_V, temperature:
-        _softmax(logits_V) / temperature,
-    "the softmax is taken of probabilities, and not of logits": lambda logits_V, temperature:
-        _softmax(_softmax(logits_V) / temperature),
-    "they are not divided by their sum": lambda logits_V, temperature:
-        np.exp((logits_V - logits_V.max()) / temperature),
-    "e^z overflows: subtract the largest logit first": lambda logits_V, temperature:
-        np.exp(logits_V / temperature) / np.exp(logits_V / temperature).sum(),
-    "the largest is subtracted after e^z, where it changes the result": lambda logits_V,
-        temperature: (np.exp(logits_V / temperature) - np.exp(logits_V / temperature).max()),
+    "the temperature multiplies: high and low are swapped": {"/ temperature": "* temperature"},
+    "the temperature is left out": {" / temperature": ""},
+    "the probabilities are divided, and no longer sum to 1":
+        {" / temperature": "", "e_V.sum()": "e_V.sum() / temperature"},
+    "the softmax is taken of probabilities, and not of logits":
+        {"    e_V = ": "    logits_V = np.exp(logits_V) / np.exp(logits_V).sum()\n    e_V = "},
+    "they are not divided by their sum": {" / e_V.sum()": ""},
+    "e^z overflows: subtract the largest logit first": {" - logits_V.max()": ""},
+    "the largest is subtracted after e^z, where it changes the result":
+        {" - logits_V.max()": "", "e_V / e_V.sum()": "e_V - e_V.max()"},
 }

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SECTION = "Text Generation"
 TASK = """
 Top-k: only the k most probable tokens stay, in the same proportions, and all other tokens get
 probability 0. The result sums to 1 again. Of equal probabilities the lower id goes first.
@@ -31,21 +30,16 @@ def cases(rng):
         yield {"p_V": rng.dirichlet(np.ones(6)), "k": k}
 
 
-def _scaled(kept_V):
-    return kept_V / kept_V.sum()
-
-
 FAULTS = {
-    "the result is not divided by its sum": lambda p_V, k:
-        np.where(top_k(p_V, k) > 0, p_V, 0),
-    "the k least probable stay": lambda p_V, k: _scaled(
-        np.where(np.argsort(np.argsort(p_V, kind="stable")) < k, p_V, 0)),
-    "one token too many stays": lambda p_V, k: top_k(p_V, min(k + 1, len(p_V))),
-    "one token too few stays": lambda p_V, k: top_k(p_V, max(k - 1, 1)),
-    "all tokens that are as probable as the last one stay, more than k": lambda p_V, k: _scaled(
-        np.where(p_V >= np.sort(p_V)[-k], p_V, 0)),
-    "of equal probabilities the higher id goes first": lambda p_V, k: top_k(p_V[::-1], k)[::-1],
-    "the tokens that stay are all equally probable": lambda p_V, k: (top_k(p_V, k) > 0) / k,
-    "the probabilities are sorted, and no longer at the ids of their tokens": lambda p_V, k:
-        np.sort(top_k(p_V, k))[::-1],
+    "the result is not divided by its sum": {" / kept_V.sum()": ""},
+    "the k least probable stay": {"-p_V": "p_V"},
+    "one token too many stays": {"[:k]": "[: k + 1]"},
+    "one token too few stays": {"[:k]": "[: max(k - 1, 1)]"},
+    "all tokens that are as probable as the last one stay, more than k":
+        {"kept_V[ids_K] = p_V[ids_K]": "kept_V = np.where(p_V >= p_V[ids_K[-1]], p_V, 0)"},
+    "of equal probabilities the higher id goes first":
+        {"np.argsort(-p_V": "len(p_V) - 1 - np.argsort(-p_V[::-1]"},
+    "the tokens that stay are all equally probable": {"= p_V[ids_K]": "= 1"},
+    "the probabilities are sorted, and no longer at the ids of their tokens":
+        {"kept_V[ids_K] =": "kept_V[: len(ids_K)] ="},
 }

@@ -197,7 +197,10 @@ class MaskedTokens(Denoising):
         return int(hidden_T.sum())
 
     def batch(self, rows):
-        """Return the `Batch` of rows (ids, chosen, random generator; None to mask all chosen)."""
+        """Return the `Batch` of rows (ids_T, hidden_T, rng), whose hidden tokens are the targets.
+
+        With an rng, some of them are a random token or stay; with None, all are masked.
+        """
         pad, _ = self.special
         given = [self._hidden(*row) for row in rows]
         targets = [np.where(hidden_T, ids_T, NOT_COUNTED) for ids_T, hidden_T, _ in rows]
@@ -265,7 +268,7 @@ class SpanCorruption(Denoising):
         return int(hidden_T.sum()) + len(_runs(hidden_T)) + 1
 
     def batch(self, rows):
-        """Return the `Batch` of rows (ids, in spans, anything)."""
+        """Return the `Batch` of rows (ids_T, hidden_T, _), whose hidden spans are the targets."""
         pad, *sentinels = self.special
         pairs = [self._cut(ids_T, hidden_T, sentinels) for ids_T, hidden_T, _ in rows]
         sources, targets = zip(*pairs, strict=True)

@@ -38,32 +38,27 @@ class Decoder:
         self.model, self.config = model, model.config
         parameters = {name: weight.data for name, weight in model.parameters().items()}
         self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters["wpe.weight"]
-        blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
-        weights = [
-            (parameters[f"{block}{part}.weight"].T, f"{block}{part}.bias")
-            for block in blocks for part in PRODUCTS
-        ]
-        table_VC = self.tokens_VC
-        if not self.config.tie_weights:
-            table_VC = parameters["lm_head.weight"].T
-        weights.append((table_VC, None))
-        norms = [f"{block}{norm}" for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
 
         def bias(name, size):
-            return parameters.get(name, np.zeros(size, np.float32))
+            return parameters.get(f"{name}.bias", np.zeros(size, np.float32))
 
-        rows = [-(-len(weight_OI) // decode.WIDTH) * weight_OI.shape[1] for weight_OI, _ in weights]
+        blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
+        names = [block + part for block in blocks for part in PRODUCTS]
+        weights = {name: parameters[f"{name}.weight"].T for name in names}
+        tied = self.config.tie_weights
+        weights["lm_head"] = self.tokens_VC if tied else parameters["lm_head.weight"].T
+        rows = [-(-len(w_OI) // decode.WIDTH) * w_OI.shape[1] for w_OI in weights.values()]
         # One array, which the system puts on large pages: reading int8 takes 0.9 of the time.
         stored = np.empty((sum(rows), decode.WIDTH), DTYPES[kind])
         self.products = []
         parts = np.split(stored, np.cumsum(rows)[:-1])
-        for part, (weight_OI, name) in zip(parts, weights, strict=True):
-            panels_PIW = part.reshape(-1, weight_OI.shape[1], decode.WIDTH)
-            scale_O = fill_panels(panels_PIW, weight_OI, kind)
-            self.products.append((panels_PIW, scale_O, bias(name, len(weight_OI))))
+        for part, (name, w_OI) in zip(parts, weights.items(), strict=True):
+            panels_PIW = part.reshape(-1, w_OI.shape[1], decode.WIDTH)
+            scale_O = fill_panels(panels_PIW, w_OI, kind)
+            self.products.append((panels_PIW, scale_O, bias(name, len(w_OI))))
+        norms = [block + norm for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
         self.norms = [
-            (parameters[f"{name}.weight"], bias(f"{name}.bias", self.config.n_embd))
-            for name in norms
+            (parameters[f"{name}.weight"], bias(name, self.config.n_embd)) for name in norms
         ]
         # self.products and self.norms keep the arrays at these addresses alive
         self.addresses = _addresses(self.products), _addresses(self.norms)
@@ -82,31 +77,26 @@ class Decoder:
             c = self.config
             shape = (c.n_layer, 2, len(contexts), c.n_head, c.block_size, c.n_embd // c.n_head)
             self.kv, self.read = np.empty(shape, np.float32), [()] * len(contexts)
-        steps = np.array([_continues(*pair) for pair in zip(contexts, self.read, strict=True)])
         logits_BV = np.empty((len(contexts), self.config.vocab_size), np.float32)
-        if steps.all():
-            self._step(np.arange(len(contexts)), contexts, logits_BV)
-        else:
-            rows = np.flatnonzero(steps)
-            if rows.size:
-                of_steps = np.empty((rows.size, logits_BV.shape[1]), np.float32)
-                self._step(rows, [contexts[b] for b in rows], of_steps)
-                logits_BV[rows] = of_steps
-            self._prompts(np.flatnonzero(~steps), contexts, logits_BV)
+        continues = np.array([_continues(*pair) for pair in zip(contexts, self.read, strict=True)])
+        steps, prompts = np.flatnonzero(continues), np.flatnonzero(~continues)
+        if steps.size:
+            ids_B = np.array([contexts[b][-1] for b in steps])
+            before_B = np.array([len(contexts[b]) - 1 for b in steps])
+            logits_BV[steps] = self._compute(steps, ids_B, before_B, len(steps))
+        self._prompts(prompts, contexts, logits_BV)
         self.read = contexts
         return logits_BV
 
-    def _step(self, rows_B, contexts, logits_BV):
-        ids_B = np.array([context[-1] for context in contexts])
-        before_B = np.array([len(context) - 1 for context in contexts])
-        self._compute(rows_B, ids_B, before_B, logits_BV)
-
-    def _compute(self, rows_B, ids_B, before_B, logits_BV):
+    def _compute(self, rows_B, ids_B, before_B, count):
+        """Return the logits (count, V) after the last `count` of B tokens, each in its row."""
         x_BC = self.tokens_VC[ids_B] + self.positions_TC[before_B]
+        logits_BV = np.empty((count, self.config.vocab_size), np.float32)
         decode.gpt_step(
             x_BC, *self.addresses, self.kv, rows_B, before_B, self.like, 4 * self.config.n_embd,
             1e-5, logits_BV,
         )
+        return logits_BV
 
     def _prompts(self, rows, contexts, logits_BV):
         """Compute prompts of equal length as a batch, and equal prompts once."""
@@ -121,9 +111,8 @@ class Decoder:
             known = unique_UT.min() >= 0 and unique_UT.max() < self.config.vocab_size
             if unique_UT.size <= SHORT and known:  # else the model raises the error
                 U = len(computed)
-                logits_UV = np.empty((U, logits_BV.shape[1]), np.float32)
-                self._compute(  # by position: all first tokens, all second ones, ...
-                    np.tile(computed, T), unique_UT.T.ravel(), np.repeat(np.arange(T), U), logits_UV
+                logits_UV = self._compute(  # by position: all first tokens, all second ones, ...
+                    np.tile(computed, T), unique_UT.T.ravel(), np.repeat(np.arange(T), U), U
                 )
             else:
                 cache = KVCache(T)

@@ -31,8 +31,8 @@ def use_weights(model, kind):
         for name, weight in model.parameters().items():
             if is_matrix(name):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
-                for part in _parts(weight_OI):
-                    weight_OI[part] = restored(*stored(weight_OI[part], kind))
+                for o in range(0, len(weight_OI), 64):  # intermediate results fit in the cache
+                    weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
     model.weights = kind if decodes(model) else None
     return model
 
@@ -54,10 +54,14 @@ def stored(weight_OI, kind):
     scale_O = np.ones(len(weight_OI), np.float32)
     if kind == "fp32":
         return weight_OI, scale_O
-    array = np.empty(weight_OI.shape, DTYPES[kind])
-    for part in _parts(array):
-        array[part], scale_O[part] = _stored(np.ascontiguousarray(weight_OI[part]), kind)
-    return array, scale_O
+    weight_OI = np.ascontiguousarray(weight_OI)
+    if kind == "bf16":
+        bits = weight_OI.view(np.uint32)
+        even = (bits >> 16) & 1  # round to nearest, ties to even
+        return ((bits + (0x7FFF + even)) >> 16).astype(np.uint16), scale_O
+    scale_O = np.abs(weight_OI).max(axis=1) / np.float32(127)
+    scale_O[scale_O == 0] = 1  # for rows of zeros and of the smallest subnormals
+    return np.rint(weight_OI / scale_O[:, None]).clip(-127, 127).astype(np.int8), scale_O
 
 
 def fill_panels(panels_PIW, weight_OI, kind):
@@ -71,21 +75,6 @@ def fill_panels(panels_PIW, weight_OI, kind):
         array, scale_O[part] = stored(weight_OI[part], kind)
         panel_IW[:, : len(array)], panel_IW[:, len(array) :] = array.T, 0
     return scale_O
-
-
-def _stored(weight_OI, kind):
-    if kind == "bf16":
-        bits = weight_OI.view(np.uint32)
-        even = (bits >> 16) & 1  # round to nearest, ties to even
-        return (bits + (0x7FFF + even)) >> 16, 1
-    scale_O = np.abs(weight_OI).max(axis=1) / np.float32(127)
-    scale_O[scale_O == 0] = 1  # for rows of zeros and of the smallest subnormals
-    return np.rint(weight_OI / scale_O[:, None]).clip(-127, 127), scale_O
-
-
-def _parts(array):
-    """Return slices of 64 rows, whose intermediate results fit in the cache."""
-    return [slice(i, i + 64) for i in range(0, len(array), 64)]
 
 
 def restored(array, scale_O):

@@ -1,13 +1,12 @@
-"""`npgpt.train.Watch` with everything a person sees and does while a model trains."""
+"""Everything that a person sees and does while `npgpt.train.train` trains a model."""
 
 from contextlib import ExitStack
 
 from npgpt.run.progress import Progress
 from npgpt.run.signals import stop_request
-from npgpt.train import Watch
 
 
-class LiveWatch(Watch):
+class Watch:
     """Progress, a profile of early steps, Ctrl-C, and a diagnosis of a loss that is not finite.
 
     profile_steps   how many steps to profile, 0 for none
@@ -38,7 +37,6 @@ class LiveWatch(Watch):
                     raise error
 
     def update(self, step):
-        super().update(step)
         self.progress.update(step)
         if self.profile_steps:
             self.profile.update(step)

@@ -32,13 +32,9 @@ PHRASES = {
         *((f"were {count}", SEVERAL) for count in ("two", "three", "four", "six")),
     ],
     # what cures a woe
-    "bed": ["a {:look} bed"],
     "meal": ["{:taste} {:food}"],
     "drinks": ["{:taste} {:drink}"],
-    "coat": ["a {:look} coat"],
-    "doll": ["a {:look} doll"],
-    "lamp": ["a {:look} lamp"],
-    "raft": ["a {:look} raft"],
+    **{thing: ["a {:look} " + thing] for thing in ("bed", "coat", "doll", "lamp", "raft")},
     "sight": ["a {:look} {:place}"],
     # how stories end
     "reward": paragraphs("""

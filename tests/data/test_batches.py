@@ -3,14 +3,11 @@
 Each id is its own position, so that a window shows where it was cut.
 """
 
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt import batches
 from npgpt.batches import evaluation_batches, sample_batch, split_text
 
 lengths = st.integers(2, 150)
@@ -41,13 +38,6 @@ def test_a_batch_is_a_function_of_seed_and_step():
     assert all((first[0] != other[0]).any() for other in others)
     np.random.seed(0)  # noqa: NPY002 - the global state must not matter
     np.testing.assert_array_equal(first, sample_batch(ids_N, 8, 4, seed=1, step=0))
-
-
-def test_rows_are_those_of_the_whole_batch():
-    ids_N = np.arange(100)
-    x_BT, y_BT = sample_batch(ids_N, 8, 6, seed=1, step=2)
-    x_part, y_part = sample_batch(ids_N, 8, 6, seed=1, step=2, rows=slice(2, 4))
-    np.testing.assert_array_equal((x_part, y_part), (x_BT[2:4], y_BT[2:4]))
 
 
 def test_every_window_can_be_drawn():
@@ -119,7 +109,3 @@ def test_a_split_text_is_the_text(text, fraction):
     parts = split_text(text, fraction)
     assert "".join(parts) == text
     assert len(parts[0]) == int(fraction * len(text))
-
-
-def test_docstring():
-    assert doctest.testmod(batches).failed == 0

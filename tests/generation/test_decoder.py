@@ -181,7 +181,7 @@ def test_both_paths_draw_the_same_tokens_for_a_thousand_prompts(temperature):
 @pytest.mark.slow
 @pytest.mark.parametrize("fast", [True, False])
 def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monkeypatch):
-    """Its own, and one of the half window that is computed again whenever the window moves."""
+    """Each position is computed once as a new token, and once more when the window moves."""
     monkeypatch.setattr(decoder, "SHORT", 0)
     model = a_model(n_layer=1)
     asked, next_logits = [], model.next_logits
@@ -203,7 +203,7 @@ def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monk
 
 
 def test_a_decoder_goes_on_with_another_text(model):
-    """It is one token longer than the last text, so it could be mistaken for a continuation."""
+    """A text that is one token longer than the last one may differ from it at its beginning."""
     fast = Decoder(model)
     fast([np.array([1, 2, 3]), np.array([4, 5])])
     contexts = [np.array([1, 9, 3, 7]), np.array([4, 5, 6])]

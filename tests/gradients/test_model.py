@@ -48,7 +48,7 @@ def test_a_part_with_respect_to_its_parameters_and_its_input(part, bias):
     config = GPTConfig(vocab_size=2, block_size=4, n_layer=1, n_head=2, n_embd=6, bias=bias)
     rng = np.random.default_rng(0)
     module = PARTS[part](rng, config, np.float64)
-    weights = dict(module.named_parameters())
+    weights = module.parameters()
     for weight in weights.values():
         weight.data = rng.normal(size=weight.shape)
     x_BTC = Tensor(rng.normal(size=(2, 3, 6)), requires_grad=True)
