@@ -30,7 +30,7 @@ from npgpt.gpt import (
     Model,
     Module,
 )
-from npgpt.io.huggingface import REQUIRED, Files, our_weights, their_weights
+from npgpt.io.huggingface import REQUIRED, Files, their_weights
 
 exact_gelu = partial(gelu, approximate="none")
 norm = partial(LayerNorm, bias=True, eps=1e-12)
@@ -175,7 +175,7 @@ class MaskedTokenHead(Module):
 
 # ---- Its files in the transformers library, with the head for masked tokens or without a head
 
-PREFIX, HEAD = "bert.", "cls."
+PREFIX = "bert."
 NAMES = {
     "wte": "embeddings.word_embeddings",
     "wpe": "embeddings.position_embeddings",
@@ -193,20 +193,25 @@ NAMES = {
     "mlm.dense": "cls.predictions.transform.dense",
     "mlm.ln": "cls.predictions.transform.LayerNorm",
 }
-LEFT_OUT = (
-    "pooler.", "cls.seq_relationship.", "cls.predictions.decoder.", "embeddings.position_ids",
-)
 
 
-def read(settings, config, arrays):
-    kept = {
-        # the names of a norm's weight and bias in the oldest files
-        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("Norm.beta", "Norm.bias"): array
-        for name, array in arrays.items()
-        if not name.removeprefix(PREFIX).startswith(LEFT_OUT)
+def only(config):
+    """Return the settings of a config.json that a `Bert` has only one value for."""
+    return {
+        "hidden_act": ("gelu",),
+        "layer_norm_eps": (1e-12,),
+        "position_embedding_type": ("absolute",),
+        "is_decoder": (False,),
+        "add_cross_attention": (False,),
+        "tie_word_embeddings": (True,),
     }
-    settings["mlm_head"] = any(name.startswith(HEAD) for name in kept)
-    return settings, our_weights(kept, NAMES, PREFIX)
+
+
+def read(config, arrays):
+    for name in [*arrays]:  # of norms in the oldest files
+        new = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("Norm.beta", "Norm.bias")
+        arrays[new] = arrays.pop(name)
+    return {"mlm_head": any(name.startswith("cls.predictions.") for name in arrays)}
 
 
 def write(settings, weights):
@@ -215,8 +220,8 @@ def write(settings, weights):
         "attention_probs_dropout_prob": 0.0,
     }
     if settings["mlm_head"]:
-        return config, their_weights(weights, NAMES, PREFIX, HEAD)
-    return config | {"architectures": ["BertModel"]}, their_weights(weights, NAMES, "", HEAD)
+        return config, their_weights(weights, NAMES, PREFIX)
+    return config | {"architectures": ["BertModel"]}, their_weights(weights, NAMES, "")
 
 
 FILES = Files(
@@ -234,15 +239,14 @@ FILES = Files(
         "dropout": ("hidden_dropout_prob", 0.1),
     },
     derived=("mlm_head",),
-    only={
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-12,
-        "position_embedding_type": "absolute",
-        "is_decoder": False,
-        "add_cross_attention": False,
-        "tie_word_embeddings": True,
+    names=NAMES,
+    prefix=PREFIX,
+    copies={
+        "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
-    read=read, write=write,
+    unused=r"^(pooler|cls\.seq_relationship)\.|^embeddings\.position_ids$",
+    only=only, read=read, write=write,
 )
 
 

@@ -26,14 +26,7 @@ from npgpt.families.parts import Attention, FeedForward, GatedFeedForward, RMSNo
 from npgpt.families.record import Family
 from npgpt.families.writing import write_spans
 from npgpt.gpt import INIT_STD, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
-from npgpt.io.huggingface import (
-    HEAD,
-    REQUIRED,
-    Files,
-    our_weights,
-    their_weights,
-    without_tied_head,
-)
+from npgpt.io.huggingface import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)
@@ -211,6 +204,7 @@ def relative_buckets(T, n_bucket, max_distance, causal):
 # ---- Its files in the transformers library, of the first version and of version 1.1
 
 ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
+TABLE = "shared.weight"
 
 
 def _names():
@@ -237,29 +231,28 @@ def _names():
 NAMES = _names()
 
 
-def wrong(config):
+def only(config):
+    """Return the settings of a config.json that a `T5` has only one value for."""
     kind = config.get("feed_forward_proj", "relu")
-    if kind not in ACTIVATIONS:
-        return {"feed_forward_proj": kind}
-    f = config.get("dense_act_fn", ACTIVATIONS[kind])
-    return {} if f == ACTIVATIONS[kind] else {"dense_act_fn": f}
+    return {
+        "feed_forward_proj": (*ACTIVATIONS,),
+        "dense_act_fn": (ACTIVATIONS.get(kind),),
+        "is_gated_act": (kind != "relu",),
+        "layer_norm_epsilon": (1e-6,),
+        "is_encoder_decoder": (True,),
+    }
 
 
-def read(settings, config, arrays):
+def read(config, arrays):
     # Version 1.1 is told by what it does not do: divide by sqrt(C) before the head.
-    scaled = config.get("scale_decoder_outputs", settings["tie_weights"])
-    settings |= {
-        "n_decoder_layer": settings["n_decoder_layer"] or settings["n_layer"],
+    scaled = config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True))
+    if not scaled and TABLE in arrays:
+        arrays.setdefault(HEAD, arrays[TABLE])  # the same, but not divided
+    return {
+        "n_decoder_layer": config.get("num_decoder_layers") or config["num_layers"],
         "gated": config.get("feed_forward_proj", "relu") != "relu",
         "tie_weights": scaled,
     }
-    copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
-    weights = our_weights({k: a for k, a in arrays.items() if k not in copies}, NAMES, "")
-    if scaled:
-        weights = without_tied_head(weights)
-    elif HEAD not in weights and "wte.weight" in weights:  # the table, but not divided
-        weights[HEAD] = weights["wte.weight"].T
-    return settings, weights
 
 
 def write(settings, weights):
@@ -271,7 +264,7 @@ def write(settings, weights):
         "pad_token_id": 0,
         "decoder_start_token_id": 0,
     }
-    return config, their_weights(weights, NAMES, "", ())
+    return config, their_weights(weights, NAMES, "")
 
 
 FILES = Files(
@@ -293,8 +286,12 @@ FILES = Files(
         "tie_weights": ("tie_word_embeddings", True),
     },
     derived=("gated",),
-    only={"layer_norm_epsilon": 1e-6, "is_encoder_decoder": True},
-    wrong=wrong, read=read, write=write,
+    names=NAMES,
+    prefix="",
+    copies={f"{stack}.embed_tokens.weight": TABLE for stack in ("encoder", "decoder")}
+    | {HEAD: TABLE},
+    unused=r"\.EncDecAttention\.relative_attention_bias\.weight$",
+    only=only, read=read, write=write,
 )
 
 

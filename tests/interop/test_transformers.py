@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import inspect
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
 transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
 
 transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
 
 MODULES = pytest.mark.parametrize("module", [kernels, reference])
 MODELS = {"gpt": GPT, "llama": Llama, "bert": Bert, "t5": T5}
@@ -231,6 +233,124 @@ def test_a_model_comes_back_from_the_library_as_it_was(tmp_path_factory, arch, d
         again = MODELS[arch].from_pretrained(folder / name)
         for found, was in zip(again(*batch, **keywords), model(*batch, **keywords), strict=True):
             np.testing.assert_array_equal(found.data, was.data)
+
+
+# ---- every tensor of a file, and every setting of a config.json
+
+SMALL = {
+    "gpt": GPTConfig(7, 6, 1, 2, 8), "llama": LlamaConfig(7, 6, 1, 2, 8),
+    "bert": BertConfig(7, 6, 1, 2, 8), "t5": T5Config(7, 6, 1, 2, 8, n_bucket=4, max_distance=4),
+}
+UNUSED = {  # name in published files -> shape; the library's models lack them
+    "gpt": {"transformer.h.0.attn.bias": (1, 1, 6, 6), "transformer.h.0.attn.masked_bias": ()},
+    "llama": {"model.layers.0.self_attn.rotary_emb.inv_freq": (2,)},
+    "bert": {"bert.embeddings.position_ids": (1, 6), "bert.pooler.dense.weight": (8, 8),
+             "bert.pooler.dense.bias": (8,), "cls.seq_relationship.weight": (2, 8)},
+    "t5": {"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": (4, 2)},
+}
+ROPES = [
+    None, 5, {}, {"type": "default"}, {"rope_type": "default"}, {"rope_theta": 7.0},
+    {"rope_type": "default", "type": "default", "rope_theta": 7.0},
+    {"type": "linear", "factor": 2.0}, {"rope_type": "linear", "factor": 2.0, "rope_theta": 7.0},
+]
+OLDER = {  # settings that older versions write, or other places for one
+    "gpt": {}, "llama": {"rope_theta": 500.0, "rope_scaling": None}, "t5": {"n_positions": 512},
+    "bert": {"position_embedding_type": "absolute", "gradient_checkpointing": False},
+}
+FUNCTIONS = ["relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "gated-gelu", "gated-silu"]
+IDX_BT = np.random.default_rng(0).integers(0, 7, (2, 5))
+
+
+def both_logits(arch, folder):
+    """Return (theirs, ours) for a folder.
+
+    Theirs are None for an error and for weights that the library had to draw, ours the message of
+    our refusal.
+    """
+    cls = getattr(transformers, family_of(SMALL[arch]).files.class_name)
+    theirs, inputs = None, {"input_ids": torch.tensor(IDX_BT)}
+    if arch == "t5":
+        inputs["decoder_input_ids"] = inputs["input_ids"]
+    with contextlib.suppress(Exception), torch.no_grad():  # it raises errors of many classes
+        model, found = cls.from_pretrained(
+            folder, output_loading_info=True, dtype=torch.float32, ignore_mismatched_sizes=True
+        )
+        if not found["missing_keys"] and not found["mismatched_keys"]:
+            theirs = model.eval()(**inputs).logits.numpy()
+    try:
+        model = MODELS[arch].from_pretrained(folder).eval()
+        return theirs, model(*[IDX_BT] * len(inputs))[0].data
+    except ValueError as error:
+        return theirs, str(error)
+
+
+def agree(theirs, ours):
+    return theirs is not None and np.allclose(theirs, ours, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("arch", MODELS)
+def test_a_changed_tensor_changes_the_logits_as_in_the_library_or_is_refused(
+    tmp_path, arch, whole
+):
+    """The same for one that is left out. A whole file has copies of weights, and unused ones."""
+    theirs = their_model(order_one(MODELS[arch](SMALL[arch])), tmp_path)
+    path, rng = tmp_path / "model.safetensors", np.random.default_rng(2)
+    arrays = load_file(path)
+    if whole:
+        arrays |= {name: x.numpy().copy() for name, x in theirs.state_dict().items()}
+        arrays |= {name: np.ones(shape, "f4") for name, shape in UNUSED[arch].items()}
+    save_file(arrays, path)
+    expected, found = both_logits(arch, tmp_path)
+    assert not isinstance(found, str), found
+    assert agree(expected, found)
+    for name, array in arrays.items():
+        without = {other: array for other, array in arrays.items() if other != name}
+        for changed in (without | {name: array + rng.normal(0, 0.5, array.shape)}, without):
+            save_file({key: np.asarray(x, "f4") for key, x in changed.items()}, path)
+            expected, found = both_logits(arch, tmp_path)
+            if isinstance(found, str):
+                assert expected is None or (whole and name.partition(".")[2] in found), found
+            else:
+                assert agree(expected, found), f"{name} {'changed' if name in changed else 'gone'}"
+
+
+def changes_of(name, value):
+    """Return values for a setting that differ from its own."""
+    if name.startswith("rope_") and not isinstance(value, float):
+        return ROPES
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int | float):
+        return [value + 1, 2 * value, 1, 0, -1]
+    if isinstance(value, str):
+        return FUNCTIONS if name.endswith(("act", "act_fn", "function", "proj")) else ["x"]
+    return [7, True, "x", ["x"], {"type": "linear", "factor": 2.0}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", MODELS)
+def test_a_changed_setting_gives_the_logits_of_the_library_or_is_refused_by_name(tmp_path, arch):
+    model = order_one(MODELS[arch](SMALL[arch]))
+    their_model(model, tmp_path / "a").save_pretrained(tmp_path / "b")
+    path = tmp_path / "b" / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | OLDER[arch]
+    files, refused = family_of(model.config).files, set()
+    ours = {theirs: our for our, (theirs, _) in files.settings.items()}
+    known = {*ours, *files.only(config), "rope_theta", "model_type"}
+    implied = transformers.AutoConfig.from_pretrained(path.parent).to_dict()
+    for name, value in (implied | config).items():
+        for other in changes_of(name, value):
+            path.write_text(json.dumps(config | {name: other}), encoding="utf-8")
+            expected, found = both_logits(arch, path.parent)
+            if isinstance(found, str):
+                names = f"{name}|{ours.get(name, name)}|weight|a model with|not the config"
+                assert re.search(names, found) and name in known, f"{name}={other!r}: {found}"
+                refused.add(name)
+            else:
+                print(name, other, expected is None)
+                assert expected is None or agree(expected, found), f"{name}={other!r}"
 
 
 @pytest.mark.parametrize("causal", [True, False])
