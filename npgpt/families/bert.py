@@ -253,12 +253,6 @@ FILES = Files(
 # ---- Its size
 
 
-SIZED = {  # settings that these know
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
-    "n_inner", "n_segment", "mlm_head",
-}
-
-
 def parts(config):
     C, L, F, V = config.n_embd, config.n_layer, config.inner, config.vocab_size
     return {
@@ -307,7 +301,6 @@ FAMILY = Family(
     Objective=MaskedTokens,
     write=fill_masks,
     files=FILES,
-    sized=SIZED,
     parts=parts,
     products=products,
     saved=saved,

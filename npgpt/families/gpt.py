@@ -68,11 +68,6 @@ FILES = Files(
 )
 
 
-SIZED = {  # settings that these know
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
-}
-
-
 def parts(config):
     """Return {part: parameters}; a tied head counts once, as embedding."""
     C, L, V = config.n_embd, config.n_layer, config.vocab_size
@@ -109,7 +104,6 @@ FAMILY = Family(
     Objective=NextToken,
     write=continue_text,
     files=FILES,
-    sized=SIZED,
     parts=parts,
     products=products,
     saved=saved,

@@ -193,12 +193,6 @@ FILES = Files(
 # ---- Its size
 
 
-SIZED = {  # settings that these know
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
-    "n_kv_head", "n_inner", "tie_weights", "rope_base", "norm_eps",
-}
-
-
 def parts(config):
     C, L, V = config.n_embd, config.n_layer, config.vocab_size
     return {
@@ -241,7 +235,6 @@ FAMILY = Family(
     Objective=NextToken,
     write=continue_text,
     files=FILES,
-    sized=SIZED,
     parts=parts,
     products=products,
     saved=saved,

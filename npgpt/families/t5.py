@@ -298,13 +298,6 @@ FILES = Files(
 # ---- Its size
 
 
-SIZED = {  # settings that these know
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
-    "n_decoder_layer", "n_inner", "head_size", "n_bucket", "max_distance", "gated",
-    "tie_weights",
-}
-
-
 def parts(config):
     C, V, L, M = config.n_embd, config.vocab_size, config.n_layer, config.decoder_layers
     return {
@@ -353,7 +346,6 @@ FAMILY = Family(
     Objective=SpanCorruption,
     write=write_spans,
     files=FILES,
-    sized=SIZED,
     parts=parts,
     products=products,
     saved=saved,

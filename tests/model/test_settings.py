@@ -101,10 +101,8 @@ def readers_of(arch):
     """Yield (name in the message, settings it knows, call with a model and a folder)."""
     kind = family(arch)
     for size in (parameters_by_part, flops_per_token, lambda config: step_memory(config, 1)):
-        yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
-    if kind.files:
-        known = {*kind.files.settings, *kind.files.derived}
-        yield "the transformers library's file", known, kind.Model.save_pretrained
+        yield f"the size of a {arch}", kind.known, lambda m, _, size=size: size(m.config)
+    yield "the transformers library's file", kind.known, kind.Model.save_pretrained
     if kind.Model is GPT:
         yield "the compiled decoder", KNOWN, lambda m, _: Decoder(m)
         yield "the page of npgpt look", {*page.SHOWN, "dropout"}, show
