@@ -208,9 +208,6 @@ def only(config):
 
 
 def read(config, arrays):
-    for name in [*arrays]:  # of norms in the oldest files
-        new = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("Norm.beta", "Norm.bias")
-        arrays[new] = arrays.pop(name)
     return {"mlm_head": any(name.startswith("cls.predictions.") for name in arrays)}
 
 

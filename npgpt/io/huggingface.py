@@ -19,6 +19,7 @@ HEAD = "lm_head.weight"
 HEADS = ("lm_head.", "cls.")  # what comes after the hidden states, which has no prefix
 REQUIRED = object()
 TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which are not transposed
+OLD_KINDS = {"gamma": "weight", "beta": "bias"}  # of norms in the oldest files
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,8 @@ def load_folder(folder, files, classes):
     path = member(folder, "config.json")
     try:
         config = _read_config(path, files, classes)
-        arrays = {}
-        for file in _weight_files(folder):
-            arrays |= {name.removeprefix(files.prefix): a for name, a in read_arrays(file).items()}
+        stored = [pair for file in _weight_files(folder) for pair in read_arrays(file).items()]
+        arrays = _once([(name.removeprefix(files.prefix), a) for name, a in stored], folder)
         settings = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
         settings |= files.read(config, arrays)
     except (AttributeError, TypeError) as error:  # a list in the place of a text, and the like
@@ -140,8 +140,8 @@ def load_folder(folder, files, classes):
                 f"{folder}: {copy} differs from {original}, which this {here} uses in its place; "
                 "use a model in which they are equal"
             )
-    arrays = {name: array for name, array in arrays.items() if not re.search(files.unused, name)}
-    weights = _renamed(arrays, {theirs: ours for ours, theirs in files.names.items()})
+    used = {name: array for name, array in arrays.items() if not re.search(files.unused, name)}
+    weights = _once(_renamed(used, {theirs: ours for ours, theirs in files.names.items()}), folder)
     return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
@@ -149,26 +149,36 @@ def their_weights(weights, names, prefix):
     """Return arrays by the library's names, with the prefix if they come before the head."""
     return {
         name if name.startswith(HEADS) else prefix + name: np.ascontiguousarray(array)
-        for name, array in _renamed(weights, names).items()
+        for name, array in _renamed(weights, names)
     }
 
 
 def _renamed(arrays, names):
-    """Return arrays with their modules renamed; weights of linear layers are transposed.
+    """Yield (name, array), with modules renamed; weights of linear layers are transposed.
 
     names   old module path -> new one, with {} for the index of a block
     """
-    found = {}
     for name, array in arrays.items():
         path, _, kind = name.rpartition(".")
         number = None if path in names else re.search(r"\.(\d+)\.", path)
         key = path.replace(number[0], ".{}.", 1) if number else path
         if key not in names:
-            found[name] = array
+            yield name, array
             continue
         new = names[key].format(number and number[1])
         is_table = any(p.endswith(TABLES) for p in (path, new))
-        found[f"{new}.{kind}"] = array.T if array.ndim == 2 and not is_table else array
+        yield (
+            f"{new}.{OLD_KINDS.get(kind, kind)}",
+            array.T if array.ndim == 2 and not is_table else array,
+        )
+
+
+def _once(pairs, folder):
+    found = {}
+    for name, array in pairs:
+        if name in found:
+            raise ValueError(f"{folder} has {name} twice, by two names; use a model that has one")
+        found[name] = array
     return found
 
 

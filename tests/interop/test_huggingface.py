@@ -307,6 +307,22 @@ def test_a_copy_of_a_weight_is_equal_to_it_or_alone_or_refused(tmp_path, cls, co
         cls.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("cls", "name", "second"),
+    [
+        (GPT, "transformer.wte.weight", "wte.weight"),
+        (Llama, "model.norm.weight", "ln_f.weight"),
+        (Bert, "bert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.gamma"),
+    ],
+)
+def test_a_weight_by_two_names_is_refused(tmp_path, cls, name, second):
+    cls(CONFIG if cls is GPT else CONFIGS[cls]).save_pretrained(tmp_path)
+    arrays = load_file(tmp_path / "model.safetensors")
+    save_file(arrays | {second: arrays[name] * 2}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="twice, by two names; use a model that has one"):
+        cls.from_pretrained(tmp_path)
+
+
 def test_a_t5_that_is_not_scaled_may_have_the_embedding_for_a_head(tmp_path):
     model = order_one(T5(CONFIGS[T5]))
     model.save_pretrained(tmp_path)
