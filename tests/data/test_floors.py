@@ -6,9 +6,8 @@ compared, and the loss with the doubt that the same posteriors state.
 """
 
 import math
-import random
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -165,27 +164,6 @@ def test_a_text_that_the_grammar_does_not_derive_has_no_floor():
 # ---- Monte Carlo
 
 
-def test_likelihoods_are_frequencies_among_the_sampled_stories_that_agree():
-    """By rejection sampling, in tales with two words a list: equal length and end are given."""
-    lists = {
-        name: [(option.traits[""], option.traits) for option in options[:2]]
-        for name, options in tales.GRAMMAR.lists.items()
-    }
-    grammar, draw = Grammar(lists), random.Random(0).random
-    texts = [grammar.write(lambda o, _: o[int(draw() * len(o))]) for _ in range(20_000)]
-    alike = Counter((len(text), text[-14:]) for text in texts)
-    (length, end), count = alike.most_common(1)[0]
-    assert count > 300
-    completions = _Completions(grammar, [HIDDEN] * (length - len(end)) + list(end))
-    likely = {where: p / completions.total for where, p in completions.of_tokens().items()}
-    agreeing = [text for text in texts if (len(text), text[-14:]) == (length, end)]
-    seen = Counter((i, text[i]) for text in agreeing for i in range(length - len(end)))
-    assert seen.keys() <= likely.keys()
-    for where, p in likely.items():
-        deviation = math.sqrt(p * (1 - p) / count)
-        assert abs(seen[where] / count - p) < 5 * deviation + 1e-9, where
-
-
 @pytest.mark.slow
 def test_the_loss_of_a_right_predictor_is_the_doubt_that_it_states():
     """An average over sampled stories: an over- or underconfident predictor loses more."""
@@ -204,17 +182,6 @@ def test_the_loss_of_a_right_predictor_is_the_doubt_that_it_states():
     error = np.std(differences) / math.sqrt(len(differences))
     assert error < 0.05 * np.mean(losses)
     assert abs(np.mean(differences)) < 4 * error
-
-
-@pytest.mark.slow
-def test_one_hidden_character_costs_a_fifth_of_a_nat():
-    rng = np.random.default_rng(0)
-    stories = tales.stories(tales.generate(330_000, seed=5))[:2000]
-    losses = [
-        -hidden_log_probabilities(tales.GRAMMAR, story, [int(rng.integers(len(story)))])[0]
-        for story in stories
-    ]
-    assert np.mean(losses) == pytest.approx(0.2, abs=4 * np.std(losses) / math.sqrt(2000))
 
 
 def test_spans_of_one_character_are_hidden_characters_found_one_after_another():
