@@ -20,16 +20,7 @@ from npgpt.families.objectives import MaskedTokens
 from npgpt.families.parts import Attention, FeedForward, with_loss
 from npgpt.families.record import Family
 from npgpt.families.writing import fill_masks
-from npgpt.gpt import (
-    INIT_STD,
-    Embedding,
-    LayerNorm,
-    Linear,
-    LogitsAndLoss,
-    MaybeIds,
-    Model,
-    Module,
-)
+from npgpt.gpt import INIT_STD, Embedding, LayerNorm, Linear, LogitsAndLoss, MaybeIds, Model, Module
 from npgpt.io.huggingface import REQUIRED, Files, their_weights
 
 exact_gelu = partial(gelu, approximate="none")
@@ -207,10 +198,6 @@ def only(config):
     }
 
 
-def read(config, arrays):
-    return {"mlm_head": any(name.startswith("cls.predictions.") for name in arrays)}
-
-
 def write(settings, weights):
     config = {
         "intermediate_size": weights["h.0.mlp.c_fc.weight"].shape[1],
@@ -236,14 +223,13 @@ FILES = Files(
         "dropout": ("hidden_dropout_prob", 0.1),
     },
     derived=("mlm_head",),
-    names=NAMES,
-    prefix=PREFIX,
     copies={
         "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
     unused=r"^(pooler|cls\.seq_relationship)\.|^embeddings\.position_ids$",
-    only=only, read=read, write=write,
+    names=NAMES, prefix=PREFIX, only=only, write=write,
+    read=lambda config, arrays: {"mlm_head": any("cls.predictions." in name for name in arrays)},
 )
 
 
@@ -293,14 +279,7 @@ PRESETS = {
 FAMILY = Family(
     arch="bert",
     does="fills in hidden tokens",
-    Config=BertConfig,
-    Model=Bert,
-    Objective=MaskedTokens,
-    write=fill_masks,
-    files=FILES,
-    parts=parts,
-    products=products,
-    saved=saved,
-    presets=PRESETS,
+    Config=BertConfig, Model=Bert, Objective=MaskedTokens, write=fill_masks,
+    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
     batch=lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {"mask_BT": mask_BT}),
 )

@@ -33,10 +33,6 @@ def only(config):
     }
 
 
-def read(config, arrays):
-    return {"bias": True}
-
-
 def write(settings, weights):
     for name, weight in [*weights.items()]:
         bias = name.removesuffix("weight") + "bias"
@@ -60,11 +56,10 @@ FILES = Files(
         "tie_weights": ("tie_word_embeddings", True),
     },
     derived=("bias",),
-    names=NAMES,
-    prefix=PREFIX,
     copies={HEAD: "wte.weight"},
     unused=r"\.attn\.(masked_)?bias$",  # constants that older files hold as weights
-    only=only, read=read, write=write,
+    names=NAMES, prefix=PREFIX, only=only, write=write,
+    read=lambda config, arrays: {"bias": True},
 )
 
 
@@ -99,13 +94,6 @@ def saved(config, tokens):
 FAMILY = Family(
     arch="gpt",
     does="continues a text",
-    Config=GPTConfig,
-    Model=GPT,
-    Objective=NextToken,
-    write=continue_text,
-    files=FILES,
-    parts=parts,
-    products=products,
-    saved=saved,
-    presets=GPT_PRESETS,
+    Config=GPTConfig, Model=GPT, Objective=NextToken, write=continue_text,
+    files=FILES, parts=parts, products=products, saved=saved, presets=GPT_PRESETS,
 )

@@ -182,11 +182,9 @@ FILES = Files(
         "norm_eps": ("rms_norm_eps", 1e-6),
     },
     derived=("rope_base",),
-    names=NAMES,
-    prefix=PREFIX,
     copies={HEAD: "embed_tokens.weight"},
     unused=r"\.rotary_emb\.inv_freq$",
-    only=only, read=read, write=write,
+    names=NAMES, prefix=PREFIX, only=only, read=read, write=write,
 )
 
 
@@ -230,14 +228,7 @@ PRESETS = {
 FAMILY = Family(
     arch="llama",
     does="continues a text",
-    Config=LlamaConfig,
-    Model=Llama,
-    Objective=NextToken,
-    write=continue_text,
-    files=FILES,
-    parts=parts,
-    products=products,
-    saved=saved,
-    presets=PRESETS,
+    Config=LlamaConfig, Model=Llama, Objective=NextToken, write=continue_text,
+    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
     small={"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
 )

@@ -286,12 +286,10 @@ FILES = Files(
         "tie_weights": ("tie_word_embeddings", True),
     },
     derived=("gated",),
-    names=NAMES,
-    prefix="",
     copies={f"{stack}.embed_tokens.weight": TABLE for stack in ("encoder", "decoder")}
     | {HEAD: TABLE},
     unused=r"\.EncDecAttention\.relative_attention_bias\.weight$",
-    only=only, read=read, write=write,
+    names=NAMES, prefix="", only=only, read=read, write=write,
 )
 
 
@@ -341,15 +339,8 @@ PRESETS = {
 FAMILY = Family(
     arch="t5",
     does="rewrites hidden spans",
-    Config=T5Config,
-    Model=T5,
-    Objective=SpanCorruption,
-    write=write_spans,
-    files=FILES,
-    parts=parts,
-    products=products,
-    saved=saved,
-    presets=PRESETS,
+    Config=T5Config, Model=T5, Objective=SpanCorruption, write=write_spans,
+    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
     # A gate, as a ReLU has no derivative at 0; small weights, as scores are not divided by sqrt(D).
     small={
         "n_embd": 4, "n_layer": 1, "n_decoder_layer": 2, "gated": True, "n_bucket": 4,
