@@ -139,7 +139,7 @@ def only(config):
         "attention_bias": (False,),
         "mlp_bias": (False,),
         "sliding_window": (None,),
-        "head_dim": (None, config["hidden_size"] // config["num_attention_heads"]),
+        "head_dim": (config["hidden_size"] // config["num_attention_heads"], None),
         **{name: (_plain(config.get(name)),) for name in ("rope_scaling", "rope_parameters")},
     }
 
@@ -152,7 +152,7 @@ def _plain(rope):
 
 def read(config, arrays):
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    base = rope.get("rope_theta", config.get("rope_theta", 10000.0))  # at the top before version 5
+    base = rope.get("rope_theta", config.get("rope_theta", 10000.0))
     heads = config.get("num_key_value_heads") or config["num_attention_heads"]
     return {"rope_base": base, "n_kv_head": heads}
 
@@ -162,6 +162,7 @@ def write(settings, weights):
         "num_key_value_heads": settings["n_kv_head"] or settings["n_head"],
         "intermediate_size": weights["h.0.mlp.up.weight"].shape[1],
         "rope_parameters": {"rope_type": "default", "rope_theta": settings["rope_base"]},
+        "rope_theta": settings["rope_base"],  # where versions before 5 look for it
     }
     return config, their_weights(weights, NAMES, PREFIX)
 

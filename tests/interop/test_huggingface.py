@@ -293,8 +293,8 @@ def renamed(cls, name):
     ("cls", "changes"),
     [
         (GPT, {"activation_function": "gelu_pytorch_tanh", "n_inner": 32}),
-        (Llama, {"rope_parameters": None, "rope_theta": 500.0, "num_key_value_heads": None}),
-        (Llama, {"rope_theta": 500.0, "rope_scaling": {"type": "default"}}),
+        (Llama, {"rope_parameters": None, "num_key_value_heads": None}),
+        (Llama, {"rope_scaling": {"type": "default"}}),
         (Llama, {"rope_scaling": {"rope_type": "default", "rope_theta": 500.0}}),
         (Bert, {"gradient_checkpointing": False}),
         (T5, {"num_decoder_layers": None}),
