@@ -65,8 +65,9 @@ class Denoising:
             text = text.replace(f" {token}", token)
         ids_T = self.tokenizer.encode(text, allowed_special=self.special_tokens)
         found = [token for token in ids_T.tolist() if token in self.special]
-        pad, *known = self.special
-        if not found or found != self.as_given(found, known):
+        _, *known = self.special  # a mask is for any gap; sentinels come in order, the last unasked
+        expected = known * len(found) if len(known) == 1 else known[:-1]
+        if not found or found != expected[: len(found)]:
             raise ValueError(f"this model {self.purpose}; not {text[:60]!r}")
         return ids_T
 
@@ -182,10 +183,6 @@ class MaskedTokens(Denoising):
         f"sm{MASK}ll, or where words are tokens, a word in a {MASK} dog"
     )
 
-    def as_given(self, found, known):
-        """Return the special tokens expected in a prompt with as many gaps as `found`."""
-        return known * len(found)
-
     def hide(self, length, rng):
         """Return the choice of tokens to predict, (length,) bool."""
         hidden_T = np.zeros(length, bool)
@@ -193,7 +190,7 @@ class MaskedTokens(Denoising):
         return hidden_T
 
     def count(self, hidden_T):
-        """Return the number of targets of a row."""
+        """Return the number of targets of a passage."""
         return int(hidden_T.sum())
 
     def batch(self, rows):
@@ -247,10 +244,6 @@ class SpanCorruption(Denoising):
         f"rewrites hidden spans: write {SENTINELS[0]}, {SENTINELS[1]} and so on to "
         f"{SENTINELS[-2]}, each once and in this order, as in a {SENTINELS[0]} dog"
     )
-
-    def as_given(self, found, known):
-        """Return the special tokens expected in a prompt with as many gaps as `found`."""
-        return known[:-1][: len(found)]
 
     def hide(self, length, rng):
         """Return the tokens that are in spans, (length,) bool."""

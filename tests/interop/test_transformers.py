@@ -355,10 +355,10 @@ def test_a_changed_setting_gives_the_logits_of_the_library_or_is_refused_by_name
 def test_buckets_of_distances_are_those_of_the_library(causal):
     """To the last: where one ends is a matter of rounding."""
     theirs = transformers.models.t5.modeling_t5.T5Attention._relative_position_bucket
-    T = 700
+    T = 600
     distance = torch.arange(T)[None, :] - torch.arange(T)[:, None]
-    for n_bucket in (4, 5, 8, 9, 12, 16, 31, 32, 33, 64):
-        for max_distance in (n_bucket // 2 + 1, 64, 100, 128, 256, 512):
+    for n_bucket in (4, 9, 31, 32, 64):
+        for max_distance in (n_bucket // 2 + 1, 100, 128, 512):
             expected = theirs(distance, not causal, n_bucket, max_distance).numpy()
             found = relative_buckets(T, n_bucket, max_distance, causal)
             np.testing.assert_array_equal(found, expected, err_msg=f"{n_bucket}, {max_distance}")

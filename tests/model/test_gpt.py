@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from npgpt import GPT, GPTConfig
+from npgpt import GPT, GPTConfig, Llama, LlamaConfig
 from npgpt.generate import generate
 from npgpt.sampling import Sampling
 
@@ -100,11 +100,12 @@ def test_dropout_acts_in_training_only_and_its_masks_follow_from_seed_and_step()
     assert model.dropout_step == 1
 
 
+@pytest.mark.parametrize("model", [GPT(SMALL), Llama(LlamaConfig(11, 8, 2, 4, 16))])
 @pytest.mark.parametrize(
     "settings", [{}, {"temperature": 0}, {"temperature": 2.0, "top_k": 5, "top_p": 0.9}]
 )
-def test_generation_with_kept_keys_and_values_is_that_without(settings):
-    model = order_one(GPT(SMALL))
+def test_generation_with_kept_keys_and_values_is_that_without(model, settings):
+    order_one(model)
     idx_BT = token_ids(SMALL, B=3, T=2)
     without = generate(
         lambda contexts: model.next_logits(np.stack(contexts)), idx_BT, 20, Sampling(**settings),
@@ -130,19 +131,6 @@ def test_generation_leaves_training_mode_as_it_was():
     first = model.generate(np.array([1]), 5, temperature=0)
     assert model.training and model.dropout_step == 0
     np.testing.assert_array_equal(first, model.generate(np.array([1]), 5, temperature=0))
-
-
-@pytest.mark.parametrize("idx_BT", [np.zeros(4, int), np.zeros((1, 9), int), np.zeros((1, 0), int)])
-def test_token_ids_of_another_shape_are_refused(idx_BT):
-    with pytest.raises(ValueError, match=r"shape .*batch, time\) with 1 to 8 tokens"):
-        GPT(SMALL)(idx_BT)
-
-
-def test_token_ids_outside_the_vocabulary_are_refused():
-    with pytest.raises(IndexError, match=r"index 11 at position \(0, 1\) is outside \[0, 11\)"):
-        GPT(SMALL)(np.array([[1, 11]]))
-    with pytest.raises(TypeError, match="use integers"):
-        GPT(SMALL)(np.array([[1.0, 2.0]]))
 
 
 @pytest.mark.parametrize("tie_weights", [True, False])
