@@ -187,13 +187,12 @@ NAMES = {
 
 
 def only(config):
-    """Return the settings of a config.json that a `Bert` has only one value for."""
+    """Return the settings of config.json for which a `Bert` has fixed values."""
     return {
         "hidden_act": ("gelu",),
         "layer_norm_eps": (1e-12,),
         "position_embedding_type": ("absolute",),
         "is_decoder": (False,),
-        "add_cross_attention": (False,),
         "tie_word_embeddings": (True,),
     }
 

@@ -22,7 +22,7 @@ WITHOUT_BIAS = ("wte.weight", "wpe.weight", HEAD)
 
 
 def only(config):
-    """Return the settings of a GPT-2 config.json that a `GPT` has only one value for."""
+    """Return the settings of config.json for which a `GPT` has fixed values."""
     return {
         "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
         "layer_norm_epsilon": (1e-5,),

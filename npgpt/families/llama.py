@@ -133,7 +133,7 @@ NAMES = {
 
 
 def only(config):
-    """Return the settings of a config.json that a `Llama` has only one value for."""
+    """Return the settings of config.json for which a `Llama` has fixed values."""
     return {
         "hidden_act": ("silu",),
         "attention_bias": (False,),
@@ -145,7 +145,7 @@ def only(config):
 
 
 def _plain(rope):
-    """Return settings of rotary positions without those that a `Llama` has not."""
+    """Return the settings of plain rotary positions among those given."""
     kinds = ("type", "default"), ("rope_type", "default")
     return rope and {k: v for k, v in rope.items() if k == "rope_theta" or (k, v) in kinds}
 

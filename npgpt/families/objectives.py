@@ -124,6 +124,15 @@ class Denoising:
         nats, asked = (sum(column) for column in zip(*known, strict=True))
         return Floor("best possible loss on these draws", nats / asked, len(known) / len(rows))
 
+    def surprise(self, ids_T, hidden_T):
+        """Return the best predictor's loss in nats; None if no grammar derives the story."""
+        from npgpt import tales  # needed for this only
+        from npgpt.families import floors
+
+        story = self.tokenizer.pieces(ids_T)
+        found = self.log_probabilities(floors, tales.GRAMMAR, story, hidden_T)
+        return None if found is None else -sum(found)
+
     def rows(self, ids_N, block_size, *, max_tokens=None, seed=0):
         """Return (ids, hidden) of the passages of a text, or of some drawn by `seed`."""
         if not len(ids_N):
@@ -212,16 +221,9 @@ class MaskedTokens(Denoising):
         ids_T[random_T] = rng.choice(self.ordinary, int(random_T.sum()))
         return ids_T
 
-    def surprise(self, ids_T, hidden_T):
-        """Return the best predictor's loss in nats; None if no grammar derives the story."""
-        from npgpt import tales  # needed for this only
-        from npgpt.families import floors
-
-        where, story = np.flatnonzero(hidden_T).tolist(), self.tokenizer.pieces(ids_T)
-        found = floors.hidden_log_probabilities(
-            tales.GRAMMAR, story, where, self.tokenizer.write
-        )
-        return None if found is None else -sum(found)
+    def log_probabilities(self, floors, grammar, story, hidden_T):
+        where = np.flatnonzero(hidden_T).tolist()
+        return floors.hidden_log_probabilities(grammar, story, where, self.tokenizer.write)
 
 
 class SpanCorruption(Denoising):
@@ -275,16 +277,11 @@ class SpanCorruption(Denoising):
         closing = sentinels[len(_runs(hidden_T))]
         return np.array([*source, *ids_T[before:]]), np.array([*target, closing])
 
-    def surprise(self, ids_T, hidden_T):
-        """Return the best predictor's loss in nats; None if no grammar derives the story."""
-        from npgpt import tales
-        from npgpt.families import floors
-
-        spans, story = _runs(hidden_T), self.tokenizer.pieces(ids_T)
+    def log_probabilities(self, floors, grammar, story, hidden_T):
         found = floors.spans_log_probability(
-            tales.GRAMMAR, story, spans, LONGEST_SPAN, self.tokenizer.write
+            grammar, story, _runs(hidden_T), LONGEST_SPAN, self.tokenizer.write
         )
-        return None if found is None else -found
+        return None if found is None else [found]
 
 
 # The probability that a span begins after a visible token. The hidden share is the mean span, 3,

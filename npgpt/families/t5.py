@@ -232,7 +232,7 @@ NAMES = _names()
 
 
 def only(config):
-    """Return the settings of a config.json that a `T5` has only one value for."""
+    """Return the settings of config.json for which a `T5` has fixed values."""
     kind = config.get("feed_forward_proj", "relu")
     return {
         "feed_forward_proj": (*ACTIVATIONS,),

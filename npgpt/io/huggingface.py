@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from npgpt.files import atomic_write, member, read_arrays, read_json
 
 HEAD = "lm_head.weight"
-HEADS = ("lm_head.", "cls.")  # what comes after the hidden states, which has no prefix
+HEADS = ("lm_head.", "cls.")  # beginnings of names without a prefix
 REQUIRED = object()
 TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which are not transposed
 OLD_KINDS = {"gamma": "weight", "beta": "bias"}  # of norms in the oldest files
@@ -33,12 +33,12 @@ class Files:
     only       (config) -> {setting in it: the values that we support; the first is written}
     names      our module path -> the library's, with {} for the index of a block
     prefix     of the library's names in a language model
-    copies     name of a weight -> name of the weight that it repeats, or that it is there for
+    copies     name of a weight -> name of the weight that it repeats or, if absent, replaces
     unused     a regular expression for names of weights that the library ignores
     read       (config, arrays by the library's names) -> more fields of our config class
     write      (settings, weights) -> (more settings of config.json, arrays by the library's names)
 
-    The library computes nothing from all further settings; they are ignored.
+    Other settings are ignored: the library computes no logits from them.
     """
 
     model_type: str
@@ -127,7 +127,7 @@ def load_folder(folder, files, classes):
         arrays = _once([(name.removeprefix(files.prefix), a) for name, a in stored], folder)
         settings = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
         settings |= files.read(config, arrays)
-    except (AttributeError, TypeError) as error:  # a list in the place of a text, and the like
+    except (AttributeError, TypeError) as error:  # such as a list in the place of a text
         raise ValueError(
             f"{path} is not the config of a {here} ({error}); download it again"
         ) from error
@@ -219,7 +219,7 @@ def _read_config(path, files, classes):
 
 
 def _no_size(config, name, default):
-    """Return whether a setting is a size, by its default, and its value is not."""
+    """Return True for a size, known by its default, whose value is not an int of 1 or more."""
     value = config.get(name, default)
     if value is None is default or isinstance(default, float | bool):
         return False
