@@ -25,7 +25,7 @@ SETTINGS = [*TINY, "--block-size", "190", "--corpus", "tales", "--train-fraction
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """arch -> the folder of a finished run of 6 steps. Not to be written to."""
+    """Return {arch: folder of a finished run of 6 steps}; only to read."""
     from npgpt.cli import main
 
     folders = {}

@@ -1,8 +1,8 @@
-"""The lowest loss on hidden text: by counting all texts, and by sampling them.
+"""The lowest loss on hidden text, by an enumeration of all texts and by sampling.
 
-The grammars in `small_grammars` have few texts, so that the sum over those that agree with what is
-visible can be taken one by one. The tales have too many: there, frequencies in sampled stories are
-compared, and the loss with the doubt that the same posteriors state.
+The grammars in `small_grammars` have few texts, so the sum over the texts that agree with the
+visible parts is taken one by one. The tales have too many: sampled stories compare the loss with
+the entropy of the same posteriors.
 """
 
 import math

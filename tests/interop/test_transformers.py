@@ -91,14 +91,14 @@ def order_one(model, seed=1):
 
 
 def padding(rng, T):
-    """Each row has a real token; what is padding may stand anywhere."""
+    """Return a mask with padding anywhere and a real token in each row."""
     mask_BT = rng.integers(0, 2, (B, T))
     mask_BT[np.arange(B), rng.integers(0, T, B)] = 1
     return mask_BT
 
 
 def drawn_batch(arch, config, draw):
-    """(arguments of our model, its keywords, keywords of theirs)."""
+    """Return (arguments of our model, its keywords, keywords of theirs)."""
     rng, T = np.random.default_rng(draw(st.integers(0, 100))), draw(sizes(1, 9))
     idx_BT, targets_BT = rng.integers(0, config.vocab_size, (2, B, T))
     targets_BT = np.where(rng.random((B, T)) < 0.3, -1, targets_BT)
@@ -122,7 +122,7 @@ def drawn_batch(arch, config, draw):
 
 
 def their_model(model, folder):
-    """It takes every weight of the folder, and misses none."""
+    """Return the library's model of a folder; it takes every weight and misses none."""
     model.save_pretrained(folder)
     cls = getattr(transformers, family_of(model.config).files.class_name)
     theirs, found = cls.from_pretrained(folder, output_loading_info=True)
@@ -295,7 +295,7 @@ def agree(theirs, ours):
 def test_a_changed_tensor_changes_the_logits_as_in_the_library_or_is_refused(
     tmp_path, arch, whole
 ):
-    """The same for one that is left out. A whole file has copies of weights, and unused ones."""
+    """So does one that is left out. A whole file also has copies of weights, and unused ones."""
     theirs = their_model(order_one(MODELS[arch](SMALL[arch])), tmp_path)
     path, rng = tmp_path / "model.safetensors", np.random.default_rng(2)
     arrays = load_file(path)
@@ -352,8 +352,8 @@ def test_a_changed_setting_gives_the_logits_of_the_library_or_is_refused_by_name
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_buckets_of_distances_are_those_of_the_library(causal):
-    """To the last: where one ends is a matter of rounding."""
+def test_buckets_of_distances_agree_with_the_library(causal):
+    """The end of a bucket is a matter of rounding."""
     theirs = transformers.models.t5.modeling_t5.T5Attention._relative_position_bucket
     T = 600
     distance = torch.arange(T)[None, :] - torch.arange(T)[:, None]
@@ -364,8 +364,8 @@ def test_buckets_of_distances_are_those_of_the_library(causal):
             np.testing.assert_array_equal(found, expected, err_msg=f"{n_bucket}, {max_distance}")
 
 
-def test_generation_is_that_of_the_library(tmp_path):
-    """Greedy, with keys and values kept; past the second token the cache is what is read."""
+def test_generation_agrees_with_the_library(tmp_path):
+    """Greedy decoding reads the cache from the second token on."""
     model = order_one(Llama(LlamaConfig(11, 30, 2, 4, 16, n_kv_head=2)))
     theirs = their_model(model, tmp_path)
     idx_BT = np.array([[1, 2, 3]])

@@ -26,7 +26,7 @@ def small_arrays(one_thread):
 
 
 def made(config, spread=0.4, **options):
-    """A model in float64 with weights of order one."""
+    """Return a model in float64 with weights of order one."""
     cls = family_of(config).Model
     model, rng = cls(config, dtype=np.float64, **options), np.random.default_rng(0)
     for name, weight in model.parameters().items():
@@ -91,7 +91,7 @@ def test_shared_heads_share_the_cache():
 
 
 def masked_call(arch, model, mask, seed=0):
-    """Logits, for other tokens where there is padding by another seed."""
+    """Return logits; the tokens at padding are drawn by `seed`."""
     text = np.where(mask == 1, ids(*mask.shape), ids(*mask.shape, seed=seed))
     if arch == "bert":
         return model(text, mask_BT=mask)[0].data

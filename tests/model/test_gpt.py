@@ -1,4 +1,4 @@
-"""The GPT: its initialisation, what it may see, what it counts, what it refuses."""
+"""The GPT: initial weights, parameters, dropout, generation, the loss."""
 
 import math
 
@@ -22,7 +22,7 @@ def changed(config, **values):
 
 
 def order_one(model, seed=0):
-    """The model with weights large enough for its logits to differ."""
+    """Return the model with weights large enough for its logits to differ."""
     rng = np.random.default_rng(seed)
     for weight in model.parameters().values():
         weight.data[...] = rng.normal(0, 0.5, weight.shape)

@@ -135,7 +135,7 @@ def test_a_reader_of_settings_knows_each_or_refuses_it(arch, tmp_path):
 
 
 def test_a_subclass_of_gpt_takes_the_plain_path():
-    """It may compute something else than the compiled decoder does."""
+    """Its arithmetic may differ from the compiled decoder's."""
 
     class Variant(GPT):
         pass

@@ -42,7 +42,7 @@ CONFIGS = [
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_flops_are_those_of_the_ops(config):
-    """As the ops declare them, of products and attention."""
+    """The ops of products and attention declare them."""
 
     class Products(Observer):
         total = 0
