@@ -227,7 +227,7 @@ def _no_size(config, name, default):
 
 
 def _weight_files(folder):
-    """Return the paths of the files of weights: one, or several that an index lists.
+    """Return an iterable of the files of weights: one, or several that an index lists.
 
     Raises FileNotFoundError or ValueError, which say how to get them.
     """
@@ -240,7 +240,7 @@ def _weight_files(folder):
                 f"{index} has no weight_map from the names of weights to names of files; download "
                 "it again, whole"
             )
-        return [member(folder, name) for name in sorted(set(names))]
+        return (member(folder, name) for name in sorted(set(names)))
     path = member(folder, "model.safetensors")
     if not path.is_file():
         raise FileNotFoundError(
