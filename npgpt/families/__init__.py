@@ -35,19 +35,10 @@ def family_of(config):
 
 def save_pretrained(model, folder):
     """Write a model's config.json and model.safetensors, as the transformers library reads them."""
-    files = _files_of(family_of(model.config))
-    check_known(model.config, {*files.settings, *files.derived}, "the transformers library's file")
+    kind = family_of(model.config)
+    check_known(model.config, kind.known, "the transformers library's file")
     weights = {name: weight.data for name, weight in model.parameters().items()}
-    save_folder(folder, files, asdict(model.config), weights)
-
-
-def _files_of(kind):
-    if kind.files is None:
-        raise ValueError(
-            f"the transformers library has no {kind.arch}; use the folder of a run, which "
-            "npgpt.load_run reads"
-        )
-    return kind.files
+    save_folder(folder, kind.files, asdict(model.config), weights)
 
 
 def load_pretrained(cls, folder, weights=None):
@@ -55,8 +46,8 @@ def load_pretrained(cls, folder, weights=None):
     from npgpt.families.size import check_size
 
     folder = local_folder(folder)
-    files = _files_of(next(f for f in FAMILIES.values() if f.Config is cls.Config))
-    classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values() if f.files}
+    files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
+    classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values()}
     settings, arrays = load_folder(folder, files, classes)
     try:
         config = cls.Config(**settings)

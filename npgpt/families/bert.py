@@ -20,17 +20,8 @@ from npgpt.families.objectives import MaskedTokens
 from npgpt.families.parts import Attention, FeedForward, with_loss
 from npgpt.families.record import Family
 from npgpt.families.writing import fill_masks
-from npgpt.gpt import (
-    INIT_STD,
-    Embedding,
-    LayerNorm,
-    Linear,
-    LogitsAndLoss,
-    MaybeIds,
-    Model,
-    Module,
-)
-from npgpt.io.huggingface import REQUIRED, Files, our_weights, their_weights
+from npgpt.gpt import INIT_STD, Embedding, LayerNorm, Linear, LogitsAndLoss, MaybeIds, Model, Module
+from npgpt.io.huggingface import REQUIRED, Files, their_weights
 
 exact_gelu = partial(gelu, approximate="none")
 norm = partial(LayerNorm, bias=True, eps=1e-12)
@@ -175,7 +166,7 @@ class MaskedTokenHead(Module):
 
 # ---- Its files in the transformers library, with the head for masked tokens or without a head
 
-PREFIX, HEAD = "bert.", "cls."
+PREFIX = "bert."
 NAMES = {
     "wte": "embeddings.word_embeddings",
     "wpe": "embeddings.position_embeddings",
@@ -193,20 +184,17 @@ NAMES = {
     "mlm.dense": "cls.predictions.transform.dense",
     "mlm.ln": "cls.predictions.transform.LayerNorm",
 }
-LEFT_OUT = (
-    "pooler.", "cls.seq_relationship.", "cls.predictions.decoder.", "embeddings.position_ids",
-)
 
 
-def read(settings, config, arrays):
-    kept = {
-        # the names of a norm's weight and bias in the oldest files
-        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("Norm.beta", "Norm.bias"): array
-        for name, array in arrays.items()
-        if not name.removeprefix(PREFIX).startswith(LEFT_OUT)
+def only(config):
+    """Return the settings of config.json for which a `Bert` has fixed values."""
+    return {
+        "hidden_act": ("gelu",),
+        "layer_norm_eps": (1e-12,),
+        "position_embedding_type": ("absolute",),
+        "is_decoder": (False,),
+        "tie_word_embeddings": (True,),
     }
-    settings["mlm_head"] = any(name.startswith(HEAD) for name in kept)
-    return settings, our_weights(kept, NAMES, PREFIX)
 
 
 def write(settings, weights):
@@ -215,8 +203,8 @@ def write(settings, weights):
         "attention_probs_dropout_prob": 0.0,
     }
     if settings["mlm_head"]:
-        return config, their_weights(weights, NAMES, PREFIX, HEAD)
-    return config | {"architectures": ["BertModel"]}, their_weights(weights, NAMES, "", HEAD)
+        return config, their_weights(weights, NAMES, PREFIX)
+    return config | {"architectures": ["BertModel"]}, their_weights(weights, NAMES, "")
 
 
 FILES = Files(
@@ -234,25 +222,17 @@ FILES = Files(
         "dropout": ("hidden_dropout_prob", 0.1),
     },
     derived=("mlm_head",),
-    only={
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-12,
-        "position_embedding_type": "absolute",
-        "is_decoder": False,
-        "add_cross_attention": False,
-        "tie_word_embeddings": True,
+    copies={
+        "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
-    read=read, write=write,
+    unused=r"^(pooler|cls\.seq_relationship)\.|^embeddings\.position_ids$",
+    names=NAMES, prefix=PREFIX, only=only, write=write,
+    read=lambda config, arrays: {"mlm_head": any("cls.predictions." in name for name in arrays)},
 )
 
 
 # ---- Its size
-
-
-SIZED = {  # settings that these know
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
-    "n_inner", "n_segment", "mlm_head",
-}
 
 
 def parts(config):
@@ -298,15 +278,7 @@ PRESETS = {
 FAMILY = Family(
     arch="bert",
     does="fills in hidden tokens",
-    Config=BertConfig,
-    Model=Bert,
-    Objective=MaskedTokens,
-    write=fill_masks,
-    files=FILES,
-    sized=SIZED,
-    parts=parts,
-    products=products,
-    saved=saved,
-    presets=PRESETS,
+    Config=BertConfig, Model=Bert, Objective=MaskedTokens, write=fill_masks,
+    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
     batch=lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {"mask_BT": mask_BT}),
 )

@@ -159,20 +159,10 @@ class _Completions:
             for ((i, n, word), hidden), ways in before.items():
                 tokens, word = self.write(word, character)
                 for end, found in self._taken(i, n, tokens):
-                    if not word or self._may_write(end[0], word):
-                        ends[(*end, word), hidden + found] += ways
+                    ends[(*end, word), hidden + found] += ways
             if not ends:
                 break
         return ends
-
-    def _may_write(self, i, word):
-        """Return whether a word that starts like this, or its characters, fits element i."""
-        if i == len(self.pattern):
-            return False
-        element = self.pattern[i]
-        if not isinstance(element, str):
-            return True
-        return element.startswith(word) or word.startswith(element)
 
     def _taken(self, i, n, tokens):
         """Return the (position, hidden tokens) that tokens lead to from (i, n), one per way."""

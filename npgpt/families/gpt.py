@@ -13,50 +13,33 @@ from npgpt.config import GPT_PRESETS, GPTConfig
 from npgpt.families.record import Family
 from npgpt.families.writing import continue_text
 from npgpt.gpt import GPT
-from npgpt.io.huggingface import HEAD, REQUIRED, Files, without_tied_head
+from npgpt.io.huggingface import HEAD, REQUIRED, Files, their_weights
 
 PREFIX = "transformer."
+NAMES = {"lm_head": "lm_head"}  # transposed; all others are as here
 # A linear layer's or a norm's weight has a bias beside it; an embedding has none.
 WITHOUT_BIAS = ("wte.weight", "wpe.weight", HEAD)
-CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")  # constants that older files hold as weights
 
 
-def wrong(config):
-    """Return the settings in a GPT-2 config.json that no `GPT` can have."""
-    found = {}
-    if config.get("activation_function", "gelu_new") not in ("gelu_new", "gelu_pytorch_tanh"):
-        found["activation_function"] = config["activation_function"]
-    if config.get("n_inner") not in (None, 4 * config["n_embd"]):
-        found["n_inner"] = config["n_inner"]
-    return found
-
-
-def read(settings, config, arrays):
-    weights = {}
-    for name, array in arrays.items():
-        name = name.removeprefix(PREFIX)
-        if not name.endswith(CAUSAL_MASKS):
-            weights[name] = array.T if name == HEAD else array
-    weights = without_tied_head(weights) if settings["tie_weights"] else weights
-    return settings | {"bias": True}, weights
+def only(config):
+    """Return the settings of config.json for which a `GPT` has fixed values."""
+    return {
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "layer_norm_epsilon": (1e-5,),
+        "n_inner": (None, 4 * config["n_embd"]),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "add_cross_attention": (False,),
+    }
 
 
 def write(settings, weights):
-    config = {
-        "activation_function": "gelu_new",
-        "embd_pdrop": settings["dropout"],
-        "attn_pdrop": 0.0,
-    }
-    arrays = {}
-    for name, weight in weights.items():
-        if name == HEAD:
-            arrays[HEAD] = np.ascontiguousarray(weight.T)
-            continue
-        arrays[PREFIX + name] = weight
+    for name, weight in [*weights.items()]:
         bias = name.removesuffix("weight") + "bias"
         if name.endswith(".weight") and name not in WITHOUT_BIAS and bias not in weights:
-            arrays[PREFIX + bias] = np.zeros(weight.shape[-1], weight.dtype)
-    return config, arrays
+            weights[bias] = np.zeros(weight.shape[-1], weight.dtype)
+    config = {"embd_pdrop": settings["dropout"], "attn_pdrop": 0.0}
+    return config, their_weights(weights, NAMES, PREFIX)
 
 
 FILES = Files(
@@ -73,19 +56,11 @@ FILES = Files(
         "tie_weights": ("tie_word_embeddings", True),
     },
     derived=("bias",),
-    only={
-        "layer_norm_epsilon": 1e-5,
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "add_cross_attention": False,
-    },
-    wrong=wrong, read=read, write=write,
+    copies={HEAD: "wte.weight"},
+    unused=r"\.attn\.(masked_)?bias$",  # constants that older files hold as weights
+    names=NAMES, prefix=PREFIX, only=only, write=write,
+    read=lambda config, arrays: {"bias": True},
 )
-
-
-SIZED = {  # settings that these know
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
-}
 
 
 def parts(config):
@@ -119,14 +94,6 @@ def saved(config, tokens):
 FAMILY = Family(
     arch="gpt",
     does="continues a text",
-    Config=GPTConfig,
-    Model=GPT,
-    Objective=NextToken,
-    write=continue_text,
-    files=FILES,
-    sized=SIZED,
-    parts=parts,
-    products=products,
-    saved=saved,
-    presets=GPT_PRESETS,
+    Config=GPTConfig, Model=GPT, Objective=NextToken, write=continue_text,
+    files=FILES, parts=parts, products=products, saved=saved, presets=GPT_PRESETS,
 )

@@ -22,7 +22,7 @@ from npgpt.families.record import Family
 from npgpt.families.writing import continue_text
 from npgpt.generate import KVCache
 from npgpt.gpt import GPT, INIT_STD, Embedding, Linear, Model, Module, branch_std
-from npgpt.io.huggingface import REQUIRED, Files, our_weights, their_weights, without_tied_head
+from npgpt.io.huggingface import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ class LlamaBlock(Module):
 
 # ---- Its files in the transformers library, which has models of other makers under this name
 
-PREFIX, HEAD = "model.", "lm_head"
+PREFIX = "model."
 NAMES = {
-    "wte": "embed_tokens", "ln_f": "norm", HEAD: HEAD,
+    "wte": "embed_tokens", "ln_f": "norm", "lm_head": "lm_head",
     "h.{}.ln_1": "layers.{}.input_layernorm",
     **{f"h.{{}}.attn.{x}": f"layers.{{}}.self_attn.{x}_proj" for x in "qkvo"},
     "h.{}.ln_2": "layers.{}.post_attention_layernorm",
@@ -132,25 +132,29 @@ NAMES = {
 }
 
 
-def wrong(config):
-    """Return the settings in a config.json that no `Llama` can have."""
-    found, rope = {}, config.get("rope_parameters") or {}
-    plain = ("rope_theta", rope.get("rope_theta")), ("rope_type", "default")
-    scaled = {name: value for name, value in rope.items() if (name, value) not in plain}
-    if scaled:
-        found["rope_parameters"] = scaled
-    size, heads = config["hidden_size"], config["num_attention_heads"]
-    if config.get("head_dim") not in (None, size // max(heads, 1)):
-        found["head_dim"] = config["head_dim"]
-    return found
+def only(config):
+    """Return the settings of config.json for which a `Llama` has fixed values."""
+    return {
+        "hidden_act": ("silu",),
+        "attention_bias": (False,),
+        "mlp_bias": (False,),
+        "sliding_window": (None,),
+        "head_dim": (config["hidden_size"] // config["num_attention_heads"], None),
+        **{name: (_plain(config.get(name)),) for name in ("rope_scaling", "rope_parameters")},
+    }
 
 
-def read(settings, config, arrays):
-    rope = config.get("rope_parameters") or {}
-    settings["rope_base"] = rope.get("rope_theta", settings["rope_base"])
-    settings["n_kv_head"] = settings["n_kv_head"] or settings["n_head"]
-    weights = our_weights(arrays, NAMES, PREFIX)
-    return settings, without_tied_head(weights) if settings["tie_weights"] else weights
+def _plain(rope):
+    """Return the settings of plain rotary positions among those given."""
+    kinds = ("type", "default"), ("rope_type", "default")
+    return rope and {k: v for k, v in rope.items() if k == "rope_theta" or (k, v) in kinds}
+
+
+def read(config, arrays):
+    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    base = rope.get("rope_theta", config.get("rope_theta", 10000.0))
+    heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+    return {"rope_base": base, "n_kv_head": heads}
 
 
 def write(settings, weights):
@@ -158,8 +162,9 @@ def write(settings, weights):
         "num_key_value_heads": settings["n_kv_head"] or settings["n_head"],
         "intermediate_size": weights["h.0.mlp.up.weight"].shape[1],
         "rope_parameters": {"rope_type": "default", "rope_theta": settings["rope_base"]},
+        "rope_theta": settings["rope_base"],  # where versions before 5 look for it
     }
-    return config, their_weights(weights, NAMES, PREFIX, HEAD)
+    return config, their_weights(weights, NAMES, PREFIX)
 
 
 FILES = Files(
@@ -175,27 +180,16 @@ FILES = Files(
         "n_kv_head": ("num_key_value_heads", None),
         "n_inner": ("intermediate_size", REQUIRED),
         "tie_weights": ("tie_word_embeddings", False),
-        "rope_base": ("rope_theta", 10000.0),  # where versions before 5 have it
         "norm_eps": ("rms_norm_eps", 1e-6),
     },
-    only={
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
-        "rope_scaling": None,
-        "sliding_window": None,
-    },
-    wrong=wrong, read=read, write=write,
+    derived=("rope_base",),
+    copies={HEAD: "embed_tokens.weight"},
+    unused=r"\.rotary_emb\.inv_freq$",
+    names=NAMES, prefix=PREFIX, only=only, read=read, write=write,
 )
 
 
 # ---- Its size
-
-
-SIZED = {  # settings that these know
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
-    "n_kv_head", "n_inner", "tie_weights", "rope_base", "norm_eps",
-}
 
 
 def parts(config):
@@ -235,15 +229,7 @@ PRESETS = {
 FAMILY = Family(
     arch="llama",
     does="continues a text",
-    Config=LlamaConfig,
-    Model=Llama,
-    Objective=NextToken,
-    write=continue_text,
-    files=FILES,
-    sized=SIZED,
-    parts=parts,
-    products=products,
-    saved=saved,
-    presets=PRESETS,
+    Config=LlamaConfig, Model=Llama, Objective=NextToken, write=continue_text,
+    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
     small={"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
 )

@@ -53,7 +53,7 @@ def arch_of(folder):
     model_type = model_type_of(folder)
     if model_type is None:
         return read_run(folder).training.arch
-    archs = {f.files.model_type: arch for arch, f in FAMILIES.items() if f.files}
+    archs = {f.files.model_type: arch for arch, f in FAMILIES.items()}
     if model_type not in archs:
         raise ValueError(
             f"{folder}: config.json describes a model of model_type={model_type!r}; use one of: "

@@ -65,8 +65,9 @@ class Denoising:
             text = text.replace(f" {token}", token)
         ids_T = self.tokenizer.encode(text, allowed_special=self.special_tokens)
         found = [token for token in ids_T.tolist() if token in self.special]
-        pad, *known = self.special
-        if not found or found != self.as_given(found, known):
+        _, *known = self.special  # a mask is for any gap; sentinels come in order, the last unasked
+        expected = known * len(found) if len(known) == 1 else known[:-1]
+        if not found or found != expected[: len(found)]:
             raise ValueError(f"this model {self.purpose}; not {text[:60]!r}")
         return ids_T
 
@@ -122,6 +123,15 @@ class Denoising:
             return None
         nats, asked = (sum(column) for column in zip(*known, strict=True))
         return Floor("best possible loss on these draws", nats / asked, len(known) / len(rows))
+
+    def surprise(self, ids_T, hidden_T):
+        """Return the best predictor's loss in nats; None if no grammar derives the story."""
+        from npgpt import tales  # needed for this only
+        from npgpt.families import floors
+
+        story = self.tokenizer.pieces(ids_T)
+        found = self.log_probabilities(floors, tales.GRAMMAR, story, hidden_T)
+        return None if found is None else -sum(found)
 
     def rows(self, ids_N, block_size, *, max_tokens=None, seed=0):
         """Return (ids, hidden) of the passages of a text, or of some drawn by `seed`."""
@@ -182,10 +192,6 @@ class MaskedTokens(Denoising):
         f"sm{MASK}ll, or where words are tokens, a word in a {MASK} dog"
     )
 
-    def as_given(self, found, known):
-        """Return the special tokens expected in a prompt with as many gaps as `found`."""
-        return known * len(found)
-
     def hide(self, length, rng):
         """Return the choice of tokens to predict, (length,) bool."""
         hidden_T = np.zeros(length, bool)
@@ -193,7 +199,7 @@ class MaskedTokens(Denoising):
         return hidden_T
 
     def count(self, hidden_T):
-        """Return the number of targets of a row."""
+        """Return the number of targets of a passage."""
         return int(hidden_T.sum())
 
     def batch(self, rows):
@@ -218,16 +224,9 @@ class MaskedTokens(Denoising):
         ids_T[random_T] = rng.choice(self.ordinary, int(random_T.sum()))
         return ids_T
 
-    def surprise(self, ids_T, hidden_T):
-        """Return the best predictor's loss in nats; None if no grammar derives the story."""
-        from npgpt import tales  # needed for this only
-        from npgpt.families import floors
-
-        where, story = np.flatnonzero(hidden_T).tolist(), self.tokenizer.pieces(ids_T)
-        found = floors.hidden_log_probabilities(
-            tales.GRAMMAR, story, where, self.tokenizer.write
-        )
-        return None if found is None else -sum(found)
+    def log_probabilities(self, floors, grammar, story, hidden_T):
+        where = np.flatnonzero(hidden_T).tolist()
+        return floors.hidden_log_probabilities(grammar, story, where, self.tokenizer.write)
 
 
 class SpanCorruption(Denoising):
@@ -250,10 +249,6 @@ class SpanCorruption(Denoising):
         f"rewrites hidden spans: write {SENTINELS[0]}, {SENTINELS[1]} and so on to "
         f"{SENTINELS[-2]}, each once and in this order, as in a {SENTINELS[0]} dog"
     )
-
-    def as_given(self, found, known):
-        """Return the special tokens expected in a prompt with as many gaps as `found`."""
-        return known[:-1][: len(found)]
 
     def hide(self, length, rng):
         """Return the tokens that are in spans, (length,) bool."""
@@ -285,16 +280,11 @@ class SpanCorruption(Denoising):
         closing = sentinels[len(_runs(hidden_T))]
         return np.array([*source, *ids_T[before:]]), np.array([*target, closing])
 
-    def surprise(self, ids_T, hidden_T):
-        """Return the best predictor's loss in nats; None if no grammar derives the story."""
-        from npgpt import tales
-        from npgpt.families import floors
-
-        spans, story = _runs(hidden_T), self.tokenizer.pieces(ids_T)
+    def log_probabilities(self, floors, grammar, story, hidden_T):
         found = floors.spans_log_probability(
-            tales.GRAMMAR, story, spans, LONGEST_SPAN, self.tokenizer.write
+            grammar, story, _runs(hidden_T), LONGEST_SPAN, self.tokenizer.write
         )
-        return None if found is None else -found
+        return None if found is None else [found]
 
 
 # The probability that a span begins after a visible token. The hidden share is the mean span, 3,

@@ -17,14 +17,13 @@ class Family:
     Model       a `npgpt.gpt.Model` with `loss(*inputs, targets_BT, **masks)`
     Objective   the training task, such as `npgpt.batches.NextToken`
     write       the generation loop, a function of `npgpt.families.writing`
-    sized       the settings that parts, products and saved know; other values are refused
+    files       the layout in the transformers library
     parts       (config) -> {part of the model: number of parameters, tied ones once}
     products    (config) -> (weights that multiply a token, channels of keys that it reads), in a
                 forward pass of full blocks, for `npgpt.families.size.flops_per_token`
     saved       (config, tokens) -> floats that a forward pass saves for backward
     presets     name -> settings that differ from the defaults, the kind's own preset first;
                 vocab_size is for `npgpt info`
-    files       the layout in the transformers library; None if the library has no such model
     small       settings of a model that finite differences can check in a second
     small_std   the standard deviation of the small model's weights
     batch       (idx_BT, targets_BT, mask_BT) -> the small model's `npgpt.batches.Batch`
@@ -36,12 +35,16 @@ class Family:
     Model: type
     Objective: type
     write: Callable
-    sized: set
+    files: Files
     parts: Callable
     products: Callable
     saved: Callable
     presets: dict
-    files: Files | None = None
     small: dict = field(default_factory=lambda: {"n_embd": 6})
     small_std: float = 0.7
     batch: Callable = lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {})
+
+    @property
+    def known(self):
+        """The settings that files and sizes know; they refuse others."""
+        return {*self.files.settings, *self.files.derived, "dropout"}  # which changes neither

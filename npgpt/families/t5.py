@@ -3,9 +3,9 @@
     source (B, S) -> embeddings -> encoder blocks -> norm -> encoded (B, S, C)
     inputs (B, T) -> embeddings -> decoder blocks, which see encoded -> norm -> logits (B, T, V)
 
-Positions enter as a bias of the scores, one number for each head and bucket of distances, that all
-blocks of a stack share. Scores are not divided by sqrt(D): initial queries and keys are smaller by
-that factor. Norms only scale; nothing has a bias.
+Positions enter as a bias of the scores: a number for each head and bucket of distances, shared by
+all blocks of a stack. Scores are not divided by sqrt(D); initial queries and keys are smaller
+instead. Norms only scale, and no layer has a bias.
 Source: Raffel et al., Exploring the Limits of Transfer Learning (T5), 2020; the gated MLP and the
 separate output layer are T5 1.1's.
 """
@@ -26,14 +26,7 @@ from npgpt.families.parts import Attention, FeedForward, GatedFeedForward, RMSNo
 from npgpt.families.record import Family
 from npgpt.families.writing import write_spans
 from npgpt.gpt import INIT_STD, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
-from npgpt.io.huggingface import (
-    HEAD,
-    REQUIRED,
-    Files,
-    our_weights,
-    their_weights,
-    without_tied_head,
-)
+from npgpt.io.huggingface import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)
@@ -83,11 +76,11 @@ class T5(Model):
 
     Arguments of its methods:
 
-    source_BS    token ids of the text that is read, of any length from 1 on
-    inputs_BT    token ids of the text that is written, shifted right: its first is a start token
-    targets_BT   the token that follows each; -1 for a position that does not count
-    mask_BS      1 for a token of the source, 0 for padding, which nothing sees; all 1 if left out.
-                 Of a source that is all padding, the decoder reads 0.
+    source_BS    token ids of the text that the encoder reads, of any length
+    inputs_BT    token ids of the text that the decoder writes, shifted right by a start token
+    targets_BT   the token that follows each; -1 excludes a position from the loss
+    mask_BS      1 for a token of the source, 0 for padding, which no position sees; default: all 1.
+                 From a source of padding only, the decoder reads 0.
 
     Raises ValueError for a wrong rank or an empty text, IndexError for ids outside the vocabulary.
     """
@@ -112,7 +105,7 @@ class T5(Model):
 
     def loss(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: ArrayLike, *,
              mask_BS: MaybeIds = None) -> Tensor:
-        """Return the loss alone, all that training needs: logits are never whole in memory."""
+        """Return the loss alone, without holding all logits in memory."""
         return self.head_loss(self.hidden(source_BS, inputs_BT, mask_BS), targets_BT)
 
     def hidden(self, source_BS: ArrayLike, inputs_BT: ArrayLike,
@@ -135,7 +128,7 @@ class T5(Model):
 
 
 class Stack(Module):
-    """The blocks of the encoder or, with causal=True, of the decoder, and the bias they share."""
+    """The blocks of the encoder or, if causal, of the decoder, and the bias that they share."""
 
     def __init__(self, rng, config, n_layer, causal, dtype):
         C = config.n_embd
@@ -149,7 +142,7 @@ class Stack(Module):
         self.ln_f = RMSNorm(C, dtype=dtype)
 
     def __call__(self, x_BTC, drop, encoded_BSC=None, mask=None):
-        """mask   over the encoder's positions, whether they are read by it or by the decoder"""
+        """Return the output of the last norm, (B, T, C).    mask   (B, S), of the source"""
         T, n_bucket = x_BTC.shape[1], self.buckets.weight.shape[0]
         buckets_TT = relative_buckets(T, n_bucket, self.max_distance, self.causal)
         bias_HTT = self.buckets(buckets_TT).transpose(2, 0, 1)
@@ -160,7 +153,7 @@ class Stack(Module):
 
 
 class T5Block(Module):
-    """(B, T, C) -> (B, T, C), pre-norm: attention; in a decoder, to the encoder, too; an MLP."""
+    """(B, T, C) -> (B, T, C), pre-norm: self-attention, in a decoder cross-attention, an MLP."""
 
     def __init__(self, rng, config, causal, dtype):
         C, H, D, F = config.n_embd, config.n_head, config.head_channels, config.inner
@@ -194,9 +187,9 @@ class T5Block(Module):
 def relative_buckets(T, n_bucket, max_distance, causal):
     """Return the bucket of the distance from query t to key s, (T, T): 0 to n_bucket - 1.
 
-    Keys before and after a query have half of the buckets each; if causal, all are for those
-    before. Of these, half are for one distance each; the rest grow, as the logarithm does, up to
-    max_distance; all longer distances share the last.
+    Keys before and after a query have half of the buckets each; if causal, keys before it have all
+    of them. The first half of these hold one distance each, the second half grow logarithmically up
+    to max_distance, and all longer distances share the last.
     """
     distance_TT = np.arange(T)[:, None] - np.arange(T)  # t - s
     n, first = (n_bucket, 0) if causal else (n_bucket // 2, n_bucket // 2 * (distance_TT < 0))
@@ -211,10 +204,11 @@ def relative_buckets(T, n_bucket, max_distance, causal):
 # ---- Its files in the transformers library, of the first version and of version 1.1
 
 ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
+TABLE = "shared.weight"
 
 
 def _names():
-    """From the sub-layers of our blocks to theirs, which are numbered."""
+    """Return {our module path: the library's}; it numbers the sub-layers of a block."""
     names = {"wte": "shared", "lm_head": "lm_head"}
     for stack, attentions in (("encoder", ["Self"]), ("decoder", ["Self", "EncDec"])):
         block, parts = f"{stack}.block.{{}}.layer", len(attentions)
@@ -237,29 +231,28 @@ def _names():
 NAMES = _names()
 
 
-def wrong(config):
+def only(config):
+    """Return the settings of config.json for which a `T5` has fixed values."""
     kind = config.get("feed_forward_proj", "relu")
-    if kind not in ACTIVATIONS:
-        return {"feed_forward_proj": kind}
-    f = config.get("dense_act_fn", ACTIVATIONS[kind])
-    return {} if f == ACTIVATIONS[kind] else {"dense_act_fn": f}
+    return {
+        "feed_forward_proj": (*ACTIVATIONS,),
+        "dense_act_fn": (ACTIVATIONS.get(kind),),
+        "is_gated_act": (kind != "relu",),
+        "layer_norm_epsilon": (1e-6,),
+        "is_encoder_decoder": (True,),
+    }
 
 
-def read(settings, config, arrays):
-    # Version 1.1 is told by what it does not do: divide by sqrt(C) before the head.
-    scaled = config.get("scale_decoder_outputs", settings["tie_weights"])
-    settings |= {
-        "n_decoder_layer": settings["n_decoder_layer"] or settings["n_layer"],
+def read(config, arrays):
+    # Version 1.1 does not divide by sqrt(C) before the head.
+    scaled = config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True))
+    if not scaled and TABLE in arrays:
+        arrays.setdefault(HEAD, arrays[TABLE])
+    return {
+        "n_decoder_layer": config.get("num_decoder_layers") or config["num_layers"],
         "gated": config.get("feed_forward_proj", "relu") != "relu",
         "tie_weights": scaled,
     }
-    copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
-    weights = our_weights({k: a for k, a in arrays.items() if k not in copies}, NAMES, "")
-    if scaled:
-        weights = without_tied_head(weights)
-    elif HEAD not in weights and "wte.weight" in weights:  # the table, but not divided
-        weights[HEAD] = weights["wte.weight"].T
-    return settings, weights
 
 
 def write(settings, weights):
@@ -271,7 +264,7 @@ def write(settings, weights):
         "pad_token_id": 0,
         "decoder_start_token_id": 0,
     }
-    return config, their_weights(weights, NAMES, "", ())
+    return config, their_weights(weights, NAMES, "")
 
 
 FILES = Files(
@@ -293,19 +286,14 @@ FILES = Files(
         "tie_weights": ("tie_word_embeddings", True),
     },
     derived=("gated",),
-    only={"layer_norm_epsilon": 1e-6, "is_encoder_decoder": True},
-    wrong=wrong, read=read, write=write,
+    copies={f"{stack}.embed_tokens.weight": TABLE for stack in ("encoder", "decoder")}
+    | {HEAD: TABLE},
+    unused=r"\.EncDecAttention\.relative_attention_bias\.weight$",
+    names=NAMES, prefix="", only=only, read=read, write=write,
 )
 
 
 # ---- Its size
-
-
-SIZED = {  # settings that these know
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout",
-    "n_decoder_layer", "n_inner", "head_size", "n_bucket", "max_distance", "gated",
-    "tie_weights",
-}
 
 
 def parts(config):
@@ -322,7 +310,7 @@ def parts(config):
 
 
 def products(config):
-    """Return both numbers; a token is one of the source and one of the target."""
+    """Return both numbers for a token of the source and a token of the target together."""
     T, L, M, found = config.block_size, config.n_layer, config.decoder_layers, parts(config)
     weights = config.n_embd * config.vocab_size + found["attention"] + found["MLP"]
     keys = (L + M) * T + M * (T + 1) / 2  # the decoder's own attention is causal
@@ -330,7 +318,7 @@ def products(config):
 
 
 def saved(config, tokens):
-    """Return the floats saved, the biases of the scores and their gradient among them."""
+    """Return the floats saved, with the biases of the scores and their gradient."""
     C, E, F = config.n_embd, config.n_head * config.head_channels, config.inner
     L, M = config.n_layer, config.decoder_layers
     mlp = (4 if config.gated else 2) * F
@@ -351,16 +339,8 @@ PRESETS = {
 FAMILY = Family(
     arch="t5",
     does="rewrites hidden spans",
-    Config=T5Config,
-    Model=T5,
-    Objective=SpanCorruption,
-    write=write_spans,
-    files=FILES,
-    sized=SIZED,
-    parts=parts,
-    products=products,
-    saved=saved,
-    presets=PRESETS,
+    Config=T5Config, Model=T5, Objective=SpanCorruption, write=write_spans,
+    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
     # A gate, as a ReLU has no derivative at 0; small weights, as scores are not divided by sqrt(D).
     small={
         "n_embd": 4, "n_layer": 1, "n_decoder_layer": 2, "gated": True, "n_bucket": 4,

@@ -16,8 +16,10 @@ from safetensors.numpy import save
 from npgpt.files import atomic_write, member, read_arrays, read_json
 
 HEAD = "lm_head.weight"
+HEADS = ("lm_head.", "cls.")  # beginnings of names without a prefix
 REQUIRED = object()
 TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which are not transposed
+OLD_KINDS = {"gamma": "weight", "beta": "bias"}  # of norms in the oldest files
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,29 @@ class Files:
     settings   a field of our config class -> (its name in config.json, its default there);
                REQUIRED as the default of an int that must be there
     derived    fields of our config class that `read` and `write` convert
-    only       a setting of config.json -> the one value of it that we support
-    read       (settings, config, arrays) -> (settings, weights by our names)
+    only       (config) -> {setting in it: the values that we support; the first is written}
+    names      our module path -> the library's, with {} for the index of a block
+    prefix     of the library's names in a language model
+    copies     name of a weight -> name of the weight that it repeats or, if absent, replaces
+    unused     a regular expression for names of weights that the library ignores
+    read       (config, arrays by the library's names) -> more fields of our config class
     write      (settings, weights) -> (more settings of config.json, arrays by the library's names)
-    wrong      (config) -> a dict of further settings in it that we do not support
+
+    Other settings are ignored: the library computes no logits from them.
     """
 
     model_type: str
     class_name: str
     examples: str
     settings: dict
-    only: dict
+    only: Callable
+    names: dict
+    prefix: str
+    copies: dict
+    unused: str
     read: Callable
     write: Callable
     derived: tuple = ()
-    wrong: Callable = lambda config: {}
 
 
 def save_folder(folder, files, settings, weights):
@@ -56,9 +66,10 @@ def save_folder(folder, files, settings, weights):
     folder.mkdir(parents=True, exist_ok=True)
     more, arrays = files.write(settings, weights)
     # None, or the library would assume the ids of a published vocabulary
-    config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")) | files.only
+    config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
     config |= {"model_type": files.model_type, "architectures": [files.class_name]}
     config |= {theirs: settings[ours] for ours, (theirs, _) in files.settings.items()} | more
+    config = {name: values[0] for name, values in files.only(config).items()} | config
     atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
     atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
@@ -108,61 +119,66 @@ def load_folder(folder, files, classes):
     Raises FileNotFoundError for a missing file, ValueError for a different architecture or a
     damaged file.
     """
-    folder = Path(folder)
-    config = _read_config(member(folder, "config.json"), files, classes)
-    arrays = {}
-    for path in _weight_files(folder):
-        arrays |= read_arrays(path)
-    settings = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
-    settings, weights = files.read(settings, config, arrays)
+    folder, here = Path(folder), classes[files.model_type]
+    path = member(folder, "config.json")
+    try:
+        config = _read_config(path, files, classes)
+        stored = [pair for file in _weight_files(folder) for pair in read_arrays(file).items()]
+        arrays = _once([(name.removeprefix(files.prefix), a) for name, a in stored], folder)
+        settings = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
+        settings |= files.read(config, arrays)
+    except (AttributeError, TypeError) as error:  # such as a list in the place of a text
+        raise ValueError(
+            f"{path} is not the config of a {here} ({error}); download it again"
+        ) from error
+    for copy, original in files.copies.items():
+        if copy not in arrays or (copy == HEAD and not settings["tie_weights"]):
+            continue
+        array = arrays.pop(copy)
+        if not np.array_equal(arrays.setdefault(original, array), array):
+            raise ValueError(
+                f"{folder}: {copy} differs from {original}, which this {here} uses in its place; "
+                "use a model in which they are equal"
+            )
+    used = {name: array for name, array in arrays.items() if not re.search(files.unused, name)}
+    weights = _once(_renamed(used, {theirs: ours for ours, theirs in files.names.items()}), folder)
     return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
-def their_weights(weights, names, prefix, without_prefix):
-    """Return arrays by the library's names, with `prefix` unless they begin as `without_prefix`."""
-    arrays = {}
-    for name, array in _renamed(weights, names).items():
-        full = name if name.startswith(without_prefix) else prefix + name
-        arrays[full] = np.ascontiguousarray(array)
-    return arrays
-
-
-def our_weights(arrays, names, prefix):
-    """Return the arrays under our names for them; one that we have no name for keeps its own."""
-    named = {name.removeprefix(prefix): array for name, array in arrays.items()}
-    return _renamed(named, {theirs: ours for ours, theirs in names.items()})
-
-
-def without_tied_head(weights):
-    """Return weights by our names without the output layer, which repeats the embedding.
-
-    Raises ValueError if it does not.
-    """
-    head = weights.pop(HEAD, None)
-    if head is not None and not np.array_equal(head.T, weights.get("wte.weight", head.T)):
-        raise ValueError(
-            f"{HEAD} is another table than the embedding, but config.json ties the two; set "
-            "tie_word_embeddings to false in it"
-        )
-    return weights
+def their_weights(weights, names, prefix):
+    """Return arrays by the library's names, with the prefix if they come before the head."""
+    return {
+        name if name.startswith(HEADS) else prefix + name: np.ascontiguousarray(array)
+        for name, array in _renamed(weights, names)
+    }
 
 
 def _renamed(arrays, names):
-    """Return arrays with their modules renamed; weights of linear layers are transposed.
+    """Yield (name, array), with modules renamed; weights of linear layers are transposed.
 
     names   old module path -> new one, with {} for the index of a block
     """
-    found = {}
     for name, array in arrays.items():
         path, _, kind = name.rpartition(".")
         number = None if path in names else re.search(r"\.(\d+)\.", path)
         key = path.replace(number[0], ".{}.", 1) if number else path
         if key not in names:
-            found[name] = array
+            yield name, array
             continue
         new = names[key].format(number and number[1])
         is_table = any(p.endswith(TABLES) for p in (path, new))
-        found[f"{new}.{kind}"] = array.T if array.ndim == 2 and not is_table else array
+        yield (
+            f"{new}.{OLD_KINDS.get(kind, kind)}",
+            array.T if array.ndim == 2 and not is_table else array,
+        )
+
+
+def _once(pairs, folder):
+    found = {}
+    for name, array in pairs:
+        if name in found:
+            raise ValueError(f"{folder} has {name} twice, by two names; use a model that has one")
+        found[name] = array
     return found
 
 
@@ -185,16 +201,14 @@ def _read_config(path, files, classes):
             f"{path} describes a model of model_type={found!r}, not {files.model_type!r}; use "
             + (f"{other}.from_pretrained" if other else f"a model such as {files.examples}")
         )
-    sizes = [name for name, default in files.settings.values() if default is REQUIRED]
-    missing = [name for name in sizes if type(config.get(name)) is not int]
-    if missing:
+    wrong = [name for name, default in files.settings.values() if _no_size(config, name, default)]
+    if wrong:
         raise ValueError(
-            f"{path} does not give {missing} as ints: it is not the config of a {here}; use one "
-            "downloaded whole from a model's page"
+            f"{path} does not give {wrong} as ints of 1 or more: it is not the config of a "
+            f"{here}; use one downloaded whole from a model's page"
         )
-    only = files.only | {"quantization_config": None}
-    wrong = {name: config[name] for name, value in only.items() if config.get(name, value) != value}
-    wrong |= files.wrong(config)
+    only = files.only(config) | {"quantization_config": (None,)}
+    wrong = {k: config[k] for k, values in only.items() if config.get(k, values[0]) not in values}
     if wrong:
         asked = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
         raise ValueError(
@@ -204,8 +218,16 @@ def _read_config(path, files, classes):
     return config
 
 
+def _no_size(config, name, default):
+    """Return True for a size, known by its default, whose value is not an int of 1 or more."""
+    value = config.get(name, default)
+    if value is None is default or isinstance(default, float | bool):
+        return False
+    return type(value) is not int or value < 1
+
+
 def _weight_files(folder):
-    """Return the paths of the files of weights: one, or several that an index lists.
+    """Return an iterable of the files of weights: one, or several that an index lists.
 
     Raises FileNotFoundError or ValueError, which say how to get them.
     """
@@ -218,7 +240,7 @@ def _weight_files(folder):
                 f"{index} has no weight_map from the names of weights to names of files; download "
                 "it again, whole"
             )
-        return [member(folder, name) for name in sorted(set(names))]
+        return (member(folder, name) for name in sorted(set(names)))
     path = member(folder, "model.safetensors")
     if not path.is_file():
         raise FileNotFoundError(

@@ -36,7 +36,7 @@ needs_hub = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """A model as model pages have it: in one file, and in parts. Not to be written to."""
+    """Return folders with a model as on a model's page, in one file and in parts; only to read."""
     whole, parts = (tmp_path_factory.mktemp(kind) / "y" for kind in FILES)
     tokenizer = BPETokenizer.train(TEXT, 270)
     GPT(GPTConfig(270, 16, 1, 2, 8)).save_pretrained(whole)
@@ -191,7 +191,7 @@ def hub(published):
 
 @pytest.fixture
 def started(hub, here):
-    """Start the program in an empty working folder, with that Hub and a cache of its own."""
+    """Return a function that starts the program with this Hub and an empty cache."""
     variables = environment(
         HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}", HF_HOME=str(here / "hf"),
         HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="0",
@@ -218,7 +218,7 @@ def called(started):
 
 
 def layout(folder):
-    """Files below a folder, with where their links lead."""
+    """Return the files below a folder, with the targets of links."""
     return {
         path.relative_to(folder).as_posix(): os.readlink(path) if path.is_symlink() else None
         for path in folder.rglob("*")

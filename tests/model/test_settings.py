@@ -101,10 +101,8 @@ def readers_of(arch):
     """Yield (name in the message, settings it knows, call with a model and a folder)."""
     kind = family(arch)
     for size in (parameters_by_part, flops_per_token, lambda config: step_memory(config, 1)):
-        yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
-    if kind.files:
-        known = {*kind.files.settings, *kind.files.derived}
-        yield "the transformers library's file", known, kind.Model.save_pretrained
+        yield f"the size of a {arch}", kind.known, lambda m, _, size=size: size(m.config)
+    yield "the transformers library's file", kind.known, kind.Model.save_pretrained
     if kind.Model is GPT:
         yield "the compiled decoder", KNOWN, lambda m, _: Decoder(m)
         yield "the page of npgpt look", {*page.SHOWN, "dropout"}, show
@@ -137,7 +135,7 @@ def test_a_reader_of_settings_knows_each_or_refuses_it(arch, tmp_path):
 
 
 def test_a_subclass_of_gpt_takes_the_plain_path():
-    """It may compute something else than the compiled decoder does."""
+    """Its arithmetic may differ from the compiled decoder's."""
 
     class Variant(GPT):
         pass
