@@ -269,7 +269,7 @@ class BPETokenizer:
             first = max(self.ids, default=-1) + 1
             special_tokens = {token: first + i for i, token in enumerate(special_tokens)}
         self.special_ids = dict(special_tokens)
-        check_ids_are_distinct(self.ids, len(merged), self.special_ids)
+        check_ids_are_distinct(self.ids, merged, self.special_ids)
         self.tokens = [b""] * (max(*self.ids, *self.special_ids.values()) + 1)
         for token_id, token in zip(self.ids, merged, strict=True):
             self.tokens[token_id] = token
@@ -542,11 +542,14 @@ def check_merges(merges: Sequence[Sequence[int]]) -> list[bytes]:
 
 
 def check_ids_are_distinct(
-    ids: Sequence[int], n_tokens: int, special_ids: Mapping[str, int]
+    ids: Sequence[int], tokens: Sequence[bytes], special_ids: Mapping[str, int]
 ) -> None:
-    """Raise ValueError unless each of the tokens has its own id, from 0 to MAX_ID - 1."""
-    if len(ids) != n_tokens:
-        raise ValueError(f"ids must hold one id for each of the {n_tokens} tokens, got {len(ids)}")
+    """Raise ValueError unless each of the tokens has its own id, from 0 to MAX_ID - 1.
+
+    A special token may be one of the tokens: the same text under the same id.
+    """
+    if len(ids) != len(tokens):
+        raise ValueError(f"ids must hold one id for each of the {len(tokens)} tokens, got {len(ids)}")
     owner = {}
     for token, token_id in [*enumerate(ids), *special_ids.items()]:
         name = f"token {token}" if isinstance(token, int) else f"special token {token!r}"
@@ -554,8 +557,7 @@ def check_ids_are_distinct(
             raise ValueError(
                 f"the id of {name} must be an int from 0 to {MAX_ID - 1}, got {token_id!r}"
             )
-        if token_id in owner:
-            raise ValueError(
-                f"{owner[token_id]} and {name} both have the id {token_id}; give each its own"
-            )
-        owner[token_id] = name
+        text = tokens[token] if isinstance(token, int) else token.encode("utf-8")
+        other, of_other = owner.setdefault(token_id, (name, text))
+        if other != name and (text != of_other or isinstance(token, int)):
+            raise ValueError(f"{other} and {name} both have the id {token_id}; give each its own")

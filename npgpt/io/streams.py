@@ -126,7 +126,7 @@ def _certain(known, pattern):
     Encoded alone, any end of that part is read as its continuation too.
     """
     word = known[:-2]  # the last white space may be left to the next word
-    line_end = re.search(r"[\r\n]", word) if pattern == "cl100k" else None
+    line_end = re.search(r"[\r\n]", word) if pattern in ("cl100k", "llama3") else None
     if line_end and compiled(r"\s+").fullmatch(word):
         return word[: max(word.rfind("\r"), word.rfind("\n")) + 1]
     return word[: line_end.start()] if line_end else word

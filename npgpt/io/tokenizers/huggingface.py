@@ -15,7 +15,9 @@ of the split patterns, no normaliser, no prefix space. A post-processor is not r
 around a text is left to the caller.
 """
 
+import itertools
 import json
+import warnings
 from pathlib import Path
 
 from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
@@ -23,14 +25,10 @@ from npgpt.pretokenize import PATTERNS
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-# The spellings of the same splits that other programs write.
-OTHER_SPELLINGS = {
-    "gpt2": [r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"],
-    "cl100k": [
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    ],
-}
+# The spelling of GPT-2's split that other programs write.
+OTHER_GPT2 = (
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+)
 
 
 def to_json(tokenizer) -> str:
@@ -58,7 +56,12 @@ def characters_to_json(kind, texts, special_ids) -> str:
 
 def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
     for token, i in special_ids.items():
-        vocab.setdefault(token, i)  # or `tokenizers` would give it a new id
+        if vocab.setdefault(token, i) != i:  # without an entry `tokenizers` would give a new id
+            raise ValueError(
+                f"the special token {token!r} is spelled like a token of the vocabulary, whose id, "
+                f"{vocab[token]}, other programs would give it; choose a different text, such as "
+                f"'<|{token}|>'"
+            )
     added = [
         {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": True}
@@ -133,6 +136,9 @@ def from_json(fields: dict, path: Path) -> dict:
             raise _unsupported(path, f"{setting} {model[setting]!r}")
     if fields.get("normalizer"):
         raise _unsupported(path, "a normalizer")
+    for name in ("truncation", "padding"):
+        if fields.get(name):
+            warnings.warn(f"{path} asks for {name}, which `encode` leaves to you", stacklevel=2)
     pattern = _pattern(fields["pre_tokenizer"], path)
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     special_ids = {}
@@ -140,12 +146,29 @@ def from_json(fields: dict, path: Path) -> dict:
         if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
             raise _unsupported(path, f"an added token that takes spaces, {token['content']!r}")
         special_ids[token["content"]] = token["id"]
+    _check_added(fields["added_tokens"] or (), model["vocab"], path)
     arguments = from_spelled(model["vocab"], merges, path, path)
     known = {*arguments["ids"], *special_ids.values()}
     for token, i in model["vocab"].items():
         if i not in known:
             raise ValueError(f"no merge makes the token {token!r}, and it is not an added token")
     return arguments | {"special_tokens": special_ids, "pattern": pattern}
+
+
+def _check_added(added, vocab, path):
+    for token in added:
+        if vocab.get(token["content"], token["id"]) != token["id"]:
+            raise _unsupported(
+                path, f"an added token {token['content']!r} that is spelled like a token"
+            )
+    # `tokenizers` cuts a text at the tokens that are not normalized first, and then at the rest
+    later = [token["content"] for token in added if token.get("normalized")]
+    first = [token["content"] for token in added if not token.get("normalized")]
+    for one, other in itertools.product(later, first):
+        ends = range(1, 1 + min(len(one), len(other)))
+        meet = any(one[-n:] == other[:n] or other[-n:] == one[:n] for n in ends)
+        if meet or one in other or other in one:
+            raise _unsupported(path, f"added tokens {one!r} and {other!r}, which overlap")
 
 
 def _pattern(pre_tokenizer, path):
@@ -164,9 +187,15 @@ def _pattern(pre_tokenizer, path):
     split = splits[0]
     isolated = split["type"] == "Split" and split["behavior"] == "Isolated"
     if isolated and not split.get("invert") and not use_regex:
-        for pattern, regex in PATTERNS.items():
-            if split["pattern"].get("Regex") in (regex, *OTHER_SPELLINGS[pattern]):
-                return pattern
+        names = {regex: name for name, regex in PATTERNS.items()} | {OTHER_GPT2: "gpt2"}
+        regex = split["pattern"].get("Regex")
+        if regex in names:
+            return names[regex]
+        if r"\p{N}{1,3}+" in str(regex):
+            raise ValueError(
+                f"the split of {path} cuts numbers with \\p{{N}}{{1,3}}+, which are runs of digits "
+                "for `tokenizers`, and threes for tiktoken; write \\p{N}{1,3} there for threes"
+            )
     raise _unsupported(path, f"the split {split.get('pattern')!r}")
 
 

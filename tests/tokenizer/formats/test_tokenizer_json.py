@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.io.tokenizers import huggingface, load_tokenizer
+from npgpt.pretokenize import PATTERNS
 from npgpt.words import WordTokenizer
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
@@ -45,8 +46,8 @@ def test_char_survives_saving_and_loading(folder, text, more):
 
 @given(
     st.text("ab c\n"),
-    st.lists(st.text(min_size=1), unique=True),
-    st.sampled_from(["gpt2", "cl100k", None]),
+    st.lists(st.text().map("<|{}|>".format), unique=True),
+    st.sampled_from([*PATTERNS, None]),
     st.randoms(),
 )
 def test_bpe_survives_saving_and_loading(folder, text, special_tokens, pattern, rng):
@@ -127,7 +128,7 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False
             "the split",
         ),
         (bpe_with(added_tokens=[{"content": "<a>"}]), "'id' is missing"),
-        (bpe_with(added_tokens=[{"content": "<a>", "id": 97}]), "no merge makes the token '<a>'"),
+        (bpe_with(added_tokens=[{"content": "<a>", "id": 97}]), "'<a>' that is spelled like a token"),
         (bpe_with(added_tokens=[{"content": "<m>", "id": 9, "lstrip": True}]), "takes spaces"),
         (model_with(merges=["a"]), "merge 0 of .* must join two tokens .* got"),
         (model_with(merges=[["a", 98]]), "merge 0 of .* must join two tokens"),
@@ -189,11 +190,11 @@ def words_model(**changes):
     [
         (words_file | {"normalizer": {"type": "NFC"}}, "normalizer"),
         (words_file | {"pre_tokenizer": SPLIT}, "pre_tokenizer"),
-        (words_file | {"pre_tokenizer": None}, "a model"),
+        (words_file | {"pre_tokenizer": None}, "spelled like"),
         (words_model(merges=["a b"]), "model"),
         (words_model(type="WordLevel"), "model"),
-        (words_model(vocab={}), "pre_tokenizer"),
-        (words_model(vocab={"a": 0, "b": 2}), "model|ids"),
+        (words_model(vocab={}), "spelled like|characters"),
+        (words_model(vocab={"a": 0, "b": 2}), "spelled like"),
         (words_model(vocab={"a": 0, "b": "1"}), "damaged"),
         (words_model(vocab=["a"]), "damaged"),
         (words_file | {"added_tokens": [{"content": "<mask>"}]}, "'id' is missing"),
