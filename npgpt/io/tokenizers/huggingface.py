@@ -22,6 +22,7 @@ from pathlib import Path
 
 from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
 from npgpt.pretokenize import PATTERNS
+from npgpt.words import LONGEST
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
@@ -49,7 +50,7 @@ def characters_to_json(kind, texts, special_ids) -> str:
     """
     # programs disagree on which characters are letters, so the vocabulary's letters are listed
     letters = "".join(c for c in texts if len(c) == 1 and c.isalnum() and not c.isdecimal())
-    split = _split(f" ?[{letters or 'a'}]+|[\\s\\S]") if kind == "words" else None
+    split = _split(f" ?[{letters or 'a'}]{{1,{LONGEST}}}|[\\s\\S]") if kind == "words" else None
     vocab = {text: i for i, text in enumerate(texts)}
     return _fields(vocab, [], special_ids, split, FUSE, unk_token="<unk>", ignore_merges=True)
 
