@@ -2,8 +2,8 @@
 
 Reading from left to right, little has to be remembered to find where pre-tokens begin: the kind of
 the current pre-token, and for white space how much of it there was. These are the states. Each
-character is in one of six classes, the end of a text is the seventh, and (state, class) gives the next state and up to three
-boundaries that are now certain:
+character is in one of six classes, and the end of a text is the seventh. (state, class) gives the
+next state and up to three boundaries that are now certain:
 
     BOUNDARY_HERE          a pre-token begins with this character
     BOUNDARY_BEFORE_LAST   one began with the character before: the last of several white spaces,

@@ -128,7 +128,7 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False
             "the split",
         ),
         (bpe_with(added_tokens=[{"content": "<a>"}]), "'id' is missing"),
-        (bpe_with(added_tokens=[{"content": "<a>", "id": 97}]), "'<a>' that is spelled like a token"),
+        (bpe_with(added_tokens=[{"content": "<a>", "id": 97}]), "'<a>' that is spelled like"),
         (bpe_with(added_tokens=[{"content": "<m>", "id": 9, "lstrip": True}]), "takes spaces"),
         (model_with(merges=["a"]), "merge 0 of .* must join two tokens .* got"),
         (model_with(merges=[["a", 98]]), "merge 0 of .* must join two tokens"),
