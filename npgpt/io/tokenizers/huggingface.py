@@ -26,10 +26,9 @@ from npgpt.words import LONGEST
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-# The spelling of GPT-2's split that other programs write.
-OTHER_GPT2 = (
-    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
-)
+SPLITS = {regex: name for name, regex in PATTERNS.items()} | {
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s": "gpt2"
+}
 
 
 def to_json(tokenizer) -> str:
@@ -142,12 +141,19 @@ def from_json(fields: dict, path: Path) -> dict:
             warnings.warn(f"{path} asks for {name}, which `encode` leaves to you", stacklevel=2)
     pattern = _pattern(fields["pre_tokenizer"], path)
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
-    special_ids = {}
-    for token in fields["added_tokens"] or ():
+    special_ids, added = {}, fields["added_tokens"] or ()
+    for token in added:
+        content, i = token["content"], token["id"]
         if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
-            raise _unsupported(path, f"an added token that takes spaces, {token['content']!r}")
-        special_ids[token["content"]] = token["id"]
-    _check_added(fields["added_tokens"] or (), model["vocab"], path)
+            raise _unsupported(path, f"an added token that takes spaces, {content!r}")
+        if model["vocab"].get(content, i) != i:
+            raise _unsupported(path, f"an added token {content!r} that is spelled like a token")
+        special_ids[content] = i
+    # `tokenizers` cuts a text at the tokens that are not normalized first, and then at the rest
+    later = [token["content"] for token in added if token.get("normalized")]
+    for one, other in itertools.product(later, special_ids.keys() - later):
+        if _reaches_into(one, other) or _reaches_into(other, one):
+            raise _unsupported(path, f"added tokens {one!r} and {other!r}, which overlap")
     arguments = from_spelled(model["vocab"], merges, path, path)
     known = {*arguments["ids"], *special_ids.values()}
     for token, i in model["vocab"].items():
@@ -156,20 +162,10 @@ def from_json(fields: dict, path: Path) -> dict:
     return arguments | {"special_tokens": special_ids, "pattern": pattern}
 
 
-def _check_added(added, vocab, path):
-    for token in added:
-        if vocab.get(token["content"], token["id"]) != token["id"]:
-            raise _unsupported(
-                path, f"an added token {token['content']!r} that is spelled like a token"
-            )
-    # `tokenizers` cuts a text at the tokens that are not normalized first, and then at the rest
-    later = [token["content"] for token in added if token.get("normalized")]
-    first = [token["content"] for token in added if not token.get("normalized")]
-    for one, other in itertools.product(later, first):
-        ends = range(1, 1 + min(len(one), len(other)))
-        meet = any(one[-n:] == other[:n] or other[-n:] == one[:n] for n in ends)
-        if meet or one in other or other in one:
-            raise _unsupported(path, f"added tokens {one!r} and {other!r}, which overlap")
+def _reaches_into(one, other):
+    """Return True if a text may hold `one`, and then `other` begins before the end of it."""
+    ends = (one[k:] for k in range(len(one)))
+    return any(end.startswith(other) or other.startswith(end) for end in ends)
 
 
 def _pattern(pre_tokenizer, path):
@@ -188,10 +184,9 @@ def _pattern(pre_tokenizer, path):
     split = splits[0]
     isolated = split["type"] == "Split" and split["behavior"] == "Isolated"
     if isolated and not split.get("invert") and not use_regex:
-        names = {regex: name for name, regex in PATTERNS.items()} | {OTHER_GPT2: "gpt2"}
         regex = split["pattern"].get("Regex")
-        if regex in names:
-            return names[regex]
+        if regex in SPLITS:
+            return SPLITS[regex]
         if r"\p{N}{1,3}+" in str(regex):
             raise ValueError(
                 f"the split of {path} cuts numbers with \\p{{N}}{{1,3}}+, which are runs of digits "
