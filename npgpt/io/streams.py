@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from npgpt.char import check_text
-from npgpt.pretokenize import compiled, split
+from npgpt.pretokenize import compiled, pre_tokens
 
 CHUNK = 1 << 20  # characters
 SAFE_CUT = r"(?<=\S)(?=[ \t])|(?<=\S\n)(?=\S)|(?<=\p{L})(?=[^\p{L}])"
@@ -81,8 +81,9 @@ def _last_cut(text, special_tokens, pattern, cut_word):
             if not any(token in around for token in special_tokens):
                 return match.start()
     known = text[:end]
+    word = next(pre_tokens(known, pattern), None)
     uncertain = pattern in ("cl100k", "llama3") and re.search(r"[\r\n]", known)
-    if uncertain or len(split(known, pattern)) != 1 or any(t in text for t in special_tokens):
+    if not word or word.end() < end or uncertain or any(t in text for t in special_tokens):
         return 0
     return cut_word(known[:-2])  # the last white space may be left to the next word
 
