@@ -47,8 +47,8 @@ class WordTokenizer(CharTokenizer):
         wrong = [word for word in self.words if len(word) < 2 or WORD.findall(word) != [word]]
         if wrong or len(set(self.words)) < len(self.words):
             raise ValueError(
-                f"the vocabulary has the word {wrong[0][:99]!r}; words are 1 to {LONGEST} letters "
-                "after a space, or 2 or more" if wrong else "the vocabulary has a word twice"
+                f"the vocabulary has the word {wrong[0][:99]!r}; words are 2 to {LONGEST} letters, "
+                "or a space and letters" if wrong else "the vocabulary has a word twice"
             )
         self._sorted = sorted(self.words)
         self._ids = {t: i for i, t in enumerate(self._texts) if self.special_ids.get(t) != i}

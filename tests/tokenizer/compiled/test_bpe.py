@@ -153,7 +153,7 @@ def test_a_vocabulary_that_is_too_large_is_refused_before_the_text_is_read():
 
 
 def test_a_long_pre_token_takes_no_more_than_its_share():
-    """A quadratic algorithm would take hours for this."""
+    """Encode texts for which a quadratic algorithm would take hours."""
     for unit, times in (("a", 3_000_000), ("ab", 1_000_000), ("東京", 300_000)):
         tokenizer = BPETokenizer.train(unit * 1000, 262)
         ids = tokenizer.encode(unit * times)
