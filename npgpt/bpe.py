@@ -23,10 +23,8 @@ import operator
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,11 +32,10 @@ from tqdm import tqdm
 
 from autograd import backend
 from npgpt.char import check_ids, check_special_tokens, check_text
-from npgpt.files import atomic_file, atomic_write
+from npgpt.files import atomic_write
 from npgpt.pretokenize import check_pattern, recognised, spans, split
 
 Pair = tuple[int, int]
-Text = str | Path | Iterable[str]  # a text, the path of its file, or its parts, cut anywhere
 
 MAX_TOKENS = 1 << 21  # the compiled tables keep three tokens in one word of 64 bits
 MAX_BYTES = 1 << 27  # of all tokens together
@@ -234,7 +231,8 @@ class BPETokenizer:
         merges: the two tokens that each merge joins, by their indices, in order.
         special_tokens: texts that are one token each and never merge with anything, such as
             "<|endoftext|>". Their ids follow the others, or are given: {"<|endoftext|>": 50256}.
-        pattern: how text is cut before merging: "gpt2", "cl100k" (GPT-4's) or None, not at all.
+        pattern: how text is cut before merging: "gpt2", "cl100k" (GPT-4's), "llama3" or None,
+            not at all.
         ids: the id of each token by its index, if the two are not the same.
 
     Attributes:
@@ -269,7 +267,7 @@ class BPETokenizer:
             first = max(self.ids, default=-1) + 1
             special_tokens = {token: first + i for i, token in enumerate(special_tokens)}
         self.special_ids = dict(special_tokens)
-        check_ids_are_distinct(self.ids, len(merged), self.special_ids)
+        check_ids_are_distinct(self.ids, merged, self.special_ids)
         self.tokens = [b""] * (max(*self.ids, *self.special_ids.values()) + 1)
         for token_id, token in zip(self.ids, merged, strict=True):
             self.tokens[token_id] = token
@@ -279,7 +277,7 @@ class BPETokenizer:
     @classmethod
     def train(
         cls,
-        text: Text,
+        text: str | Iterable[str],
         vocab_size: int,
         special_tokens: Sequence[str] = (),
         *,
@@ -288,12 +286,12 @@ class BPETokenizer:
     ) -> "BPETokenizer":
         """Learn merges from a text until the vocabulary holds `vocab_size` tokens.
 
-        `text` is a str, the path of a file in UTF-8, or anything that yields the parts of a text,
-        as an open file does; files and streams need not fit into memory. The same text always
-        gives the same tokenizer, see `learn_merges`. The bytes have the ids 0 to 255 in
-        `byte_order`; GPT-2's order gives the merges that the `tokenizers` library learns. Special
-        tokens in the text are boundaries and are not counted. If the text has no pair left to
-        merge, training stops early with a smaller vocabulary.
+        `text` is a str, or anything that yields the parts of a text, as an open file does; these
+        need not fit into memory. The same text always gives the same tokenizer, see
+        `learn_merges`. The bytes have the ids 0 to 255 in `byte_order`; GPT-2's order gives the
+        merges that the `tokenizers` library learns. Special tokens in the text are boundaries and
+        are not counted. If the text has no pair left to merge, training stops early with a smaller
+        vocabulary.
 
         Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens or is
         above MAX_TOKENS, for an empty or repeated special token, and for a lone surrogate.
@@ -310,7 +308,15 @@ class BPETokenizer:
             raise ValueError(f"vocab_size {vocab_size} is too large; ask for {MAX_TOKENS} at most")
         if sorted(byte_order) != list(range(256)):
             raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
-        counts = count_words(text, special_tokens, pattern)
+        from npgpt.io import streams
+
+        counts: Counter[bytes] = Counter()
+        special_ids = dict.fromkeys(special_tokens, 0)
+        parts = [text] if isinstance(text, str) else text
+        for chunk in streams.chunks(parts, special_ids, pattern):
+            data = chunk.encode("utf-8")
+            cut = spans(data, special_ids)
+            counts.update(implementation().count_pre_tokens(data, cut, pattern))
         merges = implementation().learn_merges(counts, vocab_size - smallest, byte_order)
         ids = [*np.argsort(byte_order).tolist(), *range(256, 256 + len(merges))]
         return cls(merges, special_tokens, pattern=pattern, ids=ids)
@@ -346,36 +352,14 @@ class BPETokenizer:
         data = text.encode("utf-8")
         return self._codec.encode(data, spans(data, special_ids))
 
-    def encode_batch(
-        self, texts: Sequence[str], *, threads: int | None = None, **special_tokens: Any
-    ) -> list[np.ndarray]:
-        """Encode several texts on several threads (None: ThreadPoolExecutor's number)."""
-        encode = functools.partial(self.encode, **special_tokens)
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(encode, texts))
-
-    def chunks(self, text: Text) -> Iterable[str]:
-        """Return the chunks of a text given as for `train`; their ids, joined, are the text's."""
-
-        def cut_word(word):
-            from npgpt.io import streams
-
-            return streams.word_cut(word, self._codec.encode_word, self.tokens)
-
-        return _chunks(text, self.special_ids, self.pattern, cut_word)
-
-    def encode_file(self, source: str | Path, target: str | Path) -> int:
-        """Write the ids of a text file, read as UTF-8, to `target`; return how many there are.
-
-        The file holds nothing but ids, little-endian uint16 if they fit and else uint32, and is
-        read by np.fromfile or np.memmap. Memory is bounded by some ten bytes for each character of
-        a chunk. An existing `target` stays until the new one is complete; it may be the source
-        itself. Raises FileNotFoundError without a source, ValueError if it is not UTF-8.
-        """
+    def chunks(self, parts: Iterable[str]) -> Iterator[str]:
+        """Yield the parts of a text in chunks whose ids, joined, are the ids of the text."""
         from npgpt.io import streams
 
-        with atomic_file(Path(target)) as file:
-            return streams.write_ids(self, Path(source), file)
+        def cut_word(word):
+            return streams.word_cut(word, self._codec.encode_word, self.tokens)
+
+        return streams.chunks(parts, self.special_ids, self.pattern, cut_word)
 
     def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
         """Return the text of a flat sequence of ids.
@@ -485,26 +469,6 @@ class BPETokenizer:
         return cls(**arguments, pattern=pattern, special_tokens=special_tokens)
 
 
-def count_words(text: Text, special_tokens: Iterable[str], pattern: str | None) -> Counter[bytes]:
-    """Return how often each pre-token occurs in a text; special tokens are not counted."""
-    counts: Counter[bytes] = Counter()
-    special_ids = dict.fromkeys(special_tokens, 0)
-    for chunk in _chunks(text, special_ids, pattern):
-        data = chunk.encode("utf-8")
-        counts.update(implementation().count_pre_tokens(data, spans(data, special_ids), pattern))
-    return counts
-
-
-def _chunks(text, special_tokens, pattern, *cut_word):
-    """Return a str in one chunk; a file or the parts of a text in as many as fit into memory."""
-    if isinstance(text, (str, bytes)):
-        check_text(text)
-        return [text]
-    from npgpt.io import streams
-
-    return streams.chunks(text, special_tokens, pattern, *cut_word)
-
-
 # ---- tables that make a vocabulary: the compiled code indexes arrays with them, unchecked
 
 
@@ -542,11 +506,16 @@ def check_merges(merges: Sequence[Sequence[int]]) -> list[bytes]:
 
 
 def check_ids_are_distinct(
-    ids: Sequence[int], n_tokens: int, special_ids: Mapping[str, int]
+    ids: Sequence[int], tokens: Sequence[bytes], special_ids: Mapping[str, int]
 ) -> None:
-    """Raise ValueError unless each of the tokens has its own id, from 0 to MAX_ID - 1."""
-    if len(ids) != n_tokens:
-        raise ValueError(f"ids must hold one id for each of the {n_tokens} tokens, got {len(ids)}")
+    """Raise ValueError unless each of the tokens has its own id, from 0 to MAX_ID - 1.
+
+    A special token may be one of the tokens: the same text under the same id.
+    """
+    if len(ids) != len(tokens):
+        raise ValueError(
+            f"ids must hold one id for each of the {len(tokens)} tokens, got {len(ids)}"
+        )
     owner = {}
     for token, token_id in [*enumerate(ids), *special_ids.items()]:
         name = f"token {token}" if isinstance(token, int) else f"special token {token!r}"
@@ -554,8 +523,7 @@ def check_ids_are_distinct(
             raise ValueError(
                 f"the id of {name} must be an int from 0 to {MAX_ID - 1}, got {token_id!r}"
             )
-        if token_id in owner:
-            raise ValueError(
-                f"{owner[token_id]} and {name} both have the id {token_id}; give each its own"
-            )
-        owner[token_id] = name
+        text = tokens[token] if isinstance(token, int) else token.encode("utf-8")
+        other, of_other = owner.setdefault(token_id, (name, text))
+        if other != name and (text != of_other or isinstance(token, int)):
+            raise ValueError(f"{other} and {name} both have the id {token_id}; give each its own")

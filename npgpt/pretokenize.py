@@ -16,7 +16,9 @@ most one space in front; or white space, leaving its last character to the word 
 
 GPT-4's pattern, "cl100k", takes contractions in either case, any one symbol in front of letters,
 digits in threes, and line ends together with the symbols before them. It is given here as tiktoken
-0.14 has it: white space at the very end of a text is one pre-token, line ends and all.
+0.14 has it: white space at the very end of a text is one pre-token, line ends and all. "llama3" is
+the older spelling that Llama 3 and other programs use: it cuts such white space after its last line
+end.
 
 Python's `re` does not know \p{L} (any letter) and \p{N} (any number), and its \s counts four
 control characters, U+001C to U+001F, that Unicode does not call White_Space. So the three classes
@@ -37,8 +39,12 @@ from npgpt.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 PATTERNS = {
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     "cl100k": (
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}"
         r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+    ),
+    "llama3": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
 }
 

@@ -2,18 +2,11 @@
 
 Every Python brings the Unicode of its own year, and a code point that one version leaves unassigned
 may be a letter in the next: the same text would be cut, and encoded, in different ways. So the
-classes are written out here. A Python with Unicode 16.0 (3.14) prints the tables:
-
-    python -m npgpt.unicode_classes
+classes are written out here, as ranges of hexadecimal code points.
 
 White space is the property White_Space (PropList.txt), the letters and numbers are the general
 categories L* and N* (UnicodeData.txt), all of the Unicode Character Database.
 """
-
-import re
-import sys
-import textwrap
-import unicodedata
 
 VERSION = "16.0.0"
 
@@ -117,16 +110,3 @@ def ranges(table: str) -> list[tuple[int, int]]:
     """
     pairs = [item.split("-") for item in table.split()]
     return [(int(pair[0], 16), int(pair[-1], 16)) for pair in pairs]
-
-
-def table_of(category: str) -> str:
-    """Return a table of the code points of this Python whose category starts with `category`."""
-    initials = "".join(unicodedata.category(chr(i))[0] for i in range(sys.maxunicode + 1))
-    runs = ((run.start(), run.end() - 1) for run in re.finditer(f"{category}+", initials))
-    items = (f"{first:X}" if first == last else f"{first:X}-{last:X}" for first, last in runs)
-    return textwrap.fill(" ".join(items), 100, break_on_hyphens=False)
-
-
-if __name__ == "__main__":
-    assert unicodedata.unidata_version == VERSION, "run it with Python 3.14"
-    print(f"NUMBERS\n{table_of('N')}\n\nLETTERS\n{table_of('L')}")

@@ -6,6 +6,7 @@ character.
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,7 +15,9 @@ import numpy as np
 from npgpt.char import CharTokenizer
 
 OFTEN = 20  # occurrences that make a word a token
-WORD = re.compile(r" ?[^\W\d_]+|.", re.DOTALL)  # letters, with a space before them; or a character
+LONGEST = 1000  # letters of a word: a longer run, such as DNA, is cut
+# Letters, with a space before them; or a character.
+WORD = re.compile(rf" ?[^\W\d_]{{1,{LONGEST}}}|.", re.DOTALL)
 
 SPELLED = None  # the pending part that `write` returns inside a word that is spelled
 
@@ -24,8 +27,8 @@ class WordTokenizer(CharTokenizer):
 
     Args:
         characters: as for a `CharTokenizer`.
-        words: letters, or a space and letters, of two characters or more. Their ids follow the
-            characters'.
+        words: letters, or a space and letters, of two characters or more, at most LONGEST letters.
+            Their ids follow the characters'.
         special_tokens, added: as for a `CharTokenizer`; their ids follow the words'.
 
     >>> tokenizer = WordTokenizer(" adegot", [" dog"])
@@ -44,10 +47,10 @@ class WordTokenizer(CharTokenizer):
         wrong = [word for word in self.words if len(word) < 2 or WORD.findall(word) != [word]]
         if wrong or len(set(self.words)) < len(self.words):
             raise ValueError(
-                f"the vocabulary has the word {wrong[0]!r}; words are letters, or a space and "
-                "letters, two characters or more" if wrong else "the vocabulary has a word twice"
+                f"the vocabulary has the word {wrong[0][:99]!r}; words are 2 to {LONGEST} letters, "
+                "or a space and letters" if wrong else "the vocabulary has a word twice"
             )
-        self._begun = {word[:n] for word in self.words for n in range(1, len(word) + 1)}
+        self._sorted = sorted(self.words)
         self._ids = {t: i for i, t in enumerate(self._texts) if self.special_ids.get(t) != i}
 
     @classmethod
@@ -79,7 +82,8 @@ class WordTokenizer(CharTokenizer):
             done = (word,) if word in self._ids else tuple(word)
             more, word = self.write("", character) if character else ((), "")
             return done + more, word
-        if joined in self._begun:
+        first = bisect_left(self._sorted, joined)  # words that begin like this would be from here
+        if first < len(self._sorted) and self._sorted[first].startswith(joined):
             return (), joined
         return tuple(joined), SPELLED if WORD.fullmatch(joined + "a") else ""
 
@@ -93,10 +97,8 @@ def _uncut(parts):
     rest = ""
     for part in parts:
         rest += part
-        end = len(rest)
-        while end and WORD.fullmatch("a" + rest[end - 1]):
-            end -= 1
-        end -= rest[:end].endswith(" ")
+        *_, last = WORD.findall(rest, max(0, rest.rfind(" "))) or [""]  # a space begins a word
+        end = len(rest) - len(last)
         yield rest[:end]
         rest = rest[end:]
     yield rest

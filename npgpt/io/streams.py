@@ -2,30 +2,25 @@
 
 Every split pattern cuts before a space that follows something other than white space, and the text
 on one side of that cut does not change how the other side is cut. The same holds after a line end
-between two such characters, and between a letter and anything else. A text without such a position
-near its end so far is cut into pre-tokens from its beginning, and the chunk ends after the last
-pre-token that no further text changes. A single pre-token, which may be as long as the text, is cut
-between two of its tokens.
+between two such characters, and between a letter and anything else. A single pre-token, which may
+be as long as the text, is cut between two of its tokens.
 
-So memory does not grow with the text, with two exceptions. Under "cl100k" the character after white
-space decides whether the last line end in it ends a pre-token, so the text after that line end has
-to wait. And tokens written by hand may all end inside characters, where no text is cut.
+So memory does not grow with the text, unless it has neither for long: symbols, digits and line ends
+in turn, digits or line ends alone under "cl100k" and "llama3", tokens written by hand that all end
+inside characters.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from npgpt.char import check_text
-from npgpt.files import open_file
 from npgpt.pretokenize import compiled, pre_tokens
 
 CHUNK = 1 << 20  # characters
 SAFE_CUT = r"(?<=\S)(?=[ \t])|(?<=\S\n)(?=\S)|(?<=\p{L})(?=[^\p{L}])"
-LOOK_BACK = 1 << 12
+LOOK_BACK = 1 << 12  # characters that are searched first
 LONGEST_TOKENS = 8  # a cut inside a pre-token is at least so many from the end that is known
 
 
@@ -34,15 +29,15 @@ def token_dtype(vocab_size: int) -> type[np.unsignedinteger]:
     return np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
-def write_ids(tokenizer, text: Path | Iterable[str], file) -> int:
-    """Write the ids of a text to an open binary file; return how many there are.
+def write_ids(tokenizer, parts: Iterable[str], file) -> int:
+    """Write the ids of a text, given in parts, to an open binary file; return how many there are.
 
     They are little-endian, of `token_dtype`, and the same as from encoding the text at once. Raises
-    the errors of `tokenizer.encode` and of reading the text.
+    the errors of `tokenizer.encode`.
     """
     dtype = np.dtype(token_dtype(tokenizer.vocab_size)).newbyteorder("<")
     count = 0
-    for chunk in tokenizer.chunks(text):
+    for chunk in tokenizer.chunks(parts):
         ids_N = tokenizer.encode(chunk)
         file.write(ids_N.astype(dtype))
         count += len(ids_N)
@@ -50,18 +45,17 @@ def write_ids(tokenizer, text: Path | Iterable[str], file) -> int:
 
 
 def chunks(
-    text: Path | Iterable[str],
+    parts: Iterable[str],
     special_tokens: Iterable[str],
     pattern: str | None,
     cut_word: Callable[[str], int] = lambda word: 0,
 ) -> Iterator[str]:
-    """Yield pieces of a text whose ids, one piece after the other, are those of the whole text.
+    """Yield a text, given in parts, in chunks whose ids, joined, are the ids of the text.
 
     cut_word: gives a position where the beginning of a pre-token may be cut, or 0; see `word_cut`.
-    Raises FileNotFoundError if there is no such file, ValueError if it is not UTF-8.
     """
     pending, enough = "", CHUNK
-    for part in _read(text) if isinstance(text, Path) else text:
+    for part in parts:
         check_text(part)
         for start in range(0, len(part), CHUNK):
             pending += part[start : start + CHUNK]
@@ -78,58 +72,20 @@ def chunks(
 
 
 def _last_cut(text, special_tokens, pattern, cut_word):
-    """Return the last position found where `text`, which goes on, may be cut; 0 if none is."""
+    """Return the last position where `text`, which goes on, may be cut; 0 if there is none."""
     longest = max(map(len, special_tokens), default=1)
     end = max(0, len(text) - longest + 1)  # a special token may just have begun
-    safe = compiled(SAFE_CUT).finditer(text, max(0, end - LOOK_BACK), end) if pattern else ()
-    for match in reversed(list(safe)):
-        around = text[max(0, match.start() - longest + 1) : match.start() + longest - 1]
-        if not any(token in around for token in special_tokens):
-            return match.start()
-    begin = _after_special_tokens(text, special_tokens, end)
-    known = text[begin:end]
-    return begin + _last_boundary(known, pattern) or cut_word(_certain(known, pattern))
-
-
-def _after_special_tokens(text, special_tokens, end):
-    """Return the end of the last special token that begins before `end`; 0 if there is none."""
-    stop = 0
-    if special_tokens:
-        longer_first = sorted(special_tokens, key=len, reverse=True)
-        for match in re.finditer("|".join(map(re.escape, longer_first)), text):
-            if match.start() >= end:
-                break
-            stop = match.end()
-    return stop
-
-
-def _last_boundary(known, pattern):
-    """Return the start of the last pre-token that may be cut off; 0 if only the first is certain.
-
-    The last two characters are left out: further text may turn "'l" into one pre-token, "'ll". And
-    white space is one pre-token at the end of a text, but may be two before more text.
-    """
-    found = before = 0
-    for match in pre_tokens(known, pattern):
-        start = match.start()
-        if start > len(known) - 2:
-            break
-        if not (before and known[before - 1 : start].isspace()):
-            found = start
-        before = start
-    return found
-
-
-def _certain(known, pattern):
-    """Return the part of a pre-token's beginning that belongs to it whatever text follows.
-
-    Encoded alone, any end of that part is read as its continuation too.
-    """
-    word = known[:-2]  # the last white space may be left to the next word
-    line_end = re.search(r"[\r\n]", word) if pattern == "cl100k" else None
-    if line_end and compiled(r"\s+").fullmatch(word):
-        return word[: max(word.rfind("\r"), word.rfind("\n")) + 1]
-    return word[: line_end.start()] if line_end else word
+    for begin in (max(0, end - LOOK_BACK), 0) if pattern else ():
+        for match in reversed(list(compiled(SAFE_CUT).finditer(text, begin, end))):
+            around = text[max(0, match.start() - longest + 1) : match.start() + longest - 1]
+            if not any(token in around for token in special_tokens):
+                return match.start()
+    known = text[:end]
+    word = next(pre_tokens(known, pattern), None)
+    uncertain = pattern in ("cl100k", "llama3") and re.search(r"[\r\n]", known)
+    if not word or word.end() < end or uncertain or any(t in text for t in special_tokens):
+        return 0
+    return cut_word(known[:-2])  # the last white space may be left to the next word
 
 
 def word_cut(word: str, encode_word: Callable[[bytes], np.ndarray], tokens: Sequence[bytes]) -> int:
@@ -150,35 +106,9 @@ def word_cut(word: str, encode_word: Callable[[bytes], np.ndarray], tokens: Sequ
     ends_N = np.cumsum(lengths_V[ids_N])
     whole_N = np.frombuffer(data + b" ", np.uint8)[ends_N] & 0xC0 != 0x80  # ends a character
     longest = lengths_V.max()
-    back = LONGEST_TOKENS * longest
-    while back < len(data):
-        for k in np.flatnonzero(whole_N & (ends_N <= len(data) - back))[-1:]:
-            begin = ends_N[k] - lengths_V[ids_N[k]]
-            stops = range(len(data) - longest + 1, len(data) + 1)
-            if all(encode_word(data[begin:stop])[0] == ids_N[k] for stop in stops):
-                return len(data[: ends_N[k]].decode("utf-8"))
-        back *= 4
+    for k in np.flatnonzero(whole_N & (ends_N <= len(data) - LONGEST_TOKENS * longest))[-1:]:
+        begin = ends_N[k] - lengths_V[ids_N[k]]
+        stops = range(len(data) - longest + 1, len(data) + 1)
+        if all(encode_word(data[begin:stop])[0] == ids_N[k] for stop in stops):
+            return len(data[: ends_N[k]].decode("utf-8"))
     return 0
-
-
-def _read(path):
-    """Yield a file's text a chunk at a time, with a progress bar."""
-    if path.is_dir() or not path.exists():
-        raise FileNotFoundError(f"there is no file {path}; give the path of a text file")
-    with (
-        open_file(path, encoding="utf-8", newline="") as file,
-        tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name, leave=False,
-             delay=1, disable=None) as bar,
-    ):
-        while True:
-            try:
-                part = file.read(CHUNK)
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path} is no UTF-8 near byte {file.buffer.tell()} ({error.reason}); convert "
-                    "it, for instance with: iconv -f LATIN1 -t UTF-8"
-                ) from error
-            if not part:
-                return
-            yield part
-            bar.update(len(part.encode("utf-8")))

@@ -5,6 +5,7 @@ Every id and every text has to be that of our own tokenizer.
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,19 +97,32 @@ TOKENIZERS = {
 }
 
 
+AUTO = {"gpt": "AutoModelForCausalLM", "llama": "AutoModelForCausalLM",
+        "bert": "AutoModelForMaskedLM", "t5": "AutoModelForSeq2SeqLM"}
+
+
+def exported(folder, arch, kind):
+    """Write a small model and its tokenizer; return both."""
+    tokenizer = TOKENIZERS[kind](family(arch).Objective.special_tokens)
+    sizes = {"block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
+    model = family(arch).Model(family(arch).Config(vocab_size=tokenizer.vocab_size, **sizes))
+    for weight in model.parameters().values():
+        weight.data[...] += np.random.default_rng(0).normal(0, 0.3, weight.shape)
+    model.save_pretrained(folder)
+    save_pretrained(tokenizer, folder)
+    return model, tokenizer
+
+
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("arch", [arch for arch, f in FAMILIES.items() if f.files])
-def test_auto_tokenizer_reads_what_is_beside_a_model(tmp_path, arch, kind):
+def test_transformers_has_the_ids_and_logits_of_an_exported_model(tmp_path, arch, kind):
     transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
-    special = family(arch).Objective.special_tokens
-    tokenizer = TOKENIZERS[kind](special)
-    sizes = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 4}
-    config = family(arch).Config(vocab_size=tokenizer.vocab_size, **sizes)
-    family(arch).Model(config).save_pretrained(tmp_path)
-    save_pretrained(tokenizer, tmp_path)
+    model, tokenizer = exported(tmp_path, arch, kind)
+    special = list(tokenizer.special_ids)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert len(theirs) == tokenizer.vocab_size
-    for text in (" ab\n\n ab,ab  abä 1 , ab ?!", "\n", "ab " + " ".join(special)):
+    texts = (" ab\n\n ab,ab  abä 1 , ab ?!", "\n", "ab " + " ".join(special), "a" * 1000 + "ab")
+    for text in texts:
         ids = tokenizer.encode(text, allowed_special="all").tolist()
         assert theirs(text)["input_ids"] == ids
         assert theirs.decode(ids) == text
@@ -116,6 +130,31 @@ def test_auto_tokenizer_reads_what_is_beside_a_model(tmp_path, arch, kind):
     assert theirs.pad_token == ("<pad>" if special else None)
     theirs.save_pretrained(tmp_path / "again")
     assert load_tokenizer(tmp_path / "again" / "tokenizer.json").tokens == tokenizer.tokens
+    auto = getattr(transformers, AUTO[arch]).from_pretrained(tmp_path)
+    idx_BT = theirs([texts[0]], return_tensors="pt")["input_ids"][:, :8]
+    inputs = (idx_BT, idx_BT) if arch == "t5" else (idx_BT,)
+    logits = auto(**dict(zip(("input_ids", "decoder_input_ids"), inputs, strict=False))).logits
+    ours, _ = model(*(ids.numpy() for ids in inputs))
+    np.testing.assert_allclose(ours.data, logits.detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("arch", [arch for arch, f in FAMILIES.items() if f.files])
+@pytest.mark.slow
+def test_ctranslate2_converts_an_exported_model(tmp_path, arch, kind):
+    ctranslate2 = pytest.importorskip("ctranslate2", reason="the peer: pip install '.[peers]'")
+    model, tokenizer = exported(tmp_path / "model", arch, kind)
+    out = tmp_path / "converted"
+    ctranslate2.converters.TransformersConverter(str(tmp_path / "model")).convert(str(out))
+    names = json.loads(next(out.glob("*vocabulary.json")).read_text(encoding="utf-8"))
+    assert len(names) == tokenizer.vocab_size
+    if AUTO[arch] == "AutoModelForCausalLM":
+        config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+        config |= dict.fromkeys(("bos_token", "eos_token", "unk_token"), names[0])  # it needs some
+        (out / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        ids = tokenizer.encode(" ab\n ab, 1")[:8]
+        logits = ctranslate2.Generator(str(out)).forward_batch([[names[i] for i in ids]])
+        np.testing.assert_allclose(np.array(logits), model(ids[None])[0].data, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["char", "words", "bpe"])

@@ -101,16 +101,6 @@ def test_special_tokens_are_allowed_refused_or_text(story_tokenizer):
         story_tokenizer.encode(text, allowed_special="<|end|>")
 
 
-def test_a_batch_is_encoded_as_one_by_one(story_tokenizer):
-    texts = [STORY * i + "<|end|>" for i in range(20)]
-    for threads in (1, 4):
-        batch = story_tokenizer.encode_batch(texts, threads=threads)
-        for ids, text in zip(batch, texts, strict=True):
-            assert ids.tolist() == story_tokenizer.encode(text).tolist()
-    with pytest.raises(ValueError, match="not allowed here"):
-        story_tokenizer.encode_batch(texts, allowed_special=())
-
-
 def test_the_merge_steps_of_a_word(story_tokenizer):
     steps = story_tokenizer.merge_steps(" unhappiness")
     ids = story_tokenizer.encode(" unhappiness")
@@ -168,7 +158,7 @@ def test_merges_that_make_no_vocabulary(merges, message):
     [
         ({"byte_order": range(255)}, "each of the bytes 0 to 255 exactly once"),
         ({"byte_order": [0] * 256}, "each of the bytes 0 to 255 exactly once"),
-        ({"pattern": "p50k"}, "choose 'gpt2', 'cl100k' or None"),
+        ({"pattern": "p50k"}, "choose 'gpt2', .* or None"),
         ({"pattern": ""}, "there is no split pattern ''"),
     ],
 )

@@ -1,5 +1,6 @@
 """Texts larger than memory: their chunks have the same tokens as the text at once."""
 
+import io
 import random
 import re
 
@@ -9,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.bpe import BPETokenizer
+from npgpt.bpe import BPETokenizer, implementation
 from npgpt.io import streams
-from npgpt.pretokenize import PATTERNS
+from npgpt.pretokenize import PATTERNS, spans
 
 PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\r\n  it'll \u00a0x"
 PATTERN_NAMES = [*PATTERNS, None]
@@ -27,26 +28,25 @@ LEARNED = {  # merges of prose, of runs, and ones that join halves of characters
 
 
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
-def test_a_file_is_encoded_in_chunks_as_in_one(pattern, tmp_path, monkeypatch):
-    monkeypatch.setattr("npgpt.io.streams.CHUNK", 500)
-    rng = random.Random(0)
-    often = ["<|end|>", "<| and |>", "<| and |>", " ", "\n", "  ", "\r\n"]
+def test_parts_are_learned_from_and_encoded_as_one_text(pattern, monkeypatch):
+    monkeypatch.setattr(streams, "CHUNK", 500)
+    rng, special_tokens = random.Random(0), ["<|end|>", "<| and |>"]
+    often = [*special_tokens, "<| and |>", " ", "\n", "  ", "\r\n"]
     words = re.findall(r"\S+ ?|\s+", PROSE)
     text = "".join(rng.choice(often if rng.random() < 0.5 else words) for _ in range(6000))
-    (tmp_path / "text").write_text(text, encoding="utf-8", newline="")
-    learned = BPETokenizer.train(PROSE, 700, pattern=pattern)
-    tokenizer = BPETokenizer(learned.merges, ["<|end|>", "<| and |>"], pattern=pattern)
-    count = tokenizer.encode_file(tmp_path / "text", tmp_path / "ids")
-    ids = np.fromfile(tmp_path / "ids", "<u2")
-    assert count == len(ids)
-    assert ids.tolist() == tokenizer.encode(text).tolist()
-    special_tokens = ["<|end|>", "<| and |>"]
-    whole = BPETokenizer.train(text, 400, special_tokens, pattern=pattern)
-    trained = BPETokenizer.train(tmp_path / "text", 400, special_tokens, pattern=pattern)
-    assert trained.merges == whole.merges
-    with open(tmp_path / "text", encoding="utf-8", newline="") as lines:
-        trained = BPETokenizer.train(lines, 400, special_tokens, pattern=pattern)
-    assert trained.merges == whole.merges
+    lines = text.splitlines(keepends=True)
+    learned = BPETokenizer.train(lines, 700, special_tokens, pattern=pattern)
+    data = text.encode()
+    cut = spans(data, dict.fromkeys(special_tokens, 0))
+    counts = implementation().count_pre_tokens(data, cut, pattern)
+    assert learned.merges == implementation().learn_merges(counts, 442)
+    for special_id, dtype in ((700, "<u2"), (70_000, "<u4")):
+        special_ids = dict(zip(special_tokens, (698, special_id), strict=True))
+        tokenizer = BPETokenizer(learned.merges, special_ids, pattern=pattern)
+        file = io.BytesIO()
+        count = streams.write_ids(tokenizer, lines, file)
+        ids = np.frombuffer(file.getvalue(), dtype)
+        assert count == len(ids) and ids.tolist() == tokenizer.encode(text).tolist()
 
 
 def test_lines_without_spaces_are_encoded_in_chunks(monkeypatch):
@@ -84,14 +84,18 @@ def test_the_parts_of_a_text_have_the_ids_of_the_whole(pattern, data):
     assert ids == tokenizer.encode(text).tolist()
 
 
-@pytest.mark.parametrize("pattern", PATTERN_NAMES)
-@pytest.mark.parametrize("unit", UNITS)
+ALONE = [*"東 !'é", "ab", "aab", "東京。\n\n", "a\n\n", "!'s"]  # repeated, can be cut
+
+
+@pytest.mark.parametrize(
+    ("pattern", "unit"),
+    [(pattern, unit) for pattern in PATTERN_NAMES for unit in ALONE]
+    + [(pattern, unit) for pattern in ("gpt2", None) for unit in ("7", "\n", "\r\n", "\n \n")],
+)
 @pytest.mark.slow
 def test_no_text_keeps_its_chunks_from_ending(unit, pattern, monkeypatch):
     monkeypatch.setattr(streams, "CHUNK", 1000)
     monkeypatch.setattr(streams, "LONGEST_TOKENS", 2)
-    if pattern == "cl100k" and unit == "\n \n":
-        unit = " \n\n"
     for merges in LEARNED[pattern][:2]:
         chunks = list(BPETokenizer(merges, ["<|end|>"], pattern=pattern).chunks([unit * 20_000]))
         assert max(map(len, chunks)) <= 3000
@@ -131,24 +135,3 @@ def test_a_text_without_a_cut_is_not_searched_again_and_again(monkeypatch):
     monkeypatch.setattr(streams, "_last_cut", search)
     assert list(streams.chunks(["東京"] * 1000, [], "gpt2")) == ["東京" * 1000]
     assert sum(searched) <= 2 * 2000
-
-
-def test_many_ids_take_four_bytes_each(tmp_path):
-    (tmp_path / "text").write_text("ab<|end|>", encoding="utf-8")
-    tokenizer = BPETokenizer([(97, 98)], {"<|end|>": 70_000})
-    tokenizer.encode_file(tmp_path / "text", tmp_path / "ids")
-    assert np.fromfile(tmp_path / "ids", "<u4").tolist() == [256, 70_000]
-
-
-def test_a_file_may_be_replaced_by_its_ids_and_stays_where_that_fails(tmp_path):
-    text, tokenizer = tmp_path / "text", BPETokenizer([])
-    text.write_bytes(b"caf\xe9 " * 9)
-    with pytest.raises(FileNotFoundError, match="there is no file"):
-        tokenizer.encode_file(tmp_path / "none", text)
-    with pytest.raises(ValueError, match="text is no UTF-8 near byte"):
-        tokenizer.encode_file(text, text)
-    assert text.read_bytes() == b"caf\xe9 " * 9
-    text.write_text("abc", encoding="utf-8")
-    assert tokenizer.encode_file(text, text) == 3
-    assert np.fromfile(text, "<u2").tolist() == [97, 98, 99]
-    assert list(tmp_path.iterdir()) == [text]

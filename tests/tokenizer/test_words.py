@@ -1,6 +1,7 @@
 """Words as tokens, known or spelled, encoded at once and character by character."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.io.tokenizers import load_tokenizer
-from npgpt.words import OFTEN, WordTokenizer
+from npgpt.words import LONGEST, OFTEN, WordTokenizer
 
 LETTERS = "\n ,abä"
 TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>"])
@@ -55,6 +56,18 @@ def test_chunks_cut_no_word(parts):
     assert found == pieces("".join(parts))
 
 
+def test_a_run_of_letters_is_cut_so_that_time_and_memory_stay_flat():
+    text = "ab" * 2600
+    parts = [text[i : i + 700] for i in range(0, len(text), 700)]
+    chunks = list(TOKENIZER.chunks([*parts, " ab", "ab ab"]))
+    assert max(map(len, chunks)) <= 700 + LONGEST + 1
+    assert [p for chunk in chunks for p in pieces(chunk)] == pieces(text + " abab ab")
+    tracemalloc.start()
+    WordTokenizer(LETTERS, ["a" * n for n in range(LONGEST - 200, LONGEST)])
+    assert tracemalloc.get_traced_memory()[1] < 3e6  # the beginnings of all these take 100 MB
+    tracemalloc.stop()
+
+
 def test_words_that_a_text_has_often_are_tokens():
     text = " hen" * OFTEN + " hens" * (OFTEN - 1) + "\nA" * OFTEN
     tokenizer = WordTokenizer.train([text[:9], text[9:]], "\n Aehns", ["<mask>"])
@@ -74,7 +87,7 @@ def test_special_tokens_and_unknown_characters():
         TOKENIZER.decode([12])
 
 
-@pytest.mark.parametrize("words", [["a"], [" "], ["a b"], ["ab,"], ["ab", "ab"]])
+@pytest.mark.parametrize("words", [["a"], [" "], ["a b"], ["ab,"], ["ab", "ab"], ["a" * 1001]])
 def test_invalid_words_are_refused(words):
     with pytest.raises(ValueError, match="the vocabulary has "):
         WordTokenizer(LETTERS, words)

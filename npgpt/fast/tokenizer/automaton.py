@@ -2,13 +2,13 @@
 
 Reading from left to right, little has to be remembered to find where pre-tokens begin: the kind of
 the current pre-token, and for white space how much of it there was. These are the states. Each
-character is in one of six classes, and (state, class) gives the next state and up to three
-boundaries that are now certain:
+character is in one of six classes, and the end of a text is the seventh. (state, class) gives the
+next state and up to three boundaries that are now certain:
 
     BOUNDARY_HERE          a pre-token begins with this character
     BOUNDARY_BEFORE_LAST   one began with the character before: the last of several white spaces,
                            which is left to the word that follows
-    BOUNDARY_AFTER_LINE    one began after the last line end (cl100k)
+    BOUNDARY_AFTER_LINE    one began after the last line end (cl100k, llama3)
 
 Contractions need more than classes; `kernels.scanner` looks for them where a pre-token begins with
 an apostrophe.
@@ -23,6 +23,7 @@ from npgpt.fast.tokenizer.kernels.scanner import (
     BOUNDARY_AFTER_LINE,
     BOUNDARY_BEFORE_LAST,
     BOUNDARY_HERE,
+    END,
     FLAG_BITS,
     LETTER,
     LOWER_CASE,
@@ -36,7 +37,9 @@ from npgpt.fast.tokenizer.kernels.scanner import (
 )
 from npgpt.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
-CONTRACTIONS = {None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE}
+CONTRACTIONS = {
+    None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE, "llama3": ANY_CASE
+}
 
 
 def step(pattern: str | None, state: tuple, of: int) -> tuple[tuple, int]:
@@ -46,6 +49,10 @@ def step(pattern: str | None, state: tuple, of: int) -> tuple[tuple, int]:
     letters may join), ("line ends",) after symbols, and for white space ("white", True after a line
     end, characters since then, up to 2, True if the last one is " ").
     """
+    if of == END:
+        kind, *details = state
+        cut = pattern == "llama3" and kind == "white" and details[0] and details[1] > 0
+        return state, BOUNDARY_AFTER_LINE if cut else 0
     if pattern is None:
         return ("letters",), 0 if state == ("letters",) else BOUNDARY_HERE
     gpt2 = pattern == "gpt2"
@@ -98,7 +105,7 @@ def table(pattern: str | None) -> np.ndarray:
     entries = []
     for state in states:  # the list grows meanwhile
         for of in range(8):
-            following, flags = step(pattern, state, min(of, NEWLINE))
+            following, flags = step(pattern, state, min(of, END))
             if following not in states:
                 states.append(following)
             entries.append(states.index(following) << FLAG_BITS | flags)

@@ -9,9 +9,9 @@ Tokens are spelled with a printable character for each byte, see `byte_to_unicod
 
 from pathlib import Path
 
+from npgpt.bpe import encode_word
 from npgpt.files import read_json, read_text
 from npgpt.io.download import fetch
-from npgpt.io.tokenizers.tiktoken import merges_of_ranked
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
@@ -65,7 +65,8 @@ def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path)
     """Return {"merges": ..., "ids": ...} from tokens that are spelled with `byte_to_unicode`.
 
     Where several merges make the same token, as in files converted from tiktoken's, only the merge
-    counts that happens when the token's own bytes are encoded.
+    counts that happens when the token's own bytes are encoded: before any other could, their two
+    parts would have been merged in a different way.
     """
     for token, i in vocab.items():
         if type(i) is not int or i < 0:
@@ -77,7 +78,6 @@ def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path)
             f"{vocab_from} has no token for {len(absent)} of the 256 bytes, such as {absent[0]}, "
             "so not every text could be encoded; train it with all bytes in its initial alphabet"
         )
-    pairs, index_of = [], {table[byte]: byte for byte in range(256)}
     for i, merge in enumerate(merges):
         if len(merge) != 2 or not all(isinstance(part, str) for part in merge):
             raise ValueError(
@@ -85,26 +85,35 @@ def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path)
                 f"{merge!r}; pass a whole file"
             )
         left, right = merge
-        token = left + right
-        if not vocab.keys() >= {token, left, right}:
+        if not vocab.keys() >= {left + right, left, right}:
             raise ValueError(
                 f"merge {i} of {merges_from}, {left!r} {right!r}, must make a token of "
                 f"{vocab_from} from two others; pass two files of one tokenizer, and whole ones"
             )
-        if token in index_of:
-            continue
-        if left not in index_of or right not in index_of:
+    made = {left + right for left, right in merges}
+    byte_of = {character: byte for byte, character in table.items()}
+    index_of, token_of_pair = dict(byte_of), {}
+    for i, (left, right) in enumerate(merges):
+        token, pair = left + right, (index_of.get(left), index_of.get(right))
+        if len(made) < len(merges):
+            if token in index_of or None in pair:
+                continue
+            if encode_word(bytes(map(byte_of.get, token)), token_of_pair) != list(pair):
+                continue
+        elif None in pair:
             raise ValueError(
                 f"merge {i} of {merges_from}, {left!r} {right!r}, joins tokens that only later "
                 "merges make; the merges must stand in the order they were learned"
             )
-        pairs.append((index_of[left], index_of[right]))
-        index_of[token] = 255 + len(pairs)
-    if len(pairs) < len(merges):
-        byte_of = {character: byte for byte, character in table.items()}
-        tokens = [bytes(byte_of[c] for c in token) for token in list(index_of)[256:]]
-        pairs = merges_of_ranked(tokens, merges_from)
-    return {"merges": pairs, "ids": [vocab[token] for token in index_of]}
+        index_of[token] = token_of_pair[pair] = 256 + len(token_of_pair)
+    for token in made - index_of.keys():
+        raise ValueError(
+            f"none of the merges in {merges_from} that make the token {token!r} joins the two "
+            "tokens that its bytes are encoded as; the merges must stand in the order they were "
+            "learned"
+        )
+    ids = sorted(index_of, key=index_of.get)
+    return {"merges": list(token_of_pair), "ids": [vocab[token] for token in ids]}
 
 
 def byte_to_unicode() -> dict[int, str]:

@@ -15,21 +15,19 @@ of the split patterns, no normaliser, no prefix space. A post-processor is not r
 around a text is left to the caller.
 """
 
+import itertools
 import json
+import warnings
 from pathlib import Path
 
 from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
 from npgpt.pretokenize import PATTERNS
+from npgpt.words import LONGEST
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-# The spellings of the same splits that other programs write.
-OTHER_SPELLINGS = {
-    "gpt2": [r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"],
-    "cl100k": [
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    ],
+SPLITS = {regex: name for name, regex in PATTERNS.items()} | {
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s": "gpt2"
 }
 
 
@@ -51,14 +49,19 @@ def characters_to_json(kind, texts, special_ids) -> str:
     """
     # programs disagree on which characters are letters, so the vocabulary's letters are listed
     letters = "".join(c for c in texts if len(c) == 1 and c.isalnum() and not c.isdecimal())
-    split = _split(f" ?[{letters or 'a'}]+|[\\s\\S]") if kind == "words" else None
+    split = _split(f" ?[{letters or 'a'}]{{1,{LONGEST}}}|[\\s\\S]") if kind == "words" else None
     vocab = {text: i for i, text in enumerate(texts)}
     return _fields(vocab, [], special_ids, split, FUSE, unk_token="<unk>", ignore_merges=True)
 
 
 def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
     for token, i in special_ids.items():
-        vocab.setdefault(token, i)  # or `tokenizers` would give it a new id
+        if vocab.setdefault(token, i) != i:  # without an entry `tokenizers` would give a new id
+            raise ValueError(
+                f"the special token {token!r} is spelled like a token of the vocabulary, whose id, "
+                f"{vocab[token]}, other programs would give it; choose a different text, such as "
+                f"'<|{token}|>'"
+            )
     added = [
         {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": True}
@@ -133,19 +136,36 @@ def from_json(fields: dict, path: Path) -> dict:
             raise _unsupported(path, f"{setting} {model[setting]!r}")
     if fields.get("normalizer"):
         raise _unsupported(path, "a normalizer")
+    for name in ("truncation", "padding"):
+        if fields.get(name):
+            warnings.warn(f"{path} asks for {name}, which `encode` leaves to you", stacklevel=2)
     pattern = _pattern(fields["pre_tokenizer"], path)
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
-    special_ids = {}
-    for token in fields["added_tokens"] or ():
+    special_ids, added = {}, fields["added_tokens"] or ()
+    for token in added:
+        content, i = token["content"], token["id"]
         if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
-            raise _unsupported(path, f"an added token that takes spaces, {token['content']!r}")
-        special_ids[token["content"]] = token["id"]
+            raise _unsupported(path, f"an added token that takes spaces, {content!r}")
+        if model["vocab"].get(content, i) != i:
+            raise _unsupported(path, f"an added token {content!r} that is spelled like a token")
+        special_ids[content] = i
+    # `tokenizers` cuts a text at the tokens that are not normalized first, and then at the rest
+    later = [token["content"] for token in added if token.get("normalized")]
+    for one, other in itertools.product(later, special_ids.keys() - later):
+        if _reaches_into(one, other) or _reaches_into(other, one):
+            raise _unsupported(path, f"added tokens {one!r} and {other!r}, which overlap")
     arguments = from_spelled(model["vocab"], merges, path, path)
     known = {*arguments["ids"], *special_ids.values()}
     for token, i in model["vocab"].items():
         if i not in known:
             raise ValueError(f"no merge makes the token {token!r}, and it is not an added token")
     return arguments | {"special_tokens": special_ids, "pattern": pattern}
+
+
+def _reaches_into(one, other):
+    """Return True if a text may hold `one`, and then `other` begins before the end of it."""
+    ends = (one[k:] for k in range(len(one)))
+    return any(end.startswith(other) or other.startswith(end) for end in ends)
 
 
 def _pattern(pre_tokenizer, path):
@@ -164,9 +184,14 @@ def _pattern(pre_tokenizer, path):
     split = splits[0]
     isolated = split["type"] == "Split" and split["behavior"] == "Isolated"
     if isolated and not split.get("invert") and not use_regex:
-        for pattern, regex in PATTERNS.items():
-            if split["pattern"].get("Regex") in (regex, *OTHER_SPELLINGS[pattern]):
-                return pattern
+        regex = split["pattern"].get("Regex")
+        if regex in SPLITS:
+            return SPLITS[regex]
+        if r"\p{N}{1,3}+" in str(regex):
+            raise ValueError(
+                f"the split of {path} cuts numbers with \\p{{N}}{{1,3}}+, which are runs of digits "
+                "for `tokenizers`, and threes for tiktoken; write \\p{N}{1,3} there for threes"
+            )
     raise _unsupported(path, f"the split {split.get('pattern')!r}")
 
 

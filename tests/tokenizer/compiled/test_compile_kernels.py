@@ -30,7 +30,7 @@ with event.install_recorder("numba:compile") as recorder:
         )
         ids = tokenizer.encode("It's <|end|>an egg; die Hühner, 東京")
         tokenizer.decode(ids[::-1]), tokenizer.decode(ids.astype(np.uint16)), tokenizer.decode([])
-        tokenizer.encode_batch(["", "hen" * 1000], threads=2)
+        tokenizer.encode(""), tokenizer.encode("hen" * 1000)
     BPETokenizer.train("", 256).encode("no merges")
 print(len(before), len(recorder.buffer), specialised() == before)
 """

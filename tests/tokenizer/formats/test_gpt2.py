@@ -2,12 +2,11 @@
 
 import json
 import random
-from pathlib import Path
 
 import pytest
 
 from npgpt.bpe import BPETokenizer
-from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
+from npgpt.io.tokenizers.gpt2 import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZER = BPETokenizer.train(TEXT, 270, special_tokens=["<|end|>", "<ü>"])
@@ -95,20 +94,3 @@ def test_special_tokens_of_gpt2_files_may_be_two_tokens_joined(tmp_path):
     tokenizer = BPETokenizer([tuple(b"s>")], ["<s>", "[]"])
     loaded = BPETokenizer.from_gpt2(*write_gpt2_files(tmp_path, tokenizer))
     assert loaded.special_ids == {"<s>": 257, "[]": 258}
-
-
-def test_gpt2_files_that_are_missing_are_named(tmp_path):
-    vocab_json, merges_txt = write_gpt2_files(tmp_path, TOKENIZER)
-    with pytest.raises(FileNotFoundError, match=r"none\.txt"):
-        BPETokenizer.from_gpt2(vocab_json, tmp_path / "none.txt")
-    with pytest.raises(FileNotFoundError, match=r"none\.json"):
-        BPETokenizer.from_gpt2(tmp_path / "none.json", merges_txt)
-
-
-def test_of_several_merges_to_one_token_the_one_that_happens_counts():
-    table = byte_to_unicode()
-    vocab = {token: i for i, token in enumerate([*table.values(), "ab", "bc", "abc"])}
-    merges = [["a", "b"], ["b", "c"], ["a", "bc"], ["ab", "c"]]
-    arguments = from_spelled(vocab, merges, Path("vocab"), Path("merges"))
-    assert arguments["merges"] == [(97, 98), (98, 99), (256, 99)]
-    assert arguments["ids"][256:] == [256, 257, 258]

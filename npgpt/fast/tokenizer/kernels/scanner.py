@@ -19,7 +19,7 @@ BLOCK = 1024  # bytes that are scanned before their pre-tokens are encoded or co
 
 # The integers in a Scanner. They are compiled into the kernels, so they stand here and not in
 # `automaton`: `source_hash` sees an edit of this folder only.
-SYMBOL, LETTER, NUMBER, SPACE, WHITE, NEWLINE = range(6)  # SPACE is " ", NEWLINE is \r or \n
+SYMBOL, LETTER, NUMBER, SPACE, WHITE, NEWLINE, END = range(7)  # " " is SPACE, \r \n are NEWLINE
 BOUNDARY_AFTER_LINE, BOUNDARY_BEFORE_LAST, BOUNDARY_HERE = 1, 2, 4
 FLAG_BITS = 3
 NO_CONTRACTIONS, LOWER_CASE, ANY_CASE = range(3)
@@ -128,6 +128,8 @@ def scan(text_N, cursor, stop, scanner, boundaries_K):
         i += length
         line = i if of == NEWLINE else line
     if i >= stop:
+        boundaries_K[count] = line
+        count += steps[U(state * 8 + END)] & 1
         boundaries_K[count] = stop
         count += 1
     return i, state, last, line, count
