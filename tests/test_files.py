@@ -107,6 +107,16 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_text(encoding="utf-8") == "neu, größer"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_write_follows_no_link_under_a_temporary_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda n: "00" * n)
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / ".weights.00000000.tmp").symlink_to("mine")
+    with pytest.raises(FileExistsError):
+        atomic_write(tmp_path / "weights", b"new")
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no modes there, and links need rights")
 def test_a_file_that_is_replaced_keeps_its_mode(tmp_path):
     path = tmp_path / "weights"

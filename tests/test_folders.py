@@ -116,12 +116,25 @@ def test_a_block_that_fails_leaves_nothing(tmp_path):
     assert list((tmp_path / "a").iterdir()) == []
 
 
-def test_an_empty_folder_is_replaced_and_another_refused(tmp_path):
-    (tmp_path / "new").mkdir()
-    check_free(tmp_path / "new")
-    with new_folder(tmp_path / "new") as building:
-        (building / "file").touch()
-    with pytest.raises(ValueError, match="new is not empty"):
+def test_what_is_free(tmp_path, monkeypatch):
+    """A missing folder, an empty one, and a link to either."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for target in ("empty", "far/new"):
+        link = tmp_path / f"to-{target[:3]}"
+        link.symlink_to(target)
+        check_free(link)
+        with new_folder(link) as building:
+            (building / "file").touch()
+        assert link.is_symlink() and (tmp_path / target / "file").exists()
+    for name, why in (
+        ("empty", "is not empty"), ("to-emp", "is not empty"), ("file", "is a file"),
+        ("file/new", "file is a file"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} .*{why}.*: name another with --out"):
+            check_free(tmp_path / name, " with --out")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # as root everything can be
+    with pytest.raises(ValueError, match="new cannot be made, as .* cannot be written to: name"):
         check_free(tmp_path / "new")
 
 
