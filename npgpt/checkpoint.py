@@ -32,7 +32,13 @@ from autograd import backend
 from autograd.anomaly import described
 from npgpt.config import RUN_FORMAT, TrainConfig, check_types, nearest
 from npgpt.files import (
-    RUN_STATE, atomic_write, check_regular, member, quoted, read_arrays, read_json,
+    RUN_STATE,
+    atomic_write,
+    check_regular,
+    member,
+    quoted,
+    read_arrays,
+    read_json,
     remove_unfinished,
 )
 from npgpt.gpt import Model
