@@ -39,7 +39,7 @@ from npgpt.files import (
     quoted,
     read_arrays,
     read_json,
-    remove_unfinished,
+    unfinished,
 )
 from npgpt.gpt import Model
 
@@ -53,12 +53,12 @@ OUT = " with --out"
 
 
 class RunError(ValueError):
-    """A run folder that cannot be used as asked; the message says what to do."""
+    """An unusable run folder; the message says what to do."""
 
 
 @contextmanager
 def refusing():
-    """Turn the errors of an unusable file into a RunError; a block, or a function's decorator."""
+    """Turn the errors of an unusable file into a RunError, in a block or a decorated function."""
     try:
         yield
     except (FileNotFoundError, ValueError) as error:
@@ -157,7 +157,9 @@ def lock_run(folder, stack):
         with suppress(FileNotFoundError):
             check_regular(folder / name, writing=True)
     _lock(folder, stack)
-    remove_unfinished(folder, FILES)
+    for name in FILES:
+        for left in unfinished(folder / name):
+            left.unlink(missing_ok=True)
 
 
 def _lock(folder, stack):

@@ -5,13 +5,14 @@ regular files are read or appended to: a folder from a stranger may hold a pipe 
 a link to a file of yours. Also here: the readers of safetensors and JSON files.
 """
 
+import glob
 import json
 import os
 import secrets
 import shlex
 import shutil
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,15 +62,13 @@ def atomic_file(path):
 
 
 def temporary_name(path):
-    """Return a hidden path beside `path`, random since a dead process may have had our number."""
+    """Return a random hidden path beside `path`, for a file or folder that is to be renamed."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def remove_unfinished(folder, names):
-    """Delete the temporary files of these names that a killed `atomic_file` left in `folder`."""
-    for name in names:
-        for path in folder.glob(f".{name}.*.tmp"):
-            path.unlink(missing_ok=True)
+def unfinished(path):
+    """Yield the temporary paths beside `path`, which a process still fills or a killed one left."""
+    return path.parent.glob(f".{glob.escape(path.name)}.*.tmp")
 
 
 def append(path, text):
@@ -84,10 +83,16 @@ def append(path, text):
 
 
 def open_file(path, mode="r", **options):
-    """Open a regular file as `open` does. Raises as `check_regular` does, but creates a file."""
-    reading = mode in ("r", "rb")
-    with suppress(() if reading else FileNotFoundError):
-        check_regular(path, writing=not reading)
+    """Open a regular file as `open` does, which creates a missing file to write to.
+
+    Raises as `check_regular` does.
+    """
+    writing = mode not in ("r", "rb")
+    try:
+        check_regular(path, writing)
+    except FileNotFoundError:
+        if not writing:
+            raise
     return open(path, mode, **options)
 
 
@@ -121,7 +126,7 @@ def read_text(path):
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error}); restore a copy of it") from error
+        raise ValueError(f"{path} is no UTF-8 text ({error}); restore it from a copy") from error
 
 
 def read_given(path):

@@ -40,9 +40,9 @@ class Metrics:
     """The rows of a run. They reach the file at `flush`, before the checkpoint they belong to.
 
     path        metrics.csv
-    last_step   a run that continues from this step: later rows, written after the checkpoint it
-                continues from, are dropped, since their steps will be taken again
-    missing     steps before it of which the file has no row
+    last_step   the step of the checkpoint that a run continues from; later rows are dropped, since
+                their steps will be taken again
+    missing     the number of steps up to it that have no row
     """
 
     def __init__(self, path, last_step=0):
@@ -93,7 +93,7 @@ def read_metrics(path, last_step=math.inf):
     rows, above = [], 0
     try:
         if tuple(next(reader, COLUMNS)) != COLUMNS:
-            raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
+            raise ValueError(f"no columns {', '.join(COLUMNS)}, in this order")
         for cells in filter(None, reader):
             step = _number("step", cells[0])
             if step > last_step:

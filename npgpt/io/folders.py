@@ -3,14 +3,13 @@
 A lock belongs to its process: the system releases it when the process ends, after `kill -9` too.
 """
 
-import glob
 import os
 import shutil
 import socket
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from npgpt.files import open_file, temporary_name
+from npgpt.files import open_file, temporary_name, unfinished
 
 try:
     import fcntl
@@ -55,7 +54,7 @@ def new_folder(folder, how=""):
     `check_free`, if the folder cannot be made or filled.
     """
     real = Path(os.path.realpath(folder))
-    for left in real.parent.glob(f".{glob.escape(real.name)}.????????.tmp"):
+    for left in unfinished(real):
         print(f"note    {left} is of a process that is at work or was killed; if killed, delete it")
     building = temporary_name(real)
     try:
