@@ -107,13 +107,15 @@ def check_regular(path, writing=False):
         raise FileNotFoundError(f"{path} is missing; check the path, or restore the file") from None
     if stat.S_ISDIR(status.st_mode):
         what = "a folder"
-    elif stat.S_ISLNK(status.st_mode) or (writing and status.st_nlink > 1):
+    elif stat.S_ISLNK(status.st_mode):
         what = "a link"
+    elif writing and status.st_nlink > 1:
+        what = "a hard link"
     elif not stat.S_ISREG(status.st_mode):
         what = "a pipe or a device"
     else:
         return
-    raise ValueError(f"{path} is {what}; put the file itself there")
+    raise ValueError(f"{path} is {what}; put a regular file there, such as a copy")
 
 
 def read_text(path):
