@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 from tiny_run import files
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
@@ -123,6 +124,20 @@ def test_weights_of_another_model_are_refused_before_any_is_copied(saved, tmp_pa
     before = state(model, optimizer)
     with pytest.raises(RunError, match=r"is of another model: .* is float32 .*, but float32"):
         load_run(folder)
+        load_checkpoint(read_run(folder), model, optimizer)
+    assert state(model, optimizer) == before
+
+
+@pytest.mark.parametrize("step", [None, [-1], [1.0], [1, 2]])
+def test_a_checkpoint_that_does_not_say_its_step_is_refused(saved, tmp_path, step):
+    folder = shutil.copytree(saved, tmp_path / "run")
+    arrays = load_file(folder / "train_state.safetensors")
+    del arrays["step"]
+    save_file(arrays | ({"step": np.array(step)} if step else {}),
+              folder / "train_state.safetensors")
+    model, optimizer = after_steps(2)
+    before = state(model, optimizer)
+    with pytest.raises(RunError, match="train_state.safetensors does not say its step"):
         load_checkpoint(read_run(folder), model, optimizer)
     assert state(model, optimizer) == before
 
