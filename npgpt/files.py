@@ -128,7 +128,7 @@ def read_text(path):
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error}); restore it from a copy") from error
+        raise ValueError(f"{path} is no UTF-8 text ({error}); restore a copy of it") from error
 
 
 def read_given(path):
