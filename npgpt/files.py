@@ -103,7 +103,7 @@ def check_regular(path, writing=False):
     """
     try:
         status = os.stat(path, follow_symlinks=not writing)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} is missing; check the path, or restore the file") from None
     if stat.S_ISDIR(status.st_mode):
         what = "a folder"

@@ -144,6 +144,9 @@ def test_nothing_is_appended_to_a_file_with_a_second_name(tmp_path, link):
 def test_a_json_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.json is missing"):
         read_json(tmp_path / "none.json")
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError, match="none.json is missing"):
+        read_json(tmp_path / "file" / "none.json")
     for content in (b'{"a": "\xff"}', b'{"a": NaN}', b"[]", b"[" * 100_000, b'{"a"'):
         (tmp_path / "bad.json").write_bytes(content)
         with pytest.raises(ValueError, match="bad.json is (no UTF-8 text|damaged)"):
