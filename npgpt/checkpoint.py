@@ -1,12 +1,12 @@
-"""A run folder: all that a training run leaves, and that a later one needs to continue it.
+"""A run folder: all that a training run leaves, and all that continuing it needs.
 
     config.json                settings with the seed, the text's name and hash, versions, machine
     tokenizer.json             text to ids and back
     model.safetensors          the weights, by name; rewritten at every checkpoint
     best.safetensors           the weights at the evaluation with the lowest loss so far
-    train_state.safetensors    all that continuing needs: weights, AdamW's moments, step
+    train_state.safetensors    weights, AdamW's moments and the step, to continue from
     metrics.csv, samples.txt, loss.png
-    result.json                the loss at the end on the whole validation text
+    result.json                the loss at the end on all of the validation text
 
 train_state.safetensors holds the weights a second time: one file is one moment of training, and a
 checkpoint counts from the instant that the file is renamed. The folder itself appears complete,
@@ -39,7 +39,7 @@ from npgpt.files import (
     quoted,
     read_arrays,
     read_json,
-    remove_unfinished,
+    unfinished,
 )
 from npgpt.gpt import Model
 
@@ -53,12 +53,12 @@ OUT = " with --out"
 
 
 class RunError(ValueError):
-    """A run folder that cannot be used as asked; the message says what to do."""
+    """An unusable run folder; the message says what to do."""
 
 
 @contextmanager
 def refusing():
-    """Turn the errors of an unusable file into a RunError."""
+    """Turn the errors of an unusable file into a RunError, in a block or a decorated function."""
     try:
         yield
     except (FileNotFoundError, ValueError) as error:
@@ -94,7 +94,7 @@ class Run:
 def create_run(run, tokenizer, model, optimizer, stack=None):
     """Make the folder of a new run, with a checkpoint of the model as it is.
 
-    It appears whole, and stays locked until the `stack`, an ExitStack, ends. Raises RunError if
+    It appears complete, and stays locked until the `stack`, an ExitStack, ends. Raises RunError if
     there is anything at its path already, other than an empty folder.
     """
     from npgpt.io.folders import new_folder
@@ -102,7 +102,19 @@ def create_run(run, tokenizer, model, optimizer, stack=None):
     refuse_taken(run.folder)
     with new_folder(run.folder, OUT) as building:
         tokenizer.save(building / "tokenizer.json")
-        _write_config(building, _settings(run))
+        _write_config(building, {
+            "made_by": MADE_BY,
+            "format": RUN_FORMAT,
+            "model": asdict(run.model),
+            "training": asdict(run.training),
+            "text": asdict(run.text),
+            "versions": versions(),
+            "machine": {
+                "system": platform.platform(),
+                "processors": os.cpu_count(),
+                "backend": backend.name,
+            },
+        })
         save_checkpoint(building, model, optimizer)
     if stack is not None:
         _lock(run.folder, stack)
@@ -124,15 +136,16 @@ def _write_config(folder, settings):
     atomic_write(folder / "config.json", text.encode("utf-8", "backslashreplace"))
 
 
+@refusing()
 def refuse_taken(folder):
     """Raise RunError unless a run can be created at `folder`."""
     from npgpt.io.folders import check_free
 
     is_run = (folder / RUN_STATE).exists()
-    with refusing():
-        check_free(folder, OUT + ", or continue the run in it with --resume" * is_run)
+    check_free(folder, OUT + ", or continue the run in it with --resume" * is_run)
 
 
+@refusing()
 def lock_run(folder, stack):
     """Lock the run in `folder` until the stack ends; remove the unfinished files of a killed one.
 
@@ -140,12 +153,13 @@ def lock_run(folder, stack):
     link, a pipe or a device where a file of a run is.
     """
     read_run(folder)
-    with refusing():
-        for name in FILES:
-            with suppress(FileNotFoundError):
-                check_regular(folder / name, os.lstat(folder / name))
-        _lock(folder, stack)
-    remove_unfinished(folder, FILES)
+    for name in FILES:
+        with suppress(FileNotFoundError):
+            check_regular(folder / name, writing=True)
+    _lock(folder, stack)
+    for name in FILES:
+        for left in unfinished(folder / name):
+            left.unlink(missing_ok=True)
 
 
 def _lock(folder, stack):
@@ -153,22 +167,6 @@ def _lock(folder, stack):
 
     if not stack.enter_context(working_in(folder)):
         print(f"note    {folder} cannot be locked: train it in one process at a time")
-
-
-def _settings(run):
-    return {
-        "made_by": MADE_BY,
-        "format": RUN_FORMAT,
-        "model": asdict(run.model),
-        "training": asdict(run.training),
-        "text": asdict(run.text),
-        "versions": versions(),
-        "machine": {
-            "system": platform.platform(),
-            "processors": os.cpu_count(),
-            "backend": backend.name,
-        },
-    }
 
 
 def versions():
@@ -184,6 +182,7 @@ def version_of(package: str) -> str:
         return "not installed"
 
 
+@refusing()
 def read_run(folder):
     """Return the `Run` in `folder`, which may also be RUN/best.safetensors.
 
@@ -194,15 +193,14 @@ def read_run(folder):
     folder = Path(folder)
     if folder.name == BEST and not folder.is_dir():
         folder = folder.parent
-    path = folder / "config.json"
+    path = member(folder, "config.json")
     if not path.exists():
         why = "has no config.json" if folder.exists() else "is not there"
         raise RunError(
             f"{folder} {why}: it is neither a run folder nor a folder of the transformers library; "
             + runs_near(folder)
         )
-    with refusing():
-        settings = read_json(member(folder, "config.json"))
+    settings = read_json(path)
     made_by, run_format = settings.get("made_by"), settings.get("format", 1)
     if made_by != MADE_BY:
         raise RunError(
@@ -214,18 +212,16 @@ def read_run(folder):
             f"{path} has the format {run_format!r}, and this npgpt reads up to {RUN_FORMAT}; "
             "install the one that wrote it, or a later one"
         )
-
-    def part(name, cls):
-        return settings_from_json(cls, settings.get(name), run_format)
-
     try:
-        training = part("training", TrainConfig)
-        model = part("model", family(training.arch).Config)
-        return Run(folder, model, training, part("text", TextSource))
+        training = settings_from_json(TrainConfig, settings.get("training"), run_format)
+        config = family(training.arch).Config
+        model = settings_from_json(config, settings.get("model"), run_format)
+        text = settings_from_json(TextSource, settings.get("text"), run_format)
     except ValueError as error:
         raise RunError(
             f"{path} is damaged ({error}); restore it from a copy, or train again"
         ) from error
+    return Run(folder, model, training, text)
 
 
 def runs_near(folder):
@@ -237,6 +233,7 @@ def runs_near(folder):
     return "the runs there are: " + ", ".join([*map(quoted, found[:20]), "..."][: len(found)])
 
 
+@refusing()
 def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
     """Return (model, tokenizer, Run) of RUN with its latest weights, or of RUN/best.safetensors.
 
@@ -244,13 +241,18 @@ def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
     """
     from npgpt.families import family, without_initial_weights
     from npgpt.families.size import check_size
+    from npgpt.io.tokenizers import load_tokenizer
 
     run = read_run(folder)
-    tokenizer = _tokenizer(run)
-    path = run.folder / ("model.safetensors" if run.folder == Path(folder) else BEST)
-    arrays = _read(run, path.name)
-    with refusing():
-        check_size(run.model, arrays, path)
+    tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
+    if tokenizer.vocab_size != run.model.vocab_size:
+        raise RunError(
+            f"{run.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, but the model in "
+            f"config.json {run.model.vocab_size}; restore the files of one run"
+        )
+    path = member(run.folder, "model.safetensors" if run.folder == Path(folder) else BEST)
+    arrays = read_arrays(path)
+    check_size(run.model, arrays, path)
     with without_initial_weights():
         model = family(run.training.arch).Model(run.model, seed=run.training.seed)
     _copy_into(_weights(model), arrays, path)
@@ -274,8 +276,8 @@ def weights_not_finite(model):
 def save_checkpoint(folder, model, optimizer):
     """Write the weights and the training state as they are after `optimizer.steps` steps.
 
-    Raises OSError if the disk is full or the folder cannot be written to; the checkpoint that was
-    there before is whole then.
+    Raises OSError if the disk is full or the folder cannot be written to; the checkpoint before it
+    is intact then.
     """
     save_weights(folder / "model.safetensors", model)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
@@ -286,13 +288,14 @@ def save_weights(path, model):
     atomic_write(path, save(_weights(model), metadata={"format": "pt"}))
 
 
+@refusing()
 def load_checkpoint(run, model, optimizer):
     """Set the model and the optimizer to the run's last checkpoint; return the steps it had done.
 
-    Raises RunError, with model and optimizer untouched, if there is no whole checkpoint.
+    Raises RunError, with model and optimizer untouched, if there is no intact checkpoint.
     """
-    path = run.folder / RUN_STATE
-    arrays = _read(run, path.name)
+    path = member(run.folder, RUN_STATE)
+    arrays = read_arrays(path)
     step = arrays.pop("step", None)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
         raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
@@ -310,29 +313,13 @@ def _state(model, optimizer):
     return {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
 
 
-def _tokenizer(run):
-    from npgpt.io.tokenizers import load_tokenizer
-
-    with refusing():
-        tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
-    if tokenizer.vocab_size != run.model.vocab_size:
-        raise RunError(
-            f"{run.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, but the model in "
-            f"config.json {run.model.vocab_size}; restore the files of one run"
-        )
-    return tokenizer
-
-
-def _read(run, name):
-    with refusing():
-        return read_arrays(member(run.folder, name))
-
-
 def _copy_into(targets, arrays, path):
     """Copy each array into the target of its name, after checking that all of them fit."""
     for name in sorted(targets.keys() | arrays.keys()):
-        expected = _described(targets.get(name))
-        found = _described(arrays.get(name))
+        found, expected = (
+            f"{table[name].dtype} {table[name].shape}" if name in table else "absent"
+            for table in (arrays, targets)
+        )
         if found != expected:
             raise RunError(
                 f"{path} is of another model: {name} is {found} there, but {expected} by "
@@ -340,10 +327,6 @@ def _copy_into(targets, arrays, path):
             )
     for name, target in targets.items():
         target[...] = arrays[name]
-
-
-def _described(array):
-    return "absent" if array is None else f"{array.dtype} {array.shape}"
 
 
 def settings_from_json(cls, table, run_format):

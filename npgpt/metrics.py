@@ -15,12 +15,11 @@ possible loss, `floor`, both in nats per target; null where unknown.
 import csv
 import io
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 
-from npgpt.files import atomic_write, open_file, read_json, read_text
+from npgpt.files import append, atomic_write, read_json, read_text
 
 COLUMNS = (
     "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
@@ -41,9 +40,9 @@ class Metrics:
     """The rows of a run. They reach the file at `flush`, before the checkpoint they belong to.
 
     path        metrics.csv
-    last_step   a run that continues from this step: later rows, written after the checkpoint it
-                continues from, are dropped, since their steps will be taken again
-    missing     steps before it of which the file has no row
+    last_step   the step of the checkpoint that a run continues from; later rows are dropped, since
+                their steps will be taken again
+    missing     the number of steps up to it that have no row
     """
 
     def __init__(self, path, last_step=0):
@@ -51,10 +50,9 @@ class Metrics:
         self.rows = []
         if last_step and self.path.exists():
             self.rows = read_metrics(path, last_step)
-        self.columns = tuple(self.rows[0]) if self.rows else COLUMNS
-        self.missing = last_step - len({row["step"] for row in self.rows})
+        self.missing = last_step - len(self.rows)
         self.written = len(self.rows)
-        atomic_write(self.path, self._as_csv(self.rows, header=True))
+        atomic_write(self.path, ",".join(COLUMNS) + "\n" + _as_csv(self.rows))
 
     @property
     def seconds(self):
@@ -73,51 +71,57 @@ class Metrics:
         self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
 
     def flush(self):
-        with open_file(self.path, "a", encoding="utf-8", newline="") as file:
-            file.write(self._as_csv(self.rows[self.written :]))
-            file.flush()
-            os.fsync(file.fileno())  # on disk before the checkpoint that belongs to them
+        append(self.path, _as_csv(self.rows[self.written :]))
         self.written = len(self.rows)
 
-    def _as_csv(self, rows, header=False):
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-        if header:
-            writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+
+def _as_csv(rows):
+    text = io.StringIO()
+    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def read_metrics(path, last_step=math.inf):
     """Return the rows up to `last_step` as dicts of numbers, None for an empty cell.
 
-    A last line cut short is left out; columns that a person has added stay, as text. Raises
-    ValueError, with the line, for a missing column, for a cell that is not a number or is empty
-    where it must not be, and for a step that does not come after the step above.
+    A last line cut short is left out. Raises ValueError, with the line, for other columns, for a
+    cell that is not a number or is empty where it must not be, and for a step that does not come
+    after the step above.
     """
-    text = read_text(path).removeprefix("\ufeff")  # which spreadsheets of Windows begin with
+    text = read_text(path)
     reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    rows = []
+    rows, above = [], 0
     try:
-        columns = next(reader, COLUMNS)
-        missing = set(COLUMNS) - set(columns)
-        if missing or len(set(columns)) < len(columns):
-            raise ValueError(f"no column {min(missing)}" if missing else "a column is there twice")
+        if tuple(next(reader, COLUMNS)) != COLUMNS:
+            raise ValueError(f"no columns {', '.join(COLUMNS)}, in this order")
         for cells in filter(None, reader):
-            row = dict(zip(columns, cells, strict=False))
-            if _number("step", row.get("step", "")) > last_step:
+            step = _number("step", cells[0])
+            if step > last_step:
                 continue
-            if len(cells) != len(columns):
-                raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
-            rows.append(row | {column: _number(column, row[column]) for column in COLUMNS})
-            if not 0 < rows[-1]["step"] > (rows[-2]["step"] if rows[1:] else 0):
-                raise ValueError(f"step {rows[-1]['step']} does not come after the one above")
+            if len(cells) != len(COLUMNS):
+                raise ValueError(f"{len(cells)} cells for {len(COLUMNS)} columns")
+            if step <= above:
+                raise ValueError(f"step {step} does not come after the one above")
+            rows.append(dict(zip(COLUMNS, map(_number, COLUMNS, cells), strict=True)))
+            above = step
     except (ValueError, csv.Error) as error:
         raise ValueError(
             f"{path}, line {reader.line_num}: {error}; correct it there, or remove the file and go "
             "on without the metrics of the steps before"
         ) from error
     return rows
+
+
+def _number(column, cell):
+    if cell == "" and column in MAY_BE_EMPTY:
+        return None
+    try:
+        number = int(cell) if column == "step" else float(cell)
+    except ValueError:
+        number = math.nan
+    if type(number) is float and not math.isfinite(number):  # no run goes on with such a number
+        raise ValueError(f"{column} is {cell[:40]!r}, which is not a number")
+    return number
 
 
 def bits_per_byte(nats_per_token, bytes_per_token):
@@ -138,14 +142,3 @@ def bytes_per_token(ids_N, tokenizer):
     )
     return total / max(1, len(ids_N) - 1)
 
-
-def _number(column, cell):
-    if cell == "" and column in MAY_BE_EMPTY:
-        return None
-    try:
-        number = int(cell) if column == "step" else float(cell)
-        if column != "step" and not math.isfinite(number):  # no run goes on with such a number
-            raise ValueError
-        return number
-    except ValueError:
-        raise ValueError(f"{column} is {cell[:40]!r}, which is not a number") from None

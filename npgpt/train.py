@@ -17,7 +17,7 @@ import numpy as np
 
 from npgpt.batches import NEXT_TOKEN
 from npgpt.checkpoint import BEST, TextSource, save_checkpoint, save_weights, weights_not_finite
-from npgpt.files import atomic_write, open_file, quoted
+from npgpt.files import append, atomic_write, open_file, quoted
 from npgpt.metrics import Metrics, bits_per_byte, bytes_per_token
 from npgpt.optim import learning_rate
 from npgpt.text import starting_prompt
@@ -235,8 +235,7 @@ def save(folder, metrics, text, model, optimizer):
     """
     try:
         metrics.flush()
-        with open_file(folder / "samples.txt", "a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        append(folder / "samples.txt", text + "\n")
         save_checkpoint(folder, model, optimizer)
         if metrics.lowest_at(optimizer.steps):
             save_weights(folder / BEST, model)

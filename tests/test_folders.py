@@ -86,22 +86,27 @@ def test_of_many_at_once_one_is_inside(tmp_path):
 
 
 def test_where_nothing_can_be_locked_work_goes_on(tmp_path, monkeypatch):
-    def lock(descriptor):
+    def flock(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(folders, "lock", lock)
+    monkeypatch.setattr("fcntl.flock", flock)
     with working_in(tmp_path) as locked:
         assert not locked
+    monkeypatch.setattr(folders, "fcntl", None)  # as on Windows
+    with working_in(tmp_path) as locked:
+        assert not locked
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_only_its_own_folder_is_deleted(tmp_path):
-    """A process that has just made its folder, or is about to rename it, holds no lock on it."""
-    (tmp_path / ".new.0badf00d.tmp").mkdir()
-    (tmp_path / ".new.0badf00d.tmp" / "file").touch()
-    with new_folder(tmp_path / "new") as building:
+def test_the_folder_of_a_killed_process_is_named_and_not_deleted(tmp_path, at_work, capsys):
+    """It may be at work still."""
+    process, left = at_work("new_folder", tmp_path / "new[1]")
+    kill(process)
+    with new_folder(tmp_path / "new[1]") as building:
         (building / "a").touch()
-    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*"))
-    assert found == [".new.0badf00d.tmp/file", "new/a"]
+    said = f"note    {left} is of a process that is at work or was killed; if killed, delete it"
+    assert capsys.readouterr().out == f"{said}\n"
+    assert sorted(tmp_path.glob("*")) == [Path(left), tmp_path / "new[1]"]
 
 
 def test_a_block_that_fails_leaves_nothing(tmp_path):
@@ -111,12 +116,26 @@ def test_a_block_that_fails_leaves_nothing(tmp_path):
     assert list((tmp_path / "a").iterdir()) == []
 
 
-def test_an_empty_folder_is_replaced_and_another_refused(tmp_path):
-    (tmp_path / "new").mkdir()
-    check_free(tmp_path / "new")
-    with new_folder(tmp_path / "new") as building:
-        (building / "file").touch()
-    with pytest.raises(ValueError, match="new is not empty"):
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_what_is_free(tmp_path, monkeypatch):
+    """A missing folder, an empty one, and a link to either."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for target in ("empty", "far/new"):
+        link = tmp_path / f"to-{target[:3]}"
+        link.symlink_to(target)
+        check_free(link)
+        with new_folder(link) as building:
+            (building / "file").touch()
+        assert link.is_symlink() and (tmp_path / target / "file").exists()
+    for name, why in (
+        ("empty", "is not empty"), ("to-emp", "is not empty"), ("file", "is a file"),
+        ("file/new", "file is a file"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} .*{why}.*: name another with --out"):
+            check_free(tmp_path / name, " with --out")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # as root everything can be
+    with pytest.raises(ValueError, match="new cannot be made, as .* cannot be written to: name"):
         check_free(tmp_path / "new")
 
 

@@ -3,21 +3,18 @@
 A lock belongs to its process: the system releases it when the process ends, after `kill -9` too.
 """
 
-import errno
 import os
 import shutil
 import socket
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from npgpt.files import open_file, temporary_name
+from npgpt.files import open_file, temporary_name, unfinished
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
-
-BEYOND = 1 << 30  # the byte that is locked on Windows: others must be able to read the rest
 
 
 def check_free(folder, how="", own=b""):
@@ -28,22 +25,22 @@ def check_free(folder, how="", own=b""):
 
     A folder can be made where there is nothing, an empty folder, or a link to either.
     """
-    if own and Path(folder).is_file() and not Path(folder).is_symlink():
-        with open_file(folder, "rb") as file:
+    path, real = Path(folder), Path(os.path.realpath(folder))
+    if own and path.is_file() and not path.is_symlink():
+        with open(path, "rb") as file:
             if own in file.read(200):
                 return
-    real = Path(os.path.realpath(folder))
     what = None
-    if os.path.lexists(real) and not real.is_dir():
-        what = "is a link that leads nowhere" if real.is_symlink() else "is a file"
-    elif real.is_dir() and any(real.iterdir()):
+    if real.is_dir() and any(real.iterdir()):
         what = "is not empty"
-    elif real.is_dir() and (real == Path.cwd().resolve() or real.is_mount()):
-        what = "cannot be replaced by a new folder"
+    elif os.path.lexists(real) and not real.is_dir():
+        what = "is a file"
+    elif real == Path.cwd():
+        what = "is the folder that you are in"
     if what:
         raise ValueError(f"{folder} {what}, and nothing in it is overwritten: name another{how}")
-    above = next((parent for parent in real.parents if parent.exists()), None)
-    if above and not (above.is_dir() and os.access(above, os.W_OK)):
+    above = next(parent for parent in real.parents if parent.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
         what = "cannot be written to" if above.is_dir() else "is a file"
         raise ValueError(f"{folder} cannot be made, as {above} {what}: name another{how}")
 
@@ -52,33 +49,24 @@ def check_free(folder, how="", own=b""):
 def new_folder(folder, how=""):
     """Yield a hidden folder to fill, and rename it to `folder` once the block has succeeded.
 
-    After an exception there is neither folder; a process that is killed leaves the hidden one.
-    Raises OSError, ending in `how` as in `check_free`, if the folder cannot be made.
+    After an exception there is neither folder; a process that is killed leaves the hidden one,
+    which is named when the same folder is made again. Raises OSError, ending in `how` as in
+    `check_free`, if the folder cannot be made or filled.
     """
     real = Path(os.path.realpath(folder))
+    for left in unfinished(real):
+        print(f"note    {left} is of a process that is at work or was killed; if killed, delete it")
     building = temporary_name(real)
-    with _naming_another(folder, how):
+    try:
         building.mkdir(parents=True)
-    try:
         yield building
-        with _naming_another(folder, how):
-            if real.exists():
-                real.rmdir()  # it is empty; Windows renames only to a path that is free
-            os.replace(building, real)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            error.filename = str(folder)
-        raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-@contextmanager
-def _naming_another(folder, how):
-    try:
-        yield
+        if real.exists():
+            real.rmdir()  # it is empty; Windows renames only to a path that is free
+        os.replace(building, real)  # fails if a process has made `folder` meanwhile
     except OSError as error:
         raise OSError(f"{folder} cannot be made ({error}): name another{how}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 @contextmanager
@@ -88,28 +76,29 @@ def working_in(folder):
     Raises ValueError, which names the other process, if one has locked it.
     """
     path = folder / ".lock"
-    file, locked = _locked(path)
+    file = _locked(path)
+    if file is None:
+        yield False
+        return
     with file:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         try:
-            yield locked
+            yield True
         finally:
-            if os.name == "nt":  # which deletes no open file
-                file.close()
             with suppress(OSError):
                 path.unlink()
 
 
 def _locked(path):
-    """Return (the open file at `path`, created if missing; False where files have no locks)."""
-    while True:
+    """Return the locked file at `path`, created if missing; None where files have no locks."""
+    while fcntl:
         file = open_file(path, "a+b", buffering=0)
         try:
-            lock(file.fileno())
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The process that held the lock may have deleted the file after it was opened here.
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return file, True
+                return file
         except BlockingIOError:
             file.seek(0)
             who = file.read(300).decode(errors="replace")
@@ -120,22 +109,8 @@ def _locked(path):
         except FileNotFoundError:
             pass
         except OSError:
-            return file, False
+            file.close()
+            path.unlink(missing_ok=True)
+            return None
         file.close()
-
-
-def lock(descriptor):
-    """Lock an open file until it is closed or its process ends.
-
-    Raises BlockingIOError if it is locked already, a different OSError where there are no locks.
-    """
-    if fcntl:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return
-    import msvcrt
-
-    os.lseek(descriptor, BEYOND, os.SEEK_SET)
-    try:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    except PermissionError as error:
-        raise BlockingIOError(errno.EAGAIN, "locked already") from error
+    return None

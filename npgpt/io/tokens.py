@@ -274,7 +274,7 @@ def prepared_paths(specs):
                 f"{path} is missing; token files need train.bin and val.bin, or a single file "
                 "NAME.bin, and their tokenizer.json in one folder, as npgpt prepare writes them"
             )
-        check_regular(path, path.stat())
+        check_regular(path)
     return found
 
 

@@ -27,8 +27,7 @@ def one_line(err):
 
 @pytest.mark.parametrize(
     "flags",
-    [["--n-embd", 1_000_000], ["--batch-size", 99_999_999_999], ["--n-layer", 2**62],
-     ["--block-size", 2**40], ["--gradient-accumulation-steps", 2**62]],
+    [["--n-embd", 1_000_000], ["--n-layer", 2**62], ["--gradient-accumulation-steps", 2**62]],
 )
 def test_more_memory_than_there_is_is_refused_before_anything_is_made(
     cli, here, corpus, monkeypatch, flags
@@ -40,18 +39,10 @@ def test_more_memory_than_there_is_is_refused_before_anything_is_made(
     assert files(here) == {}
 
 
-@pytest.mark.parametrize("value", [2**63, 10**30])
-def test_a_number_that_no_array_counts_to_is_refused(cli, here, corpus, value):
-    for flag in ("--n-embd", "--seed", "--max-iters", "--eval-tokens"):
-        status, _, err = cli("train", "--corpus", corpus, *TINY, flag, value)
-        assert status == 1 and one_line(err) and "use a number below 2**63" in err
-
-
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (MemoryError("Unable to allocate 7 TiB"), "not enough memory (Unable to allocate 7 TiB);"),
-        (MemoryError(), "there is not enough memory; use a smaller"),
         (OverflowError("int too large"), "int too large: a number, a text or a file is not usable"),
         (RecursionError("maximum recursion depth exceeded"), "maximum recursion depth exceeded: "),
         (IndexError("token 70 is out of range"), "token 70 is out of range: a number, a text or"),

@@ -1,6 +1,7 @@
-"""Run folders: whole after any damage that can be noticed, refused after any other."""
+"""Run folders: what was saved comes back to the bit, and a damaged folder is refused."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+from tiny_run import files
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
 from npgpt.checkpoint import (
@@ -22,9 +25,8 @@ from npgpt.checkpoint import (
     save_checkpoint,
 )
 from npgpt.config import TrainConfig
-from npgpt.files import atomic_write
-from npgpt.metrics import Metrics, read_metrics
-from npgpt.train import Step
+from npgpt.metrics import Metrics
+from npgpt.train import Step, save
 
 CONFIG = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4)
 FILES = ("config.json", "tokenizer.json", "model.safetensors", "train_state.safetensors")
@@ -85,22 +87,18 @@ def test_a_source_tree_that_is_not_installed_makes_runs_too(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("damage", ["empty", "cut", "missing", "noise", "a folder"])
+@pytest.mark.parametrize("damage", ["missing", "noise", "a folder"])
 def test_a_damaged_file_is_named_and_nothing_is_changed(saved, tmp_path, name, damage):
     folder = shutil.copytree(saved, tmp_path / "run")
-    path = folder / name
-    content = path.read_bytes()
-    if damage in ("missing", "a folder"):
-        path.unlink()
-        if damage == "a folder":
-            path.mkdir()
-    else:
-        path.write_bytes({"empty": b"", "cut": content[:-1 - len(content) // 3],
-                          "noise": bytes(range(256)) * 3}[damage])
-    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    (folder / name).unlink()
+    if damage == "a folder":
+        (folder / name).mkdir()
+    elif damage == "noise":
+        (folder / name).write_bytes(bytes(range(256)) * 3)
+    before = files(folder)
     with pytest.raises(RunError, match=name):
         load_all(folder)
-    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
+    assert files(folder) == before
 
 
 @given(data=st.data())
@@ -126,6 +124,20 @@ def test_weights_of_another_model_are_refused_before_any_is_copied(saved, tmp_pa
     before = state(model, optimizer)
     with pytest.raises(RunError, match=r"is of another model: .* is float32 .*, but float32"):
         load_run(folder)
+        load_checkpoint(read_run(folder), model, optimizer)
+    assert state(model, optimizer) == before
+
+
+@pytest.mark.parametrize("step", [None, [-1], [1.0], [1, 2]])
+def test_a_checkpoint_that_does_not_say_its_step_is_refused(saved, tmp_path, step):
+    folder = shutil.copytree(saved, tmp_path / "run")
+    arrays = load_file(folder / "train_state.safetensors")
+    del arrays["step"]
+    save_file(arrays | ({"step": np.array(step)} if step else {}),
+              folder / "train_state.safetensors")
+    model, optimizer = after_steps(2)
+    before = state(model, optimizer)
+    with pytest.raises(RunError, match="train_state.safetensors does not say its step"):
         load_checkpoint(read_run(folder), model, optimizer)
     assert state(model, optimizer) == before
 
@@ -165,55 +177,25 @@ def test_a_place_that_takes_no_run_is_named_with_what_to_do():
         new_run(Path("/proc/none/run"))
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "weights"
-    atomic_write(path, b"old")
+def test_all_that_belongs_to_a_checkpoint_is_on_the_disk_before_it(saved, tmp_path, monkeypatch):
+    """After a power cut a run has what was synced, and a rename may come before all else."""
+    folder = shutil.copytree(saved, tmp_path / "run")
+    synced, fsync, replace = {}, os.fsync, os.replace
 
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
+    def watched_fsync(descriptor):
+        fsync(descriptor)
+        synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
 
-    with monkeypatch.context() as patched:
-        patched.setattr("os.fsync", full)
-        with pytest.raises(OSError, match="No space left"):
-            atomic_write(path, b"new, longer")
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["weights"]
-    atomic_write(path, "neu, größer")
-    assert path.read_text(encoding="utf-8") == "neu, größer"
+    def watched_replace(source, target):
+        if target.name == "train_state.safetensors":
+            for path in (folder / "metrics.csv", folder / "samples.txt", source):
+                assert synced[path.stat().st_ino] == path.stat().st_size > 0
+            synced["checked"] = True
+        replace(source, target)
 
-
-def test_what_stays_open_elsewhere_is_an_error_and_the_old_file_whole(tmp_path, monkeypatch):
-    path = tmp_path / "weights"
-    atomic_write(path, b"old")
-
-    def busy(source, target):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("os.replace", busy)
-    with pytest.raises(PermissionError):
-        atomic_write(path, b"new")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("weights", b"old")]
-
-
-numbers = st.floats(allow_nan=False, allow_infinity=False)
-rows = st.lists(st.tuples(numbers, st.none() | numbers, numbers, numbers, numbers), max_size=8)
-
-
-@given(rows=rows, last=st.integers(0, 8), cut=st.integers(0, 25))
-def test_metrics_come_back_and_a_continued_run_drops_later_rows(tmp_path_factory, rows, last, cut):
-    path = tmp_path_factory.mktemp("metrics") / "metrics.csv"
-    metrics = Metrics(path)
-    for step, (loss, val_loss, lr, grad_norm, seconds) in enumerate(rows, 1):
-        metrics.add(Step(step, loss, lr, grad_norm), val_loss, None, seconds)
-        if step % 2:
-            metrics.flush()
-    metrics.flush()
-    assert read_metrics(path) == metrics.rows
-    # A crash while later rows were being written
-    with open(path, "ab") as file:
-        file.write(b"99,0.5,,,0.1,0.2,,1.5e-05\n"[:cut])
-    assert read_metrics(path) == metrics.rows
-    continued = Metrics(path, last_step=last) if last else None
-    if continued:
-        assert continued.rows == metrics.rows[:last]
-        assert read_metrics(path) == continued.rows
+    metrics = Metrics(folder / "metrics.csv")
+    metrics.add(Step(1, 2.5, 0.001, 0.5), 2.25, None, 0.5)
+    monkeypatch.setattr("os.fsync", watched_fsync)
+    monkeypatch.setattr("os.replace", watched_replace)
+    save(folder, metrics, "a sample", *after_steps(1))
+    assert synced["checked"]
