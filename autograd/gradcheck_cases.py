@@ -76,9 +76,10 @@ def over_axes(f, array=normal, axes=(None, 0, -1, 1, (0, 2), (-1, 0), (0, 1, 2))
 
 
 def with_settings(f, array, *settings):
-    """Return a case for each dict of keyword settings."""
+    """Return a case for each dict of keyword settings, or tuple of positional ones."""
     return [
         Case(", ".join(f"{k}={v}" for k, v in given.items()), partial(f, **given), array)
+        if isinstance(given, dict) else Case(f"{given}", lambda x, given=given: f(x, *given), array)
         for given in settings
     ]
 
@@ -125,15 +126,11 @@ HEADS = {
     "two heads of queries to one of keys": ({}, (2, 4, 3, 2), (2, 2, 3, 2)),
     "padding": ({"mask": PADDING, "causal": False}, (2, 2, 3, 2), (2, 2, 3, 2)),
     "queries that see nothing": ({"mask": LATE}, (2, 2, 3, 2), (2, 1, 3, 2)),
-}
-# with a bias: its shape is the last one
-BIASES = {
+    # with a bias, whose shape is the last one
     "a bias for all sequences": ({}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
     "a bias for each": ({"causal": False, "scale": 0.8}, (2, 2, 2, 2), (2, 1, 3, 2), (2, 2, 2, 3)),
     "a bias and padding": ({"mask": PADDING}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
 }
-
-
 ONE_ARRAY = [op for op in OPS.values() if len(op.array_names) == 1 and not op.setting_names]
 CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     # arithmetic
@@ -163,23 +160,16 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     "var": over_axes(reductions.var, axes=(None, 0, (-1, 0)))
     + over_axes(reductions.var, axes=(1, (0, 2)), correction=1),
     # shaping
-    "reshape": [
-        Case("three lengths", lambda x: shaping.reshape(x, 3, 2, 2), normal(2, 6)),
-        Case("a tuple with -1", lambda x: shaping.reshape(x, (4, -1)), normal(2, 6)),
-        Case("to a scalar", lambda x: shaping.reshape(x, ()), normal(1, 1)),
-    ],
-    "transpose": [
-        Case("reversed", shaping.transpose, normal(2, 3, 2)),
-        Case("axes", lambda x: shaping.transpose(x, 1, 2, 0), normal(2, 3, 4)),
-        Case("a tuple", lambda x: shaping.transpose(x, (-1, 0, -2)), normal(2, 3, 4)),
-    ],
+    "reshape": with_settings(shaping.reshape, normal(2, 6), (3, 2, 2), ((4, -1),))
+    + with_settings(shaping.reshape, normal(1, 1), ((),)),
+    "transpose": with_settings(shaping.transpose, normal(2, 3, 4), (), (1, 2, 0), ((-1, 0, -2),)),
     "swapaxes": with_settings(shaping.swapaxes, normal(2, 3, 4),
                               {"first": 0, "second": 1}, {"first": -1, "second": 0}),
     "broadcast_to": [
-        Case("a row", lambda x: shaping.broadcast_to(x, (2, 3)), normal(3)),
-        Case("a column", lambda x: shaping.broadcast_to(x, (2, 2, 3)), normal(2, 1)),
-        Case("a scalar", lambda x: shaping.broadcast_to(x, (2, 3)), normal()),
-        Case("its own shape", lambda x: shaping.broadcast_to(x, (2, 3)), normal(2, 3)),
+        *with_settings(shaping.broadcast_to, normal(3), ((2, 3),)),
+        *with_settings(shaping.broadcast_to, normal(2, 1), ((2, 2, 3),)),
+        *with_settings(shaping.broadcast_to, normal(), ((2, 3),)),
+        *with_settings(shaping.broadcast_to, normal(2, 3), ((2, 3),)),
     ],
     "getitem": [
         Case(label, partial(shaping.getitem, index=index), normal(4, 3, 2))
@@ -207,11 +197,9 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     "matmul": [
         Case(label, linalg.matmul, normal(*a), normal(*b)) for label, (a, b) in MATRICES.items()
     ] + [
-        Case("a transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b),
-             normal(2, 4, 3), normal(2, 4, 2)),
-        Case("b transposed", lambda a, b: linalg.matmul(a, b.swapaxes(1, 2)),
-             normal(2, 3, 4), normal(2, 2, 4)),
-        Case("both transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b.swapaxes(1, 2)),
+        Case("a transposed", lambda a, b: a.swapaxes(1, 2) @ b, normal(2, 4, 3), normal(2, 4, 2)),
+        Case("b transposed", lambda a, b: a @ b.swapaxes(1, 2), normal(2, 3, 4), normal(2, 2, 4)),
+        Case("both transposed", lambda a, b: a.swapaxes(1, 2) @ b.swapaxes(1, 2),
              normal(2, 4, 3), normal(2, 2, 4)),
     ],
     "linear": [
@@ -251,12 +239,8 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
                              {"p": 0.3, "seed": 1}, {"p": 0.7, "seed": 2}, {"p": 0.0, "seed": 3}),
     "scaled_dot_product_attention": [
         Case(label, partial(attention.scaled_dot_product_attention, **settings),
-             normal(*q), normal(*kv), normal(*kv))
-        for label, (settings, q, kv) in HEADS.items()
-    ] + [
-        Case(label, partial(attention.scaled_dot_product_attention, **settings),
-             normal(*q), normal(*kv), normal(*kv), normal(*bias))
-        for label, (settings, q, kv, bias) in BIASES.items()
+             *[normal(*shape) for shape in (q, kv, kv, *bias)])
+        for label, (settings, q, kv, *bias) in HEADS.items()
     ],
     "cross_entropy": [
         Case("ignore_index=-1", partial(loss.cross_entropy, targets=TARGETS), normal(2, 3, 5)),

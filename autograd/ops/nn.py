@@ -16,12 +16,11 @@ from autograd.ops.linalg import contiguous, rows
 @op
 def relu(x, /):
     """y = max(x, 0).    dx = dy where x > 0, else 0"""
-    return np.maximum(x, x.dtype.type(0)), (x,)
+    return np.maximum(x, x.dtype.type(0)), x
 
 
 @vjp(relu)
-def relu_vjp(dy, saved):
-    (x,) = saved
+def relu_vjp(dy, x):
     return dy * (x > 0)
 
 
@@ -33,12 +32,11 @@ def sigmoid(x, /):
     """
     e = np.exp(np.where(x < 0, x, -x))
     y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
-    return y, (y,)
+    return y, y
 
 
 @vjp(sigmoid)
-def sigmoid_vjp(dy, saved):
-    (y,) = saved
+def sigmoid_vjp(dy, y):
     return dy * y * (1 - y)
 
 
@@ -75,12 +73,11 @@ def silu(x, /):
     Ramachandran, Zoph and Le, Searching for Activation Functions, 2017.
     """
     x = contiguous(x)
-    return backend.silu(x.reshape(-1)).reshape(x.shape), (x,)
+    return backend.silu(x.reshape(-1)).reshape(x.shape), x
 
 
 @vjp(silu)
-def silu_vjp(dy, saved):
-    (x,) = saved
+def silu_vjp(dy, x):
     return backend.silu_backward(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
 
 

@@ -119,12 +119,11 @@ def split(x, /, size, axis=0):
            add up to the axis, as in PyTorch (`numpy.split` takes the number of parts)
     """
     axis = checks.axis("split", axis, x.shape)
-    return _parts(x, checks.sizes("split", size, x.shape, axis), axis), (axis,)
+    return _parts(x, checks.sizes("split", size, x.shape, axis), axis), axis
 
 
 @vjp(split)
-def split_vjp(dz, saved):
-    (axis,) = saved
+def split_vjp(dz, axis):
     parts = dz if isinstance(dz, tuple) else (dz,)
     whole = _uncut(parts, axis)  # attention lays the gradients of q, k and v side by side
     return np.concatenate(parts, axis) if whole is None else whole
@@ -135,12 +134,11 @@ def stack(*arrays, axis=0):
     """Arrays of one shape joined along a new axis: stack([a, b], axis=0)."""
     checks.alike("stack", arrays)
     axis = checks.axis("stack", axis, (len(arrays), *arrays[0].shape))
-    return np.stack(arrays, axis), (axis,)
+    return np.stack(arrays, axis), axis
 
 
 @vjp(stack)
-def stack_vjp(dz, saved):
-    (axis,) = saved
+def stack_vjp(dz, axis):
     return tuple(np.moveaxis(dz, axis, 0))
 
 

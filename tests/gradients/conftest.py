@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd.backend
-from autograd.finite_differences import Function
+from autograd.gradcheck import Function
 from npgpt.config import GPTConfig
 from npgpt.gpt import GPT
 

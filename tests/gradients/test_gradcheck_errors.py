@@ -8,7 +8,7 @@ import pytest
 
 import autograd as ag
 from autograd import OPS, GradcheckError, Tensor, gradcheck, no_grad
-from autograd.finite_differences import random_signed
+from autograd.gradcheck import random_signed
 
 
 def array(*shape):
@@ -134,13 +134,3 @@ def test_a_backward_that_writes_into_an_input():
 def test_a_function_that_records_nothing():
     with pytest.raises(RuntimeError, match="do not compute it under no_grad"):
         gradcheck(no_grad()(ag.exp), [array(3)])
-
-
-@pytest.mark.parametrize("wrong", [np.ones(2), np.ones(3, np.float32)])
-def test_a_gradient_of_another_shape_or_dtype(wrong, monkeypatch):
-    monkeypatch.setattr("autograd.engine._check", lambda node, gradients: None)  # as python -O
-    with (
-        exp_with(lambda dz, saved: wrong),
-        pytest.raises(GradcheckError, match="gradient of x is .*, its input"),
-    ):
-        gradcheck(ag.exp, [array(3)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import autograd as ag
-from autograd.finite_differences import Function
+from autograd.gradcheck import Function
 
 TOLERANCE = 200 * np.finfo(np.float64).eps
 

@@ -17,8 +17,7 @@ import pytest
 from op_table import TABLE
 
 from autograd import OPS, Tensor, engine
-from autograd.finite_differences import Function
-from autograd.gradcheck import check_op, examine
+from autograd.gradcheck import Function, check_op, examine
 from autograd.gradcheck_cases import CASES
 
 ROOT = Path(__file__).parents[2]
@@ -105,9 +104,9 @@ def is_caught(name, change):
         report = check_op(name)
     assert report.passed == (not seen.changed), f"a wrong gradient of {name} passes"
     if seen.changed:
-        assert f"gradcheck of {name}" in report.failure
-        assert "analytic" in report.failure
-        assert f".{OPS[name].vjp.__name__}" in report.failure
+        assert f"gradcheck of {name}" in str(report)
+        assert "analytic" in str(report)
+        assert f".{OPS[name].vjp.__name__}" in str(report)
     return seen.changed
 
 
@@ -128,7 +127,7 @@ def test_the_transpose_test_notices_an_error_of_the_twelfth_digit(name):
             report = check_op(name)
         assert report.passed == (not exact or not seen.changed)
         if not report.passed:
-            assert "<u, J v> and <J^T u, v> are" in report.failure
+            assert "<u, J v> and <J^T u, v> are" in str(report)
 
 
 def test_a_forward_that_drops_the_imaginary_part_is_left_to_differences():
@@ -171,7 +170,7 @@ def test_the_rule_is_right_again_after_a_fault():
 @pytest.mark.parametrize("name", ["layer_norm", "softmax", "scaled_dot_product_attention", "add"])
 def test_the_report_names_the_files_and_lines_of_the_rule_and_of_its_arithmetic(name):
     with planted(name, in_input(0, ALWAYS["zeroed"])):
-        said = check_op(name).failure.rpartition("the gradients are those of ")[2]
+        said = str(check_op(name)).rpartition("the gradients are those of ")[2]
     assert said.count(", by ") == (name != "add")
     for text in said.split(", by "):
         pattern = r"autograd\.[\w.]*\.(\w+) \((.*), line (\d+)\)"
