@@ -77,11 +77,6 @@ def test_whatever_is_missing_of_an_op_is_named_with_its_file():
         ]
 
 
-def test_an_unknown_op_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match="no such op: 'sofmax'; use one of: abs, add, .*softmax"):
-        check_op("sofmax")
-
-
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_cases_vary_every_setting(name, monkeypatch):
     op, forward = OPS[name], OPS[name].forward
@@ -157,17 +152,20 @@ def shared(array, others):
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
-def test_a_failed_check_names_the_lines_of_the_rule_and_of_its_arithmetic(name):
-    named = list(_rule_and_arithmetic(name))
-    assert name in named[0]
-    for text in named:
+def test_a_failed_check_names_the_lines_of_the_rule_and_of_its_arithmetic(name, backend):
+    rule, *arithmetic = _rule_and_arithmetic(name)
+    assert name in rule
+    assert arithmetic or name not in ("gelu", "layer_norm", "dropout", "rotary_embedding", "linear")
+    for text in (rule, *arithmetic):
         found = re.fullmatch(r"[\w.]+\.(\w+) \(([\w/]+\.py), line (\d+)\)", text)
         function, file, line = found.groups()
+        assert text is rule or "kernels" in file or "reference" in file
         lines = (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1 :]
         assert f"def {function}(" in "\n".join(lines[:3]), text
 
 
-@pytest.mark.parametrize("name", ["gelu", "layer_norm", "dropout", "rotary_embedding", "linear"])
-def test_a_failed_check_names_the_file_of_the_arithmetic(name):
-    _, *arithmetic = _rule_and_arithmetic(name)
-    assert all("kernels" in text or "reference" in text for text in arithmetic) and arithmetic
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_gradients_in_float32_are_those_in_float64_to_a_few_roundings(name, float32_gaps):
+    for case in CASES[name]:
+        for gap, scale in float32_gaps(case.f, case.inputs(seed=0)):
+            assert gap <= 16 * np.finfo(np.float32).eps * scale, case.label
