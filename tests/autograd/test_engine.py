@@ -53,6 +53,13 @@ def test_random_graphs_have_the_gradient_of_their_jacobian(data):
         assert found == jacobians[-1][n]
 
 
+def test_one_array_on_its_way_to_two_inputs_is_not_added_to_in_place():
+    x = leaf(1.0)
+    a, b = x * 2, x * 3
+    (a * 3 + b * 5 + (a + b)).backward()
+    assert x.grad == [2 * (3 + 1) + 3 * (5 + 1)]
+
+
 def test_a_chain_of_20_000_nodes():
     x = leaf(1.0, 2.0)
     y = x
