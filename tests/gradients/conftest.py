@@ -21,4 +21,5 @@ def backend(request):
 @pytest.fixture(scope="session")
 def gpt_of_order_one():
     """A function that makes a GPT in float64 with random weights and biases of order one."""
-    return lambda seed=0, **changes: small_model("gpt", seed, **{"n_embd": 8, "dropout": 0.0} | changes)[0]
+    settings = {"n_embd": 8, "dropout": 0.0}
+    return lambda seed=0, **changes: small_model("gpt", seed, **settings | changes)[0]
