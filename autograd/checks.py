@@ -1,7 +1,7 @@
-"""What ops refuse: each function checks one kind of argument; `op` is the name of the op.
+"""The arguments that ops refuse. Each function checks one argument; `op` is the name of the op.
 
-Every error has one form: the op, what is wrong with which shapes; what to write instead. A check
-returns what the op computes with, or nothing.
+Every error has one form: the op, the mistake and the shapes; the code to write instead. A check
+returns the argument as the op computes with it, or nothing.
 """
 
 import math

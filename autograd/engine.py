@@ -340,7 +340,7 @@ def op(forward: Any = None, *, keeps_dtype: bool = False, flops: Any = 1) -> Any
 
 
 def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
-    """Attach a vector-Jacobian product to the op `of`; flops are those of the VJP per forward FLOP.
+    """Attach a vector-Jacobian product to the op `of`; it takes `flops` per FLOP of the forward.
 
     The function takes (d_output, saved) and returns one gradient per array input: an array, or
     None for an input that has no derivative. It must not write into d_output. The engine may write

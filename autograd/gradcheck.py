@@ -123,8 +123,8 @@ class Function:
         for x in self.checked.values():
             x.grad = None
         # A graph serves one backward, and joining several outputs would take ops, which may be
-        # what is wrong: so a forward for each output. Without any that requires a gradient,
-        # backward on the first says what to do.
+        # wrong: so a forward for each output. If none requires a gradient, backward on the first
+        # raises an error that says so.
         with self._unchanged("backward"):
             for i in [i for i, y in enumerate(self()) if y.requires_grad] or [0]:
                 self()[i].backward(cotangents[i])
@@ -267,7 +267,7 @@ class Report:
 
     transpose   the largest relative gap between <u, J v> and <J^T u, v>; None if J v cannot be had
                 by a complex step
-    rule        where an op's gradients are computed, for the text of a report that has not passed
+    rule        the functions that compute an op's gradients, for the text of a failed report
     """
 
     name: str
@@ -294,7 +294,7 @@ class Report:
             lines.append(f"<u, J v> and <J^T u, v> are {self.transpose:.2g} apart, relatively "
                          f"(allowed: {RTOL_OF_TRANSPOSE:g})")
         if self.rule and not self.passed:
-            lines.append(f"the gradients are those of {self.rule}")
+            lines.append(f"the gradients are computed by {self.rule}")
         return "\n  ".join(lines)
 
 
@@ -305,11 +305,10 @@ def gradcheck(
     """Compare backward through f with finite differences, and return a Report.
 
     f        a function of Tensors; returns a Tensor or a tuple of Tensors
-    inputs   a list, for f(*inputs), or a dict, for f(**inputs). The report calls them as the
-             parameters of f are called, or by the keys of the dict. Of Tensors, those that require
-             a gradient are checked; of arrays, those of floats. They are as before afterwards. f
-             need not take them as arguments: a model is checked by
-             gradcheck(lambda **_: model(idx, targets)[1], model.parameters()).
+    inputs   a list, for f(*inputs), or a dict, for f(**inputs). Tensors that require a gradient are
+             checked, and arrays of floats; their data and gradients are restored. The report uses
+             the names of f's parameters, or the keys of the dict. f need not take arguments:
+             gradcheck(lambda **_: model(idx, targets)[1], model.parameters()) checks a model.
     eps      the step
     rtol     allowed error, relative to the largest entry of the gradient of that input
     atol     allowed error, absolute: for gradients that are 0 up to rounding
@@ -328,7 +327,7 @@ def gradcheck(
 def examine(f, inputs, *, eps=EPS, rtol=RTOL, atol=ATOL, seed=0, transpose=False):
     """Return the Report of `gradcheck`, also if a gradient is wrong.
 
-    transpose   whether to make the transpose test, for an f whose rounding is that of one op
+    transpose   True to make the transpose test, for an f that rounds no more than one op does
     """
     if not (eps > 0 and rtol > 0 and atol >= 0):
         raise ValueError(f"gradcheck: eps={eps}, rtol={rtol}, atol={atol}; use positive numbers")

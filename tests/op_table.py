@@ -335,7 +335,7 @@ def matrix(n):
 
 
 def largest(arrays):
-    """For what is left of terms as large as the inputs."""
+    """Return the largest finite size: an error is relative to terms as large as the inputs."""
     return max(np.abs(x[np.isfinite(x)]).max(initial=1).item() for x in arrays)
 
 

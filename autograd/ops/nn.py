@@ -1,4 +1,4 @@
-"""What a transformer is made of: activations, softmax, layer norm, embedding, dropout.
+"""The parts of a transformer: activations, softmax, layer norm, embedding, dropout.
 
 In the docstrings `dy` is the gradient of the loss with respect to the output y. Every rule follows
 from dx_i = sum_j dy_j (dy_j/dx_i), where `dy_j` alone is that gradient and `dy_j/dx_i` a partial
@@ -188,7 +188,7 @@ def rotary_embedding(x, /, positions, base=10000.0):
     The transpose of a rotation is its inverse, so dx is dy rotated by -t w_e.
 
     x (B, H, T, D), D even, positions (T,) integers -> y (B, H, T, D)
-    Source: Su et al., RoFormer, 2021, section 3.2.2; the pairs are those of the Llama models.
+    Source: Su et al., RoFormer, 2021, section 3.2.2; the Llama models pair channels in this way.
     """
     positions_T = checks.positions("rotary_embedding", x, positions)
     E = x.shape[3] // 2

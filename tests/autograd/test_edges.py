@@ -46,6 +46,7 @@ def test_of_no_rows_nothing_is_refused_but_a_reduction_along_them(op):
     else:
         with pytest.raises(ValueError, match=f"^{op}: nothing to reduce"):
             OPS[op](x, axis=0)
+    assert autograd.embedding(np.ones((4, 3)), []).shape == (0, 3)  # NumPy's [] has floats
 
 
 # ---- the same settings, written otherwise

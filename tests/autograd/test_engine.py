@@ -1,4 +1,4 @@
-"""The engine: in which order gradients travel, and what is refused."""
+"""The engine: the order in which gradients travel, and its errors."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_each_node_is_visited_once(register):
 
 @given(st.data())
 def test_random_graphs_have_the_gradient_of_their_jacobian(data):
-    """A graph of sums with integer factors is a matrix; its gradient is that of the product."""
+    """A graph of sums with integer factors is a matrix; its gradient is a row of it."""
     leaves = [leaf(float(n + 1)) for n in range(3)]
     tensors, jacobians = list(leaves), list(np.eye(3))
     for _ in range(data.draw(st.integers(1, 12))):
@@ -115,7 +115,7 @@ def test_a_vjp_may_return_one_array_for_two_inputs(register):
     np.testing.assert_array_equal(b.grad, [4, 4])
 
 
-# ---- what is refused
+# ---- errors
 
 
 def test_backward_twice():

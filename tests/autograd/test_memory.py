@@ -1,4 +1,4 @@
-"""Who holds which array, how long, and what is not computed at all."""
+"""Arrays are held no longer than needed, and gradients that nobody wants are not computed."""
 
 import gc
 import inspect

@@ -1,4 +1,4 @@
-"""no_grad: what is computed inside it is not recorded."""
+"""no_grad: ops inside it record nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 

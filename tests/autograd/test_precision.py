@@ -1,4 +1,4 @@
-"""Products of operands rounded to bfloat16: what is rounded, how, and how far off gradients are."""
+"""Products of operands rounded to bfloat16: the rounding, and the error of gradients."""
 
 import warnings
 
@@ -69,7 +69,7 @@ sizes = st.integers(1, 40)
 
 @given(M=sizes, K=sizes, N=sizes, seed=st.integers(0, 99))
 def test_gradients_are_off_by_the_rounding_of_the_operands_and_no_more(M, K, N, seed):
-    """Of a product, those of its operands: 8 bits of each factor, in forward and in backward."""
+    """Each factor of a product keeps 8 bits, in forward and in backward."""
     a, b, dc, bias = draw((M, K), (K, N), (M, N), (N,), seed=seed)
     autograd.set_matmul_precision("bfloat16")
     for function in (matmul, lambda a, b: linear(a, b, Tensor(bias))):

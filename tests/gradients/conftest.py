@@ -1,4 +1,4 @@
-"""What the tests of gradients share: one thread, each backend, a GPT of order one."""
+"""Fixtures of the tests of gradients: one thread, each backend, a GPT of order one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What gradcheck refuses, with errors that say what to do, and what it leaves as it was."""
+"""gradcheck refuses what it cannot check, says what to do instead, and restores its inputs."""
 
 import itertools
 from unittest import mock
@@ -16,7 +16,7 @@ def array(*shape):
 
 
 def exp_with(rule):
-    """Inside, the op exp has this rule instead of its own."""
+    """Give the op exp this rule inside the block."""
     return mock.patch.object(OPS["exp"], "vjp", rule)
 
 

@@ -13,7 +13,7 @@ APART = {"abs", "relu", "clip", "max", "maximum", "layer_norm", "rms_norm"}
 
 
 def apart(x, i):
-    """Ranks of x: 0.1 from one another, from multiples of 1/2, and from those of array i + 1."""
+    """Return ranks of x, 0.1 from one another, from multiples of 1/2 and from array i + 1."""
     ranks = np.argsort(np.argsort(x, axis=None)).reshape(x.shape) - x.size // 2
     return ranks / 2 + 0.125 * (1 + i) + 0.02 * np.tanh(x)
 

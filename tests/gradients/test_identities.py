@@ -1,4 +1,4 @@
-"""What gradients satisfy by algebra, to rounding: checks that need no finite differences."""
+"""Identities of gradients that hold to rounding: checks without finite differences."""
 
 import math
 

@@ -41,7 +41,7 @@ def every_op():
 
 
 def omissions(name):
-    """What is still to be written for an op, file by file."""
+    """Yield the missing parts of an op, file by file."""
     module = OPS[name].__module__
     if OPS[name].vjp is None:
         yield f"{module.replace('.', '/')}.py: the VJP of {name}, below it, as @vjp({name})"
@@ -133,7 +133,7 @@ def test_rules_write_into_nothing_and_give_each_input_an_array_of_its_own(case, 
 
 
 def gradients(f, arrays, wanted):
-    """What backward leaves in each input, for one and the same cotangent."""
+    """Return the gradients of the wanted inputs, always for the same cotangent."""
     inputs = [Tensor(x, requires_grad=w) for x, w in zip(arrays, wanted, strict=True)]
     function = Function(f, inputs)
     function.gradients(function.cotangents(np.random.default_rng(0)))

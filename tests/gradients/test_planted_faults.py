@@ -19,7 +19,7 @@ from autograd.gradcheck_cases import CASES
 
 
 def one_entry(change, rank):
-    """`change` applied to one entry: of those that are not 0, sorted by size, at this rank."""
+    """Return a fault: `change` of the entry at this rank among the entries that are not 0."""
 
     def fault(gradient):
         wrong = gradient.copy()
@@ -49,10 +49,9 @@ TINY = 1 + 1e-12  # too small for any difference: the transpose test alone sees 
 
 @contextmanager
 def planted(name, change):
-    """Inside, `change` is applied to the list of gradients that the rule of op `name` returns.
+    """Apply `change`, inside the block, to the list of gradients that op `name` computes.
 
-    Yields an object that tells afterwards what happened: `inputs`, how many there were, and
-    `changed`, whether any gradient that was asked for is not what it should be.
+    Yields an object with `inputs`, their number, and `changed`: True if a wanted gradient differs.
     """
     seen = SimpleNamespace(inputs=0, changed=False)
     gradients = OPS[name].gradients
@@ -70,12 +69,12 @@ def planted(name, change):
 
 
 def in_input(i, fault):
-    """A change of the list of gradients: the fault in that of input i, if there is one."""
+    """Return a change of the list of gradients: the fault in the gradient of input i."""
     return lambda gs: [fault(g) if j == i and g is not None else g for j, g in enumerate(gs)]
 
 
 def swapped(i, j):
-    """A change of the list of gradients: those of inputs i and j exchanged, if they are alike."""
+    """Return a change of the list of gradients: i and j exchanged, if their shapes are equal."""
 
     def change(gs):
         if j < len(gs) and gs[i] is not None and gs[j] is not None and gs[i].shape == gs[j].shape:
@@ -92,7 +91,7 @@ def number_of_inputs(name):
 
 
 def is_caught(name, change):
-    """Whether the fault changes any gradient; the check fails if and only if it does."""
+    """Return True if the fault changes a gradient; assert that the check fails exactly then."""
     with planted(name, change) as seen:
         report = check_op(name)
     assert report.passed == (not seen.changed), f"a wrong gradient of {name} passes"
