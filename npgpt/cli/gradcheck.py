@@ -72,17 +72,16 @@ def _op_rows(ops, seed):
     """Yield a row for each op, as soon as it is checked."""
     for name in ops:
         started = time.perf_counter()
+        row = {"name": name, "samples": len(cases_of(name)), "transpose": None}
         try:
             report = check_op(name, seed)
         except AssertionError as error:  # the engine refuses a gradient: its shape, say
-            raise ValueError(error) from error
-        worst = report.worst
-        yield {
-            "name": name, "samples": len(cases_of(name)), "error": worst.error,
-            "transpose": report.transpose, "seconds": time.perf_counter() - started,
-            "where": f"{worst.name}{list(worst.index)} ({worst.case})",
-            "failure": None if report.passed else str(report),
-        }
+            row |= {"error": float("nan"), "where": "its gradient", "failure": str(error)}
+        else:
+            worst, row["transpose"] = report.worst, report.transpose
+            row |= {"error": worst.error, "failure": None if report.passed else str(report),
+                    "where": f"{worst.name}{list(worst.index)} ({worst.case})"}
+        yield row | {"seconds": time.perf_counter() - started}
 
 
 def _model_rows(arch, seed):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import autograd as ag
 from autograd import OPS, GradcheckError, Tensor, gradcheck, op, vjp
 from autograd.gradcheck import EVERY_ENTRY, RTOL, SOME_ENTRIES, random_signed
+from npgpt.cli.gradcheck import _op_rows
 
 
 def op_with(rule, forward=lambda x, /: (x * x, (x,))):
@@ -201,6 +202,12 @@ def test_views_read_only_arrays_and_a_tensor_given_twice_are_checked_where_they_
     assert gradcheck(lambda x, y: ag.exp(x) * y, [x, y]).passed
     x = Tensor(array(3), requires_grad=True)
     assert gradcheck(ag.mul, [x, x]).passed
+
+
+def test_a_gradient_that_the_engine_refuses_is_a_row_of_the_command_s_table():
+    with mock.patch.object(OPS["exp"], "vjp", lambda dz, z: dz[None]):
+        (row,) = _op_rows(["exp"], 0)
+    assert row["failure"].startswith("exp: gradient is ((1,), ")
 
 
 def test_the_same_seed_gives_the_same_report():
