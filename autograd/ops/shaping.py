@@ -189,16 +189,12 @@ def _one_tuple(given):
 def _plain_index(index):
     """Return an index without Tensors or lists, its arrays copied for an unchanged backward."""
     if isinstance(index, tuple):
-        return tuple(_plain_part(part) for part in index)
-    return _plain_part(index)
-
-
-def _plain_part(part):
-    if isinstance(part, Tensor):
-        part = part.data
-    if isinstance(part, list):
-        part = np.array(part, dtype=None if part else int)
-    elif isinstance(part, np.ndarray):
-        part = part.copy()
-    checks.index("getitem", part)
-    return part
+        return tuple(map(_plain_index, index))
+    if isinstance(index, Tensor):
+        index = index.data
+    if isinstance(index, list):
+        index = np.array(index, dtype=None if index else int)
+    elif isinstance(index, np.ndarray):
+        index = index.copy()
+    checks.index("getitem", index)
+    return index
