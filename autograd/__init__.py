@@ -5,14 +5,14 @@ Reading order:
     engine.py        an array that remembers how it was computed, what an op is, how its calls are
                      recorded, and how gradients travel back along the record
     ops/             each op: a forward and its vector-Jacobian product, side by side
-    checks.py        what ops refuse, and what to write instead
-    gradcheck.py     is a gradient right? finite differences against it: finite_differences.py
-                     has both sides, gradcheck_cases.py what each op is checked on
+    checks.py        the arguments that ops refuse, with the code to write instead
+    gradcheck.py     is a gradient right? finite differences and complex steps against it, for each
+                     op on the calls in gradcheck_cases.py
     anomaly.py       which op was the first to give a NaN?
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
     backend.py       chooses between the last two
-    precision.py     float32 products, or those of numbers rounded to bfloat16
+    precision.py     products in float32, or of numbers rounded to bfloat16
 
 >>> from autograd import Tensor
 >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -21,53 +21,25 @@ Reading order:
 array([2., 4., 6.], dtype=float32)
 """
 
+# isort: off
 from autograd.engine import OPS, Observer, Tensor, backward, no_grad, observing, op, vjp
 from autograd.gradcheck import GradcheckError, gradcheck
 from autograd.ops.arithmetic import (
-    abs,
-    add,
-    clip,
-    div,
-    exp,
-    log,
-    maximum,
-    mul,
-    neg,
-    pow,
-    sqrt,
-    sub,
-    tanh,
-    where,
+    abs, add, clip, div, exp, log, maximum, mul, neg, pow, sqrt, sub, tanh, where,
 )
 from autograd.ops.attention import scaled_dot_product_attention
 from autograd.ops.linalg import linear, matmul
 from autograd.ops.loss import cross_entropy, linear_cross_entropy
 from autograd.ops.nn import (
-    dropout,
-    embedding,
-    gelu,
-    layer_norm,
-    log_softmax,
-    relu,
-    rms_norm,
-    rotary_embedding,
-    sigmoid,
-    silu,
-    softmax,
+    dropout, embedding, gelu, layer_norm, log_softmax, relu, rms_norm, rotary_embedding, sigmoid,
+    silu, softmax,
 )
 from autograd.ops.reductions import logsumexp, max, mean, sum, var
 from autograd.ops.shaping import (
-    broadcast_to,
-    concat,
-    getitem,
-    pad,
-    reshape,
-    split,
-    stack,
-    swapaxes,
-    transpose,
+    broadcast_to, concat, getitem, pad, reshape, split, stack, swapaxes, transpose,
 )
 from autograd.precision import matmul_precision, set_matmul_precision, using_matmul_precision
+# isort: on
 
 __all__ = [
     "backward", "GradcheckError", "gradcheck", "abs", "add", "clip", "div", "exp", "log",

@@ -13,11 +13,7 @@ from autograd.engine import Observer, observing
 
 
 class AnomalyError(FloatingPointError):
-    """The first op whose result is not finite. op: its name; where: its part of the model."""
-
-    def __init__(self, message, op, where):
-        super().__init__(message)
-        self.op, self.where = op, where
+    """The first op whose result is not finite."""
 
 
 def detect_anomaly(where=lambda: ""):
@@ -34,24 +30,25 @@ def detect_anomaly(where=lambda: ""):
 class _FiniteOnly(Observer):
     def __init__(self, where):
         self.where = where
-        self.called_in = WeakKeyDictionary()  # Node -> what `where` said when it was recorded
+        self.called_in = WeakKeyDictionary()  # Node -> the words on where it was recorded
 
     def forward(self, op, node, inputs, settings, outputs, seconds):
         where = self.where()
+        called_in = f" in {where}" if where else ""
         for output in outputs:
             if not np.isfinite(output).all():
-                raise AnomalyError(_of_forward(op, where, inputs, output), op.name, where)
+                raise AnomalyError(
+                    f"forward of {op.name}{called_in}: the output has {described(output)}; inputs: "
+                    + ", ".join(f"{name} {x.shape} {_range(x)}" for name, x in _named(op, inputs))
+                )
         if node is not None:
-            self.called_in[node] = where
+            self.called_in[node] = called_in
 
     def vjp(self, op, node, d_outputs, gradients, seconds):
-        if node not in self.called_in:
-            return
-        where = self.called_in[node]
-        for name, gradient in zip(_input_names(op, gradients), gradients, strict=True):
-            if gradient is not None and not np.isfinite(gradient).all():
-                raise AnomalyError(f"backward of {op.name}{_in(where)}: the gradient of its input "
-                                   f"{name} has {described(gradient)}", op.name, where)
+        for name, gradient in _named(op, gradients):
+            if node in self.called_in and not np.isfinite(gradient).all():
+                raise AnomalyError(f"backward of {op.name}{self.called_in[node]}: the gradient of "
+                                   f"its input {name} has {described(gradient)}")
 
 
 def described(array):
@@ -65,22 +62,13 @@ def described(array):
             f"{array.shape}, the first at {wrong[0].tolist()}")
 
 
-def _of_forward(op, where, inputs, output):
-    named = zip(_input_names(op, inputs), inputs, strict=True)
-    ranges = [f"{name} {x.shape} {_range(x)}" for name, x in named if x is not None]
-    return (f"forward of {op.name}{_in(where)}: the output has {described(output)}; "
-            f"inputs: {', '.join(ranges)}")
-
-
-def _input_names(op, arrays):
-    return op.array_names or [f"arrays[{i}]" for i in range(len(arrays))]
+def _named(op, arrays):
+    """Return the pairs (name of an op's input, its array), without the arrays that are None."""
+    names = op.array_names or [f"arrays[{i}]" for i in range(len(arrays))]
+    return [(name, x) for name, x in zip(names, arrays, strict=True) if x is not None]
 
 
 def _range(array):
     if not np.isfinite(array).all():
         return f"with {described(array)}"
     return f"from {array.min():.3g} to {array.max():.3g}" if array.size else "empty"
-
-
-def _in(where):
-    return f" in {where}" if where else ""

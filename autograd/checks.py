@@ -1,7 +1,7 @@
-"""What ops refuse: each function checks one kind of argument; `op` is the name of the op.
+"""The arguments that ops refuse. Each function checks one argument; `op` is the name of the op.
 
-Every error has one form: the op, what is wrong with which shapes; what to write instead. A check
-returns what the op computes with, or nothing.
+Every error has one form: the op, the mistake and the shapes; the code to write instead. A check
+returns the argument as the op computes with it, or nothing.
 """
 
 import math
@@ -27,11 +27,7 @@ def broadcast(op, *shapes):
 
 
 def axis(op, axis, shape):
-    """Return `axis` as a non-negative int.
-
-    >>> axis("softmax", -1, (4, 3))
-    1
-    """
+    """Return `axis` as a non-negative int."""
     ndim = len(shape)
     if not isinstance(axis, INTEGERS) or not -ndim <= axis < ndim:
         use = f"use an int from {-ndim} to {ndim - 1}" if ndim else "a 0-d array has no axis"
@@ -60,8 +56,9 @@ def not_empty(op, shape, axes):
         raise ValueError(f"{op}: nothing to reduce in {shape} over axes {axes}; test .size first")
 
 
-def count(op, shape, axes, correction):
-    """Return n - correction for the n elements that are reduced; refuse one below 1."""
+def count(op, shape, axes, correction=0):
+    """Return n - correction for the n elements that are reduced to one; refuse less than 1."""
+    not_empty(op, shape, axes)
     n = math.prod(shape[i] for i in axes)
     if n <= correction:
         raise ValueError(f"{op}: {n} elements of {shape} along axes {axes} for correction="
@@ -93,13 +90,13 @@ def advised(op, x, error, advice, kind=ValueError):
 
 def alike(op, arrays, axis=None):
     """Refuse arrays whose shapes differ, be it outside the axis along which they are joined."""
-    shapes = [a.shape for a in arrays]
-    for shape in shapes[1:]:
-        different = [i for i, n in enumerate(shape) if shapes[0][i : i + 1] != (n,) and i != axis]
-        if different or len(shape) != len(shapes[0]):
-            where, use = ("", "concat joins along an existing axis") if axis is None else (
-                f" outside axis {axis}", "only the joined axis may")
-            raise ValueError(f"{op}: shapes {shapes[0]} and {shape} differ{where}; {use}")
+    first, *rest = [a.shape for a in arrays]
+    where, use = ("", "concat joins along an existing axis") if axis is None else (
+        f" outside axis {axis}", "only the joined axis may")
+    for shape in rest:
+        joined = axis is not None and len(shape) == len(first)
+        if shape != ((*first[:axis], shape[axis], *first[axis + 1 :]) if joined else first):
+            raise ValueError(f"{op}: shapes {first} and {shape} differ{where}; {use}")
 
 
 def sizes(op, size, shape, axis):

@@ -2,7 +2,7 @@
 
 An op (see `autograd.ops`) is a pair of plain functions on ndarrays:
 
-    forward(x, y, ...)      -> output, saved       saved: the tuple that backward will need
+    forward(x, y, ...)      -> output, saved       saved: whatever backward will need
     vjp(d_output, saved)    -> d_x, d_y, ...       the vector-Jacobian product
 
 For a loss L and an output z = f(x, y), `d_z` stands for dL/dz, an array shaped like z. The chain
@@ -17,7 +17,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ContextDecorator, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, overload
 
@@ -46,22 +46,15 @@ _observer = ContextVar("observer", default=None)
 # ---- Tensors
 
 
-def _method(name: str) -> Callable[..., "Tensor"]:
-    """Return a method: x.sum(axis=0) is autograd.sum(x, axis=0)."""
+def _method(name: str, reflected: bool = False) -> Callable[..., "Tensor"]:
+    """Return a method: x.sum(0) is autograd.sum(x, 0); reflected, 2 - x is autograd.sub(2, x)."""
 
     def method(x: "Tensor", *arguments: Any, **settings: Any) -> "Tensor":
-        return OPS[name](x, *arguments, **settings)
+        return OPS[name](*arguments, x) if reflected else OPS[name](x, *arguments, **settings)
 
-    method.__name__, method.__doc__ = name, f"autograd.{name}(x, ...)"
+    method.__name__ = name
+    method.__doc__ = f"autograd.{name}({'y, x' if reflected else 'x, ...'})"
     return method
-
-
-def _operators(name: str) -> list[Callable[..., "Tensor"]]:
-    """Return two methods: x - y is autograd.sub(x, y), and 2 - x is autograd.sub(2, x)."""
-    methods = [lambda x, y: OPS[name](x, y), lambda x, y: OPS[name](y, x)]  # noqa: PLW0108
-    for method, arguments in zip(methods, ("x, y", "y, x"), strict=True):
-        method.__name__, method.__doc__ = name, f"autograd.{name}({arguments})"
-    return methods
 
 
 class Tensor:
@@ -84,31 +77,20 @@ class Tensor:
         self.node: Any = None  # the Node that computed it; None: a leaf
         self.output_index = 0  # which of the node's outputs it is
 
-    __add__, __radd__ = _operators("add")
-    __sub__, __rsub__ = _operators("sub")
-    __mul__, __rmul__ = _operators("mul")
-    __truediv__, __rtruediv__ = _operators("div")
-    __pow__, __rpow__ = _operators("pow")
-    __matmul__, __rmatmul__ = _operators("matmul")
+    __add__, __radd__ = _method("add"), _method("add", reflected=True)
+    __sub__, __rsub__ = _method("sub"), _method("sub", reflected=True)
+    __mul__, __rmul__ = _method("mul"), _method("mul", reflected=True)
+    __truediv__, __rtruediv__ = _method("div"), _method("div", reflected=True)
+    __pow__, __rpow__ = _method("pow"), _method("pow", reflected=True)
+    __matmul__, __rmatmul__ = _method("matmul"), _method("matmul", reflected=True)
     __neg__, __abs__, __getitem__ = _method("neg"), _method("abs"), _method("getitem")
     sum, mean, max = _method("sum"), _method("mean"), _method("max")
     reshape, transpose, swapaxes = _method("reshape"), _method("transpose"), _method("swapaxes")
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.data.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        return self.data.size
+    shape = property(lambda x: x.data.shape)
+    dtype = property(lambda x: x.data.dtype)
+    ndim = property(lambda x: x.data.ndim)
+    size = property(lambda x: x.data.size)
 
     if TYPE_CHECKING:  # it is the function `backward` below
 
@@ -162,10 +144,9 @@ class Tensor:
         if ufunc in OPERATORS and method == "__call__" and not settings:
             return OPS[OPERATORS[ufunc]](*inputs)
         name = ufunc.__name__
-        raise TypeError(
-            f"numpy.{name} of a Tensor; write " + f"autograd.{name}(x), or " * (name in OPS)
-            + f"numpy.{name}(x.data), which has no gradient"
-        )
+        ours = f"autograd.{name}(x), or " if name in OPS else ""
+        raise TypeError(f"numpy.{name} of a Tensor; write {ours}numpy.{name}(x.data), which has no "
+                        "gradient")
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError("a Tensor is no array; write tensor.data, or autograd.stack of a list")
@@ -202,22 +183,17 @@ def _as_arrays(name, inputs, keeps_dtype):
     arrays = [
         x.data if isinstance(x, Tensor) else x if x is None else _as_array(name, x) for x in inputs
     ]
-    dtype = arrays[0].dtype if isinstance(inputs[0], Tensor) else None
-    for a in arrays:
-        if a is not None and a.dtype is not dtype:
-            break
-    else:
-        if dtype in FLOATS:
-            return arrays  # the usual case needs no more
+    first = arrays[0].dtype if isinstance(inputs[0], Tensor) else None
+    if first in FLOATS and all([a is None or a.dtype is first for a in arrays]):
+        return arrays  # the usual case needs no more
     for kind in (Tensor, np.ndarray):
         pairs = zip(inputs, arrays, strict=True)
         dtypes = {a.dtype for x, a in pairs if isinstance(x, kind) and a.dtype in FLOATS}
         if dtypes:
             break
     if len(dtypes) > 1:
-        raise TypeError(
-            f"{name}: float32 and float64 in one op; convert one: x.data.astype(numpy.float64)"
-        )
+        raise TypeError(f"{name}: float32 and float64 in one op; convert one: "
+                        "x.data.astype(numpy.float64)")
     kept = ("b" if dtypes else "iub") if keeps_dtype else ""
     dtype = dtypes.pop() if dtypes else FLOATS[0]
     return [
@@ -229,18 +205,14 @@ def _as_arrays(name, inputs, keeps_dtype):
 # ---- Ops, and the record of their calls
 
 
-class no_grad(ContextDecorator):
+@contextmanager
+def no_grad() -> Iterator[None]:
     """`with no_grad():` or `@no_grad()`: ops compute, and record nothing to differentiate."""
-
-    def __enter__(self) -> "no_grad":
-        self.token = _recording.set(False)
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        _recording.reset(self.token)
-
-    def _recreate_cm(self):  # a decorated function that calls itself needs one token per call
-        return type(self)()
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
 
 
 class Node:
@@ -290,16 +262,16 @@ class Op(Generic[P]):
         edges = [_edge(x) for x in inputs] if _recording.get() else [None] * len(inputs)
         needs = [edge is not None for edge in edges]
         kwargs = {"needs": needs} if self.forward_takes_needs else {}
-        observer = _observer.get()
-        start = None if observer is None else time.perf_counter()
+        start = time.perf_counter()
         output, saved = self.forward(*arrays, *rest, **settings, **kwargs)
-        seconds = None if observer is None else time.perf_counter() - start
+        seconds = time.perf_counter() - start
         several, node = isinstance(output, tuple), None
         results = tuple(map(Tensor, output)) if several else (Tensor(output),)
         if any(needs):
             node = Node(self, saved, edges, [(r.data.shape, r.data.dtype) for r in results])
             for index, result in enumerate(results):
                 result.node, result.output_index, result.requires_grad = node, index, True
+        observer = _observer.get()
         if observer is not None:
             bound = self.__signature__.bind(*arrays, *rest, **settings)
             bound.apply_defaults()
@@ -325,25 +297,25 @@ class Op(Generic[P]):
 
     def _split(self, arguments, settings):
         """Return (array inputs, positional settings); arrays given by name leave `settings`."""
-        names, count = self.array_names, len(self.array_names)
-        inputs, rest = arguments[:count], arguments[count:]
-        if len(inputs) < count:
-            inputs += tuple(settings.pop(name, None) for name in names[len(inputs) :])
+        names, known = self.array_names, self.setting_names
+        inputs, rest = arguments[: len(names)], arguments[len(names) :]
+        if len(inputs) < len(names):
+            inputs += tuple([settings.pop(name, None) for name in names[len(inputs) :]])
         for i, x in enumerate(inputs):
             if x is None and (name := names[i]) not in self.optional_names:
                 raise TypeError(f"{self.name}: {name} is missing or None; give an array or number")
-        if count == 0:  # it takes a list
+        if not names:  # it takes a list
             inputs, *rest = arguments or ((),)
             usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
-            if not (usable and inputs) or len(rest) > len(self.setting_names):
+            if not (usable and inputs) or len(rest) > len(known):
                 raise TypeError(f"{self.name}: takes one list of tensors; write {self.name}([a, b])"
-                                f", with {', '.join(self.setting_names)} after it")
-            settings.update(zip(self.setting_names, rest, strict=False))
+                                f", with {', '.join(known)} after it")
+            settings.update(zip(known, rest, strict=False))
             rest = ()
         for name in settings:
-            if name not in self.setting_names:
-                known = ", ".join(self.setting_names) or "no settings"
-                raise TypeError(f"{self.name}: no argument {name!r}; it has {known}")
+            if name not in known:
+                has = ", ".join(known) or "no settings"
+                raise TypeError(f"{self.name}: no argument {name!r}; it has {has}")
         if settings or rest:  # indices, say, may be Tensors; a forward sees arrays
             settings.update((k, x.data) for k, x in settings.items() if isinstance(x, Tensor))
             rest = [x.data if isinstance(x, Tensor) else x for x in rest]
@@ -368,7 +340,7 @@ def op(forward: Any = None, *, keeps_dtype: bool = False, flops: Any = 1) -> Any
 
 
 def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
-    """Attach a vector-Jacobian product to the op `of`; flops are those of the VJP per forward FLOP.
+    """Attach a vector-Jacobian product to the op `of`; it takes `flops` per FLOP of the forward.
 
     The function takes (d_output, saved) and returns one gradient per array input: an array, or
     None for an input that has no derivative. It must not write into d_output. The engine may write
@@ -465,42 +437,33 @@ def _visit(node, sums):
         for i, (shape, dtype) in enumerate(node.outputs) for d in [sums.pop((node, i), None)]
     ])
     edges, op, observer = node.edges, node.op, _observer.get()
-    needs = [edge is not None for edge in edges]
-    of_leaves = None
+    needs, of_leaves = [edge is not None for edge in edges], None
     if "sums" in op.vjp_takes:
         of_leaves = [sums.get(edge) if isinstance(edge, Tensor) else None for edge in edges]
-    start = None if observer is None else time.perf_counter()
+    start = time.perf_counter()
     d_output = d_outputs if len(d_outputs) > 1 else d_outputs[0]
     gradients = op.gradients(d_output, node.saved, needs, of_leaves)
     if observer is not None:
         observer.vjp(op, node, d_outputs, gradients, time.perf_counter() - start)
-    _check(node, gradients)
     node.saved, node.edges = None, ()
+    assert len(gradients) == len(edges), f"{op.name}: one gradient per array input is needed"
     for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
         if edge is None:
             continue
-        if isinstance(edge, tuple):
+        leaf = isinstance(edge, Tensor)
+        expected = (edge.data.shape, edge.data.dtype) if leaf else edge[0].outputs[edge[1]]
+        if gradient is None:
+            raise RuntimeError(f"backward: {op.name} has no derivative with respect to an input of "
+                               f"shape {expected[0]}; pass that input's .detach()")
+        found = (gradient.shape, gradient.dtype)
+        assert found == expected, f"{op.name}: gradient is {found}, its input {expected}"
+        if not leaf:
             # Out of place: the array may also be on its way to another input.
             sums[edge] = sums[edge] + gradient if edge in sums else gradient
         elif edge not in sums:
             sums[edge] = _owned(gradient, (*d_outputs, *gradients[:i], *gradients[i + 1 :]))
         elif gradient is not sums[edge]:  # else the VJP has added to it in place
             sums[edge] += gradient
-
-
-def _check(node, gradients):
-    name = node.op.name
-    assert len(gradients) == len(node.edges), f"{name}: one gradient per array input is needed"
-    for edge, gradient in zip(node.edges, gradients, strict=True):
-        if edge is None:
-            continue
-        leaf = isinstance(edge, Tensor)
-        expected = (edge.data.shape, edge.data.dtype) if leaf else edge[0].outputs[edge[1]]
-        if gradient is None:
-            raise RuntimeError(f"backward: {name} has no derivative with respect to an input of "
-                               f"shape {expected[0]}; pass that input's .detach()")
-        found = (gradient.shape, gradient.dtype)
-        assert found == expected, f"{name}: gradient is {found}, its input {expected}"
 
 
 def _owned(gradient, others):

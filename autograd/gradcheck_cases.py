@@ -1,12 +1,9 @@
 """The cases of each op for gradcheck: CASES has, for every op in OPS, calls of it on random arrays.
 
-An op's cases cover its documented settings, shapes and broadcasts. An op of one array without
+They cover the documented settings, shapes and broadcasts of an op. An op of one array without
 settings needs no entry. All arrays are of order one, the weights of layer norm too: behind weights
 of 0.02 a wrong gradient is too small to be seen. They stay away from kinks, where |x|, max and the
 like have no derivative.
-
-`normal(2, 3)` and its like stand for an array that is made from a random generator; `on_pairs`,
-`over_axes` and the others are lists of cases.
 """
 
 from functools import partial
@@ -18,10 +15,10 @@ from autograd.ops import arithmetic, attention, linalg, loss, nn, reductions, sh
 
 
 class Case:
-    """A call of f, a function of Tensors, on the arrays that `makers` make from a generator."""
+    """A call f(*arrays, **settings); `makers` make the arrays from a random generator."""
 
-    def __init__(self, label, f, *makers):
-        self.label, self.f, self.makers = label, f, makers
+    def __init__(self, label, f, *makers, **settings):
+        self.label, self.f, self.makers = label, partial(f, **settings) if settings else f, makers
 
     def inputs(self, seed):
         rng = np.random.default_rng(seed)
@@ -70,20 +67,21 @@ def on_pairs(f, a=normal, b=normal):
 
 def over_axes(f, array=normal, axes=(None, 0, -1, 1, (0, 2), (-1, 0), (0, 1, 2)), **settings):
     return [
-        Case(f"axis={a}, keepdims={k}", partial(f, axis=a, keepdims=k, **settings), array(2, 3, 2))
+        Case(f"axis={a}, keepdims={k}", f, array(2, 3, 2), axis=a, keepdims=k, **settings)
         for a in axes for k in (False, True)
     ]
 
 
 def with_settings(f, array, *settings):
-    """Return a case for each dict of keyword settings."""
+    """Return a case for each dict of keyword settings, or tuple of positional ones."""
     return [
-        Case(", ".join(f"{k}={v}" for k, v in given.items()), partial(f, **given), array)
+        Case(", ".join(f"{k}={v}" for k, v in given.items()), f, array, **given)
+        if isinstance(given, dict) else Case(f"{given}", lambda x, given=given: f(x, *given), array)
         for given in settings
     ]
 
 
-def joined(f, axis, *shapes):
+def joined(f, *shapes, axis):
     return Case(f"axis={axis}", lambda *xs: f(xs, axis=axis), *[normal(*s) for s in shapes])
 
 
@@ -91,6 +89,7 @@ TARGETS = np.array([[1, 0, 4], [4, -1, 2]])
 PADDING = np.array([[1, 1, 0], [0, 1, 1]])
 LATE = np.array([[0, 1, 1], [0, 0, 0]])
 MASK = np.array([[True, False, True], [False, False, True]])
+ALONG = {"axis": -1}, {"axis": 0}, {"axis": -2}
 INDICES = {
     "int": 1,
     "negative int, slice": (-1, slice(None, 2)),
@@ -125,15 +124,11 @@ HEADS = {
     "two heads of queries to one of keys": ({}, (2, 4, 3, 2), (2, 2, 3, 2)),
     "padding": ({"mask": PADDING, "causal": False}, (2, 2, 3, 2), (2, 2, 3, 2)),
     "queries that see nothing": ({"mask": LATE}, (2, 2, 3, 2), (2, 1, 3, 2)),
-}
-# with a bias: its shape is the last one
-BIASES = {
+    # with a bias, whose shape is the last one
     "a bias for all sequences": ({}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
     "a bias for each": ({"causal": False, "scale": 0.8}, (2, 2, 2, 2), (2, 1, 3, 2), (2, 2, 2, 3)),
     "a bias and padding": ({"mask": PADDING}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
 }
-
-
 ONE_ARRAY = [op for op in OPS.values() if len(op.array_names) == 1 and not op.setting_names]
 CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     # arithmetic
@@ -163,55 +158,42 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     "var": over_axes(reductions.var, axes=(None, 0, (-1, 0)))
     + over_axes(reductions.var, axes=(1, (0, 2)), correction=1),
     # shaping
-    "reshape": [
-        Case("three lengths", lambda x: shaping.reshape(x, 3, 2, 2), normal(2, 6)),
-        Case("a tuple with -1", lambda x: shaping.reshape(x, (4, -1)), normal(2, 6)),
-        Case("to a scalar", lambda x: shaping.reshape(x, ()), normal(1, 1)),
-    ],
-    "transpose": [
-        Case("reversed", shaping.transpose, normal(2, 3, 2)),
-        Case("axes", lambda x: shaping.transpose(x, 1, 2, 0), normal(2, 3, 4)),
-        Case("a tuple", lambda x: shaping.transpose(x, (-1, 0, -2)), normal(2, 3, 4)),
-    ],
+    "reshape": with_settings(shaping.reshape, normal(2, 6), (3, 2, 2), ((4, -1),))
+    + with_settings(shaping.reshape, normal(1, 1), ((),)),
+    "transpose": with_settings(shaping.transpose, normal(2, 3, 4), (), (1, 2, 0), ((-1, 0, -2),)),
     "swapaxes": with_settings(shaping.swapaxes, normal(2, 3, 4),
                               {"first": 0, "second": 1}, {"first": -1, "second": 0}),
     "broadcast_to": [
-        Case("a row", lambda x: shaping.broadcast_to(x, (2, 3)), normal(3)),
-        Case("a column", lambda x: shaping.broadcast_to(x, (2, 2, 3)), normal(2, 1)),
-        Case("a scalar", lambda x: shaping.broadcast_to(x, (2, 3)), normal()),
-        Case("its own shape", lambda x: shaping.broadcast_to(x, (2, 3)), normal(2, 3)),
+        *with_settings(shaping.broadcast_to, normal(3), ((2, 3),)),
+        *with_settings(shaping.broadcast_to, normal(2, 1), ((2, 2, 3),)),
+        *with_settings(shaping.broadcast_to, normal(), ((2, 3),)),
+        *with_settings(shaping.broadcast_to, normal(2, 3), ((2, 3),)),
     ],
     "getitem": [
-        Case(label, partial(shaping.getitem, index=index), normal(4, 3, 2))
+        Case(label, shaping.getitem, normal(4, 3, 2), index=index)
         for label, index in INDICES.items()
     ],
     "concat": [
-        joined(shaping.concat, 0, (1, 3), (2, 3), (2, 3)),
-        joined(shaping.concat, -1, (2, 1, 2), (2, 1, 2)),
-        joined(shaping.concat, 1, (2, 3)),
+        joined(shaping.concat, (1, 3), (2, 3), (2, 3), axis=0),
+        joined(shaping.concat, (2, 1, 2), (2, 1, 2), axis=-1),
+        joined(shaping.concat, (2, 3), axis=1),
     ],
-    "split": with_settings(
-        shaping.split, normal(4, 3, 2),
-        {"size": 2}, {"size": 3}, {"size": [1, 0, 3]}, {"size": 2, "axis": -2},
-    ),
+    "split": with_settings(shaping.split, normal(4, 3, 2), {"size": 2}, {"size": 3},
+                           {"size": [1, 0, 3]}, {"size": 2, "axis": -2}),
     "stack": [
-        joined(shaping.stack, 0, (2, 3), (2, 3), (2, 3)),
-        joined(shaping.stack, -1, (2, 3), (2, 3)),
-        joined(shaping.stack, 1, (4,)),
+        joined(shaping.stack, (2, 3), (2, 3), (2, 3), axis=0),
+        joined(shaping.stack, (2, 3), (2, 3), axis=-1),
+        joined(shaping.stack, (4,), axis=1),
     ],
-    "pad": with_settings(
-        shaping.pad, normal(2, 3),
-        {"widths": ((0, 0), (2, 1))}, {"widths": ((1, 0), (0, 2)), "value": 3.0},
-    ),
+    "pad": with_settings(shaping.pad, normal(2, 3), {"widths": ((0, 0), (2, 1))},
+                         {"widths": ((1, 0), (0, 2)), "value": 3.0}),
     # linalg
     "matmul": [
         Case(label, linalg.matmul, normal(*a), normal(*b)) for label, (a, b) in MATRICES.items()
     ] + [
-        Case("a transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b),
-             normal(2, 4, 3), normal(2, 4, 2)),
-        Case("b transposed", lambda a, b: linalg.matmul(a, b.swapaxes(1, 2)),
-             normal(2, 3, 4), normal(2, 2, 4)),
-        Case("both transposed", lambda a, b: linalg.matmul(a.swapaxes(1, 2), b.swapaxes(1, 2)),
+        Case("a transposed", lambda a, b: a.swapaxes(1, 2) @ b, normal(2, 4, 3), normal(2, 4, 2)),
+        Case("b transposed", lambda a, b: a @ b.swapaxes(1, 2), normal(2, 3, 4), normal(2, 2, 4)),
+        Case("both transposed", lambda a, b: a.swapaxes(1, 2) @ b.swapaxes(1, 2),
              normal(2, 4, 3), normal(2, 2, 4)),
     ],
     "linear": [
@@ -224,53 +206,42 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     # nn
     "relu": on_shapes(nn.relu, apart),
     "gelu": with_settings(nn.gelu, normal(2, 5), {"approximate": "tanh"}, {"approximate": "none"}),
-    "softmax": with_settings(nn.softmax, normal(2, 3, 4), {"axis": -1}, {"axis": 0}, {"axis": -2}),
-    "log_softmax": with_settings(
-        nn.log_softmax, normal(2, 3, 4), {"axis": -1}, {"axis": 0}, {"axis": -2}),
+    "softmax": with_settings(nn.softmax, normal(2, 3, 4), *ALONG),
+    "log_softmax": with_settings(nn.log_softmax, normal(2, 3, 4), *ALONG),
     "layer_norm": [
         Case("weight and bias", nn.layer_norm, normal(2, 2, 5), normal(5), normal(5)),
         Case("no bias", lambda x, weight: nn.layer_norm(x, weight, None), normal(3, 4), normal(4)),
         Case("no weight", lambda x, bias: nn.layer_norm(x, None, bias), normal(3, 4), normal(4)),
         Case("no weight, no bias", lambda x: nn.layer_norm(x, None, None), normal(3, 4)),
-        Case("eps=0.1", partial(nn.layer_norm, eps=0.1), normal(4), normal(4), normal(4)),
+        Case("eps=0.1", nn.layer_norm, normal(4), normal(4), normal(4), eps=0.1),
     ],
     "rms_norm": [
         Case("a matrix of rows", nn.rms_norm, normal(2, 2, 5), normal(5)),
         Case("one row", nn.rms_norm, normal(4), normal(4)),
-        Case("eps=0.1", partial(nn.rms_norm, eps=0.1), normal(3, 4), normal(4)),
+        Case("eps=0.1", nn.rms_norm, normal(3, 4), normal(4), eps=0.1),
     ],
-    "rotary_embedding": with_settings(
-        nn.rotary_embedding, normal(2, 2, 3, 4),
-        {"positions": [0, 1, 2]}, {"positions": np.array([7, 3, 3]), "base": 100.0},
-    ),
-    "embedding": with_settings(
-        nn.embedding, normal(5, 3),
-        {"indices": [[1, 4, 1], [1, 0, 3]]}, {"indices": [2, 2]}, {"indices": 3},
-    ),
+    "rotary_embedding": with_settings(nn.rotary_embedding, normal(2, 2, 3, 4),
+                                      {"positions": [0, 1, 2]},
+                                      {"positions": np.array([7, 3, 3]), "base": 100.0}),
+    "embedding": with_settings(nn.embedding, normal(5, 3), {"indices": [[1, 4, 1], [1, 0, 3]]},
+                               {"indices": [2, 2]}, {"indices": 3}),
     "dropout": with_settings(nn.dropout, normal(3, 4),
                              {"p": 0.3, "seed": 1}, {"p": 0.7, "seed": 2}, {"p": 0.0, "seed": 3}),
     "scaled_dot_product_attention": [
-        Case(label, partial(attention.scaled_dot_product_attention, **settings),
-             normal(*q), normal(*kv), normal(*kv))
-        for label, (settings, q, kv) in HEADS.items()
-    ] + [
-        Case(label, partial(attention.scaled_dot_product_attention, **settings),
-             normal(*q), normal(*kv), normal(*kv), normal(*bias))
-        for label, (settings, q, kv, bias) in BIASES.items()
+        Case(label, attention.scaled_dot_product_attention,
+             *[normal(*shape) for shape in (q, kv, kv, *bias)], **settings)
+        for label, (settings, q, kv, *bias) in HEADS.items()
     ],
-    "cross_entropy": [
-        Case("ignore_index=-1", partial(loss.cross_entropy, targets=TARGETS), normal(2, 3, 5)),
-        Case("ignore_index=4", partial(loss.cross_entropy, targets=abs(TARGETS), ignore_index=4),
-             normal(2, 3, 5)),
-        Case("one row", partial(loss.cross_entropy, targets=2), normal(4)),
-    ],
+    "cross_entropy": with_settings(
+        loss.cross_entropy, normal(2, 3, 5),
+        {"targets": TARGETS}, {"targets": abs(TARGETS), "ignore_index": 4},
+    ) + with_settings(loss.cross_entropy, normal(4), {"targets": 2}),
     "linear_cross_entropy": [
-        Case("ignore_index=-1", partial(loss.linear_cross_entropy, targets=TARGETS),
-             normal(2, 3, 4), normal(5, 4)),
-        Case("ignore_index=4",
-             partial(loss.linear_cross_entropy, targets=abs(TARGETS), ignore_index=4),
-             normal(2, 3, 2), normal(5, 2)),
-        Case("a third of the loss",
-             lambda x, table: loss.linear_cross_entropy(x, table, 2) / 3, normal(3), normal(4, 3)),
+        Case("ignore_index=-1", loss.linear_cross_entropy, normal(2, 3, 4), normal(5, 4),
+             targets=TARGETS),
+        Case("ignore_index=4", loss.linear_cross_entropy, normal(2, 3, 2), normal(5, 2),
+             targets=abs(TARGETS), ignore_index=4),
+        Case("a third of the loss", lambda x, table: loss.linear_cross_entropy(x, table, 2) / 3,
+             normal(3), normal(4, 3)),
     ],
 }

@@ -1,8 +1,8 @@
 """The arithmetic of every kernel, in a few lines of NumPy each.
 
 Same names, same signatures, same results (up to rounding) as `autograd.kernels`, whose docstring
-has the contract and the dimension letters. It is there to be read, to be stepped
-through (`AUTOGRAD_BACKEND=numpy` runs everything on it), and to test the kernels.
+has the contract and the dimension letters. Read it, step through it (`AUTOGRAD_BACKEND=numpy` runs
+everything on it); the kernels are tested against it.
 """
 
 import math
@@ -37,10 +37,11 @@ def linear_backward(dy_NO, x_NI, bf16=False):
 
 
 def _operand(x, bf16):
-    """Return x, rounded if bf16 to the nearest bfloat16: the upper 16 bits of a float32.
+    """Return an array that is to be multiplied: x as it is, or, if bf16, rounded to bfloat16.
 
-    Half of the last remaining bit is added before the cut, less one where that bit is even: so a
-    tie goes to even. NaN stays NaN.
+    A bfloat16 is a float32 without its lower 16 bits. Clearing them would round toward 0. So a
+    little less than half of the lowest bit that stays is added first, and the missing 1 if that bit
+    is odd: this rounds to the nearest, and from halfway to an even last bit. NaN stays NaN.
     """
     if not bf16:
         return x

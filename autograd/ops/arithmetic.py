@@ -121,24 +121,22 @@ def pow_vjp(dz, saved, needs):
 def exp(x, /):
     """z = e^x.    dx = dz z"""
     z = np.exp(x)
-    return z, (z,)
+    return z, z
 
 
 @vjp(exp)
-def exp_vjp(dz, saved):
-    (z,) = saved
+def exp_vjp(dz, z):
     return dz * z
 
 
 @op
 def log(x, /):
     """z = ln x.    dx = dz / x"""
-    return np.log(x), (x,)
+    return np.log(x), x
 
 
 @vjp(log)
-def log_vjp(dz, saved):
-    (x,) = saved
+def log_vjp(dz, x):
     return dz / x
 
 
@@ -146,12 +144,11 @@ def log_vjp(dz, saved):
 def sqrt(x, /):
     """z = x^(1/2).    dx = dz / (2 z)"""
     z = np.sqrt(x)
-    return z, (z,)
+    return z, z
 
 
 @vjp(sqrt)
-def sqrt_vjp(dz, saved):
-    (z,) = saved
+def sqrt_vjp(dz, z):
     return dz / (2 * z)
 
 
@@ -159,24 +156,22 @@ def sqrt_vjp(dz, saved):
 def tanh(x, /):
     """z = tanh x.    dx = dz (1 - z^2)"""
     z = np.tanh(x)
-    return z, (z,)
+    return z, z
 
 
 @vjp(tanh)
-def tanh_vjp(dz, saved):
-    (z,) = saved
+def tanh_vjp(dz, z):
     return dz * (1 - z * z)
 
 
 @op
 def abs(x, /):
     """z = |x|.    dx = dz sign(x), and 0 at x = 0"""
-    return np.abs(x), (x,)
+    return np.abs(x), x
 
 
 @vjp(abs)
-def abs_vjp(dz, saved):
-    (x,) = saved
+def abs_vjp(dz, x):
     return dz * np.sign(x)
 
 
@@ -222,10 +217,9 @@ def clip(x, /, low=None, high=None):
     """
     low, high = checks.bounds("clip", low, high, x.dtype)
     z = x if low is None and high is None else np.clip(x, low, high)
-    return z, (z == x,)
+    return z, z == x
 
 
 @vjp(clip)
-def clip_vjp(dz, saved):
-    (inside,) = saved
+def clip_vjp(dz, inside):
     return dz * inside

@@ -82,17 +82,23 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, 
     logits_shape = (*x.shape[:-1], table.shape[0])
     targets_N, count = checks.targets("linear_cross_entropy", logits_shape, targets, ignore_index)
     x_NC, table_VC = rows(x), contiguous(table)
-    N, V = len(x_NC), len(table_VC)
     dx_NC = np.empty_like(x_NC) if needs[0] else None
-    dtable_VC = None
-    total, step, scale, bf16 = 0.0, chunk_rows(V), x.dtype.type(1 / count), in_bf16(x)
-    for start in range(0, N, step):
-        n = slice(start, start + step)
-        dx_nC = None if dx_NC is None else dx_NC[n]
-        loss, dtable_VC = _loss_of_chunk(
-            x_NC[n], table_VC, targets_N[n], scale, dx_nC, dtable_VC, needs[1], bf16
-        )
-        total += loss
+    total, dtable_VC = 0.0, None
+    step, scale, bf16 = chunk_rows(len(table_VC)), x.dtype.type(1 / count), in_bf16(x)
+    for start in range(0, len(x_NC), step):
+        x_nC, targets_n = x_NC[start : start + step], targets_N[start : start + step]
+        logits_nV = backend.matmul_nt(x_nC[None], table_VC[None], bf16)[0]
+        losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_n)
+        total += losses_n.sum(dtype=wide(losses_n))
+        if any(needs):
+            dlogits_nV = backend.cross_entropy_backward(logits_nV, targets_n, *sums_n, scale)
+        if needs[0]:
+            dx_NC[start : start + step] = backend.matmul(dlogits_nV[None], table_VC[None], bf16)[0]
+        if needs[1] and start == 0:
+            dtable_VC = backend.matmul_tn(dlogits_nV[None], x_nC[None], bf16)[0]
+        elif needs[1]:
+            backend.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None], bf16)
+        logits_nV = dlogits_nV = None  # freed before the next chunk is computed
     dx = None if dx_NC is None else dx_NC.reshape(x.shape)
     return x.dtype.type(total / count), (dx, dtable_VC)
 
@@ -100,23 +106,3 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, 
 @vjp(linear_cross_entropy, flops=0)
 def linear_cross_entropy_vjp(dloss, saved):
     return tuple(d if d is None or dloss == 1 else d * dloss for d in saved)
-
-
-def _loss_of_chunk(x_nC, table_VC, targets_n, scale, dx_nC, dtable_VC, needs_table, bf16):
-    """Return (the sum of the rows' losses, dtable with these rows' contribution added).
-
-    dtable_VC is None before the first chunk. The rows' own gradient is written into dx_nC, unless
-    that is None. All gradients are multiplied by scale. It is a function of its own so that a chunk
-    of logits is freed before the next is computed.
-    """
-    logits_nV = backend.matmul_nt(x_nC[None], table_VC[None], bf16)[0]
-    losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_n)
-    if dx_nC is not None or needs_table:
-        dlogits_nV = backend.cross_entropy_backward(logits_nV, targets_n, *sums_n, scale)
-    if dx_nC is not None:
-        dx_nC[...] = backend.matmul(dlogits_nV[None], table_VC[None], bf16)[0]
-    if needs_table and dtable_VC is None:
-        dtable_VC = backend.matmul_tn(dlogits_nV[None], x_nC[None], bf16)[0]
-    elif needs_table:
-        backend.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None], bf16)
-    return losses_n.sum(dtype=wide(losses_n)), dtable_VC

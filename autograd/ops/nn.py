@@ -1,4 +1,4 @@
-"""What a transformer is made of: activations, softmax, layer norm, embedding, dropout.
+"""The parts of a transformer: activations, softmax, layer norm, embedding, dropout.
 
 In the docstrings `dy` is the gradient of the loss with respect to the output y. Every rule follows
 from dx_i = sum_j dy_j (dy_j/dx_i), where `dy_j` alone is that gradient and `dy_j/dx_i` a partial
@@ -16,12 +16,11 @@ from autograd.ops.linalg import contiguous, rows
 @op
 def relu(x, /):
     """y = max(x, 0).    dx = dy where x > 0, else 0"""
-    return np.maximum(x, x.dtype.type(0)), (x,)
+    return np.maximum(x, x.dtype.type(0)), x
 
 
 @vjp(relu)
-def relu_vjp(dy, saved):
-    (x,) = saved
+def relu_vjp(dy, x):
     return dy * (x > 0)
 
 
@@ -33,12 +32,11 @@ def sigmoid(x, /):
     """
     e = np.exp(np.where(x < 0, x, -x))
     y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
-    return y, (y,)
+    return y, y
 
 
 @vjp(sigmoid)
-def sigmoid_vjp(dy, saved):
-    (y,) = saved
+def sigmoid_vjp(dy, y):
     return dy * y * (1 - y)
 
 
@@ -75,12 +73,11 @@ def silu(x, /):
     Ramachandran, Zoph and Le, Searching for Activation Functions, 2017.
     """
     x = contiguous(x)
-    return backend.silu(x.reshape(-1)).reshape(x.shape), (x,)
+    return backend.silu(x.reshape(-1)).reshape(x.shape), x
 
 
 @vjp(silu)
-def silu_vjp(dy, saved):
-    (x,) = saved
+def silu_vjp(dy, x):
     return backend.silu_backward(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
 
 
@@ -191,7 +188,7 @@ def rotary_embedding(x, /, positions, base=10000.0):
     The transpose of a rotation is its inverse, so dx is dy rotated by -t w_e.
 
     x (B, H, T, D), D even, positions (T,) integers -> y (B, H, T, D)
-    Source: Su et al., RoFormer, 2021, section 3.2.2; the pairs are those of the Llama models.
+    Source: Su et al., RoFormer, 2021, section 3.2.2; the Llama models pair channels in this way.
     """
     positions_T = checks.positions("rotary_embedding", x, positions)
     E = x.shape[3] // 2

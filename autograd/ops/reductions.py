@@ -19,11 +19,6 @@ def kept_shape(shape, axes):
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
-def element_count(shape, axes):
-    """Return how many elements are reduced to one."""
-    return math.prod(shape[i] for i in axes)
-
-
 def wide(x):
     """Return the dtype in which many numbers of x are added: float64, or complex128 for complex."""
     return np.promote_types(x.dtype, np.float64)
@@ -35,7 +30,7 @@ def sum_over(x, axes, keepdims=False):
     NumPy adds row after row where the rows do not lie along the last axis: the four sums of
     (2^20, 4) times 0.1 would be 1 % too large in float32.
     """
-    few = element_count(x.shape, axes) <= FEW  # a few roundings, and the fastest addition
+    few = math.prod(x.shape[i] for i in axes) <= FEW  # a few roundings, and the fastest addition
     dtype = x.dtype if few else wide(x)
     return x.sum(axis=axes, keepdims=keepdims, dtype=dtype).astype(x.dtype, copy=False)
 
@@ -57,16 +52,14 @@ def sum_vjp(dz, saved):
 def mean(x, /, axis=None, keepdims=False):
     """z = (1/n) sum_i x_i.    dx_i = dz / n"""
     axes = checks.axes("mean", axis, x.shape)
-    checks.not_empty("mean", x.shape, axes)
-    z = sum_over(x, axes, keepdims) / x.dtype.type(element_count(x.shape, axes))
-    return z, (x.shape, axes)
+    count = checks.count("mean", x.shape, axes)
+    return sum_over(x, axes, keepdims) / x.dtype.type(count), (x.shape, axes, count)
 
 
 @vjp(mean)
 def mean_vjp(dz, saved):
-    shape, axes = saved
-    share = dz.reshape(kept_shape(shape, axes)) / element_count(shape, axes)
-    return np.broadcast_to(share, shape)
+    shape, axes, count = saved
+    return np.broadcast_to(dz.reshape(kept_shape(shape, axes)) / count, shape)
 
 
 @op
@@ -116,9 +109,8 @@ def var(x, /, axis=None, keepdims=False, correction=0):
     The mean depends on x too, but the deviations sum to 0, so that path adds nothing.
     """
     axes = checks.axes("var", axis, x.shape)
-    checks.not_empty("var", x.shape, axes)
     count = checks.count("var", x.shape, axes, correction)
-    mean = sum_over(x, axes, keepdims=True) / x.dtype.type(element_count(x.shape, axes))
+    mean = sum_over(x, axes, keepdims=True) / x.dtype.type(count + correction)
     deviation = x - mean
     z = sum_over(deviation * deviation, axes, keepdims=True) / x.dtype.type(count)
     return _drop(z, axes, keepdims), (deviation, count, axes)

@@ -119,12 +119,11 @@ def split(x, /, size, axis=0):
            add up to the axis, as in PyTorch (`numpy.split` takes the number of parts)
     """
     axis = checks.axis("split", axis, x.shape)
-    return _parts(x, checks.sizes("split", size, x.shape, axis), axis), (axis,)
+    return _parts(x, checks.sizes("split", size, x.shape, axis), axis), axis
 
 
 @vjp(split)
-def split_vjp(dz, saved):
-    (axis,) = saved
+def split_vjp(dz, axis):
     parts = dz if isinstance(dz, tuple) else (dz,)
     whole = _uncut(parts, axis)  # attention lays the gradients of q, k and v side by side
     return np.concatenate(parts, axis) if whole is None else whole
@@ -135,12 +134,11 @@ def stack(*arrays, axis=0):
     """Arrays of one shape joined along a new axis: stack([a, b], axis=0)."""
     checks.alike("stack", arrays)
     axis = checks.axis("stack", axis, (len(arrays), *arrays[0].shape))
-    return np.stack(arrays, axis), (axis,)
+    return np.stack(arrays, axis), axis
 
 
 @vjp(stack)
-def stack_vjp(dz, saved):
-    (axis,) = saved
+def stack_vjp(dz, axis):
     return tuple(np.moveaxis(dz, axis, 0))
 
 
@@ -191,16 +189,12 @@ def _one_tuple(given):
 def _plain_index(index):
     """Return an index without Tensors or lists, its arrays copied for an unchanged backward."""
     if isinstance(index, tuple):
-        return tuple(_plain_part(part) for part in index)
-    return _plain_part(index)
-
-
-def _plain_part(part):
-    if isinstance(part, Tensor):
-        part = part.data
-    if isinstance(part, list):
-        part = np.array(part, dtype=None if part else int)
-    elif isinstance(part, np.ndarray):
-        part = part.copy()
-    checks.index("getitem", part)
-    return part
+        return tuple(map(_plain_index, index))
+    if isinstance(index, Tensor):
+        index = index.data
+    if isinstance(index, list):
+        index = np.array(index, dtype=None if index else int)
+    elif isinstance(index, np.ndarray):
+        index = index.copy()
+    checks.index("getitem", index)
+    return index

@@ -14,7 +14,6 @@ def test_the_first_op_of_a_chain_is_named_with_its_inputs():
     x = Tensor([1.0, -2.0, 3.0], requires_grad=True)
     with np.errstate(all="ignore"), pytest.raises(AnomalyError) as error, detect_anomaly():
         (ag.log(x) * 2.0).sum()
-    assert error.value.op == "log"
     for words in ("forward of log", "1 nan and 0 inf among its 3", "first at [1]", "from -2 to 3"):
         assert words in str(error.value)
 
@@ -27,7 +26,6 @@ def test_a_gradient_that_is_not_finite_is_found_where_it_arises():
         root = ag.sqrt(x)
         module.append("elsewhere")
         (root * 2.0).sum().backward()
-    assert (error.value.op, error.value.where) == ("sqrt", "here")
     assert "backward of sqrt in here: the gradient of its input x" in str(error.value)
 
 
@@ -37,17 +35,11 @@ def test_an_input_that_was_never_finite_is_told_from_a_fault():
         Tensor([1.0, np.nan]) + 1.0
 
 
-@pytest.mark.parametrize("which", ["softmax", "concat", "split", "linear"])
-def test_finite_results_are_those_without_it(which):
+def test_finite_results_are_those_without_it():
     def gradient():
         x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
-        results = {
-            "softmax": lambda: (ag.softmax(x), ag.softmax(x)),
-            "concat": lambda: (ag.concat([x, x]),),
-            "split": lambda: ag.split(x, 1, axis=1),
-            "linear": lambda: (ag.linear(x, Tensor(np.ones((3, 2)))),),
-        }[which]()
-        sum((part * part).sum() for part in results).backward()
+        parts = [*ag.split(ag.softmax(x), 1, axis=1), ag.concat([x, x]), ag.linear(x, np.eye(3))]
+        sum((part * part).sum() for part in parts).backward()
         return x.grad
 
     with detect_anomaly():
@@ -55,15 +47,7 @@ def test_finite_results_are_those_without_it(which):
     np.testing.assert_array_equal(watched, gradient())
 
 
-def test_a_graph_from_before_can_be_walked_inside():
-    x = Tensor([2.0], requires_grad=True)
-    loss = (x * x).sum()
-    with detect_anomaly():
-        loss.backward()
-    assert x.grad == [4.0]
-
-
-def test_gradients_of_a_graph_from_before_are_not_looked_at():
+def test_a_graph_from_before_is_walked_and_not_looked_at():
     x = Tensor([0.0], requires_grad=True)
     root = ag.sqrt(x)
     with np.errstate(all="ignore"), detect_anomaly():

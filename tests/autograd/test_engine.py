@@ -1,4 +1,4 @@
-"""The engine: in which order gradients travel, and what is refused."""
+"""The engine: the order in which gradients travel, and its errors."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,6 @@ def leaf(*values):
 
 
 # ---- order and accumulation
-
-
-def test_a_node_is_visited_after_all_its_uses():
-    a = leaf(3.0)
-    b = a + a
-    c = b + b
-    c.backward()
-    np.testing.assert_array_equal(a.grad, [4])
 
 
 def test_each_node_is_visited_once(register):
@@ -47,7 +39,7 @@ def test_each_node_is_visited_once(register):
 
 @given(st.data())
 def test_random_graphs_have_the_gradient_of_their_jacobian(data):
-    """A graph of sums with integer factors is a matrix; its gradient is that of the product."""
+    """A graph of sums with integer factors is a matrix; its gradient is a row of it."""
     leaves = [leaf(float(n + 1)) for n in range(3)]
     tensors, jacobians = list(leaves), list(np.eye(3))
     for _ in range(data.draw(st.integers(1, 12))):
@@ -59,6 +51,13 @@ def test_random_graphs_have_the_gradient_of_their_jacobian(data):
     for n, x in enumerate(leaves):
         found = 0 if x.grad is None else x.grad.item()
         assert found == jacobians[-1][n]
+
+
+def test_one_array_on_its_way_to_two_inputs_is_not_added_to_in_place():
+    x = leaf(1.0)
+    a, b = x * 2, x * 3
+    (a * 3 + b * 5 + (a + b)).backward()
+    assert x.grad == [2 * (3 + 1) + 3 * (5 + 1)]
 
 
 def test_a_chain_of_20_000_nodes():
@@ -73,13 +72,6 @@ def test_a_chain_of_20_000_nodes():
     del y
 
 
-def test_a_leaf_is_a_graph_too():
-    x = leaf(1.0)
-    x.backward()
-    x.backward(np.array([2.0]))
-    np.testing.assert_array_equal(x.grad, [3])
-
-
 @pytest.mark.parametrize("used", [(0,), (1,), (2,), (0, 2), (0, 1, 2), (1, 1)])
 def test_outputs_that_nobody_uses_have_gradient_zero(used):
     x = leaf(1.0, 2.0, 3.0, 4.0, 5.0)
@@ -92,31 +84,17 @@ def test_outputs_that_nobody_uses_have_gradient_zero(used):
     np.testing.assert_array_equal(x.grad, expected)
 
 
-def test_an_op_with_a_list_of_one_output():
-    x = leaf(1.0, 2.0)
-    (whole,) = autograd.split(x, 2)
-    (whole * 3).sum().backward()
-    np.testing.assert_array_equal(x.grad, [3, 3])
-
-
-def test_backward_with_a_gradient():
-    x = leaf(1.0, 2.0)
-    for gradient in (np.array([3.0, 4.0]), [3.0, 4.0], Tensor([3.0, 4.0]), np.array([3, 4])):
-        x.grad = None
-        backward(x * x, gradient)
-        np.testing.assert_array_equal(x.grad, [6, 16])
-        assert x.grad.dtype == np.float64
-
-
-def test_a_gradient_is_not_rounded_to_another_precision_than_the_tensors():
+@pytest.mark.parametrize("gradient", [
+    np.array([3.0, 4.0]), [3.0, 4.0], Tensor([3.0, 4.0]), np.array([3, 4]), [0.1, 0.3],
+    [2**24 + 1, 2**53 - 1],
+])
+def test_backward_with_a_gradient_of_any_precision(gradient):
     x = leaf(1.0, 1.0)
-    for gradient in ([0.1, 0.3], [2**24 + 1, 2**53 - 1]):
-        x.grad = None
-        (x * 1).backward(gradient)
-        assert x.grad.tolist() == gradient
-    x.grad = None
+    backward(x * 1, gradient)
     x.sum().backward(0.1)
-    assert x.grad.tolist() == [0.1, 0.1]
+    given_numbers = gradient.data if isinstance(gradient, Tensor) else gradient
+    np.testing.assert_array_equal(x.grad, np.asarray(given_numbers, np.float64) + 0.1)
+    assert x.grad.dtype == np.float64
 
 
 def test_a_vjp_may_return_one_array_for_two_inputs(register):
@@ -124,7 +102,7 @@ def test_a_vjp_may_return_one_array_for_two_inputs(register):
 
     @op
     def twice(a, b, /):
-        return 2 * a + 2 * b, ()
+        return 2 * a + 2 * b, None
 
     @vjp(twice)
     def twice_vjp(dz, saved):
@@ -137,7 +115,7 @@ def test_a_vjp_may_return_one_array_for_two_inputs(register):
     np.testing.assert_array_equal(b.grad, [4, 4])
 
 
-# ---- what is refused
+# ---- errors
 
 
 def test_backward_twice():
@@ -243,22 +221,6 @@ def test_a_registered_op(register):
     np.testing.assert_allclose(x.grad, [2 * 3 / 5 - 4 / 25])
     np.testing.assert_allclose(y.grad, [2 * 4 / 5 + 3 / 25])
     assert polar(x, y, 2.0)[0].item() == 10
-
-
-def test_a_registered_op_may_save_nothing_at_all(register):
-    op, vjp = register
-
-    @op
-    def twice(x, /):
-        return x * 2, None
-
-    @vjp(twice)
-    def twice_vjp(dz, saved):
-        return dz * 2
-
-    x = leaf(1.0)
-    twice(twice(x)).backward()
-    np.testing.assert_array_equal(x.grad, [4])
 
 
 def test_the_pair_of_functions_works_without_the_engine():

@@ -187,8 +187,12 @@ ERRORS = [
     *[(lambda wrong=wrong: ag.concat(*wrong), TypeError,
        r"concat: takes one list of tensors; write concat\(\[a, b\]\), with axis aft")
       for wrong in ([], [t(2)], [t(2), t(2)], [[]], [[t(2), None]], [[t(2)], 0, 1])],
-    (lambda: t(2) * Tensor(np.ones(2)), TypeError,
-     "mul: float32 and float64 in one op; convert one: x"),
+    *[(lambda f=f, x=x: f(x, dim=0), TypeError, f"{f.name}: no argument 'dim'; it has axis")
+      for f, x in ((ag.sum, t(2)), (ag.softmax, t(2)), (ag.stack, [t(2)]))],
+    *[(lambda a=a, b=b: ag.mul(a, b), TypeError,
+       "mul: float32 and float64 in one op; convert one: x")
+      for a, b in [(t(2), Tensor(np.ones(2))), (Tensor(np.ones(2)), t(2)),
+                   (t(2).data, np.ones(2))]],
     (lambda: ag.exp(np.ones(2, np.float16)), TypeError, "exp: dtype float16 is not supported; use"),
     (lambda: ag.exp("1"), TypeError, "exp: dtype <U1 is not supported; use float32 or float64"),
 ]

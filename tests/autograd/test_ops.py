@@ -38,7 +38,7 @@ def within(name, arrays, dtype):
     if name == "layer_norm":
         x = arrays[0]
         spread = np.sqrt(x.var(axis=-1) + 1e-5)
-        allowed["atol"] *= max(1, np.max(np.abs(x).max(axis=-1) / spread))
+        allowed["atol"] *= np.fmax.reduce(np.abs(x).max(axis=-1) / spread, axis=None, initial=1)
     return allowed
 
 
@@ -118,9 +118,9 @@ def test_parts_are_joined_whatever_array_they_are_of(data):
     x, y = (np.random.default_rng(n).normal(size=shape).transpose(order) for n in range(2))
     candidates = draw_parts(data.draw, x, axis) + draw_parts(data.draw, y, axis)
     parts = tuple(data.draw(st.lists(st.sampled_from(candidates), min_size=1, max_size=4)))
-    joined = OPS["split"].vjp(parts, (axis,))
+    joined = OPS["split"].vjp(parts, axis)
     np.testing.assert_array_equal(joined, np.concatenate(parts, axis))
-    whole = OPS["split"].vjp(tuple(draw_parts(data.draw, x, axis)), (axis,))
+    whole = OPS["split"].vjp(tuple(draw_parts(data.draw, x, axis)), axis)
     np.testing.assert_array_equal(whole, x)
 
 
@@ -128,7 +128,7 @@ def test_parts_of_one_array_are_joined_without_a_copy():
     x = np.arange(24.0).reshape(2, 4, 3).swapaxes(0, 1)
     for axis in range(3):
         parts = tuple(np.split(x, x.shape[axis], axis))
-        assert np.may_share_memory(OPS["split"].vjp(parts, (axis,)), x)
+        assert np.may_share_memory(OPS["split"].vjp(parts, axis), x)
 
 
 def test_parts_that_only_lie_side_by_side_are_copied():
@@ -136,7 +136,7 @@ def test_parts_that_only_lie_side_by_side_are_copied():
     memory, x = bytearray(range(64)), np.arange(8.0)
     owners = [np.frombuffer(memory, count=4, offset=offset) for offset in (0, 32)]
     for parts in [tuple(owners), (x[:2], x[2:6:2]), (np.arange(8.0),)]:
-        joined = OPS["split"].vjp(parts, (0,))
+        joined = OPS["split"].vjp(parts, 0)
         np.testing.assert_array_equal(joined, np.concatenate(parts))
         assert not any(np.may_share_memory(joined, part) for part in parts)
 

@@ -1,4 +1,4 @@
-"""Products of operands rounded to bfloat16: what is rounded, how, and how far off gradients are."""
+"""Products of operands rounded to bfloat16: the rounding, and the error of gradients."""
 
 import warnings
 
@@ -69,7 +69,7 @@ sizes = st.integers(1, 40)
 
 @given(M=sizes, K=sizes, N=sizes, seed=st.integers(0, 99))
 def test_gradients_are_off_by_the_rounding_of_the_operands_and_no_more(M, K, N, seed):
-    """Of a product, those of its operands: 8 bits of each factor, in forward and in backward."""
+    """Each factor of a product keeps 8 bits, in forward and in backward."""
     a, b, dc, bias = draw((M, K), (K, N), (M, N), (N,), seed=seed)
     autograd.set_matmul_precision("bfloat16")
     for function in (matmul, lambda a, b: linear(a, b, Tensor(bias))):
@@ -80,29 +80,20 @@ def test_gradients_are_off_by_the_rounding_of_the_operands_and_no_more(M, K, N, 
         assert_near(B.grad, a.T, dc)
 
 
-def test_the_gradient_of_a_bias_is_a_sum_of_what_is_not_rounded():
-    x, w, bias, dy = draw((300, 5), (5, 7), (7,), (300, 7))
-    sums = []
+def test_the_head_rounds_its_operands_and_a_bias_sums_gradients_that_are_not_rounded():
+    x, table, w, bias, dy = draw((50, 33), (70, 33), (33, 7), (7,), (50, 7))
+    found = []
     for precision in setting.PRECISIONS:
         autograd.set_matmul_precision(precision)
-        Bias = Tensor(bias, requires_grad=True)
+        X, Table, Bias = (Tensor(a, requires_grad=True) for a in (x, table, bias))
         linear(Tensor(x), Tensor(w, requires_grad=True), Bias).backward(dy)
-        sums.append(Bias.grad)
-    np.testing.assert_allclose(*sums, rtol=0, atol=1e-5)
-
-
-def test_the_head_rounds_its_operands_too():
-    x, table = draw((50, 33), (70, 33))
-    targets = np.arange(50)
-    losses = []
-    for precision in setting.PRECISIONS:
-        autograd.set_matmul_precision(precision)
-        X, Table = Tensor(x, requires_grad=True), Tensor(table, requires_grad=True)
-        loss = linear_cross_entropy(X, Table, targets)
+        loss = linear_cross_entropy(X, Table, np.arange(50))
         loss.backward()
-        losses.append((loss.data, X.grad, Table.grad))
-    for exact, found in zip(*losses, strict=True):
-        assert 0 < np.abs(found - exact).max() < 10 * ROUNDING * np.abs(exact).max()
+        found.append((Bias.grad, loss.data, X.grad, Table.grad))
+    (bias_grad, *exact), (rounded_bias_grad, *rounded_head) = found
+    np.testing.assert_allclose(rounded_bias_grad, bias_grad, rtol=0, atol=1e-5)
+    for a, b in zip(exact, rounded_head, strict=True):
+        assert 0 < np.abs(b - a).max() < 10 * ROUNDING * np.abs(a).max()
 
 
 def test_backward_rounds_as_its_forward_has():
@@ -124,19 +115,17 @@ def test_products_of_float64_are_not_rounded():
     gradcheck(matmul, (a, b))
 
 
-def test_the_setting_is_read_and_restored():
-    with autograd.using_matmul_precision("bfloat16"):
-        assert autograd.matmul_precision() == "bfloat16"
-    assert autograd.matmul_precision() == "float32"
-    with pytest.raises(ValueError, match="'fp8' is unknown; use one of: .*bfloat16"):
-        autograd.set_matmul_precision("fp8")
-
-
-def test_a_processor_without_the_instructions_says_so_once(monkeypatch):
+def test_the_setting_is_restored_and_slow_processors_are_warned_of_once(monkeypatch):
     monkeypatch.setitem(setting._setting, "warned", False)
     monkeypatch.setattr(backend, "MULTIPLIES_BFLOAT16", False, raising=False)
-    with pytest.warns(RuntimeWarning, match="float32 is the faster setting here"):
-        autograd.set_matmul_precision("bfloat16")
+    with (
+        pytest.warns(RuntimeWarning, match="float32 is the faster setting here"),
+        autograd.using_matmul_precision("bfloat16"),
+    ):
+        assert autograd.matmul_precision() == "bfloat16"
+    assert autograd.matmul_precision() == "float32"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         autograd.set_matmul_precision("bfloat16")
+    with pytest.raises(ValueError, match="'fp8' is unknown; use one of: .*bfloat16"):
+        autograd.set_matmul_precision("fp8")

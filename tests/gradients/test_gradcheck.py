@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import autograd as ag
 from autograd import OPS, GradcheckError, Tensor, gradcheck, op, vjp
-from autograd.finite_differences import random_signed
-from autograd.gradcheck import EVERY_ENTRY, RTOL, SOME_ENTRIES
+from autograd.gradcheck import EVERY_ENTRY, RTOL, SOME_ENTRIES, random_signed
+from npgpt.cli.gradcheck import _op_rows
 
 
 def op_with(rule, forward=lambda x, /: (x * x, (x,))):
@@ -72,19 +72,20 @@ def test_the_report_names_the_function_the_input_the_entry_and_the_error():
     assert "b, shape (2, 3): 1 of 6 entries wrong; worst at [1, 2]" in text
     assert "ratio 1.5," in text
     said = {k: float(v) for k, v in re.findall(r"(analytic|numeric|error) (-?[\d.e-]+)", text)}
-    assert abs(said["analytic"] / said["numeric"] - 1.5) < 1e-6
-    both = np.abs([said["analytic"], said["numeric"]])
-    assert both.min() <= abs(a[1, 2]) <= both.max() / 0.5
+    assert said["analytic"] == pytest.approx(1.5 * said["numeric"], rel=1e-6)
+    assert 0.5 <= abs(said["numeric"] / a[1, 2]) <= 1
     assert said["error"] == pytest.approx(1 / 3, abs=0.3)
 
 
 def test_inputs_in_a_dict_are_passed_and_reported_by_name():
-    def f(*, weight, bias):
-        return op_with(off_at((1,), 0.25))(weight) + bias
+    w = Tensor(array(3), requires_grad=True)
+
+    def f(*, weight, **_):
+        return op_with(off_at((1,), 0.25))(weight) + w  # a Tensor may be read from elsewhere
 
     text = r"gradcheck of f: 1 of 2 .*\n  weight, shape \(3,\): 1"
     with pytest.raises(GradcheckError, match=text):
-        gradcheck(f, {"weight": array(3), "bias": array(3)})
+        gradcheck(f, {"weight": array(3), "w.0": w})
 
 
 @pytest.mark.parametrize(
@@ -99,13 +100,6 @@ def test_inputs_in_a_dict_are_passed_and_reported_by_name():
 def test_inputs_in_a_list_are_reported_by_the_names_of_the_parameters(f, names):
     inputs = [array(2, 3), array(3), array(3)][-len(names) :]
     assert [found.name for found in gradcheck(f, inputs).inputs] == names
-
-
-def test_a_function_may_read_its_tensors_from_elsewhere():
-    w0, w1 = Tensor(array(3), requires_grad=True), Tensor(array(), requires_grad=True)
-    weights = {"w.0": w0, "w.1": w1}
-    report = gradcheck(lambda **_: ag.exp(w0 * w1), weights)
-    assert [found.name for found in report.inputs] == ["w.0", "w.1"]
 
 
 @pytest.mark.parametrize("factor", [2, -1, 0])
@@ -124,11 +118,6 @@ def test_a_softmax_rule_that_an_all_ones_cotangent_can_not_judge(factor):
     assert np.abs(x.grad).max() < 1e-15  # rows of a softmax sum to 1: right, whatever the factor
     with pytest.raises(GradcheckError, match=f"ratio {factor},"):
         gradcheck(wrong_softmax, [x])
-
-
-def test_a_rule_that_ignores_what_arrives_is_caught():
-    with pytest.raises(GradcheckError):
-        gradcheck(op_with(lambda dz, saved: 2 * saved[0]), [array()])
 
 
 def test_every_output_of_several_is_checked():
@@ -152,12 +141,9 @@ def test_a_gradient_that_is_no_number_is_wrong_where_it_stands(size, value):
         gradcheck(op_with(off_at((4,), value)), [array(size)])
 
 
-def test_a_gradient_hidden_from_backward_is_missed():
+def test_a_gradient_hidden_from_backward_is_missed_and_one_without_influence_is_zero():
     with pytest.raises(GradcheckError, match="x, .* analytic 0, numeric"):
         gradcheck(lambda x, y: x.detach() * y, [array(3), array(3)])
-
-
-def test_an_input_without_influence_has_gradient_zero():
     report = gradcheck(lambda x, y: x * x, [array(3), array(3)])
     assert report.inputs[1].analytic == report.inputs[1].numeric == 0
 
@@ -167,20 +153,6 @@ def test_small_gradients_are_held_to_the_same_relative_accuracy():
         scaled = op_with(lambda dz, saved: dz * 1.001 * saved, lambda x, /, s=scale: (x * s, s))
         with pytest.raises(GradcheckError, match=r"3 of 3 entries wrong.*ratio 1\.00"):
             gradcheck(scaled, [array(3)])
-
-
-@given(st.integers(0, 2**32), st.integers(0, 59), st.sampled_from([1.001, 0.999, 0, -1]))
-def test_any_single_entry_of_a_small_array_is_checked(seed, entry, factor):
-    x = array(5, 12, seed=seed)
-    index = np.unravel_index(entry, x.shape)
-
-    def rule(dz, saved):
-        dx = square_rule(dz, saved)
-        dx[index] *= factor
-        return dx
-
-    with pytest.raises(GradcheckError, match=rf"1 of 60 .*at \[{index[0]}, {index[1]}\]"):
-        gradcheck(op_with(rule), [x], seed=seed)
 
 
 # Large arrays: some entries, and directions
@@ -220,22 +192,22 @@ def test_a_smaller_error_of_one_entry_is_found_as_often_as_that_entry_is_drawn()
 
 def test_only_inputs_that_require_a_gradient_are_checked():
     f = op_with(lambda dz, saved: (dz * saved[1], None), lambda a, b, /: (a * b, (a, b)))
-    fixed = Tensor(array(3))
-    report = gradcheck(f, [array(3), fixed])
-    assert [found.name for found in report.inputs] == ["a"]
-    table, rows = array(4, 2), np.array([3, 1, 1])
-    assert len(gradcheck(ag.embedding, [table, rows]).inputs) == 1
+    assert [found.name for found in gradcheck(f, [array(3), Tensor(array(3))]).inputs] == ["a"]
+    assert len(gradcheck(ag.embedding, [array(4, 2), np.array([3, 1, 1])]).inputs) == 1
 
 
-def test_views_and_read_only_arrays_are_checked_where_they_are():
+def test_views_read_only_arrays_and_a_tensor_given_twice_are_checked_where_they_are():
     x = np.broadcast_to(array(4), (3, 4))
     y = array(8, 6)[::2, ::-2].T
     assert gradcheck(lambda x, y: ag.exp(x) * y, [x, y]).passed
-
-
-def test_one_tensor_given_twice_has_the_gradient_of_both_uses():
     x = Tensor(array(3), requires_grad=True)
     assert gradcheck(ag.mul, [x, x]).passed
+
+
+def test_a_gradient_that_the_engine_refuses_is_a_row_of_the_command_s_table():
+    with mock.patch.object(OPS["exp"], "vjp", lambda dz, z: dz[None]):
+        (row,) = _op_rows(["exp"], 0)
+    assert row["failure"].startswith("exp: gradient is ((1,), ")
 
 
 def test_the_same_seed_gives_the_same_report():
@@ -250,8 +222,5 @@ def test_cotangents_are_of_order_one_and_of_both_signs(seed, shape):
     assert c.shape == tuple(shape)
     assert ((np.abs(c) >= 0.5) & (np.abs(c) <= 1)).all()
     assert abs((c > 0).sum() - (c < 0).sum()) <= 1
-
-
-def test_a_single_cotangent_has_either_sign():
-    signs = {float(np.sign(random_signed(np.random.default_rng(seed), ()))) for seed in range(20)}
+    signs = {float(np.sign(random_signed(np.random.default_rng(n), ()))) for n in range(20)}
     assert signs == {1.0, -1.0}

@@ -1,4 +1,4 @@
-"""Gradients of every op for shapes, settings and memory layouts that hypothesis draws."""
+"""Gradients of every op for shapes and settings that hypothesis draws."""
 
 import numpy as np
 import pytest
@@ -8,18 +8,12 @@ from op_table import call, draw_call
 
 from autograd import OPS, Tensor, gradcheck
 
-LAYOUTS = {
-    "C": lambda x: x,
-    "Fortran": lambda x: np.array(x, order="F"),
-    "every other element": lambda x: np.stack([x, x], axis=-1)[..., 1],
-    "negative strides": lambda x: np.flip(np.flip(x).copy()),
-}
 # Behind nearly equal numbers a norm is steep, and at a kink there is no derivative.
 APART = {"abs", "relu", "clip", "max", "maximum", "layer_norm", "rms_norm"}
 
 
 def apart(x, i):
-    """Ranks of x: 0.1 from one another, from multiples of 1/2, and from those of array i + 1."""
+    """Return ranks of x, 0.1 from one another, from multiples of 1/2 and from array i + 1."""
     ranks = np.argsort(np.argsort(x, axis=None)).reshape(x.shape) - x.size // 2
     return ranks / 2 + 0.125 * (1 + i) + 0.02 * np.tanh(x)
 
@@ -27,15 +21,12 @@ def apart(x, i):
 @pytest.mark.parametrize("name", sorted(OPS))
 @settings(max_examples=40)
 @given(data=st.data())
-def test_gradients_of_drawn_calls(name, data, float32_gaps):
-    """They agree with finite differences, and in float32 with those in float64."""
+def test_gradients_of_drawn_calls_agree_with_finite_differences(name, data):
     arrays, rest, keywords = draw_call(name, data.draw)
     if name in APART:
         arrays = [x if x is None else apart(x, i) for i, x in enumerate(arrays)]
     if name == "div":
         arrays[1] = np.abs(arrays[1]) + 0.5
-    layout = LAYOUTS[data.draw(st.sampled_from(sorted(LAYOUTS)))]
-    arrays = [x if x is None else layout(x) for x in arrays]
     fixed = {i: x for i, x in enumerate(arrays) if x is None}
     if name == "where":
         fixed[0] = arrays[0] > 0
@@ -48,5 +39,3 @@ def test_gradients_of_drawn_calls(name, data, float32_gaps):
 
     assume(all(y.size for y in f(**{k: Tensor(x) for k, x in inputs.items()})))
     gradcheck(f, inputs)
-    for gap, scale in float32_gaps(f, inputs):
-        assert gap <= 1e-4 * max(1, scale)

@@ -14,8 +14,7 @@ from op_table import TABLE
 import autograd
 import autograd.ops
 from autograd import OPS, Tensor, op
-from autograd.finite_differences import Function
-from autograd.gradcheck import _rule_and_arithmetic, check_op
+from autograd.gradcheck import Function, _rule_and_arithmetic, check_op
 from autograd.gradcheck_cases import CASES
 
 ROOT = Path(autograd.__file__).parents[1]
@@ -29,9 +28,9 @@ EVERY_CASE = [
 @pytest.mark.parametrize("name", sorted(OPS))
 def test_gradients_agree_with_finite_differences(name, backend):
     report = check_op(name)
-    assert report.passed, report.failure
-    assert report.cases == len(CASES[name]) > 0
-    assert 0 <= report.worst < 1e-7
+    assert report.passed, str(report)
+    assert {found.case for found in report.inputs} == {case.label for case in CASES[name]}
+    assert 0 <= report.worst.error < 1e-7
 
 
 def every_op():
@@ -42,7 +41,7 @@ def every_op():
 
 
 def omissions(name):
-    """What is still to be written for an op, file by file."""
+    """Yield the missing parts of an op, file by file."""
     module = OPS[name].__module__
     if OPS[name].vjp is None:
         yield f"{module.replace('.', '/')}.py: the VJP of {name}, below it, as @vjp({name})"
@@ -76,11 +75,6 @@ def test_whatever_is_missing_of_an_op_is_named_with_its_file():
             "autograd/gradcheck_cases.py",
             "tests/op_table.py",
         ]
-
-
-def test_an_unknown_op_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match="no such op: 'sofmax'; use one of: abs, add, .*softmax"):
-        check_op("sofmax")
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -139,7 +133,7 @@ def test_rules_write_into_nothing_and_give_each_input_an_array_of_its_own(case, 
 
 
 def gradients(f, arrays, wanted):
-    """What backward leaves in each input, for one and the same cotangent."""
+    """Return the gradients of the wanted inputs, always for the same cotangent."""
     inputs = [Tensor(x, requires_grad=w) for x, w in zip(arrays, wanted, strict=True)]
     function = Function(f, inputs)
     function.gradients(function.cotangents(np.random.default_rng(0)))
@@ -158,17 +152,31 @@ def shared(array, others):
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
-def test_a_failed_check_names_the_lines_of_the_rule_and_of_its_arithmetic(name):
-    named = list(_rule_and_arithmetic(name))
-    assert name in named[0]
-    for text in named:
+def test_a_failed_check_names_the_lines_of_the_rule_and_of_its_arithmetic(name, backend):
+    rule, *arithmetic = _rule_and_arithmetic(name)
+    assert name in rule
+    assert arithmetic or name not in ("gelu", "layer_norm", "dropout", "rotary_embedding", "linear")
+    for text in (rule, *arithmetic):
         found = re.fullmatch(r"[\w.]+\.(\w+) \(([\w/]+\.py), line (\d+)\)", text)
         function, file, line = found.groups()
+        assert text is rule or "kernels" in file or "reference" in file
         lines = (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1 :]
         assert f"def {function}(" in "\n".join(lines[:3]), text
 
 
-@pytest.mark.parametrize("name", ["gelu", "layer_norm", "dropout", "rotary_embedding", "linear"])
-def test_a_failed_check_names_the_file_of_the_arithmetic(name):
-    _, *arithmetic = _rule_and_arithmetic(name)
-    assert all("kernels" in text or "reference" in text for text in arithmetic) and arithmetic
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_gradients_in_float32_are_those_in_float64_to_a_few_roundings(name):
+    """For the same numbers and the same cotangent."""
+    for case in CASES[name]:
+        function = Function(case.f, case.inputs(seed=0))
+        for x in function.checked.values():
+            x.data = x.data.astype(np.float32).astype(np.float64)
+        cotangents = function.cotangents(np.random.default_rng(0))
+        cotangents = [c.astype(np.float32).astype(np.float64) for c in cotangents]
+        double = function.gradients(cotangents)
+        for x in function.checked.values():
+            x.data = x.data.astype(np.float32, order="K")
+        for label, gradient in function.gradients(cotangents).items():
+            gap, scale = np.abs(gradient - double[label]).max(), np.abs(double[label]).max()
+            assert gradient.dtype == np.float32
+            assert gap <= 16 * np.finfo(np.float32).eps * scale, case.label

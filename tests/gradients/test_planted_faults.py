@@ -1,14 +1,11 @@
 """The checks can fail: each op's rule is made wrong on purpose, and `check_op` has to notice.
 
-A fault replaces the gradient of one input by another array. Some change nothing for some op: the
-gradient of a sum is constant, so that rolling it gives it back. That is seen by comparing
-arrays, and then the check has to pass; the faults in ALWAYS change every op's gradient.
+A fault replaces the gradient of one input by a different array. Some faults change nothing for some
+op: the gradient of a sum is constant, so rolling it gives it back. Then the check has to pass.
 """
 
-import re
 from contextlib import contextmanager
 from itertools import combinations
-from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -17,15 +14,12 @@ import pytest
 from op_table import TABLE
 
 from autograd import OPS, Tensor, engine
-from autograd.finite_differences import Function
-from autograd.gradcheck import check_op, examine
+from autograd.gradcheck import Function, check_op, examine
 from autograd.gradcheck_cases import CASES
-
-ROOT = Path(__file__).parents[2]
 
 
 def one_entry(change, rank):
-    """`change` applied to one entry: of those that are not 0, sorted by size, at this rank."""
+    """Return a fault: `change` of the entry at this rank among the entries that are not 0."""
 
     def fault(gradient):
         wrong = gradient.copy()
@@ -39,7 +33,7 @@ def one_entry(change, rank):
     return fault
 
 
-ALWAYS = {
+FAULTS = {
     "scaled by 1.001": lambda gradient: gradient * 1.001,
     "sign flipped": lambda gradient: -gradient,
     "zeroed": lambda gradient: gradient * 0,
@@ -47,20 +41,17 @@ ALWAYS = {
     "median entry zeroed": one_entry(lambda g: g * 0, rank=0.5),
     "largest entry scaled by 1.001": one_entry(lambda g: g * 1.001, rank=1),
     "median entry scaled by 1.001": one_entry(lambda g: g * 1.001, rank=0.5),
-}
-TINY = 1 + 1e-12  # too small for any difference: the transpose test alone sees it
-SOMETIMES = {
     "rolled by one": lambda gradient: np.roll(gradient, 1),
     "reversed": lambda gradient: gradient.reshape(-1)[::-1].reshape(gradient.shape),
 }
+TINY = 1 + 1e-12  # too small for any difference: the transpose test alone sees it
 
 
 @contextmanager
 def planted(name, change):
-    """Inside, `change` is applied to the list of gradients that the rule of op `name` returns.
+    """Apply `change`, inside the block, to the list of gradients that op `name` computes.
 
-    Yields an object that tells afterwards what happened: `inputs`, how many there were, and
-    `changed`, whether any gradient that was asked for is not what it should be.
+    Yields an object with `inputs`, their number, and `changed`: True if a wanted gradient differs.
     """
     seen = SimpleNamespace(inputs=0, changed=False)
     gradients = OPS[name].gradients
@@ -78,12 +69,12 @@ def planted(name, change):
 
 
 def in_input(i, fault):
-    """A change of the list of gradients: the fault in that of input i, if there is one."""
+    """Return a change of the list of gradients: the fault in the gradient of input i."""
     return lambda gs: [fault(g) if j == i and g is not None else g for j, g in enumerate(gs)]
 
 
 def swapped(i, j):
-    """A change of the list of gradients: those of inputs i and j exchanged, if they are alike."""
+    """Return a change of the list of gradients: i and j exchanged, if their shapes are equal."""
 
     def change(gs):
         if j < len(gs) and gs[i] is not None and gs[j] is not None and gs[i].shape == gs[j].shape:
@@ -100,23 +91,24 @@ def number_of_inputs(name):
 
 
 def is_caught(name, change):
-    """Whether the fault changes any gradient; the check fails if and only if it does."""
+    """Return True if the fault changes a gradient; assert that the check fails exactly then."""
     with planted(name, change) as seen:
         report = check_op(name)
     assert report.passed == (not seen.changed), f"a wrong gradient of {name} passes"
     if seen.changed:
-        assert f"gradcheck of {name}" in report.failure
-        assert "analytic" in report.failure
-        assert f".{OPS[name].vjp.__name__}" in report.failure
+        assert f"gradcheck of {name}" in str(report)
+        assert "analytic" in str(report)
+        assert f".{OPS[name].vjp.__name__}" in str(report)
     return seen.changed
 
 
-@pytest.mark.parametrize("fault", ALWAYS)
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", sorted(OPS))
 def test_a_fault_in_the_gradient_of_any_input_is_caught(name, fault):
-    caught = [is_caught(name, in_input(i, ALWAYS[fault])) for i in range(number_of_inputs(name))]
+    caught = [is_caught(name, in_input(i, FAULTS[fault])) for i in range(number_of_inputs(name))]
     without_gradient = {"where": [0]}.get(name, [])  # its condition is no number
-    assert [i for i, was in enumerate(caught) if not was] == without_gradient
+    if fault not in ("rolled by one", "reversed"):
+        assert [i for i, was in enumerate(caught) if not was] == without_gradient
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
@@ -128,7 +120,7 @@ def test_the_transpose_test_notices_an_error_of_the_twelfth_digit(name):
             report = check_op(name)
         assert report.passed == (not exact or not seen.changed)
         if not report.passed:
-            assert "<u, J v> and <J^T u, v> are" in report.failure
+            assert "<u, J v> and <J^T u, v> are" in str(report)
 
 
 def test_a_forward_that_drops_the_imaginary_part_is_left_to_differences():
@@ -146,35 +138,10 @@ def test_each_case_by_itself_notices_one_wrong_entry(name, monkeypatch):
     for case in CASES[name]:
         monkeypatch.setitem(CASES, name, [case])
         for i in range(number_of_inputs(name)):
-            is_caught(name, in_input(i, ALWAYS["median entry scaled by 1.001"]))
-
-
-@pytest.mark.parametrize("fault", SOMETIMES)
-@pytest.mark.parametrize("name", sorted(OPS))
-def test_entries_at_the_wrong_index_are_caught(name, fault):
-    for i in range(number_of_inputs(name)):
-        is_caught(name, in_input(i, SOMETIMES[fault]))
+            is_caught(name, in_input(i, FAULTS["median entry scaled by 1.001"]))
 
 
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if len(op.array_names) != 1])
 def test_gradients_given_to_the_wrong_input_are_caught(name):
     for i, j in combinations(range(number_of_inputs(name)), 2):
         is_caught(name, swapped(i, j))
-
-
-def test_the_rule_is_right_again_after_a_fault():
-    with planted("softmax", in_input(0, ALWAYS["zeroed"])):
-        assert not check_op("softmax").passed
-    assert check_op("softmax").passed
-
-
-@pytest.mark.parametrize("name", ["layer_norm", "softmax", "scaled_dot_product_attention", "add"])
-def test_the_report_names_the_files_and_lines_of_the_rule_and_of_its_arithmetic(name):
-    with planted(name, in_input(0, ALWAYS["zeroed"])):
-        said = check_op(name).failure.rpartition("the gradients are those of ")[2]
-    assert said.count(", by ") == (name != "add")
-    for text in said.split(", by "):
-        pattern = r"autograd\.[\w.]*\.(\w+) \((.*), line (\d+)\)"
-        function, file, line = re.fullmatch(pattern, text).groups()
-        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1 :]
-        assert next(line for line in lines if line[:4] == "def ").startswith(f"def {function}(")
