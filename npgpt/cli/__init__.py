@@ -17,7 +17,6 @@ import sys
 
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.config import nearest
-from npgpt.text import printable
 
 COMMANDS = {
     "train": "train a model on a text; writes a run folder",
@@ -53,7 +52,9 @@ def main(argv=None):
             args = _parsed(argv)
             output.goes_on = args.command in TO_THE_END
             status = importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
-            output.flush()  # here, where a full disk is a refusal
+            output.flush()
+            if output.full:
+                raise output.full
             return status
         except ReaderLeftError:
             return 0
@@ -74,7 +75,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def error(self, message):
-        line = printable(" ".join(message.split()))
+        line = " ".join(message.split())
         self.exit(2, f"{self.prog}: {line} ({self.prog} --help shows usage)\n")
 
 
@@ -90,16 +91,16 @@ def _in_words(error):
         )
     if isinstance(error, BEYOND):
         return (
-            f"{printable(str(error))}: a number, a text or a file is not usable by this "
+            f"{error}: a number, a text or a file is not usable by this "
             "command, or a file was changed while it was read; use a smaller or an intact one "
             "(--traceback shows where)"
         )
-    return printable(str(error))
+    return str(error)
 
 
 def print_json(result):
     """Print an object as JSON; null stands for NaN and infinities, which JSON lacks."""
-    print(printable(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False)))
+    print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
 
 
 def _finite(value):

@@ -19,7 +19,7 @@ from npgpt.io.corpora import decode_whole
 from npgpt.run.estimate import read_bandwidth
 from npgpt.run.warmup import warm_up
 from npgpt.sampling import Sampling, log_probabilities
-from npgpt.text import TextStream, decoded, printable, starting_prompt
+from npgpt.text import TextStream, decoded, starting_prompt
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\
@@ -242,8 +242,7 @@ def _most_tokens(args):
 
 
 def _show(text):
-    shown = printable if sys.stdout.isatty() else str
-    print(shown(text), end="", flush=True)
+    print(text, end="", flush=True)
 
 
 def _prompt(args, tokenizer, objective):

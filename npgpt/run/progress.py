@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from npgpt.families.size import flops_per_token
 from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.text import printable
 
 MEASURED = 20  # steps after which the estimate of the time is corrected
 LINE_SECONDS = 30  # between two plain lines of training
@@ -78,7 +77,6 @@ class Progress:
     def write(self, text):
         """Print text above the bar."""
         self.said = time.perf_counter()
-        text = printable(text) if sys.stdout.isatty() else text  # it may be a sample
         self.bar.write(text, file=sys.stdout)
         sys.stdout.flush()
 

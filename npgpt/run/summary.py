@@ -14,7 +14,7 @@ from npgpt.io.tokens import SAMPLE
 from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import counting
-from npgpt.text import printable, starting_prompt
+from npgpt.text import starting_prompt
 from npgpt.train import evaluate
 
 
@@ -26,7 +26,7 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         f"{len(dataset.train_ids):,} to train on, {len(dataset.val_ids):,} to validate"
     )
     if dataset.contents:
-        print(f"files   {printable(dataset.contents)}")
+        print(f"files   {dataset.contents}")
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
         print("note    most of so many characters are rare: --tokenizer bpe does better there")
     floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)

@@ -3,17 +3,21 @@
 import io
 import json
 import math
+import re
 import shutil
-import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from tiny_run import TEXT, TINY, files
 
 from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.cli import main, print_json
+from npgpt.cli.streams import Stream
 from npgpt.text import printable, visible
 
 
@@ -162,12 +166,12 @@ def test_json_has_no_nan_however_deep(capsys):
     assert json.loads(said, parse_constant=pytest.fail) == {
         "rows": [{"error": None, "x": [None, 1.5]}], "text": "\x9b\u202ea"
     }
-    assert "\x9b" not in said and "\u202e" not in said
 
 
 # ---- control characters
 
-CONTROLS = "\x1b[2J\a\r\x7f\x9b\u202e"
+ACTS = "\x1b\a\r\x7f\x9b\u202e"
+CONTROLS = ACTS.replace("\x1b", "\x1b[2J")
 
 
 class Terminal(io.StringIO):
@@ -185,18 +189,47 @@ def escaping(finished, tmp_path):
     return folder
 
 
+def on_terminals(*arguments):
+    """Return (standard output, standard error) of the program where both are terminals."""
+    out, err = Terminal(), Terminal()
+    with redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
+        main([str(argument) for argument in arguments])
+    return out.getvalue(), err.getvalue()
+
+
 def test_generate_shows_controls_on_a_terminal_and_hands_them_on_elsewhere(
-    cli, escaping, monkeypatch
+    cli, escaping
 ):
-    arguments = ["generate", str(escaping), "--seed", "1", "--max-new-tokens", "60"]
+    arguments = ["generate", escaping, "--seed", 1, "--max-new-tokens", 60]
     _, raw, _ = cli(*arguments)
-    assert set(CONTROLS) & set(raw)
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    assert main(arguments) == 0
-    assert terminal.getvalue() == printable(raw) and not set(CONTROLS[:1] + "\a\r\x9b") & set(
-        terminal.getvalue()
-    )
+    shown, _ = on_terminals(*arguments)
+    assert set(ACTS) & set(raw) and not set(ACTS) & set(shown) and shown == printable(raw)
+
+
+@pytest.mark.parametrize(
+    "command", ["train --resume --out RUN", "compare RUN OTHER", "compare RUN OTHER --json",
+                "info NOWHERE", "eval RUN --corpus NOWHERE", "NOWHERE", "info --NOWHERE"],
+)
+def test_nothing_in_a_strangers_run_acts_on_a_terminal(finished, here, command):
+    evil = f"evil{CONTROLS}text"
+    path = shutil.copytree(finished, here / evil) / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["text"] |= {"name": evil}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    names = {"RUN": evil, "OTHER": str(finished), "NOWHERE": CONTROLS, "--NOWHERE": "--" + CONTROLS}
+    shown = "".join(on_terminals(*(names.get(word, word) for word in command.split())))
+    assert r"\u001b[2J\u0007" in shown and not set(ACTS).difference("\r") & set(shown)
+    assert all(line[:1] == "\r" for line in re.findall(r"[^\n]*\r[^\n]*", shown))  # of bars
+
+
+@given(st.text(st.characters(codec="utf-8") | st.sampled_from(ACTS)), st.booleans())
+def test_only_a_terminal_gets_escapes_and_only_a_bar_its_carriage_return(text, bars):
+    screen, file = Stream(Terminal(), bars=bars), Stream(io.StringIO())
+    screen.write(text)
+    file.write(text)
+    assert file.stream.getvalue() == text
+    bar = bars and text.startswith("\r")
+    assert screen.stream.getvalue() == text[:bar] + printable(text[bar:])
 
 
 def test_tokenize_shows_controls_as_escapes(cli, escaping, tmp_path):
@@ -205,11 +238,6 @@ def test_tokenize_shows_controls_as_escapes(cli, escaping, tmp_path):
         status, out, _ = cli("tokenize", tokenizer, "a\x1b\a\r", "--tree")
         assert status == 0 and not {"\x1b", "\a", "\r"} & set(out)
         assert r"a|\x1b|\x07|\r" in out
-
-
-def test_an_error_acts_on_no_terminal(cli):
-    status, _, err = cli("info", "no\x1b[2Jrun")
-    assert status == 1 and r"no\u001b[2Jrun" in err and "\x1b" not in err
 
 
 def test_what_is_read_and_written_by_people_stays_as_it_is():
