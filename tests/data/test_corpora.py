@@ -1,5 +1,6 @@
 """Corpora by name, and the errors for missing texts: `npgpt.io.corpora`, `npgpt.io.download`."""
 
+import encodings.utf_8_sig  # noqa: F401 (nobody, as one test is, may not read it)
 import errno
 import glob
 import hashlib
