@@ -1,5 +1,7 @@
 """The loop learns, repeats itself to the bit, and evaluates every token once."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 
@@ -39,6 +41,16 @@ def test_steps_repeat_to_the_bit_and_can_be_continued():
     assert first + rest == losses
     for name, weight in whole.parameters().items():
         assert weight.data.tobytes() == part.parameters()[name].data.tobytes(), name
+
+
+def test_an_evaluation_in_a_different_thread_switches_no_dropout_off():
+    _, _, alone = trained(1)
+    model, evaluation = GPT(CONFIG, seed=1), ExitStack()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(evaluation.enter_context, model.evaluating()).result()
+        steps = training_steps(model, AdamW(model.parameters()), IDS, TRAINING)
+        assert next(steps) == alone[0]
+        thread.submit(evaluation.close).result()
 
 
 @pytest.mark.parametrize("stride", [None, 1, 3, 8])
