@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,34 @@ def test_a_closed_standard_input_is_an_empty_text(whole):
     line = shlex.join(command("generate", whole, "--prompt-file", "-")) + " <&-"
     done = subprocess.run(["sh", "-c", line], cwd=ROOT, check=False, capture_output=True)
     assert done.returncode == 1 and b"the prompt is empty" in done.stderr
+
+
+# ---- signals
+
+# Receives the signals of its arguments, by number, all at once.
+AT_ONCE = """
+import signal, sys
+from npgpt.run.signals import stop_request
+
+numbers = [*map(int, sys.argv[1:])]
+with stop_request() as stop:
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    for number in numbers:
+        signal.raise_signal(number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    print(stop.received, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "said", "status"),
+    [([signal.SIGINT], "[2]", 0), ([signal.SIGINT, signal.SIGTERM], "", -signal.SIGTERM)],
+)
+def test_a_second_signal_ends_at_once(sent, said, status):
+    command = [sys.executable, "-c", AT_ONCE, *(str(int(number)) for number in sent)]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, encoding="utf-8")
+    assert (done.stdout.strip(), done.returncode) == (said, status)
+    assert done.stderr == "\nstopping after this step, which is evaluated and saved\n"
 
 
 # ---- the terminal hangs up
