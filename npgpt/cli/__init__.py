@@ -15,6 +15,8 @@ import json
 import math
 import sys
 
+import numpy as np
+
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.config import nearest
 
@@ -46,7 +48,8 @@ REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *
 def main(argv=None):
     """Run one command; return the exit status: 0, 1 for a refusal (said on stderr), 2 for usage,
     130 if Ctrl-C, 143 if SIGTERM and 129 if SIGHUP ended it."""
-    with standard_streams() as output:
+    # NumPy would warn of what overflows, before the command says what to do
+    with standard_streams() as output, np.errstate(all="ignore"):
         try:
             output.goes_on = False
             args = _parsed(argv)
