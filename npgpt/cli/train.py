@@ -3,11 +3,10 @@
 import argparse
 import glob
 import hashlib
-import itertools
 import os
+import re
 from contextlib import ExitStack, closing
 from dataclasses import asdict, fields, replace
-from itertools import takewhile
 from pathlib import Path
 
 from tqdm import tqdm
@@ -57,7 +56,6 @@ a file for --config, with any of the settings above:
   [training]
   corpus = ["my.txt"]
   lr = 2e-3"""
-LONGEST = 60  # characters of a run's name that is made of its corpus's
 
 
 def add_arguments(parser):
@@ -163,9 +161,12 @@ def _started(args, ranks, stack):
     initial = _initial(args)
     preset, settings, training = _settings(args, initial)
     kind, bpe_size = _tokens(args, preset, training.corpus)
-    folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus, training.arch))
-    if ranks:
-        _check_shared(training, args)
+    folder = Path(args.out) if args.out else _default_folder(training)
+    if ranks and (args.check or "-" in training.corpus):
+        raise ValueError(
+            "--check and standard input are for a single process: start it without mpirun, or give "
+            "all ranks a file with --corpus"
+        )
     main_rank = ranks is None or ranks.rank == 0
     if main_rank and not args.check:
         refuse_taken(folder)
@@ -214,7 +215,7 @@ def _continued(args, ranks, stack):
             f"--resume takes its settings from the run: leave out {', '.join(changed)} and name "
             "the run's folder with --out, or start a new run without --resume"
         )
-    folder = Path(args.out or _last_folder(args))
+    folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
     if ranks is None or ranks.rank == 0:
         lock_run(folder, stack)
     model, tokenizer, run = load_run(folder)
@@ -253,13 +254,6 @@ def _warm_up(config, training, byte_pairs, ranks, stack):
         config, byte_pairs, shown=shown, precision=training.matmul_precision, command="npgpt train"
     )
     return stack.enter_context(closing(kernels))
-
-
-def _check_shared(training, args):
-    if args.check:
-        raise ValueError("--check is for a single process; start it without mpirun")
-    if "-" in training.corpus:
-        raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
 
 
 def _tokens(args, preset, corpus):
@@ -338,41 +332,19 @@ def _all_fields():
     return *fields(TrainConfig), *model_settings().values()
 
 
-def _run_name(corpus, arch=TrainConfig.arch):
-    """Return a short name for a run's folder: `tales`, `plays-poems` of two files, `tales-bert`.
+def _default_folder(training, resume=False):
+    """Return the folder of a run without --out: runs/tales or runs/tales-bert, runs/tales-2, ...
 
-    A pattern such as books/*.txt is named after its folder: a folder named * would be a trap for
-    the shell, and Windows makes none. A name of more than LONGEST characters ends in a hash.
+    It is named after the first corpus; a pattern after its folder. A new run gets the first name
+    that is free, --resume the name before that.
     """
-    names = ["stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus]
-    name = "-".join(names + [arch] * (arch != TrainConfig.arch))
-    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
-
-
-def _stem(path):
-    """Return the name of a path without its ending; for a pattern, its last plain part."""
-    if not path.exists():
-        plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
-        path = Path(*plain)
-    return Path(os.path.realpath(path)).stem or "corpus"
-
-
-def _new_folder(name):
-    """Return runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
-    return next(folder for folder in _folders(name) if not os.path.lexists(folder))
-
-
-def _last_folder(args):
-    _, _, training = _settings(args)
-    name = _run_name(training.corpus, training.arch)
-    folders = list(takewhile(Path.exists, _folders(name)))
-    if not folders:
-        raise RunError(f"there is no run {next(_folders(name))} to resume; name one with --out")
-    return folders[-1]
-
-
-def _folders(name):
-    yield Path("runs") / name
-    for number in itertools.count(2):
-        yield Path("runs") / f"{name}-{number}"
+    first = "stdin" if training.corpus[0] == "-" else training.corpus[0]
+    plain = [part for part in Path(first).parts if not glob.has_magic(part)]
+    name = re.sub(r"[^\w.]+", "-", Path(*plain).stem).strip("-.") or "corpus"
+    name += f"-{training.arch}" * (training.arch != TrainConfig.arch)
+    folders = [Path("runs", name)]
+    while os.path.lexists(folders[-1]):
+        folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
+    if resume and len(folders) == 1:
+        raise RunError(f"there is no run {folders[0]} to resume; name one with --out")
+    return folders[-2 if resume else -1]
