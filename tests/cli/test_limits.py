@@ -93,30 +93,19 @@ def test_the_tree_of_merges_may_be_deeper_than_python_calls(cli, tmp_path):
     assert tree[-1] == f"└─ {ord(text[1500])} {text[1500]}"
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "odd", "other ids"])
-def test_token_files_that_change_while_they_are_trained_on(
-    cli, here, corpus, monkeypatch, damage
-):
+@pytest.mark.parametrize("size", [100, 0, None])
+def test_token_files_that_change_while_they_are_trained_on(cli, here, corpus, monkeypatch, size):
     assert cli("prepare", "tokens", "--corpus", corpus)[0] == 0
-    path, taken = here / "tokens" / "train.bin", []
+    path = here / "tokens" / "train.bin"
 
-    def spoil(step):
-        taken.append(step)
-        if len(taken) == 3:
-            content = path.read_bytes()
-            with open(path, "r+b") as file:  # the same file, which is open already
-                if damage == "other ids":
-                    file.write(b"\x99" * len(content))
-                file.truncate({"cut": 100, "empty": 0, "odd": 101}.get(damage, len(content)))
+    def spoil(*_):
+        with open(path, "r+b") as file:  # the same file, which is open already
+            file.write(b"\x99" * path.stat().st_size)
+            file.truncate(size)
 
-    monkeypatch.setattr("npgpt.run.progress.Progress.update", lambda self, step: spoil(step))
+    monkeypatch.setattr("npgpt.run.progress.Progress.update", spoil)
     status, _, err = cli("train", "--corpus", "tokens", "--out", "run", *TINY)
-    assert status == 1 and "Traceback" not in err and one_line(err)
-    if damage == "other ids":
-        assert "a file was changed while it was read" in err
-    else:
-        assert f"{path.relative_to(here)} has become shorter" in err
-        assert "write this one again" in err
+    assert status == 1 and one_line(err)
 
 
 # ---- not a number
