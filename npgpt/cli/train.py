@@ -79,7 +79,7 @@ def add_arguments(parser):
     known = {arch: model_settings(arch) for arch in FAMILIES}
     presets = {arch: PRESETS[preset_for(("tales",), arch)] for arch in FAMILIES}
     group = None
-    for field in _all_fields():
+    for field in _all_fields().values():
         group = field.metadata["group"] or group
         add = groups[group]
         flag = "--" + field.name.replace("_", "-")
@@ -207,9 +207,10 @@ def _started(args, ranks, stack):
 
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
-    changed = [name for name in _given(args) if name not in ("corpus", "max_iters")]
-    others = ("preset", "config", "check", "tokenizer", "bpe_size", "init_from")
-    changed += [name for name in others if getattr(args, name)]
+    others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
+    names = {*_all_fields(), *others} - {"corpus", "max_iters"}
+    changed = sorted(name for name in names if getattr(args, name) is not None)
+    changed += ["check"] * args.check
     if changed:
         raise ValueError(
             f"--resume takes its settings from the run: leave out {', '.join(changed)} and name "
@@ -283,8 +284,7 @@ def _initial(args):
 
     initial = load_model(args.init_from)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
-    given = (read_settings(args.config) if args.config else {}) | _given(args)
-    preset = args.preset or given.get("preset")
+    given = _given(args)
     wanted = {name: value for name, value in given.items() if is_now.get(name, value) != value}
     of_others = given.keys() & (model_settings().keys() - is_now.keys())
     wanted |= {name: given[name] for name in of_others}
@@ -292,7 +292,7 @@ def _initial(args):
     leave_out = [f"--{name.replace('_', '-')}" for name in sorted(wanted)]
     leave_out += ["--tokenizer"] * bool(args.tokenizer) + ["--vocab-size"] * bool(args.bpe_size)
     leave_out += ["--check"] * args.check
-    if preset in PRESETS and arch_of_preset(preset) != is_now["arch"]:
+    if given.get("preset") in PRESETS and arch_of_preset(given["preset"]) != is_now["arch"]:
         leave_out.append("--preset")
     if leave_out:
         shape = ", ".join(f"{name}={is_now[name]}" for name in sorted(wanted) if name in is_now)
@@ -309,27 +309,30 @@ def _settings(args, initial=None):
     The preset is the one named, or the one that fits the corpus and the kind of model. The file
     changes it, then the flags do; an `initial` model gives the model's settings.
     """
-    given = (read_settings(args.config) if args.config else {}) | _given(args)
+    given = _given(args)
     if initial:
         shape = asdict(initial.model.config) | {"arch": initial.training.arch}
         del shape["vocab_size"]
         given = shape | given
-    corpus = tuple(given.get("corpus", ("tales",)))
-    if "corpus" in given:
-        given["corpus"] = corpus
-    preset = given.pop("preset", None)
-    like = ("shakespeare",) if initial and corpus != ("tales",) else corpus  # at a lower rate
-    preset = args.preset or preset or preset_for(like, given.get("arch", TrainConfig.arch))
+    like = given.get("corpus", TrainConfig.corpus)
+    if initial and like != TrainConfig.corpus:
+        like = ("shakespeare",)  # at a lower rate
+    preset = preset_for(like, given.get("arch", TrainConfig.arch))
+    preset = given.pop("preset", preset)
     return preset, *from_preset(preset, **given)
 
 
 def _given(args):
-    values = {field.name: getattr(args, field.name, None) for field in _all_fields()}
-    return {name: value for name, value in values.items() if value is not None}
+    """Return the settings of the file and the flags by name, "preset" among them."""
+    flags = {name: getattr(args, name) for name in (*_all_fields(), "preset")}
+    flags = {name: value for name, value in flags.items() if value is not None}
+    flags |= {"corpus": tuple(flags["corpus"])} if "corpus" in flags else {}
+    return (read_settings(args.config) if args.config else {}) | flags
 
 
 def _all_fields():
-    return *fields(TrainConfig), *model_settings().values()
+    """Return {name: field} of all settings of training and of all kinds of models."""
+    return {field.name: field for field in fields(TrainConfig)} | model_settings()
 
 
 def _default_folder(training, resume=False):
