@@ -36,8 +36,8 @@ def read_settings(path):
     for name, value in found.items():
         if name not in known:
             raise ValueError(
-                f"{path}: {name!r} is unknown{nearest(name, [*known, *TABLES])}; npgpt train --help "
-                "lists the settings (--tokenizer and --vocab-size are flags alone)"
+                f"{path}: {name!r} is unknown{nearest(name, [*known, *TABLES])}; npgpt train "
+                "--help lists the settings (--tokenizer and --vocab-size are flags alone)"
             )
         instead = wanted(value, known[name])
         if instead:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from npgpt.families.size import flops_per_token
 from npgpt.run.estimate import clock, tokens_per_step
+from npgpt.train import evaluate
 
 MEASURED = 20  # steps after which the estimate of the time is corrected
 LINE_SECONDS = 30  # between two plain lines of training
@@ -33,6 +34,15 @@ def counting(total, what):
                 print(f"{what}: {done:,} of {total:,} tokens", file=sys.stderr, flush=True)
 
         yield count
+
+
+def evaluate_all(model, ids_N, objective, training, what, stride):
+    """Return what `npgpt.train.evaluate` does, on every token, with progress."""
+    with counting(objective.asked_of(ids_N), what) as count:
+        return evaluate(
+            model, ids_N, stride=stride or None, progress=count, objective=objective,
+            seed=training.seed,
+        )
 
 
 class Progress:

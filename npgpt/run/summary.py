@@ -1,11 +1,12 @@
 """The lines that `npgpt train` prints before the first step and after the last."""
 
 import json
+import textwrap
 from dataclasses import asdict
-from importlib.util import find_spec
 
 import numpy as np
 
+from npgpt import plots
 from npgpt.checkpoint import BEST
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.files import atomic_write, quoted
@@ -13,68 +14,64 @@ from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
 from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
 from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.run.progress import counting
+from npgpt.run.progress import evaluate_all
 from npgpt.text import starting_prompt
-from npgpt.train import evaluate
 
 
 def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
     """Print the text, the model, the cost of a step and, if it `trains`, the run folder."""
+    config, training, ids = run.model, run.training, dataset.train_ids
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
-    print(
-        f"text    {run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens; "
-        f"{len(dataset.train_ids):,} to train on, {len(dataset.val_ids):,} to validate"
-    )
+    _print("text", f"{run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens;",
+           f"{len(ids):,} to train on, {len(dataset.val_ids):,} to validate")
     if dataset.contents:
-        print(f"files   {dataset.contents}")
+        _print("files", *dataset.contents.split())
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
-        print("note    most of so many characters are rare: --tokenizer bpe does better there")
-    floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)
+        _print("note", "most of so many characters are rare:", "--tokenizer bpe does better there")
+    floor = _floor(run, dataset, max_tokens=training.eval_tokens or None)
     if floor:
-        print(f"        {floor.name}: {floor.nats:.4f} nats per {dataset.objective.target}; no "
-              "model's loss is lower on average")
-    parts = parameters_by_part(run.model)
-    print(
-        f"model   {run.training.arch}, {model.num_parameters():,} parameters: "
-        f"{run.model.n_layer} layers, {run.model.n_head} heads, {run.model.n_embd} channels, "
-        f"block {run.model.block_size}"
-    )
-    print("        " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
-    tokens = tokens_per_step(run.model, run.training)
-    memory = step_memory(
-        run.model, run.training.batch_size, run.training.gradient_accumulation_steps
-    )
-    sizes = ", ".join(f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items())
-    print(
-        f"step    {tokens:,} tokens, {3 * flops_per_token(run.model) * tokens / 1e9:,.2f} GFLOP; "
-        f"{memory.total / 1e6:,.0f} MB of memory ({sizes})"
-    )
+        _print("", f"{floor.name}: {floor.nats:.4f} nats per {dataset.objective.target};",
+               "no model's loss is lower on average")
+    _print("model", f"{training.arch}, {model.num_parameters():,} parameters:",
+           f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels,",
+           f"block {config.block_size}")
+    _print("", *_counts(parameters_by_part(config)))
+    tokens = tokens_per_step(config, training)
+    memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
+    megabytes = {part: round(size / 1e6) for part, size in asdict(memory).items()}
+    _print("step", f"{tokens:,} tokens, {3 * flops_per_token(config) * tokens / 1e9:,.2f} GFLOP;",
+           f"{memory.total / 1e6:,.0f} MB of memory:", *_counts(megabytes))
     if trains:
-        reads = run.training.max_iters * tokens / len(dataset.train_ids)
-        once = f"; --max-iters {-(-len(dataset.train_ids) // tokens)} reads it once" * (reads < 1)
-        print(f"        {run.training.max_iters:,} steps read the text {reads:,.2f} times{once}")
+        reads = training.max_iters * tokens / len(ids)
+        once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" * (reads < 1)
+        _print("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}")
     if ranks:
-        print(f"ranks   {ranks.size}, each computes its share of every batch")
+        _print("ranks", f"{ranks.size}, each computes its share of every batch")
     if trains:
-        since = f", from step {first_step}" if first_step else ""
-        print(f"run     {run.folder}{since}")
-    if trains and not find_spec("matplotlib"):
-        from npgpt.plots import WAY_OUT
+        print(f"run     {run.folder}" + (f", from step {first_step}" if first_step else ""))
+    if trains and not plots.installed():
+        _print("note", *f"there will be no loss.png: {plots.WAY_OUT}".split())
 
-        print(f"note    there will be no loss.png: {WAY_OUT}")
+
+def _print(head, *parts):
+    """Print a line of at most 80 columns, or several lines cut between the parts."""
+    glued = " ".join(part.replace(" ", "\xa0") for part in parts)
+    text = textwrap.fill(glued, 80, initial_indent=f"{head:<8}", subsequent_indent=" " * 8,
+                         break_long_words=False, break_on_hyphens=False)
+    print(text.replace("\xa0", " "))
+
+
+def _counts(sizes):
+    parts = [f"{part} {size:,}," for part, size in sizes.items()]
+    return *parts[:-1], parts[-1].removesuffix(",")
 
 
 def print_results(run, dataset, model):
     """Print the loss on the whole validation text and, for tales, the share of stories that parse;
     write result.json and loss.png."""
-    from npgpt import plots
-
-    ids, stride, objective = dataset.val_ids, run.training.eval_stride, dataset.objective
-    with counting(objective.asked_of(ids), "the whole validation text") as count:
-        loss, tokens = evaluate(
-            model, ids, stride=stride or None, progress=count, objective=objective,
-            seed=run.training.seed,
-        )
+    ids, objective = dataset.val_ids, dataset.objective
+    loss, tokens = evaluate_all(model, ids, objective, run.training, "the whole validation text",
+                                run.training.eval_stride)
     bits, per_byte = "", None
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
@@ -142,7 +139,6 @@ def draw_loss(run, rows, dataset, loss, floor):
     Where every token is a target, the losses of n-gram models on the same text are lines too. Of a
     long text they see the first two million tokens.
     """
-    from npgpt import plots
     from npgpt.ngram import NgramModel
 
     levels = []

@@ -145,7 +145,7 @@ def test_a_loss_that_overflows_is_said_and_the_json_has_null(cli, finished, tmp_
 
 
 def test_a_perplexity_beyond_range_is_infinite(cli, finished, monkeypatch):
-    monkeypatch.setattr("npgpt.cli.eval.evaluate", lambda *_, **__: (800.0, 9))
+    monkeypatch.setattr("npgpt.run.progress.evaluate", lambda *_, **__: (800.0, 9))
     status, out, _ = cli("eval", finished)
     assert status == 0 and "loss 800.0000" in out and "perplexity inf" in out
     result = json.loads(cli("eval", finished, "--json")[1], parse_constant=pytest.fail)

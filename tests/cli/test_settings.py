@@ -1,6 +1,7 @@
 """Settings from presets, a TOML file and flags, each over the one before; mistakes are named."""
 
 import json
+import shutil
 
 import pytest
 from tiny_run import TINY, files
@@ -104,8 +105,10 @@ def test_resume_takes_no_settings_from_a_file(cli, finished, file):
 
 
 def test_what_is_said_before_the_first_step(cli, here, corpus):
-    _, out, _ = cli("train", "--corpus", corpus, *TINY)
+    shutil.copy(corpus, here / "hens.txt")
+    _, out, _ = cli("train", "--corpus", "hens.txt", *TINY)
     start = out[: out.index("step 3:")]
+    assert max(map(len, start.splitlines())) <= 80
     for words in (
         "MLP 512", "attention", "position embedding 128", "GFLOP", "MB of memory", "weights",
     ):
