@@ -77,7 +77,7 @@ def add_arguments(parser):
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")
     known = {arch: model_settings(arch) for arch in FAMILIES}
-    presets = {arch: PRESETS[preset_for(("tales",), arch)] for arch in FAMILIES}
+    presets = {arch: next(iter(kind.presets.values())) for arch, kind in FAMILIES.items()}
     group = None
     for field in _all_fields().values():
         group = field.metadata["group"] or group
@@ -158,7 +158,7 @@ def run(args):
 
 def _started(args, ranks, stack):
     """Return (Run, Dataset, model, optimizer, kernels) of a new run; kernels still compile."""
-    initial = _initial(args)
+    initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
     kind, bpe_size = _tokens(args, preset, training.corpus)
     folder = Path(args.out) if args.out else _default_folder(training)
@@ -274,12 +274,10 @@ def _tokens(args, preset, corpus):
 
 
 def _initial(args):
-    """Return the model that --init-from names, None without the flag.
+    """Return the model that --init-from names.
 
     Raises ValueError, which says what to leave out, for settings that ask for a different model.
     """
-    if not args.init_from:
-        return None
     from npgpt.families.models import load_model
 
     initial = load_model(args.init_from)

@@ -56,7 +56,6 @@ def open_dataset(
     paths, text = _found(training, corpus, tokenizer)
     if paths:
         source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer)
-        _check_same(source, expected)
     else:
         stats = scan(text, training.split)
         chunks = partial(split_chunks, text, stats, training.split, training.train_fraction)
@@ -67,7 +66,16 @@ def open_dataset(
         elif grow and isinstance(tokenizer, CharTokenizer):
             tokenizer = tokenizer.with_characters(stats.alphabet)
         source = _source(text, tokenizer, stats.characters, stats.sha256)
-        _check_same(source, expected)
+    if expected and source.sha256 != expected.sha256:
+        was, now = (
+            found.name + (f" with {found.characters:,} characters" if found.characters else "")
+            for found in (expected, source)
+        )
+        raise RunError(
+            f"the run was trained on {was}, and {now} is another text: give the same with "
+            "--corpus, or start a new run without --resume"
+        )
+    if text:
         ids = ids_of_text(chunks(), tokenizer, stack)
     contents = text.contents if text else ""
     return Dataset(source, tokenizer, *ids, family.Objective(tokenizer), family.write, contents)
@@ -113,19 +121,6 @@ def _found(training, corpus, tokenizer):
             f"{error}\nThat is what the run was trained on, as its path was then; give the same "
             "text by its path from here: --corpus PATH"
         ) from error
-
-
-def _check_same(source, expected):
-    """Raise RunError if a run goes on with a different text."""
-    if expected is not None and source.sha256 != expected.sha256:
-        was, now = (
-            text.name + (f" with {text.characters:,} characters" if text.characters else "")
-            for text in (expected, source)
-        )
-        raise RunError(
-            f"the run was trained on {was}, and {now} is another text: give the same with "
-            "--corpus, or start a new run without --resume"
-        )
 
 
 # ---- from text
@@ -207,7 +202,8 @@ def ids_of_text(chunks, tokenizer, stack):
     """
     files = [stack.enter_context(tempfile.TemporaryFile()) for _ in PARTS]  # noqa: SIM115
     write_ids(chunks, tokenizer, files)
-    return tuple(TokenFile(file, token_dtype(tokenizer.vocab_size)) for file in files)
+    dtype = token_dtype(tokenizer.vocab_size)
+    return tuple(TokenFile(file, dtype) for file in files)
 
 
 # ---- token files

@@ -3,10 +3,10 @@
 import json
 import textwrap
 from dataclasses import asdict
+from importlib.util import find_spec
 
 import numpy as np
 
-from npgpt import plots
 from npgpt.checkpoint import BEST
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.files import atomic_write, quoted
@@ -22,53 +22,63 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
     """Print the text, the model, the cost of a step and, if it `trains`, the run folder."""
     config, training, ids = run.model, run.training, dataset.train_ids
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
-    _print("text", f"{run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens;",
-           f"{len(ids):,} to train on, {len(dataset.val_ids):,} to validate")
+    lines = [
+        ("text", f"{run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens;",
+         f"{len(ids):,} to train on, {len(dataset.val_ids):,} to validate"),
+    ]
     if dataset.contents:
-        _print("files", *dataset.contents.split())
+        lines.append(("files", *dataset.contents.split()))
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
-        _print("note", "most of so many characters are rare:", "--tokenizer bpe does better there")
+        lines.append(("note", "most of so many characters are rare:",
+                      "--tokenizer bpe does better there"))
     floor = _floor(run, dataset, max_tokens=training.eval_tokens or None)
     if floor:
-        _print("", f"{floor.name}: {floor.nats:.4f} nats per {dataset.objective.target};",
-               "no model's loss is lower on average")
-    _print("model", f"{training.arch}, {model.num_parameters():,} parameters:",
-           f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels,",
-           f"block {config.block_size}")
-    _print("", *_counts(parameters_by_part(config)))
+        lines.append(("", f"{floor.name}: {floor.nats:.4f} nats per {dataset.objective.target};",
+                      "no model's loss is lower on average"))
+    parts = [f"{part} {count:,}" for part, count in parameters_by_part(config).items()]
     tokens = tokens_per_step(config, training)
     memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
-    megabytes = {part: round(size / 1e6) for part, size in asdict(memory).items()}
-    _print("step", f"{tokens:,} tokens, {3 * flops_per_token(config) * tokens / 1e9:,.2f} GFLOP;",
-           f"{memory.total / 1e6:,.0f} MB of memory:", *_counts(megabytes))
+    sizes = [f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items()]
+    lines += [
+        ("model", f"{training.arch}, {model.num_parameters():,} parameters:",
+         f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels,",
+         f"block {config.block_size}"),
+        ("", *_with_commas(parts)),
+        ("step", f"{tokens:,} tokens, {3 * flops_per_token(config) * tokens / 1e9:,.2f} GFLOP;",
+         f"{memory.total / 1e6:,.0f} MB of memory:", *_with_commas(sizes)),
+    ]
     if trains:
         reads = training.max_iters * tokens / len(ids)
         once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" * (reads < 1)
-        _print("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}")
+        lines.append(("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}"))
     if ranks:
-        _print("ranks", f"{ranks.size}, each computes its share of every batch")
+        lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
     if trains:
-        print(f"run     {run.folder}" + (f", from step {first_step}" if first_step else ""))
-    if trains and not plots.installed():
-        _print("note", *f"there will be no loss.png: {plots.WAY_OUT}".split())
+        lines.append(("run", str(run.folder), *[f"from step {first_step}"] * (first_step > 0)))
+    if trains and not find_spec("matplotlib"):
+        from npgpt.plots import WAY_OUT
+
+        lines.append(("note", *f"there will be no loss.png: {WAY_OUT}".split()))
+    print("\n".join(_filled(*line) for line in lines))
 
 
-def _print(head, *parts):
-    """Print a line of at most 80 columns, or several lines cut between the parts."""
+def _filled(head, *parts):
+    """Return a line of at most 80 columns, or several lines cut between the parts."""
     glued = " ".join(part.replace(" ", "\xa0") for part in parts)
     text = textwrap.fill(glued, 80, initial_indent=f"{head:<8}", subsequent_indent=" " * 8,
                          break_long_words=False, break_on_hyphens=False)
-    print(text.replace("\xa0", " "))
+    return text.replace("\xa0", " ")
 
 
-def _counts(sizes):
-    parts = [f"{part} {size:,}," for part, size in sizes.items()]
-    return *parts[:-1], parts[-1].removesuffix(",")
+def _with_commas(parts):
+    return *(f"{part}," for part in parts[:-1]), parts[-1]
 
 
 def print_results(run, dataset, model):
     """Print the loss on the whole validation text and, for tales, the share of stories that parse;
     write result.json and loss.png."""
+    from npgpt import plots
+
     ids, objective = dataset.val_ids, dataset.objective
     loss, tokens = evaluate_all(model, ids, objective, run.training, "the whole validation text",
                                 run.training.eval_stride)
@@ -139,6 +149,7 @@ def draw_loss(run, rows, dataset, loss, floor):
     Where every token is a target, the losses of n-gram models on the same text are lines too. Of a
     long text they see the first two million tokens.
     """
+    from npgpt import plots
     from npgpt.ngram import NgramModel
 
     levels = []

@@ -58,7 +58,7 @@ class WarmUp:
         try:
             if byte_pairs:
                 self.add_byte_pairs()
-            if config is not None:
+            if config is not None and backend.name == "numba":
                 arch = family_of(config).arch
                 tiny = asdict(config) | {n: v for n, v in TINY.items() if hasattr(config, n)}
                 self._begin(tiny_step, arch, tiny, precision, trains)
