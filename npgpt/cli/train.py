@@ -120,11 +120,14 @@ def run(args):
             ranks = stack.enter_context(join_ranks())
         main_rank = ranks is None or ranks.rank == 0
         if ranks:
-            ranks.check_same(_started_with(args))
+            program = {"backend": backend.name, "run format": RUN_FORMAT}
+            ranks.check_same(vars(args) | program | versions())
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer, kernels = begin(args, ranks, stack)
         if ranks:
-            ranks.check_same(_works_on(run, dataset.tokenizer, optimizer))
+            tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
+            found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
+            ranks.check_same(asdict(run.model) | asdict(run.training) | found)
             ranks.check_batch(run.training.batch_size)
         if main_rank:
             print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
@@ -231,22 +234,6 @@ def _continued(args, ranks, stack):
     kind = family(run.training.arch)
     dataset = open_dataset(kind, run.training, stack, args.corpus, tokenizer, expected=run.text)
     return run, dataset, model, optimizer, kernels
-
-
-def _started_with(args):
-    """Return name -> value of all that must agree on all ranks before they read or write."""
-    known = not (args.resume or args.init_from)  # else what is there says it, on each rank
-    _, model, training = _settings(args) if known else ("", {}, None)
-    training = asdict(training) if training else {}
-    program = {"backend": backend.name, "run format": RUN_FORMAT} | versions()
-    return vars(args) | model | training | program
-
-
-def _works_on(run, tokenizer, optimizer):
-    """Return name -> value of all that must agree before they train."""
-    tokens = hashlib.sha256(repr(tokenizer.tokens).encode()).hexdigest()
-    found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
-    return asdict(run.model) | asdict(run.training) | found
 
 
 def _warm_up(config, training, byte_pairs, ranks, stack):
