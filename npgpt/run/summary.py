@@ -109,16 +109,11 @@ def print_results(run, dataset, model):
         print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "floor": floor and floor.nats, "tokens": len(ids) - 1}
+    atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
     try:
-        atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
         print(f"picture {draw_loss(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
-    except OSError as error:
-        raise OSError(
-            f"the results could not be written ({error}); the run is complete and saved. Make "
-            f"room, then write them with: npgpt train --resume --out {quoted(run.folder)}"
-        ) from error
     print(f"more text: npgpt generate {quoted(run.folder)}")
     if type(model) is GPT:
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")

@@ -41,17 +41,12 @@ def test_generate_streams_the_text_of_its_seed(cli, finished):
     assert first == tokenizer.decode(list(ids)) + "\n"
 
 
-def test_generate_continues_a_prompt_and_gives_json(cli, finished, tmp_path, monkeypatch):
+def test_generate_continues_a_prompt_and_gives_json(cli, finished):
     arguments = ["generate", finished, "--max-new-tokens", 5, "--seed", 1, "--json"]
     status, out, _ = cli(*arguments, "--prompt", "The hen")
     result = json.loads(out)
     assert status == 0 and result["prompt"] == "The hen"
     assert result["tokens"] == len(result["text"]) == 5
-    prompt = tmp_path / "prompt.txt"
-    prompt.write_text("The hen", encoding="utf-8")
-    assert json.loads(cli(*arguments, "--prompt-file", prompt)[1]) == result
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"The hen"), "utf-8"))
-    assert json.loads(cli(*arguments, "--prompt-file", "-")[1]) == result
 
 
 def test_a_prompt_as_windows_writes_it_is_the_same_text(cli, finished, tmp_path, monkeypatch):
