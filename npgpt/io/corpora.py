@@ -88,7 +88,7 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
 
     Raises FileNotFoundError for a missing file, or if Shakespeare cannot be fetched; ValueError for
     an empty text, one that is not UTF-8, a pipe, a device, or a folder that would be left out;
-    PermissionError for a folder in a folder that may not be read.
+    PermissionError for a folder below it, or in a pattern, that may not be read.
     """
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")

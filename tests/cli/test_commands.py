@@ -74,23 +74,6 @@ def test_a_prompt_longer_than_a_block_is_continued_from_its_end(cli, finished):
     assert from_all["text"] == from_end["text"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--prompt", "hé"], "unknown character 'é' (U+00E9) at position 1"),
-        (["--prompt", ""], "the prompt is empty"),
-        (["--prompt-file", "nowhere.txt"], "nowhere.txt"),
-        (["--temperature", "-1"], "temperature"),
-        (["--top-k", "0"], "top_k"),
-        (["--top-p", "1.5"], "top_p"),
-        (["--max-new-tokens", "-1"], "max_new_tokens=-1"),
-    ],
-)
-def test_generate_refuses_what_it_can_not_use(cli, finished, arguments, message):
-    status, out, err = cli("generate", finished, *arguments)
-    assert status == 1 and out == "" and message in err and "Traceback" not in err
-
-
 def test_eval_counts_the_validation_text_as_training_does(cli, finished):
     status, out, _ = cli("eval", finished, "--json")
     result = json.loads(out)

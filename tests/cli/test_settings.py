@@ -91,14 +91,6 @@ def test_a_file_may_begin_with_a_byte_order_mark(file):
     assert read_settings(file("\ufeff" + FILE)) == read_settings(file())
 
 
-def test_an_unknown_flag_names_the_nearest(cli, here, capfd):
-    with pytest.raises(SystemExit) as stopped:
-        cli("train", "--n-layres", "3")
-    assert stopped.value.code == 2
-    assert "unknown argument --n-layres: did you mean --n-layer?" in capfd.readouterr().err
-    assert files(here) == {}
-
-
 def test_resume_takes_no_settings_from_a_file(cli, finished, file):
     status, _, err = cli("train", "--resume", "--out", finished, "--config", file())
     assert status == 1 and "leave out config" in err

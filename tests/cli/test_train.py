@@ -95,15 +95,6 @@ def test_five_functions_lead_from_main_to_backward(cli, here, corpus, monkeypatc
     assert stack.functions[:7] == expected
 
 
-def test_a_second_run_gets_a_folder_of_its_own(cli, here, corpus):
-    cli("train", "--corpus", corpus, *TINY)
-    before = files(here)
-    status, out, _ = cli("train", "--corpus", corpus, *TINY, "--seed", 2)
-    assert status == 0 and str(Path("runs", "hens-2")) in out
-    after = files(here)
-    assert {name: after[name] for name in before} == before
-
-
 @pytest.mark.parametrize("name", ["model.safetensors", "train_state.safetensors"])
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_at_one_and_two_threads(tmp_path, corpus, name):
