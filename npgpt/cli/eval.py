@@ -46,7 +46,7 @@ def run(args):
         raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
     precision = training.matmul_precision
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            precision=precision, command="npgpt eval")
+            precision=precision)
     objective = family(training.arch).Objective(tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:

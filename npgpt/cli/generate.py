@@ -73,7 +73,7 @@ def run(args):
     continues = family(arch).write is continue_text
     _check_flags(args, arch, continues)
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            weights=args.weights, command="npgpt generate")
+            weights=args.weights)
     objective = family(arch).Objective(tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     if args.seed is None and args.temperature != 0 and not args.interactive:

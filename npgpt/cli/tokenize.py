@@ -31,8 +31,7 @@ def add_arguments(parser):
 
 def run(args):
     tokenizer = _tokenizer(args.tokenizer)
-    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            command="npgpt tokenize")
+    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))

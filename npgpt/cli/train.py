@@ -238,9 +238,7 @@ def _continued(args, ranks, stack):
 
 def _warm_up(config, training, byte_pairs, ranks, stack):
     shown = ranks is None or ranks.rank == 0
-    kernels = WarmUp(
-        config, byte_pairs, shown=shown, precision=training.matmul_precision, command="npgpt train"
-    )
+    kernels = WarmUp(config, byte_pairs, shown=shown, precision=training.matmul_precision)
     return stack.enter_context(closing(kernels))
 
 
