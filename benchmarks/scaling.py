@@ -7,6 +7,7 @@ stays the same, so that a longer context means fewer sequences: what grows is at
 import contextlib
 import os
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.measure import QUICK, Contest, Effort
@@ -33,7 +34,7 @@ AXES = {
 def tables(threads, quick=False):
     """Yield a table for each axis; the last one shows the picture of all."""
     middle, tokens, effort = (TINY, 64, QUICK) if quick else (MIDDLE, 2048, EFFORT)
-    drawn, curves = not quick and plots.installed(), {}
+    drawn, curves = not quick and find_spec("matplotlib"), {}
     for axis, (field, values, few) in AXES.items():
         values = few if quick else values
         found = []

@@ -197,7 +197,8 @@ def read_run(folder):
     if not path.exists():
         why = "has no config.json" if folder.exists() else "is not there"
         raise RunError(
-            f"{folder} {why}: it is neither a run folder nor a folder of the transformers library; "
+            f"{folder} {why}: it is neither a run folder nor a folder of the transformers library "
+            "(hf:OWNER/NAME is a model on the Hugging Face Hub); "
             + runs_near(folder)
         )
     settings = read_json(path)

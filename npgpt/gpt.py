@@ -39,6 +39,7 @@ from npgpt.sampling import Sampling
 
 INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
 DRAWN = ContextVar("drawn", default=True)  # False where a loader replaces the initial weights
+EVALUATED = ContextVar("evaluated", default=())  # models in `evaluating` blocks of this thread
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
 LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 
@@ -245,19 +246,18 @@ class Model(Module):
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Switch dropout and gradients off inside a `with` block; restore the mode afterwards."""
-        was_training = self.training
-        self.eval()
+        """Switch dropout and gradients off inside a `with` block, for this thread alone."""
+        before = EVALUATED.set((*EVALUATED.get(), self))
         try:
             with no_grad():
                 yield
         finally:
-            self.training = was_training
+            EVALUATED.reset(before)
 
     def _dropout(self):
         """Return the dropout of one forward pass: a function with a new mask at each call."""
         p = self.config.dropout
-        if p == 0 or not self.training:
+        if p == 0 or not self.training or self in EVALUATED.get():
             return lambda x: x
         # Dropout hashes its seed, so distinct seeds suffice: 2^12 for each forward pass.
         masks = itertools.count((self.seed << 40) + (self.dropout_step << 12))

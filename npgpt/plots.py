@@ -4,7 +4,6 @@ Only this module imports matplotlib, and only to draw; everything else works wit
 named `..._picture` writes a PNG file and returns its path.
 """
 
-import importlib.util
 import io
 import warnings
 from pathlib import Path
@@ -21,11 +20,6 @@ LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
 NOTE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
 
 WAY_OUT = "pictures need matplotlib; install it with: pip install -e '.[plot]'"
-
-
-def installed():
-    """Return whether matplotlib is installed, without importing it, which takes a second."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 class MatplotlibMissing(ImportError):

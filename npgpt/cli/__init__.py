@@ -15,9 +15,10 @@ import json
 import math
 import sys
 
+import numpy as np
+
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.config import nearest
-from npgpt.text import printable
 
 COMMANDS = {
     "train": "train a model on a text; writes a run folder",
@@ -47,13 +48,16 @@ REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *
 def main(argv=None):
     """Run one command; return the exit status: 0, 1 for a refusal (said on stderr), 2 for usage,
     130 if Ctrl-C, 143 if SIGTERM and 129 if SIGHUP ended it."""
-    with standard_streams() as output:
+    # NumPy would warn of what overflows, before the command says what to do
+    with standard_streams() as output, np.errstate(all="ignore"):
         try:
             output.goes_on = False
             args = _parsed(argv)
             output.goes_on = args.command in TO_THE_END
             status = importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
-            output.flush()  # here, where a full disk is a refusal
+            output.flush()
+            if output.full:
+                raise output.full
             return status
         except ReaderLeftError:
             return 0
@@ -74,7 +78,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def error(self, message):
-        line = printable(" ".join(message.split()))
+        line = " ".join(message.split())
         self.exit(2, f"{self.prog}: {line} ({self.prog} --help shows usage)\n")
 
 
@@ -90,16 +94,16 @@ def _in_words(error):
         )
     if isinstance(error, BEYOND):
         return (
-            f"{printable(str(error))}: a number, a text or a file is not usable by this "
+            f"{error}: a number, a text or a file is not usable by this "
             "command, or a file was changed while it was read; use a smaller or an intact one "
             "(--traceback shows where)"
         )
-    return printable(str(error))
+    return str(error)
 
 
 def print_json(result):
     """Print an object as JSON; null stands for NaN and infinities, which JSON lacks."""
-    print(printable(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False)))
+    print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
 
 
 def _finite(value):

@@ -1,7 +1,7 @@
 """`npgpt compare RUN RUN ...`: losses in one picture, and the settings that differ."""
 
 import math
-from contextlib import ExitStack
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,12 +13,10 @@ from npgpt.families.size import parameters_by_part
 from npgpt.files import member, read_text
 from npgpt.io.folders import check_free
 from npgpt.io.tokenizers import load_tokenizer
-from npgpt.io.tokens import open_dataset
 from npgpt.metrics import read_metrics, read_result
 from npgpt.run.estimate import clock, tokens_per_step
 
 OUT = " with --out"
-LONGEST = 100  # characters of a file name that is made of the runs' names
 
 
 def add_arguments(parser):
@@ -30,7 +28,7 @@ def add_arguments(parser):
 
 def run(args):
     folders = named(args.runs)
-    path = Path(args.out) if args.out else default_path(folders)
+    path = Path(args.out or re.sub(r"[/\\]", "-", "-".join(folders)) + ".png")
     results = {name: Result(folder) for name, folder in folders.items()}
     found = {name: result.numbers() for name, result in results.items()}
     differ = differing({name: result.settings() for name, result in results.items()})
@@ -65,23 +63,18 @@ def named(paths):
 
     Raises ValueError for fewer than two runs, or one that is named twice.
     """
-    folders = [Path(path) for path in paths]
+    folders = [read_run(path).folder for path in paths]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ValueError("a run is named twice; name each once")
     if len(folders) < 2:
         raise ValueError(
-            f"{paths[0]} alone has nothing to be compared with; name two runs or more "
+            f"{folders[0]} alone has nothing to be compared with; name two runs or more "
             "(its own picture is its loss.png)"
         )
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
-        names = paths
+        names = map(str, folders)
     return dict(zip(names, folders, strict=True))
-
-
-def default_path(names):
-    name = "-".join(names).replace("/", "-").replace("\\", "-")
-    return Path(f"{name}.png" if len(name) <= LONGEST else "compare.png")
 
 
 class Result:
@@ -89,7 +82,8 @@ class Result:
 
     whole   the result on the whole validation text, empty if the run has not ended
     drawn   whether the evaluations before that sampled a part of the text
-    floor   the least possible loss in nats per target, or None
+    floor   the least possible loss in nats per target; None if it is unknown, as it is before the
+            end of a run in which it depends on the hidden tokens
     """
 
     def __init__(self, folder):
@@ -103,21 +97,9 @@ class Result:
         self.objective = family(self.run.training.arch).Objective(tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
         self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
-        self.floor = self.whole.get("floor") if self.whole else self._floor(tokenizer)
-
-    def _floor(self, tokenizer):
-        run, val_ids = self.run, ()
-        if not run.text.entropy_rate:
-            return None
-        with ExitStack() as stack:
-            if not self.objective.every_token:  # it depends on the hidden tokens
-                kind = family(run.training.arch)
-                val_ids = open_dataset(kind, run.training, stack, tokenizer=tokenizer).val_ids
-            floor = self.objective.floor(
-                val_ids, run.model.block_size, run.text.entropy_rate,
-                max_tokens=run.training.eval_tokens or None, seed=run.training.seed,
-            )
-        return floor and floor.nats
+        self.floor = self.whole.get("floor")
+        if not self.whole and self.objective.every_token:
+            self.floor = self.run.text.entropy_rate
 
     def settings(self):
         return {"text": self.run.text.name} | asdict(self.run.model) | asdict(self.run.training)
@@ -130,7 +112,7 @@ class Result:
         loss = whole.get("loss") if whole else last.get("val_loss")
         drawn = self.drawn and not whole
         # The entropy is the average of the whole text; a drawn part may be easier.
-        held = loss and self.floor and not (drawn and self.objective.every_token)
+        held = loss and self.floor and not drawn
         return {
             "parameters": sum(parameters_by_part(run.model).values()),
             "steps": self.steps,

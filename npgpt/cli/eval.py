@@ -6,6 +6,7 @@ predicts those that a fixed draw hides.
 
 import math
 from contextlib import ExitStack
+from functools import partial
 
 from autograd import using_matmul_precision
 from npgpt.bpe import BPETokenizer
@@ -15,10 +16,9 @@ from npgpt.families.models import load_model
 from npgpt.fast.weights import KINDS, decodes, use_weights
 from npgpt.io.tokens import open_dataset, open_whole_text
 from npgpt.metrics import bits_per_byte, bytes_per_token
-from npgpt.run.progress import counting
+from npgpt.run.progress import evaluate_all
 from npgpt.run.summary import beside_floor
 from npgpt.run.warmup import warm_up
-from npgpt.train import evaluate
 
 
 def add_arguments(parser):
@@ -46,22 +46,17 @@ def run(args):
         raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
     precision = training.matmul_precision
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            precision=precision, command="npgpt eval")
+            precision=precision)
     objective = family(training.arch).Objective(tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(precision))
         source, ids_N = _ids(args, training, tokenizer, stack)
 
-        def evaluated():
-            with counting(objective.asked_of(ids_N), f"{source.name} ({args.split})") as count:
-                return evaluate(
-                    model, ids_N, stride=stride or None, progress=count, objective=objective,
-                    seed=training.seed,
-                )
-
+        name = f"{source.name} ({args.split})"
+        evaluated = partial(evaluate_all, model, ids_N, objective, training, name, stride)
         loss, tokens = evaluated()
-        by_weights = _by_weights(model, kinds, loss, lambda: evaluated()[0])
+        by_weights = _by_weights(model, kinds, loss, evaluated)
         bits = None
         if objective.every_token:
             bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
@@ -89,7 +84,7 @@ def run(args):
         )
     if args.json:
         return
-    print(f"{source.name} ({args.split}): loss {loss:.4f} nats per {objective.target} over "
+    print(f"{name}: loss {loss:.4f} nats per {objective.target} over "
           f"{tokens:,} tokens")
     per_byte = f"{bits:.4f} bits per byte, " if bits is not None else ""
     print(f"  {per_byte}perplexity {result['perplexity']:.3f}")
@@ -107,7 +102,7 @@ def _by_weights(model, kinds, loss, evaluated):
     for kind in kinds:
         for name, weight in weights.items():
             weight.data = before[name].copy()
-        found[kind] = loss if kind == "fp32" else (use_weights(model, kind), evaluated())[1]
+        found[kind] = loss if kind == "fp32" else (use_weights(model, kind), evaluated()[0])[1]
     for name, weight in weights.items():
         weight.data = before[name]
     return found

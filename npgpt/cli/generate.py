@@ -19,7 +19,7 @@ from npgpt.io.corpora import decode_whole
 from npgpt.run.estimate import read_bandwidth
 from npgpt.run.warmup import warm_up
 from npgpt.sampling import Sampling, log_probabilities
-from npgpt.text import TextStream, decoded, printable, starting_prompt
+from npgpt.text import TextStream, decoded, starting_prompt
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\
@@ -73,7 +73,7 @@ def run(args):
     continues = family(arch).write is continue_text
     _check_flags(args, arch, continues)
     warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            weights=args.weights, command="npgpt generate")
+            weights=args.weights)
     objective = family(arch).Objective(tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     if args.seed is None and args.temperature != 0 and not args.interactive:
@@ -121,7 +121,7 @@ class Writer:
         samples = [{"text": "", "tokens": 0, "ids": []} for _ in texts]
         self.times = [time.perf_counter()]
         for step in decoding_steps(
-            self.decoder, [np.asarray(prompt_T)] * self.n, _most_tokens(args), self.sampling,
+            self.decoder, [np.asarray(prompt_T)] * self.n, args.max_new_tokens, self.sampling,
             block_size=self.model.config.block_size, seed=args.seed,
         ):
             for b in np.flatnonzero(~step.finished_B):
@@ -180,6 +180,10 @@ class Writer:
 
 
 def _check_flags(args, arch, continues):
+    """Raise ValueError for flags that contradict each other; set --max-new-tokens if it is unset.
+
+    Its default cannot be argparse's, since bert refuses the flag.
+    """
     if family(arch).write is fill_masks and args.max_new_tokens is not None:
         raise ValueError(f"--max-new-tokens: {arch} fills in all hidden tokens; leave it out")
     given = [f"--{name.replace('_', '-')}" for name in CONTINUING if getattr(args, name)]
@@ -195,11 +199,12 @@ def _check_flags(args, arch, continues):
         raise ValueError(f"--logprobs {args.logprobs}: give 0 or more, and --json with it")
     if args.interactive and (args.json or args.n):
         raise ValueError("--interactive is for a person: leave --json and --n out")
+    args.max_new_tokens = 500 if args.max_new_tokens is None else args.max_new_tokens
 
 
 def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
     ids = family(arch).write(
-        model, tokenizer, objective.prompt(prompt), _most_tokens(args), seed=args.seed, **sampling
+        model, tokenizer, objective.prompt(prompt), args.max_new_tokens, seed=args.seed, **sampling
     )
     if args.json:
         ids = list(ids)
@@ -237,13 +242,8 @@ def _talk(writer):
         writer.print_stats()
 
 
-def _most_tokens(args):
-    return 500 if args.max_new_tokens is None else args.max_new_tokens
-
-
 def _show(text):
-    shown = printable if sys.stdout.isatty() else str
-    print(shown(text), end="", flush=True)
+    print(text, end="", flush=True)
 
 
 def _prompt(args, tokenizer, objective):

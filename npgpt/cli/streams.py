@@ -1,7 +1,8 @@
-"""Standard streams that may be closed, or lose their reader, as `npgpt train | head` does.
+"""Standard streams that may be closed, lose their reader (`npgpt train | head`), or be a terminal.
 
 A command that writes files completes them, whether anybody reads its output or not, as under nohup.
-A command that only prints ends with its reader, quietly, as `head` expects.
+A command that only prints ends with its reader, quietly, as `head` expects. Texts and names from
+strangers may hold escape sequences: a terminal gets no character that acts on it.
 """
 
 import errno
@@ -9,24 +10,34 @@ import os
 import sys
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
+from npgpt.text import printable
+
+GONE = (errno.EPIPE, errno.EIO)  # the reader of a pipe; a terminal that was closed
+
 
 class ReaderLeftError(Exception):
     """Nobody reads the output any more, and there is nothing else to do."""
 
 
 class Stream:
-    """A text stream that discards what is written after its reader has left.
+    """A text stream that discards what is written after its reader has left or its disk is full.
 
-    goes_on   if False, it raises ReaderLeftError then
+    goes_on   if False, it raises ReaderLeftError then, or the OSError of the disk
+    bars      whether tqdm draws bars in it: a text may begin with a carriage return
+    full      the OSError of a full disk, None before
     """
 
-    def __init__(self, stream, goes_on=True):
-        self.stream, self.goes_on = stream, goes_on
+    def __init__(self, stream, goes_on=True, bars=False):
+        self.stream, self.goes_on, self.bars, self.full = stream, goes_on, bars, None
 
     def __getattr__(self, name):
         return getattr(self.stream, name)
 
-    def write(self, text):
+    def write(self, text, colours=False):
+        """Write a text; a terminal gets it `printable`, unless it has `colours` of ours."""
+        if self.stream.isatty() and not colours:
+            bar = self.bars and text.startswith("\r")
+            text = text[:bar] + printable(text[bar:])
         return self._try(self.stream.write, text)
 
     def flush(self):
@@ -36,8 +47,10 @@ class Stream:
         try:
             return method(*arguments)
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe; a terminal that was closed
+            full = error.errno == errno.ENOSPC and self.goes_on
+            if error.errno not in GONE and not full:
                 raise
+            self.full = error if full else self.full
             nowhere = os.open(os.devnull, os.O_WRONLY)  # for what is buffered, and all that follows
             os.dup2(nowhere, self.stream.fileno())
             os.close(nowhere)
@@ -52,9 +65,9 @@ def standard_streams():
         if getattr(sys, name) is None:  # closed, as by >&-: a file would get its number
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
         elif mode == "w" and hasattr(getattr(sys, name), "reconfigure"):
-            getattr(sys, name).reconfigure(encoding="utf-8", errors="replace")
+            getattr(sys, name).reconfigure(encoding="utf-8", errors="backslashreplace")
     output = Stream(sys.stdout)
-    with redirect_stdout(output), redirect_stderr(Stream(sys.stderr)):
+    with redirect_stdout(output), redirect_stderr(Stream(sys.stderr, bars=True)):
         try:
             yield output
         finally:

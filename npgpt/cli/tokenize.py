@@ -31,8 +31,7 @@ def add_arguments(parser):
 
 def run(args):
     tokenizer = _tokenizer(args.tokenizer)
-    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            command="npgpt tokenize")
+    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))
@@ -50,22 +49,23 @@ def run(args):
         args.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     )
     names = [_name(tokenizer, i) for i in ids]
-    print(painted(names, colour, "" if colour else "|"))
-    labels = [f"{i} {name}" for i, name in zip(ids, names, strict=True)]
-    print(painted(map(str, ids) if colour else labels, colour, " " if colour else "  "))
+    if colour:
+        for items, between in ((names, ""), (map(str, ids), " ")):
+            sys.stdout.write(between.join(painted(items)) + "\n", colours=True)
+    else:
+        print("|".join(names))
+        print("  ".join(f"{i} {name}" for i, name in zip(ids, names, strict=True)))
     print(f"\n{len(ids):,} tokens for {n_bytes:,} bytes: {per_token:.2f} bytes per token")
     if args.tree:
         for i in dict.fromkeys(ids):
             print("\n" + "\n".join(tree(tokenizer, i)))
 
 
-def painted(items, colour, between):
-    """Return items in a row, joined by `between`, in alternating background colours if asked."""
-    if not colour:
-        return between.join(items)
-    return between.join(
+def painted(items):
+    """Return items with alternating background colours."""
+    return [
         f"\x1b[30;48;5;{COLOURS[k % len(COLOURS)]}m{item}\x1b[0m" for k, item in enumerate(items)
-    )
+    ]
 
 
 def tree(tokenizer, token_id):

@@ -3,11 +3,10 @@
 import argparse
 import glob
 import hashlib
-import itertools
 import os
+import re
 from contextlib import ExitStack, closing
 from dataclasses import asdict, fields, replace
-from itertools import takewhile
 from pathlib import Path
 
 from tqdm import tqdm
@@ -57,7 +56,6 @@ a file for --config, with any of the settings above:
   [training]
   corpus = ["my.txt"]
   lr = 2e-3"""
-LONGEST = 60  # characters of a run's name that is made of its corpus's
 
 
 def add_arguments(parser):
@@ -79,9 +77,9 @@ def add_arguments(parser):
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")
     known = {arch: model_settings(arch) for arch in FAMILIES}
-    presets = {arch: PRESETS[preset_for(("tales",), arch)] for arch in FAMILIES}
+    presets = {arch: next(iter(kind.presets.values())) for arch, kind in FAMILIES.items()}
     group = None
-    for field in _all_fields():
+    for field in _all_fields().values():
         group = field.metadata["group"] or group
         add = groups[group]
         flag = "--" + field.name.replace("_", "-")
@@ -122,11 +120,14 @@ def run(args):
             ranks = stack.enter_context(join_ranks())
         main_rank = ranks is None or ranks.rank == 0
         if ranks:
-            ranks.check_same(_started_with(args))
+            program = {"backend": backend.name, "run format": RUN_FORMAT}
+            ranks.check_same(vars(args) | program | versions())
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer, kernels = begin(args, ranks, stack)
         if ranks:
-            ranks.check_same(_works_on(run, dataset.tokenizer, optimizer))
+            tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
+            found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
+            ranks.check_same(asdict(run.model) | asdict(run.training) | found)
             ranks.check_batch(run.training.batch_size)
         if main_rank:
             print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
@@ -160,12 +161,15 @@ def run(args):
 
 def _started(args, ranks, stack):
     """Return (Run, Dataset, model, optimizer, kernels) of a new run; kernels still compile."""
-    initial = _initial(args)
+    initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
     kind, bpe_size = _tokens(args, preset, training.corpus)
-    folder = Path(args.out) if args.out else _new_folder(_run_name(training.corpus, training.arch))
-    if ranks:
-        _check_shared(training, args)
+    folder = Path(args.out) if args.out else _default_folder(training)
+    if ranks and (args.check or "-" in training.corpus):
+        raise ValueError(
+            "--check and standard input are for a single process: start it without mpirun, or give "
+            "all ranks a file with --corpus"
+        )
     main_rank = ranks is None or ranks.rank == 0
     if main_rank and not args.check:
         refuse_taken(folder)
@@ -206,15 +210,16 @@ def _started(args, ranks, stack):
 
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
-    changed = [name for name in _given(args) if name not in ("corpus", "max_iters")]
-    others = ("preset", "config", "check", "tokenizer", "bpe_size", "init_from")
-    changed += [name for name in others if getattr(args, name)]
+    others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
+    names = {*_all_fields(), *others} - {"corpus", "max_iters"}
+    changed = sorted(name for name in names if getattr(args, name) is not None)
+    changed += ["check"] * args.check
     if changed:
         raise ValueError(
             f"--resume takes its settings from the run: leave out {', '.join(changed)} and name "
             "the run's folder with --out, or start a new run without --resume"
         )
-    folder = Path(args.out or _last_folder(args))
+    folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
     if ranks is None or ranks.rank == 0:
         lock_run(folder, stack)
     model, tokenizer, run = load_run(folder)
@@ -231,35 +236,10 @@ def _continued(args, ranks, stack):
     return run, dataset, model, optimizer, kernels
 
 
-def _started_with(args):
-    """Return name -> value of all that must agree on all ranks before they read or write."""
-    known = not (args.resume or args.init_from)  # else what is there says it, on each rank
-    _, model, training = _settings(args) if known else ("", {}, None)
-    training = asdict(training) if training else {}
-    program = {"backend": backend.name, "run format": RUN_FORMAT} | versions()
-    return vars(args) | model | training | program
-
-
-def _works_on(run, tokenizer, optimizer):
-    """Return name -> value of all that must agree before they train."""
-    tokens = hashlib.sha256(repr(tokenizer.tokens).encode()).hexdigest()
-    found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
-    return asdict(run.model) | asdict(run.training) | found
-
-
 def _warm_up(config, training, byte_pairs, ranks, stack):
     shown = ranks is None or ranks.rank == 0
-    kernels = WarmUp(
-        config, byte_pairs, shown=shown, precision=training.matmul_precision, command="npgpt train"
-    )
+    kernels = WarmUp(config, byte_pairs, shown=shown, precision=training.matmul_precision)
     return stack.enter_context(closing(kernels))
-
-
-def _check_shared(training, args):
-    if args.check:
-        raise ValueError("--check is for a single process; start it without mpirun")
-    if "-" in training.corpus:
-        raise ValueError("standard input reaches one rank only; give all of them a file: --corpus")
 
 
 def _tokens(args, preset, corpus):
@@ -279,18 +259,15 @@ def _tokens(args, preset, corpus):
 
 
 def _initial(args):
-    """Return the model that --init-from names, None without the flag.
+    """Return the model that --init-from names.
 
     Raises ValueError, which says what to leave out, for settings that ask for a different model.
     """
-    if not args.init_from:
-        return None
     from npgpt.families.models import load_model
 
     initial = load_model(args.init_from)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
-    given = (read_settings(args.config) if args.config else {}) | _given(args)
-    preset = args.preset or given.get("preset")
+    given = _given(args)
     wanted = {name: value for name, value in given.items() if is_now.get(name, value) != value}
     of_others = given.keys() & (model_settings().keys() - is_now.keys())
     wanted |= {name: given[name] for name in of_others}
@@ -298,7 +275,7 @@ def _initial(args):
     leave_out = [f"--{name.replace('_', '-')}" for name in sorted(wanted)]
     leave_out += ["--tokenizer"] * bool(args.tokenizer) + ["--vocab-size"] * bool(args.bpe_size)
     leave_out += ["--check"] * args.check
-    if preset in PRESETS and arch_of_preset(preset) != is_now["arch"]:
+    if given.get("preset") in PRESETS and arch_of_preset(given["preset"]) != is_now["arch"]:
         leave_out.append("--preset")
     if leave_out:
         shape = ", ".join(f"{name}={is_now[name]}" for name in sorted(wanted) if name in is_now)
@@ -315,64 +292,45 @@ def _settings(args, initial=None):
     The preset is the one named, or the one that fits the corpus and the kind of model. The file
     changes it, then the flags do; an `initial` model gives the model's settings.
     """
-    given = (read_settings(args.config) if args.config else {}) | _given(args)
+    given = _given(args)
     if initial:
         shape = asdict(initial.model.config) | {"arch": initial.training.arch}
         del shape["vocab_size"]
         given = shape | given
-    corpus = tuple(given.get("corpus", ("tales",)))
-    if "corpus" in given:
-        given["corpus"] = corpus
-    preset = given.pop("preset", None)
-    like = ("shakespeare",) if initial and corpus != ("tales",) else corpus  # at a lower rate
-    preset = args.preset or preset or preset_for(like, given.get("arch", TrainConfig.arch))
+    like = given.get("corpus", TrainConfig.corpus)
+    if initial and like != TrainConfig.corpus:
+        like = ("shakespeare",)  # at a lower rate
+    preset = preset_for(like, given.get("arch", TrainConfig.arch))
+    preset = given.pop("preset", preset)
     return preset, *from_preset(preset, **given)
 
 
 def _given(args):
-    values = {field.name: getattr(args, field.name, None) for field in _all_fields()}
-    return {name: value for name, value in values.items() if value is not None}
+    """Return the settings of the file and the flags by name, "preset" among them."""
+    flags = {name: getattr(args, name) for name in (*_all_fields(), "preset")}
+    flags = {name: value for name, value in flags.items() if value is not None}
+    flags |= {"corpus": tuple(flags["corpus"])} if "corpus" in flags else {}
+    return (read_settings(args.config) if args.config else {}) | flags
 
 
 def _all_fields():
-    return *fields(TrainConfig), *model_settings().values()
+    """Return {name: field} of all settings of training and of all kinds of models."""
+    return {field.name: field for field in fields(TrainConfig)} | model_settings()
 
 
-def _run_name(corpus, arch=TrainConfig.arch):
-    """Return a short name for a run's folder: `tales`, `plays-poems` of two files, `tales-bert`.
+def _default_folder(training, resume=False):
+    """Return the folder of a run without --out: runs/tales or runs/tales-bert, runs/tales-2, ...
 
-    A pattern such as books/*.txt is named after its folder: a folder named * would be a trap for
-    the shell, and Windows makes none. A name of more than LONGEST characters ends in a hash.
+    It is named after the first corpus; a pattern after its folder. A new run gets the first name
+    that is free, --resume the name before that.
     """
-    names = ["stdin" if spec == "-" else _stem(Path(spec)) for spec in corpus]
-    name = "-".join(names + [arch] * (arch != TrainConfig.arch))
-    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest}"
-
-
-def _stem(path):
-    """Return the name of a path without its ending; for a pattern, its last plain part."""
-    if not path.exists():
-        plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
-        path = Path(*plain)
-    return Path(os.path.realpath(path)).stem or "corpus"
-
-
-def _new_folder(name):
-    """Return runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
-    return next(folder for folder in _folders(name) if not os.path.lexists(folder))
-
-
-def _last_folder(args):
-    _, _, training = _settings(args)
-    name = _run_name(training.corpus, training.arch)
-    folders = list(takewhile(Path.exists, _folders(name)))
-    if not folders:
-        raise RunError(f"there is no run {next(_folders(name))} to resume; name one with --out")
-    return folders[-1]
-
-
-def _folders(name):
-    yield Path("runs") / name
-    for number in itertools.count(2):
-        yield Path("runs") / f"{name}-{number}"
+    first = "stdin" if training.corpus[0] == "-" else training.corpus[0]
+    plain = [part for part in Path(first).parts if not glob.has_magic(part)]
+    name = re.sub(r"[^\w.]+", "-", Path(*plain).stem).strip("-.") or "corpus"
+    name += f"-{training.arch}" * (training.arch != TrainConfig.arch)
+    folders = [Path("runs", name)]
+    while os.path.lexists(folders[-1]):
+        folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
+    if resume and len(folders) == 1:
+        raise RunError(f"there is no run {folders[0]} to resume; name one with --out")
+    return folders[-2 if resume else -1]

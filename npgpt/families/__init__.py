@@ -70,9 +70,10 @@ def load_pretrained(cls, folder, weights=None):
             )
         parameter.data = found
     if arrays:
+        more = f" and {len(arrays) - 3:,} more" * (len(arrays) > 3)
         raise ValueError(
-            f"{folder}: weights {sorted(arrays)} have no place in a model of this config.json; use "
-            "the two files of one model"
+            f"{folder}: weights {', '.join(sorted(arrays)[:3])}{more} have no place in a model of "
+            "this config.json; use the two files of one model"
         )
     return use_weights(model, weights) if weights else model
 

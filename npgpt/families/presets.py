@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 from npgpt.config import TrainConfig, nearest
-from npgpt.families import FAMILIES
+from npgpt.families import FAMILIES, family
 
 PRESETS = {name: settings for f in FAMILIES.values() for name, settings in f.presets.items()}
 
@@ -25,7 +25,7 @@ def preset_for(corpus, arch=TrainConfig.arch):
     Every kind of model but a GPT has one preset for all texts.
     """
     if arch != TrainConfig.arch:
-        return next(iter(FAMILIES[arch].presets))
+        return next(iter(family(arch).presets))
     return {("tales",): "tales", ("shakespeare",): "shakespeare-cpu"}.get(tuple(corpus), "text")
 
 

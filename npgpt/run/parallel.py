@@ -100,10 +100,6 @@ class Ranks:
             start += weight.size
         return float(flat[-2])
 
-    def total(self, value):
-        """Return the sum of a number over the ranks; every rank has to call it."""
-        return self.comm.allreduce(value)
-
 
 def run_worker(run, dataset, model, optimizer, ranks):
     """Take the same steps as rank 0, without evaluating or writing."""

@@ -82,7 +82,7 @@ def _arrays(value):
 class Profile:
     """A context manager around a training loop that profiles a few early steps.
 
-    count      number of profiled steps, after the first SKIPPED ones; 0 for none
+    count      number of profiled steps, after the first SKIPPED ones
     optimizer  the AdamW of the loop
     report     called with the table after `count` steps, or at the end of a shorter loop; not
                called if no step was profiled
@@ -91,12 +91,11 @@ class Profile:
     def __init__(self, count, optimizer, report=print):
         self.count, self.optimizer, self.report = count, optimizer, report
         self.ops, self.update_cost = OpCosts(), Cost()
-        self.skipped, self.steps, self.seconds = 0, 0, 0.0
+        self.steps, self.seconds = -SKIPPED, 0.0
         self.observing = ExitStack()
 
     def __enter__(self):
-        if self.count:
-            self.observing.enter_context(observing(self.ops))
+        self.observing.enter_context(observing(self.ops))
         return self
 
     def __exit__(self, *exception):
@@ -106,11 +105,10 @@ class Profile:
 
     def update(self, step):
         """Count the observed ops since the last call as the cost of a `npgpt.train.Step`."""
-        if self.skipped < SKIPPED:
-            self.skipped += 1
+        self.steps += 1
+        if self.steps <= 0:
             self.ops.costs.clear()
-        elif self.steps < self.count:
-            self.steps += 1
+        elif self.steps <= self.count:
             self.seconds += step.seconds
             weights = self.optimizer.parameters.values()
             # The gradient is read twice (norm, update); the weight and both moments are read and

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from npgpt.families.size import flops_per_token
 from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.text import printable
+from npgpt.train import evaluate
 
 MEASURED = 20  # steps after which the estimate of the time is corrected
 LINE_SECONDS = 30  # between two plain lines of training
@@ -34,6 +34,15 @@ def counting(total, what):
                 print(f"{what}: {done:,} of {total:,} tokens", file=sys.stderr, flush=True)
 
         yield count
+
+
+def evaluate_all(model, ids_N, objective, training, what, stride):
+    """Return what `npgpt.train.evaluate` does, on every token, with progress."""
+    with counting(objective.asked_of(ids_N), what) as count:
+        return evaluate(
+            model, ids_N, stride=stride or None, progress=count, objective=objective,
+            seed=training.seed,
+        )
 
 
 class Progress:
@@ -78,7 +87,6 @@ class Progress:
     def write(self, text):
         """Print text above the bar."""
         self.said = time.perf_counter()
-        text = printable(text) if sys.stdout.isatty() else text  # it may be a sample
         self.bar.write(text, file=sys.stdout)
         sys.stdout.flush()
 

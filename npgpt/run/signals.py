@@ -40,14 +40,12 @@ def stop_request(ranks=None):
         yield request
         return
 
-    def restore():
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
     def note(number, frame):
         request.received.append(number)
-        restore()
-        if not ranks or ranks.rank == 0:
+        if len(request.received) > 1:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+        elif not ranks or ranks.rank == 0:
             with suppress(OSError):  # not print: a signal may come while something is printed
                 os.write(2, b"\nstopping after this step, which is evaluated and saved\n")
 
@@ -57,4 +55,5 @@ def stop_request(ranks=None):
     try:
         yield request
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,6 +1,7 @@
 """The lines that `npgpt train` prints before the first step and after the last."""
 
 import json
+import textwrap
 from dataclasses import asdict
 from importlib.util import find_spec
 
@@ -13,55 +14,64 @@ from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
 from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
 from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.run.progress import counting
-from npgpt.text import printable, starting_prompt
-from npgpt.train import evaluate
+from npgpt.run.progress import evaluate_all
+from npgpt.text import starting_prompt
 
 
 def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
     """Print the text, the model, the cost of a step and, if it `trains`, the run folder."""
+    config, training, ids = run.model, run.training, dataset.train_ids
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
-    print(
-        f"text    {run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens; "
-        f"{len(dataset.train_ids):,} to train on, {len(dataset.val_ids):,} to validate"
-    )
+    lines = [
+        ("text", f"{run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens;",
+         f"{len(ids):,} to train on, {len(dataset.val_ids):,} to validate"),
+    ]
     if dataset.contents:
-        print(f"files   {printable(dataset.contents)}")
+        lines.append(("files", *dataset.contents.split()))
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
-        print("note    most of so many characters are rare: --tokenizer bpe does better there")
-    floor = _floor(run, dataset, max_tokens=run.training.eval_tokens or None)
+        lines.append(("note", "most of so many characters are rare:",
+                      "--tokenizer bpe does better there"))
+    floor = _floor(run, dataset, max_tokens=training.eval_tokens or None)
     if floor:
-        print(f"        {floor.name}: {floor.nats:.4f} nats per {dataset.objective.target}; no "
-              "model's loss is lower on average")
-    parts = parameters_by_part(run.model)
-    print(
-        f"model   {run.training.arch}, {model.num_parameters():,} parameters: "
-        f"{run.model.n_layer} layers, {run.model.n_head} heads, {run.model.n_embd} channels, "
-        f"block {run.model.block_size}"
-    )
-    print("        " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
-    tokens = tokens_per_step(run.model, run.training)
-    memory = step_memory(
-        run.model, run.training.batch_size, run.training.gradient_accumulation_steps
-    )
-    sizes = ", ".join(f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items())
-    print(
-        f"step    {tokens:,} tokens, {3 * flops_per_token(run.model) * tokens / 1e9:,.2f} GFLOP; "
-        f"{memory.total / 1e6:,.0f} MB of memory ({sizes})"
-    )
+        lines.append(("", f"{floor.name}: {floor.nats:.4f} nats per {dataset.objective.target};",
+                      "no model's loss is lower on average"))
+    parts = [f"{part} {count:,}" for part, count in parameters_by_part(config).items()]
+    tokens = tokens_per_step(config, training)
+    memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
+    sizes = [f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items()]
+    lines += [
+        ("model", f"{training.arch}, {model.num_parameters():,} parameters:",
+         f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels,",
+         f"block {config.block_size}"),
+        ("", *_with_commas(parts)),
+        ("step", f"{tokens:,} tokens, {3 * flops_per_token(config) * tokens / 1e9:,.2f} GFLOP;",
+         f"{memory.total / 1e6:,.0f} MB of memory:", *_with_commas(sizes)),
+    ]
     if trains:
-        reads = run.training.max_iters * tokens / len(dataset.train_ids)
-        once = f"; --max-iters {-(-len(dataset.train_ids) // tokens)} reads it once" * (reads < 1)
-        print(f"        {run.training.max_iters:,} steps read the text {reads:,.2f} times{once}")
+        reads = training.max_iters * tokens / len(ids)
+        once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" * (reads < 1)
+        lines.append(("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}"))
     if ranks:
-        print(f"ranks   {ranks.size}, each computes its share of every batch")
+        lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
     if trains:
-        since = f", from step {first_step}" if first_step else ""
-        print(f"run     {run.folder}{since}")
+        lines.append(("run", str(run.folder), *[f"from step {first_step}"] * (first_step > 0)))
     if trains and not find_spec("matplotlib"):
         from npgpt.plots import WAY_OUT
 
-        print(f"note    there will be no loss.png: {WAY_OUT}")
+        lines.append(("note", *f"there will be no loss.png: {WAY_OUT}".split()))
+    print("\n".join(_filled(*line) for line in lines))
+
+
+def _filled(head, *parts):
+    """Return a line of at most 80 columns, or several lines cut between the parts."""
+    glued = " ".join(part.replace(" ", "\xa0") for part in parts)
+    text = textwrap.fill(glued, 80, initial_indent=f"{head:<8}", subsequent_indent=" " * 8,
+                         break_long_words=False, break_on_hyphens=False)
+    return text.replace("\xa0", " ")
+
+
+def _with_commas(parts):
+    return *(f"{part}," for part in parts[:-1]), parts[-1]
 
 
 def print_results(run, dataset, model):
@@ -69,12 +79,9 @@ def print_results(run, dataset, model):
     write result.json and loss.png."""
     from npgpt import plots
 
-    ids, stride, objective = dataset.val_ids, run.training.eval_stride, dataset.objective
-    with counting(objective.asked_of(ids), "the whole validation text") as count:
-        loss, tokens = evaluate(
-            model, ids, stride=stride or None, progress=count, objective=objective,
-            seed=run.training.seed,
-        )
+    ids, objective = dataset.val_ids, dataset.objective
+    loss, tokens = evaluate_all(model, ids, objective, run.training, "the whole validation text",
+                                run.training.eval_stride)
     bits, per_byte = "", None
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
@@ -102,16 +109,11 @@ def print_results(run, dataset, model):
         print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "floor": floor and floor.nats, "tokens": len(ids) - 1}
+    atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
     try:
-        atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
         print(f"picture {draw_loss(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
-    except OSError as error:
-        raise OSError(
-            f"the results could not be written ({error}); the run is complete and saved. Make "
-            f"room, then write them with: npgpt train --resume --out {quoted(run.folder)}"
-        ) from error
     print(f"more text: npgpt generate {quoted(run.folder)}")
     if type(model) is GPT:
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")

@@ -46,19 +46,18 @@ class WarmUp:
     precision    of the products (`autograd.set_matmul_precision`)
     weights      the precision in which a GPT generates (`npgpt.fast.weights`); None if the
                  compiled steps of generation are not needed
-    command      the name of the command that needs them, as printed
 
     To be closed, finished or not.
     """
 
     def __init__(self, config, byte_pairs=False, shown=True, trains=True, precision="float32",
-                 weights=None, command="this program"):
-        self.command, self.shown, self.file = command, shown, None if trains else sys.stderr
+                 weights=None):
+        self.shown, self.file = shown, None if trains else sys.stderr
         self.parts, self.needed, self.begun, self.start = [], set(), set(), time.monotonic()
         try:
             if byte_pairs:
                 self.add_byte_pairs()
-            if config is not None:
+            if config is not None and backend.name == "numba":
                 arch = family_of(config).arch
                 tiny = asdict(config) | {n: v for n, v in TINY.items() if hasattr(config, n)}
                 self._begin(tiny_step, arch, tiny, precision, trains)
@@ -86,7 +85,7 @@ class WarmUp:
             self.needed.add(name)
         elif self.shown and name not in self.begun:
             if not self.begun:
-                print(f"compiling kernels for {self.command} (stored on disk)", file=self.file)
+                print("compiling kernels (stored on disk)", file=self.file)
             self.begun.add(name)
             count = f"{len(self.begun)}"
             if self.needed:  # else they are found one by one

@@ -74,6 +74,15 @@ def test_two_runs_side_by_side(cli, finished, other, here):
     assert "note" not in out
 
 
+def test_a_run_is_also_named_by_its_best_weights(cli, finished, other, here):
+    best = [folder / "best.safetensors" for folder in (finished, other)]
+    assert cli("compare", *best)[1].replace("hens-deep.png", "again.png") == cli(
+        "compare", finished, other, "--out", "again.png"
+    )[1]
+    status, _, err = cli("compare", finished, best[0])
+    assert status == 1 and "named twice" in err
+
+
 def test_as_json(cli, finished, other, tmp_path):
     out = cli("compare", finished, other, "--json", "--out", tmp_path / "a.png")[1]
     result = json.loads(out)
@@ -175,9 +184,10 @@ def test_a_run_without_a_step_has_no_numbers(cli, finished, other, tmp_path):
     assert status == 0 and rows_in(out)["validation loss"][1] == "-"
 
 
-def test_runs_of_one_name_are_told_apart_by_their_paths(finished, other):
+def test_runs_of_one_name_are_told_apart_by_their_paths(finished, other, here):
     assert list(named([str(finished), str(other)])) == ["hens", "deep"]
-    assert list(named(["a/run", "b/run"])) == ["a/run", "b/run"]
+    again = shutil.copytree(finished, here / "a" / "hens")
+    assert list(named([finished, again])) == [str(finished), str(again)]
 
 
 @pytest.mark.parametrize(

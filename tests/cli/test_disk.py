@@ -89,11 +89,15 @@ def test_a_full_disk_is_said_and_leaves_nothing(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
-def test_a_full_disk_under_the_output_is_said(finished):
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "npgpt.cli", "info", finished], cwd=ROOT, check=False,
-            stdout=full, stderr=subprocess.PIPE, encoding="utf-8",
-        )
-    assert done.returncode == 1
-    assert "npgpt info: no space is left to write the output; make room there" in done.stderr
+def test_a_full_disk_under_the_output_is_said_and_ends_no_training(finished, corpus, tmp_path):
+    folder = tmp_path / "run"
+    for arguments in (["info", finished], ["train", "--corpus", corpus, "--out", folder, *TINY]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-u", "-m", "npgpt.cli", *arguments], cwd=ROOT, check=False,
+                stdout=full, stderr=subprocess.PIPE, encoding="utf-8",
+            )
+        assert done.returncode == 1
+        said = f"npgpt {arguments[0]}: no space is left to write the output; make room there\n"
+        assert done.stderr == said
+    assert (folder / "result.json").exists()

@@ -138,7 +138,7 @@ sys.exit(main(arguments))
     ("otherwise", "said"),
     [
         ("arguments += ['--n-layer', '2']", "n_layer is 1 on rank 0, 2 on rank 1"),
-        ("arguments += ['--lr', '0.5']", "lr is 0.003 on rank 0, 0.5 on rank 1"),
+        ("arguments += ['--lr', '0.5']", "lr is None on rank 0, 0.5 on rank 1"),
         ("arguments += ['--tokenizer', 'bpe']", "tokenizer is None on rank 0, 'bpe' on rank 1"),
         ("arguments += ['--resume']", "resume is False on rank 0, True on rank 1"),
         ("os.environ['AUTOGRAD_BACKEND'] = 'numpy'",

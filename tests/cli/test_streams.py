@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,9 +51,7 @@ def same_run(folder, whole):
     return all((folder / name).read_bytes() == (whole / name).read_bytes() for name in SAVED)
 
 
-@pytest.mark.parametrize(
-    ("streams", "lines"), [(("stdout",), 0), (("stdout",), 3), (("stdout", "stderr"), 1)]
-)
+@pytest.mark.parametrize(("streams", "lines"), [(("stdout",), 0), (("stdout", "stderr"), 3)])
 @pytest.mark.slow
 def test_training_goes_on_without_a_reader(tmp_path, corpus, whole, streams, lines):
     folder = tmp_path / "run"
@@ -63,23 +62,13 @@ def test_training_goes_on_without_a_reader(tmp_path, corpus, whole, streams, lin
     assert same_run(folder, whole)
 
 
-@pytest.mark.parametrize(
-    "what", [["tokenize", "RUN", "The hen"], ["generate", "RUN", "--max-new-tokens", "9"],
-             ["eval", "RUN"], ["info", "RUN"], ["generate", "RUN", "--json"], ["--help"],
-             ["export", "RUN", "OUT"], ["look", "RUN", "--out", "PAGE"],
-             ["prepare", "OUT", "--corpus", "TEXT"]],
-)
+@pytest.mark.parametrize("what", ["generate RUN", "info RUN", "--help", "export RUN OUT"])
 @pytest.mark.slow
-def test_no_command_minds_that_nobody_reads(tmp_path, corpus, whole, what):
-    page = tmp_path / "page.html"
-    names = {"RUN": whole, "OUT": tmp_path / "out", "TEXT": corpus, "PAGE": page}
-    status, _, err = without_reader([names.get(word, word) for word in what])
-    assert status == 0 and not {b"Traceback", b"npgpt"} & set(err.replace(b":", b" ").split())
-    assert page.exists() == ("PAGE" in what)
-    if "OUT" in what:
-        written = {path.name for path in (tmp_path / "out").iterdir()}
-        of_prepare, of_export = {"train.bin", "val.bin"}, {"config.json", "model.safetensors"}
-        assert written >= {"tokenizer.json"} | (of_prepare if "TEXT" in what else of_export)
+def test_no_command_minds_that_nobody_reads(tmp_path, whole, what):
+    names = {"RUN": whole, "OUT": tmp_path / "out"}
+    status, _, err = without_reader([names.get(word, word) for word in what.split()])
+    assert status == 0 and b"Traceback" not in err and b"npgpt:" not in err
+    assert (tmp_path / "out" / "tokenizer.json").exists() == ("OUT" in what)
 
 
 @pytest.mark.slow
@@ -98,29 +87,47 @@ def test_a_mistake_has_its_status_though_nobody_reads_of_it(tmp_path):
     assert status == 1
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.slow
-def test_streams_that_are_closed_from_the_start_are_no_error(tmp_path, corpus, whole, closed):
+def test_streams_that_are_closed_from_the_start_are_no_error(tmp_path, corpus, whole):
     folder = tmp_path / "run"
     for arguments in (
-        ["train", "--corpus", corpus, "--out", folder, *SETTINGS],
-        ["generate", whole, "--max-new-tokens", "9"], ["tokenize", whole, "The hen"],
-        ["eval", whole, "--json"], ["info", "--preset", "tales"],
+        ["train", "--corpus", corpus, "--out", folder, *SETTINGS], ["tokenize", whole, "The hen"],
     ):
-        line = f"{shlex.join(command(*arguments))} {closed}"
-        done = subprocess.run(
-            ["sh", "-c", line], cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"), check=False,
-            capture_output=True, timeout=200,
-        )
-        assert (done.returncode, done.stderr) == (0, b""), arguments
+        line = shlex.join(command(*arguments)) + " <&- >&- 2>&-"
+        done = subprocess.run(["sh", "-c", line], cwd=ROOT, check=False, timeout=200)
+        assert done.returncode == 0, arguments
     assert same_run(folder, whole)
-
-
-@pytest.mark.slow
-def test_a_closed_standard_input_is_an_empty_text(whole):
     line = shlex.join(command("generate", whole, "--prompt-file", "-")) + " <&-"
     done = subprocess.run(["sh", "-c", line], cwd=ROOT, check=False, capture_output=True)
     assert done.returncode == 1 and b"the prompt is empty" in done.stderr
+
+
+# ---- signals
+
+# Receives the signals of its arguments, by number, all at once.
+AT_ONCE = """
+import signal, sys
+from npgpt.run.signals import stop_request
+
+numbers = [*map(int, sys.argv[1:])]
+with stop_request() as stop:
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    for number in numbers:
+        signal.raise_signal(number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    print(stop.received, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "said", "status"),
+    [([signal.SIGINT], "[2]", 0), ([signal.SIGINT, signal.SIGTERM], "", -signal.SIGTERM)],
+)
+def test_a_second_signal_ends_at_once(sent, said, status):
+    command = [sys.executable, "-c", AT_ONCE, *(str(int(number)) for number in sent)]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, encoding="utf-8")
+    assert (done.stdout.strip(), done.returncode) == (said, status)
+    assert done.stderr == "\nstopping after this step, which is evaluated and saved\n"
 
 
 # ---- the terminal hangs up

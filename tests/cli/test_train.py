@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from tiny_run import TEXT, TINY, environment, files
 
 from autograd import Observer, matmul_precision, observing
 from npgpt import train as training_run
-from npgpt.cli.train import LONGEST, _run_name
+from npgpt.checkpoint import RunError
+from npgpt.cli.train import _default_folder
+from npgpt.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "npgpt.cli"]
@@ -90,15 +93,6 @@ def test_five_functions_lead_from_main_to_backward(cli, here, corpus, monkeypatc
     assert cli("train", "--corpus", corpus, *TINY)[0] == 0
     expected = ["main", "run", "train", "observed", "training_steps", "backward", "_visit"]
     assert stack.functions[:7] == expected
-
-
-def test_a_second_run_gets_a_folder_of_its_own(cli, here, corpus):
-    cli("train", "--corpus", corpus, *TINY)
-    before = files(here)
-    status, out, _ = cli("train", "--corpus", corpus, *TINY, "--seed", 2)
-    assert status == 0 and str(Path("runs", "hens-2")) in out
-    after = files(here)
-    assert {name: after[name] for name in before} == before
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "train_state.safetensors"])
@@ -230,28 +224,24 @@ def test_resume_refuses_other_settings_and_another_text(cli, tmp_path, finished)
 
 
 @pytest.mark.parametrize(
-    ("specs", "name"),
+    ("spec", "name"),
     [
-        (["tales"], "tales"), (["-"], "stdin"), (["texts"], "texts"),
-        (["texts/a.b.txt", "tales"], "a.b-tales"),
-        (["texts/[1].txt"], "[1]"),
-        (["texts/*.txt"], "texts"), (["texts/**/?.txt"], "texts"), (["*.txt"], "here"),
-        (["nowhere/[ab].txt"], "nowhere"),
+        ("tales", "tales"), ("-", "stdin"), ("texts", "texts"), ("texts/a.b.txt", "a.b"),
+        ("texts/*.txt", "texts"), ("texts/**/?.txt", "texts"), ("*.txt", "corpus"),
+        (".", "corpus"), ("..", "corpus"), ("my [1] text.txt", "corpus"), ("a text.txt", "a-text"),
     ],
 )
-def test_a_run_without_a_name_is_called_as_its_corpus(tmp_path, monkeypatch, specs, name):
-    (tmp_path / "here" / "texts").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "here")
-    for file in ("a.b.txt", "[1].txt"):
-        Path("texts", file).touch()
-    assert _run_name(specs) == name
-
-
-def test_the_name_of_a_run_on_very_many_files_is_short_and_its_own(tmp_path):
-    many = [str(tmp_path / f"chapter_{number}.txt") for number in range(100)]
-    names = {_run_name(many), _run_name(many[:-1]), _run_name(many[1:])}
-    assert len(names) == 3
-    assert {len(name) for name in names} == {LONGEST + 9}
+def test_a_run_without_a_name_is_called_as_its_first_corpus(here, spec, name):
+    training = TrainConfig(corpus=(spec, "more"))
+    assert _default_folder(training) == Path("runs", name)
+    assert _default_folder(replace(training, arch="bert")) == Path("runs", f"{name}-bert")
+    with pytest.raises(RunError, match="there is no run"):
+        _default_folder(training, resume=True)
+    for number in (2, 3):
+        before = _default_folder(training)
+        before.mkdir(parents=True)
+        assert _default_folder(training) == Path("runs", f"{name}-{number}")
+        assert _default_folder(training, resume=True) == before
 
 
 def test_resume_without_a_run_says_so(cli, here):

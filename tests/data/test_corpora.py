@@ -1,6 +1,8 @@
 """Corpora by name, and the errors for missing texts: `npgpt.io.corpora`, `npgpt.io.download`."""
 
+import encodings.utf_8_sig  # noqa: F401 (nobody, as one test is, may not read it)
 import errno
+import glob
 import hashlib
 import http.server
 import io
@@ -11,6 +13,7 @@ import sys
 import threading
 import zipfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -77,9 +80,10 @@ def test_a_folder_is_its_text_files_in_sorted_order(here):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders there have no such modes")
-def test_a_folder_that_may_not_be_read_is_an_error_and_is_not_left_out(here):
-    write(here / "books/a", "text")
-    write(here / "books/sub/b", "more")
+@pytest.mark.parametrize("spec", ["books", "books/**", "books/**/*.txt", "books/*/*.txt"])
+def test_a_folder_that_may_not_be_read_is_an_error_and_is_not_left_out(here, spec):
+    write(here / "books/a.txt", "text")
+    write(here / "books/sub/b.txt", "more")
     (here / "books/sub").chmod(0)
     here.chmod(0o755)
     user = os.geteuid()
@@ -87,10 +91,45 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_is_not_left_out(here):
         os.seteuid(65534)
     try:
         with pytest.raises(PermissionError, match="books/sub"):
-            load_corpus(["books"])
+            load_corpus([spec])
     finally:
         os.seteuid(user)
         (here / "books/sub").chmod(0o755)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links there need a right")
+@pytest.mark.parametrize("spec", ["books", "books/**", "books/**/*.txt", "**/**/*.txt"])
+def test_links_to_folders_are_not_followed_and_a_file_is_read_once(here, spec):
+    write(here / "books/a.txt", "one\n")
+    write(here / "books/sub/b.txt", "two\n")
+    (here / "books/sub/up").symlink_to("..")
+    (here / "books/self").symlink_to(".")
+    assert load_corpus([spec]).text == "one\ntwo\n"
+    if spec != "books":
+        (here / "books/sub/c.txt").symlink_to("b.txt")
+        assert load_corpus([spec]).text == "one\ntwo\n"
+
+
+PARTS = st.sampled_from(["a", "b", ".h", "*", "?", "**", "[ab]", "*.t"])
+
+
+@given(st.lists(PARTS, min_size=1, max_size=4), st.booleans())
+def test_a_pattern_is_the_files_that_glob_finds(tmp_path_factory, parts, absolute):
+    """In a tree without links; a file that matches in two ways is there once."""
+    root = tmp_path_factory.mktemp("tree")
+    for name in ("a/b/x.t", "a/a/b", "b/y.t", "z.t", ".h/a", "a/.h/b", "a/b/.i.t"):
+        write(root / name, name)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(root)
+        spec = os.path.join(*[root] * absolute, *parts)
+        found = {Path(path) for path in glob.glob(spec, recursive=True) if os.path.isfile(path)}
+        if not glob.has_magic(spec):
+            return
+        try:
+            in_order = sorted(found, key=lambda path: path.parts)
+            assert load_corpus([spec]).files == tuple(path.name for path in in_order)
+        except FileNotFoundError:
+            assert not found
 
 
 @pytest.mark.parametrize("name", corpora.NO_TEXT)

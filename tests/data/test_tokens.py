@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.batches import sample_batch, split_text
 from npgpt.io import corpora, streams
-from npgpt.io.corpora import Corpus, decode_whole, load_corpus, read_chunks
+from npgpt.io.corpora import Corpus, decode_whole, read_chunks
 from npgpt.io.tokens import (
     TokenFile,
     fingerprint,
@@ -82,17 +82,6 @@ def test_what_is_no_text_is_refused_with_its_line_and_byte(tmp_path, small_chunk
     with pytest.raises(ValueError, match="not UTF-8 text") as chunked:
         list(read_chunks(path))
     assert str(chunked.value) == str(whole.value)
-
-
-def test_a_pattern_names_its_files(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("b.txt", "a.txt", "deep/c.txt", "a.md"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name, encoding="utf-8")
-    assert load_corpus(["*.txt"]).text == "a.txt\nb.txt"
-    assert set(load_corpus(["**/*.txt"]).text.split()) == {"a.txt", "b.txt", "deep/c.txt"}
-    with pytest.raises(FileNotFoundError, match="there is no corpus"):
-        load_corpus(["*.rst"])
 
 
 # ---- the split

@@ -1,5 +1,7 @@
 """The loop learns, repeats itself to the bit, and evaluates every token once."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 
@@ -30,6 +32,16 @@ def test_a_predictable_text_is_learned():
     assert loss < 0.5 * taken[0].loss
     assert tokens == len(IDS) - 1
     assert model.training and all(w.grad is None for w in model.parameters().values())
+
+
+def test_an_evaluation_in_a_different_thread_switches_no_dropout_off():
+    _, _, alone = trained(1)
+    model, evaluation = GPT(CONFIG, seed=1), ExitStack()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(evaluation.enter_context, model.evaluating()).result()
+        steps = training_steps(model, AdamW(model.parameters()), IDS, TRAINING)
+        assert next(steps) == alone[0]
+        thread.submit(evaluation.close).result()
 
 
 @pytest.mark.parametrize("stride", [None, 1, 3, 8])

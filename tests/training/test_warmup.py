@@ -109,7 +109,7 @@ def test_other_processes_compile_what_is_not_on_disk_and_nothing_is_left(cache, 
     said, used = warmed_up(0.1, what, NUMBA_CACHE_DIR=str(cache), NUMBA_NUM_THREADS="2")
     assert missing <= set(used)
     assert [name for name, (_, compiled) in used.items() if compiled] == []
-    assert said[0] == "compiling kernels for this program (stored on disk)"
+    assert said[0] == "compiling kernels (stored on disk)"
     numbers, names = zip(*(line.split(": ") for line in said[1:]), strict=True)
     assert [line.split()[1] for line in numbers] == [str(n + 1) for n in range(len(missing))]
     assert set(names) == missing
@@ -128,7 +128,7 @@ def test_a_run_with_byte_pairs_says_what_is_compiled_before_it_has_read_the_text
         lines = python("-m", "npgpt.cli", "train", "--out", tmp_path / "run", *arguments,
                        NUMBA_CACHE_DIR=str(cache))
         lines = without_seconds(lines)
-        assert lines[:2] == ["compiling kernels for npgpt train (stored on disk)",
+        assert lines[:2] == ["compiling kernels (stored on disk)",
                              f"kernel 1: {name}"]
         assert lines[2].startswith("text ")
 
@@ -159,7 +159,7 @@ def test_what_a_command_compiles_is_shown_beside_its_answer(cache, tmp_path, wha
     assert json.loads(first.stdout) and again.stderr == ""
     of = "" if missing == "build_vocabulary" else " of 1"  # a tokenizer's are found one by one
     assert without_seconds(first.stderr.splitlines()) == [
-        f"compiling kernels for npgpt {what[0]} (stored on disk)",
+        "compiling kernels (stored on disk)",
         f"kernel 1{of}: {missing}",
     ]
 
@@ -193,8 +193,8 @@ def reported(capsys, *reports, **options):
 def test_each_kernel_is_a_line_with_the_time(capsys):
     needed = [("needs", "_gelu"), ("needs", "_adamw")]
     begun = [("begin", "_gelu"), ("begin", "_adamw"), ("begin", "_gelu")]  # by two processes
-    assert reported(capsys, *needed, *begun, command="npgpt train") == [
-        "compiling kernels for npgpt train (stored on disk)",
+    assert reported(capsys, *needed, *begun) == [
+        "compiling kernels (stored on disk)",
         "kernel 1 of 2: _gelu",
         "kernel 2 of 2: _adamw",
     ]
