@@ -19,10 +19,11 @@ from npgpt import tales
 from npgpt.char import CharTokenizer
 from npgpt.config import check_known
 from npgpt.files import atomic_write
+from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.io.folders import check_free
 from npgpt.look.history import history, is_tales
-from npgpt.look.record import record_gradient, record_pass
+from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.look.weights import base64_of, pack
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
@@ -82,13 +83,14 @@ def _record(subject, prompt, kind, progress):
     check_known(config, {*SHOWN, "dropout"}, "the page of npgpt look")
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject) if prompt is None else prompt
-    ids = tokenizer.encode(prompt)[-min(WINDOW, config.block_size) :]
+    ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)
+    ids = ids[window_start(len(ids), window) :]
     if len(ids) < 2:
         raise ValueError("--prompt: give a text of two tokens or more, so that there is a loss")
     progress("packing the weights")
     packed, stored = pack(weights, kind) if live else ({}, {})
     if live:
-        model = GPT(config, dtype=np.float64)
+        model = GPT(config, dtype=np.float64).eval()
         for name, weight in model.parameters().items():
             weight.data[...] = stored[name]
     progress("recording forward and backward (compiling, the first time)")
@@ -104,7 +106,8 @@ def _record(subject, prompt, kind, progress):
         "parameters": model.num_parameters(),
         "kind": kind if live else None,
         "weights": packed,
-        "window": min(WINDOW, config.block_size),
+        "rounding": record_rounding(subject.model, model, ids) if live else None,
+        "window": window,
         "tokenizer": _tokenizer(tokenizer, live, ids, passed),
         "prompt": prompt,
         "ids": ids.tolist(),

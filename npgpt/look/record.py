@@ -129,11 +129,23 @@ def record_pass(model, ids_T):
             probs_TV = softmax(model.head(model.ln_f(Tensor(found)))).data[0]
         likeliest_TK = np.argsort(-probs_TV, axis=1, kind="stable")[:, :LIKELIEST]
         lens.append([
-            [[int(v), round(float(probs_V[v]), 5)] for v in likeliest_K]
+            [[int(v), float(f"{probs_V[v]:.5g}")] for v in likeliest_K]
             for probs_V, likeliest_K in zip(probs_TV, likeliest_TK, strict=True)
         ])
     given = probs_TV[np.arange(len(ids_T) - 1), ids_T[1:]].tolist()
     return {"arrays": arrays, "lens": lens, "given": given}
+
+
+def record_rounding(model, rounded, ids_T):
+    """Return what rounding the weights changes for a text, as an object for JSON.
+
+    loss    the loss of the model with its own weights, in nats per token
+    moved   the largest change of a probability
+    """
+    with model.evaluating(), no_grad():
+        loss = model.loss(ids_T[None, :-1], ids_T[None, 1:]).item()
+        own, page = (softmax(each(ids_T[None])[0]).data for each in (model, rounded))
+    return {"loss": loss, "moved": float(np.abs(own - page).max())}
 
 
 def _flat(saved):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from look_page import BOX, PASTE, VIEWS, expected, press, stored, wait
 
-from autograd import Tensor, no_grad
+from autograd import Tensor
 from npgpt import tales
 from npgpt.bpe import BPETokenizer
 from npgpt.gpt import GPT
@@ -19,44 +20,7 @@ from npgpt.look.page import make_page
 from npgpt.look.weights import pack
 from npgpt.sampling import Sampling
 
-pytestmark = pytest.mark.slow
-
-VIEWS = ("tokens", "attention", "residual", "knockout", "embeddings", "backward", "training")
-BOX = "document.getElementById('prompt')"
-# Sets the text at once, as pasting does.
-PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
 TIMED = f"const start = performance.now(); {PASTE} return performance.now() - start;"
-
-
-def stored(subject, kind="fp16"):
-    """The float64 model that a page of these weights holds."""
-    weights = {name: weight.data for name, weight in subject.model.parameters().items()}
-    model = GPT(subject.model.config, dtype=np.float64)
-    for name, array in pack(weights, kind)[1].items():
-        model.parameters()[name].data[...] = array
-    return model.eval()
-
-
-def expected(model, ids_T):
-    """Logits (T, V), attention (L, H, T, T), and the lens after each branch (2 L + 1, T, V)."""
-    with no_grad():
-        x = model.wte(ids_T[None]) + model.wpe(np.arange(len(ids_T)))
-        stream, weights = [x], []
-        for block in model.h:
-            q, k, _ = block.attn.heads(block.ln_1(x))
-            scores = q.data[0] @ k.data[0].swapaxes(1, 2) / math.sqrt(q.shape[3])
-            scores[:, ~np.tri(len(ids_T), dtype=bool)] = -np.inf
-            weights.append(softmax(scores))
-            x = x + block.attn(block.ln_1(x))
-            stream += [x, x := x + block.mlp(block.ln_2(x))]
-        lens = [softmax(model.head(model.ln_f(x)).data[0]) for x in stream]
-        return model(ids_T[None])[0].data[0], np.array(weights), np.array(lens)
-
-
-def softmax(x):
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
 
 FOUND = """
 const { pass, model, likeliest } = npgpt, { trace, T, ids, note } = pass;
@@ -174,12 +138,6 @@ def test_finite_differences_are_the_engines_gradient(browser, pages, subjects, k
         largest = np.abs(d).max()
         assert abs(by_difference - d.flat[i]) < 1e-4 * largest, (name, i)
         assert abs(by_rule - d.flat[i]) < 1e-10 * largest, (name, i)
-
-
-def wait(browser, css, seconds=20):
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    return WebDriverWait(browser.driver, seconds).until(lambda driver: browser.find(css))
 
 
 def changed_address(browser):
@@ -400,18 +358,14 @@ def test_a_link_is_a_state_and_a_state_is_a_link(browser, pages):
 def test_drawn_tokens_follow_from_the_seed_and_can_be_taken_back(browser, pages):
     browser.open(pages["tales"][0], "text=One+dawn")
 
-    def press(words):
-        buttons = browser.driver.find_elements("css selector", "button")
-        next(b for b in buttons if b.text == words).click()
-
     for _ in range(6):
-        press("Draw one token")
+        press(browser, "Draw one token")
     first = browser.run("return npgpt.state.text")
     assert len(first) == len("One dawn") + 6
     browser.driver.find_elements("css selector", ".steps button")[2].click()
     assert browser.run("return npgpt.state.text") == first[: len("One dawn") + 2]
     for _ in range(4):
-        press("Draw one token")
+        press(browser, "Draw one token")
     assert browser.run("return npgpt.state.text") == first
 
 
@@ -487,11 +441,6 @@ def test_a_text_of_one_token_has_no_loss_and_breaks_no_view(browser, pages):
             assert browser.run("return npgpt.pass.T") == 1
             assert browser.logs()[0] == [], (kind, view)
             assert "NaN" not in browser.find("#view").text, (kind, view)
-
-
-def press(browser, words):
-    buttons = browser.driver.find_elements("css selector", "section:not([hidden]) button")
-    next(button for button in buttons if words in button.text).click()
 
 
 def test_a_view_can_be_used_by_keyboard_alone(browser, pages):
