@@ -58,10 +58,24 @@ def expected(model, ids_T):
         return model(ids_T[None])[0].data[0], weights, np.array(lens)
 
 
-def wait(browser, css, seconds=20):
+def until(browser, condition, seconds=30):
+    """Return the first true value of condition(); raise an error when the time is over."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(browser.driver, seconds).until(lambda driver: browser.find(css))
+    return WebDriverWait(browser.driver, seconds).until(lambda driver: condition())
+
+
+def wait(browser, css, seconds=30):
+    """Return the first element of a CSS selector, when there is one."""
+    from selenium.common.exceptions import NoSuchElementException
+
+    def found():
+        try:
+            return browser.find(css)
+        except NoSuchElementException:
+            return None
+
+    return until(browser, found, seconds)
 
 
 def press(browser, words):

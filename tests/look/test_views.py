@@ -4,18 +4,20 @@ import dataclasses
 import math
 import re
 from importlib.resources import files
+from urllib.parse import quote
 
 import numpy as np
 import pytest
-from look_page import PASTE, VIEWS, expected, forward, losses, press, softmax, stored, wait
+from look_page import PASTE, VIEWS, expected, forward, losses, press, softmax, stored, until, wait
 
+from npgpt import tales
 from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.look.record import record_gradient
 from npgpt.sampling import Sampling
 
-TALE, PAIRS = "One dawn a shy", "Once a jolly king"
+TALE, PAIRS = tales.stories(tales.generate(2000, seed=4))[0][:40], "Once a jolly king"
 STYLE = (files("npgpt.look") / "page" / "style.css").read_text(encoding="utf-8")
 # The colours of the light theme.
 PAPER, STRONG, LESS, MORE = (
@@ -33,7 +35,7 @@ CanvasRenderingContext2D.prototype.scale = function (...by) {
   return scale.apply(this, by);
 };
 CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
-  const behind = [...this.getImageData(x - 1, y, 1, 1).data].slice(0, 3);
+  const behind = [...this.getImageData(x - 1, y, 1, 1).data];
   this.canvas.written.push([text, x, y, this.measureText(text).width, this.fillStyle, behind]);
   return fillText.call(this, text, x, y, ...more);
 };
@@ -95,12 +97,15 @@ def agrees(text, value):
 
 def opened(browser, pages, subjects, kind, address, text):
     """Open a page; return (the model of its weights, the text's ids, their labels)."""
-    browser.open(pages[kind][0], address, width=1280)
-    browser.run(PASTE, text)
+    browser.open(pages[kind][0], f"{address}&text={quote(text)}", width=1280)
     tokenizer = subjects[kind].tokenizer
     ids_T = tokenizer.encode(text)
-    labels = [tokenizer.decode([v]).replace(" ", "␣") for v in ids_T]
-    return stored(subjects[kind]), ids_T, labels
+    return stored(subjects[kind]), ids_T, [label(tokenizer, v) for v in ids_T]
+
+
+def label(tokenizer, v):
+    text, token = tokenizer.decode([v]), tokenizer.tokens[v]
+    return f"<{token.hex(' ')}>" if "\ufffd" in text else text.replace(" ", "␣").replace("\n", "⏎")
 
 
 def test_tokens(browser, pages, subjects):
@@ -129,14 +134,13 @@ def test_tokens(browser, pages, subjects):
     drawn = Sampling(0.5, 4, 1).probabilities(logits_TV[-1])
     head, *rows = table(browser, "distribution of the next token")
     assert head == ["token", "the model", "as it is drawn", "the grammar"] and len(rows) >= 6
-    for label, p, q, r in rows:
-        character = label.replace("␣", " ")
+    for text, p, q, r in rows:
+        character = {"␣": " ", "⏎": "\n"}.get(text, text)
         v = vocabulary[character]
-        assert agrees(p, probs_TV[-1, v]) and agrees(r, exact[-1].get(character, 0)), label
-        assert q == "falls away" if drawn[v] == 0 else agrees(q, drawn[v]), label
-    assert [row[0].replace("␣", " ") for row in rows[:6]] == [
-        subjects["tales"].tokenizer.decode([v]) for v in np.argsort(-probs_TV[-1])[:6]
-    ]
+        assert agrees(p, probs_TV[-1, v]) and agrees(r, exact[-1].get(character, 0)), text
+        assert q == "falls away" if drawn[v] == 0 else agrees(q, drawn[v]), text
+    best = np.argsort(-probs_TV[-1])[:6]
+    assert [row[0] for row in rows[:6]] == [label(subjects["tales"].tokenizer, v) for v in best]
     divergence = [
         sum(p * math.log(p / probs_V[vocabulary[c]]) for c, p in options.items())
         for options, probs_V in zip(exact, probs_TV, strict=True)
@@ -187,8 +191,8 @@ def test_attention(browser, pages, subjects):
 
     def reads(words, i, j):
         start = f"“{labels[i]}” (token {i + 1}) reads "
-        found = re.search(re.escape(start) + rf"(.*?) from “{re.escape(labels[j])}” \(token {j + 1}",
-                          words)
+        end = f" from “{labels[j]}” (token {j + 1})"
+        found = re.search(f"{re.escape(start)}([^“]*){re.escape(end)}", words)
         return found and agrees(found[1], a[i, j])
 
     words = shown(browser, "section:not([hidden]) [aria-live]")
@@ -269,9 +273,9 @@ def test_residual(browser, pages, subjects):
         assert agrees(share, shares[k])
         best = np.argsort(-lens[k, t])[:3]
         found = re.findall(r"(\S+) ((?:[<>] )?[\d.]+ %)", likely)
-        for v, (label, p) in zip(best, found, strict=True):
+        for v, (text, p) in zip(best, found, strict=True):
             assert agrees(p, lens[k, t, v])
-            assert "<" in label or label == tokenizer.decode([v]).replace(" ", "␣")
+            assert "\\u" in text or text == label(tokenizer, v)
         if k % 2:
             block, D = (k - 1) // 2, 4
             y = weights[block, :, t, None] @ qkv[block, 2]
@@ -293,8 +297,7 @@ def test_residual(browser, pages, subjects):
         for i in range(T):
             text, x, y, *_ = cells[k * T + i]
             v = lens[k, i].argmax()
-            label = tokenizer.decode([v]).replace(" ", "␣")
-            assert "\ufffd" in label or "\\u" in text or text == label, (k, i)
+            assert "\\u" in text or text == label(tokenizer, v), (k, i)
             found = pixel(browser, "[aria-label='logit lens'] canvas", x - 1, y - 9)
             assert same_colour(found, STRONG, lens[k, i, v]), (k, i)
     assert [cell[0] for cell in cells[5 * T :]] == labels
@@ -306,8 +309,8 @@ def knocked_out(subject, head=None, mlp=None):
     if head:
         model.h[head[0]].attn.c_proj.weight.data[head[1] * D : head[1] * D + D] = 0
     if mlp is not None:
-        for weight in model.h[mlp].mlp.c_proj.parameters().values():
-            weight.data[...] = 0
+        for name in ("weight", "bias"):
+            getattr(model.h[mlp].mlp.c_proj, name).data[...] = 0
     return model
 
 
@@ -384,10 +387,10 @@ def test_backward(browser, pages, subjects):
     grads = {name: weight.grad for name, weight in model.parameters().items()}
     saliency = np.array([*record_gradient(stored(subjects["bpe"]), ids_T)["saliency"], 0])
     assert len(saliency) == len(labels)
-    for each, (text, title, colour), label in zip(
+    for each, (text, title, colour), name in zip(
         saliency, strip(browser, "Saliency"), labels, strict=True
     ):
-        assert text == label and agrees(title, each)
+        assert text == name and agrees(title, each)
         assert same_colour(colour, STRONG, each / saliency.max())
     head, *rows = table(browser, "gradients by block")
     for block, *cells in rows:
@@ -401,7 +404,7 @@ def test_backward(browser, pages, subjects):
     assert math.isclose(float(rule[1]), d, rel_tol=1e-8) and "not recorded" in engine[1]
     assert math.isclose(float(difference[1]), d, rel_tol=1e-5)
     press(browser, "One that the engine")
-    wait(browser, ".verdict.good")
+    until(browser, lambda: "not recorded" not in shown(browser, ".verdict"))
     _, rule, _, engine = table(browser, "three gradients of one weight")
     assert math.isclose(float(rule[1]), float(engine[1]), rel_tol=1e-6, abs_tol=1e-12)
     graph = browser.run(
@@ -478,15 +481,16 @@ def test_training(browser, pages, subjects, tmp_path, width):
 
 def test_a_fault_in_linear_shows_in_nearly_every_entry(browser, pages):
     """The yardstick is the entry, not the largest of its weight; honest rules stay below it."""
-    for fault, least, most in (("linear", 0.98, 1), ("", 0, 0)):
+    for fault, least, most in (("linear", 0.95, 1), ("", 0, 0)):
         wrong = count = 0
         browser.open(pages["tales"][0], f"view=backward&text={PAIRS.replace(' ', '+')}&fault={fault}")
         wait(browser, ".verdict")
+        browser.run("let s = 1; Math.random = () => (s = (s * 16807) % 2147483647) / 2147483647")
         for _ in range(3):
             press(browser, "Check one entry of every weight")
             wait(browser, "[aria-label='one entry of every weight'] tr:nth-child(27)", 60)
             rows = table(browser, "one entry of every weight")[1:]
-            rows = [row for row in rows if ".ln_" not in row[0] and "ln_f" not in row[0]]
+            rows = [row for row in rows if "ln_" not in row[0] and "wpe" not in row[0]]
             assert all(float(row[2]) != 0 for row in rows)
             wrong += sum(row[5] == "✗" for row in rows)
             count += len(rows)
@@ -494,30 +498,22 @@ def test_a_fault_in_linear_shows_in_nearly_every_entry(browser, pages):
 
 
 def test_the_page_goes_on_as_generate_does(browser, pages, subjects):
-    """Beyond the window too: the most probable tokens, by drawing at temperature 0."""
-    model, tokenizer = stored(subjects["bpe"]), subjects["bpe"].tokenizer
-    browser.open(pages["bpe"][0], "temperature=0")
-    browser.run(PASTE, PAIRS)
-    ids_T = tokenizer.encode(PAIRS)
-    tokens = model.generate(ids_T, 40, temperature=0)
-    for n in range(40):
+    """Beyond the window of 16 too, by drawing at temperature 0."""
+    model, tokenizer = stored(subjects["untied"]), subjects["untied"].tokenizer
+    browser.open(pages["untied"][0], "temperature=0&text=One+dawn")
+    for _ in range(30):
         press(browser, "Draw one token")
-        drawn = browser.run("return npgpt.likeliest(4, npgpt.pass.T - 1, 1)[0][0]")
-        if n < 39 and tokenizer.decode(tokens[: len(ids_T) + n + 1]) == browser.run(
-            "return npgpt.state.text"
-        ):
-            assert drawn == tokens[len(ids_T) + n + 1], n
-    longest = browser.run("return npgpt.pass.cut")
-    assert longest and longest % 12 == 0 and "are not read" in shown(browser, "#note")
-    assert f"the {longest} before them" in shown(browser, "#note")
+    text = tokenizer.decode(model.generate(tokenizer.encode("One dawn"), 30, temperature=0))
+    assert browser.find("#prompt").get_attribute("value") == text
+    assert shown(browser, "#note") == "14 tokens, the last: the 24 before them are not read"
 
 
 def test_rounding_is_stated_beside_the_runs_own_loss(browser, subjects, tmp_path):
-    subject = subjects["tales"]
+    subject = subjects["bpe"]
     path = tmp_path / "page.html"
-    path.write_text(make_page(subject, TALE, "int8")[0], encoding="utf-8")
+    path.write_text(make_page(subject, PAIRS, "int8")[0], encoding="utf-8")
     browser.open(path)
-    ids_T = subject.tokenizer.encode(TALE)
+    ids_T = subject.tokenizer.encode(PAIRS)
     own = GPT(subject.model.config, dtype=np.float64)
     for name, weight in own.parameters().items():
         weight.data[...] = subject.model.parameters()[name].data
@@ -572,10 +568,12 @@ def test_what_is_written_on_a_colour_can_be_read(browser, pages, theme):
             "([,,,, ink, behind]) => [ink.match(/\\w\\w/g).map((x) => parseInt(x, 16)), behind])"
         )
         for ink, behind in pairs + lens * (view == "residual"):
-            assert contrast(ink, behind) >= 4.5, (view, ink, behind)
+            if len(behind) == 4 and not behind[3]:
+                continue  # on the paper
+            assert contrast(ink, behind[:3]) >= 4.5, (view, ink, behind)
             count += 1
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert count > 800
+    assert count > 500
 
 
 def test_nothing_is_cut_or_piled_up(browser, pages):
@@ -625,8 +623,7 @@ def test_in_print_pictures_fit_and_headings_stay_with_what_follows(browser, page
 
 def test_a_perplexity_beyond_all_bounds_and_a_sure_guess_are_rounded(browser, subjects, tmp_path):
     model = stored(subjects["tales"])
-    for weight in (model.ln_f.weight, ):
-        weight.data *= 60
+    model.ln_f.weight.data *= 2
     subject = dataclasses.replace(subjects["tales"], model=model)
     path = tmp_path / "page.html"
     path.write_text(make_page(subject, TALE)[0], encoding="utf-8")

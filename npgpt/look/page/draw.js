@@ -176,7 +176,7 @@ export function bar(share, text, className = "bar") {
 
 // Lines in logarithmic scales: curves [{ name, points: [[x, y]], style }], levels [[name, y]]
 export function chart(label, curves, { levels = [], unit = "", mark = null }) {
-  const W = Math.max(320, Math.min(1200, document.getElementById("view").clientWidth));
+  const W = Math.max(320, document.getElementById("view").clientWidth);
   const height = 300, left = 56, top = 16, bottom = 30, edge = W - 16;
   const seen = curves.map(({ points }) => points.filter(([x, y]) => x > 0 && y > 0));
   const x = axis(seen.flat().map(([x]) => x), left, edge);

@@ -8,8 +8,10 @@ import { meanAndRstd } from "../ops.js";
 import { C, D, H, L, likeliest, live, model, nextLogits, pass } from "../state.js";
 import { set, state, tokenizer, V } from "../state.js";
 
-const LEFT = 104, LETTER = 8, LETTERS = 9; // pixels of the lens's names and of a letter; at most
-let wide = 40, columns = 20; // of the lens: pixels of a column, and as many as fit
+const LEFT = 104; // pixels of the lens's names
+const LETTERS = tokenizer.kind === "char" ? 2 : 9; // of a token in the lens; more are cut
+const WIDE = 8 * LETTERS + 8; // pixels of a column
+let columns = 20; // as many as fit
 
 export const residual = {
   id: "residual", title: "Residual stream",
@@ -25,7 +27,7 @@ export const residual = {
       "aria-label": "the likeliest token after each branch, at each position" });
     lens.onclick = (event) => {
       const box = lens.getBoundingClientRect(), first = firstColumn();
-      set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / wide)) });
+      set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
     };
     root.append(strip, ...(pair ? [pair] : []), stream, check,
       el("h2", {}, "The logit lens over the text"),
@@ -45,9 +47,7 @@ export const residual = {
       check.textContent = live
         ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
         `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
-      const longest = Math.max(...pass.labels.map((label) => Array.from(label).length));
-      wide = Math.max(24, Math.min(LETTERS, longest) * LETTER + 8);
-      columns = Math.min(pass.T, Math.max(4, Math.floor((root.clientWidth - LEFT) / wide)));
+      columns = Math.min(pass.T, Math.max(4, Math.floor((root.clientWidth - LEFT) / WIDE)));
       drawLens(lens);
     };
   },
@@ -131,11 +131,10 @@ function firstColumn() {
 }
 
 function drawLens(canvas) {
-  const first = firstColumn(), rows = 2 * L + 1, w = wide, h = 24, left = LEFT;
+  const first = firstColumn(), rows = 2 * L + 1, w = WIDE, h = 24, left = LEFT;
   const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette();
-  const ink = css(colour("--ink")), letters = Math.floor((w - 8) / LETTER);
-  const cut = (label) => (Array.from(label).length > letters
-    ? `${Array.from(label).slice(0, letters - 1).join("")}…` : label);
+  const ink = css(colour("--ink")), cut = (label) => (Array.from(label).length > LETTERS
+    ? `${Array.from(label).slice(0, LETTERS - 1).join("")}…` : label);
   context.font = "13px ui-monospace, monospace";
   context.textBaseline = "middle";
   for (let k = 0; k < rows; k++) {
