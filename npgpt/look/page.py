@@ -59,8 +59,7 @@ def write_page(path, html):
 def make_page(subject, prompt=None, kind="fp16"):
     """Return (HTML, record): the page of a `npgpt.look.subject.Subject`, and its data by name.
 
-    prompt   the text that it opens with; default: the tales' sentence with "it", or a text that the
-             model writes
+    prompt   the text that it opens with; default: `default_prompt`
     kind     storage of the weights, one of `npgpt.look.weights.KINDS`
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
@@ -98,7 +97,7 @@ def _record(subject, prompt, kind, progress):
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
     trained = history(run, tokenizer) if run else None
-    told = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # the grammar is of characters
+    exact = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # the grammar is of characters
     progress("writing")
     return {
         "name": subject.name,
@@ -115,11 +114,12 @@ def _record(subject, prompt, kind, progress):
         "pass": passed,
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
-        "grammar": _grammar(tales.GRAMMAR) if live and told else None,
+        "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
     }
 
 
 def default_prompt(subject):
+    """Return the tales' sentence with "it", or, for a different corpus, a text by the model."""
     if is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
@@ -177,11 +177,10 @@ def assemble(record):
     script = "const modules = {};\n"
     script += "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
     parts = {"style": read("style.css"), "script": script, "record": _as_json(record)}
-    policy = "; ".join((
+    parts["policy"] = "; ".join((
         "default-src 'none'", f"script-src '{_hash(script)}'",
         f"style-src '{_hash(parts['style'])}'", "base-uri 'none'", "form-action 'none'",
     ))
-    parts["policy"] = policy
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("index.html"))
 
 

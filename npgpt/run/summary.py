@@ -113,7 +113,7 @@ def print_results(run, dataset, model):
             f"room, then write them with: npgpt train --resume --out {quoted(run.folder)}"
         ) from error
     print(f"more text: npgpt generate {quoted(run.folder)}")
-    if type(model) is GPT:
+    if type(model) is GPT and dataset.tokenizer.kind != "words":  # which no page encodes
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")
 
 

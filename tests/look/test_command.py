@@ -218,3 +218,13 @@ def test_a_long_history_is_thinned_to_means_and_keeps_its_samples(run, tmp_path)
     steps = [int(line.split()[1].rstrip(":")) for line in text.splitlines() if line[:5] == "step "]
     assert [step for step, _ in found["samples"]] == steps
     assert found["samples"][0][1].splitlines()[0] in text
+
+
+def test_a_run_is_recommended_to_look_at_only_if_look_shows_it(cli, run, tmp_path):
+    """Words are tokens that the page cannot encode."""
+    for name, more in (("letters", []), ("words", ["--tokenizer", "words"])):
+        out = tmp_path / name
+        arguments = ["--corpus", run.parent / "hens.txt", "--out", out, *TINY, *more]
+        status, said, _ = cli("train", *arguments)
+        shown = cli("look", out, "--out", tmp_path / "a.html")[0] == 0
+        assert status == 0 and ("npgpt look" in said) == shown == (name == "letters")

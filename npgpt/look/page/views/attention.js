@@ -89,7 +89,7 @@ function allHeads() {
 
 function drawLarge(canvas, width) {
   const { layer, head, t } = state, s = column(), T = pass.T;
-  size = Math.max(T, Math.min(width - 4 - RIGHT, 720));
+  size = Math.max(T, Math.min(width - 4 - RIGHT, 960));
   const cell = size / T, context = matrix(canvas, T, size, shade(layer, head), RIGHT, BELOW);
   context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;

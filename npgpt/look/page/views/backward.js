@@ -25,7 +25,7 @@ export const backward = {
       const now = live ? computed : record.gradient;
       const { share } = palette(), largest = Math.max(...now.saliency) || 1;
       summary.textContent = `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} ` +
-        "tokens that are predicted. The darker a token, the more its embedding moves it.";
+        "tokens that are predicted. The stronger a token's colour, the more its embedding moves it.";
       updateStrip((t) => ({ rgb: share((now.saliency[t] ?? 0) / largest),
         title: short(now.saliency[t] ?? 0) }));
       norms.replaceChildren(byLayer(live ? normsOf(computed.grads) : recordedNorms()));
