@@ -15,10 +15,10 @@ PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
 
 
 def stored(subject, kind="fp16"):
-    """Return the float64 model that a page of these weights holds."""
+    """Return the float64 model that a page of these weights holds; with None, the subject's own."""
     weights = {name: weight.data for name, weight in subject.model.parameters().items()}
     model = GPT(subject.model.config, dtype=np.float64)
-    for name, array in pack(weights, kind)[1].items():
+    for name, array in (pack(weights, kind)[1] if kind else weights).items():
         model.parameters()[name].data[...] = array
     return model.eval()
 

@@ -93,19 +93,6 @@ def test_numbers_are_pythons_for_prompts_typed_as_a_person_types(
     assert browser.logs()[0] == []
 
 
-def test_int8_weights_and_what_they_stand_for(browser, subjects, tmp_path):
-    for kind in ("tales", "untied"):
-        html, _ = make_page(subjects[kind], kind="int8")
-        path = tmp_path / f"{kind}.html"
-        path.write_text(html, encoding="utf-8")
-        browser.open(path)
-        browser.run(PASTE, "One dawn shy")
-        check_numbers(
-            browser, stored(subjects[kind], "int8"), subjects[kind].tokenizer, "One dawn shy"
-        )
-        assert kind != "tales" or path.stat().st_size < 1.5e6
-
-
 def test_every_weight_arrives_as_it_was_stored(browser, subjects, tmp_path):
     model = GPT(subjects["untied"].model.config, seed=3)
     edges = [6e-8, -6e-8, 3e-5, 6.1e-5, 65504, -65504, 0, -0.0, 1, 1e-9]  # of float16
