@@ -491,22 +491,26 @@ def test_training(browser, pages, subjects, tmp_path, width):
 # ---- what holds in all views
 
 
-def test_a_fault_in_linear_shows_in_nearly_every_entry(browser, pages):
+def test_a_planted_fault_shows_in_nearly_every_entry_that_it_reaches(browser, pages):
     """The yardstick is the entry, not the largest of its weight; honest rules stay below it."""
+    browser.open(pages["bpe"][0], "view=backward&text=Once+a+jolly+king")
+    wait(browser, ".verdict.good")
+    faults = [o.text for o in browser.driver.find_elements("css selector", "select option")]
     found = {}
-    for fault in ("linear", ""):
-        browser.open(pages["bpe"][0], f"view=backward&text=Once+a+jolly+king&fault={fault}")
-        wait(browser, ".verdict")
+    for fault in ["", *(name for name in faults if "." not in name)]:
+        browser.run("npgpt.set({ fault: arguments[0] })", fault)
+        until(browser, lambda: "Computing" not in shown(browser))
         browser.run("let s = 1; Math.random = () => (s = (s * 16807) % 2147483647) / 2147483647")
-        found[fault] = []
-        for _ in range(6):
-            press(browser, "Check one entry of every weight")
-            wait(browser, "[aria-label='one entry of every weight'] tr:nth-child(28)", 60)
-            found[fault] += table(browser, "one entry of every weight")[1:]
-    assert {row[5] for row in found[""]} == {"✓"}
-    reached = [row for row in found["linear"] if not re.search("ln_|wpe|wte|bias", row[0])]
-    assert len(reached) == 48 and all(float(row[2]) != 0 for row in reached)
-    assert sum(row[5] == "✗" for row in reached) > 0.95 * len(reached)
+        press(browser, "Check one entry of every weight")
+        wait(browser, "[aria-label='one entry of every weight'] tr:nth-child(28)", 60)
+        found[fault] = table(browser, "one entry of every weight")[1:]
+    assert all(row[5] == "✓" and float(row[2]) != 0 for row in found.pop("")) and len(found) == 5
+    reached = [row for row in found.pop("linear") if not re.search("ln_|wpe|wte|bias", row[0])]
+    assert {row[5] for row in reached} == {"✗"}
+    for fault, rows in found.items():  # none reaches the weights of the last ops
+        assert sum(row[5] == "✗" for row in rows) > 0.5 * len(rows), fault
+    press(browser, "Take the fault out")
+    wait(browser, ".verdict.good")
 
 
 def test_the_page_goes_on_as_generate_does(browser, pages, subjects):
@@ -537,18 +541,6 @@ def test_rounding_is_stated_beside_the_runs_own_loss(browser, subjects, tmp_path
     assert "weights rounded to int8" in shown(browser, "#holds")
     browser.run(PASTE, "One")
     assert "own weights" not in shown(browser)
-
-
-def test_unknown_characters_are_left_out_by_a_button_beside_the_known(browser, pages, subjects):
-    known = subjects["tales"].tokenizer.characters
-    browser.open(pages["tales"][0])
-    assert not browser.find("#note + p").is_displayed()
-    browser.run(PASTE, "One! dawn# 7")
-    listed = shown(browser, "#note + p").split("It knows: ")[1].split(" ")
-    assert listed == [{" ": "␣", "\n": "⏎"}.get(c, c) for c in known]
-    press(browser, "Leave out")
-    assert browser.find("#prompt").get_attribute("value") == "One dawn "
-    assert shown(browser, "#note") == "9 tokens" and not browser.find("#note + p").is_displayed()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
