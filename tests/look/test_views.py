@@ -374,7 +374,8 @@ def test_embeddings(browser, pages, subjects):
         apart = np.abs(boxes[:, None, :2] - boxes[None, :, :2])
         room = (boxes[:, None, 2:] + boxes[None, :, 2:]) / 2 * [0.95, 0.8]
         clash = (apart < room).all(axis=2) & ~np.eye(len(boxes), dtype=bool)
-        assert len(texts) > 20 and not clash.any()
+        points = browser.run("return document.querySelectorAll('.plane circle').length")
+        assert len(texts) > 20 and not clash.any() and len(texts) + points == len(table_VC)
         if kind == "tales":
             xy = {subjects[kind].tokenizer.decode([v]): (u * size)[v, :2] for v in range(len(u))}
             named = [(xy[text], x, y) for text, x, y, *_ in texts if text in xy]

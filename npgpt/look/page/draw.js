@@ -116,7 +116,8 @@ export function range(count) {
 // The text as tokens to choose from, by mouse, or by the arrow keys and Enter.
 // look(t) -> { rgb, title, off }
 export function tokenStrip(label, choose = (t) => set({ t })) {
-  const strip = el("div", { class: `tokens ${tokenizer.kind}`, role: "listbox", tabindex: 0, "aria-label": label });
+  const strip = el("div", { class: `tokens ${tokenizer.kind}`, role: "listbox", tabindex: 0,
+    "aria-label": label });
   strip.onkeydown = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
     if (by === undefined && event.key !== "Enter" && event.key !== " ") return;

@@ -65,7 +65,8 @@ function readText() {
     pass.T = pass.ids.length;
     if (live) model.forward(pass.ids, pass.trace);
     else if (!pass.trace.arrays) playRecorded();
-    for (const key of pass.lens.keys()) if (key % LONGEST >= pass.trace.start) pass.lens.delete(key);
+    const { start } = pass.trace;
+    for (const key of pass.lens.keys()) if (key % LONGEST >= start) pass.lens.delete(key);
     pass.losses = live ? losses(logitsOf(pass.trace), pass.ids, V)
       : record.pass.given.map((p) => -Math.log(p));
     pass.labels = pass.ids.map((id) => tokenizer.label(id));
@@ -82,7 +83,7 @@ function windowStart(length) {
   return Math.ceil(Math.max(0, length - record.window) / step) * step;
 }
 
-// Whether the text is the one whose gradient Python recorded.
+// Returns whether the text is the one whose gradient Python recorded.
 export function isRecorded() {
   return pass.ids.join() === record.ids.join();
 }

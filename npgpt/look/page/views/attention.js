@@ -203,7 +203,8 @@ function arithmetic() {
           [el("th", { scope: "row" }, "sum"), "", "", short(dot(s))]],
         { class: "numbers", "aria-label": "queries and keys" }),
       table(["channel", `v of “${pass.labels[s]}”`, "weight × v", "sum over the row"],
-        rows(v, v.map((value) => value * weight), y), { class: "numbers", "aria-label": "values" })),
+        rows(v, v.map((value) => value * weight), y),
+        { class: "numbers", "aria-label": "values" })),
     el("p", {}, "With what the other heads read, it goes through c_proj into the stream." +
       (live ? "" : " The numbers here are rounded to float16.")),
   ];

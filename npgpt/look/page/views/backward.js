@@ -25,7 +25,8 @@ export const backward = {
       const now = live ? computed : record.gradient;
       const { share } = palette(), largest = Math.max(...now.saliency) || 1;
       summary.textContent = `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} ` +
-        "tokens that are predicted. The stronger a token's colour, the more its embedding moves it.";
+        "tokens that are predicted. The stronger a token's colour, the more its embedding moves " +
+        "it.";
       updateStrip((t) => ({ rgb: share((now.saliency[t] ?? 0) / largest),
         title: short(now.saliency[t] ?? 0) }));
       norms.replaceChildren(byLayer(live ? normsOf(computed.grads) : recordedNorms()));
@@ -93,13 +94,13 @@ function graph() {
         { "aria-label": group })));
 }
 
-// Ops from top to bottom, each joined with those whose outputs it reads; a line from above comes from
-// an op before this group.
+// Ops from top to bottom, each joined with those whose outputs it reads; a line from above comes
+// from an op before this group.
 function drawn(members) {
   const rows = new Map(members.map(([i], row) => [i, row])), y = (row) => 20 + 24 * row;
   const left = 9 * (members.length + 1);
-  const root = svg("svg", { width: left + 420, height: y(members.length) - 8, role: "img",
-    "aria-label": `the graph of ${members.length} ops` });
+  const label = `the graph of ${members.length} ops`, root = svg("svg", { role: "img",
+    width: left + 420, height: y(members.length) - 8, "aria-label": label });
   members.forEach(([i, { op, where, inputs }], row) => {
     for (const from of inputs.filter(Number.isInteger)) {
       const start = rows.get(from) ?? -1, jump = row - start;
@@ -111,7 +112,7 @@ function drawn(members) {
     root.append(svg("circle", { cx: left, cy: y(row), r: 4, class: "op" }),
       svg("text", { x: left + 10, y: y(row) + 4 }, `#${i} ${op} ${weights.join("") || where}`));
   });
-  return root;
+  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, root);
 }
 
 function source(from) {

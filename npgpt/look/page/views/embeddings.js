@@ -66,8 +66,8 @@ function plane(xy, token, neighbours, width) {
   for (const id of new Set([token, ...neighbours, ...range(V)])) {
     const x = px(xy[2 * id]), y = height - py(xy[2 * id + 1]), label = tokenizer.label(id);
     const half = Array.from(label).length * 4.5 + 2;
-    if (x < half || x > W - half || y < 12 || y > height - 4) continue;
-    const free = taken.every(([x2, y2, half2]) =>
+    if (x < 0 || x > W || y < 0 || y > height) continue;
+    const free = x > half && x < W - half && y > 12 && taken.every(([x2, y2, half2]) =>
       Math.abs(x - x2) > half + half2 || Math.abs(y - y2) > 16);
     const kind = id === token ? "chosen" : neighbours.includes(id) ? "near" : "";
     if (free) taken.push([x, y, half]);

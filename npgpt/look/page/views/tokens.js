@@ -59,8 +59,8 @@ function summed() {
 function rounding() {
   if (!live || !isRecorded()) return "";
   const { loss, moved } = record.rounding;
-  return ` The run's own weights have ${loss.toFixed(4)}: rounding them to ${record.kind} moves a ` +
-    `probability by up to ${short(moved)}.`;
+  return ` The model's own weights have ${loss.toFixed(4)}: rounding them to ${record.kind} ` +
+    `moves a probability by up to ${short(moved)}.`;
 }
 
 function distribution(model, drawn, exact) {
