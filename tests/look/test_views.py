@@ -590,9 +590,14 @@ def test_nothing_is_cut_or_piled_up(browser, pages):
             assert cut == [], (kind, width)
             browser.open(pages[kind][0], "view=residual", width)
             written = canvas_texts(browser, "[aria-label='logit lens'] canvas")
+            assert browser.run(
+                "const lens = document.querySelector('.scroll > canvas'); return lens.clientWidth -"
+                "lens.parentElement.clientWidth") <= 0, (kind, width)
             for left, right in pairwise(written):
                 if left[2] == right[2]:
                     assert left[1] + left[3] < right[1], (kind, width, left, right)
+    token = browser.find("section:not([hidden]) [role=option]")  # of byte pairs: where does it end?
+    assert token.value_of_css_property("border-right-width") == "1px"
     browser.open(pages["tales"][0], "view=knockout", 1280)
     levels = browser.run(
         "const middle = (e) => { const r = document.createRange(); r.selectNodeContents(e);"

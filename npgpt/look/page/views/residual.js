@@ -47,7 +47,7 @@ export const residual = {
       check.textContent = live
         ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
         `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
-      columns = Math.min(pass.T, Math.max(4, Math.floor((root.clientWidth - LEFT) / WIDE)));
+      columns = Math.min(pass.T, Math.max(2, Math.floor((root.clientWidth - LEFT) / WIDE)));
       drawLens(lens);
     };
   },
