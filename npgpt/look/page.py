@@ -174,8 +174,7 @@ def assemble(record):
     def read(name):
         return folder.joinpath(*name.split("/")).read_text(encoding="utf-8")
 
-    script = "const modules = {};\n"
-    script += "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
+    script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
     parts = {"style": read("style.css"), "script": script, "record": _as_json(record)}
     parts["policy"] = "; ".join((
         "default-src 'none'", f"script-src '{_hash(script)}'",

@@ -1,4 +1,4 @@
-"""The page in a real browser: its numbers are Python's, it asks for nothing, and it is safe."""
+"""The page in a browser: its numbers are Python's, it requests nothing, and it is safe."""
 
 import dataclasses
 import json
@@ -60,7 +60,7 @@ def check_numbers(browser, model, tokenizer, text):
 
 
 def draw_prompts(tokenizer, rng, count):
-    """Texts of the tales and texts that are none, short and long."""
+    """Yield texts of the tales and random characters, short and long."""
     told = tales.generate(3000, seed=int(rng.integers(1000)))
     letters = "".join(sorted(set(told)))
     for i in range(count):
@@ -111,7 +111,7 @@ def test_every_weight_arrives_as_it_was_stored(browser, subjects, tmp_path):
 
 @pytest.mark.parametrize("kind", ["tales", "bpe", "untied"])
 def test_finite_differences_are_the_engines_gradient(browser, pages, subjects, kind):
-    """100 weights, drawn from all tensors, on a text that is not the recorded one."""
+    """Checks 100 weights, drawn from all tensors, on a text that was not recorded."""
     text = "A shy small dog lost the red"
     path, _ = pages[kind]
     subject, model = subjects[kind], stored(subjects[kind])
@@ -136,7 +136,7 @@ def test_finite_differences_are_the_engines_gradient(browser, pages, subjects, k
 
 
 def changed_address(browser):
-    """The address, once it says the state."""
+    """Return the address, when it has caught up with the state."""
     return browser.driver.execute_async_script(
         "const done = arguments[0]; setTimeout(() => done(location.hash), 400);"
     )
@@ -161,7 +161,7 @@ def test_nothing_is_asked_of_a_network_and_nothing_complained_of(browser, pages,
 
 
 def test_a_page_that_wanted_a_network_would_be_noticed(browser, pages, tmp_path):
-    """The policy stops a script that was not there and an image, and the console tells."""
+    """The policy stops an added script and an image, and the console says so."""
     html = pages["untied"][0].read_text(encoding="utf-8")
     more = "<script>hacked = 1</script><img src='https://example.com/a.png'>"
     path = tmp_path / "changed.html"
@@ -180,7 +180,7 @@ HOSTILE = (
 
 @pytest.mark.slow
 def test_texts_are_never_markup(browser, subjects, tmp_path):
-    """In a run's name, a prompt, samples, tokens and the address: shown as they are, or refused."""
+    """A run's name, a prompt, samples, tokens and the address are shown as they are, or refused."""
     text = "".join(c for c in "".join(HOSTILE) if not "\ud800" <= c <= "\udfff")
     tokenizer = BPETokenizer.train(text * 3, 300)
     base = subjects["bpe"]
@@ -210,7 +210,7 @@ def test_texts_are_never_markup(browser, subjects, tmp_path):
 
 
 def test_a_text_that_cannot_be_read_is_explained_and_loses_nothing(browser, pages, subjects):
-    """Nothing is drawn for it; a button leaves out the characters that are not among the listed."""
+    """Nothing is drawn for it; the known characters are listed, and a button keeps only these."""
     browser.open(pages["tales"][0])
     browser.run(PASTE, "One dawn")
     before, known = browser.run("return npgpt.pass.ids"), browser.find("#note + p")
@@ -266,7 +266,7 @@ def test_byte_pairs_are_those_of_the_tokenizer(browser, subjects, tmp_path, patt
 
 
 def test_the_grammars_distribution_is_exact(browser, pages):
-    """By the chain rule: the conditional probabilities of a story multiply to that of the story."""
+    """By the chain rule, conditional probabilities multiply to the story's probability."""
     browser.open(pages["tales"][0])
     text = tales.generate(6000, seed=9)
     for story in tales.stories(text):
@@ -306,7 +306,7 @@ def test_what_is_drawn_from_is_what_the_sampler_draws_from(browser, pages):
 
 @pytest.mark.slow
 def test_an_answer_to_a_key_press_is_quick(browser, pages):
-    """From the key to the end of the work for it, at the end of a text and at its beginning."""
+    """Measures from a key press to the end of its work, at the end and the start of a text."""
     browser.open(pages["tales"][0])
     timing = "return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
     assert browser.run(timing) < 1000  # the page's script has run by then
@@ -403,7 +403,7 @@ def test_a_text_of_one_token_has_no_loss_and_breaks_no_view(browser, pages):
 
 
 def test_a_view_can_be_used_by_keyboard_alone(browser, pages):
-    """What has the focus keeps it; moving over the positions hides none of them."""
+    """The focus stays; moving over the positions hides none of them."""
     from selenium.webdriver.common.keys import Keys
 
     focused = "return document.activeElement.tagName"

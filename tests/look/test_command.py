@@ -1,4 +1,4 @@
-"""`npgpt look`: what it writes and says, and what it refuses, with nothing lost."""
+"""`npgpt look`: its file, its messages and its refusals, with nothing lost."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from npgpt.look.history import POINTS, history
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run of 6 steps. Not to be written to."""
+    """Return a finished run of 6 steps, which no test writes to."""
     folder = tmp_path_factory.mktemp("look")
     (folder / "hens.txt").write_text(TEXT, encoding="utf-8")
     arguments = ["train", "--corpus", str(folder / "hens.txt"), "--out", str(folder / "hens")]

@@ -1,4 +1,4 @@
-"""The file: what text becomes in it, what its policy allows, what it is made of."""
+"""The file: its texts, its policy and its parts."""
 
 import base64
 import dataclasses
@@ -29,7 +29,7 @@ texts = st.text(st.characters(codec=None, categories=None)) | st.sampled_from(HO
 
 
 class Elements(html.parser.HTMLParser):
-    """Every element of a page, and what its scripts and its style sheet hold."""
+    """Every element of a page, and the contents of its scripts and its style sheet."""
 
     def __init__(self, text):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is recorded is what the engine did; what is packed is what the page computes with."""
+"""The record is true to the engine, and the packed weights are those that the page uses."""
 
 import base64
 
@@ -82,7 +82,7 @@ def test_the_recorded_gradient_is_the_engines(model):
 
 
 def test_saliency_is_the_gradient_at_each_tokens_embedding(model):
-    """Each token stands at one position, so the rows of the position table's gradient are these."""
+    """Each token stands at one position, so these are the rows of the position table's gradient."""
     record = record_gradient(model, IDS)
     model.loss(IDS[None, :-1], IDS[None, 1:]).backward()
     rows = np.linalg.norm(model.wpe.weight.grad, axis=1)[: len(IDS) - 1]
