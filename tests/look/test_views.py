@@ -440,6 +440,7 @@ const texts = (css) => [...root.querySelectorAll(css)].map((e) =>
   [e.textContent, +e.getAttribute("x"), +e.getAttribute("y"), e.getBBox().y, e.getBBox().height]);
 return { x: texts("text[text-anchor=middle]"), y: texts("text[text-anchor=end]:not(.name)"),
   names: texts(".name"), width: root.getBoundingClientRect().width,
+  fits: root.parentElement.scrollWidth <= root.parentElement.clientWidth,
   levels: [...root.querySelectorAll(".level")].map((e) => +e.getAttribute("y1")),
   lines: [...root.querySelectorAll("polyline")].map((e) => [e.getAttribute("class"),
     e.getAttribute("points").split(" ").map((p) => p.split(",").map(Number))]) };
@@ -476,7 +477,7 @@ def test_training(browser, pages, subjects, tmp_path, width):
     for above, below in pairwise(names):
         assert above[3] + above[4] <= below[3] + 6
     assert max(name[2] for name in names) < found["x"][0][2] - 16  # above the axis
-    assert found["width"] > 0.6 * width
+    assert found["width"] > 0.6 * width and found["fits"]
     norms = browser.run(CHART, "gradient norm by step")
     y = scale(norms["y"], lambda t: t[2] - 4)
     drawn = [y(at[1]) for at in norms["lines"][0][1]]
