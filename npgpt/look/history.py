@@ -32,16 +32,15 @@ def history(run, tokenizer):
     if not rows:
         return None
     curves = {
-        name: [round(float(np.mean(part)), 5) for part in _parts([row[name] for row in rows])]
+        name: [
+            round(float(np.mean([row[name] for row in part])), 5)
+            for part in np.array_split(np.array(rows), min(POINTS, len(rows)))
+        ]
         for name in ("step", "loss", "grad_norm")
     }
     val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
     val = [point for point in val if math.isfinite(point[1])]
     return curves | {"val": val, "levels": _levels(run, tokenizer), "samples": _samples(run)}
-
-
-def _parts(values):
-    return np.array_split(np.array(values, float), min(POINTS, len(values)))
 
 
 def _levels(run, tokenizer):
@@ -56,8 +55,7 @@ def _levels(run, tokenizer):
             dataset = open_dataset(kind, run.training, stack, tokenizer=tokenizer)
             train_ids, val_ids = dataset.train_ids[:300_000], dataset.val_ids[:50_000]
             for n, name in enumerate(("unigram", "bigram", "trigram"), 1):
-                loss = NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids)
-                levels.append([name, loss])
+                levels.append([name, NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids)])
             floor = dataset.objective.floor(val_ids, run.model.block_size, run.text.entropy_rate)
         if floor:
             levels.append([floor.name, floor.nats])

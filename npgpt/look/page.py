@@ -19,10 +19,11 @@ from npgpt import tales
 from npgpt.char import CharTokenizer
 from npgpt.config import check_known
 from npgpt.files import atomic_write
+from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.io.folders import check_free
 from npgpt.look.history import history, is_tales
-from npgpt.look.record import record_gradient, record_pass
+from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.look.weights import base64_of, pack
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
@@ -58,8 +59,7 @@ def write_page(path, html):
 def make_page(subject, prompt=None, kind="fp16"):
     """Return (HTML, record): the page of a `npgpt.look.subject.Subject`, and its data by name.
 
-    prompt   the text that it opens with; default: the tales' sentence with "it", or a text that the
-             model writes
+    prompt   the text that it opens with; default: `default_prompt`
     kind     storage of the weights, one of `npgpt.look.weights.KINDS`
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
@@ -82,13 +82,14 @@ def _record(subject, prompt, kind, progress):
     check_known(config, {*SHOWN, "dropout"}, "the page of npgpt look")
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject) if prompt is None else prompt
-    ids = tokenizer.encode(prompt)[-min(WINDOW, config.block_size) :]
+    ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)
+    ids = ids[window_start(len(ids), window) :]
     if len(ids) < 2:
         raise ValueError("--prompt: give a text of two tokens or more, so that there is a loss")
     progress("packing the weights")
     packed, stored = pack(weights, kind) if live else ({}, {})
     if live:
-        model = GPT(config, dtype=np.float64)
+        model = GPT(config, dtype=np.float64).eval()
         for name, weight in model.parameters().items():
             weight.data[...] = stored[name]
     progress("recording forward and backward (compiling, the first time)")
@@ -96,7 +97,7 @@ def _record(subject, prompt, kind, progress):
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
     trained = history(run, tokenizer) if run else None
-    told = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # the grammar is of characters
+    exact = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # the grammar is of characters
     progress("writing")
     return {
         "name": subject.name,
@@ -104,7 +105,8 @@ def _record(subject, prompt, kind, progress):
         "parameters": model.num_parameters(),
         "kind": kind if live else None,
         "weights": packed,
-        "window": min(WINDOW, config.block_size),
+        "rounding": record_rounding(subject.model, model, ids) if live else None,
+        "window": window,
         "tokenizer": _tokenizer(tokenizer, live, ids, passed),
         "prompt": prompt,
         "ids": ids.tolist(),
@@ -112,11 +114,12 @@ def _record(subject, prompt, kind, progress):
         "pass": passed,
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
-        "grammar": _grammar(tales.GRAMMAR) if live and told else None,
+        "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
     }
 
 
 def default_prompt(subject):
+    """Return the tales' sentence with "it", or, for a different corpus, a text by the model."""
     if is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
@@ -171,14 +174,12 @@ def assemble(record):
     def read(name):
         return folder.joinpath(*name.split("/")).read_text(encoding="utf-8")
 
-    script = "const modules = {};\n"
-    script += "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
+    script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
     parts = {"style": read("style.css"), "script": script, "record": _as_json(record)}
-    policy = "; ".join((
+    parts["policy"] = "; ".join((
         "default-src 'none'", f"script-src '{_hash(script)}'",
         f"style-src '{_hash(parts['style'])}'", "base-uri 'none'", "form-action 'none'",
     ))
-    parts["policy"] = policy
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("index.html"))
 
 

@@ -46,7 +46,7 @@ class Recorder(Observer):
             "inputs": [self._source(edge) for edge in node.edges],
             "shapes": [None if array is None else array.shape for array in inputs],
             "outputs": [shape for shape, _ in node.outputs],
-            "saved": [_described(item) for item in _flat(node.saved)],
+            "saved": list(_described(node.saved)),
         })
 
     def _source(self, edge):
@@ -55,12 +55,10 @@ class Recorder(Observer):
         return self.names[id(edge)] if isinstance(edge, Tensor) else self.index[edge[0]]
 
     def vjp(self, op, node, d_outputs, gradients, seconds):
-        self.ops[self.index[node]]["norm"] = float(np.sqrt(sum((d**2).sum() for d in d_outputs)))
-        if op.name == "embedding" and self.where_of(node) == "wte":
+        recorded = self.ops[self.index[node]]
+        recorded["norm"] = float(np.sqrt(sum((d**2).sum() for d in d_outputs)))
+        if op.name == "embedding" and recorded["where"] == "wte":
             self.arrays["d_tokens"] = d_outputs[0]
-
-    def where_of(self, node):
-        return self.ops[self.index[node]]["where"]
 
 
 def record_gradient(model, ids_T, seed=0):
@@ -69,21 +67,20 @@ def record_gradient(model, ids_T, seed=0):
     loss       nats per token
     ops        `Recorder.ops`
     saliency   for each input token, the norm of its embedding's gradient
-    weights    name -> norm, largest magnitude, and some entries: their flat indices `at` and
-               `values`; the largest ones, and a sample drawn with the seed
+    weights    name -> norm, and some entries, the largest and a sample drawn with the seed: their
+               flat indices `at` and their `values`
 
     Raises FloatingPointError if the loss is not finite.
     """
     model.eval()
     with observing(Recorder(model)) as recorder:
         loss = model.loss(ids_T[None, :-1], ids_T[None, 1:])
-        if np.isfinite(loss.item()):
-            loss.backward()
-    if not np.isfinite(loss.item()):
-        raise FloatingPointError(
-            f"the loss of the prompt is {loss.item()}: the weights are too large to compute with; "
-            "train again with a lower learning rate"
-        )
+        if not np.isfinite(loss.item()):
+            raise FloatingPointError(
+                f"the loss of the prompt is {loss.item()}: the weights are too large to compute "
+                "with; train again with a lower learning rate"
+            )
+        loss.backward()
     rng, weights = np.random.default_rng(seed), {}
     for name, weight in model.parameters().items():
         d = weight.grad.ravel()
@@ -92,7 +89,6 @@ def record_gradient(model, ids_T, seed=0):
         at = np.unique(np.concatenate([largest, drawn]))
         weights[name] = {
             "norm": float(np.linalg.norm(d)),
-            "largest": float(np.abs(d).max()),
             "at": at.tolist(),
             "values": d[at].tolist(),
         }
@@ -129,23 +125,28 @@ def record_pass(model, ids_T):
             probs_TV = softmax(model.head(model.ln_f(Tensor(found)))).data[0]
         likeliest_TK = np.argsort(-probs_TV, axis=1, kind="stable")[:, :LIKELIEST]
         lens.append([
-            [[int(v), round(float(probs_V[v]), 5)] for v in likeliest_K]
+            [[int(v), float(f"{probs_V[v]:.5g}")] for v in likeliest_K]
             for probs_V, likeliest_K in zip(probs_TV, likeliest_TK, strict=True)
         ])
     given = probs_TV[np.arange(len(ids_T) - 1), ids_T[1:]].tolist()
     return {"arrays": arrays, "lens": lens, "given": given}
 
 
-def _flat(saved):
+def record_rounding(model, rounded, ids_T):
+    """Return the loss of a text with the model's own weights, in nats per token, and `moved`, the
+    largest change of a probability by rounding them, as an object for JSON."""
+    with model.evaluating(), no_grad():
+        loss = model.loss(ids_T[None, :-1], ids_T[None, 1:]).item()
+        own, page = (softmax(each(ids_T[None])[0]).data for each in (model, rounded))
+    return {"loss": loss, "moved": float(np.abs(own - page).max())}
+
+
+def _described(saved):
+    """Yield a short description of each item that an op saved."""
     for item in saved if isinstance(saved, tuple | list) else (saved,):
-        if isinstance(item, tuple | list) and any(isinstance(i, np.ndarray) for i in item):
-            yield from _flat(item)
+        if isinstance(item, np.ndarray):
+            yield f"{item.dtype} {item.shape}"
+        elif isinstance(item, tuple | list) and any(isinstance(i, np.ndarray) for i in item):
+            yield from _described(item)
         else:
-            yield item
-
-
-def _described(item):
-    """Return a short description of what an op saved."""
-    if isinstance(item, np.ndarray):
-        return f"{item.dtype} {item.shape}"
-    return repr(item)[:40]
+            yield repr(item)[:40]

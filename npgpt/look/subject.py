@@ -24,7 +24,7 @@ class Subject:
 
 
 def open_subject(name):
-    """Return the `Subject` in a folder or under a name; raise ValueError if it is not a GPT."""
+    """Return the `Subject` in a folder or under a name; raise ValueError if no page can show it."""
     folder = local_folder(name)
     arch = arch_of(folder)
     if family(arch).Model is not GPT:

@@ -115,7 +115,7 @@ def print_results(run, dataset, model):
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
     print(f"more text: npgpt generate {quoted(run.folder)}")
-    if type(model) is GPT:
+    if type(model) is GPT and dataset.tokenizer.kind != "words":  # which no page encodes
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")
 
 

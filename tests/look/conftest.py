@@ -1,5 +1,5 @@
-"""Models to look at, with weights of order one, so that no rule of theirs can be wrong unseen;
-their pages; and a browser.
+"""Models to look at, whose weights are so large that no rule can be wrong unseen; their pages; and
+a browser.
 
 The browser is Debian's chromium, driven by selenium (the extra `browser`). Where either is missing,
 the tests that need it are skipped and say so.
@@ -25,10 +25,10 @@ KINDS = ("tales", "bpe", "untied")
 
 
 def lively(config, seed=0):
-    """A GPT whose weights, biases and gains are of such a size that each of them matters."""
+    """Return a GPT in which each weight, bias and gain matters, and nothing is certain."""
     model, rng = GPT(config, seed=seed), np.random.default_rng(seed)
     for name, weight in model.parameters().items():
-        size = 0.5 if name.startswith("wpe") else 1.0 if name.startswith("wte") else 0
+        size = {"wpe.weight": 0.5, "wte.weight": 2 / config.n_embd**0.5}.get(name)
         size = size or (1.0 / weight.shape[0] ** 0.5 if weight.ndim == 2 else 0.3)
         drawn = rng.standard_normal(weight.shape) * size
         weight.data[...] = drawn + (weight.ndim == 1 and name.endswith("weight"))
@@ -36,8 +36,8 @@ def lively(config, seed=0):
 
 
 def make_subject(kind, folder):
-    """tales: the preset's shape, characters, a run without metrics. bpe: byte pairs and biases.
-    untied: an output layer of its own."""
+    """Return a `Subject`. tales: the preset's shape, characters, a run without metrics. bpe: byte
+    pairs and biases. untied: an output layer of its own."""
     if kind == "bpe":
         tokenizer = BPETokenizer.train(TEXT, 300)
         config = GPTConfig(tokenizer.vocab_size, 24, n_layer=2, n_head=6, n_embd=24)
@@ -59,7 +59,7 @@ def subjects(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def pages(subjects, tmp_path_factory):
-    """kind -> (path of its page, record)"""
+    """Return {kind: (path of its page, record)}."""
     folder, found = tmp_path_factory.mktemp("pages"), {}
     for kind, subject in subjects.items():
         html, record = make_page(subject)
@@ -92,7 +92,7 @@ class Browser:
         return self.driver.find_element("css selector", css)
 
     def logs(self):
-        """(what the console complained of, all that was asked of a network or a disk) since."""
+        """Return (complaints of the console, requests of the page) since the last call."""
         complaints = [entry["message"] for entry in self.driver.get_log("browser")]
         events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
         asked = [

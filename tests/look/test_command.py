@@ -1,4 +1,4 @@
-"""`npgpt look`: what it writes and says, and what it refuses, with nothing lost."""
+"""`npgpt look`: its file, its messages and its refusals, with nothing lost."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from npgpt.look.history import POINTS, history
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run of 6 steps. Not to be written to."""
+    """Return a finished run of 6 steps, which no test writes to."""
     folder = tmp_path_factory.mktemp("look")
     (folder / "hens.txt").write_text(TEXT, encoding="utf-8")
     arguments = ["train", "--corpus", str(folder / "hens.txt"), "--out", str(folder / "hens")]
@@ -218,3 +218,13 @@ def test_a_long_history_is_thinned_to_means_and_keeps_its_samples(run, tmp_path)
     steps = [int(line.split()[1].rstrip(":")) for line in text.splitlines() if line[:5] == "step "]
     assert [step for step, _ in found["samples"]] == steps
     assert found["samples"][0][1].splitlines()[0] in text
+
+
+def test_a_run_is_recommended_to_look_at_only_if_look_shows_it(cli, run, tmp_path):
+    """Words are tokens that the page cannot encode."""
+    for name, more in (("letters", []), ("words", ["--tokenizer", "words"])):
+        out = tmp_path / name
+        arguments = ["--corpus", run.parent / "hens.txt", "--out", out, *TINY, *more]
+        status, said, _ = cli("train", *arguments)
+        shown = cli("look", out, "--out", tmp_path / "a.html")[0] == 0
+        assert status == 0 and ("npgpt look" in said) == shown == (name == "letters")

@@ -1,4 +1,4 @@
-"""The file: what text becomes in it, what its policy allows, what it is made of."""
+"""The file: its texts, its policy and its parts."""
 
 import base64
 import dataclasses
@@ -29,7 +29,7 @@ texts = st.text(st.characters(codec=None, categories=None)) | st.sampled_from(HO
 
 
 class Elements(html.parser.HTMLParser):
-    """Every element of a page, and what its scripts and its style sheet hold."""
+    """Every element of a page, and the contents of its scripts and its style sheet."""
 
     def __init__(self, text):
         super().__init__()
@@ -140,7 +140,7 @@ def test_a_prompt_that_cannot_be_read_is_refused_and_a_long_one_is_cut(subjects)
     with pytest.raises(ValueError, match="unknown character '!'"):
         make_page(subjects["tales"], "A fox!")
     _, record = make_page(subjects["tales"], "shy " * 100)
-    assert len(record["ids"]) == 256 and record["prompt"] == "shy " * 100
+    assert len(record["ids"]) == 400 - 256 and record["prompt"] == "shy " * 100  # as in generate
 
 
 def test_the_grammar_comes_with_characters_of_the_tales_only(subjects):

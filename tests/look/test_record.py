@@ -1,4 +1,4 @@
-"""What is recorded is what the engine did; what is packed is what the page computes with."""
+"""The record is true to the engine, and the packed weights are those that the page uses."""
 
 import base64
 
@@ -73,7 +73,7 @@ def test_the_recorded_gradient_is_the_engines(model):
     for name, weight in model.parameters().items():
         entry, d = record["weights"][name], weight.grad.ravel()
         assert entry["values"] == d[entry["at"]].tolist()
-        assert entry["norm"] == np.linalg.norm(d) and entry["largest"] == np.abs(d).max()
+        assert entry["norm"] == np.linalg.norm(d)
         largest = np.sort(np.abs(d))[::-1][:LARGEST]
         assert np.isin(largest, np.abs(entry["values"])).all(), name
         weight.grad = None
@@ -82,7 +82,7 @@ def test_the_recorded_gradient_is_the_engines(model):
 
 
 def test_saliency_is_the_gradient_at_each_tokens_embedding(model):
-    """Each token stands at one position, so the rows of the position table's gradient are these."""
+    """Each token stands at one position, so these are the rows of the position table's gradient."""
     record = record_gradient(model, IDS)
     model.loss(IDS[None, :-1], IDS[None, 1:]).backward()
     rows = np.linalg.norm(model.wpe.weight.grad, axis=1)[: len(IDS) - 1]
@@ -148,7 +148,7 @@ def test_a_recorded_pass_has_the_models_answers_and_its_numbers_to_float16(model
         assert len(likeliest) == LIKELIEST
         order = np.argsort(-probs_TV[t])[:LIKELIEST]
         assert [v for v, _ in likeliest] == order.tolist()
-        assert np.allclose([p for _, p in likeliest], probs_TV[t, order], atol=1e-5)
+        assert np.allclose([p for _, p in likeliest], probs_TV[t, order], rtol=1e-4, atol=0)
     assert np.allclose(found["given"], probs_TV[np.arange(19), IDS[1:]])
     with no_grad():
         x = model.wte(IDS[None]) + model.wpe(np.arange(len(IDS)))

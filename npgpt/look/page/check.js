@@ -4,16 +4,17 @@
 import { button, chart, el, short, slider, table } from "./draw.js";
 import { length, losses, mean, Trace } from "./model.js";
 import { backward as gradients, FAULTS } from "./rules.js";
-import { logitsOf, model, pass, record, set, state, V } from "./state.js";
+import { isRecorded, logitsOf, model, pass, record, set, state, V } from "./state.js";
 
-const LIMIT = 1e-4; // of the largest entry of a weight's gradient
+const LIMIT = 1e-4; // of the entry; of FLOOR times the weight's largest entry, if that is more, as
+const FLOOR = 2e-4; // the rounding of a finite difference does not shrink with the entry
 const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
 
 let asked = "", difference = null, curve = [], curveOf = "", checks = [], checksOf = "";
 const own = new Trace();
 
 // The gradients of the text by rules.js, with the fault that is planted; `of` says what they are of.
-export const computed = { of: "", loss: 0, grads: {}, saliency: [] };
+export const computed = { of: "", loss: 0, grads: {}, largest: {}, saliency: [] };
 
 // The inputs of the gradients, of a finite difference and of its curve.
 export function wanted() {
@@ -28,7 +29,9 @@ export function compute() {
   const { trace, T, ids } = pass, C = model.C;
   const { loss, grads, d_x } = gradients(model, trace, [...ids.slice(1), -1], state.fault);
   const saliency = Array.from({ length: T }, (_, t) => length(d_x.subarray(t * C, t * C + C)));
-  Object.assign(computed, { of: wanted(), loss, grads, saliency });
+  const largest = Object.fromEntries(Object.entries(grads).map(([name, d]) =>
+    [name, d.reduce((max, value) => Math.max(max, Math.abs(value)), 0)]));
+  Object.assign(computed, { of: wanted(), loss, grads, largest, saliency });
 }
 
 export function finiteDifference(name, at, step) {
@@ -46,13 +49,13 @@ export function finiteDifference(name, at, step) {
   }
 }
 
-function errorOf(name, at, difference) {
-  const largest = computed.grads[name].reduce((max, d) => Math.max(max, Math.abs(d)), 0);
-  return Math.abs(difference - computed.grads[name][at]) / (largest || 1);
+function errorOf(name, at, other) {
+  const rule = computed.grads[name][at], least = FLOOR * computed.largest[name];
+  return Math.abs(other - rule) / (Math.max(Math.abs(rule), Math.abs(other), least) || 1);
 }
 
 function engines(name, at) {
-  if (pass.ids.join() !== record.ids.join()) return null;
+  if (!isRecorded()) return null;
   const entry = record.gradient.weights[name], i = entry.at.indexOf(at);
   return i < 0 ? null : entry.values[i];
 }
@@ -88,8 +91,8 @@ export function checkPanel() {
     rule.disabled = Boolean(state.fault);
     plant.textContent = state.fault ? "Take the fault out" : "Plant a fault";
     fault.textContent = state.fault
-      ? `Planted in ${state.fault}: ${FAULTS[state.fault]}. It shows in every ` +
-        "gradient that has passed through that rule." : "";
+      ? `Planted in ${state.fault}: ${FAULTS[state.fault]}. It shows in the ` +
+        "gradients that have passed through that rule." : "";
     if (curveOf !== key) curve = [];
     curveOf = key;
     const question = key + state.step;
@@ -125,17 +128,22 @@ function largestRecorded(name) {
 
 // The largest error of the page's rules in all entries that the engine recorded.
 function besideEngine() {
-  if (pass.ids.join() !== record.ids.join()) return "The engine's record is of another text.";
-  const entries = Object.entries(record.gradient.weights).flatMap(
-    ([name, { at, values, largest }]) =>
-    at.map((i, j) => Math.abs(computed.grads[name][i] - values[j]) / (largest || 1)));
+  if (!isRecorded()) return "The engine's record is of a different text.";
+  const entries = Object.entries(record.gradient.weights).flatMap(([name, { at, values }]) =>
+    at.map((i, j) => errorOf(name, i, values[j])));
   return `Over the ${entries.length} entries that the engine recorded, the rules of this page ` +
     `differ from it by at most ${Math.max(...entries).toExponential(0)}.`;
 }
 
 function any(names) {
   const name = names[Math.floor(Math.random() * names.length)];
-  set({ weight: name, at: Math.floor(Math.random() * model.weights[name].length) });
+  set({ weight: name, at: randomEntry(name) });
+}
+
+// One that is not 0, if there is one: 0 beside 0 would check nothing.
+function randomEntry(name) {
+  const moved = Array.from(model.weights[name].keys()).filter((i) => computed.grads[name]?.[i]);
+  return moved[Math.floor(Math.random() * moved.length)] ?? 0;
 }
 
 function recorded(names) {
@@ -154,8 +162,8 @@ function verdict(name, at, difference) {
   return el("div", { class: good ? "verdict good" : "verdict bad" },
     table(["gradient of the loss", "value"], rows, { "aria-label": "three gradients of one weight" }),
     el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"),
-      `: by ${error.toExponential(1)} of the weight's largest entry; the limit is `,
-      `${LIMIT.toExponential(0)}. ${besideEngine()}`));
+      `: by ${error.toExponential(1)} of the larger one; the limit is ${LIMIT.toExponential(0)} ` +
+      `(or of ${FLOOR} of the weight's largest, if that is more). ${besideEngine()}`));
 }
 
 // The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.
@@ -174,7 +182,7 @@ function drawCurve(name, at, plot) {
   if (points.length < 2) return;
   plot.replaceChildren(chart("error of the finite difference by step",
     [{ name: "the error", points, style: "line" }],
-    { levels: [["the limit", LIMIT]], log: "xy", unit: "step", mark: 10 ** state.step }));
+    { levels: [["the limit", LIMIT]], unit: "step", mark: 10 ** state.step }));
 }
 
 function checkAll(names) {
@@ -183,7 +191,7 @@ function checkAll(names) {
   const next = () => {
     if (checks.length === names.length || checksOf !== computed.of || computed.of !== wanted()
       || state.view !== "backward") return;
-    const name = names[checks.length], at = Math.floor(Math.random() * model.weights[name].length);
+    const name = names[checks.length], at = randomEntry(name);
     checks.push([name, at, finiteDifference(name, at, 1e-5)]);
     set({});
     setTimeout(next);

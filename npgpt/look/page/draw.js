@@ -1,6 +1,6 @@
 // Elements, pictures and numbers. Text reaches the page as text only, never as markup.
 
-import { pass, set, state } from "./state.js";
+import { pass, set, state, tokenizer } from "./state.js";
 
 // An element: attributes, with functions for events such as onclick, and then its children.
 export function el(tag, attributes = {}, ...children) {
@@ -24,7 +24,8 @@ function filled(element, attributes, children) {
 
 export function percent(p) {
   if (p < 0.0005) return p ? "< 0.1 %" : "0";
-  return `${(100 * p).toFixed(p < 0.0995 ? 1 : 0)} %`;
+  if (p > 0.9995) return p < 1 ? "> 99.9 %" : "100 %";
+  return `${(100 * p).toFixed(p < 0.0995 || p > 0.9905 ? 1 : 0)} %`;
 }
 
 export function short(x) {
@@ -57,7 +58,13 @@ export function css([red, green, blue]) {
 // Sets an element's background, and a text colour that can be read on it.
 export function paint(element, rgb) {
   element.style.backgroundColor = css(rgb);
-  element.style.color = rgb[0] * 0.3 + rgb[1] * 0.59 + rgb[2] * 0.11 > 140 ? "#111111" : "#ffffff";
+  element.style.color = inkOn(rgb);
+}
+
+// Black or white, whichever has the larger contrast: at least 4.5 on every colour (WCAG 2).
+export function inkOn(rgb) {
+  const [red, green, blue] = rgb.map((value) => ((value / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000000" : "#ffffff";
 }
 
 // A canvas of this size in the page's pixels, sharp on screens that have more.
@@ -72,8 +79,9 @@ export function sized(canvas, width, height) {
   return context;
 }
 
-// A square matrix of shares, from 0 to 1, as a picture; below 0 nothing is drawn.
-export function matrix(canvas, count, size, shareOf) {
+// A square matrix of shares, from 0 to 1, as a picture; below 0 nothing is drawn. There is room for
+// labels to its right and below it.
+export function matrix(canvas, count, size, shareOf, right = 0, below = 0) {
   const image = new ImageData(count, count), pixels = new Uint32Array(image.data.buffer);
   const { share } = palette(), shades = new Uint32Array(256).map((_, i) => {
     const [red, green, blue] = share(i / 255).map(Math.round);
@@ -87,7 +95,7 @@ export function matrix(canvas, count, size, shareOf) {
   }
   const small = el("canvas", { width: count, height: count });
   small.getContext("2d").putImageData(image, 0, 0);
-  const context = sized(canvas, size, size);
+  const context = sized(canvas, size + right, size + below);
   context.imageSmoothingEnabled = count > size;
   context.drawImage(small, 0, 0, size, size);
   return context;
@@ -108,7 +116,8 @@ export function range(count) {
 // The text as tokens to choose from, by mouse, or by the arrow keys and Enter.
 // look(t) -> { rgb, title, off }
 export function tokenStrip(label, choose = (t) => set({ t })) {
-  const strip = el("div", { class: "tokens", role: "listbox", tabindex: 0, "aria-label": label });
+  const strip = el("div", { class: `tokens ${tokenizer.kind}`, role: "listbox", tabindex: 0,
+    "aria-label": label });
   strip.onkeydown = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
     if (by === undefined && event.key !== "Enter" && event.key !== " ") return;
@@ -166,15 +175,14 @@ export function bar(share, text, className = "bar") {
   return cell;
 }
 
-// Lines over x: curves [{ name, points: [[x, y]], style }], levels [[name, y]].  log: "y" or "xy"
-export function chart(label, curves, { levels = [], log = "", unit = "", mark = null }) {
-  const W = Math.max(340, Math.min(960, document.getElementById("view").clientWidth));
-  const height = 260, left = 50, right = 165, top = 12, bottom = 30, edge = W - right;
-  const [fx, fy] = [log === "xy", log !== ""].map((yes) => (yes ? Math.log10 : (value) => value));
-  const seen = curves.map(({ points }) => points.filter(([, y]) => !log || y > 0));
-  const x = axis(seen.flat().map(([x]) => fx(x)), log === "xy", left, edge);
-  const y = axis([...seen.flat(), ...levels.map(([, y]) => [0, y])].map(([, y]) => fy(y)),
-    log !== "", height - bottom, top);
+// Lines in logarithmic scales: curves [{ name, points: [[x, y]], style }], levels [[name, y]]
+export function chart(label, curves, { levels = [], unit = "", mark = null }) {
+  const W = Math.max(320, document.getElementById("view").clientWidth);
+  const height = 300, left = 56, top = 16, bottom = 30, edge = W - 16;
+  const seen = curves.map(({ points }) => points.filter(([x, y]) => x > 0 && y > 0));
+  const x = axis(seen.flat().map(([x]) => x), left, edge);
+  const y = axis([...seen.flat(), ...levels.map(([, y]) => [1, y])].map(([, y]) => y),
+    height - bottom, top);
   const root = svg("svg", { width: W, height, role: "img", "aria-label": label });
   const line = (x1, x2, y1, y2, className) =>
     root.append(svg("line", { x1, x2, y1, y2, class: className }));
@@ -185,35 +193,39 @@ export function chart(label, curves, { levels = [], log = "", unit = "", mark = 
     text(left - 6, at + 4, "end", words);
   }
   for (const [at, words] of x.ticks) text(at, height - 10, "middle", words);
-  text(edge + 24, height - 10, "start", unit, "unit");
-  const names = levels.map(([words, value]) => [y.of(fy(value)), `${words} ${short(value)}`, ""]);
+  text(8, height - 10, "start", unit, "unit");
+  const names = levels.map(([words, value]) => [y.of(value), `${words} ${short(value)}`, ""]);
   for (const [at] of names) line(left, edge, at, at, "level");
   curves.forEach(({ name, style }, i) => {
     if (!seen[i].length) return;
-    const at = seen[i].map(([vx, vy]) => [x.of(fx(vx)), y.of(fy(vy))]);
+    const at = seen[i].map(([vx, vy]) => [x.of(vx), y.of(vy)]);
     root.append(svg("polyline", { points: at.join(" "), class: style }));
     names.push([at.at(-1)[1], name, style]);
   });
-  let free = 0; // names at the right edge do not overlap
-  for (const [at, words, style] of names.toSorted((a, b) => a[0] - b[0])) {
-    free = Math.max(free, at + 4);
-    text(edge + 8, free, "start", words, style);
-    free += 14;
-  }
-  if (mark !== null) line(x.of(fx(mark)), x.of(fx(mark)), top, height - bottom, "mark");
+  if (mark !== null) line(x.of(mark), x.of(mark), top, height - bottom, "mark");
+  let free = height - bottom; // names stand above their lines and do not overlap
+  names.toSorted((a, b) => b[0] - a[0]).forEach(([at, words, style], i) => {
+    free = Math.max(Math.min(at, free) - 4, 14 * (names.length - i));
+    text(edge - 4, free, "end", words, `name ${style}`);
+    free -= 10;
+  });
   return root;
 }
 
-// The scale of a chart's axis, and its round values with their names.
-function axis(values, log, from, to) {
+// The logarithmic scale of a chart's axis, and its round values with their names.
+function axis(values, from, to) {
   const bound = (f, start) => values.reduce((a, b) => f(a, b), start);
-  let low = bound(Math.min, log ? Infinity : 0), high = bound(Math.max, -Infinity);
-  if (log) [low, high] = [Math.floor(low), Math.max(Math.ceil(high), Math.floor(low) + 1)];
-  const of = (value) => from + ((value - low) / (high - low || 1)) * (to - from);
-  const rough = (high - low) / 5, ten = 10 ** Math.floor(Math.log10(rough));
-  const step = log ? Math.max(1, Math.ceil(rough))
-    : ten * [1, 2, 5, 10].find((n) => n * ten >= rough), ticks = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(
-    [of(i * step), log ? `1e${i * step}` : String(Number((i * step).toPrecision(6)))]);
-  return { of, ticks };
+  let low = Math.log10(bound(Math.min, Infinity)), high = Math.log10(bound(Math.max, 0));
+  const digits = high - low > 3 ? [1] : [1, 2, 5];
+  const marks = range(Math.ceil(high - low) + 3).flatMap((i) =>
+    digits.map((digit) => Math.floor(low) + i + Math.log10(digit)));
+  low = marks.findLast((mark) => mark <= low + 1e-9);
+  high = marks.find((mark) => mark >= high - 1e-9 && mark > low);
+  const of = (value) => from + ((Math.log10(value) - low) / (high - low)) * (to - from);
+  const ticks = marks.filter((mark) => mark >= low && mark <= high).map((mark) => 10 ** mark);
+  const every = Math.ceil(ticks.length / 10);
+  const name = (value) => (value < 1e-3 || value > 1e5 ? value.toExponential(0)
+    : String(Number(value.toPrecision(1))));
+  return { of, ticks: ticks.filter((_, i) => i % every === 0).map((value) =>
+    [of(value), name(value)]) };
 }

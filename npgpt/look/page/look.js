@@ -6,6 +6,7 @@ import { backward as gradients } from "./rules.js";
 import { probabilities } from "./sampling.js";
 import { likeliest, live, model, onChange, pass, record, set, state, tokenizer } from "./state.js";
 import { readAddress, writeAddress } from "./state.js";
+import { visible } from "./tokenizer.js";
 import { attention } from "./views/attention.js";
 import { backward } from "./views/backward.js";
 import { finiteDifference } from "./check.js";
@@ -24,6 +25,10 @@ document.title = `${record.name} under the microscope`;
 document.getElementById("name").textContent = record.name;
 document.getElementById("holds").textContent = holds();
 prompt.readOnly = !live;
+const known = el("p", {}, button("Leave out what it does not know",
+  () => set({ text: tokenizer.readable(state.text) })), " It knows: ",
+  el("code", {}, Array.from(tokenizer.known?.keys() ?? [], visible).slice(0, 300).join(" ")));
+note.after(known);
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;
@@ -48,7 +53,7 @@ function holds() {
   const model = `A GPT of ${record.parameters.toLocaleString("en")} parameters: ` +
     `${n_layer} blocks, ${n_head} heads, ${n_embd} channels, ${vocab_size} tokens`;
   const what = live
-    ? `the model itself, its weights as ${record.kind}, and runs it on any text you type`
+    ? `the model itself, its weights rounded to ${record.kind}, and runs it on any text you type`
     : "what the model computed for this text, which cannot be changed: it is too large for a page";
   return `${model}. This file of ${megabytes} MB holds ${what}. It asks no network for anything.`;
 }
@@ -59,6 +64,7 @@ function render() {
   const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
   note.textContent = pass.note || `${pass.T} tokens${cut}`;
   note.classList.toggle("bad", Boolean(pass.note));
+  known.hidden = !pass.note || !state.text || !tokenizer.known;
   VIEWS.forEach(({ id }, i) => {
     choose[i].setAttribute("aria-selected", id === view.id);
     choose[i].tabIndex = id === view.id ? 0 : -1;

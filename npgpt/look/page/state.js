@@ -18,12 +18,14 @@ export const C = model.C;
 export const V = model.V;
 
 const DEFAULTS = {
-  text: record.prompt, view: "tokens", t: -1, s: -1, layer: L >> 1, head: 0, token: -1, rival: -1,
-    answer: -1,
-  temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "", positions: "", weight: "", at: -1,
-  step: -5, fault: "",
+  text: record.prompt, view: "tokens", t: -1, s: -1, layer: L >> 1, head: 0, token: -1, zoom: 1,
+  rival: -1, answer: -1, temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "",
+  positions: "", weight: "", at: -1, step: -5, fault: "",
 };
-const FRACTIONS = { temperature: [0, 2], topP: [0.01, 1], step: [-9, -1] }; // and their bounds
+const FRACTIONS = { // and their bounds
+  temperature: [0, 2], topP: [0.01, 1], step: [-9, -1], zoom: [1, 16],
+};
+const LONGEST = 1024; // above the number of positions of a page
 export const state = { ...DEFAULTS };
 
 // The pass of the text: the arrays of a forward. `note` says what is wrong with the text, if
@@ -58,12 +60,13 @@ function readText() {
     const ids = live ? tokenizer.encode(state.text) : record.ids;
     if (!ids.length) throw new UnknownCharacter("Type a text.");
     pass.note = "";
-    pass.cut = Math.max(0, ids.length - record.window);
+    pass.cut = windowStart(ids.length);
     pass.ids = ids.slice(pass.cut);
     pass.T = pass.ids.length;
     if (live) model.forward(pass.ids, pass.trace);
     else if (!pass.trace.arrays) playRecorded();
-    for (const key of pass.lens.keys()) if (key % 1024 >= pass.trace.start) pass.lens.delete(key);
+    const { start } = pass.trace;
+    for (const key of pass.lens.keys()) if (key % LONGEST >= start) pass.lens.delete(key);
     pass.losses = live ? losses(logitsOf(pass.trace), pass.ids, V)
       : record.pass.given.map((p) => -Math.log(p));
     pass.labels = pass.ids.map((id) => tokenizer.label(id));
@@ -72,6 +75,17 @@ function readText() {
     if (!(error instanceof UnknownCharacter)) throw error;
     pass.note = `${error.message} Below is the last text that the model could read.`;
   }
+}
+
+// The first position that is read, as in npgpt.generate: a full window moves on by half its length.
+function windowStart(length) {
+  const step = Math.max(1, record.window >> 1);
+  return Math.ceil(Math.max(0, length - record.window) / step) * step;
+}
+
+// Returns whether the text is the one whose gradient Python recorded.
+export function isRecorded() {
+  return pass.ids.join() === record.ids.join();
 }
 
 export function logitsOf(trace) {
@@ -96,7 +110,7 @@ function playRecorded() {
 // branches (the logit lens); after all 2 L branches it is the model's prediction.
 export function likeliest(k, t, n) {
   if (!live) return record.pass.lens[k][t].slice(0, n);
-  const key = k * 1024 + t;
+  const key = k * LONGEST + t;
   if (!pass.lens.has(key)) {
     const probs = readOut(k, t);
     const order = Array.from(probs.keys()).sort((a, b) => probs[b] - probs[a]);

@@ -40,6 +40,11 @@ export class Tokenizer {
     });
   }
 
+  // The text without the characters that the model does not know.
+  readable(text) {
+    return Array.from(text).filter((character) => this.known.has(character)).join("");
+  }
+
   // The merges inside a word, in the order in which they were learned.
   bytePairs(word) {
     if (this.words.has(word)) return this.words.get(word);

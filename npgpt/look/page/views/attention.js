@@ -1,7 +1,12 @@
 // Attention weights: every head, one of them large, and the arithmetic of one weight.
 
-import { button, colour, css, el, matrix, percent, position, short, svg, table } from "../draw.js";
+import { button, colour, css, el, matrix, paint, palette, percent, position } from "../draw.js";
+import { range, short, svg, table } from "../draw.js";
 import { C, D, H, L, live, pass, set, state } from "../state.js";
+
+const POWER = 0.6; // of a weight, for its shade: below 1 it shows the small ones
+const RIGHT = 112, BELOW = 20; // pixels beside and below the large picture, for labels
+let size = 0; // of the large picture without its labels, in pixels
 
 export const attention = {
   id: "attention", title: "Attention",
@@ -9,7 +14,7 @@ export const attention = {
   section: "Attention Mechanism",
   build(root) {
     const heads = allHeads(), large = el("canvas", { tabindex: 0, role: "img" });
-    const words = el("p", { "aria-live": "polite" });
+    const words = el("p", { "aria-live": "polite" }), under = el("p", { class: "legend under" });
     const arcs = el("div", { class: "scroll arcs", tabindex: 0, role: "region",
       "aria-label": "arcs over the text" });
     const numbers = el("div"), title = el("h2");
@@ -20,18 +25,28 @@ export const attention = {
       event.preventDefault();
       set({ t: position(state.t + dt), s: position(column() + ds) });
     };
-    large.onclick = (event) => {
+    const cellAt = (event) => {
       const box = large.getBoundingClientRect();
-      const cell = (at, size) => position(Math.floor((at / size) * pass.T));
-      set({ t: cell(event.clientY - box.top, box.height),
-        s: cell(event.clientX - box.left, box.width) });
+      return [event.clientY - box.top, event.clientX - box.left].map((at) =>
+        position(Math.floor((at / size) * pass.T)));
     };
-    root.append(el("p", { class: "legend" }, "no weight", el("span", { class: "ramp" }),
-      "all the weight"),
-      el("div", { class: "wide" }, heads.root, el("div", { class: "one" }, title, large, words)),
+    large.onclick = (event) => {
+      const [t, s] = cellAt(event);
+      set({ t, s });
+    };
+    large.onmousemove = (event) => {
+      under.textContent = `Under the pointer: ${reads(...cellAt(event))}`;
+    };
+    large.onmouseleave = () => (under.textContent = "");
+    const swatches = [0, 0.03, 0.1, 0.3, 1].map((p) =>
+      [el("span", { class: "swatch" }, percent(p)), p]);
+    root.append(el("p", { class: "legend" }, "weights: ", swatches.map(([swatch]) => swatch)),
+      el("div", { class: "wide" }, heads.root,
+        el("div", { class: "one" }, title, large, under, words)),
       el("h2", {}, "What the chosen position reads"), arcs, numbers);
     return () => {
       heads.update();
+      for (const [swatch, p] of swatches) paint(swatch, palette().share(p ** POWER));
       title.textContent = `Block ${state.layer}, head ${state.head}: click, or use the arrow keys`;
       drawLarge(large, large.parentElement.clientWidth);
       words.textContent = inWords();
@@ -46,10 +61,9 @@ function weightOf(l, h, t, s) {
   return s > t ? 0 : arrays.get(`h.${l}.attn`)[(t * H + h) * capacity + s];
 }
 
-// Weights are spread over many positions: a power below 1 shows the small ones.
 function shade(l, h) {
   const { arrays, capacity } = pass.trace, weights = arrays.get(`h.${l}.attn`);
-  return (t, s) => (s > t ? -1 : weights[(t * H + h) * capacity + s] ** 0.6);
+  return (t, s) => (s > t ? -1 : weights[(t * H + h) * capacity + s] ** POWER);
 }
 
 function allHeads() {
@@ -75,19 +89,27 @@ function allHeads() {
 
 function drawLarge(canvas, width) {
   const { layer, head, t } = state, s = column(), T = pass.T;
-  const size = Math.max(T, Math.min(width - 4, 720)), cell = size / T;
-  const context = matrix(canvas, T, size, shade(layer, head));
+  size = Math.max(T, Math.min(width - 4 - RIGHT, 960));
+  const cell = size / T, context = matrix(canvas, T, size, shade(layer, head), RIGHT, BELOW);
   context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
   context.strokeRect(s * cell - 1, t * cell - 1, cell + 2, cell + 2);
   context.lineWidth = 1;
   context.strokeRect(0, t * cell, size, cell);
-  if (cell >= 14) {
-    context.font = `${Math.min(13, cell - 3)}px ui-monospace, monospace`;
-    context.fillStyle = css(colour("--ink"));
-    pass.labels.forEach((label, i) => i + 1 < T
-      && context.fillText(label.slice(0, 12), (i + 1) * cell + 4, i * cell + cell * 0.75));
+  // Beside the diagonal the text, as many tokens in a line as its rows are tall; the chosen row and
+  // column have their own labels.
+  const several = Math.ceil(14 / cell), write = (words, x, y, ink) => {
+    context.fillStyle = css(colour(ink));
+    context.fillText(Array.from(words).slice(0, 12).join(""), x, y, RIGHT);
+  };
+  context.font = "13px ui-monospace, monospace";
+  for (let i = 0; i < T; i += several) {
+    if (Math.abs(i - t) * cell < 14) continue;
+    write(pass.labels.slice(i, i + several).join(""), Math.min(i + several, T) * cell + 4,
+      i * cell + Math.max(12, cell * 0.75), "--ink");
   }
+  write(pass.labels[t], (t + 1) * cell + 6, t * cell + Math.max(9, cell * 0.75), "--mark");
+  write(pass.labels[s], s * cell, size + 15, "--accent");
   canvas.setAttribute("aria-label", `weights of block ${layer}, head ${head}; ${inWords()}`);
 }
 
@@ -108,11 +130,14 @@ function place(i) {
 
 function inWords() {
   const { layer, head, t } = state, s = column(), most = mostRead();
-  const here = s > t ? `nothing from ${place(s)}, which comes later`
-    : `${percent(weightOf(layer, head, t, s))} from ${place(s)}`;
-  const largest = percent(weightOf(layer, head, t, most));
-  const first = `Most of all, ${place(t)} reads ${largest} from ${place(most)}.`;
-  return s === most ? first : `${first} Here it reads ${here}.`;
+  const first = `Most of all, ${place(t)} reads ${percent(weightOf(layer, head, t, most))} from ` +
+    `${place(most)}.`;
+  return s === most ? first : `${first} Chosen: ${reads(t, s)}`;
+}
+
+function reads(t, s) {
+  if (s > t) return `${place(t)} reads nothing from ${place(s)}, which comes later.`;
+  return `${place(t)} reads ${percent(weightOf(state.layer, state.head, t, s))} from ${place(s)}.`;
 }
 
 function drawArcs(box) {
@@ -156,7 +181,8 @@ function arithmetic() {
   const max = Math.max(...scores);
   const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0);
   const score = dot(s) / Math.sqrt(D), weight = weightOf(l, h, t, s);
-  const row = (name, values) => [el("th", { scope: "row" }, name), ...Array.from(values, short)];
+  const rows = (...columns) => range(D).map((d) => [el("th", { scope: "row" }, d),
+    ...columns.map((values) => short(values[d]))]);
   const masked = s > t;
   const steps = [
     ["the sum of the products", short(dot(s))],
@@ -170,15 +196,15 @@ function arithmetic() {
   ];
   return [
     el("h2", {}, `How much ${place(t)} reads from ${place(s)}: the arithmetic`),
-    table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
-      row(`q of “${pass.labels[t]}”`, q), row(`k of “${pass.labels[s]}”`, k),
-        row("q × k", q.map((value, d) => value * k[d]))],
-    { class: "numbers", "aria-label": "queries and keys" }),
     table(["step", "result"], steps, { "aria-label": "from products to a weight" }),
-    table(["channel", ...Array.from({ length: D }, (_, d) => d)], [
-      row(`v of “${pass.labels[s]}”`, v), row("weight × v", v.map((value) => value * weight)),
-        row("sum over the row", y)],
-    { class: "numbers", "aria-label": "values" }),
+    el("div", { class: "wide" },
+      table(["channel", `q of “${pass.labels[t]}”`, `k of “${pass.labels[s]}”`, "q × k"],
+        [...rows(q, k, q.map((value, d) => value * k[d])),
+          [el("th", { scope: "row" }, "sum"), "", "", short(dot(s))]],
+        { class: "numbers", "aria-label": "queries and keys" }),
+      table(["channel", `v of “${pass.labels[s]}”`, "weight × v", "sum over the row"],
+        rows(v, v.map((value) => value * weight), y),
+        { class: "numbers", "aria-label": "values" })),
     el("p", {}, "With what the other heads read, it goes through c_proj into the stream." +
       (live ? "" : " The numbers here are rounded to float16.")),
   ];

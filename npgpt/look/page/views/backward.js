@@ -1,7 +1,7 @@
 // The backward pass: the gradients, and the graph of the loss that the engine recorded. The check of
 // a gradient is in check.js.
 
-import { bar, el, palette, short, table, tokenStrip } from "../draw.js";
+import { bar, el, palette, short, svg, table, tokenStrip } from "../draw.js";
 import { length } from "../model.js";
 import { live, pass, record } from "../state.js";
 import { checkPanel, compute, computed, wanted } from "../check.js";
@@ -25,7 +25,8 @@ export const backward = {
       const now = live ? computed : record.gradient;
       const { share } = palette(), largest = Math.max(...now.saliency) || 1;
       summary.textContent = `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} ` +
-        "tokens that are predicted. The darker a token, the more its embedding moves it.";
+        "tokens that are predicted. The stronger a token's colour, the more its embedding moves " +
+        "it.";
       updateStrip((t) => ({ rgb: share((now.saliency[t] ?? 0) / largest),
         title: short(now.saliency[t] ?? 0) }));
       norms.replaceChildren(byLayer(live ? normsOf(computed.grads) : recordedNorms()));
@@ -82,8 +83,8 @@ function graph() {
     const group = block ?? (i < first ? "embeddings" : "output and loss");
     groups.set(group, [...(groups.get(group) ?? []), [i, op]]);
   });
-  return Array.from(groups, ([group, members]) => el("details", {},
-    el("summary", {}, `${group}: ${members.length} ops`),
+  return Array.from(groups, ([group, members]) => el("details", { open: group === "block 0" },
+    el("summary", {}, `${group}: ${members.length} ops`), drawn(members),
     table(["#", "op", "in", "inputs", "output", "saved for backward", "gradient at the output"],
       members.map(([i, op]) => [
       `#${i}`, el("th", { scope: "row" }, op.op), op.where || "the model",
@@ -91,6 +92,27 @@ function graph() {
         `${source(from)} ${shape(op.shapes[j])}`).join("; "),
       op.outputs.map(shape).join(", "), op.saved.join("; ") || "nothing", short(op.norm ?? 0)]),
         { "aria-label": group })));
+}
+
+// Ops from top to bottom, each joined with those whose outputs it reads; a line from above comes
+// from an op before this group.
+function drawn(members) {
+  const rows = new Map(members.map(([i], row) => [i, row])), y = (row) => 20 + 24 * row;
+  const left = 9 * (members.length + 1);
+  const label = `the graph of ${members.length} ops`, root = svg("svg", { role: "img",
+    width: left + 420, height: y(members.length) - 8, "aria-label": label });
+  members.forEach(([i, { op, where, inputs }], row) => {
+    for (const from of inputs.filter(Number.isInteger)) {
+      const start = rows.get(from) ?? -1, jump = row - start;
+      const aside = left - (jump > 1 ? 10 * jump : 0);
+      root.append(svg("path", { class: "arc", d: `M ${left} ${y(start)} C ${aside} ${y(start)} ` +
+        `${aside} ${y(row)} ${left} ${y(row)}` }, svg("title", {}, `#${from} to #${i}`)));
+    }
+    const weights = inputs.filter((from) => typeof from === "string").map((name) => ` ← ${name}`);
+    root.append(svg("circle", { cx: left, cy: y(row), r: 4, class: "op" }),
+      svg("text", { x: left + 10, y: y(row) + 4 }, `#${i} ${op} ${weights.join("") || where}`));
+  });
+  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, root);
 }
 
 function source(from) {

@@ -10,6 +10,8 @@ const PARTS = range(L).map((l) => [
   ["mlps", l, `block ${l}, MLP`],
 ]);
 
+const COST = 1.5, HARDER = 3; // nats of the darkest shade, of a part and of a token
+
 let measured = new Map(), measuredText = null, trace = new Trace(), traceOf = "";
 
 export const knockout = {
@@ -23,11 +25,14 @@ export const knockout = {
       (t) => toggle("positions", t, { t }));
     const [effect, updateEffect] = tokenStrip("What each token loses");
     const all = button("Take out each alone, and measure", () => measure(0));
-    root.append(el("h2", {}, "Heads and MLPs"), parts, el("div", { class: "controls" }, all,
-      button("Put everything back", () => set({ heads: "", mlps: "", positions: "" }))),
-    el("h2", {}, "Positions"), strip, el("h2", {}, "What it does to each token"),
-    el("p", { class: "legend" }, "easier to predict", el("span", { class: "ramp both" }),
-      "harder, by 3 nats or more"), effect, result);
+    root.append(el("div", { class: "wide" },
+      el("div", {}, el("h2", {}, "Heads and MLPs"), parts, el("div", { class: "controls" }, all,
+        button("Put everything back", () => set({ heads: "", mlps: "", positions: "" }))),
+      el("p", { class: "legend" }, "the loss falls", el("span", { class: "ramp both" }),
+        `rises, by ${COST} nats or more`)),
+      el("div", {}, el("h2", {}, "Positions"), strip, el("h2", {}, "What it does to each token"),
+        el("p", { class: "legend" }, "easier to predict", el("span", { class: "ramp both" }),
+          `harder, by ${HARDER} nats or more`), effect, result)));
     return () => {
       if (measuredText !== state.text) measured = new Map();
       measuredText = state.text;
@@ -35,7 +40,7 @@ export const knockout = {
       const by = pass.losses.map((loss, t) => now[t] - loss);
       updateParts();
       updateStrip((t) => ({ off: chosen().positions.has(t), title: `token ${t + 1}` }));
-      updateEffect((t) => ({ rgb: t ? change(by[t - 1] / 3) : null,
+      updateEffect((t) => ({ rgb: t ? change(by[t - 1] / HARDER) : null,
         title: t ? `${odds(pass.losses[t - 1])} before, ${odds(now[t - 1])} now` : "" }));
       const none = pass.T < 2 ? "A loss needs two tokens: type another." : "Nothing is taken out.";
       result.textContent = pass.T < 2 || !(state.heads || state.mlps || state.positions) ? none
@@ -88,7 +93,7 @@ function grid() {
     cell.setAttribute("aria-pressed", off);
     cell.setAttribute("aria-label", `${name}: ${where}${alone}`);
     if (by === undefined) cell.removeAttribute("style");
-    else paint(cell, palette().change(by / 1.5));
+    else paint(cell, palette().change(by / COST));
   });
   return [table(head, rows, { "aria-label": "parts of the model" }), update];
 }

@@ -1,15 +1,17 @@
 // The residual stream: the output of each branch, the logit lens, and each branch's share in the
 // difference of two logits.
 
-import { bar, el, paint, percent, short, table, tokenStrip } from "../draw.js";
+import { bar, el, inkOn, percent, short, table, tokenStrip } from "../draw.js";
 import { colour, css, palette, sized } from "../draw.js";
 import { branchName, length } from "../model.js";
 import { meanAndRstd } from "../ops.js";
 import { C, D, H, L, likeliest, live, model, nextLogits, pass } from "../state.js";
 import { set, state, tokenizer, V } from "../state.js";
 
-const LEFT = 104, WIDE = 40; // pixels of the lens: its names, a column
-let columns = 20; // of the lens, as many as fit
+const LEFT = 104; // pixels of the lens's names
+const LETTERS = tokenizer.kind === "char" ? 2 : 9; // of a token in the lens; more are cut
+const WIDE = 8 * LETTERS + 8; // pixels of a column
+let columns = 20; // as many as fit
 
 export const residual = {
   id: "residual", title: "Residual stream",
@@ -27,7 +29,8 @@ export const residual = {
       const box = lens.getBoundingClientRect(), first = firstColumn();
       set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
     };
-    root.append(strip, ...(pair ? [pair] : []), stream, check, el("h2", {}, "The logit lens over the text"),
+    root.append(strip, ...(pair ? [pair] : []), stream, check,
+      el("h2", {}, "The logit lens over the text"),
       el("p", { class: "legend" }, "unsure", el("span", { class: "ramp" }),
         "sure; from the embeddings, below, to the answer, on top"),
       el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "logit lens" },
@@ -44,7 +47,7 @@ export const residual = {
       check.textContent = live
         ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
         `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
-      columns = Math.min(pass.T, Math.max(4, Math.floor((root.clientWidth - LEFT) / WIDE)));
+      columns = Math.min(pass.T, Math.max(2, Math.floor((root.clientWidth - LEFT) / WIDE)));
       drawLens(lens);
     };
   },
@@ -130,8 +133,8 @@ function firstColumn() {
 function drawLens(canvas) {
   const first = firstColumn(), rows = 2 * L + 1, w = WIDE, h = 24, left = LEFT;
   const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette();
-  const probe = el("i");
-  const ink = css(colour("--ink"));
+  const ink = css(colour("--ink")), cut = (label) => (Array.from(label).length > LETTERS
+    ? `${Array.from(label).slice(0, LETTERS - 1).join("")}…` : label);
   context.font = "13px ui-monospace, monospace";
   context.textBaseline = "middle";
   for (let k = 0; k < rows; k++) {
@@ -143,15 +146,14 @@ function drawLens(canvas) {
       const [[id, p]] = likeliest(k, first + i, 1), rgb = share(p);
       context.fillStyle = css(rgb);
       context.fillRect(left + i * w, y, w - 1, h - 1);
-      paint(probe, rgb);
-      context.fillStyle = probe.style.color;
-      context.fillText(tokenizer.label(id).slice(0, 5), left + i * w + 3, y + h / 2);
+      context.fillStyle = inkOn(rgb);
+      context.fillText(cut(tokenizer.label(id)), left + i * w + 3, y + h / 2);
     }
   }
   context.fillStyle = ink;
   context.fillText("the text", 2, rows * h + h / 2);
   for (let i = 0; i < columns; i++) context.fillText(
-    pass.labels[first + i].slice(0, 5), left + i * w + 3, rows * h + h / 2);
+    cut(pass.labels[first + i]), left + i * w + 3, rows * h + h / 2);
   context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
   context.strokeRect(left + (state.t - first) * w, 1, w - 1, (rows + 1) * h - 2);

@@ -3,7 +3,7 @@
 import { bar, button, el, palette, percent, short, slider, table, tokenStrip } from "../draw.js";
 import { mean } from "../model.js";
 import { draw, probabilities, random } from "../sampling.js";
-import { L, likeliest, live, nextLogits, pass, readOut, record } from "../state.js";
+import { isRecorded, L, likeliest, live, nextLogits, pass, readOut, record } from "../state.js";
 import { set, state, tokenizer, V } from "../state.js";
 
 export const tokens = {
@@ -48,11 +48,19 @@ function summed() {
   if (!pass.losses.length) return "";
   const loss = mean(pass.losses);
   const sum = `Loss of this text: ${loss.toFixed(4)} nats per token, a perplexity of ` +
-    `${Math.exp(loss).toFixed(2)}.`;
+    `${short(Math.exp(loss))}.${rounding()}`;
   const exact = pass.ids.slice(1).map((id, t) => pass.grammar?.[t]?.get(tokenizer.decode([id])));
   if (!exact.every((p) => p > 0)) return sum;
   const best = mean(exact.map((p) => -Math.log(p))).toFixed(4);
   return `${sum} The grammar itself, which is the best guess that there is, has ${best}.`;
+}
+
+// What the text loses with the weights before they were rounded.
+function rounding() {
+  if (!live || !isRecorded()) return "";
+  const { loss, moved } = record.rounding;
+  return ` The model's own weights have ${loss.toFixed(4)}: rounding them to ${record.kind} ` +
+    `moves a probability by up to ${short(moved)}.`;
 }
 
 function distribution(model, drawn, exact) {
@@ -114,9 +122,9 @@ function sampling(steps) {
     streaming.textContent = "Stream";
   };
   const box = el("div", { hidden: !live },
-    el("h2", {}, "Draw from it"), el("div", { class: "controls" }, heat, topK, topP),
+    el("h2", {}, "Draw the next tokens"), el("div", { class: "controls" }, heat, topK, topP),
     el("div", { class: "controls" }, button("Draw one token", step), streaming,
-      el("label", {}, "seed ", seed)), steps);
+      el("label", {}, "seed, of the page's own draws ", seed)), steps);
   return [box, () => {
     putHeat(state.temperature);
     putK(state.topK);

@@ -32,10 +32,10 @@ export const training = {
     return () => {
       loss.replaceChildren(chart("loss by step", [{ name: "training", points: points("loss"),
         style: "line faint" },
-        { name: "validation", points: history.val, style: "line" }],
-          { levels: history.levels, unit: "step" }));
+      { name: "validation", points: history.val, style: "line" }],
+        { levels: history.levels, unit: "step" }));
       norm.replaceChildren(chart("gradient norm by step", [{ name: "all weights",
-        points: points("grad_norm"), style: "line" }], { log: "y", unit: "step" }));
+        points: points("grad_norm"), style: "line" }], { unit: "step" }));
     };
   },
 };
