@@ -62,7 +62,7 @@ def __getattr__(attribute):
 
 @contextmanager
 def using(name):
-    """Compute by the backend "numba" or "numpy" inside, whatever the environment says."""
+    """Compute with the backend "numba" or "numpy", whatever the environment says."""
     from autograd import reference
 
     module, own = _module(name), globals()

@@ -196,14 +196,18 @@ def attention(q_BHTD, k_BGSD, v_BGSD, mask, bf16=False):
 
 
 def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask, bf16=False):
-    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
-    dot_BHT1 = (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True)
     dy_BHTD = _operand(dy_BHTD, bf16)
+    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
+    terms_BHTD = dy_BHTD * y_BHTD
+    dot_BHT1 = terms_BHTD.sum(axis=3, keepdims=True)
     q_BHTD, k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask, bf16)
     score_BHTS = _scores(q_BHTD, k_BHSD, mask)
     a_BHTS = np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
-    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3)
-    dbias_BHTS, dz_BHTS = None, a_BHTS * (da_BHTS - dot_BHT1)
+    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3) - dot_BHT1
+    if bf16:  # the gradient of a query with one key is 0, not what rounding the sums leaves of it
+        eps = 2 * dy_BHTD.shape[3] * np.finfo(dy_BHTD.dtype).eps
+        da_BHTS[np.abs(da_BHTS) < eps * np.abs(terms_BHTD).sum(axis=3, keepdims=True)] = 0
+    dbias_BHTS, dz_BHTS = None, a_BHTS * da_BHTS
     if mask.bias_BHTS is not None:
         shared = len(mask.bias_BHTS) == 1
         dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if shared else dz_BHTS
@@ -218,13 +222,14 @@ def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask, b
 
 def _scores(q_BHTD, k_BHSD, mask):
     T, S, D = q_BHTD.shape[2], k_BHSD.shape[2], q_BHTD.shape[3]
+    causal, keys_BS, bias_BHTS = mask  # a field that is unknown here is an error
     score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * q_BHTD.dtype.type(1 / math.sqrt(D))
-    if mask.bias_BHTS is not None:
-        score_BHTS += mask.bias_BHTS
-    if mask.causal:
+    if bias_BHTS is not None:
+        score_BHTS += bias_BHTS
+    if causal:
         score_BHTS[..., ~np.tri(T, S, S - T, dtype=bool)] = -np.inf
-    if mask.keys_BS is not None:
-        score_BHTS = np.where(mask.keys_BS[:, None, None], score_BHTS, -np.inf)
+    if keys_BS is not None:
+        score_BHTS = np.where(keys_BS[:, None, None], score_BHTS, -np.inf)
     return score_BHTS
 
 

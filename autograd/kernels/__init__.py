@@ -25,8 +25,8 @@ The gradient of the loss with respect to x_NC is dx_NC. One file a family, forwa
 adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, cross_entropy,
 embedding, optimizer. `products` calls matmul and attention, or their counterparts in `bf16`, which
 no other file imports. `decode` is a whole step of generation, and its reference is the model.
-`compiler` has the decorators and the cache of compiled code, `environment` the settings of Numba,
-`vector_math` exp, `addresses` lists of arrays.
+`compiler` has the decorators and the cache of compiled code, `vector_math` exp, `addresses` lists
+of arrays; `ahead` compiles kernels in other processes.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls a kernel; `embedding_backward_`, which needs no room, is itself one. Loops run over rows or
@@ -35,10 +35,7 @@ counts from the end, and that the entries lie side by side: without that there a
 instructions.
 """
 
-from autograd.kernels.environment import settings_of_numba
-
-with settings_of_numba():
-    from autograd.kernels.compiler import compiled_code_cached
+from autograd.kernels.compiler import compiled_code_cached
 
 with compiled_code_cached():
     import autograd.kernels.decode  # for npgpt.fast.decoder

@@ -55,7 +55,6 @@ from autograd.kernels.attention_blocks import (
     begin_sums,
     empty,
     heads,
-    minus_dots,
     scale_rows,
     weights,
     weights_backward,
@@ -134,7 +133,7 @@ def loops_with(products):
         k_along, v_along, k_across = keys_SD.along, values_SD.along, keys_SD.across
         q_along, dy_along, q_across, dy_across = q_QD.along, dy_QD.along, q_QD.across, dy_QD.across
         a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
-        minus_lse, minus_dot = empty(BLOCK, lse), empty(BLOCK, lse)
+        minus_lse, minus_dot, errors = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
         scale, extras = lse.dtype.type(1 / math.sqrt(D)), not only_causal(visible)
         products.open_tiles()
         first_job = units * thread // threads * jobs
@@ -155,7 +154,7 @@ def loops_with(products):
                 products.take_queries(dy, t0, n, D, True, dy_QD, room)
                 for t in range(n):
                     minus_lse[t] = -lse[z * T + t0 + t] / scale
-                minus_dots(dy, y, t0, n, D, minus_dot)
+                products.minus_dots(dy, y, t0, n, D, minus_dot, errors)
                 first, whole, end = keys_read(visible, t0, n, S)
                 adds = t0 > 0 or h_in_group > 0
                 if h_in_group == 0:
@@ -169,6 +168,7 @@ def loops_with(products):
                                     keys, n, D, diagonal, a_SQ, room)
                     products.scores(v_along, s0, dy_along, minus_dot, True,
                                     keys, n, D, diagonal, dz_SQ, room)
+                    products.drop_errors(dz_SQ, keys, errors)
                     if extras:
                         restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale)
                     weights_backward(a_SQ, dz_SQ, keys, diagonal, scale)
@@ -190,18 +190,18 @@ _query_blocks, _groups_backward = loops_with(attention_products)
 @kernel
 def attend(table, lse_BHT, visible, G, S, D, threads):
     B, H, T = lse_BHT.shape
-    for thread in prange(threads):
+    for thread in prange(threads):  # as int64: the loops would be compiled for unsigned ones, too
         if T == 1 and only_causal(visible):
             first, end = B * H * thread // threads, B * H * (thread + 1) // threads
             _single_queries(first, end, table, lse_BHT, G, S, D)
         else:
-            _query_blocks(thread, threads, table, lse_BHT, visible, G, S, D)
+            _query_blocks(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
 
 
 @kernel
 def attend_backward(table, lse_BHT, visible, G, S, D, threads):
     for thread in prange(threads):
-        _groups_backward(thread, threads, table, lse_BHT, visible, G, S, D)
+        _groups_backward(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
 
 
 @helper

@@ -66,18 +66,6 @@ def empty(size, like):
 
 
 @helper
-def minus_dots(x, y, t0, rows, D, dots):
-    """dots[i] = -x_i . y_i for the rows from t0 on"""
-    x_flat, y_flat = x.flat, y.flat
-    for i in range(t0, t0 + rows):
-        x_D, y_D = x_flat[i * x.step :][:D], y_flat[i * y.step :][:D]
-        dot = dots.dtype.type(0)
-        for d in range(D):
-            dot += x_D[d] * y_D[d]
-        dots[i - t0] = -dot
-
-
-@helper
 def begin_sums(dk, dv, first, end, D):
     """Write 0 to the gradients of keys and values that no query before this block has read."""
     dk_flat, dv_flat = dk.flat, dv.flat

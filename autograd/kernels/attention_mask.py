@@ -4,7 +4,8 @@
     restrict      a_st  += bias_ts sqrt(D), and -inf for a masked key
     add_to_bias   dbias_ts += dz_st sqrt(D)
 
-The loops hand on one `Visible`; a new kind of mask is a field here.
+The loops hand on one `Visible`. A new field of the mask is a field here, which `visible` fills,
+`only_causal` knows, and `keys_read` or `restrict` applies.
 """
 
 from typing import NamedTuple
@@ -32,10 +33,11 @@ class Visible(NamedTuple):
 def visible(mask, q_BHTD, k_BGSD, dbias_BHTS=None):
     """Return the Visible of a mask for these queries and keys."""
     T, S = q_BHTD.shape[2], k_BGSD.shape[2]
-    keys_BS = np.empty((0, 0), bool) if mask.keys_BS is None else mask.keys_BS
+    causal, keys_BS, bias_BHTS = mask  # a field that is unknown here is an error
+    keys_BS = np.empty((0, 0), bool) if keys_BS is None else keys_BS
     no_bias = np.empty((0, 0, 0, 0), q_BHTD.dtype)
-    biases = (no_bias if x is None else x for x in (mask.bias_BHTS, dbias_BHTS))
-    return Visible(S - T if mask.causal else S, keys_BS, *biases)
+    biases = (no_bias if x is None else x for x in (bias_BHTS, dbias_BHTS))
+    return Visible(S - T if causal else S, keys_BS, *biases)
 
 
 @helper
@@ -47,8 +49,11 @@ def only_causal(visible):
 @helper
 def keys_read(visible, t0, n, S):
     """Return (first, whole, end): queries t0 to t0 + n read keys from `first` on, all of them those
-    before `whole`, and on the diagonal, from `whole` to `end`, each one key more than the last."""
-    return 0, min(S, t0 + visible.ahead), min(S, t0 + visible.ahead + n)
+    before `whole`, and on the diagonal, from `whole` to `end`, each one key more than the last.
+
+    All are int64: for a literal 0 the functions that take it would be compiled once more.
+    """
+    return np.int64(0), min(S, t0 + visible.ahead), min(S, t0 + visible.ahead + n)
 
 
 @helper

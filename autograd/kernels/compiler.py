@@ -7,7 +7,6 @@ named after a hash of all kernel sources: after any edit the code comes from an 
 """
 
 import contextlib
-import functools
 import hashlib
 import os
 import uuid
@@ -31,7 +30,6 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 def kernel(function):
     """Return a parallel function for Python, compiled for each dtype at the first call."""
-    _start_threads()
     return _compiled(function, parallel=True, fastmath=FASTMATH)
 
 
@@ -43,19 +41,6 @@ def serial_kernel(function):
 def lean_kernel(function):
     """Return a serial kernel that neither counts references to arrays nor makes any."""
     return _compiled(function, nogil=True, _nrt=False)
-
-
-@functools.cache
-def _start_threads():
-    """Raise ValueError here: loading a kernel would mistake the error for damaged code."""
-    try:
-        numba.get_num_threads()
-    except ValueError as error:
-        raise ValueError(
-            f"{' '.join(str(error).split())} (NUMBA_THREADING_LAYER is "
-            f"{numba.config.THREADING_LAYER!r}: unset it, or set it to omp, tbb or workqueue, "
-            "whichever is installed)"
-        ) from error
 
 
 def _compiled(function, **options):

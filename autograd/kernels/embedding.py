@@ -3,8 +3,8 @@
     y_n = weight[index_n]        dweight_v += sum over n with index_n = v of dy_n
 
 Backward works in place, because a table is large, few of its rows are in a batch, and a tied table
-has the output layer's gradient in it already. Several n may share a row of the table, so rows can
-not be divided among threads. Channels can: each unit of work adds one block of channels, in the
+has the output layer's gradient in it already. Several n may share a row of the table, so rows
+cannot be divided among threads. Channels can: each unit of work adds one block of channels, in the
 order of n. No FLOPs forward and one per element backward: the time is that of memory.
 """
 

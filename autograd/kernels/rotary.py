@@ -2,8 +2,8 @@
 
     y_e = x_e cos - x_(e+E) sin        y_(e+E) = x_(e+E) cos + x_e sin        E = D / 2
 
-The cosines and sines are one table for all heads. Backward is the turn back: the same with -sin.
-6 FLOPs a pair; what it takes is the time to read x and write y.
+The cosines and sines are one table for all heads. Backward is the same with -sin.
+6 FLOPs a pair: the time is that of memory.
 """
 
 from numba import prange

@@ -76,7 +76,7 @@ def public_functions(module):
     return {
         name: list(inspect.signature(function).parameters)
         for name, function in functions.items()
-        if name not in ("compiled_code_cached", "settings_of_numba")
+        if name != "compiled_code_cached"
     }
 
 

@@ -8,6 +8,7 @@ bias, and extreme scores. `test_attention_bf16` bounds the effect of rounding to
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +221,15 @@ def test_a_query_that_reads_nothing_gives_0_and_has_no_gradient(dtype, causal):
     y, _, dq, *_, dbias = results(kernels, *arrays, mask)
     assert not y[1, :, 5].any() and not dq[1, :, 5].any() and not dbias[1, :, 5].any()
     assert y[1, :, 6].any() and np.isfinite(y).all() and np.isfinite(dq).all()
+
+
+@pytest.mark.parametrize("module", [kernels, reference])
+def test_a_mask_with_a_field_that_a_backend_does_not_know_is_an_error(module):
+    """A backend that ignored it would give wrong weights without a word."""
+    wider = namedtuple("WiderMask", [*Mask._fields, "window"])(True, None, None, 3)
+    q = np.ones((1, 1, 4, 2), np.float32)
+    with pytest.raises(ValueError, match="too many values to unpack"):
+        module.attention(q, q, q, wider)
 
 
 MEMORY = """

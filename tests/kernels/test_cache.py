@@ -228,13 +228,13 @@ def loaded():
 
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])  # the index, and the code that it names
-@pytest.mark.parametrize("part", [0, 1, 30, 0.5, 0.99])
+@pytest.mark.parametrize("part", [0, 0.5])
 def test_a_file_cut_short_is_replaced(tmp_path, monkeypatch, suffix, part):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert not loaded()
     (path,) = tmp_path.rglob(f"*{suffix}")
     content = path.read_bytes()
-    path.write_bytes(content[: part if part in (0, 1, 30) else int(part * len(content))])
+    path.write_bytes(content[: int(part * len(content))])
     assert not loaded()
     assert loaded()
 
@@ -244,20 +244,3 @@ def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.warns(RuntimeWarning, match="file.*every run will.*Set NUMBA_CACHE_DIR"):
         assert not loaded()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
-@pytest.mark.parametrize("room", [0, 1000])  # for nothing, and for the index alone
-def test_a_full_disk_is_a_warning(tmp_path, monkeypatch, room):
-    import resource
-
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
-    try:
-        with pytest.warns(RuntimeWarning, match="every run will.*Set NUMBA_CACHE_DIR"):
-            assert not loaded()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not loaded()
-    assert loaded()

@@ -5,6 +5,7 @@ No kernel of float32 imports this package; `autograd.kernels.products` calls eit
 by vector instructions (`pair_tile`). Attention has the loops of `autograd.kernels.attention`.
 """
 
+import numpy as np
 from numba import prange
 
 from autograd.kernels.attention import loops_with
@@ -18,10 +19,10 @@ _query_blocks, _groups_backward = loops_with(attention_products)
 @kernel
 def attend_bf16(table, lse_BHT, visible, G, S, D, threads):
     for thread in prange(threads):
-        _query_blocks(thread, threads, table, lse_BHT, visible, G, S, D)
+        _query_blocks(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
 
 
 @kernel
 def attend_backward_bf16(table, lse_BHT, visible, G, S, D, threads):
     for thread in prange(threads):
-        _groups_backward(thread, threads, table, lse_BHT, visible, G, S, D)
+        _groups_backward(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
