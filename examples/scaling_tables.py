@@ -1,7 +1,7 @@
 """The tables of `09_scaling_laws.md` and CONCEPTS.md, from 09_scaling_laws.jsonl, by pandas.
 
 `frame` has a row for each training; everything else follows from it. The text around the tables is
-written by hand; tests/examples/test_scaling_numbers.py computes every number in it anew.
+written by hand; tests/examples/test_studies.py computes its numbers anew.
 """
 
 from itertools import product
@@ -53,6 +53,8 @@ def predictions(rows=None):
             "rate": planned, "excess": same.excess[planned], "entropy": same.entropy[planned],
             "given": told["E given"][0] - same.entropy[planned],
             "fitted": told["E free"][0] - same.entropy[planned],
+            "intervals": [[end - same.entropy[planned] for end in told[way][1:]]
+                          for way in ("E given", "E free")],
             "later rate": later.idxmin() if len(later) else np.nan,
             "later excess": later.min() if len(later) else np.nan,
         })
@@ -295,8 +297,10 @@ def _predictions(rows):
         if not np.isnan(p["later rate"]):
             later = [f"{p['later excess']:.4f} at {p['later rate']:g}", ", ".join(
                 percent(p[way] / p["later excess"] - 1) for way in ("given", "fitted"))]
-        lines.append((p["text"], flops_text(p["flops"]), f"{p['N']:,}", f"{p['given']:.4f}",
-                      f"{p['fitted']:.4f}", f"{p['excess']:.4f} at {p['rate']:g}", *errors, *later))
+        told = [f"{p[way]:.4f} ({low:.3f} to {high:.3f})"
+                for way, (low, high) in zip(("given", "fitted"), p["intervals"], strict=True)]
+        lines.append((p["text"], flops_text(p["flops"]), f"{p['N']:,}", *told,
+                      f"{p['excess']:.4f} at {p['rate']:g}", *errors, *later))
     return markdown(("text", "FLOPs", "parameters", "predicted, E given", "predicted, E fitted",
                      "measured, at the rate fixed before", "error, E given", "error, E fitted",
                      "tried later", "its errors"), lines)

@@ -95,7 +95,7 @@ class Scaling:
     def errors(self):
         """Return [(text, flops, error with E given, with E fitted)] at the rate fixed before, and
         at the rates tried later."""
-        planned, later = [], []
+        planned, later, self.of_the_loss, self.held = [], [], [], 0
         for asked, told in ((s, r) for s, r in self.rows if "predict" in s):
             same = {s["rate"]: r for s, r in self.rows
                     if "predict" not in s and s["text"] == asked["text"]
@@ -105,6 +105,11 @@ class Scaling:
                 errors = [(told[k][0] - run["entropy"]) / run["excess"] - 1
                           for k in ("E given", "E free")]
                 (planned if rate == max(same) else later).append((asked, *errors))
+                if rate == max(same):
+                    self.of_the_loss += [abs(told[k][0] / run["loss"] - 1)
+                                         for k in ("E given", "E free")]
+                    self.held += sum(told[k][1] < run["loss"] < told[k][2]
+                                     for k in ("E given", "E free"))
         return planned, later
 
 
@@ -116,8 +121,10 @@ def quoted_of_scaling(n):
     local = [n.exponent(budgets=pair) for pair in pairwise(n.budgets)]
     planned, later = n.errors()
     errors = [abs(e) for _, *both in planned for e in both]
-    within = sum(e <= 0.03 for e in errors)
-    missed = sorted(e for e in errors if e > 0.03)
+    of_the_loss = sorted(100 * e for e in n.of_the_loss)
+    sizes = (f"{of_the_loss[0]:.1f} to {of_the_loss[-1]:.1f} % of the loss",
+             f"{100 * min(errors):.0f} to {100 * max(errors):.0f} % of the excess")
+    mean = [100 * np.mean([abs(e[way]) for e in planned]) for way in (1, 2)]
     texts = {r["characters"]: r for s, r in n.rows if "stories" in s and s["text"] == "almanac"}
     kB9, kB94, kB938, MB9 = (texts[size] for size in sorted(texts))
     endless = n.cells[1.6e12, 48]["excess"]
@@ -131,9 +138,10 @@ def quoted_of_scaling(n):
     edges = tuned = 0
     for (C, channels), cell in n.cells.items():
         rates = {s["rate"] for s, _ in n.runs if (s["flops"], s["channels"]) == (C, channels)}
-        if C < 6e12 and len(rates) > 1:
+        if C < 2e13 and len(rates) > 1:
             tuned, edges = tuned + 1, edges + (cell["rate"] in (min(rates), max(rates)))
-    assert within == 1 and kB94["excess on text read"] < 0 < kB938["excess on text read"]
+    assert sum(e <= 0.03 for e in errors) == 1 and n.held == 5
+    assert kB94["excess on text read"] < 0 < kB938["excess on text read"]
     assert len(n.cells) == 26 and kB9["excess on text read"] < 0
     E = n.fitted_E([4e11, 1.6e12, 6.4e12])
     return {
@@ -144,11 +152,12 @@ def quoted_of_scaling(n):
             f"falls from {best[0]:.3f} over {best[1]:.3f} and {best[2]:.3f} to {best[3]:.3f}; ten "
             f"times the FLOPs leave {left:.0%}".replace("%", " %"),
             f"E is {E:.3f} for the exact {n.E:.3f}",
-            f"one of eight predictions is within 3 %; the others miss the excess by "
-            f"{100 * missed[0]:.0f} to {100 * missed[-1]:.0f} %",
-            f"gave errors of {100 * later[1][2]:.1f} % and +{100 * later[2][1]:.1f} % beside ones "
-            f"of {100 * later[0][1]:.0f} %: luck, as seeds alone differ by {100 * noise:.0f} %",
-            f"938 kB cost {kB938['excess'] - endless:.3f} nats over text without end, 9.4 MB "
+            f"five of eight 95 % intervals hold what was measured; the errors are {sizes[0]}, "
+            f"{sizes[1]}",
+            f"of {100 * later[1][2]:.1f} % and +{100 * later[2][1]:.1f} % beside one of "
+            f"{100 * later[0][1]:.0f} %; seeds alone differ by {100 * noise:.0f} %",
+            f"938 kB cost {kB938['excess'] - endless:.3f} nats over text without end, "
+            f"{100 * (kB938['excess'] / endless - 1):.0f} % of the excess, 9.4 MB "
             f"{MB9['excess'] - endless:.3f}",
             f"write {', '.join(map(str, shares[:-1]))} and {shares[-1]} % of stories",
         ],
@@ -156,8 +165,11 @@ def quoted_of_scaling(n):
             f"{edges} of the {tuned} cells at which several were tried",
             f"their standard deviation is {100 * noise:.1f} % of it",
             f"in place of four, parabolas give {n.exponent(nearest=9):.2f}",
-            "from each to the next the exponent is " + ", ".join(f"{x:.2f}" for x in local),
-            f"the others miss the excess by {100 * missed[0]:.0f} to {100 * missed[-1]:.0f} %",
+            "From each budget to the next the exponent is " + ", ".join(f"{x:.2f}" for x in local),
+            f"The errors are {sizes[1]}, {sizes[0]}",
+            f"(mean miss {mean[0]:.0f} % of the excess, with a fitted E {mean[1]:.0f} %)",
+            f"end {100 * (kB938['excess'] / endless - 1):.0f} % higher than on text without end, "
+            f"and begin to memorise; with 9.4 MB, {100 * (MB9['excess'] / endless - 1):.0f} %",
             f"on text that does not end, the excess is {endless:.3f}",
             f"the excess is {kB938['excess on text read']:.3f} on what was read and "
             f"{kB938['excess']:.3f} on other stories",
@@ -299,7 +311,7 @@ def test_10_every_quoted_number_comes_out_again():
         f"GPT {mean('gpt', 'go on', 'whole'):.0%}.".replace("%", " %"),
         f"T5 rewrites {mean('t5', 'rewrite', 'exact'):.0%} of".replace("%", " %"),
         f"rewrites {mean('bert', 'rewrite', 'exact'):.0%};".replace("%", " %"),
-        f"it gets {mean('gpt', 'rewrite', 'kept'):.0%} right".replace("%", " %"),
+        f"it gets {mean('gpt', 'rewrite', 'kept'):.0%} of".replace("%", " %"),
         f"in {mean('gpt', 'pronoun', 'share', 'it, later'):.0%} of stories".replace("%", " %"),
         f"and in {mean('gpt', 'pronoun', 'share', 'it'):.0%}, which".replace("%", " %"),
     ]
@@ -361,6 +373,9 @@ def assert_the_ways_are_quoted(scaling_tables, text):
     runs = scaling_tables.frame()
     E = scaling_tables.ways(runs[runs.text == "almanac"]).E
     error = np.abs(E / runs[runs.text == "almanac"].entropy.iloc[0] - 1)
+    low, high = E.quantile([0.025, 0.975])
+    concepts = " ".join((ROOT / "CONCEPTS.md").read_text(encoding="utf-8").split())
+    assert f"by {len(E)}, which also fix the rate or the seed, {low:.2f} to {high:.2f}" in concepts
     near, nearest = (f"{100 * (error < limit).mean():.0f} %" for limit in (0.03, 0.011))
     assert (f"Of its {len(E)} fits half have E between {E.quantile(0.25):.3f} and "
             f"{E.quantile(0.75):.3f}, {near} are within 3 % of the exact value and {nearest} "
@@ -371,14 +386,15 @@ def assert_the_ways_are_quoted(scaling_tables, text):
     off = np.sqrt(np.mean((excess / cells.excess - 1) ** 2))
     assert f"was fitted to by {100 * off:.0f} % (root of the mean square)" in text
     missed = []
-    for p in scaling_tables.predictions().to_dict("records")[1:]:
+    for p in scaling_tables.predictions().to_dict("records"):
         some = runs[(runs.text == p["text"]) & (runs.flops < p["flops"])]
         cells = scaling_tables.largest(scaling_tables.at_best_rates(some))
         entropy = cells.entropy.iloc[0]
         law = scaling_tables.law_of(
             cells, entropy, of=lambda L, E=entropy: np.log(L - E), loss="linear")
         missed.append((law.loss(p["N"], p["D"]) - entropy) / p["excess"] - 1)
-    assert "by {:.0f} %, {:.0f} % and {:.0f} %".format(*(100 * x for x in missed)) in text
+    missed = "by {:+.0f} %, {:.0f} %, {:.0f} % and {:.0f} %".format(*(100 * x for x in missed))
+    assert missed in text
     for shift, power in ((5, 1.5), (10, 1.2)):
         often = (np.arange(1, 16_385) + shift) ** -power
         K = np.array([30, 50, 100, 200, 300, 500, 1000])
