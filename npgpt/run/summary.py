@@ -16,6 +16,7 @@ from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import evaluate_all
 from npgpt.text import starting_prompt
+from npgpt.words import WordTokenizer
 
 
 def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
@@ -115,7 +116,7 @@ def print_results(run, dataset, model):
     except plots.MatplotlibMissing:
         print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
     print(f"more text: npgpt generate {quoted(run.folder)}")
-    if type(model) is GPT and dataset.tokenizer.kind != "words":  # which no page encodes
+    if type(model) is GPT and not isinstance(dataset.tokenizer, WordTokenizer):  # no page has one
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")
 
 

@@ -150,7 +150,7 @@ def test_the_gradients_of_parts_of_one_array_are_parts_of_one_array(dtype):
     dy, *parts, mask = make((2, 3, 70, 70, 8), dtype)
     separate = results(kernels, dy, *(x.copy() for x in parts), mask)[2:]
     gradients = results(kernels, dy, *parts, mask)[2:]
-    whole = OPS["split"].vjp(tuple(gradients), (1,))
+    whole = OPS["split"].vjp(tuple(gradients), 1)
     np.testing.assert_array_equal(whole, np.concatenate(separate, axis=1))
     assert all(np.may_share_memory(whole, gradient) for gradient in gradients)
     assert whole.swapaxes(1, 2).flags.c_contiguous

@@ -32,7 +32,7 @@ def test_the_first_unknown_character_is_named_with_its_position(known, text):
         tokenizer.encode(text)
     named = f"{character!r} (U+{ord(character):04X}) at position {position}:"
     assert named in str(error.value)
-    assert "BPETokenizer" in str(error.value)
+    assert "--tokenizer bpe" in str(error.value)
 
 
 @pytest.mark.parametrize(
