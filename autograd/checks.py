@@ -259,7 +259,7 @@ def rows_of(op, table, rows):
 
 
 def targets(op, logits_shape, targets, ignore_index):
-    """Return (targets_N, count): -1 where there is no loss, and how many targets have one."""
+    """Return (targets_N, count): flat, -1 where there is no loss; how many have one."""
     targets = np.asarray(targets)
     if not logits_shape or targets.shape != logits_shape[:-1]:
         raise ValueError(f"{op}: logits {logits_shape} and targets {targets.shape}; targets have "

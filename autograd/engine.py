@@ -284,7 +284,10 @@ class Op(Generic[P]):
         return self.__qualname__  # a copy is the op itself; a pickle says where to find it
 
     def gradients(self, d_output, saved, needs, sums=None):
-        """Return the VJP's result as a tuple; needs and sums (see `vjp`) are given if it asks."""
+        """Call the VJP and return its gradients as a tuple, also if there is only one.
+
+        needs, sums   see `vjp`; they are passed on if it has these parameters
+        """
         given = {"needs": needs, "sums": sums or [None] * len(needs)} if self.vjp_takes else {}
         gradients = self.vjp(d_output, saved, **{name: given[name] for name in self.vjp_takes})
         return gradients if isinstance(gradients, tuple) else (gradients,)
@@ -348,8 +351,8 @@ def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
     two inputs. The function may take two more parameters, each with an entry per array input:
 
     needs   whether the gradient is wanted; where it is not, None may be returned
-    sums    None, or the sum of the gradients of a leaf's other uses. The VJP may add to that array
-            and return it, where a new array would be large and mostly zeros.
+    sums    the gradient of a leaf so far, from its other uses, or None. The VJP may add to that
+            array and return it, where a new array would be large and mostly zeros.
     """
 
     def attach(function):

@@ -469,8 +469,8 @@ def check_op(name, seed=0):
 
 
 def _rule_and_arithmetic(name):
-    """Yield name, file and line of an op's rule, and of the backend's functions that it calls,
-    itself or in a helper of its own file."""
+    """Yield (name, file, line) of an op's VJP, and of each backend function that it calls, directly
+    or through a helper of its own file."""
     rule = OPS[name].vjp
     helpers = filter(inspect.isfunction, map(rule.__globals__.get, rule.__code__.co_names))
     own = [rule, *(helper for helper in helpers if helper.__module__ == rule.__module__)]

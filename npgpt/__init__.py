@@ -13,7 +13,7 @@ The core, one file for each section of CONCEPTS.md, in reading order:
     checkpoint.py metrics.py    what a run folder holds
     sampling.py generate.py text.py             the next token, again and again
 
-The rooms around it import the core, and it imports none of them:
+The rooms around it import the core, which imports one only inside a function:
 
     families/   other kinds of models: Llama, BERT, T5
     fast/       the same results sooner: compiled decoding, stored weights, the compiled tokenizer

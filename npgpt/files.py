@@ -83,7 +83,7 @@ def append(path, text):
 
 
 def open_file(path, mode="r", **options):
-    """Open a regular file as `open` does, which creates a missing file to write to.
+    """Open a file as `open` does, but only a regular one; writing creates a missing one.
 
     Raises as `check_regular` does.
     """

@@ -111,7 +111,7 @@ def normal(rng, shape, std, dtype):
 
 
 def branch_std(config):
-    """Return the standard deviation of the last weights of a branch: 2 n_layer branches add up."""
+    """Return the deviation of a branch's last weights: smaller, as 2 n_layer branches add up."""
     return INIT_STD / math.sqrt(2 * config.n_layer)
 
 
@@ -119,7 +119,7 @@ def branch_std(config):
 
 
 class CausalSelfAttention(Module):
-    """Multi-head attention: each position reads from earlier ones.    (B, T, C) -> (B, T, C)
+    """Multi-head attention: each position reads itself and earlier ones.    (B, T, C) -> (B, T, C)
 
     Every position has a query (what it looks for), a key (what it offers) and a value (what it
     passes on). In each of H heads, with D = C / H channels, position t receives the mean of the

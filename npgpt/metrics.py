@@ -65,7 +65,7 @@ class Metrics:
         return min(losses, key=losses.get, default=None) == step
 
     def add(self, step, val_loss, val_bits_per_byte, seconds):
-        """Add a row for a `npgpt.train.Step`; None where nothing was evaluated."""
+        """Add the row of a `npgpt.train.Step`; val_loss and bits are None without an evaluation."""
         cells = (step.step, step.loss, val_loss, val_bits_per_byte, step.lr, step.grad_norm,
                  step.update_ratio, round(seconds, 3))
         self.rows.append(dict(zip(COLUMNS, cells, strict=True)))

@@ -124,7 +124,7 @@ def _largest(logits_V, k):
 
 
 def _reaching(share, logits_K, numerators_K):
-    """Return the indices of the fewest largest numerators that reach a share of their total."""
+    """Return the indices of the most probable tokens, as few as reach a share of the total."""
     # Of probabilities 0.5, 0.3, 0.2, two reach 0.8: rounding in exp must not add a third.
     wanted = (share - len(logits_K) * EPS) * numerators_K.sum()
     some = FIRST_SORTED

@@ -81,7 +81,7 @@ def train(run, dataset, model, optimizer, watch, ranks=None):
     ranks   `npgpt.run.parallel.Ranks` if several processes share each batch; this is rank 0
 
     Raises FloatingPointError if the loss or a weight is not finite, OSError if a checkpoint cannot
-    be saved; the checkpoint before is whole then.
+    be saved; the previous checkpoint is still intact then.
     """
     config, folder = run.training, run.folder
     metrics = Metrics(folder / "metrics.csv", optimizer.steps)
@@ -158,8 +158,8 @@ def micro_batches(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
     """Yield (batch, weight) for each part of a step's batch; the weights of a step add up to 1.
 
     A batch in `gradient_accumulation_steps` parts takes less memory at a time. Each of several
-    ranks gets its own rows, with weights relative to the mean over the ranks. The model's
-    `dropout_step` is set for each part.
+    ranks gets its own rows, weighted so that the mean over the ranks is that of the batch. The
+    model's `dropout_step` is set for each part.
     """
     parts, B = config.gradient_accumulation_steps, config.batch_size
     rank, size = (ranks.rank, ranks.size) if ranks else (0, 1)
@@ -206,9 +206,10 @@ def evaluate(
 ):
     """Return (mean loss in nats per target over a text, number of targets counted).
 
-    stride       None for disjoint windows, in which a token is predicted from 1 to block_size
-                 tokens before it; a smaller one gives each more than block_size - stride (except in
-                 the first window), at block_size / stride times the cost
+    stride       None: windows do not overlap, and a token is predicted from 1 to block_size tokens
+                 before it. Else windows start so many tokens apart, and each token but those of the
+                 first has more than block_size - stride before it, at block_size / stride times
+                 the cost
     max_tokens   None for every token but the first, once; else about so many, in windows drawn
                  from all over the text: the same ones for the same seed
     progress     called with the number of targets of each batch

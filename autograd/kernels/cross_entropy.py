@@ -32,7 +32,8 @@ def cross_entropy(logits_NV, targets_N):
 
 @kernel
 def _cross_entropy(logits_NV, targets_N, z_N, m_N, total_N):
-    """Write z, the target's logit less m, only where there is a target."""
+    """Fill, for each row, m, its maximum; total, the sum of exp(logit - m); z, the target's logit
+    less m, left alone without a target."""
     N, V = logits_NV.shape
     rows = _rows_at_once(V)
     for chunk in prange((N + rows - 1) // rows):

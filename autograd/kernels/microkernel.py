@@ -71,7 +71,7 @@ def multiply_add(builder, a, b, c):
 
 
 def tile_of(read=read_row, multiply_add=multiply_add):
-    """Return multiply_tile, or a variant of it that reads b or multiplies differently."""
+    """Return a Numba intrinsic that multiplies one tile.    read: how b is loaded"""
 
     @intrinsic
     def multiply(

@@ -25,11 +25,11 @@ TILES = {
 
 
 def _best_tile():
-    """Return the tile for the widest vectors with a multiply-add that Numba compiles for.
+    """Return the name of the tile for the widest vectors that Numba may use here.
 
     The machine may have wider ones: Windows on ARM runs programs for x86, and
-    NUMBA_CPU_NAME=generic allows only the instructions of every processor. Without an instruction a
-    multiply-add is the call of a function.
+    NUMBA_CPU_NAME=generic allows only the instructions of every processor. Without an instruction
+    for it each multiply-add would be a slow call.
     """
     if binding.get_process_triple().startswith(("aarch64", "arm64")):
         return "neon"

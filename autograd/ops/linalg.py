@@ -22,7 +22,7 @@ from autograd.precision import in_bf16
 
 
 def _product_flops(inputs, outputs, settings):
-    """Return 2 M K N, a multiplication and an addition per term, for each matrix of a stack."""
+    """Return the FLOPs: 2 M K N, a multiplication and an addition per term, for each matrix."""
     a, b = inputs[:2]
     inner, columns = a.shape[-1], b.shape[-1] if b.ndim > 1 else 1
     a_rows = a.shape[-2] if a.ndim > 1 else 1

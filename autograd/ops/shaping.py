@@ -167,7 +167,7 @@ def _parts(x, sizes, axis):
 
 
 def _uncut(parts, axis):
-    """Return the array that was cut into these parts, as a view; None if it was not one."""
+    """Return the parts as one array, a view, if they lie side by side in one; else None."""
     first, length = parts[0], 0
     for part in parts:
         in_one_array = part.base is not None and part.base is first.base

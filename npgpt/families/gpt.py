@@ -84,9 +84,11 @@ def products(config):
 
 
 def saved(config, tokens):
-    """Return the floats saved: per token and block both norms' inputs and outputs (4 C), q, k, v
-    (3 C), the attention's result (C), the MLP's hidden layer before and after GELU (8 C). Dropout
-    saves none. The last norm's input and result, and the gradient of the result, are 3 C more.
+    """Return how many floats a forward pass saves for backward.
+
+    Per token and block: both norms' inputs and outputs (4 C), q, k, v (3 C), the attention's result
+    (C), the MLP's hidden layer before and after GELU (8 C). Dropout saves none. The last norm's
+    input and result, and the gradient of the result, are 3 C more.
     """
     return tokens * (16 * config.n_layer + 3) * config.n_embd
 

@@ -211,8 +211,9 @@ def products(config):
 
 
 def saved(config, tokens):
-    """Return the floats saved: as in a GPT, but in the MLP the gate before and after SiLU, the
-    second factor and the product; shared heads of keys and values save fewer."""
+    """Return how many floats a forward pass saves for backward: as a GPT, but in the MLP the gate
+    before and after SiLU, the second factor and the product; shared heads of keys and values save
+    fewer."""
     C, F = config.n_embd, config.inner
     kv = 2 * C // config.n_head * config.kv_heads
     return tokens * (config.n_layer * (6 * C + kv + 4 * F) + 3 * C)

@@ -142,7 +142,10 @@ class Stack(Module):
         self.ln_f = RMSNorm(C, dtype=dtype)
 
     def __call__(self, x_BTC, drop, encoded_BSC=None, mask=None):
-        """Return the output of the last norm, (B, T, C).    mask   (B, S), of the source"""
+        """Run the blocks and return the output of the last norm, (B, T, C).
+
+        mask   (B, S), True at the real tokens of the source
+        """
         T, n_bucket = x_BTC.shape[1], self.buckets.weight.shape[0]
         buckets_TT = relative_buckets(T, n_bucket, self.max_distance, self.causal)
         bias_HTT = self.buckets(buckets_TT).transpose(2, 0, 1)
@@ -318,7 +321,7 @@ def products(config):
 
 
 def saved(config, tokens):
-    """Return the floats saved, with the biases of the scores and their gradient."""
+    """Return how many floats a forward pass saves for backward, and the biases of the scores."""
     C, E, F = config.n_embd, config.n_head * config.head_channels, config.inner
     L, M = config.n_layer, config.decoder_layers
     mlp = (4 if config.gated else 2) * F

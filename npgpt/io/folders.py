@@ -50,7 +50,7 @@ def new_folder(folder, how=""):
     """Yield a hidden folder to fill, and rename it to `folder` once the block has succeeded.
 
     After an exception there is neither folder; a process that is killed leaves the hidden one,
-    which is named when the same folder is made again. Raises OSError, ending in `how` as in
+    of which the next attempt prints a note. Raises OSError, ending in `how` as in
     `check_free`, if the folder cannot be made or filled.
     """
     real = Path(os.path.realpath(folder))

@@ -81,7 +81,7 @@ HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
 
 def local_folder(name, files=HUB_FILES):
-    """Return the path of the folder `name`, or of a download of `files` of the model `name`.
+    """Return the path of a model: `name` if it is a folder, else where it was downloaded to.
 
     hf:OWNER/MODEL is always a model on the Hub. If there is no such folder, so are the HUB_NAMES,
     and OWNER/MODEL unless OWNER is a folder or `runs`: a mistyped run must not load a stranger's

@@ -196,9 +196,11 @@ def write_ids(chunks, tokenizer, files):
 
 
 def ids_of_text(chunks, tokenizer, stack):
-    """Return (training ids, validation ids) of (part, chunk) pairs, in two nameless `TokenFile`s.
+    """Encode pairs (part, text) into two temporary files: return the `TokenFile`s of the training
+    and of the validation ids.
 
-    The stack closes them.
+    part    0 for training, 1 for validation
+    stack   an ExitStack, which closes the files
     """
     files = [stack.enter_context(tempfile.TemporaryFile()) for _ in PARTS]  # noqa: SIM115
     write_ids(chunks, tokenizer, files)

@@ -22,7 +22,8 @@ def base64_of(array, dtype):
 
 
 def pack(weights, kind):
-    """Return ({name: object for JSON of the packed array}, {name: its values in float64}).
+    """Return two dicts by name: the array as an object for JSON, and the values as the page reads
+    them, in float64.
 
     weights   name -> array
     kind      one of KINDS. Raises ValueError for fp16 if a weight is too large for it.

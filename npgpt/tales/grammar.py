@@ -179,7 +179,10 @@ class _Expectation:
         self.of_choice = cache(self._of_choice)
 
     def of(self, parts: tuple, known: frozenset) -> dict:
-        """Return the expectation of `parts`.    known: pairs (mention, the list that it names)"""
+        """Return the expected nats, length and mentions of the text that `parts` make.
+
+        known   pairs (mention, the list that it names)
+        """
         total = defaultdict(float)
         for i, part in enumerate(parts):
             if isinstance(part, Choice):

@@ -266,8 +266,8 @@ def test_08_every_quoted_number_comes_out_again(ablations):
         f"{100 * np.expm1(without[1]):+.0f} %)",
         f"as B to the power {slope:.2f}",
         f"Of {len(found)} comparisons {len(shown)} show a difference, one of them the reverse of "
-        f"what was expected; {len(narrow)} exclude one beyond {100 * min(narrow):.0f} to "
-        f"{100 * max(narrow):.0f} %, and {len(wide)} cannot tell",
+        f"what was expected; {len(narrow)} show none and rule out one beyond "
+        f"{100 * min(narrow):.0f} to {100 * max(narrow):.0f} %, and {len(wide)} cannot tell",
     ]
     text = " ".join((EXAMPLES / "08_ablations.md").read_text(encoding="utf-8").split())
     for sentence in sentences:
