@@ -93,7 +93,9 @@ def bootstrap(N, D, L, E=None, samples=SAMPLES, seed=0, **options):
 
 
 def interval(samples):
-    """Return the two ends between which 95 % of the samples lie."""
+    """Return the two ends between which 95 % of the samples lie, NaNs apart."""
+    if not np.isfinite(samples).any():
+        return np.nan, np.nan
     return tuple(map(float, np.nanpercentile(samples, (2.5, 97.5))))
 
 
@@ -112,6 +114,11 @@ def lowest(N, L, nearest=4):
 
 
 def power(x, y):
-    """Return p of y = k * x**p, by least squares of the logarithms; NaNs are left out."""
+    """Return p of y = k * x**p, by least squares of the logarithms; NaNs are left out.
+
+    NaN if fewer than two are left.
+    """
     known = np.isfinite(y)
+    if known.sum() < 2:
+        return np.nan
     return float(np.polyfit(np.log(x[known]), np.log(y[known]), 1)[0])

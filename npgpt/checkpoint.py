@@ -49,6 +49,7 @@ FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
     "loss.png", "result.json", BEST,
 )
+ADDED_TO = "metrics.csv", "samples.txt"  # the others are written anew, beside, and renamed
 OUT = " with --out"
 
 
@@ -94,8 +95,8 @@ class Run:
 def create_run(run, tokenizer, model, optimizer, stack=None):
     """Make the folder of a new run, with a checkpoint of the model as it is.
 
-    It appears complete, and stays locked until the `stack`, an ExitStack, ends. Raises RunError if
-    there is anything at its path already, other than an empty folder.
+    It appears complete, and is locked then until the `stack`, an ExitStack, ends. Raises RunError
+    if there is anything at its path already, other than an empty folder.
     """
     from npgpt.io.folders import new_folder
 
@@ -155,7 +156,7 @@ def lock_run(folder, stack):
     read_run(folder)
     for name in FILES:
         with suppress(FileNotFoundError):
-            check_regular(folder / name, writing=True)
+            check_regular(folder / name, writing=True, second_name=name not in ADDED_TO)
     _lock(folder, stack)
     for name in FILES:
         for left in unfinished(folder / name):

@@ -48,7 +48,7 @@ def atomic_file(path):
     temporary = temporary_name(path)
     try:
         with open(temporary, "xb") as file:  # x: nothing was there, so no link either
-            if path.is_file():
+            if path.is_file() and path.stat().st_mode != os.fstat(file.fileno()).st_mode:
                 shutil.copymode(path, temporary)
             yield file
             file.flush()
@@ -89,15 +89,17 @@ def open_file(path, mode="r", **options):
     """
     writing = mode not in ("r", "rb")
     try:
-        check_regular(path, writing)
+        check_regular(path, writing, second_name=not writing)
     except FileNotFoundError:
         if not writing:
             raise
     return open(path, mode, **options)
 
 
-def check_regular(path, writing=False):
-    """Raise ValueError unless `path` is a regular file; for `writing`, one with no second name.
+def check_regular(path, writing=False, second_name=True):
+    """Raise ValueError unless `path` is a regular file, for `writing` not through a link.
+
+    second_name   False: nor one that has another name, through which a text is added to it as well
 
     Raises FileNotFoundError if there is nothing.
     """
@@ -109,7 +111,7 @@ def check_regular(path, writing=False):
         what = "a folder"
     elif stat.S_ISLNK(status.st_mode):
         what = "a link"
-    elif writing and status.st_nlink > 1:
+    elif not second_name and status.st_nlink > 1:
         what = "a hard link"
     elif not stat.S_ISREG(status.st_mode):
         what = "a pipe or a device"
@@ -163,7 +165,7 @@ def read_arrays(path):
     does not change the file. Meanwhile the file may be replaced only in one step, as `atomic_write`
     does. Raises FileNotFoundError if it is missing, ValueError, which names it, if it is damaged.
     """
-    check_regular(path)
+    open_file(path, "rb").close()  # for a reason in words, where it may not be read
     try:
         with safe_open(path, "numpy"):  # checks the header against the file; it would copy arrays
             pass

@@ -93,7 +93,7 @@ def read_metrics(path, last_step=math.inf):
     rows, above = [], 0
     try:
         if tuple(next(reader, COLUMNS)) != COLUMNS:
-            raise ValueError(f"no columns {', '.join(COLUMNS)}, in this order")
+            raise ValueError(f"not just the columns {', '.join(COLUMNS)}, in this order")
         for cells in filter(None, reader):
             step = _number("step", cells[0])
             if step > last_step:

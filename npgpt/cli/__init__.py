@@ -14,6 +14,7 @@ import importlib
 import json
 import math
 import sys
+import warnings
 
 import numpy as np
 
@@ -49,7 +50,8 @@ def main(argv=None):
     """Run one command; return the exit status: 0, 1 for a refusal (said on stderr), 2 for usage,
     130 if Ctrl-C, 143 if SIGTERM and 129 if SIGHUP ended it."""
     # NumPy would warn of what overflows, before the command says what to do
-    with standard_streams() as output, np.errstate(all="ignore"):
+    with standard_streams() as output, np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.showwarning = _note
         try:
             output.goes_on = False
             args = _parsed(argv)
@@ -80,6 +82,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         line = " ".join(message.split())
         self.exit(2, f"{self.prog}: {line} ({self.prog} --help shows usage)\n")
+
+
+def _note(warning, *_):
+    print(f"note    {warning}", file=sys.stderr)
 
 
 def _in_words(error):

@@ -27,7 +27,7 @@ def fetch(source, sha256, name, downloader=None):
 
     pooch.get_logger().setLevel("WARNING")
     folder = Path(os.environ.get("NPGPT_DATA") or pooch.os_cache("npgpt"))
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)  # or compiled code is not trusted there
+    folder.mkdir(parents=True, exist_ok=True)
 
     def download(*arguments):
         print(f"fetching {source} into {folder}, once", file=sys.stderr)

@@ -28,7 +28,6 @@ def history(run, tokenizer):
     """
     path = member(run.folder, "metrics.csv")
     rows = read_metrics(path) if path.exists() else []
-    rows = [row for row in rows if all(map(math.isfinite, (row["loss"], row["grad_norm"])))]
     if not rows:
         return None
     curves = {
@@ -39,7 +38,6 @@ def history(run, tokenizer):
         for name in ("step", "loss", "grad_norm")
     }
     val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
-    val = [point for point in val if math.isfinite(point[1])]
     return curves | {"val": val, "levels": _levels(run, tokenizer), "samples": _samples(run)}
 
 

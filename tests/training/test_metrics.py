@@ -24,7 +24,7 @@ def path(tmp_path):
 @pytest.mark.parametrize(
     ("line", "old", "new", "message"),
     [
-        (0, "loss,val_loss", "val_loss,loss", "line 1: no columns step, loss, val_loss,"),
+        (0, "loss,val_loss", "val_loss,loss", "line 1: not just the columns step, loss, val_loss,"),
         (2, "2,2.5,", "2,,", "line 3: loss is '', which is not a number"),
         (2, "2,2.5,", ",2.5,", "line 3: step is '', which is not a number"),
         (2, "2,2.5,", "2,nan,", "line 3: loss is 'nan', which is not a number"),

@@ -138,7 +138,7 @@ def from_json(fields: dict, path: Path) -> dict:
         raise _unsupported(path, "a normalizer")
     for name in ("truncation", "padding"):
         if fields.get(name):
-            warnings.warn(f"{path} asks for {name}, which `encode` leaves to you", stacklevel=2)
+            warnings.warn(f"the {name} that {path} asks for is not applied", stacklevel=2)
     pattern = _pattern(fields["pre_tokenizer"], path)
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     special_ids, added = {}, fields["added_tokens"] or ()
@@ -187,7 +187,7 @@ def _pattern(pre_tokenizer, path):
         regex = split["pattern"].get("Regex")
         if regex in SPLITS:
             return SPLITS[regex]
-        if r"\p{N}{1,3}+" in str(regex):
+        if str(regex).replace("{1,3}+", "{1,3}") in SPLITS:
             raise ValueError(
                 f"the split of {path} cuts numbers with \\p{{N}}{{1,3}}+, which are runs of digits "
                 "for `tokenizers`, and threes for tiktoken; write \\p{N}{1,3} there for threes"

@@ -133,7 +133,7 @@ def test_a_special_token_spelled_like_a_token_is_refused_when_saved(path, conten
 
 def test_truncation_and_padding_are_said(path):
     for name in ("truncation", "padding"):
-        with pytest.warns(UserWarning, match=rf"{name}, which .* leaves to you"):
+        with pytest.warns(UserWarning, match=rf"the {name} that .* asks for is not applied"):
             load_tokenizer_with(path, {name: {"max_length": 2}})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
