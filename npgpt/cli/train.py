@@ -208,6 +208,10 @@ def _started(args, ranks, stack):
     return run, dataset, model, make_optimizer(model, training), kernels
 
 
+def _flag(name):
+    return "--vocab-size" if name == "bpe_size" else f"--{name.replace('_', '-')}"
+
+
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
     others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
@@ -216,8 +220,9 @@ def _continued(args, ranks, stack):
     changed += ["check"] * args.check
     if changed:
         raise ValueError(
-            f"--resume takes its settings from the run: leave out {', '.join(changed)} and name "
-            "the run's folder with --out, or start a new run without --resume"
+            "--resume takes its settings from the run: leave out "
+            f"{', '.join(map(_flag, changed))} and name the run's folder with --out, or start a new "
+            "run without --resume"
         )
     folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
     if ranks is None or ranks.rank == 0:
@@ -272,7 +277,7 @@ def _initial(args):
     of_others = given.keys() & (model_settings().keys() - is_now.keys())
     wanted |= {name: given[name] for name in of_others}
     wanted.pop("dropout", None)  # the one setting that is no shape
-    leave_out = [f"--{name.replace('_', '-')}" for name in sorted(wanted)]
+    leave_out = [_flag(name) for name in sorted(wanted)]
     leave_out += ["--tokenizer"] * bool(args.tokenizer) + ["--vocab-size"] * bool(args.bpe_size)
     leave_out += ["--check"] * args.check
     if given.get("preset") in PRESETS and arch_of_preset(given["preset"]) != is_now["arch"]:

@@ -142,7 +142,7 @@ def test_info_check_and_profile(cli, runs, arch, tmp_path):
          "of bert"),
         (["--arch", "gpt", "--n-kv-head", 2], "'n_kv_head' is unknown: it is one of arch=llama"),
         (["--arch", "t5", "--eval-stride", 8], "a stride is for models that continue a text"),
-        (["--resume", "--arch", "bert"], "leave out arch and name"),
+        (["--resume", "--arch", "bert"], "leave out --arch and name"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_written(cli, here, arguments, said):

@@ -39,7 +39,7 @@ def test_it_goes_on_from_the_model_and_its_tokenizer(cli, finished, other_text, 
         np.testing.assert_allclose(weight.data, start.parameters()[name].data, atol=1e-6)
     assert files(finished) == before
     status, _, err = cli("train", "--resume", "--out", out, "--init-from", finished)
-    assert status == 1 and "leave out init_from" in err
+    assert status == 1 and "leave out --init-from" in err
     assert cli("train", "--resume", "--out", out)[0] == 0
 
 

@@ -50,7 +50,7 @@ def characters_to_json(kind, texts, special_ids) -> str:
     # programs disagree on which characters are letters, so the vocabulary's letters are listed
     letters = "".join(c for c in texts if len(c) == 1 and c.isalnum() and not c.isdecimal())
     split = _split(f" ?[{letters or 'a'}]{{1,{LONGEST}}}|[\\s\\S]") if kind == "words" else None
-    vocab = {text: i for i, text in enumerate(texts)}
+    vocab = {text: i for i, text in reversed(list(enumerate(texts)))}  # of two ids, the first
     return _fields(vocab, [], special_ids, split, FUSE, unk_token="<unk>", ignore_merges=True)
 
 

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt.bpe import BPETokenizer
-from npgpt.io.tokenizers import huggingface, load_tokenizer
+from npgpt.char import CharTokenizer
+from npgpt.io.tokenizers import huggingface, load_tokenizer, save_pretrained
 from npgpt.pretokenize import PATTERNS
+from npgpt.words import WordTokenizer
 
 library = pytest.importorskip("tokenizers", reason="the peer: pip install '.[peers]'")
 BYTE_LEVEL = huggingface.BYTE_LEVEL | {"use_regex": False}
@@ -125,10 +127,17 @@ def test_files_that_would_be_read_differently_are_refused(fields, message, path)
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize("content", ["é", "ab"])
-def test_a_special_token_spelled_like_a_token_is_refused_when_saved(path, content):
+@pytest.mark.parametrize(
+    ("tokenizer", "content"),
+    [
+        (BPETokenizer([(97, 98)], ["é"]), "é"), (BPETokenizer([(97, 98)], ["ab"]), "ab"),
+        (CharTokenizer("ab", ["a"]), "a"), (WordTokenizer("ab", ["ab"], ["ab"]), "ab"),
+    ],
+)
+def test_a_special_token_spelled_like_a_token_is_refused_when_saved(tokenizer, content, tmp_path):
     with pytest.raises(ValueError, match=rf"'{content}' is spelled like a token .* different"):
-        BPETokenizer([(97, 98)], [content]).save(path)
+        save_pretrained(tokenizer, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_truncation_and_padding_are_said(path):
