@@ -220,9 +220,8 @@ def _continued(args, ranks, stack):
     changed += ["check"] * args.check
     if changed:
         raise ValueError(
-            "--resume takes its settings from the run: leave out "
-            f"{', '.join(map(_flag, changed))} and name the run's folder with --out, or start a new "
-            "run without --resume"
+            f"--resume takes its settings from the run: leave out {', '.join(map(_flag, changed))} "
+            "and name the run's folder with --out, or start a new run without --resume"
         )
     folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
     if ranks is None or ranks.rank == 0:

@@ -63,7 +63,7 @@ def test_another_setting_beside_it_is_refused(cli, finished):
     status, _, err = cli(
         "train", "--resume", "--max-iters", 12, "--lr", 0.1, "--out", finished
     )
-    assert status == 1 and "leave out lr and name" in err
+    assert status == 1 and "leave out --lr and name" in err
     assert files(finished) == before
 
 

@@ -93,7 +93,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(file):
 
 def test_resume_takes_no_settings_from_a_file(cli, finished, file):
     status, _, err = cli("train", "--resume", "--out", finished, "--config", file())
-    assert status == 1 and "leave out config" in err
+    assert status == 1 and "leave out --config" in err
 
 
 def test_what_is_said_before_the_first_step(cli, here, corpus):

@@ -215,7 +215,7 @@ def test_a_finished_run_without_its_metrics_is_evaluated(cli, tmp_path, finished
 def test_resume_refuses_other_settings_and_another_text(cli, tmp_path, finished):
     before = files(finished)
     status, _, err = cli("train", "--resume", "--out", finished, "--n-layer", 3)
-    assert status == 1 and "leave out n_layer" in err
+    assert status == 1 and "leave out --n-layer" in err
     other = tmp_path / "other.txt"
     other.write_text(TEXT + "!", encoding="utf-8")
     status, _, err = cli("train", "--resume", "--out", finished, "--corpus", other)
