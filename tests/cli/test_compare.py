@@ -195,7 +195,7 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(finished, other, here):
     [
         ("config.json", "{", "is damaged"),
         ("config.json", "{}", "was not written by npgpt train"),
-        ("metrics.csv", "step,loss\n1,2\n", "metrics.csv, line 1: no column"),
+        ("metrics.csv", "step,loss\n1,2\n", "metrics.csv, line 1: not just the column"),
         ("metrics.csv", None, "metrics.csv is missing"),
         ("tokenizer.json", "{}", "tokenizer.json"),
     ],
