@@ -92,7 +92,7 @@ def test_what_the_flags_of_the_tokenizer_refuse(cli, corpus, finished, tmp_path)
         status, _, err = cli("train", "--corpus", corpus, *out, *arguments, *TINY)
         assert status == 1 and message in err
     status, _, err = cli("train", "--resume", "--out", finished, "--tokenizer", "bpe")
-    assert status == 1 and "leave out tokenizer" in err
+    assert status == 1 and "leave out --tokenizer" in err
 
 
 def test_without_a_network_the_files_of_gpt2_can_be_put_where_they_are_looked_for(
