@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ablation_figures import draw_details, draw_effects
 from ablation_rows import NOISE, NORMS, ROWS, SEEDS, first_trials, other_trials
-from ablation_tables import COMPARISONS, effects, frame, log_ratios, tables
+from ablation_tables import COMPARISONS, effects, frame, tables
 from ablations import BASE, measured
 from example import (
     FIGURES,
@@ -80,11 +80,10 @@ def write_report():
 def draw(figures, rows, results, noise):
     """Draw both figures; return the line of each row and seed."""
     found = frame(rows, results)
-    there = [c for c in COMPARISONS if len(log_ratios(found, c)) > 1]
     noise = [(trial, results[key(trial)]["noise"]) for trial in noise]
-    picture(draw_effects, figures / "08_ablations.png", found, there)
+    picture(draw_effects, figures / "08_ablations.png", found)
     picture(draw_details, figures / "08_details.png", found, noise)
-    for line in effects(found, there).itertuples():
+    for line in effects(found).itertuples():
         print(f"{line.choice}: {line.word}")
     return found
 

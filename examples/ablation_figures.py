@@ -13,9 +13,9 @@ TITLE = "How much larger the loss above the entropy is without each choice, with
 LEAK = ("Attention", "mask off")
 
 
-def draw_effects(path, found, comparisons):
+def draw_effects(path, found):
     """Draw the comparisons as a sorted column of effects with 95 % intervals."""
-    lines = effects(found, comparisons).sort_values("mean")
+    lines = effects(found).sort_values("mean")
     drawing, axes = plots.figure(8.4, 0.2 * len(lines) + 1.4)
     for y, r in enumerate(lines.itertuples()):
         colour = (plots.GREY if r.word.startswith(NOT_SHOWN) else plots.COLOURS[1]

@@ -131,13 +131,13 @@ def log_ratios(found, comparison):
     return np.log((high / low).dropna().astype(float).to_numpy())
 
 
-def effects(found, comparisons=COMPARISONS):
-    """Return a line for each comparison: n, the mean log ratio, its 95 % interval, p, the word.
+def effects(found):
+    """Return a line for each comparison of several seeds: n, mean log ratio, interval, p, word.
 
     The variance s2 of each, with d degrees of freedom, becomes (d0 s0 + d s2) / (d0 + d), where d0
     and s0 are those of the prior that fits all the s2.
     """
-    ratios = {c.choice: log_ratios(found, c) for c in comparisons}
+    ratios = {c.choice: log_ratios(found, c) for c in COMPARISONS}
     lines = pd.DataFrame([
         {"choice": choice, "n": len(x), "mean": x.mean(), "s2": x.var(ddof=1)}
         for choice, x in ratios.items() if len(x) > 1
@@ -173,13 +173,6 @@ def word(low, high):
     return CANNOT_TELL if beyond > LIMIT else f"{NOT_SHOWN} beyond {beyond:.0%}"
 
 
-def interaction(found):
-    """Return (difference of the log penalties of post-norm at 12 and at 4 blocks, low, high)."""
-    deep, flat = (log_ratios(found, c) for c in (COMPARISONS[2], COMPARISONS[0]))
-    test = stats.ttest_rel(deep, flat)
-    return (float((deep - flat).mean()), *map(float, test.confidence_interval()))
-
-
 # ---- tables in Markdown
 
 
@@ -205,11 +198,10 @@ def percent(log_ratio):
 
 
 def _effects(found):
-    lines = effects(found, [c for c in COMPARISONS if len(log_ratios(found, c)) > 1])
     return markdown(("choice", "n", "excess without it", "95 % interval", "p", ""), [
         (r.choice, r.n, percent(r.mean), f"{percent(r.low)} to {percent(r.high)}",
          "< 0.001" if r.p < 0.001 else f"{r.p:.3f}", r.word)
-        for r in lines.sort_values("mean", ascending=False).rename(columns=str).itertuples()
+        for r in effects(found).sort_values("mean", ascending=False).itertuples()
     ])
 
 
