@@ -10,7 +10,12 @@ const LIMIT = 1e-4; // of the entry; of FLOOR times the weight's largest entry, 
 const FLOOR = 2e-4; // the rounding of a finite difference does not shrink with the entry
 const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
 
-let asked = "", difference = null, curve = [], curveOf = "", checks = [], checksOf = "";
+let asked = "",
+  difference = null,
+  curve = [],
+  curveOf = "",
+  checks = [],
+  checksOf = "";
 const own = new Trace();
 
 // The gradients of the text by rules.js, with the fault that is planted; `of` says what they are of.
@@ -26,16 +31,22 @@ function keyOf(name, at) {
 }
 
 export function compute() {
-  const { trace, T, ids } = pass, C = model.C;
+  const { trace, T, ids } = pass,
+    C = model.C;
   const { loss, grads, d_x } = gradients(model, trace, [...ids.slice(1), -1], state.fault);
   const saliency = Array.from({ length: T }, (_, t) => length(d_x.subarray(t * C, t * C + C)));
-  const largest = Object.fromEntries(Object.entries(grads).map(([name, d]) =>
-    [name, d.reduce((max, value) => Math.max(max, Math.abs(value)), 0)]));
+  const largest = Object.fromEntries(
+    Object.entries(grads).map(([name, d]) => [
+      name,
+      d.reduce((max, value) => Math.max(max, Math.abs(value)), 0),
+    ]),
+  );
   Object.assign(computed, { of: wanted(), loss, grads, largest, saliency });
 }
 
 export function finiteDifference(name, at, step) {
-  const weight = model.weights[name], before = weight[at];
+  const weight = model.weights[name],
+    before = weight[at];
   const lossWith = (value) => {
     weight[at] = value;
     own.ids = []; // nothing of before may be used again
@@ -50,37 +61,75 @@ export function finiteDifference(name, at, step) {
 }
 
 function errorOf(name, at, other) {
-  const rule = computed.grads[name][at], least = FLOOR * computed.largest[name];
+  const rule = computed.grads[name][at],
+    least = FLOOR * computed.largest[name];
   return Math.abs(other - rule) / (Math.max(Math.abs(rule), Math.abs(other), least) || 1);
 }
 
 function engines(name, at) {
   if (!isRecorded()) return null;
-  const entry = record.gradient.weights[name], i = entry.at.indexOf(at);
+  const entry = record.gradient.weights[name],
+    i = entry.at.indexOf(at);
   return i < 0 ? null : entry.values[i];
 }
 
 export function checkPanel() {
-  const names = Object.keys(model.weights), numbers = el("div", { "aria-live": "polite" });
-  const plot = el("div", { class: "scroll" }), list = el("div"), fault = el("p");
-  const which = el("select", { onchange: () => set({ weight: which.value, at: -1 }) },
-    names.map((name) => el("option", {}, name)));
-  const at = el("input", { type: "number", min: 0,
-    onchange: () => set({ at: Math.trunc(Number(at.value)) || 0 }) });
-  const [step, putStep] = slider("step", { min: -9, max: -1, step: 0.5 },
-    (log) => set({ step: log }), (log) => (10 ** log).toExponential(1));
-  const rule = el("select", {}, Object.keys(FAULTS).map((name) => el("option", {}, name)));
+  const names = Object.keys(model.weights),
+    numbers = el("div", { "aria-live": "polite" });
+  const plot = el("div", { class: "scroll" }),
+    list = el("div"),
+    fault = el("p");
+  const which = el(
+    "select",
+    { onchange: () => set({ weight: which.value, at: -1 }) },
+    names.map((name) => el("option", {}, name)),
+  );
+  const at = el("input", {
+    type: "number",
+    min: 0,
+    onchange: () => set({ at: Math.trunc(Number(at.value)) || 0 }),
+  });
+  const [step, putStep] = slider(
+    "step",
+    { min: -9, max: -1, step: 0.5 },
+    (log) => set({ step: log }),
+    (log) => (10 ** log).toExponential(1),
+  );
+  const rule = el(
+    "select",
+    {},
+    Object.keys(FAULTS).map((name) => el("option", {}, name)),
+  );
   const plant = button("", () => set({ fault: state.fault ? "" : rule.value }));
-  const root = el("div", {},
-    el("div", { class: "controls" }, el("label", {}, "weight ", which),
-      el("label", {}, "entry ", at), button("A random one", () => any(names)),
-      button("One that the engine's record has", () => recorded(names)), step),
-    numbers, plot, el("div", { class: "controls" }, plant,
+  const root = el(
+    "div",
+    {},
+    el(
+      "div",
+      { class: "controls" },
+      el("label", {}, "weight ", which),
+      el("label", {}, "entry ", at),
+      button("A random one", () => any(names)),
+      button("One that the engine's record has", () => recorded(names)),
+      step,
+    ),
+    numbers,
+    plot,
+    el(
+      "div",
+      { class: "controls" },
+      plant,
       el("label", {}, "in the rule of ", rule),
-      button("Check one entry of every weight", () => checkAll(names))), fault, list);
+      button("Check one entry of every weight", () => checkAll(names)),
+    ),
+    fault,
+    list,
+  );
   const update = () => {
-    const name = names.includes(state.weight) ? state.weight
-      : names.find((other) => other.includes("c_attn")), size = model.weights[name].length;
+    const name = names.includes(state.weight)
+        ? state.weight
+        : names.find((other) => other.includes("c_attn")),
+      size = model.weights[name].length;
     const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at);
     const key = keyOf(name, entry);
     which.value = name;
@@ -92,7 +141,8 @@ export function checkPanel() {
     plant.textContent = state.fault ? "Take the fault out" : "Plant a fault";
     fault.textContent = state.fault
       ? `Planted in ${state.fault}: ${FAULTS[state.fault]}. It shows in the ` +
-        "gradients that have passed through that rule." : "";
+        "gradients that have passed through that rule."
+      : "";
     if (curveOf !== key) curve = [];
     curveOf = key;
     const question = key + state.step;
@@ -122,17 +172,21 @@ function answer(question, name, at, numbers, plot) {
 
 function largestRecorded(name) {
   const { at, values } = record.gradient.weights[name];
-  return at[values.reduce((best, value, i) =>
-    (Math.abs(value) > Math.abs(values[best]) ? i : best), 0)];
+  return at[
+    values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0)
+  ];
 }
 
 // The largest error of the page's rules in all entries that the engine recorded.
 function besideEngine() {
   if (!isRecorded()) return "The engine's record is of a different text.";
   const entries = Object.entries(record.gradient.weights).flatMap(([name, { at, values }]) =>
-    at.map((i, j) => errorOf(name, i, values[j])));
-  return `Over the ${entries.length} entries that the engine recorded, the rules of this page ` +
-    `differ from it by at most ${Math.max(...entries).toExponential(0)}.`;
+    at.map((i, j) => errorOf(name, i, values[j])),
+  );
+  return (
+    `Over the ${entries.length} entries that the engine recorded, the rules of this page ` +
+    `differ from it by at most ${Math.max(...entries).toExponential(0)}.`
+  );
 }
 
 function any(names) {
@@ -153,23 +207,45 @@ function recorded(names) {
 }
 
 function verdict(name, at, difference) {
-  const error = errorOf(name, at, difference), good = error <= LIMIT, engine = engines(name, at);
-  const rows = [["by the rules of this page, rules.js", computed.grads[name][at].toPrecision(10)],
-    [`by finite differences, (loss(w + h) − loss(w − h)) / 2h, h = ${short(10 ** state.step)}`,
-      difference.toPrecision(10)],
-    ["by the engine in Python, as recorded",
-      engine === null ? "not recorded for this entry and text" : engine.toPrecision(10)]];
-  return el("div", { class: good ? "verdict good" : "verdict bad" },
-    table(["gradient of the loss", "value"], rows, { "aria-label": "three gradients of one weight" }),
-    el("p", {}, el("b", {}, good ? "✓ They agree" : "✗ They differ"),
+  const error = errorOf(name, at, difference),
+    good = error <= LIMIT,
+    engine = engines(name, at);
+  const rows = [
+    ["by the rules of this page, rules.js", computed.grads[name][at].toPrecision(10)],
+    [
+      `by finite differences, (loss(w + h) − loss(w − h)) / 2h, h = ${short(10 ** state.step)}`,
+      difference.toPrecision(10),
+    ],
+    [
+      "by the engine in Python, as recorded",
+      engine === null ? "not recorded for this entry and text" : engine.toPrecision(10),
+    ],
+  ];
+  return el(
+    "div",
+    { class: good ? "verdict good" : "verdict bad" },
+    table(["gradient of the loss", "value"], rows, {
+      "aria-label": "three gradients of one weight",
+    }),
+    el(
+      "p",
+      {},
+      el("b", {}, good ? "✓ They agree" : "✗ They differ"),
       `: by ${error.toExponential(1)} of the larger one; the limit is ${LIMIT.toExponential(0)} ` +
-      `(or of ${FLOOR} of the weight's largest, if that is more). ${besideEngine()}`));
+        `(or of ${FLOOR} of the weight's largest, if that is more). ${besideEngine()}`,
+    ),
+  );
 }
 
 // The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.
 function extend(key, name, at, plot) {
-  if (curveOf !== key || key !== keyOf(name, at) || state.view !== "backward"
-    || curve.length === STEPS.length) return;
+  if (
+    curveOf !== key ||
+    key !== keyOf(name, at) ||
+    state.view !== "backward" ||
+    curve.length === STEPS.length
+  )
+    return;
   const step = STEPS[curve.length];
   curve.push([step, finiteDifference(name, at, step)]);
   drawCurve(name, at, plot);
@@ -177,21 +253,33 @@ function extend(key, name, at, plot) {
 }
 
 function drawCurve(name, at, plot) {
-  const points = curve.map(([step, difference]) => [step, Math.max(
-    1e-14, errorOf(name, at, difference))]);
+  const points = curve.map(([step, difference]) => [
+    step,
+    Math.max(1e-14, errorOf(name, at, difference)),
+  ]);
   if (points.length < 2) return;
-  plot.replaceChildren(chart("error of the finite difference by step",
-    [{ name: "the error", points, style: "line" }],
-    { levels: [["the limit", LIMIT]], unit: "step", mark: 10 ** state.step }));
+  plot.replaceChildren(
+    chart(
+      "error of the finite difference by step",
+      [{ name: "the error", points, style: "line" }],
+      { levels: [["the limit", LIMIT]], unit: "step", mark: 10 ** state.step },
+    ),
+  );
 }
 
 function checkAll(names) {
   checks = [];
   checksOf = computed.of;
   const next = () => {
-    if (checks.length === names.length || checksOf !== computed.of || computed.of !== wanted()
-      || state.view !== "backward") return;
-    const name = names[checks.length], at = randomEntry(name);
+    if (
+      checks.length === names.length ||
+      checksOf !== computed.of ||
+      computed.of !== wanted() ||
+      state.view !== "backward"
+    )
+      return;
+    const name = names[checks.length],
+      at = randomEntry(name);
     checks.push([name, at, finiteDifference(name, at, 1e-5)]);
     set({});
     setTimeout(next);
@@ -200,15 +288,31 @@ function checkAll(names) {
 }
 
 function results() {
-  const wrong = checks.filter(([name, at, difference]) => errorOf(
-    name, at, difference) > LIMIT).length;
-  return el("div", { class: wrong ? "verdict bad" : "verdict good" },
-    el("p", {}, el("b", {}, wrong ? `✗ ${wrong} of ${checks.length} differ`
-      : `✓ all ${checks.length} agree`)),
-    table(["weight", "entry", "rule", "finite difference", "error", "right?"],
+  const wrong = checks.filter(
+    ([name, at, difference]) => errorOf(name, at, difference) > LIMIT,
+  ).length;
+  return el(
+    "div",
+    { class: wrong ? "verdict bad" : "verdict good" },
+    el(
+      "p",
+      {},
+      el("b", {}, wrong ? `✗ ${wrong} of ${checks.length} differ` : `✓ all ${checks.length} agree`),
+    ),
+    table(
+      ["weight", "entry", "rule", "finite difference", "error", "right?"],
       checks.map(([name, at, difference]) => {
-      const error = errorOf(name, at, difference);
-      return [el("th", { scope: "row" }, name), at, short(computed.grads[name][at]),
-        short(difference), error.toExponential(1), error > LIMIT ? "✗" : "✓"];
-    }), { "aria-label": "one entry of every weight" }));
+        const error = errorOf(name, at, difference);
+        return [
+          el("th", { scope: "row" }, name),
+          at,
+          short(computed.grads[name][at]),
+          short(difference),
+          error.toExponential(1),
+          error > LIMIT ? "✗" : "✓",
+        ];
+      }),
+      { "aria-label": "one entry of every weight" },
+    ),
+  );
 }

@@ -38,8 +38,10 @@ export function short(x) {
 
 export function colour(name) {
   document.getElementById("probe").style.color = `var(${name})`;
-  return getComputedStyle(document.getElementById("probe")).color.match(/\d+/g).slice(0, 3).map(
-    Number);
+  return getComputedStyle(document.getElementById("probe"))
+    .color.match(/\d+/g)
+    .slice(0, 3)
+    .map(Number);
 }
 
 export function palette() {
@@ -82,11 +84,13 @@ export function sized(canvas, width, height) {
 // A square matrix of shares, from 0 to 1, as a picture; below 0 nothing is drawn. There is room for
 // labels to its right and below it.
 export function matrix(canvas, count, size, shareOf, right = 0, below = 0) {
-  const image = new ImageData(count, count), pixels = new Uint32Array(image.data.buffer);
-  const { share } = palette(), shades = new Uint32Array(256).map((_, i) => {
-    const [red, green, blue] = share(i / 255).map(Math.round);
-    return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0; // bytes, the lowest first
-  });
+  const image = new ImageData(count, count),
+    pixels = new Uint32Array(image.data.buffer);
+  const { share } = palette(),
+    shades = new Uint32Array(256).map((_, i) => {
+      const [red, green, blue] = share(i / 255).map(Math.round);
+      return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0; // bytes, the lowest first
+    });
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < count; j++) {
       const value = shareOf(i, j);
@@ -116,8 +120,12 @@ export function range(count) {
 // The text as tokens to choose from, by mouse, or by the arrow keys and Enter.
 // look(t) -> { rgb, title, off }
 export function tokenStrip(label, choose = (t) => set({ t })) {
-  const strip = el("div", { class: `tokens ${tokenizer.kind}`, role: "listbox", tabindex: 0,
-    "aria-label": label });
+  const strip = el("div", {
+    class: `tokens ${tokenizer.kind}`,
+    role: "listbox",
+    tabindex: 0,
+    "aria-label": label,
+  });
   strip.onkeydown = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
     if (by === undefined && event.key !== "Enter" && event.key !== " ") return;
@@ -130,21 +138,38 @@ export function tokenStrip(label, choose = (t) => set({ t })) {
     if (token) choose(Number(token.dataset.t));
   };
   const update = (look) => {
-    strip.replaceChildren(...pass.labels.flatMap((text, t) => {
-      const { rgb, title, off } = look(t), chosen = t === state.t;
-      const token = el("span", { role: "option", id: `${label}-${t}`.replace(/\W/g, "-"), title,
-        "data-t": t, "aria-selected": chosen, class: off ? "off" : null }, text);
-      if (rgb) paint(token, rgb);
-      if (chosen) strip.setAttribute("aria-activedescendant", token.id);
-      return text.endsWith("⏎") ? [token, el("br")] : text.includes("␣") ? [token, el("wbr")]
-        : [token];
-    }));
+    strip.replaceChildren(
+      ...pass.labels.flatMap((text, t) => {
+        const { rgb, title, off } = look(t),
+          chosen = t === state.t;
+        const token = el(
+          "span",
+          {
+            role: "option",
+            id: `${label}-${t}`.replace(/\W/g, "-"),
+            title,
+            "data-t": t,
+            "aria-selected": chosen,
+            class: off ? "off" : null,
+          },
+          text,
+        );
+        if (rgb) paint(token, rgb);
+        if (chosen) strip.setAttribute("aria-activedescendant", token.id);
+        return text.endsWith("⏎")
+          ? [token, el("br")]
+          : text.includes("␣")
+            ? [token, el("wbr")]
+            : [token];
+      }),
+    );
   };
   return [strip, update];
 }
 
 export function slider(label, attributes, oninput, show = String) {
-  const value = el("output"), input = el("input", { type: "range", ...attributes });
+  const value = el("output"),
+    input = el("input", { type: "range", ...attributes });
   input.oninput = () => oninput(Number(input.value));
   const put = (number) => {
     input.value = number;
@@ -160,10 +185,25 @@ export function button(text, onclick, attributes = {}) {
 export function table(head, rows, attributes = {}) {
   const isCell = (value) => value instanceof HTMLTableCellElement;
   const cells = (tag, values) => values.map((v) => (isCell(v) ? v : el(tag, {}, v)));
-  return el("div", { class: "scroll", tabindex: 0, role: "region",
-    "aria-label": attributes["aria-label"] ?? "table" },
-    el("table", attributes, el("thead", {}, el("tr", {}, cells("th", head))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, cells("td", row))))));
+  return el(
+    "div",
+    {
+      class: "scroll",
+      tabindex: 0,
+      role: "region",
+      "aria-label": attributes["aria-label"] ?? "table",
+    },
+    el(
+      "table",
+      attributes,
+      el("thead", {}, el("tr", {}, cells("th", head))),
+      el(
+        "tbody",
+        {},
+        rows.map((row) => el("tr", {}, cells("td", row))),
+      ),
+    ),
+  );
 }
 
 // A cell of a table with a bar behind its number, or, if it is "signed", to one side of it.
@@ -178,11 +218,22 @@ export function bar(share, text, className = "bar") {
 // Lines in logarithmic scales: curves [{ name, points: [[x, y]], style }], levels [[name, y]]
 export function chart(label, curves, { levels = [], unit = "", mark = null }) {
   const W = Math.max(320, document.getElementById("view").clientWidth);
-  const height = 300, left = 56, top = 16, bottom = 30, edge = W - 16;
+  const height = 300,
+    left = 56,
+    top = 16,
+    bottom = 30,
+    edge = W - 16;
   const seen = curves.map(({ points }) => points.filter(([x, y]) => x > 0 && y > 0));
-  const x = axis(seen.flat().map(([x]) => x), left, edge);
-  const y = axis([...seen.flat(), ...levels.map(([, y]) => [1, y])].map(([, y]) => y),
-    height - bottom, top);
+  const x = axis(
+    seen.flat().map(([x]) => x),
+    left,
+    edge,
+  );
+  const y = axis(
+    [...seen.flat(), ...levels.map(([, y]) => [1, y])].map(([, y]) => y),
+    height - bottom,
+    top,
+  );
   const root = svg("svg", { width: W, height, role: "img", "aria-label": label });
   const line = (x1, x2, y1, y2, className) =>
     root.append(svg("line", { x1, x2, y1, y2, class: className }));
@@ -204,28 +255,34 @@ export function chart(label, curves, { levels = [], unit = "", mark = null }) {
   });
   if (mark !== null) line(x.of(mark), x.of(mark), top, height - bottom, "mark");
   let free = height - bottom; // names stand above their lines and do not overlap
-  names.toSorted((a, b) => b[0] - a[0]).forEach(([at, words, style], i) => {
-    free = Math.max(Math.min(at, free) - 4, 14 * (names.length - i));
-    text(edge - 4, free, "end", words, `name ${style}`);
-    free -= 10;
-  });
+  names
+    .toSorted((a, b) => b[0] - a[0])
+    .forEach(([at, words, style], i) => {
+      free = Math.max(Math.min(at, free) - 4, 14 * (names.length - i));
+      text(edge - 4, free, "end", words, `name ${style}`);
+      free -= 10;
+    });
   return root;
 }
 
 // The logarithmic scale of a chart's axis, and its round values with their names.
 function axis(values, from, to) {
   const bound = (f, start) => values.reduce((a, b) => f(a, b), start);
-  let low = Math.log10(bound(Math.min, Infinity)), high = Math.log10(bound(Math.max, 0));
+  let low = Math.log10(bound(Math.min, Infinity)),
+    high = Math.log10(bound(Math.max, 0));
   const digits = high - low > 3 ? [1] : [1, 2, 5];
   const marks = range(Math.ceil(high - low) + 3).flatMap((i) =>
-    digits.map((digit) => Math.floor(low) + i + Math.log10(digit)));
+    digits.map((digit) => Math.floor(low) + i + Math.log10(digit)),
+  );
   low = marks.findLast((mark) => mark <= low + 1e-9);
   high = marks.find((mark) => mark >= high - 1e-9 && mark > low);
   const of = (value) => from + ((Math.log10(value) - low) / (high - low)) * (to - from);
   const ticks = marks.filter((mark) => mark >= low && mark <= high).map((mark) => 10 ** mark);
   const every = Math.ceil(ticks.length / 10);
-  const name = (value) => (value < 1e-3 || value > 1e5 ? value.toExponential(0)
-    : String(Number(value.toPrecision(1))));
-  return { of, ticks: ticks.filter((_, i) => i % every === 0).map((value) =>
-    [of(value), name(value)]) };
+  const name = (value) =>
+    value < 1e-3 || value > 1e5 ? value.toExponential(0) : String(Number(value.toPrecision(1)));
+  return {
+    of,
+    ticks: ticks.filter((_, i) => i % every === 0).map((value) => [of(value), name(value)]),
+  };
 }

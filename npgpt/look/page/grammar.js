@@ -7,8 +7,10 @@ const END = ".\n\n";
 // its probability, or null if the story so far is none of the grammar's. A text begins with a
 // story, or with empty lines before one.
 export function nextCharacters(grammar, text) {
-  let readings = begin(grammar), inStory = false;
-  const found = [distribution(readings)], characters = Array.from(text);
+  let readings = begin(grammar),
+    inStory = false;
+  const found = [distribution(readings)],
+    characters = Array.from(text);
   for (let i = 0; i < characters.length; i++) {
     inStory ||= characters[i] !== "\n";
     if (inStory) readings = readings.flatMap((reading) => read(grammar, reading, characters[i]));

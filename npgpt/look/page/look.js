@@ -18,16 +18,27 @@ import { training } from "./views/training.js";
 
 const VIEWS = [tokens, attention, residual, knockout, embeddings, backward, training];
 const updates = new Map(); // of views that were opened
-const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map(
-  (id) => document.getElementById(id));
+const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) =>
+  document.getElementById(id),
+);
 
 document.title = `${record.name} under the microscope`;
 document.getElementById("name").textContent = record.name;
 document.getElementById("holds").textContent = holds();
 prompt.readOnly = !live;
-const known = el("p", {}, button("Leave out what it does not know",
-  () => set({ text: tokenizer.readable(state.text) })), " It knows: ",
-  el("code", {}, Array.from(tokenizer.known?.keys() ?? [], visible).slice(0, 300).join(" ")));
+const known = el(
+  "p",
+  {},
+  button("Leave out what it does not know", () => set({ text: tokenizer.readable(state.text) })),
+  " It knows: ",
+  el(
+    "code",
+    {},
+    Array.from(tokenizer.known?.keys() ?? [], visible)
+      .slice(0, 300)
+      .join(" "),
+  ),
+);
 note.after(known);
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
@@ -36,8 +47,13 @@ document.getElementById("theme").onclick = () => {
   set({});
 };
 
-const choose = VIEWS.map((view) => button(view.title, () => set({ view: view.id }),
-  { role: "tab", id: `tab-${view.id}`, "aria-controls": "view" }));
+const choose = VIEWS.map((view) =>
+  button(view.title, () => set({ view: view.id }), {
+    role: "tab",
+    id: `tab-${view.id}`,
+    "aria-controls": "view",
+  }),
+);
 tabs.append(...choose);
 tabs.onkeydown = (event) => {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -50,7 +66,8 @@ tabs.onkeydown = (event) => {
 function holds() {
   const { n_layer, n_head, n_embd, vocab_size } = record.config;
   const megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
-  const model = `A GPT of ${record.parameters.toLocaleString("en")} parameters: ` +
+  const model =
+    `A GPT of ${record.parameters.toLocaleString("en")} parameters: ` +
     `${n_layer} blocks, ${n_head} heads, ${n_embd} channels, ${vocab_size} tokens`;
   const what = live
     ? `the model itself, its weights rounded to ${record.kind}, and runs it on any text you type`
@@ -77,12 +94,17 @@ function render() {
 }
 
 function open(view) {
-  const root = el("section", {}, el("p", { class: "about" }, view.about, " ",
-    el("span", {}, `CONCEPTS.md: ${view.section}.`)));
+  const root = el(
+    "section",
+    {},
+    el("p", { class: "about" }, view.about, " ", el("span", {}, `CONCEPTS.md: ${view.section}.`)),
+  );
   main.append(root);
   let update = () => {};
-  if (view.needsModel && !live) root.append(
-    el("p", {}, "This needs the model itself; the page holds what it computed for one text."));
+  if (view.needsModel && !live)
+    root.append(
+      el("p", {}, "This needs the model itself; the page holds what it computed for one text."),
+    );
   else update = view.build(root);
   updates.set(view.id, { root, update });
 }
@@ -102,6 +124,17 @@ window.onafterprint = () => {
   if (!dataset.printed) delete dataset.theme;
   set({});
 };
-window.npgpt = { record, state, set, pass, model, tokenizer, gradients, finiteDifference,
-  likeliest, nextCharacters, probabilities }; // for the console
+window.npgpt = {
+  record,
+  state,
+  set,
+  pass,
+  model,
+  tokenizer,
+  gradients,
+  finiteDifference,
+  likeliest,
+  nextCharacters,
+  probabilities,
+}; // for the console
 readAddress();

@@ -59,7 +59,8 @@ export class GPT {
   }
 
   embeddings(ids, trace) {
-    const { "wte.weight": wte, "wpe.weight": wpe } = this.weights, C = this.C;
+    const { "wte.weight": wte, "wpe.weight": wpe } = this.weights,
+      C = this.C;
     const x = trace.rows("x.0", C);
     for (let t = trace.start; t < trace.T; t++) {
       for (let c = 0; c < C; c++) x[t * C + c] = wte[ids[t] * C + c] + wpe[t * C + c];
@@ -71,16 +72,31 @@ export class GPT {
   block(l, x, trace, off) {
     const at = `h.${l}`;
     x = this.plus(2 * l + 1, x, this.attn(l, this.norm(`${at}.ln_1`, x, trace), trace, off), trace);
-    return this.plus(2 * l + 2, x, this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off),
-      trace);
+    return this.plus(
+      2 * l + 2,
+      x,
+      this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off),
+      trace,
+    );
   }
 
   attn(l, x, trace, off) {
-    const { C, H, D } = this, path = `h.${l}.attn`, { start, T, capacity } = trace;
+    const { C, H, D } = this,
+      path = `h.${l}.attn`,
+      { start, T, capacity } = trace;
     const qkv = this.linear(`${path}.c_attn`, x, C, 3 * C, trace);
     const weights = trace.rows(path, H * capacity);
-    const y = attention(qkv, weights, trace.rows(`${path}.y`, C), start, T, H, D, capacity,
-      off.positions);
+    const y = attention(
+      qkv,
+      weights,
+      trace.rows(`${path}.y`, C),
+      start,
+      T,
+      H,
+      D,
+      capacity,
+      off.positions,
+    );
     for (let h = 0; h < H; h++) {
       if (!off.heads.has(`${l}.${h}`)) continue;
       for (let t = start; t < T; t++) y.fill(0, t * C + h * D, t * C + h * D + D);
@@ -89,7 +105,9 @@ export class GPT {
   }
 
   mlp(l, x, trace, off) {
-    const C = this.C, F = 4 * C, path = `h.${l}.mlp`;
+    const C = this.C,
+      F = 4 * C,
+      path = `h.${l}.mlp`;
     const hidden = this.linear(`${path}.c_fc`, x, C, F, trace);
     const active = gelu(hidden, trace.rows(`${path}.gelu`, F), trace.start, trace.T, F);
     const y = this.linear(`${path}.c_proj`, active, F, C, trace);
@@ -98,18 +116,22 @@ export class GPT {
   }
 
   head(x, trace) {
-    const { C, V } = this, w = this.weights, y = trace.rows("logits", V);
+    const { C, V } = this,
+      w = this.weights,
+      y = trace.rows("logits", V);
     if (this.tied) return matmul(x, w["wte.weight"], null, y, trace.start, trace.T, C, V, 1, C);
     return matmul(x, w["lm_head.weight"], null, y, trace.start, trace.T, C, V);
   }
 
   linear(path, x, I, O, trace) {
-    const weight = this.weights[`${path}.weight`], bias = this.weights[`${path}.bias`];
+    const weight = this.weights[`${path}.weight`],
+      bias = this.weights[`${path}.bias`];
     return matmul(x, weight, bias, trace.rows(path, O), trace.start, trace.T, I, O);
   }
 
   norm(path, x, trace) {
-    const weight = this.weights[`${path}.weight`], bias = this.weights[`${path}.bias`];
+    const weight = this.weights[`${path}.weight`],
+      bias = this.weights[`${path}.bias`];
     return layerNorm(x, weight, bias, trace.rows(path, this.C), trace.start, trace.T, this.C);
   }
 
@@ -129,7 +151,8 @@ export function branchName(k) {
 // -ln of the probability that each position gives the token after it, in nats; T - 1 of them.
 export function losses(logits, ids, V) {
   return Array.from(ids.slice(1), (next, t) => {
-    let max = -Infinity, sum = 0;
+    let max = -Infinity,
+      sum = 0;
     for (let v = 0; v < V; v++) max = Math.max(max, logits[t * V + v]);
     for (let v = 0; v < V; v++) sum += Math.exp(logits[t * V + v] - max);
     return Math.log(sum) + max - logits[t * V + next];

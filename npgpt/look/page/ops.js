@@ -13,15 +13,24 @@ export function matmul(x, w, bias, y, from, to, I, O, byRow = O, byColumn = 1) {
     }
     for (let n = from; n < to; n += 2) {
       const m = Math.min(n + 1, to - 1); // a last row without a partner is its own
-      let n0 = 0, n1 = 0, n2 = 0, n3 = 0, m0 = 0, m1 = 0, m2 = 0, m3 = 0;
+      let [n0, n1, n2, n3, m0, m1, m2, m3] = [0, 0, 0, 0, 0, 0, 0, 0];
       for (let i = 0, p = 0, a = n * I, b = m * I; i < I; i++, p += 4) {
-        const w0 = panel[p], w1 = panel[p + 1], w2 = panel[p + 2], w3 = panel[p + 3];
-        const xn = x[a + i], xm = x[b + i];
-        n0 += xn * w0; n1 += xn * w1; n2 += xn * w2; n3 += xn * w3;
-        m0 += xm * w0; m1 += xm * w1; m2 += xm * w2; m3 += xm * w3;
+        const w0 = panel[p],
+          w1 = panel[p + 1],
+          w2 = panel[p + 2],
+          w3 = panel[p + 3];
+        const xn = x[a + i],
+          xm = x[b + i];
+        n0 += xn * w0;
+        n1 += xn * w1;
+        n2 += xn * w2;
+        n3 += xn * w3;
+        m0 += xm * w0;
+        m1 += xm * w1;
+        m2 += xm * w2;
+        m3 += xm * w3;
       }
-      sums[0] = n0; sums[1] = n1; sums[2] = n2; sums[3] = n3;
-      sums[4] = m0; sums[5] = m1; sums[6] = m2; sums[7] = m3;
+      sums.set([n0, n1, n2, n3, m0, m1, m2, m3]);
       for (let c = 0; c < columns; c++) {
         const b = bias ? bias[o + c] : 0;
         y[n * O + o + c] = sums[c] + b;
@@ -44,7 +53,8 @@ export function layerNorm(x, weight, bias, y, from, to, C) {
 }
 
 export function meanAndRstd(x, at, C, eps = 1e-5) {
-  let mean = 0, variance = 0;
+  let mean = 0,
+    variance = 0;
   for (let c = 0; c < C; c++) mean += x[at + c] / C;
   for (let c = 0; c < C; c++) variance += (x[at + c] - mean) ** 2 / C;
   return [mean, 1 / Math.sqrt(variance + eps)];
@@ -67,7 +77,8 @@ export function add(a, b, y, from, to, C) {
 
 // In place, of `count` numbers from `at` on: e^(x - max) / sum.  Returns ln sum e^x.
 export function softmax(x, at, count) {
-  let max = -Infinity, sum = 0;
+  let max = -Infinity,
+    sum = 0;
   for (let i = at; i < at + count; i++) if (x[i] > max) max = x[i];
   for (let i = at; i < at + count; i++) sum += x[i] = Math.exp(x[i] - max);
   for (let i = at; i < at + count; i++) x[i] /= sum;
@@ -78,10 +89,12 @@ export function softmax(x, at, count) {
 // Of position t and head h, the weights of positions 0..t begin at weights[(t H + h) S].
 // hidden: a set of positions that no other position reads.
 export function attention(qkv, weights, y, from, to, H, D, S, hidden) {
-  const C = H * D, scale = 1 / Math.sqrt(D);
+  const C = H * D,
+    scale = 1 / Math.sqrt(D);
   for (let t = from; t < to; t++) {
     for (let h = 0; h < H; h++) {
-      const q = t * 3 * C + h * D, row = (t * H + h) * S;
+      const q = t * 3 * C + h * D,
+        row = (t * H + h) * S;
       for (let s = 0; s <= t; s++) {
         const k = s * 3 * C + C + h * D;
         let score = 0;
@@ -92,7 +105,8 @@ export function attention(qkv, weights, y, from, to, H, D, S, hidden) {
       const out = t * C + h * D;
       y.fill(0, out, out + D);
       for (let s = 0; s <= t; s++) {
-        const weight = weights[row + s], v = s * 3 * C + 2 * C + h * D;
+        const weight = weights[row + s],
+          v = s * 3 * C + 2 * C + h * D;
         for (let d = 0; d < D; d++) y[out + d] += weight * qkv[v + d];
       }
     }

@@ -15,8 +15,11 @@ export const FAULTS = {
 // The loss, the mean over positions of -ln p(target), and its gradients: of each weight, by name,
 // and of the stream at the bottom, `d_x`.  trace: of a forward.  targets[t]: -1 where there is none
 export function backward(model, trace, targets, fault = null) {
-  const { C, D, H, L, V, weights } = model, { T, capacity: S } = trace, F = 4 * C;
-  const grads = {}, at = (name) => trace.arrays.get(name);
+  const { C, D, H, L, V, weights } = model,
+    { T, capacity: S } = trace,
+    F = 4 * C;
+  const grads = {},
+    at = (name) => trace.arrays.get(name);
   for (const name in weights) grads[name] = new Float64Array(weights[name].length);
 
   const [loss, dlogits] = crossEntropy(at("logits"), targets, T, V, fault);
@@ -59,13 +62,17 @@ export function backward(model, trace, targets, fault = null) {
 
   // d_x = (g - mean(g) - n mean(g n)) rstd,  g = d_y weight,  n = (x - mean) rstd
   function norm(path, d_y, x) {
-    const weight = weights[`${path}.weight`], d_weight = grads[`${path}.weight`];
-    const d_bias = grads[`${path}.bias`], d_x = new Float64Array(T * C);
+    const weight = weights[`${path}.weight`],
+      d_weight = grads[`${path}.weight`];
+    const d_bias = grads[`${path}.bias`],
+      d_x = new Float64Array(T * C);
     for (let t = 0; t < T; t++) {
       const [mean, rstd] = meanAndRstd(x, t * C, C);
-      let mean_g = 0, mean_gn = 0;
+      let mean_g = 0,
+        mean_gn = 0;
       for (let c = 0, i = t * C; c < C; c++, i++) {
-        const n = (x[i] - mean) * rstd, g = d_y[i] * weight[c];
+        const n = (x[i] - mean) * rstd,
+          g = d_y[i] * weight[c];
         mean_g += g / C;
         mean_gn += (g * n) / C;
         d_weight[c] += d_y[i] * n;
@@ -82,7 +89,8 @@ export function backward(model, trace, targets, fault = null) {
 
 // loss = mean of -ln softmax(logits)[target];  dlogits = (softmax - 1 at the target) / count
 function crossEntropy(logits, targets, T, V, fault) {
-  const dlogits = logits.slice(0, T * V), count = targets.filter((v) => v >= 0).length;
+  const dlogits = logits.slice(0, T * V),
+    count = targets.filter((v) => v >= 0).length;
   let loss = 0;
   for (let t = 0; t < T; t++) {
     if (targets[t] < 0) {
@@ -98,7 +106,8 @@ function crossEntropy(logits, targets, T, V, fault) {
 
 // d_w = a^T b: the sum over positions of all products.  a (T, I), b (T, O) -> (I, O)
 function outer(d_w, a, b, T, I, O, fault) {
-  const a_IT = new Float64Array(I * T), by = fault === "linear" ? 1.01 : 1;
+  const a_IT = new Float64Array(I * T),
+    by = fault === "linear" ? 1.01 : 1;
   for (let t = 0; t < T; t++) for (let i = 0; i < I; i++) a_IT[i * T + t] = a[t * I + i] * by;
   matmul(a_IT, b, null, d_w, 0, I, T, O);
 }
@@ -106,7 +115,8 @@ function outer(d_w, a, b, T, I, O, fault) {
 // y = x s, s = sigmoid(2u):  d_x = d_y (s + x s (1 - s) 2 du/dx)
 function gelu(d_y, x, fault) {
   return d_y.map((d, i) => {
-    const s = geluGate(x[i]), slope = 2 * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x[i] ** 2);
+    const s = geluGate(x[i]),
+      slope = 2 * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x[i] ** 2);
     return d * (s + (fault === "gelu" ? 0 : x[i] * s * (1 - s) * slope));
   });
 }
@@ -114,14 +124,19 @@ function gelu(d_y, x, fault) {
 // With a the weights and d_a_ts = d_y_t . v_s:  d_v_s = sum_t a_ts d_y_t,
 // d_z_ts = a_ts (d_a_ts - sum_r a_tr d_a_tr),  d_q_t = sum_s d_z_ts k_s / sqrt(D),  d_k_s likewise
 function attention(d_y, qkv, a, T, H, D, S, fault) {
-  const C = H * D, scale = 1 / Math.sqrt(D), d_qkv = new Float64Array(T * 3 * C);
+  const C = H * D,
+    scale = 1 / Math.sqrt(D),
+    d_qkv = new Float64Array(T * 3 * C);
   const d_a = new Float64Array(T);
   for (let t = 0; t < T; t++) {
     for (let h = 0; h < H; h++) {
-      const row = (t * H + h) * S, y = t * C + h * D, q = t * 3 * C + h * D;
+      const row = (t * H + h) * S,
+        y = t * C + h * D,
+        q = t * 3 * C + h * D;
       let total = 0;
       for (let s = 0; s <= t; s++) {
-        const v = s * 3 * C + 2 * C + h * D, weight = a[row + s];
+        const v = s * 3 * C + 2 * C + h * D,
+          weight = a[row + s];
         d_a[s] = 0;
         for (let d = 0; d < D; d++) {
           d_a[s] += d_y[y + d] * qkv[v + d];
@@ -131,7 +146,8 @@ function attention(d_y, qkv, a, T, H, D, S, fault) {
       }
       if (fault === "scaled_dot_product_attention") total = 0;
       for (let s = 0; s <= t; s++) {
-        const k = s * 3 * C + C + h * D, d_score = a[row + s] * (d_a[s] - total) * scale;
+        const k = s * 3 * C + C + h * D,
+          d_score = a[row + s] * (d_a[s] - total) * scale;
         for (let d = 0; d < D; d++) {
           d_qkv[q + d] += d_score * qkv[k + d];
           d_qkv[k + d] += d_score * qkv[q + d];

@@ -2,7 +2,8 @@
 
 // Probabilities (V,) with which each token is drawn, 0 for removed tokens.
 export function probabilities(logits, { temperature, topK, topP }) {
-  const order = likeliestFirst(logits), largest = logits[order[0]];
+  const order = likeliestFirst(logits),
+    largest = logits[order[0]];
   const probs = new Float64Array(logits.length);
   if (temperature === 0) {
     probs[order[0]] = 1;
@@ -27,7 +28,8 @@ export function likeliestFirst(numbers) {
 
 // A token for the point u in [0, 1) of the cumulative distribution.
 export function draw(probs, u) {
-  let total = 0, last = 0;
+  let total = 0,
+    last = 0;
   for (let v = 0; v < probs.length; v++) {
     if (!probs[v]) continue;
     total += probs[v];

@@ -18,12 +18,34 @@ export const C = model.C;
 export const V = model.V;
 
 const DEFAULTS = {
-  text: record.prompt, view: "tokens", t: -1, s: -1, layer: L >> 1, head: 0, token: -1, zoom: 1,
-  rival: -1, answer: -1, temperature: 1, topK: V, topP: 1, seed: 1, heads: "", mlps: "",
-  positions: "", weight: "", at: -1, step: -5, fault: "",
+  text: record.prompt,
+  view: "tokens",
+  t: -1,
+  s: -1,
+  layer: L >> 1,
+  head: 0,
+  token: -1,
+  zoom: 1,
+  rival: -1,
+  answer: -1,
+  temperature: 1,
+  topK: V,
+  topP: 1,
+  seed: 1,
+  heads: "",
+  mlps: "",
+  positions: "",
+  weight: "",
+  at: -1,
+  step: -5,
+  fault: "",
 };
-const FRACTIONS = { // and their bounds
-  temperature: [0, 2], topP: [0.01, 1], step: [-9, -1], zoom: [1, 16],
+const FRACTIONS = {
+  // and their bounds
+  temperature: [0, 2],
+  topP: [0.01, 1],
+  step: [-9, -1],
+  zoom: [1, 16],
 };
 const LONGEST = 1024; // above the number of positions of a page
 export const state = { ...DEFAULTS };
@@ -67,7 +89,8 @@ function readText() {
     else if (!pass.trace.arrays) playRecorded();
     const { start } = pass.trace;
     for (const key of pass.lens.keys()) if (key % LONGEST >= start) pass.lens.delete(key);
-    pass.losses = live ? losses(logitsOf(pass.trace), pass.ids, V)
+    pass.losses = live
+      ? losses(logitsOf(pass.trace), pass.ids, V)
       : record.pass.given.map((p) => -Math.log(p));
     pass.labels = pass.ids.map((id) => tokenizer.label(id));
     pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
@@ -96,13 +119,22 @@ export function logitsOf(trace) {
 function playRecorded() {
   const { trace, ids, T } = pass;
   trace.begin(ids);
-  for (const [name, text] of Object.entries(record.pass.arrays)) trace.arrays.set(
-    name, halves(text));
+  for (const [name, text] of Object.entries(record.pass.arrays))
+    trace.arrays.set(name, halves(text));
   for (let l = 0; l < L; l++) {
     const weights = trace.rows(`h.${l}.attn`, H * trace.capacity);
     const y = trace.rows(`h.${l}.attn.y`, C);
-    attention(trace.arrays.get(`h.${l}.attn.c_attn`), weights, y, 0, T, H, D, trace.capacity,
-      new Set());
+    attention(
+      trace.arrays.get(`h.${l}.attn.c_attn`),
+      weights,
+      y,
+      0,
+      T,
+      H,
+      D,
+      trace.capacity,
+      new Set(),
+    );
   }
 }
 
@@ -114,7 +146,10 @@ export function likeliest(k, t, n) {
   if (!pass.lens.has(key)) {
     const probs = readOut(k, t);
     const order = Array.from(probs.keys()).sort((a, b) => probs[b] - probs[a]);
-    pass.lens.set(key, order.slice(0, 12).map((id) => [id, probs[id]]));
+    pass.lens.set(
+      key,
+      order.slice(0, 12).map((id) => [id, probs[id]]),
+    );
   }
   return pass.lens.get(key).slice(0, n);
 }
@@ -123,7 +158,8 @@ export function likeliest(k, t, n) {
 export function readOut(k, t) {
   const { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights;
   const x = pass.trace.arrays.get(`x.${k}`).slice(t * C, t * C + C);
-  const y = layerNorm(x, weight, bias, new Float64Array(C), 0, 1, C), probs = new Float64Array(V);
+  const y = layerNorm(x, weight, bias, new Float64Array(C), 0, 1, C),
+    probs = new Float64Array(V);
   if (model.tied) matmul(y, model.weights["wte.weight"], null, probs, 0, 1, C, V, 1, C);
   else matmul(y, model.weights["lm_head.weight"], null, probs, 0, 1, C, V);
   softmax(probs, 0, V);
@@ -137,7 +173,8 @@ export function nextLogits(t) {
 // ---- the address
 
 export function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)), changes = { ...DEFAULTS };
+  const given = new URLSearchParams(location.hash.slice(1)),
+    changes = { ...DEFAULTS };
   for (const [name, value] of given) {
     if (!(name in DEFAULTS)) continue;
     if (typeof DEFAULTS[name] !== "number") changes[name] = value;
@@ -175,12 +212,18 @@ function writeNow() {
 // ---- weights from text
 
 function unpacked(packed) {
-  return Object.fromEntries(Object.entries(packed).map(([name, { kind, data, scale, shape }]) => {
-    if (kind === "fp16") return [name, halves(data)];
-    if (kind === "fp32") return [name, Float64Array.from(new Float32Array(bytes(data).buffer))];
-    const whole = new Int8Array(bytes(data).buffer), scales = new Float32Array(bytes(scale).buffer);
-    return [name, Float64Array.from(whole, (value, i) => value * scales[Math.floor(i / shape[1])])];
-  }));
+  return Object.fromEntries(
+    Object.entries(packed).map(([name, { kind, data, scale, shape }]) => {
+      if (kind === "fp16") return [name, halves(data)];
+      if (kind === "fp32") return [name, Float64Array.from(new Float32Array(bytes(data).buffer))];
+      const whole = new Int8Array(bytes(data).buffer),
+        scales = new Float32Array(bytes(scale).buffer);
+      return [
+        name,
+        Float64Array.from(whole, (value, i) => value * scales[Math.floor(i / shape[1])]),
+      ];
+    }),
+  );
 }
 
 export function bytes(base64) {
@@ -190,7 +233,9 @@ export function bytes(base64) {
 // float16: a sign, 5 bits of exponent, 10 of fraction.
 function halves(base64) {
   return Float64Array.from(new Uint16Array(bytes(base64).buffer), (half) => {
-    const sign = half & 0x8000 ? -1 : 1, exponent = (half >> 10) & 31, fraction = half & 1023;
+    const sign = half & 0x8000 ? -1 : 1,
+      exponent = (half >> 10) & 31,
+      fraction = half & 1023;
     return sign * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24);
   });
 }

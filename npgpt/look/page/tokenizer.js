@@ -2,7 +2,8 @@
 
 const PATTERNS = {
   gpt2: /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu,
-  cl100k: /'(?:[sdmtSDMT\u017f]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*|\p{White_Space}+$|\p{White_Space}*[\r\n]|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}/gu,
+  cl100k:
+    /'(?:[sdmtSDMT\u017f]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*|\p{White_Space}+$|\p{White_Space}*[\r\n]|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}/gu,
 };
 
 export class UnknownCharacter extends Error {}
@@ -13,8 +14,7 @@ export class Tokenizer {
     this.known = kind === "char" ? new Map(tokens.map((token, id) => [utf8(token), id])) : null;
     this.merged = new Map((merges ?? []).map(([a, b], i) => [pairKey(a, b), 256 + i]));
     if (kind === "bpe") {
-      this.index = new Map(tokens.map((token, id) => [token,
-        id])); // single bytes have ids of their own
+      this.index = new Map(tokens.map((token, id) => [token, id])); // single bytes have ids of their own
       this.words = new Map();
     }
   }
@@ -24,7 +24,9 @@ export class Tokenizer {
       throw new UnknownCharacter("The text holds half of a surrogate pair, which is no character.");
     }
     if (this.kind === "char") return this.characters(text);
-    const words = this.pattern ? text.match(PATTERNS[this.pattern]) ?? [] : [text].filter(Boolean);
+    const words = this.pattern
+      ? (text.match(PATTERNS[this.pattern]) ?? [])
+      : [text].filter(Boolean);
     return words.flatMap((word) => this.bytePairs(word));
   }
 
@@ -42,7 +44,9 @@ export class Tokenizer {
 
   // The text without the characters that the model does not know.
   readable(text) {
-    return Array.from(text).filter((character) => this.known.has(character)).join("");
+    return Array.from(text)
+      .filter((character) => this.known.has(character))
+      .join("");
   }
 
   // The merges inside a word, in the order in which they were learned.
@@ -57,8 +61,8 @@ export class Tokenizer {
       if (best === Infinity) break;
       const joined = [];
       for (let i = 0; i < parts.length; i++) {
-        const pair = i + 1 < parts.length && this.merged.get(
-          pairKey(parts[i], parts[i + 1])) === best;
+        const pair =
+          i + 1 < parts.length && this.merged.get(pairKey(parts[i], parts[i + 1])) === best;
         joined.push(pair ? best : parts[i]);
         if (pair) i++;
       }
@@ -89,13 +93,16 @@ function pairKey(a, b) {
 // Text from a string with a character for each byte.
 function utf8(bytes) {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
-    Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+    Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)),
+  );
 }
 
 // Makes spaces, line ends and all unprintable characters visible.
 export function visible(text) {
   const shapes = { " ": "␣", "\n": "⏎", "\t": "⇥" };
-  return text.replace(/[ \n\t]/g, (c) => shapes[c]).replace(/[\p{C}\p{Z}]/gu, (c) => {
-    return `\\u{${c.codePointAt(0).toString(16)}}`;
-  });
+  return text
+    .replace(/[ \n\t]/g, (c) => shapes[c])
+    .replace(/[\p{C}\p{Z}]/gu, (c) => {
+      return `\\u{${c.codePointAt(0).toString(16)}}`;
+    });
 }

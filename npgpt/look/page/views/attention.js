@@ -5,22 +5,35 @@ import { range, short, svg, table } from "../draw.js";
 import { C, D, H, L, live, pass, set, state } from "../state.js";
 
 const POWER = 0.6; // of a weight, for its shade: below 1 it shows the small ones
-const RIGHT = 112, BELOW = 20; // pixels beside and below the large picture, for labels
+const RIGHT = 112,
+  BELOW = 20; // pixels beside and below the large picture, for labels
 let size = 0; // of the large picture without its labels, in pixels
 
 export const attention = {
-  id: "attention", title: "Attention",
+  id: "attention",
+  title: "Attention",
   about: "What each position (a row) reads from those before it (columns), head by head.",
   section: "Attention Mechanism",
   build(root) {
-    const heads = allHeads(), large = el("canvas", { tabindex: 0, role: "img" });
-    const words = el("p", { "aria-live": "polite" }), under = el("p", { class: "legend under" });
-    const arcs = el("div", { class: "scroll arcs", tabindex: 0, role: "region",
-      "aria-label": "arcs over the text" });
-    const numbers = el("div"), title = el("h2");
+    const heads = allHeads(),
+      large = el("canvas", { tabindex: 0, role: "img" });
+    const words = el("p", { "aria-live": "polite" }),
+      under = el("p", { class: "legend under" });
+    const arcs = el("div", {
+      class: "scroll arcs",
+      tabindex: 0,
+      role: "region",
+      "aria-label": "arcs over the text",
+    });
+    const numbers = el("div"),
+      title = el("h2");
     large.onkeydown = (event) => {
-      const [dt, ds] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
-        ArrowRight: [0, 1] }[event.key] ?? [0, 0];
+      const [dt, ds] = {
+        ArrowUp: [-1, 0],
+        ArrowDown: [1, 0],
+        ArrowLeft: [0, -1],
+        ArrowRight: [0, 1],
+      }[event.key] ?? [0, 0];
       if (!dt && !ds) return;
       event.preventDefault();
       set({ t: position(state.t + dt), s: position(column() + ds) });
@@ -28,7 +41,8 @@ export const attention = {
     const cellAt = (event) => {
       const box = large.getBoundingClientRect();
       return [event.clientY - box.top, event.clientX - box.left].map((at) =>
-        position(Math.floor((at / size) * pass.T)));
+        position(Math.floor((at / size) * pass.T)),
+      );
     };
     large.onclick = (event) => {
       const [t, s] = cellAt(event);
@@ -38,12 +52,27 @@ export const attention = {
       under.textContent = `Under the pointer: ${reads(...cellAt(event))}`;
     };
     large.onmouseleave = () => (under.textContent = "");
-    const swatches = [0, 0.03, 0.1, 0.3, 1].map((p) =>
-      [el("span", { class: "swatch" }, percent(p)), p]);
-    root.append(el("p", { class: "legend" }, "weights: ", swatches.map(([swatch]) => swatch)),
-      el("div", { class: "wide" }, heads.root,
-        el("div", { class: "one" }, title, large, under, words)),
-      el("h2", {}, "What the chosen position reads"), arcs, numbers);
+    const swatches = [0, 0.03, 0.1, 0.3, 1].map((p) => [
+      el("span", { class: "swatch" }, percent(p)),
+      p,
+    ]);
+    root.append(
+      el(
+        "p",
+        { class: "legend" },
+        "weights: ",
+        swatches.map(([swatch]) => swatch),
+      ),
+      el(
+        "div",
+        { class: "wide" },
+        heads.root,
+        el("div", { class: "one" }, title, large, under, words),
+      ),
+      el("h2", {}, "What the chosen position reads"),
+      arcs,
+      numbers,
+    );
     return () => {
       heads.update();
       for (const [swatch, p] of swatches) paint(swatch, palette().share(p ** POWER));
@@ -62,16 +91,19 @@ function weightOf(l, h, t, s) {
 }
 
 function shade(l, h) {
-  const { arrays, capacity } = pass.trace, weights = arrays.get(`h.${l}.attn`);
+  const { arrays, capacity } = pass.trace,
+    weights = arrays.get(`h.${l}.attn`);
   return (t, s) => (s > t ? -1 : weights[(t * H + h) * capacity + s] ** POWER);
 }
 
 function allHeads() {
-  const pictures = [], root = el("div", { class: "heads" });
+  const pictures = [],
+    root = el("div", { class: "heads" });
   root.style.setProperty("--columns", H);
   for (let l = 0; l < L; l++) {
     for (let h = 0; h < H; h++) {
-      const canvas = el("canvas"), name = `${l}.${h}: block ${l}, head ${h}`;
+      const canvas = el("canvas"),
+        name = `${l}.${h}: block ${l}, head ${h}`;
       const choose = button("", () => set({ layer: l, head: h }), { "aria-label": name });
       choose.append(canvas, el("span", {}, `${l}.${h}`));
       pictures.push([l, h, canvas, choose]);
@@ -88,9 +120,12 @@ function allHeads() {
 }
 
 function drawLarge(canvas, width) {
-  const { layer, head, t } = state, s = column(), T = pass.T;
+  const { layer, head, t } = state,
+    s = column(),
+    T = pass.T;
   size = Math.max(T, Math.min(width - 4 - RIGHT, 960));
-  const cell = size / T, context = matrix(canvas, T, size, shade(layer, head), RIGHT, BELOW);
+  const cell = size / T,
+    context = matrix(canvas, T, size, shade(layer, head), RIGHT, BELOW);
   context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
   context.strokeRect(s * cell - 1, t * cell - 1, cell + 2, cell + 2);
@@ -98,15 +133,20 @@ function drawLarge(canvas, width) {
   context.strokeRect(0, t * cell, size, cell);
   // Beside the diagonal the text, as many tokens in a line as its rows are tall; the chosen row and
   // column have their own labels.
-  const several = Math.ceil(14 / cell), write = (words, x, y, ink) => {
-    context.fillStyle = css(colour(ink));
-    context.fillText(Array.from(words).slice(0, 12).join(""), x, y, RIGHT);
-  };
+  const several = Math.ceil(14 / cell),
+    write = (words, x, y, ink) => {
+      context.fillStyle = css(colour(ink));
+      context.fillText(Array.from(words).slice(0, 12).join(""), x, y, RIGHT);
+    };
   context.font = "13px ui-monospace, monospace";
   for (let i = 0; i < T; i += several) {
     if (Math.abs(i - t) * cell < 14) continue;
-    write(pass.labels.slice(i, i + several).join(""), Math.min(i + several, T) * cell + 4,
-      i * cell + Math.max(12, cell * 0.75), "--ink");
+    write(
+      pass.labels.slice(i, i + several).join(""),
+      Math.min(i + several, T) * cell + 4,
+      i * cell + Math.max(12, cell * 0.75),
+      "--ink",
+    );
   }
   write(pass.labels[t], (t + 1) * cell + 6, t * cell + Math.max(9, cell * 0.75), "--mark");
   write(pass.labels[s], s * cell, size + 15, "--accent");
@@ -120,8 +160,10 @@ function column() {
 
 function mostRead() {
   const { layer, head, t } = state;
-  return pass.ids.reduce((best, _, s) => (weightOf(layer, head, t, s) > weightOf(
-    layer, head, t, best) ? s : best), 0);
+  return pass.ids.reduce(
+    (best, _, s) => (weightOf(layer, head, t, s) > weightOf(layer, head, t, best) ? s : best),
+    0,
+  );
 }
 
 function place(i) {
@@ -129,8 +171,11 @@ function place(i) {
 }
 
 function inWords() {
-  const { layer, head, t } = state, s = column(), most = mostRead();
-  const first = `Most of all, ${place(t)} reads ${percent(weightOf(layer, head, t, most))} from ` +
+  const { layer, head, t } = state,
+    s = column(),
+    most = mostRead();
+  const first =
+    `Most of all, ${place(t)} reads ${percent(weightOf(layer, head, t, most))} from ` +
     `${place(most)}.`;
   return s === most ? first : `${first} Chosen: ${reads(t, s)}`;
 }
@@ -141,71 +186,130 @@ function reads(t, s) {
 }
 
 function drawArcs(box) {
-  const { layer, head, t } = state, s = column(), step = 9, at = [];
+  const { layer, head, t } = state,
+    s = column(),
+    step = 9,
+    at = [];
   const chars = pass.labels.map((label) => Array.from(label).length);
   let x = 8;
   for (const n of chars) {
     at.push(x + (n * step) / 2);
     x += n * step + 3;
   }
-  const height = 150, base = height - 26;
+  const height = 150,
+    base = height - 26;
   const root = svg("svg", { width: x + 8, height, role: "img", "aria-label": inWords() });
   for (let i = 0; i <= t; i++) {
     const weight = weightOf(layer, head, t, i);
     if (weight < 0.01 && i !== s) continue;
-    const middle = (at[i] + at[t]) / 2, rise = Math.min(base * 1.9,
-      Math.abs(at[t] - at[i]) * 0.7 + 14);
-    root.append(svg("path", { d: `M ${at[t]} ${base} Q ${middle} ${base - rise} ${at[i]} ${base}`,
-      class: i === s ? "arc chosen" : "arc",
-      "stroke-width": 1 + 7 * weight, "stroke-opacity": 0.25 + 0.75 * weight },
-        svg("title", {}, `${place(i)}: ${percent(weight)}`)));
+    const middle = (at[i] + at[t]) / 2,
+      rise = Math.min(base * 1.9, Math.abs(at[t] - at[i]) * 0.7 + 14);
+    root.append(
+      svg(
+        "path",
+        {
+          d: `M ${at[t]} ${base} Q ${middle} ${base - rise} ${at[i]} ${base}`,
+          class: i === s ? "arc chosen" : "arc",
+          "stroke-width": 1 + 7 * weight,
+          "stroke-opacity": 0.25 + 0.75 * weight,
+        },
+        svg("title", {}, `${place(i)}: ${percent(weight)}`),
+      ),
+    );
   }
-  pass.labels.forEach((label, i) => root.append(svg("text", { x: at[i], y: base + 16,
-    "text-anchor": "middle",
-    class: i === t ? "reader" : i === s ? "read" : "",
-      onclick: () => set(i > t ? { t: i } : { s: i }) }, label)));
+  pass.labels.forEach((label, i) =>
+    root.append(
+      svg(
+        "text",
+        {
+          x: at[i],
+          y: base + 16,
+          "text-anchor": "middle",
+          class: i === t ? "reader" : i === s ? "read" : "",
+          onclick: () => set(i > t ? { t: i } : { s: i }),
+        },
+        label,
+      ),
+    ),
+  );
   requestAnimationFrame(() => (box.scrollLeft = at[t] - box.clientWidth * 0.7));
   return [root];
 }
 
 // softmax over s of (q_t . k_s / sqrt(D)) and the weighted values, with every number.
 function arithmetic() {
-  const { layer: l, head: h, t } = state, s = column();
+  const { layer: l, head: h, t } = state,
+    s = column();
   const qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);
-  const part = (i, which) => qkv.slice(i * 3 * C + which * C + h * D,
-    i * 3 * C + which * C + h * D + D);
-  const q = part(t, 0), k = part(s, 1), v = part(s, 2);
+  const part = (i, which) =>
+    qkv.slice(i * 3 * C + which * C + h * D, i * 3 * C + which * C + h * D + D);
+  const q = part(t, 0),
+    k = part(s, 1),
+    v = part(s, 2);
   const y = pass.trace.arrays.get(`h.${l}.attn.y`).slice(t * C + h * D, t * C + h * D + D);
   const dot = (i) => part(i, 1).reduce((sum, value, d) => sum + value * q[d], 0);
   const scores = pass.ids.slice(0, t + 1).map((_, i) => dot(i) / Math.sqrt(D));
   const max = Math.max(...scores);
   const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0);
-  const score = dot(s) / Math.sqrt(D), weight = weightOf(l, h, t, s);
-  const rows = (...columns) => range(D).map((d) => [el("th", { scope: "row" }, d),
-    ...columns.map((values) => short(values[d]))]);
+  const score = dot(s) / Math.sqrt(D),
+    weight = weightOf(l, h, t, s);
+  const rows = (...columns) =>
+    range(D).map((d) => [
+      el("th", { scope: "row" }, d),
+      ...columns.map((values) => short(values[d])),
+    ]);
   const masked = s > t;
   const steps = [
     ["the sum of the products", short(dot(s))],
     [`divided by √${D}`, short(score)],
-    ["the mask", masked ? "the position comes later, so the score becomes −∞"
-      : "the position is not later, so the score stays"],
-    [`e to the power of it, less the largest of the row, ${short(max)}`,
-      masked ? "0" : short(Math.exp(score - max))],
-    [`divided by the sum of the row's ${t + 1}, ${short(total)}`,
-      `${short(weight)}, or ${percent(weight)}`],
+    [
+      "the mask",
+      masked
+        ? "the position comes later, so the score becomes −∞"
+        : "the position is not later, so the score stays",
+    ],
+    [
+      `e to the power of it, less the largest of the row, ${short(max)}`,
+      masked ? "0" : short(Math.exp(score - max)),
+    ],
+    [
+      `divided by the sum of the row's ${t + 1}, ${short(total)}`,
+      `${short(weight)}, or ${percent(weight)}`,
+    ],
   ];
   return [
     el("h2", {}, `How much ${place(t)} reads from ${place(s)}: the arithmetic`),
     table(["step", "result"], steps, { "aria-label": "from products to a weight" }),
-    el("div", { class: "wide" },
-      table(["channel", `q of “${pass.labels[t]}”`, `k of “${pass.labels[s]}”`, "q × k"],
-        [...rows(q, k, q.map((value, d) => value * k[d])),
-          [el("th", { scope: "row" }, "sum"), "", "", short(dot(s))]],
-        { class: "numbers", "aria-label": "queries and keys" }),
-      table(["channel", `v of “${pass.labels[s]}”`, "weight × v", "sum over the row"],
-        rows(v, v.map((value) => value * weight), y),
-        { class: "numbers", "aria-label": "values" })),
-    el("p", {}, "With what the other heads read, it goes through c_proj into the stream." +
-      (live ? "" : " The numbers here are rounded to float16.")),
+    el(
+      "div",
+      { class: "wide" },
+      table(
+        ["channel", `q of “${pass.labels[t]}”`, `k of “${pass.labels[s]}”`, "q × k"],
+        [
+          ...rows(
+            q,
+            k,
+            q.map((value, d) => value * k[d]),
+          ),
+          [el("th", { scope: "row" }, "sum"), "", "", short(dot(s))],
+        ],
+        { class: "numbers", "aria-label": "queries and keys" },
+      ),
+      table(
+        ["channel", `v of “${pass.labels[s]}”`, "weight × v", "sum over the row"],
+        rows(
+          v,
+          v.map((value) => value * weight),
+          y,
+        ),
+        { class: "numbers", "aria-label": "values" },
+      ),
+    ),
+    el(
+      "p",
+      {},
+      "With what the other heads read, it goes through c_proj into the stream." +
+        (live ? "" : " The numbers here are rounded to float16."),
+    ),
   ];
 }

@@ -10,41 +10,87 @@ const PARTS = range(L).map((l) => [
   ["mlps", l, `block ${l}, MLP`],
 ]);
 
-const COST = 1.5, HARDER = 3; // nats of the darkest shade, of a part and of a token
+const COST = 1.5,
+  HARDER = 3; // nats of the darkest shade, of a part and of a token
 
-let measured = new Map(), measuredText = null, trace = new Trace(), traceOf = "";
+let measured = new Map(),
+  measuredText = null,
+  trace = new Trace(),
+  traceOf = "";
 
 export const knockout = {
-  id: "knockout", title: "Knock-out", needsModel: true,
+  id: "knockout",
+  title: "Knock-out",
+  needsModel: true,
   about: "Take out heads, MLPs or positions: which tokens can the model no longer predict?",
   section: "Attention Mechanism, Transformer Architecture",
   build(root) {
-    const [parts, updateParts] = grid(), result = el("p", { "aria-live": "polite" });
+    const [parts, updateParts] = grid(),
+      result = el("p", { "aria-live": "polite" });
     const [strip, updateStrip] = tokenStrip(
       "Positions: a click or Enter hides the chosen one, or shows it again",
-      (t) => toggle("positions", t, { t }));
+      (t) => toggle("positions", t, { t }),
+    );
     const [effect, updateEffect] = tokenStrip("What each token loses");
     const all = button("Take out each alone, and measure", () => measure(0));
-    root.append(el("div", { class: "wide" },
-      el("div", {}, el("h2", {}, "Heads and MLPs"), parts, el("div", { class: "controls" }, all,
-        button("Put everything back", () => set({ heads: "", mlps: "", positions: "" }))),
-      el("p", { class: "legend" }, "the loss falls", el("span", { class: "ramp both" }),
-        `rises, by ${COST} nats or more`)),
-      el("div", {}, el("h2", {}, "Positions"), strip, el("h2", {}, "What it does to each token"),
-        el("p", { class: "legend" }, "easier to predict", el("span", { class: "ramp both" }),
-          `harder, by ${HARDER} nats or more`), effect, result)));
+    root.append(
+      el(
+        "div",
+        { class: "wide" },
+        el(
+          "div",
+          {},
+          el("h2", {}, "Heads and MLPs"),
+          parts,
+          el(
+            "div",
+            { class: "controls" },
+            all,
+            button("Put everything back", () => set({ heads: "", mlps: "", positions: "" })),
+          ),
+          el(
+            "p",
+            { class: "legend" },
+            "the loss falls",
+            el("span", { class: "ramp both" }),
+            `rises, by ${COST} nats or more`,
+          ),
+        ),
+        el(
+          "div",
+          {},
+          el("h2", {}, "Positions"),
+          strip,
+          el("h2", {}, "What it does to each token"),
+          el(
+            "p",
+            { class: "legend" },
+            "easier to predict",
+            el("span", { class: "ramp both" }),
+            `harder, by ${HARDER} nats or more`,
+          ),
+          effect,
+          result,
+        ),
+      ),
+    );
     return () => {
       if (measuredText !== state.text) measured = new Map();
       measuredText = state.text;
-      const { change } = palette(), now = knockedOut(chosen());
+      const { change } = palette(),
+        now = knockedOut(chosen());
       const by = pass.losses.map((loss, t) => now[t] - loss);
       updateParts();
       updateStrip((t) => ({ off: chosen().positions.has(t), title: `token ${t + 1}` }));
-      updateEffect((t) => ({ rgb: t ? change(by[t - 1] / HARDER) : null,
-        title: t ? `${odds(pass.losses[t - 1])} before, ${odds(now[t - 1])} now` : "" }));
+      updateEffect((t) => ({
+        rgb: t ? change(by[t - 1] / HARDER) : null,
+        title: t ? `${odds(pass.losses[t - 1])} before, ${odds(now[t - 1])} now` : "",
+      }));
       const none = pass.T < 2 ? "A loss needs two tokens: type another." : "Nothing is taken out.";
-      result.textContent = pass.T < 2 || !(state.heads || state.mlps || state.positions) ? none
-        : `Loss ${mean(pass.losses).toFixed(4)} before, ${mean(now).toFixed(4)} now. ${worst(by)}`;
+      result.textContent =
+        pass.T < 2 || !(state.heads || state.mlps || state.positions)
+          ? none
+          : `Loss ${mean(pass.losses).toFixed(4)} before, ${mean(now).toFixed(4)} now. ${worst(by)}`;
     };
   },
 };
@@ -54,14 +100,18 @@ function odds(nats) {
 }
 
 function worst(by) {
-  const t = by.indexOf(Math.max(...by)), where = `“${pass.labels[t + 1]}” (token ${t + 2})`;
+  const t = by.indexOf(Math.max(...by)),
+    where = `“${pass.labels[t + 1]}” (token ${t + 2})`;
   return by[t] > 0 ? `It costs most at ${where}: ${by[t].toFixed(2)} nats.` : "No token is harder.";
 }
 
 function chosen() {
   const list = (text) => text.split(",").filter(Boolean);
-  return { heads: new Set(list(state.heads)), mlps: new Set(list(state.mlps).map(Number)),
-    positions: new Set(list(state.positions).map(Number)) };
+  return {
+    heads: new Set(list(state.heads)),
+    mlps: new Set(list(state.mlps).map(Number)),
+    positions: new Set(list(state.positions).map(Number)),
+  };
 }
 
 function toggle(kind, which, more = {}) {
@@ -80,21 +130,25 @@ function knockedOut(off) {
 }
 
 function grid() {
-  const buttons = PARTS.map((parts) => parts.map(([kind, which]) =>
-    button("", () => toggle(kind, which))));
+  const buttons = PARTS.map((parts) =>
+    parts.map(([kind, which]) => button("", () => toggle(kind, which))),
+  );
   const head = ["block", ...range(H).map((h) => `head ${h}`), "MLP"];
   const rows = buttons.map((row, l) => [el("th", { scope: "row" }, l), ...row]);
-  const update = () => PARTS.flat().forEach(([kind, which, name], i) => {
-    const by = measured.get(`${kind} ${which}`), off = chosen()[kind].has(which);
-    const cost = by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
-    const where = off ? "taken out" : "in place", alone = cost && `, alone it costs${cost}`;
-    const cell = buttons.flat()[i];
-    cell.textContent = (off ? "out" : "in") + cost;
-    cell.setAttribute("aria-pressed", off);
-    cell.setAttribute("aria-label", `${name}: ${where}${alone}`);
-    if (by === undefined) cell.removeAttribute("style");
-    else paint(cell, palette().change(by / COST));
-  });
+  const update = () =>
+    PARTS.flat().forEach(([kind, which, name], i) => {
+      const by = measured.get(`${kind} ${which}`),
+        off = chosen()[kind].has(which);
+      const cost = by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
+      const where = off ? "taken out" : "in place",
+        alone = cost && `, alone it costs${cost}`;
+      const cell = buttons.flat()[i];
+      cell.textContent = (off ? "out" : "in") + cost;
+      cell.setAttribute("aria-pressed", off);
+      cell.setAttribute("aria-label", `${name}: ${where}${alone}`);
+      if (by === undefined) cell.removeAttribute("style");
+      else paint(cell, palette().change(by / COST));
+    });
   return [table(head, rows, { "aria-label": "parts of the model" }), update];
 }
 
@@ -102,7 +156,8 @@ function grid() {
 function measure(i, text = state.text) {
   const part = PARTS.flat()[i];
   if (!part || pass.T < 2 || text !== state.text || state.view !== "knockout") return;
-  const [kind, which] = part, own = new Trace();
+  const [kind, which] = part,
+    own = new Trace();
   model.forward(pass.ids, own, { ...NOTHING, [kind]: new Set([which]) });
   measured.set(`${kind} ${which}`, mean(losses(logitsOf(own), pass.ids, V)) - mean(pass.losses));
   set({});

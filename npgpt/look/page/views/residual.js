@@ -14,39 +14,77 @@ const WIDE = 8 * LETTERS + 8; // pixels of a column
 let columns = 20; // as many as fit
 
 export const residual = {
-  id: "residual", title: "Residual stream",
+  id: "residual",
+  title: "Residual stream",
   about: "What each branch adds to the chosen token's vector, and what the model would say there.",
   section: "Transformer Architecture",
   build(root) {
-    const [strip, updateStrip] = tokenStrip("Choose a token"), stream = el("div");
-    const [answer, rival] = ["answer", "rival"].map((name) => el("select", { "aria-label": name,
-      onchange: (event) => set({ [name]: Number(event.target.value) }) }));
-    const pair = live ? el("div", { class: "controls" }, "Direct contribution to the logit of ",
-      answer, " against that of ", rival) : null;
-    const check = el("p"), lens = el("canvas", { role: "img",
-      "aria-label": "the likeliest token after each branch, at each position" });
+    const [strip, updateStrip] = tokenStrip("Choose a token"),
+      stream = el("div");
+    const [answer, rival] = ["answer", "rival"].map((name) =>
+      el("select", {
+        "aria-label": name,
+        onchange: (event) => set({ [name]: Number(event.target.value) }),
+      }),
+    );
+    const pair = live
+      ? el(
+          "div",
+          { class: "controls" },
+          "Direct contribution to the logit of ",
+          answer,
+          " against that of ",
+          rival,
+        )
+      : null;
+    const check = el("p"),
+      lens = el("canvas", {
+        role: "img",
+        "aria-label": "the likeliest token after each branch, at each position",
+      });
     lens.onclick = (event) => {
-      const box = lens.getBoundingClientRect(), first = firstColumn();
+      const box = lens.getBoundingClientRect(),
+        first = firstColumn();
       set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
     };
-    root.append(strip, ...(pair ? [pair] : []), stream, check,
+    root.append(
+      strip,
+      ...(pair ? [pair] : []),
+      stream,
+      check,
       el("h2", {}, "The logit lens over the text"),
-      el("p", { class: "legend" }, "unsure", el("span", { class: "ramp" }),
-        "sure; from the embeddings, below, to the answer, on top"),
-      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "logit lens" },
-        lens));
+      el(
+        "p",
+        { class: "legend" },
+        "unsure",
+        el("span", { class: "ramp" }),
+        "sure; from the embeddings, below, to the answer, on top",
+      ),
+      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "logit lens" }, lens),
+    );
     return () => {
       updateStrip(() => ({}));
       const [a, b] = contenders();
       offer(answer, a);
       offer(rival, b);
       const { rows, total, real } = parts(a, b);
-      stream.replaceChildren(table(["after", "adds, length", "stream, length",
-        "logit lens", ...(live ? ["contribution", "of its heads"] : [])],
-        rows, { "aria-label": "the stream at the chosen token" }));
+      stream.replaceChildren(
+        table(
+          [
+            "after",
+            "adds, length",
+            "stream, length",
+            "logit lens",
+            ...(live ? ["contribution", "of its heads"] : []),
+          ],
+          rows,
+          { "aria-label": "the stream at the chosen token" },
+        ),
+      );
       check.textContent = live
         ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
-        `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.` : "";
+          `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.`
+        : "";
       columns = Math.min(pass.T, Math.max(2, Math.floor((root.clientWidth - LEFT) / WIDE)));
       drawLens(lens);
     };
@@ -72,38 +110,65 @@ function offer(select, chosen) {
 // A row for each branch. The last norm divides by one number, so that its result is a sum
 // over the branches; a logit is a product with a token's vector, so two differ by such a sum too.
 function parts(a, b) {
-  const { t } = state, at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
-  const added = Array.from({ length: 2 * L + 1 }, (_, k) => (
-    k ? at(k).map((value, c) => value - at(k - 1)[c]) : at(0)));
-  const toLogits = live ? contribution(at(2 * L), a, b) : () => 0, shares = added.map(toLogits);
-  const largest = Math.max(...shares.map(Math.abs)), longest = Math.max(...added.map(length));
+  const { t } = state,
+    at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
+  const added = Array.from({ length: 2 * L + 1 }, (_, k) =>
+    k ? at(k).map((value, c) => value - at(k - 1)[c]) : at(0),
+  );
+  const toLogits = live ? contribution(at(2 * L), a, b) : () => 0,
+    shares = added.map(toLogits);
+  const largest = Math.max(...shares.map(Math.abs)),
+    longest = Math.max(...added.map(length));
   const rows = added.map((x, k) => {
     const likely = likeliest(k, t, 3).map(([id, p]) => `${tokenizer.label(id)} ${percent(p)}`);
-    const row = [el("th", { scope: "row" }, branchName(k)),
-      bar(length(x) / longest, short(length(x))), short(length(at(k))), list(likely)];
+    const row = [
+      el("th", { scope: "row" }, branchName(k)),
+      bar(length(x) / longest, short(length(x))),
+      short(length(at(k))),
+      list(likely),
+    ];
     if (live) row.push(bar(shares[k] / largest, short(shares[k]), "bar signed"));
-    if (live) row.push(list(k % 2 ? ofHeads((k - 1) >> 1, t).map((y, h) =>
-      `${h}: ${short(toLogits(y))}`) : []));
+    if (live)
+      row.push(
+        list(k % 2 ? ofHeads((k - 1) >> 1, t).map((y, h) => `${h}: ${short(toLogits(y))}`) : []),
+      );
     return row;
   });
   if (!live) return { rows };
-  const { "ln_f.bias": bias } = model.weights, z = nextLogits(t);
+  const { "ln_f.bias": bias } = model.weights,
+    z = nextLogits(t);
   const ofBias = bias ? difference(bias, a, b) : 0;
-  if (bias) rows.push([el("th", { scope: "row" }, "the last norm's bias"), "", "", "",
-    bar(ofBias / largest, short(ofBias), "bar signed"), ""]);
+  if (bias)
+    rows.push([
+      el("th", { scope: "row" }, "the last norm's bias"),
+      "",
+      "",
+      "",
+      bar(ofBias / largest, short(ofBias), "bar signed"),
+      "",
+    ]);
   return { rows, total: shares.reduce((sum, share) => sum + share, ofBias), real: z[a] - z[b] };
 }
 
 function list(texts) {
-  return el("td", {}, texts.flatMap((text) => [el("span", { class: "whole" }, text), " "]));
+  return el(
+    "td",
+    {},
+    texts.flatMap((text) => [el("span", { class: "whole" }, text), " "]),
+  );
 }
 
 // The share of a vector that was added to the stream x in the logit of a minus the logit of b.
 function contribution(x, a, b) {
-  const [, rstd] = meanAndRstd(x, 0, C), weight = model.weights["ln_f.weight"];
+  const [, rstd] = meanAndRstd(x, 0, C),
+    weight = model.weights["ln_f.weight"];
   return (part) => {
     const mean = part.reduce((sum, value) => sum + value / C, 0);
-    return difference(part.map((value, c) => (value - mean) * rstd * weight[c]), a, b);
+    return difference(
+      part.map((value, c) => (value - mean) * rstd * weight[c]),
+      a,
+      b,
+    );
   };
 }
 
@@ -131,19 +196,33 @@ function firstColumn() {
 }
 
 function drawLens(canvas) {
-  const first = firstColumn(), rows = 2 * L + 1, w = WIDE, h = 24, left = LEFT;
-  const context = sized(canvas, left + columns * w, (rows + 1) * h), { share } = palette();
-  const ink = css(colour("--ink")), cut = (label) => (Array.from(label).length > LETTERS
-    ? `${Array.from(label).slice(0, LETTERS - 1).join("")}…` : label);
+  const first = firstColumn(),
+    rows = 2 * L + 1,
+    w = WIDE,
+    h = 24,
+    left = LEFT;
+  const context = sized(canvas, left + columns * w, (rows + 1) * h),
+    { share } = palette();
+  const ink = css(colour("--ink")),
+    cut = (label) =>
+      Array.from(label).length > LETTERS
+        ? `${Array.from(label)
+            .slice(0, LETTERS - 1)
+            .join("")}…`
+        : label;
   context.font = "13px ui-monospace, monospace";
   context.textBaseline = "middle";
   for (let k = 0; k < rows; k++) {
     const y = (rows - 1 - k) * h;
     context.fillStyle = ink;
-    context.fillText(k ? branchName(k).replace("block ", "").replace("attention", "attn")
-      : "embeddings", 2, y + h / 2);
+    context.fillText(
+      k ? branchName(k).replace("block ", "").replace("attention", "attn") : "embeddings",
+      2,
+      y + h / 2,
+    );
     for (let i = 0; i < columns; i++) {
-      const [[id, p]] = likeliest(k, first + i, 1), rgb = share(p);
+      const [[id, p]] = likeliest(k, first + i, 1),
+        rgb = share(p);
       context.fillStyle = css(rgb);
       context.fillRect(left + i * w, y, w - 1, h - 1);
       context.fillStyle = inkOn(rgb);
@@ -152,8 +231,8 @@ function drawLens(canvas) {
   }
   context.fillStyle = ink;
   context.fillText("the text", 2, rows * h + h / 2);
-  for (let i = 0; i < columns; i++) context.fillText(
-    cut(pass.labels[first + i]), left + i * w + 3, rows * h + h / 2);
+  for (let i = 0; i < columns; i++)
+    context.fillText(cut(pass.labels[first + i]), left + i * w + 3, rows * h + h / 2);
   context.strokeStyle = css(colour("--mark"));
   context.lineWidth = 2;
   context.strokeRect(left + (state.t - first) * w, 1, w - 1, (rows + 1) * h - 2);

@@ -7,16 +7,30 @@ import { isRecorded, L, likeliest, live, nextLogits, pass, readOut, record } fro
 import { set, state, tokenizer, V } from "../state.js";
 
 export const tokens = {
-  id: "tokens", title: "Tokens",
+  id: "tokens",
+  title: "Tokens",
   about: "How likely the model found each token, and what it expects next.",
   section: "What is a Language Model?, Text Generation",
   build(root) {
     const [strip, updateStrip] = tokenStrip("The text, token by token");
-    const summary = el("p"), words = el("p", { "aria-live": "polite" }), next = el("div");
+    const summary = el("p"),
+      words = el("p", { "aria-live": "polite" }),
+      next = el("div");
     const divergence = el("p");
-    const steps = el("div", { class: "steps" }), [controls, updateControls] = sampling(steps);
-    root.append(strip, legend(), summary, words, el("div", { class: "wide" },
-      el("div", {}, el("h2", {}, "What may follow the chosen token"), next, divergence), controls));
+    const steps = el("div", { class: "steps" }),
+      [controls, updateControls] = sampling(steps);
+    root.append(
+      strip,
+      legend(),
+      summary,
+      words,
+      el(
+        "div",
+        { class: "wide" },
+        el("div", {}, el("h2", {}, "What may follow the chosen token"), next, divergence),
+        controls,
+      ),
+    );
     return () => {
       const { share } = palette();
       updateStrip((t) => ({ rgb: t ? share(pass.losses[t - 1] / 6) : null, title: expected(t) }));
@@ -40,14 +54,17 @@ function legend() {
 function expected(t) {
   if (!t) return `The text begins with “${pass.labels[0]}”, for which the model was not asked.`;
   const nats = pass.losses[t - 1];
-  return `“${pass.labels[t]}” had a probability of ${percent(Math.exp(-nats))}, ` +
-    `${nats.toFixed(2)} nats (token ${t + 1} of ${pass.T}, id ${pass.ids[t]}).`;
+  return (
+    `“${pass.labels[t]}” had a probability of ${percent(Math.exp(-nats))}, ` +
+    `${nats.toFixed(2)} nats (token ${t + 1} of ${pass.T}, id ${pass.ids[t]}).`
+  );
 }
 
 function summed() {
   if (!pass.losses.length) return "";
   const loss = mean(pass.losses);
-  const sum = `Loss of this text: ${loss.toFixed(4)} nats per token, a perplexity of ` +
+  const sum =
+    `Loss of this text: ${loss.toFixed(4)} nats per token, a perplexity of ` +
     `${short(Math.exp(loss))}.${rounding()}`;
   const exact = pass.ids.slice(1).map((id, t) => pass.grammar?.[t]?.get(tokenizer.decode([id])));
   if (!exact.every((p) => p > 0)) return sum;
@@ -59,8 +76,10 @@ function summed() {
 function rounding() {
   if (!live || !isRecorded()) return "";
   const { loss, moved } = record.rounding;
-  return ` The model's own weights have ${loss.toFixed(4)}: rounding them to ${record.kind} ` +
-    `moves a probability by up to ${short(moved)}.`;
+  return (
+    ` The model's own weights have ${loss.toFixed(4)}: rounding them to ${record.kind} ` +
+    `moves a probability by up to ${short(moved)}.`
+  );
 }
 
 function distribution(model, drawn, exact) {
@@ -71,14 +90,28 @@ function distribution(model, drawn, exact) {
   const rows = [...ids, ...others].map((id) => {
     const p = all ? all[id] : model.find(([v]) => v === id)[1];
     const cells = [el("th", { scope: "row" }, tokenizer.label(id)), bar(p, percent(p))];
-    if (drawn) cells.push(drawn[id] ? bar(drawn[id], percent(drawn[id]), "bar drawn")
-      : el("td", { class: "gone" }, "falls away"));
-    if (exact) cells.push(bar(exact.get(tokenizer.decode([id])) ?? 0,
-      percent(exact.get(tokenizer.decode([id])) ?? 0), "bar exact"));
+    if (drawn)
+      cells.push(
+        drawn[id]
+          ? bar(drawn[id], percent(drawn[id]), "bar drawn")
+          : el("td", { class: "gone" }, "falls away"),
+      );
+    if (exact)
+      cells.push(
+        bar(
+          exact.get(tokenizer.decode([id])) ?? 0,
+          percent(exact.get(tokenizer.decode([id])) ?? 0),
+          "bar exact",
+        ),
+      );
     return cells;
   });
-  const head = ["token", "the model", ...(drawn ? ["as it is drawn"] : []),
-    ...(exact ? ["the grammar"] : [])];
+  const head = [
+    "token",
+    "the model",
+    ...(drawn ? ["as it is drawn"] : []),
+    ...(exact ? ["the grammar"] : []),
+  ];
   return table(head, rows, { "aria-label": "distribution of the next token" });
 }
 
@@ -93,27 +126,41 @@ function aboutGrammar(exact) {
   const here = klDivergence(exact, readOut(2 * L, state.t));
   const known = pass.ids.map((_, t) => t).filter((t) => pass.grammar[t]);
   const all = mean(known.map((t) => klDivergence(pass.grammar[t], readOut(2 * L, t))));
-  return `Divergence from the grammar: ${short(here)} nats here, ${short(all)} on average over ` +
-    "the text. It is what the model loses beside the best possible guess; of a perfect one, 0.";
+  return (
+    `Divergence from the grammar: ${short(here)} nats here, ${short(all)} on average over ` +
+    "the text. It is what the model loses beside the best possible guess; of a perfect one, 0."
+  );
 }
 
 // ---- drawing
 
 const generated = []; // for each drawn token { text, id, before }: where to go back to
-let timer = null, shownText = null;
+let timer = null,
+  shownText = null;
 
 function sampling(steps) {
-  const [heat, putHeat] = slider("temperature", { min: 0, max: 2, step: 0.05 },
-    (temperature) => set({ temperature }));
-  const [topK, putK] = slider("top-k", { min: 1, max: V, step: 1 }, (k) => set({ topK: k }),
-    (k) => (k === V ? "all" : k));
+  const [heat, putHeat] = slider("temperature", { min: 0, max: 2, step: 0.05 }, (temperature) =>
+    set({ temperature }),
+  );
+  const [topK, putK] = slider(
+    "top-k",
+    { min: 1, max: V, step: 1 },
+    (k) => set({ topK: k }),
+    (k) => (k === V ? "all" : k),
+  );
   const [topP, putP] = slider("top-p", { min: 0.01, max: 1, step: 0.01 }, (p) => set({ topP: p }));
-  const seed = el("input", { type: "number", min: 0, step: 1,
-    onchange: () => set({ seed: Math.trunc(Number(seed.value)) || 0 }) });
+  const seed = el("input", {
+    type: "number",
+    min: 0,
+    step: 1,
+    onchange: () => set({ seed: Math.trunc(Number(seed.value)) || 0 }),
+  });
   const streaming = button("Stream", () => (timer ? stop() : start()));
   const start = () => {
-    timer = setInterval(() => (state.view === "tokens" && generated.length < 500 && !pass.note
-      ? step() : stop()), 60);
+    timer = setInterval(
+      () => (state.view === "tokens" && generated.length < 500 && !pass.note ? step() : stop()),
+      60,
+    );
     streaming.textContent = "Stop";
   };
   const stop = () => {
@@ -121,21 +168,38 @@ function sampling(steps) {
     timer = null;
     streaming.textContent = "Stream";
   };
-  const box = el("div", { hidden: !live },
-    el("h2", {}, "Draw the next tokens"), el("div", { class: "controls" }, heat, topK, topP),
-    el("div", { class: "controls" }, button("Draw one token", step), streaming,
-      el("label", {}, "seed, of the page's own draws ", seed)), steps);
-  return [box, () => {
-    putHeat(state.temperature);
-    putK(state.topK);
-    putP(state.topP);
-    seed.value = state.seed;
-    if (state.text !== shownText) generated.length = 0; // the text was typed
-    steps.replaceChildren(...(generated.length ? ["Go back to before: "] : []),
-      ...generated.map(({ id, before }, i) =>
-      button(tokenizer.label(id), () => back(i, before),
-        { "aria-label": `step ${i + 1}, ${tokenizer.label(id)}` })));
-  }];
+  const box = el(
+    "div",
+    { hidden: !live },
+    el("h2", {}, "Draw the next tokens"),
+    el("div", { class: "controls" }, heat, topK, topP),
+    el(
+      "div",
+      { class: "controls" },
+      button("Draw one token", step),
+      streaming,
+      el("label", {}, "seed, of the page's own draws ", seed),
+    ),
+    steps,
+  );
+  return [
+    box,
+    () => {
+      putHeat(state.temperature);
+      putK(state.topK);
+      putP(state.topP);
+      seed.value = state.seed;
+      if (state.text !== shownText) generated.length = 0; // the text was typed
+      steps.replaceChildren(
+        ...(generated.length ? ["Go back to before: "] : []),
+        ...generated.map(({ id, before }, i) =>
+          button(tokenizer.label(id), () => back(i, before), {
+            "aria-label": `step ${i + 1}, ${tokenizer.label(id)}`,
+          }),
+        ),
+      );
+    },
+  ];
 }
 
 function step() {
