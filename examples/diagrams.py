@@ -4,7 +4,7 @@
 
 A GPT and one of its blocks; how channels are cut into heads; why scores are divided by the root of
 D; what layer norm takes out of a gradient; activations and their slopes; the best size of a model
-for a budget.
+for a budget; the steps from a language model to one that answers.
 
 Try:
 - Another `seed` in `heads`: other numbers, and still no row reads from a later one.
@@ -235,7 +235,34 @@ def budgets(path, FLOPs=(1e20, 1e21, 1e22, 1e23)):
     return plots.save(drawing, path)
 
 
-DIAGRAMS = (block, heads, scores, layer_norm, activations, budgets)
+def to_chat(path):
+    """Draw the steps from text to a model that answers, and what each of them learns from."""
+    drawing, axes = plots.figure(8.6, 2.9)
+    plain(axes, (-1.2, 12.0), (-0.3, 4.1))
+    axes.set_title("The same next-token model at each step; what changes is what it learns from",
+                   fontsize=11)
+    steps = (
+        ("pre-training", "web pages, books, code:\n10\u00b9\u00b2 tokens", "continues\nany text", BLUE),
+        ("instruction\ntuning", "written conversations:\n10\u2074 and more", "answers\nin form", ORANGE),
+        ("reward", "its own answers, judged by\npeople or a verifier", "answers\nas preferred", GREEN),
+    )
+    for i, (name, source, result, colour) in enumerate(steps):
+        x = 4 * i
+        axes.text(x, 3.3, source, ha="center", va="center", fontsize=8.5, color=plots.INK)
+        arrow(axes, (x, 2.9), (x, 2.2))
+        box(axes, x, 1.8, name, colour, width=2.2, height=0.8)
+        axes.text(x + 2, 2.15, "weights" if i < 2 else "", ha="center", fontsize=8)
+        if i < 2:
+            arrow(axes, (x + 1.15, 1.8), (x + 2.85, 1.8))
+        arrow(axes, (x, 1.4), (x, 0.75))
+        axes.text(x, 0.3, result, ha="center", va="center", fontsize=8.5, color=plots.INK)
+    arrow(axes, (9.15, 1.8), (10.4, 1.8))
+    axes.text(11.2, 1.8, "in use: tools,\na cache, fewer\nbits a weight", ha="center", va="center",
+              fontsize=8.5, color=plots.INK)
+    return plots.save(drawing, path)
+
+
+DIAGRAMS = (block, heads, scores, layer_norm, activations, budgets, to_chat)
 
 
 def main(quick=False, figures=FIGURES):
