@@ -31,6 +31,7 @@ COMMANDS = {
     "gradcheck": "check every gradient against finite differences",
     "export": "write a run as a model that the transformers library loads",
     "look": "write a GPT as one HTML page, in which it runs and shows its numbers",
+    "book": "write CONCEPTS.md as pages, in which a trained GPT runs",
     "compare": "compare runs: losses in one picture, and the settings that differ",
     "exercise": "write a part of a GPT yourself, and learn what is wrong with it",
 }
@@ -40,7 +41,8 @@ examples:
   npgpt generate runs/tales                    write more of them
   npgpt train --corpus my.txt                  learn a text of your own"""
 # These write files, or their status is the answer; they go on without a reader.
-TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "compare", "exercise")
+TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "book", "compare",
+              "exercise")
 # Errors for input that a command cannot use; the message tells the user what to do.
 BEYOND = (OverflowError, RecursionError, IndexError)
 REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *BEYOND)

@@ -25,6 +25,7 @@ from npgpt.io.folders import check_free
 from npgpt.look.history import history, is_tales
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.look.weights import base64_of, pack
+from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
 
@@ -34,7 +35,7 @@ WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
     "views/tokens", "views/attention", "views/residual", "views/knockout", "views/embeddings",
-    "views/backward", "views/training", "look",
+    "views/backward", "views/training", "views/bet", "look",
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
@@ -115,6 +116,7 @@ def _record(subject, prompt, kind, progress):
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
+        "bet": _bet(tokenizer) if live and exact else None,
     }
 
 
@@ -150,6 +152,15 @@ def _plane(table_VC):
     return {"xy": base64_of(xy_V2, "f4"), "shares": shares.tolist()}
 
 
+def _bet(tokenizer):
+    """Return a story of a text that no run learns, and a bigram model of the tales, (V, V)."""
+    V = tokenizer.vocab_size
+    bigrams = NgramModel(tokenizer.encode(tales.generate(200_000)), V, 2)
+    table_VV = np.array([bigrams.probabilities([v]) for v in range(V)])
+    story = tales.stories(tales.generate(2000, seed=7))[0]
+    return {"story": story, "bigrams": base64_of(table_VV, "f4")}
+
+
 def _grammar(grammar):
     """Return {name: options}; an option is [parts, traits], and a part is a text, {"say": [slot,
     trait]} for a mention, or {"choose": source, "slot": slot}."""
@@ -165,6 +176,14 @@ def _grammar(grammar):
         name: [[[part(p) for p in option.parts], dict(option.traits)] for option in options]
         for name, options in grammar.lists.items()
     }
+
+
+def view_titles():
+    """Return {title: id} of the page's views."""
+    views = (files("npgpt.look") / "page" / "views").iterdir()
+    heads = (view.read_text(encoding="utf-8") for view in sorted(views, key=str))
+    found = (re.search(r'id: "(\w+)",\s*title: "([^"]+)"', head) for head in heads)
+    return {head[2]: head[1] for head in found if head}
 
 
 def assemble(record):

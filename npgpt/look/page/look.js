@@ -9,6 +9,7 @@ import { readAddress, writeAddress } from "./state.js";
 import { visible } from "./tokenizer.js";
 import { attention } from "./views/attention.js";
 import { backward } from "./views/backward.js";
+import { bet } from "./views/bet.js";
 import { finiteDifference } from "./check.js";
 import { embeddings } from "./views/embeddings.js";
 import { knockout } from "./views/knockout.js";
@@ -16,7 +17,8 @@ import { residual } from "./views/residual.js";
 import { tokens } from "./views/tokens.js";
 import { training } from "./views/training.js";
 
-const VIEWS = [tokens, attention, residual, knockout, embeddings, backward, training];
+const ALL = [tokens, attention, residual, knockout, embeddings, backward, training];
+const VIEWS = record.bet ? [...ALL, bet] : ALL;
 const updates = new Map(); // of views that were opened
 const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) =>
   document.getElementById(id),
@@ -138,3 +140,8 @@ window.npgpt = {
   probabilities,
 }; // for the console
 readAddress();
+if (state.only) {
+  document.documentElement.classList.add("only");
+  const tell = () => parent.postMessage({ height: document.body.scrollHeight + 4 }, "*");
+  new ResizeObserver(tell).observe(document.body);
+}

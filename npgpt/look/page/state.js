@@ -39,6 +39,7 @@ const DEFAULTS = {
   at: -1,
   step: -5,
   fault: "",
+  only: 0, // 1 in a page of the book: the view alone
 };
 const FRACTIONS = {
   // and their bounds

@@ -1,0 +1,226 @@
+"""The pages of the book, from CONCEPTS.md and the documents that it links to."""
+
+import html
+import json
+import posixpath
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from npgpt.book.sources import Sources
+
+ROOT = Path(__file__).parents[2]
+MARK = '<meta name="generator" content="npgpt book">'
+VIEW = re.compile(r"\*Page\*, views? (.*?)(?=\n\n)", re.S)  # names the views to put there
+GUESS = "**Guess first.**"  # in the book what follows is hidden until one has guessed
+MODEL = "microscope.html"
+TEMPLATE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">{mark}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><link rel="stylesheet" href="{up}book.css">
+<script src="{up}search-index.js" defer></script><script src="{up}book.js" defer></script>
+</head><body data-up="{up}"><header><a href="{up}index.html">npgpt, the book</a>
+<label>Search <input type="search" id="search" autocomplete="off"></label></header>
+<ol id="found" hidden></ol><main class="{kind}">{body}</main>{turn}</body></html>
+"""
+
+
+def make_book(microscope, views, root=ROOT):
+    """Return {path in the book: text or bytes}.
+
+    microscope   the HTML of `npgpt look`, of which the pages show views
+    views        {title of a view: its id}
+
+    Raises ValueError if the clone's CONCEPTS.md is not there, and ImportError for the extra.
+    """
+    book = Book(root, views)
+    return book.files | {MODEL: microscope}
+
+
+class Book:
+    """Pages that link to each other; `files` has them by their path in the book."""
+
+    def __init__(self, root, views):
+        self.root, self.views, self.sources = Path(root), views, Sources(root)
+        concepts = self.root / "CONCEPTS.md"
+        if not concepts.is_file():
+            raise ValueError(
+                f"{concepts} is not there: npgpt book makes its pages from a clone of the project; "
+                "run it from an installation by pip install -e"
+            )
+        self.markdown = _markdown(self)
+        self.documents, self.exercises, self.index = {}, {}, []
+        self.files = {
+            name: files("npgpt.book").joinpath("static", name).read_text(encoding="utf-8")
+            for name in ("book.css", "book.js")
+        }
+        text = re.sub(r"<!--.*?-->\n?", "", concepts.read_text(encoding="utf-8"))
+        front, *sections = re.split(r"^## ", text, flags=re.M)
+        titles = [section.split("\n", 1)[0] for section in sections]
+        names = ["index.html", *(f"{slug(title)}.html" for title in titles)]
+        self._add("index.html", "Concepts", front + "\n" + "".join(
+            f"{number}. [{title}]({slug(title)}.html)\n" for number, title in enumerate(titles, 1)
+        ), turn(names, 0))
+        for number, (title, section) in enumerate(zip(titles, sections, strict=True), 1):
+            self._add(names[number], title, f"# {section}", turn(names, number))
+        while left := self.documents.keys() - self.files.keys():
+            for page in sorted(left):
+                path = self.documents[page]
+                self._add(page, path.name, path.read_text(encoding="utf-8"), base=path.parent)
+        self._exercises()
+        for name, page in self.sources.linked.items():
+            self._page(page, name, f"<h1>{name}</h1>" + self.sources.highlighted(name), "code")
+        rows = json.dumps(self.index, ensure_ascii=True).replace("<", "\\u003c")
+        self.files["search-index.js"] = f"const INDEX = {rows};\n"
+
+    def _add(self, page, title, text, turns="", base=None):
+        """Render Markdown whose links are relative to `base`, by default the root."""
+        self.page, self.base = page, base or self.root
+        text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
+        body = self.markdown.render(self._live(text), {})
+        body = re.sub(r"<p>\[\[live (\w+) ([^]]+)\]\]</p>", self._frame, body)
+        body += "".join(
+            f'<p class="exercise"><a href="exercises.html#{n}">Exercise {n}</a></p>'
+            for n in sorted({int(n) for n in re.findall(r"npgpt exercise (\d+)", text)})
+        ) if page != "index.html" and base is None else ""
+        kind = "colours" if title in ("Attention Mechanism", "Looking Inside") else ""
+        self._page(page, title, guesses(coloured(body) if kind else body), kind, turns)
+
+    def _live(self, text):
+        """Return Markdown with a marked paragraph for each view after a line that names views."""
+
+        def marked(found):
+            titles = re.findall(r"\*([^*]+)\*", found[1])
+            frames = [f"[[live {self.views[title]} {title}]]" for title in titles
+                      if title in self.views]
+            return "\n\n".join([found[0], *frames])
+
+        return VIEW.sub(marked, text + "\n\n")
+
+    def _frame(self, found):
+        view, title = found[1], html.escape(html.unescape(found[2]))
+        return (f'<iframe src="{MODEL}#view={view}&amp;only=1" title="{title}, live" '
+                'loading="lazy"></iframe>')
+
+    def _page(self, page, title, body, kind="", turns=""):
+        up = "../" * page.count("/")
+        self.files[page] = TEMPLATE.format(
+            mark=MARK, title=html.escape(title), up=up, kind=kind, body=body, turn=turns)
+        if kind != "code":
+            prose = re.sub(r"<math.*?</math>|<pre.*?</pre>|<[^>]+>", " ", body, flags=re.S)
+            self.index.append([page, title, html.unescape(" ".join(prose.split()))])
+
+    def address(self, link):
+        """Return where a link of a document leads from the page that is being made."""
+        if re.match(r"[a-z]+:|#", link):
+            return link
+        path, _, anchor = link.partition("#")
+        target = Path(posixpath.normpath((self.base / path).as_posix()))
+        if not target.is_file():
+            return link
+        name = target.relative_to(self.root).as_posix()
+        if target.suffix == ".py":
+            address = self.sources.link(name)
+        elif target.suffix == ".md" and name != "CONCEPTS.md":
+            address = name.replace("/", ".").removesuffix(".md").lower() + ".html"
+            self.documents[address] = target
+        elif name == "CONCEPTS.md":
+            return f"{anchor}.html" if anchor else "index.html"
+        else:
+            address = f"files/{target.name}"
+            self.files[address] = target.read_bytes()
+        return address + ("#" + anchor if anchor else "")
+
+    def _exercises(self):
+        from npgpt.exercises import NAMES, load
+
+        text = "# Exercises\n\n"
+        for number in range(1, len(NAMES) + 1):
+            exercise = load(number)
+            text += (f"## {number}. {exercise.__doc__.splitlines()[0].rstrip('.')}\n\n"
+                     f"{exercise.TASK.strip()}\n\n    npgpt exercise {number}\n\n")
+        self._add("exercises.html", "Exercises", text, base=self.root)
+        page = self.files["exercises.html"]
+        self.files["exercises.html"] = re.sub(r"<h2[^>]*>(\d+)\.", r'<h2 id="\1">\1.', page)
+
+
+def _markdown(book):
+    """Return a renderer of Markdown with formulas as MathML, whose code and links lead to pages."""
+    from latex2mathml.converter import convert
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+
+    def math(content, options):
+        return convert(content, display="block" if options["display_mode"] else "inline")
+
+    def code(text, language, _):
+        if language != "python":
+            return ""
+        return highlight(text, get_lexer_by_name(language), HtmlFormatter(nowrap=True))
+
+    markdown = MarkdownIt("commonmark", {"html": False, "highlight": code}).enable("table")
+    markdown.use(dollarmath_plugin, renderer=math, allow_digits=False)
+    plain = markdown.renderer.rules["code_inline"]
+
+    def code_inline(tokens, at, options, env):
+        address = book.sources.link(tokens[at].content)
+        shown = plain(tokens, at, options, env)
+        return f'<a href="{address}">{shown}</a>' if address else shown
+
+    def link_open(tokens, at, options, env):
+        tokens[at].attrs["href"] = book.address(tokens[at].attrs["href"])
+        return markdown.renderer.renderToken(tokens, at, options, env)
+
+    picture = markdown.renderer.rules["image"]
+
+    def image(tokens, at, options, env):
+        tokens[at].attrs["src"] = book.address(tokens[at].attrs["src"])
+        return picture(tokens, at, options, env)
+
+    def heading_open(tokens, at, options, env):
+        tokens[at].attrs["id"] = slug(tokens[at + 1].content)
+        return markdown.renderer.renderToken(tokens, at, options, env)
+
+    markdown.renderer.rules |= {
+        "code_inline": code_inline, "link_open": link_open, "image": image,
+        "heading_open": heading_open,
+    }
+    return markdown
+
+
+def slug(title):
+    """Return a heading as an anchor, as GitHub makes it."""
+    return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
+
+
+def turn(names, at):
+    """Return links to the page before and the page after."""
+    before = f'<a rel="prev" href="{names[at - 1]}">Back</a>' if at else "<span></span>"
+    after = f'<a rel="next" href="{names[at + 1]}">Next</a>' if at + 1 < len(names) else ""
+    return f'<nav class="turn">{before}{after}</nav>'
+
+
+def guesses(body):
+    """Return HTML in which what follows a paragraph that begins "Guess first." has to be opened."""
+    block = r"<p>(<strong>Guess first\.</strong>.*?)</p>\s*(<(p|ul|table)\b.*?</\3>)"
+    return re.sub(
+        block, r'<details class="guess"><summary>\1</summary>\2</details>', body, flags=re.S)
+
+
+def coloured(body):
+    """Return HTML in which query, key and value have their colours, in words and in formulas."""
+
+    def words(found):
+        if found[1]:
+            return found[0]
+        return re.sub(r"\b(quer|key|value)(y|ies|s)?\b", lambda word: (
+            f'<span class="{word[1][0]}">{word[0]}</span>'), found[0])
+
+    body = re.sub(r"<mi>([qkvQKV])</mi>", lambda found: (
+        f'<mi class="{found[1].lower()}">{found[1]}</mi>'), body)
+    # Not in code, formulas or tags.
+    return re.sub(r"(<pre.*?</pre>|<math.*?</math>|<code.*?</code>|<[^>]*>)|[^<]+", words, body,
+                  flags=re.S)
