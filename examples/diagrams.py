@@ -242,9 +242,11 @@ def to_chat(path):
     axes.set_title("The same next-token model at each step; what changes is what it learns from",
                    fontsize=11)
     steps = (
-        ("pre-training", "web pages, books, code:\n10\u00b9\u00b2 tokens", "continues\nany text", BLUE),
-        ("instruction\ntuning", "written conversations:\n10\u2074 and more", "answers\nin form", ORANGE),
-        ("reward", "its own answers, judged by\npeople or a verifier", "answers\nas preferred", GREEN),
+        ("pre-training", "web pages, books, code:\n$10^{12}$ tokens", "continues\nany text", BLUE),
+        ("instruction\ntuning", "written conversations:\n$10^4$ and more", "answers\nin form",
+         ORANGE),
+        ("reward", "its own answers, judged by\npeople or a verifier", "answers\nas preferred",
+         GREEN),
     )
     for i, (name, source, result, colour) in enumerate(steps):
         x = 4 * i
