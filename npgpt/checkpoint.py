@@ -49,6 +49,7 @@ FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
     "loss.png", "result.json", BEST,
 )
+SHIPPED = Path(__file__).parent / "shipped" / "tales"  # a trained run that the package has
 ADDED_TO = "metrics.csv", "samples.txt"  # the others are written anew, beside, and renamed
 OUT = " with --out"
 
@@ -235,9 +236,17 @@ def runs_near(folder):
     return "the runs there are: " + ", ".join([*map(quoted, found[:20]), "..."][: len(found)])
 
 
+def latest_run():
+    """Return the run in runs/ with the latest checkpoint; SHIPPED if there is none."""
+    states = Path("runs").glob(f"*/{RUN_STATE}")
+    return max(states, key=os.path.getmtime, default=SHIPPED / RUN_STATE).parent
+
+
 @refusing()
-def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
+def load_run(folder: str | Path | None = None) -> tuple[Model, Any, Run]:
     """Return (model, tokenizer, Run) of RUN with its latest weights, or of RUN/best.safetensors.
+
+    folder   default: `latest_run()`
 
     Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
     """
@@ -245,6 +254,7 @@ def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
     from npgpt.families.size import check_size
     from npgpt.io.tokenizers import load_tokenizer
 
+    folder = latest_run() if folder is None else folder
     run = read_run(folder)
     tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
     if tokenizer.vocab_size != run.model.vocab_size:

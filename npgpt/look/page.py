@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from autograd import backend
 from npgpt import tales
 from npgpt.char import CharTokenizer
 from npgpt.config import check_known
@@ -64,7 +65,8 @@ def make_page(subject, prompt=None, kind="fp16"):
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
-    with tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}") as bar:
+    bar = tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}")
+    with bar, backend.using("numpy"):  # for one text: to compile kernels would take far longer
 
         def progress(what):
             bar.set_description(what)
@@ -92,7 +94,7 @@ def _record(subject, prompt, kind, progress):
         model = GPT(config, dtype=np.float64).eval()
         for name, weight in model.parameters().items():
             weight.data[...] = stored[name]
-    progress("recording forward and backward (compiling, the first time)")
+    progress("recording forward and backward")
     gradient = record_gradient(model, ids)
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
