@@ -1,5 +1,6 @@
 """`npgpt look MODEL`: one HTML file, in which a trained GPT runs and shows its numbers."""
 
+import json
 import os
 from pathlib import Path
 
@@ -42,4 +43,7 @@ def run(args):
         ("the grammar of the tales", "grammar"),
     ) if record[key]]
     print(f"  and {', '.join(more)}")
+    if record["kept"]:
+        size = len(json.dumps(record["kept"])) / 1e6
+        print(f"  and {len(record['kept'])} checkpoints of its training in {size:.2f} MB, as int8")
     print(f"  open {quoted(os.path.abspath(path))}{replaced}")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from autograd import backend
 from npgpt import tales
 from npgpt.char import CharTokenizer
+from npgpt.checkpoint import kept, load_run
 from npgpt.config import check_known
 from npgpt.files import atomic_write
 from npgpt.generate import window_start
@@ -116,6 +117,7 @@ def _record(subject, prompt, kind, progress):
         "pass": passed,
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
+        "kept": _kept(run) if live and run else [],
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
     }
 
@@ -140,6 +142,15 @@ def _tokenizer(tokenizer, live, ids, passed):
         return {"kind": "char", "tokens": names}
     parts = {name: getattr(tokenizer, name) for name in ("pattern", "merges")}
     return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | parts
+
+
+def _kept(run):
+    """Return [[step, weights in int8], ...] of the checkpoints that a run has kept."""
+    models = [[step, load_run(path)[0].parameters()] for step, path in kept(run.folder).items()]
+    return [
+        [step, pack({name: weight.data for name, weight in weights.items()}, "int8")[0]]
+        for step, weights in models
+    ]
 
 
 def _plane(table_VC):

@@ -21,8 +21,10 @@ from npgpt.checkpoint import load_run, read_run
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("NPGPT_KILLS", "10"))
-SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0"]
-SAVED = ("model.safetensors", "train_state.safetensors", "best.safetensors", "samples.txt")
+SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0",
+            "--keep", "3"]
+SAVED = ("model.safetensors", "train_state.safetensors", "best.safetensors", "samples.txt",
+         *(f"kept-{step}.safetensors" for step in (0, 3, 13)))
 
 # Kills itself while it writes a file, the first argument says which: with its last bytes missing,
 # before its rename, or after it.
