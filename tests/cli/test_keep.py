@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import ExitStack
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_steps_are_early_ones_before_the_end(count, last):
     assert len(steps) <= count and all(0 <= step < last for step in steps)
     if last >= 10**4 and 1 < count <= 20:
         assert len(steps) == count and steps[0] == 0 and steps[1] <= last / 9
-        ratios = [b / a for a, b in zip(steps[1:], steps[2:], strict=False)]
+        ratios = [b / a for a, b in pairwise(steps[1:])]
         assert all(ratio == pytest.approx(100 ** (1 / count), rel=0.02) for ratio in ratios)
 
 

@@ -2,6 +2,7 @@
 
 import { button, colour, el } from "./draw.js";
 import { nextCharacters } from "./grammar.js";
+import { keptWeights } from "./kept.js";
 import { backward as gradients } from "./rules.js";
 import { probabilities } from "./sampling.js";
 import { likeliest, live, model, onChange, pass, record, set, state, tokenizer } from "./state.js";
@@ -39,7 +40,8 @@ const known = el(
       .join(" "),
   ),
 );
-note.after(known);
+const [kept, updateKept] = keptWeights();
+note.after(known, kept);
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;
@@ -81,6 +83,7 @@ function render() {
   const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
   note.textContent = pass.note || `${pass.T} tokens${cut}`;
   note.classList.toggle("bad", Boolean(pass.note));
+  updateKept();
   known.hidden = !pass.note || !state.text || !tokenizer.known;
   VIEWS.forEach(({ id }, i) => {
     choose[i].setAttribute("aria-selected", id === view.id);

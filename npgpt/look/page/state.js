@@ -39,6 +39,7 @@ const DEFAULTS = {
   at: -1,
   step: -5,
   fault: "",
+  kept: -1,
 };
 const FRACTIONS = {
   // and their bounds
@@ -51,8 +52,10 @@ const LONGEST = 1024; // above the number of positions of a page
 export const state = { ...DEFAULTS };
 
 // The pass of the text: the arrays of a forward. `note` says what is wrong with the text, if
-// anything; then the pass is from the last valid text.
+// anything; then the pass is from the last valid text. `weights` is 0 for the run's own, else a
+// number that no weights had before.
 export const pass = { ids: [], T: 0, trace: new Trace(), lens: new Map(), note: "", cut: 0 };
+pass.weights = 0;
 
 let listener = () => {};
 
@@ -62,6 +65,7 @@ export function onChange(function_) {
 
 export function set(changes) {
   Object.assign(state, changes);
+  if ("kept" in changes) useKept();
   if ("text" in changes) {
     readText();
     if (!("t" in changes)) state.t = pass.T - 1;
@@ -106,9 +110,9 @@ function windowStart(length) {
   return Math.ceil(Math.max(0, length - record.window) / step) * step;
 }
 
-// Returns whether the text is the one whose gradient Python recorded.
+// Returns whether text and weights are those whose gradient Python recorded.
 export function isRecorded() {
-  return pass.ids.join() === record.ids.join();
+  return !pass.weights && pass.ids.join() === record.ids.join();
 }
 
 export function logitsOf(trace) {
@@ -210,6 +214,19 @@ function writeNow() {
 }
 
 // ---- weights from text
+
+let used = -1;
+
+// Takes the weights that the run kept at a step, or its last; to be read by the next `readText`.
+function useKept() {
+  if (!(state.kept in record.kept)) state.kept = -1;
+  if (state.kept === used) return;
+  used = state.kept;
+  const packed = used < 0 ? record.weights : record.kept[used][1];
+  for (const [name, values] of Object.entries(unpacked(packed))) model.weights[name].set(values);
+  pass.weights = -1 - used;
+  pass.trace.ids = [];
+}
 
 function unpacked(packed) {
   return Object.fromEntries(
