@@ -36,7 +36,7 @@ WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
     "views/tokens", "views/attention", "views/residual", "views/knockout", "views/embeddings",
-    "views/backward", "views/training", "kept", "look",
+    "views/backward", "views/training", "kept", "share", "look",
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'

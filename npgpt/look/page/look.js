@@ -6,6 +6,7 @@ import { keptWeights } from "./kept.js";
 import { backward as gradients } from "./rules.js";
 import { probabilities } from "./sampling.js";
 import { likeliest, live, model, onChange, pass, record, set, state, tokenizer } from "./state.js";
+import { shareButtons } from "./share.js";
 import { readAddress, writeAddress } from "./state.js";
 import { visible } from "./tokenizer.js";
 import { attention } from "./views/attention.js";
@@ -42,6 +43,9 @@ const known = el(
 );
 const [kept, updateKept] = keptWeights();
 note.after(known, kept);
+document
+  .getElementById("theme")
+  .before(...shareButtons(() => main.querySelector("section:not([hidden])")));
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;

@@ -194,23 +194,37 @@ export function readAddress() {
   changes.topK = Math.max(1, Math.min(V, changes.topK));
   changes.layer = within(Math.trunc(changes.layer), L);
   changes.head = within(Math.trunc(changes.head), H);
+  entry = changes.view;
   set(changes);
 }
 
-let writing = null;
+let writing = null,
+  entry = null; // the view of the current entry of the browser's history
 
-// Browsers refuse an address that changes with every key: it follows when the typing pauses.
+// Browsers refuse an address that changes with every key: it follows when the typing pauses. A
+// view that is chosen is an entry of its own, so that Back returns to the one before.
 export function writeAddress() {
-  clearTimeout(writing);
-  writing = setTimeout(writeNow, 300);
+  if (entry === state.view) {
+    clearTimeout(writing);
+    writing = setTimeout(writeNow, 300);
+    return;
+  }
+  writeNow();
+  entry = state.view;
+  history.pushState(null, "", address(entry));
 }
 
-function writeNow() {
+export function writeNow() {
+  clearTimeout(writing);
+  history.replaceState(null, "", address(entry));
+}
+
+function address(view) {
   const changed = new URLSearchParams();
-  for (const name in DEFAULTS) {
-    if (state[name] !== DEFAULTS[name]) changed.set(name, state[name]);
+  for (const [name, value] of Object.entries({ ...state, view })) {
+    if (value !== DEFAULTS[name]) changed.set(name, value);
   }
-  history.replaceState(null, "", `#${changed}`);
+  return `#${changed}`;
 }
 
 // ---- weights from text
