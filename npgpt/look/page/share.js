@@ -40,14 +40,14 @@ function picture(root) {
     );
   };
   for (const element of [root, ...root.querySelectorAll("*")]) {
-    if (!element.checkVisibility() || element.ownerSVGElement || element.matches("select *"))
+    if (!element.checkVisibility() || element.ownerSVGElement || element.closest(".controls"))
       continue;
     const box = element.getBoundingClientRect(),
       style = getComputedStyle(element);
     if (element instanceof HTMLCanvasElement) place("image", box, { later: element.toDataURL() });
     else if (element instanceof SVGElement) place("svg", box, {}, styled(element));
     else if (style.backgroundColor !== "rgba(0, 0, 0, 0)")
-      place("rect", box, { fill: style.backgroundColor });
+      place("rect", box, { fill: style.backgroundColor, opacity: style.opacity });
     for (const line of element instanceof SVGElement ? [] : lines(element.childNodes)) {
       const baseline = { ...line, top: line.top + 0.79 * line.height };
       const look = { fill: style.color, textLength: line.width, ...values(style, FONT) };
