@@ -3,10 +3,13 @@
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tiny_run import environment
 
 import npgpt
 from npgpt.checkpoint import RUN_STATE, SHIPPED, read_run
@@ -88,3 +91,13 @@ def test_without_a_name_a_command_takes_the_latest_run_or_else_the_packages_mode
     os.utime(tmp_path / "runs" / "a" / RUN_STATE, (0, 2000))
     assert npgpt.load_run()[2].folder == Path("runs/a")
     assert said() == [f"note    no MODEL is named: this is {Path('runs/a')}, the latest run"]
+
+
+def test_its_page_needs_no_compiler(tmp_path):
+    program = (
+        "import sys; from npgpt.cli import main; main(['look', '--out', sys.argv[1]]);"
+        "assert not [name for name in sys.modules if name.startswith(('numba', 'autograd.kernels'))]"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "page.html")]
+    variables = {k: v for k, v in environment().items() if k != "AUTOGRAD_BACKEND"}
+    subprocess.run(command, cwd=tmp_path, env=variables, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Every view for everybody: axe finds nothing, the keyboard reaches all, and nothing is cut at 200 %.
+"""Every view for everybody: axe finds nothing, the keyboard reaches all, 200 % cuts nothing off.
 
 axe is a script in the wheel `axe-playwright-python`; nothing else of the wheel is used.
 """
@@ -13,7 +13,8 @@ pytestmark = pytest.mark.slow
 # [the number of controls, the one that has the focus, -1 for none]
 FOCUS = """
 const controls = "a[href], button, input, select, textarea, summary, [tabindex]";
-const all = [...document.querySelectorAll(controls)].filter((element) => element.checkVisibility() && !element.disabled && element.tabIndex >= 0);
+const all = [...document.querySelectorAll(controls)].filter(
+  (element) => element.checkVisibility() && !element.disabled && element.tabIndex >= 0);
 return [all.length, all.indexOf(document.activeElement)];
 """
 

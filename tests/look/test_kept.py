@@ -27,7 +27,8 @@ def lively(config, seed):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """Return (path of a page, the folder of its run, its record)."""
-    folder, tokenizer = tmp_path_factory.mktemp("kept") / "run", CharTokenizer.train(tales.generate(20_000, seed=3))
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    tokenizer = CharTokenizer.train(tales.generate(20_000, seed=3))
     config = GPTConfig(tokenizer.vocab_size, 32, 2, 2, 16)
     run = Run(folder, config, TrainConfig(corpus=("a.txt",)), TextSource("a", None, "", None))
     model = lively(config, seed=9)
