@@ -4,6 +4,7 @@
     tokenizer.json             text to ids and back
     model.safetensors          the weights, by name; rewritten at every checkpoint
     best.safetensors           the weights at the evaluation with the lowest loss so far
+    kept-STEP.safetensors      the weights after that step, if --keep asks for such
     train_state.safetensors    weights, AdamW's moments and the step, to continue from
     metrics.csv, samples.txt, loss.png
     result.json                the loss at the end on all of the validation text
@@ -19,6 +20,7 @@ import json
 import math
 import os
 import platform
+import re
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -49,6 +51,8 @@ FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
     "loss.png", "result.json", BEST,
 )
+SHIPPED = Path(__file__).parent / "shipped" / "tales"  # a trained run that the package has
+KEPT = re.compile(r"kept-(\d{1,18})\.safetensors")
 ADDED_TO = "metrics.csv", "samples.txt"  # the others are written anew, beside, and renamed
 OUT = " with --out"
 
@@ -185,14 +189,14 @@ def version_of(package: str) -> str:
 
 @refusing()
 def read_run(folder):
-    """Return the `Run` in `folder`, which may also be RUN/best.safetensors.
+    """Return the `Run` in `folder`, which may also be RUN/best.safetensors or a kept one.
 
     Raises RunError if it is not a complete run of npgpt.
     """
     from npgpt.families import family
 
     folder = Path(folder)
-    if folder.name == BEST and not folder.is_dir():
+    if (folder.name == BEST or KEPT.fullmatch(folder.name)) and not folder.is_dir():
         folder = folder.parent
     path = member(folder, "config.json")
     if not path.exists():
@@ -235,9 +239,18 @@ def runs_near(folder):
     return "the runs there are: " + ", ".join([*map(quoted, found[:20]), "..."][: len(found)])
 
 
+def latest_run():
+    """Return the run in runs/ with the latest checkpoint; SHIPPED if there is none."""
+    states = Path("runs").glob(f"*/{RUN_STATE}")
+    return max(states, key=os.path.getmtime, default=SHIPPED / RUN_STATE).parent
+
+
 @refusing()
-def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
-    """Return (model, tokenizer, Run) of RUN with its latest weights, or of RUN/best.safetensors.
+def load_run(folder: str | Path | None = None) -> tuple[Model, Any, Run]:
+    """Return (model, tokenizer, Run) of RUN with its latest weights, or of RUN/best.safetensors or
+    RUN/kept-STEP.safetensors with those.
+
+    folder   default: `latest_run()`
 
     Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
     """
@@ -245,6 +258,7 @@ def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
     from npgpt.families.size import check_size
     from npgpt.io.tokenizers import load_tokenizer
 
+    folder = latest_run() if folder is None else folder
     run = read_run(folder)
     tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
     if tokenizer.vocab_size != run.model.vocab_size:
@@ -252,7 +266,8 @@ def load_run(folder: str | Path) -> tuple[Model, Any, Run]:
             f"{run.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, but the model in "
             f"config.json {run.model.vocab_size}; restore the files of one run"
         )
-    path = member(run.folder, "model.safetensors" if run.folder == Path(folder) else BEST)
+    is_run = run.folder == Path(folder)
+    path = member(run.folder, "model.safetensors" if is_run else Path(folder).name)
     arrays = read_arrays(path)
     check_size(run.model, arrays, path)
     with without_initial_weights():
@@ -288,6 +303,37 @@ def save_checkpoint(folder, model, optimizer):
 
 def save_weights(path, model):
     atomic_write(path, save(_weights(model), metadata={"format": "pt"}))
+
+
+def kept(folder):
+    """Return {step: path} of the weights that a run has kept, in the order of their steps."""
+    found = ((KEPT.fullmatch(path.name), path) for path in folder.glob("kept-*"))
+    return dict(sorted((int(match[1]), path) for match, path in found if match and path.is_file()))
+
+
+def steps_to_keep(config):
+    """Return the set of steps after which a TrainConfig keeps the weights: 0, and the others at
+    equal ratios of more than a hundredth of the run to less than all of it."""
+    n, last = config.keep, config.max_iters
+    return {round(last * 100 ** (k / n - 1)) if k else 0 for k in range(n)} - {last}
+
+
+def keep_weights(folder, model, step, count):
+    """Write the weights after a step, and then delete what is more than `count`, where it is most
+    crowded: a run that was made longer had kept some for its old end."""
+    save_weights(folder / f"kept-{step}.safetensors", model)
+    found = list(kept(folder).items())
+    while len(found) > max(count, 2):
+        i = min(range(1, len(found) - 1),
+                key=lambda i: (found[i + 1][0] + 1) / (found[i - 1][0] + 1))
+        found.pop(i)[1].unlink()
+
+
+def drop_kept_after(last_step, folder):
+    """Delete weights kept after the checkpoint that a run continues from, and unfinished files."""
+    late = [path for step, path in kept(folder).items() if step > last_step]
+    for path in (*late, *folder.glob(".kept-*.tmp")):
+        path.unlink()
 
 
 @refusing()

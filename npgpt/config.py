@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
-RUN_FORMAT = 4  # of the config.json in run folders; format 1 has no number
+RUN_FORMAT = 5  # of the config.json in run folders; format 1 has no number
 
 
 def setting(help, since=1, before=None, group=None, **default):
@@ -116,6 +116,10 @@ class TrainConfig:
         "on processors that have instructions for it",
         since=4, before="float32", group="training", default="float32",
     )
+    keep: int = setting(
+        "checkpoints of weights to leave on the way, the early ones closer together", since=5,
+        before=0, group="evaluation", default=0,
+    )
 
     def __post_init__(self):
         check_types(self)
@@ -140,6 +144,8 @@ class TrainConfig:
                 raise ValueError(
                     f"TrainConfig: {name}={getattr(self, name)!r}; use {' or '.join(known)}"
                 )
+        if not 0 <= self.keep <= 100:
+            raise ValueError(f"TrainConfig: keep={self.keep}; use 0 to 100")
         if not 0 < self.train_fraction < 1:
             raise ValueError(
                 f"TrainConfig: train_fraction={self.train_fraction}; the rest is for validation, "

@@ -9,6 +9,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,16 @@ from typing import Any
 import numpy as np
 
 from npgpt.batches import NEXT_TOKEN
-from npgpt.checkpoint import BEST, TextSource, save_checkpoint, save_weights, weights_not_finite
+from npgpt.checkpoint import (
+    BEST,
+    TextSource,
+    drop_kept_after,
+    keep_weights,
+    save_checkpoint,
+    save_weights,
+    steps_to_keep,
+    weights_not_finite,
+)
 from npgpt.files import append, atomic_write, open_file, quoted
 from npgpt.metrics import Metrics, bits_per_byte, bytes_per_token
 from npgpt.optim import learning_rate
@@ -89,13 +99,19 @@ def train(run, dataset, model, optimizer, watch, ranks=None):
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
               "without them")
     drop_samples_after(optimizer.steps, folder / "samples.txt")
+    drop_kept_after(optimizer.steps, folder)
+    keep_at = steps_to_keep(config)
     if metrics.lowest_at(optimizer.steps):  # a kill may have come before it was kept
         save_weights(folder / BEST, model)
     seconds = metrics.seconds
     steps = training_steps(model, optimizer, dataset.train_ids, config, ranks, dataset.objective)
     with watch:
+        if optimizer.steps == 0 and 0 in keep_at:
+            keep(folder, model, 0, config)
         for step in steps:
             watch.update(step)
+            if step.step in keep_at:
+                keep(folder, model, step.step, config)
             seconds += step.seconds
             # Checked once a step: a signal that arrives later stops after the next one.
             last = bool(watch.stop) or step.step == config.max_iters
@@ -234,15 +250,29 @@ def save(folder, metrics, text, model, optimizer):
     A crash between two of them loses nothing: resuming drops the metrics and samples of steps
     after the checkpoint. Written first, the checkpoint could lack its own metrics and sample.
     """
-    try:
+    with saving(optimizer.steps, folder):
         metrics.flush()
         append(folder / "samples.txt", text + "\n")
         save_checkpoint(folder, model, optimizer)
         if metrics.lowest_at(optimizer.steps):
             save_weights(folder / BEST, model)
+
+
+def keep(folder, model, step, config):
+    """Keep the weights after a step, unless they are not finite: the next step will tell."""
+    if not weights_not_finite(model):
+        with saving(step, folder):
+            keep_weights(folder, model, step, config.keep)
+
+
+@contextmanager
+def saving(step, folder):
+    """Turn an OSError in a block into one that says how to go on."""
+    try:
+        yield
     except OSError as error:
         raise OSError(
-            f"step {optimizer.steps} could not be saved ({error}). The checkpoint before it is "
+            f"step {step} could not be saved ({error}). The checkpoint before it is "
             "whole: make room, make the folder writable, or close what has its files open, then "
             f"go on with:\n    npgpt train --resume --out {quoted(folder)}"
         ) from error

@@ -52,9 +52,10 @@ def test_the_sdist_has_every_file_that_a_clone_has(built):
     assert {name for name in names - wanted if "egg-info" not in name} == {"PKG-INFO"}
 
 
-def test_the_wheel_has_the_page_and_the_mark_of_types(built):
+def test_the_wheel_has_the_page_the_trained_model_and_the_mark_of_types(built):
     _, names, _ = built
-    page = {name for name in tracked() if name.startswith("npgpt/look/page/")}
+    data = ("npgpt/look/page/", "npgpt/shipped/")
+    page = {name for name in tracked() if name.startswith(data)}
     assert {"autograd/py.typed", "npgpt/py.typed"} | page <= names
     assert {name.partition("/")[0] for name in names if "dist-info" not in name} == {
         "autograd", "npgpt"

@@ -20,6 +20,7 @@ import numpy as np
 
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.config import nearest
+from npgpt.files import quoted
 
 COMMANDS = {
     "train": "train a model on a text; writes a run folder",
@@ -107,6 +108,17 @@ def _in_words(error):
             "(--traceback shows where)"
         )
     return str(error)
+
+
+def model_or_default(name):
+    """Return the MODEL that a user named; without one the default, which standard error names."""
+    from npgpt.checkpoint import SHIPPED, latest_run
+
+    if name is None:
+        name = latest_run()
+        what = "the package's own" if name == SHIPPED else "the latest run"
+        print(f"note    no MODEL is named: this is {quoted(name)}, {what}", file=sys.stderr)
+    return name
 
 
 def print_json(result):

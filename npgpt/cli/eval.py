@@ -10,7 +10,7 @@ from functools import partial
 
 from autograd import using_matmul_precision
 from npgpt.bpe import BPETokenizer
-from npgpt.cli import print_json
+from npgpt.cli import model_or_default, print_json
 from npgpt.families import family
 from npgpt.families.models import load_model
 from npgpt.fast.weights import KINDS, decodes, use_weights
@@ -23,8 +23,8 @@ from npgpt.run.warmup import warm_up
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("run", metavar="MODEL", help="a run folder, such as runs/tales, or a folder or a model's "
-        "name as npgpt generate takes it")
+    add("run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or a folder or "
+        "a model's name as npgpt generate takes it, with its default")
     add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
         help="default: the text it was trained on")
     add("--split", choices=("val", "train", "all"), default="val",
@@ -38,6 +38,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    args.run = model_or_default(args.run)
     model, tokenizer, training, run = load_model(args.run)
     if run is None and not args.corpus:
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")

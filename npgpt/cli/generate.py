@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from npgpt.bpe import BPETokenizer
-from npgpt.cli import print_json
+from npgpt.cli import model_or_default, print_json
 from npgpt.families import FAMILIES, family
 from npgpt.families.models import load_model
 from npgpt.families.writing import continue_text, fill_masks
@@ -34,9 +34,10 @@ CONTINUING = ("n", "stop", "logprobs", "interactive", "stats", "repetition_penal
 def add_arguments(parser):
     parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("model", metavar="MODEL",
+    add("model", nargs="?", metavar="MODEL",
         help="a run folder, such as runs/tales; a folder of the transformers library; or, "
-        "with the extra hub installed, the name of a model on the Hugging Face Hub")
+        "with the extra hub installed, the name of a model on the Hugging Face Hub; default: the "
+        "latest run in runs/, or else the trained model of the package")
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
         "--prompt", metavar="TEXT", help="the text to continue; for bert with <mask> for each "
@@ -67,7 +68,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    loaded = load_model(args.model)
+    loaded = load_model(model_or_default(args.model))
     arch, tokenizer = loaded.training.arch, loaded.tokenizer
     model = use_weights(loaded.model, args.weights)
     continues = family(arch).write is continue_text

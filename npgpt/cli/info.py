@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict
 
 from npgpt.checkpoint import read_run
-from npgpt.cli import print_json
+from npgpt.cli import model_or_default, print_json
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.families.models import arch_of, model_type_of
@@ -20,7 +20,7 @@ def add_arguments(parser):
     # No group: before Python 3.13 a positional argument in one cannot be parsed intermixed.
     parser.add_argument(
         "run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or "
-        "another MODEL of npgpt generate, to be trained with default settings",
+        "another MODEL of npgpt generate, to be trained with default settings; its default",
     )
     parser.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
     parser.add_argument(
@@ -31,7 +31,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    if (args.run is None) == (args.preset is None):
+    if args.run and args.preset:
         raise ValueError("name a run folder, or a preset with --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
@@ -41,7 +41,7 @@ def run(args):
         config = family(training.arch).Config(vocab_size=size, **model)
     elif args.vocab_size is not None:
         raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
-    elif model_type_of(folder := local_folder(args.run)) is None:
+    elif model_type_of(folder := local_folder(model_or_default(args.run))) is None:
         run = read_run(folder)
         config, training = run.model, run.training
     else:

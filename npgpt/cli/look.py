@@ -1,8 +1,10 @@
 """`npgpt look MODEL`: one HTML file, in which a trained GPT runs and shows its numbers."""
 
+import json
 import os
 from pathlib import Path
 
+from npgpt.cli import model_or_default
 from npgpt.files import quoted
 from npgpt.look.page import LIVE, check_target, make_page, write_page
 from npgpt.look.subject import open_subject
@@ -11,9 +13,9 @@ from npgpt.look.weights import KINDS
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("run", metavar="MODEL",
+    add("run", nargs="?", metavar="MODEL",
         help="a run folder, such as runs/tales, or a folder or a model's name as npgpt generate "
-        "takes it")
+        "takes it, with its default")
     add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")
     add("--out", metavar="FILE.html", help="default: NAME.html here, after the folder")
     add("--weights", choices=KINDS, default="fp16",
@@ -21,9 +23,10 @@ def add_arguments(parser):
 
 
 def run(args):
-    path = Path(args.out or f"{Path(args.run).resolve().name}.html")
+    name = model_or_default(args.run)
+    path = Path(args.out or f"{Path(name).resolve().name}.html")
     check_target(path)
-    subject = open_subject(args.run)
+    subject = open_subject(name)
     html, record = make_page(subject, args.prompt, args.weights)
     replaced = ", which replaces the page that look made before" * path.exists()
     write_page(path, html)
@@ -40,4 +43,7 @@ def run(args):
         ("the grammar of the tales", "grammar"),
     ) if record[key]]
     print(f"  and {', '.join(more)}")
+    if record["kept"]:
+        size = len(json.dumps(record["kept"])) / 1e6
+        print(f"  and {len(record['kept'])} checkpoints of its training in {size:.2f} MB, as int8")
     print(f"  open {quoted(os.path.abspath(path))}{replaced}")

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from autograd import backend
 from npgpt import tales
 from npgpt.char import CharTokenizer
+from npgpt.checkpoint import kept, load_run
 from npgpt.config import check_known
 from npgpt.files import atomic_write
 from npgpt.generate import window_start
@@ -35,7 +37,7 @@ WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
     "views/tokens", "views/attention", "views/residual", "views/knockout", "views/embeddings",
-    "views/backward", "views/training", "views/bet", "look",
+    "views/backward", "views/training", "views/bet", "kept", "share", "look",
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
@@ -65,7 +67,8 @@ def make_page(subject, prompt=None, kind="fp16"):
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
-    with tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}") as bar:
+    bar = tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}")
+    with bar, backend.using("numpy"):  # for one text: to compile kernels would take far longer
 
         def progress(what):
             bar.set_description(what)
@@ -93,7 +96,7 @@ def _record(subject, prompt, kind, progress):
         model = GPT(config, dtype=np.float64).eval()
         for name, weight in model.parameters().items():
             weight.data[...] = stored[name]
-    progress("recording forward and backward (compiling, the first time)")
+    progress("recording forward and backward")
     gradient = record_gradient(model, ids)
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
@@ -115,6 +118,7 @@ def _record(subject, prompt, kind, progress):
         "pass": passed,
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
+        "kept": _kept(run) if live and run else [],
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
         "bet": _bet(tokenizer) if live and exact else None,
     }
@@ -140,6 +144,15 @@ def _tokenizer(tokenizer, live, ids, passed):
         return {"kind": "char", "tokens": names}
     parts = {name: getattr(tokenizer, name) for name in ("pattern", "merges")}
     return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | parts
+
+
+def _kept(run):
+    """Return [[step, weights in int8], ...] of the checkpoints that a run has kept."""
+    models = [[step, load_run(path)[0].parameters()] for step, path in kept(run.folder).items()]
+    return [
+        [step, pack({name: weight.data for name, weight in weights.items()}, "int8")[0]]
+        for step, weights in models
+    ]
 
 
 def _plane(table_VC):

@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 from tiny_run import TINY, environment
 
-from npgpt.checkpoint import load_run, read_run
+from npgpt.checkpoint import kept, load_run, read_run
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("NPGPT_KILLS", "10"))
-SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0"]
+SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0",
+            "--keep", "3"]
 SAVED = ("model.safetensors", "train_state.safetensors", "best.safetensors", "samples.txt")
 
 # Kills itself while it writes a file, the first argument says which: with its last bytes missing,
@@ -87,9 +88,10 @@ def check_resumes(folder, whole, train=()):
         load_run(folder)
         train = ["train", "--resume", "--out", folder]
     assert npgpt(train) == 0
-    for name in SAVED:
+    assert len(kept(whole)) == 3
+    for name in (*SAVED, *(path.name for path in kept(whole).values())):
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
-    assert steps(folder) == steps(whole)
+    assert steps(folder) == steps(whole) and len(kept(folder)) == 3
     assert not list(folder.glob(".*"))
 
 

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "eval_stride": "evaluations: tests/training/test_loop.py",
     "eval_tokens": "evaluations: tests/training/test_loop.py",
     "sample_tokens": "samples: tests/cli/test_train.py",
+    "keep": "files beside the checkpoint: tests/cli/test_keep.py",
     "arch": "another model: tests/cli/test_archs.py",
     "matmul_precision": "products, of the whole process: tests/cli/test_train.py",
 }

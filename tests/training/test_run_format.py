@@ -77,11 +77,13 @@ CONFIG = """{
 }
 """
 ARCH, PRECISION = '\n    "arch": "gpt"', '\n    "matmul_precision": "float32"'
+KEEP = '\n    "keep": 0'
 FORMATS = {
     1: CONFIG % "",
     2: CONFIG % '\n  "format": 2,',
     3: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH}') % '\n  "format": 3,',
     4: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION}') % '\n  "format": 4,',
+    5: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP}') % '\n  "format": 5,',
 }
 TOKENIZER = '{"type": "char", "version": 1, "characters": "\\nab"}'
 SHAPES = {

@@ -2,9 +2,11 @@
 
 import { button, colour, el } from "./draw.js";
 import { nextCharacters } from "./grammar.js";
+import { keptWeights } from "./kept.js";
 import { backward as gradients } from "./rules.js";
 import { probabilities } from "./sampling.js";
 import { likeliest, live, model, onChange, pass, record, set, state, tokenizer } from "./state.js";
+import { shareButtons } from "./share.js";
 import { readAddress, writeAddress } from "./state.js";
 import { visible } from "./tokenizer.js";
 import { attention } from "./views/attention.js";
@@ -41,7 +43,11 @@ const known = el(
       .join(" "),
   ),
 );
-note.after(known);
+const [kept, updateKept] = keptWeights();
+note.after(known, kept);
+document
+  .getElementById("theme")
+  .before(...shareButtons(() => main.querySelector("section:not([hidden])")));
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;
@@ -83,6 +89,7 @@ function render() {
   const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
   note.textContent = pass.note || `${pass.T} tokens${cut}`;
   note.classList.toggle("bad", Boolean(pass.note));
+  updateKept();
   known.hidden = !pass.note || !state.text || !tokenizer.known;
   VIEWS.forEach(({ id }, i) => {
     choose[i].setAttribute("aria-selected", id === view.id);

@@ -40,6 +40,7 @@ const DEFAULTS = {
   step: -5,
   fault: "",
   only: 0, // 1 in a page of the book: the view alone
+  kept: -1,
 };
 const FRACTIONS = {
   // and their bounds
@@ -52,8 +53,10 @@ const LONGEST = 1024; // above the number of positions of a page
 export const state = { ...DEFAULTS };
 
 // The pass of the text: the arrays of a forward. `note` says what is wrong with the text, if
-// anything; then the pass is from the last valid text.
+// anything; then the pass is from the last valid text. `weights` is 0 for the run's own, else a
+// number that no weights had before.
 export const pass = { ids: [], T: 0, trace: new Trace(), lens: new Map(), note: "", cut: 0 };
+pass.weights = 0;
 
 let listener = () => {};
 
@@ -63,6 +66,7 @@ export function onChange(function_) {
 
 export function set(changes) {
   Object.assign(state, changes);
+  if ("kept" in changes) useKept();
   if ("text" in changes) {
     readText();
     if (!("t" in changes)) state.t = pass.T - 1;
@@ -107,9 +111,9 @@ function windowStart(length) {
   return Math.ceil(Math.max(0, length - record.window) / step) * step;
 }
 
-// Returns whether the text is the one whose gradient Python recorded.
+// Returns whether text and weights are those whose gradient Python recorded.
 export function isRecorded() {
-  return pass.ids.join() === record.ids.join();
+  return !pass.weights && pass.ids.join() === record.ids.join();
 }
 
 export function logitsOf(trace) {
@@ -191,26 +195,53 @@ export function readAddress() {
   changes.topK = Math.max(1, Math.min(V, changes.topK));
   changes.layer = within(Math.trunc(changes.layer), L);
   changes.head = within(Math.trunc(changes.head), H);
+  entry = changes.view;
   set(changes);
 }
 
-let writing = null;
+let writing = null,
+  entry = null; // the view of the current entry of the browser's history
 
-// Browsers refuse an address that changes with every key: it follows when the typing pauses.
+// Browsers refuse an address that changes with every key: it follows when the typing pauses. A
+// view that is chosen is an entry of its own, so that Back returns to the one before.
 export function writeAddress() {
-  clearTimeout(writing);
-  writing = setTimeout(writeNow, 300);
+  if (entry === state.view) {
+    clearTimeout(writing);
+    writing = setTimeout(writeNow, 300);
+    return;
+  }
+  writeNow();
+  entry = state.view;
+  history.pushState(null, "", address(entry));
 }
 
-function writeNow() {
+export function writeNow() {
+  clearTimeout(writing);
+  history.replaceState(null, "", address(entry));
+}
+
+function address(view) {
   const changed = new URLSearchParams();
-  for (const name in DEFAULTS) {
-    if (state[name] !== DEFAULTS[name]) changed.set(name, state[name]);
+  for (const [name, value] of Object.entries({ ...state, view })) {
+    if (value !== DEFAULTS[name]) changed.set(name, value);
   }
-  history.replaceState(null, "", `#${changed}`);
+  return `#${changed}`;
 }
 
 // ---- weights from text
+
+let used = -1;
+
+// Takes the weights that the run kept at a step, or its last; to be read by the next `readText`.
+function useKept() {
+  if (!(state.kept in record.kept)) state.kept = -1;
+  if (state.kept === used) return;
+  used = state.kept;
+  const packed = used < 0 ? record.weights : record.kept[used][1];
+  for (const [name, values] of Object.entries(unpacked(packed))) model.weights[name].set(values);
+  pass.weights = -1 - used;
+  pass.trace.ids = [];
+}
 
 function unpacked(packed) {
   return Object.fromEntries(

@@ -1,7 +1,7 @@
 // The training of the run, from its folder.
 
 import { chart, el, slider } from "../draw.js";
-import { record } from "../state.js";
+import { record, state } from "../state.js";
 
 export const training = {
   id: "training",
@@ -43,6 +43,7 @@ export const training = {
       show(history.samples.length - 1);
     }
     return () => {
+      const mark = record.kept[state.kept]?.[0] || null;
       loss.replaceChildren(
         chart(
           "loss by step",
@@ -50,7 +51,7 @@ export const training = {
             { name: "training", points: points("loss"), style: "line faint" },
             { name: "validation", points: history.val, style: "line" },
           ],
-          { levels: history.levels, unit: "step" },
+          { levels: history.levels, unit: "step", mark },
         ),
       );
       norm.replaceChildren(

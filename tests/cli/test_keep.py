@@ -1,0 +1,97 @@
+"""`npgpt train --keep N`: weights from on the way, which no step and no checkpoint depends on."""
+
+import shutil
+from contextlib import ExitStack
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_run import TINY
+
+from npgpt.checkpoint import kept, load_run, read_run, steps_to_keep
+from npgpt.config import TrainConfig
+from npgpt.families import family
+from npgpt.files import read_arrays
+from npgpt.io.tokens import open_dataset
+from npgpt.optim import make_optimizer
+from npgpt.train import training_steps
+
+LONG = [*TINY, "--max-iters", "40", "--eval-interval", "10", "--sample-tokens", "0"]
+SAVED = ("model.safetensors", "train_state.safetensors", "best.safetensors", "samples.txt")
+
+
+@pytest.fixture(scope="module")
+def keeping(tmp_path_factory, corpus):
+    from npgpt.cli import main
+
+    folder = tmp_path_factory.mktemp("keep") / "run"
+    assert main(["train", "--corpus", str(corpus), "--out", str(folder), *LONG, "--keep", "4"]) == 0
+    return folder
+
+
+def test_they_are_the_weights_of_their_steps(keeping):
+    _, tokenizer, run = load_run(keeping)
+    model = family("gpt").Model(run.model, seed=run.training.seed)
+    found = {0: model.parameters()["wte.weight"].data.copy()}
+    with ExitStack() as stack:
+        data = open_dataset(family("gpt"), run.training, stack, tokenizer=tokenizer)
+        optimizer = make_optimizer(model, run.training)
+        for step in training_steps(model, optimizer, data.train_ids, run.training):
+            found[step.step] = model.parameters()["wte.weight"].data.copy()
+    assert list(kept(keeping)) == [0, 1, 4, 13] == sorted(steps_to_keep(run.training))
+    for step, path in kept(keeping).items():
+        np.testing.assert_array_equal(read_arrays(path)["wte.weight"], found[step])
+        model, _, run = load_run(path)  # so that every command takes one
+        np.testing.assert_array_equal(model.parameters()["wte.weight"].data, found[step])
+        assert run.folder == keeping
+
+
+def test_a_run_is_the_same_to_the_bit_without_them(cli, keeping, tmp_path, corpus):
+    assert cli("train", "--corpus", corpus, "--out", tmp_path / "run", *LONG)[0] == 0
+    assert not kept(tmp_path / "run")
+    for name in SAVED:
+        assert (tmp_path / "run" / name).read_bytes() == (keeping / name).read_bytes()
+
+
+def test_a_longer_run_keeps_as_many_and_the_first(cli, tmp_path, corpus):
+    folder = tmp_path / "run"
+    assert cli("train", "--corpus", corpus, "--out", folder, *LONG, "--keep", 4)[0] == 0
+    later = folder / "kept-41.safetensors"  # as of a process that was killed before its checkpoint
+    later.write_bytes(b"")
+    (folder / ".kept-41.safetensors.0.tmp").touch()
+    assert cli("train", "--resume", "--max-iters", 400, "--out", folder)[0] == 0
+    assert list(kept(folder)) == [0, 4, 13, 126]
+    assert not list(folder.glob(".kept*"))
+
+
+def test_one_that_cannot_be_saved_stops_training_and_it_can_go_on(cli, keeping, tmp_path):
+    folder, longer = shutil.copytree(keeping, tmp_path / "run"), ("--max-iters", 400)
+    (folder / "kept-126.safetensors").mkdir()
+    status, _, err = cli("train", "--resume", *longer, "--out", folder)
+    assert status == 1 and "step 126 could not be saved" in err
+    assert f"npgpt train --resume --out {folder}" in err
+    (folder / "kept-126.safetensors").rmdir()
+    assert cli("train", "--resume", "--out", folder)[0] == 0
+    assert list(kept(folder)) == [0, 4, 13, 126]
+
+
+@given(st.integers(0, 100), st.integers(1, 10**6))
+def test_steps_are_early_ones_before_the_end(count, last):
+    steps = sorted(steps_to_keep(TrainConfig(max_iters=last, keep=count)))
+    assert len(steps) <= count and all(0 <= step < last for step in steps)
+    if last >= 10**4 and 1 < count <= 20:
+        assert len(steps) == count and steps[0] == 0 and steps[1] <= last / 9
+        ratios = [b / a for a, b in pairwise(steps[1:])]
+        assert all(ratio == pytest.approx(100 ** (1 / count), rel=0.02) for ratio in ratios)
+
+
+@pytest.mark.parametrize("count", [-1, 101])
+def test_a_count_beyond_its_range_is_refused(count):
+    with pytest.raises(ValueError, match=f"keep={count}; use 0 to 100"):
+        TrainConfig(keep=count)
+
+
+def test_read_run_of_a_kept_file_is_its_run(keeping):
+    assert read_run(keeping / "kept-4.safetensors") == read_run(keeping)

@@ -1,0 +1,94 @@
+"""Every view for everybody: axe finds nothing, the keyboard reaches all, 200 % cuts nothing off.
+
+axe is a script in the wheel `axe-playwright-python`; nothing else of the wheel is used.
+"""
+
+from importlib.resources import files
+
+import pytest
+from look_page import VIEWS
+
+pytestmark = pytest.mark.slow
+
+# [the number of controls, the one that has the focus, -1 for none]
+FOCUS = """
+const controls = "a[href], button, input, select, textarea, summary, [tabindex]";
+const all = [...document.querySelectorAll(controls)].filter(
+  (element) => element.checkVisibility() && !element.disabled && element.tabIndex >= 0);
+return [all.length, all.indexOf(document.activeElement)];
+"""
+
+
+@pytest.fixture(scope="module")
+def axe():
+    pytest.importorskip(
+        "axe_playwright_python", reason="pip install --no-deps axe-playwright-python has axe.min.js"
+    )
+    return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+def violations(browser, axe):
+    """Return axe's violations of the page as lines: the rule, and the elements."""
+    found = browser.driver.execute_async_script(
+        axe + ";const done = arguments[0]; axe.run().then((result) => done(result.violations));"
+    )
+    return [f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}"
+            for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_axe_finds_no_violation(browser, pages, axe, view, theme, width):
+    browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy+Lady+Zora+of", width)
+    browser.run("document.documentElement.dataset.theme = arguments[0]; npgpt.set({})", theme)
+    assert violations(browser, axe) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_violation_beside_a_text_that_cannot_be_read(browser, pages, axe, theme):
+    browser.open(pages["tales"][0], "text=é")
+    browser.run("document.documentElement.dataset.theme = arguments[0]; npgpt.set({})", theme)
+    assert violations(browser, axe) == []
+
+
+def test_axe_is_at_work(browser, pages, axe):
+    browser.open(pages["tales"][0])
+    browser.run("document.querySelector('label[for=prompt]').remove();"
+                "document.querySelector('#note').style.color = '#999'")
+    found = " ".join(violations(browser, axe))
+    assert "label" in found and "color-contrast" in found
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_tab_key_reaches_every_control_and_leaves_again(browser, pages, view):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(pages["tales"][0], f"view={view}&text=One+dawn")
+    browser.run("document.activeElement.blur()")
+    reached = []
+    for _ in range(300):
+        ActionChains(browser.driver).send_keys(Keys.TAB).perform()
+        count, at = browser.run(FOCUS)
+        if at < 0 or at in reached:
+            break
+        reached.append(at)
+    assert len(reached) == count and count > 4
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("width", [320, 640])  # as of 640 and 1,280 pixels at 200 %
+def test_at_200_percent_nothing_is_to_the_right_of_the_window(browser, pages, view, width):
+    browser.open(pages["tales"][0], f"view={view}", width)
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_arrow_keys_choose_a_view(browser, pages):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(pages["tales"][0], f"view={VIEWS[0]}")
+    for view in (*VIEWS[1:], VIEWS[0]):
+        browser.find("#views [aria-selected=true]").send_keys(Keys.ARROW_RIGHT)
+        assert browser.run("return document.activeElement.id") == f"tab-{view}"
+        assert browser.run("return npgpt.state.view") == view

@@ -1,0 +1,106 @@
+"""The slider over the checkpoints that a run has kept."""
+
+import numpy as np
+import pytest
+
+from npgpt import AdamW, tales
+from npgpt.char import CharTokenizer
+from npgpt.checkpoint import Run, TextSource, create_run, load_run, save_weights
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.gpt import GPT
+from npgpt.look.page import make_page
+from npgpt.look.subject import open_subject
+from npgpt.look.weights import pack
+
+STEPS = 0, 7, 40
+PROMPT = "The hen was tired"
+
+
+def lively(config, seed):
+    """Return a GPT whose predictions are far from uniform."""
+    model = GPT(config, seed=seed)
+    for weight in model.parameters().values():
+        weight.data *= 5
+    return model
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Return (path of a page, the folder of its run, its record)."""
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    tokenizer = CharTokenizer.train(tales.generate(20_000, seed=3))
+    config = GPTConfig(tokenizer.vocab_size, 32, 2, 2, 16)
+    run = Run(folder, config, TrainConfig(corpus=("a.txt",)), TextSource("a", None, "", None))
+    model = lively(config, seed=9)
+    create_run(run, tokenizer, model, AdamW(model.parameters()))
+    for seed, step in enumerate(STEPS):
+        save_weights(folder / f"kept-{step}.safetensors", lively(config, seed))
+    html, record = make_page(open_subject(folder), PROMPT)
+    path = folder.with_suffix(".html")
+    path.write_text(html, encoding="utf-8")
+    return path, folder, record
+
+
+def logits_of(folder, name, kind):
+    """Return Python's logits with the weights in a file as a page stores them, in float64."""
+    own, tokenizer, _ = load_run(folder / name if name else folder)
+    model = GPT(own.config, dtype=np.float64).eval()
+    stored = pack({n: w.data for n, w in own.parameters().items()}, kind)[1]
+    for n, weight in model.parameters().items():
+        weight.data[...] = stored[n]
+    return model(tokenizer.encode(PROMPT)[None])[0].data[0]
+
+
+def shown(browser):
+    found = browser.run(
+        "const { pass, model } = npgpt, logits = pass.trace.arrays.get('logits');"
+        "return Array.from(logits.slice(0, pass.T * model.V));"
+    )
+    return np.array(found), browser.find("#kept output").text
+
+
+def slide(browser, position):
+    browser.run(
+        "const input = document.querySelector('#kept input'); input.value = arguments[0];"
+        "input.dispatchEvent(new Event('input'));", position,
+    )
+
+
+def test_the_slider_shows_the_model_as_it_was(browser, page):
+    path, folder, record = page
+    assert [step for step, _ in record["kept"]] == list(STEPS)
+    browser.open(path, "view=tokens")
+    browser.run("window.drawn = document.querySelector('#view').innerText")
+    for position in (3, 1, 0, 2, 3):
+        slide(browser, position)
+        name = f"kept-{STEPS[position]}.safetensors" if position < 3 else ""
+        logits, said = shown(browser)
+        wanted = logits_of(folder, name, "int8" if name else "fp16").ravel()
+        assert np.abs(logits - wanted).max() < 1e-10 * np.abs(wanted).max()
+        assert said == (f"after step {STEPS[position]}, int8" if name else "the model's own")
+        same = browser.run("return document.querySelector('#view').innerText === window.drawn")
+        assert same == (position == 3)
+    assert browser.logs()[0] == []
+
+
+def test_a_link_has_the_step_and_one_that_is_not_there_is_the_models_own(browser, page):
+    path, folder, _ = page
+    for address, name, kind in (
+        ("kept=1", "kept-7.safetensors", "int8"), ("kept=3", "", "fp16"), ("kept=x", "", "fp16"),
+    ):
+        browser.open(path, address)
+        wanted = logits_of(folder, name, kind).ravel()
+        assert np.abs(shown(browser)[0] - wanted).max() < 1e-10 * np.abs(wanted).max()
+
+
+def test_the_recorded_gradient_is_of_the_models_own_weights_only(browser, page):
+    browser.open(page[0], "view=backward")
+    own = browser.find("#view").text
+    slide(browser, 0)
+    browser.driver.implicitly_wait(0)
+    assert "engine" in own and browser.find("#view").text != own
+
+
+def test_without_kept_weights_there_is_no_slider(browser, pages):
+    browser.open(pages["untied"][0])
+    assert not browser.find("#kept").is_displayed()

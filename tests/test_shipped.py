@@ -1,0 +1,103 @@
+"""The trained model of the package: what its files say of it, and the commands that take it."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tiny_run import environment
+
+import npgpt
+from npgpt.checkpoint import RUN_STATE, SHIPPED, read_run
+from npgpt.cli import main
+from npgpt.families import family
+from npgpt.files import read_json
+from npgpt.io.tokens import open_dataset
+from npgpt.metrics import read_metrics
+from npgpt.train import evaluate
+
+ROOT = Path(__file__).parents[1]
+
+
+def script():
+    path = ROOT / "examples" / "shipped_model.py"
+    spec = importlib.util.spec_from_file_location("shipped_model", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_it_has_the_loss_of_the_last_evaluation_of_its_metrics():
+    model, tokenizer, run = npgpt.load_run(SHIPPED)
+    training = run.training
+    with ExitStack() as stack:
+        dataset = open_dataset(family(training.arch), training, stack, tokenizer=tokenizer)
+        loss, _ = evaluate(model, dataset.val_ids, stride=training.eval_stride, seed=training.seed,
+                           max_tokens=training.eval_tokens)
+    last = read_metrics(SHIPPED / "metrics.csv")[-1]
+    assert last["step"] == training.max_iters == read_json(SHIPPED / "result.json")["step"]
+    assert loss == pytest.approx(last["val_loss"], rel=2e-4)
+
+
+def test_its_files_take_at_most_1_7_megabytes():
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) <= 1.7e6
+
+
+@pytest.mark.slow
+def test_its_loss_on_the_whole_validation_text_is_what_its_files_say():
+    said = read_json(SHIPPED / "result.json")["loss"]
+    assert script().validation_loss(SHIPPED) == pytest.approx(said, rel=1e-5)
+    assert f"{said:.5f}" in (SHIPPED / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_its_weights_are_those_that_the_first_command_makes():
+    ours = read_run(SHIPPED)
+    states = sorted((ROOT / "runs").glob(f"*/{RUN_STATE}"), key=os.path.getmtime)
+    runs = [path.parent for path in states if (path.parent / "result.json").exists()]
+    made = [run for run in runs if (found := read_run(run)).model == ours.model
+            and found.training == ours.training and found.text == ours.text]
+    if not made:
+        pytest.skip("runs/ has no finished run of `npgpt train`")
+    module = script()
+    if f" {module.TILE}, " not in (SHIPPED / "README.md").read_text(encoding="utf-8"):
+        found, said = (read_json(folder / "result.json")["loss"] for folder in (made[-1], SHIPPED))
+        assert found == pytest.approx(said, rel=0.02)  # other kernels round differently
+        return
+    weights = module.in_bfloat16(made[-1] / "model.safetensors")
+    assert weights == (SHIPPED / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("words", ["generate --seed 1 --max-new-tokens 5", "look", "info"])
+def test_without_a_name_a_command_takes_the_latest_run_or_else_the_packages_model(
+    words, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+
+    def said():
+        assert main(words.split()) == 0
+        return [line for line in capfd.readouterr().err.splitlines() if "MODEL" in line]
+
+    assert npgpt.load_run()[2].folder == SHIPPED
+    assert said() == [f"note    no MODEL is named: this is {SHIPPED}, the package's own"]
+    for age, name in enumerate(("b", "a", "c")):
+        shutil.copytree(SHIPPED, tmp_path / "runs" / name)
+        (tmp_path / "runs" / name / RUN_STATE).touch()
+        os.utime(tmp_path / "runs" / name / RUN_STATE, (0, 1000 - age))
+    os.utime(tmp_path / "runs" / "a" / RUN_STATE, (0, 2000))
+    assert npgpt.load_run()[2].folder == Path("runs/a")
+    assert said() == [f"note    no MODEL is named: this is {Path('runs/a')}, the latest run"]
+
+
+def test_its_page_needs_no_compiler(tmp_path):
+    program = (
+        "import sys; from npgpt.cli import main; main(['look', '--out', sys.argv[1]]);"
+        "assert not [name for name in sys.modules if name.startswith(('numba', 'autograd.kernels'))]"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "page.html")]
+    variables = {k: v for k, v in environment().items() if k != "AUTOGRAD_BACKEND"}
+    subprocess.run(command, cwd=tmp_path, env=variables, check=True, capture_output=True)
