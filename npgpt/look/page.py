@@ -22,7 +22,7 @@ from npgpt.files import atomic_write
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.io.folders import check_free
-from npgpt.look.history import history, is_tales
+from npgpt.look.history import history, is_tales, optimizer_settings, validation_text
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.look.weights import base64_of, pack
 from npgpt.tales.grammar import Mention
@@ -32,9 +32,9 @@ LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
-    "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "task",
-    "check", "views/tokens", "views/attention", "views/residual", "views/knockout",
-    "views/embeddings", "views/backward", "views/training", "look",
+    "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "state", "draw",
+    "task", "check", "views/tokens", "views/attention", "views/residual", "views/patch",
+    "views/knockout", "views/embeddings", "views/backward", "views/teach", "views/training", "look",
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
@@ -114,6 +114,8 @@ def _record(subject, prompt, kind, progress):
         "pass": passed,
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
+        "optimizer": optimizer_settings(run),
+        "others": validation_text(run, tokenizer, window) if live and run else None,
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
     }
 

@@ -215,16 +215,17 @@ export function bar(share, text, className = "bar") {
   return cell;
 }
 
-// Lines in logarithmic scales: curves [{ name, points: [[x, y]], style }], levels [[name, y]]
-export function chart(label, curves, { levels = [], unit = "", mark = null }) {
+// Lines in logarithmic scales: curves [{ name, points: [[x, y]], style }], levels [[name, y]].
+// counted: x is linear, from 0
+export function chart(label, curves, { levels = [], unit = "", mark = null, counted = false }) {
   const W = Math.max(320, document.getElementById("view").clientWidth);
   const height = 300,
     left = 56,
     top = 16,
     bottom = 30,
     edge = W - 16;
-  const seen = curves.map(({ points }) => points.filter(([x, y]) => x > 0 && y > 0));
-  const x = axis(
+  const seen = curves.map(({ points }) => points.filter(([x, y]) => (counted || x > 0) && y > 0));
+  const x = (counted ? steps : axis)(
     seen.flat().map(([x]) => x),
     left,
     edge,
@@ -285,4 +286,13 @@ function axis(values, from, to) {
     of,
     ticks: ticks.filter((_, i) => i % every === 0).map((value) => [of(value), name(value)]),
   };
+}
+
+// The linear scale of an axis of whole numbers from 0 on.
+function steps(values, from, to) {
+  const high = Math.max(1, ...values),
+    every = Math.ceil(high / 10);
+  const of = (value) => from + (value / high) * (to - from);
+  const ticks = range(Math.floor(high / every) + 1).map((i) => i * every);
+  return { of, ticks: ticks.map((value) => [of(value), String(value)]) };
 }

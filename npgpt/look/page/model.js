@@ -46,14 +46,15 @@ export class GPT {
   }
 
   // The logits of each position, (T, V).  off: heads "layer.head", mlps (layers) and positions that
-  // are knocked out, as sets; a trace belongs to one choice of them.
+  // are knocked out, as sets; patch { k, t, row }: row t of the stream after k branches is replaced.
+  // A trace belongs to one choice of them.
   forward(ids, trace = new Trace(), off = NOTHING) {
     trace.begin(ids);
     return this.head(this.hidden(ids, trace, off), trace);
   }
 
   hidden(ids, trace, off) {
-    let x = this.embeddings(ids, trace);
+    let x = this.patched(0, this.embeddings(ids, trace), off);
     for (let l = 0; l < this.L; l++) x = this.block(l, x, trace, off);
     return this.norm("ln_f", x, trace);
   }
@@ -68,16 +69,19 @@ export class GPT {
     return x;
   }
 
+  patched(k, x, { patch }) {
+    if (patch?.k === k) x.set(patch.row, patch.t * this.C);
+    return x;
+  }
+
   // x = x + attn(ln_1(x));  x + mlp(ln_2(x))
   block(l, x, trace, off) {
-    const at = `h.${l}`;
-    x = this.plus(2 * l + 1, x, this.attn(l, this.norm(`${at}.ln_1`, x, trace), trace, off), trace);
-    return this.plus(
-      2 * l + 2,
-      x,
-      this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off),
-      trace,
-    );
+    const at = `h.${l}`,
+      k = 2 * l + 1;
+    const attn = this.attn(l, this.norm(`${at}.ln_1`, x, trace), trace, off);
+    x = this.patched(k, this.plus(k, x, attn, trace), off);
+    const mlp = this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off);
+    return this.patched(k + 1, this.plus(k + 1, x, mlp, trace), off);
   }
 
   attn(l, x, trace, off) {

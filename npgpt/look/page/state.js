@@ -39,6 +39,11 @@ const DEFAULTS = {
   at: -1,
   step: -5,
   fault: "",
+  sentence: "",
+  rate: -3,
+  other: "",
+  point: -1,
+  alpha: 1,
 };
 const FRACTIONS = {
   // and their bounds
@@ -46,13 +51,17 @@ const FRACTIONS = {
   topP: [0.01, 1],
   step: [-9, -1],
   zoom: [1, 16],
+  rate: [-5, -2],
+  alpha: [-2, 4],
 };
 const LONGEST = 1024; // above the number of positions of a page
 export const state = { ...DEFAULTS };
 
 // The pass of the text: the arrays of a forward. `note` says what is wrong with the text, if
-// anything; then the pass is from the last valid text.
+// anything; then the pass is from the last valid text. `weights` is 0 for the run's own, else a
+// number that no weights had before.
 export const pass = { ids: [], T: 0, trace: new Trace(), lens: new Map(), note: "", cut: 0 };
+pass.weights = 0;
 
 let listener = () => {};
 
@@ -85,13 +94,7 @@ function readText() {
     pass.cut = windowStart(ids.length);
     pass.ids = ids.slice(pass.cut);
     pass.T = pass.ids.length;
-    if (live) model.forward(pass.ids, pass.trace);
-    else if (!pass.trace.arrays) playRecorded();
-    const { start } = pass.trace;
-    for (const key of pass.lens.keys()) if (key % LONGEST >= start) pass.lens.delete(key);
-    pass.losses = live
-      ? losses(logitsOf(pass.trace), pass.ids, V)
-      : record.pass.given.map((p) => -Math.log(p));
+    compute();
     pass.labels = pass.ids.map((id) => tokenizer.label(id));
     pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
   } catch (error) {
@@ -100,15 +103,41 @@ function readText() {
   }
 }
 
+function compute() {
+  if (live) model.forward(pass.ids, pass.trace);
+  else if (!pass.trace.arrays) playRecorded();
+  const { start } = pass.trace;
+  for (const key of pass.lens.keys()) if (key % LONGEST >= start) pass.lens.delete(key);
+  pass.losses = live
+    ? losses(logitsOf(pass.trace), pass.ids, V)
+    : record.pass.given.map((p) => -Math.log(p));
+}
+
+let changes = 0;
+
+// Computes the pass anew. To be called after every change of the weights.
+export function weightsChanged() {
+  pass.weights = ++changes;
+  pass.trace.ids = [];
+  compute();
+}
+
+export function putWeightsBack() {
+  for (const [name, weight] of Object.entries(unpacked(record.weights)))
+    model.weights[name].set(weight);
+  weightsChanged();
+  pass.weights = 0;
+}
+
 // The first position that is read, as in npgpt.generate: a full window moves on by half its length.
 function windowStart(length) {
   const step = Math.max(1, record.window >> 1);
   return Math.ceil(Math.max(0, length - record.window) / step) * step;
 }
 
-// Returns whether the text is the one whose gradient Python recorded.
+// Returns whether text and weights are those whose gradient Python recorded.
 export function isRecorded() {
-  return pass.ids.join() === record.ids.join();
+  return !pass.weights && pass.ids.join() === record.ids.join();
 }
 
 export function logitsOf(trace) {

@@ -34,5 +34,5 @@ export class Task {
 
 // A task of the shown view on the text that was read.
 export function taskOnText(inputs, work) {
-  return new Task(() => [state.view, pass.ids, ...inputs()], work);
+  return new Task(() => [state.view, pass.ids, pass.weights, ...inputs()], work);
 }

@@ -122,7 +122,7 @@ function toggle(kind, which, more = {}) {
 // The losses with some parts knocked out; the last trace is cached.
 function knockedOut(off) {
   if (!state.heads && !state.mlps && !state.positions) return pass.losses;
-  const key = JSON.stringify([state.heads, state.mlps, state.positions]);
+  const key = JSON.stringify([state.heads, state.mlps, state.positions, pass.weights]);
   if (key !== traceOf) trace = new Trace();
   traceOf = key;
   return losses(model.forward(pass.ids, trace, off) && logitsOf(trace), pass.ids, V);
