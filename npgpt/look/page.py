@@ -33,7 +33,7 @@ SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "state", "draw",
-    "task", "check", "views/tokens", "views/attention", "views/residual", "views/patch",
+    "heads", "task", "check", "views/tokens", "views/attention", "views/residual", "views/patch",
     "views/knockout", "views/embeddings", "views/backward", "views/teach", "views/training", "look",
 )
 OUT = " with --out"

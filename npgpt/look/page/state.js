@@ -5,7 +5,7 @@ import { nextCharacters } from "./grammar.js";
 import { GPT, losses, Trace } from "./model.js";
 import { attention, layerNorm, matmul, softmax } from "./ops.js";
 import { FAULTS } from "./rules.js";
-import { Tokenizer, UnknownCharacter } from "./tokenizer.js";
+import { Tokenizer } from "./tokenizer.js";
 
 export const record = JSON.parse(document.getElementById("record").textContent);
 export const live = record.kind !== null;
@@ -87,20 +87,16 @@ function within(number, count) {
 }
 
 function readText() {
-  try {
-    const ids = live ? tokenizer.encode(state.text) : record.ids;
-    if (!ids.length) throw new UnknownCharacter("Type a text.");
-    pass.note = "";
-    pass.cut = windowStart(ids.length);
-    pass.ids = ids.slice(pass.cut);
-    pass.T = pass.ids.length;
-    compute();
-    pass.labels = pass.ids.map((id) => tokenizer.label(id));
-    pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
-  } catch (error) {
-    if (!(error instanceof UnknownCharacter)) throw error;
-    pass.note = `${error.message} Below is the last text that the model could read.`;
-  }
+  const { ids, problem } = live ? tokenizer.read(state.text) : record;
+  const wrong = problem ?? (ids.length ? "" : "Type a text.");
+  pass.note = wrong && `${wrong} Below is the last text that the model could read.`;
+  if (wrong) return;
+  pass.cut = windowStart(ids.length);
+  pass.ids = ids.slice(pass.cut);
+  pass.T = pass.ids.length;
+  compute();
+  pass.labels = pass.ids.map((id) => tokenizer.label(id));
+  pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
 }
 
 function compute() {

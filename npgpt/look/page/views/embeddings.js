@@ -3,6 +3,8 @@
 import { bar, el, percent, range, short, slider, svg, table } from "../draw.js";
 import { bytes, C, model, pass, record, set, state, tokenizer, V } from "../state.js";
 
+const own = model.weights["wte.weight"]?.slice(); // not taught
+
 export const embeddings = {
   id: "embeddings",
   title: "Embeddings",
@@ -10,7 +12,8 @@ export const embeddings = {
   about: "The vectors of the tokens, in the plane in which they differ most, and who is near whom.",
   section: "Embeddings",
   build(root) {
-    const xy = new Float32Array(bytes(record.plane.xy).buffer);
+    const xy = new Float32Array(bytes(record.plane.xy).buffer),
+      axes = directions(xy);
     const [first, second = 0] = record.plane.shares;
     const map = el("div", {
         class: "scroll",
@@ -41,7 +44,7 @@ export const embeddings = {
       const neighbours = nearest(token);
       map.replaceChildren(
         plane(
-          xy,
+          taught(xy, axes),
           token,
           neighbours.map(([id]) => id),
           map.clientWidth,
@@ -83,6 +86,25 @@ function nearest(token, count = 10) {
     .filter(([id]) => id !== token)
     .sort((a, b) => b[1] - a[1])
     .slice(0, count);
+}
+
+// The plane's two directions, of which xy are the run's own coordinates.
+function directions(xy) {
+  return [0, 1].map((axis) => {
+    const size = xy.reduce((sum, value, i) => sum + (i % 2 === axis ? value * value : 0), 0) || 1;
+    return Float64Array.from({ length: C }, (_, c) =>
+      range(V).reduce((sum, id) => sum + (xy[2 * id + axis] * own[id * C + c]) / size, 0),
+    );
+  });
+}
+
+// Where taught embeddings are in it.
+function taught(xy, axes) {
+  const now = model.weights["wte.weight"];
+  return xy.map((value, i) => {
+    const at = (i >> 1) * C;
+    return axes[i % 2].reduce((sum, d, c) => sum + d * (now[at + c] - own[at + c]), value);
+  });
 }
 
 // Names where there is room for them, the chosen token's and its neighbours' first; else points.
