@@ -41,9 +41,11 @@ function weightIn(trace, l, h) {
 export function headName(l, h) {
   const found = shares(pass.ids, weightIn(pass.trace, l, h));
   if (live) {
-    if (twiceWith !== pass.weights) twice.ids = [];
+    if (twiceWith !== pass.weights) {
+      twice.ids = [];
+      model.forward([...once, ...once], twice);
+    }
     twiceWith = pass.weights;
-    model.forward([...once, ...once], twice);
     found.induction = induction(once.length, weightIn(twice, l, h));
   }
   const [name, share] = Object.entries(found).reduce((a, b) => (b[1] > a[1] ? b : a));

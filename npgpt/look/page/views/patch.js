@@ -148,15 +148,20 @@ function moved(k, t, alpha) {
   return { ...NOTHING, patch: { k, t, row: x.map((v, c) => v + alpha * (to[c] - v)) } };
 }
 
-// A second text with another answer: a word of the tales changed, or a token for the likeliest one.
+// A second text with a different answer: a word of the tales changed, or one token for a likely one
+// or one of the text, at best some tokens before the end.
 function pair() {
-  const text = tokenizer.decode(pass.ids);
-  const changed = range(Math.min(FAR, pass.T - 3)).map((i) => {
-    const t = pass.T - 3 - i,
-      [id] = likeliest(2 * L, t - 1, 2).find(([v]) => v !== pass.ids[t]);
-    return tokenizer.decode(pass.ids.with(t, id));
+  const text = tokenizer.decode(pass.ids),
+    later = range(Math.min(FAR, pass.T)).slice(1);
+  const changed = [...later.slice(2), ...later.slice(0, 2)].map((back) => {
+    const t = pass.T - back,
+      likely = likeliest(2 * L, Math.max(0, t - 1), 12).map(([id]) => id);
+    return [...likely, ...pass.ids]
+      .filter((id) => id !== pass.ids[t])
+      .map((id) => tokenizer.decode(pass.ids.with(t, id)))
+      .find((each) => tokenizer.read(each).ids?.length === pass.T);
   });
-  const all = [text.replace("tired", "noisy"), ...changed];
+  const all = [text.replace("tired", "noisy"), ...changed.filter(Boolean)];
   return all.find((each) => !second(each).problem) ?? text;
 }
 
