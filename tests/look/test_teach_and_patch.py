@@ -105,8 +105,8 @@ def test_teaching(browser, subjects, tmp_path, kind):
     count = min(model.config.block_size, len(ids_T) + 40) - given
 
     def recitals():
-        return [e.get_attribute("textContent") for e in
-                browser.driver.find_elements("css selector", RECITAL)]
+        cells = "[...document.querySelectorAll(arguments[0])]"
+        return browser.run(f"return {cells}.map((e) => e.textContent)", RECITAL)
 
     def check_recital(row):
         text = subject.tokenizer.decode(model.generate(ids_T[:given], count, temperature=0))
@@ -319,7 +319,7 @@ def test_patching_and_steering(browser, pages, subjects):
 
     def check_answers(k, t, alpha):
         head, *rows = table(browser, "answers")
-        assert head == ["", *names, "goes on"]
+        assert head == ["text", *names, "goes on"]
         row_C = streams[1][k][t] + alpha * (streams[0][k][t] - streams[1][k][t])
         steered = patched(model, other_T, k, t, row_C)[-1]
         for (_, *found), logits_V in zip(rows, (above, here, steered), strict=True):

@@ -33,21 +33,16 @@ export const patch = {
       words = el("p", { "aria-live": "polite" }),
       status = el("p", { role: "status" }),
       answers = el("div");
+    const legend = el("p", { class: "legend" }, "away from", el("span", { class: "ramp both" }));
+    legend.append(
+      "the answer of the text above: 100 % is all of the two answers' logits' difference",
+    );
+    const steered = el("h2", {}, "Steering: the chosen difference, times a factor, is added");
     const rest = el(
       "div",
-      {},
-      el(
-        "p",
-        { class: "legend" },
-        "further away",
-        el("span", { class: "ramp both" }),
-        "100 % of the answer of the text above comes back, counted in the two answers' logits",
-      ),
-      el("div", { class: "scroll one" }, canvas),
-      words,
-      el("h2", {}, "Steering: the chosen difference, times a factor, is added"),
-      el("div", { class: "controls" }, alpha),
-      answers,
+      { class: "wide" },
+      el("div", {}, legend, el("div", { class: "scroll one" }, canvas), words),
+      el("div", {}, steered, el("div", { class: "controls" }, alpha), answers),
     );
     canvas.onclick = (event) => {
       const [row, column] = cellAt(canvas, LETTERS, event);
@@ -204,7 +199,7 @@ function draw(canvas) {
 
 function compared() {
   return table(
-    ["", tokenizer.label(found.a), tokenizer.label(found.b), "goes on"],
+    ["text", tokenizer.label(found.a), tokenizer.label(found.b), "goes on"],
     (found.answers ?? []).map(([name, a, b, text]) => [
       el("th", { scope: "row" }, name),
       bar(a, percent(a)),
