@@ -143,13 +143,13 @@ def _tokenizer(tokenizer, live, ids, passed):
 
 
 def _plane(table_VC):
-    """Return each token embedding's coordinates along the first two principal components."""
+    """Return the directions (2, C) of the first two principal components of token embeddings."""
     centred_VC = table_VC - table_VC.mean(axis=0)
-    u_VK, size_K, _ = np.linalg.svd(centred_VC, full_matrices=False)
-    xy_V2 = np.zeros((len(table_VC), 2))
-    xy_V2[:, : size_K.size] = (u_VK * size_K)[:, :2]
+    _, size_K, axes_KC = np.linalg.svd(centred_VC, full_matrices=False)
+    axes_2C = np.zeros((2, table_VC.shape[1]))
+    axes_2C[: size_K.size] = axes_KC[:2]
     shares = (size_K**2 / max((size_K**2).sum(), 1e-300))[:2]
-    return {"xy": base64_of(xy_V2, "f4"), "shares": shares.tolist()}
+    return {"axes": base64_of(axes_2C, "f4"), "shares": shares.tolist()}
 
 
 def _grammar(grammar):

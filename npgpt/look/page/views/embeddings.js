@@ -3,8 +3,6 @@
 import { bar, el, percent, range, short, slider, svg, table } from "../draw.js";
 import { bytes, C, model, pass, record, set, state, tokenizer, V } from "../state.js";
 
-const own = model.weights["wte.weight"]?.slice(); // not taught
-
 export const embeddings = {
   id: "embeddings",
   title: "Embeddings",
@@ -12,8 +10,7 @@ export const embeddings = {
   about: "The vectors of the tokens, in the plane in which they differ most, and who is near whom.",
   section: "Embeddings",
   build(root) {
-    const xy = new Float32Array(bytes(record.plane.xy).buffer),
-      axes = directions(xy);
+    const axes = new Float32Array(bytes(record.plane.axes).buffer);
     const [first, second = 0] = record.plane.shares;
     const map = el("div", {
         class: "scroll",
@@ -44,7 +41,7 @@ export const embeddings = {
       const neighbours = nearest(token);
       map.replaceChildren(
         plane(
-          taught(xy, axes),
+          coordinates(axes),
           token,
           neighbours.map(([id]) => id),
           map.clientWidth,
@@ -88,22 +85,12 @@ function nearest(token, count = 10) {
     .slice(0, count);
 }
 
-// The plane's two directions, of which xy are the run's own coordinates.
-function directions(xy) {
-  return [0, 1].map((axis) => {
-    const size = xy.reduce((sum, value, i) => sum + (i % 2 === axis ? value * value : 0), 0) || 1;
-    return Float64Array.from({ length: C }, (_, c) =>
-      range(V).reduce((sum, id) => sum + (xy[2 * id + axis] * own[id * C + c]) / size, 0),
-    );
-  });
-}
-
-// Where taught embeddings are in it.
-function taught(xy, axes) {
-  const now = model.weights["wte.weight"];
-  return xy.map((value, i) => {
-    const at = (i >> 1) * C;
-    return axes[i % 2].reduce((sum, d, c) => sum + d * (now[at + c] - own[at + c]), value);
+// Of each token in turn, along both axes.
+function coordinates(axes) {
+  const table = model.weights["wte.weight"];
+  return Float64Array.from({ length: 2 * V }, (_, i) => {
+    const [at, axis] = [(i >> 1) * C, (i % 2) * C];
+    return range(C).reduce((sum, c) => sum + table[at + c] * axes[axis + c], 0);
   });
 }
 
