@@ -1,14 +1,21 @@
-"""What the tests of the microscope's page share: the numbers that Python computes for it."""
+"""What the tests of the microscope's page share: the numbers of Python, and those that it shows."""
 
 import math
+import re
+from importlib.resources import files
+from urllib.parse import quote
 
 import numpy as np
 
 from autograd import no_grad
+from npgpt import tales
 from npgpt.gpt import GPT
 from npgpt.look.weights import pack
 
-VIEWS = ("tokens", "attention", "residual", "knockout", "embeddings", "backward", "training")
+VIEWS = (
+    "tokens", "attention", "residual", "patch", "knockout", "embeddings", "backward", "teach",
+    "training",
+)
 BOX = "document.getElementById('prompt')"
 # Sets the text at once, as pasting does.
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
@@ -81,3 +88,116 @@ def wait(browser, css, seconds=30):
 def press(browser, words):
     buttons = browser.driver.find_elements("css selector", "button")
     next(b for b in buttons if words in b.text and b.is_displayed()).click()
+
+
+# ---- what a reader sees
+
+TALE, PAIRS = tales.stories(tales.generate(2000, seed=4))[0][:40], "Once a jolly king"
+STYLE = (files("npgpt.look") / "page" / "style.css").read_text(encoding="utf-8")
+# The colours of the light theme.
+PAPER, STRONG, LESS, MORE = (
+    np.array([int(re.search(rf"--{name}: light-dark\(#(\w+)", STYLE)[1][i : i + 2], 16)
+              for i in (0, 2, 4)])
+    for name in ("paper", "strong", "less", "more")
+)
+NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
+
+# Each canvas's texts since it was last resized: [text, x, y, width, colour, colour behind].
+WRITTEN = """
+const { fillText, scale } = CanvasRenderingContext2D.prototype;
+CanvasRenderingContext2D.prototype.scale = function (...by) {
+  this.canvas.written = [];
+  return scale.apply(this, by);
+};
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
+  const behind = [...this.getImageData(x - 1, y, 1, 1).data];
+  this.canvas.written.push([text, x, y, this.measureText(text).width, this.fillStyle, behind]);
+  return fillText.call(this, text, x, y, ...more);
+};
+"""
+
+
+def table(browser, label):
+    """Return the texts of a table's cells, row by row, the head first."""
+    return browser.run(
+        "return [...document.querySelectorAll(`section:not([hidden]) table[aria-label='${"
+        "arguments[0]}'] tr`)].map((row) => [...row.cells].map((cell) => cell.innerText.trim()))",
+        label,
+    )
+
+
+def strip(browser, label):
+    """Return (text, title, background) of each token of a strip."""
+    found = browser.run(
+        "return [...document.querySelectorAll(`[aria-label^='${arguments[0]}'] [role=option]`)]"
+        ".map((e) => [e.textContent, e.title, getComputedStyle(e).backgroundColor])",
+        label,
+    )
+    return [(text, title, re.findall(r"\d+", colour)) for text, title, colour in found]
+
+
+def shown(browser, css="section:not([hidden])"):
+    return browser.find(css).text
+
+
+def mixed(to, share):
+    return np.round(PAPER + (to - PAPER) * min(1, share))
+
+
+def same_colour(found, to, share):
+    return np.abs(np.array(found[:3], float) - mixed(to, share)).max() <= 1
+
+
+def agrees(text, value):
+    """Return whether a number or a percentage is that value, to its own precision."""
+    text = text.replace("−", "-")
+    if "%" not in text and text != "0":
+        return math.isclose(float(text), value, rel_tol=6e-3, abs_tol=1e-9)
+    if text.startswith("<"):
+        return 0 < value < 0.0005
+    if text.startswith(">"):
+        return 0.9995 < value < 1
+    if text.startswith("100"):
+        return math.isclose(value, 1, rel_tol=1e-12)
+    digits = text.rstrip(" %")
+    step = 0.0051 if "." not in digits else 0.00051
+    return abs(float(digits) / 100 - value) <= step and (text != "0" or value == 0)
+
+
+def opened(browser, pages, subjects, kind, address, text):
+    """Open a page; return (the model of its weights, the text's ids, their labels)."""
+    browser.open(pages[kind][0], f"{address}&text={quote(text)}", width=1280)
+    tokenizer = subjects[kind].tokenizer
+    ids_T = tokenizer.encode(text)
+    return stored(subjects[kind]), ids_T, [label(tokenizer, v) for v in ids_T]
+
+
+def label(tokenizer, v):
+    text, token = tokenizer.decode([v]), tokenizer.tokens[v]
+    return f"<{token.hex(' ')}>" if "\ufffd" in text else text.replace(" ", "␣").replace("\n", "⏎")
+
+
+def pixel(browser, css, x, y):
+    return browser.run(
+        "const [css, x, y] = arguments, canvas = document.querySelectorAll(css)[0];"
+        "return [...canvas.getContext('2d').getImageData(x, y, 1, 1).data]", css, x, y,
+    )
+
+
+CHART = """
+const root = document.querySelector(`svg[aria-label='${arguments[0]}']`);
+const texts = (css) => [...root.querySelectorAll(css)].map((e) =>
+  [e.textContent, +e.getAttribute("x"), +e.getAttribute("y"), e.getBBox().y, e.getBBox().height]);
+return { x: texts("text[text-anchor=middle]"), y: texts("text[text-anchor=end]:not(.name)"),
+  names: texts(".name"), width: root.getBoundingClientRect().width,
+  fits: root.parentElement.scrollWidth <= root.parentElement.clientWidth,
+  levels: [...root.querySelectorAll(".level")].map((e) => +e.getAttribute("y1")),
+  lines: [...root.querySelectorAll("polyline")].map((e) => [e.getAttribute("class"),
+    e.getAttribute("points").split(" ").map((p) => p.split(",").map(Number))]) };
+"""
+
+
+def scale(ticks, at):
+    """Return the function from a position to its value by the ticks of a logarithmic axis."""
+    (low, first), (high, last) = [(float(tick[0]), at(tick)) for tick in (ticks[0], ticks[-1])]
+    return lambda p: low * (high / low) ** ((p - first) / (last - first))

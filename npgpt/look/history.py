@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.files import member, read_text
 from npgpt.io.tokens import open_dataset
@@ -19,6 +20,28 @@ SAMPLES = 60_000  # characters
 def is_tales(run):
     """Return whether a run was trained on the embedded text, whose grammar is known."""
     return run is not None and run.training.corpus == ("tales",)
+
+
+def optimizer_settings(run):
+    """Return the settings of `npgpt.optim.AdamW` in a run, or by default, as an object for JSON."""
+    training = run.training if run else TrainConfig()
+    names = ("beta1", "beta2", "weight_decay", "grad_clip")
+    return {name: getattr(training, name) for name in names}
+
+
+def validation_text(run, tokenizer, count):
+    """Return the first `count` tokens after a paragraph of a run's validation text, as text.
+
+    None if the text is no longer there.
+    """
+    try:
+        with ExitStack() as stack:
+            dataset = open_dataset(family(run.training.arch), run.training, stack, None, tokenizer)
+            text = tokenizer.decode(dataset.val_ids[: 4 * count])
+    except (OSError, ValueError):
+        return None
+    text = text.split("\n\n", 1)[-1]
+    return tokenizer.decode(tokenizer.encode(text)[:count])
 
 
 def history(run, tokenizer):

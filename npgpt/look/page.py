@@ -24,7 +24,7 @@ from npgpt.files import atomic_write
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.io.folders import check_free
-from npgpt.look.history import history, is_tales
+from npgpt.look.history import history, is_tales, optimizer_settings, validation_text
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.look.weights import base64_of, pack
 from npgpt.ngram import NgramModel
@@ -35,9 +35,10 @@ LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
-    "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
-    "views/tokens", "views/attention", "views/residual", "views/knockout", "views/embeddings",
-    "views/backward", "views/training", "views/bet", "kept", "share", "look",
+    "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "state", "draw",
+    "heads", "task", "check", "views/tokens", "views/attention", "views/residual", "views/patch",
+    "views/knockout", "views/embeddings", "views/backward", "views/teach", "views/training",
+    "views/bet", "kept", "share", "look",
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
@@ -119,6 +120,8 @@ def _record(subject, prompt, kind, progress):
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
         "kept": _kept(run) if live and run else [],
+        "optimizer": optimizer_settings(run),
+        "others": validation_text(run, tokenizer, window) if live and run else None,
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
         "bet": _bet(tokenizer) if live and exact else None,
     }
@@ -156,13 +159,13 @@ def _kept(run):
 
 
 def _plane(table_VC):
-    """Return each token embedding's coordinates along the first two principal components."""
+    """Return the directions (2, C) of the first two principal components of token embeddings."""
     centred_VC = table_VC - table_VC.mean(axis=0)
-    u_VK, size_K, _ = np.linalg.svd(centred_VC, full_matrices=False)
-    xy_V2 = np.zeros((len(table_VC), 2))
-    xy_V2[:, : size_K.size] = (u_VK * size_K)[:, :2]
+    _, size_K, axes_KC = np.linalg.svd(centred_VC, full_matrices=False)
+    axes_2C = np.zeros((2, table_VC.shape[1]))
+    axes_2C[: size_K.size] = axes_KC[:2]
     shares = (size_K**2 / max((size_K**2).sum(), 1e-300))[:2]
-    return {"xy": base64_of(xy_V2, "f4"), "shares": shares.tolist()}
+    return {"axes": base64_of(axes_2C, "f4"), "shares": shares.tolist()}
 
 
 def _bet(tokenizer):

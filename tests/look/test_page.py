@@ -120,7 +120,7 @@ def test_the_plane_keeps_distances_when_the_table_is_one():
     rng = np.random.default_rng(0)
     flat_VC = rng.normal(size=(20, 2)) @ np.linalg.qr(rng.normal(size=(8, 2)))[0].T + 3
     plane = page._plane(flat_VC)
-    xy_V2 = np.frombuffer(base64.b64decode(plane["xy"]), "<f4").reshape(20, 2)
+    xy_V2 = flat_VC @ np.frombuffer(base64.b64decode(plane["axes"]), "<f4").reshape(2, -1).T
     distances = [np.linalg.norm(x[:, None] - x[None], axis=2) for x in (flat_VC, xy_V2)]
     assert np.allclose(*distances, atol=1e-5) and np.isclose(sum(plane["shares"]), 1)
 

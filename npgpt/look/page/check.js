@@ -5,44 +5,36 @@ import { button, chart, el, short, slider, table } from "./draw.js";
 import { length, losses, mean, Trace } from "./model.js";
 import { backward as gradients, FAULTS } from "./rules.js";
 import { isRecorded, logitsOf, model, pass, record, set, state, V } from "./state.js";
+import { taskOnText } from "./task.js";
 
 const LIMIT = 1e-4; // of the entry; of FLOOR times the weight's largest entry, if that is more, as
 const FLOOR = 2e-4; // the rounding of a finite difference does not shrink with the entry
 const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
 
-let asked = "",
-  difference = null,
-  curve = [],
-  curveOf = "",
-  checks = [],
-  checksOf = "";
 const own = new Trace();
 
-// The gradients of the text by rules.js, with the fault that is planted; `of` says what they are of.
-export const computed = { of: "", loss: 0, grads: {}, largest: {}, saliency: [] };
+// By rules.js, with the planted fault: each weight's gradient, its length and its largest entry, and
+// the length of the gradient of each token's embedding.
+export const computed = { loss: 0 };
 
-// The inputs of the gradients, of a finite difference and of its curve.
-export function wanted() {
-  return JSON.stringify([pass.ids, state.fault]);
-}
-
-function keyOf(name, at) {
-  return JSON.stringify([pass.ids, name, at]);
-}
-
-export function compute() {
-  const { trace, T, ids } = pass,
-    C = model.C;
-  const { loss, grads, d_x } = gradients(model, trace, [...ids.slice(1), -1], state.fault);
-  const saliency = Array.from({ length: T }, (_, t) => length(d_x.subarray(t * C, t * C + C)));
-  const largest = Object.fromEntries(
-    Object.entries(grads).map(([name, d]) => [
-      name,
-      d.reduce((max, value) => Math.max(max, Math.abs(value)), 0),
-    ]),
-  );
-  Object.assign(computed, { of: wanted(), loss, grads, largest, saliency });
-}
+export const gradientsOfText = taskOnText(
+  () => [state.fault],
+  async (pause) => {
+    await pause(computed.loss ? 150 : 0);
+    const { trace, T, ids } = pass,
+      C = model.C;
+    const { loss, grads, d_x } = gradients(model, trace, [...ids.slice(1), -1], state.fault);
+    const ofEach = (f) =>
+      Object.fromEntries(Object.entries(grads).map(([name, d]) => [name, f(d)]));
+    Object.assign(computed, {
+      loss,
+      grads,
+      norms: ofEach(length),
+      largest: ofEach((d) => d.reduce((max, value) => Math.max(max, Math.abs(value)), 0)),
+      saliency: Array.from({ length: T }, (_, t) => length(d_x.subarray(t * C, t * C + C))),
+    });
+  },
+);
 
 export function finiteDifference(name, at, step) {
   const weight = model.weights[name],
@@ -120,18 +112,50 @@ export function checkPanel() {
       { class: "controls" },
       plant,
       el("label", {}, "in the rule of ", rule),
-      button("Check one entry of every weight", () => checkAll(names)),
+      button("Check one entry of every weight", () => ofAll.start()),
     ),
     fault,
     list,
   );
+  let name,
+    entry,
+    difference = 0,
+    curve = [], // [step, finite difference]
+    checks = []; // [name, entry, finite difference]
+  const one = taskOnText(
+    () => [name, entry, state.step],
+    async (pause) => {
+      await pause();
+      difference = finiteDifference(name, entry, 10 ** state.step);
+    },
+  );
+  const byStep = taskOnText(
+    () => [name, entry],
+    async (pause) => {
+      curve = [];
+      for (const h of STEPS) {
+        await pause();
+        curve.push([h, finiteDifference(name, entry, h)]);
+      }
+    },
+  );
+  const ofAll = taskOnText(
+    () => [state.fault],
+    async (pause) => {
+      checks = [];
+      for (const each of names) {
+        const i = randomEntry(each);
+        checks.push([each, i, finiteDifference(each, i, 1e-5)]);
+        await pause();
+      }
+    },
+  );
   const update = () => {
-    const name = names.includes(state.weight)
-        ? state.weight
-        : names.find((other) => other.includes("c_attn")),
-      size = model.weights[name].length;
-    const entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at);
-    const key = keyOf(name, entry);
+    name = names.includes(state.weight)
+      ? state.weight
+      : names.find((other) => other.includes("c_attn"));
+    const size = model.weights[name].length;
+    entry = state.at < 0 ? largestRecorded(name) : Math.min(size - 1, state.at);
     which.value = name;
     if (document.activeElement !== at) at.value = entry;
     at.max = size - 1;
@@ -143,31 +167,16 @@ export function checkPanel() {
       ? `Planted in ${state.fault}: ${FAULTS[state.fault]}. It shows in the ` +
         "gradients that have passed through that rule."
       : "";
-    if (curveOf !== key) curve = [];
-    curveOf = key;
-    const question = key + state.step;
-    if (asked !== question) {
-      [asked, difference] = [question, null];
-      numbers.textContent = "Computing two forwards ...";
-      setTimeout(() => answer(question, name, entry, numbers, plot));
-    } else if (difference !== null) numbers.replaceChildren(verdict(name, entry, difference));
-    drawCurve(name, entry, plot);
-    if (checksOf !== computed.of) checks = [];
-    list.replaceChildren(...(checks.length ? [results()] : []));
+    if (!one.current) one.start();
+    if (!byStep.current) byStep.start();
+    const found = one.done
+      ? verdict(name, entry, difference)
+      : el("p", {}, "Computing two forwards ...");
+    if (!numbers.firstChild?.isEqualNode(found)) numbers.replaceChildren(found); // it is read aloud
+    if (curve.length > 1) plot.replaceChildren(byStepSize(name, entry, curve));
+    list.replaceChildren(...(ofAll.current && checks.length ? [results(checks)] : []));
   };
   return { root, update };
-}
-
-// Computes the finite difference after the page has shown the quick results; then the curve.
-function answer(question, name, at, numbers, plot) {
-  const key = keyOf(name, at);
-  if (asked !== question || question !== key + state.step || state.view !== "backward") {
-    if (asked === question) asked = ""; // it is asked again if it is wanted again
-    return;
-  }
-  difference = finiteDifference(name, at, 10 ** state.step);
-  numbers.replaceChildren(verdict(name, at, difference));
-  setTimeout(() => extend(key, name, at, plot));
 }
 
 function largestRecorded(name) {
@@ -238,56 +247,19 @@ function verdict(name, at, difference) {
 }
 
 // The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.
-function extend(key, name, at, plot) {
-  if (
-    curveOf !== key ||
-    key !== keyOf(name, at) ||
-    state.view !== "backward" ||
-    curve.length === STEPS.length
-  )
-    return;
-  const step = STEPS[curve.length];
-  curve.push([step, finiteDifference(name, at, step)]);
-  drawCurve(name, at, plot);
-  setTimeout(() => extend(key, name, at, plot));
-}
-
-function drawCurve(name, at, plot) {
+function byStepSize(name, at, curve) {
   const points = curve.map(([step, difference]) => [
     step,
     Math.max(1e-14, errorOf(name, at, difference)),
   ]);
-  if (points.length < 2) return;
-  plot.replaceChildren(
-    chart(
-      "error of the finite difference by step",
-      [{ name: "the error", points, style: "line" }],
-      { levels: [["the limit", LIMIT]], unit: "step", mark: 10 ** state.step },
-    ),
+  return chart(
+    "error of the finite difference by step",
+    [{ name: "the error", points, style: "line" }],
+    { levels: [["the limit", LIMIT]], unit: "step", mark: 10 ** state.step },
   );
 }
 
-function checkAll(names) {
-  checks = [];
-  checksOf = computed.of;
-  const next = () => {
-    if (
-      checks.length === names.length ||
-      checksOf !== computed.of ||
-      computed.of !== wanted() ||
-      state.view !== "backward"
-    )
-      return;
-    const name = names[checks.length],
-      at = randomEntry(name);
-    checks.push([name, at, finiteDifference(name, at, 1e-5)]);
-    set({});
-    setTimeout(next);
-  };
-  next();
-}
-
-function results() {
+function results(checks) {
   const wrong = checks.filter(
     ([name, at, difference]) => errorOf(name, at, difference) > LIMIT,
   ).length;

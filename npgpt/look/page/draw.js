@@ -105,6 +105,58 @@ export function matrix(canvas, count, size, shareOf, right = 0, below = 0) {
   return context;
 }
 
+export const LEFT = 104; // pixels of the names of rows of cells
+const HIGH = 24; // of a row
+
+// The pixels of a column of cells that have room for so many letters.
+export function wide(letters) {
+  return 8 * letters + 8;
+}
+
+// Rows of cells with words in them.  names: of the rows; cell(row, i) -> [words, rgb or none]
+// marked: [row, column, how many rows]
+export function cells(canvas, letters, names, columns, cell, [row, column, rows = 1]) {
+  const w = wide(letters),
+    context = sized(canvas, LEFT + columns * w, names.length * HIGH);
+  const write = (words, x, y, rgb) => {
+    context.fillStyle = rgb ? inkOn(rgb) : css(colour("--ink"));
+    context.fillText(words, x, (y + 0.5) * HIGH);
+  };
+  context.font = "13px ui-monospace, monospace";
+  context.textBaseline = "middle";
+  names.forEach((name, y) => {
+    write(name.replace("block ", "").replace("attention", "attn"), 2, y);
+    for (let i = 0; i < columns; i++) {
+      const [words, rgb] = cell(y, i),
+        all = Array.from(words);
+      if (rgb) context.fillStyle = css(rgb);
+      if (rgb) context.fillRect(LEFT + i * w, y * HIGH, w - 1, HIGH - 1);
+      const cut = all.length > letters ? `${all.slice(0, letters - 1).join("")}…` : words;
+      write(cut, LEFT + i * w + 3, y, rgb);
+    }
+  });
+  context.strokeStyle = css(colour("--mark"));
+  context.lineWidth = 2;
+  context.strokeRect(LEFT + column * w, row * HIGH + 1, w - 1, rows * HIGH - 2);
+}
+
+// The [row, column] of a picture by `cells` that was clicked.
+export function cellAt(canvas, letters, event) {
+  const { left, top } = canvas.getBoundingClientRect();
+  const column = Math.floor((event.clientX - left - LEFT) / wide(letters));
+  return [Math.floor((event.clientY - top) / HIGH), Math.max(0, column)];
+}
+
+// move(down, right) at an arrow key
+export function onArrows(element, move) {
+  const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  element.onkeydown = (event) => {
+    if (!by[event.key]) return;
+    event.preventDefault();
+    move(...by[event.key]);
+  };
+}
+
 // ---- parts that several views have
 
 // The position next to t that the text has.
@@ -178,6 +230,15 @@ export function slider(label, attributes, oninput, show = String) {
   return [el("label", { class: "slider" }, el("span", {}, label, " ", value), input), put];
 }
 
+export function textLine(label, oninput) {
+  const input = el("input", { class: "long", spellcheck: "false", autocomplete: "off" });
+  input.oninput = () => oninput(input.value);
+  const put = (text) => {
+    if (document.activeElement !== input) input.value = text;
+  };
+  return [el("label", {}, `${label} `, input), put];
+}
+
 export function button(text, onclick, attributes = {}) {
   return el("button", { type: "button", onclick, ...attributes }, text);
 }
@@ -215,16 +276,17 @@ export function bar(share, text, className = "bar") {
   return cell;
 }
 
-// Lines in logarithmic scales: curves [{ name, points: [[x, y]], style }], levels [[name, y]]
-export function chart(label, curves, { levels = [], unit = "", mark = null }) {
+// Lines in logarithmic scales: curves [{ name, points: [[x, y]], style }], levels [[name, y]].
+// counted: x is linear, from 0
+export function chart(label, curves, { levels = [], unit = "", mark = null, counted = false }) {
   const W = Math.max(320, document.getElementById("view").clientWidth);
   const height = 300,
     left = 56,
     top = 16,
     bottom = 30,
     edge = W - 16;
-  const seen = curves.map(({ points }) => points.filter(([x, y]) => x > 0 && y > 0));
-  const x = axis(
+  const seen = curves.map(({ points }) => points.filter(([x, y]) => (counted || x > 0) && y > 0));
+  const x = (counted ? steps : axis)(
     seen.flat().map(([x]) => x),
     left,
     edge,
@@ -285,4 +347,13 @@ function axis(values, from, to) {
     of,
     ticks: ticks.filter((_, i) => i % every === 0).map((value) => [of(value), name(value)]),
   };
+}
+
+// The linear scale of an axis of whole numbers from 0 on.
+function steps(values, from, to) {
+  const high = Math.max(1, ...values),
+    every = Math.ceil(high / 10);
+  const of = (value) => from + (value / high) * (to - from);
+  const ticks = range(Math.floor(high / every) + 1).map((i) => i * every);
+  return { of, ticks: ticks.map((value) => [of(value), String(value)]) };
 }

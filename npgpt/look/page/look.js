@@ -16,10 +16,13 @@ import { finiteDifference } from "./check.js";
 import { embeddings } from "./views/embeddings.js";
 import { knockout } from "./views/knockout.js";
 import { residual } from "./views/residual.js";
+
+import { patch } from "./views/patch.js";
+import { teach } from "./views/teach.js";
 import { tokens } from "./views/tokens.js";
 import { training } from "./views/training.js";
 
-const ALL = [tokens, attention, residual, knockout, embeddings, backward, training];
+const ALL = [tokens, attention, residual, patch, knockout, embeddings, backward, teach, training];
 const VIEWS = record.bet ? [...ALL, bet] : ALL;
 const updates = new Map(); // of views that were opened
 const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) =>
@@ -87,7 +90,8 @@ function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? tokens;
   if (prompt.value !== state.text) prompt.value = state.text;
   const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
-  note.textContent = pass.note || `${pass.T} tokens${cut}`;
+  const taught = pass.weights > 0 ? ". Its weights are taught, not the run's own" : "";
+  note.textContent = pass.note || `${pass.T} tokens${cut}${taught}`;
   note.classList.toggle("bad", Boolean(pass.note));
   updateKept();
   known.hidden = !pass.note || !state.text || !tokenizer.known;

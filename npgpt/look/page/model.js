@@ -46,38 +46,36 @@ export class GPT {
   }
 
   // The logits of each position, (T, V).  off: heads "layer.head", mlps (layers) and positions that
-  // are knocked out, as sets; a trace belongs to one choice of them.
+  // are knocked out, as sets; patch { k, t, row }: row t of the stream after k branches is replaced.
+  // A trace belongs to one choice of them.
   forward(ids, trace = new Trace(), off = NOTHING) {
     trace.begin(ids);
     return this.head(this.hidden(ids, trace, off), trace);
   }
 
   hidden(ids, trace, off) {
-    let x = this.embeddings(ids, trace);
+    let x = this.embeddings(ids, trace, off);
     for (let l = 0; l < this.L; l++) x = this.block(l, x, trace, off);
     return this.norm("ln_f", x, trace);
   }
 
-  embeddings(ids, trace) {
+  embeddings(ids, trace, off) {
     const { "wte.weight": wte, "wpe.weight": wpe } = this.weights,
       C = this.C;
     const x = trace.rows("x.0", C);
     for (let t = trace.start; t < trace.T; t++) {
       for (let c = 0; c < C; c++) x[t * C + c] = wte[ids[t] * C + c] + wpe[t * C + c];
     }
-    return x;
+    return this.patched(0, x, off);
   }
 
   // x = x + attn(ln_1(x));  x + mlp(ln_2(x))
   block(l, x, trace, off) {
-    const at = `h.${l}`;
-    x = this.plus(2 * l + 1, x, this.attn(l, this.norm(`${at}.ln_1`, x, trace), trace, off), trace);
-    return this.plus(
-      2 * l + 2,
-      x,
-      this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off),
-      trace,
-    );
+    const at = `h.${l}`,
+      k = 2 * l + 1;
+    x = this.plus(k, x, this.attn(l, this.norm(`${at}.ln_1`, x, trace), trace, off), trace, off);
+    const y = this.mlp(l, this.norm(`${at}.ln_2`, x, trace), trace, off);
+    return this.plus(k + 1, x, y, trace, off);
   }
 
   attn(l, x, trace, off) {
@@ -136,8 +134,14 @@ export class GPT {
   }
 
   // The residual stream after k branches.
-  plus(k, x, branch, trace) {
-    return add(x, branch, trace.rows(`x.${k}`, this.C), trace.start, trace.T, this.C);
+  plus(k, x, branch, trace, off) {
+    add(x, branch, trace.rows(`x.${k}`, this.C), trace.start, trace.T, this.C);
+    return this.patched(k, trace.rows(`x.${k}`), off);
+  }
+
+  patched(k, x, { patch }) {
+    if (patch?.k === k) x.set(patch.row, patch.t * this.C);
+    return x;
   }
 }
 

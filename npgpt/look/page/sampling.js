@@ -26,6 +26,12 @@ export function likeliestFirst(numbers) {
   return Array.from(numbers.keys()).sort((a, b) => numbers[b] - numbers[a] || a - b);
 }
 
+// The likeliest token after those of a text; arguments as for GPT.forward.
+export function likeliestNext(model, ids, trace, off) {
+  const logits = model.forward(ids, trace, off);
+  return likeliestFirst(logits.slice((ids.length - 1) * model.V, ids.length * model.V))[0];
+}
+
 // A token for the point u in [0, 1) of the cumulative distribution.
 export function draw(probs, u) {
   let total = 0,

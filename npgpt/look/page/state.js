@@ -5,7 +5,7 @@ import { nextCharacters } from "./grammar.js";
 import { GPT, losses, Trace } from "./model.js";
 import { attention, layerNorm, matmul, softmax } from "./ops.js";
 import { FAULTS } from "./rules.js";
-import { Tokenizer, UnknownCharacter } from "./tokenizer.js";
+import { Tokenizer } from "./tokenizer.js";
 
 export const record = JSON.parse(document.getElementById("record").textContent);
 export const live = record.kind !== null;
@@ -41,6 +41,11 @@ const DEFAULTS = {
   fault: "",
   only: 0, // 1 in a page of the book: the view alone
   kept: -1,
+  sentence: "",
+  rate: -3,
+  other: "",
+  point: -1,
+  alpha: 1,
 };
 const FRACTIONS = {
   // and their bounds
@@ -48,6 +53,8 @@ const FRACTIONS = {
   topP: [0.01, 1],
   step: [-9, -1],
   zoom: [1, 16],
+  rate: [-5, -2],
+  alpha: [-2, 4],
 };
 const LONGEST = 1024; // above the number of positions of a page
 export const state = { ...DEFAULTS };
@@ -83,26 +90,40 @@ function within(number, count) {
 }
 
 function readText() {
-  try {
-    const ids = live ? tokenizer.encode(state.text) : record.ids;
-    if (!ids.length) throw new UnknownCharacter("Type a text.");
-    pass.note = "";
-    pass.cut = windowStart(ids.length);
-    pass.ids = ids.slice(pass.cut);
-    pass.T = pass.ids.length;
-    if (live) model.forward(pass.ids, pass.trace);
-    else if (!pass.trace.arrays) playRecorded();
-    const { start } = pass.trace;
-    for (const key of pass.lens.keys()) if (key % LONGEST >= start) pass.lens.delete(key);
-    pass.losses = live
-      ? losses(logitsOf(pass.trace), pass.ids, V)
-      : record.pass.given.map((p) => -Math.log(p));
-    pass.labels = pass.ids.map((id) => tokenizer.label(id));
-    pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
-  } catch (error) {
-    if (!(error instanceof UnknownCharacter)) throw error;
-    pass.note = `${error.message} Below is the last text that the model could read.`;
-  }
+  const { ids, problem } = live ? tokenizer.read(state.text) : record;
+  const wrong = problem ?? (ids.length ? "" : "Type a text.");
+  pass.note = wrong && `${wrong} Below is the last text that the model could read.`;
+  if (wrong) return;
+  pass.cut = windowStart(ids.length);
+  pass.ids = ids.slice(pass.cut);
+  pass.T = pass.ids.length;
+  compute();
+  pass.labels = pass.ids.map((id) => tokenizer.label(id));
+  pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
+}
+
+function compute() {
+  if (live) model.forward(pass.ids, pass.trace);
+  else if (!pass.trace.arrays) playRecorded();
+  const { start } = pass.trace;
+  for (const key of pass.lens.keys()) if (key % LONGEST >= start) pass.lens.delete(key);
+  pass.losses = live
+    ? losses(logitsOf(pass.trace), pass.ids, V)
+    : record.pass.given.map((p) => -Math.log(p));
+}
+
+let changes = 0;
+
+// Computes the pass anew. To be called after every change of the weights.
+export function weightsChanged() {
+  pass.weights = ++changes;
+  pass.trace.ids = [];
+  compute();
+}
+
+export function putWeightsBack() {
+  load();
+  compute();
 }
 
 // The first position that is read, as in npgpt.generate: a full window moves on by half its length.
@@ -237,6 +258,11 @@ function useKept() {
   if (!(state.kept in record.kept)) state.kept = -1;
   if (state.kept === used) return;
   used = state.kept;
+  load();
+}
+
+// `pass.weights` is then 0 for the model's own, below 0 for kept ones; taught ones are above.
+function load() {
   const packed = used < 0 ? record.weights : record.kept[used][1];
   for (const [name, values] of Object.entries(unpacked(packed))) model.weights[name].set(values);
   pass.weights = -1 - used;

@@ -30,6 +30,16 @@ export class Tokenizer {
     return words.flatMap((word) => this.bytePairs(word));
   }
 
+  // { ids } of a text, or the { problem } with it.
+  read(text) {
+    try {
+      return { ids: this.encode(text) };
+    } catch (error) {
+      if (!(error instanceof UnknownCharacter)) throw error;
+      return { problem: error.message };
+    }
+  }
+
   characters(text) {
     return Array.from(text, (character, position) => {
       const id = this.known.get(character);

@@ -1,7 +1,8 @@
 // Attention weights: every head, one of them large, and the arithmetic of one weight.
 
-import { button, colour, css, el, matrix, paint, palette, percent, position } from "../draw.js";
-import { range, short, svg, table } from "../draw.js";
+import { button, colour, css, el, matrix, onArrows, paint, palette, percent } from "../draw.js";
+import { position, range, short, svg, table } from "../draw.js";
+import { headName, NAMED } from "../heads.js";
 import { C, D, H, L, live, pass, set, state } from "../state.js";
 
 const POWER = 0.6; // of a weight, for its shade: below 1 it shows the small ones
@@ -27,17 +28,7 @@ export const attention = {
     });
     const numbers = el("div"),
       title = el("h2");
-    large.onkeydown = (event) => {
-      const [dt, ds] = {
-        ArrowUp: [-1, 0],
-        ArrowDown: [1, 0],
-        ArrowLeft: [0, -1],
-        ArrowRight: [0, 1],
-      }[event.key] ?? [0, 0];
-      if (!dt && !ds) return;
-      event.preventDefault();
-      set({ t: position(state.t + dt), s: position(column() + ds) });
-    };
+    onArrows(large, (dt, ds) => set({ t: position(state.t + dt), s: position(column() + ds) }));
     const cellAt = (event) => {
       const box = large.getBoundingClientRect();
       return [event.clientY - box.top, event.clientX - box.left].map((at) =>
@@ -62,6 +53,7 @@ export const attention = {
         { class: "legend" },
         "weights: ",
         swatches.map(([swatch]) => swatch),
+        `; a head that reads ${percent(NAMED)} or more from one kind of token is named after it`,
       ),
       el(
         "div",
@@ -103,15 +95,17 @@ function allHeads() {
   for (let l = 0; l < L; l++) {
     for (let h = 0; h < H; h++) {
       const canvas = el("canvas"),
+        role = el("span"),
         name = `${l}.${h}: block ${l}, head ${h}`;
       const choose = button("", () => set({ layer: l, head: h }), { "aria-label": name });
-      choose.append(canvas, el("span", {}, `${l}.${h}`));
-      pictures.push([l, h, canvas, choose]);
+      choose.append(canvas, el("span", {}, `${l}.${h}`), role);
+      pictures.push([l, h, canvas, choose, role]);
       root.append(choose);
     }
   }
   const update = () => {
-    for (const [l, h, canvas, choose] of pictures) {
+    for (const [l, h, canvas, choose, role] of pictures) {
+      role.textContent = headName(l, h);
       matrix(canvas, pass.T, 72, shade(l, h));
       choose.setAttribute("aria-pressed", l === state.layer && h === state.head);
     }

@@ -2,9 +2,8 @@
 // a gradient is in check.js.
 
 import { bar, el, palette, short, svg, table, tokenStrip } from "../draw.js";
-import { length } from "../model.js";
 import { live, pass, record } from "../state.js";
-import { checkPanel, compute, computed, wanted } from "../check.js";
+import { checkPanel, computed, gradientsOfText } from "../check.js";
 
 export const backward = {
   id: "backward",
@@ -47,7 +46,7 @@ export const backward = {
         rgb: share((now.saliency[t] ?? 0) / largest),
         title: short(now.saliency[t] ?? 0),
       }));
-      norms.replaceChildren(byLayer(live ? normsOf(computed.grads) : recordedNorms()));
+      norms.replaceChildren(byLayer(now.norms ?? recordedNorms()));
       check?.update();
     };
     return () => {
@@ -56,20 +55,12 @@ export const backward = {
         summary.textContent = "A loss needs two tokens: type another.";
         return;
       }
-      if (!live || computed.of === wanted()) {
-        render();
-        return;
-      }
-      summary.textContent = "Computing the gradients ...";
-      const key = wanted();
-      setTimeout(() => key === wanted() && (compute(), render()), computed.of ? 150 : 0);
+      if (live && !gradientsOfText.current) gradientsOfText.start();
+      if (!live || gradientsOfText.done) render();
+      else summary.textContent = "Computing the gradients ...";
     };
   },
 };
-
-function normsOf(grads) {
-  return Object.fromEntries(Object.entries(grads).map(([name, d]) => [name, length(d)]));
-}
 
 function recordedNorms() {
   return Object.fromEntries(

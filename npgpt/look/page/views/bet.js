@@ -71,7 +71,10 @@ export const bet = {
       const means = [1, 2, 3, 4].map((who) => mean(losses.map((row) => row[who] ?? 0)));
       said.textContent = losses.length ? verdict(losses.at(-1), means, over()) : "";
       const cells = (row) => row.map((nats) => el("td", {}, nats === null ? "" : nats.toFixed(2)));
-      const rows = losses.map(([c, ...row]) => [el("th", { scope: "row" }, visible(c)), ...cells(row)]);
+      const rows = losses.map(([c, ...row]) => [
+        el("th", { scope: "row" }, visible(c)),
+        ...cells(row),
+      ]);
       if (losses.length) rows.push([el("th", { scope: "row" }, "mean"), ...cells(means)]);
       const head = ["character", "you", "bigram model", "the model", "exact odds"];
       board.replaceChildren(table(head, rows, { "aria-label": "losses in nats" }));

@@ -10,7 +10,7 @@ export const embeddings = {
   about: "The vectors of the tokens, in the plane in which they differ most, and who is near whom.",
   section: "Embeddings",
   build(root) {
-    const xy = new Float32Array(bytes(record.plane.xy).buffer);
+    const axes = new Float32Array(bytes(record.plane.axes).buffer);
     const [first, second = 0] = record.plane.shares;
     const map = el("div", {
         class: "scroll",
@@ -41,7 +41,7 @@ export const embeddings = {
       const neighbours = nearest(token);
       map.replaceChildren(
         plane(
-          xy,
+          coordinates(axes),
           token,
           neighbours.map(([id]) => id),
           map.clientWidth,
@@ -83,6 +83,15 @@ function nearest(token, count = 10) {
     .filter(([id]) => id !== token)
     .sort((a, b) => b[1] - a[1])
     .slice(0, count);
+}
+
+// Of each token in turn, along both axes.
+function coordinates(axes) {
+  const table = model.weights["wte.weight"];
+  return Float64Array.from({ length: 2 * V }, (_, i) => {
+    const [at, axis] = [(i >> 1) * C, (i % 2) * C];
+    return range(C).reduce((sum, c) => sum + table[at + c] * axes[axis + c], 0);
+  });
 }
 
 // Names where there is room for them, the chosen token's and its neighbours' first; else points.

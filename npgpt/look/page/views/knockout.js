@@ -3,6 +3,7 @@
 import { button, el, paint, palette, percent, range, short, table, tokenStrip } from "../draw.js";
 import { losses, mean, NOTHING, Trace } from "../model.js";
 import { H, L, logitsOf, model, pass, set, state, V } from "../state.js";
+import { taskOnText } from "../task.js";
 
 // [kind, index, name] of the parts that can be knocked out, by block.
 const PARTS = range(L).map((l) => [
@@ -14,7 +15,6 @@ const COST = 1.5,
   HARDER = 3; // nats of the darkest shade, of a part and of a token
 
 let measured = new Map(),
-  measuredText = null,
   trace = new Trace(),
   traceOf = "";
 
@@ -32,7 +32,7 @@ export const knockout = {
       (t) => toggle("positions", t, { t }),
     );
     const [effect, updateEffect] = tokenStrip("What each token loses");
-    const all = button("Take out each alone, and measure", () => measure(0));
+    const all = button("Take out each alone, and measure", () => measuring.start());
     root.append(
       el(
         "div",
@@ -75,8 +75,7 @@ export const knockout = {
       ),
     );
     return () => {
-      if (measuredText !== state.text) measured = new Map();
-      measuredText = state.text;
+      if (!measuring.current) measured = new Map();
       const { change } = palette(),
         now = knockedOut(chosen());
       const by = pass.losses.map((loss, t) => now[t] - loss);
@@ -152,14 +151,16 @@ function grid() {
   return [table(head, rows, { "aria-label": "parts of the model" }), update];
 }
 
-// One part after another, so that the page stays responsive.
-function measure(i, text = state.text) {
-  const part = PARTS.flat()[i];
-  if (!part || pass.T < 2 || text !== state.text || state.view !== "knockout") return;
-  const [kind, which] = part,
-    own = new Trace();
-  model.forward(pass.ids, own, { ...NOTHING, [kind]: new Set([which]) });
-  measured.set(`${kind} ${which}`, mean(losses(logitsOf(own), pass.ids, V)) - mean(pass.losses));
-  set({});
-  setTimeout(() => measure(i + 1, text));
-}
+// Each part alone, one after another.
+const measuring = taskOnText(
+  () => [],
+  async (pause) => {
+    for (const [kind, which] of pass.T < 2 ? [] : PARTS.flat()) {
+      const own = new Trace();
+      model.forward(pass.ids, own, { ...NOTHING, [kind]: new Set([which]) });
+      const loss = mean(losses(logitsOf(own), pass.ids, V));
+      measured.set(`${kind} ${which}`, loss - mean(pass.losses));
+      await pause();
+    }
+  },
+);

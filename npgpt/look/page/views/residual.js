@@ -1,16 +1,14 @@
 // The residual stream: the output of each branch, the logit lens, and each branch's share in the
 // difference of two logits.
 
-import { bar, el, inkOn, percent, short, table, tokenStrip } from "../draw.js";
-import { colour, css, palette, sized } from "../draw.js";
+import { bar, cellAt, cells, el, LEFT, palette, percent, range, short } from "../draw.js";
+import { table, tokenStrip, wide } from "../draw.js";
 import { branchName, length } from "../model.js";
 import { meanAndRstd } from "../ops.js";
 import { C, D, H, L, likeliest, live, model, nextLogits, pass } from "../state.js";
 import { set, state, tokenizer, V } from "../state.js";
 
-const LEFT = 104; // pixels of the lens's names
 const LETTERS = tokenizer.kind === "char" ? 2 : 9; // of a token in the lens; more are cut
-const WIDE = 8 * LETTERS + 8; // pixels of a column
 let columns = 20; // as many as fit
 
 export const residual = {
@@ -42,11 +40,7 @@ export const residual = {
         role: "img",
         "aria-label": "the likeliest token after each branch, at each position",
       });
-    lens.onclick = (event) => {
-      const box = lens.getBoundingClientRect(),
-        first = firstColumn();
-      set({ t: first + Math.max(0, Math.floor((event.clientX - box.left - LEFT) / WIDE)) });
-    };
+    lens.onclick = (event) => set({ t: firstColumn() + cellAt(lens, LETTERS, event)[1] });
     root.append(
       strip,
       ...(pair ? [pair] : []),
@@ -85,7 +79,10 @@ export const residual = {
         ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
           `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.`
         : "";
-      columns = Math.min(pass.T, Math.max(2, Math.floor((root.clientWidth - LEFT) / WIDE)));
+      columns = Math.min(
+        pass.T,
+        Math.max(2, Math.floor((root.clientWidth - LEFT) / wide(LETTERS))),
+      );
       drawLens(lens);
     };
   },
@@ -197,43 +194,12 @@ function firstColumn() {
 
 function drawLens(canvas) {
   const first = firstColumn(),
-    rows = 2 * L + 1,
-    w = WIDE,
-    h = 24,
-    left = LEFT;
-  const context = sized(canvas, left + columns * w, (rows + 1) * h),
     { share } = palette();
-  const ink = css(colour("--ink")),
-    cut = (label) =>
-      Array.from(label).length > LETTERS
-        ? `${Array.from(label)
-            .slice(0, LETTERS - 1)
-            .join("")}…`
-        : label;
-  context.font = "13px ui-monospace, monospace";
-  context.textBaseline = "middle";
-  for (let k = 0; k < rows; k++) {
-    const y = (rows - 1 - k) * h;
-    context.fillStyle = ink;
-    context.fillText(
-      k ? branchName(k).replace("block ", "").replace("attention", "attn") : "embeddings",
-      2,
-      y + h / 2,
-    );
-    for (let i = 0; i < columns; i++) {
-      const [[id, p]] = likeliest(k, first + i, 1),
-        rgb = share(p);
-      context.fillStyle = css(rgb);
-      context.fillRect(left + i * w, y, w - 1, h - 1);
-      context.fillStyle = inkOn(rgb);
-      context.fillText(cut(tokenizer.label(id)), left + i * w + 3, y + h / 2);
-    }
-  }
-  context.fillStyle = ink;
-  context.fillText("the text", 2, rows * h + h / 2);
-  for (let i = 0; i < columns; i++)
-    context.fillText(cut(pass.labels[first + i]), left + i * w + 3, rows * h + h / 2);
-  context.strokeStyle = css(colour("--mark"));
-  context.lineWidth = 2;
-  context.strokeRect(left + (state.t - first) * w, 1, w - 1, (rows + 1) * h - 2);
+  const names = [...range(2 * L + 1).map((k) => branchName(2 * L - k)), "the text"];
+  const cell = (row, i) => {
+    if (row > 2 * L) return [pass.labels[first + i]];
+    const [[id, p]] = likeliest(2 * L - row, first + i, 1);
+    return [tokenizer.label(id), share(p)];
+  };
+  cells(canvas, LETTERS, names, columns, cell, [0, state.t - first, names.length]);
 }

@@ -1,0 +1,211 @@
+// Patching: the stream of one text, at one point and position, put into the pass of a second text.
+// Steering: the difference of the two streams there, times a factor, added to the second.
+
+import { bar, cellAt, cells, el, onArrows, palette, percent, range, slider } from "../draw.js";
+import { table, textLine } from "../draw.js";
+import { branchName, NOTHING, Trace } from "../model.js";
+import { softmax } from "../ops.js";
+import { likeliestFirst, likeliestNext } from "../sampling.js";
+import { C, L, likeliest, logitsOf, model, pass, record, set, state } from "../state.js";
+import { tokenizer, V } from "../state.js";
+import { taskOnText } from "../task.js";
+
+const LETTERS = tokenizer.kind === "char" ? 3 : 9; // of a token; more are cut
+const FAR = 40, // tokens from the end, among which one is changed for a second text
+  BEYOND = 24; // tokens that are written after the texts
+const own = new Trace(); // of the second text, patched or not
+let found = {}; // of the second text
+
+export const patch = {
+  id: "patch",
+  title: "Patching",
+  needsModel: true,
+  about: "Put the stream of the text above into the pass of a second text: where is the answer?",
+  section: "Transformer Architecture",
+  build(root) {
+    const [other, putOther] = textLine("The second text, of as many tokens", (text) =>
+      set({ other: text }),
+    );
+    const [alpha, putAlpha] = slider("factor", { min: -2, max: 4, step: 0.25 }, (by) =>
+      set({ alpha: by }),
+    );
+    const canvas = el("canvas", { tabindex: 0, role: "img" }),
+      words = el("p", { "aria-live": "polite" }),
+      status = el("p", { role: "status" }),
+      answers = el("div");
+    const legend = el("p", { class: "legend" }, "away from", el("span", { class: "ramp both" }));
+    legend.append(
+      "the answer of the text above: 100 % is all of the two answers' logits' difference",
+    );
+    const steered = el("h2", {}, "Steering: the chosen difference, times a factor, is added");
+    const rest = el(
+      "div",
+      { class: "wide" },
+      el("div", {}, legend, el("div", { class: "scroll one" }, canvas), words),
+      el("div", {}, steered, el("div", { class: "controls" }, alpha), answers),
+    );
+    canvas.onclick = (event) => {
+      const [row, column] = cellAt(canvas, LETTERS, event);
+      choose(2 * L - row, found.first + column);
+    };
+    onArrows(canvas, (down, right) => choose(chosen()[0] - down, chosen()[1] + right));
+    root.append(other, status, rest);
+    return () => {
+      if (!patching.current) patching.start();
+      if (patching.done && found.shares && !steering.current) steering.start();
+      putOther(state.other || (found.text ?? ""));
+      status.textContent = found.problem ?? about();
+      rest.hidden = !found.shares;
+      if (rest.hidden) return;
+      putAlpha(state.alpha);
+      draw(canvas);
+      words.textContent = inWords();
+      canvas.setAttribute("aria-label", `how much of the answer comes back; ${inWords()}`);
+      answers.replaceChildren(compared());
+    };
+  },
+};
+
+function choose(k, t) {
+  set({ point: Math.max(0, Math.min(2 * L, k)), t });
+}
+
+// The chosen point of the stream and position; at first in the middle, where the texts part.
+function chosen() {
+  if (state.point < 0 || state.point > 2 * L) return [L, found.first];
+  return [state.point, Math.max(found.first, state.t)];
+}
+
+const patching = taskOnText(
+  () => [state.other],
+  async (pause) => {
+    found = { problem: "Computing ..." };
+    await pause(150);
+    found = second(state.other || pair());
+    if (found.problem) return;
+    const { ids, first, shares, before, gap } = found;
+    // From the last position to the first: rows before a patched one are then as they were.
+    for (let t = pass.T - 1; t >= first; t--) {
+      for (let k = 0; k <= 2 * L; k++) {
+        own.ids = ids.slice(0, t);
+        const logits = last(model.forward(ids, own, moved(k, t, 1)));
+        shares[k][t] = (found.gapOf(logits) - before) / gap;
+      }
+      await pause();
+    }
+    found.answers = [answer("text above", pass.ids), answer("second text", ids)];
+  },
+);
+
+const steering = taskOnText(
+  () => [state.other, ...chosen(), state.alpha],
+  async (pause) => {
+    await pause();
+    found.answers[2] = answer("steered", found.ids, moved(...chosen(), state.alpha));
+  },
+);
+
+// The second text's tokens, and its answer b beside the answer a of the text above; or the problem.
+function second(text) {
+  const read = tokenizer.read(text),
+    ids = read.ids?.slice(pass.cut),
+    wrong = (problem) => ({ text, problem });
+  if (!ids) return wrong(read.problem);
+  const first = ids.findIndex((id, t) => id !== pass.ids[t]);
+  if (ids.length !== pass.T)
+    return wrong(
+      `The second text has ${ids.length} tokens and the text above ${pass.T}: give it as ` +
+        "many, so that the positions correspond.",
+    );
+  if (first < 0) return wrong("The two texts are the same: change a token.");
+  own.ids = [];
+  const [above, here] = [logitsOf(pass.trace), model.forward(ids, own)].map(last);
+  const [[a], [b]] = [above, here].map(likeliestFirst);
+  if (a === b) return wrong(`Both go on with ${tokenizer.label(a)}: change what decides it.`);
+  const points = range(2 * L + 1),
+    stream = points.map((k) => own.arrays.get(`x.${k}`).slice()),
+    gapOf = (logits) => logits[a] - logits[b],
+    before = gapOf(here);
+  const shares = points.map(() => []);
+  return { text, ids, first, a, b, stream, shares, gapOf, before, gap: gapOf(above) - before };
+}
+
+// The last row of logits.
+function last(logits) {
+  return logits.slice((pass.T - 1) * V, pass.T * V);
+}
+
+// For GPT.forward: the second text's stream at (k, t), moved to the first's, alpha of the way.
+function moved(k, t, alpha) {
+  const [x, to] = [found.stream[k], pass.trace.arrays.get(`x.${k}`)].map((rows) =>
+    rows.subarray(t * C, t * C + C),
+  );
+  return { ...NOTHING, patch: { k, t, row: x.map((v, c) => v + alpha * (to[c] - v)) } };
+}
+
+// A second text with a different answer: a word of the tales changed, or one token for a likely one
+// or one of the text, at best some tokens before the end.
+function pair() {
+  const text = tokenizer.decode(pass.ids),
+    later = range(Math.min(FAR, pass.T)).slice(1);
+  const changed = [...later.slice(2), ...later.slice(0, 2)].map((back) => {
+    const t = pass.T - back,
+      likely = likeliest(2 * L, Math.max(0, t - 1), 12).map(([id]) => id);
+    return [...likely, ...pass.ids]
+      .filter((id) => id !== pass.ids[t])
+      .map((id) => tokenizer.decode(pass.ids.with(t, id)))
+      .find((each) => tokenizer.read(each).ids?.length === pass.T);
+  });
+  const all = [text.replace("tired", "noisy"), ...changed.filter(Boolean)];
+  return all.find((each) => !second(each).problem) ?? text;
+}
+
+// [name, probabilities of the two answers, the text that it goes on with]
+function answer(name, ids, off) {
+  const trace = new Trace(),
+    probs = last(model.forward(ids, trace, off)),
+    longer = [...ids];
+  softmax(probs, 0, V);
+  while (longer.length < Math.min(record.window, ids.length + BEYOND))
+    longer.push(likeliestNext(model, longer, trace, off));
+  return [name, probs[found.a], probs[found.b], tokenizer.decode(longer.slice(ids.length))];
+}
+
+function about() {
+  const [a, b] = [found.a, found.b].map((id) => tokenizer.label(id));
+  return `The text above goes on with ${a}, the second with ${b}; from token ${found.first + 1} on they differ.`;
+}
+
+function inWords() {
+  const [k, t] = chosen(),
+    share = found.shares[k][t];
+  const where = `The stream at token ${t + 1}, “${pass.labels[t]}”, after ${branchName(k)}`;
+  return share === undefined ? "" : `${where}, brings back ${(100 * share).toFixed(1)} %.`;
+}
+
+function draw(canvas) {
+  const { first, shares, ids } = found,
+    { change } = palette(),
+    [k, t] = chosen();
+  const names = [...range(2 * L + 1).map((i) => branchName(2 * L - i)), "text above", "second"];
+  const cell = (row, i) => {
+    const share = shares[2 * L - row]?.[first + i];
+    if (row > 2 * L)
+      return [row === names.length - 1 ? tokenizer.label(ids[first + i]) : pass.labels[first + i]];
+    return share === undefined ? [""] : [`${Math.round(100 * share) || 0}`, change(share)];
+  };
+  cells(canvas, LETTERS, names, pass.T - first, cell, [2 * L - k, t - first]);
+}
+
+function compared() {
+  return table(
+    ["text", tokenizer.label(found.a), tokenizer.label(found.b), "goes on"],
+    (found.answers ?? []).map(([name, a, b, text]) => [
+      el("th", { scope: "row" }, name),
+      bar(a, percent(a)),
+      bar(b, percent(b)),
+      el("td", { class: "recital" }, text),
+    ]),
+    { "aria-label": "answers" },
+  );
+}

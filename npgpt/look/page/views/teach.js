@@ -1,0 +1,164 @@
+// Training in the page: AdamW on one sentence, by the page's own backward, and what it costs.
+
+import { button, chart, el, slider, table, textLine } from "../draw.js";
+import { losses, mean, Trace } from "../model.js";
+import { AdamW } from "../optim.js";
+import { backward } from "../rules.js";
+import { likeliestNext } from "../sampling.js";
+import { model, pass, putWeightsBack, record, set, state, tokenizer } from "../state.js";
+import { V, weightsChanged } from "../state.js";
+import { Task } from "../task.js";
+
+const STEPS = 20, // by a press of the button
+  EVERY = 4, // steps between two losses of the other text
+  BEYOND = 40; // tokens that it writes after those of the sentence
+const EXAMPLE = "A wise old owl of London did not cross the river because it was too wet.";
+const trace = new Trace();
+let going = false,
+  optimizer, // and the rest since the weights were put back
+  learned, // [step, loss of the sentence]
+  lost, // [step, loss of the other text]
+  recitals; // { step, of, ids, given }: `given` of the ids begin the sentence `of`
+
+export const teach = {
+  id: "teach",
+  title: "Teach it",
+  needsModel: true,
+  about: "Train it on one sentence: it memorises that, and forgets the rest.",
+  section: "Training Process: Optimizer",
+  build(root) {
+    const [line, putLine] = textLine("The sentence to learn", (sentence) => set({ sentence }));
+    const [rate, putRate] = slider(
+      "learning rate",
+      { min: -5, max: -2, step: 0.25 },
+      (log) => set({ rate: log }),
+      (log) => (10 ** log).toExponential(1),
+    );
+    const go = button("", () => {
+      going = !isTeaching();
+      if (going) teaching.start();
+    });
+    const back = button("Put the weights back", () => {
+      teaching.run = null;
+      forget();
+      putWeightsBack();
+      set({});
+    });
+    const words = el("p", { role: "status" }),
+      plot = el("div", { class: "scroll" }),
+      written = el("div");
+    const other = el("details", { hidden: !record.others }, el("summary", {}, "The other text"));
+    other.append(el("pre", {}, record.others ?? ""));
+    root.append(
+      line,
+      el("div", { class: "controls" }, rate, go, back),
+      words,
+      plot,
+      written,
+      other,
+    );
+    forget();
+    return () => {
+      if (optimizer.steps && !(pass.weights > 0)) forget(); // the weights were put back
+      const { problem } = read();
+      putLine(sentence());
+      putRate(state.rate);
+      go.textContent = isTeaching() ? "Stop" : `Teach it, ${STEPS} steps`;
+      go.disabled = Boolean(problem);
+      back.disabled = !(pass.weights > 0);
+      words.textContent = problem ?? inWords();
+      plot.replaceChildren(...(learned.length > 1 ? [curves()] : []));
+      written.replaceChildren(...(recitals.length ? [recited()] : []));
+    };
+  },
+};
+
+function forget() {
+  const matrices = Object.keys(record.weights).filter((n) => record.weights[n].shape.length > 1);
+  optimizer = new AdamW(model.weights, new Set(matrices), record.optimizer);
+  [going, learned, lost, recitals] = [false, [], [], []];
+}
+
+function sentence() {
+  if (state.sentence) return state.sentence;
+  return tokenizer.known && tokenizer.readable(EXAMPLE) !== EXAMPLE ? record.prompt : EXAMPLE;
+}
+
+// The tokens of the sentence, or the problem with it.
+function read() {
+  const found = tokenizer.read(sentence()),
+    count = found.ids?.length,
+    most = record.window;
+  if (count < 2) return { problem: "A loss needs two tokens: type another." };
+  if (count > most) return { problem: `It has ${count} tokens: leave at most ${most}.` };
+  return found;
+}
+
+function isTeaching() {
+  return going && teaching.current;
+}
+
+// It goes on in other views, which follow it.
+const teaching = new Task(
+  () => [sentence(), state.rate, state.kept],
+  async (pause) => {
+    const { ids } = read(),
+      others = tokenizer.encode(record.others ?? "").slice(0, record.window);
+    if (recitals.at(-1)?.of !== sentence()) await recite(ids, pause);
+    for (let i = 0; ; i++) {
+      const ends = i === STEPS || !going;
+      if (others.length > 1 && (i % EVERY === 0 || ends))
+        lost.push([optimizer.steps, lossOf(others)]);
+      learned.push([optimizer.steps, lossOf(ids)]);
+      await pause();
+      if (ends) break;
+      optimizer.step(backward(model, trace, [...ids.slice(1), -1]).grads, 10 ** state.rate);
+      weightsChanged();
+    }
+    going = false;
+    await recite(ids, pause);
+  },
+);
+
+function lossOf(ids) {
+  trace.ids = [];
+  return mean(losses(model.forward(ids, trace), ids, V));
+}
+
+// Writes on after the first quarter of the sentence, the likeliest token each time.
+async function recite(sentenceIds, pause) {
+  const given = Math.max(1, sentenceIds.length >> 2),
+    ids = sentenceIds.slice(0, given),
+    own = new Trace();
+  recitals.push({ step: optimizer.steps, of: sentence(), ids, given });
+  while (ids.length < Math.min(record.window, sentenceIds.length + BEYOND)) {
+    ids.push(likeliestNext(model, ids, own));
+    await pause();
+  }
+}
+
+function inWords() {
+  if (!learned.length) return "";
+  const say = (points) => `${points.at(-1)[1].toFixed(4)} nats, ${points[0][1].toFixed(4)} before`;
+  const others = lost.length ? ` Loss of the other text: ${say(lost)}.` : "";
+  return `Step ${optimizer.steps}. Loss of the sentence: ${say(learned)}.${others}`;
+}
+
+function curves() {
+  const all = [
+    { name: "the sentence", points: learned, style: "line" },
+    { name: "the other text", points: lost, style: "line faint" },
+  ];
+  return chart("losses by taught step", all, { unit: "step", counted: true });
+}
+
+function recited() {
+  const rows = recitals.map(({ step, ids, given }) => {
+    const [start, rest] = [ids.slice(0, given), ids.slice(given)].map((i) => tokenizer.decode(i));
+    return [
+      el("th", { scope: "row" }, step),
+      el("td", { class: "recital" }, el("b", {}, start), rest),
+    ];
+  });
+  return table(["after step", "it goes on"], rows, { "aria-label": "what it writes" });
+}

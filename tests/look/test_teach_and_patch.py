@@ -1,0 +1,488 @@
+"""Teaching, patching, steering and the names of heads show Python's numbers."""
+
+import dataclasses
+import itertools
+import re
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from look_page import (
+    CHART,
+    LESS,
+    MORE,
+    NUMBER,
+    PAIRS,
+    PASTE,
+    WRITTEN,
+    agrees,
+    expected,
+    forward,
+    label,
+    losses,
+    opened,
+    pixel,
+    press,
+    same_colour,
+    scale,
+    shown,
+    softmax,
+    stored,
+    table,
+    until,
+)
+
+from autograd import Tensor, no_grad
+from npgpt import AdamW
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.gpt import GPT
+from npgpt.look import page
+from npgpt.look.history import optimizer_settings, validation_text
+from npgpt.look.page import make_page
+
+LESSON, OTHER = "One dawn shy", "A red hen sat in"
+STATUS, RECITAL = "section:not([hidden]) [role=status]", "[aria-label='what it writes'] .recital"
+# Copies of the weights, before teaching and after the first step.
+WATCH = """
+const copy = () => Object.fromEntries(
+  Object.entries(npgpt.model.weights).map(([name, weight]) => [name, weight.slice()]));
+window.copies = [copy()];
+const status = document.querySelector(arguments[0]);
+new MutationObserver(() => {
+  if (status.textContent.startsWith("Step 1.") && !copies[1]) copies[1] = copy();
+}).observe(status, { childList: true });
+"""
+
+
+@pytest.fixture
+def written(browser):
+    add = "Page.addScriptToEvaluateOnNewDocument"
+    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN})
+    yield
+    browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", key)
+
+
+def page_of(subject, tmp_path, prompt=None, **changes):
+    _, record = make_page(subject, prompt)
+    path = tmp_path / "page.html"
+    path.write_text(page.assemble(record | changes), encoding="utf-8")
+    return path
+
+
+def teach(model, ids_T, others_T, steps, rate):
+    """Take steps of AdamW; return the losses of both texts before each and after the last."""
+    optimizer, found = AdamW(model.parameters(), lr=rate), []
+    for step in range(steps + 1):
+        loss = model.loss(ids_T[None, :-1], ids_T[None, 1:])
+        found.append((loss.item(), losses(expected(model, others_T)[0], others_T).mean()))
+        if step < steps:
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return np.array(found)
+
+
+def largest_difference(browser, which, model):
+    found = browser.run(
+        "return Object.fromEntries(Object.entries(arguments[0] === null ? npgpt.model.weights :"
+        "copies[arguments[0]]).map(([name, weight]) => [name, [...weight]]))", which)
+    return max(
+        np.abs(np.ravel(weight.data) - found[name]).max()
+        for name, weight in model.parameters().items()
+    )
+
+
+@pytest.mark.parametrize("kind", ["untied", "bpe"])
+def test_teaching(browser, subjects, tmp_path, kind):
+    """Weights after a step and after twenty, both losses, what it writes, and what views show."""
+    subject, address = subjects[kind], f"view=teach&rate=-2.25&sentence={quote(LESSON)}"
+    encode, prompt = subject.tokenizer.encode, "Once a shy king"
+    path = page_of(subject, tmp_path, prompt, others=OTHER)
+    browser.open(path, address, 1280)
+    assert not browser.find("section:not([hidden]) .controls button + button").is_enabled()
+    model, ids_T, others_T = stored(subject), encode(LESSON), encode(OTHER)[:24]
+    given = max(1, len(ids_T) // 4)
+    count = min(model.config.block_size, len(ids_T) + 40) - given
+
+    def recitals():
+        cells = "[...document.querySelectorAll(arguments[0])]"
+        return browser.run(f"return {cells}.map((e) => e.textContent)", RECITAL)
+
+    def check_recital(row):
+        text = subject.tokenizer.decode(model.generate(ids_T[:given], count, temperature=0))
+        assert recitals()[row] == text or "\ufffd" in recitals()[row]
+
+    browser.run(WATCH, STATUS)
+    press(browser, "Teach it, 20 steps")
+    until(browser, lambda: "Step 20." in shown(browser, STATUS) and len(recitals()) == 2)
+    until(browser, lambda: len(encode(recitals()[1])) >= given + count or "\ufffd" in recitals()[1])
+    check_recital(0)
+    one = stored(subject)
+    teach(one, ids_T, others_T, 1, 10**-2.25)
+    assert largest_difference(browser, 1, one) < 1e-10
+    nats = teach(model, ids_T, others_T, 20, 10**-2.25)
+    assert largest_difference(browser, None, model) < 1e-7
+    check_recital(1)
+    after, before, lost, had = re.search(
+        rf"sentence: ({NUMBER}) nats, ({NUMBER}) before\. .*: ({NUMBER}) nats, ({NUMBER}) before",
+        shown(browser, STATUS),
+    ).groups()
+    assert np.allclose([float(before), float(had)], nats[0], atol=1e-4)
+    assert np.allclose([float(after), float(lost)], nats[-1], atol=1e-4)
+    assert nats[-1, 0] < nats[0, 0] / 2
+    drawn = browser.run(CHART, "losses by taught step")
+    y = scale(drawn["y"], lambda tick: tick[2] - 4)
+    (first, _), (last, _) = [(tick[1], tick[0]) for tick in (drawn["x"][0], drawn["x"][-1])]
+    for (_, line), column, steps in zip(drawn["lines"], (0, 1), (1, 4), strict=True):
+        assert np.allclose([y(at[1]) for at in line], nats[::steps, column], rtol=1e-3)
+        x = [(at[0] - first) / (last - first) * 20 for at in line]
+        assert np.allclose(x, range(0, 21, steps), atol=1e-3)
+
+    def check_views(model, own):
+        ids_T = np.array(browser.run("return npgpt.pass.ids"))
+        logits_TV, _, lens = expected(model, ids_T)
+        browser.run("npgpt.set({ view: 'tokens' })")
+        loss = float(re.search(rf"text: ({NUMBER})", shown(browser))[1])
+        assert abs(loss - losses(logits_TV, ids_T).mean()) < 1.1e-4
+        assert ("own weights have" in shown(browser)) == own
+        assert ("Its weights are taught" in shown(browser, "#note")) != own
+        found = browser.run("return npgpt.likeliest(1, npgpt.pass.T - 1, 3).map(([, p]) => p)")
+        assert np.allclose(found, np.sort(lens[1][-1])[:-4:-1], atol=1e-9)
+        browser.run("npgpt.set({ view: 'knockout', heads: '0.0' })")
+        now = float(re.search(rf"before, ({NUMBER}) now", shown(browser))[1])
+        D = model.config.n_embd // model.config.n_head
+        weight = model.h[0].attn.c_proj.weight.data
+        kept, weight[:D] = weight[:D].copy(), 0
+        assert abs(now - losses(expected(model, ids_T)[0], ids_T).mean()) < 1.1e-4
+        weight[:D] = kept
+        browser.run("npgpt.set({ view: 'embeddings', heads: '' })")
+        places = browser.run(
+            "return [...document.querySelectorAll('.plane text')].map((e) => [e.textContent,"
+            "+e.getAttribute('x')])")
+        own_VC = stored(subject).wte.weight.data
+        axis = np.linalg.svd(own_VC - own_VC.mean(axis=0), full_matrices=False)[2][0]
+        along = {label(subject.tokenizer, v): x
+                 for v, x in enumerate(model.wte.weight.data @ axis)}
+        pairs = np.array([(along[text], x) for text, x in places if text in along])
+        assert len(pairs) > 20 and abs(np.corrcoef(pairs.T)[0, 1]) > 1 - 1e-6
+        browser.run("npgpt.set({ view: 'backward' })")
+        until(browser, lambda: "differ" in shown(browser) or "agree" in shown(browser))
+        assert "✓ They agree" in shown(browser) and f"The loss is {loss:.4f}" in shown(browser)
+        assert ("The engine's record is of a different text" in shown(browser)) != own
+
+    check_views(model, False)
+    browser.run("npgpt.set({ view: 'teach' })")
+    press(browser, "Put the weights back")
+    assert browser.run(
+        "return Object.entries(copies[0]).every(([name, own]) =>"
+        "own.every((w, i) => Object.is(w, npgpt.model.weights[name][i])))")
+    assert shown(browser, STATUS) == "" and not recitals()
+    check_views(stored(subject), True)
+
+
+def test_teaching_can_be_stopped_and_goes_on_while_another_view_is_shown(browser, pages):
+    def step():
+        return int(re.search(r"Step (\d+)\.|$", shown(browser, STATUS))[1] or 0)
+
+    browser.open(pages["tales"][0], f"view=teach&sentence={quote(LESSON * 12)}")
+    press(browser, "Teach it, 20 steps")
+    until(browser, lambda: step() >= 2)
+    browser.run("document.querySelector('section:not([hidden]) .controls button').click()")
+    until(browser, lambda: len(table(browser, "what it writes")) == 3)
+    last = int(table(browser, "what it writes")[2][0])
+    assert 2 <= last < 20 and step() == last
+    assert table(browser, "what it writes")[1][0] == "0"
+    until(browser, lambda: "Teach it, 20" in shown(browser, "section:not([hidden]) .controls"))
+    browser.run(
+        "document.querySelector('section:not([hidden]) .controls button').click();"
+        "npgpt.set({ view: 'tokens' }); window.seen = new Set(); new MutationObserver(() =>"
+        "seen.add(document.querySelector('section:not([hidden]) p + p')?.textContent))"
+        ".observe(document.getElementById('view'), { childList: true, subtree: true })")
+    until(browser, lambda: browser.run("return [...seen].filter((w) => /Loss/.test(w)).length > 3"))
+    browser.run("npgpt.set({ view: 'teach', sentence: 'One dusk' })")  # ends it
+    assert "Teach it, 20" in shown(browser, "section:not([hidden]) .controls")
+    assert browser.logs()[0] == []
+
+
+def test_a_sentence_that_cannot_be_taught_is_explained(browser, pages):
+    browser.open(pages["untied"][0], "view=teach")
+    box = browser.find("section:not([hidden]) input")
+    assert box.get_attribute("value").startswith("A wise old owl")
+    for text, says in (
+        ("One! day", "! (U+0021), at position 3"), ("A", "two tokens"),
+        ("One dawn shy hens", "It has 17 tokens: leave at most 16."),
+    ):
+        box.clear()
+        box.send_keys(text)
+        assert says in shown(browser, STATUS)
+        assert not browser.find("section:not([hidden]) .controls button").is_enabled()
+
+
+def test_the_other_text_is_of_the_validation_split_and_the_optimizer_the_runs(subjects, tmp_path):
+    subject = subjects["tales"]
+    training = TrainConfig(beta1=0.8, beta2=0.95, weight_decay=0.2, grad_clip=0.5)
+    run = dataclasses.replace(subject.run, training=training)
+    _, record = make_page(dataclasses.replace(subject, run=run))
+    assert record["optimizer"] == {
+        "beta1": 0.8, "beta2": 0.95, "weight_decay": 0.2, "grad_clip": 0.5}
+    assert optimizer_settings(None) == {
+        "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1, "grad_clip": 1.0}
+    text = record["others"]
+    assert len(text) == 256 and any(map(text.startswith, ("A ", "One", "Once", "Long", "In", '"')))
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("aab " * 90 + "ab.\n\n" + "b a " * 9, encoding="utf-8")
+    run = dataclasses.replace(run, training=TrainConfig(corpus=(str(corpus),)))
+    assert validation_text(run, subject.tokenizer, 8) == "b a b a "
+    corpus.unlink()
+    assert validation_text(run, subject.tokenizer, 8) is None
+
+
+# ---- patching
+
+
+def continued(model, x, k):
+    """Return the logits of a stream (T, C) after k branches."""
+    with no_grad():
+        x = Tensor(x[None])
+        for i, block in enumerate(model.h):
+            if k <= 2 * i:
+                x = x + block.attn(block.ln_1(x))
+            if k <= 2 * i + 1:
+                x = x + block.mlp(block.ln_2(x))
+        return model.head(model.ln_f(x)).data[0]
+
+
+def patched(model, ids_T, k, t, row_C):
+    stream = forward(model, ids_T)[0][k].copy()
+    stream[t] = row_C
+    return continued(model, stream, k)
+
+
+def pair_of(model, tokenizer, text):
+    """Return a second text with a different answer, one token of the text changed, and where."""
+    ids_T = tokenizer.encode(text)
+    answer = expected(model, ids_T)[0][-1].argmax()
+    for t, v in itertools.product(range(len(ids_T) - 6, len(ids_T)), range(300)):
+        other_T = ids_T.copy()
+        other_T[t] = v
+        second = tokenizer.decode(other_T)
+        if (
+            v != ids_T[t] and second.isprintable() and "\ufffd" not in second
+            and np.array_equal(tokenizer.encode(second), other_T)
+            and expected(model, other_T)[0][-1].argmax() != answer
+        ):
+            return second, other_T, t
+    raise AssertionError("no pair")
+
+
+def computed(browser):
+    until(browser, lambda: len(table(browser, "answers")) == 4)
+
+
+@pytest.mark.usefixtures("written")
+def test_patching_and_steering(browser, pages, subjects):
+    subject = subjects["bpe"]
+    tokenizer, text = subject.tokenizer, PAIRS + " of Bora"
+    model = stored(subject)
+    second, other_T, first = pair_of(model, tokenizer, text)
+    _, ids_T, labels = opened(browser, pages, subjects, "bpe",
+                              f"view=patch&other={quote(second)}", text)
+    computed(browser)
+    above, here = (expected(model, ids)[0][-1] for ids in (ids_T, other_T))
+    a, b = above.argmax(), here.argmax()
+    streams = [forward(model, ids)[0] for ids in (ids_T, other_T)]
+    names = browser.run(
+        "return arguments[0].map((v) => npgpt.tokenizer.label(v))", [int(a), int(b)])
+    says = f"goes on with {names[0]}, the second with {names[1]}; from token {first + 1} on"
+    assert says in shown(browser, STATUS)
+    canvas, w = "canvas[tabindex][aria-label^='how much']", 80
+    texts = browser.run("return document.querySelector(arguments[0]).written", canvas)
+    cells = {(round((x - 107) / w), round(y / 24 - 0.5)): text for text, x, y, *_ in texts}
+    for k in range(5):
+        for t in range(first, len(ids_T)):
+            logits_V = patched(model, other_T, k, t, streams[0][k][t])[-1]
+            share = (logits_V[a] - logits_V[b] - here[a] + here[b]) / (
+                above[a] - above[b] - here[a] + here[b])
+            assert cells[t - first, 4 - k] == str(round(100 * share)).replace("-0", "0")
+            rgb = pixel(browser, canvas, 104 + (t - first) * w + w - 6, (4 - k) * 24 + 5)
+            assert same_colour(rgb, LESS if share < 0 else MORE, abs(share)), (k, t)
+            browser.run("npgpt.set({ point: arguments[0], t: arguments[1] })", k, t)
+            words = shown(browser, "section:not([hidden]) [aria-live]")
+            assert f"token {t + 1}, “{labels[t]}”" in words
+            shown_share = float(re.search(rf"back ({NUMBER}) %", words)[1])
+            assert abs(shown_share - 100 * share) < 0.06
+    assert abs(share - 1) < 1e-9  # the last cell has all of it
+    assert [cells[i, 5] for i in range(len(ids_T) - first)] == [
+        each if len(each) < 10 else f"{each[:8]}…" for each in labels[first:]]
+    assert [cells[i, 6] for i in range(len(ids_T) - first)] == [
+        label(tokenizer, v) for v in other_T[first:]]
+
+    def check_answers(k, t, alpha):
+        head, *rows = table(browser, "answers")
+        assert head == ["text", *names, "goes on"]
+        row_C = streams[1][k][t] + alpha * (streams[0][k][t] - streams[1][k][t])
+        steered = patched(model, other_T, k, t, row_C)[-1]
+        for (_, *found), logits_V in zip(rows, (above, here, steered), strict=True):
+            probs_V = softmax(logits_V)
+            assert agrees(found[0], probs_V[a]) and agrees(found[1], probs_V[b])
+        longer_T = other_T
+        while len(longer_T) < min(24, len(other_T) + 24):
+            logits_TV = patched(model, longer_T, k, t, row_C)
+            longer_T = np.append(longer_T, logits_TV[-1].argmax())
+        text = tokenizer.decode(longer_T[len(other_T):])
+        assert rows[2][3].split() == text.split() or "\ufffd" in text
+
+    for k, t, alpha in ((0, first, 1), (2, first, 2.5), (3, len(ids_T) - 1, -1)):
+        browser.run("npgpt.set({ point: arguments[0], t: arguments[1], alpha: arguments[2] })",
+                    k, t, alpha)
+        until(browser, lambda: browser.run(
+            "return new Promise((done) => setTimeout(() => done(true), 400))"))
+        check_answers(k, t, alpha)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "untied"])
+def test_patched_logits_are_pythons(browser, pages, subjects, kind):
+    model, ids_T, _ = opened(browser, pages, subjects, kind, "view=tokens", "Once a jolly")
+    rng, C = np.random.default_rng(1), subjects[kind].model.config.n_embd
+    for k in range(2 * model.config.n_layer + 1):
+        t, row_C = int(rng.integers(len(ids_T))), rng.standard_normal(C)
+        found = browser.run(
+            "const [ids, patch] = arguments, none = new Set(); return [...npgpt.model.forward(ids,"
+            "undefined, { heads: none, mlps: none, positions: none, patch })]",
+            ids_T.tolist(), {"k": k, "t": t, "row": row_C.tolist()},
+        )
+        logits_TV = patched(model, ids_T, k, t, row_C)
+        found = np.array(found[: logits_TV.size]).reshape(logits_TV.shape)
+        assert np.abs(found - logits_TV).max() < 1e-10, k
+        assert not np.allclose(logits_TV, expected(model, ids_T)[0], atol=1e-3)
+
+
+def test_a_second_text_is_explained_or_found(browser, pages, subjects):
+    browser.open(pages["tales"][0], f"view=patch&text={quote('It was too tired, so it ')}", 400)
+    computed(browser)
+    box = browser.find("section:not([hidden]) input")
+    assert box.get_attribute("value") == "It was too noisy, so it "
+    assert "from token 12 on" in shown(browser, STATUS)
+    for text, says in (
+        ("It was too hungry, so it ", "has 25 tokens and the text above 24"),
+        ("It was too tired, so it ", "the same"), ("It was! ", "! (U+0021), at position 6"),
+    ):
+        browser.run("npgpt.set({ other: arguments[0] })", text)
+        until(browser, lambda says=says: says in shown(browser, STATUS))
+        assert not browser.find("canvas[tabindex][role=img]").is_displayed()
+    browser.open(pages["untied"][0], "view=patch&text=A+red+hen", 1280)
+    computed(browser)
+    tokenizer, model = subjects["untied"].tokenizer, stored(subjects["untied"])
+    ids_T, other_T = (tokenizer.encode(text) for text in (
+        "A red hen", browser.find("section:not([hidden]) input").get_attribute("value")))
+    assert (ids_T != other_T).sum() == 1
+    answers = [expected(model, ids)[0][-1].argmax() for ids in (ids_T, other_T)]
+    assert answers[0] != answers[1]
+
+
+def test_the_cells_of_patching_are_chosen_by_arrows_and_clicks(browser, pages):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(pages["tales"][0], f"view=patch&text={quote('It was too tired, so it ')}", 1280)
+    computed(browser)
+    words = "section:not([hidden]) [aria-live]"
+    assert "token 12, “t”, after block 1 MLP" in shown(browser, words)
+    canvas = browser.find("section:not([hidden]) canvas")
+    canvas.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_UP)
+    assert "token 13, “i”, after block 2 attention" in shown(browser, words)
+    browser.run(
+        "const canvas = document.querySelector('section:not([hidden]) canvas');"
+        "const { left, top } = canvas.getBoundingClientRect();"
+        "canvas.dispatchEvent(new MouseEvent('click', {"
+        "clientX: left + 104 + 2.5 * 32, clientY: top + 8.5 * 24 }))")
+    assert "token 14, “r”, after embeddings" in shown(browser, words)
+    canvas.send_keys(Keys.ARROW_DOWN, *[Keys.ARROW_LEFT] * 4)
+    assert "token 12, “t”, after embeddings" in shown(browser, words)
+
+
+# ---- heads
+
+
+def once(vocab_size, window):
+    """Return the page's random tokens: those with the least hashes, which `random` of sampling.js
+    returns for seed 1."""
+
+    def mixed(step):
+        z = (1 + (step + 1) * 0x9E3779B9) % 2**32
+        z = (z ^ z >> 16) * 0x21F0AAAD % 2**32
+        z = (z ^ z >> 15) * 0x735A2D97 % 2**32
+        return z ^ z >> 15
+
+    return np.array(sorted(range(vocab_size), key=mixed)[: min(32, window // 2)])
+
+
+def shares(ids_T, a_TT, twice_TT):
+    T, n = len(ids_T), len(twice_TT) // 2
+    same = [sum(a_TT[t, s] for s in range(t) if ids_T[s] == ids_T[t])
+            for t in range(2, T) if ids_T[t] in ids_T[:t]]
+    return {
+        "previous token": np.mean([a_TT[t, t - 1] for t in range(2, T)]),
+        "first token": a_TT[2:, 0].mean(),
+        "same token": np.mean(same) if same else 0,
+        "induction": np.mean([twice_TT[n + i, i + 1] for i in range(n)]),
+    }
+
+
+def names(browser):
+    return browser.run(
+        "return [...document.querySelectorAll('.heads button')].map((e) =>"
+        "e.lastChild.textContent)")
+
+
+@pytest.mark.parametrize("kind", ["tales", "bpe", "untied"])
+def test_heads_are_named_by_their_largest_share(browser, pages, subjects, kind):
+    text = "One on" if kind == "bpe" else "noon"
+    model, ids_T, _ = opened(browser, pages, subjects, kind, "view=attention", text)
+    n = once(model.config.vocab_size, model.config.block_size)
+    weights, twice = forward(model, ids_T)[2], forward(model, np.concatenate([n, n]))[2]
+    expected_names = []
+    for at in itertools.product(*map(range, weights.shape[:2])):
+        name, share = max(shares(ids_T, weights[at], twice[at]).items(), key=lambda kv: kv[1])
+        expected_names.append(f"{name} {round(100 * share)} %" if share >= 0.25 else "")
+    assert names(browser) == expected_names and any(expected_names)
+
+
+def test_hand_made_attention_has_its_names(browser, pages):
+    browser.open(pages["bpe"][0], "view=attention&text=One+dawn+a+shy+hen+and+a+hen")
+    ids = browser.run("return npgpt.pass.ids")
+    T, reads = len(ids), {
+        "previous token": lambda t: max(0, t - 1), "first token": lambda t: 0,
+        "same token": lambda t: ids.index(ids[t]) if ids.index(ids[t]) < t else t,
+        "itself": lambda t: t,
+    }
+    made = np.zeros((4, T, T))
+    for h, read in enumerate(reads.values()):
+        for t in range(T):
+            made[h, t, read(t)] = 0.75
+    browser.run(
+        "const { trace, T } = npgpt.pass, a = trace.arrays.get('h.0.attn');"
+        "arguments[0].forEach((rows, h) => rows.forEach((row, t) =>"
+        "row.forEach((x, s) => (a[(t * 6 + h) * trace.capacity + s] = x)))); npgpt.set({})",
+        made.tolist(),
+    )
+    assert names(browser)[:4] == ["previous token 75 %", "first token 75 %", "same token 75 %", ""]
+
+
+def test_a_head_made_for_induction_is_called_that(browser, subjects, tmp_path):
+    """Head 0 reads, from position n + i, position i + 1: what followed the same token before."""
+    config = GPTConfig(subjects["untied"].model.config.vocab_size, 16, 1, 2, 40, bias=False)
+    model, n = GPT(config, dtype=np.float64), 8
+    drawn = np.random.default_rng(0).normal(size=(40, 16))
+    q, _ = np.linalg.qr(np.hstack([np.ones((40, 1)), drawn]))
+    model.wpe.weight.data[...] = 100 * q[:, 1:].T  # orthogonal, without a mean
+    model.wte.weight.data *= 1e-3
+    attn = np.zeros((40, 3, 2, 20))
+    for t in range(16):
+        attn[:, 1, 0, t] = 3 * q[:, 1 + t]
+        attn[:, 0, 0, t - n + 1] += 3 * q[:, 1 + t] * (t >= n)
+    model.h[0].attn.c_attn.weight.data[...] = attn.reshape(40, 120)
+    subject = dataclasses.replace(subjects["untied"], model=model)
+    browser.open(page_of(subject, tmp_path, "One dawn"), "view=attention")
+    assert names(browser)[0] == "induction 100 %"
+    browser.run(PASTE, "O")
+    assert browser.logs()[0] == [] and "NaN" not in shown(browser)
