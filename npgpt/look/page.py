@@ -22,7 +22,7 @@ from npgpt.files import atomic_write
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.io.folders import check_free
-from npgpt.look.history import history, is_tales
+from npgpt.look.history import history, is_tales, validation_prompt
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.look.weights import base64_of, pack
 from npgpt.tales.grammar import Mention
@@ -114,14 +114,18 @@ def _record(subject, prompt, kind, progress):
         "pass": passed,
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
+        "concepts": _concepts(),
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
     }
 
 
 def default_prompt(subject):
-    """Return the tales' sentence with "it", or, for a different corpus, a text by the model."""
+    """Return the tales' sentence with "it", or validation text, or else a text by the model."""
     if is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
+    text = validation_prompt(subject.run, subject.tokenizer) if subject.run else None
+    if text and len(subject.tokenizer.encode(text)) > 1:
+        return text
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
     text = subject.tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
     # A character that was cut in the middle cannot be typed.
@@ -148,6 +152,23 @@ def _plane(table_VC):
     xy_V2[:, : size_K.size] = (u_VK * size_K)[:, :2]
     shares = (size_K**2 / max((size_K**2).sum(), 1e-300))[:2]
     return {"xy": base64_of(xy_V2, "f4"), "shares": shares.tolist()}
+
+
+def _concepts(path=Path(__file__).parents[2] / "CONCEPTS.md"):
+    """Return {section: its first paragraphs as plain text}; {} where the file is not installed."""
+    if not path.exists():
+        return {}
+    sections = re.split(r"^##+ (.*)\n", path.read_text(encoding="utf-8"), flags=re.M)[1:]
+    return dict(zip(sections[::2], map(_paragraphs, sections[1::2]), strict=True))
+
+
+def _paragraphs(section):
+    """Return up to two paragraphs before the first code that have no formula and no picture."""
+    texts = section.strip().partition("```")[0].split("\n\n")
+    prose = [" ".join(text.split()) for text in texts if re.match(r"[\w\"*]", text)]
+    plain = [text for text in prose if "\\" not in text and text[-1] in ".)"]
+    links = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for text in plain[:2]]
+    return [re.sub("[*$`]", "", text) for text in links]
 
 
 def _grammar(grammar):
