@@ -32,9 +32,9 @@ LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
-    "ops", "model", "rules", "tokenizer", "grammar", "sampling", "state", "draw", "check",
-    "views/tokens", "views/attention", "views/residual", "views/knockout", "views/embeddings",
-    "views/backward", "views/training", "look",
+    "ops", "model", "rules", "tokenizer", "grammar", "sampling", "opening", "state", "draw",
+    "check", "views/overview", "views/tokens", "views/attention", "views/residual",
+    "views/knockout", "views/embeddings", "views/backward", "views/training", "chips", "look",
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'

@@ -1,5 +1,6 @@
 // The page: the text, the views to choose from, and the view that is shown.
 
+import { chips } from "./chips.js";
 import { button, colour, el } from "./draw.js";
 import { nextCharacters } from "./grammar.js";
 import { backward as gradients } from "./rules.js";
@@ -12,11 +13,12 @@ import { backward } from "./views/backward.js";
 import { finiteDifference } from "./check.js";
 import { embeddings } from "./views/embeddings.js";
 import { knockout } from "./views/knockout.js";
+import { overview } from "./views/overview.js";
 import { residual } from "./views/residual.js";
 import { tokens } from "./views/tokens.js";
 import { training } from "./views/training.js";
 
-const VIEWS = [tokens, attention, residual, knockout, embeddings, backward, training];
+const VIEWS = [overview, tokens, attention, residual, knockout, embeddings, backward, training];
 const updates = new Map(); // of views that were opened
 const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) =>
   document.getElementById(id),
@@ -40,6 +42,8 @@ const known = el(
   ),
 );
 note.after(known);
+const [ideas, updateIdeas] = chips();
+prompt.before(ideas);
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;
@@ -76,12 +80,13 @@ function holds() {
 }
 
 function render() {
-  const view = VIEWS.find(({ id }) => id === state.view) ?? tokens;
+  const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
   if (prompt.value !== state.text) prompt.value = state.text;
   const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
   note.textContent = pass.note || `${pass.T} tokens${cut}`;
   note.classList.toggle("bad", Boolean(pass.note));
   known.hidden = !pass.note || !state.text || !tokenizer.known;
+  updateIdeas();
   VIEWS.forEach(({ id }, i) => {
     choose[i].setAttribute("aria-selected", id === view.id);
     choose[i].tabIndex = id === view.id ? 0 : -1;
@@ -93,11 +98,27 @@ function render() {
   writeAddress();
 }
 
+// Of CONCEPTS.md, where Python found it.
+function paragraphs(sections) {
+  return sections
+    .split(/, |: /)
+    .filter((section) => record.concepts[section]?.length)
+    .map((section) =>
+      el(
+        "details",
+        { class: "concept" },
+        el("summary", {}, section),
+        ...record.concepts[section].map((text) => el("p", {}, text)),
+      ),
+    );
+}
+
 function open(view) {
   const root = el(
     "section",
     {},
-    el("p", { class: "about" }, view.about, " ", el("span", {}, `CONCEPTS.md: ${view.section}.`)),
+    el("p", { class: "about" }, view.about),
+    ...paragraphs(view.section),
   );
   main.append(root);
   let update = () => {};

@@ -13,8 +13,11 @@ const PARTS = range(L).map((l) => [
 const COST = 1.5,
   HARDER = 3; // nats of the darkest shade, of a part and of a token
 
+const PAUSE = 200; // milliseconds after a change of the text, so that typing stays quick
+
 let measured = new Map(),
   measuredText = null,
+  measuring = 0, // a timeout
   trace = new Trace(),
   traceOf = "";
 
@@ -32,7 +35,6 @@ export const knockout = {
       (t) => toggle("positions", t, { t }),
     );
     const [effect, updateEffect] = tokenStrip("What each token loses");
-    const all = button("Take out each alone, and measure", () => measure(0));
     root.append(
       el(
         "div",
@@ -45,7 +47,6 @@ export const knockout = {
           el(
             "div",
             { class: "controls" },
-            all,
             button("Put everything back", () => set({ heads: "", mlps: "", positions: "" })),
           ),
           el(
@@ -77,6 +78,8 @@ export const knockout = {
     return () => {
       if (measuredText !== state.text) measured = new Map();
       measuredText = state.text;
+      clearTimeout(measuring);
+      measuring = setTimeout(measureNext, measured.size ? 0 : PAUSE);
       const { change } = palette(),
         now = knockedOut(chosen());
       const by = pass.losses.map((loss, t) => now[t] - loss);
@@ -152,14 +155,13 @@ function grid() {
   return [table(head, rows, { "aria-label": "parts of the model" }), update];
 }
 
-// One part after another, so that the page stays responsive.
-function measure(i, text = state.text) {
-  const part = PARTS.flat()[i];
-  if (!part || pass.T < 2 || text !== state.text || state.view !== "knockout") return;
+// Takes out one part alone, and has the view drawn again, which calls for the next one.
+function measureNext() {
+  const part = PARTS.flat()[measured.size];
+  if (!part || pass.T < 2 || state.view !== "knockout") return;
   const [kind, which] = part,
     own = new Trace();
   model.forward(pass.ids, own, { ...NOTHING, [kind]: new Set([which]) });
   measured.set(`${kind} ${which}`, mean(losses(logitsOf(own), pass.ids, V)) - mean(pass.losses));
   set({});
-  setTimeout(() => measure(i + 1, text));
 }
