@@ -1,6 +1,7 @@
 """What the tests of the microscope's page share: the numbers that Python computes for it."""
 
 import math
+import unicodedata
 
 import numpy as np
 
@@ -8,10 +9,14 @@ from autograd import no_grad
 from npgpt.gpt import GPT
 from npgpt.look.weights import pack
 
-VIEWS = ("tokens", "attention", "residual", "knockout", "embeddings", "backward", "training")
+VIEWS = (
+    "overview", "tokens", "attention", "residual", "knockout", "embeddings", "backward", "training"
+)
 BOX = "document.getElementById('prompt')"
 # Sets the text at once, as pasting does.
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
+
+NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
 
 
 def stored(subject, kind="fp16"):
@@ -81,3 +86,42 @@ def wait(browser, css, seconds=30):
 def press(browser, words):
     buttons = browser.driver.find_elements("css selector", "button")
     next(b for b in buttons if words in b.text and b.is_displayed()).click()
+
+
+def knocked_out(subject, head=None, mlp=None):
+    model = stored(subject)
+    D = model.config.n_embd // model.config.n_head
+    if head:
+        model.h[head[0]].attn.c_proj.weight.data[head[1] * D : head[1] * D + D] = 0
+    if mlp is not None:
+        for weight in model.h[mlp].mlp.c_proj.parameters().values():
+            weight.data[...] = 0
+    return model
+
+
+def agrees(text, value):
+    """Return whether a number or a percentage is that value, to its own precision."""
+    text = text.replace("−", "-")
+    if "%" not in text and text != "0":
+        return math.isclose(float(text), value, rel_tol=6e-3, abs_tol=1e-9)
+    if text.startswith("<"):
+        return 0 < value < 0.0005
+    if text.startswith(">"):
+        return 0.9995 < value < 1
+    if text.startswith("100"):
+        return math.isclose(value, 1, rel_tol=1e-12)
+    digits = text.rstrip(" %")
+    step = 0.0051 if "." not in digits else 0.00051
+    return abs(float(digits) / 100 - value) <= step and (text != "0" or value == 0)
+
+
+def label(tokenizer, v):
+    """Return a token as the page shows it."""
+    text, token = tokenizer.decode([v]), tokenizer.tokens[v]
+    if "\ufffd" in text:
+        return f"<{token.hex(' ')}>"
+    shapes = {" ": "␣", "\n": "⏎"}
+    return "".join(
+        f"\\u{{{ord(c):x}}}" if unicodedata.category(c)[0] in "CZ" else c
+        for c in (shapes.get(c, c) for c in text)
+    )

@@ -34,7 +34,8 @@ WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "tokenizer", "grammar", "sampling", "opening", "state", "draw",
     "check", "views/overview", "views/tokens", "views/attention", "views/residual",
-    "views/knockout", "views/embeddings", "views/backward", "views/training", "chips", "look",
+    "views/knockout", "views/embeddings", "views/backward", "views/training", "chips", "tour",
+    "look",
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'

@@ -9,7 +9,22 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from look_page import PASTE, VIEWS, expected, forward, losses, press, softmax, stored, until, wait
+from look_page import (
+    NUMBER,
+    PASTE,
+    VIEWS,
+    agrees,
+    expected,
+    forward,
+    knocked_out,
+    label,
+    losses,
+    press,
+    softmax,
+    stored,
+    until,
+    wait,
+)
 
 from npgpt import tales
 from npgpt.look import page
@@ -25,7 +40,6 @@ PAPER, STRONG, LESS, MORE = (
               for i in (0, 2, 4)])
     for name in ("paper", "strong", "less", "more")
 )
-NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
 
 # Each canvas's texts since it was last resized: [text, x, y, width, colour, colour behind].
 WRITTEN = """
@@ -81,33 +95,12 @@ def same_colour(found, to, share):
     return np.abs(np.array(found[:3], float) - mixed(to, share)).max() <= 1
 
 
-def agrees(text, value):
-    """Return whether a number or a percentage is that value, to its own precision."""
-    text = text.replace("−", "-")
-    if "%" not in text and text != "0":
-        return math.isclose(float(text), value, rel_tol=6e-3, abs_tol=1e-9)
-    if text.startswith("<"):
-        return 0 < value < 0.0005
-    if text.startswith(">"):
-        return 0.9995 < value < 1
-    if text.startswith("100"):
-        return math.isclose(value, 1, rel_tol=1e-12)
-    digits = text.rstrip(" %")
-    step = 0.0051 if "." not in digits else 0.00051
-    return abs(float(digits) / 100 - value) <= step and (text != "0" or value == 0)
-
-
 def opened(browser, pages, subjects, kind, address, text):
     """Open a page; return (the model of its weights, the text's ids, their labels)."""
     browser.open(pages[kind][0], f"{address}&text={quote(text)}", width=1280)
     tokenizer = subjects[kind].tokenizer
     ids_T = tokenizer.encode(text)
     return stored(subjects[kind]), ids_T, [label(tokenizer, v) for v in ids_T]
-
-
-def label(tokenizer, v):
-    text, token = tokenizer.decode([v]), tokenizer.tokens[v]
-    return f"<{token.hex(' ')}>" if "\ufffd" in text else text.replace(" ", "␣").replace("\n", "⏎")
 
 
 def test_tokens(browser, pages, subjects):
@@ -246,7 +239,7 @@ def canvas_texts(browser, css):
 
 @pytest.mark.parametrize(("kind", "width"), [("tales", 1280), ("bpe", 400), ("bpe", 1280)])
 def test_labels_of_the_attention_picture_are_the_text_and_inside(browser, pages, kind, width):
-    browser.open(pages[kind][0], "view=attention", width)
+    browser.open(pages[kind][0], "view=attention&t=999", width)
     labels = browser.run("return npgpt.pass.labels")
     written = canvas_texts(browser, "canvas[tabindex]")
     size = browser.run("return document.querySelector('canvas[tabindex]').width")
@@ -309,17 +302,6 @@ def test_residual(browser, pages, subjects):
     assert [cell[0] for cell in cells[5 * T :]] == labels
 
 
-def knocked_out(subject, head=None, mlp=None):
-    model = stored(subject)
-    D = model.config.n_embd // model.config.n_head
-    if head:
-        model.h[head[0]].attn.c_proj.weight.data[head[1] * D : head[1] * D + D] = 0
-    if mlp is not None:
-        for name in ("weight", "bias"):
-            getattr(model.h[mlp].mlp.c_proj, name).data[...] = 0
-    return model
-
-
 def test_knockout(browser, pages, subjects):
     model, ids_T, _ = opened(browser, pages, subjects, "bpe", "view=knockout&heads=0.3", PAIRS)
 
@@ -337,8 +319,7 @@ def test_knockout(browser, pages, subjects):
             assert same_colour(colour, LESS if by < 0 else MORE, abs(by) / 3), t
             parts = re.match("(.*) before, (.*) now", title).groups()
             assert all(map(agrees, parts, (np.exp(-before[t - 1]), np.exp(-now[t - 1]))))
-    press(browser, "Take out each alone")
-    wait(browser, "[aria-label^='block 1, MLP'][style]")
+    wait(browser, "[aria-label^='block 1, MLP'][style]")  # without a click
     rows = table(browser, "parts of the model")[1:]
     for block, (_, *cells) in enumerate(rows):
         for h, text in enumerate(cells):
@@ -518,7 +499,7 @@ def test_a_planted_fault_shows_in_nearly_every_entry_that_it_reaches(browser, pa
 def test_the_page_goes_on_as_generate_does(browser, pages, subjects):
     """Beyond the window of 16 too, by drawing at temperature 0."""
     model, tokenizer = stored(subjects["untied"]), subjects["untied"].tokenizer
-    browser.open(pages["untied"][0], "temperature=0&text=One+dawn")
+    browser.open(pages["untied"][0], "view=tokens&temperature=0&text=One+dawn")
     for _ in range(30):
         press(browser, "Draw one token")
     text = tokenizer.decode(model.generate(tokenizer.encode("One dawn"), 30, temperature=0))
@@ -530,7 +511,7 @@ def test_rounding_is_stated_beside_the_runs_own_loss(browser, subjects, tmp_path
     subject = subjects["bpe"]
     path = tmp_path / "page.html"
     path.write_text(make_page(subject, PAIRS, "int8")[0], encoding="utf-8")
-    browser.open(path)
+    browser.open(path, "view=tokens")
     ids_T = subject.tokenizer.encode(PAIRS)
     logits = [expected(stored(subject, kind), ids_T)[0] for kind in (None, "int8")]
     here, loss, moved = re.search(
@@ -630,7 +611,7 @@ def test_a_perplexity_beyond_all_bounds_and_a_certainty_are_rounded(browser, sub
     subject = dataclasses.replace(subjects["untied"], model=model)
     path = tmp_path / "page.html"
     path.write_text(make_page(subject, "One dawn")[0], encoding="utf-8")
-    browser.open(path)
+    browser.open(path, "view=tokens")
     assert re.search(r"a perplexity of \d\.\d\de\+\d+\.", shown(browser))
     certain = 0
     for t in range(8):

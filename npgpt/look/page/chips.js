@@ -5,7 +5,7 @@ import { live, pass, record, set, state } from "./state.js";
 import { step } from "./views/tokens.js";
 
 const WRITTEN = 40; // tokens
-const SWAPS = [
+export const SWAPS = [
   ["tired", "hungry"],
   ["Velaria", "Rosania"],
 ];

@@ -8,6 +8,7 @@ import { probabilities } from "./sampling.js";
 import { likeliest, live, model, onChange, pass, record, set, state, tokenizer } from "./state.js";
 import { readAddress, writeAddress } from "./state.js";
 import { visible } from "./tokenizer.js";
+import { tour } from "./tour.js";
 import { attention } from "./views/attention.js";
 import { backward } from "./views/backward.js";
 import { finiteDifference } from "./check.js";
@@ -44,6 +45,9 @@ const known = el(
 note.after(known);
 const [ideas, updateIdeas] = chips();
 prompt.before(ideas);
+const [begin, guide] = tour();
+document.getElementById("theme").before(begin);
+main.before(guide);
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;
