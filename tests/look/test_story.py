@@ -27,7 +27,7 @@ from npgpt import tales
 from npgpt.gpt import GPT
 from npgpt.look.page import make_page
 
-TOLD = "Once a king was tired"
+TOLD = "The king was so tired that he"
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +187,14 @@ def test_overview(browser, more, kind, width):
         assert agrees(re.search("”, ([^,]*)", name)[1], probs_TV[t, v])
         assert ("as in the text" in name) == (v == ids_T[t + 1]) == ("✓" in parts[name][0][0])
         assert math.isclose(drawn["ribbon"][2 * L + 1 + i], 1 + 13 * probs_TV[t, v], rel_tol=1e-5)
-    counts = re.findall(r"[\d,]*\d", browser.find("section .legend").text)
-    counts = [int(count.replace(",", "")) for count in counts]
-    assert sum(counts[:-1]) == counts[-1] == record["parameters"]
+    counts = [int(n.replace(",", "")) for n in re.findall(r", ([\d,]+) parameters", captions)]
+    sizes = {name: w.size for name, w in model.parameters().items()}
+    kinds = [("attn", "mlp")[i % 2] for i in range(2 * L)] if width > 1000 else []
+    assert counts == [
+        sum(n for name, n in sizes.items() if re.match(pattern, name))
+        for pattern in ["wte|wpe"] * (width > 1000)
+        + [f"h.{i // 2}.{kind}" for i, kind in enumerate(kinds)]
+    ]
 
 
 def test_parts_of_the_overview_lead_to_their_views(browser, more):

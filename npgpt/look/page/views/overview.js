@@ -25,6 +25,9 @@ const ROW = 40; // of heads
 const TOP = 116; // the answers, and the lines to them
 const LEAST = 0.04; // of the weights that are drawn
 const STAGE = 450; // milliseconds of a branch, when the token goes through
+const LEGEND =
+  "A line is as wide as its vector is long; a percentage is that length, of the stream's after it. " +
+  "A head is as strong in colour as its largest weight. Each part leads to its view.";
 const SEND = "Send the token through";
 
 let stages = []; // [group, height] of the embeddings, each branch, and the answer
@@ -63,7 +66,8 @@ export const overview = {
     const move = (name, by, words) =>
       button(name, () => set({ t: position(state.t + by) }), { "aria-label": words });
     const moves = [move("←", -1, "the token before"), move("→", 1, "the token after")];
-    root.append(words, el("div", { class: "controls" }, ...moves, play), picture, legend());
+    root.append(words, el("div", { class: "controls" }, ...moves, play), picture);
+    root.append(el("p", { class: "legend" }, LEGEND));
     return () => {
       stop();
       play.hidden = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -82,24 +86,10 @@ function inWords({ weight, layer, head, t, s }) {
   return `After “${before}” the model expects ${likely.join(", or ")}.${weight > LEAST ? far : ""}`;
 }
 
-function legend() {
-  const kinds = ["embeddings wte|wpe", "attention attn", "MLPs mlp", "norms ln_", "logits lm_head"];
-  const counts = kinds.map((kind) => kind.split(" ")).map(([kind, names]) => [kind, size(names)]);
-  const found = counts.filter(([, count]) => count).map((pair) => pair.join(" "));
-  return el(
-    "p",
-    { class: "legend" },
-    "A line is as wide as its vector is long; a percentage is that length, of the stream's after " +
-      "it. A head is as strong in colour as in its largest weight. Each part leads to its view. Parameters: " +
-      [...found, `together ${record.parameters.toLocaleString("en")}.`].join(", "),
-  );
-}
-
-// The number of parameters of the weights with such names, for people; "" on a page without weights.
+// The number of parameters in the weights with such names; a page without weights has none to count.
 function size(names) {
   const found = Object.keys(model.weights).filter((name) => RegExp(names).test(name));
-  const count = found.reduce((sum, name) => sum + model.weights[name].length, 0);
-  return count ? count.toLocaleString("en") : "";
+  return found.reduce((sum, name) => sum + model.weights[name].length, 0);
 }
 
 // A token with, if it is a character, the three before it; as much as a cell holds.
@@ -179,11 +169,10 @@ function draw(width, far) {
     const trunk = line(rise, thick(lengths[k]), "trunk");
     return [line(bend, thick(added[k]), "ribbon"), ...parts, trunk];
   };
-  const adds = (k, names) => {
-    const count = roomy && live ? `, ${size(names)} parameters` : "";
-    return `adds ${Math.round((100 * added[k]) / lengths[k])} %${count}`;
-  };
-  const wide = (k, name, changes, words) =>
+  const adds = (k) => `adds ${Math.round((100 * added[k]) / lengths[k])} %`;
+  const count = (names) =>
+    roomy && live ? `, ${size(names).toLocaleString("en")} parameters` : "";
+  const wide = (k, changes, name, words) =>
     part(name, changes, ...cell([left, joins[k] - 14, panel - 4, 28], share(0), words));
 
   const head = (l, h) => {
@@ -208,17 +197,18 @@ function draw(width, far) {
     return found;
   };
   const attention = (l, k = 2 * l + 1) => {
-    const words = `${roomy ? `block ${l}: ` : ""}attention ${adds(k, `^h.${l}.attn`)}`;
+    const words = `${roomy ? `block ${l}: ` : ""}attention ${adds(k)}${count(`^h.${l}.attn`)}`;
     const caption = svg("text", { x: left, y: joins[k] - rows / 2 - 6 }, words);
     return branch(k, caption, ...range(H).map((h) => head(l, h)));
   };
   const mlp = (l, k = 2 * l + 2) => {
-    const name = `Block ${l}, MLP, ${C} to ${4 * C} to ${C} numbers: ${adds(k, `^h.${l}.mlp`)}`;
-    return branch(k, wide(k, name, { view: "residual" }, name.replace(/.*: adds/, "MLP adds")));
+    const name = `Block ${l}, MLP, ${C} to ${4 * C} to ${C} numbers: ${adds(k)}`;
+    const words = `MLP ${adds(k)}${count(`^h.${l}.mlp`)}`;
+    return branch(k, wide(k, { view: "residual" }, name, words));
   };
-  const tables = `${V} tokens and ${record.config.block_size} positions, ${C} numbers each`;
-  const table = { view: "embeddings", token: pass.ids[t] };
-  const embeddings = wide(0, `Embeddings, ${tables}`, table, roomy ? tables : "embeddings");
+  const tables = `Embeddings, ${V} tokens and ${record.config.block_size} positions`,
+    words = `embeddings${count("wte|wpe")}`;
+  const embeddings = wide(0, { view: "embeddings", token: pass.ids[t] }, tables, words);
 
   const parts = [
     branch(0, embeddings),
