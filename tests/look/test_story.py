@@ -116,7 +116,7 @@ const paths = (e) => [...e.querySelectorAll("path")].map((p) =>
   [of(p, "class"), Number(of(p, "stroke-width")), of(p, "d").match(/[\\d.]+/g).map(Number)]);
 return {
   parts: [...root.querySelectorAll(".part")].map((a) => [of(a, "aria-label"),
-    [...a.querySelectorAll("text")].map((e) => e.textContent), paths(a),
+    [...a.querySelectorAll("text")].map((e) => e.textContent.trim()), paths(a),
     of(a.querySelector("rect"), "fill").match(/\\d+/g).map(Number), a.matches(".chosen")]),
   branches: paths(root).filter(([name]) => name === "trunk" || name === "ribbon"),
   tokens: [...root.querySelectorAll(".token")].map((e) => [e.textContent, Number(of(e, "x"))]),
@@ -163,9 +163,10 @@ def test_overview(browser, more, kind, width):
     far = far_reads(weights, [t])
     for (block, h), _a in np.ndenumerate(weights[:, :, t, 0] * 0):
         row = weights[block, h, t]
-        name = next(name for name in parts if name.startswith(f"Block {block}, head {h}: "))
+        name = next(name for name in parts if f", block {block}, head {h}: " in name)
         texts, curves, fill, chosen = parts[name]
-        reads, what, back = re.search(r": (.*) from “(.*)”, (\d+) back", name).groups()
+        pattern = rf"{block}\.{h} ([^“]* %).*, block .*: “(.*)” is (\d+) back"
+        reads, what, back = re.fullmatch(pattern, name).groups()
         s = t - int(back)
         assert agrees(reads, row.max()) and math.isclose(row[s], row.max(), rel_tol=1e-9)
         assert what == near(labels, s, kind != "pairs") and texts[1].startswith(reads)
@@ -183,8 +184,8 @@ def test_overview(browser, more, kind, width):
         assert agrees(said[2], far[0])
     best = np.argsort(-probs_TV[t], kind="stable")[: 3 if width < 600 else 5]
     for i, v in enumerate(best):
-        name = next(name for name in parts if name.startswith(f"Answer {i + 1}: "))
-        assert agrees(re.search("”, ([^,]*)", name)[1], probs_TV[t, v])
+        name = next(name for name in parts if f"answer {i + 1}" in name)
+        assert agrees(parts[name][0][1], probs_TV[t, v])
         assert ("as in the text" in name) == (v == ids_T[t + 1]) == ("✓" in parts[name][0][0])
         assert math.isclose(drawn["ribbon"][2 * L + 1 + i], 1 + 13 * probs_TV[t, v], rel_tol=1e-5)
     counts = [int(n.replace(",", "")) for n in re.findall(r", ([\d,]+) parameters", captions)]
@@ -202,13 +203,13 @@ def test_parts_of_the_overview_lead_to_their_views(browser, more):
 
     _, path, record = more["tales"]
     for start, state in (
-        ("Block 2, head 1", {"view": "attention", "layer": 2, "head": 1}),
-        ("Block 3, MLP", {"view": "residual"}), ("Answer 2", {"view": "tokens"}),
-        ("Embeddings", {"view": "embeddings", "token": record["ids"][9]}),
+        ("block 2, head 1", {"view": "attention", "layer": 2, "head": 1}),
+        ("block 3: 128 to", {"view": "residual"}), ("answer 2", {"view": "tokens"}),
+        ("embeddings", {"view": "embeddings", "token": record["ids"][9]}),
     ):
         for act in ("click", "keys"):
             browser.open(path, "t=9", 1280)
-            part = browser.find(f".part[aria-label^='{start}']")
+            part = browser.find(f".part[aria-label*='{start}']")
             if act == "click":
                 browser.run("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true,"
                             "cancelable: true}))", part)

@@ -319,7 +319,7 @@ def test_knockout(browser, pages, subjects):
             assert same_colour(colour, LESS if by < 0 else MORE, abs(by) / 3), t
             parts = re.match("(.*) before, (.*) now", title).groups()
             assert all(map(agrees, parts, (np.exp(-before[t - 1]), np.exp(-now[t - 1]))))
-    wait(browser, "[aria-label^='block 1, MLP'][style]")  # without a click
+    wait(browser, "[aria-label$='block 1, MLP'][style]")  # without a click
     rows = table(browser, "parts of the model")[1:]
     for block, (_, *cells) in enumerate(rows):
         for h, text in enumerate(cells):
@@ -328,7 +328,7 @@ def test_knockout(browser, pages, subjects):
             state, cost = text.split(" ")
             assert state == ("out" if (block, h) == (0, 3) else "in")
             assert math.isclose(float(cost.replace("−", "-")), by, rel_tol=6e-3, abs_tol=1e-4), text
-    cell = browser.find("[aria-label^='block 1, MLP']")
+    cell = browser.find("[aria-label$='block 1, MLP']")
     colour = re.findall(r"\d+", cell.value_of_css_property("background-color"))
     assert same_colour(colour, LESS if by < 0 else MORE, abs(by) / 1.5)
 

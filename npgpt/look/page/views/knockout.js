@@ -143,12 +143,10 @@ function grid() {
       const by = measured.get(`${kind} ${which}`),
         off = chosen()[kind].has(which);
       const cost = by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
-      const where = off ? "taken out" : "in place",
-        alone = cost && `, alone it costs${cost}`;
       const cell = buttons.flat()[i];
       cell.textContent = (off ? "out" : "in") + cost;
       cell.setAttribute("aria-pressed", off);
-      cell.setAttribute("aria-label", `${name}: ${where}${alone}`);
+      cell.setAttribute("aria-label", `${cell.textContent}, ${name}`);
       if (by === undefined) cell.removeAttribute("style");
       else paint(cell, palette().change(by / COST));
     });

@@ -119,20 +119,18 @@ function columns(width) {
   return middles;
 }
 
-// A part of the picture, as a link to its view.
-function part(name, changes, ...children) {
+// A part of the picture, as a link to its view: a cell with lines of text, and other shapes.
+function part([x, y, width, height], rgb, lines, about, changes, shapes = []) {
   const onclick = (event) => {
     event.preventDefault();
     set(changes);
   };
-  const link = { href: "#", class: "part", "aria-label": name, onclick };
-  return svg("a", link, svg("title", {}, name), ...children);
-}
-
-function cell([x, y, width, height], rgb, ...lines) {
+  const link = { href: "#", class: "part", "aria-label": `${lines.join(" ")}, ${about}`, onclick };
   const at = (i) => y + height / 2 + 4 + 15 * (i - (lines.length - 1) / 2);
-  const text = (line, i) => svg("text", { x: x + width / 2, y: at(i), fill: inkOn(rgb) }, line);
-  return [svg("rect", { x, y, width, height, rx: 5, fill: css(rgb) }), ...lines.map(text)];
+  const fill = inkOn(rgb);
+  const text = (line, i) => svg("text", { x: x + width / 2, y: at(i), fill }, `${line} `);
+  const box = svg("rect", { x, y, width, height, rx: 5, fill: css(rgb) }, svg("title", {}, about));
+  return svg("a", link, ...shapes, box, ...lines.map(text));
 }
 
 function line(d, width, className = null, opacity = null) {
@@ -172,8 +170,8 @@ function draw(width, far) {
   const adds = (k) => `adds ${Math.round((100 * added[k]) / lengths[k])} %`;
   const count = (names) =>
     roomy && live ? `, ${size(names).toLocaleString("en")} parameters` : "";
-  const wide = (k, changes, name, words) =>
-    part(name, changes, ...cell([left, joins[k] - 14, panel - 4, 28], share(0), words));
+  const wide = (k, words, about, changes) =>
+    part([left, joins[k] - 14, panel - 4, 28], share(0), [words], about, changes);
 
   const head = (l, h) => {
     const weight = (s) => weightOf(pass.trace, H, l, h, t, s),
@@ -189,10 +187,9 @@ function draw(width, far) {
       y = to - rows / 2 + ROW * Math.floor(h / across);
     const box = [left + (h % across) * size, y, size - 4, ROW - 4];
     const reads = `${percent(weight(most))}${size > 90 ? ` “${near(most)}”` : ""}`;
-    const lines = cell(box, share(weight(most)), `${l}.${h}`, reads);
-    const name = `Block ${l}, head ${h}: ${percent(weight(most))} from “${near(most)}”`;
+    const about = `block ${l}, head ${h}: “${near(most)}” is ${t - most} back`;
     const changes = { view: "attention", layer: l, head: h, s: -1 };
-    const found = part(`${name}, ${t - most} back`, changes, ...curves, ...lines);
+    const found = part(box, share(weight(most)), [`${l}.${h}`, reads], about, changes, curves);
     found.classList.toggle("chosen", far.weight > LEAST && l === far.layer && h === far.head);
     return found;
   };
@@ -202,13 +199,13 @@ function draw(width, far) {
     return branch(k, caption, ...range(H).map((h) => head(l, h)));
   };
   const mlp = (l, k = 2 * l + 2) => {
-    const name = `Block ${l}, MLP, ${C} to ${4 * C} to ${C} numbers: ${adds(k)}`;
     const words = `MLP ${adds(k)}${count(`^h.${l}.mlp`)}`;
-    return branch(k, wide(k, { view: "residual" }, name, words));
+    const about = `block ${l}: ${C} to ${4 * C} to ${C} numbers`;
+    return branch(k, wide(k, words, about, { view: "residual" }));
   };
-  const tables = `Embeddings, ${V} tokens and ${record.config.block_size} positions`,
+  const tables = `${V} tokens and ${record.config.block_size} positions, ${C} numbers each`,
     words = `embeddings${count("wte|wpe")}`;
-  const embeddings = wide(0, { view: "embeddings", token: pass.ids[t] }, tables, words);
+  const embeddings = wide(0, words, tables, { view: "embeddings", token: pass.ids[t] });
 
   const parts = [
     branch(0, embeddings),
@@ -239,12 +236,11 @@ function answers(from, width, count, share) {
     [top, middle, bottom] = [46, TOP / 2 + 13, TOP - 20];
   return likeliest(2 * L, state.t, count).flatMap(([id, p], i) => {
     const to = (i + 0.5) * wide,
-      comes = id === pass.ids[state.t + 1],
-      label = cut(tokenizer.label(id));
+      comes = id === pass.ids[state.t + 1];
     const d = `M ${from} ${bottom} C ${from} ${middle} ${to} ${middle} ${to} ${top}`;
+    const lines = [`${cut(tokenizer.label(id))}${comes ? " ✓" : ""}`, percent(p)];
+    const about = `answer ${i + 1}${comes ? ", as in the text" : ""}`;
     const box = [i * wide, 2, wide - 6, top - 2];
-    const lines = cell(box, share(p), `${label}${comes ? " ✓" : ""}`, percent(p));
-    const name = `Answer ${i + 1}: “${label}”, ${percent(p)}${comes ? ", as in the text" : ""}`;
-    return [line(d, 1 + 13 * p, "ribbon"), part(name, { view: "tokens" }, ...lines)];
+    return [line(d, 1 + 13 * p, "ribbon"), part(box, share(p), lines, about, { view: "tokens" })];
   });
 }
