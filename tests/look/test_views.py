@@ -540,12 +540,15 @@ def test_what_is_written_on_a_colour_can_be_read(browser, pages, theme):
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
         "features": [{"name": "prefers-color-scheme", "value": theme}]})
     count = 0
-    for view in VIEWS[:4]:
+    for view in VIEWS[:5]:
         browser.open(pages["tales"][0], f"view={view}&heads=0.1,1.2&mlps=2", 1280)
         pairs = browser.run(
             "const rgb = (c) => c.match(/[\\d.]+/g).map(Number), lens = document.querySelector("
             "'.scroll > canvas')?.written ?? []; return [...document.querySelectorAll("
             "'[style*=background]')].map((e) => [rgb(e.style.color), rgb(e.style.backgroundColor)])"
+            ".concat([...document.querySelectorAll('.part text')].map((e) => [rgb("
+            "getComputedStyle(e).fill), rgb(e.parentNode.querySelector('rect')"
+            ".getAttribute('fill'))]))"
             ".concat(lens.filter(([,,,,, behind]) => behind[3]).map(([,,,, ink, behind]) =>"
             "[ink.match(/\\w\\w/g).map((x) => parseInt(x, 16)), behind.slice(0, 3)]))"
         )

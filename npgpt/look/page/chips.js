@@ -1,14 +1,15 @@
 // Things to try with the text: buttons above it.
 
 import { button, el } from "./draw.js";
-import { live, pass, record, set, state } from "./state.js";
+import { live, pass, record, set, state, tokenizer } from "./state.js";
 import { step } from "./views/tokens.js";
 
 const WRITTEN = 40; // tokens
-export const SWAPS = [
+const PAIRS = [
   ["tired", "hungry"],
   ["Velaria", "Rosania"],
 ];
+export const SWAPS = live ? PAIRS.filter((pair) => pair.every(isReadable)) : [];
 
 // Each gives [its name, the text that it makes], or null where it makes no sense.
 const IDEAS = [
@@ -17,6 +18,10 @@ const IDEAS = [
   (text) => (2 * pass.T < record.window ? ["say it twice", `${text.trimEnd()} ${text}`] : null),
   (text) => (text === record.prompt ? null : ["the first text again", record.prompt]),
 ];
+
+function isReadable(word) {
+  return !tokenizer.known || tokenizer.readable(word) === word;
+}
 
 export function chips() {
   const root = el("p", { class: "chips", hidden: !live }, "Try: ");
@@ -35,7 +40,7 @@ function swapped(text, [from, to]) {
   return text.includes(from) ? [`${from} → ${to}`, text.replaceAll(from, to)] : null;
 }
 
-// The longest word, of letters that the model knows, read backwards.
+// The longest word, read backwards: the model knows its letters.
 function nonsense(text) {
   const words = text.match(/\p{Ll}{4,}/gu) ?? [];
   const word = words.reduce((a, b) => (b.length > a.length ? b : a), "");

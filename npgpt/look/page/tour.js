@@ -42,9 +42,7 @@ function future() {
     exact = pass.grammar?.[t]?.get(tokenizer.decode([id]));
   if (p >= 0.5) return null;
   const two = `${name(id)}, ${percent(p)}, or ${name(other)}, ${percent(q)}`;
-  const known = exact
-    ? ` The grammar that wrote the text gives ${name(id)} ${percent(exact)}.`
-    : "";
+  const known = exact ? ` The grammar gives ${name(id)} ${percent(exact)}.` : "";
   return [`Here the future is open: the model says ${two}.${known}`, { view: "tokens", t }];
 }
 
@@ -61,15 +59,10 @@ function loss() {
 function far() {
   const { weight, layer, head, t, s } = farthest();
   if (weight < 0.3) return null;
-  const before = pass.labels
-    .slice(0, s + 1)
-    .join("")
-    .match(/\p{L}*$/u)[0];
-  const rest = pass.labels
-    .slice(s + 1)
-    .join("")
-    .match(/^\p{L}*/u)[0];
-  const word = before && ` of “${before}${rest}”`;
+  const [before, rest] = [pass.labels.slice(0, s + 1), pass.labels.slice(s + 1)];
+  const [start] = /\p{L}*$/u.exec(before.join("")),
+    [end] = /^\p{L}*/u.exec(rest.join(""));
+  const word = start && ` of “${start}${end}”`;
   const reads = `reads ${percent(weight)} from ${name(pass.ids[s])}${word}, ${t - s} tokens back`;
   const changes = { view: "attention", layer, head, t, s };
   return [`Head ${layer}.${head} at ${name(pass.ids[t])}, token ${t + 1}, ${reads}.`, changes];

@@ -44,7 +44,8 @@ export const overview = {
       picture = el("div", { class: "overview" });
     const play = button(SEND, () => (frame ? stop() : send(performance.now())));
     const stop = () => {
-      frame = cancelAnimationFrame(frame) ?? 0;
+      cancelAnimationFrame(frame);
+      frame = 0;
       play.textContent = SEND;
       for (const [group] of stages) group.style.opacity = 1;
       dot?.setAttribute("opacity", 0);
