@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from importlib.resources import files
 from urllib.parse import quote
 
@@ -13,12 +14,14 @@ from npgpt.gpt import GPT
 from npgpt.look.weights import pack
 
 VIEWS = (
-    "tokens", "attention", "residual", "patch", "knockout", "embeddings", "backward", "teach",
-    "training",
+    "overview", "tokens", "attention", "residual", "patch", "knockout", "embeddings", "backward",
+    "teach", "training",
 )
 BOX = "document.getElementById('prompt')"
 # Sets the text at once, as pasting does.
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
+
+NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
 
 
 def stored(subject, kind="fp16"):
@@ -148,6 +151,17 @@ def same_colour(found, to, share):
     return np.abs(np.array(found[:3], float) - mixed(to, share)).max() <= 1
 
 
+def knocked_out(subject, head=None, mlp=None):
+    model = stored(subject)
+    D = model.config.n_embd // model.config.n_head
+    if head:
+        model.h[head[0]].attn.c_proj.weight.data[head[1] * D : head[1] * D + D] = 0
+    if mlp is not None:
+        for weight in model.h[mlp].mlp.c_proj.parameters().values():
+            weight.data[...] = 0
+    return model
+
+
 def agrees(text, value):
     """Return whether a number or a percentage is that value, to its own precision."""
     text = text.replace("−", "-")
@@ -170,11 +184,6 @@ def opened(browser, pages, subjects, kind, address, text):
     tokenizer = subjects[kind].tokenizer
     ids_T = tokenizer.encode(text)
     return stored(subjects[kind]), ids_T, [label(tokenizer, v) for v in ids_T]
-
-
-def label(tokenizer, v):
-    text, token = tokenizer.decode([v]), tokenizer.tokens[v]
-    return f"<{token.hex(' ')}>" if "\ufffd" in text else text.replace(" ", "␣").replace("\n", "⏎")
 
 
 def pixel(browser, css, x, y):
@@ -201,3 +210,15 @@ def scale(ticks, at):
     """Return the function from a position to its value by the ticks of a logarithmic axis."""
     (low, first), (high, last) = [(float(tick[0]), at(tick)) for tick in (ticks[0], ticks[-1])]
     return lambda p: low * (high / low) ** ((p - first) / (last - first))
+
+
+def label(tokenizer, v):
+    """Return a token as the page shows it."""
+    text, token = tokenizer.decode([v]), tokenizer.tokens[v]
+    if "\ufffd" in text:
+        return f"<{token.hex(' ')}>"
+    shapes = {" ": "␣", "\n": "⏎"}
+    return "".join(
+        f"\\u{{{ord(c):x}}}" if unicodedata.category(c)[0] in "CZ" else c
+        for c in (shapes.get(c, c) for c in text)
+    )

@@ -14,6 +14,7 @@ from npgpt.metrics import read_metrics
 from npgpt.ngram import NgramModel
 
 POINTS = 400  # of a curve, each the mean of the steps around it
+READ = 20_000_000  # characters of a corpus that is read again for a prompt
 SAMPLES = 60_000  # characters
 
 
@@ -32,15 +33,12 @@ def optimizer_settings(run):
 def validation_text(run, tokenizer, count):
     """Return the first `count` tokens after a paragraph of a run's validation text, as text.
 
-    None if the text is no longer there.
+    None where `validation_prompt` has none.
     """
-    try:
-        with ExitStack() as stack:
-            dataset = open_dataset(family(run.training.arch), run.training, stack, None, tokenizer)
-            text = tokenizer.decode(dataset.val_ids[: 4 * count])
-    except (OSError, ValueError):
+    ids = _validation_ids(run, tokenizer, 4 * count)
+    if ids is None:
         return None
-    text = text.split("\n\n", 1)[-1]
+    text = tokenizer.decode(ids).split("\n\n", 1)[-1]
     return tokenizer.decode(tokenizer.encode(text)[:count])
 
 
@@ -62,6 +60,36 @@ def history(run, tokenizer):
     }
     val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
     return curves | {"val": val, "levels": _levels(run, tokenizer), "samples": _samples(run)}
+
+
+def validation_prompt(run, tokenizer, size=40):
+    """Return about `size` tokens of a run's validation text, from a line's start to a line's end.
+
+    Return None if the text is not there any more, has changed, or is long.
+    """
+    ids = _validation_ids(run, tokenizer, 4 * size)
+    if ids is None:
+        return None
+    # A character that was cut in the middle cannot be typed.
+    text, least = (tokenizer.decode(ids[:n]).replace("\ufffd", "") for n in (len(ids), size))
+    start = text.find("\n", 0, len(text) // 2) + 1
+    start += len(text[start:]) - len(text[start:].lstrip("\n"))
+    end = text.find("\n", start + len(least))
+    if end < 0:  # a long line: up to the end of a word
+        end = start + max(len(least), text[start : start + 2 * len(least)].rfind(" "))
+    return text[start:end]
+
+
+def _validation_ids(run, tokenizer, count):
+    if "-" in run.training.corpus or (run.text.characters or 0) > READ:
+        return None
+    try:
+        with ExitStack() as stack:
+            kind = family(run.training.arch)
+            data = open_dataset(kind, run.training, stack, tokenizer=tokenizer, expected=run.text)
+            return np.array(data.val_ids[:count])
+    except (OSError, ValueError):
+        return None
 
 
 def _levels(run, tokenizer):

@@ -24,7 +24,13 @@ from npgpt.files import atomic_write
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.io.folders import check_free
-from npgpt.look.history import history, is_tales, optimizer_settings, validation_text
+from npgpt.look.history import (
+    history,
+    is_tales,
+    optimizer_settings,
+    validation_prompt,
+    validation_text,
+)
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.look.weights import base64_of, pack
 from npgpt.ngram import NgramModel
@@ -35,10 +41,10 @@ LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
-    "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "state", "draw",
-    "heads", "task", "check", "views/tokens", "views/attention", "views/residual", "views/patch",
-    "views/knockout", "views/embeddings", "views/backward", "views/teach", "views/training",
-    "views/bet", "kept", "share", "look",
+    "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "opening", "state",
+    "draw", "heads", "task", "check", "views/overview", "views/tokens", "views/attention",
+    "views/residual", "views/patch", "views/knockout", "views/embeddings", "views/backward",
+    "views/teach", "views/training", "views/bet", "chips", "tour", "kept", "share", "look",
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
@@ -122,15 +128,19 @@ def _record(subject, prompt, kind, progress):
         "kept": _kept(run) if live and run else [],
         "optimizer": optimizer_settings(run),
         "others": validation_text(run, tokenizer, window) if live and run else None,
+        "concepts": _concepts(),
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
         "bet": _bet(tokenizer) if live and exact else None,
     }
 
 
 def default_prompt(subject):
-    """Return the tales' sentence with "it", or, for a different corpus, a text by the model."""
+    """Return the tales' sentence with "it", or validation text, or else a text by the model."""
     if is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
+    text = validation_prompt(subject.run, subject.tokenizer) if subject.run else None
+    if text and len(subject.tokenizer.encode(text)) > 1:
+        return text
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
     text = subject.tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
     # A character that was cut in the middle cannot be typed.
@@ -175,6 +185,23 @@ def _bet(tokenizer):
     table_VV = np.array([bigrams.probabilities([v]) for v in range(V)])
     story = tales.stories(tales.generate(2000, seed=7))[0]
     return {"story": story, "bigrams": base64_of(table_VV, "f4")}
+
+
+def _concepts(path=Path(__file__).parents[2] / "CONCEPTS.md"):
+    """Return {section: its first paragraphs as plain text}; {} where the file is not installed."""
+    if not path.exists():
+        return {}
+    sections = re.split(r"^##+ (.*)\n", path.read_text(encoding="utf-8"), flags=re.M)[1:]
+    return dict(zip(sections[::2], map(_paragraphs, sections[1::2]), strict=True))
+
+
+def _paragraphs(section):
+    """Return up to two paragraphs before the first code that have no formula and no picture."""
+    texts = section.strip().partition("```")[0].split("\n\n")
+    prose = [" ".join(text.split()) for text in texts if re.match(r"[\w\"*]", text)]
+    plain = [text for text in prose if "\\" not in text and text[-1] in ".)"]
+    links = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for text in plain[:2]]
+    return [re.sub("[*$`]", "", text) for text in links]
 
 
 def _grammar(grammar):

@@ -228,3 +228,21 @@ def test_a_run_is_recommended_to_look_at_only_if_look_shows_it(cli, run, tmp_pat
         status, said, _ = cli("train", *arguments)
         shown = cli("look", out, "--out", tmp_path / "a.html")[0] == 0
         assert status == 0 and ("npgpt look" in said) == shown == (name == "letters")
+
+
+def test_it_opens_on_text_of_the_corpus_up_to_a_lines_end(cli, tmp_path):
+    """The prompt is validation text, not the model's; a sample again if the text has changed."""
+    lines = [f"Line {i} of the hens, and a little more of it." for i in range(60)]
+    corpus = tmp_path / "lines.txt"
+    corpus.write_text("\n".join(lines), encoding="utf-8")
+    for size in ([], ["--tokenizer", "bpe", "--vocab-size", "270"]):
+        run = tmp_path / f"run{len(size)}"
+        cli("train", "--corpus", corpus, "--out", run, *TINY, *size)
+        cli("look", run, "--out", tmp_path / "a.html")
+        record = record_in(tmp_path / "a.html")
+        prompt, read = record["prompt"], corpus.read_text(encoding="utf-8")
+        assert read.index(prompt) > 0.85 * len(read)  # of the validation part
+        assert set(prompt.split("\n")) <= set(lines) and 40 <= len(prompt) < 200
+    corpus.write_text("A different text.", encoding="utf-8")
+    cli("look", run, "--out", tmp_path / "a.html")
+    assert record_in(tmp_path / "a.html")["prompt"] not in read

@@ -154,9 +154,28 @@ def test_the_grammar_comes_with_characters_of_the_tales_only(subjects):
 def test_every_view_says_what_it_is_and_names_sections_of_the_concepts():
     headings = re.findall(r"^##+ (.*)$", (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"), re.M)
     views = sorted((files("npgpt.look") / "page" / "views").iterdir())
-    assert len(views) == 7
+    assert len(views) == 8
     for view in views:
         text = view.read_text(encoding="utf-8")
         assert 40 < len(re.search(r'^  about: "(.*)",$', text, re.M)[1]) < 100, view.name
         sections = re.search(r'^  section: "(.*)",$', text, re.M)[1]
         assert set(re.split(", |: ", sections)) <= set(headings), view.name
+
+
+def test_a_page_has_the_first_paragraphs_of_the_concepts_as_plain_text(pages, tmp_path):
+    """Without the file, as after an installation, it has none."""
+    concepts = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
+    found = pages["bpe"][1]["concepts"]
+    for view in (files("npgpt.look") / "page" / "views").iterdir():
+        sections = re.search(r'^  section: "(.*)",$', view.read_text(encoding="utf-8"), re.M)[1]
+        for section in re.split(", |: ", sections):
+            paragraphs = found[section]
+            assert 1 <= len(paragraphs) <= 2, section
+            own = concepts.split(f"# {section}\n", 1)[1]
+            words = re.sub(r"[^\w]+", " ", re.sub(r"\]\([^)]*\)", "", own))
+            for paragraph in paragraphs:
+                assert not re.search(r"[$*`\\|]|^[ !<]|[:,]$", paragraph), paragraph
+                assert re.sub(r"[^\w]+", " ", paragraph) in words
+                assert paragraph.count("[") == paragraph.count("]")
+    assert found["Attention Mechanism"][0].startswith('"The animal didn\'t cross the street')
+    assert page._concepts(tmp_path / "CONCEPTS.md") == {}

@@ -21,6 +21,7 @@ from look_page import (
     agrees,
     expected,
     forward,
+    knocked_out,
     label,
     losses,
     opened,
@@ -180,7 +181,7 @@ def canvas_texts(browser, css):
 
 @pytest.mark.parametrize(("kind", "width"), [("tales", 1280), ("bpe", 400), ("bpe", 1280)])
 def test_labels_of_the_attention_picture_are_the_text_and_inside(browser, pages, kind, width):
-    browser.open(pages[kind][0], "view=attention", width)
+    browser.open(pages[kind][0], "view=attention&t=999", width)
     labels = browser.run("return npgpt.pass.labels")
     written = canvas_texts(browser, "canvas[tabindex]")
     size = browser.run("return document.querySelector('canvas[tabindex]').width")
@@ -232,7 +233,7 @@ def test_residual(browser, pages, subjects):
     written = canvas_texts(browser, "[aria-label='logit lens'] canvas")
     cells = [each for each in written if each[1] > 100]
     T = len(cells) // 6
-    cells = sum((cells[k * T : k * T + T] for k in (4, 3, 2, 1, 0, 5)), [])
+    cells = [cell for k in (4, 3, 2, 1, 0, 5) for cell in cells[k * T : k * T + T]]
     assert first == 0 and len(ids_T) == T
     for k in range(5):
         for i in range(T):
@@ -242,17 +243,6 @@ def test_residual(browser, pages, subjects):
             found = pixel(browser, "[aria-label='logit lens'] canvas", x - 1, y - 9)
             assert same_colour(found, STRONG, lens[k, i, v]), (k, i)
     assert [cell[0] for cell in cells[5 * T :]] == labels
-
-
-def knocked_out(subject, head=None, mlp=None):
-    model = stored(subject)
-    D = model.config.n_embd // model.config.n_head
-    if head:
-        model.h[head[0]].attn.c_proj.weight.data[head[1] * D : head[1] * D + D] = 0
-    if mlp is not None:
-        for name in ("weight", "bias"):
-            getattr(model.h[mlp].mlp.c_proj, name).data[...] = 0
-    return model
 
 
 def test_knockout(browser, pages, subjects):
@@ -272,8 +262,7 @@ def test_knockout(browser, pages, subjects):
             assert same_colour(colour, LESS if by < 0 else MORE, abs(by) / 3), t
             parts = re.match("(.*) before, (.*) now", title).groups()
             assert all(map(agrees, parts, (np.exp(-before[t - 1]), np.exp(-now[t - 1]))))
-    press(browser, "Take out each alone")
-    wait(browser, "[aria-label^='block 1, MLP'][style]")
+    wait(browser, "[aria-label$='block 1, MLP'][style]")  # without a click
     rows = table(browser, "parts of the model")[1:]
     for block, (_, *cells) in enumerate(rows):
         for h, text in enumerate(cells):
@@ -282,7 +271,7 @@ def test_knockout(browser, pages, subjects):
             state, cost = text.split(" ")
             assert state == ("out" if (block, h) == (0, 3) else "in")
             assert math.isclose(float(cost.replace("−", "-")), by, rel_tol=6e-3, abs_tol=1e-4), text
-    cell = browser.find("[aria-label^='block 1, MLP']")
+    cell = browser.find("[aria-label$='block 1, MLP']")
     colour = re.findall(r"\d+", cell.value_of_css_property("background-color"))
     assert same_colour(colour, LESS if by < 0 else MORE, abs(by) / 1.5)
 
@@ -434,7 +423,7 @@ def test_a_planted_fault_shows_in_nearly_every_entry_that_it_reaches(browser, pa
 def test_the_page_goes_on_as_generate_does(browser, pages, subjects):
     """Beyond the window of 16 too, by drawing at temperature 0."""
     model, tokenizer = stored(subjects["untied"]), subjects["untied"].tokenizer
-    browser.open(pages["untied"][0], "temperature=0&text=One+dawn")
+    browser.open(pages["untied"][0], "view=tokens&temperature=0&text=One+dawn")
     for _ in range(30):
         press(browser, "Draw one token")
     text = tokenizer.decode(model.generate(tokenizer.encode("One dawn"), 30, temperature=0))
@@ -446,7 +435,7 @@ def test_rounding_is_stated_beside_the_runs_own_loss(browser, subjects, tmp_path
     subject = subjects["bpe"]
     path = tmp_path / "page.html"
     path.write_text(make_page(subject, PAIRS, "int8")[0], encoding="utf-8")
-    browser.open(path)
+    browser.open(path, "view=tokens")
     ids_T = subject.tokenizer.encode(PAIRS)
     logits = [expected(stored(subject, kind), ids_T)[0] for kind in (None, "int8")]
     here, loss, moved = re.search(
@@ -475,12 +464,15 @@ def test_what_is_written_on_a_colour_can_be_read(browser, pages, theme):
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
         "features": [{"name": "prefers-color-scheme", "value": theme}]})
     count = 0
-    for view in VIEWS[:4]:
+    for view in VIEWS[:5]:
         browser.open(pages["tales"][0], f"view={view}&heads=0.1,1.2&mlps=2", 1280)
         pairs = browser.run(
             "const rgb = (c) => c.match(/[\\d.]+/g).map(Number), lens = document.querySelector("
             "'.scroll > canvas')?.written ?? []; return [...document.querySelectorAll("
             "'[style*=background]')].map((e) => [rgb(e.style.color), rgb(e.style.backgroundColor)])"
+            ".concat([...document.querySelectorAll('.part text')].map((e) => [rgb("
+            "getComputedStyle(e).fill), rgb(e.parentNode.querySelector('rect')"
+            ".getAttribute('fill'))]))"
             ".concat(lens.filter(([,,,,, behind]) => behind[3]).map(([,,,, ink, behind]) =>"
             "[ink.match(/\\w\\w/g).map((x) => parseInt(x, 16)), behind.slice(0, 3)]))"
         )
@@ -546,7 +538,7 @@ def test_a_perplexity_beyond_all_bounds_and_a_certainty_are_rounded(browser, sub
     subject = dataclasses.replace(subjects["untied"], model=model)
     path = tmp_path / "page.html"
     path.write_text(make_page(subject, "One dawn")[0], encoding="utf-8")
-    browser.open(path)
+    browser.open(path, "view=tokens")
     assert re.search(r"a perplexity of \d\.\d\de\+\d+\.", shown(browser))
     certain = 0
     for t in range(8):

@@ -1,5 +1,6 @@
 // The page: the text, the views to choose from, and the view that is shown.
 
+import { chips } from "./chips.js";
 import { button, colour, el } from "./draw.js";
 import { nextCharacters } from "./grammar.js";
 import { keptWeights } from "./kept.js";
@@ -9,12 +10,14 @@ import { likeliest, live, model, onChange, pass, record, set, state, tokenizer }
 import { shareButtons } from "./share.js";
 import { readAddress, writeAddress } from "./state.js";
 import { visible } from "./tokenizer.js";
+import { tour } from "./tour.js";
 import { attention } from "./views/attention.js";
 import { backward } from "./views/backward.js";
 import { bet } from "./views/bet.js";
 import { finiteDifference } from "./check.js";
 import { embeddings } from "./views/embeddings.js";
 import { knockout } from "./views/knockout.js";
+import { overview } from "./views/overview.js";
 import { residual } from "./views/residual.js";
 
 import { patch } from "./views/patch.js";
@@ -22,7 +25,18 @@ import { teach } from "./views/teach.js";
 import { tokens } from "./views/tokens.js";
 import { training } from "./views/training.js";
 
-const ALL = [tokens, attention, residual, patch, knockout, embeddings, backward, teach, training];
+const ALL = [
+  overview,
+  tokens,
+  attention,
+  residual,
+  patch,
+  knockout,
+  embeddings,
+  backward,
+  teach,
+  training,
+];
 const VIEWS = record.bet ? [...ALL, bet] : ALL;
 const updates = new Map(); // of views that were opened
 const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) =>
@@ -48,9 +62,13 @@ const known = el(
 );
 const [kept, updateKept] = keptWeights();
 note.after(known, kept);
+const [ideas, updateIdeas] = chips();
+prompt.before(ideas);
+const [begin, guide] = tour();
+main.before(guide);
 document
   .getElementById("theme")
-  .before(...shareButtons(() => main.querySelector("section:not([hidden])")));
+  .before(begin, ...shareButtons(() => main.querySelector("section:not([hidden])")));
 prompt.oninput = () => set({ text: prompt.value });
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;
@@ -87,7 +105,7 @@ function holds() {
 }
 
 function render() {
-  const view = VIEWS.find(({ id }) => id === state.view) ?? tokens;
+  const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
   if (prompt.value !== state.text) prompt.value = state.text;
   const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
   const taught = pass.weights > 0 ? ". Its weights are taught, not the run's own" : "";
@@ -95,6 +113,7 @@ function render() {
   note.classList.toggle("bad", Boolean(pass.note));
   updateKept();
   known.hidden = !pass.note || !state.text || !tokenizer.known;
+  updateIdeas();
   VIEWS.forEach(({ id }, i) => {
     choose[i].setAttribute("aria-selected", id === view.id);
     choose[i].tabIndex = id === view.id ? 0 : -1;
@@ -106,11 +125,27 @@ function render() {
   writeAddress();
 }
 
+// Of CONCEPTS.md, where Python found it.
+function paragraphs(sections) {
+  return sections
+    .split(/, |: /)
+    .filter((section) => record.concepts[section]?.length)
+    .map((section) =>
+      el(
+        "details",
+        { class: "concept" },
+        el("summary", {}, section),
+        ...record.concepts[section].map((text) => el("p", {}, text)),
+      ),
+    );
+}
+
 function open(view) {
   const root = el(
     "section",
     {},
-    el("p", { class: "about" }, view.about, " ", el("span", {}, `CONCEPTS.md: ${view.section}.`)),
+    el("p", { class: "about" }, view.about),
+    ...paragraphs(view.section),
   );
   main.append(root);
   let update = () => {};

@@ -3,6 +3,7 @@
 
 import { nextCharacters } from "./grammar.js";
 import { GPT, losses, Trace } from "./model.js";
+import { leastCertain, readsFar } from "./opening.js";
 import { attention, layerNorm, matmul, softmax } from "./ops.js";
 import { FAULTS } from "./rules.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -19,10 +20,10 @@ export const V = model.V;
 
 const DEFAULTS = {
   text: record.prompt,
-  view: "tokens",
+  view: "overview",
   t: -1,
   s: -1,
-  layer: L >> 1,
+  layer: 0, // of the head that reads most from far away: `readAddress`
   head: 0,
   token: -1,
   zoom: 1,
@@ -198,7 +199,15 @@ export function nextLogits(t) {
 
 // ---- the address
 
+let opens = -1; // the token that is chosen in the first text
+
 export function readAddress() {
+  if (!pass.T) {
+    readText(); // so that there is a pass, whatever the address has
+    const { layer, head } = readsFar(pass.trace, L, H, Array.from(pass.ids.keys()));
+    Object.assign(DEFAULTS, { layer, head });
+    opens = leastCertain(pass.T, (t) => likeliest(2 * L, t, 1)[0][1]);
+  }
   const given = new URLSearchParams(location.hash.slice(1)),
     changes = { ...DEFAULTS };
   for (const [name, value] of given) {
@@ -212,7 +221,7 @@ export function readAddress() {
   }
   if (!live) changes.text = record.prompt;
   if (!Object.hasOwn(FAULTS, changes.fault)) changes.fault = "";
-  if (!pass.T) readText(); // so that there is a pass, whatever the address has
+  if (!given.has("t") && changes.text === record.prompt) changes.t = opens;
   changes.topK = Math.max(1, Math.min(V, changes.topK));
   changes.layer = within(Math.trunc(changes.layer), L);
   changes.head = within(Math.trunc(changes.head), H);

@@ -14,6 +14,8 @@ const PARTS = range(L).map((l) => [
 const COST = 1.5,
   HARDER = 3; // nats of the darkest shade, of a part and of a token
 
+const PAUSE = 200; // milliseconds after a change of the text, so that typing stays quick
+
 let measured = new Map(),
   trace = new Trace(),
   traceOf = "";
@@ -23,7 +25,7 @@ export const knockout = {
   title: "Knock-out",
   needsModel: true,
   about: "Take out heads, MLPs or positions: which tokens can the model no longer predict?",
-  section: "Attention Mechanism, Transformer Architecture",
+  section: "Looking Inside",
   build(root) {
     const [parts, updateParts] = grid(),
       result = el("p", { "aria-live": "polite" });
@@ -32,7 +34,6 @@ export const knockout = {
       (t) => toggle("positions", t, { t }),
     );
     const [effect, updateEffect] = tokenStrip("What each token loses");
-    const all = button("Take out each alone, and measure", () => measuring.start());
     root.append(
       el(
         "div",
@@ -45,7 +46,6 @@ export const knockout = {
           el(
             "div",
             { class: "controls" },
-            all,
             button("Put everything back", () => set({ heads: "", mlps: "", positions: "" })),
           ),
           el(
@@ -75,7 +75,10 @@ export const knockout = {
       ),
     );
     return () => {
-      if (!measuring.current) measured = new Map();
+      if (!measuring.current) {
+        measured = new Map();
+        measuring.start();
+      }
       const { change } = palette(),
         now = knockedOut(chosen());
       const by = pass.losses.map((loss, t) => now[t] - loss);
@@ -139,12 +142,10 @@ function grid() {
       const by = measured.get(`${kind} ${which}`),
         off = chosen()[kind].has(which);
       const cost = by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
-      const where = off ? "taken out" : "in place",
-        alone = cost && `, alone it costs${cost}`;
       const cell = buttons.flat()[i];
       cell.textContent = (off ? "out" : "in") + cost;
       cell.setAttribute("aria-pressed", off);
-      cell.setAttribute("aria-label", `${name}: ${where}${alone}`);
+      cell.setAttribute("aria-label", `${cell.textContent}, ${name}`);
       if (by === undefined) cell.removeAttribute("style");
       else paint(cell, palette().change(by / COST));
     });
@@ -155,6 +156,7 @@ function grid() {
 const measuring = taskOnText(
   () => [],
   async (pause) => {
+    await pause(PAUSE);
     for (const [kind, which] of pass.T < 2 ? [] : PARTS.flat()) {
       const own = new Trace();
       model.forward(pass.ids, own, { ...NOTHING, [kind]: new Set([which]) });

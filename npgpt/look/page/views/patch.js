@@ -21,7 +21,7 @@ export const patch = {
   title: "Patching",
   needsModel: true,
   about: "Put the stream of the text above into the pass of a second text: where is the answer?",
-  section: "Transformer Architecture",
+  section: "Looking Inside",
   build(root) {
     const [other, putOther] = textLine("The second text, of as many tokens", (text) =>
       set({ other: text }),

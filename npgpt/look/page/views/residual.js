@@ -15,7 +15,7 @@ export const residual = {
   id: "residual",
   title: "Residual stream",
   about: "What each branch adds to the chosen token's vector, and what the model would say there.",
-  section: "Transformer Architecture",
+  section: "Transformer Architecture, Looking Inside",
   build(root) {
     const [strip, updateStrip] = tokenStrip("Choose a token"),
       stream = el("div");

@@ -202,7 +202,8 @@ function sampling(steps) {
   ];
 }
 
-function step() {
+// Draws a token by the settings, and adds it to the text.
+export function step() {
   if (pass.note) return; // the text is not the one that was read
   if (state.text !== shownText) generated.length = 0;
   const probs = probabilities(nextLogits(pass.T - 1), state);

@@ -1,0 +1,59 @@
+// Things to try with the text: buttons above it.
+
+import { button, el } from "./draw.js";
+import { live, pass, record, set, state, tokenizer } from "./state.js";
+import { step } from "./views/tokens.js";
+
+const WRITTEN = 40; // tokens
+const PAIRS = [
+  ["tired", "hungry"],
+  ["Velaria", "Rosania"],
+];
+export const SWAPS = live ? PAIRS.filter((pair) => pair.every(isReadable)) : [];
+
+// Each gives [its name, the text that it makes], or null where it makes no sense.
+const IDEAS = [
+  ...SWAPS.map((pair) => (text) => swapped(text, pair) ?? swapped(text, pair.toReversed())),
+  nonsense,
+  (text) => (2 * pass.T < record.window ? ["say it twice", `${text.trimEnd()} ${text}`] : null),
+  (text) => (text === record.prompt ? null : ["the first text again", record.prompt]),
+];
+
+function isReadable(word) {
+  return !tokenizer.known || tokenizer.readable(word) === word;
+}
+
+export function chips() {
+  const root = el("p", { class: "chips", hidden: !live }, "Try: ");
+  const all = IDEAS.map((idea) => button("", () => set({ text: idea(state.text)[1] })));
+  root.append(...all.slice(0, -1), button("write on", writeOn), ...all.slice(-1));
+  const update = () =>
+    all.forEach((chip, i) => {
+      const found = IDEAS[i](state.text);
+      chip.hidden = !found;
+      if (found) chip.textContent = found[0];
+    });
+  return [root, update];
+}
+
+function swapped(text, [from, to]) {
+  return text.includes(from) ? [`${from} → ${to}`, text.replaceAll(from, to)] : null;
+}
+
+// The longest word, read backwards: the model knows its letters.
+function nonsense(text) {
+  const words = text.match(/\p{Ll}{4,}/gu) ?? [];
+  const word = words.reduce((a, b) => (b.length > a.length ? b : a), "");
+  return word && swapped(text, [word, Array.from(word).toReversed().join("")]);
+}
+
+// Token by token, until the text is changed by something else.
+function writeOn() {
+  let left = WRITTEN;
+  const next = (text) => {
+    if (!left-- || pass.note || state.text !== text) return;
+    step();
+    setTimeout(next, 60, state.text);
+  };
+  next(state.text);
+}

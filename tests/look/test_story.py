@@ -1,0 +1,436 @@
+"""The opening, the overview and the tour: what they show of a model holds, and is Python's."""
+
+import dataclasses
+import math
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from look_page import (
+    NUMBER,
+    PASTE,
+    agrees,
+    expected,
+    forward,
+    knocked_out,
+    label,
+    losses,
+    press,
+    softmax,
+    stored,
+    until,
+    wait,
+)
+
+from npgpt import tales
+from npgpt.char import CharTokenizer
+from npgpt.config import GPTConfig
+from npgpt.gpt import GPT
+from npgpt.look import page
+from npgpt.look.page import make_page
+from npgpt.look.subject import Subject
+
+TOLD = "The king was so tired that he"
+
+
+@pytest.fixture(scope="module")
+def more(subjects, pages, tmp_path_factory):
+    """Return {name: (subject, path, record)}: three models, an untrained one, a certain one."""
+    base = subjects["tales"]
+    certain = stored(base)
+    certain.ln_f.weight.data *= 25
+    folder, found = tmp_path_factory.mktemp("more"), {"tales": (base, *pages["tales"])}
+    for name, model, prompt in (
+        ("untrained", GPT(base.model.config, seed=0), None),
+        ("certain", certain, None),
+        ("pairs", subjects["bpe"].model, TOLD),
+        ("untied", subjects["untied"].model, "A shy hen"),
+    ):
+        subject = dataclasses.replace(subjects.get({"pairs": "bpe"}.get(name, name), base),
+                                      model=model)
+        html, record = make_page(subject, prompt)
+        path = folder / f"{name}.html"
+        path.write_text(html, encoding="utf-8")
+        found[name] = subject, path, record
+    return found
+
+
+def far_reads(weights_LHTT, readers):
+    """Return (weight, layer, head, t, s) of the largest weight 8 tokens back or more."""
+    L, H, T, _ = weights_LHTT.shape
+    t, s = np.indices((T, T))
+    far = (t - s >= 8) & (s > 0) & np.isin(t, readers)
+    at = np.unravel_index(np.where(far, weights_LHTT, 0).argmax(), (L, H, T, T))
+    return (weights_LHTT[at] if far.any() else 0, *at) if far.any() else (0, 0, 0, 0, 0)
+
+
+def least_certain(probs_TV):
+    T = len(probs_TV)
+    third = np.arange(math.ceil(2 * T / 3), T)
+    return third[probs_TV[third].max(axis=1).argmin()]
+
+
+def test_it_opens_on_the_story(browser, more):
+    for subject, path, record in more.values():
+        browser.open(path)
+        logits_TV, weights, _ = expected(stored(subject), np.array(record["ids"]))
+        _, layer, head, *_ = far_reads(weights, range(len(logits_TV)))
+        state = browser.run("return npgpt.state")
+        assert state["view"] == "overview"
+        assert state["t"] == least_certain(softmax(logits_TV))
+        assert (state["layer"], state["head"]) == (layer, head)
+        browser.run(PASTE, "A shy hen a")  # the text moves on, and so does the chosen token
+        assert browser.run("return npgpt.state.t === npgpt.pass.T - 1")
+
+
+def test_the_buttons_above_the_text_try_something(browser, more):
+    subject, path, record = more["tales"]
+    text = record["prompt"]
+    browser.open(path, "view=tokens&temperature=0")
+
+    def now():
+        return browser.find("#prompt").get_attribute("value")
+
+    for words, to in (
+        ("tired → hungry", text.replace("tired", "hungry")), ("hungry → tired", text),
+        ("Velaria → Rosania", text.replace("Velaria", "Rosania")), ("the first text", text),
+        ("because → esuaceb", text.replace("because", "esuaceb")), ("the first text", text),
+        ("say it twice", text + text),
+    ):
+        press(browser, words)
+        assert now() == to and browser.find("#note").text == f"{len(to)} tokens"
+    browser.run(PASTE, "One dawn")
+    shown = browser.find(".chips").text
+    assert "tired" not in shown and "dawn → nwad" in shown
+    press(browser, "write on")
+    until(browser, lambda: len(now()) == len("One dawn") + 40)
+    model, tokenizer = stored(subject), subject.tokenizer
+    ids_T = model.generate(tokenizer.encode("One dawn"), 40, temperature=0)
+    assert now() == tokenizer.decode(ids_T)
+    press(browser, "write on")
+    browser.run(PASTE, "A hen")  # which ends it
+    browser.driver.execute_async_script("setTimeout(arguments[0], 200)")
+    assert now() == "A hen"
+
+
+def test_a_word_that_cannot_be_read_is_not_offered(browser, tmp_path):
+    """Without the y of "hungry" neither the button nor the tour writes it."""
+    tokenizer = CharTokenizer.train("a tired dog rests. ")
+    model = GPT(GPTConfig(tokenizer.vocab_size, 16, n_layer=1, n_head=2, n_embd=8), seed=0)
+    path = tmp_path / "page.html"
+    path.write_text(make_page(Subject("few", model, tokenizer, None), "a tired dog")[0],
+                    encoding="utf-8")
+    assert not any("hungry" in words for words, _ in walk(browser, path))
+    assert "hungry" not in browser.find(".chips").text and browser.logs()[0] == []
+
+
+PICTURE = """
+const root = document.querySelector(".overview svg"), of = (e, name) => e.getAttribute(name);
+const paths = (e) => [...e.querySelectorAll("path")].map((p) =>
+  [of(p, "class"), Number(of(p, "stroke-width")), of(p, "d").match(/[\\d.]+/g).map(Number)]);
+return {
+  parts: [...root.querySelectorAll(".part")].map((a) => [of(a, "aria-label"),
+    [...a.querySelectorAll("text")].map((e) => e.textContent.trim()), paths(a),
+    of(a.querySelector("rect"), "fill").match(/\\d+/g).map(Number), a.matches(".chosen")]),
+  branches: paths(root).filter(([name]) => name === "trunk" || name === "ribbon"),
+  tokens: [...root.querySelectorAll(".token")].map((e) => [e.textContent, Number(of(e, "x"))]),
+  captions: [...root.querySelectorAll("text")].map((e) => e.textContent),
+  wide: [root.getBoundingClientRect().right, innerWidth],
+};
+"""
+
+
+def near(labels, s, single):
+    return "".join(labels[max(0, s - 3) if single else s : s + 1])[:10]
+
+
+@pytest.mark.parametrize(("kind", "width"), [
+    ("tales", 400), ("tales", 1280), ("tales", 2000), ("pairs", 400), ("untied", 1280),
+])
+def test_overview(browser, more, kind, width):
+    subject, path, record = more[kind]
+    model, ids_T = stored(subject), np.array(record["ids"])
+    labels = [label(subject.tokenizer, v) for v in ids_T]
+    stream, _, weights = forward(model, ids_T)
+    probs_TV = softmax(expected(model, ids_T)[0])
+    L, H, T, _ = weights.shape
+    t = T - 2
+    browser.open(path, f"t={t}", width)
+    found = browser.run(PICTURE)
+    parts = {name: rest for name, *rest in found["parts"]}
+    assert found["wide"][0] <= found["wide"][1]
+    tokens = dict(found["tokens"][::-1])
+    assert [text for text, _ in found["tokens"]] in [
+        [name[:10] for name in labels[i : i + len(found["tokens"])]] for i in range(T)]
+
+    lengths = np.linalg.norm(stream[:, t], axis=1)
+    added = np.linalg.norm(np.diff(stream[:, t], axis=0, prepend=0 * stream[:1, t]), axis=1)
+    thick = [1.5 + 12 * size / lengths.max() for size in (lengths, added)]
+    drawn = {name: [size for other, size, _ in found["branches"] if other == name]
+             for name in ("trunk", "ribbon")}
+    assert np.allclose(drawn["trunk"], thick[0], rtol=1e-5)
+    assert np.allclose(drawn["ribbon"][: 2 * L + 1], thick[1], rtol=1e-5)
+    captions = "\n".join(found["captions"])
+    shares = [int(share) for share in re.findall(r"adds (\d+) %", captions)]
+    assert shares == [round(100 * a / b) for a, b in zip(added, lengths, strict=True)][1:]
+
+    far = far_reads(weights, [t])
+    for (block, h), _a in np.ndenumerate(weights[:, :, t, 0] * 0):
+        row = weights[block, h, t]
+        name = next(name for name in parts if f", block {block}, head {h}: " in name)
+        texts, curves, fill, chosen = parts[name]
+        pattern = rf"{block}\.{h} ([^“]* %).*, block .*: “(.*)” is (\d+) back"
+        reads, what, back = re.fullmatch(pattern, name).groups()
+        s = t - int(back)
+        assert agrees(reads, row.max()) and math.isclose(row[s], row.max(), rel_tol=1e-9)
+        assert what == near(labels, s, kind != "pairs") and texts[1].startswith(reads)
+        assert texts[0] == f"{block}.{h}"
+        seen = [i for i in range(t) if row[i] >= 0.04]
+        assert np.allclose([size for _, size, _ in curves], 1 + 6 * row[seen], rtol=1e-5)
+        assert fill != [255, 255, 255]
+        for i, (_, _, d) in zip(seen, curves, strict=True):  # from the column of the token read
+            assert labels.count(labels[i]) > 1 or abs(d[0] - tokens.get(labels[i][:10], 2)) < 1e-3
+        assert chosen == (far[0] > 0.04 and (block, h) == tuple(far[1:3]))
+    words = browser.find("section:not([hidden]) [aria-live]").text
+    if far[0] > 0.04:
+        said = re.search(r"Head (\d+)\.(\d+) reads (.*) from “.*”, (\d+) back", words).groups()
+        assert (int(said[0]), int(said[1]), t - int(said[3])) == (*far[1:3], far[4])
+        assert agrees(said[2], far[0])
+    best = np.argsort(-probs_TV[t], kind="stable")[: 3 if width < 600 else 5]
+    for i, v in enumerate(best):
+        name = next(name for name in parts if f"answer {i + 1}" in name)
+        assert agrees(parts[name][0][1], probs_TV[t, v])
+        assert ("as in the text" in name) == (v == ids_T[t + 1]) == ("✓" in parts[name][0][0])
+        assert math.isclose(drawn["ribbon"][2 * L + 1 + i], 1 + 13 * probs_TV[t, v], rel_tol=1e-5)
+    counts = [int(n.replace(",", "")) for n in re.findall(r", ([\d,]+) parameters", captions)]
+    sizes = {name: w.size for name, w in model.parameters().items()}
+    kinds = [("attn", "mlp")[i % 2] for i in range(2 * L)] if width > 1000 else []
+    assert counts == [
+        sum(n for name, n in sizes.items() if re.match(pattern, name))
+        for pattern in ["wte|wpe"] * (width > 1000)
+        + [f"h.{i // 2}.{kind}" for i, kind in enumerate(kinds)]
+    ]
+
+
+def test_parts_of_the_overview_lead_to_their_views(browser, more):
+    from selenium.webdriver.common.keys import Keys
+
+    _, path, record = more["tales"]
+    for start, state in (
+        ("block 2, head 1", {"view": "attention", "layer": 2, "head": 1}),
+        ("block 3: 128 to", {"view": "residual"}), ("answer 2", {"view": "tokens"}),
+        ("embeddings", {"view": "embeddings", "token": record["ids"][9]}),
+    ):
+        for act in ("click", "keys"):
+            browser.open(path, "t=9", 1280)
+            part = browser.find(f".part[aria-label*='{start}']")
+            if act == "click":
+                browser.run("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true,"
+                            "cancelable: true}))", part)
+            else:
+                part.send_keys(Keys.ENTER)
+            assert browser.run("return npgpt.state").items() >= (state | {"t": 9}).items()
+    browser.open(path, "t=9", 1280)
+    browser.find("[aria-label='the token after']").click()
+    assert browser.run("return npgpt.state.t") == 10
+    browser.find("[aria-label='the token before']").send_keys(Keys.ENTER, Keys.ENTER)
+    assert browser.run("return npgpt.state.t") == 8
+    browser.run("document.querySelectorAll('.token')[20].dispatchEvent(new MouseEvent('click'))")
+    assert browser.run("return npgpt.state.t") == 20
+
+
+def test_the_token_goes_through_until_it_is_stopped_and_not_under_reduced_motion(browser, more):
+    browser.open(more["tales"][1], "", 1280)
+    script = ("return [+document.querySelector('.dot').getAttribute('opacity'), Math.min(..."
+              "[...document.querySelectorAll('.overview svg > g')].map((g) => +g.style.opacity))]")
+    assert browser.run(script)[0] == 0
+    press(browser, "Send the token through")
+    until(browser, lambda: browser.run(script) == [1, 0.1])
+    height = "return +document.querySelector('.dot').getAttribute('cy')"
+    before = browser.run(height)
+    until(browser, lambda: browser.run(height) < before)
+    press(browser, "Stop")
+    assert browser.run(script) == [0, 1]
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+        "features": [{"name": "prefers-reduced-motion", "value": "reduce"}]})
+    browser.open(more["tales"][1])
+    assert "Send the token" not in browser.find("#view").text
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def walk(browser, path):
+    """Yield (sentence, state) of each step of the tour."""
+    browser.open(path, "", 1280)
+    press(browser, "Take the tour")
+    while True:
+        count = browser.find(".tour span").text
+        yield browser.find(".tour p").text, browser.run("return npgpt.state")
+        if count.split(" of ")[0] == count.split(" of ")[1]:
+            return
+        browser.find(".tour button:nth-of-type(2)").click()
+
+
+def check_tour(browser, subject, path, record):
+    """Walk the tour; return the steps' first words. Every number is Python's, no claim is false,
+    and nothing that holds is left out."""
+    model, tokenizer, prompt = stored(subject), subject.tokenizer, record["prompt"]
+    ids_T = np.array(record["ids"])
+    logits_TV, weights, lens = expected(model, ids_T)
+    probs_TV, nats, labels = softmax(logits_TV), losses(logits_TV, ids_T), [
+        label(tokenizer, v) for v in ids_T]
+    T, V = logits_TV.shape
+    steps = {" ".join(words.split()[:2]): (words, state) for words, state in walk(browser, path)}
+    missing = dict.fromkeys(("Here the", "The text", "Head", "Take head", "Write", "Read out",
+                             "Take out", "A weight's"))
+    claims = {}
+
+    def step(start, holds, pattern=""):
+        found = next((key for key in steps if key.startswith(start)), None)
+        assert bool(found) == bool(holds), (start, holds)
+        missing[start] = not found
+        claims[start] = re.fullmatch(pattern, steps[found][0]).groups() if found else None
+        return (claims[start], steps[found][1]) if found else (None, None)
+
+    shown, p = lambda v: label(tokenizer, v), probs_TV[-1].max()
+    (blocks, heads, count, text, sure), _ = step(
+        "This is", True, r"This is the whole model, (\d+) blocks of (\d+) heads, after (\d+) "
+        r"tokens\. Its answer is on top: “(.*)”, (.*)\.")
+    assert [int(blocks), int(heads), int(count)] == [*weights.shape[:2], T]
+    assert text == shown(probs_TV[-1].argmax()) and agrees(sure, p)
+
+    t = least_certain(probs_TV)
+    a, b = np.argsort(-probs_TV[t], kind="stable")[:2]
+    found, state = step("Here the", probs_TV[t].max() < 0.5, (
+        r"Here the future is open: the model says “(.*)”, (.*), or “(.*)”, (.*?)\."
+        r"(?: The grammar gives “(.*)” (.*)\.)?"))
+    if found:
+        assert found[0] == shown(a) and found[2] == shown(b) and state["t"] == t
+        assert agrees(found[1], probs_TV[t, a]) and agrees(found[3], probs_TV[t, b])
+        exact = record["grammar"] and browser.run(
+            "return [...(npgpt.nextCharacters(npgpt.record.grammar, arguments[0]).at(-1) ?? [])]",
+            tokenizer.decode(ids_T[: t + 1]))
+        exact = dict(exact or []).get(tokenizer.decode([a]))
+        assert found[4] == (exact and shown(a)) and (not exact or agrees(found[5], exact))
+
+    found, state = step("The text", nats.mean() < math.log(V), (
+        rf"The text costs the model ({NUMBER}) nats per token, and a blind guess ({NUMBER})\. "
+        r"“(.*)”, token (\d+), surprised it most\."))
+    if found:
+        worst = nats.argmax() + 1
+        assert np.allclose([float(x) for x in found[:2]], [nats.mean(), math.log(V)], atol=6e-5)
+        assert found[2] == labels[worst] and int(found[3]) == worst + 1 and state["t"] == worst
+
+    weight, layer, head, t, s = far_reads(weights, range(T))
+    found, state = step("Head", weight >= 0.3, (
+        r"Head (\d+)\.(\d+) at “(.*)”, token (\d+), reads (.*?) from “(.*?)”(?: of “(.*)”)?, "
+        r"(\d+) tokens back\."))
+    if found:
+        assert [int(found[i]) for i in (0, 1, 3, 7)] == [layer, head, t + 1, t - s]
+        assert found[2] == labels[t] and found[5] == labels[s] and agrees(found[4], weight)
+        text, at = tokenizer.decode(ids_T), len(tokenizer.decode(ids_T[: s + 1])) - 1
+        word = next((m[0] for m in re.finditer(r"[^\W\d_]+", text) if m.start() <= at < m.end()),
+                    None)
+        assert found[6] == word
+        assert [state[key] for key in ("layer", "head", "t", "s")] == [layer, head, t, s]
+
+    v = probs_TV[t].argmax()
+    without = softmax(expected(knocked_out(subject, (layer, head)), ids_T[: t + 1])[0])[-1, v]
+    found, state = step("Take head", probs_TV[t, v] - without >= 0.05, (
+        r"Take head (\d+\.\d+) out: “(.*)” after token (\d+) falls from (.*) to (.*)\."))
+    if found:
+        assert found[:3] == (f"{layer}.{head}", shown(v), str(t + 1))
+        assert state["heads"] == found[0]
+        assert agrees(found[3], probs_TV[t, v]) and agrees(found[4], without)
+
+    swap = next((pair for pair in (("tired", "hungry"), ("Velaria", "Rosania"))
+                 if pair[0] in prompt), ("", ""))
+    changed = softmax(expected(model, tokenizer.encode(prompt.replace(*swap))[-T:])[0])[-1]
+    found, state = step("Write", swap[0] and changed.argmax() != probs_TV[-1].argmax(), (
+        r"Write “(.*)” for “(.*)”: the answer “(.*)”, (.*), becomes “(.*)”, (.*)\."))
+    if found:
+        assert (found[1], found[0]) == swap and state["text"] == prompt.replace(*swap)
+        assert found[2] == shown(probs_TV[-1].argmax()) and found[4] == shown(changed.argmax())
+        assert agrees(found[3], p) and agrees(found[5], changed.max())
+
+    different = [k for k in range(len(lens) - 1) if lens[k, t].argmax() != v]
+    found, state = step("Read out", different, (
+        r"Read out earlier, the answer after token (\d+) is “(.*)” before block (\d+) (.*), and "
+        r"from there on “(.*)”\."))
+    if found:
+        k = different[-1]
+        branch = ("attention", "MLP").index(found[3]) + 2 * int(found[2]) + 1
+        assert (int(found[0]), branch, state["t"]) == (t + 1, k + 1, t)
+        assert found[1] == shown(lens[k, t].argmax()) and found[4] == shown(v)
+
+    now = losses(expected(knocked_out(subject, mlp=0), ids_T)[0], ids_T).mean()
+    found, state = step("Take out", now >= nats.mean() + 0.05, (
+        rf"Take out the MLP of block 0: the loss goes from ({NUMBER}) to ({NUMBER})\."))
+    if found:
+        assert np.allclose([float(x) for x in found], [nats.mean(), now], atol=6e-5, rtol=1e-6)
+        assert state["mlps"] == "0"
+
+    model.loss(ids_T[None, :-1], ids_T[None, 1:]).backward()
+    found, state = step("A weight's", True, (
+        rf"A weight's gradient is ({NUMBER}) by the chain rule, and ({NUMBER}) if you nudge the "
+        rf"weight\. With a fault in the rule of GELU it is ({NUMBER}), and the check turns red\."))
+    d = model.parameters()[state["weight"]].grad.flat[state["at"]]
+    wrong = browser.run(
+        "const { gradients, model, pass, set } = npgpt; set({ text: npgpt.record.prompt });"
+        "return gradients(model, pass.trace, [...pass.ids.slice(1), -1], 'gelu').grads"
+        "[arguments[0]][arguments[1]]", state["weight"], state["at"])
+    assert agrees(found[0], d) and agrees(found[1], d) and agrees(found[2], wrong)
+    browser.open(path, f"view=backward&weight={state['weight']}&at={state['at']}&fault=gelu")
+    wait(browser, ".verdict.bad")
+    step("Now you", True, ".*")
+    return missing
+
+
+@pytest.mark.slow
+def test_the_tour_is_true_of_five_models(browser, more):
+    """Each step that can be false is shown for one of them, and left out for another."""
+    left_out = Counter({"A weight's": 1})
+    for name, (subject, path, record) in more.items():
+        missing = check_tour(browser, subject, path, record)
+        assert browser.logs()[0] == [], name
+        left_out.update(start for start, is_missing in missing.items() if is_missing)
+    assert all(0 < left_out[start] < len(more) for start in missing), left_out
+
+
+def test_the_tour_goes_back_and_closes(browser, more):
+    browser.open(more["tales"][1], "text=A+hen&heads=0.0")
+    assert not browser.find(".tour").is_displayed()
+    press(browser, "Take the tour")
+    assert browser.run("return npgpt.state.text") == more["tales"][2]["prompt"]
+    first = browser.find(".tour p").text
+    press(browser, "Next")
+    assert browser.find(".tour p").text != first
+    browser.find(".tour button").click()
+    assert browser.find(".tour p").text == first
+    press(browser, "Close")
+    assert not browser.find(".tour").is_displayed()
+
+
+def test_paragraphs_of_the_concepts_unfold(browser, more):
+    _, path, record = more["untied"]
+    browser.open(path, "view=backward")
+    found = browser.find("section:not([hidden]) .concept:nth-of-type(2)")
+    assert found.text == "Gradients"
+    found.find_element("css selector", "summary").click()
+    assert found.text.split("\n") == ["Gradients", *record["concepts"]["Gradients"]]
+
+
+def test_nothing_is_offered_that_a_page_without_the_model_cannot_do(
+    browser, subjects, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(page, "LIVE", 1)
+    path = tmp_path / "large.html"
+    html, record = make_page(subjects["bpe"], TOLD)
+    html = page.assemble(record | {"concepts": {}})  # as installed without CONCEPTS.md
+    path.write_text(html, encoding="utf-8")
+    steps = [words for words, _ in walk(browser, path)]
+    assert browser.logs()[0] == [] and len(steps) > 3 and tales.SENTENCE_WITH_IT not in steps
+    assert not any(re.match("Take|Write|A weight", words) for words in steps)
+    assert not browser.find(".chips").is_displayed()
+    assert browser.driver.find_elements("css selector", ".concept") == []
+    assert "CONCEPTS" not in browser.find("#view").text
