@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from npgpt.book.pages import MARK, make_book
+from npgpt.cli import model_or_default
 from npgpt.files import atomic_write, quoted
 from npgpt.io.folders import check_free
 from npgpt.look.page import make_page, view_titles
@@ -13,14 +14,14 @@ from npgpt.look.subject import open_subject
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("run", metavar="MODEL", help="the GPT in the pages, as for npgpt look")
+    add("run", nargs="?", metavar="MODEL", help="the GPT in the pages, as for npgpt look")
     add("--out", metavar="FOLDER", default="book", help="default: book")
 
 
 def run(args):
     folder = Path(args.out)
     check_target(folder)
-    html, record = make_page(open_subject(args.run), kind="int8")
+    html, record = make_page(open_subject(model_or_default(args.run)), kind="int8")
     if record["kind"] is None:
         print("note    the model is too large for a page: its views show one text", file=sys.stderr)
     book = make_book(html, view_titles())

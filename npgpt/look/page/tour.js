@@ -126,7 +126,7 @@ function fault() {
 
 function yours() {
   const words = "Now you: change a word, and look for the head that notices";
-  const teach = live ? "; or let the model write on." : ".";
+  const teach = live ? "; or teach it a sentence." : ".";
   return [words + teach, { view: "overview", t: pass.T - 1 }];
 }
 
