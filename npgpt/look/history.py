@@ -33,7 +33,7 @@ def optimizer_settings(run):
 def validation_text(run, tokenizer, count):
     """Return the first `count` tokens after a paragraph of a run's validation text, as text.
 
-    None where `validation_prompt` has none.
+    None if the text is not there any more, or is long.
     """
     ids = _validation_ids(run, tokenizer, 4 * count)
     if ids is None:
@@ -67,7 +67,7 @@ def validation_prompt(run, tokenizer, size=40):
 
     Return None if the text is not there any more, has changed, or is long.
     """
-    ids = _validation_ids(run, tokenizer, 4 * size)
+    ids = _validation_ids(run, tokenizer, 4 * size, run.text)
     if ids is None:
         return None
     # A character that was cut in the middle cannot be typed.
@@ -80,13 +80,13 @@ def validation_prompt(run, tokenizer, size=40):
     return text[start:end]
 
 
-def _validation_ids(run, tokenizer, count):
+def _validation_ids(run, tokenizer, count, expected=None):
     if "-" in run.training.corpus or (run.text.characters or 0) > READ:
         return None
     try:
         with ExitStack() as stack:
             kind = family(run.training.arch)
-            data = open_dataset(kind, run.training, stack, tokenizer=tokenizer, expected=run.text)
+            data = open_dataset(kind, run.training, stack, tokenizer=tokenizer, expected=expected)
             return np.array(data.val_ids[:count])
     except (OSError, ValueError):
         return None
