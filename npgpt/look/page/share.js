@@ -21,7 +21,7 @@ export function shareButtons(shown) {
     const link = el("a", { href, download: `${record.name}-${state.view}.svg` });
     link.click();
   });
-  return [said, copy, save];
+  return [copy, save, said];
 }
 
 // The text of an SVG file: backgrounds, lines of text, canvases and SVGs where they are on screen,
