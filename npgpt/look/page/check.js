@@ -188,7 +188,7 @@ function largestRecorded(name) {
 
 // The largest error of the page's rules in all entries that the engine recorded.
 function besideEngine() {
-  if (!isRecorded()) return "The engine's record is of a different text.";
+  if (!isRecorded()) return "The engine's record is of a different text or of other weights.";
   const entries = Object.entries(record.gradient.weights).flatMap(([name, { at, values }]) =>
     at.map((i, j) => errorOf(name, i, values[j])),
   );

@@ -21,24 +21,24 @@ export function shareButtons(shown) {
     const link = el("a", { href, download: `${record.name}-${state.view}.svg` });
     link.click();
   });
-  return [said, copy, save];
+  return [copy, save, said];
 }
 
 // The text of an SVG file: backgrounds, lines of text, canvases and SVGs where they are on screen,
 // below a line that names the view and the text.
 function picture(root) {
-  const from = root.getBoundingClientRect(),
-    parts = [];
-  let width = from.width + 24,
-    height = from.height + 40;
+  const { left, top, height } = root.getBoundingClientRect(),
+    { backgroundColor, color } = getComputedStyle(document.body);
+  const name = `${record.name}, ${state.view}: ${state.text.slice(-150)}`,
+    whole = svg("svg", { width: root.clientWidth + 24, height: height + 48 });
   const place = (tag, box, attributes, ...children) => {
-    const [x, y] = [box.left - from.left + 12, box.top - from.top + 36];
-    width = Math.max(width, x + box.width + 12);
-    height = Math.max(height, y + box.height);
-    parts.push(
-      svg(tag, { ...attributes, x, y, width: box.width, height: box.height }, ...children),
-    );
+    const [x, y] = [box.left - left + 12, box.top - top + 36];
+    const at = { x, y, width: box.width, height: box.height };
+    if (x + box.width > whole.getAttribute("width")) whole.setAttribute("width", x + box.width);
+    whole.append(svg(tag, { ...attributes, ...at }, ...children));
   };
+  whole.append(svg("rect", { width: "100%", height: "100%", fill: backgroundColor }));
+  whole.append(svg("text", { x: 12, y: 22, fill: color, "font-family": "sans-serif" }, name));
   for (const element of [root, ...root.querySelectorAll("*")]) {
     if (!element.checkVisibility() || element.ownerSVGElement || element.closest(".controls"))
       continue;
@@ -49,22 +49,10 @@ function picture(root) {
     else if (style.backgroundColor !== "rgba(0, 0, 0, 0)")
       place("rect", box, { fill: style.backgroundColor, opacity: style.opacity });
     for (const line of element instanceof SVGElement ? [] : lines(element.childNodes)) {
-      const baseline = { ...line, top: line.top + 0.79 * line.height };
       const look = { fill: style.color, textLength: line.width, ...values(style, FONT) };
-      place("text", baseline, look, line.words);
+      place("text", { ...line, top: line.top + 0.79 * line.height }, look, line.words);
     }
   }
-  const { backgroundColor, color } = getComputedStyle(document.body);
-  const head = `${record.name}, ${state.view}: ${state.text.slice(-150)}`;
-  const sheet = svg("rect", { width, height, fill: backgroundColor });
-  const title = svg("text", { x: 12, y: 22, fill: color, "font-family": "sans-serif" }, head);
-  const whole = svg(
-    "svg",
-    { width, height, viewBox: `0 0 ${width} ${height}` },
-    sheet,
-    title,
-    ...parts,
-  );
   // An image with its href would be loaded at once, which the page's policy forbids.
   return new XMLSerializer().serializeToString(whole).replaceAll("<image later=", "<image href=");
 }
@@ -75,13 +63,12 @@ function values(style, names) {
 
 // A copy of an SVG element whose parts have the style that they have on the page.
 function styled(element) {
-  const copy = element.cloneNode(true),
-    copies = [copy, ...copy.querySelectorAll("*")];
-  for (const part of [element, ...element.querySelectorAll("*")]) {
-    const of = copies.shift();
-    for (const [name, value] of Object.entries(values(getComputedStyle(part), LOOK)))
-      of.setAttribute(name, value);
-  }
+  const style = Object.entries(values(getComputedStyle(element), LOOK)),
+    copy = element.cloneNode();
+  for (const [name, value] of style) copy.setAttribute(name, value);
+  copy.append(
+    ...Array.from(element.childNodes, (node) => (node.tagName ? styled(node) : node.data)),
+  );
   return copy;
 }
 
