@@ -41,7 +41,7 @@ def validation_text(run, tokenizer, count):
     except (OSError, ValueError):
         return None
     text = text.split("\n\n", 1)[-1]
-    return tokenizer.decode(tokenizer.encode(text)[:count])
+    return tokenizer.decode(tokenizer.encode(text)[:count]).replace("\ufffd", "")  # cut at the end
 
 
 def history(run, tokenizer):

@@ -232,7 +232,7 @@ def test_residual(browser, pages, subjects):
     written = canvas_texts(browser, "[aria-label='logit lens'] canvas")
     cells = [each for each in written if each[1] > 100]
     T = len(cells) // 6
-    cells = sum((cells[k * T : k * T + T] for k in (4, 3, 2, 1, 0, 5)), [])
+    cells = [cells[k * T + i] for k in (4, 3, 2, 1, 0, 5) for i in range(T)]
     assert first == 0 and len(ids_T) == T
     for k in range(5):
         for i in range(T):
