@@ -14,6 +14,7 @@ from npgpt.metrics import read_metrics
 from npgpt.ngram import NgramModel
 
 POINTS = 400  # of a curve, each the mean of the steps around it
+READ = 20_000_000  # characters of the longest corpus that is read again
 SAMPLES = 60_000  # characters
 
 
@@ -32,8 +33,10 @@ def optimizer_settings(run):
 def validation_text(run, tokenizer, count):
     """Return the first `count` tokens after a paragraph of a run's validation text, as text.
 
-    None if the text is no longer there.
+    None if the text is no longer there, or too long to be read for a page.
     """
+    if "-" in run.training.corpus or (run.text.characters or 0) > READ:
+        return None
     try:
         with ExitStack() as stack:
             dataset = open_dataset(family(run.training.arch), run.training, stack, None, tokenizer)

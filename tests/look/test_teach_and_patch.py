@@ -233,6 +233,11 @@ def test_the_other_text_is_of_the_validation_split_and_the_optimizer_the_runs(su
     corpus.write_text("aab " * 90 + "ab.\n\n" + "b a " * 9, encoding="utf-8")
     run = dataclasses.replace(run, training=TrainConfig(corpus=(str(corpus),)))
     assert validation_text(run, subject.tokenizer, 8) == "b a b a "
+    source = dataclasses.replace(run.text, characters=10**9)
+    stdin = TrainConfig(corpus=("-",))
+    for changes in ({"text": source}, {"training": stdin}):
+        changed = dataclasses.replace(run, **changes)
+        assert validation_text(changed, subject.tokenizer, 8) is None
     corpus.unlink()
     assert validation_text(run, subject.tokenizer, 8) is None
 
