@@ -14,7 +14,7 @@ from npgpt.metrics import read_metrics
 from npgpt.ngram import NgramModel
 
 POINTS = 400  # of a curve, each the mean of the steps around it
-READ = 20_000_000  # characters of a corpus that is read again for a prompt
+READ = 20_000_000  # characters of the longest corpus that is read again
 SAMPLES = 60_000  # characters
 
 
@@ -39,7 +39,7 @@ def validation_text(run, tokenizer, count):
     if ids is None:
         return None
     text = tokenizer.decode(ids).split("\n\n", 1)[-1]
-    return tokenizer.decode(tokenizer.encode(text)[:count])
+    return tokenizer.decode(tokenizer.encode(text)[:count]).replace("\ufffd", "")  # cut at the end
 
 
 def history(run, tokenizer):

@@ -132,10 +132,10 @@ def test_teaching(browser, subjects, tmp_path, kind):
     assert nats[-1, 0] < nats[0, 0] / 2
     drawn = browser.run(CHART, "losses by taught step")
     y = scale(drawn["y"], lambda tick: tick[2] - 4)
-    (first, _), (last, _) = [(tick[1], tick[0]) for tick in (drawn["x"][0], drawn["x"][-1])]
+    ends = [(float(tick[0]), tick[1]) for tick in (drawn["x"][0], drawn["x"][-1])]
     for (_, line), column, steps in zip(drawn["lines"], (0, 1), (1, 4), strict=True):
         assert np.allclose([y(at[1]) for at in line], nats[::steps, column], rtol=1e-3)
-        x = [(at[0] - first) / (last - first) * 20 for at in line]
+        x = np.interp([at[0] for at in line], [end[1] for end in ends], [end[0] for end in ends])
         assert np.allclose(x, range(0, 21, steps), atol=1e-3)
 
     def check_views(model, own):
@@ -233,6 +233,11 @@ def test_the_other_text_is_of_the_validation_split_and_the_optimizer_the_runs(su
     corpus.write_text("aab " * 90 + "ab.\n\n" + "b a " * 9, encoding="utf-8")
     run = dataclasses.replace(run, training=TrainConfig(corpus=(str(corpus),)))
     assert validation_text(run, subject.tokenizer, 8) == "b a b a "
+    source = dataclasses.replace(run.text, characters=10**9)
+    stdin = TrainConfig(corpus=("-",))
+    for changes in ({"text": source}, {"training": stdin}):
+        changed = dataclasses.replace(run, **changes)
+        assert validation_text(changed, subject.tokenizer, 8) is None
     corpus.unlink()
     assert validation_text(run, subject.tokenizer, 8) is None
 

@@ -117,9 +117,10 @@ export function wide(letters) {
 // marked: [row, column, how many rows]
 export function cells(canvas, letters, names, columns, cell, [row, column, rows = 1]) {
   const w = wide(letters),
-    context = sized(canvas, LEFT + columns * w, names.length * HIGH);
+    context = sized(canvas, LEFT + columns * w, names.length * HIGH),
+    [ink, mark] = ["--ink", "--mark"].map((name) => css(colour(name)));
   const write = (words, x, y, rgb) => {
-    context.fillStyle = rgb ? inkOn(rgb) : css(colour("--ink"));
+    context.fillStyle = rgb ? inkOn(rgb) : ink;
     context.fillText(words, x, (y + 0.5) * HIGH);
   };
   context.font = "13px ui-monospace, monospace";
@@ -135,7 +136,7 @@ export function cells(canvas, letters, names, columns, cell, [row, column, rows 
       write(cut, LEFT + i * w + 3, y, rgb);
     }
   });
-  context.strokeStyle = css(colour("--mark"));
+  context.strokeStyle = mark;
   context.lineWidth = 2;
   context.strokeRect(LEFT + column * w, row * HIGH + 1, w - 1, rows * HIGH - 2);
 }

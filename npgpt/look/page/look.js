@@ -18,9 +18,8 @@ import { finiteDifference } from "./check.js";
 import { embeddings } from "./views/embeddings.js";
 import { knockout } from "./views/knockout.js";
 import { overview } from "./views/overview.js";
-import { residual } from "./views/residual.js";
-
 import { patch } from "./views/patch.js";
+import { residual } from "./views/residual.js";
 import { teach } from "./views/teach.js";
 import { tokens } from "./views/tokens.js";
 import { training } from "./views/training.js";

@@ -96,8 +96,7 @@ function allHeads() {
     for (let h = 0; h < H; h++) {
       const canvas = el("canvas"),
         role = el("span"),
-        name = `${l}.${h}: block ${l}, head ${h}`;
-      const choose = button("", () => set({ layer: l, head: h }), { "aria-label": name });
+        choose = button("", () => set({ layer: l, head: h }));
       choose.append(canvas, el("span", {}, `${l}.${h}`), role);
       pictures.push([l, h, canvas, choose, role]);
       root.append(choose);
@@ -105,7 +104,9 @@ function allHeads() {
   }
   const update = () => {
     for (const [l, h, canvas, choose, role] of pictures) {
-      role.textContent = headName(l, h);
+      const name = headName(l, h);
+      role.textContent = name;
+      choose.setAttribute("aria-label", `${l}.${h}${name && ` ${name}`}: block ${l}, head ${h}`);
       matrix(canvas, pass.T, 72, shade(l, h));
       choose.setAttribute("aria-pressed", l === state.layer && h === state.head);
     }

@@ -81,7 +81,7 @@ const patching = taskOnText(
   async (pause) => {
     found = { problem: "Computing ..." };
     await pause(150);
-    found = second(state.other || pair());
+    found = state.other ? second(state.other) : await pair(pause);
     if (found.problem) return;
     const { ids, first, shares, before, gap } = found;
     // From the last position to the first: rows before a patched one are then as they were.
@@ -90,10 +90,12 @@ const patching = taskOnText(
         own.ids = ids.slice(0, t);
         const logits = last(model.forward(ids, own, moved(k, t, 1)));
         shares[k][t] = (found.gapOf(logits) - before) / gap;
+        await pause();
       }
-      await pause();
     }
-    found.answers = [answer("text above", pass.ids), answer("second text", ids)];
+    found.answers = [answer("text above", pass.ids)];
+    await pause();
+    found.answers.push(answer("second text", ids));
   },
 );
 
@@ -145,7 +147,7 @@ function moved(k, t, alpha) {
 
 // A second text with a different answer: a word of the tales changed, or one token for a likely one
 // or one of the text, at best some tokens before the end.
-function pair() {
+async function pair(pause) {
   const text = tokenizer.decode(pass.ids),
     later = range(Math.min(FAR, pass.T)).slice(1);
   const changed = [...later.slice(2), ...later.slice(0, 2)].map((back) => {
@@ -156,8 +158,12 @@ function pair() {
       .map((id) => tokenizer.decode(pass.ids.with(t, id)))
       .find((each) => tokenizer.read(each).ids?.length === pass.T);
   });
-  const all = [text.replace("tired", "noisy"), ...changed.filter(Boolean)];
-  return all.find((each) => !second(each).problem) ?? text;
+  for (const each of [text.replace("tired", "noisy"), ...changed.filter(Boolean)]) {
+    const one = second(each);
+    if (!one.problem) return one;
+    await pause();
+  }
+  return second(text);
 }
 
 // [name, probabilities of the two answers, the text that it goes on with]

@@ -110,7 +110,7 @@ const teaching = new Task(
       if (others.length > 1 && (i % EVERY === 0 || ends))
         lost.push([optimizer.steps, lossOf(others)]);
       learned.push([optimizer.steps, lossOf(ids)]);
-      await pause();
+      await pause(0);
       if (ends) break;
       optimizer.step(backward(model, trace, [...ids.slice(1), -1]).grads, 10 ** state.rate);
       weightsChanged();
