@@ -5,11 +5,10 @@ import { live, pass, record, set, state, tokenizer } from "./state.js";
 import { step } from "./views/tokens.js";
 
 const WRITTEN = 40; // tokens
-const PAIRS = [
+export const SWAPS = [
   ["tired", "hungry"],
   ["Velaria", "Rosania"],
-];
-export const SWAPS = live ? PAIRS.filter((pair) => pair.every(isReadable)) : [];
+].filter((pair) => pair.every((word) => !tokenizer.known || tokenizer.readable(word) === word));
 
 // Each gives [its name, the text that it makes], or null where it makes no sense.
 const IDEAS = [
@@ -18,10 +17,6 @@ const IDEAS = [
   (text) => (2 * pass.T < record.window ? ["say it twice", `${text.trimEnd()} ${text}`] : null),
   (text) => (text === record.prompt ? null : ["the first text again", record.prompt]),
 ];
-
-function isReadable(word) {
-  return !tokenizer.known || tokenizer.readable(word) === word;
-}
 
 export function chips() {
   const root = el("p", { class: "chips", hidden: !live }, "Try: ");
