@@ -108,25 +108,36 @@ def learning_rates(config, settings, train_ids, unigram):
 
 
 def draw(path, rows, curves, entropy, unigram):
-    drawing, ((losses, rates), (norms, others)) = plots.figure(10, 6.5, 2, 2)
+    """Draw the loss, gradient and rate of one run on the left, three rates on the right."""
+    drawing = plots.figure(10, 5.6, 1, 1)[0]
+    drawing.clear()
+    places = [["loss", "rates"], ["norm", "rates"], ["lr", "rates"]]
+    axes = drawing.subplot_mosaic(places, height_ratios=(3, 1.3, 1.3))
     steps = [row["step"] for row in rows]
+    losses, norms, rates, others = (axes[name] for name in ("loss", "norm", "lr", "rates"))
     losses.plot(steps, [row["loss"] for row in rows], color=plots.COLOURS[5], label="training")
     validated = [(row["step"], row["val_loss"]) for row in rows if row["val_loss"]]
-    losses.plot(*zip(*validated, strict=True), "o-", color=plots.COLOURS[1], label="validation")
-    losses.axhline(entropy, color=plots.GREY, linestyle="--", label="entropy of the text")
-    losses.set(title="loss", ylabel="nats per token", ylim=(0, None))
+    losses.plot(*zip(*validated, strict=True), "o-", color=plots.COLOURS[1], label="validation",
+                markersize=4)
+    losses.axhline(entropy, **plots.LANDMARK, label="entropy of the text")
+    losses.set(ylabel="nats per token", ylim=(0, None))
+    losses.set_title("One run: the loss falls toward the entropy, fast and then slowly")
+    norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0], linewidth=0.8)
+    norms.axhline(1.0, **plots.LANDMARK)
+    norms.set(ylim=(0, None))
+    norms.set_title("Gradients longer than 1 (dashed) are clipped")
     rates.plot(steps, [row["lr"] for row in rows], color=plots.COLOURS[0])
-    rates.set(title="learning rate: warm-up, then a cosine")
-    norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0])
-    norms.axhline(1.0, color=plots.GREY, linestyle="--", label="longer ones are clipped")
-    norms.set(title="length of the gradient", xlabel="step", ylim=(0, None))
+    rates.set(ylim=(0, None), xlabel="step")
+    rates.set_title("The learning rate rises in a warm-up, and falls as a cosine")
     styles = zip(plots.COLOURS * 9, ("--", "-", ":", "-.") * 9, strict=False)
     for (lr, values), (colour, style) in zip(curves.items(), styles, strict=False):
-        others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"{lr:g}")
-    others.set(title="too low crawls, too high sticks at the unigram loss", xlabel="step",
-               ylabel="loss", ylim=(0, 8))
-    others.axhline(unigram, color=plots.GREY, linestyle="--", label="unigram model")
-    for panel in (losses, norms, others):
+        others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"rate {lr:g}")
+    others.set(xlabel="step", ylim=(0, 8))
+    others.set_title("Other rates: too low crawls, too high sticks at the unigram loss")
+    others.axhline(unigram, **plots.LANDMARK, label="unigram model")
+    for panel in axes.values():
+        panel.title.set_fontsize(10)
+    for panel in (losses, others):
         panel.legend(frameon=False, fontsize=8)
     return plots.save(drawing, path)
 
