@@ -15,7 +15,7 @@ import numpy as np
 from example import FIGURES, draw_bars, expect, picture, run
 from small_model import train_small_gpt
 
-from npgpt import GPT, GPTConfig, tales
+from npgpt import GPT, GPTConfig, plots, tales
 from npgpt.generate import CachedLogits, generate
 from npgpt.sampling import Sampling
 
@@ -33,7 +33,8 @@ BEGINNING = "A shy small dog of Velaria did not cross the red street because it 
 CONTEXTS = (
     "Long ago there was", BEGINNING, "They danced until", "One dawn shy King", "A shy small",
 )
-TOLD = ("greedy", "temperature 0.1", "temperature 1", "temperature 2", "top-k 3", "top-p 0.8")
+TOLD = SETTINGS | {f"temperature {t}": {"temperature": t} for t in (0.3, 0.5, 1.4)}
+TEXTS = 3  # of each of these
 SAID_BEFORE = 8  # tokens in a row, for a text to have said them before
 
 
@@ -106,7 +107,7 @@ def texts_of(trained, tokens):
     return texts
 
 
-def quality_and_diversity(trained, quick):
+def quality_and_diversity(trained, quick, figures):
     expect("""
         4. Longer texts of several stories. Expect the greedy one to say again what it said, and
         one at a temperature of 0.1 often; and the settings that cut off unlikely tokens to tell
@@ -115,18 +116,51 @@ def quality_and_diversity(trained, quick):
         """)
     prompt_T, found = trained.tokenizer.encode("\n\n"), {}
     print(f"{'':16} stories derived   said before   different words")
-    for name in TOLD:
-        ids_T = trained.model.generate(prompt_T, 100 if quick else 3_000, seed=3, **SETTINGS[name])
-        text = trained.tokenizer.decode(ids_T)
-        stories = [story + "\n\n" for story in text.split("\n\n")[1:-1]]
-        derived = sum(tales.log_probability(story) is not None for story in stories)
-        windows = np.lib.stride_tricks.sliding_window_view(ids_T, SAID_BEFORE)
-        again = 1 - len(np.unique(windows, axis=0)) / len(windows)
-        words = len(set(text.split()))
-        share = derived / max(1, len(stories))
-        found[name] = {"derived": share, "again": again, "words": words}
-        print(f"{name:16} {derived:7} of {len(stories):4} {again:13.0%} {words:17}")
-    return {"told": found}
+    for name, settings in TOLD.items():
+        counts = []
+        for seed in range(3, 4 if quick else 3 + TEXTS):
+            ids_T = trained.model.generate(
+                prompt_T, 100 if quick else 3_000, seed=seed, **settings
+            )
+            text = trained.tokenizer.decode(ids_T)
+            stories = [story + "\n\n" for story in text.split("\n\n")[1:-1]]
+            derived = sum(tales.log_probability(story) is not None for story in stories)
+            windows = np.lib.stride_tricks.sliding_window_view(ids_T, SAID_BEFORE)
+            again = 1 - len(np.unique(windows, axis=0)) / len(windows)
+            counts.append((derived, len(stories), again, len(set(text.split()))))
+        found[name] = np.array(counts).T
+        derived, told, again, words = counts[0]
+        print(f"{name:16} {derived:7} of {told:4} {again:13.0%} {words:17}")
+    picture(draw_quality, figures / "07_quality.png", found)
+    return {"told": {
+        name: {"derived": derived[0] / max(1, told[0]), "again": again[0], "words": int(words[0])}
+        for name, (derived, told, again, words) in found.items()
+    }}
+
+
+def draw_quality(path, found):
+    """Draw the share of derived stories against the different words of a text.
+
+    found   setting -> (stories derived, stories, said before, different words) of each text
+    """
+    drawing, axes = plots.figure(6.8, 3.9)
+    curve = []
+    for name, (derived, told, _, words) in found.items():
+        by_temperature = name.startswith("temperature")
+        x, share = words.mean(), derived.sum() / max(1, told.sum())
+        interval = 1.96 * np.sqrt(share * (1 - share) / max(1, told.sum()))
+        axes.errorbar(x, share, interval, fmt="o" if by_temperature else "s", capsize=2,
+                      color=plots.COLOURS[0 if by_temperature else 1])
+        axes.annotate(name.removeprefix("temperature "), (x, share), (6, 4), **plots.NOTE)
+        curve += [(x, share)] * by_temperature
+    axes.plot(*zip(*sorted(curve), strict=True), color=plots.COLOURS[0], linewidth=0.9,
+              label="temperature")
+    axes.set(xlabel="different words in a text of 3,000 tokens", ylim=(0, None),
+             ylabel="stories that the grammar derives")
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.legend(frameon=False)
+    axes.set_title("Sampling is a trade: more different words, fewer right stories", fontsize=11)
+    return plots.save(drawing, path)
 
 
 class Counting:
@@ -179,7 +213,8 @@ def main(quick=False, figures=FIGURES):
         "kept_by_context": by_context,
         "greedy_repeats": trained.tokenizer.decode(again) == texts["greedy"],
     }
-    return shown | quality_and_diversity(trained, quick) | kept_keys_and_values(quick)
+    shown |= quality_and_diversity(trained, quick, figures)
+    return shown | kept_keys_and_values(quick)
 
 
 if __name__ == "__main__":
