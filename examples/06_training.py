@@ -109,12 +109,12 @@ def learning_rates(config, settings, train_ids, unigram):
 
 def draw(path, rows, curves, entropy, unigram):
     """Draw the loss, gradient and rate of one run on the left, three rates on the right."""
-    drawing = plots.figure(10, 5.6, 1, 1)[0]
-    drawing.clear()
-    places = [["loss", "rates"], ["norm", "rates"], ["lr", "rates"]]
-    axes = drawing.subplot_mosaic(places, height_ratios=(3, 1.3, 1.3))
+    drawing, axes = plots.figure(10, 5.6, 3, 2, height_ratios=(3, 1.3, 1.3))
+    losses, norms, rates = axes[:, 0]
+    for panel in axes[:, 1]:
+        panel.remove()
+    others = drawing.add_subplot(axes[0, 1].get_gridspec()[:, 1])
     steps = [row["step"] for row in rows]
-    losses, norms, rates, others = (axes[name] for name in ("loss", "norm", "lr", "rates"))
     losses.plot(steps, [row["loss"] for row in rows], color=plots.COLOURS[5], label="training")
     validated = [(row["step"], row["val_loss"]) for row in rows if row["val_loss"]]
     losses.plot(*zip(*validated, strict=True), "o-", color=plots.COLOURS[1], label="validation",
@@ -135,7 +135,7 @@ def draw(path, rows, curves, entropy, unigram):
     others.set(xlabel="step", ylim=(0, 8))
     others.set_title("Other rates: too low crawls, too high sticks at the unigram loss")
     others.axhline(unigram, **plots.LANDMARK, label="unigram model")
-    for panel in axes.values():
+    for panel in drawing.axes:
         panel.title.set_fontsize(10)
     for panel in (losses, others):
         panel.legend(frameon=False, fontsize=8)

@@ -33,7 +33,7 @@ BEGINNING = "A shy small dog of Velaria did not cross the red street because it 
 CONTEXTS = (
     "Long ago there was", BEGINNING, "They danced until", "One dawn shy King", "A shy small",
 )
-TOLD = SETTINGS | {f"temperature {t}": {"temperature": t} for t in (0.3, 0.5, 1.4)}
+TOLD = SETTINGS | {f"temperature {t}": {"temperature": t} for t in (0.5, 1.4)}
 TEXTS = 3  # of each of these
 SAID_BEFORE = 8  # tokens in a row, for a text to have said them before
 
@@ -110,9 +110,9 @@ def texts_of(trained, tokens):
 def quality_and_diversity(trained, quick, figures):
     expect("""
         4. Longer texts of several stories. Expect the greedy one to say again what it said, and
-        one at a temperature of 0.1 often; and the settings that cut off unlikely tokens to tell
-        more stories that the grammar of the tales derives than temperature 1 does, at the price of
-        fewer different words. At a temperature of 2 hardly any story is one.
+        one at a temperature of 0.1 often; high temperatures to break the grammar of the tales; and
+        the settings between, or that cut off unlikely tokens, to tell more stories that it derives
+        than either, at the price of fewer different words. Counts are of the first text.
         """)
     prompt_T, found = trained.tokenizer.encode("\n\n"), {}
     print(f"{'':16} stories derived   said before   different words")
@@ -143,23 +143,26 @@ def draw_quality(path, found):
 
     found   setting -> (stories derived, stories, said before, different words) of each text
     """
-    drawing, axes = plots.figure(6.8, 3.9)
+    drawing, axes = plots.figure(7.4, 4)
     curve = []
     for name, (derived, told, _, words) in found.items():
         by_temperature = name.startswith("temperature")
         x, share = words.mean(), derived.sum() / max(1, told.sum())
         interval = 1.96 * np.sqrt(share * (1 - share) / max(1, told.sum()))
-        axes.errorbar(x, share, interval, fmt="o" if by_temperature else "s", capsize=2,
-                      color=plots.COLOURS[0 if by_temperature else 1])
-        axes.annotate(name.removeprefix("temperature "), (x, share), (6, 4), **plots.NOTE)
+        axes.errorbar(
+            x, share, interval if np.ptp(words) else None, fmt="o" if by_temperature else "s",
+            color=plots.COLOURS[0 if by_temperature else 1], elinewidth=0.9,
+        )
+        left = name in ("temperature 0.1", "temperature 0.5", "top-k 3")
+        axes.annotate(name, (x, share), (-7, 3) if left else (7, 3),
+                      ha="right" if left else "left", **plots.NOTE)
         curve += [(x, share)] * by_temperature
-    axes.plot(*zip(*sorted(curve), strict=True), color=plots.COLOURS[0], linewidth=0.9,
-              label="temperature")
+    axes.plot(*zip(*sorted(curve), strict=True), color=plots.COLOURS[0], linewidth=0.9)
     axes.set(xlabel="different words in a text of 3,000 tokens", ylim=(0, None),
              ylabel="stories that the grammar derives")
+    axes.set_xlim(right=1.2 * max(x for x, _ in curve))
     axes.yaxis.set_major_formatter("{x:.0%}")
-    axes.legend(frameon=False)
-    axes.set_title("Sampling is a trade: more different words, fewer right stories", fontsize=11)
+    axes.set_title("Greedy repeats itself, high temperatures break the grammar", fontsize=11)
     return plots.save(drawing, path)
 
 
