@@ -126,12 +126,13 @@ def draw_maps(path, weights_LHTT, tokens, marked):
     marked   rows to frame
     """
     L, H, T, _ = weights_LHTT.shape
-    rows = -(-L * H // 3)
-    drawing, axes = plots.figure(8.4, 2.75 * rows + 0.6, rows, 3, sharex=True, sharey=True)
+    rows = L * H // 3 + 1  # so that one place is left for the scale
+    drawing, axes = plots.figure(8.4, 2.75 * rows + 0.6, rows, 3)
     for panel in axes.flat:
         panel.axis("off")
     for (layer, head), panel in zip(np.ndindex(L, H), axes.flat, strict=False):
-        image = panel.imshow(weights_LHTT[layer, head], cmap="Blues", vmin=0, vmax=1)
+        seen_TT = np.where(np.tri(T), weights_LHTT[layer, head], np.nan)
+        image = panel.imshow(seen_TT, cmap="Blues", vmin=0, vmax=1)
         for t, token in enumerate(tokens):
             panel.text(t + 0.7, t, token.strip(), fontsize=6.5, va="center",
                        color=plots.QUERY if t in marked else plots.INK)
@@ -139,9 +140,10 @@ def draw_maps(path, weights_LHTT, tokens, marked):
                 panel.plot([-0.5, t + 0.5, t + 0.5, -0.5, -0.5], [t - 0.5, t - 0.5, t + 0.5,
                            t + 0.5, t - 0.5], color=plots.QUERY, linewidth=1, clip_on=False)
         panel.set_title(f"layer {layer}, head {head}", fontsize=9)
-        panel.set(xlim=(-0.7, T + 1.5))
-    drawing.colorbar(image, ax=axes, shrink=0.5, label="weight; a row sums to 1")
-    drawing.suptitle("Each head reads other positions, and none reads a later one", fontsize=12)
+        panel.set_xlim(-0.7, T + 1.5)
+    scale = axes[-1, -1].inset_axes((0.1, 0.55, 0.8, 0.07))
+    drawing.colorbar(image, cax=scale, location="bottom", label="weight; a row sums to 1")
+    drawing.suptitle("Each head reads different positions, and none a later one", fontsize=12)
     drawing.supxlabel("position read (its key)", fontsize=9, color=plots.KEY)
     drawing.supylabel("position reading (its query); framed: “it”", fontsize=9, color=plots.QUERY)
     return plots.save(drawing, path)

@@ -157,7 +157,7 @@ def draw_wirings(path, curves, unigram):
     axes[0, 0].set(ylabel="loss, nats per character")
     axes[0, 0].legend(frameon=False)
     drawing.suptitle(f"{LAYERS} blocks learn with pre-norm; without residuals only frequencies; "
-                     "post-norm needs care", fontsize=11)
+                     "post-norm needs care")
     return plots.save(drawing, path)
 
 
