@@ -136,9 +136,8 @@ def draw_maps(path, weights_LHTT, tokens, marked):
         for t, token in enumerate(tokens):
             panel.text(t + 0.7, t, token.strip(), fontsize=6.5, va="center",
                        color=plots.QUERY if t in marked else plots.INK)
-            if t in marked:
-                panel.plot([-0.5, t + 0.5, t + 0.5, -0.5, -0.5], [t - 0.5, t - 0.5, t + 0.5,
-                           t + 0.5, t - 0.5], color=plots.QUERY, linewidth=1, clip_on=False)
+        for t in marked:
+            panel.axhspan(t - 0.5, t + 0.5, fill=False, edgecolor=plots.QUERY)
         panel.set_title(f"layer {layer}, head {head}", fontsize=9)
         panel.set_xlim(-0.7, T + 1.5)
     scale = axes[-1, -1].inset_axes((0.1, 0.55, 0.8, 0.07))

@@ -120,20 +120,18 @@ def draw(path, rows, curves, entropy, unigram):
     losses.plot(*zip(*validated, strict=True), "o-", color=plots.COLOURS[1], label="validation",
                 markersize=4)
     losses.axhline(entropy, **plots.LANDMARK, label="entropy of the text")
-    losses.set(ylabel="nats per token", ylim=(0, None))
-    losses.set_title("One run: the loss falls toward the entropy, fast and then slowly")
+    losses.set(title="One run: the loss falls toward the entropy, fast and then slowly",
+               ylabel="nats per token", ylim=(0, None))
     norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0], linewidth=0.8)
     norms.axhline(1.0, **plots.LANDMARK)
-    norms.set(ylim=(0, None))
-    norms.set_title("Gradients longer than 1 (dashed) are clipped")
+    norms.set(title="Gradients longer than 1 (dashed) are clipped", ylim=(0, None))
     rates.plot(steps, [row["lr"] for row in rows], color=plots.COLOURS[0])
-    rates.set(ylim=(0, None), xlabel="step")
-    rates.set_title("The learning rate rises in a warm-up, and falls as a cosine")
+    rates.set(title="The learning rate rises in a warm-up, and falls as a cosine", xlabel="step")
     styles = zip(plots.COLOURS * 9, ("--", "-", ":", "-.") * 9, strict=False)
     for (lr, values), (colour, style) in zip(curves.items(), styles, strict=False):
         others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"rate {lr:g}")
-    others.set(xlabel="step", ylim=(0, 8))
-    others.set_title("Other rates: too low crawls, too high sticks at the unigram loss")
+    others.set(title="Other rates: too low crawls, too high sticks at the unigram loss",
+               xlabel="step", ylim=(0, 8))
     others.axhline(unigram, **plots.LANDMARK, label="unigram model")
     for panel in drawing.axes:
         panel.title.set_fontsize(10)

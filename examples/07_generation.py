@@ -115,13 +115,12 @@ def quality_and_diversity(trained, quick, figures):
         than either, at the price of fewer different words. Counts are of the first text.
         """)
     prompt_T, found = trained.tokenizer.encode("\n\n"), {}
+    tokens, seeds = (100, [3]) if quick else (3_000, range(3, 3 + TEXTS))
     print(f"{'':16} stories derived   said before   different words")
     for name, settings in TOLD.items():
         counts = []
-        for seed in range(3, 4 if quick else 3 + TEXTS):
-            ids_T = trained.model.generate(
-                prompt_T, 100 if quick else 3_000, seed=seed, **settings
-            )
+        for seed in seeds:
+            ids_T = trained.model.generate(prompt_T, tokens, seed=seed, **settings)
             text = trained.tokenizer.decode(ids_T)
             stories = [story + "\n\n" for story in text.split("\n\n")[1:-1]]
             derived = sum(tales.log_probability(story) is not None for story in stories)
@@ -147,20 +146,19 @@ def draw_quality(path, found):
     curve = []
     for name, (derived, told, _, words) in found.items():
         by_temperature = name.startswith("temperature")
+        left = name in ("temperature 0.1", "temperature 0.5", "top-k 3")
         x, share = words.mean(), derived.sum() / max(1, told.sum())
         interval = 1.96 * np.sqrt(share * (1 - share) / max(1, told.sum()))
         axes.errorbar(
             x, share, interval if np.ptp(words) else None, fmt="o" if by_temperature else "s",
-            color=plots.COLOURS[0 if by_temperature else 1], elinewidth=0.9,
+            color=plots.COLOURS[not by_temperature], elinewidth=0.9,
         )
-        left = name in ("temperature 0.1", "temperature 0.5", "top-k 3")
-        axes.annotate(name, (x, share), (-7, 3) if left else (7, 3),
-                      ha="right" if left else "left", **plots.NOTE)
+        axes.annotate(name, (x, share), (-7 if left else 7, 3), ha="right" if left else "left",
+                      **plots.NOTE)
         curve += [(x, share)] * by_temperature
     axes.plot(*zip(*sorted(curve), strict=True), color=plots.COLOURS[0], linewidth=0.9)
     axes.set(xlabel="different words in a text of 3,000 tokens", ylim=(0, None),
-             ylabel="stories that the grammar derives")
-    axes.set_xlim(right=1.2 * max(x for x, _ in curve))
+             xlim=(0, 1.2 * max(curve)[0]), ylabel="stories that the grammar derives")
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.set_title("Greedy repeats itself, high temperatures break the grammar", fontsize=11)
     return plots.save(drawing, path)

@@ -45,22 +45,20 @@ def scores(path, sizes=(1, 4, 16, 64, 256), keys=50, repeats=400):
 
 def depth(path, n_layer=24):
     """Draw what is left of a gradient on its way down, with residual connections and without."""
-    drawing, (whole, straight) = plots.figure(8.4, 3.2, 1, 2)
-    blocks = range(1, n_layer + 1)
-    for kind, colour, style in (("pre-norm", BLUE, "-"), ("no residuals", GREEN, ":")):
-        whole.plot(blocks, gradients(kind, n_layer), style, color=colour, label=kind, linewidth=2)
-    for kind, colour, style in (("pre-norm", BLUE, "-"), ("post-norm", ORANGE, "--")):
-        left = gradients(kind, n_layer, straight=True)
-        straight.plot(blocks, left, style, color=colour, label=kind, linewidth=2)
-    whole.set_title("Without residuals, a new GPT's gradient\nis lost on the way down",
-                    fontsize=10)
-    straight.set_title("Straight down the stream, post-norm\nhalves it at about every third norm",
-                       fontsize=10)
-    whole.set_ylabel("gradient at a block's input,\nshare of that at the top")
-    for panel in (whole, straight):
+    drawing, axes = plots.figure(8.4, 3.2, 1, 2)
+    panels = (
+        ("no residuals", "Without residuals, a new GPT's gradient\nis lost on the way down"),
+        ("post-norm", "Straight down the stream, post-norm\nhalves it at about every third norm"),
+    )
+    for panel, (other, title), straight in zip(axes, panels, (False, True), strict=True):
+        for kind, style in (("pre-norm", "-"), (other, "--")):
+            left = gradients(kind, n_layer, straight)
+            panel.plot(range(1, n_layer + 1), left, style, label=kind, linewidth=2,
+                       color=BLUE if kind == "pre-norm" else ORANGE)
         panel.set(yscale="log", ylim=(1e-5, 3), xlabel="block (the gradient comes from the right)")
-        panel.set_xticks([1, *blocks[5::6]])
+        panel.set_title(title, fontsize=10)
         panel.legend(frameon=False, loc="lower right")
+    axes[0].set_ylabel("gradient at a block's input,\nshare of that at the top")
     return plots.save(drawing, path)
 
 
@@ -144,15 +142,16 @@ def parameters(path):
     for axes, (name, config) in zip(rows, models.items(), strict=True):
         parts = parameters_by_part(config)
         total, table = sum(parts.values()), parts["token embedding"]
-        begin, attention = table + parts["position embedding"], parts["attention"]
-        blocks, share = total - begin, attention / (attention + parts["MLP"])
-        lefts = begin + blocks * np.arange(config.n_layer) / config.n_layer
-        style = {"align": "edge", "edgecolor": "white", "linewidth": 1}
-        axes.bar(lefts, share, blocks / config.n_layer, color="#a9d8f5", **style)
-        axes.bar(lefts, 1 - share, blocks / config.n_layer, share, color="#f3cf85", **style)
-        axes.bar(0, 1, table, color="#8fd3bd", **style)
-        axes.bar(table, 1, begin - table, align="edge", color=plots.INK)
-        left, middle = max(table / 2, 0.07 * total), begin + blocks / 2  # of the texts
+        begin, share = table + parts["position embedding"], parts["attention"]
+        share /= parts["attention"] + parts["MLP"]
+        width = (total - begin) / config.n_layer
+        lefts = begin + width * np.arange(config.n_layer)
+        for x, height, size, bottom, colour in (
+            (lefts, share, width, 0, "#a9d8f5"), (lefts, 1 - share, width, share, "#f3cf85"),
+            (0, 1, table, 0, "#8fd3bd"), (table, 1, begin - table, 0, plots.INK),
+        ):
+            axes.bar(x, height, size, bottom, align="edge", color=colour, edgecolor="white")
+        left, middle = max(table / 2, 0.07 * total), (begin + total) / 2  # of the texts
         for x, y, part in ((left, 0.5, "token embedding"), (middle, share / 2, "attention"),
                            (middle, (1 + share) / 2, "MLP")):
             text = f"{part}\n{parts[part] / 1e6:.0f} M, {parts[part] / total:.0%}"

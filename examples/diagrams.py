@@ -27,8 +27,13 @@ MERGED = " because", " unhappiness"
 
 def box(axes, x, y, text, colour=plots.GREY, width=2.0, height=0.62, size=9):
     """Draw a box with its middle at (x, y)."""
-    axes.text(x, y, text, ha="center", va="center", fontsize=size, color=plots.INK, zorder=3)
+    label(axes, x, y, text, size)
     axes.add_patch(_rectangle(x, y, width, height, PALE[colour], colour))
+
+
+def label(axes, x, y, text, size=9, **font):
+    style = {"ha": "center", "va": "center", "color": plots.INK, "zorder": 3}
+    axes.text(x, y, text, fontsize=size, **style, **font)
 
 
 def _rectangle(x, y, width, height, face, edge):
@@ -66,7 +71,7 @@ def table(axes, x, y, values, colours, title, decimals=1, filled=True):
         face = PALE[colour] if filled[row, column] else "white"
         axes.add_patch(_rectangle(*at, 0.9, 0.52, face, colour))
         shown = f"{value:.{decimals}f}" if np.isfinite(value) else "–∞"
-        axes.text(*at, shown, ha="center", va="center", fontsize=8, color=plots.INK, zorder=3)
+        label(axes, *at, shown, 8)
     axes.text(x, y + 0.14, title, fontsize=8, va="bottom", color=plots.INK)
 
 
@@ -115,16 +120,16 @@ def look_up(path, text="moon", C=3, seed=1):
     table(axes, 6, 0, E[row_of_token_T], here, "the rows looked up")
     table(axes, 11, 0, P, plots.GREY, "P, a row for each position")
     table(axes, 16, 0, E[row_of_token_T] + P, here, "the sum (T, C)")
-    for t, row in enumerate(row_of_token_T):
-        axes.text(5.7, -0.31 - 0.62 * t, text[t], ha="center", va="center", fontsize=9)
-        axes.text(10.7, -0.31 - 0.62 * t, t, ha="center", va="center", fontsize=9)
-        arrow(axes, (C + 0.1, -0.62 - 0.62 * row), (5.4, -0.31 - 0.62 * t), colour=here[t][0])
     for row, letter in enumerate(letters):
-        axes.text(-0.3, -0.62 - 0.62 * row, letter, ha="center", va="center", fontsize=9)
-    for x, sign in ((9.8, "+"), (15, "=")):
-        axes.text(x, -1.24, sign, ha="center", va="center", fontsize=14)
-    note = "Both o are the same row of E. The position tells them apart."
-    axes.text(0, -2.85, note, fontsize=8.5)
+        label(axes, -0.3, -0.62 - 0.62 * row, letter)
+    for t, row in enumerate(row_of_token_T):
+        y = -0.31 - 0.62 * t
+        label(axes, 5.7, y, text[t])
+        label(axes, 10.7, y, t)
+        arrow(axes, (C + 0.1, -0.62 - 0.62 * row), (5.4, y), colour=here[t][0])
+    label(axes, 9.8, -1.24, "+", 14)
+    label(axes, 15, -1.24, "=", 14)
+    label(axes, 3.7, -2.8, "Both o are the same row of E. The position tells them apart.", 8.5)
     axes.set_title("A vector is the token's row plus the position's row", fontsize=12)
     return plots.save(drawing, path)
 
@@ -138,15 +143,15 @@ def may_read(S, T):
 
 def masks(path):
     """Draw which position may read which, in a GPT, a BERT and a T5."""
-    texts = {"GPT": "the cat sat on a mat", "BERT": "the cat [MASK] on a mat",
-             "T5": "the cat <x> a mat <s> <x> sat on"}
-    names = {"GPT": "GPT: what came before", "BERT": "BERT: both sides",
-             "T5": "T5: the source both ways,\nits own words as a GPT"}
-    sizes = {"GPT": (0, 6), "BERT": (0, 6), "T5": (5, 4)}
+    rows = (
+        ("GPT", 0, 6, "the cat sat on a mat", "GPT: what came before"),
+        ("BERT", 0, 6, "the cat [MASK] on a mat", "BERT: both sides"),
+        ("T5", 5, 4, "the cat <x> a mat <s> <x> sat on",
+         "T5: the source both ways,\nits own words as a GPT"),
+    )
     drawing, axes = plots.figure(9.6, 3.9, 1, 3, width_ratios=(6, 6, 9))
-    for panel, (family, text) in zip(axes, texts.items(), strict=True):
-        words, (S, T) = text.split(), sizes[family]
-        mask = may_read(S, T)[family]
+    for panel, (family, S, T, text, title) in zip(axes, rows, strict=True):
+        words, mask = text.split(), may_read(S, T)[family]
         for (row, column), reads in np.ndenumerate(mask):
             colour = GOLD if column < S <= row else SKY
             face, edge = (PALE[colour], colour) if reads else ("white", "#dddddd")
@@ -157,14 +162,13 @@ def masks(path):
         panel.set_yticks(range(S + T), words, fontsize=8)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
-        panel.set_title(names[family], fontsize=10)
+        panel.set_title(title, fontsize=10)
         panel.set_xlabel("is read: its key", color=KEY, fontsize=9)
     axes[0].set_ylabel("reads: its query", color=QUERY, fontsize=9)
-    for y, text in ((2, "encoder"), (7, "decoder")):
-        axes[2].text(9, y, text, rotation=-90, ha="center", va="center", fontsize=9)
     for x, y, text in ((6.5, 2, "hidden from\nthe encoder"), (2, 6.5, "cross-attention")):
-        axes[2].text(x, y, text, ha="center", va="center", fontsize=8.5, zorder=4,
-                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})
+        label(axes[2], x, y, text, bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})
+    for y, text in ((2, "encoder"), (7, "decoder")):
+        label(axes[2], 9, y, text, rotation=-90)
     drawing.suptitle("The mask makes the model: who may read whom", fontsize=12)
     return plots.save(drawing, path)
 
@@ -187,11 +191,11 @@ def block(path):
         box(whole, 0, y, name, colour, width=2.9)
         whole.text(1.65, y + 0.33, shape, fontsize=8, va="center", color=plots.INK)
         arrow(whole, (0, y + 0.33), (0, y + 0.67))
-    whole.text(0, 7.0, "logits", ha="center", va="center", fontsize=9, color=plots.INK)
+    label(whole, 0, 7.0, "logits")
 
     plain(one, (-1.5, 4.1), (-0.5, 7.5))
     one.set_title("one block", fontsize=11)
-    one.text(0, -0.2, "x (B, T, C)", ha="center", va="center", fontsize=9, color=plots.INK)
+    label(one, 0, -0.2, "x (B, T, C)")
     arrow(one, (0, 0.1), (0, 2.85))
     arrow(one, (0, 3.15), (0, 6.35))
     arrow(one, (0, 6.65), (0, 7.3))
@@ -203,10 +207,9 @@ def block(path):
         arrow(one, (2.3, y + 0.95), (2.3, y + 1.2))
         box(one, 2.3, y + 1.65, branch, ORANGE, width=2.9, height=0.85, size=8.5)
         arrow(one, (2.3, y + 2.1), (2.3, y + 2.5), (0.17, y + 2.5))
-        one.text(0, y + 2.5, "+", ha="center", va="center", fontsize=12, zorder=3,
-                 bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white",
-                       "edgecolor": plots.INK})
-    one.text(-0.35, 5.0, "the residual stream", rotation=90, ha="center", va="center", fontsize=8.5)
+        circle = {"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": plots.INK}
+        label(one, 0, y + 2.5, "+", 12, bbox=circle)
+    label(one, -0.35, 5.0, "the residual stream", 8.5, rotation=90)
     drawing.suptitle("A block only adds to the residual stream", fontsize=12)
     return plots.save(drawing, path)
 
@@ -223,8 +226,7 @@ def heads(path, seed=5):
     parts = ("q", "queries", q_TC, QUERY), ("k", "keys", k_TC, KEY), ("v", "values", v_TC, VALUE)
     for row, (name, plural, x_TC, colour) in enumerate(parts):
         table(axes, 0, 1.6 - 3.4 * row, x_TC, colour, f"{name}, {plural} (T, C)", filled=first)
-    axes.text(2, 2.55, "head 0: filled | head 1: white", ha="center", va="center", fontsize=9,
-              color=plots.INK)
+    label(axes, 2, 2.55, "head 0: filled | head 1: white")
     axes.plot([4.2, 4.45, 4.45, 4.2], [1.6, 1.6, -7.1, -7.1], color=plots.INK, linewidth=1.2)
     joined = []
     for head, (filled, y) in enumerate(((True, 1.6), (False, -3.9))):
@@ -243,8 +245,7 @@ def heads(path, seed=5):
     table(axes, 13.8, -7.6, y_TC, VALUE, "both, side by side: y (T, C)", filled=first)
     axes.plot([16.0, 16.3, 16.3, 16.0], [1.6, 1.6, -5.8, -5.8], color=plots.INK, linewidth=1.2)
     arrow(axes, (16.3, -2.1), (17.3, -2.1), (17.3, -6.8))
-    axes.text(15.8, -9.85, "then times W (C, C)", ha="center", va="center", fontsize=8.5,
-              color=plots.INK)
+    label(axes, 15.8, -9.85, "then times W (C, C)", 8.5)
     axes.text(5.4, -7.4, "A row is a position: it reads itself\nand what is above it, never below.",
               fontsize=8.5, va="top", color=plots.INK)
     axes.set_title("Each head attends by itself, with its own channels", fontsize=12)

@@ -58,27 +58,21 @@ def story_of(FLOPs, channels, tokenizer, train_ids, val_ids):
 
 def draw(path, found, entropy):
     """Draw the stories, one above the other.    found: FLOPs -> what story_of returned"""
-    wrapped = [textwrap.wrap(story, WIDTH) for *_, story in found.values()]
-    height = LINE * (sum(map(len, wrapped)) + 2 * len(found) + 1)
-    drawing, page = plots.figure(WIDTH * MONOSPACE * SIZE / 72, height / 72)
+    drawing, page = plots.figure(WIDTH * MONOSPACE * SIZE / 72, 5.3 * LINE * len(found) / 72)
     page.axis("off")
     y = 0
-    for (FLOPs, (parameters, steps, loss, story)), lines in zip(
-        found.items(), wrapped, strict=True
-    ):
+    for FLOPs, (parameters, steps, loss, story) in found.items():
         heading = (f"{FLOPs:.0e} FLOPs: {parameters:,} parameters, {steps:,} steps, loss "
                    f"{loss:.2f} (entropy {entropy:.2f})")
+        right, lines, at = followed(story + "\n\n"), textwrap.wrap(story, WIDTH), 0
         _write(page, 0, y, heading, weight="bold")
-        right, at = followed(story + "\n\n"), 0
         for line in lines:
             y -= LINE
-            column = 0
-            for word in line.split(" "):
-                strange = at + len(word) > right
-                _write(page, column, y, word, color=plots.COLOURS[1] if strange else plots.INK,
-                       style="italic" if strange else "normal")
-                column += len(word) + 1
-                at += len(word) + 1
+            for match in re.finditer(r"\S+", line):
+                wrong = at + match.end() > right
+                _write(page, match.start(), y, match[0], style="italic" if wrong else "normal",
+                       color=plots.COLOURS[1] if wrong else plots.INK)
+            at += len(line) + 1
         y -= 2 * LINE
     page.set_title("Ten times the budget each: frequent words, then phrases, then a story",
                    fontsize=11)
@@ -96,9 +90,7 @@ def main(quick=False, figures=FIGURES):
     found = {}
     for FLOPs, channels in list(WIDTHS.items())[: 3 if quick else None]:
         found[FLOPs] = story_of(FLOPs, channels, tokenizer, train_ids, val_ids)
-        parameters, steps, loss, story = found[FLOPs]
-        print(f"{FLOPs:.0e} FLOPs, {parameters:,} parameters, {steps} steps, loss {loss:.3f}, "
-              f"{followed(story)} of {len(story)} characters follow the grammar\n{story}\n")
+        print(f"{FLOPs:.0e} FLOPs, loss {found[FLOPs][2]:.3f}: {found[FLOPs][3]}\n")
     picture(draw, figures / "story_by_budget.png", found, entropy)
     return found
 
