@@ -12,6 +12,7 @@ import re
 import textwrap
 from itertools import takewhile
 
+import numpy as np
 from example import FIGURES, picture, run
 from small_model import tokenized_tales, train
 
@@ -52,18 +53,18 @@ def story_of(FLOPs, channels, tokenizer, train_ids, val_ids):
     model = train(GPT(config, seed=1), train_ids, training)
     loss, _ = evaluate(model, val_ids[:8_000])
     told = model.generate(tokenizer.encode("\n\n"), TOKENS, seed=1)
-    story = tokenizer.decode(told).strip("\n").split("\n\n")[0]
+    story = tokenizer.decode(told).strip().split("\n\n")[0]
     return model.num_parameters(), steps, loss, re.sub("[^ -~]", "·", story)
 
 
 def draw(path, found, entropy):
     """Draw the stories, one above the other.    found: FLOPs -> what story_of returned"""
-    drawing, page = plots.figure(WIDTH * MONOSPACE * SIZE / 72, 5.3 * LINE * len(found) / 72)
+    drawing, page = plots.figure(WIDTH * MONOSPACE * SIZE / 72 + 0.3, 4.9 * LINE * len(found) / 72)
     page.axis("off")
     y = 0
     for FLOPs, (parameters, steps, loss, story) in found.items():
-        heading = (f"{FLOPs:.0e} FLOPs: {parameters:,} parameters, {steps:,} steps, loss "
-                   f"{loss:.2f} (entropy {entropy:.2f})")
+        heading = (f"1e{np.log10(FLOPs):.0f} FLOPs: {parameters:,} parameters, {steps:,} steps, "
+                   f"loss {loss:.2f} (entropy {entropy:.2f})")
         right, lines, at = followed(story + "\n\n"), textwrap.wrap(story, WIDTH), 0
         _write(page, 0, y, heading, weight="bold")
         for line in lines:
@@ -74,8 +75,8 @@ def draw(path, found, entropy):
                        color=plots.COLOURS[1] if wrong else plots.INK)
             at += len(line) + 1
         y -= 2 * LINE
-    page.set_title("Ten times the budget each: frequent words, then phrases, then a story",
-                   fontsize=11)
+    drawing.suptitle("Ten times the budget each: words, then phrases, then nearly a story",
+                     fontsize=11)
     return plots.save(drawing, path)
 
 
