@@ -1,12 +1,12 @@
 """The curves among the diagrams of CONCEPTS.md, which `diagrams.py` draws.
 
-Why scores are divided by the root of D; the gradient by depth; what layer norm takes out of a
-gradient; activations and their slopes; where a GPT-2 has its parameters; the best size of a model
-for a budget.
+Why scores are divided by the root of D; blocks with and without residual connections; what layer
+norm takes out of a gradient; activations and their slopes; where a GPT-2 has its parameters; the
+best size of a model for a budget.
 
 Try:
 - D = 1024 as the last of `sizes` in `scores`: undivided, one weight is nearly 1.
-- n_layer=48 in `depth`: how much is left of the gradient at the bottom?
+- n_layer = 48 in `depth`: how much is left of the gradient at the bottom?
 """
 
 import numpy as np
@@ -44,49 +44,49 @@ def scores(path, sizes=(1, 4, 16, 64, 256), keys=50, repeats=400):
 
 
 def depth(path, n_layer=24):
-    """Draw what is left of a gradient on its way down, with residual connections and without."""
+    """Draw the length of a gradient, and how positions differ, by block and wiring."""
     drawing, axes = plots.figure(8.4, 3.2, 1, 2)
-    panels = (
-        ("no residuals", "Without residuals, a new GPT's gradient\nis lost on the way down"),
-        ("post-norm", "Straight down the stream, post-norm\nhalves it at about every third norm"),
-    )
-    for panel, (other, title), straight in zip(axes, panels, (False, True), strict=True):
-        for kind, style in (("pre-norm", "-"), (other, "--")):
-            left = gradients(kind, n_layer, straight)
-            panel.plot(range(1, n_layer + 1), left, style, label=kind, linewidth=2,
-                       color=BLUE if kind == "pre-norm" else ORANGE)
-        panel.set(yscale="log", ylim=(1e-5, 3), xlabel="block (the gradient comes from the right)")
-        panel.set_title(title, fontsize=10)
-        panel.legend(frameon=False, loc="lower right")
-    axes[0].set_ylabel("gradient at a block's input,\nshare of that at the top")
+    styles = {"pre-norm": "-", "post-norm": "--", "no residuals": ":"}
+    for (wiring, style), colour in zip(styles.items(), (BLUE, ORANGE, GREEN), strict=True):
+        for panel, values in zip(axes, through_blocks(wiring, n_layer), strict=True):
+            blocks = range(1, n_layer + 1)
+            panel.plot(blocks, values, style, color=colour, label=wiring, linewidth=2)
+    axes[0].set(yscale="log", ylabel="gradient, share of that at the top")
+    axes[0].set_title("Post-norm shrinks what comes down the stream", fontsize=10)
+    axes[0].legend(frameon=False)
+    axes[1].set(ylim=(0, 1.05), ylabel="spread over positions, of their length")
+    axes[1].set_title("Without residuals all positions become alike", fontsize=10)
+    for panel in axes:
+        panel.set_xlabel("block")
     return plots.save(drawing, path)
 
 
-def gradients(kind, n_layer, straight=False):
-    """Return the norm of the gradient at the input of each block, divided by that at the top.
+def through_blocks(wiring, n_layer):
+    """Return the gradient's length and the spread over positions, at the input of each block.
 
-    straight   only what comes straight down the stream, not through a branch; and blocks with
-               weights of spread 1 / sqrt(inputs), as in CONCEPTS.md, not a new GPT's
+    The blocks are the random ones of CONCEPTS.md; where there are residual connections, the
+    gradient is what comes straight down the stream.
     """
-    rng = np.random.default_rng(0)
+    rng, size = np.random.default_rng(0), np.linalg.norm
     model = GPT(GPTConfig(50, 16, n_layer, n_head=4, n_embd=48), seed=1)
-    x = model.wte(rng.integers(0, 50, (8, 16))) + model.wpe(np.arange(16))
-    if straight:
-        x = Tensor(rng.normal(size=x.shape).astype(np.float32))
-        for name, weight in model.parameters().items():
-            if name.startswith("h.") and weight.ndim == 2:
-                weight.data *= 1 / (weight.data.std() * np.sqrt(weight.shape[0]))
-    inputs = []
+    for name, weight in model.parameters().items():
+        if name.startswith("h.") and weight.ndim == 2:
+            weight.data *= 1 / (weight.data.std() * np.sqrt(weight.shape[0]))
+    x, inputs, spreads = Tensor(rng.normal(size=(2, 16, 48)).astype(np.float32)), [], []
     for block in model.h:
+        spreads.append(size(x.data - x.data.mean(axis=1, keepdims=True)) / size(x.data))
         inputs.append(Tensor(np.zeros_like(x.data), requires_grad=True))  # gets x's gradient
         x = x + inputs[-1]
         for norm, branch in ((block.ln_1, block.attn), (block.ln_2, block.mlp)):
-            y = branch(x if kind == "post-norm" else norm(x))
-            y = y.detach() if straight else y
-            x = {"pre-norm": x + y, "post-norm": norm(x + y), "no residuals": y}[kind]
+            if wiring == "pre-norm":
+                x = x + branch(norm(x)).detach()
+            elif wiring == "post-norm":
+                x = norm(x + branch(x).detach())
+            else:
+                x = branch(norm(x))
     d_top = rng.normal(size=x.shape).astype(np.float32)
     x.backward(d_top)
-    return [np.linalg.norm(dx.grad) / np.linalg.norm(d_top) for dx in inputs]
+    return [size(dx.grad) / size(d_top) for dx in inputs], spreads
 
 
 def layer_norm(path):

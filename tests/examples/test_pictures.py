@@ -83,13 +83,14 @@ def test_a_wrong_pronoun_is_a_fault():
     assert wrong[story_by_budget.followed(wrong) :].startswith(("she", "e "))
 
 
-def test_gradients_by_depth_are_as_the_titles_say():
-    np.testing.assert_allclose(curves.gradients("pre-norm", 12, straight=True), 1, rtol=1e-5)
-    post = np.log2(curves.gradients("post-norm", 12, straight=True))
+def test_gradients_and_spreads_by_depth_are_as_the_titles_say():
+    gradient, spread = curves.through_blocks("pre-norm", 12)
+    np.testing.assert_allclose(gradient, 1, rtol=1e-5)
+    assert spread[-1] > 0.4
+    post = np.log2(curves.through_blocks("post-norm", 12)[0])
     assert (np.diff(post) > 0).all() and 1 / 4 < (post[-1] - post[0]) / (2 * 11) < 1 / 2
-    kinds = "pre-norm", "no residuals"
-    with_residuals, without = (curves.gradients(kind, 24)[0] for kind in kinds)
-    assert 0.9 < with_residuals < 1.5 and without < 1e-3
+    gradient, spread = curves.through_blocks("no residuals", 12)
+    assert 0.1 < min(gradient) < 10 and spread[0] > 0.9 and spread[-1] < 0.01
 
 
 @pytest.mark.parametrize("path", sorted(FIGURES.glob("*.png")), ids=lambda path: path.name)
