@@ -31,8 +31,7 @@ def draw_effects(path, found):
                           (plots.COLOURS[1], "cannot be told")):
         axes.plot([], [], "o-", color=colour, markersize=4.5, label=label)
     axes.legend(fontsize=8, loc="lower right")
-    axes.set_xlabel("loss above the entropy without the choice, compared with the choice; 95 %",
-                    fontsize=9)
+    axes.set_xlabel("excess loss without the choice, beside that with it; 95 % intervals")
     shown = sum(line.word.startswith(SHOWN) for line in lines.itertuples())
     axes.set_title(f"{shown} of {len(lines)} choices are shown to matter; the rest, at this size, "
                    "are not", fontsize=10, loc="right")
