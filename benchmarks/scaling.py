@@ -29,6 +29,12 @@ AXES = {
     "depth": ("n_layer", (1, 2, 4, 8), (1, 2)),
     "threads": (None, CORES, CORES),
 }
+TITLES = {
+    "context length": "32 times the context, less than twice the time",
+    "width": "Twice the width, two to four times the time",
+    "depth": "Twice the blocks, twice the time",
+    "threads": "Twice the threads, about half the time",
+}
 
 
 def tables(threads, quick=False):
@@ -61,14 +67,18 @@ def tables(threads, quick=False):
 def _draw(curves):
     drawing, axes = plots.figure(9, 6.5, 2, 2)
     for panel, (axis, (values, lines)) in zip(axes.flat, curves.items(), strict=True):
-        for (name, seconds), colour in zip(lines.items(), plots.COLOURS, strict=False):
+        looks = zip(plots.COLOURS, plots.LINES, strict=False)
+        for (name, seconds), (colour, line) in zip(lines.items(), looks, strict=False):
             if all(seconds):  # None where it is not installed
                 times = [1e3 * s for s in seconds]
-                panel.plot(values, times, "o-", markersize=4, color=colour, label=name)
+                panel.plot(values, times, line, markersize=4, color=colour, label=name)
         panel.set(xlabel=axis, ylabel="milliseconds a step", ylim=(0, None))
+        panel.set_title(TITLES[axis], fontsize=10)
         if axis == "context length":
             panel.set_xscale("log", base=2)
         panel.set_xticks(values, [str(value) for value in values])
         panel.minorticks_off()
     axes.flat[0].legend(frameon=False)
+    drawing.suptitle("Depth costs in proportion, width more than that, context little until it is "
+                     "long", fontsize=11)
     plots.save(drawing, PICTURE)

@@ -62,6 +62,8 @@ def draw(path, found, known):
     between = np.mean(sorted(level for _, level in found["levels"])[-2:])  # the two highest lines
     curve.legend(frameon=False, loc="center", bbox_to_anchor=(0.5, between),
                  bbox_transform=curve.get_yaxis_transform())
+    drawing.suptitle("As the loss comes down to the entropy, letters become words, and words a "
+                     "story", fontsize=12)
     page.axis("off")
     y, losses = 0.0, dict(found["val"])
     for step, text in chosen(found["samples"]):

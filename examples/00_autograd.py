@@ -119,11 +119,13 @@ def draw_graph(path, boxes, arrows, title):
     columns = 1 + max(column for column, _, _ in boxes.values())
     rows = 1 + max(row for _, row, _ in boxes.values())
     drawing, axes = plots.figure(1.2 * columns, 1.0 * rows + 0.4)
+    starts = [start for start, _ in set(arrows)]
     for start, end in arrows:
         (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
+        colour = plots.COLOURS[1] if starts.count(start) > 1 else plots.GREY
         axes.annotate(
             "", (x1, -y1), (x0, -y0),
-            arrowprops={"arrowstyle": "-|>", "color": plots.GREY, "shrinkA": 30, "shrinkB": 37},
+            arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 30, "shrinkB": 37},
         )
     for column, row, text in boxes.values():
         axes.text(

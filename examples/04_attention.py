@@ -114,39 +114,37 @@ def in_a_model(trained, figures):
     ]
     print(f'heads that read "{REFERENT_OF_IT}" with more than half their weight at both: '
           f"{', '.join(finders) or 'none'}")
-    picture(
-        draw_maps, figures / "04_attention.png", maps_LHTT, tokens,
-        'how much each position (row) reads from each other (column); framed: what "it" reads',
-        marked=its,
-    )
+    picture(draw_maps, figures / "04_attention.png", maps_LHTT, tokens, its)
     picture(draw_rows, figures / "04_it.png", maps_LHTT, tokens, its, positions["tired"])
     return {"maps": maps_LHTT}
 
 
-def draw_maps(path, weights_LHTS, tokens, title, marked):
-    """Return the attention weights of the heads of each layer; row: the position that reads.
+def draw_maps(path, weights_LHTT, tokens, marked):
+    """Draw the attention weights of all heads; a row is the position that reads.
 
-    tokens   the T tokens, one for each row and column
+    tokens   the T tokens, each written on the diagonal, where its row ends and its column begins
     marked   rows to frame
     """
-    L, H, T, _ = weights_LHTS.shape
-    labels = [token.strip() for token in tokens]
-    drawing, axes = plots.figure(
-        2.1 * H + 1.4, 2.1 * L + 1.2, L, H, squeeze=False, sharex=True, sharey=True
-    )
-    for (layer, head), panel in np.ndenumerate(axes):
-        image = panel.imshow(weights_LHTS[layer, head], cmap="Blues", vmin=0, vmax=1)
+    L, H, T, _ = weights_LHTT.shape
+    rows = L * H // 3 + 1  # so that one place is left for the scale
+    drawing, axes = plots.figure(8.4, 2.75 * rows + 0.6, rows, 3)
+    for panel in axes.flat:
+        panel.axis("off")
+    for (layer, head), panel in zip(np.ndindex(L, H), axes.flat, strict=False):
+        seen_TT = np.where(np.tri(T), weights_LHTT[layer, head], np.nan)
+        image = panel.imshow(seen_TT, cmap="Blues", vmin=0, vmax=1)
+        for t, token in enumerate(tokens):
+            panel.text(t + 0.7, t, token.strip(), fontsize=6.5, va="center",
+                       color=plots.QUERY if t in marked else plots.INK)
         for t in marked:
-            low, high = t - 0.5, t + 0.5
-            xs, ys = [-0.5, high, high, -0.5, -0.5], [low, low, high, high, low]
-            panel.plot(xs, ys, color=plots.COLOURS[1], linewidth=1.2, clip_on=False)
+            panel.axhspan(t - 0.5, t + 0.5, fill=False, edgecolor=plots.QUERY)
         panel.set_title(f"layer {layer}, head {head}", fontsize=9)
-        panel.set_xticks(range(T), labels, fontsize=6.5, rotation=90)
-        panel.set_yticks(range(T), labels, fontsize=6.5)
-    drawing.colorbar(image, ax=axes, shrink=0.6, label="weight; those of a row sum to 1")
-    drawing.suptitle(title)
-    drawing.supxlabel("position read", fontsize=9)
-    drawing.supylabel("position reading", fontsize=9)
+        panel.set_xlim(-0.7, T + 1.5)
+    scale = axes[-1, -1].inset_axes((0.1, 0.55, 0.8, 0.07))
+    drawing.colorbar(image, cax=scale, location="bottom", label="weight; a row sums to 1")
+    drawing.suptitle("Each head reads different positions, and none a later one", fontsize=12)
+    drawing.supxlabel("position read (its key)", fontsize=9, color=plots.KEY)
+    drawing.supylabel("position reading (its query); framed: “it”", fontsize=9, color=plots.QUERY)
     return plots.save(drawing, path)
 
 
@@ -176,6 +174,8 @@ def draw_rows(path, weights_LHTT, tokens, rows, reason):
         panel.set_title(title, fontsize=10)
         panel.set_yticks(range(L * H), heads, fontsize=8)
     axes[-1].set_xticks(range(T), [token.strip() for token in tokens], fontsize=8, rotation=90)
+    for panel in axes:
+        panel.axvspan(reason[0] - 0.5, reason[-1] + 0.5, fill=False, edgecolor=plots.KEY)
     drawing.colorbar(image, ax=axes, shrink=0.6, label="weight; a row sums to 1")
     return plots.save(drawing, path)
 
@@ -330,11 +330,11 @@ def _draw_induction(scores, losses, found):
               f"many distances, read at {ELSEWHERE}": ":"}
     for (name, style), colour in zip(styles.items(), plots.COLOURS, strict=False):
         at, score, second = found[name]
-        scores.plot(at, score, style, color=colour, label=name)
+        scores.plot(at, score, style, color=colour, label=f"trained on {name}")
         if name != "tales":  # which has many more tokens, and a loss that is no match for these
             losses.plot(at, second, style, color=colour)
     scores.set(xlabel="step", ylabel="weight on what followed the last time", ylim=(0, 1.05))
-    scores.legend(fontsize=8, title="trained on", title_fontsize=8)
+    scores.legend(fontsize=7.5, loc="center right", bbox_to_anchor=(1, 0.6))
     scores.set_title("It looks like induction, and is a fixed distance", fontsize=10)
     losses.set(xlabel="step", ylabel="loss of what is said again, nats", ylim=(0, None))
     losses.set_title("When that head comes, the loss falls at once", fontsize=10)

@@ -156,7 +156,8 @@ def draw_wirings(path, curves, unigram):
         panel.set(xlabel="step")
     axes[0, 0].set(ylabel="loss, nats per character")
     axes[0, 0].legend(frameon=False)
-    drawing.suptitle(f"{LAYERS} blocks, wired in three ways")
+    drawing.suptitle(f"{LAYERS} blocks learn with pre-norm; without residuals only frequencies; "
+                     "post-norm needs care")
     return plots.save(drawing, path)
 
 

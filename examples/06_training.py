@@ -108,25 +108,34 @@ def learning_rates(config, settings, train_ids, unigram):
 
 
 def draw(path, rows, curves, entropy, unigram):
-    drawing, ((losses, rates), (norms, others)) = plots.figure(10, 6.5, 2, 2)
+    """Draw the loss, gradient and rate of one run on the left, three rates on the right."""
+    drawing, axes = plots.figure(10, 5.6, 3, 2, height_ratios=(3, 1.3, 1.3))
+    losses, norms, rates = axes[:, 0]
+    for panel in axes[:, 1]:
+        panel.remove()
+    others = drawing.add_subplot(axes[0, 1].get_gridspec()[:, 1])
     steps = [row["step"] for row in rows]
     losses.plot(steps, [row["loss"] for row in rows], color=plots.COLOURS[5], label="training")
     validated = [(row["step"], row["val_loss"]) for row in rows if row["val_loss"]]
-    losses.plot(*zip(*validated, strict=True), "o-", color=plots.COLOURS[1], label="validation")
-    losses.axhline(entropy, color=plots.GREY, linestyle="--", label="entropy of the text")
-    losses.set(title="loss", ylabel="nats per token", ylim=(0, None))
+    losses.plot(*zip(*validated, strict=True), "o-", color=plots.COLOURS[1], label="validation",
+                markersize=4)
+    losses.axhline(entropy, **plots.LANDMARK, label="entropy of the text")
+    losses.set(title="One run: the loss falls toward the entropy, fast and then slowly",
+               ylabel="nats per token", ylim=(0, None))
+    norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0], linewidth=0.8)
+    norms.axhline(1.0, **plots.LANDMARK)
+    norms.set(title="Gradients longer than 1 (dashed) are clipped", ylim=(0, None))
     rates.plot(steps, [row["lr"] for row in rows], color=plots.COLOURS[0])
-    rates.set(title="learning rate: warm-up, then a cosine")
-    norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0])
-    norms.axhline(1.0, color=plots.GREY, linestyle="--", label="longer ones are clipped")
-    norms.set(title="length of the gradient", xlabel="step", ylim=(0, None))
+    rates.set(title="The learning rate rises in a warm-up, and falls as a cosine", xlabel="step")
     styles = zip(plots.COLOURS * 9, ("--", "-", ":", "-.") * 9, strict=False)
     for (lr, values), (colour, style) in zip(curves.items(), styles, strict=False):
-        others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"{lr:g}")
-    others.set(title="too low crawls, too high sticks at the unigram loss", xlabel="step",
-               ylabel="loss", ylim=(0, 8))
-    others.axhline(unigram, color=plots.GREY, linestyle="--", label="unigram model")
-    for panel in (losses, norms, others):
+        others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"rate {lr:g}")
+    others.set(title="Other rates: too low crawls, too high sticks at the unigram loss",
+               xlabel="step", ylim=(0, 8))
+    others.axhline(unigram, **plots.LANDMARK, label="unigram model")
+    for panel in drawing.axes:
+        panel.title.set_fontsize(10)
+    for panel in (losses, others):
         panel.legend(frameon=False, fontsize=8)
     return plots.save(drawing, path)
 

@@ -15,7 +15,7 @@ import numpy as np
 from example import FIGURES, draw_bars, expect, picture, run
 from small_model import train_small_gpt
 
-from npgpt import GPT, GPTConfig, tales
+from npgpt import GPT, GPTConfig, plots, tales
 from npgpt.generate import CachedLogits, generate
 from npgpt.sampling import Sampling
 
@@ -33,7 +33,8 @@ BEGINNING = "A shy small dog of Velaria did not cross the red street because it 
 CONTEXTS = (
     "Long ago there was", BEGINNING, "They danced until", "One dawn shy King", "A shy small",
 )
-TOLD = ("greedy", "temperature 0.1", "temperature 1", "temperature 2", "top-k 3", "top-p 0.8")
+TOLD = SETTINGS | {f"temperature {t}": {"temperature": t} for t in (0.5, 1.4)}
+TEXTS = 3  # of each of these
 SAID_BEFORE = 8  # tokens in a row, for a text to have said them before
 
 
@@ -106,27 +107,61 @@ def texts_of(trained, tokens):
     return texts
 
 
-def quality_and_diversity(trained, quick):
+def quality_and_diversity(trained, quick, figures):
     expect("""
         4. Longer texts of several stories. Expect the greedy one to say again what it said, and
-        one at a temperature of 0.1 often; and the settings that cut off unlikely tokens to tell
-        more stories that the grammar of the tales derives than temperature 1 does, at the price of
-        fewer different words. At a temperature of 2 hardly any story is one.
+        one at a temperature of 0.1 often; high temperatures to break the grammar of the tales; and
+        the settings between, or that cut off unlikely tokens, to tell more stories that it derives
+        than either, at the price of fewer different words. Counts are of the first text.
         """)
     prompt_T, found = trained.tokenizer.encode("\n\n"), {}
+    tokens, seeds = (100, [3]) if quick else (3_000, range(3, 3 + TEXTS))
     print(f"{'':16} stories derived   said before   different words")
-    for name in TOLD:
-        ids_T = trained.model.generate(prompt_T, 100 if quick else 3_000, seed=3, **SETTINGS[name])
-        text = trained.tokenizer.decode(ids_T)
-        stories = [story + "\n\n" for story in text.split("\n\n")[1:-1]]
-        derived = sum(tales.log_probability(story) is not None for story in stories)
-        windows = np.lib.stride_tricks.sliding_window_view(ids_T, SAID_BEFORE)
-        again = 1 - len(np.unique(windows, axis=0)) / len(windows)
-        words = len(set(text.split()))
-        share = derived / max(1, len(stories))
-        found[name] = {"derived": share, "again": again, "words": words}
-        print(f"{name:16} {derived:7} of {len(stories):4} {again:13.0%} {words:17}")
-    return {"told": found}
+    for name, settings in TOLD.items():
+        counts = []
+        for seed in seeds:
+            ids_T = trained.model.generate(prompt_T, tokens, seed=seed, **settings)
+            text = trained.tokenizer.decode(ids_T)
+            stories = [story + "\n\n" for story in text.split("\n\n")[1:-1]]
+            derived = sum(tales.log_probability(story) is not None for story in stories)
+            windows = np.lib.stride_tricks.sliding_window_view(ids_T, SAID_BEFORE)
+            again = 1 - len(np.unique(windows, axis=0)) / len(windows)
+            counts.append((derived, len(stories), again, len(set(text.split()))))
+        found[name] = np.array(counts).T
+        derived, told, again, words = counts[0]
+        print(f"{name:16} {derived:7} of {told:4} {again:13.0%} {words:17}")
+    picture(draw_quality, figures / "07_quality.png", found)
+    return {"told": {
+        name: {"derived": derived[0] / max(1, told[0]), "again": again[0], "words": int(words[0])}
+        for name, (derived, told, again, words) in found.items()
+    }}
+
+
+def draw_quality(path, found):
+    """Draw the share of derived stories against the different words of a text.
+
+    found   setting -> (stories derived, stories, said before, different words) of each text
+    """
+    drawing, axes = plots.figure(7.4, 4)
+    curve = []
+    for name, (derived, told, _, words) in found.items():
+        by_temperature = name.startswith("temperature")
+        left = name in ("temperature 0.1", "temperature 0.5", "top-k 3")
+        x, share = words.mean(), derived.sum() / max(1, told.sum())
+        interval = 1.96 * np.sqrt(share * (1 - share) / max(1, told.sum()))
+        axes.errorbar(
+            x, share, interval if np.ptp(words) else None, fmt="o" if by_temperature else "s",
+            color=plots.COLOURS[not by_temperature], elinewidth=0.9,
+        )
+        axes.annotate(name, (x, share), (-7 if left else 7, 3), ha="right" if left else "left",
+                      **plots.NOTE)
+        curve += [(x, share)] * by_temperature
+    axes.plot(*zip(*sorted(curve), strict=True), color=plots.COLOURS[0], linewidth=0.9)
+    axes.set(xlabel="different words in a text of 3,000 tokens", ylim=(0, None),
+             xlim=(0, 1.2 * max(curve)[0]), ylabel="stories that the grammar derives")
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set_title("Greedy repeats itself, high temperatures break the grammar", fontsize=11)
+    return plots.save(drawing, path)
 
 
 class Counting:
@@ -179,7 +214,8 @@ def main(quick=False, figures=FIGURES):
         "kept_by_context": by_context,
         "greedy_repeats": trained.tokenizer.decode(again) == texts["greedy"],
     }
-    return shown | quality_and_diversity(trained, quick) | kept_keys_and_values(quick)
+    shown |= quality_and_diversity(trained, quick, figures)
+    return shown | kept_keys_and_values(quick)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from npgpt import plots
 
 MARKERS = "os^vDP"
 NATS = (0.03, 0.1, 0.3, 1, 3)
-TITLE = "How much larger the loss above the entropy is without each choice, with 95 % intervals"
 LEAK = ("Attention", "mask off")
 
 
@@ -32,7 +31,10 @@ def draw_effects(path, found):
                           (plots.COLOURS[1], "cannot be told")):
         axes.plot([], [], "o-", color=colour, markersize=4.5, label=label)
     axes.legend(fontsize=8, loc="lower right")
-    axes.set_title(TITLE, fontsize=10, loc="right")
+    axes.set_xlabel("excess loss without the choice, beside that with it; 95 % intervals")
+    shown = sum(line.word.startswith(SHOWN) for line in lines.itertuples())
+    axes.set_title(f"{shown} of {len(lines)} choices are shown to matter; the rest, at this size, "
+                   "are not", fontsize=10, loc="right")
     return plots.save(drawing, path)
 
 
@@ -63,7 +65,7 @@ def _draw_rates(axes, found):
         axes.annotate("NaN", (lost.index[0], 1), (0, -14), xycoords=above, **plots.NOTE)
     axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy",
-             title="rates usual for large models (grey) are low here")
+             title="Rates usual for large models (grey) are low here")
     axes.title.set_fontsize(10)
     plain_ticks(axes.xaxis, (0.0001, 0.01, 1, 100))
     plain_ticks(axes.yaxis, NATS)
@@ -80,7 +82,7 @@ def _draw_noise(axes, noise):
     axes.legend(frameon=False, fontsize=8)
     axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
              ylabel="noise / length of the gradient")
-    axes.set_title("a gradient's noise falls as 1/√B", fontsize=10)
+    axes.set_title("A gradient's noise falls as 1/√B", fontsize=10)
     plain_ticks(axes.xaxis, sizes)
     plain_ticks(axes.yaxis, (1.5, 2, 3, 4, 6, 8))
 
@@ -96,5 +98,5 @@ def _draw_leak(axes, found):
     axes.annotate("the entropy", (0, 0), (4, -10), xycoords=("axes fraction", "data"),
                   **plots.NOTE)
     axes.set(xlabel="step", ylabel="nats above the entropy, in training")
-    axes.set_title("a leak goes below the entropy", fontsize=10)
+    axes.set_title("Without a mask the loss leaks below the entropy", fontsize=10)
     axes.legend(frameon=False, fontsize=8)

@@ -2,30 +2,38 @@
 
     python examples/diagrams.py            all of them, into examples/figures/
 
-A GPT and one of its blocks; how channels are cut into heads; why scores are divided by the root of
-D; what layer norm takes out of a gradient; activations and their slopes; the best size of a model
-for a budget; the steps from a language model to one that answers.
+Here are those of boxes and numbers: merges, the two embeddings, masks, a GPT and its block, heads,
+the steps to a model that answers. `curves.py` has the curves.
 
 Try:
+- Another word of `MERGED`: how many tokens is it, and when were its merges learned?
 - Another `seed` in `heads`: other numbers, and still no row reads from a later one.
-- D = 1024 as the last of `sizes` in `scores`: undivided, one weight is nearly 1.
 """
 
 import numpy as np
+from curves import CURVES
 from example import FIGURES
 
 import autograd
-from autograd import Tensor
-from npgpt import plots
+from npgpt import BPETokenizer, plots, tales
+from npgpt.plots import KEY, QUERY, VALUE
+from npgpt.text import visible
 
-BLUE, ORANGE, GREEN = plots.COLOURS[:3]
-PALE = {BLUE: "#d6e9f5", ORANGE: "#fbe3d0", GREEN: "#d3efe6", plots.GREY: "#f0f0f0"}
+BLUE, ORANGE, GREEN, _, GOLD, SKY = plots.COLOURS
+PALE = {BLUE: "#d6e9f5", ORANGE: "#fbe3d0", GREEN: "#d3efe6", GOLD: "#fbeccb", SKY: "#e1f2fb",
+        plots.GREY: "#f0f0f0"}
+MERGED = " because", " unhappiness"
 
 
 def box(axes, x, y, text, colour=plots.GREY, width=2.0, height=0.62, size=9):
     """Draw a box with its middle at (x, y)."""
-    axes.text(x, y, text, ha="center", va="center", fontsize=size, color=plots.INK, zorder=3)
+    label(axes, x, y, text, size)
     axes.add_patch(_rectangle(x, y, width, height, PALE[colour], colour))
+
+
+def label(axes, x, y, text, size=9, **font):
+    style = {"ha": "center", "va": "center", "color": plots.INK, "zorder": 3}
+    axes.text(x, y, text, fontsize=size, **style, **font)
 
 
 def _rectangle(x, y, width, height, face, edge):
@@ -51,6 +59,120 @@ def plain(axes, xlim, ylim):
     axes.axis("off")
 
 
+def table(axes, x, y, values, colours, title, decimals=1, filled=True):
+    """Draw a matrix of numbers, its upper left corner at (x, y).
+
+    colours, filled   one for all cells, for each column, or [[one], ...] for each row
+    """
+    colours, filled = (np.broadcast_to(of, values.shape) for of in (colours, filled))
+    for (row, column), value in np.ndenumerate(values):
+        colour = colours[row, column]
+        at = x + column + 0.5, y - 0.62 * row - 0.31
+        face = PALE[colour] if filled[row, column] else "white"
+        axes.add_patch(_rectangle(*at, 0.9, 0.52, face, colour))
+        shown = f"{value:.{decimals}f}" if np.isfinite(value) else "–∞"
+        label(axes, *at, shown, 8)
+    axes.text(x, y + 0.14, title, fontsize=8, va="bottom", color=plots.INK)
+
+
+def merges(path, words=MERGED):
+    """Draw the merges of words, from bytes up to tokens, by the tokenizer of CONCEPTS.md."""
+    tokenizer = BPETokenizer.train(tales.generate(300_000, seed=1)[:100_000], vocab_size=512)
+    drawing, axes = plots.figure(9.4, 2.7)
+    plain(axes, (-0.7, sum(map(len, words)) + 0.7), (-0.5, 4.1))
+    left = 0
+    for word in words:
+        for token in tokenizer.encode(word).tolist():
+            left, *_ = _merged(axes, tokenizer, token, left, GOLD)
+        left += 1
+    axes.set_title("A frequent word becomes one token, a rare one stays in pieces", fontsize=12)
+    axes.text(len(words[0]) + 0.6, 3.8, "a number: the merge that made it, in the order learned\n"
+              "filled: a token of the word", va="top", fontsize=8.5, color=plots.INK)
+    return plots.save(drawing, path)
+
+
+def _merged(axes, tokenizer, token, left, colour=plots.GREY):
+    """Draw a token above its parts, which begin at `left`; return (their end, its x, its y)."""
+    below = []
+    for part in tokenizer.parts(token):
+        left, *at = _merged(axes, tokenizer, part, left)
+        below.append(at)
+    x, y = np.mean([x for x, _ in below] or [left]), max((y for _, y in below), default=-0.9) + 0.9
+    for at in below:
+        axes.plot(*zip((x, y), at, strict=True), color=plots.INK, linewidth=1, zorder=1)
+    name = visible(tokenizer.token_bytes(token).decode())
+    box(axes, x, y, name, colour, width=0.5 + 0.17 * len(name), height=0.5)
+    if below:
+        axes.text(x + 0.33 + 0.085 * len(name), y + 0.1, token - 255, fontsize=7, color=plots.INK)
+    return left + (not below), x, y
+
+
+def look_up(path, text="moon", C=3, seed=1):
+    """Draw the rows of two tables, one for each token and one for each position, and their sum."""
+    rng, letters = np.random.default_rng(seed), sorted(set(text))
+    row_of_token_T = [letters.index(letter) for letter in text]
+    E, P = (rng.normal(size=(len(rows), C)).round(1) for rows in (letters, text))
+    twice = [[GOLD if text.count(letter) > 1 else plots.GREY] for letter in letters]
+    drawing, axes = plots.figure(8.4, 2.2)
+    plain(axes, (-0.9, 19.3), (-3, 0.7))
+    table(axes, 0, -0.31, E, twice, "E, a row for each token")
+    here = [twice[row] for row in row_of_token_T]
+    table(axes, 6, 0, E[row_of_token_T], here, "the rows looked up")
+    table(axes, 11, 0, P, plots.GREY, "P, a row for each position")
+    table(axes, 16, 0, E[row_of_token_T] + P, here, "the sum (T, C)")
+    for row, letter in enumerate(letters):
+        label(axes, -0.3, -0.62 - 0.62 * row, letter)
+    for t, row in enumerate(row_of_token_T):
+        y = -0.31 - 0.62 * t
+        label(axes, 5.7, y, text[t])
+        label(axes, 10.7, y, t)
+        arrow(axes, (C + 0.1, -0.62 - 0.62 * row), (5.4, y), colour=here[t][0])
+    label(axes, 9.8, -1.24, "+", 14)
+    label(axes, 15, -1.24, "=", 14)
+    label(axes, 3.7, -2.8, "Both o are the same row of E. The position tells them apart.", 8.5)
+    axes.set_title("A vector is the token's row plus the position's row", fontsize=12)
+    return plots.save(drawing, path)
+
+
+def may_read(S, T):
+    """Return masks by family, (reader, read): GPT and BERT (T, T), T5 (S + T, S + T)."""
+    before_TT = np.tri(T, dtype=bool)
+    t5 = np.block([[np.ones((S, S)), np.zeros((S, T))], [np.ones((T, S)), before_TT]])
+    return {"GPT": before_TT, "BERT": np.ones((T, T), bool), "T5": t5 > 0}
+
+
+def masks(path):
+    """Draw which position may read which, in a GPT, a BERT and a T5."""
+    rows = (
+        ("GPT", 0, 6, "the cat sat on a mat", "GPT: what came before"),
+        ("BERT", 0, 6, "the cat [MASK] on a mat", "BERT: both sides"),
+        ("T5", 5, 4, "the cat <x> a mat <s> <x> sat on",
+         "T5: the source both ways,\nits own words as a GPT"),
+    )
+    drawing, axes = plots.figure(9.6, 3.9, 1, 3, width_ratios=(6, 6, 9))
+    for panel, (family, S, T, text, title) in zip(axes, rows, strict=True):
+        words, mask = text.split(), may_read(S, T)[family]
+        for (row, column), reads in np.ndenumerate(mask):
+            colour = GOLD if column < S <= row else SKY
+            face, edge = (PALE[colour], colour) if reads else ("white", "#dddddd")
+            panel.add_patch(_rectangle(column, row, 0.8, 0.8, face, edge))
+        panel.set(xlim=(-0.6, S + T - 0.4), ylim=(S + T - 0.4, -0.6), aspect="equal")
+        panel.set_xticks(range(S + T), words, rotation=60, ha="right", rotation_mode="anchor",
+                         fontsize=8)
+        panel.set_yticks(range(S + T), words, fontsize=8)
+        panel.tick_params(length=0)
+        panel.spines[:].set_visible(False)
+        panel.set_title(title, fontsize=10)
+        panel.set_xlabel("is read: its key", color=KEY, fontsize=9)
+    axes[0].set_ylabel("reads: its query", color=QUERY, fontsize=9)
+    for x, y, text in ((6.5, 2, "hidden from\nthe encoder"), (2, 6.5, "cross-attention")):
+        label(axes[2], x, y, text, bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})
+    for y, text in ((2, "encoder"), (7, "decoder")):
+        label(axes[2], 9, y, text, rotation=-90)
+    drawing.suptitle("The mask makes the model: who may read whom", fontsize=12)
+    return plots.save(drawing, path)
+
+
 def block(path):
     """Return a GPT from token ids to logits, and what one of its blocks does."""
     drawing, (whole, one) = plots.figure(7.4, 4.7, 1, 2)
@@ -69,11 +191,11 @@ def block(path):
         box(whole, 0, y, name, colour, width=2.9)
         whole.text(1.65, y + 0.33, shape, fontsize=8, va="center", color=plots.INK)
         arrow(whole, (0, y + 0.33), (0, y + 0.67))
-    whole.text(0, 7.0, "logits", ha="center", va="center", fontsize=9, color=plots.INK)
+    label(whole, 0, 7.0, "logits")
 
     plain(one, (-1.5, 4.1), (-0.5, 7.5))
     one.set_title("one block", fontsize=11)
-    one.text(0, -0.2, "x (B, T, C)", ha="center", va="center", fontsize=9, color=plots.INK)
+    label(one, 0, -0.2, "x (B, T, C)")
     arrow(one, (0, 0.1), (0, 2.85))
     arrow(one, (0, 3.15), (0, 6.35))
     arrow(one, (0, 6.65), (0, 7.3))
@@ -85,23 +207,11 @@ def block(path):
         arrow(one, (2.3, y + 0.95), (2.3, y + 1.2))
         box(one, 2.3, y + 1.65, branch, ORANGE, width=2.9, height=0.85, size=8.5)
         arrow(one, (2.3, y + 2.1), (2.3, y + 2.5), (0.17, y + 2.5))
-        one.text(0, y + 2.5, "+", ha="center", va="center", fontsize=12, zorder=3,
-                 bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white",
-                       "edgecolor": plots.INK})
-    one.text(-0.35, 5.0, "the residual stream", rotation=90, ha="center", va="center", fontsize=8.5)
+        circle = {"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": plots.INK}
+        label(one, 0, y + 2.5, "+", 12, bbox=circle)
+    label(one, -0.35, 5.0, "the residual stream", 8.5, rotation=90)
     drawing.suptitle("A block only adds to the residual stream", fontsize=12)
     return plots.save(drawing, path)
-
-
-def table(axes, x, y, values, colours, title, decimals=1):
-    """Draw a matrix of numbers, its upper left corner at (x, y).    colours: one a column"""
-    for (row, column), value in np.ndenumerate(values):
-        colour = colours[column]
-        at = x + column + 0.5, y - 0.62 * row - 0.31
-        axes.add_patch(_rectangle(*at, 0.9, 0.52, PALE[colour], colour))
-        shown = f"{value:.{decimals}f}" if np.isfinite(value) else "–∞"
-        axes.text(*at, shown, ha="center", va="center", fontsize=8, color=plots.INK, zorder=3)
-    axes.text(x, y + 0.14, title, fontsize=8, va="bottom", color=plots.INK)
 
 
 def heads(path, seed=5):
@@ -112,126 +222,36 @@ def heads(path, seed=5):
     q_TC, k_TC, v_TC = (rng.normal(size=(3, T, C)) * 1.6).round(1)
     drawing, axes = plots.figure(7.4, 5.55)
     plain(axes, (-0.3, 18.3), (-10.2, 2.9))
-    both = [BLUE] * D + [ORANGE] * D
-    for row, (name, x_TC) in enumerate((("q", q_TC), ("k", k_TC), ("v", v_TC))):
-        table(axes, 0, 1.6 - 3.4 * row, x_TC, both, f"{name} (T, C) = (3, 4)")
-    for head, colour in enumerate((BLUE, ORANGE)):
-        axes.text(1 + 2 * head, 2.55, f"head {head}", ha="center", va="center", fontsize=9,
-                  color=colour, weight="bold")
-    axes.text(2, 2.55, "|", ha="center", va="center", fontsize=9, color=plots.INK)
+    first = [True] * D + [False] * D
+    parts = ("q", "queries", q_TC, QUERY), ("k", "keys", k_TC, KEY), ("v", "values", v_TC, VALUE)
+    for row, (name, plural, x_TC, colour) in enumerate(parts):
+        table(axes, 0, 1.6 - 3.4 * row, x_TC, colour, f"{name}, {plural} (T, C)", filled=first)
+    label(axes, 2, 2.55, "head 0: filled | head 1: white")
     axes.plot([4.2, 4.45, 4.45, 4.2], [1.6, 1.6, -7.1, -7.1], color=plots.INK, linewidth=1.2)
     joined = []
-    for head, (colour, y) in enumerate(((BLUE, 1.6), (ORANGE, -3.9))):
+    for head, (filled, y) in enumerate(((True, 1.6), (False, -3.9))):
         q, k, v = (x_TC[:, head * D : (head + 1) * D] for x_TC in (q_TC, k_TC, v_TC))
         score_TT = q @ k.T / np.sqrt(D)
         score_TT[np.triu_indices(T, 1)] = -np.inf
         weight_TT = autograd.softmax(score_TT).data
         joined.append(weight_TT @ v)
-        table(axes, 5.4, y, score_TT, [colour] * T, f"head {head}: q kᵀ / √2, masked")
-        table(axes, 9.6, y, weight_TT, [colour] * T, "softmax of each row", decimals=2)
-        table(axes, 13.8, y, joined[-1], [colour] * D, "weights times v")
+        title = f"head {head}: q kᵀ / √2, masked"
+        table(axes, 5.4, y, score_TT, plots.GREY, title, filled=filled)
+        table(axes, 9.6, y, weight_TT, plots.GREY, "softmax of each row", 2, filled)
+        table(axes, 13.8, y, joined[-1], VALUE, "weights times v", filled=filled)
         for x in (4.45, 8.5, 12.7):
             arrow(axes, (x, y - 1), (x + 0.85, y - 1))
     y_TC = np.concatenate(joined, axis=1)
-    table(axes, 13.8, -7.6, y_TC, both, "both, side by side: y (T, C)")
+    table(axes, 13.8, -7.6, y_TC, VALUE, "both, side by side: y (T, C)", filled=first)
     axes.plot([16.0, 16.3, 16.3, 16.0], [1.6, 1.6, -5.8, -5.8], color=plots.INK, linewidth=1.2)
     arrow(axes, (16.3, -2.1), (17.3, -2.1), (17.3, -6.8))
-    axes.text(15.8, -9.85, "then times W (C, C)", ha="center", va="center", fontsize=8.5,
-              color=plots.INK)
+    label(axes, 15.8, -9.85, "then times W (C, C)", 8.5)
     axes.text(5.4, -7.4, "A row is a position: it reads itself\nand what is above it, never below.",
               fontsize=8.5, va="top", color=plots.INK)
     axes.set_title("Each head attends by itself, with its own channels", fontsize=12)
     shapes = (x.reshape(1, T, H, D).swapaxes(1, 2) for x in (q_TC, k_TC, v_TC))
     attended = autograd.scaled_dot_product_attention(*shapes).data[0]
     assert np.allclose(attended.swapaxes(0, 1).reshape(T, C), y_TC)
-    return plots.save(drawing, path)
-
-
-def scores(path, sizes=(1, 4, 16, 64, 256), keys=50, repeats=400):
-    """Return the largest of 50 attention weights, with scores divided by the root of D and not."""
-    rng = np.random.default_rng(0)
-    curves = {"scores as they are": [], "divided by √D": []}
-    for D in sizes:
-        q, k = rng.normal(size=(2, repeats, keys, D))
-        score = (q * k).sum(axis=2)
-        for curve, scale in zip(curves.values(), (1, np.sqrt(D)), strict=True):
-            curve.append(autograd.softmax(score / scale).data.max(axis=1).mean())
-    drawing, axes = plots.figure(6.0, 3.0)
-    for (name, values), colour, marker in zip(curves.items(), (ORANGE, BLUE), "so", strict=True):
-        axes.plot(sizes, values, marker=marker, color=colour)
-        axes.annotate(name, (sizes[-2], values[-2]), (0, 9), ha="center", **plots.NOTE)
-    axes.axhline(1 / keys, **plots.LANDMARK)
-    axes.annotate("equal shares, 1/50", (sizes[0], 1 / keys), (0, 3), **plots.NOTE)
-    axes.set(xscale="log", xlabel="D, channels of a head", ylim=(0, 1))
-    axes.set_ylabel(f"the largest of {keys} weights")
-    axes.set_xticks(sizes, map(str, sizes))
-    axes.minorticks_off()
-    axes.set_title("Undivided, wide heads put nearly all weight on one position", fontsize=11)
-    return plots.save(drawing, path)
-
-
-def layer_norm(path):
-    """Draw the two parts that the backward rule of layer norm takes out of a gradient."""
-    rng = np.random.default_rng(2)
-    x_C, g_C = rng.normal(size=(2, 6))
-    x = Tensor(x_C[None], requires_grad=True)
-    autograd.layer_norm(x, eps=0.0).backward(g_C[None])
-    n_C = (x_C - x_C.mean()) / x_C.std()
-    shift_C, scale_C = np.full(6, g_C.mean()), n_C * (g_C * n_C).mean()
-    left_C = g_C - shift_C - scale_C
-    assert np.allclose(left_C / x_C.std(), x.grad[0])
-    drawing, axes = plots.figure(7.4, 2.5, 1, 4, sharey=True)
-    panels = (
-        ("g, the gradient of n", g_C, plots.GREY), ("its mean: a shift", shift_C, ORANGE),
-        ("along n: a scale", scale_C, GREEN), ("what is left", left_C, BLUE),
-    )
-    for panel, (title, values, colour), sign in zip(axes, panels, ("", "–", "–", "="), strict=True):
-        panel.bar(range(6), values, color=colour)
-        panel.axhline(0, color=plots.INK, linewidth=0.7)
-        panel.set_title(f"{sign}  {title}", fontsize=9)
-        panel.set_xlabel("channel", fontsize=8)
-        panel.set_xticks(range(6))
-        panel.tick_params(labelsize=8)
-    drawing.suptitle("Backward takes out what layer norm would undo: a shift and a scale",
-                     fontsize=11)
-    return plots.save(drawing, path)
-
-
-def activations(path):
-    """Draw ReLU and GELU, and their slopes by `autograd`."""
-    z = np.linspace(-4, 3, 701)
-    drawing, panels = plots.figure(7.4, 2.9, 1, 2)
-    for activation, colour, style in ((autograd.relu, ORANGE, "--"), (autograd.gelu, BLUE, "-")):
-        x = Tensor(z, requires_grad=True)
-        y = activation(x)
-        y.sum().backward()
-        for panel, values in zip(panels, (y.data, x.grad), strict=True):
-            label = {"relu": "ReLU", "gelu": "GELU"}[activation.__name__]
-            panel.plot(z, values, style, color=colour, label=label, linewidth=1.8)
-    for panel, title in zip(panels, ("output", "slope"), strict=True):
-        panel.set(title=title, xlabel="input")
-        panel.axhline(0, color=plots.GREY, linewidth=0.7, zorder=0)
-        panel.legend(frameon=False)
-    drawing.suptitle("ReLU's slope jumps from 0 to 1, GELU's is smooth", fontsize=12)
-    return plots.save(drawing, path)
-
-
-def budgets(path, FLOPs=(1e20, 1e21, 1e22, 1e23)):
-    """Draw the loss by size for several budgets, by the law that Besiroglu et al. fitted."""
-    E, A, B, alpha, beta = 1.8172, 482.01, 2085.43, 0.3478, 0.3658
-    N = np.logspace(8, 11.5, 400)
-    drawing, axes = plots.figure(6.4, 3.4)
-    best = []
-    for C, colour, style in zip(FLOPs, plots.COLOURS, ("-", "--", "-.", ":"), strict=False):
-        loss = E + A / N**alpha + B / (C / (6 * N)) ** beta
-        axes.plot(N, loss, style, color=colour, label=f"$10^{{{np.log10(C):.0f}}}$ FLOPs")
-        best.append((N[loss.argmin()], loss.min()))
-    axes.plot(*zip(*best, strict=True), "o", color=plots.INK, label="the best size")
-    axes.axhline(E, **plots.LANDMARK)
-    axes.annotate(f"E = {E:.2f}, the floor", (N[0], E), (0, 3), **plots.NOTE)
-    axes.set(xscale="log", xlabel="N, parameters", ylabel="loss, nats per token", ylim=(1.7, 3.6))
-    axes.set_title("The best size grows with the budget", fontsize=11)
-    axes.legend(frameon=False, ncols=2, loc="upper left", fontsize=9, handlelength=3)
     return plots.save(drawing, path)
 
 
@@ -242,9 +262,8 @@ def to_chat(path):
     axes.set_title("The same next-token model at each step; what changes is what it learns from",
                    fontsize=11)
     steps = (
-        ("pre-training", "web pages, books, code:\n$10^{12}$ tokens", "continues\nany text", BLUE),
-        ("instruction\ntuning", "written conversations:\n$10^4$ and more", "answers\nin form",
-         ORANGE),
+        ("pre-training", "web pages, books, code:\n10¹² tokens", "continues\nany text", BLUE),
+        ("instruction\ntuning", "written conversations:\n10⁴ and more", "answers\nin form", ORANGE),
         ("reward", "its own answers, judged by\npeople or a verifier", "answers\nas preferred",
          GREEN),
     )
@@ -264,7 +283,7 @@ def to_chat(path):
     return plots.save(drawing, path)
 
 
-DIAGRAMS = (block, heads, scores, layer_norm, activations, budgets, to_chat)
+DIAGRAMS = (merges, look_up, masks, block, heads, *CURVES, to_chat)
 
 
 def main(quick=False, figures=FIGURES):

@@ -77,7 +77,10 @@ def _draw_predictions(axes, cells, told):
     axes.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel=ABOVE)
     axes.set_xlim(right=4 * max(told.flops.max(), cells.flops.max()))
     _plain_losses(axes)
-    axes.set_title("Runs of four times the FLOPs, predicted, with their errors", fontsize=10)
+    wrong = [abs(p[way] / p["excess"] - 1) for p in told.to_dict("records")
+             for way in ("given", "fitted")]
+    axes.set_title(f"Predictions of larger runs miss the excess by {min(wrong):.0%} to "
+                   f"{max(wrong):.0%}", fontsize=10)
     axes.legend(fontsize=8)
 
 

@@ -14,6 +14,7 @@ from npgpt.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
+QUERY, KEY, VALUE = COLOURS[:3]  # in every picture; legible on white and on black
 COMPARED = "npgpt compare"  # the mark of that command's pictures
 LINES = ("o-", "s--", "^:", "D-.")  # different without colours, too
 LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}

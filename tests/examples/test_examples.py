@@ -175,7 +175,8 @@ def test_06_a_batch_is_memorised_and_a_text_is_learned(results):
 
 
 def test_07_settings_keep_what_they_say_and_the_cache_changes_nothing(results):
-    shown, _ = results("07_generation")
+    shown, folder = results("07_generation")
+    assert (folder / "07_quality.png").stat().st_size > 5_000
     kept = shown["kept"]
     assert kept["greedy"] == 1 and kept["top-k 3"] == 3
     assert 1 <= kept["top-p 0.8"] < kept["temperature 1"]
@@ -183,6 +184,13 @@ def test_07_settings_keep_what_they_say_and_the_cache_changes_nothing(results):
     assert set(shown["kept_by_context"]["top-k 3"]) == {3}
     assert len(set(shown["kept_by_context"]["top-p 0.8"])) > 1
     assert shown["positions"] == [[16, 16 * 17 // 2], [32, 32 * 33 // 2]]
+
+
+def test_a_larger_budget_is_a_lower_loss_and_a_story_is_drawn_for_each(mains, tmp_path):
+    found = mains("story_by_budget")(quick=True, figures=tmp_path)
+    losses = [loss for _, _, loss, _ in found.values()]
+    assert len(losses) == 3 and losses == sorted(losses, reverse=True)
+    assert (tmp_path / "story_by_budget.png").stat().st_size > 5_000
 
 
 def test_09_the_floor_is_not_passed_and_the_prediction_comes_before_its_run(results):
