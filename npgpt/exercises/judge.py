@@ -9,6 +9,7 @@ import ast
 import builtins
 import copy
 import inspect
+import operator
 import runpy
 import sys
 import textwrap
@@ -183,7 +184,8 @@ def _call(function, arguments, path=None):
     except BaseException as error:
         raise _in_their_words(error, path, arguments) from error
     for name, value in arguments.items():
-        if isinstance(value, (np.ndarray, list)) and not _same(theirs[name], value):
+        same = _same if isinstance(value, np.ndarray) else operator.eq
+        if isinstance(value, (np.ndarray, list)) and not same(theirs[name], value):
             raise WrongError(
                 f"it changes its argument {name}, which the caller still needs; make a copy first"
             )
@@ -235,6 +237,7 @@ def _made_of_arguments(body, function, result):
     changed, known = _names(body, ast.Store), {**vars(builtins), **function.__globals__}
     free = _names(node, ast.Load) - {a.arg for a in body.args.args} - _names(node, ast.Store)
     plain = all(isinstance(known.get(n), ModuleType) or hasattr(builtins, n) for n in free)
+    plain = plain and not isinstance(node, ast.Name)  # an argument as it came: a line is missing
     return node if plain and not (_names(node, ast.Load) & changed) else None
 
 
@@ -274,6 +277,8 @@ def _names(node, context):
 
 
 def _described(value):
+    if isinstance(value, list):
+        return f"[{', '.join(map(_described, value))}]"
     if isinstance(value, np.ndarray):
         return f"{_rounded(value)}" if value.size <= SHOWN else f"{value.shape}"
     return getattr(value, "__name__", None) or repr(value)
