@@ -1,10 +1,10 @@
 """A whole GPT in one file: its computation, the gradient of every step, and its training.
 
-It learns to continue a text: in 75 seconds of one core its loss falls from 3.94 (a blind guess of
-50 characters has ln 50 = 3.91) to 0.50, and it writes:
+It learns to continue a text: in a minute of one core its loss falls from 3.94 (a blind guess among
+50 characters is ln 50 = 3.91) to 0.6. Then it writes:
 
-    SAMPLE1
-    SAMPLE2
+    "Who ate my tasty buns?" asked witty Duke Lord Ruruto of Tilisia. "Not I," said the loyal
+    pretty pink. But the meek dog had juice on its chin, so it was sent to Birilia.
 
 It needs NumPy and a text. These lines write a text and train on it:
 
@@ -247,4 +247,4 @@ def main(path, steps=1500, T=96, C=64, H=4, layers=3, B=12):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    sys.exit(__doc__) if len(sys.argv) != 2 else main(sys.argv[1])

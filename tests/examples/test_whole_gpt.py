@@ -1,4 +1,4 @@
-"""The GPT on one page computes what npgpt.GPT does: loss, every gradient, AdamW's steps."""
+"""The GPT in one file computes what npgpt.GPT does: loss, every gradient, AdamW's steps."""
 
 import ast
 import importlib.util
