@@ -36,7 +36,6 @@ def cases(rng):
 
 FAULTS = {
     "dq and dk are not divided by sqrt(D)": {"dz_HTT = dz_HTT / D**0.5": "pass"},
-    "dq and dk are divided by D, not by its root": {"D**0.5": "D"},
     "the softmax is left out: da is used as dz":
         {"softmax_vjp(da_HTT.reshape(-1, T), a_HTT.reshape(-1, T))": "da_HTT"},
     "the softmax's backward lacks its sum":

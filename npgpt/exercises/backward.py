@@ -27,20 +27,19 @@ def backward(sources, vjps):
     return grads
 
 
-def _product(a, b):
+def _product(*by):
     def vjp(d):
-        return d * b, d * a
+        return [d * other for other in by]
 
     return vjp
 
 
 def cases(rng):
-    a, b, c = 2.0, 3.0, 5.0
-    yield {"sources": [[], [], [0, 1]], "vjps": [None, None, _product(a, b)]}
-    yield {"sources": [[], [0, 0], [1, 0]], "vjps": [None, _product(a, a), _product(a * a, a)]}
+    yield {"sources": [[], [], [0, 1]], "vjps": [None, None, _product(3.0, 2.0)]}
+    yield {"sources": [[], [0, 0], [1, 0]], "vjps": [None, _product(2.0, 2.0), _product(2.0, 4.0)]}
     yield {"sources": [[], [], [0, 1], [], [2, 2], [4, 3], [5, 2]],
-           "vjps": [None, None, _product(a, b), None, _product(a * b, a * b),
-                    _product(36.0, c), _product(180.0, 6.0)]}
+           "vjps": [None, None, _product(3.0, 2.0), None, _product(6.0, 6.0), _product(5.0, 36.0),
+                    _product(6.0, 180.0)]}
 
 
 FAULTS = {

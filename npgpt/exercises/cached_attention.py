@@ -36,18 +36,13 @@ def cases(rng):
 
 
 FAULTS = {
-    "the new position does not read itself": {
-        "score_H1S.max(": "score_H1S.max(initial=-9, ",
-        "    return ": "    e_H1S[:, :, -1] = 0\n    return ",
-    },
+    "the new position does not read itself":
+        {"    return ": "    e_H1S[:, :, -1] = 0\n    return "},
     "the new key and value come first in the cache":
         {"[keys_HSD, k_H1D]": "[k_H1D, keys_HSD]", "[values_HSD, v_H1D]": "[v_H1D, values_HSD]"},
-    "the new key comes first in the cache, the new value last: they belong together":
-        {"[keys_HSD, k_H1D]": "[k_H1D, keys_HSD]"},
     "the new key and value are not returned in the cache":
         {", keys_HSD, values_HSD\n": ", keys_HSD[:, :-1], values_HSD[:, :-1]\n"},
     "the weights are not divided by their sum": {" / e_H1S.sum(axis=2, keepdims=True)": ""},
-    "all heads share one sum": {"e_H1S.sum(axis=2, keepdims=True)": "e_H1S.sum()"},
     "the keys are averaged instead of the values": {"@ values_HSD, k": "@ keys_HSD, k"},
     "the scores are not divided by sqrt(D)":
         {"scores(q_H1D, keys_HSD)": "q_H1D @ keys_HSD.swapaxes(1, 2)"},

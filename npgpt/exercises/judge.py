@@ -15,7 +15,7 @@ import sys
 import textwrap
 import traceback
 import warnings
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType
 
 import numpy as np
 
@@ -218,7 +218,7 @@ def _line(exercise, function, result, calls):
         return ""
     if not isinstance(tree.body[0], ast.FunctionDef):
         return ""
-    faulty = _made_of_arguments(tree.body[0], function, result)
+    faulty = _made_of_arguments(tree.body[0], result)
     faulty = [faulty] if faulty else _mended(exercise, tree, function, calls)
     if len(faulty) != 1:
         return ""
@@ -226,7 +226,7 @@ def _line(exercise, function, result, calls):
     return f"\nThe fault is in line {first + line - 1}:\n    {lines[line - 1].strip()}"
 
 
-def _made_of_arguments(body, function, result):
+def _made_of_arguments(body, result):
     """Return the expression of a result in the only return, if it reads only arguments."""
     returned = [n for n in ast.walk(body) if isinstance(n, ast.Return)]
     if len(returned) != 1 or body.body[-1] is not returned[0]:
@@ -234,11 +234,12 @@ def _made_of_arguments(body, function, result):
     node = returned[0].value
     if isinstance(node, ast.Tuple) and result < len(node.elts):
         node = node.elts[result]
-    changed, known = _names(body, ast.Store), {**vars(builtins), **function.__globals__}
-    free = _names(node, ast.Load) - {a.arg for a in body.args.args} - _names(node, ast.Store)
-    plain = all(isinstance(known.get(n), ModuleType) or hasattr(builtins, n) for n in free)
-    plain = plain and not isinstance(node, ast.Name)  # an argument as it came: a line is missing
-    return node if plain and not (_names(node, ast.Load) & changed) else None
+    if isinstance(node, ast.Name):  # an argument as it came: a line is missing
+        return None
+    known = {"np", "math", *dir(builtins), *(a.arg for a in body.args.args)}
+    known |= _names(node, ast.Store)  # in comprehensions
+    elsewhere = _names(body, ast.Store) - _names(node, ast.Store)
+    return node if _names(node, ast.Load) <= known - elsewhere else None
 
 
 def _mended(exercise, tree, function, calls):

@@ -129,11 +129,9 @@ class GPT:
         self.T, self.H, self.layers = T, H, layers
         self.matrices, self.vectors = {"wte": (V, C), "wpe": (T, C)}, {"g": (C,), "b": (C,)}
         for i in range(layers):
-            for name, size_in, size_out in (
-                ("qkv", C, 3 * C), ("o", C, C), ("up", C, 4 * C), ("down", 4 * C, C)
-            ):
-                self.matrices[f"w_{name}{i}"] = size_in, size_out
-                self.vectors[f"b_{name}{i}"] = (size_out,)
+            for name, rows, columns in (("qkv", 1, 3), ("o", 1, 1), ("up", 1, 4), ("down", 4, 1)):
+                self.matrices[f"w_{name}{i}"] = rows * C, columns * C
+                self.vectors[f"b_{name}{i}"] = (columns * C,)
             self.vectors |= {f"{name}_{i}": (C,) for name in ("g1", "b1", "g2", "b2")}
 
     def initial(self, rng, dtype=np.float32):
@@ -168,18 +166,17 @@ class GPT:
         x = layer_norm(tape, x, w["g"], w["b"])
         return tape, w, matmul(tape, x, transpose(tape, w["wte"]))
 
+    def loss(self, weights, x_BT, y_BT):
+        """Return the mean loss, its tape, and the positions of the weights."""
+        tape, w, logits = self.run(weights, x_BT)
+        return float(tape.values[cross_entropy(tape, logits, y_BT)]), tape, w
+
     def loss_and_gradient(self, weights, x_BT, y_BT):
         """Return the loss, and the gradients with respect to both vectors."""
-        tape, w, logits = self.run(weights, x_BT)
-        loss = tape.values[cross_entropy(tape, logits, y_BT)]
+        loss, tape, w = self.loss(weights, x_BT, y_BT)
         grads = backward(tape.sources, tape.vjps)
-        return float(loss), [np.concatenate([np.ravel(grads[w[name]]) for name in names])
-                             for names in (self.matrices, self.vectors)]
-
-    def nats(self, weights, ids):
-        """Return the sum of the losses of ids[1:]."""
-        tape, _, logits = self.run(weights, ids[None, :-1])
-        return float(tape.values[cross_entropy(tape, logits, ids[None, 1:])]) * (len(ids) - 1)
+        return loss, [np.concatenate([np.ravel(grads[w[name]]) for name in names])
+                      for names in (self.matrices, self.vectors)]
 
     def tell(self, weights, ids, ended, rng):
         """Return ids and what follows, until ended(ids) or T tokens."""
@@ -193,16 +190,13 @@ class GPT:
         return ids
 
 
-def updates(steps, warmup=100, peak=4e-3):
-    """Return the update for `train`, of states (w, m, v), one for each vector of weights."""
-    def update(states, gradients, step):
-        rate, new = learning_rate(step, steps, warmup, peak, peak / 10), []
-        for (w, m, v), g, decay in zip(states, clip(*gradients, 1.0), (0.1, 0.0), strict=True):
-            after = adamw(w, g, m, v, step + 1, rate, 0.9, 0.99, 1e-8, decay)
-            new.append([array.astype(w.dtype) for array in after])
-        return new
-
-    return update
+def update(states, gradients, step, steps, warmup=100, peak=4e-3):
+    """Return the states (w, m, v) of both vectors of weights after a step."""
+    rate, new = learning_rate(step, steps, warmup, peak, peak / 10), []
+    for (w, m, v), g, decay in zip(states, clip(*gradients, 1.0), (0.1, 0.0), strict=True):
+        after = adamw(w, g, m, v, step + 1, rate, 0.9, 0.99, 1e-8, decay)
+        new.append([array.astype(w.dtype) for array in after])
+    return new
 
 
 def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**15, told=50):
@@ -212,8 +206,9 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
     pieces = sorted(set("".join(seen)))
     number = {character: i for i, character in enumerate(pieces)}
     pairs = learn_merges([number[c] for c in "".join(seen[:100])], merges, len(pieces))
-    table = {pair: len(pieces) + i for i, pair in enumerate(pairs)}
+    table = {}
     for a, b in pairs:
+        table[a, b] = len(pieces)
         pieces.append(pieces[a] + pieces[b])
 
     def tokens(story):
@@ -222,10 +217,9 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
     def text(ids):
         return "".join(pieces[i] for i in ids[1:])
 
-    seen, judges = [tokens(story) for story in seen], [tokens(story) for story in unseen]
-    T = max(map(len, seen + judges))
-    ids, starts = np.concatenate(seen), np.cumsum([len(story) for story in seen])
-    starts = starts[starts < len(ids) - T]
+    texts, judges = [tokens(story) for story in seen], [tokens(story) for story in unseen]
+    T, ends = max(map(len, texts + judges)), np.cumsum([len(ids) for ids in texts])
+    ids, starts = np.concatenate(texts), ends[ends < ends[-1] - T]
     gpt = GPT(len(pieces), T, C, H, layers)
     states = [(w, 0 * w, 0 * w) for w in gpt.initial(rng)]
     print(f"{count_parameters(len(pieces), T, C, layers):,} parameters learn {len(seen):,} stories")
@@ -237,12 +231,13 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
     def gradient(states, x, y):
         return gpt.loss_and_gradient([w for w, _, _ in states], x, y)
 
-    update, entropy = updates(steps), -sum(map(tales.log_probability, unseen))
+    entropy = -sum(map(tales.log_probability, unseen))
     for first in range(0, steps, 250):
         states, _ = train(states, min(250, steps - first), batch, gradient,
-                          lambda states, g, step, first=first: update(states, g, first + step))
+                          lambda states, g, i, first=first: update(states, g, first + i, steps))
         weights = [w for w, _, _ in states]
-        above = sum(gpt.nats(weights, story) for story in judges) - entropy
+        above = sum(gpt.loss(weights, ids[None, :-1], ids[None, 1:])[0] * (len(ids) - 1)
+                    for ids in judges) - entropy
         each = above / sum(map(len, unseen))
         print(f"{time.perf_counter() - started:5.0f} s  {each:.4f} nats per character above the "
               f"entropy, {above / entropy:.1%} of it", flush=True)

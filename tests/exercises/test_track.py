@@ -80,7 +80,7 @@ def test_solved_in_order_it_is_the_readers_gpt_and_learns_as_whole_gpt_does(cli,
     states, losses = mine.train(
         [(w, 0 * w, 0 * w) for w in weights], steps, lambda step: data[step],
         lambda states, x, y: gpt.loss_and_gradient([w for w, _, _ in states], x, y),
-        mine.updates(steps, warmup=10, peak=0.01),
+        lambda states, g, step: mine.update(states, g, step, steps, warmup=10, peak=0.01),
     )
     m, v = ([{name: 0 * w for name, w in part.items()} for part in theirs] for _ in "mv")
     for step in range(steps):
