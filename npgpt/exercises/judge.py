@@ -117,7 +117,7 @@ def _results(result):
 
 def _kind_differs(name, found, expected):
     """Return a description of a wrong shape or type; None if both are right."""
-    several = "entries" if isinstance(expected, list) else "shape"
+    lists = isinstance(found, list) and isinstance(expected, list)
     try:
         found, expected = np.asarray(found), np.asarray(expected)
     except (TypeError, ValueError):
@@ -126,7 +126,7 @@ def _kind_differs(name, found, expected):
         values = ""
         if max(found.size, expected.size) <= SHOWN:
             values = f": {_rounded(found)} for {_rounded(expected)}"
-        if several == "entries" and found.ndim == 1:
+        if lists and found.ndim == 1:
             return f"{name} has {found.size} entries, and should have {expected.size}{values}"
         return f"{name} has the shape {found.shape}, and should have {expected.shape}{values}"
     if found.size and not np.issubdtype(found.dtype, np.number) and found.dtype != bool:
@@ -214,12 +214,12 @@ def _line(exercise, function, result, calls):
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
+        if not isinstance(tree.body[0], ast.FunctionDef):
+            return ""
+        faulty = _made_of_arguments(tree.body[0], result)
+        faulty = [faulty] if faulty else _mended(exercise, tree, function, calls)
     except (OSError, SyntaxError, TypeError):
         return ""
-    if not isinstance(tree.body[0], ast.FunctionDef):
-        return ""
-    faulty = _made_of_arguments(tree.body[0], result)
-    faulty = [faulty] if faulty else _mended(exercise, tree, function, calls)
     if len(faulty) != 1:
         return ""
     line = faulty[0].lineno

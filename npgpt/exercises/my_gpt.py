@@ -95,7 +95,7 @@ def gelu(tape, a):
 
 
 def attend(tape, a, H, cache=None):
-    """Attend to all positions up to each; with a cache, [keys, values], to those in it, too."""
+    """Attend to all positions up to each; with a cache, [keys, values], to its positions, too."""
     B, T, C = tape.values[a].shape
     C //= 3
 
@@ -148,8 +148,8 @@ class GPT:
         tape, w = Tape(), {}
         for vector, shapes in zip(weights, (self.matrices, self.vectors), strict=True):
             ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
-            for (name, shape), part in zip(shapes.items(), np.split(vector, ends), strict=False):
-                w[name] = tape.put(part.reshape(shape))
+            for name, part in zip(shapes, np.split(vector, ends[:-1]), strict=True):
+                w[name] = tape.put(part.reshape(shapes[name]))
 
         def linear(a, name):
             return add(tape, matmul(tape, a, w[f"w_{name}"]), w[f"b_{name}"])
@@ -200,7 +200,7 @@ def update(states, gradients, step, steps, warmup=100, peak=4e-3):
 
 
 def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**15, told=50):
-    """Train and judge. read, judged: characters of stories; merges: of BPE, 0 for characters."""
+    """Train on so many characters, judge by others and by the stories told; merges: of pairs."""
     rng, started = np.random.default_rng(1), time.perf_counter()
     seen, unseen = (tales.stories(tales.generate(n, i)) for i, n in enumerate((read, judged)))
     pieces = sorted(set("".join(seen)))
@@ -224,14 +224,14 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
     states = [(w, 0 * w, 0 * w) for w in gpt.initial(rng)]
     print(f"{count_parameters(len(pieces), T, C, layers):,} parameters learn {len(seen):,} stories")
 
-    def batch(_):
+    def batch(_):  # windows that begin with a story: nothing that it depends on is out of sight
         windows = rng.choice(starts, B)[:, None] + np.arange(T)
         return ids[windows], ids[windows + 1]
 
     def gradient(states, x, y):
         return gpt.loss_and_gradient([w for w, _, _ in states], x, y)
 
-    entropy = -sum(map(tales.log_probability, unseen))
+    entropy = -sum(map(tales.log_probability, unseen))  # what the grammar itself loses
     for first in range(0, steps, 250):
         states, _ = train(states, min(250, steps - first), batch, gradient,
                           lambda states, g, i, first=first: update(states, g, first + i, steps))

@@ -14,9 +14,10 @@ def sheet(exercise, command, right=()):
     """Return the text of the file.    command: the one that checks it; right: names of answers"""
     task = textwrap.dedent(exercise.TASK).strip()
     head = f'"""{task}\n\nCheck it: {command}\n"""\n\nimport math\n\nimport numpy as np\n'
-    helpers = [helper.__name__ for helper in getattr(exercise, "HELPERS", ())]
-    imports = [f"{import_line(name, right)}\n" for name in helpers]
-    return "\n".join([head, *(["".join(imports)] if imports else []), "", _to_complete(exercise)])
+    helpers = getattr(exercise, "HELPERS", ())
+    imports = "".join(f"{import_line(helper.__name__, right)}\n" for helper in helpers)
+    head += f"\n{imports}" if imports else ""
+    return f"{head}\n\n{_to_complete(exercise)}"
 
 
 def file_of(name):

@@ -181,6 +181,9 @@ HEAD = "def softmax_vjp(dy_NC, y_NC):\n"
         (HEAD + "    return dy_NC.astype(object).astype(str)\n", "no numbers"),
         (HEAD + "    dy_NC *= y_NC\n    return dy_NC\n", "it changes its argument dy_NC"),
         ("def softmax_vjp(dy):\n    return dy\n", "TypeError"),
+        ("def make():\n    n = 0\n    def softmax_vjp(dy_NC, y_NC):\n        nonlocal n\n"
+         "        n += 1\n        return dy_NC\n    return softmax_vjp\nsoftmax_vjp = make()\n",
+         "dx is wrong in"),
         ("", "there is no function"),
         (HEAD + "    return dy_NC[0]\n", "the shape (3,), and should have (2, 3): [1.3"),
     ],

@@ -1,16 +1,20 @@
 """The track: right answers become parts of my_gpt.py, which learns exactly as whole_gpt.py does."""
 
 import ast
+import contextlib
 import importlib
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.exercises import NAMES, SECTIONS, load, my_gpt
+from npgpt.exercises import NAMES, SECTIONS, load, my_gpt, track
 from npgpt.exercises.sheet import file_of, solution
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +129,17 @@ def test_a_broken_answer_leaves_my_gpt_and_what_the_reader_wrote_there_stays(cli
     solve(cli, "top_k")
     assert path.read_text(encoding="utf-8") == "mine = 1\n"
     assert "1 of 28 are right" in cli("exercise")[1]
+
+
+@given(st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES)))
+def test_my_gpt_imports_the_right_answers_and_no_others(before, right):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        track.update_my_gpt(before)
+        track.update_my_gpt(right)
+        path = Path("my_gpt.py") if Path("my_gpt.py").exists() else track.TEMPLATE
+        text = path.read_text(encoding="utf-8")
+    assert set(re.findall(r"^from exercise_\d\d_(\w+) import \1$", text, re.M)) == {*PARTS} & right
+    assert re.findall(r"^from \S+ import (\w+)$", text, re.M)[1:] == PARTS
 
 
 def test_an_answer_is_written_after_those_that_it_imports():
