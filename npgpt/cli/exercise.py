@@ -58,7 +58,7 @@ def print_list():
 def print_tally(right):
     parts, left = track.parts(), [name for name in NAMES if name not in right]
     print(f"{sum(part in right for part in parts)} of {len(parts)} functions of {track.MY_GPT} are "
-          f"yours. {len(right)} of {len(NAMES)} are right; ", end="")
+          f"yours. {len(right)} of {len(NAMES)} exercises are right; ", end="")
     if left:
         print(f"next: npgpt exercise {NAMES.index(left[0]) + 1}  ({left[0]})")
     else:

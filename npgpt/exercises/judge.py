@@ -15,12 +15,11 @@ import sys
 import textwrap
 import traceback
 import warnings
-from types import CodeType, FunctionType
 
 import numpy as np
 
 from npgpt.exercises import function_of
-from npgpt.exercises.sheet import edited, solution
+from npgpt.exercises.sheet import edited, function_in, solution
 
 TOLERANCE = 1e-6  # relative to the largest entry
 SHOWN = 8  # most entries of an array that is printed in full
@@ -250,22 +249,20 @@ def _mended(exercise, tree, function, calls):
     if any(isinstance(n, ast.While) for n in ast.walk(tree)):
         return []
     local, mended = _names(tree, ast.Store), []
+
+    def role(node):
+        return type(node), *(_names(node, kind) & local for kind in (ast.Load, ast.Store))
+
     theirs = [n for n in ast.walk(ast.parse(solution(exercise))) if isinstance(n, MENDABLE)]
     for block in [n.body for n in ast.walk(tree) if isinstance(getattr(n, "body", None), list)]:
         for i, old in enumerate(block):
-            for new in theirs if isinstance(old, MENDABLE) else ():
-                if type(old) is not type(new) or any(
-                    _names(old, kind) & local != _names(new, kind) & local
-                    for kind in (ast.Load, ast.Store)
-                ):
-                    continue
+            for new in [n for n in theirs if role(n) == role(old)]:
                 if isinstance(new, ast.If):
                     new = ast.If(new.test, old.body, old.orelse)
                 block[i] = ast.copy_location(new, old)
                 module = compile(ast.fix_missing_locations(tree), "<mended>", "exec")
                 block[i] = old
-                code = next(part for part in module.co_consts if isinstance(part, CodeType))
-                if _explains(FunctionType(code, function.__globals__), calls):
+                if _explains(function_in(module, function.__globals__), calls):
                     mended.append(old)
                     break
     return mended

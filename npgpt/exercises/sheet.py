@@ -44,8 +44,13 @@ def solution(exercise, edits=()):
 def edited(exercise, edits):
     """Return the solution with `edits` applied, as a function."""
     module = compile(solution(exercise, edits), exercise.__file__, "exec")
+    return function_in(module, vars(exercise))
+
+
+def function_in(module, variables):
+    """Return the function that a compiled module defines.    variables: global ones"""
     code = next(part for part in module.co_consts if isinstance(part, CodeType))
-    return FunctionType(code, vars(exercise))
+    return FunctionType(code, variables)
 
 
 def _to_complete(exercise):

@@ -64,7 +64,7 @@ def equal_gpts(module, page, V=11, T=6, C=8, H=2, layers=2):
 def test_solved_in_order_it_is_the_readers_gpt_and_learns_as_whole_gpt_does(cli, here, page):
     for count, name in enumerate(NAMES, 1):
         out = solve(cli, name)
-        assert f"{count} of {len(NAMES)} are right; " in out
+        assert f"{count} of {len(NAMES)} exercises are right; " in out
         assert (f"({NAMES[count]})" if count < len(NAMES) else "python my_gpt.py") in out
         own = sum(part in NAMES[:count] for part in PARTS)
         assert f"{own} of {len(PARTS)} functions of my_gpt.py are yours" in out
@@ -128,7 +128,7 @@ def test_a_broken_answer_leaves_my_gpt_and_what_the_reader_wrote_there_stays(cli
     path.write_text("mine = 1\n", encoding="utf-8")
     solve(cli, "top_k")
     assert path.read_text(encoding="utf-8") == "mine = 1\n"
-    assert "1 of 28 are right" in cli("exercise")[1]
+    assert "1 of 28 exercises are right" in cli("exercise")[1]
 
 
 @given(st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES)))
