@@ -46,7 +46,7 @@ FAULTS = {
     "of a value that is used more than once only one gradient counts; they add up":
         {"grads[source] + grad": "grad"},
     "it goes forward, where only the gradient of the last value is there": {"reversed": ""},
-    "each vjp gets 1, and not the gradient that arrived": {"vjps[i](grads[i])": "vjps[i](1.0)"},
+    "each vjp gets 1, and not the gradient of its value": {"vjps[i](grads[i])": "vjps[i](1.0)"},
     "the last value has no gradient: it is 1": {"grads[-1] = 1.0": "grads[-1] = 0.0"},
     "all values begin with a gradient of 1": {"[0.0]": "[1.0]"},
     "only the first source of a value gets its gradient":

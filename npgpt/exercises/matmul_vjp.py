@@ -32,8 +32,7 @@ FAULTS = {
     "dw is not summed over the axes in front": {"x_NI.T @ dy_NO": "x.swapaxes(-1, -2) @ dy"},
     "dw counts only the first text":
         {"x_NI.T @ dy_NO": "x_NI[: x.shape[-2]].T @ dy_NO[: x.shape[-2]]"},
-    "dw is made from w instead of x":
-        {"x_NI.T @ dy_NO": "w * dy_NO.sum(axis=0)"},
+    "dw is made from w instead of x": {"x_NI.T @ dy_NO": "w * dy_NO.sum(axis=0)"},
     "dx is made from x instead of w: the gradient of a product has the other factor":
         {"dy @ w.T": "x * dy.sum(axis=-1, keepdims=True)"},
     "dx is divided by the number of rows: it is no mean": {"dy @ w.T": "dy @ w.T / len(x_NI)"},
