@@ -131,6 +131,14 @@ def test_a_broken_answer_leaves_my_gpt_and_what_the_reader_wrote_there_stays(cli
     assert f"1 of {len(NAMES)} exercises are right" in cli("exercise")[1]
 
 
+def test_a_file_elsewhere_imports_the_solutions(cli, here):
+    solve(cli, "scores")
+    (here / "folder").mkdir()
+    assert cli("exercise", NAMES.index("attention") + 1, "--out", "folder/mine.py")[0] == 0
+    text = (here / "folder" / "mine.py").read_text(encoding="utf-8")
+    assert "from npgpt.exercises.scores import scores\n" in text
+
+
 @given(st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES)))
 def test_my_gpt_imports_the_right_answers_and_no_others(before, right):
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
