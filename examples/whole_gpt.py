@@ -1,52 +1,34 @@
 """A whole GPT in one file: its computation, the gradient of every step, and its training.
 
-It needs NumPy and a text. These lines write one and train on it, some 75 seconds of one core:
+It learns to continue a text: in a minute of one core its loss falls from 3.94 (a blind guess among
+50 characters is ln 50 = 3.91) to 0.6. Then it writes:
+
+    "Who ate my tasty buns?" asked witty Duke Lord Ruruto of Tilisia. "Not I," said the loyal
+    pretty pink. But the meek dog had juice on its chin, so it was sent to Birilia.
+
+It needs NumPy and a text. These lines write a text and train on it:
 
     python -c "from npgpt import tales; print(tales.generate(500_000))" > tales.txt
     python examples/whole_gpt.py tales.txt
 
-Read it from top to bottom. An array's name ends in the letters of its axes: B texts at a time,
-T characters of each (S, where they are read by others), C channels of a character's vector, H heads
-of D = C / H channels, V different characters. `dx` is the gradient of the loss with respect to x:
-an array like x that says how fast the loss grows with each of its numbers.
-
-Below each function stands its backward. It takes the gradient with respect to the function's
-result, and returns the gradients with respect to its inputs: the chain rule, from the last line to
-the first. The engine in autograd/ keeps track of this by itself.
+Read it from top to bottom, or write it: `npgpt exercise` has its functions. An array's name ends in
+its axes: B texts at a time, T characters of each (S, where they are read by others), C channels of
+a character's vector, H heads of D = C / H channels, V characters; (HD) is one axis made of two.
+`dx` is the gradient of the loss with respect to x. Below each function stands its backward: from
+the gradient with respect to its result to those with respect to its inputs, by the chain rule.
 """
 
 import math
+import os
 import sys
-import time
 from pathlib import Path
 
+# Before NumPy reads it: threads wait for each other longer than products as small as these take.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
-
-T, C, H, LAYERS = 96, 64, 4, 3  # longest context; channels; heads; blocks
-B, STEPS, WARMUP, RATE = 12, 1500, 50, 4e-3  # texts a step; steps; those of warm-up; learning rate
-
-
-def initial_weights(rng, V, T, C, layers, dtype=np.float32):
-    """Return random matrices, gains of 1, biases of 0: [outside of blocks, block, block, ...]."""
-    def normal(*shape, std=0.02):
-        return (rng.standard_normal(shape) * std).astype(dtype)
-
-    def same(value, n):
-        return np.full(n, value, dtype)
-
-    end = 0.02 / math.sqrt(2 * layers)  # 2 additions a block: their sum stays of order one
-    outside = {"wte": normal(V, C), "wpe": normal(T, C), "g": same(1, C), "b": same(0, C)}
-    blocks = [{
-        "g1": same(1, C), "b1": same(0, C), "w_qkv": normal(C, 3 * C), "b_qkv": same(0, 3 * C),
-        "w_o": normal(C, C, std=end), "b_o": same(0, C),
-        "g2": same(1, C), "b2": same(0, C), "w_up": normal(C, 4 * C), "b_up": same(0, 4 * C),
-        "w_down": normal(4 * C, C, std=end), "b_down": same(0, C),
-    } for _ in range(layers)]
-    return [outside, *blocks]
 
 
 # ---- The parts, each with its backward.
-
 def linear(x, w, b):
     return x @ w + b  # y_o = sum_i x_i w_io + b_o in each row, whatever axes come before
 
@@ -96,11 +78,11 @@ def attention(qkv_BTC, H):
     """Each position takes the average of the values v of those up to it, weighted by a softmax of
     how well its query q agrees with their keys k. C is 3 C here: the heads of q, of k, and of v."""
     B, T, _ = qkv_BTC.shape
-    q, k, v = qkv_BTC.reshape(B, T, 3, H, -1).transpose(2, 0, 3, 1, 4)  # b t (3 h d) -> 3 b h t d
+    q, k, v = qkv_BTC.reshape(B, T, 3, H, -1).transpose(2, 0, 3, 1, 4)  # BT(3HD) -> 3BHTD
     score_BHTS = q @ k.swapaxes(2, 3) / math.sqrt(q.shape[3])
     score_BHTS[:, :, ~np.tri(T, dtype=bool)] = -np.inf  # what comes later is out of sight
     a_BHTS = softmax(score_BHTS)
-    y_BTC = (a_BHTS @ v).swapaxes(1, 2).reshape(B, T, -1)  # b h t d -> b t (h d)
+    y_BTC = (a_BHTS @ v).swapaxes(1, 2).reshape(B, T, -1)  # BHTD -> BT(HD)
     return y_BTC, (q, k, v, a_BHTS)
 
 def attention_backward(dy_BTC, saved):
@@ -125,6 +107,23 @@ def cross_entropy_backward(p_BTV, y_BT):
 
 
 # ---- The model: the parts put together, and backward the same way in reverse.
+def initial_weights(rng, V, T, C, layers, dtype=np.float32):
+    """Return random matrices, gains of 1, biases of 0: [outside of blocks, block, block, ...]."""
+    def normal(*shape, std=0.02):
+        return (rng.standard_normal(shape) * std).astype(dtype)
+
+    end = 0.02 / math.sqrt(2 * layers)  # 2 additions a block: their sum stays of order one
+    outside = {"wte": normal(V, C), "wpe": normal(T, C),  # a vector per character, per position
+               "g": np.ones(C, dtype), "b": np.zeros(C, dtype)}  # gain and bias of the last norm
+    return [outside, *({
+        "g1": np.ones(C, dtype), "b1": np.zeros(C, dtype),  # the norm before attention
+        "w_qkv": normal(C, 3 * C), "b_qkv": np.zeros(3 * C, dtype),  # to queries, keys, values
+        "w_o": normal(C, C, std=end), "b_o": np.zeros(C, dtype),  # from the heads back to x
+        "g2": np.ones(C, dtype), "b2": np.zeros(C, dtype),  # the norm before the MLP
+        "w_up": normal(C, 4 * C), "b_up": np.zeros(4 * C, dtype),  # the MLP, 4 times as wide
+        "w_down": normal(4 * C, C, std=end), "b_down": np.zeros(C, dtype),  # and back to x
+    } for _ in range(layers))]
+
 
 def block(x, w, H):
     """Add to x the output of attention, then the output of an MLP at each position."""
@@ -176,7 +175,7 @@ def backward(dlogits_BTV, weights, x_BT, saved):
         dblocks.insert(0, dw)
     d["wpe"] = np.zeros_like(outside["wpe"])
     d["wpe"][: x_BT.shape[1]] = dx.sum(axis=0)  # a position has one vector for all texts
-    d["wte"] = np.ascontiguousarray(dtable_CV.T)  # the table was used twice: both gradients add up
+    d["wte"] = dtable_CV.T  # the table was used twice: both gradients add up
     np.add.at(d["wte"], x_BT, dx)  # a row for every time that its character is there
     return [d, *dblocks]
 
@@ -188,21 +187,20 @@ def loss_and_gradients(weights, x_BT, y_BT, H):
 
 
 # ---- Learning, and telling what was learned.
-
 def adamw(weights, gradients, m, v, step, rate, b1=0.9, b2=0.99, decay=0.1, longest=1.0):
     """Move each weight by its mean gradient m over the root of its mean square v, in place."""
-    norm = math.sqrt(sum(float((g * g).sum()) for of in gradients for g in of.values()))
-    for part, of in enumerate(weights):
-        for name, w in of.items():
-            g = gradients[part][name] * min(1.0, longest / norm)  # as one vector, at most 1 long
-            m[part][name] += (1 - b1) * (g - m[part][name])
-            v[part][name] += (1 - b2) * (g * g - v[part][name])
-            w *= 1 - rate * decay * name.startswith("w")  # gains and biases must not shrink
-            mean, square = m[part][name] / (1 - b1**step), v[part][name] / (1 - b2**step)
+    norm = math.sqrt(sum(float((g * g).sum()) for part in gradients for g in part.values()))
+    for i, part in enumerate(weights):
+        for name, w in part.items():
+            g = gradients[i][name] * min(1.0, longest / norm)  # as one vector, at most 1 long
+            m[i][name] += (1 - b1) * (g - m[i][name])
+            v[i][name] += (1 - b2) * (g * g - v[i][name])
+            w *= 1 - rate * decay * (w.ndim == 2)  # only matrices: gains and biases must not shrink
+            mean, square = m[i][name] / (1 - b1**step), v[i][name] / (1 - b2**step)
             w -= rate * mean / (np.sqrt(square) + 1e-8)
 
 
-def learning_rate(step, steps, warmup=WARMUP, peak=RATE):
+def learning_rate(step, steps, warmup=50, peak=4e-3):
     """Rise in a line while m and v rest on few gradients, then fall half a cosine to a tenth."""
     cosine = (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
     return peak * ((step + 1) / (warmup + 1) if step < warmup else 0.1 + 0.9 * cosine)
@@ -222,28 +220,31 @@ def sample(weights, ids, count, rng, T, H, temperature=0.8):
     return ids
 
 
-def main(path, steps=STEPS):
+def main(path, steps=1500, T=96, C=64, H=4, layers=3, B=12):
     text = Path(path).read_text(encoding="utf-8")
     if len(text) < 20 * T:
         sys.exit(f"{path} has {len(text):,} characters; give a text of {20 * T:,} or more")
-    alphabet = sorted(set(text))  # a character's number is its place here
-    ids = np.array([alphabet.index(character) for character in text])
+    alphabet = sorted(set(text))  # a character's number is its place here; a newline is 0
+    ids, V = np.array([alphabet.index(character) for character in text]), len(alphabet)
     rng, cut = np.random.default_rng(1), len(ids) * 9 // 10
     seen, unseen = ids[:cut], batch(rng, ids[cut:], 4 * B, T)
-    weights = initial_weights(rng, len(alphabet), T, C, LAYERS)
-    m, v = ([{name: 0 * w for name, w in of.items()} for of in weights] for _ in "mv")
-    started = time.perf_counter()
+    weights = initial_weights(rng, V, T, C, layers)
+    m, v = ([{name: 0 * w for name, w in part.items()} for part in weights] for _ in "mv")
+    print(f"a blind guess: loss ln {V} = {math.log(V):.3f}")
     for step in range(steps):
         loss, gradients = loss_and_gradients(weights, *batch(rng, seen, B, T), H)
         adamw(weights, gradients, m, v, step + 1, learning_rate(step, steps))
         if step % 100 == 0 or step == steps - 1:
             other, _ = cross_entropy(forward(weights, unseen[0], H)[0], unseen[1])
-            print(f"step {step:4}  {time.perf_counter() - started:3.0f} s  loss {loss:.3f}, "
-                  f"on text that it has not seen {other:.3f}", flush=True)
-    print("".join(alphabet[i] for i in sample(weights, seen[:1].tolist(), 600, rng, T, H)))
+            print(f"step {step:4}  loss {loss:.3f}, on text not seen {other:.3f}", flush=True)
+    print("".join(alphabet[i] for i in sample(weights, [0], 600, rng, T, H)))
+    # Is a gradient what it claims to be? Nudge one weight, and see how much the loss changes.
+    weights = [{name: w.astype(np.float64) for name, w in part.items()} for part in weights]
+    loss, gradients = loss_and_gradients(weights, *unseen, H)
+    weights[0]["wte"][1, 0] += 1e-6
+    change = (loss_and_gradients(weights, *unseen, H)[0] - loss) / 1e-6
+    print(f"\ngradient {gradients[0]['wte'][1, 0]:.7f}, by a nudge of the weight {change:.7f}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
-        sys.exit("give the name of a text file, as the first lines of this one say")
-    main(sys.argv[1])
+    sys.exit(__doc__) if len(sys.argv) != 2 else main(sys.argv[1])

@@ -1,4 +1,4 @@
-"""`npgpt exercise [N]`: write a file with a function to complete, or check that file.
+"""`npgpt exercise [N]`: list the exercises, write a file with a function to complete, or check it.
 
 The reader's code runs in this process: errors are reported with their line, and Ctrl-C ends an
 endless loop.
@@ -7,9 +7,9 @@ endless loop.
 import os
 from pathlib import Path
 
-from npgpt.exercises import NAMES, SECTIONS, function_of, load
+from npgpt.exercises import EASY, HARD, NAMES, SECTIONS, function_of, load, track
 from npgpt.exercises.judge import WrongError, judge_file
-from npgpt.exercises.sheet import BLANK, sheet, solution
+from npgpt.exercises.sheet import BLANK, file_of, sheet, solution
 from npgpt.files import quoted, read_text
 
 
@@ -35,7 +35,7 @@ def run(args):
         print_hints(exercise, args.hint, args.number)
     else:
         name = function_of(exercise).__name__
-        path = Path(args.out or f"exercise_{args.number:02}_{name}.py")
+        path = Path(args.out or file_of(name))
         command = f"npgpt exercise {args.number}" + (f" --out {quoted(path)}" if args.out else "")
         if os.path.lexists(path):
             return check(exercise, path, command)
@@ -43,12 +43,26 @@ def run(args):
 
 
 def print_list():
+    right = track.right_answers()
     for section, names in SECTIONS.items():
         print(section)
         for name in names:
-            number = NAMES.index(name) + 1
-            print(f"  {number:>2}  {name:<18}{load(number).__doc__.splitlines()[0]}")
-    print("\nnpgpt exercise N writes a file to fill in; the same again checks it, --hint helps")
+            number, stars = NAMES.index(name) + 1, 1 + (name not in EASY) + (name in HARD)
+            print(f"{'right' if name in right else '':<6}{number:>2}  {name:<18}{'*' * stars:<4}"
+                  f"{load(number).__doc__.splitlines()[0]}")
+    print("\nnpgpt exercise N writes a file to fill in; the same again checks it, --hint helps.\n"
+          f"Right answers become parts of {track.MY_GPT}, a GPT that trains. *** are the hardest.")
+    print_tally(right)
+
+
+def print_tally(right):
+    parts, left = track.parts(), [name for name in NAMES if name not in right]
+    print(f"{sum(part in right for part in parts)} of {len(parts)} functions of {track.MY_GPT} are "
+          f"yours. {len(right)} of {len(NAMES)} exercises are right; ", end="")
+    if left:
+        print(f"next: npgpt exercise {NAMES.index(left[0]) + 1}  ({left[0]})")
+    else:
+        print(f"now train what you wrote: python {track.MY_GPT}")
 
 
 def print_hints(exercise, count, number):
@@ -62,7 +76,7 @@ def print_hints(exercise, count, number):
 
 
 def begin(exercise, path, command):
-    text = sheet(exercise, command)
+    text = sheet(exercise, command, track.right_answers() if path.parent == Path() else ())
     with open(path, "x", encoding="utf-8") as file:  # x: overwrites nothing
         file.write(text)
     print(exercise.TASK.strip())
@@ -78,5 +92,11 @@ def check(exercise, path, command):
         judge_file(exercise, path)
     except WrongError as error:
         print(f"{path}: {error}\n\na hint: {command} --hint")
+        if os.path.exists(track.MY_GPT):
+            track.update_my_gpt(track.right_answers())
         return 1
+    right = track.right_answers()
     print(f"{path} is right. The same in this program: {exercise.WHERE}")
+    if str(path) == file_of(function_of(exercise).__name__):
+        track.update_my_gpt(right)
+    print_tally(right)

@@ -4,6 +4,7 @@ An exercise is a module here, named after the function to write. It has
 
     TASK       the task with its equation; the docstring of the reader's file
     RETURNS    names of the function's results
+    HELPERS    solutions of earlier exercises that it uses, if any
     WHERE      the same function in this program
     HINTS      from a first step to nearly the answer
     NAME(...)  the solution; its docstring has the shapes of arguments and results
@@ -11,21 +12,26 @@ An exercise is a module here, named after the function to write. It has
     FAULTS     description of a fault -> the edits that plant it, {text of the solution: new text}
     PLANTED    in a hunt: the edits of the solution that make the faulty function of the sheet
 
-`sheet.py` writes the reader's file, `judge.py` reports the faults in it.
+`sheet.py` writes the reader's file, `judge.py` reports the faults in it, `track.py` puts right
+answers into `my_gpt.py`, a GPT that trains.
 """
 
 import importlib
 
-SECTIONS = {  # of CONCEPTS.md
-    "Tokenization": ("merge", "encode"),
+SECTIONS = {  # of CONCEPTS.md; each exercise after those whose answers it imports
+    "Tokenization": ("merge", "learn_merges", "encode"),
     "Embeddings": ("embedding_vjp",),
-    "Attention Mechanism":
-        ("causal_mask", "scores", "softmax_vjp", "split_heads", "hunt_attention"),
-    "Transformer Architecture": ("layer_norm_vjp", "gelu_vjp", "residual_vjp", "hunt_layer_norm"),
-    "Training Process": ("cross_entropy_vjp", "learning_rate", "adamw", "clip"),
-    "Text Generation": ("temperature", "top_k", "top_p"),
+    "Attention Mechanism": ("causal_mask", "scores", "split_heads", "hunt_attention", "attention"),
+    "Transformer Architecture": ("hunt_layer_norm",),
+    "Training Process": ("cross_entropy_vjp", "learning_rate", "clip", "adamw", "train"),
+    "Backward Rules": ("broadcast_vjp", "matmul_vjp", "softmax_vjp", "gelu_vjp", "layer_norm_vjp",
+                       "attention_vjp", "residual_vjp", "backward"),
+    "Text Generation": ("temperature", "top_k", "top_p", "cached_attention"),
     "Scaling Laws": ("count_parameters",),
 }
+EASY = {"causal_mask", "scores", "split_heads", "hunt_layer_norm", "learning_rate", "clip", "train",
+        "residual_vjp", "temperature", "count_parameters"}
+HARD = {"learn_merges", "encode", "softmax_vjp", "attention_vjp", "backward"}
 NAMES = [name for names in SECTIONS.values() for name in names]
 
 

@@ -46,4 +46,9 @@ FAULTS = {
     "eps is under the root": {"np.sqrt(square) + eps": "np.sqrt(square + eps)"},
     "it divides by v, and not by its root": {"np.sqrt(square)": "square"},
     "there is no weight decay": {" * (1 - rate * decay)": ""},
+    "the step uses the old m and v": {
+        "    m = ": "    mean, square = m / (1 - b1**t), v / (1 - b2**t)\n    m = ",
+        "g**2\n    mean, square = m / (1 - b1**t), v / (1 - b2**t)": "g**2",
+    },
+    "the decay lacks the factor rate": {"(1 - rate * decay)": "(1 - decay)"},
 }

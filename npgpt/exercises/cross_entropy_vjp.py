@@ -41,4 +41,6 @@ FAULTS = {
         {"e_NV / e_NV.sum(axis=1, keepdims=True)": "logits_NV.copy()"},
     "e^z overflows: subtract the largest logit of each row first":
         {" - logits_NV.max(axis=1, keepdims=True)": ""},
+    "the 1 of each target is subtracted in every row, and not only in its own":
+        {"np.arange(len(targets_N)), targets_N": ":, targets_N"},
 }

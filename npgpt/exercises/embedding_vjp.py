@@ -41,4 +41,5 @@ FAULTS = {
     "rows are taken from dy, as in the lookup itself, and not added to the table":
         {"return dweight_VC": "return dy_NC[indices_N % len(dy_NC)]"},
     "the table is upside down": {"return dweight_VC": "return dweight_VC[::-1]"},
+    "the table is transposed": {"return dweight_VC": "return dweight_VC.T"},
 }

@@ -20,7 +20,7 @@ HINTS = (
 
 def gelu_vjp(dy, x):
     """Return dx, of the shape of x.    dy, x: arrays of one shape"""
-    tanh = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    tanh = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
     slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
     return dy * ((1 + tanh) / 2 + x * (1 - tanh**2) / 2 * slope)
 

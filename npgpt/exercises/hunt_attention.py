@@ -42,4 +42,6 @@ FAULTS = {
     "nothing is masked": {MASK: ""},
     "a position sees the one after it": {"len(q_TD), ": "len(q_TD), k=1, "},
     "masked scores are 0 and not -inf: e^0 is 1, so they still have weight": {"-np.inf": "0"},
+    "the mask is the wrong way round: it hides what came before":
+        {"score_TS, -np.inf": "-np.inf, score_TS"},
 }

@@ -52,4 +52,9 @@ FAULTS = {
     "dweight lacks the factor n": {"(dy_NC * n_NC).sum": "dy_NC.sum"},
     "dweight has a factor weight too many: n does not depend on it":
         {"(dy_NC * n_NC)": "(dy_NC * n_NC * weight_C)"},
+    "the gradients of weight and bias are not summed over the rows": {".sum(axis=0)": ""},
+    "the sums for weight and bias go along each row, and not over the rows":
+        {".sum(axis=0)": ".sum(axis=1)"},
+    "the means are taken over all rows together, and not along each row":
+        {"mean(axis=1, keepdims=True)": "mean()"},
 }

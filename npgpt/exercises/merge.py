@@ -44,4 +44,5 @@ FAULTS = {
         {"== pair": "in (pair, pair[::-1])"},
     "the last token is lost": {"merged, i = [], 0": "merged, i, ids = [], 0, ids[:-1]"},
     "the ids are returned as they were": {"return merged": "return ids"},
+    "the last token is lost, unless it is part of a pair": {"i < len(ids)": "i < len(ids) - 1"},
 }

@@ -1,6 +1,6 @@
 """The scores of queries and keys."""
 
-import numpy as np
+import math
 
 TASK = """
 A head compares the query of each position t with the key of each position s: their dot product,
@@ -19,7 +19,7 @@ HINTS = (
 
 def scores(q_HTD, k_HSD):
     """Return scores (H, T, S).    q (H, T, D), k (H, S, D): H heads"""
-    return q_HTD @ k_HSD.swapaxes(1, 2) / np.sqrt(q_HTD.shape[2])
+    return q_HTD @ k_HSD.swapaxes(1, 2) / math.sqrt(q_HTD.shape[2])
 
 
 def cases(rng):
@@ -28,9 +28,9 @@ def cases(rng):
 
 
 FAULTS = {
-    "the products are not divided by sqrt(D)": {" / np.sqrt(q_HTD.shape[2])": ""},
-    "the products are divided by D, not by its root": {"np.sqrt(q_HTD.shape[2])": "q_HTD.shape[2]"},
-    "the products are multiplied by sqrt(D)": {"/ np.sqrt": "* np.sqrt"},
+    "the products are not divided by sqrt(D)": {" / math.sqrt(q_HTD.shape[2])": ""},
+    "the products are divided by D, not by its root": {"math.sqrt": ""},
+    "the products are multiplied by sqrt(D)": {"/ math.sqrt": "* math.sqrt"},
     "the root is of the number of positions, not of channels": {"shape[2]": "shape[1]"},
     "queries and keys are swapped": {"q_HTD @ k_HSD": "k_HSD @ q_HTD"},
     "the queries are compared with each other": {"@ k_HSD": "@ q_HTD"},

@@ -5,17 +5,30 @@ import inspect
 import textwrap
 from types import CodeType, FunctionType
 
-from npgpt.exercises import function_of
+from npgpt.exercises import NAMES, function_of
 
 BLANK = "    ...  # write this\n"
 
 
-def sheet(exercise, command):
-    """Return the text of the file.    command: the one that checks it"""
+def sheet(exercise, command, right=()):
+    """Return the text of the file.    command: the one that checks it; right: names of answers"""
     task = textwrap.dedent(exercise.TASK).strip()
-    helpers = [inspect.getsource(helper) for helper in getattr(exercise, "HELPERS", ())]
-    parts = [f'"""{task}\n\nCheck it: {command}\n"""\n\nimport math\n\nimport numpy as np\n']
-    return "\n\n".join([*parts, *helpers, _to_complete(exercise)])
+    head = f'"""{task}\n\nCheck it: {command}\n"""\n\nimport math\n\nimport numpy as np\n'
+    helpers = getattr(exercise, "HELPERS", ())
+    imports = "".join(f"{import_line(helper.__name__, right)}\n" for helper in helpers)
+    head += f"\n{imports}" if imports else ""
+    return f"{head}\n\n{_to_complete(exercise)}"
+
+
+def file_of(name):
+    """Return the name of a reader's file."""
+    return f"exercise_{NAMES.index(name) + 1:02}_{name}.py"
+
+
+def import_line(name, right):
+    """Return the line that imports an answer: the reader's if it is right, else the solution."""
+    module = file_of(name).removesuffix(".py") if name in right else f"npgpt.exercises.{name}"
+    return f"from {module} import {name}"
 
 
 def solution(exercise, edits=()):
@@ -31,8 +44,13 @@ def solution(exercise, edits=()):
 def edited(exercise, edits):
     """Return the solution with `edits` applied, as a function."""
     module = compile(solution(exercise, edits), exercise.__file__, "exec")
+    return function_in(module, vars(exercise))
+
+
+def function_in(module, variables):
+    """Return the function that a compiled module defines.    variables: global ones"""
     code = next(part for part in module.co_consts if isinstance(part, CodeType))
-    return FunctionType(code, vars(exercise))
+    return FunctionType(code, variables)
 
 
 def _to_complete(exercise):

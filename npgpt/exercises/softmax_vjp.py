@@ -35,4 +35,5 @@ FAULTS = {
     "the sum is added, and not subtracted": {"dy_NC - (": "dy_NC + ("},
     "a mean is used instead of the sum": {".sum(": ".mean("},
     "the factor y in front is left out": {"return y_NC * (": "return ("},
+    "the sum lacks the factor y": {"(dy_NC * y_NC).sum": "dy_NC.sum"},
 }

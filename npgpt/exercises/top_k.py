@@ -34,7 +34,7 @@ FAULTS = {
     "the result is not divided by its sum": {" / kept_V.sum()": ""},
     "the k least probable stay": {"-p_V": "p_V"},
     "one token too many stays": {"[:k]": "[: k + 1]"},
-    "one token too few stays": {"[:k]": "[: max(k - 1, 1)]"},
+    "one token too few stays": {"[:k]": "[: k - 1]"},
     "all tokens that are as probable as the last one stay, more than k":
         {"kept_V[ids_K] = p_V[ids_K]": "kept_V = np.where(p_V >= p_V[ids_K[-1]], p_V, 0)"},
     "of equal probabilities the higher id goes first":

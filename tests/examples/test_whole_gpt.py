@@ -1,6 +1,10 @@
-"""The GPT on one page computes what npgpt.GPT does: loss, every gradient, AdamW's steps."""
+"""The GPT in one file computes what npgpt.GPT does: loss, every gradient, AdamW's steps."""
 
+import ast
 import importlib.util
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -142,13 +146,30 @@ def test_a_number_that_is_used_twice_has_the_sum_of_both_gradients(scalar_engine
     assert (c.data, a.grad) == (35.5, 24.0)
 
 
+def test_it_says_a_blind_guess_and_nudges_one_weight(page, tmp_path, capsys):
+    (tmp_path / "tales.txt").write_text(tales.generate(9_000), encoding="utf-8")
+    page.main(tmp_path / "tales.txt", steps=20, T=16, C=8, H=2, layers=1)
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"a blind guess: loss ln (\d+) = 3\.\d+", first)
+    rule, nudged = re.findall(r"-?0\.\d{7}", last)
+    assert float(rule) == pytest.approx(float(nudged), abs=1e-6) and abs(float(rule)) > 1e-4
+
+
+def test_it_computes_on_one_thread():
+    pytest.importorskip("threadpoolctl")
+    code = "import whole_gpt, threadpoolctl; print(threadpoolctl.threadpool_info())"
+    free = {name: value for name, value in os.environ.items() if "_NUM_THREADS" not in name}
+    found = subprocess.run([sys.executable, "-c", code], cwd=PATH.parent, env=free, check=True,
+                           capture_output=True, text=True).stdout
+    threads = [info["num_threads"] for info in ast.literal_eval(found)]
+    assert threads and set(threads) == {1}
+
+
 @pytest.mark.slow
-def test_it_learns_a_text_and_tells_another(page, tmp_path, capsys, monkeypatch):
-    for name, small in {"T": 32, "C": 32, "LAYERS": 1, "B": 8}.items():
-        monkeypatch.setattr(page, name, small)
+def test_it_learns_a_text_and_tells_another(page, tmp_path, capsys):
     text = tmp_path / "tales.txt"
     text.write_text(tales.generate(50_000), encoding="utf-8")
-    page.main(text, steps=301)
+    page.main(text, steps=301, T=32, C=32, layers=1, B=8)
     out = capsys.readouterr().out
     last = [float(line.split()[-1]) for line in out.splitlines() if line.startswith("step ")][-1]
     assert last < 2.3  # what the frequencies of pairs of characters give

@@ -135,3 +135,74 @@ def count_parameters(V, T, C, L):
     block = [(C, 3 * C), (3 * C,), (C, C), (C,), (C, 4 * C), (4 * C,), (4 * C, C), (C,)]
     shapes = [(V, C), (T, C), (C,), (C,), *(block + 4 * [(C,)]) * L]
     return sum(math.prod(shape) for shape in shapes)
+
+
+def learn_merges(ids, count, first_id):
+    merges = []
+    for new_id in range(first_id, first_id + count):
+        counts = {}
+        for i in range(1, len(ids)):
+            counts[ids[i - 1], ids[i]] = counts.get((ids[i - 1], ids[i]), 0) + 1
+        if not counts:
+            break
+        most = max(counts.values())
+        merges.append(sorted(pair for pair in counts if counts[pair] == most)[0])
+        ids = merge(ids, merges[-1], new_id)
+    return merges
+
+
+def attention(q_HTD, k_HTD, v_HTD):
+    y, a = np.zeros(q_HTD.shape), np.zeros((len(q_HTD), q_HTD.shape[1], q_HTD.shape[1]))
+    for h, (q_TD, k_TD, v_TD) in enumerate(zip(q_HTD, k_HTD, v_HTD, strict=True)):
+        for t, q in enumerate(q_TD):
+            z = k_TD[: t + 1] @ q / math.sqrt(len(q))
+            a[h, t, : t + 1] = [1 / np.exp(z - i).sum() for i in z]
+            y[h, t] = a[h, t] @ v_TD
+    return y, a
+
+
+def broadcast_vjp(dy, shape):
+    long = (1,) * (dy.ndim - len(shape)) + tuple(shape)
+    axes = tuple(i for i, size in enumerate(long) if size == 1)
+    return dy.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def matmul_vjp(dy, x, w):
+    axes = tuple(range(x.ndim - 1))
+    return np.einsum("...o,io->...i", dy, w), np.tensordot(x, dy, axes=(axes, axes))
+
+
+def attention_vjp(dy_HTD, q_HTD, k_HTD, v_HTD, a_HTT):
+    dq, dk, dv = (np.zeros(q_HTD.shape) for _ in range(3))
+    for h, a_TT in enumerate(a_HTT):
+        for t, a_T in enumerate(a_TT):
+            da_T = v_HTD[h] @ dy_HTD[h, t]
+            dz_T = (np.diag(a_T) - np.outer(a_T, a_T)) @ da_T / math.sqrt(q_HTD.shape[2])
+            dq[h, t] = dz_T @ k_HTD[h]
+            dk[h] += np.outer(dz_T, q_HTD[h, t])
+            dv[h] += np.outer(a_T, dy_HTD[h, t])
+    return dq, dk, dv
+
+
+def backward(sources, vjps):
+    found = [[] for _ in sources]
+    found[-1].append(1.0)
+    for i in range(len(sources) - 1, -1, -1):
+        for j, grad in zip(sources[i], vjps[i](sum(found[i])) if vjps[i] else (), strict=True):
+            found[j].append(grad)
+    return [sum(grads) for grads in found]
+
+
+def train(w, steps, batch, gradient, update):
+    if steps == 0:
+        return w, []
+    w, losses = train(w, steps - 1, batch, gradient, update)
+    loss, g = gradient(w, *batch(steps - 1))
+    return update(w, g, steps - 1), [*losses, loss]
+
+
+def cached_attention(q_H1D, k_H1D, v_H1D, keys_HSD, values_HSD):
+    keys, values = np.hstack([keys_HSD, k_H1D]), np.hstack([values_HSD, v_H1D])
+    z = (keys * q_H1D).sum(axis=2, keepdims=True) / math.sqrt(keys.shape[2])
+    e = np.exp(z - z.max())
+    return (e * values).sum(axis=1, keepdims=True) / e.sum(axis=1, keepdims=True), keys, values

@@ -1,0 +1,252 @@
+"""A GPT made of your answers. An import below becomes yours when `npgpt exercise` finds it right.
+
+    python my_gpt.py
+
+learns the tales in some minutes, and is judged: by its loss on stories that it has not read, in
+nats per character above the entropy, and by how many of its own stories the grammar derives. What
+stands here only puts your functions together; change it as you like.
+"""
+
+import math
+import os
+import time
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in examples/whole_gpt.py
+import numpy as np
+
+from npgpt import tales
+from npgpt.exercises.adamw import adamw
+from npgpt.exercises.attention import attention
+from npgpt.exercises.attention_vjp import attention_vjp
+from npgpt.exercises.backward import backward
+from npgpt.exercises.broadcast_vjp import broadcast_vjp
+from npgpt.exercises.cached_attention import cached_attention
+from npgpt.exercises.clip import clip
+from npgpt.exercises.count_parameters import count_parameters
+from npgpt.exercises.cross_entropy_vjp import cross_entropy_vjp
+from npgpt.exercises.embedding_vjp import embedding_vjp
+from npgpt.exercises.encode import encode
+from npgpt.exercises.gelu_vjp import gelu_vjp
+from npgpt.exercises.hunt_layer_norm import hunt_layer_norm
+from npgpt.exercises.layer_norm_vjp import layer_norm_vjp
+from npgpt.exercises.learn_merges import learn_merges
+from npgpt.exercises.learning_rate import learning_rate
+from npgpt.exercises.matmul_vjp import matmul_vjp
+from npgpt.exercises.split_heads import split_heads
+from npgpt.exercises.temperature import temperature
+from npgpt.exercises.top_k import top_k
+from npgpt.exercises.top_p import top_p
+from npgpt.exercises.train import train
+
+
+class Tape:
+    """A computation: its values in order, and the way back from each."""
+
+    def __init__(self):
+        self.values, self.sources, self.vjps = [], [], []
+
+    def put(self, value, sources=(), vjp=None):
+        """Return the position of a new value; it has the dtype of its first source."""
+        dtype = self.values[sources[0]].dtype if sources else None
+        self.values.append(np.asarray(value, dtype))
+        self.sources.append(sources)
+        self.vjps.append(vjp)
+        return len(self.values) - 1
+
+
+# ---- Ops. They take and return positions on the tape.
+def embedding(tape, table, ids):
+    weight, flat = tape.values[table], ids.ravel()
+    return tape.put(weight[ids], (table,), lambda dy: [
+        embedding_vjp(dy.reshape(len(flat), -1), flat, len(weight))])
+
+
+def add(tape, a, b):
+    both = tape.values[a], tape.values[b]
+    return tape.put(sum(both), (a, b), lambda dy: [broadcast_vjp(dy, x.shape) for x in both])
+
+
+def matmul(tape, a, b):
+    x, w = tape.values[a], tape.values[b]
+    return tape.put(x @ w, (a, b), lambda dy: matmul_vjp(dy, x, w))
+
+
+def transpose(tape, a):
+    return tape.put(tape.values[a].T, (a,), lambda dy: [dy.T])
+
+
+def layer_norm(tape, a, gain, bias):
+    x, g, b = (tape.values[i] for i in (a, gain, bias))
+    rows = x.reshape(-1, x.shape[-1])
+    n = hunt_layer_norm(rows, np.ones_like(g), np.zeros_like(b))
+    rstd = 1 / np.sqrt(rows.var(axis=1) + 1e-5)
+
+    def vjp(dy):
+        dx, dg, db = layer_norm_vjp(dy.reshape(rows.shape), n, rstd, g)
+        return dx.reshape(x.shape), dg, db
+
+    return tape.put((n * g + b).reshape(x.shape), (a, gain, bias), vjp)
+
+
+def gelu(tape, a):
+    x = tape.values[a]
+    gate = (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))) / 2
+    return tape.put(x * gate, (a,), lambda dy: [gelu_vjp(dy, x)])
+
+
+def attend(tape, a, H, cache=None):
+    """Attend to all positions up to each; with a cache, [keys, values], to its positions, too."""
+    B, T, C = tape.values[a].shape
+    C //= 3
+
+    def split(x_BTC):
+        return split_heads(x_BTC, H).reshape(B * H, T, C // H)
+
+    def join(*heads):
+        return np.concatenate([x.reshape(B, H, T, -1).swapaxes(1, 2).reshape(B, T, C)
+                               for x in heads], axis=2)
+
+    q, k, v = (split(part) for part in np.split(tape.values[a], 3, axis=2))
+    if cache:
+        y, *cache[:] = cached_attention(q, k, v, *cache)
+        return tape.put(join(y), (a,))
+    y, weights = attention(q, k, v)
+    return tape.put(join(y), (a,), lambda dy: [join(*attention_vjp(split(dy), q, k, v, weights))])
+
+
+def cross_entropy(tape, a, y_BT):
+    shape, y = tape.values[a].shape, y_BT.ravel()
+    z = tape.values[a].reshape(len(y), -1)
+    z = z - z.max(axis=1, keepdims=True)
+    loss = (np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]).mean()
+    return tape.put(loss, (a,), lambda d: [d * cross_entropy_vjp(z, y).reshape(shape)])
+
+
+class GPT:
+    """The model. Its weights are two vectors, of all matrices and of all gains and biases."""
+
+    def __init__(self, V, T, C, H, layers):
+        self.T, self.H, self.layers = T, H, layers
+        self.matrices, self.vectors = {"wte": (V, C), "wpe": (T, C)}, {"g": (C,), "b": (C,)}
+        for i in range(layers):
+            for name, rows, columns in (("qkv", 1, 3), ("o", 1, 1), ("up", 1, 4), ("down", 4, 1)):
+                self.matrices[f"w_{name}{i}"] = rows * C, columns * C
+                self.vectors[f"b_{name}{i}"] = (columns * C,)
+            self.vectors |= {f"{name}_{i}": (C,) for name in ("g1", "b1", "g2", "b2")}
+
+    def initial(self, rng, dtype=np.float32):
+        """Return both vectors: random matrices, gains of 1, biases of 0."""
+        end = 0.02 / math.sqrt(2 * self.layers)  # 2 additions a block: their sum stays small
+        matrices = [rng.standard_normal(shape) * (end if name[:3] in ("w_o", "w_d") else 0.02)
+                    for name, shape in self.matrices.items()]
+        vectors = [np.full(shape, name[0] == "g") for name, shape in self.vectors.items()]
+        return [np.concatenate([part.ravel() for part in parts], dtype=dtype)
+                for parts in (matrices, vectors)]
+
+    def run(self, weights, x_BT, caches=None):
+        """Return a tape, the positions of the weights by name, and of the logits (B, T, V)."""
+        tape, w = Tape(), {}
+        for vector, shapes in zip(weights, (self.matrices, self.vectors), strict=True):
+            ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+            for name, part in zip(shapes, np.split(vector, ends[:-1]), strict=True):
+                w[name] = tape.put(part.reshape(shapes[name]))
+
+        def linear(a, name):
+            return add(tape, matmul(tape, a, w[f"w_{name}"]), w[f"b_{name}"])
+
+        first = caches[0][0].shape[1] if caches else 0
+        places = np.arange(first, first + x_BT.shape[1])
+        x = add(tape, embedding(tape, w["wte"], x_BT), embedding(tape, w["wpe"], places))
+        for i in range(self.layers):
+            qkv = linear(layer_norm(tape, x, w[f"g1_{i}"], w[f"b1_{i}"]), f"qkv{i}")
+            found = attend(tape, qkv, self.H, caches and caches[i])
+            x = add(tape, x, linear(found, f"o{i}"))
+            up = linear(layer_norm(tape, x, w[f"g2_{i}"], w[f"b2_{i}"]), f"up{i}")
+            x = add(tape, x, linear(gelu(tape, up), f"down{i}"))
+        x = layer_norm(tape, x, w["g"], w["b"])
+        return tape, w, matmul(tape, x, transpose(tape, w["wte"]))
+
+    def loss(self, weights, x_BT, y_BT):
+        """Return the mean loss, its tape, and the positions of the weights."""
+        tape, w, logits = self.run(weights, x_BT)
+        return float(tape.values[cross_entropy(tape, logits, y_BT)]), tape, w
+
+    def loss_and_gradient(self, weights, x_BT, y_BT):
+        """Return the loss, and the gradients with respect to both vectors."""
+        loss, tape, w = self.loss(weights, x_BT, y_BT)
+        grads = backward(tape.sources, tape.vjps)
+        return loss, [np.concatenate([np.ravel(grads[w[name]]) for name in names])
+                      for names in (self.matrices, self.vectors)]
+
+    def tell(self, weights, ids, ended, rng):
+        """Return ids and what follows, until ended(ids) or T tokens."""
+        D = self.matrices["wte"][1] // self.H
+        caches = [[np.zeros((self.H, 0, D))] * 2 for _ in range(self.layers)]
+        while len(ids) <= self.T and not ended(ids):
+            tape, _, logits = self.run(weights, np.array([ids[-1:]]), caches)
+            logits_V = tape.values[logits][0, 0].astype(float)
+            p_V = top_p(top_k(temperature(logits_V, 0.9), min(20, len(logits_V))), 0.99)
+            ids = [*ids, int(rng.choice(len(p_V), p=p_V))]
+        return ids
+
+
+def update(states, gradients, step, steps, warmup=100, peak=4e-3):
+    """Return the states (w, m, v) of both vectors of weights after a step."""
+    rate, new = learning_rate(step, steps, warmup, peak, peak / 10), []
+    for (w, m, v), g, decay in zip(states, clip(*gradients, 1.0), (0.1, 0.0), strict=True):
+        after = adamw(w, g, m, v, step + 1, rate, 0.9, 0.99, 1e-8, decay)
+        new.append([array.astype(w.dtype) for array in after])
+    return new
+
+
+def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**15, told=50):
+    """Train on so many characters, judge by others and by the stories told; merges: of pairs."""
+    rng, started = np.random.default_rng(1), time.perf_counter()
+    seen, unseen = (tales.stories(tales.generate(n, i)) for i, n in enumerate((read, judged)))
+    pieces = sorted(set("".join(seen)))
+    number = {character: i for i, character in enumerate(pieces)}
+    pairs = learn_merges([number[c] for c in "".join(seen[:100])], merges, len(pieces))
+    table = {}
+    for a, b in pairs:
+        table[a, b] = len(pieces)
+        pieces.append(pieces[a] + pieces[b])
+
+    def tokens(story):
+        return np.array([number["\n"], *encode([number[c] for c in story], table)])
+
+    def text(ids):
+        return "".join(pieces[i] for i in ids[1:])
+
+    texts, judges = [tokens(story) for story in seen], [tokens(story) for story in unseen]
+    T, ends = max(map(len, texts + judges)), np.cumsum([len(ids) for ids in texts])
+    ids, starts = np.concatenate(texts), ends[ends < ends[-1] - T]
+    gpt = GPT(len(pieces), T, C, H, layers)
+    states = [(w, 0 * w, 0 * w) for w in gpt.initial(rng)]
+    print(f"{count_parameters(len(pieces), T, C, layers):,} parameters learn {len(seen):,} stories")
+
+    def batch(_):  # windows that begin with a story: nothing that it depends on is out of sight
+        windows = rng.choice(starts, B)[:, None] + np.arange(T)
+        return ids[windows], ids[windows + 1]
+
+    def gradient(states, x, y):
+        return gpt.loss_and_gradient([w for w, _, _ in states], x, y)
+
+    entropy = -sum(map(tales.log_probability, unseen))  # what the grammar itself loses
+    for first in range(0, steps, 250):
+        states, _ = train(states, min(250, steps - first), batch, gradient,
+                          lambda states, g, i, first=first: update(states, g, first + i, steps))
+        weights = [w for w, _, _ in states]
+        above = sum(gpt.loss(weights, ids[None, :-1], ids[None, 1:])[0] * (len(ids) - 1)
+                    for ids in judges) - entropy
+        each = above / sum(map(len, unseen))
+        print(f"{time.perf_counter() - started:5.0f} s  {each:.4f} nats per character above the "
+              f"entropy, {above / entropy:.1%} of it", flush=True)
+    own = [text(gpt.tell(weights, [number["\n"]], lambda ids: text(ids).endswith(tales.END), rng))
+           for _ in range(told)]
+    derived = sum(tales.log_probability(story) is not None for story in own)
+    print(*own[:3], f"The grammar derives {derived} of its {told} stories.", sep="")
+    return above / entropy, derived
+
+
+if __name__ == "__main__":
+    main()
