@@ -117,8 +117,8 @@ class TrainConfig:
         since=4, before="float32", group="training", default="float32",
     )
     keep: int = setting(
-        "checkpoints of weights to leave on the way, the early ones closer together", since=5,
-        before=0, group="evaluation", default=0,
+        "checkpoints to leave, most of them early", since=5, before=0, group="evaluation",
+        default=0,
     )
 
     def __post_init__(self):

@@ -31,6 +31,7 @@ def script():
     return module
 
 
+@pytest.mark.kernels  # a minute without them
 def test_it_has_the_loss_of_the_last_evaluation_of_its_metrics():
     model, tokenizer, run = npgpt.load_run(SHIPPED)
     training = run.training

@@ -57,12 +57,23 @@ def test_the_link_that_is_copied_opens_the_view(browser, pages):
     assert (state["view"], state["text"]) == ("attention", "The hen")
 
 
+def settled(browser, seconds=0.6):
+    """Wait until the view has not changed for some time: it measures by itself."""
+    before, since = None, 0.0
+    while time.monotonic() - since < seconds:
+        now = browser.run("return document.getElementById('view').innerHTML.length")
+        if now != before:
+            before, since = now, time.monotonic()
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_saved_picture_has_what_the_view_shows(browser, pages, tmp_path, view):
     browser.driver.execute_cdp_cmd(
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
     )
     browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy")
+    settled(browser)
     click(browser, "Save picture")
     end = time.monotonic() + 10
     while not (found := list(tmp_path.glob("*.svg"))) and time.monotonic() < end:

@@ -198,6 +198,7 @@ def test_teaching_can_be_stopped_and_goes_on_while_another_view_is_shown(browser
         "npgpt.set({ view: 'tokens' }); window.seen = new Set(); new MutationObserver(() =>"
         "seen.add(document.querySelector('section:not([hidden]) p + p')?.textContent))"
         ".observe(document.getElementById('view'), { childList: true, subtree: true })")
+    import time; time.sleep(15); print(browser.run("return [...seen]"), browser.run("return [npgpt.state, npgpt.pass.weights]"))
     until(browser, lambda: browser.run("return [...seen].filter((w) => /Loss/.test(w)).length > 3"))
     browser.run("npgpt.set({ view: 'teach', sentence: 'One dusk' })")  # ends it
     assert "Teach it, 20" in shown(browser, "section:not([hidden]) .controls")
