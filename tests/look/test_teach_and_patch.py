@@ -199,10 +199,10 @@ def test_teaching_can_be_stopped_and_goes_on_while_another_view_is_shown(browser
     until(browser, lambda: browser.run("return [...seen].filter((w) => /Loss/.test(w)).length > 3"))
     browser.run("npgpt.set({ view: 'teach', sentence: 'One dusk' })")  # ends it
     assert "Teach it, 20" in shown(browser, "section:not([hidden]) .controls")
-    before = shown(browser, STATUS).split("nats, ")[1]
+    before = re.search(rf"nats, ({NUMBER})", shown(browser, STATUS))[1]
     press(browser, "Teach it, 20 steps")
-    until(browser, lambda: "nats, " in shown(browser, STATUS)
-          and shown(browser, STATUS).split("nats, ")[1] != before)  # that of the new sentence
+    until(browser, lambda: (found := re.search(rf"nats, ({NUMBER})", shown(browser, STATUS)))
+          and found[1] != before)  # that of the new sentence
     assert browser.logs()[0] == []
 
 
