@@ -154,7 +154,7 @@ def test_the_grammar_comes_with_characters_of_the_tales_only(subjects):
 def test_every_view_says_what_it_is_and_names_sections_of_the_concepts():
     headings = re.findall(r"^##+ (.*)$", (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"), re.M)
     views = sorted((files("npgpt.look") / "page" / "views").iterdir())
-    assert len(views) == 7
+    assert len(views) == 9
     for view in views:
         text = view.read_text(encoding="utf-8")
         assert 40 < len(re.search(r'^  about: "(.*)",$', text, re.M)[1]) < 100, view.name
