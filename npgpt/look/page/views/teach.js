@@ -25,7 +25,7 @@ export const teach = {
   title: "Teach it",
   needsModel: true,
   about: "Train it on one sentence: it memorises that, and forgets the rest.",
-  section: "Training Process: Optimizer",
+  section: "Training Process: The optimizer",
   build(root) {
     const [line, putLine] = textLine("The sentence to learn", "sentence");
     const [rate, putRate] = slider(
