@@ -60,7 +60,8 @@ def test_the_link_that_is_copied_opens_the_view(browser, pages):
 def settled(browser, seconds=0.6):
     """Wait until the view has not changed for some time: it measures by itself."""
     before, since = None, 0.0
-    while time.monotonic() - since < seconds:
+    measuring = "return [...document.querySelectorAll('#view button')].some(b => b.innerText == 'in')"
+    while time.monotonic() - since < seconds or browser.run(measuring):
         now = browser.run("return document.getElementById('view').innerHTML.length")
         if now != before:
             before, since = now, time.monotonic()

@@ -231,9 +231,10 @@ export function slider(label, attributes, oninput, show = String) {
   return [el("label", { class: "slider" }, el("span", {}, label, " ", value), input), put];
 }
 
-export function textLine(label, oninput) {
+// A line to type in, which changes a field of the state.
+export function textLine(label, field) {
   const input = el("input", { class: "long", spellcheck: "false", autocomplete: "off" });
-  input.oninput = () => oninput(input.value);
+  input.oninput = () => set({ [field]: input.value });
   const put = (text) => {
     if (document.activeElement !== input) input.value = text;
   };

@@ -97,7 +97,7 @@ function allHeads() {
       const canvas = el("canvas"),
         role = el("span"),
         choose = button("", () => set({ layer: l, head: h }));
-      choose.append(canvas, el("span", {}, `${l}.${h}`), role);
+      choose.append(canvas, el("span", {}, `${l}.${h} `), role);
       pictures.push([l, h, canvas, choose, role]);
       root.append(choose);
     }

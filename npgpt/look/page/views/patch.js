@@ -23,26 +23,21 @@ export const patch = {
   about: "Put the stream of the text above into the pass of a second text: where is the answer?",
   section: "Looking Inside",
   build(root) {
-    const [other, putOther] = textLine("The second text, of as many tokens", (text) =>
-      set({ other: text }),
-    );
-    const [alpha, putAlpha] = slider("factor", { min: -2, max: 4, step: 0.25 }, (by) =>
-      set({ alpha: by }),
-    );
+    const [other, putOther] = textLine("The second text, of as many tokens", "other");
+    const bounds = { min: -2, max: 4, step: 0.25 };
+    const [factor, putFactor] = slider("factor", bounds, (alpha) => set({ alpha }));
     const canvas = el("canvas", { tabindex: 0, role: "img" }),
       words = el("p", { "aria-live": "polite" }),
       status = el("p", { role: "status" }),
       answers = el("div");
     const legend = el("p", { class: "legend" }, "away from", el("span", { class: "ramp both" }));
-    legend.append(
-      "the answer of the text above: 100 % is all of the two answers' logits' difference",
-    );
+    legend.append("towards the answer of the text above, in % of the texts' difference in logits");
     const steered = el("h2", {}, "Steering: the chosen difference, times a factor, is added");
     const rest = el(
       "div",
       { class: "wide" },
       el("div", {}, legend, el("div", { class: "scroll one" }, canvas), words),
-      el("div", {}, steered, el("div", { class: "controls" }, alpha), answers),
+      el("div", {}, steered, el("div", { class: "controls" }, factor), answers),
     );
     canvas.onclick = (event) => {
       const [row, column] = cellAt(canvas, LETTERS, event);
@@ -57,7 +52,7 @@ export const patch = {
       status.textContent = found.problem ?? about();
       rest.hidden = !found.shares;
       if (rest.hidden) return;
-      putAlpha(state.alpha);
+      putFactor(state.alpha);
       draw(canvas);
       words.textContent = inWords();
       canvas.setAttribute("aria-label", `how much of the answer comes back; ${inWords()}`);

@@ -16,7 +16,7 @@ const EXAMPLE = "A wise old owl of London did not cross the river because it was
 const trace = new Trace();
 let going = false,
   optimizer, // and the rest since the weights were put back
-  learned, // [step, loss of the sentence]
+  learned, // [step, loss of the last sentence]
   lost, // [step, loss of the other text]
   recitals; // { step, of, ids, given }: `given` of the ids begin the sentence `of`
 
@@ -27,7 +27,7 @@ export const teach = {
   about: "Train it on one sentence: it memorises that, and forgets the rest.",
   section: "Training Process: The optimizer",
   build(root) {
-    const [line, putLine] = textLine("The sentence to learn", (sentence) => set({ sentence }));
+    const [line, putLine] = textLine("The sentence to learn", "sentence");
     const [rate, putRate] = slider(
       "learning rate",
       { min: -5, max: -2, step: 0.25 },
@@ -104,7 +104,10 @@ const teaching = new Task(
   async (pause) => {
     const { ids } = read(),
       others = tokenizer.encode(record.others ?? "").slice(0, record.window);
-    if (recitals.at(-1)?.of !== sentence()) await recite(ids, pause);
+    if (recitals.at(-1)?.of !== sentence()) {
+      learned = [];
+      await recite(ids, pause);
+    }
     for (let i = 0; ; i++) {
       const ends = i === STEPS || !going;
       if (others.length > 1 && (i % EVERY === 0 || ends))
