@@ -72,12 +72,15 @@ def validation_prompt(run, tokenizer, size=40):
         return None
     # A character that was cut in the middle cannot be typed.
     text, least = (tokenizer.decode(ids[:n]).replace("\ufffd", "") for n in (len(ids), size))
-    start = text.find("\n", 0, len(text) // 2) + 1
-    start += len(text[start:]) - len(text[start:].lstrip("\n"))
-    end = text.find("\n", start + len(least))
-    if end < 0:  # a long line: up to the end of a word
-        end = start + max(len(least), text[start : start + 2 * len(least)].rfind(" "))
-    return text[start:end]
+    return whole_lines(text, len(least))
+
+
+def whole_lines(text, least):
+    """Return a text from a line's start to the first line's end, or else word's end, that leaves
+    `least` characters."""
+    text = text[text.find("\n", 0, len(text) // 2) + 1 :].lstrip("\n")
+    end = text.find("\n", least)
+    return text[: end if end >= 0 else max(least, text.rfind(" ", 0, 2 * least))]
 
 
 def _validation_ids(run, tokenizer, count, expected=None):

@@ -6,6 +6,8 @@ import os
 import shutil
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_run import TEXT, TINY, files
 
 from npgpt import LlamaConfig
@@ -16,7 +18,7 @@ from npgpt.config import GPTConfig
 from npgpt.families import FAMILIES, family
 from npgpt.gpt import GPT
 from npgpt.look import page
-from npgpt.look.history import POINTS, history
+from npgpt.look.history import POINTS, history, whole_lines
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +230,25 @@ def test_a_run_is_recommended_to_look_at_only_if_look_shows_it(cli, run, tmp_pat
         status, said, _ = cli("train", *arguments)
         shown = cli("look", out, "--out", tmp_path / "a.html")[0] == 0
         assert status == 0 and ("npgpt look" in said) == shown == (name == "letters")
+
+
+@given(st.text("ab ", max_size=90) | st.text("ab \n", max_size=90), st.integers(1, 20))
+def test_a_prompt_begins_and_ends_where_lines_or_words_do(text, least):
+    found = whole_lines(text, least)
+
+    def ends_well(rest):
+        after = rest[len(found) : len(found) + 1]
+        if "\n" in rest[least:]:
+            return after == "\n" and "\n" not in found[least:]
+        if " " in rest[least : 2 * least]:
+            return after == " " and " " not in rest[len(found) + 1 : 2 * least]
+        return len(found) == min(least, len(rest))
+
+    assert not found.startswith("\n")
+    assert any(
+        text.startswith(found, i) and ends_well(text[i:])
+        for i in range(len(text) + 1) if i == 0 or text[i - 1] == "\n"
+    )
 
 
 def test_it_opens_on_text_of_the_corpus_up_to_a_lines_end(cli, tmp_path):

@@ -4,20 +4,8 @@
 import { button, css, el, inkOn, palette, percent, position, range, svg } from "../draw.js";
 import { length } from "../model.js";
 import { readsFar, weightOf } from "../opening.js";
-import {
-  C,
-  H,
-  L,
-  likeliest,
-  live,
-  model,
-  pass,
-  record,
-  set,
-  state,
-  tokenizer,
-  V,
-} from "../state.js";
+import { C, H, L, likeliest, live, model, pass } from "../state.js";
+import { record, set, state, tokenizer, V } from "../state.js";
 
 const LETTER = 8.6; // pixels of a character of the text
 const GAP = 44; // between the streams and the cells
