@@ -17,6 +17,7 @@ def click(browser, text):
 
 
 def test_back_returns_to_the_view_before_with_the_text_as_it_is(browser, pages):
+    browser.driver.execute_cdp_cmd("Page.resetNavigationHistory", {})  # it holds 50 at most
     browser.open(pages["untied"][0], "view=attention")
     entries = browser.run("return history.length")
     for view in ("tokens", "residual"):
@@ -60,7 +61,9 @@ def test_the_link_that_is_copied_opens_the_view(browser, pages):
 def settled(browser, seconds=0.6):
     """Wait until the view has not changed for some time: it measures by itself."""
     before, since = None, 0.0
-    measuring = "return [...document.querySelectorAll('#view button')].some(b => b.innerText == 'in')"
+    measuring = (
+        "return [...document.querySelectorAll('#view button')].some((b) => b.innerText === 'in')"
+    )
     while time.monotonic() - since < seconds or browser.run(measuring):
         now = browser.run("return document.getElementById('view').innerHTML.length")
         if now != before:
