@@ -312,15 +312,17 @@ def kept(folder):
 
 
 def steps_to_keep(config):
-    """Return the set of steps after which a TrainConfig keeps the weights: 0, and the others at
-    equal ratios of more than a hundredth of the run to less than all of it."""
+    """Return the set of steps after which weights are kept, by a TrainConfig: 0, and then steps
+    at equal ratios, from above a hundredth of the run."""
     n, last = config.keep, config.max_iters
     return {round(last * 100 ** (k / n - 1)) if k else 0 for k in range(n)} - {last}
 
 
 def keep_weights(folder, model, step, count):
-    """Write the weights after a step, and then delete what is more than `count`, where it is most
-    crowded: a run that was made longer had kept some for its old end."""
+    """Write the weights after a step; of more than `count` files delete those nearest to others.
+
+    There are more if a run was made longer: it had kept some for its old end.
+    """
     save_weights(folder / f"kept-{step}.safetensors", model)
     found = list(kept(folder).items())
     while len(found) > max(count, 2):

@@ -16,7 +16,7 @@ from npgpt.families import family
 from npgpt.files import read_arrays
 from npgpt.io.tokens import open_dataset
 from npgpt.optim import make_optimizer
-from npgpt.train import training_steps
+from npgpt.train import keep, training_steps
 
 LONG = [*TINY, "--max-iters", "40", "--eval-interval", "10", "--sample-tokens", "0"]
 SAVED = ("model.safetensors", "train_state.safetensors", "best.safetensors", "samples.txt")
@@ -91,6 +91,14 @@ def test_steps_are_early_ones_before_the_end(count, last):
 def test_a_count_beyond_its_range_is_refused(count):
     with pytest.raises(ValueError, match=f"keep={count}; use 0 to 100"):
         TrainConfig(keep=count)
+
+
+def test_weights_that_are_not_finite_are_not_kept(keeping, tmp_path):
+    model, _, run = load_run(keeping)
+    for value, found in ((0.0, [3]), (np.nan, [3])):
+        model.parameters()["ln_f.weight"].data[0] = value
+        keep(tmp_path, model, 3 if value == 0 else 4, run.training)
+        assert list(kept(tmp_path)) == found
 
 
 def test_read_run_of_a_kept_file_is_its_run(keeping):
