@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "write a run as a model that the transformers library loads",
     "look": "write a GPT as one HTML page, in which it runs and shows its numbers",
     "compare": "compare runs: losses in one picture, and the settings that differ",
+    "warm-up": "compile all kernels now, so that no command waits for the compiler",
     "exercise": "write a part of a GPT yourself, and learn what is wrong with it",
 }
 EXAMPLES = """\
@@ -56,7 +57,7 @@ def main(argv=None):
             output.goes_on = False
             args = _parsed(argv)
             output.goes_on = args.command in TO_THE_END
-            status = importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
+            status = _module(args.command).run(args) or 0
             output.flush()
             if output.full:
                 raise output.full
@@ -71,6 +72,10 @@ def main(argv=None):
                 raise
             print(f"npgpt {args.command}: {_in_words(error)}", file=sys.stderr)
             return 1
+
+
+def _module(command):
+    return importlib.import_module(f"npgpt.cli.{command.replace('-', '_')}")
 
 
 class Parser(argparse.ArgumentParser):
@@ -164,5 +169,5 @@ def _parser(asked):
             "--traceback", action="store_true", help="on an error, show where in the code it arose"
         )
         if name == asked:
-            importlib.import_module(f"npgpt.cli.{name}").add_arguments(command)
+            _module(name).add_arguments(command)
     return parser, commands.choices

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from autograd import backend
 from npgpt.files import quoted
 from npgpt.look.page import LIVE, check_target, make_page, write_page
 from npgpt.look.subject import open_subject
@@ -24,7 +25,8 @@ def run(args):
     path = Path(args.out or f"{Path(args.run).resolve().name}.html")
     check_target(path)
     subject = open_subject(args.run)
-    html, record = make_page(subject, args.prompt, args.weights)
+    with backend.using("numpy"):  # for one prompt; kernels of float64 would have to be compiled
+        html, record = make_page(subject, args.prompt, args.weights)
     replaced = ", which replaces the page that look made before" * path.exists()
     write_page(path, html)
     print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
