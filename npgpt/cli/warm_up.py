@@ -2,11 +2,11 @@
 
 import sys
 
+import numpy as np
+
 from autograd import backend
-from npgpt.config import GPTConfig
-from npgpt.families import FAMILIES
 from npgpt.fast.weights import KINDS
-from npgpt.run.warmup import calls_of, compile_all, float64_calls
+from npgpt.run.warmup import calls_of, calls_of_all, compile_all
 
 
 def add_arguments(parser):
@@ -16,11 +16,8 @@ def add_arguments(parser):
 def run(args):
     if backend.name != "numba":
         raise ValueError("AUTOGRAD_BACKEND=numpy compiles nothing; leave it unset")
-    configs = [kind.Config(vocab_size=2) for kind in FAMILIES.values()]
-    calls = calls_of(None, byte_pairs=True)
-    for config in configs:
-        calls += calls_of(config)
+    calls = calls_of(None, byte_pairs=True) + calls_of_all(dtype=np.float64)
     for weights in KINDS:
-        calls += calls_of(GPTConfig(2), weights=weights)
-    compile_all(calls + float64_calls(), sys.stdout)
+        calls += calls_of_all(weights=weights)
+    compile_all(calls, sys.stdout)
     print("all kernels are compiled")

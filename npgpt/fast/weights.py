@@ -25,8 +25,8 @@ def usual(model):
 def use_weights(model, kind):
     """Round a GPT's weights in place to values that `kind` can store; return the model.
 
-    It then generates with the compiled decoder, if `kind` is not PLAIN. Raises ValueError for a kind that is not in KINDS,
-    and for a model that has float32 weights only.
+    It then generates with the compiled decoder, unless `kind` is PLAIN. Raises ValueError for an
+    unknown kind, and for a model that has float32 weights only.
     """
     if kind not in (*KINDS, PLAIN):
         raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join((*KINDS, PLAIN))}")

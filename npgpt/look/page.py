@@ -92,7 +92,7 @@ def _record(subject, prompt, kind, progress):
         model = GPT(config, dtype=np.float64).eval()
         for name, weight in model.parameters().items():
             weight.data[...] = stored[name]
-    progress("recording forward and backward (compiling, the first time)")
+    progress("recording forward and backward")
     gradient = record_gradient(model, ids)
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")

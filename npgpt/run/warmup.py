@@ -8,7 +8,7 @@ run will need. A tokenizer of byte pairs and compiled generation have kernels of
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 
 import numpy as np
@@ -78,10 +78,14 @@ def calls_of(config, *, byte_pairs=False, trains=True, precision="float32", weig
     return calls
 
 
-def float64_calls():
-    """Return the same for all families in float64, in which gradients are checked."""
-    configs = [kind.Config(vocab_size=2) for kind in FAMILIES.values()]
-    return [call for config in configs for call in calls_of(config, dtype=np.float64)]
+def calls_of_all(**options):
+    """Return the same for a model of each family, with options of `calls_of`."""
+    calls = []
+    for kind in FAMILIES.values():
+        known = {field.name for field in fields(kind.Config)}
+        tiny = {name: value for name, value in TINY.items() if name in known}
+        calls += calls_of(kind.Config(vocab_size=2, dropout=0.1, **tiny), **options)
+    return calls
 
 
 def compile_all(calls, file):
