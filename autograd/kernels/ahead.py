@@ -20,9 +20,9 @@ REFERENCE = "autograd.reference"
 class NotCompiledError(Exception):
     """A kernel would have to be compiled first."""
 
-    def __init__(self, kernel):
+    def __init__(self, kernel, types):
         super().__init__(kernel.__name__)
-        self.kernel = kernel
+        self.needed = kernel, types
 
 
 class _Listener(event.Listener):
@@ -33,7 +33,7 @@ class _Listener(event.Listener):
 
     def on_start(self, event):
         if self.depth == 0:
-            self.begin(event.data["dispatcher"])
+            self.begin(event.data["dispatcher"], event.data["args"])
         self.depth += 1
 
     def on_end(self, event):
@@ -41,7 +41,7 @@ class _Listener(event.Listener):
 
 
 def listening(begin):
-    """While open, call begin(kernel) for each kernel about to be compiled here.
+    """While open, call begin(kernel, types) for each kernel about to be compiled here.
 
     If begin raises, the kernel is not compiled, and its caller gets the error.
     """
@@ -49,16 +49,16 @@ def listening(begin):
 
 
 def missing_kernel(function):
-    """Return the first kernel that function() would have to compile; None if all are compiled."""
+    """Return (kernel, types) that function() would have to compile first; None if there is none."""
 
-    def refuse(kernel):
-        raise NotCompiledError(kernel)
+    def refuse(kernel, types):
+        raise NotCompiledError(kernel, types)
 
     try:
         with listening(refuse):
             function()
     except NotCompiledError as error:
-        return error.kernel
+        return error.needed
     return None
 
 

@@ -41,7 +41,8 @@ examples:
   npgpt generate runs/tales                    write more of them
   npgpt train --corpus my.txt                  learn a text of your own"""
 # These write files, or their status is the answer; they go on without a reader.
-TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "compare", "exercise")
+TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "compare", "warm-up",
+              "exercise")
 # Errors for input that a command cannot use; the message tells the user what to do.
 BEYOND = (OverflowError, RecursionError, IndexError)
 REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *BEYOND)

@@ -5,6 +5,7 @@ Numba compiles a kernel at its first call and stores the machine code on disk fo
 run will need. A tokenizer of byte pairs and compiled generation have kernels of their own.
 """
 
+import os
 import sys
 import time
 from contextlib import nullcontext
@@ -95,30 +96,32 @@ def compile_all(calls, file):
     """
     from autograd.kernels.ahead import listening, missing_kernel
 
-    missing = [kernel for kernel in map(missing_kernel, calls) if kernel]
-    names = dict.fromkeys(kernel.__name__ for kernel in missing)
-    if names.keys() & set(BYTE_PAIRS):  # of these only the first that is missing is found
-        first = min(BYTE_PAIRS.index(name) for name in names if name in BYTE_PAIRS)
-        names |= dict.fromkeys(BYTE_PAIRS[first:])
+    missing = dict.fromkeys(filter(None, map(missing_kernel, calls)))
+    names = [kernel.__name__ for kernel, types in missing]
+    for name in set(names).intersection(BYTE_PAIRS):  # all after it are missing, too, or quick
+        names += BYTE_PAIRS[BYTE_PAIRS.index(name) + 1 :]
     if not names:
         return
-    seconds = {name: SECONDS.get(name, OTHERS) for name in names}
-    total, started, begun = sum(seconds.values()), time.monotonic(), []
+    total, started, begun = sum(map(_seconds, names)), time.monotonic(), []
 
-    def begin(kernel):
-        bar.update(sum(seconds.get(name, 0) for name in begun[-1:]))
+    def begin(kernel, types):
+        bar.update(sum(map(_seconds, begun[-1:])))
         begun.append(kernel.__name__)
         bar.set_postfix_str(kernel.__name__)
 
     if file:
         print(f"compiling {len(names)} kernels, about {max(1, round(total))} s, once; kept in "
-              f"{missing[0].stats.cache_path}", file=file, flush=True)
+              f"{os.path.dirname(next(iter(missing))[0].stats.cache_path)}", file=file, flush=True)
     with tqdm(total=total, leave=False, disable=None if file else True,
               bar_format="{percentage:3.0f}%|{bar}| {elapsed}{postfix}") as bar, listening(begin):
         for call in calls:
             call()
     if file:
         print(f"compiled in {time.monotonic() - started:.0f} s", file=file, flush=True)
+
+
+def _seconds(name):
+    return SECONDS.get(name, OTHERS)
 
 
 def tiny_step(arch, settings, precision, trains, dtype=np.float32):
