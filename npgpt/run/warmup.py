@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
-from autograd import backend, using_matmul_precision
+from autograd import Tensor, backend, log_softmax, softmax, using_matmul_precision
 from npgpt.char import CharTokenizer
 from npgpt.families import FAMILIES, family, family_of
 from npgpt.fast.tokenizer import compile_kernels
@@ -79,13 +79,17 @@ def calls_of(config, *, byte_pairs=False, trains=True, precision="float32", weig
     return calls
 
 
-def calls_of_all(**options):
-    """Return the same for a model of each family, with options of `calls_of`."""
-    calls = []
+def calls_of_all(dtype=np.float32, **options):
+    """Return the same for a model of each family and for the ops that none of them calls."""
+    from autograd.kernels.ahead import kernel_calls
+
+    with backend.using("numpy"):
+        calls = kernel_calls(partial(tiny_softmax, dtype))
     for kind in FAMILIES.values():
         known = {field.name for field in fields(kind.Config)}
         tiny = {name: value for name, value in TINY.items() if name in known}
-        calls += calls_of(kind.Config(vocab_size=2, dropout=0.1, **tiny), **options)
+        config = kind.Config(vocab_size=2, dropout=0.1, **tiny)
+        calls += calls_of(config, dtype=dtype, **options)
     return calls
 
 
@@ -134,6 +138,12 @@ def tiny_step(arch, settings, precision, trains, dtype=np.float32):
             loss.backward()
             optimizer.step()
         list(family(arch).write(model, tokenizer, batch.inputs[0][0], 1))
+
+
+def tiny_softmax(dtype):
+    """Run the ops of softmax, forward and backward."""
+    x_NC = Tensor(np.zeros((1, 2), dtype), requires_grad=True)
+    (softmax(x_NC) + log_softmax(x_NC)).sum().backward()
 
 
 def tiny_decoding(arch, settings, weights):

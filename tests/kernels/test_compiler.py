@@ -1,11 +1,17 @@
 """A helper is compiled once for all constants, and makes machine code in kernels only."""
 
+import inspect
+
 import numba
 import numpy as np
 import pytest
 from numba import prange
 
+from autograd import reference
 from autograd.kernels import compiler
+from npgpt.run.warmup import calls_of_all
+
+pytestmark = pytest.mark.kernels
 
 
 @pytest.fixture
@@ -48,3 +54,10 @@ def test_a_helper_makes_no_machine_code_and_serves_other_functions_all_the_same(
         return repeated(2.0, n) + np.empty(n).size
 
     assert of_somebody_else(5) == 15
+
+
+def test_the_warm_up_calls_every_kernel():
+    called = {call.func.__name__ for call in calls_of_all(dtype=np.float64)}
+    functions = inspect.getmembers(reference, inspect.isfunction)
+    every = {name for name, _ in functions if not name.startswith("_")}
+    assert every - called == {"add_matmul_tn_"}  # the same kernel as matmul_tn

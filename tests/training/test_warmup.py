@@ -24,7 +24,7 @@ from numba.core.dispatcher import Dispatcher
 from npgpt import GPT, AdamW, BPETokenizer, GPTConfig
 from npgpt.run.warmup import warm_up
 config = GPTConfig(9, 8, 2, 2, 8, dropout=float(sys.argv[1]))
-warm_up(config, byte_pairs="tokenizer" in sys.argv)
+warm_up(config, byte_pairs="tokenizer" in sys.argv, weights="fp32")
 if "tokenizer" in sys.argv:
     BPETokenizer.train("hug hug pug", 257).encode("hugs")
 model = GPT(config)
