@@ -282,7 +282,8 @@ class Model(Module):
 
         folder    or the name of a model on the Hugging Face Hub, if huggingface_hub is installed
         weights   "fp32", "bf16" or "int8": how compiled generation stores the weights
-                  (`npgpt.fast.weights`); None for the plain path
+                  (`npgpt.fast.weights`); "plain" for ops alone; None: "fp32" if a GPT is so large
+                  that it pays, else "plain"
 
         Raises FileNotFoundError for a missing file, ValueError for a different architecture and for
         weights that do not fit the configuration or are not finite.
@@ -387,7 +388,8 @@ class GPT(Model):
         """Return the function from contexts to next-token logits that generation calls.
 
         It is the compiled `Decoder` if `weights` is set, else `CachedLogits`, the plain path. A
-        Decoder copies the weights: make one for many texts, and give it to `npgpt.generate`.
+        Decoder copies the weights as they are now, and `generate` makes one at each call: make one
+        for many texts, and give it to `npgpt.generate`.
         """
         if self.weights and self.wte.weight.dtype == np.float32 and backend.name == "numba":
             from npgpt.fast.decoder import Decoder  # here: the NumPy backend never loads Numba

@@ -26,7 +26,7 @@ adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention,
 embedding, optimizer. `products` calls matmul and attention, or their counterparts in `bf16`, which
 no other file imports. `decode` is a whole step of generation, and its reference is the model.
 `compiler` has the decorators and the cache of compiled code, `vector_math` exp, `addresses` lists
-of arrays; `ahead` compiles kernels in other processes.
+of arrays; `ahead` finds the kernels that a program will need.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls a kernel; `embedding_backward_`, which needs no room, is itself one. Loops run over rows or

@@ -49,7 +49,7 @@ def _compiled(function, **options):
             "NUMBA_DISABLE_JIT is set, and kernels that are not compiled are no use; unset it, or "
             "set AUTOGRAD_BACKEND=numpy to step through their reference implementations"
         )
-    options |= {"error_model": "numpy", "pipeline_class": _Compiler}
+    options |= {"error_model": "numpy", "no_cfunc_wrapper": True, "pipeline_class": _Compiler}
     compiled = numba.njit(**options)(function)
     compiled._cache = _Cache(function)  # instead of Numba's, which cache=True would make
     return compiled
@@ -71,6 +71,49 @@ class _Compiler(Compiler):
         self.state["library"] = library
         self.state.flags.noalias = self.state.flags.auto_parallel.enabled
         return super().define_pipelines()
+
+    def _compile_core(self):
+        with _libraries_are(_Part, self.state.targetctx):
+            return super()._compile_core()
+
+
+@contextlib.contextmanager
+def _libraries_are(kind, target_context):
+    """While open, let Numba make libraries of this class."""
+    codegen = target_context.codegen()
+    before, codegen._library_class = codegen._library_class, kind
+    try:
+        yield
+    finally:
+        codegen._library_class = before
+
+
+class _Part(JITCodeLibrary):
+    """Code that is only ever linked into a kernel: of a helper, a prange loop's body, a wrapper.
+
+    Numba would optimise each of them, with all that it calls, and make machine code of it. Here
+    that is done once, in the kernel. Only the body of a loop is optimised before, because the
+    order of its sums is found then; it has no machine code either, so there is none to point to.
+    """
+
+    codegen = property(lambda part: part)  # of which Numba only wants `set_env`
+
+    def set_env(self, name, environment):
+        pass
+
+    def get_pointer_to_function(self, name):
+        self._ensure_finalized()
+        return 0
+
+    def _optimize_functions(self, module):
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self):
+        if self.name.startswith("__numba_parfor_gufunc"):
+            super()._optimize_final_module()
+
+    def _finalize_final_module(self):
+        self._finalized = True
 
 
 class _Library(JITCodeLibrary):
@@ -125,7 +168,8 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig, target_context):
         try:
-            return super().load_overload(sig, target_context)
+            with _libraries_are(JITCodeLibrary, target_context):
+                return super().load_overload(sig, target_context)
         except Exception:  # a damaged pickle raises errors of any kind
             with contextlib.suppress(OSError):
                 self.flush()  # the index, without which nothing could be saved
@@ -145,8 +189,18 @@ class _Cache(FunctionCache):
 
 
 def helper(function):
-    """Return a serial function for kernels, compiled into each of them."""
-    return numba.njit(fastmath=FASTMATH, error_model="numpy")(function)
+    """Return a serial function for kernels, compiled into each of them; Python cannot call it."""
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+    compiled = numba.njit(fastmath=FASTMATH, **options)(function)
+    fold = compiled._compiler.fold_argument_types
+
+    def without_literals(args, kwargs):
+        """Take a constant as any number: Numba would compile the function for each constant."""
+        signature, args = fold(args, kwargs)
+        return signature, tuple(map(numba.types.unliteral, args))
+
+    compiled._compiler.fold_argument_types = without_literals
+    return compiled
 
 
 def filled(kernel, x, *arguments):

@@ -34,6 +34,7 @@ COMMANDS = {
     "look": "write a GPT as one HTML page, in which it runs and shows its numbers",
     "book": "write CONCEPTS.md as pages, in which a trained GPT runs",
     "compare": "compare runs: losses in one picture, and the settings that differ",
+    "warm-up": "compile all kernels now, so that no command waits for the compiler",
     "exercise": "write a part of a GPT yourself, and learn what is wrong with it",
 }
 EXAMPLES = """\
@@ -42,7 +43,7 @@ examples:
   npgpt generate runs/tales                    write more of them
   npgpt train --corpus my.txt                  learn a text of your own"""
 # These write files, or their status is the answer; they go on without a reader.
-TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "book", "compare",
+TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "book", "compare", "warm-up",
               "exercise")
 # Errors for input that a command cannot use; the message tells the user what to do.
 BEYOND = (OverflowError, RecursionError, IndexError)
@@ -59,7 +60,7 @@ def main(argv=None):
             output.goes_on = False
             args = _parsed(argv)
             output.goes_on = args.command in TO_THE_END
-            status = importlib.import_module(f"npgpt.cli.{args.command}").run(args) or 0
+            status = _module(args.command).run(args) or 0
             output.flush()
             if output.full:
                 raise output.full
@@ -74,6 +75,10 @@ def main(argv=None):
                 raise
             print(f"npgpt {args.command}: {_in_words(error)}", file=sys.stderr)
             return 1
+
+
+def _module(command):
+    return importlib.import_module(f"npgpt.cli.{command.replace('-', '_')}")
 
 
 class Parser(argparse.ArgumentParser):
@@ -178,5 +183,5 @@ def _parser(asked):
             "--traceback", action="store_true", help="on an error, show where in the code it arose"
         )
         if name == asked:
-            importlib.import_module(f"npgpt.cli.{name}").add_arguments(command)
+            _module(name).add_arguments(command)
     return parser, commands.choices

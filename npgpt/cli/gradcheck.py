@@ -3,6 +3,7 @@
 The column "transpose" has the gap between <u, J v> and <J^T u, v>, with J v by a complex step.
 """
 
+import sys
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt.cli import print_json
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
+from npgpt.run.warmup import calls_of_all, compile_all
 
 NAMES = 30  # columns for the names of ops
 SOURCES = {
@@ -49,6 +51,8 @@ def run(args):
         for name in ops:
             cases_of(name)  # raises an error for a name without cases, before any table
     started = time.perf_counter()
+    if len(ops) > 1 and backend.name == "numba":
+        compile_all(calls_of_all(dtype=np.float64), sys.stderr)
     if not args.json:
         _print_heading("parameter" if args.model else "op")
     arch, seed, rows = args.arch or TrainConfig.arch, args.seed, []

@@ -5,8 +5,9 @@ import glob
 import hashlib
 import os
 import re
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -35,7 +36,7 @@ from npgpt.io.tokens import KINDS, open_dataset, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.run.estimate import check_memory
 from npgpt.run.summary import print_results, print_summary
-from npgpt.run.warmup import WarmUp
+from npgpt.run.warmup import warm_up
 from npgpt.run.watch import Watch
 from npgpt.train import train
 
@@ -123,7 +124,7 @@ def run(args):
             program = {"backend": backend.name, "run format": RUN_FORMAT}
             ranks.check_same(vars(args) | program | versions())
         begin = _continued if args.resume else _started
-        run, dataset, model, optimizer, kernels = begin(args, ranks, stack)
+        run, dataset, model, optimizer, compile_kernels = begin(args, ranks, stack)
         if ranks:
             tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
             found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
@@ -132,7 +133,7 @@ def run(args):
         if main_rank:
             print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
                           trains=not args.check)
-        kernels.finish()
+        compile_kernels()
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
         if args.check:
             from npgpt.run.diagnostics import check_model
@@ -160,7 +161,7 @@ def run(args):
 
 
 def _started(args, ranks, stack):
-    """Return (Run, Dataset, model, optimizer, kernels) of a new run; kernels still compile."""
+    """Return (Run, Dataset, model, optimizer, what compiles the kernels) of a new run."""
     initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
     kind, bpe_size = _tokens(args, preset, training.corpus)
@@ -181,13 +182,13 @@ def _started(args, ranks, stack):
         config = replace(config, vocab_size=tokenizer.vocab_size)
     check_memory(config, training, ranks.size if ranks else 1)
     byte_pairs = bpe_size is not None or isinstance(tokenizer, BPETokenizer)
-    kernels = _warm_up(config, training, byte_pairs, ranks, stack)
+    kernels = _warm_up(config, training, byte_pairs, main_rank)
     dataset = open_dataset(
         kind_of_model, training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
         grow=initial is not None,
     )
     if not byte_pairs and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
-        kernels.add_byte_pairs()
+        warm_up(None, byte_pairs=True, shown=main_rank)
     dataset.objective.check_stride(training.eval_stride or None)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     check_length(dataset.train_ids, config.block_size, "training")
@@ -234,16 +235,16 @@ def _continued(args, ranks, stack):
             raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
         run = replace(run, training=replace(run.training, max_iters=args.max_iters))
     byte_pairs = isinstance(tokenizer, BPETokenizer)
-    kernels = _warm_up(run.model, run.training, byte_pairs, ranks, stack)
+    kernels = _warm_up(run.model, run.training, byte_pairs, ranks is None or ranks.rank == 0)
     kind = family(run.training.arch)
     dataset = open_dataset(kind, run.training, stack, args.corpus, tokenizer, expected=run.text)
     return run, dataset, model, optimizer, kernels
 
 
-def _warm_up(config, training, byte_pairs, ranks, stack):
-    shown = ranks is None or ranks.rank == 0
-    kernels = WarmUp(config, byte_pairs, shown=shown, precision=training.matmul_precision)
-    return stack.enter_context(closing(kernels))
+def _warm_up(config, training, byte_pairs, shown):
+    """Compile what the text needs; return a function that compiles what the model needs."""
+    warm_up(None, byte_pairs=byte_pairs, shown=shown)
+    return partial(warm_up, config, shown=shown, precision=training.matmul_precision)
 
 
 def _tokens(args, preset, corpus):

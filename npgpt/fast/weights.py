@@ -13,17 +13,24 @@ from npgpt.gpt import GPT
 
 DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8}
 KINDS = tuple(DTYPES)
+PLAIN = "plain"  # no compiled generation
+COMPILED = 20_000_000  # parameters from which it saves more than compiling and copying cost
+
+
+def usual(model):
+    """Return how a pretrained model's weights are stored if nobody says it."""
+    return "fp32" if model.num_parameters() >= COMPILED else PLAIN
 
 
 def use_weights(model, kind):
     """Round a GPT's weights in place to values that `kind` can store; return the model.
 
-    It then generates with the compiled decoder. Raises ValueError for a kind that is not in KINDS,
-    and for a model that has float32 weights only.
+    It then generates with the compiled decoder, unless `kind` is PLAIN. Raises ValueError for an
+    unknown kind, and for a model that has float32 weights only.
     """
-    if kind not in KINDS:
-        raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(KINDS)}")
-    if kind != "fp32":
+    if kind not in (*KINDS, PLAIN):
+        raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join((*KINDS, PLAIN))}")
+    if kind not in ("fp32", PLAIN):
         if not decodes(model):
             raise ValueError(
                 f"weights={kind!r} is for a GPT; a {type(model).__name__} has float32: use fp32"
@@ -33,7 +40,7 @@ def use_weights(model, kind):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
                 for o in range(0, len(weight_OI), 64):  # intermediate results fit in the cache
                     weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
-    model.weights = kind if decodes(model) else None
+    model.weights = kind if kind != PLAIN and decodes(model) else None
     return model
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from autograd import backend
 from npgpt import GPT, GPTConfig, Llama
 from npgpt.families.llama import LlamaConfig
+from npgpt.fast import weights
 from npgpt.fast.weights import KINDS, restored, stored, use_weights
 from npgpt.generate import CachedLogits, decoding_steps, generate
 from npgpt.sampling import Sampling
@@ -135,6 +136,29 @@ def test_unknown_tokens_are_refused_as_by_the_plain_path(token):
     for next_logits in Decoder(a_model()), plain(a_model()):
         with pytest.raises(IndexError, match=rf"{token}.* 61"):
             next_logits([np.array([1, token])])
+
+
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_a_large_pretrained_model_generates_by_the_compiled_path(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(weights, "COMPILED", limit)
+    a_model().save_pretrained(tmp_path)
+    usual = GPT.from_pretrained(tmp_path)
+    by_ops = GPT.from_pretrained(tmp_path, weights="plain")
+    assert isinstance(usual.decoder(), CachedLogits if limit else Decoder)
+    assert isinstance(by_ops.decoder(), CachedLogits)
+    same = [model.generate([5, 7], 12, temperature=0) for model in (usual, by_ops)]
+    np.testing.assert_array_equal(*same)
+
+
+def test_weights_changed_in_place_between_two_calls_are_seen():
+    model = use_weights(a_model(), "fp32")
+    before = model.generate([5], 12, temperature=0)
+    for name in ("h.1.mlp.c_fc.weight", "wte.weight", "h.0.ln_1.weight"):
+        model.parameters()[name].data[:] *= -1
+    after = model.generate([5], 12, temperature=0)
+    expected = use_weights(model, "plain").generate([5], 12, temperature=0)
+    assert (after != before).any()
+    np.testing.assert_array_equal(after, expected)
 
 
 def test_a_model_without_a_choice_of_weights_takes_the_plain_path():
