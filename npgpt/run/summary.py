@@ -48,7 +48,10 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         ("step", f"{tokens:,} tokens, {3 * flops_per_token(config) * tokens / 1e9:,.2f} GFLOP;",
          f"{memory.total / 1e6:,.0f} MB of memory:", *_with_commas(sizes)),
     ]
-    if trains:
+    if trains and training.reward:
+        count = training.batch_size * training.gradient_accumulation_steps
+        lines.append(("", f"{training.max_iters:,} steps learn from {count} drawn stories each"))
+    elif trains:
         reads = training.max_iters * tokens / len(ids)
         once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" * (reads < 1)
         lines.append(("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}"))
