@@ -143,7 +143,7 @@ class TrainConfig:
         "reward_draws", "who writes the stories: the model as it is, or as it was at the start"
     )
     reward_credit: str = _switch(
-        "reward_credit", "what is rewarded: a right story, or each token up to the first wrong one"
+        "reward_credit", "which tokens of a wrong story are blamed: all, or those up to the first wrong one"
     )
     reward_advantage: str = _switch(
         "reward_advantage", "the reward less its mean over the batch, that over its standard "

@@ -90,7 +90,7 @@ class Draw:
         ):
             self.sums[name] = self.sums.get(name, 0.0) + float(amount)
         if self.config.reward_loss == "dpo":
-            return dpo_loss(logp_BT, self)
+            return dpo_loss(logp_BT, self, self.config)
         return policy_loss(logp_BT, all_BTV, self, self.config)
 
 
@@ -159,30 +159,29 @@ class Rewarded(NextToken):
         B, T = ids.shape[0], ids.shape[1] - 1
         ref_BT, ref_BTV = frozen_log_probs(self.reference, ids)
         counted_BT = (ids[:, 1:] != PAD) & (np.arange(T) >= P - 1)
-        returns_BT = np.zeros((B, T))
-        for b, verdict in enumerate(verdicts):
-            if config.reward_credit == "story":
-                returns_BT[b] = verdict.reward
-            elif verdict.wrong is not None:  # nothing after it could mend the story
-                returns_BT[b, P - 1 + verdict.wrong] = -1
-                counted_BT[b, P + verdict.wrong :] = False
+        returns_B = np.array([verdict.reward for verdict in verdicts])
         if config.reward_kl_estimator == "reward":
             own_BT = frozen_log_probs(self.model, ids)[0] if old_BT is None else old_BT
             spent_B = ((own_BT - ref_BT) * counted_BT).sum(axis=1)
-            returns_BT -= config.reward_kl * spent_B[:, None]
+            returns_B = returns_B - config.reward_kl * spent_B
+        advantage_BT = advantages(returns_B, counted_BT, config.reward_advantage)
+        if config.reward_credit == "token":
+            for b, verdict in enumerate(verdicts):
+                if verdict.wrong is not None:  # the tokens after it decide nothing
+                    advantage_BT[b, P + verdict.wrong :] = 0
         scale_BT = counted_BT / (counted_BT.sum(axis=1, keepdims=True) if config.reward_length ==
                                  "mean" else 1)
         dtype = ref_BT.dtype
         return Draw(
-            *_shifted(ids), counted_BT.astype(dtype), scale_BT.astype(dtype),
-            advantages(returns_BT, counted_BT, config.reward_advantage).astype(dtype),
+            *shifted(ids), counted_BT.astype(dtype), scale_BT.astype(dtype),
+            advantage_BT.astype(dtype),
             np.zeros_like(ref_BT) if old_BT is None else old_BT, ref_BT, ref_BTV,
             np.array([verdict.reward for verdict in verdicts], dtype),
             np.array([verdict.right for verdict in verdicts], dtype), B, config, {},
         )
 
 
-def _shifted(ids):
+def shifted(ids):
     """Return (inputs, targets), (B, T) each, of padded rows (B, T + 1)."""
     ids = np.where(ids == PAD, 0, ids)
     return ids[:, :-1], ids[:, 1:]
@@ -191,7 +190,7 @@ def _shifted(ids):
 def frozen_log_probs(model, ids):
     """Return `log_probs` of padded rows as arrays."""
     with model.evaluating():
-        return [tensor.data for tensor in log_probs(model, *_shifted(ids))]
+        return [tensor.data for tensor in log_probs(model, *shifted(ids))]
 
 
 def remember(model, optimizer, config):

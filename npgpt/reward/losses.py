@@ -40,19 +40,15 @@ def divergence(estimator, logp_BT, all_BTV, ref_BT, ref_BTV):
     return (exp(all_BTV) * (all_BTV - ref_BTV)).sum(axis=-1)
 
 
-def advantages(returns_BT, counted_BT, kind):
+def advantages(returns_B, counted_BT, kind):
     """Return A (B, T): returns, less their mean, over their deviation; 0 where not counted.
 
-    Every story has the same weight in the mean: returns of a story are the same at each token, or
-    0 but for one.
+    returns_B   the reward of each story
     """
-    weights_BT = counted_BT / np.maximum(counted_BT.sum(axis=1, keepdims=True), 1)
-    weights_BT /= max(weights_BT.sum(), 1)
-    mean = (weights_BT * returns_BT).sum() if kind != "none" else 0.0
-    centred_BT = (returns_BT - mean) * counted_BT
+    centred_B = returns_B - (returns_B.mean() if kind != "none" else 0.0)
     if kind == "std":
-        centred_BT /= np.sqrt((weights_BT * centred_BT**2).sum()) + 1e-6
-    return centred_BT
+        centred_B = centred_B / (returns_B.std() + 1e-6)
+    return centred_B[:, None] * counted_BT
 
 
 def policy_loss(logp_BT, all_BTV, draw, config):

@@ -1,0 +1,65 @@
+"""Learning from a reward, with everything exact: does it sharpen or teach, and what does it cost?
+
+    python examples/11_reward.py            level A, ten minutes on two cores, or what is left of it
+    python examples/11_reward.py --tales    level B: the run of the tales, some twelve minutes more
+    python examples/11_reward.py --report   tables and figures from the numbers that are there
+    python examples/11_reward.py --quick    few steps, one seed: does it run?
+
+`reward_trials.py` has the grammar, the models and the measures. Numbers go into 11_reward.jsonl
+and, of level B, 11_reward_tales.jsonl; tables into 11_reward.md.
+
+Try:
+- REWARD in place of the grammar's verdict in `Verifier`: what would you have it write?
+- an arm of your own: a line in ARMS.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from example import FIGURES, expect, figures_of, into_document, picture, study_arguments
+from laboratory import kept, key, run
+from reward_tables import draw_gradient, draw_sharpening, tables
+from reward_trials import measured
+
+RESULTS, TALES, REPORT = (
+    Path(__file__).with_name(f"11_reward{end}") for end in (".jsonl", "_tales.jsonl", ".md"))
+SEEDS = range(1, 11)
+RATES = 1e-3, 3e-3, 1e-2  # all tables are of the middle one
+ROUND = {"batch_size": 256}
+KL = "reward_kl", "reward_kl_estimator"
+
+
+def kl(weight, estimator="full"):
+    return dict(zip(KL, (weight, estimator), strict=True))
+
+
+ARMS = {
+    "mean": {},
+    "none": {"switches": {"reward_advantage": "none"}},
+    "std": {"switches": {"reward_advantage": "std"}},
+    "1/length": {"switches": {"reward_length": "mean"}},
+    "blame": {"switches": {"reward_credit": "token"}},
+    "4 updates": {"switches": {"reward_updates": 4}},
+    "entropy bonus": {"switches": {"reward_entropy": 0.02}},
+    "rejection": {"switches": {"reward_draws": "start", "reward_advantage": "none"}},
+    **{f"{estimator} {weight:g}": {"switches": kl(weight, estimator)}
+       for estimator in ("reward", "full", "k1", "k2", "k3") for weight in (0.1, 1.0, 10.0)},
+    "DPO": {"pool": "pairs", "switches": {"reward_loss": "dpo", "reward_kl": 0.1}},
+    "proxy": {"verify": "proxy", "steps": 120, "switches": {"reward_advantage": "std"}},
+    "rare by reward": {"verify": "rare"},
+    "rare by text": {"pool": "another writer", "switches": {"reward_advantage": "none"}},
+    "mean, long": {"steps": 240, "switches": ROUND},
+    "full 0.2, long": {"steps": 240, "switches": ROUND | kl(0.2)},
+    "rejection, long": {"steps": 240, "switches": ROUND | {
+        "reward_draws": "start", "reward_advantage": "none"}},
+}
+AT_ALL_RATES = "mean", "reward 0.1", "rejection", "DPO", "rare by reward", "rare by text"
+
+
+def trials(seeds=SEEDS):
+    rows = [{"arm": arm, "seed": seed, "lr": lr, **settings}
+            for arm, settings in ARMS.items()
+            for lr in (RATES if arm in AT_ALL_RATES else RATES[1:2]) for seed in seeds]
+    return rows + [{"arm": "gradient", "seed": seed} for seed in seeds]
