@@ -5,7 +5,7 @@
     model.safetensors          the weights, by name; rewritten at every checkpoint
     best.safetensors           the weights at the evaluation with the lowest loss so far
     train_state.safetensors    weights, AdamW's moments and the step, to continue from
-    metrics.csv, samples.txt, loss.png
+    metrics.csv, samples.txt, loss.png, or reward.png of a run with a reward
     result.json                the loss at the end on all of the validation text
 
 train_state.safetensors holds the weights a second time: one file is one moment of training, and a
@@ -47,7 +47,7 @@ MADE_BY = "npgpt"
 BEST = "best.safetensors"
 FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
-    "loss.png", "result.json", BEST,
+    "loss.png", "reward.png", "result.json", BEST,
 )
 ADDED_TO = "metrics.csv", "samples.txt"  # the others are written anew, beside, and renamed
 OUT = " with --out"

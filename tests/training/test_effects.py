@@ -30,6 +30,8 @@ ELSEWHERE = {
     "sample_tokens": "samples: tests/cli/test_train.py",
     "arch": "another model: tests/cli/test_archs.py",
     "matmul_precision": "products, of the whole process: tests/cli/test_train.py",
+    **{f.name: "with a reward: tests/reward/test_learning.py" for f in fields(TrainConfig)
+       if f.name.startswith("reward")},
 }
 
 
