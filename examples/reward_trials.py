@@ -249,7 +249,7 @@ def measured(settings):
     verify = Verifier(of, settings.get("verify", "grammar"), seed)
     drawn = None
     if config.reward_updates > 1:
-        shape = config.reward_updates * GROUP, LONGEST + 1
+        shape = config.reward_updates * config.batch_size, LONGEST + 1
         drawn = {"ids": np.full(shape, PAD), "old": np.zeros((shape[0], LONGEST), np.float32)}
     kind = Fixed if "pool" in settings else Rewarded
     objective = kind(None, model, reference, verify, of.prompt_P, config, drawn)
@@ -281,7 +281,7 @@ def measured(settings):
     try:
         for step in training_steps(model, make_optimizer(model, config), None, config,
                                    objective=objective):
-            if step.step % EVERY == 0:
+            if step.step % settings.get("every", EVERY) == 0:
                 rows.append(evaluated(step.step, step.measured))
     except FloatingPointError:  # the loss is not finite: the run ends where it is
         rows.append(evaluated(config.max_iters))

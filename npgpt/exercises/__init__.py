@@ -25,6 +25,7 @@ SECTIONS = {  # of CONCEPTS.md
     "Training Process": ("cross_entropy_vjp", "learning_rate", "adamw", "clip"),
     "Text Generation": ("temperature", "top_k", "top_p"),
     "Scaling Laws": ("count_parameters",),
+    "Reward": ("policy_vjp", "group_baseline"),
 }
 NAMES = [name for names in SECTIONS.values() for name in names]
 

@@ -135,3 +135,20 @@ def count_parameters(V, T, C, L):
     block = [(C, 3 * C), (3 * C,), (C, C), (C,), (C, 4 * C), (4 * C,), (4 * C, C), (C,)]
     shapes = [(V, C), (T, C), (C,), (C,), *(block + 4 * [(C,)]) * L]
     return sum(math.prod(shape) for shape in shapes)
+
+
+def policy_vjp(logits_NV, y_N, advantage_N):
+    rows = []
+    for logits, y, advantage in zip(logits_NV, y_N, advantage_N, strict=True):
+        e = [math.exp(z - max(logits)) for z in logits]
+        row = [advantage * (x / sum(e) - (v == y)) / len(y_N) for v, x in enumerate(e)]
+        rows.append(row)
+    return np.array(rows)
+
+
+def group_baseline(r_GN, scaled):
+    rows = []
+    for rewards in r_GN:
+        std = float(np.std(rewards)) if scaled else 1.0
+        rows.append([(r - sum(rewards) / len(rewards)) / (std or 1.0) for r in rewards])
+    return np.array(rows)

@@ -1,4 +1,4 @@
-"""Runs that learn from a reward: the command, its files, resuming to the bit, and what it refuses."""
+"""Runs that learn from a reward: the command, its files, resuming to the bit, its refusals."""
 
 import os
 import signal
@@ -86,11 +86,12 @@ def test_the_files_of_a_run(start, learned, capsys):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("draw", [2, 3])
 def test_killed_and_resumed_to_the_bit(start, learned, tmp_path, draw):
-    """Draws are at steps 0, 3 and 6: the checkpoint before each lies between two draws or at one."""
+    """Draws are at steps 0, 3 and 6; the checkpoint before one may lie between two draws."""
     folder, corpus = tmp_path / "run", start.parent / "tales.txt"
     arguments = ["train", "--init-from", start, "--corpus", corpus, "--out", folder, *LEARN, *MOVES]
     command = [sys.executable, "-c", DIE_AT_DRAW, str(draw), *map(str, arguments)]
-    died = subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL)
+    died = subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL,
+                          check=False)
     assert died.returncode == -signal.SIGKILL
     assert main(["train", "--resume", "--out", str(folder)]) == 0
     for name in ("model.safetensors", "train_state.safetensors", "best.safetensors", "result.json"):
@@ -151,7 +152,7 @@ def test_models_that_write_from_left_to_right_learn(start, tmp_path, capsys, arc
 class FirstToken:
     """A reward for stories of two tokens that begin with 1."""
 
-    tokens = [b"0", b"1", b"2"]
+    tokens = (b"0", b"1", b"2")
 
     def ended(self, written):
         return written.endswith(b"0")
