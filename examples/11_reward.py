@@ -56,6 +56,7 @@ ARMS = {
 }
 AT_ALL_RATES = "mean", "reward 0.1", "rejection"
 GRADIENT_SEEDS = 3
+QUICK_ARMS = "mean", "reward 0.1", "rejection", "DPO", "proxy", "4 updates", "rare by text"
 
 
 def trials(seeds=SEEDS):
@@ -67,7 +68,7 @@ def trials(seeds=SEEDS):
 
 def quick_trials():
     few = {"steps": 4, "every": 2}
-    rows = [row | few for row in trials(range(1, 3)) if row["arm"] != "gradient"
+    rows = [row | few for row in trials(range(1, 3)) if row["arm"] in QUICK_ARMS
             and row["lr"] == RATES[1]]
     for row in rows:
         row["switches"] = row.get("switches", {}) | {"batch_size": 8}

@@ -149,9 +149,10 @@ def draw_sharpening(path, rows):
     drawing, (left, right) = plots.figure(9.5, 4.0, 1, 2)
     start = found[found.step == 0]
     for arm, colour in zip(SHOWN, plots.COLOURS, strict=False):
-        own = found[(found.arm == arm) & (found.lr == RATE)].groupby("step")
-        left.plot(100 * own.valid.mean(), own.effective.mean(), "o-", color=colour, label=arm,
-                  markersize=3)
+        own = found[(found.arm == arm) & (found.lr == RATE)].groupby("step")[
+            ["valid", "effective"]]
+        mean = own.mean()
+        left.plot(100 * mean.valid, mean.effective, "o-", color=colour, label=arm, markersize=3)
     V0, level = 100 * start.valid.mean(), start.effective.mean()
     left.plot([V0, 100], [level] * 2, **plots.LANDMARK)
     left.annotate("best of n, the filter: nothing lost", (V0, level), (4, 4), **plots.NOTE)
@@ -178,10 +179,11 @@ def draw_details(path, rows):
     other.plot(d, proxy, color=plots.COLOURS[2], label="the trigram's score (right axis)")
     left.set(xlabel="root of the KL to the start", ylabel="share of right stories")
     left.legend(frameon=False, fontsize=8, loc="center left")
+    ends = found[found["last"] & (found.lr == RATE)].groupby("arm").valid.mean()
     for estimator in ("reward", "k1", "k2", "k3"):
-        ends = [found[(found.arm == f"{estimator} {w:g}") & found["last"] & (found.lr == RATE)]
-                for w in (0.1, 1, 10)]
-        right.plot((0.1, 1, 10), [100 * end.valid.mean() for end in ends], "o-", label=estimator)
+        weights = [w for w in (0.1, 1, 10) if f"{estimator} {w:g}" in ends]
+        right.plot(weights, [100 * ends[f"{estimator} {w:g}"] for w in weights], "o-",
+                   label=estimator)
     right.axhline(100 * found[found.step == 0].valid.mean(), **plots.LANDMARK)
     right.set(xlabel="weight of the KL", xscale="log", ylabel="right stories, %")
     right.legend(frameon=False, fontsize=8)
