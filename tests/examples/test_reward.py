@@ -165,6 +165,7 @@ def study(monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.mark.slow
 def test_11_runs(study, tmp_path):
     found = study.main(quick=True, figures=tmp_path)
     assert {row["settings"]["arm"] for row in found} == {*study.QUICK_ARMS, "gradient"}
