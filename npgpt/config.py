@@ -82,7 +82,6 @@ def check_heads(config):
 
 def _switch(name, help, group=None):
     values = REWARD_SWITCHES[name]
-    help += f" ({', '.join(filter(None, values))})"
     return setting(help, since=5, before=values[0], group=group, default=values[0])
 
 
@@ -133,38 +132,28 @@ class TrainConfig:
         since=4, before="float32", group="training", default="float32",
     )
     reward: str = _switch(
-        "reward", "learn from stories that the model of --init-from writes, each judged by the "
-        "grammar of the tales", group="reward",
+        "reward", "grammar: of the tales, judges what the model of --init-from writes",
+        group="reward",
     )
-    reward_loss: str = _switch(
-        "reward_loss", "a policy gradient, or DPO on pairs of a right story and a wrong one"
-    )
-    reward_draws: str = _switch(
-        "reward_draws", "who writes the stories: the model as it is, or as it was at the start"
-    )
+    reward_loss: str = _switch("reward_loss", "policy; dpo: on pairs of a right and a wrong story")
+    reward_draws: str = _switch("reward_draws", "who writes: policy; start, the model before")
     reward_credit: str = _switch(
-        "reward_credit", "which tokens of a wrong story are blamed: all, or those up to the first wrong one"
+        "reward_credit", "of a wrong story blame all (story) or up to the first wrong token (token)"
     )
     reward_advantage: str = _switch(
-        "reward_advantage", "the reward less its mean over the batch, that over its standard "
-        "deviation, or the reward itself",
+        "reward_advantage", "reward less the batch's mean; std: over its deviation; none: as it is"
     )
-    reward_length: str = _switch(
-        "reward_length", "whether the terms of a story's tokens are added up or averaged"
-    )
+    reward_length: str = _switch("reward_length", "a story's tokens add up (sum) or average (mean)")
     reward_kl: float = setting(
-        "weight of the KL divergence from the start; DPO's beta", since=5, before=0.0, default=0.0
+        "weight of the KL from the start; DPO's beta", since=5, before=0.0, default=0.0
     )
     reward_kl_estimator: str = _switch(
-        "reward_kl_estimator", "how it is estimated in the loss; reward: in the reward, by k1"
+        "reward_kl_estimator", "full, k1, k2, k3; reward: k1, in the reward"
     )
     reward_entropy: float = setting("weight of an entropy bonus", since=5, before=0.0, default=0.0)
-    reward_updates: int = setting(
-        "steps that share a draw of stories", since=5, before=1, default=1
-    )
+    reward_updates: int = setting("steps that share a draw", since=5, before=1, default=1)
     reward_clip: float = setting(
-        "where they do: how far a token's probability ratio counts from 1", since=5, before=0.2,
-        default=0.2,
+        "if they do: where a ratio is clipped", since=5, before=0.2, default=0.2
     )
 
     def __post_init__(self):

@@ -94,7 +94,7 @@ def add_arguments(parser):
         help = of_some + field.metadata["help"]
         if field.name == "arch":
             help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in FAMILIES.items())
-        help += f"; default {value}"
+        help += f"; default {value}" * (value != "")
         options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)

@@ -107,7 +107,7 @@ class Rewarded(NextToken):
     def __init__(self, tokenizer, model, reference, verify, prompt_P, config, drawn=None):
         super().__init__(tokenizer)
         self.model, self.reference, self.verify, self.prompt_P = model, reference, verify, prompt_P
-        self.config, self.drawn, self.step, self.first = config, drawn, None, None
+        self.config, self.drawn, self.step = config, drawn, None
 
     @property
     def measured(self):
@@ -171,8 +171,9 @@ class Rewarded(NextToken):
             for b, verdict in enumerate(verdicts):
                 if verdict.wrong is not None:  # the tokens after it decide nothing
                     advantage_BT[b, P + verdict.wrong :] = 0
-        scale_BT = counted_BT / (counted_BT.sum(axis=1, keepdims=True) if config.reward_length ==
-                                 "mean" else 1)
+        scale_BT = counted_BT * 1.0
+        if config.reward_length == "mean":
+            scale_BT /= np.maximum(counted_BT.sum(axis=1, keepdims=True), 1)
         dtype = ref_BT.dtype
         return Draw(
             *shifted(ids), counted_BT.astype(dtype), scale_BT.astype(dtype),
