@@ -87,7 +87,8 @@ def write_report(rows, figures):
         into_document(REPORT, name, text)
     draw(rows, figures)
     if TALES.exists():
-        found = kept(TALES)
+        order = list(map(key, METHODS))
+        found = sorted(kept(TALES), key=lambda row: order.index(key(row["settings"])))
         into_document(REPORT, "tales", tales_table(found))
         picture(draw_tales, figures / "11_tales.png", found)
 

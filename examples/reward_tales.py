@@ -12,7 +12,8 @@ from npgpt.reward.draws import PAD, draw_stories, frozen_log_probs
 from npgpt.reward.verify import GrammarVerifier
 from npgpt.text import starting_prompt
 
-START = Path("runs/tales")  # the run of README's first command; trained if it is not there
+# The run of README's first command, trained if it is not there.
+START = Path(__file__).parents[1] / "runs" / "tales"
 METHODS = [
     {"method": "start", "folder": "tales", "flags": []},
     {"method": "reinforce", "folder": "tales-reinforce",
