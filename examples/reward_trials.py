@@ -237,9 +237,20 @@ class Fixed(Rewarded):
 
 
 def measured(settings):
-    """Train one trial and return its measures: {"at": one dict for each evaluation, ...}."""
+    """Return what a trial measures, in five digits: {"at": a dict for each evaluation, ...}."""
     if settings["arm"] == "gradient":
-        return gradients(seed=settings["seed"], **settings.get("size", {}))
+        found = gradients(seed=settings["seed"], **settings.get("size", {}))
+    else:
+        found = trained(settings)
+    return json.loads(json.dumps(found, default=float), parse_float=five_digits)
+
+
+def five_digits(text):
+    return float(f"{float(text):.5g}")
+
+
+def trained(settings):
+    """Train one trial and return its measures."""
     of, seed = language(), settings["seed"]
     start = started(seed)
     model = copy_of(start)
@@ -355,7 +366,7 @@ def gradients(seed, drawn=DRAWN, groups=GROUPS):
             noise = np.sqrt(g_GW.var(axis=0, ddof=1).sum()) / np.linalg.norm(g_GW.mean(axis=0))
             found["groups"].append({"N": N, "estimator": name, "cosine": cosines.mean(),
                                     "none right": np.mean(norms_G == 0), "noise": noise})
-    return json.loads(json.dumps(found, default=float))
+    return found
 
 
 def counted(ids):
