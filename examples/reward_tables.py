@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from example import plain_ticks
 from reward_trials import KS
 from scipy import stats
 
@@ -94,15 +95,19 @@ def lost(rows):
 
 
 def overoptimised(found):
-    """Return (d, proxy, V, the gain of V by both forms of Gao et al.) of the proxy's arm."""
-    own = found[found.arm == "proxy"].groupby("step")[["kl", "reward", "valid"]].mean().iloc[1:]
-    d, gain = np.sqrt(own.kl), own.valid - found[found.step == 0].valid.mean()
+    """Return (d, score, gold, both forms of Gao et al. fitted to the gold) of the proxy's arm.
+
+    d      the root of the KL to the start, at each evaluation
+    gold   different right stories in 1,000 draws
+    """
+    own = found[found.arm == "proxy"].groupby("step")[["kl", "reward", "distinct"]].mean().iloc[1:]
+    d, start = np.sqrt(own.kl), found[found.step == 0].distinct.mean()
     forms = {"d (a - b d)": d, "d (a - b ln d)": np.log(d)}
     fits = {}
     for name, falls in forms.items():
         terms = np.stack([d, -d * falls], axis=1)
-        fits[name] = terms @ np.linalg.lstsq(terms, gain)[0]
-    return d, own.reward, own.valid, fits
+        fits[name] = start + terms @ np.linalg.lstsq(terms, own.distinct - start)[0]
+    return d, own.reward, own.distinct, fits
 
 
 def masses(found):
@@ -157,11 +162,13 @@ def draw_sharpening(path, rows):
     left.plot([V0, 100], [level] * 2, **plots.LANDMARK)
     left.annotate("best of n, the filter: nothing lost", (V0, level), (4, 4), **plots.NOTE)
     left.set(xlabel="right stories, %", ylabel="effective right stories", yscale="log")
+    plain_ticks(left.yaxis, (30, 50, 100, 200, 300))
     left.legend(frameon=False, fontsize=8)
     for name, own in (("start", start), *((arm, found[(found.arm == arm) & found["last"]
                        & (found.lr == RATE)]) for arm in ("mean", "rejection"))):
         right.plot(KS, np.mean(own["pass"].tolist(), axis=0), "o-", markersize=3, label=name)
-    right.set(xlabel="k", xscale="log", ylabel="pass@k of a story's beginning")
+    right.set(xlabel="k", xscale="log", ylabel="pass@k of a story's beginning", ylim=(0, 1.02))
+    plain_ticks(right.xaxis, KS)
     right.legend(frameon=False, fontsize=8)
     return plots.save(drawing, path)
 
@@ -170,15 +177,15 @@ def draw_details(path, rows):
     """Draw the proxy's over-optimisation, and V by KL estimator and weight."""
     found = frame(rows)
     drawing, (left, right) = plots.figure(9.5, 4.0, 1, 2)
-    d, proxy, valid, fits = overoptimised(found)
-    left.plot(d, valid, "o", color=plots.COLOURS[0], label="right stories")
-    for (name, gain), line in zip(fits.items(), ("-", "--"), strict=True):
-        V0 = found[found.step == 0].valid.mean()
-        left.plot(d, V0 + gain, line, color=plots.COLOURS[1], label=name)
+    d, proxy, gold, fits = overoptimised(found)
+    left.plot(d, gold, "o", color=plots.COLOURS[0], label="different right ones in 1,000")
+    for (name, fitted), line in zip(fits.items(), ("-", "--"), strict=True):
+        left.plot(d, fitted, line, color=plots.COLOURS[1], label=f"fit of {name}")
     other = left.twinx()
-    other.plot(d, proxy, color=plots.COLOURS[2], label="the trigram's score (right axis)")
-    left.set(xlabel="root of the KL to the start", ylabel="share of right stories")
+    other.plot(d, proxy, color=plots.COLOURS[2])
+    left.set(xlabel="root of the KL to the start", ylabel="stories")
     left.legend(frameon=False, fontsize=8, loc="center left")
+    other.set_ylabel("the trigram's score, nats a word (green)")
     ends = found[found["last"] & (found.lr == RATE)].groupby("arm").valid.mean()
     for estimator in ("reward", "k1", "k2", "k3"):
         weights = [w for w in (0.1, 1, 10) if f"{estimator} {w:g}" in ends]

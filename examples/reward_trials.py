@@ -171,8 +171,11 @@ def kl(p_S, q_S):
     return float(np.sum(p_S * np.log(np.where(p_S > 0, p_S / np.maximum(q_S, 1e-300), 1.0))))
 
 
-def exact(model, of, start_S, beginnings=True):
-    """Return the exact measures of a model.    start_S: the filter, the start on right stories"""
+def exact(model, of, start_S, beginnings):
+    """Return the exact measures of a model, on request also of stories' beginnings.
+
+    start_S   the filter: the start on right stories
+    """
     logp_ST = token_nats(model, of)
     pi_S = np.exp(logp_ST.sum(axis=1))
     valid = pi_S.sum()
@@ -279,7 +282,7 @@ def trained(settings):
     start_S = pi_S / pi_S.sum()
 
     def evaluated(step, told=None):
-        row = exact(model, of, start_S) | {"step": step} | {
+        row = exact(model, of, start_S, step in (0, config.max_iters)) | {"step": step} | {
             k: float(v) for k, v in (told or {}).items() if k in ("kl", "reward") and v is not None}
         if settings.get("pool") == "pairs":
             pi_S = np.exp(token_nats(model, of).sum(axis=1))

@@ -74,14 +74,15 @@ def quoted_of_small(found):
                         if (g["estimator"], g["N"]) == (name, N)])
 
     proxy = arm(found, "proxy")
-    by_step = np.mean([[at["valid"] for at in r["at"]] for r in proxy], axis=0)
+    by_step = np.mean([[at["distinct"] for at in r["at"]] for r in proxy], axis=0)
     score = np.mean([[at["reward"] for at in r["at"][1:]] for r in proxy], axis=0)
     best = int(by_step.argmax())
     chosen, other, rejected = ([mean(found, "DPO", k, at=i) for i in (0, -1)]
                                for k in ("chosen", "other", "rejected"))
-    old = {name: np.mean([
+    by_reward, by_text = (np.array([
         np.interp(0.2, *([a[key] for a in r["at"]] for key in ("wanted", "old")))
-        for r in arm(found, name)]) for name in ("rare by reward", "rare by text")}
+        for r in arm(found, name)]) for name in ("rare by reward", "rare by text"))
+    less = stats.t.interval(0.95, 9, np.mean(by_reward - by_text), stats.sem(by_reward - by_text))
     more, low, high = paired(found, "reward 0.1", "mean", "effective")
     std, std_low, std_high = paired(found, "std", "mean", "valid")
     return {
@@ -118,15 +119,17 @@ def quoted_of_small(found):
               f"{sum(r['at'][-1]['valid'] < r['at'][0]['valid'] for r in arm(found, 'k1 10'))} of "
               f"10 runs below the start; k2 {100 * mean(found, 'k2 10', 'valid'):.0f} %, k3 "
               f"{100 * mean(found, 'k3 10', 'valid'):.0f} %",
-        "proxy": f"after {10 * best} steps {100 * by_step[best]:.0f} % right, then "
-                 f"{100 * by_step[-1]:.0f} % with {mean(found, 'proxy', 'effective'):.1f} "
-                 "effective stories",
+        "proxy": f"from {by_step[0]:.0f} to {by_step[best]:.0f} after {10 * best} steps, and then "
+                 f"to {by_step[-1]:.0f}, while {100 * mean(found, 'proxy', 'valid'):.0f} % are "
+                 "right",
         "score": f"from {score[0]:.2f} to {score[-1]:.2f} nats a word",
         "dpo": f"chosen {chosen[0]:.3f} to {chosen[1]:.3f}, rejected {rejected[0]:.4f} to "
                f"{rejected[1]:.4f}, other right {other[0]:.3f} to {other[1]:.3f}",
         "dpo rest": f"{1 - chosen[1] - other[1] - rejected[1]:.2f} on wrong stories that no pair "
                     "names",
-        "old": f"{old['rare by reward']:.2f} nats by reward, {old['rare by text']:.2f} by text",
+        "old": f"{by_reward.mean():.2f} nats by reward and {by_text.mean():.2f} by text, a "
+               f"difference of {less[0]:+.2f} to {less[1]:+.2f}; the start by "
+               f"{mean(found, 'mean', 'old', at=0):.2f}",
     }
 
 
