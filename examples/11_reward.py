@@ -9,7 +9,7 @@
 and, of level B, 11_reward_tales.jsonl; tables into 11_reward.md.
 
 Try:
-- REWARD in place of the grammar's verdict in `Verifier`: what would you have it write?
+- another verdict in `Verifier`: what would you have it write?
 - an arm of your own: a line in ARMS.
 """
 
