@@ -22,6 +22,7 @@ STUDIES = {  # with the flags that each has
     "08_ablations": ("--quick", "--report"),
     "09_scaling_laws": ("--quick", "--report", "--all"),
     "10_families": ("--quick",),
+    "11_reward": ("--quick", "--report"),
 }
 
 

@@ -19,6 +19,7 @@ The rooms around it import the core, which imports one only inside a function:
     fast/       the same results sooner: compiled decoding, stored weights, the compiled tokenizer
     io/         other people's files, corpora, token files
     run/        what a long run needs: progress, profile, diagnosis, several processes
+    reward/     learning from what the model itself writes, judged by the grammar
     cli/        the program `npgpt`     look/  the microscope     exercises/     plots.py
 
 >>> from npgpt import GPT, GPTConfig

@@ -107,6 +107,10 @@ class Batch(NamedTuple):
         """The number of targets in these rows that are not masked."""
         return int((self.targets_BT >= 0).sum())
 
+    def loss(self, model):
+        """Return the model's mean loss on these rows, a Tensor."""
+        return model.loss(*self.inputs, self.targets_BT, **self.masks)
+
 
 class Floor(NamedTuple):
     """A lower bound of any model's expected loss, in nats per target.

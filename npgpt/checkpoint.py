@@ -6,7 +6,7 @@
     best.safetensors           the weights at the evaluation with the lowest loss so far
     kept-STEP.safetensors      the weights after that step, if --keep asks for such
     train_state.safetensors    weights, AdamW's moments and the step, to continue from
-    metrics.csv, samples.txt, loss.png
+    metrics.csv, samples.txt, loss.png, or reward.png of a run with a reward
     result.json                the loss at the end on all of the validation text
 
 train_state.safetensors holds the weights a second time: one file is one moment of training, and a
@@ -49,7 +49,7 @@ MADE_BY = "npgpt"
 BEST = "best.safetensors"
 FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
-    "loss.png", "result.json", BEST,
+    "loss.png", "reward.png", "result.json", BEST,
 )
 SHIPPED = Path(__file__).parent / "shipped" / "tales"  # a trained run that the package has
 KEPT = re.compile(r"kept-(\d{1,18})\.safetensors")

@@ -12,6 +12,16 @@ from dataclasses import dataclass, field, fields
 from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
+# The switches of npgpt.reward: setting -> its values, the default first.
+REWARD_SWITCHES = {
+    "reward": ("", "grammar"),
+    "reward_loss": ("policy", "dpo"),
+    "reward_draws": ("policy", "start"),
+    "reward_credit": ("story", "token"),
+    "reward_advantage": ("mean", "std", "none"),
+    "reward_length": ("sum", "mean"),
+    "reward_kl_estimator": ("full", "k1", "k2", "k3", "reward"),
+}
 RUN_FORMAT = 5  # of the config.json in run folders; format 1 has no number
 
 
@@ -70,6 +80,11 @@ def check_heads(config):
         )
 
 
+def _switch(name, help, group=None):
+    values = REWARD_SWITCHES[name]
+    return setting(help, since=5, before=values[0], group=group, default=values[0])
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The settings of training. Raises ValueError for settings that contradict each other."""
@@ -120,14 +135,40 @@ class TrainConfig:
         "checkpoints to leave, most of them early", since=5, before=0, group="evaluation",
         default=0,
     )
+    reward: str = _switch(
+        "reward", "grammar: of the tales, judges what the model of --init-from writes",
+        group="reward",
+    )
+    reward_loss: str = _switch("reward_loss", "policy; dpo: on pairs of a right and a wrong story")
+    reward_draws: str = _switch("reward_draws", "who writes: policy; start, the model before")
+    reward_credit: str = _switch(
+        "reward_credit", "of a wrong story blame all (story) or up to the first wrong token (token)"
+    )
+    reward_advantage: str = _switch(
+        "reward_advantage", "reward less the batch's mean; std: over its deviation; none: as it is"
+    )
+    reward_length: str = _switch("reward_length", "a story's tokens add up (sum) or average (mean)")
+    reward_kl: float = setting(
+        "weight of the KL from the start; DPO's beta", since=5, before=0.0, default=0.0
+    )
+    reward_kl_estimator: str = _switch(
+        "reward_kl_estimator", "full, k1, k2, k3; reward: k1, in the reward"
+    )
+    reward_entropy: float = setting("weight of an entropy bonus", since=5, before=0.0, default=0.0)
+    reward_updates: int = setting("steps that share a draw", since=5, before=1, default=1)
+    reward_clip: float = setting(
+        "if they do: where a ratio is clipped", since=5, before=0.2, default=0.2
+    )
 
     def __post_init__(self):
         check_types(self)
-        for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval"):
+        for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval",
+                     "reward_updates"):
             if getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 1 or more")
         for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",
-                     "sample_tokens", "min_lr", "seed"):
+                     "sample_tokens", "min_lr", "seed", "reward_kl", "reward_entropy",
+                     "reward_clip"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ValueError(f"TrainConfig: {name}={value}; use 0 or more, not inf")
@@ -139,18 +180,41 @@ class TrainConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use [0, 1)")
-        for name, known in (("split", SPLITS), ("matmul_precision", PRECISIONS)):
+        choices = {"split": SPLITS, "matmul_precision": PRECISIONS} | REWARD_SWITCHES
+        for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise ValueError(
-                    f"TrainConfig: {name}={getattr(self, name)!r}; use {' or '.join(known)}"
-                )
+                known = " or ".join(value or "nothing" for value in known)
+                raise ValueError(f"TrainConfig: {name}={getattr(self, name)!r}; use {known}")
         if not 0 <= self.keep <= 100:
             raise ValueError(f"TrainConfig: keep={self.keep}; use 0 to 100")
+        self._check_reward()
         if not 0 < self.train_fraction < 1:
             raise ValueError(
                 f"TrainConfig: train_fraction={self.train_fraction}; the rest is for validation, "
                 "so use a fraction between 0 and 1, such as 0.9"
             )
+
+    def _check_reward(self):
+        changed = [
+            known.name for known in fields(self)
+            if known.name.startswith("reward_") and getattr(self, known.name) != known.default
+        ]
+        instead = None
+        if changed and not self.reward:
+            instead = f"{changed[0]} is for a reward; give reward=grammar too, or leave it out"
+        elif self.reward_loss == "dpo":
+            parts = self.gradient_accumulation_steps
+            if not self.reward_kl or self.reward_updates > 1 or parts > 1:
+                instead = ("DPO needs reward_kl, its beta, such as 0.1, and pairs from a complete "
+                           "batch: leave reward_updates and gradient_accumulation_steps at 1")
+        elif self.reward_draws == "start" and (self.reward_updates > 1 or
+                                               self.reward_advantage != "none"):
+            instead = ("stories of the start are for rejection sampling: use reward_advantage=none "
+                       "and reward_updates=1, or reward_draws=policy")
+        elif self.reward_kl_estimator == "reward" and self.reward_credit == "token":
+            instead = "a KL in the reward is a story's; use reward_credit=story, or full"
+        if instead:
+            raise ValueError(f"TrainConfig: {instead}")
 
 
 # Fields that differ from the defaults above. The tokenizer, "char" unless a preset names "words"

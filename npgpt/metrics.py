@@ -8,6 +8,9 @@
     update_ratio        length of the step over the length of the weights, where it was measured
     seconds             of training since the run's beginning, evaluations left out
 
+With a reward, `npgpt.reward.draws.Rewarded.measured` adds four columns of the stories of that step,
+before it: reward, valid, entropy, kl; and loss is of the policy, in the reward's unit.
+
 result.json has the loss on all `tokens` of the validation text after the last `step`, and the best
 possible loss, `floor`, both in nats per target; null where unknown.
 """
@@ -24,8 +27,9 @@ from npgpt.files import append, atomic_write, read_json, read_text
 COLUMNS = (
     "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
 )
+REWARD_COLUMNS = ("reward", "valid", "entropy", "kl")
 CHUNK = 2_000_000  # ids read at a time
-MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio")
+MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio", "entropy")
 
 
 def read_result(path, step):
@@ -43,16 +47,17 @@ class Metrics:
     last_step   the step of the checkpoint that a run continues from; later rows are dropped, since
                 their steps will be taken again
     missing     the number of steps up to it that have no row
+    reward      True for a run with a reward, which has REWARD_COLUMNS
     """
 
-    def __init__(self, path, last_step=0):
-        self.path = Path(path)
+    def __init__(self, path, last_step=0, reward=False):
+        self.path, self.columns = Path(path), COLUMNS + REWARD_COLUMNS * reward
         self.rows = []
         if last_step and self.path.exists():
             self.rows = read_metrics(path, last_step)
         self.missing = last_step - len(self.rows)
         self.written = len(self.rows)
-        atomic_write(self.path, ",".join(COLUMNS) + "\n" + _as_csv(self.rows))
+        atomic_write(self.path, ",".join(self.columns) + "\n" + self._as_csv(self.rows))
 
     @property
     def seconds(self):
@@ -67,18 +72,17 @@ class Metrics:
     def add(self, step, val_loss, val_bits_per_byte, seconds):
         """Add the row of a `npgpt.train.Step`; val_loss and bits are None without an evaluation."""
         cells = (step.step, step.loss, val_loss, val_bits_per_byte, step.lr, step.grad_norm,
-                 step.update_ratio, round(seconds, 3))
-        self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
+                 step.update_ratio, round(seconds, 3), *step.measured.values())
+        self.rows.append(dict(zip(self.columns, cells, strict=True)))
 
     def flush(self):
-        append(self.path, _as_csv(self.rows[self.written :]))
+        append(self.path, self._as_csv(self.rows[self.written :]))
         self.written = len(self.rows)
 
-
-def _as_csv(rows):
-    text = io.StringIO()
-    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    def _as_csv(self, rows):
+        text = io.StringIO()
+        csv.DictWriter(text, self.columns, lineterminator="\n").writerows(rows)
+        return text.getvalue()
 
 
 def read_metrics(path, last_step=math.inf):
@@ -92,17 +96,18 @@ def read_metrics(path, last_step=math.inf):
     reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
     rows, above = [], 0
     try:
-        if tuple(next(reader, COLUMNS)) != COLUMNS:
+        columns = tuple(next(reader, COLUMNS))
+        if columns not in (COLUMNS, COLUMNS + REWARD_COLUMNS):
             raise ValueError(f"not just the columns {', '.join(COLUMNS)}, in this order")
         for cells in filter(None, reader):
             step = _number("step", cells[0])
             if step > last_step:
                 continue
-            if len(cells) != len(COLUMNS):
-                raise ValueError(f"{len(cells)} cells for {len(COLUMNS)} columns")
+            if len(cells) != len(columns):
+                raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
             if step <= above:
                 raise ValueError(f"step {step} does not come after the one above")
-            rows.append(dict(zip(COLUMNS, map(_number, COLUMNS, cells), strict=True)))
+            rows.append(dict(zip(columns, map(_number, columns, cells), strict=True)))
             above = step
     except (ValueError, csv.Error) as error:
         raise ValueError(

@@ -49,6 +49,7 @@ class AdamW:
         self.steps = 0
         self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
+        self.beside = {}  # further arrays for checkpoints, as `npgpt.reward` has them
 
     def __repr__(self) -> str:
         size = sum(p.size for p in self.parameters.values())
@@ -59,7 +60,7 @@ class AdamW:
 
         They are the optimizer's own, so copying into them restores it.
         """
-        return {"m": self.m, "v": self.v}
+        return {"m": self.m, "v": self.v} | self.beside
 
     def step(self, lr: float | None = None) -> float:
         """Update every weight that has a gradient; return the global norm before clipping.

@@ -93,6 +93,29 @@ def loss_picture(path, rows, *, title, levels, whole):
     return save(drawing, path)
 
 
+def reward_picture(path, rows, *, title, entropy):
+    """Draw what a run with a reward measured at each step, and the loss on true text.
+
+    entropy   of the grammar's own stories, in nats per story
+    """
+    drawing, panels = figure(7.0, 7.0, 4, 1, sharex=True)
+    for axes, colour, name, label in zip(
+        panels, COLOURS, ("valid", "entropy", "kl", "val_loss"),
+        ("share of right stories", "entropy of the right,\nnats per story",
+         "KL from the start,\nnats per story", "loss on true text,\nnats per token"), strict=False,
+    ):
+        steps, values = _column(rows, name)
+        axes.plot(steps, values, color=colour, alpha=0.3 if name != "val_loss" else 1)
+        if name != "val_loss" and values:
+            axes.plot(steps, smoothed(values), color=colour)
+        axes.set_ylabel(label, fontsize=8)
+    panels[0].set_ylim(0, 1)
+    _landmark(panels[1], "the grammar's", entropy)
+    panels[0].set_title(_as_text(title), parse_math=False)
+    panels[-1].set_xlabel("step")
+    return save(drawing, path)
+
+
 def _landmark(axes, name, level):
     axes.axhline(level, **LANDMARK)
     axes.annotate(f"{name} {level:.3f}", (1, level), (-4, -3), ha="right", va="top",

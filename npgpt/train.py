@@ -70,6 +70,7 @@ class Step:
     grad_norm      L2 norm of all gradients as one vector, before clipping
     update_ratio   L2 norm of the step over the norm of the weights, every RATIO_INTERVAL steps
     seconds        of the complete step; optimizer_seconds: of its optimizer alone
+    measured       what the objective tells of the step, such as `npgpt.metrics.REWARD_COLUMNS`
     """
 
     step: int
@@ -79,6 +80,7 @@ class Step:
     update_ratio: float | None = None
     seconds: float = field(default=0.0, compare=False)
     optimizer_seconds: float = field(default=0.0, compare=False)
+    measured: dict = field(default_factory=dict)
 
 
 def train(run, dataset, model, optimizer, watch, ranks=None):
@@ -94,7 +96,7 @@ def train(run, dataset, model, optimizer, watch, ranks=None):
     be saved; the previous checkpoint is still intact then.
     """
     config, folder = run.training, run.folder
-    metrics = Metrics(folder / "metrics.csv", optimizer.steps)
+    metrics = Metrics(folder / "metrics.csv", optimizer.steps, bool(config.reward))
     if metrics.missing:
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
               "without them")
@@ -147,7 +149,7 @@ def training_steps(model, optimizer, ids_N, config, ranks=None, objective=NEXT_T
         loss = 0.0
         with np.errstate(all="ignore"):  # a loss or norm that is not finite stops training below
             for batch, weight in micro_batches(model, ids_N, config, step, ranks, objective):
-                mean = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
+                mean = batch.loss(model)
                 mean.backward(np.asarray(weight, mean.dtype))
                 loss += weight * mean.item()
         if ranks:
@@ -167,7 +169,8 @@ def training_steps(model, optimizer, ids_N, config, ranks=None, objective=NEXT_T
             length = np.sum(before**2)
             ratio = math.sqrt(np.sum(moved**2) / length) if length else None
         seconds = time.perf_counter() - started
-        yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds)
+        measured = getattr(objective, "measured", {})
+        yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds, measured)
 
 
 def micro_batches(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from autograd import backend, using_matmul_precision
 from autograd.precision import PRECISIONS
+from npgpt import reward
 from npgpt.batches import check_length
 from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import (
@@ -28,7 +29,7 @@ from npgpt.checkpoint import (
     versions,
 )
 from npgpt.cli.settings import read_settings
-from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
+from npgpt.config import REWARD_SWITCHES, RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
@@ -42,8 +43,11 @@ from npgpt.train import train
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.
 LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
-CHOICES = {"split": SPLITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS}
-GROUPS = ("the run", "the text", "the model", "training", "evaluation")
+CHOICES = {
+    "split": SPLITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS,
+    **{name: tuple(filter(None, values)) for name, values in REWARD_SWITCHES.items()},
+}
+GROUPS = ("the run", "the text", "the model", "training", "evaluation", "reward")
 EXAMPLES = """\
 examples:
   npgpt train                                            endless tales, in a few minutes
@@ -91,7 +95,7 @@ def add_arguments(parser):
         help = of_some + field.metadata["help"]
         if field.name == "arch":
             help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in FAMILIES.items())
-        help += f"; default {value}"
+        help += f"; default {value}" * (value != "")
         options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
@@ -125,6 +129,8 @@ def run(args):
             ranks.check_same(vars(args) | program | versions())
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer, compile_kernels = begin(args, ranks, stack)
+        if run.training.reward:
+            dataset = reward.rewarded(dataset, model, optimizer, run.training, ranks)
         if ranks:
             tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
             found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
@@ -164,6 +170,9 @@ def _started(args, ranks, stack):
     """Return (Run, Dataset, model, optimizer, what compiles the kernels) of a new run."""
     initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
+    if training.reward and not initial:
+        raise ValueError("--reward: a model that is not trained writes no right story, so nothing "
+                         "is rewarded; give --init-from a run of the tales")
     kind, bpe_size = _tokens(args, preset, training.corpus)
     folder = Path(args.out) if args.out else _default_folder(training)
     if ranks and (args.check or "-" in training.corpus):
@@ -206,7 +215,14 @@ def _started(args, ranks, stack):
     else:
         model = kind_of_model.Model(config, seed=training.seed)
     run = Run(folder, config, training, dataset.source)
-    return run, dataset, model, make_optimizer(model, training), kernels
+    return run, dataset, model, _optimizer(model, training), kernels
+
+
+def _optimizer(model, training):
+    optimizer = make_optimizer(model, training)
+    if training.reward:
+        reward.remember(model, optimizer, training)
+    return optimizer
 
 
 def _flag(name):
@@ -228,7 +244,7 @@ def _continued(args, ranks, stack):
     if ranks is None or ranks.rank == 0:
         lock_run(folder, stack)
     model, tokenizer, run = load_run(folder)
-    optimizer = make_optimizer(model, run.training)
+    optimizer = _optimizer(model, run.training)
     load_checkpoint(run, model, optimizer)
     if args.max_iters is not None:
         if args.max_iters <= optimizer.steps:
@@ -302,6 +318,8 @@ def _settings(args, initial=None):
         shape = asdict(initial.model.config) | {"arch": initial.training.arch}
         del shape["vocab_size"]
         given = shape | given
+    if given.get("reward"):
+        given = reward.DEFAULTS | given
     like = given.get("corpus", TrainConfig.corpus)
     if initial and like != TrainConfig.corpus:
         like = ("shakespeare",)  # at a lower rate

@@ -28,6 +28,7 @@ SECTIONS = {  # of CONCEPTS.md; each exercise after those whose answers it impor
                        "attention_vjp", "residual_vjp", "backward"),
     "Text Generation": ("temperature", "top_k", "top_p", "cached_attention"),
     "Scaling Laws": ("count_parameters",),
+    "Reward": ("policy_vjp", "group_baseline"),
 }
 EASY = {"causal_mask", "scores", "split_heads", "hunt_layer_norm", "learning_rate", "clip", "train",
         "residual_vjp", "temperature", "count_parameters"}

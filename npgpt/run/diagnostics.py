@@ -46,7 +46,7 @@ def diagnosis(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
     with detect_anomaly(module_at_work(model)), np.errstate(all="ignore"):
         try:
             for batch, _ in micro_batches(model, ids_N, config, step, ranks, objective):
-                model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
+                batch.loss(model).backward()
         except AnomalyError as error:
             return str(error)
         finally:

@@ -48,7 +48,10 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         ("step", f"{tokens:,} tokens, {3 * flops_per_token(config) * tokens / 1e9:,.2f} GFLOP;",
          f"{memory.total / 1e6:,.0f} MB of memory:", *_with_commas(sizes)),
     ]
-    if trains:
+    if trains and training.reward:
+        count = training.batch_size * training.gradient_accumulation_steps
+        lines.append(("", f"{training.max_iters:,} steps learn from {count} drawn stories each"))
+    elif trains:
         reads = training.max_iters * tokens / len(ids)
         once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" * (reads < 1)
         lines.append(("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}"))
@@ -112,9 +115,10 @@ def print_results(run, dataset, model):
               "floor": floor and floor.nats, "tokens": len(ids) - 1}
     atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
     try:
-        print(f"picture {draw_loss(run, rows, dataset, loss, floor)}")
+        draw = draw_reward if run.training.reward else draw_loss
+        print(f"picture {draw(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:
-        print("no loss.png, as matplotlib is missing; metrics.csv has its numbers")
+        print("no picture, as matplotlib is missing; metrics.csv has its numbers")
     print(f"more text: npgpt generate {quoted(run.folder)}")
     if type(model) is GPT and not isinstance(dataset.tokenizer, WordTokenizer):  # no page has one
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")
@@ -159,6 +163,15 @@ def draw_loss(run, rows, dataset, loss, floor):
         levels.append((floor.name, floor.nats))
     title = f"{run.text.name}: {run.model.n_layer} layers, {run.model.n_embd} channels"
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)
+
+
+def draw_reward(run, rows, *_):
+    """Draw reward.png of a run that learned from a reward; return its path."""
+    from npgpt import plots, tales
+
+    entropy, _ = tales.GRAMMAR.expectation()
+    return plots.reward_picture(run.folder / "reward.png", rows, title=run.folder.name,
+                                entropy=entropy)
 
 
 def stories_told(model, tokenizer, count=64):

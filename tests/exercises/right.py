@@ -206,3 +206,20 @@ def cached_attention(q_H1D, k_H1D, v_H1D, keys_HSD, values_HSD):
     z = (keys * q_H1D).sum(axis=2, keepdims=True) / math.sqrt(keys.shape[2])
     e = np.exp(z - z.max())
     return (e * values).sum(axis=1, keepdims=True) / e.sum(axis=1, keepdims=True), keys, values
+
+
+def policy_vjp(logits_NV, y_N, advantage_N):
+    rows = []
+    for logits, y, advantage in zip(logits_NV, y_N, advantage_N, strict=True):
+        e = [math.exp(z - max(logits)) for z in logits]
+        row = [advantage * (x / sum(e) - (v == y)) / len(y_N) for v, x in enumerate(e)]
+        rows.append(row)
+    return np.array(rows)
+
+
+def group_baseline(r_GN, scaled):
+    rows = []
+    for rewards in r_GN:
+        std = float(np.std(rewards)) if scaled else 1.0
+        rows.append([(r - sum(rewards) / len(rewards)) / (std or 1.0) for r in rewards])
+    return np.array(rows)

@@ -31,6 +31,8 @@ ELSEWHERE = {
     "keep": "files beside the checkpoint: tests/cli/test_keep.py",
     "arch": "another model: tests/cli/test_archs.py",
     "matmul_precision": "products, of the whole process: tests/cli/test_train.py",
+    **{f.name: "with a reward: tests/reward/test_learning.py" for f in fields(TrainConfig)
+       if f.name.startswith("reward")},
 }
 
 

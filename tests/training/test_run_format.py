@@ -78,12 +78,25 @@ CONFIG = """{
 """
 ARCH, PRECISION = '\n    "arch": "gpt"', '\n    "matmul_precision": "float32"'
 KEEP = '\n    "keep": 0'
+REWARD = """
+    "reward": "",
+    "reward_loss": "policy",
+    "reward_draws": "policy",
+    "reward_credit": "story",
+    "reward_advantage": "mean",
+    "reward_length": "sum",
+    "reward_kl": 0.0,
+    "reward_kl_estimator": "full",
+    "reward_entropy": 0.0,
+    "reward_updates": 1,
+    "reward_clip": 0.2"""
 FORMATS = {
     1: CONFIG % "",
     2: CONFIG % '\n  "format": 2,',
     3: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH}') % '\n  "format": 3,',
     4: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION}') % '\n  "format": 4,',
-    5: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP}') % '\n  "format": 5,',
+    5: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD}')
+    % '\n  "format": 5,',
 }
 TOKENIZER = '{"type": "char", "version": 1, "characters": "\\nab"}'
 SHAPES = {

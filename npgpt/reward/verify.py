@@ -1,0 +1,71 @@
+"""The verifier: a story is right if the grammar derives it, and wrong from a certain token on."""
+
+from bisect import bisect_right
+from itertools import accumulate
+from typing import NamedTuple
+
+from npgpt.tales import END, GRAMMAR
+
+
+def _shared(a, b):
+    """Return the length of the longest common prefix of two texts."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y),
+                min(len(a), len(b)))
+
+
+def derivable(text, grammar=GRAMMAR):
+    """Return how many characters from the start of `text` begin some text of the grammar.
+
+    >>> text = "In Bar King"  # lands end in "ia"
+    >>> text[: derivable(text)]
+    'In Bar'
+    """
+    reached = 0
+
+    def continuing(options, so_far):
+        nonlocal reached
+        written = "".join(so_far)
+        reached = _shared(written, text)
+        if reached < len(written):
+            raise StopIteration
+        rest = text[reached:]
+        reached += max(_shared(option.lead, rest) for option in options)
+        return next(option for option in options if rest.startswith(option.lead))
+
+    try:
+        return _shared(grammar.write(continuing), text)
+    except StopIteration:  # no option continues the text
+        return reached
+
+
+class Verdict(NamedTuple):
+    """The reward of a story, whether the grammar derives it, the index of its first wrong token.
+
+    A story that was cut off, or that only a score judges, has no wrong token.
+    """
+
+    reward: float
+    right: bool
+    wrong: int | None = None
+
+
+class GrammarVerifier:
+    """Tell how a story ends and whether it is right.    tokenizer: its `tokens` are bytes"""
+
+    def __init__(self, tokenizer, grammar=GRAMMAR):
+        self.tokens, self.grammar, self.end = tokenizer.tokens, grammar, END.encode()
+
+    def ended(self, written):
+        """Return True if the bytes hold the end of a story."""
+        return self.end in written
+
+    def __call__(self, ids):
+        """Return the `Verdict` of a drawn story: reward 1.0 if it is right, else 0.0."""
+        pieces = [self.tokens[i] for i in ids]
+        head, end, _ = b"".join(pieces).partition(self.end)
+        story = (head + end).decode(errors="replace")
+        reached = derivable(story, self.grammar)
+        if reached == len(story):
+            return Verdict(float(bool(end)), bool(end))
+        ends = list(accumulate(map(len, pieces)))  # in bytes
+        return Verdict(0.0, False, bisect_right(ends, len(story[:reached].encode())))
