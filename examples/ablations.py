@@ -1,8 +1,8 @@
 """One training of `08_ablations.py`, from its settings to its measurements.
 
-The text is tales cut into words (`families.WordTokenizer`), and a row of a batch is one story from
-its beginning: so a model has seen all that its next word depends on, and the least loss that is
-possible on these very stories is known exactly, -ln P(story) by the grammar. The measure is how far
+The text is tales cut into words (`families.WordTokenizer`), or the rows of `rows.py`, and a row of
+a batch is one story from its beginning: so a model has seen all that its next word depends on, and
+the least loss that is possible on these very stories is known exactly, -ln P(story) by the grammar. The measure is how far
 a model's loss is above it. No story is read twice unless a study says so, so that the loss of a
 training step is that of stories the model does not know.
 """
