@@ -1,0 +1,92 @@
+"""The excess split by the grammar's choices: each token's least loss, and the sum of the parts."""
+
+import math
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+import ablations
+import skills
+from ablations import BASE, ROWS, new_model, stories, tokenizer
+from families import WordTokenizer
+
+from npgpt.tales.grammar import Grammar
+
+SMALL = Grammar({
+    "story": [("There {:who} had a {it:thing}, {it.his} {it}.", {}, 3), "A {:way}."],
+    "who": [("The one {:look} cat", {}, 2), "The dog", "Some pig"],
+    "look": ["red", ("blue", {}, 4)],
+    "thing": [("hat", {"his": "her"}), ("cup", {"his": "his"}, 2)],
+    "way": ["took a bath", "took a nap", ("went", {}, 5)],
+})
+
+
+def every_story(grammar):
+    """Yield every text of a grammar with its probability."""
+    paths = [()]
+    while paths:
+        path, taken = paths.pop(), []
+
+        def choose(options, _, path=path, taken=taken):
+            if len(taken) == len(path):
+                raise _Open(len(options))
+            taken.append(options[path[len(taken)]])
+            return taken[-1]
+
+        try:
+            yield grammar.write(choose), math.prod(option.probability for option in taken)
+        except _Open as end:
+            paths += [(*path, i) for i in range(end.args[0])]
+
+
+class _Open(Exception):
+    pass
+
+
+def test_the_least_loss_on_a_token_is_its_conditional_probability():
+    found = dict(every_story(SMALL))
+    words = WordTokenizer("\n".join(found), special=())
+    prefixes = defaultdict(float)
+    for text, probability in found.items():
+        ids = tuple(words.encode(text))
+        for i in range(len(ids) + 1):
+            prefixes[ids[:i]] += probability
+    assert prefixes[()] == pytest.approx(1, abs=1e-14) and len(found) == 11
+    for text in found:
+        ids, nats, _ = skills._tokens(SMALL, text, words, lambda piece: "x")
+        ids = tuple(ids)
+        right = [math.log(prefixes[ids[:i]] / prefixes[ids[: i + 1]]) for i in range(len(ids))]
+        assert nats == pytest.approx(right, abs=1e-13)
+
+
+def test_kinds_of_tokens():
+    told = skills.of_tales([
+        "A shy small dog of Velaria did not cross the red street because it was too tired, so it "
+        "slept in a tiny bed. Soon a bold pink hen led it to Sidonia.\n\n"], tokenizer())
+    kinds = [told.kinds[kind] for kind in told.kind_NT[0]]
+    pieces = [tokenizer().pieces[i] for i in told.y_NT[0]]
+    of = defaultdict(list)
+    for piece, kind in zip(pieces, kinds, strict=True):
+        of[kind].append(piece)
+    assert of["sentence"] == ["A"] and of["reason"] == [" tired", " slept", " a"]
+    assert of["name"] == [" Ve", "la", "ria", " Si", "do", "nia"]
+    assert of["word"] == [" shy", " small", " dog", " red", " street", " tiny",
+                          " bold", " pink", " hen"]
+
+
+@pytest.mark.parametrize("settings", [BASE, ROWS])
+def test_the_parts_add_up_to_the_excess(settings):
+    text = settings.get("text", "tales")
+    model, told, some = new_model(settings, np.float64), ablations.tested(text), slice(0, 40)
+    parts = skills.excess_by_kind(model, told, some, size=17)
+    test, nats = stories("test", text), 0.0
+    for x_T, y_T in zip(test.x_NT[some], test.y_NT[some], strict=True):
+        n = (y_T >= 0).sum()
+        nats += n * model.loss(x_T[None, :n], y_T[None, :n]).item()
+    count = (test.y_NT[some] >= 0).sum()
+    assert sum(parts.values()) == pytest.approx((nats - test.nats_N[some].sum()) / count, abs=1e-12)
+    assert all(abs(part) > 1e-4 for part in parts.values())
