@@ -81,7 +81,7 @@ def draw(figures, rows, results, noise):
     """Draw both figures; return the line of each row and seed."""
     found = frame(rows, results)
     noise = [(trial, results[key(trial)]["noise"]) for trial in noise]
-    picture(draw_effects, figures / "08_ablations.png", found)
+    picture(draw_effects, figures / "08_ablations.png", effects(found))
     picture(draw_details, figures / "08_details.png", found, noise)
     for line in effects(found).itertuples():
         print(f"{line.choice}: {line.word}")

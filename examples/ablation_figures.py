@@ -1,7 +1,7 @@
 """The figures of `08_ablations.py`: every comparison with its interval; rates, noise, a leak."""
 
 import numpy as np
-from ablation_tables import NOT_SHOWN, SHOWN, B, effects
+from ablation_tables import NOT_SHOWN, SHOWN, B
 from ablations import BASE
 from example import plain_ticks
 
@@ -13,9 +13,9 @@ TITLE = "How much larger the loss above the entropy is without each choice, with
 LEAK = ("Attention", "mask off")
 
 
-def draw_effects(path, found):
-    """Draw the comparisons as a sorted column of effects with 95 % intervals."""
-    lines = effects(found).sort_values("mean")
+def draw_effects(path, lines, title=TITLE):
+    """Draw comparisons as a sorted column of effects with 95 % intervals."""
+    lines = lines.sort_values("mean")
     drawing, axes = plots.figure(8.4, 0.2 * len(lines) + 1.4)
     for y, r in enumerate(lines.itertuples()):
         colour = (plots.GREY if r.word.startswith(NOT_SHOWN) else plots.COLOURS[1]
@@ -32,7 +32,7 @@ def draw_effects(path, found):
                           (plots.COLOURS[1], "cannot be told")):
         axes.plot([], [], "o-", color=colour, markersize=4.5, label=label)
     axes.legend(fontsize=8, loc="lower right")
-    axes.set_title(TITLE, fontsize=10, loc="right")
+    axes.set_title(title, fontsize=10, loc="right")
     return plots.save(drawing, path)
 
 

@@ -132,12 +132,18 @@ def log_ratios(found, comparison):
 
 
 def effects(found):
-    """Return a line for each comparison of several seeds: n, mean log ratio, interval, p, word.
+    """Return `moderated` lines of the comparisons."""
+    return moderated({c.choice: log_ratios(found, c) for c in COMPARISONS})
+
+
+def moderated(ratios):
+    """Return a line for each choice of several seeds: n, mean log ratio, interval, p, word.
+
+    ratios    choice -> log ratio of each seed
 
     The variance s2 of each, with d degrees of freedom, becomes (d0 s0 + d s2) / (d0 + d), where d0
     and s0 are those of the prior that fits all the s2.
     """
-    ratios = {c.choice: log_ratios(found, c) for c in COMPARISONS}
     lines = pd.DataFrame([
         {"choice": choice, "n": len(x), "mean": x.mean(), "s2": x.var(ddof=1)}
         for choice, x in ratios.items() if len(x) > 1
@@ -198,10 +204,14 @@ def percent(log_ratio):
 
 
 def _effects(found):
+    return effects_table(effects(found))
+
+
+def effects_table(lines):
     return markdown(("choice", "n", "excess without it", "95 % interval", "p", ""), [
         (r.choice, r.n, percent(r.mean), f"{percent(r.low)} to {percent(r.high)}",
          "< 0.001" if r.p < 0.001 else f"{r.p:.3f}", r.word)
-        for r in effects(found).sort_values("mean", ascending=False).itertuples()
+        for r in lines.sort_values("mean", ascending=False).itertuples()
     ])
 
 

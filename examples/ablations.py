@@ -2,9 +2,9 @@
 
 The text is tales cut into words (`families.WordTokenizer`), or the rows of `rows.py`, and a row of
 a batch is one story from its beginning: so a model has seen all that its next word depends on, and
-the least loss that is possible on these very stories is known exactly, -ln P(story) by the grammar. The measure is how far
-a model's loss is above it. No story is read twice unless a study says so, so that the loss of a
-training step is that of stories the model does not know.
+the least loss that is possible on these very stories is known exactly, -ln P(story). The measure is
+how far a model's loss is above it. No story is read twice unless a study says so, so that the loss
+of a training step is that of stories the model does not know.
 """
 
 import math
@@ -82,9 +82,10 @@ class Muon(AdamW):
     """
 
     def __init__(self, parameters, lr, **settings):
-        hidden = {name: w for name, w in parameters.items() if w.ndim == 2 and name.startswith("h.")}
-        super().__init__({n: w for n, w in parameters.items() if n not in hidden}, lr, **settings)
-        self.hidden, self.momentum = hidden, {n: np.zeros_like(w.data) for n, w in hidden.items()}
+        self.hidden = {n: w for n, w in parameters.items() if w.ndim == 2 and n.startswith("h.")}
+        others = {n: w for n, w in parameters.items() if n not in self.hidden}
+        super().__init__(others, lr, **settings)
+        self.momentum = {n: np.zeros_like(w.data) for n, w in self.hidden.items()}
 
     def step(self, lr=None):
         """Take a step; `lr` is that of the hidden matrices, a fifth of it that of the others."""

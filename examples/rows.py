@@ -36,7 +36,7 @@ def row(choose, letters=LETTERS, shortest=SHORTEST, longest=LONGEST_ROW):
     while True:
         may_stop = len(said) >= shortest
         must_stop = len(said) == longest
-        if must_stop or may_stop and choose(STOP) == 0:
+        if must_stop or (may_stop and choose(STOP) == 0):
             break
         nats = math.log(len(left)) - math.log1p(-1 / STOP) * may_stop
         said.append(left.pop(choose(len(left))))

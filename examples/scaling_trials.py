@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import skills
 from almanac import ALMANAC, LINE_END, LONG_TAIL, LONGEST, Almanac
 from families import padded
 
@@ -26,7 +27,9 @@ from npgpt.optim import make_optimizer
 from npgpt.train import evaluate, training_steps
 
 CORPUS = "SCALING_CORPUS"
-ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL}
+ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL} | {
+    f"Zipf {s}": {"exponent": s, "shift": 5} for s in (1.3, 1.5, 1.8)
+}
 BLOCK = 3 * LONGEST  # tokens: three stories
 BATCH = 8
 POOL = 1_200_000  # stories of the text that has no end
@@ -121,6 +124,9 @@ def of_almanac(settings):
     told = [story for seed in range(GROUPS) for story in al.stories(asked, 1 + seed, even=True)]
     result |= compared(al, model, told)
     result |= {"entropy": al.entropy, "loss": al.entropy + result["excess"]}
+    if "skills" in settings:
+        some = skills.of_almanac(al, told[: settings["skills"]])
+        result["skills"] = skills.excess_by_kind(model, some)
     if "stories" in settings:
         read = al.stories(min(settings["stories"], len(told)), seed=0)
         result["excess on text read"] = compared(al, model, read)["excess"]

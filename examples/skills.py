@@ -18,6 +18,8 @@ from npgpt.tales.grammar import Choice, Mention
 
 SENTENCES = ("story", "reward", "thanks", "feast", "group")
 KINDS_OF_TALES = ("sentence", "word", "name", "reason", "agreement", "mention", "form")
+BANDS = (10, 100, 1000)  # ranks of the people of an almanac, from 0 on
+FACTS = ("fact, ranks to 10", "fact, to 100", "fact, to 1,000", "fact, beyond")
 LETTERS = ("B", "a", "r", "man", "woman", "land")  # lists that spell names
 
 
@@ -33,7 +35,7 @@ class Told(NamedTuple):
 
 
 def stacked(stories, begin, kinds):
-    """Return `Told` of stories.    stories: (ids, nats, kind) of each, as sequences of its tokens"""
+    """Return `Told` of stories.    stories: (ids, nats, kind) of each, a value for each token"""
     shape = len(stories), max(len(ids) for ids, *_ in stories)
     told = Told(np.full(shape, begin), np.full(shape, NOT_COUNTED), np.zeros(shape),
                 np.full(shape, -1), kinds)
@@ -58,15 +60,36 @@ def of_tales(stories, tokenizer):
     return stacked(found, tokenizer.ids["\n"], KINDS_OF_TALES)
 
 
+def of_almanac(almanac, stories):
+    """Return `Told` of stories of an `almanac.Almanac`; a fact's kind is the rank of the person."""
+    people = almanac.grammar.lists["person"]
+    rank = {option.lead: i for i, option in enumerate(people)}
+
+    def kind_of(piece):
+        if isinstance(piece.field, Choice):
+            return {"story": "sentence", "person": "person"}.get(piece.field.source, "word")
+        if piece.field is None:
+            return "form"
+        slot, trait = piece.field
+        if trait in ("he", "his"):
+            return "pronoun"
+        if not trait:
+            return "mention"
+        return FACTS[np.searchsorted(BANDS, rank[piece.bound[slot][""]], side="right")]
+
+    found = [_tokens(almanac.grammar, story, almanac.tokenizer, kind_of) for story in stories]
+    kinds = "sentence", "person", "word", "pronoun", "mention", *FACTS, "form"
+    return stacked(found, almanac.tokenizer.ids["\n"], kinds)
+
+
 class Piece(NamedTuple):
     """A piece of a derived text: where it begins, the field that wrote it (None: the template),
-    the options of a choice and the one taken, and the slots that were filled before."""
+    the options of a choice, and the traits in the slots that were filled before."""
 
     at: int
     field: Choice | Mention | None
-    options: tuple = ()
-    taken: object = None
-    bound: dict = {}
+    options: tuple
+    bound: dict
 
 
 def derivation(grammar, text):
@@ -79,14 +102,14 @@ def derivation(grammar, text):
             name = source if isinstance(source, str) else bound[source.slot][source.trait]
             options = grammar.lists[name]
             taken = next(option for option in options if text.startswith(option.lead, at))
-            yield Piece(at, part, options, taken, bound)
+            yield Piece(at, part, options, bound)
             bound = bound | {slot: taken.traits}
             parts += reversed(taken.parts)
             if taken.lead:
                 parts.pop()
                 at += len(taken.lead)
         else:
-            yield Piece(at, part if isinstance(part, Mention) else None, bound=bound)
+            yield Piece(at, part if isinstance(part, Mention) else None, (), bound)
             at += len(part if isinstance(part, str) else bound[part.slot][part.trait])
 
 
@@ -102,13 +125,14 @@ def _tokens(grammar, text, tokenizer, kind_of):
     for piece in derivation(grammar, text):
         # a word's token begins with its space, which the piece before it wrote
         token = int(np.searchsorted(ends, piece.at, side="right"))
+        kind, agree = kind_of(piece), piece.options
         if kinds[token] == "form":
-            kinds[token] = kind_of(piece)
-        agree = piece.options
+            kinds[token] = kind
         while len(agree) > 1:
             before, said = _sum(agree), text[piece.at : ends[token]]
             agree = [o for o in agree if o.lead[: len(said)] == said[: len(o.lead)]]
             nats[token] -= math.log(_sum(agree) / before)
+            kinds[token] = kind
             token += 1
     return ids, nats, kinds
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 import ablations
 import skills
 from ablations import BASE, ROWS, new_model, stories, tokenizer
+from almanac import Almanac
 from families import WordTokenizer
 
 from npgpt.tales.grammar import Grammar
@@ -63,19 +64,45 @@ def test_the_least_loss_on_a_token_is_its_conditional_probability():
         assert nats == pytest.approx(right, abs=1e-13)
 
 
+def pieces_of(told, row):
+    return [tokenizer().pieces[i] for i in told.y_NT[row] if i >= 0]
+
+
 def test_kinds_of_tokens():
     told = skills.of_tales([
         "A shy small dog of Velaria did not cross the red street because it was too tired, so it "
-        "slept in a tiny bed. Soon a bold pink hen led it to Sidonia.\n\n"], tokenizer())
-    kinds = [told.kinds[kind] for kind in told.kind_NT[0]]
-    pieces = [tokenizer().pieces[i] for i in told.y_NT[0]]
+        "slept in a tiny bed. Soon a bold pink hen led it to Sidonia.\n\n",
+        "\"Who ate my hot pie?\" asked shy King Badado of Sidonia. \"Not I,\" said the "
+        "sly red cow. But the calm big hen had crumbs on its head, so it was sent to Velaria.\n\n"],
+        tokenizer())
+    kinds = [told.kinds[kind] for kind in told.kind_NT[0] if kind >= 0]
     of = defaultdict(list)
-    for piece, kind in zip(pieces, kinds, strict=True):
+    for piece, kind in zip(pieces_of(told, 0), kinds, strict=True):
         of[kind].append(piece)
     assert of["sentence"] == ["A"] and of["reason"] == [" tired", " slept", " a"]
     assert of["name"] == [" Ve", "la", "ria", " Si", "do", "nia"]
+    assert told.kinds[told.kind_NT[1, pieces_of(told, 1).index(" crumbs")]] == "reason"
     assert of["word"] == [" shy", " small", " dog", " red", " street", " tiny",
                           " bold", " pink", " hen"]
+
+
+def test_kinds_of_tokens_in_an_almanac():
+    almanac = Almanac(exponent=1.5, shift=5)
+    first, second, third = (almanac.grammar.lists["person"][rank] for rank in (0, 10, 11))
+    facts = first.traits
+    story = (f"The good {first.lead} met {second.lead} in {facts['land']}, so {facts['he']} sang "
+             f"and {second.traits['he']} fed the {facts['pet']}.\n")
+    other = (f"Once {third.lead} the {third.traits['job']} came from {third.traits['land']} with "
+             f"{third.traits['his']} {third.traits['pet']}.\n")
+    told = skills.of_almanac(almanac, [story, other])
+    for row, text in enumerate((story, other)):
+        assert told.nats_NT[row].sum() == pytest.approx(-almanac.grammar.log_probability(text))
+    kinds = [[told.kinds[kind] for kind in row if kind >= 0] for row in told.kind_NT]
+    assert [kind for kind in kinds[0] if kind != "form"] == [
+        "sentence", "word", *["person"] * 4, "fact, ranks to 10", "pronoun", "word", "pronoun",
+        "fact, ranks to 10"]
+    assert [kind for kind in kinds[1] if kind != "form"] == [
+        "sentence", *["person"] * 2, *["fact, to 100"] * 2, "pronoun", "fact, to 100"]
 
 
 @pytest.mark.parametrize("settings", [BASE, ROWS])
