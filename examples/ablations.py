@@ -236,7 +236,7 @@ def measure(settings):
     def watch(step):
         if step in when:
             some = slice(None if step == s["steps"] else 10_000 // LONGEST_OF[text])
-            learning[step] = skills.excess_by_kind(model, tested(text), some)
+            learning[step] = skills.measured(model, tested(text), some)
 
     losses, floors, stopped = train(model, settings, watch)
     mean = max(1, AVERAGED // s["batch_size"])
@@ -247,7 +247,7 @@ def measure(settings):
     excess = running(losses - floors, mean)
     test = None if stopped else finite(test_excess(model, text))
     by_kind = {"skills": {"steps": list(learning)} | {
-        kind: [finite(found[kind]) for found in learning.values()] for kind in tested(text).kinds
+        name: [finite(found[name]) for found in learning.values()] for name in learning[max(learning)]
     }} if learning else {}
     return by_kind | {
         "parameters": model.num_parameters(), "flops": flops, "stopped": stopped,

@@ -156,15 +156,35 @@ def kind_in_tales(piece):
     return "reason" if piece.field.trait in ("cure", "trace") else "agreement"
 
 
-def excess_by_kind(model, told, some=slice(None), size=100):
+def excess_by_kind(model, told, some=slice(None)):
     """Return kind -> its part of the excess on some of the stories, in nats per token of them."""
-    arrays = [array[some] for array in told[:4]]
-    total, count = np.zeros(len(told.kinds)), (arrays[1] >= 0).sum()
+    return _by_kind(*losses(model, told, some), told.kinds)
+
+
+def measured(model, told, some=slice(None)):
+    """Return `excess_by_kind`, and with it two chances of right answers when tokens are drawn:
+    "one" of a token that follows from what was said, and "all" of all such tokens of a story."""
+    lost_NT, kind_NT = losses(model, told, some)
+    asked_NT = (told.nats_NT[some] == 0) & (kind_NT >= 0)
+    if "form" in told.kinds:
+        asked_NT &= kind_NT != told.kinds.index("form")
+    nats_N = np.where(asked_NT, lost_NT, 0).sum(axis=1)[asked_NT.any(axis=1)]
+    return _by_kind(lost_NT, kind_NT, told.kinds) | {
+        "one": float(np.exp(-lost_NT[asked_NT]).mean()), "all": float(np.exp(-nats_N).mean())}
+
+
+def losses(model, told, some, size=100):
+    """Return (nats above the least possible, index of the kind or -1) of each token, (N, T)."""
+    arrays, lost = [array[some] for array in told[:4]], []
     with model.evaluating(), np.errstate(all="ignore"):
         for first in range(0, len(arrays[0]), size):
             x, y, nats, kind = (array[first : first + size] for array in arrays)
-            logits = model(x)[0].data.astype(float)
-            logs = log_softmax(logits).data
-            lost = -np.take_along_axis(logs, np.maximum(y, 0)[:, :, None], 2)[:, :, 0] - nats
-            total += [lost[kind == i].sum() for i in range(len(total))]
-    return dict(zip(told.kinds, (total / count).tolist(), strict=True))
+            logs = log_softmax(model(x)[0].data.astype(float)).data
+            asked = np.take_along_axis(logs, np.maximum(y, 0)[:, :, None], 2)[:, :, 0]
+            lost.append(np.where(kind >= 0, -asked - nats, 0.0))
+    return np.concatenate(lost), arrays[3]
+
+
+def _by_kind(lost_NT, kind_NT, kinds):
+    count = (kind_NT >= 0).sum()
+    return {name: float(lost_NT[kind_NT == i].sum() / count) for i, name in enumerate(kinds)}

@@ -109,7 +109,7 @@ def test_kinds_of_tokens_in_an_almanac():
 def test_the_parts_add_up_to_the_excess(settings):
     text = settings.get("text", "tales")
     model, told, some = new_model(settings, np.float64), ablations.tested(text), slice(0, 40)
-    parts = skills.excess_by_kind(model, told, some, size=17)
+    parts = skills.excess_by_kind(model, told, some)
     test, nats = stories("test", text), 0.0
     for x_T, y_T in zip(test.x_NT[some], test.y_NT[some], strict=True):
         n = (y_T >= 0).sum()
@@ -117,3 +117,15 @@ def test_the_parts_add_up_to_the_excess(settings):
     count = (test.y_NT[some] >= 0).sum()
     assert sum(parts.values()) == pytest.approx((nats - test.nats_N[some].sum()) / count, abs=1e-12)
     assert all(abs(part) > 1e-4 for part in parts.values())
+
+
+def test_chances_of_one_token_and_of_all():
+    model, told = new_model(ROWS, np.float64), ablations.tested("rows")
+    found, chances = skills.measured(model, told, slice(0, 3)), []
+    for x_T, y_T, nats_T in zip(told.x_NT[:3], told.y_NT[:3], told.nats_NT[:3], strict=True):
+        logits = model(x_T[None])[0].data[0]
+        odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        chances.append(odds[np.arange(len(y_T)), y_T][(nats_T == 0) & (y_T >= 0)])
+    assert found["one"] == pytest.approx(np.concatenate(chances).mean())
+    assert found["all"] == pytest.approx(np.mean([row.prod() for row in chances]))
+    assert found["new letter"] == skills.excess_by_kind(model, told, slice(0, 3))["new letter"]
