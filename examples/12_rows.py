@@ -103,9 +103,10 @@ def effects(found):
 def tables(results):
     """Return name -> table in Markdown."""
     found, (nats, length) = frame(results), rows.expectation()
+    found["share"] = 100 * found.excess.astype(float) * length / nats
     arms = [
         (arm, f"{some.rate.iloc[0]:g}", f"{some.parameters.iloc[0]:,}", f"{some.flops.iloc[0]:.2g}",
-         len(some), f"{some.excess.median():.4f}", f"{100 * some.excess.median() * length / nats:.0f}",
+         len(some), f"{some.excess.median():.4f}", f"{some.share.median():.0f}",
          f"{(some.excess > LATE * some.excess.median()).sum()} of {len(some)}")
         for arm, some in found.groupby("arm", sort=False)
     ]

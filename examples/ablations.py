@@ -247,7 +247,8 @@ def measure(settings):
     excess = running(losses - floors, mean)
     test = None if stopped else finite(test_excess(model, text))
     by_kind = {"skills": {"steps": list(learning)} | {
-        name: [finite(found[name]) for found in learning.values()] for name in learning[max(learning)]
+        name: [finite(found[name]) for found in learning.values()]
+        for name in learning[max(learning)]
     }} if learning else {}
     return by_kind | {
         "parameters": model.num_parameters(), "flops": flops, "stopped": stopped,
