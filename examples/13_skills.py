@@ -39,6 +39,7 @@ FLOPS = {  # of a training, by the number of channels
     "tales": dict(zip(CHANNELS, (7.74e10, 1.97e11, 5.85e11, 1.96e12), strict=True)),
 }
 BASES = {"rows": ROWS, "tales": BASE | {"init": "1/sqrt(C)", "steps": 1600, "warm_up": 160}}
+ANCHORS = {"rows": (2e-3, 1.14e11), "tales": (4e-3, 2.9e11)}  # a rate and its FLOPs
 KINDS = {"rows": rows.KINDS, "tales": KINDS_OF_TALES}
 EXPONENTS = (1.3, 1.5, 1.8)
 BUDGETS, WIDE = (1e11, 4e11, 1.6e12), 64
@@ -48,7 +49,8 @@ SHOWN = 64  # channels of the runs in the picture
 
 def over_time(text, channels, seed):
     """Return settings of a training whose skills are measured at 16 steps."""
-    rate = 4e-3 * (FLOPS[text][channels] / 2.9e11) ** -0.4
+    rate, flops = ANCHORS[text]
+    rate *= (FLOPS[text][channels] / flops) ** -0.4
     return BASES[text] | {
         "n_embd": channels, "lr": round(rate, 6), "evaluations": 16, "seed": seed,
     }

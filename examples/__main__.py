@@ -18,21 +18,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STUDIES = {  # with the flags that each has
-    "08_ablations": ("--quick", "--report"),
-    "09_scaling_laws": ("--quick", "--report", "--all"),
-    "10_families": ("--quick",),
-}
+STUDIES = "08_ablations", "09_scaling_laws", "10_families", "12_rows", "13_skills"
 
 
 def commands(flags):
-    """Yield the command of each study that is there."""
-    for name, known in STUDIES.items():
-        script, own = HERE / f"{name}.py", [flag for flag in flags if flag in known]
-        if name == "10_families" and not own and script.with_suffix(".json").exists():
-            own = ["--report"]  # it keeps its parts in runs/, not beside the example
-        if script.exists():
-            yield [sys.executable, str(script), *own]
+    """Yield the command of each study; --all is for the scaling laws only."""
+    for name in STUDIES:
+        own = [flag for flag in flags if flag != "--all" or name == "09_scaling_laws"]
+        yield [sys.executable, str(HERE / f"{name}.py"), *own]
 
 
 def main():

@@ -293,12 +293,10 @@ def test_08_claims_quote_the_table_of_effects(ablations):
 
 
 def test_10_every_quoted_number_comes_out_again():
-    results = json.loads((EXAMPLES / "10_families.json").read_text(encoding="utf-8"))
-
     def mean(family, task, name, of=None):
         return np.mean([
-            (seed[task][name] if of is None else seed[task][of][name])
-            for seed in results[family].values()])
+            (found[task][name] if of is None else found[task][of][name])
+            for settings, found in rows("10_families.jsonl") if settings["family"] == family])
 
     above = {way: mean(f, "word", f"{which} nats") - mean(f, "word", "best nats")
              for way, (f, which) in {"left": ("gpt", "left"), "tries": ("gpt", "both"),
@@ -344,7 +342,8 @@ def test_the_tables_are_those_of_the_rows(name, monkeypatch):
     else:
         import family_tables
 
-        found = family_tables.tables(json.loads((EXAMPLES / f"{name}.json").read_text()))
+        found = family_tables.tables([
+            {"settings": s, "result": r} for s, r in rows("10_families.jsonl")])
         summary = found.pop("summary")
     report = (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
     for table, text in found.items():
