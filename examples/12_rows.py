@@ -11,114 +11,79 @@ training; `rows.py` has the text, `ablations.py` the training.
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import rows
 from ablation_figures import draw_effects
-from ablation_tables import effects_table, moderated
+from ablation_rows import Row, first_trials, other_trials
+from ablation_tables import Comparison, effects, effects_table, frame
 from ablations import ROWS, measured
 from example import FIGURES, expect, figures_of, into_document, picture, study_arguments
 from laboratory import kept, key, run
 from scaling_tables import markdown
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
-UNDIVIDED = {"variant": "undivided"}
-ARMS = {  # name -> changes to ROWS
-    "base": {},
-    "1 block": {"n_layer": 1},
-    "1 head": {"n_head": 1},
-    "no positions": {"variant": "no positions"},
-    "no residuals": {"variant": "no residuals"},
-    "1 head, undivided": {"n_head": 1} | UNDIVIDED,
-    "4 heads, undivided": UNDIVIDED,
-}
-CHOICES = {  # name -> the arm without the choice, the arm with it
-    "two blocks, not one": ("1 block", "base"),
-    "4 heads, not 1": ("1 head", "base"),
-    "learned positions, not none": ("no positions", "base"),
-    "residual connections, not none": ("no residuals", "base"),
-    "scores divided by √D: 1 head, D = 64": ("1 head, undivided", "1 head"),
-    "scores divided by √D: 4 heads, D = 16": ("4 heads, undivided", "base"),
-}
-RATES, SEEDS = (0.5, 1, 2), range(2, 12)  # rates as multiples of the rule's; seed 1 chooses one
+SEEDS = range(2, 12)  # seed 1 chooses the rate
+TRIED = (2e-3, 4e-3, 8e-3)  # each arm's rates; more where the best one was an edge
+
+
+def arm(label, *lower, **changes):
+    return Row("Rows", label, ROWS | changes, (*lower, *TRIED))
+
+
+ARMS = [
+    arm("base", 1e-3),
+    arm("1 block", n_layer=1),
+    arm("1 head", 1e-3, n_head=1),
+    arm("no positions", variant="no positions"),
+    arm("no residuals", 5e-4, 1e-3, variant="no residuals"),
+    arm("1 head, undivided", n_head=1, variant="undivided"),
+    arm("4 heads, undivided", 1e-3, variant="undivided"),
+]
+CHOICES = [
+    Comparison(choice, ("Rows", with_it), ("Rows", without)) for choice, with_it, without in (
+        ("two blocks, not one", "base", "1 block"),
+        ("4 heads, not 1", "base", "1 head"),
+        ("learned positions, not none", "base", "no positions"),
+        ("residual connections, not none", "base", "no residuals"),
+        ("scores divided by √D: 1 head, D = 64", "1 head", "1 head, undivided"),
+        ("scores divided by √D: 4 heads, D = 16", "base", "4 heads, undivided"),
+    )
+]
 LATE = 1.5  # times the median of its arm: where a run ends late
-TITLE = "Rows of letters: the loss above the entropy without each part, with 95 % intervals"
+TITLE = "Rows of letters: how much larger the loss above the entropy is without each part"
 
 
-def trial(changes, factor, seed):
-    return ROWS | changes | {"lr": ROWS["lr"] * factor, "seed": seed}
-
-
-def best_rate(changes, results):
-    """Return (the multiple of the rate that is best with seed 1, the multiples to try next).
-
-    results    `laboratory.key` of the settings -> what was measured
-    """
-    factors = [2.0**n for n in range(-4, 4)]
-    tried = {f: results.get(key(trial(changes, f, 1))) for f in factors}
-    excess = {f: r["excess"] or np.inf for f, r in tried.items() if r}
-    if missing := [f for f in RATES if f not in excess]:
-        return None, missing
-    best = min(excess, key=excess.get)
-    return best, [f for f in (best / 2, best * 2) if f in factors and f not in excess]
-
-
-def study(arms=ARMS, seeds=SEEDS, path=RESULTS, workers=None):
+def study(seeds=SEEDS, arms=ARMS, path=RESULTS, workers=None):
     """Run what is missing: all arms with seed 1 and their rates, then all with seed 2, and on."""
-    while True:
-        results = results_of(path)
-        chosen = {name: best_rate(changes, results) for name, changes in arms.items()}
-        missing = [trial(arms[name], f, 1) for name, (_, more) in chosen.items() for f in more]
-        if not missing:
-            break
-        run(missing, measured, path, workers)
-    run([trial(arms[name], best, seed) for seed in seeds for name, (best, _) in chosen.items()],
-        measured, path, workers)
+    first = first_trials(arms)
+    results = run(first, measured, path, workers)
+    found = {key(trial): result for trial, result in zip(first, results, strict=True)}
+    run(first + other_trials(arms, found, seeds), measured, path, workers)
 
 
 def results_of(path):
     return {key(row["settings"]): row["result"] for row in kept(path)}
 
 
-def frame(results):
-    """Return a line for each arm and seed from 2 on, at the rate that seed 1 chose."""
-    lines = []
-    for arm, changes in ARMS.items():
-        best, _ = best_rate(changes, results)
-        for seed in SEEDS if best else ():
-            if found := results.get(key(trial(changes, best, seed))):
-                lines.append({"arm": arm, "seed": seed, "rate": ROWS["lr"] * best} | found)
-    return pd.DataFrame(lines)
-
-
-def effects(found):
-    """Return the `moderated` effects of CHOICES."""
-    log = np.log(found.pivot_table("excess", "seed", "arm"))
-    return moderated({
-        choice: (log[without] - log[base]).dropna().to_numpy()
-        for choice, (without, base) in CHOICES.items() if {without, base} <= {*log}
-    })
-
-
-def tables(results):
+def tables(results, arms=ARMS):
     """Return name -> table in Markdown."""
-    found, (nats, length) = frame(results), rows.expectation()
+    found, (nats, length) = frame(arms, results, SEEDS), rows.expectation()
     found["share"] = 100 * found.excess.astype(float) * length / nats
-    arms = [
-        (arm, f"{some.rate.iloc[0]:g}", f"{some.parameters.iloc[0]:,}", f"{some.flops.iloc[0]:.2g}",
-         len(some), f"{some.excess.median():.4f}", f"{some.share.median():.0f}",
+    lines = [
+        (label, f"{some.rate.iloc[0]:g}", f"{some.parameters.iloc[0]:,}",
+         f"{some.flops.iloc[0]:.2g}", len(some), f"{some.excess.median():.4f}",
+         f"{some.share.median():.0f}",
          f"{(some.excess > LATE * some.excess.median()).sum()} of {len(some)}")
-        for arm, some in found.groupby("arm", sort=False)
+        for label, some in found.groupby("label", sort=False)
     ]
-    head = ("arm", "rate", "parameters", "FLOPs", "n", "median excess", "in % of the entropy",
-            "end late")
-    rates = {arm: {f: results.get(key(trial(changes, f, 1))) for f in (1 / 8, 1 / 4, *RATES, 4)}
-             for arm, changes in ARMS.items()}
+    rates = sorted({rate for arm in arms for rate in arm.rates})
+    tried = [(arm.label, {t["lr"]: results.get(key(t)) for t in arm.trials(1)}) for arm in arms]
     return {
-        "effects": effects_table(effects(found)), "arms": markdown(head, arms),
-        "rates": markdown(("arm", *(f"{ROWS['lr'] * f:g}" for f in rates["base"])), [
-            (arm, *("" if r is None else f"{r['excess']:.4f}" for r in tried.values()))
-            for arm, tried in rates.items()
+        "effects": effects_table(effects(found, CHOICES)),
+        "arms": markdown(("arm", "rate", "parameters", "FLOPs", "n", "median excess",
+                          "in % of the entropy", "end late"), lines),
+        "rates": markdown(("arm", *(f"{rate:g}" for rate in rates)), [
+            (label, *(f"{of[rate]['excess']:.4f}" if of.get(rate) else "" for rate in rates))
+            for label, of in tried
         ]),
     }
 
@@ -127,21 +92,21 @@ def write_report(figures=FIGURES):
     results = results_of(RESULTS)
     for name, table in tables(results).items():
         into_document(REPORT, name, table)
-    picture(draw_effects, figures / "12_rows.png", effects(frame(results)), TITLE)
+    picture(draw_effects, figures / "12_rows.png", effects(frame(ARMS, results, SEEDS), CHOICES),
+            TITLE)
 
 
 def quick_study(figures):
-    """Train two arms for a few steps."""
+    """Train the arms for a few steps."""
     few = {"steps": 20, "warm_up": 2, "evaluations": 2, "n_embd": 16}
-    arms = {name: ARMS[name] | few for name in ("base", "1 block")}
+    arms = [arm._replace(changes=arm.changes | few, rates=(4e-3,)) for arm in ARMS]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
-        run([trial(arms[name], 1, seed) for seed in (2, 3) for name in arms], measured, path, 0)
-        found = pd.DataFrame([
-            {"arm": arm, "seed": row["settings"]["seed"]} | row["result"]
-            for row, arm in zip(kept(path), (*arms, *arms), strict=True)
-        ])
-    picture(draw_effects, figures / "12_rows.png", effects(found), TITLE)
+        study((2, 3), arms, path, workers=0)
+        results = results_of(path)
+    print(*tables(results, arms).values(), sep="\n")
+    found = frame(arms, results, SEEDS)
+    picture(draw_effects, figures / "12_rows.png", effects(found, CHOICES), TITLE)
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import rows
+import scaling_tables
 import scaling_trials
 from ablations import BASE, ROWS, measured
 from example import (
@@ -22,10 +23,11 @@ from example import (
     figures_of,
     into_document,
     picture,
-    plain_ticks,
     study_arguments,
 )
 from laboratory import kept, key, run
+from scaling_law import bootstrap, fit
+from scaling_law import interval as percentiles
 from scaling_tables import flops_text, markdown
 from scipy import stats
 from skills import FACTS, KINDS_OF_TALES
@@ -44,7 +46,9 @@ KINDS = {"rows": rows.KINDS, "tales": KINDS_OF_TALES}
 EXPONENTS = (1.3, 1.5, 1.8)
 BUDGETS, WIDE = (1e11, 4e11, 1.6e12), 64
 LARGEST, WIDTHS = 1.6e12, (8, 12, 16, 24)
-SHOWN = 64  # channels of the runs in the picture
+FIRST = {"almanac": (1.5, 5), "second text": (1.5, 0), "long tail": (1.2, 10),
+         "first text": (1.2, 10)}  # of 09_scaling_laws.jsonl: s and the shift
+SHOWN = {"rows": 64, "tales": 32}  # channels of the runs in the picture
 
 
 def over_time(text, channels, seed):
@@ -164,11 +168,27 @@ def interval(fit, n):
     return fit.slope - reach, fit.slope + reach
 
 
+def first_edition():
+    """Yield (text, s, shift, cells, {name: (predicted power, fitted, its 95 % interval)}) of the
+    almanacs of 09_scaling_laws.jsonl: least squares of log excess, by the law with E given."""
+    runs = scaling_tables.frame()
+    for text, (s, shift) in FIRST.items():
+        cells = scaling_tables.at_best_rates(runs[runs.text == text])
+        E, arrays = cells.entropy.iloc[0], [cells[x].to_numpy(float) for x in ("N", "D", "loss")]
+        options = {"of": lambda L, E=E: np.log(L - E), "loss": "linear"}
+        law, again = fit(*arrays, E, **options), list(bootstrap(*arrays, E, 200, **options))
+        yield text, s, shift, len(cells), {
+            name: (predicted, getattr(law, power), percentiles([getattr(b, power) for b in again]))
+            for name, power, predicted in (
+                ("parameters", "alpha", s - 1), ("tokens", "beta", (s - 1) / s))
+        }
+
+
 # ---- tables
 
 
-def tables(results):
-    """Return name -> table in Markdown."""
+def tables(results, first=()):
+    """Return name -> table in Markdown.    first: what `first_edition` yields"""
     found, everything = learnings(results), {}
     for text, kinds in KINDS.items():
         everything[f"{text} halved"] = markdown(("channels", "seed", *kinds, "one kind alone"), [
@@ -191,6 +211,13 @@ def tables(results):
         for (s, name), (power, fit, n) in slopes(results).items()
     ])
     everything["facts"] = _facts(results)
+    head = [f"{name}: {what}" for name in ("parameters", "tokens")
+            for what in ("predicted", "fitted")]
+    everything["first edition"] = markdown(("text", "s", "shift", "cells", *head), [
+        (text, s, shift, n, *(cell for predicted, power, ends in powers.values() for cell in (
+            f"{predicted:.2f}", "{:.2f} ({:.2f} to {:.2f})".format(power, *ends))))
+        for text, s, shift, n, powers in first
+    ])
     return everything
 
 
@@ -210,12 +237,12 @@ def _facts(results):
 # ---- the picture
 
 
-def draw(path, results):
+def draw(path, results, first=()):
     """Draw the skills of both texts over time, chances of one token and of all, exponents."""
     found = learnings(results)
     drawing, axes = plots.figure(11, 7.6, 2, 2)
     for panel, text in zip(axes[0], BASES, strict=True):
-        runs = {at: run for at, run in found.items() if at[:2] == (text, SHOWN)}
+        runs = {at: run for at, run in found.items() if at[:2] == (text, SHOWN[text])}
         for i, kind in enumerate(KINDS[text]):
             for n, learning in enumerate(runs.values()):
                 panel.plot(learning.steps, learning.parts[kind], linewidth=1.4,
@@ -223,16 +250,17 @@ def draw(path, results):
                            label=kind if n == 0 else None, linestyle="-" if i < 6 else ":")
         panel.set(xscale="log", yscale="log", xlabel="step", ylim=(1e-4, None),
                   ylabel="excess, nats per token")
-        panel.set_title(f"{text}, {SHOWN} channels: each kind's part of the excess", fontsize=10)
-        panel.legend(fontsize=8)
+        panel.set_title(f"{text}, {SHOWN[text]} channels: each kind's part of the excess", fontsize=10)
+        if runs:
+            panel.legend(fontsize=8)
     _draw_chances(axes[1, 0], found)
-    _draw_exponents(axes[1, 1], results)
+    _draw_exponents(axes[1, 1], first)
     return plots.save(drawing, path)
 
 
 def _draw_chances(axes, found):
     for i, text in enumerate(BASES):
-        if learning := found.get((text, SHOWN, 1)):
+        if learning := found.get((text, SHOWN[text], 1)):
             for name, style in (("one", "--"), ("all", "-")):
                 axes.plot(learning.steps, getattr(learning, name), style, color=plots.COLOURS[i],
                           label=f"{text}: {name} right")
@@ -241,20 +269,17 @@ def _draw_chances(axes, found):
     axes.legend(fontsize=8)
 
 
-def _draw_exponents(axes, results):
-    for i, s in enumerate(EXPONENTS):
-        runs = [(r["tokens"], r["excess"]) for C in BUDGETS for seed in SEEDS
-                if (r := results.get(key(of_zipf(s, WIDE, C, seed))))]
-        if runs:
-            x, y = np.array(runs).T
-            axes.plot(x, y, "o", color=plots.COLOURS[i], label=f"s = {s}", markersize=5)
-            ends = np.array([x.min(), x.max()])
-            axes.plot(ends, y[x == x.min()].mean() * (ends / x.min()) ** -((s - 1) / s),
-                      color=plots.COLOURS[i], linewidth=0.9)
-    axes.set(xscale="log", yscale="log", xlabel="tokens read", ylabel="excess, nats per token")
-    plain_ticks(axes.yaxis, (0.02, 0.05, 0.1, 0.2, 0.5))
-    axes.set_title("Almanacs: the excess, and the slope that Zipf's law predicts", fontsize=10)
-    if axes.lines:
+def _draw_exponents(axes, first):
+    lines = [(f"{name}, s = {s}, {text}", *powers[name]) for name in ("tokens", "parameters")
+             for text, s, _, _, powers in first]
+    for y, (_, predicted, power, ends) in enumerate(lines):
+        axes.plot(ends, [y, y], color=plots.COLOURS[0], linewidth=1.6)
+        axes.plot(power, y, "o", color=plots.COLOURS[0], label="fitted, 95 %" if not y else None)
+        axes.plot(predicted, y, "x", color=plots.INK, label="predicted" if not y else None)
+    axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=8)
+    axes.set(xlim=(0, 2.3), xlabel="power of the excess")
+    axes.set_title("Almanacs: exponents beside those of Zipf's law", fontsize=10)
+    if lines:
         axes.legend(fontsize=8)
 
 
@@ -263,19 +288,19 @@ def results_of(path):
 
 
 def write_report(figures=FIGURES):
-    results = results_of(RESULTS)
-    for name, table in tables(results).items():
+    results, first = results_of(RESULTS), list(first_edition())
+    for name, table in tables(results, first).items():
         into_document(REPORT, name, table)
-    picture(draw, figures / "13_skills.png", results)
+    picture(draw, figures / "13_skills.png", results, first)
 
 
 def quick_study(figures):
     """Train tiny models on both texts for a few steps."""
     few = {"steps": 30, "warm_up": 3, "evaluations": 4, "n_embd": 16}
     with tempfile.TemporaryDirectory() as folder:
-        found = run([over_time(text, SHOWN, 1) | few for text in BASES], measure,
+        found = run([over_time(text, SHOWN[text], 1) | few for text in BASES], measure,
                     Path(folder) / "quick.jsonl", workers=0)
-    results = {key(over_time(text, SHOWN, 1)): result
+    results = {key(over_time(text, SHOWN[text], 1)): result
                for text, result in zip(BASES, found, strict=True)}
     print(*tables(results).values(), sep="\n")
     picture(draw, figures / "13_skills.png", results)

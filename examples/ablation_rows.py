@@ -138,10 +138,10 @@ def first_trials(rows):
     return unique([trial for row in rows for trial in row.trials(SEEDS[0])])
 
 
-def other_trials(rows, results):
+def other_trials(rows, results, seeds=SEEDS[1:]):
     """The other seeds, of rows with several rates at the best one.    results: key -> result"""
     return unique([
-        trial for seed in SEEDS[1:] for row in rows
+        trial for seed in seeds for row in rows
         for trial in row.trials(seed, best_rate(row, results))
     ])
 
