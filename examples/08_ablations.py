@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 from ablation_figures import draw_details, draw_effects
-from ablation_rows import NOISE, NORMS, ROWS, SEEDS, first_trials, other_trials
-from ablation_tables import COMPARISONS, effects, frame, tables
+from ablation_rows import NOISE, ROWS, SEEDS, study
+from ablation_tables import effects, frame, tables
 from ablations import BASE, measured
 from example import (
     FIGURES,
@@ -35,27 +35,6 @@ from laboratory import kept, key, run
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 QUICK_GROUPS = "Base", "Attention", "Learning rate"
 QUICK = {"steps": 20, "warm_up": 2, "n_layer": 1}
-
-
-def study(workers=None):
-    """Run the study part by part: first one seed, then the others at its best rates."""
-    for rows in parts():
-        first = first_trials(rows)
-        results = run(first, measured, RESULTS, workers)
-        found = {key(trial): result for trial, result in zip(first, results, strict=True)}
-        run(first + other_trials(rows, found), measured, RESULTS, workers)
-    run(NOISE, measured, RESULTS, workers)
-
-
-def parts():
-    """The rows: those that are compared, the norms of 4 blocks, all others, those of 12."""
-    needed = {name for comparison in COMPARISONS for name in comparison[1:]}
-    norms = [row for row in ROWS if row.group == NORMS]
-    others = [row for row in ROWS if row.group != NORMS]
-    yield [row for row in others if row[:2] in needed]
-    yield [row for row in norms if row.changes["n_layer"] == 4]
-    yield [row for row in others if row[:2] not in needed]
-    yield [row for row in norms if row.changes["n_layer"] == 12]
 
 
 def quick_study(folder):
@@ -95,7 +74,8 @@ def main(quick=False, figures=FIGURES, workers=None):
         gradient and wrong learning rates to stand out.
         """)
     if not quick:
-        study(workers)
+        study(ROWS, RESULTS, workers)
+        run(NOISE, measured, RESULTS, workers)
         return write_report()
     with tempfile.TemporaryDirectory() as folder:
         return draw(figures, *quick_study(Path(folder)))

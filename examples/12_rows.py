@@ -13,11 +13,11 @@ from pathlib import Path
 
 import rows
 from ablation_figures import draw_effects
-from ablation_rows import Row, first_trials, other_trials
+from ablation_rows import Row, study
 from ablation_tables import Comparison, effects, effects_table, frame
-from ablations import ROWS, measured
+from ablations import ROWS
 from example import FIGURES, expect, figures_of, into_document, picture, study_arguments
-from laboratory import kept, key, run
+from laboratory import kept, key
 from scaling_tables import markdown
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
@@ -38,6 +38,10 @@ ARMS = [
     arm("1 head, undivided", n_head=1, variant="undivided"),
     arm("4 heads, undivided", 1e-3, variant="undivided"),
 ]
+OPTIMIZERS = [
+    Row("Rows", name, ROWS | {"optimizer": name, "decay": decay}, rates)
+    for name, decay, rates in (("Muon", 0.1, (0.01, 0.02, 0.04)), ("SGD", 0.0, (0.5, 1.0, 2.0)))
+]
 CHOICES = [
     Comparison(choice, ("Rows", with_it), ("Rows", without)) for choice, with_it, without in (
         ("two blocks, not one", "base", "1 block"),
@@ -50,14 +54,6 @@ CHOICES = [
 ]
 LATE = 1.5  # times the median of its arm: where a run ends late
 TITLE = "Rows of letters: how much larger the loss above the entropy is without each part"
-
-
-def study(seeds=SEEDS, arms=ARMS, path=RESULTS, workers=None):
-    """Run what is missing: all arms with seed 1 and their rates, then all with seed 2, and on."""
-    first = first_trials(arms)
-    results = run(first, measured, path, workers)
-    found = {key(trial): result for trial, result in zip(first, results, strict=True)}
-    run(first + other_trials(arms, found, seeds), measured, path, workers)
 
 
 def results_of(path):
@@ -102,7 +98,7 @@ def quick_study(figures):
     arms = [arm._replace(changes=arm.changes | few, rates=(4e-3,)) for arm in ARMS]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
-        study((2, 3), arms, path, workers=0)
+        study(arms, path, 0, (2, 3))
         results = results_of(path)
     print(*tables(results, arms).values(), sep="\n")
     found = frame(arms, results, SEEDS)
@@ -117,7 +113,8 @@ def main(quick=False, figures=FIGURES, workers=None):
         """)
     if quick:
         return quick_study(figures)
-    study(workers=workers)
+    study(ARMS, RESULTS, workers, SEEDS)
+    study(OPTIMIZERS, RESULTS, workers, SEEDS)
     return write_report(figures)
 
 

@@ -250,7 +250,7 @@ def draw(path, results, first=()):
                            label=kind if n == 0 else None, linestyle="-" if i < 6 else ":")
         panel.set(xscale="log", yscale="log", xlabel="step", ylim=(1e-4, None),
                   ylabel="excess, nats per token")
-        panel.set_title(f"{text}, {SHOWN[text]} channels: each kind's part of the excess", fontsize=10)
+        panel.set_title(f"{text}, {SHOWN[text]} channels: the excess by kind", fontsize=10)
         if runs:
             panel.legend(fontsize=8)
     _draw_chances(axes[1, 0], found)

@@ -6,8 +6,8 @@ seeds with the best of them: "each at its own best rate".
 
 from typing import NamedTuple
 
-from ablations import BASE
-from laboratory import key
+from ablations import BASE, measured
+from laboratory import key, run
 
 SEEDS = (1, 2, 3)
 NORMS = "Norms, at the best rate of each"
@@ -122,6 +122,13 @@ NOISE = [
     BASE | {"sizes": [4, 8, 16, 32, 64, 128], "draws": 24, "steps": 200, "warm_up": 20, "seed": s}
     for s in SEEDS
 ]
+
+
+def study(rows, path, workers=None, seeds=SEEDS[1:]):
+    """Run what a file lacks: all rows with seed 1 and their rates, then seed by seed the best."""
+    first = first_trials(rows)
+    found = dict(zip(map(key, first), run(first, measured, path, workers), strict=True))
+    run(first + other_trials(rows, found, seeds), measured, path, workers)
 
 
 def unique(trials):

@@ -94,7 +94,7 @@ class Muon(AdamW):
             m *= 0.95
             m += weight.grad
             direction = orthogonal(weight.grad + 0.95 * m)
-            longer = math.sqrt(max(1.0, weight.shape[0] / weight.shape[1]))
+            longer = math.sqrt(max(1.0, weight.shape[1] / weight.shape[0]))
             weight.data *= 1 - lr * self.weight_decay
             weight.data -= lr * longer * direction
         return super().step(lr / 5)

@@ -20,8 +20,10 @@ from ablations import (  # noqa: E402
     SGD,
     AdamL2,
     InOrder,
+    Muon,
     measured,
     new_model,
+    orthogonal,
     running,
     stories,
     tokenizer,
@@ -96,6 +98,29 @@ def test_momentum_adds_up_gradients():
     np.testing.assert_allclose(w.data, [[0.97 - 0.057, -2.01 - 0.019]])
     w.grad = w.grad * 100
     assert optimizer.step(0.1) == pytest.approx(100 * 0.1**0.5)
+
+
+def test_muon_steps_as_far_in_every_direction_of_a_hidden_matrix():
+    matrix = np.random.default_rng(1).normal(size=(4, 12)) * np.geomspace(1, 10, 4)[:, None]
+    u, _, v = np.linalg.svd(matrix, full_matrices=False)
+    sizes = u.T @ orthogonal(matrix) @ v.T
+    assert np.diag(sizes).min() > 0.6 and np.diag(sizes).max() < 1.3
+    np.testing.assert_allclose(sizes, np.diag(np.diag(sizes)), atol=1e-12)
+    np.testing.assert_allclose(orthogonal(matrix.T), orthogonal(matrix).T, atol=1e-12)
+
+
+def test_muon_is_adamw_but_for_hidden_matrices():
+    weights = {name: Tensor(np.full((4, 12), 2.0), requires_grad=True)
+               for name in ("wte.weight", "h.0.mlp.c_fc.weight")}
+    alone = Tensor(np.full((4, 12), 2.0), requires_grad=True)
+    gradient = np.random.default_rng(1).normal(size=(4, 12))
+    for weight in (alone, *weights.values()):
+        weight.grad = gradient.copy()
+    Muon(weights, lr=0.1, weight_decay=0.5, grad_clip=0).step(0.1)
+    AdamW({"w": alone}, lr=0.02, weight_decay=0.5, grad_clip=0).step(0.02)
+    np.testing.assert_array_equal(weights["wte.weight"].data, alone.data)
+    moved = 2.0 * (1 - 0.1 * 0.5) - weights["h.0.mlp.c_fc.weight"].data
+    np.testing.assert_allclose(moved, 0.1 * 3**0.5 * orthogonal(gradient * 1.95), atol=1e-12)
 
 
 def test_a_row_is_one_story_and_its_floor_that_of_the_grammar():

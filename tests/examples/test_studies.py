@@ -217,15 +217,19 @@ def by_seed(all_rows, name, seeds=(1, 2, 3)):
 
 def moderated(ratios):
     """Return choice -> (mean, low, high) as limma has them, the prior by a root of trigamma."""
-    s2 = np.array([x.var(ddof=1) for x in ratios.values()])
-    z = np.log(s2) - special.digamma(1)  # two degrees of freedom each
-    spread = z.var(ddof=1) - special.polygamma(1, 1)
+    d, s2 = np.array([(len(x) - 1, x.var(ddof=1)) for x in ratios.values()]).T
+    z = np.log(s2) - special.digamma(d / 2) + np.log(d / 2)
+    spread = z.var(ddof=1) - special.polygamma(1, d / 2).mean()
+    if spread <= 0:  # no more than chance: one variance for all
+        reach = stats.norm.ppf(0.975) * np.exp(z.mean() / 2)
+        return {choice: x.mean() + reach / len(x) ** 0.5 * np.array([0, -1, 1])
+                for choice, x in ratios.items()}
     d0 = 2 * optimize.brentq(lambda x: special.polygamma(1, x) - spread, 1e-3, 1e3)
     s0 = np.exp(z.mean() + special.digamma(d0 / 2) - np.log(d0 / 2))
     return {
         choice: (x.mean(), *stats.t.interval(
-            0.95, 2 + d0, x.mean(), np.sqrt((d0 * s0 + 2 * x.var(ddof=1)) / (d0 + 2) / 3)))
-        for choice, x in ratios.items()
+            0.95, n + d0, x.mean(), np.sqrt((d0 * s0 + n * v) / (d0 + n) / len(x))))
+        for (choice, x), n, v in zip(ratios.items(), d, s2, strict=True)
     }
 
 
@@ -287,6 +291,49 @@ def test_08_claims_quote_the_table_of_effects(ablations):
         assert set(quoted) <= effects, line
         assert set(re.findall(r"\([+-]\d+ % to [+-]\d+ %\)", line)) <= intervals, line
     assert len(lines) > 20
+
+
+# ---- rows and skills
+
+
+ROWS_ARMS = {  # (variant, blocks, heads) of an arm
+    "base": ("GPT", 2, 4), "1 block": ("GPT", 1, 4), "1 head": ("GPT", 2, 1),
+    "no positions": ("no positions", 2, 4), "no residuals": ("no residuals", 2, 4),
+    "1 head, undivided": ("undivided", 2, 1), "4 heads, undivided": ("undivided", 2, 4),
+}
+
+
+@pytest.fixture(scope="module")
+def of_rows():
+    """Return arm -> {seed from 2 on: excess} at the rate at which seed 1 ends lowest."""
+    found = {}
+    for arm, kind in ROWS_ARMS.items():
+        runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl") if s["optimizer"] == "AdamW"
+                and (s["variant"], s["n_layer"], s["n_head"]) == kind]
+        first = {s["lr"]: excess for s, excess in runs if s["seed"] == 1}
+        rate = min(first, key=first.get)
+        assert min(first) < rate < max(first), "the best rate is at an edge"
+        found[arm] = {s["seed"]: x for s, x in runs if s["lr"] == rate and s["seed"] > 1}
+    return found
+
+
+def test_12_every_effect_and_interval_comes_out_again(of_rows):
+    table = (EXAMPLES / "12_rows.md").read_text(encoding="utf-8")
+    ratios = {}
+    for choice, arm, base in (
+        ("two blocks, not one", "1 block", "base"), ("4 heads, not 1", "1 head", "base"),
+        ("learned positions, not none", "no positions", "base"),
+        ("residual connections, not none", "no residuals", "base"),
+        ("scores divided by √D: 1 head, D = 64", "1 head, undivided", "1 head"),
+        ("scores divided by √D: 4 heads, D = 16", "4 heads, undivided", "base"),
+    ):
+        seeds = sorted(of_rows[arm].keys() & of_rows[base].keys())
+        ratios[choice] = np.log([of_rows[arm][s] / of_rows[base][s] for s in seeds])
+    for choice, numbers in moderated(ratios).items():
+        mean, low, high = (
+            f"x {np.exp(x):.0f}" if np.exp(x) >= 10 else f"{100 * np.expm1(x):+.0f} %"
+            for x in numbers)
+        assert f"| {choice} | {len(ratios[choice])} | {mean} | {low} to {high} |" in table
 
 
 # ---- the families
