@@ -218,7 +218,8 @@ def tables(results, first=()):
             f"{predicted:.2f}", "{:.2f} ({:.2f} to {:.2f})".format(power, *ends))))
         for text, s, shift, n, powers in first
     ])
-    return everything
+    return {name: text if text.count("\n") > 2 else "No training yet.\n"
+            for name, text in everything.items()}
 
 
 def _facts(results):
@@ -245,7 +246,8 @@ def draw(path, results, first=()):
         runs = {at: run for at, run in found.items() if at[:2] == (text, SHOWN[text])}
         for i, kind in enumerate(KINDS[text]):
             for n, learning in enumerate(runs.values()):
-                panel.plot(learning.steps, learning.parts[kind], linewidth=1.4,
+                part = learning.parts[kind]
+                panel.plot(learning.steps, np.where(part > 0, part, np.nan), linewidth=1.4,
                            color=plots.COLOURS[i % 6], alpha=1 if n == 0 else 0.4,
                            label=kind if n == 0 else None, linestyle="-" if i < 6 else ":")
         panel.set(xscale="log", yscale="log", xlabel="step", ylim=(1e-4, None),
@@ -270,8 +272,8 @@ def _draw_chances(axes, found):
 
 
 def _draw_exponents(axes, first):
-    lines = [(f"{name}, s = {s}, {text}", *powers[name]) for name in ("tokens", "parameters")
-             for text, s, _, _, powers in first]
+    lines = [(f"{name}, (n + {shift})^-{s}", *powers[name]) for name in ("tokens", "parameters")
+             for _, s, shift, _, powers in first]
     for y, (_, predicted, power, ends) in enumerate(lines):
         axes.plot(ends, [y, y], color=plots.COLOURS[0], linewidth=1.6)
         axes.plot(power, y, "o", color=plots.COLOURS[0], label="fitted, 95 %" if not y else None)

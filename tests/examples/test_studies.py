@@ -4,6 +4,7 @@ Nothing here imports the studies' own tables: the fits are scipy's minimizers fr
 statistics scipy's and NumPy's.
 """
 
+import importlib
 import json
 import re
 import sys
@@ -336,6 +337,51 @@ def test_12_every_effect_and_interval_comes_out_again(of_rows):
         assert f"| {choice} | {len(ratios[choice])} | {mean} | {low} to {high} |" in table
 
 
+def test_13_every_number_of_time_and_of_what_is_left_comes_out_again():
+    table = (EXAMPLES / "13_skills.md").read_text(encoding="utf-8")
+    runs = [(s, r["skills"], r["excess"]) for s, r in rows("13_skills.jsonl") if "n_embd" in s]
+    assert len(runs) > 4
+    for settings, skills, excess in runs:
+        of_rows = settings.get("text") == "rows"
+        if of_rows and settings["lr"] > 6e-3:
+            continue  # the registered rates, at which little is learned: not in the tables
+        kinds = [name for name in skills if name not in ("steps", "one", "all")]
+        ends = [skills[kind][-1] for kind in kinds]
+        assert sum(ends) == pytest.approx(excess, abs=2e-4)  # rounded, each to five digits
+        name = f"| {settings['n_embd']} | {settings['seed']} |"
+        left = (f"{name} {' | '.join(f'{x:.4f}' for x in ends)} | {sum(ends):.4f} | "
+                f"{100 * skills['one'][-1]:.1f}% | {100 * skills['all'][-1]:.1f}% |")
+        assert left in table
+        halved = []
+        for kind in kinds:
+            part, log_step = np.array(skills[kind]), np.log(skills["steps"])
+            at = next((i for i, x in enumerate(part) if x <= part[0] / 2), None)
+            halved.append("not yet" if at is None else "{:.0f}".format(np.exp(np.interp(
+                -part[0] / 2, -part[at - 1 : at + 1], log_step[at - 1 : at + 1]))))
+        assert f"{name} {' | '.join(halved)} |" in table
+
+
+def test_13_the_exponents_of_almanacs_come_out_again(scaling):
+    table = (EXAMPLES / "13_skills.md").read_text(encoding="utf-8")
+    cells = list(scaling.cells.items())
+    N, D, excess = (np.array([c[k] for (C, _), c in cells if C < 2e13]) for k in
+                    ("N", "D", "excess"))
+
+    def cost(theta):
+        a, b, alpha, beta = theta
+        law = np.exp(a - alpha * np.log(N)) + np.exp(b - beta * np.log(D))
+        return (np.log(law / excess) ** 2).sum()
+
+    theta = np.array([5.0, 5.0, 0.7, 0.5])
+    for _ in range(8):
+        theta = optimize.minimize(cost, theta, method="Nelder-Mead", options={
+            "maxiter": 20_000, "maxfev": 20_000, "xatol": 1e-10, "fatol": 1e-12}).x
+    (line,) = (line for line in table.splitlines() if line.startswith("| almanac | 1.5 | 5 |"))
+    shown = [float(x) for x in re.findall(r"\d\.\d\d(?= \()", line)]
+    assert shown == pytest.approx(theta[2:], abs=0.006)
+    assert "| 0.50 |" in line and "| 0.33 |" in line
+
+
 # ---- the families
 
 
@@ -369,7 +415,8 @@ def test_10_every_quoted_number_comes_out_again():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["08_ablations", "09_scaling_laws", "10_families"])
+@pytest.mark.parametrize(
+    "name", ["08_ablations", "09_scaling_laws", "10_families", "12_rows", "13_skills"])
 def test_the_tables_are_those_of_the_rows(name, monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     if name == "08_ablations":
@@ -386,15 +433,21 @@ def test_the_tables_are_those_of_the_rows(name, monkeypatch):
         summary = found.pop("summary")
         text = (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
         assert_the_ways_are_quoted(scaling_tables, " ".join(text.split()))
-    else:
+    elif name == "10_families":
         import family_tables
 
         found = family_tables.tables([
             {"settings": s, "result": r} for s, r in rows("10_families.jsonl")])
         summary = found.pop("summary")
+    else:
+        script, summary = importlib.import_module(name), None
+        results, first = script.results_of(script.RESULTS), getattr(script, "first_edition", list)
+        found = script.tables(results, *[first()] * (name == "13_skills"))
     report = (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
     for table, text in found.items():
         assert_same(text, report.split(f"<!-- {table} -->\n")[1].split("<!-- end -->")[0])
+    if summary is None:
+        return
     concepts = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
     part = concepts.split(f"<!-- examples/{name}.py -->\n")[1].split("<!-- end -->")[0]
     assert_same(summary, part)
