@@ -1,14 +1,13 @@
-"""The studies behind "Why These Choices?" and "Scaling Laws", one after another.
+"""The studies behind the claims of CONCEPTS.md, one after another.
 
     python -m examples            the core: runs the trainings whose numbers are missing
-    python -m examples --all      of the scaling laws also more seeds and another text
+    python -m examples --all      also more seeds, larger models and other texts
     python -m examples --report   no training: tables, figures and text from the numbers
     python -m examples --quick    tiny models: checks that all of it runs
 
-The core is all of 08 and, of 09, the almanac's four budgets with the first seed, the runs that are
-predicted, and little text: from nothing, an hour to an hour and a half on two cores. Each study
-trains what its file of numbers lacks, so that one that was stopped goes on, and writes its tables,
-its figures and its part of CONCEPTS.md. The studies are scripts, and run as such.
+Each study trains what its file of numbers lacks, so that one that was stopped goes on, and writes
+its tables, its figures and its part of CONCEPTS.md. The studies are scripts, and run as such. The
+core of 08 and 09 takes an hour to an hour and a half on two cores, from nothing.
 """
 
 import argparse
@@ -19,12 +18,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 STUDIES = "08_ablations", "09_scaling_laws", "10_families", "12_rows", "13_skills"
+ALL_AT_ONCE = "08_ablations", "10_families"  # these have no --all
 
 
 def commands(flags):
-    """Yield the command of each study; --all is for the scaling laws only."""
+    """Yield the command of each study."""
     for name in STUDIES:
-        own = [flag for flag in flags if flag != "--all" or name == "09_scaling_laws"]
+        own = [flag for flag in flags if flag != "--all" or name not in ALL_AT_ONCE]
         yield [sys.executable, str(HERE / f"{name}.py"), *own]
 
 
@@ -35,7 +35,7 @@ def main():
     )
     which = parser.add_mutually_exclusive_group()
     for flag, help in (("--quick", "tiny models"), ("--report", "no training"),
-                       ("--all", "more seeds, another text")):
+                       ("--all", "more seeds, other texts")):
         which.add_argument(flag, action="append_const", const=flag, dest="flags", help=help)
     flags = parser.parse_args().flags or []
     if not all(map(importlib.util.find_spec, ("scipy", "pandas"))):
