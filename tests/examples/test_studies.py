@@ -297,10 +297,12 @@ def test_08_claims_quote_the_table_of_effects(ablations):
 # ---- rows and skills
 
 
-ROWS_ARMS = {  # (variant, blocks, heads) of an arm
-    "base": ("GPT", 2, 4), "1 block": ("GPT", 1, 4), "1 head": ("GPT", 2, 1),
-    "no positions": ("no positions", 2, 4), "no residuals": ("no residuals", 2, 4),
-    "1 head, undivided": ("undivided", 2, 1), "4 heads, undivided": ("undivided", 2, 4),
+ROWS_ARMS = {  # (optimizer, variant, blocks, heads) of an arm
+    "base": ("AdamW", "GPT", 2, 4), "1 block": ("AdamW", "GPT", 1, 4),
+    "1 head": ("AdamW", "GPT", 2, 1), "no positions": ("AdamW", "no positions", 2, 4),
+    "no residuals": ("AdamW", "no residuals", 2, 4),
+    "1 head, undivided": ("AdamW", "undivided", 2, 1),
+    "4 heads, undivided": ("AdamW", "undivided", 2, 4), "Muon": ("Muon", "GPT", 2, 4),
 }
 
 
@@ -309,8 +311,9 @@ def of_rows():
     """Return arm -> {seed from 2 on: excess} at the rate at which seed 1 ends lowest."""
     found = {}
     for arm, kind in ROWS_ARMS.items():
-        runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl") if s["optimizer"] == "AdamW"
-                and (s["variant"], s["n_layer"], s["n_head"]) == kind]
+        names = ("optimizer", "variant", "n_layer", "n_head")
+        runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl")
+                if tuple(s[name] for name in names) == kind]
         first = {s["lr"]: excess for s, excess in runs if s["seed"] == 1}
         rate = min(first, key=first.get)
         assert min(first) < rate < max(first), "the best rate is at an edge"
@@ -327,6 +330,7 @@ def test_12_every_effect_and_interval_comes_out_again(of_rows):
         ("residual connections, not none", "no residuals", "base"),
         ("scores divided by √D: 1 head, D = 64", "1 head, undivided", "1 head"),
         ("scores divided by √D: 4 heads, D = 16", "4 heads, undivided", "base"),
+        ("Muon, not AdamW", "base", "Muon"),
     ):
         seeds = sorted(of_rows[arm].keys() & of_rows[base].keys())
         ratios[choice] = np.log([of_rows[arm][s] / of_rows[base][s] for s in seeds])
