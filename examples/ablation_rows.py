@@ -30,14 +30,12 @@ class Row(NamedTuple):
 
     changes   to the base
     rates     that are tried; none: the one of the changes or of the base
-    against   the group and label of the row that it is compared with
     """
 
     group: str
     label: str
     changes: dict
     rates: tuple = ()
-    against: tuple = ("Base", "GPT: pre-norm, GELU, tied")
 
     def trials(self, seed, rates=None):
         rates = rates or self.rates or (self.changes.get("lr", BASE["lr"]),)
@@ -56,7 +54,7 @@ def _norms():
                     NORMS,
                     f"{name}-norm, {n_layer} blocks" + ", no warm-up" * (not warm_up),
                     {"variant": variant, "n_layer": n_layer, "warm_up": warm_up},
-                    RATES[n_layer], against=(NORMS, f"pre-norm, {n_layer} blocks"),
+                    RATES[n_layer],
                 )
 
 
@@ -101,18 +99,15 @@ ROWS = [
     Row("Biases", "in all layers", {"bias": True}),
     Row("Clipping", "off", {"clip": 0.0}),
     Row("Clipping", "on, 3 bad batches", {"bad_batches": 3}),
-    Row("Clipping", "off, 3 bad batches", {"bad_batches": 3, "clip": 0.0},
-        against=("Clipping", "on, 3 bad batches")),
-    Row("Clipping", "off, SGD", {"clip": 0.0, "optimizer": "SGD", "decay": 0.0, "lr": 1.0},
-        against=("Optimizer", "SGD with momentum")),
+    Row("Clipping", "off, 3 bad batches", {"bad_batches": 3, "clip": 0.0}),
+    Row("Clipping", "off, SGD", {"clip": 0.0, "optimizer": "SGD", "decay": 0.0, "lr": 1.0}),
     *(Row("Depth", f"{n} block{'s' * (n > 1)}", {"n_layer": n}) for n in (1, 4, 8, 12)),
-    *(Row(AGAIN, label, READ_AGAIN | changes, against=(AGAIN, "as the base"))
+    *(Row(AGAIN, label, READ_AGAIN | changes)
       for label, changes in (
         ("as the base", {}), ("dropout 0.1", {"dropout": 0.1}), ("dropout 0.3", {"dropout": 0.3}),
         ("no decay", {"decay": 0.0}), ("decay of 1", {"decay": 1.0}),
     )),
-    *(Row(EIGHT, f"{n} block{'s' * (n > 1)}", {"stories": TEXT // 8, "n_layer": n},
-          against=(EIGHT, "2 blocks"))
+    *(Row(EIGHT, f"{n} block{'s' * (n > 1)}", {"stories": TEXT // 8, "n_layer": n})
       for n in (2, 1, 12)),
     *_batches(),
     *(Row("Learning rate", f"{rate:g}", {"lr": rate}) for rate in LEARNING_RATES),

@@ -36,7 +36,7 @@ def frame(rows, results, seeds=SEEDS):
             (trial,) = row.trials(seed, rate)
             if result := results.get(key(trial)):
                 found.append({
-                    "group": row.group, "label": row.label, "against": row.against, "seed": seed,
+                    "group": row.group, "label": row.label, "seed": seed,
                     "rate": trial["lr"], "edge": trial["lr"] in (row.rates[:1] + row.rates[-1:]),
                     **result,
                 })
