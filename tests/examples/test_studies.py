@@ -339,6 +339,18 @@ def test_12_every_effect_and_interval_comes_out_again(of_rows):
             f"x {np.exp(x):.0f}" if np.exp(x) >= 10 else f"{100 * np.expm1(x):+.0f} %"
             for x in numbers)
         assert f"| {choice} | {len(ratios[choice])} | {mean} | {low} to {high} |" in table
+    parts = [np.exp(np.mean(x)) for choice, x in ratios.items()
+             if choice not in ("4 heads, not 1", "Muon, not AdamW")]
+    bare = {s["lr"]: r["excess"] for s, r in rows("12_rows.jsonl")
+            if s["variant"] == "no residuals" and s["seed"] == 1}
+    adam, muon = (np.mean([*of_rows[arm].values()]) for arm in ("base", "Muon"))
+    text = " ".join(table.split())
+    for sentence in (
+        f"without any one of them the excess is {min(parts):.1f} to {max(parts):.1f} times as",
+        f"ends at {bare[2e-3]:.2f} nats, at half of it at {bare[1e-3]:.2f}",
+        f"Muon ends at {muon:.3f} nats, AdamW at {adam:.3f}",
+    ):
+        assert sentence in text, sentence
 
 
 def test_13_every_number_of_time_and_of_what_is_left_comes_out_again():
@@ -384,6 +396,14 @@ def test_13_the_exponents_of_almanacs_come_out_again(scaling):
     shown = [float(x) for x in re.findall(r"\d\.\d\d(?= \()", line)]
     assert shown == pytest.approx(theta[2:], abs=0.006)
     assert "| 0.50 |" in line and "| 0.33 |" in line
+    ratios, held = [], 0
+    for line in re.findall(r"\| \w+ \w+ \| 1.*|\| almanac \| 1.*", table):
+        for pair in re.findall(r"\| (\d\.\d\d) \| (\S+) \((\S+) to (\S+)\)", line):
+            predicted, fitted, low, high = map(float, pair)
+            ratios.append(fitted / predicted)
+            held += low < predicted < high
+    assert (f"{min(ratios):.1f} to {max(ratios):.1f} times those that Zipf's law predicts; {held} of "
+            f"{len(ratios)} intervals") in " ".join(table.split())
 
 
 # ---- the families
