@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from ablation_figures import draw_details, draw_effects
-from ablation_rows import NOISE, ROWS, SEEDS, study
+from ablation_rows import ROWS, SEEDS, study
 from ablation_tables import effects, frame, tables
 from ablations import BASE, measured
 from example import (
@@ -38,12 +38,11 @@ QUICK = {"steps": 20, "warm_up": 2, "n_layer": 1}
 
 
 def quick_study(folder):
-    """Return results of two groups of rows, a few steps each, and of the gradient's noise."""
+    """Return two groups of rows, and results of a few steps of each."""
     rows = [row._replace(changes=row.changes | QUICK) for row in ROWS if row.group in QUICK_GROUPS]
-    noise = [NOISE[0] | QUICK | {"sizes": [2, 4, 8], "draws": 4}]
-    trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows] + noise
+    trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows]
     results = run(trials, measured, folder / "quick.jsonl", workers=0)
-    return rows, dict(zip(map(key, trials), results, strict=True)), noise
+    return rows, dict(zip(map(key, trials), results, strict=True))
 
 
 def write_report():
@@ -53,15 +52,14 @@ def write_report():
     into_concepts("08_ablations", found["effects"])
     for name, table in found.items():
         into_document(REPORT, name, table)
-    return draw(FIGURES, ROWS, results, NOISE)
+    return draw(FIGURES, ROWS, results)
 
 
-def draw(figures, rows, results, noise):
+def draw(figures, rows, results):
     """Draw both figures; return the line of each row and seed."""
     found = frame(rows, results)
-    noise = [(trial, results[key(trial)]["noise"]) for trial in noise]
     picture(draw_effects, figures / "08_ablations.png", effects(found))
-    picture(draw_details, figures / "08_details.png", found, noise)
+    picture(draw_details, figures / "08_details.png", found)
     for line in effects(found).itertuples():
         print(f"{line.choice}: {line.word}")
     return found
@@ -75,7 +73,6 @@ def main(quick=False, figures=FIGURES, workers=None):
         """)
     if not quick:
         study(ROWS, RESULTS, workers)
-        run(NOISE, measured, RESULTS, workers)
         return write_report()
     with tempfile.TemporaryDirectory() as folder:
         return draw(figures, *quick_study(Path(folder)))

@@ -1,4 +1,4 @@
-"""The figures of `08_ablations.py`: every comparison with its interval; rates, noise, a leak."""
+"""The figures of `08_ablations.py`: every comparison with its interval; rates, a leak."""
 
 import numpy as np
 from ablation_tables import NOT_SHOWN, SHOWN, B
@@ -7,7 +7,6 @@ from example import plain_ticks
 
 from npgpt import plots
 
-MARKERS = "os^vDP"
 NATS = (0.03, 0.1, 0.3, 1, 3)
 TITLE = "How much larger the loss above the entropy is without each choice, with 95 % intervals"
 LEAK = ("Attention", "mask off")
@@ -36,15 +35,11 @@ def draw_effects(path, lines, title=TITLE):
     return plots.save(drawing, path)
 
 
-def draw_details(path, found, noise):
-    """Draw the excess by learning rate, a gradient's noise by batch, the curve of a leak.
-
-    noise    (trial, its noise by batch size) of each seed
-    """
-    drawing, axes = plots.figure(12, 3.7, 1, 3)
+def draw_details(path, found):
+    """Draw the excess by learning rate and the curve of a leak."""
+    drawing, axes = plots.figure(8.4, 3.7, 1, 2)
     _draw_rates(axes[0], found[found.group == "Learning rate"])
-    _draw_noise(axes[1], noise)
-    _draw_leak(axes[2], found)
+    _draw_leak(axes[1], found)
     return plots.save(drawing, path)
 
 
@@ -67,22 +62,6 @@ def _draw_rates(axes, found):
     axes.title.set_fontsize(10)
     plain_ticks(axes.xaxis, (0.0001, 0.01, 1, 100))
     plain_ticks(axes.yaxis, NATS)
-
-
-def _draw_noise(axes, noise):
-    for (trial, measured), marker in zip(noise, MARKERS, strict=False):
-        axes.plot(trial["sizes"], measured, marker, color=plots.COLOURS[0], markerfacecolor="none",
-                  label=f"seed {trial['seed']}")
-    trial, measured = noise[0]
-    sizes = trial["sizes"]
-    axes.plot(sizes, [measured[0] * (sizes[0] / b) ** 0.5 for b in sizes], **plots.LANDMARK,
-              label="1/√B")
-    axes.legend(frameon=False, fontsize=8)
-    axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
-             ylabel="noise / length of the gradient")
-    axes.set_title("a gradient's noise falls as 1/√B", fontsize=10)
-    plain_ticks(axes.xaxis, sizes)
-    plain_ticks(axes.yaxis, (1.5, 2, 3, 4, 6, 8))
 
 
 def _draw_leak(axes, found):

@@ -113,10 +113,6 @@ ROWS = [
     *(Row("Learning rate", f"{rate:g}", {"lr": rate}) for rate in LEARNING_RATES),
     *_norms(),
 ]
-NOISE = [
-    BASE | {"sizes": [4, 8, 16, 32, 64, 128], "draws": 24, "steps": 200, "warm_up": 20, "seed": s}
-    for s in SEEDS
-]
 
 
 def study(rows, path, workers=None, seeds=SEEDS[1:]):

@@ -226,7 +226,7 @@ def train(model, settings, watch=lambda step: None):
     return np.array(losses), np.array(floors), stopped
 
 
-def measure(settings):
+def measured(settings):
     """Return the measurements of a finished training; no times."""
     model, s = new_model(settings), BASE | settings
     text, learning = s.get("text", "tales"), {}
@@ -314,46 +314,3 @@ def unled_excess(model, n=300):
                 total -= logs_BV[np.arange(len(rows)), test.y_NT[rows, t]].sum()
                 count += len(rows)
     return finite((total - test.nats_N[:n].sum()) / count)
-
-
-def measure_noise(settings):
-    """How far the gradient of a batch is from the mean over all that are drawn, by the size of the
-    batch, in lengths of that mean; for a model that has been trained for `steps`.
-
-    No story is drawn twice, nor one that the model was trained on: 6,048 of them with the settings
-    of `ablation_rows.NOISE`. Their mean has noise, too, which adds some 2 % to its length.
-
-    sizes   of batches    draws   of each
-    """
-    model = new_model(settings)
-    train(model, settings)
-    order = np.random.default_rng(settings["seed"]).permutation(len(stories("train").nats_N))
-    sums, squares, used = {}, {}, settings["steps"] * settings["batch_size"]
-    for size in settings["sizes"]:
-        sums[size], squares[size] = 0.0, 0.0
-        for _ in range(settings["draws"]):
-            rows = order[np.arange(used, used + size) % len(order)]
-            used += size
-            batch, _ = stories("train").batch(rows)
-            model.loss(*batch.inputs, batch.targets_BT).backward()
-            gradient = np.concatenate(
-                [weight.grad.ravel() for weight in model.parameters().values()], dtype=float
-            )
-            sums[size] += gradient
-            squares[size] += (gradient**2).sum()
-            for weight in model.parameters().values():
-                weight.grad = None
-    n = settings["draws"]
-    mean = sum(b * sums[b] for b in sums) / (n * sum(sums))  # every story counts as much
-    length = math.sqrt((mean**2).sum())
-    return {
-        "noise": [
-            finite(math.sqrt((squares[b] - (sums[b] ** 2).sum() / n) / (n - 1)) / length)
-            for b in settings["sizes"]
-        ]
-    }
-
-
-def measured(settings):
-    """Return the measurements of a trial of 08_ablations.py."""
-    return (measure_noise if "sizes" in settings else measure)(settings)
