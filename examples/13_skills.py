@@ -49,7 +49,7 @@ BUDGETS, WIDE = (1e11, 4e11, 1.6e12), 64
 LARGEST, WIDTHS = 1.6e12, (8, 12, 16, 24)
 FIRST = {"almanac": (1.5, 5), "second text": (1.5, 0), "long tail": (1.2, 10),
          "first text": (1.2, 10)}  # of 09_scaling_laws.jsonl: s and the shift
-SHOWN = {"rows": 64, "tales": 32}  # channels of the runs in the picture
+SHOWN = 64  # channels of the runs in the picture
 
 
 def over_time(text, channels, seed):
@@ -239,7 +239,7 @@ def draw(path, results, first=()):
     found = learnings(results)
     drawing, axes = plots.figure(11, 7.6, 2, 2)
     for panel, text in zip(axes[0], BASES, strict=True):
-        runs = {at: run for at, run in found.items() if at[:2] == (text, SHOWN[text])}
+        runs = {at: run for at, run in found.items() if at[:2] == (text, SHOWN)}
         for i, kind in enumerate(KINDS[text]):
             for n, learning in enumerate(runs.values()):
                 part = learning.parts[kind]
@@ -248,7 +248,7 @@ def draw(path, results, first=()):
                            label=kind if n == 0 else None, linestyle="-" if i < 6 else ":")
         panel.set(xscale="log", yscale="log", xlabel="step", ylim=(1e-4, None),
                   ylabel="excess, nats per token")
-        panel.set_title(f"{text}, {SHOWN[text]} channels: the excess by kind", fontsize=10)
+        panel.set_title(f"{text}, {SHOWN} channels: the excess by kind", fontsize=10)
         if runs:
             panel.legend(fontsize=8)
     _draw_chances(axes[1, 0], found)
@@ -258,7 +258,7 @@ def draw(path, results, first=()):
 
 def _draw_chances(axes, found):
     for i, text in enumerate(BASES):
-        if learning := found.get((text, SHOWN[text], 1)):
+        if learning := found.get((text, SHOWN, 1)):
             for name, style in (("one", "--"), ("all", "-")):
                 axes.plot(learning.steps, getattr(learning, name), style, color=plots.COLOURS[i],
                           label=f"{text}: {name} right")
@@ -296,9 +296,9 @@ def quick_study(figures):
     """Train tiny models on both texts for a few steps."""
     few = {"steps": 30, "warm_up": 3, "evaluations": 4, "n_embd": 16}
     with tempfile.TemporaryDirectory() as folder:
-        found = run([over_time(text, SHOWN[text], 1) | few for text in BASES], measure,
+        found = run([over_time(text, SHOWN, 1) | few for text in BASES], measure,
                     Path(folder) / "quick.jsonl", workers=0)
-    results = {key(over_time(text, SHOWN[text], 1)): result
+    results = {key(over_time(text, SHOWN, 1)): result
                for text, result in zip(BASES, found, strict=True)}
     print(*tables(results).values(), sep="\n")
     picture(draw, figures / "13_skills.png", results)
