@@ -255,7 +255,6 @@ def measured(settings):
         "steps": len(losses), "steps_to": steps,
         "tokens_to": steps and round(steps * s["batch_size"] * tokens_per_story(text)),
         "excess": test, "train_excess": finite(excess[-1]) if len(excess) else None,
-        "unled_excess": None if stopped or s["variant"] != "leaking" else unled_excess(model),
         "curve": [finite(x) for x in excess[:: max(1, s["steps"] // POINTS)]],
     }
 
@@ -298,19 +297,3 @@ def test_excess(model, text="tales"):
             total += (loss - floor) * batch.counted
             count += batch.counted
     return total / count
-
-
-def unled_excess(model, n=300):
-    """Return `test_excess` on n stories, each word asked for when nothing after it is there, as
-    when a model writes. For a causal model it is the same."""
-    test, total, count = stories("test"), 0.0, 0
-    with model.evaluating():
-        for t in range(LONGEST):
-            rows = np.flatnonzero(test.y_NT[:n, t] >= 0)
-            if len(rows):
-                logits_BV = model.next_logits(test.x_NT[rows, : t + 1]).astype(float)
-                shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
-                logs_BV = shifted_BV - np.log(np.exp(shifted_BV).sum(axis=1, keepdims=True))
-                total -= logs_BV[np.arange(len(rows)), test.y_NT[rows, t]].sum()
-                count += len(rows)
-    return finite((total - test.nats_N[:n].sum()) / count)

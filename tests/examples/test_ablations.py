@@ -28,7 +28,6 @@ from ablations import (  # noqa: E402
     stories,
     tokenizer,
     train,
-    unled_excess,
 )
 from laboratory import key  # noqa: E402
 from variants import VARIANTS  # noqa: E402
@@ -144,14 +143,6 @@ def test_no_story_is_read_twice_unless_it_is_asked_for():
 
     assert len({*rows(0, 100)}) == 800
     assert len({*rows(16, 100)}) == 16
-
-
-def test_of_a_causal_model_nothing_that_comes_later_changes_the_loss():
-    model = new_model({"n_layer": 1})
-    batch, floor = stories("test").batch(np.arange(40))
-    with model.evaluating():
-        excess = model.loss(*batch.inputs, batch.targets_BT, **batch.masks).item() - floor
-    assert unled_excess(model, 40) == pytest.approx(excess, abs=1e-4)
 
 
 def test_running_means():
