@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 from ablation_figures import draw_details, draw_effects
-from ablation_rows import NOISE, NORMS, ROWS, SEEDS, first_trials, other_trials
-from ablation_tables import COMPARISONS, effects, frame, tables
+from ablation_rows import ROWS, SEEDS, study
+from ablation_tables import effects, frame, tables
 from ablations import BASE, measured
 from example import (
     FIGURES,
@@ -37,34 +37,12 @@ QUICK_GROUPS = "Base", "Attention", "Learning rate"
 QUICK = {"steps": 20, "warm_up": 2, "n_layer": 1}
 
 
-def study(workers=None):
-    """Run the study part by part: first one seed, then the others at its best rates."""
-    for rows in parts():
-        first = first_trials(rows)
-        results = run(first, measured, RESULTS, workers)
-        found = {key(trial): result for trial, result in zip(first, results, strict=True)}
-        run(first + other_trials(rows, found), measured, RESULTS, workers)
-    run(NOISE, measured, RESULTS, workers)
-
-
-def parts():
-    """The rows: those that are compared, the norms of 4 blocks, all others, those of 12."""
-    needed = {name for comparison in COMPARISONS for name in comparison[1:]}
-    norms = [row for row in ROWS if row.group == NORMS]
-    others = [row for row in ROWS if row.group != NORMS]
-    yield [row for row in others if row[:2] in needed]
-    yield [row for row in norms if row.changes["n_layer"] == 4]
-    yield [row for row in others if row[:2] not in needed]
-    yield [row for row in norms if row.changes["n_layer"] == 12]
-
-
 def quick_study(folder):
-    """Return results of two groups of rows, a few steps each, and of the gradient's noise."""
+    """Return two groups of rows, and results of a few steps of each."""
     rows = [row._replace(changes=row.changes | QUICK) for row in ROWS if row.group in QUICK_GROUPS]
-    noise = [NOISE[0] | QUICK | {"sizes": [2, 4, 8], "draws": 4}]
-    trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows] + noise
+    trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows]
     results = run(trials, measured, folder / "quick.jsonl", workers=0)
-    return rows, dict(zip(map(key, trials), results, strict=True)), noise
+    return rows, dict(zip(map(key, trials), results, strict=True))
 
 
 def write_report():
@@ -74,15 +52,14 @@ def write_report():
     into_concepts("08_ablations", found["effects"])
     for name, table in found.items():
         into_document(REPORT, name, table)
-    return draw(FIGURES, ROWS, results, NOISE)
+    return draw(FIGURES, ROWS, results)
 
 
-def draw(figures, rows, results, noise):
+def draw(figures, rows, results):
     """Draw both figures; return the line of each row and seed."""
     found = frame(rows, results)
-    noise = [(trial, results[key(trial)]["noise"]) for trial in noise]
-    picture(draw_effects, figures / "08_ablations.png", found)
-    picture(draw_details, figures / "08_details.png", found, noise)
+    picture(draw_effects, figures / "08_ablations.png", effects(found))
+    picture(draw_details, figures / "08_details.png", found)
     for line in effects(found).itertuples():
         print(f"{line.choice}: {line.word}")
     return found
@@ -95,7 +72,7 @@ def main(quick=False, figures=FIGURES, workers=None):
         gradient and wrong learning rates to stand out.
         """)
     if not quick:
-        study(workers)
+        study(ROWS, RESULTS, workers)
         return write_report()
     with tempfile.TemporaryDirectory() as folder:
         return draw(figures, *quick_study(Path(folder)))

@@ -1,10 +1,9 @@
 """Section 9, scaling laws: what a model's loss owes to its size, its text and its FLOPs.
 
-    python examples/09_scaling_laws.py                 the core, or what is left of it
-    python examples/09_scaling_laws.py --all           other seeds and another almanac, too
-    python examples/09_scaling_laws.py --corpus FILE   the same on a text whose entropy nobody knows
-    python examples/09_scaling_laws.py --report        tables and figures from the numbers there are
-    python examples/09_scaling_laws.py --quick         a few steps of each: does it run?
+    python examples/09_scaling_laws.py            the core, or what is left of it
+    python examples/09_scaling_laws.py --all      other seeds and another almanac, too
+    python examples/09_scaling_laws.py --report   tables and figures from the numbers there are
+    python examples/09_scaling_laws.py --quick    a few steps of each: does it run?
 
 The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
 L = E + A/N^alpha + B/D^beta is known before it is fitted. `scaling_trials.py` has the trainings,
@@ -18,7 +17,6 @@ Try:
 """
 
 import math
-import os
 import tempfile
 from pathlib import Path
 
@@ -34,7 +32,7 @@ from example import (
 from laboratory import kept, run
 from scaling_figure import draw_laws
 from scaling_tables import RESULTS, at_best_rates, frame, largest, law_of, predict, tables
-from scaling_trials import ALMANACS, CORPUS, almanac, measure, shape
+from scaling_trials import almanac, measure, shape
 
 from npgpt.families.size import parameters_by_part
 
@@ -131,16 +129,7 @@ def quick_study(figures):
     return rows
 
 
-def of_corpus(path):
-    """Return settings of trials on a text file; a file of other content has other settings."""
-    if not path.is_file() or path.stem in ALMANACS:
-        raise SystemExit(f"--corpus {path}: give a text file whose name is not "
-                         f"{' or '.join(ALMANACS)}")
-    os.environ[CORPUS] = str(path)
-    return {"text": path.stem, "bytes": path.stat().st_size}
-
-
-def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
+def main(quick=False, figures=FIGURES, extra=False, workers=None):
     expect("""
         GPTs of 5,000 to 300,000 parameters: each budget of FLOPs is spent on small models that read
         much and on large ones that read little. Expect the best size to grow with the budget, the
@@ -149,12 +138,8 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
         """)
     if quick:
         return quick_study(figures)
-    of_text = corpus and of_corpus(corpus)  # before the hours that come first
     study = Study(RESULTS, BUDGETS, workers)
     study.run(study.grid(BUDGETS, RATES))
-    if of_text:
-        study.run(study.grid(BUDGETS, **of_text))
-        return write_report()
     study.run([study.trial(*READER, stories=n) for n in TEXTS])
     study.predict_and_train(AHEAD * max(BUDGETS))
     study.run(study.grid(LARGER))
@@ -170,10 +155,9 @@ def main(quick=False, figures=FIGURES, extra=False, corpus=None, workers=None):
 if __name__ == "__main__":
     parser = study_arguments(__doc__, quick="a few steps of tiny models")
     parser.add_argument("--all", action="store_true", help="other seeds, another almanac, too")
-    parser.add_argument("--corpus", type=Path, help="the same budgets on a text file")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()
     if args.report:
         write_report()
     else:
-        main(args.quick, figures_of(not args.quick), args.all, args.corpus, args.workers)
+        main(args.quick, figures_of(not args.quick), args.all, args.workers)

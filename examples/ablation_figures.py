@@ -1,20 +1,19 @@
-"""The figures of `08_ablations.py`: every comparison with its interval; rates, noise, a leak."""
+"""The figures of `08_ablations.py`: every comparison with its interval; rates, a leak."""
 
 import numpy as np
-from ablation_tables import NOT_SHOWN, SHOWN, B, effects
+from ablation_tables import NOT_SHOWN, SHOWN, B
 from ablations import BASE
 from example import plain_ticks
 
 from npgpt import plots
 
-MARKERS = "os^vDP"
 NATS = (0.03, 0.1, 0.3, 1, 3)
 LEAK = ("Attention", "mask off")
 
 
-def draw_effects(path, found):
-    """Draw the comparisons as a sorted column of effects with 95 % intervals."""
-    lines = effects(found).sort_values("mean")
+def draw_effects(path, lines, title=""):
+    """Draw comparisons as a sorted column of effects with 95 % intervals."""
+    lines = lines.sort_values("mean")
     drawing, axes = plots.figure(8.4, 0.2 * len(lines) + 1.4)
     for y, r in enumerate(lines.itertuples()):
         colour = (plots.GREY if r.word.startswith(NOT_SHOWN) else plots.COLOURS[1]
@@ -33,20 +32,17 @@ def draw_effects(path, found):
     axes.legend(fontsize=8, loc="lower right")
     axes.set_xlabel("excess loss without the choice, beside that with it; 95 % intervals")
     shown = sum(line.word.startswith(SHOWN) for line in lines.itertuples())
-    axes.set_title(f"{shown} of {len(lines)} choices are shown to matter; the rest, at this size, "
-                   "are not", fontsize=10, loc="right")
+    counted = (f"{shown} of {len(lines)} choices are shown to matter; the rest, at this size, "
+               "are not")
+    axes.set_title(title or counted, fontsize=10, loc="right")
     return plots.save(drawing, path)
 
 
-def draw_details(path, found, noise):
-    """Draw the excess by learning rate, a gradient's noise by batch, the curve of a leak.
-
-    noise    (trial, its noise by batch size) of each seed
-    """
-    drawing, axes = plots.figure(12, 3.7, 1, 3)
+def draw_details(path, found):
+    """Draw the excess by learning rate and the curve of a leak."""
+    drawing, axes = plots.figure(8.4, 3.7, 1, 2)
     _draw_rates(axes[0], found[found.group == "Learning rate"])
-    _draw_noise(axes[1], noise)
-    _draw_leak(axes[2], found)
+    _draw_leak(axes[1], found)
     return plots.save(drawing, path)
 
 
@@ -69,22 +65,6 @@ def _draw_rates(axes, found):
     axes.title.set_fontsize(10)
     plain_ticks(axes.xaxis, (0.0001, 0.01, 1, 100))
     plain_ticks(axes.yaxis, NATS)
-
-
-def _draw_noise(axes, noise):
-    for (trial, measured), marker in zip(noise, MARKERS, strict=False):
-        axes.plot(trial["sizes"], measured, marker, color=plots.COLOURS[0], markerfacecolor="none",
-                  label=f"seed {trial['seed']}")
-    trial, measured = noise[0]
-    sizes = trial["sizes"]
-    axes.plot(sizes, [measured[0] * (sizes[0] / b) ** 0.5 for b in sizes], **plots.LANDMARK,
-              label="1/√B")
-    axes.legend(frameon=False, fontsize=8)
-    axes.set(xscale="log", yscale="log", xlabel="stories in a batch, B",
-             ylabel="noise / length of the gradient")
-    axes.set_title("A gradient's noise falls as 1/√B", fontsize=10)
-    plain_ticks(axes.xaxis, sizes)
-    plain_ticks(axes.yaxis, (1.5, 2, 3, 4, 6, 8))
 
 
 def _draw_leak(axes, found):

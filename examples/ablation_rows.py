@@ -6,8 +6,8 @@ seeds with the best of them: "each at its own best rate".
 
 from typing import NamedTuple
 
-from ablations import BASE
-from laboratory import key
+from ablations import BASE, measured
+from laboratory import key, run
 
 SEEDS = (1, 2, 3)
 NORMS = "Norms, at the best rate of each"
@@ -30,14 +30,12 @@ class Row(NamedTuple):
 
     changes   to the base
     rates     that are tried; none: the one of the changes or of the base
-    against   the group and label of the row that it is compared with
     """
 
     group: str
     label: str
     changes: dict
     rates: tuple = ()
-    against: tuple = ("Base", "GPT: pre-norm, GELU, tied")
 
     def trials(self, seed, rates=None):
         rates = rates or self.rates or (self.changes.get("lr", BASE["lr"]),)
@@ -56,7 +54,7 @@ def _norms():
                     NORMS,
                     f"{name}-norm, {n_layer} blocks" + ", no warm-up" * (not warm_up),
                     {"variant": variant, "n_layer": n_layer, "warm_up": warm_up},
-                    RATES[n_layer], against=(NORMS, f"pre-norm, {n_layer} blocks"),
+                    RATES[n_layer],
                 )
 
 
@@ -101,27 +99,27 @@ ROWS = [
     Row("Biases", "in all layers", {"bias": True}),
     Row("Clipping", "off", {"clip": 0.0}),
     Row("Clipping", "on, 3 bad batches", {"bad_batches": 3}),
-    Row("Clipping", "off, 3 bad batches", {"bad_batches": 3, "clip": 0.0},
-        against=("Clipping", "on, 3 bad batches")),
-    Row("Clipping", "off, SGD", {"clip": 0.0, "optimizer": "SGD", "decay": 0.0, "lr": 1.0},
-        against=("Optimizer", "SGD with momentum")),
+    Row("Clipping", "off, 3 bad batches", {"bad_batches": 3, "clip": 0.0}),
+    Row("Clipping", "off, SGD", {"clip": 0.0, "optimizer": "SGD", "decay": 0.0, "lr": 1.0}),
     *(Row("Depth", f"{n} block{'s' * (n > 1)}", {"n_layer": n}) for n in (1, 4, 8, 12)),
-    *(Row(AGAIN, label, READ_AGAIN | changes, against=(AGAIN, "as the base"))
+    *(Row(AGAIN, label, READ_AGAIN | changes)
       for label, changes in (
         ("as the base", {}), ("dropout 0.1", {"dropout": 0.1}), ("dropout 0.3", {"dropout": 0.3}),
         ("no decay", {"decay": 0.0}), ("decay of 1", {"decay": 1.0}),
     )),
-    *(Row(EIGHT, f"{n} block{'s' * (n > 1)}", {"stories": TEXT // 8, "n_layer": n},
-          against=(EIGHT, "2 blocks"))
+    *(Row(EIGHT, f"{n} block{'s' * (n > 1)}", {"stories": TEXT // 8, "n_layer": n})
       for n in (2, 1, 12)),
     *_batches(),
     *(Row("Learning rate", f"{rate:g}", {"lr": rate}) for rate in LEARNING_RATES),
     *_norms(),
 ]
-NOISE = [
-    BASE | {"sizes": [4, 8, 16, 32, 64, 128], "draws": 24, "steps": 200, "warm_up": 20, "seed": s}
-    for s in SEEDS
-]
+
+
+def study(rows, path, workers=None, seeds=SEEDS[1:]):
+    """Run what a file lacks: all rows with seed 1 and their rates, then seed by seed the best."""
+    first = first_trials(rows)
+    found = dict(zip(map(key, first), run(first, measured, path, workers), strict=True))
+    run(first + other_trials(rows, found, seeds), measured, path, workers)
 
 
 def unique(trials):
@@ -138,10 +136,10 @@ def first_trials(rows):
     return unique([trial for row in rows for trial in row.trials(SEEDS[0])])
 
 
-def other_trials(rows, results):
+def other_trials(rows, results, seeds=SEEDS[1:]):
     """The other seeds, of rows with several rates at the best one.    results: key -> result"""
     return unique([
-        trial for seed in SEEDS[1:] for row in rows
+        trial for seed in seeds for row in rows
         for trial in row.trials(seed, best_rate(row, results))
     ])
 

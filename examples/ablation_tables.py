@@ -22,7 +22,7 @@ LIMIT = 1 / 3  # of the excess: an interval that reaches beyond cannot tell
 SHOWN, NOT_SHOWN, CANNOT_TELL = "shown", "not shown", "cannot be told"
 
 
-def frame(rows, results):
+def frame(rows, results, seeds=SEEDS):
     """Return a line for each row and seed, at the rate that is best with the first seed.
 
     results    `laboratory.key` of the settings -> what was measured
@@ -32,11 +32,11 @@ def frame(rows, results):
         rate = best_rate(row, results)
         if row.rates and any(key(trial) not in results for trial in row.trials(SEEDS[0])):
             continue
-        for seed in SEEDS:
+        for seed in seeds:
             (trial,) = row.trials(seed, rate)
             if result := results.get(key(trial)):
                 found.append({
-                    "group": row.group, "label": row.label, "against": row.against, "seed": seed,
+                    "group": row.group, "label": row.label, "seed": seed,
                     "rate": trial["lr"], "edge": trial["lr"] in (row.rates[:1] + row.rates[-1:]),
                     **result,
                 })
@@ -131,13 +131,13 @@ def log_ratios(found, comparison):
     return np.log((high / low).dropna().astype(float).to_numpy())
 
 
-def effects(found):
+def effects(found, comparisons=None):
     """Return a line for each comparison of several seeds: n, mean log ratio, interval, p, word.
 
     The variance s2 of each, with d degrees of freedom, becomes (d0 s0 + d s2) / (d0 + d), where d0
     and s0 are those of the prior that fits all the s2.
     """
-    ratios = {c.choice: log_ratios(found, c) for c in COMPARISONS}
+    ratios = {c.choice: log_ratios(found, c) for c in comparisons or COMPARISONS}
     lines = pd.DataFrame([
         {"choice": choice, "n": len(x), "mean": x.mean(), "s2": x.var(ddof=1)}
         for choice, x in ratios.items() if len(x) > 1
@@ -198,10 +198,14 @@ def percent(log_ratio):
 
 
 def _effects(found):
+    return effects_table(effects(found))
+
+
+def effects_table(lines):
     return markdown(("choice", "n", "excess without it", "95 % interval", "p", ""), [
         (r.choice, r.n, percent(r.mean), f"{percent(r.low)} to {percent(r.high)}",
          "< 0.001" if r.p < 0.001 else f"{r.p:.3f}", r.word)
-        for r in effects(found).sort_values("mean", ascending=False).itertuples()
+        for r in lines.sort_values("mean", ascending=False).itertuples()
     ])
 
 

@@ -1,10 +1,10 @@
 """One training of `08_ablations.py`, from its settings to its measurements.
 
-The text is tales cut into words (`families.WordTokenizer`), and a row of a batch is one story from
-its beginning: so a model has seen all that its next word depends on, and the least loss that is
-possible on these very stories is known exactly, -ln P(story) by the grammar. The measure is how far
-a model's loss is above it. No story is read twice unless a study says so, so that the loss of a
-training step is that of stories the model does not know.
+The text is tales cut into words (`families.WordTokenizer`), or the rows of `rows.py`, and a row of
+a batch is one story from its beginning: so a model has seen all that its next word depends on, and
+the least loss that is possible on these very stories is known exactly, -ln P(story). The measure is
+how far a model's loss is above it. No story is read twice unless a study says so, so that the loss
+of a training step is that of stories the model does not know.
 """
 
 import math
@@ -12,6 +12,8 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import rows
+import skills
 from families import WordTokenizer, told
 from variants import VARIANTS
 
@@ -19,6 +21,7 @@ from autograd import observing
 from npgpt import tales
 from npgpt.batches import NOT_COUNTED, Batch
 from npgpt.config import GPTConfig, TrainConfig
+from npgpt.gpt import INIT_STD
 from npgpt.optim import AdamW, global_norm
 from npgpt.run.profile import OpCosts
 from npgpt.train import training_steps
@@ -29,9 +32,14 @@ BASE = {
     "dropout": 0.0, "optimizer": "AdamW", "lr": 4e-3, "warm_up": 80, "decay": 0.1, "clip": 1.0,
     "batch_size": 8, "steps": 800, "stories": 0, "bad_batches": 0, "seed": 1,
 }
+ROWS = BASE | {  # text, first weights and how often skills are measured are of the second edition
+    "text": "rows", "init": "1/sqrt(C)", "steps": 1000, "warm_up": 100, "evaluations": 12,
+}
+LONGEST_OF = {"tales": LONGEST, "rows": 2 * rows.LONGEST_ROW + 2}
 LEARNED = 1.05  # of the entropy: where a model counts as one that has learned the text
 AVERAGED = 160  # stories that a loss in training is the mean of
 CHARACTERS = {"train": 5_000_000, "test": 165_000}
+COUNT = {"train": 40_000, "test": 2_000}  # of rows
 POINTS = 40  # of a curve
 
 
@@ -65,7 +73,49 @@ class SGD(AdamW):
         return norm
 
 
-OPTIMIZERS = {"AdamW": AdamW, "Adam, L2": AdamL2, "SGD": SGD}
+class Muon(AdamW):
+    """A step of equal length in each direction of a hidden matrix; AdamW for all other weights.
+
+    The momentum of a matrix is replaced by the orthogonal matrix nearest to it, by five steps of
+    Newton and Schulz. Source: Jordan et al., Muon: An optimizer for hidden layers in neural
+    networks, 2024.
+    """
+
+    def __init__(self, parameters, lr, **settings):
+        self.hidden = {n: w for n, w in parameters.items() if w.ndim == 2 and n.startswith("h.")}
+        others = {n: w for n, w in parameters.items() if n not in self.hidden}
+        super().__init__(others, lr, **settings)
+        self.momentum = {n: np.zeros_like(w.data) for n, w in self.hidden.items()}
+
+    def step(self, lr=None):
+        """Take a step; `lr` is that of the hidden matrices, a fifth of it that of the others."""
+        for name, weight in self.hidden.items():
+            m = self.momentum[name]
+            m *= 0.95
+            m += weight.grad
+            direction = orthogonal(weight.grad + 0.95 * m)
+            longer = math.sqrt(max(1.0, weight.shape[1] / weight.shape[0]))
+            weight.data *= 1 - lr * self.weight_decay
+            weight.data -= lr * longer * direction
+        return super().step(lr / 5)
+
+    def zero_grad(self):
+        super().zero_grad()
+        for weight in self.hidden.values():
+            weight.grad = None
+
+
+def orthogonal(matrix, steps=5):
+    """Return a matrix with the same singular vectors, and singular values near 1."""
+    x = matrix / (np.linalg.norm(matrix) + 1e-7)
+    x = x.T if (tall := x.shape[0] > x.shape[1]) else x
+    for _ in range(steps):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.T if tall else x
+
+
+OPTIMIZERS = {"Muon": Muon, "AdamW": AdamW, "Adam, L2": AdamL2, "SGD": SGD}
 
 
 class Stories(NamedTuple):
@@ -87,8 +137,11 @@ def tokenizer():
 
 
 @cache
-def stories(part):
+def stories(part, text="tales"):
     """Return `Stories` to train on ("train") or to test on ("test")."""
+    if text == "rows":
+        of = skills.of_rows(COUNT[part], seed=("train", "test").index(part))
+        return Stories(of.x_NT, of.y_NT, of.nats_NT.sum(axis=1))
     texts = told(CHARACTERS[part], seed=("train", "test").index(part))
     end = tokenizer().ids["\n"]  # also what stands before a story, and after it for the others
     x_NT = np.full((len(texts), LONGEST), end)
@@ -99,6 +152,14 @@ def stories(part):
     return Stories(x_NT, y_NT, -np.array([tales.log_probability(text) for text in texts]))
 
 
+@cache
+def tested(text):
+    """Return `skills.Told` of the stories to test on."""
+    if text == "rows":
+        return skills.of_rows(COUNT["test"], seed=1)
+    return skills.of_tales(told(CHARACTERS["test"], seed=1), tokenizer())
+
+
 class InOrder:
     """The objective: stories in an order that the seed decides, again and again.
 
@@ -106,8 +167,8 @@ class InOrder:
     bad   steps whose targets are words at random
     """
 
-    def __init__(self, seed, n=0, bad=()):
-        order = np.random.default_rng(seed).permutation(len(stories("train").nats_N))
+    def __init__(self, seed, n=0, bad=(), text="tales"):
+        order = np.random.default_rng(seed).permutation(len(stories("train", text).nats_N))
         self.order, self.bad = order[: n or None], bad
         self.floor = None  # the least loss that is possible on the batch that was last sampled
 
@@ -124,18 +185,28 @@ class InOrder:
 
 def new_model(settings, dtype=np.float32):
     s = BASE | settings
+    text = s.get("text", "tales")
     config = GPTConfig(
-        tokenizer().vocab_size, LONGEST, s["n_layer"], s["n_head"], s["n_embd"],
+        len(rows.TOKENS) if text == "rows" else tokenizer().vocab_size, LONGEST_OF[text],
+        s["n_layer"], s["n_head"], s["n_embd"],
         dropout=s["dropout"], bias=s["bias"], tie_weights=s["tied"],
     )
-    return VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
+    model = VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
+    if s.get("init") == "1/sqrt(C)":
+        for weight in model.parameters().values():
+            if weight.ndim == 2:
+                weight.data *= 1 / (INIT_STD * math.sqrt(s["n_embd"]))
+    return model
 
 
-def train(model, settings):
-    """(loss of each step, the least that was possible on its batch, what stopped it or None)"""
+def train(model, settings, watch=lambda step: None):
+    """(loss of each step, the least that was possible on its batch, what stopped it or None)
+
+    watch    called after each step with its number, from 1 on
+    """
     s = BASE | settings
-    middle = s["steps"] // 2
-    objective = InOrder(s["seed"], s["stories"], range(middle, middle + s["bad_batches"]))
+    middle, text = s["steps"] // 2, s.get("text", "tales")
+    objective = InOrder(s["seed"], s["stories"], range(middle, middle + s["bad_batches"]), text)
     optimizer = OPTIMIZERS[s["optimizer"]](
         model.parameters(), lr=s["lr"], weight_decay=s["decay"], grad_clip=s["clip"]
     )
@@ -145,33 +216,45 @@ def train(model, settings):
     )
     losses, floors, stopped = [], [], None
     try:
-        for step in training_steps(model, optimizer, stories("train"), config,
+        for step in training_steps(model, optimizer, stories("train", text), config,
                                    objective=objective):
             losses.append(step.loss)
             floors.append(objective.floor)
+            watch(len(losses))
     except FloatingPointError as error:
         stopped = str(error).split(",")[0].split(";")[0]
     return np.array(losses), np.array(floors), stopped
 
 
-def measure(settings):
+def measured(settings):
     """Return the measurements of a finished training; no times."""
     model, s = new_model(settings), BASE | settings
-    flops = flops_of_a_step(model, s["batch_size"]) * s["steps"]
-    losses, floors, stopped = train(model, settings)
+    text, learning = s.get("text", "tales"), {}
+    flops = flops_of_a_step(model, s["batch_size"], text) * s["steps"]
+    when = np.geomspace(s["steps"] / 50, s["steps"], s.get("evaluations", 0)).round()
+
+    def watch(step):
+        if step in when:
+            some = slice(None if step == s["steps"] else 10_000 // LONGEST_OF[text])
+            learning[step] = skills.measured(model, tested(text), some)
+
+    losses, floors, stopped = train(model, settings, watch)
     mean = max(1, AVERAGED // s["batch_size"])
     ratios = running(losses, mean) / running(floors, mean)
     learned = np.flatnonzero(ratios <= LEARNED)
     fresh = not s["stories"]  # a text that is read again is known in the end, not learned
     steps = int(learned[0]) + mean if fresh and len(learned) else None
     excess = running(losses - floors, mean)
-    test = None if stopped else finite(test_excess(model))
-    return {
+    test = None if stopped else finite(test_excess(model, text))
+    by_kind = {"skills": {"steps": list(learning)} | {
+        name: [finite(found[name]) for found in learning.values()]
+        for name in learning[max(learning)]
+    }} if learning else {}
+    return by_kind | {
         "parameters": model.num_parameters(), "flops": flops, "stopped": stopped,
         "steps": len(losses), "steps_to": steps,
-        "tokens_to": steps and round(steps * s["batch_size"] * tokens_per_story()),
+        "tokens_to": steps and round(steps * s["batch_size"] * tokens_per_story(text)),
         "excess": test, "train_excess": finite(excess[-1]) if len(excess) else None,
-        "unled_excess": None if stopped or s["variant"] != "leaking" else unled_excess(model),
         "curve": [finite(x) for x in excess[:: max(1, s["steps"] // POINTS)]],
     }
 
@@ -189,87 +272,28 @@ def finite(x):
 
 
 @cache
-def tokens_per_story():
-    return float((stories("train").y_NT >= 0).sum(axis=1).mean())
+def tokens_per_story(text="tales"):
+    return float((stories("train", text).y_NT >= 0).sum(axis=1).mean())
 
 
-def flops_of_a_step(model, batch_size):
+def flops_of_a_step(model, batch_size, text="tales"):
     """Return FLOPs of the ops of a step, forward and backward, padding included."""
     costs = OpCosts()
     with observing(costs):
-        batch, _ = stories("train").batch(np.arange(batch_size))
+        batch, _ = stories("train", text).batch(np.arange(batch_size))
         model.loss(*batch.inputs, batch.targets_BT).backward()
     for weight in model.parameters().values():
         weight.grad = None
     return sum(cost.flops for cost in costs.costs.values())
 
 
-def test_excess(model):
+def test_excess(model, text="tales"):
     """Nats per token above the least loss that is possible, on stories that no training has."""
-    total = count = 0
+    total, count, test = 0, 0, stories("test", text)
     with model.evaluating(), np.errstate(all="ignore"):
-        for first in range(0, len(stories("test").nats_N), 64):
-            batch, floor = stories("test").batch(slice(first, first + 64))
+        for first in range(0, len(test.nats_N), 64):
+            batch, floor = test.batch(slice(first, first + 64))
             loss = model.loss(*batch.inputs, batch.targets_BT).item()
             total += (loss - floor) * batch.counted
             count += batch.counted
     return total / count
-
-
-def unled_excess(model, n=300):
-    """Return `test_excess` on n stories, each word asked for when nothing after it is there, as
-    when a model writes. For a causal model it is the same."""
-    test, total, count = stories("test"), 0.0, 0
-    with model.evaluating():
-        for t in range(LONGEST):
-            rows = np.flatnonzero(test.y_NT[:n, t] >= 0)
-            if len(rows):
-                logits_BV = model.next_logits(test.x_NT[rows, : t + 1]).astype(float)
-                shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
-                logs_BV = shifted_BV - np.log(np.exp(shifted_BV).sum(axis=1, keepdims=True))
-                total -= logs_BV[np.arange(len(rows)), test.y_NT[rows, t]].sum()
-                count += len(rows)
-    return finite((total - test.nats_N[:n].sum()) / count)
-
-
-def measure_noise(settings):
-    """How far the gradient of a batch is from the mean over all that are drawn, by the size of the
-    batch, in lengths of that mean; for a model that has been trained for `steps`.
-
-    No story is drawn twice, nor one that the model was trained on: 6,048 of them with the settings
-    of `ablation_rows.NOISE`. Their mean has noise, too, which adds some 2 % to its length.
-
-    sizes   of batches    draws   of each
-    """
-    model = new_model(settings)
-    train(model, settings)
-    order = np.random.default_rng(settings["seed"]).permutation(len(stories("train").nats_N))
-    sums, squares, used = {}, {}, settings["steps"] * settings["batch_size"]
-    for size in settings["sizes"]:
-        sums[size], squares[size] = 0.0, 0.0
-        for _ in range(settings["draws"]):
-            rows = order[np.arange(used, used + size) % len(order)]
-            used += size
-            batch, _ = stories("train").batch(rows)
-            model.loss(*batch.inputs, batch.targets_BT).backward()
-            gradient = np.concatenate(
-                [weight.grad.ravel() for weight in model.parameters().values()], dtype=float
-            )
-            sums[size] += gradient
-            squares[size] += (gradient**2).sum()
-            for weight in model.parameters().values():
-                weight.grad = None
-    n = settings["draws"]
-    mean = sum(b * sums[b] for b in sums) / (n * sum(sums))  # every story counts as much
-    length = math.sqrt((mean**2).sum())
-    return {
-        "noise": [
-            finite(math.sqrt((squares[b] - (sums[b] ** 2).sum() / n) / (n - 1)) / length)
-            for b in settings["sizes"]
-        ]
-    }
-
-
-def measured(settings):
-    """Return the measurements of a trial of 08_ablations.py."""
-    return (measure_noise if "sizes" in settings else measure)(settings)

@@ -1,21 +1,18 @@
-"""The table of CLAIMS.md: every claim of an introduction to GPTs, and its measurement.
+"""Measure the numbers that CLAIMS.md quotes of the examples 00 to 07, into claims.json.
 
-    python examples/claims.py             write the table from the stored numbers
-    python examples/claims.py --measure   run the examples 00 to 07 first, a few minutes;
-                                          or only the named ones, as 03 04
+    python examples/claims.py         all of them, a few minutes
+    python examples/claims.py 03 04   only the named ones
 
-Numbers are in examples/claims.json; the studies have files of their own.
+CLAIMS.md is written by hand; a test looks up its numbers here, and those of the studies in theirs.
 """
 
-import argparse
 import importlib
 import json
+import sys
 from pathlib import Path
 
 import claim_facts
 import numpy as np
-from claim_rows import DEFINITION, sections
-from example import FIGURES, into_document
 
 from npgpt.files import atomic_write
 
@@ -54,45 +51,5 @@ def _large(value):
     return isinstance(value, np.ndarray) and value.size > 100 and value.ndim > 1
 
 
-def claims():
-    """Return section -> its claims, from the numbers that are there."""
-    try:
-        numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SystemExit(
-            f"{NUMBERS} is missing; run: python examples/claims.py --measure"
-        ) from None
-    return sections(numbers)
-
-
-def table(by_section):
-    """Return the table in Markdown."""
-    defined = [c.verdict == DEFINITION for found in by_section.values() for c in found]
-    lines = [f"{defined.count(False)} claims; {sum(defined)} definitions, which could not fail.",
-             ""]
-    for section, found in by_section.items():
-        lines += [f"## {section}", "", "| claim | measured by | result | verdict |"]
-        lines += ["| --- | --- | --- | --- |"]
-        lines += [
-            f"| {claim.sentence} | {_link(claim.script)} | {claim.result} | {claim.verdict} |"
-            for claim in found
-        ]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _link(script):
-    picture = FIGURES / f"{script}.png"
-    drawn = f", [figure](figures/{script}.png)" if picture.exists() else ""
-    return f"[`{script}`]({script}.py){drawn}"
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--measure", nargs="*", metavar="EXAMPLE", help="run examples first")
-    names = parser.parse_args().measure
-    if names is not None:
-        measure(names)
-    into_document(HERE / "CLAIMS.md", "claims", table(claims()))
+    measure(sys.argv[1:])

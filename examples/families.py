@@ -120,12 +120,11 @@ def padded(rows, value):
     return padded_BT
 
 
-def train(model, family, text, flops, *, seed, objective, rate=1.0, report=lambda flops: None):
+def train(model, family, text, flops, *, seed, objective, rate=1.0):
     """Train for so many FLOPs: (the model, the steps, the mean loss of the last tenth of them).
 
     text     what the objective reads: token ids, or pairs
     rate     of learning, times the family's
-    report   called with the FLOPs done
     """
     per_step = flops_of_a_step(model, family, text, objective)
     steps = max(2, round(flops / per_step))
@@ -138,7 +137,6 @@ def train(model, family, text, flops, *, seed, objective, rate=1.0, report=lambd
     optimizer = make_optimizer(model, config)
     for step in training_steps(model, optimizer, text, config, objective=objective):
         losses.append(step.loss)
-        report(step.step * per_step)
     return model.eval(), steps, float(np.mean(losses[-max(1, steps // 10) :]))
 
 

@@ -1,6 +1,6 @@
-"""The tables of `10_families.md` and CONCEPTS.md, and the figure, from 10_families.json.
+"""The tables of `10_families.md` and CONCEPTS.md, and the figure, from 10_families.jsonl.
 
-results    family -> seed -> task -> numbers, as the file has them
+rows    as `laboratory.kept` has them: the settings are family and seed, the result task -> numbers
 """
 
 import pandas as pd
@@ -24,11 +24,11 @@ ASKS = {
 }
 
 
-def frame(results):
+def frame(rows):
     """Return a line for each family and seed, a column for each number, as "word left nats"."""
     return pd.DataFrame([
-        {"family": family, "seed": int(seed)} | pd.json_normalize(tasks, sep=" ").iloc[0].to_dict()
-        for family, seeds in results.items() for seed, tasks in seeds.items()
+        row["settings"] | pd.json_normalize(row["result"], sep=" ").iloc[0].to_dict()
+        for row in rows
     ])
 
 
@@ -52,9 +52,9 @@ def share(numbers):
     return spread(100 * numbers, "{:.0f} %")
 
 
-def tables(results):
+def tables(rows):
     """Return name -> table in Markdown, of all that the two documents show."""
-    n = frame(results)
+    n = frame(rows)
     return {
         "models": markdown(("", "parameters", "steps", "asks, in training, for"), [
             (NAMES[f], f"{of(n, f, 'training parameters').iloc[0]:,.0f}",
@@ -100,9 +100,9 @@ def _summary(n):
         [(NAMES[f], words[f], *(share(of(n, f, name)) for name in columns)) for f in FAMILIES])
 
 
-def draw_results(path, results):
+def draw_results(path, rows):
     """Draw a panel for each task, a mark for each seed."""
-    n = frame(results)
+    n = frame(rows)
     drawing, axes = plots.figure(9.5, 6.6, 2, 2)
     word, story, anew, pronoun = axes.ravel()
     _dots(word, {label: (f, above_the_optimum(n, f, way)) for label, (f, way) in WAYS.items()})
@@ -112,10 +112,10 @@ def draw_results(path, results):
     story.set(title="a story that goes on", xlabel="share that the grammar derives")
     _dots(anew, _rows(n, "rewrite", exact="whole stories", changed="changed words"), share=True)
     anew.set(title="a story told anew: of a queen, not a king", xlabel="share right")
-    rows = {}
+    asked = {}
     for p, label in (("it", "at “it”"), ("it, later", "four words later")):
-        rows |= {f"{NAMES[f]}, {label}": (f, of(n, f, f"pronoun {p} share")) for f in FAMILIES}
-    _dots(pronoun, rows, share=True)
+        asked |= {f"{NAMES[f]}, {label}": (f, of(n, f, f"pronoun {p} share")) for f in FAMILIES}
+    _dots(pronoun, asked, share=True)
     pronoun.set(title="what “it” means, by a linear probe", xlabel="share right")
     _landmark(pronoun, of(n, "gpt", "pronoun it chance").mean(), "chance")
     drawing.suptitle(TITLE)

@@ -393,17 +393,14 @@ def probe(family, model, tokenizer, rows):
     """
     meant_N, fold_N = (np.array([getattr(row, name) for row in rows]) for name in ("meant", "fold"))
     states, right_N = _states(family, model, tokenizer, rows), np.zeros(len(rows), bool)
-    common_N = np.zeros(len(rows), bool)
     for fold in range(len(REASONS)):
         choose = (fold + 1) % len(REASONS)
         fit_N = (fold_N != fold) & (fold_N != choose)
         found = [_fitted(x_NC, meant_N, fit_N) == meant_N for x_NC in states]
         best_N = max(found, key=lambda right_N: right_N[fold_N == choose].mean())
         right_N[fold_N == fold] = best_N[fold_N == fold]
-        common_N[fold_N == fold] = meant_N[fold_N == fold] == np.bincount(meant_N[fit_N]).argmax()
     return {
         "share": float(right_N.mean()), "tested": len(rows), "chance": 1 / len(set(meant_N)),
-        "majority": float(common_N.mean()),
     }
 
 

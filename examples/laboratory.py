@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
 from contextlib import suppress
@@ -17,11 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from npgpt.run.estimate import clock
-
 ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 KILLED = "its process was killed (out of memory?): try fewer at a time, as --workers 1"
-SAID_EVERY = 60  # seconds between two lines of progress where there is no terminal
 
 
 def flops_of(settings):
@@ -46,7 +44,9 @@ def run(trials, measure, path, workers=None, cost=flops_of):
     workers = min(len(waiting), (os.cpu_count() or 1) if workers is None else workers)
     finished = _in_processes(waiting, measure, workers) if workers else _here(waiting, measure)
     failures = []
-    with Progress(path.stem, trials, done, cost) as progress:
+    whole, on_terminal = sum(map(cost, trials)), sys.stderr.isatty()
+    with tqdm(total=whole, initial=whole - sum(map(cost, waiting.values())), desc=path.stem,
+              unit_scale=True, mininterval=0.1 if on_terminal else 60) as bar:
         for settings, result, seconds, failure in finished:
             if failure:
                 failures.append(f"{settings}\n{failure}")
@@ -54,7 +54,7 @@ def run(trials, measure, path, workers=None, cost=flops_of):
             row = {"settings": settings, "result": result, "seconds": round(seconds, 2)}
             _append(path, row)
             done[key(settings)] = row
-            progress.update(settings)
+            bar.update(cost(settings))
     if failures:
         raise RuntimeError(f"{len(failures)} of {len(trials)} trials failed; the others are kept: "
                            "mend the cause and run again. One of them failed for "
@@ -155,33 +155,3 @@ def _work(measure, pipe):
             pipe.send((found[0], time.perf_counter() - started, found[1]))
         except (EOFError, OSError):  # the study is gone
             return
-
-
-class Progress:
-    """Trials done and the time left: a bar on a terminal, else a line a minute."""
-
-    def __init__(self, name, trials, done, cost):
-        self.name, self.cost = name, cost
-        left = [trial for trial in trials if key(trial) not in done]
-        self.left, self.done = sum(map(cost, left)), 0.0
-        self.started = self.said = time.monotonic()
-        self.bar = tqdm(total=len(trials), initial=len(trials) - len(left),
-                        unit="trial", desc=name, disable=None)
-        self.count = len(trials) - len(left)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.bar.close()
-
-    def update(self, settings):
-        self.left, self.done = self.left - self.cost(settings), self.done + self.cost(settings)
-        self.count += 1
-        now = time.monotonic()
-        left = f"{clock(self.left * (now - self.started) / self.done)} left"
-        self.bar.set_postfix_str(left, refresh=False)
-        self.bar.update()
-        if self.bar.disable and (now - self.said > SAID_EVERY or self.count == self.bar.total):
-            self.said = now
-            print(f"{self.name}: {self.count} of {self.bar.total} trials, {left}", flush=True)

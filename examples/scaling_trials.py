@@ -4,29 +4,30 @@
     flops      of the training, forward and backward; with the size it says how many tokens are read
     rate       of learning, at its peak
     stories    how many the text to read has; none: as many as are asked for, each once
-    text       one of ALMANACS, or the name of the file that is at the environment variable CORPUS
+    text       one of ALMANACS
     seed       of the first weights and of the order of the text
 """
 
 import io
-import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import skills
 from almanac import ALMANAC, LINE_END, LONG_TAIL, LONGEST, Almanac
 from families import padded
 
 from autograd import log_softmax
-from npgpt import GPT, CharTokenizer, GPTConfig, TrainConfig
-from npgpt.batches import NEXT_TOKEN, NOT_COUNTED, Batch, split_text
+from npgpt import GPT, GPTConfig, TrainConfig
+from npgpt.batches import NOT_COUNTED, Batch
 from npgpt.families.size import flops_per_token, parameters_by_part
 from npgpt.files import atomic_write
 from npgpt.optim import make_optimizer
-from npgpt.train import evaluate, training_steps
+from npgpt.train import training_steps
 
-CORPUS = "SCALING_CORPUS"
-ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL}
+ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL} | {
+    f"Zipf {s}": {"exponent": s, "shift": 5} for s in (1.3, 1.5, 1.8)
+}
 BLOCK = 3 * LONGEST  # tokens: three stories
 BATCH = 8
 POOL = 1_200_000  # stories of the text that has no end
@@ -35,14 +36,9 @@ GROUPS = 8  # of the stories asked; the error of a mean is by how much theirs di
 BANDS = (10, 100, 1000, 128 * 128)  # up to which rank a person is in a band
 
 
-def measure(settings):
-    """Train, and measure: a dict of numbers."""
-    return of_almanac(settings) if settings["text"] in ALMANACS else of_file(settings)
-
-
-def shape(channels, vocab_size, block_size=BLOCK):
+def shape(channels, vocab_size):
     heads = 2 if channels < 64 else 4
-    return GPTConfig(vocab_size, block_size, 2, heads, channels, bias=False)
+    return GPTConfig(vocab_size, BLOCK, 2, heads, channels, bias=False)
 
 
 def training(settings, config):
@@ -73,9 +69,6 @@ def train(config, settings, ids_N, objective):
         "steps": plan.max_iters,
         "training loss": float(np.mean(losses[-max(1, len(losses) // 10) :])),
     }
-
-
-# ---- the almanac
 
 
 class FromLineStarts:
@@ -111,7 +104,8 @@ def text(name, stories):
     return np.load(kept, mmap_mode="r")
 
 
-def of_almanac(settings):
+def measure(settings):
+    """Train, and return what was measured."""
     al = almanac(settings["text"])
     ids_N = text(settings["text"], settings.get("stories", settings.get("pool", POOL)))
     objective = FromLineStarts(ids_N, al.tokenizer.ids[LINE_END])
@@ -121,6 +115,9 @@ def of_almanac(settings):
     told = [story for seed in range(GROUPS) for story in al.stories(asked, 1 + seed, even=True)]
     result |= compared(al, model, told)
     result |= {"entropy": al.entropy, "loss": al.entropy + result["excess"]}
+    if "skills" in settings:
+        some = skills.of_almanac(al, told[: settings["skills"]])
+        result["skills"] = skills.excess_by_kind(model, some)
     if "stories" in settings:
         read = al.stories(min(settings["stories"], len(told)), seed=0)
         result["excess on text read"] = compared(al, model, read)["excess"]
@@ -210,21 +207,3 @@ def written(al, model, count):
         "form": float(np.mean([al.form.parse(story) is not None for story in told])),
         "example": told[0].strip(),
     }
-
-
-# ---- a text whose entropy nobody knows
-
-
-@cache
-def split_corpus():
-    whole = Path(os.environ[CORPUS]).read_text(encoding="utf-8")
-    tokenizer = CharTokenizer.train(whole)
-    return tokenizer.vocab_size, *(tokenizer.encode(part) for part in split_text(whole, 0.9))
-
-
-def of_file(settings):
-    vocab_size, train_ids, val_ids = split_corpus()
-    config = shape(settings["channels"], vocab_size, block_size=128)
-    model, result = train(config, settings, train_ids, NEXT_TOKEN)
-    loss, _ = evaluate(model, val_ids, stride=64)
-    return result | {"loss": loss}

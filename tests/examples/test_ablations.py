@@ -20,13 +20,14 @@ from ablations import (  # noqa: E402
     SGD,
     AdamL2,
     InOrder,
+    Muon,
     measured,
     new_model,
+    orthogonal,
     running,
     stories,
     tokenizer,
     train,
-    unled_excess,
 )
 from laboratory import key  # noqa: E402
 from variants import VARIANTS  # noqa: E402
@@ -98,6 +99,29 @@ def test_momentum_adds_up_gradients():
     assert optimizer.step(0.1) == pytest.approx(100 * 0.1**0.5)
 
 
+def test_muon_steps_as_far_in_every_direction_of_a_hidden_matrix():
+    matrix = np.random.default_rng(1).normal(size=(4, 12)) * np.geomspace(1, 10, 4)[:, None]
+    u, _, v = np.linalg.svd(matrix, full_matrices=False)
+    sizes = u.T @ orthogonal(matrix) @ v.T
+    assert np.diag(sizes).min() > 0.6 and np.diag(sizes).max() < 1.3
+    np.testing.assert_allclose(sizes, np.diag(np.diag(sizes)), atol=1e-12)
+    np.testing.assert_allclose(orthogonal(matrix.T), orthogonal(matrix).T, atol=1e-12)
+
+
+def test_muon_is_adamw_but_for_hidden_matrices():
+    weights = {name: Tensor(np.full((4, 12), 2.0), requires_grad=True)
+               for name in ("wte.weight", "h.0.mlp.c_fc.weight")}
+    alone = Tensor(np.full((4, 12), 2.0), requires_grad=True)
+    gradient = np.random.default_rng(1).normal(size=(4, 12))
+    for weight in (alone, *weights.values()):
+        weight.grad = gradient.copy()
+    Muon(weights, lr=0.1, weight_decay=0.5, grad_clip=0).step(0.1)
+    AdamW({"w": alone}, lr=0.02, weight_decay=0.5, grad_clip=0).step(0.02)
+    np.testing.assert_array_equal(weights["wte.weight"].data, alone.data)
+    moved = 2.0 * (1 - 0.1 * 0.5) - weights["h.0.mlp.c_fc.weight"].data
+    np.testing.assert_allclose(moved, 0.1 * 3**0.5 * orthogonal(gradient * 1.95), atol=1e-12)
+
+
 def test_a_row_is_one_story_and_its_floor_that_of_the_grammar():
     x_NT, y_NT, nats_N = stories("test")
     for x_T, y_T in zip(x_NT[:50], y_NT[:50], strict=True):
@@ -119,14 +143,6 @@ def test_no_story_is_read_twice_unless_it_is_asked_for():
 
     assert len({*rows(0, 100)}) == 800
     assert len({*rows(16, 100)}) == 16
-
-
-def test_of_a_causal_model_nothing_that_comes_later_changes_the_loss():
-    model = new_model({"n_layer": 1})
-    batch, floor = stories("test").batch(np.arange(40))
-    with model.evaluating():
-        excess = model.loss(*batch.inputs, batch.targets_BT, **batch.masks).item() - floor
-    assert unled_excess(model, 40) == pytest.approx(excess, abs=1e-4)
 
 
 def test_running_means():

@@ -15,7 +15,7 @@ from npgpt.families.floors import spans_log_probability
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-STUDIES = "08_ablations", "09_scaling_laws", "10_families"
+STUDIES = "08_ablations", "09_scaling_laws", "10_families", "12_rows", "13_skills"
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("[0-9][0-9]_*.py"))
 
 
@@ -55,7 +55,7 @@ def test_there_is_one_for_each_section():
     assert SCRIPTS == [
         "00_autograd", "01_language_model", "02_tokenization", "03_embeddings", "04_attention",
         "05_transformer", "06_training", "07_generation", "08_ablations", "09_scaling_laws",
-        "10_families",
+        "10_families", "12_rows", "13_skills",
     ]
 
 
@@ -210,22 +210,23 @@ def test_09_the_floor_is_not_passed_and_the_prediction_comes_before_its_run(resu
 
 
 def test_10_every_family_does_every_task(results):
-    shown, _ = results("10_families")
+    rows, _ = results("10_families")
+    shown = {row["settings"]["family"]: row["result"] for row in rows}
     assert {*shown} == {"gpt", "bert", "t5"}
-    for found in (runs["1"] for runs in shown.values()):
+    for found in shown.values():
         assert {*found} == {"training", "word", "go on", "pronoun", "rewrite"}
         word = found["word"]
         assert word["best nats"] < word["guess nats"] < word["both nats"] + 0.5
         for share in (*found["go on"].values(), *found["pronoun"]["it"].values()):
             assert share >= 0
     # of a GPT that is hardly trained, all words are as likely
-    assert shown["gpt"]["1"]["word"]["left nats"] == pytest.approx(word["guess nats"], abs=0.1)
+    assert shown["gpt"]["word"]["left nats"] == pytest.approx(word["guess nats"], abs=0.1)
 
 
 def test_10_families_have_equal_flops():
-    families = json.loads((EXAMPLES / "10_families.json").read_text(encoding="utf-8"))
-    flops = {runs["training"]["flops"] for found in families.values() for runs in found.values()}
-    assert len(flops) == 1 and len({tuple(found) for found in families.values()}) == 1
+    lines = (EXAMPLES / "10_families.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len({row["result"]["training"]["flops"] for row in rows}) == 1 and len(rows) == 9
 
 
 def test_08_a_quick_study_has_each_number(results):
@@ -323,13 +324,12 @@ def test_all_studies_run_by_one_command_and_what_is_kept_is_not_run_again():
     spec = importlib.util.spec_from_file_location("studies", EXAMPLES / "__main__.py")
     studies = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(studies)
-    there = [name for name in studies.STUDIES if name in SCRIPTS]
-    for flags in ([], ["--quick"], ["--all"]):
+    for flags in ([], ["--quick"], ["--report"], ["--all"]):
         found = {Path(script).stem: rest for _, script, *rest in studies.commands(flags)}
-        assert [*found] == there
-        assert found["08_ablations"] == [flag for flag in flags if flag != "--all"]
-        assert found["09_scaling_laws"] == flags
-        assert found["10_families"] == (flags if flags == ["--quick"] else ["--report"])
+        assert [*found] == [*STUDIES]
+        for name in ("09_scaling_laws", "12_rows", "13_skills"):
+            assert found.pop(name) == flags
+        assert all(rest == [f for f in flags if f != "--all"] for rest in found.values())
 
 
 def test_without_matplotlib_the_numbers_are_there_and_the_way_to_get_pictures(

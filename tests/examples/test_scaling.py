@@ -1,6 +1,5 @@
 """The fit of a scaling law on losses made with known constants, and the almanac's entropy."""
 
-import importlib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -100,19 +99,6 @@ def test_the_almanacs_entropy_is_that_of_what_it_writes():
 
 
 @pytest.mark.slow
-def test_a_text_of_ones_own_is_read_by_characters(tmp_path, monkeypatch):
-    import scaling_trials
-
-    file = tmp_path / "mine.txt"
-    file.write_text("so it goes, and goes on. " * 200, encoding="utf-8")
-    monkeypatch.setenv(scaling_trials.CORPUS, str(file))
-    asked = {"text": "mine", "channels": 8, "rate": 2e-2, "seed": 1}
-    found = [scaling_trials.measure(asked | {"flops": flops}) for flops in (1e8, 4e9)]
-    assert found[0]["loss"] > 2 > found[1]["loss"] > 0
-    assert found[0]["parameters"] - found[0]["without embeddings"] == (12 + 128) * 8  # V C + T C
-
-
-@pytest.mark.slow
 def test_in_an_even_choice_of_stories_everybody_is_met_as_often_as_is_expected():
     from almanac import ALMANAC, Almanac
 
@@ -130,16 +116,3 @@ def test_in_an_even_choice_of_stories_everybody_is_met_as_often_as_is_expected()
         return np.abs(np.array([met[person.lead] for person in people[:20]]) - expected)
 
     assert misses(even=True).max() < 3 < 10 < misses(even=False).max()
-
-
-def test_a_text_file_is_known_by_its_name_and_size_and_looked_for_first(tmp_path, monkeypatch):
-    study = importlib.import_module("09_scaling_laws")
-    monkeypatch.setenv("SCALING_CORPUS", "")  # what of_corpus sets is taken back
-    file = tmp_path / "mine.txt"
-    file.write_text("so it goes", encoding="utf-8")
-    assert study.of_corpus(file) == {"text": "mine", "bytes": 10}
-    taken = tmp_path / "almanac.txt"
-    taken.write_text("so it goes", encoding="utf-8")
-    for wrong in (tmp_path / "none.txt", tmp_path, taken):
-        with pytest.raises(SystemExit, match="give a text file whose name is not almanac"):
-            study.of_corpus(wrong)
