@@ -25,7 +25,6 @@ from example import (
     FIGURES,
     expect,
     figures_of,
-    into_concepts,
     into_document,
     picture,
     study_arguments,
@@ -46,10 +45,9 @@ def quick_study(folder):
 
 
 def write_report():
-    """Put the tables into the two documents, and draw the figures, from the rows that are there."""
+    """Put the tables into the document, and draw the figures, from the rows that are there."""
     results = {key(row["settings"]): row["result"] for row in kept(RESULTS)}
     found = tables(ROWS, results)
-    into_concepts("08_ablations", found["effects"])
     for name, table in found.items():
         into_document(REPORT, name, table)
     return draw(FIGURES, ROWS, results)

@@ -92,8 +92,9 @@ class _Part(JITCodeLibrary):
     """Code that is only ever linked into a kernel: of a helper, a prange loop's body, a wrapper.
 
     Numba would optimise each of them, with all that it calls, and make machine code of it. Here
-    that is done once, in the kernel. Only the body of a loop is optimised before, because the
-    order of its sums is found then; it has no machine code either, so there is none to point to.
+    that is done once, in the kernel. Only the body of a loop and a shared helper are optimised
+    before, because the order of their sums is found then; they have no machine code either, so
+    there is none to point to.
     """
 
     codegen = property(lambda part: part)  # of which Numba only wants `set_env`
@@ -109,7 +110,7 @@ class _Part(JITCodeLibrary):
         module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self):
-        if self.name.startswith("__numba_parfor_gufunc"):
+        if self.name.startswith("__numba_parfor_gufunc") or self.name in _SHARED:
             super()._optimize_final_module()
 
     def _finalize_final_module(self):
@@ -201,6 +202,15 @@ def helper(function):
 
     compiled._compiler.fold_argument_types = without_literals
     return compiled
+
+
+_SHARED = set()  # names of shared helpers, as Numba names their libraries
+
+
+def shared_helper(function):
+    """Return a helper that adds in the same order in a loop of threads and without one."""
+    _SHARED.add(function.__qualname__)
+    return helper(function)
 
 
 def filled(kernel, x, *arguments):

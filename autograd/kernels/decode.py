@@ -26,7 +26,7 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.addresses import array_at
-from autograd.kernels.compiler import helper, kernel, serial_kernel
+from autograd.kernels.compiler import helper, kernel, serial_kernel, shared_helper
 from autograd.kernels.register_tile import tile_height
 from autograd.kernels.stored_tile import multiply_streamed
 from autograd.kernels.tiles import BYTES, ROWS, VECTORS
@@ -96,7 +96,7 @@ def _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
         _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task)
 
 
-@helper
+@shared_helper
 def _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task):
     if norm.size:
         n_BI = n_TBI[t, : len(x_BI)]
@@ -175,7 +175,7 @@ def _store(qkv_BC3, kv, rows_B, lengths_B):
                     new[d] = qkv_BC3[b, start + d]
 
 
-@helper
+@shared_helper
 def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
     """Compute one thread's share of attention: each head of each row reads all its keys."""
     B, C = y_BC.shape
