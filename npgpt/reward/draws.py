@@ -111,7 +111,7 @@ class Rewarded(NextToken):
 
     @property
     def measured(self):
-        """The means over the stories of the last step; entropy and KL in nats per story.
+        """Return means over the stories of the last step; entropy and KL in nats per story.
 
         entropy   of the right stories: the mean of -ln pi(y) among them, plus ln of their share
         kl        from the reference, exact at each token that was drawn
