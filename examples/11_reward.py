@@ -19,7 +19,7 @@ from pathlib import Path
 from example import FIGURES, expect, figures_of, into_document, picture, study_arguments
 from laboratory import kept, key, run
 from reward_tables import draw_details, draw_sharpening, draw_tales, tables, tales_table
-from reward_tales import METHODS, told
+from reward_tales import METHODS, measure_tales
 from reward_trials import measured
 
 RESULTS, TALES, REPORT = (
@@ -114,7 +114,7 @@ def main(quick=False, figures=FIGURES, workers=None, tales=False, report=False):
             draw(rows, figures)
         return rows
     if tales:
-        run(METHODS, told, TALES, workers=0)
+        run(METHODS, measure_tales, TALES, workers=0)
     elif not report:
         run(trials(), measured, RESULTS, workers, cost)
     wanted = set(map(key, trials()))

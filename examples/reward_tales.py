@@ -25,7 +25,7 @@ METHODS = [
 STORIES, BATCH = 1024, 64
 
 
-def told(settings):
+def measure_tales(settings):
     """Train a method's run if it is not there; return the measures of stories that it writes."""
     folder = START.with_name(settings["folder"])
     if not START.exists():

@@ -281,9 +281,9 @@ def trained(settings):
     pi_S = np.exp(token_nats(model, of).sum(axis=1))
     start_S = pi_S / pi_S.sum()
 
-    def evaluated(step, told=None):
+    def evaluated(step, seen=None):
         row = exact(model, of, start_S, step in (0, config.max_iters)) | {"step": step} | {
-            k: float(v) for k, v in (told or {}).items() if k in ("kl", "reward") and v is not None}
+            k: float(v) for k, v in (seen or {}).items() if k in ("kl", "reward") and v is not None}
         if settings.get("pool") == "pairs":
             pi_S = np.exp(token_nats(model, of).sum(axis=1))
             logp = frozen_log_probs(model, rejected)[0].astype(np.float64)
@@ -383,8 +383,8 @@ def parts(count, N):
 def terms(ids, verify):
     """Return {estimator: function of a slice of stories, the weight of each token's score}."""
     verdicts = [verify(row[1:][row[1:] != PAD]) for row in ids]
-    reward_B, told_BT = np.array([verdict.reward for verdict in verdicts]), counted(ids)
-    blamed_BT = told_BT.copy()
+    reward_B, all_BT = np.array([verdict.reward for verdict in verdicts]), counted(ids)
+    blamed_BT = all_BT.copy()
     for b, verdict in enumerate(verdicts):
         if verdict.wrong is not None:
             blamed_BT[b, verdict.wrong + 1 :] = 0
@@ -393,9 +393,9 @@ def terms(ids, verify):
         return lambda part: (advantages(reward_B[part], of_BT[part], kind)
                              / len(reward_B[part]))
 
-    return {"none": weight("none", told_BT), "mean": weight("mean", told_BT),
-            "std": weight("std", told_BT), "token": weight("mean", blamed_BT),
-            "1/length": weight("mean", told_BT / told_BT.sum(axis=1, keepdims=True))}
+    return {"none": weight("none", all_BT), "mean": weight("mean", all_BT),
+            "std": weight("std", all_BT), "token": weight("mean", blamed_BT),
+            "1/length": weight("mean", all_BT / all_BT.sum(axis=1, keepdims=True))}
 
 
 def _padded(ids):

@@ -146,6 +146,8 @@ def run(args):
 
             check_model(model, dataset.train_ids, run.training, dataset.objective)
             return 0
+        if run.training.reward and not args.resume:
+            dataset.objective.check()
         if main_rank and not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer, stack)
         elif main_rank and args.max_iters:

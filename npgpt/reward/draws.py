@@ -111,7 +111,7 @@ class Rewarded(NextToken):
 
     @property
     def measured(self):
-        """The means over the stories of the last step; entropy and KL in nats per story.
+        """Return means over the stories of the last step; entropy and KL in nats per story.
 
         entropy   of the right stories: the mean of -ln pi(y) among them, plus ln of their share
         kl        from the reference, exact at each token that was drawn
@@ -127,6 +127,15 @@ class Rewarded(NextToken):
         if step != self.step:
             self.batch, self.step = self.judged(*self._stories(batch_size, seed, step)), step
         return self.batch.rows(rows)
+
+    def check(self):
+        """Draw the stories of the first step. Raises ValueError if nothing would be learned."""
+        config = self.config
+        count = config.batch_size * config.gradient_accumulation_steps
+        self.sample(None, None, count, seed=config.seed, step=0)
+        if not (self.batch.valid_B.any() or config.reward_entropy):
+            raise ValueError(f"--reward: none of the first {count} stories is right, so nothing is "
+                             "rewarded; give --init-from a better run of the tales")
 
     def _stories(self, count, seed, step):
         """Return (ids, ln of their probabilities as they were drawn, or None) of a step's stories.

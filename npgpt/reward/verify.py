@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
 
 
 class GrammarVerifier:
-    """Tell how a story ends and whether it is right.    tokenizer: its `tokens` are bytes"""
+    """The grammar's verdict on a drawn story.    tokenizer: its `tokens` are bytes"""
 
     def __init__(self, tokenizer, grammar=GRAMMAR):
         self.tokens, self.grammar, self.end = tokenizer.tokens, grammar, END.encode()

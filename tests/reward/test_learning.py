@@ -124,6 +124,7 @@ def test_one_and_two_threads_give_the_same_bits(start, tmp_path):
      "use reward_credit=story, or full"),
     (["--reward", "grammar", "--dropout", "0.1"], "give --dropout 0"),
     (["--reward", "grammar", "--reward-updates", "0"], "use 1 or more"),
+    (["--reward", "grammar"], "none of the first 4 stories is right"),
 ])
 def test_what_is_refused_with_advice(start, tmp_path, capsys, flags, advice):
     assert learn(start, tmp_path / "run", *flags) == 1
@@ -144,7 +145,7 @@ def test_models_that_write_from_left_to_right_learn(start, tmp_path, capsys, arc
     text = start.parent / "tales.txt"
     made = ["train", "--arch", arch, "--tokenizer", "char", "--corpus", str(text), *TINY]
     assert main([*made, "--out", str(other)]) == 0
-    found = learn(other, tmp_path / "run", "--reward", "grammar", corpus=text)
+    found = learn(other, tmp_path / "run", *MOVES, corpus=text)
     assert found == (0 if works else 1)
     assert works or "give --init-from a run of arch gpt or llama" in capsys.readouterr().err
 
