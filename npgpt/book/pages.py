@@ -146,12 +146,15 @@ class Book:
 
 def _markdown(book):
     """Return a renderer of Markdown with formulas as MathML, whose code and links lead to pages."""
-    from latex2mathml.converter import convert
-    from markdown_it import MarkdownIt
-    from mdit_py_plugins.dollarmath import dollarmath_plugin
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import get_lexer_by_name
+    try:
+        from latex2mathml.converter import convert
+        from markdown_it import MarkdownIt
+        from mdit_py_plugins.dollarmath import dollarmath_plugin
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+        from pygments.lexers import get_lexer_by_name
+    except ImportError as error:
+        raise ImportError(f"{error}: npgpt book needs pip install -e '.[book]'") from error
 
     def math(content, options):
         return convert(content, display="block" if options["display_mode"] else "inline")

@@ -2,6 +2,7 @@
 views show what Python computes, without a request."""
 
 import re
+import sys
 import xml.dom.minidom
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from look_page import losses, stored
 
-pytest.importorskip("markdown_it", reason="of the extra 'book'")
+pytest.importorskip("latex2mathml", reason="of the extra 'book'")
+pytest.importorskip("mdit_py_plugins", reason="of the extra 'book'")
 
 from npgpt import cli
 from npgpt.book.pages import Book, coloured, guesses, make_book
@@ -117,9 +119,12 @@ def test_the_book_is_written_and_written_again_but_nothing_else_is_replaced(
     assert [path.name for path in own.iterdir()] == ["index.html"]
 
 
-def test_without_a_clone_it_says_what_to_do(tmp_path):
+def test_without_a_clone_or_the_extra_it_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="pip install -e"):
         Book(tmp_path, {})
+    monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[book\]'"):
+        Book(ROOT, {})
 
 
 # ---- in a browser

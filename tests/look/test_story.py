@@ -24,18 +24,19 @@ from look_page import (
 
 from npgpt import tales
 from npgpt.char import CharTokenizer
+from npgpt.checkpoint import SHIPPED
 from npgpt.config import GPTConfig
 from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.page import make_page
-from npgpt.look.subject import Subject
+from npgpt.look.subject import Subject, open_subject
 
 TOLD = "The king was so tired that he"
 
 
 @pytest.fixture(scope="module")
 def more(subjects, pages, tmp_path_factory):
-    """Return {name: (subject, path, record)}: three models, an untrained one, a certain one."""
+    """Return {name: (subject, path, record)}: three models, an untrained, a certain, a real one."""
     base = subjects["tales"]
     certain = stored(base)
     certain.ln_f.weight.data *= 25
@@ -52,7 +53,10 @@ def more(subjects, pages, tmp_path_factory):
         path = folder / f"{name}.html"
         path.write_text(html, encoding="utf-8")
         found[name] = subject, path, record
-    return found
+    shipped = open_subject(SHIPPED)
+    html, record = make_page(shipped)
+    (folder / "shipped.html").write_text(html, encoding="utf-8")
+    return found | {"shipped": (shipped, folder / "shipped.html", record)}
 
 
 def far_reads(weights_LHTT, readers):
@@ -386,7 +390,7 @@ def check_tour(browser, subject, path, record):
 
 
 @pytest.mark.slow
-def test_the_tour_is_true_of_five_models(browser, more):
+def test_the_tour_is_true_of_six_models(browser, more):
     """Each step that can be false is shown for one of them, and left out for another."""
     left_out = []
     for name, (subject, path, record) in more.items():
