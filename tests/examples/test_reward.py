@@ -41,6 +41,10 @@ def paired(found, ours, theirs, key):
     return np.mean(x), low, high
 
 
+def gained(found, lr):
+    return mean(found, "reward 0.1", "effective", lr) - mean(found, "mean", "effective", lr)
+
+
 def spent(found, name):
     """Return (KL to the start at the end, the least at that share of right stories)."""
     own = arm(found, name)
@@ -104,7 +108,14 @@ def quoted_of_small(found):
         "cosines": f"cosine {cosine('mean', 4):.2f}, {cosine('mean', 64):.2f} and "
                    f"{cosine('mean', 256):.3f} for groups of 4, 64 and 256",
         "length": f"{cosine('1/length', 256):.3f}",
-        "kl more": f"{more:+.0f} effective stories ({low:+.0f} to {high:+.0f})",
+        "kl more": f"{more:+.0f} effective stories ({low:+.0f} to {high:+.0f}), at the other two "
+                   "rates " + " and ".join(
+                       f"{gained(found, lr):+.0f}" for lr in (1e-3, 1e-2)),
+        "slow": f"at a third of it {100 * mean(found, 'mean', 'valid', 1e-3):.0f} % are right, and "
+                f"of 1,000 drawn stories {mean(found, 'mean', 'distinct', 1e-3):.0f} are right and "
+                "different",
+        "slow pass": "pass@1 goes to {:.2f}, pass@1024 to {:.2f}".format(
+            *mean(found, "mean", "pass", 1e-3)[[0, -1]]),
         "kinds": f"{mean(found, 'reward 0.1', 'to filter'):.2f} and "
                  f"{mean(found, 'reward 0.1', 'from filter'):.1f} nats, rejection "
                  f"{mean(found, 'rejection', 'to filter'):.2f} and "

@@ -155,7 +155,7 @@ def quoted_of_scaling(n):
             f"E is {E:.3f} for the exact {n.E:.3f}",
             f"five of eight 95 % intervals hold what was measured; the errors are {sizes[0]}, "
             f"{sizes[1]}",
-            f"of {100 * later[1][2]:.1f} % and +{100 * later[2][1]:.1f} % beside one of "
+            f"{100 * later[1][2]:.1f} % and +{100 * later[2][1]:.1f} % beside one of "
             f"{100 * later[0][1]:.0f} %; seeds alone differ by {100 * noise:.0f} %",
             f"938 kB cost {kB938['excess'] - endless:.3f} nats over text without end, "
             f"{100 * (kB938['excess'] / endless - 1):.0f} % of the excess, 9.4 MB "
@@ -344,7 +344,10 @@ def test_12_every_effect_and_interval_comes_out_again(of_rows):
     text = " ".join(table.split())
     for sentence in (
         f"without any one of them the excess is {min(parts):.1f} to {max(parts):.1f} times as",
-        f"ends at {bare[2e-3]:.2f} nats, at half of it at {bare[1e-3]:.2f}",
+        f"ends at {bare[2e-3]:.2f} nats, at half of it at {bare[1e-3]:.2f}; the ten other seeds "
+        f"end at {np.mean([*of_rows['no residuals'].values()]):.2f} on average",
+        "two do in part, and end at {:.2f} and {:.2f}".format(
+            *sorted(of_rows["1 block"].values())[:2]),
         f"Muon ends at {muon:.3f} nats, AdamW at {adam:.3f}",
     ):
         assert sentence in text, sentence
@@ -399,6 +402,9 @@ def test_13_the_exponents_of_almanacs_come_out_again(scaling):
             predicted, fitted, low, high = map(float, pair)
             ratios.append(fitted / predicted)
             held += low < predicted < high
+    left = np.cumsum((np.arange(16384, 0, -1) + 10.0) ** -1.2)[::-1]  # from the n-th person on
+    powers = [np.log(left[a] / left[b]) / np.log(b / a) for a, b in ((100, 1000), (1000, 8000))]
+    assert f"gives {powers[0]:.2f} to {powers[1]:.2f} by parameters" in " ".join(table.split())
     assert (f"{min(ratios):.1f} to {max(ratios):.1f} times those that Zipf's law predicts; "
             f"{held} of {len(ratios)} intervals") in " ".join(table.split())
 
