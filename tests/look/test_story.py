@@ -412,6 +412,7 @@ def test_the_tour_goes_back_and_closes(browser, more):
     assert browser.find(".tour p").text == first
     press(browser, "Close")
     assert not browser.find(".tour").is_displayed()
+    assert browser.run("return npgpt.state.text") == "A hen"
 
 
 def test_paragraphs_of_the_concepts_unfold(browser, more):

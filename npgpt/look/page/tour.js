@@ -8,7 +8,7 @@ import { branchName, losses, mean, NOTHING, Trace } from "./model.js";
 import { leastCertain, readsFar } from "./opening.js";
 import { backward } from "./rules.js";
 import { probabilities } from "./sampling.js";
-import { H, L, likeliest, live, model, pass, record, set, tokenizer, V } from "./state.js";
+import { H, L, likeliest, live, model, pass, record, set, state, tokenizer, V } from "./state.js";
 
 const FIRST = { text: record.prompt, heads: "", mlps: "", positions: "", fault: "", s: -1 };
 const WEIGHT = "h.0.mlp.c_fc.weight"; // its gradient comes through the rule of GELU
@@ -135,7 +135,8 @@ export function tour() {
   const words = el("p", { "aria-live": "polite" }),
     count = el("span", {});
   let steps = [],
-    at = 0;
+    at = 0,
+    own = ""; // the reader's text, which comes back
   const show = (i) => {
     at = i;
     const [sentence, changes] = steps[i];
@@ -147,10 +148,14 @@ export function tour() {
   };
   const back = button("Back", () => show(at - 1)),
     next = button("Next", () => show(at + 1)),
-    close = button("Close", () => (root.hidden = true));
+    close = button("Close", () => {
+      root.hidden = true;
+      set({ text: own });
+    });
   const root = el("aside", { class: "tour", hidden: true, "aria-label": "Tour" }, words);
   root.append(el("div", {}, count, back, next, close));
   const begin = () => {
+    if (root.hidden) own = state.text;
     set(FIRST);
     const tried = STEPS.filter((step) => live || !RUNS.includes(step)).map((step) => step());
     steps = tried.filter(Boolean);

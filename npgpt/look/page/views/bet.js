@@ -1,22 +1,28 @@
 // A game: the reader bets on the next characters of a story, beside the three that also read it.
 
 import { button, el, percent, slider, table } from "../draw.js";
+import { nextCharacters } from "../grammar.js";
 import { mean } from "../model.js";
 import { bytes, L, pass, readOut, record, set, state, tokenizer, V } from "../state.js";
 import { visible } from "../tokenizer.js";
 
-const FIRST = 40; // characters of the story that are given
+const GIVEN = 30; // characters of the story that are given at least
 const BETS = 12;
 
 export const bet = {
   id: "bet",
   title: "Bet",
   needsModel: true,
-  about: "Guess the next letters of a story that the model was not trained on, and say how sure.",
+  about: "Guess the next characters of a story that the model did not learn, and say how sure.",
   section: "What is a Language Model?",
   build(root) {
     const { story, bigrams } = record.bet;
     const characters = Array.from(story);
+    // It begins where several characters may follow.
+    const odds = nextCharacters(record.grammar, story);
+    const first = odds.findIndex((o, t) => t >= GIVEN && o && Math.max(...o.values()) < 0.5);
+    const told = () => characters.slice(0, first + losses.length).join("");
+    let before = record.prompt; // the reader's own text
     const table_VV = new Float32Array(bytes(bigrams).buffer);
     const losses = []; // [character, yours, bigram's, the model's, the grammar's], in nats
     let sure = 0.7;
@@ -38,19 +44,37 @@ export const bet = {
     );
     const placing = button("Bet", place);
     const start = () => {
+      if (state.text !== told()) before = state.text;
       losses.length = 0;
-      set({ text: characters.slice(0, FIRST).join("") });
+      set({ text: told() });
     };
-    root.append(
+    const starting = button("", start);
+    const leave = button("Back to my text", () => set({ text: before }));
+    const game = el("div");
+    game.append(
       so,
-      el("div", { class: "controls" }, el("label", {}, "the next letter ", guess), slide, placing),
+      el(
+        "div",
+        { class: "controls" },
+        el("label", {}, "the next character ", guess),
+        slide,
+        placing,
+      ),
       said,
       board,
-      button("From the beginning", start),
+    );
+    root.append(
+      game,
+      el(
+        "p",
+        {},
+        "A bet costs -ln of the probability that you gave to what came, in nats: less is better.",
+      ),
+      el("div", { class: "controls" }, starting, leave),
     );
 
     function place() {
-      const truth = characters[FIRST + losses.length];
+      const truth = characters[first + losses.length];
       if (!guess.value || over()) return guess.focus();
       const yours = guess.value === truth ? sure : (1 - sure) / (V - 1);
       const [before, id] = [pass.ids.at(-1), tokenizer.known.get(truth)];
@@ -58,13 +82,16 @@ export const bet = {
       const given = [yours, table_VV[before * V + id], readOut(2 * L, pass.T - 1)[id]];
       losses.push([truth, ...given.map((p) => -Math.log(p)), exact ? -Math.log(exact) : null]);
       guess.value = "";
-      set({ text: characters.slice(0, FIRST + losses.length).join("") });
+      set({ text: told() });
       guess.focus();
     }
 
     const over = () => losses.length === BETS;
     return () => {
-      if (state.text !== characters.slice(0, FIRST + losses.length).join("")) return start();
+      const plays = state.text === told();
+      game.hidden = leave.hidden = !plays;
+      starting.textContent = plays ? "From the beginning" : "Begin";
+      if (!plays) return;
       so.textContent = `${state.text}…`;
       placing.disabled = over();
       putSure(sure);

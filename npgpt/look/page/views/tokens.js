@@ -157,8 +157,12 @@ function sampling(steps) {
   });
   const streaming = button("Stream", () => (timer ? stop() : start()));
   const start = () => {
+    shownText = state.text; // it stops when a text is typed
     timer = setInterval(
-      () => (state.view === "tokens" && generated.length < 500 && !pass.note ? step() : stop()),
+      () =>
+        state.view === "tokens" && state.text === shownText && generated.length < 500 && !pass.note
+          ? step()
+          : stop(),
       60,
     );
     streaming.textContent = "Stop";
