@@ -98,7 +98,7 @@ function holds() {
     `A GPT of ${record.parameters.toLocaleString("en")} parameters: ` +
     `${n_layer} blocks, ${n_head} heads, ${n_embd} channels, ${vocab_size} tokens`;
   const what = live
-    ? `the model itself, its weights rounded to ${record.kind}, and runs it on any text you type`
+    ? `the model itself, its weights rounded to ${record.kind}, and runs it on what you type`
     : "what the model computed for this text, which cannot be changed: it is too large for a page";
   return `${model}. This file of ${megabytes} MB holds ${what}. It asks no network for anything.`;
 }
