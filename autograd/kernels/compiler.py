@@ -193,6 +193,8 @@ def helper(function):
     """Return a serial function for kernels, compiled into each of them; Python cannot call it."""
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
     compiled = numba.njit(fastmath=FASTMATH, **options)(function)
+    if numba.config.DISABLE_JIT:  # which `_compiled` refuses
+        return compiled
     fold = compiled._compiler.fold_argument_types
 
     def without_literals(args, kwargs):

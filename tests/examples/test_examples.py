@@ -15,7 +15,9 @@ from npgpt.families.floors import spans_log_probability
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-STUDIES = "08_ablations", "09_scaling_laws", "10_families", "12_rows", "13_skills"
+STUDIES = (
+    "08_ablations", "09_scaling_laws", "10_families", "11_reward", "12_rows", "13_skills",
+)
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("[0-9][0-9]_*.py"))
 
 
@@ -55,7 +57,7 @@ def test_there_is_one_for_each_section():
     assert SCRIPTS == [
         "00_autograd", "01_language_model", "02_tokenization", "03_embeddings", "04_attention",
         "05_transformer", "06_training", "07_generation", "08_ablations", "09_scaling_laws",
-        "10_families", "12_rows", "13_skills",
+        "10_families", "11_reward", "12_rows", "13_skills",
     ]
 
 

@@ -452,7 +452,7 @@ def test_the_tables_are_those_of_the_rows(name, monkeypatch):
 
         found = ablation_tables.tables(ROWS, {
             json.dumps(s, sort_keys=True): r for s, r in rows("08_ablations.jsonl")})
-        summary = found["effects"]
+        summary = None
     elif name == "09_scaling_laws":
         import scaling_tables
 

@@ -36,7 +36,7 @@ def violations(browser, axe):
             for rule in found for node in rule["nodes"]]
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", [*VIEWS, "bet"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
 def test_axe_finds_no_violation(browser, pages, axe, view, theme, width):
@@ -88,7 +88,7 @@ def test_the_arrow_keys_choose_a_view(browser, pages):
     from selenium.webdriver.common.keys import Keys
 
     browser.open(pages["tales"][0], f"view={VIEWS[0]}")
-    for view in (*VIEWS[1:], VIEWS[0]):
+    for view in (*VIEWS[1:], "bet", VIEWS[0]):
         browser.find("#views [aria-selected=true]").send_keys(Keys.ARROW_RIGHT)
         assert browser.run("return document.activeElement.id") == f"tab-{view}"
         assert browser.run("return npgpt.state.view") == view
