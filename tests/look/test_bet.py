@@ -6,7 +6,6 @@ from look_page import PASTE, expected, press, shown, softmax, stored, table
 from npgpt import tales
 from npgpt.ngram import NgramModel
 
-
 ENTER = "\ue007"  # selenium's name of the key
 
 
