@@ -21,13 +21,12 @@ import tempfile
 from pathlib import Path
 
 from example import (
-    CONCEPTS,
     FIGURES,
     expect,
-    figures_of,
+    into_concepts,
     into_document,
     picture,
-    study_arguments,
+    run_study,
 )
 from laboratory import kept, run
 from scaling_figure import draw_laws
@@ -109,7 +108,7 @@ def _size(channels, vocab_size):
 def write_report():
     """Put the tables into the two documents, and draw the picture, from the rows that are there."""
     found = tables()
-    into_document(CONCEPTS, "examples/09_scaling_laws.py", found.pop("summary"))
+    into_concepts("09_scaling_laws", found.pop("summary"))
     for name, table in found.items():
         into_document(REPORT, name, table)
     picture(draw_laws, FIGURES / "09_scaling_laws.png", kept(RESULTS))
@@ -153,11 +152,5 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
 
 
 if __name__ == "__main__":
-    parser = study_arguments(__doc__, quick="a few steps of tiny models")
-    parser.add_argument("--all", action="store_true", help="other seeds, another almanac, too")
-    parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
-    args = parser.parse_args()
-    if args.report:
-        write_report()
-    else:
-        main(args.quick, figures_of(not args.quick), args.all, args.workers)
+    run_study(__doc__, main, write_report, "a few steps of tiny models",
+              "other seeds, another almanac, too")

@@ -25,11 +25,10 @@ from pathlib import Path
 from example import (
     FIGURES,
     expect,
-    figures_of,
     into_concepts,
     into_document,
     picture,
-    study_arguments,
+    run_study,
 )
 from families import (
     BATCH,
@@ -135,10 +134,4 @@ def main(quick=False, figures=FIGURES, workers=None):
 
 
 if __name__ == "__main__":
-    parser = study_arguments(__doc__, quick="tiny models, a few seconds")
-    parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
-    args = parser.parse_args()
-    if args.report:
-        write_report()
-    else:
-        main(args.quick, figures_of(not args.quick), args.workers)
+    run_study(__doc__, main, write_report, "tiny models, a few seconds")

@@ -126,6 +126,5 @@ def main(quick=False, figures=FIGURES, workers=None, tales=False, report=False):
 if __name__ == "__main__":
     parser = study_arguments(__doc__, quick="few steps, half a minute")
     parser.add_argument("--tales", action="store_true", help="level B, in runs/")
-    parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()
     main(args.quick, figures_of(not args.quick), args.workers, args.tales, args.report)

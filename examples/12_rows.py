@@ -17,7 +17,7 @@ from ablation_figures import draw_effects
 from ablation_rows import Row, study
 from ablation_tables import Comparison, effects, effects_table, frame
 from ablations import ROWS
-from example import FIGURES, expect, figures_of, into_document, picture, study_arguments
+from example import FIGURES, expect, into_document, picture, run_study
 from laboratory import kept, key
 from scaling_tables import markdown
 
@@ -119,11 +119,4 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
 
 
 if __name__ == "__main__":
-    parser = study_arguments(__doc__, quick="tiny models, a few seconds")
-    parser.add_argument("--all", action="store_true", help="all ten seeds")
-    parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
-    args = parser.parse_args()
-    if args.report:
-        write_report()
-    else:
-        main(args.quick, figures_of(not args.quick), args.all, args.workers)
+    run_study(__doc__, main, write_report, "tiny models, a few seconds", "all ten seeds")

@@ -21,10 +21,9 @@ from ablations import BASE, ROWS, measured
 from example import (
     FIGURES,
     expect,
-    figures_of,
     into_document,
     picture,
-    study_arguments,
+    run_study,
 )
 from laboratory import kept, key, run
 from scaling_law import bootstrap, fit
@@ -319,11 +318,4 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
 
 
 if __name__ == "__main__":
-    parser = study_arguments(__doc__, quick="tiny models, a few seconds")
-    parser.add_argument("--all", action="store_true", help="all of the plan")
-    parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
-    args = parser.parse_args()
-    if args.report:
-        write_report()
-    else:
-        main(args.quick, figures_of(not args.quick), args.all, args.workers)
+    run_study(__doc__, main, write_report, "tiny models, a few seconds", "all of the plan")

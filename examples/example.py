@@ -40,7 +40,21 @@ def study_arguments(doc, quick):
     )
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--report", action="store_true", help="no training: tables and figures")
+    parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     return parser
+
+
+def run_study(doc, main, write_report, quick, extra=""):
+    """Run a study's `main`, or only its report, by the command line.    extra: what --all adds"""
+    parser = study_arguments(doc, quick)
+    if extra:
+        parser.add_argument("--all", action="store_true", help=extra)
+    args = parser.parse_args()
+    if args.report:
+        write_report()
+        return
+    more = {"extra": args.all} if extra else {}
+    main(args.quick, figures_of(not args.quick), workers=args.workers, **more)
 
 
 def figures_of(kept):

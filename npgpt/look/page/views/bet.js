@@ -77,9 +77,9 @@ export const bet = {
       const truth = characters[first + losses.length];
       if (!guess.value || over()) return guess.focus();
       const yours = guess.value === truth ? sure : (1 - sure) / (V - 1);
-      const [before, id] = [pass.ids.at(-1), tokenizer.known.get(truth)];
+      const [last, id] = [pass.ids.at(-1), tokenizer.known.get(truth)];
       const exact = pass.grammar?.[pass.T - 1]?.get(truth);
-      const given = [yours, table_VV[before * V + id], readOut(2 * L, pass.T - 1)[id]];
+      const given = [yours, table_VV[last * V + id], readOut(2 * L, pass.T - 1)[id]];
       losses.push([truth, ...given.map((p) => -Math.log(p)), exact ? -Math.log(exact) : null]);
       guess.value = "";
       set({ text: told() });
