@@ -15,6 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.code import measured_of
 from benchmarks.report import HEADLINE, section, with_headline, with_section
 from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 
@@ -84,7 +85,7 @@ def _arguments(argv):
 def _run(part, args):
     """Print a part's tables as its module yields them; return (machine, tables)."""
     with Runner(NUMPY, args.threads) as runner:
-        machine = runner.call("benchmarks.machine:measured_on")
+        machine = f"{runner.call('benchmarks.machine:measured_on')}; {measured_of(part)}"
     _say(args, f"## {part}\n\n{machine}\n")
     tables = []
     for table in importlib.import_module(f"benchmarks.{part}").tables(args.threads, args.quick):

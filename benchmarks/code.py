@@ -1,0 +1,52 @@
+"""What a section of RESULTS.md was measured of: the commit, and a digest of the code it calls."""
+
+import ast
+import hashlib
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+STEP = "autograd/engine.py", "autograd/ops", "autograd/kernels", "npgpt/gpt.py", "npgpt/optim.py"
+WORDS = "npgpt/bpe.py", "npgpt/pretokenize.py", "npgpt/fast/tokenizer.py"
+CALLS = {
+    "kernels": ("autograd/kernels",),
+    "train_step": STEP,
+    "engines": (*STEP, "examples/scalar_engine.py", "examples/whole_gpt.py"),
+    "bfloat16": STEP,
+    "generation": ("autograd/kernels", "npgpt/fast", "npgpt/generate.py", "npgpt/sampling.py"),
+    "tokenizer": WORDS,
+    "memory": STEP,
+    "prepare": WORDS,
+    "start_up": STEP,
+    "scaling": STEP,
+}
+COMPILING = {"compiler.py", "ahead.py"}  # how kernels are compiled changes no time but the start's
+
+
+def measured_of(part):
+    """Return the end of a section's line on its machine."""
+    git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True,
+                         capture_output=True, check=False)
+    return f"commit {git.stdout.strip() or 'unknown'}, code {digest(part)}"
+
+
+def digest(part):
+    """Return six hexadecimal digits of the code that a part calls, without its docstrings and
+    comments."""
+    found = hashlib.sha256()
+    for name in CALLS[part]:
+        path = ROOT / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            if file.name not in COMPILING or part == "start_up":
+                found.update(_bare(file.read_text(encoding="utf-8")).encode())
+    return found.hexdigest()[:6]
+
+
+def _bare(source):
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
+            node, clean=False
+        ) is not None:
+            del node.body[0]
+    return ast.dump(tree)
