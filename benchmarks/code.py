@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STEP = "autograd/engine.py", "autograd/ops", "autograd/kernels", "npgpt/gpt.py", "npgpt/optim.py"
-WORDS = "npgpt/bpe.py", "npgpt/pretokenize.py", "npgpt/fast/tokenizer.py"
+WORDS = "npgpt/bpe.py", "npgpt/pretokenize.py", "npgpt/fast/tokenizer"
 CALLS = {
     "kernels": ("autograd/kernels",),
     "train_step": STEP,
@@ -32,21 +32,24 @@ def measured_of(part):
 
 def digest(part):
     """Return six hexadecimal digits of the code that a part calls, without its docstrings and
-    comments."""
+    lines of comment."""
     found = hashlib.sha256()
     for name in CALLS[part]:
         path = ROOT / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             if file.name not in COMPILING or part == "start_up":
-                found.update(_bare(file.read_text(encoding="utf-8")).encode())
+                found.update("\n".join(_code(file.read_text(encoding="utf-8"))).encode())
     return found.hexdigest()[:6]
 
 
-def _bare(source):
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
-            node, clean=False
-        ) is not None:
-            del node.body[0]
-    return ast.dump(tree)
+def _code(source):
+    """Return the lines of a module that are neither blank nor docstring nor comment."""
+    told = {
+        number
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and ast.get_docstring(node, clean=False) is not None
+        for number in range(node.body[0].lineno, node.body[0].end_lineno + 1)
+    }
+    lines = [line for n, line in enumerate(source.splitlines(), 1) if n not in told]
+    return [line for line in lines if line.strip() and not line.strip().startswith("#")]

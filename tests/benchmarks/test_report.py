@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.__main__ import PARTS, main
+from benchmarks import code
+from benchmarks.__main__ import PARTS, RESULTS, main
 from benchmarks.measure import Comparison
 from benchmarks.report import (
     HEAD,
+    SECTION,
     comparison_table,
     not_ahead,
     quantity,
@@ -121,3 +123,21 @@ def test_a_part_is_run_written_and_printed_as_json(tmp_path, capsys, monkeypatch
     document = out.read_text(encoding="utf-8")
     assert result["memory"]["machine"] in document
     assert document.startswith(HEAD)
+
+
+def test_no_section_is_older_than_the_code_that_it_measured():
+    sections = dict(SECTION.findall(RESULTS.read_text(encoding="utf-8")))
+    stale = [part for part in PARTS if f", code {code.digest(part)}\n" not in sections.get(part, "")]
+    assert not stale, f"measure again: python -m benchmarks {' '.join(stale)}"
+
+
+def test_a_digest_is_of_code_and_not_of_what_is_said_of_it(tmp_path, monkeypatch):
+    def digest(source):
+        (tmp_path / "part.py").write_text(source)
+        return code.digest("part")
+
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    monkeypatch.setitem(code.CALLS, "part", ("part.py",))
+    first = digest('def f(x):\n    """Twice."""\n    return 2 * x\n')
+    assert first == digest('def f(x):\n    """Return 2 x."""\n    # as one\n\n    return 2 * x\n')
+    assert first != digest('def f(x):\n    """Twice."""\n    return 3 * x\n')
