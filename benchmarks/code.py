@@ -25,7 +25,7 @@ COMPILING = {"compiler.py", "ahead.py"}  # how kernels are compiled changes no t
 
 def measured_of(part):
     """Return the end of a section's line on its machine."""
-    git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True,
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True,
                          capture_output=True, check=False)
     return f"commit {git.stdout.strip() or 'unknown'}, code {digest(part)}"
 
