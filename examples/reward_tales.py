@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+from reward_language import log_pi, padded
 
 from npgpt import load_run, tales
 from npgpt.cli import main
 from npgpt.fast.weights import use_weights
 from npgpt.metrics import read_metrics
-from npgpt.reward.draws import PAD, draw_stories, frozen_log_probs
+from npgpt.reward.draws import PAD, draw_stories
 from npgpt.reward.verify import GrammarVerifier
 from npgpt.text import starting_prompt
 
@@ -36,40 +37,34 @@ def measure_tales(settings):
     use_weights(model, "fp32")
     verify, rng = GrammarVerifier(tokenizer), np.random.default_rng(1)
     prompt_P = tokenizer.encode(starting_prompt(tokenizer))
-    nats, options = [], set()
+    P = len(prompt_P)
+
+    def nats(ids):
+        return -log_pi(model, ids)[:, P - 1 :].sum(axis=1)
+
+    right, options = [], set()
     for _ in range(STORIES // BATCH):
         ids = draw_stories(model, prompt_P, BATCH, verify, rng)
-        for row, spent in zip(ids, story_nats(model, ids, prompt_P), strict=True):
-            story = row[len(prompt_P) :]
-            story = story[story != PAD]
+        for row, spent in zip(ids, nats(ids), strict=True):
+            story = row[P:][row[P:] != PAD]
             if verify(story).right:
-                nats.append(spent)
+                right.append(spent)
                 options |= set(map(id, tales.GRAMMAR.parse(tokenizer.decode(story))))
     true = tales.stories(tales.generate(90_000, seed=2))[: STORIES // 2]
-    ids = np.full((len(true), model.config.block_size + 1), PAD)
-    for row, story in zip(ids, true, strict=True):
-        row[: len(prompt_P) + len(story)] = [*prompt_P, *tokenizer.encode(story)]
-    loss = np.concatenate([story_nats(model, ids[b : b + BATCH], prompt_P)
-                           for b in range(0, len(ids), BATCH)])
-    rows = read_metrics(folder / "metrics.csv")
-    found = {
-        "stories": STORIES, "valid": len(nats) / STORIES, "options": len(options),
-        "entropy": np.mean(nats) + np.log(len(nats) / STORIES),
-        "entropy error": np.std(nats, ddof=1) / np.sqrt(len(nats)),
+    ids = padded([[*prompt_P, *tokenizer.encode(story)] for story in true])
+    loss = np.concatenate([nats(ids[b : b + BATCH]) for b in range(0, len(ids), BATCH)])
+    rows, valid = read_metrics(folder / "metrics.csv"), len(right) / STORIES
+    return {
+        "stories": STORIES, "valid": valid, "options": len(options),
+        "entropy": np.mean(right) + np.log(valid),
+        "entropy error": np.std(right, ddof=1) / np.sqrt(len(right)),
         "grammar": tales.GRAMMAR.expectation()[0], "loss": loss.mean(),
         "loss error": np.std(loss, ddof=1) / np.sqrt(len(loss)),
-        "steps": {name: smoothed([row.get(name) for row in rows if row.get(name)])
-                              for name in ("valid", "entropy", "kl")},
+        "steps": {name: means([row[name] for row in rows if row.get(name)])
+                  for name in ("valid", "entropy", "kl")},
     }
-    return found | {k: float(v) for k, v in found.items() if isinstance(v, np.floating)}
 
 
-def story_nats(model, ids, prompt_P):
-    """Return -ln pi of each story, (B,), its prompt not counted."""
-    counted = ids[:, 1:] != PAD
-    counted[:, : len(prompt_P) - 1] = False
-    return -(frozen_log_probs(model, ids)[0] * counted).sum(axis=1).astype(np.float64)
-
-
-def smoothed(values, width=10):
-    return [float(np.mean(values[i : i + width])) for i in range(0, len(values), width)]
+def means(values, width=10):
+    """Return the means of so many values at a time."""
+    return [np.mean(values[i : i + width]) for i in range(0, len(values), width)]

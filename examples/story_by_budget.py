@@ -6,11 +6,9 @@ The larger budget goes into a wider model and more steps, as the scaling laws ha
 first word that the grammar of the tales could not have written, a story is in another colour.
 """
 
-import contextlib
-import operator
 import re
 import textwrap
-from itertools import takewhile
+from itertools import chain, repeat
 
 import numpy as np
 from example import FIGURES, picture, run
@@ -18,6 +16,7 @@ from small_model import tokenized_tales, train
 
 from npgpt import GPT, GPTConfig, TrainConfig, plots, tales
 from npgpt.families.size import flops_per_token
+from npgpt.reward.verify import derivable
 from npgpt.run.warmup import warm_up
 from npgpt.train import evaluate
 
@@ -25,21 +24,14 @@ WIDTHS = {1e9: 8, 1e10: 16, 1e11: 48, 1e12: 96, 1e13: 128}  # FLOPs -> channels
 TOKENS, BLOCK, BATCH = 60, 64, 12  # of a story at most; of a window; windows of a step
 WIDTH, SIZE, LINE = 88, 8, 12  # characters of a line; points of a letter and between lines
 MONOSPACE = 0.602  # width of a letter, of its size
+RIGHT = {"style": "normal", "color": plots.INK}
+WRONG = {"style": "italic", "color": plots.COLOURS[1]}
 
 
-def followed(text):
-    """Return how many characters of a text the grammar can write, in whole choices."""
-    parts = []
-
-    def continuing(options, so_far):
-        nonlocal parts
-        parts, position = so_far, sum(map(len, so_far))
-        return next(o for o in options if text.startswith(o.lead, position))
-
-    with contextlib.suppress(StopIteration):  # no option continues the text
-        tales.GRAMMAR.write(continuing)
-    same = map(operator.eq, "".join(parts), text)
-    return sum(takewhile(bool, same))
+def right_words(story):
+    """Return how many words of a story, from the first, the grammar can write."""
+    story += "\n\n"
+    return len((story[: derivable(story)] + "|").split()) - 1  # a word ends where the next begins
 
 
 def story_of(FLOPs, channels, tokenizer, train_ids, val_ids):
@@ -65,15 +57,12 @@ def draw(path, found, entropy):
     for FLOPs, (parameters, steps, loss, story) in found.items():
         heading = (f"1e{np.log10(FLOPs):.0f} FLOPs: {parameters:,} parameters, {steps:,} steps, "
                    f"loss {loss:.2f} (entropy {entropy:.2f})")
-        right, lines, at = followed(story + "\n\n"), textwrap.wrap(story, WIDTH), 0
         _write(page, 0, y, heading, weight="bold")
-        for line in lines:
+        looks = chain(repeat(RIGHT, right_words(story)), repeat(WRONG))
+        for line in textwrap.wrap(story, WIDTH):
             y -= LINE
             for match in re.finditer(r"\S+", line):
-                wrong = at + match.end() > right
-                _write(page, match.start(), y, match[0], style="italic" if wrong else "normal",
-                       color=plots.COLOURS[1] if wrong else plots.INK)
-            at += len(line) + 1
+                _write(page, match.start(), y, match[0], **next(looks))
         y -= 2 * LINE
     drawing.suptitle("Ten times the budget each: words, then phrases, then nearly a story",
                      fontsize=11)

@@ -170,11 +170,11 @@ class Rewarded(NextToken):
         B, T = ids.shape[0], ids.shape[1] - 1
         ref_BT, ref_BTV = frozen_log_probs(self.reference, ids)
         counted_BT = (ids[:, 1:] != PAD) & (np.arange(T) >= P - 1) & paired
-        returns_B = np.array([verdict.reward for verdict in verdicts])
+        reward_B = returns_B = np.array([verdict.reward for verdict in verdicts])
         if config.reward_kl_estimator == "reward":
             own_BT = frozen_log_probs(self.model, ids)[0] if old_BT is None else old_BT
             spent_B = ((own_BT - ref_BT) * counted_BT).sum(axis=1)
-            returns_B = returns_B - config.reward_kl * spent_B
+            returns_B = reward_B - config.reward_kl * spent_B
         advantage_BT = advantages(returns_B, counted_BT, config.reward_advantage)
         if config.reward_credit == "token":
             for b, verdict in enumerate(verdicts):
@@ -186,9 +186,8 @@ class Rewarded(NextToken):
         dtype = ref_BT.dtype
         return Draw(
             *shifted(ids), counted_BT.astype(dtype), scale_BT.astype(dtype),
-            advantage_BT.astype(dtype),
-            np.zeros_like(ref_BT) if old_BT is None else old_BT, ref_BT, ref_BTV,
-            np.array([verdict.reward for verdict in verdicts], dtype),
+            advantage_BT.astype(dtype), np.zeros_like(ref_BT) if old_BT is None else old_BT,
+            ref_BT, ref_BTV, reward_B.astype(dtype),
             np.array([verdict.right for verdict in verdicts], dtype), B, config, {},
         )
 

@@ -1,7 +1,8 @@
 """The verifier: a story is right if the grammar derives it, and wrong from a certain token on."""
 
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import accumulate, takewhile
+from operator import eq
 from typing import NamedTuple
 
 from npgpt.tales import END, GRAMMAR
@@ -9,8 +10,7 @@ from npgpt.tales import END, GRAMMAR
 
 def _shared(a, b):
     """Return the length of the longest common prefix of two texts."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y),
-                min(len(a), len(b)))
+    return sum(takewhile(bool, map(eq, a, b)))
 
 
 def derivable(text, grammar=GRAMMAR):

@@ -329,7 +329,7 @@ def test_all_studies_run_by_one_command_and_what_is_kept_is_not_run_again():
     for flags in ([], ["--quick"], ["--report"], ["--all"]):
         found = {Path(script).stem: rest for _, script, *rest in studies.commands(flags)}
         assert [*found] == [*STUDIES]
-        for name in ("09_scaling_laws", "12_rows", "13_skills"):
+        for name in ("09_scaling_laws", "11_reward", "12_rows", "13_skills"):
             assert found.pop(name) == flags
         assert all(rest == [f for f in flags if f != "--all"] for rest in found.values())
 

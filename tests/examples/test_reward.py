@@ -1,6 +1,7 @@
 """The reward study: that it runs, and every number that its texts quote, from the stored rows."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import pytest
 
 pytest.importorskip("scipy", reason="of the extra 'studies'")
 pytest.importorskip("pandas", reason="of the extra 'studies'")
+from hypothesis import HealthCheck, given, settings
 from scipy import stats
+from small_grammars import derivations, grammars
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 DOCUMENTS = "examples/11_reward.md", "CONCEPTS.md"
+RATES = 1e-3, 3e-3, 1e-2
 
 
 def rows(name):
@@ -33,24 +37,58 @@ def mean(found, name, key, lr=3e-3, at=-1):
     return np.mean([r["at"][at][key] for r in arm(found, name, lr)], axis=0)
 
 
-def paired(found, ours, theirs, key):
-    """Return "x (low to high)" of the paired differences of two arms at the end."""
-    x = [a["at"][-1][key] - b["at"][-1][key] for a, b in
-         zip(arm(found, ours), arm(found, theirs), strict=True)]
-    low, high = stats.t.interval(0.95, 9, np.mean(x), stats.sem(x))
-    return np.mean(x), low, high
+def ends(found, name, key, lr=3e-3, at=-1):
+    """Return a measure at the end of an arm's trials, by seed."""
+    return np.array([r["at"][at][key] for r in arm(found, name, lr)])
 
 
-def gained(found, lr):
-    return mean(found, "reward 0.1", "effective", lr) - mean(found, "mean", "effective", lr)
+def interval(x, digits=0):
+    """Return "mean (low to high)" of differences that are paired by seed."""
+    low, high = stats.t.interval(0.95, len(x) - 1, np.mean(x), stats.sem(x))
+    return f"{np.mean(x):+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def gained(found, ours, theirs="mean", lr=3e-3):
+    return interval(ends(found, ours, "effective", lr) - ends(found, theirs, "effective", lr))
+
+
+def changed(found, key, k=None, name="mean", lr=3e-3, at=-1, digits=2):
+    """Return the change of a measure from the start, with its interval.    k: of pass@4^k"""
+    after, before = (ends(found, name, key, lr, i) for i in (at, 0))
+    return interval((after - before) if k is None else (after - before)[:, k], digits)
+
+
+def share(found, name, digits=0):
+    """Return "97 % and 31", right stories and effective ones."""
+    return (f"{100 * mean(found, name, 'valid'):.{digits}f} % and "
+            f"{mean(found, name, 'effective'):.0f}")
+
+
+def coins(V, V0):
+    """Return the KL of a coin from a coin, the least to the start at a share of right stories."""
+    return V * np.log(V / V0) + (1 - V) * np.log((1 - V) / (1 - V0))
 
 
 def spent(found, name):
     """Return (KL to the start at the end, the least at that share of right stories)."""
     own = arm(found, name)
     V, V0 = (np.array([r["at"][i]["valid"] for r in own]) for i in (-1, 0))
-    least = V * np.log(V / V0) + (1 - V) * np.log((1 - V) / (1 - V0))
-    return np.mean([r["kl"] for r in own]), least.mean()
+    return np.mean([r["kl"] for r in own]), coins(V, V0).mean()
+
+
+def left_at(found, name, nats=3.0):
+    """Return different right stories where an arm's KL to the start is so large, by seed."""
+    at = [sorted((a.get("kl", 0.0), a["distinct"]) for a in r["at"]) for r in arm(found, name)]
+    return np.array([np.interp(nats, *zip(*pairs, strict=True)) for pairs in at])
+
+
+def best_of_n(found, name):
+    """Return the share of right stories, %, that best of n has at an arm's KL to the start."""
+    shares = []
+    for r in arm(found, name):
+        V = np.linspace(r["at"][0]["valid"], 1, 10_000, endpoint=False)
+        shares.append(np.interp(r["kl"], coins(V, V[0]), V))
+    return 100 * np.mean(shares)
 
 
 def quoted_of_small(found):
@@ -73,22 +111,37 @@ def quoted_of_small(found):
     worst = max(g["difference to op"] for g in gradients)
     assert worst < 1e-6 and max(g["sum to op"] for g in gradients) < 1e-6
 
-    def cosine(name, N):
-        return np.mean([g["cosine"] for r in gradients for g in r["groups"]
-                        if (g["estimator"], g["N"]) == (name, N)])
-
-    proxy = arm(found, "proxy")
-    by_step = np.mean([[at["distinct"] for at in r["at"]] for r in proxy], axis=0)
-    score = np.mean([[at["reward"] for at in r["at"][1:]] for r in proxy], axis=0)
-    best = int(by_step.argmax())
+    score = {name: [np.mean([r["at"][i]["reward"] for r in arm(found, name)]) for i in (1, -1)]
+             for name in ("proxy", "5-gram")}
+    for name in score:  # the share of right stories rises throughout
+        shares = np.mean([[at["valid"] for at in r["at"]] for r in arm(found, name)], axis=0)
+        assert (np.diff(shares) > 0).all()
     chosen, other, rejected = ([mean(found, "DPO", k, at=i) for i in (0, -1)]
                                for k in ("chosen", "other", "rejected"))
     by_reward, by_text = (np.array([
         np.interp(0.2, *([a[key] for a in r["at"]] for key in ("wanted", "old")))
         for r in arm(found, name)]) for name in ("rare by reward", "rare by text"))
     less = stats.t.interval(0.95, 9, np.mean(by_reward - by_text), stats.sem(by_reward - by_text))
-    more, low, high = paired(found, "reward 0.1", "mean", "effective")
-    std, std_low, std_high = paired(found, "std", "mean", "valid")
+    std = interval(100 * (ends(found, "std", "valid") - ends(found, "mean", "valid")), 1)
+    fell = ends(found, "DPO", "chosen") - ends(found, "DPO", "chosen", at=0)
+    reach = sum((ends(found, "rejection", "valid", lr) > 0.85).sum() for lr in RATES)
+    low_k1 = ends(found, "k1 10", "valid")
+    pulls = {f"{k} {w:g}": ends(found, f"{k} {w:g}", "valid")
+             for k in ("k1", "k2", "k3") for w in (0.1, 1, 10)}
+    started = ends(found, "mean", "valid", at=0)
+    by_kind = {k: " and ".join([", ".join(f"{100 * pulls[f'{k} {w:g}'].mean():.0f}" for w in
+                                          (0.1, 1)), f"{100 * pulls[f'{k} 10'].mean():.0f} %"])
+               for k in ("k1", "k2", "k3")}
+
+    def of_groups(name, key, N):
+        return np.mean([g[key] for r in gradients for g in r["groups"]
+                        if (g["estimator"], g["N"]) == (name, N)])
+
+    def multiple(name):
+        return f"{factor[name]:.3f} ({np.mean([g[name]['theory'] for g in gradients]):.3f})"
+
+    together = [sum((g[name]["factor"] - g[name]["theory"]) / g[name]["error"] for g in gradients)
+                / len(gradients) ** 0.5 for name in ("none", "mean", "std", "token")]
     return {
         "sharp": f"from {100 * V0:.0f} to {100 * V:.0f} % right stories, and from {eff0:.0f} to "
                  f"{eff:.0f} effective ones",
@@ -101,21 +154,40 @@ def quoted_of_small(found):
         "lost": ", ".join(f"{name} {parts[name]:.2f}" for name in order[:4])
                 + f" of {sum(parts.values()):.2f} nats",
         "std": f"{factor['std']:.2f} times the gradient, where the binomial says {theory:.2f}",
-        "std effect": f"{100 * std:+.1f} points of right stories ({100 * std_low:+.1f} to "
-                      f"{100 * std_high:+.1f})",
+        "std effect": std.replace(" (", " points of right stories ("),
         "z": f"{sum(abs(x) < 1 for x in z)} of {len(z)} lie within one standard error of theory, "
              f"the furthest {max(map(abs, z)):.1f} away",
-        "cosines": f"cosine {cosine('mean', 4):.2f}, {cosine('mean', 64):.2f} and "
-                   f"{cosine('mean', 256):.3f} for groups of 4, 64 and 256",
-        "length": f"{cosine('1/length', 256):.3f}",
-        "kl more": f"{more:+.0f} effective stories ({low:+.0f} to {high:+.0f}), at the other two "
-                   "rates " + " and ".join(
-                       f"{gained(found, lr):+.0f}" for lr in (1e-3, 1e-2)),
+        "cosines": f"cosine {of_groups('mean', 'cosine', 4):.2f}, "
+                   f"{of_groups('mean', 'cosine', 64):.2f} and "
+                   f"{of_groups('mean', 'cosine', 256):.3f} for groups of 4, 64 and 256",
+        "length": f"in large groups its cosine stays at {of_groups('1/length', 'cosine', 256):.3f}",
+        "kl more": gained(found, "reward 0.1").replace(" (", " effective stories ("),
+        "kl at all rates": "at the other two rates " + " and ".join(
+            gained(found, "reward 0.1", lr=lr) for lr in (1e-3, 1e-2)),
+        "reach": f"{reach} of its 30 runs reach 85 % right",
+        "others": f"no baseline {share(found, 'none')}, *std* {share(found, 'std')}, the mean over "
+                  f"a story's words {share(found, '1/length')}, *blame* {share(found, 'blame')}, "
+                  f"an entropy bonus of 0.02 {share(found, 'entropy bonus')}, which is "
+                  f"{gained(found, 'entropy bonus', 'reward 0.1')} beside",
+        "pass changes": f"The changes are {changed(found, 'pass', 0)} and "
+                        f"{changed(found, 'pass', -1)}; {100 * mean(found, 'mean', 'lost'):.0f} %"
+                        " of the beginnings are lost",
+        "pass crosses": f"pass@1 {changed(found, 'pass', 0, lr=1e-3)}, pass@64 "
+                        f"{changed(found, 'pass', 3, lr=1e-3)}, "
+                        f"{100 * mean(found, 'mean', 'lost', 1e-3):.0f} % of the beginnings",
+        "multiples": f"no baseline {multiple('none')}, *mean* {multiple('mean')}, *std* "
+                     f"{multiple('std')}, *blame* {multiple('token')}",
+        "together": f"all are {-max(together):.1f} to {-min(together):.1f} below",
+        "none right": f"{100 * of_groups('mean', 'none right', 4):.0f} % of groups of 4 lack",
+        "noise": f"is {of_groups('none', 'noise', 64):.2f} without it and "
+                 f"{of_groups('mean', 'noise', 64):.2f} with it",
+        "weights": "; ".join(f"{k} {by}" for k, by in by_kind.items()),
+        "not below": f"{sum((started > V).sum() for name, V in pulls.items() if ' 10' not in name)}"
+                     f" of {sum(len(V) for name, V in pulls.items() if ' 10' not in name)} runs end"
+                     " below the start",
         "slow": f"at a third of it {100 * mean(found, 'mean', 'valid', 1e-3):.0f} % are right, and "
                 f"of 1,000 drawn stories {mean(found, 'mean', 'distinct', 1e-3):.0f} are right and "
                 "different",
-        "slow pass": "pass@1 goes to {:.2f}, pass@1024 to {:.2f}".format(
-            *mean(found, "mean", "pass", 1e-3)[[0, -1]]),
         "kinds": f"{mean(found, 'reward 0.1', 'to filter'):.2f} and "
                  f"{mean(found, 'reward 0.1', 'from filter'):.1f} nats, rejection "
                  f"{mean(found, 'rejection', 'to filter'):.2f} and "
@@ -126,18 +198,29 @@ def quoted_of_small(found):
                 f"{mean(found, 'full 0.2, long', 'effective'):.0f} by a KL of 0.2, "
                 f"{100 * mean(found, 'mean, long', 'valid'):.0f} % with "
                 f"{mean(found, 'mean, long', 'effective'):.0f} without either",
-        "k1": f"{100 * mean(found, 'k1 10', 'valid'):.1f} % right, "
-              f"{sum(r['at'][-1]['valid'] < r['at'][0]['valid'] for r in arm(found, 'k1 10'))} of "
-              f"10 runs below the start; k2 {100 * mean(found, 'k2 10', 'valid'):.0f} %, k3 "
-              f"{100 * mean(found, 'k3 10', 'valid'):.0f} %",
-        "proxy": f"from {by_step[0]:.0f} to {by_step[best]:.0f} after {10 * best} steps, and then "
-                 f"to {by_step[-1]:.0f}, while {100 * mean(found, 'proxy', 'valid'):.0f} % are "
-                 "right",
-        "score": f"from {score[0]:.2f} to {score[-1]:.2f} nats a word",
+        "k1": f"{(low_k1 < started).sum()} of 10 runs end below the start, "
+              f"{(low_k1 < 1e-4).sum()} of them with less than 0.01 % right",
+        "proxy": f"from {distinct0:.0f} to {mean(found, 'proxy', 'distinct'):.0f} and "
+                 f"{mean(found, '5-gram', 'distinct'):.0f}, in *mean, long* to "
+                 f"{mean(found, 'mean, long', 'distinct'):.0f}",
+        "score": "scores rise from {:.2f} to {:.2f} and from {:.2f} to {:.2f} nats a word".format(
+            *score["proxy"], *score["5-gram"]),
+        "right by proxy": f"ends at {100 * mean(found, 'proxy', 'valid'):.0f} and "
+                          f"{100 * mean(found, '5-gram', 'valid'):.0f} %",
+        "proxy at equal KL": "by {} and {} stories".format(*(
+            interval(left_at(found, name) - left_at(found, "mean, long"))
+            for name in ("proxy", "5-gram"))),
+        "best of n": f"best of n has {best_of_n(found, 'rejection'):.0f} and "
+                     f"{best_of_n(found, 'rejection, long'):.0f} % right",
+        "far": f"{mean(found, 'proxy', 'kl'):.1f} and {mean(found, '5-gram', 'kl'):.1f} nats, "
+               f"not {mean(found, 'mean, long', 'kl'):.1f}",
         "dpo": f"chosen {chosen[0]:.3f} to {chosen[1]:.3f}, rejected {rejected[0]:.4f} to "
                f"{rejected[1]:.4f}, other right {other[0]:.3f} to {other[1]:.3f}",
         "dpo rest": f"{1 - chosen[1] - other[1] - rejected[1]:.2f} on wrong stories that no pair "
                     "names",
+        "dpo chosen": f"change by {changed(found, 'chosen', name='DPO')} and become less likely in "
+                      f"{(fell < 0).sum()}"
+                      " of 10 runs",
         "old": f"{by_reward.mean():.2f} nats by reward and {by_text.mean():.2f} by text, a "
                f"difference of {less[0]:+.2f} to {less[1]:+.2f}; the start by "
                f"{mean(found, 'mean', 'old', at=0):.2f}",
@@ -153,11 +236,18 @@ def quoted_of_tales(found):
         return (f"{100 * r['valid']:.1f} % (+-{error:.1f}) right with {r['entropy']:.1f} nats "
                 f"(+-{1.96 * r['entropy error']:.1f}), {100 * r['entropy'] / r['grammar']:.0f} %")
 
+    as_right = next(i for i, V in enumerate(plain["steps"]["valid"]) if best["valid"] <= V)
     return {
+        "as right": f"in steps {10 * as_right + 1} to {10 * as_right + 10}, at "
+                    f"{plain['steps']['entropy'][as_right]:.1f} nats",
+        "options": "{:.0f} right stories of the start use {}, {:.0f} of the second {}, and {:.0f} "
+                   "by REINFORCE {}".format(*(x for r in (start, best, plain) for x in (
+                       r["stories"] * r["valid"], r["options"]))),
         "start": both(start), "plain": both(plain), "best": both(best),
         "grammar": f"{best['grammar']:.1f} nats",
         "loss": f"{start['loss']:.1f} to {best['loss']:.1f} nats per story, with plain REINFORCE "
-                f"{plain['loss']:.1f}",
+                f"{plain['loss']:.1f} "
+                f"(+-{max(1.96 * r['loss error'] for r in by.values()):.1f} at most)",
     }
 
 
@@ -175,22 +265,33 @@ def study(monkeypatch):
     import importlib
 
     yield importlib.import_module("11_reward")
-    for name in ("11_reward", "reward_tables", "reward_tales", "reward_trials"):
-        sys.modules.pop(name, None)
+    for name in [name for name in sys.modules if re.match("11_reward|reward_", name)]:
+        del sys.modules[name]
+
+
+@given(grammars())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_11_all_texts_of_a_grammar(study, grammar):
+    from reward_language import texts
+
+    assert list(texts(grammar)) == [text for text, _ in derivations(grammar)]
+
+
+def test_11_parts_of_the_lost_entropy_add_up_to_it(study):
+    from reward_language import conditioned, kl, language, lost_entropy
+
+    p_S, q_S = (conditioned(np.random.default_rng(seed).random(3168) ** 4) for seed in (1, 2))
+    assert sum(lost_entropy(p_S, q_S, language()).values()) == pytest.approx(kl(p_S, q_S))
 
 
 @pytest.mark.slow
 def test_11_runs(study, tmp_path):
     found = study.main(quick=True, figures=tmp_path)
-    assert {row["settings"]["arm"] for row in found} == {*study.QUICK_ARMS, "gradient"}
-    assert (tmp_path / "11_reward.png").exists() and (tmp_path / "11_details.png").exists()
+    assert {row["settings"]["arm"] for row in found} == {*study.QUICK, "gradient"}
+    assert (tmp_path / "11_reward.png").exists() and (tmp_path / "11_proxy.png").exists()
 
 
-def test_11_tables_are_of_the_rows(study):
-    wanted = set(map(study.key, study.trials()))
-    found = [row for row in study.kept(study.RESULTS) if study.key(row["settings"]) in wanted]
-    text = (EXAMPLES / "11_reward.md").read_text(encoding="utf-8")
-    for name, table in study.tables(found).items():
-        assert table in text, name
-    by = {row["settings"]["method"]: row for row in study.kept(study.TALES)}
-    assert study.tales_table([by[method["method"]] for method in study.METHODS]) in text
+def test_11_the_table_is_of_the_rows(study):
+    found = study.rows_of(study.RESULTS, study.trials())
+    assert len(found) == len(study.trials()), "an arm was not trained"
+    assert study.table(found) in (EXAMPLES / "11_reward.md").read_text(encoding="utf-8")
