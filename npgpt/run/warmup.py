@@ -8,7 +8,7 @@ tokenizer of byte pairs and compiled generation have kernels of their own.
 
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import fields, replace
 from functools import partial
 
@@ -103,21 +103,23 @@ def kernel_calls(function):
 
 
 class NotCompiledError(Exception):
-    """The error of a call that would have to compile a kernel for some types, its arguments."""
+    """A kernel would have to be compiled first."""
 
 
-def missing_kernel(call):
-    """Return (kernel, types) that call() would have to compile first; None if there is none."""
+def missing_kernels(calls):
+    """Make calls, each up to the first kernel that it would have to compile; return a list of
+    these, (kernel, types), each once."""
+    missing = {}
 
     def refuse(kernel, types):
-        raise NotCompiledError(kernel, types)
+        missing[kernel, types] = None
+        raise NotCompiledError
 
-    try:
-        with listening(refuse):
-            call()
-    except NotCompiledError as error:
-        return error.args
-    return None
+    with listening(refuse):
+        for call in calls:
+            with suppress(NotCompiledError):
+                call()
+    return list(missing)
 
 
 @contextmanager
@@ -137,7 +139,7 @@ def compile_all(calls, file):
 
     On a terminal a bar shows the share of the time, by SECONDS.
     """
-    missing = dict.fromkeys(filter(None, map(missing_kernel, calls)))
+    missing = missing_kernels(calls)
     names = [kernel.name for kernel, types in missing]
     for name in set(names).intersection(BYTE_PAIRS):  # all after it are missing, too, or quick
         names += BYTE_PAIRS[BYTE_PAIRS.index(name) + 1 :]
@@ -153,7 +155,7 @@ def compile_all(calls, file):
 
     if file:
         print(f"compiling {len(names)} kernels, about {max(1, round(total))} s, once; kept in "
-              f"{next(iter(missing))[0].cache_path.parent}", file=file, flush=True)
+              f"{missing[0][0].cache_path.parent}", file=file, flush=True)
     with tqdm(total=total, leave=False, disable=None if file else True,
               bar_format="{percentage:3.0f}%|{bar}| {elapsed}{postfix}") as bar, listening(begin):
         for call in calls:

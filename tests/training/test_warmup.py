@@ -167,8 +167,8 @@ def test_training_on_prepared_byte_pairs_says_their_kernels_before_the_first_ste
 EVERY = """
 import json
 from npgpt.cli.warm_up import every_call
-from npgpt.run.warmup import missing_kernel
-print(json.dumps([found[0].name for found in map(missing_kernel, every_call()) if found]))
+from npgpt.run.warmup import missing_kernels
+print(json.dumps([kernel.name for kernel, _ in missing_kernels(every_call())]))
 """
 
 
