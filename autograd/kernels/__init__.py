@@ -26,7 +26,7 @@ adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention,
 embedding, optimizer. `products` calls matmul and attention, or their counterparts in `bf16`, which
 no other file imports. `decode` is a whole step of generation, and its reference is the model.
 `compiler` has the decorators and the cache of compiled code, `vector_math` exp, `addresses` lists
-of arrays; `ahead` finds the kernels that a program will need.
+of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls a kernel; `embedding_backward_`, which needs no room, is itself one. Loops run over rows or
@@ -35,39 +35,36 @@ counts from the end, and that the entries lie side by side: without that there a
 instructions.
 """
 
-from autograd.kernels.compiler import compiled_code_cached
-
-with compiled_code_cached():
-    import autograd.kernels.decode  # for npgpt.fast.decoder
-    from autograd.kernels.activations import (
-        dropout,
-        gelu,
-        gelu_backward,
-        gelu_exact,
-        gelu_exact_backward,
-        silu,
-        silu_backward,
-    )
-    from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
-    from autograd.kernels.embedding import embedding, embedding_backward_
-    from autograd.kernels.layer_norm import layer_norm, layer_norm_backward
-    from autograd.kernels.optimizer import adamw_, sum_of_squares
-    from autograd.kernels.products import (
-        add_matmul_tn_,
-        attention,
-        attention_backward,
-        linear,
-        linear_backward,
-        matmul,
-        matmul_nt,
-        matmul_tn,
-    )
-    from autograd.kernels.rms_norm import rms_norm, rms_norm_backward
-    from autograd.kernels.rotary import rotary
-    from autograd.kernels.softmax import (
-        log_softmax,
-        log_softmax_backward,
-        softmax,
-        softmax_backward,
-    )
-    from autograd.kernels.tiles import MULTIPLIES_BFLOAT16
+import autograd.kernels.decode  # for npgpt.fast.decoder
+from autograd.kernels.activations import (
+    dropout,
+    gelu,
+    gelu_backward,
+    gelu_exact,
+    gelu_exact_backward,
+    silu,
+    silu_backward,
+)
+from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
+from autograd.kernels.embedding import embedding, embedding_backward_
+from autograd.kernels.layer_norm import layer_norm, layer_norm_backward
+from autograd.kernels.optimizer import adamw_, sum_of_squares
+from autograd.kernels.products import (
+    add_matmul_tn_,
+    attention,
+    attention_backward,
+    linear,
+    linear_backward,
+    matmul,
+    matmul_nt,
+    matmul_tn,
+)
+from autograd.kernels.rms_norm import rms_norm, rms_norm_backward
+from autograd.kernels.rotary import rotary
+from autograd.kernels.softmax import (
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
+from autograd.kernels.tiles import MULTIPLIES_BFLOAT16

@@ -1,46 +1,61 @@
 """Compiling kernels, and storing the compiled code between runs.
 
-Compiling all kernels takes tens of seconds, loading compiled ones some milliseconds,
-so Numba stores machine code on disk. Numba's own rule for using stored code looks only at the
-file of the kernel itself, not at the files of the functions it calls. The folder is therefore
-named after a hash of all kernel sources: after any edit the code comes from an empty folder.
+Compiling all kernels takes tens of seconds, loading compiled ones some milliseconds, so machine
+code is stored on disk. Numba's own cache looks only at the file of the kernel itself, not at the
+files of the functions it calls. Here the folder is named after a hash of all kernel sources: after
+any edit the code comes from an empty folder.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
-import uuid
+import sys
+import tempfile
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 import numpy as np
 import platformdirs
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core import serialize
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, CompileResult
 
 from autograd.kernels.tiles import TILE
 
+HERE = Path(__file__).parent
 # A sum may be reordered, so that it becomes a vector sum. NaN and infinity keep their meaning:
 # Numba's fastmath=True would let the compiler assume that neither occurs, and a masked softmax or
 # a diverged loss would then give any number at all.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 
+# Functions of a kernel's `_Cache` and its types, called before it is compiled. If one raises an
+# error, the kernel is not compiled, and its caller gets the error.
+listeners = []
+
+
 def kernel(function):
     """Return a parallel function for Python, compiled for each dtype at the first call."""
-    return _compiled(function, parallel=True, fastmath=FASTMATH)
+    return _stored(function, parallel=True, fastmath=FASTMATH)
 
 
 def serial_kernel(function):
     """Return a function for one thread, which lets Python run other threads meanwhile."""
-    return _compiled(function, nogil=True)
+    return _stored(function, nogil=True)
 
 
 def lean_kernel(function):
     """Return a serial kernel that neither counts references to arrays nor makes any."""
-    return _compiled(function, nogil=True, _nrt=False)
+    return _stored(function, nogil=True, _nrt=False)
+
+
+def _stored(function, **options):
+    compiled = _compiled(function, pipeline_class=_Compiler, **options)
+    compiled._cache = _Cache(function)  # instead of Numba's, which cache=True would make
+    return compiled
 
 
 def _compiled(function, **options):
@@ -49,10 +64,7 @@ def _compiled(function, **options):
             "NUMBA_DISABLE_JIT is set, and kernels that are not compiled are no use; unset it, or "
             "set AUTOGRAD_BACKEND=numpy to step through their reference implementations"
         )
-    options |= {"error_model": "numpy", "no_cfunc_wrapper": True, "pipeline_class": _Compiler}
-    compiled = numba.njit(**options)(function)
-    compiled._cache = _Cache(function)  # instead of Numba's, which cache=True would make
-    return compiled
+    return numba.njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
 
 
 class _Compiler(Compiler):
@@ -66,21 +78,20 @@ class _Compiler(Compiler):
     """
 
     def define_pipelines(self):
-        library = _Library(self.state.targetctx.codegen(), self.state.func_id.func_name)
-        library.enable_object_caching()
-        self.state["library"] = library
-        self.state.flags.noalias = self.state.flags.auto_parallel.enabled
+        state = self.state
+        state.library = _Library(state.targetctx.codegen(), state.func_id.func_name)
+        state.library.enable_object_caching()
+        state.flags.noalias = state.flags.auto_parallel.enabled  # callees have a copy from before
         return super().define_pipelines()
 
     def _compile_core(self):
-        with _libraries_are(_Part, self.state.targetctx):
+        with _libraries_are(_Part, self.state.targetctx.codegen()):
             return super()._compile_core()
 
 
 @contextlib.contextmanager
-def _libraries_are(kind, target_context):
+def _libraries_are(kind, codegen):
     """While open, let Numba make libraries of this class."""
-    codegen = target_context.codegen()
     before, codegen._library_class = codegen._library_class, kind
     try:
         yield
@@ -94,20 +105,16 @@ class _Part(JITCodeLibrary):
     Numba would optimise each of them, with all that it calls, and make machine code of it. Here
     that is done once, in the kernel. Only the body of a loop and a shared helper are optimised
     before, because the order of their sums is found then; they have no machine code either, so
-    there is none to point to.
+    there is none to point to, and no variable in it to set.
     """
 
-    codegen = property(lambda part: part)  # of which Numba only wants `set_env`
-
-    def set_env(self, name, environment):
-        pass
+    codegen = SimpleNamespace(set_env=lambda name, environment: None)
 
     def get_pointer_to_function(self, name):
-        self._ensure_finalized()
         return 0
 
     def _optimize_functions(self, module):
-        module.data_layout = self._codegen._data_layout
+        pass
 
     def _optimize_final_module(self):
         if self.name.startswith("__numba_parfor_gufunc") or self.name in _SHARED:
@@ -133,52 +140,42 @@ class _Library(JITCodeLibrary):
         super()._optimize_final_module()
 
 
-class _Locator(CompileResultCacheImpl._locator_classes[0]):
-    """Numba's locator for CACHE_DIR, with all files in that folder itself."""
+class _Cache:
+    """The code of a kernel on disk, in place of Numba's cache: a file for each combination of types
+    and processor.
 
-    def __init__(self, function, file):
-        super().__init__(function, file)
-        self._cache_path = numba.config.CACHE_DIR
-
-    def ensure_cache_path(self):
-        with contextlib.suppress(OSError):  # saving a file fails then, with a warning
-            os.makedirs(self._cache_path, exist_ok=True)
-
-
-class _Implementation(CompileResultCacheImpl):
-    _locator_classes = (_Locator,)
-
-
-class _Cache(FunctionCache):
-    """Numba's cache of a function on disk; a damaged file counts as missing, and a file that cannot
-    be written is a warning.
-
-    Every compilation writes a file with a unique name. Numba counts: the first is file 1, and an
-    index says which dtypes it is for. Two processes that compile for different dtypes at once
-    both find no index and both write file 1, so that the index of one may end up beside the code of
-    the other, and stay there. With unique names the worst is an entry missing from the index, which
-    is compiled once more.
+    A damaged file counts as missing, and a file that cannot be written is a warning. Numba has an
+    index that says which file is for which types. Of two processes that compile for different types
+    at once, one could leave its index beside the code of the other.
     """
 
-    _impl_class = _Implementation
-
     def __init__(self, function):
-        super().__init__(function)
-        name = function.__name__
-        self._cache_file._data_name = lambda number: f"{name}-{uuid.uuid4().hex[:16]}.nbc"
+        self.cache_path = cache_folder(function.__code__.co_filename)
+        self.name, self._module = function.__name__, function.__module__
 
-    def load_overload(self, sig, target_context):
-        try:
-            with _libraries_are(JITCodeLibrary, target_context):
-                return super().load_overload(sig, target_context)
-        except Exception:  # a damaged pickle raises errors of any kind
-            with contextlib.suppress(OSError):
-                self.flush()  # the index, without which nothing could be saved
-            return None
+    def _path(self, types, codegen):
+        key = repr((self._module, types, codegen.magic_tuple()))
+        return self.cache_path / f"{self.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.nbc"
 
-    def save_overload(self, sig, data):
+    def load_overload(self, types, target_context):
+        target_context.refresh()
+        codegen = target_context.codegen()
+        with contextlib.suppress(Exception):  # a damaged file raises errors of any kind
+            stored = serialize.loads(self._path(types, codegen).read_bytes())
+            with _libraries_are(JITCodeLibrary, codegen):
+                return CompileResult._rebuild(target_context, *stored)
+        for listener in listeners:
+            listener(self, types)
+        return None
+
+    def save_overload(self, types, result):
+        path = self._path(types, result.codegen)
+        assert not result.library.has_dynamic_globals  # they are addresses in this process
         try:
-            super().save_overload(sig, data)
+            self.cache_path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.cache_path) as folder:  # no reader sees half
+                Path(folder, path.name).write_bytes(serialize.dumps(result._reduce()))
+                Path(folder, path.name).replace(path)
         except OSError as error:
             warnings.warn(
                 f"compiled kernels cannot be stored in {self.cache_path} ({error}); every run will "
@@ -191,10 +188,7 @@ class _Cache(FunctionCache):
 
 def helper(function):
     """Return a serial function for kernels, compiled into each of them; Python cannot call it."""
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
-    compiled = numba.njit(fastmath=FASTMATH, **options)(function)
-    if numba.config.DISABLE_JIT:  # which `_compiled` refuses
-        return compiled
+    compiled = _compiled(function, fastmath=FASTMATH, no_cpython_wrapper=True)
     fold = compiled._compiler.fold_argument_types
 
     def without_literals(args, kwargs):
@@ -222,44 +216,23 @@ def filled(kernel, x, *arguments):
     return y
 
 
-@contextlib.contextmanager
-def compiled_code_cached(name="kernels", sources=None):
-    """Store the machine code of kernels that are defined meanwhile in `cache_folder()`.
-
-    name      the kernels' owner
-    sources   the folder of their source files if not this one
-
-    Numba reads its cache setting when a function is decorated. It is set for our kernels only and
-    put back, so that another package's jitted functions stay where their author or user put them.
-    """
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder(name, sources))
-    try:
-        yield
-    finally:
-        numba.config.CACHE_DIR = before
-
-
-def cache_folder(name="kernels", sources=None):
-    """Return the folder of compiled kernels: below NUMBA_CACHE_DIR if set, else below the user's
-    cache folder, never beside the sources, which may be installed read-only."""
+def cache_folder(source=__file__):
+    """Return the folder of a source file's compiled code: below NUMBA_CACHE_DIR if set, else below
+    the user's cache folder, never beside the sources, which may be installed read-only."""
     parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("npgpt")
-    return Path(parent).absolute() / f"{name}-{source_hash(sources)}"
+    sources = HERE if HERE in Path(source).parents else Path(source).parent
+    return Path(parent).absolute() / f"kernels-{source_hash(sources)}"
 
 
-def source_hash(sources=None):
-    """Return 12 hex digits that change with any source file of kernels, the tile, or Numba."""
-    compiled_by = numba.__version__ + TILE
+@functools.cache
+def source_hash(sources):
+    """Return 12 hex digits that change with any source file, the tile, Numba, and Python.
+
+    Kernels may import nothing else of ours: Numba compiles the value of a module's global into the
+    code, wherever it was imported from.
+    """
+    compiled_by = f"{numba.__version__} {sys.implementation.cache_tag} {TILE}"
     digest = hashlib.sha256(compiled_by.encode())
-    for path in hashed_files(sources):
+    for path in [Path(__file__), *sorted(sources.rglob("*.py"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
-
-
-def hashed_files(sources=None):
-    """Return the source files of the compiled code, which may import nothing else of ours.
-
-    Numba compiles the value of a module's global into the code, wherever it was imported from.
-    """
-    here = Path(__file__)
-    return sorted((sources or here.parent).rglob("*.py")) + ([here] if sources else [])

@@ -16,8 +16,13 @@ def add_arguments(parser):
 def run(args):
     if backend.name != "numba":
         raise ValueError("AUTOGRAD_BACKEND=numpy compiles nothing; leave it unset")
+    compile_all(every_call(), sys.stdout)
+    print("all kernels are compiled")
+
+
+def every_call():
+    """Return functions without arguments that call each kernel, for all types and precisions."""
     calls = calls_of(None, byte_pairs=True) + calls_of_all(dtype=np.float64)
     for weights in KINDS:
         calls += calls_of_all(weights=weights)
-    compile_all(calls, sys.stdout)
-    print("all kernels are compiled")
+    return calls + calls_of_all(precision="bfloat16")

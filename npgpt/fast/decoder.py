@@ -6,6 +6,10 @@ goes into reading the weights and into Python between two ops, not into arithmet
 (`npgpt.fast.weights`). The plain path computes long prompts, where many positions share each read.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+
+import numba
 import numpy as np
 
 from autograd.kernels import decode
@@ -44,18 +48,23 @@ class Decoder:
 
         blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
         names = [block + part for block in blocks for part in PRODUCTS]
-        weights = {name: parameters[f"{name}.weight"].T for name in names}
         tied = self.config.tie_weights
-        weights["lm_head"] = self.tokens_VC if tied else parameters["lm_head.weight"].T
+        # The largest comes first, so that the threads below end together.
+        weights = {"lm_head": self.tokens_VC if tied else parameters["lm_head.weight"].T}
+        weights |= {name: parameters[f"{name}.weight"].T for name in names}
         rows = [-(-len(w_OI) // decode.WIDTH) * w_OI.shape[1] for w_OI in weights.values()]
         # One array, which the system puts on large pages: reading int8 takes 0.9 of the time.
         stored = np.empty((sum(rows), decode.WIDTH), DTYPES[kind])
-        self.products = []
         parts = np.split(stored, np.cumsum(rows)[:-1])
-        for part, (name, w_OI) in zip(parts, weights.items(), strict=True):
-            panels_PIW = part.reshape(-1, w_OI.shape[1], decode.WIDTH)
-            scale_O = fill_panels(panels_PIW, w_OI, kind)
-            self.products.append((panels_PIW, scale_O, bias(name, len(w_OI))))
+        panels = [
+            part.reshape(-1, w_OI.shape[1], decode.WIDTH)
+            for part, w_OI in zip(parts, weights.values(), strict=True)
+        ]
+        with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+            scales = pool.map(fill_panels, panels, weights.values(), repeat(kind))
+        biases = [bias(name, len(w_OI)) for name, w_OI in weights.items()]
+        head, *rest = zip(panels, scales, biases, strict=True)
+        self.products = [*rest, head]
         norms = [block + norm for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
         self.norms = [
             (parameters[f"{name}.weight"], bias(name, self.config.n_embd)) for name in norms

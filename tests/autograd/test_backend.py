@@ -74,9 +74,7 @@ def public_functions(module):
         if callable(value) and not name.startswith("_")
     }
     return {
-        name: list(inspect.signature(function).parameters)
-        for name, function in functions.items()
-        if name != "compiled_code_cached"
+        name: list(inspect.signature(function).parameters) for name, function in functions.items()
     }
 
 

@@ -1,15 +1,11 @@
 """A helper is compiled once for all constants, and makes machine code in kernels only."""
 
-import inspect
-
 import numba
 import numpy as np
 import pytest
 from numba import prange
 
-from autograd import reference
 from autograd.kernels import compiler
-from npgpt.run.warmup import calls_of_all
 
 pytestmark = pytest.mark.kernels
 
@@ -25,12 +21,10 @@ def functions(monkeypatch, tmp_path):
         room[:] = x
         return room.sum()
 
-    with compiler.compiled_code_cached():
-
-        @compiler.kernel
-        def fill(y):
-            for i in prange(len(y)):
-                y[i] = repeated(1.0, 3) + repeated(1.0, 4) + repeated(0.5, len(y))
+    @compiler.kernel
+    def fill(y):
+        for i in prange(len(y)):
+            y[i] = repeated(1.0, 3) + repeated(1.0, 4) + repeated(0.5, len(y))
 
     return repeated, fill
 
@@ -54,10 +48,3 @@ def test_a_helper_makes_no_machine_code_and_serves_other_functions_all_the_same(
         return repeated(2.0, n) + np.empty(n).size
 
     assert of_somebody_else(5) == 15
-
-
-def test_the_warm_up_calls_every_kernel():
-    called = {call.func.__name__ for call in calls_of_all(dtype=np.float64)}
-    functions = inspect.getmembers(reference, inspect.isfunction)
-    every = {name for name, _ in functions if not name.startswith("_")}
-    assert every - called == {"add_matmul_tn_"}  # the same kernel as matmul_tn

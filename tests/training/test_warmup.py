@@ -6,14 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from numba.core.dispatcher import Dispatcher
 from tiny_run import TEXT, TINY
 
 from autograd.kernels import compiler
 from npgpt import BPETokenizer
-from npgpt.fast import tokenizer
+from npgpt.fast.tokenizer import kernels as tokenizer_kernels
+from npgpt.run.warmup import BYTE_PAIRS, SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.kernels]
 
@@ -73,8 +74,8 @@ def warmed_up(*arguments, **variables):
 def forget(cache, *names):
     """Remove the code of these kernels."""
     for name in names:
-        for index in list(cache.rglob(f"*.{name}-*.nbi")):
-            index.unlink()
+        for file in list(cache.rglob(f"{name}-*.nbc")):
+            file.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def compiled_code():
     warmed_up(0.1, "tokenizer")
     return [
         compiler.cache_folder(),
-        compiler.cache_folder("tokenizer", Path(tokenizer.__file__).parent / "kernels"),
+        compiler.cache_folder(tokenizer_kernels.__file__),
     ]
 
 
@@ -91,9 +92,8 @@ def compiled_code():
 def cache(compiled_code, tmp_path):
     """A copy of them."""
     for folder in compiled_code:
-        shutil.copytree(  # files that other processes are writing vanish
-            folder, tmp_path / "cache" / folder.name, ignore=shutil.ignore_patterns("*.tmp.*")
-        )
+        unfinished = shutil.ignore_patterns("tmp*")  # files of other processes, which vanish
+        shutil.copytree(folder, tmp_path / "cache" / folder.name, ignore=unfinished)
     return tmp_path / "cache"
 
 
@@ -162,3 +162,30 @@ def test_training_on_prepared_byte_pairs_says_their_kernels_before_the_first_ste
                    NUMBA_CACHE_DIR=str(cache))
     first_step = next(i for i, line in enumerate(lines) if line.startswith("step 3:"))
     assert said(lines[:first_step]) == compiling(1)
+
+
+EVERY = """
+import json
+from npgpt.cli.warm_up import every_call
+from npgpt.run.warmup import missing_kernels
+print(json.dumps([kernel.name for kernel, _ in missing_kernels(every_call())]))
+"""
+
+
+def kernels():
+    """Return the names of all kernels."""
+    packages = "autograd.kernels", "npgpt.fast.tokenizer.kernels"
+    modules = [module for name, module in sys.modules.items() if name.startswith(packages)]
+    functions = [f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)]
+    return {function.__name__ for function in functions if function.stats.cache_path}
+
+
+def test_the_warm_up_compiles_every_kernel(tmp_path):
+    """Nothing is compiled here: a call ends at the first kernel that it would have to compile."""
+    (line,) = python("-c", EVERY, NUMBA_CACHE_DIR=str(tmp_path))
+    inside = {"_shares", "_attention", *BYTE_PAIRS[1:]}  # compiled in the calls of _gpt_step, ...
+    assert set(json.loads(line)) == kernels() - inside
+
+
+def test_each_time_of_compiling_is_of_a_kernel():
+    assert {*SECONDS, *BYTE_PAIRS} <= kernels()

@@ -17,15 +17,10 @@ passed on, with two atomic operations each time, and in functions as small as th
 tenths of the time. Kernels call functions that are `inlined`.
 """
 
-from pathlib import Path
-
-from autograd.kernels.compiler import compiled_code_cached
-
-with compiled_code_cached("tokenizer", Path(__file__).parent):
-    from npgpt.fast.tokenizer.kernels.counter import count_pre_tokens, new_pre_tokens
-    from npgpt.fast.tokenizer.kernels.decoder import decode
-    from npgpt.fast.tokenizer.kernels.encoder import encode, new_cache
-    from npgpt.fast.tokenizer.kernels.scanner import Scanner
-    from npgpt.fast.tokenizer.kernels.tables import FULL, PADDING
-    from npgpt.fast.tokenizer.kernels.trainer import Words, count_pairs, learn_merges, new_pairs
-    from npgpt.fast.tokenizer.kernels.vocabulary import build_vocabulary
+from npgpt.fast.tokenizer.kernels.counter import count_pre_tokens, new_pre_tokens
+from npgpt.fast.tokenizer.kernels.decoder import decode
+from npgpt.fast.tokenizer.kernels.encoder import encode, new_cache
+from npgpt.fast.tokenizer.kernels.scanner import Scanner
+from npgpt.fast.tokenizer.kernels.tables import FULL, PADDING
+from npgpt.fast.tokenizer.kernels.trainer import Words, count_pairs, learn_merges, new_pairs
+from npgpt.fast.tokenizer.kernels.vocabulary import build_vocabulary
