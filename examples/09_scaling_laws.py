@@ -88,7 +88,7 @@ class Study:
         """Return the best rate of the nearest budget and width with which several were tried."""
         runs = frame(kept(self.path))
         best = first(runs[(runs.text == "almanac") & runs.flops.isin([*self.budgets])])
-        far = np.abs(np.log(best[["flops", "channels"]] / (flops, channels)))
+        far = np.abs(np.log(best[["flops", "channels"]] / [flops, channels]))
         return float(best.rate[far.sort_values(["flops", "channels"]).index[0]])
 
     def predict_and_train(self, flops, text="almanac"):
