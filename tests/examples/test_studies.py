@@ -276,7 +276,8 @@ def test_08_every_quoted_number_comes_out_again(ablations):
     leak = by_seed(ROWS, ("Attention", "mask off")).mean()
     by_rate, reached, stuck = {}, {}, {}
     for settings, result in rows("08_ablations.jsonl"):
-        changed = {k: v for k, v in settings.items() if v != BASE.get(k) and k not in ("lr", "seed")}
+        changed = {k: v for k, v in settings.items()
+                   if v != BASE.get(k) and k not in ("lr", "seed")}
         if not changed and settings["seed"] < 4:
             by_rate.setdefault(settings["lr"], []).append(result["excess"])
             reached.setdefault(settings["lr"], []).append(result["steps_to"])
