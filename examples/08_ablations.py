@@ -17,17 +17,11 @@ Try:
 import tempfile
 from pathlib import Path
 
-from ablation_figures import draw_details, draw_effects
+from ablation_figures import draw_effects, draw_rates
 from ablation_rows import ROWS, SEEDS, study
 from ablation_tables import effects, frame, tables
 from ablations import BASE, measured
-from example import (
-    FIGURES,
-    expect,
-    into_document,
-    picture,
-    run_study,
-)
+from example import FIGURES, expect, into_documents, picture, run_study
 from laboratory import kept, key, run
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
@@ -44,11 +38,9 @@ def quick_study(folder):
 
 
 def write_report():
-    """Put the tables into the document, and draw the figures, from the rows that are there."""
+    """Put the tables into the report, and draw the figures, from the rows that are there."""
     results = {key(row["settings"]): row["result"] for row in kept(RESULTS)}
-    found = tables(ROWS, results)
-    for name, table in found.items():
-        into_document(REPORT, name, table)
+    into_documents(REPORT, tables(ROWS, results))
     return draw(FIGURES, ROWS, results)
 
 
@@ -56,9 +48,7 @@ def draw(figures, rows, results):
     """Draw both figures; return the line of each row and seed."""
     found = frame(rows, results)
     picture(draw_effects, figures / "08_ablations.png", effects(found))
-    picture(draw_details, figures / "08_details.png", found)
-    for line in effects(found).itertuples():
-        print(f"{line.choice}: {line.word}")
+    picture(draw_rates, figures / "08_details.png", found[found.group == "Learning rate"])
     return found
 
 

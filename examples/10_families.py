@@ -22,35 +22,15 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from example import (
-    FIGURES,
-    expect,
-    into_concepts,
-    into_document,
-    picture,
-    run_study,
-)
-from families import (
-    BATCH,
-    FAMILIES,
-    Rewriting,
-    WordTokenizer,
-    new_model,
-    pretraining,
-    told,
-    train,
-)
-from family_tables import draw_results, tables
-from family_tasks import (
-    find_words,
-    go_on,
-    hidden_words,
-    pairs_to_rewrite,
-    probe,
-    pronouns,
-    rewrite,
-)
+import family_tasks as tasks
+import pandas as pd
+from example import FIGURES, expect, into_documents, picture, run_study
+from families import BATCH, FAMILIES, NAMES, Rewriting, WordTokenizer, model_config, told, train_for
 from laboratory import kept, run
+from scaling_tables import markdown
+
+from npgpt import plots
+from npgpt.families import family as record
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = (1, 2, 3)
@@ -61,6 +41,13 @@ SIZES = {  # characters to train on and to test on, stories of a task, stories t
     True: {"train": 60_000, "test": 200_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
 }
 QUICK_FLOPS = 3e8
+MARKERS = {"gpt": "o", "bert": "s", "t5": "^"}
+WAYS = {  # who finds hidden words, and how: label -> (family, way)
+    "GPT, from the left": ("gpt", "left"), "GPT, tries each word": ("gpt", "both"),
+    "BERT, from both sides": ("bert", "both"), "T5, from both sides": ("t5", "both"),
+}
+PROBES = {"it": "“it”, at the word", "it, later": "“it”, read four words later"}  # half by chance
+TITLE = "Equal parameters and FLOPs: GPT tells stories, T5 and BERT rewrite (a mark for each seed)"
 
 
 @cache
@@ -78,37 +65,145 @@ def measure(settings):
     family, seed, quick = settings["family"], settings["seed"], settings.get("quick", False)
     flops, rewrite_flops = (QUICK_FLOPS,) * 2 if quick else (FLOPS, REWRITE_FLOPS)
     (tokenizer, ids_N, to_rewrite, stories), sizes = texts(quick), SIZES[quick]
-    model, untrained = (new_model(family, tokenizer, seed, quick) for _ in range(2))
-    model, steps, loss = train(model, family, ids_N, flops, seed=seed,
-                               objective=pretraining(family, tokenizer))
-    hidden = hidden_words(tokenizer, stories[: 2 * sizes["words"]])[: sizes["words"]]
+    config = model_config(family, tokenizer.vocab_size, quick)
+    model, untrained = (record(family).Model(config, seed=seed) for _ in range(2))
+    steps = train_for(flops, model, family, ids_N, record(family).Objective(tokenizer), seed=seed)
+    hidden = tasks.hidden_words(tokenizer, stories[: 2 * sizes["words"]])[: sizes["words"]]
     found = {
-        "training": {"parameters": model.num_parameters(), "flops": flops, "steps": steps,
-                     "loss": loss},
-        "word": find_words(family, model, tokenizer, hidden),
-        "go on": go_on(family, model, tokenizer, stories[: sizes["stories"]], seed=1000 * seed),
+        "training": {"parameters": model.num_parameters(), "flops": flops, "steps": steps},
+        "word": tasks.find_words(family, model, tokenizer, hidden),
+        "go on": tasks.go_on(family, model, tokenizer, stories[: sizes["stories"]],
+                             seed=1000 * seed),
         "pronoun": {
-            name: probe(family, model, tokenizer, rows)
-            | {"untrained": probe(family, untrained.eval(), tokenizer, rows)["share"]}
-            for name, rows in pronouns(tokenizer, stories).items()
+            name: tasks.probe(family, model, tokenizer, rows)
+            | {"untrained": tasks.probe(family, untrained.eval(), tokenizer, rows)["share"]}
+            for name, rows in tasks.pronouns(tokenizer, stories).items()
         },
     }
-    model, steps, loss = train(  # this changes the model, so it comes last
-        model.train(), family, pairs_to_rewrite(tokenizer, to_rewrite), rewrite_flops, seed=seed,
-        rate=0.5, objective=Rewriting(family, tokenizer),
-    )
-    pairs = pairs_to_rewrite(tokenizer, stories)[: sizes["rewritten"]]
-    return found | {"rewrite": rewrite(family, model, tokenizer, pairs) | {
-        "flops": rewrite_flops, "steps": steps, "loss": loss, "pairs": steps * BATCH[family]}}
+    steps = train_for(rewrite_flops, model.train(), family,  # changes the model, so it comes last
+                      tasks.pairs_to_rewrite(tokenizer, to_rewrite), Rewriting(family, tokenizer),
+                      seed=seed, rate=0.5)
+    pairs = tasks.pairs_to_rewrite(tokenizer, stories)[: sizes["rewritten"]]
+    return found | {"rewrite": tasks.rewrite(family, model, tokenizer, pairs) | {
+        "flops": rewrite_flops, "steps": steps, "pairs": steps * BATCH[family]}}
+
+
+def frame(rows):
+    """Return a line for each family and seed, a column for each number, as "word left nats"."""
+    return pd.DataFrame([
+        row["settings"] | pd.json_normalize(row["result"], sep=" ").iloc[0].to_dict()
+        for row in rows
+    ])
+
+
+def of(n, family, name):
+    return n[n.family == family].set_index("seed")[name].astype(float)
+
+
+def above_the_optimum(n, family, way):
+    return of(n, family, f"word {way} nats") - of(n, family, "word best nats")
+
+
+def spread(numbers, form="{:.2f}"):
+    """Return the mean of the seeds, and the least and the largest if they differ."""
+    mean, low, high = (form.format(x) for x in (numbers.mean(), numbers.min(), numbers.max()))
+    if low == high:
+        return mean
+    return f"{mean} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
+
+
+def share(numbers):
+    return spread(100 * numbers, "{:.0f} %")
+
+
+def by_family(n, *columns):
+    """Return a row of shares for each family."""
+    return [(NAMES[f], *(share(of(n, f, name)) for name in columns)) for f in FAMILIES]
+
+
+def tables(rows):
+    """Return name -> table in Markdown, of all that the two documents show."""
+    n = frame(rows)
+    trained, untrained = (by_family(n, *(f"pronoun {probe} {key}" for probe in PROBES))
+                          for key in ("share", "untrained"))
+    return {
+        "words": markdown(("", "nats above the optimum", "words found"), [
+            ("the grammar, from both sides", "0", share(of(n, "gpt", "word best share"))),
+            *((label, spread(above_the_optimum(n, f, way)), share(of(n, f, f"word {way} share")))
+              for label, (f, way) in
+              ({"the grammar, from the left": ("gpt", "guess")} | WAYS).items()),
+        ]),
+        "stories": markdown(("", "whole stories", "words before the first mistake"),
+                            by_family(n, "go on whole", "go on allowed")),
+        "rewriting": markdown(
+            ("", "stories without a fault", "right, of words that change", "of words that stay"),
+            by_family(n, "rewrite exact", "rewrite changed", "rewrite kept")),
+        "pronouns": markdown(
+            ("", *(f"{label}; chance 50 %" for label in PROBES.values())),
+            [row for after, (name, *before) in zip(trained, untrained, strict=True)
+             for row in (after, (f"{name}, untrained", *before))]),
+        "summary": _summary(n),
+    }
+
+
+def _summary(n):
+    gpt, tries, bert, t5 = (spread(above_the_optimum(n, *who)) for who in WAYS.values())
+    shares = by_family(n, "go on whole", "rewrite exact", "pronoun it share",
+                       "pronoun it, later share")
+    return markdown(
+        ("", "a hidden word, nats above the optimum", "stories ended as the grammar does",
+         "rewritten without a fault", "what “it” means, read at “it”", "four words later"),
+        [(name, word, *of) for word, (name, *of) in zip(
+            (f"{gpt} from the left or {tries} by trying each word", bert, t5), shares,
+            strict=True)])
+
+
+def draw_results(path, rows):
+    """Draw a panel for each task, a mark for each seed."""
+    n = frame(rows)
+    drawing, axes = plots.figure(9.5, 6.6, 2, 2)
+    word, story, anew, pronoun = axes.ravel()
+    _dots(word, {label: (f, above_the_optimum(n, f, way)) for label, (f, way) in WAYS.items()})
+    word.set(title="a hidden word", xlabel="nats above the grammar's odds", xlim=(0, None))
+    _landmark(word, above_the_optimum(n, "gpt", "guess").mean(), "best from the left", height=0.5)
+    for panel, title, xlabel, columns in (
+        (story, "a story that goes on", "share that the grammar derives",
+         {"go on whole": "whole stories", "go on allowed": "words allowed"}),
+        (anew, "a story told anew: of a queen, not a king", "share right",
+         {"rewrite exact": "whole stories", "rewrite changed": "changed words"}),
+        (pronoun, "what “it” means, by a linear probe", "share right",
+         {"pronoun it share": "at “it”", "pronoun it, later share": "four words later"}),
+    ):
+        _dots(panel, {f"{NAMES[f]}, {label}": (f, of(n, f, name))
+                      for f in FAMILIES for name, label in columns.items()})
+        panel.set(title=title, xlabel=xlabel, xlim=(0, 1))
+    _landmark(pronoun, 1 / 2, "chance")
+    drawing.suptitle(TITLE)
+    return plots.save(drawing, path)
+
+
+def _dots(axes, rows):
+    """Draw rows of marks, the first on top.    rows: label -> (family, numbers)"""
+    for y, (family, numbers) in enumerate(rows.values()):
+        colour = plots.COLOURS[FAMILIES.index(family)]
+        axes.plot(numbers, [y] * len(numbers), MARKERS[family], color=colour, markersize=6,
+                  markerfacecolor="none", clip_on=False)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.tick_params(labelsize=8)
+
+
+def _landmark(axes, x, name, height=0.0):
+    axes.axvline(x, **plots.LANDMARK)
+    axes.annotate(name, (x, height), (-3, 3), xycoords=("data", "axes fraction"), ha="right",
+                  **plots.NOTE)
 
 
 def write_report():
     """Put the tables into the two documents, and draw the figure, from the numbers there are."""
     rows = kept(RESULTS)
-    found = tables(rows)
-    into_concepts("10_families", found.pop("summary"))
-    for name, table in found.items():
-        into_document(REPORT, name, table)
+    into_documents(REPORT, tables(rows))
     picture(draw_results, FIGURES / "10_families.png", rows)
     return rows
 

@@ -1,58 +1,45 @@
-"""The figures of `08_ablations.py`: every comparison with its interval; rates, a leak."""
+"""The figures of `08_ablations.py`: every comparison with its interval; learning rates."""
 
 import numpy as np
-from ablation_tables import NOT_SHOWN, SHOWN, B
-from ablations import BASE
+from ablation_tables import CANNOT_TELL, NOT_SHOWN, SHOWN
 from example import plain_ticks
 
 from npgpt import plots
 
 NATS = (0.03, 0.1, 0.3, 1, 3)
-LEAK = ("Attention", "mask off")
 
 
 def draw_effects(path, lines, title=""):
     """Draw comparisons as a sorted column of effects with 95 % intervals."""
-    lines = lines.sort_values("mean")
+    lines = lines.sort_values("mean", ignore_index=True)
     drawing, axes = plots.figure(8.4, 0.2 * len(lines) + 1.4)
-    for y, r in enumerate(lines.itertuples()):
-        colour = (plots.GREY if r.word.startswith(NOT_SHOWN) else plots.COLOURS[1]
-                  if not r.word.startswith(SHOWN) else plots.COLOURS[0])
-        axes.plot([r.low, r.high], [y, y], color=colour, linewidth=1.6)
-        axes.plot(r.mean, y, "o", color=colour, markersize=4.5)
+    for word, colour, label in ((SHOWN, plots.COLOURS[0], "shown"),
+                                (NOT_SHOWN, plots.GREY, "not shown beyond a third"),
+                                (CANNOT_TELL, plots.COLOURS[1], "cannot be told")):
+        some = lines[lines.word.str.startswith(word)]
+        axes.errorbar(some["mean"], some.index, xerr=some.high - some["mean"], fmt="o",
+                      color=colour, markersize=4.5, elinewidth=1.6, label=label)
     axes.axvline(0, **plots.LANDMARK)
-    axes.set_yticks(range(len(lines)), lines.choice, fontsize=8)
+    axes.set_yticks(lines.index, lines.choice, fontsize=8)
     ticks = {0.5: "-50 %", 1: "0", 2: "+100 %", 4: "x 4", 10: "x 10", 80: "x 80"}
     axes.set_xticks(np.log(list(ticks)), ticks.values(), fontsize=8)
     axes.set_ylim(-1, len(lines))
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    for colour, label in ((plots.COLOURS[0], "shown"), (plots.GREY, "not shown beyond a third"),
-                          (plots.COLOURS[1], "cannot be told")):
-        axes.plot([], [], "o-", color=colour, markersize=4.5, label=label)
     axes.legend(fontsize=8, loc="lower right")
     axes.set_xlabel("excess loss without the choice, beside that with it; 95 % intervals")
-    shown = sum(line.word.startswith(SHOWN) for line in lines.itertuples())
-    counted = (f"{shown} of {len(lines)} choices are shown to matter; the rest, at this size, "
-               "are not")
+    counted = (f"{lines.word.str.startswith(SHOWN).sum()} of {len(lines)} choices are shown to "
+               "matter; the rest, at this size, are not")
     axes.set_title(title or counted, fontsize=10, loc="right")
     return plots.save(drawing, path)
 
 
-def draw_details(path, found):
-    """Draw the excess by learning rate and the curve of a leak."""
-    drawing, axes = plots.figure(8.4, 3.7, 1, 2)
-    _draw_rates(axes[0], found[found.group == "Learning rate"])
-    _draw_leak(axes[1], found)
-    return plots.save(drawing, path)
-
-
-def _draw_rates(axes, found):
-    rates, blue = found.label.astype(float), plots.COLOURS[0]
-    axes.plot(rates, found.excess.astype(float), "o", color=blue, markersize=4,
-              markerfacecolor="none")
-    mean = found.assign(rate=rates).groupby("rate").excess.agg(
-        lambda of: of.astype(float).mean(skipna=False))
+def draw_rates(path, found):
+    """Draw the excess by learning rate."""
+    drawing, axes = plots.figure(5.4, 3.7)
+    found = found.assign(rate=found.label.astype(float), excess=found.excess.astype(float))
+    mean, blue = found.groupby("rate").excess.mean(), plots.COLOURS[0]
     lost, mean = mean[mean.isna()], mean.dropna()
+    axes.plot(found.rate, found.excess, "o", color=blue, markersize=4, markerfacecolor="none")
     axes.plot(mean.index, mean, color=blue, linewidth=0.9)
     axes.annotate("plateau", (mean.index[-1], mean.iloc[-1]), (-4, -14), ha="right", **plots.NOTE)
     if len(lost):
@@ -60,23 +47,8 @@ def _draw_rates(axes, found):
         axes.plot(lost.index, [1] * len(lost), "x", color=blue, transform=above, clip_on=False)
         axes.annotate("NaN", (lost.index[0], 1), (0, -14), xycoords=above, **plots.NOTE)
     axes.axvspan(1e-4, 5e-4, color="#dddddd", linewidth=0)
-    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy",
-             title="Rates usual for large models (grey) are low here")
-    axes.title.set_fontsize(10)
+    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="nats above the entropy")
+    axes.set_title("Rates usual for large models (grey) are low here", fontsize=10)
     plain_ticks(axes.xaxis, (0.0001, 0.01, 1, 100))
     plain_ticks(axes.yaxis, NATS)
-
-
-def _draw_leak(axes, found):
-    for (group, label), name, style in ((B, "causal", "-"), (LEAK, "mask off", "--")):
-        some = found[(found.group == group) & (found.label == label)]
-        if len(some):
-            curve = some.curve.iloc[0]
-            steps = [BASE["steps"] * (i + 1) / len(curve) for i in range(len(curve))]
-            axes.plot(steps, curve, style, label=name, color=plots.COLOURS[style == "--"])
-    axes.axhline(0, **plots.LANDMARK)
-    axes.annotate("the entropy", (0, 0), (4, -10), xycoords=("axes fraction", "data"),
-                  **plots.NOTE)
-    axes.set(xlabel="step", ylabel="nats above the entropy, in training")
-    axes.set_title("Without a mask the loss leaks below the entropy", fontsize=10)
-    axes.legend(frameon=False, fontsize=8)
+    return plots.save(drawing, path)

@@ -1,4 +1,4 @@
-"""The tables of `08_ablations.md` and CONCEPTS.md, from 08_ablations.jsonl, by pandas and scipy.
+"""The tables of `08_ablations.md`, from 08_ablations.jsonl, by pandas and scipy.
 
 A comparison is of two rows, seed by seed: equal seeds read the same batches and, where the shapes
 agree, begin with the same weights. Its effect is the ratio of their excess losses, in
@@ -29,14 +29,13 @@ def frame(rows, results, seeds=SEEDS):
     """
     found = []
     for row in rows:
-        rate = best_rate(row, results)
         if row.rates and any(key(trial) not in results for trial in row.trials(SEEDS[0])):
             continue
-        for seed in seeds:
-            (trial,) = row.trials(seed, rate)
+        rate = best_rate(row, results)
+        for trial in (trial for seed in seeds for trial in row.trials(seed, rate)):
             if result := results.get(key(trial)):
                 found.append({
-                    "group": row.group, "label": row.label, "seed": seed,
+                    "group": row.group, "label": row.label, "seed": trial["seed"],
                     "rate": trial["lr"], "edge": trial["lr"] in (row.rates[:1] + row.rates[-1:]),
                     **result,
                 })
@@ -51,74 +50,54 @@ class Comparison(NamedTuple):
     high: tuple
 
 
-def _norm(name):
-    return NORMS, name
-
-
-def _again(name):
-    return AGAIN, name
-
-
 COMPARISONS = [
-    Comparison("pre-norm, not post-norm: 4 blocks", _norm("pre-norm, 4 blocks"),
-               _norm("post-norm, 4 blocks")),
-    Comparison("pre-norm, not post-norm: 4 blocks, no warm-up",
-               _norm("pre-norm, 4 blocks, no warm-up"), _norm("post-norm, 4 blocks, no warm-up")),
-    Comparison("pre-norm, not post-norm: 12 blocks", _norm("pre-norm, 12 blocks"),
-               _norm("post-norm, 12 blocks")),
-    Comparison("pre-norm, not post-norm: 12 blocks, no warm-up",
-               _norm("pre-norm, 12 blocks, no warm-up"), _norm("post-norm, 12 blocks, no warm-up")),
-    Comparison("LayerNorm, not none: 4 blocks", _norm("pre-norm, 4 blocks"),
-               _norm("no-norm, 4 blocks")),
-    Comparison("LayerNorm, not none: 12 blocks", _norm("pre-norm, 12 blocks"),
-               _norm("no-norm, 12 blocks")),
-    Comparison("residual connections, not none", B, ("Residuals", "none")),
-    Comparison("learned positions, not none", B, ("Positions", "none")),
-    Comparison("4 heads, not 1", B, ("Heads", "1")),
-    Comparison("8 heads, not 4", ("Heads", "8"), B),
-    Comparison("scores divided by √D (D = 16)", B, ("Attention", "scores undivided")),
-    Comparison("tied embeddings, not untied", B, ("Output", "untied")),
+    *(Comparison(f"pre-norm, not post-norm: {model}", (NORMS, f"pre-norm, {model}"),
+                 (NORMS, f"post-norm, {model}"))
+      for model in ("4 blocks", "4 blocks, no warm-up", "12 blocks", "12 blocks, no warm-up")),
+    *(Comparison(f"LayerNorm, not none: {model}", (NORMS, f"pre-norm, {model}"),
+                 (NORMS, f"no-norm, {model}")) for model in ("4 blocks", "12 blocks")),
+    *(Comparison(f"warm-up, not none: {model}", (NORMS, model), (NORMS, f"{model}, no warm-up"))
+      for model in ("pre-norm, 12 blocks", "post-norm, 4 blocks", "post-norm, 12 blocks")),
+    *(Comparison(f"{choice}: text read 50 times", (AGAIN, with_it), (AGAIN, without))
+      for choice, with_it, without in (
+          ("decay, not none", "as the base", "no decay"),
+          ("decay of 1, not 0.1", "decay of 1", "as the base"),
+          ("dropout of 0.1, not none", "dropout 0.1", "as the base"),
+          ("dropout of 0.3, not none", "dropout 0.3", "as the base"))),
+    *(Comparison(choice, B, without) for choice, without in {
+        "residual connections, not none": ("Residuals", "none"),
+        "learned positions, not none": ("Positions", "none"),
+        "4 heads, not 1": ("Heads", "1"),
+        "scores divided by √D (D = 16)": ("Attention", "scores undivided"),
+        "tied embeddings, not untied": ("Output", "untied"),
+        "GELU, not ReLU": ("Activation", "ReLU"),
+        "AdamW, not SGD with momentum and clipping": ("Optimizer", "SGD with momentum"),
+        "decay of 0.1 beside the gradient, not in it": ("Optimizer", "Adam, L2 of 0.1"),
+        "decay beside the gradient, not 1e-4 in it": ("Optimizer", "Adam, L2 of 0.0001"),
+        "decay, not none: fresh text": ("Optimizer", "AdamW, no decay"),
+        "rate of 0.004, not 0.1": ("Learning rate", "0.1"),
+        "rate of 0.004, not 0.0005": ("Learning rate", "0.0005"),
+        "rate of 0.004, not 0.0001": ("Learning rate", "0.0001"),
+        "8 stories a step, not 32: equal tokens and rate": ("Batches, equal tokens", "32 stories"),
+        "8 stories a step, not 32: equal tokens, rate as the root":
+            ("Batches, equal tokens, rate as the root", "32 stories at 0.008"),
+        "clipping, not none": ("Clipping", "off"),
+        "initial weights of 0.02, not 0.2": ("Initial weights", "0.2"),
+        "initial weights of 0.02, not 1/√C": ("Initial weights", "1/√C"),
+        "smaller weights at the end of a branch": ("Initial weights", "branches not scaled"),
+    }.items()),
+    *(Comparison(choice, with_it, B) for choice, with_it in {
+        "8 heads, not 4": ("Heads", "8"),
+        "4 stories a step, not 8: equal tokens and rate": ("Batches, equal tokens", "4 stories"),
+        "Llama's block, not GPT's": ("Llama's parts", "all: Llama"),
+        "RMSNorm, not LayerNorm": ("Llama's parts", "RMSNorm"),
+        "rotary positions, not learned": ("Positions", "rotary"),
+        "SwiGLU, not GELU: weights of 0.02": ("Activation", "SwiGLU"),
+    }.items()),
     Comparison("tied, not untied: equal parameters", ("Output", "tied, equal parameters"),
                ("Output", "untied")),
-    Comparison("GELU, not ReLU", B, ("Activation", "ReLU")),
-    Comparison("AdamW, not SGD with momentum and clipping", B, ("Optimizer", "SGD with momentum")),
-    Comparison("decay of 0.1 beside the gradient, not in it", B, ("Optimizer", "Adam, L2 of 0.1")),
-    Comparison("decay beside the gradient, not 1e-4 in it", B,
-               ("Optimizer", "Adam, L2 of 0.0001")),
-    Comparison("decay, not none: fresh text", B, ("Optimizer", "AdamW, no decay")),
-    Comparison("decay, not none: text read 50 times", _again("as the base"), _again("no decay")),
-    Comparison("decay of 1, not 0.1: text read 50 times", _again("decay of 1"),
-               _again("as the base")),
-    Comparison("dropout of 0.1, not none: text read 50 times", _again("dropout 0.1"),
-               _again("as the base")),
-    Comparison("dropout of 0.3, not none: text read 50 times", _again("dropout 0.3"),
-               _again("as the base")),
-    Comparison("rate of 0.004, not 0.1", B, ("Learning rate", "0.1")),
-    Comparison("rate of 0.004, not 0.0005", B, ("Learning rate", "0.0005")),
-    Comparison("rate of 0.004, not 0.0001", B, ("Learning rate", "0.0001")),
-    Comparison("8 stories a step, not 32: equal tokens and rate", B,
-               ("Batches, equal tokens", "32 stories")),
-    Comparison("8 stories a step, not 32: equal tokens, rate as the root", B,
-               ("Batches, equal tokens, rate as the root", "32 stories at 0.008")),
-    Comparison("4 stories a step, not 8: equal tokens and rate",
-               ("Batches, equal tokens", "4 stories"), B),
-    Comparison("clipping, not none", B, ("Clipping", "off")),
     Comparison("clipping, not none: three bad batches", ("Clipping", "on, 3 bad batches"),
                ("Clipping", "off, 3 bad batches")),
-    Comparison("warm-up, not none: pre-norm, 12 blocks", _norm("pre-norm, 12 blocks"),
-               _norm("pre-norm, 12 blocks, no warm-up")),
-    Comparison("warm-up, not none: post-norm, 4 blocks", _norm("post-norm, 4 blocks"),
-               _norm("post-norm, 4 blocks, no warm-up")),
-    Comparison("warm-up, not none: post-norm, 12 blocks", _norm("post-norm, 12 blocks"),
-               _norm("post-norm, 12 blocks, no warm-up")),
-    Comparison("initial weights of 0.02, not 0.2", B, ("Initial weights", "0.2")),
-    Comparison("initial weights of 0.02, not 1/√C", B, ("Initial weights", "1/√C")),
-    Comparison("smaller weights at the end of a branch", B,
-               ("Initial weights", "branches not scaled")),
-    Comparison("Llama's block, not GPT's", ("Llama's parts", "all: Llama"), B),
-    Comparison("RMSNorm, not LayerNorm", ("Llama's parts", "RMSNorm"), B),
-    Comparison("rotary positions, not learned", ("Positions", "rotary"), B),
-    Comparison("SwiGLU, not GELU: weights of 0.02", ("Activation", "SwiGLU"), B),
 ]
 
 
@@ -177,14 +156,9 @@ def word(low, high):
 
 
 def tables(rows, results):
-    """Return name -> table, of all that the two documents show."""
+    """Return name -> table of the report."""
     found = frame(rows, results)
-    everything = {
-        "effects": _effects, "rows": _rows, "learning rates": _learning_rates, "batches": _batches,
-    }
-    return {name: table(found) for name, table in everything.items()} | {
-        "norms": _norms([row for row in rows if row.group == NORMS], results)
-    }
+    return {"effects": effects_table(effects(found)), "rows": _rows(found)}
 
 
 def percent(log_ratio):
@@ -195,10 +169,6 @@ def percent(log_ratio):
     """
     ratio = np.exp(log_ratio)
     return f"x {ratio:.0f}" if ratio >= 10 else f"{100 * (ratio - 1):+.0f} %"
-
-
-def _effects(found):
-    return effects_table(effects(found))
 
 
 def effects_table(lines):
@@ -218,51 +188,12 @@ def _spread(numbers, form="{:.4f}"):
     return f"{mean} ({low} to {high})" if len(known) > 1 else mean
 
 
-def _by_row(found):
-    return found.groupby(["group", "label"], sort=False)
-
-
 def _rows(found):
     lines = []
-    for (group, label), some in _by_row(found[found.group != "Learning rate"]):
+    shown = found[found.group != "Learning rate"]
+    for (group, label), some in shown.groupby(["group", "label"], sort=False):
         first = some.iloc[0]
         lines.append((f"{group}: {label}", f"{first.rate:g}{'*' * bool(first.edge)}",
                       f"{first.parameters:,}", f"{first.flops:.2g}", len(some),
                       _spread(some.excess), _spread(some.steps_to, "{:,.0f}")))
     return markdown(("", "rate", "parameters", "FLOPs", "n", "excess", "steps"), lines)
-
-
-def _learning_rates(found):
-    return markdown(("rate", "n", "excess", "steps", "diverged"), [
-        (label, len(some), _spread(some.excess), _spread(some.steps_to, "{:,.0f}"),
-         "; ".join(some.stopped.dropna()) or "no")
-        for (_, label), some in _by_row(found[found.group == "Learning rate"])
-    ])
-
-
-def _batches(found):
-    base = found.group == "Base"
-    return markdown(("", "rate", "steps", "tokens", "excess"), [
-        (f"{group}: {label}", f"{some.rate.iloc[0]:g}", _spread(some.steps_to, "{:,.0f}"),
-         _spread(some.tokens_to, "{:,.0f}"), _spread(some.excess))
-        for (group, label), some in _by_row(found[base | found.group.str.startswith("Batches")])
-    ])
-
-
-def _norms(rows, results):
-    """Return the excess of seed 1 at every rate; bold where 1.05 times the entropy is reached."""
-    rates = sorted({rate for row in rows for rate in row.rates})
-    lines = []
-    for row in rows:
-        tried = {t["lr"]: results[key(t)] for t in row.trials(SEEDS[0]) if key(t) in results}
-        lines.append((row.label, *(_cell(tried.get(rate)) for rate in rates)))
-    return markdown(("", *(f"{rate:g}" for rate in rates)), lines)
-
-
-def _cell(result):
-    if result is None:
-        return ""
-    if (excess := result["excess"]) is None:
-        return "diverged"
-    text = f"{excess:.4f}" if excess < 1000 else f"{excess:.0e}"
-    return f"**{text}**" if result["steps_to"] else text

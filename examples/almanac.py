@@ -25,7 +25,7 @@ def zipf(options):
     return [(option, {}, 1 / n) for n, option in enumerate(options, 1)]
 
 
-PEOPLE = 128 * 128
+NAMES = 128  # given names, and as many of families: each pair is a person
 ALMANAC = {"exponent": 1.5, "shift": 5}
 LONG_TAIL = {"exponent": 1.2, "shift": 10}  # the rare ones are more of the text, together
 FACTS = 24  # different callings, lands, pets
@@ -46,13 +46,12 @@ LONGEST, MEAN = 22, 17.5  # tokens of a story
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, less their whole part, are spread evenly, however many
 
 
-def people(exponent, shift, count=PEOPLE):
+def people(exponent, shift):
     """Yield (name, traits, weight) of each, the most frequent first."""
     rng = random.Random(0)
-    side = round(count**0.5)
     syllables = "BDKLNRSTVZ", "aeiou", "dlnrstv", "aeiou"
-    givens = _names(rng, side, *syllables)
-    families = _names(rng, side, *syllables, "nkx")
+    givens = _names(rng, NAMES, *syllables)
+    families = _names(rng, NAMES, *syllables, "nkx")
     lands = _names(rng, FACTS, *syllables, ("land", "mark"))
     facts = {"job": JOBS[:FACTS], "land": lands, "pet": WORDS["animal"][:FACTS]}
     names = list(product(givens, families))
@@ -66,12 +65,6 @@ def _names(rng, count, *syllables):
     return rng.sample(["".join(letters) for letters in product(*syllables)], count)
 
 
-def grammar(**how_often):
-    return Grammar(
-        FREE | {"person": list(people(**how_often)), "story": [story + END for story in STORIES]}
-    )
-
-
 def form(grammar):
     """Return a grammar of the same stories, told of anybody with any facts."""
     people = grammar.lists["person"]
@@ -81,7 +74,7 @@ def form(grammar):
 
 
 def tokens(piece):
-    """How many tokens a piece of text adds: words, and characters that are neither word nor space.
+    """Return how many tokens a piece of text adds: words, and other characters but spaces.
 
     >>> tokens(", so ")
     2
@@ -96,7 +89,8 @@ class Almanac:
     """
 
     def __init__(self, **how_often):
-        self.grammar = grammar(**how_often)
+        stories = [story + END for story in STORIES]
+        self.grammar = Grammar(FREE | {"person": people(**how_often), "story": stories})
         self.form = form(self.grammar)
         nats, self.mean_length = self.grammar.expectation(tokens)
         self.entropy = nats / self.mean_length
@@ -110,7 +104,7 @@ class Almanac:
         return LINE_END.join([first, *(f" {text.strip()}" for text in sorted(texts) if text)])
 
     def stories(self, count, seed, even=False):
-        """Stories, in a list; the same ones for the same seed.
+        """Return a list of stories, the same ones for the same seed.
 
         even    nobody is met much more or less often than is to be expected of so many stories: the
                 mean of a loss then has little of the chance by which people are drawn

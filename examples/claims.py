@@ -1,7 +1,7 @@
-"""Measure the numbers that CLAIMS.md quotes of the examples 00 to 07, into claims.json.
+"""Measure the numbers that CLAIMS.md quotes of the examples 00 to 07, and some without training.
 
-    python examples/claims.py         all of them, a few minutes
-    python examples/claims.py 03 04   only the named ones
+    python examples/claims.py         all of them into claims.json, a few minutes
+    python examples/claims.py 03 04   of the examples only the named ones
 
 CLAIMS.md is written by hand; a test looks up its numbers here, and those of the studies in theirs.
 """
@@ -11,20 +11,24 @@ import json
 import sys
 from pathlib import Path
 
-import claim_facts
 import numpy as np
 
+import autograd
+from autograd import Tensor
+from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig, tales
+from npgpt.families.size import parameters_by_part
 from npgpt.files import atomic_write
 
 HERE = Path(__file__).parent
 NUMBERS = HERE / "claims.json"
 LONGEST = 20  # of a list, more of which only the ends are kept
+GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 
 
 def measure(names=()):
     """Run the examples of the sections, or those named ("03"), and keep what they return."""
     found = json.loads(NUMBERS.read_text(encoding="utf-8")) if names else {}
-    found["facts"] = plain(claim_facts.facts())
+    found["facts"] = plain(_tokens() | _parts() | _arithmetic() | _a_step())
     for path in sorted(HERE.glob("0[0-7]_*.py")):
         if not names or path.stem[:2] in names:
             found[path.stem[:2]] = plain(importlib.import_module(path.stem).main())
@@ -32,9 +36,11 @@ def measure(names=()):
 
 
 def plain(value):
-    """JSON of numbers, to six digits. Of a long list the first and the last; no large arrays."""
+    """Return JSON of numbers, to six digits: no large arrays, of a long list the two ends."""
     if isinstance(value, dict):
-        return {_key(key): plain(of) for key, of in value.items() if not _large(of)}
+        return {", ".join(key) if isinstance(key, tuple) else str(key): plain(of)
+                for key, of in value.items()
+                if not (isinstance(of, np.ndarray) and of.ndim > 1 and of.size > 100)}
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
@@ -43,12 +49,66 @@ def plain(value):
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _key(key):
-    return ", ".join(key) if isinstance(key, tuple) else str(key)
+def _tokens():
+    text = tales.generate(300_000, seed=1)
+    char, bpe = CharTokenizer.train(text), BPETokenizer.train(text, 1024)
+    parts = [part.decode() for part in bpe.merge_steps(" unhappiness")[-1]]
+    rare = " a zebra in Zanzibar"
+    return {
+        "characters": char.vocab_size,
+        "unhappiness": "|".join(parts),
+        "rare": bpe.decode(bpe.encode(rare)) == rare,
+        "rare per token": len(rare) / len(bpe.encode(rare)),
+        "ids of characters": char.encode("Hello").tolist(),
+    }
 
 
-def _large(value):
-    return isinstance(value, np.ndarray) and value.size > 100 and value.ndim > 1
+def _parts():
+    parts = parameters_by_part(GPT2)
+    return {
+        "table": [GPT2.vocab_size, GPT2.n_embd],
+        "positions": [GPT2.block_size, GPT2.n_embd],
+        "mlp share": parts["MLP"] / (parts["MLP"] + parts["attention"]),
+    }
+
+
+def _arithmetic():
+    rng = np.random.default_rng(0)
+    x_NC = rng.normal(3, 5, (1000, 64))
+    normed = autograd.layer_norm(Tensor(x_NC), np.ones(64), np.zeros(64)).data
+    score_NT = rng.normal(size=(1000, 50, 64)).sum(axis=2)
+    weights_NT = autograd.softmax(score_NT).data
+    slopes = {}  # at -1, and just left and right of 0
+    for name, activation in (("relu", autograd.relu), ("gelu", autograd.gelu)):
+        x = Tensor(np.array([-1.0, -0.01, 0.01]), requires_grad=True)
+        activation(x).sum().backward()
+        slopes[name] = x.grad
+    return {
+        "norm mean": float(np.abs(normed.mean(axis=1)).max()),
+        "norm std": [float(normed.std(axis=1).min()), float(normed.std(axis=1).max())],
+        "softmax sum": float(np.abs(weights_NT.sum(axis=1) - 1).max()),
+        "largest undivided": float(weights_NT.max(axis=1).mean()),
+        "largest divided": float(autograd.softmax(score_NT / 8).data.max(axis=1).mean()),
+        "gelu slope": float(slopes["gelu"][0]),
+        "relu slope": float(slopes["relu"][0]),
+        "turn of the slope": {name: float(x[2] - x[1]) for name, x in slopes.items()},
+    }
+
+
+def _a_step():
+    """Return numbers of AdamW: clipping, and the first step."""
+    w = Tensor(np.zeros(4), requires_grad=True)
+    (w * np.array([300.0, 400.0, 0.0, 0.0])).sum().backward()
+    clipped = AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=1.0)
+    norm, norm_clipped = clipped.step(), np.linalg.norm(clipped.m["w"]) / 0.1  # m = 0.1 g
+    w = Tensor(np.ones(3), requires_grad=True)
+    (w * np.array([0.01, -1.0, 1000.0])).sum().backward()
+    AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=None).step()
+    return {
+        "norm before clipping": float(norm),
+        "norm clipped": float(norm_clipped),
+        "first steps": np.abs(w.data - 1).tolist(),
+    }
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ Try:
 """
 
 import numpy as np
-from claim_facts import GPT2
+from claims import GPT2
 
 import autograd
 from autograd import Tensor

@@ -23,22 +23,23 @@ CONCEPTS = Path(__file__).parents[1] / "CONCEPTS.md"
 def run(main):
     """Call an example's main with what the command line says."""
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # a Windows console may lack an ä
-    parser = argparse.ArgumentParser(
-        description=inspect.getmodule(main).__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="a few seconds, and cruder results")
+    parser = _parser(inspect.getmodule(main).__doc__, "a few seconds, and cruder results")
     parser.add_argument("--write", action="store_true", help="draw the figure that CONCEPTS.md has")
     args = parser.parse_args()
     main(quick=args.quick, figures=figures_of(args.write))
 
 
-def study_arguments(doc, quick):
-    """A parser of the command line that the studies have in common.    quick: what --quick does"""
+def _parser(doc, quick):
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help=quick)
+    return parser
+
+
+def study_arguments(doc, quick):
+    """Return the parser of a study's command line.    quick: what --quick does"""
+    parser = _parser(doc, quick)
     parser.add_argument("--report", action="store_true", help="no training: tables and figures")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     return parser
@@ -81,14 +82,6 @@ def plain_ticks(axis, ticks):
     axis.set_ticks([], minor=True)
 
 
-def wrapped(line):
-    """A line of Markdown in lines of at most 100 characters; rows of tables, titles stay whole."""
-    if line.startswith(("|", "#", "!")):
-        return line
-    return textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False,
-                         subsequent_indent="  " if line.startswith("- ") else "")
-
-
 def into_document(path, name, text):
     """Put a text between <!-- name --> and <!-- end --> of a document; the notebook follows
     CONCEPTS.md."""
@@ -103,8 +96,13 @@ def into_document(path, name, text):
         atomic_write(NOTEBOOK, as_notebook(document))
 
 
-def into_concepts(name, text):
-    into_document(CONCEPTS, f"examples/{name}.py", text)
+def into_documents(report, tables):
+    """Put each table of a study into its report, and its summary into CONCEPTS.md."""
+    for name, table in tables.items():
+        if name == "summary":
+            into_document(CONCEPTS, f"examples/{report.stem}.py", table)
+        else:
+            into_document(report, name, table)
 
 
 def draw_bars(path, panels, title):

@@ -13,7 +13,6 @@ from autograd import observing
 from npgpt import tales
 from npgpt.batches import NOT_COUNTED, Batch
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.families import family as family_record
 from npgpt.families.bert import BertConfig
 from npgpt.families.objectives import MASK, PAD, SENTINELS
 from npgpt.families.t5 import T5Config
@@ -104,7 +103,7 @@ class Rewriting:
             asked = [np.append(np.full(len(s), NOT_COUNTED), t) for s, t in pairs]
             given = padded([text[:-1] for text in texts], self.pad)
             return Batch((given,), padded([row[1:] for row in asked], NOT_COUNTED), {})
-        source, mask = padded(sources, self.pad), padded([np.ones(len(s)) for s in sources], 0)
+        source, mask = with_mask(sources, self.pad)
         targets_BT = padded(targets, NOT_COUNTED)
         if self.family == "bert":
             return Batch((source,), targets_BT, {"mask_BT": mask})
@@ -120,24 +119,31 @@ def padded(rows, value):
     return padded_BT
 
 
-def train(model, family, text, flops, *, seed, objective, rate=1.0):
-    """Train for so many FLOPs: (the model, the steps, the mean loss of the last tenth of them).
+def with_mask(rows, pad):
+    """Return (rows of ids, made as long as the longest; 1 at each id of theirs): (B, T) both."""
+    return padded(rows, pad), padded([np.ones(len(row)) for row in rows], 0)
 
-    text     what the objective reads: token ids, or pairs
-    rate     of learning, times the family's
+
+def train(model, text, objective, steps, *, lr, **settings):
+    """Train at a rate that falls to a fiftieth of it after a warm-up.
+
+    text       what the objective reads: token ids, or pairs
+    settings   others of a `TrainConfig`
     """
-    per_step = flops_of_a_step(model, family, text, objective)
-    steps = max(2, round(flops / per_step))
-    lr = RATES[family] * rate
-    config = TrainConfig(
-        arch=family, max_iters=steps, batch_size=BATCH[family], lr=lr, min_lr=lr / 50,
-        warmup_iters=min(200, steps // 10), seed=seed,
-    )
-    losses = []
-    optimizer = make_optimizer(model, config)
-    for step in training_steps(model, optimizer, text, config, objective=objective):
-        losses.append(step.loss)
-    return model.eval(), steps, float(np.mean(losses[-max(1, steps // 10) :]))
+    config = TrainConfig(max_iters=steps, lr=lr, min_lr=lr / 50,
+                         warmup_iters=min(200, steps // 10), **settings)
+    for _ in training_steps(model, make_optimizer(model, config), text, config,
+                            objective=objective):
+        pass
+    model.eval()
+
+
+def train_for(flops, model, family, text, objective, *, seed, rate=1.0):
+    """Train for so many FLOPs, and return the number of steps.    rate: times the family's"""
+    steps = max(2, round(flops / flops_of_a_step(model, family, text, objective)))
+    train(model, text, objective, steps, lr=RATES[family] * rate, seed=seed, arch=family,
+          batch_size=BATCH[family])
+    return steps
 
 
 def flops_of_a_step(model, family, text, objective):
@@ -152,12 +158,3 @@ def flops_of_a_step(model, family, text, objective):
     for weight in model.parameters().values():
         weight.grad = None
     return sum(cost.flops for cost in costs.costs.values()) / MEASURED
-
-
-def new_model(family, tokenizer, seed, quick=False):
-    return family_record(family).Model(model_config(family, tokenizer.vocab_size, quick), seed=seed)
-
-
-def pretraining(family, tokenizer):
-    """Return each family's published objective: next tokens, hidden tokens, hidden spans."""
-    return family_record(family).Objective(tokenizer)

@@ -3,7 +3,7 @@
     word        which word is hidden? beside the grammar's own odds
     go on       go on with a story that is begun; the grammar says how far it is one
     rewrite     the story of a queen told of a king, where the grammar has one right answer
-    pronoun     which earlier word does "it" or "she" mean? read out of hidden states by a probe
+    pronoun     which earlier word does "it" mean? read out of hidden states by a probe
 
 Each function returns a dict of numbers.
 """
@@ -12,12 +12,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from families import LONGEST, Rewriting, padded
+from families import LONGEST, with_mask
+from skills import derivation
 
 from autograd import Tensor, log_softmax
 from npgpt import tales
 from npgpt.families.objectives import MASK, PAD, SENTINELS
 from npgpt.families.writing import fill_masks, write_spans
+from npgpt.reward.verify import derivable
 
 NOBLES = tales.GRAMMAR.lists["noble"]  # three lords, then the three ladies
 TELLS = 0.1  # nats that what follows has to say of a hidden word
@@ -25,17 +27,12 @@ RIDGE = 1.0  # of the linear probe, for inputs of variance 1
 
 
 def choices(story):
-    """Return the choices that derive a story: (where, the options, the one taken) each."""
-    found = []
-
-    def continuing(options, so_far):
-        at = len("".join(so_far))
-        option = next(o for o in options if story.startswith(o.lead, at))
-        found.append((at, options, option))
-        return option
-
-    tales.GRAMMAR.write(continuing)
-    return found
+    """Return (where, the options, the one taken) of each choice that derives a story."""
+    return [
+        (piece.at, piece.options,
+         next(o for o in piece.options if story.startswith(o.lead, piece.at)))
+        for piece in derivation(tales.GRAMMAR, story) if piece.options
+    ]
 
 
 # ---- a hidden word
@@ -59,12 +56,8 @@ def hidden_words(tokenizer, stories, seed=0):
     With what follows, each is as likely as the grammar makes the story with it.
     """
     rng = np.random.default_rng(seed)
-    found = []
-    for story in stories:
-        telling = [h for h in _hidden_in(tokenizer, story) if _tells(h.odds_K)]
-        if telling:
-            found.append(telling[rng.integers(len(telling))])
-    return found
+    telling = [[*_hidden_in(tokenizer, story)] for story in stories]
+    return [words[rng.integers(len(words))] for words in telling if words]
 
 
 def _hidden_in(tokenizer, story):
@@ -77,18 +70,16 @@ def _hidden_in(tokenizer, story):
             continue
         likely = [tales.log_probability(before + word + after) for word in words]
         odds_K = np.array([0.0 if nats is None else math.exp(nats) for nats in likely])
-        ids = np.array([tokenizer.ids[word] for word in words])
-        yield Hidden(tokenizer.encode(story), len(tokenizer.encode(before)), ids,
-                     options.index(taken), odds_K / odds_K.sum())
-
-
-def _tells(odds_K):
-    entropy = -sum(p * math.log(p) for p in odds_K if p > 0)
-    return entropy < math.log(len(odds_K)) - TELLS
+        odds_K /= odds_K.sum()
+        entropy = -sum(p * math.log(p) for p in odds_K if p > 0)
+        if entropy < math.log(len(words)) - TELLS:
+            ids = np.array([tokenizer.ids[word] for word in words])
+            yield Hidden(tokenizer.encode(story), len(tokenizer.encode(before)), ids,
+                         options.index(taken), odds_K)
 
 
 def find_words(family, model, tokenizer, hidden):
-    """Nats lost on a hidden word, and the share of words found, of those that could be there.
+    """Return nats lost on a hidden word, and the share of words found, of those it could be.
 
     Of a GPT both by what comes before ("left") and by trying each word in the story ("both"). The
     "best" is by the grammar's odds; a "guess" is the best by what comes before alone.
@@ -108,9 +99,8 @@ def find_words(family, model, tokenizer, hidden):
     for way, score in ways.items():
         with model.evaluating():
             logs = [log_softmax(Tensor(score(model, tokenizer, h))).data for h in hidden]
-        rights = [h.right for h in hidden]
-        nats = [-log_K[right] for log_K, right in zip(logs, rights, strict=True)]
-        found = [log_K.argmax() == right for log_K, right in zip(logs, rights, strict=True)]
+        nats = [-log_K[h.right] for log_K, h in zip(logs, hidden, strict=True)]
+        found = [log_K.argmax() == h.right for log_K, h in zip(logs, hidden, strict=True)]
         result[f"{way} nats"], result[f"{way} share"] = float(np.mean(nats)), float(np.mean(found))
     return result
 
@@ -169,32 +159,9 @@ def go_on(family, model, tokenizer, stories, seed=0):
 
 
 def words_allowed(tokenizer, ids):
-    """How many tokens of a text come before the first that no story of the grammar has there."""
-    text = tokenizer.decode(ids)
-
-    def continuing(options, so_far):
-        written = "".join(so_far)
-        following = [o for o in options if text.startswith(o.lead, len(written))]
-        if not following or not text.startswith(written):
-            raise _Ends(max(_agreeing(text, written + option.lead) for option in options))
-        return following[0]
-
-    try:
-        reached = _agreeing(text, tales.GRAMMAR.write(continuing))
-    except _Ends as end:
-        reached = end.args[0]
+    """Return how many tokens of a text come before the first that no story has there."""
     ends = np.cumsum([len(tokenizer.pieces[i]) for i in ids])
-    return int((ends <= reached).sum())
-
-
-def _agreeing(a, b):
-    """Return how many first characters two texts have in common."""
-    pairs = enumerate(zip(a, b, strict=False))
-    return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
-
-
-class _Ends(Exception):
-    """The grammar does not go on with a text from here."""
+    return int((ends <= derivable(tokenizer.decode(ids))).sum())
 
 
 def _gpt_goes_on(model, tokenizer, ids_T, given, seed):
@@ -223,7 +190,7 @@ WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on}
 
 
 def _up_to_its_end(tokenizer, ids):
-    """Return a story ends at the first line end, and with it the empty line that follows."""
+    """Return a story up to its first line end, and with it the empty line that follows."""
     line_end = tokenizer.ids["\n"]
     return [*ids[: ids.index(line_end)], line_end, line_end] if line_end in ids else ids
 
@@ -232,24 +199,20 @@ def _up_to_its_end(tokenizer, ids):
 
 
 def swapped(story):
-    """The story by the same dice, but of a queen where it was of a king; None without either.
+    """Return the story by the same dice, of a queen if it was of a king; None without either.
 
     Title, name and every word for the hero change, "her" to "his" or to "him"; so do those of whom
     the hero meets.
     """
-    taken = iter([(options, options.index(option)) for _, options, option in choices(story)])
-    has_hero = False
+    taken = choices(story)
+    left = iter(taken)
 
     def otherwise(options, _):
-        nonlocal has_hero
-        index = next(taken)[1]
-        if options is NOBLES:
-            has_hero = True
-            index = (index + 3) % 6
-        return options[index]
+        _, before, option = next(left)
+        return options[(before.index(option) + 3 * (options is NOBLES)) % len(options)]
 
-    text = tales.GRAMMAR.write(otherwise)
-    return text if has_hero else None
+    has_hero = any(options is NOBLES for _, options, _ in taken)
+    return tales.GRAMMAR.write(otherwise) if has_hero else None
 
 
 def pairs_to_rewrite(tokenizer, stories):
@@ -276,22 +239,21 @@ def rewrite(family, model, tokenizer, pairs):
 
 
 def _gpt_rewrites(model, tokenizer, sources):
-    end = tokenizer.ids["\n"]
-    texts = model.generate(sources, LONGEST, temperature=0, stop=end)
-    new = [text[len(source) :] for text, source in zip(texts, sources, strict=True)]
-    return [np.append(row[: _length(row, end)], end) for row in new]
+    texts = model.generate(sources, LONGEST, temperature=0, stop=tokenizer.ids["\n"])
+    return [_up_to_its_end(tokenizer, text[len(source) :].tolist())
+            for text, source in zip(texts, sources, strict=True)]
 
 
 def _bert_rewrites(model, tokenizer, sources):
-    batch = Rewriting("bert", tokenizer).batch([(source, source) for source in sources])
+    source_BT, mask_BT = with_mask(sources, tokenizer.special_ids[PAD])
     with model.evaluating():
-        return list(model(*batch.inputs, **batch.masks)[0].data.argmax(axis=-1))
+        return list(model(source_BT, mask_BT=mask_BT)[0].data.argmax(axis=-1))
 
 
 def _t5_rewrites(model, tokenizer, sources):
-    batch = Rewriting("t5", tokenizer).batch([(source, source) for source in sources])
-    source_BS, mask_BS = batch.inputs[0], batch.masks["mask_BS"]
-    written_BT = np.full((len(sources), 1), tokenizer.special_ids[PAD])
+    pad = tokenizer.special_ids[PAD]
+    source_BS, mask_BS = with_mask(sources, pad)
+    written_BT = np.full((len(sources), 1), pad)
     with model.evaluating():
         encoded = model.encode(source_BS, mask_BS)
         for _ in range(source_BS.shape[1]):
@@ -299,12 +261,6 @@ def _t5_rewrites(model, tokenizer, sources):
             next_B = model.head(x_BTC[:, -1]).data.argmax(axis=-1)
             written_BT = np.append(written_BT, next_B[:, None], axis=1)
     return list(written_BT[:, 1:])
-
-
-def _length(ids_T, end):
-    """Return the length up to and with the first `end`."""
-    found = np.flatnonzero(ids_T == end)
-    return found[0] + 1 if len(found) else len(ids_T)
 
 
 WAYS_TO_REWRITE = {"gpt": _gpt_rewrites, "bert": _bert_rewrites, "t5": _t5_rewrites}
@@ -334,33 +290,25 @@ class Pronoun(NamedTuple):
 
 
 def pronouns(tokenizer, stories):
-    """Name of a probe -> its list of `Pronoun`, in each fold as many of each word that is meant.
+    """Return probe -> its list of `Pronoun`, in each fold as many of either word that is meant.
 
     it           "... because it was too tired,": the animal that stops, or what is in its way. What
                  it did then, which tells as much, is cut off.
     it, later    the same, read at the comma: what tells which has been said
-    she          "so she made the dog ...": the Queen, the Dame or the Lady
     """
-    found = {"it": [], "it, later": [], "she": []}
-    ladies = [" " + option.lead for option in NOBLES[3:]]
+    found = []
     for story in stories:
+        if " did not cross " not in story:
+            continue
         ids_T = tokenizer.encode(story)
-        if " did not cross " in story:
-            at = _after(tokenizer, ids_T, " because", " it")
-            reason = tokenizer.pieces[ids_T[at + 3]].strip()
-            fold, meant = next(
-                (fold, pair.index(reason)) for fold, pair in enumerate(REASONS) if reason in pair
-            )
-            barrier = tokenizer.pieces[ids_T[at - 2]].strip()
-            if REASONS[fold][1] not in _reasons_of(barrier):
-                continue  # the kind of barrier is to tell nothing
-            for name, later in (("it", 0), ("it, later", 4)):
-                found[name].append(Pronoun(ids_T[: at + 5], at + later, meant, fold))
-        elif story.startswith("One ") and ", so she " in story:
-            title = next(i for i, lady in enumerate(ladies) if tokenizer.ids[lady] in ids_T)
-            at = _after(tokenizer, ids_T, " so", " she")
-            found["she"].append(Pronoun(ids_T, at, title, len(found["she"]) % len(REASONS)))
-    return {name: _balanced(rows) for name, rows in found.items()}
+        at = 1 + len(tokenizer.encode(story.partition(" because it")[0]))
+        reason = tokenizer.pieces[ids_T[at + 3]].strip()
+        fold = next(fold for fold, pair in enumerate(REASONS) if reason in pair)
+        barrier = tokenizer.pieces[ids_T[at - 2]].strip()
+        if REASONS[fold][1] in _reasons_of(barrier):  # else the kind of barrier would tell
+            found.append(Pronoun(ids_T[: at + 5], at, REASONS[fold].index(reason), fold))
+    found = _balanced(found)
+    return {"it": found, "it, later": [row._replace(at=row.at + 4) for row in found]}
 
 
 def _reasons_of(barrier):
@@ -369,20 +317,15 @@ def _reasons_of(barrier):
     return {option.lead for option in tales.GRAMMAR.lists[options[barrier].traits["why"]]}
 
 
-def _after(tokenizer, ids_T, *words):
-    """Return the position of the second of two words, which follows the first."""
-    first, second = (tokenizer.ids[word] for word in words)
-    return 1 + int(np.flatnonzero((ids_T[:-1] == first) & (ids_T[1:] == second))[0])
-
-
 def _balanced(rows):
     """Return rows with as many of each meaning in each fold."""
-    meanings = sorted({row.meant for row in rows})
-    kinds = [
-        [[row for row in rows if (row.fold, row.meant) == (fold, meant)] for meant in meanings]
-        for fold in range(len(REASONS))
-    ]
-    return [row for fold in kinds for turn in zip(*fold, strict=False) for row in turn]
+    found = []
+    for fold in range(len(REASONS)):
+        kinds = ([row for row in rows if (row.fold, row.meant) == (fold, meant)]
+                 for meant in (0, 1))
+        for pair in zip(*kinds, strict=False):
+            found += pair
+    return found
 
 
 def probe(family, model, tokenizer, rows):
@@ -399,9 +342,7 @@ def probe(family, model, tokenizer, rows):
         found = [_fitted(x_NC, meant_N, fit_N) == meant_N for x_NC in states]
         best_N = max(found, key=lambda right_N: right_N[fold_N == choose].mean())
         right_N[fold_N == fold] = best_N[fold_N == fold]
-    return {
-        "share": float(right_N.mean()), "tested": len(rows), "chance": 1 / len(set(meant_N)),
-    }
+    return {"share": float(right_N.mean()), "tested": len(rows)}
 
 
 def _fitted(x_NC, meant_N, fit_N):
@@ -409,35 +350,37 @@ def _fitted(x_NC, meant_N, fit_N):
     x_NC = (x_NC - x_NC[fit_N].mean(axis=0)) / (x_NC[fit_N].std(axis=0) + 1e-6)
     x_NC = np.append(x_NC, np.ones((len(x_NC), 1)), axis=1)
     squares_CC = x_NC[fit_N].T @ x_NC[fit_N] + RIDGE * np.eye(x_NC.shape[1])
-    wanted_NK = np.eye(meant_N.max() + 1)[meant_N[fit_N]]
+    wanted_NK = np.eye(2)[meant_N[fit_N]]
     return (x_NC @ np.linalg.solve(squares_CC, x_NC[fit_N].T @ wanted_NK)).argmax(axis=1)
+
+
+class Recorded:
+    """A block that keeps its last output."""
+
+    def __init__(self, block):
+        self.block = block
+
+    def __call__(self, *args, **kwargs):
+        self.x_BTC = self.block(*args, **kwargs)
+        return self.x_BTC
 
 
 def _states(family, model, tokenizer, rows):
     """Return the output of each block at the positions that are probed, (N, C) each."""
     stack = model.encoder if family == "t5" else model
-    blocks, pad = stack.h, tokenizer.special_ids[PAD]
-    outputs = [[] for _ in blocks]
-
-    def recorded(block, found):
-        def call(*args, **kwargs):
-            x_BTC = block(*args, **kwargs)
-            found.append(x_BTC.data[np.arange(len(some)), [row.at for row in some]])
-            return x_BTC
-
-        return call
-
+    blocks, found = stack.h, []
+    stack.h = [Recorded(block) for block in blocks]
     try:
-        stack.h = [recorded(*pair) for pair in zip(blocks, outputs, strict=True)]
         for first in range(0, len(rows), 64):
             some = rows[first : first + 64]
-            ids_BT = padded([row.ids_T for row in some], pad)
-            mask_BT = padded([np.ones(len(row.ids_T)) for row in some], 0)
+            ids_BT, mask_BT = with_mask([row.ids_T for row in some], tokenizer.special_ids[PAD])
             with model.evaluating():
                 if family == "t5":
                     model.encode(ids_BT, mask_BT)
                 else:  # a GPT sees no padding, which comes after the text
                     model.hidden(ids_BT, **({"mask_BT": mask_BT} if family == "bert" else {}))
+            at = np.arange(len(some)), [row.at for row in some]
+            found.append([block.x_BTC.data[at] for block in stack.h])
     finally:
         stack.h = blocks
-    return [np.concatenate(parts).astype(np.float64) for parts in outputs]
+    return [np.concatenate(parts).astype(np.float64) for parts in zip(*found, strict=True)]

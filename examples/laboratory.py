@@ -68,7 +68,7 @@ def key(settings):
 
 
 def kept(path):
-    """The rows of a file of results. What a crash left of a last line is cut off the file."""
+    """Return the rows of a file of results; cut off what a crash left of a last line."""
     path = Path(path)
     if not path.exists():
         return []
@@ -95,27 +95,26 @@ def _in_processes(waiting, measure, workers):
     """Yield (settings, result, seconds, None), or the failure last, of each as it ends."""
     trials, running, processes = iter(waiting.values()), {}, []
 
-    def start():
-        pipe, process = _started(measure)
-        processes.append(process)
-        return pipe
-
-    def give(pipe):
+    def give(pipe=None):
+        """Send the next trial through a pipe, or to a new process."""
         if settings := next(trials, None):
+            if pipe is None:
+                pipe, process = _started(measure)
+                processes.append(process)
             running[pipe] = settings
             with suppress(BrokenPipeError):  # it died while it started: `recv` will say so
                 pipe.send(settings)
 
     try:
         for _ in range(workers):
-            give(start())
+            give()
         while running:
             for pipe in wait(list(running)):
                 settings = running.pop(pipe)
                 try:
                     found = pipe.recv()
                 except (EOFError, OSError):  # OSError: it died with something unread
-                    found, pipe = (None, 0.0, KILLED), start()
+                    found, pipe = (None, 0.0, KILLED), None
                 give(pipe)
                 yield settings, *found
     finally:
@@ -125,7 +124,7 @@ def _in_processes(waiting, measure, workers):
 
 def _started(measure):
     """Return (our end of its pipe, a new process of one thread)"""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    before = dict(os.environ)
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     try:
         context = multiprocessing.get_context("spawn")
@@ -133,10 +132,8 @@ def _started(measure):
         process = context.Process(target=_work, args=(measure, theirs), daemon=True)
         process.start()
     finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(before)
     theirs.close()  # so that the end of the process is the end of the pipe
     return ours, process
 

@@ -111,14 +111,3 @@ def lowest(N, L, nearest=4):
     x = -slope / (2 * bend)
     inside = bend > 0 and np.log(N[0]) < x + middle < np.log(N[-1])
     return (float(np.exp(x + middle)) if inside else np.nan), float(level + slope * x / 2)
-
-
-def power(x, y):
-    """Return p of y = k * x**p, by least squares of the logarithms; NaNs are left out.
-
-    NaN if fewer than two are left.
-    """
-    known = np.isfinite(y)
-    if known.sum() < 2:
-        return np.nan
-    return float(np.polyfit(np.log(x[known]), np.log(y[known]), 1)[0])

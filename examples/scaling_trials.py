@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 import skills
 from almanac import ALMANAC, LINE_END, LONG_TAIL, LONGEST, Almanac
-from families import padded
+from families import padded, train
 
 from autograd import log_softmax
-from npgpt import GPT, GPTConfig, TrainConfig
+from npgpt import GPT, GPTConfig
 from npgpt.batches import NOT_COUNTED, Batch
 from npgpt.families.size import flops_per_token, parameters_by_part
 from npgpt.files import atomic_write
-from npgpt.optim import make_optimizer
-from npgpt.train import training_steps
 
 ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL} | {
     f"Zipf {s}": {"exponent": s, "shift": 5} for s in (1.3, 1.5, 1.8)
@@ -39,36 +37,6 @@ BANDS = (10, 100, 1000, 128 * 128)  # up to which rank a person is in a band
 def shape(channels, vocab_size):
     heads = 2 if channels < 64 else 4
     return GPTConfig(vocab_size, BLOCK, 2, heads, channels, bias=False)
-
-
-def training(settings, config):
-    steps = max(2, round(settings["flops"] / (3 * flops_per_token(config) * _step(config))))
-    lr = settings["rate"]
-    return TrainConfig(
-        max_iters=steps, batch_size=BATCH, lr=lr, min_lr=lr / 50, weight_decay=0.01,
-        warmup_iters=min(200, steps // 10), seed=settings["seed"],
-    )
-
-
-def _step(config):
-    """Return tokens of a step."""
-    return BATCH * config.block_size
-
-
-def train(config, settings, ids_N, objective):
-    """Return (the trained model, what is to be said of every training)"""
-    model, plan = GPT(config, seed=settings["seed"]), training(settings, config)
-    steps = training_steps(model, make_optimizer(model, plan), ids_N, plan, objective=objective)
-    losses = [step.loss for step in steps]
-    parts = parameters_by_part(config)
-    embeddings = parts["token embedding"] + parts["position embedding"]
-    return model.eval(), {
-        "parameters": model.num_parameters(),
-        "without embeddings": model.num_parameters() - embeddings,
-        "tokens": plan.max_iters * _step(config),
-        "steps": plan.max_iters,
-        "training loss": float(np.mean(losses[-max(1, len(losses) // 10) :])),
-    }
 
 
 class FromLineStarts:
@@ -110,7 +78,15 @@ def measure(settings):
     ids_N = text(settings["text"], settings.get("stories", settings.get("pool", POOL)))
     objective = FromLineStarts(ids_N, al.tokenizer.ids[LINE_END])
     config = shape(settings["channels"], al.tokenizer.vocab_size)
-    model, result = train(config, settings, ids_N, objective)
+    model, step = GPT(config, seed=settings["seed"]), BATCH * BLOCK
+    steps = max(2, round(settings["flops"] / (3 * flops_per_token(config) * step)))
+    train(model, ids_N, objective, steps, lr=settings["rate"], seed=settings["seed"],
+          batch_size=BATCH, weight_decay=0.01)
+    parts, N = parameters_by_part(config), model.num_parameters()
+    result = {
+        "parameters": N, "tokens": steps * step,
+        "without embeddings": N - parts["token embedding"] - parts["position embedding"],
+    }
     asked = settings.get("asked", ASKED) // GROUPS
     told = [story for seed in range(GROUPS) for story in al.stories(asked, 1 + seed, even=True)]
     result |= compared(al, model, told)
@@ -126,12 +102,12 @@ def measure(settings):
 
 
 def compared(al, model, told):
-    """The loss on stories against the grammar's on the same, in nats per token, and what was right.
+    """Return the loss on stories less the grammar's, in nats per token, and shares of right facts.
 
     The difference to the grammar's loss has little of the chance by which stories are drawn, so the
     loss is taken to be the exact entropy and this difference: `excess`, with its standard error.
     """
-    over, right = [], []
+    over, right = [], [[] for _ in BANDS]
     for first in range(0, len(told), 64):
         some = told[first : first + 64]
         ids = [al.tokenizer.encode(LINE_END + story) for story in some]
@@ -142,60 +118,41 @@ def compared(al, model, told):
         nats_B = -(kept_BT1[:, :, 0] * (targets_BT >= 0)).sum(axis=1)
         over += [n + al.grammar.log_probability(s) for n, s in zip(nats_B, some, strict=True)]
         for story, row, logs_TV in zip(some, ids, logs_BTV, strict=True):
-            for kind, band, at, words in questions(al, story, row):
-                likeliest = words[logs_TV[at - 1, words].argmax()]
-                right.append((kind, band, bool(likeliest == row[at])))
+            for band, at, words in questions(al, story, row):
+                right[band].append(words[logs_TV[at - 1, words].argmax()] == row[at])
     groups = [np.mean(group) / al.mean_length for group in np.array_split(over, GROUPS)]
     return {
         "excess": float(np.mean(groups)), "error": float(np.std(groups, ddof=1) / GROUPS**0.5),
-        "right": _shares(right),
+        "right": {"fact": [(round(float(np.mean(row)), 4) if row else 0.0, len(row))
+                           for row in right]},
     }
 
 
-def _shares(right):
-    """Return kind -> [(share of right answers, how many were asked) of each band of people]"""
-    found = {}
-    for kind in sorted({kind for kind, *_ in right}):
-        rows = [[ok for k, b, ok in right if (k, b) == (kind, band)] for band in range(len(BANDS))]
-        found[kind] = [(round(float(np.mean(row)), 4) if row else 0.0, len(row)) for row in rows]
-    return found
-
-
 @cache
-def _words(al):
-    """Return (name of a person -> rank from 0 on, fact -> its words' ids, pronouns' ids)"""
+def _facts(al):
+    """Return (name of a person -> rank from 0 on, fact -> its words' ids)"""
     people = al.grammar.lists["person"]
     ids = {
         fact: np.array(sorted({al.tokenizer.ids[f" {o.traits[fact]}"] for o in people}))
-        for fact in ("job", "land", "pet", "he", "his")
+        for fact in ("job", "land", "pet")
     }
     return {o.lead: rank for rank, o in enumerate(people)}, ids
 
 
 def questions(al, story, ids_T):
-    """Yield (kind, band of the person, position, ids to choose from) for each word that is decided.
-
-    fact             calling, land, pet: a model has to know the person
-    pronoun          the first of a person: it has to know whether this is a he or a she
-    second pronoun   it stands already in the story whether it is a he or a she
-    """
-    ranks, words = _words(al)
-    people = [o for o in al.grammar.parse(story) if o.lead in ranks]
-    bands = [int(np.searchsorted(BANDS, ranks[o.lead], side="right")) for o in people]
-    for fact in ("job", "land", "pet"):
-        at = np.flatnonzero(ids_T == al.tokenizer.ids[f" {people[0].traits[fact]}"])
+    """Yield (band of the person, position, ids to choose from) for each fact that is told."""
+    ranks, words = _facts(al)
+    person = next(o for o in al.grammar.parse(story) if o.lead in ranks)
+    band = int(np.searchsorted(BANDS, ranks[person.lead], side="right"))
+    for fact, ids in words.items():
+        at = np.flatnonzero(ids_T == al.tokenizer.ids[f" {person.traits[fact]}"])
         if len(at):
-            yield "fact", bands[0], at[-1], words[fact]
-    for form in ("he", "his"):
-        for n, at in enumerate(np.flatnonzero(np.isin(ids_T, words[form]))):
-            of_second = form == "he" and n == 1
-            known = form == "his" and np.isin(ids_T[:at], words["he"]).any()
-            yield "second pronoun" if known else "pronoun", bands[of_second], at, words[form]
+            yield band, at[-1], ids
 
 
 def written(al, model, count):
-    """Of stories that a model writes, the shares that the grammar derives: with the facts, and with
-    any facts."""
+    """Return the shares of a model's stories that the grammar derives, with the facts and with any
+    facts."""
     begin, rows = al.tokenizer.ids[LINE_END], []
     for first in range(0, count, 50):
         prompts = np.full((min(50, count - first), 1), begin)
@@ -205,5 +162,4 @@ def written(al, model, count):
     return {
         "derived": float(np.mean([al.grammar.parse(story) is not None for story in told])),
         "form": float(np.mean([al.form.parse(story) is not None for story in told])),
-        "example": told[0].strip(),
     }

@@ -57,7 +57,7 @@ def stored():
 
 
 def key(row):
-    return "facts" if script(row) == "claim_facts" else script(row)[:2]
+    return "facts" if script(row) == "claims" else script(row)[:2]
 
 
 def test_every_measured_number_is_a_stored_one(stored):

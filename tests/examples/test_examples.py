@@ -311,7 +311,7 @@ def test_10_words_count_up_to_the_first_that_the_grammar_does_not_allow(tasks):
 def test_10_it_is_the_animal_or_what_is_in_its_way(tasks):
     task, stories, tokenizer = tasks
     found = task.pronouns(tokenizer, stories)
-    for name, word in (("it", " it"), ("it, later", ","), ("she", " she")):
+    for name, word in (("it", " it"), ("it, later", ",")):
         assert found[name]
         for pronoun in found[name]:
             assert tokenizer.pieces[pronoun.ids_T[pronoun.at]] == word

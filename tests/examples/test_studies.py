@@ -135,7 +135,13 @@ def quoted_of_scaling(n):
     largest = [r for s, r in n.runs if s["flops"] == 6.4e12
                and s["rate"] == n.cells[6.4e12, s["channels"]]["rate"]]
     largest.sort(key=lambda r: r["parameters"])
-    shares = [round(100 * r["written"]["derived"]) for r in largest]
+    shares, forms = ([round(100 * r["written"][name]) for r in largest]
+                     for name in ("derived", "form"))
+    sizes_text = [f"{r['parameters']:,}" for r in largest]
+    best_at = [min((r["loss"], r["right"]["fact"]) for s, r in n.runs
+                   if s["flops"] == C and s["seed"] == 1)[1] for C in (6.4e12, 2.56e13)]
+    facts, later_facts = ([f"{100 * share:.0f}" for share, _ in of] for of in best_at)
+    assert facts[:2] == later_facts[:2] == ["100", "100"]
     edges = tuned = 0
     for (C, channels), cell in n.cells.items():
         rates = {s["rate"] for s, _ in n.runs if (s["flops"], s["channels"]) == (C, channels)}
@@ -161,6 +167,7 @@ def quoted_of_scaling(n):
             f"{100 * (kB938['excess'] / endless - 1):.0f} % of the excess, 9.4 MB "
             f"{MB9['excess'] - endless:.3f}",
             f"write {', '.join(map(str, shares[:-1]))} and {shares[-1]} % of stories",
+            f"met most often, {facts[2]} % about the next 900, and {facts[3]} % about the rest",
         ],
         "examples/09_scaling_laws.md": [
             f"{edges} of the {tuned} cells at which several were tried",
@@ -171,10 +178,23 @@ def quoted_of_scaling(n):
             f"(mean miss {mean[0]:.0f} % of the excess, with a fitted E {mean[1]:.0f} %)",
             f"end {100 * (kB938['excess'] / endless - 1):.0f} % higher than on text without end, "
             f"and begin to memorise; with 9.4 MB, {100 * (MB9['excess'] / endless - 1):.0f} %",
-            f"on text that does not end, the excess is {endless:.3f}",
+            f"on text that does not end, the excess is {endless:.3f}, on texts of 9, 94, 938 and "
+            "9,400 kB it is {:.3f}, {:.3f}, {:.3f} and {:.3f}".format(
+                *(r["excess"] for r in (kB9, kB94, kB938, MB9))),
+            f"It is {kB9['excess on text read']:.3f} at 9 kB and "
+            f"{kB94['excess on text read']:.3f} at 94",
+            f"FLOPs {', '.join(sizes_text[:-1])} and {sizes_text[-1]} parameters",
+            f"write {', '.join(map(str, shares[:-1]))} and {shares[-1]} % of stories with all "
+            f"facts right, and {min(forms)} to {max(forms)} % of the right form",
+            f"100 % of the 100 people met most often, {facts[2]} % of the next 900 and {facts[3]} "
+            f"% of the rest; the model of 2.6e13 FLOPs knows {later_facts[2]} % of the 900 and "
+            f"{later_facts[3]} % of the rest",
             f"the excess is {kB938['excess on text read']:.3f} on what was read and "
             f"{kB938['excess']:.3f} on other stories",
             f"The entropy of the text is {n.E:.4f} nats",
+        ],
+        "examples/CLAIMS.md": [
+            f"met most often 100% are right, of the next 900 {facts[2]}%, of the rest {facts[3]}%",
         ],
     }
 
@@ -245,6 +265,7 @@ def test_08_every_effect_and_interval_comes_out_again(ablations):
 
 def test_08_every_quoted_number_comes_out_again(ablations):
     from ablation_rows import ROWS
+    from ablations import BASE
 
     flat, deep = (ablations[f"pre-norm, not post-norm: {n} blocks"] for n in (4, 12))
     low, high = stats.ttest_rel(deep, flat).confidence_interval()
@@ -253,6 +274,26 @@ def test_08_every_quoted_number_comes_out_again(ablations):
     ratio = np.log(bare / base)
     without = stats.t.interval(0.95, 6, ratio.mean(), ratio.std(ddof=1) / 7**0.5)
     leak = by_seed(ROWS, ("Attention", "mask off")).mean()
+    by_rate, reached, stuck = {}, {}, {}
+    for settings, result in rows("08_ablations.jsonl"):
+        changed = {k: v for k, v in settings.items()
+                   if v != BASE.get(k) and k not in ("lr", "seed")}
+        if not changed and settings["seed"] < 4:
+            by_rate.setdefault(settings["lr"], []).append(result["excess"])
+            reached.setdefault(settings["lr"], []).append(result["steps_to"])
+        if {*changed} <= {"variant", "n_layer", "warm_up"} and settings["seed"] == 1:
+            last = {4: 0.032, 12: 0.016}.get(settings["n_layer"])
+            if settings["lr"] == last and "no norm" not in changed.values():
+                end = settings["variant"], settings["warm_up"]
+                stuck.setdefault(end, []).append(result["excess"])
+    with_warm_up, without_it = stuck["GPT", 80], stuck["GPT", 0]
+    post = stuck["post-norm", 80] + stuck["post-norm", 0]
+    assert [len(x) for x in stuck.values()] == [2, 2, 2, 2]
+    plateau = [np.mean(x) for rate, x in by_rate.items() if 0.3 <= rate <= 10]
+    all_seeds = [rate for rate, steps in reached.items() if None not in steps]
+    lost = [rate for rate, ends in by_rate.items() if ends == [None] * 3]
+    assert {*lost} == {rate for rate in by_rate if rate >= min(lost)} and len(by_rate) == 18
+    assert {*all_seeds} == {r for r in by_rate if min(all_seeds) <= r <= max(all_seeds)}
     found = moderated(ablations)
     shown = [x for x in found.values() if x[1] > 0 or x[2] < 0]
     wide = [x for x in found.values() if x[1] <= 0 <= x[2]
@@ -267,6 +308,12 @@ def test_08_every_quoted_number_comes_out_again(ablations):
         f"its excess is {base.mean():.4f} with a deviation of {base.std(ddof=1):.4f}",
         f"excess by {100 * np.expm1(ratio.mean()):.0f} % ({100 * np.expm1(without[0]):+.0f} % to "
         f"{100 * np.expm1(without[1]):+.0f} %)",
+        f"Rates from {min(all_seeds):g} to {max(all_seeds):g} reach 1.05 times the entropy with",
+        f"a plateau, {min(plateau):.1f} to {max(plateau):.1f} nats above the entropy",
+        f"At {min(lost):g} and above it ends as NaN",
+        f"gets stuck {min(post):.1f} to {max(post):.1f} nats above",
+        f"it ends {np.mean(with_warm_up):.2f} above with warm-up, {min(without_it):.2f} to "
+        f"{max(without_it):.2f} without",
         f"Of {len(found)} comparisons {len(shown)} show a difference, one of them the reverse of "
         f"what was expected; {len(narrow)} show none and rule out one beyond "
         f"{100 * min(narrow):.0f} to {100 * max(narrow):.0f} %, and {len(wide)} cannot tell",
@@ -418,6 +465,9 @@ def test_10_every_quoted_number_comes_out_again():
             (found[task][name] if of is None else found[task][of][name])
             for settings, found in rows("10_families.jsonl") if settings["family"] == family])
 
+    def size(family):
+        return [mean(family, "training", name) for name in ("parameters", "steps")]
+
     above = {way: mean(f, "word", f"{which} nats") - mean(f, "word", "best nats")
              for way, (f, which) in {"left": ("gpt", "left"), "tries": ("gpt", "both"),
                                      "bert": ("bert", "both")}.items()}
@@ -430,6 +480,13 @@ def test_10_every_quoted_number_comes_out_again():
         f"T5 rewrites {mean('t5', 'rewrite', 'exact'):.0%} of".replace("%", " %"),
         f"rewrites {mean('bert', 'rewrite', 'exact'):.0%};".replace("%", " %"),
         f"it gets {mean('gpt', 'rewrite', 'kept'):.0%} of".replace("%", " %"),
+        "GPT has {:,.0f} parameters and takes {:,.0f} steps".format(*size("gpt")),
+        "BERT, {:,.0f} and {:,.0f},".format(*size("bert")),
+        "T5, {:,.0f} and {:,.0f},".format(*size("t5")),
+        "{:,.0f}, BERT {:,.0f} and T5 {:,.0f}".format(
+            *(mean(family, "rewrite", "pairs") for family in ("gpt", "bert", "t5"))),
+        f"has not begun to copy in its {mean('gpt', 'rewrite', 'steps'):.0f} steps",
+        f"{mean('gpt', 'pronoun', 'tested', 'it'):.0f} stories, in six folds",
         f"in {mean('gpt', 'pronoun', 'share', 'it, later'):.0%} of stories".replace("%", " %"),
         f"and in {mean('gpt', 'pronoun', 'share', 'it'):.0%}, which".replace("%", " %"),
     ]
@@ -446,38 +503,30 @@ def test_10_every_quoted_number_comes_out_again():
     "name", ["08_ablations", "09_scaling_laws", "10_families", "12_rows", "13_skills"])
 def test_the_tables_are_those_of_the_rows(name, monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
+    script = importlib.import_module(name)
+    report = (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
+    concepts = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
+    by_key = {json.dumps(s, sort_keys=True): r for s, r in rows(f"{name}.jsonl")}
     if name == "08_ablations":
-        import ablation_tables
-        from ablation_rows import ROWS
-
-        found = ablation_tables.tables(ROWS, {
-            json.dumps(s, sort_keys=True): r for s, r in rows("08_ablations.jsonl")})
-        summary = None
+        found = script.tables(script.ROWS, by_key)
     elif name == "09_scaling_laws":
         import scaling_tables
 
-        found = scaling_tables.tables()
-        summary = found.pop("summary")
-        text = (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
-        assert_the_ways_are_quoted(scaling_tables, " ".join(text.split()))
+        found = script.tables()
+        assert_the_ways_are_quoted(scaling_tables, " ".join(report.split()))
     elif name == "10_families":
-        import family_tables
-
-        found = family_tables.tables([
-            {"settings": s, "result": r} for s, r in rows("10_families.jsonl")])
-        summary = found.pop("summary")
+        found = script.tables([{"settings": s, "result": r} for s, r in rows("10_families.jsonl")])
+    elif name == "12_rows":
+        found = script.tables(by_key)
     else:
-        script, summary = importlib.import_module(name), None
-        results, first = script.results_of(script.RESULTS), getattr(script, "first_edition", list)
-        found = script.tables(results, *[first()] * (name == "13_skills"))
-    report = (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
+        found = script.tables(by_key, script.first_edition())
+    if summary := found.pop("summary", None):
+        part = concepts.split(f"<!-- examples/{name}.py -->\n")[1].split("<!-- end -->")[0]
+        assert_same(summary, part)
+    shown = dict(re.findall(r"<!-- (.+?) -->\n(.*?)<!-- end -->", report, re.S))
+    assert shown.keys() == found.keys()
     for table, text in found.items():
-        assert_same(text, report.split(f"<!-- {table} -->\n")[1].split("<!-- end -->")[0])
-    if summary is None:
-        return
-    concepts = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
-    part = concepts.split(f"<!-- examples/{name}.py -->\n")[1].split("<!-- end -->")[0]
-    assert_same(summary, part)
+        assert_same(text, shown[table])
 
 
 def assert_same(found, there):
@@ -506,6 +555,13 @@ def assert_the_ways_are_quoted(scaling_tables, text):
     assert (f"Of its {len(E)} fits half have E between {E.quantile(0.25):.3f} and "
             f"{E.quantile(0.75):.3f}, {near} are within 3 % of the exact value and {nearest} "
             "within 1.1 %") in text
+    for name in ("first text", "second text", "almanac", "long tail"):
+        some = runs[(runs.text == name) & runs.stories.isna()]
+        cells, entropy = scaling_tables.at_best_rates(some), some.entropy.iloc[0]
+        cells = scaling_tables.largest(cells)
+        E = scaling_tables.law_of(cells).E
+        assert (f"| {name} | {len(some)} | {len(cells)} | {entropy:.4f} | {E:.3f} | "
+                f"{100 * (E / entropy - 1):+.1f} % |") in text
     cells = scaling_tables.largest(scaling_tables.at_best_rates(runs[runs.text == "almanac"]))
     law, entropy = scaling_tables.law_of(cells, cells.entropy.iloc[0]), cells.entropy.iloc[0]
     excess = law.loss(cells.N.astype(float), cells.D.astype(float)) - entropy
