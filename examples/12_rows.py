@@ -30,7 +30,7 @@ def arm(label, *lower, rates=TRIED, **changes):
     return Row("Rows", label, ROWS | changes, (*lower, *rates))
 
 
-ARMS = [
+PARTS = [  # of question 1
     arm("base", 1e-3),
     arm("1 block", n_layer=1),
     arm("1 head", 1e-3, n_head=1),
@@ -38,9 +38,41 @@ ARMS = [
     arm("no residuals", 5e-4, 1e-3, variant="no residuals"),
     arm("1 head, undivided", n_head=1, variant="undivided"),
     arm("4 heads, undivided", 1e-3, variant="undivided"),
+]
+OTHERS = [  # of question 4
+    arm("rotary", 1e-3, variant="rotary"),
+    arm("sinusoids", 1e-3, variant="sinusoids"),
+    arm("post-norm", 1e-3, variant="post-norm"),
+    arm("no norm", 1e-3, variant="no norm"),
+    arm("ReLU", 1e-3, variant="ReLU"),
+    arm("squared ReLU", 1e-3, variant="squared ReLU"),
+    arm("SwiGLU", 1e-3, variant="SwiGLU"),
+    arm("untied", 1e-3, tied=False),
+    arm("weights of 0.02", 1e-3, init="0.02"),
+    arm("no warm-up", 1e-3, warm_up=0),
+    arm("QK-norm", 1e-3, variant="QK-norm"),
+    arm("Llama", 1e-3, variant="Llama"),
+    arm("2 heads", 1e-3, n_head=2),
+    arm("8 heads", 1e-3, n_head=8),
+    arm("4 blocks", 1e-3, n_layer=4),
+]
+DEPTHS = [  # of question 7, with base and post-norm
+    arm("8 blocks", rates=(1e-3, 2e-3, 4e-3), n_layer=8),
+    arm("8 blocks, post-norm", rates=(1e-3, 2e-3, 4e-3), n_layer=8, variant="post-norm"),
+]
+LONG = {"steps": 4000, "warm_up": 400}
+OPTIMIZERS = [  # of question 6
     arm("Muon", rates=(0.01, 0.02, 0.04), optimizer="Muon"),
+    arm("Muon, no decay", rates=(0.01, 0.02, 0.04), optimizer="Muon", decay=0.0),
+    arm("AdamW, no decay", 1e-3, decay=0.0),
     arm("SGD", rates=(0.5, 1.0, 2.0), optimizer="SGD", decay=0.0),
 ]
+LONGER = [
+    arm("base, 4,000 steps", rates=(1e-3, 2e-3, 4e-3), **LONG),
+    arm("Muon, 4,000 steps", rates=(0.005, 0.01, 0.02), optimizer="Muon", **LONG),
+    arm("SGD, 4,000 steps", rates=(0.25, 0.5, 1.0), optimizer="SGD", decay=0.0, **LONG),
+]
+ARMS = PARTS + OTHERS + DEPTHS + OPTIMIZERS
 CHOICES = [
     Comparison(choice, ("Rows", with_it), ("Rows", without)) for choice, with_it, without in (
         ("two blocks, not one", "base", "1 block"),

@@ -193,9 +193,12 @@ def new_model(settings, dtype=np.float32):
     )
     model = VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
     if s.get("init") == "1/sqrt(C)":
+        larger = 1 / (INIT_STD * math.sqrt(s["n_embd"]))
         for weight in model.parameters().values():
             if weight.ndim == 2:
-                weight.data *= 1 / (INIT_STD * math.sqrt(s["n_embd"]))
+                weight.data *= larger
+        if s["variant"] == "sinusoids":
+            model.wpe.waves_TC *= model.wpe.waves_TC.dtype.type(larger)
     return model
 
 
