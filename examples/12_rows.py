@@ -16,81 +16,82 @@ import rows
 from ablation_figures import draw_effects
 from ablation_rows import Row, study
 from ablation_tables import Comparison, effects, effects_table, frame
-from ablations import ROWS
+from ablations import BASE, ROWS
 from example import FIGURES, expect, into_document, picture, run_study
-from laboratory import kept, key
+from laboratory import key, results_of
 from scaling_tables import markdown
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = range(2, 12)  # seed 1 chooses the rate
-TRIED = (2e-3, 4e-3, 8e-3)  # each arm's rates; more where the best one was an edge
 
 
-def arm(label, *lower, rates=TRIED, **changes):
-    return Row("Rows", label, ROWS | changes, (*lower, *rates))
+ON = {"Rows": ROWS, "Tales": BASE | {"init": "1/sqrt(C)"}}  # what each text's base is
+CHANGES = {
+    "base": {},
+    "1 block": {"n_layer": 1},  # question 1
+    "1 head": {"n_head": 1},
+    "no positions": {"variant": "no positions"},
+    "no residuals": {"variant": "no residuals"},
+    "1 head, undivided": {"n_head": 1, "variant": "undivided"},
+    "4 heads, undivided": {"variant": "undivided"},
+    "rotary": {"variant": "rotary"},  # question 4, and 5 on tales
+    "sinusoids": {"variant": "sinusoids"},
+    "post-norm": {"variant": "post-norm"},
+    "no norm": {"variant": "no norm"},
+    "ReLU": {"variant": "ReLU"},
+    "squared ReLU": {"variant": "squared ReLU"},
+    "SwiGLU": {"variant": "SwiGLU"},
+    "untied": {"tied": False},
+    "weights of 0.02": {"init": "0.02"},
+    "no warm-up": {"warm_up": 0},
+    "QK-norm": {"variant": "QK-norm"},
+    "Llama": {"variant": "Llama"},
+    "2 heads": {"n_head": 2},
+    "8 heads": {"n_head": 8},
+    "4 blocks": {"n_layer": 4},
+}
+DEEP = {"8 blocks": {"n_layer": 8}, "8 blocks, post-norm": {"n_layer": 8, "variant": "post-norm"}}
+TRIED = (1e-3, 2e-3, 4e-3, 8e-3)  # rates; more where the best one was an edge
+OTHER_RATES = {
+    ("Rows", "1 block"): TRIED[1:], ("Rows", "no positions"): TRIED[1:],
+    ("Rows", "1 head, undivided"): TRIED[1:], ("Rows", "no residuals"): (5e-4, *TRIED),
+    ("Rows", "weights of 0.02"): (2.5e-4, 5e-4, *TRIED), ("Rows", "8 blocks"): TRIED[:3],
+    ("Rows", "8 blocks, post-norm"): (2.5e-4, 5e-4, *TRIED[:3]),
+}
 
 
-PARTS = [  # of question 1
-    arm("base", 1e-3),
-    arm("1 block", n_layer=1),
-    arm("1 head", 1e-3, n_head=1),
-    arm("no positions", variant="no positions"),
-    arm("no residuals", 5e-4, 1e-3, variant="no residuals"),
-    arm("1 head, undivided", n_head=1, variant="undivided"),
-    arm("4 heads, undivided", 1e-3, variant="undivided"),
-]
-OTHERS = [  # of question 4
-    arm("rotary", 1e-3, variant="rotary"),
-    arm("sinusoids", 1e-3, variant="sinusoids"),
-    arm("post-norm", 1e-3, variant="post-norm"),
-    arm("no norm", 1e-3, variant="no norm"),
-    arm("ReLU", 1e-3, variant="ReLU"),
-    arm("squared ReLU", 1e-3, variant="squared ReLU"),
-    arm("SwiGLU", 1e-3, variant="SwiGLU"),
-    arm("untied", 1e-3, tied=False),
-    arm("weights of 0.02", 1e-3, init="0.02"),
-    arm("no warm-up", 1e-3, warm_up=0),
-    arm("QK-norm", 1e-3, variant="QK-norm"),
-    arm("Llama", 1e-3, variant="Llama"),
-    arm("2 heads", 1e-3, n_head=2),
-    arm("8 heads", 1e-3, n_head=8),
-    arm("4 blocks", 1e-3, n_layer=4),
-]
-DEPTHS = [  # of question 7, with base and post-norm
-    arm("8 blocks", rates=(1e-3, 2e-3, 4e-3), n_layer=8),
-    arm("8 blocks, post-norm", rates=(1e-3, 2e-3, 4e-3), n_layer=8, variant="post-norm"),
-]
-LONG = {"steps": 4000, "warm_up": 400}
-OPTIMIZERS = [  # of question 6
-    arm("Muon", rates=(0.01, 0.02, 0.04), optimizer="Muon"),
-    arm("Muon, no decay", rates=(0.01, 0.02, 0.04), optimizer="Muon", decay=0.0),
-    arm("AdamW, no decay", 1e-3, decay=0.0),
-    arm("SGD", rates=(0.5, 1.0, 2.0), optimizer="SGD", decay=0.0),
-]
-LONGER = [
-    arm("base, 4,000 steps", rates=(1e-3, 2e-3, 4e-3), **LONG),
-    arm("Muon, 4,000 steps", rates=(0.005, 0.01, 0.02), optimizer="Muon", **LONG),
-    arm("SGD, 4,000 steps", rates=(0.25, 0.5, 1.0), optimizer="SGD", decay=0.0, **LONG),
-]
-ARMS = PARTS + OTHERS + DEPTHS + OPTIMIZERS
-CHOICES = [
-    Comparison(choice, ("Rows", with_it), ("Rows", without)) for choice, with_it, without in (
-        ("two blocks, not one", "base", "1 block"),
-        ("4 heads, not 1", "base", "1 head"),
-        ("learned positions, not none", "base", "no positions"),
-        ("residual connections, not none", "base", "no residuals"),
-        ("scores divided by √D: 1 head, D = 64", "1 head", "1 head, undivided"),
-        ("scores divided by √D: 4 heads, D = 16", "base", "4 heads, undivided"),
-        ("Muon, not AdamW", "Muon", "base"),
-        ("AdamW, not SGD with momentum and clipping", "base", "SGD"),
-    )
-]
+def arms_on(text, changes):
+    return [Row(text, label, ON[text] | change, OTHER_RATES.get((text, label), TRIED))
+            for label, change in changes.items()]
+
+
+ARMS = arms_on("Rows", CHANGES | DEEP)
+TALES = arms_on("Tales", CHANGES)
+CHOICES = (
+    ("two blocks, not one", "base", "1 block"),
+    ("two blocks, not four", "base", "4 blocks"),
+    ("4 heads, not 1", "base", "1 head"),
+    ("4 heads, not 2", "base", "2 heads"),
+    ("4 heads, not 8", "base", "8 heads"),
+    ("learned positions, not none", "base", "no positions"),
+    ("rotary positions, not learned", "rotary", "base"),
+    ("learned positions, not sinusoids", "base", "sinusoids"),
+    ("residual connections, not none", "base", "no residuals"),
+    ("scores divided by √D: 1 head, D = 64", "1 head", "1 head, undivided"),
+    ("scores divided by √D: 4 heads, D = 16", "base", "4 heads, undivided"),
+    ("QK-norm, not none", "QK-norm", "base"),
+    ("pre-norm, not post-norm", "base", "post-norm"),
+    ("LayerNorm, not none", "base", "no norm"),
+    ("GELU, not ReLU", "base", "ReLU"),
+    ("GELU, not squared ReLU", "base", "squared ReLU"),
+    ("SwiGLU, not GELU", "SwiGLU", "base"),
+    ("Llama's block, not GPT's", "Llama", "base"),
+    ("tied embeddings, not untied", "base", "untied"),
+    ("first weights of 1/√C, not 0.02", "base", "weights of 0.02"),
+    ("warm-up, not none", "base", "no warm-up"),
+)
 LATE = 1.5  # times the median of its arm: where a run ends late
 TITLE = "Rows of letters: how much larger the loss above the entropy is without each part"
-
-
-def results_of(path):
-    return {key(row["settings"]): row["result"] for row in kept(path)}
 
 
 def tables(results, arms=ARMS):

@@ -25,7 +25,7 @@ from example import (
     picture,
     run_study,
 )
-from laboratory import kept, key, run
+from laboratory import key, results_of, run
 from scaling_law import bootstrap, fit
 from scaling_law import interval as percentiles
 from scaling_tables import flops_text, markdown
@@ -278,10 +278,6 @@ def _draw_exponents(axes, first):
     axes.set_title("Almanacs: exponents beside those of Zipf's law", fontsize=10)
     if lines:
         axes.legend(fontsize=8)
-
-
-def results_of(path):
-    return {key(row["settings"]): row["result"] for row in kept(path)}
 
 
 def write_report(figures=FIGURES):

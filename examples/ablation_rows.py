@@ -7,7 +7,7 @@ seeds with the best of them: "each at its own best rate".
 from typing import NamedTuple
 
 from ablations import BASE, measured
-from laboratory import key, run
+from laboratory import key, results_of, run
 
 SEEDS = (1, 2, 3)
 NORMS = "Norms, at the best rate of each"
@@ -115,11 +115,16 @@ ROWS = [
 ]
 
 
-def study(rows, path, workers=None, seeds=SEEDS[1:]):
-    """Run what a file lacks: all rows with seed 1 and their rates, then seed by seed the best."""
-    first = first_trials(rows)
-    found = dict(zip(map(key, first), run(first, measured, path, workers), strict=True))
-    run(first + other_trials(rows, found, seeds), measured, path, workers)
+def study(rows, path, workers=None, seeds=SEEDS[1:], known=()):
+    """Run what a file lacks: all rows with seed 1 and their rates, then seed by seed the best.
+
+    known   results by `laboratory.key` that a different file has
+    """
+    def run_missing(trials):
+        run([trial for trial in trials if key(trial) not in known], measured, path, workers)
+        return dict(known) | results_of(path)
+
+    run_missing(other_trials(rows, run_missing(first_trials(rows)), seeds))
 
 
 def unique(trials):
