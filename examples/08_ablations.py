@@ -55,7 +55,7 @@ def write_report():
 def draw(figures, rows, results):
     """Draw both figures; return the line of each row and seed."""
     found = frame(rows, results)
-    picture(draw_effects, figures / "08_ablations.png", effects(found))
+    picture(draw_effects, figures / "08_ablations.png", {"": effects(found)})
     picture(draw_details, figures / "08_details.png", found)
     for line in effects(found).itertuples():
         print(f"{line.choice}: {line.word}")

@@ -11,31 +11,42 @@ NATS = (0.03, 0.1, 0.3, 1, 3)
 LEAK = ("Attention", "mask off")
 
 
-def draw_effects(path, lines, title=""):
-    """Draw comparisons as a sorted column of effects with 95 % intervals."""
-    lines = lines.sort_values("mean")
-    drawing, axes = plots.figure(8.4, 0.2 * len(lines) + 1.4)
-    for y, r in enumerate(lines.itertuples()):
+def draw_effects(path, texts, title=""):
+    """Draw comparisons as sorted effects with 95 % intervals.
+
+    texts   name -> lines of `effects`; beside one another, in the order of the first
+    """
+    first = next(iter(texts.values())).sort_values("mean")
+    drawing, axes = plots.figure(5.2 + 3.2 * len(texts), 0.2 * len(first) + 1.4, 1, len(texts),
+                                 squeeze=False, sharey=True)
+    for panel, (name, lines) in zip(axes[0], texts.items(), strict=True):
+        _draw_column(panel, lines.set_index("choice").reindex(first.choice).dropna(), first.choice)
+        panel.set_title(name, fontsize=10)
+    axes[0, 0].set_yticks(range(len(first)), first.choice, fontsize=8)
+    axes[0, 0].set_ylim(-1, len(first))
+    for colour, label in ((plots.COLOURS[0], "shown"), (plots.GREY, "not shown beyond a third"),
+                          (plots.COLOURS[1], "cannot be told")):
+        axes[0, -1].plot([], [], "o-", color=colour, markersize=4.5, label=label)
+    axes[0, -1].legend(fontsize=8, loc="lower right")
+    axes[0, 0].set_xlabel("excess loss without the choice, beside that with it; 95 % intervals")
+    shown = first.word.str.startswith(SHOWN).sum()
+    drawing.suptitle(title or f"{shown} of {len(first)} choices are shown to matter; the rest, at "
+                     "this size, are not", fontsize=10)
+    return plots.save(drawing, path)
+
+
+def _draw_column(axes, lines, order):
+    places = {choice: y for y, choice in enumerate(order)}
+    for r in lines.itertuples():
         colour = (plots.GREY if r.word.startswith(NOT_SHOWN) else plots.COLOURS[1]
                   if not r.word.startswith(SHOWN) else plots.COLOURS[0])
+        y = places[r.Index]
         axes.plot([r.low, r.high], [y, y], color=colour, linewidth=1.6)
         axes.plot(r.mean, y, "o", color=colour, markersize=4.5)
     axes.axvline(0, **plots.LANDMARK)
-    axes.set_yticks(range(len(lines)), lines.choice, fontsize=8)
     ticks = {0.5: "-50 %", 1: "0", 2: "+100 %", 4: "x 4", 10: "x 10", 80: "x 80"}
     axes.set_xticks(np.log(list(ticks)), ticks.values(), fontsize=8)
-    axes.set_ylim(-1, len(lines))
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    for colour, label in ((plots.COLOURS[0], "shown"), (plots.GREY, "not shown beyond a third"),
-                          (plots.COLOURS[1], "cannot be told")):
-        axes.plot([], [], "o-", color=colour, markersize=4.5, label=label)
-    axes.legend(fontsize=8, loc="lower right")
-    axes.set_xlabel("excess loss without the choice, beside that with it; 95 % intervals")
-    shown = sum(line.word.startswith(SHOWN) for line in lines.itertuples())
-    counted = (f"{shown} of {len(lines)} choices are shown to matter; the rest, at this size, "
-               "are not")
-    axes.set_title(title or counted, fontsize=10, loc="right")
-    return plots.save(drawing, path)
 
 
 def draw_details(path, found):

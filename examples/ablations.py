@@ -225,13 +225,16 @@ def train(model, settings, watch=lambda step: None):
             losses.append(step.loss)
             floors.append(objective.floor)
             watch(len(losses))
-            recent = slice(-averaged(s), None)
-            if len(losses) >= averaged(s) and "goal" in s:
-                if np.mean(losses[recent]) - np.mean(floors[recent]) <= s["goal"]:
-                    break
+            if "goal" in s and _recent(losses, floors, averaged(s)) <= s["goal"]:
+                break
     except FloatingPointError as error:
         stopped = str(error).split(",")[0].split(";")[0]
     return np.array(losses), np.array(floors), stopped
+
+
+def _recent(losses, floors, n):
+    """Return the mean excess of the last n steps, infinite before there are so many."""
+    return math.inf if len(losses) < n else float(np.mean(losses[-n:]) - np.mean(floors[-n:]))
 
 
 def measured(settings):
