@@ -133,8 +133,8 @@ def write_report():
 def whole(path, workers, sizes, flops, channels, **more):
     """Train the grid, predict a run, and train it."""
     run(trials(sizes, **more), measure, path, workers)
-    run([{"predict": flops, "channels": channels}], lambda asked: predicted(asked, kept(path)), path,
-        workers=0)
+    asked = {"predict": flops, "channels": channels}
+    run([asked], lambda asked: predicted(asked, kept(path)), path, workers=0)
     run([trial(channels, flops, **more)], measure, path, workers)
 
 
