@@ -40,6 +40,7 @@ from families import (
     told,
     train,
 )
+from family_arms import LONGER, PREFIXES, TIMES, beginnings
 from family_tables import draw_results, tables
 from family_tasks import (
     find_words,
@@ -76,7 +77,11 @@ def texts(quick):
 def measure(settings):
     """Train a family, and return task -> numbers."""
     family, seed, quick = settings["family"], settings["seed"], settings.get("quick", False)
-    flops, rewrite_flops = (QUICK_FLOPS,) * 2 if quick else (FLOPS, REWRITE_FLOPS)
+    if family == PREFIXES:
+        return continuing(seed, quick)
+    times = TIMES if family == LONGER else 1
+    family = family.split(",")[0]
+    flops, rewrite_flops = (QUICK_FLOPS,) * 2 if quick else (FLOPS, times * REWRITE_FLOPS)
     (tokenizer, ids_N, to_rewrite, stories), sizes = texts(quick), SIZES[quick]
     model, untrained = (new_model(family, tokenizer, seed, quick) for _ in range(2))
     model, steps, loss = train(model, family, ids_N, flops, seed=seed,
@@ -100,6 +105,20 @@ def measure(settings):
     pairs = pairs_to_rewrite(tokenizer, stories)[: sizes["rewritten"]]
     return found | {"rewrite": rewrite(family, model, tokenizer, pairs) | {
         "flops": rewrite_flops, "steps": steps, "loss": loss, "pairs": steps * BATCH[family]}}
+
+
+def continuing(seed, quick):
+    """Train a T5 to continue stories for as many FLOPs, and return how it does."""
+    (tokenizer, *_, stories), sizes = texts(quick), SIZES[quick]
+    pairs = beginnings(tokenizer, told(sizes["train"], seed=0))
+    model, steps, loss = train(
+        new_model("t5", tokenizer, seed, quick), "t5", pairs, QUICK_FLOPS if quick else FLOPS,
+        seed=seed, objective=Rewriting("t5", tokenizer),
+    )
+    return {
+        "training": {"parameters": model.num_parameters(), "steps": steps, "loss": loss},
+        "go on": go_on(PREFIXES, model, tokenizer, stories[: sizes["stories"]], seed=1000 * seed),
+    }
 
 
 def write_report():

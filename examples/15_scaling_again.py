@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from example import FIGURES, expect, into_document, run_study
+from example import FIGURES, expect, into_document, picture, run_study
 from laboratory import kept, run
 from scaling_law import bootstrap, fit, interval
 from scaling_tables import flops_text, markdown, percent
 from scaling_trials import almanac, measure, shape
 
+from npgpt import plots
 from npgpt.families.size import flops_per_token, parameters_by_part
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
@@ -35,6 +36,7 @@ FITS = {  # what is fitted, and how
     "log loss, Huber, E fitted": {"given": False},
     "log excess, least squares, E given": {"given": True, "loss": "linear"},
 }
+TITLE = "The run of 2.6e13 FLOPs, beside what was predicted of it"
 QUICK = {1e9: (8, 12, 16), 2e9: (8, 12, 16)}
 
 
@@ -125,9 +127,32 @@ def tables(rows):
     }
 
 
-def write_report():
-    for name, table in tables(kept(RESULTS)).items():
+def draw(path, rows):
+    """Draw the excess by size at each budget, each seed, and the run that was predicted."""
+    runs, told = frame(rows), [row["result"] for row in rows if "predict" in row["settings"]]
+    drawing, axes = plots.figure(7.5, 4.4)
+    for i, (flops, some) in enumerate(runs.groupby("flops")):
+        some = some[some.rate == rate(flops)]
+        colour, mean = plots.COLOURS[i % len(plots.COLOURS)], some.groupby("N").excess.mean()
+        axes.plot(some.N, some.excess, "o", color=colour, markersize=3.5, markerfacecolor="none")
+        axes.plot(mean.index, mean, color=colour, linewidth=1, label=f"{flops_text(flops)} FLOPs")
+    for i, name in enumerate(FITS):
+        for found in told:
+            excess, low, high = found[name]
+            x = found["N"] * 1.12 ** (i + 1)  # beside one another
+            axes.plot([x, x], [low, high], color=plots.INK, linewidth=1)
+            axes.plot(x, excess, "x+*"[i], color=plots.INK, label=f"predicted: {name}")
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="nats above the entropy")
+    axes.set_title(TITLE, fontsize=10)
+    axes.legend(fontsize=7)
+    return plots.save(drawing, path)
+
+
+def write_report(figures=FIGURES):
+    rows = kept(RESULTS)
+    for name, table in tables(rows).items():
         into_document(REPORT, name, table)
+    picture(draw, figures / "15_scaling_again.png", rows)
 
 
 def whole(path, workers, sizes, flops, channels, **more):
@@ -138,12 +163,13 @@ def whole(path, workers, sizes, flops, channels, **more):
     run([trial(channels, flops, **more)], measure, path, workers)
 
 
-def quick_study():
+def quick_study(figures):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
         whole(path, 0, QUICK, 8e9, 16, asked=200, written=20, pool=20_000)
         rows = kept(path)
     print(*tables(rows).values(), sep="\n")
+    picture(draw, figures / "15_scaling_again.png", rows)
     return rows
 
 
@@ -153,9 +179,9 @@ def main(quick=False, figures=FIGURES, workers=None):
         times the largest budget that is predicted before it is trained.
         """)
     if quick:
-        return quick_study()
+        return quick_study(figures)
     whole(RESULTS, workers, SIZES, *PREDICTED)
-    return write_report()
+    return write_report(figures)
 
 
 if __name__ == "__main__":

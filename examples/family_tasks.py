@@ -61,10 +61,14 @@ def hidden_words(tokenizer, stories, seed=0):
     rng = np.random.default_rng(seed)
     found = []
     for story in stories:
-        telling = [h for h in _hidden_in(tokenizer, story) if _tells(h.odds_K)]
-        if telling:
-            found.append(telling[rng.integers(len(telling))])
+        if words := telling(tokenizer, story):
+            found.append(words[rng.integers(len(words))])
     return found
+
+
+def telling(tokenizer, story):
+    """Return a `Hidden` for each word of which the rest of a story tells something."""
+    return [hidden for hidden in _hidden_in(tokenizer, story) if _tells(hidden.odds_K)]
 
 
 def _hidden_in(tokenizer, story):
@@ -219,7 +223,7 @@ def _t5_goes_on(model, tokenizer, ids_T, given, seed):
     return longer
 
 
-WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on}
+WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on}  # and of `family_arms`
 
 
 def _up_to_its_end(tokenizer, ids):
