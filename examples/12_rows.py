@@ -59,7 +59,9 @@ OTHER_RATES = {
     ("Rows", "1 head, undivided"): TRIED[1:], ("Rows", "no residuals"): (5e-4, *TRIED),
     ("Rows", "weights of 0.02"): (2.5e-4, 5e-4, *TRIED), ("Rows", "8 blocks"): TRIED[:3],
     ("Rows", "8 blocks, post-norm"): (2.5e-4, 5e-4, *TRIED[:3]),
-}
+} | {("Tales", label): (*TRIED, 1.6e-2) for label in (
+    "1 block", "no positions", "rotary", "sinusoids", "post-norm", "no norm", "weights of 0.02",
+    "no warm-up", "Llama", "2 heads")}
 
 
 def arms_on(text, changes):
@@ -115,7 +117,8 @@ def interaction(found):
 def tables(results, arms=ARMS + TALES):
     """Return name -> table in Markdown."""
     found = frame(arms, results, SEEDS)
-    by_choice = {text: effects_on(found, text).set_index("choice") for text in ON}
+    by_choice = {text: effects_on(found, text).set_index("choice")
+                 for text in ON if text in set(found.group)}
     cells = {
         (text, r.Index): (r.n, percent(r.mean), f"{percent(r.low)} to {percent(r.high)}", r.word)
         for text, lines in by_choice.items() for r in lines.itertuples()
