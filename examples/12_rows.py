@@ -61,7 +61,8 @@ OTHER_RATES = {
     ("Rows", "8 blocks, post-norm"): (2.5e-4, 5e-4, *TRIED[:3]),
 } | {("Tales", label): (*TRIED, 1.6e-2) for label in (
     "1 block", "no positions", "rotary", "sinusoids", "post-norm", "no norm", "weights of 0.02",
-    "no warm-up", "Llama", "2 heads")}
+    "no warm-up", "Llama", "2 heads")} | {("Tales", label): (*TRIED, 1.6e-2, 3.2e-2) for label in (
+    "no positions", "sinusoids", "2 heads")}
 
 
 def arms_on(text, changes):

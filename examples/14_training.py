@@ -30,7 +30,7 @@ RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = range(2, 12)  # seed 1 chooses the rate
 LENGTHS = {"Rows": (1000, 4000), "Tales": (800, 3200)}
 RATES = {
-    ("Rows", "AdamW"): (1e-3, 2e-3, 4e-3), ("Tales", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3),
+    ("Rows", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3), ("Tales", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3),
     ("Rows", "Muon"): (0.005, 0.01, 0.02, 0.04), ("Tales", "Muon"): (0.01, 0.02, 0.04),
     ("Rows", "SGD"): (0.03, 0.06, 0.125), ("Tales", "SGD"): (0.1, 0.25, 0.5, 1.0),
 }
@@ -57,7 +57,7 @@ def batch_arms():
         middle = 0.004 * (B / 8) ** 0.5
         yield Row("Batches", f"{B}", parts.ON["Rows"] | {
             "batch_size": B, "goal": GOAL, "steps": MOST, "evaluations": 0,
-        }, tuple(round(middle * x, 6) for x in (0.5, 1, 2)))
+        }, tuple(round(middle * x, 6) for x in (0.125, 0.25, 0.5, 1, 2)), "steps")
 
 
 def repeated_arms():
@@ -66,7 +66,8 @@ def repeated_arms():
         for dropout in DROPOUT:
             yield Row("Repetition", f"{n} tales, dropout {dropout:g}", parts.ON["Tales"] | {
                 "stories": n, "dropout": dropout, "gap": True,
-            }, (1e-3, 2e-3, 4e-3, 8e-3))
+            }, (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3) if n < 500 else (
+                1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2))
 
 
 OPTIMIZERS, SIZES, REPEATED = list(optimizer_arms()), list(batch_arms()), list(repeated_arms())

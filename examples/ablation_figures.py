@@ -8,6 +8,7 @@ from example import plain_ticks
 from npgpt import plots
 
 NATS = (0.03, 0.1, 0.3, 1, 3)
+TICKS = {0.5: "-50 %", 1: "0", 2: "+100 %", 4: "x 4", 10: "x 10", 80: "x 80"}
 LEAK = ("Attention", "mask off")
 
 
@@ -18,12 +19,16 @@ def draw_effects(path, texts, title=""):
     """
     first = next(iter(texts.values())).sort_values("mean")
     drawing, axes = plots.figure(5.2 + 3.2 * len(texts), 0.2 * len(first) + 1.4, 1, len(texts),
-                                 squeeze=False, sharey=True)
+                                 squeeze=False, sharex=True, sharey=True)
     for panel, (name, lines) in zip(axes[0], texts.items(), strict=True):
         _draw_column(panel, lines.set_index("choice").reindex(first.choice).dropna(), first.choice)
         panel.set_title(name, fontsize=10)
+        panel.tick_params(axis="x", labelsize=8)
     axes[0, 0].set_yticks(range(len(first)), first.choice, fontsize=8)
     axes[0, 0].set_ylim(-1, len(first))
+    most = max(lines.high.max() for lines in texts.values())
+    ticks = {x: text for x, text in TICKS.items() if np.log(x) < most}
+    axes[0, 0].set_xticks(np.log(list(ticks)), ticks.values())
     for colour, label in ((plots.COLOURS[0], "shown"), (plots.GREY, "not shown beyond a third"),
                           (plots.COLOURS[1], "cannot be told")):
         axes[0, -1].plot([], [], "o-", color=colour, markersize=4.5, label=label)
@@ -44,8 +49,6 @@ def _draw_column(axes, lines, order):
         axes.plot([r.low, r.high], [y, y], color=colour, linewidth=1.6)
         axes.plot(r.mean, y, "o", color=colour, markersize=4.5)
     axes.axvline(0, **plots.LANDMARK)
-    ticks = {0.5: "-50 %", 1: "0", 2: "+100 %", 4: "x 4", 10: "x 10", 80: "x 80"}
-    axes.set_xticks(np.log(list(ticks)), ticks.values(), fontsize=8)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
 
 

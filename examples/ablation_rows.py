@@ -30,12 +30,14 @@ class Row(NamedTuple):
 
     changes   to the base
     rates     that are tried; none: the one of the changes or of the base
+    by        the measurement that is least at the best of them
     """
 
     group: str
     label: str
     changes: dict
     rates: tuple = ()
+    by: str = "excess"
 
     def trials(self, seed, rates=None):
         rates = rates or self.rates or (self.changes.get("lr", BASE["lr"]),)
@@ -150,12 +152,12 @@ def other_trials(rows, results, seeds=SEEDS[1:]):
 
 
 def best_rate(row, results):
-    """The rate of least excess with the first seed, in a tuple; none if the row has only one."""
+    """The rate that is best with the first seed, in a tuple; none if the row has only one."""
     if not row.rates:
         return ()
     found = {
-        trial["lr"]: results[key(trial)]["excess"] for trial in row.trials(SEEDS[0])
+        trial["lr"]: results[key(trial)][row.by] for trial in row.trials(SEEDS[0])
         if key(trial) in results
     }
-    found = {rate: excess for rate, excess in found.items() if excess is not None}
+    found = {rate: x for rate, x in found.items() if x is not None}
     return (min(found, key=found.get),) if found else row.rates[:1]
