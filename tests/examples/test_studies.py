@@ -316,7 +316,8 @@ EFFECTS = {  # a choice: the arm without it, the arm with it
     "QK-norm, not none": ("base", "QK-norm"), "pre-norm, not post-norm": ("post-norm", "base"),
     "LayerNorm, not none": ("no norm", "base"), "GELU, not ReLU": ("ReLU", "base"),
     "GELU, not squared ReLU": ("squared ReLU", "base"), "SwiGLU, not GELU": ("base", "SwiGLU"),
-    "Llama's block, not GPT's": ("base", "Llama"), "tied embeddings, not untied": ("untied", "base"),
+    "Llama's block, not GPT's": ("base", "Llama"),
+    "tied embeddings, not untied": ("untied", "base"),
     "first weights of 1/√C, not 0.02": ("weights of 0.02", "base"),
     "warm-up, not none": ("no warm-up", "base"),
 }
@@ -368,8 +369,8 @@ def test_12_every_effect_and_interval_comes_out_again(arms):
     assert len(effects) == 42
     on = {choice: np.expm1(effects["rows", choice]) for choice in EFFECTS}
     tales = {choice: np.expm1(effects["tales", choice]) for choice in EFFECTS}
-    needed = ["two blocks, not one", "residual connections, not none", "learned positions, not none",
-              *(c for c in EFFECTS if c.startswith("scores"))]
+    needed = ["two blocks, not one", "residual connections, not none",
+              "learned positions, not none", *(c for c in EFFECTS if c.startswith("scores"))]
     less = [1 - 1 / (1 + tales[c]) for c in ("residual connections, not none", *needed[:2:-1])]
     bare = {s["lr"]: r["excess"] for s, r in rows("12_rows.jsonl")
             if s.get("text") == "rows" and s["variant"] == "no residuals" and s["seed"] == 1}
