@@ -22,7 +22,7 @@ from ablation_rows import ROWS, SEEDS, study
 from ablation_tables import effects, frame, tables
 from ablations import BASE, measured
 from example import FIGURES, expect, into_documents, picture, run_study
-from laboratory import kept, key, run
+from laboratory import key, results_of, run
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 QUICK_GROUPS = "Base", "Attention", "Learning rate"
@@ -39,7 +39,7 @@ def quick_study(folder):
 
 def write_report():
     """Put the tables into the report, and draw the figures, from the rows that are there."""
-    results = {key(row["settings"]): row["result"] for row in kept(RESULTS)}
+    results = results_of(RESULTS)
     into_documents(REPORT, tables(ROWS, results))
     return draw(FIGURES, ROWS, results)
 
@@ -47,7 +47,7 @@ def write_report():
 def draw(figures, rows, results):
     """Draw both figures; return the line of each row and seed."""
     found = frame(rows, results)
-    picture(draw_effects, figures / "08_ablations.png", effects(found))
+    picture(draw_effects, figures / "08_ablations.png", {"": effects(found)})
     picture(draw_rates, figures / "08_details.png", found[found.group == "Learning rate"])
     return found
 

@@ -21,11 +21,11 @@ from ablations import BASE, ROWS, measured
 from example import (
     FIGURES,
     expect,
-    into_document,
+    into_documents,
     picture,
     run_study,
 )
-from laboratory import kept, key, run
+from laboratory import key, results_of, run
 from scaling_law import bootstrap, fit
 from scaling_law import interval as percentiles
 from scaling_tables import flops_text, markdown
@@ -280,14 +280,9 @@ def _draw_exponents(axes, first):
         axes.legend(fontsize=8)
 
 
-def results_of(path):
-    return {key(row["settings"]): row["result"] for row in kept(path)}
-
-
 def write_report(figures=FIGURES):
     results, first = results_of(RESULTS), list(first_edition())
-    for name, table in tables(results, first).items():
-        into_document(REPORT, name, table)
+    into_documents(REPORT, tables(results, first))
     picture(draw, figures / "13_skills.png", results, first)
 
 

@@ -7,29 +7,39 @@ from example import plain_ticks
 from npgpt import plots
 
 NATS = (0.03, 0.1, 0.3, 1, 3)
+TICKS = {0.5: "-50 %", 1: "0", 2: "+100 %", 4: "x 4", 10: "x 10", 80: "x 80"}
 
 
-def draw_effects(path, lines, title=""):
-    """Draw comparisons as a sorted column of effects with 95 % intervals."""
-    lines = lines.sort_values("mean", ignore_index=True)
-    drawing, axes = plots.figure(8.4, 0.2 * len(lines) + 1.4)
-    for word, colour, label in ((SHOWN, plots.COLOURS[0], "shown"),
-                                (NOT_SHOWN, plots.GREY, "not shown beyond a third"),
-                                (CANNOT_TELL, plots.COLOURS[1], "cannot be told")):
-        some = lines[lines.word.str.startswith(word)]
-        axes.errorbar(some["mean"], some.index, xerr=some.high - some["mean"], fmt="o",
-                      color=colour, markersize=4.5, elinewidth=1.6, label=label)
-    axes.axvline(0, **plots.LANDMARK)
-    axes.set_yticks(lines.index, lines.choice, fontsize=8)
-    ticks = {0.5: "-50 %", 1: "0", 2: "+100 %", 4: "x 4", 10: "x 10", 80: "x 80"}
-    axes.set_xticks(np.log(list(ticks)), ticks.values(), fontsize=8)
-    axes.set_ylim(-1, len(lines))
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.legend(fontsize=8, loc="lower right")
-    axes.set_xlabel("excess loss without the choice, beside that with it; 95 % intervals")
-    counted = (f"{lines.word.str.startswith(SHOWN).sum()} of {len(lines)} choices are shown to "
+def draw_effects(path, texts, title=""):
+    """Draw comparisons as sorted effects with 95 % intervals.
+
+    texts   name -> lines of `effects`; beside one another, in the order of the first
+    """
+    first = next(iter(texts.values())).sort_values("mean", ignore_index=True)
+    places = {choice: y for y, choice in first.choice.items()}
+    drawing, axes = plots.figure(5.2 + 3.2 * len(texts), 0.2 * len(first) + 1.4, 1, len(texts),
+                                 squeeze=False, sharex=True, sharey=True)
+    for panel, (name, lines) in zip(axes[0], texts.items(), strict=True):
+        for word, colour, label in ((SHOWN, plots.COLOURS[0], "shown"),
+                                    (NOT_SHOWN, plots.GREY, "not shown beyond a third"),
+                                    (CANNOT_TELL, plots.COLOURS[1], "cannot be told")):
+            some = lines[lines.word.str.startswith(word)]
+            panel.errorbar(some["mean"], some.choice.map(places), xerr=some.high - some["mean"],
+                           fmt="o", color=colour, markersize=4.5, elinewidth=1.6, label=label)
+        panel.axvline(0, **plots.LANDMARK)
+        panel.grid(axis="x", color="#dddddd", linewidth=0.6)
+        panel.set_title(name, fontsize=10)
+        panel.tick_params(axis="x", labelsize=8)
+    most = max(lines.high.max() for lines in texts.values())
+    ticks = {x: text for x, text in TICKS.items() if np.log(x) < most}
+    axes[0, 0].set_xticks(np.log(list(ticks)), ticks.values())
+    axes[0, 0].set_yticks(range(len(first)), first.choice, fontsize=8)
+    axes[0, 0].set_ylim(-1, len(first))
+    axes[0, -1].legend(fontsize=8, loc="lower right")
+    axes[0, 0].set_xlabel("excess loss without the choice, beside that with it; 95 % intervals")
+    counted = (f"{first.word.str.startswith(SHOWN).sum()} of {len(first)} choices are shown to "
                "matter; the rest, at this size, are not")
-    axes.set_title(title or counted, fontsize=10, loc="right")
+    drawing.suptitle(title or counted, fontsize=10)
     return plots.save(drawing, path)
 
 

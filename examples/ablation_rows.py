@@ -7,7 +7,7 @@ seeds with the best of them: "each at its own best rate".
 from typing import NamedTuple
 
 from ablations import BASE, measured
-from laboratory import key, run
+from laboratory import key, results_of, run
 
 SEEDS = (1, 2, 3)
 NORMS = "Norms, at the best rate of each"
@@ -30,12 +30,14 @@ class Row(NamedTuple):
 
     changes   to the base
     rates     that are tried; none: the one of the changes or of the base
+    by        the measurement that is least at the best of them
     """
 
     group: str
     label: str
     changes: dict
     rates: tuple = ()
+    by: str = "excess"
 
     def trials(self, seed, rates=None):
         rates = rates or self.rates or (self.changes.get("lr", BASE["lr"]),)
@@ -115,11 +117,16 @@ ROWS = [
 ]
 
 
-def study(rows, path, workers=None, seeds=SEEDS[1:]):
-    """Run what a file lacks: all rows with seed 1 and their rates, then seed by seed the best."""
-    first = first_trials(rows)
-    found = dict(zip(map(key, first), run(first, measured, path, workers), strict=True))
-    run(first + other_trials(rows, found, seeds), measured, path, workers)
+def study(rows, path, workers=None, seeds=SEEDS[1:], known=()):
+    """Run what a file lacks: all rows with seed 1 and their rates, then seed by seed the best.
+
+    known   results by `laboratory.key` that a different file has
+    """
+    def run_missing(trials):
+        run([trial for trial in trials if key(trial) not in known], measured, path, workers)
+        return dict(known) | results_of(path)
+
+    run_missing(other_trials(rows, run_missing(first_trials(rows)), seeds))
 
 
 def unique(trials):
@@ -145,12 +152,12 @@ def other_trials(rows, results, seeds=SEEDS[1:]):
 
 
 def best_rate(row, results):
-    """The rate of least excess with the first seed, in a tuple; none if the row has only one."""
+    """The rate that is best with the first seed, in a tuple; none if the row has only one."""
     if not row.rates:
         return ()
     found = {
-        trial["lr"]: results[key(trial)]["excess"] for trial in row.trials(SEEDS[0])
+        trial["lr"]: results[key(trial)][row.by] for trial in row.trials(SEEDS[0])
         if key(trial) in results
     }
-    found = {rate: excess for rate, excess in found.items() if excess is not None}
+    found = {rate: x for rate, x in found.items() if x is not None}
     return (min(found, key=found.get),) if found else row.rates[:1]

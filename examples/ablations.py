@@ -193,9 +193,12 @@ def new_model(settings, dtype=np.float32):
     )
     model = VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
     if s.get("init") == "1/sqrt(C)":
+        larger = 1 / (INIT_STD * math.sqrt(s["n_embd"]))
         for weight in model.parameters().values():
             if weight.ndim == 2:
-                weight.data *= 1 / (INIT_STD * math.sqrt(s["n_embd"]))
+                weight.data *= larger
+        if s["variant"] == "sinusoids":
+            model.wpe.waves_TC *= model.wpe.waves_TC.dtype.type(larger)
     return model
 
 
@@ -211,7 +214,8 @@ def train(model, settings, watch=lambda step: None):
         model.parameters(), lr=s["lr"], weight_decay=s["decay"], grad_clip=s["clip"]
     )
     config = TrainConfig(
-        max_iters=s["steps"], batch_size=s["batch_size"], lr=s["lr"], min_lr=s["lr"] / 50,
+        max_iters=s["steps"], batch_size=s["batch_size"], lr=s["lr"],
+        min_lr=s["lr"] if "goal" in s else s["lr"] / 50,
         warmup_iters=s["warm_up"], seed=s["seed"],
     )
     losses, floors, stopped = [], [], None
@@ -221,9 +225,16 @@ def train(model, settings, watch=lambda step: None):
             losses.append(step.loss)
             floors.append(objective.floor)
             watch(len(losses))
+            if "goal" in s and _recent(losses, floors, averaged(s)) <= s["goal"]:
+                break
     except FloatingPointError as error:
         stopped = str(error).split(",")[0].split(";")[0]
     return np.array(losses), np.array(floors), stopped
+
+
+def _recent(losses, floors, n):
+    """Return the mean excess of the last n steps, infinite before there are so many."""
+    return math.inf if len(losses) < n else float(np.mean(losses[-n:]) - np.mean(floors[-n:]))
 
 
 def measured(settings):
@@ -239,24 +250,33 @@ def measured(settings):
             learning[step] = skills.measured(model, tested(text), some)
 
     losses, floors, stopped = train(model, settings, watch)
-    mean = max(1, AVERAGED // s["batch_size"])
+    mean = averaged(s)
     ratios = running(losses, mean) / running(floors, mean)
     learned = np.flatnonzero(ratios <= LEARNED)
     fresh = not s["stories"]  # a text that is read again is known in the end, not learned
     steps = int(learned[0]) + mean if fresh and len(learned) else None
     excess = running(losses - floors, mean)
-    test = None if stopped else finite(test_excess(model, text))
-    by_kind = {"skills": {"steps": list(learning)} | {
+    test = None if stopped else finite(excess_on(model, stories("test", text)))
+    more = {"skills": {"steps": list(learning)} | {
         name: [finite(found[name]) for found in learning.values()]
         for name in learning[max(learning)]
     }} if learning else {}
-    return by_kind | {
+    if s.get("gap"):
+        order = InOrder(s["seed"], s["stories"], text=text).order
+        read = Stories(*(part[order] for part in stories("train", text)))
+        more["read_excess"] = finite(excess_on(model, read))
+    return more | {
         "parameters": model.num_parameters(), "flops": flops, "stopped": stopped,
         "steps": len(losses), "steps_to": steps,
         "tokens_to": steps and round(steps * s["batch_size"] * tokens_per_story(text)),
         "excess": test, "train_excess": finite(excess[-1]) if len(excess) else None,
         "curve": [finite(x) for x in excess[:: max(1, s["steps"] // POINTS)]],
     }
+
+
+def averaged(settings):
+    """Return of how many steps a loss in training is the mean."""
+    return max(1, AVERAGED // settings["batch_size"])
 
 
 def running(values, n):
@@ -287,12 +307,12 @@ def flops_of_a_step(model, batch_size, text="tales"):
     return sum(cost.flops for cost in costs.costs.values())
 
 
-def test_excess(model, text="tales"):
-    """Nats per token above the least loss that is possible, on stories that no training has."""
-    total, count, test = 0, 0, stories("test", text)
+def excess_on(model, some):
+    """Return nats per token above the least loss that is possible on `Stories`."""
+    total, count = 0, 0
     with model.evaluating(), np.errstate(all="ignore"):
-        for first in range(0, len(test.nats_N), 64):
-            batch, floor = test.batch(slice(first, first + 64))
+        for first in range(0, len(some.nats_N), 64):
+            batch, floor = some.batch(slice(first, first + 64))
             loss = model.loss(*batch.inputs, batch.targets_BT).item()
             total += (loss - floor) * batch.counted
             count += batch.counted

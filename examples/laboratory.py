@@ -67,6 +67,11 @@ def key(settings):
     return json.dumps(settings, sort_keys=True)
 
 
+def results_of(path):
+    """Return `key` of its settings -> result, of each trial that a file has."""
+    return {key(row["settings"]): row["result"] for row in kept(path)}
+
+
 def kept(path):
     """Return the rows of a file of results; cut off what a crash left of a last line."""
     path = Path(path)

@@ -55,6 +55,14 @@ class ReluMLP(MLP):
         self.f = relu
 
 
+class SquaredReluMLP(MLP):
+    """Source: So et al., Primer: Searching for Efficient Transformers, 2021."""
+
+    def __init__(self, rng, config, dtype):
+        super().__init__(rng, config, dtype)
+        self.f = lambda x: relu(x) * relu(x)
+
+
 class SiluMLP(MLP):
     def __init__(self, rng, config, dtype):
         super().__init__(rng, config, dtype)
@@ -96,6 +104,22 @@ class Rotary(CausalSelfAttention):
         q, k, v = super().heads(x_BTC)
         positions_T = np.arange(x_BTC.shape[1])
         return rotary_embedding(q, positions_T), rotary_embedding(k, positions_T), v
+
+
+class NormedQueries(CausalSelfAttention):
+    """Queries and keys are normalised over their D channels.
+
+    Source: Dehghani et al., Scaling Vision Transformers to 22 Billion Parameters, 2023.
+    """
+
+    def __init__(self, rng, config, dtype):
+        super().__init__(rng, config, dtype)
+        D = config.n_embd // config.n_head
+        self.ln_q, self.ln_k = RMSNorm(D, dtype=dtype), RMSNorm(D, dtype=dtype)
+
+    def heads(self, x_BTC):
+        q, k, v = super().heads(x_BTC)
+        return self.ln_q(q), self.ln_k(k), v
 
 
 class Undivided(CausalSelfAttention):
@@ -171,11 +195,13 @@ VARIANTS = {
     "no residuals": gpt(NoResiduals),
     "RMSNorm": gpt(block(Norm=Scale), Norm=Scale),
     "ReLU": gpt(block(FeedForward=ReluMLP)),
+    "squared ReLU": gpt(block(FeedForward=SquaredReluMLP)),
     "SiLU": gpt(block(FeedForward=SiluMLP)),
     "SwiGLU": gpt(block(FeedForward=SwiGLU)),
     "no positions": gpt(Positions=NoPositions),
     "sinusoids": gpt(Positions=Sinusoids),
     "rotary": gpt(block(Attention=Rotary), Positions=NoPositions),
+    "QK-norm": gpt(block(Attention=NormedQueries)),
     "undivided": gpt(block(Attention=Undivided)),
     "leaking": gpt(block(Attention=Leaking)),
     "weights of 0.2": TenTimes,

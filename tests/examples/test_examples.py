@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STUDIES = (
     "08_ablations", "09_scaling_laws", "10_families", "11_reward", "12_rows", "13_skills",
+    "14_training",
 )
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("[0-9][0-9]_*.py"))
 
@@ -57,7 +58,7 @@ def test_there_is_one_for_each_section():
     assert SCRIPTS == [
         "00_autograd", "01_language_model", "02_tokenization", "03_embeddings", "04_attention",
         "05_transformer", "06_training", "07_generation", "08_ablations", "09_scaling_laws",
-        "10_families", "11_reward", "12_rows", "13_skills",
+        "10_families", "11_reward", "12_rows", "13_skills", "14_training",
     ]
 
 
@@ -329,7 +330,7 @@ def test_all_studies_run_by_one_command_and_what_is_kept_is_not_run_again():
     for flags in ([], ["--quick"], ["--report"], ["--all"]):
         found = {Path(script).stem: rest for _, script, *rest in studies.commands(flags)}
         assert [*found] == [*STUDIES]
-        for name in ("09_scaling_laws", "11_reward", "12_rows", "13_skills"):
+        for name in ("09_scaling_laws", "11_reward", "12_rows", "13_skills", "14_training"):
             assert found.pop(name) == flags
         assert all(rest == [f for f in flags if f != "--all"] for rest in found.values())
 

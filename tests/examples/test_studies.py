@@ -341,63 +341,127 @@ def test_08_claims_quote_the_table_of_effects(ablations):
 # ---- rows and skills
 
 
-ROWS_ARMS = {  # (optimizer, variant, blocks, heads) of an arm
-    "base": ("AdamW", "GPT", 2, 4), "1 block": ("AdamW", "GPT", 1, 4),
-    "1 head": ("AdamW", "GPT", 2, 1), "no positions": ("AdamW", "no positions", 2, 4),
-    "no residuals": ("AdamW", "no residuals", 2, 4),
-    "1 head, undivided": ("AdamW", "undivided", 2, 1),
-    "4 heads, undivided": ("AdamW", "undivided", 2, 4), "Muon": ("Muon", "GPT", 2, 4),
+ARMS = {  # an arm's settings beside the base's
+    "base": {}, "1 block": {"n_layer": 1}, "1 head": {"n_head": 1}, "2 heads": {"n_head": 2},
+    "8 heads": {"n_head": 8}, "4 blocks": {"n_layer": 4}, "8 blocks": {"n_layer": 8},
+    "8 blocks, post-norm": {"n_layer": 8, "variant": "post-norm"},
+    "1 head, undivided": {"n_head": 1, "variant": "undivided"},
+    "4 heads, undivided": {"variant": "undivided"}, "untied": {"tied": False},
+    "weights of 0.02": {"init": "0.02"}, "no warm-up": {"warm_up": 0},
+} | {name: {"variant": name} for name in (
+    "no positions", "no residuals", "rotary", "sinusoids", "post-norm", "no norm", "ReLU",
+    "squared ReLU", "SwiGLU", "QK-norm", "Llama")}
+EFFECTS = {  # a choice: the arm without it, the arm with it
+    "two blocks, not one": ("1 block", "base"), "two blocks, not four": ("4 blocks", "base"),
+    "4 heads, not 1": ("1 head", "base"), "4 heads, not 2": ("2 heads", "base"),
+    "4 heads, not 8": ("8 heads", "base"), "learned positions, not none": ("no positions", "base"),
+    "rotary positions, not learned": ("base", "rotary"),
+    "learned positions, not sinusoids": ("sinusoids", "base"),
+    "residual connections, not none": ("no residuals", "base"),
+    "scores divided by √D: 1 head, D = 64": ("1 head, undivided", "1 head"),
+    "scores divided by √D: 4 heads, D = 16": ("4 heads, undivided", "base"),
+    "QK-norm, not none": ("base", "QK-norm"), "pre-norm, not post-norm": ("post-norm", "base"),
+    "LayerNorm, not none": ("no norm", "base"), "GELU, not ReLU": ("ReLU", "base"),
+    "GELU, not squared ReLU": ("squared ReLU", "base"), "SwiGLU, not GELU": ("base", "SwiGLU"),
+    "Llama's block, not GPT's": ("base", "Llama"),
+    "tied embeddings, not untied": ("untied", "base"),
+    "first weights of 1/√C, not 0.02": ("weights of 0.02", "base"),
+    "warm-up, not none": ("no warm-up", "base"),
+}
+BASES = {
+    "rows": {"text": "rows", "steps": 1000, "warm_up": 100},
+    "tales": {"text": "tales", "steps": 800, "warm_up": 80},
 }
 
 
 @pytest.fixture(scope="module")
-def of_rows():
-    """Return arm -> {seed from 2 on: excess} at the rate at which seed 1 ends lowest."""
-    found = {}
-    for arm, kind in ROWS_ARMS.items():
-        names = ("optimizer", "variant", "n_layer", "n_head")
-        runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl")
-                if tuple(s[name] for name in names) == kind]
-        first = {s["lr"]: excess for s, excess in runs if s["seed"] == 1}
-        rate = min(first, key=first.get)
-        assert min(first) < rate < max(first), "the best rate is at an edge"
-        found[arm] = {s["seed"]: x for s, x in runs if s["lr"] == rate and s["seed"] > 1}
+def arms():
+    """Return (text, arm) -> {seed from 2 on: excess} at the rate at which seed 1 ends lowest."""
+    names = "variant", "n_layer", "n_head", "tied", "init", "warm_up", "steps", "optimizer", "decay"
+    usual = dict(zip(names, ("GPT", 2, 4, True, "1/sqrt(C)", 0, 0, "AdamW", 0.1), strict=True))
+    found, stored = {}, rows("12_rows.jsonl")
+    for text, base in BASES.items():
+        for arm, changes in ARMS.items():
+            wanted = usual | base | changes
+            runs = [(s, r["excess"]) for s, r in stored
+                    if all(({"text": "tales"} | s)[name] == x for name, x in wanted.items())]
+            first = {s["lr"]: x for s, x in runs if s["seed"] == 1 and x is not None}
+            if not first:
+                continue
+            rate = min(first, key=first.get)
+            edges = {s["lr"] for s, _ in runs if s["seed"] == 1}
+            assert min(edges) < rate < max(edges), f"{text}, {arm}: the best rate is at an edge"
+            found[text, arm] = {s["seed"]: x for s, x in runs if s["lr"] == rate and s["seed"] > 1}
     return found
 
 
-def test_12_every_effect_and_interval_comes_out_again(of_rows):
+def of_percent(x):
+    return f"x {np.exp(x):.0f}" if np.exp(x) >= 10 else f"{100 * np.expm1(x):+.0f} %"
+
+
+def test_12_every_effect_and_interval_comes_out_again(arms):
     table = (EXAMPLES / "12_rows.md").read_text(encoding="utf-8")
-    ratios = {}
-    for choice, arm, base in (
-        ("two blocks, not one", "1 block", "base"), ("4 heads, not 1", "1 head", "base"),
-        ("learned positions, not none", "no positions", "base"),
-        ("residual connections, not none", "no residuals", "base"),
-        ("scores divided by √D: 1 head, D = 64", "1 head, undivided", "1 head"),
-        ("scores divided by √D: 4 heads, D = 16", "4 heads, undivided", "base"),
-        ("Muon, not AdamW", "base", "Muon"),
-    ):
-        seeds = sorted(of_rows[arm].keys() & of_rows[base].keys())
-        ratios[choice] = np.log([of_rows[arm][s] / of_rows[base][s] for s in seeds])
-    for choice, numbers in moderated(ratios).items():
-        mean, low, high = (
-            f"x {np.exp(x):.0f}" if np.exp(x) >= 10 else f"{100 * np.expm1(x):+.0f} %"
-            for x in numbers)
-        assert f"| {choice} | {len(ratios[choice])} | {mean} | {low} to {high} |" in table
-    parts = [np.exp(np.mean(x)) for choice, x in ratios.items()
-             if choice not in ("4 heads, not 1", "Muon, not AdamW")]
+    lines = {line.split(" | ")[0].strip("| "): line for line in table.splitlines()}
+    effects = {}
+    for text in BASES:
+        ratios = {
+            choice: np.log([arms[text, without][s] / x for s, x in arms[text, with_it].items()])
+            for choice, (without, with_it) in EFFECTS.items()}
+        for choice, numbers in moderated(ratios).items():
+            mean, low, high = map(of_percent, numbers)
+            n = len(ratios[choice])
+            assert n == 10
+            assert f" | {n} | {mean} | {low} to {high} |" in lines[choice]
+            effects[text, choice] = numbers[0]
+    assert len(effects) == 42
+    on = {choice: np.expm1(effects["rows", choice]) for choice in EFFECTS}
+    tales = {choice: np.expm1(effects["tales", choice]) for choice in EFFECTS}
+    needed = ["two blocks, not one", "residual connections, not none",
+              "learned positions, not none", *(c for c in EFFECTS if c.startswith("scores"))]
+    less = [1 - 1 / (1 + tales[c]) for c in ("residual connections, not none", *needed[:2:-1])]
     bare = {s["lr"]: r["excess"] for s, r in rows("12_rows.jsonl")
-            if s["variant"] == "no residuals" and s["seed"] == 1}
-    adam, muon = (np.mean([*of_rows[arm].values()]) for arm in ("base", "Muon"))
+            if s.get("text") == "rows" and s["variant"] == "no residuals" and s["seed"] == 1}
+    assert bare[2e-3] > bare[1e-3]
+    of = {arm: np.median([*x.values()]) for (text, arm), x in arms.items() if text == "rows"}
+    nats, length = entropy_of_rows()
     text = " ".join(table.split())
     for sentence in (
-        f"without any one of them the excess is {min(parts):.1f} to {max(parts):.1f} times as",
-        f"ends at {bare[2e-3]:.2f} nats, at half of it at {bare[1e-3]:.2f}; the ten other seeds "
-        f"end at {np.mean([*of_rows['no residuals'].values()]):.2f} on average",
+        f"the excess is {1 + min(on[c] for c in needed):.1f} to "
+        f"{1 + max(on[c] for c in needed):.1f} times as large",
+        f"residual connections take off {100 * less[0]:.0f} %, the division {100 * less[1]:.0f} % "
+        f"with four heads and {100 * less[2]:.0f} % with one",
+        f"On tales post-norm costs {100 * tales['pre-norm, not post-norm']:.0f} %",
+        f"than GELU on rows ({100 * on['GELU, not ReLU']:.0f}, "
+        f"{100 * on['GELU, not squared ReLU']:.0f} and "
+        f"{100 * (1 / (1 + on['SwiGLU, not GELU']) - 1):.0f} %)",
+        f"(these have {100 * tales['rotary positions, not learned']:.0f} % more)",
+        f"four end {100 * on['two blocks, not four']:.0f} % above two",
         "two do in part, and end at {:.2f} and {:.2f}".format(
-            *sorted(of_rows["1 block"].values())[:2]),
-        f"Muon ends at {muon:.3f} nats, AdamW at {adam:.3f}",
+            *sorted(arms["rows", "1 block"].values())[:2]),
+        f"is at {100 * of['post-norm'] * length / nats:.0f} % of the entropy already",
+        f"with 8 blocks is at {100 * of['8 blocks'] * length / nats:.0f} % after",
     ):
         assert sentence in text, sentence
+
+
+def entropy_of_rows():
+    """Return nats and tokens of a row, by its choices: a length of 5 to 10, letters of 12, one of
+    two orders."""
+    sys.path.insert(0, str(EXAMPLES))
+    import rows as text
+
+    return text.expectation()
+
+
+def test_12_the_interaction_is_a_paired_difference(arms):
+    seeds = sorted(arms["rows", "base"])
+    of = {arm: np.log([arms["rows", arm][s] for s in seeds])
+          for arm in ("base", "post-norm", "8 blocks", "8 blocks, post-norm")}
+    more = of["8 blocks, post-norm"] - of["8 blocks"] - of["post-norm"] + of["base"]
+    low, high = stats.t.interval(0.95, len(more) - 1, more.mean(), stats.sem(more))
+    table = (EXAMPLES / "12_rows.md").read_text(encoding="utf-8")
+    line = f"| {len(more)} | {of_percent(more.mean())} | {of_percent(low)} to {of_percent(high)} |"
+    assert line in table
 
 
 def test_13_every_number_of_time_and_of_what_is_left_comes_out_again():
@@ -500,7 +564,8 @@ def test_10_every_quoted_number_comes_out_again():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["08_ablations", "09_scaling_laws", "10_families", "12_rows", "13_skills"])
+    "name", ["08_ablations", "09_scaling_laws", "10_families", "12_rows", "13_skills",
+             "14_training"])
 def test_the_tables_are_those_of_the_rows(name, monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     script = importlib.import_module(name)
@@ -518,6 +583,8 @@ def test_the_tables_are_those_of_the_rows(name, monkeypatch):
         found = script.tables([{"settings": s, "result": r} for s, r in rows("10_families.jsonl")])
     elif name == "12_rows":
         found = script.tables(by_key)
+    elif name == "14_training":
+        found = script.tables(script.known() | by_key)
     else:
         found = script.tables(by_key, script.first_edition())
     if summary := found.pop("summary", None):

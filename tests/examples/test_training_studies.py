@@ -1,0 +1,80 @@
+"""What the studies of parts and of training compute, on numbers that are known."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy", reason="of the extra 'studies'")
+pd = pytest.importorskip("pandas", reason="of the extra 'studies'")
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+import ablations  # noqa: E402
+
+parts, training = map(importlib.import_module, ("12_rows", "14_training"))
+
+
+def test_steps_to_a_level_are_read_between_two_points_of_a_curve():
+    curve = [1.0, 0.5, 0.3, 0.1]  # at the steps 20, 45, 70, 95 of 1,000
+    assert training.steps_to(curve, 0.4, 1000) == pytest.approx(57.5)
+    assert training.steps_to(curve, 1.0, 1000) == 20
+    assert np.isnan(training.steps_to(curve, 0.05, 1000))
+
+
+def test_the_critical_batch_is_found_where_steps_follow_the_law():
+    B = np.repeat([1, 2, 4, 8, 16, 32], 3)
+    found = training.critical_batch(pd.DataFrame({
+        "label": map(str, B), "steps": 100 * (1 + 7 / B)}))
+    assert found["S"][0] == pytest.approx(100, rel=1e-4)
+    assert found["B_crit"] == pytest.approx((7, 7, 7), rel=1e-3)
+
+
+def test_runs_that_do_not_reach_the_goal_are_in_no_fit():
+    B = np.repeat([1, 2, 4, 8, 16, 32], 2)
+    steps = np.where(B == 1, training.MOST, 100 * (1 + 7 / B))
+    found = training.critical_batch(pd.DataFrame({"label": map(str, B), "steps": steps}))
+    assert found["B_crit"][0] == pytest.approx(7, rel=1e-3)
+
+
+def test_an_interaction_is_a_difference_of_differences():
+    rng = np.random.default_rng(0)
+    noise = {seed: rng.normal() for seed in range(2, 8)}
+    excess = {"base": 0.1, "post-norm": 0.2, "8 blocks": 0.3, "8 blocks, post-norm": 3.0}
+    found = pd.DataFrame([
+        {"group": "Rows", "label": label, "seed": seed, "excess": x * np.exp(noise[seed])}
+        for label, x in excess.items() for seed in noise])
+    n, mean, low, high = parts.interaction(found)
+    assert n == 6
+    assert (mean, low, high) == pytest.approx((np.log(5),) * 3)
+
+
+def test_a_training_with_a_goal_ends_where_its_loss_is_below():
+    settings = parts.ON["Rows"] | {"n_embd": 8, "n_head": 2, "steps": 60, "warm_up": 2,
+                                   "evaluations": 0, "lr": 1e-2}
+    losses, floors, _ = ablations.train(ablations.new_model(settings), settings)
+    goal = float(np.mean(losses[20:40]) - np.mean(floors[20:40])) + 0.02
+    some = settings | {"goal": goal}
+    ended, _, stopped = ablations.train(ablations.new_model(some), some)
+    assert 20 <= len(ended) < 60 and stopped is None
+
+
+@pytest.mark.parametrize("name", ["QK-norm", "squared ReLU", "sinusoids"])
+def test_the_variants_of_the_second_edition_learn(name):
+    settings = parts.ON["Rows"] | {"variant": name, "n_embd": 8, "n_head": 2, "steps": 30,
+                                   "warm_up": 2, "lr": 1e-2}
+    losses, _, stopped = ablations.train(ablations.new_model(settings), settings)
+    assert stopped is None
+    assert losses[-5:].mean() < losses[:5].mean() - 0.1
+
+
+def test_queries_and_keys_are_normalised():
+    model = ablations.new_model(parts.ON["Rows"] | {"variant": "QK-norm"})
+    x = ablations.stories("train", "rows").x_NT[:2]
+    from autograd import Tensor
+
+    attention = model.h[0].attn
+    q, k, _ = attention.heads(Tensor(100 * model.hidden(x).data))
+    for part in (q, k):
+        assert np.square(part.data).mean(axis=-1) == pytest.approx(1, rel=1e-3)
