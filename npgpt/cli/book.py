@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.book.pages import MARK, make_book
+from npgpt.book.folder import check_target, write_book
+from npgpt.book.pages import make_book
 from npgpt.cli import model_or_default
-from npgpt.files import atomic_write, quoted
-from npgpt.io.folders import check_free
+from npgpt.files import quoted
 from npgpt.look.page import make_page, view_titles
 from npgpt.look.subject import open_subject
 
@@ -25,18 +25,6 @@ def run(args):
     if record["kind"] is None:
         print("note    the model is too large for a page: its views show one text", file=sys.stderr)
     book = make_book(html, view_titles())
-    for name, content in book.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, content)
-    size = sum(len(content) if isinstance(content, bytes) else len(content.encode())
-               for content in book.values())
+    size = write_book(folder, book)
     print(f"{folder}: {len(book)} files, {size / 1e6:.1f} MB; they need no network")
     print(f"  open {quoted(os.path.abspath(folder / 'index.html'))}")
-
-
-def check_target(folder):
-    """Raise ValueError unless `folder` is free or holds a book that was made here before."""
-    index = folder / "index.html"
-    if not (index.is_file() and MARK in index.read_text(encoding="utf-8", errors="ignore")[:300]):
-        check_free(folder, " with --out")

@@ -14,7 +14,9 @@ let columns = 20; // as many as fit
 export const residual = {
   id: "residual",
   title: "Residual stream",
-  about: "What each branch adds to the chosen token's vector, and what the model would say there.",
+  about:
+    "The stream is a token's vector: what each branch, attention or MLP, adds to it, and what the " +
+    "model would say there.",
   section: "Transformer Architecture, Looking Inside",
   build(root) {
     const [strip, updateStrip] = tokenStrip("Choose a token"),
