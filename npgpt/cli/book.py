@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.book.folder import check_target, write_book
-from npgpt.book.pages import make_book
+from npgpt.book.pages import MARK, make_book, write_book
 from npgpt.cli import model_or_default
 from npgpt.files import quoted
+from npgpt.io.folders import check_free
 from npgpt.look.page import make_page, view_titles
 from npgpt.look.subject import open_subject
 
@@ -28,3 +28,10 @@ def run(args):
     size = write_book(folder, book)
     print(f"{folder}: {len(book)} files, {size / 1e6:.1f} MB; they need no network")
     print(f"  open {quoted(os.path.abspath(folder / 'index.html'))}")
+
+
+def check_target(folder):
+    """Raise ValueError unless `folder` is free or holds a book that was made here before."""
+    index = folder / "index.html"
+    if not (index.is_file() and MARK in index.read_text(encoding="utf-8", errors="ignore")[:300]):
+        check_free(folder, " with --out")

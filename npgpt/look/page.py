@@ -139,10 +139,7 @@ def _record(subject, prompt, kind, data, progress):
 
 
 def default_prompt(subject, data):
-    """Return the tales' sentence with "it", or validation text, or else a text by the model.
-
-    data   `open_text` of the run, whose text may have changed
-    """
+    """Return the tales' sentence with "it", or validation text, or else a text by the model."""
     if is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
     same = data and data.source.sha256 == subject.run.text.sha256

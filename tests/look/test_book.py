@@ -20,8 +20,7 @@ pytest.importorskip("latex2mathml", reason="of the extra 'book'")
 pytest.importorskip("mdit_py_plugins", reason="of the extra 'book'")
 
 from npgpt import cli, plots
-from npgpt.book.folder import LIST, write_book
-from npgpt.book.pages import Book, coloured, guesses, make_book
+from npgpt.book.pages import LIST, Book, coloured, guesses, make_book, write_book
 from npgpt.cli import book as command
 from npgpt.look.page import view_titles
 
@@ -83,7 +82,11 @@ def test_every_formula_is_mathml_and_no_comment_or_markup_is_left(book):
         if name.endswith(".html") and name != "microscope.html" and not name.startswith("code/"):
             body = re.sub(r"<pre.*?</pre>|<code.*?</code>", "", page, flags=re.S)
             for formula in re.findall(r"<math.*?</math>", body, re.S):
-                xml.dom.minidom.parseString(formula.replace("&nbsp;", " "))
+                math = xml.dom.minidom.parseString(formula.replace("&nbsp;", " "))
+                for tag, count in (("msub", 2), ("msup", 2), ("mfrac", 2), ("msubsup", 3)):
+                    assert all(len(e.childNodes) == count for e in math.getElementsByTagName(tag))
+                assert "\\" not in formula and not re.search(
+                    "<mi>(ln|tanh)</mi><m(?!o|space)|<mi [^>]*>.</mi><mi [^>]*>.</mi>", formula)
                 formulas += 1
             prose = re.sub(r"<math.*?</math>", "", body, flags=re.S)
             assert not re.search(r"&lt;!--|\\frac|\$\S|\*\*|\[\[live", prose), name

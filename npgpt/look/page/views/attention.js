@@ -13,9 +13,7 @@ let size = 0; // of the large picture without its labels, in pixels
 export const attention = {
   id: "attention",
   title: "Attention",
-  about:
-    "What each position (a row) reads from those before it (columns). A block has several heads, " +
-    "which read on their own.",
+  about: "What each position (a row) reads from those before it (columns), by each head of a block.",
   section: "Attention Mechanism",
   build(root) {
     const heads = allHeads(),

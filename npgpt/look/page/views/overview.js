@@ -26,9 +26,7 @@ let dot = null,
 export const overview = {
   id: "overview",
   title: "Overview",
-  about:
-    "The whole model at one token, at first where it is least sure: what it reads, what each part " +
-    "adds, and the answer.",
+  about: "The whole model at one token: what it reads, what each part adds, and the answer.",
   section: "Transformer Architecture",
   build(root) {
     const words = el("p", { "aria-live": "polite" }),

@@ -20,9 +20,7 @@ export const patch = {
   id: "patch",
   title: "Patching",
   needsModel: true,
-  about:
-    "Two texts have different answers. Copy one vector of the text above into the run on the " +
-    "second: does its answer become the first?",
+  about: "Copy a vector of the text above into the run on a second text: does the answer come along?",
   section: "Looking Inside",
   build(root) {
     const [other, putOther] = textLine("The second text, of as many tokens", "other");
