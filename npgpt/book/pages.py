@@ -81,7 +81,8 @@ class Book:
             f"{number}. [{title}]({slug(title)}.html)\n" for number, title in enumerate(titles, 1)
         ), turn(names, 0))
         for number, (title, section) in enumerate(zip(titles, sections, strict=True), 1):
-            self._add(names[number], title, f"# {section}", turn(names, number))
+            text = "# " + section.replace("\n### ", "\n## ")
+            self._add(names[number], title, text, turn(names, number))
         while left := self.documents.keys() - self.files.keys():
             for page in sorted(left):
                 path = self.documents[page]
@@ -96,7 +97,8 @@ class Book:
         """Render Markdown whose links are relative to `base`, by default the root."""
         self.page, self.base = page, base or self.root
         text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
-        body = self.markdown.render(self._live(text), {})
+        body = self.markdown.render(self._live(text), {}).replace("<th></th>", "<td></td>")
+        body = re.sub("</math></span>([,.;:?)]+)", r"</math>\1</span>", body)  # not on a new line
         body = re.sub(r"<p>\[\[live (\w+) ([^]]+)\]\]</p>", self._frame, body)
         body += "".join(
             f'<p class="exercise"><a href="exercises.html#{n}">Exercise {n}</a></p>'
@@ -214,13 +216,17 @@ def _markdown(book):
 
 
 def spaced(formula):
-    """Return MathML in which names are words, ln x has a space, and x/y and = -x have none."""
+    """Return MathML in which names are words, hats and infinity are near, ln x has a space, and x/y
+    and = -x have none."""
     formula = re.sub(r'<mrow>((?:<mi mathvariant="normal">\w</mi>){2,})</mrow>', lambda name: (
         f"<mi>{re.sub('<.*?>', '', name[1])}</mi>"), formula)
     formula = re.sub("(?<!<msub>)(<mi>(?:ln|tanh)</mi>)(?=<m[^o])",
                      r'\1<mspace width="0.17em" />', formula)
     formula = re.sub("(&#x0003D;</mo><mo)(>&#x02212;)", r'\1 form="prefix"\2', formula)
-    return formula.replace("<mo>&#x0002F;", '<mo lspace="0" rspace="0">&#x0002F;')
+    for wrong, right in (("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>"), ("&#x0005E;", "&#x002C6;"),
+                         ("<mo>&#x0002F;", '<mo lspace="0" rspace="0">&#x0002F;')):
+        formula = formula.replace(wrong, right)
+    return formula
 
 
 def slug(title):

@@ -67,21 +67,23 @@ def book(pages, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("book")
     write_book(folder, make_book(pages["tales"][0].read_text(encoding="utf-8"), view_titles()))
-    (folder / "microscope.html").unlink()
+    for slow in ("microscope.html", "benchmarks.results.html"):
+        (folder / slow).unlink()
     return folder
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
 def test_axe_finds_no_violation_in_the_book(browser, book, axe, theme, width):
+    """Half of the pages each time, so that it takes a minute; each is seen light and dark."""
     features = [{"name": "prefers-color-scheme", "value": theme}]
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    found = {}
-    for path in sorted(book.rglob("*.html")):
+    found, half = {}, (theme == "dark") ^ (width == 400)
+    for path in sorted(book.glob("*.html"))[half::2] + [book / "code" / "npgpt.__init__.py.html"]:
         browser.open(path, width=width)
-        found[path.relative_to(book).as_posix()] = violations(browser, axe)
+        found[path.name] = violations(browser, axe)
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert len(found) > 20 and {name: lines for name, lines in found.items() if lines} == {}
+    assert len(found) > 12 and {name: lines for name, lines in found.items() if lines} == {}
 
 
 def test_axe_is_at_work(browser, pages, axe):

@@ -13,7 +13,8 @@ let size = 0; // of the large picture without its labels, in pixels
 export const attention = {
   id: "attention",
   title: "Attention",
-  about: "What each position (a row) reads from those before it (columns), by each head of a block.",
+  about:
+    "What each position (a row) reads from those before it (columns), by each head of a block.",
   section: "Attention Mechanism",
   build(root) {
     const heads = allHeads(),
