@@ -117,8 +117,10 @@ def test_query_key_and_value_have_one_colour_in_text_views_and_pictures():
 
     sheets = [(ROOT / "npgpt" / name).read_text(encoding="utf-8")
               for name in ("book/static/book.css", "look/page/style.css")]
-    for name, picture in (("query", plots.QUERY), ("key", plots.KEY), ("value", plots.VALUE)):
-        text, view = (re.findall(rf"--{name}: light-dark\((#\w+), (#\w+)\)", s) for s in sheets)
+    for name, its, picture in (("query", "accent", plots.QUERY), ("key", "more", plots.KEY),
+                               ("value", "good", plots.VALUE)):
+        text, view = (re.findall(rf"--{of}: light-dark\((#\w+), (#\w+)\)", sheet)
+                      for of, sheet in zip((name, its), sheets, strict=True))
         assert text == view != []
         assert max(abs(hue(colour) - hue(picture)) for colour in text[0]) < 0.05, name
 

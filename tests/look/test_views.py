@@ -170,7 +170,7 @@ def test_attention(browser, pages, subjects):
         assert value is None or agrees(found.split(",")[0], value)
     colours = browser.run(
         "const style = getComputedStyle(document.documentElement), probe = document.body;"
-        "return ['query', 'key', 'value'].map((name) => {"
+        "return ['accent', 'more', 'good'].map((name) => {"
         "  probe.style.color = style.getPropertyValue(`--${name}`);"
         "  return getComputedStyle(probe).color; }).concat([..."
         "document.querySelectorAll('.keys td:nth-child(2), .keys th:nth-child(3),"

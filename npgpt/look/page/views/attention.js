@@ -13,8 +13,7 @@ let size = 0; // of the large picture without its labels, in pixels
 export const attention = {
   id: "attention",
   title: "Attention",
-  about:
-    "What each position (a row) reads from those before it (columns), by each head of a block.",
+  about: "What each position (a row) reads from those before it (columns), head by head.",
   section: "Attention Mechanism",
   build(root) {
     const heads = allHeads(),
@@ -144,8 +143,8 @@ function drawLarge(canvas, width) {
       "--ink",
     );
   }
-  write(pass.labels[t], (t + 1) * cell + 6, t * cell + Math.max(9, cell * 0.75), "--query");
-  write(pass.labels[s], s * cell, size + 15, "--key");
+  write(pass.labels[t], (t + 1) * cell + 6, t * cell + Math.max(9, cell * 0.75), "--accent");
+  write(pass.labels[s], s * cell, size + 15, "--more");
   canvas.setAttribute("aria-label", `weights of block ${layer}, head ${head}; ${inWords()}`);
 }
 

@@ -20,8 +20,7 @@ export const patch = {
   id: "patch",
   title: "Patching",
   needsModel: true,
-  about:
-    "Copy a vector of the text above into the run on a second text: does the answer come along?",
+  about: "Copy a vector of this text into the run on a second: does the answer come along?",
   section: "Looking Inside",
   build(root) {
     const [other, putOther] = textLine("The second text, of as many tokens", "other");
@@ -33,11 +32,7 @@ export const patch = {
       answers = el("div");
     const legend = el("p", { class: "legend" }, "away from", el("span", { class: "ramp both" }));
     legend.append("towards the answer of the text above, in % of the texts' difference in logits");
-    const steered = el(
-      "h2",
-      {},
-      "Steering: the difference, times a factor, is added; 1 is the copy",
-    );
+    const steered = el("h2", {}, "Steering: a factor times the difference; 1 is the copy above");
     const rest = el(
       "div",
       { class: "wide" },
