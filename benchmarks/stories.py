@@ -8,6 +8,7 @@ Words that stand nowhere in the run's text are in another colour, and italic.
 import argparse
 import re
 import textwrap
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from npgpt import plots
 from npgpt.checkpoint import load_run
 from npgpt.io.corpora import load_corpus
-from npgpt.look.history import history
+from npgpt.look.history import history, open_text
 
 PICTURE = Path(__file__).parent / "stories.png"
 SHARES = (0, 0.1, 0.3, 0.55, 1)  # of the run, at which a sample is shown
@@ -31,7 +32,8 @@ def main(argv=None):
                         help="default: %(default)s")
     args = parser.parse_args(argv)
     _, tokenizer, run = load_run(args.run)
-    found = history(run, tokenizer)
+    with ExitStack() as stack:
+        found = history(run, open_text(run, tokenizer, stack))
     if not found or not any(text for _, text in found["samples"]):
         raise SystemExit(f"{args.run} has no samples; train with --sample-tokens 200")
     known = set(words(load_corpus(run.training.corpus).text))

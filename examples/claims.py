@@ -7,6 +7,7 @@ CLAIMS.md is written by hand; a test looks up its numbers here, and those of the
 """
 
 import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -15,9 +16,11 @@ import numpy as np
 
 import autograd
 from autograd import Tensor
-from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig, tales
+from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig, bpe, char, load_run, tales
+from npgpt.checkpoint import SHIPPED
 from npgpt.families.size import parameters_by_part
 from npgpt.files import atomic_write
+from npgpt.train import evaluate
 
 HERE = Path(__file__).parent
 NUMBERS = HERE / "claims.json"
@@ -28,7 +31,8 @@ GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 def measure(names=()):
     """Run the examples of the sections, or those named ("03"), and keep what they return."""
     found = json.loads(NUMBERS.read_text(encoding="utf-8")) if names else {}
-    found["facts"] = plain(_tokens() | _parts() | _arithmetic() | _a_step())
+    found["facts"] = plain(
+        _tokens() | _parts() | _arithmetic() | _a_step() | _of_the_package())
     for path in sorted(HERE.glob("0[0-7]_*.py")):
         if not names or path.stem[:2] in names:
             found[path.stem[:2]] = plain(importlib.import_module(path.stem).main())
@@ -51,15 +55,16 @@ def plain(value):
 
 def _tokens():
     text = tales.generate(300_000, seed=1)
-    char, bpe = CharTokenizer.train(text), BPETokenizer.train(text, 1024)
-    parts = [part.decode() for part in bpe.merge_steps(" unhappiness")[-1]]
+    letters, pairs = CharTokenizer.train(text), BPETokenizer.train(text, 1024)
+    parts = [part.decode() for part in pairs.merge_steps(" unhappiness")[-1]]
     rare = " a zebra in Zanzibar"
     return {
-        "characters": char.vocab_size,
+        "characters": letters.vocab_size,
         "unhappiness": "|".join(parts),
-        "rare": bpe.decode(bpe.encode(rare)) == rare,
-        "rare per token": len(rare) / len(bpe.encode(rare)),
-        "ids of characters": char.encode("Hello").tolist(),
+        "rare": pairs.decode(pairs.encode(rare)) == rare,
+        "rare per token": len(rare) / len(pairs.encode(rare)),
+        "lines": [inspect.getsource(module).count("\n") for module in (char, bpe)],
+        "ids of characters": letters.encode("Hello").tolist(),
     }
 
 
@@ -109,6 +114,18 @@ def _a_step():
         "norm clipped": float(norm_clipped),
         "first steps": np.abs(w.data - 1).tolist(),
     }
+
+
+def _of_the_package():
+    """Return losses of new tales: of the package's model, then of it without each block's MLP."""
+    model, tokenizer, _ = load_run(SHIPPED)
+    ids = tokenizer.encode(tales.generate(5_000, seed=5))
+    losses = [evaluate(model, ids)[0]]
+    for block in model.h:
+        own, block.mlp = block.mlp, lambda x_BTC: 0 * x_BTC
+        losses.append(evaluate(model, ids)[0])
+        block.mlp = own
+    return {"package, then without an MLP": losses}
 
 
 if __name__ == "__main__":

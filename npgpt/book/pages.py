@@ -1,5 +1,6 @@
 """The pages of the book, from CONCEPTS.md and the documents that it links to."""
 
+import hashlib
 import html
 import json
 import posixpath
@@ -8,12 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from npgpt.book.sources import Sources
+from npgpt.files import atomic_write, member, read_json
 
 ROOT = Path(__file__).parents[2]
 MARK = '<meta name="generator" content="npgpt book">'
 VIEW = re.compile(r"\*Page\*, views? (.*?)(?=\n\n)", re.S)  # names the views to put there
 GUESS = "**Guess first.**"  # in the book what follows is hidden until one has guessed
 MODEL = "microscope.html"
+LIST = "files.json"  # {path of a file of the book: its SHA-256}
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">{mark}
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -35,6 +38,22 @@ def make_book(microscope, views, root=ROOT):
     """
     book = Book(root, views)
     return book.files | {MODEL: microscope}
+
+
+def write_book(folder, book):
+    """Write {path: text or bytes}, and delete the files of the book that was here before, but for
+    those that were changed. Return the size in bytes."""
+    book = {name: x if isinstance(x, bytes) else x.encode() for name, x in book.items()}
+    before = read_json(folder / LIST) if (folder / LIST).exists() else {}
+    for name in before.keys() - book.keys():
+        path = member(folder, name)
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == before[name]:
+            path.unlink()
+    now = {name: hashlib.sha256(content).hexdigest() for name, content in book.items()}
+    for name, content in (book | {LIST: json.dumps(now)}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(folder / name, content)
+    return sum(map(len, book.values()))
 
 
 class Book:
@@ -62,7 +81,8 @@ class Book:
             f"{number}. [{title}]({slug(title)}.html)\n" for number, title in enumerate(titles, 1)
         ), turn(names, 0))
         for number, (title, section) in enumerate(zip(titles, sections, strict=True), 1):
-            self._add(names[number], title, f"# {section}", turn(names, number))
+            text = "# " + section.replace("\n### ", "\n## ")
+            self._add(names[number], title, text, turn(names, number))
         while left := self.documents.keys() - self.files.keys():
             for page in sorted(left):
                 path = self.documents[page]
@@ -77,7 +97,8 @@ class Book:
         """Render Markdown whose links are relative to `base`, by default the root."""
         self.page, self.base = page, base or self.root
         text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
-        body = self.markdown.render(self._live(text), {})
+        body = self.markdown.render(self._live(text), {}).replace("<th></th>", "<td></td>")
+        body = re.sub("</math></span>([,.;:?)]+)", r"</math>\1</span>", body)  # not on a new line
         body = re.sub(r"<p>\[\[live (\w+) ([^]]+)\]\]</p>", self._frame, body)
         body += "".join(
             f'<p class="exercise"><a href="exercises.html#{n}">Exercise {n}</a></p>'
@@ -157,7 +178,7 @@ def _markdown(book):
         raise ImportError(f"{error}: npgpt book needs pip install -e '.[book]'") from error
 
     def math(content, options):
-        return convert(content, display="block" if options["display_mode"] else "inline")
+        return spaced(convert(content, display="block" if options["display_mode"] else "inline"))
 
     def code(text, language, _):
         if language != "python":
@@ -192,6 +213,20 @@ def _markdown(book):
         "heading_open": heading_open,
     }
     return markdown
+
+
+def spaced(formula):
+    """Return MathML in which names are words, hats and infinity are near, ln x has a space, and x/y
+    and = -x have none."""
+    formula = re.sub(r'<mrow>((?:<mi mathvariant="normal">\w</mi>){2,})</mrow>', lambda name: (
+        f"<mi>{re.sub('<.*?>', '', name[1])}</mi>"), formula)
+    formula = re.sub("(?<!<msub>)(<mi>(?:ln|tanh)</mi>)(?=<m[^o])",
+                     r'\1<mspace width="0.17em" />', formula)
+    formula = re.sub("(&#x0003D;</mo><mo)(>&#x02212;)", r'\1 form="prefix"\2', formula)
+    for wrong, right in (("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>"), ("&#x0005E;", "&#x002C6;"),
+                         ("<mo>&#x0002F;", '<mo lspace="0" rspace="0">&#x0002F;')):
+        formula = formula.replace(wrong, right)
+    return formula
 
 
 def slug(title):

@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.book.pages import MARK, make_book
+from npgpt.book.pages import MARK, make_book, write_book
 from npgpt.cli import model_or_default
-from npgpt.files import atomic_write, quoted
+from npgpt.files import quoted
 from npgpt.io.folders import check_free
 from npgpt.look.page import make_page, view_titles
 from npgpt.look.subject import open_subject
@@ -25,12 +25,7 @@ def run(args):
     if record["kind"] is None:
         print("note    the model is too large for a page: its views show one text", file=sys.stderr)
     book = make_book(html, view_titles())
-    for name, content in book.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, content)
-    size = sum(len(content) if isinstance(content, bytes) else len(content.encode())
-               for content in book.values())
+    size = write_book(folder, book)
     print(f"{folder}: {len(book)} files, {size / 1e6:.1f} MB; they need no network")
     print(f"  open {quoted(os.path.abspath(folder / 'index.html'))}")
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-from contextlib import ExitStack
 
 import numpy as np
 
@@ -30,20 +29,30 @@ def optimizer_settings(run):
     return {name: getattr(training, name) for name in names}
 
 
-def validation_text(run, tokenizer, count):
-    """Return the first `count` tokens after a paragraph of a run's validation text, as text.
+def open_text(run, tokenizer, stack):
+    """Return the `npgpt.train.Dataset` of a run; an ExitStack closes its files.
 
-    None if the text is not there any more, or is long.
+    None without a run, or if its text is not there any more, or is long.
     """
-    ids = _validation_ids(run, tokenizer, 4 * count)
-    if ids is None:
+    if run is None or "-" in run.training.corpus or (run.text.characters or 0) > READ:
         return None
-    text = tokenizer.decode(ids).split("\n\n", 1)[-1]
-    return tokenizer.decode(tokenizer.encode(text)[:count]).replace("\ufffd", "")  # cut at the end
+    try:
+        return open_dataset(family(run.training.arch), run.training, stack, tokenizer=tokenizer)
+    except (OSError, ValueError):
+        return None
 
 
-def history(run, tokenizer):
+def validation_text(data, count):
+    """Return the first `count` tokens after a paragraph of a validation text, as text."""
+    text = data.tokenizer.decode(data.val_ids[: 4 * count]).split("\n\n", 1)[-1]
+    ids = data.tokenizer.encode(text)[:count]
+    return data.tokenizer.decode(ids).replace("\ufffd", "")  # cut at the end
+
+
+def history(run, data):
     """Return a run's metrics.csv and samples.txt as objects for JSON; None if it has no steps.
+
+    data   `open_text` of the run
 
     Raises ValueError for a metrics.csv that is damaged, with its line.
     """
@@ -59,19 +68,14 @@ def history(run, tokenizer):
         for name in ("step", "loss", "grad_norm")
     }
     val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
-    return curves | {"val": val, "levels": _levels(run, tokenizer), "samples": _samples(run)}
+    return curves | {"val": val, "levels": _levels(run, data), "samples": _samples(run)}
 
 
-def validation_prompt(run, tokenizer, size=40):
-    """Return about `size` tokens of a run's validation text, from a line's start to a line's end.
-
-    Return None if the text is not there any more, has changed, or is long.
-    """
-    ids = _validation_ids(run, tokenizer, 4 * size, run.text)
-    if ids is None:
-        return None
+def validation_prompt(data, size=40):
+    """Return about `size` tokens of a validation text, from a line's start to a line's end."""
+    ids = data.val_ids[: 4 * size]
     # A character that was cut in the middle cannot be typed.
-    text, least = (tokenizer.decode(ids[:n]).replace("\ufffd", "") for n in (len(ids), size))
+    text, least = (data.tokenizer.decode(part).replace("\ufffd", "") for part in (ids, ids[:size]))
     return whole_lines(text, len(least))
 
 
@@ -83,32 +87,18 @@ def whole_lines(text, least):
     return text[: end if end >= 0 else max(least, text.rfind(" ", 0, 2 * least))]
 
 
-def _validation_ids(run, tokenizer, count, expected=None):
-    if "-" in run.training.corpus or (run.text.characters or 0) > READ:
-        return None
-    try:
-        with ExitStack() as stack:
-            kind = family(run.training.arch)
-            data = open_dataset(kind, run.training, stack, tokenizer=tokenizer, expected=expected)
-            return np.array(data.val_ids[:count])
-    except (OSError, ValueError):
-        return None
-
-
-def _levels(run, tokenizer):
+def _levels(run, data):
     """Return reference losses as [name, nats per token].
 
     N-gram models are fitted to the embedded text only, which needs no file and no network.
     """
-    levels = [["a uniform guess", math.log(run.model.vocab_size)]]
-    if is_tales(run):
-        with ExitStack() as stack:
-            kind = family(run.training.arch)
-            dataset = open_dataset(kind, run.training, stack, tokenizer=tokenizer)
-            train_ids, val_ids = dataset.train_ids[:300_000], dataset.val_ids[:50_000]
-            for n, name in enumerate(("unigram", "bigram", "trigram"), 1):
-                levels.append([name, NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids)])
-            floor = dataset.objective.floor(val_ids, run.model.block_size, run.text.entropy_rate)
+    V = run.model.vocab_size
+    levels = [["a uniform guess", math.log(V)]]
+    if data and is_tales(run):
+        train_ids, val_ids = data.train_ids[:300_000], data.val_ids[:50_000]
+        for n, name in enumerate(("unigram", "bigram", "trigram"), 1):
+            levels.append([name, NgramModel(train_ids, V, n).loss(val_ids)])
+        floor = data.objective.floor(val_ids, run.model.block_size, run.text.entropy_rate)
         if floor:
             levels.append([floor.name, floor.nats])
     return levels

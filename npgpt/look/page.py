@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import sys
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from npgpt.io.folders import check_free
 from npgpt.look.history import (
     history,
     is_tales,
+    open_text,
     optimizer_settings,
     validation_prompt,
     validation_text,
@@ -75,7 +77,9 @@ def make_page(subject, prompt=None, kind="fp16"):
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
     bar = tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}")
-    with bar, backend.using("numpy"):  # for one text: to compile kernels would take far longer
+    # NumPy, for one text: to compile kernels would take far longer.
+    with bar, backend.using("numpy"), ExitStack() as stack:
+        data = open_text(subject.run, subject.tokenizer, stack)
 
         def progress(what):
             bar.set_description(what)
@@ -83,16 +87,16 @@ def make_page(subject, prompt=None, kind="fp16"):
             if bar.disable:  # in a pipe
                 print(what, file=sys.stderr, flush=True)
 
-        record = _record(subject, prompt, kind, progress)
+        record = _record(subject, prompt, kind, data, progress)
     return assemble(record), record
 
 
-def _record(subject, prompt, kind, progress):
+def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
     config, weights = model.config, {name: w.data for name, w in model.parameters().items()}
     check_known(config, {*SHOWN, "dropout"}, "the page of npgpt look")
     live = model.num_parameters() <= LIVE
-    prompt = default_prompt(subject) if prompt is None else prompt
+    prompt = default_prompt(subject, data) if prompt is None else prompt
     ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)
     ids = ids[window_start(len(ids), window) :]
     if len(ids) < 2:
@@ -107,7 +111,7 @@ def _record(subject, prompt, kind, progress):
     gradient = record_gradient(model, ids)
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
-    trained = history(run, tokenizer) if run else None
+    trained = history(run, data) if run else None
     exact = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # the grammar is of characters
     progress("writing")
     return {
@@ -127,18 +131,19 @@ def _record(subject, prompt, kind, progress):
         "training": trained,
         "kept": _kept(run) if live and run else [],
         "optimizer": optimizer_settings(run),
-        "others": validation_text(run, tokenizer, window) if live and run else None,
+        "others": validation_text(data, window) if live and data else None,
         "concepts": _concepts(),
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
         "bet": _bet(tokenizer) if live and exact else None,
     }
 
 
-def default_prompt(subject):
+def default_prompt(subject, data):
     """Return the tales' sentence with "it", or validation text, or else a text by the model."""
     if is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
-    text = validation_prompt(subject.run, subject.tokenizer) if subject.run else None
+    same = data and data.source.sha256 == subject.run.text.sha256
+    text = validation_prompt(data) if same else None
     if text and len(subject.tokenizer.encode(text)) > 1:
         return text
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))

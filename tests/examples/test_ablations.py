@@ -1,5 +1,6 @@
 """The variants of 08_ablations.py have right gradients, and trainings are measured rightly."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -55,8 +56,12 @@ def test_variants_are_as_large_as_the_base():
         assert size == pytest.approx(sizes["GPT"] - 64 * LONGEST * without_positions, rel=0.005)
 
 
-def test_each_variant_is_tried():
-    assert {row.changes.get("variant", "GPT") for row in ROWS} == {*VARIANTS}
+def test_each_variant_is_tried(monkeypatch):
+    for name in ("scipy", "pandas"):
+        pytest.importorskip(name, reason="of the extra 'studies'")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    everything = ROWS + importlib.import_module("12_rows").ARMS
+    assert {row.changes.get("variant", "GPT") for row in everything} == {*VARIANTS}
 
 
 def test_post_norm_leaves_every_position_with_mean_0_and_variance_1():

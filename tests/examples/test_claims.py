@@ -67,6 +67,13 @@ def test_every_measured_number_is_a_stored_one(stored):
         assert not unknown(row[2], stored[key(row)]), row
 
 
+def test_the_lesson_quotes_what_the_package_loses_without_an_mlp():
+    numbers = json.loads((EXAMPLES / "claims.json").read_text(encoding="utf-8"))["facts"]
+    whole, *without = numbers["package, then without an MLP"]
+    sentence = f"{min(without):.2f} to {max(without):.2f} nats instead of {whole:.2f}"
+    assert sentence in " ".join((ROOT / "CONCEPTS.md").read_text(encoding="utf-8").split())
+
+
 def test_other_numbers_would_be_missed(stored):
     changed = missed = 0
     for row in ROWS:

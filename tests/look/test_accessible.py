@@ -8,6 +8,8 @@ from importlib.resources import files
 import pytest
 from look_page import VIEWS
 
+from npgpt.look.page import view_titles
+
 pytestmark = pytest.mark.slow
 
 # [the number of controls, the one that has the focus, -1 for none]
@@ -28,9 +30,13 @@ def axe():
 
 
 def violations(browser, axe):
-    """Return axe's violations of the page as lines: the rule, and the elements."""
+    """Return axe's violations of the page as lines: the rule, and the elements.
+
+    The frames of the book show views, which are tested by themselves.
+    """
     found = browser.driver.execute_async_script(
-        axe + ";const done = arguments[0]; axe.run().then((result) => done(result.violations));"
+        axe + ";const done = arguments[0];"
+        "axe.run({ iframes: false }).then((result) => done(result.violations));"
     )
     return [f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}"
             for rule in found for node in rule["nodes"]]
@@ -50,6 +56,34 @@ def test_axe_finds_no_violation_beside_a_text_that_cannot_be_read(browser, pages
     browser.open(pages["tales"][0], "text=é")
     browser.run("document.documentElement.dataset.theme = arguments[0]; npgpt.set({})", theme)
     assert violations(browser, axe) == []
+
+
+@pytest.fixture(scope="module")
+def book(pages, tmp_path_factory):
+    """Return the folder of a book."""
+    for extra in ("latex2mathml", "mdit_py_plugins"):
+        pytest.importorskip(extra, reason="of the extra 'book'")
+    from npgpt.book.pages import make_book, write_book
+
+    folder = tmp_path_factory.mktemp("book")
+    write_book(folder, make_book(pages["tales"][0].read_text(encoding="utf-8"), view_titles()))
+    for slow in ("microscope.html", "benchmarks.results.html"):
+        (folder / slow).unlink()
+    return folder
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_axe_finds_no_violation_in_the_book(browser, book, axe, theme, width):
+    """Each page in one of the four ways, so that it takes half a minute; one of code in all."""
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    found, way = {}, 2 * (theme == "dark") + (width == 400)
+    for path in sorted(book.glob("*.html"))[way::4] + [book / "code" / "npgpt.__init__.py.html"]:
+        browser.open(path, width=width)
+        found[path.name] = violations(browser, axe)
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert len(found) > 6 and {name: lines for name, lines in found.items() if lines} == {}
 
 
 def test_axe_is_at_work(browser, pages, axe):

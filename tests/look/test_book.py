@@ -1,6 +1,9 @@
 """The book: each link of its pages leads somewhere, each formula is MathML, and in a browser its
 views show what Python computes, without a request."""
 
+import colorsys
+import hashlib
+import json
 import re
 import sys
 import xml.dom.minidom
@@ -11,12 +14,13 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 from look_page import losses, stored
+from tiny_run import files
 
 pytest.importorskip("latex2mathml", reason="of the extra 'book'")
 pytest.importorskip("mdit_py_plugins", reason="of the extra 'book'")
 
-from npgpt import cli
-from npgpt.book.pages import Book, coloured, guesses, make_book
+from npgpt import cli, plots
+from npgpt.book.pages import LIST, Book, coloured, guesses, make_book, write_book
 from npgpt.cli import book as command
 from npgpt.look.page import view_titles
 
@@ -78,7 +82,11 @@ def test_every_formula_is_mathml_and_no_comment_or_markup_is_left(book):
         if name.endswith(".html") and name != "microscope.html" and not name.startswith("code/"):
             body = re.sub(r"<pre.*?</pre>|<code.*?</code>", "", page, flags=re.S)
             for formula in re.findall(r"<math.*?</math>", body, re.S):
-                xml.dom.minidom.parseString(formula.replace("&nbsp;", " "))
+                math = xml.dom.minidom.parseString(formula.replace("&nbsp;", " "))
+                for tag, count in (("msub", 2), ("msup", 2), ("mfrac", 2), ("msubsup", 3)):
+                    assert all(len(e.childNodes) == count for e in math.getElementsByTagName(tag))
+                assert "\\" not in formula and not re.search(
+                    "<mi>(ln|tanh)</mi><m(?!o|space)|<mi [^>]*>.</mi><mi [^>]*>.</mi>", formula)
                 formulas += 1
             prose = re.sub(r"<math.*?</math>", "", body, flags=re.S)
             assert not re.search(r"&lt;!--|\\frac|\$\S|\*\*|\[\[live", prose), name
@@ -103,6 +111,20 @@ def test_what_follows_a_guess_is_closed_and_query_key_value_have_colours(book):
                      '</span>: <math><mi class="q">q</mi></math></p>')
 
 
+def test_query_key_and_value_have_one_colour_in_text_views_and_pictures():
+    def hue(colour):
+        return colorsys.rgb_to_hsv(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)))[0]
+
+    sheets = [(ROOT / "npgpt" / name).read_text(encoding="utf-8")
+              for name in ("book/static/book.css", "look/page/style.css")]
+    for name, its, picture in (("query", "accent", plots.QUERY), ("key", "more", plots.KEY),
+                               ("value", "good", plots.VALUE)):
+        text, view = (re.findall(rf"--{of}: light-dark\((#\w+), (#\w+)\)", sheet)
+                      for of, sheet in zip((name, its), sheets, strict=True))
+        assert text == view != []
+        assert max(abs(hue(colour) - hue(picture)) for colour in text[0]) < 0.05, name
+
+
 def test_the_book_is_written_and_written_again_but_nothing_else_is_replaced(
     tmp_path, monkeypatch, subjects, capsys
 ):
@@ -117,6 +139,31 @@ def test_the_book_is_written_and_written_again_but_nothing_else_is_replaced(
     assert cli.main(["book", "any", "--out", "mine"]) == 1
     assert "--out" in capsys.readouterr().err
     assert [path.name for path in own.iterdir()] == ["index.html"]
+
+
+def test_files_of_an_older_book_go_and_all_others_stay(tmp_path):
+    older = {"index.html": "a", "old.html": "b", "code/old.html": "c", "changed.html": "d",
+             "files/mine.png": "e", "a link.html": "f"}
+    write_book(tmp_path, older)
+    (tmp_path / "changed.html").write_text("my notes", encoding="utf-8")
+    (tmp_path / "files" / "mine.png").write_bytes(b"mine")
+    (tmp_path / "copy of old.html").write_text("b", encoding="utf-8")
+    outside = tmp_path.parent / "outside.html"
+    outside.write_text("f", encoding="utf-8")
+    (tmp_path / "a link.html").unlink()
+    (tmp_path / "a link.html").symlink_to(outside)
+    mine = ["changed.html", "copy of old.html", "files/mine.png", "index.html", LIST]
+    with pytest.raises(ValueError, match="leads out of its folder"):
+        write_book(tmp_path, {"index.html": "new"})
+    (tmp_path / "a link.html").unlink()
+    assert write_book(tmp_path, {"index.html": "n\u00e4u"}) == 4
+    assert sorted(files(tmp_path)) == sorted(mine) and outside.exists()
+    assert json.loads((tmp_path / LIST).read_text(encoding="utf-8")).keys() == {"index.html"}
+    listed = json.dumps({"../outside.html": hashlib.sha256(b"f").hexdigest()})
+    (tmp_path / LIST).write_text(listed, encoding="utf-8")
+    with pytest.raises(ValueError, match="leads out of its folder"):
+        write_book(tmp_path, {"index.html": "new"})
+    assert outside.exists()
 
 
 def test_without_a_clone_or_the_extra_it_says_what_to_do(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from npgpt.cli import main
 from npgpt.config import GPTConfig
 from npgpt.families import FAMILIES, family
 from npgpt.gpt import GPT
+from npgpt.look import history as history_module
 from npgpt.look import page
 from npgpt.look.history import POINTS, history, whole_lines
 
@@ -60,6 +61,23 @@ def test_the_prompt_and_the_weights_are_as_asked(cli, run, tmp_path):
     assert a["prompt"] == b["prompt"] == "The hen" and (a["kind"], b["kind"]) == ("fp16", "int8")
     sizes = [len(record["weights"]["wte.weight"]["data"]) for record in (a, b)]
     assert abs(sizes[0] / sizes[1] - 2) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["file", "tales"])
+def test_the_text_of_a_run_is_opened_once(cli, run, tmp_path, monkeypatch, kind):
+    opened, open_it = [], history_module.open_dataset
+
+    def counted(*arguments, **options):
+        opened.append(open_it(*arguments, **options))
+        return opened[-1]
+
+    if kind == "tales":
+        cli("train", "--out", run := tmp_path / "tales", *TINY)
+    monkeypatch.setattr(history_module, "open_dataset", counted)
+    cli("look", run, "--out", tmp_path / "a.html")
+    record = record_in(tmp_path / "a.html")
+    assert len(opened) == 1 and opened[0].val_ids.file.closed
+    assert record["others"] and len(record["training"]["levels"]) == (1 if kind == "file" else 5)
 
 
 def test_an_exported_model_is_looked_at_too(cli, run, tmp_path):
@@ -212,8 +230,8 @@ def test_a_long_history_is_thinned_to_means_and_keeps_its_samples(run, tmp_path)
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(many)
-    _, tokenizer, opened = load_run(tmp_path / "run")
-    found = history(opened, tokenizer)
+    _, _, opened = load_run(tmp_path / "run")
+    found = history(opened, None)
     assert len(found["step"]) == len(found["loss"]) == POINTS
     assert found["loss"][:2] == [1, 4] and found["step"][:2] == [2, 5]
     text = (tmp_path / "run" / "samples.txt").read_text(encoding="utf-8")

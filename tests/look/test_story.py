@@ -18,6 +18,7 @@ from look_page import (
     press,
     softmax,
     stored,
+    table,
     until,
     wait,
 )
@@ -83,8 +84,17 @@ def test_it_opens_on_the_story(browser, more):
         assert state["view"] == "overview"
         assert state["t"] == least_certain(softmax(logits_TV))
         assert (state["layer"], state["head"]) == (layer, head)
+        words = browser.find("section [aria-live]").text
+        assert words.startswith(f"At token {state['t'] + 1} of {len(logits_TV)}, after “")
         browser.run(PASTE, "A shy hen a")  # the text moves on, and so does the chosen token
         assert browser.run("return npgpt.state.t === npgpt.pass.T - 1")
+
+
+def test_steering_opens_where_its_answer_is_that_of_the_text_above(browser, more):
+    browser.open(more["shipped"][1], "view=patch")
+    until(browser, lambda: len(table(browser, "answers")) == 4)
+    above, second, steered = (row[1:3] for row in table(browser, "answers")[1:])
+    assert above == steered != second
 
 
 def test_the_buttons_above_the_text_try_something(browser, more):

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+from contextlib import ExitStack
 from urllib.parse import quote
 
 import numpy as np
@@ -35,7 +36,7 @@ from npgpt import AdamW
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
 from npgpt.look import page
-from npgpt.look.history import optimizer_settings, validation_text
+from npgpt.look.history import open_text, optimizer_settings, validation_text
 from npgpt.look.page import make_page
 
 LESSON, OTHER, TIRED = "One dawn shy", "A red hen sat in", "It was too tired, so it "
@@ -234,14 +235,15 @@ def test_the_other_text_is_of_the_validation_split_and_the_optimizer_the_runs(su
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("aab " * 90 + "ab.\n\n" + "b a " * 9, encoding="utf-8")
     run = dataclasses.replace(run, training=TrainConfig(corpus=(str(corpus),)))
-    assert validation_text(run, subject.tokenizer, 8) == "b a b a "
+    with ExitStack() as stack:
+        assert validation_text(open_text(run, subject.tokenizer, stack), 8) == "b a b a "
     source = dataclasses.replace(run.text, characters=10**9)
     stdin = TrainConfig(corpus=("-",))
     for changes in ({"text": source}, {"training": stdin}):
         changed = dataclasses.replace(run, **changes)
-        assert validation_text(changed, subject.tokenizer, 8) is None
+        assert open_text(changed, subject.tokenizer, ExitStack()) is None
     corpus.unlink()
-    assert validation_text(run, subject.tokenizer, 8) is None
+    assert open_text(run, subject.tokenizer, ExitStack()) is None
 
 
 # ---- patching
@@ -379,10 +381,10 @@ def test_the_cells_of_patching_are_chosen_by_arrows_and_clicks(browser, pages):
     browser.open(pages["tales"][0], f"view=patch&text={quote(TIRED)}", 1280)
     computed(browser)
     words = "section:not([hidden]) [aria-live]"
-    assert "token 12, “t”, after block 1 MLP" in shown(browser, words)
+    assert "token 24, “␣”, after block 3 attention" in shown(browser, words)
     canvas = browser.find("section:not([hidden]) canvas")
-    canvas.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_UP)
-    assert "token 13, “i”, after block 2 attention" in shown(browser, words)
+    canvas.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP)
+    assert "token 23, “t”, after block 3 MLP" in shown(browser, words)
     browser.run(
         "const canvas = document.querySelector('section:not([hidden]) canvas');"
         "const { left, top } = canvas.getBoundingClientRect();"

@@ -168,6 +168,17 @@ def test_attention(browser, pages, subjects):
         (q @ k, scores[s], None, np.exp(scores[s] - scores.max()), a[t, s]), strict=True,
     ):
         assert value is None or agrees(found.split(",")[0], value)
+    colours = browser.run(
+        "const style = getComputedStyle(document.documentElement), probe = document.body;"
+        "return ['accent', 'more', 'good'].map((name) => {"
+        "  probe.style.color = style.getPropertyValue(`--${name}`);"
+        "  return getComputedStyle(probe).color; }).concat([..."
+        "document.querySelectorAll('.keys td:nth-child(2), .keys th:nth-child(3),"
+        ".values td:nth-child(2)')].map((cell) => getComputedStyle(cell).color),"
+        "['.reader', '.read'].map((css) => getComputedStyle(document.querySelector(css)).fill))")
+    query, key, value = colours[:3]
+    assert len({query, key, value}) == 3 and set(colours[3:-2]) == {query, key, value}
+    assert colours[-2:] == [query, key]
     for found, numbers in zip(
         table(browser, "values")[1:], zip(v, a[t, s] * v, a[t] @ qkv[1, 2, 4], strict=True),
         strict=True,

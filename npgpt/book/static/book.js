@@ -1,4 +1,4 @@
-// Search over search-index.js, and frames as high as the views in them.
+// Search over search-index.js, frames as high as the views in them, and keys to what scrolls.
 const found = document.getElementById("found");
 const field = document.getElementById("search");
 const up = document.body.dataset.up;
@@ -28,3 +28,6 @@ window.onmessage = ({ source, data }) => {
     if (frame.contentWindow === source && data?.height > 0)
       frame.style.height = `${Math.min(data.height, 900)}px`;
 };
+
+for (const box of document.querySelectorAll("pre, table, math"))
+  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;

@@ -143,8 +143,8 @@ function drawLarge(canvas, width) {
       "--ink",
     );
   }
-  write(pass.labels[t], (t + 1) * cell + 6, t * cell + Math.max(9, cell * 0.75), "--mark");
-  write(pass.labels[s], s * cell, size + 15, "--accent");
+  write(pass.labels[t], (t + 1) * cell + 6, t * cell + Math.max(9, cell * 0.75), "--accent");
+  write(pass.labels[s], s * cell, size + 15, "--more");
   canvas.setAttribute("aria-label", `weights of block ${layer}, head ${head}; ${inWords()}`);
 }
 
@@ -288,7 +288,7 @@ function arithmetic() {
           ),
           [el("th", { scope: "row" }, "sum"), "", "", short(dot(s))],
         ],
-        { class: "numbers", "aria-label": "queries and keys" },
+        { class: "numbers keys", "aria-label": "queries and keys" },
       ),
       table(
         ["channel", `v of “${pass.labels[s]}”`, "weight × v", "sum over the row"],
@@ -297,7 +297,7 @@ function arithmetic() {
           v.map((value) => value * weight),
           y,
         ),
-        { class: "numbers", "aria-label": "values" },
+        { class: "numbers values", "aria-label": "values" },
       ),
     ),
     el(

@@ -53,7 +53,7 @@ export const knockout = {
             { class: "legend" },
             "the loss falls",
             el("span", { class: "ramp both" }),
-            `rises, by ${COST} nats or more`,
+            `rises, by ${COST} nats or more (-ln of the probability)`,
           ),
         ),
         el(

@@ -14,8 +14,9 @@ const TOP = 116; // the answers, and the lines to them
 const LEAST = 0.04; // of the weights that are drawn
 const STAGE = 450; // milliseconds of a branch, when the token goes through
 const LEGEND =
-  "A line is as wide as its vector is long; a percentage is that length, of the stream's after it. " +
-  "A head is as strong in colour as its largest weight. Each part leads to its view.";
+  "The upright line is the stream, the token's vector, to which each part adds; heads read earlier " +
+  "tokens. A line is as wide as its vector is long; a percentage is that length, of the stream's " +
+  "after it. A head is as strong in colour as its largest weight. Each part leads to its view.";
 const SEND = "Send the token through";
 
 let stages = []; // [group, height] of the embeddings, each branch, and the answer
@@ -72,7 +73,8 @@ function inWords({ weight, layer, head, t, s }) {
   const likely = answers.map(([id, p]) => `“${tokenizer.label(id)}” (${percent(p)})`);
   const before = pass.labels.slice(Math.max(0, state.t - 15), state.t + 1).join("");
   const far = ` Head ${layer}.${head} reads ${percent(weight)} from “${near(s)}”, ${t - s} back.`;
-  return `After “${before}” the model expects ${likely.join(", or ")}.${weight > LEAST ? far : ""}`;
+  const where = `At token ${state.t + 1} of ${pass.T}, after “${before}”,`;
+  return `${where} the model expects ${likely.join(", or ")}.${weight > LEAST ? far : ""}`;
 }
 
 // The number of parameters in the weights with such names; a page without weights has none to count.

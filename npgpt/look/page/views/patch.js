@@ -20,7 +20,7 @@ export const patch = {
   id: "patch",
   title: "Patching",
   needsModel: true,
-  about: "Put the stream of the text above into the pass of a second text: where is the answer?",
+  about: "Copy a vector of this text into the run on a second: does the answer come along?",
   section: "Looking Inside",
   build(root) {
     const [other, putOther] = textLine("The second text, of as many tokens", "other");
@@ -32,7 +32,7 @@ export const patch = {
       answers = el("div");
     const legend = el("p", { class: "legend" }, "away from", el("span", { class: "ramp both" }));
     legend.append("towards the answer of the text above, in % of the texts' difference in logits");
-    const steered = el("h2", {}, "Steering: the chosen difference, times a factor, is added");
+    const steered = el("h2", {}, "Steering: a factor times the difference; 1 is the copy above");
     const rest = el(
       "div",
       { class: "wide" },
@@ -65,9 +65,9 @@ function choose(k, t) {
   set({ point: Math.max(0, Math.min(2 * L, k)), t });
 }
 
-// The chosen point of the stream and position; at first in the middle, where the texts part.
+// The chosen point of the stream and position; at first the last attention, where the answer is.
 function chosen() {
-  if (state.point < 0 || state.point > 2 * L) return [L, found.first];
+  if (state.point < 0 || state.point > 2 * L) return [2 * L - 1, pass.T - 1];
   return [state.point, Math.max(found.first, state.t)];
 }
 

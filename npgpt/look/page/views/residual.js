@@ -14,7 +14,7 @@ let columns = 20; // as many as fit
 export const residual = {
   id: "residual",
   title: "Residual stream",
-  about: "What each branch adds to the chosen token's vector, and what the model would say there.",
+  about: "What each branch adds to the stream, the token's vector, and the answer it gives there.",
   section: "Transformer Architecture, Looking Inside",
   build(root) {
     const [strip, updateStrip] = tokenStrip("Choose a token"),

@@ -47,8 +47,9 @@ export const tokens = {
 };
 
 function legend() {
-  const ramp = el("span", { class: "ramp" });
-  return el("p", { class: "legend" }, "expected", ramp, "a surprise of 6 nats or more");
+  const ramp = el("span", { class: "ramp" }),
+    words = "a surprise of 6 nats or more (-ln of the probability)";
+  return el("p", { class: "legend" }, "expected", ramp, words);
 }
 
 function expected(t) {
