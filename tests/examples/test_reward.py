@@ -259,6 +259,16 @@ def test_11_every_quoted_number_comes_out_again():
         assert any(sentence in text for text in texts), f"{name}: {sentence}"
 
 
+def test_each_number_of_the_chapter_stands_in_the_report():
+    concepts, report = ((ROOT / name).read_text(encoding="utf-8") for name in reversed(DOCUMENTS))
+    part = concepts.split("**Sharpen or teach?**")[1].split("## From Here to ChatGPT")[0]
+    part = re.sub(r"```.*?```|^    .*?$|\$[^$]*\$|\(\w+, \d{4}\)|exercise \d+", "", part,
+                  flags=re.S | re.M)
+    numbers = re.findall(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?: %)?", part)
+    assert len(numbers) > 40
+    assert [x for x in numbers if x not in " ".join(report.split())] == []
+
+
 @pytest.fixture
 def study(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
