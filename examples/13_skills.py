@@ -18,13 +18,7 @@ import rows
 import scaling_tables
 import scaling_trials
 from ablations import BASE, ROWS, measured
-from example import (
-    FIGURES,
-    expect,
-    into_documents,
-    picture,
-    run_study,
-)
+from example import FIGURES, expect, into_documents, picture, run_study
 from laboratory import key, results_of, run
 from scaling_law import bootstrap, fit
 from scaling_law import interval as percentiles
@@ -129,10 +123,18 @@ def learnings(results):
 
 
 def agreement(found, text):
-    """Return (mean of Kendall's tau between the orders of kinds of any two runs, their number)."""
+    """Return (mean of Kendall's tau between the orders of kinds of any two runs, its 95 % interval
+    by a bootstrap of the runs, the number of pairs)."""
     orders = [list(run.halved().values()) for (of, *_), run in found.items() if of == text]
-    taus = [stats.kendalltau(a, b).statistic for a, b in combinations(orders, 2)]
-    return float(np.mean(taus)) if taus else np.nan, len(taus)
+    if len(orders) < 3:
+        return np.nan, np.nan, np.nan, 0
+    tau_RR = np.array([[stats.kendalltau(a, b).statistic for b in orders] for a in orders])
+    pairs, rng = list(combinations(range(len(orders)), 2)), np.random.default_rng(0)
+    means = []
+    for drawn_R in rng.integers(0, len(orders), (2000, len(orders))):
+        taus = [tau_RR[drawn_R[i], drawn_R[j]] for i, j in pairs if drawn_R[i] != drawn_R[j]]
+        means.append(np.mean(taus) if taus else np.nan)
+    return np.mean([tau_RR[pair] for pair in pairs]), *percentiles(np.array(means)), len(pairs)
 
 
 # ---- exponents
@@ -197,9 +199,10 @@ def tables(results, first=()):
                  f"{run.whole[-1]:.4f}", f"{run.one[-1]:.1%}", f"{run.all[-1]:.1%}")
                 for (of, channels, seed), run in found.items() if of == text
             ])
-    everything["agreement"] = markdown(("text", "pairs of runs", "mean of Kendall's tau"), [
-        (text, n, f"{tau:.2f}") for text in BASES for tau, n in [agreement(found, text)]
-    ])
+    everything["agreement"] = markdown(
+        ("text", "pairs of runs", "mean of Kendall's tau", "95 %"),
+        [(text, n, f"{tau:.2f}", f"{low:.2f} to {high:.2f}")
+         for text in BASES for tau, low, high, n in [agreement(found, text)]])
     everything["exponents"] = markdown(("Zipf's s", "by", "runs", "predicted", "slope", "95 %"), [
         (s, name, n, f"{power:.2f}", f"{fit.slope:.2f}",
          "{:.2f} to {:.2f}".format(*interval(fit, n)))

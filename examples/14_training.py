@@ -18,7 +18,7 @@ import rows
 from ablation_rows import Row, study
 from ablation_tables import frame
 from ablations import AVERAGED, POINTS, averaged
-from example import FIGURES, expect, into_documents, picture, run_study
+from example import FIGURES, expect, into_documents, picture, plain_ticks, run_study
 from laboratory import results_of
 from scaling_tables import markdown
 from scipy import optimize, stats
@@ -31,8 +31,9 @@ SEEDS = range(2, 12)  # seed 1 chooses the rate
 LENGTHS = {"Rows": (1000, 4000), "Tales": (800, 3200)}
 RATES = {
     ("Rows", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3), ("Tales", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3),
-    ("Rows", "Muon"): (0.005, 0.01, 0.02, 0.04), ("Tales", "Muon"): (0.01, 0.02, 0.04),
-    ("Rows", "SGD"): (0.03, 0.06, 0.125), ("Tales", "SGD"): (0.1, 0.25, 0.5, 1.0),
+    ("Rows", "Muon"): (0.005, 0.01, 0.02, 0.04),
+    ("Tales", "Muon"): (0.0025, 0.005, 0.01, 0.02, 0.04),
+    ("Rows", "SGD"): (0.03, 0.06, 0.125), ("Tales", "SGD"): (0.1, 0.25, 0.5, 1.0, 2.0),
 }
 DECAYS = {"AdamW": (0.0, 0.1), "Muon": (0.0, 0.1), "SGD": (0.0,)}
 LEVELS = 1.2, 1.05  # times the entropy
@@ -66,8 +67,8 @@ def repeated_arms():
         for dropout in DROPOUT:
             yield Row("Repetition", f"{n} tales, dropout {dropout:g}", parts.ON["Tales"] | {
                 "stories": n, "dropout": dropout, "gap": True,
-            }, (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3) if n < 500 else (
-                1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2))
+            }, (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3) if n < 500 else (
+                1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2))
 
 
 OPTIMIZERS, SIZES, REPEATED = list(optimizer_arms()), list(batch_arms()), list(repeated_arms())
@@ -186,9 +187,9 @@ def _optimizer(text, label, some):
 
 def _median(steps):
     """Return the median, if at least half of the runs came so far, and how many did."""
-    known = steps.notna().sum()
-    middle = f"{steps.fillna(np.inf).median():,.0f}" if 2 * known > len(steps) else "not reached"
-    return middle + f" ({known} of {len(steps)})" * (known < len(steps))
+    known, n = int(steps.notna().sum()), len(steps)
+    middle = f"{steps.fillna(np.inf).median():,.0f}" if 2 * known > n else "not reached"
+    return middle if known == n else f"{middle} ({known} of {n})"
 
 
 def _speed(text, steps, ratios):
@@ -226,6 +227,8 @@ def draw(path, results, arms=ARMS):
         B = np.geomspace(1, max(BATCHES))
         axes[1].plot(B, fitted["S"][0] * (1 + fitted["B_crit"][0] / B), color=plots.COLOURS[0])
     axes[1].set(xscale="log", yscale="log", xlabel="rows a step", ylabel=f"steps to {GOAL} nats")
+    plain_ticks(axes[1].xaxis, BATCHES)
+    plain_ticks(axes[1].yaxis, (150, 300, 600, 1200, 2500, 5000))
     axes[1].set_title("Larger batches need fewer steps, up to a point", fontsize=10)
     again = frame([a for a in arms if a.group == "Repetition"], results, SEEDS)
     for i, dropout in enumerate(DROPOUT):
@@ -235,6 +238,8 @@ def draw(path, results, arms=ARMS):
                      markerfacecolor="none", label=f"dropout {dropout:g}")
     axes[2].set(xscale="log", yscale="log", xlabel="tales in the text",
                 ylabel="excess on others less on those read")
+    plain_ticks(axes[2].xaxis, READ)
+    plain_ticks(axes[2].yaxis, (0.01, 0.1, 1))
     axes[2].set_title("What is read again is memorised", fontsize=10)
     axes[2].legend(fontsize=8)
     return plots.save(drawing, path)
@@ -253,7 +258,9 @@ def _draw_optimizers(axes, found):
     for level in LEVELS:
         axes.axhline((level - 1) * entropy("Rows"), **plots.LANDMARK)
     axes.set(xscale="log", yscale="log", xlabel="step", ylabel="nats above the entropy")
-    axes.set_title("Rows: ten seeds each, at the best rate and decay", fontsize=10)
+    plain_ticks(axes.xaxis, (20, 100, 500, 1000, 4000))
+    plain_ticks(axes.yaxis, (0.01, 0.1, 1))
+    axes.set_title("Muon is ahead at first, AdamW as low in the end", fontsize=10)
     axes.legend(fontsize=8)
 
 
