@@ -41,6 +41,8 @@ SIZES = {  # characters to train on and to test on, stories of a task, stories t
     True: {"train": 60_000, "test": 200_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
 }
 QUICK_FLOPS = 3e8
+LONGER, TIMES = "gpt, longer", 4  # a GPT that learns to rewrite for so many times the FLOPs
+PREFIXES = "t5, prefixes"  # a T5 that was trained to continue stories
 MARKERS = {"gpt": "o", "bert": "s", "t5": "^"}
 WAYS = {  # who finds hidden words, and how: label -> (family, way)
     "GPT, from the left": ("gpt", "left"), "GPT, tries each word": ("gpt", "both"),
@@ -62,8 +64,11 @@ def texts(quick):
 
 def measure(settings):
     """Train a family, and return task -> numbers."""
-    family, seed, quick = settings["family"], settings["seed"], settings.get("quick", False)
-    flops, rewrite_flops = (QUICK_FLOPS,) * 2 if quick else (FLOPS, REWRITE_FLOPS)
+    arm, seed, quick = settings["family"], settings["seed"], settings.get("quick", False)
+    if arm == PREFIXES:
+        return continuing(seed, quick)
+    family, times = arm.split(",")[0], TIMES if arm == LONGER else 1
+    flops, rewrite_flops = (QUICK_FLOPS,) * 2 if quick else (FLOPS, times * REWRITE_FLOPS)
     (tokenizer, ids_N, to_rewrite, stories), sizes = texts(quick), SIZES[quick]
     config = model_config(family, tokenizer.vocab_size, quick)
     model, untrained = (record(family).Model(config, seed=seed) for _ in range(2))
@@ -86,6 +91,18 @@ def measure(settings):
     pairs = tasks.pairs_to_rewrite(tokenizer, stories)[: sizes["rewritten"]]
     return found | {"rewrite": tasks.rewrite(family, model, tokenizer, pairs) | {
         "flops": rewrite_flops, "steps": steps, "pairs": steps * BATCH[family]}}
+
+
+def continuing(seed, quick):
+    """Train a T5 to continue stories, for as many FLOPs, and return how it does."""
+    (tokenizer, *_, stories), sizes = texts(quick), SIZES[quick]
+    pairs = tasks.beginnings(tokenizer, told(sizes["train"], seed=0))
+    model = record("t5").Model(model_config("t5", tokenizer.vocab_size, quick), seed=seed)
+    steps = train_for(QUICK_FLOPS if quick else FLOPS, model, "t5", pairs,
+                      Rewriting("t5", tokenizer), seed=seed)
+    return {"training": {"parameters": model.num_parameters(), "steps": steps},
+            "go on": tasks.go_on(PREFIXES, model.eval(), tokenizer, stories[: sizes["stories"]],
+                                 seed=1000 * seed)}
 
 
 def frame(rows):
@@ -223,8 +240,8 @@ def main(quick=False, figures=FIGURES, workers=None):
         print(*tables(rows).values(), sep="\n")
         picture(draw_results, figures / "10_families.png", rows)
         return rows
-    run([{"family": f, "seed": seed} for seed in SEEDS for f in FAMILIES], measure, RESULTS,
-        workers)
+    run([{"family": f, "seed": seed} for seed in SEEDS for f in (*FAMILIES, PREFIXES, LONGER)],
+        measure, RESULTS, workers)
     return write_report()
 
 

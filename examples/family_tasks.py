@@ -186,7 +186,28 @@ def _t5_goes_on(model, tokenizer, ids_T, given, seed):
     return longer
 
 
-WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on}
+def _t5_of_prefixes_goes_on(model, tokenizer, ids_T, given, seed):
+    """Draw what a T5 that was trained on `beginnings` writes, up to the end of a line."""
+    rng, written = np.random.default_rng(seed), [tokenizer.special_ids[PAD]]
+    with model.evaluating():
+        encoded = model.encode(ids_T[None, :given])
+        while len(written) <= LONGEST - given and written[-1] != tokenizer.ids["\n"]:
+            x_BTC = model.decode(np.array([written]), encoded)
+            logs = log_softmax(Tensor(model.head(x_BTC[:, -1]).data[0])).data
+            p = np.exp(logs.astype(float))
+            written.append(int(rng.choice(len(p), p=p / p.sum())))
+    return [*ids_T[:given].tolist(), *written[1:]]
+
+
+def beginnings(tokenizer, stories, seed=0):
+    """Return for each story token ids before a cut at random, and those after it."""
+    rng = np.random.default_rng(seed)
+    texts = [tokenizer.encode(story) for story in stories]
+    return [np.split(ids_T, [rng.integers(1, len(ids_T))]) for ids_T in texts]
+
+
+WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on,
+           "t5, prefixes": _t5_of_prefixes_goes_on}
 
 
 def _up_to_its_end(tokenizer, ids):
