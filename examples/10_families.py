@@ -43,6 +43,7 @@ SIZES = {  # characters to train on and to test on, stories of a task, stories t
 QUICK_FLOPS = 3e8
 LONGER, TIMES = "gpt, longer", 4  # a GPT that learns to rewrite for so many times the FLOPs
 PREFIXES = "t5, prefixes"  # a T5 that was trained to continue stories
+ARMS = {LONGER: f"GPT, {TIMES} times as long", PREFIXES: "T5, trained to continue"}
 MARKERS = {"gpt": "o", "bert": "s", "t5": "^"}
 WAYS = {  # who finds hidden words, and how: label -> (family, way)
     "GPT, from the left": ("gpt", "left"), "GPT, tries each word": ("gpt", "both"),
@@ -133,9 +134,10 @@ def share(numbers):
     return spread(100 * numbers, "{:.0f} %")
 
 
-def by_family(n, *columns):
-    """Return a row of shares for each family."""
-    return [(NAMES[f], *(share(of(n, f, name)) for name in columns)) for f in FAMILIES]
+def by_family(n, *columns, also=()):
+    """Return a row of shares for each family.    also: arms that are shown if they were trained"""
+    families = (*FAMILIES, *(arm for arm in also if arm in set(n.family)))
+    return [((NAMES | ARMS)[f], *(share(of(n, f, name)) for name in columns)) for f in families]
 
 
 def tables(rows):
@@ -151,10 +153,10 @@ def tables(rows):
               ({"the grammar, from the left": ("gpt", "guess")} | WAYS).items()),
         ]),
         "stories": markdown(("", "whole stories", "words before the first mistake"),
-                            by_family(n, "go on whole", "go on allowed")),
+                            by_family(n, "go on whole", "go on allowed", also=[PREFIXES])),
         "rewriting": markdown(
             ("", "stories without a fault", "right, of words that change", "of words that stay"),
-            by_family(n, "rewrite exact", "rewrite changed", "rewrite kept")),
+            by_family(n, "rewrite exact", "rewrite changed", "rewrite kept", also=[LONGER])),
         "pronouns": markdown(
             ("", *(f"{label}; chance 50 %" for label in PROBES.values())),
             [row for after, (name, *before) in zip(trained, untrained, strict=True)

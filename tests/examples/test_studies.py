@@ -690,6 +690,12 @@ def test_10_every_quoted_number_comes_out_again():
         "{:,.0f}, BERT {:,.0f} and T5 {:,.0f}".format(
             *(mean(family, "rewrite", "pairs") for family in ("gpt", "bert", "t5"))),
         f"has not begun to copy in its {mean('gpt', 'rewrite', 'steps'):.0f} steps",
+        f"continue them ends {100 * mean('t5, prefixes', 'go on', 'whole'):.0f} % as the grammar",
+        f"it copies {100 * mean('gpt, longer', 'rewrite', 'kept'):.0f} % of the words that stay, "
+        f"but tells {100 * mean('gpt, longer', 'rewrite', 'exact'):.0f} % of the",
+        f"as long, {mean('gpt, longer', 'rewrite', 'pairs'):,.0f} pairs, it has begun to copy",
+        f"{100 * mean('t5, prefixes', 'go on', 'allowed'):.0f} % of the words before the first, "
+        f"GPT {100 * mean('gpt', 'go on', 'allowed'):.0f} %",
         f"{mean('gpt', 'pronoun', 'tested', 'it'):.0f} stories, in six folds",
         f"in {mean('gpt', 'pronoun', 'share', 'it, later'):.0%} of stories".replace("%", " %"),
         f"and in {mean('gpt', 'pronoun', 'share', 'it'):.0%}, which".replace("%", " %"),
