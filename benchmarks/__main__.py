@@ -2,7 +2,7 @@
 
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
 
-Without a PART all of them run, for a quarter of an hour or more. Every library has a process of its
+Without a PART all of them run, for some 45 minutes. Every library has a process of its
 own (`benchmarks.runners`). Only the measured sections are replaced, and the summary of a training
 step in README.md here. --quick checks that everything runs: its numbers mean little, and it writes
 no file unless --out names one.
