@@ -239,7 +239,7 @@ def _facts(results):
 def draw(path, results, first=()):
     """Draw the skills of both texts over time, chances of one token and of all, exponents."""
     found = learnings(results)
-    drawing, axes = plots.figure(11, 7.6, 2, 2)
+    drawing, axes = plots.figure(9.5, 6.4, 2, 2)
     for panel, text in zip(axes[0], BASES, strict=True):
         runs = {at: run for at, run in found.items() if at[:2] == (text, SHOWN)}
         for i, kind in enumerate(KINDS[text]):
