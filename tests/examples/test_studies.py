@@ -657,6 +657,15 @@ def test_14_every_quoted_number_comes_out_again(trained, monkeypatch):
             sentences.append(f"| {gap.mean():.4f} | {low_gap:.4f} to {high_gap:.4f} |")
     shares = [gaps[n, 0.3] / gaps[n, 0.0] for n in (64, 200, 640)]
     assert 0.30 < min(shares) < max(shares) < 0.55  # "a third to a half"
+    sgd = {s["seed"]: r["excess"] for s, r in arm_of(
+        trained, text="tales", steps=800, optimizer="SGD")}
+    beyond = []
+    for decay in (0.0, 0.1):
+        logs = [np.log(sgd[s["seed"]] / r["excess"]) for s, r in arm_of(
+            trained, text="tales", steps=800, optimizer="AdamW", decay=decay) if s["seed"] in sgd]
+        beyond += stats.t.interval(0.95, len(logs) - 1, np.mean(logs), stats.sem(logs))
+    assert min(beyond[::2]) < 0 < max(beyond[1::2])
+    beyond = 100 * np.expm1(np.abs(beyond).max())
     short = {name: np.median([r["excess"] for _, r in arm_of(
         trained, text="rows", steps=1000, optimizer=name)]) for name in ("AdamW", "Muon")}
     for sentence in (
@@ -668,6 +677,7 @@ def test_14_every_quoted_number_comes_out_again(trained, monkeypatch):
         f"{100 * factors['tales', 3200, 1.2] - 100:.0f} % more steps to 1.2 times the entropy, "
         f"{100 * factors['tales', 3200, 1.05] - 100:.0f} % more to 1.05",
         f"In trainings of 1,000 Muon ends at {short['Muon']:.3f} and AdamW at {short['AdamW']:.3f}",
+        f"not shown to differ from AdamW beyond {beyond:.0f} % in 800 steps of tales",
         f"down to 0.2 nats, is about {critical:.0f} ({low:.0f} to {high:.0f}): with 8 rows a "
         f"step {np.median(batches[3]):.0f} steps suffice, with 128 it takes "
         f"{np.median(batches[7]):.0f}, which read "
