@@ -181,8 +181,9 @@ def draw(figures, found):
 
 def quick_study(figures):
     """Train the arms for a few steps."""
-    few = {"steps": 20, "warm_up": 2, "evaluations": 2, "n_embd": 16}
-    arms = [arm._replace(changes=arm.changes | few, rates=arm.rates[:1]) for arm in ARMS + TALES]
+    few = {"steps": 20, "evaluations": 2, "n_embd": 16}
+    arms = [arm._replace(changes=arm.changes | few | {"warm_up": arm.changes["warm_up"] and 2},
+                         rates=arm.rates[:1]) for arm in ARMS + TALES]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
         study(arms, path, 0, (2, 3))

@@ -154,7 +154,7 @@ def tables(results, arms=ARMS):
     found, best = optimizers(results, trained), best_decays(results, trained)
     batches, again = (frame([arm for arm in arms if arm.group == name], results, SEEDS)
                       for name in ("Batches", "Repetition"))
-    fitted = critical_batch(batches) if (batches.steps < MOST).sum() > 2 else {}
+    fitted = critical_batch(batches) if batches.label.nunique() > 2 else {}
     return {
         "optimizers": markdown(
             ("text", "optimizer", "rate", "n", "excess", *(f"steps to {x}" for x in LEVELS)),
@@ -222,7 +222,7 @@ def draw(path, results, arms=ARMS):
     batches = frame([a for a in arms if a.group == "Batches"], results, SEEDS)
     axes[1].plot(batches.label.astype(float), batches.steps, "o", color=plots.COLOURS[0],
                  markersize=3, markerfacecolor="none")
-    if (batches.steps < MOST).sum() > 2:
+    if batches.label.nunique() > 2:
         fitted = critical_batch(batches)
         B = np.geomspace(1, max(BATCHES))
         axes[1].plot(B, fitted["S"][0] * (1 + fitted["B_crit"][0] / B), color=plots.COLOURS[0])
