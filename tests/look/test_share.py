@@ -79,9 +79,11 @@ def test_a_saved_picture_has_what_the_view_shows(browser, pages, tmp_path, view)
     browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy")
     settled(browser)
     click(browser, "Save picture")
-    end = time.monotonic() + 10
-    while not (found := list(tmp_path.glob("*.svg"))) and time.monotonic() < end:
+    end, found = time.monotonic() + 10, []
+    while not any("</svg>" in path.read_text(encoding="utf-8") for path in found):
+        assert time.monotonic() < end, "no picture was saved"
         time.sleep(0.05)
+        found = list(tmp_path.glob("*.svg"))  # empty at first
     assert [path.name for path in found] == [f"tales-{view}.svg"]
     root = ElementTree.parse(found[0]).getroot()
     words = "".join("".join(root.itertext()).split())
