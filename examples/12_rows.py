@@ -10,18 +10,18 @@ training; `rows.py` has the text, `ablations.py` the training.
 """
 
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import rows
 from ablation_figures import draw_effects
 from ablation_rows import Row, study
-from ablation_tables import Comparison, effects, frame, percent
+from ablation_tables import Comparison, effects, frame, mean_and_interval, percent
 from ablations import BASE, ROWS, stories
 from example import FIGURES, expect, into_documents, picture, run_study
 from laboratory import key, results_of
 from scaling_tables import markdown
-from scipy import stats
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = range(2, 12)  # seed 1 chooses the rate
@@ -111,8 +111,7 @@ def interaction(found):
     on_rows = found[found.group == "Rows"].astype({"excess": float})
     of = np.log(on_rows.pivot_table("excess", "seed", "label"))
     more = (of["8 blocks, post-norm"] - of["8 blocks"] - of["post-norm"] + of["base"]).dropna()
-    reach = stats.t.ppf(0.975, len(more) - 1) * more.sem()
-    return len(more), more.mean(), more.mean() - reach, more.mean() + reach
+    return len(more), *mean_and_interval(more)
 
 
 def tables(results, arms=ARMS + TALES):
@@ -150,18 +149,21 @@ def tables(results, arms=ARMS + TALES):
 
 def _arm(name, some):
     text, label = name
-    nats, length = rows.expectation() if text == "Rows" else tale_expectation()
     excess = some.excess.astype(float)
     return (text.lower(), label, f"{some.rate.iloc[0]:g}", f"{some.parameters.iloc[0]:,}",
             f"{some.flops.iloc[0]:.2g}", len(some), f"{excess.median():.4f}",
-            f"{100 * excess.median() * length / nats:.1f}",
+            f"{100 * excess.median() / entropy(text):.1f}",
             f"{(excess > LATE * excess.median()).sum()} of {len(some)}")
 
 
-def tale_expectation():
-    """Return the mean of a tale's nats and tokens, of those that are measured on."""
+@cache
+def entropy(text):
+    """Return nats per token: of all rows, of the tales that are measured on."""
+    if text == "Rows":
+        nats, length = rows.expectation()
+        return nats / length
     test = stories("test")
-    return test.nats_N.mean(), (test.y_NT >= 0).sum(axis=1).mean()
+    return test.nats_N.sum() / (test.y_NT >= 0).sum()
 
 
 def _number(excess):

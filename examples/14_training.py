@@ -14,10 +14,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import rows
 from ablation_rows import Row, study
-from ablation_tables import frame
-from ablations import AVERAGED, POINTS, averaged
+from ablation_tables import frame, mean_and_interval
+from ablations import AVERAGED, POINTS
 from example import FIGURES, expect, into_documents, picture, plain_ticks, run_study
 from laboratory import results_of
 from scaling_tables import markdown
@@ -78,35 +77,31 @@ ARMS = OPTIMIZERS + SIZES + REPEATED
 # ---- optimizers
 
 
-def steps_to(curve, level, steps, batch_size=8):
+def points(curve, steps):
+    """Return the steps of a curve's points, each the mean of `AVERAGED` stories, 8 a step."""
+    return AVERAGED // 8 + np.arange(len(curve)) * max(1, steps // POINTS)
+
+
+def steps_to(curve, level, steps):
     """Return after how many steps a loss in training is first below a level, NaN if it never is.
 
-    curve   nats above the entropy, the mean of `AVERAGED` stories, at `POINTS` steps; between two
-            of them it is taken to be straight
+    curve   nats above the entropy, taken to be straight between two points
     """
-    y = np.array(curve, float)
+    y, x = np.array(curve, float), points(curve, steps)
     below = np.flatnonzero(y <= level)
     if not len(below):
         return np.nan
-    i, every = below[0], max(1, steps // POINTS)
-    share = (y[i - 1] - level) / (y[i - 1] - y[i]) if i else 1
-    return averaged({"batch_size": batch_size}) + (i - 1 + share) * every
+    i = below[0]
+    return x[i] if i == 0 else np.interp(level, (y[i], y[i - 1]), (x[i], x[i - 1]))
 
 
 def optimizers(results, arms=OPTIMIZERS):
     """Return a row for each arm and seed, with the steps to each of LEVELS."""
     found = frame(arms, results, SEEDS)
-    found["optimizer"] = found.label.str.split(",").str[0]
     for level in LEVELS:
-        found[level] = [
-            steps_to(r.curve, (level - 1) * entropy(r.group), r.steps) for r in found.itertuples()]
+        found[level] = [steps_to(r.curve, (level - 1) * parts.entropy(r.group), r.steps)
+                        for r in found.itertuples()]
     return found
-
-
-def entropy(text):
-    """Return nats per token."""
-    nats, length = rows.expectation() if text == "Rows" else parts.tale_expectation()
-    return nats / length
 
 
 def best_decays(results, arms=OPTIMIZERS):
@@ -122,12 +117,6 @@ def speed_up(found, best, text, steps):
     of = {name: found[(found.group == text) & (found.label == best[text, steps, name])]
           .set_index("seed") for name in ("AdamW", "Muon")}
     return {level: np.log(of["AdamW"][level] / of["Muon"][level]) for level in LEVELS}
-
-
-def mean_and_interval(x):
-    """Return (mean, low, high), 95 % by Student's t."""
-    reach = stats.t.ppf(0.975, len(x) - 1) * x.sem()
-    return x.mean(), x.mean() - reach, x.mean() + reach
 
 
 # ---- batches and repetition
@@ -252,11 +241,11 @@ def _draw_optimizers(axes, found):
         if len(some):
             label = some.groupby("label").excess.median().idxmin()
             for n, r in enumerate(some[some.label == label].itertuples()):
-                x = AVERAGED // 8 + np.arange(len(r.curve)) * max(1, r.steps // POINTS)
-                axes.plot(x, r.curve, color=plots.COLOURS[i], linewidth=0.8, alpha=0.7,
+                axes.plot(points(r.curve, r.steps), r.curve, color=plots.COLOURS[i],
+                          linewidth=0.8, alpha=0.7,
                           label=label.rsplit(",", 1)[0] if not n else None)
     for level in LEVELS:
-        axes.axhline((level - 1) * entropy("Rows"), **plots.LANDMARK)
+        axes.axhline((level - 1) * parts.entropy("Rows"), **plots.LANDMARK)
     axes.set(xscale="log", yscale="log", xlabel="step", ylabel="nats above the entropy")
     plain_ticks(axes.xaxis, (20, 100, 500, 1000, 4000))
     plain_ticks(axes.yaxis, (0.01, 0.1, 1))

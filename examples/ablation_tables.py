@@ -132,6 +132,12 @@ def effects(found, comparisons=None):
     return lines
 
 
+def mean_and_interval(x):
+    """Return (mean, low, high) of a series, 95 % by Student's t."""
+    reach = stats.t.ppf(0.975, len(x) - 1) * x.sem()
+    return x.mean(), x.mean() - reach, x.mean() + reach
+
+
 def prior(s2, df):
     """Return (d0, s0) of the scaled inverse chi-square distribution that the s2 come from."""
     z = np.log(s2) - polygamma(0, df / 2) + np.log(df / 2)

@@ -470,14 +470,29 @@ def test_12_the_interaction_is_a_paired_difference(arms):
     assert line in table
 
 
+def learned_over_time():
+    """Return (settings, skills, excess) of the runs in the tables of 13_skills.md."""
+    return [(s, r["skills"], r["excess"]) for s, r in rows("13_skills.jsonl")
+            if "n_embd" in s  # rows at the registered rates have learned little: not in the tables
+            and not (s.get("text") == "rows" and s["lr"] > 6e-3)]
+
+
+def steps_halved(skills):
+    """Return kind -> the step at which its excess is half of the first, or infinity."""
+    found, log_step = {}, np.log(skills["steps"])
+    for kind in [name for name in skills if name not in ("steps", "one", "all")]:
+        part = np.array(skills[kind])
+        at = next((i for i, x in enumerate(part) if x <= part[0] / 2), None)
+        found[kind] = np.inf if at is None else np.exp(np.interp(
+            -part[0] / 2, -part[at - 1 : at + 1], log_step[at - 1 : at + 1]))
+    return found
+
+
 def test_13_every_number_of_time_and_of_what_is_left_comes_out_again():
     table = (EXAMPLES / "13_skills.md").read_text(encoding="utf-8")
-    runs = [(s, r["skills"], r["excess"]) for s, r in rows("13_skills.jsonl") if "n_embd" in s]
+    runs = learned_over_time()
     assert len(runs) > 4
     for settings, skills, excess in runs:
-        of_rows = settings.get("text") == "rows"
-        if of_rows and settings["lr"] > 6e-3:
-            continue  # the registered rates, at which little is learned: not in the tables
         kinds = [name for name in skills if name not in ("steps", "one", "all")]
         ends = [skills[kind][-1] for kind in kinds]
         assert sum(ends) == pytest.approx(excess, abs=2e-4)  # rounded, each to five digits
@@ -485,28 +500,15 @@ def test_13_every_number_of_time_and_of_what_is_left_comes_out_again():
         left = (f"{name} {' | '.join(f'{x:.4f}' for x in ends)} | {sum(ends):.4f} | "
                 f"{100 * skills['one'][-1]:.1f}% | {100 * skills['all'][-1]:.1f}% |")
         assert left in table
-        halved = []
-        for kind in kinds:
-            part, log_step = np.array(skills[kind]), np.log(skills["steps"])
-            at = next((i for i, x in enumerate(part) if x <= part[0] / 2), None)
-            halved.append("not yet" if at is None else "{:.0f}".format(np.exp(np.interp(
-                -part[0] / 2, -part[at - 1 : at + 1], log_step[at - 1 : at + 1]))))
+        halved = ["not yet" if np.isinf(x) else f"{x:.0f}" for x in steps_halved(skills).values()]
         assert f"{name} {' | '.join(halved)} |" in table
 
 
 def test_13_orders_and_copies_are_as_they_are_said():
     text = " ".join((EXAMPLES / "13_skills.md").read_text(encoding="utf-8").split())
     orders, copies, later = {"rows": [], "tales": []}, {}, []
-    for settings, result in rows("13_skills.jsonl"):
-        if "n_embd" not in settings or (settings.get("text") == "rows" and settings["lr"] > 6e-3):
-            continue
-        skills, name = result["skills"], settings.get("text", "tales")
-        halved = {}
-        for kind in [name for name in skills if name not in ("steps", "one", "all")]:
-            part, log_step = np.array(skills[kind]), np.log(skills["steps"])
-            at = next((i for i, x in enumerate(part) if x <= part[0] / 2), None)
-            halved[kind] = np.inf if at is None else np.exp(np.interp(
-                -part[0] / 2, -part[at - 1 : at + 1], log_step[at - 1 : at + 1]))
+    for settings, skills, _ in learned_over_time():
+        name, halved = settings.get("text", "tales"), steps_halved(skills)
         orders[name].append([*halved.values()])
         if name == "tales":
             copies.setdefault(settings["n_embd"], []).append(skills["mention"][-1])
