@@ -14,16 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import rows
 import skills
-from families import WordTokenizer, told
+from families import WordTokenizer, flops_of_a_step, told
 from variants import VARIANTS
 
-from autograd import observing
 from npgpt import tales
 from npgpt.batches import NOT_COUNTED, Batch
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import INIT_STD
 from npgpt.optim import AdamW, global_norm
-from npgpt.run.profile import OpCosts
 from npgpt.train import training_steps
 
 LONGEST = 53  # tokens of a story
@@ -241,7 +239,8 @@ def measured(settings):
     """Return the measurements of a finished training; no times."""
     model, s = new_model(settings), BASE | settings
     text, learning = s.get("text", "tales"), {}
-    flops = flops_of_a_step(model, s["batch_size"], text) * s["steps"]
+    first, _ = stories("train", text).batch(slice(s["batch_size"]))
+    flops = flops_of_a_step(model, [first]) * s["steps"]
     when = np.geomspace(s["steps"] / 50, s["steps"], s.get("evaluations", 0)).round()
 
     def watch(step):
@@ -294,17 +293,6 @@ def finite(x):
 @cache
 def tokens_per_story(text="tales"):
     return float((stories("train", text).y_NT >= 0).sum(axis=1).mean())
-
-
-def flops_of_a_step(model, batch_size, text="tales"):
-    """Return FLOPs of the ops of a step, forward and backward, padding included."""
-    costs = OpCosts()
-    with observing(costs):
-        batch, _ = stories("train", text).batch(np.arange(batch_size))
-        model.loss(*batch.inputs, batch.targets_BT).backward()
-    for weight in model.parameters().values():
-        weight.grad = None
-    return sum(cost.flops for cost in costs.costs.values())
 
 
 def excess_on(model, some):

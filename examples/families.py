@@ -140,21 +140,20 @@ def train(model, text, objective, steps, *, lr, **settings):
 
 def train_for(flops, model, family, text, objective, *, seed, rate=1.0):
     """Train for so many FLOPs, and return the number of steps.    rate: times the family's"""
-    steps = max(2, round(flops / flops_of_a_step(model, family, text, objective)))
+    length, B = model.config.block_size, BATCH[family]
+    some = [objective.sample(text, length, B, seed=0, step=step) for step in range(MEASURED)]
+    steps = max(2, round(flops / flops_of_a_step(model, some)))
     train(model, text, objective, steps, lr=RATES[family] * rate, seed=seed, arch=family,
-          batch_size=BATCH[family])
+          batch_size=B)
     return steps
 
 
-def flops_of_a_step(model, family, text, objective):
-    """Return FLOPs of a training step, forward and backward, in the mean."""
+def flops_of_a_step(model, batches):
+    """Return FLOPs of the ops of a step, forward and backward, padding included, in the mean."""
     costs = OpCosts()
     with observing(costs):
-        for step in range(MEASURED):
-            batch = objective.sample(
-                text, model.config.block_size, BATCH[family], seed=0, step=step
-            )
+        for batch in batches:
             model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
     for weight in model.parameters().values():
         weight.grad = None
-    return sum(cost.flops for cost in costs.costs.values()) / MEASURED
+    return sum(cost.flops for cost in costs.costs.values()) / len(batches)
