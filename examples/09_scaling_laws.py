@@ -20,13 +20,12 @@ from pathlib import Path
 
 import numpy as np
 from example import FIGURES, expect, into_documents, picture, plain_ticks, run_study
-from laboratory import kept, run
+from laboratory import flops_text, kept, run
 from scaling_tables import (
     RESULTS,
     at_best_rates,
     best_sizes,
     first,
-    flops_text,
     frame,
     largest,
     law_of,

@@ -26,8 +26,7 @@ import family_tasks as tasks
 import pandas as pd
 from example import FIGURES, expect, into_documents, picture, run_study
 from families import BATCH, FAMILIES, NAMES, Rewriting, WordTokenizer, model_config, told, train_for
-from laboratory import kept, run
-from scaling_tables import markdown
+from laboratory import kept, markdown, run
 
 from npgpt import plots
 from npgpt.families import family as record

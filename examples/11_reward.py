@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from example import FIGURES, expect, into_document, picture, plain_ticks, run_study
-from laboratory import kept, key, run
+from laboratory import kept, key, markdown, run
 from reward_gradient import gradients
 from reward_language import KS
 from reward_tales import METHODS, measure_tales
 from reward_trials import trained
-from scaling_tables import markdown
 from scipy import stats
 from scipy.special import rel_entr
 

@@ -20,8 +20,7 @@ from ablation_rows import Row, study
 from ablation_tables import Comparison, effects, frame, mean_and_interval, percent
 from ablations import BASE, ROWS, stories
 from example import FIGURES, expect, into_documents, picture, run_study
-from laboratory import key, results_of
-from scaling_tables import markdown
+from laboratory import key, markdown, results_of
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = range(2, 12)  # seed 1 chooses the rate

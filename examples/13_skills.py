@@ -19,10 +19,9 @@ import scaling_tables
 import scaling_trials
 from ablations import BASE, ROWS, measured
 from example import FIGURES, expect, into_documents, picture, run_study
-from laboratory import key, results_of, run
+from laboratory import flops_text, key, markdown, results_of, run
 from scaling_law import bootstrap, fit
 from scaling_law import interval as percentiles
-from scaling_tables import flops_text, markdown
 from scipy import stats
 from skills import FACTS, KINDS_OF_TALES
 

@@ -18,8 +18,7 @@ from ablation_rows import Row, study
 from ablation_tables import frame, mean_and_interval
 from ablations import AVERAGED, POINTS
 from example import FIGURES, expect, into_documents, picture, plain_ticks, run_study
-from laboratory import results_of
-from scaling_tables import markdown
+from laboratory import markdown, results_of
 from scipy import optimize, stats
 
 from npgpt import plots

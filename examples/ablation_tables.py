@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from ablation_rows import AGAIN, NORMS, SEEDS, best_rate
-from laboratory import key
-from scaling_tables import markdown
+from laboratory import key, markdown
 from scipy import stats
 from scipy.special import polygamma
 

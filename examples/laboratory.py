@@ -83,6 +83,20 @@ def kept(path):
     return [json.loads(line) for line in lines]
 
 
+def markdown(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def flops_text(C):
+    """Return FLOPs as text.
+
+    >>> flops_text(1.6e12)
+    '1.6e12'
+    """
+    return f"{C:.2g}".replace("e+", "e")
+
+
 def _append(path, row):
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from laboratory import kept
+from laboratory import flops_text, kept, markdown
 from scaling_law import Law, bootstrap, fit, interval, lowest
 from scaling_trials import almanac, shape
 
@@ -154,20 +154,6 @@ def predicted(runs, flops):
 
 
 # ---- tables in Markdown
-
-
-def markdown(head, rows):
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
-
-
-def flops_text(C):
-    """Return FLOPs as text.
-
-    >>> flops_text(1.6e12)
-    '1.6e12'
-    """
-    return f"{C:.2g}".replace("e+", "e")
 
 
 def percent(share):
