@@ -3,8 +3,8 @@
     python examples/again.py            trains, an hour on two cores, and writes the table
     python examples/again.py --report   the table from what is there
 
-The trainings are those of the studies, at the rates that these chose, with three seeds. Results go
-into runs/again/, one file for each study, and the table into README.md here.
+The trainings are those of the studies, at the rates that these chose, with three seeds, of scaling
+with one. Results go into runs/again/, a file for each study, and the table into README.md here.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 from ablation_rows import other_trials
 from example import into_document
-from laboratory import key, markdown, results_of, run
+from laboratory import kept, key, markdown, results_of, run
 from scipy import stats
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / "runs" / "again"
-SEEDS = 2, 3, 4  # of studies whose seed 1 chose a rate
+SEEDS = 2, 3, 4  # where seed 1 only chose a rate
 OF_FAMILIES = ("word left nats", "word both nats", "go on whole", "rewrite exact",
                "pronoun it share", "pronoun it, later share")
 
@@ -33,18 +33,18 @@ def quoted():
             "09_scaling_laws"))
     yield "08_ablations", other_trials(
         ablations.ROWS, results_of(ablations.RESULTS), ablations.SEEDS), skills.measure
-    kept = results_of(parts.RESULTS)
-    yield "12_rows", other_trials(parts.ARMS + parts.TALES, kept, SEEDS), skills.measure
-    kept = kept | results_of(training.RESULTS)
-    best = training.best_decays(kept).values()
+    found = results_of(parts.RESULTS)
+    yield "12_rows", other_trials(parts.ARMS + parts.TALES, found, SEEDS), skills.measure
+    found = found | results_of(training.RESULTS)
+    best = training.best_decays(found).values()
     yield "14_training", other_trials(
         [arm for arm in training.OPTIMIZERS if arm.group == "Rows" and arm.label in best],
-        kept, SEEDS), skills.measure
+        found, SEEDS), skills.measure
     yield "13_skills", [skills.over_time(text, skills.SHOWN, seed)
                         for text in skills.BASES for seed in skills.SEEDS], skills.measure
     yield "10_families", [{"family": family, "seed": seed} for seed in families.SEEDS
                           for family in families.FAMILIES], families.measure
-    yield "09_scaling_laws", scaling.trials(), scaling.measure
+    yield "09_scaling_laws", [t for t in scaling.trials() if t["seed"] == 1], scaling.measure
 
 
 def numbers(result):
@@ -55,34 +55,37 @@ def numbers(result):
     return {name: float(flat[name]) for name in OF_FAMILIES if name in flat}
 
 
-def compared(trials, first, again):
-    """Return a line for each number of each arm, and one for each run, of the runs that ended.
+def runs(path, arms):
+    """Return (arm, number, seed) -> value of the runs of some arms, whatever their seed, that a
+    file has. An arm is `key` of settings without a seed."""
+    rows = [(key(row["settings"] | {"seed": None}), name, row["settings"]["seed"], x)
+            for row in kept(path) if "seed" in row["settings"]
+            for name, x in numbers(row["result"]).items()]
+    found = pd.DataFrame(rows, columns=["arm", "number", "seed", "value"])
+    found = found[found.arm.isin(arms)].set_index(["arm", "number", "seed"])
+    return found.value.astype(float).dropna()
 
-    An arm's number is held if its mean again is within the 95 % interval, by Student's t, of its
-    first runs with the same seeds.
-    """
-    found = pd.DataFrame([
-        {"arm": key(trial | {"seed": None}), "number": name, "first": x,
-         "again": numbers(again[key(trial)])[name]}
-        for trial in trials for name, x in numbers(first[key(trial)]).items()
-    ]).astype({"first": float, "again": float}).dropna()
-    lines = found.groupby(["arm", "number"]).agg(
-        n=("first", "count"), first=("first", "mean"), error=("first", "sem"),
-        again=("again", "mean"))
+
+def held(first, again):
+    """Return for each number of each arm if its mean of m runs again is within the 95 % prediction
+    interval, by Student's t, of its n first runs; for arms with several of these."""
+    lines = first.groupby(["arm", "number"]).agg(n="count", mean="mean", deviation="std")
+    lines = lines.join(again.groupby(["arm", "number"]).agg(m="count", again="mean"), how="inner")
     lines = lines[lines.n > 1]
-    reach = stats.t.ppf(0.975, lines.n - 1) * lines.error
-    return lines.assign(held=(lines["again"] - lines["first"]).abs() <= reach), found
+    error = lines.deviation * (1 / lines.n + 1 / lines.m) ** 0.5
+    return (lines["again"] - lines["mean"]).abs() <= stats.t.ppf(0.975, lines.n - 1) * error
 
 
 def report():
     rows = []
     for name, trials, _ in quoted():
-        first, again = (results_of(folder / f"{name}.jsonl") for folder in (HERE, FOLDER))
-        lines, found = compared(trials, first, again)
-        apart = (found["again"] / found["first"] - 1).abs()
-        rows.append((name, len(trials), f"{lines.held.sum()} of {len(lines)}",
+        arms = {key(trial | {"seed": None}) for trial in trials}
+        first, again = (runs(folder / f"{name}.jsonl", arms) for folder in (HERE, FOLDER))
+        inside, apart = held(first, again), (again / first - 1).abs().dropna()
+        rows.append((name, len(trials), f"{inside.sum()} of {len(inside)}",
                      f"{apart.median():.1%}", f"{(apart == 0).mean():.0%}"))
-    head = "study", "trainings", "means within 95 %", "a run differs by, median", "to the bit"
+    head = ("study", "trainings", "means within the interval", "a run differs by, median",
+            "equal to the bit")
     into_document(HERE / "README.md", "again", markdown(head, rows))
 
 

@@ -1,5 +1,6 @@
-"""What is trained again is compared arm by arm with the first runs of the same seeds."""
+"""Runs that are trained again are compared with the first ones, number by number of each arm."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,24 +14,27 @@ import again
 from laboratory import key
 
 
-def runs(*excesses, **settings):
-    return {key(settings | {"seed": seed}): {"excess": x} for seed, x in enumerate(excesses, 1)}
+def written(path, **arms):
+    """Write a file of results.    arms: name -> the excess of each seed"""
+    rows = [{"settings": {"arm": arm, "seed": seed}, "result": {"excess": x}}
+            for arm, values in arms.items() for seed, x in enumerate(values, 1)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return again.runs(path, {key({"arm": arm, "seed": None}) for arm in "abc"})
 
 
-def test_a_mean_outside_the_interval_of_the_first_runs_is_seen():
-    first = runs(1.0, 1.1, 1.2, rate=1) | runs(2.0, 2.1, 2.2, rate=2)
-    trials = [{"rate": rate, "seed": seed} for rate in (1, 2) for seed in (1, 2, 3)]
-    second = runs(1.0, 1.1, 1.3, rate=1) | runs(2.4, 2.4, 2.4, rate=2)
-    lines, found = again.compared(trials, first, second)
-    assert lines["held"].tolist() == [True, False]  # 2.1 ± 4.30 * 0.1 / √3 ends at 2.35
-    assert lines["again"].tolist() == pytest.approx([3.4 / 3, 2.4])
-    assert (found["again"] == found["first"]).sum() == 2
+def test_a_mean_outside_the_interval_of_the_first_runs_is_seen(tmp_path):
+    first = written(tmp_path / "first", a=[1.0, 1.1, 1.2], b=[2.0, 2.1, 2.2], other=[1.0, 2.0])
+    second = written(tmp_path / "second", b=[2.47, 2.47, 2.47], a=[1.4, 1.43, 1.43])
+    assert len(first) == 6
+    # 4.303 * 0.1 * (1/3 + 1/3)^0.5 = 0.351 about 1.1 and 2.1
+    assert again.held(first, second).tolist() == [True, False]
 
 
-def test_runs_that_diverged_are_left_out_and_one_alone_has_no_interval():
-    first, second = runs(1.0, None, rate=1), runs(1.0, 1.5, rate=1)
-    lines, found = again.compared([{"rate": 1, "seed": s} for s in (1, 2)], first, second)
-    assert len(found) == 1 and not len(lines)
+def test_runs_that_diverged_are_left_out_and_one_alone_has_no_interval(tmp_path):
+    first, second = (written(tmp_path / str(i), a=[1.0, None], c=[1.0, x, 1.2])
+                     for i, x in enumerate((1.1, 9.0)))
+    assert len(first) == 4
+    assert again.held(first, second).tolist() == [False]
 
 
 def test_of_a_family_each_counted_number_is_compared():
