@@ -93,6 +93,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--report", action="store_true", help="no training")
     if not parser.parse_args().report:
+        FOLDER.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         for name, trials, measure in quoted():
             run(trials, measure, FOLDER / f"{name}.jsonl")
