@@ -7,9 +7,6 @@
 The mask, learning rates, batches, decay, clipping, a text that is read again, and norms of deeper
 models, with three seeds each; `12_rows.py` has the other parts, with ten. `ablations.py` is the
 training and `ablation_tables.py` the statistics.
-
-Try:
-- BASE in `ablations.py` with 12 blocks: which effects change?
 """
 
 from pathlib import Path
@@ -21,53 +18,39 @@ from laboratory import results_of
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = (1, 2, 3)
-RATES = {  # by the number of blocks
-    4: (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2),
-    12: (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2),
-}
+TRIED = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
 LEARNING_RATES = 1e-4, 5e-4, 1e-3, 2e-3, 8e-3, 1.6e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0
 USUAL = 1e-4, 5e-4, 0.1  # those compared with the base: usual for large models, and too high
-NORMS = {"pre-norm": "GPT", "post-norm": "post-norm", "no norm": "no norm"}  # name -> variant
-TEXT = 6400  # stories that the base reads
-
-
-def norms():
-    """Yield each norm at two depths, the two norms also without warm-up."""
-    for n_layer, rates in RATES.items():
-        for name, variant in NORMS.items():
-            for warm_up, end in ((80, ""), (0, ", no warm-up"))[: 1 + (name != "no norm")]:
-                model = f"{name}, {n_layer} blocks"
-                beside = (f"pre-norm, {n_layer} blocks{end}",) * (name != "pre-norm")
-                beside += (model,) * (not warm_up)
-                changes = {"variant": variant, "n_layer": n_layer, "warm_up": warm_up}
-                yield Row("Tales", model + end, changes, rates, beside=beside)
-
-
-def batch(size):
-    """Return changes to the base: batches of so many stories, until as many are read."""
-    steps = TEXT // size
-    return {"batch_size": size, "steps": steps, "warm_up": steps // 10}
-
-
-def again():
-    """Yield a text that is read 50 times, with and without dropout and decay."""
-    often, text = {"stories": TEXT // 50}, "read 50 times"
-    yield Row("Tales", text, often, beside=())
-    for name, changes in (
-        ("dropout of 0.1", {"dropout": 0.1}), ("dropout of 0.3", {"dropout": 0.3}),
-        ("no decay", {"decay": 0.0}), ("decay of 1", {"decay": 1.0}),
-    ):
-        yield Row("Tales", f"{name}, {text}", often | changes, beside=(text,))
-
-
+SMALL = {"batch_size": 4, "steps": 1600, "warm_up": 160}  # which reads 6,400 stories, as the base
+LARGE = {"batch_size": 32, "steps": 200, "warm_up": 20}
 SGD = {"optimizer": "SGD", "decay": 0.0}
+AGAIN, FEW = "read 50 times", {"stories": 128}
+REGULARIZED = {
+    "dropout of 0.1": {"dropout": 0.1}, "dropout of 0.3": {"dropout": 0.3},
+    "no decay": {"decay": 0.0}, "decay of 1": {"decay": 1.0},
+}
+
+
+def norms(n_layer, rates):
+    """Yield models of so many blocks with each norm, the norms also without warm-up."""
+    pre, post, none = (f"{name}, {n_layer} blocks" for name in ("pre-norm", "post-norm", "no norm"))
+    cold = ", no warm-up"
+    for label, variant, warm_up, beside in (
+        (pre, "GPT", 80, ()), (pre + cold, "GPT", 0, (pre,)),
+        (post, "post-norm", 80, (pre,)), (post + cold, "post-norm", 0, (pre + cold, post)),
+        (none, "no norm", 80, (pre,)),
+    ):
+        changes = {"variant": variant, "n_layer": n_layer, "warm_up": warm_up}
+        yield Row("Tales", label, changes, rates, beside=beside)
+
+
 ROWS = [
     Row("Tales", "base", {}, beside=()),
-    *(Row("Tales", f"rate of {rate:g}", {}, (rate,), beside=("base",) * (rate in USUAL))
+    *(Row("Tales", f"rate of {rate:g}", {}, (rate,), beside=("base",) if rate in USUAL else ())
       for rate in LEARNING_RATES),
-    Row("Tales", "4 stories a step", batch(4)),
-    Row("Tales", "32 stories a step", batch(32)),
-    Row("Tales", "32 stories a step, rate of 0.008", batch(32), (0.008,)),
+    Row("Tales", "4 stories a step", SMALL),
+    Row("Tales", "32 stories a step", LARGE),
+    Row("Tales", "32 stories a step, rate of 0.008", LARGE, (0.008,)),
     Row("Tales", "no decay", {"decay": 0.0}),
     Row("Tales", "decay of 0.0001 in the gradient", {"optimizer": "Adam, L2", "decay": 1e-4}),
     Row("Tales", "decay of 0.1 in the gradient", {"optimizer": "Adam, L2", "decay": 0.1}),
@@ -77,8 +60,11 @@ ROWS = [
     Row("Tales", "3 bad batches", {"bad_batches": 3}, beside=()),
     Row("Tales", "3 bad batches, no clipping", {"bad_batches": 3, "clip": 0.0},
         beside=("3 bad batches",)),
-    *again(),
-    *norms(),
+    Row("Tales", AGAIN, FEW, beside=()),
+    *(Row("Tales", f"{name}, {AGAIN}", FEW | changes, beside=(AGAIN,))
+      for name, changes in REGULARIZED.items()),
+    *norms(4, (*TRIED, 3.2e-2)),
+    *norms(12, TRIED),
     Row("Tales", "no mask", {"variant": "leaking"}, beside=()),
 ]
 
@@ -95,7 +81,7 @@ def main(quick=False, figures=FIGURES, workers=None):
         gradient and large batches to stand out, and clipping to matter little.
         """)
     if quick:
-        found = frame(*quick_study(ROWS[:4]), SEEDS)
+        found = frame(*quick_study(ROWS[:3]), SEEDS)
         picture(draw_effects, figures / "08_ablations.png", found)
         return found
     study(ROWS, RESULTS, workers)

@@ -36,7 +36,10 @@ class Row(NamedTuple):
 
 
 def best_rate(row, results):
-    """Return the rate that is best with seed 1; the first, if all diverge."""
+    """Return the rate that is best with seed 1, None before all are tried; the first of those that
+    all diverge."""
+    if any(key(trial) not in results for trial in row.trials_of_rates()):
+        return None
     found = {trial["lr"]: results[key(trial)][row.by] for trial in row.trials_of_rates()}
     found = {rate: x for rate, x in found.items() if x is not None}
     return min(found, key=found.get, default=row.rates[0])

@@ -24,20 +24,17 @@ TICKS = (0.5, 1, 2, 4, 10, 80)
 
 
 def frame(rows, results, seeds):
-    """Return a line for each row and seed, at the rate that is best with seed 1.
+    """Return a line for each row and seed, at the rate that is best with seed 1; none for a row of
+    which a rate is missing.
 
-    results   `laboratory.key` of the settings -> what was measured; rows of which a rate is missing
-              are left out
+    results   `laboratory.key` of the settings -> what was measured
     """
-    found = []
-    for row in rows:
-        if any(key(trial) not in results for trial in row.trials_of_rates()):
-            continue
-        rate = best_rate(row, results)
-        for seed in seeds:
-            if result := results.get(key(row.trial(seed, rate))):
-                found.append(row._asdict() | {"rate": rate, "seed": seed} | result)
-    return pd.DataFrame(found)
+    rates = [best_rate(row, results) for row in rows]
+    return pd.DataFrame([
+        row._asdict() | {"rate": rate, "seed": seed} | results[name]
+        for row, rate in zip(rows, rates, strict=True) for seed in seeds
+        if (name := key(row.trial(seed, rate))) in results
+    ])
 
 
 def effects_by_text(found):

@@ -96,8 +96,7 @@ class Muon(AdamW):
         return super().step(lr / 5)
 
     def zero_grad(self):
-        super().zero_grad()
-        for weight in self.hidden.values():
+        for weight in (*self.hidden.values(), *self.parameters.values()):
             weight.grad = None
 
 

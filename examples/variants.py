@@ -1,4 +1,4 @@
-"""GPTs with one part replaced, for the ablations: each is a subclass of a few lines.
+"""GPTs with one part replaced, for the ablations.
 
 The parts of a model are class attributes (`npgpt.gpt.GPT`, `npgpt.gpt.Block`). A subclass replaces
 one there, or calls the same parts in a different order. These models are for training only: their
@@ -93,14 +93,11 @@ class NormedQueries(CausalSelfAttention):
         return self.ln_q(q), self.ln_k(k), v
 
 
-class LlamaOfEqualSize(Llama):
-    """npgpt's Llama with GPT's settings, and as many weights in its MLP."""
-
-    def __init__(self, config, seed=0, dtype=np.float32):
-        c = config
-        super().__init__(LlamaConfig(
-            c.vocab_size, c.block_size, c.n_layer, c.n_head, c.n_embd,
-            n_inner=round(8 * c.n_embd / 3), tie_weights=c.tie_weights), seed, dtype)
+def llama(config, seed=0, dtype=np.float32):
+    """Return npgpt's Llama with GPT's settings, and as many weights in its MLP."""
+    c, inner = config, round(8 * config.n_embd / 3)
+    return Llama(LlamaConfig(c.vocab_size, c.block_size, c.n_layer, c.n_head, c.n_embd,
+                             n_inner=inner, tie_weights=c.tie_weights), seed, dtype)
 
 
 def changed(part, **attributes):
@@ -108,7 +105,7 @@ def changed(part, **attributes):
     return type(part.__name__, (part,), attributes)
 
 
-def mlp(f):
+def activated(f):
     """Return a GPT with a different activation."""
     return changed(GPT, Block=changed(Block, FeedForward=changed(MLP, f=staticmethod(f))))
 
@@ -127,8 +124,8 @@ VARIANTS = {
     "post-norm": changed(GPT, Block=PostNorm, Norm=Nothing),  # the last block ends with a norm
     "no norm": changed(GPT, Block=changed(Block, Norm=Nothing), Norm=Nothing),
     "no residuals": changed(GPT, Block=NoResiduals),
-    "ReLU": mlp(relu),
-    "squared ReLU": mlp(lambda x: relu(x) * relu(x)),  # So et al., Primer, 2021
+    "ReLU": activated(relu),
+    "squared ReLU": activated(lambda x: relu(x) * relu(x)),  # So et al., Primer, 2021
     "SwiGLU": changed(GPT, Block=changed(Block, FeedForward=SwiGLU)),
     "no positions": changed(GPT, Positions=NoPositions),
     "sinusoids": changed(GPT, Positions=Sinusoids),
@@ -136,5 +133,5 @@ VARIANTS = {
     "QK-norm": changed(GPT, Block=changed(Block, Attention=NormedQueries)),
     "undivided": attending(causal=True, scale=1.0),  # scores q . k, not divided by sqrt(D)
     "leaking": attending(causal=False),  # every position sees all others, the answer too
-    "Llama": LlamaOfEqualSize,
+    "Llama": llama,
 }

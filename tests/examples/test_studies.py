@@ -247,9 +247,17 @@ def by_seed(label, seeds=(1, 2, 3)):
         return found[json.dumps(row.trial(seed, rate), sort_keys=True)]["excess"]
 
     first = {rate: x for rate in row.rates if (x := excess(1, rate)) is not None}
-    rate = min(first, key=first.get)
-    assert len(first) == 1 or min(row.rates) < rate < max(row.rates), f"{label}: at an edge"
-    return np.array([excess(seed, rate) for seed in seeds])
+    rate = min(first, key=first.get, default=row.rates[0])
+    assert len(row.rates) == 1 or min(row.rates) < rate < max(row.rates), f"{label}: at an edge"
+    return np.array([excess(seed, rate) for seed in seeds], float)  # NaN of None
+
+
+def ends_of(excess):
+    """Return n, median, least, largest and how many end late, as the tables of arms have them."""
+    ends = np.where(np.isnan(excess), np.inf, excess)
+    late = int((ends > 1.5 * abs(np.median(ends))).sum())
+    return (f"| {len(ends)} | {np.median(ends):.4f} | {min(ends):.4f} | {max(ends):.4f} | "
+            f"{late} of {len(ends)} |")
 
 
 def moderated(ratios):
@@ -276,6 +284,15 @@ def test_08_every_effect_and_interval_comes_out_again(ablations):
     for name, numbers in moderated(ablations).items():
         mean, low, high = map(of_percent, numbers)
         assert f"| {name} | 3 | {mean} | {low} to {high} | {found_in(*numbers)} |" in table
+
+
+def test_08_the_ends_of_every_arm_come_out_again(ablations):
+    table = (EXAMPLES / "08_ablations.md").read_text(encoding="utf-8")
+    labels = [row.label for row in importlib.import_module("08_ablations").ROWS]
+    assert re.findall(r"^\| Tales \| ([^|]+) \|", table, re.M) == labels
+    for label in labels:
+        ends = re.escape(ends_of(by_seed(label)))
+        assert re.search(rf"^\| Tales \| {re.escape(label)} \| .*{ends}$", table, re.M), label
 
 
 def found_in(mean, low, high):
@@ -421,6 +438,14 @@ def test_12_every_effect_and_interval_comes_out_again(of_parts):
             mean, low, high = map(of_percent, numbers)
             cells += ["10", mean, f"{low} to {high}", found_in(*numbers)]
         assert f"\n| {' | '.join(cells)} |\n" in table
+
+
+def test_12_the_ends_of_every_arm_come_out_again(arms):
+    table = (EXAMPLES / "12_rows.md").read_text(encoding="utf-8").split("<!-- arms -->")[1]
+    for (text, arm), excess in arms.items():
+        ends = re.escape(ends_of(np.array([*excess.values()])))
+        assert re.search(rf"^\| {text.title()} \| {arm} \| .*{ends}$", table, re.M), (text, arm)
+    assert len(arms) == len(re.findall(r"^\| (?:Rows|Tales) \|", table, re.M)) == 46
 
 
 def test_12_every_quoted_number_comes_out_again(arms, of_parts, ablations):
