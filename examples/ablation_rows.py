@@ -36,8 +36,7 @@ class Row(NamedTuple):
 
 
 def best_rate(row, results):
-    """Return the rate that is best with seed 1, None before all are tried; the first of those that
-    all diverge."""
+    """Return the rate best with seed 1: None before all are tried, the first if all diverge."""
     if any(key(trial) not in results for trial in row.trials_of_rates()):
         return None
     found = {trial["lr"]: results[key(trial)][row.by] for trial in row.trials_of_rates()}

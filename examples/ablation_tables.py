@@ -24,8 +24,7 @@ TICKS = (0.5, 1, 2, 4, 10, 80)
 
 
 def frame(rows, results, seeds):
-    """Return a line for each row and seed, at the rate that is best with seed 1; none for a row of
-    which a rate is missing.
+    """Return a line for each row and seed at the best rate; none for rows with untried rates.
 
     results   `laboratory.key` of the settings -> what was measured
     """
