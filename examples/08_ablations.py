@@ -1,4 +1,4 @@
-"""How should a GPT be trained? Small GPTs on tales, each with one setting replaced.
+"""What settings of a training are worth: small GPTs on tales, each with one setting replaced.
 
     python examples/08_ablations.py              the trainings that are missing, the report
     python examples/08_ablations.py --report     tables and picture from the numbers that are there

@@ -465,6 +465,10 @@ def test_12_every_quoted_number_comes_out_again(arms, of_parts, ablations):
     nats, length = entropy_of_rows()
     words = {text: [found_in(*x) for x in found.values()] for text, found in of_parts.items()}
     beyond = [int(word.split()[-2]) for word in words["tales"] if word.startswith("not")]
+    assert {found_in(*of_parts["rows"][name]) for name in needed} == {"shown"}
+    other = [found_in(*x) for name, x in of_parts["rows"].items()
+             if name not in (*needed, "1 head")]
+    assert len(other) == 15
     text = " ".join((EXAMPLES / "12_rows.md").read_text(encoding="utf-8").split())
     for sentence in (
         f"the excess is {1 + min(on[c] for c in needed):.1f} to "
@@ -488,6 +492,8 @@ def test_12_every_quoted_number_comes_out_again(arms, of_parts, ablations):
         f"with 8 blocks is at {100 * of['8 blocks'] * length / nats:.0f} % after",
         f"The entropy is {nats / length:.3f} nats per token of rows and {entropy_of_tales():.3f}",
         f"There seed 1 of the base ends {100 * first['GPT', 4e-3] * length / nats:.0f} % above",
+        f"{other.count('shown')} shown, 1 {found_in(*of_parts['rows']['QK-norm'])}, "
+        f"{other.count('cannot be told')} cannot be told",
         f"{words['tales'].count('shown')} shown, {len(beyond)} not shown beyond {max(beyond)} % at "
         "most",
     ):
