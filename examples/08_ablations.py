@@ -1,69 +1,92 @@
-"""Why these choices? Some ninety small GPTs, each with one part or setting replaced.
+"""What settings of a training are worth: small GPTs on tales, each with one setting replaced.
 
-    python examples/08_ablations.py              the core of the study, or what is left of it
-    python examples/08_ablations.py --report     tables and figures from the numbers that are there
-    python examples/08_ablations.py --quick      tiny models for a few steps: does it run?
+    python examples/08_ablations.py              the trainings that are missing, the report
+    python examples/08_ablations.py --report     tables and picture from the numbers that are there
+    python examples/08_ablations.py --quick      a few steps of tiny models
 
-Each is trained on 6,400 tales with three seeds, by `laboratory.py`. `variants.py` has the models,
-`ablations.py` the training and its measure, the loss above the least that is possible, and
-`ablation_rows.py` the rows of the study. Numbers go into examples/08_ablations.jsonl, tables into
-examples/08_ablations.md.
-
-Try:
-- a variant of your own: a subclass in `variants.py`, a row in `ablation_rows.py`.
-- BASE in `ablations.py` with 12 blocks: which effects change?
+The mask, learning rates, batches, decay, clipping, a text that is read again, and norms of deeper
+models, with three seeds each; `12_rows.py` has the other parts, with ten. `ablations.py` is the
+training and `ablation_tables.py` the statistics.
 """
 
-import tempfile
 from pathlib import Path
 
-from ablation_figures import draw_effects, draw_rates
-from ablation_rows import ROWS, SEEDS, study
-from ablation_tables import effects, frame, tables
-from ablations import BASE, measured
+from ablation_rows import Row, quick_study, study
+from ablation_tables import draw_effects, frame, tables
 from example import FIGURES, expect, into_documents, picture, run_study
-from laboratory import key, results_of, run
+from laboratory import results_of
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
-QUICK_GROUPS = "Base", "Attention", "Learning rate"
-QUICK = {"steps": 20, "warm_up": 2, "n_layer": 1}
+SEEDS = (1, 2, 3)
+TRIED = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
+LEARNING_RATES = 1e-4, 5e-4, 1e-3, 2e-3, 8e-3, 1.6e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0
+USUAL = 1e-4, 5e-4, 0.1  # those compared with the base: usual for large models, and too high
+SMALL = {"batch_size": 4, "steps": 1600, "warm_up": 160}  # which reads 6,400 stories, as the base
+LARGE = {"batch_size": 32, "steps": 200, "warm_up": 20}
+SGD = {"optimizer": "SGD", "decay": 0.0}
+AGAIN, FEW = "read 50 times", {"stories": 128}
+REGULARIZED = {
+    "dropout of 0.1": {"dropout": 0.1}, "dropout of 0.3": {"dropout": 0.3},
+    "no decay": {"decay": 0.0}, "decay of 1": {"decay": 1.0},
+}
 
 
-def quick_study(folder):
-    """Return two groups of rows, and results of a few steps of each."""
-    rows = [row._replace(changes=row.changes | QUICK) for row in ROWS if row.group in QUICK_GROUPS]
-    trials = [row.trials(seed)[0] for seed in SEEDS[:2] for row in rows]
-    results = run(trials, measured, folder / "quick.jsonl", workers=0)
-    return rows, dict(zip(map(key, trials), results, strict=True))
+def norms(n_layer, rates):
+    """Yield models of so many blocks with each norm, the norms also without warm-up."""
+    pre, post, none = (f"{name}, {n_layer} blocks" for name in ("pre-norm", "post-norm", "no norm"))
+    cold = ", no warm-up"
+    for label, variant, warm_up, beside in (
+        (pre, "GPT", 80, ()), (pre + cold, "GPT", 0, (pre,)),
+        (post, "post-norm", 80, (pre,)), (post + cold, "post-norm", 0, (pre + cold, post)),
+        (none, "no norm", 80, (pre,)),
+    ):
+        changes = {"variant": variant, "n_layer": n_layer, "warm_up": warm_up}
+        yield Row("Tales", label, changes, rates, beside=beside)
 
 
-def write_report():
-    """Put the tables into the report, and draw the figures, from the rows that are there."""
-    results = results_of(RESULTS)
-    into_documents(REPORT, tables(ROWS, results))
-    return draw(FIGURES, ROWS, results)
+ROWS = [
+    Row("Tales", "base", {}, beside=()),
+    *(Row("Tales", f"rate of {rate:g}", {}, (rate,), beside=("base",) if rate in USUAL else ())
+      for rate in LEARNING_RATES),
+    Row("Tales", "4 stories a step", SMALL),
+    Row("Tales", "32 stories a step", LARGE),
+    Row("Tales", "32 stories a step, rate of 0.008", LARGE, (0.008,)),
+    Row("Tales", "no decay", {"decay": 0.0}),
+    Row("Tales", "decay of 0.0001 in the gradient", {"optimizer": "Adam, L2", "decay": 1e-4}),
+    Row("Tales", "decay of 0.1 in the gradient", {"optimizer": "Adam, L2", "decay": 0.1}),
+    Row("Tales", "SGD with momentum", SGD, (0.3, 1.0, 3.0)),
+    Row("Tales", "SGD, no clipping", SGD | {"clip": 0.0}, (1.0,), beside=()),
+    Row("Tales", "no clipping", {"clip": 0.0}),
+    Row("Tales", "3 bad batches", {"bad_batches": 3}, beside=()),
+    Row("Tales", "3 bad batches, no clipping", {"bad_batches": 3, "clip": 0.0},
+        beside=("3 bad batches",)),
+    Row("Tales", AGAIN, FEW, beside=()),
+    *(Row("Tales", f"{name}, {AGAIN}", FEW | changes, beside=(AGAIN,))
+      for name, changes in REGULARIZED.items()),
+    *norms(4, (*TRIED, 3.2e-2)),
+    *norms(12, TRIED),
+    Row("Tales", "no mask", {"variant": "leaking"}, beside=()),
+]
 
 
-def draw(figures, rows, results):
-    """Draw both figures; return the line of each row and seed."""
-    found = frame(rows, results)
-    picture(draw_effects, figures / "08_ablations.png", {"": effects(found)})
-    picture(draw_rates, figures / "08_details.png", found[found.group == "Learning rate"])
-    return found
+def write_report(figures=FIGURES):
+    found = frame(ROWS, results_of(RESULTS), SEEDS)
+    into_documents(REPORT, tables(found))
+    picture(draw_effects, figures / "08_ablations.png", found)
 
 
 def main(quick=False, figures=FIGURES, workers=None):
-    expect(f"""
-        GPTs of {BASE["n_layer"]} blocks, each with one thing replaced. Expect most to end within
-        thousandths of a nat of one another; a missing mask, missing residuals, decay in the
-        gradient and wrong learning rates to stand out.
+    expect("""
+        Small GPTs, each with one setting replaced. Expect wrong learning rates, decay in the
+        gradient and large batches to stand out, and clipping to matter little.
         """)
-    if not quick:
-        study(ROWS, RESULTS, workers)
-        return write_report()
-    with tempfile.TemporaryDirectory() as folder:
-        return draw(figures, *quick_study(Path(folder)))
+    if quick:
+        found = frame(*quick_study(ROWS[:3]), SEEDS)
+        picture(draw_effects, figures / "08_ablations.png", found)
+        return found
+    study(ROWS, RESULTS, workers)
+    return write_report(figures)
 
 
 if __name__ == "__main__":
-    run_study(__doc__, main, write_report, "tiny models, less than a minute")
+    run_study(__doc__, main, write_report, "tiny models, a few seconds")

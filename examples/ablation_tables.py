@@ -1,169 +1,100 @@
-"""The tables of `08_ablations.md`, from 08_ablations.jsonl, by pandas and scipy.
+"""Effects of changes, their tables and their picture, for `08_ablations.py` and `12_rows.py`.
 
-A comparison is of two rows, seed by seed: equal seeds read the same batches and, where the shapes
-agree, begin with the same weights. Its effect is the ratio of their excess losses, in
-percent. Three seeds tell little of how far seeds differ, so the variance of each comparison is
-moved towards that of all of them (Smyth, Linear Models and Empirical Bayes Methods for Assessing
+A row is compared seed by seed with those that it stands beside: equal seeds read the same batches
+and, where the shapes agree, begin with the same weights. The effect is the ratio of their excess
+losses. Few seeds tell little of how far seeds differ, so the variance of each comparison is moved
+towards that of all of them (Smyth, Linear Models and Empirical Bayes Methods for Assessing
 Differential Expression, 2004, sections 3 and 6).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
-from ablation_rows import AGAIN, NORMS, SEEDS, best_rate
-from laboratory import key, markdown
-from scipy import stats
+from ablation_rows import best_rate
+from laboratory import flops_text, key, markdown
+from scipy import optimize, stats
 from scipy.special import polygamma
 
-B = ("Base", "GPT: pre-norm, GELU, tied")
+from npgpt import plots
+
 LIMIT = 1 / 3  # of the excess: an interval that reaches beyond cannot tell
-SHOWN, NOT_SHOWN, CANNOT_TELL = "shown", "not shown", "cannot be told"
+LATE = 1.5  # times the median of its row: where a run ends late
+SHOWN, NOT_SHOWN, CANNOT_TELL = "shown", "not shown beyond", "cannot be told"
+COLOURS = {SHOWN: plots.COLOURS[0], NOT_SHOWN: plots.GREY, CANNOT_TELL: plots.COLOURS[1]}
+TICKS = (0.5, 1, 2, 4, 10, 80)
 
 
-def frame(rows, results, seeds=SEEDS):
-    """Return a line for each row and seed, at the rate that is best with the first seed.
+def frame(rows, results, seeds):
+    """Return a line for each row and seed at the best rate; none for rows with untried rates.
 
-    results    `laboratory.key` of the settings -> what was measured
+    results   `laboratory.key` of the settings -> what was measured
     """
-    found = []
-    for row in rows:
-        if row.rates and any(key(trial) not in results for trial in row.trials(SEEDS[0])):
-            continue
-        rate = best_rate(row, results)
-        for trial in (trial for seed in seeds for trial in row.trials(seed, rate)):
-            if result := results.get(key(trial)):
-                found.append({
-                    "group": row.group, "label": row.label, "seed": trial["seed"],
-                    "rate": trial["lr"], "edge": trial["lr"] in (row.rates[:1] + row.rates[-1:]),
-                    **result,
-                })
-    return pd.DataFrame(found)
-
-
-class Comparison(NamedTuple):
-    """A choice, the row that makes it, and the row that does not."""
-
-    choice: str
-    low: tuple
-    high: tuple
-
-
-COMPARISONS = [
-    *(Comparison(f"pre-norm, not post-norm: {model}", (NORMS, f"pre-norm, {model}"),
-                 (NORMS, f"post-norm, {model}"))
-      for model in ("4 blocks", "4 blocks, no warm-up", "12 blocks", "12 blocks, no warm-up")),
-    *(Comparison(f"LayerNorm, not none: {model}", (NORMS, f"pre-norm, {model}"),
-                 (NORMS, f"no-norm, {model}")) for model in ("4 blocks", "12 blocks")),
-    *(Comparison(f"warm-up, not none: {model}", (NORMS, model), (NORMS, f"{model}, no warm-up"))
-      for model in ("pre-norm, 12 blocks", "post-norm, 4 blocks", "post-norm, 12 blocks")),
-    *(Comparison(f"{choice}: text read 50 times", (AGAIN, with_it), (AGAIN, without))
-      for choice, with_it, without in (
-          ("decay, not none", "as the base", "no decay"),
-          ("decay of 1, not 0.1", "decay of 1", "as the base"),
-          ("dropout of 0.1, not none", "dropout 0.1", "as the base"),
-          ("dropout of 0.3, not none", "dropout 0.3", "as the base"))),
-    *(Comparison(choice, B, without) for choice, without in {
-        "residual connections, not none": ("Residuals", "none"),
-        "learned positions, not none": ("Positions", "none"),
-        "4 heads, not 1": ("Heads", "1"),
-        "scores divided by √D (D = 16)": ("Attention", "scores undivided"),
-        "tied embeddings, not untied": ("Output", "untied"),
-        "GELU, not ReLU": ("Activation", "ReLU"),
-        "AdamW, not SGD with momentum and clipping": ("Optimizer", "SGD with momentum"),
-        "decay of 0.1 beside the gradient, not in it": ("Optimizer", "Adam, L2 of 0.1"),
-        "decay beside the gradient, not 1e-4 in it": ("Optimizer", "Adam, L2 of 0.0001"),
-        "decay, not none: fresh text": ("Optimizer", "AdamW, no decay"),
-        "rate of 0.004, not 0.1": ("Learning rate", "0.1"),
-        "rate of 0.004, not 0.0005": ("Learning rate", "0.0005"),
-        "rate of 0.004, not 0.0001": ("Learning rate", "0.0001"),
-        "8 stories a step, not 32: equal tokens and rate": ("Batches, equal tokens", "32 stories"),
-        "8 stories a step, not 32: equal tokens, rate as the root":
-            ("Batches, equal tokens, rate as the root", "32 stories at 0.008"),
-        "clipping, not none": ("Clipping", "off"),
-        "initial weights of 0.02, not 0.2": ("Initial weights", "0.2"),
-        "initial weights of 0.02, not 1/√C": ("Initial weights", "1/√C"),
-        "smaller weights at the end of a branch": ("Initial weights", "branches not scaled"),
-    }.items()),
-    *(Comparison(choice, with_it, B) for choice, with_it in {
-        "8 heads, not 4": ("Heads", "8"),
-        "4 stories a step, not 8: equal tokens and rate": ("Batches, equal tokens", "4 stories"),
-        "Llama's block, not GPT's": ("Llama's parts", "all: Llama"),
-        "RMSNorm, not LayerNorm": ("Llama's parts", "RMSNorm"),
-        "rotary positions, not learned": ("Positions", "rotary"),
-        "SwiGLU, not GELU: weights of 0.02": ("Activation", "SwiGLU"),
-    }.items()),
-    Comparison("tied, not untied: equal parameters", ("Output", "tied, equal parameters"),
-               ("Output", "untied")),
-    Comparison("clipping, not none: three bad batches", ("Clipping", "on, 3 bad batches"),
-               ("Clipping", "off, 3 bad batches")),
-]
-
-
-def log_ratios(found, comparison):
-    """Return log(excess of the other row / excess of the choice) of each seed that both have."""
-    low, high = (
-        found[(found.group == group) & (found.label == label)].set_index("seed").excess
-        for group, label in comparison[1:]
-    )
-    return np.log((high / low).dropna().astype(float).to_numpy())
-
-
-def effects(found, comparisons=None):
-    """Return a line for each comparison of several seeds: n, mean log ratio, interval, p, word.
-
-    The variance s2 of each, with d degrees of freedom, becomes (d0 s0 + d s2) / (d0 + d), where d0
-    and s0 are those of the prior that fits all the s2.
-    """
-    ratios = {c.choice: log_ratios(found, c) for c in comparisons or COMPARISONS}
-    lines = pd.DataFrame([
-        {"choice": choice, "n": len(x), "mean": x.mean(), "s2": x.var(ddof=1)}
-        for choice, x in ratios.items() if len(x) > 1
+    rates = [best_rate(row, results) for row in rows]
+    return pd.DataFrame([
+        row._asdict() | {"rate": rate, "seed": seed} | results[name]
+        for row, rate in zip(rows, rates, strict=True) for seed in seeds
+        if (name := key(row.trial(seed, rate))) in results
     ])
-    df = lines.n - 1
-    d0, s0 = prior(lines.s2, df)
-    variance = (d0 * s0 + df * lines.s2) / (d0 + df) if np.isfinite(d0) else s0
-    error = np.sqrt(variance / lines.n)
-    reach = stats.t.ppf(0.975, df + d0) * error
-    lines["low"], lines["high"] = lines["mean"] - reach, lines["mean"] + reach
-    lines["p"] = 2 * stats.t.sf(np.abs(lines["mean"]) / error, df + d0)
-    lines["word"] = [word(low, high) for low, high in zip(lines.low, lines.high, strict=True)]
-    return lines
+
+
+def effects_by_text(found):
+    """Return group -> `effects` of its lines."""
+    return {text: effects(some) for text, some in found.groupby("group", sort=False)}
+
+
+def effects(found):
+    """Return a line for each comparison: n, mean log ratio, the ends of its interval, a word.
+
+    found   lines of `frame`
+
+    A variance s2 with d degrees of freedom becomes (d0 s0 + d s2) / (d0 + d), where d0 and s0 are
+    those of the prior that fits all the s2.
+    """
+    excess = found.pivot(index="seed", columns="label", values="excess").astype(float)
+    pairs = found.drop_duplicates("label").explode("beside").dropna(subset="beside")
+    ratios = pd.DataFrame({
+        difference(r.label, r.beside): np.log(excess[r.label] / excess[r.beside])
+        for r in pairs.itertuples()
+    })
+    n, mean, s2 = ratios.count(), ratios.mean(), ratios.var()
+    d0, s0 = prior(s2, n - 1)
+    variance = (d0 * s0 + (n - 1) * s2) / (d0 + n - 1)
+    reach = stats.t.ppf(0.975, n - 1 + d0) * np.sqrt(variance / n)
+    lines = pd.DataFrame({"n": n, "mean": mean, "low": mean - reach, "high": mean + reach})
+    return lines.assign(word=[word(r.low, r.high) for r in lines.itertuples()])
+
+
+def difference(label, beside):
+    """Return the parts of a label that a different one lacks, and the name of that.
+
+    >>> difference("1 head, undivided", "1 head")
+    'undivided (beside 1 head)'
+    """
+    if beside == "base":
+        return label
+    parts = [part for part in label.split(", ") if part not in beside.split(", ")]
+    return f"{', '.join(parts)} (beside {beside})"
+
+
+def prior(s2, df):
+    """Return (d0, s0) of the scaled inverse chi-square distribution that the s2 come from."""
+    z = np.log(s2) - polygamma(0, df / 2) + np.log(df / 2)
+    spread = max(1e-4, z.var() - polygamma(1, df / 2).mean())  # beyond that of chance
+    half = optimize.brentq(lambda x: polygamma(1, x) - spread, 1e-5, 1e5)
+    return 2 * half, np.exp(z.mean() + polygamma(0, half) - np.log(half))
+
+
+def word(low, high):
+    """Return what an interval of log ratios says."""
+    if low > 0 or high < 0:
+        return SHOWN
+    beyond = max(np.expm1(high), -np.expm1(low))
+    return CANNOT_TELL if beyond > LIMIT else f"{NOT_SHOWN} {100 * beyond:.0f} %"
 
 
 def mean_and_interval(x):
     """Return (mean, low, high) of a series, 95 % by Student's t."""
     reach = stats.t.ppf(0.975, len(x) - 1) * x.sem()
     return x.mean(), x.mean() - reach, x.mean() + reach
-
-
-def prior(s2, df):
-    """Return (d0, s0) of the scaled inverse chi-square distribution that the s2 come from."""
-    z = np.log(s2) - polygamma(0, df / 2) + np.log(df / 2)
-    excess = z.var(ddof=1) - polygamma(1, df / 2).mean()
-    if excess <= 0:
-        return np.inf, float(np.exp(z.mean()))
-    half = 0.5 + 1 / excess  # Newton's steps for trigamma(half) = excess
-    for _ in range(50):
-        half += polygamma(1, half) * (1 - polygamma(1, half) / excess) / polygamma(2, half)
-    return 2 * half, float(np.exp(z.mean() + polygamma(0, half) - np.log(half)))
-
-
-def word(low, high):
-    """Return what an interval of log ratios says."""
-    if low > 0 or high < 0:
-        return SHOWN if low > 0 else f"{SHOWN}, the reverse"
-    beyond = max(np.expm1(high), -np.expm1(low))
-    return CANNOT_TELL if beyond > LIMIT else f"{NOT_SHOWN} beyond {beyond:.0%}"
-
-
-# ---- tables in Markdown
-
-
-def tables(rows, results):
-    """Return name -> table of the report."""
-    found = frame(rows, results)
-    return {"effects": effects_table(effects(found)), "rows": _rows(found)}
 
 
 def percent(log_ratio):
@@ -176,29 +107,60 @@ def percent(log_ratio):
     return f"x {ratio:.0f}" if ratio >= 10 else f"{100 * (ratio - 1):+.0f} %"
 
 
-def effects_table(lines):
-    return markdown(("choice", "n", "excess without it", "95 % interval", "p", ""), [
-        (r.choice, r.n, percent(r.mean), f"{percent(r.low)} to {percent(r.high)}",
-         "< 0.001" if r.p < 0.001 else f"{r.p:.3f}", r.word)
-        for r in lines.sort_values("mean", ascending=False).itertuples()
-    ])
+def tables(found):
+    """Return name -> table in Markdown, of lines of `frame`; effects in the first text's order."""
+    by_text = effects_by_text(found)
+    first, *_ = by_text.values()
+    columns = [f"{text}: {column}" for text in by_text
+               for column in ("n", "excess", "95 % interval", "found")]
+    return {
+        "effects": markdown(
+            ("change", *columns),
+            [(name, *(cell for lines in by_text.values() for cell in _effect(lines.loc[name])))
+             for name in first.sort_values("mean", ascending=False).index]),
+        "arms": markdown(
+            ("text", "arm", "rate", "rates tried", "parameters", "FLOPs", "n", "median excess",
+             "least", "largest", "end late"),
+            [_row(*name, some) for name, some in found.groupby(["group", "label"], sort=False)]),
+    }
 
 
-def _spread(numbers, form="{:.4f}"):
-    """Return a mean, and the least and largest, of the numbers of the seeds that have one."""
-    known = numbers.dropna().astype(float)
-    if len(known) < len(numbers):
-        return f"{len(known)} of {len(numbers)}" if len(known) else "none"
-    mean, low, high = (form.format(x) for x in (known.mean(), known.min(), known.max()))
-    return f"{mean} ({low} to {high})" if len(known) > 1 else mean
+def _effect(line):
+    return line.n, percent(line["mean"]), f"{percent(line.low)} to {percent(line.high)}", line.word
 
 
-def _rows(found):
-    lines = []
-    shown = found[found.group != "Learning rate"]
-    for (group, label), some in shown.groupby(["group", "label"], sort=False):
-        first = some.iloc[0]
-        lines.append((f"{group}: {label}", f"{first.rate:g}{'*' * bool(first.edge)}",
-                      f"{first.parameters:,}", f"{first.flops:.2g}", len(some),
-                      _spread(some.excess), _spread(some.steps_to, "{:,.0f}")))
-    return markdown(("", "rate", "parameters", "FLOPs", "n", "excess", "steps"), lines)
+def _row(group, label, some):
+    rates, excess = some.rates.iloc[0], some.excess.astype(float).fillna(np.inf)
+    late = excess > LATE * abs(excess.median())  # without the mask it is below 0
+    return (group, label, f"{some.rate.iloc[0]:g}", " ".join(f"{rate:g}" for rate in rates),
+            f"{some.parameters.iloc[0]:,}", flops_text(some.flops.iloc[0]), len(some),
+            *(f"{x:.4f}" for x in (excess.median(), excess.min(), excess.max())),
+            f"{late.sum()} of {len(some)}")
+
+
+def draw_effects(path, found):
+    """Draw the effects with their intervals, a panel for each text, in the first text's order."""
+    by_text = effects_by_text(found)
+    first, *_ = by_text.values()
+    names = first.sort_values("mean").index
+    place = pd.Series(range(len(names)), names)
+    drawing, axes = plots.figure(
+        0.075 * max(map(len, names)) + 2.6 * len(by_text), 0.23 * len(names) + 1.2, 1, len(by_text),
+        squeeze=False, sharex=True, sharey=True)
+    for panel, (text, lines) in zip(axes[0], by_text.items(), strict=True):
+        for name, colour in COLOURS.items():
+            some = lines[lines.word.str.startswith(name)]
+            panel.errorbar(some["mean"], place[some.index], xerr=some.high - some["mean"], fmt="o",
+                           color=colour, markersize=4.5, elinewidth=1.8,
+                           label=name + " a third" * (name == NOT_SHOWN))
+        panel.axvline(0, **plots.LANDMARK)
+        panel.grid(axis="x", color="#dddddd", linewidth=0.6)
+        panel.set_title(text, fontsize=11)
+    most = max(lines.high.max() for lines in by_text.values())
+    ticks = [x for x in TICKS if np.log(x) < most]
+    panel.set_xticks(np.log(ticks), ticks)
+    panel.set_yticks(place, names, fontsize=10)
+    drawing.legend(*panel.get_legend_handles_labels(), loc="outside upper center", ncols=3,
+                   fontsize=10)
+    drawing.supxlabel("excess loss, times that of the base or the named row", fontsize=10)
+    return plots.save(drawing, path)

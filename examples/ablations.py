@@ -1,10 +1,9 @@
-"""One training of `08_ablations.py`, from its settings to its measurements.
+"""One training of the ablations, from its settings to its measurements.
 
 The text is tales cut into words (`families.WordTokenizer`), or the rows of `rows.py`, and a row of
 a batch is one story from its beginning: so a model has seen all that its next word depends on, and
 the least loss that is possible on these very stories is known exactly, -ln P(story). The measure is
-how far a model's loss is above it. No story is read twice unless a study says so, so that the loss
-of a training step is that of stories the model does not know.
+how far a model's loss is above it. No story is read twice unless the settings say so.
 """
 
 import math
@@ -34,8 +33,7 @@ ROWS = BASE | {  # text, first weights and how often skills are measured are of 
     "text": "rows", "init": "1/sqrt(C)", "steps": 1000, "warm_up": 100, "evaluations": 12,
 }
 LONGEST_OF = {"tales": LONGEST, "rows": 2 * rows.LONGEST_ROW + 2}
-LEARNED = 1.05  # of the entropy: where a model counts as one that has learned the text
-AVERAGED = 160  # stories that a loss in training is the mean of
+AVERAGED = 160  # stories that a point of a curve is the mean of
 CHARACTERS = {"train": 5_000_000, "test": 165_000}
 COUNT = {"train": 40_000, "test": 2_000}  # of rows
 POINTS = 40  # of a curve
@@ -98,8 +96,7 @@ class Muon(AdamW):
         return super().step(lr / 5)
 
     def zero_grad(self):
-        super().zero_grad()
-        for weight in self.hidden.values():
+        for weight in (*self.hidden.values(), *self.parameters.values()):
             weight.grad = None
 
 
@@ -175,9 +172,7 @@ class InOrder:
         batch, self.floor = stories.batch(self.order[at])
         if step in self.bad:
             words = np.random.default_rng((seed, step)).integers(0, 400, batch.targets_BT.shape)
-            batch = batch._replace(
-                targets_BT=np.where(batch.targets_BT < 0, NOT_COUNTED, words)
-            )
+            batch = batch._replace(targets_BT=np.where(batch.targets_BT < 0, NOT_COUNTED, words))
         return batch
 
 
@@ -187,8 +182,7 @@ def new_model(settings, dtype=np.float32):
     config = GPTConfig(
         len(rows.TOKENS) if text == "rows" else tokenizer().vocab_size, LONGEST_OF[text],
         s["n_layer"], s["n_head"], s["n_embd"],
-        dropout=s["dropout"], bias=s["bias"], tie_weights=s["tied"],
-    )
+        dropout=s["dropout"], bias=s["bias"], tie_weights=s["tied"])
     model = VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
     if s.get("init") == "1/sqrt(C)":
         larger = 1 / (INIT_STD * math.sqrt(s["n_embd"]))
@@ -201,21 +195,18 @@ def new_model(settings, dtype=np.float32):
 
 
 def train(model, settings, watch=lambda step: None):
-    """(loss of each step, the least that was possible on its batch, what stopped it or None)
+    """Return (loss of each step, the least that was possible on its batch, what stopped it or None)
 
     watch    called after each step with its number, from 1 on
     """
     s = BASE | settings
-    middle, text = s["steps"] // 2, s.get("text", "tales")
+    middle, text, n = s["steps"] // 2, s.get("text", "tales"), AVERAGED // s["batch_size"]
     objective = InOrder(s["seed"], s["stories"], range(middle, middle + s["bad_batches"]), text)
     optimizer = OPTIMIZERS[s["optimizer"]](
-        model.parameters(), lr=s["lr"], weight_decay=s["decay"], grad_clip=s["clip"]
-    )
+        model.parameters(), lr=s["lr"], weight_decay=s["decay"], grad_clip=s["clip"])
     config = TrainConfig(
-        max_iters=s["steps"], batch_size=s["batch_size"], lr=s["lr"],
-        min_lr=s["lr"] if "goal" in s else s["lr"] / 50,
-        warmup_iters=s["warm_up"], seed=s["seed"],
-    )
+        max_iters=s["steps"], batch_size=s["batch_size"], lr=s["lr"], warmup_iters=s["warm_up"],
+        min_lr=s["lr"] if "goal" in s else s["lr"] / 50, seed=s["seed"])
     losses, floors, stopped = [], [], None
     try:
         for step in training_steps(model, optimizer, stories("train", text), config,
@@ -223,16 +214,12 @@ def train(model, settings, watch=lambda step: None):
             losses.append(step.loss)
             floors.append(objective.floor)
             watch(len(losses))
-            if "goal" in s and _recent(losses, floors, averaged(s)) <= s["goal"]:
+            recent = np.mean(losses[-n:]) - np.mean(floors[-n:])
+            if "goal" in s and len(losses) >= n and recent <= s["goal"]:
                 break
     except FloatingPointError as error:
-        stopped = str(error).split(",")[0].split(";")[0]
+        stopped = str(error)
     return np.array(losses), np.array(floors), stopped
-
-
-def _recent(losses, floors, n):
-    """Return the mean excess of the last n steps, infinite before there are so many."""
-    return math.inf if len(losses) < n else float(np.mean(losses[-n:]) - np.mean(floors[-n:]))
 
 
 def measured(settings):
@@ -249,50 +236,28 @@ def measured(settings):
             learning[step] = skills.measured(model, tested(text), some)
 
     losses, floors, stopped = train(model, settings, watch)
-    mean = averaged(s)
-    ratios = running(losses, mean) / running(floors, mean)
-    learned = np.flatnonzero(ratios <= LEARNED)
-    fresh = not s["stories"]  # a text that is read again is known in the end, not learned
-    steps = int(learned[0]) + mean if fresh and len(learned) else None
-    excess = running(losses - floors, mean)
+    n, excess = AVERAGED // s["batch_size"], losses - floors
     test = None if stopped else finite(excess_on(model, stories("test", text)))
-    more = {"skills": {"steps": list(learning)} | {
-        name: [finite(found[name]) for found in learning.values()]
-        for name in learning[max(learning)]
-    }} if learning else {}
+    found = {
+        "parameters": model.num_parameters(), "flops": flops, "stopped": stopped,
+        "steps": len(losses), "excess": test,
+        "curve": [finite(excess[i : i + n].mean())
+                  for i in range(0, len(excess) - n + 1, max(1, s["steps"] // POINTS))],
+    }
+    if learning:
+        found["skills"] = {"steps": list(learning)} | {
+            name: [finite(at[name]) for at in learning.values()]
+            for name in learning[max(learning)]
+        }
     if s.get("gap"):
         order = InOrder(s["seed"], s["stories"], text=text).order
         read = Stories(*(part[order] for part in stories("train", text)))
-        more["read_excess"] = finite(excess_on(model, read))
-    return more | {
-        "parameters": model.num_parameters(), "flops": flops, "stopped": stopped,
-        "steps": len(losses), "steps_to": steps,
-        "tokens_to": steps and round(steps * s["batch_size"] * tokens_per_story(text)),
-        "excess": test, "train_excess": finite(excess[-1]) if len(excess) else None,
-        "curve": [finite(x) for x in excess[:: max(1, s["steps"] // POINTS)]],
-    }
-
-
-def averaged(settings):
-    """Return of how many steps a loss in training is the mean."""
-    return max(1, AVERAGED // settings["batch_size"])
-
-
-def running(values, n):
-    """Return the mean of each n values that follow one another."""
-    if len(values) < n:
-        return np.empty(0)
-    total = np.append(0.0, np.cumsum(values))
-    return (total[n:] - total[:-n]) / n
+        found["read_excess"] = finite(excess_on(model, read))
+    return found
 
 
 def finite(x):
     return round(float(x), 5) if math.isfinite(x) else None
-
-
-@cache
-def tokens_per_story(text="tales"):
-    return float((stories("train", text).y_NT >= 0).sum(axis=1).mean())
 
 
 def excess_on(model, some):

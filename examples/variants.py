@@ -1,11 +1,9 @@
-"""GPTs with one part replaced, for `08_ablations.py`: each is a subclass of a few lines.
+"""GPTs with one part replaced, for the ablations.
 
 The parts of a model are class attributes (`npgpt.gpt.GPT`, `npgpt.gpt.Block`). A subclass replaces
 one there, or calls the same parts in a different order. These models are for training only: their
 `hidden` takes no cache.
 """
-
-import math
 
 import numpy as np
 
@@ -40,33 +38,6 @@ class NoResiduals(Block):
     def __call__(self, x_BTC, drop, cache=None):
         x_BTC = drop(self.attn(self.ln_1(x_BTC), cache))
         return drop(self.mlp(self.ln_2(x_BTC)))
-
-
-class Scale(RMSNorm):
-    """RMSNorm, made as a LayerNorm is."""
-
-    def __init__(self, n_embd, *, bias, dtype):
-        super().__init__(n_embd, dtype=dtype)
-
-
-class ReluMLP(MLP):
-    def __init__(self, rng, config, dtype):
-        super().__init__(rng, config, dtype)
-        self.f = relu
-
-
-class SquaredReluMLP(MLP):
-    """Source: So et al., Primer: Searching for Efficient Transformers, 2021."""
-
-    def __init__(self, rng, config, dtype):
-        super().__init__(rng, config, dtype)
-        self.f = lambda x: relu(x) * relu(x)
-
-
-class SiluMLP(MLP):
-    def __init__(self, rng, config, dtype):
-        super().__init__(rng, config, dtype)
-        self.f = silu
 
 
 class SwiGLU(GatedFeedForward):
@@ -122,90 +93,45 @@ class NormedQueries(CausalSelfAttention):
         return self.ln_q(q), self.ln_k(k), v
 
 
-class Undivided(CausalSelfAttention):
-    """Scores q . k, not divided by sqrt(D)."""
+def llama(config, seed=0, dtype=np.float32):
+    """Return npgpt's Llama with GPT's settings, and as many weights in its MLP."""
+    c, inner = config, round(8 * config.n_embd / 3)
+    return Llama(LlamaConfig(c.vocab_size, c.block_size, c.n_layer, c.n_head, c.n_embd,
+                             n_inner=inner, tie_weights=c.tie_weights), seed, dtype)
 
+
+def changed(part, **attributes):
+    """Return a subclass of a model or of a part of one, with these attributes."""
+    return type(part.__name__, (part,), attributes)
+
+
+def activated(f):
+    """Return a GPT with a different activation."""
+    return changed(GPT, Block=changed(Block, FeedForward=changed(MLP, f=staticmethod(f))))
+
+
+def attending(**options):
+    """Return a GPT whose attention has these options."""
     def attend(self, q, k, v):
-        return scaled_dot_product_attention(q, k, v, causal=True, scale=1.0)
+        return scaled_dot_product_attention(q, k, v, **options)
 
-
-class Leaking(CausalSelfAttention):
-    """Every position sees all others, the answer too."""
-
-    def attend(self, q, k, v):
-        return scaled_dot_product_attention(q, k, v, causal=False)
-
-
-class OtherSize(GPT):
-    """Initial matrices are multiplied by `factor(name)`."""
-
-    def __init__(self, config, seed=0, dtype=np.float32):
-        super().__init__(config, seed, dtype)
-        for name, weight in self.parameters().items():
-            if weight.ndim == 2:
-                weight.data *= self.factor(name)
-
-
-class TenTimes(OtherSize):
-    """A deviation of 0.2."""
-
-    def factor(self, name):
-        return 10
-
-
-class ByWidth(OtherSize):
-    """A deviation of 1/sqrt(C)."""
-
-    def factor(self, name):
-        return 1 / (INIT_STD * math.sqrt(self.config.n_embd))
-
-
-class LargeBranches(OtherSize):
-    """The last matrix of a branch begins as large as the others: not 1/sqrt(2 n_layer) of it."""
-
-    def factor(self, name):
-        return math.sqrt(2 * self.config.n_layer) if "c_proj" in name else 1
-
-
-class LlamaOfEqualSize(Llama):
-    """npgpt's Llama with GPT's settings, and as many weights in its MLP."""
-
-    def __init__(self, config, seed=0, dtype=np.float32):
-        sizes = {
-            name: getattr(config, name)
-            for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "tie_weights")
-        }
-        inner = round(8 * config.n_embd / 3)
-        super().__init__(LlamaConfig(**sizes, n_inner=inner), seed, dtype)
-
-
-def gpt(block=Block, **parts):
-    """Return a kind of GPT with other blocks, and other parts beside them."""
-    return type("Variant", (GPT,), {"Block": block, **parts})
-
-
-def block(**parts):
-    return type("Variant", (Block,), parts)
+    attention = changed(CausalSelfAttention, attend=attend)
+    return changed(GPT, Block=changed(Block, Attention=attention))
 
 
 VARIANTS = {
     "GPT": GPT,
-    "post-norm": gpt(PostNorm, Norm=Nothing),  # the last block ends with a norm
-    "no norm": gpt(block(Norm=Nothing), Norm=Nothing),
-    "no residuals": gpt(NoResiduals),
-    "RMSNorm": gpt(block(Norm=Scale), Norm=Scale),
-    "ReLU": gpt(block(FeedForward=ReluMLP)),
-    "squared ReLU": gpt(block(FeedForward=SquaredReluMLP)),
-    "SiLU": gpt(block(FeedForward=SiluMLP)),
-    "SwiGLU": gpt(block(FeedForward=SwiGLU)),
-    "no positions": gpt(Positions=NoPositions),
-    "sinusoids": gpt(Positions=Sinusoids),
-    "rotary": gpt(block(Attention=Rotary), Positions=NoPositions),
-    "QK-norm": gpt(block(Attention=NormedQueries)),
-    "undivided": gpt(block(Attention=Undivided)),
-    "leaking": gpt(block(Attention=Leaking)),
-    "weights of 0.2": TenTimes,
-    "weights of 1/sqrt(C)": ByWidth,
-    "large branches": LargeBranches,
-    "Llama": LlamaOfEqualSize,
+    "post-norm": changed(GPT, Block=PostNorm, Norm=Nothing),  # the last block ends with a norm
+    "no norm": changed(GPT, Block=changed(Block, Norm=Nothing), Norm=Nothing),
+    "no residuals": changed(GPT, Block=NoResiduals),
+    "ReLU": activated(relu),
+    "squared ReLU": activated(lambda x: relu(x) * relu(x)),  # So et al., Primer, 2021
+    "SwiGLU": changed(GPT, Block=changed(Block, FeedForward=SwiGLU)),
+    "no positions": changed(GPT, Positions=NoPositions),
+    "sinusoids": changed(GPT, Positions=Sinusoids),
+    "rotary": changed(GPT, Block=changed(Block, Attention=Rotary), Positions=NoPositions),
+    "QK-norm": changed(GPT, Block=changed(Block, Attention=NormedQueries)),
+    "undivided": attending(causal=True, scale=1.0),  # scores q . k, not divided by sqrt(D)
+    "leaking": attending(causal=False),  # every position sees all others, the answer too
+    "Llama": llama,
 }

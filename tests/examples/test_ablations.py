@@ -1,4 +1,4 @@
-"""The variants of 08_ablations.py have right gradients, and trainings are measured rightly."""
+"""The variants of the ablations have right gradients, and trainings are measured rightly."""
 
 import importlib
 import sys
@@ -14,7 +14,7 @@ from npgpt.optim import AdamW
 pytestmark = pytest.mark.usefixtures("one_thread")
 EXAMPLES = str(Path(__file__).parents[2] / "examples")
 sys.path.insert(0, EXAMPLES)
-from ablation_rows import ROWS, best_rate, first_trials, other_trials  # noqa: E402
+from ablation_rows import Row, best_rate, study  # noqa: E402
 from ablations import (  # noqa: E402
     BASE,
     LONGEST,
@@ -25,12 +25,11 @@ from ablations import (  # noqa: E402
     measured,
     new_model,
     orthogonal,
-    running,
     stories,
     tokenizer,
     train,
 )
-from laboratory import key  # noqa: E402
+from laboratory import key, results_of  # noqa: E402
 from variants import VARIANTS  # noqa: E402
 
 sys.path.remove(EXAMPLES)
@@ -56,12 +55,31 @@ def test_variants_are_as_large_as_the_base():
         assert size == pytest.approx(sizes["GPT"] - 64 * LONGEST * without_positions, rel=0.005)
 
 
-def test_each_variant_is_tried(monkeypatch):
+@pytest.fixture
+def parts(monkeypatch):
+    """Return 08_ablations and 12_rows, the modules."""
     for name in ("scipy", "pandas"):
         pytest.importorskip(name, reason="of the extra 'studies'")
     monkeypatch.syspath_prepend(EXAMPLES)
-    everything = ROWS + importlib.import_module("12_rows").ARMS
+    return [importlib.import_module(name) for name in ("08_ablations", "12_rows")]
+
+
+def test_each_variant_is_tried(parts):
+    settings, parts = parts
+    everything = settings.ROWS + parts.ARMS + parts.TALES
     assert {row.changes.get("variant", "GPT") for row in everything} == {*VARIANTS}
+
+
+def test_every_training_of_the_tables_is_in_the_data_under_its_settings(parts):
+    settings, parts = parts
+    for rows, module in ((settings.ROWS, settings), (parts.ARMS + parts.TALES, parts)):
+        known, labels = results_of(module.RESULTS), {(row.group, row.label) for row in rows}
+        assert len(labels) == len(rows) > 40
+        for row in rows:
+            assert {key(trial) for trial in row.trials_of_rates()} <= known.keys(), row
+            rate = best_rate(row, known)
+            assert {key(row.trial(seed, rate)) for seed in module.SEEDS} <= known.keys(), row
+            assert {(row.group, other) for other in row.beside} <= labels
 
 
 def test_post_norm_leaves_every_position_with_mean_0_and_variance_1():
@@ -150,11 +168,6 @@ def test_no_story_is_read_twice_unless_it_is_asked_for():
     assert len({*rows(16, 100)}) == 16
 
 
-def test_running_means():
-    np.testing.assert_allclose(running(np.arange(5.0), 2), [0.5, 1.5, 2.5, 3.5])
-    assert running(np.arange(3.0), 4).size == 0
-
-
 @pytest.mark.slow
 def test_a_training_that_diverges_says_how():
     settings = BASE | {"n_layer": 1, "lr": 1e30, "clip": 0.0, "steps": 30, "warm_up": 0}
@@ -165,17 +178,18 @@ def test_a_training_that_diverges_says_how():
 @pytest.mark.slow
 def test_a_short_training_is_measured():
     found = measured(BASE | {"n_layer": 1, "steps": 60, "warm_up": 6})
-    assert found["stopped"] is None and found["steps_to"] is None
-    assert 0.3 < found["excess"] < 4 and 0.3 < found["train_excess"] < 4
+    assert found["stopped"] is None and found["steps"] == 60
+    assert 0.3 < found["excess"] < 4 and len(found["curve"]) == 41
+    assert found["curve"][0] > found["curve"][-1] > 0.3
 
 
-def test_other_seeds_are_tried_at_the_best_rate_of_the_first():
-    row = next(row for row in ROWS if row.rates)
-    results = {
-        key(trial): {"excess": None if i == 0 else 1 / (1 + i)}
-        for i, trial in enumerate(row.trials(1))
-    }
-    assert best_rate(row, results) == row.rates[-1:]
-    seeds = {trial["seed"] for trial in other_trials(ROWS, results)}
-    assert seeds == {2, 3}
-    assert {trial["seed"] for trial in first_trials(ROWS)} == {1}
+def test_other_seeds_are_tried_at_the_best_rate_of_the_first(tmp_path):
+    row = Row("Tales", "tiny", {"n_layer": 1, "n_embd": 8, "n_head": 1, "steps": 0, "warm_up": 0},
+              (1e-3, 2e-3, 4e-3))
+    first = row.trials_of_rates()
+    known = dict(zip(map(key, first), ({"excess": x} for x in (None, 0.2, 0.1)), strict=True))
+    assert best_rate(row, known) == 4e-3
+    assert best_rate(row, {name: {"excess": None} for name in known}) == 1e-3
+    others = {key(row.trial(seed, 4e-3)): {"excess": 0.1} for seed in (2, 3)}
+    assert study([row], tmp_path / "all.jsonl", 0, (2, 3), known | others) == known | others
+    assert not (tmp_path / "all.jsonl").exists()

@@ -235,10 +235,9 @@ def test_10_families_have_equal_flops():
 
 
 def test_08_a_quick_study_has_each_number(results):
-    found, folder = results("08_ablations")
-    assert (folder / "08_details.png").exists()
-    base = found[found.group == "Base"].excess
-    assert len(base) == 2 and 1 < base.mean() < 5
+    found, _ = results("08_ablations")
+    base = found[found.label == "base"].excess
+    assert len(base) == 3 and 1 < base.mean() < 5
 
 
 @pytest.fixture(scope="module")

@@ -38,18 +38,6 @@ def test_runs_that_do_not_reach_the_goal_are_in_no_fit():
     assert found["B_crit"][0] == pytest.approx(7, rel=1e-3)
 
 
-def test_an_interaction_is_a_difference_of_differences():
-    rng = np.random.default_rng(0)
-    noise = {seed: rng.normal() for seed in range(2, 8)}
-    excess = {"base": 0.1, "post-norm": 0.2, "8 blocks": 0.3, "8 blocks, post-norm": 3.0}
-    found = pd.DataFrame([
-        {"group": "Rows", "label": label, "seed": seed, "excess": x * np.exp(noise[seed])}
-        for label, x in excess.items() for seed in noise])
-    n, mean, low, high = parts.interaction(found)
-    assert n == 6
-    assert (mean, low, high) == pytest.approx((np.log(5),) * 3)
-
-
 def test_a_training_with_a_goal_ends_where_its_loss_is_below():
     settings = parts.ON["Rows"] | {"n_embd": 8, "n_head": 2, "steps": 60, "warm_up": 2,
                                    "evaluations": 0, "lr": 1e-2}
