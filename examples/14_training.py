@@ -38,9 +38,7 @@ LEVELS = 1.2, 1.05  # times the entropy
 GOAL, MOST = 0.2, 8000  # nats above the entropy at which a training ends, else after so many steps
 BATCHES = 1, 2, 4, 8, 16, 32, 64, 128
 READ, DROPOUT = (64, 200, 640, 2000), (0.0, 0.3)
-ARM = ["group", "steps", "optimizer"]  # and a rate and decay, the best
-
-
+ARM = ["group", "steps", "optimizer"]  # what has a rate and decay of its own
 OPTIMIZERS = [  # each at each rate, decay and length
     Row(text, f"{text}: {name}, {steps} steps, decay {decay:g}, rate {rate:g}", parts.ON[text] | {
         "optimizer": name, "steps": steps, "warm_up": steps // 10, "decay": decay, "lr": rate})

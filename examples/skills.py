@@ -71,10 +71,8 @@ def of_almanac(almanac, stories):
         if piece.field is None:
             return "form"
         slot, trait = piece.field
-        if trait in ("he", "his"):
-            return "pronoun"
-        if not trait:
-            return "mention"
+        if trait in ("", "he", "his"):
+            return "pronoun" if trait else "mention"
         return FACTS[np.searchsorted(BANDS, rank[piece.bound[slot][""]], side="right")]
 
     found = [_tokens(almanac.grammar, story, almanac.tokenizer, kind_of) for story in stories]
@@ -151,9 +149,8 @@ def kind_in_tales(piece):
             source.trait, "reason")
     if piece.field is None:
         return "form"
-    if not piece.field.trait:
-        return "mention"
-    return "reason" if piece.field.trait in ("cure", "trace") else "agreement"
+    return {"": "mention", "cure": "reason", "trace": "reason"}.get(
+        piece.field.trait, "agreement")
 
 
 def excess_by_kind(model, told, some=slice(None)):
