@@ -213,7 +213,8 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
         return quick_study(figures)
     study(OPTIMIZERS, RESULTS, workers, (), results_of(parts.RESULTS))
     runs, *_ = frames(stored())
-    labels = {label for by in ("excess", *LEVELS) for label in best(runs, by)}
+    labels = {*best(runs, "excess"), *(label for level in LEVELS for label in best(
+        runs[runs.optimizer != "SGD"], level))}
     study([arm for arm in OPTIMIZERS if arm.label in labels] + SIZES + REPEATED, RESULTS, workers,
           SEEDS if extra else SEEDS[:2], results_of(parts.RESULTS))
     return write_report(figures)
