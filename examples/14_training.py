@@ -10,6 +10,7 @@ texts are those of `12_rows.py`.
 """
 
 import importlib
+import json
 from itertools import product
 from pathlib import Path
 
@@ -41,7 +42,7 @@ READ, DROPOUT = (64, 200, 640, 2000), (0.0, 0.3)
 ARM = ["group", "steps", "optimizer"]  # what has a rate and decay of its own
 OPTIMIZERS = [  # each at each rate, decay and length
     Row(text, f"{text}: {name}, {steps} steps, decay {decay:g}, rate {rate:g}", parts.ON[text] | {
-        "optimizer": name, "steps": steps, "warm_up": steps // 10, "decay": decay, "lr": rate})
+        "optimizer": name, "steps": steps, "warm_up": steps // 10, "decay": decay}, (rate,))
     for (text, name), rates in RATES.items()
     for steps, decay, rate in product(LENGTHS[text], (0.0,) if name == "SGD" else (0.0, 0.1), rates)
 ]
@@ -62,6 +63,7 @@ REPEATED = [  # texts of so many tales, read until 6,400 are read
 def frames(results):
     """Return the trainings of the three questions, a line for each: of optimizers at all rates,
     with the steps to each of LEVELS; of batches and of repetition at the best."""
+    results = {settings: json.loads(settings) | found for settings, found in results.items()}
     runs = frame(OPTIMIZERS, results, (1, *SEEDS)).astype({"excess": float})
     for level in LEVELS:
         runs[level] = [
@@ -75,7 +77,7 @@ def points(curve, steps):
     return AVERAGED // 8 + np.arange(len(curve)) * max(1, steps // POINTS)
 
 
-# ---- optimizers
+# ---- optimizers and batches
 
 
 def best(runs, by):
@@ -97,9 +99,6 @@ def speed_ups(runs, by=None):
         level, ["group", "steps", "seed"], "optimizer").reindex(columns=["AdamW", "Muon"])
         for level in LEVELS}
     return pd.DataFrame({level: np.log(of.AdamW / of.Muon) for level, of in steps.items()})
-
-
-# ---- batches
 
 
 def critical_batch(batches):
@@ -197,7 +196,8 @@ def quick_study(figures):
     """Train some of the arms for a few steps, at one rate with one seed."""
     arms = [arm for arm in OPTIMIZERS if arm.changes["steps"] == 1000] + SIZES[:3] + REPEATED[:2]
     found = frames(tried(
-        [trial for arm in arms for seed in (1, 2, 3) for trial in arm.trials(seed)], measured,
+        [arm.changes | {"lr": rate, "seed": seed}
+         for arm in arms for rate in arm.rates for seed in (1, 2, 3)], measured,
         {"steps": 40, "warm_up": 2, "evaluations": 0, "n_embd": 16, "lr": 1e-3, "seed": 1}))
     print(*tables(*found).values(), sep="\n")
     picture(draw, figures / "14_training.png", *found)

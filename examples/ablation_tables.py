@@ -34,7 +34,7 @@ def frame(rows, results, seeds=SEEDS):
         for trial in (trial for seed in seeds for trial in row.trials(seed, rate)):
             if result := results.get(key(trial)):
                 found.append({
-                    "group": row.group, "label": row.label, **trial,
+                    "group": row.group, "label": row.label, "seed": trial["seed"],
                     "rate": trial["lr"], "edge": trial["lr"] in (row.rates[:1] + row.rates[-1:]),
                     **result,
                 })
