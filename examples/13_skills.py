@@ -149,7 +149,7 @@ def draw(path, results):
                        color=plots.COLOURS[0], label="fitted, 95 %")
     exponents.plot(lines.predicted, lines.index, "x", color=plots.INK, label="predicted")
     exponents.set_yticks(lines.index, [f"{r.size}, s = {r.s}" for r in lines.itertuples()])
-    exponents.set_xlabel("slope of log excess")
+    exponents.set(xlabel="slope of log excess", ylim=(-0.5, 5.5))
     exponents.set_title("Almanacs: slopes beside those of Zipf's law", fontsize=10)
     for panel in axes.flat:
         panel.legend(fontsize=8)

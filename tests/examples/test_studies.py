@@ -531,11 +531,12 @@ def shares_of_one_kind(skills):
 
 def test_13_orders_and_copies_are_as_they_are_said():
     text = " ".join((EXAMPLES / "13_skills.md").read_text(encoding="utf-8").split())
-    orders, copies, later, alone = {"rows": [], "tales": []}, {}, [], {"rows": [], "tales": []}
+    orders, copies, later, alone = {"rows": [], "tales": []}, {}, [], {}
     for settings, skills, _ in learned_over_time():
         name, halved = settings.get("text", "tales"), steps_halved(skills)
         orders[name].append([*halved.values()])
-        alone[name].append(100 * shares_of_one_kind(skills))
+        share = 100 * shares_of_one_kind(skills)
+        alone.setdefault(name, {}).setdefault(settings["n_embd"], []).append(share)
         if name == "tales":
             copies.setdefault(settings["n_embd"], []).append(skills["mention"][-1])
             assert max(halved.values()) <= 400 and max(halved, key=halved.get) == "mention"
@@ -554,6 +555,11 @@ def test_13_orders_and_copies_are_as_they_are_said():
         least.append(tau_RR[pairs].min())
     low, high = min(copies[16] + copies[32]), max(copies[16] + copies[32])
     assert 0.015 < low < high < 0.021  # "near 0.02"
+    middle = [np.median(alone["tales"][C]) for C in (16, 32, 64, 128)]
+    assert middle == sorted(middle, reverse=True)  # "less in larger models"
+    alone = [np.concatenate([*alone[name].values()]) for name in orders]
+    too_high = sorted((s["n_embd"], r["excess"]) for s, r in rows("13_skills.jsonl")
+                      if s.get("text") == "rows" and s["lr"] > 6e-3)
     learned = [sum(x < 0.003 for x in copies[C]) for C in (64, 128)]
     words = "none", "one", "two", "three"
     for sentence in (
@@ -564,7 +570,8 @@ def test_13_orders_and_copies_are_as_they_are_said():
             *(words[n] for n in learned)),
         f"halves forwards {min(later):.0f} to {max(later):.0f} steps before backwards",
         "in {:.0f} to {:.0f} % on rows, in {:.0f} to {:.0f} % on tales".format(
-            *(end(alone[name]) for name in alone for end in (min, max))),
+            *(end(shares) for shares in alone for end in (min, max))),
+        "16 and 32 channels ended at {:.2f} and {:.2f} nats".format(*(x for _, x in too_high)),
     ):
         assert sentence in text, sentence
 
@@ -579,12 +586,10 @@ def test_13_the_exponents_of_almanacs_come_out_again():
     report = (EXAMPLES / "13_skills.md").read_text(encoding="utf-8")
     text = " ".join(report.split())
     predicted = {"tokens": lambda s: (1 - s) / s, "parameters": lambda s: 1 - s}
-    told = []
+    lines, facts = [], {4e11: [], 1.6e12: []}
     for s, found in almanac_runs().items():
         for size, own in (("tokens", [r for x, r in found if x["channels"] == 64]),
                           ("parameters", [r for x, r in found if x["channels"] < 64])):
-            if len(own) < 9:
-                continue
             x, y = (np.log([r[name] for r in own]) for name in (size, "excess"))
             n, dx = len(x), x - x.mean()
             assert n == {"tokens": 9, "parameters": 12}[size]
@@ -595,8 +600,31 @@ def test_13_the_exponents_of_almanacs_come_out_again():
             line = (f"| {s} | {size} | {n} | {predicted[size](s):.2f} | {slope:.2f} | {low:.2f} to "
                     f"{high:.2f} | {', '.join(map(str, inside)) or 'none'} |")
             assert line in report, line
-            told.append((size, s, slope / predicted[size](s), inside == [s]))
-    assert text
+            lines.append((size, s, slope / predicted[size](s), inside, low, high))
+        for x, r in found:
+            if x["channels"] == 64 and x["flops"] > 1e11:
+                kind = "fact, ranks to 10" if x["flops"] == 4e11 else "fact, to 100"
+                facts[x["flops"]].append(r["skills"][kind])
+    own = [line for line in lines if line[1] in line[3]]
+    assert [(size, s, inside) for size, s, _, inside, *_ in own] == [("parameters", 1.8, [1.8])]
+    assert max(lines, key=lambda line: line[5] - line[4]) == own[0]  # "the widest"
+    finite = {"tokens": [], "parameters": []}
+    for size, s, _, _, low, high in lines:
+        often = (np.arange(1, 16_385) + 5.0) ** -s
+        left = np.cumsum(often[::-1])[::-1]  # from the n-th person on
+        beside = 10 if size == "parameters" else often[100] / often[1000]
+        finite[size].append(np.log(left[100] / left[1000]) / np.log(beside))
+        assert (low < -finite[size][-1] < high) == (size == "parameters")
+    ratios = {size: [ratio for of, _, ratio, *_ in lines if of == size] for size in finite}
+    for sentence in (
+        "by tokens {:.1f} to {:.1f} times as steep, by parameters {:.1f} to {:.1f} times".format(
+            *(end(ratios[size]) for size in ("tokens", "parameters") for end in (min, max))),
+        "as n^-{:.2f}, n^-{:.2f} and n^-{:.2f}; the".format(*finite["parameters"]),
+        "the same list gives {:.2f}, {:.2f} and {:.2f}, which".format(*finite["tokens"]),
+        f"At 4e11 FLOPs {max(facts[4e11]):.4f} nats per token at most are left of the ten most "
+        f"frequent, at 1.6e12 {max(facts[1.6e12]):.4f} of the next ninety",
+    ):
+        assert sentence in text, sentence
 
 
 @pytest.fixture(scope="module")
