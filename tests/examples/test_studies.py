@@ -513,6 +513,9 @@ def test_13_every_number_of_time_and_of_what_is_left_comes_out_again():
         for name in (*kinds, "one", "all"):
             left = [spread([skills[name][-1] for skills, _ in seeds], "{:.3f}") for seeds in sizes]
             assert f"| {name} | {' | '.join(left)} |" in shown[f"{text} left"]
+        whole = [spread([sum(skills[kind][-1] for kind in kinds) for skills, _ in seeds], "{:.3f}")
+                 for seeds in sizes]
+        assert f"| excess | {' | '.join(whole)} |" in shown[f"{text} left"]
 
 
 def shares_of_one_kind(skills):
@@ -543,7 +546,7 @@ def test_13_orders_and_copies_are_as_they_are_said():
         elif settings["n_embd"] > 32:
             later.append(halved["backwards"] - halved["forwards"])
             assert {*sorted(halved, key=halved.get)[:2]} == {"order", "end"}
-    means, least = [], []
+    means, middles, least = [], [], []
     for found in orders.values():
         assert len(found) == 12
         tau_RR = np.array([[stats.kendalltau(a, b).statistic for a in found] for b in found])
@@ -552,6 +555,7 @@ def test_13_orders_and_copies_are_as_they_are_said():
             drawn.append(tau_RR[np.ix_(i, i)][i[:, None] != i].mean())
         means.append("{:.2f} ({:.2f} to {:.2f})".format(
             tau_RR[pairs].mean(), *np.percentile(drawn, (2.5, 97.5))))
+        middles.append(tau_RR[pairs].mean())
         least.append(tau_RR[pairs].min())
     low, high = min(copies[16] + copies[32]), max(copies[16] + copies[32])
     assert 0.015 < low < high < 0.021  # "near 0.02"
@@ -563,8 +567,8 @@ def test_13_orders_and_copies_are_as_they_are_said():
     learned = [sum(x < 0.003 for x in copies[C]) for C in (64, 128)]
     words = "none", "one", "two", "three"
     for sentence in (
-        "Kendall's tau is {:.2f} on rows and {:.2f} on tales in the least of 66 pairs".format(
-            *least),
+        "Kendall's tau is {:.2f} on rows and {:.2f} on tales in the least of 66 pairs, {:.2f} and "
+        "{:.2f} in the mean".format(*least, *middles),
         "in two runs is {} on rows and {} on tales".format(*means),
         "Of three with 64 channels {} learns the copy, of three with 128 {}".format(
             *(words[n] for n in learned)),
@@ -617,7 +621,8 @@ def test_13_the_exponents_of_almanacs_come_out_again():
         assert (low < -finite[size][-1] < high) == (size == "parameters")
     ratios = {size: [ratio for of, _, ratio, *_ in lines if of == size] for size in finite}
     for sentence in (
-        "by tokens {:.1f} to {:.1f} times as steep, by parameters {:.1f} to {:.1f} times".format(
+        "{:.1f} to {:.1f} times those that Zipf's law predicts by tokens, {:.1f} to {:.1f} times "
+        "by parameters".format(
             *(end(ratios[size]) for size in ("tokens", "parameters") for end in (min, max))),
         "as n^-{:.2f}, n^-{:.2f} and n^-{:.2f}; the".format(*finite["parameters"]),
         "the same list gives {:.2f}, {:.2f} and {:.2f}, which".format(*finite["tokens"]),
