@@ -638,8 +638,8 @@ def trained():
 
 
 def at_best(trained, by, **settings):
-    """Return (decay, rate) of the run with these settings of which seed 1 has the least `by`, and
-    its results by seed, from 2 on.    by: result -> number"""
+    """Return (decay, rate) of the run with these settings of which seed 1 has the least `by`, that
+    least, and its results by seed, from 2 on.    by: result -> number"""
     usual = {"variant": "GPT", "n_layer": 2, "n_head": 4, "init": "1/sqrt(C)", "tied": True,
              "text": "tales", "stories": 0, "dropout": 0.0} | settings
     arms = {}
@@ -649,7 +649,7 @@ def at_best(trained, by, **settings):
             arms.setdefault((s["decay"], s["lr"]), {})[s["seed"]] = r
     first = {arm: by(runs[1]) for arm, runs in arms.items() if runs.get(1, {}).get("excess")}
     best = min((arm for arm in first if np.isfinite(first[arm])), key=first.get)
-    return best, {seed: r for seed, r in sorted(arms[best].items()) if seed > 1}
+    return best, first[best], {seed: r for seed, r in sorted(arms[best].items()) if seed > 1}
 
 
 def steps_at(result, length, goal):
@@ -675,6 +675,7 @@ def test_14_speed_ups_come_out_again(trained, monkeypatch, text, length):
     import ablations
 
     report = (EXAMPLES / "14_training.md").read_text(encoding="utf-8")
+    prose = " ".join(report.split())
     nats, tokens = entropy_of_rows()
     if text == "tales":
         test = ablations.stories("test")
@@ -685,18 +686,21 @@ def test_14_speed_ups_come_out_again(trained, monkeypatch, text, length):
     def excess(result):
         return result["excess"]
 
+    excesses = {}
     for name in ("AdamW", "Muon", "SGD"):
-        (decay, rate), runs = at_best(trained, excess, text=text, steps=length, optimizer=name)
+        (decay, rate), _, runs = at_best(trained, excess, text=text, steps=length, optimizer=name)
+        excesses[name] = {seed: r["excess"] for seed, r in runs.items()}
         steps = [np.median([np.nan_to_num(of(r), nan=np.inf) for r in runs.values()]) for of in to]
         line = (f"| {text} | {length:,} | {name} | {decay} | {rate} | {len(runs)} | "
                 f"{np.median([*map(excess, runs.values())]):.4f} | "
                 f"{steps[0]:,.0f} | {steps[1]:,.0f} |").replace("inf", "not reached")
         assert line in report, line
-    for criterion in ("excess", "steps"):
+    factors = {}
+    for criterion in ("excess", "steps") if text == "rows" else ("excess",):
         logs = []
         for of in to:
             try:
-                (_, adam), (_, muon) = (at_best(
+                (_, _, adam), (_, _, muon) = (at_best(
                     trained, of if criterion == "steps" else excess, text=text, steps=length,
                     optimizer=name) for name in ("AdamW", "Muon"))
             except ValueError:  # none came so far with seed 1
@@ -707,6 +711,44 @@ def test_14_speed_ups_come_out_again(trained, monkeypatch, text, length):
         cells = [with_interval(x.values()) for x in logs] + [with_interval(more)]
         line = f"| {criterion} | {text} | {length:,} | {' | '.join(cells)} |"
         assert line in report, line
+        factors[criterion] = [f"{100 * (float(cell.split()[0]) - 1):.0f} %"
+                              for cell in cells[:2] if cell[0].isdigit()]
+        if length > 1000 or text == "tales":
+            shrinks = cells[-1].split(", n")[0]
+            assert shrinks in prose.split("## Registered")[1], shrinks
+            ratio, low, high = map(float, re.findall(r"\d\.\d+", shrinks))
+            assert (low > 0.8 and high < 1.2) == ((criterion, length) in (
+                ("excess", 4000), ("excess", 800)))
+            assert criterion == "excess" or f"the second is {ratio} of the first" in prose
+    if (text, length) == ("rows", 1000):
+        ends = (np.median([*excesses[name].values()]) for name in ("Muon", "AdamW"))
+        sentences = ["In trainings of 1,000 Muon ends at {:.3f} nats above the entropy, AdamW at "
+                     "{:.3f}".format(*ends)]
+    elif text == "rows":
+        sentences = ["needs {} more steps to 1.2 times the entropy and {} more to 1.05".format(
+                         *factors["steps"]),
+                     "at the rates of the least final excess it needs {} and {} more".format(
+                         *factors["excess"])]
+    else:
+        firsts = [[at_best(trained, of, text=text, steps=length, optimizer=name)[1] for of in to]
+                  for name in ("AdamW", "Muon")]
+        alone = "{:.2f} and {:.2f}".format(*np.divide(*firsts))
+        sentences = {
+            800: [f"not shown to differ from AdamW beyond {beyond(excesses):.0f} % in 800 steps",
+                  f"{alone} times the steps of Muon in trainings of 800"],
+            3200: ["On tales of 3,200 steps it is {} and {}".format(*factors["excess"]),
+                   f"{alone} in those of 3,200"],
+        }[length]
+    for sentence in sentences:
+        assert sentence in prose, sentence
+
+
+def beyond(excesses):
+    """Return by how many percent SGD may differ from AdamW, by the farther end of 95 %."""
+    logs = np.log([excesses["SGD"][seed] / excesses["AdamW"][seed] for seed in excesses["SGD"]])
+    low, high = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs))
+    assert low < 0 < high
+    return 100 * max(np.expm1(high), -np.expm1(low))
 
 
 def test_14_every_other_number_comes_out_again(trained):
@@ -714,7 +756,7 @@ def test_14_every_other_number_comes_out_again(trained):
     text, sentences = " ".join(report.split()), []
     batches = {}
     for B in (1, 2, 4, 8, 16, 32, 64, 128):
-        (_, rate), runs = at_best(trained, lambda r: r["steps"], text="rows", goal=0.2,
+        (_, rate), _, runs = at_best(trained, lambda r: r["steps"], text="rows", goal=0.2,
                                   batch_size=B)
         batches[B] = [r["steps"] for r in runs.values()]
         middle = np.median(batches[B])
@@ -728,7 +770,7 @@ def test_14_every_other_number_comes_out_again(trained):
     gaps = {}
     for n in (64, 200, 640, 2000):
         for dropout in (0.0, 0.3):
-            (_, rate), runs = at_best(trained, lambda r: r["excess"], stories=n, dropout=dropout,
+            (_, rate), _, runs = at_best(trained, lambda r: r["excess"], stories=n, dropout=dropout,
                                       gap=True)
             other, read = (np.array([r[name] for r in runs.values()])
                            for name in ("excess", "read_excess"))
