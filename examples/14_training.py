@@ -65,16 +65,12 @@ def frames(results):
     with the steps to each of LEVELS; of batches and of repetition at the best."""
     results = {settings: json.loads(settings) | found for settings, found in results.items()}
     runs = frame(OPTIMIZERS, results, (1, *SEEDS)).astype({"excess": float})
+    runs["x"] = [  # steps of a curve's points, each the mean of so many stories, 8 a step
+        AVERAGED // 8 + np.arange(len(r.curve)) * (r.steps // POINTS) for r in runs.itertuples()]
     for level in LEVELS:
-        runs[level] = [
-            first_below(points(r.curve, r.steps), r.curve, (level - 1) * parts.entropy(r.group))
-            for r in runs.itertuples()]
+        runs[level] = [first_below(r.x, r.curve, (level - 1) * parts.entropy(r.group))
+                       for r in runs.itertuples()]
     return runs, frame(SIZES, results, SEEDS), frame(REPEATED, results, SEEDS)
-
-
-def points(curve, steps):
-    """Return the steps of a curve's points, each the mean of `AVERAGED` stories, 8 a step."""
-    return AVERAGED // 8 + np.arange(len(curve)) * max(1, steps // POINTS)
 
 
 # ---- optimizers and batches
@@ -159,13 +155,15 @@ def draw(path, runs, batches, again):
     """Draw losses by optimizer, steps by batch, and the gap of a text that is read again."""
     drawing, axes = plots.figure(11, 3.6, 1, 3)
     longest = runs[runs.steps == runs.steps[runs.group == "Rows"].max()]
-    by_name = at_best(longest, "excess").groupby("optimizer")
-    for colour, (name, some) in zip(plots.COLOURS, by_name, strict=False):
-        curve = np.median(some.curve.to_list(), axis=0)
-        axes[0].plot(points(curve, some.steps.iloc[0]), curve, color=colour, label=name)
+    for by, style in (("excess", "-"), (LEVELS[1], ":")):
+        names = at_best(longest, by).groupby("optimizer")
+        for colour, (name, some) in zip(plots.COLOURS, names, strict=False):
+            axes[0].plot(some.x.iloc[0], np.median(some.curve.to_list(), axis=0), style,
+                         color=colour, label=name if by == "excess" else None)
     for level in LEVELS:
         axes[0].axhline((level - 1) * parts.entropy("Rows"), **plots.LANDMARK)
-    log_axes(axes[0], "Muon is ahead at first, AdamW as low in the end", "step",
+    log_axes(axes[0], "Muon is ahead; its rate decides where",
+             f"step (dotted: rates of fewest steps to {LEVELS[1]})",
              "nats above the entropy", (20, 100, 500, 1000, 4000), (0.01, 0.1, 1))
     B, (S, B_crit) = np.geomspace(1, max(BATCHES)), critical_batch(batches)
     axes[1].plot(batches.batch_size, batches.steps, ".", color=plots.COLOURS[0])
@@ -215,8 +213,8 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
     study(OPTIMIZERS, RESULTS, workers, (), results_of(parts.RESULTS))
     runs, *_ = frames(stored())
     rows = runs[(runs.group == "Rows") & (runs.optimizer != "SGD")]
-    labels = pd.concat([best(runs, "excess"), *(best(rows, level) for level in LEVELS)])
-    study([arm for arm in OPTIMIZERS if arm.label in set(labels)] + SIZES + REPEATED, RESULTS, workers,
+    labels = {*best(runs, "excess"), *best(rows, LEVELS[0]), *best(rows, LEVELS[1])}
+    study([arm for arm in OPTIMIZERS if arm.label in labels] + SIZES + REPEATED, RESULTS, workers,
           SEEDS if extra else SEEDS[:2], results_of(parts.RESULTS))
     return write_report(figures)
 
