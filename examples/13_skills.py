@@ -1,7 +1,7 @@
 """What is learned when? The loss above the entropy, split by what a token needs.
 
-    python examples/13_skills.py              what is missing of 16 to 64 channels with one seed
-    python examples/13_skills.py --all        three seeds, 128 channels and almanacs, too
+    python examples/13_skills.py              what is missing of rows and tales with one seed
+    python examples/13_skills.py --all        three seeds, and almanacs
     python examples/13_skills.py --report     tables and picture from the numbers that are there
     python examples/13_skills.py --quick      a few steps of tiny models
 
@@ -9,293 +9,163 @@
 excess.
 """
 
-import tempfile
-from itertools import combinations
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import rows
-import scaling_tables
 import scaling_trials
 from ablations import BASE, ROWS, measured
-from example import FIGURES, expect, into_documents, picture, run_study
-from laboratory import flops_text, key, markdown, results_of, run
-from scaling_law import bootstrap, fit
-from scaling_law import interval as percentiles
+from example import FIGURES, expect, into_documents, log_axes, picture, run_study
+from laboratory import first_below, key, markdown, results_of, run, tried
 from scipy import stats
-from skills import FACTS, KINDS_OF_TALES
+from skills import KINDS_OF_TALES
 
 from npgpt import plots
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
-CHANNELS, SEEDS = (16, 32, 64, 128), (1, 2, 3)
-FLOPS = {  # of a training, by the number of channels
-    "rows": dict(zip(CHANNELS, (8.98e9, 3.09e10, 1.14e11, 4.35e11), strict=True)),
-    "tales": dict(zip(CHANNELS, (7.74e10, 1.97e11, 5.85e11, 1.96e12), strict=True)),
+SEEDS = (1, 2, 3)
+KINDS = {"rows": list(rows.KINDS), "tales": list(KINDS_OF_TALES)}
+ON = {"rows": ROWS, "tales": BASE | {"init": "1/sqrt(C)", "steps": 1600, "warm_up": 160}}
+RATES = {  # by channels, as FLOPs^-0.4
+    "rows": {16: 0.005527, 32: 0.003371, 64: 0.002, 128: 0.001171},
+    "tales": {16: 0.006785, 32: 0.004669, 64: 0.003021, 128: 0.001863},
 }
-BASES = {"rows": ROWS, "tales": BASE | {"init": "1/sqrt(C)", "steps": 1600, "warm_up": 160}}
-ANCHORS = {"rows": (2e-3, 1.14e11), "tales": (4e-3, 2.9e11)}  # a rate and its FLOPs
-KINDS = {"rows": rows.KINDS, "tales": KINDS_OF_TALES}
-EXPONENTS = (1.3, 1.5, 1.8)
-BUDGETS, WIDE = (1e11, 4e11, 1.6e12), 64
-LARGEST, WIDTHS = 1.6e12, (8, 12, 16, 24)
-FIRST = {"almanac": (1.5, 5), "second text": (1.5, 0), "long tail": (1.2, 10),
-         "first text": (1.2, 10)}  # of 09_scaling_laws.jsonl: s and the shift
+OVER_TIME = {  # (text, channels, seed): settings, skills measured at 16 steps
+    (text, channels, seed): ON[text] | {
+        "n_embd": channels, "lr": rate, "evaluations": 16, "seed": seed}
+    for seed in SEEDS for text, rates in RATES.items() for channels, rate in rates.items()
+}
+EXPONENTS = (1.3, 1.5, 1.8)  # Zipf's s
+BUDGETS = {1e11: 0.024375, 4e11: 0.014, 1.6e12: 0.008041}  # of almanacs: FLOPs, rate
+CELLS = {  # by the size that grows: channels and FLOPs
+    "tokens": [(64, flops) for flops in BUDGETS],
+    "parameters": [(channels, 1.6e12) for channels in (8, 12, 16, 24)],
+}
+ALMANACS = {  # (size that grows, s): settings
+    (size, s): [
+        {"text": f"Zipf {s}", "channels": channels, "flops": flops, "rate": BUDGETS[flops],
+         "seed": seed, "skills": 1000, "written": 100}
+        for seed in SEEDS for channels, flops in cells]
+    for size, cells in CELLS.items() for s in EXPONENTS
+}
+PREDICTED = {"tokens": lambda s: (1 - s) / s, "parameters": lambda s: 1 - s}  # slopes
 SHOWN = 64  # channels of the runs in the picture
-
-
-def over_time(text, channels, seed):
-    """Return settings of a training whose skills are measured at 16 steps."""
-    rate, flops = ANCHORS[text]
-    rate *= (FLOPS[text][channels] / flops) ** -0.4
-    return BASES[text] | {
-        "n_embd": channels, "lr": round(rate, 6), "evaluations": 16, "seed": seed,
-    }
-
-
-def of_zipf(exponent, channels, flops, seed):
-    """Return settings of a training on an almanac."""
-    rate = 0.014 * (flops / 4e11) ** -0.4
-    return {"text": f"Zipf {exponent}", "channels": channels, "flops": flops,
-            "rate": round(rate, 6), "seed": seed, "skills": 1000, "written": 100}
-
-
-def trials(seed):
-    """Return the trials of a seed, those over time first."""
-    return [
-        *(over_time(text, channels, seed) for channels in CHANNELS for text in BASES),
-        *(of_zipf(s, WIDE, flops, seed) for flops in BUDGETS for s in EXPONENTS),
-        *(of_zipf(s, channels, LARGEST, seed) for channels in WIDTHS for s in EXPONENTS),
-    ]
 
 
 def measure(settings):
     return (scaling_trials.measure if "channels" in settings else measured)(settings)
 
 
-def cost(settings):
-    return settings.get("flops") or FLOPS[settings.get("text", "tales")][settings["n_embd"]]
-
-
 # ---- over time
 
 
-class Learning:
-    """The skills of one training.    steps, parts: kind -> excess at each step (nats per token)"""
-
-    def __init__(self, text, skills):
-        self.steps = np.array(skills["steps"])
-        self.parts = {kind: np.array(skills[kind]) for kind in KINDS[text]}
-        self.whole = sum(self.parts.values())
-        self.one, self.all = np.array(skills["one"]), np.array(skills["all"])
-
-    def halved(self):
-        """Return kind -> the step at which its excess is half of the first (log-linear), or inf."""
-        return {kind: self._crossing(part, part[0] / 2) for kind, part in self.parts.items()}
-
-    def _crossing(self, part, level):
-        below = np.flatnonzero(part <= level)
-        if not len(below):
-            return np.inf
-        i = below[0]
-        share = (part[i - 1] - level) / (part[i - 1] - part[i])
-        return float(np.exp(np.interp(share, (0, 1), np.log(self.steps[i - 1 : i + 1]))))
-
-    def alone(self):
-        """Return the share of the drop from 90 to 10 % of the whole's in which one kind makes at
-        least half of the decrease."""
-        left = (self.whole - self.whole[-1]) / (self.whole[0] - self.whole[-1])
-        falls = -np.diff([*self.parts.values()])
-        inside = (left[:-1] <= 0.9) & (left[1:] >= 0.1) & (np.diff(self.whole) < 0)
-        fall = falls.sum(axis=0)
-        most = falls.max(axis=0) >= fall / 2
-        return float(fall[inside & most].sum() / fall[inside].sum()) if inside.any() else np.nan
-
-
-def learnings(results):
-    """Return (text, channels, seed) -> `Learning`."""
+def learned(results, text):
+    """Return (channels, seed) -> the parts of the excess by step and kind, in nats per token, and
+    the chances of one token and of all."""
     return {
-        (text, channels, seed): Learning(text, results[k]["skills"])
-        for text in BASES for channels in CHANNELS for seed in SEEDS
-        if (k := key(over_time(text, channels, seed))) in results
+        tuple(at): pd.DataFrame(results[key(settings)]["skills"]).set_index("steps")
+        for (of, *at), settings in OVER_TIME.items() if of == text and key(settings) in results
     }
 
 
-def agreement(found, text):
-    """Return (mean of Kendall's tau between the orders of kinds of any two runs, its 95 % interval
-    by a bootstrap of the runs, the number of pairs)."""
-    orders = [list(run.halved().values()) for (of, *_), run in found.items() if of == text]
-    if len(orders) < 3:
-        return np.nan, np.nan, np.nan, 0
-    tau_RR = np.array([[stats.kendalltau(a, b).statistic for b in orders] for a in orders])
-    pairs, rng = list(combinations(range(len(orders)), 2)), np.random.default_rng(0)
-    means = []
-    for drawn_R in rng.integers(0, len(orders), (2000, len(orders))):
-        taus = [tau_RR[drawn_R[i], drawn_R[j]] for i, j in pairs if drawn_R[i] != drawn_R[j]]
-        means.append(np.mean(taus) if taus else np.nan)
-    return np.mean([tau_RR[pair] for pair in pairs]), *percentiles(np.array(means)), len(pairs)
+def halved(parts):
+    """Return by kind the step at which its excess is half of the first (log-linear), or inf."""
+    at = parts.apply(lambda y: first_below(np.log(parts.index), y.to_numpy(), y.iloc[0] / 2))
+    return np.exp(at).fillna(np.inf)
 
 
 # ---- exponents
 
 
 def slopes(results):
-    """Return (s, "tokens" or "parameters") -> (predicted power, the fit of log excess by log x).
+    """Return a line for each s and size that grows: the predicted slope of log excess, the fitted
+    one with its 95 % interval, and the s whose predictions the interval contains."""
+    lines = []
+    for (size, s), trials in ALMANACS.items():
+        runs = pd.DataFrame([results[key(trial)] for trial in trials if key(trial) in results])
+        if len(runs) > len(SEEDS):  # else of one cell only
+            fit = stats.linregress(np.log(runs[size]), np.log(runs.excess))
+            reach = stats.t.ppf(0.975, len(runs) - 2) * fit.stderr
+            low, high = fit.slope - reach, fit.slope + reach
+            inside = [x for x in EXPONENTS if low < PREDICTED[size](x) < high]
+            lines.append((s, size, len(runs), PREDICTED[size](s), fit.slope, low, high, inside))
+    return pd.DataFrame(lines, columns=[
+        "s", "size", "n", "predicted", "slope", "low", "high", "inside"])
 
-    A fit is scipy's result of linregress, with the number of its runs as `n`.
-    """
+
+# ---- tables and the picture
+
+
+def tables(results):
+    """Return name -> table in Markdown."""
     found = {}
-    for s in EXPONENTS:
-        for name, settings, power in (
-            ("tokens", [(WIDE, C) for C in BUDGETS], (s - 1) / s),
-            ("parameters", [(width, LARGEST) for width in WIDTHS], s - 1),
-        ):
-            runs = [results[k] for width, C in settings for seed in SEEDS
-                    if (k := key(of_zipf(s, width, C, seed))) in results]
-            if len({run[name] for run in runs}) > 2:
-                x, y = (np.log([run[n] for run in runs]) for n in (name, "excess"))
-                found[s, name] = -power, stats.linregress(x, y), len(runs)
+    for text in KINDS:
+        runs = learned(results, text)
+        steps = pd.DataFrame({at: halved(parts[KINDS[text]]) for at, parts in runs.items()})
+        left = pd.DataFrame({at: parts.iloc[-1] for at, parts in runs.items()})
+        left.loc["excess"] = left.loc[KINDS[text]].sum()
+        found |= {f"{text} halved": by_channels(steps, "{:.0f}"),
+                  f"{text} left": by_channels(left, "{:.3f}")}
+    found["exponents"] = markdown(
+        ("Zipf's s", "by", "runs", "predicted", "slope", "95 %", "predictions inside, by s"),
+        [(r.s, r.size, r.n, f"{r.predicted:.2f}", f"{r.slope:.2f}", f"{r.low:.2f} to {r.high:.2f}",
+          ", ".join(map(str, r.inside)) or "none") for r in slopes(results).itertuples()])
     return found
 
 
-def interval(fit, n):
-    """Return the 95 % interval of a slope."""
-    reach = stats.t.ppf(0.975, n - 2) * fit.stderr
-    return fit.slope - reach, fit.slope + reach
+def by_channels(values, form):
+    """Return a table of medians over the seeds of each size, with the least and the largest."""
+    def spread(x):
+        three = f"{form} ({form} to {form})".format(x.median(), x.min(), x.max())
+        return three.replace("inf", "not yet")
+
+    table = values.T.groupby(level=0).agg(spread).T
+    return markdown(("", *(f"{C} channels" for C in table)), table.itertuples())
 
 
-def first_edition():
-    """Yield (text, s, shift, cells, {name: (predicted power, fitted, its 95 % interval)}) of the
-    almanacs of 09_scaling_laws.jsonl: least squares of log excess, by the law with E given."""
-    runs = scaling_tables.frame()
-    for text, (s, shift) in FIRST.items():
-        cells = scaling_tables.at_best_rates(runs[runs.text == text])
-        E, arrays = cells.entropy.iloc[0], [cells[x].to_numpy(float) for x in ("N", "D", "loss")]
-        options = {"of": lambda L, E=E: np.log(L - E), "loss": "linear"}
-        law, again = fit(*arrays, E, **options), list(bootstrap(*arrays, E, 200, **options))
-        yield text, s, shift, len(cells), {
-            name: (predicted, getattr(law, power), percentiles([getattr(b, power) for b in again]))
-            for name, power, predicted in (
-                ("parameters", "alpha", s - 1), ("tokens", "beta", (s - 1) / s))
-        }
-
-
-# ---- tables
-
-
-def tables(results, first=()):
-    """Return name -> table in Markdown.    first: what `first_edition` yields"""
-    found, everything = learnings(results), {}
-    for text, kinds in KINDS.items():
-        everything[f"{text} halved"] = markdown(("channels", "seed", *kinds, "one kind alone"), [
-            (channels, seed, *("not yet" if np.isinf(x) else f"{x:.0f}"
-                               for x in run.halved().values()), f"{run.alone():.0%}")
-            for (of, channels, seed), run in found.items() if of == text
-        ])
-        everything[f"{text} left"] = markdown(
-            ("channels", "seed", *kinds, "excess", "one right", "all right"), [
-                (channels, seed, *(f"{part[-1]:.4f}" for part in run.parts.values()),
-                 f"{run.whole[-1]:.4f}", f"{run.one[-1]:.1%}", f"{run.all[-1]:.1%}")
-                for (of, channels, seed), run in found.items() if of == text
-            ])
-    everything["agreement"] = markdown(
-        ("text", "pairs of runs", "mean of Kendall's tau", "95 %"),
-        [(text, n, f"{tau:.2f}", f"{low:.2f} to {high:.2f}")
-         for text in BASES for tau, low, high, n in [agreement(found, text)]])
-    everything["exponents"] = markdown(("Zipf's s", "by", "runs", "predicted", "slope", "95 %"), [
-        (s, name, n, f"{power:.2f}", f"{fit.slope:.2f}",
-         "{:.2f} to {:.2f}".format(*interval(fit, n)))
-        for (s, name), (power, fit, n) in slopes(results).items()
-    ])
-    everything["facts"] = _facts(results)
-    head = [f"{name}: {what}" for name in ("parameters", "tokens")
-            for what in ("predicted", "fitted")]
-    everything["first edition"] = markdown(("text", "s", "shift", "cells", *head), [
-        (text, s, shift, n, *(cell for predicted, power, ends in powers.values() for cell in (
-            f"{predicted:.2f}", "{:.2f} ({:.2f} to {:.2f})".format(power, *ends))))
-        for text, s, shift, n, powers in first
-    ])
-    return {name: text if text.count("\n") > 2 else "No training yet.\n"
-            for name, text in everything.items()}
-
-
-def _facts(results):
-    lines = []
-    for s in EXPONENTS:
-        for channels, C in [(WIDE, C) for C in BUDGETS] + [(width, LARGEST) for width in WIDTHS]:
-            if found := results.get(key(of_zipf(s, channels, C, 1))):
-                parts = found["skills"]
-                facts = sum(parts[kind] for kind in FACTS)
-                lines.append((s, flops_text(C), channels, f"{found['excess']:.4f}",
-                             f"{facts / sum(parts.values()):.0%}",
-                             *(f"{parts[kind]:.4f}" for kind in FACTS)))
-    return markdown(("Zipf's s", "FLOPs", "channels", "excess", "of it facts", *FACTS), lines)
-
-
-# ---- the picture
-
-
-def draw(path, results, first=()):
-    """Draw the skills of both texts over time, chances of one token and of all, exponents."""
-    found = learnings(results)
+def draw(path, results):
+    """Draw the skills of both texts over time, chances of one token and of all, slopes."""
     drawing, axes = plots.figure(9.5, 6.4, 2, 2)
-    for panel, text in zip(axes[0], BASES, strict=True):
-        runs = {at: run for at, run in found.items() if at[:2] == (text, SHOWN)}
-        for i, kind in enumerate(KINDS[text]):
-            for n, learning in enumerate(runs.values()):
-                part = learning.parts[kind]
-                panel.plot(learning.steps, np.where(part > 0, part, np.nan), linewidth=1.4,
-                           color=plots.COLOURS[i % 6], alpha=1 if n == 0 else 0.4,
-                           label=kind if n == 0 else None, linestyle="-" if i < 6 else ":")
-        panel.set(xscale="log", yscale="log", xlabel="step", ylim=(1e-4, None),
-                  ylabel="excess, nats per token")
-        panel.set_title(f"{text}, {SHOWN} channels: the excess by kind", fontsize=10)
-        if runs:
-            panel.legend(fontsize=8)
-    _draw_chances(axes[1, 0], found)
-    _draw_exponents(axes[1, 1], first)
+    chances, exponents = axes[1]
+    for panel, colour, text in zip(axes[0], plots.COLOURS, KINDS, strict=False):
+        shown = {seed: parts for (channels, seed), parts in learned(results, text).items()
+                 if channels == SHOWN}
+        for kind, look in zip(KINDS[text], [*plots.COLOURS, plots.GREY], strict=False):
+            for seed, parts in shown.items():
+                panel.plot(parts.index, parts[kind].where(parts[kind] > 0), color=look,
+                           alpha=1 if seed == 1 else 0.4, label=kind if seed == 1 else None)
+        log_axes(panel, f"{text}, {SHOWN} channels: the excess by kind", "step",
+                 "excess, nats per token", (30, 100, 300, 1000), (0.0001, 0.001, 0.01, 0.1, 1))
+        panel.set_ylim(1e-4, None)
+        for name, style in (("one", "--"), ("all", "-")):
+            chances.plot(shown[1].index, shown[1][name], style, color=colour,
+                         label=f"{text}: {name} right")
+    chances.set(xscale="log", xlabel="step", ylabel="chance", ylim=(0, 1.02))
+    chances.set_title("One token that follows, and all of a story", fontsize=10)
+    lines = slopes(results)
+    exponents.errorbar(lines.slope, lines.index, xerr=lines.high - lines.slope, fmt="o",
+                       color=plots.COLOURS[0], label="fitted, 95 %")
+    exponents.plot(lines.predicted, lines.index, "x", color=plots.INK, label="predicted")
+    exponents.set_yticks(lines.index, [f"{r.size}, s = {r.s}" for r in lines.itertuples()])
+    exponents.set(xlabel="slope of log excess", ylim=(-0.5, 5.5))
+    exponents.set_title("Almanacs: slopes beside those of Zipf's law", fontsize=10)
+    for panel in axes.flat:
+        panel.legend(fontsize=8)
     return plots.save(drawing, path)
 
 
-def _draw_chances(axes, found):
-    for i, text in enumerate(BASES):
-        if learning := found.get((text, SHOWN, 1)):
-            for name, style in (("one", "--"), ("all", "-")):
-                axes.plot(learning.steps, getattr(learning, name), style, color=plots.COLOURS[i],
-                          label=f"{text}: {name} right")
-    axes.set(xscale="log", xlabel="step", ylabel="chance", ylim=(0, 1.02))
-    axes.set_title("One token that follows, and all of a story", fontsize=10)
-    axes.legend(fontsize=8)
-
-
-def _draw_exponents(axes, first):
-    lines = [(f"{name}, (n + {shift})^-{s}", *powers[name]) for name in ("tokens", "parameters")
-             for _, s, shift, _, powers in first]
-    for y, (_, predicted, power, ends) in enumerate(lines):
-        axes.plot(ends, [y, y], color=plots.COLOURS[0], linewidth=1.6)
-        axes.plot(power, y, "o", color=plots.COLOURS[0], label="fitted, 95 %" if not y else None)
-        axes.plot(predicted, y, "x", color=plots.INK, label="predicted" if not y else None)
-    axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=8)
-    axes.set(xlim=(0, 2.3), xlabel="power of the excess")
-    axes.set_title("Almanacs: exponents beside those of Zipf's law", fontsize=10)
-    if lines:
-        axes.legend(fontsize=8)
-
-
 def write_report(figures=FIGURES):
-    results, first = results_of(RESULTS), list(first_edition())
-    into_documents(REPORT, tables(results, first))
-    picture(draw, figures / "13_skills.png", results, first)
+    results = results_of(RESULTS)
+    into_documents(REPORT, tables(results))
+    picture(draw, figures / "13_skills.png", results)
 
 
 def quick_study(figures):
     """Train tiny models on both texts for a few steps."""
-    few = {"steps": 30, "warm_up": 3, "evaluations": 4, "n_embd": 16}
-    with tempfile.TemporaryDirectory() as folder:
-        found = run([over_time(text, SHOWN, 1) | few for text in BASES], measure,
-                    Path(folder) / "quick.jsonl", workers=0)
-    results = {key(over_time(text, SHOWN, 1)): result
-               for text, result in zip(BASES, found, strict=True)}
+    results = tried([OVER_TIME[text, SHOWN, 1] for text in KINDS], measure,
+                    {"steps": 30, "warm_up": 3, "evaluations": 4, "n_embd": 16})
     print(*tables(results).values(), sep="\n")
     picture(draw, figures / "13_skills.png", results)
     return results
@@ -309,10 +179,10 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
         """)
     if quick:
         return quick_study(figures)
-    asked = [trial for seed in SEEDS for trial in trials(seed)]
-    run(asked if extra else asked[:6], measure, RESULTS, workers, cost)
+    trials = sorted([*OVER_TIME.values(), *chain(*ALMANACS.values())], key=lambda s: s["seed"])
+    run(trials if extra else trials[:8], measure, RESULTS, workers)  # 8: over time with seed 1
     return write_report(figures)
 
 
 if __name__ == "__main__":
-    run_study(__doc__, main, write_report, "tiny models, a few seconds", "all of the plan")
+    run_study(__doc__, main, write_report, "tiny models, a few seconds", "all seeds, and almanacs")

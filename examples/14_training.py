@@ -10,16 +10,18 @@ texts are those of `12_rows.py`.
 """
 
 import importlib
-import tempfile
+import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from ablation_rows import Row, study
 from ablation_tables import frame, mean_and_interval
-from ablations import AVERAGED, POINTS
-from example import FIGURES, expect, into_documents, picture, plain_ticks, run_study
-from laboratory import markdown, results_of
-from scipy import optimize, stats
+from ablations import AVERAGED, POINTS, measured
+from example import FIGURES, expect, into_documents, log_axes, picture, run_study
+from laboratory import first_below, markdown, results_of, tried
+from scipy import optimize
 
 from npgpt import plots
 
@@ -29,251 +31,176 @@ SEEDS = range(2, 12)  # seed 1 chooses the rate
 LENGTHS = {"Rows": (1000, 4000), "Tales": (800, 3200)}
 RATES = {
     ("Rows", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3), ("Tales", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3),
-    ("Rows", "Muon"): (0.005, 0.01, 0.02, 0.04),
+    ("Rows", "Muon"): (0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04),
     ("Tales", "Muon"): (0.0025, 0.005, 0.01, 0.02, 0.04),
     ("Rows", "SGD"): (0.03, 0.06, 0.125), ("Tales", "SGD"): (0.1, 0.25, 0.5, 1.0, 2.0),
 }
-DECAYS = {"AdamW": (0.0, 0.1), "Muon": (0.0, 0.1), "SGD": (0.0,)}
 LEVELS = 1.2, 1.05  # times the entropy
 GOAL, MOST = 0.2, 8000  # nats above the entropy at which a training ends, else after so many steps
 BATCHES = 1, 2, 4, 8, 16, 32, 64, 128
 READ, DROPOUT = (64, 200, 640, 2000), (0.0, 0.3)
+ARM = ["group", "steps", "optimizer"]  # what has a rate and decay of its own
+OPTIMIZERS = [  # each at each rate, decay and length
+    Row(text, f"{text}: {name}, {steps} steps, decay {decay:g}, rate {rate:g}", parts.ON[text] | {
+        "optimizer": name, "steps": steps, "warm_up": steps // 10, "decay": decay}, (rate,))
+    for (text, name), rates in RATES.items()
+    for steps, decay, rate in product(LENGTHS[text], (0.0,) if name == "SGD" else (0.0, 0.1), rates)
+]
+SIZES = [  # of a batch, the rates about 0.004 times the root of the size over 8
+    Row("Batches", f"{B}", parts.ON["Rows"] | {
+        "batch_size": B, "goal": GOAL, "steps": MOST, "evaluations": 0,
+    }, tuple(round(0.004 * (B / 8) ** 0.5 * x, 6) for x in (0.125, 0.25, 0.5, 1, 2)), "steps")
+    for B in BATCHES
+]
+REPEATED = [  # texts of so many tales, read until 6,400 are read
+    Row("Repetition", f"{n} tales, dropout {dropout:g}", parts.ON["Tales"] | {
+        "stories": n, "dropout": dropout, "gap": True,
+    }, tuple((1.25e-4 if n < 500 else 1e-3) * 2**i for i in range(7)))
+    for n, dropout in product(READ, DROPOUT)
+]
 
 
-def optimizer_arms():
-    """Yield each optimizer at each decay and length, on each text."""
-    for (text, name), rates in RATES.items():
-        for steps in LENGTHS[text]:
-            for decay in DECAYS[name]:
-                yield Row(text, f"{name}, {steps:,} steps, decay {decay:g}", parts.ON[text] | {
-                    "optimizer": name, "steps": steps, "warm_up": steps // 10, "decay": decay,
-                }, rates)
-
-
-def batch_arms():
-    """Yield each size of a batch, its rates about 0.004 times the root of the size over 8."""
-    for B in BATCHES:
-        middle = 0.004 * (B / 8) ** 0.5
-        yield Row("Batches", f"{B}", parts.ON["Rows"] | {
-            "batch_size": B, "goal": GOAL, "steps": MOST, "evaluations": 0,
-        }, tuple(round(middle * x, 6) for x in (0.125, 0.25, 0.5, 1, 2)), "steps")
-
-
-def repeated_arms():
-    """Yield texts of so many tales, read until 6,400 are read."""
-    for n in READ:
-        for dropout in DROPOUT:
-            yield Row("Repetition", f"{n} tales, dropout {dropout:g}", parts.ON["Tales"] | {
-                "stories": n, "dropout": dropout, "gap": True,
-            }, (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3) if n < 500 else (
-                1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2))
-
-
-OPTIMIZERS, SIZES, REPEATED = list(optimizer_arms()), list(batch_arms()), list(repeated_arms())
-ARMS = OPTIMIZERS + SIZES + REPEATED
-
-
-# ---- optimizers
-
-
-def points(curve, steps):
-    """Return the steps of a curve's points, each the mean of `AVERAGED` stories, 8 a step."""
-    return AVERAGED // 8 + np.arange(len(curve)) * max(1, steps // POINTS)
-
-
-def steps_to(curve, level, steps):
-    """Return after how many steps a loss in training is first below a level, NaN if it never is.
-
-    curve   nats above the entropy, taken to be straight between two points
-    """
-    y, x = np.array(curve, float), points(curve, steps)
-    below = np.flatnonzero(y <= level)
-    if not len(below):
-        return np.nan
-    i = below[0]
-    return x[i] if i == 0 else np.interp(level, (y[i], y[i - 1]), (x[i], x[i - 1]))
-
-
-def optimizers(results, arms=OPTIMIZERS):
-    """Return a row for each arm and seed, with the steps to each of LEVELS."""
-    found = frame(arms, results, SEEDS)
+def frames(results):
+    """Return the trainings of the three questions, a line for each: of optimizers at all rates,
+    with the steps to each of LEVELS; of batches and of repetition at the best."""
+    results = {settings: json.loads(settings) | found for settings, found in results.items()}
+    runs = frame(OPTIMIZERS, results, (1, *SEEDS)).astype({"excess": float})
+    runs["x"] = [  # steps of a curve's points, each the mean of so many stories, 8 a step
+        AVERAGED // 8 + np.arange(len(r.curve)) * (r.steps // POINTS) for r in runs.itertuples()]
     for level in LEVELS:
-        found[level] = [steps_to(r.curve, (level - 1) * parts.entropy(r.group), r.steps)
-                        for r in found.itertuples()]
-    return found
+        runs[level] = [first_below(r.x, r.curve, (level - 1) * parts.entropy(r.group))
+                       for r in runs.itertuples()]
+    return runs, frame(SIZES, results, SEEDS), frame(REPEATED, results, SEEDS)
 
 
-def best_decays(results, arms=OPTIMIZERS):
-    """Return (text, steps, optimizer) -> the label of the decay that is better with seed 1."""
-    first = frame(arms, results, [1]).astype({"excess": float})
-    first["optimizer"] = first.label.str.split(",").str[0]
-    kept = first.loc[first.groupby(["group", "steps", "optimizer"]).excess.idxmin()]
-    return {(r.group, r.steps, r.optimizer): r.label for r in kept.itertuples()}
+# ---- optimizers and batches
 
 
-def speed_up(found, best, text, steps):
-    """Return level -> log(steps of AdamW / steps of Muon) of each seed that both have."""
-    of = {name: found[(found.group == text) & (found.label == best[text, steps, name])]
-          .set_index("seed") for name in ("AdamW", "Muon")}
-    return {level: np.log(of["AdamW"][level] / of["Muon"][level]) for level in LEVELS}
+def best(runs, by):
+    """Return the labels of the arms at which `by`, the excess or one of LEVELS, is least with seed
+    1: a rate and decay for each text, length and optimizer."""
+    first = runs[runs.seed == 1].dropna(subset=[by])
+    return first.label[first.groupby(ARM)[by].idxmin()]
 
 
-# ---- batches and repetition
+def at_best(runs, by):
+    """Return the runs of these arms, without seed 1."""
+    return runs[(runs.seed > 1) & runs.label.isin(best(runs, by))]
 
 
-def critical_batch(found):
-    """Return name -> (value, low, high) of steps = S (1 + B_crit / B), by least squares of
-    logarithms of each seed's steps; 95 % of the linear approximation."""
-    done = found[found.steps < MOST]
-    B, steps = done.label.astype(float).to_numpy(), done.steps.to_numpy(float)
-    theta, covariance = optimize.curve_fit(
-        lambda B, s, b: s + np.log1p(np.exp(b) / B), B, np.log(steps), (5.0, 2.0))
-    reach = stats.t.ppf(0.975, len(B) - 2) * np.sqrt(np.diag(covariance))
-    return {name: tuple(np.exp((t, t - r, t + r)))
-            for name, t, r in zip(("S", "B_crit"), theta, reach, strict=True)}
+def speed_ups(runs, by=None):
+    """Return by text, length and seed log(steps of AdamW / steps of Muon) to each of LEVELS, at
+    the arms that are best `by`, or by the steps to the level."""
+    steps = {level: at_best(runs, by or level).pivot_table(
+        level, ["group", "steps", "seed"], "optimizer").reindex(columns=["AdamW", "Muon"])
+        for level in LEVELS}
+    return pd.DataFrame({level: np.log(of.AdamW / of.Muon) for level, of in steps.items()})
 
 
-# ---- tables
+def critical_batch(batches):
+    """Return (S, B_crit) of steps = S (1 + B_crit / B), by least squares of the logarithms of each
+    seed's steps."""
+    done = batches[batches.steps < MOST]
+    B, logs = done.batch_size.to_numpy(float), np.log(done.steps.to_numpy(float))
+    return np.exp(optimize.least_squares(
+        lambda theta: theta[0] + np.log1p(np.exp(theta[1]) / B) - logs, (5.0, 2.0)).x)
 
 
-def tables(results, arms=ARMS):
-    """Return name -> table in Markdown."""
-    trained = [arm for arm in arms if arm.group in LENGTHS]
-    found, best = optimizers(results, trained), best_decays(results, trained)
-    batches, again = (frame([arm for arm in arms if arm.group == name], results, SEEDS)
-                      for name in ("Batches", "Repetition"))
-    fitted = critical_batch(batches) if batches.label.nunique() > 2 else {}
+# ---- tables and the picture
+
+
+def tables(runs, batches, again):
+    """Return name -> table in Markdown, of what `frames` returns."""
+    ratios = pd.concat({"excess": speed_ups(runs, "excess"),
+                        "steps": speed_ups(runs[runs.group == "Rows"])})
+    ratios["more"] = ratios[LEVELS[1]] - ratios[LEVELS[0]]
     return {
         "optimizers": markdown(
-            ("text", "optimizer", "rate", "n", "excess", *(f"steps to {x}" for x in LEVELS)),
-            [_optimizer(text.lower(), label, some)
-             for (text, label), some in found.groupby(["group", "label"], sort=False)]),
+            ("text", "steps", "optimizer", "decay", "rate", "n", "excess",
+             *(f"steps to {x}" for x in LEVELS)),
+            [(text.lower(), f"{steps:,}", name, some.decay.iloc[0], some.rate.iloc[0], len(some),
+              f"{some.excess.median():.4f}", *(_steps(some[level].fillna(np.inf).median())
+                                               for level in LEVELS))
+             for (text, steps, name), some in at_best(runs, "excess").groupby(ARM)]),
         "speed-up": markdown(
-            ("text", "steps", *(f"to {x}: AdamW / Muon" for x in LEVELS), "n of both",
+            ("rates by", "text", "steps", *(f"to {x}: AdamW / Muon" for x in LEVELS),
              "second beside first"),
-            [_speed(text, steps, speed_up(found, best, text, steps)) for text in LENGTHS
-             for steps in sorted(set(found[found.group == text].steps))
-             if (text, steps, "Muon") in best and (text, steps, "AdamW") in best]),
+            [(by, text.lower(), f"{steps:,}", *cells) for (by, text, steps), *cells in
+             ratios.groupby(level=[0, 1, 2]).agg(_factor).itertuples()]),
         "batches": markdown(("rows a step", "rate", "n", f"steps to {GOAL}", "rows read"), [
-            (B, f"{some.rate.iloc[0]:g}", len(some), f"{some.steps.median():,.0f}",
-             f"{some.steps.median() * int(B):,.0f}")
-            for B, some in batches.groupby("label", sort=False)]),
-        "critical batch": markdown(("", "value", "95 %"), [
-            (name, f"{x:.3g}", f"{low:.3g} to {high:.3g}")
-            for name, (x, low, high) in fitted.items()]),
+            (B, f"{some.rate.iloc[0]:g}", len(some), _steps(some.steps.median()),
+             _steps(some.steps.median() * B)) for B, some in batches.groupby("batch_size")]),
         "repetition": markdown(
-            ("text", "times read", "rate", "n", "excess on others", "on those read", "gap", "95 %"),
-            [_repeated(label, some) for label, some in again.groupby("label", sort=False)]),
+            ("tales", "dropout", "times read", "rate", "n", "excess on others", "on those read",
+             "gap (95 %)"),
+            [(n, dropout, some.steps.iloc[0] * 8 / n, some.rate.iloc[0], len(some),
+              f"{some.excess.mean():.4f}", f"{some.read_excess.mean():.4f}",
+              "{:.4f} ({:.4f} to {:.4f})".format(
+                  *mean_and_interval(some.excess - some.read_excess)))
+             for (n, dropout), some in again.groupby(["stories", "dropout"])]),
     }
 
 
-def _optimizer(text, label, some):
-    return (text, label, f"{some.rate.iloc[0]:g}", len(some),
-            f"{some.excess.astype(float).median():.4f}",
-            *(_median(some[level]) for level in LEVELS))
-
-
-def _median(steps):
-    """Return the median, if at least half of the runs came so far, and how many did."""
-    known, n = int(steps.notna().sum()), len(steps)
-    middle = f"{steps.fillna(np.inf).median():,.0f}" if 2 * known > n else "not reached"
-    return middle if known == n else f"{middle} ({known} of {n})"
-
-
-def _speed(text, steps, ratios):
-    cells = [_factor(x.dropna()) for x in ratios.values()]
-    more = (ratios[LEVELS[1]] - ratios[LEVELS[0]]).dropna()
-    return text.lower(), f"{steps:,}", *cells, len(more), _factor(more)
+def _steps(count):
+    return f"{count:,.0f}" if np.isfinite(count) else "not reached"
 
 
 def _factor(logs):
-    if len(logs) < 2:
-        return "not reached"
-    return "{:.2f} ({:.2f} to {:.2f})".format(*np.exp(mean_and_interval(logs)))
+    logs = logs.dropna()
+    return "{:.2f} ({:.2f} to {:.2f}), n = {}".format(
+        *np.exp(mean_and_interval(logs)), len(logs)) if len(logs) > 1 else "not reached"
 
 
-def _repeated(label, some):
-    n = int(label.split()[0])
-    other, read = some.excess.astype(float), some.read_excess.astype(float)
-    gap, low, high = mean_and_interval(other - read)
-    return (label, f"{some.steps.iloc[0] * 8 / n:g}", f"{some.rate.iloc[0]:g}", len(some),
-            f"{other.mean():.4f}", f"{read.mean():.4f}", f"{gap:.4f}", f"{low:.4f} to {high:.4f}")
-
-
-# ---- the picture
-
-
-def draw(path, results, arms=ARMS):
+def draw(path, runs, batches, again):
     """Draw losses by optimizer, steps by batch, and the gap of a text that is read again."""
     drawing, axes = plots.figure(11, 3.6, 1, 3)
-    _draw_optimizers(axes[0], frame([a for a in arms if a.group == "Rows"], results, SEEDS))
-    batches = frame([a for a in arms if a.group == "Batches"], results, SEEDS)
-    axes[1].plot(batches.label.astype(float), batches.steps, "o", color=plots.COLOURS[0],
-                 markersize=3, markerfacecolor="none")
-    if batches.label.nunique() > 2:
-        fitted = critical_batch(batches)
-        B = np.geomspace(1, max(BATCHES))
-        axes[1].plot(B, fitted["S"][0] * (1 + fitted["B_crit"][0] / B), color=plots.COLOURS[0])
-    axes[1].set(xscale="log", yscale="log", xlabel="rows a step", ylabel=f"steps to {GOAL} nats")
-    plain_ticks(axes[1].xaxis, BATCHES)
-    plain_ticks(axes[1].yaxis, (150, 300, 600, 1200, 2500, 5000))
-    axes[1].set_title("Larger batches need fewer steps, up to a point", fontsize=10)
-    again = frame([a for a in arms if a.group == "Repetition"], results, SEEDS)
-    for i, dropout in enumerate(DROPOUT):
-        some = again[again.label.str.endswith(f"dropout {dropout:g}")]
-        size, gap = some.label.str.split().str[0].astype(float), some.excess - some.read_excess
-        axes[2].plot(size, gap, "os"[i], color=plots.COLOURS[i], markersize=3,
-                     markerfacecolor="none", label=f"dropout {dropout:g}")
-    axes[2].set(xscale="log", yscale="log", xlabel="tales in the text",
-                ylabel="excess on others less on those read")
-    plain_ticks(axes[2].xaxis, READ)
-    plain_ticks(axes[2].yaxis, (0.01, 0.1, 1))
-    axes[2].set_title("What is read again is memorised", fontsize=10)
-    axes[2].legend(fontsize=8)
+    longest = runs[runs.steps == runs.steps[runs.group == "Rows"].max()]
+    for by, style in (("excess", "-"), (LEVELS[1], ":")):
+        names = at_best(longest, by).groupby("optimizer")
+        for colour, (name, some) in zip(plots.COLOURS, names, strict=False):
+            axes[0].plot(some.x.iloc[0], np.median(some.curve.to_list(), axis=0), style,
+                         color=colour, label=name if by == "excess" else None)
+    for level in LEVELS:
+        axes[0].axhline((level - 1) * parts.entropy("Rows"), **plots.LANDMARK)
+    log_axes(axes[0], "Muon is ahead; its rate decides where",
+             f"step (dotted: rates of fewest steps to {LEVELS[1]})",
+             "nats above the entropy", (20, 100, 500, 1000, 4000), (0.01, 0.1, 1))
+    B, (S, B_crit) = np.geomspace(1, max(BATCHES)), critical_batch(batches)
+    axes[1].plot(batches.batch_size, batches.steps, ".", color=plots.COLOURS[0])
+    axes[1].plot(B, S * (1 + B_crit / B), color=plots.COLOURS[0],
+                 label=f"{S:.0f} (1 + {B_crit:.0f} / B)")
+    log_axes(axes[1], "Larger batches need fewer steps, up to a point", "B, rows a step",
+             f"steps to {GOAL} nats", BATCHES, (150, 300, 600, 1200, 2500, 5000))
+    for i, (dropout, some) in enumerate(again.groupby("dropout")):
+        axes[2].plot(some.stories, some.excess - some.read_excess, ".x"[i],
+                     color=plots.COLOURS[i], label=f"dropout {dropout:g}")
+    log_axes(axes[2], "What is read again is memorised", "tales in the text",
+             "excess on others less on those read", READ, (0.01, 0.1, 1))
+    for panel in axes:
+        panel.legend(fontsize=8)
     return plots.save(drawing, path)
 
 
-def _draw_optimizers(axes, found):
-    longest = found[found.steps == found.steps.max()]
-    for i, name in enumerate(("AdamW", "Muon", "SGD")):
-        some = longest[longest.label.str.startswith(name)].astype({"excess": float})
-        if len(some):
-            label = some.groupby("label").excess.median().idxmin()
-            for n, r in enumerate(some[some.label == label].itertuples()):
-                axes.plot(points(r.curve, r.steps), r.curve, color=plots.COLOURS[i],
-                          linewidth=0.8, alpha=0.7,
-                          label=label.rsplit(",", 1)[0] if not n else None)
-    for level in LEVELS:
-        axes.axhline((level - 1) * parts.entropy("Rows"), **plots.LANDMARK)
-    axes.set(xscale="log", yscale="log", xlabel="step", ylabel="nats above the entropy")
-    plain_ticks(axes.xaxis, (20, 100, 500, 1000, 4000))
-    plain_ticks(axes.yaxis, (0.01, 0.1, 1))
-    axes.set_title("Muon is ahead at first, AdamW as low in the end", fontsize=10)
-    axes.legend(fontsize=8)
-
-
-def known():
-    return results_of(parts.RESULTS)
+def stored():
+    return results_of(parts.RESULTS) | results_of(RESULTS)
 
 
 def write_report(figures=FIGURES):
-    results = known() | results_of(RESULTS)
-    into_documents(REPORT, tables(results))
-    picture(draw, figures / "14_training.png", results)
+    found = frames(stored())
+    into_documents(REPORT, tables(*found))
+    picture(draw, figures / "14_training.png", *found)
 
 
 def quick_study(figures):
-    """Train each kind of arm for a few steps."""
-    few = {"steps": 40, "warm_up": 2, "evaluations": 0, "n_embd": 16}
-    arms = [arm._replace(changes=arm.changes | few, rates=arm.rates[:1])
-            for arm in OPTIMIZERS[::4] + SIZES[:2] + REPEATED[:2]]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "quick.jsonl"
-        study(arms, path, 0, (2, 3))
-        results = results_of(path)
-    print(*tables(results, arms).values(), sep="\n")
-    picture(draw, figures / "14_training.png", results, arms)
-    return results
+    """Train some of the arms for a few steps, at one rate with one seed."""
+    arms = [arm for arm in OPTIMIZERS if arm.changes["steps"] == 1000] + SIZES[:3] + REPEATED[:2]
+    found = frames(tried(
+        [arm.changes | {"lr": rate, "seed": seed}
+         for arm in arms for rate in arm.rates for seed in (1, 2, 3)], measured,
+        {"steps": 40, "warm_up": 2, "evaluations": 0, "n_embd": 16, "lr": 1e-3, "seed": 1}))
+    print(*tables(*found).values(), sep="\n")
+    picture(draw, figures / "14_training.png", *found)
+    return found
 
 
 def main(quick=False, figures=FIGURES, extra=False, workers=None):
@@ -283,7 +210,12 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
         """)
     if quick:
         return quick_study(figures)
-    study(ARMS, RESULTS, workers, SEEDS if extra else SEEDS[:2], known())
+    study(OPTIMIZERS, RESULTS, workers, (), results_of(parts.RESULTS))
+    runs, *_ = frames(stored())
+    rows = runs[(runs.group == "Rows") & (runs.optimizer != "SGD")]
+    labels = {*best(runs, "excess"), *best(rows, LEVELS[0]), *best(rows, LEVELS[1])}
+    study([arm for arm in OPTIMIZERS if arm.label in labels] + SIZES + REPEATED, RESULTS, workers,
+          SEEDS if extra else SEEDS[:2], results_of(parts.RESULTS))
     return write_report(figures)
 
 

@@ -82,6 +82,14 @@ def plain_ticks(axis, ticks):
     axis.set_ticks([], minor=True)
 
 
+def log_axes(axes, title, xlabel, ylabel, xticks, yticks):
+    """Set logarithmic axes with few ticks, their names and a title."""
+    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    plain_ticks(axes.xaxis, xticks)
+    plain_ticks(axes.yaxis, yticks)
+    axes.set_title(title, fontsize=10)
+
+
 def into_document(path, name, text):
     """Put a text between <!-- name --> and <!-- end --> of a document; the notebook follows
     CONCEPTS.md."""

@@ -10,12 +10,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from contextlib import suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -62,6 +64,13 @@ def run(trials, measure, path, workers=None, cost=flops_of):
     return [done[key(trial)]["result"] for trial in trials]
 
 
+def tried(trials, measure, few):
+    """Return `key` of each trial -> its result if it is made small by `few` other settings."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = run([trial | few for trial in trials], measure, Path(folder) / "quick.jsonl", 0)
+    return dict(zip(map(key, trials), found, strict=True))
+
+
 def key(settings):
     """Return the key of a trial: its settings as text, whatever their order."""
     return json.dumps(settings, sort_keys=True)
@@ -95,6 +104,15 @@ def flops_text(C):
     '1.6e12'
     """
     return f"{C:.2g}".replace("e+", "e")
+
+
+def first_below(x, y, level):
+    """Return the x at which y is first at or below a level, straight between two points, or NaN."""
+    below = np.flatnonzero(np.asarray(y, float) <= level)
+    if not len(below):
+        return np.nan
+    i = below[0]
+    return x[0] if i == 0 else np.interp(level, (y[i], y[i - 1]), (x[i], x[i - 1]))
 
 
 def _append(path, row):

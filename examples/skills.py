@@ -71,10 +71,8 @@ def of_almanac(almanac, stories):
         if piece.field is None:
             return "form"
         slot, trait = piece.field
-        if trait in ("he", "his"):
-            return "pronoun"
-        if not trait:
-            return "mention"
+        if trait in ("", "he", "his"):
+            return "pronoun" if trait else "mention"
         return FACTS[np.searchsorted(BANDS, rank[piece.bound[slot][""]], side="right")]
 
     found = [_tokens(almanac.grammar, story, almanac.tokenizer, kind_of) for story in stories]
@@ -151,40 +149,30 @@ def kind_in_tales(piece):
             source.trait, "reason")
     if piece.field is None:
         return "form"
-    if not piece.field.trait:
-        return "mention"
-    return "reason" if piece.field.trait in ("cure", "trace") else "agreement"
+    return {"": "mention", "cure": "reason", "trace": "reason"}.get(
+        piece.field.trait, "agreement")
 
 
 def excess_by_kind(model, told, some=slice(None)):
     """Return kind -> its part of the excess on some of the stories, in nats per token of them."""
-    return _by_kind(*losses(model, told, some), told.kinds)
+    found = measured(model, told, some)
+    return {kind: found[kind] for kind in told.kinds}
 
 
-def measured(model, told, some=slice(None)):
+def measured(model, told, some=slice(None), size=100):
     """Return `excess_by_kind`, and with it two chances of right answers when tokens are drawn:
     "one" of a token that follows from what was said, and "all" of all such tokens of a story."""
-    lost_NT, kind_NT = losses(model, told, some)
-    asked_NT = (told.nats_NT[some] == 0) & (kind_NT >= 0)
-    if "form" in told.kinds:
-        asked_NT &= kind_NT != told.kinds.index("form")
-    nats_N = np.where(asked_NT, lost_NT, 0).sum(axis=1)[asked_NT.any(axis=1)]
-    return _by_kind(lost_NT, kind_NT, told.kinds) | {
-        "one": float(np.exp(-lost_NT[asked_NT]).mean()), "all": float(np.exp(-nats_N).mean())}
-
-
-def losses(model, told, some, size=100):
-    """Return (nats above the least possible, index of the kind or -1) of each token, (N, T)."""
-    arrays, lost = [array[some] for array in told[:4]], []
+    (x_NT, y_NT, nats_NT, kind_NT), logs = (array[some] for array in told[:4]), []
     with model.evaluating(), np.errstate(all="ignore"):
-        for first in range(0, len(arrays[0]), size):
-            x, y, nats, kind = (array[first : first + size] for array in arrays)
-            logs = log_softmax(model(x)[0].data.astype(float)).data
-            asked = np.take_along_axis(logs, np.maximum(y, 0)[:, :, None], 2)[:, :, 0]
-            lost.append(np.where(kind >= 0, -asked - nats, 0.0))
-    return np.concatenate(lost), arrays[3]
-
-
-def _by_kind(lost_NT, kind_NT, kinds):
-    count = (kind_NT >= 0).sum()
-    return {name: float(lost_NT[kind_NT == i].sum() / count) for i, name in enumerate(kinds)}
+        for part in (slice(first, first + size) for first in range(0, len(x_NT), size)):
+            logs_BTV = log_softmax(model(x_NT[part])[0].data.astype(float)).data
+            asked_BT1 = np.maximum(y_NT[part], 0)[:, :, None]
+            logs.append(np.take_along_axis(logs_BTV, asked_BT1, 2)[:, :, 0])
+    lost_NT = np.where(kind_NT >= 0, -np.concatenate(logs) - nats_NT, 0.0)
+    found = {kind: float(lost_NT[kind_NT == i].sum() / (kind_NT >= 0).sum())
+             for i, kind in enumerate(told.kinds)}
+    form = told.kinds.index("form") if "form" in told.kinds else -1
+    follows_NT = (nats_NT == 0) & (kind_NT >= 0) & (kind_NT != form)
+    nats_N = np.where(follows_NT, lost_NT, 0).sum(axis=1)[follows_NT.any(axis=1)]
+    return found | {
+        "one": float(np.exp(-lost_NT[follows_NT]).mean()), "all": float(np.exp(-nats_N).mean())}
