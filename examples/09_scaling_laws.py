@@ -5,12 +5,9 @@
     python examples/09_scaling_laws.py --quick    a few steps of tiny models: does it run?
 
 The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
-L = E + A/N^alpha + B/D^beta is known before it is fitted. `studies/PLAN.md` fixed the sizes, rates,
-seeds and fits before the first training (question 10). `scaling_trials.py` has the trainings,
-`scaling_law.py` the fit; it needs the extra `studies`. The largest run is predicted before it is
-trained; 09_scaling_laws.jsonl has both, in that order.
-
-Try: leave two of the budgets in SIZES out. How much wider are the intervals, how far off is E?
+L = E + A/N^alpha + B/D^beta is known before it is fitted. `studies/PLAN.md` fixed sizes, rates,
+seeds and fits before the first training (question 10). The largest run is predicted before it is
+trained; 09_scaling_laws.jsonl has both, in that order. It needs the extra `studies`.
 """
 
 import tempfile
@@ -40,7 +37,7 @@ FITS = {  # name -> (is E given?, is the excess fitted, or the loss?)
     "log loss, Huber, E fitted": (False, False),
     "log excess, least squares, E given": (True, True),
 }
-QUICK = {2e8: (8, 12, 16), 4e8: (8, 12, 16)}
+QUICK = {1e8: (8, 12, 16), 2e8: (8, 12, 16)}
 EXCESS = "loss above the entropy, nats per token"
 TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.4, 1, 2, 3, 5)  # nats
 
@@ -66,11 +63,11 @@ def trials(sizes=SIZES, **more):
     ] + [trial(channels, max(sizes), factor=0.5, **more) for channels in sizes[max(sizes)]]
 
 
-def whole(path, workers, sizes, flops, channels, **more):
+def whole(path, workers, sizes, flops, channels, samples=SAMPLES, **more):
     """Train the grid, predict a run, and train it."""
     run(trials(sizes, **more), measure, path, workers)
     asked = {"predict": flops, "channels": channels}
-    run([asked], lambda asked: predicted(asked, kept(path)), path, workers=0)
+    run([asked], lambda asked: predicted(asked, kept(path), samples), path, workers=0)
     run([trial(channels, flops, **more)], measure, path, workers)
 
 
@@ -80,9 +77,7 @@ def whole(path, workers, sizes, flops, channels, **more):
 def frame(rows):
     """Return a row for each training."""
     found = [row["settings"] | row["result"] for row in rows if "predict" not in row["settings"]]
-    return pd.json_normalize(found).rename(columns={
-        "parameters": "N", "without embeddings": "blocks", "tokens": "D", "written.form": "form",
-        "written.derived": "derived"})
+    return pd.json_normalize(found, sep="_")
 
 
 def cells(runs):
@@ -92,16 +87,16 @@ def cells(runs):
         deviation=seeds.excess.std(), seeds=seeds.size()).reset_index()
 
 
-def fits(grid):
+def fits(grid, samples):
     """Yield (name, `Law`, laws of a bootstrap) of each way to fit the cells."""
-    arrays, E = [grid[x].to_numpy(float) for x in ("N", "D", "loss")], grid.entropy.iloc[0]
+    E = grid.entropy.iloc[0]
+    arrays = [grid[x].to_numpy() for x in ("parameters", "tokens", "loss")]
     for name, (given, excess) in FITS.items():
-        floor = E if given else None
-        law, *drawn = bootstrap(*arrays, floor, excess=excess)
+        law, *drawn = bootstrap(*arrays, E if given else None, samples=samples, excess=excess)
         yield name, law, drawn
 
 
-def predicted(asked, rows):
+def predicted(asked, rows, samples=SAMPLES):
     """Return the excess that each fit to some rows predicts for a run that is not trained yet."""
     config = shape(asked["channels"], almanac("almanac").tokenizer.vocab_size)
     N = sum(parameters_by_part(config).values())
@@ -110,7 +105,7 @@ def predicted(asked, rows):
     E = grid.entropy.iloc[0]
     return {"N": N, "D": D} | {
         name: [law.loss(N, D) - E, *interval([each.loss(N, D) - E for each in drawn])]
-        for name, law, drawn in fits(grid)
+        for name, law, drawn in fits(grid, samples)
     }
 
 
@@ -142,7 +137,7 @@ def ahead_of(rows):
     return every.iloc[:-1], every.iloc[-1], told  # it is the largest budget
 
 
-def tables(rows):
+def tables(rows, samples=SAMPLES):
     """Return name -> table in Markdown."""
     grid, ahead, told = ahead_of(rows)
     best = pd.concat([grid.loc[grid.groupby("flops").excess.idxmin()], ahead.to_frame().T])
@@ -150,19 +145,21 @@ def tables(rows):
         "summary": markdown(
             ("FLOPs", "best of the sizes tried", "tokens", "loss above the entropy",
              "stories of the right form", "and with the right facts"),
-            [(flops_text(r.flops), f"{r.N:,.0f}", f"{r.D / 1e6:.1f} M", f"{r.excess:.3f}",
-              f"{r.form:.0%}", f"{r.derived:.0%}") for r in best.itertuples()]),
+            [(flops_text(r.flops), f"{r.parameters:,.0f}", f"{r.tokens / 1e6:.1f} M",
+              f"{r.excess:.3f}", f"{r.written_form:.0%}", f"{r.written_derived:.0%}")
+             for r in best.itertuples()]),
         "cells": markdown(
             ("FLOPs", "parameters", "tokens", "rate", "excess", "deviation of the seeds"),
-            [(flops_text(r.flops), f"{r.N:,.0f}", f"{r.D / 1e6:.2f} M", f"{r.rate:g}",
+            [(flops_text(r.flops), f"{r.parameters:,.0f}", f"{r.tokens / 1e6:.2f} M", f"{r.rate:g}",
               f"{r.excess:.4f}", f"{r.deviation:.4f}") for r in grid.itertuples()]),
         "fits": markdown(
-            ("fit", "E", "alpha", "beta", "exponent of the best size"),
+            ("fit", "E", "alpha", "beta"),
             [(name, *(with_interval(getattr(law, of), [getattr(each, of) for each in drawn])
-                      for of in ("E", "alpha", "beta", "exponent")))
-             for name, law, drawn in fits(grid)]),
+                      for of in ("E", "alpha", "beta")))
+             for name, law, drawn in fits(grid, samples)]),
         "sizes": markdown(
-            ("parameters counted", *map(flops_text, SIZES), "exponent"), list(_sizes(grid))),
+            ("counted", *map(flops_text, grid.flops.unique()), "exponent"),
+            list(_sizes(grid, samples))),
         "prediction": markdown(
             ("fit", "excess predicted", "95 %", "measured", "error", "error of the loss"),
             [(name, f"{value:.4f}", f"{low:.4f} to {high:.4f}", f"{ahead.excess:.4f}",
@@ -176,14 +173,14 @@ def with_interval(value, samples):
     return "{:.3f} ({:.3f} to {:.3f})".format(value, *interval(samples))
 
 
-def _sizes(grid):
+def _sizes(grid, samples):
     """Yield the best sizes and their exponent, with 95 % of draws of the noise of seeds."""
     noise, rng = seed_noise(grid) / np.sqrt(grid.seeds), np.random.default_rng(0)
-    drawn = [grid.assign(excess=grid.excess * np.exp(rng.normal(0, noise))) for _ in range(SAMPLES)]
-    for name, count in (("all", "N"), ("without embeddings", "blocks")):
+    drawn = [grid.assign(excess=grid.excess * np.exp(rng.normal(0, noise))) for _ in range(samples)]
+    for count in ("parameters", "without embeddings"):
         sizes, power = best_sizes(grid, count)
         powers = [best_sizes(each, count)[1] for each in drawn]
-        yield name, *(f"{size:,.0f}" for size in sizes), with_interval(power, powers)
+        yield count, *(f"{size:,.0f}" for size in sizes), with_interval(power, powers)
 
 
 def draw(path, rows):
@@ -191,14 +188,14 @@ def draw(path, rows):
     drawing, (left, right) = plots.figure(10, 4.2, 1, 2)
     for i, (flops, some) in enumerate(frame(rows).groupby("flops")):
         some = some[some.rate == rate(flops)]
-        mean = some.groupby("N").excess.mean()
-        left.plot(some.N, some.excess, "o", color=plots.COLOURS[i], markersize=4,
+        mean = some.groupby("parameters").excess.mean()
+        left.plot(some.parameters, some.excess, "o", color=plots.COLOURS[i], markersize=4,
                   markerfacecolor="none")
         left.plot(mean, color=plots.COLOURS[i], linewidth=1)
         left.annotate(f"{flops_text(flops)} FLOPs", (mean.index[-1], mean.iloc[-1]), (7, 0),
                       va="center", **plots.NOTE)
     left.set(xscale="log", yscale="log", xlabel="parameters", ylabel=EXCESS)
-    left.set_xlim(right=5 * some.N.max())
+    left.set_xlim(right=5 * some.parameters.max())
     limits = left.get_ylim()
     plain_ticks(left.yaxis, TICKS)
     left.set_ylim(limits)  # ticks outside would widen it
@@ -232,18 +229,17 @@ def write_report(figures=FIGURES):
 def quick_study(figures):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
-        whole(path, 0, QUICK, 1.6e9, 16, asked=80, written=5, pool=5000)
+        whole(path, 0, QUICK, 8e8, 16, samples=10, asked=80, written=2, pool=5000)
         rows = kept(path)
-    print(*tables(rows).values(), sep="\n")
+    print(*tables(rows, samples=10).values(), sep="\n")
     picture(draw, figures / "09_scaling_laws.png", rows)
     return rows
 
 
 def main(quick=False, figures=FIGURES, workers=None):
     expect("""
-        GPTs of 5,000 to 300,000 parameters: each budget of FLOPs is spent on small models that read
-        much and on large ones that read little. Expect the best size to grow with the budget, and a
-        run of four times the largest budget to be predicted before it is trained.
+        Each budget of FLOPs is spent on small GPTs that read much and on large ones that read
+        little. Expect the best size to grow with it, and a run that is predicted before it is made.
         """)
     if quick:
         return quick_study(figures)

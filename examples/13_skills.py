@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import rows
-import scaling_record
+import scaling_tables
 import scaling_trials
 from ablations import BASE, ROWS, measured
 from example import FIGURES, expect, into_documents, picture, run_study
 from laboratory import flops_text, key, markdown, results_of, run
-from scaling_law import bootstrap
+from scaling_law import bootstrap, fit
 from scaling_law import interval as percentiles
 from scipy import stats
 from skills import FACTS, KINDS_OF_TALES
@@ -40,7 +40,7 @@ EXPONENTS = (1.3, 1.5, 1.8)
 BUDGETS, WIDE = (1e11, 4e11, 1.6e12), 64
 LARGEST, WIDTHS = 1.6e12, (8, 12, 16, 24)
 FIRST = {"almanac": (1.5, 5), "second text": (1.5, 0), "long tail": (1.2, 10),
-         "first text": (1.2, 10)}  # of 09_scaling_laws_first.jsonl: s and the shift
+         "first text": (1.2, 10)}  # of 09_scaling_laws.jsonl: s and the shift
 SHOWN = 64  # channels of the runs in the picture
 
 
@@ -166,11 +166,13 @@ def interval(fit, n):
 
 def first_edition():
     """Yield (text, s, shift, cells, {name: (predicted power, fitted, its 95 % interval)}) of the
-    almanacs of `scaling_record.py`: least squares of log excess, by the law with E given."""
+    almanacs of 09_scaling_laws.jsonl: least squares of log excess, by the law with E given."""
+    runs = scaling_tables.frame()
     for text, (s, shift) in FIRST.items():
-        cells = scaling_record.cells(text)
+        cells = scaling_tables.at_best_rates(runs[runs.text == text])
         E, arrays = cells.entropy.iloc[0], [cells[x].to_numpy(float) for x in ("N", "D", "loss")]
-        law, *again = bootstrap(*arrays, E, samples=200, excess=True)
+        options = {"of": lambda L, E=E: np.log(L - E), "loss": "linear"}
+        law, again = fit(*arrays, E, **options), list(bootstrap(*arrays, E, 200, **options))
         yield text, s, shift, len(cells), {
             name: (predicted, getattr(law, power), percentiles([getattr(b, power) for b in again]))
             for name, power, predicted in (

@@ -27,25 +27,17 @@ class Law(NamedTuple):
     def loss(self, N, D):
         return self.E + self.A / N**self.alpha + self.B / D**self.beta
 
-    @property
-    def exponent(self):
-        """Return p, where the best N for a budget of C = 6 N D FLOPs grows as C**p."""
-        return self.beta / (self.alpha + self.beta)
-
 
 def fit(N, D, L, E=None, *, excess=False, start=None):
     """Return the `Law` of the least error.    N, D, L: (R,) of each run
 
     E       the entropy, if it is known; else it is fitted, too
-    excess  least squares of log (L - E), which needs E; else Huber's loss of log L, as in Hoffmann
-            et al.
-    start   the `Law` to begin with; none: a rough one, and first a wide Huber's loss, as a narrow
-            one has many valleys
+    excess  least squares of log (L - E), E given; else Huber's loss of log L (Hoffmann et al.)
+    start   the `Law` to begin with; none: ever narrower losses, as a narrow one has many valleys
     """
     n, d = np.log(N), np.log(D)
     n_mean, d_mean = n.mean(), d.mean()  # centred, or A and alpha would depend on each other
     zero, loss = (E, "linear") if excess else (0, "huber")
-    y = np.log(L - zero)
 
     def law(theta):
         a, b, alpha, beta, *log_E = theta
@@ -53,20 +45,20 @@ def fit(N, D, L, E=None, *, excess=False, start=None):
         return Law(floor, np.exp(a + alpha * n_mean), np.exp(b + beta * d_mean), alpha, beta)
 
     def error(theta):
-        with np.errstate(all="ignore"):
-            log = np.log(law(theta).loss(N, D) - zero)
-        return np.nan_to_num(log - y, nan=1e3, posinf=1e3, neginf=-1e3)
+        return np.log((law(theta).loss(N, D) - zero) / (L - zero))
 
+    scales = np.geomspace(0.1, DELTA, 9) if start is None else [DELTA]
     if start is None:
         floor = 0.8 * L.min() if E is None else E
-        above = np.log(max(np.exp(np.log(L).mean()) - floor, 1e-3))
-        theta = [above - np.log(2), above - np.log(2), 0.4, 0.4, np.log(floor)]
-    else:
-        theta = [np.log(start.A) - start.alpha * n_mean, np.log(start.B) - start.beta * d_mean,
-                 start.alpha, start.beta, np.log(start.E)]
-    theta = theta[: 5 if E is None else 4]
-    for scale in np.geomspace(0.1, DELTA, 9) if start is None else [DELTA]:
-        theta = least_squares(error, theta, loss=loss, f_scale=scale, x_scale="jac").x
+        half = (L.mean() - floor) / 2
+        start = Law(floor, half * np.exp(0.4 * n_mean), half * np.exp(0.4 * d_mean), 0.4, 0.4)
+    theta = [np.log(start.A) - start.alpha * n_mean, np.log(start.B) - start.beta * d_mean,
+             start.alpha, start.beta, np.log(start.E)]
+    bounds = (-15, -15, 0, 0, -15), (15, 15, 3, 3, 15)  # wide, and no logarithm of 0 in them
+    low, high, theta = (x[: 5 if E is None else 4] for x in (*bounds, theta))
+    for scale in scales:
+        theta = least_squares(error, np.clip(theta, low, high), bounds=(low, high), loss=loss,
+                              f_scale=scale, x_scale="jac", max_nfev=100).x
     return law(theta)
 
 

@@ -94,7 +94,7 @@ def test_the_best_size_is_that_of_the_least_excess(study):
     cells = study.pd.DataFrame(rows, columns=["flops", "N", "blocks", "excess"])
     sizes, power = study.best_sizes(cells, "N")
     assert sizes == pytest.approx((cells.flops.unique() / 6) ** 0.5)
-    assert power == pytest.approx(law.exponent)
+    assert power == pytest.approx(law.beta / (law.alpha + law.beta))
     assert study.best_sizes(cells, "blocks")[0] == pytest.approx(np.array(sizes) / 2)
 
 
