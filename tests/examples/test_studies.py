@@ -71,8 +71,8 @@ class Scaling:
             loss = np.mean([r["loss"] for r in seeds.values()])
             one = seeds[1]
             cells[at] = {
-                "flops": at[0], "N": one["parameters"], "D": one["tokens"], "loss": loss,
-                "blocks": one["without embeddings"], "excess": loss - one["entropy"],
+                "flops": at[0], "rate": rate, "N": one["parameters"], "D": one["tokens"],
+                "blocks": one["without embeddings"], "loss": loss, "excess": loss - one["entropy"],
                 "by seed": {seed: r["excess"] for seed, r in seeds.items()}, "seeds": seeds,
                 "rates": {s["rate"]: r["excess"] for s, r in same if s["seed"] == 1}}
         return cells
@@ -156,6 +156,10 @@ def short(cell):
     return re.sub(r"\d\.\d+", lambda x: f"{float(x[0]):.2f}", cell)
 
 
+def flops_text(C):
+    return f"{C:.2g}".replace("e+", "e")
+
+
 def listed(numbers, form, last=" and "):
     *some, one = (format(x, form) for x in numbers)
     return ", ".join(some) + last + one
@@ -173,6 +177,7 @@ def quoted_of_scaling(n, first):
     sizes, fits = (table_of(report, name) for name in ("sizes", "fits"))
     ((_, told),) = ((s, r) for s, r in n.rows if "predict" in s)
     ahead = n.cells[2.6e13, 96]
+    measured = f"{ahead['excess']:.4f}"
     errors = {name: told[name][0] / ahead["excess"] - 1 for name in FITS}
     of_the_loss = [abs((told[name][0] + n.E) / ahead["loss"] - 1) for name in FITS]
     assert max(of_the_loss) < 0.01
@@ -201,6 +206,7 @@ def quoted_of_scaling(n, first):
     for channels in (12, 64):
         x, y = (list(n.cells[4e11, c]["by seed"].values()) for c in (channels, 24))
         ends = stats.ttest_ind(x, y).confidence_interval()
+        assert np.mean(x) > np.mean(y)
         apart.append(f"{np.mean(x) - np.mean(y):.3f} ({ends.low:.3f} to {ends.high:.3f})")
     halved = [(c["rates"][0.0023], c["rates"][0.0046]) for c in n.of(6.4e12)]
     ratio = np.log([half / whole for half, whole in halved])
@@ -215,6 +221,8 @@ def quoted_of_scaling(n, first):
         [f"{100 * x:.0f} %" for x in n.mean(*at, lambda r: [x for x, _ in r["right"]["fact"]])]
         for at in ((6.4e12, 48), (2.6e13, 96)))
     assert facts[:2] == later_facts[:2] == ["100 %", "100 %"]
+    read = "{:.0f} to {:.0f} million tokens".format(
+        *(n.cells[6.4e12, c]["D"] / 1e6 for c in (24, 96)))
     tie = [n.cells[6.4e12, c]["excess"] for c in (48, 64)]
     alone = [n.cells[4e11, 32]["by seed"][seed] for seed in (1, 2, 3)]
     texts = {r["characters"]: r for s, r in first.rows
@@ -224,12 +232,25 @@ def quoted_of_scaling(n, first):
     assert kB94["excess on text read"] < 0 < kB938["excess on text read"]
     assert kB9["excess on text read"] < 0
     more = [f"{100 * (of['excess'] / endless - 1):.0f} %" for of in (kB938, MB9)]
-    edges = [c["rate"] in (min(c["rates"]), max(c["rates"])) for c in (
-        {"rate": min(c["rates"], key=c["rates"].get)} | c for c in first.cells.values())
-        if len(c["rates"]) > 1 and c["flops"] < 2e13]
-    measured = f"{ahead['excess']:.4f}"
+    edges = [c["rate"] in (min(c["rates"]), max(c["rates"])) for c in first.cells.values()
+             if len(c["rates"]) > 1 and c["flops"] < 2e13]
+    lines = [
+        f"| {flops_text(c['flops'])} | {c['N']:,} | {c['D'] / 1e6:.2f} M | {c['rate']:g} | "
+        f"{c['excess']:.4f} | {np.std(list(c['by seed'].values()), ddof=1):.4f} |" for c in grid]
+    lines += [
+        f"| {name} | {told[name][0]:.4f} | {told[name][1]:.4f} to {told[name][2]:.4f} | {measured} "
+        f"| {100 * errors[name]:+.0f}% |" for name in FITS]
+    lines += [f"| {name} | " + " | ".join(f"{x:,.0f}" for x in np.exp(n.best_sizes(count)))
+              for name, count in (("parameters", "N"), ("without embeddings", "blocks"))]
+    summary = []
+    for flops in (*BUDGETS, 2.6e13):
+        c = min(n.of(flops), key=lambda c: c["excess"])
+        form, derived = (np.mean([r["written"][k] for r in c["seeds"].values()])
+                         for k in ("form", "derived"))
+        summary.append(f"| {flops_text(flops)} | {c['N']:,} | {c['D'] / 1e6:.1f} M | "
+                       f"{c['excess']:.3f} | {form:.0%} | {derived:.0%} |")
     return {
-        "CONCEPTS.md": [
+        "CONCEPTS.md": summary + [
             f"ends {apart[0]} nats above one of 25,944, and one of 130,624 by {apart[1]} (three "
             "seeds each)",
             f"C^{exponents[0]}, as C^{exponents[1]} if embeddings are not counted",
@@ -241,10 +262,11 @@ def quoted_of_scaling(n, first):
             f"Seeds alone differ by {100 * n.noise:.0f} %",
             f"938 kB cost {kB938['excess'] - endless:.3f} nats over text without end, {more[0]} of "
             f"the excess, 9.4 MB {MB9['excess'] - endless:.3f}",
-            f"write {listed(shares, 'd')} % of stories with all facts right",
+            f"models of {n.cells[6.4e12, 24]['N']:,} to {n.cells[6.4e12, 96]['N']:,} parameters, "
+            f"which read {read}, write {listed(shares, 'd')} % of stories with all facts right",
             f"met most often, {facts[2]} about the next 900, and {facts[3]} about the rest",
         ],
-        "examples/09_scaling_laws.md": [
+        "examples/09_scaling_laws.md": lines + [
             f"misses its excess by {log_excess}, the fits of the log loss by {given} (E given) and "
             f"{fitted} (E fitted)",
             f"Seeds differ by {100 * n.noise:.0f} % of the excess",
@@ -272,7 +294,8 @@ def quoted_of_scaling(n, first):
             f"40,736 parameters {n.cells[6.4e12, 32]['D'] / 21e6:.1f} times",
             "From each budget to the next the exponent is " + listed(local, ".2f", ", "),
             f"FLOPs {listed([n.cells[6.4e12, c]['N'] for c in largest], ',')} parameters",
-            f"write {listed(shares, 'd')} % of stories with all facts right, and 99 % of the right",
+            f"which read {read}, write {listed(shares, 'd')} % of stories with all facts right, "
+            "and 99 % of the right form",
             f"100 % of the 100 people met most often, {facts[2]} of the next 900 and {facts[3]} "
             f"of the rest; the model of 2.6e13 FLOPs knows {later_facts[2]} of the 900 and "
             f"{later_facts[3]} of the rest",
@@ -291,12 +314,15 @@ def quoted_of_scaling(n, first):
             f"{kB94['excess on text read']:.3f} at 94",
             f"the excess is {kB938['excess on text read']:.3f} on what was read and "
             f"{kB938['excess']:.3f} on other stories, {more[0]} above",
+            f"after {kB938['tokens'] / (13_000 * 17.5):.0f} readings",
             f"At 9.4 MB, {more[1]} above it",
         ],
         "examples/CLAIMS.md": [
             f"met most often 100% are right, of the next 900 {facts[2].replace(' ', '')}, of the "
             f"rest {facts[3].replace(' ', '')}",
             f"fitted, E is {E}, exactly {n.E:.3f}",
+            "at 4e11 FLOPs {:,} parameters end below {:,} and below {:,}".format(
+                *(n.cells[4e11, channels]["N"] for channels in (24, 12, 64))),
             f"of the excess {given[:-2]}, {fitted[:-2]} and {log_excess}, seeds differ by "
             f"{100 * n.noise:.0f} %",
             f"{listed(best, '.3f', ', ')} above the entropy for four times the FLOPs each",
@@ -910,7 +936,12 @@ def test_09_the_tables_of_the_first_edition_come_out_again(first_scaling):
         found.append(f"| {text} | {runs} | {len(grid)} | {entropy:.4f} | {E:.3f} | "
                      f"{100 * (E / entropy - 1):+.1f} % |")
     for line in found:
-        assert line in record
+        assert line in record, line
+    ends = re.findall(r"\| 5 \| \S+ \| (\S+) to (\S+) \|", record)
+    low, high = min(float(x) for x, _ in ends), max(float(x) for _, x in ends)
+    for document in ("CONCEPTS.md", "examples/09_scaling_laws.md"):
+        text = " ".join((ROOT / document).read_text(encoding="utf-8").split())
+        assert f"{low:.2f} to {high:.2f}" in text
     tables = [line for line in record.splitlines() if line.startswith("| ")]
     assert len(tables) == len(found) - 2 + 3 * 2 + 12  # heads, and the table of changes
 
@@ -940,8 +971,8 @@ def predictions_of(n, cells):
             half = [(loss - run["entropy"]) / same[rate]["excess"] - 1 for loss, *_ in ways]
             after = (f"{same[rate]['excess']:.4f} at {rate:g} | "
                      + ", ".join(f"{100 * x:+.1f} %" for x in half))
-        yield (f"| {asked['text']} | {asked['predict']:.2g} | ".replace("e+", "e")
-               + f"{told['parameters']:,} | {' | '.join(shown)} | {run['excess']:.4f} at "
+        yield (f"| {asked['text']} | {flops_text(asked['predict'])} | {told['parameters']:,} | "
+               f"{' | '.join(shown)} | {run['excess']:.4f} at "
                f"{planned:g} | {' | '.join(f'{100 * x:+.1f} %' for x in miss)} | {after} |")
         grid = largest(cells[asked["text"]], below=asked["predict"])
         law = law_of(grid, run["entropy"], excess=True)
@@ -951,6 +982,9 @@ def predictions_of(n, cells):
     assert held == 5 and sum(x <= 0.03 for x in sizes) == 1
     yield (f"errors are {100 * sizes[0]:.0f} to {100 * sizes[-1]:.0f} % of the excess, "
            f"{100 * min(of_the_loss):.1f} to {100 * max(of_the_loss):.1f} % of the loss.")
+    off = sorted(abs(100 * x) for x in by_log_excess)
+    assert f"missed its four runs by {off[0]:.0f} to {off[-1]:.0f} %" in " ".join(
+        (EXAMPLES / "09_scaling_laws.md").read_text(encoding="utf-8").split())
     yield "missed the four by {:+.0f} %, {:.0f} %, {:.0f} % and\n{:.0f} %.".format(
         *(100 * x for x in by_log_excess))
 
