@@ -21,7 +21,7 @@ STUDIES = (
     "08_ablations", "09_scaling_laws", "10_families", "11_reward", "12_rows", "13_skills",
     "14_training",
 )
-ALL_AT_ONCE = "08_ablations", "10_families"  # these have no --all
+ALL_AT_ONCE = "08_ablations", "09_scaling_laws", "10_families"  # these have no --all
 
 
 def commands(flags):

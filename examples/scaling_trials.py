@@ -3,7 +3,7 @@
     channels   of a GPT with two blocks; its parameters follow
     flops      of the training, forward and backward; with the size it says how many tokens are read
     rate       of learning, at its peak
-    stories    how many the text to read has; none: as many as are asked for, each once
+    stories    how many the text to read has; none: POOL
     text       one of ALMANACS
     seed       of the first weights and of the order of the text
 """

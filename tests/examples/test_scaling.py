@@ -1,5 +1,6 @@
 """The fit of a scaling law on losses made with known constants, and the almanac's entropy."""
 
+import importlib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,11 @@ def _examples():
     sys.path.insert(0, str(EXAMPLES))
     yield
     sys.path.remove(str(EXAMPLES))
+
+
+@pytest.fixture(scope="module")
+def study():
+    return importlib.import_module("09_scaling_laws")
 
 
 CHINCHILLA = 1.69, 406.4, 410.7, 0.34, 0.28
@@ -39,7 +45,7 @@ def test_published_constants_come_back_from_losses_made_with_them():
 
 @pytest.mark.slow
 def test_planted_constants_are_in_their_intervals():
-    from scaling_law import Law, bootstrap, fit, interval
+    from scaling_law import Law, bootstrap, interval
 
     law = Law(0.8, 6.0, 60.0, 0.35, 0.4)
     C, N, D = grid(np.geomspace(1e11, 6.4e12, 4), np.geomspace(3e3, 1e6, 6))
@@ -47,11 +53,11 @@ def test_planted_constants_are_in_their_intervals():
     for seed in range(10):
         noise = np.random.default_rng(seed).normal(0, 0.003, len(N))
         L = law.loss(N, D) * np.exp(noise)
-        samples = list(bootstrap(N, D, L, samples=60, seed=seed))
+        middle, *samples = bootstrap(N, D, L, samples=60, seed=seed)
         for true, found in zip(law, zip(*samples, strict=True), strict=True):
             low, high = interval(found)
             covered.append(low < true < high)
-        assert abs(fit(N, D, L).E / 0.8 - 1) < 0.05
+        assert abs(middle.E / 0.8 - 1) < 0.05
     assert np.mean(covered) > 0.8  # 95 % if there were more than 24 runs
 
 
@@ -65,20 +71,57 @@ def test_an_error_of_one_run_moves_nothing():
     np.testing.assert_allclose(fit(N, D, L).loss(N, D), law.loss(N, D), rtol=2e-3)
 
 
-def test_the_best_size_is_where_the_law_has_its_least_loss():
-    from scaling_law import Law, lowest
+def test_errors_of_a_fitted_log_excess_add_up_to_zero():
+    from scaling_law import Law, fit
 
     law = Law(*CHINCHILLA)
-    for C in (1e18, 1e20, 5.76e23):
-        N = np.geomspace(1e6, 1e13, 20_001)
-        assert law.best_size(C) == pytest.approx(N[law.loss(N, C / 6 / N).argmin()], rel=1e-3)
-    budgets = np.geomspace(1e18, 1e21, 4)
-    found = [law.best_size(C) * np.geomspace(0.8, 1.25, 5) for C in budgets]
-    sizes = [lowest(N, law.loss(N, C / 6 / N), 5)[0] for C, N in zip(budgets, found, strict=True)]
-    power, _ = np.polyfit(np.log(budgets), np.log(sizes), 1)
-    assert power == pytest.approx(law.exponent, abs=1e-3)
-    larger = 2 * found[0]
-    assert np.isnan(lowest(larger, law.loss(larger, budgets[0] / 6 / larger), 5)[0])
+    _, N, D = grid(np.geomspace(6e18, 3e21, 5), np.geomspace(7e7, 1.6e10, 8))
+    above = law.loss(N, D) - law.E
+    off = np.where(np.arange(len(N)) % 2, 1.1, 1 / 1.1)
+    found = fit(N, D, law.E + above * off, law.E, excess=True)
+    errors = np.log((found.loss(N, D) - law.E) / (above * off))
+    assert errors.sum() == pytest.approx(0, abs=1e-4)  # A and B have a common factor
+    assert np.abs(errors).max() < 0.15
+
+
+def test_the_best_size_is_that_of_the_least_excess(study):
+    from scaling_law import Law
+
+    law, rows = Law(0.7, 300, 300, 0.5, 0.5), []
+    for C in (1e11, 4e11, 1.6e12):
+        for N in (C / 6) ** 0.5 * np.geomspace(0.5, 2, 5):
+            rows.append((C, N, N / 2, law.loss(N, C / 6 / N) - law.E))
+    cells = study.pd.DataFrame(rows, columns=["flops", "N", "blocks", "excess"])
+    sizes, power = study.best_sizes(cells, "N")
+    assert sizes == pytest.approx((cells.flops.unique() / 6) ** 0.5)
+    assert power == pytest.approx(law.beta / (law.alpha + law.beta))
+    assert study.best_sizes(cells, "blocks")[0] == pytest.approx(np.array(sizes) / 2)
+
+
+def test_the_rates_and_trials_are_the_registered_ones(study):
+    from laboratory import key
+
+    assert [study.rate(C) for C in (1e11, 4e11, 1.6e12, 6.4e12, 2.6e13)] == [
+        0.024, 0.014, 0.008, 0.0046, 0.0026]
+    stored = {key(row["settings"]) for row in study.kept(study.RESULTS)}
+    ahead = study.trial(study.PREDICTED[1], study.PREDICTED[0])
+    asked = {"predict": study.PREDICTED[0], "channels": study.PREDICTED[1]}
+    assert stored == {key(trial) for trial in (*study.trials(), asked, ahead)}
+
+
+def test_a_prediction_is_exact_where_the_law_is(study):
+    E, rows = 0.7, []
+    for flops in (1e9, 4e9, 1.6e10):
+        for channels in (8, 12, 16, 24):
+            N = 1000.0 * channels
+            D = flops / (6 * N)
+            loss = E + 3 / N**0.3 + 20 / D**0.4
+            rows.append({"settings": study.trial(channels, flops), "result": {
+                "parameters": N, "tokens": D, "loss": loss, "entropy": E, "excess": loss - E}})
+    found = study.predicted({"predict": 6.4e10, "channels": 32}, rows)
+    exact = 3 / found["N"] ** 0.3 + 20 / found["D"] ** 0.4
+    for name, tolerance in zip(study.FITS, (1e-3, 0.05, 1e-3), strict=True):
+        assert found[name][0] == pytest.approx(exact, rel=tolerance)
 
 
 @pytest.mark.slow
