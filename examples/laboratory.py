@@ -10,10 +10,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
-from contextlib import suppress
-from multiprocessing.connection import wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from tqdm import tqdm
@@ -104,70 +105,57 @@ def _append(path, row):
         os.fsync(file.fileno())
 
 
+def _timed(measure, settings):
+    started = time.perf_counter()
+    return measure(settings), time.perf_counter() - started
+
+
 def _here(waiting, measure):
     for settings in waiting.values():
-        started = time.perf_counter()
-        yield settings, measure(settings), time.perf_counter() - started, None
+        yield settings, *_timed(measure, settings), None
 
 
 def _in_processes(waiting, measure, workers):
     """Yield (settings, result, seconds, None), or the failure last, of each as it ends."""
-    trials, running, processes = iter(waiting.values()), {}, []
+    trials, running, before = iter(waiting.values()), {}, dict(os.environ)
 
-    def give(pipe=None):
-        """Send the next trial through a pipe, or to a new process."""
+    def give(pool):
         if settings := next(trials, None):
-            if pipe is None:
-                pipe, process = _started(measure)
-                processes.append(process)
-            running[pipe] = settings
-            with suppress(BrokenPipeError):  # it died while it started: `recv` will say so
-                pipe.send(settings)
+            running[pool.submit(_timed, measure, settings)] = settings, pool
 
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # for the new processes
     try:
         for _ in range(workers):
-            give()
+            give(_process())
         while running:
-            for pipe in wait(list(running)):
-                settings = running.pop(pipe)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                settings, pool = running.pop(future)
                 try:
-                    found = pipe.recv()
-                except (EOFError, OSError):  # OSError: it died with something unread
-                    found, pipe = (None, 0.0, KILLED), None
-                give(pipe)
+                    found = *future.result(), None
+                except BrokenProcessPool:
+                    found, pool = (None, 0.0, KILLED), _process()
+                except Exception:
+                    found = None, 0.0, traceback.format_exc()
+                give(pool)
                 yield settings, *found
-    finally:
-        for process in processes:
-            process.terminate()
-
-
-def _started(measure):
-    """Return (our end of its pipe, a new process of one thread)"""
-    before = dict(os.environ)
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(measure, theirs), daemon=True)
-        process.start()
     finally:
         os.environ.clear()
         os.environ.update(before)
-    theirs.close()  # so that the end of the process is the end of the pipe
-    return ours, process
+        for process in multiprocessing.active_children():
+            process.terminate()
 
 
-def _work(measure, pipe):
-    """Do trials from the pipe, one after another, until the study has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which ends this
-    while True:
-        try:
-            settings = pipe.recv()
-            started = time.perf_counter()
-            try:
-                found = measure(settings), None
-            except Exception:
-                found = None, traceback.format_exc()
-            pipe.send((found[0], time.perf_counter() - started, found[1]))
-        except (EOFError, OSError):  # the study is gone
-            return
+def _process():
+    """Return an executor of one process, so that one that is killed breaks no other."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
+
+
+def _begin():
+    """Leave Ctrl-C to the study, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end_with_it():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()
