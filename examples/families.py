@@ -64,15 +64,15 @@ def told(n_characters, seed):
     return tales.stories(tales.generate(n_characters, seed))
 
 
-def model_config(family, vocab_size):
-    """Return the shape of a family: 0.9 million parameters each."""
+def model_config(family, vocab_size, C=128):
+    """Return the shape of a family: 0.9 million parameters each, with 128 channels."""
     if family == "gpt":
-        return GPTConfig(vocab_size, 2 * LONGEST, n_layer=4, n_head=4, n_embd=128, bias=False)
+        return GPTConfig(vocab_size, 2 * LONGEST, n_layer=4, n_head=4, n_embd=C, bias=False)
     if family == "bert":
-        return BertConfig(vocab_size, LONGEST, n_layer=4, n_head=8, n_embd=128)
+        return BertConfig(vocab_size, LONGEST, n_layer=4, n_head=8, n_embd=C)
     # an encoder of half the depth, as blocks of the decoder have a second attention
-    return T5Config(vocab_size, LONGEST, n_layer=2, n_decoder_layer=3, n_head=8, n_embd=128,
-                    n_inner=176, tie_weights=False)
+    return T5Config(vocab_size, LONGEST, n_layer=2, n_decoder_layer=3, n_head=8, n_embd=C,
+                    n_inner=11 * C // 8, tie_weights=False)
 
 
 class Rewriting:

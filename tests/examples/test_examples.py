@@ -215,7 +215,7 @@ def test_09_the_floor_is_not_passed_and_the_prediction_comes_before_its_run(resu
 def test_10_every_family_does_every_task(results):
     rows, _ = results("10_families")
     shown = {row["settings"]["family"]: row["result"] for row in rows}
-    assert {*shown} == {"gpt", "bert", "t5", "t5, prefixes", "gpt, longer"}
+    assert {*shown} == {"gpt", "bert", "t5", "t5, prefixes"}
     tasks = {"training", "word", "pronoun", "rewrite"}
     assert {*shown.pop("t5, prefixes")} == {"training", "go on"}
     for family, found in shown.items():
@@ -226,7 +226,6 @@ def test_10_every_family_does_every_task(results):
             assert share >= 0
     # of a GPT that is hardly trained, all words are as likely
     assert shown["gpt"]["word"]["left nats"] == pytest.approx(word["left best nats"], abs=0.2)
-    assert shown["gpt"]["rewrite"]["flops"] * 4 == shown["gpt, longer"]["rewrite"]["flops"]
 
 
 def test_10_families_have_equal_flops():
