@@ -102,14 +102,15 @@ def study(laboratory, tmp_path):
         encoding="utf-8",
     )
     output = tmp_path / "output"
-    with open(output, "w", encoding="utf-8") as file:
-        study = subprocess.Popen([sys.executable, script], cwd=tmp_path, stdout=file,
-                                 stderr=subprocess.PIPE,
-                                 env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)})
-    end = time.monotonic() + 60
-    while output.read_bytes().count(b"\n") < 4 and time.monotonic() < end:
-        time.sleep(0.1)
-    return study, output
+    with open(output, "w", encoding="utf-8") as file, subprocess.Popen(
+        [sys.executable, script], cwd=tmp_path, stdout=file, stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)},
+    ) as study:
+        end = time.monotonic() + 60
+        while output.read_bytes().count(b"\n") < 4 and time.monotonic() < end:
+            time.sleep(0.1)
+        yield study, output
+        study.kill()
 
 
 @pytest.mark.slow
