@@ -43,7 +43,8 @@ def run(trials, measure, path, workers=None, cost=flops_of):
     path, done = Path(path), {key(row["settings"]): row for row in kept(path)}
     waiting = {key(trial): trial for trial in trials if key(trial) not in done}
     workers = min(len(waiting), (os.cpu_count() or 1) if workers is None else workers)
-    finished = _in_processes(waiting, measure, workers) if workers else _here(waiting, measure)
+    here = ((settings, *_timed(measure, settings), None) for settings in waiting.values())
+    finished = _in_processes(waiting, measure, workers) if workers else here
     failures = []
     whole, on_terminal = sum(map(cost, trials)), sys.stderr.isatty()
     with tqdm(total=whole, initial=whole - sum(map(cost, waiting.values())), desc=path.stem,
@@ -53,7 +54,10 @@ def run(trials, measure, path, workers=None, cost=flops_of):
                 failures.append(f"{settings}\n{failure}")
                 continue
             row = {"settings": settings, "result": result, "seconds": round(seconds, 2)}
-            _append(path, row)
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row, allow_nan=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             done[key(settings)] = row
             bar.update(cost(settings))
     if failures:
@@ -98,21 +102,9 @@ def flops_text(C):
     return f"{C:.2g}".replace("e+", "e")
 
 
-def _append(path, row):
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _timed(measure, settings):
     started = time.perf_counter()
     return measure(settings), time.perf_counter() - started
-
-
-def _here(waiting, measure):
-    for settings in waiting.values():
-        yield settings, *_timed(measure, settings), None
 
 
 def _in_processes(waiting, measure, workers):
