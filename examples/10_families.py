@@ -69,7 +69,7 @@ def measure(settings):
     steps = train_for(sizes["flops"], model, family, text, objective, seed=seed)
     found = {"training": {"parameters": model.num_parameters(), "flops": sizes["flops"],
                           "steps": steps}}
-    if arm != "t5":
+    if arm != "t5":  # which fills spans
         found["go on"] = tasks.go_on(family, model, tokenizer, stories[: sizes["stories"]],
                                      seed=1000 * seed)
     if arm == TO_CONTINUE:

@@ -22,6 +22,7 @@ from npgpt.train import evaluate
 
 HERE = Path(__file__).parent
 LONGEST = 20  # of a list, more of which only the ends are kept
+GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 
 
 def measure():
@@ -59,8 +60,7 @@ def _tokens():
 
 
 def _arithmetic():
-    rng, gpt2 = np.random.default_rng(0), GPTConfig(50_257, 1024, 12, 12, 768)
-    parts = parameters_by_part(gpt2)
+    rng, parts = np.random.default_rng(0), parameters_by_part(GPT2)
     normed = autograd.layer_norm(Tensor(rng.normal(3, 5, (1000, 64))), np.ones(64), np.zeros(64))
     score_NT = rng.normal(size=(1000, 50, 64)).sum(axis=2)
     weights_NT, divided_NT = (autograd.softmax(scores).data for scores in (score_NT, score_NT / 8))
@@ -70,8 +70,8 @@ def _arithmetic():
         getattr(autograd, name)(x).sum().backward()
         slopes[name] = x.grad
     return {
-        "table": [gpt2.vocab_size, gpt2.n_embd],
-        "positions": [gpt2.block_size, gpt2.n_embd],
+        "table": [GPT2.vocab_size, GPT2.n_embd],
+        "positions": [GPT2.block_size, GPT2.n_embd],
         "mlp share": parts["MLP"] / (parts["MLP"] + parts["attention"]),
         "norm mean": np.abs(normed.data.mean(axis=1)).max(),
         "norm std": [normed.data.std(axis=1).min(), normed.data.std(axis=1).max()],

@@ -91,13 +91,12 @@ def find_words(family, model, tokenizer, hidden):
     Of a GPT both by what comes before ("left") and by trying each word in the story ("both"). The
     "best" and the "left best" are by the true odds.
     """
-    score = {"gpt": _by_each_word, "bert": _by_mask, "t5": _by_span}[family]
     found = []
     for h in hidden:
         row = {"best nats": -np.log(h.odds_K[h.right]), "best share": h.odds_K.max(),
                "left best nats": -np.log(h.left_K[h.right]), "left best share": h.left_K.max()}
         with model.evaluating():
-            scores = score(model, tokenizer, h)
+            scores = _scores(family, model, tokenizer, h)
         for way, scores_K in scores.items():
             logs_K = log_softmax(Tensor(scores_K)).data
             row[f"{way} nats"], row[f"{way} share"] = -logs_K[h.right], logs_K.argmax() == h.right
@@ -105,30 +104,24 @@ def find_words(family, model, tokenizer, hidden):
     return pd.DataFrame(found).astype(float).mean().to_dict()
 
 
-def _by_each_word(model, tokenizer, hidden):
-    """Return ln of the probability of each word, and of the story with it from there on."""
-    K, begin = len(hidden.words_K), tokenizer.encode("\n\n")
-    texts_KT = np.tile(np.append(begin, hidden.ids_T), (K, 1))
-    texts_KT[:, len(begin) + hidden.at] = hidden.words_K
+def _scores(family, model, tokenizer, h):
+    """Return way -> ln of the probability of each word up to a constant, (K,)."""
+    K, ids_T = len(h.words_K), h.ids_T.copy()
+    if family == "bert":
+        ids_T[h.at] = tokenizer.special_ids[MASK]
+        return {"both": model(ids_T[None])[0].data[0, h.at, h.words_K]}
+    if family == "t5":  # the decoder writes the word, and then ends the span
+        pad, first, second = (tokenizer.special_ids[name] for name in (PAD, *SENTINELS[:2]))
+        ids_T[h.at] = first
+        written_K3 = np.array([[pad, first, word] for word in h.words_K])
+        logs = log_softmax(model(np.tile(ids_T, (K, 1)), written_K3)[0]).data
+        return {"both": logs[np.arange(K), 1, h.words_K] + logs[:, 2, second]}
+    begin = tokenizer.encode("\n\n")
+    texts_KT = np.tile(np.append(begin, ids_T), (K, 1))
+    texts_KT[:, len(begin) + h.at] = h.words_K
     logs = log_softmax(model(texts_KT[:, :-1])[0]).data
-    logs_KT = np.take_along_axis(logs, texts_KT[:, 1:, None], 2)[:, 1 + hidden.at :, 0]
-    return {"left": logs_KT[:, 0], "both": logs_KT.sum(axis=1)}
-
-
-def _by_mask(model, tokenizer, hidden):
-    ids_T = hidden.ids_T.copy()
-    ids_T[hidden.at] = tokenizer.special_ids[MASK]
-    return {"both": model(ids_T[None])[0].data[0, hidden.at, hidden.words_K]}
-
-
-def _by_span(model, tokenizer, hidden):
-    """Return ln of the probability that the decoder writes each word, and then ends the span."""
-    K, ids_T = len(hidden.words_K), hidden.ids_T.copy()
-    pad, first, second = (tokenizer.special_ids[name] for name in (PAD, *SENTINELS[:2]))
-    ids_T[hidden.at] = first
-    written_K3 = np.array([[pad, first, word] for word in hidden.words_K])
-    logs = log_softmax(model(np.tile(ids_T, (K, 1)), written_K3)[0]).data
-    return {"both": logs[np.arange(K), 1, hidden.words_K] + logs[:, 2, second]}
+    logs_KT = np.take_along_axis(logs, texts_KT[:, 1:, None], 2)[:, 1 + h.at :, 0]
+    return {"left": logs_KT[:, 0], "both": logs_KT.sum(axis=1)}  # the word; the story from it on
 
 
 # ---- a story that goes on
