@@ -25,7 +25,8 @@ def commands(flags):
 
 def main(flags):
     if {"-h", "--help"} & {*flags}:
-        raise SystemExit(__doc__)
+        print(__doc__)
+        return
     if not all(map(importlib.util.find_spec, ("scipy", "pandas"))):
         raise SystemExit("the studies need scipy and pandas: pip install -e '.[studies]'")
     for command in commands(flags):
