@@ -10,37 +10,23 @@ its tables, its figures and its part of CONCEPTS.md. The studies are scripts, an
 core of 08 and 09 takes an hour to an hour and a half on two cores, from nothing.
 """
 
-import argparse
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-STUDIES = (
-    "08_ablations", "09_scaling_laws", "10_families", "11_reward", "12_rows", "13_skills",
-    "14_training",
-)
-ALL_AT_ONCE = "08_ablations", "09_scaling_laws", "10_families"  # these have no --all
+STUDIES = sorted(path for path in Path(__file__).parent.glob("[01]?_*.py") if path.stem >= "08")
 
 
 def commands(flags):
-    """Yield the command of each study."""
-    for name in STUDIES:
-        own = [flag for flag in flags if flag != "--all" or name not in ALL_AT_ONCE]
-        yield [sys.executable, str(HERE / f"{name}.py"), *own]
+    """Return the command of each study."""
+    return [[sys.executable, str(path), *flags] for path in STUDIES]
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        prog="python -m examples", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    which = parser.add_mutually_exclusive_group()
-    for flag, help in (("--quick", "tiny models"), ("--report", "no training"),
-                       ("--all", "more seeds, other texts")):
-        which.add_argument(flag, action="append_const", const=flag, dest="flags", help=help)
-    flags = parser.parse_args().flags or []
+def main(flags):
+    if {"-h", "--help"} & {*flags}:
+        print(__doc__)
+        return
     if not all(map(importlib.util.find_spec, ("scipy", "pandas"))):
         raise SystemExit("the studies need scipy and pandas: pip install -e '.[studies]'")
     for command in commands(flags):
@@ -49,4 +35,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

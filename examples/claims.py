@@ -1,7 +1,6 @@
 """Measure the numbers that CLAIMS.md quotes of the examples 00 to 07, and some without training.
 
     python examples/claims.py         all of them into claims.json, a few minutes
-    python examples/claims.py 03 04   of the examples only the named ones
 
 CLAIMS.md is written by hand; a test looks up its numbers here, and those of the studies in theirs.
 """
@@ -9,7 +8,6 @@ CLAIMS.md is written by hand; a test looks up its numbers here, and those of the
 import importlib
 import inspect
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +21,16 @@ from npgpt.files import atomic_write
 from npgpt.train import evaluate
 
 HERE = Path(__file__).parent
-NUMBERS = HERE / "claims.json"
 LONGEST = 20  # of a list, more of which only the ends are kept
 GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 
 
-def measure(names=()):
-    """Run the examples of the sections, or those named ("03"), and keep what they return."""
-    found = json.loads(NUMBERS.read_text(encoding="utf-8")) if names else {}
-    found["facts"] = plain(
-        _tokens() | _parts() | _arithmetic() | _a_step() | _of_the_package())
+def measure():
+    """Write what the examples of the sections return, and the facts."""
+    found = {"facts": _tokens() | _arithmetic() | _steps() | _of_the_package()}
     for path in sorted(HERE.glob("0[0-7]_*.py")):
-        if not names or path.stem[:2] in names:
-            found[path.stem[:2]] = plain(importlib.import_module(path.stem).main())
-    atomic_write(NUMBERS, (json.dumps(found, indent=1) + "\n").encode())
+        found[path.stem[:2]] = importlib.import_module(path.stem).main()
+    atomic_write(HERE / "claims.json", (json.dumps(plain(found), indent=1) + "\n").encode())
 
 
 def plain(value):
@@ -48,60 +42,50 @@ def plain(value):
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
-        ends = value if len(value) <= LONGEST else (value[0], value[-1])
-        return [plain(of) for of in ends]
+        return [plain(of) for of in (value if len(value) <= LONGEST else (value[0], value[-1]))]
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _tokens():
-    text = tales.generate(300_000, seed=1)
+    text, rare = tales.generate(300_000, seed=1), " a zebra in Zanzibar"
     letters, pairs = CharTokenizer.train(text), BPETokenizer.train(text, 1024)
-    parts = [part.decode() for part in pairs.merge_steps(" unhappiness")[-1]]
-    rare = " a zebra in Zanzibar"
     return {
         "characters": letters.vocab_size,
-        "unhappiness": "|".join(parts),
+        "ids of characters": letters.encode("Hello").tolist(),
+        "unhappiness": "|".join(part.decode() for part in pairs.merge_steps(" unhappiness")[-1]),
         "rare": pairs.decode(pairs.encode(rare)) == rare,
         "rare per token": len(rare) / len(pairs.encode(rare)),
         "lines": [inspect.getsource(module).count("\n") for module in (char, bpe)],
-        "ids of characters": letters.encode("Hello").tolist(),
-    }
-
-
-def _parts():
-    parts = parameters_by_part(GPT2)
-    return {
-        "table": [GPT2.vocab_size, GPT2.n_embd],
-        "positions": [GPT2.block_size, GPT2.n_embd],
-        "mlp share": parts["MLP"] / (parts["MLP"] + parts["attention"]),
     }
 
 
 def _arithmetic():
-    rng = np.random.default_rng(0)
-    x_NC = rng.normal(3, 5, (1000, 64))
-    normed = autograd.layer_norm(Tensor(x_NC), np.ones(64), np.zeros(64)).data
+    rng, parts = np.random.default_rng(0), parameters_by_part(GPT2)
+    normed = autograd.layer_norm(Tensor(rng.normal(3, 5, (1000, 64))), np.ones(64), np.zeros(64))
     score_NT = rng.normal(size=(1000, 50, 64)).sum(axis=2)
-    weights_NT = autograd.softmax(score_NT).data
+    weights_NT, divided_NT = (autograd.softmax(scores).data for scores in (score_NT, score_NT / 8))
     slopes = {}  # at -1, and just left and right of 0
-    for name, activation in (("relu", autograd.relu), ("gelu", autograd.gelu)):
+    for name in ("relu", "gelu"):
         x = Tensor(np.array([-1.0, -0.01, 0.01]), requires_grad=True)
-        activation(x).sum().backward()
+        getattr(autograd, name)(x).sum().backward()
         slopes[name] = x.grad
     return {
-        "norm mean": float(np.abs(normed.mean(axis=1)).max()),
-        "norm std": [float(normed.std(axis=1).min()), float(normed.std(axis=1).max())],
-        "softmax sum": float(np.abs(weights_NT.sum(axis=1) - 1).max()),
-        "largest undivided": float(weights_NT.max(axis=1).mean()),
-        "largest divided": float(autograd.softmax(score_NT / 8).data.max(axis=1).mean()),
-        "gelu slope": float(slopes["gelu"][0]),
-        "relu slope": float(slopes["relu"][0]),
-        "turn of the slope": {name: float(x[2] - x[1]) for name, x in slopes.items()},
+        "table": [GPT2.vocab_size, GPT2.n_embd],
+        "positions": [GPT2.block_size, GPT2.n_embd],
+        "mlp share": parts["MLP"] / (parts["MLP"] + parts["attention"]),
+        "norm mean": np.abs(normed.data.mean(axis=1)).max(),
+        "norm std": [normed.data.std(axis=1).min(), normed.data.std(axis=1).max()],
+        "softmax sum": np.abs(weights_NT.sum(axis=1) - 1).max(),
+        "largest undivided": weights_NT.max(axis=1).mean(),
+        "largest divided": divided_NT.max(axis=1).mean(),
+        "gelu slope": slopes["gelu"][0],
+        "relu slope": slopes["relu"][0],
+        "turn of the slope": {name: x[2] - x[1] for name, x in slopes.items()},
     }
 
 
-def _a_step():
-    """Return numbers of AdamW: clipping, and the first step."""
+def _steps():
+    """Return the norm of a gradient clipped to 1, and the size of AdamW's first step."""
     w = Tensor(np.zeros(4), requires_grad=True)
     (w * np.array([300.0, 400.0, 0.0, 0.0])).sum().backward()
     clipped = AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=1.0)
@@ -109,11 +93,8 @@ def _a_step():
     w = Tensor(np.ones(3), requires_grad=True)
     (w * np.array([0.01, -1.0, 1000.0])).sum().backward()
     AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=None).step()
-    return {
-        "norm before clipping": float(norm),
-        "norm clipped": float(norm_clipped),
-        "first steps": np.abs(w.data - 1).tolist(),
-    }
+    return {"norm before clipping": norm, "norm clipped": norm_clipped,
+            "first steps": np.abs(w.data - 1)}
 
 
 def _of_the_package():
@@ -129,4 +110,4 @@ def _of_the_package():
 
 
 if __name__ == "__main__":
-    measure(sys.argv[1:])
+    measure()

@@ -37,25 +37,21 @@ def _parser(doc, quick):
     return parser
 
 
-def study_arguments(doc, quick):
-    """Return the parser of a study's command line.    quick: what --quick does"""
+def run_study(doc, main, write_report, quick, extra=""):
+    """Run a study's `main`, or only its report, by the command line.
+
+    quick   what --quick does
+    extra   what --all adds; without it, `main` has no argument `extra`
+    """
     parser = _parser(doc, quick)
     parser.add_argument("--report", action="store_true", help="no training: tables and figures")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
-    return parser
-
-
-def run_study(doc, main, write_report, quick, extra=""):
-    """Run a study's `main`, or only its report, by the command line.    extra: what --all adds"""
-    parser = study_arguments(doc, quick)
-    if extra:
-        parser.add_argument("--all", action="store_true", help=extra)
+    parser.add_argument("--all", action="store_true", help=extra or "nothing more in this study")
     args = parser.parse_args()
     if args.report:
-        write_report()
-        return
+        return write_report()
     more = {"extra": args.all} if extra else {}
-    main(args.quick, figures_of(not args.quick), workers=args.workers, **more)
+    return main(args.quick, figures_of(not args.quick), workers=args.workers, **more)
 
 
 def figures_of(kept):

@@ -4,33 +4,37 @@
     go on       go on with a story that is begun; the grammar says how far it is one
     rewrite     the story of a queen told of a king, where the grammar has one right answer
     pronoun     which earlier word does "it" mean? read out of hidden states by a probe
-
-Each function returns a dict of numbers.
 """
 
-import math
+import re
 from typing import NamedTuple
 
 import numpy as np
-from families import LONGEST, with_mask
+import pandas as pd
+from families import LONGEST, padded
+from scipy.stats import entropy
 from skills import derivation
 
 from autograd import Tensor, log_softmax
 from npgpt import tales
 from npgpt.families.objectives import MASK, PAD, SENTINELS
-from npgpt.families.writing import fill_masks, write_spans
-from npgpt.reward.verify import derivable
+from npgpt.families.writing import fill_masks
+from npgpt.reward.verify import GrammarVerifier
+from npgpt.sampling import Sampling
 
 NOBLES = tales.GRAMMAR.lists["noble"]  # three lords, then the three ladies
+REASONS = (  # not to cross: one of the animal's, and one of what is in its way
+    ("tired", "noisy"), ("hungry", "crowded"), ("thirsty", "deep"), ("cold", "wide"),
+    ("sad", "steep"), ("scared", "high"),
+)
 TELLS = 0.1  # nats that what follows has to say of a hidden word
 RIDGE = 1.0  # of the linear probe, for inputs of variance 1
 
 
 def choices(story):
-    """Return (where, the options, the one taken) of each choice that derives a story."""
+    """Return (`skills.Piece`, option taken) of each choice that derives a story."""
     return [
-        (piece.at, piece.options,
-         next(o for o in piece.options if story.startswith(o.lead, piece.at)))
+        (piece, next(o for o in piece.options if story.startswith(o.lead, piece.at)))
         for piece in derivation(tales.GRAMMAR, story) if piece.options
     ]
 
@@ -40,103 +44,84 @@ def choices(story):
 
 class Hidden(NamedTuple):
     """A story with a word hidden: which token, the words that could be there, which one is, and
-    the probability of each given all the rest (K,)."""
+    the probability of each given all the rest, and given what comes before it, (K,)."""
 
     ids_T: np.ndarray
     at: int
     words_K: np.ndarray
     right: int
     odds_K: np.ndarray
+    left_K: np.ndarray
 
 
 def hidden_words(tokenizer, stories, seed=0):
     """Return a `Hidden` for each story that has a word of which what follows tells something.
 
-    What could be there are the options of the grammar's choice, all as likely by what came before.
-    With what follows, each is as likely as the grammar makes the story with it.
+    What could be there are the options of the grammar's choice. With what follows, each is as
+    likely as the grammar makes the story with it. By what comes before, all are as likely, but for
+    one list, because of how words are chosen: if a river is "too wide", the river could have been
+    hidden, too, so "wide" is hidden half as often as "tired", which says nothing of the river.
     """
     rng = np.random.default_rng(seed)
-    telling = [[*_hidden_in(tokenizer, story)] for story in stories]
+    telling = [[*_telling(tokenizer, story)] for story in stories]
     return [words[rng.integers(len(words))] for words in telling if words]
 
 
-def _hidden_in(tokenizer, story):
-    for at, options, taken in choices(story):
-        words = [" " + option.lead for option in options]
-        if len(words) < 2 or not all(word in tokenizer.ids for word in words):
+def _telling(tokenizer, story):
+    for piece, taken in choices(story):
+        leads = [option.lead for option in piece.options]
+        words = [" " + lead for lead in leads]
+        is_word = story[piece.at - 1] == " " and tokenizer.ids.keys() >= {*words}
+        if not (piece.field.slot and is_word):  # without a slot, nothing mentions it
             continue
-        before, after = story[: at - 1], story[at + len(taken.lead) :]
-        if not story.startswith(words[options.index(taken)], at - 1):
-            continue
-        likely = [tales.log_probability(before + word + after) for word in words]
-        odds_K = np.array([0.0 if nats is None else math.exp(nats) for nats in likely])
+        before, after = story[: piece.at - 1], story[piece.at + len(taken.lead) :]
+        nats = [tales.log_probability(before + word + after) for word in words]
+        odds_K = np.nan_to_num(np.exp(np.array(nats, float)))  # None, of no story, is nan
         odds_K /= odds_K.sum()
-        entropy = -sum(p * math.log(p) for p in odds_K if p > 0)
-        if entropy < math.log(len(words)) - TELLS:
-            ids = np.array([tokenizer.ids[word] for word in words])
-            yield Hidden(tokenizer.encode(story), len(tokenizer.encode(before)), ids,
-                         options.index(taken), odds_K)
+        if entropy(odds_K) < np.log(len(words)) - TELLS:
+            left_K = np.where(np.isin(leads, [of_barrier for _, of_barrier in REASONS]), 0.5, 1)
+            yield Hidden(tokenizer.encode(story), len(tokenizer.encode(before)),
+                         np.array([tokenizer.ids[word] for word in words]),
+                         piece.options.index(taken), odds_K, left_K / left_K.sum())
 
 
 def find_words(family, model, tokenizer, hidden):
     """Return nats lost on a hidden word, and the share of words found, of those it could be.
 
     Of a GPT both by what comes before ("left") and by trying each word in the story ("both"). The
-    "best" is by the grammar's odds; a "guess" is the best by what comes before alone.
+    "best" and the "left best" are by the true odds.
     """
-    ways = {
-        "gpt": {"left": _by_left, "both": _by_whole},
-        "bert": {"both": _by_mask},
-        "t5": {"both": _by_span},
-    }[family]
-    result = {
-        "words": len(hidden),
-        "best nats": float(np.mean([-math.log(h.odds_K[h.right]) for h in hidden])),
-        "best share": float(np.mean([h.odds_K.max() for h in hidden])),
-        "guess nats": float(np.mean([math.log(len(h.words_K)) for h in hidden])),
-        "guess share": float(np.mean([1 / len(h.words_K) for h in hidden])),
-    }
-    for way, score in ways.items():
+    found = []
+    for h in hidden:
+        row = {"best nats": -np.log(h.odds_K[h.right]), "best share": h.odds_K.max(),
+               "left best nats": -np.log(h.left_K[h.right]), "left best share": h.left_K.max()}
         with model.evaluating():
-            logs = [log_softmax(Tensor(score(model, tokenizer, h))).data for h in hidden]
-        nats = [-log_K[h.right] for log_K, h in zip(logs, hidden, strict=True)]
-        found = [log_K.argmax() == h.right for log_K, h in zip(logs, hidden, strict=True)]
-        result[f"{way} nats"], result[f"{way} share"] = float(np.mean(nats)), float(np.mean(found))
-    return result
+            scores = _scores(family, model, tokenizer, h)
+        for way, scores_K in scores.items():
+            logs_K = log_softmax(Tensor(scores_K)).data
+            row[f"{way} nats"], row[f"{way} share"] = -logs_K[h.right], logs_K.argmax() == h.right
+        found.append(row)
+    return pd.DataFrame(found).astype(float).mean().to_dict()
 
 
-def _begin(tokenizer):
-    return tokenizer.encode("\n\n")
-
-
-def _by_left(model, tokenizer, hidden):
-    context = np.append(_begin(tokenizer), hidden.ids_T[: hidden.at])
-    return model(context[None])[0].data[0, -1, hidden.words_K]
-
-
-def _by_whole(model, tokenizer, hidden):
-    """Return ln of the probability of the story with each word in turn."""
-    texts_KT = np.tile(np.append(_begin(tokenizer), hidden.ids_T), (len(hidden.words_K), 1))
-    texts_KT[:, 2 + hidden.at] = hidden.words_K
+def _scores(family, model, tokenizer, h):
+    """Return way -> ln of the probability of each word up to a constant, (K,)."""
+    K, ids_T = len(h.words_K), h.ids_T.copy()
+    if family == "bert":
+        ids_T[h.at] = tokenizer.special_ids[MASK]
+        return {"both": model(ids_T[None])[0].data[0, h.at, h.words_K]}
+    if family == "t5":  # the decoder writes the word, and then ends the span
+        pad, first, second = (tokenizer.special_ids[name] for name in (PAD, *SENTINELS[:2]))
+        ids_T[h.at] = first
+        written_K3 = np.array([[pad, first, word] for word in h.words_K])
+        logs = log_softmax(model(np.tile(ids_T, (K, 1)), written_K3)[0]).data
+        return {"both": logs[np.arange(K), 1, h.words_K] + logs[:, 2, second]}
+    begin = tokenizer.encode("\n\n")
+    texts_KT = np.tile(np.append(begin, ids_T), (K, 1))
+    texts_KT[:, len(begin) + h.at] = h.words_K
     logs = log_softmax(model(texts_KT[:, :-1])[0]).data
-    return np.take_along_axis(logs, texts_KT[:, 1:, None], 2)[:, 1 + hidden.at :, 0].sum(axis=1)
-
-
-def _by_mask(model, tokenizer, hidden):
-    ids_T = hidden.ids_T.copy()
-    ids_T[hidden.at] = tokenizer.special_ids[MASK]
-    return model(ids_T[None])[0].data[0, hidden.at, hidden.words_K]
-
-
-def _by_span(model, tokenizer, hidden):
-    """Return ln of the probability that the decoder writes each word, and then ends the span."""
-    K, ids_T = len(hidden.words_K), hidden.ids_T.copy()
-    pad, first, second = (tokenizer.special_ids[name] for name in (PAD, *SENTINELS[:2]))
-    ids_T[hidden.at] = first
-    written_K3 = np.tile([pad, first, 0], (K, 1))
-    written_K3[:, 2] = hidden.words_K
-    logs = log_softmax(model(np.tile(ids_T, (K, 1)), written_K3)[0]).data
-    return logs[np.arange(K), 1, hidden.words_K] + logs[:, 2, second]
+    logs_KT = np.take_along_axis(logs, texts_KT[:, 1:, None], 2)[:, 1 + h.at :, 0]
+    return {"left": logs_KT[:, 0], "both": logs_KT.sum(axis=1)}  # the word; the story from it on
 
 
 # ---- a story that goes on
@@ -146,57 +131,24 @@ def go_on(family, model, tokenizer, stories, seed=0):
     """Return shares of stories that the grammar derives, and of what was written before the first
     word that it does not allow. A third of each story is given; words are drawn, each as likely as
     the model has it."""
-    whole, allowed = [], []
+    found, judge = [], GrammarVerifier(tokenizer)
     for i, story in enumerate(stories):
         ids_T = tokenizer.encode(story)
         given = len(ids_T) // 3
-        ids = _up_to_its_end(tokenizer, WAYS_ON[family](model, tokenizer, ids_T, given, seed + i))
-        whole.append(tales.log_probability(tokenizer.decode(ids)) is not None)
-        written = max(1, len(ids) - given)
-        allowed.append((words_allowed(tokenizer, ids) - given) / written)
-    return {"stories": len(stories), "whole": float(np.mean(whole)),
-            "allowed": float(np.mean(allowed))}
-
-
-def words_allowed(tokenizer, ids):
-    """Return how many tokens of a text come before the first that no story has there."""
-    ends = np.cumsum([len(tokenizer.pieces[i]) for i in ids])
-    return int((ends <= derivable(tokenizer.decode(ids))).sum())
-
-
-def _gpt_goes_on(model, tokenizer, ids_T, given, seed):
-    prompt_T = np.append(_begin(tokenizer), ids_T[:given])
-    stop = tokenizer.ids["\n"]
-    return model.generate(prompt_T, LONGEST - given, seed=seed, stop=stop)[2:].tolist()
-
-
-def _bert_goes_on(model, tokenizer, ids_T, given, seed):
-    """Return a mask for each word that is to come, as many as the true story has."""
-    hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
-    return list(fill_masks(model, tokenizer, hidden_T, LONGEST, seed=seed))
-
-
-def _t5_goes_on(model, tokenizer, ids_T, given, seed):
-    """Write span by span, each after all text before it."""
-    text, longer = [], ids_T[:given].tolist()
-    sentinel = tokenizer.special_ids[SENTINELS[0]]
-    while len(text) < len(longer) < LONGEST and tokenizer.ids["\n"] not in longer:
-        text = longer
-        longer = list(write_spans(model, tokenizer, [*text, sentinel], 8, seed=seed + len(text)))
-    return longer
-
-
-def _t5_of_prefixes_goes_on(model, tokenizer, ids_T, given, seed):
-    """Draw what a T5 that was trained on `beginnings` writes, up to the end of a line."""
-    rng, written = np.random.default_rng(seed), [tokenizer.special_ids[PAD]]
-    with model.evaluating():
-        encoded = model.encode(ids_T[None, :given])
-        while len(written) <= LONGEST - given and written[-1] != tokenizer.ids["\n"]:
-            x_BTC = model.decode(np.array([written]), encoded)
-            logs = log_softmax(Tensor(model.head(x_BTC[:, -1]).data[0])).data
-            p = np.exp(logs.astype(float))
-            written.append(int(rng.choice(len(p), p=p / p.sum())))
-    return [*ids_T[:given].tolist(), *written[1:]]
+        if family == "bert":  # a mask for each word that is to come, as many as the story has
+            hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
+            ids = list(fill_masks(model, tokenizer, hidden_T, LONGEST, seed=seed + i))
+        else:
+            begin = tokenizer.encode("\n\n" * (family == "gpt"))
+            prompt_T = np.append(begin, ids_T[:given])
+            (new,) = WRITES[family](model, tokenizer, [prompt_T], LONGEST - given, 1, seed + i)
+            ids = [*ids_T[:given].tolist(), *new]
+        ids = _up_to_its_end(tokenizer, ids)
+        verdict = judge(ids)
+        allowed = len(ids) if verdict.wrong is None else verdict.wrong
+        found.append({"whole": verdict.right,
+                      "allowed": (allowed - given) / max(1, len(ids) - given)})
+    return pd.DataFrame(found).astype(float).mean().to_dict()
 
 
 def beginnings(tokenizer, stories, seed=0):
@@ -206,8 +158,29 @@ def beginnings(tokenizer, stories, seed=0):
     return [np.split(ids_T, [rng.integers(1, len(ids_T))]) for ids_T in texts]
 
 
-WAYS_ON = {"gpt": _gpt_goes_on, "bert": _bert_goes_on, "t5": _t5_goes_on,
-           "t5, prefixes": _t5_of_prefixes_goes_on}
+def _gpt_writes(model, tokenizer, prompts, length, temperature, seed=0):
+    """Return what a GPT writes after each prompt, up to the end of a story."""
+    texts = model.generate(prompts, length, temperature=temperature, seed=seed,
+                           stop=tokenizer.ids["\n"])
+    return [_up_to_its_end(tokenizer, text[len(prompt) :].tolist())
+            for text, prompt in zip(texts, prompts, strict=True)]
+
+
+def _t5_writes(model, tokenizer, sources, length, temperature, seed=0):
+    """Return what the decoder writes for each source."""
+    sampling, rng = Sampling(temperature), np.random.default_rng(seed)
+    pad = tokenizer.special_ids[PAD]
+    source_BS, written_BT = padded(sources, pad), np.full((len(sources), 1), pad)
+    with model.evaluating():
+        encoded = model.encode(source_BS, source_BS != pad)
+        for _ in range(length):
+            x_BTC = model.decode(written_BT, encoded, source_BS != pad)
+            next_B = [sampling.draw(logits_V, rng) for logits_V in model.head(x_BTC[:, -1]).data]
+            written_BT = np.column_stack([written_BT, next_B])
+    return written_BT[:, 1:].tolist()
+
+
+WRITES = {"gpt": _gpt_writes, "t5": _t5_writes}
 
 
 def _up_to_its_end(tokenizer, ids):
@@ -229,10 +202,11 @@ def swapped(story):
     left = iter(taken)
 
     def otherwise(options, _):
-        _, before, option = next(left)
-        return options[(before.index(option) + 3 * (options is NOBLES)) % len(options)]
+        piece, option = next(left)
+        i = piece.options.index(option) + 3 * (options is NOBLES)
+        return options[i % len(options)]
 
-    has_hero = any(options is NOBLES for _, options, _ in taken)
+    has_hero = any(piece.options is NOBLES for piece, _ in taken)
     return tales.GRAMMAR.write(otherwise) if has_hero else None
 
 
@@ -245,163 +219,86 @@ def pairs_to_rewrite(tokenizer, stories):
 def rewrite(family, model, tokenizer, pairs):
     """Return shares of stories rewritten without a fault, and of words right: of those that change,
     and of those that stay as they are."""
-    exact, right, count = 0, np.zeros(2, int), np.zeros(2, int)
-    for first in range(0, len(pairs), 32):
-        some = pairs[first : first + 32]
-        written = WAYS_TO_REWRITE[family](model, tokenizer, [source for source, _ in some])
-        for (source, target), got in zip(some, written, strict=True):
-            right_T = np.append(got, np.full(LONGEST, -1))[: len(target)] == target
-            changes_T = (source != target).astype(int)
-            exact += bool(right_T.all())
-            count += np.bincount(changes_T, minlength=2)
-            right += np.bincount(changes_T[right_T], minlength=2)
-    kept, changed = (right / count).tolist()
-    return {"stories": len(pairs), "exact": exact / len(pairs), "changed": changed, "kept": kept}
-
-
-def _gpt_rewrites(model, tokenizer, sources):
-    texts = model.generate(sources, LONGEST, temperature=0, stop=tokenizer.ids["\n"])
-    return [_up_to_its_end(tokenizer, text[len(source) :].tolist())
-            for text, source in zip(texts, sources, strict=True)]
-
-
-def _bert_rewrites(model, tokenizer, sources):
-    source_BT, mask_BT = with_mask(sources, tokenizer.special_ids[PAD])
-    with model.evaluating():
-        return list(model(source_BT, mask_BT=mask_BT)[0].data.argmax(axis=-1))
-
-
-def _t5_rewrites(model, tokenizer, sources):
-    pad = tokenizer.special_ids[PAD]
-    source_BS, mask_BS = with_mask(sources, pad)
-    written_BT = np.full((len(sources), 1), pad)
-    with model.evaluating():
-        encoded = model.encode(source_BS, mask_BS)
-        for _ in range(source_BS.shape[1]):
-            x_BTC = model.decode(written_BT, encoded, mask_BS)
-            next_B = model.head(x_BTC[:, -1]).data.argmax(axis=-1)
-            written_BT = np.append(written_BT, next_B[:, None], axis=1)
-    return list(written_BT[:, 1:])
-
-
-WAYS_TO_REWRITE = {"gpt": _gpt_rewrites, "bert": _bert_rewrites, "t5": _t5_rewrites}
+    sources, pad = [source for source, _ in pairs], tokenizer.special_ids[PAD]
+    if family == "bert":  # a word for each, all at once
+        source_BT = padded(sources, pad)
+        with model.evaluating():
+            written = model(source_BT, mask_BT=source_BT != pad)[0].data.argmax(axis=-1)
+    else:
+        written = WRITES[family](model, tokenizer, sources, LONGEST, temperature=0)
+    right = [np.append(got, np.full(LONGEST, -1))[: len(target)] == target
+             for got, (_, target) in zip(written, pairs, strict=True)]
+    right_N = np.concatenate(right)
+    changes_N = np.concatenate([source != target for source, target in pairs])
+    return {"exact": np.mean([right_T.all() for right_T in right]),
+            "changed": right_N[changes_N].mean(), "kept": right_N[~changes_N].mean()}
 
 
 # ---- what a pronoun means
 
-
-# Of each pair, "it" is the animal with the first, and what is in its way with the second; a story
-# is taken if both could stand there. A probe is fitted without some pairs and counts on them: it
-# has to find what reasons have in common, and not the words themselves, which can be read off an
-# untrained model, too.
-REASONS = (
-    ("tired", "noisy"), ("hungry", "crowded"), ("thirsty", "deep"), ("cold", "wide"),
-    ("sad", "steep"), ("scared", "high"),
-)
+CROSSING = re.compile(r"A .+ did not cross the \w+ (\w+) because it was too (\w+),")
+READ_AT = {"it": -5, "it, later": -1}  # tokens of that: at the comma, what tells has been said
 
 
-class Pronoun(NamedTuple):
-    """A story, the position whose hidden state is probed, which word is meant, and the fold of the
-    cross-validation that it is in."""
+def crossings(tokenizer, stories):
+    """Return (ids (N, T), (N,) True where "it" is what is in the way, (N,) pair of the reason) of
+    the beginnings of stories, in each pair as many of either meaning.
 
-    ids_T: np.ndarray
-    at: int
-    meant: int
-    fold: int
-
-
-def pronouns(tokenizer, stories):
-    """Return probe -> its list of `Pronoun`, in each fold as many of either word that is meant.
-
-    it           "... because it was too tired,": the animal that stops, or what is in its way. What
-                 it did then, which tells as much, is cut off.
-    it, later    the same, read at the comma: what tells which has been said
+    A story is taken if both reasons of the pair could stand there; else what is in the way would
+    tell. What the animal did then, which tells as much, is cut off.
     """
-    found = []
-    for story in stories:
-        if " did not cross " not in story:
-            continue
-        ids_T = tokenizer.encode(story)
-        at = 1 + len(tokenizer.encode(story.partition(" because it")[0]))
-        reason = tokenizer.pieces[ids_T[at + 3]].strip()
-        fold = next(fold for fold, pair in enumerate(REASONS) if reason in pair)
-        barrier = tokenizer.pieces[ids_T[at - 2]].strip()
-        if REASONS[fold][1] in _reasons_of(barrier):  # else the kind of barrier would tell
-            found.append(Pronoun(ids_T[: at + 5], at, REASONS[fold].index(reason), fold))
-    found = _balanced(found)
-    return {"it": found, "it, later": [row._replace(at=row.at + 4) for row in found]}
+    lists = tales.GRAMMAR.lists
+    why = {o.lead: {reason.lead for reason in lists[o.traits["why"]]} for o in lists["barrier"]}
+    found = [
+        (tokenizer.encode(begun[0]), begun[2] == pair[1], fold)
+        for begun in filter(None, map(CROSSING.match, stories))
+        for fold, pair in enumerate(REASONS) if begun[2] in pair and pair[1] in why[begun[1]]
+    ]
+    n = pd.DataFrame(found, columns=["ids", "meant", "fold"])
+    fewer = pd.crosstab(n.fold, n.meant).min(axis=1)
+    n = n[n.groupby(["fold", "meant"]).cumcount() < n.fold.map(fewer)]
+    return np.stack(n.ids), n.meant.to_numpy(), n.fold.to_numpy()
 
 
-def _reasons_of(barrier):
-    """Return all reasons why one stops in front of a barrier."""
-    options = {option.lead: option for option in tales.GRAMMAR.lists["barrier"]}
-    return {option.lead for option in tales.GRAMMAR.lists[options[barrier].traits["why"]]}
+def probe(model, at, ids_NT, meant_N, fold_N):
+    """Return the share of pronouns of which a linear probe at a token says what is meant.
 
-
-def _balanced(rows):
-    """Return rows with as many of each meaning in each fold."""
-    found = []
-    for fold in range(len(REASONS)):
-        kinds = ([row for row in rows if (row.fold, row.meant) == (fold, meant)]
-                 for meant in (0, 1))
-        for pair in zip(*kinds, strict=False):
-            found += pair
-    return found
-
-
-def probe(family, model, tokenizer, rows):
-    """Return the share of pronouns of which a linear probe says what is meant.
-
-    Each fold counts once; the next chooses the block (of T5's encoder) whose output is read, and
-    the others fit the probe.
+    It is fitted without some pairs of reasons and counts on them: it has to find what reasons have
+    in common, and not the words, which can be read off an untrained model, too. Each pair counts
+    once; the next chooses the block (of T5's encoder) whose output is read.
     """
-    meant_N, fold_N = (np.array([getattr(row, name) for row in rows]) for name in ("meant", "fold"))
-    states, right_N = _states(family, model, tokenizer, rows), np.zeros(len(rows), bool)
+    states, right_N = _states(model, ids_NT), np.zeros(len(ids_NT), bool)
     for fold in range(len(REASONS)):
         choose = (fold + 1) % len(REASONS)
         fit_N = (fold_N != fold) & (fold_N != choose)
-        found = [_fitted(x_NC, meant_N, fit_N) == meant_N for x_NC in states]
+        found = [_fitted(x_NTC[:, at], meant_N, fit_N) == meant_N for x_NTC in states]
         best_N = max(found, key=lambda right_N: right_N[fold_N == choose].mean())
         right_N[fold_N == fold] = best_N[fold_N == fold]
-    return {"share": float(right_N.mean()), "tested": len(rows)}
+    return right_N.mean()
 
 
 def _fitted(x_NC, meant_N, fit_N):
-    """Return the word that a probe chooses, (N,), by least squares on the rows that fit it."""
+    """Return what a probe says, (N,) bool, by least squares on the rows that fit it."""
     x_NC = (x_NC - x_NC[fit_N].mean(axis=0)) / (x_NC[fit_N].std(axis=0) + 1e-6)
     x_NC = np.append(x_NC, np.ones((len(x_NC), 1)), axis=1)
     squares_CC = x_NC[fit_N].T @ x_NC[fit_N] + RIDGE * np.eye(x_NC.shape[1])
-    wanted_NK = np.eye(2)[meant_N[fit_N]]
-    return (x_NC @ np.linalg.solve(squares_CC, x_NC[fit_N].T @ wanted_NK)).argmax(axis=1)
+    wanted_N = np.where(meant_N[fit_N], 1, -1)
+    return x_NC @ np.linalg.solve(squares_CC, x_NC[fit_N].T @ wanted_N) > 0
 
 
-class Recorded:
-    """A block that keeps its last output."""
-
-    def __init__(self, block):
-        self.block = block
-
-    def __call__(self, *args, **kwargs):
-        self.x_BTC = self.block(*args, **kwargs)
-        return self.x_BTC
-
-
-def _states(family, model, tokenizer, rows):
-    """Return the output of each block at the positions that are probed, (N, C) each."""
-    stack = model.encoder if family == "t5" else model
+def _states(model, ids_NT):
+    """Return the output of each block, (N, T, C)."""
+    stack, read = getattr(model, "encoder", model), getattr(model, "encode", model.hidden)
     blocks, found = stack.h, []
-    stack.h = [Recorded(block) for block in blocks]
-    try:
-        for first in range(0, len(rows), 64):
-            some = rows[first : first + 64]
-            ids_BT, mask_BT = with_mask([row.ids_T for row in some], tokenizer.special_ids[PAD])
-            with model.evaluating():
-                if family == "t5":
-                    model.encode(ids_BT, mask_BT)
-                else:  # a GPT sees no padding, which comes after the text
-                    model.hidden(ids_BT, **({"mask_BT": mask_BT} if family == "bert" else {}))
-            at = np.arange(len(some)), [row.at for row in some]
-            found.append([block.x_BTC.data[at] for block in stack.h])
-    finally:
-        stack.h = blocks
-    return [np.concatenate(parts).astype(np.float64) for parts in zip(*found, strict=True)]
+
+    def recorded(block):
+        def run(*args):
+            found.append(block(*args))
+            return found[-1]
+        return run
+
+    stack.h = [recorded(block) for block in blocks]
+    with model.evaluating():
+        read(ids_NT)
+    stack.h = blocks
+    return [x_NTC.data.astype(np.float64) for x_NTC in found]

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from contextlib import suppress
-from multiprocessing.connection import wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,8 @@ def run(trials, measure, path, workers=None, cost=flops_of):
     path, done = Path(path), {key(row["settings"]): row for row in kept(path)}
     waiting = {key(trial): trial for trial in trials if key(trial) not in done}
     workers = min(len(waiting), (os.cpu_count() or 1) if workers is None else workers)
-    finished = _in_processes(waiting, measure, workers) if workers else _here(waiting, measure)
+    here = ((settings, *_timed(measure, settings), None) for settings in waiting.values())
+    finished = _in_processes(waiting, measure, workers) if workers else here
     failures = []
     whole, on_terminal = sum(map(cost, trials)), sys.stderr.isatty()
     with tqdm(total=whole, initial=whole - sum(map(cost, waiting.values())), desc=path.stem,
@@ -54,7 +56,10 @@ def run(trials, measure, path, workers=None, cost=flops_of):
                 failures.append(f"{settings}\n{failure}")
                 continue
             row = {"settings": settings, "result": result, "seconds": round(seconds, 2)}
-            _append(path, row)
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row, allow_nan=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             done[key(settings)] = row
             bar.update(cost(settings))
     if failures:
@@ -115,77 +120,52 @@ def first_below(x, y, level):
     return x[0] if i == 0 else np.interp(level, (y[i], y[i - 1]), (x[i], x[i - 1]))
 
 
-def _append(path, row):
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _here(waiting, measure):
-    for settings in waiting.values():
-        started = time.perf_counter()
-        yield settings, measure(settings), time.perf_counter() - started, None
+def _timed(measure, settings):
+    started = time.perf_counter()
+    return measure(settings), time.perf_counter() - started
 
 
 def _in_processes(waiting, measure, workers):
     """Yield (settings, result, seconds, None), or the failure last, of each as it ends."""
-    trials, running, processes = iter(waiting.values()), {}, []
+    trials, running, before = iter(waiting.values()), {}, dict(os.environ)
 
-    def give(pipe=None):
-        """Send the next trial through a pipe, or to a new process."""
+    def give(pool):
         if settings := next(trials, None):
-            if pipe is None:
-                pipe, process = _started(measure)
-                processes.append(process)
-            running[pipe] = settings
-            with suppress(BrokenPipeError):  # it died while it started: `recv` will say so
-                pipe.send(settings)
+            running[pool.submit(_timed, measure, settings)] = settings, pool
 
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # for the new processes
     try:
         for _ in range(workers):
-            give()
+            give(_process())
         while running:
-            for pipe in wait(list(running)):
-                settings = running.pop(pipe)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                settings, pool = running.pop(future)
                 try:
-                    found = pipe.recv()
-                except (EOFError, OSError):  # OSError: it died with something unread
-                    found, pipe = (None, 0.0, KILLED), None
-                give(pipe)
+                    found = *future.result(), None
+                except BrokenProcessPool:
+                    found, pool = (None, 0.0, KILLED), _process()
+                except Exception:
+                    found = None, 0.0, traceback.format_exc()
+                give(pool)
                 yield settings, *found
-    finally:
-        for process in processes:
-            process.terminate()
-
-
-def _started(measure):
-    """Return (our end of its pipe, a new process of one thread)"""
-    before = dict(os.environ)
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(measure, theirs), daemon=True)
-        process.start()
     finally:
         os.environ.clear()
         os.environ.update(before)
-    theirs.close()  # so that the end of the process is the end of the pipe
-    return ours, process
+        for process in multiprocessing.active_children():
+            process.terminate()
 
 
-def _work(measure, pipe):
-    """Do trials from the pipe, one after another, until the study has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which ends this
-    while True:
-        try:
-            settings = pipe.recv()
-            started = time.perf_counter()
-            try:
-                found = measure(settings), None
-            except Exception:
-                found = None, traceback.format_exc()
-            pipe.send((found[0], time.perf_counter() - started, found[1]))
-        except (EOFError, OSError):  # the study is gone
-            return
+def _process():
+    """Return an executor of one process, so that one that is killed breaks no other."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
+
+
+def _begin():
+    """Leave Ctrl-C to the study, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end_with_it():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()

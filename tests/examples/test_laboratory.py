@@ -19,6 +19,7 @@ def threads(settings):
     return {"threads": numba.config.NUMBA_NUM_THREADS, "seed": settings["seed"]}
 
 def slow(settings):
+    print(os.getpid(), flush=True)
     time.sleep(0.1 if settings["seed"] < 2 else 60)
     return {"seed": settings["seed"]}
 
@@ -87,9 +88,9 @@ def test_what_fails_is_said_once_the_rest_is_done(laboratory, tmp_path):
     assert sorted(row["settings"]["seed"] for row in laboratory.kept(path)) == [0, 3, 4]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
-def test_an_interrupted_study_keeps_what_is_done(laboratory, tmp_path):
+@pytest.fixture
+def study(laboratory, tmp_path):
+    """A process that has done two of four trials, the others take a minute; its output."""
     script = tmp_path / "study.py"
     script.write_text(
         "import sys\n"
@@ -100,12 +101,46 @@ def test_an_interrupted_study_keeps_what_is_done(laboratory, tmp_path):
         "    laboratory.run(trials, measures.slow, 'a.jsonl', workers=2)\n",
         encoding="utf-8",
     )
-    study = subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE,
-                             env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)})
-    path, end = tmp_path / "a.jsonl", time.monotonic() + 60
-    while not (path.exists() and path.read_bytes().count(b"\n") == 2) and time.monotonic() < end:
-        time.sleep(0.1)
-    study.send_signal(signal.SIGINT)
-    error = study.communicate(timeout=20)[1]
+    output = tmp_path / "output"
+    with open(output, "w", encoding="utf-8") as file, subprocess.Popen(
+        [sys.executable, script], cwd=tmp_path, stdout=file, stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)},
+    ) as study:
+        end = time.monotonic() + 60
+        while output.read_bytes().count(b"\n") < 4 and time.monotonic() < end:
+            time.sleep(0.1)
+        yield study, output
+        study.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
+def test_an_interrupted_study_keeps_what_is_done(laboratory, tmp_path, study):
+    process, _ = study
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=20)[1]
     assert b"KeyboardInterrupt" in error
-    assert sorted(row["settings"]["seed"] for row in laboratory.kept(path)) == [0, 1]
+    rows = laboratory.kept(tmp_path / "a.jsonl")
+    assert sorted(row["settings"]["seed"] for row in rows) == [0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="asks for a process by a signal")
+def test_processes_end_with_a_study_that_is_killed(study):
+    process, output = study
+    process.kill()
+    process.wait()
+    waiting, end = {int(pid) for pid in output.read_text().split()}, time.monotonic() + 20
+    assert len(waiting) == 2
+    while waiting and time.monotonic() < end:
+        waiting = {pid for pid in waiting if runs(pid)}
+        time.sleep(0.1)
+    assert not waiting
+
+
+def runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
