@@ -7,41 +7,42 @@ The trainings are those of the studies, at the rates that these chose, with thre
 with one. Results go into runs/again/, a file for each study, and the table into README.md here.
 """
 
-import argparse
 import importlib
-import time
+import sys
 from pathlib import Path
 
 import pandas as pd
-from ablation_rows import other_trials
+from ablation_rows import best_rate
 from example import into_document
 from laboratory import kept, key, markdown, results_of, run
 from scipy import stats
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / "runs" / "again"
-SEEDS = 2, 3, 4  # where seed 1 only chose a rate
+ablations, parts, skills, training, families, scaling = (importlib.import_module(name) for name in (
+    "08_ablations", "12_rows", "13_skills", "14_training", "10_families", "09_scaling_laws"))
 OF_FAMILIES = ("word left nats", "word both nats", "go on whole", "rewrite exact",
                "pronoun it share", "pronoun it, later share")
 
 
 def quoted():
     """Yield (name of a study, its trials that CONCEPTS.md quotes, their `measure`)."""
-    ablations, parts, skills, training, families, scaling = (
-        importlib.import_module(name) for name in (
-            "08_ablations", "12_rows", "13_skills", "14_training", "10_families",
-            "09_scaling_laws"))
-    yield "08_ablations", other_trials(
+    def at_best(rows, results, seeds):
+        return [row.trial(seed, best_rate(row, results)) for seed in seeds for row in rows]
+
+    yield "08_ablations", at_best(
         ablations.ROWS, results_of(ablations.RESULTS), ablations.SEEDS), skills.measure
-    found = results_of(parts.RESULTS)
-    yield "12_rows", other_trials(parts.ARMS + parts.TALES, found, SEEDS), skills.measure
-    found = found | results_of(training.RESULTS)
-    best = training.best_decays(found).values()
-    yield "14_training", other_trials(
-        [arm for arm in training.OPTIMIZERS if arm.group == "Rows" and arm.label in best],
-        found, SEEDS), skills.measure
-    yield "13_skills", [skills.over_time(text, skills.SHOWN, seed)
-                        for text in skills.BASES for seed in skills.SEEDS], skills.measure
+    seeds = parts.SEEDS[:3]  # as seed 1 only chose a rate
+    yield "12_rows", at_best(
+        parts.ARMS + parts.TALES, results_of(parts.RESULTS), seeds), skills.measure
+    runs, *_ = training.frames(training.stored())
+    labels = {label for level in training.LEVELS for label in training.best(
+        runs[(runs.group == "Rows") & (runs.optimizer != "SGD")], level)}
+    yield "14_training", at_best(
+        [row for row in training.OPTIMIZERS if row.label in labels], training.stored(), seeds
+    ), skills.measure
+    yield "13_skills", [trial for (_, channels, _), trial in skills.OVER_TIME.items()
+                        if channels == skills.SHOWN], skills.measure
     yield "10_families", [{"family": family, "seed": seed} for seed in families.SEEDS
                           for family in families.FAMILIES], families.measure
     yield "09_scaling_laws", [t for t in scaling.trials() if t["seed"] == 1], scaling.measure
@@ -55,7 +56,7 @@ def numbers(result):
     return {name: float(flat[name]) for name in OF_FAMILIES if name in flat}
 
 
-def runs(path, arms):
+def runs_of(path, arms):
     """Return (arm, number, seed) -> value of the runs of some arms, whatever their seed, that a
     file has. An arm is `key` of settings without a seed."""
     rows = [(key(row["settings"] | {"seed": None}), name, row["settings"]["seed"], x)
@@ -80,7 +81,7 @@ def report():
     rows = []
     for name, trials, _ in quoted():
         arms = {key(trial | {"seed": None}) for trial in trials}
-        first, again = (runs(folder / f"{name}.jsonl", arms) for folder in (HERE, FOLDER))
+        first, again = (runs_of(folder / f"{name}.jsonl", arms) for folder in (HERE, FOLDER))
         inside, apart = held(first, again), (again / first - 1).abs().dropna()
         rows.append((name, len(trials), f"{inside.sum()} of {len(inside)}",
                      f"{apart.median():.1%}", f"{(apart == 0).mean():.0%}"))
@@ -89,17 +90,13 @@ def report():
     into_document(HERE / "README.md", "again", markdown(head, rows))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--report", action="store_true", help="no training")
-    if not parser.parse_args().report:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        started = time.perf_counter()
+def main(flags):
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if "--report" not in flags:
         for name, trials, measure in quoted():
             run(trials, measure, FOLDER / f"{name}.jsonl")
-        print(f"{(time.perf_counter() - started) / 60:.0f} minutes")
     report()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

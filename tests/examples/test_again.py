@@ -19,7 +19,7 @@ def written(path, **arms):
     rows = [{"settings": {"arm": arm, "seed": seed}, "result": {"excess": x}}
             for arm, values in arms.items() for seed, x in enumerate(values, 1)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return again.runs(path, {key({"arm": arm, "seed": None}) for arm in "abc"})
+    return again.runs_of(path, {key({"arm": arm, "seed": None}) for arm in "abc"})
 
 
 def test_a_mean_outside_the_interval_of_the_first_runs_is_seen(tmp_path):
