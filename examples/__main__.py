@@ -1,13 +1,13 @@
 """The studies behind the claims of CONCEPTS.md, one after another.
 
-    python -m examples            the core: runs the trainings whose numbers are missing
-    python -m examples --all      also more seeds, larger models and other texts
+    python -m examples            the trainings whose numbers are missing, with few seeds
+    python -m examples --all      with all seeds
     python -m examples --report   no training: tables, figures and text from the numbers
     python -m examples --quick    tiny models: checks that all of it runs
 
 Each study trains what its file of numbers lacks, so that one that was stopped goes on, and writes
-its tables, its figures and its part of CONCEPTS.md. The studies are scripts, and run as such. The
-core of 08 and 09 takes an hour to an hour and a half on two cores, from nothing.
+its tables, its figures and its part of CONCEPTS.md. The studies are scripts, and run as such.
+`again.py` trains once more what CONCEPTS.md quotes.
 """
 
 import importlib.util
