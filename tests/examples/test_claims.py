@@ -67,6 +67,16 @@ def test_every_measured_number_is_a_stored_one(stored):
         assert not unknown(row[2], stored[key(row)]), row
 
 
+def test_the_numbers_of_a_study_stand_in_its_report():
+    rows = [row for row in ROWS if script(row) in ("10_families", "13_skills", "14_training")]
+    assert len(rows) >= 8
+    for row in rows:
+        report = (EXAMPLES / f"{script(row)}.md").read_text(encoding="utf-8")
+        shown = {digits for digits, _ in NUMBER.findall(report)}
+        for digits, percent in NUMBER.findall(row[2]):
+            assert digits in shown or not (percent or "." in digits), (digits, row)
+
+
 def test_the_lesson_quotes_what_the_package_loses_without_an_mlp():
     numbers = json.loads((EXAMPLES / "claims.json").read_text(encoding="utf-8"))["facts"]
     whole, *without = numbers["package, then without an MLP"]

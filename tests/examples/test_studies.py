@@ -744,8 +744,8 @@ def test_13_every_number_of_time_and_of_what_is_left_comes_out_again():
         assert [len(seeds) for seeds in sizes] == [3] * 4
         kinds = [name for name in sizes[0][0][0] if name not in ("steps", "one", "all")]
         for skills, excess in (run for seeds in sizes for run in seeds):
-            ends = sum(skills[kind][-1] for kind in kinds)
-            assert ends == pytest.approx(excess, abs=2e-4)  # rounded, each to five digits
+            total = sum(skills[kind][-1] for kind in kinds)
+            assert total == pytest.approx(excess, abs=2e-4)  # rounded, each to five digits
         for kind in kinds:
             halved = [ends([steps_halved(skills)[kind] for skills, _ in seeds], "{:.0f}")
                       for seeds in sizes]
