@@ -108,7 +108,7 @@ def draw(path, rows):
                  ylim=(len(arms), -0.5))
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
         axes.legend(fontsize=8, loc="lower center", ncols=2, frameon=False)
-    drawing.suptitle("Equal parameters and FLOPs (a mark for each seed)")
+    drawing.suptitle("Equal parameters and FLOPs, but for the last GPT; a mark for each seed")
     return plots.save(drawing, path)
 
 

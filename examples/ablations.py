@@ -3,7 +3,8 @@
 The text is tales cut into words (`families.WordTokenizer`), or the rows of `rows.py`, and a row of
 a batch is one story from its beginning: so a model has seen all that its next word depends on, and
 the least loss that is possible on these very stories is known exactly, -ln P(story). The measure is
-how far a model's loss is above it. No story is read twice unless the settings say so.
+how far a model's loss is above it. No story is read twice unless the settings say so, or ask for
+more stories than there are.
 """
 
 import math

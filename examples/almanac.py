@@ -42,7 +42,7 @@ STORIES = (
 )
 FREE = {name: zipf(WORDS[name]) for name in ("time", "look", "mood", "danced", "animal")}
 END, LINE_END = ".\n", "\n"
-LONGEST, MEAN = 22, 17.5  # tokens of a story
+LONGEST = 22  # tokens of a story
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, less their whole part, are spread evenly, however many
 
 

@@ -25,11 +25,7 @@ ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "M
 KILLED = "its process was killed (out of memory?): try fewer at a time, as --workers 1"
 
 
-def flops_of(settings):
-    return settings.get("flops", 1.0)
-
-
-def run(trials, measure, path, workers=None, cost=flops_of):
+def run(trials, measure, path, workers=None):
     """Return the results of the trials, in their order.
 
     trials    list of settings
@@ -37,7 +33,6 @@ def run(trials, measure, path, workers=None, cost=flops_of):
     path      a .jsonl file, with {"settings": ..., "result": ..., "seconds": ...} for each trial
               that has ended, in the order in which they did; what is not in `trials` stays
     workers   processes; None: one for each core; 0: none, all in this process
-    cost      settings -> how long a trial takes beside others, for the time that is left
 
     A result is made of JSON values, and no number is NaN or infinite. Ctrl-C leaves what is done.
     Raises RuntimeError for trials that failed, once the others are done.
@@ -48,9 +43,9 @@ def run(trials, measure, path, workers=None, cost=flops_of):
     here = ((settings, *_timed(measure, settings), None) for settings in waiting.values())
     finished = _in_processes(waiting, measure, workers) if workers else here
     failures = []
-    whole, on_terminal = sum(map(cost, trials)), sys.stderr.isatty()
-    with tqdm(total=whole, initial=whole - sum(map(cost, waiting.values())), desc=path.stem,
-              unit_scale=True, mininterval=0.1 if on_terminal else 60) as bar:
+    flops = {name: trial.get("flops", 1.0) for name, trial in waiting.items()}
+    with tqdm(total=sum(flops.values()), desc=path.stem, unit_scale=True,
+              mininterval=0.1 if sys.stderr.isatty() else 60) as bar:
         for settings, result, seconds, failure in finished:
             if failure:
                 failures.append(f"{settings}\n{failure}")
@@ -61,7 +56,7 @@ def run(trials, measure, path, workers=None, cost=flops_of):
                 file.flush()
                 os.fsync(file.fileno())
             done[key(settings)] = row
-            bar.update(cost(settings))
+            bar.update(flops[key(settings)])
     if failures:
         raise RuntimeError(f"{len(failures)} of {len(trials)} trials failed; the others are kept: "
                            "mend the cause and run again. One of them failed for "
