@@ -15,7 +15,7 @@ class Row(NamedTuple):
 
     changes   to the base
     rates     that are tried
-    by        the measurement that is least at the best of them
+    by        the measurement whose least value makes a rate the best
     beside    labels of the rows that it is compared with
     """
 

@@ -64,7 +64,7 @@ def effects(found):
 
 
 def difference(label, beside):
-    """Return the parts of a label that a different one lacks, and the name of that.
+    """Return the parts of a label that the one beside it lacks, with the name of the latter.
 
     >>> difference("1 head, undivided", "1 head")
     'undivided (beside 1 head)'

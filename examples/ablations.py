@@ -159,7 +159,7 @@ def tested(text):
 class InOrder:
     """The objective: stories in an order that the seed decides, again and again.
 
-    n     so many of the stories only; 0: all
+    n     how many of the stories; 0: all
     bad   steps whose targets are words at random
     """
 

@@ -57,10 +57,10 @@ class Hidden(NamedTuple):
 def hidden_words(tokenizer, stories, seed=0):
     """Return a `Hidden` for each story that has a word of which what follows tells something.
 
-    What could be there are the options of the grammar's choice. With what follows, each is as
-    likely as the grammar makes the story with it. By what comes before, all are as likely, but for
-    one list, because of how words are chosen: if a river is "too wide", the river could have been
-    hidden, too, so "wide" is hidden half as often as "tired", which says nothing of the river.
+    The options of the grammar's choice could be there. Given the whole rest, each is as likely as
+    the grammar makes the story with it. Given only what comes before, all are equally likely, but
+    for one list: where a river is "too wide", "river" could have been hidden as well, so "wide" is
+    hidden half as often as "tired", which says nothing of the river.
     """
     rng = np.random.default_rng(seed)
     telling = [[*_telling(tokenizer, story)] for story in stories]
@@ -195,8 +195,8 @@ def _up_to_its_end(tokenizer, ids):
 def swapped(story):
     """Return the story by the same dice, of a queen if it was of a king; None without either.
 
-    Title, name and every word for the hero change, "her" to "his" or to "him"; so do those of whom
-    the hero meets.
+    Title, name and every word for the hero change, "her" to "his" or to "him", and so do the words
+    for whomever the hero meets.
     """
     taken = choices(story)
     left = iter(taken)
@@ -263,8 +263,8 @@ def crossings(tokenizer, stories):
 def probe(model, at, ids_NT, meant_N, fold_N):
     """Return the share of pronouns of which a linear probe at a token says what is meant.
 
-    It is fitted without some pairs of reasons and counts on them: it has to find what reasons have
-    in common, and not the words, which can be read off an untrained model, too. Each pair counts
+    It is tested on pairs of reasons that it was not fitted on: it has to find what reasons have in
+    common, and not the words, which can be read off an untrained model, too. Each pair counts
     once; the next chooses the block (of T5's encoder) whose output is read.
     """
     states, right_N = _states(model, ids_NT), np.zeros(len(ids_NT), bool)

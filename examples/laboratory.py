@@ -1,8 +1,8 @@
 """Many small trainings side by side, stored as they end.
 
-A trial is its settings, a dict of JSON values with its seed, and what was measured of it, another.
-`run` does those that a file does not have yet, so that a study that was stopped goes on where it
-was. Small models are trained fastest in processes of one thread, as many as there are cores.
+A trial has settings, a dict of JSON values with its seed, and a result, a dict of measurements.
+`run` does the trials that a file does not have yet, so that a study that was stopped goes on where
+it was. Small models are trained fastest in processes of one thread, as many as there are cores.
 """
 
 import json

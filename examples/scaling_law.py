@@ -63,7 +63,7 @@ def fit(N, D, L, E=None, *, excess=False, start=None):
 
 
 def bootstrap(N, D, L, E=None, *, samples=SAMPLES, seed=0, excess=False):
-    """Yield the `Law` of the runs, then that of each sample of as many, drawn with replacement."""
+    """Yield the `Law` of the runs, then of each sample of as many runs, drawn with replacement."""
     rng, law = np.random.default_rng(seed), fit(N, D, L, E, excess=excess)
     yield law
     for _ in range(samples):

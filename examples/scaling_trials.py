@@ -3,7 +3,10 @@
     channels   of a GPT with two blocks; its parameters follow
     flops      of the training, forward and backward; with the size it says how many tokens are read
     rate       of learning, at its peak
-    stories    how many the text to read has; none: POOL
+    stories    how many the text to read has; none: `pool`, else POOL
+    asked      stories to measure the loss on; none: ASKED
+    written    stories that the model writes; none: WRITTEN
+    skills     stories whose excess is split by kind; none: it is not split
     text       one of ALMANACS
     seed       of the first weights and of the order of the text
 """
