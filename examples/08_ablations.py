@@ -81,7 +81,7 @@ def main(quick=False, figures=FIGURES, workers=None):
         gradient and large batches to stand out, and clipping to matter little.
         """)
     if quick:
-        found = frame(*quick_study(ROWS[:3], SEEDS), SEEDS)
+        found = frame(*quick_study(ROWS[:3]), SEEDS)
         picture(draw_effects, figures / "08_ablations.png", found)
         return found
     study(ROWS, RESULTS, workers)

@@ -88,7 +88,7 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
         residuals and undivided scores to learn next to nothing of rows in a thousand steps.
         """)
     if quick:
-        found = frame(*quick_study(ARMS[:3] + TALES[:3], SEEDS), SEEDS)
+        found = frame(*quick_study(ARMS[:3] + TALES[:3]), SEEDS)
         picture(draw_effects, figures / "12_rows.png", found)
         return found
     study(ARMS + TALES, RESULTS, workers, SEEDS if extra else SEEDS[:2])
