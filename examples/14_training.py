@@ -162,7 +162,7 @@ def draw(path, runs, batches, again):
                          color=colour, label=name if by == "excess" else None)
     for level in LEVELS:
         axes[0].axhline((level - 1) * parts.entropy("Rows"), **plots.LANDMARK)
-    log_axes(axes[0], "Muon is ahead; its rate decides where",
+    log_axes(axes[0], "In steps Muon is ahead; its rate says where",
              f"step (dotted: rates of fewest steps to {LEVELS[1]})",
              "nats above the entropy", (20, 100, 500, 1000, 4000), (0.01, 0.1, 1))
     B, (S, B_crit) = np.geomspace(1, max(BATCHES)), critical_batch(batches)

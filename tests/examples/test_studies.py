@@ -918,6 +918,31 @@ def at_best(trained, by, **settings):
     return best, first[best], {seed: r for seed, r in sorted(arms[best].items()) if seed > 1}
 
 
+def test_14_a_step_of_muon_costs_more_flops(trained):
+    usual = {"steps": 4000, "optimizer": "Muon", "decay": 0.1, "lr": 0.02, "seed": 1}
+    sides = [(64, 3 * 64), (64, 64), (64, 4 * 64), (4 * 64, 64)]  # of a block's matrices
+    products = 2 * 5 * sum(2 * 2 * min(a, b) ** 2 * max(a, b) + 2 * min(a, b) ** 3
+                           for a, b in sides)  # of two blocks, five iterations each
+    step = {}
+    for text, length in (("rows", 4000), ("tales", 3200)):
+        (runs,) = [r for s, r in trained if s.get("text", "tales") == text
+                   and usual | {"steps": length} == {name: s[name] for name in usual}]
+        step[text] = runs["flops"] / length
+    rows_, tales_ = ((step[text] + products) / step[text] for text in ("rows", "tales"))
+    prose = " ".join((EXAMPLES / "14_training.md").read_text(encoding="utf-8").split())
+    shown = re.search(r"[|] steps [|] rows [|] 4,000 [|] ([\d.]+) .*?[|] ([\d.]+) ", prose)
+    for sentence in (
+        f"take {step['rows'] / 1e8:.1f}e8 FLOPs a step on rows, "
+        f"{step['tales'] / 1e8:.1f}e8 on tales",
+        f"in Muon add {products / 1e8:.1f}e8, whatever the batch",
+        f"a step costs {rows_:.1f} and {tales_:.1f} times AdamW's",
+        f"as its step costs {rows_:.1f} times AdamW's here",
+        f"AdamW takes {float(shown[1]) / rows_:.2f} of Muon's to 1.2",
+        f"and {float(shown[2]) / rows_:.2f} to 1.05",
+    ):
+        assert sentence in prose, sentence
+
+
 def steps_at(result, length, goal):
     """Return where the curve of 40 points is first below the goal."""
     y, x = np.array(result["curve"]), 20 + length // 40 * np.arange(len(result["curve"]))
@@ -990,7 +1015,7 @@ def test_14_speed_ups_come_out_again(trained, monkeypatch, text, length):
             assert (low > 0.8 and high < 1.2) == ((criterion, length) in (
                 ("excess", 4000), ("excess", 800)))
             concepts = " ".join((ROOT / "CONCEPTS.md").read_text(encoding="utf-8").split())
-            assert "On rows *Muon* is faster, especially early" in concepts
+            assert "On rows *Muon* takes fewer steps, especially early, but more FLOPs" in concepts
             assert text == "tales" or high < 1  # "especially early"
             assert criterion == "excess" or f"the second is {ratio} of the first" in prose
     if (text, length) == ("rows", 1000):
