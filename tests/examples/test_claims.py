@@ -67,12 +67,12 @@ def test_every_measured_number_is_a_stored_one(stored):
         assert not unknown(row[2], stored[key(row)]), row
 
 
-def test_the_numbers_of_a_study_stand_in_its_report():
-    rows = [row for row in ROWS if script(row) in ("10_families", "13_skills", "14_training")]
+def test_the_numbers_of_the_families_stand_in_their_report():
+    rows = [row for row in ROWS if script(row) == "10_families"]
     assert len(rows) >= 8
+    report = (EXAMPLES / "10_families.md").read_text(encoding="utf-8")
+    shown = {digits for digits, _ in NUMBER.findall(report)}
     for row in rows:
-        report = (EXAMPLES / f"{script(row)}.md").read_text(encoding="utf-8")
-        shown = {digits for digits, _ in NUMBER.findall(report)}
         for digits, percent in NUMBER.findall(row[2]):
             assert digits in shown or not (percent or "." in digits), (digits, row)
 
