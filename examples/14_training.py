@@ -83,6 +83,12 @@ def best(runs, by):
     return first.label[first.groupby(ARM)[by].idxmin()]
 
 
+def quickest(runs):
+    """Return the labels of AdamW and Muon on rows with the fewest steps to each of LEVELS."""
+    rows = runs[(runs.group == "Rows") & (runs.optimizer != "SGD")]
+    return {label for level in LEVELS for label in best(rows, level)}
+
+
 def at_best(runs, by):
     """Return the runs of these arms, without seed 1."""
     return runs[(runs.seed > 1) & runs.label.isin(best(runs, by))]
@@ -212,8 +218,7 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
         return quick_study(figures)
     study(OPTIMIZERS, RESULTS, workers, (), results_of(parts.RESULTS))
     runs, *_ = frames(stored())
-    rows = runs[(runs.group == "Rows") & (runs.optimizer != "SGD")]
-    labels = {*best(runs, "excess"), *best(rows, LEVELS[0]), *best(rows, LEVELS[1])}
+    labels = {*best(runs, "excess"), *quickest(runs)}
     study([arm for arm in OPTIMIZERS if arm.label in labels] + SIZES + REPEATED, RESULTS, workers,
           SEEDS if extra else SEEDS[:2], results_of(parts.RESULTS))
     return write_report(figures)

@@ -31,7 +31,8 @@ def main(flags):
         raise SystemExit("the studies need scipy and pandas: pip install -e '.[studies]'")
     for command in commands(flags):
         print("\n$", *command[1:], flush=True)
-        subprocess.run(command, check=True)
+        if code := subprocess.call(command):  # the study has said why
+            raise SystemExit(code)
 
 
 if __name__ == "__main__":

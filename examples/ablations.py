@@ -215,8 +215,8 @@ def train(model, settings, watch=lambda step: None):
             losses.append(step.loss)
             floors.append(objective.floor)
             watch(len(losses))
-            recent = np.mean(losses[-n:]) - np.mean(floors[-n:])
-            if "goal" in s and len(losses) >= n and recent <= s["goal"]:
+            if ("goal" in s and len(losses) >= n
+                    and np.mean(losses[-n:]) - np.mean(floors[-n:]) <= s["goal"]):
                 break
     except FloatingPointError as error:
         stopped = str(error)

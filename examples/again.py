@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 from ablation_rows import best_rate
+from ablations import measured
 from example import into_document
 from laboratory import kept, key, markdown, results_of, run
 from scipy import stats
@@ -31,18 +32,16 @@ def quoted():
         return [row.trial(seed, best_rate(row, results)) for seed in seeds for row in rows]
 
     yield "08_ablations", at_best(
-        ablations.ROWS, results_of(ablations.RESULTS), ablations.SEEDS), skills.measure
+        ablations.ROWS, results_of(ablations.RESULTS), ablations.SEEDS), measured
     seeds = parts.SEEDS[:3]  # as seed 1 only chose a rate
     yield "12_rows", at_best(
-        parts.ARMS + parts.TALES, results_of(parts.RESULTS), seeds), skills.measure
-    runs, *_ = training.frames(training.stored())
-    labels = {label for level in training.LEVELS for label in training.best(
-        runs[(runs.group == "Rows") & (runs.optimizer != "SGD")], level)}
+        parts.ARMS + parts.TALES, results_of(parts.RESULTS), seeds), measured
+    results = training.stored()
+    labels = training.quickest(training.frames(results)[0])
     yield "14_training", at_best(
-        [row for row in training.OPTIMIZERS if row.label in labels], training.stored(), seeds
-    ), skills.measure
+        [row for row in training.OPTIMIZERS if row.label in labels], results, seeds), measured
     yield "13_skills", [trial for (_, channels, _), trial in skills.OVER_TIME.items()
-                        if channels == skills.SHOWN], skills.measure
+                        if channels == skills.SHOWN], measured
     yield "10_families", [{"family": family, "seed": seed} for seed in families.SEEDS
                           for family in families.FAMILIES], families.measure
     yield "09_scaling_laws", [t for t in scaling.trials() if t["seed"] == 1], scaling.measure
@@ -91,7 +90,6 @@ def report():
 
 
 def main(flags):
-    FOLDER.mkdir(parents=True, exist_ok=True)
     if "--report" not in flags:
         for name, trials, measure in quoted():
             run(trials, measure, FOLDER / f"{name}.jsonl")

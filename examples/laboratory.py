@@ -38,6 +38,7 @@ def run(trials, measure, path, workers=None):
     Raises RuntimeError for trials that failed, once the others are done.
     """
     path, done = Path(path), {key(row["settings"]): row for row in kept(path)}
+    path.parent.mkdir(parents=True, exist_ok=True)  # before a training ends, not after
     waiting = {key(trial): trial for trial in trials if key(trial) not in done}
     workers = min(len(waiting), (os.cpu_count() or 1) if workers is None else workers)
     here = ((settings, *_timed(measure, settings), None) for settings in waiting.values())

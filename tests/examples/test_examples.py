@@ -220,7 +220,7 @@ def test_10_every_family_does_every_task(results):
         for share in (*found.get("go on", {}).values(), *found["pronoun"]["it"].values()):
             assert share >= 0
     # of a GPT that is hardly trained, all words are as likely
-    assert shown["gpt"]["word"]["left nats"] == pytest.approx(word["left best nats"], abs=0.2)
+    assert shown["gpt"]["word"]["left nats"] == pytest.approx(word["left best nats"], abs=0.1)
 
 
 def test_10_families_have_equal_flops():

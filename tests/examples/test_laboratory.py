@@ -44,6 +44,12 @@ def laboratory(monkeypatch, tmp_path):
     sys.modules.pop("measures", None)
 
 
+def test_the_folder_of_the_results_is_made(laboratory, tmp_path):
+    path = tmp_path / "new" / "folder" / "a.jsonl"
+    assert laboratory.run([{"seed": 1}], dict, path, workers=0) == [{"seed": 1}]
+    assert len(laboratory.kept(path)) == 1
+
+
 def test_a_trial_is_run_once_and_what_a_crash_tore_is_run_again(laboratory, tmp_path):
     path, calls = tmp_path / "found.jsonl", []
 
