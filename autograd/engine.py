@@ -19,7 +19,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from inspect import Parameter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,10 +66,14 @@ class Tensor:
     data           anything `numpy.asarray` takes. An ndarray is not copied. Python numbers and
                    lists of them become float32 (or int64, or bool).
     requires_grad  whether `backward` leaves dloss/dtensor in `.grad`, an ndarray of this shape and
-                   dtype; TypeError for integers
+                   dtype; TypeError for integers. Set it on leaves only; a result has `detach`
+
+    Between a loss and its backward, `.data` may be replaced: what was recorded keeps the old array.
+    Writes into the array cannot be seen, and make gradients wrong without an error; instead of
+    w.data -= lr * w.grad write w.data = w.data - lr * w.grad, or call `mark_written`.
     """
 
-    __slots__ = ("data", "grad", "node", "output_index", "requires_grad")
+    __slots__ = ("__weakref__", "data", "grad", "node", "output_index", "requires_grad")
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
         self.data = _as_tensor_data(data)
@@ -168,6 +175,8 @@ def _as_tensor_data(data):
 
 
 def _as_array(name, x):
+    if hasattr(x, "filled"):  # np.ma is imported at its first use only
+        raise TypeError(f"{name}: a masked array, whose mask would be lost; use its .filled(value)")
     array = np.asarray(x)
     if array.dtype not in FLOATS and array.dtype.kind not in "iub":
         raise TypeError(f"{name}: dtype {array.dtype} is not supported; use float32 or float64")
@@ -183,9 +192,11 @@ def _as_arrays(name, inputs, keeps_dtype):
     arrays = [
         x.data if isinstance(x, Tensor) else x if x is None else _as_array(name, x) for x in inputs
     ]
-    first = arrays[0].dtype if isinstance(inputs[0], Tensor) else None
-    if first in FLOATS and all([a is None or a.dtype is first for a in arrays]):
-        return arrays  # the usual case needs no more
+    first, plain = arrays[0].dtype if isinstance(inputs[0], Tensor) else None, np.ndarray
+    usual = [a is None or (a.dtype is first and type(a) is plain) for a in arrays]
+    if first in FLOATS and all(usual):
+        return arrays
+    arrays = [a if a is None else _as_array(name, a) for a in arrays]  # a .data may be anything
     for kind in (Tensor, np.ndarray):
         pairs = zip(inputs, arrays, strict=True)
         dtypes = {a.dtype for x, a in pairs if isinstance(x, kind) and a.dtype in FLOATS}
@@ -207,7 +218,11 @@ def _as_arrays(name, inputs, keeps_dtype):
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """`with no_grad():` or `@no_grad()`: ops compute, and record nothing to differentiate."""
+    """`with no_grad():` or `@no_grad()`: ops compute, and record nothing to differentiate.
+
+    In a generator, end the block before each `yield`, or whoever reads it records nothing either;
+    `@no_grad()` above a generator does nothing.
+    """
     token = _recording.set(False)
     try:
         yield
@@ -221,18 +236,38 @@ class Node:
     edges    per array input, where its gradient goes: None (not wanted), a leaf Tensor, or the
              pair (node, index) for output `index` of another node
     outputs  (shape, dtype) of each output, and of its gradient
+    writes   the number of calls of `mark_written` before
     """
 
-    __slots__ = ("__weakref__", "edges", "op", "outputs", "saved")
+    __slots__ = ("__weakref__", "edges", "op", "outputs", "saved", "writes")
 
     def __init__(self, op, saved, edges, outputs):
         self.op, self.saved, self.edges, self.outputs = op, saved, edges, outputs
+        self.writes = _writes.count
 
 
 def _edge(x):
-    if not (isinstance(x, Tensor) and x.requires_grad):
+    if not isinstance(x, Tensor):
         return None
-    return x if x.node is None else (x.node, x.output_index)
+    if x.node is None:
+        return x if x.requires_grad else None
+    if not x.requires_grad:
+        raise RuntimeError(f"requires_grad is False on a result of {x.node.op.name}, which would "
+                           "cut it off without a word; use its .detach()")
+    return x.node, x.output_index
+
+
+# The number of calls of `mark_written`, and by Tensor its name and the number of its last one.
+_writes = SimpleNamespace(count=0, last=WeakKeyDictionary())
+
+
+def mark_written(tensors: dict[str, Tensor]) -> None:
+    """Let `backward` refuse what was recorded before, if it saved an array of these tensors.
+
+    For code that writes into `.data` in place, such as an optimizer, right before it does so.
+    """
+    _writes.count += 1
+    _writes.last.update((x, (name, _writes.count)) for name, x in tensors.items())
 
 
 class Op(Generic[P]):
@@ -253,6 +288,10 @@ class Op(Generic[P]):
         parameters = [p for p in signature.parameters.values() if p.name != "needs"]
         self.__signature__ = signature.replace(parameters=parameters)
         self.array_names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        if not self.array_names and [p.kind for p in parameters[:1]] != [Parameter.VAR_POSITIONAL]:
+            first = parameters[0].name if parameters else "x"
+            raise TypeError(f"op {self.name}: no array is before `/` among its parameters; write "
+                            f"def {self.name}({first}, /), with settings after the `/`")
         self.optional_names = {p.name for p in parameters if p.default is None}
         self.setting_names = [p.name for p in parameters[len(self.array_names) or 1 :]]
 
@@ -263,8 +302,13 @@ class Op(Generic[P]):
         needs = [edge is not None for edge in edges]
         kwargs = {"needs": needs} if self.forward_takes_needs else {}
         start = time.perf_counter()
-        output, saved = self.forward(*arrays, *rest, **settings, **kwargs)
+        result = self.forward(*arrays, *rest, **settings, **kwargs)
         seconds = time.perf_counter() - start
+        if type(result) is not tuple or len(result) != 2:
+            raise TypeError(f"{self.name}: the forward of an op returns a pair, (output, saved), "
+                            "also if nothing is saved: `return output, ()`; of several outputs: "
+                            "`return (one, other), saved`")
+        output, saved = result
         several, node = isinstance(output, tuple), None
         results = tuple(map(Tensor, output)) if several else (Tensor(output),)
         if any(needs):
@@ -288,6 +332,10 @@ class Op(Generic[P]):
 
         needs, sums   see `vjp`; they are passed on if it has these parameters
         """
+        if self.vjp is None:
+            raise TypeError(f"{self.name}: has no vector-Jacobian product; write a function "
+                            f"(d_output, saved) below the op, under @vjp({self.name}), that "
+                            "returns one gradient per array")
         given = {"needs": needs, "sums": sums or [None] * len(needs)} if self.vjp_takes else {}
         gradients = self.vjp(d_output, saved, **{name: given[name] for name in self.vjp_takes})
         return gradients if isinstance(gradients, tuple) else (gradients,)
@@ -311,8 +359,9 @@ class Op(Generic[P]):
             inputs, *rest = arguments or ((),)
             usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
             if not (usable and inputs) or len(rest) > len(known):
-                raise TypeError(f"{self.name}: takes one list of tensors; write {self.name}([a, b])"
-                                f", with {', '.join(known)} after it")
+                after = f", with {', '.join(known)} after it" * bool(known)
+                raise TypeError(f"{self.name}: takes one list of tensors; write "
+                                f"{self.name}([a, b]){after}")
             settings.update(zip(known, rest, strict=False))
             rest = ()
         for name in settings:
@@ -320,9 +369,18 @@ class Op(Generic[P]):
                 has = ", ".join(known) or "no settings"
                 raise TypeError(f"{self.name}: no argument {name!r}; it has {has}")
         if settings or rest:  # indices, say, may be Tensors; a forward sees arrays
-            settings.update((k, x.data) for k, x in settings.items() if isinstance(x, Tensor))
-            rest = [x.data if isinstance(x, Tensor) else x for x in rest]
+            settings.update((k, self._constant(x)) for k, x in settings.items())
+            rest = [self._constant(x) for x in rest]
         return inputs, rest
+
+    def _constant(self, setting):
+        if not isinstance(setting, Tensor):
+            return setting
+        if setting.requires_grad and _recording.get():
+            raise TypeError(f"{self.name}: a Tensor that requires a gradient is given as a setting,"
+                            " which has none; pass its .detach(), or in an op of your own move "
+                            "that parameter before `/`")
+        return setting.data
 
 
 @overload
@@ -331,6 +389,15 @@ def op(forward: Callable[P, Any]) -> Op[P]: ...
 def op(*, keeps_dtype: bool = False, flops: Any = 1) -> Callable[[Callable[P, Any]], Op[P]]: ...
 def op(forward: Any = None, *, keeps_dtype: bool = False, flops: Any = 1) -> Any:
     """Register a forward as an op under its own name; `@vjp(the_op)` adds the derivative.
+
+        @op
+        def scaled_cube(x, /, scale=1.0):    # arrays stand before `/`, settings after it
+            return scale * x**3, (x, scale)  # the output, and what backward will need
+
+        @vjp(scaled_cube)
+        def scaled_cube_vjp(dz, saved):      # the gradient of the output, and what was saved
+            x, scale = saved
+            return dz * scale * 3 * x**2     # one gradient per array
 
     keeps_dtype   for ops that only move elements: integers and bools do not become floats
     flops         FLOPs per element of the output, an exponential counted as 10; or a function
@@ -373,7 +440,9 @@ def backward(tensor: Tensor, gradient: "ArrayLike | Tensor | None" = None) -> No
     gradient   an array of the tensor's shape; may be left out for a single element (it is 1)
 
     Activations are freed as their op is visited, so a second backward through the same nodes is a
-    RuntimeError. Gradients of gradients are not recorded. If an op fails, no `.grad` has changed.
+    RuntimeError. So is a backward through an op that saved a weight which was updated in place
+    since, whether or not its VJP would read it. Gradients of gradients are not recorded. If an op
+    fails, no `.grad` has changed.
     """
     # For each leaf, and each output (node, index): the sum of the gradients of its uses so far.
     sums = {_edge(tensor): _first_gradient(tensor, gradient)}
@@ -425,12 +494,35 @@ def _count_uses(root):
             raise RuntimeError(f"backward: the graph below op {node.op.name!r} was used by an "
                                "earlier backward and is freed; compute the loss again, or add the "
                                "losses before one backward")
+        if node.writes != _writes.count:
+            _refuse_written(node)
         for edge in node.edges:
             if isinstance(edge, tuple):
                 if edge[0] not in uses:
                     stack.append(edge[0])
                 uses[edge[0]] = uses.get(edge[0], 0) + 1
     return uses
+
+
+def _refuse_written(node):
+    """Raise RuntimeError if an array that the node saved was written to after it was recorded."""
+    saved = list(_arrays_in(node.saved))
+    for x, (name, when) in _writes.last.items():
+        if when > node.writes and any(np.may_share_memory(x.data, array) for array in saved):
+            raise RuntimeError(
+                f"backward: {name} {x.shape} was updated in place after {node.op.name} had saved "
+                "it, so the gradient would belong to no weights; compute the loss again after the "
+                "step, or call every backward before the step"
+            )
+
+
+def _arrays_in(saved):
+    """Yield the arrays in nested tuples and lists."""
+    if isinstance(saved, np.ndarray):
+        yield saved
+    elif isinstance(saved, tuple | list):
+        for part in saved:
+            yield from _arrays_in(part)
 
 
 def _visit(node, sums):
@@ -449,7 +541,9 @@ def _visit(node, sums):
     if observer is not None:
         observer.vjp(op, node, d_outputs, gradients, time.perf_counter() - start)
     node.saved, node.edges = None, ()
-    assert len(gradients) == len(edges), f"{op.name}: one gradient per array input is needed"
+    if len(gradients) != len(edges):
+        raise AssertionError(f"{op.name}: its VJP returns {len(gradients)} gradients for "
+                             f"{len(edges)} arrays; return one for each, None where there is none")
     for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
         if edge is None:
             continue
@@ -459,7 +553,9 @@ def _visit(node, sums):
             raise RuntimeError(f"backward: {op.name} has no derivative with respect to an input of "
                                f"shape {expected[0]}; pass that input's .detach()")
         found = (gradient.shape, gradient.dtype)
-        assert found == expected, f"{op.name}: gradient is {found}, its input {expected}"
+        if found != expected:
+            since = "; if its .data was replaced since, compute the loss again" * leaf
+            raise AssertionError(f"{op.name}: gradient is {found}, its input {expected}{since}")
         if not leaf:
             # Out of place: the array may also be on its way to another input.
             sums[edge] = sums[edge] + gradient if edge in sums else gradient

@@ -32,6 +32,7 @@ from safetensors.numpy import save
 
 from autograd import backend
 from autograd.anomaly import described
+from autograd.engine import mark_written
 from npgpt.config import RUN_FORMAT, TrainConfig, check_types, nearest
 from npgpt.files import (
     RUN_STATE,
@@ -298,6 +299,8 @@ def save_checkpoint(folder, model, optimizer):
     """
     save_weights(folder / "model.safetensors", model)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
+    if any(optimizer.missed.values()):  # absent from most runs, and from those of older versions
+        state["missed"] = np.array(list(optimizer.missed.values()), np.int64)
     atomic_write(folder / RUN_STATE, save(state))
 
 
@@ -349,8 +352,16 @@ def load_checkpoint(run, model, optimizer):
     step = arrays.pop("step", None)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
         raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
+    missed = arrays.pop("missed", np.zeros(len(optimizer.missed), np.int64))
+    if (missed.shape, missed.dtype) != ((len(optimizer.missed),), np.int64) or not (
+        (missed >= 0) & (missed <= step)
+    ).all():
+        raise RunError(f"{path}: `missed`, the steps that each weight had no gradient in, is "
+                       "damaged; restore it from a copy, or train again")
+    mark_written(model.parameters())
     _copy_into(_state(model, optimizer), arrays, path)
     optimizer.steps = int(step[0])
+    optimizer.missed = dict(zip(optimizer.missed, missed.tolist(), strict=True))
     return optimizer.steps
 
 

@@ -169,17 +169,13 @@ class TrainConfig:
         for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",
                      "sample_tokens", "min_lr", "seed", "reward_kl", "reward_entropy",
                      "reward_clip"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise ValueError(f"TrainConfig: {name}={value}; use 0 or more, not inf")
+            check_range("TrainConfig", **{name: getattr(self, name)})
         if not (0 < self.lr < math.inf and self.min_lr <= self.lr):
             raise ValueError(
                 f"TrainConfig: lr={self.lr}, min_lr={self.min_lr}; the rate falls from lr to "
                 "min_lr, so lr is positive and min_lr at most lr"
             )
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use [0, 1)")
+        check_range("TrainConfig", below=1, beta1=self.beta1, beta2=self.beta2)
         choices = {"split": SPLITS, "matmul_precision": PRECISIONS} | REWARD_SWITCHES
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -264,6 +260,14 @@ def check_types(settings):
         instead = wanted(value, known.type)
         if instead:
             raise ValueError(f"{type(settings).__name__}: {known.name}={value!r}; use {instead}")
+
+
+def check_range(owner, below=math.inf, **values):
+    """Raise ValueError unless each of the named values is at least 0 and less than `below`."""
+    for name, value in values.items():
+        if not 0 <= value < below:
+            instead = "0 or more, not inf" if below == math.inf else f"[0, {below})"
+            raise ValueError(f"{owner}: {name}={value}; use {instead}")
 
 
 def wanted(value, type):

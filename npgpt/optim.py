@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from autograd import Tensor, backend
+from autograd.engine import mark_written
+from npgpt.config import check_range
 
 
 class AdamW:
@@ -24,6 +26,9 @@ class AdamW:
 
     PyTorch's defaults differ: betas (0.9, 0.999), a weight_decay of 0.01 on every weight, biases
     included, and no clipping.
+
+    A step leaves a weight without a gradient as it is, and does not count for it: `missed` has the
+    number of such steps by name. ValueError for a setting out of its range.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2.
     """
@@ -44,9 +49,14 @@ class AdamW:
             raise ValueError("AdamW: a weight is listed twice, and would move twice; name it once")
         if len({p.dtype for p in self.parameters.values()}) > 1:
             raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
-        self.lr, self.betas, self.eps = _checked_rate(lr), betas, eps
+        if len(betas) != 2:
+            raise ValueError(f"AdamW: betas={betas}; give two, such as (0.9, 0.99)")
+        check_range("AdamW", below=1, beta1=betas[0], beta2=betas[1])
+        check_range("AdamW", lr=lr, eps=eps, weight_decay=weight_decay, grad_clip=grad_clip or 0)
+        self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.grad_clip = weight_decay, grad_clip
         self.steps = 0
+        self.missed = dict.fromkeys(self.parameters, 0)
         self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.beside = {}  # further arrays for checkpoints, as `npgpt.reward` has them
@@ -71,12 +81,12 @@ class AdamW:
         that cannot be updated in place or a gradient of the wrong shape, FloatingPointError if the
         norm is not finite. After an error no weight has moved.
         """
-        lr = _checked_rate(self.lr if lr is None else lr)
-        updated = [self._arrays(name) for name, p in self.parameters.items() if p.grad is not None]
+        lr = self.lr if lr is None else lr
+        check_range("AdamW", lr=lr)
+        updated = {n: self._arrays(n) for n, p in self.parameters.items() if p.grad is not None}
         if not updated:
             raise RuntimeError("AdamW: no weight has a gradient; call loss.backward() first")
-        weights, gradients, m, v = zip(*updated, strict=True)
-        norm = global_norm(gradients)
+        norm = global_norm([gradient for _, gradient, _, _ in updated.values()])
         if not math.isfinite(norm):
             raise FloatingPointError(
                 f"AdamW: the gradient norm is {norm}, so no weight was moved; the loss has "
@@ -84,11 +94,16 @@ class AdamW:
             )
         scale = min(1.0, self.grad_clip / norm) if self.grad_clip and norm > 0 else 1.0
         self.steps += 1
-        decay = [self.weight_decay if weight.ndim >= 2 else 0.0 for weight in weights]
-        backend.adamw_(
-            weights, gradients, m, v, decay, float(lr), *map(float, self.betas), float(self.eps),
-            float(scale), self.steps,
-        )
+        for name in self.missed.keys() - updated.keys():
+            self.missed[name] += 1
+        mark_written({name: self.parameters[name] for name in updated})
+        for missed in {self.missed[name] for name in updated}:  # in most runs it is 0 for all
+            arrays = [updated[name] for name in updated if self.missed[name] == missed]
+            decay = [self.weight_decay if weight.ndim >= 2 else 0.0 for weight, _, _, _ in arrays]
+            backend.adamw_(
+                *zip(*arrays, strict=True), decay, float(lr), *map(float, self.betas),
+                float(self.eps), float(scale), self.steps - missed,
+            )
         return norm
 
     def _arrays(self, name):
@@ -115,18 +130,12 @@ class AdamW:
                 f"AdamW: the gradient of {name} is {gradient.shape}, the weight {weight.shape}; "
                 "a .grad that is set by hand has the shape of its weight"
             )
-        return weight, np.ascontiguousarray(gradient, weight.dtype), m, v
+        return weight, np.asarray(gradient, weight.dtype, order="C"), m, v  # 0-d stays 0-d
 
     def zero_grad(self) -> None:
         """Set every gradient to None, so that the next backward does not add to it."""
         for p in self.parameters.values():
             p.grad = None
-
-
-def _checked_rate(lr):
-    if not 0 <= lr < math.inf:
-        raise ValueError(f"AdamW: lr={lr}; use a finite number of 0 or more")
-    return lr
 
 
 def global_norm(gradients):

@@ -3,13 +3,15 @@
 Compiling all kernels takes tens of seconds, loading compiled ones some milliseconds, so machine
 code is stored on disk. Numba's own cache looks only at the file of the kernel itself, not at the
 files of the functions it calls. Here the folder is named after a hash of all kernel sources: after
-any edit the code comes from an empty folder.
+any edit the code comes from an empty folder. Stored code is executed: whoever can write to the
+folder can run programs as you, so let nobody else write to a NUMBA_CACHE_DIR that you share.
 """
 
 import contextlib
 import functools
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 import warnings
@@ -31,6 +33,13 @@ HERE = Path(__file__).parent
 # a diverged loss would then give any number at all.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
+# What Numba compiles by, as its environment variables set it, apart from the processor, which
+# `_Cache._path` has.
+SETTINGS = (
+    "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "DEBUG_NRT", "ENABLE_PROFILING",
+    "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_FLAGS", "LLVM_REFPRUNE_PASS", "LOOP_VECTORIZE",
+    "OPT", "SLP_VECTORIZE", "USING_SVML",
+)
 
 # Functions of a kernel's `_Cache` and its types, called before it is compiled. If one raises an
 # error, the kernel is not compiled, and its caller gets the error.
@@ -144,7 +153,8 @@ class _Cache:
     """The code of a kernel on disk, in place of Numba's cache: a file for each combination of types
     and processor.
 
-    A damaged file counts as missing, and a file that cannot be written is a warning. Numba has an
+    The file begins with the SHA-256 of the rest. A damaged one counts as missing, as does a link or
+    a pipe in its place; a file that cannot be written is a warning. Numba has an
     index that says which file is for which types. Of two processes that compile for different types
     at once, one could leave its index beside the code of the other.
     """
@@ -160,10 +170,13 @@ class _Cache:
     def load_overload(self, types, target_context):
         target_context.refresh()
         codegen = target_context.codegen()
-        with contextlib.suppress(Exception):  # a damaged file raises errors of any kind
-            stored = serialize.loads(self._path(types, codegen).read_bytes())
-            with _libraries_are(JITCodeLibrary, codegen):
-                return CompileResult._rebuild(target_context, *stored)
+        path = self._path(types, codegen)
+        with contextlib.suppress(Exception):  # there is none, or it cannot be used
+            content = path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b""
+            if hashlib.sha256(content[32:]).digest() == content[:32]:
+                with _libraries_are(JITCodeLibrary, codegen):
+                    stored = serialize.loads(content[32:])
+                    return CompileResult._rebuild(target_context, *stored)
         for listener in listeners:
             listener(self, types)
         return None
@@ -174,7 +187,9 @@ class _Cache:
         try:
             self.cache_path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.cache_path) as folder:  # no reader sees half
-                Path(folder, path.name).write_bytes(serialize.dumps(result._reduce()))
+                content = serialize.dumps(result._reduce())
+                content = hashlib.sha256(content).digest() + content
+                Path(folder, path.name).write_bytes(content)
                 Path(folder, path.name).replace(path)
         except OSError as error:
             warnings.warn(
@@ -226,12 +241,14 @@ def cache_folder(source=__file__):
 
 @functools.cache
 def source_hash(sources):
-    """Return 12 hex digits that change with any source file, the tile, Numba, and Python.
+    """Return 12 hex digits that change with any source file, the tile, Numba and what it compiles
+    by, and Python.
 
     Kernels may import nothing else of ours: Numba compiles the value of a module's global into the
     code, wherever it was imported from.
     """
-    compiled_by = f"{numba.__version__} {sys.implementation.cache_tag} {TILE}"
+    settings = [getattr(numba.config, name, None) for name in SETTINGS]
+    compiled_by = f"{numba.__version__} {sys.implementation.cache_tag} {TILE} {settings}"
     digest = hashlib.sha256(compiled_by.encode())
     for path in [Path(__file__), *sorted(sources.rglob("*.py"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

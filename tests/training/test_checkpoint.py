@@ -60,7 +60,8 @@ def saved(tmp_path_factory):
 def state(model, optimizer):
     arrays = {n: w.data for n, w in model.parameters().items()}
     moments = [*optimizer.m.values(), *optimizer.v.values()]
-    return [a.tobytes() for a in [*arrays.values(), *moments]], optimizer.steps
+    steps = optimizer.steps, optimizer.missed
+    return [a.tobytes() for a in [*arrays.values(), *moments]], steps
 
 
 def load_all(folder):
@@ -77,6 +78,31 @@ def test_what_was_saved_comes_back_to_the_bit(saved):
     assert (run.model, run.training, run.text) == (CONFIG, TrainConfig(), TEXT)
     versions = json.loads((saved / "config.json").read_text(encoding="utf-8"))["versions"]
     assert set(versions) >= {"python", "npgpt", "numpy", "numba"}
+
+
+def test_the_steps_that_a_weight_missed_come_back(tmp_path):
+    run = new_run(tmp_path / "run")
+    model, optimizer = after_steps(2)
+    model.wpe.weight.grad = None
+    optimizer.step()
+    save_checkpoint(run.folder, model, optimizer)
+    assert load_all(run.folder) == state(model, optimizer)
+    assert {n: k for n, k in optimizer.missed.items() if k} == {"wpe.weight": 1}
+    path = run.folder / "train_state.safetensors"
+    arrays = load_file(path)
+    for wrong in (arrays["missed"] * 4, -arrays["missed"], arrays["missed"][1:],
+                  arrays["missed"] * 1.0):
+        save_file(arrays | {"missed": wrong}, path)
+        with pytest.raises(RunError, match="missed.*restore it"):
+            load_all(run.folder)
+
+
+def test_a_checkpoint_that_is_loaded_between_a_loss_and_its_backward(saved):
+    model, optimizer = after_steps(3)
+    loss = model.loss(np.zeros((1, 2), int), np.zeros((1, 2), int))
+    load_checkpoint(read_run(saved), model, optimizer)
+    with pytest.raises(RuntimeError, match=r"backward: \w+[\w.]*\.weight .* updated in place"):
+        loss.backward()
 
 
 def test_a_source_tree_that_is_not_installed_makes_runs_too(tmp_path, monkeypatch):

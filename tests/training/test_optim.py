@@ -85,6 +85,104 @@ def test_a_gradient_that_is_not_finite_moves_nothing():
         assert not optimizer.m[name].any()
 
 
+def drawn_steps(rng):
+    """Yield the gradients of 12 steps by name, of 85 % of the weights, at least of one.
+
+    None is near 0, where v + (g^2 - v), with a beta2 of 0, has few digits.
+    """
+    size = 10 ** rng.uniform(-6, 3)
+    for _ in range(12):
+        gradients = {n: size * rng.choice([-1, 1], w.shape) * rng.uniform(0.3, 2, w.shape)
+                     for n, w in some_weights().items() if rng.random() < 0.85}
+        yield gradients or {"scalar": np.float64(size)}
+
+
+def some_weights():
+    rng = np.random.default_rng(7)
+    shapes = {"scalar": (), "bias": (5,), "matrix": (3, 4), "stack": (2, 3, 2)}
+    return {n: Tensor(np.asarray(rng.normal(size=s)), requires_grad=True)
+            for n, s in shapes.items()}
+
+
+def moved(steps, lr, **settings):
+    """Return the weights after steps of AdamW with these gradients."""
+    weights = some_weights()
+    optimizer = AdamW(weights, lr=lr, **settings)
+    for gradients in steps:
+        for name, weight in weights.items():
+            weight.grad = gradients.get(name)
+        optimizer.step()
+    return {name: weight.data for name, weight in weights.items()}
+
+
+SETTINGS = ("lr", "betas", "eps", "weight_decay", "grad_clip")
+BETA = st.sampled_from([0.0, 0.5, 0.9, 0.99999]) | st.floats(0, 0.9999)
+any_settings = given(seed=st.integers(0, 2**31), settings=st.fixed_dictionaries({
+    "lr": st.floats(1e-4, 0.3), "betas": st.tuples(BETA, BETA),
+    "eps": st.sampled_from([1e-12, 1e-8, 1e-3, 1.0]),
+    "weight_decay": st.sampled_from([0.0, 0.1, 2.0]),
+    "grad_clip": st.sampled_from([None, 0, 1e-3, 1.0, 1e6]),
+}))
+
+
+@any_settings
+def test_each_weight_counts_the_steps_in_which_it_has_a_gradient(seed, settings):
+    steps = list(drawn_steps(np.random.default_rng(seed)))
+    found = moved(steps, **settings)
+    lr, betas, eps, decay, clip = map(settings.get, SETTINGS)
+    for name, weight in some_weights().items():
+        w, m, v, t = weight.data, 0.0, 0.0, 0
+        for gradients in steps:
+            if name in gradients:
+                norm = np.sqrt(sum((g * g).sum() for g in gradients.values()))
+                g = gradients[name] * (min(1, clip / norm) if clip else 1)
+                of_rank = decay if w.ndim >= 2 else 0.0
+                w, m, v = algorithm_2(w, g, m, v, t := t + 1, lr, *betas, eps, of_rank)
+        np.testing.assert_allclose(found[name], w, rtol=1e-11, atol=1e-11)
+
+
+@any_settings
+def test_pytorchs_adamw_makes_the_same_steps(seed, settings):
+    torch = pytest.importorskip("torch")
+    steps = list(drawn_steps(np.random.default_rng(seed)))
+    found = moved(steps, **settings)
+    *rest, decay, clip = map(settings.get, SETTINGS)
+    weights = {n: torch.nn.Parameter(torch.tensor(w.data)) for n, w in some_weights().items()}
+    groups = [{"params": [w], "weight_decay": decay * (w.ndim >= 2)} for w in weights.values()]
+    optimizer = torch.optim.AdamW(groups, *rest)
+    for gradients in steps:
+        for name, weight in weights.items():
+            weight.grad = torch.tensor(gradients[name]) if name in gradients else None
+        norm = torch.sqrt(sum((torch.tensor(g) ** 2).sum() for g in gradients.values()))
+        for weight in [w for w in weights.values() if w.grad is not None and clip]:
+            weight.grad *= min(1.0, clip / norm)  # clip_grad_norm_ adds 1e-6 to the norm
+        optimizer.step()
+    for name, weight in weights.items():
+        np.testing.assert_allclose(found[name], weight.detach(), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("name", "wrong"), [
+    *[(name, value) for name in ("lr", "eps", "weight_decay", "grad_clip")
+      for value in (-1.0, -1e-12, np.nan, np.inf)],
+    ("betas", (0.9,)), ("betas", (0.9, 0.99, 0.999)),
+    *[("betas", pair) for wrong in (1.0, 1.5, -0.1, np.nan) for pair in ((wrong, 0), (0, wrong))],
+])
+def test_settings_out_of_range_are_refused(name, wrong):
+    with pytest.raises(ValueError, match=f"AdamW: {name[:4]}.*=.*(use|give two)"):
+        AdamW(parameters(), **{name: wrong})
+
+
+def test_a_step_between_a_loss_and_its_backward_names_the_weight():
+    weights = parameters()
+    optimizer = AdamW(weights)
+    losses = [((weights["matrix"] + weights["bias"]) * weights["bias"]).sum() for _ in range(3)]
+    for loss in losses[:2]:  # a gradient may be that of several losses
+        loss.backward()
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=r"backward: bias \(5,\) .* mul .*before the step"):
+        losses[2].backward()
+
+
 def test_misuse_is_refused():
     weights = parameters()
     with pytest.raises(ValueError, match="a weight is listed twice"):
