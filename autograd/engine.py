@@ -305,9 +305,8 @@ class Op(Generic[P]):
         result = self.forward(*arrays, *rest, **settings, **kwargs)
         seconds = time.perf_counter() - start
         if type(result) is not tuple or len(result) != 2:
-            raise TypeError(f"{self.name}: the forward of an op returns a pair, (output, saved), "
-                            "also if nothing is saved: `return output, ()`; of several outputs: "
-                            "`return (one, other), saved`")
+            raise TypeError(f"{self.name}: a forward returns a pair, (output, saved); write "
+                            "`return output, ()`, of two outputs `return (one, other), ()`")
         output, saved = result
         several, node = isinstance(output, tuple), None
         results = tuple(map(Tensor, output)) if several else (Tensor(output),)
@@ -333,9 +332,8 @@ class Op(Generic[P]):
         needs, sums   see `vjp`; they are passed on if it has these parameters
         """
         if self.vjp is None:
-            raise TypeError(f"{self.name}: has no vector-Jacobian product; write a function "
-                            f"(d_output, saved) below the op, under @vjp({self.name}), that "
-                            "returns one gradient per array")
+            raise TypeError(f"{self.name} has no vector-Jacobian product; write below it, under "
+                            f"@vjp({self.name}), a function (d_output, saved) -> gradients")
         given = {"needs": needs, "sums": sums or [None] * len(needs)} if self.vjp_takes else {}
         gradients = self.vjp(d_output, saved, **{name: given[name] for name in self.vjp_takes})
         return gradients if isinstance(gradients, tuple) else (gradients,)
@@ -359,9 +357,8 @@ class Op(Generic[P]):
             inputs, *rest = arguments or ((),)
             usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
             if not (usable and inputs) or len(rest) > len(known):
-                after = f", with {', '.join(known)} after it" * bool(known)
-                raise TypeError(f"{self.name}: takes one list of tensors; write "
-                                f"{self.name}([a, b]){after}")
+                raise TypeError(f"{self.name}: takes one list of tensors; write {self.name}([a, b])"
+                                f"{', with ' * bool(known)}{', '.join(known)}")
             settings.update(zip(known, rest, strict=False))
             rest = ()
         for name in settings:
@@ -377,9 +374,8 @@ class Op(Generic[P]):
         if not isinstance(setting, Tensor):
             return setting
         if setting.requires_grad and _recording.get():
-            raise TypeError(f"{self.name}: a Tensor that requires a gradient is given as a setting,"
-                            " which has none; pass its .detach(), or in an op of your own move "
-                            "that parameter before `/`")
+            raise TypeError(f"{self.name}: a setting would get no gradient; pass its .detach(), or "
+                            "in an op of your own move that parameter before `/`")
         return setting.data
 
 
@@ -506,9 +502,8 @@ def _count_uses(root):
 
 def _refuse_written(node):
     """Raise RuntimeError if an array that the node saved was written to after it was recorded."""
-    saved = list(_arrays_in(node.saved))
     for x, (name, when) in _writes.last.items():
-        if when > node.writes and any(np.may_share_memory(x.data, array) for array in saved):
+        if when > node.writes and _shares_memory(node.saved, x.data):
             raise RuntimeError(
                 f"backward: {name} {x.shape} was updated in place after {node.op.name} had saved "
                 "it, so the gradient would belong to no weights; compute the loss again after the "
@@ -516,13 +511,10 @@ def _refuse_written(node):
             )
 
 
-def _arrays_in(saved):
-    """Yield the arrays in nested tuples and lists."""
-    if isinstance(saved, np.ndarray):
-        yield saved
-    elif isinstance(saved, tuple | list):
-        for part in saved:
-            yield from _arrays_in(part)
+def _shares_memory(saved, array):
+    if isinstance(saved, tuple | list):
+        return any(_shares_memory(part, array) for part in saved)
+    return isinstance(saved, np.ndarray) and np.may_share_memory(saved, array)
 
 
 def _visit(node, sums):
@@ -543,7 +535,7 @@ def _visit(node, sums):
     node.saved, node.edges = None, ()
     if len(gradients) != len(edges):
         raise AssertionError(f"{op.name}: its VJP returns {len(gradients)} gradients for "
-                             f"{len(edges)} arrays; return one for each, None where there is none")
+                             f"{len(edges)} arrays; return one for each")
     for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
         if edge is None:
             continue

@@ -349,17 +349,14 @@ def load_checkpoint(run, model, optimizer):
     """
     path = member(run.folder, RUN_STATE)
     arrays = read_arrays(path)
-    step = arrays.pop("step", None)
+    step, none = arrays.pop("step", None), np.zeros(len(optimizer.missed), np.int64)
+    missed = arrays.setdefault("missed", none)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
         raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
-    missed = arrays.pop("missed", np.zeros(len(optimizer.missed), np.int64))
-    if (missed.shape, missed.dtype) != ((len(optimizer.missed),), np.int64) or not (
-        (missed >= 0) & (missed <= step)
-    ).all():
-        raise RunError(f"{path}: `missed`, the steps that each weight had no gradient in, is "
-                       "damaged; restore it from a copy, or train again")
+    if not np.all((missed >= 0) & (missed <= step)):
+        raise RunError(f"{path}: more steps are missed than made; restore it from a copy")
     mark_written(model.parameters())
-    _copy_into(_state(model, optimizer), arrays, path)
+    _copy_into(_state(model, optimizer) | {"missed": none.copy()}, arrays, path)
     optimizer.steps = int(step[0])
     optimizer.missed = dict(zip(optimizer.missed, missed.tolist(), strict=True))
     return optimizer.steps

@@ -28,7 +28,7 @@ class AdamW:
     included, and no clipping.
 
     A step leaves a weight without a gradient as it is, and does not count for it: `missed` has the
-    number of such steps by name. ValueError for a setting out of its range.
+    number of such steps by name.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2.
     """
@@ -81,12 +81,11 @@ class AdamW:
         that cannot be updated in place or a gradient of the wrong shape, FloatingPointError if the
         norm is not finite. After an error no weight has moved.
         """
-        lr = self.lr if lr is None else lr
-        check_range("AdamW", lr=lr)
+        check_range("AdamW", lr=(lr := self.lr if lr is None else lr))
         updated = {n: self._arrays(n) for n, p in self.parameters.items() if p.grad is not None}
         if not updated:
             raise RuntimeError("AdamW: no weight has a gradient; call loss.backward() first")
-        norm = global_norm([gradient for _, gradient, _, _ in updated.values()])
+        norm = global_norm([gradient for _, gradient, *_ in updated.values()])
         if not math.isfinite(norm):
             raise FloatingPointError(
                 f"AdamW: the gradient norm is {norm}, so no weight was moved; the loss has "
@@ -97,13 +96,14 @@ class AdamW:
         for name in self.missed.keys() - updated.keys():
             self.missed[name] += 1
         mark_written({name: self.parameters[name] for name in updated})
+        for i, beta in enumerate(self.betas):
+            for arrays in updated.values() if beta == 0 else ():
+                arrays[2 + i][...] = 0  # or v + (g^2 - v) in the kernel keeps few digits of g^2
         for missed in {self.missed[name] for name in updated}:  # in most runs it is 0 for all
             arrays = [updated[name] for name in updated if self.missed[name] == missed]
-            decay = [self.weight_decay if weight.ndim >= 2 else 0.0 for weight, _, _, _ in arrays]
-            backend.adamw_(
-                *zip(*arrays, strict=True), decay, float(lr), *map(float, self.betas),
-                float(self.eps), float(scale), self.steps - missed,
-            )
+            decay = [self.weight_decay if weight.ndim >= 2 else 0.0 for weight, *_ in arrays]
+            floats = map(float, (lr, *self.betas, self.eps, scale))
+            backend.adamw_(*zip(*arrays, strict=True), decay, *floats, self.steps - missed)
         return norm
 
     def _arrays(self, name):

@@ -146,18 +146,6 @@ def test_an_optimizer_of_weights_without_names_says_what_to_write(given):
         AdamW(given(made(GPT)))
 
 
-@pytest.mark.parametrize("lr", [-1, -1e-9, float("nan"), float("inf")])
-def test_a_learning_rate_is_not_below_0(lr):
-    weight = Tensor([1.0], requires_grad=True)
-    with pytest.raises(ValueError, match=f"AdamW: lr={lr}; use 0 or more"):
-        AdamW({"w": weight}, lr=lr)
-    optimizer, weight.grad = AdamW({"w": weight}, lr=0), np.ones(1, np.float32)
-    with pytest.raises(ValueError, match=f"AdamW: lr={lr}; use 0 or more"):
-        optimizer.step(lr=lr)
-    optimizer.step()
-    assert weight.data == 1 and optimizer.steps == 1
-
-
 @MODEL
 @pytest.mark.parametrize("config", [SIZES, None, "gpt2"], ids=repr)
 def test_a_model_of_a_dict_says_what_to_write(cls, config):

@@ -33,8 +33,7 @@ HERE = Path(__file__).parent
 # a diverged loss would then give any number at all.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
-# What Numba compiles by, as its environment variables set it, apart from the processor, which
-# `_Cache._path` has.
+# Of numba.config: what changes the code, besides the processor, which `_Cache._path` has.
 SETTINGS = (
     "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "DEBUG_NRT", "ENABLE_PROFILING",
     "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_FLAGS", "LLVM_REFPRUNE_PASS", "LOOP_VECTORIZE",
@@ -154,9 +153,9 @@ class _Cache:
     and processor.
 
     The file begins with the SHA-256 of the rest. A damaged one counts as missing, as does a link or
-    a pipe in its place; a file that cannot be written is a warning. Numba has an
-    index that says which file is for which types. Of two processes that compile for different types
-    at once, one could leave its index beside the code of the other.
+    a pipe in its place; a file that cannot be written is a warning. Numba has an index that says
+    which file is for which types. Of two processes that compile for different types at once, one
+    could leave its index beside the code of the other.
     """
 
     def __init__(self, function):
@@ -188,8 +187,7 @@ class _Cache:
             self.cache_path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.cache_path) as folder:  # no reader sees half
                 content = serialize.dumps(result._reduce())
-                content = hashlib.sha256(content).digest() + content
-                Path(folder, path.name).write_bytes(content)
+                Path(folder, path.name).write_bytes(hashlib.sha256(content).digest() + content)
                 Path(folder, path.name).replace(path)
         except OSError as error:
             warnings.warn(
@@ -241,8 +239,7 @@ def cache_folder(source=__file__):
 
 @functools.cache
 def source_hash(sources):
-    """Return 12 hex digits that change with any source file, the tile, Numba and what it compiles
-    by, and Python.
+    """Return 12 hex digits that change with any source file, the tile, Numba's settings, Python.
 
     Kernels may import nothing else of ours: Numba compiles the value of a module's global into the
     code, wherever it was imported from.

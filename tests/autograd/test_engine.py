@@ -131,46 +131,35 @@ def test_backward_twice():
     np.testing.assert_array_equal(x.grad, expected)
 
 
-def test_a_leaf_that_was_written_to_since_an_op_saved_it():
-    for use in (
-        lambda x, w: x * w,
-        autograd.linear,
-        lambda x, w: autograd.linear(x, w.reshape(4).reshape(2, 2)),  # a view of it
-        lambda x, w: autograd.layer_norm(x, w[0], None),
-        lambda x, w: x * w.detach(),  # frozen
-    ):
-        x, w = (Tensor(np.ones((2, 2)), requires_grad=True) for _ in range(2))
-        loss, again = (use(x, w).sum() for _ in range(2))
+@pytest.mark.parametrize("use", [
+    autograd.mul, autograd.linear, lambda x, w: x @ w.reshape(4).reshape(2, 2),
+    lambda x, w: autograd.layer_norm(x, w[0], None), lambda x, w: x * w.detach(),
+])
+def test_a_leaf_that_was_written_to_after_an_op_saved_it(use):
+    x, w = (Tensor(np.ones((2, 2)), requires_grad=True) for _ in range(2))
+    loss = use(x, w).sum()
+    mark_written({"the weight": w, "another": leaf(1.0)})
+    with pytest.raises(RuntimeError, match=r"the weight \(2, 2\) .* again after the step"):
         loss.backward()
-        x.grad = w.grad = None
-        mark_written({"the weight": w, "another": leaf(1.0)})
-        with pytest.raises(RuntimeError, match=r"the weight \(2, 2\) .* again after the step"):
-            again.backward()
-        assert x.grad is w.grad is None
-        use(x, w).sum().backward()
+    assert x.grad is w.grad is None
+    use(x, w).sum().backward()
 
 
 def test_a_leaf_may_change_if_no_op_saved_it_or_its_data_are_replaced():
     a, b, c = leaf(1.0, 2.0), leaf(3.0, 4.0), leaf(5.0, 6.0)
     loss = (a + autograd.exp(b) * c).sum()
-    mark_written({"a": a, "b": b})
     c.data = c.data * 7
-    mark_written({"c": c})
+    mark_written({"a": a, "b": b, "c": c})
     loss.backward()
-    np.testing.assert_array_equal(c.grad, np.exp(b.data))
     np.testing.assert_array_equal(b.grad, np.exp(b.data) * [5, 6])
 
 
-def test_data_of_another_dtype_before_backward():
+def test_what_was_set_on_a_tensor_since():
     x = leaf(1.0, 2.0)
-    loss = (x * 2).sum()
+    y = x * 2
     x.data = x.data.astype(np.float32)
     with pytest.raises(AssertionError, match=r"mul: .*float64.*float32.* \.data was replaced"):
-        loss.backward()
-
-
-def test_requires_grad_is_not_taken_from_a_result():
-    y = leaf(1.0) * 2
+        y.sum().backward()
     y.requires_grad = False
     with pytest.raises(RuntimeError, match=r"a result of mul.*\.detach\(\)"):
         y + leaf(1.0)
@@ -271,40 +260,30 @@ def test_a_registered_op(register):
 
 @pytest.mark.parametrize("result", [lambda x: x, lambda x: [x, ()], lambda x: (x, x, ())])
 def test_a_forward_that_returns_no_pair(register, result):
-    @register[0]
     def alone(x, /):
         return result(x)
 
     with pytest.raises(TypeError, match=r"alone: .*\(output, saved\).*`return output, \(\)`"):
-        alone(leaf(1.0, 2.0))
+        register[0](alone)(leaf(1.0, 2.0))
 
 
-def test_an_op_without_a_vjp_computes_until_backward(register):
+def test_an_op_without_a_vjp_or_with_an_array_that_is_no_array(register):
     @register[0]
-    def triple(x, /):
-        return 3 * x, ()
-
-    y = triple(leaf(2.0))
-    assert y.data == 6
-    with pytest.raises(TypeError, match=r"triple: .*\(d_output, saved\).*@vjp\(triple\)"):
-        y.backward()
-
-
-def test_where_the_slash_stands_says_what_has_a_gradient(register):
-    op, _ = register
-    for forward in (lambda x: (x, ()), lambda x, *more: (x, ()), lambda: ((), ()),
-                    lambda *, axis: ((), ())):
-        with pytest.raises(TypeError, match=r"op <lambda>: .*write def <lambda>\(\w+, /\)"):
-            op(forward)
-
-    @op
-    def by_half(x, /, y):
+    def by_half(x, /, y=3.0):
         return x * y, ()
 
+    with pytest.raises(TypeError, match=r"by_half .*@vjp\(by_half\).*\(d_output, saved\)"):
+        by_half(leaf(2.0)).backward()
     for call in (lambda: by_half(leaf(1.0), leaf(2.0)), lambda: by_half(leaf(1.0), y=leaf(2.0))):
         with pytest.raises(TypeError, match=r"by_half: .*\.detach\(\).*before `/`"):
             call()
     assert by_half(leaf(1.0), leaf(2.0).detach()).data == 2
+
+
+@pytest.mark.parametrize("forward", [lambda x: x, lambda x, *y: x, lambda: 0, lambda *, axis: 0])
+def test_an_op_whose_slash_is_forgotten(register, forward):
+    with pytest.raises(TypeError, match=r"op <lambda>: .*write def <lambda>\(\w+, /\)"):
+        register[0](forward)
 
 
 def test_the_pair_of_functions_works_without_the_engine():

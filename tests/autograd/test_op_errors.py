@@ -185,7 +185,7 @@ ERRORS = [
       for call in (lambda: ag.linear(t(2, 3), None), lambda: ag.linear(t(2, 3)),
                    lambda: ag.linear(t(2, 3), bias=t(3, 4)))],
     *[(lambda wrong=wrong: ag.concat(*wrong), TypeError,
-       r"concat: takes one list of tensors; write concat\(\[a, b\]\), with axis aft")
+       r"concat: takes one list of tensors; write concat\(\[a, b\]\), with axis")
       for wrong in ([], [t(2)], [t(2), t(2)], [[]], [[t(2), None]], [[t(2)], 0, 1])],
     *[(lambda f=f, x=x: f(x, dim=0), TypeError, f"{f.name}: no argument 'dim'; it has axis")
       for f, x in ((ag.sum, t(2)), (ag.softmax, t(2)), (ag.stack, [t(2)]))],

@@ -80,21 +80,20 @@ def test_what_was_saved_comes_back_to_the_bit(saved):
     assert set(versions) >= {"python", "npgpt", "numpy", "numba"}
 
 
-def test_the_steps_that_a_weight_missed_come_back(tmp_path):
-    run = new_run(tmp_path / "run")
+def test_the_steps_that_a_weight_missed_come_back(saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "run")
     model, optimizer = after_steps(2)
     model.wpe.weight.grad = None
     optimizer.step()
-    save_checkpoint(run.folder, model, optimizer)
-    assert load_all(run.folder) == state(model, optimizer)
+    save_checkpoint(folder, model, optimizer)
+    assert load_all(folder) == state(model, optimizer)
     assert {n: k for n, k in optimizer.missed.items() if k} == {"wpe.weight": 1}
-    path = run.folder / "train_state.safetensors"
-    arrays = load_file(path)
-    for wrong in (arrays["missed"] * 4, -arrays["missed"], arrays["missed"][1:],
-                  arrays["missed"] * 1.0):
-        save_file(arrays | {"missed": wrong}, path)
-        with pytest.raises(RunError, match="missed.*restore it"):
-            load_all(run.folder)
+    arrays = load_file(folder / "train_state.safetensors")
+    missed = arrays["missed"]
+    for wrong in (missed * 4, -missed, missed[1:], missed * 1.0):
+        save_file(arrays | {"missed": wrong}, folder / "train_state.safetensors")
+        with pytest.raises(RunError, match="missed.*restore"):
+            load_all(folder)
 
 
 def test_a_checkpoint_that_is_loaded_between_a_loss_and_its_backward(saved):
