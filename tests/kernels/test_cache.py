@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import autograd
 from autograd.kernels import compiler
@@ -127,6 +129,17 @@ def test_an_edit_of_any_source_changes_the_folder(source, tmp_path):
     assert len({hash_now(copy), after, before}) == 3
 
 
+def test_a_setting_of_numba_changes_the_folder(tmp_path, monkeypatch):
+    code = "from autograd.kernels.compiler import cache_folder; print(cache_folder())"
+    folders = {start(tmp_path, code=code).communicate()[0]}
+    settings = ("OPT", 0), ("LOOP_VECTORIZE", 0), ("SLP_VECTORIZE", 1), ("BOUNDSCHECK", 1)
+    for name, value in settings:
+        with monkeypatch.context() as changed:
+            changed.setenv(f"NUMBA_{name}", str(value))
+            folders.add(start(tmp_path, code=code).communicate()[0])
+    assert len(folders) == 1 + len(settings)
+
+
 def test_an_edit_of_the_compiler_changes_the_tokenizers_folder(tmp_path, monkeypatch):
     copy = shutil.copy(compiler.__file__, tmp_path)
     monkeypatch.setattr(compiler, "__file__", copy)
@@ -218,14 +231,42 @@ def loaded():
     return bool(kernel.stats.cache_hits)
 
 
-@pytest.mark.parametrize("part", [0, 0.5])
-def test_a_file_cut_short_is_replaced(tmp_path, monkeypatch, part):
+def link(path, to="/dev/zero"):
+    path.unlink(missing_ok=True)
+    path.symlink_to(to)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda path: path.write_bytes(b""), lambda path: os.truncate(path, path.stat().st_size // 2),
+    link, lambda path: link(path, path.rename(path.with_suffix(".real"))),
+    lambda path: (path.unlink(), os.mkfifo(path)),
+], ids=["empty", "cut", "device", "link", "pipe"])
+def test_a_damaged_file_is_replaced(tmp_path, monkeypatch, damage):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert not loaded()
     (path,) = tmp_path.rglob("*.nbc")
-    content = path.read_bytes()
-    path.write_bytes(content[: int(part * len(content))])
+    damage(path)
     assert not loaded()
+    assert loaded()
+
+
+def test_a_flipped_bit_counts_as_missing(tmp_path, monkeypatch):
+    missing, kernel = [], compiler.serial_kernel(double)
+    monkeypatch.setattr(compiler, "listeners", [lambda *found: missing.append(found)])
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert not loaded()
+    (cache, types), (path,) = missing.pop(), tmp_path.rglob("*.nbc")
+    content = path.read_bytes()
+
+    @given(st.integers(0, 8 * len(content) - 1))
+    def flip(bit):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        assert cache.load_overload(types, kernel.targetctx) is None
+
+    flip()
+    path.write_bytes(content)
     assert loaded()
 
 
