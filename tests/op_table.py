@@ -41,6 +41,8 @@ class Entry(NamedTuple):
     most     gradients of extremes are not compared if a finite input is larger
     positive whether drawn arrays are positive
     exact    whether the forward of the reference can be computed by a complex step
+    apart    whether its gradients are compared on numbers apart: of an op with a kink, or one that
+             is steep behind nearly equal numbers, as a norm is
     """
 
     numpy: object
@@ -52,6 +54,7 @@ class Entry(NamedTuple):
     most: float = inf
     positive: bool = False
     exact: bool = True
+    apart: bool = False
 
 
 def call(name, inputs, rest=(), settings=None):
@@ -375,18 +378,18 @@ def of_two(numpy, **more):
 ag = autograd
 TABLE = {
     "neg": of_one(np.negative), "exp": of_one(np.exp), "tanh": of_one(np.tanh),
-    "abs": of_one(np.abs, exact=False), "log": of_one(np.log, positive=True),
-    "sqrt": of_one(np.sqrt, positive=True), "relu": of_one(lambda x: np.maximum(x, 0)),
+    "abs": of_one(np.abs, exact=False, apart=True), "log": of_one(np.log, positive=True),
+    "sqrt": of_one(np.sqrt, positive=True), "relu": of_one(lambda x: np.maximum(x, 0), apart=True),
     "sigmoid": of_one(lambda x: 1 / (1 + np.exp(-x))),
     "silu": of_one(lambda x: x / (1 + np.exp(-x)), exact=False),
     "add": of_two(np.add), "sub": of_two(np.subtract), "mul": of_two(np.multiply),
     "div": of_two(np.divide), "pow": of_two(np.power, positive=True),
-    "maximum": of_two(np.maximum),
+    "maximum": of_two(np.maximum, apart=True),
     "where": Entry(lambda c, a, b: np.where(c != 0, a, b), broadcast(3), two_rows,
                    lambda a, b: torch.where(torch.from_numpy(half(a)), a, b),
                    lambda a, b: ag.where(half(a), a, b)),
     "clip": Entry(lambda x, low, high: x.clip(low, high), of_clip, row,
-                  lambda x: x.clip(-2.0, 1e29), lambda x: ag.clip(x, -2.0, 1e29)),
+                  lambda x: x.clip(-2.0, 1e29), lambda x: ag.clip(x, -2.0, 1e29), apart=True),
     "gelu": Entry(gelu, of_gelu, row,
                   lambda x: torch.concat([F.gelu(x, approximate=a) for a in GELUS]), both_gelus,
                   exact=False),
@@ -396,7 +399,8 @@ TABLE = {
     # sums
     "sum": Entry(np.sum, reduction, matrix, lambda x: x.sum(1), lambda x: ag.sum(x, 1)),
     "mean": Entry(np.mean, reduction, matrix, lambda x: x.mean(1), lambda x: ag.mean(x, 1)),
-    "max": Entry(np.max, reduction, matrix, lambda x: x.amax(1), lambda x: ag.max(x, 1)),
+    "max": Entry(np.max, reduction, matrix, lambda x: x.amax(1), lambda x: ag.max(x, 1),
+                 apart=True),
     "logsumexp": Entry(logsumexp, reduction, matrix,
                        lambda x: x.logsumexp(1), lambda x: ag.logsumexp(x, 1)),
     "var": Entry(lambda x, correction=0, **along: np.var(x, ddof=correction, **along), reduction,
@@ -410,11 +414,11 @@ TABLE = {
     "layer_norm": Entry(layer_norm, of_layer_norm, lambda n: [(2, n), (n,), (n,)],
                         lambda x, *affine: F.layer_norm(x, x.shape[1:], *affine, 1.0),
                         lambda x, *affine: ag.layer_norm(x, *affine, 1.0), scale=largest,
-                        exact=False),
+                        exact=False, apart=True),
     # as layer norm: in float32 numbers of 1e30 have a y of 0
     "rms_norm": Entry(rms_norm, of_rms_norm, lambda n: [(2, n), (n,)],
                       lambda x, weight: F.rms_norm(x, x.shape[1:], weight, 1.0),
-                      lambda x, weight: ag.rms_norm(x, weight, 1.0), scale=largest),
+                      lambda x, weight: ag.rms_norm(x, weight, 1.0), scale=largest, apart=True),
     "rotary_embedding": Entry(rotary_embedding, of_rotary_embedding, lambda n: [(1, 2, n, 2)],
                               torch_rotary,
                               lambda x: ag.rotary_embedding(x, np.arange(x.shape[2])),
