@@ -1,6 +1,7 @@
 """Runs that learn from a reward: the command, its files, resuming to the bit, its refusals."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tiny_run import TINY, environment
 
 from npgpt import GPT, GPTConfig, TrainConfig, load_run
 from npgpt.cli import main
-from npgpt.config import REWARD_SWITCHES
+from npgpt.config import REWARD_SWITCHES, check_reward
 from npgpt.metrics import COLUMNS, REWARD_COLUMNS, read_metrics
 from npgpt.optim import make_optimizer
 from npgpt.reward.draws import PAD, Rewarded
@@ -117,11 +118,11 @@ def test_one_and_two_threads_give_the_same_bits(start, tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "advice"), [
-    (["--reward-kl", "0.1"], "reward_kl is for a reward; give reward=grammar too, or leave it out"),
-    (["--reward", "grammar", "--reward-loss", "dpo"], "DPO needs reward_kl, its beta, such as 0.1"),
-    (["--reward", "grammar", "--reward-draws", "start"], "use reward_advantage=none"),
-    (["--reward", "grammar", "--reward-kl-estimator", "reward", "--reward-credit", "token"],
-     "use reward_credit=story, or full"),
+    (["--reward-kl", "0.1"], "reward_kl=0.1 needs reward=grammar"),
+    (["--reward", "grammar", "--reward-loss", "dpo"], "reward_loss=dpo needs reward_kl"),
+    (["--reward", "grammar", "--reward-draws", "start"], "reward_draws=start needs reward_adv"),
+    (["--reward", "grammar", "--reward-kl-estimator", "reward", "--reward-credit", "token",
+      "--reward-kl", "0.1"], "reward_credit=token needs reward_kl_estimator=full"),
     (["--reward", "grammar", "--dropout", "0.1"], "give --dropout 0"),
     (["--reward", "grammar", "--reward-updates", "0"], "use 1 or more"),
     (["--reward", "grammar"], "none of the first 4 stories is right"),
@@ -166,6 +167,7 @@ class FirstToken:
 def weights_after(steps=6, **switches):
     config = replace(TrainConfig(reward="grammar", max_iters=20, batch_size=16, lr=1e-2,
                                  min_lr=1e-3, warmup_iters=2), **switches)
+    check_reward(config)
     model, reference = (GPT(GPTConfig(3, 4, 1, 1, 4), seed=1) for _ in range(2))
     reference.wte.weight.data[0] += 1
     shape = config.reward_updates * 16, 5
@@ -176,6 +178,26 @@ def weights_after(steps=6, **switches):
         if step.step == steps:
             break
     return np.concatenate([weight.data.ravel() for weight in model.parameters().values()])
+
+
+NUMBERS = {"reward_kl": 0.1, "reward_entropy": 0.1, "reward_updates": 2, "reward_clip": 0.01}
+CHANGES = [*NUMBERS.items(), *((name, value) for name, values in REWARD_SWITCHES.items()
+                               for value in values[1:] if name != "reward")]
+
+
+@pytest.mark.parametrize("beside", [
+    {}, {"reward_kl": 0.1}, {"reward_updates": 2}, {"reward_advantage": "none"},
+    {"reward_kl": 0.1, "reward_loss": "dpo"}, {"reward_draws": "start", "reward_advantage": "none"},
+    {"reward_kl": 0.1, "reward_kl_estimator": "reward"},
+], ids=str)
+def test_a_setting_that_changes_no_step_is_refused_with_what_makes_it_count(beside):
+    before = weights_after(**beside)
+    for name, value in CHANGES:
+        if name not in beside:
+            try:
+                assert not np.array_equal(before, weights_after(**beside, **{name: value})), name
+            except ValueError as error:
+                assert re.search(r" reward_\w+=\S+ needs \w+", str(error))
 
 
 @pytest.mark.parametrize(("changed", "beside"), [

@@ -23,7 +23,7 @@ from npgpt.checkpoint import (
 )
 from npgpt.checkpoint import settings_from_json as from_json
 from npgpt.cli.settings import read_settings
-from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, setting
+from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, check_reward, setting
 
 CONFIG = """{
   "made_by": "npgpt",%s
@@ -143,6 +143,14 @@ def test_the_format_that_is_written_is_the_last_and_has_a_folder_here(tmp_path):
     assert written.keys() == known.keys()
 
 
+def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path):
+    """It was trained before `check_reward` refused what nothing reads."""
+    folder, _ = run_folder(tmp_path / "run", FORMATS[5].replace("_clip\": 0.2", "_clip\": 0.3"))
+    assert read_run(folder).training == TrainConfig(reward_clip=0.3)
+    with pytest.raises(ValueError, match="reward_clip=0.3 needs reward"):
+        check_reward(read_run(folder).training)
+
+
 @pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5, True])
 def test_a_format_that_is_not_known_is_refused(tmp_path, number):
     config = CONFIG % f'\n"format": {json.dumps(number)},'
@@ -178,7 +186,8 @@ FITS = {
     ("model", "bias"): {"true"},
     ("model", "tie_weights"): {"true"},
     **{("training", name): {"0.5"} for name in (
-        "train_fraction", "lr", "beta1", "beta2", "weight_decay", "grad_clip")},
+        "train_fraction", "lr", "beta1", "beta2", "weight_decay", "grad_clip", "reward_kl",
+        "reward_entropy", "reward_clip")},
     ("model", "dropout"): {"0.5"},
 }
 
