@@ -290,11 +290,11 @@ def wanted(value, type):
     return None
 
 
-def check_known(config, known, reader):
+def check_known(config, known, reader, names):
     """Raise ValueError if a setting that is not in `known` differs from its default.
 
     For code that reads settings by hand, `reader`: without this check it would silently compute or
-    write something different from the model.
+    write something different from the model. `names` is where the code has the list `known`.
     """
     for unread in fields(config):
         value = getattr(config, unread.name)
@@ -302,7 +302,7 @@ def check_known(config, known, reader):
             raise ValueError(
                 f"{reader} does not know the setting {unread.name}={value!r} of a "
                 f"{type(config).__name__}; use the default, {unread.default!r}, or implement it "
-                "there and add its name to the list there"
+                f"there and name it in {names}"
             )
 
 
