@@ -200,13 +200,13 @@ def frozen_log_probs(model, ids):
 def remember(model, optimizer, config):
     """Let the optimizer's checkpoints hold the model as it is now, and the last draw if shared."""
     weights = {name: weight.data.copy() for name, weight in model.parameters().items()}
-    optimizer.beside = {"reference": weights}
+    optimizer.add_state("reference", weights)
     if config.reward_updates > 1:
         count = config.reward_updates * config.batch_size * config.gradient_accumulation_steps
         T = model.config.block_size
-        optimizer.beside["drawn"] = {
+        optimizer.add_state("drawn", {
             "ids": np.full((count, T + 1), PAD), "old": np.zeros((count, T), np.float32),
-        }
+        })
 
 
 def rewarded(dataset, model, optimizer, config, ranks=None):
@@ -224,13 +224,13 @@ def rewarded(dataset, model, optimizer, config, ranks=None):
                          "give --dropout 0")
     reference = type(model)(model.config, seed=0)
     for name, weight in reference.parameters().items():
-        weight.data = optimizer.beside["reference"][name]
+        weight.data = optimizer.extra_state["reference"][name]
     for each in (model, reference):
         use_weights(each, "fp32")
     tokenizer = dataset.tokenizer
     prompt_P = tokenizer.encode(starting_prompt(tokenizer))
     objective = Rewarded(
         tokenizer, model, reference, GrammarVerifier(tokenizer), prompt_P, config,
-        optimizer.beside.get("drawn"),
+        optimizer.extra_state.get("drawn"),
     )
     return replace(dataset, objective=objective)
