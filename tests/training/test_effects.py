@@ -136,7 +136,7 @@ def test_a_resumed_run_is_the_one_that_never_stopped(tmp_path, changes):
     found = dict(reachable(twice))
     lost = [path for path, content in reachable(once) if found.get(path) != content]
     assert not lost, (
-        f"{lost} outlives a step and is not in the checkpoint: give its arrays to "
+        f"{lost[:3]} outlives a step and is not in the checkpoint: give its arrays to "
         "AdamW.add_state, or add it to _state in npgpt/checkpoint.py"
     )
     ours, theirs = ([{**row, "seconds": 0} for row in read_metrics(tmp_path / n / "metrics.csv")]
