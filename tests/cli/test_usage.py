@@ -1,6 +1,8 @@
 """How the program is asked for help and for its version, and what it says of a mistyped command
 line: one line, and the help that goes on from there."""
 
+import argparse
+import importlib
 import re
 import shlex
 import subprocess
@@ -209,3 +211,14 @@ def test_settings_of_all_kinds_are_flags():
     flags = {action.dest for action in parser_of("train")._actions}
     for config in (family.Config for family in FAMILIES.values()):
         assert set(config.__dataclass_fields__) - {"vocab_size"} <= flags
+
+
+def test_each_command_is_listed_and_each_argument_has_a_help_text():
+    files = {path.stem for path in (ROOT / "npgpt" / "cli").glob("[!_]*.py")}
+    listed = {name.replace("-", "_") for name in program.COMMANDS}
+    assert files - {"settings", "streams"} == listed, "npgpt/cli/__init__.py: list it in COMMANDS"
+    for name in listed:
+        parser = argparse.ArgumentParser()
+        importlib.import_module(f"npgpt.cli.{name}").add_arguments(parser)
+        for argument in parser._actions:
+            assert argument.help, f"npgpt/cli/{name}.py: give {argument.dest} a help text"
