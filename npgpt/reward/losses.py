@@ -70,10 +70,7 @@ def policy_loss(logp_BT, all_BTV, draw, config):
 
 
 def dpo_loss(logp_BT, draw, config):
-    """Return DPO's loss of the pairs of a `Draw`, each a right story and a wrong one, in its order.
-
-    Stories that are left over count for nothing; without a pair the loss is 0.
-    """
+    """Return DPO's loss of a `Draw`'s right and wrong stories in pairs, in order; 0 without one."""
     right_B = draw.valid_B > 0
     P = min(right_B.sum(), (~right_B).sum())
     right_P, wrong_P = np.flatnonzero(right_B)[:P], np.flatnonzero(~right_B)[:P]

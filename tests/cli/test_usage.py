@@ -1,8 +1,6 @@
 """How the program is asked for help and for its version, and what it says of a mistyped command
 line: one line, and the help that goes on from there."""
 
-import argparse
-import importlib
 import re
 import shlex
 import subprocess
@@ -217,8 +215,6 @@ def test_each_command_is_listed_and_each_argument_has_a_help_text():
     files = {path.stem for path in (ROOT / "npgpt" / "cli").glob("[!_]*.py")}
     listed = {name.replace("-", "_") for name in program.COMMANDS}
     assert files - {"settings", "streams"} == listed, "npgpt/cli/__init__.py: list it in COMMANDS"
-    for name in listed:
-        parser = argparse.ArgumentParser()
-        importlib.import_module(f"npgpt.cli.{name}").add_arguments(parser)
-        for argument in parser._actions:
-            assert argument.help, f"npgpt/cli/{name}.py: give {argument.dest} a help text"
+    for command in program.COMMANDS:
+        for argument in parser_of(command)._actions:
+            assert argument.help, f"npgpt {command}: give {argument.dest} a help text"
