@@ -83,10 +83,11 @@ class FromPool(Rewarded):
 
 
 def pairs(model, verify, rng, count=256):
-    """Return as many right stories as wrong ones after them, both written by a model."""
+    """Return right stories and wrong ones in turns, as many of each, all written by a model."""
     ids = draw_stories(model, language().prompt_P, 4096, verify, rng)
     right_B = np.array([verify(row[1:][row[1:] != PAD]).right for row in ids])
-    return np.concatenate([ids[right_B][:count], ids[~right_B][:count]])
+    both = zip(ids[right_B][:count], ids[~right_B][:count], strict=False)
+    return np.array([row for pair in both for row in pair])
 
 
 def kl_to(reference, model, verify, rng, count=512):
@@ -120,7 +121,7 @@ def trained(settings):
         found, _ = exact(model, of, filter_S)
         found |= {"step": step} | {k: seen[k] for k in ("kl", "reward") if k in seen}
         if settings.get("pool") == "pairs":
-            chosen, rejected = (mass(model, side) for side in np.split(objective.pool, 2))
+            chosen, rejected = (mass(model, objective.pool[side::2]) for side in (0, 1))
             found |= {"chosen": chosen, "rejected": rejected, "other": found["valid"] - chosen}
         return found
 

@@ -22,6 +22,21 @@ REWARD_SWITCHES = {
     "reward_length": ("sum", "mean"),
     "reward_kl_estimator": ("full", "k1", "k2", "k3", "reward"),
 }
+# What settings of a reward need where they differ from their defaults, a test and words for it.
+REWARD_NEEDS = (
+    ("kl kl_estimator entropy updates clip credit advantage length draws loss",
+     lambda c: c.reward, "reward=grammar"),
+    ("kl_estimator entropy updates clip credit advantage length",
+     lambda c: c.reward_loss == "policy", "reward_loss=policy"),
+    ("kl_estimator loss", lambda c: c.reward_kl, "reward_kl, such as 0.1"),
+    ("clip", lambda c: c.reward_updates > 1, "reward_updates=2 or more"),
+    ("credit", lambda c: c.reward_advantage != "none", "reward_advantage=mean"),
+    ("credit", lambda c: c.reward_kl_estimator != "reward", "reward_kl_estimator=full"),
+    ("loss", lambda c: c.gradient_accumulation_steps == 1, "gradient_accumulation_steps=1"),
+    ("draws", lambda c: c.reward_loss == "dpo" or c.reward_advantage == "none",
+     "reward_advantage=none, rejection sampling"),
+    ("draws", lambda c: c.reward_updates == 1, "reward_updates=1"),
+)
 RUN_FORMAT = 5  # of the config.json in run folders; format 1 has no number
 
 
@@ -183,34 +198,25 @@ class TrainConfig:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)!r}; use {known}")
         if not 0 <= self.keep <= 100:
             raise ValueError(f"TrainConfig: keep={self.keep}; use 0 to 100")
-        self._check_reward()
         if not 0 < self.train_fraction < 1:
             raise ValueError(
                 f"TrainConfig: train_fraction={self.train_fraction}; the rest is for validation, "
                 "so use a fraction between 0 and 1, such as 0.9"
             )
 
-    def _check_reward(self):
-        changed = [
-            known.name for known in fields(self)
-            if known.name.startswith("reward_") and getattr(self, known.name) != known.default
-        ]
-        instead = None
-        if changed and not self.reward:
-            instead = f"{changed[0]} is for a reward; give reward=grammar too, or leave it out"
-        elif self.reward_loss == "dpo":
-            parts = self.gradient_accumulation_steps
-            if not self.reward_kl or self.reward_updates > 1 or parts > 1:
-                instead = ("DPO needs reward_kl, its beta, such as 0.1, and pairs from a complete "
-                           "batch: leave reward_updates and gradient_accumulation_steps at 1")
-        elif self.reward_draws == "start" and (self.reward_updates > 1 or
-                                               self.reward_advantage != "none"):
-            instead = ("stories of the start are for rejection sampling: use reward_advantage=none "
-                       "and reward_updates=1, or reward_draws=policy")
-        elif self.reward_kl_estimator == "reward" and self.reward_credit == "token":
-            instead = "a KL in the reward is a story's; use reward_credit=story, or full"
-        if instead:
-            raise ValueError(f"TrainConfig: {instead}")
+
+def check_reward(config):
+    """Raise ValueError for a setting of a reward that nothing reads, or that contradicts another.
+
+    For new runs: a stored one with such a setting was trained as if it were the default.
+    """
+    for names, so, needed in REWARD_NEEDS:
+        for name in (f"reward_{name}" for name in names.split()):
+            value = getattr(config, name)
+            if value != getattr(TrainConfig, name) and not so(config):
+                raise ValueError(
+                    f"TrainConfig: {name}={value} needs {needed}; give that, or leave {name} out"
+                )
 
 
 # Fields that differ from the defaults above. The tokenizer, "char" unless a preset names "words"
@@ -285,11 +291,11 @@ def wanted(value, type):
     return None
 
 
-def check_known(config, known, reader):
+def check_known(config, known, reader, names):
     """Raise ValueError if a setting that is not in `known` differs from its default.
 
     For code that reads settings by hand, `reader`: without this check it would silently compute or
-    write something different from the model.
+    write something different from the model. `names` is where the code has the list `known`.
     """
     for unread in fields(config):
         value = getattr(config, unread.name)
@@ -297,7 +303,7 @@ def check_known(config, known, reader):
             raise ValueError(
                 f"{reader} does not know the setting {unread.name}={value!r} of a "
                 f"{type(config).__name__}; use the default, {unread.default!r}, or implement it "
-                "there and add its name to the list there"
+                f"there and name it in {names}"
             )
 
 

@@ -59,7 +59,7 @@ class AdamW:
         self.missed = dict.fromkeys(self.parameters, 0)
         self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
-        self.beside = {}  # further arrays for checkpoints, as `npgpt.reward` has them
+        self.extra_state = {}  # kind -> name -> array; `add_state` adds to it
 
     def __repr__(self) -> str:
         size = sum(p.size for p in self.parameters.values())
@@ -70,7 +70,16 @@ class AdamW:
 
         They are the optimizer's own, so copying into them restores it.
         """
-        return {"m": self.m, "v": self.v} | self.beside
+        return {"m": self.m, "v": self.v} | self.extra_state
+
+    def add_state(self, kind: str, arrays: dict[str, np.ndarray]) -> None:
+        """Let checkpoints store more arrays, by name: those of a mean of the weights, say.
+
+        Update them in place. Raises ValueError for a kind that checkpoints store already.
+        """
+        if kind in {"weight", *self.state()}:
+            raise ValueError(f"AdamW: checkpoints have a state {kind!r} already; use another name")
+        self.extra_state[kind] = arrays
 
     def step(self, lr: float | None = None) -> float:
         """Update every weight that has a gradient; return the global norm before clipping.

@@ -24,6 +24,17 @@ PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
 NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
 
 
+def lively(config, seed=0):
+    """Return a GPT in which each weight, bias and gain matters, and nothing is certain."""
+    model, rng = GPT(config, seed=seed), np.random.default_rng(seed)
+    for name, weight in model.parameters().items():
+        size = {"wpe.weight": 0.5, "wte.weight": 2 / config.n_embd**0.5}.get(name)
+        size = size or (1.0 / weight.shape[0] ** 0.5 if weight.ndim == 2 else 0.3)
+        drawn = rng.standard_normal(weight.shape) * size
+        weight.data[...] = drawn + (weight.ndim == 1 and name.endswith("weight"))
+    return model
+
+
 def stored(subject, kind="fp16"):
     """Return the float64 model that a page of these weights holds; with None, the subject's own."""
     weights = {name: weight.data for name, weight in subject.model.parameters().items()}

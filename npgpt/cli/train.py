@@ -29,7 +29,7 @@ from npgpt.checkpoint import (
     versions,
 )
 from npgpt.cli.settings import read_settings
-from npgpt.config import REWARD_SWITCHES, RUN_FORMAT, SPLITS, TrainConfig
+from npgpt.config import REWARD_SWITCHES, RUN_FORMAT, SPLITS, TrainConfig, check_reward
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
@@ -172,6 +172,7 @@ def _started(args, ranks, stack):
     """Return (Run, Dataset, model, optimizer, what compiles the kernels) of a new run."""
     initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
+    check_reward(training)
     if training.reward and not initial:
         raise ValueError("--reward: a model that is not trained writes no right story, so nothing "
                          "is rewarded; give --init-from a run of the tales")

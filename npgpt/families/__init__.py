@@ -36,7 +36,8 @@ def family_of(config):
 def save_pretrained(model, folder):
     """Write a model's config.json and model.safetensors, as the transformers library reads them."""
     kind = family_of(model.config)
-    check_known(model.config, kind.known, "the transformers library's file")
+    where = f"FILES of npgpt/families/{kind.arch}.py"
+    check_known(model.config, kind.filed, "the transformers library's file", where)
     weights = {name: weight.data for name, weight in model.parameters().items()}
     save_folder(folder, kind.files, asdict(model.config), weights)
 

@@ -22,6 +22,7 @@ class Family:
     products    (config) -> (weights that multiply a token, channels of keys that it reads), in a
                 forward pass of full blocks, for `npgpt.families.size.flops_per_token`
     saved       (config, tokens) -> floats that a forward pass saves for backward
+    unfiled     settings that `parts`, `products` and `saved` know, and no file of the library says
     presets     name -> settings that differ from the defaults, the kind's own preset first;
                 vocab_size is for `npgpt info`
     small       settings of a model that finite differences can check in a second
@@ -44,7 +45,14 @@ class Family:
     small_std: float = 0.7
     batch: Callable = lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {})
 
+    unfiled: frozenset = frozenset()
+
     @property
-    def known(self):
-        """The settings that files and sizes know; they refuse others."""
-        return {*self.files.settings, *self.files.derived, "dropout"}  # which changes neither
+    def filed(self):
+        """The settings that a file of the library says; to write another one is refused."""
+        return {*self.files.settings, *self.files.derived, "dropout"}  # which no logit depends on
+
+    @property
+    def sized(self):
+        """The settings that the sizes know; they refuse others."""
+        return self.filed | self.unfiled

@@ -46,7 +46,8 @@ def flops_per_token(config):
 def sized(config):
     """Return the family of a config; ValueError for a setting that its sizes do not know."""
     found = family_of(config)
-    check_known(config, found.known, f"the size of a {found.arch}")
+    where = f"`unfiled` in FAMILY of npgpt/families/{found.arch}.py"
+    check_known(config, found.sized, f"the size of a {found.arch}", where)
     return found
 
 

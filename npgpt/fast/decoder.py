@@ -38,7 +38,7 @@ class Decoder:
     """
 
     def __init__(self, model, kind="fp32"):
-        check_known(model.config, KNOWN, "the compiled decoder")
+        check_known(model.config, KNOWN, "the compiled decoder", "KNOWN of npgpt/fast/decoder.py")
         self.model, self.config = model, model.config
         parameters = {name: weight.data for name, weight in model.parameters().items()}
         self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters["wpe.weight"]

@@ -94,7 +94,8 @@ def make_page(subject, prompt=None, kind="fp16"):
 def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
     config, weights = model.config, {name: w.data for name, w in model.parameters().items()}
-    check_known(config, {*SHOWN, "dropout"}, "the page of npgpt look")
+    names = "SHOWN of npgpt/look/page.py"
+    check_known(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject, data) if prompt is None else prompt
     ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)

@@ -158,18 +158,11 @@ class Rewarded(NextToken):
 
     def judged(self, ids, old_BT=None):
         """Return the `Draw` of stories (B, T + 1): verified, beside the reference, weighted."""
-        config, P, paired = self.config, len(self.prompt_P), True
+        config, P = self.config, len(self.prompt_P)
         verdicts = [self.verify(row[P:][row[P:] != PAD]) for row in ids]
-        if config.reward_loss == "dpo":
-            right = [b for b, verdict in enumerate(verdicts) if verdict.right]
-            wrong = [b for b, verdict in enumerate(verdicts) if not verdict.right]
-            chosen = np.array([b for pair in zip(right, wrong, strict=False) for b in pair], int)
-            paired = len(chosen) > 0
-            chosen = chosen if paired else np.zeros(2, int)  # a pair whose tokens do not count
-            ids, verdicts = ids[chosen], [verdicts[b] for b in chosen]
         B, T = ids.shape[0], ids.shape[1] - 1
         ref_BT, ref_BTV = frozen_log_probs(self.reference, ids)
-        counted_BT = (ids[:, 1:] != PAD) & (np.arange(T) >= P - 1) & paired
+        counted_BT = (ids[:, 1:] != PAD) & (np.arange(T) >= P - 1)
         reward_B = returns_B = np.array([verdict.reward for verdict in verdicts])
         if config.reward_kl_estimator == "reward":
             own_BT = frozen_log_probs(self.model, ids)[0] if old_BT is None else old_BT
@@ -207,13 +200,13 @@ def frozen_log_probs(model, ids):
 def remember(model, optimizer, config):
     """Let the optimizer's checkpoints hold the model as it is now, and the last draw if shared."""
     weights = {name: weight.data.copy() for name, weight in model.parameters().items()}
-    optimizer.beside = {"reference": weights}
+    optimizer.add_state("reference", weights)
     if config.reward_updates > 1:
         count = config.reward_updates * config.batch_size * config.gradient_accumulation_steps
         T = model.config.block_size
-        optimizer.beside["drawn"] = {
+        optimizer.add_state("drawn", {
             "ids": np.full((count, T + 1), PAD), "old": np.zeros((count, T), np.float32),
-        }
+        })
 
 
 def rewarded(dataset, model, optimizer, config, ranks=None):
@@ -231,13 +224,13 @@ def rewarded(dataset, model, optimizer, config, ranks=None):
                          "give --dropout 0")
     reference = type(model)(model.config, seed=0)
     for name, weight in reference.parameters().items():
-        weight.data = optimizer.beside["reference"][name]
+        weight.data = optimizer.extra_state["reference"][name]
     for each in (model, reference):
         use_weights(each, "fp32")
     tokenizer = dataset.tokenizer
     prompt_P = tokenizer.encode(starting_prompt(tokenizer))
     objective = Rewarded(
         tokenizer, model, reference, GrammarVerifier(tokenizer), prompt_P, config,
-        optimizer.beside.get("drawn"),
+        optimizer.extra_state.get("drawn"),
     )
     return replace(dataset, objective=objective)

@@ -70,7 +70,10 @@ def policy_loss(logp_BT, all_BTV, draw, config):
 
 
 def dpo_loss(logp_BT, draw, config):
-    """Return DPO's loss; rows 2i and 2i + 1 of the draw are a right and a wrong story."""
-    d_B = ((logp_BT - draw.ref_BT) * draw.scale_BT).sum(axis=1)
-    losing_P = config.reward_kl * (d_B[1::2] - d_B[::2])
-    return logsumexp(stack([losing_P * 0, losing_P]), axis=0).mean()
+    """Return DPO's loss of a `Draw`'s right and wrong stories in pairs, in order; 0 without one."""
+    right_B = draw.valid_B > 0
+    P = min(right_B.sum(), (~right_B).sum())
+    right_P, wrong_P = np.flatnonzero(right_B)[:P], np.flatnonzero(~right_B)[:P]
+    d_B = ((logp_BT - draw.ref_BT) * draw.counted_BT).sum(axis=1)
+    losing_P = config.reward_kl * (d_B[wrong_P] - d_B[right_P])
+    return logsumexp(stack([losing_P * 0, losing_P]), axis=0).sum() * (1 / max(P, 1))

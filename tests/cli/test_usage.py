@@ -209,3 +209,12 @@ def test_settings_of_all_kinds_are_flags():
     flags = {action.dest for action in parser_of("train")._actions}
     for config in (family.Config for family in FAMILIES.values()):
         assert set(config.__dataclass_fields__) - {"vocab_size"} <= flags
+
+
+def test_each_command_is_listed_and_each_argument_has_a_help_text():
+    files = {path.stem for path in (ROOT / "npgpt" / "cli").glob("[!_]*.py")}
+    listed = {name.replace("-", "_") for name in program.COMMANDS}
+    assert files - {"settings", "streams"} == listed, "npgpt/cli/__init__.py: list it in COMMANDS"
+    for command in program.COMMANDS:
+        for argument in parser_of(command)._actions:
+            assert argument.help, f"npgpt {command}: give {argument.dest} a help text"

@@ -69,6 +69,12 @@ def answer(tmp_path):
 def test_every_exercise_has_all_that_it_takes():
     headings = re.findall("^## (.*)", (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"), re.M)
     assert set(SECTIONS) <= set(headings)
+    files = {path.stem for path in (ROOT / "npgpt" / "exercises").glob("*.py")}
+    assert files - set(NAMES) == {"__init__", "judge", "my_gpt", "sheet", "track"}, (
+        "npgpt/exercises/__init__.py: list each exercise in SECTIONS"
+    )
+    missing = [name for name in NAMES if not hasattr(right, name)]
+    assert not missing, f"tests/exercises/right.py: write right answers for {missing}"
     for number in NUMBERS:
         exercise = load(number)
         assert len(exercise.FAULTS) >= 5 and len(exercise.HINTS) >= 3

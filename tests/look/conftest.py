@@ -8,31 +8,19 @@ the tests that need it are skipped and say so.
 import json
 import shutil
 
-import numpy as np
 import pytest
+from look_page import lively
 
 from npgpt import tales
 from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run, TextSource
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.gpt import GPT
 from npgpt.look.page import make_page
 from npgpt.look.subject import Subject
 
 TEXT = tales.generate(20_000, seed=3)
 KINDS = ("tales", "bpe", "untied")
-
-
-def lively(config, seed=0):
-    """Return a GPT in which each weight, bias and gain matters, and nothing is certain."""
-    model, rng = GPT(config, seed=seed), np.random.default_rng(seed)
-    for name, weight in model.parameters().items():
-        size = {"wpe.weight": 0.5, "wte.weight": 2 / config.n_embd**0.5}.get(name)
-        size = size or (1.0 / weight.shape[0] ** 0.5 if weight.ndim == 2 else 0.3)
-        drawn = rng.standard_normal(weight.shape) * size
-        weight.data[...] = drawn + (weight.ndim == 1 and name.endswith("weight"))
-    return model
 
 
 def make_subject(kind, folder):

@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from changed_settings import changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from look_page import BOX, PASTE, VIEWS, expected, press, stored, wait
+from look_page import BOX, PASTE, VIEWS, expected, lively, losses, press, stored, wait
 
-from autograd import Tensor, scaled_dot_product_attention
+from autograd import Observer, Tensor, observing, scaled_dot_product_attention
 from npgpt import tales
 from npgpt.bpe import BPETokenizer
+from npgpt.config import GPTConfig
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.look import page
@@ -315,11 +317,11 @@ def test_an_answer_to_a_key_press_is_quick(browser, pages):
         for view in VIEWS:
             browser.open(pages["tales"][0], f"view={view}")
             browser.run(PASTE, text[: length - 1])
-            for changed in (text[:length], "A" + text[: length - 1]):
+            for typed in (text[:length], "A" + text[: length - 1]):
                 took = []
                 for _ in range(3):
                     browser.run(PASTE, text[: length - 1])
-                    took.append(browser.run(TIMED, changed))
+                    took.append(browser.run(TIMED, typed))
                 assert min(took) < limit, (length, view, took)
 
 
@@ -441,3 +443,59 @@ def test_a_click_on_the_border_and_an_unknown_fault_are_brought_into_range(brows
         "canvas.dispatchEvent(new MouseEvent('click', { clientX, clientY: top - 0.4 }))"
     )
     assert browser.run("return [npgpt.state.t, npgpt.state.s]") == [0, 0]
+
+
+LOGITS = """
+const { pass, model, gradients, record } = npgpt, { trace, T, ids } = pass;
+const rows = (name, width) => Array.from(trace.arrays.get(name).slice(0, T * width));
+const attention = Array.from({ length: T }, (_, t) =>
+  Array.from(trace.arrays.get("h.1.attn").slice(t * trace.capacity * model.H).slice(0, t + 1)));
+const { grads } = record.kind ? gradients(model, trace, [...ids.slice(1), -1]) : {};
+return { logits: record.kind && rows("logits", model.V), attention,
+         grads: grads && Object.fromEntries(Object.entries(grads).map(([n, d]) => [n, [...d]])) };
+"""
+
+
+class Attended(Observer):
+    """The values (T, D) and the results (T, D) of the first head of each attention."""
+
+    def __init__(self):
+        self.found = []
+
+    def forward(self, op, node, inputs, settings, outputs, seconds):
+        if op.name == "scaled_dot_product_attention":
+            self.found.append((inputs[2][0, 0], outputs[0][0, 0]))
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "recorded"])
+@pytest.mark.parametrize(
+    "name", [f.name for f in dataclasses.fields(GPTConfig) if f.default is not dataclasses.MISSING]
+)
+def test_a_page_is_the_model_with_each_setting_or_refuses_it(
+    browser, subjects, tmp_path, monkeypatch, name, live
+):
+    monkeypatch.setattr(page, "LIVE", 4_000_000 if live else 1)
+    config = changed(subjects["bpe"].model.config, name)
+    subject = dataclasses.replace(subjects["bpe"], model=lively(config))
+    try:
+        html, record = make_page(subject, "Once a jolly king")
+    except ValueError as refused:
+        assert f"the setting {name}=" in str(refused)
+        return
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    found = browser.open(tmp_path / "page.html").run(LOGITS)
+    model, ids_T = stored(subject, "fp16" if live else None), np.array(record["ids"])
+    with observing(Attended()) as observer:
+        logits_TV = model(ids_T[None])[0].data[0]
+    told = f"npgpt/look/page shows a different model with {name}, which SHOWN of page.py has"
+    for row, (t, out_D) in zip(found["attention"], enumerate(observer.found[1][1]), strict=True):
+        v_SD = observer.found[1][0][: t + 1]
+        assert np.allclose(np.array(row) @ v_SD, out_D, atol=1e-4 if live else 0.02), told
+    if not live:
+        given = np.exp(-losses(logits_TV, ids_T))
+        assert np.allclose(record["pass"]["given"], given, atol=1e-4), told
+        return
+    assert np.allclose(np.reshape(found["logits"], logits_TV.shape), logits_TV, atol=1e-4), told
+    model.loss(ids_T[None, :-1], ids_T[None, 1:]).backward()
+    for weight_name, weight in model.parameters().items():
+        assert np.allclose(found["grads"][weight_name], weight.grad.ravel(), atol=1e-8), told

@@ -92,7 +92,10 @@ def test_the_scripts_are_all_there_each_after_what_it_imports():
     folder = files("npgpt.look") / "page"
     paths = [p.name for p in folder.iterdir()]
     paths += [f"views/{p.name}" for p in (folder / "views").iterdir()]
-    assert sorted(SCRIPTS) == sorted(p.removesuffix(".js") for p in paths if p.endswith(".js"))
+    scripts = {p.removesuffix(".js") for p in paths if p.endswith(".js")}
+    assert set(SCRIPTS) == scripts and len(SCRIPTS) == len(scripts), (
+        f"npgpt/look/page.py: list {scripts ^ set(SCRIPTS)} once in SCRIPTS, after what it imports"
+    )
     for i, name in enumerate(SCRIPTS):
         text = folder.joinpath(*f"{name}.js".split("/")).read_text(encoding="utf-8")
         for imported in re.findall(r'from "(?:\.\.?/)+([^"]*)\.js"', text):
@@ -154,8 +157,11 @@ def test_the_grammar_comes_with_characters_of_the_tales_only(subjects):
 def test_every_view_says_what_it_is_and_names_sections_of_the_concepts():
     headings = re.findall(r"^##+ (.*)$", (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"), re.M)
     views = sorted((files("npgpt.look") / "page" / "views").iterdir())
-    assert len(views) == 11
+    look = (files("npgpt.look") / "page" / "look.js").read_text(encoding="utf-8")
     for view in views:
+        assert re.search(rf"^  {view.stem},$|, {view.stem}\]", look, re.M), (
+            f"npgpt/look/page/look.js: list {view.stem} in VIEWS"
+        )
         text = view.read_text(encoding="utf-8")
         assert 40 < len(re.search(r'^  about: "(.*)",$', text, re.M)[1]) < 100, view.name
         sections = re.search(r'^  section: "(.*)",$', text, re.M)[1]

@@ -8,10 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from changed_settings import changed
 
 from autograd import gradcheck
-from npgpt import GPT, CharTokenizer
+from npgpt import GPT, AdamW, CharTokenizer
+from npgpt.checkpoint import Run, TextSource, create_run
+from npgpt.cli import export
 from npgpt.cli.gradcheck import small_model
+from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.fast.decoder import KNOWN, Decoder
@@ -26,19 +30,6 @@ OPTIONAL = [
 ]
 SETTINGS = pytest.mark.parametrize(("arch", "name"), OPTIONAL)
 IDX_BT = np.array([[1, 6, 0, 2], [3, 3, 1, 0]])
-
-
-def changed(config, name):
-    """Return a config in which one setting has a different value, the first that it accepts."""
-    before = getattr(config, name)
-    values = [not before] if isinstance(before, bool) else [5, 3, 6, 2]
-    for value in [before / 2 + 0.3] if isinstance(before, float) else values:
-        if value != before:
-            try:
-                return replace(config, **{name: value})
-            except ValueError:
-                continue
-    raise AssertionError(f"{type(config).__name__}: no value for {name}; add one here")
 
 
 def model_with(arch, name, seed=0):
@@ -59,7 +50,8 @@ def test_a_setting_has_an_effect(arch, name):
     if name == "mlm_head":
         pytest.skip("a model without a head has no loss")
     (model, loss), (plain, of_plain) = model_with(arch, name), small_model(arch, 0)
-    assert model.num_parameters() != plain.num_parameters() or loss().item() != of_plain().item()
+    changed_size = model.num_parameters() != plain.num_parameters()
+    assert changed_size or loss().item() != of_plain().item(), f"nothing in the model reads {name}"
 
 
 @SETTINGS
@@ -101,8 +93,8 @@ def readers_of(arch):
     """Yield (name in the message, settings it knows, call with a model and a folder)."""
     kind = family(arch)
     for size in (parameters_by_part, flops_per_token, lambda config: step_memory(config, 1)):
-        yield f"the size of a {arch}", kind.known, lambda m, _, size=size: size(m.config)
-    yield "the transformers library's file", kind.known, kind.Model.save_pretrained
+        yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
+    yield "the transformers library's file", kind.filed, kind.Model.save_pretrained
     if kind.Model is GPT:
         yield "the compiled decoder", KNOWN, lambda m, _: Decoder(m)
         yield "the page of npgpt look", {*page.SHOWN, "dropout"}, show
@@ -132,6 +124,59 @@ def test_a_reader_of_settings_knows_each_or_refuses_it(arch, tmp_path):
         for name in sorted(names - known):
             with pytest.raises(ValueError, match=f"{reader} does not know the setting {name}="):
                 call(changed(small, name))
+
+
+def in_float32(model):
+    copy = type(model)(model.config, dtype=np.float32)
+    for name, weight in copy.parameters().items():
+        weight.data[...] = model.parameters()[name].data
+    return copy
+
+
+def computed(model, arch):
+    batch = family(arch).batch(IDX_BT, IDX_BT, np.array([[1, 1, 1, 1], [0, 1, 1, 1]]))
+    headless = not getattr(model.config, "mlm_head", True)
+    with model.evaluating():
+        found = (model.hidden if headless else model)(*batch.inputs, **batch.masks)
+    return (found if headless else found[0]).data
+
+
+@SETTINGS
+@pytest.mark.parametrize("way", ["save_pretrained", "export"])
+def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, way, tmp_path):
+    model, kind, there = in_float32(model_with(arch, name)[0]), family(arch), tmp_path / "there"
+    try:
+        if way == "export":
+            source = TextSource("letters", 7, "", None)
+            run = Run(tmp_path / "run", model.config, TrainConfig(arch=arch), source)
+            create_run(run, CharTokenizer("abcdefg"), model, AdamW(model.parameters()))
+            export.run(SimpleNamespace(run=run.folder, folder=there))
+        else:
+            model.save_pretrained(there)
+    except ValueError as refused:
+        assert f"the setting {name}=" in str(refused)
+    else:
+        np.testing.assert_allclose(
+            computed(kind.Model.from_pretrained(there), arch), computed(model, arch), atol=1e-4,
+            err_msg=f"npgpt/families/{arch}.py writes {name} to no file, or another value: correct "
+            "Files, or list it in `unfiled` of its FAMILY instead",
+        )
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("name", [name for arch, name in OPTIONAL if arch == "gpt"])
+def test_the_compiled_decoder_is_the_model_or_refuses_it(name):
+    model = in_float32(model_with("gpt", name)[0])
+    try:
+        decoder = Decoder(model)
+    except ValueError as refused:
+        assert f"the setting {name}=" in str(refused)
+        return
+    for read in (3, 4):  # a prompt, and a token more
+        np.testing.assert_allclose(
+            decoder(list(IDX_BT[:, :read])), model.next_logits(IDX_BT[:, :read]), atol=1e-4,
+            err_msg=f"npgpt/fast/decoder.py has {name} in KNOWN and does not compute it",
+        )
 
 
 def test_a_subclass_of_gpt_takes_the_plain_path():

@@ -1,6 +1,7 @@
 """Runs that learn from a reward: the command, its files, resuming to the bit, its refusals."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tiny_run import TINY, environment
 
 from npgpt import GPT, GPTConfig, TrainConfig, load_run
 from npgpt.cli import main
-from npgpt.config import REWARD_SWITCHES
+from npgpt.config import REWARD_SWITCHES, check_reward
 from npgpt.metrics import COLUMNS, REWARD_COLUMNS, read_metrics
 from npgpt.optim import make_optimizer
 from npgpt.reward.draws import PAD, Rewarded
@@ -117,11 +118,11 @@ def test_one_and_two_threads_give_the_same_bits(start, tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "advice"), [
-    (["--reward-kl", "0.1"], "reward_kl is for a reward; give reward=grammar too, or leave it out"),
-    (["--reward", "grammar", "--reward-loss", "dpo"], "DPO needs reward_kl, its beta, such as 0.1"),
-    (["--reward", "grammar", "--reward-draws", "start"], "use reward_advantage=none"),
-    (["--reward", "grammar", "--reward-kl-estimator", "reward", "--reward-credit", "token"],
-     "use reward_credit=story, or full"),
+    (["--reward-kl", "0.1"], "reward_kl=0.1 needs reward=grammar"),
+    (["--reward", "grammar", "--reward-loss", "dpo"], "reward_loss=dpo needs reward_kl"),
+    (["--reward", "grammar", "--reward-draws", "start"], "reward_draws=start needs reward_adv"),
+    (["--reward", "grammar", "--reward-kl-estimator", "reward", "--reward-credit", "token",
+      "--reward-kl", "0.1"], "reward_credit=token needs reward_kl_estimator=full"),
     (["--reward", "grammar", "--dropout", "0.1"], "give --dropout 0"),
     (["--reward", "grammar", "--reward-updates", "0"], "use 1 or more"),
     (["--reward", "grammar"], "none of the first 4 stories is right"),
@@ -166,6 +167,7 @@ class FirstToken:
 def weights_after(steps=6, **switches):
     config = replace(TrainConfig(reward="grammar", max_iters=20, batch_size=16, lr=1e-2,
                                  min_lr=1e-3, warmup_iters=2), **switches)
+    check_reward(config)
     model, reference = (GPT(GPTConfig(3, 4, 1, 1, 4), seed=1) for _ in range(2))
     reference.wte.weight.data[0] += 1
     shape = config.reward_updates * 16, 5
@@ -178,17 +180,28 @@ def weights_after(steps=6, **switches):
     return np.concatenate([weight.data.ravel() for weight in model.parameters().values()])
 
 
-@pytest.mark.parametrize(("changed", "beside"), [
-    *(({name: value}, {}) for name, values in REWARD_SWITCHES.items() for value in values[1:]
-      if name not in ("reward", "reward_loss", "reward_draws", "reward_kl_estimator")),
-    *(({"reward_kl_estimator": value}, {"reward_kl": 0.1})
-      for value in REWARD_SWITCHES["reward_kl_estimator"][1:]),
-    ({"reward_kl": 0.1}, {}), ({"reward_entropy": 0.1}, {}), ({"reward_updates": 2}, {}),
-    ({"reward_clip": 0.01}, {"reward_updates": 2}), ({"reward_loss": "dpo"}, {"reward_kl": 0.1}),
-    ({"reward_draws": "start"}, {"reward_advantage": "none"}),
-], ids=str)
-def test_each_switch_changes_the_steps(changed, beside):
-    assert not np.array_equal(weights_after(**beside), weights_after(**beside, **changed))
+NUMBERS = {"reward_kl": 0.1, "reward_entropy": 0.1, "reward_updates": 2, "reward_clip": 0.01}
+CHANGES = {*NUMBERS.items(), *((name, value) for name, values in REWARD_SWITCHES.items()
+                               for value in values[1:] if name != "reward")}
+
+
+def test_each_setting_changes_the_steps_or_is_refused_with_what_makes_it_count():
+    accepted = set()
+    for beside in (
+        {}, {"reward_kl": 0.1}, {"reward_updates": 2}, {"reward_advantage": "none"},
+        {"reward_loss": "dpo", "reward_kl": 0.1}, {"reward_kl": 0.1, "reward_kl_estimator": "k1"},
+        {"reward_draws": "start", "reward_advantage": "none"},
+    ):
+        before = weights_after(**beside)
+        for name, value in {change for change in CHANGES if change[0] not in beside}:
+            try:
+                after = weights_after(**beside, **{name: value})
+            except ValueError as error:
+                assert re.search(r" reward_\w+=\S+ needs \w+", str(error))
+                continue
+            assert not np.array_equal(before, after), (name, value, beside)
+            accepted.add((name, value))
+    assert accepted == CHANGES
 
 
 def test_the_policy_learns_what_is_rewarded():

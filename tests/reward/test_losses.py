@@ -217,6 +217,17 @@ def test_a_batch_without_a_pair_moves_nothing(policy, reference):
     assert not gradient(policy, of.judged(only_right).loss(policy)).any()
 
 
+@pytest.mark.parametrize("drawn", [slice(None), RIGHT_S, ~RIGHT_S, slice(1)], ids=str)
+def test_what_dpo_measures_is_of_the_stories_that_were_drawn(policy, reference, drawn):
+    found = []
+    for switches in ({}, {"reward_loss": "dpo", "reward_kl": 0.7}):
+        of = objective(policy, reference, **switches)
+        of.batch = of.judged(ALL[drawn])
+        of.batch.loss(policy)
+        found.append(of.measured)
+    assert found[0] == found[1] and found[0]["valid"] == RIGHT_S[drawn].mean()
+
+
 @pytest.mark.parametrize("switches", [
     {"reward_updates": 2}, {"reward_updates": 2, "reward_kl": 0.1, "reward_kl_estimator": "k3"},
     {"reward_kl": 0.1}, {"reward_entropy": 0.1}, {"reward_length": "mean"},
@@ -228,7 +239,8 @@ def test_gradients_of_the_losses_by_gradcheck(switches):
     ref = np.log(rng.dirichlet(np.ones(3), (4, 3)))
     draw = SimpleNamespace(
         advantage_BT=rng.standard_normal((4, 3)), scale_BT=rng.random((4, 3)), ref_BT=ref[at],
-        ref_BTV=ref, old_BT=log_softmax(Tensor(logits)).data[at] + rng.choice([-0.4, 0.1], (4, 3)))
+        ref_BTV=ref, counted_BT=np.ones((4, 3)), valid_B=np.array([0, 1, 1, 0]),
+        old_BT=log_softmax(Tensor(logits)).data[at] + rng.choice([-0.4, 0.1], (4, 3)))
 
     def policy(logits):
         all_BTV = log_softmax(logits)

@@ -1,15 +1,23 @@
-"""Every setting of training has an effect: on the steps, or elsewhere, as it says here."""
+"""Every setting of training has an effect: on the steps, or elsewhere, as it says here; and a run
+that is resumed with it is the run that never stopped."""
 
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from npgpt import GPT, GPTConfig
+from npgpt import GPT, CharTokenizer, GPTConfig
+from npgpt.batches import NextToken
+from npgpt.checkpoint import Run, TextSource, create_run, load_checkpoint
+from npgpt.cli.train import _optimizer as optimizer_of
 from npgpt.config import TrainConfig
+from npgpt.metrics import read_metrics
 from npgpt.optim import make_optimizer
-from npgpt.train import training_steps
+from npgpt.reward import rewarded
+from npgpt.reward.verify import Verdict
+from npgpt.train import Dataset, train, training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)
@@ -55,3 +63,84 @@ def test_every_setting_is_named():
 def test_a_setting_changes_the_steps(name):
     changed = replace(TRAINING, **{name: OTHERS[name]})
     assert not np.array_equal(weights_after_steps(TRAINING), weights_after_steps(changed))
+
+
+class Until(nullcontext):
+    """A watch that stops a run after a step."""
+
+    def update(self, step):
+        self.stop = step.step == self.enter_result
+
+    def evaluated(self, text, loss):
+        pass
+
+
+class SecondLetter:
+    """A reward for stories that begin with b, and end with a."""
+
+    tokens = (b"\n", b"a", b"b", b"c", b"d")
+
+    def ended(self, written):
+        return written.endswith(b"a")
+
+    def __call__(self, ids):
+        return Verdict(float(ids[0] == 2), bool(ids[0] == 2))
+
+
+def trained(folder, config, training, stops):
+    """Return (model, optimizer, objective) of a run that stops and is resumed after each step."""
+    source, tokenizer = TextSource("letters", 200, "", None), CharTokenizer("\nabcd")
+    run = Run(folder, config, training, source)
+    for stop in stops:
+        model = GPT(config, seed=1)
+        optimizer = optimizer_of(model, training)
+        dataset = Dataset(source, tokenizer, IDS, IDS, NextToken(tokenizer), None)
+        if folder.exists():
+            load_checkpoint(run, model, optimizer)
+        if training.reward:
+            dataset = rewarded(dataset, model, optimizer, training)
+            dataset.objective.verify = SecondLetter()
+        if not folder.exists():
+            create_run(run, tokenizer, model, optimizer)
+        train(run, dataset, model, optimizer, Until(stop))
+    return {"model": model, "optimizer": optimizer, "objective": dataset.objective}
+
+
+def reachable(value, path="", seen=()):
+    """Yield (path, content) of each array and plain value in an object, through its attributes."""
+    if isinstance(value, np.ndarray):
+        yield path, value.tobytes()
+    elif hasattr(value, "__dict__") or isinstance(value, (dict, list, tuple)):
+        items = value if isinstance(value, dict) else (
+            vars(value) if hasattr(value, "__dict__") else dict(enumerate(value)))
+        for name, item in items.items():
+            if id(item) not in seen:
+                yield from reachable(item, f"{path}.{name}", (*seen, id(value)))
+    else:
+        yield path, repr(value)
+
+
+LEARN = {"reward": "grammar", "batch_size": 16}
+
+
+@pytest.mark.parametrize("changes", [
+    *({name: value} for name, value in OTHERS.items()), {"dropout": 0.3}, LEARN,
+    LEARN | {"reward_updates": 2}, LEARN | {"reward_loss": "dpo", "reward_kl": 0.1},
+], ids=str)
+def test_a_resumed_run_is_the_one_that_never_stopped(tmp_path, changes):
+    config = replace(CONFIG, dropout=changes.get("dropout", 0.0))
+    plain = replace(TRAINING, eval_interval=3, sample_tokens=0)
+    training = replace(plain, **{k: v for k, v in changes.items() if k != "dropout"})
+    once, twice = (trained(tmp_path / str(len(stops)), config, training, stops)
+                   for stops in ([7], [3, 7]))
+    found = dict(reachable(twice))
+    lost = [path for path, content in reachable(once) if found.get(path) != content]
+    assert not lost, (
+        f"{lost[:3]} outlives a step and is not in the checkpoint: give its arrays to "
+        "AdamW.add_state, or add it to _state in npgpt/checkpoint.py"
+    )
+    ours, theirs = ([{**row, "seconds": 0} for row in read_metrics(tmp_path / n / "metrics.csv")]
+                    for n in "12")
+    assert ours == theirs
+    for name in ("train_state.safetensors", "best.safetensors"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name

@@ -5,7 +5,7 @@ change, what it reads may not.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from npgpt.checkpoint import (
 )
 from npgpt.checkpoint import settings_from_json as from_json
 from npgpt.cli.settings import read_settings
-from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, setting
+from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, check_reward, setting
 
 CONFIG = """{
   "made_by": "npgpt",%s
@@ -118,6 +118,22 @@ def run_folder(folder, config):
     return folder, weights
 
 
+def test_each_setting_has_the_format_that_brought_it():
+    here = "tests/training/test_run_format.py"
+    assert max(FORMATS) == RUN_FORMAT, (
+        f"add to FORMATS of {here} a config.json of each format up to RUN_FORMAT={RUN_FORMAT}, and "
+        "raise RUN_FORMAT of npgpt/config.py with a new setting"
+    )
+    for part, cls in (("model", GPTConfig), ("training", TrainConfig)):
+        for known in fields(cls):
+            brought = [n for n in FORMATS if known.name in json.loads(FORMATS[n])[part]]
+            found = brought[0] if brought else f"{RUN_FORMAT + 1}, a new RUN_FORMAT,"
+            assert known.metadata["since"] == found, (
+                f"npgpt/config.py: give {known.name} since={found} and before=its value in older "
+                f"runs; in {here}, the first of FORMATS that has it is {brought[:1]}"
+            )
+
+
 @pytest.mark.parametrize("number", FORMATS)
 def test_a_run_of_each_format_is_read(tmp_path, number):
     folder, weights = run_folder(tmp_path / "run", FORMATS[number])
@@ -137,10 +153,18 @@ def test_the_format_that_is_written_is_the_last_and_has_a_folder_here(tmp_path):
     written, known = (json.loads(text) for text in (
         (tmp_path / "new/config.json").read_text(encoding="utf-8"), FORMATS[RUN_FORMAT]
     ))
-    assert max(FORMATS) == RUN_FORMAT == written["format"]
+    assert written["format"] == RUN_FORMAT
     for part in ("model", "training", "text"):
         assert written[part] == known[part]
     assert written.keys() == known.keys()
+
+
+def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path):
+    """It was trained before `check_reward` refused what nothing reads."""
+    folder, _ = run_folder(tmp_path / "run", FORMATS[5].replace("_clip\": 0.2", "_clip\": 0.3"))
+    assert read_run(folder).training == TrainConfig(reward_clip=0.3)
+    with pytest.raises(ValueError, match="reward_clip=0.3 needs reward"):
+        check_reward(read_run(folder).training)
 
 
 @pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5, True])
@@ -178,7 +202,8 @@ FITS = {
     ("model", "bias"): {"true"},
     ("model", "tie_weights"): {"true"},
     **{("training", name): {"0.5"} for name in (
-        "train_fraction", "lr", "beta1", "beta2", "weight_decay", "grad_clip")},
+        "train_fraction", "lr", "beta1", "beta2", "weight_decay", "grad_clip", "reward_kl",
+        "reward_entropy", "reward_clip")},
     ("model", "dropout"): {"0.5"},
 }
 
@@ -201,6 +226,8 @@ def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, nam
             continue
         with pytest.raises(RunError, match=r"config\.json"):
             read_run(folder)
+            pytest.fail(f"{name}={bad} is accepted: check the range of {name} in __post_init__ of "
+                        "its class in npgpt/config.py, or if it may be that, say so in FITS here")
 
 
 @pytest.mark.parametrize(
