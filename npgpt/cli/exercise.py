@@ -111,17 +111,13 @@ def check(number, path, command):
     others = [pair for pair in track.files() if pair[1] != path]
     grades = track.grades([(number, path), *others], loud=True)
     grade = next(grades)
-    is_right = grade["status"] == "right"
-    if is_right:
-        print(f"{path} is right. The same in this program: {load(number).WHERE}", flush=True)
-    else:
+    if grade["status"] != "right":
         print(f"{path}: {grade['message']}\n\na hint: {command} --hint", flush=True)
-        if not os.path.exists(track.MY_GPT):
-            return 1
-    own = [grade] if (number, path) in track.files() else []
-    grades = [*own, *grades]
-    if own or not is_right:
+        if os.path.exists(track.MY_GPT):
+            track.update_my_gpt(track.right(grades))
+        return 1
+    print(f"{path} is right. The same in this program: {load(number).WHERE}", flush=True)
+    if (number, path) in track.files():
+        grades = [grade, *grades]
         track.update_my_gpt(track.right(grades))
-    if is_right:
-        print_tally(grades)
-    return not is_right
+    print_tally(list(grades))

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,117 +26,83 @@ from npgpt.exercises.judge import WrongError, judge_file
 LIMIT, SOON, START = 10, 2, 20  # seconds for the first answer, for others, and to start Python
 MEMORY = 2 << 30  # bytes of address space
 LONGEST = 10_000  # characters of a message
+SETTINGS = {"PYTHONIOENCODING": "utf-8:backslashreplace",
+            "AUTOGRAD_BACKEND": "numpy", "OPENBLAS_NUM_THREADS": "1"}  # Python starts sooner
 
 
 def verdicts(files, loud=False):
-    """Yield (number, path, status, message) for each answer, first that of the first.
+    """Yield (number, path, status, message) for each answer, in order.
 
     files   pairs (number of the exercise, path)
     loud    whether the first answer may print
     status  "right", "wrong", or "stopped": it never returned
     """
-    todo, stopped = list(files), None
+    todo = list(files)
     with tqdm(total=len(todo), leave=False, delay=1, disable=None, miniters=0) as bar:
         while todo:
-            with contextlib.closing(_in_one_process(tuple(todo), loud, bar)) as told:
-                for place, verdict in enumerate(told):
-                    if place and verdict[0] != "right":
-                        break
-                    number, path = todo.pop(0)
-                    stopped = path if verdict[0] == "stopped" else None
-                    bar.update()
-                    bar.clear()
-                    yield number, path, *verdict
-            for pair in [pair for pair in todo if stopped and _imports(pair[1], stopped)]:
-                todo.remove(pair)
-                yield *pair, "stopped", f"it imports {stopped}, which never returned"
+            for place, verdict in enumerate(_in_one_process(todo[:], loud, bar)):
+                if place and verdict[0] != "right":
+                    break
+                bar.update()
+                bar.clear()
+                yield *todo.pop(0), *verdict
             loud = False
 
 
-def _imports(path, other):
-    return b"from %s import" % other.stem.encode() in path.read_bytes()
-
-
 def _in_one_process(files, loud, bar):
-    """Yield (status, message) for answers, the last for the first that never returned."""
-    command = [sys.executable, "-P", "-u", "-m", __name__, LIMIT]
-    settings = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
-                "PYTHONIOENCODING": "utf-8:backslashreplace",
-                "AUTOGRAD_BACKEND": "numpy", "OPENBLAS_NUM_THREADS": "1"}  # it starts sooner
+    """Yield (status, message) for answers; the last is for the first that never returned."""
+    command = [sys.executable, "-P", "-u", "-m", __name__, str(LIMIT)]
+    for pair in files:
+        command += map(str, pair)
+    here = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         channel = Path(folder, "verdicts")  # no pipe: a fork could keep its end open
         with open(channel, "wb") as theirs, open(channel, "rb") as ours:
-            sys.stdout.flush()
             process = subprocess.Popen(
-                [str(word) for word in chain(command, *files)], env=os.environ | settings,
-                stdin=subprocess.DEVNULL, stdout=theirs,
+                command, env=os.environ | SETTINGS | here, stdin=subprocess.DEVNULL, stdout=theirs,
                 stderr=sys.stdout.fileno() if loud else subprocess.DEVNULL,
                 start_new_session=True,  # what it signals to its group does not reach this process
             )
             try:
                 for place, (_, path) in enumerate(files):
-                    said = _line(process, ours, SOON if place else START + LIMIT, bar)
-                    verdict = _read(said) or _stopped(process, said + _rest(process, ours), path)
+                    verdict = _told(process, ours, path, SOON if place else START + LIMIT, bar)
                     yield verdict
                     if verdict[0] == "stopped":
                         return
             except KeyboardInterrupt:
-                if os.name != "nt":  # there it has got Ctrl-C, too
+                with contextlib.suppress(ValueError):  # Windows: Ctrl-C has reached it
                     process.send_signal(signal.SIGINT)
-                _, message = _read(_line(process, ours, 1, bar)) or ("", "stopped")
-                print(f"{path}: {message}")
+                print(f"{path}: {_told(process, ours, path, 1, bar)[1]}")
                 raise
             finally:
-                _kill(process)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    process.kill() if os.name == "nt" else os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
-def _line(process, ours, seconds, bar):
-    """Return the next line of a process, or less if it ends or takes longer."""
-    line, end = b"", time.monotonic() + seconds
-    while not line.endswith(b"\n") and time.monotonic() < end:
+def _told(process, ours, path, seconds, bar):
+    """Return (status, message) when a process has written them, has ended, or takes too long."""
+    said, begun, ended = b"", time.monotonic(), False
+    while not said.endswith(b"]\n") and not ended and time.monotonic() < begun + seconds:
         ended = process.poll() is not None
         more = ours.readline()
-        if ended and not more:
-            break
-        line += more
+        said, ended = said + more, ended and not more
         bar.update(0)
         time.sleep(0 if more else 0.005)
-    return line
-
-
-def _rest(process, ours):
-    """Return what a process that ran out of time still writes: where it was."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(1)
-    return ours.read()
-
-
-def _read(line):
-    with contextlib.suppress(ValueError, TypeError):
-        status, message = json.loads(line)
-        return status, message
-    return None
-
-
-def _stopped(process, said, path):
-    """Return the verdict on an answer that never returned.    said: its stack, if it is known"""
-    if process.poll() is not None and not said.startswith(b"Timeout"):
+    with contextlib.suppress(ValueError):
+        return json.loads(said)
+    if ended and not said.startswith(b"Timeout"):
         return "stopped", (f"it ended Python (status {process.returncode}) before its result could "
                            "be judged; take out what does that, such as os._exit")
-    ours = re.escape(path.name.encode("ascii", "backslashreplace"))
-    inmost = re.search(rb'File "[^"]*?(%s|exercise_\d+_\w+\.py)", line (\d+)' % ours, said)
+    what = f"still running after {min(LIMIT, time.monotonic() - begun):.0f} s"
+    name = re.escape(path.name.encode("ascii", "backslashreplace"))  # as faulthandler writes it
+    inmost = re.search(rb'File "[^"]*?(%s|exercise_\d+_\w+\.py)", line (\d+)' % name, said)
     if not inmost:
-        return "stopped", f"still running after {LIMIT} s; look for a loop that never ends"
-    number, other = int(inmost[2]), "" if re.match(ours, inmost[1]) else inmost[1].decode()
+        return "stopped", f"{what}; look for a loop that never ends"
+    other, number = "" if re.match(name, inmost[1]) else inmost[1].decode(), int(inmost[2])
     text = linecache.getline(str(path.with_name(other or path.name)), number).strip()
-    return "stopped", (f"still running after {LIMIT} s; it stopped in {other and f'{other}, '}line "
-                       f"{number}: look at the loop there\n    {text}")
-
-
-def _kill(process):
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        process.kill() if os.name == "nt" else os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return "stopped", (f"{what}; it stopped in {other and f'{other}, '}line {number}: look at the "
+                       f"loop there\n    {text}")
 
 
 def main(limit, *files):
@@ -154,7 +119,13 @@ def main(limit, *files):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, most))
     faulthandler.dump_traceback_later(float(limit), exit=True, file=channel)
     for number, path in zip(files[::2], files[1::2], strict=True):
-        verdict = _judged(int(number), Path(path))
+        try:
+            judge_file(load(int(number)), Path(path))
+            verdict = "right", ""
+        except WrongError as error:
+            verdict = "wrong", str(error)[:LONGEST]
+        except BaseException as error:  # from the error itself, when it is printed
+            verdict = "wrong", f"its result cannot be judged: {type(error).__name__}"
         if os.getpid() != us:  # a fork by the answer
             os._exit(0)
         os.write(channel, f"{json.dumps(verdict)}\n".encode())
@@ -162,16 +133,6 @@ def main(limit, *files):
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     os._exit(0)
-
-
-def _judged(number, path):
-    try:
-        judge_file(load(number), path)
-    except WrongError as error:
-        return "wrong", str(error)[:LONGEST]
-    except BaseException as error:
-        return "wrong", f"its result cannot be judged: {type(error).__name__}"
-    return "right", ""
 
 
 if __name__ == "__main__":

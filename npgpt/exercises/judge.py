@@ -39,6 +39,10 @@ def judge_file(exercise, path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as a SyntaxWarning
             found = runpy.run_path(str(path)).get(name)
+        if callable(found):
+            return judge(exercise, found, path)
+    except WrongError:
+        raise
     except SyntaxError as error:
         text = f":\n    {error.text.strip()}" if error.text else ""
         raise WrongError(f"line {error.lineno}: this is not Python ({error.msg}){text}") from error
@@ -46,15 +50,8 @@ def judge_file(exercise, path):
         raise _in_their_words(error, path) from error
     finally:
         sys.path.remove(str(path.parent))
-    if not callable(found):
-        raise WrongError(f"there is no function {name} in it; write it, or begin again in a new "
-                         "file (--out)")
-    try:
-        judge(exercise, found, path)
-    except WrongError:
-        raise
-    except BaseException as error:  # a result that raises when it is compared
-        raise _in_their_words(error, path) from error
+    raise WrongError(f"there is no function {name} in it; write it, or begin again in a new file "
+                     "(--out)")
 
 
 @np.errstate(all="ignore")

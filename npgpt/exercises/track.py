@@ -1,6 +1,7 @@
 """The track: which answers are right, and the GPT that imports them."""
 
 import re
+from itertools import chain
 from pathlib import Path
 
 from npgpt.exercises import NAMES, SECTIONS
@@ -28,20 +29,15 @@ def grades(files, loud=False):
 
     A grade has number, name, section, file, status (of STATUSES) and message.
     """
-    there = [(number, path) for number, path in files if path.is_file()]
-    blank = [pair for pair in there if BLANK.strip().encode() in pair[1].read_bytes()]
-    for verdict in verdicts([pair for pair in there if pair not in blank], loud):
-        yield _grade(*verdict)
-    for pair in files:
-        if pair in blank or pair not in there:
-            yield _grade(*pair, "unfinished" if pair in blank else "missing")
-
-
-def _grade(number, path, status, message=""):
-    name = NAMES[number - 1]
-    section = next(section for section, names in SECTIONS.items() if name in names)
-    return {"number": number, "name": name, "section": section, "file": str(path),
-            "status": status, "message": message}
+    there = [pair for pair in files if pair[1].is_file()]
+    begun = [pair for pair in there if BLANK.strip().encode() not in pair[1].read_bytes()]
+    rest = [(*pair, "unfinished" if pair in there else "missing", "")
+            for pair in files if pair not in begun]
+    for number, path, status, message in chain(verdicts(begun, loud), rest):
+        name = NAMES[number - 1]
+        section = next(section for section, names in SECTIONS.items() if name in names)
+        yield {"number": number, "name": name, "section": section, "file": str(path),
+               "status": status, "message": message}
 
 
 def right(grades):
