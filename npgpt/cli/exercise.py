@@ -32,16 +32,14 @@ def run(args):
             raise ValueError("of which exercise? Give its number: npgpt exercise lists them")
         return print_grades(track.files()) if args.json else print_list()
     exercise = load(args.number)
+    path = Path(args.out or file_of(function_of(exercise).__name__))
     if args.json:
-        path = Path(args.out or file_of(function_of(exercise).__name__))
         print_grades([(args.number, path)])
     elif args.solution:
         print(solution(exercise), end="")
     elif args.hint is not None:
         print_hints(exercise, args.hint, args.number)
     else:
-        name = function_of(exercise).__name__
-        path = Path(args.out or file_of(name))
         command = f"npgpt exercise {args.number}" + (f" --out {quoted(path)}" if args.out else "")
         if os.path.lexists(path):
             return check(args.number, path, command)

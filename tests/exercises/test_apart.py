@@ -1,10 +1,14 @@
 """What an answer does to its process costs this answer alone, and it is told what happened."""
 
 import json
+import os
 import re
+import signal
+import subprocess
 import sys
 
 import pytest
+from tiny_run import environment
 
 from npgpt.exercises import NAMES, apart, load
 from npgpt.exercises.sheet import file_of, sheet
@@ -29,6 +33,7 @@ HOSTILE = [
     ("ctypes.string_at(0)", "status -11"),
     ("os.closerange(0, 1000)\n    return right(**k)", "status"),
     ("if os.fork(): os._exit(0)\n    return right(**k)", "status 0"),
+    ("os.fork()\n    return right(**k)", None),
     ("sys.exit(0)", "line 10: SystemExit"),
     ("raise KeyboardInterrupt", "stopped in line 10"),
     ("raise ValueError('x' * 10**7)", "xxx"),
@@ -38,7 +43,6 @@ HOSTILE = [
     ("class A:\n        __class__ = np.ndarray\n    return A()", "the shape"),
     ("sys.stdout.close()\n    print(1)", "ValueError"),
     ("np.asarray = np.exp = np.random = None\n    return right(**k)", "TypeError"),
-    ("os.fork()\n    return right(**k)", None),
     ("subprocess.Popen(['sleep', '1000'])\n    return right(**k)", None),
     ("print('x' * 10**7)\n    sys.stdout = None\n    return right(**k)", None),
     ("os.chdir('/')\n    np.zeros = None\n    return right(**k)", None),
@@ -77,7 +81,7 @@ def test_the_list_of_thirty_hostile_answers_ends_and_says_what_each_did(cli, wri
 
 
 def test_the_verdict_comes_before_the_count_and_a_loop_costs_its_own_answer_alone(cli, write):
-    write("merge", LOOP)
+    write("merge", "print('quiet')\n    " + LOOP)
     write("encode", "print('quiet'); os._exit(0)")
     write("scores", "print('loud'); return right(**k)")
     write("split_heads", "return 1.5")
@@ -85,7 +89,7 @@ def test_the_verdict_comes_before_the_count_and_a_loop_costs_its_own_answer_alon
         file.write(sheet(load(NAMES.index("clip") + 1), "a command"))
     status, out, _ = cli("exercise", NAMES.index("scores") + 1)
     told = re.search(f"(?s)loud.*scores.py is right.*{file_of('merge')}: still running after 1 s.*"
-                     f"line 10.*{file_of('encode')}: .*status 0.*1 of 30 exercises are right", out)
+                     f"line 11.*{file_of('encode')}: .*status 0.*1 of 30 exercises are right", out)
     assert status == 0 and told and "quiet" not in out
 
     status, out, _ = cli("exercise", "--json")
@@ -101,3 +105,16 @@ def test_the_verdict_comes_before_the_count_and_a_loop_costs_its_own_answer_alon
     assert one["exercises"] == [found["exercises"][NAMES.index("split_heads")]]
     assert (status, one["right"], one["of"], one["folder"]) == (0, 0, 1, found["folder"])
     assert "shape" in one["exercises"][0]["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent otherwise there")
+def test_the_verdict_is_told_while_the_count_waits_which_ctrl_c_ends(write):
+    write("merge", LOOP)
+    write("scores", "return right(**k)")
+    process = subprocess.Popen([sys.executable, "-m", "npgpt.cli", "exercise", "6"],
+                               env=environment(), stdout=subprocess.PIPE, encoding="utf-8")
+    assert "scores.py is right" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and file_of("merge") in out and "are right" not in out
