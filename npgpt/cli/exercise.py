@@ -1,14 +1,13 @@
 """`npgpt exercise [N]`: list the exercises, write a file with a function to complete, or check it.
 
-The reader's code runs in this process: errors are reported with their line, and Ctrl-C ends an
-endless loop.
+The reader's code runs in another process, which ends after a time: see `npgpt.exercises.apart`.
 """
 
 import os
 from pathlib import Path
 
+from npgpt.cli import print_json
 from npgpt.exercises import EASY, HARD, NAMES, SECTIONS, function_of, load, track
-from npgpt.exercises.judge import WrongError, judge_file
 from npgpt.exercises.sheet import BLANK, file_of, sheet, solution
 from npgpt.files import quoted, read_text
 
@@ -20,6 +19,10 @@ def add_arguments(parser):
     what.add_argument("--hint", nargs="?", type=int, const=1, metavar="K",
                       help="show one hint; --hint 2 and --hint 3 show more")
     what.add_argument("--solution", action="store_true", help="print the solution")
+    what.add_argument("--json", action="store_true",
+                      help="one JSON object: folder; right, of (numbers); exercises, a list of "
+                           "number, name, section, file, status, message for all or for N; a "
+                           f"status is {', '.join(track.STATUSES)}")
     add("--out", metavar="FILE.py", help="the file; default: exercise_N_NAME.py")
 
 
@@ -27,23 +30,31 @@ def run(args):
     if args.number is None:
         if args.hint or args.solution or args.out:
             raise ValueError("of which exercise? Give its number: npgpt exercise lists them")
-        return print_list()
+        return print_grades(track.files()) if args.json else print_list()
     exercise = load(args.number)
-    if args.solution:
+    path = Path(args.out or file_of(function_of(exercise).__name__))
+    if args.json:
+        print_grades([(args.number, path)])
+    elif args.solution:
         print(solution(exercise), end="")
     elif args.hint is not None:
         print_hints(exercise, args.hint, args.number)
     else:
-        name = function_of(exercise).__name__
-        path = Path(args.out or file_of(name))
         command = f"npgpt exercise {args.number}" + (f" --out {quoted(path)}" if args.out else "")
         if os.path.lexists(path):
-            return check(exercise, path, command)
+            return check(args.number, path, command)
         begin(exercise, path, command)
 
 
+def print_grades(files):
+    grades = sorted(track.grades(files), key=lambda grade: grade["number"])
+    print_json({"folder": str(Path.cwd()), "exercises": grades, "right": len(track.right(grades)),
+                "of": len(grades)})
+
+
 def print_list():
-    right = track.right_answers()
+    grades = list(track.grades(track.files()))
+    right = track.right(grades)
     for section, names in SECTIONS.items():
         print(section)
         for name in names:
@@ -52,10 +63,15 @@ def print_list():
                   f"{load(number).__doc__.splitlines()[0]}")
     print("\nnpgpt exercise N writes a file to fill in; the same again checks it, --hint helps.\n"
           f"Right answers become parts of {track.MY_GPT}, a GPT that trains. *** are the hardest.")
-    print_tally(right)
+    print_tally(grades)
 
 
-def print_tally(right):
+def print_tally(grades):
+    """Print how many answers are right, and which never returned."""
+    for grade in grades:
+        if grade["status"] == "stopped":
+            print(f"{grade['file']}: {grade['message']}")
+    right = track.right(grades)
     parts, left = track.parts(), [name for name in NAMES if name not in right]
     print(f"{sum(part in right for part in parts)} of {len(parts)} functions of {track.MY_GPT} are "
           f"yours. {len(right)} of {len(NAMES)} exercises are right; ", end="")
@@ -76,27 +92,30 @@ def print_hints(exercise, count, number):
 
 
 def begin(exercise, path, command):
-    text = sheet(exercise, command, track.right_answers() if path.parent == Path() else ())
+    helpers = [helper.__name__ for helper in getattr(exercise, "HELPERS", ())]
+    right = track.right(track.grades(track.files(helpers))) if path.parent == Path() else ()
+    text = sheet(exercise, command, right)
     with open(path, "x", encoding="utf-8") as file:  # x: overwrites nothing
         file.write(text)
     print(exercise.TASK.strip())
     print(f"\n{path} has the function to write. Check it with: {command}")
 
 
-def check(exercise, path, command):
-    """Print the verdict on a file; return the exit status."""
+def check(number, path, command):
+    """Print the verdict on a file, then the count of all; return the exit status."""
     if BLANK.strip() in read_text(path):
         print(f"{path} still has its blank. Write the function, then check it with: {command}")
         return 1
-    try:
-        judge_file(exercise, path)
-    except WrongError as error:
-        print(f"{path}: {error}\n\na hint: {command} --hint")
+    others = [pair for pair in track.files() if pair[1] != path]
+    grades = track.grades([(number, path), *others], loud=True)
+    grade = next(grades)
+    if grade["status"] != "right":
+        print(f"{path}: {grade['message']}\n\na hint: {command} --hint", flush=True)
         if os.path.exists(track.MY_GPT):
-            track.update_my_gpt(track.right_answers())
+            track.update_my_gpt(track.right(grades))
         return 1
-    right = track.right_answers()
-    print(f"{path} is right. The same in this program: {exercise.WHERE}")
-    if str(path) == file_of(function_of(exercise).__name__):
-        track.update_my_gpt(right)
-    print_tally(right)
+    print(f"{path} is right. The same in this program: {load(number).WHERE}", flush=True)
+    if (number, path) in track.files():
+        grades = [grade, *grades]
+        track.update_my_gpt(track.right(grades))
+    print_tally(list(grades))

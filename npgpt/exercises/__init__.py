@@ -12,8 +12,8 @@ An exercise is a module here, named after the function to write. It has
     FAULTS     description of a fault -> the edits that plant it, {text of the solution: new text}
     PLANTED    in a hunt: the edits of the solution that make the faulty function of the sheet
 
-`sheet.py` writes the reader's file, `judge.py` reports the faults in it, `track.py` puts right
-answers into `my_gpt.py`, a GPT that trains.
+`sheet.py` writes the reader's file, `judge.py` reports the faults in it, `apart.py` ends an answer
+that hangs, `track.py` puts right answers into `my_gpt.py`, a GPT that trains.
 """
 
 import importlib

@@ -1,5 +1,7 @@
 """A backward engine: the chain rule for any computation."""
 
+import itertools
+
 TASK = """
 An engine. A computation is a list of values in the order in which they were computed; sources[i]
 has the positions of the values that value i was computed from (none for an input), and vjps[i] goes
@@ -34,12 +36,26 @@ def _product(*by):
     return vjp
 
 
+def _counted():
+    calls = itertools.count(1)
+
+    def vjp(d):
+        if next(calls) > 100_000:
+            raise RuntimeError("100,000 calls of vjps for 40 values: each path is followed by "
+                               "itself; add up all gradients of a value, then go back from it")
+        return [d, d]
+
+    return vjp
+
+
 def cases(rng):
     yield {"sources": [[], [], [0, 1]], "vjps": [None, None, _product(3.0, 2.0)]}
     yield {"sources": [[], [0, 0], [1, 0]], "vjps": [None, _product(2.0, 2.0), _product(2.0, 4.0)]}
     yield {"sources": [[], [], [0, 1], [], [2, 2], [4, 3], [5, 2]],
            "vjps": [None, None, _product(3.0, 2.0), None, _product(6.0, 6.0), _product(5.0, 36.0),
                     _product(6.0, 180.0)]}
+    yield {"sources": [[], *([i, max(0, i - 1)] for i in range(39))],  # 10^8 paths
+           "vjps": [None, *[_counted()] * 39]}
 
 
 FAULTS = {

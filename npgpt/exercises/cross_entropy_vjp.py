@@ -43,4 +43,9 @@ FAULTS = {
         {" - logits_NV.max(axis=1, keepdims=True)": ""},
     "the 1 of each target is subtracted in every row, and not only in its own":
         {"np.arange(len(targets_N)), targets_N": ":, targets_N"},
+    "it is divided by V, and not by N": {"/ len(targets_N)": "/ logits_NV.shape[1]"},
+    "-1 / p is the gradient with respect to the probability, and not to the logits":
+        {"dlogits_NV[np.arange(len(targets_N)), targets_N] -= 1":
+         "hit_NV = np.eye(logits_NV.shape[1])[targets_N]\n"
+         "    dlogits_NV = -hit_NV / np.where(hit_NV, dlogits_NV, 1)"},
 }

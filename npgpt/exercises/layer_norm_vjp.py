@@ -57,4 +57,12 @@ FAULTS = {
         {".sum(axis=0)": ".sum(axis=1)"},
     "the means are taken over all rows together, and not along each row":
         {"mean(axis=1, keepdims=True)": "mean()"},
+    "mean and rstd are taken as constants; they depend on each x of the row":
+        {" - along_shift - along_scale": ""},
+    "the means over the channels are sums": {".mean(": ".sum("},
+    "mean(g) is a sum": {"g_NC.mean": "g_NC.sum"},
+    "mean(g n) is a sum": {"(g_NC * n_NC).mean": "(g_NC * n_NC).sum"},
+    "dweight and dbias are swapped":
+        {"(dy_NC * n_NC).sum(axis=0), dy_NC.sum(axis=0)":
+         "dy_NC.sum(axis=0), (dy_NC * n_NC).sum(axis=0)"},
 }

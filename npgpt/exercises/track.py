@@ -1,15 +1,15 @@
 """The track: which answers are right, and the GPT that imports them."""
 
-import contextlib
-import io
 import re
+from itertools import chain
 from pathlib import Path
 
-from npgpt.exercises import NAMES, load
-from npgpt.exercises.judge import WrongError, judge_file
-from npgpt.exercises.sheet import file_of, import_line
+from npgpt.exercises import NAMES, SECTIONS
+from npgpt.exercises.apart import verdicts
+from npgpt.exercises.sheet import BLANK, file_of, import_line
 
 MY_GPT = "my_gpt.py"
+STATUSES = ("right", "wrong", "stopped", "unfinished", "missing")  # stopped: it never returned
 TEMPLATE = Path(__file__).parent / MY_GPT
 
 
@@ -19,16 +19,30 @@ def parts():
     return re.findall(r"^from npgpt\.exercises\.(\w+) import", text, re.M)
 
 
-def right_answers():
-    """Return the names of the exercises whose files are in the working folder and right."""
-    right = []
-    for number, name in enumerate(NAMES, 1):
-        path = Path(file_of(name))
-        with contextlib.suppress(WrongError), contextlib.redirect_stdout(io.StringIO()):
-            if path.is_file():
-                judge_file(load(number), path)
-                right.append(name)
-    return right
+def files(names=NAMES):
+    """Return pairs (number of an exercise, path of its file in the working folder)."""
+    return [(NAMES.index(name) + 1, Path(file_of(name))) for name in names]
+
+
+def grades(files, loud=False):
+    """Yield a grade for each file: first, in order, those that are judged.
+
+    A grade has number, name, section, file, status (of STATUSES) and message.
+    """
+    there = [pair for pair in files if pair[1].is_file()]
+    begun = [pair for pair in there if BLANK.strip().encode() not in pair[1].read_bytes()]
+    rest = [(*pair, "unfinished" if pair in there else "missing", "")
+            for pair in files if pair not in begun]
+    for number, path, status, message in chain(verdicts(begun, loud), rest):
+        name = NAMES[number - 1]
+        section = next(section for section, names in SECTIONS.items() if name in names)
+        yield {"number": number, "name": name, "section": section, "file": str(path),
+               "status": status, "message": message}
+
+
+def right(grades):
+    """Return the names of the exercises whose grades are right."""
+    return [grade["name"] for grade in grades if grade["status"] == "right"]
 
 
 def update_my_gpt(right):

@@ -34,14 +34,14 @@ def here(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def solve(cli, name):
+def solve(cli, name, check=True):
     """Begin an exercise, write its solution into the file, and check it. Return what is printed."""
     number, path = NAMES.index(name) + 1, Path(file_of(name))
     assert cli("exercise", number)[0] == 0
     text = path.read_text(encoding="utf-8")
     given = ast.get_source_segment(text, ast.parse(text).body[-1])
     path.write_text(text.replace(given, solution(load(number))), encoding="utf-8")
-    status, out, _ = cli("exercise", number)
+    status, out, _ = cli("exercise", number) if check else (0, "", "")
     assert status == 0, out
     return out
 
@@ -63,11 +63,13 @@ def equal_gpts(module, page, V=11, T=6, C=8, H=2, layers=2):
 
 def test_solved_in_order_it_is_the_readers_gpt_and_learns_as_whole_gpt_does(cli, here, page):
     for count, name in enumerate(NAMES, 1):
-        out = solve(cli, name)
-        assert f"{count} of {len(NAMES)} exercises are right; " in out
-        assert (f"({NAMES[count]})" if count < len(NAMES) else "python my_gpt.py") in out
-        own = sum(part in NAMES[:count] for part in PARTS)
-        assert f"{own} of {len(PARTS)} functions of my_gpt.py are yours" in out
+        check = name in {names[-1] for names in SECTIONS.values()}  # each starts Python anew
+        out = solve(cli, name, check)
+        if check:
+            assert f"{count} of {len(NAMES)} exercises are right; " in out
+            assert (f"({NAMES[count]})" if count < len(NAMES) else "python my_gpt.py") in out
+            own = sum(part in NAMES[:count] for part in PARTS)
+            assert f"{own} of {len(PARTS)} functions of my_gpt.py are yours" in out
         helpers = getattr(load(count), "HELPERS", ())
         for helper in helpers:  # earlier answers, by the reader
             line = f"from {file_of(helper.__name__)[:-3]} import {helper.__name__}\n"

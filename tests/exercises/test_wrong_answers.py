@@ -1,4 +1,4 @@
-"""Sixty wrong answers: the judge says the cause of most, and names the faulty line or none."""
+"""Wrong answers: the judge says the cause of most, and names the faulty line or none."""
 
 import inspect
 import re
@@ -10,7 +10,8 @@ from npgpt.exercises import NAMES, function_of, load
 from npgpt.exercises.judge import WrongError, judge_file
 from npgpt.exercises.sheet import sheet, solution
 
-HEAD = "import math\n\nimport numpy as np\n\nfrom npgpt.exercises.merge import merge\n\n\n"
+HEAD = ("import math\nimport numpy as np\nfrom npgpt.exercises.merge import merge\n"
+        "from npgpt.exercises.scores import scores\n\n\n")
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,10 @@ def verdicts(tmp_path_factory):
     return messages
 
 
-def test_at_least_52_of_60_wrong_answers_get_their_cause_in_words(verdicts):
+def test_all_but_two_wrong_answers_get_their_cause_in_words(verdicts):
     rows = zip(ROWS, verdicts, strict=True)
     without = [(name, body, said) for (name, body, words, _), said in rows if words not in said]
-    assert len(ROWS) == 60 and len(without) <= 8, without
+    assert len(ROWS) == 62 and len(without) <= 2, without
 
 
 def named(said):
@@ -76,7 +77,7 @@ def test_of_a_planted_fault_no_innocent_line_is_named(number, tmp_path):
      "ids[2] is 8, and should be 9\nThe arguments", "factor"),
     ("learning_rate", "if step < warmup:\n        return 0.0\n    return lowest + (peak - lowest) *"
      " (1 + math.cos(math.pi * min(1.0, (step - warmup) / (steps - warmup)))) / 2",
-     "is in line 10:\n    return 0.0", "return lowest"),
+     "is in line 9:\n    return 0.0", "return lowest"),
     ("backward", "return [2.0 * len(i) for i in sources]", "vjps [None, None, vjp]", "0x"),
 ])
 def test_shapes_come_first_and_integers_and_booleans_are_shown_as_such(

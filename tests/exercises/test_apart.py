@@ -1,0 +1,120 @@
+"""What an answer does to its process costs this answer alone, and it is told what happened."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from tiny_run import environment
+
+from npgpt.exercises import NAMES, apart, load
+from npgpt.exercises.sheet import file_of, sheet
+
+LOOP = "while True: pass"
+# The body of an answer's function, the status of its grade, and words of the message; None: right.
+HOSTILE = [
+    ("return right(**k)", None),
+    (LOOP, "line 10: look at the loop"),
+    ("time.sleep(1e6)", "line 10"),
+    ("return sum(range(10**13))", "line 10"),
+    ("return [right(**k)] * len([*iter(int, 1)])", "line 10"),
+    ("while True:\n        with contextlib.suppress(BaseException): time.sleep(1)", "running"),
+    ("class A:\n        def __array__(self, *_):\n            while True: pass\n    return A()",
+     "line 12"),
+    (f"faulthandler.cancel_dump_traceback_later()\n    {LOOP}", "still running"),
+    ("os.kill(os.getpid(), signal.SIGSTOP)", "still running"),
+    ("os._exit(0)", "status 0"),
+    ("os._exit(3)", "status 3"),
+    ("os.abort()", "status -6"),
+    ("os.killpg(0, 9)", "status -9"),
+    ("ctypes.string_at(0)", "status -11"),
+    ("os.closerange(0, 1000)\n    return right(**k)", "status"),
+    ("if os.fork(): os._exit(0)\n    return right(**k)", "status 0"),
+    ("os.fork()\n    return right(**k)", None),
+    ("sys.exit(0)", "line 10: SystemExit"),
+    ("raise KeyboardInterrupt", "stopped in line 10"),
+    ("raise ValueError('x' * 10**7)", "xxx"),
+    ("class E(Exception):\n        def __str__(self): os.none\n    raise E", "AttributeError"),
+    ("x = []\n    while True: x.append(np.zeros(1 << 25))", "MemoryError"),
+    ("class A:\n        def __array__(self, *_): raise KeyError('mine')\n    return A()", "mine"),
+    ("class A:\n        __class__ = np.ndarray\n    return A()", "the shape"),
+    ("sys.stdout.close()\n    print(1)", "ValueError"),
+    ("np.asarray = np.exp = np.random = None\n    return right(**k)", "TypeError"),
+    ("subprocess.Popen(['sleep', '1000'])\n    return right(**k)", None),
+    ("print('x' * 10**7)\n    sys.stdout = None\n    return right(**k)", None),
+    ("os.chdir('/')\n    np.zeros = None\n    return right(**k)", None),
+    ("return right(**k)", None),
+]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """A function that writes an answer into the working folder; ten seconds are one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(apart, "LIMIT", 1)
+
+    def write(name, body):
+        (tmp_path / file_of(name)).write_text(
+            "import contextlib, ctypes, faulthandler, os, signal, subprocess, sys, time\n"
+            f"import numpy as np\nfrom npgpt.exercises.{name} import {name} as right\n" + 5 * "\n"
+            + f"def {name}(**k):\n    {body}\n", encoding="utf-8")
+
+    return write
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="signals, forks and limits of memory")
+def test_the_list_of_thirty_hostile_answers_ends_and_says_what_each_did(cli, write, monkeypatch):
+    monkeypatch.setattr(apart, "START", 6)
+    for name, (body, _) in zip(NAMES, HOSTILE, strict=True):
+        write(name, body)
+    status, out, err = cli("exercise", "--json")
+    assert status == 0 and not err
+    for (body, words), grade in zip(HOSTILE, json.loads(out)["exercises"], strict=True):
+        assert (grade["status"] == "right") == (words is None), (body, grade)
+        assert (words or "") in grade["message"] and len(grade["message"]) <= apart.LONGEST, body
+        assert (grade["status"] == "stopped") == bool(
+            re.search("still running|status", grade["message"])), body
+
+
+def test_the_verdict_comes_before_the_count_and_a_loop_costs_its_own_answer_alone(cli, write):
+    write("merge", "print('quiet')\n    " + LOOP)
+    write("encode", "print('quiet'); os._exit(0)")
+    write("scores", "print('loud'); return right(**k)")
+    write("split_heads", "return 1.5")
+    with open(file_of("clip"), "w", encoding="utf-8") as file:
+        file.write(sheet(load(NAMES.index("clip") + 1), "a command"))
+    status, out, _ = cli("exercise", NAMES.index("scores") + 1)
+    told = re.search(f"(?s)loud.*scores.py is right.*{file_of('merge')}: still running after 1 s.*"
+                     f"line 11.*{file_of('encode')}: .*status 0.*1 of 30 exercises are right", out)
+    assert status == 0 and told and "quiet" not in out
+
+    status, out, _ = cli("exercise", "--json")
+    found = json.loads(out)
+    assert (status, found["right"], found["of"]) == (0, 1, len(NAMES))
+    assert [grade["name"] for grade in found["exercises"]] == NAMES
+    assert {grade["name"]: grade["status"] for grade in found["exercises"]
+            if grade["status"] != "missing"} == {
+        "merge": "stopped", "encode": "stopped", "scores": "right", "split_heads": "wrong",
+        "clip": "unfinished"}
+    status, out, _ = cli("exercise", NAMES.index("split_heads") + 1, "--json")
+    one = json.loads(out)
+    assert one["exercises"] == [found["exercises"][NAMES.index("split_heads")]]
+    assert (status, one["right"], one["of"], one["folder"]) == (0, 0, 1, found["folder"])
+    assert "shape" in one["exercises"][0]["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent otherwise there")
+def test_the_verdict_is_told_while_the_count_waits_which_ctrl_c_ends(write):
+    write("merge", LOOP)
+    write("scores", "return right(**k)")
+    process = subprocess.Popen([sys.executable, "-m", "npgpt.cli", "exercise", "6"],
+                               env=environment(), stdout=subprocess.PIPE, encoding="utf-8")
+    assert "scores.py is right" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and file_of("merge") in out and "are right" not in out
