@@ -213,7 +213,7 @@ def test_names_act_on_no_terminal_behind_a_pipe_either(cli, finished, corpus, he
     config["text"]["name"] = CONTROLS + "\nnote    all is well" + "x" * 10**6
     (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for command in (["compare", run, finished], ["train", "--resume", "--out", run],
-                    ["train", "--resume", "--out", run, "--corpus", "tales"],
+                    ["train", "--resume", "--out", run, "--corpus", __file__],
                     ["train", "--corpus", "texts", "--out", "o", *TINY]):
         _, out, err = cli(*command)
         assert r"\x1b[2J" in out + err and len(out + err) < 10**4
