@@ -150,24 +150,22 @@ def test_a_book_is_kept_with_what_was_added_when_it_is_written_again(npgpt_book,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "b.before", "mine"]
 
 
-@pytest.mark.parametrize("what", ["another folder", "a link", "another before", "a link before"])
+@pytest.mark.parametrize("what", ["my page", "a link", "a folder before", "a link before"])
 def test_nothing_but_a_book_is_replaced(npgpt_book, tmp_path, capsys, what):
-    book, before = tmp_path / "b", tmp_path / "b.before"
-    write_book(book, {"index.html": MARK})
-    if what == "another folder":
-        (book / "index.html").write_text("my page", encoding="utf-8")
-    elif what == "a link":
-        (book / "index.html").rename(tmp_path / "page")
-        (book / "index.html").symlink_to(tmp_path / "page")
-    elif what == "another before":
-        before.mkdir()
+    for name in ("b", "far"):
+        write_book(tmp_path / name, {"index.html": MARK})
+    page = tmp_path / "b" / "index.html"
+    if what == "a folder before":
+        (tmp_path / "b.before").mkdir()
+    elif what == "a link before":
+        (tmp_path / "b.before").symlink_to("far")
     else:
-        write_book(tmp_path / "far", {"index.html": MARK})
-        before.symlink_to("far")
+        page.unlink()
+        page.write_text(what) if what == "my page" else page.symlink_to("../far/index.html")
     there = files(tmp_path)
     assert npgpt_book("b") == 1 and "--out" in capsys.readouterr().err
     with pytest.raises((OSError, ValueError), match="--out"):
-        write_book(book, {"index.html": "new"})
+        write_book(tmp_path / "b", {"index.html": "new"})
     assert files(tmp_path) == there
 
 
@@ -175,13 +173,12 @@ def test_nothing_but_a_book_is_replaced(npgpt_book, tmp_path, capsys, what):
 def test_a_book_whose_making_ends_early_is_the_old_one_or_the_new(tmp_path, kill):
     for text in ("oldest", "old"):
         write_book(tmp_path / "b", {"index.html": MARK + text, "c/d": text})
-    renames, real = [], os.replace
+    left, real = iter(range(kill)), os.replace
 
-    def replace(source, target):
-        if len(renames) == kill:
+    def replace(*paths):
+        if next(left, None) is None:
             raise KeyboardInterrupt
-        renames.append(target)
-        real(source, target)
+        real(*paths)
 
     with pytest.MonkeyPatch.context() as patched, suppress(KeyboardInterrupt):
         patched.setattr(os, "replace", replace)
