@@ -161,7 +161,7 @@ def draw_loss(run, rows, dataset, loss, floor):
         ]
     if floor:
         levels.append((floor.name, floor.nats))
-    title = f"{run.text.name}: {run.model.n_layer} layers, {run.model.n_embd} channels"
+    title = f"{shown(run.text.name)}: {run.model.n_layer} layers, {run.model.n_embd} channels"
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)
 
 
