@@ -20,7 +20,7 @@ from npgpt.checkpoint import SHIPPED, load_run
 from npgpt.families import family
 from npgpt.fast.weights import stored
 from npgpt.files import atomic_write, read_arrays, read_json
-from npgpt.io.tokens import open_dataset
+from npgpt.io.tokens import open_run
 from npgpt.run.progress import evaluate_all
 
 ABOUT = """\
@@ -52,7 +52,7 @@ def validation_loss(folder):
     """Return the loss of a run on its whole validation text, in nats per token."""
     model, tokenizer, run = load_run(folder)
     with ExitStack() as stack:
-        dataset = open_dataset(family(run.training.arch), run.training, stack, tokenizer=tokenizer)
+        dataset = open_run(run, family(run.training.arch), stack, tokenizer)
         return evaluate_all(model, dataset.val_ids, dataset.objective, run.training,
                             "the whole validation text", run.training.eval_stride)[0]
 

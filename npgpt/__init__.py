@@ -36,6 +36,11 @@ if not hasattr(autograd, "OPS"):
         "install npgpt alone into a new virtual environment, as its README does"
     )
 
+try:
+    import tqdm as _
+except ValueError as error:  # the program has not begun, which would say it in a line
+    raise SystemExit(f"npgpt: correct the variable TQDM_... in your environment: {error}") from None
+
 from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import load_run

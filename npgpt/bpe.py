@@ -512,6 +512,8 @@ def check_ids_are_distinct(
 
     A special token may be one of the tokens: the same text under the same id.
     """
+    from npgpt.io.tokenizers.gpt2 import byte_to_unicode
+
     if len(ids) != len(tokens):
         raise ValueError(
             f"ids must hold one id for each of the {len(tokens)} tokens, got {len(ids)}"
@@ -527,3 +529,12 @@ def check_ids_are_distinct(
         other, of_other = owner.setdefault(token_id, (name, text))
         if other != name and (text != of_other or isinstance(token, int)):
             raise ValueError(f"{other} and {name} both have the id {token_id}; give each its own")
+    spelled = {character: byte for byte, character in byte_to_unicode().items()}
+    own = dict(zip(tokens, ids, strict=True))
+    for text, token_id in special_ids.items():
+        token = bytes(map(spelled.get, text)) if spelled.keys() >= set(text) else b""
+        if own.get(token, token_id) != token_id:
+            raise ValueError(
+                f"the special token {text!r} is spelled like the token {token!r} where tokenizers "
+                f"are saved; choose a different text, such as '<|{text}|>'"
+            )

@@ -158,7 +158,10 @@ def lock_run(folder, stack):
     Raises RunError if a process trains it, or if it is no run that can be written to: if there is a
     link, a pipe or a device where a file of a run is.
     """
-    read_run(folder)
+    run = read_run(folder)
+    if run.folder != folder:
+        raise RunError(f"{folder} is no run: name {run.folder} to go on from its last checkpoint, "
+                       "or start a new run from that file with --init-from")
     for name in FILES:
         with suppress(FileNotFoundError):
             check_regular(folder / name, writing=True, second_name=name not in ADDED_TO)
@@ -337,7 +340,7 @@ def keep_weights(folder, model, step, count):
 def drop_kept_after(last_step, folder):
     """Delete weights kept after the checkpoint that a run continues from, and unfinished files."""
     late = [path for step, path in kept(folder).items() if step > last_step]
-    for path in (*late, *folder.glob(".kept-*.tmp")):
+    for path in (*late, *filter(Path.is_file, folder.glob(".kept-*.tmp"))):
         path.unlink()
 
 

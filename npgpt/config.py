@@ -283,11 +283,9 @@ def wanted(value, type):
         return None if fits else 'a list of texts, as ["a.txt"]'
     accepted = (int, float) if type is float else type
     if not isinstance(value, accepted) or (isinstance(value, bool) and type is not bool):
-        return f"a {getattr(type, '__name__', type)}"
+        return "an int" if type is int else f"a {getattr(type, '__name__', type)}"
     if isinstance(value, int) and abs(value) >= 2**63:
         return "a number below 2**63"
-    if isinstance(value, float) and value == 0 and math.copysign(1, value) < 0:
-        return "0 without a sign"
     return None
 
 

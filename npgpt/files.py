@@ -133,15 +133,19 @@ def read_text(path):
         raise ValueError(f"{path} is no UTF-8 text ({error}); restore a copy of it") from error
 
 
-def read_given(path):
+def read_given(path, most):
     """Return the bytes of a file that a user names; it may be a pipe, as in `<(command)`.
 
-    Raises ValueError, which names the path, if it cannot be read.
+    Raises ValueError, which names the path, if it cannot be read or has more than `most` bytes.
     """
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); name a text file") from error
+    if len(data) > most:
+        raise ValueError(f"{path} has more than {most:,} bytes; name a smaller file")
+    return data
 
 
 def member(folder, name):

@@ -16,8 +16,18 @@ ACTS = re.compile(
 
 def visible(token):
     """Return a token as a label: spaces, line ends and everything else without a shape visible."""
-    shapes = (VISIBLE.get(character, character) for character in token)
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shapes)
+    return shown("".join(VISIBLE.get(character, character) for character in token), most=1 << 40)
+
+
+def shown(name, most=200):
+    """Return a name or a value from a file as one harmless line of at most `most` characters.
+
+    >>> print(shown("a" + chr(27) + "[2J"))
+    a\\x1b[2J
+    """
+    text = str(name)[: most + 1]
+    text = text[: most - 3] + "..." if len(text) > most else text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def printable(text):

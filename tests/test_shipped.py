@@ -16,7 +16,7 @@ from npgpt.checkpoint import RUN_STATE, SHIPPED, read_run
 from npgpt.cli import main
 from npgpt.families import family
 from npgpt.files import read_json
-from npgpt.io.tokens import open_dataset
+from npgpt.io.tokens import open_run
 from npgpt.metrics import read_metrics
 from npgpt.train import evaluate
 
@@ -36,7 +36,7 @@ def test_it_has_the_loss_of_the_last_evaluation_of_its_metrics():
     model, tokenizer, run = npgpt.load_run(SHIPPED)
     training = run.training
     with ExitStack() as stack:
-        dataset = open_dataset(family(training.arch), training, stack, tokenizer=tokenizer)
+        dataset = open_run(run, family(training.arch), stack, tokenizer)
         loss, _ = evaluate(model, dataset.val_ids, stride=training.eval_stride, seed=training.seed,
                            max_tokens=training.eval_tokens)
     last = read_metrics(SHIPPED / "metrics.csv")[-1]

@@ -1,6 +1,5 @@
 """The pages of the book, from CONCEPTS.md and the documents that it links to."""
 
-import hashlib
 import html
 import json
 import posixpath
@@ -9,14 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from npgpt.book.sources import Sources
-from npgpt.files import atomic_write, member, read_json
+from npgpt.files import atomic_write
+from npgpt.io.folders import new_folder
 
 ROOT = Path(__file__).parents[2]
 MARK = '<meta name="generator" content="npgpt book">'
 VIEW = re.compile(r"\*Page\*, views? (.*?)(?=\n\n)", re.S)  # names the views to put there
-GUESS = "**Guess first.**"  # in the book what follows is hidden until one has guessed
 MODEL = "microscope.html"
-LIST = "files.json"  # {path of a file of the book: its SHA-256}
+OUT = " with --out"
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">{mark}
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -28,44 +27,34 @@ TEMPLATE = """<!DOCTYPE html>
 """
 
 
-def make_book(microscope, views, root=ROOT):
-    """Return {path in the book: text or bytes}.
-
-    microscope   the HTML of `npgpt look`, of which the pages show views
-    views        {title of a view: its id}
-
-    Raises ValueError if the clone's CONCEPTS.md is not there, and ImportError for the extra.
-    """
-    book = Book(root, views)
-    return book.files | {MODEL: microscope}
-
-
 def write_book(folder, book):
-    """Write {path: text or bytes}, and delete the files of the book that was here before, but for
-    those that were changed. Return the size in bytes."""
+    """Make a folder of {path: text or bytes}, complete or not at all; return the size in bytes.
+
+    A book that is there becomes FOLDER.before; any other folder that is not empty is refused.
+    """
     book = {name: x if isinstance(x, bytes) else x.encode() for name, x in book.items()}
-    before = read_json(folder / LIST) if (folder / LIST).exists() else {}
-    for name in before.keys() - book.keys():
-        path = member(folder, name)
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == before[name]:
-            path.unlink()
-    now = {name: hashlib.sha256(content).hexdigest() for name, content in book.items()}
-    for name, content in (book | {LIST: json.dumps(now)}).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / name, content)
+    with new_folder(folder, OUT, MARK.encode()) as building:
+        for name, content in book.items():
+            (building / name).parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(building / name, content)
     return sum(map(len, book.values()))
 
 
 class Book:
-    """Pages that link to each other; `files` has them by their path in the book."""
+    """Pages that link to each other; `files` has them by their path in the book.
 
-    def __init__(self, root, views):
+    views   {title of a view: its id}, which the pages show in MODEL, the page of `npgpt look`
+
+    Raises ValueError if the clone's CONCEPTS.md is not there, and ImportError for the extra.
+    """
+
+    def __init__(self, views, root=ROOT):
         self.root, self.views, self.sources = Path(root), views, Sources(root)
         concepts = self.root / "CONCEPTS.md"
         if not concepts.is_file():
             raise ValueError(
-                f"{concepts} is not there: npgpt book makes its pages from a clone of the project; "
-                "run it from an installation by pip install -e"
+                f"{concepts} is not there, and the book is made of it: run npgpt book in a clone "
+                "of the project, after pip install -e '.[book]' there"
             )
         self.markdown = _markdown(self)
         self.documents, self.exercises, self.index = {}, {}, []

@@ -15,6 +15,7 @@ from npgpt.io.folders import check_free
 from npgpt.io.tokenizers import load_tokenizer
 from npgpt.metrics import read_metrics, read_result
 from npgpt.run.estimate import clock, tokens_per_step
+from npgpt.text import shown
 
 OUT = " with --out"
 
@@ -35,7 +36,7 @@ def run(args):
     notes = not_comparable(results.values())
     result = {"runs": found, "settings": differ, "notes": notes, "picture": None}
     if not args.json:
-        print_table(folders, {name: list(map(str, values)) for name, values in differ.items()})
+        print_table(folders, {name: list(map(shown, values)) for name, values in differ.items()})
         if not differ:
             print("no setting differs")
         print()
@@ -192,7 +193,7 @@ def in_words(found):
 
 def print_table(columns, rows):
     """Print a table.    columns: names of the runs    rows: name -> a text for each run"""
-    table = {"": list(columns)} | rows if rows else {}
+    table = {"": list(map(shown, columns))} | rows if rows else {}
     first = max(map(len, table), default=0)
     widths = [max(map(len, column)) for column in zip(*table.values(), strict=True)]
     for name, row in table.items():

@@ -14,7 +14,7 @@ from npgpt.cli import model_or_default, print_json
 from npgpt.families import family
 from npgpt.families.models import load_model
 from npgpt.fast.weights import KINDS, decodes, use_weights
-from npgpt.io.tokens import open_dataset, open_whole_text
+from npgpt.io.tokens import open_dataset, open_run
 from npgpt.metrics import bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
 from npgpt.run.summary import beside_floor
@@ -52,7 +52,7 @@ def run(args):
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(precision))
-        source, ids_N = _ids(args, training, tokenizer, stack)
+        source, ids_N = _ids(args, run, training, tokenizer, stack)
 
         name = f"{source.name} ({args.split})"
         evaluated = partial(evaluate_all, model, ids_N, objective, training, name, stride)
@@ -109,9 +109,11 @@ def _by_weights(model, kinds, loss, evaluated):
     return found
 
 
-def _ids(args, training, tokenizer, stack):
+def _ids(args, run, training, tokenizer, stack):
     """Return the (TextSource, token ids) of the text and split in `args`."""
-    if args.split == "all":
-        return open_whole_text(training, stack, args.corpus, tokenizer)
-    dataset = open_dataset(family(training.arch), training, stack, args.corpus, tokenizer)
-    return dataset.source, dataset.val_ids if args.split == "val" else dataset.train_ids
+    kind, whole = family(training.arch), args.split == "all"
+    if args.corpus:
+        dataset = open_dataset(kind, training, stack, args.corpus, tokenizer, whole=whole)
+    else:
+        dataset = open_run(run, kind, stack, tokenizer, whole=whole)
+    return dataset.source, dataset.train_ids if args.split == "train" else dataset.val_ids

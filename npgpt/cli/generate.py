@@ -28,6 +28,7 @@ examples:
   npgpt generate runs/tales --interactive
   npgpt generate runs/tales --n 3 --seed 1 --json"""
 # Only models that continue a text can do this.
+PROMPT = 1 << 24  # most bytes of a file
 CONTINUING = ("n", "stop", "logprobs", "interactive", "stats", "repetition_penalty")
 
 
@@ -253,7 +254,7 @@ def _prompt(args, tokenizer, objective):
     elif args.prompt_file == "-":
         prompt = decode_whole(sys.stdin.buffer.read(), "standard input")
     elif args.prompt_file is not None:
-        prompt = decode_whole(read_given(args.prompt_file), args.prompt_file)
+        prompt = decode_whole(read_given(args.prompt_file, PROMPT), args.prompt_file)
     elif not objective.every_token:
         raise ValueError(f"this model {objective.purpose}; give such a text with --prompt")
     else:

@@ -46,4 +46,6 @@ def run(args):
     if record["kept"]:
         size = len(json.dumps(record["kept"])) / 1e6
         print(f"  and {len(record['kept'])} checkpoints of its training in {size:.2f} MB, as int8")
+    if not record["concepts"]:
+        print("  and not the paragraphs of CONCEPTS.md, which only a clone of the project has")
     print(f"  open {quoted(os.path.abspath(path))}{replaced}")

@@ -8,6 +8,7 @@ from npgpt.families.presets import model_settings
 from npgpt.files import read_given
 
 TABLES = ("model", "training")
+MOST = 1 << 14  # bytes of a file; tomllib takes the square of a key's dots, seconds for more
 
 
 def read_settings(path):
@@ -17,7 +18,7 @@ def read_settings(path):
 
     Raises ValueError, with the path, for what is not TOML, not a setting, or of the wrong type.
     """
-    data = read_given(path)
+    data = read_given(path, MOST)
     if data.lstrip()[:1] == b"{":
         raise ValueError(
             f"{path} is JSON; npgpt train --help shows a file of settings, in TOML. A run that has "
@@ -28,9 +29,16 @@ def read_settings(path):
         found = tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}; correct it there") from error
+    places = {}
     for table in TABLES:
-        if isinstance(found.get(table), dict):
-            found |= found.pop(table)
+        inside = found.pop(table, {})
+        if not isinstance(inside, dict):
+            raise ValueError(f"{path}: {table} is a table; write [{table}] above its settings")
+        for name in found.keys() & inside.keys():
+            place = places.get(name, "above the tables")
+            raise ValueError(f"{path}: {name} is in [{table}] and {place}; give it once")
+        found |= inside
+        places |= dict.fromkeys(inside, f"in [{table}]")
     known = {field.name: field.type for field in (*fields(TrainConfig), *model_settings().values())}
     known["preset"] = str
     for name, value in found.items():

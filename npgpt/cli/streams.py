@@ -34,8 +34,8 @@ class Stream:
         return getattr(self.stream, name)
 
     def write(self, text, colours=False):
-        """Write a text; a terminal gets it `printable`, unless it has `colours` of ours."""
-        if self.stream.isatty() and not colours:
+        """Write a text; terminals and standard error get it `printable`, but for our `colours`."""
+        if (self.stream.isatty() or self.bars) and not colours:
             bar = self.bars and text.startswith("\r")
             text = text[:bar] + printable(text[bar:])
         return self._try(self.stream.write, text)

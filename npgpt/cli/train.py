@@ -33,7 +33,7 @@ from npgpt.config import REWARD_SWITCHES, RUN_FORMAT, SPLITS, TrainConfig, check
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
-from npgpt.io.tokens import KINDS, open_dataset, prepared_paths
+from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.run.estimate import check_memory
 from npgpt.run.summary import print_results, print_summary
@@ -255,8 +255,7 @@ def _continued(args, ranks, stack):
         run = replace(run, training=replace(run.training, max_iters=args.max_iters))
     byte_pairs = isinstance(tokenizer, BPETokenizer)
     kernels = _warm_up(run.model, run.training, byte_pairs, ranks is None or ranks.rank == 0)
-    kind = family(run.training.arch)
-    dataset = open_dataset(kind, run.training, stack, args.corpus, tokenizer, expected=run.text)
+    dataset = open_run(run, family(run.training.arch), stack, tokenizer, args.corpus)
     return run, dataset, model, optimizer, kernels
 
 

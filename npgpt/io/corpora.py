@@ -16,11 +16,13 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
-from npgpt.files import RUN_STATE, open_file, quoted
+from npgpt.files import RUN_STATE, member, open_file, quoted
 from npgpt.io import download
+from npgpt.text import shown
 
 TALES_CHARACTERS = 2_000_000
 CHUNK = 1 << 20  # bytes read at a time
@@ -66,7 +68,7 @@ class Corpus:
     @property
     def contents(self) -> str:
         """A line for people: number of files, the first names, number of files left out."""
-        names = [name[:40] for name in self.files[:3]] + ["..."] * (len(self.files) > 3)
+        names = [shown(name[:40]) for name in self.files[:3]] + ["..."] * (len(self.files) > 3)
         skipped = f"; {self.skipped:,} skipped, which hold a zero byte" * (self.skipped > 0)
         return f"{len(self.files):,}: {', '.join(names)}{skipped}" if names else ""
 
@@ -87,15 +89,17 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     Each file is a document. A file that has a built-in name is reached by a path: ./tales.
 
     Raises FileNotFoundError for a missing file, or if Shakespeare cannot be fetched; ValueError for
-    an empty text, one that is not UTF-8, a pipe, a device, or a folder that would be left out;
-    PermissionError for a folder below it, or in a pattern, that may not be read.
+    an empty text, one that is not UTF-8, a pipe, a device, a folder that would be left out, or a
+    link out of the folder or pattern that it is found in; PermissionError for a folder below it, or
+    in a pattern, that may not be read.
     """
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
-    corpora = [_load(spec) for spec in specs]
-    for corpus in corpora:
+    loaded = {spec: _load(spec) for spec in dict.fromkeys(specs)}
+    for corpus in loaded.values():
         if next(corpus.chunks(), None) is None:
             raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
+    corpora = [loaded[spec] for spec in specs]
     if len(corpora) == 1:
         return corpora[0]
     documents = [document for corpus in corpora for document in corpus.documents]
@@ -117,7 +121,8 @@ def _load(spec: str) -> Corpus:
     files = {os.path.realpath(match): match for match in reversed(matching) if _is_file(match)}
     if not files:
         raise FileNotFoundError(_missing(path))
-    return _files(spec, [*files.values()][::-1])
+    plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
+    return _files(spec, [*files.values()][::-1], home=Path(*plain))
 
 
 def _matching(folder: Path, pattern: Sequence[str]) -> Iterator[Path]:
@@ -150,7 +155,9 @@ def _is_file(path: Path) -> bool:
     return path.is_file()
 
 
-def _files(name: str, paths: Sequence[Path], skipped: int = 0) -> Corpus:
+def _files(name: str, paths: Sequence[Path], skipped=0, home: Path | None = None) -> Corpus:
+    for path in paths if home else ():
+        member(home, path.relative_to(home))  # no link out, perhaps to a secret
     documents = [partial(read_chunks, path) for path in paths]
     return Corpus(name, documents, None, tuple(path.name for path in paths), skipped)
 
@@ -175,7 +182,7 @@ def _folder(folder: Path) -> Corpus:
             "or tokens, and files that hold a zero byte do not count); name a folder or a file "
             "with UTF-8 text"
         )
-    return _files(str(folder), texts, len(paths) - len(texts))
+    return _files(str(folder), texts, len(paths) - len(texts), folder)
 
 
 def _visible(folder: Path) -> Iterator[tuple[Path, list[str]]]:

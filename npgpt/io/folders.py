@@ -11,6 +11,8 @@ from pathlib import Path
 
 from npgpt.files import open_file, temporary_name, unfinished
 
+INDEX = "index.html"
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -21,17 +23,21 @@ def check_free(folder, how="", own=b""):
     """Raise ValueError unless `new_folder` can make `folder`.
 
     how   the end of the message: the option that names a folder, such as " with --out"
-    own   bytes near the beginning of a file that may be replaced, as the same command made it
+    own   bytes near the beginning of a file, or of a folder's index.html, that may be replaced, as
+          the same command made it; `new_folder` keeps the folder as FOLDER.before
 
     A folder can be made where there is nothing, an empty folder, or a link to either.
     """
     path, real = Path(folder), Path(os.path.realpath(folder))
-    if own and path.is_file() and not path.is_symlink():
-        with open(path, "rb") as file:
-            if own in file.read(200):
-                return
+    if _made_by(own, path):
+        return
+    again, before = _made_by(own, real / INDEX), real.parent / f"{real.name}.before"
     what = None
-    if real.is_dir() and any(real.iterdir()):
+    if again and os.path.lexists(before) and (
+        before.is_symlink() or not _made_by(own, before / INDEX)
+    ):
+        what = f"would be kept as {before}, which is of a different kind"
+    elif real.is_dir() and any(real.iterdir()) and not again:
         what = "is not empty"
     elif os.path.lexists(real) and not real.is_dir():
         what = "is a file"
@@ -45,28 +51,45 @@ def check_free(folder, how="", own=b""):
         raise ValueError(f"{folder} cannot be made, as {above} {what}: name another{how}")
 
 
+def _made_by(own, path):
+    """Return whether a file begins with the mark `own`."""
+    if not own or not path.is_file() or path.is_symlink():
+        return False
+    with open(path, "rb") as file:
+        return own in file.read(200)
+
+
 @contextmanager
-def new_folder(folder, how=""):
+def new_folder(folder, how="", own=b""):
     """Yield a hidden folder to fill, and rename it to `folder` once the block has succeeded.
 
     After an exception there is neither folder; a process that is killed leaves the hidden one,
-    of which the next attempt prints a note. Raises OSError, ending in `how` as in
+    of which the next attempt prints a note. A folder with the mark `own` (`check_free`) becomes
+    FOLDER.before, with all that was added to it. Raises OSError, ending in `how` as in
     `check_free`, if the folder cannot be made or filled.
     """
     real = Path(os.path.realpath(folder))
     for left in unfinished(real):
         print(f"note    {left} is of a process that is at work or was killed; if killed, delete it")
-    building = temporary_name(real)
+    building, oldest = temporary_name(real), temporary_name(real)
     try:
         building.mkdir(parents=True)
         yield building
-        if real.exists():
+        if own:
+            check_free(folder, how, own)
+        if _made_by(own, real / INDEX):
+            with suppress(FileNotFoundError):
+                os.replace(before := real.with_name(f"{real.name}.before"), oldest)
+            os.replace(real, before)
+            print(f"note    the one that was there is {before} now")
+        elif real.exists():
             real.rmdir()  # it is empty; Windows renames only to a path that is free
         os.replace(building, real)  # fails if a process has made `folder` meanwhile
     except OSError as error:
         raise OSError(f"{folder} cannot be made ({error}): name another{how}") from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        for left in (building, oldest):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

@@ -25,11 +25,12 @@ import numpy as np
 from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.checkpoint import RunError, TextSource
-from npgpt.files import check_regular, member, open_file
+from npgpt.files import member, open_file
 from npgpt.io import streams
 from npgpt.io.corpora import PARTS, load_corpus
 from npgpt.io.streams import token_dtype
 from npgpt.io.tokenizers import load_tokenizer
+from npgpt.text import shown
 from npgpt.train import Dataset
 from npgpt.words import WordTokenizer
 
@@ -37,40 +38,68 @@ KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte 
 SAMPLE = 2_000_000  # tokens read at a time
 
 
+def open_run(run, family, stack: ExitStack, tokenizer, corpus=None, whole=False):
+    """Return the `Dataset` of the text that a run was trained on, as `open_dataset` does.
+
+    corpus   where that text is now; default: where it was
+
+    The only way to open the text of a run: the run may be a stranger's and name any file of yours,
+    so a text counts by its hash alone. Raises RunError for a different text.
+    """
+    specs = corpus or run.training.corpus
+    try:
+        return open_dataset(family, run.training, stack, specs, tokenizer, run.text, whole=whole)
+    except FileNotFoundError as error:
+        if corpus:  # the user named the text just now
+            raise
+        raise FileNotFoundError(
+            f"{error}\nThat is what the run was trained on, as its path was then; give the same "
+            "text by its path from here: --corpus PATH"
+        ) from error
+
+
 def open_dataset(
-    family, training, stack: ExitStack, corpus=None, tokenizer=None, expected=None, kind="char",
-    bpe_size=None, grow=False,
+    family, training, stack: ExitStack, corpus, tokenizer=None, expected=None, kind="char",
+    bpe_size=None, grow=False, whole=False,
 ):
     """Return the `Dataset` of a `Family` and a TrainConfig; the stack closes its files.
 
-    corpus      texts to read instead of the config's
+    corpus      names of the texts, which the user gave: those of a run are for `open_run`
     tokenizer   the run's, if it has one already
     expected    the `TextSource` of a run that goes on; RunError if the text differs
     kind        one of KINDS: the tokens of a text if there is no tokenizer
     bpe_size    number of byte-pair tokens to train
     grow        whether characters of the text that the tokenizer lacks become tokens
+    whole       whether all of the text is for validation
 
     Raises what `load_corpus` and `prepared_paths` raise, and ValueError for token files that do not
-    fit the tokenizer.
+    fit the tokenizer, and for a text that changes meanwhile.
     """
-    paths, text = _found(training, corpus, tokenizer)
+    paths = prepared_paths(corpus)
+    text = None if paths else load_corpus(corpus)
+    if paths and whole:
+        raise ValueError("--split all is for texts; of token files give --split val or train")
     if paths:
-        source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer)
+        source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer, expected)
     else:
-        stats = scan(text, training.split)
-        chunks = partial(split_chunks, text, stats, training.split, training.train_fraction)
+        stats = scan(text, training.split, expected and (expected.characters or 0))
+        part = ("tail", 0.0) if whole else (training.split, training.train_fraction)
+        chunks = partial(split_chunks, text, stats, *part)
         if tokenizer is None:
             train_text = (chunk for part, chunk in chunks() if part == 0)
             special = family.Objective.special_tokens
             tokenizer = _new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
         elif grow and isinstance(tokenizer, CharTokenizer):
             tokenizer = tokenizer.with_characters(stats.alphabet)
-        source = _source(text, tokenizer, stats.characters, stats.sha256)
+        # Where a token is several characters, a loss cannot be compared with nats per character.
+        rate = text.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
+        source = TextSource(text.name, stats.characters, stats.sha256, rate)
     if expected and source.sha256 != expected.sha256:
         was, now = (
-            found.name + (f" with {found.characters:,} characters" if found.characters else "")
-            for found in (expected, source)
+            shown(of.name) + (f" with {of.characters:,} characters" if of.characters else "")
+            for of in (expected, source)
         )
+        now += " or more" * ((source.characters or 0) > (expected.characters or 0))
         raise RunError(
             f"the run was trained on {was}, and {now} is another text: give the same with "
             "--corpus, or start a new run without --resume"
@@ -90,39 +119,6 @@ def _new_tokenizer(kind, text, alphabet, bpe_size, special_tokens):
     return BPETokenizer.train(text, bpe_size, special_tokens)
 
 
-def open_whole_text(training, stack: ExitStack, corpus, tokenizer):
-    """Return (TextSource, token ids) of a complete text, for an evaluation with --split all.
-
-    Raises ValueError for token files.
-    """
-    paths, text = _found(training, corpus, tokenizer)
-    if paths:
-        raise ValueError("--split all is for texts; of token files give --split val or train")
-    ids, _ = ids_of_text(((0, chunk) for _, chunk in text.chunks()), tokenizer, stack)
-    return _source(text, tokenizer), ids
-
-
-def _source(text, tokenizer, characters=None, sha256=""):
-    # Where a token is several characters, a loss cannot be compared with nats per character.
-    comparable = isinstance(tokenizer, CharTokenizer)
-    return TextSource(text.name, characters, sha256, text.entropy_rate if comparable else None)
-
-
-def _found(training, corpus, tokenizer):
-    """Return (paths of token files, None) or (None, Corpus) for `corpus`, or else the config's."""
-    specs = tuple(corpus or training.corpus)
-    try:
-        paths = prepared_paths(specs)
-        return paths, None if paths else load_corpus(specs)
-    except FileNotFoundError as error:
-        if corpus or tokenizer is None:  # the user named the text just now
-            raise
-        raise FileNotFoundError(
-            f"{error}\nThat is what the run was trained on, as its path was then; give the same "
-            "text by its path from here: --corpus PATH"
-        ) from error
-
-
 # ---- from text
 
 
@@ -130,26 +126,35 @@ def _found(training, corpus, tokenizer):
 class TextStats:
     """The facts about a text that one reading yields. alphabet: its characters, sorted.
 
-    sha256   of the text, and of the lengths of its documents if they are split
+    content   the text's SHA-256
+    sha256    that, or if documents are split, of the text and the lengths of its documents
     """
 
     characters: int
+    content: str
     sha256: str
     alphabet: str
     documents: int
 
 
-def scan(corpus, split="tail") -> TextStats:
-    """Return the statistics of a `npgpt.io.corpora.Corpus`, read once, chunk by chunk."""
-    digest, alphabet, lengths = hashlib.sha256(), set(), {}
+def scan(corpus, split="tail", most=None) -> TextStats:
+    """Return the statistics of a `npgpt.io.corpora.Corpus`, read once, chunk by chunk.
+
+    most   the characters after which the rest is not read
+    """
+    digest, alphabet, lengths, characters = hashlib.sha256(), set(), {}, 0
     for document, chunk in corpus.chunks():
         digest.update(chunk.encode("utf-8"))
         alphabet.update(chunk)
         lengths[document] = lengths.get(document, 0) + len(chunk)
+        characters += len(chunk)
+        if most is not None and characters > most:
+            break
+    content = digest.hexdigest()
     if split == "documents":
         digest.update(str(list(lengths.values())).encode())
     text = "".join(sorted(alphabet))
-    return TextStats(sum(lengths.values()), digest.hexdigest(), text, len(lengths))
+    return TextStats(characters, content, digest.hexdigest(), text, len(lengths))
 
 
 def split_chunks(corpus, stats, split, train_fraction) -> Iterator[tuple[int, str]]:
@@ -159,13 +164,14 @@ def split_chunks(corpus, stats, split, train_fraction) -> Iterator[tuple[int, st
             "documents" on complete documents at even distances
     stats   the corpus's `TextStats`
 
-    Raises ValueError for a single document that is to be split by documents.
+    Raises ValueError for a single document that is to be split by documents, and at the end for a
+    text that is not what `scan` has read.
     """
     if split == "documents":
-        yield from _by_document(corpus, stats.documents, 1 - train_fraction)
+        yield from _by_document(corpus, stats, 1 - train_fraction)
         return
     left = int(stats.characters * train_fraction)  # for training
-    for _, chunk in corpus.chunks():
+    for _, chunk in _unchanged(corpus, stats):
         if chunk[:left]:
             yield 0, chunk[:left]
         if chunk[left:]:
@@ -173,7 +179,20 @@ def split_chunks(corpus, stats, split, train_fraction) -> Iterator[tuple[int, st
         left = max(0, left - len(chunk))
 
 
-def _by_document(corpus, count, share):
+def _unchanged(corpus, stats):
+    digest = hashlib.sha256()
+    for document, chunk in corpus.chunks():
+        digest.update(chunk.encode("utf-8"))
+        yield document, chunk
+    if digest.hexdigest() != stats.content:
+        raise ValueError(
+            f"{shown(corpus.name)} was changed while it was read; start again when nothing writes "
+            "to it, or give a copy"
+        )
+
+
+def _by_document(corpus, stats, share):
+    count = stats.documents
     if count < 2:
         raise ValueError(
             f"{corpus.name} is one document, so it cannot be split by documents: give a folder "
@@ -182,7 +201,7 @@ def _by_document(corpus, count, share):
         )
     wanted = min(count - 1, max(1, round(share * count)))
     index_of = {}  # empty documents do not count
-    for document, chunk in corpus.chunks():
+    for document, chunk in _unchanged(corpus, stats):
         index = index_of.setdefault(document, len(index_of))
         yield (index + 1) * wanted // count - index * wanted // count, chunk
 
@@ -247,8 +266,8 @@ def prepared_paths(specs):
     """Return the paths of the token files that a corpus names, one or two; None if it names none.
 
     Token files are one file whose name ends in .bin, or a folder with train.bin and val.bin. Raises
-    ValueError if there are more names, or if a file is a link out of its folder, a pipe or a
-    device; FileNotFoundError if one is missing.
+    ValueError if there are more names, or if a file is a link out of its folder; FileNotFoundError
+    if one is missing.
     """
     paths = [Path(spec) for spec in specs]
     named = [p for p in paths if p.suffix == ".bin" or any((p / part).exists() for part in PARTS)]
@@ -265,7 +284,6 @@ def prepared_paths(specs):
                 f"{path} is missing; token files need train.bin and val.bin, or a single file "
                 "NAME.bin, and their tokenizer.json in one folder, as npgpt prepare writes them"
             )
-        check_regular(path)
     return found
 
 
@@ -283,7 +301,7 @@ def open_prepared(paths, vocab_size, train_fraction, stack):
     return tuple(TokenFile(file, dtype, part) for file, part in zip(files, parts, strict=True))
 
 
-def _of_token_files(paths, training, stack, tokenizer):
+def _of_token_files(paths, training, stack, tokenizer, expected):
     """Return (TextSource, tokenizer, (training ids, validation ids)) of token files.
 
     Raises ValueError if `tokenizer` differs from the one beside them, or lacks one of their ids.
@@ -300,14 +318,16 @@ def _of_token_files(paths, training, stack, tokenizer):
             "that the run was trained on, or text"
         )
     ids = open_prepared(paths, beside.vocab_size, training.train_fraction, stack)
-    for part in ids:
-        _check_ids(part, beside.vocab_size)
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
-    sha256 = "-".join(map(fingerprint, ids))
+    sha256 = "-".join(_sha256(part, beside.vocab_size) for part in ids)
+    if expected and expected.sha256 == "-".join(map(_of_a_sample, ids)):
+        sha256 = expected.sha256  # the run is older
     return TextSource(name, None, sha256, None), beside, ids
 
 
-def _check_ids(ids, vocab_size):
+def _sha256(ids, vocab_size):
+    """Return the hash of a token file. Raises ValueError for an id beyond the vocabulary."""
+    digest = hashlib.sha256()
     for start in range(0, len(ids), SAMPLE):
         chunk_N = ids[start : start + SAMPLE]
         if chunk_N.max() >= vocab_size:
@@ -317,14 +337,13 @@ def _check_ids(ids, vocab_size):
                 f"its tokenizer.json only {vocab_size} tokens; put the tokenizer that made the "
                 "file beside it, or write the file again"
             )
+        digest.update(chunk_N)
+    return digest.hexdigest()
 
 
-def fingerprint(ids_N):
-    """Return a hash of a token file's length and of a thousand blocks spread over it.
-
-    That tells two corpora apart without reading all of a large one.
-    """
-    digest = hashlib.sha256(str(len(ids_N)).encode())
-    for start in np.linspace(0, max(0, len(ids_N) - 1024), 1024).astype(np.int64):
-        digest.update(ids_N[start : start + 1024].tobytes())
+def _of_a_sample(ids):
+    """Return the hash of length and blocks by which older runs know a token file."""
+    digest = hashlib.sha256(str(len(ids)).encode())
+    for start in np.linspace(0, max(0, len(ids) - 1024), 1024).astype(np.int64):
+        digest.update(ids[start : start + 1024])
     return digest.hexdigest()

@@ -8,7 +8,7 @@ import numpy as np
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.files import member, read_text
-from npgpt.io.tokens import open_dataset
+from npgpt.io.tokens import open_run
 from npgpt.metrics import read_metrics
 from npgpt.ngram import NgramModel
 
@@ -32,12 +32,12 @@ def optimizer_settings(run):
 def open_text(run, tokenizer, stack):
     """Return the `npgpt.train.Dataset` of a run; an ExitStack closes its files.
 
-    None without a run, or if its text is not there any more, or is long.
+    None without a run, or if its text is not there any more, is a different one, or is long.
     """
     if run is None or "-" in run.training.corpus or (run.text.characters or 0) > READ:
         return None
     try:
-        return open_dataset(family(run.training.arch), run.training, stack, tokenizer=tokenizer)
+        return open_run(run, family(run.training.arch), stack, tokenizer)
     except (OSError, ValueError):
         return None
 

@@ -143,8 +143,7 @@ def default_prompt(subject, data):
     """Return the tales' sentence with "it", or validation text, or else a text by the model."""
     if is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
-    same = data and data.source.sha256 == subject.run.text.sha256
-    text = validation_prompt(data) if same else None
+    text = validation_prompt(data) if data else None
     if text and len(subject.tokenizer.encode(text)) > 1:
         return text
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))

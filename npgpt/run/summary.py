@@ -15,7 +15,7 @@ from npgpt.io.tokens import SAMPLE
 from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import evaluate_all
-from npgpt.text import starting_prompt
+from npgpt.text import shown, starting_prompt
 from npgpt.words import WordTokenizer
 
 
@@ -24,7 +24,7 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
     config, training, ids = run.model, run.training, dataset.train_ids
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
     lines = [
-        ("text", f"{run.text.name}: {size}{dataset.tokenizer.vocab_size:,} different tokens;",
+        ("text", f"{shown(run.text.name)}: {size}{run.model.vocab_size:,} different tokens;",
          f"{len(ids):,} to train on, {len(dataset.val_ids):,} to validate"),
     ]
     if dataset.contents:
@@ -161,7 +161,7 @@ def draw_loss(run, rows, dataset, loss, floor):
         ]
     if floor:
         levels.append((floor.name, floor.nats))
-    title = f"{run.text.name}: {run.model.n_layer} layers, {run.model.n_embd} channels"
+    title = f"{shown(run.text.name)}: {run.model.n_layer} layers, {run.model.n_embd} channels"
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)
 
 

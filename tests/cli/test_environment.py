@@ -39,3 +39,9 @@ def test_a_wrong_setting_is_one_line(setting, said, command, corpus, tmp_path):
     assert done.returncode == 1 and done.stdout == ""
     assert re.fullmatch(f"npgpt {command}: .*{said}.*\n", done.stderr)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_setting_of_the_bars_is_one_line():
+    done = subprocess.run([sys.executable, "-m", "npgpt.cli", "info"], check=False,
+                          env=environment(TQDM_MININTERVAL="x"), capture_output=True, text=True)
+    assert done.returncode == 1 and re.fullmatch("npgpt: .*TQDM_.*'x'\n", done.stderr)

@@ -14,7 +14,7 @@ from npgpt.checkpoint import kept, load_run, read_run, steps_to_keep
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.files import read_arrays
-from npgpt.io.tokens import open_dataset
+from npgpt.io.tokens import open_run
 from npgpt.optim import make_optimizer
 from npgpt.train import keep, training_steps
 
@@ -36,7 +36,7 @@ def test_they_are_the_weights_of_their_steps(keeping):
     model = family("gpt").Model(run.model, seed=run.training.seed)
     found = {0: model.parameters()["wte.weight"].data.copy()}
     with ExitStack() as stack:
-        data = open_dataset(family("gpt"), run.training, stack, tokenizer=tokenizer)
+        data = open_run(run, family("gpt"), stack, tokenizer)
         optimizer = make_optimizer(model, run.training)
         for step in training_steps(model, optimizer, data.train_ids, run.training):
             found[step.step] = model.parameters()["wte.weight"].data.copy()
@@ -61,9 +61,12 @@ def test_a_longer_run_keeps_as_many_and_the_first(cli, tmp_path, corpus):
     later = folder / "kept-41.safetensors"  # as of a process that was killed before its checkpoint
     later.write_bytes(b"")
     (folder / ".kept-41.safetensors.0.tmp").touch()
+    (folder / ".kept-mine.tmp").mkdir()
+    status, _, err = cli("train", "--resume", "--out", later)
+    assert status == 1 and f"name {folder} to" in err and "--init-from" in err
     assert cli("train", "--resume", "--max-iters", 400, "--out", folder)[0] == 0
     assert list(kept(folder)) == [0, 4, 13, 126]
-    assert not list(folder.glob(".kept*"))
+    assert [path.name for path in folder.glob(".kept*")] == [".kept-mine.tmp"]
 
 
 def test_one_that_cannot_be_saved_stops_training_and_it_can_go_on(cli, keeping, tmp_path):

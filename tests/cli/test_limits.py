@@ -201,8 +201,23 @@ def test_nothing_in_a_strangers_run_acts_on_a_terminal(finished, here, command):
     path.write_text(json.dumps(config), encoding="utf-8")
     names = {"RUN": evil, "OTHER": str(finished), "NOWHERE": CONTROLS, "--NOWHERE": "--" + CONTROLS}
     shown = "".join(on_terminals(*(names.get(word, word) for word in command.split())))
-    assert r"\u001b[2J\u0007" in shown and not set(ACTS).difference("\r") & set(shown)
+    assert re.search(r"\\(u00|x)1b\[2J", shown) and not set(ACTS).difference("\r") & set(shown)
     assert all(line[:1] == "\r" for line in re.findall(r"[^\n]*\r[^\n]*", shown))  # of bars
+
+
+def test_names_act_on_no_terminal_behind_a_pipe_either(cli, finished, corpus, here):
+    (here / "texts").mkdir()
+    shutil.copy(corpus, here / "texts" / f"{CONTROLS}\n.txt")
+    run = shutil.copytree(finished, here / "evil")
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    config["text"]["name"] = CONTROLS + "\nnote    all is well" + "x" * 10**6
+    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for command in (["compare", run, finished], ["train", "--resume", "--out", run],
+                    ["train", "--resume", "--out", run, "--corpus", __file__],
+                    ["train", "--corpus", "texts", "--out", "o", *TINY]):
+        _, out, err = cli(*command)
+        assert r"\x1b[2J" in out + err and len(out + err) < 10**4
+        assert not set(ACTS) & set(out + err) and "\nnote    all" not in out + err
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from(ACTS)), st.booleans())

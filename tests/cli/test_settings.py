@@ -1,6 +1,7 @@
 """Settings from presets, a TOML file and flags, each over the one before; mistakes are named."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -55,10 +56,13 @@ def test_a_file_changes_the_preset_and_flags_change_the_file(cli, here, file):
         ("batch_size", "batchsize", "'batchsize' is unknown: did you mean batch_size?"),
         ("[model]", "max_itres = 2\n[model]", "'max_itres' is unknown: did you mean max_iters?"),
         ("[training]", "[train]", "'train' is unknown: did you mean training?"),
-        ("[model]", "model = 3\n[models]", "'model' is unknown"),
+        ("[model]", "model = 3\n[models]", "write [model] above its settings"),
+        ("n_layer", "lr = 2e-3\nn_layer", "lr is in [training] and in [model]; give it once"),
+        ("[model]", "lr = 2e-3\n[model]", "lr is in [training] and above the tables"),
+        ("[model]", f"a{'.a' * 60_000} = 1\n[model]", "run.toml has more than 16,384 bytes"),
         ("lr = 1", 'lr = "fast"', "lr = 'fast'; give a float"),
-        ("n_head = 2", "n_head = 2.0", "n_head = 2.0; give a int"),
-        ("n_head = 2", "n_head = true", "n_head = True; give a int"),
+        ("n_head = 2", "n_head = 2.0", "n_head = 2.0; give an int"),
+        ("n_head = 2", "n_head = true", "n_head = True; give an int"),
         ("n_head = 2", "vocab_size = 2", "'vocab_size' is unknown"),
         ("lr = 1", 'tokenizer = "bpe"', "(--tokenizer and --vocab-size are flags alone)"),
         ("lr = 1", 'arch = "gtp"', "arch='gtp'; use gpt or llama"),
@@ -122,3 +126,6 @@ def test_settings_that_can_not_be_read(cli, here):
     for path in ("nothere.toml", "."):
         status, _, err = cli("train", "--config", path)
         assert status == 1 and f"{path} cannot be read" in err and "name a text file" in err
+    if os.path.exists("/dev/zero"):
+        status, _, err = cli("train", "--config", "/dev/zero")
+        assert status == 1 and "/dev/zero has more than 16,384 bytes" in err

@@ -110,6 +110,26 @@ def test_links_to_folders_are_not_followed_and_a_file_is_read_once(here, spec):
         assert load_corpus([spec]).text == "one\ntwo\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links there need a right")
+@pytest.mark.parametrize("spec", ["books", "books/**", "books/*.txt", "books/*/*.txt"])
+def test_a_link_out_of_a_folder_or_pattern_is_named_and_not_read(here, spec):
+    write(here / "books/a.txt", "one\n")
+    write(here / "books/sub/b.txt", "two\n")
+    write(here / "secret/key.txt", "secret")
+    (here / "books/link.txt").symlink_to(here / "secret/key.txt")
+    (here / "books/far").symlink_to("../secret")
+    with pytest.raises(ValueError, match=r"books/(link|far/key).txt .*key.txt; put the file"):
+        load_corpus([spec])
+    assert load_corpus(["books/link.txt"]).text == "secret"
+
+
+def test_a_text_that_is_named_a_hundred_thousand_times_is_loaded_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(tales, "generate", lambda size: made.append(size) or "a tale")
+    corpus = load_corpus(["tales"] * 100_000)
+    assert len(made) == 1 and len(corpus.documents) == 100_000
+
+
 PARTS = st.sampled_from(["a", "b", ".h", "*", "?", "**", "[ab]", "*.t"])
 
 

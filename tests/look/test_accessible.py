@@ -63,10 +63,11 @@ def book(pages, tmp_path_factory):
     """Return the folder of a book."""
     for extra in ("latex2mathml", "mdit_py_plugins"):
         pytest.importorskip(extra, reason="of the extra 'book'")
-    from npgpt.book.pages import make_book, write_book
+    from npgpt.book.pages import MODEL, Book, write_book
 
     folder = tmp_path_factory.mktemp("book")
-    write_book(folder, make_book(pages["tales"][0].read_text(encoding="utf-8"), view_titles()))
+    page = pages["tales"][0].read_text(encoding="utf-8")
+    write_book(folder, Book(view_titles()).files | {MODEL: page})
     for slow in ("microscope.html", "benchmarks.results.html"):
         (folder / slow).unlink()
     return folder

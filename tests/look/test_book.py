@@ -2,11 +2,12 @@
 views show what Python computes, without a request."""
 
 import colorsys
-import hashlib
-import json
+import os
 import re
+import shutil
 import sys
 import xml.dom.minidom
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -20,7 +21,7 @@ pytest.importorskip("latex2mathml", reason="of the extra 'book'")
 pytest.importorskip("mdit_py_plugins", reason="of the extra 'book'")
 
 from npgpt import cli, plots
-from npgpt.book.pages import LIST, Book, coloured, guesses, make_book, write_book
+from npgpt.book.pages import MARK, MODEL, Book, coloured, guesses, write_book
 from npgpt.cli import book as command
 from npgpt.look.page import view_titles
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def book(pages):
-    return make_book(pages["tales"][0].read_text(encoding="utf-8"), view_titles())
+    return Book(view_titles()).files | {MODEL: pages["tales"][0].read_text(encoding="utf-8")}
 
 
 class Links(HTMLParser):
@@ -125,53 +126,73 @@ def test_query_key_and_value_have_one_colour_in_text_views_and_pictures():
         assert max(abs(hue(colour) - hue(picture)) for colour in text[0]) < 0.05, name
 
 
-def test_the_book_is_written_and_written_again_but_nothing_else_is_replaced(
-    tmp_path, monkeypatch, subjects, capsys
-):
+@pytest.fixture
+def npgpt_book(tmp_path, monkeypatch, subjects):
+    """A function that runs `npgpt book --out FOLDER` in an empty folder; returns its status."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "open_subject", lambda _: subjects["untied"])
+    return lambda folder: cli.main(["book", "any", "--out", folder])
+
+
+def test_a_book_is_kept_with_what_was_added_when_it_is_written_again(npgpt_book, tmp_path, capsys):
+    assert npgpt_book("b") == 0 and "MB" in capsys.readouterr().out
+    first = files(tmp_path / "b")
+    (tmp_path / "b" / "index.html").write_bytes(first["index.html"] + b"<!-- my remark -->")
+    pictures = tmp_path / "mine"
+    shutil.move(tmp_path / "b" / "files", pictures)
+    (tmp_path / "b" / "files").symlink_to(pictures)
+    mine = files(pictures)
     for _ in range(2):
-        assert cli.main(["book", "any"]) == 0
-    assert (tmp_path / "book" / "index.html").is_file() and "MB" in capsys.readouterr().out
-    own = tmp_path / "mine"
-    own.mkdir()
-    (own / "index.html").write_text("my page", encoding="utf-8")
-    assert cli.main(["book", "any", "--out", "mine"]) == 1
-    assert "--out" in capsys.readouterr().err
-    assert [path.name for path in own.iterdir()] == ["index.html"]
+        before = files(tmp_path / "b")
+        assert npgpt_book("b") == 0 and "b.before" in capsys.readouterr().out
+        assert files(tmp_path / "b") == first and files(tmp_path / "b.before") == before
+    assert files(pictures) == mine
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "b.before", "mine"]
 
 
-def test_files_of_an_older_book_go_and_all_others_stay(tmp_path):
-    older = {"index.html": "a", "old.html": "b", "code/old.html": "c", "changed.html": "d",
-             "files/mine.png": "e", "a link.html": "f"}
-    write_book(tmp_path, older)
-    (tmp_path / "changed.html").write_text("my notes", encoding="utf-8")
-    (tmp_path / "files" / "mine.png").write_bytes(b"mine")
-    (tmp_path / "copy of old.html").write_text("b", encoding="utf-8")
-    outside = tmp_path.parent / "outside.html"
-    outside.write_text("f", encoding="utf-8")
-    (tmp_path / "a link.html").unlink()
-    (tmp_path / "a link.html").symlink_to(outside)
-    mine = ["changed.html", "copy of old.html", "files/mine.png", "index.html", LIST]
-    with pytest.raises(ValueError, match="leads out of its folder"):
-        write_book(tmp_path, {"index.html": "new"})
-    (tmp_path / "a link.html").unlink()
-    assert write_book(tmp_path, {"index.html": "n\u00e4u"}) == 4
-    assert sorted(files(tmp_path)) == sorted(mine) and outside.exists()
-    assert json.loads((tmp_path / LIST).read_text(encoding="utf-8")).keys() == {"index.html"}
-    listed = json.dumps({"../outside.html": hashlib.sha256(b"f").hexdigest()})
-    (tmp_path / LIST).write_text(listed, encoding="utf-8")
-    with pytest.raises(ValueError, match="leads out of its folder"):
-        write_book(tmp_path, {"index.html": "new"})
-    assert outside.exists()
+@pytest.mark.parametrize("what", ["my page", "a link", "a folder before", "a link before"])
+def test_nothing_but_a_book_is_replaced(npgpt_book, tmp_path, capsys, what):
+    for name in ("b", "far"):
+        write_book(tmp_path / name, {"index.html": MARK})
+    page = tmp_path / "b" / "index.html"
+    if what == "a folder before":
+        (tmp_path / "b.before").mkdir()
+    elif what == "a link before":
+        (tmp_path / "b.before").symlink_to("far")
+    else:
+        page.unlink()
+        page.write_text(what) if what == "my page" else page.symlink_to("../far/index.html")
+    there = files(tmp_path)
+    assert npgpt_book("b") == 1 and "--out" in capsys.readouterr().err
+    with pytest.raises((OSError, ValueError), match="--out"):
+        write_book(tmp_path / "b", {"index.html": "new"})
+    assert files(tmp_path) == there
 
 
-def test_without_a_clone_or_the_extra_it_says_what_to_do(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="pip install -e"):
-        Book(tmp_path, {})
+@pytest.mark.parametrize("kill", range(6))
+def test_a_book_whose_making_ends_early_is_the_old_one_or_the_new(tmp_path, kill):
+    for text in ("oldest", "old"):
+        write_book(tmp_path / "b", {"index.html": MARK + text, "c/d": text})
+    left, real = iter(range(kill)), os.replace
+
+    def replace(*paths):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        real(*paths)
+
+    with pytest.MonkeyPatch.context() as patched, suppress(KeyboardInterrupt):
+        patched.setattr(os, "replace", replace)
+        write_book(tmp_path / "b", {"index.html": MARK + "new", "c/d": "new"})
+    found = files(tmp_path / "b") or files(tmp_path / "b.before")
+    assert found["c/d"] == (b"new" if kill == 5 else b"old") and len(found) == 2
+
+
+def test_without_a_clone_or_the_extra_it_says_so_before_any_work(npgpt_book, monkeypatch, capsys):
+    monkeypatch.setattr(command, "open_subject", None)
+    with pytest.raises(ValueError, match=r"clone.*pip install -e"):
+        Book({}, Path("nowhere"))
     monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)
-    with pytest.raises(ImportError, match=r"pip install -e '\.\[book\]'"):
-        Book(ROOT, {})
+    assert npgpt_book("b") == 1 and "pip install -e '.[book]'" in capsys.readouterr().err
 
 
 # ---- in a browser

@@ -65,7 +65,7 @@ def test_the_prompt_and_the_weights_are_as_asked(cli, run, tmp_path):
 
 @pytest.mark.parametrize("kind", ["file", "tales"])
 def test_the_text_of_a_run_is_opened_once(cli, run, tmp_path, monkeypatch, kind):
-    opened, open_it = [], history_module.open_dataset
+    opened, open_it = [], history_module.open_run
 
     def counted(*arguments, **options):
         opened.append(open_it(*arguments, **options))
@@ -73,11 +73,29 @@ def test_the_text_of_a_run_is_opened_once(cli, run, tmp_path, monkeypatch, kind)
 
     if kind == "tales":
         cli("train", "--out", run := tmp_path / "tales", *TINY)
-    monkeypatch.setattr(history_module, "open_dataset", counted)
+    monkeypatch.setattr(history_module, "open_run", counted)
     cli("look", run, "--out", tmp_path / "a.html")
     record = record_in(tmp_path / "a.html")
     assert len(opened) == 1 and opened[0].val_ids.file.closed
     assert record["others"] and len(record["training"]["levels"]) == (1 if kind == "file" else 5)
+
+
+@pytest.mark.parametrize("fraction", [1e-9, 0.5, 0.9])
+def test_no_file_that_a_strangers_run_names_as_its_text_is_read(cli, tmp_path, fraction):
+    secret, run = tmp_path / "id_ed25519", tmp_path / "run"
+    secret.write_text("".join(f"{i:03d}SECRETSECRET\n" for i in range(60)), encoding="utf-8")
+    (tmp_path / "hens.txt").write_text(TEXT, encoding="utf-8")
+    cli("train", "--corpus", tmp_path / "hens.txt", "--out", run, *TINY, "--tokenizer", "bpe",
+        "--vocab-size", 260)
+    settings = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    settings["training"] |= {"corpus": [str(secret)], "train_fraction": fraction}
+    (run / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    assert cli("look", run, "--out", tmp_path / "a.html")[0] == 0
+    assert "SECRET" not in (tmp_path / "a.html").read_text(encoding="utf-8")
+    for command in (["eval"], ["eval", "--split", "all"], ["train", "--resume", "--out"]):
+        status, out, err = cli(*command, run)
+        assert status == 1 and "another text" in err and "--corpus" in err and not out
+    assert cli("eval", run, "--corpus", secret)[0] == 0
 
 
 def test_an_exported_model_is_looked_at_too(cli, run, tmp_path):

@@ -202,3 +202,16 @@ def test_ids_outside_the_vocabulary_are_named_with_their_position(story_tokenize
     with_gap = BPETokenizer([], {"<end>": 300})
     with pytest.raises(IndexError, match=r"token id 299 at position 1 .* leaves unused"):
         with_gap.decode([300, 299])
+
+
+@given(st.text("aé<ā", min_size=1, max_size=3))
+def test_a_special_token_is_refused_when_it_is_made_or_can_be_saved(tmp_path_factory, text):
+    """A file spells the byte e9 as é."""
+    try:
+        tokenizer = BPETokenizer.train("aa aé <a", 270, [text])
+    except ValueError as error:
+        assert f"<|{text}|>" in str(error) and text in ("a", "é", "<", "aa", "ā")
+        return
+    path = tmp_path_factory.mktemp("saved") / "tokenizer.json"
+    tokenizer.save(path)
+    assert BPETokenizer.load(path).special_ids == tokenizer.special_ids

@@ -134,7 +134,7 @@ def from_json(fields: dict, path: Path) -> dict:
     for setting in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
         if model.get(setting):
             raise _unsupported(path, f"{setting} {model[setting]!r}")
-    if fields.get("normalizer"):
+    if fields.get("normalizer") not in (None, {"type": "Sequence", "normalizers": []}):
         raise _unsupported(path, "a normalizer")
     for name in ("truncation", "padding"):
         if fields.get(name):
@@ -158,7 +158,7 @@ def from_json(fields: dict, path: Path) -> dict:
     known = {*arguments["ids"], *special_ids.values()}
     for token, i in model["vocab"].items():
         if i not in known:
-            raise ValueError(f"no merge makes the token {token!r}, and it is not an added token")
+            raise _unsupported(path, f"a token that no text gets, as no merge makes it: {token!r}")
     return arguments | {"special_tokens": special_ids, "pattern": pattern}
 
 
