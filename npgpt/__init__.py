@@ -36,8 +36,6 @@ if not hasattr(autograd, "OPS"):
         "install npgpt alone into a new virtual environment, as its README does"
     )
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import load_run
 from npgpt.checkpoint import version_of as _version_of
 from npgpt.config import GPTConfig, TrainConfig
@@ -46,6 +44,8 @@ from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.t5 import T5, T5Config
 from npgpt.gpt import GPT
 from npgpt.optim import AdamW
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers.characters import CharTokenizer
 
 __version__ = _version_of("npgpt")
 

@@ -23,7 +23,7 @@ from npgpt import GPT, T5, AdamW, Bert, BPETokenizer, CharTokenizer, Llama
 from npgpt.checkpoint import RunError
 from npgpt.families import FAMILIES
 from npgpt.sampling import Sampling
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers.word_level import WordTokenizer
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"vocab_size": 11, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}

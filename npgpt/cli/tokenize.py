@@ -4,14 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import runs_near
 from npgpt.cli import print_json
 from npgpt.families.models import tokenizer_in
 from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
-from npgpt.io.tokenizers import load_tokenizer
 from npgpt.run.warmup import warm_up
 from npgpt.text import visible
+from npgpt.tokenizers import load_tokenizer
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
 
 # Backgrounds for black text, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)

@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from npgpt import download
 from npgpt.files import RUN_STATE, open_file, quoted
-from npgpt.io import download
 
 TALES_CHARACTERS = 2_000_000
 CHUNK = 1 << 20  # bytes read at a time

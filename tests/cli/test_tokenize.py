@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tiny_run import TEXT, TINY
 
-from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import load_run
-from npgpt.io.tokenizers import gpt2, load_tokenizer
+from npgpt.tokenizers import gpt2_files, load_tokenizer
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_without_a_network_the_files_of_gpt2_can_be_put_where_they_are_looked_fo
         address = f"http://127.0.0.1:{free.getsockname()[1]}/"
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("NPGPT_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr(gpt2, "GPT2_URL", address)
+    monkeypatch.setattr(gpt2_files, "GPT2_URL", address)
     status, out, err = cli("tokenize", "gpt2", "hug")
     fetching, said = err.splitlines()
     assert (status, out) == (1, "") and fetching == (
@@ -112,11 +112,11 @@ def test_without_a_network_the_files_of_gpt2_can_be_put_where_they_are_looked_fo
     )
     assert f"did not give it ({os.strerror(errno.ECONNREFUSED)})" in said
     assert "as gpt2-encoder.json and gpt2-vocab.bpe, into a folder that the" in said
-    table = gpt2.byte_to_unicode()
+    table = gpt2_files.byte_to_unicode()
     contents = {"encoder.json": json.dumps({table[i]: i for i in range(256)}), "vocab.bpe": ""}
     for name, content in contents.items():
         (tmp_path / "cache" / f"gpt2-{name}").write_text(content, encoding="utf-8")
         digest = hashlib.sha256(content.encode()).hexdigest()
-        monkeypatch.setitem(gpt2.GPT2_FILES, name, digest)
+        monkeypatch.setitem(gpt2_files.GPT2_FILES, name, digest)
     status, out, err = cli("tokenize", "gpt2", "hug")
     assert (status, err) == (0, "") and out.startswith("h|u|g")

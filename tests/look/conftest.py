@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from npgpt import tales
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run, TextSource
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
 from npgpt.look.page import make_page
 from npgpt.look.subject import Subject
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers.characters import CharTokenizer
 
 TEXT = tales.generate(20_000, seed=3)
 KINDS = ("tales", "bpe", "untied")

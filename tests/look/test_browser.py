@@ -12,13 +12,13 @@ from look_page import BOX, PASTE, VIEWS, expected, press, stored, wait
 
 from autograd import Tensor, scaled_dot_product_attention
 from npgpt import tales
-from npgpt.bpe import BPETokenizer
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.look.weights import pack
 from npgpt.sampling import Sampling
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
 
 TIMED = f"const start = performance.now(); {PASTE} return performance.now() - start;"
 

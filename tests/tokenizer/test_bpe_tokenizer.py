@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe import BPETokenizer, learn_merges
-from npgpt.pretokenize import split
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer, learn_merges
+from npgpt.tokenizers.pretokenize import split
 
 STORY = """The king was unhappy. His unhappiness was great, and the happiness of the queen was gone.
 "Be happy!" said the cat; it's the cat's 12 or 13th word, and they've heard it.  Naïve?\n\n"""

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt import unicode_classes
 from npgpt.fast.tokenizer import automaton
-from npgpt.fast.tokenizer.bpe import count_pre_tokens
-from npgpt.pretokenize import PATTERNS, split
-from npgpt.unicode_classes import LETTERS, NUMBERS, ranges
+from npgpt.fast.tokenizer.compiled_bpe import count_pre_tokens
+from npgpt.tokenizers import unicode_classes
+from npgpt.tokenizers.pretokenize import PATTERNS, split
+from npgpt.tokenizers.unicode_classes import LETTERS, NUMBERS, ranges
 
 HALVES = range(0xD800, 0xE000)  # of surrogate pairs, no characters
 ALL_CHARACTERS = [chr(point) for point in range(sys.maxunicode + 1)]

@@ -1,6 +1,6 @@
 """The tokenizer's inner loops, compiled by Numba: bytes in, ids out, and back.
 
-`npgpt.bpe` and `npgpt.pretokenize` are the reference implementations. Reading order:
+`npgpt.tokenizers.bpe_tokenizer` and `npgpt.tokenizers.pretokenize` are the reference implementations. Reading order:
 
     tables      a hash table of small integers
     scanner     where the pre-tokens begin
@@ -18,7 +18,7 @@ tenths of the time. Kernels call functions that are `inlined`.
 """
 
 from npgpt.fast.tokenizer.kernels.counter import count_pre_tokens, new_pre_tokens
-from npgpt.fast.tokenizer.kernels.decoder import decode
+from npgpt.fast.tokenizer.kernels.detokenizer import decode
 from npgpt.fast.tokenizer.kernels.encoder import encode, new_cache
 from npgpt.fast.tokenizer.kernels.scanner import Scanner
 from npgpt.fast.tokenizer.kernels.tables import FULL, PADDING

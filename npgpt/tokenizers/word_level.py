@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from npgpt.char import CharTokenizer
+from npgpt.tokenizers.characters import CharTokenizer
 
 OFTEN = 20  # occurrences that make a word a token
 LONGEST = 1000  # letters of a word: a longer run, such as DNA, is cut

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from npgpt.bpe import BPETokenizer
-from npgpt.io.tokenizers.gpt2 import byte_to_unicode
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZER = BPETokenizer.train(TEXT, 270, special_tokens=["<|end|>", "<ü>"])

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
-from npgpt.io.tokenizers import load_tokenizer
-from npgpt.words import LONGEST, OFTEN, WordTokenizer
+from npgpt.tokenizers import load_tokenizer
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers.word_level import LONGEST, OFTEN, WordTokenizer
 
 LETTERS = "\n ,abä"
 TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>"])

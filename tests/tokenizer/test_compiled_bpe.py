@@ -11,12 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autograd import backend
-from npgpt import bpe, tales
-from npgpt.bpe import BPETokenizer
-from npgpt.fast.tokenizer import bpe as compiled
+from npgpt import tales
+from npgpt.fast.tokenizer import compiled_bpe as compiled
 from npgpt.fast.tokenizer import kernels
-from npgpt.io.tokenizers.gpt2 import GPT2_FILES, byte_to_unicode
-from npgpt.pretokenize import PATTERNS, spans, split
+from npgpt.tokenizers import bpe_tokenizer as bpe
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers.gpt2_files import GPT2_FILES, byte_to_unicode
+from npgpt.tokenizers.pretokenize import PATTERNS, spans, split
 
 PROSE = tales.generate(30_000, seed=1) + (
     "Naïve café's 12345 — Москва 東京タワー 🐕 WE'RE {}\r\n\r\n  it'll ＡＢ \u00a0x"

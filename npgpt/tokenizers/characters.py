@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from npgpt.pretokenize import recognised, spans
+from npgpt.tokenizers.pretokenize import recognised, spans
 
 
 class CharTokenizer:
@@ -150,7 +150,7 @@ class CharTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        from npgpt.io.tokenizers import tokenizer_json
+        from npgpt.tokenizers import tokenizer_json
 
         tokenizer_json.save_characters(path, self.kind, self.arguments())
 
@@ -165,7 +165,7 @@ class CharTokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of a different kind.
         """
-        from npgpt.io.tokenizers import tokenizer_json
+        from npgpt.tokenizers import tokenizer_json
 
         return tokenizer_json.load(path, {cls.kind: cls})
 

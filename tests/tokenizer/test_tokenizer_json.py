@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
-from npgpt.io.tokenizers import huggingface, load_tokenizer
-from npgpt.pretokenize import PATTERNS
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import huggingface_format, load_tokenizer
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers.pretokenize import PATTERNS
+from npgpt.tokenizers.word_level import WordTokenizer
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZERS = {
@@ -81,7 +81,7 @@ def test_a_file_cut_anywhere_is_refused_by_name(kind, tmp_path):
 
 
 char_file = {"type": "char", "version": 1, "characters": "abc"}
-bpe_file = json.loads(huggingface.to_json(BPETokenizer([(97, 98)], ["<a>"])))
+bpe_file = json.loads(huggingface_format.to_json(BPETokenizer([(97, 98)], ["<a>"])))
 
 
 def bpe_with(**changes):
@@ -170,7 +170,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(kind, tmp_path, 
 # ---- characters and words as they are exported
 
 WORDS = [" ", "a", "b", "ab", " b", "<mask>", "?", "!"]
-words_file = json.loads(huggingface.characters_to_json("words", WORDS, {"<mask>": 5}))
+words_file = json.loads(huggingface_format.characters_to_json("words", WORDS, {"<mask>": 5}))
 
 
 def words_model(**changes):

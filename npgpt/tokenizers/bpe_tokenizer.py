@@ -12,7 +12,7 @@ bytes, every text can be encoded, and decoding gives it back exactly. Merges nev
 boundaries of the pre-tokens that `pretokenize.split` makes.
 
 This file is the algorithm and, on top of it, BPETokenizer. `implementation` is where the two meet:
-it puts the compiled functions of `npgpt.fast.tokenizer.bpe` in the place of the ones here.
+it puts the compiled functions of `npgpt.fast.tokenizer.compiled_bpe` in the place of the ones here.
 
 Tokens go by their *indices* in the algorithm: 0 to 255 are the bytes, 256 + i is the token that
 merge i makes. Their *ids*, which a model sees, are the same unless a file orders them differently.
@@ -31,9 +31,9 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from autograd import backend
-from npgpt.char import check_ids, check_special_tokens, check_text
 from npgpt.files import atomic_write
-from npgpt.pretokenize import check_pattern, recognised, spans, split
+from npgpt.tokenizers.characters import check_ids, check_special_tokens, check_text
+from npgpt.tokenizers.pretokenize import check_pattern, recognised, spans, split
 
 Pair = tuple[int, int]
 
@@ -216,7 +216,7 @@ def implementation():
     """
     if backend.name == "numpy":
         return sys.modules[__name__]
-    from npgpt.fast.tokenizer import bpe as compiled
+    from npgpt.fast.tokenizer import compiled_bpe as compiled
 
     return compiled
 
@@ -308,12 +308,12 @@ class BPETokenizer:
             raise ValueError(f"vocab_size {vocab_size} is too large; ask for {MAX_TOKENS} at most")
         if sorted(byte_order) != list(range(256)):
             raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
-        from npgpt.io import streams
+        from npgpt.tokenizers import chunking
 
         counts: Counter[bytes] = Counter()
         special_ids = dict.fromkeys(special_tokens, 0)
         parts = [text] if isinstance(text, str) else text
-        for chunk in streams.chunks(parts, special_ids, pattern):
+        for chunk in chunking.chunks(parts, special_ids, pattern):
             data = chunk.encode("utf-8")
             cut = spans(data, special_ids)
             counts.update(implementation().count_pre_tokens(data, cut, pattern))
@@ -354,12 +354,12 @@ class BPETokenizer:
 
     def chunks(self, parts: Iterable[str]) -> Iterator[str]:
         """Yield the parts of a text in chunks whose ids, joined, are the ids of the text."""
-        from npgpt.io import streams
+        from npgpt.tokenizers import chunking
 
         def cut_word(word):
-            return streams.word_cut(word, self._codec.encode_word, self.tokens)
+            return chunking.word_cut(word, self._codec.encode_word, self.tokens)
 
-        return streams.chunks(parts, self.special_ids, self.pattern, cut_word)
+        return chunking.chunks(parts, self.special_ids, self.pattern, cut_word)
 
     def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
         """Return the text of a flat sequence of ids.
@@ -416,9 +416,9 @@ class BPETokenizer:
 
         An existing file is replaced in one step.
         """
-        from npgpt.io.tokenizers import huggingface
+        from npgpt.tokenizers import huggingface_format
 
-        atomic_write(path, huggingface.to_json(self))
+        atomic_write(path, huggingface_format.to_json(self))
 
     @classmethod
     def load(cls, path: str | Path) -> "BPETokenizer":
@@ -426,7 +426,7 @@ class BPETokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of a different kind.
         """
-        from npgpt.io.tokenizers import tokenizer_json
+        from npgpt.tokenizers import tokenizer_json
 
         return tokenizer_json.load(path, {"bpe": cls})
 
@@ -437,9 +437,9 @@ class BPETokenizer:
         Ids are GPT-2's. Tokens of `vocab_json` that no merge makes become special tokens. Raises
         FileNotFoundError without the files, ValueError if they do not belong together.
         """
-        from npgpt.io.tokenizers import gpt2
+        from npgpt.tokenizers import gpt2_files
 
-        return cls(**gpt2.read_gpt2_files(vocab_json, merges_txt))
+        return cls(**gpt2_files.read_gpt2_files(vocab_json, merges_txt))
 
     @classmethod
     def gpt2(cls) -> "BPETokenizer":
@@ -447,9 +447,9 @@ class BPETokenizer:
 
         Raises FileNotFoundError if they are not cached and there is no network.
         """
-        from npgpt.io.tokenizers import gpt2
+        from npgpt.tokenizers import gpt2_files
 
-        return cls.from_gpt2(*gpt2.fetch_gpt2())
+        return cls.from_gpt2(*gpt2_files.fetch_gpt2())
 
     @classmethod
     def from_tiktoken(
@@ -463,9 +463,9 @@ class BPETokenizer:
         The file holds neither the split pattern nor the special tokens; tiktoken has both in its
         code. Raises FileNotFoundError without a file, ValueError naming a damaged line.
         """
-        from npgpt.io.tokenizers import tiktoken
+        from npgpt.tokenizers import tiktoken_ranks
 
-        arguments = tiktoken.read_tiktoken_ranks(path)
+        arguments = tiktoken_ranks.read_tiktoken_ranks(path)
         return cls(**arguments, pattern=pattern, special_tokens=special_tokens)
 
 

@@ -7,26 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
-from npgpt.io.tokenizers import huggingface, load_tokenizer, save_pretrained
-from npgpt.pretokenize import PATTERNS
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import huggingface_format, load_tokenizer, save_pretrained
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers.pretokenize import PATTERNS
+from npgpt.tokenizers.word_level import WordTokenizer
 
 library = pytest.importorskip("tokenizers", reason="the peer: pip install '.[peers]'")
-BYTE_LEVEL = huggingface.BYTE_LEVEL | {"use_regex": False}
+BYTE_LEVEL = huggingface_format.BYTE_LEVEL | {"use_regex": False}
 ADDED = ["<a>", "a>b", "<a>>", "ab", "é", "abc"]
 
 
 def file_of(merges, added=(), split=None, **changes):
     """Return a tokenizer.json: the 256 bytes, the tokens that (left, right) merges make, others."""
-    fields = json.loads(huggingface.to_json(BPETokenizer([], pattern=None)))
+    fields = json.loads(huggingface_format.to_json(BPETokenizer([], pattern=None)))
     vocab = fields["model"]["vocab"]
     for left, right in merges:
         vocab.setdefault(left + right, len(vocab))
     for token in added:
         token["id"] = vocab.setdefault(token["content"], len(vocab))
-    steps = [huggingface._split(split), BYTE_LEVEL] if split else [BYTE_LEVEL]
+    steps = [huggingface_format._split(split), BYTE_LEVEL] if split else [BYTE_LEVEL]
     fields["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
     fields["model"]["merges"] = [f"{left} {right}" for left, right in merges]
     return fields | {"added_tokens": list(added)} | changes

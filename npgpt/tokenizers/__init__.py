@@ -12,11 +12,11 @@ a function, and a classmethod of BPETokenizer that calls it.
 import json
 from pathlib import Path
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.files import atomic_write
-from npgpt.io.tokenizers import huggingface, tokenizer_json
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import huggingface_format, tokenizer_json
+from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers.word_level import WordTokenizer
 
 
 def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
@@ -32,9 +32,9 @@ def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path)
     """Write tokenizer.json and tokenizer_config.json, which transformers' AutoTokenizer reads."""
     if isinstance(tokenizer, CharTokenizer):
         texts = [token.decode() for token in tokenizer.tokens]
-        content = huggingface.characters_to_json(tokenizer.kind, texts, tokenizer.special_ids)
+        content = huggingface_format.characters_to_json(tokenizer.kind, texts, tokenizer.special_ids)
     else:
-        content = huggingface.to_json(tokenizer)
+        content = huggingface_format.to_json(tokenizer)
     # without a class, AutoTokenizer makes the class of the model's published tokenizers
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     roles = {"pad_token": "<pad>", "mask_token": "<mask>"}.items()

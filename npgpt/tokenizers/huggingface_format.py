@@ -20,9 +20,9 @@ import json
 import warnings
 from pathlib import Path
 
-from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
-from npgpt.pretokenize import PATTERNS
-from npgpt.words import LONGEST
+from npgpt.tokenizers.gpt2_files import byte_to_unicode, from_spelled
+from npgpt.tokenizers.pretokenize import PATTERNS
+from npgpt.tokenizers.word_level import LONGEST
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
