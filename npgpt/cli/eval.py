@@ -18,7 +18,7 @@ from npgpt.metrics import bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
 from npgpt.run.summary import beside_floor
 from npgpt.run.warmup import warm_up
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers import BPETokenizer
 
 
 def add_arguments(parser):

@@ -19,7 +19,7 @@ from npgpt.run.estimate import read_bandwidth
 from npgpt.run.warmup import warm_up
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.text import TextStream, decoded, starting_prompt
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers import BPETokenizer
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\

@@ -9,8 +9,7 @@ from npgpt.files import atomic_file, quoted
 from npgpt.folders import check_free, new_folder
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import PARTS, scan, split_chunks, token_dtype, write_ids
-from npgpt.tokenizers import load_tokenizer
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import CharTokenizer, load_tokenizer
 
 
 def add_arguments(parser):

@@ -10,8 +10,7 @@ from npgpt.families.models import tokenizer_in
 from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
 from npgpt.run.warmup import warm_up
 from npgpt.text import visible
-from npgpt.tokenizers import load_tokenizer
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
 # Backgrounds for black text, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)

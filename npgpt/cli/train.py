@@ -38,7 +38,7 @@ from npgpt.run.estimate import check_memory
 from npgpt.run.summary import print_results, print_summary
 from npgpt.run.warmup import warm_up
 from npgpt.run.watch import Watch
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers import BPETokenizer
 from npgpt.train import train
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.

@@ -18,7 +18,7 @@ from functools import cache
 from typing import NamedTuple
 
 from npgpt.tales.grammar import Choice, Grammar, Mention
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 HIDDEN = None  # in a pattern: one unknown token
 

@@ -8,9 +8,7 @@ from npgpt.families import FAMILIES, family
 from npgpt.files import member, read_json
 from npgpt.gpt import Model
 from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
-from npgpt.tokenizers import load_tokenizer
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 
 
 class Loaded(NamedTuple):

@@ -25,11 +25,8 @@ import numpy as np
 from npgpt.checkpoint import RunError, TextSource
 from npgpt.files import check_regular, member, open_file
 from npgpt.io.corpora import PARTS, load_corpus
-from npgpt.tokenizers import chunking, load_tokenizer
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer, chunking, load_tokenizer
 from npgpt.tokenizers.chunking import token_dtype
-from npgpt.tokenizers.word_level import WordTokenizer
 from npgpt.train import Dataset
 
 KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte pairs

@@ -37,7 +37,7 @@ from npgpt.look.weights import base64_of, pack
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")

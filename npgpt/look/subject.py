@@ -8,9 +8,7 @@ from npgpt.families import family
 from npgpt.families.models import arch_of, load_model
 from npgpt.gpt import GPT
 from npgpt.io.huggingface import local_folder
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
-from npgpt.tokenizers.word_level import WordTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from npgpt.fast.tokenizer import compile_kernels
 from npgpt.fast.weights import use_weights
 from npgpt.gpt import GPT
 from npgpt.optim import AdamW
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 # The settings of a tiny model of any kind; 0 derives a setting from the others.
 TINY = {

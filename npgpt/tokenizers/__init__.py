@@ -1,12 +1,22 @@
-"""The files that tokenizers are saved in.
+"""Text to token ids and back: the section Tokenization of CONCEPTS.md, in reading order.
 
-    tokenizer_json   what `save` writes and `load` reads, for every tokenizer
-    huggingface      tokenizer.json of Hugging Face's `tokenizers`, the format of BPETokenizer
-    gpt2             GPT-2's encoder.json and vocab.bpe
-    tiktoken         tiktoken's files of ranks
+    characters          CharTokenizer: a token for each character
+    word_level          WordTokenizer: a token for each frequent word, and characters for the rest
+    pretokenize         the split of a text into pre-tokens, which merges do not cross
+    unicode_classes     the letters, numbers and white space of its patterns
+    byte_pair_encoding  the algorithm: learning merges, and replaying them
+    bpe_tokenizer       BPETokenizer, on top of it
+    chunking            texts larger than memory, cut where no token is
 
-A reader of a format returns the arguments of the tokenizer as a dict: to add a format, write such
-a function, and a classmethod of BPETokenizer that calls it.
+The files that tokenizers are saved in:
+
+    tokenizer_json      what `save` writes and `load` reads, for every tokenizer
+    huggingface_format  tokenizer.json of Hugging Face's `tokenizers`, the format of BPETokenizer
+    gpt2_files          GPT-2's encoder.json and vocab.bpe
+    tiktoken_ranks      tiktoken's files of ranks
+
+These know no class of tokenizer: a reader returns the arguments of one as a dict. To add a format,
+write such a function, and a classmethod of BPETokenizer that calls it.
 """
 
 import json
@@ -32,9 +42,10 @@ def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path)
     """Write tokenizer.json and tokenizer_config.json, which transformers' AutoTokenizer reads."""
     if isinstance(tokenizer, CharTokenizer):
         texts = [token.decode() for token in tokenizer.tokens]
-        content = huggingface_format.characters_to_json(tokenizer.kind, texts, tokenizer.special_ids)
+        special_ids = tokenizer.special_ids
+        content = huggingface_format.characters_to_json(tokenizer.kind, texts, special_ids)
     else:
-        content = huggingface_format.to_json(tokenizer)
+        content = tokenizer.to_json()
     # without a class, AutoTokenizer makes the class of the model's published tokenizers
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     roles = {"pad_token": "<pad>", "mask_token": "<mask>"}.items()

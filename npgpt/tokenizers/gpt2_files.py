@@ -11,7 +11,7 @@ from pathlib import Path
 
 from npgpt.download import fetch
 from npgpt.files import read_json, read_text
-from npgpt.tokenizers.bpe_tokenizer import encode_word
+from npgpt.tokenizers.byte_pair_encoding import encode_word
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",

@@ -14,7 +14,7 @@ import binascii
 from pathlib import Path
 
 from npgpt.files import read_text
-from npgpt.tokenizers.bpe_tokenizer import Pair, encode_word
+from npgpt.tokenizers.byte_pair_encoding import Pair, encode_word
 
 
 def read_tiktoken_ranks(path: str | Path) -> dict:

@@ -9,7 +9,7 @@ later make it version 3, with the field "added": "1?" as well. WordTokenizer has
 with the type "words" and a field "words": [" dog"].
 
 BPETokenizer, and exported tokenizers of any kind, have the format of Hugging Face's `tokenizers`,
-see `huggingface`.
+see `huggingface_format`.
 """
 
 import json
@@ -53,7 +53,7 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
     if kind not in classes:
         raise ValueError(
             f"{path} holds a tokenizer of type {kind!r}, not {' or '.join(map(repr, classes))}; "
-            "npgpt.tokenizers.load_tokenizer(path) reads every type"
+            "npgpt.load_tokenizer(path) reads every type"
         )
     read = huggingface_format.from_json if theirs else _characters
     try:

@@ -17,7 +17,7 @@ from npgpt import GPT, GPTConfig, Llama
 from npgpt.cli import generate
 from npgpt.families.llama import LlamaConfig
 from npgpt.files import read_arrays
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers import BPETokenizer
 
 ROOT = Path(__file__).parents[2]
 SHORT = ("--max-new-tokens", 12, "--seed", 1)

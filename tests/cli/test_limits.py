@@ -17,8 +17,7 @@ from tiny_run import TEXT, TINY, files
 from npgpt.cli import main, print_json
 from npgpt.cli.streams import Stream
 from npgpt.text import printable, visible
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 
 def one_line(err):

@@ -13,8 +13,7 @@ import pytest
 from tiny_run import TEXT, TINY
 
 from npgpt.checkpoint import load_run
-from npgpt.tokenizers import gpt2_files, load_tokenizer
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers import BPETokenizer, gpt2_files, load_tokenizer
 
 
 @pytest.fixture

@@ -17,9 +17,7 @@ from npgpt.families.objectives import (
     MaskedTokens,
     SpanCorruption,
 )
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
-from npgpt.tokenizers.word_level import WordTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 TEXT = tales.generate(30_000, seed=1)
 DENOISING = (MaskedTokens, SpanCorruption)

@@ -13,8 +13,7 @@ from tiny_run import TINY
 
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.families import FAMILIES, family
-from npgpt.tokenizers import load_tokenizer, save_pretrained
-from npgpt.tokenizers.word_level import WordTokenizer
+from npgpt.tokenizers import WordTokenizer, load_tokenizer, save_pretrained
 
 SPECIAL = ["<pad>", "<mask>", "<extra_id_0>"]
 characters = st.characters(codec="utf-8")

@@ -17,8 +17,7 @@ from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
 from npgpt.look.page import make_page
 from npgpt.look.subject import Subject
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 TEXT = tales.generate(20_000, seed=3)
 KINDS = ("tales", "bpe", "untied")

@@ -18,7 +18,7 @@ from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.look.weights import pack
 from npgpt.sampling import Sampling
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers import BPETokenizer
 
 TIMED = f"const start = performance.now(); {PASTE} return performance.now() - start;"
 

@@ -19,7 +19,7 @@ from npgpt.gpt import GPT
 from npgpt.look import history as history_module
 from npgpt.look import page
 from npgpt.look.history import POINTS, history, whole_lines
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from npgpt.gpt import GPT
 from npgpt.look.page import make_page
 from npgpt.look.subject import open_subject
 from npgpt.look.weights import pack
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 STEPS = 0, 7, 40
 PROMPT = "The hen was tired"

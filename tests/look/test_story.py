@@ -30,7 +30,7 @@ from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.look.subject import Subject, open_subject
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 TOLD = "The king was so tired that he"
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer, learn_merges
+from npgpt.tokenizers import BPETokenizer
+from npgpt.tokenizers.bpe_tokenizer import learn_merges
 from npgpt.tokenizers.pretokenize import split
 
 STORY = """The king was unhappy. His unhappiness was great, and the happiness of the queen was gone.

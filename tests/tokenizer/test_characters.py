@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 
 @given(st.text(min_size=1))

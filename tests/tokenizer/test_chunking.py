@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.tokenizers import chunking
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer, implementation
+from npgpt.tokenizers import BPETokenizer, chunking
+from npgpt.tokenizers.bpe_tokenizer import implementation
 from npgpt.tokenizers.pretokenize import PATTERNS, spans
 
 PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\r\n  it'll \u00a0x"

@@ -14,8 +14,8 @@ from autograd import backend
 from npgpt import tales
 from npgpt.fast.tokenizer import compiled_bpe as compiled
 from npgpt.fast.tokenizer import kernels
+from npgpt.tokenizers import BPETokenizer
 from npgpt.tokenizers import bpe_tokenizer as bpe
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizers.gpt2_files import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizers.pretokenize import PATTERNS, spans, split
 

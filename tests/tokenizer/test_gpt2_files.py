@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
+from npgpt.tokenizers import BPETokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"

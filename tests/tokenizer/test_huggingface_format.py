@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npgpt.tokenizers import huggingface_format, load_tokenizer, save_pretrained
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import (
+    BPETokenizer,
+    CharTokenizer,
+    WordTokenizer,
+    huggingface_format,
+    load_tokenizer,
+    save_pretrained,
+)
 from npgpt.tokenizers.pretokenize import PATTERNS
-from npgpt.tokenizers.word_level import WordTokenizer
 
 library = pytest.importorskip("tokenizers", reason="the peer: pip install '.[peers]'")
 BYTE_LEVEL = huggingface_format.BYTE_LEVEL | {"use_regex": False}

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizers import huggingface_format, load_tokenizer
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers import (
+    BPETokenizer,
+    CharTokenizer,
+    WordTokenizer,
+    huggingface_format,
+    load_tokenizer,
+)
 from npgpt.tokenizers.pretokenize import PATTERNS
-from npgpt.tokenizers.word_level import WordTokenizer
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZERS = {

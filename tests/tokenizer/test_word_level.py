@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.tokenizers import load_tokenizer
-from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
-from npgpt.tokenizers.characters import CharTokenizer
-from npgpt.tokenizers.word_level import LONGEST, OFTEN, WordTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer, load_tokenizer
+from npgpt.tokenizers.word_level import LONGEST, OFTEN
 
 LETTERS = "\n ,abä"
 TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>"])

@@ -1,12 +1,12 @@
 """The tokenizer's inner loops, compiled by Numba: bytes in, ids out, and back.
 
-`npgpt.tokenizers.bpe_tokenizer` and `npgpt.tokenizers.pretokenize` are the reference implementations. Reading order:
+The reference is `npgpt.tokenizers.byte_pair_encoding` and `pretokenize`. Reading order:
 
     tables      a hash table of small integers
     scanner     where the pre-tokens begin
     vocabulary  the tables that encoding reads
     encoder     pre-tokens to ids
-    decoder     ids to bytes
+    detokenizer ids to bytes
     counter     counts of the pre-tokens of a text
     trainer     learning merges from those counts
 
