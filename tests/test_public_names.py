@@ -195,7 +195,8 @@ def public_functions():
             is_public = not name.startswith("_") or name in ("__init__", "__call__")
             if is_public and inspect.isroutine(function) and hasattr(function, "__code__"):
                 yield pytest.param(function, id=f"{cls.__name__}.{name}")
-    for function in (npgpt.load_run, npgpt.load_tokenizer, autograd.gradcheck, autograd.op, autograd.vjp):
+    loaders = npgpt.load_run, npgpt.load_tokenizer
+    for function in (*loaders, autograd.gradcheck, autograd.op, autograd.vjp):
         yield pytest.param(function, id=function.__name__)
 
 

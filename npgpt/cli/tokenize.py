@@ -36,13 +36,8 @@ def run(args):
     n_bytes = len(text.encode("utf-8"))
     per_token = n_bytes / len(ids) if ids else 0.0
     if args.json:
-        result = {
-            "ids": ids,
-            "tokens": [tokenizer.decode([i]) for i in ids],
-            "bytes": n_bytes,
-            "bytes_per_token": per_token,
-        }
-        print_json(result)
+        tokens = [tokenizer.decode([i]) for i in ids]
+        print_json({"ids": ids, "tokens": tokens, "bytes": n_bytes, "bytes_per_token": per_token})
         return
     colour = args.colour == "always" or (
         args.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -90,9 +85,7 @@ def tree(tokenizer, token_id):
 
 def _name(tokenizer, token_id):
     """Return a token as text, with visible spaces and line ends; its bytes if it is not UTF-8."""
-    if not isinstance(tokenizer, BPETokenizer):
-        return visible(tokenizer.decode([token_id]))
-    token = tokenizer.token_bytes(token_id)
+    token = tokenizer.tokens[token_id]
     try:
         return visible(token.decode("utf-8"))
     except UnicodeDecodeError:

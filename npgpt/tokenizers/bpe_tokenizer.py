@@ -106,11 +106,9 @@ class BPETokenizer:
         """Learn merges from a text until the vocabulary holds `vocab_size` tokens.
 
         `text` is a str, or anything that yields the parts of a text, as an open file does; these
-        need not fit into memory. The same text always gives the same tokenizer, see
-        `learn_merges`. The bytes have the ids 0 to 255 in `byte_order`; GPT-2's order gives the
-        merges that the `tokenizers` library learns. Special tokens in the text are boundaries and
-        are not counted. If the text has no pair left to merge, training stops early with a smaller
-        vocabulary.
+        need not fit into memory. The bytes have the ids 0 to 255 in `byte_order`; GPT-2's order
+        gives the merges that the `tokenizers` library learns. Special tokens in the text are
+        boundaries and are not counted. Training stops early if no pair is left to merge.
 
         Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens or is
         above MAX_TOKENS, for an empty or repeated special token, and for a lone surrogate.
@@ -171,6 +169,7 @@ class BPETokenizer:
 
     def chunks(self, parts: Iterable[str]) -> Iterator[str]:
         """Yield the parts of a text in chunks whose ids, joined, are the ids of the text."""
+
         def cut_word(word):
             return chunking.word_cut(word, self._codec.encode_word, self.tokens)
 
