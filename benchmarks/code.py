@@ -7,7 +7,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STEP = "autograd/engine.py", "autograd/ops", "autograd/kernels", "npgpt/gpt.py", "npgpt/optim.py"
-WORDS = "npgpt/bpe.py", "npgpt/pretokenize.py", "npgpt/fast/tokenizer"
+WORDS = (
+    "npgpt/tokenizers/bpe_tokenizer.py", "npgpt/tokenizers/byte_pair_encoding.py",
+    "npgpt/tokenizers/pretokenize.py", "npgpt/fast/tokenizer",
+)
 CALLS = {
     "kernels": ("autograd/kernels",),
     "train_step": STEP,
@@ -22,6 +25,7 @@ CALLS = {
 }
 COMPILING = {ROOT / "autograd/kernels" / name for name in ("__init__.py", "compiler.py")}
 # how kernels are imported and compiled changes no time but that of the start
+IMPORTS = ast.Import, ast.ImportFrom  # as of all files
 
 
 def measured_of(part):
@@ -32,25 +36,32 @@ def measured_of(part):
 
 
 def digest(part):
-    """Return six hexadecimal digits of the code that a part calls, without its docstrings and
-    lines of comment."""
-    found = hashlib.sha256()
+    """Return six hexadecimal digits of the code that a part calls.
+
+    Docstrings, lines of comment, imports but for the start, names of files and the order of
+    functions do not count: code that only moves is the code that was measured.
+    """
+    found = []
     for name in CALLS[part]:
         path = ROOT / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             if file not in COMPILING or part == "start_up":
-                found.update("\n".join(_code(file.read_text(encoding="utf-8"))).encode())
-    return found.hexdigest()[:6]
+                found += _code(file.read_text(encoding="utf-8"), part == "start_up")
+    return hashlib.sha256("\0".join(sorted(found)).encode()).hexdigest()[:6]
 
 
-def _code(source):
-    """Return the lines of a module that are neither blank nor docstring nor comment."""
-    told = {
-        number
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
-        and ast.get_docstring(node, clean=False) is not None
-        for number in range(node.body[0].lineno, node.body[0].end_lineno + 1)
-    }
-    lines = [line for n, line in enumerate(source.splitlines(), 1) if n not in told]
-    return [line for line in lines if line.strip() and not line.strip().startswith("#")]
+def _code(source, with_imports):
+    """Return the statements of a module, without blank lines, docstrings, comments and imports."""
+    nodes = list(ast.walk(ast.parse(source)))
+    skipped = [node.body[0] for node in nodes
+               if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+               and ast.get_docstring(node, clean=False) is not None]
+    skipped += [node for node in nodes if isinstance(node, IMPORTS) and not with_imports]
+    left_out = {n for node in skipped for n in range(node.lineno, node.end_lineno + 1)}
+    lines, statements = source.splitlines(), []
+    for node in nodes[0].body:
+        first = min([node, *getattr(node, "decorator_list", ())], key=lambda part: part.lineno)
+        kept = [lines[n - 1] for n in range(first.lineno, node.end_lineno + 1) if n not in left_out]
+        kept = [line for line in kept if line.strip() and not line.strip().startswith("#")]
+        statements += ["\n".join(kept)] * bool(kept)
+    return statements

@@ -18,8 +18,8 @@ from benchmarks.report import Table, comparison_table
 from npgpt import BPETokenizer, tales
 from npgpt.fast.tokenizer import compile_kernels
 from npgpt.io.corpora import load_corpus
-from npgpt.io.tokenizers.gpt2 import GPT2_FILES, byte_to_unicode
-from npgpt.pretokenize import PATTERNS
+from npgpt.tokenizers.gpt2_files import GPT2_FILES, byte_to_unicode
+from npgpt.tokenizers.pretokenize import PATTERNS
 
 TIKTOKEN, TOKENIZERS = "tiktoken", "tokenizers"
 _seconds = partial(timeit.timeit, number=1)

@@ -29,9 +29,9 @@ from small_model import train, train_small_gpt
 
 from autograd import scaled_dot_product_attention
 from npgpt import GPT, GPTConfig, TrainConfig, plots
-from npgpt.pretokenize import split
 from npgpt.sampling import Sampling
 from npgpt.tales import REFERENT_OF_IT, SENTENCE_WITH_IT
+from npgpt.tokenizers.pretokenize import split
 
 OTHERWISE = "hungry"  # what the animal is instead of tired
 TWICE, ELSEWHERE = 24, 17  # tokens said twice, to look for induction

@@ -14,10 +14,11 @@ import numpy as np
 
 import autograd
 from autograd import Tensor
-from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig, bpe, char, load_run, tales
+from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig, load_run, tales
 from npgpt.checkpoint import SHIPPED
 from npgpt.families.size import parameters_by_part
 from npgpt.files import atomic_write
+from npgpt.tokenizers import bpe_tokenizer, byte_pair_encoding, characters
 from npgpt.train import evaluate
 
 HERE = Path(__file__).parent
@@ -55,7 +56,8 @@ def _tokens():
         "unhappiness": "|".join(part.decode() for part in pairs.merge_steps(" unhappiness")[-1]),
         "rare": pairs.decode(pairs.encode(rare)) == rare,
         "rare per token": len(rare) / len(pairs.encode(rare)),
-        "lines": [inspect.getsource(module).count("\n") for module in (char, bpe)],
+        "lines": [sum(inspect.getsource(module).count("\n") for module in modules) for modules in
+                  ((characters,), (byte_pair_encoding, bpe_tokenizer))],
     }
 
 

@@ -3,7 +3,7 @@
 The core, one file for each section of CONCEPTS.md, in reading order:
 
     config.py       the settings of a GPT and of training
-    char.py words.py pretokenize.py bpe.py      text to token ids and back
+    tokenizers/     text to token ids and back
     tales/          stories told by a grammar whose entropy is known exactly
     ngram.py        models that count
     batches.py      windows of text: inputs and targets
@@ -41,8 +41,6 @@ try:
 except ValueError as error:  # the program has not begun, which would say it in a line
     raise SystemExit(f"npgpt: correct the variable TQDM_... in your environment: {error}") from None
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import load_run
 from npgpt.checkpoint import version_of as _version_of
 from npgpt.config import GPTConfig, TrainConfig
@@ -51,10 +49,11 @@ from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.t5 import T5, T5Config
 from npgpt.gpt import GPT
 from npgpt.optim import AdamW
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 
 __version__ = _version_of("npgpt")
 
 __all__ = [
     "BertConfig", "GPTConfig", "LlamaConfig", "T5Config", "TrainConfig", "GPT", "T5", "Bert",
-    "Llama", "BPETokenizer", "CharTokenizer", "AdamW", "load_run", "__version__",
+    "Llama", "BPETokenizer", "CharTokenizer", "AdamW", "load_run", "load_tokenizer", "__version__",
 ]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import WordTokenizer
 
 NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
 

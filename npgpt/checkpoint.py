@@ -44,7 +44,9 @@ from npgpt.files import (
     read_json,
     unfinished,
 )
+from npgpt.folders import check_free, new_folder, working_in
 from npgpt.gpt import Model
+from npgpt.tokenizers import load_tokenizer
 
 MADE_BY = "npgpt"
 BEST = "best.safetensors"
@@ -103,8 +105,6 @@ def create_run(run, tokenizer, model, optimizer, stack=None):
     It appears complete, and is locked then until the `stack`, an ExitStack, ends. Raises RunError
     if there is anything at its path already, other than an empty folder.
     """
-    from npgpt.io.folders import new_folder
-
     refuse_taken(run.folder)
     with new_folder(run.folder, OUT) as building:
         tokenizer.save(building / "tokenizer.json")
@@ -145,8 +145,6 @@ def _write_config(folder, settings):
 @refusing()
 def refuse_taken(folder):
     """Raise RunError unless a run can be created at `folder`."""
-    from npgpt.io.folders import check_free
-
     is_run = (folder / RUN_STATE).exists()
     check_free(folder, OUT + ", or continue the run in it with --resume" * is_run)
 
@@ -172,8 +170,6 @@ def lock_run(folder, stack):
 
 
 def _lock(folder, stack):
-    from npgpt.io.folders import working_in
-
     if not stack.enter_context(working_in(folder)):
         print(f"note    {folder} cannot be locked: train it in one process at a time")
 
@@ -260,7 +256,6 @@ def load_run(folder: str | Path | None = None) -> tuple[Model, Any, Run]:
     """
     from npgpt.families import family, without_initial_weights
     from npgpt.families.size import check_size
-    from npgpt.io.tokenizers import load_tokenizer
 
     folder = latest_run() if folder is None else folder
     run = read_run(folder)

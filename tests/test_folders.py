@@ -1,4 +1,4 @@
-"""Folders that appear complete, and the lock of a folder: `npgpt.io.folders`."""
+"""Folders that appear complete, and the lock of a folder: `npgpt.folders`."""
 
 import errno
 import os
@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from tiny_run import environment
 
-from npgpt.io import folders
-from npgpt.io.folders import check_free, new_folder, working_in
+from npgpt import folders
+from npgpt.folders import check_free, new_folder, working_in
 
 ROOT = Path(__file__).parents[1]
 WORK = """
 import sys, time
 from pathlib import Path
-from npgpt.io.folders import new_folder, working_in
-with getattr(sys.modules["npgpt.io.folders"], sys.argv[1])(Path(sys.argv[2])) as building:
+from npgpt.folders import new_folder, working_in
+with getattr(sys.modules["npgpt.folders"], sys.argv[1])(Path(sys.argv[2])) as building:
     print(building, flush=True)
     time.sleep(60)
 """

@@ -23,7 +23,7 @@ from npgpt import GPT, T5, AdamW, Bert, BPETokenizer, CharTokenizer, Llama
 from npgpt.checkpoint import RunError
 from npgpt.families import FAMILIES
 from npgpt.sampling import Sampling
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import WordTokenizer
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"vocab_size": 11, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
@@ -183,7 +183,8 @@ def public_functions():
             is_public = not name.startswith("_") or name in ("__init__", "__call__")
             if is_public and inspect.isroutine(function) and hasattr(function, "__code__"):
                 yield pytest.param(function, id=f"{cls.__name__}.{name}")
-    for function in (npgpt.load_run, autograd.gradcheck, autograd.op, autograd.vjp):
+    loaders = npgpt.load_run, npgpt.load_tokenizer
+    for function in (*loaders, autograd.gradcheck, autograd.op, autograd.vjp):
         yield pytest.param(function, id=function.__name__)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from npgpt.book.sources import Sources
 from npgpt.files import atomic_write
-from npgpt.io.folders import new_folder
+from npgpt.folders import new_folder
 
 ROOT = Path(__file__).parents[2]
 MARK = '<meta name="generator" content="npgpt book">'

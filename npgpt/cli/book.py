@@ -7,7 +7,7 @@ from pathlib import Path
 from npgpt.book.pages import MARK, MODEL, OUT, Book, write_book
 from npgpt.cli import model_or_default
 from npgpt.files import quoted
-from npgpt.io.folders import check_free
+from npgpt.folders import check_free
 from npgpt.look.page import make_page, view_titles
 from npgpt.look.subject import open_subject
 

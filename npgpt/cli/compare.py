@@ -11,11 +11,11 @@ from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.size import parameters_by_part
 from npgpt.files import member, read_text
-from npgpt.io.folders import check_free
-from npgpt.io.tokenizers import load_tokenizer
+from npgpt.folders import check_free
 from npgpt.metrics import read_metrics, read_result
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.text import shown
+from npgpt.tokenizers import load_tokenizer
 
 OUT = " with --out"
 

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from functools import partial
 
 from autograd import using_matmul_precision
-from npgpt.bpe import BPETokenizer
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import family
 from npgpt.families.models import load_model
@@ -19,6 +18,7 @@ from npgpt.metrics import bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
 from npgpt.run.summary import beside_floor
 from npgpt.run.warmup import warm_up
+from npgpt.tokenizers import BPETokenizer
 
 
 def add_arguments(parser):

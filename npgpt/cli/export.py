@@ -4,8 +4,8 @@ from pathlib import Path
 
 from npgpt.checkpoint import load_run
 from npgpt.families import family_of
-from npgpt.io.folders import check_free, new_folder
-from npgpt.io.tokenizers import save_pretrained
+from npgpt.folders import check_free, new_folder
+from npgpt.tokenizers import save_pretrained
 
 
 def add_arguments(parser):

@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import numpy as np
 
-from npgpt.bpe import BPETokenizer
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import FAMILIES, family
 from npgpt.families.models import load_model
@@ -20,6 +19,7 @@ from npgpt.run.estimate import read_bandwidth
 from npgpt.run.warmup import warm_up
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.text import TextStream, decoded, starting_prompt
+from npgpt.tokenizers import BPETokenizer
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\

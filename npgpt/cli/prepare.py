@@ -4,13 +4,12 @@ from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 
-from npgpt.char import CharTokenizer
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.files import atomic_file, quoted
+from npgpt.folders import check_free, new_folder
 from npgpt.io.corpora import load_corpus
-from npgpt.io.folders import check_free, new_folder
-from npgpt.io.tokenizers import load_tokenizer
 from npgpt.io.tokens import PARTS, scan, split_chunks, token_dtype, write_ids
+from npgpt.tokenizers import CharTokenizer, load_tokenizer
 
 
 def add_arguments(parser):

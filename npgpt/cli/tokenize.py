@@ -4,14 +4,13 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import runs_near
 from npgpt.cli import print_json
 from npgpt.families.models import tokenizer_in
 from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
-from npgpt.io.tokenizers import load_tokenizer
 from npgpt.run.warmup import warm_up
 from npgpt.text import visible
+from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
 # Backgrounds for black text, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)
@@ -37,13 +36,8 @@ def run(args):
     n_bytes = len(text.encode("utf-8"))
     per_token = n_bytes / len(ids) if ids else 0.0
     if args.json:
-        result = {
-            "ids": ids,
-            "tokens": [tokenizer.decode([i]) for i in ids],
-            "bytes": n_bytes,
-            "bytes_per_token": per_token,
-        }
-        print_json(result)
+        tokens = [tokenizer.decode([i]) for i in ids]
+        print_json({"ids": ids, "tokens": tokens, "bytes": n_bytes, "bytes_per_token": per_token})
         return
     colour = args.colour == "always" or (
         args.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -91,9 +85,7 @@ def tree(tokenizer, token_id):
 
 def _name(tokenizer, token_id):
     """Return a token as text, with visible spaces and line ends; its bytes if it is not UTF-8."""
-    if not isinstance(tokenizer, BPETokenizer):
-        return visible(tokenizer.decode([token_id]))
-    token = tokenizer.token_bytes(token_id)
+    token = tokenizer.tokens[token_id]
     try:
         return visible(token.decode("utf-8"))
     except UnicodeDecodeError:

@@ -16,7 +16,6 @@ from autograd import backend, using_matmul_precision
 from autograd.precision import PRECISIONS
 from npgpt import reward
 from npgpt.batches import check_length
-from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import (
     Run,
     RunError,
@@ -39,6 +38,7 @@ from npgpt.run.estimate import check_memory
 from npgpt.run.summary import print_results, print_summary
 from npgpt.run.warmup import warm_up
 from npgpt.run.watch import Watch
+from npgpt.tokenizers import BPETokenizer
 from npgpt.train import train
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.

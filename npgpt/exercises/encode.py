@@ -9,7 +9,7 @@ a b c becomes a bc.
 """
 HELPERS = (merge,)
 RETURNS = ("ids",)
-WHERE = "npgpt.bpe.encode_word"
+WHERE = "npgpt.tokenizers.byte_pair_encoding.encode_word"
 HINTS = (
     "A merge that was learned earlier has a smaller new id: merges maps a pair to that id.",
     "List all pairs of neighbours. Of the pairs in merges take the one with the least new id.",

@@ -9,7 +9,7 @@ smallest, as Python compares tuples. New tokens are numbered from first_id on.
 """
 HELPERS = (merge,)
 RETURNS = ("merges",)
-WHERE = "npgpt.bpe.learn_merges"
+WHERE = "npgpt.tokenizers.byte_pair_encoding.learn_merges"
 HINTS = (
     "Count the pairs in a dict: one more for (ids[i], ids[i + 1]).",
     "The most frequent, and the smallest of equals: min(counts, key=lambda p: (-counts[p], p)).",

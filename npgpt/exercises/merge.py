@@ -6,7 +6,7 @@ replaces it everywhere by a new token. Write the replacement: go from left to ri
 merge a merged token again (of 7 7 7 and the pair 7 7, the first two become one).
 """
 RETURNS = ("ids",)
-WHERE = "npgpt.bpe.merge_pair"
+WHERE = "npgpt.tokenizers.byte_pair_encoding.merge_pair"
 HINTS = (
     "Walk over ids with an index that moves by 1, or by 2 after a merge.",
     "At i, the pair is there if ids[i] and ids[i + 1] are its two tokens; mind the last i.",

@@ -17,8 +17,8 @@ from collections import defaultdict
 from functools import cache
 from typing import NamedTuple
 
-from npgpt.char import CharTokenizer
 from npgpt.tales.grammar import Choice, Grammar, Mention
+from npgpt.tokenizers import CharTokenizer
 
 HIDDEN = None  # in a pattern: one unknown token
 

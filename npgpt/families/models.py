@@ -2,15 +2,13 @@
 
 from typing import NamedTuple
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run, load_run, read_run
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.files import member, read_json
 from npgpt.gpt import Model
 from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
-from npgpt.io.tokenizers import load_tokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 
 
 class Loaded(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 
 from npgpt.batches import NOT_COUNTED, Batch, Floor, check_length
 from npgpt.io.tokens import SAMPLE
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import WordTokenizer
 
 PAD, MASK = "<pad>", "<mask>"
 SENTINELS = tuple(f"<extra_id_{i}>" for i in range(32))  # the published names

@@ -1,2 +1,1 @@
-"""Formats of files and large data: corpora, token files, downloads, run folders' locks, models of
-the transformers library, tokenizers."""
+"""Large data and others' files: corpora, token files, models of the transformers library."""

@@ -20,8 +20,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
+from npgpt import download
 from npgpt.files import RUN_STATE, member, open_file, quoted
-from npgpt.io import download
 from npgpt.text import shown
 
 TALES_CHARACTERS = 2_000_000

@@ -22,17 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import RunError, TextSource
 from npgpt.files import member, open_file
-from npgpt.io import streams
 from npgpt.io.corpora import PARTS, load_corpus
-from npgpt.io.streams import token_dtype
-from npgpt.io.tokenizers import load_tokenizer
 from npgpt.text import shown
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer, chunking, load_tokenizer
+from npgpt.tokenizers.chunking import token_dtype
 from npgpt.train import Dataset
-from npgpt.words import WordTokenizer
 
 KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte pairs
 SAMPLE = 2_000_000  # tokens read at a time
@@ -209,7 +205,7 @@ def _by_document(corpus, stats, share):
 def write_ids(chunks, tokenizer, files):
     """Encode (part, chunk) pairs into the open file of each part."""
     for part, group in groupby(chunks, key=itemgetter(0)):
-        streams.write_ids(tokenizer, (chunk for _, chunk in group), files[part])
+        chunking.write_ids(tokenizer, (chunk for _, chunk in group), files[part])
     for file in files:
         file.flush()
 

@@ -18,13 +18,12 @@ from tqdm import tqdm
 
 from autograd import backend
 from npgpt import tales
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import kept, load_run
 from npgpt.config import check_known
 from npgpt.files import atomic_write
+from npgpt.folders import check_free
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
-from npgpt.io.folders import check_free
 from npgpt.look.history import (
     history,
     is_tales,
@@ -38,6 +37,7 @@ from npgpt.look.weights import base64_of, pack
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
+from npgpt.tokenizers import CharTokenizer
 
 LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")

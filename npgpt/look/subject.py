@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run
 from npgpt.families import family
 from npgpt.families.models import arch_of, load_model
 from npgpt.gpt import GPT
 from npgpt.io.huggingface import local_folder
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import evaluate_all
 from npgpt.text import shown, starting_prompt
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import WordTokenizer
 
 
 def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):

@@ -16,12 +16,12 @@ import numpy as np
 from tqdm import tqdm
 
 from autograd import Tensor, backend, log_softmax, softmax, using_matmul_precision
-from npgpt.char import CharTokenizer
 from npgpt.families import FAMILIES, family_of
 from npgpt.fast.tokenizer import compile_kernels
 from npgpt.fast.weights import use_weights
 from npgpt.gpt import GPT
 from npgpt.optim import AdamW
+from npgpt.tokenizers import CharTokenizer
 
 # The settings of a tiny model of any kind; 0 derives a setting from the others.
 TINY = {

@@ -140,6 +140,10 @@ def test_a_digest_is_of_code_and_not_of_what_is_said_of_it(tmp_path, monkeypatch
 
     monkeypatch.setattr(code, "ROOT", tmp_path)
     monkeypatch.setitem(code.CALLS, "part", ("part.py",))
-    first = digest('def f(x):\n    """Twice."""\n    return 2 * x\n')
-    assert first == digest('def f(x):\n    """Return 2 x."""\n    # as one\n\n    return 2 * x\n')
-    assert first != digest('def f(x):\n    """Twice."""\n    return 3 * x\n')
+    f = '@kernel\ndef f(x):\n    """Twice."""\n    return 2 * x\n'
+    g = "\n\ndef g():\n    return 1\n"
+    first = digest(f + g)
+    assert first == digest(g + f) == digest("from npgpt.other import kernel\n\n" + f + g)
+    assert first == digest(f.replace('"""Twice."""', '"""Return 2 x."""\n    # as one\n') + g)
+    for other in (f.replace("2 *", "3 *") + g, f.replace("@kernel\n", "") + g, f):
+        assert first != digest(other)

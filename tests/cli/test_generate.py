@@ -14,10 +14,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from npgpt import GPT, GPTConfig, Llama
-from npgpt.bpe import BPETokenizer
 from npgpt.cli import generate
 from npgpt.families.llama import LlamaConfig
 from npgpt.files import read_arrays
+from npgpt.tokenizers import BPETokenizer
 
 ROOT = Path(__file__).parents[2]
 SHORT = ("--max-new-tokens", 12, "--seed", 1)
@@ -53,7 +53,7 @@ def test_a_folder_of_the_transformers_library_writes_what_its_run_does(cli, fini
 def test_the_files_of_gpt2_are_a_tokenizer_too(cli, tmp_path):
     tokenizer = BPETokenizer.train("hug hug hug pug", 258)
     GPT(GPTConfig(258, 8, 1, 1, 4)).save_pretrained(tmp_path)
-    from npgpt.io.tokenizers.gpt2 import byte_to_unicode
+    from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
     table = byte_to_unicode()
     spelled = ["".join(table[byte] for byte in token) for token in tokenizer.tokens]

@@ -17,7 +17,7 @@ from tiny_run import TEXT, environment
 
 from npgpt import GPT, BPETokenizer, GPTConfig
 from npgpt.files import RUN_STATE
-from npgpt.io.tokenizers.gpt2 import byte_to_unicode
+from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 REVISION = "a" * 40
 SCHEDULE = ("--max-iters", 1, "--warmup-iters", 1, "--sample-tokens", 2, "--batch-size", 2)

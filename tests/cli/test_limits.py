@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from tiny_run import TEXT, TINY, files
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.cli import main, print_json
 from npgpt.cli.streams import Stream
 from npgpt.text import printable, visible
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 
 def one_line(err):

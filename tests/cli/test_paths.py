@@ -10,7 +10,7 @@ from tiny_run import TEXT, TINY, files
 
 from npgpt.checkpoint import FILES as ALL_FILES
 from npgpt.checkpoint import read_run
-from npgpt.io.folders import working_in
+from npgpt.folders import working_in
 
 FILES = [name for name in ALL_FILES if name != "reward.png"]
 
@@ -90,7 +90,7 @@ def test_a_run_that_is_trained_is_not_continued_elsewhere(cli, here, corpus, mon
 
 
 def test_where_nothing_can_be_locked_that_is_said_once(cli, here, corpus, monkeypatch):
-    monkeypatch.setattr("npgpt.io.folders.fcntl", None)  # as on Windows
+    monkeypatch.setattr("npgpt.folders.fcntl", None)  # as on Windows
     status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
     assert status == 0 and out.count("run cannot be locked: train it in one process") == 1
 

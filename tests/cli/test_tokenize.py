@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from tiny_run import TEXT, TINY
 
-from npgpt.bpe import BPETokenizer
 from npgpt.checkpoint import load_run
-from npgpt.io.tokenizers import gpt2, load_tokenizer
+from npgpt.tokenizers import BPETokenizer, gpt2_files
 
 
 @pytest.fixture
@@ -26,26 +25,20 @@ def hug(tmp_path):
 
 def test_tokens_ids_and_the_tree_of_merges(cli, hug):
     status, out, _ = cli("tokenize", hug, "hugs\né", "--tree")
-    assert status == 0
+    assert status == 0 and "\x1b" not in out
     assert out.startswith("hug|s|⏎|<c3>|<a9>\n257 hug  115 s  10 ⏎  195 <c3>  169 <a9>\n")
-    assert "5 tokens for 7 bytes: 1.40 bytes per token" in out
+    assert "5 tokens for 7 bytes: 1.40 " in out
     assert "257 hug\n├─ 104 h\n└─ 256 ug\n   ├─ 117 u\n   └─ 103 g\n" in out
 
 
-def test_colours_are_for_terminals(cli, hug):
-    assert "\x1b" not in cli("tokenize", hug, "hugs")[1]
-    painted = cli("tokenize", hug, "hugs", "--colour", "always")[1]
-    assert "\x1b[30;48;5;153mhug\x1b[0m\x1b[30;48;5;223ms\x1b[0m\n" in painted
-
-
 def test_flags_may_stand_before_the_text(cli, hug):
+    for arguments in ((hug, "hugs", "--colour", "always"), ("--colour", "always", hug, "hugs")):
+        painted = cli("tokenize", *arguments)[1]
+        assert "\x1b[30;48;5;153mhug\x1b[0m\x1b[30;48;5;223ms\x1b[0m\n" in painted
     assert json.loads(cli("tokenize", hug, "--json", "hugs")[1])["ids"] == [257, 115]
-    assert "\x1b" in cli("tokenize", hug, "--colour", "always", "hugs")[1]
-    assert "\x1b" in cli("tokenize", "--colour", "always", hug, "hugs")[1]
-    with pytest.raises(SystemExit):
-        cli("tokenize", hug, "--jsn", "hugs")
-    with pytest.raises(SystemExit):
-        cli("tokenize", hug, "--json", "hugs", "pugs")
+    for wrong in (("--jsn", "hugs"), ("--json", "hugs", "pugs")):
+        with pytest.raises(SystemExit):
+            cli("tokenize", hug, *wrong)
 
 
 def test_json_and_standard_input(cli, hug, monkeypatch):
@@ -62,19 +55,17 @@ def test_a_run_of_characters_can_be_looked_at_too(cli, finished):
 
 def test_no_tokenizer_is_a_refusal(cli, tmp_path):
     status, _, err = cli("tokenize", tmp_path / "none.json", "text")
-    assert status == 1 and "none.json is not there; name a tokenizer.json" in err
+    assert status == 1 and "none.json" in err and "a tokenizer.json" in err
 
 
 def test_training_on_byte_pairs(cli, corpus, tmp_path):
     folder = tmp_path / "run"
     arguments = ["train", "--corpus", corpus, "--tokenizer", "bpe", "--vocab-size", 280]
     status, out, _ = cli(*arguments, "--out", folder, *TINY)
-    assert status == 0 and "280 different tokens" in out and "bits per byte" in out
+    assert status == 0 and "280 " in out and "bits per byte" in out
     model, tokenizer, _ = load_run(folder)
-    train_text = TEXT[: int(len(TEXT) * 0.9)]
-    assert tokenizer.merges == BPETokenizer.train(train_text, 280).merges
+    assert tokenizer.merges == BPETokenizer.train(TEXT[: int(len(TEXT) * 0.9)], 280).merges
     assert model.config.vocab_size == tokenizer.vocab_size == 280
-    assert load_tokenizer(folder / "tokenizer.json").merges == tokenizer.merges
     result = json.loads(cli("eval", folder, "--json")[1])
     val_ids = tokenizer.encode(TEXT[int(len(TEXT) * 0.9) :])
     assert result["tokens"] == len(val_ids) - 1
@@ -84,15 +75,14 @@ def test_training_on_byte_pairs(cli, corpus, tmp_path):
 
 
 def test_what_the_flags_of_the_tokenizer_refuse(cli, corpus, finished, tmp_path):
-    out = ["--out", tmp_path / "run"]
-    for arguments, message in [
-        (["--vocab-size", 300], "--vocab-size is for --tokenizer bpe"),
-        (["--tokenizer", "bpe", "--vocab-size", 9], "vocab_size 9 is too small"),
+    new = ["--corpus", corpus, "--out", tmp_path / "run", *TINY]
+    for arguments, fact in [
+        ([*new, "--vocab-size", 300], "--tokenizer bpe"),
+        ([*new, "--tokenizer", "bpe", "--vocab-size", 9], "vocab_size 9"),
+        (["--resume", "--out", finished, "--tokenizer", "bpe"], "leave out --tokenizer"),
     ]:
-        status, _, err = cli("train", "--corpus", corpus, *out, *arguments, *TINY)
-        assert status == 1 and message in err
-    status, _, err = cli("train", "--resume", "--out", finished, "--tokenizer", "bpe")
-    assert status == 1 and "leave out --tokenizer" in err
+        status, _, err = cli("train", *arguments)
+        assert status == 1 and fact in err
 
 
 def test_without_a_network_the_files_of_gpt2_can_be_put_where_they_are_looked_for(
@@ -104,19 +94,17 @@ def test_without_a_network_the_files_of_gpt2_can_be_put_where_they_are_looked_fo
         address = f"http://127.0.0.1:{free.getsockname()[1]}/"
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("NPGPT_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr(gpt2, "GPT2_URL", address)
+    monkeypatch.setattr(gpt2_files, "GPT2_URL", address)
     status, out, err = cli("tokenize", "gpt2", "hug")
     fetching, said = err.splitlines()
-    assert (status, out) == (1, "") and fetching == (
-        f"fetching {address}encoder.json into {tmp_path / 'cache'}, once"
-    )
-    assert f"did not give it ({os.strerror(errno.ECONNREFUSED)})" in said
-    assert "as gpt2-encoder.json and gpt2-vocab.bpe, into a folder that the" in said
-    table = gpt2.byte_to_unicode()
+    assert (status, out) == (1, "") and f"{address}encoder.json" in fetching
+    assert str(tmp_path / "cache") in fetching and os.strerror(errno.ECONNREFUSED) in said
+    assert "gpt2-encoder.json and gpt2-vocab.bpe" in said and "NPGPT_DATA" in said
+    table = gpt2_files.byte_to_unicode()
     contents = {"encoder.json": json.dumps({table[i]: i for i in range(256)}), "vocab.bpe": ""}
     for name, content in contents.items():
         (tmp_path / "cache" / f"gpt2-{name}").write_text(content, encoding="utf-8")
         digest = hashlib.sha256(content.encode()).hexdigest()
-        monkeypatch.setitem(gpt2.GPT2_FILES, name, digest)
+        monkeypatch.setitem(gpt2_files.GPT2_FILES, name, digest)
     status, out, err = cli("tokenize", "gpt2", "hug")
     assert (status, err) == (0, "") and out.startswith("h|u|g")

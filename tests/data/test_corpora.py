@@ -1,4 +1,4 @@
-"""Corpora by name, and the errors for missing texts: `npgpt.io.corpora`, `npgpt.io.download`."""
+"""Corpora by name, and the errors for missing texts: `npgpt.io.corpora`, `npgpt.download`."""
 
 import encodings.utf_8_sig  # noqa: F401 (nobody, as one test is, may not read it)
 import errno
@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt import tales
-from npgpt.io import corpora, download
+from npgpt import download, tales
+from npgpt.io import corpora
 from npgpt.io.corpora import load_corpus
 
 PLAY = "First Citizen:\nSpeak, speak.\n"

@@ -23,7 +23,7 @@ from npgpt.families.floors import (
     spans_log_probability,
 )
 from npgpt.tales.grammar import Grammar
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import WordTokenizer
 
 LONGEST = 3
 # a trait names a list, whose options mention a slot

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from npgpt import tales
 from npgpt.batches import NEXT_TOKEN, NextToken, evaluation_batches, sample_batch
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.families.objectives import (
     LONGEST_SPAN,
     MASK,
@@ -19,7 +17,7 @@ from npgpt.families.objectives import (
     MaskedTokens,
     SpanCorruption,
 )
-from npgpt.words import WordTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 TEXT = tales.generate(30_000, seed=1)
 DENOISING = (MaskedTokens, SpanCorruption)

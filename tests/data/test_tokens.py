@@ -15,7 +15,7 @@ from npgpt.batches import sample_batch, split_text
 from npgpt.checkpoint import Run, RunError, TextSource
 from npgpt.config import TrainConfig
 from npgpt.families import family
-from npgpt.io import corpora, streams
+from npgpt.io import corpora
 from npgpt.io.corpora import Corpus, decode_whole, read_chunks
 from npgpt.io.tokens import (
     TokenFile,
@@ -29,6 +29,7 @@ from npgpt.io.tokens import (
     token_dtype,
 )
 from npgpt.metrics import bytes_per_token
+from npgpt.tokenizers import chunking
 
 LETTERS = "ab é\n\r\t"
 
@@ -72,7 +73,7 @@ def test_tokens_of_chunks_are_those_of_the_text(tmp_path_factory, text):
     path.write_bytes(text.encode("utf-8"))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(corpora, "CHUNK", 5)
-        patched.setattr(streams, "CHUNK", 5)
+        patched.setattr(chunking, "CHUNK", 5)
         chunks = tokenizer.chunks(read_chunks(path))
         ids = [token for chunk in chunks for token in tokenizer.encode(chunk)]
     assert ids == tokenizer.encode(text).tolist()

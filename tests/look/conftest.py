@@ -12,12 +12,11 @@ import pytest
 from look_page import lively
 
 from npgpt import tales
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run, TextSource
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.look.page import make_page
 from npgpt.look.subject import Subject
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 TEXT = tales.generate(20_000, seed=3)
 KINDS = ("tales", "bpe", "untied")

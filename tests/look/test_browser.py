@@ -13,7 +13,6 @@ from look_page import BOX, PASTE, VIEWS, expected, lively, losses, press, stored
 
 from autograd import Observer, Tensor, observing, scaled_dot_product_attention
 from npgpt import tales
-from npgpt.bpe import BPETokenizer
 from npgpt.config import GPTConfig
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
@@ -21,6 +20,7 @@ from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.look.weights import pack
 from npgpt.sampling import Sampling
+from npgpt.tokenizers import BPETokenizer
 
 TIMED = f"const start = performance.now(); {PASTE} return performance.now() - start;"
 

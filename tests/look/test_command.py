@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tiny_run import TEXT, TINY, files
 
 from npgpt import LlamaConfig
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.config import GPTConfig
@@ -20,6 +19,7 @@ from npgpt.gpt import GPT
 from npgpt.look import history as history_module
 from npgpt.look import page
 from npgpt.look.history import POINTS, history, whole_lines
+from npgpt.tokenizers import CharTokenizer
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from npgpt import AdamW, tales
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import Run, TextSource, create_run, load_run, save_weights
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
 from npgpt.look.page import make_page
 from npgpt.look.subject import open_subject
 from npgpt.look.weights import pack
+from npgpt.tokenizers import CharTokenizer
 
 STEPS = 0, 7, 40
 PROMPT = "The hen was tired"

@@ -24,13 +24,13 @@ from look_page import (
 )
 
 from npgpt import tales
-from npgpt.char import CharTokenizer
 from npgpt.checkpoint import SHIPPED
 from npgpt.config import GPTConfig
 from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.look.subject import Subject, open_subject
+from npgpt.tokenizers import CharTokenizer
 
 TOLD = "The king was so tired that he"
 

@@ -1,14 +1,16 @@
 """BPETokenizer: training and encoding against ten naive lines, and the input that it refuses."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe import BPETokenizer, learn_merges
-from npgpt.pretokenize import split
+from npgpt.tokenizers import BPETokenizer
+from npgpt.tokenizers.byte_pair_encoding import learn_merges
+from npgpt.tokenizers.pretokenize import split
 
 STORY = """The king was unhappy. His unhappiness was great, and the happiness of the queen was gone.
 "Be happy!" said the cat; it's the cat's 12 or 13th word, and they've heard it.  Naïve?\n\n"""
@@ -66,8 +68,7 @@ def test_special_tokens_in_the_training_text_are_boundaries():
 @given(st.text() | st.text("<|end|> happiness"))
 def test_round_trip(story_tokenizer, text):
     ids = story_tokenizer.encode(text)
-    assert ids.dtype == np.int32
-    assert ids.ndim == 1
+    assert ids.dtype == np.int32 and ids.ndim == 1
     assert story_tokenizer.decode(ids) == story_tokenizer.decode(ids.tolist()) == text
 
 
@@ -89,16 +90,15 @@ def test_special_tokens_are_allowed_refused_or_text(story_tokenizer):
     assert story_tokenizer.encode(text)[-1] == end
     assert story_tokenizer.encode(text, allowed_special={"<|end|>"})[-1] == end
     as_text = story_tokenizer.encode(text, allowed_special=(), disallowed_special=())
-    assert end not in as_text
-    assert story_tokenizer.decode(as_text) == text
-    with pytest.raises(ValueError, match=r"special token '<\|end\|>' at position 5"):
-        story_tokenizer.encode(text, allowed_special=())
-    with pytest.raises(ValueError, match=r"special token '<\|end\|>' at position 5"):
-        story_tokenizer.encode(text, allowed_special=(), disallowed_special=["<|end|>"])
-    with pytest.raises(ValueError, match=r"'<x>' is not a special token .*'<\|end\|>'"):
-        story_tokenizer.encode(text, allowed_special=["<x>"])
-    with pytest.raises(ValueError, match="pass 'all' or a collection"):
-        story_tokenizer.encode(text, allowed_special="<|end|>")
+    assert end not in as_text and story_tokenizer.decode(as_text) == text
+    for flags, message in [
+        ({"allowed_special": ()}, r"'<\|end\|>' at position 5"),
+        ({"allowed_special": (), "disallowed_special": ["<|end|>"]}, r"'<\|end\|>' at position 5"),
+        ({"allowed_special": ["<x>"]}, r"'<x>' .*'<\|end\|>'"),
+        ({"allowed_special": "<|end|>"}, "'all' or a collection"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            story_tokenizer.encode(text, **flags)
 
 
 def test_the_merge_steps_of_a_word(story_tokenizer):
@@ -110,7 +110,7 @@ def test_the_merge_steps_of_a_word(story_tokenizer):
         assert b"".join(tokens) == b"".join(merged) == b" unhappiness"
         assert len(merged) < len(tokens)
     assert story_tokenizer.merge_steps("") == [[]]
-    with pytest.raises(ValueError, match=r"pass one of \['two', ' words'\]"):
+    with pytest.raises(ValueError, match=r"\['two', ' words'\]"):
         story_tokenizer.merge_steps("two words")
 
 
@@ -120,32 +120,31 @@ def test_the_merge_steps_of_a_word(story_tokenizer):
 @pytest.mark.parametrize(
     ("vocab_size", "special_tokens", "error", "message"),
     [
-        (255, [], ValueError, "vocab_size 255 is too small: .* already take 256"),
-        (257, ["<a>", "<b>"], ValueError, "2 special tokens already take 258"),
+        (255, [], ValueError, "255 .* 256"),
+        (257, ["<a>", "<b>"], ValueError, "2 special .* 258"),
+        ((1 << 21) + 1, [], ValueError, "2097153 .* 2097152"),
         (300.5, [], TypeError, "integer"),
-        (300, ["<a>", ""], ValueError, "special token 1 is empty"),
-        (300, ["<a>", "<b>", "<a>"], ValueError, "special token 2, '<a>', occurs twice"),
-        (300, "<a>", TypeError, "must be a list or tuple of texts, got '<a>'"),
-        (300, [b"<a>"], TypeError, "expected a str, got bytes"),
-        (300, ["\ud800"], ValueError, "lone surrogate"),
+        (300, ["<a>", ""], ValueError, "token 1"),
+        (300, ["<a>", "<b>", "<a>"], ValueError, "token 2, '<a>', .*twice"),
+        (300, "<a>", TypeError, "list or tuple .*'<a>'"),
+        (300, [b"<a>"], TypeError, "bytes"),
+        (300, ["\ud800"], ValueError, r"U\+D800"),
     ],
 )
 def test_arguments_that_make_no_vocabulary(vocab_size, special_tokens, error, message):
-    with pytest.raises(error, match=message):
-        BPETokenizer.train("some text", vocab_size, special_tokens)
+    with pytest.raises(error, match=message):  # before the text is read, which is none
+        BPETokenizer.train(Path("no-such-file"), vocab_size, special_tokens)
 
 
 @pytest.mark.parametrize(
     ("merges", "message"),
     [
-        ([(97, 98), (256, 257)], "merge 1 must join two tokens from 0 to 256"),
-        ([(-1, 98)], "merge 0 must join two tokens from 0 to 255"),
-        ([(97, 98), (97, 98)], "merge 1, .*, makes the same token .* as merge 0"),
-        ([(97, 98), (98, 99), (256, 99), (97, 257)], "merge 3, .* same token b'abc' as merge 2"),
-        ([(97, 97), *((256 + i,) * 2 for i in range(40))], "tokens up to merge .* bytes in all"),
-        ([(97, 98, 99)], "merge 0 must be a pair of ints"),
-        ([(97, 98.0)], "merge 0 must be a pair of ints"),
-        (["ab"], "merge 0 must be a pair of ints"),
+        ([(97, 98), (256, 257)], "merge 1 .* 0 to 256"),
+        ([(-1, 98)], "merge 0 .* 0 to 255"),
+        ([(97, 98), (97, 98)], "merge 1, .* merge 0"),
+        ([(97, 98), (98, 99), (256, 99), (97, 257)], "merge 3, .* b'abc' as merge 2"),
+        ([(97, 97), *((256 + i,) * 2 for i in range(40))], f"merge .* {1 << 27} bytes"),
+        *(([merge], "merge 0 .* pair of ints") for merge in [(97, 98, 99), (97, 98.0), "ab"]),
     ],
 )
 def test_merges_that_make_no_vocabulary(merges, message):
@@ -156,27 +155,27 @@ def test_merges_that_make_no_vocabulary(merges, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"byte_order": range(255)}, "each of the bytes 0 to 255 exactly once"),
-        ({"byte_order": [0] * 256}, "each of the bytes 0 to 255 exactly once"),
-        ({"pattern": "p50k"}, "choose 'gpt2', .* or None"),
-        ({"pattern": ""}, "there is no split pattern ''"),
+        ({"byte_order": range(255)}, "0 to 255"),
+        ({"byte_order": [0] * 256}, "0 to 255"),
+        ({"pattern": "p50k"}, "'p50k'.* 'gpt2', .* or None"),
+        ({"pattern": ""}, "''"),
     ],
 )
 def test_settings_that_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         BPETokenizer.train("", 300, **settings)
-    with pytest.raises(ValueError, match="there is no split pattern"):
+    with pytest.raises(ValueError, match="p50k"):
         BPETokenizer([], pattern="p50k")
 
 
 @pytest.mark.parametrize(
     ("ids", "special", "message"),
     [
-        (range(255), [], "one id for each of the 256 tokens, got 255"),
-        ([0] * 256, [], "token 0 and token 1 both have the id 0"),
-        (range(256), {"<a>": 7}, "token 7 and special token '<a>' both have the id 7"),
-        (range(-1, 255), [], "the id of token 0 must be an int from 0"),
-        (range(256), {"<a>": 1 << 40}, "the id of special token '<a>' must be an int"),
+        (range(255), [], "256 tokens, got 255"),
+        ([0] * 256, [], "token 0 and token 1 .* id 0"),
+        (range(256), {"<a>": 7}, "token 7 and special token '<a>' .* id 7"),
+        (range(-1, 255), [], "token 0 .* int from 0"),
+        (range(256), {"<a>": 1 << 40}, "special token '<a>' .* int"),
     ],
 )
 def test_ids_that_make_no_vocabulary(ids, special, message):
@@ -184,24 +183,13 @@ def test_ids_that_make_no_vocabulary(ids, special, message):
         BPETokenizer([], special, ids=ids)
 
 
-def test_text_must_be_a_str_without_lone_surrogates(story_tokenizer):
-    for use in [story_tokenizer.encode, story_tokenizer.merge_steps]:
-        with pytest.raises(TypeError, match="expected a str, got bytes"):
-            use(b"happy")
-        with pytest.raises(ValueError, match=r"lone surrogate U\+D800 at position 5"):
-            use("happy\ud800")
-    with pytest.raises(ValueError, match=r"lone surrogate U\+D800 at position 5"):
-        BPETokenizer.train("happy\ud800", 300)
-
-
 def test_ids_outside_the_vocabulary_are_named_with_their_position(story_tokenizer):
-    with pytest.raises(IndexError, match=r"token id 330 at position 1 .* 330 tokens"):
+    with pytest.raises(IndexError, match=r"id 330 at position 1 .* 330 tokens"):
         story_tokenizer.decode([329, 330])
-    with pytest.raises(IndexError, match="token id -1 at position 0"):
+    with pytest.raises(IndexError, match="id -1 at position 0"):
         story_tokenizer.token_bytes(-1)
-    with_gap = BPETokenizer([], {"<end>": 300})
-    with pytest.raises(IndexError, match=r"token id 299 at position 1 .* leaves unused"):
-        with_gap.decode([300, 299])
+    with pytest.raises(IndexError, match=r"id 299 at position 1 .* unused"):
+        BPETokenizer([], {"<end>": 300}).decode([300, 299])
 
 
 @given(st.text("aé<ā", min_size=1, max_size=3))

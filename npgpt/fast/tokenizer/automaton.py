@@ -35,7 +35,7 @@ from npgpt.fast.tokenizer.kernels.scanner import (
     WHITE,
     Scanner,
 )
-from npgpt.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizers.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 CONTRACTIONS = {
     None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE, "llama3": ANY_CASE

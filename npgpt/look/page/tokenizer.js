@@ -1,4 +1,4 @@
-// Text to token ids and back: npgpt/char.py, pretokenize.py and bpe.py.
+// Text to token ids and back: npgpt/tokenizers/.
 
 const PATTERNS = {
   gpt2: /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu,

@@ -1,12 +1,12 @@
 """The tokenizer's inner loops, compiled by Numba: bytes in, ids out, and back.
 
-`npgpt.bpe` and `npgpt.pretokenize` are the reference implementations. Reading order:
+The reference is `npgpt.tokenizers.byte_pair_encoding` and `pretokenize`. Reading order:
 
     tables      a hash table of small integers
     scanner     where the pre-tokens begin
     vocabulary  the tables that encoding reads
     encoder     pre-tokens to ids
-    decoder     ids to bytes
+    detokenizer ids to bytes
     counter     counts of the pre-tokens of a text
     trainer     learning merges from those counts
 
@@ -18,7 +18,7 @@ tenths of the time. Kernels call functions that are `inlined`.
 """
 
 from npgpt.fast.tokenizer.kernels.counter import count_pre_tokens, new_pre_tokens
-from npgpt.fast.tokenizer.kernels.decoder import decode
+from npgpt.fast.tokenizer.kernels.detokenizer import decode
 from npgpt.fast.tokenizer.kernels.encoder import encode, new_cache
 from npgpt.fast.tokenizer.kernels.scanner import Scanner
 from npgpt.fast.tokenizer.kernels.tables import FULL, PADDING

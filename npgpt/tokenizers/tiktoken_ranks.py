@@ -13,8 +13,8 @@ import base64
 import binascii
 from pathlib import Path
 
-from npgpt.bpe import Pair, encode_word
 from npgpt.files import read_text
+from npgpt.tokenizers.byte_pair_encoding import Pair, encode_word
 
 
 def read_tiktoken_ranks(path: str | Path) -> dict:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from npgpt.char import check_text
-from npgpt.pretokenize import compiled, pre_tokens
+from npgpt.tokenizers.characters import check_text
+from npgpt.tokenizers.pretokenize import compiled, pre_tokens
 
 CHUNK = 1 << 20  # characters
 SAFE_CUT = r"(?<=\S)(?=[ \t])|(?<=\S\n)(?=\S)|(?<=\p{L})(?=[^\p{L}])"

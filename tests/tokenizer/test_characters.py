@@ -1,11 +1,13 @@
 """CharTokenizer: its vocabulary, its round trip, and the input that it refuses."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.char import CharTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 
 @given(st.text(min_size=1))
@@ -28,23 +30,21 @@ def test_the_first_unknown_character_is_named_with_its_position(known, text):
         assert tokenizer.decode(tokenizer.encode(text)) == text
         return
     position, character = unknown[0]
-    with pytest.raises(ValueError, match="unknown character") as error:
+    named = re.escape(f"{character!r} (U+{ord(character):04X}) at position {position}:")
+    with pytest.raises(ValueError, match=f"(?s){named}.*--tokenizer bpe"):
         tokenizer.encode(text)
-    named = f"{character!r} (U+{ord(character):04X}) at position {position}:"
-    assert named in str(error.value)
-    assert "--tokenizer bpe" in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("ids", "error", "message"),
     [
-        ([0, 1, 2], IndexError, "token id 2 at position 2 .* 2 tokens"),
-        ([0, -1], IndexError, "token id -1 at position 1"),
-        ([0.0, 1.0], TypeError, "integers, got dtype float64"),
-        ([True], TypeError, "integers, got dtype bool"),
-        ("ab", TypeError, "must be a list or an array"),
-        ([[0, 1]], ValueError, r"shape \(1, 2\)"),
-        (0, ValueError, r"shape \(\)"),
+        ([0, 1, 2], IndexError, "id 2 at position 2 .* 2 tokens"),
+        ([0, -1], IndexError, "id -1 at position 1"),
+        ([0.0, 1.0], TypeError, "float64"),
+        ([True], TypeError, "bool"),
+        ("ab", TypeError, "list or an array"),
+        ([[0, 1]], ValueError, r"\(1, 2\)"),
+        (0, ValueError, r"\(\)"),
     ],
 )
 def test_ids_that_cannot_be_decoded(ids, error, message):
@@ -54,22 +54,31 @@ def test_ids_that_cannot_be_decoded(ids, error, message):
         assert CharTokenizer.train("ab").decode(np.array([1, 0], dtype)) == "ba"
 
 
-@pytest.mark.parametrize("use", [CharTokenizer.train, CharTokenizer.train("ab").encode])
+BPE = BPETokenizer([])
+
+
+@pytest.mark.parametrize("use", [
+    CharTokenizer.train, CharTokenizer.train("ab").encode, WordTokenizer("ab", []).encode,
+    BPE.encode, BPE.merge_steps, lambda text: BPETokenizer.train([text], 300),
+])
 def test_text_must_be_a_str_without_lone_surrogates(use):
-    with pytest.raises(TypeError, match="expected a str, got bytes"):
+    with pytest.raises(TypeError, match="a str, got bytes"):
         use(b"ab")
-    with pytest.raises(ValueError, match=r"lone surrogate U\+DC80 at position 2"):
+    with pytest.raises(ValueError, match=r"U\+DC80 at position 2"):
         use("ab\udc80")
 
 
-def test_a_vocabulary_must_be_sorted_distinct_and_not_empty():
-    with pytest.raises(ValueError, match="at least one character"):
-        CharTokenizer.train("")
-    for characters in ["ba", "aab"]:
-        with pytest.raises(ValueError, match="distinct and sorted"):
-            CharTokenizer(characters)
-    with pytest.raises(ValueError, match="special token 0 is empty"):
-        CharTokenizer("ab", [""])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([""], "at least one"), (["ba"], "sorted"), (["aab"], "distinct"),
+        (["ab", [""]], "token 0"), (["ab", [], "xx"], "twice"), (["ab", [], "a"], "twice"),
+        (["ab", [], "c\ud800"], r"U\+D800"),
+    ],
+)
+def test_a_vocabulary_must_be_sorted_distinct_and_not_empty(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CharTokenizer(*arguments)
 
 
 # ---- special tokens
@@ -87,14 +96,12 @@ def test_special_tokens_follow_the_characters_and_round_trip(text, special_token
     assert [tokenizer.tokens[i].decode() for i in ids] == [tokenizer.decode([i]) for i in ids]
 
 
-def test_a_special_token_counts_only_where_it_is_allowed(tmp_path):
+def test_a_special_token_counts_only_where_it_is_allowed():
     tokenizer = CharTokenizer("<>akms", ["<mask>"])
     assert tokenizer.encode("a<mask>").tolist() == [2, 0, 4, 2, 5, 3, 1]
     assert tokenizer.encode("a<mask>", allowed_special=["<mask>"]).tolist() == [2, 6]
-    with pytest.raises(ValueError, match="holds the special token '<mask>' at position 1"):
+    with pytest.raises(ValueError, match="'<mask>' at position 1"):
         tokenizer.encode("a<mask>", disallowed_special="all")
-    tokenizer.save(tmp_path / "tokenizer.json")
-    assert CharTokenizer.load(tmp_path / "tokenizer.json").tokens == tokenizer.tokens
 
 
 def test_a_file_without_special_tokens_is_what_it_was_before_there_were_any(tmp_path):
@@ -119,9 +126,3 @@ def test_more_characters_follow_all_that_is_there(known, second, third, special_
     assert larger.decode(ids) == "".join(larger.pieces(ids)) == text
     again = first.with_characters(second)
     assert again.with_characters(known + second) is again
-
-
-@pytest.mark.parametrize("added", ["xx", "a", "c\ud800"])
-def test_added_characters_must_be_new(added):
-    with pytest.raises(ValueError, match="twice|lone surrogate"):
-        CharTokenizer("ab", added=added)

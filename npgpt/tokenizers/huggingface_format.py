@@ -20,9 +20,8 @@ import json
 import warnings
 from pathlib import Path
 
-from npgpt.io.tokenizers.gpt2 import byte_to_unicode, from_spelled
-from npgpt.pretokenize import PATTERNS
-from npgpt.words import LONGEST
+from npgpt.tokenizers.gpt2_files import byte_to_unicode, from_spelled
+from npgpt.tokenizers.pretokenize import LONGEST, PATTERNS
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
@@ -31,13 +30,13 @@ SPLITS = {regex: name for name, regex in PATTERNS.items()} | {
 }
 
 
-def to_json(tokenizer) -> str:
-    """Return the tokenizer.json of a BPETokenizer."""
+def to_json(merges, tokens, ids, special_ids, pattern) -> str:
+    """Return the tokenizer.json of byte pairs; the arguments are attributes of BPETokenizer."""
     table = byte_to_unicode()
-    spelled = ["".join(map(table.__getitem__, tokenizer.tokens[i])) for i in tokenizer.ids]
-    vocab = dict(zip(spelled, tokenizer.ids, strict=True))
-    merges = [f"{spelled[left]} {spelled[right]}" for left, right in tokenizer.merges]
-    return _fields(vocab, merges, tokenizer.special_ids, _pre_tokenizer(tokenizer.pattern),
+    spelled = ["".join(map(table.__getitem__, tokens[i])) for i in ids]
+    vocab = dict(zip(spelled, ids, strict=True))
+    merges = [f"{spelled[left]} {spelled[right]}" for left, right in merges]
+    return _fields(vocab, merges, special_ids, _pre_tokenizer(pattern),
                    BYTE_LEVEL | {"use_regex": True})
 
 

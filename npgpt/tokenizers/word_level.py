@@ -1,7 +1,7 @@
 """Every frequent word, with the space before it, is a token; rare words are spelled.
 
-This is between `char` and `bpe`: sequences are short, since a frequent word is one token, and
-nothing is merged. A word that is rare in the training text, such as a name, takes one token a
+This is between characters and byte pairs: sequences are short, since a frequent word is one token,
+and nothing is merged. A word that is rare in the training text, such as a name, takes one token a
 character.
 """
 
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from npgpt.char import CharTokenizer
+from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers.pretokenize import LONGEST
 
 OFTEN = 20  # occurrences that make a word a token
-LONGEST = 1000  # letters of a word: a longer run, such as DNA, is cut
 # Letters, with a space before them; or a character.
 WORD = re.compile(rf" ?[^\W\d_]{{1,{LONGEST}}}|.", re.DOTALL)
 

@@ -1,7 +1,7 @@
 """The simplest tokenizer: every distinct character of the training text is a token.
 
 The vocabulary is small and nothing needs learning, but sequences are long, one token a character,
-and a character the training text lacks cannot be encoded. `bpe` removes both limits.
+and a character the training text lacks cannot be encoded. Byte pairs remove both limits.
 
 The checks at the end are common to all tokenizers, so that they report a mistake in the same words.
 """
@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from npgpt.pretokenize import recognised, spans
+from npgpt.tokenizers import tokenizer_json
+from npgpt.tokenizers.pretokenize import recognised, spans
 
 
 class CharTokenizer:
@@ -150,8 +151,6 @@ class CharTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
-        from npgpt.io.tokenizers import tokenizer_json
-
         tokenizer_json.save_characters(path, self.kind, self.arguments())
 
     def arguments(self) -> dict:
@@ -165,8 +164,6 @@ class CharTokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of a different kind.
         """
-        from npgpt.io.tokenizers import tokenizer_json
-
         return tokenizer_json.load(path, {cls.kind: cls})
 
 

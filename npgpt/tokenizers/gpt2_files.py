@@ -9,9 +9,9 @@ Tokens are spelled with a printable character for each byte, see `byte_to_unicod
 
 from pathlib import Path
 
-from npgpt.bpe import encode_word
+from npgpt.download import fetch
 from npgpt.files import read_json, read_text
-from npgpt.io.download import fetch
+from npgpt.tokenizers.byte_pair_encoding import encode_word
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.bpe import BPETokenizer
-from npgpt.char import CharTokenizer
-from npgpt.io.tokenizers import load_tokenizer
-from npgpt.words import LONGEST, OFTEN, WordTokenizer
+from npgpt.tokenizers import WordTokenizer
+from npgpt.tokenizers.word_level import LONGEST, OFTEN
 
 LETTERS = "\n ,abä"
 TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>"])
@@ -79,34 +77,15 @@ def test_words_that_a_text_has_often_are_tokens():
 def test_special_tokens_and_unknown_characters():
     ids = TOKENIZER.encode("ab<mask> a", allowed_special="all")
     assert [TOKENIZER.tokens[i] for i in ids] == [b"ab", b"<mask>", b" a"]
-    with pytest.raises(ValueError, match="unknown character '<'"):
-        TOKENIZER.encode("ab<mask>")
-    with pytest.raises(ValueError, match="unknown character 'c'"):
-        TOKENIZER.encode("abc")
-    with pytest.raises(IndexError, match="outside the vocabulary of 12"):
-        TOKENIZER.decode([12])
+    for text, unknown in (("ab<mask>", "<"), ("abc", "c")):
+        with pytest.raises(ValueError, match=f"'{unknown}'"):
+            TOKENIZER.encode(text)
 
 
 @pytest.mark.parametrize("words", [["a"], [" "], ["a b"], ["ab,"], ["ab", "ab"], ["a" * 1001]])
 def test_invalid_words_are_refused(words):
-    with pytest.raises(ValueError, match="the vocabulary has "):
+    with pytest.raises(ValueError, match=f"{words[0][:99]!r}|twice"):
         WordTokenizer(LETTERS, words)
-
-
-def test_it_is_saved_and_loaded(tmp_path):
-    path = tmp_path / "tokenizer.json"
-    for tokenizer in (TOKENIZER, TOKENIZER.with_characters("1")):
-        tokenizer.save(path)
-        for loaded in (load_tokenizer(path), WordTokenizer.load(path)):
-            assert type(loaded) is WordTokenizer and loaded.tokens == tokenizer.tokens
-            assert pieces("ab abab", loaded) == pieces("ab abab")
-    for other in (CharTokenizer, BPETokenizer):
-        with pytest.raises(ValueError, match="holds a tokenizer of type 'words'"):
-            other.load(path)
-    damaged = path.read_text(encoding="utf-8").replace('" ab",', '" a b",')
-    path.write_text(damaged, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"is damaged: the vocabulary has the word ' a b'"):
-        load_tokenizer(path)
 
 
 def test_more_characters_follow_the_special_tokens_and_no_word_is_added():

@@ -9,7 +9,7 @@ later make it version 3, with the field "added": "1?" as well. WordTokenizer has
 with the type "words" and a field "words": [" dog"].
 
 BPETokenizer, and exported tokenizers of any kind, have the format of Hugging Face's `tokenizers`,
-see `huggingface`.
+see `huggingface_format`.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from npgpt.files import atomic_write, read_json
-from npgpt.io.tokenizers import huggingface
+from npgpt.tokenizers import huggingface_format
 
 VERSION = 3  # of our own format
 
@@ -44,7 +44,7 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
     path = Path(path)
     fields = read_json(path)
     theirs = isinstance(fields.get("model"), dict)
-    kind = huggingface.kind(fields) if theirs else fields.get("type")
+    kind = huggingface_format.kind(fields) if theirs else fields.get("type")
     if kind not in ("char", "words", "bpe"):
         raise ValueError(
             f'{path} is not a tokenizer file: it has no "model", and its "type" is {kind!r}, not '
@@ -53,9 +53,9 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
     if kind not in classes:
         raise ValueError(
             f"{path} holds a tokenizer of type {kind!r}, not {' or '.join(map(repr, classes))}; "
-            "npgpt.io.tokenizers.load_tokenizer(path) reads every type"
+            "npgpt.load_tokenizer(path) reads every type"
         )
-    read = huggingface.from_json if theirs else _characters
+    read = huggingface_format.from_json if theirs else _characters
     try:
         return classes[kind](**read(fields, path))
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -1,227 +1,46 @@
-"""Byte pair encoding (Sennrich et al. 2016) on bytes, as in GPT-2 (Radford et al. 2019, sec. 2.2).
+"""BPETokenizer: byte pair encoding with special tokens, ids, and the files of other programs.
 
-Training starts from the 256 bytes, counts which two tokens stand side by side most often, makes
-that pair a new token, and repeats:
-
-    "hug" x 10, "pug" x 5    h u g    p u g      most frequent pair: (u, g), 15 times
-    after one merge          h ug     p ug       most frequent pair: (h, ug), 10 times
-    after two                hug      p ug       and so on
-
-Encoding replays the merges, in the order they were learned, on new text. Because it starts from
-bytes, every text can be encoded, and decoding gives it back exactly. Merges never cross the
-boundaries of the pre-tokens that `pretokenize.split` makes.
-
-This file is the algorithm and, on top of it, BPETokenizer. `implementation` is where the two meet:
-it puts the compiled functions of `npgpt.fast.tokenizer.bpe` in the place of the ones here.
-
-Tokens go by their *indices* in the algorithm: 0 to 255 are the bytes, 256 + i is the token that
-merge i makes. Their *ids*, which a model sees, are the same unless a file orders them differently.
+The algorithm is in `byte_pair_encoding`; `implementation` chooses it or its compiled counterpart.
 """
 
 import functools
 import operator
-import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 from autograd import backend
-from npgpt.char import check_ids, check_special_tokens, check_text
 from npgpt.files import atomic_write
-from npgpt.pretokenize import check_pattern, recognised, spans, split
-
-Pair = tuple[int, int]
+from npgpt.tokenizers import (
+    byte_pair_encoding,
+    chunking,
+    gpt2_files,
+    huggingface_format,
+    tiktoken_ranks,
+    tokenizer_json,
+)
+from npgpt.tokenizers.byte_pair_encoding import Pair
+from npgpt.tokenizers.characters import check_ids, check_special_tokens, check_text
+from npgpt.tokenizers.pretokenize import check_pattern, recognised, spans, split
 
 MAX_TOKENS = 1 << 21  # the compiled tables keep three tokens in one word of 64 bits
 MAX_BYTES = 1 << 27  # of all tokens together
 MAX_ID = 1 << 24
 
-# ---- learning merges
-
-
-def merge_pair(ids: list[int], pair: Pair, new_id: int) -> list[int]:
-    """Replace `pair` by `new_id` wherever it occurs, from left to right.
-
-    >>> merge_pair([104, 117, 103, 117, 103], (117, 103), 256)
-    [104, 256, 256]
-    >>> merge_pair([97, 97, 97], (97, 97), 256)
-    [256, 97]
-    """
-    merged = []
-    i = 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == pair:
-            merged.append(new_id)
-            i += 2
-        else:
-            merged.append(ids[i])
-            i += 1
-    return merged
-
-
-class PairCounts:
-    """Counts of the pairs of neighbouring tokens in a list of words that changes.
-
-    Of ten thousand words a merge changes only those that contain its pair. So the pairs are counted
-    once, and after a merge only the changed words are taken out and put back.
-
-    >>> pairs = PairCounts(range(256))
-    >>> pairs.add(0, list(b"hug"), 10)
-    >>> pairs.add(1, list(b"pug"), 5)
-    >>> pairs.counts[ord("u"), ord("g")]
-    15
-    >>> bytes(pairs.most_frequent())
-    b'ug'
-    """
-
-    def __init__(self, rank: Sequence[int]):
-        self.counts: Counter[Pair] = Counter()
-        self.words_with: defaultdict[Pair, set[int]] = defaultdict(set)
-        self.rank = rank
-
-    def add(self, word: int, ids: list[int], times: int) -> None:
-        """Count the pairs in the tokens `ids` of word number `word`, which occurs `times` times."""
-        for pair in pairwise(ids):
-            self.counts[pair] += times
-            self.words_with[pair].add(word)
-
-    def remove(self, ids: list[int], times: int) -> None:
-        """Undo `add` for the tokens that the word had before a merge."""
-        for pair in pairwise(ids):
-            self.counts[pair] -= times
-            if not self.counts[pair]:
-                del self.counts[pair]
-
-    def most_frequent(self) -> Pair:
-        """Return the pair with the highest count; ties go to the smallest (left, right) ranks."""
-        highest = max(self.counts.values())
-        ties = (pair for pair, times in self.counts.items() if times == highest)
-        return min(ties, key=lambda pair: (self.rank[pair[0]], self.rank[pair[1]]))
-
-
-def learn_merges(
-    word_counts: dict[bytes, int], n_merges: int, byte_order: Sequence[int] = range(256)
-) -> list[Pair]:
-    """Return up to `n_merges` pairs to merge, in order; merge i makes token 256 + i.
-
-    `word_counts` says how often each pre-token occurs. Overlapping pairs count each time ("aaa"
-    holds (a, a) twice). Among equally frequent pairs the smallest (left, right) is merged, where
-    bytes come first, in `byte_order`, then merges in the order they were made. When every word is a
-    single token there is nothing left to merge, and the list ends early.
-
-    >>> learn_merges({b"hug": 10, b"pug": 5}, 2)
-    [(117, 103), (104, 256)]
-    """
-    words = [list(word) for word in word_counts]
-    times = list(word_counts.values())
-    rank = [*sorted(range(256), key=list(byte_order).__getitem__), *range(256, 256 + n_merges)]
-    pairs = PairCounts(rank)
-    for word, ids in enumerate(words):
-        pairs.add(word, ids, times[word])
-    merges = []
-    new_ids = range(256, 256 + n_merges)
-    for new_id in tqdm(new_ids, "learning merges", leave=False, delay=1, disable=None):
-        if not pairs.counts:
-            break
-        pair = pairs.most_frequent()
-        merges.append(pair)
-        for word in pairs.words_with.pop(pair):
-            pairs.remove(words[word], times[word])
-            words[word] = merge_pair(words[word], pair, new_id)
-            pairs.add(word, words[word], times[word])
-    return merges
-
-
-def count_pre_tokens(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
-    """Return how often each pre-token occurs in `spans` of UTF-8 bytes."""
-    counts: Counter[bytes] = Counter()
-    for begin, stop, _ in spans_P3.tolist():
-        counts.update(_pre_tokens(data[begin:stop], pattern))
-    return counts
-
-
-def _pre_tokens(data, pattern):
-    return [word.encode("utf-8") for word in split(data.decode("utf-8"), pattern)]
-
-
-# ---- encoding and decoding
-
-
-def merge_steps(word: bytes, token_of_pair: dict[Pair, int]) -> Iterator[list[int]]:
-    """Yield the tokens of `word` before any merge and after each one.
-
-    Each step merges, everywhere in the word, the pair that was learned first. The last step is
-    reached when no pair of neighbours is in the table.
-
-    >>> list(merge_steps(b"hugs", {(117, 103): 256, (104, 256): 257}))
-    [[104, 117, 103, 115], [104, 256, 115], [257, 115]]
-    """
-    tokens = list(word)
-    yield tokens
-    never = 256 + len(token_of_pair)
-    while len(tokens) > 1:
-        pair = min(pairwise(tokens), key=lambda pair: token_of_pair.get(pair, never))
-        if pair not in token_of_pair:
-            return
-        tokens = merge_pair(tokens, pair, token_of_pair[pair])
-        yield tokens
-
-
-def encode_word(word: bytes, token_of_pair: dict[Pair, int]) -> list[int]:
-    """Return the tokens of one pre-token: the last of `merge_steps`."""
-    *_, tokens = merge_steps(word, token_of_pair)
-    return tokens
-
-
-class Codec:
-    """The way from UTF-8 bytes to ids and back, under the merges of one tokenizer.
-
-    tokens: the bytes of every token, by id. ids: the id of every token, by index. pattern: the
-    split pattern, see `pretokenize`.
-    """
-
-    def __init__(self, merges, tokens, ids, pattern):
-        self.token_of_pair = {pair: 256 + i for i, pair in enumerate(merges)}
-        self.tokens, self.ids, self.pattern = tokens, ids, pattern
-
-    def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
-        """Return the ids of `spans` of UTF-8 bytes and of their special tokens: int32 (N,)."""
-        ids = []
-        for begin, stop, special_id in spans_P3.tolist():
-            for word in _pre_tokens(data[begin:stop], self.pattern):
-                ids += self.encode_word(word).tolist()
-            if special_id >= 0:
-                ids.append(special_id)
-        return np.array(ids, np.int32)
-
-    def encode_word(self, word: bytes) -> np.ndarray:
-        """Return the ids of one pre-token, or of any bytes as if they were one: int32 (N,)."""
-        return np.array([self.ids[i] for i in encode_word(word, self.token_of_pair)], np.int32)
-
-    def decode(self, ids_N: np.ndarray) -> bytes:
-        """Return the bytes of the tokens, joined."""
-        return b"".join(map(self.tokens.__getitem__, ids_N.tolist()))
-
 
 def implementation():
     """Return the module whose `count_pre_tokens`, `learn_merges` and `Codec` do the work.
 
-    It is this file under AUTOGRAD_BACKEND=numpy, and else its compiled counterpart, which has the
-    same names, arguments and results.
+    Both have the same names, arguments and results; only the compiled one loads Numba.
     """
     if backend.name == "numpy":
-        return sys.modules[__name__]
-    from npgpt.fast.tokenizer import bpe as compiled
+        return byte_pair_encoding
+    from npgpt.fast.tokenizer import compiled_bpe
 
-    return compiled
-
-
-# ---- the tokenizer
+    return compiled_bpe
 
 
 class BPETokenizer:
@@ -287,11 +106,9 @@ class BPETokenizer:
         """Learn merges from a text until the vocabulary holds `vocab_size` tokens.
 
         `text` is a str, or anything that yields the parts of a text, as an open file does; these
-        need not fit into memory. The same text always gives the same tokenizer, see
-        `learn_merges`. The bytes have the ids 0 to 255 in `byte_order`; GPT-2's order gives the
-        merges that the `tokenizers` library learns. Special tokens in the text are boundaries and
-        are not counted. If the text has no pair left to merge, training stops early with a smaller
-        vocabulary.
+        need not fit into memory. The bytes have the ids 0 to 255 in `byte_order`; GPT-2's order
+        gives the merges that the `tokenizers` library learns. Special tokens in the text are
+        boundaries and are not counted. Training stops early if no pair is left to merge.
 
         Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens or is
         above MAX_TOKENS, for an empty or repeated special token, and for a lone surrogate.
@@ -308,12 +125,10 @@ class BPETokenizer:
             raise ValueError(f"vocab_size {vocab_size} is too large; ask for {MAX_TOKENS} at most")
         if sorted(byte_order) != list(range(256)):
             raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
-        from npgpt.io import streams
-
         counts: Counter[bytes] = Counter()
         special_ids = dict.fromkeys(special_tokens, 0)
         parts = [text] if isinstance(text, str) else text
-        for chunk in streams.chunks(parts, special_ids, pattern):
+        for chunk in chunking.chunks(parts, special_ids, pattern):
             data = chunk.encode("utf-8")
             cut = spans(data, special_ids)
             counts.update(implementation().count_pre_tokens(data, cut, pattern))
@@ -354,12 +169,11 @@ class BPETokenizer:
 
     def chunks(self, parts: Iterable[str]) -> Iterator[str]:
         """Yield the parts of a text in chunks whose ids, joined, are the ids of the text."""
-        from npgpt.io import streams
 
         def cut_word(word):
-            return streams.word_cut(word, self._codec.encode_word, self.tokens)
+            return chunking.word_cut(word, self._codec.encode_word, self.tokens)
 
-        return streams.chunks(parts, self.special_ids, self.pattern, cut_word)
+        return chunking.chunks(parts, self.special_ids, self.pattern, cut_word)
 
     def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
         """Return the text of a flat sequence of ids.
@@ -398,7 +212,7 @@ class BPETokenizer:
         if len(pre_tokens) > 1:
             raise ValueError(f"{word!r} is several pre-tokens; pass one of {pre_tokens}")
         token_of_pair = {pair: 256 + i for i, pair in enumerate(self.merges)}
-        steps = merge_steps(word.encode("utf-8"), token_of_pair)
+        steps = byte_pair_encoding.merge_steps(word.encode("utf-8"), token_of_pair)
         return [[self.tokens[self.ids[index]] for index in step] for step in steps]
 
     @functools.cached_property
@@ -416,9 +230,13 @@ class BPETokenizer:
 
         An existing file is replaced in one step.
         """
-        from npgpt.io.tokenizers import huggingface
+        atomic_write(path, self.to_json())
 
-        atomic_write(path, huggingface.to_json(self))
+    def to_json(self) -> str:
+        """Return the text of the file that `save` writes."""
+        return huggingface_format.to_json(
+            self.merges, self.tokens, self.ids, self.special_ids, self.pattern
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "BPETokenizer":
@@ -426,8 +244,6 @@ class BPETokenizer:
 
         Raises FileNotFoundError without a file, ValueError if it is damaged or of a different kind.
         """
-        from npgpt.io.tokenizers import tokenizer_json
-
         return tokenizer_json.load(path, {"bpe": cls})
 
     @classmethod
@@ -437,9 +253,7 @@ class BPETokenizer:
         Ids are GPT-2's. Tokens of `vocab_json` that no merge makes become special tokens. Raises
         FileNotFoundError without the files, ValueError if they do not belong together.
         """
-        from npgpt.io.tokenizers import gpt2
-
-        return cls(**gpt2.read_gpt2_files(vocab_json, merges_txt))
+        return cls(**gpt2_files.read_gpt2_files(vocab_json, merges_txt))
 
     @classmethod
     def gpt2(cls) -> "BPETokenizer":
@@ -447,9 +261,7 @@ class BPETokenizer:
 
         Raises FileNotFoundError if they are not cached and there is no network.
         """
-        from npgpt.io.tokenizers import gpt2
-
-        return cls.from_gpt2(*gpt2.fetch_gpt2())
+        return cls.from_gpt2(*gpt2_files.fetch_gpt2())
 
     @classmethod
     def from_tiktoken(
@@ -463,10 +275,8 @@ class BPETokenizer:
         The file holds neither the split pattern nor the special tokens; tiktoken has both in its
         code. Raises FileNotFoundError without a file, ValueError naming a damaged line.
         """
-        from npgpt.io.tokenizers import tiktoken
-
-        arguments = tiktoken.read_tiktoken_ranks(path)
-        return cls(**arguments, pattern=pattern, special_tokens=special_tokens)
+        ranks = tiktoken_ranks.read_tiktoken_ranks(path)
+        return cls(**ranks, pattern=pattern, special_tokens=special_tokens)
 
 
 # ---- tables that make a vocabulary: the compiled code indexes arrays with them, unchecked
@@ -512,8 +322,6 @@ def check_ids_are_distinct(
 
     A special token may be one of the tokens: the same text under the same id.
     """
-    from npgpt.io.tokenizers.gpt2 import byte_to_unicode
-
     if len(ids) != len(tokens):
         raise ValueError(
             f"ids must hold one id for each of the {len(tokens)} tokens, got {len(ids)}"
@@ -529,7 +337,7 @@ def check_ids_are_distinct(
         other, of_other = owner.setdefault(token_id, (name, text))
         if other != name and (text != of_other or isinstance(token, int)):
             raise ValueError(f"{other} and {name} both have the id {token_id}; give each its own")
-    spelled = {character: byte for byte, character in byte_to_unicode().items()}
+    spelled = {character: byte for byte, character in gpt2_files.byte_to_unicode().items()}
     own = dict(zip(tokens, ids, strict=True))
     for text, token_id in special_ids.items():
         token = bytes(map(spelled.get, text)) if spelled.keys() >= set(text) else b""

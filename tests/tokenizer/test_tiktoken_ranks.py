@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from npgpt.bpe import BPETokenizer
-from npgpt.io.tokenizers.gpt2 import byte_to_unicode
+from npgpt.tokenizers import BPETokenizer
+from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 
@@ -26,19 +26,17 @@ def test_a_rank_file_gives_the_merges_back(tmp_path):
     write_ranks(tmp_path / "ranks.tiktoken", original)
     special_ids = {"<|end|>": 400}
     loaded = BPETokenizer.from_tiktoken(tmp_path / "ranks.tiktoken", "gpt2", special_ids)
-    assert loaded.merges == original.merges
-    assert loaded.ids == original.ids
-    assert loaded.special_ids == special_ids
-    assert loaded.vocab_size == 401
+    assert (loaded.merges, loaded.ids) == (original.merges, original.ids)
+    assert (loaded.special_ids, loaded.vocab_size) == (special_ids, 401)
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda lines: lines[:100], "lacks 156 of the 256 single bytes, such as"),
-        (lambda lines: [*lines[:270], lines[270][:3]], "line 271 of .* must be a token in base 64"),
-        (lambda lines: [*lines[:280], "%%% 1000\n"], "line 281 of .* must be"),
-        (lambda lines: [*lines[:256], *lines[257:]], "must be two earlier tokens joined, and it"),
+        (lambda lines: lines[:100], "156 of the 256"),
+        (lambda lines: [*lines[:270], lines[270][:3]], "line 271"),
+        (lambda lines: [*lines[:280], "%%% 1000\n"], "line 281"),
+        (lambda lines: [*lines[:256], *lines[257:]], "b'hug.*two"),
     ],
 )
 def test_damaged_rank_files_are_refused(damage, message, tmp_path):

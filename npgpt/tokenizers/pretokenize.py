@@ -34,8 +34,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
-from npgpt.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
+from npgpt.tokenizers.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
+LONGEST = 1000  # letters of a word of WordTokenizer: a longer run, such as DNA, is cut
 PATTERNS = {
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     "cl100k": (

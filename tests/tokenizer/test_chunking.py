@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.bpe import BPETokenizer, implementation
-from npgpt.io import streams
-from npgpt.pretokenize import PATTERNS, spans
+from npgpt.tokenizers import BPETokenizer, chunking
+from npgpt.tokenizers.bpe_tokenizer import implementation
+from npgpt.tokenizers.pretokenize import PATTERNS, spans
 
 PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\r\n  it'll \u00a0x"
 PATTERN_NAMES = [*PATTERNS, None]
@@ -29,7 +29,7 @@ LEARNED = {  # merges of prose, of runs, and ones that join halves of characters
 
 @pytest.mark.parametrize("pattern", PATTERN_NAMES)
 def test_parts_are_learned_from_and_encoded_as_one_text(pattern, monkeypatch):
-    monkeypatch.setattr(streams, "CHUNK", 500)
+    monkeypatch.setattr(chunking, "CHUNK", 500)
     rng, special_tokens = random.Random(0), ["<|end|>", "<| and |>"]
     often = [*special_tokens, "<| and |>", " ", "\n", "  ", "\r\n"]
     words = re.findall(r"\S+ ?|\s+", PROSE)
@@ -44,14 +44,14 @@ def test_parts_are_learned_from_and_encoded_as_one_text(pattern, monkeypatch):
         special_ids = dict(zip(special_tokens, (698, special_id), strict=True))
         tokenizer = BPETokenizer(learned.merges, special_ids, pattern=pattern)
         file = io.BytesIO()
-        count = streams.write_ids(tokenizer, lines, file)
+        count = chunking.write_ids(tokenizer, lines, file)
         ids = np.frombuffer(file.getvalue(), dtype)
         assert count == len(ids) and ids.tolist() == tokenizer.encode(text).tolist()
 
 
 def test_lines_without_spaces_are_encoded_in_chunks(monkeypatch):
-    monkeypatch.setattr(streams, "CHUNK", 100)
-    chunks = list(streams.chunks(["東京都。\n"] * 1000, ["<|end|>"], "gpt2"))
+    monkeypatch.setattr(chunking, "CHUNK", 100)
+    chunks = list(chunking.chunks(["東京都。\n"] * 1000, ["<|end|>"], "gpt2"))
     assert max(map(len, chunks)) <= 105
 
 
@@ -74,9 +74,9 @@ def test_the_parts_of_a_text_have_the_ids_of_the_whole(pattern, data):
     tokenizer = BPETokenizer(merges, ["<|end|>", "<|end|>>", "ab<"], pattern=pattern)
     size, step = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 100))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "CHUNK", size)
-        patch.setattr(streams, "LOOK_BACK", data.draw(st.integers(1, 20)))
-        patch.setattr(streams, "LONGEST_TOKENS", 1)
+        patch.setattr(chunking, "CHUNK", size)
+        patch.setattr(chunking, "LOOK_BACK", data.draw(st.integers(1, 20)))
+        patch.setattr(chunking, "LONGEST_TOKENS", 1)
         parts = (text[start : start + step] for start in range(0, len(text), step))
         chunks = list(tokenizer.chunks(parts))
     ids = [token_id for chunk in chunks for token_id in tokenizer.encode(chunk).tolist()]
@@ -94,8 +94,8 @@ ALONE = [*"東 !'é", "ab", "aab", "東京。\n\n", "a\n\n", "!'s"]  # repeated,
 )
 @pytest.mark.slow
 def test_no_text_keeps_its_chunks_from_ending(unit, pattern, monkeypatch):
-    monkeypatch.setattr(streams, "CHUNK", 1000)
-    monkeypatch.setattr(streams, "LONGEST_TOKENS", 2)
+    monkeypatch.setattr(chunking, "CHUNK", 1000)
+    monkeypatch.setattr(chunking, "LONGEST_TOKENS", 2)
     for merges in LEARNED[pattern][:2]:
         chunks = list(BPETokenizer(merges, ["<|end|>"], pattern=pattern).chunks([unit * 20_000]))
         assert max(map(len, chunks)) <= 3000
@@ -116,10 +116,10 @@ def test_no_text_keeps_its_chunks_from_ending(unit, pattern, monkeypatch):
     ],
 )
 def test_ids_where_a_text_may_not_be_cut_anywhere(pattern, merges, text, monkeypatch):
-    monkeypatch.setattr(streams, "LONGEST_TOKENS", 1)
+    monkeypatch.setattr(chunking, "LONGEST_TOKENS", 1)
     tokenizer = BPETokenizer(merges, pattern=pattern)
     for size in range(1, len(text)):
-        monkeypatch.setattr(streams, "CHUNK", size)
+        monkeypatch.setattr(chunking, "CHUNK", size)
         ids = [i for chunk in tokenizer.chunks([text]) for i in tokenizer.encode(chunk).tolist()]
         assert ids == tokenizer.encode(text).tolist(), size
 
@@ -127,11 +127,11 @@ def test_ids_where_a_text_may_not_be_cut_anywhere(pattern, merges, text, monkeyp
 def test_a_text_without_a_cut_is_not_searched_again_and_again(monkeypatch):
     searched = []
 
-    def search(text, *arguments, last_cut=streams._last_cut):
+    def search(text, *arguments, last_cut=chunking._last_cut):
         searched.append(len(text))
         return last_cut(text, *arguments)
 
-    monkeypatch.setattr(streams, "CHUNK", 100)
-    monkeypatch.setattr(streams, "_last_cut", search)
-    assert list(streams.chunks(["東京"] * 1000, [], "gpt2")) == ["東京" * 1000]
+    monkeypatch.setattr(chunking, "CHUNK", 100)
+    monkeypatch.setattr(chunking, "_last_cut", search)
+    assert list(chunking.chunks(["東京"] * 1000, [], "gpt2")) == ["東京" * 1000]
     assert sum(searched) <= 2 * 2000

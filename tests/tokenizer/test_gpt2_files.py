@@ -2,11 +2,12 @@
 
 import json
 import random
+import re
 
 import pytest
 
-from npgpt.bpe import BPETokenizer
-from npgpt.io.tokenizers.gpt2 import byte_to_unicode
+from npgpt.tokenizers import BPETokenizer
+from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
 TOKENIZER = BPETokenizer.train(TEXT, 270, special_tokens=["<|end|>", "<ü>"])
@@ -29,10 +30,8 @@ def write_gpt2_files(folder, tokenizer, newline="\n"):
 def test_bytes_have_the_stand_ins_of_gpt2():
     table = byte_to_unicode()
     assert len(set(table.values())) == len(table) == 256
-    assert list(table)[:3] == [0x21, 0x22, 0x23]
-    order = list(table)
-    assert order.index(ord("\n")) == 198  # the ids of these bytes in GPT-2's encoder.json
-    assert order.index(ord(" ")) == 220
+    order = list(table)  # the ids of these bytes in GPT-2's encoder.json
+    assert [order.index(byte) for byte in b"!\"#\n "] == [0, 1, 2, 198, 220]
     assert (table[0], table[0x7F], table[0xA0], table[0xAD]) == ("Ā", "ġ", "ł", "Ń")
     assert not any(character.isspace() for character in table.values())
 
@@ -40,28 +39,24 @@ def test_bytes_have_the_stand_ins_of_gpt2():
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_gpt2_files_give_the_same_tokens_under_gpt2s_ids(newline, tmp_path):
     loaded = BPETokenizer.from_gpt2(*write_gpt2_files(tmp_path, TOKENIZER, newline))
-    assert loaded.vocab_size == TOKENIZER.vocab_size
     assert loaded.tokens[256:] == TOKENIZER.tokens[256:]
     assert loaded.special_ids == TOKENIZER.special_ids
     assert loaded.encode(" \n!").tolist() == [220, 198, 0]
-    ids = loaded.encode(TEXT + "<|end|>")
-    assert [loaded.tokens[i] for i in ids] == [
-        TOKENIZER.tokens[i] for i in TOKENIZER.encode(TEXT + "<|end|>")
-    ]
-    assert loaded.decode(ids) == TEXT + "<|end|>"
+    ids, ours = (each.encode(TEXT + "<|end|>") for each in (loaded, TOKENIZER))
+    assert [loaded.tokens[i] for i in ids] == [TOKENIZER.tokens[i] for i in ours]
 
 
 @pytest.mark.parametrize(
     ("damage_vocab", "damage_merges", "message"),
     [
-        (lambda vocab: vocab | {"new": "270"}, None, "must be an int from 0, got '270'"),
-        (lambda vocab: vocab | {"new": -1}, None, "id of 'new' must be an int from 0, got -1"),
-        (lambda vocab: vocab | {"new": 1 << 30}, None, "special token 'new' must be an int from"),
-        (lambda vocab: {k: i for k, i in vocab.items() if k != "Ġ"}, None, "no token for 1 of"),
-        (None, lambda lines: [lines[0], *lines[3:]], "joins tokens that only later merges make"),
-        (None, lambda lines: [*lines, "a zz"], "'a' 'zz', must make"),
-        (None, lambda lines: [*lines, "abc"], "must join two tokens"),
-        (None, lambda lines: [*lines, "a b c"], "must join two tokens"),
+        (lambda vocab: vocab | {"new": "270"}, None, "'new' .* int from 0, got '270'"),
+        (lambda vocab: vocab | {"new": -1}, None, "'new' .* int from 0, got -1"),
+        (lambda vocab: vocab | {"new": 1 << 30}, None, "special token 'new' .* int from"),
+        (lambda vocab: {k: i for k, i in vocab.items() if k != "Ġ"}, None, "1 of the 256 bytes"),
+        (None, lambda lines: [lines[0], *lines[3:]], "only later merges"),
+        (None, lambda lines: [*lines, "a zz"], "'a' 'zz'"),
+        (None, lambda lines: [*lines, "abc"], r"\['abc'\]"),
+        (None, lambda lines: [*lines, "a b c"], r"\['a', 'b', 'c'\]"),
     ],
 )
 def test_gpt2_files_that_do_not_fit_are_refused(damage_vocab, damage_merges, message, tmp_path):
@@ -85,9 +80,8 @@ def test_a_gpt2_merges_file_cut_at_a_line_end_is_refused(kept, tmp_path):
     assert kept < len(TOKENIZER.merges)
     merges_txt.write_text("".join(lines[: 1 + kept]), encoding="utf-8")
     first = lines[1 + kept].strip().replace(" ", "")
-    with pytest.raises(ValueError, match="the merges file seems cut short") as error:
+    with pytest.raises(ValueError, match=rf"{re.escape(repr(first))} \(id {256 + kept}\).* short"):
         BPETokenizer.from_gpt2(vocab_json, merges_txt)
-    assert repr(first) in str(error.value) and str(256 + kept) in str(error.value)
 
 
 def test_special_tokens_of_gpt2_files_may_be_two_tokens_joined(tmp_path):

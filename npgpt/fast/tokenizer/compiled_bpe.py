@@ -1,8 +1,8 @@
-"""The functions of `npgpt.bpe` that BPETokenizer calls: the same arguments and results, compiled.
+"""The functions of `npgpt.tokenizers.byte_pair_encoding` that BPETokenizer calls, compiled.
 
 Texts, lists and dicts become arrays for the kernels here, and arrays that turn out too small are
-made larger. Importing this file loads the compiler, so `npgpt.bpe.implementation` imports it at the
-first use.
+made larger. Importing this file loads the compiler, so
+`npgpt.tokenizers.bpe_tokenizer.implementation` imports it at the first use.
 """
 
 import functools
@@ -35,7 +35,7 @@ def count_pre_tokens(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> 
 def learn_merges(
     word_counts: dict[bytes, int], n_merges: int, byte_order: Sequence[int] = range(256)
 ) -> list[tuple[int, int]]:
-    """Learn as `npgpt.bpe` does. Raises ValueError for more distinct pairs than `most_pairs`."""
+    """Learn as the reference does. Raises ValueError for more distinct pairs than `most_pairs`."""
     n_tokens = 256 + n_merges
     rank_of = np.arange(n_tokens, dtype=np.int64)
     rank_of[list(byte_order)] = np.arange(256)
