@@ -1,20 +1,20 @@
 """What settings of a training are worth: small GPTs on tales, each with one setting replaced.
 
-    python examples/08_ablations.py              the trainings that are missing, the report
-    python examples/08_ablations.py --report     tables and picture from the numbers that are there
-    python examples/08_ablations.py --quick      a few steps of tiny models
+    python examples/studies/08_ablations.py              the trainings that are missing, the report
+    python examples/studies/08_ablations.py --report     tables and picture, no training
+    python examples/studies/08_ablations.py --quick      a few steps of tiny models
 
 The mask, learning rates, batches, decay, clipping, a text that is read again, and norms of deeper
-models, with three seeds each; `12_rows.py` has the other parts, with ten. `ablations.py` is the
-training and `ablation_tables.py` the statistics.
+models, with three seeds each; `12_rows.py` has the other parts, with ten. `ablation_trials.py` is
+the training and `ablation_tables.py` the statistics.
 """
 
 from pathlib import Path
 
-from ablation_rows import Row, quick_study, study
+from ablation_rows import Row, quick_study, train_missing
 from ablation_tables import draw_effects, frame, tables
-from example import FIGURES, expect, into_documents, picture, run_study
 from laboratory import results_of
+from study import FIGURES, expect, into_documents, picture, run_study
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = (1, 2, 3)
@@ -84,7 +84,7 @@ def main(quick=False, figures=FIGURES, workers=None):
         found = frame(*quick_study(ROWS[:3]), SEEDS)
         picture(draw_effects, figures / "08_ablations.png", found)
         return found
-    study(ROWS, RESULTS, workers)
+    train_missing(ROWS, RESULTS, workers)
     return write_report(figures)
 
 

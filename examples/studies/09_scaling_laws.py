@@ -1,12 +1,12 @@
 """Section 9, scaling laws: what a model's loss owes to its size, its text and its FLOPs.
 
-    python examples/09_scaling_laws.py            what is missing, one prediction, the report
-    python examples/09_scaling_laws.py --report   tables and picture from the numbers there are
-    python examples/09_scaling_laws.py --quick    a few steps of tiny models: does it run?
+    python examples/studies/09_scaling_laws.py            what is missing, a prediction, the report
+    python examples/studies/09_scaling_laws.py --report   tables and picture, no training
+    python examples/studies/09_scaling_laws.py --quick    a few steps of tiny models: does it run?
 
 The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
-L = E + A/N^alpha + B/D^beta is known before it is fitted. `studies/PLAN.md` fixed sizes, rates,
-seeds and fits before the first training (question 10). The largest run is predicted before it is
+L = E + A/N^alpha + B/D^beta is known before it is fitted. `PLAN.md` fixed sizes, rates, seeds
+and fits before the first training (question 10). The largest run is predicted before it is
 trained; 09_scaling_laws.jsonl has both, in that order. It needs the extra `studies`.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from example import FIGURES, expect, into_documents, picture, plain_ticks, run_study
 from laboratory import flops_text, kept, markdown, run
-from scaling_law import SAMPLES, bootstrap, interval
+from scaling_fit import SAMPLES, bootstrap, interval
 from scaling_trials import almanac, measure, shape
+from study import FIGURES, expect, into_documents, picture, plain_ticks, run_study
 
 from npgpt import plots
 from npgpt.families.size import flops_per_token, parameters_by_part

@@ -1,13 +1,13 @@
 """Why decoder-only? BERT, T5 and GPT of one size, trained for as many FLOPs, on four tasks.
 
-    python examples/10_families.py               the trainings that 10_families.jsonl lacks
-    python examples/10_families.py --report      the figure, from the numbers that are there
-    python examples/10_families.py --quick       tiny models for a few steps: does it run?
+    python examples/studies/10_families.py               the trainings that 10_families.jsonl lacks
+    python examples/studies/10_families.py --report      the figure, from the numbers that are there
+    python examples/studies/10_families.py --quick       tiny models for a few steps: does it run?
 
 It is said that an encoder (BERT) is good for understanding and not for generation, an
 encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
 though it can do understanding tasks, too. The tales' grammar knows every right answer, so each of
-these can be measured: `family_tasks.py` has the tasks, `families.py` the models. The tables of
+these can be measured: `family_tasks.py` has the tasks, `family_models.py` the models. The tables of
 10_families.md are text; a test computes them again from the numbers.
 """
 
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import family_tasks as tasks
 import pandas as pd
-from example import FIGURES, expect, picture, run_study
-from families import BATCH, FAMILIES, Rewriting, WordTokenizer, model_config, told, train_for
+from family_models import BATCH, FAMILIES, Rewriting, WordTokenizer, model_config, told, train_for
 from laboratory import kept, run
+from study import FIGURES, expect, picture, run_study
 
 from npgpt import plots
 from npgpt.families import family as record

@@ -1,9 +1,9 @@
 """Learning from a reward, with everything exact: does it sharpen or teach, and what does it cost?
 
-    python examples/11_reward.py            level A, under ten minutes on two quiet cores
-    python examples/11_reward.py --all      level B too: the run of the tales, some twelve minutes
-    python examples/11_reward.py --report   table and figures from the numbers that are there
-    python examples/11_reward.py --quick    few steps, two seeds: does it run?
+    python examples/studies/11_reward.py            level A, under ten minutes on two quiet cores
+    python examples/studies/11_reward.py --all      level B too: the run of tales, twelve minutes
+    python examples/studies/11_reward.py --report   table and figures, no training
+    python examples/studies/11_reward.py --quick    few steps, two seeds: does it run?
 
 `reward_language.py` has the grammar and what is exact, `reward_trials.py` the trainings. Numbers go
 into 11_reward.jsonl and, of level B, 11_reward_tales.jsonl; a table into 11_reward.md.
@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from example import FIGURES, expect, into_document, picture, plain_ticks, run_study
 from laboratory import kept, key, markdown, run
 from reward_gradient import gradients
 from reward_language import KS
@@ -27,6 +26,7 @@ from reward_tales import METHODS, measure_tales
 from reward_trials import trained
 from scipy import stats
 from scipy.special import rel_entr
+from study import FIGURES, expect, into_document, picture, plain_ticks, run_study
 
 from npgpt import plots
 

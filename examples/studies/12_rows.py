@@ -1,12 +1,12 @@
 """Which parts of a GPT matter: on rows of letters, written twice, and on tales.
 
-    python examples/12_rows.py              the trainings of two seeds that are missing, the report
-    python examples/12_rows.py --all        of all ten seeds
-    python examples/12_rows.py --report     tables and picture from the numbers that are there
-    python examples/12_rows.py --quick      a few steps of tiny models
+    python examples/studies/12_rows.py              what is missing of two seeds, the report
+    python examples/studies/12_rows.py --all        of all ten seeds
+    python examples/studies/12_rows.py --report     tables and picture, no training
+    python examples/studies/12_rows.py --quick      a few steps of tiny models
 
-`studies/PLAN.md` has the questions, arms, rates, seeds and tests, written before the first
-training; `rows.py` has the text, `variants.py` the models, `ablations.py` the training, and
+`PLAN.md` has the questions, arms, rates, seeds and tests, written before the first training;
+`letter_rows.py` has the text, `variants.py` the models, `ablation_trials.py` the training, and
 `ablation_tables.py` the statistics.
 
 Try:
@@ -16,12 +16,12 @@ Try:
 from functools import cache
 from pathlib import Path
 
-import rows
-from ablation_rows import Row, quick_study, study
+import letter_rows
+from ablation_rows import Row, quick_study, train_missing
 from ablation_tables import draw_effects, frame, tables
-from ablations import BASE, ROWS, stories
-from example import FIGURES, expect, into_documents, picture, run_study
+from ablation_trials import BASE, ROWS, stories
 from laboratory import results_of
+from study import FIGURES, expect, into_documents, picture, run_study
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = range(2, 12)  # seed 1 chooses the rate
@@ -70,7 +70,7 @@ TALES = arms_on("Tales", CHANGES)
 def entropy(text):
     """Return nats per token: of all rows, of the tales that are measured on."""
     if text == "Rows":
-        nats, length = rows.expectation()
+        nats, length = letter_rows.expectation()
         return nats / length
     test = stories("test")
     return test.nats_N.sum() / (test.y_NT >= 0).sum()
@@ -91,7 +91,7 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
         found = frame(*quick_study(ARMS[:3] + TALES[:3]), SEEDS)
         picture(draw_effects, figures / "12_rows.png", found)
         return found
-    study(ARMS + TALES, RESULTS, workers, SEEDS if extra else SEEDS[:2])
+    train_missing(ARMS + TALES, RESULTS, workers, SEEDS if extra else SEEDS[:2])
     return write_report(figures)
 
 

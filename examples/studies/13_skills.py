@@ -1,32 +1,32 @@
 """What is learned when? The loss above the entropy, split by what a token needs.
 
-    python examples/13_skills.py              what is missing of rows and tales with one seed
-    python examples/13_skills.py --all        three seeds, and almanacs
-    python examples/13_skills.py --report     tables and picture from the numbers that are there
-    python examples/13_skills.py --quick      a few steps of tiny models
+    python examples/studies/13_skills.py              what is missing of rows and tales, one seed
+    python examples/studies/13_skills.py --all        three seeds, and almanacs
+    python examples/studies/13_skills.py --report     tables and picture, no training
+    python examples/studies/13_skills.py --quick      a few steps of tiny models
 
-`studies/PLAN.md` has the questions, written before the first training; `skills.py` splits the
+`PLAN.md` has the questions, written before the first training; `token_kinds.py` splits the
 excess.
 """
 
 from itertools import chain
 from pathlib import Path
 
+import letter_rows
 import numpy as np
 import pandas as pd
-import rows
 import scaling_trials
-from ablations import BASE, ROWS, measured
-from example import FIGURES, expect, into_documents, log_axes, picture, run_study
+from ablation_trials import BASE, ROWS, measured
 from laboratory import first_below, key, markdown, results_of, run, tried
 from scipy import stats
-from skills import KINDS_OF_TALES
+from study import FIGURES, expect, into_documents, log_axes, picture, run_study
+from token_kinds import KINDS_OF_TALES
 
 from npgpt import plots
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = (1, 2, 3)
-KINDS = {"rows": list(rows.KINDS), "tales": list(KINDS_OF_TALES)}
+KINDS = {"rows": list(letter_rows.KINDS), "tales": list(KINDS_OF_TALES)}
 ON = {"rows": ROWS, "tales": BASE | {"init": "1/sqrt(C)", "steps": 1600, "warm_up": 160}}
 RATES = {  # by channels, as FLOPs^-0.4
     "rows": {16: 0.005527, 32: 0.003371, 64: 0.002, 128: 0.001171},

@@ -1,11 +1,11 @@
 """How to train: optimizers to the floor, the size of a batch, a text that is read again.
 
-    python examples/14_training.py            what is missing of two seeds, and the report
-    python examples/14_training.py --all      of all ten seeds
-    python examples/14_training.py --report   tables and picture from the numbers that are there
-    python examples/14_training.py --quick    a few steps of tiny models
+    python examples/studies/14_training.py            what is missing of two seeds, and the report
+    python examples/studies/14_training.py --all      of all ten seeds
+    python examples/studies/14_training.py --report   tables and picture, no training
+    python examples/studies/14_training.py --quick    a few steps of tiny models
 
-`studies/PLAN.md` has these questions, 6, 8 and 9, written before the first training; the models and
+`PLAN.md` has these questions, 6, 8 and 9, written before the first training; the models and
 texts are those of `12_rows.py`.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ablation_rows import Row, study
+from ablation_rows import Row, train_missing
 from ablation_tables import frame, mean_and_interval
-from ablations import AVERAGED, POINTS, measured
-from example import FIGURES, expect, into_documents, log_axes, picture, run_study
+from ablation_trials import AVERAGED, POINTS, measured
 from laboratory import first_below, markdown, results_of, tried
 from scipy import optimize
+from study import FIGURES, expect, into_documents, log_axes, picture, run_study
 
 from npgpt import plots
 
@@ -216,11 +216,11 @@ def main(quick=False, figures=FIGURES, extra=False, workers=None):
         """)
     if quick:
         return quick_study(figures)
-    study(OPTIMIZERS, RESULTS, workers, (), results_of(parts.RESULTS))
+    train_missing(OPTIMIZERS, RESULTS, workers, (), results_of(parts.RESULTS))
     runs, *_ = frames(stored())
     labels = {*best(runs, "excess"), *quickest(runs)}
-    study([arm for arm in OPTIMIZERS if arm.label in labels] + SIZES + REPEATED, RESULTS, workers,
-          SEEDS if extra else SEEDS[:2], results_of(parts.RESULTS))
+    train_missing([arm for arm in OPTIMIZERS if arm.label in labels] + SIZES + REPEATED, RESULTS,
+                  workers, SEEDS if extra else SEEDS[:2], results_of(parts.RESULTS))
     return write_report(figures)
 
 

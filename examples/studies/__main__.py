@@ -1,9 +1,9 @@
 """The studies behind the claims of CONCEPTS.md, one after another.
 
-    python -m examples            the trainings whose numbers are missing, with few seeds
-    python -m examples --all      with all seeds
-    python -m examples --report   no training: tables, figures and text from the numbers
-    python -m examples --quick    tiny models: checks that all of it runs
+    python -m examples.studies            the trainings whose numbers are missing, with few seeds
+    python -m examples.studies --all      with all seeds
+    python -m examples.studies --report   no training: tables, figures and text from the numbers
+    python -m examples.studies --quick    tiny models: checks that all of it runs
 
 Each study trains what its file of numbers lacks, so that one that was stopped goes on, and writes
 its tables, its figures and its part of CONCEPTS.md. The studies are scripts, and run as such.

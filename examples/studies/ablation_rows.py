@@ -6,7 +6,7 @@ its own best rate.
 
 from typing import NamedTuple
 
-from ablations import BASE, measured
+from ablation_trials import BASE, measured
 from laboratory import key, results_of, run, tried
 
 
@@ -42,7 +42,7 @@ def best_rate(row, results):
     return min(found, key=found.get, default=row.rates[0])
 
 
-def study(rows, path, workers=None, seeds=(2, 3), known=()):
+def train_missing(rows, path, workers=None, seeds=(2, 3), known=()):
     """Run what a file lacks: all rows with seed 1 and their rates, then seed by seed the best.
 
     known   results by `laboratory.key` that a different file has

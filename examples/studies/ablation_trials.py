@@ -1,20 +1,20 @@
 """One training of the ablations, from its settings to its measurements.
 
-The text is tales cut into words (`families.WordTokenizer`), or the rows of `rows.py`, and a row of
-a batch is one story from its beginning: so a model has seen all that its next word depends on, and
-the least loss that is possible on these very stories is known exactly, -ln P(story). The measure is
-how far a model's loss is above it. No story is read twice unless the settings say so, or ask for
-more stories than there are.
+The text is tales cut into words (`family_models.WordTokenizer`), or the rows of `letter_rows.py`,
+and a row of a batch is one story from its beginning: so a model has seen all that its next word
+depends on, and the least loss that is possible on these very stories is known exactly,
+-ln P(story). The measure is how far a model's loss is above it. No story is read twice unless the
+settings say so, or ask for more stories than there are.
 """
 
 import math
 from functools import cache
 from typing import NamedTuple
 
+import letter_rows
 import numpy as np
-import rows
-import skills
-from families import WordTokenizer, flops_of_a_step, told
+import token_kinds
+from family_models import WordTokenizer, flops_of_a_step, told
 from variants import VARIANTS
 
 from npgpt import tales
@@ -33,7 +33,7 @@ BASE = {
 ROWS = BASE | {  # text, first weights and how often skills are measured are of the second edition
     "text": "rows", "init": "1/sqrt(C)", "steps": 1000, "warm_up": 100, "evaluations": 12,
 }
-LONGEST_OF = {"tales": LONGEST, "rows": 2 * rows.LONGEST_ROW + 2}
+LONGEST_OF = {"tales": LONGEST, "rows": 2 * letter_rows.LONGEST_ROW + 2}
 AVERAGED = 160  # stories that a point of a curve is the mean of
 CHARACTERS = {"train": 5_000_000, "test": 165_000}
 COUNT = {"train": 40_000, "test": 2_000}  # of rows
@@ -136,7 +136,7 @@ def tokenizer():
 def stories(part, text="tales"):
     """Return `Stories` to train on ("train") or to test on ("test")."""
     if text == "rows":
-        of = skills.of_rows(COUNT[part], seed=("train", "test").index(part))
+        of = token_kinds.of_rows(COUNT[part], seed=("train", "test").index(part))
         return Stories(of.x_NT, of.y_NT, of.nats_NT.sum(axis=1))
     texts = told(CHARACTERS[part], seed=("train", "test").index(part))
     end = tokenizer().ids["\n"]  # also what stands before a story, and after it for the others
@@ -150,10 +150,10 @@ def stories(part, text="tales"):
 
 @cache
 def tested(text):
-    """Return `skills.Told` of the stories to test on."""
+    """Return `token_kinds.Told` of the stories to test on."""
     if text == "rows":
-        return skills.of_rows(COUNT["test"], seed=1)
-    return skills.of_tales(told(CHARACTERS["test"], seed=1), tokenizer())
+        return token_kinds.of_rows(COUNT["test"], seed=1)
+    return token_kinds.of_tales(told(CHARACTERS["test"], seed=1), tokenizer())
 
 
 class InOrder:
@@ -181,7 +181,7 @@ def new_model(settings, dtype=np.float32):
     s = BASE | settings
     text = s.get("text", "tales")
     config = GPTConfig(
-        len(rows.TOKENS) if text == "rows" else tokenizer().vocab_size, LONGEST_OF[text],
+        len(letter_rows.TOKENS) if text == "rows" else tokenizer().vocab_size, LONGEST_OF[text],
         s["n_layer"], s["n_head"], s["n_embd"],
         dropout=s["dropout"], bias=s["bias"], tie_weights=s["tied"])
     model = VARIANTS[s["variant"]](config, seed=s["seed"], dtype=dtype)
@@ -234,7 +234,7 @@ def measured(settings):
     def watch(step):
         if step in when:
             some = slice(None if step == s["steps"] else 10_000 // LONGEST_OF[text])
-            learning[step] = skills.measured(model, tested(text), some)
+            learning[step] = token_kinds.measured(model, tested(text), some)
 
     losses, floors, stopped = train(model, settings, watch)
     n, excess = AVERAGED // s["batch_size"], losses - floors
@@ -267,7 +267,7 @@ def excess_on(model, some):
     with model.evaluating(), np.errstate(all="ignore"):
         for first in range(0, len(some.nats_N), 64):
             batch, floor = some.batch(slice(first, first + 64))
-            loss = model.loss(*batch.inputs, batch.targets_BT).item()
+            loss = batch.loss(model).item()
             total += (loss - floor) * batch.counted
             count += batch.counted
     return total / count

@@ -1,7 +1,7 @@
 """Train again what CONCEPTS.md quotes, and compare: do the numbers hold?
 
-    python examples/again.py            trains, an hour on two cores, and writes the table
-    python examples/again.py --report   the table from what is there
+    python examples/studies/again.py            trains, an hour on two cores, and writes the table
+    python examples/studies/again.py --report   the table from what is there
 
 The trainings are those of the studies, at the rates that these chose, with three seeds, of scaling
 with one. Results go into runs/again/, a file for each study, and the table into README.md here.
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 from ablation_rows import best_rate
-from ablations import measured
-from example import into_document
+from ablation_trials import measured
 from laboratory import kept, key, markdown, results_of, run
 from scipy import stats
+from study import into_document
 
 HERE = Path(__file__).parent
-FOLDER = HERE.parent / "runs" / "again"
+FOLDER = HERE.parents[1] / "runs" / "again"
 ablations, parts, skills, training, families, scaling = (importlib.import_module(name) for name in (
     "08_ablations", "12_rows", "13_skills", "14_training", "10_families", "09_scaling_laws"))
 OF_FAMILIES = ("word left nats", "word both nats", "go on whole", "rewrite exact",

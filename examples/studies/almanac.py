@@ -14,7 +14,7 @@ import re
 from itertools import product
 
 import numpy as np
-from families import WordTokenizer
+from family_models import WordTokenizer
 
 from npgpt.tales.grammar import Grammar
 from npgpt.tales.words import HE, SHE, WORDS, words

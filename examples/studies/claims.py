@@ -1,6 +1,6 @@
 """Measure the numbers that CLAIMS.md quotes of the examples 00 to 07, and some without training.
 
-    python examples/claims.py         all of them into claims.json, a few minutes
+    python examples/studies/claims.py         all of them into claims.json, a few minutes
 
 CLAIMS.md is written by hand; a test looks up its numbers here, and those of the studies in theirs.
 """
@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from study import LESSONS
 
 import autograd
 from autograd import Tensor
@@ -28,7 +29,7 @@ GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 def measure():
     """Write what the examples of the sections return, and the facts."""
     found = {"facts": _tokens() | _arithmetic() | _steps() | _of_the_package()}
-    for path in sorted(HERE.glob("0[0-7]_*.py")):
+    for path in sorted(LESSONS.glob("0[0-7]_*.py")):
         found[path.stem[:2]] = importlib.import_module(path.stem).main()
     atomic_write(HERE / "claims.json", (json.dumps(plain(found), indent=1) + "\n").encode())
 

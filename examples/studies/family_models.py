@@ -142,7 +142,7 @@ def flops_of_a_step(model, batches):
     costs = OpCosts()
     with observing(costs):
         for batch in batches:
-            model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
+            batch.loss(model).backward()
     for weight in model.parameters().values():
         weight.grad = None
     return sum(cost.flops for cost in costs.costs.values()) / len(batches)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from families import LONGEST, padded
+from family_models import LONGEST, padded
 from scipy.stats import entropy
-from skills import derivation
+from token_kinds import derivation
 
 from autograd import Tensor, log_softmax
 from npgpt import tales
@@ -32,7 +32,7 @@ RIDGE = 1.0  # of the linear probe, for inputs of variance 1
 
 
 def choices(story):
-    """Return (`skills.Piece`, option taken) of each choice that derives a story."""
+    """Return (`token_kinds.Piece`, option taken) of each choice that derives a story."""
     return [
         (piece, next(o for o in piece.options if story.startswith(o.lead, piece.at)))
         for piece in derivation(tales.GRAMMAR, story) if piece.options

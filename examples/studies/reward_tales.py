@@ -14,7 +14,7 @@ from npgpt.reward.verify import GrammarVerifier
 from npgpt.text import starting_prompt
 
 # The run of README's first command, trained if it is not there.
-START = Path(__file__).parents[1] / "runs" / "tales"
+START = Path(__file__).parents[2] / "runs" / "tales"
 METHODS = [
     {"method": "start", "folder": "tales", "flags": []},
     {"method": "reinforce", "folder": "tales-reinforce",

@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import skills
+import token_kinds
 from almanac import ALMANAC, LINE_END, LONG_TAIL, LONGEST, Almanac
-from families import padded, train
+from family_models import padded, train
 
 from autograd import log_softmax
 from npgpt import GPT, GPTConfig
@@ -67,7 +67,7 @@ def text(name, stories):
     if stories < POOL:
         return almanac(name).ids(stories, seed=0)
     numbers = "-".join(map(str, ALMANACS[name].values()))
-    kept = Path(__file__).parents[1] / "runs" / f"almanac-{numbers}-{stories}.npy"
+    kept = Path(__file__).parents[2] / "runs" / f"almanac-{numbers}-{stories}.npy"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
         np.save(file := io.BytesIO(), almanac(name).ids(stories, seed=0))
@@ -95,8 +95,8 @@ def measure(settings):
     result |= compared(al, model, told)
     result |= {"entropy": al.entropy, "loss": al.entropy + result["excess"]}
     if "skills" in settings:
-        some = skills.of_almanac(al, told[: settings["skills"]])
-        result["skills"] = skills.excess_by_kind(model, some)
+        some = token_kinds.of_almanac(al, told[: settings["skills"]])
+        result["skills"] = token_kinds.excess_by_kind(model, some)
     if "stories" in settings:
         read = al.stories(min(settings["stories"], len(told)), seed=0)
         result["excess on text read"] = compared(al, model, read)["excess"]

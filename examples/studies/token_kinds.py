@@ -8,8 +8,8 @@ the grammar that it belongs to, and the parts of the kinds add up to the excess.
 import math
 from typing import NamedTuple
 
+import letter_rows
 import numpy as np
-import rows
 
 from autograd import log_softmax
 from npgpt import tales
@@ -47,11 +47,11 @@ def stacked(stories, begin, kinds):
 
 
 def of_rows(count, seed):
-    """Return `Told` of drawn rows of `rows.py`."""
-    ids = {text: i for i, text in enumerate(rows.TOKENS)}
-    found = [zip(*row, strict=True) for row in rows.rows(count, seed)]
+    """Return `Told` of drawn rows of `letter_rows.py`."""
+    ids = {text: i for i, text in enumerate(letter_rows.TOKENS)}
+    found = [zip(*row, strict=True) for row in letter_rows.rows(count, seed)]
     return stacked([([ids[text] for text in texts], nats, kind) for texts, nats, kind in found],
-                   ids[rows.END], rows.KINDS)
+                   ids[letter_rows.END], letter_rows.KINDS)
 
 
 def of_tales(stories, tokenizer):
