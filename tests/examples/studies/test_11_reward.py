@@ -1,28 +1,53 @@
-"""The reward study: that it runs, and every number that its texts quote, from the stored rows."""
+"""The reward study: its exact measures on small grammars, and every number of its texts again."""
 
-import json
+import importlib
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("scipy", reason="of the extra 'studies'")
-pytest.importorskip("pandas", reason="of the extra 'studies'")
-from hypothesis import HealthCheck, given, settings
-from scipy import stats
+import study_numbers as sn
+from hypothesis import given
+from reward_language import conditioned, kl, language, lost_entropy, texts
 from small_grammars import derivations, grammars
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
-DOCUMENTS = "examples/11_reward.md", "CONCEPTS.md"
+study = importlib.import_module("11_reward")
+REPORT = "11_reward.md"
 RATES = 1e-3, 3e-3, 1e-2
 
 
-def rows(name):
-    lines = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()
-    return [(row["settings"], row["result"]) for row in map(json.loads, lines)]
+@given(grammars())
+def test_all_texts_of_a_grammar(grammar):
+    assert list(texts(grammar)) == [text for text, _ in derivations(grammar)]
+
+
+def test_parts_of_the_lost_entropy_add_up_to_it():
+    p_S, q_S = (conditioned(np.random.default_rng(seed).random(3168) ** 4) for seed in (1, 2))
+    assert sum(lost_entropy(p_S, q_S, language()).values()) == pytest.approx(kl(p_S, q_S))
+
+
+@pytest.mark.slow
+def test_it_runs(tmp_path):
+    found = study.main(quick=True, figures=tmp_path)
+    assert {row["settings"]["arm"] for row in found} == {*study.QUICK, "gradient"}
+    assert (tmp_path / "11_reward.png").exists() and (tmp_path / "11_proxy.png").exists()
+
+
+def test_the_table_is_of_the_rows():
+    found = study.rows_of(study.RESULTS, study.trials())
+    assert len(found) == len(study.trials()), "an arm was not trained"
+    assert study.table(found) in sn.report(REPORT)
+
+
+def test_each_number_of_the_chapter_stands_in_the_report():
+    part = sn.report(sn.CONCEPTS).split("**Sharpen or teach?**")[1].split("## From Here to")[0]
+    part = re.sub(r"```.*?```|^    .*?$|\$[^$]*\$|\(\w+, \d{4}\)|exercise \d+", "", part,
+                  flags=re.S | re.M)
+    numbers = re.findall(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?: %)?", part)
+    assert len(numbers) > 40
+    assert [x for x in numbers if x not in " ".join(sn.report(REPORT).split())] == []
+
+
+# ---- the numbers of the report
 
 
 def arm(found, name, lr=3e-3):
@@ -44,8 +69,7 @@ def ends(found, name, key, lr=3e-3, at=-1):
 
 def interval(x, digits=0):
     """Return "mean (low to high)" of differences that are paired by seed."""
-    low, high = stats.t.interval(0.95, len(x) - 1, np.mean(x), stats.sem(x))
-    return f"{np.mean(x):+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+    return "{0:+.{3}f} ({1:+.{3}f} to {2:+.{3}f})".format(*sn.student(x), digits)
 
 
 def gained(found, ours, theirs="mean", lr=3e-3):
@@ -58,10 +82,9 @@ def changed(found, key, k=None, name="mean", lr=3e-3, at=-1, digits=2):
     return interval((after - before) if k is None else (after - before)[:, k], digits)
 
 
-def share(found, name, digits=0):
-    """Return "97 % and 31", right stories and effective ones."""
-    return (f"{100 * mean(found, name, 'valid'):.{digits}f} % and "
-            f"{mean(found, name, 'effective'):.0f}")
+def share(found, name):
+    """Return right stories and effective ones."""
+    return f"{100 * mean(found, name, 'valid'):.0f} % and {mean(found, name, 'effective'):.0f}"
 
 
 def coins(V, V0):
@@ -91,7 +114,8 @@ def best_of_n(found, name):
     return 100 * np.mean(shares)
 
 
-def quoted_of_small(found):
+def test_every_quoted_number_comes_out_again():
+    found = sn.rows("11_reward.jsonl")
     V0, eff0, distinct0 = (mean(found, "mean", k, at=0) for k in ("valid", "effective", "distinct"))
     V, eff, distinct = (mean(found, "mean", k) for k in ("valid", "effective", "distinct"))
     kl, least = spent(found, "mean")
@@ -121,7 +145,7 @@ def quoted_of_small(found):
     by_reward, by_text = (np.array([
         np.interp(0.2, *([a[key] for a in r["at"]] for key in ("wanted", "old")))
         for r in arm(found, name)]) for name in ("rare by reward", "rare by text"))
-    less = stats.t.interval(0.95, 9, np.mean(by_reward - by_text), stats.sem(by_reward - by_text))
+    less = sn.student(by_reward - by_text)[1:]
     std = interval(100 * (ends(found, "std", "valid") - ends(found, "mean", "valid")), 1)
     fell = ends(found, "DPO", "chosen") - ends(found, "DPO", "chosen", at=0)
     reach = sum((ends(found, "rejection", "valid", lr) > 0.85).sum() for lr in RATES)
@@ -142,166 +166,89 @@ def quoted_of_small(found):
 
     together = [sum((g[name]["factor"] - g[name]["theory"]) / g[name]["error"] for g in gradients)
                 / len(gradients) ** 0.5 for name in ("none", "mean", "std", "token")]
-    return {
-        "sharp": f"from {100 * V0:.0f} to {100 * V:.0f} % right stories, and from {eff0:.0f} to "
-                 f"{eff:.0f} effective ones",
-        "distinct": f"of 1,000 drawn stories {distinct0:.0f} were right and different before, "
-                    f"{distinct:.0f} after",
-        "spent": f"{kl:.1f} nats of KL to the start where {least:.1f} suffice",
-        "pass": f"pass@1 of a beginning from {before[0]:.2f} to {after[0]:.2f} and pass@1024 from "
-                f"{before[-1]:.2f} to {after[-1]:.2f}; from k = {crossed} on the start is better",
-        "pass kind": f"rejection sampling: {kind[0]:.2f} and {kind[-1]:.2f}",
-        "lost": ", ".join(f"{name} {parts[name]:.2f}" for name in order[:4])
-                + f" of {sum(parts.values()):.2f} nats",
-        "std": f"{factor['std']:.2f} times the gradient, where the binomial says {theory:.2f}",
-        "std effect": std.replace(" (", " points of right stories ("),
-        "z": f"{sum(abs(x) < 1 for x in z)} of {len(z)} lie within one standard error of theory, "
-             f"the furthest {max(map(abs, z)):.1f} away",
-        "cosines": f"cosine {of_groups('mean', 'cosine', 4):.2f}, "
-                   f"{of_groups('mean', 'cosine', 64):.2f} and "
-                   f"{of_groups('mean', 'cosine', 256):.3f} for groups of 4, 64 and 256",
-        "length": f"in large groups its cosine stays at {of_groups('1/length', 'cosine', 256):.3f}",
-        "kl more": gained(found, "reward 0.1").replace(" (", " effective stories ("),
-        "kl at all rates": "at the other two rates " + " and ".join(
-            gained(found, "reward 0.1", lr=lr) for lr in (1e-3, 1e-2)),
-        "reach": f"{reach} of its 30 runs reach 85 % right",
-        "others": f"no baseline {share(found, 'none')}, *std* {share(found, 'std')}, the mean over "
-                  f"a story's words {share(found, '1/length')}, *blame* {share(found, 'blame')}, "
-                  f"an entropy bonus of 0.02 {share(found, 'entropy bonus')}, which is "
-                  f"{gained(found, 'entropy bonus', 'reward 0.1')} beside",
-        "pass changes": f"The changes are {changed(found, 'pass', 0)} and "
-                        f"{changed(found, 'pass', -1)}; {100 * mean(found, 'mean', 'lost'):.0f} %"
-                        " of the beginnings are lost",
-        "pass crosses": f"pass@1 {changed(found, 'pass', 0, lr=1e-3)}, pass@64 "
-                        f"{changed(found, 'pass', 3, lr=1e-3)}, "
-                        f"{100 * mean(found, 'mean', 'lost', 1e-3):.0f} % of the beginnings",
-        "multiples": f"no baseline {multiple('none')}, *mean* {multiple('mean')}, *std* "
-                     f"{multiple('std')}, *blame* {multiple('token')}",
-        "together": f"all are {-max(together):.1f} to {-min(together):.1f} below",
-        "none right": f"{100 * of_groups('mean', 'none right', 4):.0f} % of groups of 4 lack",
-        "noise": f"is {of_groups('none', 'noise', 64):.2f} without it and "
-                 f"{of_groups('mean', 'noise', 64):.2f} with it",
-        "weights": "; ".join(f"{k} {by}" for k, by in by_kind.items()),
-        "not below": f"{sum((started > V).sum() for name, V in pulls.items() if ' 10' not in name)}"
-                     f" of {sum(len(V) for name, V in pulls.items() if ' 10' not in name)} runs end"
-                     " below the start",
-        "slow": f"at a third of it {100 * mean(found, 'mean', 'valid', 1e-3):.0f} % are right, and "
-                f"of 1,000 drawn stories {mean(found, 'mean', 'distinct', 1e-3):.0f} are right and "
-                "different",
-        "kinds": f"{mean(found, 'reward 0.1', 'to filter'):.2f} and "
-                 f"{mean(found, 'reward 0.1', 'from filter'):.1f} nats, rejection "
-                 f"{mean(found, 'rejection', 'to filter'):.2f} and "
-                 f"{mean(found, 'rejection', 'from filter'):.2f}",
-        "long": f"{100 * mean(found, 'rejection, long', 'valid'):.0f} % with "
-                f"{mean(found, 'rejection, long', 'effective'):.0f} effective stories by rejection"
-                f", {100 * mean(found, 'full 0.2, long', 'valid'):.0f} % with "
-                f"{mean(found, 'full 0.2, long', 'effective'):.0f} by a KL of 0.2, "
-                f"{100 * mean(found, 'mean, long', 'valid'):.0f} % with "
-                f"{mean(found, 'mean, long', 'effective'):.0f} without either",
-        "k1": f"{(low_k1 < started).sum()} of 10 runs end below the start, "
-              f"{(low_k1 < 1e-4).sum()} of them with less than 0.01 % right",
-        "proxy": f"from {distinct0:.0f} to {mean(found, 'proxy', 'distinct'):.0f} and "
-                 f"{mean(found, '5-gram', 'distinct'):.0f}, in *mean, long* to "
-                 f"{mean(found, 'mean, long', 'distinct'):.0f}",
-        "score": "scores rise from {:.2f} to {:.2f} and from {:.2f} to {:.2f} nats a word".format(
+    kls = [mean(found, arm, key) for arm in ("reward 0.1", "rejection")
+           for key in ("to filter", "from filter")]
+    mild = [V for name, V in pulls.items() if " 10" not in name]
+    long = {arm: (100 * mean(found, arm, "valid"), mean(found, arm, "effective"))
+            for arm in ("rejection, long", "full 0.2, long", "mean, long")}
+    sn.assert_says(
+        REPORT,
+        f"from {100 * V0:.0f} to {100 * V:.0f} % right {eff0:.0f} to {eff:.0f} effective",
+        f"1,000 drawn {distinct0:.0f} right {distinct:.0f} after",
+        f"{kl:.1f} nats KL {least:.1f} suffice",
+        f"pass@1 {before[0]:.2f} to {after[0]:.2f} pass@1024 {before[-1]:.2f} to {after[-1]:.2f} "
+        f"k = {crossed}",
+        f"rejection sampling: {kind[0]:.2f} and {kind[-1]:.2f}",
+        " ".join(f"{name} {parts[name]:.2f}" for name in order[:4])
+        + f" of {sum(parts.values()):.2f} nats",
+        f"{factor['std']:.2f} times the gradient binomial {theory:.2f}",
+        std.replace(" (", " points ("),
+        f"{sum(abs(x) < 1 for x in z)} of {len(z)} one standard error {max(map(abs, z)):.1f}",
+        f"cosine {of_groups('mean', 'cosine', 4):.2f} {of_groups('mean', 'cosine', 64):.2f} "
+        f"{of_groups('mean', 'cosine', 256):.3f} groups of 4, 64 and 256",
+        f"large groups cosine {of_groups('1/length', 'cosine', 256):.3f}",
+        gained(found, "reward 0.1").replace(" (", " effective ("),
+        "other two rates " + " ".join(gained(found, "reward 0.1", lr=lr) for lr in (1e-3, 1e-2)),
+        f"{reach} of its 30 runs 85 %",
+        f"no baseline {share(found, 'none')} *std* {share(found, 'std')} words "
+        f"{share(found, '1/length')} *blame* {share(found, 'blame')} entropy bonus 0.02 "
+        f"{share(found, 'entropy bonus')} {gained(found, 'entropy bonus', 'reward 0.1')}",
+        f"changes are {changed(found, 'pass', 0)} {changed(found, 'pass', -1)} "
+        f"{100 * mean(found, 'mean', 'lost'):.0f} % of the beginnings",
+        f"pass@1 {changed(found, 'pass', 0, lr=1e-3)} pass@64 "
+        f"{changed(found, 'pass', 3, lr=1e-3)} {100 * mean(found, 'mean', 'lost', 1e-3):.0f} %",
+        f"no baseline {multiple('none')} *mean* {multiple('mean')} *std* {multiple('std')} *blame* "
+        f"{multiple('token')}",
+        f"{-max(together):.1f} to {-min(together):.1f} below",
+        f"{100 * of_groups('mean', 'none right', 4):.0f} % of groups of 4",
+        f"{of_groups('none', 'noise', 64):.2f} without {of_groups('mean', 'noise', 64):.2f} with",
+        " ".join(f"{k} {by}" for k, by in by_kind.items()),
+        f"{sum((started > V).sum() for V in mild)} of {sum(map(len, mild))} runs below the start",
+        f"a third {100 * mean(found, 'mean', 'valid', 1e-3):.0f} % 1,000 drawn "
+        f"{mean(found, 'mean', 'distinct', 1e-3):.0f} right",
+        "{:.2f} and {:.1f} nats rejection {:.2f} and {:.2f}".format(*kls),
+        "{:.0f} % {:.0f} effective stories by rejection {:.0f} % {:.0f} KL of 0.2 {:.0f} % {:.0f} "
+        "without".format(*(x for pair in long.values() for x in pair)),
+        f"{(low_k1 < started).sum()} of 10 runs below {(low_k1 < 1e-4).sum()} 0.01 %",
+        f"from {distinct0:.0f} to {mean(found, 'proxy', 'distinct'):.0f} and "
+        f"{mean(found, '5-gram', 'distinct'):.0f} *mean, long* "
+        f"{mean(found, 'mean, long', 'distinct'):.0f}",
+        "scores {:.2f} to {:.2f} {:.2f} to {:.2f} nats a word".format(
             *score["proxy"], *score["5-gram"]),
-        "right by proxy": f"ends at {100 * mean(found, 'proxy', 'valid'):.0f} and "
-                          f"{100 * mean(found, '5-gram', 'valid'):.0f} %",
-        "proxy at equal KL": "by {} and {} stories".format(*(
+        f"ends at {100 * mean(found, 'proxy', 'valid'):.0f} and "
+        f"{100 * mean(found, '5-gram', 'valid'):.0f} %",
+        "by {} and {} stories".format(*(
             interval(left_at(found, name) - left_at(found, "mean, long"))
             for name in ("proxy", "5-gram"))),
-        "best of n": f"best of n has {best_of_n(found, 'rejection'):.0f} and "
-                     f"{best_of_n(found, 'rejection, long'):.0f} % right",
-        "far": f"{mean(found, 'proxy', 'kl'):.1f} and {mean(found, '5-gram', 'kl'):.1f} nats, "
-               f"not {mean(found, 'mean, long', 'kl'):.1f}",
-        "dpo": f"chosen {chosen[0]:.3f} to {chosen[1]:.3f}, rejected {rejected[0]:.4f} to "
-               f"{rejected[1]:.4f}, other right {other[0]:.3f} to {other[1]:.3f}",
-        "dpo rest": f"{1 - chosen[1] - other[1] - rejected[1]:.2f} on wrong stories that no pair "
-                    "names",
-        "dpo chosen": f"change by {changed(found, 'chosen', name='DPO')} and become less likely in "
-                      f"{(fell < 0).sum()}"
-                      " of 10 runs",
-        "old": f"{by_reward.mean():.2f} nats by reward and {by_text.mean():.2f} by text, a "
-               f"difference of {less[0]:+.2f} to {less[1]:+.2f}; the start by "
-               f"{mean(found, 'mean', 'old', at=0):.2f}",
-    }
+        f"best of n {best_of_n(found, 'rejection'):.0f} and "
+        f"{best_of_n(found, 'rejection, long'):.0f} % right",
+        f"{mean(found, 'proxy', 'kl'):.1f} and {mean(found, '5-gram', 'kl'):.1f} nats, not "
+        f"{mean(found, 'mean, long', 'kl'):.1f}",
+        f"chosen {chosen[0]:.3f} to {chosen[1]:.3f} rejected {rejected[0]:.4f} to "
+        f"{rejected[1]:.4f} other right {other[0]:.3f} to {other[1]:.3f}",
+        f"{1 - chosen[1] - other[1] - rejected[1]:.2f} on wrong stories",
+        f"change by {changed(found, 'chosen', name='DPO')} {(fell < 0).sum()} of 10 runs",
+        f"{by_reward.mean():.2f} nats by reward {by_text.mean():.2f} by text {less[0]:+.2f} to "
+        f"{less[1]:+.2f} start {mean(found, 'mean', 'old', at=0):.2f}")
 
 
-def quoted_of_tales(found):
-    by = {s["method"]: r for s, r in found}
+def test_every_quoted_number_of_tales_comes_out_again():
+    by = {s["method"]: r for s, r in sn.rows("11_reward_tales.jsonl")}
     start, plain, best = by["start"], by["reinforce"], by["KL 0.1, blame"]
 
     def both(r):
         error = 196 * np.sqrt(r["valid"] * (1 - r["valid"]) / r["stories"])
-        return (f"{100 * r['valid']:.1f} % (+-{error:.1f}) right with {r['entropy']:.1f} nats "
-                f"(+-{1.96 * r['entropy error']:.1f}), {100 * r['entropy'] / r['grammar']:.0f} %")
+        return (f"{100 * r['valid']:.1f} % (+-{error:.1f}) {r['entropy']:.1f} nats "
+                f"(+-{1.96 * r['entropy error']:.1f}) {100 * r['entropy'] / r['grammar']:.0f} %")
 
     as_right = next(i for i, V in enumerate(plain["steps"]["valid"]) if best["valid"] <= V)
-    return {
-        "as right": f"in steps {10 * as_right + 1} to {10 * as_right + 10}, at "
-                    f"{plain['steps']['entropy'][as_right]:.1f} nats",
-        "options": "{:.0f} right stories of the start use {}, {:.0f} of the second {}, and {:.0f} "
-                   "by REINFORCE {}".format(*(x for r in (start, best, plain) for x in (
-                       r["stories"] * r["valid"], r["options"]))),
-        "start": both(start), "plain": both(plain), "best": both(best),
-        "grammar": f"{best['grammar']:.1f} nats",
-        "loss": f"{start['loss']:.1f} to {best['loss']:.1f} nats per story, with plain REINFORCE "
-                f"{plain['loss']:.1f} "
-                f"(+-{max(1.96 * r['loss error'] for r in by.values()):.1f} at most)",
-    }
-
-
-def test_11_every_quoted_number_comes_out_again():
-    texts = [" ".join((ROOT / name).read_text(encoding="utf-8").split()) for name in DOCUMENTS]
-    quoted = quoted_of_small(rows("11_reward.jsonl")) | {
-        f"tales {k}": v for k, v in quoted_of_tales(rows("11_reward_tales.jsonl")).items()}
-    for name, sentence in quoted.items():
-        assert any(sentence in text for text in texts), f"{name}: {sentence}"
-
-
-def test_each_number_of_the_chapter_stands_in_the_report():
-    concepts, report = ((ROOT / name).read_text(encoding="utf-8") for name in reversed(DOCUMENTS))
-    part = concepts.split("**Sharpen or teach?**")[1].split("## From Here to ChatGPT")[0]
-    part = re.sub(r"```.*?```|^    .*?$|\$[^$]*\$|\(\w+, \d{4}\)|exercise \d+", "", part,
-                  flags=re.S | re.M)
-    numbers = re.findall(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?: %)?", part)
-    assert len(numbers) > 40
-    assert [x for x in numbers if x not in " ".join(report.split())] == []
-
-
-@pytest.fixture
-def study(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    import importlib
-
-    yield importlib.import_module("11_reward")
-    for name in [name for name in sys.modules if re.match("11_reward|reward_", name)]:
-        del sys.modules[name]
-
-
-@given(grammars())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_11_all_texts_of_a_grammar(study, grammar):
-    from reward_language import texts
-
-    assert list(texts(grammar)) == [text for text, _ in derivations(grammar)]
-
-
-def test_11_parts_of_the_lost_entropy_add_up_to_it(study):
-    from reward_language import conditioned, kl, language, lost_entropy
-
-    p_S, q_S = (conditioned(np.random.default_rng(seed).random(3168) ** 4) for seed in (1, 2))
-    assert sum(lost_entropy(p_S, q_S, language()).values()) == pytest.approx(kl(p_S, q_S))
-
-
-@pytest.mark.slow
-def test_11_runs(study, tmp_path):
-    found = study.main(quick=True, figures=tmp_path)
-    assert {row["settings"]["arm"] for row in found} == {*study.QUICK, "gradient"}
-    assert (tmp_path / "11_reward.png").exists() and (tmp_path / "11_proxy.png").exists()
-
-
-def test_11_the_table_is_of_the_rows(study):
-    found = study.rows_of(study.RESULTS, study.trials())
-    assert len(found) == len(study.trials()), "an arm was not trained"
-    assert study.table(found) in (EXAMPLES / "11_reward.md").read_text(encoding="utf-8")
+    sn.assert_says(
+        REPORT,
+        f"steps {10 * as_right + 1} to {10 * as_right + 10} "
+        f"{plain['steps']['entropy'][as_right]:.1f} nats",
+        "{:.0f} right stories {} {:.0f} of the second {} {:.0f} REINFORCE {}".format(*(
+            x for r in (start, best, plain) for x in (r["stories"] * r["valid"], r["options"]))),
+        both(start), both(plain), both(best),
+        f"{best['grammar']:.1f} nats",
+        f"{start['loss']:.1f} to {best['loss']:.1f} nats per story REINFORCE {plain['loss']:.1f} "
+        f"(+-{max(1.96 * r['loss error'] for r in by.values()):.1f}")
