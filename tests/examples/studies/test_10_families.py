@@ -95,7 +95,7 @@ def test_a_story_told_anew_is_one_and_comes_back(tokenizer, stories):
     )
 
 
-def test_words_count_up_to_the_first_that_the_grammar_does_not_allow(tokenizer, stories, monkeypatch):
+def test_words_count_up_to_the_first_that_the_grammar_forbids(tokenizer, stories, monkeypatch):
     for story in stories[:20]:
         ids = tokenizer.encode(story).tolist()
         given, cut = len(ids) // 3, ids[: len(ids) - 3]
@@ -114,7 +114,7 @@ def test_it_is_the_animal_or_what_is_in_its_way(tokenizer, stories):
     ids_NT, meant_N, fold_N = tasks.crossings(tokenizer, stories)
     words = [[tokenizer.pieces[i].strip() for i in ids_T] for ids_T in ids_NT]
     for row, meant, fold in zip(words, meant_N, fold_N, strict=True):
-        assert (row[tasks.READ_AT["it"]], row[tasks.READ_AT["it, later"]]) == ("it", ",")
+        assert [row[tasks.READ_AT[at]] for at in ("it", "it, later")] == ["it", ","]
         assert row[-2] == tasks.REASONS[fold][int(meant)]
     assert {first for first, _ in tasks.REASONS} == {"tired", "hungry", "thirsty", "cold", "sad",
                                                     "scared"}

@@ -1,38 +1,33 @@
 """The variants of the ablations have right gradients, and trainings are measured rightly."""
 
 import importlib
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-from autograd import Tensor, gradcheck
-from npgpt.config import GPTConfig
-from npgpt.optim import AdamW
-
-pytestmark = pytest.mark.usefixtures("one_thread")
-EXAMPLES = str(Path(__file__).parents[2] / "examples")
-sys.path.insert(0, EXAMPLES)
-from ablation_rows import Row, best_rate, study  # noqa: E402
-from ablations import (  # noqa: E402
+from ablation_rows import Row, best_rate, train_missing
+from ablation_trials import (
     BASE,
     LONGEST,
     SGD,
     AdamL2,
     InOrder,
     Muon,
-    measured,
     new_model,
     orthogonal,
     stories,
     tokenizer,
     train,
 )
-from laboratory import key, results_of  # noqa: E402
-from variants import VARIANTS  # noqa: E402
+from laboratory import key, results_of
+from variants import VARIANTS
 
-sys.path.remove(EXAMPLES)
+from autograd import Tensor, gradcheck
+from npgpt.config import GPTConfig
+from npgpt.optim import AdamW
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 
 
 @pytest.mark.slow
@@ -56,11 +51,10 @@ def test_variants_are_as_large_as_the_base():
 
 
 @pytest.fixture
-def parts(monkeypatch):
+def parts():
     """Return 08_ablations and 12_rows, the modules."""
     for name in ("scipy", "pandas"):
         pytest.importorskip(name, reason="of the extra 'studies'")
-    monkeypatch.syspath_prepend(EXAMPLES)
     return [importlib.import_module(name) for name in ("08_ablations", "12_rows")]
 
 
@@ -175,14 +169,6 @@ def test_a_training_that_diverges_says_how():
     assert "nan" in stopped or "inf" in stopped
 
 
-@pytest.mark.slow
-def test_a_short_training_is_measured():
-    found = measured(BASE | {"n_layer": 1, "steps": 60, "warm_up": 6})
-    assert found["stopped"] is None and found["steps"] == 60
-    assert 0.3 < found["excess"] < 4 and len(found["curve"]) == 41
-    assert found["curve"][0] > found["curve"][-1] > 0.3
-
-
 def test_other_seeds_are_tried_at_the_best_rate_of_the_first(tmp_path):
     row = Row("Tales", "tiny", {"n_layer": 1, "n_embd": 8, "n_head": 1, "steps": 0, "warm_up": 0},
               (1e-3, 2e-3, 4e-3))
@@ -191,5 +177,5 @@ def test_other_seeds_are_tried_at_the_best_rate_of_the_first(tmp_path):
     assert best_rate(row, known) == 4e-3
     assert best_rate(row, {name: {"excess": None} for name in known}) == 1e-3
     others = {key(row.trial(seed, 4e-3)): {"excess": 0.1} for seed in (2, 3)}
-    assert study([row], tmp_path / "all.jsonl", 0, (2, 3), known | others) == known | others
+    assert train_missing([row], tmp_path / "all.jsonl", 0, (2, 3), known | others) == known | others
     assert not (tmp_path / "all.jsonl").exists()

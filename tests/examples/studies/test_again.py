@@ -1,14 +1,11 @@
 """Runs that are trained again are compared with the first ones, number by number of each arm."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("scipy", reason="of the extra 'studies'")
 pytest.importorskip("pandas", reason="of the extra 'studies'")
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import again
 from laboratory import key
@@ -35,8 +32,3 @@ def test_runs_that_diverged_are_left_out_and_one_alone_has_no_interval(tmp_path)
                      for i, x in enumerate((1.1, 9.0)))
     assert len(first) == 4
     assert again.held(first, second).tolist() == [False]
-
-
-def test_of_a_family_each_counted_number_is_compared():
-    result = {"word": {"left": {"nats": 1.0, "share": 0.5}}, "go on": {"whole": 0.25}}
-    assert again.numbers(result) == {"word left nats": 1.0, "go on whole": 0.25}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+STUDIES = Path(__file__).parents[3] / "examples" / "studies"
 MEASURES = """
 import os, time
 
@@ -36,7 +36,6 @@ def fails_or_dies(settings):
 def laboratory(monkeypatch, tmp_path):
     """The module; a second, `measures`, can be imported in this process and in new ones."""
     (tmp_path / "measures.py").write_text(MEASURES, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(EXAMPLES))
     monkeypatch.syspath_prepend(str(tmp_path))
     import laboratory
 
@@ -44,14 +43,8 @@ def laboratory(monkeypatch, tmp_path):
     sys.modules.pop("measures", None)
 
 
-def test_the_folder_of_the_results_is_made(laboratory, tmp_path):
-    path = tmp_path / "new" / "folder" / "a.jsonl"
-    assert laboratory.run([{"seed": 1}], dict, path, workers=0) == [{"seed": 1}]
-    assert len(laboratory.kept(path)) == 1
-
-
 def test_a_trial_is_run_once_and_what_a_crash_tore_is_run_again(laboratory, tmp_path):
-    path, calls = tmp_path / "found.jsonl", []
+    path, calls = tmp_path / "a new folder" / "found.jsonl", []
 
     def measure(settings):
         calls.append(settings["seed"])
@@ -94,59 +87,28 @@ def test_what_fails_is_said_once_the_rest_is_done(laboratory, tmp_path):
     assert sorted(row["settings"]["seed"] for row in laboratory.kept(path)) == [0, 3, 4]
 
 
-@pytest.fixture
-def study(laboratory, tmp_path):
-    """A process that has done two of four trials, the others take a minute; its output."""
-    script = tmp_path / "study.py"
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
+def test_an_interrupted_study_keeps_what_is_done(laboratory, tmp_path):
+    script, output = tmp_path / "study.py", tmp_path / "output"
     script.write_text(
         "import sys\n"
-        f"sys.path[:0] = [{str(EXAMPLES)!r}, {str(tmp_path)!r}]\n"
+        f"sys.path[:0] = [{str(STUDIES)!r}, {str(tmp_path)!r}]\n"
         "import laboratory, measures\n"
         "if __name__ == '__main__':\n"
         "    trials = [{'seed': seed} for seed in range(4)]\n"
         "    laboratory.run(trials, measures.slow, 'a.jsonl', workers=2)\n",
         encoding="utf-8",
     )
-    output = tmp_path / "output"
     with open(output, "w", encoding="utf-8") as file, subprocess.Popen(
         [sys.executable, script], cwd=tmp_path, stdout=file, stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)},
+        env=os.environ | {"PYTHONPATH": str(STUDIES.parents[1])},
     ) as study:
         end = time.monotonic() + 60
-        while output.read_bytes().count(b"\n") < 4 and time.monotonic() < end:
+        while output.read_bytes().count(b"\n") < 4 and time.monotonic() < end:  # two are done
             time.sleep(0.1)
-        yield study, output
-        study.kill()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
-def test_an_interrupted_study_keeps_what_is_done(laboratory, tmp_path, study):
-    process, _ = study
-    process.send_signal(signal.SIGINT)
-    error = process.communicate(timeout=20)[1]
+        study.send_signal(signal.SIGINT)
+        error = study.communicate(timeout=20)[1]
     assert b"KeyboardInterrupt" in error
     rows = laboratory.kept(tmp_path / "a.jsonl")
     assert sorted(row["settings"]["seed"] for row in rows) == [0, 1]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="asks for a process by a signal")
-def test_processes_end_with_a_study_that_is_killed(study):
-    process, output = study
-    process.kill()
-    process.wait()
-    waiting, end = {int(pid) for pid in output.read_text().split()}, time.monotonic() + 20
-    assert len(waiting) == 2
-    while waiting and time.monotonic() < end:
-        waiting = {pid for pid in waiting if runs(pid)}
-        time.sleep(0.1)
-    assert not waiting
-
-
-def runs(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
