@@ -378,9 +378,10 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
         + " ".join("{:.4f} to {:.4f}".format(*told[name][1:]) for name in FITS),
         f"| E fitted {E.split()[0]} | {E.split('(')[1][:-1]} |",
         f"seeds differ by {100 * n.noise:.1f} % |",
+        f"half the rate {half[0]} | {half[1]} to {half[2]} five",
         f"best size as FLOPs^{exponents[0].split()[0]} | {exponents[0].split('(')[1][:-1]} |",
         f"through four {n.exponent('N', 4):.2f}",
-        f"without end {endless:.3f} "
+        f"without end {endless:.3f} texts of 9 94 938 9,400 kB "
         f"{sn.listed([r['excess'] for r in (kB9, kB94, kB938, MB9)], '.3f')}",
         f"{kB9['excess on text read']:.3f} at 9 kB {kB94['excess on text read']:.3f} at 94",
         f"938 kB {kB938['tokens'] / (13_000 * 17.5):.0f} readings "

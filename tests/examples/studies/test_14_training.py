@@ -207,7 +207,7 @@ def test_every_other_number_comes_out_again():
         f"S is {S:.1f} ({low[0]:.1f} to {high[0]:.1f}) B_crit {B_crit:.1f} ({low[1]:.1f} to "
         f"{high[1]:.1f}) single seeds {min(single):.0f} to {max(single):.0f}",
         "all seeds at once {:.1f} and {:.1f}".format(*pooled),
-        f"Dropout of 0.3 {-percent[64][0]:.0f} {-percent[200][0]:.0f} % at 10 "
+        f"Dropout of 0.3 {-percent[64][0]:.0f} {-percent[200][0]:.0f} % 100 32 at 10 "
         f"{max(abs(percent[640][1:])):.0f} % at 3 {percent[2000][0]:.0f} %",
         "at 100 readings {:.0f} % ({:+.0f} to {:+.0f}) 32 {:.0f} % ({:+.0f} to {:+.0f}) 10 "
         "{:+.0f} % ({:+.0f} to {:+.0f}) 3 {:+.0f} % ({:+.0f} to {:+.0f})".format(
