@@ -1,8 +1,6 @@
 """What settings of a training are worth: small GPTs on tales, each with one setting replaced.
 
     python examples/studies/08_ablations.py              the trainings that are missing, the report
-    python examples/studies/08_ablations.py --report     tables and picture, no training
-    python examples/studies/08_ablations.py --quick      a few steps of tiny models
 
 The mask, learning rates, batches, decay, clipping, a text that is read again, and norms of deeper
 models, with three seeds each; `12_rows.py` has the other parts, with ten. `ablation_trials.py` is

@@ -1,8 +1,6 @@
 """Section 9, scaling laws: what a model's loss owes to its size, its text and its FLOPs.
 
     python examples/studies/09_scaling_laws.py            what is missing, a prediction, the report
-    python examples/studies/09_scaling_laws.py --report   tables and picture, no training
-    python examples/studies/09_scaling_laws.py --quick    a few steps of tiny models: does it run?
 
 The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
 L = E + A/N^alpha + B/D^beta is known before it is fitted. `PLAN.md` fixed sizes, rates, seeds

@@ -1,8 +1,6 @@
 """Why decoder-only? BERT, T5 and GPT of one size, trained for as many FLOPs, on four tasks.
 
     python examples/studies/10_families.py               the trainings that 10_families.jsonl lacks
-    python examples/studies/10_families.py --report      the figure, from the numbers that are there
-    python examples/studies/10_families.py --quick       tiny models for a few steps: does it run?
 
 It is said that an encoder (BERT) is good for understanding and not for generation, an
 encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,

@@ -2,8 +2,6 @@
 
     python examples/studies/11_reward.py            level A, under ten minutes on two quiet cores
     python examples/studies/11_reward.py --all      level B too: the run of tales, twelve minutes
-    python examples/studies/11_reward.py --report   table and figures, no training
-    python examples/studies/11_reward.py --quick    few steps, two seeds: does it run?
 
 `reward_language.py` has the grammar and what is exact, `reward_trials.py` the trainings. Numbers go
 into 11_reward.jsonl and, of level B, 11_reward_tales.jsonl; a table into 11_reward.md.

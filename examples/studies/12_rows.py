@@ -2,8 +2,6 @@
 
     python examples/studies/12_rows.py              what is missing of two seeds, the report
     python examples/studies/12_rows.py --all        of all ten seeds
-    python examples/studies/12_rows.py --report     tables and picture, no training
-    python examples/studies/12_rows.py --quick      a few steps of tiny models
 
 `PLAN.md` has the questions, arms, rates, seeds and tests, written before the first training;
 `letter_rows.py` has the text, `variants.py` the models, `ablation_trials.py` the training, and

@@ -2,8 +2,6 @@
 
     python examples/studies/13_skills.py              what is missing of rows and tales, one seed
     python examples/studies/13_skills.py --all        three seeds, and almanacs
-    python examples/studies/13_skills.py --report     tables and picture, no training
-    python examples/studies/13_skills.py --quick      a few steps of tiny models
 
 `PLAN.md` has the questions, written before the first training; `token_kinds.py` splits the
 excess.

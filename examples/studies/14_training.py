@@ -2,8 +2,6 @@
 
     python examples/studies/14_training.py            what is missing of two seeds, and the report
     python examples/studies/14_training.py --all      of all ten seeds
-    python examples/studies/14_training.py --report   tables and picture, no training
-    python examples/studies/14_training.py --quick    a few steps of tiny models
 
 `PLAN.md` has these questions, 6, 8 and 9, written before the first training; the models and
 texts are those of `12_rows.py`.
