@@ -10,7 +10,6 @@ Try:
 """
 
 import numpy as np
-from claims import GPT2
 
 import autograd
 from autograd import Tensor
@@ -138,7 +137,8 @@ def activations(path):
 def parameters(path):
     """Draw the parameters of the smallest and the largest GPT-2 as areas."""
     drawing, rows = plots.figure(8.4, 3.4, 2, 1)
-    models = {"GPT-2": GPT2, "GPT-2 XL": GPTConfig(50_257, 1024, 48, 25, 1600)}
+    models = {"GPT-2": GPTConfig(50_257, 1024, 12, 12, 768),
+              "GPT-2 XL": GPTConfig(50_257, 1024, 48, 25, 1600)}
     for axes, (name, config) in zip(rows, models.items(), strict=True):
         parts = parameters_by_part(config)
         total, table = sum(parts.values()), parts["token embedding"]

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 CONCEPTS = ROOT / "CONCEPTS.md"
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONCEPTS.md", "npgpt/README.md",
                                       "autograd/README.md", "benchmarks/README.md")]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 FOLDERS_OF_CODE = ("autograd", "npgpt", "tests", "benchmarks", "examples")
 
 PLOT_COMMAND = (
@@ -168,8 +168,8 @@ def test_pictures_of_the_lesson_are_small():
         assert (ROOT / name).stat().st_size < 100_000, name
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")),
-                         ids=relative)
+@pytest.mark.parametrize("path", [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*/*.md")),
+                                  *sorted(ROOT.glob("examples/*/*.md"))], ids=relative)
 def test_every_file_and_picture_that_a_document_links_to_is_there(path):
     linked = LINKED_FILE.findall(FENCED.sub("", read(path)))
     assert [name for name in linked if not (path.parent / name).exists()] == []

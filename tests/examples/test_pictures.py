@@ -1,11 +1,13 @@
 """What the pictures of CONCEPTS.md show is what the models do."""
 
 import re
-import sys
 from pathlib import Path
 
+import curves
+import diagrams
 import numpy as np
 import pytest
+import story_by_budget
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,15 +15,8 @@ from npgpt import GPT, Bert, BertConfig, GPTConfig, plots, tales
 from npgpt.families.t5 import T5, T5Config
 
 ROOT = Path(__file__).parents[2]
-FIGURES = ROOT / "examples" / "figures"
+FIGURES = sorted((ROOT / "examples").rglob("figures/*.png"))
 STORIES = tales.stories(tales.generate(20_000, seed=3))
-
-sys.path.insert(0, str(ROOT / "examples"))
-import curves  # noqa: E402
-import diagrams  # noqa: E402
-import story_by_budget  # noqa: E402
-
-sys.path.remove(str(ROOT / "examples"))
 
 
 def depends(outputs, ids_T):
@@ -94,8 +89,8 @@ def test_gradients_and_spreads_by_depth_are_as_the_titles_say():
     assert 0.1 < min(gradient) < 10 and spread[0] > 0.9 and spread[-1] < 0.01
 
 
-@pytest.mark.parametrize("path", sorted(FIGURES.glob("*.png")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FIGURES, ids=lambda path: path.name)
 def test_each_figure_stands_in_a_document_and_is_small(path):
-    documents = [ROOT / "CONCEPTS.md", *FIGURES.parent.glob("*.md")]
+    documents = [ROOT / "CONCEPTS.md", *(ROOT / "examples").rglob("*.md")]
     assert any(f"figures/{path.name})" in text.read_text(encoding="utf-8") for text in documents)
     assert path.stat().st_size < 100_000

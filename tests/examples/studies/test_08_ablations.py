@@ -1,0 +1,88 @@
+"""Every number of 08_ablations.md, computed again from the stored trainings."""
+
+import importlib
+import re
+
+import numpy as np
+import study_numbers as sn
+from scipy import stats
+
+REPORT = "08_ablations.md"
+
+
+def test_every_effect_and_interval_comes_out_again():
+    table = sn.report(REPORT)
+    assert table.split("<!-- arms -->")[0].count(" | 3 | ") == len(sn.BESIDE)
+    for name, numbers in sn.moderated(sn.of_settings()).items():
+        mean, low, high = map(sn.of_percent, numbers)
+        assert f"| {name} | 3 | {mean} | {low} to {high} | {sn.found_in(*numbers)} |" in table
+
+
+def test_the_ends_of_every_arm_come_out_again():
+    labels = [row.label for row in importlib.import_module("08_ablations").ROWS]
+    assert re.findall(r"^\| Tales \| ([^|]+) \|", sn.report(REPORT), re.M) == labels
+    for label in labels:
+        ends = re.escape(sn.ends_of(sn.by_seed(label)))
+        assert re.search(rf"^\| Tales \| {re.escape(label)} \| .*{ends}$", sn.report(REPORT), re.M)
+
+
+def test_every_quoted_number_comes_out_again():
+    from ablation_trials import BASE
+
+    ratios = sn.of_settings()
+    flat, deep = (ratios[f"post-norm (beside pre-norm, {n} blocks)"] for n in (4, 12))
+    low, high = stats.ttest_rel(deep, flat).confidence_interval()
+    base = sn.by_seed("base", range(1, 8))
+    leak = f"{-sn.by_seed('no mask').mean():.3f} nats below"
+    by_rate, stuck = {}, {}
+    for settings, result in sn.rows("08_ablations.jsonl"):
+        changed = {k: v for k, v in settings.items()
+                   if v != BASE.get(k) and k not in ("lr", "seed")}
+        if not changed and settings["seed"] < 4:
+            by_rate.setdefault(settings["lr"], []).append(result["excess"])
+        if {*changed} <= {"variant", "n_layer", "warm_up"} and settings["seed"] == 1:
+            last = {4: 0.032, 12: 0.016}.get(settings["n_layer"])
+            if settings["lr"] == last and "no norm" not in changed.values():
+                end = settings["variant"], settings["warm_up"]
+                stuck.setdefault(end, []).append(result["excess"])
+    with_warm_up, without_it = stuck["GPT", 80], stuck["GPT", 0]
+    post = stuck["post-norm", 80] + stuck["post-norm", 0]
+    assert [len(x) for x in stuck.values()] == [2, 2, 2, 2]
+    plateau = [np.mean(x) for rate, x in by_rate.items() if 0.3 <= rate <= 10]
+    entropy = sn.entropy_of_tales()
+    near = {rate: [x is not None and x < 0.05 * entropy for x in ends]
+            for rate, ends in by_rate.items()}
+    all_seeds = [rate for rate, seeds in near.items() if all(seeds)]
+    assert not any(any(seeds) for seeds in near.values() if not all(seeds))
+    lost = [rate for rate, ends in by_rate.items() if ends == [None] * 3]
+    assert {*lost} == {rate for rate in by_rate if rate >= min(lost)} and len(by_rate) == 18
+    assert {*all_seeds} == {r for r in by_rate if min(all_seeds) <= r <= max(all_seeds)}
+    found = sn.moderated(ratios)
+    words = [sn.found_in(*numbers) for numbers in found.values()]
+    narrow = [int(word.split()[-2]) for word in words if word.startswith("not")]
+    assert sorted(base)[-2] < 0.03 * entropy
+    assert np.exp(found["dropout of 0.3 (beside read 50 times)"][0]) < 0.34
+    assert found["4 stories a step"][1] < 0 < found["4 stories a step"][2]
+    by_root, same = (np.expm1(found[f"32 stories a step{end}"][0]) for end in (
+        ", rate of 0.008", ""))
+    assert by_root < same / 2
+    shared = sum(other == "base" for _, other in sn.BESIDE.values())
+    sn.assert_says(
+        REPORT,
+        f"post-norm {flat.mean():.2f} at 4 blocks {deep.mean():.2f} at 12 difference "
+        f"{np.mean(deep - flat):.2f} ({low:+.2f} to {high:+.2f})",
+        f"loss {leak} entropy",
+        f"ended {sn.listed(base[3:], '.4f')} seven {base.mean():.4f} deviation "
+        f"{base.std(ddof=1):.4f}",
+        f"seven ends {base[3] / np.delete(base, 3).mean():.1f} times {shared} comparisons",
+        f"Rates {min(all_seeds):g} to {max(all_seeds):g} 5 % above",
+        f"plateau {min(plateau):.1f} to {max(plateau):.1f} nats",
+        f"At {min(lost):g} NaN",
+        f"post-norm {min(post):.1f} to {max(post):.1f} nats pre-norm {np.mean(with_warm_up):.2f} "
+        f"with warm-up {min(without_it):.2f} to {max(without_it):.2f} without",
+        f"no effect of decay {sn.found_in(*found['no decay']).split()[-2]} %",
+        f"1e-4 {sn.found_in(*found['decay of 0.0001 in the gradient']).split()[-2]} %",
+        f"base 3 % seven {100 * max(base) / entropy:.1f} %",
+        f"Of {len(found)} comparisons {words.count('shown')} show {len(narrow)} none beyond "
+        f"{min(narrow)} to {max(narrow)} % {words.count('cannot be told')} cannot")
+    sn.assert_says(sn.CONCEPTS, f"loss {leak} entropy")

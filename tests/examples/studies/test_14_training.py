@@ -1,0 +1,217 @@
+"""The trainings of study 14 on rows, and every number of 14_training.md again."""
+
+import importlib
+import itertools
+import re
+
+import ablation_trials
+import letter_rows
+import numpy as np
+import pytest
+import study_numbers as sn
+from scipy import optimize
+
+from autograd import Tensor
+
+parts = importlib.import_module("12_rows")
+REPORT = "14_training.md"
+
+
+def test_a_training_with_a_goal_ends_where_its_loss_is_below():
+    settings = parts.ON["Rows"] | {"n_embd": 8, "n_head": 2, "steps": 60, "warm_up": 2,
+                                   "evaluations": 0, "lr": 1e-2}
+    losses, floors, _ = ablation_trials.train(ablation_trials.new_model(settings), settings)
+    goal = float(np.mean(losses[20:40]) - np.mean(floors[20:40])) + 0.02
+    some = settings | {"goal": goal}
+    ended, _, stopped = ablation_trials.train(ablation_trials.new_model(some), some)
+    assert 20 <= len(ended) < 60 and stopped is None
+
+
+@pytest.mark.parametrize("name", ["QK-norm", "squared ReLU", "sinusoids"])
+def test_the_variants_of_the_second_edition_learn(name):
+    settings = parts.ON["Rows"] | {"variant": name, "n_embd": 8, "n_head": 2, "steps": 30,
+                                   "warm_up": 2, "lr": 1e-2}
+    losses, _, stopped = ablation_trials.train(ablation_trials.new_model(settings), settings)
+    assert stopped is None
+    assert losses[-5:].mean() < losses[:5].mean() - 0.1
+
+
+def test_queries_and_keys_are_normalised():
+    model = ablation_trials.new_model(parts.ON["Rows"] | {"variant": "QK-norm"})
+    x = ablation_trials.stories("train", "rows").x_NT[:2]
+    attention = model.h[0].attn
+    q, k, _ = attention.heads(Tensor(100 * model.hidden(x).data))
+    for part in (q, k):
+        assert np.square(part.data).mean(axis=-1) == pytest.approx(1, rel=1e-3)
+
+
+# ---- the numbers of the report
+
+
+def test_a_step_of_muon_costs_more_flops():
+    usual = {"steps": 4000, "optimizer": "Muon", "decay": 0.1, "lr": 0.02, "seed": 1}
+    sides = [(64, 3 * 64), (64, 64), (64, 4 * 64), (4 * 64, 64)]  # of a block's matrices
+    products = 2 * 5 * sum(2 * 2 * min(a, b) ** 2 * max(a, b) + 2 * min(a, b) ** 3
+                           for a, b in sides)  # of two blocks, five iterations each
+    step = {}
+    for text, length in (("rows", 4000), ("tales", 3200)):
+        (runs,) = [r for s, r in sn.rows("12_rows.jsonl") + sn.rows("14_training.jsonl")
+                   if s.get("text", "tales") == text
+                   and usual | {"steps": length} == {name: s[name] for name in usual}]
+        step[text] = runs["flops"] / length
+    rows_, tales_ = ((step[text] + products) / step[text] for text in ("rows", "tales"))
+    shown = re.search(r"[|] steps [|] rows [|] 4,000 [|] ([\d.]+) .*?[|] ([\d.]+) ",
+                      sn.report(REPORT))
+    sn.assert_says(
+        REPORT,
+        f"take {step['rows'] / 1e8:.1f}e8 FLOPs on rows {step['tales'] / 1e8:.1f}e8 on tales",
+        f"Muon add {products / 1e8:.1f}e8",
+        f"step costs {rows_:.1f} {tales_:.1f} times AdamW's",
+        f"its step costs {rows_:.1f} times",
+        f"AdamW takes {float(shown[1]) / rows_:.2f} to 1.2 {float(shown[2]) / rows_:.2f} to 1.05")
+
+
+def steps_at(result, length, goal):
+    """Return where the curve of 40 points is first below the goal."""
+    y, x = np.array(result["curve"]), 20 + length // 40 * np.arange(len(result["curve"]))
+    i = next((i for i, value in enumerate(y) if value <= goal), None)
+    return np.nan if i is None else np.interp(-goal, -y[i - 1 : i + 1], x[i - 1 : i + 1])
+
+
+def with_interval(logs):
+    """Return "mean (low to high), n = ..." of exponentials, 95 % by Student's t."""
+    logs = np.array([x for x in logs if np.isfinite(x)])
+    if len(logs) < 2:
+        return "not reached"
+    return "{:.2f} ({:.2f} to {:.2f}), n = {}".format(*np.exp(sn.student(logs)), len(logs))
+
+
+def excess(result):
+    return result["excess"]
+
+
+def leveled(text, length, by=None):
+    """Return for each level (AdamW's results by seed, Muon's), each at its best rate by excess, or
+    by the steps to the level; {} where none came so far with seed 1."""
+    for of in steps_to(text, length):
+        try:
+            yield of, *(sn.at_best(by or of, text=text, steps=length, optimizer=name)[2]
+                        for name in ("AdamW", "Muon"))
+        except ValueError:
+            yield of, {}, {}
+
+
+def steps_to(text, length):
+    """Return for 1.2 and 1.05 times the entropy a function: result -> steps."""
+    nats, tokens = letter_rows.expectation()
+    entropy = nats / tokens if text == "rows" else sn.entropy_of_tales()
+    return [lambda r, x=x: steps_at(r, length, x * entropy) for x in (0.2, 0.05)]
+
+
+@pytest.mark.parametrize(
+    ("text", "length"), [("rows", 1000), ("rows", 4000), ("tales", 800), ("tales", 3200)])
+def test_speed_ups_come_out_again(text, length):
+    to, ends = steps_to(text, length), {}
+    for name in ("AdamW", "Muon", "SGD"):
+        (decay, rate), _, runs = sn.at_best(excess, text=text, steps=length, optimizer=name)
+        steps = [np.median([np.nan_to_num(of(r), nan=np.inf) for r in runs.values()]) for of in to]
+        ends[name] = np.median([*map(excess, runs.values())])
+        line = (f"| {text} | {length:,} | {name} | {decay} | {rate} | {len(runs)} | "
+                f"{ends[name]:.4f} | {steps[0]:,.0f} | {steps[1]:,.0f} |")
+        assert line.replace("inf", "not reached") in sn.report(REPORT), line
+    factors = {}
+    for criterion in ("excess", "steps") if text == "rows" else ("excess",):
+        logs = []
+        for of, adam, muon in leveled(text, length, excess if criterion == "excess" else None):
+            logs.append({seed: np.log(of(adam[seed]) / of(muon[seed]))
+                         for seed in adam.keys() & muon.keys()})
+            if length == 1000 and not logs[1:]:
+                assert np.isnan([*map(of, adam.values())]).sum() == 1
+                assert not np.isnan([*map(of, muon.values())]).any()
+                sn.assert_says(REPORT, "n = 9 AdamW fails once")
+        more = [logs[1][seed] - logs[0][seed] for seed in logs[0].keys() & logs[1].keys()]
+        cells = [with_interval(x.values()) for x in logs] + [with_interval(more)]
+        line = f"| {criterion} | {text} | {length:,} | {' | '.join(cells)} |"
+        assert line in sn.report(REPORT), line
+        factors[criterion] = [f"{100 * (float(cell.split()[0]) - 1):.0f} %"
+                              for cell in cells[:2] if cell[0].isdigit()]
+        if length > 1000 or text == "tales":
+            shrinks = cells[-1].split(", n")[0]
+            assert shrinks in sn.report(REPORT).split("## Registered")[1], shrinks
+            ratio, low, high = map(float, re.findall(r"\d\.\d+", shrinks))
+            assert (low > 0.8 and high < 1.2) == ((criterion, length) in (
+                ("excess", 4000), ("excess", 800)))
+            assert text == "tales" or high < 1  # as CONCEPTS.md says: "especially early"
+            if criterion == "steps":
+                sn.assert_says(REPORT, f"second is {ratio} of the first")
+    firsts = [[sn.at_best(of, text=text, steps=length, optimizer=name)[1] for of in to]
+              for name in ("AdamW", "Muon")] if text == "tales" else [[1, 1]] * 2
+    alone = np.round(np.divide(*firsts), 2)
+    sn.assert_says(REPORT, *{
+        1000: lambda: [f"1,000 Muon {ends['Muon']:.3f} AdamW {ends['AdamW']:.3f}"],
+        4000: lambda: [
+            "fewest steps AdamW {} to 1.2 {} to 1.05 least final excess {} {}".format(
+                *factors["steps"], *factors["excess"])],
+        800: lambda: [f"SGD {' '.join(sn.found_in(*sn.of_sgd(text, length)).split()[2:])} in 800",
+                      f"{sn.listed(alone, '.2f')} times the steps of Muon 800"],
+        3200: lambda: [
+            "3,200 steps {} {} least excess (n = 5) {:.0f} % {:.0f} % (seed 1)".format(
+                *factors["excess"], *abs(100 * (alone - 1))),
+            f"{sn.listed(alone, '.2f')} in those of 3,200"],
+    }[length]())
+
+
+def test_every_other_number_comes_out_again():
+    lines, claims, batches = [], [], {}
+    for B in (1, 2, 4, 8, 16, 32, 64, 128):
+        (_, rate), _, runs = sn.at_best(lambda r: r["steps"], text="rows", goal=0.2,
+                                  batch_size=B)
+        assert [*runs] == [2, 3, 4, 5, 6]
+        batches[B] = [r["steps"] for r in runs.values()]
+        middle = np.median(batches[B])
+        lines.append(f"| {B} | {rate} | {len(runs)} | {middle:,.0f} | {B * middle:,.0f} |")
+    B, y_BR = np.array([*batches]), np.log([*batches.values()])  # by size and seed
+
+    def fitted(y):
+        return optimize.least_squares(
+            lambda t: t[0] + np.log1p(np.exp(t[1]) / B) - y, (4.0, 5.0)).x
+
+    logs_R2 = np.array([fitted(y) for y in y_BR.T])
+    (S, B_crit), low, high = np.exp(np.transpose([sn.student(logs) for logs in logs_R2.T]))
+    pooled, single = np.exp(fitted(y_BR.mean(axis=1))), np.exp(logs_R2[:, 1])
+    gaps, others = {}, {}
+    for n in (64, 200, 640, 2000):
+        for dropout in (0.0, 0.3):
+            (_, rate), _, runs = sn.at_best(lambda r: r["excess"], stories=n, dropout=dropout,
+                                      gap=True)
+            other, read = (np.array([r[name] for r in runs.values()])
+                           for name in ("excess", "read_excess"))
+            gap = sn.student(other - read)
+            gaps[n, dropout], others[n, dropout] = gap[0], np.log(other)
+            lines.append(
+                f"| {n} | {dropout} | {6400 / n} | {rate} | {len(other)} | {other.mean():.4f} | "
+                "{:.4f} | {:.4f} ({:.4f} to {:.4f}) |".format(read.mean(), *gap))
+            if (n, dropout) == (64, 0):
+                claims.append(f"read is {-read.mean():.2f} below 0 others {other.mean():.1f}")
+    percent = {}  # what dropout does to the excess on others
+    for n in (64, 200, 640, 2000):
+        percent[n] = 100 * np.expm1(sn.student(others[n, 0.3] - others[n, 0.0]))
+    assert percent[640][1] < 0 < percent[640][2]  # "not shown"
+    middle = {size: np.median(steps) for size, steps in batches.items()}
+    assert [line for line in lines if line not in sn.report(REPORT)] == []
+    sn.assert_says(
+        REPORT,
+        *claims,
+        f"about {B_crit:.0f} ({low[1]:.0f} to {high[1]:.0f} 8 rows {middle[8]:.0f} steps 128 "
+        f"{middle[128]:.0f} {16 * middle[128] / middle[8]:.1f} times",
+        f"S is {S:.1f} ({low[0]:.1f} to {high[0]:.1f}) B_crit {B_crit:.1f} ({low[1]:.1f} to "
+        f"{high[1]:.1f}) single seeds {min(single):.0f} to {max(single):.0f}",
+        "all seeds at once {:.1f} and {:.1f}".format(*pooled),
+        f"Dropout of 0.3 {-percent[64][0]:.0f} {-percent[200][0]:.0f} % 100 32 at 10 "
+        f"{max(abs(percent[640][1:])):.0f} % at 3 {percent[2000][0]:.0f} %",
+        "at 100 readings {:.0f} % ({:+.0f} to {:+.0f}) 32 {:.0f} % ({:+.0f} to {:+.0f}) 10 "
+        "{:+.0f} % ({:+.0f} to {:+.0f}) 3 {:+.0f} % ({:+.0f} to {:+.0f})".format(
+            *itertools.chain(*percent.values())),
+        f"B_crit {B_crit:.1f} ({low[1]:.1f} to {high[1]:.1f}) |",
+        f"{gaps[64, 0]:.2f} nats 64 tales {gaps[2000, 0]:.3f} 2,000 dropout {gaps[64, 0.3]:.2f} to "
+        f"{gaps[2000, 0.3]:.3f}")

@@ -1,0 +1,222 @@
+"""What the studies stored and wrote, and their statistics, computed without their own tables."""
+
+import importlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy", reason="of the extra 'studies'")
+pytest.importorskip("pandas", reason="of the extra 'studies'")
+from scipy import optimize, special, stats
+
+STUDIES = Path(__file__).parents[1] / "examples" / "studies"
+CONCEPTS = "../../CONCEPTS.md"
+
+
+@cache
+def rows(name):
+    """Return (settings, result) of each training in a file."""
+    lines = (STUDIES / name).read_text(encoding="utf-8").splitlines()
+    return [(row["settings"], row["result"]) for row in map(json.loads, lines)]
+
+
+@cache
+def report(name):
+    return (STUDIES / name).read_text(encoding="utf-8")
+
+
+def tables_of(name):
+    """Return name -> the text between its marks in a report."""
+    return dict(re.findall(r"<!-- (\S.*?) -->\n(.*?)<!-- end -->", report(name), re.S))
+
+
+def assert_says(name, *claims):
+    """Assert that a document has the words and numbers of each claim, in their order and at most
+    80 characters apart; how it puts the rest is free."""
+    text = " ".join(report(name).split())
+
+    def pattern(claim):
+        tokens = map(re.escape, re.split(r" (?!%)", claim))
+        return ".{0,80}?".join(rf"(?<![\w.,]){token}(?!\w|[.,]\d)" for token in tokens)
+
+    missing = [claim for claim in claims if not re.search(pattern(claim), text)]
+    assert not missing, f"{name}: {missing}"
+
+
+def listed(numbers, form):
+    return " ".join(format(x, form) for x in numbers)
+
+
+def student(x):
+    """Return the mean of numbers and the ends of its interval, 95 % by Student's t."""
+    return np.mean(x), *stats.t.interval(0.95, len(x) - 1, np.mean(x), stats.sem(x))
+
+
+def moderated(ratios):
+    """Return choice -> (mean, low, high) as limma has them, the prior by a root of trigamma."""
+    d, s2 = np.array([(len(x) - 1, x.var(ddof=1)) for x in ratios.values()]).T
+    z = np.log(s2) - special.digamma(d / 2) + np.log(d / 2)
+    spread = z.var(ddof=1) - special.polygamma(1, d / 2).mean()
+    if spread <= 0:  # no more than chance: one variance for all
+        reach = stats.norm.ppf(0.975) * np.exp(z.mean() / 2)
+        return {choice: x.mean() + reach / len(x) ** 0.5 * np.array([0, -1, 1])
+                for choice, x in ratios.items()}
+    d0 = 2 * optimize.brentq(lambda x: special.polygamma(1, x) - spread, 1e-3, 1e3)
+    s0 = np.exp(z.mean() + special.digamma(d0 / 2) - np.log(d0 / 2))
+    return {
+        choice: (x.mean(), *stats.t.interval(
+            0.95, n + d0, x.mean(), np.sqrt((d0 * s0 + n * v) / (d0 + n) / len(x))))
+        for (choice, x), n, v in zip(ratios.items(), d, s2, strict=True)
+    }
+
+
+def found_in(mean, low, high):
+    """Return what an interval of log ratios says, in the reports' words."""
+    if low > 0 or high < 0:
+        return "shown"
+    far = max(np.expm1(high), -np.expm1(low))
+    return "cannot be told" if far > 1 / 3 else f"not shown beyond {100 * far:.0f} %"
+
+
+def of_percent(x):
+    return f"x {np.exp(x):.0f}" if np.exp(x) >= 10 else f"{100 * np.expm1(x):+.0f} %"
+
+
+def ends_of(excess):
+    """Return n, median, least, largest and how many end late, as the tables of arms have them."""
+    ends = np.where(np.isnan(excess), np.inf, excess)
+    late = int((ends > 1.5 * abs(np.median(ends))).sum())
+    return (f"| {len(ends)} | {np.median(ends):.4f} | {min(ends):.4f} | {max(ends):.4f} | "
+            f"{late} of {len(ends)} |")
+
+
+@cache
+def entropy_of_tales():
+    """Return nats per token of the tales that models are measured on."""
+    test = importlib.import_module("ablation_trials").stories("test")
+    return test.nats_N.sum() / (test.y_NT >= 0).sum()
+
+
+# ---- the trainings of 08_ablations
+
+
+BESIDE = {  # a comparison: the row, and what it is compared with if that is not the base
+    "no clipping (beside 3 bad batches)": ("3 bad batches, no clipping", "3 bad batches"),
+} | {
+    f"{change} (beside read 50 times)": (f"{change}, read 50 times", "read 50 times")
+    for change in ("dropout of 0.1", "dropout of 0.3", "no decay", "decay of 1")
+} | {
+    f"{norm} (beside pre-norm, {depth})": (f"{norm}, {depth}", f"pre-norm, {depth}")
+    for norm, depth in (
+        ("no norm", "4 blocks"), ("no norm", "12 blocks"), ("post-norm", "4 blocks"),
+        ("post-norm", "12 blocks"), ("post-norm", "4 blocks, no warm-up"),
+        ("post-norm", "12 blocks, no warm-up"))
+} | {
+    f"no warm-up (beside {model})": (f"{model}, no warm-up", model)
+    for model in ("pre-norm, 4 blocks", "pre-norm, 12 blocks", "post-norm, 4 blocks",
+                  "post-norm, 12 blocks")
+} | {name: (name, "base") for name in (
+    "rate of 0.0001", "rate of 0.0005", "rate of 0.1", "4 stories a step", "32 stories a step",
+    "32 stories a step, rate of 0.008", "no decay", "decay of 0.0001 in the gradient",
+    "decay of 0.1 in the gradient", "SGD with momentum", "no clipping")}
+
+
+@cache
+def of_settings():
+    """Return comparison -> log ratios of the excess, by seed."""
+    return {name: np.log(by_seed(row) / by_seed(other)) for name, (row, other) in BESIDE.items()}
+
+
+def by_seed(label, seeds=(1, 2, 3)):
+    """Return the excess of a row for each seed, at the rate that is best with the first."""
+    found = {json.dumps(s, sort_keys=True): r for s, r in rows("08_ablations.jsonl")}
+    row = next(row for row in importlib.import_module("08_ablations").ROWS if row.label == label)
+
+    def excess(seed, rate):
+        return found[json.dumps(row.trial(seed, rate), sort_keys=True)]["excess"]
+
+    first = {rate: x for rate in row.rates if (x := excess(1, rate)) is not None}
+    rate = min(first, key=first.get, default=row.rates[0])
+    assert len(row.rates) == 1 or min(row.rates) < rate < max(row.rates), f"{label}: at an edge"
+    return np.array([excess(seed, rate) for seed in seeds], float)  # NaN of None
+
+
+# ---- the trainings of 12_rows and 14_training
+
+
+ARMS = {  # an arm's settings beside the base's
+    "base": {}, "1 block": {"n_layer": 1}, "1 head": {"n_head": 1}, "2 heads": {"n_head": 2},
+    "8 heads": {"n_head": 8}, "4 blocks": {"n_layer": 4}, "8 blocks": {"n_layer": 8},
+    "8 blocks, post-norm": {"n_layer": 8, "variant": "post-norm"},
+    "1 head, undivided": {"n_head": 1, "variant": "undivided"},
+    "4 heads, undivided": {"variant": "undivided"}, "untied": {"tied": False},
+    "weights of 0.02": {"init": "0.02"}, "no warm-up": {"warm_up": 0},
+} | {name: {"variant": name} for name in (
+    "no positions", "no residuals", "rotary", "sinusoids", "post-norm", "no norm", "ReLU",
+    "squared ReLU", "SwiGLU", "QK-norm", "Llama")}
+EFFECTS = {name: (name, "base") for name in ARMS if name[0] != "8" or name == "8 heads"}
+del EFFECTS["base"], EFFECTS["1 head, undivided"]
+EFFECTS["undivided (beside 1 head)"] = "1 head, undivided", "1 head"
+BASES = {
+    "rows": {"text": "rows", "steps": 1000, "warm_up": 100},
+    "tales": {"text": "tales", "steps": 800, "warm_up": 80},
+}
+USUAL = {"variant": "GPT", "n_layer": 2, "n_head": 4, "tied": True, "init": "1/sqrt(C)"}
+LATER = 0.0028  # a rate of the base that was tried after the results
+
+
+@cache
+def arms():
+    """Return (text, arm) -> {seed from 2 on: excess} at the rate at which seed 1 ends lowest."""
+    found = {}
+    for text, base in BASES.items():
+        for arm, changes in ARMS.items():
+            wanted = USUAL | {"optimizer": "AdamW", "decay": 0.1} | base | changes
+            runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl") if s["lr"] != LATER
+                    and all(({"text": "tales"} | s)[name] == x for name, x in wanted.items())]
+            first = {s["lr"]: x for s, x in runs if s["seed"] == 1 and x is not None}
+            if not first:
+                continue
+            rate = min(first, key=first.get)
+            edges = {s["lr"] for s, _ in runs if s["seed"] == 1}
+            assert min(edges) < rate < max(edges), f"{text}, {arm}: the best rate is at an edge"
+            found[text, arm] = {s["seed"]: x for s, x in runs if s["lr"] == rate and s["seed"] > 1}
+    return found
+
+
+@cache
+def of_parts():
+    """Return text -> change -> (mean log ratio of ten seeds, low, high)"""
+    found = {}
+    for text in BASES:
+        ratios = {
+            name: np.log([x / arms()[text, other][s] for s, x in sorted(arms()[text, arm].items())])
+            for name, (arm, other) in EFFECTS.items()}
+        assert {len(x) for x in ratios.values()} == {10}
+        found[text] = moderated(ratios)
+    return found
+
+
+def at_best(by, **settings):
+    """Return (decay, rate) of the run with these settings of which seed 1 has the least `by`, that
+    least, and its results by seed, from 2 on.    by: result -> number"""
+    usual = USUAL | {"text": "tales", "stories": 0, "dropout": 0.0} | settings
+    found = {}
+    for s, r in rows("12_rows.jsonl") + rows("14_training.jsonl"):
+        if (all(({"text": "tales"} | s).get(name) == x for name, x in usual.items())
+                and ("goal" in s) == ("goal" in settings) and s["warm_up"] and s["lr"] != LATER):
+            found.setdefault((s["decay"], s["lr"]), {})[s["seed"]] = r
+    first = {arm: by(runs[1]) for arm, runs in found.items() if runs.get(1, {}).get("excess")}
+    best = min((arm for arm in first if np.isfinite(first[arm])), key=first.get)
+    return best, first[best], {seed: r for seed, r in sorted(found[best].items()) if seed > 1}
+
+
+def of_sgd(text, steps):
+    """Return mean, low and high of the log ratio of the excess of SGD to that of AdamW."""
+    adam, sgd = (at_best(lambda r: r["excess"], optimizer=name, text=text, steps=steps)[2]
+                 for name in ("AdamW", "SGD"))
+    return student(np.log([r["excess"] / adam[seed]["excess"] for seed, r in sgd.items()]))
