@@ -36,6 +36,8 @@ from npgpt import AdamW
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
 from npgpt.look import page
+from npgpt.io.corpora import load_corpus
+from npgpt.io.tokens import scan
 from npgpt.look.history import open_text, optimizer_settings, validation_text
 from npgpt.look.page import make_page
 
@@ -234,7 +236,9 @@ def test_the_other_text_is_of_the_validation_split_and_the_optimizer_the_runs(su
     assert len(text) == 256 and any(map(text.startswith, ("A ", "One", "Once", "Long", "In", '"')))
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("aab " * 90 + "ab.\n\n" + "b a " * 9, encoding="utf-8")
-    run = dataclasses.replace(run, training=TrainConfig(corpus=(str(corpus),)))
+    stats = scan(load_corpus([str(corpus)]))
+    source = dataclasses.replace(run.text, characters=stats.characters, sha256=stats.sha256)
+    run = dataclasses.replace(run, training=TrainConfig(corpus=(str(corpus),)), text=source)
     with ExitStack() as stack:
         assert validation_text(open_text(run, subject.tokenizer, stack), 8) == "b a b a "
     source = dataclasses.replace(run.text, characters=10**9)
