@@ -247,10 +247,8 @@ class Node:
 
 
 def _edge(x):
-    if not isinstance(x, Tensor):
-        return None
-    if x.node is None:
-        return x if x.requires_grad else None
+    if not isinstance(x, Tensor) or x.node is None:
+        return x if isinstance(x, Tensor) and x.requires_grad else None
     if not x.requires_grad:
         raise RuntimeError(f"requires_grad is False on a result of {x.node.op.name}, which would "
                            "cut it off without a word; use its .detach()")
@@ -366,17 +364,13 @@ class Op(Generic[P]):
                 has = ", ".join(known) or "no settings"
                 raise TypeError(f"{self.name}: no argument {name!r}; it has {has}")
         if settings or rest:  # indices, say, may be Tensors; a forward sees arrays
-            settings.update((k, self._constant(x)) for k, x in settings.items())
-            rest = [self._constant(x) for x in rest]
+            for x in (*settings.values(), *rest):
+                if isinstance(x, Tensor) and x.requires_grad and _recording.get():
+                    raise TypeError(f"{self.name}: a setting gets no gradient; pass its .detach(), "
+                                    "or in an op of your own move that parameter before `/`")
+            settings.update((k, x.data) for k, x in settings.items() if isinstance(x, Tensor))
+            rest = [x.data if isinstance(x, Tensor) else x for x in rest]
         return inputs, rest
-
-    def _constant(self, setting):
-        if not isinstance(setting, Tensor):
-            return setting
-        if setting.requires_grad and _recording.get():
-            raise TypeError(f"{self.name}: a setting would get no gradient; pass its .detach(), or "
-                            "in an op of your own move that parameter before `/`")
-        return setting.data
 
 
 @overload
@@ -387,13 +381,11 @@ def op(forward: Any = None, *, keeps_dtype: bool = False, flops: Any = 1) -> Any
     """Register a forward as an op under its own name; `@vjp(the_op)` adds the derivative.
 
         @op
-        def scaled_cube(x, /, scale=1.0):    # arrays stand before `/`, settings after it
-            return scale * x**3, (x, scale)  # the output, and what backward will need
-
-        @vjp(scaled_cube)
-        def scaled_cube_vjp(dz, saved):      # the gradient of the output, and what was saved
-            x, scale = saved
-            return dz * scale * 3 * x**2     # one gradient per array
+        def cube(x, /):                # arrays stand before `/`, settings after it
+            return x**3, x             # the output, and what backward will need: "saved"
+        @vjp(cube)
+        def cube_vjp(dz, x):           # the gradient of the output, and what was saved
+            return dz * 3 * x**2       # one gradient per array
 
     keeps_dtype   for ops that only move elements: integers and bools do not become floats
     flops         FLOPs per element of the output, an exponential counted as 10; or a function
