@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from npgpt.book.sources import Sources
+from npgpt.exercises import NAMES, load
 from npgpt.files import atomic_write, member, read_json
 
 ROOT = Path(__file__).parents[2]
@@ -153,8 +154,6 @@ class Book:
         return address + ("#" + anchor if anchor else "")
 
     def _exercises(self):
-        from npgpt.exercises import NAMES, load
-
         text = "# Exercises\n\n"
         for number in range(1, len(NAMES) + 1):
             exercise = load(number)

@@ -18,6 +18,7 @@ from functools import cache
 from typing import NamedTuple
 
 from npgpt.char import CharTokenizer
+from npgpt.tales import GRAMMAR  # noqa: F401 (for those who give it to these functions)
 from npgpt.tales.grammar import Choice, Grammar, Mention
 
 HIDDEN = None  # in a pattern: one unknown token

@@ -126,11 +126,10 @@ class Denoising:
 
     def surprise(self, ids_T, hidden_T):
         """Return the best predictor's loss in nats; None if no grammar derives the story."""
-        from npgpt import tales  # needed for this only
-        from npgpt.families import floors
+        from npgpt.families import floors  # here: it makes the grammar, for tales only
 
         story = self.tokenizer.pieces(ids_T)
-        found = self.log_probabilities(floors, tales.GRAMMAR, story, hidden_T)
+        found = self.log_probabilities(floors, floors.GRAMMAR, story, hidden_T)
         return None if found is None else -sum(found)
 
     def rows(self, ids_N, block_size, *, max_tokens=None, seed=0):
