@@ -14,6 +14,7 @@ from snippets import NOTEBOOK, as_notebook
 
 from npgpt import plots
 from npgpt.files import atomic_write
+from npgpt.run.compiling import announced
 from npgpt.text import visible
 
 FIGURES = Path(__file__).parent / "figures"
@@ -26,7 +27,8 @@ def run(main):
     parser = _parser(inspect.getmodule(main).__doc__, "a few seconds, and cruder results")
     parser.add_argument("--write", action="store_true", help="draw the figure that CONCEPTS.md has")
     args = parser.parse_args()
-    main(quick=args.quick, figures=figures_of(args.write))
+    with announced(sys.stdout):
+        main(quick=args.quick, figures=figures_of(args.write))
 
 
 def _parser(doc, quick):

@@ -23,6 +23,7 @@ from numba.core import serialize
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, CompileResult
 
+from autograd.compiling import told
 from autograd.kernels.tiles import TILE
 
 HERE = Path(__file__).parent
@@ -30,11 +31,6 @@ HERE = Path(__file__).parent
 # Numba's fastmath=True would let the compiler assume that neither occurs, and a masked softmax or
 # a diverged loss would then give any number at all.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
-
-
-# Functions of a kernel's `_Cache` and its types, called before it is compiled. If one raises an
-# error, the kernel is not compiled, and its caller gets the error.
-listeners = []
 
 
 def kernel(function):
@@ -85,7 +81,11 @@ class _Compiler(Compiler):
         return super().define_pipelines()
 
     def _compile_core(self):
-        with _libraries_are(_Part, self.state.targetctx.codegen()):
+        function = self.state.func_id
+        with (
+            told(function.func_name, cache_folder(function.filename)),
+            _libraries_are(_Part, self.state.targetctx.codegen()),
+        ):
             return super()._compile_core()
 
 
@@ -164,8 +164,6 @@ class _Cache:
             stored = serialize.loads(self._path(types, codegen).read_bytes())
             with _libraries_are(JITCodeLibrary, codegen):
                 return CompileResult._rebuild(target_context, *stored)
-        for listener in listeners:
-            listener(self, types)
         return None
 
     def save_overload(self, types, result):

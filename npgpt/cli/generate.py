@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import numpy as np
 
-from npgpt.bpe import BPETokenizer
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import FAMILIES, family
 from npgpt.families.models import load_model
@@ -17,7 +16,6 @@ from npgpt.files import read_given
 from npgpt.generate import decoding_steps
 from npgpt.io.corpora import decode_whole
 from npgpt.run.estimate import read_bandwidth
-from npgpt.run.warmup import warm_up
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.text import TextStream, decoded, starting_prompt
 
@@ -73,8 +71,6 @@ def run(args):
     model = use_weights(loaded.model, args.weights)
     continues = family(arch).write is continue_text
     _check_flags(args, arch, continues)
-    warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            weights=args.weights)
     objective = family(arch).Objective(tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     if args.seed is None and args.temperature != 0 and not args.interactive:
@@ -96,8 +92,6 @@ def run(args):
         print_json(result | ({"stats": writer.stats()} if args.stats else {}))
         return None
     shown, prompt_T = prompt.lstrip("\n"), tokenizer.encode(prompt)
-    if writer.n == 1:
-        _show(shown)
     writer.write(prompt_T, _show, shown)
     print()
     return writer.print_stats()
@@ -114,10 +108,11 @@ class Writer:
     def write(self, prompt_T, show, prompt=""):
         """Return the continuations of a prompt, as dicts, and show them.
 
-        show     called with text: of a single continuation as it comes, of several with each, after
-                 `prompt`, when all are complete
+        show     called with text: `prompt` and a single continuation as it comes, from the first
+                 token on, as a kernel may have to be compiled before it; of several with each, when
+                 all are complete
         """
-        args = self.args
+        args, lead = self.args, prompt
         texts = [TextStream(self.tokenizer, args.stop or ()) for _ in range(self.n)]
         samples = [{"text": "", "tokens": 0, "ids": []} for _ in texts]
         self.times = [time.perf_counter()]
@@ -134,14 +129,15 @@ class Writer:
                     found = self._logprobs(step.logits_BV[b], token)
                     sample.setdefault("logprobs", []).append(found)
                 if self.n == 1:
-                    show(text)
+                    show(lead + text)
+                    lead = ""
                 step.finished_B[b] = texts[b].ended
             self.times.append(time.perf_counter())
         for i, (sample, text) in enumerate(zip(samples, texts, strict=True), 1):
             rest = text.end()
             sample["text"] += rest
             sample["tokens"] = len(sample["ids"])
-            show(rest if self.n == 1 else f"--- {i} of {self.n}\n{prompt}{sample['text']}\n")
+            show(lead + rest if self.n == 1 else f"--- {i} of {self.n}\n{prompt}{sample['text']}\n")
         return samples
 
     def _logprobs(self, logits_V, token):

@@ -25,7 +25,7 @@ from npgpt.families import FAMILIES
 from npgpt.families.size import parameters_by_part
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokenizers import load_tokenizer
-from npgpt.run.summary import beside_floor
+from npgpt.metrics import beside_floor
 from npgpt.train import evaluate
 
 ROOT = Path(__file__).parents[2]
