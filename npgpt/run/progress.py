@@ -82,8 +82,9 @@ class Progress:
     def update(self, step):
         """Show a `npgpt.train.Step`."""
         self.done = step.step
-        if self.done - self.first_step == 2:  # the first also loads kernels, or compiles them
-            self.recent, self.started = None, time.perf_counter() - 2 * step.seconds
+        done = self.done - self.first_step
+        if done <= 2:  # the second counts for the first, too, which also loads or compiles kernels
+            self.recent, self.started = None, time.perf_counter() - done * step.seconds
         passed = step.seconds if self.recent is None else self.recent
         self.recent = 0.95 * passed + 0.05 * step.seconds
         self.bar.set_postfix_str(self._status(step), refresh=False)

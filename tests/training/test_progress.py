@@ -88,8 +88,8 @@ def test_the_time_left_is_seen_in_any_terminal(
         if validated is not None:
             shown.validated = f"validation {validated:.3f}"
         time[0] += step_seconds
-        passed = time[0] - shown.started  # rounded as the clock's own seconds are
         shown.update(Step(done, loss, lr, grad_norm, seconds=step_seconds))
+        passed = time[0] - shown.started  # rounded as the clock's own seconds are
         shown.bar.refresh()
     line = screen.line()
     left = f"{clock(passed * (total - done))} left"
