@@ -8,7 +8,7 @@ from autograd import Tensor, backend, log_softmax, softmax, using_matmul_precisi
 from npgpt.bpe import BPETokenizer
 from npgpt.char import CharTokenizer
 from npgpt.families import FAMILIES
-from npgpt.fast.weights import KINDS, use_weights
+from npgpt.fast.weights import KINDS, decodes, use_weights
 from npgpt.optim import AdamW
 
 # The settings of a tiny model of any kind; 0 derives a setting from the others.
@@ -59,5 +59,5 @@ def train_and_write(kind, dtype):
     AdamW(model.parameters()).step()
     prompt_T = batch.inputs[0][0]
     list(kind.write(model, tokenizer, prompt_T, 1))
-    for storage in KINDS if kind.arch == "gpt" and dtype == np.float32 else ():
+    for storage in KINDS if decodes(model) and dtype == np.float32 else ():
         list(kind.write(use_weights(model, storage), tokenizer, prompt_T[:1], 1))
