@@ -26,7 +26,7 @@ from npgpt import GPT, AdamW
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.run.parallel import join_ranks
-from npgpt.train import micro_batches
+from npgpt.train import ALONE, micro_batches
 
 PAGE = Path(__file__).parent / "PARALLEL.md"
 MEGABYTES = (0.004, 1, 16, 43, 256)
@@ -72,10 +72,9 @@ def measure_on(ranks):
 
     def step(index, shared):
         for part, _ in micro_batches(model, ids, training, index, shared):
-            loss = model.loss(*part.inputs, part.targets_BT, **part.masks)
+            loss = part.loss(model)
             loss.backward()
-        if shared:
-            shared.average(optimizer.parameters, loss.item())
+        shared.average(optimizer.parameters, loss.item())
         optimizer.step()
         optimizer.zero_grad()
 
@@ -83,7 +82,7 @@ def measure_on(ranks):
     for index in range(6):  # the first compiles
         ranks.comm.barrier()
         if ranks.rank == 0:
-            alone.append(timeit.timeit(partial(step, index, None), number=1))
+            alone.append(timeit.timeit(partial(step, index, ALONE), number=1))
         ranks.comm.barrier()
         together.append(timeit.timeit(partial(step, index, ranks), number=1))
     times = {"alone": alone[1:], "together": together[1:], "reduce": _reduces(ranks)}

@@ -22,7 +22,7 @@ from npgpt.checkpoint import load_run
 from npgpt.cli import main as npgpt
 from npgpt.io.corpora import load_corpus
 from npgpt.metrics import read_metrics
-from npgpt.run.summary import stories_told
+from npgpt.tales import stories_told
 from npgpt.train import evaluate
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.measure import compared
 from benchmarks.report import Table, comparison_table
 from npgpt import BPETokenizer, tales
-from npgpt.fast.tokenizer import compile_kernels
+from npgpt.cli.warm_up import learn_and_encode
 from npgpt.io.corpora import load_corpus
 from npgpt.tokenizers.gpt2_files import GPT2_FILES, byte_to_unicode
 from npgpt.tokenizers.pretokenize import PATTERNS
@@ -30,7 +30,7 @@ def tables(threads, quick=False):
     prose = _prose()[: 1_200_000 // scale]
     tokenizer = _vocabulary(prose)
     mixed = _mixed(prose, 50_000_000 // scale)
-    compile_kernels()
+    learn_and_encode()
     rounds = 1 if quick else 7
     found = []
     if importlib.util.find_spec(TIKTOKEN):

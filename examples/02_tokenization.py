@@ -20,7 +20,6 @@ from small_model import train
 from npgpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, plots, tales
 from npgpt.families.size import flops_per_token
 from npgpt.metrics import bits_per_byte, bytes_per_token
-from npgpt.run.warmup import warm_up
 from npgpt.train import evaluate
 
 SIZES = (256, 288, 320, 384, 512, 768, 1024, 2000)
@@ -129,7 +128,6 @@ def equal_compute(text, unseen, quick):
         n_steps = round((20 if quick else 300) * cost_of_bytes / cost)
         training = TrainConfig(max_iters=n_steps, batch_size=12, lr=3e-3, min_lr=3e-4,
                                warmup_iters=10)
-        warm_up(config)
         ids_N, unseen_N = bpe.encode(text), bpe.encode(unseen)
         model = train(GPT(config, seed=1), ids_N, training)
         loss, _ = evaluate(model, unseen_N)

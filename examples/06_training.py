@@ -26,7 +26,6 @@ from npgpt import GPT, AdamW, GPTConfig, TrainConfig, plots, tales
 from npgpt.batches import sample_batch
 from npgpt.ngram import NgramModel
 from npgpt.optim import learning_rate
-from npgpt.run.warmup import warm_up
 from npgpt.train import evaluate
 
 RATE = 5e-3  # of the training in part 2
@@ -147,7 +146,6 @@ def main(quick=False, figures=FIGURES):
         tokenizer.vocab_size, block_size=64, n_layer=2, n_head=4, n_embd=32 if quick else 64,
         bias=False,
     )
-    warm_up(config)
     settings = TrainConfig(
         max_iters=60 if quick else 500, batch_size=12, lr=RATE, min_lr=RATE / 10, warmup_iters=20,
         eval_interval=20 if quick else 50,

@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 from npgpt import plots
+from npgpt.run.compiling import announced
 from npgpt.text import visible
 
 FIGURES = Path(__file__).parent / "figures"
@@ -21,7 +22,8 @@ def run(main):
     parser = parser_of(inspect.getmodule(main).__doc__, "a few seconds, and cruder results")
     parser.add_argument("--write", action="store_true", help="draw the figure that CONCEPTS.md has")
     args = parser.parse_args()
-    main(quick=args.quick, figures=figures_of(FIGURES, args.write))
+    with announced(sys.stdout):
+        main(quick=args.quick, figures=figures_of(FIGURES, args.write))
 
 
 def parser_of(doc, quick):

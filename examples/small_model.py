@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from npgpt import GPT, AdamW, BPETokenizer, GPTConfig, TrainConfig, tales
 from npgpt.batches import split_text
-from npgpt.run.warmup import warm_up
 from npgpt.train import training_steps
 
 
@@ -45,7 +44,6 @@ def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text)
         max_iters=50 if quick else 500, batch_size=12, lr=5e-3, min_lr=5e-4, warmup_iters=20,
         seed=seed,
     )
-    warm_up(config)
     model = GPT(config, seed=seed)
     print(f"training a GPT with {model.num_parameters():,} parameters on {len(train_ids):,} tokens "
           f"of tales, {training.max_iters} steps")

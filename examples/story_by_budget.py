@@ -17,7 +17,6 @@ from small_model import tokenized_tales, train
 from npgpt import GPT, GPTConfig, TrainConfig, plots, tales
 from npgpt.families.size import flops_per_token
 from npgpt.reward.verify import derivable
-from npgpt.run.warmup import warm_up
 from npgpt.train import evaluate
 
 WIDTHS = {1e9: 8, 1e10: 16, 1e11: 48, 1e12: 96, 1e13: 128}  # FLOPs -> channels
@@ -41,7 +40,6 @@ def story_of(FLOPs, channels, tokenizer, train_ids, val_ids):
     rate = 0.04 / channels**0.5
     training = TrainConfig(max_iters=steps, batch_size=BATCH, lr=rate, min_lr=rate / 10,
                            warmup_iters=min(20, steps // 10), seed=1)
-    warm_up(config)
     model = train(GPT(config, seed=1), train_ids, training)
     loss, _ = evaluate(model, val_ids[:8_000])
     told = model.generate(tokenizer.encode("\n\n"), TOKENS, seed=1)

@@ -35,7 +35,7 @@ class KVCache:
     def extend(self, layer, k_BHTD, v_BHTD):
         """Add the keys and values of T new tokens to a layer; return all of its S + T."""
         B, H, T, D = k_BHTD.shape
-        if layer not in self.layers:
+        if layer not in self.layers:  # all of it at once: to grow is to copy what was read
             self.layers[layer] = np.empty((2, B, H, self.longest, D), k_BHTD.dtype)
         kv, end = self.layers[layer], self.length + T
         kv[0, :, :, self.length : end], kv[1, :, :, self.length : end] = k_BHTD, v_BHTD
@@ -68,7 +68,7 @@ class CachedLogits:
             cache.length = length
             groups[rows] = context_BT, cache
         self.groups = groups
-        order = np.argsort(np.concatenate(list(groups)))
+        order = np.argsort(np.concatenate(list(groups)))  # groups are by length; rows as they came
         return np.concatenate(parts)[order]
 
     def _continued(self, rows, context_BT):
@@ -87,6 +87,7 @@ def window_start(length, block_size):
     >>> [window_start(length, 4) for length in range(3, 10)]
     [0, 0, 2, 2, 4, 4, 6]
     """
+    # Half is a compromise: a longer step forgets more at once, a shorter one computes more often.
     step = max(1, block_size // 2)
     return -(-max(0, length - block_size) // step) * step
 
@@ -167,10 +168,11 @@ def decoding_steps(
     stops = list(stop) if isinstance(stop, Iterable) else [] if stop is None else [stop]
     if not all(isinstance(token, Integral) for token in stops):
         raise TypeError(f"stop={stop!r}: give token ids (tokenizer.encode)")
+    # One generator for all rows would draw for a row what depends on how many rows go on.
     row_seeds = np.random.SeedSequence(seed).spawn(len(prompts))
     rngs = [np.random.default_rng(row_seed) for row_seed in row_seeds]
 
-    def loop():
+    def loop():  # inside, because a generator's own body begins at its first step, checks included
         finished_B = np.zeros(len(prompts), dtype=bool)
         contexts = [prompt[window_start(len(prompt), block_size) :] for prompt in prompts]
         for _ in range(max_new_tokens):
@@ -184,9 +186,11 @@ def decoding_steps(
             for b in np.flatnonzero(~finished_B):  # a finished row repeats its stop token
                 next_B[b] = sampling.draw(logits_BV[b], rngs[b], contexts[b])
             yield Step(next_B, logits_BV, finished_B)
+            # After the step is shown, so that a stop token is part of the text, if only its last.
             finished_B |= np.isin(next_B, stops)
             if finished_B.all():
                 return
+            # A copy of every context for each token, which beside the model costs nothing.
             contexts = [np.append(*pair) for pair in zip(contexts, next_B, strict=True)]
             contexts = [context[window_start(len(context), block_size) :] for context in contexts]
 

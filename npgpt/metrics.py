@@ -6,7 +6,7 @@
     val_bits_per_byte   the same in a unit that does not depend on the tokenizer
     lr, grad_norm       learning rate; length of the gradient before clipping
     update_ratio        length of the step over the length of the weights, where it was measured
-    seconds             of training since the run's beginning, evaluations left out
+    seconds             of training since the run's beginning, without evaluations and compiling
 
 With a reward, `npgpt.reward.draws.Rewarded.measured` adds four columns of the stories of that step,
 before it: reward, valid, entropy, kl; and loss is of the policy, in the reward's unit.
@@ -147,3 +147,14 @@ def bytes_per_token(ids_N, tokenizer):
     )
     return total / max(1, len(ids_N) - 1)
 
+
+def beside_floor(loss, floor):
+    """Return a line: how far a loss is above its `npgpt.batches.Floor`."""
+    part = "" if floor.share == 1 else f" (of {floor.share:.1%} of the draws, which are enumerated)"
+    level = f"{floor.name} {floor.nats:.4f}{part}"
+    if loss >= floor.nats:
+        return f"{level}: the loss is {loss / floor.nats - 1:.1%} above it"
+    return (
+        f"{level}: the loss is {1 - loss / floor.nats:.1%} BELOW it: by chance if the text is "
+        "short, or because the model memorised this text or sees what it is to predict"
+    )

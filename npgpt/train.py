@@ -2,12 +2,11 @@
 
 `npgpt train` calls `train` once its flags are read, its text is encoded and its folder is made.
 The rest of the program enters by three arguments: `watch` shows progress and hears signals, `ranks`
-shares each batch among processes, `dataset` has the objective of the kind of model.
+are the processes that share each batch, `dataset` has the objective of the kind of model.
 """
 
 import math
 import re
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd.compiling import stopwatch
 from npgpt.batches import NEXT_TOKEN
 from npgpt.checkpoint import (
     BEST,
@@ -69,7 +69,7 @@ class Step:
 
     grad_norm      L2 norm of all gradients as one vector, before clipping
     update_ratio   L2 norm of the step over the norm of the weights, every RATIO_INTERVAL steps
-    seconds        of the complete step; optimizer_seconds: of its optimizer alone
+    seconds        of the step, without compiling; optimizer_seconds: of its optimizer alone
     measured       what the objective tells of the step, such as `npgpt.metrics.REWARD_COLUMNS`
     """
 
@@ -83,14 +83,41 @@ class Step:
     measured: dict = field(default_factory=dict)
 
 
-def train(run, dataset, model, optimizer, watch, ranks=None):
-    """Train from `optimizer.steps` to the last step or until `watch.stop`; return True at the end.
+class Alone:
+    """The process of a run that has only one, as `npgpt.run.parallel.Ranks` are of one with more.
+
+    interrupted   the signals to stop that it received (`npgpt.run.signals`)
+    """
+
+    rank, size, is_main = 0, 1, True
+
+    def __init__(self):
+        self.interrupted = []
+
+    @property
+    def stopping(self):
+        return bool(self.interrupted)
+
+    def check_batch(self, batch_size):
+        pass
+
+    def check_same(self, settings):
+        pass
+
+    def average(self, parameters, loss):
+        return loss
+
+
+ALONE = Alone()  # the default of what reads no signal
+
+
+def train(run, dataset, model, optimizer, watch, ranks=ALONE):
+    """Train from `optimizer.steps` to the last step or `ranks.stopping`; return True at the end.
 
     run     a `npgpt.checkpoint.Run`, whose folder is there
     watch   a context manager, such as `npgpt.run.watch.Watch`, with two methods: `update` gets each
-            `Step`, `evaluated` each evaluation's text and loss. Its `stop` is true once training
-            is to stop after the step at hand
-    ranks   `npgpt.run.parallel.Ranks` if several processes share each batch; this is rank 0
+            `Step`, `evaluated` each evaluation's text and loss
+    ranks   `npgpt.run.parallel.Ranks` if several processes share each batch; this is the main one
 
     Raises FloatingPointError if the loss or a weight is not finite, OSError if a checkpoint cannot
     be saved; the previous checkpoint is still intact then.
@@ -100,6 +127,7 @@ def train(run, dataset, model, optimizer, watch, ranks=None):
     if metrics.missing:
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
               "without them")
+    # A run that was killed may have written samples and weights that its checkpoint is not at.
     drop_samples_after(optimizer.steps, folder / "samples.txt")
     drop_kept_after(optimizer.steps, folder)
     keep_at = steps_to_keep(config)
@@ -114,9 +142,9 @@ def train(run, dataset, model, optimizer, watch, ranks=None):
             watch.update(step)
             if step.step in keep_at:
                 keep(folder, model, step.step, config)
-            seconds += step.seconds
+            seconds += step.seconds  # of training alone: evaluations and files do not count
             # Checked once a step: a signal that arrives later stops after the next one.
-            last = bool(watch.stop) or step.step == config.max_iters
+            last = ranks.stopping or step.step == config.max_iters
             if last or step.step % config.eval_interval == 0:
                 val_loss, bits, text = evaluation(model, dataset, config, step)
                 metrics.add(step, val_loss, bits, seconds)
@@ -129,7 +157,7 @@ def train(run, dataset, model, optimizer, watch, ranks=None):
     return optimizer.steps >= config.max_iters
 
 
-def training_steps(model, optimizer, ids_N, config, ranks=None, objective=NEXT_TOKEN):
+def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_TOKEN):
     """Yield a `Step` for each optimizer step from `optimizer.steps` to config.max_iters.
 
     ids_N       the training text as token ids
@@ -143,37 +171,41 @@ def training_steps(model, optimizer, ids_N, config, ranks=None, objective=NEXT_T
     Raises FloatingPointError, with the weights as they were before the step, if the loss or the
     gradient is not finite.
     """
+    # The optimizer counts, since its steps are what a checkpoint saves and bias correction needs.
     for step in range(optimizer.steps, config.max_iters):
-        started = time.perf_counter()
+        started = stopwatch()
         lr = learning_rate(step, config)
         loss = 0.0
         with np.errstate(all="ignore"):  # a loss or norm that is not finite stops training below
             for batch, weight in micro_batches(model, ids_N, config, step, ranks, objective):
                 mean = batch.loss(model)
+                # Backward begins with the weight, not with 1: what adds up in .grad is the gradient
+                # of the whole batch's mean, and no pass over the gradients scales it.
                 mean.backward(np.asarray(weight, mean.dtype))
                 loss += weight * mean.item()
-        if ranks:
-            loss = ranks.average(optimizer.parameters, loss)
+        loss = ranks.average(optimizer.parameters, loss)
         if not math.isfinite(loss):
+            # Not skipped, as loops in half precision do: in float32 it is no accident of the range,
+            # but a rate that is too high or a fault, and to skip it hides both.
             raise FloatingPointError(f"the loss is {loss}; no weight was moved")
         before, ratio = None, None
         if step % RATIO_INTERVAL == 0:
             before = _weight_sample(optimizer.parameters)
-        optimizer_started = time.perf_counter()
-        grad_norm = optimizer.step(lr)
-        optimizer_seconds = time.perf_counter() - optimizer_started
-        optimizer.zero_grad()
+        optimizer_started = stopwatch()
+        grad_norm = optimizer.step(lr)  # which checks the gradient before it moves a weight
+        optimizer_seconds = stopwatch() - optimizer_started
+        optimizer.zero_grad()  # here, not before backward: an evaluation has their memory
         if before is not None:
             moved = _weight_sample(optimizer.parameters) - before
             # Not a product by NumPy's BLAS: its threads would spin for a while afterwards.
             length = np.sum(before**2)
             ratio = math.sqrt(np.sum(moved**2) / length) if length else None
-        seconds = time.perf_counter() - started
+        seconds = stopwatch() - started
         measured = getattr(objective, "measured", {})
         yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds, measured)
 
 
-def micro_batches(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
+def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN):
     """Yield (batch, weight) for each part of a step's batch; the weights of a step add up to 1.
 
     A batch in `gradient_accumulation_steps` parts takes less memory at a time. Each of several
@@ -181,15 +213,16 @@ def micro_batches(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
     model's `dropout_step` is set for each part.
     """
     parts, B = config.gradient_accumulation_steps, config.batch_size
-    rank, size = (ranks.rank, ranks.size) if ranks else (0, 1)
+    rank, size = ranks.rank, ranks.size
     for part in range(parts):
         first = part * B + rank * B // size
+        # No two parts of a run share a dropout mask, and a step that is repeated has its own again.
         model.dropout_step = (step * parts + part) * size + rank
         batch = objective.sample(
             ids_N, model.config.block_size, parts * B, seed=config.seed, step=step,
             rows=slice(first, first + B // size),
         )
-        yield batch, batch.counted * size / batch.asked
+        yield batch, batch.counted * size / batch.asked  # the mean over the ranks divides by size
 
 
 def evaluation(model, dataset, config, step):
@@ -198,6 +231,7 @@ def evaluation(model, dataset, config, step):
     The loss is computed on a part of the validation text, always the same part. Raises
     DivergedError if it or a weight is not finite: a checkpoint has to be worth loading.
     """
+    # Another sample each time, but the same targets: others would add their noise to the curve.
     objective, tokenizer, seed = dataset.objective, dataset.tokenizer, config.seed + step.step
     loss, _ = evaluate(
         model, dataset.val_ids, stride=config.eval_stride or None,
@@ -212,7 +246,7 @@ def evaluation(model, dataset, config, step):
     if config.sample_tokens:
         prompt = objective.example(dataset.val_ids, model.config.block_size, seed)
         if prompt is None:
-            prompt = tokenizer.encode(starting_prompt(tokenizer))
+            prompt = tokenizer.encode(starting_prompt(tokenizer))  # it begins a text of its own
         ids = dataset.write(model, tokenizer, prompt, config.sample_tokens, seed=seed)
         lines = tokenizer.decode(list(ids)).splitlines()
         text += "\n" + "".join(f"    {line}".rstrip() + "\n" for line in lines)
@@ -239,8 +273,7 @@ def evaluate(
     )
     with model.evaluating():
         for batch in batches:
-            loss = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
-            total += loss.item() * batch.counted
+            total += batch.loss(model).item() * batch.counted
             count += batch.counted
             if progress:
                 progress(batch.counted)
@@ -294,6 +327,7 @@ def drop_samples_after(last_step, path):
 
 def _weight_sample(parameters):
     """Return a copy of about RATIO_WEIGHTS weights, evenly from all of them, in float64."""
+    # Every n-th may fall on the same columns of a matrix; for one ratio in a log that will do.
     step = -(-sum(weight.size for weight in parameters.values()) // RATIO_WEIGHTS)
     parts = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
     return np.concatenate(parts, dtype=np.float64)

@@ -17,10 +17,10 @@ Backward recomputes the weights of a block as e^(z - lse). With da_ts = dy_t . v
     dz_ts = a_ts (da_ts - dy_t . y_t)                dq_t = sum_s dz_ts k_s / sqrt(D)
     dv_s  = sum_t a_ts dy_t                          dk_s = sum_t dz_ts q_t / sqrt(D)
 
-where dy_t . y_t = sum_s a_ts da_ts, because y_t = sum_s a_ts v_s. The subtracted terms belong to a
-query, so the products add them: z - lse is (q_t . k_s - lse_t sqrt(D)) / sqrt(D). Both terms are
-rounded, which makes a weight wrong by about |z| units of the last digit: with scores beyond 1e6 in
-float32 no digit of the gradients is right, and they may be NaN.
+where dy_t . y_t = sum_s a_ts da_ts, because y_t = sum_s a_ts v_s. A query has one lse and one
+dy . y, so a product starts its sums from them: z - lse is (q_t . k_s - lse_t sqrt(D)) / sqrt(D).
+Both terms are rounded, which makes a weight wrong by about |z| units of the last digit: with scores
+beyond 1e6 in float32 no digit of the gradients is right, and they may be NaN.
 
 A block of weights is stored [key, query]: the queries are side by side in a vector, so that their
 maxima, sums and exponentials are vectors too. The five products of a block are a module of their
@@ -83,21 +83,23 @@ def loops_with(products):
         scale = lse.dtype.type(1 / math.sqrt(D))
         extras, taken = not only_causal(visible), -1
         products.open_tiles()
+        # Threads share blocks of queries, because there may be fewer heads than threads.
         for job in range(jobs * thread // threads, jobs * (thread + 1) // threads):
             z, block = job // blocks, job % blocks
             b, h = z // H, z % H
             group = b * G + h * G // H
-            # First, last, second, last but one: the later of two halves has no more work.
+            # First, last, second, last but one, ...: if causal, a later block reads more keys. So
+            # any two in a row are about the same work, and so are the threads' shares.
             t0 = BLOCK * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
             q, y, k, v = heads(table, 0, z, group, H, G, T, S, D, lse)
-            if group != taken:
+            if group != taken:  # jobs of a head follow each other: it is copied once a thread
                 products.take_keys(k, S, D, keys_SD, room)
                 products.take_keys(v, S, D, values_SD, room)
                 taken = group
             n = min(BLOCK, T - t0)
             products.take_queries(q, t0, n, D, False, queries, room)
             for t in range(BLOCK):
-                m[t], total[t] = np.finfo(lse.dtype).min, 0
+                m[t], total[t] = np.finfo(lse.dtype).min, 0  # -inf less -inf would be NaN
             first, whole, end = keys_read(visible, t0, n, S)
             s0 = first
             while s0 < end:
@@ -136,6 +138,8 @@ def loops_with(products):
         minus_lse, minus_dot, errors = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
         scale, extras = lse.dtype.type(1 / math.sqrt(D)), not only_causal(visible)
         products.open_tiles()
+        # A unit is not shared, because all of its queries add to the same dk and dv. With fewer
+        # units than threads some threads idle, where partial sums might pay for their memory.
         first_job = units * thread // threads * jobs
         for job in range(first_job, units * (thread + 1) // threads * jobs):
             unit, h_in_group = job // jobs, job % readers
@@ -158,6 +162,7 @@ def loops_with(products):
                 first, whole, end = keys_read(visible, t0, n, S)
                 adds = t0 > 0 or h_in_group > 0
                 if h_in_group == 0:
+                    # The first block of queries writes its keys' sums instead of adding to them.
                     begin_sums(dk, dv, read_before, end if t0 > 0 else first, D)
                 read_before = end
                 s0 = first

@@ -128,7 +128,7 @@ def _hide(a_SQ, keys):
     for i in range(keys):
         first = _first_query(i, True)
         a = _row(a_SQ, i, first)[:LANES]
-        unread = np.int32(i - first)
+        unread = np.int32(i - first)  # of 32 bits: comparisons fill vectors as float32 does
         for t in range(LANES):
             a[t] = -np.inf if np.int32(t) < unread else a[t]
         _clear_vector_before(a_SQ, i, first)

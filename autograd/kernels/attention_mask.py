@@ -59,11 +59,11 @@ def keys_read(visible, t0, n, S):
 @helper
 def restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale):
     bias_BHTS, keys_BS, unit = visible.bias_BHTS, visible.keys_BS, a_SQ.dtype.type(1) / scale
-    for t in range(min(n, bias_BHTS.shape[2])):
+    for t in range(min(n, bias_BHTS.shape[2])):  # none, if there is no bias
         bias_S = _scores_of(bias_BHTS, b, h, t0 + t, s0)[:keys]
         for i in range(keys):
             a_SQ[i * BLOCK + t] += bias_S[i] * unit
-    for i in range(min(keys, keys_BS.shape[1])):
+    for i in range(min(keys, keys_BS.shape[1])):  # last: a masked key's bias may be NaN
         if not keys_BS[b, s0 + i]:
             for t in range(BLOCK):
                 a_SQ[i * BLOCK + t] = -np.inf

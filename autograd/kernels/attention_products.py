@@ -86,7 +86,7 @@ def scores(keys_SD, s0, queries, begin, add, keys, n, D, diagonal, a_SQ, room):
     while i > 0:  # the last tiles are the tallest, because they have the fewest queries
         height = tile_height(i)
         i -= height
-        j = i // lanes * lanes if diagonal else 0
+        j = i // lanes * lanes if diagonal else 0  # vectors before it have no reader of key i
         while j < n:
             panel = j // width * width
             end = min(n, panel + width)
@@ -122,7 +122,7 @@ def add_keys(a_SQ, keys, n, diagonal, careful, x, x_SD, s0, S, y, t0, D, add, ro
     exact = careful and diagonal and not all_finite(x_SD[s0 * row : (s0 + keys) * row])
     i = 0
     while i < n:
-        height = 1 if exact else tile_height(n - i)
+        height = 1 if exact else tile_height(n - i)  # slow, but right, and nearly never needed
         depth = min(keys, i + height) if diagonal else keys
         _row_of_tiles(a_SQ, i, 1, BLOCK, x_SD, s0 * row, row, c, (t0 + i) * c_row, c_row,
                       depth, height, D, add)
@@ -170,5 +170,5 @@ def copy_rows(x, t0, rows, D, y):
 def all_finite(x):
     total = x.dtype.type(0)
     for i in range(x.size):
-        total += x[i] * x.dtype.type(0)
+        total += x[i] * x.dtype.type(0)  # NaN from here on if it is infinite or NaN
     return total == 0

@@ -25,6 +25,7 @@ from numba.core import serialize
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, CompileResult
 
+from autograd.compiling import told
 from autograd.kernels.tiles import TILE
 
 HERE = Path(__file__).parent
@@ -39,11 +40,6 @@ SETTINGS = (
     "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_FLAGS", "LLVM_REFPRUNE_PASS", "LOOP_VECTORIZE",
     "OPT", "SLP_VECTORIZE", "USING_SVML",
 )
-
-# Functions of a kernel's `_Cache` and its types, called before it is compiled. If one raises an
-# error, the kernel is not compiled, and its caller gets the error.
-listeners = []
-
 
 def kernel(function):
     """Return a parallel function for Python, compiled for each dtype at the first call."""
@@ -93,7 +89,11 @@ class _Compiler(Compiler):
         return super().define_pipelines()
 
     def _compile_core(self):
-        with _libraries_are(_Part, self.state.targetctx.codegen()):
+        function = self.state.func_id
+        with (
+            told(function.func_name, cache_folder(function.filename)),
+            _libraries_are(_Part, self.state.targetctx.codegen()),
+        ):
             return super()._compile_core()
 
 
@@ -176,8 +176,6 @@ class _Cache:
                 with _libraries_are(JITCodeLibrary, codegen):
                     stored = serialize.loads(content[32:])
                     return CompileResult._rebuild(target_context, *stored)
-        for listener in listeners:
-            listener(self, types)
         return None
 
     def save_overload(self, types, result):

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from npgpt.book.sources import Sources
+from npgpt.exercises import NAMES, load
 from npgpt.files import atomic_write
 from npgpt.folders import new_folder
 
@@ -142,8 +143,6 @@ class Book:
         return address + ("#" + anchor if anchor else "")
 
     def _exercises(self):
-        from npgpt.exercises import NAMES, load
-
         text = "# Exercises\n\n"
         for number in range(1, len(NAMES) + 1):
             exercise = load(number)

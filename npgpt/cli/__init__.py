@@ -18,9 +18,11 @@ import warnings
 
 import numpy as np
 
+from npgpt.checkpoint import SHIPPED, latest_run, versions
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.config import nearest
 from npgpt.files import quoted
+from npgpt.run.compiling import announced
 
 COMMANDS = {
     "train": "train a model on a text; writes a run folder",
@@ -45,6 +47,8 @@ examples:
 # These write files, or their status is the answer; they go on without a reader.
 TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "book", "compare", "warm-up",
               "exercise")
+# Their standard output is for a person, and says what is compiled; of the others it is the answer.
+SAID_IN_OUTPUT = ("train", "warm-up")
 # Errors for input that a command cannot use; the message tells the user what to do.
 BEYOND = (OverflowError, RecursionError, IndexError)
 REFUSALS = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, *BEYOND)
@@ -60,7 +64,8 @@ def main(argv=None):
             output.goes_on = False
             args = _parsed(argv)
             output.goes_on = args.command in TO_THE_END
-            status = _module(args.command).run(args) or 0
+            with announced(sys.stdout if args.command in SAID_IN_OUTPUT else sys.stderr):
+                status = _module(args.command).run(args) or 0
             output.flush()
             if output.full:
                 raise output.full
@@ -117,8 +122,6 @@ def _in_words(error):
 
 def model_or_default(name):
     """Return the MODEL that a user named; without one the default, which standard error names."""
-    from npgpt.checkpoint import SHIPPED, latest_run
-
     if name is None:
         name = latest_run()
         what = "the package's own" if name == SHIPPED else "the latest run"
@@ -160,8 +163,6 @@ def _parsed(argv):
         parser.error(f"unknown argument {' unknown argument '.join(near)}")
     if args.command is None:
         if args.version:
-            from npgpt.checkpoint import versions
-
             print(", ".join(f"{package} {version}" for package, version in versions().items()))
         else:
             parser.print_help()

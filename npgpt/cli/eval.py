@@ -14,11 +14,8 @@ from npgpt.families import family
 from npgpt.families.models import load_model
 from npgpt.fast.weights import KINDS, decodes, use_weights
 from npgpt.io.tokens import open_dataset, open_run
-from npgpt.metrics import bits_per_byte, bytes_per_token
+from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
-from npgpt.run.summary import beside_floor
-from npgpt.run.warmup import warm_up
-from npgpt.tokenizers import BPETokenizer
 
 
 def add_arguments(parser):
@@ -46,8 +43,6 @@ def run(args):
     if kinds and not decodes(model):
         raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
     precision = training.matmul_precision
-    warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            precision=precision)
     objective = family(training.arch).Objective(tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:

@@ -16,10 +16,8 @@ from npgpt.files import read_given
 from npgpt.generate import decoding_steps
 from npgpt.io.corpora import decode_whole
 from npgpt.run.estimate import read_bandwidth
-from npgpt.run.warmup import warm_up
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.text import TextStream, decoded, starting_prompt
-from npgpt.tokenizers import BPETokenizer
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\
@@ -74,8 +72,6 @@ def run(args):
     model = use_weights(loaded.model, args.weights)
     continues = family(arch).write is continue_text
     _check_flags(args, arch, continues)
-    warm_up(model.config, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False,
-            weights=args.weights)
     objective = family(arch).Objective(tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     if args.seed is None and args.temperature != 0 and not args.interactive:
@@ -97,8 +93,6 @@ def run(args):
         print_json(result | ({"stats": writer.stats()} if args.stats else {}))
         return None
     shown, prompt_T = prompt.lstrip("\n"), tokenizer.encode(prompt)
-    if writer.n == 1:
-        _show(shown)
     writer.write(prompt_T, _show, shown)
     print()
     return writer.print_stats()
@@ -115,10 +109,11 @@ class Writer:
     def write(self, prompt_T, show, prompt=""):
         """Return the continuations of a prompt, as dicts, and show them.
 
-        show     called with text: of a single continuation as it comes, of several with each, after
-                 `prompt`, when all are complete
+        show     called with text: `prompt` and a single continuation as it comes, from the first
+                 token on, as a kernel may have to be compiled before it; of several with each, when
+                 all are complete
         """
-        args = self.args
+        args, lead = self.args, prompt
         texts = [TextStream(self.tokenizer, args.stop or ()) for _ in range(self.n)]
         samples = [{"text": "", "tokens": 0, "ids": []} for _ in texts]
         self.times = [time.perf_counter()]
@@ -135,14 +130,15 @@ class Writer:
                     found = self._logprobs(step.logits_BV[b], token)
                     sample.setdefault("logprobs", []).append(found)
                 if self.n == 1:
-                    show(text)
+                    show(lead + text)
+                    lead = ""
                 step.finished_B[b] = texts[b].ended
             self.times.append(time.perf_counter())
         for i, (sample, text) in enumerate(zip(samples, texts, strict=True), 1):
             rest = text.end()
             sample["text"] += rest
             sample["tokens"] = len(sample["ids"])
-            show(rest if self.n == 1 else f"--- {i} of {self.n}\n{prompt}{sample['text']}\n")
+            show(lead + rest if self.n == 1 else f"--- {i} of {self.n}\n{prompt}{sample['text']}\n")
         return samples
 
     def _logprobs(self, logits_V, token):

@@ -3,17 +3,16 @@
 The column "transpose" has the gap between <u, J v> and <J^T u, v>, with J v by a complex step.
 """
 
-import sys
 import time
 
 import numpy as np
 
-from autograd import OPS, backend
+from autograd import OPS, Tensor, backend, cross_entropy, linear, rms_norm, tanh
 from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
+from npgpt import plots
 from npgpt.cli import print_json
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
-from npgpt.run.warmup import calls_of_all, compile_all
 
 NAMES = 30  # columns for the names of ops
 SOURCES = {
@@ -51,8 +50,6 @@ def run(args):
         for name in ops:
             cases_of(name)  # raises an error for a name without cases, before any table
     started = time.perf_counter()
-    if len(ops) > 1 and backend.name == "numba":
-        compile_all(calls_of_all(dtype=np.float64), sys.stderr)
     if not args.json:
         _print_heading("parameter" if args.model else "op")
     arch, seed, rows = args.arch or TrainConfig.arch, args.seed, []
@@ -145,8 +142,6 @@ def _print_row(row):
 
 def _plot(args):
     """Draw the error against the step: a valley for differences, none for complex steps."""
-    from npgpt import plots
-
     plots.figure()  # raises an error first if matplotlib is missing
     steps = 2.0 ** np.arange(-40, 1)
     dtypes = {
@@ -167,8 +162,6 @@ def _plot(args):
 
 def _small_network(seed):
     """Return (f, inputs): a norm, a linear layer, a tanh and a loss, of order one."""
-    from autograd import Tensor, cross_entropy, linear, rms_norm, tanh
-
     rng = np.random.default_rng(seed)
     shapes = {"x": (4, 6), "scale": (6,), "weight": (6, 5), "bias": (5,)}
     inputs = {n: Tensor(rng.normal(size=s), requires_grad=True) for n, s in shapes.items()}

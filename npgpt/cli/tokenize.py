@@ -8,7 +8,6 @@ from npgpt.checkpoint import runs_near
 from npgpt.cli import print_json
 from npgpt.families.models import tokenizer_in
 from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
-from npgpt.run.warmup import warm_up
 from npgpt.text import visible
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
@@ -30,7 +29,6 @@ def add_arguments(parser):
 
 def run(args):
     tokenizer = _tokenizer(args.tokenizer)
-    warm_up(None, byte_pairs=isinstance(tokenizer, BPETokenizer), trains=False)
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))

@@ -5,14 +5,14 @@ import glob
 import hashlib
 import os
 import re
+import signal
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from autograd import backend, using_matmul_precision
+from autograd import backend, compiling, using_matmul_precision
 from autograd.precision import PRECISIONS
 from npgpt import reward
 from npgpt.batches import check_length
@@ -30,19 +30,18 @@ from npgpt.checkpoint import (
 from npgpt.cli.settings import read_settings
 from npgpt.config import REWARD_SWITCHES, RUN_FORMAT, SPLITS, TrainConfig, check_reward
 from npgpt.families import FAMILIES, family, grown
+from npgpt.families.models import load_model
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
+from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory
-from npgpt.run.summary import print_results, print_summary
-from npgpt.run.warmup import warm_up
+from npgpt.run.parallel import join_ranks, run_worker
+from npgpt.run.summary import draw_loss, print_results, print_summary
 from npgpt.run.watch import Watch
-from npgpt.tokenizers import BPETokenizer
 from npgpt.train import train
 
-# Set by the launchers of Open MPI, MPICH and Slurm in each process.
-LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
 CHOICES = {
     "split": SPLITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS,
     **{name: tuple(filter(None, values)) for name, values in REWARD_SWITCHES.items()},
@@ -118,58 +117,51 @@ def run(args):
     if args.profile < 0 or (args.profile and args.check):
         raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
     with ExitStack() as stack:
-        ranks = None
-        if any(name in os.environ for name in LAUNCHED):
-            from npgpt.run.parallel import join_ranks
-
-            ranks = stack.enter_context(join_ranks())
-        main_rank = ranks is None or ranks.rank == 0
-        if ranks:
-            program = {"backend": backend.name, "run format": RUN_FORMAT}
-            ranks.check_same(vars(args) | program | versions())
+        ranks = stack.enter_context(join_ranks())
+        if not ranks.is_main:
+            compiling.listeners.clear()  # one of them says what is compiled
+        program = {"backend": backend.name, "run format": RUN_FORMAT}
+        ranks.check_same(vars(args) | program | versions())
         begin = _continued if args.resume else _started
-        run, dataset, model, optimizer, compile_kernels = begin(args, ranks, stack)
+        run, dataset, model, optimizer = begin(args, ranks, stack)
         if run.training.reward:
             dataset = reward.rewarded(dataset, model, optimizer, run.training, ranks)
-        if ranks:
-            tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
-            found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
-            ranks.check_same(asdict(run.model) | asdict(run.training) | found)
-            ranks.check_batch(run.training.batch_size)
-        if main_rank:
-            print_summary(run, dataset, model, first_step=optimizer.steps, ranks=ranks,
-                          trains=not args.check)
-        compile_kernels()
+        tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
+        found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
+        ranks.check_same(asdict(run.model) | asdict(run.training) | found)
+        ranks.check_batch(run.training.batch_size)
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
+        if not ranks.is_main:
+            with divergence_explained(run, dataset, model, optimizer, ranks):
+                run_worker(run, dataset, model, optimizer, ranks)
+            return 0  # so that mpirun waits until the first rank has saved
+        print_summary(run, dataset, model, ranks=ranks, first_step=optimizer.steps,
+                      trains=not args.check)
         if args.check:
-            from npgpt.run.diagnostics import check_model
-
             check_model(model, dataset.train_ids, run.training, dataset.objective)
             return 0
         if run.training.reward and not args.resume:
             dataset.objective.check()
-        if main_rank and not args.resume:
+        if not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer, stack)
-        elif main_rank and args.max_iters:
+        elif args.max_iters:
             set_max_iters(run)
             print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
                   f"{learning_rate(optimizer.steps, run.training):.1e} next")
-        if not main_rank:
-            from npgpt.run.parallel import run_worker
-
-            run_worker(run, dataset, model, optimizer, ranks)
-            return 0  # so that mpirun waits until the first rank has saved
-        watch = Watch(run, dataset, model, optimizer, ranks, args.profile)
-        if train(run, dataset, model, optimizer, watch, ranks):
-            print_results(run, dataset, model)
+        watch = Watch(run, optimizer, ranks, args.profile)
+        with divergence_explained(run, dataset, model, optimizer, ranks):
+            finished = train(run, dataset, model, optimizer, watch, ranks)
+        if finished:
+            draw = reward.draw_reward if run.training.reward else draw_loss
+            print_results(run, dataset, model, draw)
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
               f"    npgpt train --resume --out {quoted(run.folder)}")
-        return watch.stop.exit_status()
+        return 128 + [*ranks.interrupted, signal.SIGTERM][0]  # the latter if another rank has one
 
 
 def _started(args, ranks, stack):
-    """Return (Run, Dataset, model, optimizer, what compiles the kernels) of a new run."""
+    """Return (Run, Dataset, model, optimizer) of a new run."""
     initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
     check_reward(training)
@@ -178,37 +170,30 @@ def _started(args, ranks, stack):
                          "is rewarded; give --init-from a run of the tales")
     kind, bpe_size = _tokens(args, preset, training.corpus)
     folder = Path(args.out) if args.out else _default_folder(training)
-    if ranks and (args.check or "-" in training.corpus):
+    if ranks.size > 1 and (args.check or "-" in training.corpus):
         raise ValueError(
             "--check and standard input are for a single process: start it without mpirun, or give "
             "all ranks a file with --corpus"
         )
-    main_rank = ranks is None or ranks.rank == 0
-    if main_rank and not args.check:
+    if ranks.is_main and not args.check:
         refuse_taken(folder)
     kind_of_model = family(training.arch)
-    config = kind_of_model.Config(vocab_size=bpe_size or 1, **settings)
-    tokenizer = None
-    if initial:
-        tokenizer = initial.tokenizer
-        config = replace(config, vocab_size=tokenizer.vocab_size)
-    check_memory(config, training, ranks.size if ranks else 1)
-    byte_pairs = bpe_size is not None or isinstance(tokenizer, BPETokenizer)
-    kernels = _warm_up(config, training, byte_pairs, main_rank)
+    tokenizer = initial.tokenizer if initial else None
+    # Settings are refused before the text is read, which can take long and tells the vocabulary.
+    known = tokenizer.vocab_size if tokenizer else bpe_size or 1
+    check_memory(kind_of_model.Config(vocab_size=known, **settings), training, ranks.size)
     dataset = open_dataset(
         kind_of_model, training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
         grow=initial is not None,
     )
-    if not byte_pairs and isinstance(dataset.tokenizer, BPETokenizer):  # of token files
-        warm_up(None, byte_pairs=True, shown=main_rank)
     dataset.objective.check_stride(training.eval_stride or None)
-    config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
+    config = kind_of_model.Config(vocab_size=dataset.tokenizer.vocab_size, **settings)
     check_length(dataset.train_ids, config.block_size, "training")
     check_length(dataset.val_ids, config.block_size, "validation")
     new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
     if new:
         model = grown(initial.model, config, training.seed)
-        if main_rank:
+        if ranks.is_main:
             shown = repr(b"".join(new[:40]).decode()) + "..." * (len(new) > 40)
             tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "
                        f"new tokens: {shown}")
@@ -218,7 +203,7 @@ def _started(args, ranks, stack):
     else:
         model = kind_of_model.Model(config, seed=training.seed)
     run = Run(folder, config, training, dataset.source)
-    return run, dataset, model, _optimizer(model, training), kernels
+    return run, dataset, model, _optimizer(model, training)
 
 
 def _optimizer(model, training):
@@ -244,7 +229,7 @@ def _continued(args, ranks, stack):
             "and name the run's folder with --out, or start a new run without --resume"
         )
     folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
-    if ranks is None or ranks.rank == 0:
+    if ranks.is_main:
         lock_run(folder, stack)
     model, tokenizer, run = load_run(folder)
     optimizer = _optimizer(model, run.training)
@@ -253,16 +238,8 @@ def _continued(args, ranks, stack):
         if args.max_iters <= optimizer.steps:
             raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
         run = replace(run, training=replace(run.training, max_iters=args.max_iters))
-    byte_pairs = isinstance(tokenizer, BPETokenizer)
-    kernels = _warm_up(run.model, run.training, byte_pairs, ranks is None or ranks.rank == 0)
     dataset = open_run(run, family(run.training.arch), stack, tokenizer, args.corpus)
-    return run, dataset, model, optimizer, kernels
-
-
-def _warm_up(config, training, byte_pairs, shown):
-    """Compile what the text needs; return a function that compiles what the model needs."""
-    warm_up(None, byte_pairs=byte_pairs, shown=shown)
-    return partial(warm_up, config, shown=shown, precision=training.matmul_precision)
+    return run, dataset, model, optimizer
 
 
 def _tokens(args, preset, corpus):
@@ -286,8 +263,6 @@ def _initial(args):
 
     Raises ValueError, which says what to leave out, for settings that ask for a different model.
     """
-    from npgpt.families.models import load_model
-
     initial = load_model(args.init_from)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
     given = _given(args)

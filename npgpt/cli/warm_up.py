@@ -1,12 +1,20 @@
 """`npgpt warm-up`: compile all kernels at once, for an image or a classroom."""
 
-import sys
+from dataclasses import fields
 
 import numpy as np
 
-from autograd import backend
-from npgpt.fast.weights import KINDS
-from npgpt.run.warmup import calls_of, calls_of_all, compile_all
+from autograd import Tensor, backend, log_softmax, softmax, using_matmul_precision
+from npgpt.families import FAMILIES
+from npgpt.fast.weights import KINDS, decodes, use_weights
+from npgpt.optim import AdamW
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
+
+# The settings of a tiny model of any kind; 0 derives a setting from the others.
+TINY = {
+    "block_size": 32, "n_layer": 1, "n_head": 1, "n_embd": 4, "n_kv_head": 0, "n_inner": 0,
+    "n_decoder_layer": 0, "head_size": 0, "dropout": 0.1,
+}
 
 
 def add_arguments(parser):
@@ -16,13 +24,39 @@ def add_arguments(parser):
 def run(args):
     if backend.name != "numba":
         raise ValueError("AUTOGRAD_BACKEND=numpy compiles nothing; leave it unset")
-    compile_all(every_call(), sys.stdout)
+    call_all()
     print("all kernels are compiled")
 
 
-def every_call():
-    """Return functions without arguments that call each kernel, for all types and precisions."""
-    calls = calls_of(None, byte_pairs=True) + calls_of_all(dtype=np.float64)
-    for weights in KINDS:
-        calls += calls_of_all(weights=weights)
-    return calls + calls_of_all(precision="bfloat16")
+def call_all():
+    """Call every kernel, for all types and precisions."""
+    learn_and_encode()
+    for dtype, precision in (
+        (np.float32, "float32"), (np.float32, "bfloat16"), (np.float64, "float32")
+    ):
+        x_NC = Tensor(np.zeros((1, 2), dtype), requires_grad=True)
+        (softmax(x_NC) + log_softmax(x_NC)).sum().backward()  # which no model calls
+        with using_matmul_precision(precision):
+            for kind in FAMILIES.values():
+                train_and_write(kind, dtype)
+
+
+def learn_and_encode():
+    tokenizer = BPETokenizer.train("hug hug pug", 257)
+    tokenizer.decode(tokenizer.encode("hugs"))
+
+
+def train_and_write(kind, dtype):
+    """Take a training step with a tiny model of a family, and write from each storage it has."""
+    tokenizer = CharTokenizer("ab", kind.Objective.special_tokens)
+    settings = {field.name: TINY[field.name] for field in fields(kind.Config) if field.name in TINY}
+    model = kind.Model(kind.Config(vocab_size=tokenizer.vocab_size, **settings), dtype=dtype)
+    length = model.config.block_size
+    ids_N = np.zeros(2 * length, np.int64)
+    batch = kind.Objective(tokenizer).sample(ids_N, length, 1, seed=0, step=0)
+    batch.loss(model).backward()
+    AdamW(model.parameters()).step()
+    prompt_T = batch.inputs[0][0]
+    list(kind.write(model, tokenizer, prompt_T, 1))
+    for storage in KINDS if decodes(model) and dtype == np.float32 else ():
+        list(kind.write(use_weights(model, storage), tokenizer, prompt_T[:1], 1))

@@ -126,7 +126,7 @@ class Denoising:
 
     def surprise(self, ids_T, hidden_T):
         """Return the best predictor's loss in nats; None if no grammar derives the story."""
-        from npgpt import tales  # needed for this only
+        from npgpt import tales  # here: it makes the grammar, for tales only
         from npgpt.families import floors
 
         story = self.tokenizer.pieces(ids_T)

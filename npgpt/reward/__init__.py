@@ -8,9 +8,9 @@
 from the model instead of a text.
 """
 
-from npgpt.reward.draws import Rewarded, remember, rewarded
+from npgpt.reward.draws import Rewarded, draw_reward, remember, rewarded
 
-__all__ = ["Rewarded", "remember", "rewarded"]
+__all__ = ["Rewarded", "draw_reward", "remember", "rewarded"]
 
 # Defaults of `npgpt train --reward` in place of a preset's.
 DEFAULTS = {

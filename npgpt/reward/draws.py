@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from npgpt import plots, tales
 from npgpt.batches import NextToken
 from npgpt.fast.weights import use_weights
 from npgpt.metrics import REWARD_COLUMNS
@@ -209,7 +210,7 @@ def remember(model, optimizer, config):
         })
 
 
-def rewarded(dataset, model, optimizer, config, ranks=None):
+def rewarded(dataset, model, optimizer, config, ranks):
     """Return a `npgpt.train.Dataset` of tales with the objective `Rewarded`, after `remember`.
 
     Raises ValueError for a model that cannot learn so.
@@ -217,7 +218,7 @@ def rewarded(dataset, model, optimizer, config, ranks=None):
     if not (dataset.objective.left_to_right and dataset.objective.every_token):
         raise ValueError("--reward: a model that fills gaps writes no story from its beginning; "
                          "give --init-from a run of arch gpt or llama")
-    if ranks:
+    if ranks.size > 1:
         raise ValueError("--reward is for a single process: start it without mpirun")
     if model.config.dropout:
         raise ValueError("--reward: a model with dropout is not the one that drew the stories; "
@@ -234,3 +235,10 @@ def rewarded(dataset, model, optimizer, config, ranks=None):
         optimizer.extra_state.get("drawn"),
     )
     return replace(dataset, objective=objective)
+
+
+def draw_reward(run, rows, *_):
+    """Draw reward.png of a run that learned from a reward; return its path."""
+    entropy, _ = tales.GRAMMAR.expectation()
+    return plots.reward_picture(run.folder / "reward.png", rows, title=run.folder.name,
+                                entropy=entropy)

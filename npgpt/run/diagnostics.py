@@ -14,7 +14,7 @@ from npgpt.train import DivergedError, micro_batches
 
 
 @contextmanager
-def divergence_explained(run, model, optimizer, ids_N, ranks=None, objective=NEXT_TOKEN):
+def divergence_explained(run, dataset, model, optimizer, ranks):
     """Trace a number that is not finite, while a `Run` is trained, to the op that made it.
 
     Raises DivergedError with that op in its message.
@@ -24,7 +24,10 @@ def divergence_explained(run, model, optimizer, ids_N, ranks=None, objective=NEX
     except FloatingPointError as error:
         what, step = str(error), optimizer.steps
         if not isinstance(error, DivergedError):
-            cause = diagnosis(model, ids_N, run.training, step, ranks, objective)
+            batches = micro_batches(
+                model, dataset.train_ids, run.training, step, ranks, dataset.objective
+            )
+            cause = diagnosis(model, batches, "on this rank " * (ranks.size > 1))
             what = f"step {step + 1}: {error}\n{cause}"
         raise DivergedError(
             f"{what}\nThe last checkpoint in {run.folder} is from before that. The loss has "
@@ -33,11 +36,11 @@ def divergence_explained(run, model, optimizer, ids_N, ranks=None, objective=NEX
         ) from error
 
 
-def diagnosis(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
+def diagnosis(model, batches, where=""):
     """Compute a step again, and return in words where its first NaN or infinity arises.
 
-    step    counted from 0; the weights are from before it
-    ranks   each rank looks at its own rows of the batch
+    batches   the `npgpt.train.micro_batches` of the step; the weights are from before it
+    where     words: of several ranks, each looks at its own rows of the batch
     """
     broken = weights_not_finite(model)
     if broken:
@@ -45,14 +48,14 @@ def diagnosis(model, ids_N, config, step, ranks=None, objective=NEXT_TOKEN):
     _forget_gradients(model)
     with detect_anomaly(module_at_work(model)), np.errstate(all="ignore"):
         try:
-            for batch, _ in micro_batches(model, ids_N, config, step, ranks, objective):
+            for batch, _ in batches:
                 batch.loss(model).backward()
         except AnomalyError as error:
             return str(error)
         finally:
             _forget_gradients(model)
-    found = "each op gives finite numbers; they overflow where gradients are added or squared"
-    return f"on this rank {found}" if ranks else found
+    return (f"{where}each op gives finite numbers; "
+            "they overflow where gradients are added or squared")
 
 
 def module_at_work(model):
@@ -104,8 +107,7 @@ def check_model(model, ids_N, config, objective=NEXT_TOKEN):
 def loss_at_start(model, ids_N, config, objective=NEXT_TOKEN):
     """Return (loss of the first batch, ln V): an untrained model should guess almost uniformly."""
     with model.evaluating():
-        batch = _first_batch(model, ids_N, config, objective)
-        loss = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
+        loss = _first_batch(model, ids_N, config, objective).loss(model)
     return loss.item(), math.log(model.config.vocab_size)
 
 
@@ -128,7 +130,7 @@ def overfit(model, ids_N, config, steps=100, lr=3e-3, objective=NEXT_TOKEN):
     model.eval()  # without dropout, which prevents memorising
     with suppress(FloatingPointError):  # a loss that is not finite is a finding, the last one
         for _ in range(steps):
-            loss = model.loss(*batch.inputs, batch.targets_BT, **batch.masks)
+            loss = batch.loss(model)
             losses.append(loss.item())
             loss.backward()
             optimizer.step()

@@ -10,23 +10,29 @@ the run folder and prints; the other ranks only compute. A rank that fails ends 
 Source: Li et al., PyTorch Distributed, 2020 (section 2.3: all-reduce of gradients in buckets).
 """
 
+import os
 import sys
 from contextlib import contextmanager
 
 import numpy as np
 
-from npgpt.run.diagnostics import divergence_explained
 from npgpt.run.signals import stop_request
-from npgpt.train import training_steps
+from npgpt.train import Alone, training_steps
+
+# Set by the launchers of Open MPI, MPICH and Slurm in each process.
+LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
 
 
 @contextmanager
 def join_ranks():
-    """Yield the `Ranks` of this job, None if it has one process only.
+    """Yield the `Ranks` of this job, `npgpt.train.Alone` if it has one process only.
 
     An error of one rank inside ends all processes of the job, since the others would wait for ever;
     `mpirun` then reports an error. Raises ImportError, which says what to install, without mpi4py.
     """
+    if not any(name in os.environ for name in LAUNCHED):
+        yield Alone()
+        return
     try:
         from mpi4py import MPI
     except ImportError as error:
@@ -34,11 +40,11 @@ def join_ranks():
             "this process was started by mpirun, and training on several ranks needs mpi4py; "
             "install it with: pip install -e '.[mpi]'"
         ) from error
-    ranks = Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
+    ranks = Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else Alone()
     try:
         yield ranks
     except BaseException as error:
-        if ranks:
+        if ranks.size > 1:
             print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
             ranks.comm.Abort(1)
         raise
@@ -47,7 +53,7 @@ def join_ranks():
 class Ranks:
     """The processes of a job, seen from one of them. rank: 0 to size - 1.
 
-    interrupted   not empty if this rank received a signal to stop (`npgpt.run.signals`)
+    interrupted   the signals to stop that this rank received (`npgpt.run.signals`)
     stopping      whether any rank had received one at the last step: equal on all ranks
     """
 
@@ -55,6 +61,10 @@ class Ranks:
         self.comm, self.rank, self.size = comm, comm.rank, comm.size
         self.interrupted, self.stopping = [], False
         self._flat = None
+
+    @property
+    def is_main(self):
+        return self.rank == 0
 
     def check_batch(self, batch_size):
         """Raise ValueError unless the ranks can share each batch evenly."""
@@ -104,8 +114,7 @@ class Ranks:
 def run_worker(run, dataset, model, optimizer, ranks):
     """Take the same steps as rank 0, without evaluating or writing."""
     ids, objective = dataset.train_ids, dataset.objective
-    explained = divergence_explained(run, model, optimizer, ids, ranks, objective)
-    with stop_request(ranks) as stop_asked, explained:
+    with stop_request(ranks):
         for _ in training_steps(model, optimizer, ids, run.training, ranks, objective):
-            if stop_asked:
+            if ranks.stopping:
                 return

@@ -82,6 +82,9 @@ class Progress:
     def update(self, step):
         """Show a `npgpt.train.Step`."""
         self.done = step.step
+        done = self.done - self.first_step
+        if done <= 2:  # the second counts for the first, too, which also loads or compiles kernels
+            self.recent, self.started = None, time.perf_counter() - done * step.seconds
         passed = step.seconds if self.recent is None else self.recent
         self.recent = 0.95 * passed + 0.05 * step.seconds
         self.bar.set_postfix_str(self._status(step), refresh=False)

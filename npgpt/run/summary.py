@@ -5,21 +5,21 @@ import textwrap
 from dataclasses import asdict
 from importlib.util import find_spec
 
-import numpy as np
-
+from npgpt import plots, tales
 from npgpt.checkpoint import BEST
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.files import atomic_write, quoted
 from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
-from npgpt.metrics import bits_per_byte, bytes_per_token, read_metrics
+from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token, read_metrics
+from npgpt.ngram import NgramModel
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import evaluate_all
-from npgpt.text import shown, starting_prompt
+from npgpt.text import shown
 from npgpt.tokenizers import WordTokenizer
 
 
-def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True):
+def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     """Print the text, the model, the cost of a step and, if it `trains`, the run folder."""
     config, training, ids = run.model, run.training, dataset.train_ids
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
@@ -55,14 +55,12 @@ def print_summary(run, dataset, model, *, first_step=0, ranks=None, trains=True)
         reads = training.max_iters * tokens / len(ids)
         once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" * (reads < 1)
         lines.append(("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}"))
-    if ranks:
+    if ranks.size > 1:
         lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
     if trains:
         lines.append(("run", str(run.folder), *[f"from step {first_step}"] * (first_step > 0)))
     if trains and not find_spec("matplotlib"):
-        from npgpt.plots import WAY_OUT
-
-        lines.append(("note", *f"there will be no loss.png: {WAY_OUT}".split()))
+        lines.append(("note", *f"there will be no loss.png: {plots.WAY_OUT}".split()))
     print("\n".join(_filled(*line) for line in lines))
 
 
@@ -78,11 +76,9 @@ def _with_commas(parts):
     return *(f"{part}," for part in parts[:-1]), parts[-1]
 
 
-def print_results(run, dataset, model):
+def print_results(run, dataset, model, draw):
     """Print the loss on the whole validation text and, for tales, the share of stories that parse;
-    write result.json and loss.png."""
-    from npgpt import plots
-
+    write result.json and a picture by a function such as `draw_loss`."""
     ids, objective = dataset.val_ids, dataset.objective
     loss, tokens = evaluate_all(model, ids, objective, run.training, "the whole validation text",
                                 run.training.eval_stride)
@@ -108,32 +104,19 @@ def print_results(run, dataset, model):
     if floor:
         print(beside_floor(loss, floor))
     if run.text.name == "tales" and objective.every_token:
-        told, right = stories_told(model, dataset.tokenizer)
+        told, right = tales.stories_told(model, dataset.tokenizer)
         share = f"of {told} stories told by the model, {right} parse under the grammar"
         print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "floor": floor and floor.nats, "tokens": len(ids) - 1}
     atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
     try:
-        draw = draw_reward if run.training.reward else draw_loss
         print(f"picture {draw(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:
         print("no picture, as matplotlib is missing; metrics.csv has its numbers")
     print(f"more text: npgpt generate {quoted(run.folder)}")
     if type(model) is GPT and not isinstance(dataset.tokenizer, WordTokenizer):  # no page has one
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")
-
-
-def beside_floor(loss, floor):
-    """Return a line: how far a loss is above its `npgpt.batches.Floor`."""
-    part = "" if floor.share == 1 else f" (of {floor.share:.1%} of the draws, which are enumerated)"
-    level = f"{floor.name} {floor.nats:.4f}{part}"
-    if loss >= floor.nats:
-        return f"{level}: the loss is {loss / floor.nats - 1:.1%} above it"
-    return (
-        f"{level}: the loss is {1 - loss / floor.nats:.1%} BELOW it: by chance if the text is "
-        "short, or because the model memorised this text or sees what it is to predict"
-    )
 
 
 def _floor(run, dataset, max_tokens=None):
@@ -149,9 +132,6 @@ def draw_loss(run, rows, dataset, loss, floor):
     Where every token is a target, the losses of n-gram models on the same text are lines too. Of a
     long text they see the first two million tokens.
     """
-    from npgpt import plots
-    from npgpt.ngram import NgramModel
-
     levels = []
     if dataset.objective.every_token:
         train_ids, val_ids = dataset.train_ids[:SAMPLE], dataset.val_ids[:SAMPLE]
@@ -163,25 +143,3 @@ def draw_loss(run, rows, dataset, loss, floor):
         levels.append((floor.name, floor.nats))
     title = f"{shown(run.text.name)}: {run.model.n_layer} layers, {run.model.n_embd} channels"
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)
-
-
-def draw_reward(run, rows, *_):
-    """Draw reward.png of a run that learned from a reward; return its path."""
-    from npgpt import plots, tales
-
-    entropy, _ = tales.GRAMMAR.expectation()
-    return plots.reward_picture(run.folder / "reward.png", rows, title=run.folder.name,
-                                entropy=entropy)
-
-
-def stories_told(model, tokenizer, count=64):
-    """Return (complete stories by the model, how many of them the grammar of tales derives)."""
-    from npgpt import tales
-
-    prompt_T = tokenizer.encode(starting_prompt(tokenizer))
-    length = model.config.block_size - len(prompt_T)
-    texts_BT = model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)
-    stories = []
-    for ids_T in texts_BT:
-        stories += tales.stories(tokenizer.decode(ids_T[len(prompt_T) :]))
-    return len(stories), sum(tales.log_probability(story) is not None for story in stories)

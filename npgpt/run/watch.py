@@ -2,43 +2,32 @@
 
 from contextlib import ExitStack
 
+from npgpt.run.profile import Profile
 from npgpt.run.progress import Progress
 from npgpt.run.signals import stop_request
 
 
 class Watch:
-    """Progress, a profile of early steps, Ctrl-C, and a diagnosis of a loss that is not finite.
+    """Progress, Ctrl-C, and a profile of early steps: of so many, 0 for none."""
 
-    profile_steps   how many steps to profile, 0 for none
-    """
-
-    def __init__(self, run, dataset, model, optimizer, ranks=None, profile_steps=0):
-        self.trained = run, model, optimizer, dataset.train_ids, ranks, dataset.objective
+    def __init__(self, run, optimizer, ranks, profile_steps=0):
         self.progress = Progress(run.model, run.training, first_step=optimizer.steps)
-        self.profile_steps, self.stack = profile_steps, ExitStack()
+        self.profile = profile_steps and Profile(profile_steps, optimizer, self.progress.write)
+        self.ranks, self.stack = ranks, ExitStack()
 
     def __enter__(self):
-        _, _, optimizer, _, ranks, _ = self.trained
         self.stack.enter_context(self.progress)
-        if self.profile_steps:
-            from npgpt.run.profile import Profile
-
-            profile = Profile(self.profile_steps, optimizer, report=self.progress.write)
-            self.profile = self.stack.enter_context(profile)
-        self.stop = self.stack.enter_context(stop_request(ranks))
+        if self.profile:
+            self.stack.enter_context(self.profile)
+        self.stack.enter_context(stop_request(self.ranks))
         return self
 
-    def __exit__(self, kind, error, traceback):
-        with self.stack:
-            if isinstance(error, FloatingPointError):
-                from npgpt.run.diagnostics import divergence_explained
-
-                with divergence_explained(*self.trained):
-                    raise error
+    def __exit__(self, *exception):
+        self.stack.close()
 
     def update(self, step):
         self.progress.update(step)
-        if self.profile_steps:
+        if self.profile:
             self.profile.update(step)
 
     def evaluated(self, text, val_loss):

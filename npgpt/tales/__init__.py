@@ -8,8 +8,11 @@ three hens "were" but one "was".
 import random
 from functools import cache
 
+import numpy as np
+
 from npgpt.tales.grammar import Grammar
 from npgpt.tales.words import LADIES, LORDS, WORDS
+from npgpt.text import starting_prompt
 
 END = ".\n\n"  # the end of a story, which occurs nowhere else in it
 
@@ -154,3 +157,12 @@ def stories(text: str) -> list[str]:
     comes first.
     """
     return [story + END for story in text.split(END)[:-1]]
+
+
+def stories_told(model, tokenizer, count=64):
+    """Return (complete stories by the model, how many of them the grammar derives)."""
+    prompt_T = tokenizer.encode(starting_prompt(tokenizer))
+    length = model.config.block_size - len(prompt_T)
+    texts_BT = model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)
+    told = [s for ids_T in texts_BT for s in stories(tokenizer.decode(ids_T[len(prompt_T) :]))]
+    return len(told), sum(log_probability(story) is not None for story in told)

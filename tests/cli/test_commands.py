@@ -24,7 +24,7 @@ from npgpt.cli.info import scaled
 from npgpt.families import FAMILIES
 from npgpt.families.size import parameters_by_part
 from npgpt.io.corpora import load_corpus
-from npgpt.run.summary import beside_floor
+from npgpt.metrics import beside_floor
 from npgpt.tokenizers import load_tokenizer
 from npgpt.train import evaluate
 

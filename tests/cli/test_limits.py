@@ -35,7 +35,7 @@ def one_line(err):
 def test_more_memory_than_there_is_is_refused_before_anything_is_made(
     cli, here, corpus, monkeypatch, flags
 ):
-    monkeypatch.setattr("npgpt.cli.train._warm_up", None)
+    monkeypatch.setattr("npgpt.cli.train.open_dataset", None)
     status, _, err = cli("train", "--corpus", corpus, *TINY, *flags)
     assert status == 1 and one_line(err)
     assert "GB of memory" in err and "but this machine has" in err and "smaller" in err

@@ -25,15 +25,18 @@ LENIENT = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "TMPDIR": "/tmp",
 }
 
-# The second rank gets a signal after step 57.
+# Each rank compiles, and the second gets a signal after step 57.
 SIGNALLED = """
 import os, signal, sys
+from autograd import compiling
 from npgpt.cli import main
 from npgpt.config import RUN_FORMAT
 from npgpt import train as run
 from npgpt.run import parallel
 
 def signalled(model, optimizer, ids, config, ranks, objective, steps=run.training_steps):
+    with compiling.told("attend", "FOLDER"):
+        pass
     for step in steps(model, optimizer, ids, config, ranks, objective):
         yield step
         if ranks.rank == 1 and step.step == 57:
@@ -103,6 +106,7 @@ def test_a_rank_that_dies_or_stops_ends_the_job_and_the_run_goes_on_to_the_same_
     folder = tmp_path / "run"
     arguments = [sent, "train", "--corpus", corpus, "--out", folder, *SETTINGS]
     done = two_ranks(*arguments, code=SIGNALLED)
+    assert done.stdout.count("FOLDER") == 1 and "FOLDER" not in done.stderr
     assert done.returncode != 0
     assert (f"stopped after step {saved}, which is saved" in done.stdout) == (sent == "SIGTERM")
     load_run(folder)

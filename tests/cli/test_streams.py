@@ -108,14 +108,16 @@ def test_streams_that_are_closed_from_the_start_are_no_error(tmp_path, corpus, w
 AT_ONCE = """
 import signal, sys
 from npgpt.run.signals import stop_request
+from npgpt.train import Alone
 
 numbers = [*map(int, sys.argv[1:])]
-with stop_request() as stop:
+ranks = Alone()
+with stop_request(ranks):
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     for number in numbers:
         signal.raise_signal(number)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
-    print(stop.received, flush=True)
+    print(ranks.interrupted, flush=True)
 """
 
 

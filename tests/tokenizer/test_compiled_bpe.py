@@ -3,8 +3,6 @@
 import functools
 import importlib.util
 import random
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -184,44 +182,3 @@ def test_merges_equal_those_of_the_tokenizers_library(tmp_path):
     assert loaded.special_ids == {"<|end|>": 0, "<|end|>>": 1}
     text = PROSE[:2000] + "<|end|>"
     assert loaded.encode(text).tolist() == peer.encode(text).ids
-
-
-# Compiling ahead
-
-CHILD = """
-import sys
-import numpy as np
-from numba.core import event
-from numba.core.dispatcher import Dispatcher
-from npgpt import BPETokenizer
-from npgpt.fast.tokenizer import compile_kernels
-
-def specialised():
-    modules = [m for name, m in sys.modules.items() if name.startswith("npgpt.fast.tokenizer")]
-    functions = [f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)]
-    return sorted({f"{f.__name__}{s}" for f in functions for s in f.signatures})
-
-compile_kernels()
-before = specialised()
-with event.install_recorder("numba:compile") as recorder:
-    for pattern in ("gpt2", "cl100k", None):
-        tokenizer = BPETokenizer.train(
-            ["It's 12 hens.<|end|>", "The hen's 3 eggs.  "], 270, ["<|end|>"], pattern=pattern,
-            byte_order=np.random.default_rng(0).permutation(256),
-        )
-        ids = tokenizer.encode("It's <|end|>an egg; die Hühner, 東京")
-        tokenizer.decode(ids[::-1]), tokenizer.decode(ids.astype(np.uint16)), tokenizer.decode([])
-        tokenizer.encode(""), tokenizer.encode("hen" * 1000)
-    BPETokenizer.train("", 256).encode("no merges")
-print(len(before), len(recorder.buffer), specialised() == before)
-"""
-
-
-@pytest.mark.skipif(backend.name == "numpy", reason="the NumPy backend compiles nothing")
-@pytest.mark.slow
-def test_nothing_is_left_to_compile():
-    """Ask Numba's events and the kernels themselves, which may have found new code on disk."""
-    command = [sys.executable, "-c", CHILD]
-    known, new, same = subprocess.check_output(command, encoding="utf-8").split()
-    assert int(known) >= 6  # count_pre_tokens, count_pairs, learn_merges, build_vocabulary, ...
-    assert (int(new), same) == (0, "True")

@@ -10,7 +10,7 @@ from autograd import OPS, Observer, observing
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.run.diagnostics import diagnosis, loss_at_start, module_at_work, overfit, sees_ahead
-from npgpt.train import training_steps
+from npgpt.train import micro_batches, training_steps
 
 CONFIG = GPTConfig(vocab_size=7, block_size=8, n_layer=4, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=9, batch_size=4, warmup_iters=2)
@@ -41,26 +41,26 @@ def plant(monkeypatch, name, part, call):
 @pytest.mark.parametrize("layer", [0, 3])
 def test_a_nan_planted_in_a_forward_is_found(model, monkeypatch, layer):
     plant(monkeypatch, "gelu", "forward", layer)
-    said = diagnosis(model, IDS, TRAINING, 0)
+    said = diagnosis(model, micro_batches(model, IDS, TRAINING, 0))
     assert said.startswith(f"forward of gelu in h.{layer}.mlp: the output has 1 nan and 0 inf")
 
 
 def test_a_nan_planted_in_a_backward_is_found(model, monkeypatch):
     plant(monkeypatch, "gelu", "vjp", 1)  # backward comes from the last layer
-    said = diagnosis(model, IDS, TRAINING, 0)
+    said = diagnosis(model, micro_batches(model, IDS, TRAINING, 0))
     assert said.startswith("backward of gelu in h.2.mlp: the gradient of its input x has 1 nan")
 
 
 def test_an_overflow_is_found_where_it_arises(model):
     model.parameters()["h.2.mlp.c_fc.weight"].data[...] = 3e38
-    said = diagnosis(model, IDS, TRAINING, 0)
+    said = diagnosis(model, micro_batches(model, IDS, TRAINING, 0))
     assert said.startswith("forward of linear in h.2.mlp.c_fc: the output has")
     assert "from 3e+38 to 3e+38" in said
 
 
 def test_a_weight_that_is_not_finite_is_named(model):
     model.parameters()["h.1.ln_2.weight"].data[3] = np.inf
-    said = diagnosis(model, IDS, TRAINING, 0)
+    said = diagnosis(model, micro_batches(model, IDS, TRAINING, 0))
     assert said.startswith("the weight h.1.ln_2.weight has 0 nan and 1 inf")
 
 
@@ -68,7 +68,8 @@ def test_a_diagnosis_changes_nothing(model):
     optimizer = AdamW(model.parameters())
     list(islice(training_steps(model, optimizer, IDS, TRAINING), 3))
     before = {name: w.data.tobytes() for name, w in model.parameters().items()}
-    assert "each op gives finite numbers" in diagnosis(model, IDS, TRAINING, 3)
+    said = diagnosis(model, micro_batches(model, IDS, TRAINING, 3))
+    assert "each op gives finite numbers" in said
     assert {name: w.data.tobytes() for name, w in model.parameters().items()} == before
     assert all(w.grad is None for w in model.parameters().values())
 

@@ -1,6 +1,7 @@
 """What is said of a run's pace, on a terminal and elsewhere."""
 
 import doctest
+import io
 import re
 import threading
 from dataclasses import replace
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autograd import compiling
 from npgpt import GPTConfig, metrics
 from npgpt.config import TrainConfig
 from npgpt.families.size import flops_per_token
 from npgpt.run import estimate, progress
+from npgpt.run.compiling import announced
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import Progress
 from npgpt.train import Step
@@ -45,6 +48,16 @@ def test_the_estimate_is_corrected_after_some_steps(time, capsys):
     assert f"time    {rate}; about 0:05 to go" in capsys.readouterr().out
 
 
+def test_the_first_step_which_loads_kernels_does_not_count(time, capsys):
+    pace = iter([9.0, *[0.5] * 39])
+    with Progress(CONFIG, TRAINING, first_step=0) as shown:
+        for step in range(1, 21):
+            time[0] += (seconds := next(pace))
+            shown.update(Step(step, 1.5, 1e-3, 0.25, seconds=seconds))
+    assert "time    0.1k tokens/s" in (said := capsys.readouterr().out)
+    assert said.split("; ")[1] == "about 0:10 to go\n"
+
+
 def test_without_a_terminal_a_line_is_said_from_time_to_time(time, capsys):
     with Progress(CONFIG, TRAINING, first_step=0) as shown:
         shown.validated = "validation 1.600"
@@ -75,8 +88,8 @@ def test_the_time_left_is_seen_in_any_terminal(
         if validated is not None:
             shown.validated = f"validation {validated:.3f}"
         time[0] += step_seconds
-        passed = time[0] - shown.started  # rounded as the clock's own seconds are
         shown.update(Step(done, loss, lr, grad_norm, seconds=step_seconds))
+        passed = time[0] - shown.started  # rounded as the clock's own seconds are
         shown.bar.refresh()
     line = screen.line()
     left = f"{clock(passed * (total - done))} left"
@@ -117,6 +130,27 @@ def test_an_evaluation_in_a_terminal_is_a_bar(terminal):
         threading.Event().wait(0.2)  # tqdm draws ten times a second
         count(20_000)
         assert "the whole text:" in screen.line() and "20.0k/100k" in screen.line()
+
+
+def test_a_terminal_shows_each_kernel_and_its_time_is_none_of_training(terminal, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(compiling.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(compiling.time, "perf_counter", lambda: now[0])
+    screen, file = terminal(80), io.StringIO()
+    started = compiling.stopwatch()
+    with announced(file):
+        for kernel, inside in ("attend", None), ("_step", "_share"):
+            now[0] += 1
+            with compiling.told(kernel, "FOLDER"):
+                now[0] += 5
+                assert kernel in screen.line() and (kernel == "attend") == ("0 s" in screen.line())
+                if inside:
+                    with compiling.told(inside, "FOLDER"):
+                        now[0] += 2
+    assert compiling.stopwatch() - started == 2
+    assert "6 s: kernel 2, _step" in screen.getvalue() and "kernel 3, _share" in screen.getvalue()
+    assert file.getvalue().count("compiling") == 1 and "FOLDER" in file.getvalue()
+    assert compiling.listeners == []
 
 
 @pytest.mark.parametrize("module", [estimate, metrics])

@@ -1,0 +1,30 @@
+"""Who is told of each kernel that is compiled, and a clock that leaves compiling out.
+
+It is apart from the compiler, which takes long to import.
+"""
+
+import time
+from contextlib import ExitStack, contextmanager
+
+# Functions of a kernel's name and its folder of compiled code; each returns a context manager,
+# which is open while the kernel is compiled.
+listeners = []
+_compiling = [0.0]  # seconds so far
+
+
+def stopwatch():
+    """Return seconds, for differences: of a clock that stands still while kernels are compiled."""
+    return time.perf_counter() - _compiling[0]
+
+
+@contextmanager
+def told(kernel, folder):
+    """While open, let the listeners know that a kernel is compiled, and stop the clock."""
+    started = stopwatch()
+    try:
+        with ExitStack() as stack:
+            for listener in listeners:
+                stack.enter_context(listener(kernel, folder))
+            yield
+    finally:
+        _compiling[0] = time.perf_counter() - started  # a kernel in a kernel is counted once
