@@ -1,5 +1,6 @@
 """What the tests of the microscope's page share: the numbers of Python, and those that it shows."""
 
+import json
 import math
 import re
 import unicodedata
@@ -21,8 +22,6 @@ BOX = "document.getElementById('prompt')"
 # Sets the text at once, as pasting does.
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
 
-NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
-
 
 def stored(subject, kind="fp16"):
     """Return the float64 model that a page of these weights holds; with None, the subject's own."""
@@ -31,6 +30,12 @@ def stored(subject, kind="fp16"):
     for name, array in (pack(weights, kind)[1] if kind else weights).items():
         model.parameters()[name].data[...] = array
     return model.eval()
+
+
+def record_in(path):
+    """Return the record in the file of a page."""
+    found = re.search('id="record">(.*?)</script>', path.read_text(encoding="utf-8"), re.S)
+    return json.loads(found[1])
 
 
 def softmax(x):

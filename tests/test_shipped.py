@@ -81,17 +81,18 @@ def test_without_a_name_a_command_takes_the_latest_run_or_else_the_packages_mode
 
     def said():
         assert main(words.split()) == 0
-        return [line for line in capfd.readouterr().err.splitlines() if "MODEL" in line]
+        [line] = [line for line in capfd.readouterr().err.splitlines() if "MODEL" in line]
+        return line
 
     assert npgpt.load_run()[2].folder == SHIPPED
-    assert said() == [f"note    no MODEL is named: this is {SHIPPED}, the package's own"]
+    assert str(SHIPPED) in said()
     for age, name in enumerate(("b", "a", "c")):
         shutil.copytree(SHIPPED, tmp_path / "runs" / name)
         (tmp_path / "runs" / name / RUN_STATE).touch()
         os.utime(tmp_path / "runs" / name / RUN_STATE, (0, 1000 - age))
     os.utime(tmp_path / "runs" / "a" / RUN_STATE, (0, 2000))
     assert npgpt.load_run()[2].folder == Path("runs/a")
-    assert said() == [f"note    no MODEL is named: this is {Path('runs/a')}, the latest run"]
+    assert str(Path("runs/a")) in said()
 
 
 def test_its_page_needs_no_compiler(tmp_path):

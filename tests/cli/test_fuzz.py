@@ -17,10 +17,11 @@ from npgpt.cli import main
 
 MOST_SECONDS, MOST_KILOBYTES = 60, 300_000
 RESUME = "train --resume --out {0}"
+GENERATE = "generate {0} --max-new-tokens 2"
 READERS = {
-    "config.json": ("info {0}", "generate {0} --max-new-tokens 2", "tokenize {0} hen"),
-    "tokenizer.json": ("tokenize {0} hen", "generate {0} --max-new-tokens 2"),
-    "model.safetensors": ("generate {0} --max-new-tokens 2", "eval {0} --json"),
+    "config.json": ("info {0}", GENERATE, "tokenize {0} hen"),
+    "tokenizer.json": ("tokenize {0} hen", GENERATE),
+    "model.safetensors": (GENERATE, "eval {0} --json"),
     "train_state.safetensors": (RESUME,),
     "metrics.csv": (RESUME,),
     "samples.txt": (RESUME,),
@@ -72,13 +73,8 @@ def changed(draw, value):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_a_damaged_file_is_read_or_refused_in_a_line(name, finished, tmp_path):
-    content = (finished / name).read_bytes()
-
-    def late(*_):
-        raise AssertionError(f"more than {MOST_SECONDS} seconds")
-
     @settings(max_examples=EACH)
-    @given(damaged(content))
+    @given(damaged((finished / name).read_bytes()))
     def try_one(bad):
         folder = tmp_path / "run"
         shutil.rmtree(folder, ignore_errors=True)
@@ -95,9 +91,12 @@ def test_a_damaged_file_is_read_or_refused_in_a_line(name, finished, tmp_path):
         signal.alarm(0)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_KILOBYTES
 
-    handler = signal.signal(signal.SIGALRM, late)
+    def late(*_):
+        raise AssertionError(f"more than {MOST_SECONDS} seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
     try:
         try_one()
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, handler)
+        signal.signal(signal.SIGALRM, before)

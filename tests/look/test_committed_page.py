@@ -1,22 +1,17 @@
 """examples/microscope.html: what the command of npgpt/README.md writes, but for its program."""
 
 import base64
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from look_page import record_in
 
 from npgpt.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "examples" / "microscope.html"
-
-
-def record_in(path):
-    found = re.search('id="record">(.*?)</script>', path.read_text(encoding="utf-8"), re.S)
-    return json.loads(found[1])
 
 
 def test_the_committed_page_has_the_weights_and_numbers_of_a_new_one(tmp_path, monkeypatch):
