@@ -11,7 +11,7 @@ import sys
 
 import pytest
 from hypothesis import settings
-from tiny_run import TEXT, TINY
+from tiny_run import FORTY, TEXT, TINY, npgpt
 
 from autograd import backend
 
@@ -151,6 +151,16 @@ def finished(tmp_path_factory, corpus):
 
     folder = tmp_path_factory.mktemp("runs") / "hens"
     assert main(["train", "--corpus", str(corpus), "--out", str(folder), *TINY]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def forty(tmp_path_factory, corpus):
+    """Return the folder of a run of 40 steps, by a process on one thread; do not write to it."""
+    folder = tmp_path_factory.mktemp("forty") / "run"
+    train = ("train", "--corpus", corpus, "--out", folder, *FORTY)
+    run = npgpt(*train, env={"NUMBA_NUM_THREADS": "1"})
+    assert run.returncode == 0, run.stderr
     return folder
 
 

@@ -5,21 +5,18 @@ A snippet is checked by its `assert` lines and by its output.
 """
 
 import ast
-import importlib.util
 import json
 import pkgutil
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from tiny_run import TEXT, TINY
+from tiny_run import ROOT, TEXT, TINY, module_of
 
 from npgpt import cli
 
-ROOT = Path(__file__).parents[1]
 CONCEPTS = ROOT / "CONCEPTS.md"
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONCEPTS.md", "npgpt/README.md",
                                       "autograd/README.md", "benchmarks/README.md")]
@@ -48,13 +45,6 @@ def docstrings(path):
 
 def names_in_backticks(text):
     return sorted(set(NAME_IN_BACKTICKS.findall(FENCED.sub("", text))))
-
-
-def module_of(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 snippets = module_of(ROOT / "examples" / "snippets.py")

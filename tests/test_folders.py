@@ -4,9 +4,7 @@ import errno
 import os
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,23 +44,18 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_of_many_at_once_one_is_inside(tmp_path):
-    """The lock of a process that ends is deleted while others open it."""
-    inside, most = [], []
-    end = time.monotonic() + 2
+def test_a_lock_that_was_deleted_before_it_was_had_is_made_anew(tmp_path, monkeypatch):
+    """As by a process that ends meanwhile."""
+    flock, deleted = folders.fcntl.flock, []
 
-    def work(_):
-        while time.monotonic() < end:
-            with suppress(ValueError), working_in(tmp_path):
-                inside.append(1)
-                most.append(len(inside))
-                time.sleep(0.0005)
-                inside.pop()
+    def late(*arguments):
+        flock(*arguments)
+        if not deleted:
+            deleted.append((tmp_path / ".lock").unlink())
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, range(4)))
-    assert max(most) == 1 and len(most) > 20
+    monkeypatch.setattr("fcntl.flock", late)
+    with working_in(tmp_path):
+        assert deleted and (tmp_path / ".lock").exists()
 
 
 def test_where_nothing_can_be_locked_work_goes_on(tmp_path, monkeypatch):

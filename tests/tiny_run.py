@@ -1,5 +1,6 @@
 """What the tests of the program share: the settings and text of a tiny run, and its processes."""
 
+import importlib.util
 import json
 import os
 import re
@@ -12,6 +13,7 @@ TINY = [
     "--block-size", "16", "--n-layer", "1", "--n-head", "2", "--n-embd", "8", "--batch-size", "4",
     "--max-iters", "6", "--eval-interval", "3", "--warmup-iters", "2", "--sample-tokens", "10",
 ]
+FORTY = [*TINY, "--max-iters", "40", "--eval-interval", "5"]
 TEXT = "It was too tired to cross the street, so it slept.\n\nThe end, said the hen.\n" * 12
 
 
@@ -32,6 +34,19 @@ def settings_of(folder, **changes):
         config["training"] |= changes
         path.write_text(json.dumps(config), encoding="utf-8")
     return config
+
+
+def module_of(path):
+    """Return a script as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def assert_same_checkpoint(one, two, *more):
+    for name in ("model.safetensors", "train_state.safetensors", *more):
+        assert Path(one, name).read_bytes() == Path(two, name).read_bytes(), name
 
 
 def resumed_at(out):

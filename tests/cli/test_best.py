@@ -6,7 +6,6 @@ import shutil
 import pytest
 from tiny_run import TINY, files
 
-from npgpt.checkpoint import load_run
 from npgpt.files import read_arrays
 from npgpt.metrics import read_metrics
 
@@ -110,9 +109,3 @@ def test_a_resumed_run_does_not_take_a_worse_one_for_the_best(done, tmp_path, wi
     (folder / BEST).unlink()
     done("train", "--resume", "--out", folder)
     assert (folder / BEST).exists() == (step == 14)
-
-
-def test_a_run_may_have_its_name(done, here, corpus):
-    done("train", "--corpus", corpus, "--out", BEST, *TINY)
-    assert load_run(BEST)[2].folder.name == BEST
-    done("eval", BEST)

@@ -53,14 +53,6 @@ def test_a_prompt_is_continued_also_as_windows_writes_it(
     assert "prompt.txt" in refused(*arguments, "--prompt-file", prompt)
 
 
-def test_a_prompt_longer_than_a_block_is_continued_from_its_end(done, finished):
-    block = load_run(finished)[0].config.block_size
-    long = (TEXT * 2)[: 5 * block]
-    arguments = ["generate", finished, "--max-new-tokens", 8, "--seed", 1, "--json", "--prompt"]
-    from_all, from_end = (json.loads(done(*arguments, text)) for text in (long, long[-block:]))
-    assert from_all["text"] == from_end["text"]
-
-
 def test_eval_counts_the_validation_text_as_training_does(done, finished):
     result = json.loads(done("eval", finished, "--json"))
     text = split_text(TEXT, 0.9)[1]

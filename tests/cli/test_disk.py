@@ -5,12 +5,11 @@ import os
 import subprocess
 
 import pytest
-from tiny_run import TINY, npgpt, resumed_at
+from tiny_run import FORTY, TINY, assert_same_checkpoint, npgpt, resumed_at
 
 from npgpt.checkpoint import load_run
 
 ONE = {"NUMBA_NUM_THREADS": "1"}
-SETTINGS = [*TINY, "--max-iters", "40", "--eval-interval", "5", "--sample-tokens", "0"]
 
 # A file may not grow beyond what the first argument says, from the second checkpoint on: writing
 # further fails in the middle, with part of the bytes written, as on a full disk.
@@ -30,20 +29,13 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, corpus):
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert npgpt("train", "--corpus", corpus, "--out", folder, *SETTINGS, env=ONE).returncode == 0
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
 @pytest.mark.parametrize("which", ["model", "train_state"])
-def test_a_disk_that_is_full_in_mid_save(tmp_path, corpus, whole, which):
+def test_a_disk_that_is_full_in_mid_save(tmp_path, corpus, forty, which):
     folder = tmp_path / "run"
-    room = (whole / f"{which}.safetensors").stat().st_size - 100
-    train = ("train", "--corpus", corpus, "--out", folder, *SETTINGS)
+    room = (forty / f"{which}.safetensors").stat().st_size - 100
+    train = ("train", "--corpus", corpus, "--out", folder, *FORTY)
     stopped = npgpt(room, *train, code=LIMITED, env=ONE)
     assert stopped.returncode == 1, stopped.stderr
     assert "step 10" in stopped.stderr and f"--resume --out {folder}" in stopped.stderr
@@ -51,8 +43,7 @@ def test_a_disk_that_is_full_in_mid_save(tmp_path, corpus, whole, which):
     load_run(folder)
     resumed = npgpt("train", "--resume", "--out", folder, env=ONE)
     assert resumed.returncode == 0 and resumed_at(resumed.stdout) == 5, resumed.stderr
-    for name in ("model.safetensors", "train_state.safetensors"):
-        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+    assert_same_checkpoint(folder, forty)
 
 
 @pytest.mark.parametrize("command", ["export", "prepare", "train", "look"])

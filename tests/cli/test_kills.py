@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from tiny_run import TINY, npgpt
+from tiny_run import TINY, assert_same_checkpoint, npgpt
 
 from npgpt.checkpoint import kept, load_run, read_run
 from npgpt.metrics import read_metrics
@@ -20,7 +20,6 @@ from npgpt.metrics import read_metrics
 KILLS = int(os.environ.get("NPGPT_KILLS", "10"))
 SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0",
             "--keep", "3"]
-SAVED = ("model.safetensors", "train_state.safetensors", "best.safetensors", "samples.txt")
 
 # Kills itself while it writes a file, the first argument says which: with its last bytes missing,
 # before its rename, or after it.
@@ -83,8 +82,8 @@ def check_resumes(folder, whole, train=()):
         train = ["train", "--resume", "--out", folder]
     assert started(*train) == 0
     assert len(kept(whole)) == 3
-    for name in (*SAVED, *(path.name for path in kept(whole).values())):
-        assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+    names = [path.name for path in kept(whole).values()]
+    assert_same_checkpoint(folder, whole, "best.safetensors", "samples.txt", *names)
     assert steps(folder) == steps(whole) and len(kept(folder)) == 3
     assert not list(folder.glob(".*"))
 

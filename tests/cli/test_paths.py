@@ -28,14 +28,6 @@ def test_where_no_folder_can_be_is_refused_before_anything_is_read(
     assert " . " in refused(*command)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-def test_a_run_without_a_name_takes_no_link_for_a_free_one(done, here, corpus):
-    (here / "runs").mkdir()
-    (here / "runs" / "hens").symlink_to(here / "elsewhere")
-    done("train", "--corpus", corpus, *TINY)
-    assert (here / "runs" / "hens-2").is_dir() and not (here / "elsewhere").exists()
-
-
 def test_a_corpus_given_twice_is_both(done, here):
     for name in ("a", "b"):
         (here / f"{name}.txt").write_text(name * 100, encoding="utf-8")

@@ -6,12 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from tiny_run import ROOT, TINY, environment, npgpt, resumed_at
+from tiny_run import FORTY, ROOT, assert_same_checkpoint, environment, npgpt, resumed_at
 
 from npgpt.checkpoint import load_run
-
-SETTINGS = [*TINY, "--max-iters", "40", "--eval-interval", "5"]
-SAVED = ("model.safetensors", "train_state.safetensors", "samples.txt")
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")
 
@@ -33,40 +30,29 @@ def without_reader(arguments, streams=("stdout",), lines=0):
     return process.returncode, read, err
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, corpus):
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert started(["train", "--corpus", corpus, "--out", folder, *SETTINGS]).wait(200) == 0
-    return folder
-
-
-def same_run(folder, whole):
-    return all((folder / name).read_bytes() == (whole / name).read_bytes() for name in SAVED)
-
-
 @pytest.mark.parametrize(("streams", "lines"), [(("stdout",), 0), (("stdout", "stderr"), 3)])
 @pytest.mark.slow
-def test_training_goes_on_without_a_reader(tmp_path, corpus, whole, streams, lines):
+def test_training_goes_on_without_a_reader(tmp_path, corpus, forty, streams, lines):
     folder = tmp_path / "run"
-    arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    arguments = ["train", "--corpus", corpus, "--out", folder, *FORTY]
     status, read, err = without_reader(arguments, streams, lines)
     assert (status, err or b"") == (0, b"")
     assert len(read) == lines and all(read)
-    assert same_run(folder, whole)
+    assert_same_checkpoint(folder, forty, "samples.txt")
 
 
 @pytest.mark.parametrize("what", ["generate RUN", "info RUN", "--help", "export RUN OUT"])
 @pytest.mark.slow
-def test_no_command_minds_that_nobody_reads(tmp_path, whole, what):
-    names = {"RUN": whole, "OUT": tmp_path / "out"}
+def test_no_command_minds_that_nobody_reads(tmp_path, forty, what):
+    names = {"RUN": forty, "OUT": tmp_path / "out"}
     status, _, err = without_reader([names.get(word, word) for word in what.split()])
     assert status == 0 and b"Traceback" not in err and b"npgpt:" not in err
     assert (tmp_path / "out" / "tokenizer.json").exists() == ("OUT" in what)
 
 
 @pytest.mark.slow
-def test_what_only_prints_ends_with_its_reader(whole):
-    arguments = ["generate", whole, "--max-new-tokens", 10**8]
+def test_what_only_prints_ends_with_its_reader(forty):
+    arguments = ["generate", forty, "--max-new-tokens", 10**8]
     assert without_reader(arguments, lines=1)[0] == 0
 
 
@@ -129,18 +115,18 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.parametrize(("before", "status"), [("SIG_DFL", 129), ("SIG_IGN", 0)])
 @pytest.mark.slow
-def test_a_hang_up_saves_but_under_nohup_is_nothing(tmp_path, corpus, whole, before, status):
+def test_a_hang_up_saves_but_under_nohup_is_nothing(tmp_path, corpus, forty, before, status):
     folder = tmp_path / "run"
-    arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    arguments = ["train", "--corpus", corpus, "--out", folder, *FORTY]
     done = npgpt(before, *arguments, code=HUNG_UP, env={"NUMBA_NUM_THREADS": "1"})
     assert done.returncode == status, done.stderr
     load_run(folder)
     if status:
         resumed = npgpt("train", "--resume", "--out", folder)
         assert resumed.returncode == 0 and resumed_at(resumed.stdout) == 8
-        assert all((folder / n).read_bytes() == (whole / n).read_bytes() for n in SAVED[:2])
+        assert_same_checkpoint(folder, forty)
     else:
-        assert same_run(folder, whole)
+        assert_same_checkpoint(folder, forty, "samples.txt")
 
 
 NO_HANG_UP = """
@@ -153,14 +139,14 @@ sys.exit(main())
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals")
 @pytest.mark.slow
-def test_a_terminal_that_is_closed_loses_no_step(tmp_path, corpus, whole):
+def test_a_terminal_that_is_closed_loses_no_step(tmp_path, corpus, forty):
     """Writing to it is an I/O error then, which is no reason to end without saving."""
     ours, theirs = os.openpty()
     folder = tmp_path / "run"
-    arguments = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    arguments = ["train", "--corpus", corpus, "--out", folder, *FORTY]
     process = started(arguments, ("-c", NO_HANG_UP), stdout=theirs, stderr=theirs)
     os.close(theirs)
     os.read(ours, 100)
     os.close(ours)
     assert process.wait(200) == 0
-    assert same_run(folder, whole)
+    assert_same_checkpoint(folder, forty, "samples.txt")

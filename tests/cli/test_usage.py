@@ -5,8 +5,6 @@ import re
 import shlex
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_run import TEXT, TINY, files, npgpt
 
 from npgpt import cli as program
@@ -14,9 +12,6 @@ from npgpt.checkpoint import read_run, versions
 from npgpt.cli.settings import read_settings
 from npgpt.families import FAMILIES
 from npgpt.families.presets import PRESETS
-
-METAVARS = {"MODEL", "FOLDER", "FILE", "NAME", "PATH", "TEXT", "OP", "N", "X", "V", "S", "T", "P",
-            "K", "R", "KIND"}
 
 
 @pytest.fixture
@@ -89,16 +84,6 @@ def test_every_command_names_the_flag_that_it_does_not_know(asked, command):
     assert (status, out) == (2, "") and "--josn" in err and "--zzz=1" in err
 
 
-@given(words=st.lists(st.text(st.characters(codec="utf-8"), max_size=9), min_size=1, max_size=4))
-def test_any_words_that_are_no_command_are_a_line_and_status_2(words):
-    words[0] = "x" + words[0]
-    done = []
-    with pytest.raises(SystemExit) as end, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(program.Parser, "_print_message", lambda _, text, file: done.append(text))
-        program._parsed(words)
-    assert end.value.code == 2 and "x" in done[0]
-
-
 def test_colour_has_both_spellings(asked, finished):
     coloured = asked("tokenize", finished, "the hen", "--colour", "always")
     assert "\x1b" in coloured[1]
@@ -132,15 +117,6 @@ def test_a_flag_says_its_default_in_a_plain_run_and_of_which_kinds_of_model_it_i
     assert not any(f" in {preset}" in out for preset in PRESETS)
     assert "npgpt info --preset" in " ".join(out.split())
     assert len(out.splitlines()) < 155
-
-
-def test_one_word_for_one_thing():
-    for command in program.COMMANDS:
-        for action in parser_of(command)._actions:
-            if action.nargs != 0 and not action.choices:
-                words = re.split(r"\||\.", action.metavar or action.dest)
-                words = [word for word in words if word not in ("toml", "png", "html", "py")]
-                assert METAVARS.issuperset(words), f"{command}: {action.metavar or action.dest}"
 
 
 @pytest.mark.parametrize("command", ["", "train", "generate"])

@@ -4,15 +4,14 @@ import time
 
 import numpy as np
 import pytest
+from look_page import enter, page_of, stored
 
 from npgpt import AdamW, tales
 from npgpt.char import CharTokenizer
-from npgpt.checkpoint import Run, TextSource, create_run, load_run, save_weights
+from npgpt.checkpoint import Run, TextSource, create_run, save_weights
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
-from npgpt.look.page import make_page
 from npgpt.look.subject import open_subject
-from npgpt.look.weights import pack
 
 STEPS = 0, 7, 40
 PROMPT = "The hen was tired"
@@ -37,20 +36,14 @@ def page(tmp_path_factory):
     create_run(run, tokenizer, model, AdamW(model.parameters()))
     for seed, step in enumerate(STEPS):
         save_weights(folder / f"kept-{step}.safetensors", lively(config, seed))
-    html, record = make_page(open_subject(folder), PROMPT)
-    path = folder.with_suffix(".html")
-    path.write_text(html, encoding="utf-8")
+    path, record = page_of(open_subject(folder), folder.parent, PROMPT)
     return path, folder, record
 
 
 def logits_of(folder, name, kind):
     """Return Python's logits with the weights in a file as a page stores them, in float64."""
-    own, tokenizer, _ = load_run(folder / name if name else folder)
-    model = GPT(own.config, dtype=np.float64).eval()
-    stored = pack({n: w.data for n, w in own.parameters().items()}, kind)[1]
-    for n, weight in model.parameters().items():
-        weight.data[...] = stored[n]
-    return model(tokenizer.encode(PROMPT)[None])[0].data[0]
+    subject = open_subject(folder / name if name else folder)
+    return stored(subject, kind)(subject.tokenizer.encode(PROMPT)[None])[0].data[0]
 
 
 def shown(browser):
@@ -62,10 +55,7 @@ def shown(browser):
 
 
 def slide(browser, position):
-    browser.run(
-        "const input = document.querySelector('#kept input'); input.value = arguments[0];"
-        "input.dispatchEvent(new Event('input'));", position,
-    )
+    enter(browser, "#kept input", position)
 
 
 def test_the_slider_shows_the_model_as_it_was(browser, page):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from look_page import HOSTILE
 
 from autograd import OPS
 from npgpt import tales
@@ -20,11 +21,6 @@ from npgpt.look import page
 from npgpt.look.page import SCRIPTS, assemble, make_page
 
 ROOT = Path(__file__).parents[2]
-HOSTILE = (
-    "</script><script>hacked = 1</script>", "<!--<script>", "]]>", '"\'`${hacked = 1}', "\0",
-    "<img src=x onerror='hacked = 1'>", "\ud800", "\u202e\u2066", "\u2028\u2029", "👩‍🚀é\U0010ffff",
-    "&lt;&amp;", "{{policy}}", "\\u003c", "\r\n",
-)
 texts = st.text(st.characters(codec=None, categories=None)) | st.sampled_from(HOSTILE)
 
 
@@ -135,9 +131,9 @@ def test_a_larger_model_leaves_its_pass_and_no_weights(subjects, monkeypatch):
 
 
 def test_a_prompt_that_cannot_be_read_is_refused_and_a_long_one_is_cut(subjects):
-    with pytest.raises(ValueError, match=r"--prompt: give a text of two tokens or more"):
+    with pytest.raises(ValueError, match="--prompt"):
         make_page(subjects["tales"], "A")
-    with pytest.raises(ValueError, match="unknown character '!'"):
+    with pytest.raises(ValueError, match="'!'"):
         make_page(subjects["tales"], "A fox!")
     _, record = make_page(subjects["tales"], "shy " * 100)
     assert len(record["ids"]) == 400 - 256 and record["prompt"] == "shy " * 100  # as in generate

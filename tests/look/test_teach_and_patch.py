@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 from look_page import (
     CHART,
+    DOWN,
+    LEFT,
     LESS,
     MORE,
     NUMBER,
     PASTE,
-    WRITTEN,
+    UP,
     agrees,
     expected,
     forward,
     label,
     losses,
+    mouse,
     opened,
+    page_of,
     press,
     same_colour,
     scale,
@@ -35,7 +39,6 @@ from autograd import Tensor, no_grad
 from npgpt import AdamW
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
-from npgpt.look import page
 from npgpt.look.history import open_text, optimizer_settings, validation_text
 from npgpt.look.page import make_page
 
@@ -51,21 +54,6 @@ new MutationObserver(() => {
   if (status.textContent.startsWith("Step 1.") && !copies[1]) copies[1] = copy();
 }).observe(status, { childList: true });
 """
-
-
-@pytest.fixture
-def written(browser):
-    add = "Page.addScriptToEvaluateOnNewDocument"
-    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN})
-    yield
-    browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", key)
-
-
-def page_of(subject, tmp_path, prompt=None, **changes):
-    _, record = make_page(subject, prompt)
-    path = tmp_path / "page.html"
-    path.write_text(page.assemble(record | changes), encoding="utf-8")
-    return path
 
 
 def teach(model, ids_T, others_T, steps, rate):
@@ -96,7 +84,7 @@ def test_teaching(browser, subjects, tmp_path, kind):
     """Weights after a step and after twenty, both losses, what it writes, and what views show."""
     subject, address = subjects[kind], f"view=teach&rate=-2.25&sentence={quote(LESSON)}"
     encode, prompt = subject.tokenizer.encode, "Once a shy king"
-    path = page_of(subject, tmp_path, prompt, others=OTHER)
+    path, _ = page_of(subject, tmp_path, prompt, others=OTHER)
     browser.open(path, address, 1280)
     assert not browser.find("section:not([hidden]) .controls button + button").is_enabled()
     model, ids_T, others_T = stored(subject), encode(LESSON), encode(OTHER)[:24]
@@ -271,7 +259,6 @@ def computed(browser):
     until(browser, lambda: len(table(browser, "answers")) == 4)
 
 
-@pytest.mark.usefixtures("written")
 def test_patching_and_steering(browser, pages, subjects):
     tokenizer = subjects["tales"].tokenizer
     text, second = TIRED, TIRED.replace("tired", "noisy")
@@ -376,22 +363,16 @@ def test_a_second_text_is_explained_or_found(browser, pages, subjects):
 
 
 def test_the_cells_of_patching_are_chosen_by_arrows_and_clicks(browser, pages):
-    from selenium.webdriver.common.keys import Keys
-
     browser.open(pages["tales"][0], f"view=patch&text={quote(TIRED)}", 1280)
     computed(browser)
     words = "section:not([hidden]) [aria-live]"
     assert "token 24, “␣”, after block 3 attention" in shown(browser, words)
     canvas = browser.find("section:not([hidden]) canvas")
-    canvas.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP)
+    canvas.send_keys(LEFT, UP)
     assert "token 23, “t”, after block 3 MLP" in shown(browser, words)
-    browser.run(
-        "const canvas = document.querySelector('section:not([hidden]) canvas');"
-        "const { left, top } = canvas.getBoundingClientRect();"
-        "canvas.dispatchEvent(new MouseEvent('click', {"
-        "clientX: left + 104 + 2.5 * 32, clientY: top + 8.5 * 24 }))")
+    mouse(browser, "section:not([hidden]) canvas", 104 + 2.5 * 32, 8.5 * 24)
     assert "token 14, “r”, after embeddings" in shown(browser, words)
-    canvas.send_keys(Keys.ARROW_DOWN, *[Keys.ARROW_LEFT] * 4)
+    canvas.send_keys(DOWN, *[LEFT] * 4)
     assert "token 12, “t”, after embeddings" in shown(browser, words)
 
 
@@ -477,7 +458,7 @@ def test_a_head_made_for_induction_is_called_that(browser, subjects, tmp_path):
         attn[:, 0, 0, t - n + 1] += 3 * q[:, 1 + t] * (t >= n)
     model.h[0].attn.c_attn.weight.data[...] = attn.reshape(40, 120)
     subject = dataclasses.replace(subjects["untied"], model=model)
-    browser.open(page_of(subject, tmp_path, "One dawn"), "view=attention")
+    browser.open(page_of(subject, tmp_path, "One dawn")[0], "view=attention")
     assert names(browser)[0] == "induction 100 %"
     browser.run(PASTE, "O")
     assert browser.logs()[0] == [] and "NaN" not in shown(browser)
