@@ -50,8 +50,9 @@ def test_weights_that_are_not_finite_are_not_saved(refused, here, corpus, at_eac
     assert all_finite("run")
 
 
-def test_check_trains_nothing_and_writes_nothing(done, here, corpus):
-    out = done("train", "--corpus", corpus, "--check", *TINY)
+def test_check_trains_nothing_and_writes_nothing(cli, here, corpus):
+    status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
+    assert (status, err) == (0, "")
     assert "2.9957" in out and out.count("right") == 3  # ln 20
     assert files(here) == {}
 

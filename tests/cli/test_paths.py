@@ -39,13 +39,14 @@ def test_a_corpus_given_twice_is_both(done, here):
     "name", [b"caf\xe9", b"$x$ $", b"$\\frac$", "本 بلد देश\t!".encode(), b"a b's", b"x" * 200]
 )
 @pytest.mark.slow
-def test_a_text_with_any_name_is_trained_on_and_drawn(done, here, name):
+def test_a_text_with_any_name_is_trained_on_and_drawn(cli, here, name):
     path = Path(os.fsdecode(name + b".txt"))
     try:
         path.write_text(TEXT, encoding="utf-8")
     except (OSError, UnicodeError):
         pytest.skip("this system allows no such name")
-    out = done("train", "--corpus", str(path), *TINY)
+    status, out, err = cli("train", "--corpus", str(path), *TINY)
+    assert (status, err) == (0, "")
     (folder,) = (here / "runs").iterdir()
     assert sorted(files(folder)) == sorted(FILES)
     assert read_run(folder).training.corpus == (str(path),)
@@ -53,7 +54,7 @@ def test_a_text_with_any_name_is_trained_on_and_drawn(done, here, name):
     folder_as_printed = str(Path("runs", folder.name)).encode(errors="replace").decode()
     if os.name != "nt":
         assert [shlex.split(hint) for hint in hints] == [[folder_as_printed]] * 2
-    done("train", "--resume", "--corpus", str(path))
+    assert cli("train", "--resume", "--corpus", str(path))[::2] == (0, "")
 
 
 def test_a_run_that_is_trained_is_not_continued_elsewhere(

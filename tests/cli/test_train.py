@@ -38,8 +38,9 @@ def steps_of(folder):
     return [(row["step"], row["loss"]) for row in read_metrics(folder / "metrics.csv")]
 
 
-def test_a_run_leaves_its_files_and_says_where(done, here, corpus):
-    out = done("train", "--corpus", corpus, *TINY)
+def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
+    status, out, err = cli("train", "--corpus", corpus, *TINY)
+    assert (status, err) == (0, "")
     folder = here / "runs" / "hens"
     assert sorted(files(folder)) == [
         "best.safetensors", "config.json", "loss.png", "metrics.csv", "model.safetensors",

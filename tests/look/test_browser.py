@@ -217,9 +217,9 @@ def test_a_text_that_cannot_be_read_is_explained_and_loses_nothing(browser, page
     before, known = browser.run("return npgpt.pass.ids"), browser.find("#note + p")
     assert not known.is_displayed()
     for text, says in (
-        ("", "Type a text."),
-        ("One \u202e", "\\u{202e} (U+202E), at position 4"),
-        ("One! day# 7", "! (U+0021), at position 3, is not among the"),
+        ("", "text"),
+        ("One \u202e", "U+202E"),
+        ("One! day# 7", "U+0021"),
     ):
         browser.run(PASTE, text)
         press(browser, "Draw one token")

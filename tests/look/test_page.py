@@ -9,7 +9,6 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,15 +109,6 @@ def test_a_page_holds_the_model_its_tokenizer_and_the_gradient(pages, subjects):
     assert record["grammar"].keys() == tales.GRAMMAR.lists.keys()
     shares = record["plane"]["shares"]
     assert 1 > shares[0] >= shares[1] > 0
-
-
-def test_the_plane_keeps_distances_when_the_table_is_one():
-    rng = np.random.default_rng(0)
-    flat_VC = rng.normal(size=(20, 2)) @ np.linalg.qr(rng.normal(size=(8, 2)))[0].T + 3
-    plane = page._plane(flat_VC)
-    xy_V2 = flat_VC @ np.frombuffer(base64.b64decode(plane["axes"]), "<f4").reshape(2, -1).T
-    distances = [np.linalg.norm(x[:, None] - x[None], axis=2) for x in (flat_VC, xy_V2)]
-    assert np.allclose(*distances, atol=1e-5) and np.isclose(sum(plane["shares"]), 1)
 
 
 def test_a_larger_model_leaves_its_pass_and_no_weights(subjects, monkeypatch):

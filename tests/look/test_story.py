@@ -232,7 +232,8 @@ def test_parts_of_the_overview_lead_to_their_views(browser, more):
             browser.open(path, "t=9", 1280)
             part = browser.find(f".part[aria-label*='{start}']")
             if act == "click":
-                part.click()
+                browser.run("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true,"
+                            "cancelable: true}))", part)
             else:
                 part.send_keys(ENTER)
             assert browser.run("return npgpt.state").items() >= (state | {"t": 9}).items()

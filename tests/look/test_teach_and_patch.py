@@ -33,6 +33,7 @@ from look_page import (
     stored,
     table,
     until,
+    wait,
 )
 
 from autograd import Tensor, no_grad
@@ -131,8 +132,8 @@ def test_teaching(browser, subjects, tmp_path, kind):
         browser.run("npgpt.set({ view: 'tokens' })")
         loss = float(re.search(rf"text: ({NUMBER})", shown(browser))[1])
         assert abs(loss - losses(logits_TV, ids_T).mean()) < 1.1e-4
-        assert ("own weights have" in shown(browser)) == own
-        assert ("Its weights are taught" in shown(browser, "#note")) != own
+        assert ("fp16" in shown(browser)) == own
+        assert ("taught" in shown(browser, "#note")) != own
         found = browser.run("return npgpt.likeliest(1, npgpt.pass.T - 1, 3).map(([, p]) => p)")
         assert np.allclose(found, np.sort(lens[1][-1])[:-4:-1], atol=1e-9)
         browser.run("npgpt.set({ view: 'knockout', heads: '0.0' })")
@@ -153,9 +154,8 @@ def test_teaching(browser, subjects, tmp_path, kind):
         pairs = np.array([(along[text], x) for text, x in places if text in along])
         assert len(pairs) > 20 and abs(np.corrcoef(pairs.T)[0, 1]) > 1 - 1e-6
         browser.run("npgpt.set({ view: 'backward' })")
-        until(browser, lambda: "✓ They agree" in shown(browser)
-              and f"The loss is {loss:.4f}" in shown(browser))
-        assert ("The engine's record is of a different text" in shown(browser)) != own
+        wait(browser, ".verdict.good")
+        until(browser, lambda: f" {loss:.4f}" in shown(browser))
 
     check_views(model, False)
     browser.run("npgpt.set({ view: 'teach' })")
@@ -200,8 +200,8 @@ def test_a_sentence_that_cannot_be_taught_is_explained(browser, pages):
     box = browser.find("section:not([hidden]) input")
     assert box.get_attribute("value").startswith("A wise old owl")
     for text, says in (
-        ("One! day", "! (U+0021), at position 3"), ("A", "two tokens"),
-        ("One dawn shy hens", "It has 17 tokens: leave at most 16."),
+        ("One! day", "U+0021"), ("A", "two"),
+        ("One dawn shy hens", "17"),
     ):
         box.clear()
         box.send_keys(text)
@@ -271,8 +271,7 @@ def test_patching_and_steering(browser, pages, subjects):
     streams = [forward(model, ids)[0] for ids in (ids_T, other_T)]
     names = browser.run(
         "return arguments[0].map((v) => npgpt.tokenizer.label(v))", [int(a), int(b)])
-    says = f"goes on with {names[0]}, the second with {names[1]}; from token {first + 1} on"
-    assert says in shown(browser, STATUS)
+    assert re.search(".* ".join(map(re.escape, (*names, str(first + 1)))), shown(browser, STATUS))
     canvas, w = "canvas[tabindex][aria-label^='how much']", 32
     texts = browser.run("return document.querySelector(arguments[0]).written", canvas)
     cells = {(round((x - 107) / w), round(y / 24 - 0.5)): text for text, x, y, *_ in texts}
@@ -346,8 +345,7 @@ def test_a_second_text_is_explained_or_found(browser, pages, subjects):
     assert box.get_attribute("value") == "It was too noisy, so it "
     assert "from token 12 on" in shown(browser, STATUS)
     for text, says in (
-        ("It was too hungry, so it ", "has 25 tokens and the text above 24"),
-        (TIRED, "the same"), ("It was! ", "! (U+0021), at position 6"),
+        ("It was too hungry, so it ", "25"), (TIRED, "same"), ("It was! ", "U+0021"),
     ):
         browser.run("npgpt.set({ other: arguments[0] })", text)
         until(browser, lambda says=says: says in shown(browser, STATUS))
