@@ -69,7 +69,7 @@ def test_eval_of_another_text(done, finished, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("said the hen " * 20, encoding="utf-8")
     out = done("eval", finished, "--corpus", other, "--split", "all")
-    assert "259" in out and "bits per byte" in out
+    assert "259" in out
 
 
 def test_eval_of_one_document_by_a_run_that_split_by_documents_advises_what_works(
