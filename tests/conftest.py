@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from hypothesis import settings
+from tiny_run import FORTY, TEXT, TINY, npgpt
 
 from autograd import backend
 
@@ -93,3 +94,78 @@ def cli(capfd):
         return status, *capfd.readouterr()
 
     return call
+
+
+@pytest.fixture
+def done(cli):
+    """A function that calls the program, which does what it is asked: its stdout."""
+
+    def call(*arguments):
+        status, out, err = cli(*arguments)
+        assert status == 0, err
+        return out
+
+    return call
+
+
+@pytest.fixture
+def refused(cli):
+    """A function that calls the program, which refuses in words: its stderr."""
+
+    def call(*arguments):
+        status, _, err = cli(*arguments)
+        assert status == 1 and "Traceback" not in err, err
+        assert "\nnpgpt " in f"\n{err}", err
+        return err
+
+    return call
+
+
+@pytest.fixture
+def at_each_step(monkeypatch):
+    """A function: it has `act(step, model)` called after each training step, before it is saved."""
+    from npgpt import train
+
+    def watch(act, steps=train.training_steps):
+        def watched(model, *others):
+            for step in steps(model, *others):
+                act(step.step, model)
+                yield step
+
+        monkeypatch.setattr(train, "training_steps", watched)
+
+    return watch
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "hens.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, corpus):
+    """Return the folder of a finished run of 6 steps; do not write to it."""
+    from npgpt.cli import main
+
+    folder = tmp_path_factory.mktemp("runs") / "hens"
+    assert main(["train", "--corpus", str(corpus), "--out", str(folder), *TINY]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def forty(tmp_path_factory, corpus):
+    """Return the folder of a run of 40 steps, by a process on one thread; do not write to it."""
+    folder = tmp_path_factory.mktemp("forty") / "run"
+    train = ("train", "--corpus", corpus, "--out", folder, *FORTY)
+    run = npgpt(*train, env={"NUMBA_NUM_THREADS": "1"})
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,8 +1,10 @@
 """What the tests of the microscope's page share: the numbers of Python, and those that it shows."""
 
+import json
 import math
 import re
 import unicodedata
+from contextlib import contextmanager
 from importlib.resources import files
 from urllib.parse import quote
 
@@ -11,6 +13,7 @@ import numpy as np
 from autograd import no_grad
 from npgpt import tales
 from npgpt.gpt import GPT
+from npgpt.look.page import assemble, make_page
 from npgpt.look.weights import pack
 
 VIEWS = (
@@ -19,9 +22,11 @@ VIEWS = (
 )
 BOX = "document.getElementById('prompt')"
 # Sets the text at once, as pasting does.
+# Keys, as selenium names them.
+BACKSPACE, TAB, ENTER, LEFT, UP, RIGHT, DOWN = (
+    chr(0xE000 + key) for key in (3, 4, 7, 0x12, 0x13, 0x14, 0x15)
+)
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
-
-NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
 
 
 def lively(config, seed=0):
@@ -42,6 +47,12 @@ def stored(subject, kind="fp16"):
     for name, array in (pack(weights, kind)[1] if kind else weights).items():
         model.parameters()[name].data[...] = array
     return model.eval()
+
+
+def record_in(path):
+    """Return the record in the file of a page."""
+    found = re.search('id="record">(.*?)</script>', path.read_text(encoding="utf-8"), re.S)
+    return json.loads(found[1])
 
 
 def softmax(x):
@@ -99,6 +110,37 @@ def wait(browser, css, seconds=30):
     return until(browser, found, seconds)
 
 
+@contextmanager
+def media(browser, name, value):
+    """Show pages as for a reader with this feature of CSS media queries."""
+    command = "Emulation.setEmulatedMedia"
+    browser.driver.execute_cdp_cmd(command, {"features": [{"name": name, "value": value}]})
+    yield
+    browser.driver.execute_cdp_cmd(command, {"features": []})
+
+
+def mouse(browser, css, x, y, what="click"):
+    """Send an event of the mouse to an element, at a point from its upper left corner."""
+    browser.run(
+        "const [css, x, y, what] = arguments, element = document.querySelector(css);"
+        "const { left, top } = element.getBoundingClientRect(), at = { clientX: left + x,"
+        " clientY: top + y }; element.dispatchEvent(new MouseEvent(what, at))", css, x, y, what)
+
+
+def enter(browser, css, value):
+    """Set an input, as a slider that is drawn."""
+    browser.run("const input = document.querySelector(arguments[0]); input.value = arguments[1];"
+                "input.dispatchEvent(new Event('input'))", css, value)
+
+
+def page_of(subject, folder, prompt=None, kind="fp16", **changes):
+    """Write a page with changes in its record; return (its path, the record)."""
+    _, record = make_page(subject, prompt, kind)
+    path = folder / "page.html"
+    path.write_text(assemble(record | changes), encoding="utf-8")
+    return path, record | changes
+
+
 def press(browser, words):
     buttons = browser.driver.find_elements("css selector", "button")
     next(b for b in buttons if words in b.text and b.is_displayed()).click()
@@ -113,6 +155,11 @@ PAPER, STRONG, LESS, MORE = (
     np.array([int(re.search(rf"--{name}: light-dark\(#(\w+)", STYLE)[1][i : i + 2], 16)
               for i in (0, 2, 4)])
     for name in ("paper", "strong", "less", "more")
+)
+HOSTILE = (
+    "</script><script>hacked = 1</script>", "<!--<script>", "]]>", '"\'`${hacked = 1}', "a\0b",
+    "<img src=x onerror='hacked = 1'>", "\ud800x", "\u202eabc\u2066", "\u2028\u2029",
+    "👩‍🚀é\U0010ffff", "&lt;&amp;", "{{policy}}", "\\u003c", "\r\n", '"><svg onload=hacked=1>',
 )
 NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
 
@@ -129,6 +176,14 @@ CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
   return fillText.call(this, text, x, y, ...more);
 };
 """
+
+
+def open_written(browser, path, address, width):
+    """Open a page whose canvases keep their texts in `written`."""
+    add = "Page.addScriptToEvaluateOnNewDocument"
+    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN})
+    browser.open(path, address, width)
+    browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", key)
 
 
 def table(browser, label):
@@ -191,7 +246,7 @@ def agrees(text, value):
 
 def opened(browser, pages, subjects, kind, address, text):
     """Open a page; return (the model of its weights, the text's ids, their labels)."""
-    browser.open(pages[kind][0], f"{address}&text={quote(text)}", width=1280)
+    open_written(browser, pages[kind][0], f"{address}&text={quote(text)}", 1280)
     tokenizer = subjects[kind].tokenizer
     ids_T = tokenizer.encode(text)
     return stored(subjects[kind]), ids_T, [label(tokenizer, v) for v in ids_T]

@@ -13,18 +13,18 @@ GOOD = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd":
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "facts"),
     [
-        ({"n_embd": 130}, r"n_embd=130 is not divisible by n_head=4.*use n_embd=132 or 128"),
-        ({"n_embd": 3}, r"n_embd=3 is not divisible by n_head=4.*use n_embd=4$"),
-        ({"n_layer": 0}, r"n_layer=0; use an int of 1 or more"),
-        ({"vocab_size": 6.5}, r"vocab_size=6.5; use an int"),
-        ({"n_head": True}, r"n_head=True; use an int"),
-        ({"dropout": 1.0}, r"dropout=1.0; use a share in \[0, 1\)"),
+        ({"n_embd": 130}, "n_embd=130.*n_head=4.*n_embd=132 or 128"),
+        ({"n_embd": 3}, "n_embd=3.*n_head=4.*n_embd=4$"),
+        ({"n_layer": 0}, "n_layer=0.* int.* 1"),
+        ({"vocab_size": 6.5}, "vocab_size=6.5.* int"),
+        ({"n_head": True}, "n_head=True.* int"),
+        ({"dropout": 1.0}, r"dropout=1.0.*\[0, 1\)"),
     ],
 )
-def test_a_model_that_can_not_be_built_is_refused(change, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_model_that_can_not_be_built_is_refused(change, facts):
+    with pytest.raises(ValueError, match=facts):
         GPTConfig(**(GOOD | change))
 
 
@@ -36,18 +36,18 @@ def test_no_training_setting_is_infinite_or_nan(name, value):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "facts"),
     [
-        ({"max_iters": 0}, "max_iters=0; use 1 or more"),
-        ({"warmup_iters": -1}, "warmup_iters=-1; use 0 or more"),
-        ({"grad_clip": -1.0}, "grad_clip=-1.0; use 0 or more, not inf"),
-        ({"lr": 1e-5}, "lr=1e-05, min_lr=0.0001; the rate falls from lr to min_lr"),
-        ({"beta2": 1.0}, r"beta2=1.0; use \[0, 1\)"),
-        ({"train_fraction": 1.0}, "train_fraction=1.0; the rest is for validation"),
+        ({"max_iters": 0}, "max_iters=0.* 1"),
+        ({"warmup_iters": -1}, "warmup_iters=-1.* 0"),
+        ({"grad_clip": -1.0}, "grad_clip=-1.0.* 0"),
+        ({"lr": 1e-5}, "lr=1e-05, min_lr=0.0001"),
+        ({"beta2": 1.0}, r"beta2=1.0.*\[0, 1\)"),
+        ({"train_fraction": 1.0}, "train_fraction=1.0"),
     ],
 )
-def test_training_settings_out_of_range_are_refused(change, message):
-    with pytest.raises(ValueError, match=message):
+def test_training_settings_out_of_range_are_refused(change, facts):
+    with pytest.raises(ValueError, match=facts):
         TrainConfig(**change)
 
 
@@ -58,7 +58,7 @@ def test_presets_give_whole_settings_and_take_changes():
         assert training.max_iters == PRESETS[name]["max_iters"]
     model, training = from_preset("shakespeare", n_layer=2, lr=0.5)
     assert (model["n_layer"], training.lr, training.batch_size) == (2, 0.5, 64)
-    with pytest.raises(ValueError, match="preset 'tails' is unknown: did you mean tales"):
+    with pytest.raises(ValueError, match="'tails'.* tales"):
         from_preset("tails")
 
 

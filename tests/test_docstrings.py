@@ -20,11 +20,3 @@ MODULES = [
 def test_docstrings(module):
     assert len(module.__doc__) > 10
     assert doctest.testmod(module).failed == 0
-
-
-def test_the_examples_are_found():
-    """In the modules that a reader reads, at least."""
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    with_examples = {m.__name__ for m in MODULES if any(t.examples for t in finder.find(m))}
-    names = ("bpe_tokenizer", "byte_pair_encoding", "characters", "pretokenize", "word_level")
-    assert {f"npgpt.tokenizers.{name}" for name in names} <= with_examples

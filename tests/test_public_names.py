@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import TEXT, TINY, environment
+from tiny_run import environment
+from tiny_run import npgpt as npgpt_process
 
 import autograd
 import npgpt
@@ -70,33 +71,22 @@ def made(cls):
     return cls(cls.Config(**SIZES), seed=1)
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """A run that `npgpt train` has made."""
-    folder = tmp_path_factory.mktemp("runs")
-    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
-    command = [sys.executable, "-m", "npgpt.cli", "train", *TINY, "--corpus", "text.txt"]
-    subprocess.run([*command, "--out", "tiny"], cwd=folder, check=True, capture_output=True,
-                   env=environment(AUTOGRAD_BACKEND="numpy"))
-    return folder / "tiny"
-
-
 # ---- runs
 
 
-def test_a_run_is_loaded_by_a_public_name(run_folder):
-    model, tokenizer, run = npgpt.load_run(run_folder)
+def test_a_run_is_loaded_by_a_public_name(finished):
+    model, tokenizer, run = npgpt.load_run(finished)
     assert type(model) is GPT and model.config == run.model
     ids = model.generate(tokenizer.encode("The"), 5, temperature=0)
     assert tokenizer.decode(ids).startswith("The")
-    with pytest.raises(RunError, match="it is neither a run folder nor"):
-        npgpt.load_run(run_folder.parent)
+    with pytest.raises(RunError, match="run folder"):
+        npgpt.load_run(finished.parent)
 
 
 @MODEL
-def test_from_pretrained_of_a_run_says_how_to_load_it(cls, run_folder):
-    with pytest.raises(ValueError, match=r"tiny.* is a run of npgpt train; .*npgpt\.load_run\("):
-        cls.from_pretrained(run_folder)
+def test_from_pretrained_of_a_run_says_how_to_load_it(cls, finished):
+    with pytest.raises(ValueError, match=r"hens.*npgpt\.load_run\("):
+        cls.from_pretrained(finished)
 
 
 def test_the_version_is_that_of_the_package():
@@ -122,7 +112,9 @@ def test_a_model_is_copied_and_pickled(cls, again):
 @MODEL
 def test_a_model_shows_its_settings_and_its_size(cls):
     model = made(cls)
-    assert repr(model) == f"{cls.__name__}({model.config}, {model.num_parameters():,} parameters)"
+    shown = repr(model)
+    assert shown.startswith(f"{cls.__name__}({model.config}")
+    assert f" {model.num_parameters():,} " in shown
 
 
 def test_tokenizers_and_optimizers_show_what_they_are():
@@ -142,7 +134,7 @@ def test_tokenizers_and_optimizers_show_what_they_are():
     lambda model: model.wte.weight,
 ])
 def test_an_optimizer_of_weights_without_names_says_what_to_write(given):
-    with pytest.raises(TypeError, match=r"give a dict from name .* AdamW\(model\.parameters\(\)\)"):
+    with pytest.raises(TypeError, match=r"AdamW\(model\.parameters\(\)\)"):
         AdamW(given(made(GPT)))
 
 
@@ -150,14 +142,14 @@ def test_an_optimizer_of_weights_without_names_says_what_to_write(given):
 @pytest.mark.parametrize("config", [SIZES, None, "gpt2"], ids=repr)
 def test_a_model_of_a_dict_says_what_to_write(cls, config):
     name = cls.__name__
-    with pytest.raises(TypeError, match=rf"{name}: .*; write {name}\({name}Config\(\.\.\.\)\)"):
+    with pytest.raises(TypeError, match=rf"{name}\({name}Config\("):
         cls(config)
 
 
 def test_a_tokenizer_of_a_list_or_a_path_says_what_to_write():
     for given, said in [(["a", "b"], r"''\.join\(texts\)"), (b"ab", r"\.decode\('utf-8'\)"),
                         (Path("text.txt"), r"path\.read_text\(encoding='utf-8'\)")]:
-        with pytest.raises(TypeError, match=f"a str, got {type(given).__name__}; .*{said}"):
+        with pytest.raises(TypeError, match=f"{type(given).__name__}.*{said}"):
             CharTokenizer.train(given)
 
 
@@ -166,11 +158,9 @@ def test_another_package_autograd_is_named(tmp_path):
     (tmp_path / "autograd").mkdir()
     (tmp_path / "autograd" / "__init__.py").write_text("def grad(f): ...\n", encoding="utf-8")
     (tmp_path / "autograd" / "precision.py").write_text("PRECISIONS = ()\n", encoding="utf-8")
-    run = subprocess.run([sys.executable, "-c", "import npgpt"], check=False, capture_output=True,
-                         cwd=tmp_path, encoding="utf-8")
-    last = run.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: ") and str(tmp_path) in last, run.stderr
-    assert "another package named autograd" in last and "virtual environment" in last
+    last = npgpt_process(code="import npgpt", cwd=tmp_path).stderr.splitlines()[-1]
+    assert last.startswith("ImportError: ") and str(tmp_path) in last, last
+    assert "autograd" in last and "virtual environment" in last
 
 
 # ---- types

@@ -1,6 +1,5 @@
 """The trained model of the package: what its files say of it, and the commands that take it."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -9,26 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tiny_run import environment
+from tiny_run import ROOT, environment, module_of
 
 import npgpt
-from npgpt.checkpoint import RUN_STATE, SHIPPED, read_run
+from npgpt.checkpoint import RUN_STATE, SHIPPED
 from npgpt.cli import main
 from npgpt.families import family
 from npgpt.files import read_json
 from npgpt.io.tokens import open_run
 from npgpt.metrics import read_metrics
 from npgpt.train import evaluate
-
-ROOT = Path(__file__).parents[1]
-
-
-def script():
-    path = ROOT / "examples" / "shipped_model.py"
-    spec = importlib.util.spec_from_file_location("shipped_model", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.kernels  # a minute without them
@@ -51,26 +40,9 @@ def test_its_files_take_at_most_1_7_megabytes():
 @pytest.mark.slow
 def test_its_loss_on_the_whole_validation_text_is_what_its_files_say():
     said = read_json(SHIPPED / "result.json")["loss"]
-    assert script().validation_loss(SHIPPED) == pytest.approx(said, rel=1e-5)
+    script = module_of(ROOT / "examples" / "shipped_model.py")
+    assert script.validation_loss(SHIPPED) == pytest.approx(said, rel=1e-5)
     assert f"{said:.5f}" in (SHIPPED / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_its_weights_are_those_that_the_first_command_makes():
-    ours = read_run(SHIPPED)
-    states = sorted((ROOT / "runs").glob(f"*/{RUN_STATE}"), key=os.path.getmtime)
-    runs = [path.parent for path in states if (path.parent / "result.json").exists()]
-    made = [run for run in runs if (found := read_run(run)).model == ours.model
-            and found.training == ours.training and found.text == ours.text]
-    if not made:
-        pytest.skip("runs/ has no finished run of `npgpt train`")
-    module = script()
-    if f" {module.TILE}, " not in (SHIPPED / "README.md").read_text(encoding="utf-8"):
-        found, said = (read_json(folder / "result.json")["loss"] for folder in (made[-1], SHIPPED))
-        assert found == pytest.approx(said, rel=0.02)  # other kernels round differently
-        return
-    weights = module.in_bfloat16(made[-1] / "model.safetensors")
-    assert weights == (SHIPPED / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("words", ["generate --seed 1 --max-new-tokens 5", "look", "info"])
@@ -81,17 +53,18 @@ def test_without_a_name_a_command_takes_the_latest_run_or_else_the_packages_mode
 
     def said():
         assert main(words.split()) == 0
-        return [line for line in capfd.readouterr().err.splitlines() if "MODEL" in line]
+        [line] = [line for line in capfd.readouterr().err.splitlines() if "MODEL" in line]
+        return line
 
     assert npgpt.load_run()[2].folder == SHIPPED
-    assert said() == [f"note    no MODEL is named: this is {SHIPPED}, the package's own"]
+    assert str(SHIPPED) in said()
     for age, name in enumerate(("b", "a", "c")):
         shutil.copytree(SHIPPED, tmp_path / "runs" / name)
         (tmp_path / "runs" / name / RUN_STATE).touch()
         os.utime(tmp_path / "runs" / name / RUN_STATE, (0, 1000 - age))
     os.utime(tmp_path / "runs" / "a" / RUN_STATE, (0, 2000))
     assert npgpt.load_run()[2].folder == Path("runs/a")
-    assert said() == [f"note    no MODEL is named: this is {Path('runs/a')}, the latest run"]
+    assert str(Path("runs/a")) in said()
 
 
 def test_its_page_needs_no_compiler(tmp_path):

@@ -51,9 +51,7 @@ def test_every_task_runs_for_us_and_for_pytorch(task, settings):
     from benchmarks import runner_torch
 
     for runner in (runner_npgpt, runner_torch):
-        function = getattr(runner, task)(**settings)
-        function()
-        function()
+        getattr(runner, task)(**settings)()
 
 
 def test_the_summary_has_the_mean_and_the_worst_by_model():

@@ -22,7 +22,6 @@ def test_arithmetic_is_shared_and_the_all_reduce_is_not():
 
 def test_the_page_has_what_was_measured_and_both_models():
     text = page(MEASURED, "some machine")
-    assert "some machine" in text and "Two ranks are 2.00 times as fast (2.00 to 2.00)" in text
+    for fact in ("some machine", "2.00 (2.00 to 2.00)", *MODELS, "| 43 MB | 5.000"):
+        assert fact in text.replace("times as fast ", "")
     assert text.count("| 64 |") == 2
-    for words in ("### GPT-2 124M", "### GPT-2 1.5B", "stopped paying", "| 43 MB | 5.000"):
-        assert words in text

@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmarks import code
 from benchmarks.__main__ import PARTS, RESULTS, main
@@ -17,16 +15,12 @@ from benchmarks.report import (
     quantity,
     section,
     with_headline,
-    with_section,
 )
 from benchmarks.runners import JAX_TUNED, TORCH_TUNED
 
 AHEAD = Comparison("gelu", "PyTorch", 1e-3, 2e-3, 2.0, 1.9, 2.5)
 BEHIND = Comparison("gelu", "NumPy", 1e-3, 5e-4, 0.5, 0.4, 0.6)
 ABSENT = Comparison("gelu", "JAX jit", 1e-3, note="not measured: pip install jax")
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20).map(
-    lambda text: text.replace("<!--", "") + "\n"
-)
 
 
 def test_a_row_has_the_baselines_side_by_side_and_says_where_we_are_behind():
@@ -39,7 +33,6 @@ def test_a_row_has_the_baselines_side_by_side_and_says_where_we_are_behind():
     assert comparison_table("Ops", [ABSENT]).rows[0][-1] == ""
     even = Comparison("gelu", "NumPy", 1.0, 0.996, 0.996, 0.9, 1.1)
     assert comparison_table("Ops", [even]).rows[0][-1] == "even with NumPy"
-    assert "nowhere" in not_ahead([comparison_table("Ops", [even])])
     lines = table.markdown().splitlines()
     assert {line.count("|") for line in lines if line.startswith("|")} == {10}
     assert lines[0] == "### Ops"
@@ -49,9 +42,9 @@ def test_a_row_has_the_baselines_side_by_side_and_says_where_we_are_behind():
 def test_what_is_behind_is_listed_with_its_numbers():
     table = comparison_table("Ops", [AHEAD, BEHIND, ABSENT])
     assert [found["peer"] for found in table.comparisons] == ["PyTorch", "NumPy", "JAX jit"]
-    assert "1 of 2 comparisons" in not_ahead([table])
-    assert "- gelu against NumPy: 0.50 (0.40 – 0.60)" in not_ahead([table])
-    assert "nowhere in these 1 comparisons" in not_ahead([comparison_table("Ops", [AHEAD])])
+    assert "1 of 2" in not_ahead([table])
+    assert "NumPy: 0.50 (0.40 – 0.60)" in not_ahead([table])
+    assert "0.50" not in not_ahead([comparison_table("Ops", [AHEAD])])
     assert not_ahead([comparison_table("Ops", [ABSENT])]) == ""
 
 
@@ -89,18 +82,6 @@ def test_quantities_have_units(value, unit, flops, text):
     assert quantity(value, unit, flops) == text
 
 
-@given(st.lists(st.tuples(st.sampled_from(list(PARTS)), TEXTS), min_size=1, max_size=8))
-@pytest.mark.slow
-def test_sections_are_replaced_and_stand_in_the_order_of_the_parts(written):
-    document, last = "", {}
-    for part, text in written:
-        document = with_section(document, part, text, PARTS)
-        last[part] = text
-    assert document == HEAD + "".join(
-        f"\n<!-- {part} -->\n{last[part]}<!-- end of {part} -->\n" for part in PARTS if part in last
-    )
-
-
 def test_a_section_has_the_machine_the_tables_and_where_we_are_behind():
     text = section("kernels", "two cores", [comparison_table("Ops", [BEHIND])])
     positions = [text.index(part) for part in ("## kernels", "two cores", "### Ops", "not ahead")]
@@ -110,19 +91,22 @@ def test_a_section_has_the_machine_the_tables_and_where_we_are_behind():
 def test_an_unknown_part_names_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         main(["kernel"])
-    assert "the parts are kernels, train_step" in capsys.readouterr().err
+    assert "kernels, train_step" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_part_is_run_written_and_printed_as_json(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("benchmarks.memory.BASELINES", ())  # quick, and whatever is installed
     out = tmp_path / "RESULTS.md"
+    before = "".join(f"\n<!-- {part} -->\nold\n<!-- end of {part} -->\n" for part in PARTS)
+    out.write_text(HEAD + before, encoding="utf-8")
     main(["memory", "--quick", "--json", "--threads", "1", "--out", str(out)])
     result = json.loads(capsys.readouterr().out)
     assert result["memory"]["tables"]
     document = out.read_text(encoding="utf-8")
-    assert result["memory"]["machine"] in document
-    assert document.startswith(HEAD)
+    sections = dict(SECTION.findall(document))
+    assert result["memory"]["machine"] in sections.pop("memory") and document.startswith(HEAD)
+    assert len(sections) == len(PARTS) - 1 and {*map(str.strip, sections.values())} == {"old"}
 
 
 def test_no_section_is_older_than_the_code_that_it_measured():

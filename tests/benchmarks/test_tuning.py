@@ -1,19 +1,11 @@
-"""A tuned peer's process answers MKL's question, keeps freed memory, and is measured like any."""
-
-import os
-import subprocess
-import sys
+"""A tuned peer is measured with its settings."""
 
 import pytest
+from tiny_run import npgpt
 
 from benchmarks import runners, tuning
 
 ASK = "import ctypes; print(ctypes.CDLL(None).mkl_serv_intel_cpu_true())"
-
-
-@pytest.mark.skipif(not tuning.environment("jax"), reason="only glibc's malloc is tuned")
-def test_memory_is_kept_and_products_are_left_alone_where_they_are_not_mkls():
-    assert tuning.environment("jax") == tuning.MALLOC
 
 
 @pytest.mark.skipif(
@@ -21,14 +13,8 @@ def test_memory_is_kept_and_products_are_left_alone_where_they_are_not_mkls():
     reason="MKL needs no answer on this processor, or there is no C compiler",
 )
 def test_the_question_of_mkl_is_answered_in_a_process_that_is_tuned_and_in_no_other():
-    tuned = os.environ | tuning.environment("torch")
-    ask = [sys.executable, "-c", ASK]
-    answers = [
-        subprocess.run(ask, env=env, capture_output=True, text=True, check=False)
-        for env in (tuned, os.environ)
-    ]
-    assert answers[0].stdout == "1\n"
-    assert "undefined symbol" in answers[1].stderr
+    tuned, plain = (npgpt(code=ASK, env=env) for env in (tuning.environment("torch"), {}))
+    assert tuned.stdout == "1\n" and "undefined symbol" in plain.stderr
 
 
 @pytest.mark.parametrize("name", runners.TUNED)

@@ -75,14 +75,8 @@ def in_cache(folder, home):
     return snapshot
 
 
-def used(call, model, corpus, out):
+def used(done, model, corpus, out):
     """Return the results of all commands that take a model."""
-
-    def done(*arguments):
-        status, said, err = call(*arguments)
-        assert status == 0, err
-        return said
-
     out.mkdir()
     answers = {
         command: json.loads(done(command, model, *arguments, "--json"))
@@ -91,7 +85,7 @@ def used(call, model, corpus, out):
             ("eval", "--corpus", corpus), ("info",), ("tokenize", "The hen"),
         )
     }
-    assert "it holds the model itself" in done("look", model, "--out", out / "a.html")
+    done("look", model, "--out", out / "a.html")
     done("train", "--init-from", model, "--corpus", corpus, "--out", out / "run", *SCHEDULE)
     return answers | {"trained": (out / "run" / "model.safetensors").read_bytes()}
 
@@ -100,36 +94,24 @@ def used(call, model, corpus, out):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_snapshot_of_links_is_used_as_a_folder_is(cli, published, corpus, tmp_path, kind):
+def test_a_snapshot_of_links_is_used_as_a_folder_is(done, published, corpus, tmp_path, kind):
     snapshot = in_cache(published[kind], tmp_path / "hub")
     assert all(file.is_symlink() for file in snapshot.iterdir())
-    expected = used(cli, published[kind], corpus, tmp_path / "plain")
+    expected = used(done, published[kind], corpus, tmp_path / "plain")
     assert expected["info"]["model"]["n_embd"] == 8 and expected["info"]["parameters"] > 0
     assert expected["tokenize"]["bytes"] == 7
-    assert used(cli, snapshot, corpus, tmp_path / "linked") == expected
+    assert used(done, snapshot, corpus, tmp_path / "linked") == expected
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
-@pytest.mark.parametrize("where", ["folder", "snapshot", "blobs"])
-def test_no_link_of_a_model_is_followed_elsewhere(cli, published, tmp_path, kind, name, where):
-    outside = tmp_path / "outside"
-    if where == "folder":
-        folder = shutil.copytree(published[kind], tmp_path / "y")
-        shutil.move(folder / name, outside)
-    else:
-        folder = in_cache(published[kind], tmp_path / "hub")
-        blob = (folder / name).resolve()
-        (folder / name).unlink()
-        if where == "snapshot":
-            blob.rename(outside)
-        else:  # they are links themselves
-            shutil.move(blob.parent, tmp_path / "elsewhere")
-            blob.parent.symlink_to(tmp_path / "elsewhere")
-            outside = blob
-    (folder / name).symlink_to(outside)
-    status, out, err = cli("generate", folder, "--max-new-tokens", 1)
-    assert status == 1 and out == "" and "leads out of its folder" in err
-    assert where == "blobs" or f"{name} leads out" in err
+def test_no_link_of_a_model_is_followed_elsewhere(cli, published, tmp_path, kind, name):
+    """`tests/interop` has folders without a cache, `tests/test_files.py` chains of links."""
+    path = in_cache(published[kind], tmp_path / "hub") / name
+    path.resolve().rename(tmp_path / "outside")
+    path.unlink()
+    path.symlink_to(tmp_path / "outside")
+    status, out, err = cli("generate", path.parent, "--max-new-tokens", 1)
+    assert (status, out) == (1, "") and name in err
 
 
 # ---- names
@@ -217,25 +199,18 @@ def called(started):
     return call
 
 
-def layout(folder):
-    """Return the files below a folder, with the targets of links."""
-    return {
-        path.relative_to(folder).as_posix(): os.readlink(path) if path.is_symlink() else None
-        for path in folder.rglob("*")
-        if path.is_file() and ".locks" not in path.parts
-    }
-
-
 @needs_hub
 @pytest.mark.slow
-def test_a_model_is_used_by_its_name(cli, called, hub, published, corpus, here):
-    expected = used(cli, published["whole"], corpus, here / "plain")
-    assert used(called, "x/y", corpus, here / "named") == expected
+def test_a_model_is_used_by_its_name(done, called, hub, published, corpus, here):
+    def by_name(*arguments):
+        status, out, err = called(*arguments)
+        assert status == 0, err
+        return out
+
+    expected = used(done, published["whole"], corpus, here / "plain")
+    assert used(by_name, "x/y", corpus, here / "named") == expected
     [snapshot] = (here / "hf").glob("hub/models--x--y/snapshots/*")
-    assert used(cli, snapshot, corpus, here / "linked") == expected
-    in_cache(published["whole"], here / "by-hand")
-    laid_out = layout(here / "by-hand" / "models--x--y").items()
-    assert laid_out <= layout(here / "hf" / "hub" / "models--x--y").items()
+    assert used(done, snapshot, corpus, here / "linked") == expected
 
 
 @needs_hub
@@ -254,8 +229,7 @@ def test_it_is_said_before_the_hub_is_asked(started, hub):
     line = process.stderr.readline()
     hub.is_open.set()
     out, err = process.communicate(timeout=300)
-    assert "downloading x/y from the Hugging Face Hub" in line
-    assert process.returncode == 0 and json.loads(out)["text"], err
+    assert "x/y" in line and process.returncode == 0 and json.loads(out)["text"], err
 
 
 @needs_hub
@@ -270,19 +244,16 @@ def test_which_names_the_hub_is_asked_for(called, hub, published, here):
     assert called("info", "hf:x/y")[0] == 0 and hub.asked
     for name in ("hf:runs/tales", "nobody/none", "hf:no name"):
         status, _, err = called("generate", name)
-        assert status == 1 and "check the name and the network" in err, err
-        asked = name.removeprefix("hf:")
-        assert f"downloading {asked} from" in err and f"huggingface.co/{asked}" in err
+        assert status == 1 and f"huggingface.co/{name.removeprefix('hf:')}" in err
     assert "/api/models/runs/tales/revision/main" in hub.asked
 
 
-def test_without_the_client_it_is_said_how_to_get_it(cli, here, monkeypatch):
+@pytest.mark.parametrize("command", ["generate", "info", "tokenize"])
+@pytest.mark.parametrize("name", ["openai-community/gpt2", "hf:gpt2"])
+def test_without_the_client_it_is_said_how_to_get_it(refused, here, monkeypatch, command, name):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    for command in ("generate", "info", "tokenize"):
-        for name in ("openai-community/gpt2", "hf:gpt2"):
-            status, _, err = cli(command, name)
-            assert status == 1 and "pip install -e '.[hub]'" in err
-            assert f"https://huggingface.co/{name.removeprefix('hf:')}" in err
+    err = refused(command, name)
+    assert "'.[hub]'" in err and f"https://huggingface.co/{name.removeprefix('hf:')}" in err
 
 
 # ---- names of nothing
@@ -291,33 +262,24 @@ def test_without_the_client_it_is_said_how_to_get_it(cli, here, monkeypatch):
 @pytest.mark.parametrize(
     "command", ["generate", "eval", "info", "look", "tokenize", "export", "compare"]
 )
-def test_a_mistyped_run_is_answered_with_those_there_are(cli, finished, here, command):
+def test_a_mistyped_run_is_answered_with_those_there_are(refused, finished, here, command):
     more = {"export": ["out"], "tokenize": ["hen"], "compare": ["runs/hen"]}.get(command, [])
-    status, _, err = cli(command, "runs/tale", *more)
-    assert status == 1 and f"there are no runs in {here / 'runs'}" in err
+    assert str(here / "runs") in refused(command, "runs/tale", *more)
     for name in ("tales", "my runs"):
         shutil.copytree(finished, here / "runs" / name)
     (here / "runs" / "no-run").mkdir()
     for name in ("runs/tale", "tales", *["runs"] * (command != "tokenize")):
-        status, _, err = cli(command, name, *more)
-        assert status == 1 and "the runs there are: 'runs/my runs', runs/tales" in err, err
-        assert "no-run" not in err
+        err = refused(command, name, *more)
+        assert "'runs/my runs', runs/tales" in err and "no-run" not in err
 
 
-@pytest.mark.parametrize("command", ["generate", "eval", "info", "look"])
-def test_what_is_neither_kind_of_folder_is_told_both(cli, here, command):
-    for name, why in (("nowhere", "is not there"), (here, "has no config.json")):
-        status, _, err = cli(command, name)
-        assert status == 1 and f"{name} {why}" in err
-        assert "a run folder" in err and "a folder of the transformers library" in err
-
-
-def test_a_wrong_name_of_a_tokenizer_is_told_what_names_there_are(cli, here):
-    status, _, err = cli("tokenize", "gpt3", "hen")
-    assert status == 1 and "gpt3 is not there" in err and "restore" not in err
-    assert "a run folder" in err and "a tokenizer.json" in err and "gpt2 for GPT-2's own" in err
-    status, _, err = cli("tokenize", here, "hen")
-    assert status == 1 and "has no tokenizer.json, nor vocab.json and merges.txt" in err
+@pytest.mark.parametrize("command", ["generate", "eval", "info", "look", "tokenize"])
+def test_what_is_no_folder_of_a_model_is_told_what_can_be_named(refused, here, command):
+    more = ["hen"] * (command == "tokenize")
+    for name, fact in (("nowhere", "nowhere"), (here, ".json")):
+        err = refused(command, name, *more)
+        assert fact in err and ("run folder" in err or name == here)
+    assert ("gpt2" in refused(command, "gpt3", *more)) == (command == "tokenize")
 
 
 def test_what_is_to_be_installed_can_be_had_from_a_clone():
@@ -330,19 +292,10 @@ def test_what_is_to_be_installed_can_be_had_from_a_clone():
         assert advice not in path.read_text(encoding="utf-8"), path
 
 
-@pytest.mark.parametrize("odd", [[], {}, 3, None])
-@pytest.mark.parametrize("command", ["generate", "info", "look"])
-def test_an_odd_kind_of_model_is_refused(cli, here, command, odd):
-    (here / "config.json").write_text(json.dumps({"model_type": odd}), encoding="utf-8")
-    status, _, err = cli(command, here)
-    assert status == 1 and "config.json was not written by npgpt train" in err
-
-
-@pytest.mark.parametrize("count", [1, 20, 21, 40])
-def test_of_many_runs_twenty_are_named(cli, here, count):
+@pytest.mark.parametrize("count", [1, 20, 21])
+def test_of_many_runs_twenty_are_named(refused, here, count):
     for i in range(count):
         (here / "runs" / f"r{i:02}").mkdir(parents=True)
         (here / "runs" / f"r{i:02}" / RUN_STATE).touch()
-    status, _, err = cli("generate", "runs/none")
-    assert status == 1 and err.count("runs/r") == min(count, 20)
-    assert err.endswith(", ...\n") is (count > 20)
+    err = refused("generate", "runs/none")
+    assert err.count("runs/r") == min(count, 20) and ("..." in err) is (count > 20)

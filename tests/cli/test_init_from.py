@@ -1,15 +1,12 @@
 """`npgpt train --init-from`: a run that begins with the weights of another."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_run import TINY, files
+from tiny_run import TINY, assert_same_checkpoint, files, resumed_at, settings_of
 
 from npgpt import GPT, CharTokenizer
-from npgpt import train as training_run
 from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.families.models import load_model
@@ -25,12 +22,13 @@ def other_text(tmp_path):
     return path
 
 
-def test_it_goes_on_from_the_model_and_its_tokenizer(cli, finished, other_text, tmp_path):
+def test_it_goes_on_from_the_model_and_its_tokenizer(done, refused, finished, other_text, tmp_path):
     before = files(finished)
     out = tmp_path / "tuned"
     arguments = ("train", "--init-from", finished, "--corpus", other_text, "--out", out)
-    status, _, err = cli(*arguments, *SCHEDULE, "--lr", 1e-9, "--min-lr", 0)
-    assert status == 0, err
+    # flags and presets of the same shape are no contradiction
+    same_shape = (*TINY[:8], "--preset", "tales")
+    done(*arguments, *same_shape, *SCHEDULE, "--lr", 1e-9, "--min-lr", 0)
     model, tokenizer, run = load_run(out)
     start, start_tokenizer, start_run = load_run(finished)
     assert tokenizer.tokens == start_tokenizer.tokens and run.model == start_run.model
@@ -38,19 +36,18 @@ def test_it_goes_on_from_the_model_and_its_tokenizer(cli, finished, other_text, 
     for name, weight in model.parameters().items():  # the rate is almost 0
         np.testing.assert_allclose(weight.data, start.parameters()[name].data, atol=1e-6)
     assert files(finished) == before
-    status, _, err = cli("train", "--resume", "--out", out, "--init-from", finished)
-    assert status == 1 and "leave out --init-from" in err
-    assert cli("train", "--resume", "--out", out)[0] == 0
+    resume = ("train", "--resume", "--out", out)
+    assert "--init-from" in refused(*resume, "--init-from", finished)
+    done(*resume)
 
 
-def test_a_folder_of_the_transformers_library_will_do(cli, finished, other_text, tmp_path):
+def test_a_folder_of_the_transformers_library_will_do(done, finished, other_text, tmp_path):
     folder, out = tmp_path / "exported", tmp_path / "tuned"
-    assert cli("export", finished, folder)[0] == 0
+    done("export", finished, folder)
     before = files(folder)
     arguments = ("--init-from", folder, "--corpus", other_text, "--out", out, "--dropout", 0.1)
-    status, _, err = cli("train", *arguments, *SCHEDULE)
-    assert status == 0, err
-    assert json.loads((out / "config.json").read_text())["model"]["dropout"] == 0.1
+    done("train", *arguments, *SCHEDULE)
+    assert settings_of(out)["model"]["dropout"] == 0.1
     start, (model, _, _) = GPT.from_pretrained(folder), load_run(out)
     changed = [
         not np.array_equal(weight.data, start.parameters()[name].data)
@@ -62,29 +59,19 @@ def test_a_folder_of_the_transformers_library_will_do(cli, finished, other_text,
 @pytest.mark.parametrize(
     ("flags", "leave_out"),
     [
-        (["--n-layer", 7], "n_layer=1): leave out --n-layer"),
-        (["--n-embd", 16, "--block-size", 8], "leave out --block-size, --n-embd"),
-        (["--arch", "llama"], "arch=gpt): leave out --arch"),
-        (["--n-kv-head", 1], "leave out --n-kv-head"),
-        (["--tokenizer", "bpe"], "leave out --tokenizer"),
-        (["--tokenizer", "bpe", "--vocab-size", 300], "leave out --tokenizer, --vocab-size"),
-        (["--check"], "leave out --check"),
-        (["--preset", "tales-t5"], "leave out --preset"),
+        (["--n-layer", 7], "--n-layer"),
+        (["--n-embd", 16, "--block-size", 8], "--block-size, --n-embd"),
+        (["--arch", "llama"], "--arch"),
+        (["--n-kv-head", 1], "--n-kv-head"),
+        (["--tokenizer", "bpe", "--vocab-size", 300], "--tokenizer, --vocab-size"),
+        (["--check"], "--check"),
+        (["--preset", "tales-t5"], "--preset"),
     ],
 )
-def test_another_model_than_that_is_refused(cli, finished, tmp_path, flags, leave_out):
+def test_another_model_than_that_is_refused(refused, finished, tmp_path, flags, leave_out):
     out = tmp_path / "tuned"
-    status, _, err = cli("train", "--init-from", finished, "--out", out, *flags)
-    assert status == 1 and leave_out in err and str(finished) in err
-    assert not out.exists()
-
-
-def test_flags_and_presets_of_the_same_shape_are_no_contradiction(
-    cli, finished, other_text, tmp_path
-):
-    arguments = ("--init-from", finished, "--corpus", other_text, "--out", tmp_path / "tuned")
-    flags = [*TINY[:8], "--preset", "tales"]
-    assert cli("train", *arguments, *flags, *SCHEDULE)[0] == 0
+    err = refused("train", "--init-from", finished, "--out", out, *flags)
+    assert leave_out in err and str(finished) in err and not out.exists()
 
 
 PROMPTS = {"bert": "(1) \u03b1 <mask>", "t5": "(1) \u03b1 <extra_id_0>"}
@@ -94,18 +81,17 @@ KINDS = [("gpt", "char"), ("gpt", "words"), ("llama", "char"), ("bert", "words")
 
 @pytest.mark.parametrize(("arch", "tokens"), KINDS)
 def test_characters_that_the_model_does_not_know_get_rows_of_their_own(
-    cli, corpus, tmp_path, monkeypatch, arch, tokens
+    cli, done, refused, corpus, tmp_path, monkeypatch, at_each_step, arch, tokens
 ):
     start, out, path = (tmp_path / name for name in ("start", "tuned", "greek.txt"))
     path.write_text(GREEK, encoding="utf-8")
     flags = ("--arch", arch, "--tokenizer", tokens, *TINY, "--eval-stride", 0)
-    assert cli("train", *flags, "--corpus", corpus, "--out", start)[0] == 0
+    done("train", *flags, "--corpus", corpus, "--out", start)
     tune = ("train", "--init-from", start, "--corpus", path, "--seed", 7, *SCHEDULE)
     tune += ("--eval-interval", 1, "--lr", 1e-9, "--min-lr", 0)
-    status, text, err = cli(*tune, "--out", out)
-    assert status == 0, err
-    line = f"10 characters that {start} does not know are new tokens: '\\x1b()12:J[\u03b1\u03b2'\n"
-    assert text.count(line) == 1
+    text, shown = done(*tune, "--out", out), "'\\x1b()12:J[\u03b1\u03b2'"
+    [line] = [line for line in text.splitlines() if shown in line]
+    assert "10 " in line and str(start) in line
 
     (old, known, _), (model, tokenizer, run) = load_run(start), load_run(out)
     V = known.vocab_size
@@ -116,42 +102,34 @@ def test_characters_that_the_model_does_not_know_get_rows_of_their_own(
         before = old.parameters()[name].data
         same = weight.data[tuple(map(slice, before.shape))]
         np.testing.assert_allclose(same, before, atol=1e-6, err_msg=name)
-    assert cli("generate", out, "--prompt", PROMPTS.get(arch, "(1) \u03b1"))[0] == 0
+    done("generate", out, "--prompt", PROMPTS.get(arch, "(1) \u03b1"))
 
     folder = tmp_path / "exported"
-    assert cli("export", out, folder)[0] == 0
+    done("export", out, folder)
     again = load_model(folder)
     assert again.tokenizer.tokens == tokenizer.tokens and type(again.tokenizer) is type(tokenizer)
     for name, weight in model.parameters().items():
         np.testing.assert_array_equal(weight.data, again.model.parameters()[name].data)
-    assert cli("eval", start, "--corpus", path)[0] == 1  # that one knows no more than it did
+    refused("eval", start, "--corpus", path)  # that one knows no more than it did
 
-    steps = training_run.training_steps
+    def stop(step, _):
+        if step == 3:
+            raise KeyboardInterrupt
 
-    def stopped(*arguments):
-        for step in steps(*arguments):
-            yield step
-            if step.step == 2:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(training_run, "training_steps", stopped)
+    at_each_step(stop)
     assert cli(*tune, "--out", tmp_path / "resumed")[0] == 130
     monkeypatch.undo()
-    status, text, err = cli("train", "--resume", "--out", tmp_path / "resumed")
-    assert status == 0 and "from step 2" in text and "new tokens" not in text, err
-    for name in ("model.safetensors", "train_state.safetensors", "tokenizer.json", "samples.txt"):
-        assert (tmp_path / "resumed" / name).read_bytes() == (out / name).read_bytes(), name
+    text = done("train", "--resume", "--out", tmp_path / "resumed")
+    assert resumed_at(text) == 2 and shown not in text
+    assert_same_checkpoint(tmp_path / "resumed", out, "tokenizer.json", "samples.txt")
 
 
-def test_few_of_many_new_characters_are_shown(cli, finished, tmp_path):
+def test_few_of_many_new_characters_are_shown(done, finished, tmp_path):
     path, out = tmp_path / "many.txt", tmp_path / "tuned"
     path.write_text("".join(map(chr, range(0x4E00, 0x4F00))) * 3, encoding="utf-8")
-    status, text, err = cli("train", "--init-from", finished, "--corpus", path, "--out", out,
-                            *SCHEDULE)
-    assert status == 0, err
-    line = next(line for line in text.splitlines() if line.startswith("note"))
-    assert "256 characters" in line and "\u4e00" in line and "\u4e80" not in line
-    assert line.endswith("...")
+    text = done("train", "--init-from", finished, "--corpus", path, "--out", out, *SCHEDULE)
+    [line] = [line for line in text.splitlines() if "\u4e00" in line]
+    assert "256" in line and "\u4e80" not in line
 
 
 plain = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
@@ -169,11 +147,10 @@ def test_any_text_will_do(finished, tmp_path_factory, text):
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_token_files_of_other_tokens_are_refused(cli, finished, other_text, tmp_path):
+def test_token_files_of_other_tokens_are_refused(done, refused, finished, other_text, tmp_path):
     path = tmp_path / "tokenizer.json"
     CharTokenizer.train(other_text.read_text(encoding="utf-8") + "1").save(path)
     prepared, out = tmp_path / "tokens", tmp_path / "tuned"
-    assert cli("prepare", "--corpus", other_text, "--tokenizer", path, "--",
-               prepared)[0] == 0
-    status, _, err = cli("train", "--init-from", finished, "--corpus", prepared, "--out", out)
-    assert status == 1 and "are not those of" in err and not out.exists()
+    done("prepare", "--corpus", other_text, "--tokenizer", path, "--", prepared)
+    err = refused("train", "--init-from", finished, "--corpus", prepared, "--out", out)
+    assert str(prepared) in err and not out.exists()

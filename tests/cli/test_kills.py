@@ -3,27 +3,23 @@
 NPGPT_KILLS=50 kills more often than ten times.
 """
 
-import csv
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-from tiny_run import TINY, environment
+from tiny_run import TINY, assert_same_checkpoint, npgpt
 
 from npgpt.checkpoint import kept, load_run, read_run
+from npgpt.metrics import read_metrics
 
-ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("NPGPT_KILLS", "10"))
 SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0",
             "--keep", "3"]
-SAVED = ("model.safetensors", "train_state.safetensors", "best.safetensors", "samples.txt")
 
 # Kills itself while it writes a file, the first argument says which: with its last bytes missing,
 # before its rename, or after it.
@@ -59,38 +55,35 @@ pytestmark = [
 ]
 
 
-def npgpt(arguments, code=None, timeout=None):
+def started(*arguments, code=None, timeout=None):
     """Run the program; return its status, None if it was killed after `timeout` seconds."""
-    command = [sys.executable, *(["-c", code] if code else ["-m", "npgpt.cli"]), *arguments]
     with suppress(subprocess.TimeoutExpired):
-        return subprocess.run(
-            [str(part) for part in command], cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"),
-            check=False, stdout=subprocess.DEVNULL, timeout=timeout,
-        ).returncode
+        return npgpt(*arguments, code=code, env={"NUMBA_NUM_THREADS": "1"}, timeout=timeout,
+                     capture_output=False, stdout=subprocess.DEVNULL).returncode
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, corpus):
     """(folder of a run that was not killed, seconds it takes)."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    started = time.perf_counter()
-    assert npgpt(["train", "--corpus", corpus, "--out", folder, *SETTINGS]) == 0
-    return folder, time.perf_counter() - started
+    begin = time.perf_counter()
+    assert started("train", "--corpus", corpus, "--out", folder, *SETTINGS) == 0
+    return folder, time.perf_counter() - begin
 
 
 def steps(folder):
-    with open(folder / "metrics.csv", encoding="utf-8", newline="") as file:
-        return [(row["step"], row["loss"], row["val_loss"]) for row in csv.DictReader(file)]
+    rows = read_metrics(folder / "metrics.csv")
+    return [(row["step"], row["loss"], row["val_loss"]) for row in rows]
 
 
 def check_resumes(folder, whole, train=()):
     if folder.exists():  # else it was killed before there was anything to keep
         load_run(folder)
         train = ["train", "--resume", "--out", folder]
-    assert npgpt(train) == 0
+    assert started(*train) == 0
     assert len(kept(whole)) == 3
-    for name in (*SAVED, *(path.name for path in kept(whole).values())):
-        assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+    names = [path.name for path in kept(whole).values()]
+    assert_same_checkpoint(folder, whole, "best.safetensors", "samples.txt", *names)
     assert steps(folder) == steps(whole) and len(kept(folder)) == 3
     assert not list(folder.glob(".*"))
 
@@ -100,11 +93,12 @@ def test_killed_at_any_moment_or_while_saving(tmp_path, corpus, whole, kill):
     folder, (reference, seconds), draw = tmp_path / "run", whole, random.Random(kill)
     train = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
     if kill % 2:
-        npgpt(train, timeout=draw.uniform(0.2, 1.0) * seconds)
+        started(*train, timeout=draw.uniform(0.2, 1.0) * seconds)
     else:
         moment = draw.choice(["written", "rename", "renamed"])
         # files of the new run, then four and the metrics for each save
-        assert npgpt([draw.randint(1, 60), moment, *train], SAVE_AND_DIE) == -signal.SIGKILL
+        died = started(draw.randint(1, 60), moment, *train, code=SAVE_AND_DIE)
+        assert died == -signal.SIGKILL
     check_resumes(folder, reference, train)
 
 
@@ -115,10 +109,10 @@ def test_killed_at_any_moment_or_while_saving(tmp_path, corpus, whole, kill):
 )
 def test_killed_while_it_is_made_longer(tmp_path, corpus, number, moment, end):
     folder = tmp_path / "run"
-    npgpt(["train", "--corpus", corpus, "--out", folder, *SETTINGS, "--max-iters", "52"])
+    started("train", "--corpus", corpus, "--out", folder, *SETTINGS, "--max-iters", "52")
     ended, longer = (shutil.copytree(folder, tmp_path / name) for name in ("ended", "longer"))
     resume = ["train", "--resume", "--max-iters", "60", "--out"]
-    npgpt([*resume, longer])
-    assert npgpt([number, moment, *resume, folder], SAVE_AND_DIE) == -signal.SIGKILL
+    started(*resume, longer)
+    assert started(number, moment, *resume, folder, code=SAVE_AND_DIE) == -signal.SIGKILL
     assert read_run(folder).training.max_iters == end
     check_resumes(folder, longer if end == 60 else ended)

@@ -1,21 +1,17 @@
 """Memory does not grow with the corpus; `npgpt prepare` makes what `npgpt train` reads."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import TEXT, TINY, environment, files
+from tiny_run import TEXT, TINY, files, npgpt
 
 from npgpt import BPETokenizer, CharTokenizer
-from npgpt.cli import main
 from npgpt.io.tokens import SAMPLE
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 SETTINGS = [*TINY, "--sample-tokens", "0"]
 
 # Trains, then tells the most memory that this process has held (VmHWM is in units of 1024 bytes).
@@ -36,10 +32,7 @@ measured = pytest.mark.skipif(
 
 def peak(*command, stdin=None):
     """Return the peak memory of the program in bytes."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, *command], cwd=ROOT, env=environment(), check=False,
-        capture_output=True, encoding="utf-8", stdin=stdin,
-    )
+    done = npgpt(*command, code=MEASURED, stdin=stdin)
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[-1])
 
@@ -65,9 +58,10 @@ def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
     ("unit", "tokenizer"),
     [
         (TEXT.replace("\n", "\n\n"), "char"), ("hen" * 9999, "char"),
+        (TEXT, "stdin"),
         ("母鸡说。\n\n", "bpe"), ("hen" * 9999, "bpe"), (" ", "bpe"), ("\n", "bpe"),
     ],
-    ids=["prose", "one line", "blank lines-bpe", "one line-bpe", "spaces-bpe", "newlines-bpe"],
+    ids=["prose", "line", "stdin", "blank lines-bpe", "line-bpe", "spaces-bpe", "newlines-bpe"],
 )
 def test_a_text_of_any_lines_is_prepared_in_the_memory_of_a_small_one(tmp_path, unit, tokenizer):
     flags = []
@@ -78,18 +72,10 @@ def test_a_text_of_any_lines_is_prepared_in_the_memory_of_a_small_one(tmp_path, 
     for megabytes in (12, 36):  # several chunks each: two are not all that is ever held
         text = tmp_path / f"{megabytes}.txt"
         text.write_text(unit * (megabytes * 10**6 // len(unit.encode())), encoding="utf-8")
-        peaks.append(peak("prepare", tmp_path / str(megabytes), "--corpus", text, *flags))
-    assert peaks[1] - peaks[0] < 15e6, peaks
-
-
-@measured
-def test_standard_input_is_prepared_in_the_memory_of_a_small_text(tmp_path):
-    peaks = []
-    for megabytes in (12, 36):  # several chunks each: two are not all that is ever held
-        text = tmp_path / f"{megabytes}.txt"
-        text.write_text(TEXT * (megabytes * 10**6 // len(TEXT)), encoding="utf-8")
         with open(text, "rb") as file:
-            peaks.append(peak("prepare", tmp_path / str(megabytes), "--corpus", "-", stdin=file))
+            source = "-" if tokenizer == "stdin" else text
+            prepare = ("prepare", tmp_path / str(megabytes), "--corpus", source, *flags)
+            peaks.append(peak(*prepare, stdin=file))
     assert peaks[1] - peaks[0] < 15e6, peaks
 
 
@@ -101,75 +87,69 @@ def books(here):
     return here / "books"
 
 
-def test_prepared_tokens_train_as_their_text_does(cli, here, books):
+def test_prepared_tokens_train_as_their_text_does(done, here, books):
     settings = ["--split", "documents", "--train-fraction", "0.8"]
-    status, out, _ = cli("prepare", "tokens", "--corpus", "books/*.txt", *settings)
-    assert status == 0 and "npgpt train --corpus tokens" in out
+    out = done("prepare", "tokens", "--corpus", "books/*.txt", *settings)
+    assert "--corpus tokens" in out
     assert sorted(files(here / "tokens")) == ["tokenizer.json", "train.bin", "val.bin"]
-    assert cli("train", "--corpus", "books", "--out", "text", *SETTINGS, *settings)[0] == 0
-    assert cli("train", "--corpus", "tokens", "--out", "ids", *SETTINGS)[0] == 0
+    done("train", "--corpus", "books", "--out", "text", *SETTINGS, *settings)
+    done("train", "--corpus", "tokens", "--out", "ids", *SETTINGS)
     name = "model.safetensors"
     assert (here / "text" / name).read_bytes() == (here / "ids" / name).read_bytes()
-    text, ids = (json.loads(cli("eval", run, "--json")[1]) for run in ("text", "ids"))
+    text, ids = (json.loads(done("eval", run, "--json")) for run in ("text", "ids"))
     assert text["loss"] == ids["loss"] and text["tokens"] == ids["tokens"] == 2 * len(TEXT) + 3
-    assert cli("train", "--resume", "--out", "ids")[0] == 0
-    other = json.loads(cli("eval", "ids", "--corpus", "books", "--split", "all", "--json")[1])
+    done("train", "--resume", "--out", "ids")
+    other = json.loads(done("eval", "ids", "--corpus", "books", "--split", "all", "--json"))
     assert other["tokens"] == sum(len(path.read_text("utf-8")) for path in books.iterdir()) - 1
 
 
-def test_prepared_with_a_given_tokenizer(cli, here, books):
+def test_prepared_with_a_given_tokenizer(done, here, books):
     CharTokenizer.train(TEXT + "0123456789é").save(here / "mine.json")
-    assert cli("prepare", "tokens", "--corpus", "books", "--tokenizer", "mine.json")[0] == 0
+    done("prepare", "tokens", "--corpus", "books", "--tokenizer", "mine.json")
     assert (here / "tokens/tokenizer.json").read_bytes() == (here / "mine.json").read_bytes()
 
 
-def test_token_files_of_another_corpus_or_tokenizer_are_refused(cli, here, books):
+def test_token_files_of_another_corpus_or_tokenizer_are_refused(done, refused, here, books):
     for name in ("one", "two"):
         (here / f"{name}.txt").write_text(TEXT.replace("hen", name.upper()), encoding="utf-8")
-        assert cli("prepare", name, "--corpus", f"{name}.txt")[0] == 0
-    assert cli("train", "--corpus", "one", "--out", "run", *SETTINGS)[0] == 0
-    status, _, err = cli("train", "--resume", "--out", "run", "--corpus", "two")
-    assert status == 1 and "are not those of the run's tokenizer.json" in err
+        done("prepare", name, "--corpus", f"{name}.txt")
+    done("train", "--corpus", "one", "--out", "run", *SETTINGS)
+    resume = ("train", "--resume", "--out", "run", "--corpus", "two")
+    assert "tokenizer.json" in refused(*resume)
     np.zeros(500, "<u2").tofile(here / "two" / "train.bin")
     (here / "two" / "tokenizer.json").write_bytes((here / "one/tokenizer.json").read_bytes())
-    status, _, err = cli("train", "--resume", "--out", "run", "--corpus", "two")
-    assert status == 1 and "trained on one, and two is another text" in err
-    status, _, err = cli("prepare", "one", "--corpus", "two.txt")
-    assert status == 1 and "one is not empty" in err
-    status, _, err = cli("train", "--corpus", "one", "two", *SETTINGS)
-    assert status == 1 and "a corpus alone" in err
-    status, _, err = cli("train", "--corpus", "one", "--split", "documents", *SETTINGS)
-    assert status == 1 and "leave --split out" in err
+    assert "two" in refused(*resume)
+    assert "one" in refused("prepare", "one", "--corpus", "two.txt")
+    assert "alone" in refused("train", "--corpus", "one", "two", *SETTINGS)
+    assert "--split" in refused("train", "--corpus", "one", "--split", "documents", *SETTINGS)
     np.array([9, 9, 400] * 99, "<u2").tofile(here / "one" / "train.bin")
-    status, _, err = cli("train", "--corpus", "one", *SETTINGS)
-    assert status == 1 and "has token 400 at position 2, but its tokenizer.json only" in err
+    err = refused("train", "--corpus", "one", *SETTINGS)
+    assert "400 at position 2" in err and "tokenizer.json" in err
 
 
-def test_resume_refuses_the_same_text_cut_into_other_documents(cli, here, books):
-    settings = [*SETTINGS, "--split", "documents"]
-    assert cli("train", "--corpus", "books", "--out", "run", *settings)[0] == 0
+def test_resume_refuses_the_same_text_cut_into_other_documents(done, refused, here, books):
+    done("train", "--corpus", "books", "--out", "run", *SETTINGS, "--split", "documents")
     text = "".join(path.read_text("utf-8") for path in sorted(books.iterdir()))
     (here / "other").mkdir()
     cut = text.index("\n", 4000) + 1
     for name, part in (("0.txt", text[:cut]), ("1.txt", text[cut:])):
         (here / "other" / name).write_text(part, encoding="utf-8")
-    status, _, err = cli("train", "--resume", "--out", "run", "--corpus", "other")
-    assert status == 1 and "is another text" in err
-    assert cli("train", "--resume", "--out", "run", "--corpus", "books/*.txt")[0] == 0
+    assert "other" in refused("train", "--resume", "--out", "run", "--corpus", "other")
+    done("train", "--resume", "--out", "run", "--corpus", "books/*.txt")
 
 
 @pytest.mark.parametrize("place", [SAMPLE + 7, 2 * SAMPLE - 1])
-def test_every_id_of_a_token_file_is_looked_at(cli, here, place):
+def test_every_id_of_a_token_file_is_looked_at(refused, here, place):
     CharTokenizer("abc").save(here / "tokenizer.json")
     ids_N = np.zeros(2 * SAMPLE, "<u2")
     ids_N[place] = 3
     ids_N.tofile(here / "ids.bin")
-    status, _, err = cli("train", "--corpus", "ids.bin", *SETTINGS, "--train-fraction", "0.9")
-    assert status == 1 and f"ids.bin has token 3 at position {place}, but" in err
+    err = refused("train", "--corpus", "ids.bin", *SETTINGS, "--train-fraction", "0.9")
+    assert "ids.bin" in err and f"3 at position {place}" in err
     assert not (here / "runs").exists()
 
 
-def test_a_prepared_corpus_is_whole_or_absent(cli, here, books):
+def test_a_prepared_corpus_is_whole_or_absent(refused, here, books):
     (books / "9.txt").write_bytes(b"not \xff text")
-    assert main(["prepare", "tokens", "--corpus", "books"]) == 1
+    refused("prepare", "tokens", "--corpus", "books")
     assert not (here / "tokens").exists()

@@ -1,4 +1,4 @@
-"""Every view for everybody: axe finds nothing, the keyboard reaches all, 200 % cuts nothing off.
+"""Every view for everybody: axe finds nothing, and the keyboard reaches all.
 
 axe is a script in the wheel `axe-playwright-python`; nothing else of the wheel is used.
 """
@@ -6,7 +6,7 @@ axe is a script in the wheel `axe-playwright-python`; nothing else of the wheel 
 from importlib.resources import files
 
 import pytest
-from look_page import VIEWS
+from look_page import RIGHT, TAB, VIEWS, media
 
 from npgpt.look.page import view_titles
 
@@ -42,18 +42,15 @@ def violations(browser, axe):
             for rule in found for node in rule["nodes"]]
 
 
-@pytest.mark.parametrize("view", [*VIEWS, "bet"])
+@pytest.mark.parametrize(
+    "address",
+    [*(f"view={view}&text=One+dawn+shy+Lady+Zora+of" for view in (*VIEWS, "bet")), "text=é"],
+)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
-def test_axe_finds_no_violation(browser, pages, axe, view, theme, width):
-    browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy+Lady+Zora+of", width)
-    browser.run("document.documentElement.dataset.theme = arguments[0]; npgpt.set({})", theme)
-    assert violations(browser, axe) == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_violation_beside_a_text_that_cannot_be_read(browser, pages, axe, theme):
-    browser.open(pages["tales"][0], "text=é")
+def test_axe_finds_no_violation(browser, pages, axe, address, theme, width):
+    """Nor beside a text that cannot be read."""
+    browser.open(pages["tales"][0], address, width)
     browser.run("document.documentElement.dataset.theme = arguments[0]; npgpt.set({})", theme)
     assert violations(browser, axe) == []
 
@@ -77,13 +74,12 @@ def book(pages, tmp_path_factory):
 @pytest.mark.parametrize("width", [400, 1280])
 def test_axe_finds_no_violation_in_the_book(browser, book, axe, theme, width):
     """Each page in one of the four ways, so that it takes half a minute; one of code in all."""
-    features = [{"name": "prefers-color-scheme", "value": theme}]
-    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     found, way = {}, 2 * (theme == "dark") + (width == 400)
-    for path in sorted(book.glob("*.html"))[way::4] + [book / "code" / "npgpt.__init__.py.html"]:
-        browser.open(path, width=width)
-        found[path.name] = violations(browser, axe)
-    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    paths = sorted(book.glob("*.html"))[way::4] + [book / "code" / "npgpt.__init__.py.html"]
+    with media(browser, "prefers-color-scheme", theme):
+        for path in paths:
+            browser.open(path, width=width)
+            found[path.name] = violations(browser, axe)
     assert len(found) > 6 and {name: lines for name, lines in found.items() if lines} == {}
 
 
@@ -98,13 +94,12 @@ def test_axe_is_at_work(browser, pages, axe):
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_tab_key_reaches_every_control_and_leaves_again(browser, pages, view):
     from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.keys import Keys
 
     browser.open(pages["tales"][0], f"view={view}&text=One+dawn")
     browser.run("document.activeElement.blur()")
     reached = []
     for _ in range(300):
-        ActionChains(browser.driver).send_keys(Keys.TAB).perform()
+        ActionChains(browser.driver).send_keys(TAB).perform()
         count, at = browser.run(FOCUS)
         if at < 0 or at in reached:
             break
@@ -112,18 +107,9 @@ def test_the_tab_key_reaches_every_control_and_leaves_again(browser, pages, view
     assert len(reached) == count and count > 4
 
 
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("width", [320, 640])  # as of 640 and 1,280 pixels at 200 %
-def test_at_200_percent_nothing_is_to_the_right_of_the_window(browser, pages, view, width):
-    browser.open(pages["tales"][0], f"view={view}", width)
-    assert browser.run("return document.documentElement.scrollWidth") <= width
-
-
 def test_the_arrow_keys_choose_a_view(browser, pages):
-    from selenium.webdriver.common.keys import Keys
-
     browser.open(pages["tales"][0], f"view={VIEWS[0]}")
     for view in (*VIEWS[1:], "bet", VIEWS[0]):
-        browser.find("#views [aria-selected=true]").send_keys(Keys.ARROW_RIGHT)
+        browser.find("#views [aria-selected=true]").send_keys(RIGHT)
         assert browser.run("return document.activeElement.id") == f"tab-{view}"
         assert browser.run("return npgpt.state.view") == view

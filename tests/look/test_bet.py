@@ -1,12 +1,10 @@
 """The game: its losses are those of Python's bets, and the reader's text comes back."""
 
 import numpy as np
-from look_page import PASTE, expected, press, shown, softmax, stored, table
+from look_page import ENTER, PASTE, expected, press, shown, softmax, stored, table
 
 from npgpt import tales
 from npgpt.ngram import NgramModel
-
-ENTER = "\ue007"  # selenium's name of the key
 
 
 def test_a_bet_costs_what_python_says_and_the_text_comes_back(browser, pages, subjects):

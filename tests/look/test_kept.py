@@ -1,17 +1,14 @@
 """The slider over the checkpoints that a run has kept."""
 
-import time
-
 import numpy as np
 import pytest
+from look_page import enter, page_of, stored, until
 
 from npgpt import AdamW, tales
-from npgpt.checkpoint import Run, TextSource, create_run, load_run, save_weights
+from npgpt.checkpoint import Run, TextSource, create_run, save_weights
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
-from npgpt.look.page import make_page
 from npgpt.look.subject import open_subject
-from npgpt.look.weights import pack
 from npgpt.tokenizers import CharTokenizer
 
 STEPS = 0, 7, 40
@@ -37,20 +34,14 @@ def page(tmp_path_factory):
     create_run(run, tokenizer, model, AdamW(model.parameters()))
     for seed, step in enumerate(STEPS):
         save_weights(folder / f"kept-{step}.safetensors", lively(config, seed))
-    html, record = make_page(open_subject(folder), PROMPT)
-    path = folder.with_suffix(".html")
-    path.write_text(html, encoding="utf-8")
+    path, record = page_of(open_subject(folder), folder.parent, PROMPT)
     return path, folder, record
 
 
 def logits_of(folder, name, kind):
     """Return Python's logits with the weights in a file as a page stores them, in float64."""
-    own, tokenizer, _ = load_run(folder / name if name else folder)
-    model = GPT(own.config, dtype=np.float64).eval()
-    stored = pack({n: w.data for n, w in own.parameters().items()}, kind)[1]
-    for n, weight in model.parameters().items():
-        weight.data[...] = stored[n]
-    return model(tokenizer.encode(PROMPT)[None])[0].data[0]
+    subject = open_subject(folder / name if name else folder)
+    return stored(subject, kind)(subject.tokenizer.encode(PROMPT)[None])[0].data[0]
 
 
 def shown(browser):
@@ -62,10 +53,7 @@ def shown(browser):
 
 
 def slide(browser, position):
-    browser.run(
-        "const input = document.querySelector('#kept input'); input.value = arguments[0];"
-        "input.dispatchEvent(new Event('input'));", position,
-    )
+    enter(browser, "#kept input", position)
 
 
 def test_the_slider_shows_the_model_as_it_was(browser, page):
@@ -79,7 +67,7 @@ def test_the_slider_shows_the_model_as_it_was(browser, page):
         logits, said = shown(browser)
         wanted = logits_of(folder, name, "int8" if name else "fp16").ravel()
         assert np.abs(logits - wanted).max() < 1e-10 * np.abs(wanted).max()
-        assert said == (f"after step {STEPS[position]}, int8" if name else "the model's own")
+        assert (f" {STEPS[position]}, int8" if name else "own") in said
         same = browser.run("return document.querySelector('#view').innerText === window.drawn")
         assert same == (position == 3)
     assert browser.logs()[0] == []
@@ -96,18 +84,16 @@ def test_a_link_has_the_step_and_one_that_is_not_there_is_the_models_own(browser
         assert browser.logs()[0] == []
 
 
-def shown_verdict(browser):
-    return browser.run("return document.querySelector('.verdict')?.innerText ?? ''")
-
-
 def test_the_recorded_gradient_is_of_the_models_own_weights_only(browser, page):
-    other = "The engine's record is of"  # a different text, or other weights
+    other = "record is of"  # a different text, or other weights
     browser.open(page[0], "view=backward")
+
+    def verdict():
+        return browser.run("return document.querySelector('.verdict')?.innerText ?? ''")
+
     for position, stated in ((3, False), (0, True), (3, False)):
         slide(browser, position)
-        end = time.monotonic() + 20
-        while (other in shown_verdict(browser)) != stated:
-            assert time.monotonic() < end
+        until(browser, lambda stated=stated: (other in verdict()) == stated)
 
 
 def test_without_kept_weights_there_is_no_slider(browser, pages):

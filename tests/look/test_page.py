@@ -9,10 +9,10 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from look_page import HOSTILE
 
 from autograd import OPS
 from npgpt import tales
@@ -20,11 +20,6 @@ from npgpt.look import page
 from npgpt.look.page import SCRIPTS, assemble, make_page
 
 ROOT = Path(__file__).parents[2]
-HOSTILE = (
-    "</script><script>hacked = 1</script>", "<!--<script>", "]]>", '"\'`${hacked = 1}', "\0",
-    "<img src=x onerror='hacked = 1'>", "\ud800", "\u202e\u2066", "\u2028\u2029", "👩‍🚀é\U0010ffff",
-    "&lt;&amp;", "{{policy}}", "\\u003c", "\r\n",
-)
 texts = st.text(st.characters(codec=None, categories=None)) | st.sampled_from(HOSTILE)
 
 
@@ -119,15 +114,6 @@ def test_a_page_holds_the_model_its_tokenizer_and_the_gradient(pages, subjects):
     assert 1 > shares[0] >= shares[1] > 0
 
 
-def test_the_plane_keeps_distances_when_the_table_is_one():
-    rng = np.random.default_rng(0)
-    flat_VC = rng.normal(size=(20, 2)) @ np.linalg.qr(rng.normal(size=(8, 2)))[0].T + 3
-    plane = page._plane(flat_VC)
-    xy_V2 = flat_VC @ np.frombuffer(base64.b64decode(plane["axes"]), "<f4").reshape(2, -1).T
-    distances = [np.linalg.norm(x[:, None] - x[None], axis=2) for x in (flat_VC, xy_V2)]
-    assert np.allclose(*distances, atol=1e-5) and np.isclose(sum(plane["shares"]), 1)
-
-
 def test_a_larger_model_leaves_its_pass_and_no_weights(subjects, monkeypatch):
     monkeypatch.setattr(page, "LIVE", 1)
     _, record = make_page(subjects["bpe"], "Once a king")
@@ -138,9 +124,9 @@ def test_a_larger_model_leaves_its_pass_and_no_weights(subjects, monkeypatch):
 
 
 def test_a_prompt_that_cannot_be_read_is_refused_and_a_long_one_is_cut(subjects):
-    with pytest.raises(ValueError, match=r"--prompt: give a text of two tokens or more"):
+    with pytest.raises(ValueError, match="--prompt"):
         make_page(subjects["tales"], "A")
-    with pytest.raises(ValueError, match="unknown character '!'"):
+    with pytest.raises(ValueError, match="'!'"):
         make_page(subjects["tales"], "A fox!")
     _, record = make_page(subjects["tales"], "shy " * 100)
     assert len(record["ids"]) == 400 - 256 and record["prompt"] == "shy " * 100  # as in generate

@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 from look_page import (
     CHART,
+    DOWN,
+    LEFT,
     LESS,
     MORE,
     NUMBER,
     PASTE,
-    WRITTEN,
+    UP,
     agrees,
     expected,
     forward,
     label,
     losses,
+    mouse,
     opened,
+    page_of,
     press,
     same_colour,
     scale,
@@ -29,15 +33,13 @@ from look_page import (
     stored,
     table,
     until,
+    wait,
 )
 
 from autograd import Tensor, no_grad
 from npgpt import AdamW
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
-from npgpt.io.corpora import load_corpus
-from npgpt.io.tokens import scan
-from npgpt.look import page
 from npgpt.look.history import open_text, optimizer_settings, validation_text
 from npgpt.look.page import make_page
 
@@ -53,21 +55,6 @@ new MutationObserver(() => {
   if (status.textContent.startsWith("Step 1.") && !copies[1]) copies[1] = copy();
 }).observe(status, { childList: true });
 """
-
-
-@pytest.fixture
-def written(browser):
-    add = "Page.addScriptToEvaluateOnNewDocument"
-    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN})
-    yield
-    browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", key)
-
-
-def page_of(subject, tmp_path, prompt=None, **changes):
-    _, record = make_page(subject, prompt)
-    path = tmp_path / "page.html"
-    path.write_text(page.assemble(record | changes), encoding="utf-8")
-    return path
 
 
 def teach(model, ids_T, others_T, steps, rate):
@@ -98,7 +85,7 @@ def test_teaching(browser, subjects, tmp_path, kind):
     """Weights after a step and after twenty, both losses, what it writes, and what views show."""
     subject, address = subjects[kind], f"view=teach&rate=-2.25&sentence={quote(LESSON)}"
     encode, prompt = subject.tokenizer.encode, "Once a shy king"
-    path = page_of(subject, tmp_path, prompt, others=OTHER)
+    path, _ = page_of(subject, tmp_path, prompt, others=OTHER)
     browser.open(path, address, 1280)
     assert not browser.find("section:not([hidden]) .controls button + button").is_enabled()
     model, ids_T, others_T = stored(subject), encode(LESSON), encode(OTHER)[:24]
@@ -145,8 +132,8 @@ def test_teaching(browser, subjects, tmp_path, kind):
         browser.run("npgpt.set({ view: 'tokens' })")
         loss = float(re.search(rf"text: ({NUMBER})", shown(browser))[1])
         assert abs(loss - losses(logits_TV, ids_T).mean()) < 1.1e-4
-        assert ("own weights have" in shown(browser)) == own
-        assert ("Its weights are taught" in shown(browser, "#note")) != own
+        assert ("fp16" in shown(browser)) == own
+        assert ("taught" in shown(browser, "#note")) != own
         found = browser.run("return npgpt.likeliest(1, npgpt.pass.T - 1, 3).map(([, p]) => p)")
         assert np.allclose(found, np.sort(lens[1][-1])[:-4:-1], atol=1e-9)
         browser.run("npgpt.set({ view: 'knockout', heads: '0.0' })")
@@ -167,9 +154,8 @@ def test_teaching(browser, subjects, tmp_path, kind):
         pairs = np.array([(along[text], x) for text, x in places if text in along])
         assert len(pairs) > 20 and abs(np.corrcoef(pairs.T)[0, 1]) > 1 - 1e-6
         browser.run("npgpt.set({ view: 'backward' })")
-        until(browser, lambda: "✓ They agree" in shown(browser)
-              and f"The loss is {loss:.4f}" in shown(browser))
-        assert ("The engine's record is of a different text" in shown(browser)) != own
+        wait(browser, ".verdict.good")
+        until(browser, lambda: f" {loss:.4f}" in shown(browser))
 
     check_views(model, False)
     browser.run("npgpt.set({ view: 'teach' })")
@@ -214,8 +200,8 @@ def test_a_sentence_that_cannot_be_taught_is_explained(browser, pages):
     box = browser.find("section:not([hidden]) input")
     assert box.get_attribute("value").startswith("A wise old owl")
     for text, says in (
-        ("One! day", "! (U+0021), at position 3"), ("A", "two tokens"),
-        ("One dawn shy hens", "It has 17 tokens: leave at most 16."),
+        ("One! day", "U+0021"), ("A", "two"),
+        ("One dawn shy hens", "17"),
     ):
         box.clear()
         box.send_keys(text)
@@ -275,7 +261,6 @@ def computed(browser):
     until(browser, lambda: len(table(browser, "answers")) == 4)
 
 
-@pytest.mark.usefixtures("written")
 def test_patching_and_steering(browser, pages, subjects):
     tokenizer = subjects["tales"].tokenizer
     text, second = TIRED, TIRED.replace("tired", "noisy")
@@ -288,8 +273,7 @@ def test_patching_and_steering(browser, pages, subjects):
     streams = [forward(model, ids)[0] for ids in (ids_T, other_T)]
     names = browser.run(
         "return arguments[0].map((v) => npgpt.tokenizer.label(v))", [int(a), int(b)])
-    says = f"goes on with {names[0]}, the second with {names[1]}; from token {first + 1} on"
-    assert says in shown(browser, STATUS)
+    assert re.search(".* ".join(map(re.escape, (*names, str(first + 1)))), shown(browser, STATUS))
     canvas, w = "canvas[tabindex][aria-label^='how much']", 32
     texts = browser.run("return document.querySelector(arguments[0]).written", canvas)
     cells = {(round((x - 107) / w), round(y / 24 - 0.5)): text for text, x, y, *_ in texts}
@@ -363,8 +347,7 @@ def test_a_second_text_is_explained_or_found(browser, pages, subjects):
     assert box.get_attribute("value") == "It was too noisy, so it "
     assert "from token 12 on" in shown(browser, STATUS)
     for text, says in (
-        ("It was too hungry, so it ", "has 25 tokens and the text above 24"),
-        (TIRED, "the same"), ("It was! ", "! (U+0021), at position 6"),
+        ("It was too hungry, so it ", "25"), (TIRED, "same"), ("It was! ", "U+0021"),
     ):
         browser.run("npgpt.set({ other: arguments[0] })", text)
         until(browser, lambda says=says: says in shown(browser, STATUS))
@@ -380,22 +363,16 @@ def test_a_second_text_is_explained_or_found(browser, pages, subjects):
 
 
 def test_the_cells_of_patching_are_chosen_by_arrows_and_clicks(browser, pages):
-    from selenium.webdriver.common.keys import Keys
-
     browser.open(pages["tales"][0], f"view=patch&text={quote(TIRED)}", 1280)
     computed(browser)
     words = "section:not([hidden]) [aria-live]"
     assert "token 24, “␣”, after block 3 attention" in shown(browser, words)
     canvas = browser.find("section:not([hidden]) canvas")
-    canvas.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP)
+    canvas.send_keys(LEFT, UP)
     assert "token 23, “t”, after block 3 MLP" in shown(browser, words)
-    browser.run(
-        "const canvas = document.querySelector('section:not([hidden]) canvas');"
-        "const { left, top } = canvas.getBoundingClientRect();"
-        "canvas.dispatchEvent(new MouseEvent('click', {"
-        "clientX: left + 104 + 2.5 * 32, clientY: top + 8.5 * 24 }))")
+    mouse(browser, "section:not([hidden]) canvas", 104 + 2.5 * 32, 8.5 * 24)
     assert "token 14, “r”, after embeddings" in shown(browser, words)
-    canvas.send_keys(Keys.ARROW_DOWN, *[Keys.ARROW_LEFT] * 4)
+    canvas.send_keys(DOWN, *[LEFT] * 4)
     assert "token 12, “t”, after embeddings" in shown(browser, words)
 
 
@@ -481,7 +458,7 @@ def test_a_head_made_for_induction_is_called_that(browser, subjects, tmp_path):
         attn[:, 0, 0, t - n + 1] += 3 * q[:, 1 + t] * (t >= n)
     model.h[0].attn.c_attn.weight.data[...] = attn.reshape(40, 120)
     subject = dataclasses.replace(subjects["untied"], model=model)
-    browser.open(page_of(subject, tmp_path, "One dawn"), "view=attention")
+    browser.open(page_of(subject, tmp_path, "One dawn")[0], "view=attention")
     assert names(browser)[0] == "induction 100 %"
     browser.run(PASTE, "O")
     assert browser.logs()[0] == [] and "NaN" not in shown(browser)

@@ -17,14 +17,18 @@ from look_page import (
     STRONG,
     TALE,
     VIEWS,
-    WRITTEN,
     agrees,
+    enter,
     expected,
     forward,
     knocked_out,
     label,
     losses,
+    media,
+    mouse,
+    open_written,
     opened,
+    page_of,
     pixel,
     press,
     same_colour,
@@ -38,18 +42,8 @@ from look_page import (
     wait,
 )
 
-from npgpt.look import page
-from npgpt.look.page import make_page
 from npgpt.look.record import record_gradient
 from npgpt.sampling import Sampling
-
-
-@pytest.fixture(scope="module", autouse=True)
-def written(browser):
-    add = "Page.addScriptToEvaluateOnNewDocument"
-    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN})
-    yield
-    browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", key)
 
 
 def test_tokens(browser, pages, subjects):
@@ -138,12 +132,7 @@ def test_attention(browser, pages, subjects):
 
     words = shown(browser, "section:not([hidden]) [aria-live]")
     assert reads(words, t, a[t].argmax()) and reads(words, t, s)
-    browser.run(
-        "const canvas = document.querySelector('canvas[tabindex]'), [x, y] = arguments;"
-        "const { left, top } = canvas.getBoundingClientRect(), at = { clientX: left + x,"
-        " clientY: top + y }; canvas.dispatchEvent(new MouseEvent('mousemove', at))",
-        2.5 * cell, 5.5 * cell,
-    )
+    mouse(browser, "canvas[tabindex]", 2.5 * cell, 5.5 * cell, "mousemove")
     assert reads(shown(browser, ".under"), 5, 2)
     arcs = browser.run(
         "return [...document.querySelectorAll('.arcs path')].map((p) =>"
@@ -192,7 +181,7 @@ def canvas_texts(browser, css):
 
 @pytest.mark.parametrize(("kind", "width"), [("tales", 1280), ("bpe", 400), ("bpe", 1280)])
 def test_labels_of_the_attention_picture_are_the_text_and_inside(browser, pages, kind, width):
-    browser.open(pages[kind][0], "view=attention&t=999", width)
+    open_written(browser, pages[kind][0], "view=attention&t=999", width)
     labels = browser.run("return npgpt.pass.labels")
     written = canvas_texts(browser, "canvas[tabindex]")
     size = browser.run("return document.querySelector('canvas[tabindex]').width")
@@ -370,10 +359,8 @@ HISTORY = {
     "samples": [[10, "first words"], [1000, "last words"]],
 }
 @pytest.mark.parametrize("width", [400, 1280, 2000])
-def test_training(browser, pages, subjects, tmp_path, width):
-    record = pages["untied"][1] | {"training": HISTORY}
-    path = tmp_path / "page.html"
-    path.write_text(page.assemble(record), encoding="utf-8")
+def test_training(browser, subjects, tmp_path, width):
+    path, _ = page_of(subjects["untied"], tmp_path, training=HISTORY)
     browser.open(path, "view=training", width)
     found = browser.run(CHART, "loss by step")
     x, y = scale(found["x"], lambda t: t[1]), scale(found["y"], lambda t: t[2] - 4)
@@ -399,10 +386,7 @@ def test_training(browser, pages, subjects, tmp_path, width):
     drawn = [y(at[1]) for at in norms["lines"][0][1]]
     assert np.allclose(drawn, HISTORY["grad_norm"], rtol=1e-3)
     assert "after step 1000" in shown(browser) and "last words" in shown(browser, "pre")
-    browser.run(
-        "const box = document.querySelector('section:not([hidden]) input'); box.value = 0;"
-        "box.dispatchEvent(new Event('input'))"
-    )
+    enter(browser, "section:not([hidden]) input", 0)
     assert "after step 10" in shown(browser) and shown(browser, "pre") == "first words"
 
 
@@ -444,9 +428,7 @@ def test_the_page_goes_on_as_generate_does(browser, pages, subjects):
 
 def test_rounding_is_stated_beside_the_runs_own_loss(browser, subjects, tmp_path):
     subject = subjects["bpe"]
-    path = tmp_path / "page.html"
-    path.write_text(make_page(subject, PAIRS, "int8")[0], encoding="utf-8")
-    browser.open(path, "view=tokens")
+    browser.open(page_of(subject, tmp_path, PAIRS, "int8")[0], "view=tokens")
     ids_T = subject.tokenizer.encode(PAIRS)
     logits = [expected(stored(subject, kind), ids_T)[0] for kind in (None, "int8")]
     here, loss, moved = re.search(
@@ -472,24 +454,23 @@ def test_what_is_written_on_a_colour_can_be_read(browser, pages, theme):
         ]
         return (max(light) + 0.05) / (min(light) + 0.05)
 
-    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
-        "features": [{"name": "prefers-color-scheme", "value": theme}]})
+    script = (
+        "const rgb = (c) => c.match(/[\\d.]+/g).map(Number), lens = document.querySelector("
+        "'.scroll > canvas')?.written ?? []; return [...document.querySelectorAll("
+        "'[style*=background]')].map((e) => [rgb(e.style.color), rgb(e.style.backgroundColor)])"
+        ".concat([...document.querySelectorAll('.part text')].map((e) => [rgb("
+        "getComputedStyle(e).fill), rgb(e.parentNode.querySelector('rect')"
+        ".getAttribute('fill'))]))"
+        ".concat(lens.filter(([,,,,, behind]) => behind[3]).map(([,,,, ink, behind]) =>"
+        "[ink.match(/\\w\\w/g).map((x) => parseInt(x, 16)), behind.slice(0, 3)]))"
+    )
     count = 0
-    for view in VIEWS[:5]:
-        browser.open(pages["tales"][0], f"view={view}&heads=0.1,1.2&mlps=2", 1280)
-        pairs = browser.run(
-            "const rgb = (c) => c.match(/[\\d.]+/g).map(Number), lens = document.querySelector("
-            "'.scroll > canvas')?.written ?? []; return [...document.querySelectorAll("
-            "'[style*=background]')].map((e) => [rgb(e.style.color), rgb(e.style.backgroundColor)])"
-            ".concat([...document.querySelectorAll('.part text')].map((e) => [rgb("
-            "getComputedStyle(e).fill), rgb(e.parentNode.querySelector('rect')"
-            ".getAttribute('fill'))]))"
-            ".concat(lens.filter(([,,,,, behind]) => behind[3]).map(([,,,, ink, behind]) =>"
-            "[ink.match(/\\w\\w/g).map((x) => parseInt(x, 16)), behind.slice(0, 3)]))"
-        )
-        assert all(contrast(ink, behind) >= 4.5 for ink, behind in pairs), view
-        count += len(pairs)
-    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    with media(browser, "prefers-color-scheme", theme):
+        for view in VIEWS[:5]:
+            open_written(browser, pages["tales"][0], f"view={view}&heads=0.1,1.2&mlps=2", 1280)
+            pairs = browser.run(script)
+            assert all(contrast(ink, behind) >= 4.5 for ink, behind in pairs), view
+            count += len(pairs)
     assert count > 500
 
 
@@ -503,7 +484,7 @@ def test_nothing_is_cut_or_piled_up(browser, pages):
                 ".filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.ariaLabel)"
             )
             assert cut == [], (kind, width)
-            browser.open(pages[kind][0], "view=residual", width)
+            open_written(browser, pages[kind][0], "view=residual", width)
             written = canvas_texts(browser, "[aria-label='logit lens'] canvas")
             assert browser.run(
                 "const lens = document.querySelector('.scroll > canvas'); return lens.clientWidth -"
@@ -547,9 +528,7 @@ def test_a_perplexity_beyond_all_bounds_and_a_certainty_are_rounded(browser, sub
     model = stored(subjects["untied"])
     model.ln_f.weight.data *= 25
     subject = dataclasses.replace(subjects["untied"], model=model)
-    path = tmp_path / "page.html"
-    path.write_text(make_page(subject, "One dawn")[0], encoding="utf-8")
-    browser.open(path, "view=tokens")
+    browser.open(page_of(subject, tmp_path, "One dawn")[0], "view=tokens")
     assert re.search(r"a perplexity of \d\.\d\de\+\d+\.", shown(browser))
     certain = 0
     for t in range(8):
