@@ -54,7 +54,7 @@ def test_a_file_changes_the_preset_and_flags_change_the_file(done, here, file):
         ("batch_size", "batchsize", ("'batchsize'", " batch_size?")),
         ("[model]", "max_itres = 2\n[model]", ("'max_itres'", " max_iters?")),
         ("[training]", "[train]", ("'train'", " training?")),
-        ("[model]", "model = 3\n[models]", ("'model'",)),
+        ("[model]", "model = 3\n[models]", ("[model]",)),
         ("n_layer", "lr = 2e-3\nn_layer", ("lr", "[training]", "[model]")),
         ("[model]", "lr = 2e-3\n[model]", ("lr", "[training]", "above the tables")),
         ("[model]", f"a{'.a' * 60_000} = 1\n[model]", ("16,384",)),
