@@ -14,6 +14,8 @@ from look_page import lively
 from npgpt import tales
 from npgpt.checkpoint import Run, TextSource
 from npgpt.config import GPTConfig, TrainConfig
+from npgpt.io.corpora import load_corpus
+from npgpt.io.tokens import scan
 from npgpt.look.page import make_page
 from npgpt.look.subject import Subject
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
@@ -34,7 +36,8 @@ def make_subject(kind, folder):
         config = GPTConfig(tokenizer.vocab_size, 16, 1, 2, 10, bias=True, tie_weights=False)
         return Subject("untied", lively(config), tokenizer, None)
     config = GPTConfig(tokenizer.vocab_size, 256, 4, 4, 128, bias=False)
-    source = TextSource("tales", len(TEXT), "", tales.entropy_rate())
+    stats = scan(load_corpus(["tales"]))  # the page holds a part of it, if it has this hash
+    source = TextSource("tales", stats.characters, stats.sha256, tales.entropy_rate())
     return Subject("tales", lively(config), tokenizer, Run(folder, config, TrainConfig(), source))
 
 
