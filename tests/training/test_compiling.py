@@ -46,7 +46,8 @@ def compiled_code():
 
 
 def test_the_warm_up_calls_every_kernel(compiled_code):
-    assert {name for name, kernel in kernels().items() if not kernel.signatures} == set()
+    inside = {"_shares", "_attention"}  # of _gpt_step, whose code on disk has them
+    assert {name for name, kernel in kernels().items() if not kernel.signatures} <= inside
 
 
 def test_nothing_of_a_tokenizer_is_left_to_compile(compiled_code):
@@ -108,6 +109,7 @@ def test_what_is_not_on_disk_is_compiled_and_said_once_and_beside_an_answer(cach
 INTERRUPTED = """
 import os, signal, sys
 from contextlib import contextmanager
+from autograd import compiling
 from npgpt.cli import main
 
 @contextmanager
