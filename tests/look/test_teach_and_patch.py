@@ -42,7 +42,6 @@ from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import scan
-from npgpt.look import page
 from npgpt.look.history import open_text, optimizer_settings, validation_text
 from npgpt.look.page import make_page
 
