@@ -160,6 +160,42 @@ def test_the_readme_has_exactly_two_set_up_commands():
     assert set(found) == expected and len(found) == 2
 
 
+TREE_LINE = re.compile(r"^( *)(\S+(?: \S+)*)  +\S", re.M)
+UNNAMED = {"README.md", "__init__.py", "__main__.py", "py.typed"}
+
+
+def tree():
+    """Yield the path of each name in README.md's tree, two spaces deeper for each folder."""
+    (text,) = (m["text"] for m in FENCED.finditer(read(ROOT / "README.md")) if m["language"] == "text")
+    folders = []
+    for indent, names in TREE_LINE.findall(text):
+        folders[len(indent) // 2 :] = [names]
+        yield from ("".join(folders[:-1]) + name for name in names.split())
+
+
+def test_the_tree_has_all_places_of_the_repository_and_nothing_else():
+    named = list(tree())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=False, capture_output=True)
+    places = set()
+    for name in tracked.stdout.decode("utf-8").split():  # none in a source distribution
+        top, *below = re.findall(r"[^/]+/?", name)
+        places |= {top} | ({top + below[0]} if top in ("autograd/", "npgpt/") else set())
+    places = {name for name in places if name.split("/")[-1] not in UNNAMED}
+    assert places - set(named) == set(), "name these in the tree of README.md"
+
+
+def test_each_name_that_moved_is_where_the_changelog_says():
+    rows = re.findall(r"^\| (`.*) \| (`.*) \|$", read(ROOT / "CHANGELOG.md"), re.M)
+    assert rows
+    for old, new in rows:
+        for name in names_in_backticks(new):
+            pkgutil.resolve_name(name)
+        for name in names_in_backticks(old):
+            with pytest.raises((ImportError, AttributeError)):
+                pytest.fail(f"`{name}` is there still: {pkgutil.resolve_name(name)}")
+
+
 # ---- the imports
 
 
