@@ -13,14 +13,8 @@ The core, one file for each section of CONCEPTS.md, in reading order:
     checkpoint.py metrics.py    what a run folder holds
     sampling.py generate.py text.py             the next token, again and again
 
-The rooms around it import the core, which imports one only inside a function:
-
-    families/   other kinds of models: Llama, BERT, T5
-    fast/       the same results sooner: compiled decoding, stored weights, the compiled tokenizer
-    io/         other people's files, corpora, token files
-    run/        what a long run needs: progress, profile, diagnosis, several processes
-    reward/     learning from what the model itself writes, judged by the grammar
-    cli/        the program `npgpt`     look/  the microscope     exercises/     plots.py
+The rooms around it import the core: families/ fast/ io/ run/ reward/ look/ book/ exercises/ cli/.
+The tree in README.md says what is in each.
 
 >>> from npgpt import GPT, GPTConfig
 >>> model = GPT(GPTConfig(vocab_size=65, block_size=64, n_layer=2, n_head=2, n_embd=32))

@@ -166,9 +166,10 @@ UNNAMED = {"README.md", "__init__.py", "__main__.py", "py.typed"}
 
 def tree():
     """Yield the path of each name in README.md's tree, two spaces deeper for each folder."""
-    (text,) = (m["text"] for m in FENCED.finditer(read(ROOT / "README.md")) if m["language"] == "text")
+    blocks = FENCED.finditer(read(ROOT / "README.md"))
+    (lines,) = (block["text"] for block in blocks if block["language"] == "text")
     folders = []
-    for indent, names in TREE_LINE.findall(text):
+    for indent, names in TREE_LINE.findall(lines):
         folders[len(indent) // 2 :] = [names]
         yield from ("".join(folders[:-1]) + name for name in names.split())
 
@@ -186,8 +187,10 @@ def test_the_tree_has_all_places_of_the_repository_and_nothing_else():
 
 
 def test_each_name_that_moved_is_where_the_changelog_says():
-    rows = re.findall(r"^\| (`.*) \| (`.*) \|$", read(ROOT / "CHANGELOG.md"), re.M)
-    assert rows
+    changes = read(ROOT / "CHANGELOG.md")
+    rows = re.findall(r"^\| (`.*) \| (`.*) \|$", changes, re.M)
+    (latest,) = re.findall(r"^version = (.*)$", read(ROOT / "setup.cfg"), re.M)
+    assert rows and re.search(r"^## (.*)$", changes, re.M)[1] == latest
     for old, new in rows:
         for name in names_in_backticks(new):
             pkgutil.resolve_name(name)
