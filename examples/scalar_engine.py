@@ -1,4 +1,4 @@
-"""The first rung: a GPT's gradients, number by number.
+"""Before the first rung: a GPT's gradients, number by number.
 
 A `Value` is one number that knows which numbers it was computed from, and how fast it changes with
 each of them. That is all that backward needs, and it is the whole idea of autograd/: there the
