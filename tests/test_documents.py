@@ -25,6 +25,7 @@ FOLDERS_OF_CODE = ("autograd", "npgpt", "tests", "benchmarks", "examples")
 
 FENCED = re.compile(r"^(?P<indent> *)```(?P<language>\S*).*\n(?P<text>(?s:.*?))^ *```$", re.M)
 LINKED_FILE = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+PATH_IN_BACKTICKS = re.compile(rf"`((?:{'|'.join(FOLDERS_OF_CODE)})/[\w./]+)`")
 NAME_IN_BACKTICKS = re.compile(r"`((?:autograd|npgpt)(?:\.[A-Za-z_]\w*)+)")
 
 
@@ -151,6 +152,12 @@ def test_pictures_of_the_lesson_are_small():
 def test_every_file_and_picture_that_a_document_links_to_is_there(path):
     linked = LINKED_FILE.findall(FENCED.sub("", read(path)))
     assert [name for name in linked if not (path.parent / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=relative)
+def test_every_path_in_backticks_is_there(path):
+    named = set(PATH_IN_BACKTICKS.findall(read(path))) - {"npgpt/cli/NAME.py"}
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_the_readme_has_exactly_two_set_up_commands():
