@@ -206,7 +206,7 @@ class Model(Module):
     it to repeat a forward pass exactly.
     """
 
-    weights = None  # or how generation stores them: `npgpt.fast.weights.use_weights` sets it
+    storage = None  # or the weights' format in generation; `npgpt.fast.storage.use_storage` sets it
 
     def __init__(self, config: Any, seed: int) -> None:
         if not isinstance(config, self.Config):
@@ -282,7 +282,7 @@ class Model(Module):
 
         folder    or the name of a model on the Hugging Face Hub, if huggingface_hub is installed
         weights   "fp32", "bf16" or "int8": how compiled generation stores the weights
-                  (`npgpt.fast.weights`); "plain" for ops alone; None: "fp32" if a GPT is so large
+                  (`npgpt.fast.storage`); "plain" for ops alone; None: "fp32" if a GPT is so large
                   that it pays, else "plain"
 
         Raises FileNotFoundError for a missing file, ValueError for a different architecture and for
@@ -391,8 +391,8 @@ class GPT(Model):
         Decoder copies the weights as they are now, and `generate` makes one at each call: make one
         for many texts, and give it to `npgpt.generate`.
         """
-        if self.weights and self.wte.weight.dtype == np.float32 and backend.name == "numba":
+        if self.storage and self.wte.weight.dtype == np.float32 and backend.name == "numba":
             from npgpt.fast.decoder import Decoder  # here: the NumPy backend never loads Numba
 
-            return Decoder(self, self.weights)
+            return Decoder(self, self.storage)
         return CachedLogits(self.next_logits, self.config.block_size)

@@ -13,7 +13,7 @@ import numpy as np
 
 from npgpt.config import check_known
 from npgpt.families import bert, gpt, llama, t5
-from npgpt.fast.weights import use_weights, usual
+from npgpt.fast.storage import use_storage, usual
 from npgpt.gpt import DRAWN
 from npgpt.io.huggingface import load_folder, local_folder, save_folder
 
@@ -76,7 +76,7 @@ def load_pretrained(cls, folder, weights=None):
             f"{folder}: weights {', '.join(sorted(arrays)[:3])}{more} have no place in a model of "
             "this config.json; use the two files of one model"
         )
-    return use_weights(model, weights or usual(model))
+    return use_storage(model, weights or usual(model))
 
 
 @contextmanager

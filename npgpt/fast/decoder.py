@@ -3,7 +3,7 @@
 The plain path is the model itself, ops under `no_grad` with a `KVCache`. With few rows, its time
 goes into reading the weights and into Python between two ops, not into arithmetic.
 `autograd.kernels.decode` computes a token without Python, from weights in float32, bfloat16 or int8
-(`npgpt.fast.weights`). The plain path computes long prompts, where many positions share each read.
+(`npgpt.fast.storage`). The plain path computes long prompts, where many positions share each read.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ import numpy as np
 
 from autograd.kernels import decode
 from npgpt.config import check_known
-from npgpt.fast.weights import DTYPES, fill_panels
+from npgpt.fast.storage import DTYPES, fill_panels
 from npgpt.generate import KVCache
 
 # The longest prompt, in tokens, that one step computes, a row for each token. With GPT-2 and 16
@@ -31,7 +31,7 @@ class Decoder:
     """A callable from contexts to next-token logits, as `npgpt.generate.CachedLogits`.
 
     model   a GPT in float32, whose matrices are copied
-    kind    their storage, one of `npgpt.fast.weights.KINDS`
+    kind    their storage, one of `npgpt.fast.storage.STORAGE_FORMATS`
 
     A context that extends its row's previous one by one token is a step. All others are prompts;
     equal prompts are computed once.

@@ -32,8 +32,8 @@ from npgpt.look.history import (
     validation_prompt,
     validation_text,
 )
+from npgpt.look.packing import base64_of, pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
-from npgpt.look.weights import base64_of, pack
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
@@ -72,7 +72,7 @@ def make_page(subject, prompt=None, kind="fp16"):
     """Return (HTML, record): the page of a `npgpt.look.subject.Subject`, and its data by name.
 
     prompt   the text that it opens with; default: `default_prompt`
-    kind     storage of the weights, one of `npgpt.look.weights.KINDS`
+    kind     storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """

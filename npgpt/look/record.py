@@ -8,7 +8,7 @@ for a page, `record_pass` adds the numbers that the views show.
 import numpy as np
 
 from autograd import Observer, Tensor, no_grad, observing, softmax
-from npgpt.look.weights import base64_of
+from npgpt.look.packing import base64_of
 from npgpt.run.diagnostics import module_at_work
 
 LARGEST, DRAWN = 8, 64  # entries of each weight's gradient that a page holds

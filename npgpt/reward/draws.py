@@ -7,7 +7,7 @@ import numpy as np
 
 from npgpt import plots, tales
 from npgpt.batches import NextToken
-from npgpt.fast.weights import use_weights
+from npgpt.fast.storage import use_storage
 from npgpt.metrics import REWARD_COLUMNS
 from npgpt.reward.losses import advantages, dpo_loss, log_probs, policy_loss
 from npgpt.reward.verify import GrammarVerifier
@@ -227,7 +227,7 @@ def rewarded(dataset, model, optimizer, config, ranks):
     for name, weight in reference.parameters().items():
         weight.data = optimizer.extra_state["reference"][name]
     for each in (model, reference):
-        use_weights(each, "fp32")
+        use_storage(each, "fp32")
     tokenizer = dataset.tokenizer
     prompt_P = tokenizer.encode(starting_prompt(tokenizer))
     objective = Rewarded(

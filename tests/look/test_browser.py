@@ -34,7 +34,7 @@ from npgpt.config import GPTConfig
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.look import page
-from npgpt.look.weights import pack
+from npgpt.look.packing import pack
 from npgpt.sampling import Sampling
 from npgpt.tokenizers import BPETokenizer
 

@@ -19,7 +19,7 @@ from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.fast.decoder import KNOWN, Decoder
-from npgpt.fast.weights import decodes, use_weights
+from npgpt.fast.storage import decodes, use_storage
 from npgpt.generate import CachedLogits, KVCache
 from npgpt.look import page
 
@@ -186,8 +186,8 @@ def test_a_subclass_of_gpt_takes_the_plain_path():
         pass
 
     config = replace(small_model("gpt", 0)[0].config, dropout=0.0)
-    model = use_weights(Variant(config), "fp32")
+    model = use_storage(Variant(config), "fp32")
     assert decodes(GPT(config)) and not decodes(model)
     assert isinstance(model.decoder(), CachedLogits)
     with pytest.raises(ValueError, match="a Variant has float32: use fp32"):
-        use_weights(model, "int8")
+        use_storage(model, "int8")
