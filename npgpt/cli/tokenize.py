@@ -7,7 +7,7 @@ from pathlib import Path
 from npgpt.checkpoint import runs_near
 from npgpt.cli import print_json
 from npgpt.families.models import tokenizer_in
-from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
+from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.text import visible
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
 

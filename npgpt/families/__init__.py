@@ -1,6 +1,6 @@
 """Kinds of models, one file each: settings, model, files and size in one record, a `Family`.
 
-To add a kind, write its file and list it in `FAMILIES`. Shared modules: `parts` (layers),
+To add a kind, write its file and list it in `FAMILIES`. Shared modules: `layers`,
 `objectives` (the training tasks of BERT and T5, with exact lower bounds of their losses in
 `floors`), `writing` (generation), `size` (parameters, FLOPs, memory), `presets` (named settings),
 `models` (loading a model from any folder).
@@ -12,12 +12,12 @@ from dataclasses import asdict
 import numpy as np
 
 from npgpt.config import check_known
-from npgpt.families import bert, gpt, llama, t5
+from npgpt.families import bert, gpt_family, llama, t5
 from npgpt.fast.storage import use_storage, usual
 from npgpt.gpt import DRAWN
-from npgpt.io.huggingface import load_folder, local_folder, save_folder
+from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
 
-FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt, llama, bert, t5)}
+FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_family, llama, bert, t5)}
 
 
 def family(arch):

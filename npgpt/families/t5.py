@@ -20,13 +20,13 @@ from numpy.typing import ArrayLike, DTypeLike
 from autograd import Tensor, gelu, relu
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
+from npgpt.families.family_record import Family
+from npgpt.families.layers import Attention, FeedForward, GatedFeedForward, RMSNorm, with_loss
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
-from npgpt.families.parts import Attention, FeedForward, GatedFeedForward, RMSNorm, with_loss
-from npgpt.families.record import Family
 from npgpt.families.writing import write_spans
 from npgpt.gpt import INIT_STD, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
-from npgpt.io.huggingface import HEAD, REQUIRED, Files, their_weights
+from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from npgpt import GPTConfig, metrics
 from npgpt.config import TrainConfig
 from npgpt.families.size import flops_per_token
 from npgpt.run import estimate, progress
-from npgpt.run.compiling import announced
+from npgpt.run.compile_notice import announced
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import Progress
 from npgpt.train import Step
