@@ -344,7 +344,7 @@ class Op(Generic[P]):
 
     def _split(self, arguments, settings):
         """Return (array inputs, positional settings); arrays given by name leave `settings`."""
-        names, known = self.array_names, self.setting_names
+        names, setting_names = self.array_names, self.setting_names
         inputs, rest = arguments[: len(names)], arguments[len(names) :]
         if len(inputs) < len(names):
             inputs += tuple([settings.pop(name, None) for name in names[len(inputs) :]])
@@ -354,14 +354,14 @@ class Op(Generic[P]):
         if not names:  # it takes a list
             inputs, *rest = arguments or ((),)
             usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
-            if not (usable and inputs) or len(rest) > len(known):
+            if not (usable and inputs) or len(rest) > len(setting_names):
                 raise TypeError(f"{self.name}: takes one list of tensors; write {self.name}([a, b])"
-                                f"{', with ' * bool(known)}{', '.join(known)}")
-            settings.update(zip(known, rest, strict=False))
+                                f"{', with ' * bool(setting_names)}{', '.join(setting_names)}")
+            settings.update(zip(setting_names, rest, strict=False))
             rest = ()
         for name in settings:
-            if name not in known:
-                has = ", ".join(known) or "no settings"
+            if name not in setting_names:
+                has = ", ".join(setting_names) or "no settings"
                 raise TypeError(f"{self.name}: no argument {name!r}; it has {has}")
         if settings or rest:  # indices, say, may be Tensors; a forward sees arrays
             for x in (*settings.values(), *rest):

@@ -391,14 +391,14 @@ def settings_from_json(cls, table, run_format):
     Raises ValueError for a missing field that this format had, for a field that no format has, and
     for every value that `cls` refuses.
     """
-    known = {field.name: field for field in fields(cls)}
+    declared = {field.name: field for field in fields(cls)}
     if not isinstance(table, dict):
         raise ValueError(f"{cls.__name__} is {table!r}; give an object with its settings")
-    for name in table.keys() - known.keys():
-        raise ValueError(f"{cls.__name__}: {name!r} is unknown{nearest(name, known)}")
+    for name in table.keys() - declared.keys():
+        raise ValueError(f"{cls.__name__}: {name!r} is unknown{nearest(name, declared)}")
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}
-    for name in known.keys() - table.keys():
-        added = known[name].metadata
+    for name in declared.keys() - table.keys():
+        added = declared[name].metadata
         if added.get("since", 1) <= run_format:
             raise ValueError(f"{cls.__name__}: {name} is missing")
         values[name] = added["before"]

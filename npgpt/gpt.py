@@ -38,8 +38,8 @@ from npgpt.generate import CachedLogits, KVCache, generate, stream
 from npgpt.sampling import Sampling
 
 INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
-DRAWN = ContextVar("drawn", default=True)  # False where a loader replaces the initial weights
-EVALUATED = ContextVar("evaluated", default=())  # models in `evaluating` blocks of this thread
+RANDOM_INIT = ContextVar("random_init", default=True)  # False where a loader replaces the weights
+IN_EVAL_MODE = ContextVar("in_eval_mode", default=())  # models in `evaluating` blocks, by thread
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
 LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 
@@ -59,15 +59,15 @@ class Module:
         }
 
     def named_modules(self, path: str = "") -> Iterator[tuple[str, "Module"]]:
-        """Yield (dotted path, Module) for this part, at `path`, and for all parts of it."""
+        """Yield (dotted path, Module) for this module, at `path`, and for all modules in it."""
         yield path, self
         for name, value in vars(self).items():
-            parts = {name: value}
+            children = {name: value}
             if isinstance(value, list):
-                parts = {f"{name}.{i}": part for i, part in enumerate(value)}
-            for inner, part in parts.items():
-                if isinstance(part, Module):
-                    yield from part.named_modules(f"{path}.{inner}".lstrip("."))
+                children = {f"{name}.{i}": child for i, child in enumerate(value)}
+            for inner, child in children.items():
+                if isinstance(child, Module):
+                    yield from child.named_modules(f"{path}.{inner}".lstrip("."))
 
 
 class Linear(Module):
@@ -105,7 +105,7 @@ class Embedding(Module):
 
 def normal(rng, shape, std, dtype):
     """Return weights drawn in float64, then rounded: all dtypes start from the same model."""
-    if not DRAWN.get():
+    if not RANDOM_INIT.get():
         return Tensor(np.empty(shape, dtype), requires_grad=True)
     return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
 
@@ -247,17 +247,17 @@ class Model(Module):
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Switch dropout and gradients off inside a `with` block, for this thread alone."""
-        before = EVALUATED.set((*EVALUATED.get(), self))
+        before = IN_EVAL_MODE.set((*IN_EVAL_MODE.get(), self))
         try:
             with no_grad():
                 yield
         finally:
-            EVALUATED.reset(before)
+            IN_EVAL_MODE.reset(before)
 
     def _dropout(self):
         """Return the dropout of one forward pass: a function with a new mask at each call."""
         p = self.config.dropout
-        if p == 0 or not self.training or self in EVALUATED.get():
+        if p == 0 or not self.training or self in IN_EVAL_MODE.get():
             return lambda x: x
         # Dropout hashes its seed, so distinct seeds suffice: 2^12 for each forward pass.
         masks = itertools.count((self.seed << 40) + (self.dropout_step << 12))

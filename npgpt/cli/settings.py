@@ -39,15 +39,15 @@ def read_settings(path):
             raise ValueError(f"{path}: {name} is in [{table}] and {place}; give it once")
         found |= inside
         places |= dict.fromkeys(inside, f"in [{table}]")
-    known = {field.name: field.type for field in (*fields(TrainConfig), *model_settings().values())}
-    known["preset"] = str
+    types = {field.name: field.type for field in (*fields(TrainConfig), *model_settings().values())}
+    types["preset"] = str
     for name, value in found.items():
-        if name not in known:
+        if name not in types:
             raise ValueError(
-                f"{path}: {name!r} is unknown{nearest(name, [*known, *TABLES])}; npgpt train "
+                f"{path}: {name!r} is unknown{nearest(name, [*types, *TABLES])}; npgpt train "
                 "--help lists the settings (--tokenizer and --vocab-size are flags alone)"
             )
-        instead = wanted(value, known[name])
+        instead = wanted(value, types[name])
         if instead:
             raise ValueError(f"{path}: {name} = {value!r}; give {instead}")
     return found | ({"corpus": tuple(found["corpus"])} if "corpus" in found else {})

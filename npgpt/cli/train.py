@@ -80,14 +80,14 @@ def add_arguments(parser):
         "memorised?")
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")
-    known = {arch: model_settings(arch) for arch in FAMILIES}
+    settings_of = {arch: model_settings(arch) for arch in FAMILIES}
     presets = {arch: next(iter(kind.presets.values())) for arch, kind in FAMILIES.items()}
     group = None
     for field in _all_fields().values():
         group = field.metadata["group"] or group
         add = groups[group]
         flag = "--" + field.name.replace("_", "-")
-        archs = [arch for arch in FAMILIES if field.name in known[arch]]
+        archs = [arch for arch in FAMILIES if field.name in settings_of[arch]]
         of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(FAMILIES) else ""
         value = presets[archs[0] if archs else TrainConfig.arch].get(field.name, field.default)
         value = " ".join(value) if isinstance(value, tuple) else value
@@ -180,8 +180,8 @@ def _started(args, ranks, stack):
     kind_of_model = family(training.arch)
     tokenizer = initial.tokenizer if initial else None
     # Settings are refused before the text is read, which can take long and tells the vocabulary.
-    known = tokenizer.vocab_size if tokenizer else bpe_size or 1
-    check_memory(kind_of_model.Config(vocab_size=known, **settings), training, ranks.size)
+    vocab_size = tokenizer.vocab_size if tokenizer else bpe_size or 1
+    check_memory(kind_of_model.Config(vocab_size=vocab_size, **settings), training, ranks.size)
     dataset = open_dataset(
         kind_of_model, training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
         grow=initial is not None,

@@ -11,10 +11,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from npgpt.config import check_known
+from npgpt.config import check_handled
 from npgpt.families import bert, gpt_family, llama, t5
 from npgpt.fast.storage import use_storage, usual
-from npgpt.gpt import DRAWN
+from npgpt.gpt import RANDOM_INIT
 from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
 
 FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_family, llama, bert, t5)}
@@ -37,7 +37,7 @@ def save_pretrained(model, folder):
     """Write a model's config.json and model.safetensors, as the transformers library reads them."""
     kind = family_of(model.config)
     where = f"FILES of npgpt/families/{kind.arch}.py"
-    check_known(model.config, kind.filed, "the transformers library's file", where)
+    check_handled(model.config, kind.filed, "the transformers library's file", where)
     weights = {name: weight.data for name, weight in model.parameters().items()}
     save_folder(folder, kind.files, asdict(model.config), weights)
 
@@ -85,12 +85,12 @@ def without_initial_weights():
 
     A loader replaces them, and drawing a hundred million numbers takes seconds.
     """
-    before = DRAWN.set(False)
+    before = RANDOM_INIT.set(False)
     try:
         with np.errstate(all="ignore"):
             yield
     finally:
-        DRAWN.reset(before)
+        RANDOM_INIT.reset(before)
 
 
 def grown(model, config, seed):

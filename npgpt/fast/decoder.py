@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from autograd.kernels import decode
-from npgpt.config import check_known
+from npgpt.config import check_handled
 from npgpt.fast.storage import DTYPES, fill_panels
 from npgpt.generate import KVCache
 
@@ -21,7 +21,7 @@ from npgpt.generate import KVCache
 # tokens a step takes 0.27 of the plain path's time in float32 and 0.13 in int8; with 128 tokens it
 # takes half of it, with 256 all of it.
 SHORT = 128
-KNOWN = {
+HANDLED = {
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
 }
 PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
@@ -38,7 +38,8 @@ class Decoder:
     """
 
     def __init__(self, model, kind="fp32"):
-        check_known(model.config, KNOWN, "the compiled decoder", "KNOWN of npgpt/fast/decoder.py")
+        where = "HANDLED of npgpt/fast/decoder.py"
+        check_handled(model.config, HANDLED, "the compiled decoder", where)
         self.model, self.config = model, model.config
         parameters = {name: weight.data for name, weight in model.parameters().items()}
         self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters["wpe.weight"]
@@ -117,8 +118,8 @@ class Decoder:
                 return_inverse=True,
             )
             computed, which = same[first], which.reshape(-1)
-            known = unique_UT.min() >= 0 and unique_UT.max() < self.config.vocab_size
-            if unique_UT.size <= SHORT and known:  # else the model raises the error
+            in_vocabulary = unique_UT.min() >= 0 and unique_UT.max() < self.config.vocab_size
+            if unique_UT.size <= SHORT and in_vocabulary:  # else the model raises the error
                 U = len(computed)
                 logits_UV = self._compute(  # by position: all first tokens, all second ones, ...
                     np.tile(computed, T), unique_UT.T.ravel(), np.repeat(np.arange(T), U), U

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from autograd import backend
 from npgpt import tales
 from npgpt.checkpoint import kept, load_run
-from npgpt.config import check_known
+from npgpt.config import check_handled
 from npgpt.files import atomic_write
 from npgpt.folders import check_free
 from npgpt.generate import window_start
@@ -95,7 +95,7 @@ def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
     config, weights = model.config, {name: w.data for name, w in model.parameters().items()}
     names = "SHOWN of npgpt/look/page.py"
-    check_known(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
+    check_handled(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject, data) if prompt is None else prompt
     ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)

@@ -52,7 +52,7 @@ class Draw:
     old_BT               ln of the probability with which it was drawn; 0 unless needed
     ref_BT, ref_BTV      ln of the reference's probabilities: of the target, of every token
     reward_B, valid_B    the reward of each story, 1.0 for one that the grammar derives
-    asked, config        stories in the step; the TrainConfig
+    step_targets, config   stories in the step; the TrainConfig
     sums                 of what is measured, for the whole step
     """
 
@@ -66,12 +66,12 @@ class Draw:
     ref_BTV: np.ndarray
     reward_B: np.ndarray
     valid_B: np.ndarray
-    asked: int
+    step_targets: int
     config: Any
     sums: dict
 
     @property
-    def counted(self):
+    def n_targets(self):
         return len(self.idx_BT)
 
     def rows(self, part):
