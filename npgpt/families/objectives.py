@@ -129,7 +129,7 @@ class Denoising:
         from npgpt import tales  # here: it makes the grammar, for tales only
         from npgpt.families import floors
 
-        story = self.tokenizer.pieces(ids_T)
+        story = self.tokenizer.token_texts(ids_T)
         found = self.log_probabilities(floors, tales.GRAMMAR, story, hidden_T)
         return None if found is None else -sum(found)
 

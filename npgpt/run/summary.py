@@ -104,9 +104,9 @@ def print_results(run, dataset, model, draw):
     if floor:
         print(beside_floor(loss, floor))
     if run.text.name == "tales" and objective.every_token:
-        told, right = tales.stories_told(model, dataset.tokenizer)
-        share = f"of {told} stories told by the model, {right} parse under the grammar"
-        print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
+        count, right = tales.stories_written(model, dataset.tokenizer)
+        share = f"of {count} stories told by the model, {right} parse under the grammar"
+        print(f"{share} ({right / count:.0%})" if count else "no story was finished by the model")
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "floor": floor and floor.nats, "tokens": len(ids) - 1}
     atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")

@@ -134,9 +134,9 @@ class CharTokenizer:
 
         Raises IndexError for an id outside [0, vocab_size).
         """
-        return "".join(self.pieces(ids))
+        return "".join(self.token_texts(ids))
 
-    def pieces(self, ids: ArrayLike) -> list[str]:
+    def token_texts(self, ids: ArrayLike) -> list[str]:
         """Return the text of each token of a flat sequence of integer ids."""
         return [self._texts[i] for i in check_ids(ids, self.vocab_size).tolist()]
 

@@ -194,8 +194,8 @@ def test_training_reads_whole_stories_each_as_often(cls):
         objective._passage_after(ids[p : p + 384], 192)
         for p in np.random.default_rng(0).integers(0, len(ids) - 400, 300)
     ]
-    told = set(tales.stories(TEXT))
-    assert all(objective.tokenizer.decode(row) in told for row in rows)
+    stories = set(tales.stories(TEXT))
+    assert all(objective.tokenizer.decode(row) in stories for row in rows)
     assert len({row.tobytes() for row in rows}) > 100
 
 
@@ -203,8 +203,8 @@ def test_training_reads_whole_stories_each_as_often(cls):
 def test_an_evaluation_reads_every_whole_story_once(cls):
     objective, ids = made(cls)
     rows = objective.rows(ids, 192, seed=4)
-    told = [objective.tokenizer.decode(row) for row, _ in rows]
-    assert told == tales.stories(TEXT)[1:]  # the first may be the end of one
+    written = [objective.tokenizer.decode(row) for row, _ in rows]
+    assert written == tales.stories(TEXT)[1:]  # the first may be the end of one
     some = objective.rows(ids, 192, max_tokens=3000, seed=4)
     assert 3000 <= sum(len(row) for row, _ in some) < 3200
     by_text = {row.tobytes(): hidden for row, hidden in rows}
@@ -313,4 +313,4 @@ def test_a_prompt_of_words_has_no_space_before_what_stands_for_a_word(cls, token
     objective, _ = made_of_words(cls)
     ids = objective.prompt(f"A {token} the")
     assert ids.tolist() == objective.prompt(f"A{token} the").tolist()
-    assert objective.tokenizer.pieces(ids) == ["A", token, " the"]
+    assert objective.tokenizer.token_texts(ids) == ["A", token, " the"]
