@@ -146,7 +146,8 @@ def _write_config(folder, settings):
 def refuse_taken(folder):
     """Raise RunError unless a run can be created at `folder`."""
     is_run = (folder / RUN_STATE).exists()
-    check_free(folder, OUT + ", or continue the run in it with --resume" * is_run)
+    resume = ", or continue the run in it with --resume" if is_run else ""
+    check_free(folder, OUT + resume)
 
 
 @refusing()

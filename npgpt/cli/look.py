@@ -28,7 +28,7 @@ def run(args):
     check_target(path)
     subject = open_subject(name)
     html, record = make_page(subject, args.prompt, args.weights)
-    replaced = ", which replaces the page that look made before" * path.exists()
+    replaced = ", which replaces the page that look made before" if path.exists() else ""
     write_page(path, html)
     print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
     count = f"{record['parameters']:,} parameters"

@@ -71,7 +71,7 @@ def load_pretrained(cls, folder, weights=None):
             )
         parameter.data = found
     if arrays:
-        more = f" and {len(arrays) - 3:,} more" * (len(arrays) > 3)
+        more = f" and {len(arrays) - 3:,} more" if len(arrays) > 3 else ""
         raise ValueError(
             f"{folder}: weights {', '.join(sorted(arrays)[:3])}{more} have no place in a model of "
             "this config.json; use the two files of one model"

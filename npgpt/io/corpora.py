@@ -68,8 +68,9 @@ class Corpus:
     @property
     def contents(self) -> str:
         """A line for people: number of files, the first names, number of files left out."""
-        names = [shown(name[:40]) for name in self.files[:3]] + ["..."] * (len(self.files) > 3)
-        skipped = f"; {self.skipped:,} skipped, which hold a zero byte" * (self.skipped > 0)
+        more = ["..."] if len(self.files) > 3 else []
+        names = [shown(name[:40]) for name in self.files[:3]] + more
+        skipped = f"; {self.skipped:,} skipped, which hold a zero byte" if self.skipped else ""
         return f"{len(self.files):,}: {', '.join(names)}{skipped}" if names else ""
 
 

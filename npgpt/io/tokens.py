@@ -95,7 +95,8 @@ def open_dataset(
             shown(of.name) + (f" with {of.characters:,} characters" if of.characters else "")
             for of in (expected, source)
         )
-        now += " or more" * ((source.characters or 0) > (expected.characters or 0))
+        if (source.characters or 0) > (expected.characters or 0):
+            now += " or more"
         raise RunError(
             f"the run was trained on {was}, and {now} is another text: give the same with "
             "--corpus, or start a new run without --resume"

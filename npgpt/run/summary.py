@@ -53,12 +53,13 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
         lines.append(("", f"{training.max_iters:,} steps learn from {count} drawn stories each"))
     elif trains:
         reads = training.max_iters * tokens / len(ids)
-        once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" * (reads < 1)
+        once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" if reads < 1 else ""
         lines.append(("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}"))
     if ranks.size > 1:
         lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
     if trains:
-        lines.append(("run", str(run.folder), *[f"from step {first_step}"] * (first_step > 0)))
+        since = [f"from step {first_step}"] if first_step else []
+        lines.append(("run", str(run.folder), *since))
     if trains and not find_spec("matplotlib"):
         lines.append(("note", *f"there will be no loss.png: {plots.WAY_OUT}".split()))
     print("\n".join(_filled(*line) for line in lines))

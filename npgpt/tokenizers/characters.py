@@ -147,7 +147,7 @@ class CharTokenizer:
         word: the pending part that the last call returned; at first "". character: "" at the end of
         the text.
         """
-        return (character,) * bool(character), ""
+        return ((character,) if character else ()), ""
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""
