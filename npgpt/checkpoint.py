@@ -366,8 +366,8 @@ def _weights(model):
 
 
 def _state(model, optimizer):
-    parts = {"weight": _weights(model)} | optimizer.state()
-    return {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
+    kinds = {"weight": _weights(model)} | optimizer.state()
+    return {f"{kind}.{name}": a for kind, arrays in kinds.items() for name, a in arrays.items()}
 
 
 def _copy_into(targets, arrays, path):

@@ -330,5 +330,5 @@ def _weight_sample(parameters):
     """Return a copy of about RATIO_WEIGHTS weights, evenly from all of them, in float64."""
     # Every n-th may fall on the same columns of a matrix; for one ratio in a log that will do.
     step = -(-sum(weight.size for weight in parameters.values()) // RATIO_WEIGHTS)
-    parts = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
-    return np.concatenate(parts, dtype=np.float64)
+    samples = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
+    return np.concatenate(samples, dtype=np.float64)

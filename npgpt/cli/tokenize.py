@@ -74,10 +74,10 @@ def tree(tokenizer, token_id):
     while waiting:
         token_id, lead, branch = waiting.pop()
         lines.append(f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}")
-        parts = tokenizer.parts(token_id) if isinstance(tokenizer, BPETokenizer) else ()
+        pair = tokenizer.pair(token_id) if isinstance(tokenizer, BPETokenizer) else ()
         below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
-        branches = zip(parts, ("├─ ", "└─ "), strict=False)
-        waiting += reversed([(part, below, branch) for part, branch in branches])
+        branches = zip(pair, ("├─ ", "└─ "), strict=False)
+        waiting += reversed([(half, below, branch) for half, branch in branches])
     return lines
 
 

@@ -48,7 +48,7 @@ class Decoder:
             return parameters.get(f"{name}.bias", np.zeros(size, np.float32))
 
         blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
-        names = [block + part for block in blocks for part in PRODUCTS]
+        names = [block + name for block in blocks for name in PRODUCTS]
         tied = self.config.tie_weights
         # The largest comes first, so that the threads below end together.
         weights = {"lm_head": self.tokens_VC if tied else parameters["lm_head.weight"].T}
@@ -56,10 +56,10 @@ class Decoder:
         rows = [-(-len(w_OI) // decode.WIDTH) * w_OI.shape[1] for w_OI in weights.values()]
         # One array, which the system puts on large pages: reading int8 takes 0.9 of the time.
         stored = np.empty((sum(rows), decode.WIDTH), DTYPES[kind])
-        parts = np.split(stored, np.cumsum(rows)[:-1])
+        slices = np.split(stored, np.cumsum(rows)[:-1])
         panels = [
-            part.reshape(-1, w_OI.shape[1], decode.WIDTH)
-            for part, w_OI in zip(parts, weights.values(), strict=True)
+            slice_.reshape(-1, w_OI.shape[1], decode.WIDTH)
+            for slice_, w_OI in zip(slices, weights.values(), strict=True)
         ]
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
             scales = pool.map(fill_panels, panels, weights.values(), repeat(kind))

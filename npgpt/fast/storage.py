@@ -78,8 +78,8 @@ def fill_panels(panels_PIW, weight_OI, kind):
     """
     width, scale_O = panels_PIW.shape[2], np.empty(len(weight_OI), np.float32)
     for panel_IW, first in zip(panels_PIW, range(0, len(weight_OI), width), strict=True):
-        part = slice(first, first + width)
-        array, scale_O[part] = stored(weight_OI[part], kind)
+        rows = slice(first, first + width)
+        array, scale_O[rows] = stored(weight_OI[rows], kind)
         panel_IW[:, : len(array)], panel_IW[:, len(array) :] = array.T, 0
     return scale_O
 

@@ -160,8 +160,8 @@ def _tokenizer(tokenizer, live, ids, passed):
         return {"kind": "none", "tokens": {v: names[v] for v in sorted(shown)}}
     if isinstance(tokenizer, CharTokenizer):
         return {"kind": "char", "tokens": names}
-    parts = {name: getattr(tokenizer, name) for name in ("pattern", "merges")}
-    return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | parts
+    learned = {name: getattr(tokenizer, name) for name in ("pattern", "merges")}
+    return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | learned
 
 
 def _kept(run):
@@ -242,12 +242,12 @@ def assemble(record):
         return folder.joinpath(*name.split("/")).read_text(encoding="utf-8")
 
     script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
-    parts = {"style": read("style.css"), "script": script, "record": _as_json(record)}
-    parts["policy"] = "; ".join((
+    values = {"style": read("style.css"), "script": script, "record": _as_json(record)}
+    values["policy"] = "; ".join((
         "default-src 'none'", f"script-src '{_hash(script)}'",
-        f"style-src '{_hash(parts['style'])}'", "base-uri 'none'", "form-action 'none'",
+        f"style-src '{_hash(values['style'])}'", "base-uri 'none'", "form-action 'none'",
     ))
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("index.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], read("index.html"))
 
 
 def _joined(name, script):

@@ -74,10 +74,10 @@ class Draw:
     def n_targets(self):
         return len(self.idx_BT)
 
-    def rows(self, part):
+    def rows(self, rows):
         """Return some rows of it."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.type is np.ndarray}
-        return replace(self, **{name: array[part] for name, array in arrays.items()})
+        return replace(self, **{name: array[rows] for name, array in arrays.items()})
 
     def loss(self, model):
         """Return the loss, a Tensor; what the forward tells of the policy is added to the sums."""

@@ -103,15 +103,15 @@ class Progress:
 
     def _status(self, step):
         """Return the numbers of a step, the most wanted first; for a bar, as many as fit."""
-        parts = [
+        numbers = [
             f"{clock(self.left())} left", *measured(step), self.validated,
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
         ]
-        parts, columns = list(filter(None, parts)), self.bar.format_dict["ncols"]
+        numbers, columns = list(filter(None, numbers)), self.bar.format_dict["ncols"]
         around = len(f"100%|a short bar| {self.done}/{self.total}, ")
-        while columns and len(parts) > 1 and around + len(", ".join(parts)) > columns:
-            parts.pop()
-        return ", ".join(parts)
+        while columns and len(numbers) > 1 and around + len(", ".join(numbers)) > columns:
+            numbers.pop()
+        return ", ".join(numbers)
 
     def _rate(self):
         tokens, flops = self.tokens / self.recent, self.flops / self.recent
