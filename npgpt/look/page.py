@@ -210,18 +210,18 @@ def _paragraphs(section):
 
 
 def _grammar(grammar):
-    """Return {name: options}; an option is [parts, traits], and a part is a text, {"say": [slot,
-    trait]} for a mention, or {"choose": source, "slot": slot}."""
+    """Return {name: options}; an option is [symbols, traits], and a symbol is a text, {"say":
+    [slot, trait]} for a mention, or {"choose": source, "slot": slot}."""
 
-    def part(part):
-        if isinstance(part, str):
-            return part
-        if isinstance(part, Mention):
-            return {"say": list(part)}
-        return {"choose": part.source, "slot": part.slot}
+    def record_of(symbol):
+        if isinstance(symbol, str):
+            return symbol
+        if isinstance(symbol, Mention):
+            return {"say": list(symbol)}
+        return {"choose": symbol.source, "slot": symbol.slot}
 
     return {
-        name: [[[part(p) for p in option.parts], dict(option.traits)] for option in options]
+        name: [[[*map(record_of, option.symbols)], dict(option.traits)] for option in options]
         for name, options in grammar.lists.items()
     }
 
